@@ -1,0 +1,2 @@
+//! From words to variates.
+pub(crate) mod truncated;

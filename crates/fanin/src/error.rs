@@ -1,0 +1,275 @@
+//! The one error type.
+
+use crate::element::DType;
+
+/// Everything that can be wrong with a request. Raised before a single value is written.
+///
+/// Each variant carries what was asked for, so that a message can name the argument, its value and the remedy.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A number outside its domain.
+    #[error("{scheme}: {argument} = {value}: {requirement}")]
+    Argument {
+        /// The scheme as it is spelled in a spec.
+        scheme: &'static str,
+        /// The argument's name.
+        argument: &'static str,
+        /// The value given.
+        value: f64,
+        /// What the value must satisfy.
+        requirement: String,
+    },
+    /// A lower bound above its upper bound.
+    #[error("{scheme}: a = {a} is above b = {b}: the lower bound a must not be greater than the upper bound b")]
+    Bounds {
+        /// The scheme as it is spelled in a spec.
+        scheme: &'static str,
+        /// The lower bound.
+        a: f64,
+        /// The upper bound.
+        b: f64,
+    },
+    /// Bounds whose difference is not a finite number of the element type.
+    #[error(
+        "{scheme}: a = {a}, b = {b}: both bounds and their difference must be finite in {dtype} (largest value {})",
+        dtype.largest()
+    )]
+    BoundsOverflow {
+        /// The scheme as it is spelled in a spec.
+        scheme: &'static str,
+        /// The lower bound.
+        a: f64,
+        /// The upper bound.
+        b: f64,
+        /// The element type asked for.
+        dtype: DType,
+    },
+    /// Fans of a shape that has none.
+    #[error(
+        "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions (the shape is {shape:?})"
+    )]
+    Fans {
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// A scheme that is not defined for this number of dimensions.
+    #[error("{scheme}: Only tensors with {supported} dimensions are supported (the shape is {shape:?})")]
+    Dimensions {
+        /// The scheme as it is spelled in a spec.
+        scheme: &'static str,
+        /// The numbers of dimensions that are, in words.
+        supported: &'static str,
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// `dirac` with groups that do not divide the output channels.
+    #[error("dirac: dim 0 must be divisible by groups (groups = {groups}, the shape is {shape:?})")]
+    Groups {
+        /// The number of groups.
+        groups: usize,
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// A nonlinearity that has no gain here.
+    #[error("Unsupported nonlinearity {name}{}", did_you_mean(suggestion))]
+    Nonlinearity {
+        /// The name given.
+        name: String,
+        /// The nearest known name, if one is near.
+        suggestion: Option<&'static str>,
+    },
+    /// A slope that is not a number.
+    #[error("negative_slope {value} not a valid number")]
+    NegativeSlope {
+        /// The value given, as text.
+        value: String,
+    },
+    /// A fan mode other than `fan_in` and `fan_out`.
+    #[error("Mode {name} not supported, please use one of ['fan_in', 'fan_out']")]
+    Mode {
+        /// The name given.
+        name: String,
+    },
+    /// A shape whose element count does not fit the address space.
+    #[error("the shape {shape:?} has more elements than {} bits can count", usize::BITS)]
+    ShapeOverflow {
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// A buffer whose length is not its shape's.
+    #[error("the buffer holds {found} values, but the shape {shape:?} has {expected}")]
+    Length {
+        /// The shape given.
+        shape: Vec<usize>,
+        /// The shape's element count.
+        expected: usize,
+        /// The buffer's length.
+        found: usize,
+    },
+    /// Memory of one type for a plan of another.
+    #[error("the plan is for {expected} values, the memory holds {found}")]
+    ElementType {
+        /// The plan's type.
+        expected: DType,
+        /// The memory's type.
+        found: DType,
+    },
+    /// Strides that leave the buffer, or that put two elements in one place.
+    #[error("strides {strides:?} with shape {shape:?} and offset {offset}: {reason}")]
+    Strides {
+        /// The shape given.
+        shape: Vec<usize>,
+        /// The strides given, in elements.
+        strides: Vec<isize>,
+        /// The offset of the first element.
+        offset: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A box that does not lie in the global shape.
+    #[error("the box from {start:?} of size {size:?} does not lie in the shape {shape:?}")]
+    Box {
+        /// The global shape.
+        shape: Vec<usize>,
+        /// The box's first index along each axis.
+        start: Vec<usize>,
+        /// The box's size along each axis.
+        size: Vec<usize>,
+    },
+    /// A box asked of a stream that can only be read from its beginning.
+    #[error("a {stream} stream fills whole tensors only: for a box, use the native stream")]
+    NoRandomAccess {
+        /// The stream's name.
+        stream: &'static str,
+    },
+    /// Two tensors of one job that would get the same values.
+    #[error("two tensors of one job are called {name:?} (as {first:?} and as {second:?}): they would get the same values")]
+    DuplicateName {
+        /// The canonical name.
+        name: String,
+        /// The first spelling.
+        first: String,
+        /// The second spelling.
+        second: String,
+    },
+    /// Bytes that are no generator state.
+    #[error("not a generator state: {reason}")]
+    State {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A spec that does not parse.
+    #[error("{0}")]
+    Spec(SpecError),
+    /// Something this build leaves out.
+    #[error("{what} needs fanin built with the feature {feature:?}")]
+    Feature {
+        /// What was asked for.
+        what: &'static str,
+        /// The feature that has it.
+        feature: &'static str,
+    },
+}
+
+/// Where and why a spec does not parse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecError {
+    /// The whole text.
+    pub text: String,
+    /// Byte offset of the character at fault.
+    pub at: usize,
+    /// What is wrong there.
+    pub message: String,
+    /// What to write instead, if that is known.
+    pub help: Option<String>,
+}
+
+impl std::error::Error for SpecError {}
+
+impl std::fmt::Display for SpecError {
+    /// The message, then the text with a caret under the character at fault, then the remedy.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let column = self.text[..self.at.min(self.text.len())].chars().count();
+        write!(f, "{}\n  {}\n  {:column$}^", self.message, self.text.replace(['\n', '\t'], " "), "")?;
+        match &self.help {
+            Some(help) => write!(f, " {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<SpecError> for Error {
+    fn from(error: SpecError) -> Self {
+        Error::Spec(error)
+    }
+}
+
+fn did_you_mean(suggestion: &Option<&'static str>) -> String {
+    suggestion.map(|name| format!(": did you mean {name}?")).unwrap_or_default()
+}
+
+/// The candidate nearest to `name`, if it is near enough to be meant.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_ascii_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&name, candidate), candidate))
+        .filter(|&(distance, candidate)| distance <= 1 + candidate.len().min(name.len()) / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Something worth saying that does not stop a fill. A library prints nothing: plans carry these.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// The shape has no elements, so there is nothing to do.
+    ZeroElements {
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// The mean lies more than two standard deviations outside the cut-offs.
+    MeanFarOutside {
+        /// Mean of the untruncated law.
+        mean: f64,
+        /// Standard deviation of the untruncated law.
+        std: f64,
+        /// Lower cut-off.
+        a: f64,
+        /// Upper cut-off.
+        b: f64,
+    },
+    /// A slope was given for a nonlinearity that has none.
+    SlopeIgnored {
+        /// The slope given.
+        a: f64,
+        /// The nonlinearity's name.
+        nonlinearity: &'static str,
+    },
+    /// Called by a name that torch has deprecated.
+    Deprecated {
+        /// The name used.
+        name: &'static str,
+        /// The name to use.
+        replacement: &'static str,
+    },
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Warning::ZeroElements { .. } => f.write_str("Initializing zero-element tensors is a no-op"),
+            Warning::MeanFarOutside { .. } => f.write_str(
+                "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. \
+                 The distribution of values may be incorrect.",
+            ),
+            Warning::SlopeIgnored { a, nonlinearity } => {
+                write!(f, "a = {a} is the slope of leaky_relu and has no effect with nonlinearity={nonlinearity}")
+            }
+            Warning::Deprecated { name, replacement } => {
+                write!(f, "`nn.init.{name}` is now deprecated in favor of `nn.init.{replacement}`.")
+            }
+        }
+    }
+}

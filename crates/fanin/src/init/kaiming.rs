@@ -1,0 +1,139 @@
+//! He et al. 2015.
+
+use super::{Initializer, initializer, unless, write_spec};
+use crate::element::DType;
+use crate::error::{Error, Warning};
+use crate::gain::Nonlinearity;
+use crate::plan::{Law, Plan, finite};
+use crate::shape::{Fan, Layout, element_count};
+
+/// Variance `gain^2 / fan`: made by [`kaiming_uniform`] or [`kaiming_normal`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Kaiming {
+    pub(super) fan: Fan,
+    pub(super) nonlinearity: Nonlinearity,
+    /// A slope given for a nonlinearity that has none: kept to be printed and warned of.
+    pub(super) unused_slope: Option<f64>,
+    pub(super) layout: Layout,
+    pub(super) uniform: bool,
+}
+
+/// U[-bound, bound) with `bound = gain * sqrt(3 / fan)` (He et al. 2015, section 2.2, for a uniform law).
+///
+/// Needs two axes or more. As in torch the default is the gain of a leaky_relu of slope 0, which is relu's; a tensor
+/// without elements gives a warning and is left alone.
+///
+/// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope.
+///
+/// ```
+/// use fanin::{DType, Fan, Law, Nonlinearity, init};
+/// let plan = init::kaiming_uniform()
+///     .fan(Fan::Out)
+///     .nonlinearity(Nonlinearity::Relu)
+///     .resolve(&[256, 128], DType::F32)?;
+/// let bound = 3f64.sqrt() * (2f64.sqrt() / 256f64.sqrt());
+/// assert_eq!(plan.law(), Law::Uniform { low: -bound, high: bound });
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[doc(alias = "kaiming_uniform_")]
+#[doc(alias = "he_uniform")]
+pub const fn kaiming_uniform() -> Kaiming {
+    Kaiming {
+        fan: Fan::In,
+        nonlinearity: Nonlinearity::LeakyRelu { slope: 0.0 },
+        unused_slope: None,
+        layout: Layout::OutIn,
+        uniform: true,
+    }
+}
+
+/// N(0, std^2) with `std = gain / sqrt(fan)` (He et al. 2015, equations 10 and 14). Not truncated.
+///
+/// Needs two axes or more; defaults and empty tensors as for [`kaiming_uniform`].
+///
+/// Spec: `kaiming_normal(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope.
+#[doc(alias = "kaiming_normal_")]
+#[doc(alias = "he_normal")]
+pub const fn kaiming_normal() -> Kaiming {
+    Kaiming { uniform: false, ..kaiming_uniform() }
+}
+
+impl Kaiming {
+    /// Which fan scales the variance.
+    #[must_use]
+    pub const fn fan(self, fan: Fan) -> Self {
+        Self { fan, ..self }
+    }
+
+    /// What follows the layer.
+    #[must_use]
+    pub const fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
+        Self { nonlinearity, unused_slope: None, ..self }
+    }
+
+    /// Which axes are in and out.
+    #[must_use]
+    pub const fn layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// torch's two arguments: a slope that only a leaky_relu uses, and a nonlinearity's name.
+    pub(crate) fn torch_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
+        let nonlinearity = Nonlinearity::from_name(name, Some(a))?;
+        let used = matches!(nonlinearity, Nonlinearity::LeakyRelu { .. });
+        Ok(Self { nonlinearity, unused_slope: (!used && a != 0.0).then_some(a), ..self })
+    }
+
+    const fn name(self) -> &'static str {
+        if self.uniform { "kaiming_uniform" } else { "kaiming_normal" }
+    }
+}
+
+impl Initializer for Kaiming {
+    fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+        if element_count(shape)? == 0 {
+            let plan = Plan::new(shape, dtype, Law::Constant { value: 0.0 })?;
+            return Ok(plan.with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
+        }
+        let fans = self.layout.fans(shape)?;
+        if let Nonlinearity::LeakyRelu { slope } = self.nonlinearity {
+            finite(self.name(), "a", slope, DType::F64)?;
+        }
+        // torch's order of operations: another differs in the last bit for some fans.
+        let std = self.nonlinearity.gain() / (self.fan.of(fans) as f64).sqrt();
+        let law = if self.uniform {
+            let bound = 3f64.sqrt() * std;
+            Law::Uniform { low: -bound, high: bound }
+        } else {
+            Law::Normal { mean: 0.0, std }
+        };
+        let plan = Plan::new(shape, dtype, law)?.with_fans(fans);
+        Ok(match self.unused_slope {
+            Some(a) => {
+                plan.with_warning(Warning::SlopeIgnored { a, nonlinearity: self.nonlinearity.name() })
+            }
+            None => plan,
+        })
+    }
+}
+
+impl std::fmt::Display for Kaiming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (slope, name) = match self.nonlinearity {
+            Nonlinearity::LeakyRelu { slope } => (slope, "leaky_relu"),
+            other => (self.unused_slope.unwrap_or(0.0), other.name()),
+        };
+        write_spec(
+            f,
+            self.name(),
+            &[
+                ("a", unless(&slope, 0.0)),
+                ("mode", unless(&self.fan, Fan::In)),
+                ("nonlinearity", unless(&name, "leaky_relu")),
+                ("layout", unless(&self.layout, Layout::OutIn)),
+            ],
+        )
+    }
+}
+
+initializer!(Kaiming);

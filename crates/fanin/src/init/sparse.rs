@@ -1,0 +1,58 @@
+//! Martens 2010.
+
+use super::{Initializer, initializer, unless, write_spec};
+use crate::element::DType;
+use crate::error::Error;
+use crate::plan::{Law, Plan};
+
+/// Normal values with zeros in every column: made by [`sparse`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sparse {
+    pub(super) sparsity: f64,
+    pub(super) std: f64,
+}
+
+/// N(0, std^2) with `ceil(sparsity * rows)` zeros at random places of every column (Martens 2010, section 5).
+///
+/// Two axes only. `sparsity` in [0, 1]; `std` (sigma, finite, >= 0) is 0.01 unless set.
+///
+/// Spec: `sparse(sparsity, std=0.01)`.
+#[doc(alias = "sparse_")]
+pub const fn sparse(sparsity: f64) -> Sparse {
+    Sparse { sparsity, std: 0.01 }
+}
+
+impl Sparse {
+    /// The standard deviation of what is not zero.
+    #[must_use]
+    pub const fn std(self, std: f64) -> Self {
+        Self { std, ..self }
+    }
+}
+
+impl Initializer for Sparse {
+    fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+        let [rows, _] = shape else {
+            return Err(Error::Dimensions { scheme: "sparse", supported: "2", shape: shape.to_vec() });
+        };
+        if !(0.0..=1.0).contains(&self.sparsity) {
+            return Err(Error::Argument {
+                scheme: "sparse",
+                argument: "sparsity",
+                value: self.sparsity,
+                requirement: "must be a fraction between 0 and 1".to_owned(),
+            });
+        }
+        // For an astronomical count of rows the product may round up past it.
+        let zeros = ((self.sparsity * *rows as f64).ceil() as usize).min(*rows);
+        Plan::new(shape, dtype, Law::Sparse { zeros, std: self.std })
+    }
+}
+
+impl std::fmt::Display for Sparse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write_spec(f, "sparse", &[("sparsity", Some(&self.sparsity)), ("std", unless(&self.std, 0.01))])
+    }
+}
+
+initializer!(Sparse);

@@ -1,0 +1,46 @@
+//! The uniform law.
+
+use super::{Initializer, initializer, unless, write_spec};
+use crate::element::DType;
+use crate::error::Error;
+use crate::plan::{Law, Plan};
+
+/// U[a, b): made by [`uniform`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Uniform {
+    pub(super) a: f64,
+    pub(super) b: f64,
+}
+
+/// Values uniform on [a, b).
+///
+/// Domain: `a <= b`, both finite, their difference finite in the element type. `a = b` writes a. The upper bound is
+/// never written (unless `a = b`), in any type.
+///
+/// Spec: `uniform(a=0, b=1)`.
+///
+/// ```
+/// # use fanin::{init, Native};
+/// let mut x = [0f64; 100];
+/// init::uniform(-0.1, 0.1).fill(&mut x, &[100], &mut Native::new(1).tensor("x"))?;
+/// assert!(x.iter().all(|x| (-0.1..0.1).contains(x)));
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[doc(alias = "uniform_")]
+pub const fn uniform(a: f64, b: f64) -> Uniform {
+    Uniform { a, b }
+}
+
+impl Initializer for Uniform {
+    fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+        Plan::new(shape, dtype, Law::Uniform { low: self.a, high: self.b })
+    }
+}
+
+impl std::fmt::Display for Uniform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write_spec(f, "uniform", &[("a", unless(&self.a, 0.0)), ("b", unless(&self.b, 1.0))])
+    }
+}
+
+initializer!(Uniform);

@@ -1,0 +1,87 @@
+//! Glorot and Bengio 2010.
+
+use super::{Initializer, initializer, unless, write_spec};
+use crate::element::DType;
+use crate::error::{Error, Warning};
+use crate::gain::Gain;
+use crate::plan::{Law, Plan, finite};
+use crate::shape::{Layout, element_count};
+
+/// Variance `gain^2 * 2 / (fan_in + fan_out)`: made by [`xavier_uniform`] or [`xavier_normal`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Xavier {
+    pub(super) gain: Gain,
+    pub(super) layout: Layout,
+    pub(super) uniform: bool,
+}
+
+/// U[-a, a) with `a = gain * sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 16).
+///
+/// Needs two axes or more. Spec: `xavier_uniform(gain=1)`.
+#[doc(alias = "xavier_uniform_")]
+#[doc(alias = "glorot_uniform")]
+pub const fn xavier_uniform() -> Xavier {
+    Xavier { gain: Gain::Value(1.0), layout: Layout::OutIn, uniform: true }
+}
+
+/// N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 12). Not truncated.
+///
+/// Needs two axes or more. Spec: `xavier_normal(gain=1)`.
+#[doc(alias = "xavier_normal_")]
+#[doc(alias = "glorot_normal")]
+pub const fn xavier_normal() -> Xavier {
+    Xavier { uniform: false, ..xavier_uniform() }
+}
+
+impl Xavier {
+    /// The factor on the standard deviation (finite, >= 0): a number or a nonlinearity.
+    #[must_use]
+    pub fn gain(self, gain: impl Into<Gain>) -> Self {
+        Self { gain: gain.into(), ..self }
+    }
+
+    /// Which axes are in and out.
+    #[must_use]
+    pub const fn layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
+    const fn name(self) -> &'static str {
+        if self.uniform { "xavier_uniform" } else { "xavier_normal" }
+    }
+}
+
+impl Initializer for Xavier {
+    fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+        let fans = self.layout.fans(shape)?;
+        let gain = self.gain.value();
+        finite(self.name(), "gain", gain, dtype)?;
+        if gain < 0.0 {
+            let requirement = "must be greater than or equal to 0".to_owned();
+            return Err(Error::Argument { scheme: self.name(), argument: "gain", value: gain, requirement });
+        }
+        if element_count(shape)? == 0 {
+            let plan = Plan::new(shape, dtype, Law::Constant { value: 0.0 })?;
+            return Ok(plan.with_fans(fans).with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
+        }
+        // torch's order of operations: another differs in the last bit for some fans.
+        let std = gain * (2.0 / (fans.fan_in as f64 + fans.fan_out as f64)).sqrt();
+        let law = if self.uniform {
+            let bound = 3f64.sqrt() * std;
+            Law::Uniform { low: -bound, high: bound }
+        } else {
+            Law::Normal { mean: 0.0, std }
+        };
+        Ok(Plan::new(shape, dtype, law)?.with_fans(fans))
+    }
+}
+
+impl std::fmt::Display for Xavier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let arguments =
+            [("gain", unless(&self.gain, Gain::Value(1.0))), ("layout", unless(&self.layout, Layout::OutIn))];
+        write_spec(f, self.name(), &arguments)
+    }
+}
+
+initializer!(Xavier);

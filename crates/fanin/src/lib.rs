@@ -1,0 +1,23 @@
+//! Weight initialization for neural networks.
+
+mod dist;
+mod element;
+mod error;
+mod gain;
+pub mod init;
+mod plan;
+mod shape;
+mod stream;
+mod tensor;
+
+pub use element::{DType, Element, Values};
+pub use error::{Error, SpecError, Warning};
+pub use gain::{Gain, Nonlinearity};
+pub use init::Initializer;
+pub use plan::{Law, Plan, Truncation};
+pub use shape::{Fan, Fans, Layout, element_count};
+pub use stream::{Job, Native, NativeTensor, Prepared, Stream, Torch, canonical_name};
+pub use tensor::TensorMut;
+
+/// The element types that Rust itself does not have yet.
+pub use half;

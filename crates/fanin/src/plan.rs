@@ -1,0 +1,357 @@
+//! What a fill will write, with all numbers known and nothing drawn.
+
+use crate::dist::truncated;
+use crate::element::{DType, Element};
+use crate::error::{Error, Warning};
+use crate::shape::{Fans, element_count};
+use crate::stream::Stream;
+use crate::tensor::TensorMut;
+
+/// How a truncated normal is drawn. The law is the same, the numbers differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Truncation {
+    /// Draw until inside: torch since 2.12.
+    Rejection,
+    /// Transform one uniform by the inverse distribution function: torch before 2.12, and the native stream.
+    InverseCdf,
+}
+
+impl Truncation {
+    /// `rejection` or `inverse_cdf`, as specs spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Truncation::Rejection => "rejection",
+            Truncation::InverseCdf => "inverse_cdf",
+        }
+    }
+}
+
+/// The law of a tensor's values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Law {
+    /// Every element the same.
+    Constant {
+        /// The value, before it is rounded to the element type.
+        value: f64,
+    },
+    /// U[low, high).
+    Uniform {
+        /// Lower bound, included.
+        low: f64,
+        /// Upper bound, excluded unless it equals `low`.
+        high: f64,
+    },
+    /// N(mean, std^2).
+    Normal {
+        /// Mean (mu, finite).
+        mean: f64,
+        /// Standard deviation (sigma, finite, >= 0).
+        std: f64,
+    },
+    /// N(mean, std^2) conditioned on [low, high].
+    TruncatedNormal {
+        /// Mean of the untruncated law (mu, finite).
+        mean: f64,
+        /// Standard deviation of the untruncated law (sigma, finite, > 0).
+        std: f64,
+        /// Lower cut-off, absolute; may be minus infinity.
+        low: f64,
+        /// Upper cut-off, absolute; may be infinity.
+        high: f64,
+        /// The algorithm; `None` leaves it to the stream.
+        method: Option<Truncation>,
+    },
+    /// Ones on the diagonal of a matrix, zeros elsewhere.
+    Eye,
+    /// In each group, channel d feeds channel d through the kernel's centre tap.
+    Dirac {
+        /// Number of groups; divides `shape[0]`.
+        groups: usize,
+    },
+    /// A Haar-distributed semi-orthogonal matrix `[shape[0], rest]` times `gain`.
+    Orthogonal {
+        /// The factor (finite).
+        gain: f64,
+    },
+    /// N(0, std^2) with `zeros` zeros at random places of each column.
+    Sparse {
+        /// Zeros in each column.
+        zeros: usize,
+        /// Standard deviation of the others (sigma, finite, >= 0).
+        std: f64,
+    },
+}
+
+/// A resolved initializer: shape, type and law, all errors behind it.
+///
+/// Made by [`Initializer::resolve`](crate::Initializer::resolve), or by [`Plan::new`] for a law of one's own
+/// computing. Filling can fail only for the memory it is given, never for its numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    shape: Vec<usize>,
+    dtype: DType,
+    law: Law,
+    fans: Option<Fans>,
+    warnings: Vec<Warning>,
+}
+
+impl Plan {
+    /// A plan to write `law` over `shape`.
+    ///
+    /// # Errors
+    /// `ShapeOverflow`; and what the law demands of its numbers, of the shape and of the type: `Argument`, `Bounds`,
+    /// `BoundsOverflow`, `Dimensions`, `Groups`.
+    pub fn new(shape: &[usize], dtype: DType, law: Law) -> Result<Self, Error> {
+        element_count(shape)?;
+        let mut warnings = Vec::new();
+        match law {
+            Law::Constant { value } => {
+                if value.is_finite() && dtype.round(value).is_infinite() {
+                    return Err(argument("constant", "val", value, format!("must be finite in {dtype}")));
+                }
+            }
+            Law::Uniform { low, high } => {
+                ordered("uniform", low, high)?;
+                let fits = |x: f64| x.is_finite() && x.abs() <= dtype.largest();
+                if !(fits(low) && fits(high) && fits(high - low)) {
+                    return Err(Error::BoundsOverflow { scheme: "uniform", a: low, b: high, dtype });
+                }
+            }
+            Law::Normal { mean, std } => {
+                finite("normal", "mean", mean, dtype)?;
+                deviation("normal", std, dtype)?;
+            }
+            Law::TruncatedNormal { mean, std, low, high, .. } => {
+                finite("trunc_normal", "mean", mean, dtype)?;
+                deviation("trunc_normal", std, dtype)?;
+                if std == 0.0 {
+                    return Err(argument("trunc_normal", "std", std, "must be greater than 0".to_owned()));
+                }
+                ordered("trunc_normal", low, high)?;
+                if low == f64::INFINITY || high == f64::NEG_INFINITY {
+                    return Err(Error::BoundsOverflow { scheme: "trunc_normal", a: low, b: high, dtype });
+                }
+                if mean < low - 2.0 * std || mean > high + 2.0 * std {
+                    warnings.push(Warning::MeanFarOutside { mean, std, a: low, b: high });
+                }
+            }
+            Law::Eye => {
+                if shape.len() != 2 {
+                    return Err(Error::Dimensions { scheme: "eye", supported: "2", shape: shape.to_vec() });
+                }
+            }
+            Law::Dirac { groups } => {
+                if !(3..=5).contains(&shape.len()) {
+                    let supported = "3, 4, or 5";
+                    return Err(Error::Dimensions { scheme: "dirac", supported, shape: shape.to_vec() });
+                }
+                if groups == 0 {
+                    return Err(argument("dirac", "groups", 0.0, "must be at least 1".to_owned()));
+                }
+                if !shape[0].is_multiple_of(groups) {
+                    return Err(Error::Groups { groups, shape: shape.to_vec() });
+                }
+            }
+            Law::Orthogonal { gain } => {
+                finite("orthogonal", "gain", gain, dtype)?;
+                if shape.len() < 2 {
+                    let supported = "2 or more";
+                    return Err(Error::Dimensions { scheme: "orthogonal", supported, shape: shape.to_vec() });
+                }
+            }
+            Law::Sparse { zeros, std } => {
+                deviation("sparse", std, dtype)?;
+                let [rows, _] = shape else {
+                    return Err(Error::Dimensions { scheme: "sparse", supported: "2", shape: shape.to_vec() });
+                };
+                if zeros > *rows {
+                    let requirement = format!("a column has only {rows} rows");
+                    return Err(argument("sparse", "zeros", zeros as f64, requirement));
+                }
+            }
+        }
+        Ok(Self { shape: shape.to_vec(), dtype, law, fans: None, warnings })
+    }
+
+    /// The same plan, remembering the fans that its numbers came from.
+    #[must_use]
+    pub fn with_fans(mut self, fans: Fans) -> Self {
+        self.fans = Some(fans);
+        self
+    }
+
+    /// The same plan with one more warning.
+    #[must_use]
+    pub fn with_warning(mut self, warning: Warning) -> Self {
+        self.warnings.push(warning);
+        self
+    }
+
+    /// The sizes of the axes.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The type of the values.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The law of the values.
+    pub fn law(&self) -> Law {
+        self.law
+    }
+
+    /// The fans that the numbers came from, if they came from fans.
+    pub fn fans(&self) -> Option<Fans> {
+        self.fans
+    }
+
+    /// What is worth saying. A library prints nothing: show these where they will be read.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows and columns of the matrix that `orthogonal` and `sparse` see: trailing axes are flattened.
+    pub(crate) fn matrix(&self) -> (usize, usize) {
+        match self.shape.as_slice() {
+            [] => (1, 1),
+            [rows, rest @ ..] => (*rows, rest.iter().product()),
+        }
+    }
+
+    /// The mean that an element has, over all seeds (for `eye` and `dirac`: over the elements).
+    pub fn mean(&self) -> f64 {
+        match self.law {
+            Law::Constant { value } => self.dtype.round(value),
+            Law::Uniform { low, high } => low / 2.0 + high / 2.0,
+            Law::Normal { mean, .. } => mean,
+            Law::TruncatedNormal { mean, std, low, high, .. } => {
+                let (shift, _) = truncated::moments((low - mean) / std, (high - mean) / std);
+                mean + std * shift
+            }
+            Law::Eye | Law::Dirac { .. } => self.ones() / self.len() as f64,
+            Law::Orthogonal { .. } | Law::Sparse { .. } => 0.0,
+        }
+    }
+
+    /// The standard deviation that an element has, over all seeds (for `eye` and `dirac`: over the elements).
+    ///
+    /// `uniform`: `(b - a) / sqrt(12)`. Truncated normal: that of the truncated law. `orthogonal`: an entry of a
+    /// Haar matrix has variance 1 / max(rows, columns). `sparse`: `std * sqrt(1 - zeros / rows)`.
+    pub fn std(&self) -> f64 {
+        match self.law {
+            Law::Constant { .. } => 0.0,
+            Law::Uniform { low, high } => (high - low) / 12f64.sqrt(),
+            Law::Normal { std, .. } => std,
+            Law::TruncatedNormal { mean, std, low, high, .. } => {
+                std * truncated::moments((low - mean) / std, (high - mean) / std).1.sqrt()
+            }
+            Law::Eye | Law::Dirac { .. } => {
+                let share = self.ones() / self.len() as f64;
+                (share * (1.0 - share)).sqrt()
+            }
+            Law::Orthogonal { gain } => {
+                let (rows, columns) = self.matrix();
+                gain.abs() / (rows.max(columns) as f64).sqrt()
+            }
+            Law::Sparse { zeros, std } => std * (1.0 - zeros as f64 / self.matrix().0.max(1) as f64).sqrt(),
+        }
+    }
+
+    /// The least and greatest value that can be written, unrounded; infinite where the law has no bound.
+    pub fn bounds(&self) -> (f64, f64) {
+        match self.law {
+            Law::Constant { value } => (self.dtype.round(value), self.dtype.round(value)),
+            Law::Uniform { low, high } => (low, high),
+            Law::TruncatedNormal { low, high, .. } => (low, high),
+            Law::Eye | Law::Dirac { .. } => (0.0, 1.0),
+            Law::Orthogonal { gain } => (-gain.abs(), gain.abs()),
+            Law::Normal { .. } | Law::Sparse { .. } => (f64::NEG_INFINITY, f64::INFINITY),
+        }
+    }
+
+    /// How many ones `eye` and `dirac` write.
+    fn ones(&self) -> f64 {
+        let count = match (self.law, self.shape.as_slice()) {
+            (Law::Eye, [rows, columns]) => *rows.min(columns),
+            (Law::Dirac { groups }, [outputs, inputs, taps @ ..]) if !taps.contains(&0) => {
+                groups * (outputs / groups).min(*inputs)
+            }
+            _ => 0,
+        };
+        count as f64
+    }
+
+    /// The value at an index, for the laws that draw nothing.
+    pub(crate) fn fixed(&self, index: &[usize]) -> Option<f64> {
+        match self.law {
+            Law::Constant { value } => Some(value),
+            Law::Eye => Some(if index[0] == index[1] { 1.0 } else { 0.0 }),
+            Law::Dirac { groups } => {
+                let channel = index[0] % (self.shape[0] / groups);
+                let centre = index[2..].iter().zip(&self.shape[2..]).all(|(&tap, &size)| tap == size / 2);
+                Some(if centre && channel == index[1] { 1.0 } else { 0.0 })
+            }
+            _ => None,
+        }
+    }
+
+    /// Fills row-major memory.
+    ///
+    /// # Errors
+    /// `Length` or `ElementType` if the memory is not of the plan's shape and type, `BoundsOverflow` for infinite
+    /// cut-offs on a stream that needs finite ones, `Feature` for what the build leaves out.
+    pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
+        stream.fill(self, TensorMut::contiguous(buffer, &self.shape)?)
+    }
+}
+
+fn argument(scheme: &'static str, argument: &'static str, value: f64, requirement: String) -> Error {
+    Error::Argument { scheme, argument, value, requirement }
+}
+
+fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
+    for (name, bound) in [("a", a), ("b", b)] {
+        if bound.is_nan() {
+            return Err(argument(scheme, name, bound, "must be a number".to_owned()));
+        }
+    }
+    if a > b { Err(Error::Bounds { scheme, a, b }) } else { Ok(()) }
+}
+
+pub(crate) fn finite(
+    scheme: &'static str,
+    name: &'static str,
+    value: f64,
+    dtype: DType,
+) -> Result<(), Error> {
+    if !value.is_finite() {
+        return Err(argument(scheme, name, value, "must be finite".to_owned()));
+    }
+    if value.abs() > dtype.largest() {
+        let requirement = format!("must be finite in {dtype} (largest value {})", dtype.largest());
+        return Err(argument(scheme, name, value, requirement));
+    }
+    Ok(())
+}
+
+fn deviation(scheme: &'static str, std: f64, dtype: DType) -> Result<(), Error> {
+    finite(scheme, "std", std, dtype)?;
+    if std < 0.0 {
+        return Err(argument(scheme, "std", std, "must be greater than or equal to 0".to_owned()));
+    }
+    Ok(())
+}

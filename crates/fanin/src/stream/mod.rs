@@ -1,0 +1,55 @@
+//! Streams: where the numbers of a plan come from.
+
+mod native;
+mod torch;
+
+pub use native::{Job, Native, NativeTensor, Prepared, canonical_name};
+pub use torch::Torch;
+
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::tensor::TensorMut;
+
+/// A source of numbers that can carry out any plan.
+///
+/// [`NativeTensor`] gives the value at each index as a pure function of seed, name and index; [`Torch`] gives torch's
+/// numbers in torch's order; with the feature `rand_core`, `FromRng` draws from a generator of the user's.
+pub trait Stream {
+    /// Writes the whole of `plan` to `tensor`.
+    ///
+    /// # Errors
+    /// `Length` or `ElementType` if the memory is not of the plan's shape and type; `BoundsOverflow` and `Feature` as
+    /// [`Plan::fill`] says. Nothing has been written then.
+    fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
+
+    /// Writes the box of `plan` that begins at the index `start` and has the shape of `tensor`: the bits that
+    /// filling the whole and slicing would give.
+    ///
+    /// # Errors
+    /// As [`Stream::fill`]; `Box` if the box does not lie in the plan's shape; `NoRandomAccess` if the stream must be
+    /// read from its beginning and the box is not the whole.
+    fn fill_box(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error>;
+}
+
+/// `Err` unless `tensor` can hold the box of `plan` from `start` on.
+fn check_box(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>) -> Result<(), Error> {
+    if tensor.dtype() != plan.dtype() {
+        return Err(Error::ElementType { expected: plan.dtype(), found: tensor.dtype() });
+    }
+    let (shape, size) = (plan.shape(), tensor.shape());
+    let inside = start.len() == shape.len()
+        && size.len() == shape.len()
+        && (0..shape.len()).all(|axis| start[axis].checked_add(size[axis]).is_some_and(|end| end <= shape[axis]));
+    if inside {
+        return Ok(());
+    }
+    Err(Error::Box { shape: shape.to_vec(), start: start.to_vec(), size: size.to_vec() })
+}
+
+/// `Err` unless `tensor` can hold the whole of `plan`.
+fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
+    if tensor.shape() != plan.shape() {
+        return Err(Error::Length { shape: plan.shape().to_vec(), expected: plan.len(), found: tensor.len() });
+    }
+    check_box(plan, &vec![0; plan.shape().len()], tensor)
+}
