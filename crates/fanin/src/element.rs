@@ -129,6 +129,9 @@ pub trait Element:
     /// The value, exactly.
     fn to_f64(self) -> f64;
 
+    /// The value nearest to `x`, ties to even; half types round the f32 nearest to `x`, as [`DType::round`] says.
+    fn from_f64(x: f64) -> Self;
+
     /// Writes f32 values, each rounded once to nearest, ties to even. Branch-free, for the vectorizer.
     fn store(from: &[f32], to: &mut [Self]);
 }
@@ -202,6 +205,11 @@ impl Element for f32 {
     }
 
     #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x as f32
+    }
+
+    #[inline(always)]
     fn store(from: &[f32], to: &mut [Self]) {
         to.copy_from_slice(from);
     }
@@ -217,6 +225,11 @@ impl Element for f64 {
 
     fn to_f64(self) -> f64 {
         self
+    }
+
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x
     }
 
     #[inline(always)]
@@ -240,6 +253,11 @@ impl Element for f16 {
     }
 
     #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        f16::from_bits(f16_bits(x as f32))
+    }
+
+    #[inline(always)]
     fn store(from: &[f32], to: &mut [Self]) {
         for (to, from) in to.iter_mut().zip(from) {
             *to = f16::from_bits(f16_bits(*from));
@@ -257,6 +275,11 @@ impl Element for bf16 {
 
     fn to_f64(self) -> f64 {
         self.into()
+    }
+
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        bf16::from_bits(bf16_bits(x as f32))
     }
 
     #[inline(always)]

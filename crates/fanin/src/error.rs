@@ -143,6 +143,14 @@ pub enum Error {
         /// The stream's name.
         stream: &'static str,
     },
+    /// An algorithm that a stream does not have.
+    #[error("the {stream} stream does not draw by method={method}: leave the method out")]
+    Method {
+        /// The stream's name.
+        stream: &'static str,
+        /// The algorithm asked for.
+        method: &'static str,
+    },
     /// Two tensors of one job that would get the same values.
     #[error("two tensors of one job are called {name:?} (as {first:?} and as {second:?}): they would get the same values")]
     DuplicateName {

@@ -2,11 +2,15 @@
 
 mod dist;
 mod element;
+pub mod engine;
 mod error;
 mod gain;
 pub mod init;
+mod linalg;
+mod math;
 mod plan;
 mod shape;
+mod simd;
 mod stream;
 mod tensor;
 
@@ -16,6 +20,7 @@ pub use gain::{Gain, Nonlinearity};
 pub use init::Initializer;
 pub use plan::{Law, Plan, Truncation};
 pub use shape::{Fan, Fans, Layout, element_count};
+pub use simd::Level;
 pub use stream::{Job, Native, NativeTensor, Prepared, Stream, Torch, canonical_name};
 pub use tensor::TensorMut;
 

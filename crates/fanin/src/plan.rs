@@ -242,7 +242,7 @@ impl Plan {
                 let (shift, _) = truncated::moments((low - mean) / std, (high - mean) / std);
                 mean + std * shift
             }
-            Law::Eye | Law::Dirac { .. } => self.ones() / self.len() as f64,
+            Law::Eye | Law::Dirac { .. } => self.share_of_ones(),
             Law::Orthogonal { .. } | Law::Sparse { .. } => 0.0,
         }
     }
@@ -260,7 +260,7 @@ impl Plan {
                 std * truncated::moments((low - mean) / std, (high - mean) / std).1.sqrt()
             }
             Law::Eye | Law::Dirac { .. } => {
-                let share = self.ones() / self.len() as f64;
+                let share = self.share_of_ones();
                 (share * (1.0 - share)).sqrt()
             }
             Law::Orthogonal { gain } => {
@@ -283,30 +283,32 @@ impl Plan {
         }
     }
 
-    /// How many ones `eye` and `dirac` write.
-    fn ones(&self) -> f64 {
+    /// The share of ones that `eye` and `dirac` write.
+    fn share_of_ones(&self) -> f64 {
         let count = match (self.law, self.shape.as_slice()) {
             (Law::Eye, [rows, columns]) => *rows.min(columns),
-            (Law::Dirac { groups }, [outputs, inputs, taps @ ..]) if !taps.contains(&0) => {
-                groups * (outputs / groups).min(*inputs)
-            }
+            (Law::Dirac { groups }, [outputs, inputs, ..]) => groups * (outputs / groups).min(*inputs),
             _ => 0,
         };
-        count as f64
+        count as f64 / self.len() as f64
     }
 
-    /// The value at an index, for the laws that draw nothing.
-    pub(crate) fn fixed(&self, index: &[usize]) -> Option<f64> {
-        match self.law {
-            Law::Constant { value } => Some(value),
-            Law::Eye => Some(if index[0] == index[1] { 1.0 } else { 0.0 }),
-            Law::Dirac { groups } => {
-                let channel = index[0] % (self.shape[0] / groups);
-                let centre = index[2..].iter().zip(&self.shape[2..]).all(|(&tap, &size)| tap == size / 2);
-                Some(if centre && channel == index[1] { 1.0 } else { 0.0 })
+    /// The indices of the ones that `eye` and `dirac` write; none for the other laws.
+    pub(crate) fn ones(&self) -> impl Iterator<Item = Vec<usize>> + '_ {
+        let (groups, channels, kept) = match (self.law, self.shape.as_slice()) {
+            _ if self.is_empty() => (0, 0, 0),
+            (Law::Eye, [rows, columns]) => (1, *rows, *rows.min(columns)),
+            (Law::Dirac { groups }, [outputs, inputs, ..]) => {
+                (groups, outputs / groups, (outputs / groups).min(*inputs))
             }
-            _ => None,
-        }
+            _ => (0, 0, 0),
+        };
+        (0..groups).flat_map(move |group| {
+            (0..kept).map(move |channel| {
+                let centre = self.shape[2..].iter().map(|size| size / 2);
+                [group * channels + channel, channel].into_iter().chain(centre).collect()
+            })
+        })
     }
 
     /// Fills row-major memory.

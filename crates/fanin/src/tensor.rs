@@ -122,20 +122,24 @@ impl<'a> TensorMut<'a> {
         }
     }
 
-    /// The same memory, borrowed for a shorter time.
-    pub(crate) fn reborrow(&mut self) -> TensorMut<'_> {
-        TensorMut { values: self.values.reborrow(), shape: self.shape.clone(), strides: self.strides.clone() }
+    /// Whether torch would make a contiguous tensor "like" this one: it keeps the order of the axes in memory, and
+    /// closes the gaps.
+    pub(crate) fn copy_is_contiguous(&self) -> bool {
+        let Some((strides, _)) = &self.strides else { return true };
+        axes_in_memory_order(&self.shape, strides).is_sorted_by(|a, b| a > b)
     }
 
-    /// Whether the elements cover a stretch of memory without gaps, in whatever order.
-    pub(crate) fn is_dense(&self) -> bool {
-        let Some((strides, _)) = &self.strides else { return true };
-        let mut expected = 1;
-        axes_in_memory_order(&self.shape, strides).all(|axis| {
-            let dense = strides[axis] == expected;
-            expected *= self.shape[axis] as isize;
-            dense
-        })
+    /// Whether the buffer has elements and nothing else, in whatever order.
+    pub(crate) fn covers_buffer(&self) -> bool {
+        self.values.len() == self.len()
+    }
+
+    /// The whole buffer and where in it the element at an index lies.
+    pub(crate) fn place(&mut self, index: &[usize]) -> (Values<'_>, usize) {
+        let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
+        let steps = index.iter().zip(strides).map(|(&at, stride)| at as isize * stride);
+        let place = offset as isize + steps.sum::<isize>();
+        (self.values.reborrow(), place as usize)
     }
 
     /// The whole buffer and where in it the elements lie: in row-major order of the index, or by ascending place.
@@ -270,7 +274,8 @@ mod tests {
         let mut buffer = vec![0f32; 12];
         assert!(TensorMut::strided(&mut buffer, &[3, 1, 4], &[4, 99, 1], 0).unwrap().is_contiguous());
         let transposed = TensorMut::strided(&mut buffer, &[3, 4], &[1, 3], 0).unwrap();
-        assert!(!transposed.is_contiguous() && transposed.is_dense());
-        assert!(!TensorMut::strided(&mut buffer, &[3, 2], &[4, 2], 0).unwrap().is_dense());
+        assert!(!transposed.is_contiguous() && !transposed.copy_is_contiguous() && transposed.covers_buffer());
+        let every_second = TensorMut::strided(&mut buffer, &[3, 2], &[4, 2], 0).unwrap();
+        assert!(!every_second.is_contiguous() && every_second.copy_is_contiguous() && !every_second.covers_buffer());
     }
 }

@@ -1,2 +1,357 @@
-//! stub
-pub(crate) fn moments(_a: f64, _b: f64) -> (f64, f64) { (0.0, 1.0) }
+//! Truncated normal variates by the inverse distribution function, one draw a value.
+//!
+//! All is done in standard units, `alpha = (a - mean) / std` and `beta = (b - mean) / std`, and reflected where that
+//! puts the interval's bulk on the upper side, so that `beta >= |alpha|`. With u in (0, 1) from the words:
+//!
+//! | regime | where | z |
+//! |---|---|---|
+//! | body | f32 types; width at least 1/8; tails that [`crate::math::quantile`] covers | the f32 quantile |
+//! | centre | alpha < 5 | the f64 quantile (AS 241) of the probability |
+//! | tail | alpha >= 5 | `g(delta) = -ln(1 - u m)` solved for the distance delta from the near cut-off |
+//! | narrow | width below 2^-26 | the same without curvature: `delta = -ln(1 - u m) / alpha`, or `u * width` |
+//!
+//! In the tail, with M the ratio of Mills and `h = ln(z M(z))`,
+//! `g(delta) = delta (alpha + delta / 2) + ln(1 + delta / alpha) - h(alpha + delta) + h(alpha)` is minus the logarithm
+//! of the share of the upper tail that lies beyond `alpha + delta`, and `m = 1 - exp(-g(beta - alpha))`.
+//! The value is `mean + std z`, or `a + std delta` measured from the cut-off, so that nothing cancels.
+
+use super::uniform::{Uniform32, Uniform64, closed_range};
+use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp32, clamp64};
+use crate::element::DType;
+use crate::engine::{LANES, Words};
+use crate::math::{
+    BODY_END, TAIL_END, TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile, quantile_body, quantile64,
+};
+
+const SQRT_2: f64 = std::f64::consts::SQRT_2;
+
+/// P(Z < z).
+pub(crate) fn cdf(z: f64) -> f64 {
+    libm::erfc(-z / SQRT_2) / 2.0
+}
+
+fn density(z: f64) -> f64 {
+    libm::exp(-z * z / 2.0) / std::f64::consts::TAU.sqrt()
+}
+
+/// Where alpha >= 5 the upper tail is handled by its logarithm.
+const FAR: f64 = 5.0;
+
+/// Widths in sigma below which the density's curvature is beneath f64.
+const NARROW: f64 = 1.0 / 67_108_864.0;
+
+/// Each step of the far tail's equation shrinks an error of at most a 25th of delta by a factor of 2e-4 or better.
+const NEWTON_STEPS: usize = 4;
+
+/// Mean and variance of a standard normal conditioned on [alpha, beta].
+pub(crate) fn moments(alpha: f64, beta: f64) -> (f64, f64) {
+    if alpha + beta < 0.0 {
+        let (mean, variance) = moments(-beta, -alpha);
+        return (-mean, variance);
+    }
+    let width = beta - alpha;
+    if width < 1e-3 || alpha >= FAR {
+        // Here the law is close to exponential of rate alpha over the width: integrate, nothing cancels.
+        let reach = width.min(60.0 / alpha.max(1.0));
+        let steps = 4000;
+        let (mut mass, mut first, mut second) = (0.0, 0.0, 0.0);
+        for k in 0..=steps {
+            let simpson = if k == 0 || k == steps { 1.0 } else { 2.0 + 2.0 * f64::from(k % 2) };
+            let x = f64::from(k) / f64::from(steps);
+            let delta = x * reach;
+            let weight = simpson * libm::exp(-delta * (alpha + delta / 2.0));
+            mass += weight;
+            first += weight * x;
+            second += weight * x * x;
+        }
+        let mean = first / mass;
+        return (alpha + reach * mean, reach * reach * (second / mass - mean * mean));
+    }
+    let mass = if alpha > 0.0 { cdf(-alpha) - cdf(-beta) } else { 1.0 - cdf(alpha) - cdf(-beta) };
+    let finite = |z: f64| if z.is_finite() { z * density(z) } else { 0.0 };
+    let mean = (density(alpha) - density(beta)) / mass;
+    (mean, 1.0 + (finite(alpha) - finite(beta)) / mass - mean * mean)
+}
+
+/// A truncated normal law, made ready.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Truncated {
+    /// f32 arithmetic, no tail beyond the body of the quantile.
+    Body(Quantile32<false>),
+    /// f32 arithmetic, with the quantile's tail.
+    BodyAndTail(Quantile32<true>),
+    /// f64 arithmetic on probabilities.
+    Centre(Centre),
+    /// f64 arithmetic on distances from a cut-off.
+    Tail(Tail),
+    /// No slope worth speaking of: uniform.
+    Flat {
+        /// Lower cut-off.
+        low: f64,
+        /// Upper cut-off.
+        high: f64,
+    },
+}
+
+impl Truncated {
+    /// N(mean, std^2) on [low, high], for values of `dtype`.
+    pub(crate) fn new(mean: f64, std: f64, low: f64, high: f64, dtype: DType) -> Self {
+        let (alpha, beta) = ((low - mean) / std, (high - mean) / std);
+        let flipped = alpha + beta < 0.0;
+        let (near, far) = if flipped { (-beta, -alpha) } else { (alpha, beta) };
+        let width = (high - low) / std;
+        let origin = if flipped { high } else { low };
+        if near > 1e150 {
+            // The law's own width is std / near: far below the spacing of any type.
+            return Truncated::Flat { low: origin, high: origin };
+        }
+        if width * near.abs().max(1.0) <= NARROW {
+            return Truncated::Flat { low, high };
+        }
+        let (least, greatest) = closed_range(low, high, dtype);
+        if near >= FAR || width < NARROW {
+            return Truncated::Tail(Tail::new(
+                near,
+                width,
+                origin,
+                if flipped { -std } else { std },
+                (least, greatest),
+            ));
+        }
+        let (below, above) = (cdf(near), cdf(-far));
+        let mass = if near > 0.0 { cdf(-near) - above } else { 1.0 - below - above };
+        let smallest = below.min(above) + mass / TWO_32 / 2.0;
+        let w = -libm::log(4.0 * smallest * (1.0 - smallest));
+        // Of the unflipped law: P(Z < alpha), P(Z > beta).
+        let (below, above) = if flipped { (above, below) } else { (below, above) };
+        if dtype != DType::F64 && width >= 0.125 && w < TAIL_END - 0.5 {
+            let body = (mean, std, below, above, mass, least, greatest);
+            return if w < BODY_END - 1e-3 {
+                Truncated::Body(Quantile32::new(body))
+            } else {
+                Truncated::BodyAndTail(Quantile32::new(body))
+            };
+        }
+        Truncated::Centre(Centre { mean, std, below, above, mass, least, greatest })
+    }
+
+    /// Runs `with` on the f32 transform of this law.
+    pub(crate) fn visit32<V: Visitor32>(self, dtype: DType, with: V) -> V::Output {
+        match self {
+            Truncated::Body(it) => with.visit32(it),
+            Truncated::BodyAndTail(it) => with.visit32(it),
+            Truncated::Centre(it) => with.visit32(Narrowed(it)),
+            Truncated::Tail(it) => with.visit32(Narrowed(it)),
+            Truncated::Flat { low, high } => with.visit32(Uniform32::closed(low, high, dtype)),
+        }
+    }
+
+    /// Runs `with` on the f64 transform of this law.
+    pub(crate) fn visit64<V: Visitor64>(self, with: V) -> V::Output {
+        match self {
+            Truncated::Centre(it) => with.visit64(it),
+            Truncated::Tail(it) => with.visit64(it),
+            Truncated::Flat { low, high } => with.visit64(Uniform64::closed(low, high)),
+            Truncated::Body(_) | Truncated::BodyAndTail(_) => unreachable!("made for f32 types only"),
+        }
+    }
+}
+
+/// What to do with an f32 transform, whatever its type.
+pub(crate) trait Visitor32 {
+    /// What comes of it.
+    type Output;
+    /// Does it.
+    fn visit32(self, transform: impl Transform32) -> Self::Output;
+}
+
+/// What to do with an f64 transform, whatever its type.
+pub(crate) trait Visitor64 {
+    /// What comes of it.
+    type Output;
+    /// Does it.
+    fn visit64(self, transform: impl Transform64) -> Self::Output;
+}
+
+/// The f32 quantile of the probability. From both ends at once: the smaller tail keeps its relative precision.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quantile32<const TAIL: bool> {
+    mean: f32,
+    std: f32,
+    below: f32,
+    above: f32,
+    mass: f32,
+    middle: f32,
+    scale: f32,
+    least: f32,
+    greatest: f32,
+}
+
+impl<const TAIL: bool> Quantile32<TAIL> {
+    fn new((mean, std, below, above, mass, least, greatest): (f64, f64, f64, f64, f64, f64, f64)) -> Self {
+        Self {
+            mean: mean as f32,
+            std: std as f32,
+            below: below as f32,
+            above: above as f32,
+            mass: (mass / TWO_32) as f32,
+            // x = 2 p - 1 at the middle of the mass, and its change with a word.
+            middle: (below - above) as f32,
+            scale: (2.0 * mass / TWO_32) as f32,
+            least: least as f32,
+            greatest: greatest as f32,
+        }
+    }
+
+    #[inline(always)]
+    fn value(&self, word: u32) -> f32 {
+        let x = (word as i32 as f32 + 0.5).mul_add(self.scale, self.middle);
+        // The same place counted from either end: word + 2^31 from below, its complement from above.
+        let from_below = word ^ 0x8000_0000;
+        let lower = (from_below as f32 + 0.5).mul_add(self.mass, self.below);
+        let upper = (!from_below as f32 + 0.5).mul_add(self.mass, self.above);
+        let tail = if lower < upper { lower } else { upper };
+        let z = if TAIL { quantile(x, tail) } else { quantile_body(x, tail) };
+        clamp32(z.mul_add(self.std, self.mean), self.least, self.greatest)
+    }
+}
+
+impl<const TAIL: bool> Transform32 for Quantile32<TAIL> {
+    #[inline(always)]
+    fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
+        for (words, out) in words.iter().zip(out.as_chunks_mut::<LANES>().0) {
+            for (word, out) in words.iter().zip(out) {
+                *out = self.value(*word);
+            }
+        }
+    }
+}
+
+/// A law in f64 arithmetic from a place u in (0, 1) and its complement.
+pub(crate) trait Placed: Copy {
+    /// The value at u, `complement` being 1 - u, each to full relative precision.
+    fn at(&self, u: f64, complement: f64) -> f64;
+}
+
+/// One word a value: u = (word + 1/2) / 2^32.
+#[derive(Debug, Clone, Copy)]
+struct Narrowed<P>(P);
+
+impl<P: Placed> Transform32 for Narrowed<P> {
+    #[inline(always)]
+    fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
+        for (words, out) in words.iter().zip(out.as_chunks_mut::<LANES>().0) {
+            for (word, out) in words.iter().zip(out) {
+                let u = (f64::from(*word) + 0.5) * (1.0 / TWO_32);
+                let complement = (f64::from(!*word) + 0.5) * (1.0 / TWO_32);
+                *out = self.0.at(u, complement) as f32;
+            }
+        }
+    }
+}
+
+impl<P: Placed> Transform64 for P {
+    /// Two words a value: u = (high * 2^32 + low + 1/2) / 2^64.
+    #[inline(always)]
+    fn apply(&self, words: &Words, out: &mut [f64; GROUP_64]) {
+        for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
+            for lane in 0..LANES {
+                let (high, low) = (words[0][lane], words[1][lane]);
+                let place = |high: u32, low: u32| {
+                    f64::from(high).mul_add(TWO_32, f64::from(low) + 0.5) * (1.0 / TWO_32 / TWO_32)
+                };
+                out[lane] = self.at(place(high, low), place(!high, !low));
+            }
+        }
+    }
+}
+
+/// The f64 quantile of the probability.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Centre {
+    mean: f64,
+    std: f64,
+    below: f64,
+    above: f64,
+    mass: f64,
+    least: f64,
+    greatest: f64,
+}
+
+impl Placed for Centre {
+    #[inline(always)]
+    fn at(&self, u: f64, complement: f64) -> f64 {
+        let lower = u.mul_add(self.mass, self.below);
+        let upper = complement.mul_add(self.mass, self.above);
+        let tail = if lower < upper { lower } else { upper };
+        let q = if lower < upper { lower - 0.5 } else { 0.5 - upper };
+        clamp64(quantile64(q, tail).mul_add(self.std, self.mean), self.least, self.greatest)
+    }
+}
+
+/// The distance from the near cut-off, in the far tail or over a narrow interval.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tail {
+    /// The near cut-off, in sigma; at least 5 unless `narrow`.
+    alpha: f64,
+    /// h(alpha).
+    log_mills: f64,
+    /// m, the share of the upper tail that lies between the cut-offs, and 1 - m.
+    share: f64,
+    rest: f64,
+    /// The near cut-off itself, and the signed sigma that leads away from it.
+    origin: f64,
+    std: f64,
+    least: f64,
+    greatest: f64,
+    /// Whether the interval is too narrow for curvature.
+    narrow: bool,
+}
+
+impl Tail {
+    fn new(alpha: f64, width: f64, origin: f64, std: f64, (least, greatest): (f64, f64)) -> Self {
+        let narrow = width < NARROW;
+        let mut it =
+            Self { alpha, log_mills: 0.0, share: 1.0, rest: 0.0, origin, std, least, greatest, narrow };
+        if !narrow {
+            it.log_mills = log_mills64(alpha);
+        }
+        let exponent = if narrow {
+            alpha * width
+        } else if width.is_finite() {
+            it.exponent(width)
+        } else {
+            f64::INFINITY
+        };
+        it.share = -libm::expm1(-exponent);
+        it.rest = libm::exp(-exponent);
+        it
+    }
+
+    /// g(delta): minus the logarithm of the share of the upper tail beyond `alpha + delta`.
+    #[inline(always)]
+    fn exponent(&self, delta: f64) -> f64 {
+        let curved = ln_1p64(delta / self.alpha) - (log_mills64(self.alpha + delta) - self.log_mills);
+        delta.mul_add((0.5 * delta) + self.alpha, curved)
+    }
+}
+
+impl Placed for Tail {
+    #[inline(always)]
+    fn at(&self, u: f64, complement: f64) -> f64 {
+        let target = minus_ln_complement64(u * self.share, complement.mul_add(self.share, self.rest));
+        // Without the slow terms: delta (alpha + delta / 2) = target, solved without cancellation; without curvature
+        // for a narrow interval, where alpha may be small.
+        let root = self.alpha.mul_add(self.alpha, 2.0 * target).sqrt();
+        let mut delta = 2.0 * target / (root + self.alpha);
+        for _ in 0..NEWTON_STEPS {
+            // g' = 1 / M(z), by its asymptotic series: within 2e-4 of it at z = 5, so each step gains as much.
+            let z = self.alpha + delta;
+            let y = 1.0 / (z * z);
+            let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
+            delta += (target - self.exponent(delta)) / slope;
+        }
+        let delta = if self.narrow { target / self.alpha } else { delta };
+        clamp64(delta.mul_add(self.std, self.origin), self.least, self.greatest)
+    }
+}

@@ -1,5 +1,6 @@
 //! Streams: where the numbers of a plan come from.
 
+mod fill;
 mod native;
 mod torch;
 

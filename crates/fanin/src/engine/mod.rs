@@ -1,0 +1,21 @@
+//! Engines: words and nothing else.
+
+mod mt19937;
+mod permutation;
+mod philox;
+
+pub use mt19937::Mt19937;
+pub(crate) use permutation::Permutation;
+pub use philox::Philox;
+
+/// Blocks that are computed together: their words stand side by side in lanes.
+pub(crate) const LANES: usize = 16;
+
+/// The four words of sixteen Philox blocks: `[word][block]`.
+pub(crate) type Words = [[u32; LANES]; 4];
+
+/// Where the words of a fill come from: groups of sixteen blocks of four words, by number.
+pub(crate) trait Source {
+    /// The words of a group.
+    fn words(&mut self, group: u64) -> Words;
+}

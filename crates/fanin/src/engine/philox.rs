@@ -1,0 +1,149 @@
+//! Philox4x32-10: Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3.
+
+use super::{LANES, Source, Words};
+
+const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+const ROUNDS: usize = 10;
+const LOW: u64 = 0xffff_ffff;
+
+/// A keyed, counter-based engine: block `n` is a function of `n` alone, four words of 32 bits.
+///
+/// The counter is 128 bits: its low half is the block number, its high half and the key are fixed.
+///
+/// ```
+/// use fanin::engine::Philox;
+/// // Random123's known-answer vector for the digits of pi.
+/// let philox = Philox::new([0xa4093822, 0x299f31d0], [0x13198a2e, 0x03707344]);
+/// assert_eq!(philox.block(0x85a308d3_243f6a88), [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Philox {
+    key: [u32; 2],
+    high: [u32; 2],
+}
+
+impl Philox {
+    /// The engine of a key and of the counter's high half (words 2 and 3).
+    pub const fn new(key: [u32; 2], high: [u32; 2]) -> Self {
+        Self { key, high }
+    }
+
+    /// The four words of one block.
+    pub const fn block(&self, number: u64) -> [u32; 4] {
+        let mut counter = [number as u32, (number >> 32) as u32, self.high[0], self.high[1]];
+        let mut key = self.key;
+        let mut round = 0;
+        while round < ROUNDS {
+            let product0 = MULTIPLIERS[0] * counter[0] as u64;
+            let product1 = MULTIPLIERS[1] * counter[2] as u64;
+            counter = [
+                (product1 >> 32) as u32 ^ counter[1] ^ key[0],
+                product1 as u32,
+                (product0 >> 32) as u32 ^ counter[3] ^ key[1],
+                product0 as u32,
+            ];
+            key = [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])];
+            round += 1;
+        }
+        counter
+    }
+
+    /// The words of the sixteen blocks from `16 * group` on.
+    ///
+    /// One block a 64-bit lane: a 32 x 32 bit product lands in place, its high half is one shift away, and what is
+    /// left above bit 32 of a word is ignored by the next multiplication. Even and odd blocks are computed apart, so
+    /// that packing them is a mask and a shift.
+    #[inline(always)]
+    pub(crate) fn group(&self, group: u64) -> Words {
+        const HALF: usize = LANES / 2;
+        let first = group * LANES as u64;
+        let mut packed = [[0u64; HALF]; 4];
+        for lane in 0..HALF {
+            // The first block of a group is a multiple of 16: adding the lane never carries into word 1.
+            let even = self.wide_block((first & LOW) + 2 * lane as u64, first >> 32);
+            let odd = self.wide_block((first & LOW) + 2 * lane as u64 + 1, first >> 32);
+            for word in 0..4 {
+                packed[word][lane] = (even[word] & LOW) | (odd[word] << 32);
+            }
+        }
+        packed.map(|lanes| bytemuck::cast::<[u64; HALF], Words1>(lanes.map(u64::to_le)).map(u32::from_le))
+    }
+
+    /// One block, each word in the low half of a 64-bit number; what stands above it is to be ignored.
+    #[inline(always)]
+    fn wide_block(&self, low: u64, high: u64) -> [u64; 4] {
+        let mut counter = [low, high, self.high[0].into(), self.high[1].into()];
+        let mut key = self.key;
+        for _ in 0..ROUNDS {
+            let product0 = MULTIPLIERS[0] * (counter[0] & LOW);
+            let product1 = MULTIPLIERS[1] * (counter[2] & LOW);
+            counter = [
+                (product1 >> 32) ^ counter[1] ^ u64::from(key[0]),
+                product1,
+                (product0 >> 32) ^ counter[3] ^ u64::from(key[1]),
+                product0,
+            ];
+            key = [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])];
+        }
+        counter
+    }
+}
+
+/// One word of sixteen blocks.
+type Words1 = [u32; LANES];
+
+impl Source for Philox {
+    #[inline(always)]
+    fn words(&mut self, group: u64) -> Words {
+        self.group(group)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::{Kernel, Level, dispatch};
+
+    /// Random123 1.14, kat_vectors: `philox4x32 10`: counter, key, answer.
+    const KNOWN: [([u32; 4], [u32; 2], [u32; 4]); 3] = [
+        ([0; 4], [0; 2], [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]),
+        ([u32::MAX; 4], [u32::MAX; 2], [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]),
+        (
+            [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344],
+            [0xa4093822, 0x299f31d0],
+            [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1],
+        ),
+    ];
+
+    #[test]
+    fn random123s_known_answers() {
+        for (counter, key, answer) in KNOWN {
+            let number = u64::from(counter[0]) | u64::from(counter[1]) << 32;
+            assert_eq!(Philox::new(key, [counter[2], counter[3]]).block(number), answer);
+        }
+    }
+
+    struct Group(Philox, u64);
+    impl Kernel for Group {
+        type Output = Words;
+        #[inline(always)]
+        fn run(self) -> Words {
+            self.0.group(self.1)
+        }
+    }
+
+    #[test]
+    fn a_group_is_its_blocks_at_every_level() {
+        let philox = Philox::new([1, 2], [3, 4]);
+        for group in [0, 1, 77, (1 << 28) - 1, 1 << 28, u64::MAX / 16] {
+            for &level in Level::available() {
+                let words = dispatch(level, Group(philox, group));
+                for lane in 0..LANES {
+                    let block = philox.block(group.wrapping_mul(16) + lane as u64);
+                    assert_eq!(std::array::from_fn(|word| words[word][lane]), block, "{level:?} {group} {lane}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! CPU levels and the dispatch to them: the only home of `unsafe`.
+//!
+//! A kernel is safe Rust over lane arrays, written once and marked `#[inline(always)]`. [`dispatch`] calls it from a
+//! function that is compiled with the features of one level, so that the vectorizer may use them. The arithmetic is
+//! the same at every level, operation by operation: only the width differs, never a bit.
+
+#![allow(unsafe_code, reason = "calling a function compiled for a CPU level, once that level is known to be there")]
+
+use std::sync::OnceLock;
+
+/// A set of CPU instructions that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// What every CPU of the target has.
+    Scalar,
+    /// x86-64 with AVX2, FMA and F16C.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+impl Level {
+    /// The levels that this CPU has, [`Level::Scalar`] first.
+    pub fn available() -> &'static [Level] {
+        static AVAILABLE: OnceLock<Vec<Level>> = OnceLock::new();
+        AVAILABLE.get_or_init(|| {
+            #[allow(unused_mut, reason = "other targets have the scalar level only")]
+            let mut levels = vec![Level::Scalar];
+            #[cfg(target_arch = "x86_64")]
+            {
+                let avx2 = ["avx2", "fma", "f16c", "bmi1", "bmi2"];
+                let detected = |name: &str| match name {
+                    "avx2" => is_x86_feature_detected!("avx2"),
+                    "fma" => is_x86_feature_detected!("fma"),
+                    "f16c" => is_x86_feature_detected!("f16c"),
+                    "bmi1" => is_x86_feature_detected!("bmi1"),
+                    _ => is_x86_feature_detected!("bmi2"),
+                };
+                if avx2.into_iter().all(detected) {
+                    levels.push(Level::Avx2);
+                    if is_x86_feature_detected!("avx512f")
+                        && is_x86_feature_detected!("avx512bw")
+                        && is_x86_feature_detected!("avx512dq")
+                        && is_x86_feature_detected!("avx512vl")
+                    {
+                        levels.push(Level::Avx512);
+                    }
+                }
+            }
+            levels
+        })
+    }
+
+    /// The highest level that this CPU has.
+    pub fn best() -> Level {
+        *Level::available().last().expect("the scalar level is always there")
+    }
+
+    /// Whether this CPU has the level.
+    pub fn is_available(self) -> bool {
+        Level::available().contains(&self)
+    }
+
+    /// This level, or the highest that this CPU has if it lacks this one.
+    pub(crate) fn or_best(self) -> Level {
+        if self.is_available() { self } else { Level::best() }
+    }
+}
+
+/// Work that is compiled once for each level. `run` must be `#[inline(always)]`, and so must all it calls.
+pub(crate) trait Kernel {
+    /// What the work gives back.
+    type Output;
+
+    /// Does the work.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a kernel at a level, or at the best there is if the CPU lacks it.
+pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
+    match level.or_best() {
+        Level::Scalar => kernel.run(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `or_best` gives only levels that `available` has found on this CPU.
+        Level::Avx2 => unsafe { run_avx2(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Level::Avx512 => unsafe { run_avx512(kernel) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => kernel.run(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
+fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2")]
+fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}

@@ -1,0 +1,163 @@
+//! Truncated normals, by torch's current algorithm and by the one before it.
+
+use super::{Torch, is_double};
+use crate::element::{DType, Element};
+use crate::error::Error;
+use crate::math::quantile64;
+use crate::plan::{Law, Plan, Truncation};
+
+/// `(1 + erf(x / sqrt 2)) / 2`, as torch writes it: it decides which branch is taken.
+fn cdf(x: f64) -> f64 {
+    (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
+}
+
+/// Whether proposals are normal, rather than uniform on the interval.
+fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
+    cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
+}
+
+/// `Err` for cut-offs that torch's uniform proposals cannot have.
+pub(super) fn check(plan: &Plan) -> Result<(), Error> {
+    if let Law::TruncatedNormal { mean, std, low, high, method } = plan.law()
+        && method != Some(Truncation::InverseCdf)
+        && !proposes_normals(mean, std, low, high)
+    {
+        let fits = |x: f64| x.is_finite() && x.abs() <= plan.dtype().largest();
+        if !(fits(low) && fits(high) && fits(high - low)) {
+            return Err(Error::BoundsOverflow { scheme: "trunc_normal", a: low, b: high, dtype: plan.dtype() });
+        }
+    }
+    Ok(())
+}
+
+impl Torch {
+    /// torch since 2.12. `contiguous` is the tensor's; `copy_contiguous` that of a fresh tensor like it.
+    #[allow(clippy::too_many_arguments, reason = "the law's four numbers and where they go")]
+    pub(super) fn truncated_by_rejection<E: Element>(
+        &mut self,
+        mean: f64,
+        std: f64,
+        low: f64,
+        high: f64,
+        out: &mut [E],
+        contiguous: bool,
+        copy_contiguous: bool,
+    ) {
+        if proposes_normals(mean, std, low, high) {
+            self.normal(mean, std, out, contiguous);
+            let (low, high) = (E::from_f64(low), E::from_f64(high));
+            let outside = |value: &E| *value < low || *value > high;
+            let mut fresh = Vec::new();
+            while out.iter().any(outside) {
+                fresh.resize(out.len(), E::default());
+                self.normal(mean, std, &mut fresh, copy_contiguous);
+                for (value, fresh) in out.iter_mut().zip(&fresh) {
+                    if outside(value) {
+                        *value = *fresh;
+                    }
+                }
+            }
+            return;
+        }
+        let mode = low.max(high.min(mean));
+        let peak = -0.5 * ((mode - mean) / std) * ((mode - mean) / std);
+        let refused = RefusedIf::new::<E>(mean, std, peak);
+        let mut draws = vec![E::default(); out.len()];
+        self.uniform(low, high, out);
+        self.uniform(0.0, 1.0, &mut draws);
+        let mut pending: Vec<usize> = (0..out.len()).filter(|&k| refused.test(out[k], draws[k])).collect();
+        let mut proposals = Vec::new();
+        while !pending.is_empty() {
+            proposals.resize(out.len(), E::default());
+            self.uniform(low, high, &mut proposals);
+            self.uniform(0.0, 1.0, &mut draws);
+            pending.retain(|&k| {
+                out[k] = proposals[k];
+                refused.test(out[k], draws[k])
+            });
+        }
+    }
+
+    /// torch before 2.12: uniform between the distribution's values at the cut-offs, inverse error function, scaled,
+    /// shifted, clamped; each step rounded to the type.
+    pub(super) fn truncated_by_inverse<E: Element>(
+        &mut self,
+        mean: f64,
+        std: f64,
+        low: f64,
+        high: f64,
+        out: &mut [E],
+    ) {
+        let ends = [low, high].map(|bound| 2.0 * cdf((bound - mean) / std) - 1.0);
+        self.uniform(ends[0], ends[1], out);
+        let steps = Rounded::new::<E>();
+        let factor = std * 2f64.sqrt();
+        for value in out {
+            let y = value.to_f64();
+            let z = if y.abs() < 1.0 {
+                // The quantile at (1 + y) / 2, over sqrt 2.
+                quantile64(y / 2.0, (1.0 - y.abs()) / 2.0) / 2f64.sqrt()
+            } else {
+                f64::INFINITY.copysign(y)
+            };
+            let x = steps.round(steps.round(z) * steps.scalar(factor));
+            let x = steps.round(x + steps.scalar(mean));
+            let x = if x < steps.round(low) { steps.round(low) } else { x };
+            *value = E::from_f64(if x > steps.round(high) { steps.round(high) } else { x });
+        }
+    }
+}
+
+/// The arithmetic of a tensor operation: in f32 (f64 for f64), rounded to the type after each step.
+///
+/// A sum, product, quotient or square of two f32 numbers computed in f64 and rounded to f32 is the f32 operation: f64
+/// has more than twice the digits.
+#[derive(Debug, Clone, Copy)]
+struct Rounded {
+    dtype: DType,
+}
+
+impl Rounded {
+    fn new<E: Element>() -> Self {
+        Self { dtype: E::DTYPE }
+    }
+
+    /// The result of a step.
+    fn round(self, x: f64) -> f64 {
+        self.dtype.round(x)
+    }
+
+    /// A Python number as a step sees it.
+    fn scalar(self, x: f64) -> f64 {
+        if self.dtype == DType::F64 { x } else { x as f32 as f64 }
+    }
+}
+
+/// torch's test of a proposal: the logarithm of the draw against that of the density, relative to its peak.
+#[derive(Debug, Clone, Copy)]
+struct RefusedIf {
+    steps: Rounded,
+    mean: f64,
+    std: f64,
+    peak: f64,
+}
+
+impl RefusedIf {
+    fn new<E: Element>(mean: f64, std: f64, peak: f64) -> Self {
+        let steps = Rounded::new::<E>();
+        // What is subtracted is a number of the type; what divides is one of its arithmetic.
+        let of_type = |x: f64| if is_double::<E>() { x } else { steps.round(x) };
+        Self { steps, mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "torch takes the logarithm from a library, and so must its mirror")]
+    fn test<E: Element>(self, proposal: E, draw: E) -> bool {
+        let steps = self.steps;
+        let x = steps.round(proposal.to_f64() - self.mean);
+        let x = steps.round(x / self.std);
+        let x = steps.round(x * x);
+        let x = steps.round(x * -0.5);
+        let x = steps.round(x - self.peak);
+        steps.round(draw.to_f64().ln()) > x
+    }
+}

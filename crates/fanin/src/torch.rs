@@ -1,0 +1,202 @@
+//! `torch.nn.init` by its own names: the same functions, arguments in the same order, the same texts.
+//!
+//! A tensor is a [`TensorMut`]; torch's optional generator is a [`Generator`] that the caller holds. Every function
+//! gives back the [`Plan`] it followed, whose [`Plan::warnings`] are the warnings that torch would have raised; nothing
+//! is printed. torch's deprecated names are `#[deprecated]` here, and warn in the same way.
+//!
+//! ```
+//! use fanin::{TensorMut, torch};
+//! let mut generator = torch::Generator::new(0);
+//! let mut weight = vec![0f32; 256 * 128];
+//! let tensor = TensorMut::contiguous(&mut weight, &[256, 128])?;
+//! torch::kaiming_uniform_(tensor, 5f64.sqrt(), "fan_in", "leaky_relu", &mut generator)?;
+//! # Ok::<(), fanin::Error>(())
+//! ```
+//!
+//! Where torch lets nonsense through (a negative std in `trunc_normal_`, `sparsity = 1.5`, `groups = 0`) these are
+//! errors, raised before a value is written. `sparse_` draws its places from the given generator; torch takes them from
+//! its global one even when another was given.
+
+use crate::error::{Error, Warning};
+use crate::gain::{Gain, Nonlinearity};
+use crate::init::{self, Initializer};
+use crate::plan::Plan;
+use crate::shape::{Fan, Layout};
+pub use crate::stream::Torch as Generator;
+use crate::tensor::TensorMut;
+
+/// The gain for a nonlinearity by torch's name; `param` is leaky_relu's slope (0.01 where `None`).
+///
+/// # Errors
+/// `Nonlinearity` for an unknown name, `NegativeSlope` for a slope that is not a number.
+///
+/// ```
+/// assert_eq!(fanin::torch::calculate_gain("leaky_relu", Some(0.2))?, (2.0 / (1.0 + 0.2 * 0.2f64)).sqrt());
+/// # Ok::<(), fanin::Error>(())
+/// ```
+pub fn calculate_gain(nonlinearity: &str, param: Option<f64>) -> Result<f64, Error> {
+    let nonlinearity = Nonlinearity::from_name(nonlinearity, param)?;
+    match nonlinearity {
+        Nonlinearity::LeakyRelu { slope } if slope.is_nan() => {
+            Err(Error::NegativeSlope { value: slope.to_string() })
+        }
+        _ => Ok(nonlinearity.gain()),
+    }
+}
+
+/// `(fan_in, fan_out)` of a shape, by torch's rule.
+///
+/// # Errors
+/// `Fans` for fewer than two dimensions.
+pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), Error> {
+    let fans = Layout::OutIn.fans(shape)?;
+    Ok((fans.fan_in, fans.fan_out))
+}
+
+/// The fan that `mode` names, case-blind.
+///
+/// # Errors
+/// `Mode` for another name, `Fans` for fewer than two dimensions.
+pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Error> {
+    let fan: Fan = mode.parse()?;
+    Ok(fan.of(Layout::OutIn.fans(shape)?))
+}
+
+/// Defines a function of torch's: its initializer, and how its arguments become it.
+macro_rules! mirror {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident ( $($argument:ident: $type:ty),* ) = $build:expr $(, formerly $old:ident)?;
+    )*) => { $(
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// Everything that can be wrong with the request; nothing has been written or drawn then.
+        pub fn $name(tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
+            $build.fill_tensor(tensor, generator)
+        }
+
+        $(
+            #[doc = concat!("torch's deprecated name of [`", stringify!($name), "`].")]
+            ///
+            /// # Errors
+            #[doc = concat!("As [`", stringify!($name), "`].")]
+            #[deprecated(note = "torch deprecates the name without the underscore")]
+            pub fn $old(tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
+                let (name, replacement) = (stringify!($old), stringify!($name));
+                Ok($name(tensor, $($argument,)* generator)?.with_warning(Warning::Deprecated { name, replacement }))
+            }
+        )?
+    )* };
+}
+
+mirror! {
+    /// U[a, b). torch's defaults: a = 0, b = 1.
+    uniform_(a: f64, b: f64) = init::uniform(a, b), formerly uniform;
+
+    /// N(mean, std^2). torch's defaults: mean = 0, std = 1.
+    normal_(mean: f64, std: f64) = init::normal(mean, std), formerly normal;
+
+    /// N(mean, std^2) conditioned on [a, b], by rejection. torch's defaults: mean = 0, std = 1, a = -2, b = 2.
+    trunc_normal_(mean: f64, std: f64, a: f64, b: f64) = init::trunc_normal(mean, std).bounds(a, b);
+
+    /// `val` everywhere.
+    constant_(val: f64) = init::constant(val), formerly constant;
+
+    /// 1 everywhere.
+    ones_() = init::ones();
+
+    /// 0 everywhere.
+    zeros_() = init::zeros();
+
+    /// The identity matrix.
+    eye_() = init::eye(), formerly eye;
+
+    /// The Dirac delta at the kernel's centre. torch's default: groups = 1.
+    dirac_(groups: usize) = init::dirac().groups(groups), formerly dirac;
+
+    /// U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). torch's default: gain = 1.
+    xavier_uniform_(gain: f64) = init::xavier_uniform().gain(gain), formerly xavier_uniform;
+
+    /// N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)). torch's default: gain = 1.
+    xavier_normal_(gain: f64) = init::xavier_normal().gain(gain), formerly xavier_normal;
+
+    /// U[-bound, bound), bound = gain * sqrt(3 / fan). torch's defaults: a = 0, mode = fan_in, nonlinearity =
+    /// leaky_relu; `a` is the slope of a leaky_relu and of nothing else.
+    kaiming_uniform_(a: f64, mode: &str, nonlinearity: &str) =
+        kaiming(init::kaiming_uniform(), &tensor, a, mode, nonlinearity)?, formerly kaiming_uniform;
+
+    /// N(0, std^2), std = gain / sqrt(fan). torch's defaults: as [`kaiming_uniform_`].
+    kaiming_normal_(a: f64, mode: &str, nonlinearity: &str) =
+        kaiming(init::kaiming_normal(), &tensor, a, mode, nonlinearity)?, formerly kaiming_normal;
+
+    /// A semi-orthogonal matrix times gain, trailing axes flattened. torch's default: gain = 1.
+    orthogonal_(gain: f64) = init::orthogonal().gain(Gain::Value(gain)), formerly orthogonal;
+
+    /// N(0, std^2) with ceil(sparsity * rows) zeros in every column. torch's default: std = 0.01.
+    sparse_(sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
+}
+
+/// torch's arguments, unread for a tensor without elements: torch does not look at them then.
+fn kaiming(
+    it: init::Kaiming,
+    tensor: &TensorMut<'_>,
+    a: f64,
+    mode: &str,
+    nonlinearity: &str,
+) -> Result<init::Kaiming, Error> {
+    if tensor.is_empty() { Ok(it) } else { it.fan(mode.parse()?).torch_nonlinearity(a, nonlinearity) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on<R>(shape: &[usize], run: impl FnOnce(TensorMut<'_>, &mut Generator) -> R) -> (R, Vec<f32>) {
+        let mut buffer = vec![0f32; shape.iter().product()];
+        let result = run(TensorMut::contiguous(&mut buffer, shape).unwrap(), &mut Generator::new(0));
+        (result, buffer)
+    }
+
+    #[test]
+    #[allow(deprecated, reason = "the deprecated names are what is tested")]
+    fn deprecated_names_do_the_same_and_say_so() {
+        let (plan, old) = on(&[4, 4], |tensor, generator| xavier_normal(tensor, 2.0, generator));
+        let (_, new) = on(&[4, 4], |tensor, generator| xavier_normal_(tensor, 2.0, generator));
+        assert_eq!(old, new);
+        let warning = plan.unwrap().warnings()[0].to_string();
+        assert_eq!(warning, "`nn.init.xavier_normal` is now deprecated in favor of `nn.init.xavier_normal_`.");
+    }
+
+    #[test]
+    fn torchs_own_texts() {
+        let text = |result: Result<Plan, Error>| result.unwrap_err().to_string();
+        let (error, _) = on(&[4], |t, g| text(xavier_normal_(t, 1.0, g)));
+        assert!(error.starts_with("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"));
+        let (error, _) = on(&[2, 2], |t, g| text(kaiming_normal_(t, 0.0, "FAN", "relu", g)));
+        assert_eq!(error, "Mode fan not supported, please use one of ['fan_in', 'fan_out']");
+        let (error, _) = on(&[2, 2], |t, g| text(kaiming_normal_(t, 0.0, "Fan_In", "swish9", g)));
+        assert_eq!(error, "Unsupported nonlinearity swish9");
+        let (error, _) = on(&[2, 2, 2], |t, g| text(eye_(t, g)));
+        assert!(error.contains("Only tensors with 2 dimensions are supported"));
+        let (error, _) = on(&[2, 2], |t, g| text(dirac_(t, 1, g)));
+        assert!(error.contains("Only tensors with 3, 4, or 5 dimensions are supported"));
+        let (error, _) = on(&[3, 2, 2], |t, g| text(dirac_(t, 2, g)));
+        assert!(error.contains("dim 0 must be divisible by groups"));
+        let (error, _) = on(&[3], |t, g| text(orthogonal_(t, 1.0, g)));
+        assert!(error.contains("Only tensors with 2 or more dimensions are supported"));
+        assert_eq!(
+            calculate_gain("leaky_relu", Some(f64::NAN)).unwrap_err().to_string(),
+            "negative_slope NaN not a valid number"
+        );
+    }
+
+    #[test]
+    fn empty_tensors_are_left_alone_with_a_warning() {
+        for shape in [[0, 4], [4, 0]] {
+            let (plan, _) = on(&shape, |t, g| kaiming_uniform_(t, 0.0, "nonsense", "nonsense", g));
+            let warnings = plan.unwrap().warnings().to_vec();
+            assert_eq!(warnings[0].to_string(), "Initializing zero-element tensors is a no-op");
+        }
+    }
+}
