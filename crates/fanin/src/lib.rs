@@ -6,6 +6,7 @@ pub mod engine;
 mod error;
 mod gain;
 pub mod init;
+pub mod interop;
 mod linalg;
 mod math;
 mod plan;
@@ -13,6 +14,7 @@ mod shape;
 mod simd;
 mod stream;
 mod tensor;
+pub mod torch;
 
 pub use element::{DType, Element, Values};
 pub use error::{Error, SpecError, Warning};
@@ -21,6 +23,8 @@ pub use init::Initializer;
 pub use plan::{Law, Plan, Truncation};
 pub use shape::{Fan, Fans, Layout, element_count};
 pub use simd::Level;
+#[cfg(feature = "rand_core")]
+pub use stream::FromRng;
 pub use stream::{Job, Native, NativeTensor, Prepared, Stream, Torch, canonical_name};
 pub use tensor::TensorMut;
 

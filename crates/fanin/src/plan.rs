@@ -93,6 +93,8 @@ pub struct Plan {
     shape: Vec<usize>,
     dtype: DType,
     law: Law,
+    /// Where torch's C library rounds an intermediate number otherwise: the law with its last bit.
+    law_on_torch: Option<Law>,
     fans: Option<Fans>,
     warnings: Vec<Warning>,
 }
@@ -108,8 +110,8 @@ impl Plan {
         let mut warnings = Vec::new();
         match law {
             Law::Constant { value } => {
-                if value.is_finite() && dtype.round(value).is_infinite() {
-                    return Err(argument("constant", "val", value, format!("must be finite in {dtype}")));
+                if value.is_finite() {
+                    finite("constant", "val", value, dtype)?;
                 }
             }
             Law::Uniform { low, high } => {
@@ -172,7 +174,7 @@ impl Plan {
                 }
             }
         }
-        Ok(Self { shape: shape.to_vec(), dtype, law, fans: None, warnings })
+        Ok(Self { shape: shape.to_vec(), dtype, law, law_on_torch: None, fans: None, warnings })
     }
 
     /// The same plan, remembering the fans that its numbers came from.
@@ -180,6 +182,18 @@ impl Plan {
     pub fn with_fans(mut self, fans: Fans) -> Self {
         self.fans = Some(fans);
         self
+    }
+
+    /// The same plan, with numbers of their own for the torch stream.
+    ///
+    /// The plan's law must be the same on every machine; torch's numbers are what its C library made of them.
+    pub(crate) fn with_law_on_torch(self, law: Law) -> Self {
+        Self { law_on_torch: (law != self.law).then_some(law), ..self }
+    }
+
+    /// The law as torch computes it on this platform: another last bit at most.
+    pub(crate) fn law_on_torch(&self) -> Law {
+        self.law_on_torch.unwrap_or(self.law)
     }
 
     /// The same plan with one more warning.

@@ -114,14 +114,6 @@ impl<'a> TensorMut<'a> {
         self.strides.is_none()
     }
 
-    /// The values themselves, if they are contiguous.
-    pub(crate) fn as_values(&mut self) -> Option<Values<'_>> {
-        match self.strides {
-            None => Some(self.values.reborrow()),
-            Some(_) => None,
-        }
-    }
-
     /// Whether torch would make a contiguous tensor "like" this one: it keeps the order of the axes in memory, and
     /// closes the gaps.
     pub(crate) fn copy_is_contiguous(&self) -> bool {
@@ -132,6 +124,19 @@ impl<'a> TensorMut<'a> {
     /// Whether the buffer has elements and nothing else, in whatever order.
     pub(crate) fn covers_buffer(&self) -> bool {
         self.values.len() == self.len()
+    }
+
+    /// Lets `write` fill contiguous memory in this order: the tensor's own, or a copy that is then put in place.
+    pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
+        if self.strides.is_none() {
+            return write(self.values.reborrow());
+        }
+        let (memory, places) = self.places(order);
+        values!(memory, memory => {
+            let mut scratch = vec![Default::default(); places.len()];
+            write(Element::values(&mut scratch));
+            places.zip(scratch).for_each(|(place, value)| memory[place] = value);
+        });
     }
 
     /// The whole buffer and where in it the element at an index lies.

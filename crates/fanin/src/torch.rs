@@ -62,79 +62,79 @@ pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Erro
     Ok(fan.of(Layout::OutIn.fans(shape)?))
 }
 
-/// Defines a function of torch's: its initializer, and how its arguments become it.
+/// Defines functions of torch's: the arguments, the initializer that they make, and the deprecated name if there is one.
 macro_rules! mirror {
-    ($(
-        $(#[$doc:meta])*
-        $name:ident ( $($argument:ident: $type:ty),* ) = $build:expr $(, formerly $old:ident)?;
-    )*) => { $(
-        $(#[$doc])*
+    ($( $(#[$doc:meta])* $name:ident $arguments:tt = $build:expr $(, formerly $old:ident)?; )*) => { $(
+        mirror!(@function [$(#[$doc])*] $name $arguments $build);
+        $( mirror!(@deprecated $old $name $arguments); )?
+    )* };
+    (@function [$($doc:tt)*] $name:ident ($tensor:ident $(, $argument:ident: $type:ty)*) $build:expr) => {
+        $($doc)*
         ///
         /// # Errors
         /// Everything that can be wrong with the request; nothing has been written or drawn then.
-        pub fn $name(tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
-            $build.fill_tensor(tensor, generator)
+        pub fn $name($tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
+            $build.fill_tensor($tensor, generator)
         }
-
-        $(
-            #[doc = concat!("torch's deprecated name of [`", stringify!($name), "`].")]
-            ///
-            /// # Errors
-            #[doc = concat!("As [`", stringify!($name), "`].")]
-            #[deprecated(note = "torch deprecates the name without the underscore")]
-            pub fn $old(tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
-                let (name, replacement) = (stringify!($old), stringify!($name));
-                Ok($name(tensor, $($argument,)* generator)?.with_warning(Warning::Deprecated { name, replacement }))
-            }
-        )?
-    )* };
+    };
+    (@deprecated $old:ident $name:ident ($tensor:ident $(, $argument:ident: $type:ty)*)) => {
+        #[doc = concat!("torch's deprecated name of [`", stringify!($name), "`].")]
+        ///
+        /// # Errors
+        #[doc = concat!("As [`", stringify!($name), "`].")]
+        #[deprecated(note = "torch deprecates the name without the underscore")]
+        pub fn $old($tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
+            let (name, replacement) = (stringify!($old), stringify!($name));
+            Ok($name($tensor, $($argument,)* generator)?.with_warning(Warning::Deprecated { name, replacement }))
+        }
+    };
 }
 
 mirror! {
     /// U[a, b). torch's defaults: a = 0, b = 1.
-    uniform_(a: f64, b: f64) = init::uniform(a, b), formerly uniform;
+    uniform_(tensor, a: f64, b: f64) = init::uniform(a, b), formerly uniform;
 
     /// N(mean, std^2). torch's defaults: mean = 0, std = 1.
-    normal_(mean: f64, std: f64) = init::normal(mean, std), formerly normal;
+    normal_(tensor, mean: f64, std: f64) = init::normal(mean, std), formerly normal;
 
     /// N(mean, std^2) conditioned on [a, b], by rejection. torch's defaults: mean = 0, std = 1, a = -2, b = 2.
-    trunc_normal_(mean: f64, std: f64, a: f64, b: f64) = init::trunc_normal(mean, std).bounds(a, b);
+    trunc_normal_(tensor, mean: f64, std: f64, a: f64, b: f64) = init::trunc_normal(mean, std).bounds(a, b);
 
     /// `val` everywhere.
-    constant_(val: f64) = init::constant(val), formerly constant;
+    constant_(tensor, val: f64) = init::constant(val), formerly constant;
 
     /// 1 everywhere.
-    ones_() = init::ones();
+    ones_(tensor) = init::ones();
 
     /// 0 everywhere.
-    zeros_() = init::zeros();
+    zeros_(tensor) = init::zeros();
 
     /// The identity matrix.
-    eye_() = init::eye(), formerly eye;
+    eye_(tensor) = init::eye(), formerly eye;
 
     /// The Dirac delta at the kernel's centre. torch's default: groups = 1.
-    dirac_(groups: usize) = init::dirac().groups(groups), formerly dirac;
+    dirac_(tensor, groups: usize) = init::dirac().groups(groups), formerly dirac;
 
     /// U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). torch's default: gain = 1.
-    xavier_uniform_(gain: f64) = init::xavier_uniform().gain(gain), formerly xavier_uniform;
+    xavier_uniform_(tensor, gain: f64) = init::xavier_uniform().gain(gain), formerly xavier_uniform;
 
     /// N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)). torch's default: gain = 1.
-    xavier_normal_(gain: f64) = init::xavier_normal().gain(gain), formerly xavier_normal;
+    xavier_normal_(tensor, gain: f64) = init::xavier_normal().gain(gain), formerly xavier_normal;
 
     /// U[-bound, bound), bound = gain * sqrt(3 / fan). torch's defaults: a = 0, mode = fan_in, nonlinearity =
     /// leaky_relu; `a` is the slope of a leaky_relu and of nothing else.
-    kaiming_uniform_(a: f64, mode: &str, nonlinearity: &str) =
+    kaiming_uniform_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_uniform(), &tensor, a, mode, nonlinearity)?, formerly kaiming_uniform;
 
     /// N(0, std^2), std = gain / sqrt(fan). torch's defaults: as [`kaiming_uniform_`].
-    kaiming_normal_(a: f64, mode: &str, nonlinearity: &str) =
+    kaiming_normal_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_normal(), &tensor, a, mode, nonlinearity)?, formerly kaiming_normal;
 
     /// A semi-orthogonal matrix times gain, trailing axes flattened. torch's default: gain = 1.
-    orthogonal_(gain: f64) = init::orthogonal().gain(Gain::Value(gain)), formerly orthogonal;
+    orthogonal_(tensor, gain: f64) = init::orthogonal().gain(Gain::Value(gain)), formerly orthogonal;
 
     /// N(0, std^2) with ceil(sparsity * rows) zeros in every column. torch's default: std = 0.01.
-    sparse_(sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
+    sparse_(tensor, sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
 }
 
 /// torch's arguments, unread for a tensor without elements: torch does not look at them then.

@@ -53,11 +53,13 @@ impl Normal64 {
     }
 }
 
-/// sqrt(-2 ln u) for u = (k + 1/2) / 2^52, k the upper 52 of 64 bits: from 1.5e-8 to 8.57.
+/// sqrt(-2 ln u) for u = min(word + 1/2, 2^64 - 2^11) / 2^64, the word of 64 bits: from 1.5e-8 to 9.49.
 #[inline(always)]
 fn radius64(high: u32, low: u32) -> f64 {
-    let k = f64::from(high).mul_add(1_048_576.0, f64::from(low >> 12));
-    (-2.0 * ln64((k + 0.5) * (1.0 / (TWO_32 * 1_048_576.0)))).sqrt()
+    const GREATEST: f64 = TWO_32 * TWO_32 - 2048.0;
+    let x = f64::from(high).mul_add(TWO_32, f64::from(low) + 0.5);
+    let x = if x > GREATEST { GREATEST } else { x };
+    (-2.0 * ln64(x * (1.0 / TWO_32 / TWO_32))).sqrt()
 }
 
 impl Transform64 for Normal64 {
@@ -81,7 +83,7 @@ mod tests {
     fn the_ends_of_the_radius() {
         assert!((6.76..6.77).contains(&radius(0)), "{}", radius(0));
         assert!((1e-4..1e-3).contains(&radius(u32::MAX)), "never 0: {}", radius(u32::MAX));
-        assert!((8.5..8.6).contains(&radius64(0, 0)), "{}", radius64(0, 0));
+        assert!((9.49..9.5).contains(&radius64(0, 0)), "{}", radius64(0, 0));
         assert!((1e-8..1e-7).contains(&radius64(u32::MAX, u32::MAX)), "{}", radius64(u32::MAX, u32::MAX));
     }
 
@@ -103,12 +105,14 @@ mod tests {
                 let u = ((u + 0.5) / TWO_32).min(1.0 - 2f64.powi(-24));
                 for (k, exact) in oracle(u, (turn + 0.5) / TWO_32).into_iter().enumerate() {
                     let found = f64::from(out[(2 * pair + k) * LANES + 3]);
-                    assert!((found - exact).abs() < 3e-6 + 2e-7 / (1.0 - u).sqrt(), "{found} {exact}");
+                    // u near 1 is held to 24 bits, so that r is uncertain by 2^-25 / r.
+                    assert!((found - exact).abs() < 3e-6 + 1.2e-7 / (1.0 - u).sqrt(), "{found} {exact}");
                 }
             }
             let exact = oracle((w0 + (w1 + 0.5) / TWO_32) / TWO_32, (w2 + (w3 + 0.5) / TWO_32) / TWO_32);
             for (k, exact) in exact.into_iter().enumerate() {
-                assert!((out64[k * LANES + 3] - exact).abs() < 1e-13, "{} {exact}", out64[k * LANES + 3]);
+                // The oracle's own sine is of an angle rounded to 4e-16.
+                assert!((out64[k * LANES + 3] - exact).abs() < 2e-14, "{} {exact}", out64[k * LANES + 3]);
             }
         }
     }

@@ -138,7 +138,8 @@ mod tests {
         let ends = [[0x8000_0000u32; LANES], [0x7fff_ffff; LANES], [0; LANES], [u32::MAX; LANES]];
         let mut out = [0f32; GROUP_32];
         Uniform32::new(-0.3, 0.3, DType::F32).apply(&ends, &mut out);
-        assert_eq!([out[0], out[16]], [-0.3f64 as f32 + 0.0, 0.3f32.next_down()].map(|x| x.clamp(-0.3, 0.3)));
+        // The f32 nearest to -0.3 lies below it, and the one nearest to 0.3 above.
+        assert_eq!([out[0], out[16]], [(-0.3f32).next_up(), 0.3f32.next_down()]);
         assert!(out[48] < 0.0 && out[48] > -1e-9, "the least word below 0 is not lost: {}", out[48]);
         let mut out = [0f64; GROUP_64];
         Uniform64::new(2.0, 3.0).apply(&[ends[0], ends[2], ends[1], ends[3]], &mut out);

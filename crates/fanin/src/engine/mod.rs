@@ -5,7 +5,7 @@ mod permutation;
 mod philox;
 
 pub use mt19937::Mt19937;
-pub(crate) use permutation::Permutation;
+pub(crate) use permutation::{FEW, Permutation, few};
 pub use philox::Philox;
 
 /// Blocks that are computed together: their words stand side by side in lanes.
@@ -18,4 +18,11 @@ pub(crate) type Words = [[u32; LANES]; 4];
 pub(crate) trait Source {
     /// The words of a group.
     fn words(&mut self, group: u64) -> Words;
+}
+
+impl<S: Source> Source for &mut S {
+    #[inline(always)]
+    fn words(&mut self, group: u64) -> Words {
+        (**self).words(group)
+    }
 }

@@ -1,10 +1,36 @@
-//! Keyed permutations with random access: a Feistel network with cycle walking (Black and Rogaway 2002).
+//! Random places in a column: which `count` of `size` places a key picks, each set equally likely.
 //!
-//! A permutation of 0..n with `2^(bits-1) < n <= 2^bits`. An index is split into `left`, its upper `bits / 2` bits
-//! (rounded down), and `right`, the others. Round i of twelve, with key word `key[i mod 4]`, is
-//! `left ^= F(right)` for even i and `right ^= F(left)` for odd i, cut to the half's bits, where
-//! `F(x) = mix(x + key + i * 0x9E3779B9)` and mix is the 32-bit finalizer of MurmurHash3 (Appleby). An answer of n or
-//! more goes through again, until it is less.
+//! Up to 256 places, [`few`] shuffles: a forward Fisher-Yates on 0..size, whose step t swaps t with
+//! `t + word mod (size - t)`, the word being word `t mod 4` of block `64 column + t / 4`; the first `count` are picked.
+//!
+//! Beyond, [`Permutation`] gives random access: a place is picked if its image is below `count`, under a Feistel
+//! network with cycle walking (Black and Rogaway 2002) on 0..size with `2^(bits-1) < size <= 2^bits`. An index is split
+//! into `left`, its upper `bits / 2` bits (rounded down), and `right`, the others. Round i of twelve, with word
+//! `i mod 4` of block `column` for its key, is `left ^= F(right)` for even i and `right ^= F(left)` for odd i, cut to
+//! the half's bits, where `F(x) = mix(x + key + i * 0x9E3779B9)` and mix is the 32-bit finalizer of MurmurHash3
+//! (Appleby). An image of `size` or more goes through again, until it is less. (On a handful of places twelve rounds
+//! would not be enough to make all sets equally likely: hence the shuffle.)
+
+use super::Philox;
+
+/// The largest column that is shuffled.
+pub(crate) const FEW: usize = 256;
+
+/// The places that are picked in a column of at most [`FEW`].
+pub(crate) fn few(engine: &Philox, column: u64, size: usize, count: usize) -> [bool; FEW] {
+    let mut places: [u8; FEW] = std::array::from_fn(|place| place as u8);
+    let mut picked = [false; FEW];
+    let mut words = [0; 4];
+    for step in 0..count {
+        if step % 4 == 0 {
+            words = engine.block(column * (FEW as u64 / 4) + step as u64 / 4);
+        }
+        let other = step + words[step % 4] as usize % (size - step);
+        places.swap(step, other);
+        picked[places[step] as usize] = true;
+    }
+    picked
+}
 
 const ROUNDS: u32 = 12;
 
@@ -75,8 +101,7 @@ impl Permutation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Philox;
-
+    
     fn keys(columns: u64) -> impl Iterator<Item = [[u32; 1]; 4]> {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column).map(|word| [word]))
     }
@@ -96,24 +121,73 @@ mod tests {
         assert!(keys(10).all(|key| huge.below(1 << 60, u64::MAX, &key)[0]));
     }
 
-    /// For small sizes every set of `chosen` places must come equally often: chi-square over all sets, 200,000 keys.
+    /// Every set of places must come equally often: chi-square over all sets, 200,000 columns.
     #[test]
-    fn every_set_of_places_is_equally_likely() {
-        for (size, chosen, sets) in [(2u64, 1, 2), (3, 1, 3), (4, 2, 6), (5, 2, 10), (6, 3, 20), (8, 4, 70), (11, 2, 55)] {
-            let permutation = Permutation::new(size);
+    fn every_set_of_few_places_is_equally_likely() {
+        let cases = [(2, 1, 2), (3, 1, 3), (3, 2, 3), (4, 2, 6), (5, 2, 10), (6, 3, 20), (8, 4, 70), (11, 2, 55)];
+        for (size, chosen, sets) in cases {
             let mut counts = std::collections::HashMap::new();
             let trials = 200_000;
-            for key in keys(trials) {
-                let set = (0..size).fold(0u32, |set, k| set << 1 | u32::from(permutation.below(k, chosen, &key)[0]));
-                *counts.entry(set).or_insert(0u32) += 1;
+            for column in 0..trials {
+                let picked = few(&Philox::new([5, 6], [7, 8]), column, size, chosen);
+                assert_eq!(picked.iter().filter(|&&is| is).count(), chosen);
+                assert!(!picked[size..].contains(&true));
+                *counts.entry(picked[..size].to_vec()).or_insert(0u32) += 1;
             }
-            let expected = trials as f64 / f64::from(sets);
-            let missing = f64::from(sets) - counts.len() as f64;
-            let chi: f64 = counts.values().map(|&c| (f64::from(c) - expected).powi(2) / expected).sum::<f64>()
-                + missing * expected;
-            // Six standard deviations above the mean of the law.
-            let freedom = f64::from(sets - 1);
-            assert!(chi < freedom + 6.0 * (2.0 * freedom).sqrt() + 6.0, "{size} {chosen}: {chi}");
+            assert_eq!(counts.len(), sets);
+            chi_square(counts.into_values(), &vec![trials as f64 / sets as f64; sets]);
         }
+    }
+
+    /// How many of the picked places fall into a half of the column is hypergeometric, whichever half it is: upper,
+    /// even, or by the parity of any bits, which a network with too few rounds would give away.
+    #[test]
+    fn many_places_fall_into_any_half_as_they_should() {
+        for (size, chosen) in [(257u64, 40u64), (512, 256), (300, 270), (1000, 100)] {
+            let permutation = Permutation::new(size);
+            let halves: [fn(u64) -> bool; 5] = [
+                |k| k & 1 == 0,
+                |k| k & 16 == 0,
+                |k| k.count_ones() & 1 == 0,
+                |k| (k & 0b1_0001_0001).count_ones() & 1 == 0,
+                |k| k < 128,
+            ];
+            let mut counts = vec![vec![0u32; chosen as usize + 1]; halves.len()];
+            let trials = 4000;
+            for key in keys(trials) {
+                let mut inside = [0; 5];
+                for place in 0..size {
+                    if permutation.below(place, chosen, &key)[0] {
+                        halves.iter().zip(&mut inside).for_each(|(half, count)| *count += usize::from(half(place)));
+                    }
+                }
+                inside.iter().zip(&mut counts).for_each(|(&count, counts)| counts[count] += 1);
+            }
+            for (half, counts) in halves.iter().zip(counts) {
+                let good = (0..size).filter(|&place| half(place)).count() as u64;
+                let law = statrs::distribution::Hypergeometric::new(size, good, chosen).unwrap();
+                let expected: Vec<f64> = (0..=chosen)
+                    .map(|count| statrs::distribution::Discrete::pmf(&law, count) * trials as f64)
+                    .collect();
+                chi_square(counts.into_iter(), &expected);
+            }
+        }
+    }
+
+    /// Cells of fewer than ten expected are put together; six standard deviations above the mean of the law.
+    fn chi_square(counts: impl Iterator<Item = u32>, expected: &[f64]) {
+        let (mut chi, mut cells) = (0.0, 0.0);
+        let (mut found, mut awaited) = (0.0, 0.0);
+        for (count, expected) in counts.zip(expected) {
+            found += f64::from(count);
+            awaited += expected;
+            if awaited >= 10.0 {
+                chi += (found - awaited) * (found - awaited) / awaited;
+                cells += 1.0;
+                (found, awaited) = (0.0, 0.0);
+            }
+        }
+        let freedom: f64 = cells - 1.0;
+        assert!(chi < freedom + 6.0 * (2.0 * freedom).sqrt() + 6.0, "chi-square {chi} with {freedom} degrees");
     }
 }

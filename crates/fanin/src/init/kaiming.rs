@@ -100,14 +100,17 @@ impl Initializer for Kaiming {
             finite(self.name(), "a", slope, DType::F64)?;
         }
         // torch's order of operations: another differs in the last bit for some fans.
-        let std = self.nonlinearity.gain() / (self.fan.of(fans) as f64).sqrt();
-        let law = if self.uniform {
-            let bound = 3f64.sqrt() * std;
-            Law::Uniform { low: -bound, high: bound }
-        } else {
-            Law::Normal { mean: 0.0, std }
+        let law = |gain: f64| {
+            let std = gain / (self.fan.of(fans) as f64).sqrt();
+            if self.uniform {
+                let bound = 3f64.sqrt() * std;
+                Law::Uniform { low: -bound, high: bound }
+            } else {
+                Law::Normal { mean: 0.0, std }
+            }
         };
-        let plan = Plan::new(shape, dtype, law)?.with_fans(fans);
+        let plan = Plan::new(shape, dtype, law(self.nonlinearity.gain()))?.with_fans(fans);
+        let plan = plan.with_law_on_torch(law(self.nonlinearity.gain_on_torch()));
         Ok(match self.unused_slope {
             Some(a) => {
                 plan.with_warning(Warning::SlopeIgnored { a, nonlinearity: self.nonlinearity.name() })

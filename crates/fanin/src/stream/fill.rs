@@ -5,7 +5,7 @@ use crate::dist::truncated::{Truncated, Visitor32, Visitor64};
 use crate::dist::uniform::{Uniform32, Uniform64};
 use crate::dist::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::element::{Element, Values, values};
-use crate::engine::{LANES, Permutation, Philox, Source};
+use crate::engine::{FEW, LANES, Permutation, Philox, Source, few};
 use crate::plan::{Law, Plan};
 use crate::simd::{Kernel, Level, dispatch};
 use crate::tensor::{Order, TensorMut};
@@ -258,24 +258,15 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
     }
 }
 
-/// Writes the zeros of `sparse` into a box: where the permutation of a column carries the row below `zeros`.
-pub(super) fn punch(
-    level: Level,
-    engine: Philox,
-    rows: usize,
-    zeros: usize,
-    region: &Region,
-    out: Values<'_>,
-) {
-    let permutation = Permutation::new(rows as u64);
-    let zeros = zeros as u64;
-    values!(out, out => dispatch(level, Punch { engine, permutation, zeros, region, out }));
+/// Writes the zeros of `sparse` into a box of a matrix with so many rows.
+pub(super) fn punch(level: Level, engine: Philox, rows: usize, zeros: usize, region: &Region, out: Values<'_>) {
+    values!(out, out => dispatch(level, Punch { engine, rows, zeros, region, out }));
 }
 
 struct Punch<'a, E> {
     engine: Philox,
-    permutation: Permutation,
-    zeros: u64,
+    rows: usize,
+    zeros: usize,
     region: &'a Region,
     out: &'a mut [E],
 }
@@ -284,20 +275,42 @@ impl<E: Element> Kernel for Punch<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
-        let (width, first_column) = (self.region.size[1], self.region.start[1]);
+    fn run(mut self) {
+        if self.rows <= FEW { self.few() } else { self.many() }
+    }
+}
+
+impl<E: Element> Punch<'_, E> {
+    fn few(&mut self) {
+        let (height, width) = (self.region.size[0], self.region.size[1]);
+        for column in 0..width {
+            let global = (self.region.start[1] + column) as u64;
+            let picked = few(&self.engine, global, self.rows, self.zeros);
+            for row in 0..height {
+                if picked[self.region.start[0] + row] {
+                    self.out[row * width + column] = E::default();
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn many(&mut self) {
+        let permutation = Permutation::new(self.rows as u64);
+        let (height, width) = (self.region.size[0], self.region.size[1]);
         // The keys of sixteen columns are the words of sixteen blocks.
         for left in (0..width).step_by(LANES) {
             let lanes = LANES.min(width - left);
             let mut keys = [[0u32; LANES]; 4];
             for lane in 0..lanes {
-                let block = self.engine.block((first_column + left + lane) as u64);
+                let block = self.engine.block((self.region.start[1] + left + lane) as u64);
                 for word in 0..4 {
                     keys[word][lane] = block[word];
                 }
             }
-            for row in 0..self.region.size[0] {
-                let zero = self.permutation.below((self.region.start[0] + row) as u64, self.zeros, &keys);
+            for row in 0..height {
+                let row_index = (self.region.start[0] + row) as u64;
+                let zero = permutation.below(row_index, self.zeros as u64, &keys);
                 for (value, zero) in self.out[row * width + left..][..lanes].iter_mut().zip(zero) {
                     if zero {
                         *value = E::default();

@@ -2,13 +2,17 @@
 
 mod fill;
 mod native;
+#[cfg(feature = "rand_core")]
+mod rng;
 mod torch;
 
 pub use native::{Job, Native, NativeTensor, Prepared, canonical_name};
+#[cfg(feature = "rand_core")]
+pub use rng::FromRng;
 pub use torch::Torch;
 
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::plan::{Law, Plan, Truncation};
 use crate::tensor::TensorMut;
 
 /// A source of numbers that can carry out any plan.
@@ -53,4 +57,14 @@ fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
         return Err(Error::Length { shape: plan.shape().to_vec(), expected: plan.len(), found: tensor.len() });
     }
     check_box(plan, &vec![0; plan.shape().len()], tensor)
+}
+
+/// `Err` if the plan asks for an algorithm that only torch's stream has.
+fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Error> {
+    match plan.law() {
+        Law::TruncatedNormal { method: Some(method @ Truncation::Rejection), .. } => {
+            Err(Error::Method { stream, method: method.name() })
+        }
+        _ => Ok(()),
+    }
 }

@@ -28,25 +28,25 @@
 //! | law | f32 | f64, from `W = high * 2^32 + low` |
 //! |---|---|---|
 //! | uniform | `fma(s(w), (b - a) / 2^32, (a + b) / 2)`, held to [least, greatest] | the same with `s(W)`, 2^64 |
-//! | normal | words 2k, 2k+1 of a block are a radius and an angle: `r = sqrt(-2 ln((w + 1/2) / 2^32))`, `t = 2 pi (w' + 1/2) / 2^32`; `r cos t` is the value of word 2k, `r sin t` that of word 2k+1; then `fma(z, std, mean)` | radius from words 0, 1 (upper 52 bits, plus 1/2), angle from words 2, 3; cosine first |
+//! | normal | words 2k, 2k+1 of a block are a radius and an angle: `r = sqrt(-2 ln((w + 1/2) / 2^32))`, `t = 2 pi (w' + 1/2) / 2^32`; `r cos t` is the value of word 2k, `r sin t` that of word 2k+1; then `fma(z, std, mean)` | radius from words 0, 1, angle from words 2, 3, each `(W + 1/2) / 2^64`; cosine first |
 //! | trunc_normal | one word: the inverse distribution function at `(w + 1/2) / 2^32`, as `dist/truncated.rs` writes it down | two words |
-//! | sparse | normal, and 0 where `perm_c(r) < zeros` | the same |
+//! | sparse | normal, and 0 at the `zeros` places of column c that `engine/permutation.rs` picks | the same |
 //! | orthogonal | `linalg/reflections.rs`: Gaussian matrix of max(rows, columns) by min(rows, columns), entry (i, j) the normal value at index `i * min + j` under `reflections32`; transposed if rows < columns | the same under `reflections64` |
 //! | constant, eye, dirac | functions of the index | the same |
 //!
-//! `perm_c` is the permutation of `engine/permutation.rs` keyed by the four words of block c under `permutation`.
+//! The places of `sparse` come from the words under `permutation`.
 //! Logarithm, sine, cosine and quantile are the fixed polynomials of `math.rs`, operation by operation.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::fill::{self, Region};
-use super::{Stream, check_box, check_whole};
-use crate::element::{DType, Element, Values, values};
-use crate::engine::Philox;
+use super::{Stream, check_box, check_method, check_whole};
+use crate::element::{DType, Element, Values};
+use crate::engine::{Philox, Source};
 use crate::error::Error;
 use crate::linalg::reflections::Reflections;
-use crate::plan::{Law, Plan, Truncation};
+use crate::plan::{Law, Plan};
 use crate::simd::Level;
 use crate::tensor::{Order, TensorMut};
 
@@ -179,27 +179,13 @@ impl NativeTensor {
     /// # Errors
     /// `Method` if the plan asks for a truncated normal by rejection, which has no random access.
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
+        check_method(plan, "native")?;
         let level = self.native.level.unwrap_or_else(Level::best);
         let double = plan.dtype() == DType::F64;
         let drawn = match plan.law() {
-            Law::TruncatedNormal { method: Some(method @ Truncation::Rejection), .. } => {
-                return Err(Error::Method { stream: "native", method: method.name() });
-            }
             Law::Orthogonal { gain } if !plan.is_empty() => {
-                let (rows, columns) = plan.matrix();
-                let (long, short) = (rows.max(columns), rows.min(columns));
-                let count = long.checked_mul(short).ok_or(Error::ShapeOverflow { shape: vec![rows, columns] })?;
-                if double {
-                    let mut gaussian = vec![0f64; count];
-                    let engine = self.engine("reflections64");
-                    fill::standard_normal(level, engine, Values::F64(&mut gaussian));
-                    Drawn::Orthogonal64(Reflections::new(gaussian, short, level), gain)
-                } else {
-                    let mut gaussian = vec![0f32; count];
-                    let engine = self.engine("reflections32");
-                    fill::standard_normal(level, engine, Values::F32(&mut gaussian));
-                    Drawn::Orthogonal32(Reflections::new(gaussian, short, level), gain as f32)
-                }
+                let engine = self.engine(if double { "reflections64" } else { "reflections32" });
+                Drawn::reflections(plan, gain, level, engine)
             }
             _ => Drawn::ByIndex {
                 values: self.engine(if double { "values64" } else { "values32" }),
@@ -225,7 +211,30 @@ enum Drawn {
     Orthogonal64(Reflections<f64>, f64),
 }
 
+impl Drawn {
+    /// The reflections of Gaussian vectors drawn from `source`.
+    fn reflections(plan: &Plan, gain: f64, level: Level, source: impl Source) -> Self {
+        let (rows, columns) = plan.matrix();
+        let (long, short) = (rows.max(columns), rows.min(columns));
+        let count = long * short;
+        if plan.dtype() == DType::F64 {
+            let mut gaussian = vec![0f64; count];
+            fill::standard_normal(level, source, Values::F64(&mut gaussian));
+            Drawn::Orthogonal64(Reflections::new(gaussian, short, level), gain)
+        } else {
+            let mut gaussian = vec![0f32; count];
+            fill::standard_normal(level, source, Values::F32(&mut gaussian));
+            Drawn::Orthogonal32(Reflections::new(gaussian, short, level), gain as f32)
+        }
+    }
+}
+
 impl Prepared {
+    /// An orthogonal plan whose Gaussian vectors are drawn from `source`.
+    pub(super) fn orthogonal_from(plan: &Plan, gain: f64, level: Level, source: impl Source) -> Self {
+        Self { plan: plan.clone(), level, drawn: Drawn::reflections(plan, gain, level, source) }
+    }
+
     /// Writes the box that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
@@ -237,17 +246,7 @@ impl Prepared {
         }
         let size = tensor.shape().to_vec();
         let region = Region::new(self.plan.shape(), start, &size);
-        match tensor.as_values() {
-            Some(values) => self.write(&region, values),
-            None => {
-                let (places_of, places) = tensor.places(Order::Index);
-                values!(places_of, memory => {
-                    let mut scratch = vec![Default::default(); places.len()];
-                    self.write(&region, Element::values(&mut scratch));
-                    places.zip(scratch).for_each(|(place, value)| memory[place] = value);
-                });
-            }
-        }
+        tensor.write_in(Order::Index, |memory| self.write(&region, memory));
         Ok(())
     }
 

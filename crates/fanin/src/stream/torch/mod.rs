@@ -258,17 +258,9 @@ impl Stream for Torch {
             return if tensor.is_empty() { Ok(()) } else { self.fill_orthogonal(plan, gain, &mut tensor) };
         }
         let (bulk, bulk_copy) = (tensor.is_contiguous(), tensor.copy_is_contiguous());
-        match tensor.as_values() {
-            Some(memory) => values!(memory, memory => self.draw(plan.law(), memory, bulk, bulk_copy)),
-            None => {
-                let (memory, places) = tensor.places(Order::Memory);
-                values!(memory, memory => {
-                    let mut drawn = vec![Default::default(); places.len()];
-                    self.draw(plan.law(), &mut drawn, bulk, bulk_copy);
-                    places.zip(drawn).for_each(|(place, value)| memory[place] = value);
-                });
-            }
-        }
+        tensor.write_in(Order::Memory, |memory| {
+            values!(memory, memory => self.draw(plan.law_on_torch(), memory, bulk, bulk_copy));
+        });
         if let Law::Sparse { zeros, .. } = plan.law() {
             self.punch(plan, zeros, &mut tensor);
         }

@@ -1,0 +1,109 @@
+//! fanin's engines as generators of the rand family. The other way round is [`crate::FromRng`].
+
+use std::convert::Infallible;
+
+use rand_core::{SeedableRng, TryRng};
+
+use crate::engine::{Mt19937, Philox};
+use crate::stream::Torch;
+
+/// Implements the generator traits by a function that gives the next word.
+macro_rules! generator {
+    ($type:ty, $word:expr) => {
+        impl TryRng for $type {
+            type Error = Infallible;
+
+            fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+                let word: fn(&mut $type) -> u32 = $word;
+                Ok(word(self))
+            }
+
+            /// Two words, the first one high.
+            fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+                let high = u64::from(self.try_next_u32()?);
+                Ok(high << 32 | u64::from(self.try_next_u32()?))
+            }
+
+            fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+                for chunk in bytes.chunks_mut(4) {
+                    chunk.copy_from_slice(&self.try_next_u32()?.to_le_bytes()[..chunk.len()]);
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+generator!(Mt19937, Mt19937::word);
+generator!(Torch, Torch::word);
+generator!(PhiloxRng, |rng: &mut PhiloxRng| {
+    if rng.used == 4 {
+        rng.words = rng.engine.block(rng.next);
+        rng.next = rng.next.wrapping_add(1);
+        rng.used = 0;
+    }
+    rng.used += 1;
+    rng.words[rng.used - 1]
+});
+
+impl SeedableRng for Mt19937 {
+    type Seed = [u8; 4];
+
+    fn from_seed(seed: [u8; 4]) -> Self {
+        Self::new(u32::from_le_bytes(seed))
+    }
+}
+
+/// The words of a [`Philox`] engine in sequence: block 0, block 1, and so on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhiloxRng {
+    engine: Philox,
+    next: u64,
+    words: [u32; 4],
+    used: usize,
+}
+
+impl PhiloxRng {
+    /// From the first word of block `first` on.
+    pub const fn new(engine: Philox, first: u64) -> Self {
+        Self { engine, next: first, words: [0; 4], used: 4 }
+    }
+}
+
+impl SeedableRng for PhiloxRng {
+    /// The key, then the counter's high half, little-endian.
+    type Seed = [u8; 16];
+
+    fn from_seed(seed: [u8; 16]) -> Self {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(seed.as_chunks::<4>().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        Self::new(Philox::new([words[0], words[1]], [words[2], words[3]]), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_core::Rng;
+
+    #[test]
+    fn each_engine_gives_its_own_words() {
+        let mut twister = Mt19937::seed_from_u64(7);
+        let mut same = twister.clone();
+        assert_eq!(twister.next_u64(), same.word64());
+        let philox = Philox::new([1, 2], [3, 4]);
+        let mut rng = PhiloxRng::new(philox, u64::MAX);
+        let words: Vec<u32> = (0..8).map(|_| rng.next_u32()).collect();
+        assert_eq!(words, [philox.block(u64::MAX), philox.block(0)].concat());
+        let mut bytes = [0u8; 6];
+        let mut torch = Torch::new(3);
+        torch.next_u32();
+        torch.fill_bytes(&mut bytes);
+        let mut again = Mt19937::new(3);
+        again.word();
+        assert_eq!(bytes[..4], again.word().to_le_bytes());
+        assert_eq!(bytes[4..], again.word().to_le_bytes()[..2]);
+    }
+}

@@ -1,0 +1,85 @@
+//! Fills driven by a generator of the user's.
+
+use rand_core::Rng;
+
+use super::fill::{self, Region};
+use super::native::Prepared;
+use super::{Stream, check_box, check_method, check_whole};
+use crate::engine::{LANES, Philox, Source, Words};
+use crate::error::Error;
+use crate::plan::{Law, Plan};
+use crate::simd::Level;
+use crate::tensor::{Order, TensorMut};
+
+/// A stream that draws its words from any generator of the rand family.
+///
+/// The transforms are the native stream's; the words come from the generator in sequence, 64 at a time, so that an f32
+/// uniform takes the i-th word for its i-th value. Whole tensors only: what follows depends on what was drawn before.
+///
+/// ```
+/// use fanin::{FromRng, init};
+/// use rand::SeedableRng;
+/// let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+/// let mut w = vec![0f32; 64];
+/// init::orthogonal().fill(&mut w, &[8, 8], &mut FromRng::new(&mut rng))?;
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct FromRng<'a, R: ?Sized> {
+    rng: &'a mut R,
+    level: Option<Level>,
+}
+
+impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
+    /// Draws from `rng`.
+    pub fn new(rng: &'a mut R) -> Self {
+        Self { rng, level: None }
+    }
+
+    /// Computes at this CPU level (or at the best there is, if the CPU lacks it). The bits do not depend on it.
+    #[must_use]
+    pub fn with_level(self, level: Level) -> Self {
+        Self { level: Some(level), ..self }
+    }
+}
+
+impl<R: Rng + ?Sized> Source for FromRng<'_, R> {
+    fn words(&mut self, _: u64) -> Words {
+        let mut words = [[0; LANES]; 4];
+        words.as_flattened_mut().iter_mut().for_each(|word| *word = self.rng.next_u32());
+        words
+    }
+}
+
+impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
+    fn fill(&mut self, plan: &Plan, mut tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_whole(plan, &tensor)?;
+        check_method(plan, "generator's")?;
+        let start = vec![0; plan.shape().len()];
+        if tensor.is_empty() || fill::fixed(plan, &start, &mut tensor) {
+            return Ok(());
+        }
+        let level = self.level.unwrap_or_else(Level::best);
+        if let Law::Orthogonal { gain } = plan.law() {
+            return Prepared::orthogonal_from(plan, gain, level, &mut *self).fill_box(&start, tensor);
+        }
+        let region = Region::whole(plan.shape());
+        tensor.write_in(Order::Index, |mut memory| {
+            fill::by_index(level, plan.law(), &mut *self, &region, memory.reborrow());
+            if let Law::Sparse { zeros, .. } = plan.law() {
+                let mut word = || self.rng.next_u32();
+                let permutation = Philox::new([word(), word()], [word(), word()]);
+                fill::punch(level, permutation, plan.matrix().0, zeros, &region, memory);
+            }
+        });
+        Ok(())
+    }
+
+    fn fill_box(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_box(plan, start, &tensor)?;
+        if tensor.shape() != plan.shape() {
+            return Err(Error::NoRandomAccess { stream: "generator's" });
+        }
+        self.fill(plan, tensor)
+    }
+}

@@ -1,0 +1,139 @@
+//! What the test files share: a catalogue of specs that reaches every path, and fills by run-time type.
+//!
+//! The doctrine: formulas are tested exactly, through plans; streams by vectors, by properties that hold to the bit
+//! (split anywhere, any level, any memory) and by statistics with a stated error rate and fixed seeds. A test that
+//! needs a tolerance says where the tolerance comes from.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use fanin::half::{bf16, f16};
+use fanin::init::Init;
+use fanin::{DType, Element, Error, Plan, Stream, TensorMut};
+
+/// Specs with the shapes they are tried on: every law, every regime of the truncated normal.
+pub const CATALOGUE: &[(&str, &[&[usize]])] = &[
+    ("zeros", ANY),
+    ("constant(-0.3)", ANY),
+    ("uniform", ANY),
+    ("uniform(-0.3, 0.7)", ANY),
+    ("uniform(0.5, 0.5)", ANY),
+    ("normal", ANY),
+    ("normal(0.1, 0.02)", ANY),
+    ("trunc_normal", ANY),
+    ("trunc_normal(std=0.02, a=-0.06, b=0.06)", ANY),
+    ("trunc_normal(a=-5, b=5)", ANY),
+    ("trunc_normal(a=1, b=inf)", ANY),
+    ("trunc_normal(a=-inf, b=-8)", ANY),
+    ("trunc_normal(mean=1, std=0.1, a=2, b=2.5)", ANY),
+    ("trunc_normal(a=1, b=1.001)", ANY),
+    ("trunc_normal(a=-1.000000002, b=-1)", ANY),
+    ("trunc_normal(a=6, b=6.00000001)", ANY),
+    ("trunc_normal(a=0.25, b=0.2500000000001)", ANY),
+    ("eye", MATRIX),
+    ("sparse(0.3)", MATRIX),
+    ("sparse(0.9, std=2)", MATRIX),
+    ("dirac", KERNEL),
+    ("dirac(groups=2)", &[&[4, 3, 3], &[6, 2, 3, 4], &[2, 1, 2, 2, 3]]),
+    ("xavier_uniform(gain=tanh)", TWO_OR_MORE),
+    ("xavier_normal", TWO_OR_MORE),
+    ("kaiming_uniform(sqrt(5))", TWO_OR_MORE),
+    ("kaiming_normal(mode=fan_out, nonlinearity=relu)", TWO_OR_MORE),
+    ("orthogonal", TWO_OR_MORE),
+    ("orthogonal(gain=relu)", &[&[7, 5], &[130, 67], &[67, 130]]),
+];
+
+const ANY: &[&[usize]] = &[&[], &[1], &[17], &[64], &[200], &[9, 7], &[3, 5, 4], &[2, 3, 4, 5], &[2, 1, 3, 2, 7]];
+const MATRIX: &[&[usize]] = &[&[1, 1], &[5, 9], &[9, 5], &[33, 40]];
+const KERNEL: &[&[usize]] = &[&[4, 3, 3], &[5, 7, 2, 4], &[3, 3, 1, 2, 3]];
+const TWO_OR_MORE: &[&[usize]] = &[&[1, 1], &[9, 7], &[5, 40], &[3, 5, 4], &[4, 3, 2, 5], &[2, 3, 1, 2, 3]];
+
+/// A buffer whose type is known at run time; compared by bits.
+#[derive(Debug, Clone)]
+pub enum Buffer {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+}
+
+/// Runs the same code on a buffer of any type.
+#[macro_export]
+macro_rules! each {
+    ($buffer:expr, $slice:ident => $body:expr) => {
+        match $buffer {
+            $crate::common::Buffer::F32($slice) => $body,
+            $crate::common::Buffer::F64($slice) => $body,
+            $crate::common::Buffer::F16($slice) => $body,
+            $crate::common::Buffer::BF16($slice) => $body,
+        }
+    };
+}
+
+impl Buffer {
+    /// A value that no fill leaves behind.
+    pub fn new(dtype: DType, count: usize) -> Self {
+        match dtype {
+            DType::F32 => Buffer::F32(vec![f32::MAX; count]),
+            DType::F64 => Buffer::F64(vec![f64::MAX; count]),
+            DType::F16 => Buffer::F16(vec![f16::MAX; count]),
+            _ => Buffer::BF16(vec![bf16::MAX; count]),
+        }
+    }
+
+    pub fn to_f64(&self) -> Vec<f64> {
+        each!(self, values => values.iter().map(|value| value.to_f64()).collect())
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Buffer::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Buffer::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Buffer::F16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Buffer::BF16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    }
+
+    pub fn tensor(&mut self, shape: &[usize]) -> TensorMut<'_> {
+        each!(self, values => TensorMut::contiguous(values, shape).unwrap())
+    }
+
+    pub fn strided(&mut self, shape: &[usize], strides: &[isize], offset: usize) -> TensorMut<'_> {
+        each!(self, values => TensorMut::strided(values, shape, strides, offset).unwrap())
+    }
+
+    /// The values at these places.
+    pub fn at(&self, places: &[usize]) -> Buffer {
+        match self {
+            Buffer::F32(values) => Buffer::F32(places.iter().map(|&place| values[place]).collect()),
+            Buffer::F64(values) => Buffer::F64(places.iter().map(|&place| values[place]).collect()),
+            Buffer::F16(values) => Buffer::F16(places.iter().map(|&place| values[place]).collect()),
+            Buffer::BF16(values) => Buffer::BF16(places.iter().map(|&place| values[place]).collect()),
+        }
+    }
+}
+
+pub fn spec(text: &str) -> Init {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn plan(text: &str, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+    fanin::Initializer::resolve(&spec(text), shape, dtype)
+}
+
+/// The whole tensor.
+pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream) -> Buffer {
+    let plan = plan(text, shape, dtype).unwrap();
+    let mut buffer = Buffer::new(dtype, plan.len());
+    stream.fill(&plan, buffer.tensor(shape)).unwrap();
+    buffer
+}
+
+/// Row-major places of a box in a tensor.
+pub fn places(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
+    let mut places = vec![0];
+    for axis in 0..shape.len() {
+        let along = start[axis]..start[axis] + size[axis];
+        places = places.iter().flat_map(|&p| along.clone().map(move |k| p * shape[axis] + k)).collect();
+    }
+    places
+}
