@@ -92,26 +92,6 @@ impl std::fmt::Display for DType {
     }
 }
 
-impl std::str::FromStr for DType {
-    type Err = crate::error::SpecError;
-
-    /// Reads fanin's, torch's or safetensors' name: `f16`, `float16`, `half`, `F16`.
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name.to_ascii_lowercase().trim_start_matches("torch.") {
-            "f32" | "float32" | "float" => Ok(DType::F32),
-            "f64" | "float64" | "double" => Ok(DType::F64),
-            "f16" | "float16" | "half" => Ok(DType::F16),
-            "bf16" | "bfloat16" => Ok(DType::BF16),
-            other => Err(crate::error::SpecError {
-                text: name.to_owned(),
-                at: 0,
-                message: format!("unknown dtype {other}"),
-                help: Some("use one of f32, f64, f16, bf16".to_owned()),
-            }),
-        }
-    }
-}
-
 mod sealed {
     pub trait Sealed {}
 }

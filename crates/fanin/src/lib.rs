@@ -1,4 +1,90 @@
-//! Weight initialization for neural networks.
+//! Weight initialization for neural networks: every scheme of `torch.nn.init`, with PyTorch's very numbers when they
+//! are wanted, and otherwise the same weights however the work is split.
+//!
+//! # Quick start
+//!
+//! ```
+//! use fanin::{Fan, Native, Nonlinearity, Torch, init};
+//!
+//! // The native stream: the value at an index depends on seed, name and index, and on nothing else.
+//! let seed = Native::new(42);
+//! let mut w = vec![0f32; 256 * 128];
+//! init::kaiming_uniform()
+//!     .fan(Fan::Out)
+//!     .nonlinearity(Nonlinearity::Relu)
+//!     .fill(&mut w, &[256, 128], &mut seed.tensor("fc.weight"))?;
+//!
+//! // So any box of it can be filled alone: here the last two rows.
+//! let mut rows = vec![0f32; 2 * 128];
+//! let init: init::Init = "kaiming_uniform(mode=fan_out, nonlinearity=relu)".parse()?;
+//! fanin::Initializer::fill_box(&init, &mut rows, &[256, 128], &[254, 0], &[2, 128], &mut seed.tensor("fc.weight"))?;
+//! assert_eq!(rows, w[254 * 128..]);
+//!
+//! // The torch stream: torch.manual_seed(0); torch.nn.init.kaiming_uniform_(w, mode="fan_out", nonlinearity="relu").
+//! let mut generator = Torch::new(0);
+//! fanin::Initializer::fill(&init, &mut w, &[256, 128], &mut generator)?;
+//! # Ok::<(), fanin::Error>(())
+//! ```
+//!
+//! # How it goes
+//!
+//! ```text
+//! initializer  --(shape, dtype)-->  plan  --(stream)-->  values
+//! ```
+//!
+//! An initializer ([`init`]) is a small value that says what is wanted. Given a shape it resolves into a [`Plan`]: all
+//! numbers known, all errors raised, nothing drawn. A plan and a [`Stream`] fill memory ([`TensorMut`]), contiguous or
+//! strided, of `f32`, `f64`, [`half::f16`] or [`half::bf16`].
+//!
+//! | stream | the numbers | any box alone |
+//! |---|---|---|
+//! | [`Native`] | a function of seed, tensor name and index; frozen as version 1 | yes |
+//! | [`Torch`] | torch's CPU generator, to the bit, state and all | no |
+//! | `FromRng` | any generator of the rand family (feature `rand_core`) | no |
+//!
+//! # From torch's names
+//!
+//! Specs are strings in the same words, `"trunc_normal(std=0.02, a=-0.04, b=0.04)"`: see [`init::Init`]. The functions
+//! themselves, argument by argument, are in [`torch`].
+//!
+//! | `torch.nn.init` | fanin | spec |
+//! |---|---|---|
+//! | `uniform_` | [`init::uniform`] | `uniform` |
+//! | `normal_` | [`init::normal`] | `normal` |
+//! | `trunc_normal_` | [`init::trunc_normal`] | `trunc_normal` |
+//! | `constant_` | [`init::constant`] | `constant` |
+//! | `ones_` | [`init::ones`] | `ones` |
+//! | `zeros_` | [`init::zeros`] | `zeros` |
+//! | `eye_` | [`init::eye`] | `eye` |
+//! | `dirac_` | [`init::dirac`] | `dirac` |
+//! | `xavier_uniform_` | [`init::xavier_uniform`] | `xavier_uniform` |
+//! | `xavier_normal_` | [`init::xavier_normal`] | `xavier_normal` |
+//! | `kaiming_uniform_` | [`init::kaiming_uniform`] | `kaiming_uniform` |
+//! | `kaiming_normal_` | [`init::kaiming_normal`] | `kaiming_normal` |
+//! | `orthogonal_` | [`init::orthogonal`] | `orthogonal` |
+//! | `sparse_` | [`init::sparse`] | `sparse` |
+//! | `calculate_gain` | [`Nonlinearity::gain`] | `orthogonal(gain=relu)` |
+//! | `_calculate_fan_in_and_fan_out` | [`Layout::fans`] | |
+//! | `_calculate_correct_fan` | [`Fan::of`] | `kaiming_normal(mode=fan_out)` |
+//! | `torch.manual_seed` | [`Torch::new`] | |
+//! | `torch.get_rng_state` | [`Torch::state`] | |
+//!
+//! # Features
+//!
+//! * `qr` (default): `orthogonal` on the torch stream, by faer's QR factorization. It is most of the build time; the
+//!   native stream does not need it.
+//! * `rand_core`: the engines implement the generator traits, and any generator can drive a fill.
+//!
+//! # What is stable
+//!
+//! * The native stream is [`Native::VERSION`] 1: a change of one bit would be a new version. Its definition is in
+//!   [`stream::native`], in enough detail to write it again. It has the same bits at every CPU level ([`Level`]).
+//! * The torch stream follows torch's current release ([`stream::torch`] says what is to the bit); where torch changed
+//!   its algorithm, each one has a name ([`Truncation`]).
+//! * Everything that can be wrong is an [`Error`] before a value is written. What is only worth saying is a
+//!   [`Warning`], carried by the plan: a library prints nothing.
+
+#![deny(unsafe_code)]
 
 mod dist;
 mod element;
@@ -12,21 +98,23 @@ mod math;
 mod plan;
 mod shape;
 mod simd;
-mod stream;
+pub mod stream;
 mod tensor;
 pub mod torch;
 
 pub use element::{DType, Element, Values};
 pub use error::{Error, SpecError, Warning};
 pub use gain::{Gain, Nonlinearity};
+pub use half;
 pub use init::Initializer;
 pub use plan::{Law, Plan, Truncation};
 pub use shape::{Fan, Fans, Layout, element_count};
 pub use simd::Level;
 #[cfg(feature = "rand_core")]
-pub use stream::FromRng;
-pub use stream::{Job, Native, NativeTensor, Prepared, Stream, Torch, canonical_name};
+pub use stream::rng::FromRng;
+pub use stream::{
+    Stream,
+    native::{Job, Native, NativeTensor, Prepared, canonical_name},
+    torch::Torch,
+};
 pub use tensor::TensorMut;
-
-/// The element types that Rust itself does not have yet.
-pub use half;

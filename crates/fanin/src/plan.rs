@@ -1,11 +1,9 @@
 //! What a fill will write, with all numbers known and nothing drawn.
 
 use crate::dist::truncated;
-use crate::element::{DType, Element};
+use crate::element::DType;
 use crate::error::{Error, Warning};
 use crate::shape::{Fans, element_count};
-use crate::stream::Stream;
-use crate::tensor::TensorMut;
 
 /// How a truncated normal is drawn. The law is the same, the numbers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -323,15 +321,6 @@ impl Plan {
                 [group * channels + channel, channel].into_iter().chain(centre).collect()
             })
         })
-    }
-
-    /// Fills row-major memory.
-    ///
-    /// # Errors
-    /// `Length` or `ElementType` if the memory is not of the plan's shape and type, `BoundsOverflow` for infinite
-    /// cut-offs on a stream that needs finite ones, `Feature` for what the build leaves out.
-    pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
-        stream.fill(self, TensorMut::contiguous(buffer, &self.shape)?)
     }
 }
 

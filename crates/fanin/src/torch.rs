@@ -22,7 +22,7 @@ use crate::gain::{Gain, Nonlinearity};
 use crate::init::{self, Initializer};
 use crate::plan::Plan;
 use crate::shape::{Fan, Layout};
-pub use crate::stream::Torch as Generator;
+pub use crate::stream::torch::Torch as Generator;
 use crate::tensor::TensorMut;
 
 /// The gain for a nonlinearity by torch's name; `param` is leaky_relu's slope (0.01 where `None`).

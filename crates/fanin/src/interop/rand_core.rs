@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use rand_core::{SeedableRng, TryRng};
 
 use crate::engine::{Mt19937, Philox};
-use crate::stream::Torch;
+use crate::stream::torch::Torch;
 
 /// Implements the generator traits by a function that gives the next word.
 macro_rules! generator {

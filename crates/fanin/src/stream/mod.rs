@@ -1,23 +1,19 @@
 //! Streams: where the numbers of a plan come from.
 
 mod fill;
-mod native;
+pub mod native;
 #[cfg(feature = "rand_core")]
-mod rng;
-mod torch;
+pub mod rng;
+pub mod torch;
 
-pub use native::{Job, Native, NativeTensor, Prepared, canonical_name};
-#[cfg(feature = "rand_core")]
-pub use rng::FromRng;
-pub use torch::Torch;
-
+use crate::element::Element;
 use crate::error::Error;
 use crate::plan::{Law, Plan, Truncation};
 use crate::tensor::TensorMut;
 
 /// A source of numbers that can carry out any plan.
 ///
-/// [`NativeTensor`] gives the value at each index as a pure function of seed, name and index; [`Torch`] gives torch's
+/// [`NativeTensor`](native::NativeTensor) gives the value at each index as a pure function of seed, name and index; [`Torch`](torch::Torch) gives torch's
 /// numbers in torch's order; with the feature `rand_core`, `FromRng` draws from a generator of the user's.
 pub trait Stream {
     /// Writes the whole of `plan` to `tensor`.
@@ -34,6 +30,18 @@ pub trait Stream {
     /// As [`Stream::fill`]; `Box` if the box does not lie in the plan's shape; `NoRandomAccess` if the stream must be
     /// read from its beginning and the box is not the whole.
     fn fill_box(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error>;
+}
+
+impl Plan {
+    /// Fills row-major memory.
+    ///
+    /// # Errors
+    /// `Length` or `ElementType` if the memory is not of the plan's shape and type, `BoundsOverflow` for infinite
+    /// cut-offs on a stream that needs finite ones, `Method` for an algorithm that the stream lacks, `Feature` for what
+    /// the build leaves out. Nothing has been written then.
+    pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
+        stream.fill(self, TensorMut::contiguous(buffer, self.shape())?)
+    }
 }
 
 /// `Err` unless `tensor` can hold the box of `plan` from `start` on.

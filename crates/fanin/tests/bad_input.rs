@@ -1,0 +1,138 @@
+//! Every bad request is an error that names the argument and the value, before one value is written or drawn.
+
+mod common;
+
+use common::{Buffer, plan};
+use fanin::{DType, Error, Initializer, Native, TensorMut, Torch, init};
+
+/// The message for a spec on a shape, after checking that both streams leave memory and generator alone.
+fn refuse(spec: &str, shape: &[usize], dtype: DType) -> String {
+    let mut buffer = Buffer::new(dtype, shape.iter().product());
+    let before = buffer.bytes();
+    let mut torch = Torch::new(1);
+    let error = common::spec(spec).fill_tensor(buffer.tensor(shape), &mut torch).unwrap_err();
+    assert_eq!(torch, Torch::new(1), "{spec}: the generator moved");
+    let native = common::spec(spec).fill_tensor(buffer.tensor(shape), &mut Native::new(1).tensor("w"));
+    assert_eq!(native.unwrap_err().to_string(), error.to_string());
+    assert_eq!(buffer.bytes(), before, "{spec}: something was written");
+    error.to_string()
+}
+
+#[test]
+fn each_names_its_argument_and_value() {
+    for (spec, shape, needles) in [
+        ("normal(std=-1)", &[4, 4][..], &["normal", "std = -1"][..]),
+        ("normal(std=nan)", &[4, 4], &["std = NaN"]),
+        ("normal(std=inf)", &[4, 4], &["std = inf"]),
+        ("normal(mean=nan)", &[4, 4], &["mean = NaN"]),
+        ("normal(mean=-inf)", &[4, 4], &["mean = -inf"]),
+        ("normal(std=1e39)", &[4, 4], &["std = 1", "f32"]),
+        ("uniform(1, 0)", &[4], &["a = 1", "b = 0"]),
+        ("uniform(nan, 0)", &[4], &["a = NaN"]),
+        ("uniform(0, nan)", &[4], &["b = NaN"]),
+        ("uniform(0, inf)", &[4], &["b = inf", "finite"]),
+        ("uniform(-inf, 0)", &[4], &["a = -inf"]),
+        ("uniform(-3e38, 3e38)", &[4], &["difference must be finite in f32"]),
+        ("trunc_normal(std=-1)", &[4], &["trunc_normal", "std = -1"]),
+        ("trunc_normal(std=0)", &[4], &["std = 0", "greater than 0"]),
+        ("trunc_normal(std=nan)", &[4], &["std = NaN"]),
+        ("trunc_normal(a=2, b=-2)", &[4], &["a = 2", "b = -2"]),
+        ("trunc_normal(a=nan)", &[4], &["a = NaN"]),
+        ("trunc_normal(a=inf, b=inf)", &[4], &["a = inf"]),
+        ("constant(1e39)", &[4], &["val = 1", "f32"]),
+        ("sparse(1.5)", &[4, 4], &["sparsity = 1.5"]),
+        ("sparse(-0.1)", &[4, 4], &["sparsity = -0.1"]),
+        ("sparse(nan)", &[4, 4], &["sparsity = NaN"]),
+        ("sparse(0.5, std=-2)", &[4, 4], &["sparse", "std = -2"]),
+        ("sparse(0.5)", &[4], &["Only tensors with 2 dimensions are supported", "[4]"]),
+        ("eye", &[4, 4, 4], &["Only tensors with 2 dimensions are supported"]),
+        ("dirac", &[4, 4], &["Only tensors with 3, 4, or 5 dimensions are supported"]),
+        ("dirac(groups=0)", &[4, 4, 3], &["groups = 0"]),
+        ("dirac(groups=3)", &[4, 4, 3], &["dim 0 must be divisible by groups", "groups = 3"]),
+        ("orthogonal", &[4], &["Only tensors with 2 or more dimensions are supported"]),
+        ("orthogonal(gain=nan)", &[4, 4], &["gain = NaN"]),
+        ("xavier_uniform", &[4], &["Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"]),
+        ("xavier_uniform(gain=-1)", &[4, 4], &["gain = -1"]),
+        ("xavier_normal(gain=inf)", &[4, 4], &["gain = inf"]),
+        ("kaiming_normal", &[], &["fewer than 2 dimensions"]),
+        ("kaiming_uniform(a=inf)", &[4, 4], &["a = inf"]),
+        ("kaiming_uniform(a=nan)", &[4, 4], &["a = NaN"]),
+    ] {
+        let message = refuse(spec, shape, DType::F32);
+        for needle in needles {
+            assert!(message.contains(needle), "{spec}: {message}");
+        }
+    }
+    assert!(refuse("uniform(-60000, 60000)", &[4], DType::F16).contains("f16"));
+    assert!(refuse("normal(std=70000)", &[4], DType::F16).contains("65504"));
+    assert!(plan("uniform(-60000, 60000)", &[4], DType::BF16).is_ok());
+    assert!(plan("normal(std=1e39)", &[4], DType::F64).is_ok());
+}
+
+#[test]
+fn the_far_tail_of_torchs_rejection_needs_finite_bounds() {
+    let mut torch = Torch::new(0);
+    let mut buffer = [0f32; 4];
+    let error = init::trunc_normal(0.0, 1.0).bounds(3.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch);
+    assert!(matches!(error, Err(Error::BoundsOverflow { .. })));
+    assert_eq!(torch, Torch::new(0));
+    // In the body torch takes an infinite bound, and so does its mirror.
+    init::trunc_normal(0.0, 1.0).bounds(-1.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch).unwrap();
+    assert!(buffer.iter().all(|&x| x >= -1.0));
+}
+
+#[test]
+fn the_native_stream_has_no_rejection_and_torch_no_boxes() {
+    let mut buffer = [0f32; 4];
+    let error = init::trunc_normal(0.0, 1.0)
+        .method(fanin::Truncation::Rejection)
+        .fill(&mut buffer, &[4], &mut Native::new(0).tensor("w"))
+        .unwrap_err();
+    assert!(error.to_string().contains("method=rejection"), "{error}");
+    let error = init::normal(0.0, 1.0).fill_box(&mut buffer, &[8], &[4], &[4], &mut Torch::new(0)).unwrap_err();
+    assert!(matches!(error, Error::NoRandomAccess { .. }));
+    init::normal(0.0, 1.0).fill_box(&mut buffer, &[4], &[0], &[4], &mut Torch::new(0)).unwrap();
+}
+
+#[test]
+fn shapes_and_buffers_that_do_not_fit() {
+    let huge = [usize::MAX, 2];
+    assert!(matches!(init::zeros().resolve(&huge, DType::F32), Err(Error::ShapeOverflow { .. })));
+    assert!(matches!(init::zeros().resolve(&[1 << 40, 1 << 40, 0], DType::F32), Err(Error::ShapeOverflow { .. })));
+    assert!(matches!(init::xavier_normal().resolve(&[usize::MAX, 2, 2], DType::F32), Err(Error::ShapeOverflow { .. })));
+    let mut buffer = [1f32; 5];
+    let error = init::zeros().fill(&mut buffer, &[2, 3], &mut Torch::new(0)).unwrap_err();
+    assert_eq!(error.to_string(), "the buffer holds 5 values, but the shape [2, 3] has 6");
+    assert_eq!(buffer, [1.0; 5]);
+    let plan = init::zeros().resolve(&[2, 3], DType::F32).unwrap();
+    let tensor = TensorMut::contiguous(&mut buffer, &[5]).unwrap();
+    assert!(fanin::Stream::fill(&mut Torch::new(0), &plan, tensor).is_err());
+}
+
+#[test]
+fn empty_tensors_are_filled_with_nothing() {
+    for spec in ["normal", "uniform", "trunc_normal", "orthogonal", "sparse(0.5)", "eye", "xavier_normal", "kaiming_normal"] {
+        for shape in [[0, 4], [4, 0], [0, 0]] {
+            for stream in [&mut Torch::new(0) as &mut dyn fanin::Stream, &mut Native::new(0).tensor("w")] {
+                let plan = common::spec(spec).fill_tensor(
+                    TensorMut::contiguous(&mut [0f32; 0], &shape).unwrap(),
+                    stream,
+                );
+                let warned = !plan.unwrap().warnings().is_empty();
+                assert_eq!(warned, ["xavier_normal", "kaiming_normal"].contains(&spec), "{spec} {shape:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn warnings_are_values() {
+    let warnings = |spec: &str| {
+        let plan = plan(spec, &[4, 4], DType::F32).unwrap();
+        plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert!(warnings("trunc_normal(mean=5)").starts_with("mean is more than 2 std from [a, b] in nn.init.trunc_normal_."));
+    assert_eq!(warnings("trunc_normal(mean=4)"), "");
+    assert!(warnings("kaiming_normal(a=0.2, nonlinearity=relu)").contains("a = 0.2"));
+    assert_eq!(warnings("kaiming_normal(a=0, nonlinearity=relu)"), "");
+}

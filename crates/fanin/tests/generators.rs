@@ -1,0 +1,117 @@
+//! Fills driven by the user's own generator.
+#![cfg(feature = "rand_core")]
+
+mod common;
+
+use std::convert::Infallible;
+
+use common::{CATALOGUE, filled};
+use fanin::interop::rand_core::PhiloxRng;
+use fanin::{DType, FromRng, Level, Native};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// A generator that gives one word for ever.
+struct Always(u32);
+
+impl rand_core::TryRng for Always {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.0)
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from(self.0) << 32 | u64::from(self.0))
+    }
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.fill(self.0 as u8);
+        Ok(())
+    }
+}
+
+/// A generator that must not be asked.
+struct Never;
+
+impl rand_core::TryRng for Never {
+    type Error = Infallible;
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        panic!("a word was drawn")
+    }
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        panic!("a word was drawn")
+    }
+    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), Infallible> {
+        panic!("bytes were drawn")
+    }
+}
+
+#[test]
+fn what_draws_nothing_asks_for_nothing() {
+    for (spec, shape) in [("zeros", &[5, 5][..]), ("constant(2)", &[3]), ("eye", &[4, 4]), ("dirac", &[2, 2, 3])] {
+        filled(spec, shape, DType::F32, &mut FromRng::new(&mut Never));
+    }
+    filled("normal", &[0, 7], DType::F32, &mut FromRng::new(&mut Never));
+    assert!(std::panic::catch_unwind(|| filled("normal", &[1], DType::F32, &mut FromRng::new(&mut Never))).is_err());
+}
+
+#[test]
+fn the_extreme_words_give_the_ends_and_nothing_worse() {
+    for word in [0, 1, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, u32::MAX - 1, u32::MAX, 0x4000_0000, 0xc000_0000] {
+        for (spec, _) in CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()) {
+            for dtype in DType::ALL {
+                let plan = common::plan(spec, &[70], dtype).unwrap();
+                let (low, high) = plan.bounds();
+                let values = filled(spec, &[70], dtype, &mut FromRng::new(&mut Always(word))).to_f64();
+                for value in values {
+                    assert!(value.is_finite() && value.abs() < 1e5, "{spec} {dtype} {word:x}: {value}");
+                    let inside = low <= value && value <= high;
+                    // No f16 or bf16 lies in the narrowest intervals: the nearest is written.
+                    let nearest = dtype.round((low + high) / 2.0) == value;
+                    assert!(inside || nearest, "{spec} {dtype} {word:x}: {value}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_generator_gives_the_same_values_at_every_level_and_moves_on() {
+    for (spec, shapes) in CATALOGUE {
+        for dtype in DType::ALL {
+            let shape = shapes[shapes.len() - 1];
+            let mut first = None;
+            for &level in Level::available() {
+                let mut rng = StdRng::seed_from_u64(5);
+                let one = filled(spec, shape, dtype, &mut FromRng::new(&mut rng).with_level(level)).bytes();
+                assert_eq!(*first.get_or_insert(one.clone()), one, "{spec} {dtype} {level:?}");
+                let two = filled(spec, shape, dtype, &mut FromRng::new(&mut rng).with_level(level)).bytes();
+                let random = common::plan(spec, shape, dtype).unwrap().std() > 0.0 && !["eye", "dirac"].iter().any(|s| spec.contains(s));
+                // A narrow interval may hold one value of the type, or none.
+                if random && one.chunks(dtype.size()).any(|value| *value != one[..dtype.size()]) {
+                    assert_ne!(one, two, "{spec} {dtype}: the generator stood still");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn values_come_word_by_word_in_order() {
+    let words: Vec<u32> = {
+        let mut rng = StdRng::seed_from_u64(9);
+        (0..100).map(|_| rand_core::Rng::next_u32(&mut rng)).collect()
+    };
+    let mut rng = StdRng::seed_from_u64(9);
+    let values = filled("uniform", &[100], DType::F32, &mut FromRng::new(&mut rng)).to_f64();
+    for (word, value) in words.into_iter().zip(values) {
+        let expected = (f64::from(word as i32) / 4_294_967_296.0 + 0.5) as f32;
+        assert!((f64::from(expected) - value).abs() <= 6e-8, "{word} {value}");
+    }
+}
+
+#[test]
+fn the_native_stream_is_not_a_generator_in_disguise() {
+    let mut rng = PhiloxRng::from_seed([1; 16]);
+    let a = filled("normal", &[64], DType::F32, &mut FromRng::new(&mut rng)).bytes();
+    let b = filled("normal", &[64], DType::F32, &mut Native::new(1).tensor("")).bytes();
+    assert_ne!(a, b);
+}

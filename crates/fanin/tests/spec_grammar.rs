@@ -1,0 +1,186 @@
+//! The spec grammar: read, printed, and what it says when it cannot be read.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::CATALOGUE;
+use fanin::init::{Init, constant, eye, families, kaiming_normal, normal, orthogonal, sparse, uniform};
+use fanin::{Error, Fan, Layout, Nonlinearity};
+use proptest::prelude::*;
+
+fn parse(text: &str) -> Init {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refuse(text: &str) -> String {
+    match text.parse::<Init>() {
+        Err(Error::Spec(error)) => {
+            assert!(text.is_char_boundary(error.at), "{error:?}");
+            error.to_string()
+        }
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn what_is_printed_is_read_again() {
+    let more = [
+        "trunc_normal(method=rejection)",
+        "kaiming_uniform(a=0.2, nonlinearity=relu)",
+        "kaiming_normal(nonlinearity=leaky_relu(0.3), layout=kernel_in_out)",
+        "xavier_normal(gain=leaky_relu(0.01), layout=in_out)",
+        "constant(val=1e-300)",
+        "constant(-inf)",
+        "uniform(-1e300, 1e-7)",
+    ];
+    for text in CATALOGUE.iter().map(|(text, _)| *text).chain(more) {
+        let init = parse(text);
+        assert_eq!(parse(&init.to_string()), init, "{text} printed {init}");
+        assert_eq!(parse(&init.to_string()).to_string(), init.to_string());
+    }
+}
+
+#[test]
+fn positions_names_underscores_and_quotes() {
+    assert_eq!(parse("normal_(0, 0.02)"), normal(0.0, 0.02).into());
+    assert_eq!(parse(" normal ( std = 0.02 , ) "), normal(0.0, 0.02).into());
+    assert_eq!(parse("normal(0, std=2)"), normal(0.0, 2.0).into());
+    assert_eq!(parse("eye"), eye().into());
+    assert_eq!(parse("eye_()"), eye().into());
+    let he = kaiming_normal().fan(Fan::Out).nonlinearity(Nonlinearity::Relu).into();
+    for text in [
+        "kaiming_normal(mode=fan_out, nonlinearity=relu)",
+        "kaiming_normal_(mode='FAN_OUT', nonlinearity=\"relu\")",
+        "kaiming_normal(0, fan_out, relu)",
+    ] {
+        assert_eq!(parse(text), he);
+    }
+    let layout = kaiming_normal().layout(Layout::InOut).into();
+    assert_eq!(parse("kaiming_normal(layout=in_out)"), layout);
+    let slope = Nonlinearity::LeakyRelu { slope: 0.2 };
+    assert_eq!(parse("orthogonal(gain=leaky_relu(0.2))"), orthogonal().gain(slope).into());
+    assert_eq!(parse("orthogonal(leaky_relu)"), orthogonal().gain(Nonlinearity::LeakyRelu { slope: 0.01 }).into());
+    assert_eq!(parse("sparse(0.9)"), sparse(0.9).into());
+}
+
+#[test]
+fn arithmetic_is_pythons() {
+    let value = |text: &str| parse(&format!("constant({text})"));
+    for (text, expected) in [
+        ("1 + 2 * 3", 7.0),
+        ("(1 + 2) * 3", 9.0),
+        ("-2 ^ 2", -4.0),
+        ("2 ** 3 ** 2", 512.0),
+        ("2 ^ -1", 0.5),
+        ("1 - 2 - 3", -4.0),
+        ("8 / 4 / 2", 1.0),
+        ("1e-3 + .5 + 2.", 2.501),
+        ("sqrt(2) / math.sqrt(2)", 1.0),
+        ("1_000", 1000.0),
+        ("+-+1", -1.0),
+        ("2*pi", std::f64::consts::TAU),
+    ] {
+        assert_eq!(value(text), constant(expected).into(), "{text}");
+    }
+    assert_eq!(value("inf"), constant(f64::INFINITY).into());
+    assert_eq!(parse("uniform(-1/sqrt(4), 1/sqrt(4))"), uniform(-0.5, 0.5).into());
+}
+
+#[test]
+fn variables_are_numbers_by_name() {
+    let variables = BTreeMap::from([("n_layer".to_owned(), 12.0), ("sigma".to_owned(), 0.02)]);
+    let read = |text: &str| Init::parse_with(text, &variables);
+    assert_eq!(read("normal(std=sigma/sqrt(2*n_layer))"), Ok(normal(0.0, 0.02 / 24f64.sqrt()).into()));
+    assert_eq!(read("orthogonal(gain=sigma)"), Ok(orthogonal().gain(0.02).into()));
+    let error = read("normal(std=sigma/sqrt(n_layers))").unwrap_err().to_string();
+    assert!(error.contains("did you mean n_layer?"), "{error}");
+    let error = read("normal(std=depth)").unwrap_err().to_string();
+    assert!(error.contains("the variables are n_layer, sigma"), "{error}");
+}
+
+#[test]
+fn errors_point_at_the_character_and_name_the_remedy() {
+    for (text, column, needles) in [
+        ("", 0, &["expected a scheme's name"][..]),
+        ("nromal", 0, &["unknown scheme nromal", "did you mean normal?"]),
+        ("fancy", 0, &["use one of uniform, normal"]),
+        ("normal(st=1)", 7, &["normal has no argument st", "did you mean std?"]),
+        ("normal(scale=1)", 7, &["normal takes mean, std"]),
+        ("normal(0, 1, 2)", 13, &["too many arguments"]),
+        ("normal(std=1, 2)", 14, &["positional argument cannot follow"]),
+        ("normal(std=1, std=2)", 14, &["std is given twice"]),
+        ("normal(1, mean=2)", 10, &["mean is given twice"]),
+        ("normal(std=)", 11, &["expected a number"]),
+        ("normal(std=1", 12, &["the text ends here"]),
+        ("normal(std=1))", 13, &["nothing may follow"]),
+        ("normal(std=1 2)", 13, &["found '2'"]),
+        ("normal(std=1/0)", 12, &["division by zero"]),
+        ("normal(std=sqrt(-1))", 11, &["sqrt of -1"]),
+        ("normal(std=(-8)^0.5)", 11, &["not a real number"]),
+        ("normal(std=1e)", 12, &["found 'e'"]),
+        ("normal(std=.)", 11, &[". is not a number"]),
+        ("kaiming_normal(mode=fan_avg)", 20, &["Mode fan_avg not supported", "['fan_in', 'fan_out']"]),
+        ("kaiming_normal(nonlinearity=rellu)", 28, &["Unsupported nonlinearity rellu", "did you mean relu?"]),
+        ("kaiming_normal(a=1, nonlinearity=leaky_relu(2))", 33, &["given twice"]),
+        ("xavier_normal(gain=gelu)", 19, &["Unsupported nonlinearity gelu"]),
+        ("xavier_normal(layout=outin)", 21, &["did you mean out_in?"]),
+        ("trunc_normal(method=icdf)", 20, &["use one of rejection, inverse_cdf"]),
+        ("constant", 8, &["constant needs the argument val", "constant(val=...)"]),
+        ("sparse()", 8, &["sparse needs the argument sparsity"]),
+        ("dirac(groups=1.5)", 13, &["groups = 1.5 is not a count"]),
+        ("dirac(groups=-1)", 13, &["groups = -1 is not a count"]),
+        ("eye(1)", 4, &["eye takes no arguments"]),
+        ("normal(std='x)", 11, &["expected a number"]),
+        ("kaiming_normal(mode='x)", 20, &["quote is not closed"]),
+        ("нормаль(1)", 0, &["unknown scheme"]),
+        ("normal(σ=1)", 7, &["normal has no argument σ"]),
+    ] {
+        let message = refuse(text);
+        for needle in needles {
+            assert!(message.contains(needle), "{text}: {message}");
+        }
+        let caret = message.lines().last().unwrap();
+        assert_eq!(caret.chars().position(|c| c == '^').unwrap(), column + 2, "{message}");
+    }
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_not_a_crash() {
+    for text in ["(".repeat(100_000), "-".repeat(100_000), "sqrt(".repeat(100_000), "2^".repeat(100_000)] {
+        assert!(refuse(&format!("constant({text}")).contains("nested more than"));
+    }
+}
+
+#[test]
+fn families_are_what_specs_name() {
+    for family in families() {
+        let required = family.parameters.iter().filter(|(_, default)| default.is_none());
+        let arguments: Vec<String> = required.map(|(name, _)| format!("{name}=0.5")).collect();
+        let init = parse(&format!("{}({})", family.name, arguments.join(", ")));
+        assert_eq!(init.family().name, family.name);
+        assert!(!family.formula.is_empty());
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,40}") {
+        _ = text.parse::<Init>();
+    }
+
+    #[test]
+    fn near_specs_are_read_or_refused(text in "(normal|uniform|kaiming_normal|sparse)_?\\(([a-z]{1,5}=)?[-0-9a-z+*/^(). ,='_]{0,20}\\)?") {
+        if let Ok(init) = text.parse::<Init>() {
+            prop_assert_eq!(init.to_string().parse::<Init>().map(|again| again.to_string()), Ok(init.to_string()));
+        }
+    }
+
+    #[test]
+    fn any_number_survives(bits: u64) {
+        let value = f64::from_bits(bits);
+        prop_assume!(!value.is_nan());
+        let init: Init = constant(value).into();
+        prop_assert_eq!(init.to_string().parse::<Init>(), Ok(init));
+    }
+}
