@@ -1,1 +1,130 @@
-fn main() {}
+//! The project's chores: `cargo xtask test`, `cargo xtask golden`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+cargo xtask test      every test: Rust, doctests, the command line, and the live comparison with torch
+            --rust    the Rust part only
+cargo xtask golden    make the golden files and manifests again, from torch and the model libraries
+            --check   ... and fail if one differs
+cargo xtask python    make the Python environment in target/ and print its interpreter
+";
+
+/// What the comparisons run on. torch is the release that the torch stream is measured against.
+const PYTHON_PACKAGES: [&str; 7] = [
+    "torch==2.15.0",
+    "numpy",
+    "safetensors",
+    "transformers==5.23.0",
+    "timm==1.0.31",
+    "torchvision",
+    "mpmath",
+];
+
+type Result<T = ()> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["test"] => test_rust().and_then(|()| test_against_torch()),
+        ["test", "--rust"] => test_rust(),
+        ["golden"] => golden(false),
+        ["golden", "--check"] => golden(true),
+        ["python"] => python().map(|python| println!("{}", python.display())),
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
+}
+
+fn run(command: &mut Command) -> Result {
+    eprintln!("+ {command:?}");
+    let status = command.current_dir(root()).status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+fn test_rust() -> Result {
+    run(cargo().args(["test", "--workspace", "--all-features"]))?;
+    // The library alone and without its features: what most users build.
+    run(cargo().args(["test", "--package", "fanin", "--no-default-features", "--lib", "--tests"]))
+}
+
+fn test_against_torch() -> Result {
+    run(cargo().args(["build", "--release", "--package", "fanin-cli"]))?;
+    let python = python()?;
+    let binary = target().join("release").join(format!("fanin{}", std::env::consts::EXE_SUFFIX));
+    for script in ["compare_fill.py", "compare_init_order.py", "compare_models.py"] {
+        run(Command::new(&python)
+            .arg(root().join("tests/torch").join(script))
+            .arg("--fanin")
+            .arg(&binary)
+            .env("HF_HUB_OFFLINE", "1"))?;
+    }
+    golden_scripts(&python, true)
+}
+
+fn golden(check: bool) -> Result {
+    golden_scripts(&python()?, check)?;
+    if check {
+        return Ok(());
+    }
+    run(cargo()
+        .args(["test", "--package", "fanin", "--all-features", "--test", "value_stability"])
+        .env("FANIN_GOLDEN", "write"))
+}
+
+fn golden_scripts(python: &Path, check: bool) -> Result {
+    for script in ["scripts/goldens.py", "scripts/manifests.py"] {
+        let mut command = Command::new(python);
+        command.arg(root().join(script)).env("HF_HUB_OFFLINE", "1");
+        if check {
+            command.arg("--check");
+        }
+        run(&mut command)?;
+    }
+    Ok(())
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The interpreter of a virtual environment in `target/`, made at the first call and whenever the packages change.
+fn python() -> Result<PathBuf> {
+    let home = target().join("python");
+    let python = if cfg!(windows) { home.join("Scripts/python.exe") } else { home.join("bin/python") };
+    let wanted = PYTHON_PACKAGES.join("\n");
+    let stamp = home.join("packages.txt");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let found = ["python3", "python", "py"].into_iter().find(|name| {
+        let version = "import sys; sys.exit(sys.version_info < (3, 10))";
+        Command::new(name).args(["-c", version]).status().is_ok_and(|status| status.success())
+    });
+    let found =
+        found.ok_or("Python 3.10 or newer is needed for the comparison with torch, and was not found")?;
+    std::fs::create_dir_all(target()).map_err(|error| error.to_string())?;
+    run(Command::new(found).args(["-m", "venv", "--clear"]).arg(&home))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PYTHON_PACKAGES))?;
+    std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(python)
+}

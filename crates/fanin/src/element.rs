@@ -309,7 +309,9 @@ mod tests {
                 for offset in [0i32, 1, -1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0x1fff] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(offset));
                     if x.is_nan() {
-                        assert!(f16::from_bits(f16_bits(x)).is_nan() && bf16::from_bits(bf16_bits(x)).is_nan());
+                        assert!(
+                            f16::from_bits(f16_bits(x)).is_nan() && bf16::from_bits(bf16_bits(x)).is_nan()
+                        );
                         continue;
                     }
                     assert_eq!(f16_bits(x), f16::from_f32_const(x).to_bits(), "f16({x:e})");
@@ -326,7 +328,12 @@ mod tests {
                 let up = dtype.next_up(x);
                 assert!(up > x && dtype.round(up) == up && dtype.next_down(up) == x, "{dtype} {x} {up}");
                 let middle = x + (up - x) / 2.0;
-                assert!(middle == x || middle == up || { let r = dtype.round(middle); r == x || r == up });
+                assert!(
+                    middle == x || middle == up || {
+                        let r = dtype.round(middle);
+                        r == x || r == up
+                    }
+                );
             }
         }
     }

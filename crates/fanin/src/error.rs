@@ -21,7 +21,9 @@ pub enum Error {
         requirement: String,
     },
     /// A lower bound above its upper bound.
-    #[error("{scheme}: a = {a} is above b = {b}: the lower bound a must not be greater than the upper bound b")]
+    #[error(
+        "{scheme}: a = {a} is above b = {b}: the lower bound a must not be greater than the upper bound b"
+    )]
     Bounds {
         /// The scheme as it is spelled in a spec.
         scheme: &'static str,
@@ -152,7 +154,9 @@ pub enum Error {
         method: &'static str,
     },
     /// Two tensors of one job that would get the same values.
-    #[error("two tensors of one job are called {name:?} (as {first:?} and as {second:?}): they would get the same values")]
+    #[error(
+        "two tensors of one job are called {name:?} (as {first:?} and as {second:?}): they would get the same values"
+    )]
     DuplicateName {
         /// The canonical name.
         name: String,
@@ -293,7 +297,10 @@ impl std::fmt::Display for Warning {
                  The distribution of values may be incorrect.",
             ),
             Warning::SlopeIgnored { a, nonlinearity } => {
-                write!(f, "a = {a} is the slope of leaky_relu and has no effect with nonlinearity={nonlinearity}")
+                write!(
+                    f,
+                    "a = {a} is the slope of leaky_relu and has no effect with nonlinearity={nonlinearity}"
+                )
             }
             Warning::Deprecated { name, replacement } => {
                 write!(f, "`nn.init.{name}` is now deprecated in favor of `nn.init.{replacement}`.")

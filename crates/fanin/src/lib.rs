@@ -85,6 +85,7 @@
 //!   [`Warning`], carried by the plan: a library prints nothing.
 
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod dist;
 mod element;

@@ -164,7 +164,11 @@ impl Plan {
             Law::Sparse { zeros, std } => {
                 deviation("sparse", std, dtype)?;
                 let [rows, _] = shape else {
-                    return Err(Error::Dimensions { scheme: "sparse", supported: "2", shape: shape.to_vec() });
+                    return Err(Error::Dimensions {
+                        scheme: "sparse",
+                        supported: "2",
+                        shape: shape.to_vec(),
+                    });
                 };
                 if zeros > *rows {
                     let requirement = format!("a column has only {rows} rows");

@@ -75,9 +75,7 @@ impl Layout {
             (Layout::InOut, [inputs, outputs, kernel @ ..]) => (*inputs, *outputs, kernel),
             (Layout::KernelInOut, [kernel @ .., inputs, outputs]) => (*inputs, *outputs, kernel),
         };
-        let times = |channels: usize| {
-            kernel.iter().try_fold(channels, |fan, &taps| fan.checked_mul(taps))
-        };
+        let times = |channels: usize| kernel.iter().try_fold(channels, |fan, &taps| fan.checked_mul(taps));
         match (times(inputs), times(outputs)) {
             (Some(fan_in), Some(fan_out)) => Ok(Fans { fan_in, fan_out }),
             _ => Err(Error::ShapeOverflow { shape: shape.to_vec() }),

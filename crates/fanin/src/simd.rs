@@ -4,7 +4,10 @@
 //! function that is compiled with the features of one level, so that the vectorizer may use them. The arithmetic is
 //! the same at every level, operation by operation: only the width differs, never a bit.
 
-#![allow(unsafe_code, reason = "calling a function compiled for a CPU level, once that level is known to be there")]
+#![allow(
+    unsafe_code,
+    reason = "calling a function compiled for a CPU level, once that level is known to be there"
+)]
 
 use std::sync::OnceLock;
 

@@ -223,7 +223,11 @@ pub(crate) fn row_major(shape: &[usize]) -> Vec<isize> {
 
 fn is_row_major(shape: &[usize], strides: &[isize]) -> bool {
     let expected = row_major(shape);
-    shape.iter().zip(strides).zip(expected).all(|((&size, &stride), expected)| size == 1 || stride == expected)
+    shape
+        .iter()
+        .zip(strides)
+        .zip(expected)
+        .all(|((&size, &stride), expected)| size == 1 || stride == expected)
 }
 
 /// The axes of more than one element, smallest stride first.
@@ -279,8 +283,14 @@ mod tests {
         let mut buffer = vec![0f32; 12];
         assert!(TensorMut::strided(&mut buffer, &[3, 1, 4], &[4, 99, 1], 0).unwrap().is_contiguous());
         let transposed = TensorMut::strided(&mut buffer, &[3, 4], &[1, 3], 0).unwrap();
-        assert!(!transposed.is_contiguous() && !transposed.copy_is_contiguous() && transposed.covers_buffer());
+        assert!(
+            !transposed.is_contiguous() && !transposed.copy_is_contiguous() && transposed.covers_buffer()
+        );
         let every_second = TensorMut::strided(&mut buffer, &[3, 2], &[4, 2], 0).unwrap();
-        assert!(!every_second.is_contiguous() && every_second.copy_is_contiguous() && !every_second.covers_buffer());
+        assert!(
+            !every_second.is_contiguous()
+                && every_second.copy_is_contiguous()
+                && !every_second.covers_buffer()
+        );
     }
 }

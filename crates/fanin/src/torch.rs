@@ -165,14 +165,21 @@ mod tests {
         let (_, new) = on(&[4, 4], |tensor, generator| xavier_normal_(tensor, 2.0, generator));
         assert_eq!(old, new);
         let warning = plan.unwrap().warnings()[0].to_string();
-        assert_eq!(warning, "`nn.init.xavier_normal` is now deprecated in favor of `nn.init.xavier_normal_`.");
+        assert_eq!(
+            warning,
+            "`nn.init.xavier_normal` is now deprecated in favor of `nn.init.xavier_normal_`."
+        );
     }
 
     #[test]
     fn torchs_own_texts() {
         let text = |result: Result<Plan, Error>| result.unwrap_err().to_string();
         let (error, _) = on(&[4], |t, g| text(xavier_normal_(t, 1.0, g)));
-        assert!(error.starts_with("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"));
+        assert!(
+            error.starts_with(
+                "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
+            )
+        );
         let (error, _) = on(&[2, 2], |t, g| text(kaiming_normal_(t, 0.0, "FAN", "relu", g)));
         assert_eq!(error, "Mode fan not supported, please use one of ['fan_in', 'fan_out']");
         let (error, _) = on(&[2, 2], |t, g| text(kaiming_normal_(t, 0.0, "Fan_In", "swish9", g)));

@@ -51,7 +51,11 @@ fn each_names_its_argument_and_value() {
         ("dirac(groups=3)", &[4, 4, 3], &["dim 0 must be divisible by groups", "groups = 3"]),
         ("orthogonal", &[4], &["Only tensors with 2 or more dimensions are supported"]),
         ("orthogonal(gain=nan)", &[4, 4], &["gain = NaN"]),
-        ("xavier_uniform", &[4], &["Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"]),
+        (
+            "xavier_uniform",
+            &[4],
+            &["Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"],
+        ),
         ("xavier_uniform(gain=-1)", &[4, 4], &["gain = -1"]),
         ("xavier_normal(gain=inf)", &[4, 4], &["gain = inf"]),
         ("kaiming_normal", &[], &["fewer than 2 dimensions"]),
@@ -89,7 +93,8 @@ fn the_native_stream_has_no_rejection_and_torch_no_boxes() {
         .fill(&mut buffer, &[4], &mut Native::new(0).tensor("w"))
         .unwrap_err();
     assert!(error.to_string().contains("method=rejection"), "{error}");
-    let error = init::normal(0.0, 1.0).fill_box(&mut buffer, &[8], &[4], &[4], &mut Torch::new(0)).unwrap_err();
+    let error =
+        init::normal(0.0, 1.0).fill_box(&mut buffer, &[8], &[4], &[4], &mut Torch::new(0)).unwrap_err();
     assert!(matches!(error, Error::NoRandomAccess { .. }));
     init::normal(0.0, 1.0).fill_box(&mut buffer, &[4], &[0], &[4], &mut Torch::new(0)).unwrap();
 }
@@ -98,8 +103,14 @@ fn the_native_stream_has_no_rejection_and_torch_no_boxes() {
 fn shapes_and_buffers_that_do_not_fit() {
     let huge = [usize::MAX, 2];
     assert!(matches!(init::zeros().resolve(&huge, DType::F32), Err(Error::ShapeOverflow { .. })));
-    assert!(matches!(init::zeros().resolve(&[1 << 40, 1 << 40, 0], DType::F32), Err(Error::ShapeOverflow { .. })));
-    assert!(matches!(init::xavier_normal().resolve(&[usize::MAX, 2, 2], DType::F32), Err(Error::ShapeOverflow { .. })));
+    assert!(matches!(
+        init::zeros().resolve(&[1 << 40, 1 << 40, 0], DType::F32),
+        Err(Error::ShapeOverflow { .. })
+    ));
+    assert!(matches!(
+        init::xavier_normal().resolve(&[usize::MAX, 2, 2], DType::F32),
+        Err(Error::ShapeOverflow { .. })
+    ));
     let mut buffer = [1f32; 5];
     let error = init::zeros().fill(&mut buffer, &[2, 3], &mut Torch::new(0)).unwrap_err();
     assert_eq!(error.to_string(), "the buffer holds 5 values, but the shape [2, 3] has 6");
@@ -111,13 +122,20 @@ fn shapes_and_buffers_that_do_not_fit() {
 
 #[test]
 fn empty_tensors_are_filled_with_nothing() {
-    for spec in ["normal", "uniform", "trunc_normal", "orthogonal", "sparse(0.5)", "eye", "xavier_normal", "kaiming_normal"] {
+    for spec in [
+        "normal",
+        "uniform",
+        "trunc_normal",
+        "orthogonal",
+        "sparse(0.5)",
+        "eye",
+        "xavier_normal",
+        "kaiming_normal",
+    ] {
         for shape in [[0, 4], [4, 0], [0, 0]] {
             for stream in [&mut Torch::new(0) as &mut dyn fanin::Stream, &mut Native::new(0).tensor("w")] {
-                let plan = common::spec(spec).fill_tensor(
-                    TensorMut::contiguous(&mut [0f32; 0], &shape).unwrap(),
-                    stream,
-                );
+                let plan = common::spec(spec)
+                    .fill_tensor(TensorMut::contiguous(&mut [0f32; 0], &shape).unwrap(), stream);
                 let warned = !plan.unwrap().warnings().is_empty();
                 assert_eq!(warned, ["xavier_normal", "kaiming_normal"].contains(&spec), "{spec} {shape:?}");
             }
@@ -131,7 +149,10 @@ fn warnings_are_values() {
         let plan = plan(spec, &[4, 4], DType::F32).unwrap();
         plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     };
-    assert!(warnings("trunc_normal(mean=5)").starts_with("mean is more than 2 std from [a, b] in nn.init.trunc_normal_."));
+    assert!(
+        warnings("trunc_normal(mean=5)")
+            .starts_with("mean is more than 2 std from [a, b] in nn.init.trunc_normal_.")
+    );
     assert_eq!(warnings("trunc_normal(mean=4)"), "");
     assert!(warnings("kaiming_normal(a=0.2, nonlinearity=relu)").contains("a = 0.2"));
     assert_eq!(warnings("kaiming_normal(a=0, nonlinearity=relu)"), "");

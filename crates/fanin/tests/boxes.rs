@@ -21,7 +21,10 @@ fn any_box_of_any_scheme_and_type_is_the_slice_at_every_level() {
             for dtype in DType::ALL {
                 let plan = plan(spec, shape, dtype).unwrap();
                 let whole = filled(spec, shape, dtype, &mut Native::new(3).tensor("w"));
-                assert!(!whole.to_f64().contains(&dtype.largest()), "{spec} {shape:?}: a place was left unwritten");
+                assert!(
+                    !whole.to_f64().contains(&dtype.largest()),
+                    "{spec} {shape:?}: a place was left unwritten"
+                );
                 for &level in Level::available() {
                     let native = Native::new(3).with_level(level).tensor("w");
                     let again = filled(spec, shape, dtype, &mut native.clone());
@@ -80,7 +83,10 @@ fn strided_memory_gets_the_same_values() {
                 let written: std::collections::HashSet<_> = spots.into_iter().collect();
                 let gaps: Vec<usize> = (0..=span as usize).filter(|place| !written.contains(place)).collect();
                 let untouched = buffer.at(&gaps).to_f64();
-                assert!(untouched.iter().all(|&value| value == dtype.largest()), "{spec} {shape:?}: wrote a gap");
+                assert!(
+                    untouched.iter().all(|&value| value == dtype.largest()),
+                    "{spec} {shape:?}: wrote a gap"
+                );
             }
         }
     }

@@ -48,7 +48,10 @@ fn torchs_order_of_operations() {
         let a = 3f64.sqrt() * std;
         assert_eq!(law("xavier_uniform(gain=tanh)", &shape), Law::Uniform { low: -a, high: a });
         let std = 2f64.sqrt() / (fan_out as f64).sqrt();
-        assert_eq!(law("kaiming_normal(mode=fan_out, nonlinearity=relu)", &shape), Law::Normal { mean: 0.0, std });
+        assert_eq!(
+            law("kaiming_normal(mode=fan_out, nonlinearity=relu)", &shape),
+            Law::Normal { mean: 0.0, std }
+        );
         let std = (2.0 / (1.0 + 0.2 * 0.2f64)).sqrt() / (fan_in as f64).sqrt();
         let bound = 3f64.sqrt() * std;
         assert_eq!(law("kaiming_uniform(0.2)", &shape), Law::Uniform { low: -bound, high: bound });
@@ -60,7 +63,9 @@ fn torchs_order_of_operations() {
 
 #[test]
 fn sparse_rounds_its_zeros_up() {
-    for (rows, sparsity, zeros) in [(10, 0.3, 3), (10, 0.31, 4), (7, 0.5, 4), (5, 0.0, 0), (5, 1.0, 5), (3, 1e-9, 1)] {
+    for (rows, sparsity, zeros) in
+        [(10, 0.3, 3), (10, 0.31, 4), (7, 0.5, 4), (5, 0.0, 0), (5, 1.0, 5), (3, 1e-9, 1)]
+    {
         let found = law(&format!("sparse({sparsity})"), &[rows, 4]);
         assert_eq!(found, Law::Sparse { zeros, std: 0.01 }, "{rows} {sparsity}");
     }

@@ -46,16 +46,23 @@ impl rand_core::TryRng for Never {
 
 #[test]
 fn what_draws_nothing_asks_for_nothing() {
-    for (spec, shape) in [("zeros", &[5, 5][..]), ("constant(2)", &[3]), ("eye", &[4, 4]), ("dirac", &[2, 2, 3])] {
+    for (spec, shape) in
+        [("zeros", &[5, 5][..]), ("constant(2)", &[3]), ("eye", &[4, 4]), ("dirac", &[2, 2, 3])]
+    {
         filled(spec, shape, DType::F32, &mut FromRng::new(&mut Never));
     }
     filled("normal", &[0, 7], DType::F32, &mut FromRng::new(&mut Never));
-    assert!(std::panic::catch_unwind(|| filled("normal", &[1], DType::F32, &mut FromRng::new(&mut Never))).is_err());
+    assert!(
+        std::panic::catch_unwind(|| filled("normal", &[1], DType::F32, &mut FromRng::new(&mut Never)))
+            .is_err()
+    );
 }
 
 #[test]
 fn the_extreme_words_give_the_ends_and_nothing_worse() {
-    for word in [0, 1, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, u32::MAX - 1, u32::MAX, 0x4000_0000, 0xc000_0000] {
+    for word in
+        [0, 1, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, u32::MAX - 1, u32::MAX, 0x4000_0000, 0xc000_0000]
+    {
         for (spec, _) in CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()) {
             for dtype in DType::ALL {
                 let plan = common::plan(spec, &[70], dtype).unwrap();
@@ -84,7 +91,8 @@ fn the_same_generator_gives_the_same_values_at_every_level_and_moves_on() {
                 let one = filled(spec, shape, dtype, &mut FromRng::new(&mut rng).with_level(level)).bytes();
                 assert_eq!(*first.get_or_insert(one.clone()), one, "{spec} {dtype} {level:?}");
                 let two = filled(spec, shape, dtype, &mut FromRng::new(&mut rng).with_level(level)).bytes();
-                let random = common::plan(spec, shape, dtype).unwrap().std() > 0.0 && !["eye", "dirac"].iter().any(|s| spec.contains(s));
+                let random = common::plan(spec, shape, dtype).unwrap().std() > 0.0
+                    && !["eye", "dirac"].iter().any(|s| spec.contains(s));
                 // A narrow interval may hold one value of the type, or none.
                 if random && one.chunks(dtype.size()).any(|value| *value != one[..dtype.size()]) {
                     assert_ne!(one, two, "{spec} {dtype}: the generator stood still");

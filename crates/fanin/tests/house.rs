@@ -36,7 +36,15 @@ fn imports_run_one_way() {
     let mut arrows: BTreeMap<(String, String), PathBuf> = BTreeMap::new();
     for file in files {
         let inside = file.strip_prefix(&root).unwrap();
-        let module = inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let module = inside
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned();
         if module == "lib" {
             continue;
         }
@@ -77,7 +85,8 @@ fn the_name_table_is_whole_and_true() {
         assert_eq!(row[3], format!("`{bare}`"));
         specs.insert(bare.to_owned());
     }
-    let families: BTreeSet<String> = fanin::init::families().iter().map(|family| family.name.to_owned()).collect();
+    let families: BTreeSet<String> =
+        fanin::init::families().iter().map(|family| family.name.to_owned()).collect();
     assert_eq!(specs, families);
 }
 

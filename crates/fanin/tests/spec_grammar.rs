@@ -60,7 +60,10 @@ fn positions_names_underscores_and_quotes() {
     assert_eq!(parse("kaiming_normal(layout=in_out)"), layout);
     let slope = Nonlinearity::LeakyRelu { slope: 0.2 };
     assert_eq!(parse("orthogonal(gain=leaky_relu(0.2))"), orthogonal().gain(slope).into());
-    assert_eq!(parse("orthogonal(leaky_relu)"), orthogonal().gain(Nonlinearity::LeakyRelu { slope: 0.01 }).into());
+    assert_eq!(
+        parse("orthogonal(leaky_relu)"),
+        orthogonal().gain(Nonlinearity::LeakyRelu { slope: 0.01 }).into()
+    );
     assert_eq!(parse("sparse(0.9)"), sparse(0.9).into());
 }
 

@@ -65,7 +65,9 @@ fn uniforms() {
 
 #[test]
 fn half_types_round_the_f32_value_once_and_never_reach_the_upper_bound() {
-    for spec in ["uniform", "uniform(-0.3, 0.7)", "normal(0.1, 0.3)", "trunc_normal", "trunc_normal(a=2, b=3)"] {
+    for spec in
+        ["uniform", "uniform(-0.3, 0.7)", "normal(0.1, 0.3)", "trunc_normal", "trunc_normal(a=2, b=3)"]
+    {
         let wide = draw(spec, DType::F32);
         for dtype in [DType::F16, DType::BF16] {
             let narrow = draw(spec, dtype);
@@ -102,7 +104,10 @@ fn normals_body_and_tails() {
                 let expected = 2.0 * N as f64 * normal.cdf(-beyond);
                 let found = sample.iter().filter(|&&x| ((x - mean) / std).abs() > beyond).count() as f64;
                 // Poisson: five standard deviations.
-                assert!((found - expected).abs() < 5.0 * expected.sqrt() + 1.0, "{beyond}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 5.0 * expected.sqrt() + 1.0,
+                    "{beyond}: {found} {expected}"
+                );
             }
             // Near 0.5 an f32 steps by 1.5e-6 of this sigma.
             assert!(mean != 0.0 || distinct(&sample) > 880_000);
@@ -187,7 +192,13 @@ fn truncated_normals_in_every_regime() {
     ] {
         for dtype in [DType::F32, DType::F64] {
             // In f32 a narrow interval far from 0 has few values: measure from a mean that puts it near 0.
-            let shift = if a.is_finite() { a } else if b.is_finite() { b } else { 0.0 };
+            let shift = if a.is_finite() {
+                a
+            } else if b.is_finite() {
+                b
+            } else {
+                0.0
+            };
             for mean in [0.0, -shift] {
                 let (low, high) = (a + mean, b + mean);
                 if mean == 0.0 && dtype == DType::F32 && b - a < 0.01 {
@@ -199,13 +210,17 @@ fn truncated_normals_in_every_regime() {
                 assert!(d < KS, "[{a}, {b}] from {mean} {dtype}: {d}");
                 // Near 37 sigma an f32 step holds 1.4e-4 of the mass: the bound may have what a step has, no more.
                 let step = |x: f64| if dtype == DType::F32 { (x as f32).next_up() as f64 - x } else { 1e-16 };
-                for (bound, share) in
-                    [(low, truncated(a + step(low), a, b)), (high, 1.0 - truncated(b - step(high.abs()), a, b))]
-                {
+                for (bound, share) in [
+                    (low, truncated(a + step(low), a, b)),
+                    (high, 1.0 - truncated(b - step(high.abs()), a, b)),
+                ] {
                     let piled = sample.iter().filter(|&&x| x == bound).count() as f64;
                     let expected = if bound.is_finite() { share * N as f64 } else { 0.0 };
                     let most = expected + 5.0 * expected.sqrt() + 5.0;
-                    assert!(piled <= most, "[{a}, {b}] from {mean} {dtype}: {piled} at {bound}, at most {most}");
+                    assert!(
+                        piled <= most,
+                        "[{a}, {b}] from {mean} {dtype}: {piled} at {bound}, at most {most}"
+                    );
                 }
             }
         }
@@ -231,13 +246,20 @@ fn planned_moments_are_the_measured_ones() {
         let error = plan.std() / (N as f64).sqrt();
         assert!((mean - plan.mean()).abs() <= 5.0 * error, "{spec}: {mean} {}", plan.mean());
         // The standard deviation's own relative error is sqrt((kurtosis - 1) / 4 n), at most 1.5e-3 for these laws.
-        assert!((variance.sqrt() - plan.std()).abs() <= 5e-3 * plan.std(), "{spec}: {} {}", variance.sqrt(), plan.std());
+        assert!(
+            (variance.sqrt() - plan.std()).abs() <= 5e-3 * plan.std(),
+            "{spec}: {} {}",
+            variance.sqrt(),
+            plan.std()
+        );
     }
 }
 
 #[test]
 fn sparse_columns_have_their_zeros_and_every_row_its_share() {
-    for (rows, columns, sparsity) in [(100, 10_000, 0.3), (1000, 1000, 0.9), (513, 2000, 0.5), (7, 100_000, 0.4)] {
+    for (rows, columns, sparsity) in
+        [(100, 10_000, 0.3), (1000, 1000, 0.9), (513, 2000, 0.5), (7, 100_000, 0.4)]
+    {
         let sample = filled(
             &format!("sparse({sparsity}, std=2)"),
             &[rows, columns],
@@ -272,17 +294,23 @@ fn sparse_columns_have_their_zeros_and_every_row_its_share() {
 #[test]
 fn orthogonal_matrices_are_orthogonal() {
     for shape in [[64, 64], [200, 31], [31, 200], [300, 300], [1, 5], [5, 1]] {
-        for (dtype, tolerance) in [(DType::F32, 4e-6), (DType::F64, 1e-14), (DType::F16, 4e-3), (DType::BF16, 3e-2)] {
+        for (dtype, tolerance) in
+            [(DType::F32, 4e-6), (DType::F64, 1e-14), (DType::F16, 4e-3), (DType::BF16, 3e-2)]
+        {
             let gain = 1.5;
             let [rows, columns] = shape;
             let q = filled("orthogonal(1.5)", &shape, dtype, &mut Native::new(4).tensor("q")).to_f64();
             let (count, length) = (rows.min(columns), rows.max(columns));
-            let entry = |k: usize, i: usize| if rows <= columns { q[k * columns + i] } else { q[i * columns + k] };
+            let entry =
+                |k: usize, i: usize| if rows <= columns { q[k * columns + i] } else { q[i * columns + k] };
             for a in 0..count {
                 for b in 0..=a {
                     let product: f64 = (0..length).map(|i| entry(a, i) * entry(b, i)).sum();
                     let expected = if a == b { gain * gain } else { 0.0 };
-                    assert!((product - expected).abs() < tolerance * gain * gain, "{shape:?} {dtype}: {product}");
+                    assert!(
+                        (product - expected).abs() < tolerance * gain * gain,
+                        "{shape:?} {dtype}: {product}"
+                    );
                 }
             }
         }
@@ -300,13 +328,9 @@ fn orthogonal_matrices_are_haar_distributed() {
     let mut traces = [Vec::new(), Vec::new(), Vec::new()];
     let mut positive = 0usize;
     for trial in 0..TRIALS {
-        let q = filled(
-            "orthogonal",
-            &[SIZE, SIZE],
-            DType::F64,
-            &mut Native::new(trial as u64).tensor("haar"),
-        )
-        .to_f64();
+        let q =
+            filled("orthogonal", &[SIZE, SIZE], DType::F64, &mut Native::new(trial as u64).tensor("haar"))
+                .to_f64();
         entries.push(q[3 * SIZE + 5]);
         corners.push(q[0]);
         last.push(q[SIZE * SIZE - 1]);

@@ -152,7 +152,8 @@ fn the_older_truncated_normal_agrees_to_two_units() {
 
 #[test]
 fn torchs_own_state_is_read_and_continued() {
-    let text = std::fs::read_to_string(format!("{}/tests/golden/state.tsv", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let text =
+        std::fs::read_to_string(format!("{}/tests/golden/state.tsv", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let field: HashMap<&str, &str> =
         text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('\t')).collect();
     let packed = base64::engine::general_purpose::STANDARD.decode(field["state"]).unwrap();
@@ -161,7 +162,8 @@ fn torchs_own_state_is_read_and_continued() {
     let mut torch = Torch::from_state(&state).unwrap();
     assert_eq!(torch.state(), state);
     assert_eq!(torch.initial_seed(), 123);
-    let next: Vec<String> = (0..5).map(|_| bits(&common::filled("normal", &[1], DType::F64, &mut torch), 1).remove(0)).collect();
+    let next: Vec<String> =
+        (0..5).map(|_| bits(&common::filled("normal", &[1], DType::F64, &mut torch), 1).remove(0)).collect();
     assert_eq!(next.join(","), field["next"]);
     assert_eq!(next[0], field["cached"]);
     assert_eq!(short_hash(&torch.state()), field["after"]);

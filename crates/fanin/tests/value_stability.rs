@@ -21,9 +21,9 @@ fn every_path_keeps_its_values() {
         for shape in [shapes[0], shapes[shapes.len() - 1], shapes[shapes.len() / 2]] {
             for dtype in DType::ALL {
                 let values = filled(spec, shape, dtype, &mut Native::new(20_260_101).tensor("golden.weight"));
-                let hash: String = Sha256::digest(values.bytes())[..8].iter().map(|b| format!("{b:02x}")).collect();
-                let first: Vec<String> =
-                    each!(&values, values => values.iter().take(3).map(|v| format!("{:e}", v.to_f64())).collect());
+                let hash: String =
+                    Sha256::digest(values.bytes())[..8].iter().map(|b| format!("{b:02x}")).collect();
+                let first: Vec<String> = each!(&values, values => values.iter().take(3).map(|v| format!("{:e}", v.to_f64())).collect());
                 text += &format!("{spec}\t{dtype}\t{shape:?}\t{hash}\t{}\n", first.join(" "));
             }
         }

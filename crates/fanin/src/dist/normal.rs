@@ -91,7 +91,8 @@ mod tests {
     fn a_slow_oracle_agrees() {
         let word = |k: u32| k.wrapping_mul(0x9E37_79B9) ^ (k << 7);
         for k in 0..10_000 {
-            let words: Words = std::array::from_fn(|w| std::array::from_fn(|lane| word(k * 64 + (w * 16 + lane) as u32)));
+            let words: Words =
+                std::array::from_fn(|w| std::array::from_fn(|lane| word(k * 64 + (w * 16 + lane) as u32)));
             let mut out = [0f32; GROUP_32];
             Normal32::new(0.5, 2.0).apply(&words, &mut out);
             let mut out64 = [0f64; GROUP_64];

@@ -20,7 +20,8 @@ use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp32, clamp64};
 use crate::element::DType;
 use crate::engine::{LANES, Words};
 use crate::math::{
-    BODY_END, TAIL_END, TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile, quantile_body, quantile64,
+    BODY_END, TAIL_END, TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile, quantile_body,
+    quantile64,
 };
 
 const SQRT_2: f64 = std::f64::consts::SQRT_2;

@@ -78,9 +78,11 @@ impl Permutation {
                 let step = round.wrapping_mul(0x9E37_79B9);
                 for lane in 0..N {
                     if round % 2 == 0 {
-                        left[lane] ^= mix(right[lane].wrapping_add(key[lane]).wrapping_add(step)) & self.left_mask;
+                        left[lane] ^=
+                            mix(right[lane].wrapping_add(key[lane]).wrapping_add(step)) & self.left_mask;
                     } else {
-                        right[lane] ^= mix(left[lane].wrapping_add(key[lane]).wrapping_add(step)) & self.right_mask;
+                        right[lane] ^=
+                            mix(left[lane].wrapping_add(key[lane]).wrapping_add(step)) & self.right_mask;
                     }
                 }
             }
@@ -101,7 +103,7 @@ impl Permutation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     fn keys(columns: u64) -> impl Iterator<Item = [[u32; 1]; 4]> {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column).map(|word| [word]))
     }
@@ -124,7 +126,8 @@ mod tests {
     /// Every set of places must come equally often: chi-square over all sets, 200,000 columns.
     #[test]
     fn every_set_of_few_places_is_equally_likely() {
-        let cases = [(2, 1, 2), (3, 1, 3), (3, 2, 3), (4, 2, 6), (5, 2, 10), (6, 3, 20), (8, 4, 70), (11, 2, 55)];
+        let cases =
+            [(2, 1, 2), (3, 1, 3), (3, 2, 3), (4, 2, 6), (5, 2, 10), (6, 3, 20), (8, 4, 70), (11, 2, 55)];
         for (size, chosen, sets) in cases {
             let mut counts = std::collections::HashMap::new();
             let trials = 200_000;
@@ -158,7 +161,10 @@ mod tests {
                 let mut inside = [0; 5];
                 for place in 0..size {
                     if permutation.below(place, chosen, &key)[0] {
-                        halves.iter().zip(&mut inside).for_each(|(half, count)| *count += usize::from(half(place)));
+                        halves
+                            .iter()
+                            .zip(&mut inside)
+                            .for_each(|(half, count)| *count += usize::from(half(place)));
                     }
                 }
                 inside.iter().zip(&mut counts).for_each(|(&count, counts)| counts[count] += 1);
@@ -188,6 +194,9 @@ mod tests {
             }
         }
         let freedom: f64 = cells - 1.0;
-        assert!(chi < freedom + 6.0 * (2.0 * freedom).sqrt() + 6.0, "chi-square {chi} with {freedom} degrees");
+        assert!(
+            chi < freedom + 6.0 * (2.0 * freedom).sqrt() + 6.0,
+            "chi-square {chi} with {freedom} degrees"
+        );
     }
 }

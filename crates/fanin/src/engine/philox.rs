@@ -141,7 +141,11 @@ mod tests {
                 let words = dispatch(level, Group(philox, group));
                 for lane in 0..LANES {
                     let block = philox.block(group.wrapping_mul(16) + lane as u64);
-                    assert_eq!(std::array::from_fn(|word| words[word][lane]), block, "{level:?} {group} {lane}");
+                    assert_eq!(
+                        std::array::from_fn(|word| words[word][lane]),
+                        block,
+                        "{level:?} {group} {lane}"
+                    );
                 }
             }
         }

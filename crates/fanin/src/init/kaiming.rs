@@ -112,9 +112,7 @@ impl Initializer for Kaiming {
         let plan = Plan::new(shape, dtype, law(self.nonlinearity.gain()))?.with_fans(fans);
         let plan = plan.with_law_on_torch(law(self.nonlinearity.gain_on_torch()));
         Ok(match self.unused_slope {
-            Some(a) => {
-                plan.with_warning(Warning::SlopeIgnored { a, nonlinearity: self.nonlinearity.name() })
-            }
+            Some(a) => plan.with_warning(Warning::SlopeIgnored { a, nonlinearity: self.nonlinearity.name() }),
             None => plan,
         })
     }

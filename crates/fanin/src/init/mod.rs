@@ -62,7 +62,12 @@ pub trait Initializer {
     ///
     /// # Errors
     /// As [`Initializer::resolve`] and [`Plan::fill`]; nothing has been written then.
-    fn fill<E: Element>(&self, buffer: &mut [E], shape: &[usize], stream: &mut dyn Stream) -> Result<Plan, Error>
+    fn fill<E: Element>(
+        &self,
+        buffer: &mut [E],
+        shape: &[usize],
+        stream: &mut dyn Stream,
+    ) -> Result<Plan, Error>
     where
         Self: Sized,
     {
@@ -199,6 +204,9 @@ fn write_spec(
 }
 
 /// `Some` if it is not the default, so that [`write_spec`] prints it.
-fn unless<'a, T: PartialEq + std::fmt::Display>(value: &'a T, default: T) -> Option<&'a dyn std::fmt::Display> {
+fn unless<T: PartialEq + std::fmt::Display>(
+    value: &T,
+    default: T,
+) -> Option<&dyn std::fmt::Display> {
     (*value != default).then_some(value as &dyn std::fmt::Display)
 }

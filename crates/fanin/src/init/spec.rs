@@ -14,7 +14,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Constant, Dirac, Eye, Kaiming, Normal, Orthogonal, Sparse, TruncNormal, Uniform, Xavier};
-use super::{Initializer, constant, dirac, eye, kaiming_normal, kaiming_uniform, normal, ones, orthogonal, sparse};
+use super::{
+    Initializer, constant, dirac, eye, kaiming_normal, kaiming_uniform, normal, ones, orthogonal, sparse,
+};
 use super::{trunc_normal, uniform, xavier_normal, xavier_uniform, zeros};
 use crate::element::DType;
 use crate::error::{Error, SpecError, nearest};
@@ -226,20 +228,8 @@ static FAMILIES: [Family; 14] = [
         source: "",
         build: |given| Ok(constant(given.required("val")?).into()),
     },
-    Family {
-        name: "ones",
-        parameters: &[],
-        formula: "1",
-        source: "",
-        build: |_| Ok(ones().into()),
-    },
-    Family {
-        name: "zeros",
-        parameters: &[],
-        formula: "0",
-        source: "",
-        build: |_| Ok(zeros().into()),
-    },
+    Family { name: "ones", parameters: &[], formula: "1", source: "", build: |_| Ok(ones().into()) },
+    Family { name: "zeros", parameters: &[], formula: "0", source: "", build: |_| Ok(zeros().into()) },
     Family {
         name: "eye",
         parameters: &[],
@@ -365,7 +355,7 @@ impl Arguments<'_> {
 
     fn count(&self, name: &'static str, default: usize) -> Result<usize, SpecError> {
         let number = self.number(name, default as f64)?;
-        if number >= 0.0 && number < 2f64.powi(53) && number.fract() == 0.0 {
+        if number >= 0.0 && number < (1u64 << 53) as f64 && number.fract() == 0.0 {
             return Ok(number as usize);
         }
         let at = self.values.get(name).map_or(0, |(at, _)| *at);
@@ -482,7 +472,11 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let known = || FAMILIES.iter().map(|family| family.name);
         let Some(name) = self.identifier() else {
-            return self.error(start, "expected a scheme's name", Some("such as normal(std=0.02)".to_owned()));
+            return self.error(
+                start,
+                "expected a scheme's name",
+                Some("such as normal(std=0.02)".to_owned()),
+            );
         };
         let bare = name.strip_suffix('_').unwrap_or(name);
         let Some(family) = FAMILIES.iter().find(|family| family.name == bare) else {

@@ -75,7 +75,14 @@ const DEEP: usize = 64;
 
 /// Adds `sign * a b` to the rows of `c`, which lie `step` apart and are as long as b is wide. The columns of b must lie
 /// one after another.
-pub(super) fn add_product<T: Real>(level: Level, sign: T, a: View<'_, T>, b: View<'_, T>, c: &mut [T], step: usize) {
+pub(super) fn add_product<T: Real>(
+    level: Level,
+    sign: T,
+    a: View<'_, T>,
+    b: View<'_, T>,
+    c: &mut [T],
+    step: usize,
+) {
     debug_assert!(a.columns == b.rows && (b.columns < 2 || b.column_step == 1));
     dispatch(level, Product { sign, a, b, c, step });
 }
@@ -114,7 +121,13 @@ impl<T: Real> Kernel for Product<'_, T> {
 impl<T: Real> Product<'_, T> {
     /// Adds these terms to part of `TALL` rows of c, four terms at a pass over the columns.
     #[inline(always)]
-    fn band<const TALL: usize>(&mut self, row: usize, left: usize, width: usize, terms: std::ops::Range<usize>) {
+    fn band<const TALL: usize>(
+        &mut self,
+        row: usize,
+        left: usize,
+        width: usize,
+        terms: std::ops::Range<usize>,
+    ) {
         let mut rest = &mut self.c[row * self.step + left..];
         let mut sums: [&mut [T]; TALL] = [(); TALL].map(|()| Default::default());
         for (k, sums) in sums.iter_mut().enumerate() {
@@ -166,12 +179,16 @@ mod tests {
     use super::*;
 
     fn filled(count: usize, seed: u32) -> Vec<f32> {
-        (0..count as u32).map(|k| ((k ^ seed).wrapping_mul(0x9E37_79B9) >> 8) as f32 / 8_388_608.0 - 1.0).collect()
+        (0..count as u32)
+            .map(|k| ((k ^ seed).wrapping_mul(0x9E37_79B9) >> 8) as f32 / 8_388_608.0 - 1.0)
+            .collect()
     }
 
     #[test]
     fn every_sum_runs_in_sequence_at_every_level() {
-        for (rows, depth, columns) in [(1, 1, 1), (3, 5, 7), (8, 32, 32), (130, 300, 33), (17, 513, 65), (2, 0, 3)] {
+        for (rows, depth, columns) in
+            [(1, 1, 1), (3, 5, 7), (8, 32, 32), (130, 300, 33), (17, 513, 65), (2, 0, 3)]
+        {
             let (a, b) = (filled(rows * depth, 1), filled(depth * columns, 2));
             let start = filled(rows * columns, 3);
             let mut expected = start.clone();

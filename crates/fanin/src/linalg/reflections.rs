@@ -121,7 +121,12 @@ impl<T: Real> Reflections<T> {
     }
 
     /// `gain * Q` for these rows and columns, row-major.
-    pub(crate) fn part(&self, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>, gain: T) -> Vec<T> {
+    pub(crate) fn part(
+        &self,
+        rows: std::ops::Range<usize>,
+        columns: std::ops::Range<usize>,
+        gain: T,
+    ) -> Vec<T> {
         let width = columns.len();
         let mut out = vec![T::default(); rows.len() * width];
         // W has nothing below its diagonal: later k add nothing to these columns.

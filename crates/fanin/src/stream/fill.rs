@@ -108,7 +108,8 @@ pub(super) fn fixed(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) ->
         }
     });
     for index in plan.ones() {
-        let inside = (0..size.len()).all(|axis| (start[axis]..start[axis] + size[axis]).contains(&index[axis]));
+        let inside =
+            (0..size.len()).all(|axis| (start[axis]..start[axis] + size[axis]).contains(&index[axis]));
         if inside {
             let local: Vec<usize> = index.iter().zip(start).map(|(&at, &start)| at - start).collect();
             let (memory, place) = tensor.place(&local);
@@ -259,7 +260,14 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
 }
 
 /// Writes the zeros of `sparse` into a box of a matrix with so many rows.
-pub(super) fn punch(level: Level, engine: Philox, rows: usize, zeros: usize, region: &Region, out: Values<'_>) {
+pub(super) fn punch(
+    level: Level,
+    engine: Philox,
+    rows: usize,
+    zeros: usize,
+    region: &Region,
+    out: Values<'_>,
+) {
     values!(out, out => dispatch(level, Punch { engine, rows, zeros, region, out }));
 }
 

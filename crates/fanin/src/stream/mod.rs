@@ -52,7 +52,8 @@ fn check_box(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>) -> Result<(),
     let (shape, size) = (plan.shape(), tensor.shape());
     let inside = start.len() == shape.len()
         && size.len() == shape.len()
-        && (0..shape.len()).all(|axis| start[axis].checked_add(size[axis]).is_some_and(|end| end <= shape[axis]));
+        && (0..shape.len())
+            .all(|axis| start[axis].checked_add(size[axis]).is_some_and(|end| end <= shape[axis]));
     if inside {
         return Ok(());
     }
@@ -62,7 +63,11 @@ fn check_box(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>) -> Result<(),
 /// `Err` unless `tensor` can hold the whole of `plan`.
 fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.shape() != plan.shape() {
-        return Err(Error::Length { shape: plan.shape().to_vec(), expected: plan.len(), found: tensor.len() });
+        return Err(Error::Length {
+            shape: plan.shape().to_vec(),
+            expected: plan.len(),
+            found: tensor.len(),
+        });
     }
     check_box(plan, &vec![0; plan.shape().len()], tensor)
 }

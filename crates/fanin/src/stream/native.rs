@@ -368,7 +368,10 @@ mod tests {
         job.tensor("b.weight").unwrap();
         for _ in 0..2 {
             let error = job.tensor("module.a.weight").unwrap_err();
-            assert!(matches!(error, Error::DuplicateName { ref first, .. } if first == "a.weight"), "{error}");
+            assert!(
+                matches!(error, Error::DuplicateName { ref first, .. } if first == "a.weight"),
+                "{error}"
+            );
         }
     }
 

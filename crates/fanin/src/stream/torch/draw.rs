@@ -49,7 +49,10 @@ impl Torch {
     }
 
     /// The next standard normal of a pair: the second is kept back, across calls.
-    #[allow(clippy::disallowed_methods, reason = "torch takes these from the C library, and so must its mirror")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "torch takes these from the C library, and so must its mirror"
+    )]
     fn pair_normal(&mut self) -> f64 {
         if let Some(kept) = self.next_normal.take() {
             return kept;

@@ -113,7 +113,8 @@ impl Torch {
     #[doc(alias = "set_rng_state")]
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() != Self::STATE_BYTES {
-            let reason = format!("{} bytes, where torch's CPU generator has {}", bytes.len(), Self::STATE_BYTES);
+            let reason =
+                format!("{} bytes, where torch's CPU generator has {}", bytes.len(), Self::STATE_BYTES);
             return Err(Error::State { reason });
         }
         let word64 = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
@@ -200,7 +201,7 @@ impl Torch {
         let mut gaussian = vec![T::default(); rows * columns];
         self.normal(0.0, 1.0, &mut gaussian, true);
         let mut q = crate::linalg::qr::haar(gaussian, rows, columns);
-        q.iter_mut().for_each(|value| *value = *value * gain);
+        q.iter_mut().for_each(|value| *value *= gain);
         q
     }
 

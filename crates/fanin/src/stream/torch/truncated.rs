@@ -24,7 +24,12 @@ pub(super) fn check(plan: &Plan) -> Result<(), Error> {
     {
         let fits = |x: f64| x.is_finite() && x.abs() <= plan.dtype().largest();
         if !(fits(low) && fits(high) && fits(high - low)) {
-            return Err(Error::BoundsOverflow { scheme: "trunc_normal", a: low, b: high, dtype: plan.dtype() });
+            return Err(Error::BoundsOverflow {
+                scheme: "trunc_normal",
+                a: low,
+                b: high,
+                dtype: plan.dtype(),
+            });
         }
     }
     Ok(())
@@ -32,6 +37,7 @@ pub(super) fn check(plan: &Plan) -> Result<(), Error> {
 
 impl Torch {
     /// torch since 2.12. `contiguous` is the tensor's; `copy_contiguous` that of a fresh tensor like it.
+    #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     #[allow(clippy::too_many_arguments, reason = "the law's four numbers and where they go")]
     pub(super) fn truncated_by_rejection<E: Element>(
         &mut self,
@@ -61,7 +67,7 @@ impl Torch {
         }
         let mode = low.max(high.min(mean));
         // Squared by the C library's pow, as Python squares; a compiler that sees the 2 multiplies instead.
-        let peak = -0.5 * ((mode - mean) / std).powf(core::hint::black_box(2.0));
+        let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
         let refused = RefusedIf::new::<E>(mean, std, peak);
         let mut draws = vec![E::default(); out.len()];
         self.uniform(low, high, out);
@@ -151,7 +157,10 @@ impl RefusedIf {
         Self { steps, mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
 
-    #[allow(clippy::disallowed_methods, reason = "torch takes the logarithm from a library, and so must its mirror")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "torch takes the logarithm from a library, and so must its mirror"
+    )]
     fn test<E: Element>(self, proposal: E, draw: E) -> bool {
         let steps = self.steps;
         let x = steps.round(proposal.to_f64() - self.mean);
