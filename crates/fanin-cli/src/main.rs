@@ -1,1 +1,7 @@
-fn main() {}
+//! The `fanin` command.
+
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    fanin_cli::run()
+}

@@ -84,6 +84,11 @@ impl Kaiming {
         Ok(Self { nonlinearity, unused_slope: (!used && a != 0.0).then_some(a), ..self })
     }
 
+    /// The gain of what follows the layer.
+    pub fn gain_value(self) -> f64 {
+        self.nonlinearity.gain()
+    }
+
     const fn name(self) -> &'static str {
         if self.uniform { "kaiming_uniform" } else { "kaiming_normal" }
     }

@@ -33,6 +33,11 @@ impl Orthogonal {
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into() }
     }
+
+    /// The factor, as a number.
+    pub fn gain_value(self) -> f64 {
+        self.gain.value()
+    }
 }
 
 impl Initializer for Orthogonal {

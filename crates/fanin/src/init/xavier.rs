@@ -46,6 +46,11 @@ impl Xavier {
         Self { layout, ..self }
     }
 
+    /// The factor, as a number.
+    pub fn gain_value(self) -> f64 {
+        self.gain.value()
+    }
+
     const fn name(self) -> &'static str {
         if self.uniform { "xavier_uniform" } else { "xavier_normal" }
     }

@@ -230,6 +230,7 @@ impl Drawn {
 }
 
 impl Prepared {
+    #[cfg(feature = "rand_core")]
     /// An orthogonal plan whose Gaussian vectors are drawn from `source`.
     pub(super) fn orthogonal_from(plan: &Plan, gain: f64, level: Level, source: impl Source) -> Self {
         Self { plan: plan.clone(), level, drawn: Drawn::reflections(plan, gain, level, source) }

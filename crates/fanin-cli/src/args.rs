@@ -1,0 +1,292 @@
+//! The arguments as they are typed. What they mean is settled in [`crate::command`].
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use fanin::DType;
+
+/// Weight initialization for neural networks: initial checkpoints from a recipe and a seed.
+#[derive(Debug, Parser)]
+#[command(name = "fanin", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit code: 0 good, 1 the answer is no, 2 bad usage or input.
+`fanin COMMAND --help` has examples.")]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// No progress and no warnings on standard error.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to colour.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Makes it so for the whole process.
+    pub fn apply(self) {
+        match self {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write an initial checkpoint from a recipe and a seed.
+    Init(Init),
+    /// Write one tensor.
+    Fill(Fill),
+    /// Show what a checkpoint holds, tensor by tensor.
+    Inspect(Inspect),
+    /// Say what a spec does to a shape: fans, gain, std, bounds, formula, source.
+    Explain(Explain),
+    /// List the built-in models, or show one.
+    Models(Models),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the numbers come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StreamName {
+    /// By seed, tensor name and index: the same however the work is split.
+    Native,
+    /// PyTorch's CPU generator, to the bit.
+    Torch,
+}
+
+impl StreamName {
+    /// The name as it is typed.
+    pub const fn name(self) -> &'static str {
+        match self {
+            StreamName::Native => "native",
+            StreamName::Torch => "torch",
+        }
+    }
+}
+
+/// The numbers' source and the file they go to: what `init` and `fill` have in common.
+#[derive(Debug, clap::Args)]
+pub struct Output {
+    /// The seed: any 64-bit number, negative ones as torch takes them.
+    #[arg(long, default_value = "0", value_parser = parse_seed, allow_hyphen_values = true)]
+    pub seed: u64,
+    /// Where the numbers come from.
+    #[arg(long, default_value = "native")]
+    pub stream: StreamName,
+    /// The file to write. A folder gets model.safetensors.
+    #[arg(short, long, value_name = "OUT.safetensors", required_unless_present = "dry_run")]
+    pub output: Option<PathBuf>,
+    /// Replace an existing file.
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be written, and write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin init gpt2 --seed 0 -o gpt2.safetensors
+  fanin init gpt2 --set n_layer=24 --dry-run
+  fanin init llama-3.2-1b --dtype bf16 -o start/
+  fanin init my-recipe.toml --like trained.safetensors --seed 7 -o start.safetensors
+  fanin init resnet50 --stream torch --seed 0 -o resnet50.safetensors
+
+A recipe is a TOML file; the first pattern that matches a parameter's name wins:
+  [vars]
+  n_layer = 12
+  [init]
+  \"*.bias\"          = \"zeros\"
+  \"*.c_proj.weight\" = \"normal(std=0.02/sqrt(2*n_layer))\"
+  \"*\"               = \"normal(std=0.02)\"
+In the arithmetic, fan_in and fan_out are those of the parameter itself.
+A parameter that no rule matches is an error, and so is a rule that matches nothing.
+
+With --stream torch, tensors are drawn one after another in the file's order from one
+generator, as a PyTorch loop over state_dict() would.")]
+pub struct Init {
+    /// A built-in model (see `fanin models`) or a recipe file.
+    #[arg(value_name = "MODEL|RECIPE.toml")]
+    pub recipe: String,
+    /// Names, shapes and types: a safetensors file (only its header is read) or a manifest in JSON.
+    #[arg(long, value_name = "FILE")]
+    pub like: Option<PathBuf>,
+    /// Set a variable of the recipe.
+    #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
+    pub settings: Vec<(String, f64)>,
+    /// The type of every floating-point tensor, instead of the manifest's.
+    #[arg(long)]
+    pub dtype: Option<DType>,
+    /// As JSON, with --dry-run.
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened: its fields speak for themselves")]
+    pub output: Output,
+}
+
+/// Arguments of `fill`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin fill 'kaiming_uniform(a=sqrt(5))' --shape 64,3,7,7 -o w.safetensors
+  fanin fill 'orthogonal(gain=relu)' --shape 512,512 --dtype f64 --stream torch --seed 0 -o w.safetensors
+  fanin fill 'trunc_normal(std=0.02, a=-0.04, b=0.04)' --shape 1000 --seed=-1 --name bias -o b.safetensors
+
+With --stream torch this is torch.manual_seed(SEED) followed by the one call.")]
+pub struct Fill {
+    /// What to write: name(key=value, ...), in torch's words.
+    pub spec: String,
+    /// The sizes of the axes, as 64,3,7,7; `scalar` has none.
+    #[arg(long, value_parser = parse_shape)]
+    pub shape: Shape,
+    /// The type of the values: f32, f64, f16 or bf16.
+    #[arg(long, default_value = "f32")]
+    pub dtype: DType,
+    /// The tensor's name: on the native stream other names have other values.
+    #[arg(long, default_value = "weight")]
+    pub name: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened: its fields speak for themselves")]
+    pub output: Output,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin inspect gpt2.safetensors
+  fanin inspect gpt2.safetensors --recipe gpt2
+  fanin inspect start.safetensors --recipe my-recipe.toml --set n_layer=24 --json")]
+pub struct Inspect {
+    /// A safetensors file.
+    pub file: PathBuf,
+    /// The recipe it should follow: a built-in model or a file. Adds the scheme and the planned std.
+    #[arg(long, value_name = "MODEL|RECIPE.toml")]
+    pub recipe: Option<String>,
+    /// Set a variable of the recipe.
+    #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
+    #[arg(requires = "recipe")]
+    pub settings: Vec<(String, f64)>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin explain 'kaiming_normal(mode=fan_out, nonlinearity=relu)' --shape 64,3,7,7
+  fanin explain 'trunc_normal(std=0.02)' --shape 768,768 --json")]
+pub struct Explain {
+    /// What to explain: name(key=value, ...), in torch's words.
+    pub spec: String,
+    /// The sizes of the axes, as 64,3,7,7; `scalar` has none.
+    #[arg(long, value_parser = parse_shape)]
+    pub shape: Shape,
+    /// The type of the values: f32, f64, f16 or bf16.
+    #[arg(long, default_value = "f32")]
+    pub dtype: DType,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `models`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin models
+  fanin models gpt2 --recipe > my-gpt2.toml      start a recipe of your own
+  fanin models gpt2 --manifest > gpt2.json       its names, shapes and types, for --like")]
+pub struct Models {
+    /// Show this one.
+    pub name: Option<String>,
+    /// Print its recipe.
+    #[arg(long, requires = "name", conflicts_with_all = ["manifest", "json"])]
+    pub recipe: bool,
+    /// Print its manifest.
+    #[arg(long, requires = "name", conflicts_with = "json")]
+    pub manifest: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A shape as it is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape(pub Vec<usize>);
+
+fn parse_shape(text: &str) -> Result<Shape, String> {
+    let inner = text.trim().trim_start_matches(['[', '(']).trim_end_matches([']', ')']).trim();
+    if inner.is_empty() || inner == "scalar" {
+        return Ok(Shape(Vec::new()));
+    }
+    inner
+        .trim_end_matches(',')
+        .split([',', 'x'])
+        .map(|size| {
+            size.trim().parse().map_err(|_| format!("{size:?} is not a size: write sizes as 64,3,7,7, or scalar"))
+        })
+        .collect::<Result<_, _>>()
+        .map(Shape)
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|seed| seed as u64)),
+    };
+    parsed.ok_or_else(|| "a seed is a whole number from -2^63 to 2^64 - 1".to_owned())
+}
+
+fn parse_setting(text: &str) -> Result<(String, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=NUMBER, as in n_layer=24")?;
+    let value = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
+    Ok((name.trim().to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn shapes_and_seeds() {
+        for (text, shape) in
+            [("64,3,7,7", &[64, 3, 7, 7][..]), ("[2, 3]", &[2, 3]), ("(5,)", &[5]), ("", &[]), ("scalar", &[]), ("2x3", &[2, 3])]
+        {
+            assert_eq!(parse_shape(text).unwrap().0, shape, "{text}");
+        }
+        for text in ["-1", "2,,3", "a", "1.5", "99999999999999999999999"] {
+            assert!(parse_shape(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_seed("-1"), Ok(u64::MAX));
+        assert_eq!(parse_seed("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(parse_seed("0x10"), Ok(16));
+        assert!(parse_seed("1.5").is_err() && parse_seed("18446744073709551616").is_err());
+    }
+}

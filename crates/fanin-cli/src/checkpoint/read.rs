@@ -1,0 +1,120 @@
+//! Reading checkpoints: the header checked before it is believed, the values a chunk at a time.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use super::header::LONGEST;
+use crate::error::{Error, Result};
+use crate::manifest::{Entry, Manifest, StoredType};
+
+/// An open checkpoint.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// Its tensors, in the order of their values in the file.
+    pub manifest: Manifest,
+    path: PathBuf,
+    file: File,
+    data: u64,
+}
+
+impl Checkpoint {
+    /// Opens a file and reads its header. Nothing is believed that the file's size does not bear out.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or whose header is not what the format says.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
+        let meta = file.metadata().map_err(Error::io("read", path))?;
+        if meta.is_dir() {
+            return Err(Error::file(path, "is a folder, not a safetensors file"));
+        }
+        let size = meta.len();
+        let wrong = |message: String| Error::file(path, format!("not a safetensors file: {message}"));
+        if size < 8 {
+            return Err(wrong(format!("it has {size} bytes, and the header's length alone takes 8")));
+        }
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(Error::io("read", path))?;
+        let length = u64::from_le_bytes(length);
+        if length > size - 8 {
+            return Err(wrong(format!("a header of {length} bytes is announced, and {} follow", size - 8)));
+        }
+        if length > LONGEST {
+            return Err(wrong(format!("a header of {length} bytes is longer than the format allows ({LONGEST})")));
+        }
+        let mut json = vec![0; length as usize];
+        file.read_exact(&mut json).map_err(Error::io("read", path))?;
+        let json = String::from_utf8(json).map_err(|_| wrong("the header is not UTF-8".to_owned()))?;
+        let mut manifest = Manifest::from_json(&json, path)?;
+        for entry in &manifest.entries {
+            let Some((start, end)) = entry.offsets else {
+                return Err(wrong(format!("{:?} has no data_offsets", entry.name)));
+            };
+            if end.checked_sub(start) != Some(entry.bytes()) {
+                let (dtype, shape, bytes) = (entry.dtype, &entry.shape, entry.bytes());
+                let found = format!("{:?} is {dtype} {shape:?}, {bytes} bytes", entry.name);
+                return Err(wrong(format!("{found}, and its data_offsets are [{start}, {end}]")));
+            }
+        }
+        manifest.entries.sort_by_key(|entry| entry.offsets);
+        let mut at = 0;
+        for entry in &manifest.entries {
+            let (start, end) = entry.offsets.expect("checked above");
+            if start != at {
+                let what = if start < at { "overlaps the tensor before it" } else { "leaves a gap before it" };
+                return Err(wrong(format!("{:?} {what}: it begins at {start}, not at {at}", entry.name)));
+            }
+            at = end;
+        }
+        if size - 8 - length != at {
+            let found = size - 8 - length;
+            return Err(wrong(format!("the tensors take {at} bytes, and {found} follow the header: truncated?")));
+        }
+        Ok(Self { manifest, path: path.to_owned(), file, data: 8 + length })
+    }
+
+    /// Hands the values of a tensor to `take`, as f64, a chunk at a time.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn values(&mut self, entry: &Entry, mut take: impl FnMut(&[f64])) -> Result {
+        const CHUNK: usize = 1 << 20;
+        let (start, _) = entry.offsets.expect("a checkpoint's tensors have offsets");
+        self.file.seek(SeekFrom::Start(self.data + start)).map_err(Error::io("read", &self.path))?;
+        let mut left = entry.values();
+        let mut bytes = Vec::new();
+        while left > 0 {
+            let now = left.min(CHUNK);
+            bytes.resize(now * entry.dtype.size(), 0);
+            self.file.read_exact(&mut bytes).map_err(Error::io("read", &self.path))?;
+            take(&decode(entry.dtype, &bytes));
+            left -= now;
+        }
+        Ok(())
+    }
+}
+
+/// Little-endian values as f64; integers beyond 2^53 are rounded.
+fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
+    macro_rules! each {
+        ($type:ty, $size:literal, $wide:expr) => {{
+            let wide: fn($type) -> f64 = $wide;
+            bytes.as_chunks::<$size>().0.iter().map(|bytes| wide(<$type>::from_le_bytes(*bytes))).collect()
+        }};
+    }
+    match dtype {
+        StoredType::F64 => each!(f64, 8, |x| x),
+        StoredType::F32 => each!(f32, 4, |x| x.into()),
+        StoredType::F16 => each!(fanin::half::f16, 2, |x| x.to_f64()),
+        StoredType::BF16 => each!(fanin::half::bf16, 2, |x| x.to_f64()),
+        StoredType::I64 => each!(i64, 8, |x| x as f64),
+        StoredType::I32 => each!(i32, 4, |x| x.into()),
+        StoredType::I16 => each!(i16, 2, |x| x.into()),
+        StoredType::I8 => each!(i8, 1, |x| x.into()),
+        StoredType::U64 => each!(u64, 8, |x| x as f64),
+        StoredType::U32 => each!(u32, 4, |x| x.into()),
+        StoredType::U16 => each!(u16, 2, |x| x.into()),
+        StoredType::U8 | StoredType::BOOL => each!(u8, 1, |x| x.into()),
+    }
+}

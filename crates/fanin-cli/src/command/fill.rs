@@ -1,0 +1,33 @@
+//! `fanin fill`: one tensor.
+
+use fanin::Initializer as _;
+use fanin::init::Init;
+
+use super::init::{destination, metadata, warn, write_out};
+use crate::args::Fill;
+use crate::error::{Error, Result};
+use crate::manifest::{Entry, StoredType};
+use crate::recipe::Planned;
+
+pub(super) fn run(args: &Fill, quiet: bool) -> Result {
+    let init = Init::parse(&args.spec)?;
+    let plan = init.resolve(&args.shape.0, args.dtype)?;
+    if args.name == "__metadata__" || args.name.is_empty() {
+        return Err(Error::Request(format!("{:?} cannot be a tensor's name", args.name)));
+    }
+    let target = destination(&args.output)?;
+    let entry = Entry {
+        name: args.name.clone(),
+        dtype: StoredType::from_float(args.dtype),
+        shape: args.shape.0.clone(),
+        offsets: None,
+    };
+    let planned = [Planned { entry, pattern: args.name.clone(), init, plan: Some(plan), integer: None }];
+    warn(&planned, quiet);
+    if args.output.dry_run {
+        return super::explain::show(&init, &args.shape.0, args.dtype, false);
+    }
+    let mut metadata = metadata(&args.output);
+    metadata.push(("fanin.spec".to_owned(), init.to_string()));
+    write_out(target, &planned, &metadata, &args.output, quiet)
+}

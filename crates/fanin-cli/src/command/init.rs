@@ -1,0 +1,158 @@
+//! `fanin init`: an initial checkpoint from a recipe and a seed.
+
+use fanin::Native;
+use serde_json::json;
+
+use super::recipe;
+use crate::args::{Init, Output, StreamName};
+use crate::checkpoint::write;
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, StoredType};
+use crate::models::manifest_variables;
+use crate::recipe::Planned;
+use crate::report::{self, numbers, progress::Progress, table};
+
+pub(super) fn run(args: &Init, quiet: bool) -> Result {
+    let (recipe, model) = recipe(&args.recipe)?;
+    let target = destination(&args.output)?;
+    let mut manifest = match (&args.like, model) {
+        (Some(path), _) => Manifest::read(path)?,
+        (None, Some(model)) => model.manifest(),
+        (None, None) => {
+            let message = "a recipe needs names and shapes: add --like model.safetensors (only its header is read), or \
+                           --like manifest.json (`fanin models gpt2 --manifest` prints one)";
+            return Err(Error::Request(message.to_owned()));
+        }
+    };
+    if manifest.entries.is_empty() {
+        return Err(Error::Request("there are no tensors to initialize".to_owned()));
+    }
+    // A built-in manifest sets its recipe up; a file given by --like has nothing to say to it.
+    let mut settings = if args.like.is_none() { manifest_variables(&manifest) } else { Vec::new() };
+    settings.extend(args.settings.iter().cloned());
+    if let Some(dtype) = args.dtype {
+        for entry in manifest.entries.iter_mut().filter(|entry| entry.dtype.float().is_some()) {
+            entry.dtype = StoredType::from_float(dtype);
+        }
+    }
+    let planned = recipe.apply(&manifest, &settings)?;
+    warn(&planned, quiet);
+    if args.output.dry_run {
+        return if args.json { report::json(&plans_as_json(&planned)) } else { dry_run(&planned) };
+    }
+    let mut metadata = metadata(&args.output);
+    metadata.push(("fanin.recipe".to_owned(), recipe.text().to_owned()));
+    if let Some(model) = model {
+        metadata.push(("fanin.model".to_owned(), model.name.to_owned()));
+    }
+    if !settings.is_empty() {
+        // The last setting of a name counts.
+        let last: std::collections::BTreeMap<_, _> = settings.into_iter().collect();
+        let last: Vec<String> = last.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        metadata.push(("fanin.set".to_owned(), last.join(",")));
+    }
+    write_out(target, &planned, &metadata, &args.output, quiet)
+}
+
+/// Where to write, checked before any work is done; nothing for a dry run.
+pub(super) fn destination(output: &Output) -> Result<Option<std::path::PathBuf>> {
+    match &output.output {
+        Some(path) if !output.dry_run => write::target(path, output.force).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// What a checkpoint says of its origin: enough to make it again, and nothing that differs between two runs.
+pub(super) fn metadata(output: &Output) -> Vec<(String, String)> {
+    let mut metadata = vec![
+        // transformers wants to be told which framework's conventions the tensors follow.
+        ("format".to_owned(), "pt".to_owned()),
+        ("fanin.stream".to_owned(), output.stream.name().to_owned()),
+        ("fanin.seed".to_owned(), output.seed.to_string()),
+    ];
+    if output.stream == StreamName::Native {
+        metadata.push(("fanin.stream_version".to_owned(), Native::VERSION.to_string()));
+    }
+    metadata
+}
+
+/// Writes the checkpoint, with a bar where a person watches, and says what was written.
+pub(super) fn write_out(
+    target: Option<std::path::PathBuf>,
+    planned: &[Planned],
+    metadata: &[(String, String)],
+    output: &Output,
+    quiet: bool,
+) -> Result {
+    let target = target.ok_or_else(|| Error::Request("where to? add -o OUT.safetensors".to_owned()))?;
+    let bytes: u64 = planned.iter().map(|planned| planned.entry.bytes()).sum();
+    let values: u64 = planned.iter().map(|planned| planned.entry.values() as u64).sum();
+    let progress = Progress::new("writing", bytes, quiet);
+    let start = std::time::Instant::now();
+    let written = write::checkpoint(&target, output.force, planned, metadata, (output.stream, output.seed), &progress);
+    progress.done();
+    written?;
+    if !quiet {
+        anstream::eprintln!(
+            "{}: {}, {} values, {} in {:.1} s (seed {}, {} stream)",
+            target.display(),
+            crate::recipe::count(planned.len(), "tensor"),
+            numbers::count(values),
+            numbers::bytes(bytes),
+            start.elapsed().as_secs_f64(),
+            output.seed,
+            output.stream.name(),
+        );
+    }
+    Ok(())
+}
+
+/// Says what the plans find worth saying.
+pub(super) fn warn(planned: &[Planned], quiet: bool) {
+    let all = planned.iter().filter_map(|planned| Some((planned, planned.plan.as_ref()?)));
+    let all = all.flat_map(|(planned, plan)| {
+        plan.warnings().iter().map(|warning| (planned.entry.name.as_str(), warning.to_string()))
+    });
+    report::warnings(all, quiet);
+}
+
+fn dry_run(planned: &[Planned]) -> Result {
+    let mut rows = table::new(&["tensor", "dtype", "shape", "rule", "scheme", ">mean", ">std"]);
+    for planned in planned {
+        let (mean, std) = match (&planned.plan, planned.integer) {
+            (Some(plan), _) => (plan.mean(), plan.std()),
+            (None, value) => (value.unwrap_or_default() as f64, 0.0),
+        };
+        rows.add_row([
+            planned.entry.name.clone(),
+            planned.entry.dtype.to_string(),
+            numbers::shape(&planned.entry.shape),
+            planned.pattern.clone(),
+            planned.init.to_string(),
+            numbers::short(mean),
+            numbers::short(std),
+        ]);
+    }
+    report::line(table::text(&rows))?;
+    let values: u64 = planned.iter().map(|planned| planned.entry.values() as u64).sum();
+    let bytes: u64 = planned.iter().map(|planned| planned.entry.bytes()).sum();
+    let tensors = crate::recipe::count(planned.len(), "tensor");
+    report::line(format!(
+        "\n{tensors}, {} values, {}. Nothing was written.",
+        numbers::count(values),
+        numbers::bytes(bytes)
+    ))
+}
+
+fn plans_as_json(planned: &[Planned]) -> serde_json::Value {
+    let one = |planned: &Planned| {
+        let plan = planned.plan.as_ref();
+        json!({
+            "name": planned.entry.name, "dtype": planned.entry.dtype, "shape": planned.entry.shape,
+            "rule": planned.pattern, "scheme": planned.init.to_string(),
+            "mean": plan.map_or(planned.integer.unwrap_or_default() as f64, fanin::Plan::mean),
+            "std": plan.map_or(0.0, fanin::Plan::std),
+        })
+    };
+    json!(planned.iter().map(one).collect::<Vec<_>>())
+}

@@ -1,0 +1,51 @@
+//! What each command does.
+
+mod explain;
+mod fill;
+mod init;
+mod inspect;
+mod models;
+
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
+use crate::args::{Args, Command};
+use crate::error::{Error, Result, did_you_mean};
+use crate::models::{MODELS, Model};
+use crate::recipe::Recipe;
+
+/// Carries out a command.
+///
+/// # Errors
+/// Everything that is wrong with the request, or goes wrong on the way.
+pub fn run(args: Args) -> Result {
+    let quiet = args.quiet;
+    match args.command {
+        Command::Init(args) => init::run(&args, quiet),
+        Command::Fill(args) => fill::run(&args, quiet),
+        Command::Inspect(args) => inspect::run(&args, quiet),
+        Command::Explain(args) => explain::run(&args, quiet),
+        Command::Models(args) => models::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "fanin", &mut script);
+            crate::report::line(String::from_utf8_lossy(&script).trim_end())
+        }
+    }
+}
+
+/// A recipe by the name of a built-in model, or by its file.
+fn recipe(name: &str) -> Result<(Recipe, Option<&'static Model>)> {
+    if let Some(model) = Model::find(name) {
+        return Ok((Recipe::parse(model.recipe_toml, Path::new(model.recipe_name))?, Some(model)));
+    }
+    let path = Path::new(name);
+    let looks_like_a_file = path.extension().is_some() && !name.starts_with("llama-3.");
+    if path.is_file() || looks_like_a_file || path.components().count() > 1 {
+        return Ok((Recipe::read(path)?, None));
+    }
+    let hint = did_you_mean(name, MODELS.iter().map(|model| model.name));
+    let hint = if hint.is_empty() { ": `fanin models` lists the models".to_owned() } else { hint };
+    Err(Error::Request(format!("{name:?} is neither a built-in model nor a recipe file{hint}")))
+}

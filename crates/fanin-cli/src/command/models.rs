@@ -1,0 +1,72 @@
+//! `fanin models`: what is built in.
+
+use serde_json::json;
+
+use crate::args::Models;
+use crate::error::Result;
+use crate::manifest::Manifest;
+use crate::models::{MODELS, Model};
+use crate::report::{self, numbers, table};
+
+pub(super) fn run(args: &Models) -> Result {
+    let Some(name) = &args.name else {
+        return if args.json {
+            report::json(&json!(MODELS.iter().map(as_json).collect::<Vec<_>>()))
+        } else {
+            list()
+        };
+    };
+    let model = Model::require(name)?;
+    if args.recipe {
+        return report::line(model.recipe_toml.trim_end());
+    }
+    if args.manifest {
+        return report::line(model.manifest_json.trim_end());
+    }
+    if args.json {
+        return report::json(&as_json(model));
+    }
+    show(model)
+}
+
+fn loads_in(manifest: &Manifest) -> &str {
+    manifest.metadata("loads_in").unwrap_or_default()
+}
+
+fn list() -> Result {
+    let mut rows = table::new(&["model", ">tensors", ">values", ">size", "loads in", "recipe after"]);
+    for model in MODELS {
+        let manifest = model.manifest();
+        rows.add_row([
+            model.name.to_owned(),
+            manifest.entries.len().to_string(),
+            numbers::count(manifest.values()),
+            numbers::bytes(manifest.bytes()),
+            loads_in(&manifest).to_owned(),
+            model.citation().to_owned(),
+        ]);
+    }
+    report::line(table::text(&rows))
+}
+
+fn show(model: &Model) -> Result {
+    let manifest = model.manifest();
+    report::line(format!(
+        "{}: {} tensors, {} values, {}; loads in {}\n",
+        model.name,
+        manifest.entries.len(),
+        numbers::count(manifest.values()),
+        numbers::bytes(manifest.bytes()),
+        loads_in(&manifest)
+    ))?;
+    report::line(model.recipe_toml.trim_end())
+}
+
+fn as_json(model: &Model) -> serde_json::Value {
+    let manifest = model.manifest();
+    json!({
+        "name": model.name, "tensors": manifest.entries.len(), "values": manifest.values(),
+        "bytes": manifest.bytes(), "loads_in": loads_in(&manifest), "recipe": model.recipe_name,
+        "source": model.citation(), "made_with": manifest.metadata("made_with"),
+    })
+}

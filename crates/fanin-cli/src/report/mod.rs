@@ -1,0 +1,44 @@
+//! What is shown: tables on standard output, progress and warnings on standard error.
+
+pub mod numbers;
+pub mod progress;
+pub mod stats;
+pub mod table;
+
+use std::io::Write as _;
+
+use crate::error::Result;
+
+/// Writes a line to standard output; an output that is closed is an error that ends the program quietly.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn line(text: impl std::fmt::Display) -> Result {
+    writeln!(anstream::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
+/// Writes JSON to standard output.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn json(value: &serde_json::Value) -> Result {
+    line(serde_json::to_string_pretty(value).expect("values of our own making are JSON"))
+}
+
+/// Says on standard error what is worth saying, each text once with the tensors that it is about.
+pub fn warnings<'a>(all: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
+    let mut by_text: Vec<(String, Vec<&str>)> = Vec::new();
+    for (tensor, text) in all {
+        match by_text.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, tensors)) => tensors.push(tensor),
+            None => by_text.push((text, vec![tensor])),
+        }
+    }
+    for (text, tensors) in by_text.into_iter().filter(|_| !quiet) {
+        let more = tensors.len().saturating_sub(3);
+        let named = tensors[..tensors.len() - more].join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        anstream::eprintln!("\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {text} ({named}{more})");
+    }
+}
