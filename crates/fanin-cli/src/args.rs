@@ -244,7 +244,9 @@ fn parse_shape(text: &str) -> Result<Shape, String> {
         .trim_end_matches(',')
         .split([',', 'x'])
         .map(|size| {
-            size.trim().parse().map_err(|_| format!("{size:?} is not a size: write sizes as 64,3,7,7, or scalar"))
+            size.trim()
+                .parse()
+                .map_err(|_| format!("{size:?} is not a size: write sizes as 64,3,7,7, or scalar"))
         })
         .collect::<Result<_, _>>()
         .map(Shape)
@@ -276,9 +278,14 @@ mod tests {
 
     #[test]
     fn shapes_and_seeds() {
-        for (text, shape) in
-            [("64,3,7,7", &[64, 3, 7, 7][..]), ("[2, 3]", &[2, 3]), ("(5,)", &[5]), ("", &[]), ("scalar", &[]), ("2x3", &[2, 3])]
-        {
+        for (text, shape) in [
+            ("64,3,7,7", &[64, 3, 7, 7][..]),
+            ("[2, 3]", &[2, 3]),
+            ("(5,)", &[5]),
+            ("", &[]),
+            ("scalar", &[]),
+            ("2x3", &[2, 3]),
+        ] {
             assert_eq!(parse_shape(text).unwrap().0, shape, "{text}");
         }
         for text in ["-1", "2,,3", "a", "1.5", "99999999999999999999999"] {

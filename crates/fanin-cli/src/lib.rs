@@ -25,13 +25,11 @@ use clap::Parser as _;
 pub fn run() -> ExitCode {
     let args = args::Args::parse();
     args.color.apply();
-    let quiet = args.quiet;
     match command::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            _ = quiet;
             anstream::eprintln!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {error}");
             ExitCode::from(2)
         }

@@ -176,9 +176,13 @@ impl Manifest {
                         Error::file(path, format!("{name:?}: unknown dtype {dtype:?}: {known}"))
                     })?;
                     let sizes: Option<Vec<usize>> = shape.iter().map(|&size| size.try_into().ok()).collect();
-                    let shape = sizes.filter(|shape| fanin::element_count(shape).is_ok()).ok_or_else(|| {
-                        Error::file(path, format!("{name:?}: the shape {shape:?} has more elements than fit"))
-                    })?;
+                    let shape =
+                        sizes.filter(|shape| fanin::element_count(shape).is_ok()).ok_or_else(|| {
+                            Error::file(
+                                path,
+                                format!("{name:?}: the shape {shape:?} has more elements than fit"),
+                            )
+                        })?;
                     manifest.entries.push(Entry { name, dtype, shape, offsets: data_offsets });
                 }
                 _ => return Err(Error::file(path, format!("{name:?} is no tensor and no __metadata__"))),
@@ -239,7 +243,10 @@ mod tests {
         for (json, needle) in [
             ("[]", "not the JSON of a safetensors header"),
             ("{", "not the JSON"),
-            (r#"{"a": {"dtype": "F32", "shape": [1]}, "a": {"dtype": "F32", "shape": [1]}}"#, "\"a\" stands twice"),
+            (
+                r#"{"a": {"dtype": "F32", "shape": [1]}, "a": {"dtype": "F32", "shape": [1]}}"#,
+                "\"a\" stands twice",
+            ),
             (r#"{"a": {"dtype": "F31", "shape": [1]}}"#, "unknown dtype \"F31\""),
             (r#"{"a": {"dtype": "F32", "shape": [18446744073709551615, 2]}}"#, "more elements"),
             (r#"{"a": {"dtype": "F32", "shape": [-1]}}"#, "\"a\": a tensor is an object"),

@@ -106,7 +106,9 @@ mod tests {
         assert_eq!((manifest.entries.len(), manifest.values()), (148, 124_439_808));
         let recipe = Recipe::parse(model.recipe_toml, Path::new("gpt2.toml")).unwrap();
         let planned = recipe.apply(&manifest, &manifest_variables(&manifest)).unwrap();
-        let std = |end: &str| planned.iter().find(|p| p.entry.name.ends_with(end)).unwrap().plan.as_ref().unwrap().std();
+        let std = |end: &str| {
+            planned.iter().find(|p| p.entry.name.ends_with(end)).unwrap().plan.as_ref().unwrap().std()
+        };
         assert_eq!(std("h.3.attn.c_proj.weight"), 0.02 / 24f64.sqrt());
         assert_eq!(std("h.3.attn.c_attn.weight"), 0.02);
         let xl = Model::require("gpt2-xl").unwrap().manifest();

@@ -70,9 +70,9 @@ impl Recipe {
     /// # Errors
     /// TOML that does not parse, with line and column; tables or values that have no meaning here.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            Error::file(path, error.to_string().trim_end().to_owned())
-        })?;
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| Error::file(path, error.to_string().trim_end().to_owned()))?;
         let mut variables = BTreeMap::new();
         let mut rules = Vec::new();
         for (key, value) in &table {
@@ -84,12 +84,14 @@ impl Recipe {
                             toml::Value::Float(number) => *number,
                             other => {
                                 let line = line_of(text, name);
-                                let message = format!("line {line}: the variable {name} = {other} is not a number");
+                                let message =
+                                    format!("line {line}: the variable {name} = {other} is not a number");
                                 return Err(Error::file(path, message));
                             }
                         };
                         if ["fan_in", "fan_out"].contains(&name.as_str()) {
-                            let message = format!("the variable {name} is each parameter's own and cannot be set");
+                            let message =
+                                format!("the variable {name} is each parameter's own and cannot be set");
                             return Err(Error::file(path, message));
                         }
                         variables.insert(name.clone(), number);
@@ -147,7 +149,8 @@ impl Recipe {
                 let known: Vec<&str> = self.variables.keys().map(String::as_str).collect();
                 let hint = did_you_mean(name, known.iter().copied());
                 let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let message = format!("there is no variable {name:?} to set{hint} (the variables are: {known})");
+                let message =
+                    format!("there is no variable {name:?} to set{hint} (the variables are: {known})");
                 return Err(Error::file(&self.path, message));
             }
         }
@@ -188,7 +191,9 @@ impl Recipe {
                 let rule = &self.rules[number];
                 let why = match shadowed_by[number] {
                     None => String::new(),
-                    Some(first) => format!(" (all it matches is taken by {:?} before it)", self.rules[first].pattern),
+                    Some(first) => {
+                        format!(" (all it matches is taken by {:?} before it)", self.rules[first].pattern)
+                    }
                 };
                 format!("line {}: {:?} = {:?}{why}", rule.line, rule.pattern, rule.spec)
             })
@@ -205,7 +210,8 @@ impl Recipe {
     }
 
     fn plan(&self, entry: &Entry, rule: &Rule, variables: &BTreeMap<String, f64>) -> Result<Planned> {
-        let name = || format!("{}: line {}: {:?} for {}", self.path.display(), rule.line, rule.pattern, entry.name);
+        let name =
+            || format!("{}: line {}: {:?} for {}", self.path.display(), rule.line, rule.pattern, entry.name);
         let wrong = |source| Error::Tensor { tensor: name(), source };
         let scope = Scope { variables, fans: Layout::OutIn.fans(&entry.shape).ok() };
         let init = Init::parse_with(&rule.spec, &scope).map_err(|error| {
@@ -250,14 +256,17 @@ pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The line on which a key stands, or 1: the key begins a line, bare or quoted.
+/// The line on which a key stands, quoted or bare, or which opens the table of that name; 1 if there is none.
 fn line_of(text: &str, key: &str) -> usize {
-    let starts = |line: &str| {
-        let line = line.trim_start();
-        let line = line.trim_start_matches(['"', '\'', '[']);
-        line.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'', ']']).trim_start().starts_with(['=', '\0']) || rest.trim() == "]")
+    let spellings = [format!("\"{key}\""), format!("'{key}'"), key.to_owned()];
+    let stands = |line: &str| {
+        let line = line.trim();
+        let assigns = |spelling: &String| {
+            line.strip_prefix(spelling.as_str()).is_some_and(|rest| rest.trim_start().starts_with('='))
+        };
+        line == format!("[{key}]") || spellings.iter().any(assigns)
     };
-    text.lines().position(starts).map_or(1, |line| line + 1)
+    text.lines().position(stands).map_or(1, |line| line + 1)
 }
 
 #[cfg(test)]
@@ -271,7 +280,8 @@ mod tests {
     }
 
     fn apply(text: &str, settings: &[(&str, f64)]) -> Result<Vec<Planned>> {
-        let settings: Vec<(String, f64)> = settings.iter().map(|(name, value)| (name.to_string(), *value)).collect();
+        let settings: Vec<(String, f64)> =
+            settings.iter().map(|(name, value)| (name.to_string(), *value)).collect();
         Recipe::parse(text, Path::new("r.toml"))?.apply(&manifest(), &settings)
     }
 
@@ -289,16 +299,32 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (text, settings, needles) in [
-            ("[init]\n\"*.bias\" = \"zeros\"", &[][..], &["no rule matches 2 parameters", "h.0.fc.weight", "steps"][..]),
-            ("[init]\n\"*\" = \"zeros\"\n\"*.wight\" = \"ones\"", &[], &["line 3", "*.wight", "matches nothing"]),
+            (
+                "[init]\n\"*.bias\" = \"zeros\"",
+                &[][..],
+                &["no rule matches 2 parameters", "h.0.fc.weight", "steps"][..],
+            ),
+            (
+                "[init]\n\"*\" = \"zeros\"\n\"*.wight\" = \"ones\"",
+                &[],
+                &["line 3", "*.wight", "matches nothing"],
+            ),
             ("[init]\n\"*\" = \"zeros\"\n\"*.bias\" = \"ones\"", &[], &["taken by \"*\" before it"]),
             ("[init]\n\"*\" = \"zeroes\"", &[], &["line 2", "did you mean zeros?", "^"]),
-            ("[init]\n\"*.weight\" = \"normal(std=-1)\"\n\"*\" = \"zeros\"", &[], &["h.0.fc.weight", "std = -1"]),
+            (
+                "[init]\n\"*.weight\" = \"normal(std=-1)\"\n\"*\" = \"zeros\"",
+                &[],
+                &["h.0.fc.weight", "std = -1"],
+            ),
             ("[init]\n\"*\" = \"normal(std=1/fan_in)\"", &[], &["asks for fans", "h.0.fc.bias"]),
             ("[init]\nsteps = \"normal\"\n\"*\" = \"zeros\"", &[], &["cannot be written as I64"]),
             ("[init]\nsteps = \"constant(0.5)\"\n\"*\" = \"zeros\"", &[], &["cannot be written as I64"]),
             ("[init]\n\"*\" = \"zeros\"", &[("n_layers", 3.0)], &["no variable \"n_layers\""]),
-            ("[vars]\nn_layer = 1\n[init]\n\"*\" = \"zeros\"", &[("n_layers", 3.0)], &["did you mean n_layer?"]),
+            (
+                "[vars]\nn_layer = 1\n[init]\n\"*\" = \"zeros\"",
+                &[("n_layers", 3.0)],
+                &["did you mean n_layer?"],
+            ),
             ("[vars]\nn = \"x\"\n[init]\n\"*\" = \"zeros\"", &[], &["line 2", "not a number"]),
             ("[vars]\nfan_in = 2\n[init]\n\"*\" = \"zeros\"", &[], &["fan_in is each parameter's own"]),
             ("[int]\n\"*\" = \"zeros\"", &[], &["line 1", "did you mean init?"]),

@@ -77,7 +77,10 @@ impl Nonlinearity {
 
     /// As [`Nonlinearity::gain`], with the slope squared by the C library's `pow`, as Python squares it: for about one
     /// slope in a thousand that is the other neighbour of the exact square.
-    #[allow(clippy::disallowed_methods, reason = "torch's own number is the C library's, and only its stream uses it")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "torch's own number is the C library's, and only its stream uses it"
+    )]
     pub(crate) fn gain_on_torch(self) -> f64 {
         match self {
             // Behind a black box, since a compiler that sees the 2 multiplies instead.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use common::{Buffer, plan};
+use fanin::half::{bf16, f16};
 use fanin::{DType, Level, Stream, Torch};
 use sha2::{Digest, Sha256};
 
@@ -109,8 +110,8 @@ fn values(row: &HashMap<String, String>) -> Vec<f64> {
     let number = |hex: &str| match row["dtype"].as_str() {
         "f64" => f64::from_bits(u64::from_str_radix(hex, 16).unwrap()),
         "f32" => f32::from_bits(u32::from_str_radix(hex, 16).unwrap()).into(),
-        "f16" => fanin::half::f16::from_bits(u16::from_str_radix(hex, 16).unwrap()).to_f64(),
-        _ => fanin::half::bf16::from_bits(u16::from_str_radix(hex, 16).unwrap()).to_f64(),
+        "f16" => f16::from_bits(u16::from_str_radix(hex, 16).unwrap()).to_f64(),
+        _ => bf16::from_bits(u16::from_str_radix(hex, 16).unwrap()).to_f64(),
     };
     row["values"].split(',').map(number).collect()
 }

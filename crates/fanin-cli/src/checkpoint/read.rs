@@ -41,7 +41,9 @@ impl Checkpoint {
             return Err(wrong(format!("a header of {length} bytes is announced, and {} follow", size - 8)));
         }
         if length > LONGEST {
-            return Err(wrong(format!("a header of {length} bytes is longer than the format allows ({LONGEST})")));
+            return Err(wrong(format!(
+                "a header of {length} bytes is longer than the format allows ({LONGEST})"
+            )));
         }
         let mut json = vec![0; length as usize];
         file.read_exact(&mut json).map_err(Error::io("read", path))?;
@@ -62,14 +64,17 @@ impl Checkpoint {
         for entry in &manifest.entries {
             let (start, end) = entry.offsets.expect("checked above");
             if start != at {
-                let what = if start < at { "overlaps the tensor before it" } else { "leaves a gap before it" };
+                let what =
+                    if start < at { "overlaps the tensor before it" } else { "leaves a gap before it" };
                 return Err(wrong(format!("{:?} {what}: it begins at {start}, not at {at}", entry.name)));
             }
             at = end;
         }
         if size - 8 - length != at {
             let found = size - 8 - length;
-            return Err(wrong(format!("the tensors take {at} bytes, and {found} follow the header: truncated?")));
+            return Err(wrong(format!(
+                "the tensors take {at} bytes, and {found} follow the header: truncated?"
+            )));
         }
         Ok(Self { manifest, path: path.to_owned(), file, data: 8 + length })
     }

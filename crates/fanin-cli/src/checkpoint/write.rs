@@ -206,7 +206,12 @@ enum Source {
 
 impl Source {
     /// Makes the values of a tensor and hands them on, a chunk at a time.
-    fn draw(&mut self, name: &str, plan: &Plan, mut give: impl FnMut(Values) -> bool) -> std::result::Result<(), fanin::Error> {
+    fn draw(
+        &mut self,
+        name: &str,
+        plan: &Plan,
+        mut give: impl FnMut(Values) -> bool,
+    ) -> std::result::Result<(), fanin::Error> {
         match self {
             Source::Native(job) => {
                 let prepared = job.tensor(name)?.prepare(plan)?;

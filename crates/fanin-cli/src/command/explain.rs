@@ -43,7 +43,10 @@ pub(super) fn show(init: &Init, shape: &[usize], dtype: DType, as_json: bool) ->
         rows.add_row([name.to_owned(), value]);
     };
     row("spec", init.to_string());
-    row("shape", format!("{} ({} values of {dtype})", numbers::shape(shape), numbers::count(plan.len() as u64)));
+    row(
+        "shape",
+        format!("{} ({} values of {dtype})", numbers::shape(shape), numbers::count(plan.len() as u64)),
+    );
     row("formula", family.formula.to_owned());
     if let Some(fans) = plan.fans() {
         row("fan_in", numbers::count(fans.fan_in as u64));
@@ -60,7 +63,10 @@ pub(super) fn show(init: &Init, shape: &[usize], dtype: DType, as_json: bool) ->
     }
     if let Law::TruncatedNormal { mean, std, low, high, .. } = plan.law() {
         let sigmas = |bound: f64| numbers::short((bound - mean) / std);
-        row("cut at", format!("{} and {} sigma; the std above is that of what is left", sigmas(low), sigmas(high)));
+        row(
+            "cut at",
+            format!("{} and {} sigma; the std above is that of what is left", sigmas(low), sigmas(high)),
+        );
     }
     if !family.source.is_empty() {
         row("source", family.source.to_owned());

@@ -89,7 +89,8 @@ pub(super) fn write_out(
     let values: u64 = planned.iter().map(|planned| planned.entry.values() as u64).sum();
     let progress = Progress::new("writing", bytes, quiet);
     let start = std::time::Instant::now();
-    let written = write::checkpoint(&target, output.force, planned, metadata, (output.stream, output.seed), &progress);
+    let written =
+        write::checkpoint(&target, output.force, planned, metadata, (output.stream, output.seed), &progress);
     progress.done();
     written?;
     if !quiet {

@@ -47,7 +47,9 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
             .collect();
         let metadata: serde_json::Map<_, _> =
             manifest.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-        return report::json(&json!({ "file": args.file.display().to_string(), "metadata": metadata, "tensors": tensors }));
+        return report::json(
+            &json!({ "file": args.file.display().to_string(), "metadata": metadata, "tensors": tensors }),
+        );
     }
     for (key, value) in manifest.metadata.iter().filter(|(key, _)| key != "fanin.recipe") {
         report::line(format!("{key}: {value}"))?;

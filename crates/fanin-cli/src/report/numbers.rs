@@ -12,7 +12,11 @@ pub fn short(x: f64) -> String {
     if (-4..6).contains(&exponent) {
         let digits = (3 - exponent).max(0) as usize;
         let text = format!("{x:.digits$}");
-        return if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text };
+        return if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        };
     }
     let text = format!("{x:.3e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));

@@ -16,7 +16,8 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::new(bytes).with_message(what.to_owned());
-        let style = "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
+        let style =
+            "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
         bar.set_style(ProgressStyle::with_template(style).expect("the template is tested by being used"));
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)

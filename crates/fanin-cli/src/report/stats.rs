@@ -132,7 +132,10 @@ mod tests {
         // 0 to 999, each once, over 100: variance (n^2 - 1) / 12.
         let std = (999_999.0f64 / 12.0).sqrt() / 100.0;
         for stats in [&whole, &parts] {
-            assert!((stats.mean - 1_000_004.995).abs() < 1e-6 && (stats.std() - std).abs() < 1e-6, "{stats:?}");
+            assert!(
+                (stats.mean - 1_000_004.995).abs() < 1e-6 && (stats.std() - std).abs() < 1e-6,
+                "{stats:?}"
+            );
             assert_eq!((stats.min, stats.max, stats.count), (1e6, 1e6 + 9.99, 1000));
             assert_eq!(stats.bins.iter().sum::<u64>(), 1000);
         }

@@ -204,9 +204,6 @@ fn write_spec(
 }
 
 /// `Some` if it is not the default, so that [`write_spec`] prints it.
-fn unless<T: PartialEq + std::fmt::Display>(
-    value: &T,
-    default: T,
-) -> Option<&dyn std::fmt::Display> {
+fn unless<T: PartialEq + std::fmt::Display>(value: &T, default: T) -> Option<&dyn std::fmt::Display> {
     (*value != default).then_some(value as &dyn std::fmt::Display)
 }

@@ -1,0 +1,205 @@
+//! The real binary, in temporary folders: what a user types and what they get.
+
+mod desk;
+
+use desk::{Desk, RECIPE, floats};
+use safetensors::SafeTensors;
+
+#[test]
+fn init_writes_a_checkpoint_that_others_read() {
+    let desk = Desk::new();
+    let ran = desk.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("5 tensors, 21,064 values"), "{}", ran.stderr);
+    let bytes = desk.bytes("out.safetensors");
+    let read = SafeTensors::deserialize(&bytes).unwrap();
+    let weight = read.tensor("b.weight").unwrap();
+    assert_eq!((weight.shape(), weight.dtype()), (&[300, 70][..], safetensors::Dtype::F32));
+    let values = floats(weight.data());
+    let std = (values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / 21000.0).sqrt();
+    let planned = 0.5 / 140f64.sqrt();
+    assert!((std / planned - 1.0).abs() < 0.025, "five standard errors of 21000 values: {std} {planned}");
+    assert!(read.tensor("b.bias").unwrap().data().iter().all(|&byte| byte == 0));
+    assert_eq!(read.tensor("steps").unwrap().data(), 3i64.to_le_bytes());
+    assert_eq!(read.tensor("empty.weight").unwrap().data(), [0u8; 0]);
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().as_ref().unwrap();
+    for (key, value) in
+        [("format", "pt"), ("fanin.seed", "7"), ("fanin.stream", "native"), ("fanin.recipe", RECIPE)]
+    {
+        assert_eq!(metadata.get(key).map(String::as_str), Some(value));
+    }
+    // The file's order is the manifest's.
+    let header = String::from_utf8_lossy(&bytes).into_owned();
+    assert!(header.find("\"b.weight\"").unwrap() < header.find("\"a.weight\"").unwrap());
+}
+
+#[test]
+fn the_values_are_the_librarys() {
+    let desk = Desk::new();
+    desk.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
+    let bytes = desk.bytes("out.safetensors");
+    let read = SafeTensors::deserialize(&bytes).unwrap();
+    let mut expected = vec![0f32; 21000];
+    let init = fanin::init::normal(0.0, 0.5 / (2.0f64 * 70.0).sqrt());
+    init.fill(&mut expected, &[300, 70], &mut fanin::Native::new(7).tensor("b.weight")).unwrap();
+    assert_eq!(floats(read.tensor("b.weight").unwrap().data()), expected);
+}
+
+#[test]
+fn equal_runs_write_equal_bytes_and_seeds_differ() {
+    let desk = Desk::new();
+    for (seed, out) in [("1", "a.safetensors"), ("1", "b.safetensors"), ("2", "c.safetensors")] {
+        desk.good(&["init", "r.toml", "--like", "m.json", "--seed", seed, "-o", out, "-q"]);
+    }
+    assert_eq!(desk.bytes("a.safetensors"), desk.bytes("b.safetensors"));
+    assert_ne!(desk.bytes("a.safetensors"), desk.bytes("c.safetensors"));
+    // What was written serves as --like: the header alone is read.
+    desk.good(&["init", "r.toml", "--like", "a.safetensors", "--seed", "1", "-o", "d.safetensors", "-q"]);
+    assert_eq!(desk.bytes("a.safetensors"), desk.bytes("d.safetensors"));
+}
+
+#[test]
+fn a_tensor_larger_than_a_chunk_is_one_tensor() {
+    let desk = Desk::new();
+    desk.good(&["fill", "normal", "--shape", "3,1500001", "--seed", "5", "-o", "out.safetensors"]);
+    let bytes = desk.bytes("out.safetensors");
+    let mut expected = vec![0f32; 3 * 1_500_001];
+    let mut stream = fanin::Native::new(5).tensor("weight");
+    fanin::init::normal(0.0, 1.0).fill(&mut expected, &[3, 1_500_001], &mut stream).unwrap();
+    assert!(floats(SafeTensors::deserialize(&bytes).unwrap().tensor("weight").unwrap().data()) == expected);
+}
+
+#[test]
+fn the_torch_stream_draws_one_tensor_after_another() {
+    let desk = Desk::new();
+    desk.good(&[
+        "init",
+        "r.toml",
+        "--like",
+        "m.json",
+        "--stream",
+        "torch",
+        "--seed=-1",
+        "-o",
+        "out.safetensors",
+    ]);
+    let bytes = desk.bytes("out.safetensors");
+    let read = SafeTensors::deserialize(&bytes).unwrap();
+    let mut torch = fanin::Torch::new(u64::MAX);
+    let mut first = vec![0f32; 21000];
+    fanin::init::normal(0.0, 0.5 / (2.0f64 * 70.0).sqrt()).fill(&mut first, &[300, 70], &mut torch).unwrap();
+    let mut second = vec![fanin::half::bf16::ZERO; 60];
+    fanin::init::normal(0.0, 0.5 / (2.0f64 * 12.0).sqrt()).fill(&mut second, &[5, 4, 3], &mut torch).unwrap();
+    assert_eq!(floats(read.tensor("b.weight").unwrap().data()), first);
+    let bits: Vec<u8> = second.iter().flat_map(|x| x.to_le_bytes()).collect();
+    assert_eq!(read.tensor("a.weight").unwrap().data(), bits);
+}
+
+#[test]
+fn options_of_init() {
+    let desk = Desk::new();
+    desk.good(&[
+        "init",
+        "r.toml",
+        "--like",
+        "m.json",
+        "--dtype",
+        "bf16",
+        "--set",
+        "n_layer=8",
+        "-o",
+        "o.safetensors",
+    ]);
+    let bytes = desk.bytes("o.safetensors");
+    let read = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(read.tensor("b.weight").unwrap().dtype(), safetensors::Dtype::BF16);
+    assert_eq!(read.tensor("steps").unwrap().dtype(), safetensors::Dtype::I64, "integers keep their type");
+    // A folder gets model.safetensors.
+    std::fs::create_dir(desk.path("dir")).unwrap();
+    desk.good(&["init", "r.toml", "--like", "m.json", "-o", "dir"]);
+    desk.good(&["init", "r.toml", "--like", "m.json", "-o", "new/"]);
+    assert_eq!(desk.bytes("dir/model.safetensors"), desk.bytes("new/model.safetensors"));
+    let before = desk.files();
+    let dry = desk.good(&["init", "r.toml", "--like", "m.json", "--dry-run", "--set", "n_layer=8"]);
+    assert!(dry.stdout.contains(&format!("normal(std={})", 0.5 / 560f64.sqrt())), "{}", dry.stdout);
+    let dry = desk.good(&["init", "r.toml", "--like", "m.json", "--dry-run", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
+    assert_eq!(json[0]["rule"], "*.weight");
+    assert_eq!(desk.files(), before, "a dry run writes nothing");
+}
+
+#[test]
+fn inspect_shows_what_is_there_and_what_was_planned() {
+    let desk = Desk::new();
+    desk.good(&["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"]);
+    let plain = desk.good(&["inspect", "out.safetensors"]);
+    assert!(plain.stdout.contains("fanin.seed: 0") && plain.stdout.contains("300 x 70"), "{}", plain.stdout);
+    let planned = desk.good(&["inspect", "out.safetensors", "--recipe", "r.toml"]);
+    assert!(planned.stdout.contains("planned std") && planned.stdout.contains('█'), "{}", planned.stdout);
+    let json = desk.good(&["inspect", "out.safetensors", "--recipe", "r.toml", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let weight = &json["tensors"][0];
+    let (planned, measured) =
+        (weight["planned_std"].as_f64().unwrap(), weight["measured"]["std"].as_f64().unwrap());
+    assert!((measured / planned - 1.0).abs() < 0.025);
+    assert_eq!(weight["measured"]["nans"], 0);
+    assert_eq!(json["tensors"][1]["measured"]["zeros"], 3);
+    // A NaN is seen.
+    let mut bytes = desk.bytes("out.safetensors");
+    let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[data..data + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(desk.path("nan.safetensors"), bytes).unwrap();
+    let json = desk.good(&["inspect", "nan.safetensors", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(json["tensors"][0]["measured"]["nans"], 1);
+    desk.refused(&["inspect", "out.safetensors", "--recipe", "gpt2"], &["no rule matches"]);
+}
+
+#[test]
+fn explain_and_models_tell_the_numbers() {
+    let desk = Desk::new();
+    let text = desk.good(&["explain", "kaiming_uniform(a=sqrt(5))", "--shape", "64,3,7,7"]).stdout;
+    for needle in ["fan_in", "147", "3,136", "0.577350269189", "He, Zhang, Ren, Sun 2015", "bounds"] {
+        assert!(text.contains(needle), "{needle}: {text}");
+    }
+    let json = desk.good(&["explain", "trunc_normal(std=0.02)", "--shape", "10", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json["high"].as_f64(), json["fan_in"].as_u64()), (Some(2.0), None));
+    assert!((json["std"].as_f64().unwrap() - 0.02).abs() < 1e-15);
+    let warned = desk.good(&["explain", "trunc_normal(mean=5)", "--shape", "10"]).stderr;
+    assert!(warned.contains("mean is more than 2 std from [a, b]"), "{warned}");
+    desk.refused(
+        &["explain", "kaiming_normal", "--shape", "10"],
+        &["Fan in and fan out can not be computed"],
+    );
+    let list = desk.good(&["models"]).stdout;
+    assert!(list.contains("gpt2-xl") && list.contains("124,439,808") && list.contains("timm"), "{list}");
+    let json: serde_json::Value = serde_json::from_str(&desk.good(&["models", "--json"]).stdout).unwrap();
+    assert_eq!((json.as_array().unwrap().len(), &json[0]["tensors"]), (9, &148.into()));
+    // A recipe and a manifest that were printed make the same checkpoint as the model does.
+    std::fs::write(desk.path("g.toml"), desk.good(&["models", "resnet50", "--recipe"]).stdout).unwrap();
+    std::fs::write(desk.path("g.json"), desk.good(&["models", "resnet50", "--manifest"]).stdout).unwrap();
+    let plans = desk.good(&["init", "g.toml", "--like", "g.json", "--dry-run"]).stdout;
+    assert_eq!(plans, desk.good(&["init", "resnet50", "--dry-run"]).stdout);
+    desk.refused(&["models", "gpt3"], &["did you mean gpt2?"]);
+}
+
+#[test]
+fn help_version_completions_and_silence() {
+    let desk = Desk::new();
+    for command in ["init", "fill", "inspect", "explain", "models"] {
+        let help = desk.good(&[command, "--help"]).stdout;
+        assert!(help.contains("Examples:") && help.contains(&format!("fanin {command}")), "{help}");
+    }
+    assert_eq!(desk.good(&["--version"]).stdout.trim(), format!("fanin {}", env!("CARGO_PKG_VERSION")));
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        assert!(desk.good(&["completions", shell]).stdout.len() > 500, "{shell}");
+    }
+    assert_eq!(desk.run(&[]).code, 2);
+    let quiet = desk.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "q.safetensors", "-q"]);
+    assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", quiet.stderr);
+    // In a pipe there are no colours and no bars; asked for, there are colours.
+    let loud = desk.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "l.safetensors"]).stderr;
+    assert!(loud.contains("warning:") && !loud.contains('\u{1b}') && !loud.contains('\r'), "{loud:?}");
+    assert!(desk.run(&["--color", "always", "init", "gtp2", "-o", "x"]).stderr.contains('\u{1b}'));
+}

@@ -1,0 +1,151 @@
+//! The real binary in trouble: bad requests, damaged files, interruptions. Nothing is lost and nothing left behind.
+
+mod desk;
+
+use desk::Desk;
+#[cfg(unix)]
+use safetensors::SafeTensors;
+
+#[test]
+fn an_existing_file_is_kept_unless_forced_and_links_go_on_pointing() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("out.safetensors"), "precious").unwrap();
+    let arguments = ["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"];
+    desk.refused(&arguments, &["out.safetensors", "exists already", "--force"]);
+    assert_eq!(desk.bytes("out.safetensors"), b"precious");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::os::unix::fs::symlink("out.safetensors", desk.path("link.safetensors")).unwrap();
+        desk.good(&["init", "r.toml", "--like", "m.json", "-o", "link.safetensors", "--force"]);
+        assert!(desk.path("link.safetensors").is_symlink());
+        assert!(SafeTensors::deserialize(&desk.bytes("out.safetensors")).is_ok());
+        let mode = |name: &str| desk.path(name).metadata().unwrap().permissions().mode();
+        std::fs::write(desk.path("plain"), "").unwrap();
+        assert_eq!(mode("out.safetensors"), mode("plain"), "as any new file");
+    }
+    desk.good(&[&arguments[..], &["--force"]].concat());
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_nothing_is_left_behind() {
+    let desk = Desk::new();
+    let like = ["--like", "m.json", "-o", "out.safetensors"];
+    let init = |recipe: &str, needles: &[&str]| {
+        std::fs::write(desk.path("bad.toml"), recipe).unwrap();
+        desk.refused(&[&["init", "bad.toml"], &like[..]].concat(), needles);
+    };
+    init("[init]\n\"*.bias\" = \"zeros\"", &["no rule matches", "b.weight", "a.weight", "steps"]);
+    init("[init]\n\"*\" = \"zeros\"\n\"x.*\" = \"ones\"", &["\"x.*\"", "matches nothing", "line 3"]);
+    init("[init]\n\"*\" = \"nrmal(std=1)\"", &["bad.toml", "did you mean normal?", "^"]);
+    init("[init]\n\"*.weight\" = \"normal(std=nan)\"\n\"*\" = \"zeros\"", &["b.weight", "std = NaN"]);
+    init(
+        "[init]\n\"*.weight\" = \"zeros\"\n\"*\" = \"orthogonal\"",
+        &["Only tensors with 2 or more dimensions"],
+    );
+    init("[init]\n\"*\" = \"zeros\"\n[extra]\n", &["\"extra\" has no meaning"]);
+    init("not toml", &["bad.toml"]);
+    desk.refused(&["init", "gtp2", "-o", "x.safetensors"], &["did you mean gpt2?"]);
+    desk.refused(&["init", "missing.toml", "--like", "m.json", "-o", "x.safetensors"], &["missing.toml"]);
+    desk.refused(&["init", "r.toml", "-o", "x.safetensors"], &["--like"]);
+    desk.refused(&["init", "r.toml", "--like", "m.json"], &["--output"]);
+    desk.refused(&["init", "r.toml", "--like", "m.json", "-o", "no/such/x.safetensors"], &["no such folder"]);
+    desk.refused(
+        &[&["init", "r.toml", "--set", "n_layers=3"], &like[..]].concat(),
+        &["did you mean n_layer?"],
+    );
+    desk.refused(&[&["init", "r.toml", "--set", "n_layer"], &like[..]].concat(), &["NAME=NUMBER"]);
+    desk.refused(&[&["init", "r.toml", "--seed", "1.5"], &like[..]].concat(), &["--seed", "whole number"]);
+    desk.refused(&["fill", "normal(std=-1)", "--shape", "4", "-o", "x.safetensors"], &["std = -1"]);
+    desk.refused(&["fill", "normal", "--shape", "4,x4", "-o", "x.safetensors"], &["--shape"]);
+    desk.refused(
+        &["fill", "normal", "--shape", "4", "--dtype", "int8", "-o", "x.safetensors"],
+        &["unknown dtype"],
+    );
+    desk.refused(
+        &["fill", "normal", "--shape", "9999999999,9999999999", "-o", "x.safetensors"],
+        &["more elements"],
+    );
+    desk.refused(
+        &["fill", "trunc_normal(method=rejection)", "--shape", "4", "-o", "x.safetensors"],
+        &["native stream", "method=rejection"],
+    );
+}
+
+#[test]
+fn damaged_files_are_refused_without_a_crash() {
+    let desk = Desk::new();
+    desk.good(&["init", "r.toml", "--like", "m.json", "-o", "good.safetensors"]);
+    let good = desk.bytes("good.safetensors");
+    let length = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    let header = |json: &str| [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
+    let two = |a: &str, b: &str| {
+        let tensor =
+            |offsets: &str| format!(r#"{{"dtype": "F32", "shape": [1], "data_offsets": {offsets}}}"#);
+        [header(&format!(r#"{{"a": {}, "b": {}}}"#, tensor(a), tensor(b))), vec![0; 8]].concat()
+    };
+    let cases: [(Vec<u8>, &str); 12] = [
+        (Vec::new(), "0 bytes"),
+        (vec![1, 2, 3], "3 bytes"),
+        (good[..good.len() - 1].to_vec(), "truncated"),
+        ([&good[..], &[0]].concat(), "follow the header"),
+        (good[..length].to_vec(), "is announced"),
+        ([&u64::MAX.to_le_bytes()[..], b"{}"].concat(), "is announced"),
+        (header("\u{1}\u{2}garbage"), "not the JSON"),
+        ([&2u64.to_le_bytes()[..], &[0xff, 0xfe]].concat(), "UTF-8"),
+        (two("[0, 4]", "[2, 6]"), "overlaps"),
+        (two("[0, 4]", "[8, 12]"), "gap"),
+        (two("[0, 4]", "[4, 12]"), "data_offsets are [4, 12]"),
+        (two("[4, 0]", "[4, 8]"), "data_offsets are [4, 0]"),
+    ];
+    for (bytes, needle) in cases {
+        std::fs::write(desk.path("bad.safetensors"), bytes).unwrap();
+        desk.refused(&["inspect", "bad.safetensors"], &["bad.safetensors", needle]);
+        let message =
+            desk.refused(&["init", "r.toml", "--like", "bad.safetensors", "-o", "o.safetensors"], &[needle]);
+        assert!(!message.contains("panicked"), "{message}");
+    }
+    desk.refused(&["inspect", "."], &["folder"]);
+    desk.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("out.safetensors"), "old").unwrap();
+    let before = desk.files();
+    // Two gigabytes: some seconds of work, interrupted as soon as the unfinished file is there.
+    let mut child = std::process::Command::new(Desk::program())
+        .current_dir(desk.path("."))
+        .args(["fill", "normal", "--shape", "500000000", "-o", "out.safetensors", "--force"])
+        .spawn()
+        .unwrap();
+    let begun = |(path, size): &(std::path::PathBuf, u64)| {
+        path.extension().is_some_and(|extension| extension == "unfinished") && *size > 1_000_000
+    };
+    while !desk.files().iter().any(begun) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+        std::thread::yield_now();
+    }
+    let told = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(desk.files(), before);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let desk = Desk::new();
+    let program = Desk::program().display().to_string();
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &format!("'{program}' models gpt2-xl --manifest | head -n 1; '{program}' models | true"),
+        ])
+        .current_dir(desk.path("."))
+        .output()
+        .unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
