@@ -69,7 +69,9 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
             let std = planned.map(|planned| planned.plan.as_ref().map_or(0.0, fanin::Plan::std));
             row.push(std.map(numbers::short).unwrap_or_default());
         }
-        row.extend([stats.std(), stats.mean, stats.min, stats.max].map(numbers::short));
+        // A tensor without finite values has no moments and no range.
+        let show = |x: f64| if stats.std().is_nan() { "-".to_owned() } else { numbers::short(x) };
+        row.extend([stats.std(), stats.mean, stats.min, stats.max].map(show));
         row.push(numbers::count(stats.zeros));
         row.push(numbers::count(stats.nans + stats.infinite));
         row.push(stats.sparkline());

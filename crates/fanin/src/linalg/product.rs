@@ -71,7 +71,7 @@ impl<'a, T: Real> View<'a, T> {
 
 /// Columns of c that are worked on together, and terms of their sums: so much of b stays in the nearer caches.
 const WIDE: usize = 512;
-const DEEP: usize = 64;
+const DEEP: usize = 8;
 
 /// Adds `sign * a b` to the rows of `c`, which lie `step` apart and are as long as b is wide. The columns of b must lie
 /// one after another.
@@ -99,78 +99,52 @@ impl<T: Real> Kernel for Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(mut self) {
-        for left in (0..self.b.columns).step_by(WIDE) {
-            let width = WIDE.min(self.b.columns - left);
-            for deep in (0..self.a.columns).step_by(DEEP) {
-                let terms = deep..self.a.columns.min(deep + DEEP);
-                let mut row = 0;
-                while row + 4 <= self.a.rows {
-                    self.band::<4>(row, left, width, terms.clone());
-                    row += 4;
-                }
-                while row < self.a.rows {
-                    self.band::<1>(row, left, width, terms.clone());
-                    row += 1;
-                }
-            }
-        }
-    }
-}
-
-impl<T: Real> Product<'_, T> {
-    /// Adds these terms to part of `TALL` rows of c, four terms at a pass over the columns.
-    #[inline(always)]
-    fn band<const TALL: usize>(
-        &mut self,
-        row: usize,
-        left: usize,
-        width: usize,
-        terms: std::ops::Range<usize>,
-    ) {
-        let mut rest = &mut self.c[row * self.step + left..];
-        let mut sums: [&mut [T]; TALL] = [(); TALL].map(|()| Default::default());
-        for (k, sums) in sums.iter_mut().enumerate() {
-            let (now, later) = std::mem::take(&mut rest).split_at_mut(width);
-            *sums = now;
-            rest = if k + 1 < TALL { &mut later[self.step - width..] } else { later };
-        }
-        let (a, b, sign) = (&self.a, &self.b, self.sign);
+    fn run(self) {
+        let Self { sign, a, b, c, step } = self;
         let factor = |row: usize, k: usize| sign * a.data[a.place(row, k)];
-        let line = |k: usize| &b.data[b.place(k, left)..][..width];
-        let mut k = terms.start;
-        while k + 4 <= terms.end {
-            let factors: [[T; 4]; TALL] =
-                std::array::from_fn(|tall| std::array::from_fn(|deep| factor(row + tall, k + deep)));
-            add_four(&mut sums, &factors, [line(k), line(k + 1), line(k + 2), line(k + 3)]);
-            k += 4;
-        }
-        while k < terms.end {
-            for (tall, sums) in sums.iter_mut().enumerate() {
-                let factor = factor(row + tall, k);
-                for (sum, b) in sums.iter_mut().zip(line(k)) {
-                    *sum = factor.fused(*b, *sum);
+        for left in (0..b.columns).step_by(WIDE) {
+            let width = WIDE.min(b.columns - left);
+            let line = |k: usize| &b.data[b.place(k, left)..][..width];
+            for deep in (0..a.columns).step_by(DEEP) {
+                let end = a.columns.min(deep + DEEP);
+                for row in 0..a.rows {
+                    let sums = &mut c[row * step + left..][..width];
+                    let mut k = deep;
+                    while k + EIGHT <= end {
+                        let factors = std::array::from_fn(|term| factor(row, k + term));
+                        add_eight(sums, factors, std::array::from_fn(|term| line(k + term)));
+                        k += EIGHT;
+                    }
+                    for k in k..end {
+                        let factor = factor(row, k);
+                        for (sum, b) in sums.iter_mut().zip(line(k)) {
+                            *sum = factor.fused(*b, *sum);
+                        }
+                    }
                 }
             }
-            k += 1;
         }
     }
 }
 
-/// `sums[i][j] += factors[i][0] b[0][j] + .. + factors[i][3] b[3][j]`, in this order.
+/// Terms that are added at one pass over a row of c, so that the sums are loaded and stored once for all of them.
+const EIGHT: usize = 8;
+
+/// `sums[j] += factors[0] b[0][j] + .. + factors[7] b[7][j]`, in this order.
 #[inline(always)]
-fn add_four<T: Real, const TALL: usize>(sums: &mut [&mut [T]; TALL], factors: &[[T; 4]; TALL], b: [&[T]; 4]) {
-    let width = sums[0].len();
-    let [b0, b1, b2, b3] = b.map(|line| &line[..width]);
-    let mut lines = sums.iter_mut().map(|line| &mut line[..width]);
-    let mut lines: [&mut [T]; TALL] = std::array::from_fn(|_| lines.next().expect("one a row"));
+fn add_eight<T: Real>(sums: &mut [T], factors: [T; EIGHT], b: [&[T]; EIGHT]) {
+    let width = sums.len();
+    let [b0, b1, b2, b3, b4, b5, b6, b7] = b.map(|line| &line[..width]);
+    let [f0, f1, f2, f3, f4, f5, f6, f7] = factors;
     for j in 0..width {
-        for (line, factor) in lines.iter_mut().zip(factors) {
-            let sum = factor[0].fused(b0[j], line[j]);
-            let sum = factor[1].fused(b1[j], sum);
-            let sum = factor[2].fused(b2[j], sum);
-            line[j] = factor[3].fused(b3[j], sum);
-        }
+        let sum = f0.fused(b0[j], sums[j]);
+        let sum = f1.fused(b1[j], sum);
+        let sum = f2.fused(b2[j], sum);
+        let sum = f3.fused(b3[j], sum);
+        let sum = f4.fused(b4[j], sum);
+        let sum = f5.fused(b5[j], sum);
+        let sum = f6.fused(b6[j], sum);
+        sums[j] = f7.fused(b7[j], sum);
     }
 }
 

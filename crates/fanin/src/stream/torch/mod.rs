@@ -19,7 +19,9 @@ mod draw;
 mod truncated;
 
 use super::{Stream, check_box, check_whole};
-use crate::element::{DType, Element, Values, values};
+#[cfg(feature = "qr")]
+use crate::element::Values;
+use crate::element::{DType, Element, values};
 use crate::engine::Mt19937;
 use crate::error::Error;
 use crate::plan::{Law, Plan, Truncation};
