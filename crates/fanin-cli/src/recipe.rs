@@ -9,6 +9,7 @@ use globset::{Glob, GlobMatcher};
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::manifest::{Entry, Manifest};
+use crate::report::numbers::counted;
 
 /// A parsed recipe: variables, and rules of which the first that matches wins.
 #[derive(Debug, Clone)]
@@ -101,7 +102,10 @@ impl Recipe {
                     for (pattern, value) in init {
                         let line = line_of(text, pattern);
                         let toml::Value::String(spec) = value else {
-                            let example = "write it as \"normal(std=0.02)\"";
+                            let example = match value {
+                                toml::Value::Table(_) => "a name with dots must stand in quotes",
+                                _ => "write it as \"normal(std=0.02)\"",
+                            };
                             let message = format!("line {line}: the rule {pattern:?} has no spec: {example}");
                             return Err(Error::file(path, message));
                         };
@@ -180,7 +184,7 @@ impl Recipe {
         if !unmatched.is_empty() {
             let message = format!(
                 "no rule matches {}:\n  {}\nadd rules for them, or \"*\" = \"...\" as the last one",
-                count(unmatched.len(), "parameter"),
+                counted(unmatched.len() as u64, "parameter"),
                 unmatched.join("\n  ")
             );
             return Err(Error::file(&self.path, message));
@@ -249,11 +253,6 @@ impl Recipe {
         }
         Ok(Planned { entry: entry.clone(), pattern: rule.pattern.clone(), init, plan, integer })
     }
-}
-
-/// `1 parameter`, `2 parameters`.
-pub fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The line on which a key stands, quoted or bare, or which opens the table of that name; 1 if there is none.
@@ -329,6 +328,7 @@ mod tests {
             ("[vars]\nfan_in = 2\n[init]\n\"*\" = \"zeros\"", &[], &["fan_in is each parameter's own"]),
             ("[int]\n\"*\" = \"zeros\"", &[], &["line 1", "did you mean init?"]),
             ("[init]\n\"*\" = 3", &[], &["line 2", "has no spec"]),
+            ("[init]\nh.0.bias = \"zeros\"", &[], &["must stand in quotes"]),
             ("[init]\n\"[\" = \"zeros\"", &[], &["line 2"]),
             ("[init\n", &[], &["line 1"]),
             ("", &[], &["no rules"]),

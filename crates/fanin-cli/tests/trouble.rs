@@ -20,6 +20,9 @@ fn an_existing_file_is_kept_unless_forced_and_links_go_on_pointing() {
         desk.good(&["init", "r.toml", "--like", "m.json", "-o", "link.safetensors", "--force"]);
         assert!(desk.path("link.safetensors").is_symlink());
         assert!(SafeTensors::deserialize(&desk.bytes("out.safetensors")).is_ok());
+        let pipe = std::process::Command::new("mkfifo").arg(desk.path("pipe")).status().unwrap();
+        assert!(pipe.success());
+        desk.refused(&["fill", "normal", "--shape", "4", "-o", "pipe", "--force"], &["not a regular file"]);
         let mode = |name: &str| desk.path(name).metadata().unwrap().permissions().mode();
         std::fs::write(desk.path("plain"), "").unwrap();
         assert_eq!(mode("out.safetensors"), mode("plain"), "as any new file");

@@ -27,8 +27,9 @@ pub fn target(output: &Path, force: bool) -> Result<PathBuf> {
     let folder = output.is_dir() || output.as_os_str().to_string_lossy().ends_with(std::path::MAIN_SEPARATOR);
     let path = if folder { output.join("model.safetensors") } else { output.to_owned() };
     let path = if path.is_symlink() { std::fs::canonicalize(&path).unwrap_or(path) } else { path };
-    if path.is_dir() {
-        return Err(Error::file(&path, "is a folder"));
+    if path.exists() && !path.is_file() {
+        // A device or a pipe must not be replaced by a file, forced or not.
+        return Err(Error::file(&path, "is not a regular file: a checkpoint can only be written as one"));
     }
     if path.exists() && !force {
         return Err(Error::file(&path, "exists already: --force replaces it"));

@@ -95,10 +95,10 @@ pub(super) fn write_out(
     written?;
     if !quiet {
         anstream::eprintln!(
-            "{}: {}, {} values, {} in {:.1} s (seed {}, {} stream)",
+            "{}: {}, {}, {} in {:.1} s (seed {}, {} stream)",
             target.display(),
-            crate::recipe::count(planned.len(), "tensor"),
-            numbers::count(values),
+            numbers::counted(planned.len() as u64, "tensor"),
+            numbers::counted(values, "value"),
             numbers::bytes(bytes),
             start.elapsed().as_secs_f64(),
             output.seed,
@@ -137,10 +137,10 @@ fn dry_run(planned: &[Planned]) -> Result {
     report::line(table::text(&rows))?;
     let values: u64 = planned.iter().map(|planned| planned.entry.values() as u64).sum();
     let bytes: u64 = planned.iter().map(|planned| planned.entry.bytes()).sum();
-    let tensors = crate::recipe::count(planned.len(), "tensor");
+    let tensors = numbers::counted(planned.len() as u64, "tensor");
     report::line(format!(
-        "\n{tensors}, {} values, {}. Nothing was written.",
-        numbers::count(values),
+        "\n{tensors}, {}, {}. Nothing was written.",
+        numbers::counted(values, "value"),
         numbers::bytes(bytes)
     ))
 }

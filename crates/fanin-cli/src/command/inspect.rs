@@ -78,10 +78,10 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
         rows.add_row(row);
     }
     report::line(table::text(&rows))?;
-    let tensors = crate::recipe::count(manifest.entries.len(), "tensor");
+    let tensors = numbers::counted(manifest.entries.len() as u64, "tensor");
     report::line(format!(
-        "\n{tensors}, {} values, {}",
-        numbers::count(manifest.values()),
+        "\n{tensors}, {}, {}",
+        numbers::counted(manifest.values(), "value"),
         numbers::bytes(manifest.bytes())
     ))
 }

@@ -36,6 +36,11 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// `1 parameter`, `2,000 parameters`.
+pub fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// `497.8 MB`.
 pub fn bytes(n: u64) -> String {
     let mut x = n as f64;
