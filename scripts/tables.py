@@ -1,4 +1,4 @@
-"""Makes the polynomial tables of crates/fanin/src/math.rs.
+"""Makes the polynomial tables of crates/fanin/src/math/quantile.rs.
 
     pip install mpmath && python scripts/tables.py
 

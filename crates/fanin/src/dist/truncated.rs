@@ -1,19 +1,8 @@
-//! Truncated normal variates by the inverse distribution function, one draw a value.
+//! Truncated normal variates by the inverse distribution function, one draw a value. The regimes and their formulas are
+//! written down in [`crate::stream::native`], since the stream is frozen by them.
 //!
-//! All is done in standard units, `alpha = (a - mean) / std` and `beta = (b - mean) / std`, and reflected where that
-//! puts the interval's bulk on the upper side, so that `beta >= |alpha|`. With u in (0, 1) from the words:
-//!
-//! | regime | where | z |
-//! |---|---|---|
-//! | body | f32 types; width at least 1/8; tails that [`crate::math::quantile`] covers | the f32 quantile |
-//! | centre | alpha < 5 | the f64 quantile (AS 241) of the probability |
-//! | tail | alpha >= 5 | `g(delta) = -ln(1 - u m)` solved for the distance delta from the near cut-off |
-//! | narrow | width below 2^-26 | the same without curvature: `delta = -ln(1 - u m) / alpha`, or `u * width` |
-//!
-//! In the tail, with M the ratio of Mills and `h = ln(z M(z))`,
-//! `g(delta) = delta (alpha + delta / 2) + ln(1 + delta / alpha) - h(alpha + delta) + h(alpha)` is minus the logarithm
-//! of the share of the upper tail that lies beyond `alpha + delta`, and `m = 1 - exp(-g(beta - alpha))`.
-//! The value is `mean + std z`, or `a + std delta` measured from the cut-off, so that nothing cancels.
+//! All is done in standard units, reflected where that puts the interval's bulk on the upper side: near the centre through
+//! the probability, in the far tail through its logarithm and the distance from the cut-off, so that nothing cancels.
 
 use super::uniform::{Uniform32, Uniform64, closed_range};
 use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp32, clamp64};

@@ -1,15 +1,9 @@
-//! Random places in a column: which `count` of `size` places a key picks, each set equally likely.
+//! Random places in a column: which `count` of `size` places a key picks, each set equally likely. Written down to the
+//! bit in [`crate::stream::native`], under "sparse".
 //!
-//! Up to 256 places, [`few`] shuffles: a forward Fisher-Yates on 0..size, whose step t swaps t with
-//! `t + word mod (size - t)`, the word being word `t mod 4` of block `64 column + t / 4`; the first `count` are picked.
-//!
-//! Beyond, [`Permutation`] gives random access: a place is picked if its image is below `count`, under a Feistel
-//! network with cycle walking (Black and Rogaway 2002) on 0..size with `2^(bits-1) < size <= 2^bits`. An index is split
-//! into `left`, its upper `bits / 2` bits (rounded down), and `right`, the others. Round i of twelve, with word
-//! `i mod 4` of block `column` for its key, is `left ^= F(right)` for even i and `right ^= F(left)` for odd i, cut to
-//! the half's bits, where `F(x) = mix(x + key + i * 0x9E3779B9)` and mix is the 32-bit finalizer of MurmurHash3
-//! (Appleby). An image of `size` or more goes through again, until it is less. (On a handful of places twelve rounds
-//! would not be enough to make all sets equally likely: hence the shuffle.)
+//! Up to 256 places, [`few`] shuffles. Beyond, [`Permutation`] gives random access by a Feistel network with cycle walking
+//! (Black and Rogaway 2002) and the finalizer of MurmurHash3 (Appleby). On a handful of places its twelve rounds would not
+//! make all sets equally likely: hence the shuffle.
 
 use super::Philox;
 

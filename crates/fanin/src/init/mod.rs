@@ -4,6 +4,8 @@
 
 mod constant;
 mod deltas;
+mod families;
+mod grammar;
 mod kaiming;
 mod normal;
 mod orthogonal;
@@ -15,11 +17,13 @@ mod xavier;
 
 pub use constant::{Constant, constant, ones, zeros};
 pub use deltas::{Dirac, Eye, dirac, eye};
+pub use families::{Family, families};
+pub use grammar::{NoVariables, Variables};
 pub use kaiming::{Kaiming, kaiming_normal, kaiming_uniform};
 pub use normal::{Normal, normal};
 pub use orthogonal::{Orthogonal, orthogonal};
 pub use sparse::{Sparse, sparse};
-pub use spec::{Family, Init, NoVariables, Variables, families};
+pub use spec::Init;
 pub use trunc_normal::{TruncNormal, trunc_normal};
 pub use uniform::{Uniform, uniform};
 pub use xavier::{Xavier, xavier_normal, xavier_uniform};

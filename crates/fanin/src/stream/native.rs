@@ -16,26 +16,89 @@
 //! first stripped of wrappers ([`canonical_name`]). The purposes: `values32` for f32, f16 and bf16, `values64` for f64,
 //! `permutation` for the zeros of `sparse`, `reflections32` and `reflections64` for `orthogonal`.
 //!
-//! # Values
+//! # Words
 //! Sixteen blocks make a **group**. An f32 value takes one word: the value at index i is in group `i / 64`; with
-//! `o = i mod 64` it comes from word `o / 16` of block `16 (i / 64) + o mod 16`. An f64 value takes two: group
-//! `i / 32`, `o = i mod 32`, words `2 (o / 16)` (high) and `2 (o / 16) + 1` (low) of block `16 (i / 32) + o mod 16`.
-//! f16 and bf16 are the f32 value at the same index, rounded once to nearest, ties to even; bounds are first tightened
-//! to what the type can hold, so that rounding cannot pass them.
+//! `o = i mod 64` it comes from word `o / 16` of block `16 (i / 64) + o mod 16`. An f64 value takes two: group `i / 32`,
+//! `o = i mod 32`, from words `2 (o / 16)` (high) and `2 (o / 16) + 1` (low) of block `16 (i / 32) + o mod 16`.
 //!
-//! With w a word, `s(w)` the same bits as a signed integer, and every step rounded in the type:
+//! Below, `w` is a word, `s(w)` the same bits as a signed integer, `W = high * 2^32 + low` two words; `+ 1/2` and the
+//! conversion of an integer are rounded to the type. Every step is rounded to nearest in the type (f32 for f16 and
+//! bf16), a fused multiply-add `fma(x, y, z)` once. f16 and bf16 are the f32 value at the same index, rounded once, ties
+//! to even.
 //!
-//! | law | f32 | f64, from `W = high * 2^32 + low` |
+//! **Held to the type**: uniform and truncated normal values are last clamped to [least, greatest], the least value of
+//! the element type that is not below a, and the greatest that is below b (uniform) or not above b (truncated normal);
+//! if no value lies between, both are the one nearest to the middle. So rounding to f16 or bf16 cannot pass a bound.
+//!
+//! # uniform
+//! f32: `fma(s(w), scale, middle)`, `scale = (b - a) / 2^32`, `middle = a / 2 + b / 2`, both computed in f64 and rounded
+//! to f32. f64: the same with `fma(s(high), 2^32, low)` and 2^64. If a = b every value is a.
+//!
+//! # normal
+//! Box and Muller: `z = r cos t` and `r sin t`, the value `fma(z, std, mean)`.
+//!
+//! f32: words 0 and 1 of a block make the values of words 0 (cosine) and 1 (sine); words 2 and 3 those of words 2 and 3.
+//! With w the first and w' the second of a pair, `r = sqrt(-2 ln u)`, `u = min(w + 1/2, 2^32 - 2^8) / 2^32`, and
+//! `t = 2 pi (w' + 1/2) / 2^32`, reduced in integers: the quarter is `(w' + 2^29 mod 2^32) / 2^30`, and what it leaves,
+//! as a signed integer plus 1/2, is multiplied by 2 pi / 2^32.
+//!
+//! f64: words 0 and 1 of a block are the radius, `u = min(W + 1/2, 2^64 - 2^11) / 2^64`; words 2 and 3 the angle,
+//! `t = 2 pi (W' + 1/2) / 2^64`, where what the quarter leaves is `fma(s(high), 2^32, low + 1/2) * (2 pi / 2^64)`; the
+//! cosine is the value of words 0 and 1, the sine that of words 2 and 3.
+//!
+//! # trunc_normal
+//! The inverse distribution function, one draw a value. In standard units `alpha = (a - mean) / std`,
+//! `beta = (b - mean) / std`; where `alpha + beta < 0` the interval is reflected, so that `near = alpha` or `-beta` is
+//! its end nearer to the centre's far side and the bulk lies above. `u` is `(w + 1/2) / 2^32`, in f64 `(W + 1/2) / 2^64`;
+//! `u'` is the same of the complemented words, that is 1 - u to full relative precision. The first line that holds
+//! decides, for the whole tensor:
+//!
+//! | regime | where | value |
 //! |---|---|---|
-//! | uniform | `fma(s(w), (b - a) / 2^32, (a + b) / 2)`, held to [least, greatest] | the same with `s(W)`, 2^64 |
-//! | normal | words 2k, 2k+1 of a block are a radius and an angle: `r = sqrt(-2 ln((w + 1/2) / 2^32))`, `t = 2 pi (w' + 1/2) / 2^32`; `r cos t` is the value of word 2k, `r sin t` that of word 2k+1; then `fma(z, std, mean)` | radius from words 0, 1, angle from words 2, 3, each `(W + 1/2) / 2^64`; cosine first |
-//! | trunc_normal | one word: the inverse distribution function at `(w + 1/2) / 2^32`, as `dist/truncated.rs` writes it down | two words |
-//! | sparse | normal, and 0 at the `zeros` places of column c that `engine/permutation.rs` picks | the same |
-//! | orthogonal | `linalg/reflections.rs`: Gaussian matrix of max(rows, columns) by min(rows, columns), entry (i, j) the normal value at index `i * min + j` under `reflections32`; transposed if rows < columns | the same under `reflections64` |
-//! | constant, eye, dirac | functions of the index | the same |
+//! | point | near > 1e150 | the near cut-off |
+//! | flat | width * max(1, \|near\|) <= 2^-26, width = (b - a) / std | uniform on [a, b] |
+//! | tail | near >= 5, or width < 2^-26 | `fma(delta, +-std, cut-off)`, delta the distance from the near cut-off |
+//! | body | f32, f16, bf16; width >= 1/8; w* < 24.5 | `fma(z, std, mean)`, z the f32 quantile |
+//! | centre | the rest | `fma(z, std, mean)`, z the f64 quantile (Wichura 1988, AS 241), rounded to the type last |
 //!
-//! The places of `sparse` come from the words under `permutation`.
-//! Logarithm, sine, cosine and quantile are the fixed polynomials of `math.rs`, operation by operation.
+//! *Centre and body.* With `below = P(Z < alpha)`, `above = P(Z > beta)` (by the complementary error function) and `mass`
+//! between them, the tails at u are `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`; the smaller one is
+//! the quantile's tail. In f32 these take `w + 2^31 mod 2^32` for w, and the signed place is
+//! `x = fma(s(w) + 1/2, 2 mass / 2^32, below - above)`; `w*` is `-ln(4 t (1 - t))` at the smallest tail
+//! `t = min(below, above) + mass / 2^33`, and the quantile's polynomial for tails is left out where w* < 5.249.
+//!
+//! *Tail.* `delta` solves `g(delta) = -ln(1 - u m)`, where with M the ratio of Mills and `h(z) = ln(z M(z))`,
+//! `g(delta) = delta (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)` is minus the logarithm of the
+//! share of the upper tail that lies beyond `near + delta`, and `m = 1 - exp(-g(width))`: by four Newton steps from
+//! `2 E / (sqrt(near^2 + 2 E) + near)`, E being the right side. An interval narrower than 2^-26 takes `delta = E / near`
+//! with `m = 1 - exp(-near width)`. The arithmetic is f64, the value rounded to the type last.
+//!
+//! # sparse
+//! The normal value at the index, and 0 at the `zeros` places of column c that the words under `permutation` pick.
+//!
+//! Up to 256 rows, by a forward Fisher-Yates shuffle of 0..rows: step t = 0, 1, .. zeros - 1 swaps place t with place
+//! `t + word mod (rows - t)`, the word being word `t mod 4` of block `64 c + t / 4`; the first `zeros` entries are picked.
+//!
+//! Beyond, row r is picked if its image under a permutation is below `zeros`: a Feistel network with cycle walking on
+//! 0..rows, `2^(bits-1) < rows <= 2^bits`. An index is split into `left`, its upper `bits / 2` bits (rounded down), and
+//! `right`, the others. Round i of twelve, with word `i mod 4` of block c for its key, is `left ^= F(right)` for even i
+//! and `right ^= F(left)` for odd i, cut to the half's bits; `F(x) = mix(x + key + i * 0x9E3779B9)`, mix being
+//! MurmurHash3's 32-bit finalizer. An image of `rows` or more goes through again.
+//!
+//! # orthogonal
+//! For `m = max(rows, rest)` and `n = min(rows, rest)`, `rest` being the product of the trailing sizes, entry (i, j) of an
+//! m by n matrix X is the standard normal value at index `i n + j` under `reflections32` (`reflections64`). Of column j
+//! the entries from row j on are a vector x_j; `v_j = x_j + sign(x_jj) |x_j| e_j`, sign(0) = 1. With
+//! `S = striu(V^T V) + diag(|x_j| (|x_j| + |x_jj|))` and `W = S^-1 V_top^T`, the matrix is
+//! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) * -sign(x_cc) * gain`, transposed if rows < rest. Each sum starts at 0 and
+//! runs by fused multiply-adds in the type: |x_j|^2 and V^T V by row, ascending; Q by k, ascending. W is solved from its
+//! last row up: row j starts at V_top^T, takes off `S[j][k] W[k]` from the last k down to j + 1, and is divided by `S[j][j]`.
+//!
+//! # constant, eye, dirac
+//! Functions of the index.
+//!
+//! # Elementary functions
+//! Logarithm, sine, cosine and quantile are the fixed polynomials of `src/math`, operation by operation.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
