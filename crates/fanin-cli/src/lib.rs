@@ -23,15 +23,30 @@ use clap::Parser as _;
 /// Runs the command line on the process's own arguments: exit code 0 for good, 1 if the answer is no, 2 for bad usage
 /// or input.
 pub fn run() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(answer) => return say(&answer),
+    };
     args.color.apply();
     match command::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {error}");
+            report::say(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {error}"));
             ExitCode::from(2)
         }
     }
+}
+
+/// What clap answers (help, the version, a complaint), coloured as asked for although the arguments did not parse.
+fn say(answer: &clap::Error) -> ExitCode {
+    args::Color::asked_for(std::env::args_os().skip(1)).apply();
+    let text = answer.render().ansi().to_string();
+    if answer.use_stderr() {
+        report::say(text.trim_end());
+    } else if let Err(error) = report::line(text.trim_end()) {
+        return if error.is_broken_pipe() { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    }
+    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2))
 }

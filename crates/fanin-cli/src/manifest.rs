@@ -83,6 +83,9 @@ impl fmt::Display for StoredType {
     }
 }
 
+/// The greatest number of bytes that the tensors of a file may have: what a file's size can be.
+pub const LARGEST: u64 = i64::MAX as u64;
+
 /// One tensor of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -102,9 +105,9 @@ impl Entry {
         self.shape.iter().product()
     }
 
-    /// The number of bytes they take.
+    /// The number of bytes they take. What does not fit is more than [`LARGEST`] still.
     pub fn bytes(&self) -> u64 {
-        self.values() as u64 * self.dtype.size() as u64
+        (self.values() as u64).saturating_mul(self.dtype.size() as u64)
     }
 }
 
@@ -158,6 +161,7 @@ impl Manifest {
             .map_err(|error| Error::file(path, format!("not the JSON of a safetensors header: {error}")))?;
         let mut manifest = Manifest::default();
         let mut seen = std::collections::HashSet::new();
+        let mut total = 0u64;
         for (name, value) in members.0 {
             if !seen.insert(name.clone()) {
                 return Err(Error::file(path, format!("the name {name:?} stands twice")));
@@ -183,7 +187,14 @@ impl Manifest {
                                 format!("{name:?}: the shape {shape:?} has more elements than fit"),
                             )
                         })?;
-                    manifest.entries.push(Entry { name, dtype, shape, offsets: data_offsets });
+                    let entry = Entry { name, dtype, shape, offsets: data_offsets };
+                    total = total.saturating_add(entry.bytes());
+                    if total > LARGEST {
+                        let message =
+                            format!("{:?}: no file has as many bytes as the tensors to here", entry.name);
+                        return Err(Error::file(path, message));
+                    }
+                    manifest.entries.push(entry);
                 }
                 _ => return Err(Error::file(path, format!("{name:?} is no tensor and no __metadata__"))),
             }
@@ -249,6 +260,14 @@ mod tests {
             ),
             (r#"{"a": {"dtype": "F31", "shape": [1]}}"#, "unknown dtype \"F31\""),
             (r#"{"a": {"dtype": "F32", "shape": [18446744073709551615, 2]}}"#, "more elements"),
+            (
+                r#"{"a": {"dtype": "F64", "shape": [2305843009213693952]}}"#,
+                "\"a\": no file has as many bytes",
+            ),
+            (
+                r#"{"a": {"dtype": "U8", "shape": [4611686018427387904]}, "b": {"dtype": "U8", "shape": [4611686018427387904]}}"#,
+                "\"b\": no file has as many bytes",
+            ),
             (r#"{"a": {"dtype": "F32", "shape": [-1]}}"#, "\"a\": a tensor is an object"),
             (r#"{"a": {"dtype": "F32"}}"#, "\"a\""),
             (r#"{"a": {"b": "c"}}"#, "\"a\" is no tensor"),

@@ -12,7 +12,7 @@ pub struct Model {
     pub name: &'static str,
     /// Its manifest: the JSON of a safetensors header without offsets.
     pub manifest_json: &'static str,
-    /// Its recipe in TOML. Sizes of one family share it; the manifest's `vars` set it up.
+    /// Its recipe in TOML. Sizes of one family share it; [`Model::variables`] set it up.
     pub recipe_toml: &'static str,
     /// The recipe's file name, for messages.
     pub recipe_name: &'static str,
@@ -66,6 +66,11 @@ impl Model {
         Manifest::from_json(self.manifest_json, Path::new(self.name)).expect("built-in manifests are tested")
     }
 
+    /// The variables that it sets in its recipe, which the sizes of a family share.
+    pub fn variables(&self) -> Vec<(String, f64)> {
+        manifest_variables(&self.manifest())
+    }
+
     /// What its recipe follows: the first line of the recipe.
     pub fn citation(&self) -> &'static str {
         let line = self.recipe_toml.lines().next().unwrap_or_default().trim_start_matches('#').trim();
@@ -74,7 +79,7 @@ impl Model {
 }
 
 /// The variables that a manifest sets for its recipe: `vars` of its metadata, as in `n_layer=24`.
-pub fn manifest_variables(manifest: &Manifest) -> Vec<(String, f64)> {
+fn manifest_variables(manifest: &Manifest) -> Vec<(String, f64)> {
     let pair = |setting: &str| {
         let (name, value) = setting.split_once('=')?;
         Some((name.trim().to_owned(), value.trim().parse().ok()?))

@@ -5,6 +5,7 @@ use fanin::init::Init;
 
 use super::init::{destination, metadata, warn, write_out};
 use crate::args::Fill;
+use crate::checkpoint::write;
 use crate::error::{Error, Result};
 use crate::manifest::{Entry, StoredType};
 use crate::recipe::Planned;
@@ -23,6 +24,7 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
         offsets: None,
     };
     let planned = [Planned { entry, pattern: args.name.clone(), init, plan: Some(plan), integer: None }];
+    write::check(&planned, args.output.stream)?;
     warn(&planned, quiet);
     if args.output.dry_run {
         return super::explain::show(&init, &args.shape.0, args.dtype, false);

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::recipe;
 use crate::args::{Init, Output, StreamName};
-use crate::checkpoint::write;
+use crate::checkpoint::{Target, write};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoredType};
-use crate::models::manifest_variables;
+use crate::models::Model;
 use crate::recipe::Planned;
 use crate::report::{self, numbers, progress::Progress, table};
 
@@ -27,8 +27,8 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
     if manifest.entries.is_empty() {
         return Err(Error::Request("there are no tensors to initialize".to_owned()));
     }
-    // A built-in manifest sets its recipe up; a file given by --like has nothing to say to it.
-    let mut settings = if args.like.is_none() { manifest_variables(&manifest) } else { Vec::new() };
+    // A built-in model sets its recipe up, wherever the shapes come from: gpt2-xl has 48 layers.
+    let mut settings = model.map(Model::variables).unwrap_or_default();
     settings.extend(args.settings.iter().cloned());
     if let Some(dtype) = args.dtype {
         for entry in manifest.entries.iter_mut().filter(|entry| entry.dtype.float().is_some()) {
@@ -36,6 +36,7 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
         }
     }
     let planned = recipe.apply(&manifest, &settings)?;
+    write::check(&planned, args.output.stream)?;
     warn(&planned, quiet);
     if args.output.dry_run {
         return if args.json { report::json(&plans_as_json(&planned)) } else { dry_run(&planned) };
@@ -55,9 +56,9 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
 }
 
 /// Where to write, checked before any work is done; nothing for a dry run.
-pub(super) fn destination(output: &Output) -> Result<Option<std::path::PathBuf>> {
+pub(super) fn destination(output: &Output) -> Result<Option<Target>> {
     match &output.output {
-        Some(path) if !output.dry_run => write::target(path, output.force).map(Some),
+        Some(path) if !output.dry_run => Target::new(path, output.force).map(Some),
         _ => Ok(None),
     }
 }
@@ -67,6 +68,7 @@ pub(super) fn metadata(output: &Output) -> Vec<(String, String)> {
     let mut metadata = vec![
         // transformers wants to be told which framework's conventions the tensors follow.
         ("format".to_owned(), "pt".to_owned()),
+        ("fanin.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("fanin.stream".to_owned(), output.stream.name().to_owned()),
         ("fanin.seed".to_owned(), output.seed.to_string()),
     ];
@@ -78,7 +80,7 @@ pub(super) fn metadata(output: &Output) -> Vec<(String, String)> {
 
 /// Writes the checkpoint, with a bar where a person watches, and says what was written.
 pub(super) fn write_out(
-    target: Option<std::path::PathBuf>,
+    target: Option<Target>,
     planned: &[Planned],
     metadata: &[(String, String)],
     output: &Output,
@@ -89,21 +91,20 @@ pub(super) fn write_out(
     let values: u64 = planned.iter().map(|planned| planned.entry.values() as u64).sum();
     let progress = Progress::new("writing", bytes, quiet);
     let start = std::time::Instant::now();
-    let written =
-        write::checkpoint(&target, output.force, planned, metadata, (output.stream, output.seed), &progress);
+    let written = write::checkpoint(&target, planned, metadata, (output.stream, output.seed), &progress);
     progress.done();
     written?;
     if !quiet {
-        anstream::eprintln!(
+        report::say(format_args!(
             "{}: {}, {}, {} in {:.1} s (seed {}, {} stream)",
-            target.display(),
+            target.path().display(),
             numbers::counted(planned.len() as u64, "tensor"),
             numbers::counted(values, "value"),
             numbers::bytes(bytes),
             start.elapsed().as_secs_f64(),
             output.seed,
             output.stream.name(),
-        );
+        ));
     }
     Ok(())
 }
@@ -120,18 +121,14 @@ pub(super) fn warn(planned: &[Planned], quiet: bool) {
 fn dry_run(planned: &[Planned]) -> Result {
     let mut rows = table::new(&["tensor", "dtype", "shape", "rule", "scheme", ">mean", ">std"]);
     for planned in planned {
-        let (mean, std) = match (&planned.plan, planned.integer) {
-            (Some(plan), _) => (plan.mean(), plan.std()),
-            (None, value) => (value.unwrap_or_default() as f64, 0.0),
-        };
         rows.add_row([
             planned.entry.name.clone(),
             planned.entry.dtype.to_string(),
             numbers::shape(&planned.entry.shape),
             planned.pattern.clone(),
             planned.init.to_string(),
-            numbers::short(mean),
-            numbers::short(std),
+            numbers::short(planned.mean()),
+            numbers::short(planned.std()),
         ]);
     }
     report::line(table::text(&rows))?;
@@ -147,12 +144,10 @@ fn dry_run(planned: &[Planned]) -> Result {
 
 fn plans_as_json(planned: &[Planned]) -> serde_json::Value {
     let one = |planned: &Planned| {
-        let plan = planned.plan.as_ref();
         json!({
             "name": planned.entry.name, "dtype": planned.entry.dtype, "shape": planned.entry.shape,
             "rule": planned.pattern, "scheme": planned.init.to_string(),
-            "mean": plan.map_or(planned.integer.unwrap_or_default() as f64, fanin::Plan::mean),
-            "std": plan.map_or(0.0, fanin::Plan::std),
+            "mean": planned.mean(), "std": planned.std(),
         })
     };
     json!(planned.iter().map(one).collect::<Vec<_>>())

@@ -7,7 +7,7 @@ use crate::args::Inspect;
 use crate::checkpoint::read::Checkpoint;
 use crate::error::Result;
 use crate::manifest::Manifest;
-use crate::models::manifest_variables;
+use crate::models::Model;
 use crate::recipe::Planned;
 use crate::report::stats::Stats;
 use crate::report::{self, numbers, progress::Progress, table};
@@ -22,25 +22,29 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
         let mut stats = Stats::default();
         checkpoint.values(entry, |values| {
             stats.add(values);
-            progress.add((values.len() * entry.dtype.size()) as u64);
+            progress.add(values.len() as u64, (values.len() * entry.dtype.size()) as u64);
         })?;
         all.push(stats);
     }
     progress.done();
-    let plan_of = |name: &str| planned.iter().find(|planned| planned.entry.name == name);
-    if args.json {
-        let tensors: Vec<_> = manifest
+    // With a recipe there is a plan for each tensor, in the same order.
+    let rows = || {
+        manifest
             .entries
             .iter()
             .zip(&all)
-            .map(|(entry, stats)| {
-                let plan = plan_of(&entry.name);
+            .enumerate()
+            .map(|(n, (entry, stats))| (entry, stats, planned.get(n)))
+    };
+    if args.json {
+        let tensors: Vec<_> = rows()
+            .map(|(entry, stats, planned)| {
                 json!({
                     "name": entry.name, "dtype": entry.dtype, "shape": entry.shape, "values": entry.values(),
-                    "scheme": plan.map(|planned| planned.init.to_string()),
-                    "rule": plan.map(|planned| &planned.pattern),
-                    "planned_mean": plan.and_then(|planned| planned.plan.as_ref()).map(fanin::Plan::mean),
-                    "planned_std": plan.and_then(|planned| planned.plan.as_ref()).map(fanin::Plan::std),
+                    "scheme": planned.map(|planned| planned.init.to_string()),
+                    "rule": planned.map(|planned| &planned.pattern),
+                    "planned_mean": planned.map(Planned::mean),
+                    "planned_std": planned.map(Planned::std),
                     "measured": stats.json(),
                 })
             })
@@ -57,27 +61,25 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let with_plan = !planned.is_empty();
     let mut header = vec!["tensor", "dtype", "shape"];
     if with_plan {
-        header.extend(["scheme", ">planned std"]);
+        header.extend(["scheme", ">planned mean", ">planned std"]);
     }
-    header.extend([">std", ">mean", ">min", ">max", ">zeros", ">NaN, inf", "histogram"]);
-    let mut rows = table::new(&header);
-    for (entry, stats) in manifest.entries.iter().zip(&all) {
+    header.extend([">mean", ">std", ">min", ">max", ">zeros", ">NaN, inf", "histogram"]);
+    let mut shown = table::new(&header);
+    // Where no value is finite there is no mean of them.
+    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), numbers::short);
+    for (entry, stats, planned) in rows() {
         let mut row = vec![entry.name.clone(), entry.dtype.to_string(), numbers::shape(&entry.shape)];
-        if with_plan {
-            let planned = plan_of(&entry.name);
-            row.push(planned.map(|planned| planned.init.to_string()).unwrap_or_default());
-            let std = planned.map(|planned| planned.plan.as_ref().map_or(0.0, fanin::Plan::std));
-            row.push(std.map(numbers::short).unwrap_or_default());
+        if let Some(planned) = planned {
+            row.push(planned.init.to_string());
+            row.extend([planned.mean(), planned.std()].map(numbers::short));
         }
-        // A tensor without finite values has no moments and no range.
-        let show = |x: f64| if stats.std().is_nan() { "-".to_owned() } else { numbers::short(x) };
-        row.extend([stats.std(), stats.mean, stats.min, stats.max].map(show));
+        row.extend([stats.mean(), stats.std(), stats.min(), stats.max()].map(number));
         row.push(numbers::count(stats.zeros));
         row.push(numbers::count(stats.nans + stats.infinite));
         row.push(stats.sparkline());
-        rows.add_row(row);
+        shown.add_row(row);
     }
-    report::line(table::text(&rows))?;
+    report::line(table::text(&shown))?;
     let tensors = numbers::counted(manifest.entries.len() as u64, "tensor");
     report::line(format!(
         "\n{tensors}, {}, {}",
@@ -90,7 +92,7 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
 fn plans(args: &Inspect, manifest: &Manifest) -> Result<Vec<Planned>> {
     let Some(name) = &args.recipe else { return Ok(Vec::new()) };
     let (recipe, model) = recipe(name)?;
-    let mut settings = model.map(|model| manifest_variables(&model.manifest())).unwrap_or_default();
+    let mut settings = model.map(Model::variables).unwrap_or_default();
     settings.extend(args.settings.iter().cloned());
     recipe.apply(manifest, &settings)
 }

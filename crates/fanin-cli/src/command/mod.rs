@@ -41,8 +41,9 @@ fn recipe(name: &str) -> Result<(Recipe, Option<&'static Model>)> {
         return Ok((Recipe::parse(model.recipe_toml, Path::new(model.recipe_name))?, Some(model)));
     }
     let path = Path::new(name);
-    let looks_like_a_file = path.extension().is_some() && !name.starts_with("llama-3.");
-    if path.is_file() || looks_like_a_file || path.components().count() > 1 {
+    // Models have dots in their names: a slip in one of them is no file name.
+    let named_as_recipe = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    if path.exists() || named_as_recipe || path.components().count() > 1 {
         return Ok((Recipe::read(path)?, None));
     }
     let hint = did_you_mean(name, MODELS.iter().map(|model| model.name));

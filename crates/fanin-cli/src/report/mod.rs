@@ -1,5 +1,6 @@
 //! What is shown: tables on standard output, progress and warnings on standard error.
 
+pub mod histogram;
 pub mod numbers;
 pub mod progress;
 pub mod stats;
@@ -16,6 +17,11 @@ use crate::error::Result;
 pub fn line(text: impl std::fmt::Display) -> Result {
     writeln!(anstream::stdout().lock(), "{text}")?;
     Ok(())
+}
+
+/// Says something on standard error. If nobody listens, so be it.
+pub fn say(text: impl std::fmt::Display) {
+    _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// Writes JSON to standard output.
@@ -39,6 +45,6 @@ pub fn warnings<'a>(all: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
         let more = tensors.len().saturating_sub(3);
         let named = tensors[..tensors.len() - more].join(", ");
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        anstream::eprintln!("\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {text} ({named}{more})");
+        say(format_args!("\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {text} ({named}{more})"));
     }
 }

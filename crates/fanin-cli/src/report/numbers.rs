@@ -41,6 +41,18 @@ pub fn counted(n: u64, what: &str) -> String {
     format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
+/// `532 M`: a number of which the size matters only.
+pub fn rough(x: f64) -> String {
+    let mut x = x;
+    for unit in ["", " k", " M"] {
+        if x < 999.5 {
+            return format!("{x:.0}{unit}");
+        }
+        x /= 1000.0;
+    }
+    format!("{x:.1} G")
+}
+
 /// `497.8 MB`.
 pub fn bytes(n: u64) -> String {
     let mut x = n as f64;
@@ -87,5 +99,6 @@ mod tests {
         assert_eq!(bytes(497_759_232), "497.8 MB");
         assert_eq!(bytes(12), "12 B");
         assert_eq!(shape(&[64, 3]), "64 x 3");
+        assert_eq!([0.0, 999.6, 53e6, 1.25e9].map(rough), ["0", "1 k", "53 M", "1.2 G"]);
     }
 }

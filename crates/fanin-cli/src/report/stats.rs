@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-/// Bars of the small histogram.
-pub const BINS: usize = 16;
+use super::histogram::{BARS, Histogram};
 
 /// Count, moments, range and a small histogram of a tensor, gathered a chunk at a time.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
     /// Values seen.
     pub count: u64,
@@ -16,104 +15,115 @@ pub struct Stats {
     pub nans: u64,
     /// Of these: infinite.
     pub infinite: u64,
-    /// Mean of the finite ones.
-    pub mean: f64,
-    /// Least finite one.
-    pub min: f64,
-    /// Greatest finite one.
-    pub max: f64,
-    /// Finite values in equal steps over `range`; those outside are in the first and last.
-    pub bins: [u64; BINS],
-    /// What the histogram spans: the range of the first chunk.
-    pub range: (f64, f64),
-    finite: u64,
-    /// Sum of squared distances from the mean.
-    squares: f64,
+    /// What is known of the finite ones, if there are any.
+    finite: Option<Finite>,
 }
 
-impl Default for Stats {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            zeros: 0,
-            nans: 0,
-            infinite: 0,
-            mean: 0.0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
-            bins: [0; BINS],
-            range: (0.0, 0.0),
-            finite: 0,
-            squares: 0.0,
-        }
-    }
+/// Moments, range and histogram of finite values.
+#[derive(Debug, Clone, PartialEq)]
+struct Finite {
+    count: u64,
+    mean: f64,
+    /// Sum of squared distances from the mean.
+    squares: f64,
+    min: f64,
+    max: f64,
+    histogram: Histogram,
 }
 
 impl Stats {
     /// Takes in more values.
     pub fn add(&mut self, values: &[f64]) {
         self.count += values.len() as u64;
-        let (mut finite, mut sum) = (0u64, 0.0);
+        let (mut count, mut sum) = (0u64, 0.0);
         let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
         for &x in values {
             self.zeros += u64::from(x == 0.0);
             self.nans += u64::from(x.is_nan());
             self.infinite += u64::from(x.is_infinite());
             if x.is_finite() {
-                finite += 1;
+                count += 1;
                 sum += x;
                 min = min.min(x);
                 max = max.max(x);
             }
         }
-        if finite == 0 {
+        if count == 0 {
             return;
         }
-        let mean = sum / finite as f64;
-        let squares: f64 = values.iter().filter(|x| x.is_finite()).map(|x| (x - mean) * (x - mean)).sum();
-        if self.finite == 0 {
-            self.range = (min, max);
+        let finite = self.finite.get_or_insert_with(|| Finite {
+            count: 0,
+            mean: 0.0,
+            squares: 0.0,
+            min,
+            max,
+            histogram: Histogram::new(min, max),
+        });
+        finite.histogram.reach(min, max);
+        let mean = sum / count as f64;
+        let mut squares = 0.0;
+        for &x in values.iter().filter(|x| x.is_finite()) {
+            squares += (x - mean) * (x - mean);
+            finite.histogram.add(x);
         }
         // Chan, Golub and LeVeque 1983: two groups' moments make the whole's.
-        let (a, b) = (self.finite as f64, finite as f64);
-        let apart = mean - self.mean;
-        self.squares += squares + apart * apart * a * b / (a + b);
-        self.mean += apart * b / (a + b);
-        self.finite += finite;
-        self.min = self.min.min(min);
-        self.max = self.max.max(max);
-        let (low, high) = self.range;
-        let scale = if high > low { BINS as f64 / (high - low) } else { 0.0 };
-        for x in values.iter().filter(|x| x.is_finite()) {
-            // A conversion saturates: what lies outside falls into the first and last.
-            self.bins[(((x - low) * scale) as usize).min(BINS - 1)] += 1;
-        }
+        let (a, b) = (finite.count as f64, count as f64);
+        let apart = mean - finite.mean;
+        finite.squares += squares + apart * apart * a * b / (a + b);
+        finite.mean += apart * b / (a + b);
+        finite.count += count;
+        finite.min = finite.min.min(min);
+        finite.max = finite.max.max(max);
     }
 
-    /// Standard deviation of the finite values.
-    pub fn std(&self) -> f64 {
-        if self.finite == 0 { f64::NAN } else { (self.squares / self.finite as f64).sqrt() }
+    /// Mean of the finite values, if there are any.
+    pub fn mean(&self) -> Option<f64> {
+        self.finite.as_ref().map(|finite| finite.mean)
+    }
+
+    /// Standard deviation of the finite values, if there are any.
+    pub fn std(&self) -> Option<f64> {
+        self.finite.as_ref().map(|finite| (finite.squares / finite.count as f64).sqrt())
+    }
+
+    /// The least finite value, if there is one.
+    pub fn min(&self) -> Option<f64> {
+        self.finite.as_ref().map(|finite| finite.min)
+    }
+
+    /// The greatest finite value, if there is one.
+    pub fn max(&self) -> Option<f64> {
+        self.finite.as_ref().map(|finite| finite.max)
     }
 
     /// The histogram as a line of bars; one value everywhere is a single bar.
     pub fn sparkline(&self) -> String {
-        const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        if self.finite == 0 {
-            return String::new();
-        }
-        if self.min == self.max {
+        const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+        let Some(finite) = &self.finite else { return String::new() };
+        if finite.min == finite.max {
             return "│".to_owned();
         }
-        let highest = self.bins.iter().copied().max().unwrap_or(1).max(1);
-        self.bins.iter().map(|&n| BARS[(n * 8).div_ceil(highest) as usize]).collect()
+        let bars = finite.histogram.bars(finite.min, finite.max);
+        // Every bar that is not empty is seen.
+        let highest = bars.iter().copied().max().unwrap_or(1).max(1);
+        bars.iter().map(|&count| HEIGHTS[(u128::from(count) * 8).div_ceil(highest.into()) as usize]).collect()
     }
 
     /// All of it as JSON. What is not a number there is null.
     pub fn json(&self) -> Value {
+        let bars = match &self.finite {
+            Some(finite) if finite.min < finite.max => finite.histogram.bars(finite.min, finite.max),
+            Some(finite) => {
+                let mut bars = [0; BARS];
+                bars[0] = finite.count;
+                bars
+            }
+            None => [0; BARS],
+        };
         json!({
-            "mean": self.mean, "std": self.std(), "min": self.min, "max": self.max,
+            "mean": self.mean(), "std": self.std(), "min": self.min(), "max": self.max(),
             "zeros": self.zeros, "nans": self.nans, "infinite": self.infinite,
-            "histogram": { "from": self.range.0, "to": self.range.1, "counts": self.bins },
+            "histogram": { "from": self.min(), "to": self.max(), "counts": bars },
         })
     }
 }
@@ -132,12 +142,12 @@ mod tests {
         // 0 to 999, each once, over 100: variance (n^2 - 1) / 12.
         let std = (999_999.0f64 / 12.0).sqrt() / 100.0;
         for stats in [&whole, &parts] {
-            assert!(
-                (stats.mean - 1_000_004.995).abs() < 1e-6 && (stats.std() - std).abs() < 1e-6,
-                "{stats:?}"
-            );
-            assert_eq!((stats.min, stats.max, stats.count), (1e6, 1e6 + 9.99, 1000));
-            assert_eq!(stats.bins.iter().sum::<u64>(), 1000);
+            let (mean, measured) = (stats.mean().unwrap(), stats.std().unwrap());
+            assert!((mean - 1_000_004.995).abs() < 1e-6 && (measured - std).abs() < 1e-6, "{stats:?}");
+            assert_eq!((stats.min(), stats.max(), stats.count), (Some(1e6), Some(1e6 + 9.99), 1000));
+            let counts = stats.json()["histogram"]["counts"].as_array().unwrap().clone();
+            assert_eq!(counts.iter().map(|count| count.as_u64().unwrap()).sum::<u64>(), 1000);
+            assert!(stats.sparkline().chars().all(|bar| ('▆'..='█').contains(&bar)), "{}", stats.sparkline());
         }
     }
 
@@ -145,13 +155,14 @@ mod tests {
     fn what_is_not_finite_is_counted_apart() {
         let mut stats = Stats::default();
         stats.add(&[f64::NAN, 0.0, -0.0, f64::INFINITY, 1.0, f64::NEG_INFINITY, 2.0]);
-        assert_eq!((stats.zeros, stats.nans, stats.infinite, stats.min, stats.max), (2, 1, 2, 0.0, 2.0));
-        assert_eq!(stats.mean, 0.75);
+        assert_eq!((stats.zeros, stats.nans, stats.infinite), (2, 1, 2));
+        assert_eq!((stats.mean(), stats.min(), stats.max()), (Some(0.75), Some(0.0), Some(2.0)));
         let mut nothing = Stats::default();
         nothing.add(&[f64::NAN]);
-        assert!(nothing.std().is_nan() && nothing.sparkline().is_empty());
+        assert!(nothing.std().is_none() && nothing.sparkline().is_empty());
+        assert!(nothing.json()["mean"].is_null() && nothing.json()["min"].is_null());
         let mut one = Stats::default();
         one.add(&[3.0; 5]);
-        assert_eq!((one.std(), one.sparkline().as_str()), (0.0, "│"));
+        assert_eq!((one.std(), one.sparkline().as_str()), (Some(0.0), "│"));
     }
 }

@@ -1,0 +1,62 @@
+//! Values as they are typed: shapes, seeds, settings.
+
+/// A shape as it is typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape(pub Vec<usize>);
+
+pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
+    let inner = text.trim().trim_start_matches(['[', '(']).trim_end_matches([']', ')']).trim();
+    if inner.is_empty() || inner == "scalar" {
+        return Ok(Shape(Vec::new()));
+    }
+    inner
+        .trim_end_matches(',')
+        .split([',', 'x'])
+        .map(|size| {
+            size.trim()
+                .parse()
+                .map_err(|_| format!("{size:?} is not a size: write sizes as 64,3,7,7, or scalar"))
+        })
+        .collect::<Result<_, _>>()
+        .map(Shape)
+}
+
+pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|seed| seed as u64)),
+    };
+    parsed.ok_or_else(|| "a seed is a whole number from -2^63 to 2^64 - 1".to_owned())
+}
+
+pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=NUMBER, as in n_layer=24")?;
+    let value = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
+    Ok((name.trim().to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_and_seeds() {
+        for (text, shape) in [
+            ("64,3,7,7", &[64, 3, 7, 7][..]),
+            ("[2, 3]", &[2, 3]),
+            ("(5,)", &[5]),
+            ("", &[]),
+            ("scalar", &[]),
+            ("2x3", &[2, 3]),
+        ] {
+            assert_eq!(parse_shape(text).unwrap().0, shape, "{text}");
+        }
+        for text in ["-1", "2,,3", "a", "1.5", "99999999999999999999999"] {
+            assert!(parse_shape(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_seed("-1"), Ok(u64::MAX));
+        assert_eq!(parse_seed("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(parse_seed("0x10"), Ok(16));
+        assert!(parse_seed("1.5").is_err() && parse_seed("18446744073709551616").is_err());
+    }
+}
