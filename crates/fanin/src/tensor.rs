@@ -139,6 +139,14 @@ impl<'a> TensorMut<'a> {
         });
     }
 
+    /// How far apart the rows of a matrix lie, and its columns.
+    pub(crate) fn matrix_steps(&self) -> (isize, isize) {
+        match &self.strides {
+            Some((strides, _)) => (strides[0], strides[1]),
+            None => (self.shape[1] as isize, 1),
+        }
+    }
+
     /// The whole buffer and where in it the element at an index lies.
     pub(crate) fn place(&mut self, index: &[usize]) -> (Values<'_>, usize) {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));

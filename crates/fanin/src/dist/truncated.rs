@@ -209,10 +209,8 @@ impl<const TAIL: bool> Quantile32<TAIL> {
 impl<const TAIL: bool> Transform32 for Quantile32<TAIL> {
     #[inline(always)]
     fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
-        for (words, out) in words.iter().zip(out.as_chunks_mut::<LANES>().0) {
-            for (word, out) in words.iter().zip(out) {
-                *out = self.value(*word);
-            }
+        for (word, out) in words.as_flattened().iter().zip(out) {
+            *out = self.value(*word);
         }
     }
 }
@@ -230,12 +228,10 @@ struct Narrowed<P>(P);
 impl<P: Placed> Transform32 for Narrowed<P> {
     #[inline(always)]
     fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
-        for (words, out) in words.iter().zip(out.as_chunks_mut::<LANES>().0) {
-            for (word, out) in words.iter().zip(out) {
-                let u = (f64::from(*word) + 0.5) * (1.0 / TWO_32);
-                let complement = (f64::from(!*word) + 0.5) * (1.0 / TWO_32);
-                *out = self.0.at(u, complement) as f32;
-            }
+        for (word, out) in words.as_flattened().iter().zip(out) {
+            let u = (f64::from(*word) + 0.5) * (1.0 / TWO_32);
+            let complement = (f64::from(!*word) + 0.5) * (1.0 / TWO_32);
+            *out = self.0.at(u, complement) as f32;
         }
     }
 }

@@ -68,11 +68,9 @@ impl Uniform32 {
 impl Transform32 for Uniform32 {
     #[inline(always)]
     fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
-        for (words, out) in words.iter().zip(out.as_chunks_mut::<LANES>().0) {
-            for (word, out) in words.iter().zip(out) {
-                let value = (*word as i32 as f32).mul_add(self.scale, self.middle);
-                *out = clamp32(value, self.least, self.greatest);
-            }
+        for (word, out) in words.as_flattened().iter().zip(out) {
+            let value = (*word as i32 as f32).mul_add(self.scale, self.middle);
+            *out = clamp32(value, self.least, self.greatest);
         }
     }
 }

@@ -39,10 +39,8 @@ impl Torch {
         let level = self.level();
         let engine = &mut self.engine;
         match E::values(out) {
-            Values::F64(out) => normal64(engine, mean, std, out),
-            Values::F32(out) => {
-                dispatch(level, Normal32 { engine, mean, std, out });
-            }
+            Values::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
+            Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
             Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
             Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
         }
@@ -186,26 +184,47 @@ fn groups(words: &[u32], values: &mut [f32], mean: f32, std: f32) {
     }
 }
 
-fn normal64(engine: &mut Mt19937, mean: f64, std: f64, out: &mut [f64]) {
-    let count = out.len();
-    for group in out[..count / GROUP * GROUP].as_chunks_mut::<GROUP>().0 {
-        group64(engine, mean, std, group);
-    }
-    if !count.is_multiple_of(GROUP) {
-        // torch has drawn a uniform for every place, two words each, before it transforms any.
-        engine.skip(2 * (count % GROUP) as u64);
-        let last = out.last_chunk_mut::<GROUP>().expect("a bulk fill has sixteen values or more");
-        group64(engine, mean, std, last);
+struct Normal64<'a> {
+    engine: &'a mut Mt19937,
+    mean: f64,
+    std: f64,
+    out: &'a mut [f64],
+}
+
+impl Kernel for Normal64<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { engine, mean, std, out } = self;
+        let count = out.len();
+        let mut words = [0u32; CHUNK];
+        for out in out[..count / GROUP * GROUP].chunks_mut(CHUNK / 2) {
+            engine.words(&mut words[..2 * out.len()]);
+            groups64(&words, mean, std, out);
+        }
+        if !count.is_multiple_of(GROUP) {
+            // torch has drawn a uniform for every place, two words each, before it transforms any.
+            engine.skip(2 * (count % GROUP) as u64);
+            engine.words(&mut words[..2 * GROUP]);
+            groups64(&words, mean, std, &mut out[count - GROUP..]);
+        }
     }
 }
 
+/// Transforms whole groups of f64 values, from two words each.
 #[allow(clippy::disallowed_methods, reason = "torch takes these from the C library, and so must its mirror")]
-fn group64(engine: &mut Mt19937, mean: f64, std: f64, group: &mut [f64; GROUP]) {
-    group.iter_mut().for_each(|value| *value = unit64(engine.word64()));
-    for lane in 0..GROUP / 2 {
-        let radius = (-2.0 * (1.0 - group[lane]).ln()).sqrt();
-        let angle = std::f64::consts::TAU * group[lane + GROUP / 2];
-        group[lane] = (radius * angle.cos()).mul_add(std, mean);
-        group[lane + GROUP / 2] = (radius * angle.sin()).mul_add(std, mean);
+#[inline(always)]
+fn groups64(words: &[u32], mean: f64, std: f64, out: &mut [f64]) {
+    const HALF: usize = GROUP / 2;
+    let groups = words.as_chunks::<{ 2 * GROUP }>().0;
+    for (words, group) in groups.iter().zip(out.as_chunks_mut::<GROUP>().0) {
+        let unit = |k: usize| unit64(u64::from(words[2 * k]) << 32 | u64::from(words[2 * k + 1]));
+        for lane in 0..HALF {
+            let radius = (-2.0 * (1.0 - unit(lane)).ln()).sqrt();
+            let (sin, cos) = (std::f64::consts::TAU * unit(lane + HALF)).sin_cos();
+            group[lane] = (radius * cos).mul_add(std, mean);
+            group[lane + HALF] = (radius * sin).mul_add(std, mean);
+        }
     }
 }

@@ -234,12 +234,16 @@ impl Torch {
     /// Writes the zeros of `sparse`, a column at a time.
     fn punch(&mut self, plan: &Plan, zeros: usize, tensor: &mut TensorMut<'_>) {
         let (rows, columns) = plan.matrix();
+        let (row_step, column_step) = tensor.matrix_steps();
         for column in 0..columns {
             let permutation = self.randperm(rows);
-            for &row in &permutation[..zeros] {
-                let (memory, place) = tensor.place(&[row, column]);
-                values!(memory, memory => memory[place] = Default::default());
-            }
+            let (memory, origin) = tensor.place(&[0, 0]);
+            let first = origin as isize + column as isize * column_step;
+            values!(memory, memory => {
+                for &row in &permutation[..zeros] {
+                    memory[(first + row as isize * row_step) as usize] = Default::default();
+                }
+            });
         }
     }
 }
