@@ -93,7 +93,7 @@ impl std::fmt::Display for DType {
 }
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed: bytemuck::Pod {}
 }
 
 /// A type of value that a fill can write: `f32`, `f64`, [`half::f16`] or [`half::bf16`].

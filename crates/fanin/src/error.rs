@@ -171,6 +171,16 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// More memory than there is.
+    #[error(
+        "orthogonal: the shape {shape:?} takes {bytes} bytes to work in, more than there are: any part of it needs them"
+    )]
+    Memory {
+        /// The plan's shape.
+        shape: Vec<usize>,
+        /// What was asked of the system.
+        bytes: u128,
+    },
     /// A spec that does not parse.
     #[error("{0}")]
     Spec(SpecError),

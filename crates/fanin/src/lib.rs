@@ -101,6 +101,7 @@ mod shape;
 mod simd;
 pub mod stream;
 mod tensor;
+mod threads;
 pub mod torch;
 
 pub use element::{DType, Element, Values};
@@ -119,3 +120,4 @@ pub use stream::{
     torch::Torch,
 };
 pub use tensor::TensorMut;
+pub use threads::Threads;

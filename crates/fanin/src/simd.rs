@@ -106,3 +106,52 @@ fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
 }
+
+/// Fills memory with one value around the caches, by non-temporal stores, for what would fall out of them before it is
+/// read. Whoever is handed the memory afterwards sees the values.
+pub(crate) fn fill_around_caches<T: bytemuck::Pod>(value: T, to: &mut [T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{__m128i, _mm_sfence, _mm_stream_si128};
+        let mut lanes = [0u8; 16];
+        let bytes = bytemuck::bytes_of(&value);
+        lanes.chunks_exact_mut(bytes.len()).for_each(|lane| lane.copy_from_slice(bytes));
+        let vector: __m128i = bytemuck::cast(lanes);
+        // Before the first aligned place, and after the last, as usual. A value never straddles it: its size divides 16.
+        let before = to.as_ptr().cast::<u8>().align_offset(16).div_ceil(bytes.len()).min(to.len());
+        let (before, to) = to.split_at_mut(before);
+        before.fill(value);
+        let mut pieces = to.chunks_exact_mut(16 / bytes.len());
+        for piece in &mut pieces {
+            // SAFETY: SSE2 is in every x86-64; the piece has sixteen bytes, and lies so many from an aligned place.
+            unsafe { _mm_stream_si128(piece.as_mut_ptr().cast(), vector) };
+        }
+        pieces.into_remainder().fill(value);
+        // SAFETY: SSE is in every x86-64. Such stores wait for nobody: the next lock or flag must find them done.
+        unsafe { _mm_sfence() };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    to.fill(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: bytemuck::Pod + PartialEq + std::fmt::Debug>(zero: T, one: T) {
+        for (start, end) in [(0, 0), (0, 1), (1, 2), (3, 100), (1, 64), (7, 71), (16, 80), (5, 5)] {
+            let mut memory = [zero; 120];
+            fill_around_caches(one, &mut memory[start..end]);
+            for (at, &found) in memory.iter().enumerate() {
+                assert_eq!(found, if (start..end).contains(&at) { one } else { zero }, "{start} {end} {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn around_the_caches_every_value_is_written_and_no_other() {
+        check(0u16, 0x1234);
+        check(0f32, 1.5);
+        check(0f64, -2.5);
+    }
+}

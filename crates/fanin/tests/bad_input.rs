@@ -19,6 +19,16 @@ fn refuse(spec: &str, shape: &[usize], dtype: DType) -> String {
 }
 
 #[test]
+fn an_orthogonal_matrix_that_no_memory_holds_is_an_error() {
+    let mut one = [0f32; 1];
+    let shape = [1 << 21, 1 << 21];
+    let error = init::orthogonal()
+        .fill_box(&mut one, &shape, &[5, 5], &[1, 1], &mut Native::new(0).tensor("w"))
+        .unwrap_err();
+    assert!(matches!(error, Error::Memory { .. }), "{error}");
+}
+
+#[test]
 fn each_names_its_argument_and_value() {
     for (spec, shape, needles) in [
         ("normal(std=-1)", &[4, 4][..], &["normal", "std = -1"][..]),

@@ -15,8 +15,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Top-level modules, lowest first: a module may import from those before it.
-const FLOORS: [&[&str]; 8] = [
-    &["element", "simd", "math", "engine"],
+const FLOORS: [&[&str]; 9] = [
+    &["element", "simd", "math", "threads"],
+    &["engine"],
     &["error"],
     &["shape", "gain", "dist", "linalg"],
     &["tensor"],

@@ -132,7 +132,7 @@ pub struct Output {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   fanin init gpt2 --seed 0 -o gpt2.safetensors
-  fanin init gpt2 --set n_layer=24 --dry-run
+  fanin init gpt2 --set wpe_std=0.01 --dry-run
   fanin init llama-3.2-1b --dtype bf16 -o start/
   fanin init my-recipe.toml --like trained.safetensors --seed 7 -o start.safetensors
   fanin init resnet50 --stream torch --seed 0 -o resnet50.safetensors
@@ -174,8 +174,8 @@ pub struct Init {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   fanin fill 'kaiming_uniform(a=sqrt(5))' --shape 64,3,7,7 -o w.safetensors
-  fanin fill 'orthogonal(gain=relu)' --shape 512,512 --dtype f64 --stream torch --seed 0 -o w.safetensors
-  fanin fill 'trunc_normal(std=0.02, a=-0.04, b=0.04)' --shape 1000 --seed=-1 --name bias -o b.safetensors
+  fanin fill 'orthogonal(gain=relu)' --shape 512,512 --stream torch -o w.safetensors
+  fanin fill 'trunc_normal(std=0.02, a=-0.04, b=0.04)' --shape 1000 --seed=-1 -o b.safetensors
 
 With --stream torch this is torch.manual_seed(SEED) followed by the one call.")]
 pub struct Fill {
@@ -239,8 +239,8 @@ pub struct Explain {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   fanin models
-  fanin models gpt2 --recipe > my-gpt2.toml      start a recipe of your own
-  fanin models gpt2 --manifest > gpt2.json       its names, shapes and types, for --like")]
+  fanin models gpt2 --recipe > my-gpt2.toml      # start a recipe of your own
+  fanin models gpt2 --manifest > gpt2.json       # its names, shapes and types, for --like")]
 pub struct Models {
     /// Show this one.
     pub name: Option<String>,

@@ -5,8 +5,10 @@
 pub struct Shape(pub Vec<usize>);
 
 pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
-    let inner = text.trim().trim_start_matches(['[', '(']).trim_end_matches([']', ')']).trim();
-    if inner.is_empty() || inner == "scalar" {
+    let text = text.trim();
+    let inner = text.trim_start_matches(['[', '(']).trim_end_matches([']', ')']).trim();
+    // Nothing at all is rather a variable of a script that was never set.
+    if inner == "scalar" || (inner.is_empty() && !text.is_empty()) {
         return Ok(Shape(Vec::new()));
     }
     inner
@@ -31,7 +33,12 @@ pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
 
 pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=NUMBER, as in n_layer=24")?;
-    let value = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
+    let number: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
+    let named = value.to_ascii_lowercase().contains("inf");
+    if number.is_nan() || (number.is_infinite() && !named) {
+        return Err(format!("{value:?} is no number that an f64 holds"));
+    }
+    let value = number;
     Ok((name.trim().to_owned(), value))
 }
 
@@ -45,13 +52,13 @@ mod tests {
             ("64,3,7,7", &[64, 3, 7, 7][..]),
             ("[2, 3]", &[2, 3]),
             ("(5,)", &[5]),
-            ("", &[]),
+            ("[]", &[]),
             ("scalar", &[]),
             ("2x3", &[2, 3]),
         ] {
             assert_eq!(parse_shape(text).unwrap().0, shape, "{text}");
         }
-        for text in ["-1", "2,,3", "a", "1.5", "99999999999999999999999"] {
+        for text in ["", " ", "-1", "2,,3", "a", "1.5", "99999999999999999999999"] {
             assert!(parse_shape(text).is_err(), "{text}");
         }
         assert_eq!(parse_seed("-1"), Ok(u64::MAX));

@@ -34,7 +34,10 @@ impl Target {
         if path.exists() {
             // A device or a pipe would be lost: it would be replaced, not written to.
             if !path.is_file() {
-                return Err(Error::file(&path, "is not a regular file, and a checkpoint would take its place"));
+                return Err(Error::file(
+                    &path,
+                    "is not a regular file, and a checkpoint would take its place",
+                ));
             }
             if !force {
                 return Err(Error::file(&path, "exists already: --force replaces it"));

@@ -122,7 +122,7 @@ fn dry_run(planned: &[Planned]) -> Result {
     let mut rows = table::new(&["tensor", "dtype", "shape", "rule", "scheme", ">mean", ">std"]);
     for planned in planned {
         rows.add_row([
-            planned.entry.name.clone(),
+            table::shown(&planned.entry.name),
             planned.entry.dtype.to_string(),
             numbers::shape(&planned.entry.shape),
             planned.pattern.clone(),

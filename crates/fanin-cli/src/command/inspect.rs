@@ -56,7 +56,7 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
         );
     }
     for (key, value) in manifest.metadata.iter().filter(|(key, _)| key != "fanin.recipe") {
-        report::line(format!("{key}: {value}"))?;
+        report::line(table::shown(&format!("{key}: {value}")))?;
     }
     let with_plan = !planned.is_empty();
     let mut header = vec!["tensor", "dtype", "shape"];
@@ -68,7 +68,7 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     // Where no value is finite there is no mean of them.
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), numbers::short);
     for (entry, stats, planned) in rows() {
-        let mut row = vec![entry.name.clone(), entry.dtype.to_string(), numbers::shape(&entry.shape)];
+        let mut row = vec![table::shown(&entry.name), entry.dtype.to_string(), numbers::shape(&entry.shape)];
         if let Some(planned) = planned {
             row.push(planned.init.to_string());
             row.extend([planned.mean(), planned.std()].map(numbers::short));

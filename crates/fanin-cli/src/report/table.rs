@@ -18,6 +18,18 @@ pub fn new(header: &[&str]) -> Table {
     table
 }
 
+/// A name as a table may show it: what would move the cursor or colour the screen is escaped.
+pub fn shown(name: &str) -> String {
+    name.chars().fold(String::new(), |mut text, character| {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+        text
+    })
+}
+
 /// The table as text, without the blanks at the ends of its lines.
 pub fn text(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")

@@ -1,5 +1,6 @@
 //! Engines: words and nothing else.
 
+mod jump;
 mod mt19937;
 mod permutation;
 mod philox;

@@ -1,8 +1,11 @@
 //! MT19937: Matsumoto and Nishimura 1998, "Mersenne twister".
 
-const SIZE: usize = 624;
-const MIDDLE: usize = 397;
-const MATRIX: u32 = 0x9908_b0df;
+use super::jump::{REACH, jump};
+use crate::simd::{Kernel, Level, dispatch};
+
+pub(super) const SIZE: usize = 624;
+pub(super) const MIDDLE: usize = 397;
+pub(super) const MATRIX: u32 = 0x9908_b0df;
 
 /// The Mersenne twister as torch runs it: 32-bit words, seeded by `init_genrand` of 2002 from the low 32 bits of the
 /// seed. The same words as NumPy's `RandomState(seed)`.
@@ -73,18 +76,40 @@ impl Mt19937 {
         }
     }
 
-    /// Passes over `count` words.
-    pub(crate) fn skip(&mut self, mut count: u64) {
-        while count > 0 {
-            if self.left == 1 {
-                self.renew();
-                self.left += 1;
-            }
-            let take = count.min(u64::from(self.left) - 1);
-            self.next += take as u32;
-            self.left -= take as u32;
-            count -= take;
+    /// Passes over `count` words, in about a tenth of a nanosecond each, and at most in a fraction of a millisecond.
+    ///
+    /// ```
+    /// use fanin::engine::Mt19937;
+    /// let (mut walked, mut jumped) = (Mt19937::new(1), Mt19937::new(1));
+    /// (0..5_000_000).for_each(|_| _ = walked.word());
+    /// jumped.skip(5_000_000);
+    /// assert_eq!(walked, jumped);
+    /// ```
+    pub fn skip(&mut self, count: u64) {
+        self.skip_at(Level::best(), count);
+    }
+
+    /// As [`Mt19937::skip`], at this level.
+    pub(crate) fn skip_at(&mut self, level: Level, count: u64) {
+        if count == 0 {
+            return;
         }
+        // A state that is used up, or not yet begun, has its next word in the following one.
+        let position = if self.left == 1 { SIZE as u64 } else { u64::from(self.next) };
+        let Some(target) = position.checked_add(count) else {
+            self.skip_at(level, count / 2);
+            return self.skip_at(level, count - count / 2);
+        };
+        let (states, last) = ((target - 1) / SIZE as u64, (target - 1) % SIZE as u64);
+        if states * SIZE as u64 >= JUMP_FROM {
+            let mut words = vec![0; REACH];
+            dispatch(level, Renewals { engine: self, keep: Some(&mut words), count: REACH / SIZE });
+            self.state = jump(&words, states * SIZE as u64, level);
+        } else {
+            dispatch(level, Renewals { engine: self, keep: None, count: states as usize });
+        }
+        self.next = last as u32 + 1;
+        self.left = SIZE as u32 - last as u32;
     }
 
     /// Makes the next 624 words of the state, in place. Three loops, so that none carries a dependency closer than
@@ -106,6 +131,32 @@ impl Mt19937 {
         high[SIZE - MIDDLE - 1] = low[MIDDLE - 1] ^ twist(high[SIZE - MIDDLE - 1], low[0]);
         self.next = 0;
         self.left = SIZE as u32;
+    }
+}
+
+/// Words from which on a jump is sooner there than a walk.
+const JUMP_FROM: u64 = 4 << 20;
+
+/// Renews the state so many times.
+struct Renewals<'a> {
+    engine: &'a mut Mt19937,
+    /// Where to put each state before it is renewed.
+    keep: Option<&'a mut [u32]>,
+    count: usize,
+}
+
+impl Kernel for Renewals<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { engine, mut keep, count } = self;
+        for number in 0..count {
+            if let Some(keep) = &mut keep {
+                keep[number * SIZE..][..SIZE].copy_from_slice(&*engine.state);
+            }
+            engine.renew();
+        }
     }
 }
 
@@ -132,6 +183,36 @@ mod tests {
         // ISO C++, [rand.predef]: the 10000th word of a default-seeded mt19937.
         let mut engine = Mt19937::new(5489);
         assert_eq!((0..10_000).map(|_| engine.word()).last(), Some(4_123_659_995));
+    }
+
+    #[test]
+    fn jumps_are_walks_at_every_level() {
+        for &level in Level::available() {
+            for (before, count) in
+                [(0, JUMP_FROM), (1, JUMP_FROM + 623), (624, 2 * JUMP_FROM), (700, JUMP_FROM + 77)]
+            {
+                let mut walked = Mt19937::new(7);
+                walked.skip_at(level, before);
+                let mut jumped = walked.clone();
+                let mut words = vec![0; count as usize];
+                walked.words(&mut words);
+                jumped.skip_at(level, count);
+                assert!(walked == jumped, "{level:?} {before} {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn far_jumps_add_up() {
+        for (first, second) in [(1u64 << 40, 3), (u64::MAX, 5), (1 << 63, 1 << 63), (12345, u64::MAX - 12345)]
+        {
+            let (mut one, mut other) = (Mt19937::new(3), Mt19937::new(3));
+            one.skip(first);
+            one.skip(second);
+            other.skip(second);
+            other.skip(first);
+            assert!(one == other && one.word() == other.word());
+        }
     }
 
     #[test]

@@ -416,7 +416,16 @@ impl<'a> Parser<'a> {
         if rest.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
             let length = number_length(rest);
             self.at += length;
-            return match rest[..length].replace('_', "").parse() {
+            let digits = rest[..length].replace('_', "");
+            let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
+            let zero = !mantissa.contains(|digit: char| matches!(digit, '1'..='9'));
+            return match digits.parse::<f64>() {
+                Ok(number) if number.is_infinite() => {
+                    self.error(at, format!("{} is too large for an f64", &rest[..length]), None)
+                }
+                Ok(number) if number == 0.0 && !zero => {
+                    self.error(at, format!("{} is too small for an f64", &rest[..length]), None)
+                }
                 Ok(number) => Ok(number),
                 Err(_) => self.error(at, format!("{} is not a number", &rest[..length]), None),
             };

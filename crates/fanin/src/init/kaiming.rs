@@ -103,6 +103,14 @@ impl Initializer for Kaiming {
         let fans = self.layout.fans(shape)?;
         if let Nonlinearity::LeakyRelu { slope } = self.nonlinearity {
             finite(self.name(), "a", slope, DType::F64)?;
+            if !(slope * slope).is_finite() {
+                return Err(Error::Argument {
+                    scheme: self.name(),
+                    argument: "a",
+                    value: slope,
+                    requirement: "its square must be a finite number".to_owned(),
+                });
+            }
         }
         // torch's order of operations: another differs in the last bit for some fans.
         let law = |gain: f64| {

@@ -7,8 +7,9 @@ use crate::dist::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::element::{Element, Values, values};
 use crate::engine::{FEW, LANES, Permutation, Philox, Source, few};
 use crate::plan::{Law, Plan};
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, dispatch, fill_around_caches};
 use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
 
 /// A box of a larger tensor, cut into runs of consecutive global indices.
 #[derive(Debug, Clone)]
@@ -45,27 +46,58 @@ impl Region {
         Self::new(shape, &vec![0; shape.len()], shape)
     }
 
-    /// (first global index, length) of each run, in row-major order.
-    pub(super) fn runs(&self) -> Runs<'_> {
-        let count = if self.run == 0 { 0 } else { self.size[..self.outer].iter().product() };
-        let first = self.start.iter().zip(&self.strides).map(|(&at, &stride)| at as u64 * stride).sum();
-        Runs { region: self, index: vec![0; self.outer], next: first, left: count }
+    /// All of it.
+    pub(super) fn span(&self) -> Span<'_> {
+        Span { region: self, first: 0, length: self.size.iter().product() }
     }
 
     /// The runs of one row of the matrix that has the first axis for rows: (first column, length).
     pub(super) fn row_runs(&self, columns: usize) -> Vec<(usize, usize)> {
         let row = Region::new(&self.shape[1..], &self.start[1..], &self.size[1..]);
         debug_assert!(row.shape.iter().product::<usize>() == columns);
-        row.runs().map(|(first, length)| (first as usize, length)).collect()
+        row.span().runs().map(|(first, length)| (first as usize, length)).collect()
     }
 }
 
-/// Iterator over the runs of a [`Region`].
+/// A stretch of the values of a [`Region`], in row-major order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span<'a> {
+    region: &'a Region,
+    first: usize,
+    length: usize,
+}
+
+impl<'a> Span<'a> {
+    /// A part of it.
+    fn part(self, first: usize, length: usize) -> Self {
+        debug_assert!(first + length <= self.length);
+        Self { first: self.first + first, length, ..self }
+    }
+
+    /// (first global index, length) of each run, in row-major order.
+    pub(super) fn runs(self) -> Runs<'a> {
+        let Self { region, first, length } = self;
+        let mut index = vec![0; region.outer];
+        let mut next =
+            region.start.iter().zip(&region.strides).map(|(&at, &stride)| at as u64 * stride).sum();
+        let mut before = first.checked_div(region.run).unwrap_or(0);
+        for axis in (0..region.outer).rev() {
+            index[axis] = before % region.size[axis];
+            before /= region.size[axis];
+            next += index[axis] as u64 * region.strides[axis];
+        }
+        Runs { region, index, next, skip: first.checked_rem(region.run).unwrap_or(0), left: length }
+    }
+}
+
+/// Iterator over the runs of a [`Span`].
 #[derive(Debug, Clone)]
 pub(super) struct Runs<'a> {
     region: &'a Region,
     index: Vec<usize>,
     next: u64,
+    /// Values of the run at hand that lie before the span.
+    skip: usize,
     left: usize,
 }
 
@@ -74,8 +106,13 @@ impl Iterator for Runs<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<(u64, usize)> {
-        self.left = self.left.checked_sub(1)?;
-        let first = self.next;
+        if self.left == 0 {
+            return None;
+        }
+        let first = self.next + self.skip as u64;
+        let length = self.left.min(self.region.run - self.skip);
+        self.skip = 0;
+        self.left -= length;
         for axis in (0..self.index.len()).rev() {
             self.index[axis] += 1;
             self.next += self.region.strides[axis];
@@ -85,12 +122,12 @@ impl Iterator for Runs<'_> {
             self.next -= self.region.strides[axis] * self.region.size[axis] as u64;
             self.index[axis] = 0;
         }
-        Some((first, self.region.run))
+        Some((first, length))
     }
 }
 
 /// Writes a law that draws nothing; `false` if this one draws.
-pub(super) fn fixed(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
+pub(super) fn fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     let background = match plan.law() {
         Law::Constant { value } => value,
         Law::Eye | Law::Dirac { .. } => 0.0,
@@ -102,7 +139,9 @@ pub(super) fn fixed(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) ->
     values!(memory, memory => {
         let value = Element::from_f64(background);
         if covered {
-            memory.fill(value);
+            let around = size_of_val(memory) >= AROUND;
+            let fill = |_, part: &mut [_]| if around { fill_around_caches(value, part) } else { part.fill(value) };
+            threads.chunks(memory, CHUNK, fill);
         } else {
             places.for_each(|place| memory[place] = value);
         }
@@ -119,22 +158,43 @@ pub(super) fn fixed(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) ->
     true
 }
 
+/// Bytes from which a constant is written around the caches: so many fall out of them anyway. Values that are computed
+/// are not: there the stores hide behind the arithmetic.
+const AROUND: usize = 1 << 25;
+
+/// Values that one thread makes at a time. Twice as many are worth a second thread: a pool takes microseconds to wake.
+const CHUNK: usize = 1 << 16;
+
 /// Standard normal values for a whole slice.
 pub(super) fn standard_normal(level: Level, source: impl Source, out: Values<'_>) {
     let law = Law::Normal { mean: 0.0, std: 1.0 };
-    by_index(level, law, source, &Region::whole(&[out.len()]), out);
+    by_index(level, law, source, Region::whole(&[out.len()]).span(), out);
+}
+
+/// As [`by_index`], from an engine with random access, on several threads.
+pub(super) fn by_index_on(
+    threads: Threads,
+    level: Level,
+    law: Law,
+    source: impl Source + Copy + Sync,
+    region: &Region,
+    out: Values<'_>,
+) {
+    values!(out, out => threads.chunks(out, CHUNK, |first, out| {
+        by_index(level, law, source, region.span().part(first, out.len()), Element::values(out));
+    }));
 }
 
 /// Fills row-major memory with a box of a law whose values come from groups of words.
 ///
 /// For `sparse` these are the values without the zeros; `orthogonal` and the fixed laws have no place here.
-pub(super) fn by_index(level: Level, law: Law, source: impl Source, region: &Region, out: Values<'_>) {
+pub(super) fn by_index(level: Level, law: Law, source: impl Source, span: Span<'_>, out: Values<'_>) {
     match out {
-        Values::F32(out) => by_index_32(level, law, source, region, out),
-        Values::F16(out) => by_index_32(level, law, source, region, out),
-        Values::BF16(out) => by_index_32(level, law, source, region, out),
+        Values::F32(out) => by_index_32(law, Fill { source, span, out, level }),
+        Values::F16(out) => by_index_32(law, Fill { source, span, out, level }),
+        Values::BF16(out) => by_index_32(law, Fill { source, span, out, level }),
         Values::F64(out) => {
-            let fill = Fill { source, region, out, level };
+            let fill = Fill { source, span, out, level };
             match law {
                 Law::Uniform { low, high } if low == high => fill.out.fill(low),
                 Law::Uniform { low, high } => fill.visit64(Uniform64::new(low, high)),
@@ -149,8 +209,7 @@ pub(super) fn by_index(level: Level, law: Law, source: impl Source, region: &Reg
     }
 }
 
-fn by_index_32<E: Element>(level: Level, law: Law, source: impl Source, region: &Region, out: &mut [E]) {
-    let fill = Fill { source, region, out, level };
+fn by_index_32<E: Element>(law: Law, fill: Fill<'_, impl Source, E>) {
     match law {
         Law::Uniform { low, high } if low == high => fill.out.fill(E::from_f64(low)),
         Law::Uniform { low, high } => fill.visit32(Uniform32::new(low, high, E::DTYPE)),
@@ -166,7 +225,7 @@ fn by_index_32<E: Element>(level: Level, law: Law, source: impl Source, region: 
 /// A fill that waits for its law.
 struct Fill<'a, S, E> {
     source: S,
-    region: &'a Region,
+    span: Span<'a>,
     out: &'a mut [E],
     level: Level,
 }
@@ -187,6 +246,33 @@ impl<S: Source> Visitor64 for Fill<'_, S, f64> {
     }
 }
 
+/// What makes the values of a group. `#[inline(always)]`.
+trait Groups<E, const N: usize> {
+    fn make(&mut self, group: u64, values: &mut [E; N]);
+}
+
+/// A law on the words of a source.
+struct Made<S, T> {
+    source: S,
+    transform: T,
+}
+
+impl<S: Source, E: Element, T: Transform32> Groups<E, GROUP_32> for Made<S, T> {
+    #[inline(always)]
+    fn make(&mut self, group: u64, values: &mut [E; GROUP_32]) {
+        let mut exact = [0f32; GROUP_32];
+        self.transform.apply(&self.source.words(group), &mut exact);
+        E::store(&exact, values);
+    }
+}
+
+impl<S: Source, T: Transform64> Groups<f64, GROUP_64> for Made<S, T> {
+    #[inline(always)]
+    fn make(&mut self, group: u64, values: &mut [f64; GROUP_64]) {
+        self.transform.apply(&self.source.words(group), values);
+    }
+}
+
 struct Fill32<'a, S, E, T> {
     fill: Fill<'a, S, E>,
     transform: T,
@@ -197,31 +283,8 @@ impl<S: Source, E: Element, T: Transform32> Kernel for Fill32<'_, S, E, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Fill { mut source, region, mut out, .. } = self.fill;
-        let mut values = [0f32; GROUP_32];
-        let mut made = None;
-        for (first, length) in region.runs() {
-            let (mut now, rest) = std::mem::take(&mut out).split_at_mut(length);
-            out = rest;
-            let mut group = first / GROUP_32 as u64;
-            let mut offset = (first % GROUP_32 as u64) as usize;
-            while !now.is_empty() {
-                if made != Some(group) {
-                    self.transform.apply(&source.words(group), &mut values);
-                    made = Some(group);
-                }
-                let take = now.len().min(GROUP_32 - offset);
-                let (part, later) = now.split_at_mut(take);
-                if take == GROUP_32 {
-                    E::store(&values, part);
-                } else {
-                    E::store(&values[offset..offset + take], part);
-                }
-                now = later;
-                offset = 0;
-                group += 1;
-            }
-        }
+        let Self { fill: Fill { source, span, out, .. }, transform } = self;
+        write_groups::<E, GROUP_32>(span, out, Made { source, transform });
     }
 }
 
@@ -235,25 +298,46 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Fill { mut source, region, mut out, .. } = self.fill;
-        let mut values = [0f64; GROUP_64];
-        let mut made = None;
-        for (first, length) in region.runs() {
-            let (mut now, rest) = std::mem::take(&mut out).split_at_mut(length);
-            out = rest;
-            let mut group = first / GROUP_64 as u64;
-            let mut offset = (first % GROUP_64 as u64) as usize;
-            while !now.is_empty() {
-                if made != Some(group) {
-                    self.transform.apply(&source.words(group), &mut values);
-                    made = Some(group);
-                }
-                let take = now.len().min(GROUP_64 - offset);
-                let (part, later) = now.split_at_mut(take);
-                part.copy_from_slice(&values[offset..offset + take]);
+        let Self { fill: Fill { source, span, out, .. }, transform } = self;
+        write_groups::<f64, GROUP_64>(span, out, Made { source, transform });
+    }
+}
+
+/// Writes the groups of `N` values that a span needs, each made once if its uses follow one another.
+#[inline(always)]
+fn write_groups<E: Element, const N: usize>(
+    span: Span<'_>,
+    mut out: &mut [E],
+    mut groups: impl Groups<E, N>,
+) {
+    // The last group of which a part was wanted: the next run may want another part.
+    let mut kept = [E::default(); N];
+    let mut kept_group = None;
+    for (first, length) in span.runs() {
+        let (mut now, rest) = std::mem::take(&mut out).split_at_mut(length);
+        out = rest;
+        let mut group = first / N as u64;
+        let mut offset = (first % N as u64) as usize;
+        while !now.is_empty() {
+            if kept_group == Some(group) {
+                let take = now.len().min(N - offset);
+                let (part, later) = std::mem::take(&mut now).split_at_mut(take);
+                part.copy_from_slice(&kept[offset..offset + take]);
                 now = later;
                 offset = 0;
                 group += 1;
+                continue;
+            }
+            let mut values = [E::default(); N];
+            groups.make(group, &mut values);
+            if offset == 0 && now.len() >= N {
+                let (whole, later) = std::mem::take(&mut now).split_first_chunk_mut::<N>().expect("so many");
+                *whole = values;
+                now = later;
+                group += 1;
+            } else {
+                kept = values;
+                kept_group = Some(group);
             }
         }
     }
@@ -261,21 +345,29 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
 
 /// Writes the zeros of `sparse` into a box of a matrix with so many rows.
 pub(super) fn punch(
+    threads: Threads,
     level: Level,
     engine: Philox,
-    rows: usize,
-    zeros: usize,
+    (rows, zeros): (usize, usize),
     region: &Region,
     out: Values<'_>,
 ) {
-    values!(out, out => dispatch(level, Punch { engine, rows, zeros, region, out }));
+    let (top, left, width) = (region.start[0], region.start[1], region.size[1]);
+    // Bands of rows: in each the keys of the columns are computed again, so they are not too low.
+    let height = (CHUNK / width.max(1)).max(64);
+    values!(out, out => threads.chunks(out, (height * width).max(1), |first, out| {
+        let corner = (top + first / width, left);
+        dispatch(level, Punch { engine, rows, zeros, corner, width, out });
+    }));
 }
 
 struct Punch<'a, E> {
     engine: Philox,
     rows: usize,
     zeros: usize,
-    region: &'a Region,
+    /// Row and column of the first value.
+    corner: (usize, usize),
+    width: usize,
     out: &'a mut [E],
 }
 
@@ -290,12 +382,12 @@ impl<E: Element> Kernel for Punch<'_, E> {
 
 impl<E: Element> Punch<'_, E> {
     fn few(&mut self) {
-        let (height, width) = (self.region.size[0], self.region.size[1]);
+        let (width, height) = (self.width, self.out.len() / self.width);
         for column in 0..width {
-            let global = (self.region.start[1] + column) as u64;
+            let global = (self.corner.1 + column) as u64;
             let picked = few(&self.engine, global, self.rows, self.zeros);
             for row in 0..height {
-                if picked[self.region.start[0] + row] {
+                if picked[self.corner.0 + row] {
                     self.out[row * width + column] = E::default();
                 }
             }
@@ -305,19 +397,19 @@ impl<E: Element> Punch<'_, E> {
     #[inline(always)]
     fn many(&mut self) {
         let permutation = Permutation::new(self.rows as u64);
-        let (height, width) = (self.region.size[0], self.region.size[1]);
+        let (width, height) = (self.width, self.out.len() / self.width);
         // The keys of sixteen columns are the words of sixteen blocks.
         for left in (0..width).step_by(LANES) {
             let lanes = LANES.min(width - left);
             let mut keys = [[0u32; LANES]; 4];
             for lane in 0..lanes {
-                let block = self.engine.block((self.region.start[1] + left + lane) as u64);
+                let block = self.engine.block((self.corner.1 + left + lane) as u64);
                 for word in 0..4 {
                     keys[word][lane] = block[word];
                 }
             }
             for row in 0..height {
-                let row_index = (self.region.start[0] + row) as u64;
+                let row_index = (self.corner.0 + row) as u64;
                 let zero = permutation.below(row_index, self.zeros as u64, &keys);
                 for (value, zero) in self.out[row * width + left..][..lanes].iter_mut().zip(zero) {
                     if zero {

@@ -6,7 +6,7 @@ pub mod native;
 pub mod rng;
 pub mod torch;
 
-use crate::element::Element;
+use crate::element::{DType, Element};
 use crate::error::Error;
 use crate::plan::{Law, Plan, Truncation};
 use crate::tensor::TensorMut;
@@ -24,7 +24,8 @@ pub trait Stream {
     fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
 
     /// Writes the box of `plan` that begins at the index `start` and has the shape of `tensor`: the bits that
-    /// filling the whole and slicing would give.
+    /// filling the whole and slicing would give. The rest is not computed, but for `orthogonal`: each entry of that depends
+    /// on all the vectors.
     ///
     /// # Errors
     /// As [`Stream::fill`]; `Box` if the box does not lie in the plan's shape; `NoRandomAccess` if the stream must be
@@ -70,6 +71,14 @@ fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
         });
     }
     check_box(plan, &vec![0; plan.shape().len()], tensor)
+}
+
+/// `Err` if there is no room for so many values of the plan's arithmetic, rather than an end of the process later.
+fn room(plan: &Plan, values: u128) -> Result<(), Error> {
+    let bytes = values * if plan.dtype() == DType::F64 { 8 } else { 4 };
+    let there_is =
+        usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+    if there_is { Ok(()) } else { Err(Error::Memory { shape: plan.shape().to_vec(), bytes }) }
 }
 
 /// `Err` if the plan asks for an algorithm that only torch's stream has.

@@ -104,7 +104,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::fill::{self, Region};
-use super::{Stream, check_box, check_method, check_whole};
+use super::{Stream, check_box, check_method, check_whole, room};
 use crate::element::{DType, Element, Values};
 use crate::engine::{Philox, Source};
 use crate::error::Error;
@@ -112,6 +112,7 @@ use crate::linalg::reflections::Reflections;
 use crate::plan::{Law, Plan};
 use crate::simd::Level;
 use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
 
 /// A seed of the native stream. Each tensor has a stream of its own, told apart by name.
 ///
@@ -128,6 +129,7 @@ use crate::tensor::{Order, TensorMut};
 pub struct Native {
     seed: u64,
     level: Option<Level>,
+    threads: Threads,
 }
 
 impl Native {
@@ -136,13 +138,19 @@ impl Native {
 
     /// The stream of a seed; every u64 is one.
     pub const fn new(seed: u64) -> Self {
-        Self { seed, level: None }
+        Self { seed, level: None, threads: Threads::Pool }
     }
 
     /// Computes at this CPU level (or at the best there is, if the CPU lacks it). The bits do not depend on it.
     #[must_use]
     pub const fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
+    }
+
+    /// Computes on these threads. The bits do not depend on it.
+    #[must_use]
+    pub const fn with_threads(self, threads: Threads) -> Self {
+        Self { threads, ..self }
     }
 
     /// The stream of one tensor. Its name is stripped of wrappers by [`canonical_name`].
@@ -240,13 +248,18 @@ impl NativeTensor {
     /// memory is twice the matrix; for the rest it is nothing much.
     ///
     /// # Errors
-    /// `Method` if the plan asks for a truncated normal by rejection, which has no random access.
+    /// `Method` if the plan asks for a truncated normal by rejection, which has no random access; `Memory` if there is
+    /// less than an orthogonal plan needs.
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
         check_method(plan, "native")?;
         let level = self.native.level.unwrap_or_else(Level::best);
         let double = plan.dtype() == DType::F64;
         let drawn = match plan.law() {
             Law::Orthogonal { gain } if !plan.is_empty() => {
+                let (rows, columns) = plan.matrix();
+                let short = rows.min(columns) as u128;
+                // The vectors, the products of any two, and the factor.
+                room(plan, rows as u128 * columns as u128 + 2 * short * short)?;
                 let engine = self.engine(if double { "reflections64" } else { "reflections32" });
                 Drawn::reflections(plan, gain, level, engine)
             }
@@ -255,7 +268,7 @@ impl NativeTensor {
                 permutation: self.engine("permutation"),
             },
         };
-        Ok(Prepared { plan: plan.clone(), level, drawn })
+        Ok(Prepared { plan: plan.clone(), level, threads: self.native.threads, drawn })
     }
 }
 
@@ -264,6 +277,7 @@ impl NativeTensor {
 pub struct Prepared {
     plan: Plan,
     level: Level,
+    threads: Threads,
     drawn: Drawn,
 }
 
@@ -296,7 +310,8 @@ impl Prepared {
     #[cfg(feature = "rand_core")]
     /// An orthogonal plan whose Gaussian vectors are drawn from `source`.
     pub(super) fn orthogonal_from(plan: &Plan, gain: f64, level: Level, source: impl Source) -> Self {
-        Self { plan: plan.clone(), level, drawn: Drawn::reflections(plan, gain, level, source) }
+        let drawn = Drawn::reflections(plan, gain, level, source);
+        Self { plan: plan.clone(), level, threads: Threads::One, drawn }
     }
 
     /// Writes the box that begins at the index `start` and has the shape of `tensor`.
@@ -305,7 +320,7 @@ impl Prepared {
     /// `Box` if it does not lie in the plan's shape, `ElementType` if the memory is of another type.
     pub fn fill_box(&self, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
         check_box(&self.plan, start, &tensor)?;
-        if tensor.is_empty() || fill::fixed(&self.plan, start, &mut tensor) {
+        if tensor.is_empty() || fill::fixed(self.threads, &self.plan, start, &mut tensor) {
             return Ok(());
         }
         let size = tensor.shape().to_vec();
@@ -317,9 +332,11 @@ impl Prepared {
     fn write(&self, region: &Region, mut out: Values<'_>) {
         match &self.drawn {
             Drawn::ByIndex { values, permutation } => {
-                fill::by_index(self.level, self.plan.law(), *values, region, out.reborrow());
+                let law = self.plan.law();
+                fill::by_index_on(self.threads, self.level, law, *values, region, out.reborrow());
                 if let Law::Sparse { zeros, .. } = self.plan.law() {
-                    fill::punch(self.level, *permutation, self.plan.matrix().0, zeros, region, out);
+                    let matrix = (self.plan.matrix().0, zeros);
+                    fill::punch(self.threads, self.level, *permutation, matrix, region, out);
                 }
             }
             Drawn::Orthogonal32(reflections, gain) => match out {

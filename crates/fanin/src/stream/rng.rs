@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::plan::{Law, Plan};
 use crate::simd::Level;
 use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
 
 /// A stream that draws its words from any generator of the rand family.
 ///
@@ -56,7 +57,7 @@ impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
         check_whole(plan, &tensor)?;
         check_method(plan, "generator's")?;
         let start = vec![0; plan.shape().len()];
-        if tensor.is_empty() || fill::fixed(plan, &start, &mut tensor) {
+        if tensor.is_empty() || fill::fixed(Threads::One, plan, &start, &mut tensor) {
             return Ok(());
         }
         let level = self.level.unwrap_or_else(Level::best);
@@ -65,11 +66,12 @@ impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
         }
         let region = Region::whole(plan.shape());
         tensor.write_in(Order::Index, |mut memory| {
-            fill::by_index(level, plan.law(), &mut *self, &region, memory.reborrow());
+            fill::by_index(level, plan.law(), &mut *self, region.span(), memory.reborrow());
             if let Law::Sparse { zeros, .. } = plan.law() {
                 let mut word = || self.rng.next_u32();
                 let permutation = Philox::new([word(), word()], [word(), word()]);
-                fill::punch(level, permutation, plan.matrix().0, zeros, &region, memory);
+                let matrix = (plan.matrix().0, zeros);
+                fill::punch(Threads::One, level, permutation, matrix, &region, memory);
             }
         });
         Ok(())

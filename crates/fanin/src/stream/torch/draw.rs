@@ -1,7 +1,7 @@
 //! Uniform and normal sequences, as torch draws them.
 
 use super::Torch;
-use crate::element::{Element, Values};
+use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
 use crate::simd::{Kernel, dispatch};
@@ -12,6 +12,9 @@ const GROUP: usize = 16;
 /// Values that are worked on together: whole groups, and few enough to stay in the nearest cache.
 const CHUNK: usize = 1024;
 
+/// Fewest values that are worth a thread: a jump costs as much as some hundred thousand of them.
+const SHARE: usize = 1 << 20;
+
 /// torch vectorizes a contiguous normal fill from so many values on.
 const BULK: usize = 16;
 
@@ -19,13 +22,12 @@ impl Torch {
     /// U[low, high): a word a value (two in f64).
     pub(super) fn uniform<E: Element>(&mut self, low: f64, high: f64, out: &mut [E]) {
         let level = self.level();
-        let engine = &mut self.engine;
-        match E::values(out) {
+        self.shared(out, |engine, out| match E::values(out) {
             Values::F64(out) => dispatch(level, Uniform64 { engine, low, high, out }),
             Values::F32(out) => dispatch(level, Uniform32 { engine, low, high, out }),
             Values::F16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
             Values::BF16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-        }
+        });
     }
 
     /// N(mean, std^2), by groups of sixteen if the memory is contiguous and long enough, else by pairs.
@@ -37,13 +39,31 @@ impl Torch {
             return;
         }
         let level = self.level();
-        let engine = &mut self.engine;
-        match E::values(out) {
+        self.shared(out, |engine, out| match E::values(out) {
             Values::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
             Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
             Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
             Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+        });
+    }
+
+    /// Lets several threads draw, each a stretch of whole groups from an engine that has jumped to its place.
+    fn shared<E: Element>(&mut self, out: &mut [E], draw: impl Fn(&mut Mt19937, &mut [E]) + Sync) {
+        let parts = self.threads.count().min(out.len() / SHARE);
+        if parts < 2 {
+            return draw(&mut self.engine, out);
         }
+        let (level, engine) = (self.level(), &self.engine);
+        let words = if E::DTYPE == DType::F64 { 2 } else { 1 };
+        let length = out.len().div_ceil(parts).next_multiple_of(GROUP);
+        let jobs: Vec<_> = out.chunks_mut(length).enumerate().collect();
+        let mut engines = self.threads.map(jobs, |(number, part)| {
+            let mut engine = engine.clone();
+            engine.skip_at(level, words * (number * length) as u64);
+            draw(&mut engine, part);
+            engine
+        });
+        self.engine = engines.pop().expect("there are parts");
     }
 
     /// The next standard normal of a pair: the second is kept back, across calls.

@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::plan::{Law, Plan, Truncation};
 use crate::simd::Level;
 use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
 
 /// torch's CPU generator: a Mersenne twister and the normal it has kept back.
 ///
@@ -47,6 +48,7 @@ pub struct Torch {
     /// Kept for whoever set it: nothing on the CPU uses it.
     next_float_normal: (f32, bool),
     level: Option<Level>,
+    threads: Threads,
 }
 
 impl Torch {
@@ -64,12 +66,13 @@ impl Torch {
             next_normal: None,
             next_float_normal: (0.0, false),
             level: None,
+            threads: Threads::Pool,
         }
     }
 
     /// Starts again from a seed, forgetting the kept-back normal.
     pub fn manual_seed(&mut self, seed: u64) {
-        *self = Self { level: self.level, ..Self::new(seed) };
+        *self = Self { level: self.level, threads: self.threads, ..Self::new(seed) };
     }
 
     /// The seed it was last started from.
@@ -81,6 +84,12 @@ impl Torch {
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
+    }
+
+    /// Computes on these threads. The bits do not depend on it.
+    #[must_use]
+    pub fn with_threads(self, threads: Threads) -> Self {
+        Self { threads, ..self }
     }
 
     fn level(&self) -> Level {
@@ -145,6 +154,7 @@ impl Torch {
             next_normal: (word32(5040) != 0).then_some(kept),
             next_float_normal: (f32::from_bits(word32(5048)), bytes[5052] != 0),
             level: None,
+            threads: Threads::Pool,
         })
     }
 
@@ -153,13 +163,18 @@ impl Torch {
     /// # Errors
     /// As [`Torch::from_state`]; this generator is then as it was.
     pub fn set_state(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        *self = Self { level: self.level, ..Self::from_state(bytes)? };
+        *self = Self { level: self.level, threads: self.threads, ..Self::from_state(bytes)? };
         Ok(())
     }
 
     /// The next 32-bit word, as `generator->random()` gives it.
     pub fn word(&mut self) -> u32 {
         self.engine.word()
+    }
+
+    /// Passes over words, by a jump where there are many: about a millisecond at most.
+    pub fn skip(&mut self, words: u64) {
+        self.engine.skip_at(self.level(), words);
     }
 
     /// `torch.randperm(n)`: a forward Fisher-Yates shuffle, one word a step.
@@ -210,6 +225,7 @@ impl Torch {
     #[cfg(feature = "qr")]
     fn fill_orthogonal(&mut self, plan: &Plan, gain: f64, tensor: &mut TensorMut<'_>) -> Result<(), Error> {
         let (rows, columns) = plan.matrix();
+        super::room(plan, 2 * rows as u128 * columns as u128)?;
         let (memory, places) = tensor.places(Order::Index);
         match memory {
             Values::F64(memory) => {
@@ -258,7 +274,7 @@ impl Stream for Torch {
             return Err(Error::ShapeOverflow { shape: plan.shape().to_vec() });
         }
         let start = vec![0; plan.shape().len()];
-        if super::fill::fixed(plan, &start, &mut tensor) {
+        if super::fill::fixed(self.threads, plan, &start, &mut tensor) {
             return Ok(());
         }
         if let Law::Orthogonal { gain } = plan.law() {

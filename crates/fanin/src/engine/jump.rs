@@ -1,0 +1,219 @@
+//! Jumps of the Mersenne twister: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead for
+//! F2-linear random number generators".
+//!
+//! The twister is linear over the field of two elements, so the state k words on is a sum of the next 19937 states: those
+//! whose power of x is in `x^k mod p`, p being the characteristic polynomial of the recurrence.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use crate::simd::{Kernel, Level, dispatch};
+
+use super::mt19937::{MATRIX, MIDDLE, SIZE};
+
+/// Of the characteristic polynomial.
+const DEGREE: usize = 19937;
+
+/// 64-bit words of a polynomial of lower degree.
+const WORDS: usize = DEGREE.div_ceil(64);
+
+/// Words of a product that are reduced together.
+const BLOCK: usize = 8;
+
+/// The exponents of p below its degree. Matsumoto and Nishimura 1998, appendix A: with `A = x^624 + x^397` and
+/// `B = x^623 + x^396` it is `A B^31 + a_0 A B^30 + .. + a_30 A + a_31`, a_i being bit i of the matrix's last row.
+fn exponents() -> &'static [usize] {
+    static EXPONENTS: OnceLock<Vec<usize>> = OnceLock::new();
+    EXPONENTS.get_or_init(|| {
+        let mut set = BTreeSet::new();
+        let mut toggle = |exponent| {
+            if !set.remove(&exponent) {
+                set.insert(exponent);
+            }
+        };
+        let powers = (0..31).filter(|bit| MATRIX >> bit & 1 == 1).map(|bit| 30 - bit);
+        for power in powers.chain([31]) {
+            // A binomial coefficient is odd if the bits of its lower number are bits of its upper one.
+            for k in (0..=power).filter(|k| k & power == *k) {
+                let exponent = (MIDDLE - 1) * power + (SIZE - MIDDLE) * k;
+                toggle(exponent + SIZE);
+                toggle(exponent + MIDDLE);
+            }
+        }
+        if MATRIX >> 31 == 1 {
+            toggle(0);
+        }
+        assert!(set.remove(&DEGREE), "the degree is the leading exponent");
+        set.into_iter().collect()
+    })
+}
+
+/// A polynomial over the field of two elements, modulo p.
+#[derive(Clone)]
+struct Residue {
+    words: Box<[u64; WORDS]>,
+}
+
+impl Residue {
+    /// x^k.
+    fn power(k: u64, level: Level) -> Self {
+        // As many leading bits of k as make an exponent below the degree.
+        let mut bits = u64::BITS - k.leading_zeros();
+        let mut later = 0;
+        while (k >> later) as usize >= DEGREE {
+            later += 1;
+        }
+        bits = bits.min(later);
+        let first = (k >> later) as usize;
+        let mut it = Self { words: Box::new([0; WORDS]) };
+        it.words[first / 64] = 1 << (first % 64);
+        for bit in (0..bits).rev() {
+            it = dispatch(level, Square(&it));
+            if k >> bit & 1 == 1 {
+                it.times_x();
+            }
+        }
+        it
+    }
+
+    fn times_x(&mut self) {
+        let mut carry = 0;
+        for word in self.words.iter_mut() {
+            (*word, carry) = (*word << 1 | carry, *word >> 63);
+        }
+        self.fold();
+    }
+
+    /// Takes off what stands at the degree and above, in the last word.
+    fn fold(&mut self) {
+        let above = self.words[WORDS - 1] >> (DEGREE % 64);
+        self.words[WORDS - 1] ^= above << (DEGREE % 64);
+        if above == 0 {
+            return;
+        }
+        for exponent in exponents() {
+            let (word, bit) = (exponent / 64, exponent % 64);
+            self.words[word] ^= above << bit;
+            if bit > 0 {
+                self.words[word + 1] ^= above >> (64 - bit);
+            }
+        }
+    }
+}
+
+/// The square of a residue.
+struct Square<'a>(&'a Residue);
+
+impl Kernel for Square<'_> {
+    type Output = Residue;
+
+    #[inline(always)]
+    fn run(self) -> Residue {
+        let mut product = [0u64; 2 * WORDS];
+        for (pair, word) in product.as_chunks_mut::<2>().0.iter_mut().zip(self.0.words.iter()) {
+            *pair = [spread(*word as u32), spread((*word >> 32) as u32)];
+        }
+        // From the top, eight words at a time: p has no exponent in the 622 below its degree, so that what a block
+        // leaves lies below it.
+        for start in (WORDS..2 * WORDS).step_by(BLOCK).rev() {
+            let mut high = [0u64; BLOCK + 2];
+            high[1..=BLOCK].copy_from_slice(&product[start..start + BLOCK]);
+            for exponent in exponents() {
+                let at = 64 * start - DEGREE + exponent;
+                let (word, bit) = (at / 64, at % 64);
+                let to: &mut [u64; BLOCK + 1] =
+                    product[word..].first_chunk_mut().expect("a block lands below itself");
+                for k in 0..=BLOCK {
+                    to[k] ^= high[k + 1] << bit | high[k] >> 1 >> (63 - bit);
+                }
+            }
+        }
+        let mut square = Residue { words: Box::new(*product.first_chunk().expect("half of it")) };
+        square.fold();
+        square
+    }
+}
+
+/// The bits with a zero before each.
+#[inline(always)]
+fn spread(word: u32) -> u64 {
+    let x = u64::from(word);
+    let x = (x | x << 16) & 0x0000_ffff_0000_ffff;
+    let x = (x | x << 8) & 0x00ff_00ff_00ff_00ff;
+    let x = (x | x << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let x = (x | x << 2) & 0x3333_3333_3333_3333;
+    (x | x << 1) & 0x5555_5555_5555_5555
+}
+
+/// The state's words `distance` words on, `distance` being at least 1. `words` holds those from the state's first on, as
+/// many as [`REACH`].
+pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<[u32; SIZE]> {
+    // Of the state's first word only one bit counts: so the sum is of states that begin at the second, one jump shorter.
+    let residue = Residue::power(distance - 1, level);
+    dispatch(level, Sum { residue: &residue, words: &words[1..] })
+}
+
+/// Words that [`jump`] reads.
+pub(super) const REACH: usize = 33 * SIZE;
+
+/// The sum of the states that a residue names.
+struct Sum<'a> {
+    residue: &'a Residue,
+    words: &'a [u32],
+}
+
+impl Kernel for Sum<'_> {
+    type Output = Box<[u32; SIZE]>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        // So many words of the sum stay in registers.
+        const PART: usize = 64;
+        let mut sum = Box::new([0; SIZE]);
+        for (number, to) in sum.chunks_mut(PART).enumerate() {
+            let mut part = [0u32; PART];
+            for (word, bits) in self.residue.words.iter().enumerate() {
+                let mut bits = *bits;
+                while bits != 0 {
+                    let power = 64 * word + bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    let from: &[u32; PART] =
+                        self.words[PART * number + power..].first_chunk().expect("within reach");
+                    for k in 0..PART {
+                        part[k] ^= from[k];
+                    }
+                }
+            }
+            to.copy_from_slice(&part[..to.len()]);
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_polynomial_has_its_published_weight() {
+        assert_eq!(exponents().len() + 1, 135);
+        assert!(exponents().last().unwrap() + 64 * BLOCK < DEGREE);
+    }
+
+    #[test]
+    fn powers_add_up() {
+        for level in Level::available() {
+            let product = |a: &Residue, by: u64| {
+                let mut it = a.clone();
+                (0..by).for_each(|_| it.times_x());
+                it.words
+            };
+            for k in [1u64, 63, 64, 9968, 9969, 19936, 19937, 40_000, 1 << 30, u64::MAX - 70] {
+                for by in [1, 2, 65] {
+                    let found = Residue::power(k + by, *level).words;
+                    assert!(found == product(&Residue::power(k, *level), by), "{k} {by}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! How many threads a fill uses.
+
+/// The threads that a fill may use. The bits do not depend on it.
+///
+/// ```
+/// use fanin::{Native, Threads, init};
+/// let alone = Native::new(0).with_threads(Threads::One);
+/// # #[cfg(feature = "rayon")] {
+/// // A pool of the caller's own: fills inside `install` use it.
+/// let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+/// let mut shared = vec![0f32; 1 << 20];
+/// let mut serial = shared.clone();
+/// pool.install(|| init::normal(0.0, 1.0).fill(&mut shared, &[1 << 20], &mut Native::new(0).tensor("w")))?;
+/// init::normal(0.0, 1.0).fill(&mut serial, &[1 << 20], &mut alone.tensor("w"))?;
+/// assert_eq!(shared, serial);
+/// # }
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Threads {
+    /// Those of the rayon pool that the call is made in: the one of `ThreadPool::install`, else the global one, which
+    /// has a thread for each core or as many as RAYON_NUM_THREADS says. Small fills stay on one thread all the same.
+    /// Without the feature `rayon` this is `One`.
+    #[default]
+    Pool,
+    /// The calling thread alone.
+    One,
+}
+
+impl Threads {
+    /// How many there are.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            #[cfg(feature = "rayon")]
+            Threads::Pool => rayon::current_num_threads(),
+            _ => 1,
+        }
+    }
+
+    /// Runs `work` on each of `jobs`, in any order, and gives back what comes of them in theirs.
+    pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
+        #[cfg(feature = "rayon")]
+        if self.count() > 1 && jobs.len() > 1 {
+            use rayon::prelude::*;
+            return jobs.into_par_iter().with_max_len(1).map(&work).collect();
+        }
+        jobs.into_iter().map(work).collect()
+    }
+
+    /// Runs `work` on stretches of `slice`, each `length` long but for the last, with the place where it begins.
+    pub(crate) fn chunks<T: Send>(
+        self,
+        slice: &mut [T],
+        length: usize,
+        work: impl Fn(usize, &mut [T]) + Sync,
+    ) {
+        #[cfg(feature = "rayon")]
+        if self.count() > 1 && slice.len() > length {
+            use rayon::prelude::*;
+            let chunks = slice.par_chunks_mut(length).with_max_len(1).enumerate();
+            return chunks.for_each(|(number, part)| work(number * length, part));
+        }
+        for (number, part) in slice.chunks_mut(length).enumerate() {
+            work(number * length, part);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The same bits, and the same generator afterwards, for any number of threads.
+
+#![cfg(feature = "rayon")]
+
+mod common;
+
+use common::{Buffer, plan};
+use fanin::{DType, Native, Stream as _, Threads, Torch};
+
+/// Large enough for every fill to be shared, and no multiple of anything.
+const LONG: usize = (9 << 20) + 21;
+
+fn fill(
+    threads: Option<usize>,
+    spec: &str,
+    shape: &[usize],
+    dtype: DType,
+    torch: bool,
+) -> (Vec<u8>, Option<Torch>) {
+    let mut buffer = Buffer::new(dtype, shape.iter().product());
+    let plan = plan(spec, shape, dtype).unwrap();
+    let mut work = |threads| {
+        if torch {
+            let mut generator = Torch::new(5).with_threads(threads);
+            generator.fill(&plan, buffer.tensor(shape)).unwrap();
+            Some(generator.with_threads(Threads::Pool))
+        } else {
+            Native::new(5).with_threads(threads).tensor("w").fill(&plan, buffer.tensor(shape)).unwrap();
+            None
+        }
+    };
+    let generator = match threads {
+        None => work(Threads::One),
+        Some(count) => {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
+            pool.install(|| work(Threads::Pool))
+        }
+    };
+    (buffer.bytes(), generator)
+}
+
+#[test]
+fn threads_change_no_bit() {
+    let wide = [3000, 1300];
+    for (spec, shape, dtypes, torch) in [
+        ("uniform(a=-1, b=2)", &[LONG][..], &[DType::F32, DType::BF16][..], true),
+        ("normal(std=0.02)", &[LONG], &[DType::F32, DType::F16], true),
+        ("normal", &[LONG / 2], &[DType::F64], true),
+        ("trunc_normal", &[LONG / 2], &[DType::F32], true),
+        ("normal", &[LONG / 4], &DType::ALL, false),
+        ("trunc_normal(a=2, b=3)", &[LONG / 4], &[DType::F32, DType::F64], false),
+        ("sparse(0.3)", &wide, &[DType::F32], false),
+        ("constant(0.7)", &[LONG], &[DType::F32, DType::BF16], false),
+    ] {
+        for &dtype in dtypes {
+            let alone = fill(None, spec, shape, dtype, torch);
+            for threads in [2, 7] {
+                assert!(
+                    alone == fill(Some(threads), spec, shape, dtype, torch),
+                    "{spec} {dtype} {threads} {torch}"
+                );
+            }
+        }
+    }
+}
