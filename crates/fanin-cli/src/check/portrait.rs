@@ -248,7 +248,7 @@ pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usiz
         |at: u64, n: f64| at as f64 > 0.02 * n
     };
     for (bound, at) in [(sums.min, sums.at_min), (sums.max, sums.at_max)] {
-        if bound != 0.0 && piled(at, n) && !matches!(found, None if at as f64 > 0.2 * n) {
+        if bound != 0.0 && piled(at, n) && (found.is_some() || at as f64 <= 0.2 * n) {
             problems
                 .push(format!("{at} values are exactly {bound:.6e}, the outermost: piled up at a bound?"));
         }

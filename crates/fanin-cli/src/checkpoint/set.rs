@@ -20,10 +20,13 @@ pub struct Checkpoints {
     homes: Vec<usize>,
 }
 
+/// Of each tensor the file that an index names.
+type Weights = BTreeMap<String, String>;
+
 /// What an index says.
 #[derive(serde::Deserialize)]
 struct Index {
-    weight_map: BTreeMap<String, String>,
+    weight_map: Weights,
 }
 
 impl Checkpoints {
@@ -102,7 +105,7 @@ impl Checkpoints {
 }
 
 /// The files of an index, and what it says of each tensor.
-fn indexed(path: &Path) -> Result<(Vec<PathBuf>, Option<BTreeMap<String, String>>)> {
+fn indexed(path: &Path) -> Result<(Vec<PathBuf>, Option<Weights>)> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     let index: Index = serde_json::from_str(&text)
         .map_err(|error| Error::file(path, format!("not the index of a sharded checkpoint: {error}")))?;

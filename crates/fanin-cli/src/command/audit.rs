@@ -26,10 +26,9 @@ pub(super) fn run(args: &Audit, quiet: bool) -> Result {
         // Constants are alike everywhere.
         if matches!(portrait.look, Look::Fresh(_) | Look::Orthogonal(_) | Look::Other | Look::Few)
             && entry.values() > 3
+            && let Some(twin) = same.insert((portrait.hash, entry.values()), number)
         {
-            if let Some(twin) = same.insert((portrait.hash, entry.values()), number) {
-                portrait.problems.push(format!("the very values of {}", manifest.entries[twin].name));
-            }
+            portrait.problems.push(format!("the very values of {}", manifest.entries[twin].name));
         }
         portraits.push(portrait);
     }

@@ -161,11 +161,13 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                 verdict.outcomes.push(Outcome { test: "bits", p: 0.0, text });
             }
         }
-        if drawn && !args.tied && entry.values() >= 16 {
-            if let Some(twin) = same.insert((hash.finish(), entry.values()), number) {
-                let text = format!("the very values of {} (--tied if that is meant)", all[twin].entry.name);
-                verdict.outcomes.push(Outcome { test: "repeats", p: 0.0, text });
-            }
+        if drawn
+            && !args.tied
+            && entry.values() >= 16
+            && let Some(twin) = same.insert((hash.finish(), entry.values()), number)
+        {
+            let text = format!("the very values of {} (--tied if that is meant)", all[twin].entry.name);
+            verdict.outcomes.push(Outcome { test: "repeats", p: 0.0, text });
         }
         verdicts.push(verdict);
     }
