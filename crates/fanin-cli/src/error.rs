@@ -9,6 +9,9 @@ pub type Result<T = ()> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The question was answered, and the answer is no: exit code 1, and nothing to add.
+    #[error("the answer is no")]
+    No,
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

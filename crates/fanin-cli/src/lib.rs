@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod check;
 pub mod checkpoint;
 pub mod command;
 pub mod error;
@@ -32,6 +33,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(Error::No) => ExitCode::from(1),
         Err(error) => {
             report::say(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {error}"));
             ExitCode::from(2)

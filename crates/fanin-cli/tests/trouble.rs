@@ -108,7 +108,9 @@ fn damaged_files_are_refused_without_a_crash() {
             desk.refused(&["init", "r.toml", "--like", "bad.safetensors", "-o", "o.safetensors"], &[needle]);
         assert!(!message.contains("panicked"), "{message}");
     }
-    desk.refused(&["inspect", "."], &["folder"]);
+    // A folder is read as a checkpoint, if there is one in it.
+    std::fs::create_dir(desk.path("empty")).unwrap();
+    desk.refused(&["inspect", "empty"], &["no safetensors file in this folder"]);
     desk.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 

@@ -1,5 +1,6 @@
 //! The arguments as they are typed. What they mean is settled in [`crate::command`].
 
+mod look;
 mod value;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use fanin::DType;
 
+pub use look::{Audit, Diff, Verify};
 pub use value::Shape;
 use value::{parse_seed, parse_setting, parse_shape};
 
@@ -74,6 +76,12 @@ pub enum Command {
     Fill(Fill),
     /// Show what a checkpoint holds, tensor by tensor.
     Inspect(Inspect),
+    /// Say whether a checkpoint is what its recipe says: its laws and, with a seed, its bits.
+    Verify(Verify),
+    /// Say what each tensor of a checkpoint looks like, without a recipe.
+    Audit(Audit),
+    /// Say how two checkpoints differ.
+    Diff(Diff),
     /// Say what a spec does to a shape: fans, gain, std, bounds, formula, source.
     Explain(Explain),
     /// List the built-in models, or show one.
@@ -200,9 +208,10 @@ pub struct Fill {
 #[command(after_long_help = "Examples:
   fanin inspect gpt2.safetensors
   fanin inspect gpt2.safetensors --recipe gpt2
+  fanin inspect gpt2/ --recipe gpt2
   fanin inspect start.safetensors --recipe my-recipe.toml --set n_layer=24 --json")]
 pub struct Inspect {
-    /// A safetensors file.
+    /// A safetensors file, a folder of them, or a model.safetensors.index.json.
     pub file: PathBuf,
     /// The recipe it should follow: a built-in model or a file. Adds the scheme and the planned std.
     #[arg(long, value_name = "MODEL|RECIPE.toml")]

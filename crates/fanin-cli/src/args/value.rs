@@ -42,6 +42,11 @@ pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
     Ok((name.trim().to_owned(), value))
 }
 
+pub(super) fn parse_alpha(text: &str) -> Result<f64, String> {
+    let alpha = text.parse().ok().filter(|alpha| (1e-12..0.5).contains(alpha));
+    alpha.ok_or_else(|| "a rate is a number from 1e-12 to 0.5, as 0.001".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 /// Cuts a shape into boxes of at most `most` values, in row-major order: each is a stretch of the row-major values.
 /// They are made one at a time: a tensor may have more of them than memory holds.
-pub(super) struct Boxes<'a> {
+pub(crate) struct Boxes<'a> {
     shape: &'a [usize],
     /// The axis that is cut: those after it are whole, those before it are stepped through. `None` for a single box.
     axis: Option<usize>,
@@ -11,7 +11,7 @@ pub(super) struct Boxes<'a> {
 }
 
 impl<'a> Boxes<'a> {
-    pub(super) fn new(shape: &'a [usize], most: usize) -> Self {
+    pub(crate) fn new(shape: &'a [usize], most: usize) -> Self {
         let mut whole = shape.len();
         let mut inner = 1usize;
         while whole > 0 && inner.checked_mul(shape[whole - 1]).is_some_and(|values| values <= most) {

@@ -1,10 +1,11 @@
 //! Checkpoints in the safetensors format: eight bytes of length, a JSON header, the values.
 
-mod boxes;
+pub(crate) mod boxes;
 pub mod header;
 pub mod read;
+pub mod set;
 mod target;
-mod values;
+pub(crate) mod values;
 pub mod write;
 
 pub use target::Target;

@@ -79,6 +79,31 @@ impl Checkpoint {
         Ok(Self { manifest, path: path.to_owned(), file, data: 8 + length })
     }
 
+    /// So many values of a tensor from the index `first` on, as f64.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn window(&mut self, entry: &Entry, first: usize, count: usize) -> Result<Vec<f64>> {
+        let (start, _) = entry.offsets.expect("a checkpoint's tensors have offsets");
+        let mut bytes = vec![0; count * entry.dtype.size()];
+        self.read_at(start + (first * entry.dtype.size()) as u64, &mut bytes)?;
+        Ok(decode(entry.dtype, &bytes))
+    }
+
+    /// The bytes of a tensor from the byte `at` on: as many as `bytes` holds.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read(&mut self, entry: &Entry, at: u64, bytes: &mut [u8]) -> Result {
+        let (start, _) = entry.offsets.expect("a checkpoint's tensors have offsets");
+        self.read_at(start + at, bytes)
+    }
+
+    fn read_at(&mut self, at: u64, bytes: &mut [u8]) -> Result {
+        self.file.seek(SeekFrom::Start(self.data + at)).map_err(Error::io("read", &self.path))?;
+        self.file.read_exact(bytes).map_err(Error::io("read", &self.path))
+    }
+
     /// Hands the values of a tensor to `take`, as f64, a chunk at a time.
     ///
     /// # Errors
@@ -101,7 +126,7 @@ impl Checkpoint {
 }
 
 /// Little-endian values as f64; integers beyond 2^53 are rounded.
-fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
+pub(crate) fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
     macro_rules! each {
         ($type:ty, $size:literal, $wide:expr) => {{
             let wide: fn($type) -> f64 = $wide;

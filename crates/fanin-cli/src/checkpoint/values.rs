@@ -7,7 +7,7 @@ use fanin::half::{bf16, f16};
 use fanin::{DType, TensorMut};
 
 /// Values of any type on their way to the file.
-pub(super) enum Values {
+pub(crate) enum Values {
     F32(Vec<f32>),
     F64(Vec<f64>),
     F16(Vec<f16>),
@@ -18,7 +18,7 @@ pub(super) enum Values {
 
 impl Values {
     /// Room for so many, if memory has it.
-    pub(super) fn new(dtype: DType, count: usize) -> Result<Self, TryReserveError> {
+    pub(crate) fn new(dtype: DType, count: usize) -> Result<Self, TryReserveError> {
         Ok(match dtype {
             DType::F64 => Values::F64(room(count)?),
             DType::F16 => Values::F16(room(count)?),
@@ -29,7 +29,7 @@ impl Values {
     }
 
     /// How many.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         match self {
             Values::F32(values) => values.len(),
             Values::F64(values) => values.len(),
@@ -39,7 +39,7 @@ impl Values {
         }
     }
 
-    pub(super) fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
+    pub(crate) fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
         match self {
             Values::F32(values) => TensorMut::contiguous(values, shape),
             Values::F64(values) => TensorMut::contiguous(values, shape),
@@ -50,7 +50,7 @@ impl Values {
     }
 
     /// As the file has them: little-endian.
-    pub(super) fn bytes(&self) -> Cow<'_, [u8]> {
+    pub(crate) fn bytes(&self) -> Cow<'_, [u8]> {
         #[cfg(target_endian = "big")]
         return match self {
             Values::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),

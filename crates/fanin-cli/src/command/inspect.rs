@@ -2,25 +2,24 @@
 
 use serde_json::json;
 
-use super::recipe;
+use super::planned;
 use crate::args::Inspect;
-use crate::checkpoint::read::Checkpoint;
+use crate::checkpoint::set::Checkpoints;
 use crate::error::Result;
 use crate::manifest::Manifest;
-use crate::models::Model;
 use crate::recipe::Planned;
 use crate::report::stats::Stats;
 use crate::report::{self, numbers, progress::Progress, table};
 
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
-    let mut checkpoint = Checkpoint::open(&args.file)?;
+    let mut checkpoint = Checkpoints::open(&args.file)?;
     let manifest = checkpoint.manifest.clone();
     let planned = plans(args, &manifest)?;
     let progress = Progress::new("reading", manifest.bytes(), quiet);
     let mut all = Vec::new();
-    for entry in &manifest.entries {
+    for (number, entry) in manifest.entries.iter().enumerate() {
         let mut stats = Stats::default();
-        checkpoint.values(entry, |values| {
+        checkpoint.values(number, |values| {
             stats.add(values);
             progress.add(values.len() as u64, (values.len() * entry.dtype.size()) as u64);
         })?;
@@ -90,9 +89,5 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
 
 /// What the recipe, if one is given, says of each tensor.
 fn plans(args: &Inspect, manifest: &Manifest) -> Result<Vec<Planned>> {
-    let Some(name) = &args.recipe else { return Ok(Vec::new()) };
-    let (recipe, model) = recipe(name)?;
-    let mut settings = model.map(Model::variables).unwrap_or_default();
-    settings.extend(args.settings.iter().cloned());
-    recipe.apply(manifest, &settings)
+    args.recipe.as_ref().map_or_else(|| Ok(Vec::new()), |name| planned(name, &args.settings, manifest))
 }

@@ -1,10 +1,13 @@
 //! What each command does.
 
+mod audit;
+mod diff;
 mod explain;
 mod fill;
 mod init;
 mod inspect;
 mod models;
+mod verify;
 
 use std::path::Path;
 
@@ -12,8 +15,9 @@ use clap::CommandFactory as _;
 
 use crate::args::{Args, Command};
 use crate::error::{Error, Result, did_you_mean};
+use crate::manifest::Manifest;
 use crate::models::{MODELS, Model};
-use crate::recipe::Recipe;
+use crate::recipe::{Planned, Recipe};
 
 /// Carries out a command.
 ///
@@ -25,6 +29,9 @@ pub fn run(args: Args) -> Result {
         Command::Init(args) => init::run(&args, quiet),
         Command::Fill(args) => fill::run(&args, quiet),
         Command::Inspect(args) => inspect::run(&args, quiet),
+        Command::Verify(args) => verify::run(&args, quiet),
+        Command::Audit(args) => audit::run(&args, quiet),
+        Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args, quiet),
         Command::Models(args) => models::run(&args),
         Command::Completions { shell } => {
@@ -33,6 +40,14 @@ pub fn run(args: Args) -> Result {
             crate::report::line(String::from_utf8_lossy(&script).trim_end())
         }
     }
+}
+
+/// What a recipe, by its model's name or its file, says of each tensor.
+fn planned(name: &str, settings: &[(String, f64)], manifest: &Manifest) -> Result<Vec<Planned>> {
+    let (recipe, model) = recipe(name)?;
+    let mut all = model.map(Model::variables).unwrap_or_default();
+    all.extend(settings.iter().cloned());
+    recipe.apply(manifest, &all)
 }
 
 /// A recipe by the name of a built-in model, or by its file.

@@ -1,0 +1,77 @@
+//! Arguments of the commands that look at checkpoints.
+
+use std::path::PathBuf;
+
+use super::StreamName;
+use super::value::{parse_alpha, parse_seed, parse_setting};
+
+/// Arguments of `verify`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin verify gpt2.safetensors --recipe gpt2
+  fanin verify gpt2.safetensors --recipe gpt2 --seed 0
+  fanin verify sharded/ --recipe my-recipe.toml --set n_layer=24 --json
+
+Without a seed the laws are checked: constants exactly; drawn tensors by range, mean, std,
+Kolmogorov-Smirnov distance, the extremes and repeated stretches; matrices by orthogonality.
+All tests of a file together call a right one wrong in at most --alpha of all cases. With
+a seed the bits are checked as well. Exit code 1 if something deviates.")]
+pub struct Verify {
+    /// A safetensors file, a folder of them, or a model.safetensors.index.json.
+    pub file: PathBuf,
+    /// The recipe it should follow: a built-in model or a file.
+    #[arg(long, value_name = "MODEL|RECIPE.toml")]
+    pub recipe: String,
+    /// Set a variable of the recipe.
+    #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
+    pub settings: Vec<(String, f64)>,
+    /// The seed it was made from: every value is compared to the bit.
+    #[arg(long, value_parser = parse_seed, allow_hyphen_values = true)]
+    pub seed: Option<u64>,
+    /// Where its numbers came from.
+    #[arg(long, default_value = "native", requires = "seed")]
+    pub stream: StreamName,
+    /// How often a right checkpoint may be called wrong.
+    #[arg(long, default_value = "0.001", value_parser = parse_alpha)]
+    pub alpha: f64,
+    /// Tensors of equal values are meant to be so: tied weights that are stored twice.
+    #[arg(long)]
+    pub tied: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `audit`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin audit model.safetensors
+  fanin audit sharded/ --json
+
+Exit code 1 if a tensor holds what no initialization or training leaves on purpose: NaN,
+uninitialized memory, a repeated block, the values of another tensor, outliers.")]
+pub struct Audit {
+    /// A safetensors file, a folder of them, or a model.safetensors.index.json.
+    pub file: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin diff before.safetensors after.safetensors
+  fanin diff sharded/ whole.safetensors --json
+
+Exit code 0 if every tensor has the same name, type, shape and bytes, else 1. Metadata,
+order and sharding are not compared.")]
+pub struct Diff {
+    /// A safetensors file, a folder of them, or a model.safetensors.index.json.
+    pub a: PathBuf,
+    /// The other.
+    pub b: PathBuf,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}

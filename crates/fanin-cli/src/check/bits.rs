@@ -1,0 +1,131 @@
+//! Whether a file has the very values that a seed makes, computed on the fly.
+
+use fanin::{Law, Native, Plan, Stream as _, Torch};
+
+use crate::args::StreamName;
+use crate::checkpoint::boxes::Boxes;
+use crate::checkpoint::read::decode;
+use crate::checkpoint::set::Checkpoints;
+use crate::checkpoint::values::Values;
+use crate::error::{Error, Result};
+use crate::recipe::Planned;
+
+/// Values made at a time.
+const CHUNK: usize = 1 << 20;
+
+/// How the values of a tensor differ from those expected.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Difference {
+    /// How many do.
+    pub values: u64,
+    /// The first of them by row-major index: the index, what is expected, what is found.
+    pub first: Option<(usize, f64, f64)>,
+    /// The greatest distance; infinite if one of the two is not finite.
+    pub largest: f64,
+}
+
+impl Difference {
+    fn add(&mut self, at: usize, planned: &Planned, expected: &[u8], found: &[u8], slack: f64) {
+        if expected == found {
+            return;
+        }
+        let dtype = planned.entry.dtype;
+        let pairs = decode(dtype, expected).into_iter().zip(decode(dtype, found));
+        let size = dtype.size();
+        for (k, (right, is)) in pairs.enumerate() {
+            if expected[k * size..(k + 1) * size] == found[k * size..(k + 1) * size]
+                || (right - is).abs() <= slack
+            {
+                continue;
+            }
+            let distance = (right - is).abs();
+            self.values += 1;
+            self.first.get_or_insert((at + k, right, is));
+            self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
+        }
+    }
+}
+
+/// What makes the expected values, one tensor after another.
+#[derive(Debug)]
+pub enum Source {
+    /// The native stream of a seed.
+    Native(Native),
+    /// The torch stream, which must see every tensor in the order of the file.
+    Torch(Box<Torch>),
+}
+
+impl Source {
+    /// The stream of that name and seed.
+    pub fn new(stream: StreamName, seed: u64) -> Self {
+        match stream {
+            StreamName::Native => Source::Native(Native::new(seed)),
+            StreamName::Torch => Source::Torch(Box::new(Torch::new(seed))),
+        }
+    }
+
+    /// Compares the tensor of that number with what the stream makes of its plan.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the stream cannot carry out the plan.
+    pub fn compare(
+        &mut self,
+        checkpoint: &mut Checkpoints,
+        number: usize,
+        planned: &Planned,
+        mut seen: impl FnMut(&[u8]),
+    ) -> Result<Difference> {
+        let mut difference = Difference::default();
+        let (mut at, size) = (0usize, planned.entry.dtype.size());
+        let mut found = Vec::new();
+        let mut next = |expected: &[u8], slack: f64| -> Result {
+            for expected in expected.chunks(1 << 22) {
+                found.resize(expected.len(), 0);
+                checkpoint.read(number, (at * size) as u64, &mut found)?;
+                seen(&found);
+                difference.add(at, planned, expected, &found, slack);
+                at += expected.len() / size;
+            }
+            Ok(())
+        };
+        let Some(plan) = &planned.plan else {
+            let value = &planned.integer.unwrap_or_default().to_le_bytes()[..size];
+            let mut left = planned.entry.values();
+            while left > 0 {
+                let now = left.min(CHUNK);
+                next(&value.repeat(now), 0.0)?;
+                left -= now;
+            }
+            return Ok(difference);
+        };
+        let wrong = |source| Error::Tensor { tensor: planned.entry.name.clone(), source };
+        let full = |_| Error::Request(format!("{}: no memory for its values", planned.entry.name));
+        match self {
+            Source::Native(native) => {
+                let prepared = native.tensor(&planned.entry.name).prepare(plan).map_err(wrong)?;
+                for (start, size) in Boxes::new(plan.shape(), CHUNK) {
+                    let mut values = Values::new(plan.dtype(), size.iter().product()).map_err(full)?;
+                    values
+                        .tensor(&size)
+                        .and_then(|tensor| prepared.fill_box(&start, tensor))
+                        .map_err(wrong)?;
+                    next(&values.bytes(), 0.0)?;
+                }
+            }
+            Source::Torch(torch) => {
+                let mut values = Values::new(plan.dtype(), plan.len()).map_err(full)?;
+                values.tensor(plan.shape()).and_then(|tensor| torch.fill(plan, tensor)).map_err(wrong)?;
+                next(&values.bytes(), slack(plan))?;
+            }
+        }
+        Ok(difference)
+    }
+}
+
+/// How far torch's own values may be from ours: `orthogonal` agrees to rounding only, as LAPACK builds do.
+fn slack(plan: &Plan) -> f64 {
+    match plan.law() {
+        Law::Orthogonal { gain } => gain.abs() * super::orthogonal::tolerance(plan.dtype()) / 4.0,
+        _ => 0.0,
+    }
+}

@@ -1,0 +1,9 @@
+//! Whether values are what they should be: laws, bits, orthogonality, repeated stretches.
+
+pub mod bits;
+pub mod grid;
+pub mod law;
+pub mod orthogonal;
+pub mod portrait;
+pub mod repeats;
+pub mod sample;

@@ -1,0 +1,120 @@
+//! `fanin audit`: what the tensors of a checkpoint look like, without a recipe.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use crate::args::Audit;
+use crate::check::law::Draw;
+use crate::check::portrait::{self, Look, Portrait};
+use crate::checkpoint::set::Checkpoints;
+use crate::error::{Error, Result};
+use crate::manifest::Entry;
+use crate::report::{self, numbers, progress::Progress, table};
+
+pub(super) fn run(args: &Audit, quiet: bool) -> Result {
+    let mut checkpoint = Checkpoints::open(&args.file)?;
+    let manifest = checkpoint.manifest.clone();
+    let progress = Progress::new("looking", manifest.bytes(), quiet);
+    let mut portraits = Vec::new();
+    let mut same: HashMap<(u64, usize), usize> = HashMap::new();
+    for (number, entry) in manifest.entries.iter().enumerate() {
+        let size = entry.dtype.size() as u64;
+        let mut portrait = portrait::of(&mut checkpoint, number, |values| {
+            progress.add(values as u64, values as u64 * size)
+        })?;
+        // Constants are alike everywhere.
+        if matches!(portrait.look, Look::Fresh(_) | Look::Orthogonal(_) | Look::Other | Look::Few)
+            && entry.values() > 3
+            && let Some(twin) = same.insert((portrait.hash, entry.values()), number)
+        {
+            portrait.problems.push(format!("the very values of {}", manifest.entries[twin].name));
+        }
+        portraits.push(portrait);
+    }
+    progress.done();
+    let wrong = portraits.iter().filter(|portrait| !portrait.problems.is_empty()).count();
+    let fresh = portraits.iter().filter(|p| matches!(p.look, Look::Fresh(_) | Look::Orthogonal(_))).count();
+    let other = portraits.iter().filter(|p| p.look == Look::Other).count();
+    let rows = || manifest.entries.iter().zip(&portraits);
+    if args.json {
+        let tensors: Vec<_> = rows()
+            .map(|(entry, portrait)| {
+                json!({
+                    "name": entry.name, "dtype": entry.dtype, "shape": entry.shape, "look": kind(&portrait.look),
+                    "law": law(&portrait.look), "schemes": schemes(entry, portrait), "problems": portrait.problems,
+                    "mean": portrait.mean, "std": portrait.std, "zeros": portrait.zeros,
+                })
+            })
+            .collect();
+        report::json(
+            &json!({ "file": args.file.display().to_string(), "good": wrong == 0, "tensors": tensors }),
+        )?;
+    } else {
+        let mut shown = table::new(&["tensor", "shape", ">std", "looks", "law", "as from"]);
+        for (entry, portrait) in rows() {
+            let mut schemes = schemes(entry, portrait);
+            schemes.truncate(2);
+            shown.add_row([
+                entry.name.clone(),
+                numbers::shape(&entry.shape),
+                numbers::short(portrait.std),
+                kind(&portrait.look).to_owned(),
+                law(&portrait.look),
+                schemes.join(" or "),
+            ]);
+        }
+        report::line(table::text(&shown))?;
+        for (entry, portrait) in rows() {
+            for problem in &portrait.problems {
+                report::line(format!("\n{}: {problem}", entry.name))?;
+            }
+        }
+        let tensors = numbers::counted(manifest.entries.len() as u64, "tensor");
+        report::line(format!(
+            "\n{tensors}: {fresh} freshly drawn, {other} trained or of no known law, {wrong} with problems"
+        ))?;
+    }
+    if wrong == 0 { Ok(()) } else { Err(Error::No) }
+}
+
+/// The look in a word or two.
+fn kind(look: &Look) -> &'static str {
+    match look {
+        Look::Empty => "empty",
+        Look::Integers => "integers",
+        Look::Constant(_) => "one value",
+        Look::ZerosAndOnes => "zeros and ones",
+        Look::Few => "too few to tell",
+        Look::Fresh(_) => "fresh",
+        Look::Orthogonal(_) => "orthogonal",
+        Look::Other => "trained or other",
+        Look::Garbage => "uninitialized",
+    }
+}
+
+fn law(look: &Look) -> String {
+    let short = numbers::short;
+    match look {
+        Look::Constant(value) => short(*value),
+        Look::Orthogonal(gain) => format!("orthogonal(gain={})", short(*gain)),
+        Look::Fresh(Draw::Uniform { low, high }) => format!("uniform(a={}, b={})", short(*low), short(*high)),
+        Look::Fresh(draw @ Draw::Normal { mean, std, .. }) if draw.is_normal() => {
+            let mean = if *mean == 0.0 { String::new() } else { format!("mean={}, ", short(*mean)) };
+            format!("normal({mean}std={})", short(*std))
+        }
+        Look::Fresh(Draw::Normal { std, low, high, .. }) => {
+            format!("trunc_normal(std={}, a={}, b={})", short(*std), short(*low), short(*high))
+        }
+        _ => String::new(),
+    }
+}
+
+fn schemes(entry: &Entry, portrait: &Portrait) -> Vec<String> {
+    match (&portrait.look, entry.dtype.float()) {
+        (Look::Fresh(draw), Some(dtype)) => {
+            portrait::schemes(draw, &entry.shape, entry.values() as u64, dtype)
+        }
+        _ => Vec::new(),
+    }
+}
