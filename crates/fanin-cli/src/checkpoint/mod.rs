@@ -8,3 +8,4 @@ mod values;
 pub mod write;
 
 pub use target::Target;
+pub(crate) use target::clean_up_when_interrupted;

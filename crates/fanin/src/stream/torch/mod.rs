@@ -162,6 +162,11 @@ impl Torch {
         self.engine.word()
     }
 
+    /// Passes over `words` 32-bit words, as if they had been drawn. The kept-back normal stays.
+    pub fn skip(&mut self, words: u64) {
+        self.engine.skip(words);
+    }
+
     /// `torch.randperm(n)`: a forward Fisher-Yates shuffle, one word a step.
     ///
     /// # Panics

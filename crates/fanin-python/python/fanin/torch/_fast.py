@@ -1,0 +1,138 @@
+"""fast_init: model code as it is, its random fills by fanin.
+
+Two doors lead to every random fill of model code: the methods `Tensor.uniform_` and `Tensor.normal_`, which
+torch.nn.init, timm and transformers call at the moment of the fill, and `_no_grad_trunc_normal_`, which
+torch.nn.init.trunc_normal_ looks up at the moment of the call. So it does not matter how a function was imported. Doors
+cost nothing where no fill is: a mode, which sees every operation, would cost microseconds for each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import torch
+from torch import Tensor
+from torch.nn import init as _torch
+from torch.overrides import handle_torch_function
+
+from ._init import _draw_truncated
+from ._plain import _KINDS, FEW, NORMAL, UNIFORM, _function_mode_on, draw, is_for_torch
+
+_grad_is_enabled = torch.is_grad_enabled
+
+_lock = threading.RLock()
+_entered = 0
+#: What was put in place: owner, name, ours, and what was there in the owner itself.
+_installed: list[tuple[object, str, object, object]] = []
+
+
+def _read_uniform(a=0.0, b=1.0, *, generator=None, **other):
+    """The law that uniform_'s arguments ask for, and the generator; `from` is a keyword of Python's."""
+    a = other.pop("from", a)
+    b = other.pop("to", b)
+    return None if other else ((UNIFORM, a, b, 0.0, 0.0), generator)
+
+
+def _read_normal(mean=0.0, std=1.0, *, generator=None):
+    """The law that normal_'s arguments ask for, and the generator."""
+    return (NORMAL, mean, std, 0.0, 0.0), generator
+
+
+def _door(name: str, read):
+    """A method in the place of torch's: the same but for who draws."""
+    original = getattr(torch._C.TensorBase, name)
+
+    def method(self, *args, **kwargs):
+        if type(self) in _KINDS and not _function_mode_on(self) and self.numel() < FEW:
+            return original(self, *args, **kwargs)
+        if is_for_torch(self):
+            # As torch's method would, and naming torch's method to whoever overrides it.
+            return handle_torch_function(original, (self,), self, *args, **kwargs)
+        # Autograd is torch's: it refuses a leaf that requires grad, and records the rest.
+        if not (_grad_is_enabled() and self.requires_grad):
+            try:
+                read_as = read(*args, **kwargs)
+            except TypeError:
+                read_as = None
+            if read_as is not None and draw(read_as[0], self, read_as[1]):
+                return self
+        return original(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = original.__doc__
+    return method
+
+
+def _truncated_door(original):
+    """The body of torch.nn.init.trunc_normal_, but for who draws."""
+
+    def _no_grad_trunc_normal_(tensor, mean, std, a, b, generator=None):
+        if not is_for_torch(tensor) and tensor.numel() >= FEW:
+            if _draw_truncated(tensor, mean, std, a, b, generator):
+                return tensor
+        return original(tensor, mean, std, a, b, generator=generator)
+
+    return _no_grad_trunc_normal_
+
+
+def _install() -> None:
+    for name, read in (("uniform_", _read_uniform), ("normal_", _read_normal)):
+        # If somebody has put a method of their own there, it is theirs to be called.
+        if name not in Tensor.__dict__:
+            _installed.append((Tensor, name, _door(name, read), None))
+    name = "_no_grad_trunc_normal_"
+    original = getattr(_torch, name, None)
+    if original is not None:
+        _installed.append((_torch, name, _truncated_door(original), original))
+    for owner, name, ours, _ in _installed:
+        setattr(owner, name, ours)
+
+
+def _remove() -> None:
+    for owner, name, ours, previous in _installed:
+        # What somebody has put over ours meanwhile stays; ours, below it, does what torch does.
+        if owner.__dict__.get(name) is ours:
+            if previous is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, previous)
+    _installed.clear()
+
+
+class fast_init(contextlib.ContextDecorator):
+    """A context, or a decorator, in which models are built with the same weights, sooner.
+
+    >>> import torch, fanin.torch
+    >>> def build():
+    ...     _ = torch.manual_seed(0)
+    ...     return torch.nn.Linear(300, 200)
+    >>> with fanin.torch.fast_init():
+    ...     model = build()
+    >>> torch.equal(model.weight, build().weight)
+    True
+
+    Inside, random fills of dense CPU tensors are fanin's, whoever asks for them: torch.nn.init however it was imported,
+    Tensor.normal_ and Tensor.uniform_, and with them timm's and transformers' initializers. Weights and generator
+    are torch's to the bit afterwards.
+
+    It may be nested and entered again, and leaves nothing behind when an exception passes through. While any thread is
+    inside, fills of other threads are fanin's too; they cannot tell.
+    """
+
+    def __enter__(self):
+        global _entered
+        with _lock:
+            _entered += 1
+            if _entered == 1:
+                _install()
+        return self
+
+    def __exit__(self, *_):
+        global _entered
+        with _lock:
+            _entered -= 1
+            if _entered == 0:
+                _remove()
+        return None
