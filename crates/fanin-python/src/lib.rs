@@ -7,6 +7,7 @@ mod memory;
 mod native;
 mod recipe;
 mod torch;
+mod waiting;
 
 use pyo3::prelude::*;
 
@@ -21,6 +22,8 @@ mod _fanin {
     use super::recipe::{Planned, Recipe, manifest, models, write_checkpoint};
     #[pymodule_export]
     use super::torch::{torch_draw, torch_skip};
+    #[pymodule_export]
+    use super::waiting::{torch_settle, torch_words};
     use super::*;
 
     /// The package's version.

@@ -15,7 +15,9 @@ __all__ = [
     "manifest",
     "models",
     "torch_draw",
+    "torch_settle",
     "torch_skip",
+    "torch_words",
     "write_checkpoint",
 ]
 
@@ -108,7 +110,11 @@ def torch_draw(
     strides: Sequence[int] | None,
     state: int,
 ) -> bool: ...
+def torch_settle(
+    fills: Sequence[tuple[tuple[int, float, float, float, float], int, int, int, int, int]],
+) -> None: ...
 def torch_skip(state: int, words: int) -> bool: ...
+def torch_words(wish: tuple[int, float, float, float, float], dtype: int, count: int) -> int | None: ...
 def write_checkpoint(
     recipe: str | PathLike[str],
     output: str | PathLike[str],

@@ -119,7 +119,22 @@ class fast_init(contextlib.ContextDecorator):
 
     It may be nested and entered again, and leaves nothing behind when an exception passes through. While any thread is
     inside, fills of other threads are fanin's too; they cannot tell.
+
+    `defer=True`: fills of whole tensors wait, so that those which are overwritten before anyone reads them are never
+    drawn, and the others are drawn together on all cores when the context ends. Weights and generator are the same
+    still, as long as inside the context
+
+    - tensors made there are not used by other threads, nor by compiled code or C++ extensions that take their memory
+      without an operator of torch's;
+    - torch's default generator is asked by torch's functions (torch.get_rng_state, fork_rng ...), not by a method of
+      `torch.default_generator` itself.
+
+    Nobody can see these from here, so waiting is for you to choose. All else that reads a tensor is seen, and
+    waited for.
     """
+
+    def __init__(self, defer: bool = False):
+        self.defer = defer
 
     def __enter__(self):
         global _entered
@@ -127,12 +142,31 @@ class fast_init(contextlib.ContextDecorator):
             _entered += 1
             if _entered == 1:
                 _install()
+        if self.defer:
+            depth = getattr(_thread, "depth", 0)
+            if depth == 0:
+                # Its methods are dear to import, and few need it.
+                from ._defer import Deferral
+
+                _thread.mode = Deferral()
+                _thread.mode.__enter__()
+            _thread.depth = depth + 1
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *exception):
         global _entered
-        with _lock:
-            _entered -= 1
-            if _entered == 0:
-                _remove()
-        return None
+        try:
+            if self.defer:
+                _thread.depth -= 1
+                if _thread.depth == 0:
+                    mode, _thread.mode = _thread.mode, None
+                    mode.__exit__(*exception)
+        finally:
+            with _lock:
+                _entered -= 1
+                if _entered == 0:
+                    _remove()
+
+
+#: The mode of a thread in which fills wait, and how often it has been entered.
+_thread = threading.local()

@@ -9,6 +9,7 @@ in a fresh thread. So whatever a later torch adds is handed to torch, not guesse
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ _thread_keys = torch._C._dispatch_tls_local_include_set
 _tensor_keys = torch._C._dispatch_keys
 _function_mode_on = torch._C._has_torch_function_unary
 _increment_version = torch._C._increment_version
+# The method itself: fast_init may have put a door before it.
+_data_ptr = torch._C.TensorBase.data_ptr
 _default = torch.default_generator
 
 
@@ -87,14 +90,14 @@ def write(wish: tuple[int, float, float, float, float], tensor: Tensor, generato
     Autograd is told that the tensor has changed, as an operation of torch's under no_grad would tell it.
     """
     generator = _default if generator is None else generator
-    address = tensor.data_ptr()
+    address = _data_ptr(tensor)
     if address == 0:
         return False
     dtype, shape = DTYPES[tensor.dtype], tensor.shape
     strides = None if tensor.is_contiguous() else tensor.stride()
     before = generator.get_state()
     if tensor.numel() < LONG:
-        if not torch_draw(wish, address, dtype, shape, strides, before.data_ptr()):
+        if not torch_draw(wish, address, dtype, shape, strides, _data_ptr(before)):
             return False
         generator.set_state(before)
     else:
@@ -102,7 +105,7 @@ def write(wish: tuple[int, float, float, float, float], tensor: Tensor, generato
         # done again from what it left; the last time whatever happens.
         for attempt in range(4):
             after = before.clone()
-            if not torch_draw(wish, address, dtype, shape, strides, after.data_ptr()):
+            if not torch_draw(wish, address, dtype, shape, strides, _data_ptr(after)):
                 return False
             now = generator.get_state()
             if attempt == 3 or torch.equal(now, before):
@@ -116,6 +119,12 @@ def write(wish: tuple[int, float, float, float, float], tensor: Tensor, generato
 def draw(wish: tuple[int, float, float, float, float], tensor: Tensor, generator: torch.Generator | None) -> bool:
     """`write`, if the tensor is plain, the generator one of torch's and the arguments numbers."""
     try:
-        return is_plain(tensor) and is_ours(generator) and write(wish, tensor, generator)
+        if is_plain(tensor):
+            return is_ours(generator) and write(wish, tensor, generator)
+        return draw_under is not None and draw_under(wish, tensor, generator)
     except (TypeError, OverflowError):
         return False
+
+
+#: How a draw goes under the mode of `_defer`, once that is in use.
+draw_under: Callable[[tuple[int, float, float, float, float], Tensor, torch.Generator | None], bool] | None = None
