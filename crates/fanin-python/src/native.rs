@@ -62,6 +62,7 @@ pub fn fill_memory(
     let start = place.start.clone().unwrap_or_else(|| vec![0; whole.len()]);
     let plan = init.resolve(&whole, memory.dtype()).map_err(fault::library)?;
     warn(py, &plan)?;
+    memory.expect_writes();
     // Factorizing, for `orthogonal`, is most of the work.
     let prepared = py.detach(|| Native::new(seed.0).tensor(name).prepare(&plan)).map_err(fault::library)?;
     if memory.len() <= STRETCH || !memory.is_contiguous() || shape.first().is_none_or(|&rows| rows < 2) {

@@ -4,8 +4,12 @@
 //! zero, overlapping strides, a state that torch would not make) it leaves undone and answers `False`, before a value
 //! is written: then torch does it, or raises its own error.
 
+use std::sync::Mutex;
+
 use fanin::{DType, Law, Plan, Stream as _, TensorMut, Torch, Truncation};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::MutexExt as _;
 
 use crate::memory::{Memory, state_at};
 
@@ -43,40 +47,80 @@ pub fn dtype(code: u8) -> Option<DType> {
     [DType::F32, DType::F64, DType::F16, DType::BF16].get(usize::from(code)).copied()
 }
 
-/// Draws `wish` into the tensor at `address`, from the generator whose 5056 bytes of state are at `state`, and leaves
-/// there the state after. `strides` is None for row-major memory.
+/// Between reading a generator's state and setting it no other fill of ours may do so. Other threads that draw by torch
+/// need the interpreter, which is not given up meanwhile.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The address of the state that `generator.get_state()` gives, and what keeps it.
+fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, usize)> {
+    let state = generator.call_method0(intern!(generator.py(), "get_state"))?;
+    let address = state.call_method0(intern!(generator.py(), "data_ptr"))?.extract()?;
+    Ok((state, address))
+}
+
+/// Draws `wish` into the tensor at `address` from `generator`, and moves that on. `strides` is None for row-major memory.
 ///
-/// False if it would rather not: nothing has been written or drawn then.
+/// False if it would rather not: nothing has been written or drawn then. During a long fill other threads run, and one
+/// of them may draw from the generator: then its numbers came first, and the fill is done again from what it left, the
+/// last time with nobody running.
 #[pyfunction]
 #[allow(
     clippy::too_many_arguments,
     reason = "a tensor taken apart: Python hands over numbers sooner than objects"
 )]
 pub fn torch_draw(
-    py: Python<'_>,
     wish: Wish,
     address: usize,
     dtype: u8,
     shape: Vec<usize>,
     strides: Option<Vec<isize>>,
-    state: usize,
+    generator: &Bound<'_, PyAny>,
 ) -> PyResult<bool> {
+    let py = generator.py();
     let (Some(law), Some(dtype)) = (wish.law(), self::dtype(dtype)) else { return Ok(false) };
     let Ok(plan) = Plan::new(&shape, dtype, law) else { return Ok(false) };
-    // SAFETY: Python holds the tensor and the state while it waits for us; `_plain.py` took the numbers from them.
-    let (mut memory, state) = unsafe { (Memory::new(address, dtype, shape, strides), state_at(state)) };
-    let Ok(mut torch) = Torch::from_state(state) else { return Ok(false) };
-    let drawn = if memory.len() < LONG {
-        whole(&plan, &mut memory, &mut torch)
-    } else if matches!(law, Law::Uniform { .. } | Law::Normal { .. }) && memory.is_contiguous() {
-        in_stretches(py, dtype, law, &mut memory, &mut torch)?
-    } else {
-        py.detach(|| whole(&plan, &mut memory, &mut torch))
-    };
-    if drawn {
-        state.copy_from_slice(&torch.state());
+    // SAFETY: Python holds the tensor while it waits for us; `_plain.py` took the numbers from it.
+    let mut memory = unsafe { Memory::new(address, dtype, shape, strides) };
+    memory.expect_writes();
+    if memory.len() >= LONG {
+        for _ in 0..3 {
+            let (before, address) = state_of(generator)?;
+            // SAFETY: `before` holds the state, and nobody else has it.
+            let before_bytes = unsafe { state_at(address) };
+            let Ok(mut torch) = Torch::from_state(before_bytes) else { return Ok(false) };
+            if !at_length(py, &plan, &mut memory, &mut torch)? {
+                return Ok(false);
+            }
+            let _alone = ALONE.lock_py_attached(py);
+            let (_now, address) = state_of(generator)?;
+            // SAFETY: as above.
+            if unsafe { state_at(address) } == before_bytes {
+                before_bytes.copy_from_slice(&torch.state());
+                generator.call_method1(intern!(py, "set_state"), (before,))?;
+                return Ok(true);
+            }
+        }
     }
-    Ok(drawn)
+    let _alone = ALONE.lock_py_attached(py);
+    let (state, address) = state_of(generator)?;
+    // SAFETY: `state` holds it, and nobody else has it.
+    let bytes = unsafe { state_at(address) };
+    let Ok(mut torch) = Torch::from_state(bytes) else { return Ok(false) };
+    if !whole(&plan, &mut memory, &mut torch) {
+        return Ok(false);
+    }
+    bytes.copy_from_slice(&torch.state());
+    generator.call_method1(intern!(py, "set_state"), (state,))?;
+    Ok(true)
+}
+
+/// A fill during which other threads run.
+fn at_length(py: Python<'_>, plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> PyResult<bool> {
+    let law = plan.law();
+    if matches!(law, Law::Uniform { .. } | Law::Normal { .. }) && memory.is_contiguous() {
+        return in_stretches(py, plan.dtype(), law, memory, torch);
+    }
+    Ok(py.detach(|| whole(plan, memory, torch)))
 }
 
 /// Moves the generator whose state is at `state` over `words` of its words.

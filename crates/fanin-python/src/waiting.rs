@@ -111,6 +111,13 @@ fn settle(fills: &[Waiting]) -> Result<(), fanin::Error> {
             Stretch { fill, law, dtype, from, count }
         })
     });
+    for fill in fills {
+        let Waiting(_, address, dtype, count, _, _) = *fill;
+        // SAFETY: Python holds the tensor while it waits for us, and it is contiguous.
+        let memory =
+            unsafe { Memory::new(address, self::dtype(dtype).unwrap_or(DType::F16), vec![count], None) };
+        memory.expect_writes();
+    }
     let values: usize = fills.iter().map(|fill| fill.3).sum();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(values / STRETCH + 1);
     let queue = Mutex::new(Queue { stretches, generator: None });

@@ -108,7 +108,7 @@ def torch_draw(
     dtype: int,
     shape: Sequence[int],
     strides: Sequence[int] | None,
-    state: int,
+    generator: Any,
 ) -> bool: ...
 def torch_settle(
     fills: Sequence[tuple[tuple[int, float, float, float, float], int, int, int, int, int]],

@@ -121,7 +121,14 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
     >>> constant_(torch.empty(2), 0.3)
     tensor([0.3000, 0.3000])
     """
-    return _torch.constant_(tensor, val)
+    if is_for_torch(tensor):
+        return _torch.constant_(tensor, val)
+    before = _grad_is_enabled()
+    _set_grad_enabled(False)
+    try:
+        return tensor.fill_(val)
+    finally:
+        _set_grad_enabled(before)
 
 
 def ones_(tensor: Tensor) -> Tensor:
@@ -130,7 +137,7 @@ def ones_(tensor: Tensor) -> Tensor:
     >>> ones_(torch.empty(2))
     tensor([1., 1.])
     """
-    return _torch.ones_(tensor)
+    return _torch.ones_(tensor) if is_for_torch(tensor) else constant_(tensor, 1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
@@ -139,7 +146,14 @@ def zeros_(tensor: Tensor) -> Tensor:
     >>> zeros_(torch.empty(2))
     tensor([0., 0.])
     """
-    return _torch.zeros_(tensor)
+    if is_for_torch(tensor):
+        return _torch.zeros_(tensor)
+    before = _grad_is_enabled()
+    _set_grad_enabled(False)
+    try:
+        return tensor.zero_()
+    finally:
+        _set_grad_enabled(before)
 
 
 def eye_(tensor: Tensor) -> Tensor:

@@ -28,9 +28,6 @@ DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 
 #: Fills below this many values are torch's own: to take the generator's state and give it back costs more.
 FEW = 2048
 
-#: From so many values on, other threads run during a fill, and may draw from the generator.
-LONG = 1 << 16
-
 _KINDS = (Tensor, Parameter)
 _thread_keys = torch._C._dispatch_tls_local_include_set
 _tensor_keys = torch._C._dispatch_keys
@@ -95,23 +92,8 @@ def write(wish: tuple[int, float, float, float, float], tensor: Tensor, generato
         return False
     dtype, shape = DTYPES[tensor.dtype], tensor.shape
     strides = None if tensor.is_contiguous() else tensor.stride()
-    before = generator.get_state()
-    if tensor.numel() < LONG:
-        if not torch_draw(wish, address, dtype, shape, strides, _data_ptr(before)):
-            return False
-        generator.set_state(before)
-    else:
-        # Another thread may have drawn while the memory was filled. Then its numbers came first, and this fill is
-        # done again from what it left; the last time whatever happens.
-        for attempt in range(4):
-            after = before.clone()
-            if not torch_draw(wish, address, dtype, shape, strides, _data_ptr(after)):
-                return False
-            now = generator.get_state()
-            if attempt == 3 or torch.equal(now, before):
-                break
-            before = now
-        generator.set_state(after)
+    if not torch_draw(wish, address, dtype, shape, strides, generator):
+        return False
     _increment_version((tensor,))
     return True
 
