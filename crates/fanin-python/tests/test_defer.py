@@ -13,7 +13,7 @@ from conftest import outcome, same
 from test_fast_init import MODELS, assert_same_models, build
 from torch import nn
 
-from fanin.torch import _defer, fast_init
+from fanin.torch import _defer, _plain, fast_init
 
 deferring = partial(fast_init, defer=True)
 
@@ -22,8 +22,11 @@ deferring = partial(fast_init, defer=True)
 def settled(monkeypatch):
     """The fills that were done, by their number of values, call by call."""
     calls = []
-    settle = _defer.torch_settle
+    settle, write = _defer.torch_settle, _plain.write
     monkeypatch.setattr(_defer, "torch_settle", lambda fills: calls.append([fill[3] for fill in fills]) or settle(fills))
+    monkeypatch.setattr(
+        _plain, "write", lambda wish, tensor, g: calls.append([tensor.numel()]) or write(wish, tensor, g)
+    )
     return calls
 
 
@@ -226,15 +229,18 @@ def test_memory_from_elsewhere_does_not_wait(settled):
         torch.from_numpy(array).normal_()
         assert array.any()
         before.normal_()
+        assert before.tolist() and settled == [[5000], [5000]]
         shown = torch.zeros(5000)
         view = shown.numpy()
         shown.normal_()
         assert view.any()
         part = torch.empty(5000)[10:]
         part.normal_()
-        assert settled == []
-        torch.empty(5000).normal_().sum()
-        assert settled == [[5000]]
+        assert settled == [[5000], [5000], [5000], [4990]]
+        waits = torch.empty(5001).normal_()
+        assert len(settled) == 4
+        waits.sum()
+        assert settled[4:] == [[5001]]
 
 
 def test_an_exception_leaves_everything_done():

@@ -74,15 +74,16 @@ def _kind(operator: Any) -> int:
 class _Fill:
     """A fill that waits."""
 
-    __slots__ = ("before", "count", "dtype", "filled", "state", "tensor", "version", "wish")
+    __slots__ = ("before", "count", "dtype", "filled", "state", "tensor", "version", "wish", "words")
 
-    def __init__(self, wish, tensor: Tensor, count: int, state: Tensor, before: int):
+    def __init__(self, wish, tensor: Tensor, count: int, words: int, state: Tensor, before: int):
         self.wish = wish
         # Another tensor on the same memory: `parameter.data = other` moves the parameter elsewhere.
         self.tensor = tensor.detach()
         self.filled = weakref.ref(tensor)
         self.dtype = DTYPES[tensor.dtype]
         self.count = count
+        self.words = words
         self.state = state
         self.before = before
         self.version = tensor._version
@@ -137,15 +138,21 @@ class _Stream:
             self.words += words
             return self.state, before
 
-    def settle(self) -> None:
-        """Brings torch's generator to where it would be."""
+    def settle(self, words: int | None = None) -> bool:
+        """Brings torch's generator to where it would be (or so many words on): false if somebody has seeded it since."""
         with self.lock:
-            state, words = self.state, self.words
+            state, words = self.state, self.words if words is None else words
             self.state, self.words = None, 0
-            if state is not None and torch.equal(_default.get_state(), state):
-                after = state.clone()
-                torch_skip(_data_ptr(after), words)
-                _default.set_state(after)
+            if state is None or not torch.equal(_default.get_state(), state):
+                return False
+            after = state.clone()
+            torch_skip(_data_ptr(after), words)
+            _default.set_state(after)
+            return True
+
+    def draws_last(self, fill: _Fill) -> bool:
+        """Whether a fill is the last that was queued."""
+        return fill.state is self.state and fill.before + fill.words == self.words
 
 
 _stream = _Stream()
@@ -220,7 +227,7 @@ class Deferral(TorchDispatchMode):
             return False
         with self.lock:
             self.waiting.pop(key, None)
-            self.waiting[key] = _Fill(wish, tensor, count, *_stream.take(words))
+            self.waiting[key] = _Fill(wish, tensor, count, words, *_stream.take(words))
         return True
 
     def _is_waiting_whole(self, tensor: Tensor) -> bool:
@@ -255,10 +262,18 @@ class Deferral(TorchDispatchMode):
             return
         with self.lock:
             fill = self.waiting.pop(_storage_of(tensor)._cdata, None)
-            if fill is not None:
-                torch_settle([fill.request()])
-                # The next fill need not begin to count from where this one did.
-                _stream.settle()
+            if fill is None:
+                return
+            request = fill.request()
+            with _stream.lock:
+                # Most often it is read at once: then it is drawn from the generator itself, which it leaves in its place.
+                if _stream.draws_last(fill) and _stream.settle(fill.before):
+                    if not _plain.write(fill.wish, fill.tensor, None):
+                        raise AssertionError("a fill that could wait cannot be drawn")
+                    return
+            torch_settle([request])
+            # The next fill need not begin to count from where this one did.
+            _stream.settle()
 
     def show(self, tensor: Tensor) -> None:
         """A tensor's memory is looked at from outside: it is filled, and does not wait again."""
