@@ -215,7 +215,11 @@ def test_autograd_and_errors_are_torchs(count):
 
     for call in (leaf, recorded, lambda: torch.zeros(count).normal_(1, 2, 3), lambda: torch.zeros(count).normal_(sdt=1),
                  lambda: torch.zeros(count).normal_(0, -1), lambda: torch.zeros(count).uniform_(1, 0),
-                 lambda: torch.zeros(count).uniform_(fram=1), lambda: torch.zeros(count, dtype=torch.int8).normal_(),
+                 lambda: torch.zeros(count).uniform_(fram=1), lambda: torch.zeros(count).uniform_(a=1),
+                 lambda: torch.zeros(count).uniform_(0, **{"from": -1}), lambda: torch.zeros(count).normal_(1, mean=1),
+                 lambda: torch.zeros(count).normal_(std=3, mean=1), lambda: torch.zeros(count).uniform_(**{"from": -1}),
+                 lambda: torch.zeros(count).normal_("x"), lambda: torch.zeros(count).normal_(law=1),
+                 lambda: torch.zeros(count).normal_(torch.tensor(1.0), torch.tensor(2.0)), lambda: torch.zeros(count, dtype=torch.int8).normal_(),
                  lambda: torch.zeros(count).uniform_(generator=torch.Generator().manual_seed(1), to=3)):
         wanted = outcome(call)
         with fast_init():
@@ -245,6 +249,18 @@ def test_subclasses_and_modes_are_told_of_torchs_method():
         assert Named.seen == seen and type(second[0]) is Named
         assert torch.equal(second[3], first[3])
         Named.seen.clear()
+
+
+def test_compiled_code_is_torchs():
+    @torch.compile(backend="eager", fullgraph=True)
+    def make(tensor):
+        return tensor.normal_(0.0, 2.0)
+
+    for count in (10, 5000):
+        with fast_init():
+            got = outcome(lambda: make(torch.empty(count)))
+        wanted = outcome(lambda: torch.empty(count).normal_(0.0, 2.0))
+        assert got[1] is None and same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
 
 
 def test_meta_models_cost_and_draw_nothing():

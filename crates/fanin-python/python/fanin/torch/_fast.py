@@ -20,6 +20,7 @@ from ._init import _draw_truncated
 from ._plain import _KINDS, FEW, NORMAL, UNIFORM, _function_mode_on, draw, is_for_torch
 
 _grad_is_enabled = torch.is_grad_enabled
+_is_overridden = torch._C._has_torch_function_unary
 
 _lock = threading.RLock()
 _entered = 0
@@ -27,19 +28,20 @@ _entered = 0
 _installed: list[tuple[object, str, object, object]] = []
 
 
-def _read_uniform(a=0.0, b=1.0, *, generator=None, **other):
-    """The law that uniform_'s arguments ask for, and the generator; `from` is a keyword of Python's."""
-    a = other.pop("from", a)
-    b = other.pop("to", b)
-    return None if other else ((UNIFORM, a, b, 0.0, 0.0), generator)
+def _read(law: int, names: tuple[str, str], given, /, generator=None, **named):
+    """The wish and the generator that a method's arguments ask for: both have 0 and 1 for defaults.
+
+    None for arguments that torch will have something to say about.
+    """
+    first, second = names
+    if len(given) > 2 or not named.keys() <= set(names[len(given) :]):
+        return None
+    a = given[0] if given else named.get(first, 0.0)
+    b = given[1] if len(given) == 2 else named.get(second, 1.0)
+    return (law, a, b, 0.0, 0.0), generator
 
 
-def _read_normal(mean=0.0, std=1.0, *, generator=None):
-    """The law that normal_'s arguments ask for, and the generator."""
-    return (NORMAL, mean, std, 0.0, 0.0), generator
-
-
-def _door(name: str, read):
+def _door(name: str, law: int, names: tuple[str, str]):
     """A method in the place of torch's: the same but for who draws."""
     original = getattr(torch._C.TensorBase, name)
 
@@ -47,15 +49,14 @@ def _door(name: str, read):
         if type(self) in _KINDS and not _function_mode_on(self) and self.numel() < FEW:
             return original(self, *args, **kwargs)
         if is_for_torch(self):
+            if not _is_overridden(self):
+                return original(self, *args, **kwargs)
             # As torch's method would, and naming torch's method to whoever overrides it.
             return handle_torch_function(original, (self,), self, *args, **kwargs)
         # Autograd is torch's: it refuses a leaf that requires grad, and records the rest.
         if not (_grad_is_enabled() and self.requires_grad):
-            try:
-                read_as = read(*args, **kwargs)
-            except TypeError:
-                read_as = None
-            if read_as is not None and draw(read_as[0], self, read_as[1]):
+            read = _read(law, names, args, **kwargs)
+            if read is not None and draw(read[0], self, read[1]):
                 return self
         return original(self, *args, **kwargs)
 
@@ -78,10 +79,10 @@ def _truncated_door(original):
 
 
 def _install() -> None:
-    for name, read in (("uniform_", _read_uniform), ("normal_", _read_normal)):
+    for name, law, names in (("uniform_", UNIFORM, ("from", "to")), ("normal_", NORMAL, ("mean", "std"))):
         # If somebody has put a method of their own there, it is theirs to be called.
         if name not in Tensor.__dict__:
-            _installed.append((Tensor, name, _door(name, read), None))
+            _installed.append((Tensor, name, _door(name, law, names), None))
     name = "_no_grad_trunc_normal_"
     original = getattr(_torch, name, None)
     if original is not None:
