@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
-cargo xtask test      every test: Rust, doctests, the command line, and the live comparison with torch
+cargo xtask test      every test: Rust, doctests, the command line, the Python package, the live comparison with torch
             --rust    the Rust part only
+            --python  the Python package only
 cargo xtask golden    make the golden files and manifests again, from torch and the model libraries
             --check   ... and fail if one differs
 cargo xtask python    make the Python environment in target/ and print its interpreter
 ";
 
-/// What the comparisons run on. torch is the release that the torch stream is measured against.
-const PYTHON_PACKAGES: [&str; 7] = [
+/// What the comparisons and the Python package's tests run on. torch is the release that the torch stream is measured
+/// against.
+const PYTHON_PACKAGES: [&str; 10] = [
     "torch==2.15.0",
     "numpy",
     "safetensors",
@@ -20,6 +22,9 @@ const PYTHON_PACKAGES: [&str; 7] = [
     "timm==1.0.31",
     "torchvision",
     "mpmath",
+    "maturin>=1.9,<2",
+    "pytest",
+    "mypy",
 ];
 
 type Result<T = ()> = std::result::Result<T, String>;
@@ -28,7 +33,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
-        ["test"] => test_rust().and_then(|()| test_against_torch()),
+        ["test"] => test_rust().and_then(|()| test_python()).and_then(|()| test_against_torch()),
+        ["test", "--python"] => test_python(),
         ["test", "--rust"] => test_rust(),
         ["golden"] => golden(false),
         ["golden", "--check"] => golden(true),
@@ -65,6 +71,27 @@ fn test_rust() -> Result {
     run(cargo().args(["test", "--workspace", "--all-features"]))?;
     // The library alone and without its features: what most users build.
     run(cargo().args(["test", "--package", "fanin", "--no-default-features", "--lib", "--tests"]))
+}
+
+/// Builds the wheel, installs it, and runs its tests on what is installed.
+fn test_python() -> Result {
+    let python = python()?;
+    let wheels = target().join("wheels");
+    // Only the wheel of this build is to be found there.
+    if wheels.exists() {
+        std::fs::remove_dir_all(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
+    }
+    run(Command::new(&python)
+        .args(["-m", "maturin", "build", "--release", "--interpreter"])
+        .arg(&python)
+        .arg("--out")
+        .arg(&wheels))?;
+    let found = std::fs::read_dir(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
+    let wheel = found.filter_map(|file| Some(file.ok()?.path())).next().ok_or("maturin built no wheel")?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall"])
+        .arg(wheel))?;
+    run(Command::new(&python).args(["-m", "pytest"]).env("HF_HUB_OFFLINE", "1"))
 }
 
 fn test_against_torch() -> Result {

@@ -44,6 +44,9 @@ pub enum Error {
     /// A spec or its numbers are wrong.
     #[error(transparent)]
     Spec(#[from] fanin::Error),
+    /// Whoever asked has thought better of it.
+    #[error("interrupted")]
+    Interrupted,
     /// Anything else that is wrong with the request.
     #[error("{0}")]
     Request(String),

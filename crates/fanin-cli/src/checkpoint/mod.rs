@@ -9,3 +9,4 @@ pub(crate) mod values;
 pub mod write;
 
 pub use target::Target;
+pub(crate) use target::clean_up_when_interrupted;

@@ -57,7 +57,6 @@ impl Target {
 
     /// Begins to write: a file beside the target, with a name of its own.
     pub(super) fn begin(&self) -> Result<Unfinished> {
-        clean_up_when_interrupted();
         let folder = parent(&self.path);
         std::fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
         let mut builder = tempfile::Builder::new();
@@ -86,8 +85,9 @@ fn parent(path: &Path) -> &Path {
 /// The temporary file of the moment, for whoever interrupts us.
 static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Removes the temporary file when the process is interrupted or told to end.
-fn clean_up_when_interrupted() {
+/// Ends the process when it is interrupted or told to end, and removes the temporary file. For the command line alone:
+/// a library leaves its process's signals as they are.
+pub(crate) fn clean_up_when_interrupted() {
     // A handler that is there already is ours: it is set once.
     _ = ctrlc::set_handler(|| {
         if let Some(path) = UNFINISHED.lock().ok().and_then(|mut path| path.take()) {

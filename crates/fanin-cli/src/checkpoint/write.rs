@@ -1,6 +1,7 @@
 //! Writing checkpoints: streamed, one thread making values while another writes.
 
 use std::collections::TryReserveError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fanin::{Law, Native, Plan, Stream as _, Torch};
 
@@ -43,6 +44,10 @@ pub fn check(planned: &[Planned], stream: StreamName) -> Result {
     }
     Ok(())
 }
+
+/// Whoever wants a checkpoint no longer sets this, and what is being written ends with [`Error::Interrupted`]. The
+/// command line ends its process instead; this is for processes that live on.
+pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Why no more values are made.
 enum Stop {
@@ -147,7 +152,11 @@ pub fn checkpoint(
         let mut written = Ok(());
         for values in receiver {
             let bytes = values.bytes();
-            written = file.write(&bytes);
+            written = if INTERRUPTED.load(Ordering::Relaxed) {
+                Err(Error::Interrupted)
+            } else {
+                file.write(&bytes)
+            };
             if written.is_err() {
                 break;
             }

@@ -51,7 +51,10 @@ fn planned(name: &str, settings: &[(String, f64)], manifest: &Manifest) -> Resul
 }
 
 /// A recipe by the name of a built-in model, or by its file.
-fn recipe(name: &str) -> Result<(Recipe, Option<&'static Model>)> {
+///
+/// # Errors
+/// A name that is neither, a file that is no recipe.
+pub fn recipe(name: &str) -> Result<(Recipe, Option<&'static Model>)> {
     if let Some(model) = Model::find(name) {
         return Ok((Recipe::parse(model.recipe_toml, Path::new(model.recipe_name))?, Some(model)));
     }

@@ -172,7 +172,8 @@ impl Torch {
         self.engine.word()
     }
 
-    /// Passes over words, by a jump where there are many: about a millisecond at most.
+    /// Passes over so many 32-bit words, as if they had been drawn: by a jump where they are many, about a millisecond at
+    /// most. The kept-back normal stays.
     pub fn skip(&mut self, words: u64) {
         self.engine.skip_at(self.level(), words);
     }

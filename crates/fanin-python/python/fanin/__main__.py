@@ -1,0 +1,7 @@
+"""`python -m fanin`: the command line."""
+
+import sys
+
+from ._fanin import main
+
+sys.exit(main())

@@ -1,0 +1,96 @@
+"""Arrays filled on the native stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._fanin import Initializer, fill_array
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Array = TypeVar("Array")
+
+#: What NumPy calls the types; it has no bf16, whose bits go into uint16.
+_NUMPY = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "uint16"}
+
+
+def fill(
+    array: Array,
+    spec: str | Initializer,
+    *,
+    seed: int = 0,
+    name: str = "weight",
+    out: Any = None,
+    dtype: str | None = None,
+    whole: Sequence[int] | None = None,
+    start: Sequence[int] | None = None,
+) -> Array:
+    """Fill `array` in place (or `out`, if it is given: the array is then only a pattern), and give it back.
+
+    The array is NumPy's, torch's or anybody's who speaks DLPack, in the CPU's memory, of any strides. With `whole` and
+    `start` it is that box of a larger tensor, and gets the values that filling the whole and slicing would give.
+
+    bf16 in NumPy: an array of ml_dtypes' bfloat16, or one of uint16 with `dtype="bf16"`, which holds the bits.
+
+    >>> import numpy as np
+    >>> fill(np.empty((2, 2), np.float32), "eye")
+    array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    >>> fill(np.empty(2, np.uint16), "constant(1.5)", dtype="bf16")
+    array([16320, 16320], dtype=uint16)
+    """
+    target = array if out is None else out
+    if out is not None and tuple(array.shape) != tuple(out.shape):  # type: ignore[attr-defined]
+        raise ValueError(f"out has the shape {tuple(out.shape)}, the array has {tuple(array.shape)}")  # type: ignore[attr-defined]
+    memory: Any = target
+    if str(getattr(target, "dtype", "")) == "bfloat16" and hasattr(target, "view"):
+        # NumPy has no name for it in DLPack.
+        memory, dtype = memory.view("uint16"), dtype or "bf16"
+    fill_array(memory, spec, seed, name, dtype, whole, start)
+    return target  # type: ignore[no-any-return]
+
+
+def filled(
+    shape: int | Sequence[int],
+    spec: str | Initializer,
+    *,
+    dtype: Any = "f32",
+    seed: int = 0,
+    name: str = "weight",
+    whole: Sequence[int] | None = None,
+    start: Sequence[int] | None = None,
+) -> np.ndarray:
+    """A new NumPy array of this shape. `dtype` is f32, f64, f16 or bf16 (bits, in uint16), or NumPy's.
+
+    >>> filled((3, 2), "uniform(-1, 1)", seed=7).shape
+    (3, 2)
+    >>> filled(4, "zeros", dtype="bf16")
+    array([0, 0, 0, 0], dtype=uint16)
+    """
+    import numpy as np
+
+    bf16 = dtype == "bf16"
+    array = np.empty(shape, _NUMPY.get(dtype, dtype) if isinstance(dtype, str) else dtype)
+    return fill(array, spec, seed=seed, name=name, dtype="bf16" if bf16 else None, whole=whole, start=start)
+
+
+def filled_like(
+    array: Any,
+    spec: str | Initializer,
+    *,
+    dtype: Any = None,
+    seed: int = 0,
+    name: str = "weight",
+) -> np.ndarray:
+    """A new NumPy array of `array`'s shape, and of its type unless `dtype` says another.
+
+    >>> import numpy as np
+    >>> filled_like(np.zeros((2, 3), np.float64), "ones")
+    array([[1., 1., 1.],
+           [1., 1., 1.]])
+    """
+    if dtype is None:
+        dtype = array.dtype
+    return filled(tuple(array.shape), spec, dtype=dtype, seed=seed, name=name)

@@ -1,0 +1,52 @@
+"""torch.nn.init, sooner: the same names, signatures, errors, warnings and numbers.
+
+>>> import torch
+>>> import fanin.torch as init
+>>> conv = torch.nn.Conv2d(64, 128, 3)
+>>> _ = init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+
+Every function draws from torch's own generator (the default one, or `generator=`) and leaves it where torch would: any
+mix of fanin's and torch's calls gives what torch alone gives, bit for bit. What fanin does not do better goes to torch
+itself: tensors that are not dense CPU memory of float32, float64, float16 or bfloat16, subclasses, tracing, modes.
+"""
+
+from torch.nn import init as _torch
+
+from ._fast import fast_init
+from ._init import (
+    _calculate_correct_fan,
+    _calculate_fan_in_and_fan_out,
+    calculate_gain,
+    constant,
+    constant_,
+    dirac,
+    dirac_,
+    eye,
+    eye_,
+    kaiming_normal,
+    kaiming_normal_,
+    kaiming_uniform,
+    kaiming_uniform_,
+    normal,
+    normal_,
+    ones_,
+    orthogonal,
+    orthogonal_,
+    sparse,
+    sparse_,
+    trunc_normal_,
+    uniform,
+    uniform_,
+    xavier_normal,
+    xavier_normal_,
+    xavier_uniform,
+    xavier_uniform_,
+    zeros_,
+)
+
+__all__ = [*_torch.__all__, "fast_init"]
+
+
+def __getattr__(name: str):
+    """What a newer torch.nn.init has beside these is torch's."""
+    return getattr(_torch, name)

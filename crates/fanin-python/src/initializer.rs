@@ -1,0 +1,145 @@
+//! Initializers and plans as Python objects.
+
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::CString;
+use std::hash::{Hash as _, Hasher as _};
+
+use fanin::init::Init;
+use fanin::{DType, Initializer as _, Plan as RustPlan};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::fault;
+
+/// What is wanted of a tensor's values: made by a function of the scheme's name, or from a spec.
+///
+/// >>> import fanin
+/// >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")
+/// kaiming_normal(mode=fan_out, nonlinearity=relu)
+/// >>> fanin.Initializer("normal(0, 0.02)") == fanin.normal(std=0.02)
+/// True
+#[pyclass(frozen, module = "fanin", from_py_object)]
+#[derive(Debug, Clone, Copy)]
+pub struct Initializer(pub Init);
+
+#[pymethods]
+impl Initializer {
+    #[new]
+    fn new(spec: &str) -> PyResult<Self> {
+        spec.parse().map(Initializer).map_err(fault::library)
+    }
+
+    /// The plan for a tensor of this shape and type: all numbers known, nothing drawn.
+    ///
+    /// >>> import fanin
+    /// >>> fanin.xavier_uniform().resolve((256, 128)).std
+    /// 0.07216878364870322
+    #[pyo3(signature = (shape, dtype="f32"))]
+    fn resolve(&self, py: Python<'_>, shape: Vec<usize>, dtype: &str) -> PyResult<Plan> {
+        let plan = self.0.resolve(&shape, read_dtype(dtype)?).map_err(fault::library)?;
+        warn(py, &plan)?;
+        Ok(Plan(plan))
+    }
+
+    fn __repr__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Initializer>().is_ok_and(|other| other.get().0 == self.0)
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.to_string().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+        Ok((slf.get_type().into_any(), (slf.get().0.to_string(),)))
+    }
+}
+
+/// A spec or an initializer, wherever one is asked for.
+pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
+    match spec.cast::<PyString>() {
+        Ok(text) => Initializer::new(text.to_str()?),
+        Err(_) => Ok(*spec.cast::<Initializer>()?.get()),
+    }
+}
+
+/// What a fill will write: made by `Initializer.resolve`.
+#[pyclass(frozen, module = "fanin")]
+#[derive(Debug, Clone)]
+pub struct Plan(RustPlan);
+
+#[pymethods]
+impl Plan {
+    /// The sizes of the axes.
+    #[getter]
+    fn shape(&self) -> Vec<usize> {
+        self.0.shape().to_vec()
+    }
+
+    /// The type of the values: f32, f64, f16 or bf16.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        self.0.dtype().name()
+    }
+
+    /// The mean that an element has, over all seeds.
+    #[getter]
+    fn mean(&self) -> f64 {
+        self.0.mean()
+    }
+
+    /// The standard deviation that an element has, over all seeds.
+    #[getter]
+    fn std(&self) -> f64 {
+        self.0.std()
+    }
+
+    /// The least and the greatest value that can be written.
+    #[getter]
+    fn bounds(&self) -> (f64, f64) {
+        self.0.bounds()
+    }
+
+    /// (fan_in, fan_out), if the numbers came from fans.
+    #[getter]
+    fn fans(&self) -> Option<(usize, usize)> {
+        self.0.fans().map(|fans| (fans.fan_in, fans.fan_out))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Plan({:?}, {}, {:?})", self.0.shape(), self.0.dtype(), self.0.law())
+    }
+}
+
+/// The schemes that a spec can name: name, parameters with their defaults, formula, source.
+#[pyfunction]
+#[allow(clippy::type_complexity, reason = "a tuple to be read once, by Python")]
+pub fn families() -> Vec<(&'static str, Vec<(&'static str, Option<&'static str>)>, &'static str, &'static str)>
+{
+    let all = fanin::init::families().iter();
+    all.map(|family| (family.name, family.parameters.to_vec(), family.formula, family.source)).collect()
+}
+
+/// A type by fanin's, torch's, NumPy's or safetensors' name.
+pub fn read_dtype(name: &str) -> PyResult<DType> {
+    name.parse().map_err(|error: fanin::SpecError| PyValueError::new_err(error.to_string()))
+}
+
+/// Shows a plan's warnings as Python's.
+pub fn warn(py: Python<'_>, plan: &RustPlan) -> PyResult<()> {
+    for warning in plan.warnings() {
+        let text = CString::new(warning.to_string()).unwrap_or_default();
+        PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyUserWarning>(), &text, 1)?;
+    }
+    Ok(())
+}

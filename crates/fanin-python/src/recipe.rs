@@ -1,0 +1,222 @@
+//! Recipes and checkpoints: the command line's own code.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use fanin_cli::args::{Args, Color, Command, Init, Output, StreamName};
+use fanin_cli::checkpoint::write::INTERRUPTED;
+use fanin_cli::manifest::{Entry, Manifest};
+use fanin_cli::models::{MODELS, Model};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use serde_json::json;
+
+use crate::fault;
+use crate::initializer::{Initializer, read_dtype, warn};
+use crate::native::Seed;
+
+/// Name, type and shape of a tensor, the type in safetensors' spelling.
+type Row = (String, String, Vec<usize>);
+
+/// Which parameter gets which spec: patterns on names, of which the first that matches wins.
+///
+/// >>> import fanin
+/// >>> recipe = fanin.Recipe('''
+/// ... [init]
+/// ... "*.bias" = "zeros"
+/// ... "*"      = "normal(std=1/sqrt(fan_in))"
+/// ... ''')
+/// >>> [(planned.name, planned.spec) for planned in recipe.plan([("fc.weight", "F32", [8, 16]), ("fc.bias", "F32", [8])])]
+/// [('fc.weight', normal(std=0.25)), ('fc.bias', zeros)]
+/// >>> fanin.Recipe.read("gpt2").model
+/// 'gpt2'
+#[pyclass(frozen, module = "fanin")]
+#[derive(Debug)]
+pub struct Recipe {
+    recipe: fanin_cli::recipe::Recipe,
+    model: Option<&'static Model>,
+}
+
+#[pymethods]
+impl Recipe {
+    /// A recipe of this text; `name` is what complaints call it.
+    #[new]
+    #[pyo3(signature = (text, name="recipe"))]
+    fn new(text: &str, name: &str) -> PyResult<Self> {
+        let recipe = fanin_cli::recipe::Recipe::parse(text, Path::new(name)).map_err(fault::command)?;
+        Ok(Self { recipe, model: None })
+    }
+
+    /// The recipe of a built-in model, or of a file.
+    #[staticmethod]
+    fn read(name: PathBuf) -> PyResult<Self> {
+        let (recipe, model) = fanin_cli::command::recipe(&name.to_string_lossy()).map_err(fault::command)?;
+        Ok(Self { recipe, model })
+    }
+
+    /// The text in TOML.
+    #[getter]
+    fn text(&self) -> &str {
+        self.recipe.text()
+    }
+
+    /// The built-in model that it belongs to.
+    #[getter]
+    fn model(&self) -> Option<&'static str> {
+        self.model.map(|model| model.name)
+    }
+
+    /// What each of these tensors, (name, dtype, shape), will be, with these variables set.
+    ///
+    /// A tensor that no rule matches is an error, and so is a rule that matches nothing.
+    #[pyo3(signature = (tensors, settings=None))]
+    fn plan(
+        &self,
+        py: Python<'_>,
+        tensors: Vec<Row>,
+        settings: Option<BTreeMap<String, f64>>,
+    ) -> PyResult<Vec<Planned>> {
+        let manifest = manifest_of(tensors).map_err(fault::command)?;
+        let mut all = self.model.map(Model::variables).unwrap_or_default();
+        all.extend(settings.unwrap_or_default());
+        let planned = self.recipe.apply(&manifest, &all).map_err(fault::command)?;
+        planned.into_iter().map(|planned| Planned::new(py, planned)).collect()
+    }
+}
+
+/// A manifest of these rows; the reader of manifests checks them.
+fn manifest_of(rows: Vec<Row>) -> fanin_cli::Result<Manifest> {
+    let mut manifest = Manifest::default();
+    for (name, dtype, shape) in rows {
+        let one = json!({ &name: { "dtype": dtype, "shape": shape } }).to_string();
+        manifest.entries.extend(Manifest::from_json(&one, Path::new("tensors"))?.entries);
+    }
+    Ok(manifest)
+}
+
+fn rows_of(entries: Vec<Entry>) -> Vec<Row> {
+    entries.into_iter().map(|entry| (entry.name, entry.dtype.to_string(), entry.shape)).collect()
+}
+
+/// What a tensor will be: made by `Recipe.plan`.
+#[pyclass(frozen, get_all, module = "fanin")]
+#[derive(Debug)]
+pub struct Planned {
+    /// The tensor's name.
+    name: String,
+    /// Its type, in safetensors' spelling.
+    dtype: String,
+    /// The sizes of its axes.
+    shape: Vec<usize>,
+    /// The pattern that matched it.
+    pattern: String,
+    /// The initializer.
+    spec: Initializer,
+    /// The value of an integer tensor, None for a floating-point one.
+    integer: Option<i128>,
+    /// The mean that its values have.
+    mean: f64,
+    /// The standard deviation that its values have.
+    std: f64,
+}
+
+impl Planned {
+    fn new(py: Python<'_>, planned: fanin_cli::recipe::Planned) -> PyResult<Self> {
+        if let Some(plan) = &planned.plan {
+            warn(py, plan)?;
+        }
+        let (mean, std) = (planned.mean(), planned.std());
+        let Entry { name, dtype, shape, .. } = planned.entry;
+        let (spec, pattern, integer) = (Initializer(planned.init), planned.pattern, planned.integer);
+        Ok(Self { name, dtype: dtype.to_string(), shape, pattern, spec, integer, mean, std })
+    }
+}
+
+#[pymethods]
+impl Planned {
+    fn __repr__(&self) -> String {
+        format!("Planned({}: {} {:?} = {})", self.name, self.dtype, self.shape, self.spec.0)
+    }
+}
+
+/// The names of the built-in models.
+///
+/// >>> import fanin
+/// >>> "gpt2" in fanin.models()
+/// True
+#[pyfunction]
+pub fn models() -> Vec<&'static str> {
+    MODELS.iter().map(|model| model.name).collect()
+}
+
+/// (name, dtype, shape) of each tensor of a built-in model, a safetensors file (only its header is read) or a manifest
+/// in JSON.
+///
+/// >>> import fanin
+/// >>> fanin.manifest("gpt2")[0]
+/// ('transformer.wte.weight', 'F32', [50257, 768])
+#[pyfunction]
+pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
+    if let Some(model) = name.to_str().and_then(Model::find) {
+        return Ok(rows_of(model.manifest().entries));
+    }
+    Ok(rows_of(Manifest::read(&name).map_err(fault::command)?.entries))
+}
+
+/// Writes an initial checkpoint, as `fanin init` does: the same bytes.
+///
+/// `recipe` is a built-in model or a recipe file, `output` a file or a folder, `like` what has names and shapes if the
+/// recipe is a file. The target takes its name only when it is whole.
+///
+/// >>> import fanin, os, tempfile
+/// >>> with tempfile.TemporaryDirectory() as folder:
+/// ...     fanin.write_checkpoint("resnet50", os.path.join(folder, "w.safetensors"), seed=7)
+/// ...     len(fanin.manifest(os.path.join(folder, "w.safetensors")))
+/// 320
+#[pyfunction]
+#[pyo3(signature = (recipe, output, *, like=None, settings=None, seed=Seed(0), stream="native", dtype=None, force=false))]
+#[allow(clippy::too_many_arguments, reason = "the options of fanin init")]
+pub fn write_checkpoint(
+    py: Python<'_>,
+    recipe: PathBuf,
+    output: PathBuf,
+    like: Option<PathBuf>,
+    settings: Option<BTreeMap<String, f64>>,
+    seed: Seed,
+    stream: &str,
+    dtype: Option<&str>,
+    force: bool,
+) -> PyResult<()> {
+    let stream = match stream {
+        "native" => StreamName::Native,
+        "torch" => StreamName::Torch,
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "stream = {other:?}: must be \"native\" or \"torch\""
+            )));
+        }
+    };
+    let init = Init {
+        recipe: recipe.to_string_lossy().into_owned(),
+        like,
+        settings: settings.unwrap_or_default().into_iter().collect(),
+        dtype: dtype.map(read_dtype).transpose()?,
+        json: false,
+        output: Output { seed: seed.0, stream, output: Some(output), force, dry_run: false },
+    };
+    let args = Args { command: Command::Init(init), quiet: true, color: Color::Never };
+    INTERRUPTED.store(false, Ordering::Relaxed);
+    let writer = std::thread::spawn(move || fanin_cli::command::run(args));
+    let mut interrupted = Ok(());
+    while !writer.is_finished() {
+        py.detach(|| std::thread::sleep(Duration::from_millis(5)));
+        if interrupted.is_ok() {
+            interrupted = py.check_signals();
+            INTERRUPTED.fetch_or(interrupted.is_err(), Ordering::Relaxed);
+        }
+    }
+    let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    interrupted.and_then(|()| written.map_err(fault::command))
+}

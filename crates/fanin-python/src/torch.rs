@@ -1,0 +1,167 @@
+//! The torch stream on torch's own memory and generator.
+//!
+//! What is asked for here has been looked at by `fanin/torch/_plain.py`. Whatever this side will not do (a std below
+//! zero, overlapping strides, a state that torch would not make) it leaves undone and answers `False`, before a value
+//! is written: then torch does it, or raises its own error.
+
+use std::sync::Mutex;
+
+use fanin::{DType, Law, Plan, Stream as _, TensorMut, Torch, Truncation};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt as _;
+
+use crate::memory::{Memory, state_at};
+
+/// Values between two looks at Ctrl-C: some ten milliseconds.
+const STRETCH: usize = 1 << 24;
+
+/// From so many values on other Python threads may run meanwhile: a switch costs microseconds.
+const LONG: usize = 1 << 16;
+
+/// torch's normals come in groups of so many.
+const GROUP: usize = 16;
+
+/// A law as Python names it: 0 uniform(a, b), 1 normal(mean=a, std=b), 2 trunc_normal(mean=a, std=b, c, d),
+/// 3 sparse(zeros=a, std=b).
+#[derive(Debug, Clone, Copy, FromPyObject)]
+pub struct Wish(u8, f64, f64, f64, f64);
+
+impl Wish {
+    pub fn law(self) -> Option<Law> {
+        let Wish(kind, a, b, c, d) = self;
+        Some(match kind {
+            0 => Law::Uniform { low: a, high: b },
+            1 => Law::Normal { mean: a, std: b },
+            2 => {
+                Law::TruncatedNormal { mean: a, std: b, low: c, high: d, method: Some(Truncation::Rejection) }
+            }
+            3 => Law::Sparse { zeros: a as usize, std: b },
+            _ => return None,
+        })
+    }
+}
+
+/// The types by their place in `_plain.DTYPES`.
+pub fn dtype(code: u8) -> Option<DType> {
+    [DType::F32, DType::F64, DType::F16, DType::BF16].get(usize::from(code)).copied()
+}
+
+/// Between reading a generator's state and setting it no other fill of ours may do so. Other threads that draw by torch
+/// need the interpreter, which is not given up meanwhile.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The address of the state that `generator.get_state()` gives, and what keeps it.
+fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, usize)> {
+    let state = generator.call_method0(intern!(generator.py(), "get_state"))?;
+    let address = state.call_method0(intern!(generator.py(), "data_ptr"))?.extract()?;
+    Ok((state, address))
+}
+
+/// Draws `wish` into the tensor at `address` from `generator`, and moves that on. `strides` is None for row-major memory.
+///
+/// False if it would rather not: nothing has been written or drawn then. During a long fill other threads run, and one
+/// of them may draw from the generator: then its numbers came first, and the fill is done again from what it left, the
+/// last time with nobody running.
+#[pyfunction]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a tensor taken apart: Python hands over numbers sooner than objects"
+)]
+pub fn torch_draw(
+    wish: Wish,
+    address: usize,
+    dtype: u8,
+    shape: Vec<usize>,
+    strides: Option<Vec<isize>>,
+    generator: &Bound<'_, PyAny>,
+) -> PyResult<bool> {
+    let py = generator.py();
+    let (Some(law), Some(dtype)) = (wish.law(), self::dtype(dtype)) else { return Ok(false) };
+    let Ok(plan) = Plan::new(&shape, dtype, law) else { return Ok(false) };
+    // SAFETY: Python holds the tensor while it waits for us; `_plain.py` took the numbers from it.
+    let mut memory = unsafe { Memory::new(address, dtype, shape, strides) };
+    memory.expect_writes();
+    if memory.len() >= LONG {
+        for _ in 0..3 {
+            let (before, address) = state_of(generator)?;
+            // SAFETY: `before` holds the state, and nobody else has it.
+            let before_bytes = unsafe { state_at(address) };
+            let Ok(mut torch) = Torch::from_state(before_bytes) else { return Ok(false) };
+            if !at_length(py, &plan, &mut memory, &mut torch)? {
+                return Ok(false);
+            }
+            let _alone = ALONE.lock_py_attached(py);
+            let (_now, address) = state_of(generator)?;
+            // SAFETY: as above.
+            if unsafe { state_at(address) } == before_bytes {
+                before_bytes.copy_from_slice(&torch.state());
+                generator.call_method1(intern!(py, "set_state"), (before,))?;
+                return Ok(true);
+            }
+        }
+    }
+    let _alone = ALONE.lock_py_attached(py);
+    let (state, address) = state_of(generator)?;
+    // SAFETY: `state` holds it, and nobody else has it.
+    let bytes = unsafe { state_at(address) };
+    let Ok(mut torch) = Torch::from_state(bytes) else { return Ok(false) };
+    if !whole(&plan, &mut memory, &mut torch) {
+        return Ok(false);
+    }
+    bytes.copy_from_slice(&torch.state());
+    generator.call_method1(intern!(py, "set_state"), (state,))?;
+    Ok(true)
+}
+
+/// A fill during which other threads run.
+fn at_length(py: Python<'_>, plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> PyResult<bool> {
+    let law = plan.law();
+    if matches!(law, Law::Uniform { .. } | Law::Normal { .. }) && memory.is_contiguous() {
+        return in_stretches(py, plan.dtype(), law, memory, torch);
+    }
+    Ok(py.detach(|| whole(plan, memory, torch)))
+}
+
+/// Moves the generator whose state is at `state` over `words` of its words.
+#[pyfunction]
+pub fn torch_skip(py: Python<'_>, state: usize, words: u64) -> bool {
+    // SAFETY: Python holds the state while it waits for us.
+    let state = unsafe { state_at(state) };
+    let Ok(mut torch) = Torch::from_state(state) else { return false };
+    py.detach(|| torch.skip(words));
+    state.copy_from_slice(&torch.state());
+    true
+}
+
+fn whole(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
+    memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
+}
+
+/// Row-major memory a stretch at a time: the sequence of values does not know where it is cut, as long as groups stay
+/// whole and the last stretch has one.
+fn in_stretches(
+    py: Python<'_>,
+    dtype: DType,
+    law: Law,
+    memory: &mut Memory,
+    torch: &mut Torch,
+) -> PyResult<bool> {
+    let count = memory.len();
+    let mut at = 0;
+    while at < count {
+        let left = count - at;
+        let now = if left < STRETCH + GROUP { left } else { STRETCH };
+        let shape = [now];
+        let Ok(plan) = Plan::new(&shape, dtype, law) else { return Ok(false) };
+        let stretch = memory.stretch(at..at + now);
+        let drawn = py
+            .detach(|| TensorMut::from_values(stretch, &shape).and_then(|tensor| torch.fill(&plan, tensor)));
+        if drawn.is_err() {
+            return Ok(false);
+        }
+        at += now;
+        py.check_signals()?;
+    }
+    Ok(true)
+}

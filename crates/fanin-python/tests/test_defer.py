@@ -1,0 +1,295 @@
+"""fast_init(defer=True): fills that wait are done before anybody can tell, or never."""
+
+import copy
+import io
+import pickle
+import threading
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from conftest import outcome, same
+from test_fast_init import MODELS, assert_same_models, build
+from torch import nn
+
+from fanin.torch import _defer, _plain, fast_init
+
+deferring = partial(fast_init, defer=True)
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """The fills that were done, by their number of values, call by call."""
+    calls = []
+    settle, write = _defer.torch_settle, _plain.write
+    monkeypatch.setattr(_defer, "torch_settle", lambda fills: calls.append([fill[3] for fill in fills]) or settle(fills))
+    monkeypatch.setattr(
+        _plain, "write", lambda wish, tensor, g: calls.append([tensor.numel()]) or write(wish, tensor, g)
+    )
+    return calls
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_the_same(name):
+    assert_same_models(build(MODELS[name], deferring), build(MODELS[name]))
+
+
+@pytest.mark.slow
+def test_a_whole_gpt2_is_the_same_and_draws_each_value_once(settled):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    def make():
+        return GPT2LMHeadModel(GPT2Config())
+
+    got = build(make, deferring)
+    assert_same_models(got, build(make))
+    drawn = sum(map(sum, settled))
+    assert drawn <= sum(p.numel() for p in got[0].parameters())
+
+
+def test_what_is_filled_again_is_not_drawn(settled):
+    def make():
+        weight = torch.empty(300, 200)
+        nn.init.kaiming_uniform_(weight)
+        nn.init.normal_(weight)
+        weight.uniform_()
+        other, third, fourth = (torch.empty(5000).normal_() for _ in range(3))
+        other.zero_()
+        nn.init.constant_(third, 2.0)
+        fourth.copy_(torch.ones(5000))
+        torch.empty(6000).normal_()  # nobody has it any more
+        return weight, other, third, fourth
+
+    wanted = outcome(make)
+    with deferring():
+        got = outcome(make)
+        assert settled == []
+    assert all(map(same, got[0], wanted[0])) and settled == [[60000]]
+    assert torch.equal(torch.get_rng_state(), wanted[3])
+
+
+READERS = {
+    "sum": lambda t: t.sum(),
+    "item": lambda t: t[3, 3].item(),
+    "float": lambda t: float(t[0, 1]),
+    "numpy": lambda t: t.numpy().copy(),
+    "np.asarray": lambda t: np.asarray(t).copy(),
+    "np.from_dlpack": lambda t: np.from_dlpack(t).copy(),
+    "from_dlpack": lambda t: torch.from_dlpack(t).clone(),
+    "tolist": lambda t: t.tolist(),
+    "view tolist": lambda t: t.t()[3].tolist(),
+    "repr": repr,
+    "clone": lambda t: t.clone(),
+    "storage": lambda t: bytes(t.untyped_storage()),
+    "typed storage": lambda t: t.storage().tolist(),
+    "pickle": pickle.dumps,
+    "deepcopy": copy.deepcopy,
+    "bool": lambda t: bool((t > 0).any()),
+    "equal": lambda t: torch.equal(t, t.clone()),
+    "out": lambda t: torch.add(t, 1, out=torch.empty(50, 60)),
+    "cat": lambda t: torch.cat([torch.ones(1, 60), t]),
+    "slice write": lambda t: t[3].zero_(),
+    "slice fill": lambda t: t[3:].normal_(),
+    "in place": lambda t: t.mul_(3),
+    "setitem": lambda t: t.__setitem__((0, 0), 5.0),
+    "assign": lambda t: torch.zeros(50, 60).copy_(t),
+    "self copy": lambda t: t.copy_(t.flip(0)),
+    "failed copy": lambda t: pytest.raises(RuntimeError, t.copy_, torch.ones(7)) and None,
+    "failed fill": lambda t: pytest.raises(RuntimeError, t.normal_, 0, -1) and None,
+    "failed truncation": lambda t: pytest.raises(ZeroDivisionError, nn.init.trunc_normal_, t, 0, 0) and None,
+    "data": lambda t: t.data.numpy().copy(),
+    "detach": lambda t: t.detach().numpy().copy(),
+    "parameter": lambda t: nn.Parameter(t).tolist(),
+    "reinterpreted": lambda t: t.view(torch.int32).sum(),
+    "reshape": lambda t: t.t().reshape(-1).tolist(),
+    "apply": lambda t: t.apply_(lambda x: x + 1),
+    "erfinv": lambda t: t.clamp_(-0.5, 0.5).erfinv_(),
+    "matmul": lambda t: nn.functional.linear(torch.ones(2, 60), t),
+    "script": lambda t: torch.jit.script(scripted)(t),
+    "save": lambda t: torch.load(saved(t)),
+    "share": lambda t: t.share_memory_().clone(),
+    "data_ptr": lambda t: np.ctypeslib.as_array((__import__("ctypes").c_float * 3000).from_address(t.data_ptr())).copy(),
+    "set data": lambda t: moved(t),
+    "set_": lambda t: torch.empty(0).set_(t.untyped_storage()).clone(),
+    "resize": lambda t: t.resize_(30, 60).clone(),
+    "vmap": lambda t: torch.func.vmap(torch.sum)(t),
+    "grad": lambda t: (torch.ones(60, requires_grad=True) * t).sum().backward(),
+    "state dict": lambda t: nn.ParameterDict({"a": t}).state_dict()["a"].tolist(),
+    "iteration": lambda t: [row.tolist() for row in t],
+    "new_tensor": lambda t: t.new_tensor(t),
+    "Tensor of elements": lambda t: torch.Tensor([t[0, 0], t[1, 1]]),
+    "elements of a row": lambda t: torch.Tensor(list(t[3])),
+    "one element": lambda t: torch.tensor([torch.empty(1).uniform_(), t[3:4, 3:4]]),
+    "modes off": lambda t: undispatched(t),
+    "tensor of parts": lambda t: torch.tensor([t[0, 0], t[1, 1]]),
+}
+
+
+def undispatched(tensor):
+    from torch.utils._mode_utils import no_dispatch
+
+    with no_dispatch():
+        return tensor.sum()
+
+
+def scripted(x):
+    return x * 2
+
+
+def saved(tensor):
+    file = io.BytesIO()
+    torch.save(tensor, file)
+    file.seek(0)
+    return file
+
+
+def moved(tensor):
+    parameter = nn.Parameter(tensor)
+    parameter.data = torch.ones(3)
+    return parameter.tolist() + tensor.tolist()
+
+
+def plain(value):
+    """For comparison: tensors and arrays as their bytes."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().numpy().tobytes()
+    return value.tobytes() if isinstance(value, np.ndarray) else value
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_whoever_reads_sees_the_values(name):
+    def run():
+        torch.empty(4000).uniform_()
+        tensor = torch.empty(50, 60).normal_()
+        result = plain(READERS[name](tensor))
+        return result, tensor, torch.rand(3)
+
+    wanted = outcome(run)
+    with deferring():
+        got = outcome(run)
+        first = plain(got[0][1]) if got[0] else None
+    assert got[1] == wanted[1] is None
+    if name != "pickle":
+        assert got[0][0] == wanted[0][0]
+    assert first == plain(wanted[0][1]) and same(got[0][1], wanted[0][1]) and same(got[0][2], wanted[0][2])
+    assert torch.equal(torch.get_rng_state(), wanted[3])
+
+
+GENERATORS = {
+    "rand": lambda: torch.rand(5),
+    "randperm": lambda: torch.randperm(50),
+    "dropout": lambda: nn.functional.dropout(torch.ones(50)),
+    "bernoulli": lambda: torch.empty(50).bernoulli_(),
+    "get_rng_state": lambda: torch.get_rng_state(),
+    "set_rng_state": lambda: torch.set_rng_state(torch.Generator().manual_seed(3).get_state()),
+    "manual_seed": lambda: torch.manual_seed(9) and None,
+    "direct seed": lambda: torch.default_generator.manual_seed(9) and None,
+    "fork_rng": lambda: forked(),
+    "small normal": lambda: torch.empty(5).normal_(),
+    "strided normal": lambda: torch.empty(50, 60).t().normal_(),
+    "own generator": lambda: torch.empty(5000).normal_(generator=torch.Generator().manual_seed(2)),
+    "truncated": lambda: nn.init.trunc_normal_(torch.empty(5000)),
+    "sparse": lambda: nn.init.sparse_(torch.empty(50, 60), 0.4),
+    "orthogonal": lambda: nn.init.orthogonal_(torch.empty(50, 60)),
+    "f64": lambda: torch.empty(5000, dtype=torch.float64).normal_(),
+    "bf16": lambda: torch.empty(5001, dtype=torch.bfloat16).normal_(),
+    "large": lambda: torch.empty((1 << 20) + 21).normal_(),
+    "larger": lambda: torch.empty((1 << 21) + 3, dtype=torch.float64).uniform_(),
+    "half": lambda: torch.empty((1 << 20) + 17, dtype=torch.float16).normal_(),
+    "nothing": lambda: None,
+}
+
+
+def forked():
+    with torch.random.fork_rng():
+        torch.empty(5000).normal_()
+    return torch.rand(2)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_the_generator_is_where_it_would_be(name):
+    def run():
+        first = torch.empty(4001).normal_()
+        result = GENERATORS[name]()
+        return first, result, torch.empty(4002).normal_()
+
+    wanted = outcome(run)
+    with deferring():
+        got = outcome(run)
+    for ours, torchs in zip(got[0], wanted[0]):
+        assert ours is None or same(ours, torchs)
+    assert torch.equal(torch.get_rng_state(), wanted[3])
+
+
+def test_memory_from_elsewhere_does_not_wait(settled):
+    array = np.zeros(5000, np.float32)
+    before = torch.zeros(5000)
+    with deferring():
+        torch.from_numpy(array).normal_()
+        assert array.any()
+        before.normal_()
+        assert before.tolist() and settled == [[5000], [5000]]
+        shown = torch.zeros(5000)
+        view = shown.numpy()
+        shown.normal_()
+        assert view.any()
+        part = torch.empty(5000)[10:]
+        part.normal_()
+        assert settled == [[5000], [5000], [5000], [4990]]
+        waits = torch.empty(5001).normal_()
+        assert len(settled) == 4
+        waits.sum()
+        assert settled[4:] == [[5001]]
+
+
+def test_an_exception_leaves_everything_done():
+    def run():
+        kept = torch.empty(4000)
+        with pytest.raises(KeyError):
+            with fast_init() if not defer else deferring(), deferring() if defer else fast_init():
+                kept.uniform_()
+                raise KeyError
+        return kept
+
+    defer = False
+    wanted = outcome(run)
+    defer = True
+    got = outcome(run)
+    assert same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
+    assert not _defer._open and not _defer._doors and "numpy" not in torch.Tensor.__dict__
+    assert torch.random.default_generator is torch.default_generator
+
+
+def test_a_write_from_another_thread_is_found_out():
+    weight = None
+    with pytest.raises(RuntimeError, match="leave out defer=True"):
+        with deferring():
+            weight = torch.empty(5000).normal_()
+
+            def write():
+                with torch.no_grad():
+                    weight.zero_()
+                    weight.add_(1)
+
+            thread = threading.Thread(target=write)
+            thread.start()
+            thread.join()
+    assert weight.sum() == 5000
+
+
+def test_threads_wait_each_for_themselves():
+    results = {}
+
+    def work(k):
+        with deferring():
+            results[k] = torch.empty(30000).uniform_()
+
+    torch.manual_seed(0)
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    torch.manual_seed(0)
+    assert {t[0].item() for t in results.values()} == {torch.rand(30000)[0].item() for _ in range(8)}

@@ -1,0 +1,281 @@
+"""NumPy and DLPack arrays, modules, recipes and checkpoints on the native stream."""
+
+import array
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import fanin
+
+SPECS = ["normal(std=0.02)", "uniform(-1, 1)", "trunc_normal", "orthogonal(gain=2)", "sparse(0.3)", "eye", "constant(3)"]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+def test_any_memory_holds_the_same_values(spec, dtype):
+    wanted = fanin.filled((37, 23), spec, dtype=dtype, seed=5, name="w")
+    assert wanted.dtype == dtype and wanted.flags.c_contiguous
+    fortran = np.empty((37, 23), dtype, order="F")
+    strided = np.empty((74, 46), dtype)[::2, ::-2]
+    tensor = torch.empty(37, 23, dtype=getattr(torch, dtype))
+    for memory in (fortran, strided, tensor, tensor.t().contiguous().t()):
+        assert fanin.fill(memory, spec, seed=5, name="w") is memory
+        np.testing.assert_array_equal(np.asarray(memory), wanted)
+    box = fanin.fill(np.empty((5, 7), dtype), spec, seed=5, name="w", whole=(37, 23), start=(30, 11))
+    np.testing.assert_array_equal(box, wanted[30:35, 11:18])
+    pattern = np.zeros((37, 23))
+    assert fanin.fill(pattern, spec, seed=5, name="w", out=fortran) is fortran and not pattern.any()
+    np.testing.assert_array_equal(fanin.filled_like(fortran, spec, seed=5, name="w"), wanted)
+    assert spec in ("eye", "constant(3)") or (fanin.filled((37, 23), spec, dtype=dtype, seed=6, name="w") != wanted).any()
+    assert spec in ("eye", "constant(3)") or (fanin.filled((37, 23), spec, dtype=dtype, seed=5, name="v") != wanted).any()
+
+
+def test_bf16_needs_no_package():
+    wanted = torch.empty(50, 40, dtype=torch.bfloat16)
+    fanin.fill(wanted, "normal", seed=1)
+    assert (wanted.float() == torch.from_numpy(fanin.filled((50, 40), "normal", seed=1)).bfloat16()).all()
+    bits = fanin.filled((50, 40), "normal", dtype="bf16", seed=1)
+    assert bits.dtype == np.uint16 and (torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16) == wanted).all()
+    half = fanin.fill(np.empty((50, 40), np.uint16), "normal", dtype="f16", seed=1)
+    np.testing.assert_array_equal(half.view(np.float16), fanin.filled((50, 40), "normal", dtype=np.float16, seed=1))
+
+
+def test_large_arrays_cut_into_rows_are_the_same():
+    whole = fanin.filled((3000, 2999), "sparse(0.2)", seed=3)
+    rows = np.empty((1000, 2999), np.float32)
+    for start in (0, 1000, 2000):
+        fanin.fill(rows, "sparse(0.2)", seed=3, whole=(3000, 2999), start=(start, 0))
+        np.testing.assert_array_equal(rows, whole[start : start + 1000])
+
+
+@pytest.mark.parametrize(
+    "call, kind, needle",
+    [
+        (lambda: fanin.fill([1.0, 2.0], "normal"), TypeError, "a list cannot be filled"),
+        (lambda: fanin.fill(array.array("f", [1]), "normal"), TypeError, "__dlpack__"),
+        (lambda: fanin.fill(np.zeros(3, np.int32), "zeros"), TypeError, "neither f32, f64, f16 nor bf16"),
+        (lambda: fanin.fill(np.zeros(3, ">f4"), "zeros"), ValueError, "gives its memory to nobody"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "zeros", dtype="f64"), TypeError, "dtype=f64, but this ndarray holds f32"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "zeros", dtype="f33"), ValueError, "unknown dtype f33"),
+        (lambda: fanin.fill(np.broadcast_to(np.float32(1), (3, 4)), "normal"), ValueError, "read"),
+        (lambda: fanin.fill(torch.empty(3, device="meta"), "normal"), ValueError, "memory"),
+        (lambda: fanin.fill(torch.zeros(1).expand(5), "normal"), ValueError, "two elements would lie in one place"),
+        (lambda: fanin.fill(torch.zeros(5, requires_grad=True), "normal"), ValueError, "detach"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "norml"), ValueError, "did you mean normal?"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal(std=-1)"), ValueError, "std = -1"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "xavier_normal"), ValueError, "fewer than 2 dimensions"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), 7), TypeError, "Initializer"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=1 << 64), ValueError, "whole number from -2^63"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=0.5), TypeError, "whole number"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", whole=(5,), start=(3,)), ValueError, "does not lie in"),
+        (lambda: fanin.fill(np.zeros((9000, 600), "f4"), "normal", whole=(9000, 600), start=(1, 0)), ValueError, "does not lie in"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", out=np.zeros(4, "f4")), ValueError, "out has the shape (4,)"),
+        (lambda: fanin.kaiming_normal(mode="fan_uot"), ValueError, "did you mean fan_out?"),
+        (lambda: fanin.Recipe("[init]\nx = 3"), ValueError, "recipe:2:5"),
+        (lambda: fanin.Recipe.read("gpt3"), ValueError, "did you mean gpt2?"),
+        (lambda: fanin.manifest("no/such/file.safetensors"), FileNotFoundError, "cannot open"),
+        (lambda: fanin.write_checkpoint("gpt2", "no/such/folder/x.safetensors"), ValueError, "no such folder"),
+        (lambda: fanin.write_checkpoint("gpt2", "x.safetensors", stream="numpy"), ValueError, "native"),
+    ],
+)
+def test_bad_input_is_named(call, kind, needle):
+    with pytest.raises(kind) as error:
+        call()
+    assert needle in str(error.value), str(error.value)
+
+
+def test_initializers_are_values():
+    init = fanin.kaiming_uniform(5**0.5, layout="in_out")
+    assert init == fanin.Initializer(str(init)) and hash(init) == hash(fanin.Initializer(str(init)))
+    assert init != fanin.kaiming_uniform() and init != str(init)
+    assert pickle.loads(pickle.dumps(init)) == init and repr(init) == str(init)
+    assert len({fanin.zeros(), fanin.constant(0), fanin.ones()}) == 2
+    plan = fanin.xavier_uniform("relu").resolve((40, 20), "bf16")
+    assert (plan.shape, plan.dtype, plan.fans, plan.mean) == ([40, 20], "bf16", (20, 40), 0.0)
+    for name, parameters, formula, _ in fanin._fanin.families():
+        make = getattr(fanin, name)
+        arguments = {"sparsity": 0.5, "val": 2.0}
+        required = {key: arguments[key] for key, default in parameters if default is None}
+        assert make(**required) == fanin.Initializer(f"{name}({', '.join(f'{k}={v}' for k, v in required.items())})")
+        assert formula
+
+
+def test_warnings_are_pythons():
+    with pytest.warns(UserWarning, match="mean is more than 2 std from"):
+        fanin.trunc_normal(mean=9).resolve((3,))
+    with pytest.warns(UserWarning, match="zero-element"):
+        fanin.filled((0, 3), "kaiming_normal")
+
+
+RECIPE = fanin.Recipe(
+    """
+[vars]
+std = 0.02
+[init]
+"*.num_batches_tracked" = "zeros"
+"*.running_mean" = "zeros"
+"*.running_var"  = "ones"
+"*.bias"         = "zeros"
+"1.weight"       = "ones"
+"*"              = "normal(std=std)"
+"""
+)
+
+
+def module(**options):
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Linear(8, 8), nn.Linear(8, 8, bias=False))
+    net[3].weight = net[2].weight
+    return net.to(**options)
+
+
+def test_a_module_is_filled_by_name():
+    net = module()
+    with torch.no_grad():
+        for tensor in net.state_dict().values():
+            tensor.fill_(9)
+    planned = fanin.init_module(net, RECIPE, seed=3, settings={"std": 0.5})
+    assert [p.name for p in planned] == [n for n in net.state_dict() if n != "3.weight"]
+    assert (net[2].weight == torch.from_numpy(fanin.filled((8, 8), "normal(std=0.5)", seed=3, name="2.weight"))).all()
+    assert net[2].weight.requires_grad and net[2].weight.is_leaf and net[3].weight is net[2].weight
+    assert net[1].num_batches_tracked == 0 and (net[1].running_var == 1).all()
+    last = module().to(memory_format=torch.channels_last)
+    fanin.init_module(nn.DataParallel(last), fanin.Recipe(RECIPE.text.replace('"1.', '"module.1.')), seed=3, settings={"std": 0.5})
+    assert (last[0].weight == net[0].weight).all()
+    half = module(dtype=torch.bfloat16)
+    fanin.init_module(half, RECIPE, seed=3, settings={"std": 0.5})
+    assert (half[0].weight == net[0].weight.bfloat16()).all()
+
+
+def test_a_module_is_filled_whole_or_not_at_all():
+    net = module()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    for bad, needle in [
+        (fanin.Recipe('[init]\n"*.bias" = "zeros"'), "no rule matches"),
+        (fanin.Recipe('[init]\n"*.bais" = "zeros"\n"*" = "zeros"'), "matches nothing"),
+        (fanin.Recipe('[init]\n"0.*" = "zeros"\n"*" = "xavier_normal"'), "fewer than 2"),
+    ]:
+        with pytest.raises(ValueError, match=needle):
+            fanin.init_module(net, bad)
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    with pytest.raises(ValueError, match="to_empty"):
+        fanin.init_module(module(device="meta"), RECIPE)
+    empty = module(device="meta").to_empty(device="cpu")
+    empty[3].weight = empty[2].weight  # to_empty unties
+    fanin.init_module(empty, RECIPE, seed=3)
+    fanin.init_module(net, RECIPE, seed=3)
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), empty.state_dict().values()))
+
+
+def test_module_file_and_command_agree(tmp_path):
+    from torchvision.models import resnet50
+
+    net = resnet50()
+    fanin.init_module(net, "resnet50", seed=11)
+    path = tmp_path / "ours.safetensors"
+    fanin.write_checkpoint("resnet50", path, seed=11)
+    loaded = load_file(path)
+    state = net.state_dict()
+    for name, tensor in loaded.items():
+        assert torch.equal(tensor, state[name]), name
+    with pytest.raises(ValueError, match="exists already"):
+        fanin.write_checkpoint("resnet50", path, seed=11)
+    other = tmp_path / "commands.safetensors"
+    command = [sys.executable, "-m", "fanin", "init", "resnet50", "--seed", "11", "-o", str(other)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert other.read_bytes() == path.read_bytes()
+    fanin.write_checkpoint("resnet50", path, seed=11, dtype="bf16", force=True)
+    assert fanin.manifest(path)[0][1] == "BF16"
+
+
+def test_the_command_answers_as_the_binary_does():
+    def run(*arguments):
+        command = [sys.executable, "-m", "fanin", *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert "gpt2-xl" in run("models").stdout
+    wrong = run("init", "gpt3", "-o", "x")
+    assert wrong.returncode == 2 and "did you mean gpt2?" in wrong.stderr
+    assert run("--version").stdout.strip() == f"fanin {fanin.__version__}"
+
+
+def test_torch_and_numpy_are_imported_by_those_who_need_them():
+    code = "import fanin, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        "import numpy; a = numpy.empty((1 << 15, 1 << 15), 'f4'); print('go', flush=True)\nfor _ in range(99): fanin.fill(a, 'normal')",
+        "import torch, fanin.torch; a = torch.empty(1 << 30); print('go', flush=True)\nfor _ in range(99): fanin.torch.normal_(a)",
+        "print('go', flush=True)\nfor _ in range(99): fanin.write_checkpoint('gpt2-xl', 'x.safetensors', force=True)",
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_a_long_fill_can_be_interrupted(long, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import fanin\n" + long], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "go\n"
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert "KeyboardInterrupt" in said, said
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_threads_run_during_a_fill():
+    """The interpreter is released: a thread that counts goes on counting."""
+    counted, done = 0, threading.Event()
+
+    def count():
+        nonlocal counted
+        while not done.is_set():
+            counted += 1
+            time.sleep(0)
+
+    big = np.empty((1 << 12, 1 << 10), np.float32)
+    thread = threading.Thread(target=count)
+    thread.start()
+    before = counted
+    for _ in range(3):
+        fanin.fill(big, "normal")
+    during = counted - before
+    done.set()
+    thread.join()
+    assert during > 100
+
+
+def test_threads_fill_at_the_same_time():
+    wanted = [fanin.filled((300, 400), "normal", seed=seed) for seed in range(16)]
+    got = [None] * 16
+
+    def work(seed):
+        got[seed] = fanin.filled((300, 400), "normal", seed=seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(a, b) for a, b in zip(got, wanted))
+
+
+def test_save_file_reads_back(tmp_path):
+    """A recipe file over the names of a checkpoint."""
+    save_file({"a.weight": torch.zeros(4, 6), "a.bias": torch.zeros(4)}, tmp_path / "like.safetensors")
+    (tmp_path / "r.toml").write_text('[vars]\nn = 2\n[init]\n"*.bias" = "zeros"\n"*" = "normal(std=1/n)"\n')
+    out = tmp_path / "out.safetensors"
+    fanin.write_checkpoint(tmp_path / "r.toml", out, like=tmp_path / "like.safetensors", settings={"n": 4}, seed=2)
+    expected = fanin.filled((4, 6), "normal(std=0.25)", seed=2, name="a.weight")
+    np.testing.assert_array_equal(load_file(out)["a.weight"].numpy(), expected)

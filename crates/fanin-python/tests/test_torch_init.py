@@ -1,0 +1,302 @@
+"""fanin.torch against torch.nn.init: bits, generator state, errors, warnings, signatures."""
+
+import inspect
+import itertools
+import math
+
+import pytest
+import torch
+from conftest import outcome, same
+
+import fanin.torch as init
+
+DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+
+#: Around the sizes where something changes: sixteen, the hand-over to fanin, the release of the interpreter, a stretch.
+SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (2048,), (2, 1024), (67, 31), (33, 4, 3, 7), (300, 251), (3, 2, 9, 50, 11)]
+
+
+def plain(shape, dtype):
+    return torch.full(shape, 7.0, dtype=dtype)
+
+
+def transposed(shape, dtype):
+    return torch.full(shape[::-1], 7.0, dtype=dtype).permute(*reversed(range(len(shape))))
+
+
+def sliced(shape, dtype):
+    """Every second column of a wider tensor: not dense."""
+    return torch.full((*shape[:-1], 2 * shape[-1] + 1), 7.0, dtype=dtype)[..., 1::2]
+
+
+def offset(shape, dtype):
+    """Row-major, but not from the storage's beginning, and not aligned for vectors."""
+    return torch.full((math.prod(shape) + 3,), 7.0, dtype=dtype)[3:].view(shape)
+
+
+def channels_last(shape, dtype):
+    tensor = torch.full(shape, 7.0, dtype=dtype)
+    return tensor.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else tensor
+
+
+def parameter(shape, dtype):
+    return torch.nn.Parameter(torch.full(shape, 7.0, dtype=dtype))
+
+
+LAYOUTS = [plain, transposed, sliced, offset, channels_last, parameter]
+
+#: Name and arguments; a generator is added by the test.
+CALLS = [
+    ("uniform_", dict()),
+    ("uniform_", dict(a=-0.3, b=0.7)),
+    ("uniform_", dict(a=2, b=2)),
+    ("normal_", dict()),
+    ("normal_", dict(mean=0.5, std=0.02)),
+    ("normal_", dict(std=0.0)),
+    ("trunc_normal_", dict()),
+    ("trunc_normal_", dict(std=0.02, a=-0.04, b=0.04)),
+    ("trunc_normal_", dict(a=2.0, b=3.0)),
+    ("trunc_normal_", dict(mean=4.5, std=1.0)),
+    ("xavier_uniform_", dict(gain=0.7)),
+    ("xavier_normal_", dict()),
+    ("kaiming_uniform_", dict(a=math.sqrt(5))),
+    ("kaiming_uniform_", dict(mode="fan_out", nonlinearity="tanh")),
+    ("kaiming_normal_", dict(mode="FAN_OUT", nonlinearity="relu")),
+    ("orthogonal_", dict(gain=1.4)),
+    ("sparse_", dict(sparsity=0.3)),
+    ("sparse_", dict(sparsity=0.0, std=2)),
+    ("constant_", dict(val=0.3)),
+    ("ones_", dict()),
+    ("zeros_", dict()),
+    ("eye_", dict()),
+    ("dirac_", dict()),
+    ("dirac_", dict(groups=3)),
+]
+GENERATED = {"uniform_", "normal_", "trunc_normal_", "xavier_uniform_", "xavier_normal_", "kaiming_uniform_",
+             "kaiming_normal_", "orthogonal_", "sparse_"}
+
+
+@pytest.mark.parametrize("name, arguments", CALLS, ids=lambda value: str(value))
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_same_bits_state_errors_and_warnings(name, arguments, layout):
+    for shape, dtype, own in itertools.product(SHAPES, DTYPES, [False, True]):
+        if own and name not in GENERATED:
+            continue
+        answers = []
+        for module in (torch.nn.init, init):
+            tensor = layout(shape, dtype)
+            extra = dict(generator=torch.Generator().manual_seed(3)) if own else {}
+            result, error, warned, state = outcome(lambda: getattr(module, name)(tensor, **arguments, **extra))
+            own_state = extra["generator"].get_state() if own else state
+            answers.append((tensor, result is tensor, error, warned, state, own_state))
+        (ours, *said), (torchs, *wanted) = answers[1], answers[0]
+        where = f"{name}({arguments}) {layout.__name__} {shape} {dtype} own={own}"
+        assert same(ours, torchs), where
+        assert said[:3] == wanted[:3], where
+        assert torch.equal(said[3], wanted[3]) and torch.equal(said[4], wanted[4]), where
+        assert ours.requires_grad == torchs.requires_grad and ours.is_leaf, where
+        # How often torch touches a tensor on its way is its own affair.
+        assert (ours._version > 0) == (torchs._version > 0), where
+
+
+@pytest.mark.parametrize("count", [(1 << 24) + 5, (1 << 24) + 16, (1 << 25) + 21])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_large_fills_cut_into_stretches_are_the_same(count, dtype):
+    for name in ("normal_", "uniform_"):
+        expected, _, _, state = outcome(lambda: getattr(torch.nn.init, name)(torch.empty(count, dtype=dtype)))
+        got, _, _, ours = outcome(lambda: getattr(init, name)(torch.empty(count, dtype=dtype)))
+        assert same(got, expected) and torch.equal(ours, state), name
+
+
+def test_any_mix_of_calls_gives_what_torch_alone_gives():
+    def run(first, second):
+        drawn = []
+        for k, count in enumerate([5, 3000, 15, 2049, 1, 70000, 4096, 7]):
+            module = (first, second)[k % 2]
+            drawn.append(module.normal_(torch.empty(count)))
+            drawn.append(torch.rand(k))
+            drawn.append(module.uniform_(torch.empty(count + 1, dtype=torch.float64)))
+            drawn.append(module.normal_(torch.empty(count, dtype=torch.float64).t(), std=3))
+        return drawn
+
+    expected, _, _, state = outcome(lambda: run(torch.nn.init, torch.nn.init), seed=-1)
+    got, error, _, ours = outcome(lambda: run(init, torch.nn.init), seed=-1)
+    assert error is None and all(map(same, got, expected)) and torch.equal(ours, state)
+
+
+@pytest.mark.parametrize("size", [4, 4096])
+@pytest.mark.parametrize(
+    "name, args, kwargs",
+    [
+        ("normal_", (0.0, -1.0), {}),
+        ("normal_", ("x",), {}),
+        ("normal_", (), dict(std=float("nan"))),
+        ("normal_", (float("inf"), 1.0), {}),
+        ("normal_", (), dict(sdt=1)),
+        ("uniform_", (2.0, 1.0), {}),
+        ("uniform_", (float("-inf"), 1.0), {}),
+        ("uniform_", (-3e38, 3e38), {}),
+        ("uniform_", (None, 1.0), {}),
+        ("trunc_normal_", (0.0, 0.0), {}),
+        ("trunc_normal_", (0.0, 1.0, 3.0, 2.0), {}),
+        ("trunc_normal_", ("x",), {}),
+        ("xavier_normal_", ("x",), {}),
+        ("kaiming_normal_", (0, "fan"), {}),
+        ("kaiming_uniform_", (0, "fan_in", "swish"), {}),
+        ("kaiming_uniform_", (True,), {}),
+        ("kaiming_uniform_", (0, 3), {}),
+        ("dirac_", (3,), {}),
+        ("dirac_", (0,), {}),
+        ("dirac_", (-1,), {}),
+        ("eye_", (), {}),
+        ("sparse_", (1.5,), {}),
+        ("sparse_", (-0.5,), {}),
+        ("sparse_", (float("nan"),), {}),
+        ("orthogonal_", (float("inf"),), {}),
+        ("normal_", (), dict(generator=5)),
+        ("calculate_gain", (), {}),
+    ],
+)
+def test_bad_input_is_torchs_error(name, args, kwargs, size):
+    for shape in [(size,), (size, 2), (size, 2, 3)]:
+        answers = []
+        for module in (torch.nn.init, init):
+            tensor = torch.zeros(shape)
+            answers.append((tensor, *outcome(lambda: getattr(module, name)(tensor, *args, **kwargs))[1:]))
+        (expected, *wanted, state), (got, *said, ours) = answers
+        assert said == wanted and torch.equal(ours, state) and same(got, expected), shape
+
+
+@pytest.mark.parametrize("what", [[1.0], None, 3, "w"])
+def test_what_is_no_tensor_is_torchs_error(what):
+    for name in ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "xavier_uniform_", "orthogonal_",
+                 "sparse_", "dirac_", "eye_", "zeros_"):
+        arguments = (0.1,) if name == "sparse_" else ()
+        wanted = outcome(lambda: getattr(torch.nn.init, name)(what, *arguments))[1]
+        assert outcome(lambda: getattr(init, name)(what, *arguments))[1] == wanted, name
+
+
+def test_signatures_and_names_are_torchs():
+    for name in [*torch.nn.init.__all__, "_calculate_fan_in_and_fan_out", "_calculate_correct_fan"]:
+        ours, theirs = getattr(init, name), getattr(torch.nn.init, name)
+        assert inspect.signature(ours) == inspect.signature(theirs), name
+        assert ours.__name__ == theirs.__name__
+        assert name in dir(init)
+    assert set(torch.nn.init.__all__) <= set(init.__all__)
+
+
+def test_deprecated_names_warn_and_do_the_same():
+    for name in ("uniform", "normal", "constant", "eye", "dirac", "xavier_uniform", "xavier_normal", "kaiming_uniform",
+                 "kaiming_normal", "orthogonal", "sparse"):
+        shape = (60, 50, 3) if name == "dirac" else (60, 50)
+        arguments = dict(constant=(0.5,), sparse=(0.2,)).get(name, ())
+        wanted = outcome(lambda: getattr(torch.nn.init, name)(torch.empty(shape), *arguments))
+        got = outcome(lambda: getattr(init, name)(torch.empty(shape), *arguments))
+        assert same(got[0], wanted[0]) and got[1:3] == wanted[1:3] and torch.equal(got[3], wanted[3])
+        assert got[2][0][0] is FutureWarning
+
+
+class Subclass(torch.Tensor):
+    seen = []
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        cls.seen.append(function.__name__)
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+def test_what_is_not_plain_goes_to_torch():
+    def meta():
+        return init.normal_(torch.empty(5000, device="meta"))
+
+    assert meta().is_meta
+    integers = outcome(lambda: init.normal_(torch.zeros(5000, dtype=torch.int64)))
+    assert integers[1] == outcome(lambda: torch.nn.init.normal_(torch.zeros(5000, dtype=torch.int64)))[1]
+    complex_ = [outcome(lambda: m.normal_(torch.zeros(5000, dtype=torch.cfloat))) for m in (init, torch.nn.init)]
+    assert torch.equal(complex_[0][0], complex_[1][0]) and torch.equal(complex_[0][3], complex_[1][3])
+    expanded = [outcome(lambda: m.normal_(torch.zeros(1, 5000).expand(2, 5000)))[1] for m in (init, torch.nn.init)]
+    assert expanded[0] == expanded[1] and expanded[0] is not None
+    negated = [outcome(lambda: m.uniform_(torch.zeros(5000, dtype=torch.cfloat).conj().imag)) for m in (init, torch.nn.init)]
+    assert torch.equal(negated[0][0], negated[1][0]) and negated[0][0].is_neg()
+    Subclass.seen.clear()
+    tensor = torch.empty(5000).as_subclass(Subclass)
+    assert type(init.normal_(tensor)) is Subclass and "normal_" in Subclass.seen
+    with torch.inference_mode():
+        frozen = torch.empty(5000)
+    assert outcome(lambda: init.normal_(frozen))[1] == outcome(lambda: torch.nn.init.normal_(frozen))[1]
+
+
+def test_modes_and_transforms_see_the_call():
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Functions(TorchFunctionMode):
+        seen = []
+
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            self.seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    class Operators(TorchDispatchMode):
+        seen = []
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            self.seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    for mode in (Functions, Operators):
+        for name in ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_normal_"):
+            seen = []
+            for module in (torch.nn.init, init):
+                mode.seen.clear()
+                with mode():
+                    got = outcome(lambda: getattr(module, name)(torch.empty(50, 80)))
+                seen.append((list(mode.seen), got))
+            assert seen[0][0] == seen[1][0], (mode, name)
+            assert same(seen[0][1][0], seen[1][1][0])
+
+    batch = torch.zeros(3, 5000)
+    for module in (torch.nn.init, init):
+        got = outcome(lambda: torch.func.vmap(lambda x: module.normal_(x), randomness="different")(batch.clone()))
+        if module is torch.nn.init:
+            wanted = got
+    assert same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
+    with torch.device("cpu"):
+        got = outcome(lambda: init.normal_(torch.empty(5000)))
+    assert same(got[0], outcome(lambda: torch.nn.init.normal_(torch.empty(5000)))[0])
+
+
+def test_compiled_code_is_torchs():
+    @torch.compile(backend="eager", fullgraph=True)
+    def build(tensor):
+        return init.normal_(tensor, 0.0, 2.0)
+
+    for count in (16, 5000):
+        got = outcome(lambda: build(torch.empty(count)))
+        wanted = outcome(lambda: torch.nn.init.normal_(torch.empty(count), 0.0, 2.0))
+        assert got[1] is None and same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
+
+
+def test_autograd_knows_that_a_tensor_has_changed():
+    weight = torch.ones(5000, requires_grad=True)
+    loss = (weight * weight).sum()
+    init.normal_(weight)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_other_threads_draw_numbers_of_their_own():
+    """Two threads on one generator: as with torch, no number comes twice."""
+    import threading
+
+    torch.manual_seed(0)
+    tensors = [torch.empty(1 << 20) for _ in range(8)]
+    threads = [threading.Thread(target=init.uniform_, args=(tensor,)) for tensor in tensors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first = {tuple(tensor[:4].tolist()) for tensor in tensors}
+    assert len(first) == len(tensors)
+    torch.manual_seed(0)
+    assert {tuple(torch.rand(1 << 20)[:4].tolist()) for _ in tensors} == first
