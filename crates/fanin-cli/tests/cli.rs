@@ -203,3 +203,31 @@ fn help_version_completions_and_silence() {
     assert!(loud.contains("warning:") && !loud.contains('\u{1b}') && !loud.contains('\r'), "{loud:?}");
     assert!(desk.run(&["--color", "always", "init", "gtp2", "-o", "x"]).stderr.contains('\u{1b}'));
 }
+
+#[test]
+fn threads_change_no_byte() {
+    let desk = Desk::new();
+    for stream in ["native", "torch"] {
+        for threads in ["1", "3"] {
+            let out = format!("{stream}{threads}.safetensors");
+            desk.good(&[
+                "fill",
+                "normal",
+                "--shape",
+                "3000000",
+                "--stream",
+                stream,
+                "--threads",
+                threads,
+                "-o",
+                &out,
+            ]);
+        }
+        let [one, three] = ["1", "3"].map(|threads| desk.bytes(&format!("{stream}{threads}.safetensors")));
+        assert!(one == three, "{stream}");
+    }
+    desk.refused(
+        &["fill", "normal", "--shape", "4", "--threads", "0", "-o", "x.safetensors"],
+        &["--threads"],
+    );
+}

@@ -204,7 +204,7 @@ pub fn write_checkpoint(
         settings: settings.unwrap_or_default().into_iter().collect(),
         dtype: dtype.map(read_dtype).transpose()?,
         json: false,
-        output: Output { seed: seed.0, stream, output: Some(output), force, dry_run: false },
+        output: Output { seed: seed.0, stream, output: Some(output), threads: None, force, dry_run: false },
     };
     let args = Args { command: Command::Init(init), quiet: true, color: Color::Never };
     INTERRUPTED.store(false, Ordering::Relaxed);

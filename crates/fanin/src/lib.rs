@@ -73,6 +73,7 @@
 //!
 //! * `qr` (default): `orthogonal` on the torch stream, by faer's QR factorization. It is most of the build time; the
 //!   native stream does not need it.
+//! * `rayon` (default): fills on all cores ([`Threads`]). Without it each fill stays on the calling thread.
 //! * `rand_core`: the engines implement the generator traits, and any generator can drive a fill.
 //!
 //! # What is stable

@@ -3,6 +3,7 @@
 mod look;
 mod value;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -128,6 +129,9 @@ pub struct Output {
     /// The file to write. A folder gets model.safetensors.
     #[arg(short, long, value_name = "OUT.safetensors", required_unless_present = "dry_run")]
     pub output: Option<PathBuf>,
+    /// Draw on so many threads; all cores if left out. The values are the same.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
     /// Replace an existing file.
     #[arg(long)]
     pub force: bool,

@@ -1,6 +1,7 @@
 //! Writing checkpoints: streamed, one thread making values while another writes.
 
 use std::collections::TryReserveError;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fanin::{Law, Native, Plan, Stream as _, Torch};
@@ -48,6 +49,17 @@ pub fn check(planned: &[Planned], stream: StreamName) -> Result {
 /// Whoever wants a checkpoint no longer sets this, and what is being written ends with [`Error::Interrupted`]. The
 /// command line ends its process instead; this is for processes that live on.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// How the values are drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its seed.
+    pub seed: u64,
+    /// On so many threads, or on all cores.
+    pub threads: Option<NonZeroUsize>,
+}
 
 /// Why no more values are made.
 enum Stop {
@@ -132,10 +144,17 @@ pub fn checkpoint(
     target: &Target,
     planned: &[Planned],
     metadata: &[(String, String)],
-    (stream, seed): (StreamName, u64),
+    Draw { stream, seed, threads }: Draw,
     progress: &Progress,
 ) -> Result {
     check(planned, stream)?;
+    let pool = match threads {
+        None => None,
+        Some(count) => {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(count.get()).build();
+            Some(pool.map_err(|error| Error::Request(format!("--threads {count}: {error}")))?)
+        }
+    };
     let entries: Vec<_> = planned.iter().map(|planned| planned.entry.clone()).collect();
     let mut file = target.begin()?;
     file.write(&header::bytes(&entries, metadata))?;
@@ -147,7 +166,14 @@ pub fn checkpoint(
         // Without a queue: what is written and what is being made is all there is.
         let (sender, receiver) = std::sync::mpsc::sync_channel::<Values>(0);
         let maker = scope.spawn(move || {
-            make(planned, &mut source, |values| sender.send(values).map_err(|_| Stop::Unwanted))
+            let mut work =
+                || make(planned, &mut source, |values| sender.send(values).map_err(|_| Stop::Unwanted));
+            let made = match &pool {
+                Some(pool) => pool.install(&mut work),
+                None => work(),
+            };
+            drop(sender);
+            made
         });
         let mut written = Ok(());
         for values in receiver {

@@ -91,7 +91,8 @@ pub(super) fn write_out(
     let values: u64 = planned.iter().map(|planned| planned.entry.values() as u64).sum();
     let progress = Progress::new("writing", bytes, quiet);
     let start = std::time::Instant::now();
-    let written = write::checkpoint(&target, planned, metadata, (output.stream, output.seed), &progress);
+    let draw = write::Draw { stream: output.stream, seed: output.seed, threads: output.threads };
+    let written = write::checkpoint(&target, planned, metadata, draw, &progress);
     progress.done();
     written?;
     if !quiet {
