@@ -47,6 +47,7 @@ fn threads_change_no_bit() {
         ("normal(std=0.02)", &[LONG], &[DType::F32, DType::F16], true),
         ("normal", &[LONG / 2], &[DType::F64], true),
         ("trunc_normal", &[LONG / 2], &[DType::F32], true),
+        ("trunc_normal(a=2, b=3)", &[LONG / 8], &DType::ALL, true),
         ("normal", &[LONG / 4], &DType::ALL, false),
         ("trunc_normal(a=2, b=3)", &[LONG / 4], &[DType::F32, DType::F64], false),
         ("sparse(0.3)", &wide, &[DType::F32], false),

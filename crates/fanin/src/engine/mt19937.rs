@@ -105,7 +105,7 @@ impl Mt19937 {
             let mut words = vec![0; REACH];
             dispatch(level, Renewals { engine: self, keep: Some(&mut words), count: REACH / SIZE });
             self.state = jump(&words, states * SIZE as u64, level);
-        } else {
+        } else if states > 0 {
             dispatch(level, Renewals { engine: self, keep: None, count: states as usize });
         }
         self.next = last as u32 + 1;

@@ -4,7 +4,7 @@ use super::Torch;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
-use crate::simd::{Kernel, dispatch};
+use crate::simd::{Kernel, Level, dispatch};
 
 /// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
 const GROUP: usize = 16;
@@ -47,6 +47,95 @@ impl Torch {
         });
     }
 
+    /// Draws N(mean, std^2) for the whole of `out`, and writes it at these places, which ascend, alone: only their groups
+    /// are transformed.
+    pub(super) fn redraw_normals<E: Element>(
+        &mut self,
+        mean: f64,
+        std: f64,
+        places: &[usize],
+        out: &mut [E],
+    ) {
+        let count = out.len();
+        if count < BULK {
+            let fresh: Vec<f64> = (0..count).map(|_| self.pair_normal().mul_add(std, mean)).collect();
+            places.iter().for_each(|&place| out[place] = E::from_f64(fresh[place]));
+            return;
+        }
+        let groups = Redrawn::<E>::new(count);
+        let (level, engine) = (self.level(), &self.engine);
+        // Each thread redraws a stretch of the places, from an engine of its own.
+        let parts = self.threads.count().min(places.len() / SHARE_OF_PLACES).max(1);
+        let jobs: Vec<&[usize]> = places.chunks(places.len().div_ceil(parts)).collect();
+        let redrawn = self.threads.map(jobs, |places| {
+            let mut values = Vec::with_capacity(places.len());
+            let (mut engine, mut at) = (engine.clone(), 0);
+            let mut words = Vec::with_capacity(CHUNK);
+            let mut lanes = Vec::with_capacity(CHUNK / GROUP);
+            let mut made = [E::default(); CHUNK];
+            let mut last = None;
+            for (number, &place) in places.iter().enumerate() {
+                let (start, lane) = groups.of(place);
+                if last != Some(start) {
+                    engine.skip_at(level, start - at);
+                    let first = words.len();
+                    words.resize(first + groups.words, 0);
+                    engine.words(&mut words[first..]);
+                    (last, at) = (Some(start), start + groups.words as u64);
+                }
+                lanes.push(words.len() / groups.words * GROUP - GROUP + lane);
+                let full = words.len() + groups.words > CHUNK && {
+                    // The next place may lie in the group at hand.
+                    places.get(number + 1).is_none_or(|&next| groups.of(next).0 != start)
+                };
+                if full || number + 1 == places.len() {
+                    let made = &mut made[..words.len() / groups.words * GROUP];
+                    transform(level, &words, (mean, std), made);
+                    values.extend(lanes.drain(..).map(|lane: usize| made[lane]));
+                    words.clear();
+                }
+            }
+            values
+        });
+        for (&place, value) in places.iter().zip(redrawn.into_iter().flatten()) {
+            out[place] = value;
+        }
+        self.engine.skip_at(level, groups.all);
+    }
+
+    /// Draws a proposal on [low, high) and a number on [0, 1) for each of `count` places, but computes them at these places
+    /// alone, which ascend: the proposals, and which of them are refused.
+    pub(super) fn propose<E: Element>(
+        &mut self,
+        (low, high): (f64, f64),
+        count: usize,
+        places: &[usize],
+        refused: impl Fn(E, E) -> bool + Sync,
+    ) -> Vec<(E, bool)> {
+        let all = (count * if E::DTYPE == DType::F64 { 2 } else { 1 }) as u64;
+        let (level, engine) = (self.level(), &self.engine);
+        let parts = self.threads.count().min(places.len() / SHARE_OF_PLACES).max(1);
+        let jobs: Vec<&[usize]> = places.chunks(places.len().div_ceil(parts)).collect();
+        let found = self.threads.map(jobs, |places| {
+            let (mut proposing, mut drawing) = (engine.clone(), engine.clone());
+            drawing.skip_at(level, all);
+            let (mut proposed, mut drawn) = (0, 0);
+            let (mut proposals, mut draws) = ([E::default(); CHUNK / 2], [E::default(); CHUNK / 2]);
+            let mut found = Vec::with_capacity(places.len());
+            for places in places.chunks(CHUNK / 2) {
+                let (proposals, draws) = (&mut proposals[..places.len()], &mut draws[..places.len()]);
+                pick(level, &mut proposing, &mut proposed, places, (low, high), proposals);
+                pick(level, &mut drawing, &mut drawn, places, (0.0, 1.0), draws);
+                found.extend(
+                    proposals.iter().zip(draws).map(|(&value, &mut draw)| (value, refused(value, draw))),
+                );
+            }
+            found
+        });
+        self.engine.skip_at(level, 2 * all);
+        found.concat()
+    }
+
     /// Lets several threads draw, each a stretch of whole groups from an engine that has jumped to its place.
     fn shared<E: Element>(&mut self, out: &mut [E], draw: impl Fn(&mut Mt19937, &mut [E]) + Sync) {
         let parts = self.threads.count().min(out.len() / SHARE);
@@ -84,6 +173,87 @@ impl Torch {
     }
 }
 
+/// Fewest places that are worth a thread to redraw.
+const SHARE_OF_PLACES: usize = 1 << 14;
+
+/// Where the words of a bulk normal fill's groups lie.
+struct Redrawn<E> {
+    count: usize,
+    /// Words of a group.
+    words: usize,
+    /// Word at which the last sixteen values begin that are drawn again, if the count is no multiple of sixteen.
+    again: Option<u64>,
+    /// Words of the whole fill.
+    all: u64,
+    element: std::marker::PhantomData<E>,
+}
+
+impl<E: Element> Redrawn<E> {
+    fn new(count: usize) -> Self {
+        let each = if E::DTYPE == DType::F64 { 2 } else { 1 };
+        let words = each * GROUP;
+        // Half types are drawn by groups; the others have drawn for every place before the last sixteen come again.
+        let drawn = if size_of::<E>() == 2 { count / GROUP * GROUP } else { count };
+        let drawn = (each * drawn) as u64;
+        let again = (!count.is_multiple_of(GROUP)).then_some(drawn);
+        let all = again.map_or(drawn, |again| again + words as u64);
+        Self { count, words, again, all, element: std::marker::PhantomData }
+    }
+
+    /// The first word of a place's group, and which of its values the place takes.
+    fn of(&self, place: usize) -> (u64, usize) {
+        match self.again {
+            Some(again) if place >= self.count - GROUP => (again, place - (self.count - GROUP)),
+            _ => ((place / GROUP * self.words) as u64, place % GROUP),
+        }
+    }
+}
+
+/// Turns the words of whole groups into normal values.
+fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [E]) {
+    match E::values(out) {
+        Values::F64(out) => dispatch(level, Groups64 { words, mean, std, out }),
+        Values::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),
+        Values::F16(out) => dispatch(level, Groups32 { words, mean, std, out }),
+        Values::BF16(out) => dispatch(level, Groups32 { words, mean, std, out }),
+    }
+}
+
+struct Groups32<'a, E> {
+    words: &'a [u32],
+    mean: f64,
+    std: f64,
+    out: &'a mut [E],
+}
+
+impl<E: Element> Kernel for Groups32<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut values = [0f32; CHUNK];
+        let values = &mut values[..self.out.len()];
+        groups(self.words, values, self.mean as f32, self.std as f32);
+        E::store(values, self.out);
+    }
+}
+
+struct Groups64<'a> {
+    words: &'a [u32],
+    mean: f64,
+    std: f64,
+    out: &'a mut [f64],
+}
+
+impl Kernel for Groups64<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        groups64(self.words, self.mean, self.std, self.out);
+    }
+}
+
 /// A 64-bit draw on [0, 1): its low 53 bits.
 #[inline(always)]
 fn unit64(word: u64) -> f64 {
@@ -109,24 +279,31 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
 
     #[inline(always)]
     fn run(self) {
-        let low = self.low as f32;
-        let range = self.high as f32 - low;
-        // What rounds to the upper bound becomes the lower one, both as the type has them.
-        let (first, last) = (E::DTYPE.round(self.low) as f32, E::DTYPE.round(self.high) as f32);
         let mut words = [0u32; CHUNK];
-        let mut values = [0f32; CHUNK];
         for out in self.out.chunks_mut(CHUNK) {
-            let (words, values) = (&mut words[..out.len()], &mut values[..out.len()]);
+            let words = &mut words[..out.len()];
             self.engine.words(words);
-            for (value, word) in values.iter_mut().zip(words) {
-                *value = unit32(*word).mul_add(range, low);
-            }
-            E::store(values, out);
-            // Rounding may reach the bound from below: the stored value decides.
-            for out in out {
-                *out = if *out == E::from_f64(last.into()) { E::from_f64(first.into()) } else { *out };
-            }
+            uniforms(words, self.low, self.high, out);
         }
+    }
+}
+
+/// U[low, high) from a word each, no more than a chunk of them.
+#[inline(always)]
+fn uniforms<E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
+    // What rounds to the upper bound becomes the lower one, both as the type has them.
+    let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
+    let low = low as f32;
+    let range = high as f32 - low;
+    let mut values = [0f32; CHUNK];
+    let values = &mut values[..out.len()];
+    for (value, word) in values.iter_mut().zip(words) {
+        *value = unit32(*word).mul_add(range, low);
+    }
+    E::store(values, out);
+    // Rounding may reach the bound from below: the stored value decides.
+    for out in out {
+        *out = if *out == E::from_f64(last.into()) { E::from_f64(first.into()) } else { *out };
     }
 }
 
@@ -142,16 +319,80 @@ impl Kernel for Uniform64<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let range = self.high - self.low;
         let mut words = [0u32; CHUNK];
         for out in self.out.chunks_mut(CHUNK / 2) {
             let words = &mut words[..2 * out.len()];
             self.engine.words(words);
-            for (out, [high, low]) in out.iter_mut().zip(words.as_chunks::<2>().0) {
-                let value = unit64(u64::from(*high) << 32 | u64::from(*low)).mul_add(range, self.low);
-                *out = if value == self.high { self.low } else { value };
-            }
+            uniforms64(words, self.low, self.high, out);
         }
+    }
+}
+
+/// U[low, high) from two words each.
+#[inline(always)]
+fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
+    let range = high - low;
+    for (out, [upper, lower]) in out.iter_mut().zip(words.as_chunks::<2>().0) {
+        let value = unit64(u64::from(*upper) << 32 | u64::from(*lower)).mul_add(range, low);
+        *out = if value == high { low } else { value };
+    }
+}
+
+struct Words32<'a, E> {
+    words: &'a [u32],
+    low: f64,
+    high: f64,
+    out: &'a mut [E],
+}
+
+impl<E: Element> Kernel for Words32<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        uniforms(self.words, self.low, self.high, self.out);
+    }
+}
+
+struct Words64<'a> {
+    words: &'a [u32],
+    low: f64,
+    high: f64,
+    out: &'a mut [f64],
+}
+
+impl Kernel for Words64<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        uniforms64(self.words, self.low, self.high, self.out);
+    }
+}
+
+/// The values that a uniform fill from `engine` on would write at these places, which ascend.
+fn pick<E: Element>(
+    level: Level,
+    engine: &mut Mt19937,
+    from: &mut u64,
+    places: &[usize],
+    (low, high): (f64, f64),
+    out: &mut [E],
+) {
+    let each = if E::DTYPE == DType::F64 { 2 } else { 1 };
+    let mut words = [0u32; CHUNK];
+    let words = &mut words[..each * places.len()];
+    for (words, &place) in words.chunks_exact_mut(each).zip(places) {
+        let start = (each * place) as u64;
+        engine.skip_at(level, start - *from);
+        words.iter_mut().for_each(|word| *word = engine.word());
+        *from = start + each as u64;
+    }
+    match E::values(out) {
+        Values::F64(out) => dispatch(level, Words64 { words, low, high, out }),
+        Values::F32(out) => dispatch(level, Words32 { words, low, high, out }),
+        Values::F16(out) => dispatch(level, Words32 { words, low, high, out }),
+        Values::BF16(out) => dispatch(level, Words32 { words, low, high, out }),
     }
 }
 

@@ -53,15 +53,17 @@ impl Torch {
             self.normal(mean, std, out, contiguous);
             let (low, high) = (E::from_f64(low), E::from_f64(high));
             let outside = |value: &E| *value < low || *value > high;
+            let mut pending: Vec<usize> = (0..out.len()).filter(|&place| outside(&out[place])).collect();
             let mut fresh = Vec::new();
-            while out.iter().any(outside) {
-                fresh.resize(out.len(), E::default());
-                self.normal(mean, std, &mut fresh, copy_contiguous);
-                for (value, fresh) in out.iter_mut().zip(&fresh) {
-                    if outside(value) {
-                        *value = *fresh;
-                    }
+            while !pending.is_empty() {
+                if copy_contiguous {
+                    self.redraw_normals(mean, std, &pending, out);
+                } else {
+                    fresh.resize(out.len(), E::default());
+                    self.normal(mean, std, &mut fresh, false);
+                    pending.iter().for_each(|&place| out[place] = fresh[place]);
                 }
+                pending.retain(|&place| outside(&out[place]));
             }
             return;
         }
@@ -72,16 +74,22 @@ impl Torch {
         let mut draws = vec![E::default(); out.len()];
         self.uniform(low, high, out);
         self.uniform(0.0, 1.0, &mut draws);
-        let mut pending: Vec<usize> = (0..out.len()).filter(|&k| refused.test(out[k], draws[k])).collect();
-        let mut proposals = Vec::new();
+        const PART: usize = 1 << 16;
+        let parts = out.chunks(PART).zip(draws.chunks(PART)).enumerate().collect();
+        let mut pending = self
+            .threads
+            .map(parts, |(number, (proposals, draws)): (usize, (&[E], &[E]))| {
+                let refused = |at: &usize| refused.test(proposals[*at], draws[*at]);
+                (0..draws.len()).filter(refused).map(|at| number * PART + at).collect::<Vec<_>>()
+            })
+            .concat();
+        drop(draws);
         while !pending.is_empty() {
-            proposals.resize(out.len(), E::default());
-            self.uniform(low, high, &mut proposals);
-            self.uniform(0.0, 1.0, &mut draws);
-            pending.retain(|&k| {
-                out[k] = proposals[k];
-                refused.test(out[k], draws[k])
-            });
+            let test = |proposal, draw| refused.test(proposal, draw);
+            let found = self.propose((low, high), out.len(), &pending, test);
+            pending.iter().zip(&found).for_each(|(&place, &(proposal, _))| out[place] = proposal);
+            let mut found = found.iter();
+            pending.retain(|_| found.next().is_some_and(|&(_, refused)| refused));
         }
     }
 
