@@ -246,14 +246,21 @@ def test_other_threads_run_during_a_fill():
 
     big = np.empty((1 << 12, 1 << 10), np.float32)
     thread = threading.Thread(target=count)
-    thread.start()
-    before = counted
-    for _ in range(3):
-        fanin.fill(big, "normal")
-    during = counted - before
-    done.set()
-    thread.join()
-    assert during > 100
+    # Nobody is made to give the interpreter up: only a fill that releases it lets the other thread run.
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        thread.start()
+        before, fills = counted, 0
+        while counted == before and fills < 200:
+            fanin.fill(big, "normal")
+            fills += 1
+        during = counted - before
+    finally:
+        sys.setswitchinterval(interval)
+        done.set()
+        thread.join()
+    assert during > 0
 
 
 def test_threads_fill_at_the_same_time():
