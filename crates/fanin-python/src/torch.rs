@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use fanin::{DType, Law, Plan, Stream as _, TensorMut, Torch, Truncation};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt as _;
+use pyo3::sync::{MutexExt as _, PyOnceLock};
 
 use crate::memory::{Memory, state_at};
 
@@ -51,10 +51,18 @@ pub fn dtype(code: u8) -> Option<DType> {
 /// need the interpreter, which is not given up meanwhile.
 static ALONE: Mutex<()> = Mutex::new(());
 
+static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
 /// The address of the state that `generator.get_state()` gives, and what keeps it.
 fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, usize)> {
     let state = generator.call_method0(intern!(generator.py(), "get_state"))?;
-    let address = state.call_method0(intern!(generator.py(), "data_ptr"))?.extract()?;
+    // The method as torch has it: under `fast_init(defer=True)` the one of `Tensor` settles what other threads let wait, and
+    // may wait for them.
+    let data_ptr = DATA_PTR.get_or_try_init(generator.py(), || -> PyResult<_> {
+        let base = generator.py().import("torch._C")?.getattr("TensorBase")?;
+        Ok(base.getattr("data_ptr")?.unbind())
+    })?;
+    let address = data_ptr.bind(generator.py()).call1((&state,))?.extract()?;
     Ok((state, address))
 }
 

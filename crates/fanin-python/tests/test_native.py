@@ -263,6 +263,21 @@ def test_other_threads_run_during_a_fill():
     assert during > 0
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_fills_too():
+    """The pool's threads do not survive a fork: the child must not wait for them."""
+    script = """
+import os, signal
+import numpy as np, fanin
+one = fanin.filled((1 << 11, 1 << 11), "normal", seed=1)
+if os.fork() == 0:
+    signal.alarm(60)
+    os._exit(not np.array_equal(fanin.filled((1 << 11, 1 << 11), "normal", seed=1), one))
+raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=120).returncode == 0
+
+
 def test_threads_fill_at_the_same_time():
     wanted = [fanin.filled((300, 400), "normal", seed=seed) for seed in range(16)]
     got = [None] * 16

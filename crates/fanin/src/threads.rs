@@ -21,7 +21,8 @@
 pub enum Threads {
     /// Those of the rayon pool that the call is made in: the one of `ThreadPool::install`, else the global one, which
     /// has a thread for each core or as many as RAYON_NUM_THREADS says. Small fills stay on one thread all the same.
-    /// Without the feature `rayon` this is `One`.
+    /// Without the feature `rayon` this is `One`, and so it is in a process forked off after a fill: threads do not survive a
+    /// fork, and the pool would wait for them.
     #[default]
     Pool,
     /// The calling thread alone.
@@ -33,7 +34,7 @@ impl Threads {
     pub(crate) fn count(self) -> usize {
         match self {
             #[cfg(feature = "rayon")]
-            Threads::Pool => rayon::current_num_threads(),
+            Threads::Pool if at_home() => rayon::current_num_threads(),
             _ => 1,
         }
     }
@@ -41,7 +42,7 @@ impl Threads {
     /// Runs `work` on each of `jobs`, in any order, and gives back what comes of them in theirs.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         #[cfg(feature = "rayon")]
-        if self.count() > 1 && jobs.len() > 1 {
+        if jobs.len() > 1 && self.count() > 1 {
             use rayon::prelude::*;
             return jobs.into_par_iter().with_max_len(1).map(&work).collect();
         }
@@ -56,7 +57,7 @@ impl Threads {
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
         #[cfg(feature = "rayon")]
-        if self.count() > 1 && slice.len() > length {
+        if slice.len() > length && self.count() > 1 {
             use rayon::prelude::*;
             let chunks = slice.par_chunks_mut(length).with_max_len(1).enumerate();
             return chunks.for_each(|(number, part)| work(number * length, part));
@@ -65,4 +66,11 @@ impl Threads {
             work(number * length, part);
         }
     }
+}
+
+/// Whether this is the process in which the pool was first asked for.
+#[cfg(feature = "rayon")]
+fn at_home() -> bool {
+    static HOME: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *HOME.get_or_init(std::process::id) == std::process::id()
 }

@@ -166,7 +166,8 @@ class Deferral(TorchDispatchMode):
         self.waiting: dict[int, _Fill] = {}
         #: Storages allocated here and shown to nobody. A weak reference keeps the address from being used again.
         self.own: dict[int, StorageWeakRef] = {}
-        self.lock = threading.RLock()
+        #: One for all modes and the stream: a door settles the fills of every mode, and two locks would meet crosswise.
+        self.lock = _stream.lock
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         kwargs = kwargs or {}

@@ -138,7 +138,7 @@ impl Torch {
 
     /// Lets several threads draw, each a stretch of whole groups from an engine that has jumped to its place.
     fn shared<E: Element>(&mut self, out: &mut [E], draw: impl Fn(&mut Mt19937, &mut [E]) + Sync) {
-        let parts = self.threads.count().min(out.len() / SHARE);
+        let parts = if out.len() < 2 * SHARE { 1 } else { self.threads.count().min(out.len() / SHARE) };
         if parts < 2 {
             return draw(&mut self.engine, out);
         }
