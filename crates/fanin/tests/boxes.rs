@@ -1,21 +1,15 @@
-//! Any split, same weights: a box of the native stream has the bits of the whole, sliced.
+//! Any split, same weights: a box has the bits of the whole, sliced, in both streams.
 
 mod common;
 
 use common::{Buffer, CATALOGUE, filled, places, plan};
-use fanin::{DType, Level, Native};
+use fanin::{DType, Level, Native, Torch};
 use proptest::prelude::*;
 
 #[test]
 fn any_box_of_any_scheme_and_type_is_the_slice_at_every_level() {
     let mut cases = 0;
-    let mut pick = 0x2545_f491_4f6c_dd1du64;
-    let mut below = |n: usize| {
-        pick ^= pick << 13;
-        pick ^= pick >> 7;
-        pick ^= pick << 17;
-        (pick % n as u64) as usize
-    };
+    let mut below = picks(0x2545_f491_4f6c_dd1d);
     for (spec, shapes) in CATALOGUE {
         for shape in *shapes {
             for dtype in DType::ALL {
@@ -46,6 +40,94 @@ fn any_box_of_any_scheme_and_type_is_the_slice_at_every_level() {
         }
     }
     assert!(cases > 1500, "{cases}");
+}
+
+/// Numbers below n, the same at every run.
+fn picks(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut pick = seed;
+    move |n| {
+        pick ^= pick << 13;
+        pick ^= pick >> 7;
+        pick ^= pick << 17;
+        ((pick >> 8) % n as u64) as usize
+    }
+}
+
+#[test]
+fn ten_thousand_boxes_of_both_streams() {
+    let large: &[&[usize]] = &[&[1003], &[53, 61], &[12, 4, 37], &[5, 6, 7, 8], &[3, 4, 5, 6, 7]];
+    let mut below = picks(0x9E37_79B9_7F4A_7C15);
+    let mut cases = 0;
+    for (spec, shapes) in CATALOGUE {
+        for shape in shapes.iter().chain(large) {
+            for dtype in DType::ALL {
+                let Ok(plan) = plan(spec, shape, dtype) else { continue };
+                let native = Native::new(7).tensor("w").prepare(&plan);
+                let mut torch = Torch::new(below(1 << 20) as u64);
+                torch.skip(below(2000) as u64);
+                if below(2) == 0 {
+                    // A normal is kept back.
+                    common::plan("normal", &[1], DType::F32).unwrap().fill(&mut [0f32], &mut torch).unwrap();
+                }
+                let mut after = torch.clone();
+                let mut whole_torch = Buffer::new(dtype, plan.len());
+                // What torch cannot draw, the stream refuses: boxes as well.
+                let drawn = fanin::Stream::fill(&mut after, &plan, whole_torch.tensor(shape)).is_ok();
+                let whole_native = filled(spec, shape, dtype, &mut Native::new(7).tensor("w"));
+                let mut advanced = torch.clone();
+                assert_eq!(advanced.advance(&plan).is_ok(), drawn, "{spec} {shape:?} {dtype}");
+                if drawn {
+                    assert!(advanced == after, "{spec} {shape:?} {dtype}: another state after passing over");
+                }
+                for _ in 0..6 {
+                    let start: Vec<usize> = shape.iter().map(|&size| below(size)).collect();
+                    let size: Vec<usize> =
+                        shape.iter().zip(&start).map(|(&size, &start)| below(size - start + 1)).collect();
+                    let places = places(shape, &start, &size);
+                    let case = format!("{spec} {shape:?} {dtype} {start:?} {size:?}");
+                    let mut part = Buffer::new(dtype, places.len());
+                    native.as_ref().unwrap().fill_box(&start, part.tensor(&size)).unwrap();
+                    assert_eq!(part.bytes(), whole_native.at(&places).bytes(), "native {case}");
+                    let mut part = Buffer::new(dtype, places.len());
+                    assert_eq!(torch.peek_box(&plan, &start, part.tensor(&size)).is_ok(), drawn, "{case}");
+                    if drawn {
+                        assert_eq!(part.bytes(), whole_torch.at(&places).bytes(), "torch {case}");
+                        let mut moved = torch.clone();
+                        let mut again = Buffer::new(dtype, places.len());
+                        fanin::Stream::fill_box(&mut moved, &plan, &start, again.tensor(&size)).unwrap();
+                        assert!(again.bytes() == part.bytes() && moved == after, "torch {case}");
+                    }
+                    cases += 2;
+                }
+            }
+        }
+    }
+    assert!(cases > 10_000, "{cases}");
+}
+
+#[test]
+fn boxes_reach_the_torch_stream_far_out() {
+    // Two rows at the end of 40 GB of normals: 2^33 words in, by a jump.
+    let shape = [100_000, 100_000];
+    for spec in ["normal", "uniform", "sparse(0.5)"] {
+        let plan = plan(spec, &shape, DType::F32).unwrap();
+        let generator = Torch::new(3);
+        let mut rows = Buffer::new(DType::F32, 2 * 300);
+        generator.peek_box(&plan, &[99_998, 99_700], rows.tensor(&[2, 300])).unwrap();
+        let mut corner = Buffer::new(DType::F32, 2);
+        generator.peek_box(&plan, &[99_999, 99_998], corner.tensor(&[1, 2])).unwrap();
+        assert_eq!(corner.bytes(), rows.at(&[598, 599]).bytes(), "{spec}");
+        if spec == "uniform" {
+            // The place decides the word: the last value is that of the word before the generator goes on.
+            let mut walked = Torch::new(3);
+            walked.skip(10_000_000_000 - 1);
+            let last = (walked.word() & 0x00ff_ffff) as f64 / 16_777_216.0;
+            assert_eq!(rows.at(&[599]).to_f64(), [last]);
+            let mut advanced = Torch::new(3);
+            advanced.advance(&plan).unwrap();
+            assert_eq!(advanced, walked);
+        }
+    }
 }
 
 #[test]

@@ -51,6 +51,7 @@ fn threads_change_no_bit() {
         ("normal", &[LONG / 4], &DType::ALL, false),
         ("trunc_normal(a=2, b=3)", &[LONG / 4], &[DType::F32, DType::F64], false),
         ("sparse(0.3)", &wide, &[DType::F32], false),
+        ("sparse(0.9)", &wide, &[DType::F32, DType::F16], true),
         ("constant(0.7)", &[LONG], &[DType::F32, DType::BF16], false),
     ] {
         for &dtype in dtypes {
@@ -60,6 +61,25 @@ fn threads_change_no_bit() {
                     alone == fill(Some(threads), spec, shape, dtype, torch),
                     "{spec} {dtype} {threads} {torch}"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn large_boxes_are_slices_on_any_number_of_threads() {
+    let (shape, start, size) = ([1500, 4001], [3, 77], [1450, 3900]);
+    for spec in ["normal(std=0.02)", "uniform", "trunc_normal", "trunc_normal(a=2, b=3)", "sparse(0.3)"] {
+        for dtype in [DType::F32, DType::BF16, DType::F64] {
+            let plan = plan(spec, &shape, dtype).unwrap();
+            let mut whole = Buffer::new(dtype, plan.len());
+            Torch::new(5).with_threads(Threads::One).fill(&plan, whole.tensor(&shape)).unwrap();
+            let expected = whole.at(&common::places(&shape, &start, &size)).bytes();
+            for threads in [1, 2, 5] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut part = Buffer::new(dtype, size.iter().product());
+                pool.install(|| Torch::new(5).peek_box(&plan, &start, part.tensor(&size))).unwrap();
+                assert!(part.bytes() == expected, "{spec} {dtype} {threads}");
             }
         }
     }

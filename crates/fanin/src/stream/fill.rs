@@ -1,5 +1,7 @@
 //! Boxes of a tensor, and the loops that fill them by index.
 
+use std::borrow::Cow;
+
 use crate::dist::normal::{Normal32, Normal64};
 use crate::dist::truncated::{Truncated, Visitor32, Visitor64};
 use crate::dist::uniform::{Uniform32, Uniform64};
@@ -69,9 +71,26 @@ pub(super) struct Span<'a> {
 
 impl<'a> Span<'a> {
     /// A part of it.
-    fn part(self, first: usize, length: usize) -> Self {
+    pub(super) fn part(self, first: usize, length: usize) -> Self {
         debug_assert!(first + length <= self.length);
         Self { first: self.first + first, length, ..self }
+    }
+
+    /// The global indices of values at these places of the span.
+    pub(super) fn global(self, places: &[usize]) -> Cow<'_, [usize]> {
+        let Region { start, size, shape, strides, .. } = self.region;
+        if self.first == 0 && size == shape {
+            return Cow::Borrowed(places);
+        }
+        let index = |&place: &usize| {
+            let (mut rest, mut index) = (self.first + place, 0);
+            for axis in (0..size.len()).rev() {
+                index += (start[axis] + rest % size[axis]) * strides[axis] as usize;
+                rest /= size[axis];
+            }
+            index
+        };
+        Cow::Owned(places.iter().map(index).collect())
     }
 
     /// (first global index, length) of each run, in row-major order.

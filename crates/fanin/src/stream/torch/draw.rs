@@ -5,154 +5,129 @@ use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
 use crate::simd::{Kernel, Level, dispatch};
+use crate::stream::fill::Span;
 
 /// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
-const GROUP: usize = 16;
+pub(super) const GROUP: usize = 16;
 
 /// Values that are worked on together: whole groups, and few enough to stay in the nearest cache.
-const CHUNK: usize = 1024;
+pub(super) const CHUNK: usize = 1024;
 
 /// Fewest values that are worth a thread: a jump costs as much as some hundred thousand of them.
 const SHARE: usize = 1 << 20;
 
 /// torch vectorizes a contiguous normal fill from so many values on.
-const BULK: usize = 16;
+pub(super) const BULK: usize = 16;
 
 impl Torch {
-    /// U[low, high): a word a value (two in f64).
-    pub(super) fn uniform<E: Element>(&mut self, low: f64, high: f64, out: &mut [E]) {
-        let level = self.level();
-        self.shared(out, |engine, out| match E::values(out) {
-            Values::F64(out) => dispatch(level, Uniform64 { engine, low, high, out }),
-            Values::F32(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-            Values::F16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-            Values::BF16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-        });
-    }
-
-    /// N(mean, std^2), by groups of sixteen if the memory is contiguous and long enough, else by pairs.
-    pub(super) fn normal<E: Element>(&mut self, mean: f64, std: f64, out: &mut [E], contiguous: bool) {
-        if !contiguous || out.len() < BULK {
-            for value in out {
-                *value = E::from_f64(self.pair_normal().mul_add(std, mean));
-            }
-            return;
-        }
-        let level = self.level();
-        self.shared(out, |engine, out| match E::values(out) {
-            Values::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
-            Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-            Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-            Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-        });
-    }
-
-    /// Draws N(mean, std^2) for the whole of `out`, and writes it at these places, which ascend, alone: only their groups
-    /// are transformed.
-    pub(super) fn redraw_normals<E: Element>(
-        &mut self,
-        mean: f64,
-        std: f64,
-        places: &[usize],
-        out: &mut [E],
-    ) {
-        let count = out.len();
-        if count < BULK {
-            let fresh: Vec<f64> = (0..count).map(|_| self.pair_normal().mul_add(std, mean)).collect();
-            places.iter().for_each(|&place| out[place] = E::from_f64(fresh[place]));
-            return;
-        }
-        let groups = Redrawn::<E>::new(count);
-        let (level, engine) = (self.level(), &self.engine);
-        // Each thread redraws a stretch of the places, from an engine of its own.
-        let parts = self.threads.count().min(places.len() / SHARE_OF_PLACES).max(1);
-        let jobs: Vec<&[usize]> = places.chunks(places.len().div_ceil(parts)).collect();
-        let redrawn = self.threads.map(jobs, |places| {
-            let mut values = Vec::with_capacity(places.len());
-            let (mut engine, mut at) = (engine.clone(), 0);
-            let mut words = Vec::with_capacity(CHUNK);
-            let mut lanes = Vec::with_capacity(CHUNK / GROUP);
-            let mut made = [E::default(); CHUNK];
-            let mut last = None;
-            for (number, &place) in places.iter().enumerate() {
-                let (start, lane) = groups.of(place);
-                if last != Some(start) {
-                    engine.skip_at(level, start - at);
-                    let first = words.len();
-                    words.resize(first + groups.words, 0);
-                    engine.words(&mut words[first..]);
-                    (last, at) = (Some(start), start + groups.words as u64);
-                }
-                lanes.push(words.len() / groups.words * GROUP - GROUP + lane);
-                let full = words.len() + groups.words > CHUNK && {
-                    // The next place may lie in the group at hand.
-                    places.get(number + 1).is_none_or(|&next| groups.of(next).0 != start)
-                };
-                if full || number + 1 == places.len() {
-                    let made = &mut made[..words.len() / groups.words * GROUP];
-                    transform(level, &words, (mean, std), made);
-                    values.extend(lanes.drain(..).map(|lane: usize| made[lane]));
-                    words.clear();
-                }
-            }
-            values
-        });
-        for (&place, value) in places.iter().zip(redrawn.into_iter().flatten()) {
-            out[place] = value;
-        }
-        self.engine.skip_at(level, groups.all);
-    }
-
-    /// Draws a proposal on [low, high) and a number on [0, 1) for each of `count` places, but computes them at these places
-    /// alone, which ascend: the proposals, and which of them are refused.
-    pub(super) fn propose<E: Element>(
+    /// U[low, high): a word a value (two in f64). Gives the words that the whole takes.
+    pub(super) fn uniform<E: Element>(
         &mut self,
         (low, high): (f64, f64),
+        span: Span<'_>,
         count: usize,
-        places: &[usize],
-        refused: impl Fn(E, E) -> bool + Sync,
-    ) -> Vec<(E, bool)> {
-        let all = (count * if E::DTYPE == DType::F64 { 2 } else { 1 }) as u64;
-        let (level, engine) = (self.level(), &self.engine);
-        let parts = self.threads.count().min(places.len() / SHARE_OF_PLACES).max(1);
-        let jobs: Vec<&[usize]> = places.chunks(places.len().div_ceil(parts)).collect();
-        let found = self.threads.map(jobs, |places| {
-            let (mut proposing, mut drawing) = (engine.clone(), engine.clone());
-            drawing.skip_at(level, all);
-            let (mut proposed, mut drawn) = (0, 0);
-            let (mut proposals, mut draws) = ([E::default(); CHUNK / 2], [E::default(); CHUNK / 2]);
-            let mut found = Vec::with_capacity(places.len());
-            for places in places.chunks(CHUNK / 2) {
-                let (proposals, draws) = (&mut proposals[..places.len()], &mut draws[..places.len()]);
-                pick(level, &mut proposing, &mut proposed, places, (low, high), proposals);
-                pick(level, &mut drawing, &mut drawn, places, (0.0, 1.0), draws);
-                found.extend(
-                    proposals.iter().zip(draws).map(|(&value, &mut draw)| (value, refused(value, draw))),
-                );
+        out: &mut [E],
+    ) -> u64 {
+        let level = self.level();
+        let each = words_each::<E>();
+        let words = each * count as u64;
+        self.spread(span, words, out, |cursor, first, out| {
+            cursor.seek(each * first);
+            cursor.at += each * out.len() as u64;
+            let engine = &mut *cursor.engine;
+            match E::values(out) {
+                Values::F64(out) => dispatch(level, Uniform64 { engine, low, high, out }),
+                Values::F32(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+                Values::F16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+                Values::BF16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
             }
-            found
         });
-        self.engine.skip_at(level, 2 * all);
-        found.concat()
+        words
     }
 
-    /// Lets several threads draw, each a stretch of whole groups from an engine that has jumped to its place.
-    fn shared<E: Element>(&mut self, out: &mut [E], draw: impl Fn(&mut Mt19937, &mut [E]) + Sync) {
+    /// N(mean, std^2) as torch fills contiguous memory of so many values, sixteen at least: by groups. Gives the words that
+    /// the whole takes.
+    pub(super) fn normal<E: Element>(
+        &mut self,
+        (mean, std): (f64, f64),
+        span: Span<'_>,
+        count: usize,
+        out: &mut [E],
+    ) -> u64 {
+        let level = self.level();
+        let groups = Groups::<E>::new(count);
+        self.spread(span, groups.all, out, |cursor, mut first, mut out| {
+            while !out.is_empty() {
+                let left = groups.left_in_order(first);
+                if first.is_multiple_of(GROUP as u64) && left.min(out.len()) >= GROUP {
+                    // Whole groups, one after another.
+                    let whole = left.min(out.len()) / GROUP * GROUP;
+                    let (now, later) = std::mem::take(&mut out).split_at_mut(whole);
+                    let (start, _) = groups.of(first);
+                    cursor.seek(start);
+                    cursor.at += (whole / GROUP * groups.words) as u64;
+                    let engine = &mut *cursor.engine;
+                    match E::values(now) {
+                        Values::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
+                        Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                        Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                        Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                    }
+                    (first, out) = (first + whole as u64, later);
+                } else {
+                    let (start, lane) = groups.of(first);
+                    let take = (GROUP - lane).min(out.len()).min(if left == 0 { GROUP } else { left });
+                    let (now, later) = std::mem::take(&mut out).split_at_mut(take);
+                    now.copy_from_slice(&cursor.group(start, groups.words, (mean, std))[lane..][..take]);
+                    (first, out) = (first + take as u64, later);
+                }
+            }
+        });
+        groups.all
+    }
+
+    /// N(mean, std^2) as torch fills strided memory, and short memory: one after another, in pairs.
+    pub(super) fn serial_normal<E: Element>(&mut self, (mean, std): (f64, f64), out: &mut [E]) {
+        for value in out {
+            *value = E::from_f64(self.pair_normal().mul_add(std, mean));
+        }
+    }
+
+    /// Lets several threads draw the runs of a span, each a stretch of it with an engine that has jumped to its place. `draw`
+    /// is given the index at which a run begins; `words` are what the engine is to have passed in the end.
+    fn spread<E: Element>(
+        &mut self,
+        span: Span<'_>,
+        words: u64,
+        out: &mut [E],
+        draw: impl Fn(&mut Cursor<'_, E>, u64, &mut [E]) + Sync,
+    ) {
+        let level = self.level();
+        let work = |engine: &mut Mt19937, from: usize, mut out: &mut [E]| {
+            let mut cursor = Cursor { engine, level, at: 0, made: None };
+            for (first, length) in span.part(from, out.len()).runs() {
+                let (now, later) = std::mem::take(&mut out).split_at_mut(length);
+                draw(&mut cursor, first, now);
+                out = later;
+            }
+            cursor.at
+        };
         let parts = if out.len() < 2 * SHARE { 1 } else { self.threads.count().min(out.len() / SHARE) };
         if parts < 2 {
-            return draw(&mut self.engine, out);
+            let at = work(&mut self.engine, 0, out);
+            return self.engine.skip_at(level, words - at);
         }
-        let (level, engine) = (self.level(), &self.engine);
-        let words = if E::DTYPE == DType::F64 { 2 } else { 1 };
+        let engine = &self.engine;
         let length = out.len().div_ceil(parts).next_multiple_of(GROUP);
         let jobs: Vec<_> = out.chunks_mut(length).enumerate().collect();
         let mut engines = self.threads.map(jobs, |(number, part)| {
             let mut engine = engine.clone();
-            engine.skip_at(level, words * (number * length) as u64);
-            draw(&mut engine, part);
-            engine
+            let at = work(&mut engine, number * length, part);
+            (engine, at)
         });
-        self.engine = engines.pop().expect("there are parts");
+        let (engine, at) = engines.pop().expect("there are parts");
+        self.engine = engine;
+        self.engine.skip_at(level, words - at);
     }
 
     /// The next standard normal of a pair: the second is kept back, across calls.
@@ -173,44 +148,85 @@ impl Torch {
     }
 }
 
-/// Fewest places that are worth a thread to redraw.
-const SHARE_OF_PLACES: usize = 1 << 14;
+/// An engine that passes through the words of a fill, forwards.
+struct Cursor<'a, E> {
+    engine: &'a mut Mt19937,
+    level: Level,
+    /// Words passed so far.
+    at: u64,
+    /// The group last made, by its first word: the next run may want another part of it.
+    made: Option<(u64, [E; GROUP])>,
+}
 
-/// Where the words of a bulk normal fill's groups lie.
-struct Redrawn<E> {
+impl<E: Element> Cursor<'_, E> {
+    fn seek(&mut self, word: u64) {
+        self.engine.skip_at(self.level, word - self.at);
+        self.at = word;
+    }
+
+    /// The group of normal values that begins at a word.
+    fn group(&mut self, start: u64, words: usize, law: (f64, f64)) -> &[E; GROUP] {
+        if self.made.as_ref().is_none_or(|made| made.0 != start) {
+            self.seek(start);
+            let mut drawn = [0; 2 * GROUP];
+            self.engine.words(&mut drawn[..words]);
+            self.at += words as u64;
+            let mut values = [E::default(); GROUP];
+            transform(self.level, &drawn[..words], law, &mut values);
+            self.made = Some((start, values));
+        }
+        &self.made.as_ref().expect("just made").1
+    }
+}
+
+/// Words that a value takes.
+pub(super) fn words_each<E: Element>() -> u64 {
+    if E::DTYPE == DType::F64 { 2 } else { 1 }
+}
+
+/// Where the words of a normal fill's groups lie, in memory of so many values.
+pub(super) struct Groups<E> {
     count: usize,
     /// Words of a group.
-    words: usize,
+    pub(super) words: usize,
     /// Word at which the last sixteen values begin that are drawn again, if the count is no multiple of sixteen.
     again: Option<u64>,
     /// Words of the whole fill.
-    all: u64,
+    pub(super) all: u64,
     element: std::marker::PhantomData<E>,
 }
 
-impl<E: Element> Redrawn<E> {
-    fn new(count: usize) -> Self {
-        let each = if E::DTYPE == DType::F64 { 2 } else { 1 };
-        let words = each * GROUP;
+impl<E: Element> Groups<E> {
+    pub(super) fn new(count: usize) -> Self {
+        let each = words_each::<E>();
+        let words = each as usize * GROUP;
         // Half types are drawn by groups; the others have drawn for every place before the last sixteen come again.
         let drawn = if size_of::<E>() == 2 { count / GROUP * GROUP } else { count };
-        let drawn = (each * drawn) as u64;
+        let drawn = each * drawn as u64;
         let again = (!count.is_multiple_of(GROUP)).then_some(drawn);
         let all = again.map_or(drawn, |again| again + words as u64);
         Self { count, words, again, all, element: std::marker::PhantomData }
     }
 
+    /// How many values from a place on lie before those that are drawn again.
+    fn left_in_order(&self, place: u64) -> usize {
+        let end = if self.again.is_some() { self.count - GROUP } else { self.count };
+        (end as u64).saturating_sub(place) as usize
+    }
+
     /// The first word of a place's group, and which of its values the place takes.
-    fn of(&self, place: usize) -> (u64, usize) {
+    pub(super) fn of(&self, place: u64) -> (u64, usize) {
         match self.again {
-            Some(again) if place >= self.count - GROUP => (again, place - (self.count - GROUP)),
-            _ => ((place / GROUP * self.words) as u64, place % GROUP),
+            Some(again) if self.left_in_order(place) == 0 => {
+                (again, (place - (self.count - GROUP) as u64) as usize)
+            }
+            _ => (place / GROUP as u64 * self.words as u64, (place % GROUP as u64) as usize),
         }
     }
 }
 
 /// Turns the words of whole groups into normal values.
-fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [E]) {
+pub(super) fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [E]) {
     match E::values(out) {
         Values::F64(out) => dispatch(level, Groups64 { words, mean, std, out }),
         Values::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),
@@ -290,7 +306,7 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
 
 /// U[low, high) from a word each, no more than a chunk of them.
 #[inline(always)]
-fn uniforms<E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
+pub(super) fn uniforms<E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
     // What rounds to the upper bound becomes the lower one, both as the type has them.
     let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
     let low = low as f32;
@@ -330,7 +346,7 @@ impl Kernel for Uniform64<'_> {
 
 /// U[low, high) from two words each.
 #[inline(always)]
-fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
+pub(super) fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
     let range = high - low;
     for (out, [upper, lower]) in out.iter_mut().zip(words.as_chunks::<2>().0) {
         let value = unit64(u64::from(*upper) << 32 | u64::from(*lower)).mul_add(range, low);
@@ -338,64 +354,7 @@ fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
     }
 }
 
-struct Words32<'a, E> {
-    words: &'a [u32],
-    low: f64,
-    high: f64,
-    out: &'a mut [E],
-}
-
-impl<E: Element> Kernel for Words32<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        uniforms(self.words, self.low, self.high, self.out);
-    }
-}
-
-struct Words64<'a> {
-    words: &'a [u32],
-    low: f64,
-    high: f64,
-    out: &'a mut [f64],
-}
-
-impl Kernel for Words64<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        uniforms64(self.words, self.low, self.high, self.out);
-    }
-}
-
-/// The values that a uniform fill from `engine` on would write at these places, which ascend.
-fn pick<E: Element>(
-    level: Level,
-    engine: &mut Mt19937,
-    from: &mut u64,
-    places: &[usize],
-    (low, high): (f64, f64),
-    out: &mut [E],
-) {
-    let each = if E::DTYPE == DType::F64 { 2 } else { 1 };
-    let mut words = [0u32; CHUNK];
-    let words = &mut words[..each * places.len()];
-    for (words, &place) in words.chunks_exact_mut(each).zip(places) {
-        let start = (each * place) as u64;
-        engine.skip_at(level, start - *from);
-        words.iter_mut().for_each(|word| *word = engine.word());
-        *from = start + each as u64;
-    }
-    match E::values(out) {
-        Values::F64(out) => dispatch(level, Words64 { words, low, high, out }),
-        Values::F32(out) => dispatch(level, Words32 { words, low, high, out }),
-        Values::F16(out) => dispatch(level, Words32 { words, low, high, out }),
-        Values::BF16(out) => dispatch(level, Words32 { words, low, high, out }),
-    }
-}
-
+/// Whole groups of normals.
 struct Normal32<'a, E> {
     engine: &'a mut Mt19937,
     mean: f64,
@@ -409,23 +368,13 @@ impl<E: Element> Kernel for Normal32<'_, E> {
     #[inline(always)]
     fn run(self) {
         let (mean, std) = (self.mean as f32, self.std as f32);
-        let count = self.out.len();
         let mut words = [0u32; CHUNK];
         let mut values = [0f32; CHUNK];
-        for out in self.out[..count / GROUP * GROUP].chunks_mut(CHUNK) {
+        for out in self.out.chunks_mut(CHUNK) {
             let (words, values) = (&mut words[..out.len()], &mut values[..out.len()]);
             self.engine.words(words);
             groups(words, values, mean, std);
             E::store(values, out);
-        }
-        if !count.is_multiple_of(GROUP) {
-            // In f32 torch has drawn a uniform for every place before it transforms any; half types go by groups.
-            if size_of::<E>() == size_of::<f32>() {
-                self.engine.skip((count % GROUP) as u64);
-            }
-            self.engine.words(&mut words[..GROUP]);
-            groups(&words[..GROUP], &mut values[..GROUP], mean, std);
-            E::store(&values[..GROUP], &mut self.out[count - GROUP..]);
         }
     }
 }
@@ -445,6 +394,7 @@ fn groups(words: &[u32], values: &mut [f32], mean: f32, std: f32) {
     }
 }
 
+/// Whole groups of normals.
 struct Normal64<'a> {
     engine: &'a mut Mt19937,
     mean: f64,
@@ -458,17 +408,10 @@ impl Kernel for Normal64<'_> {
     #[inline(always)]
     fn run(self) {
         let Self { engine, mean, std, out } = self;
-        let count = out.len();
         let mut words = [0u32; CHUNK];
-        for out in out[..count / GROUP * GROUP].chunks_mut(CHUNK / 2) {
+        for out in out.chunks_mut(CHUNK / 2) {
             engine.words(&mut words[..2 * out.len()]);
             groups64(&words, mean, std, out);
-        }
-        if !count.is_multiple_of(GROUP) {
-            // torch has drawn a uniform for every place, two words each, before it transforms any.
-            engine.skip(2 * (count % GROUP) as u64);
-            engine.words(&mut words[..2 * GROUP]);
-            groups64(&words, mean, std, &mut out[count - GROUP..]);
         }
     }
 }

@@ -12,11 +12,21 @@
 //! * f64 normals use the logarithm, sine and cosine of the platform's C library, as torch does: torch's bits where both
 //!   use the same one.
 //!
+//! Boxes ([`Torch::peek_box`], or [`Stream::fill_box`] which moves the generator as well): any slice of a uniform, normal,
+//! truncated normal or sparse tensor that torch would fill contiguously, without the rest of it, by jumps of the twister.
+//!
 //! One known difference is kept out: in f32 and f64 the rejection of a narrow or far tail compares with the correctly
 //! rounded logarithm, where torch's depends on the CPU. A comparison that this turns has not been met in 10^8.
 
 mod draw;
+mod places;
+mod sparse;
 mod truncated;
+
+use super::fill::{Region, Span};
+use draw::{BULK, Groups};
+use half::{bf16, f16};
+use truncated::{Bounded, Layout};
 
 use super::{Stream, check_box, check_whole};
 #[cfg(feature = "qr")]
@@ -192,22 +202,164 @@ impl Torch {
         permutation
     }
 
-    /// Draws a law that is drawn value by value, in memory order, into `out`.
+    /// Passes over what [`Stream::fill`] would draw for this plan, without filling anything.
     ///
-    /// `bulk` says whether torch sees contiguous memory; `bulk_copy` whether a fresh tensor like it would be.
-    fn draw<E: Element>(&mut self, law: Law, out: &mut [E], bulk: bool, bulk_copy: bool) {
+    /// A jump, but for two: a truncated normal by rejection takes as many passes as its unluckiest value, so all of them are
+    /// computed, a stretch at a time; and what torch draws in pairs (fewer than sixteen normals) is drawn.
+    ///
+    /// ```
+    /// use fanin::{DType, Initializer as _, Stream as _, TensorMut, Torch, init};
+    /// let plan = init::normal(0.0, 0.02).resolve(&[512, 512], DType::F32)?;
+    /// let (mut filled, mut passed) = (Torch::new(0), Torch::new(0));
+    /// plan.fill(&mut vec![0f32; 512 * 512], &mut filled)?;
+    /// passed.advance(&plan)?;
+    /// assert_eq!(filled, passed);
+    /// # Ok::<(), fanin::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Stream::fill`].
+    pub fn advance(&mut self, plan: &Plan) -> Result<(), Error> {
+        check_plan(plan)?;
+        match plan.dtype() {
+            DType::F32 => self.advance_as::<f32>(plan),
+            DType::F64 => self.advance_as::<f64>(plan),
+            DType::F16 => self.advance_as::<f16>(plan),
+            DType::BF16 => self.advance_as::<bf16>(plan),
+        }
+    }
+
+    fn advance_as<E: Element>(&mut self, plan: &Plan) -> Result<(), Error> {
+        let count = plan.len();
+        let law = plan.law_on_torch();
         match law {
-            Law::Uniform { low, high } => self.uniform(low, high, out),
-            Law::Normal { mean, std } => self.normal(mean, std, out, bulk),
-            Law::Sparse { std, .. } => self.normal(0.0, std, out, bulk),
-            Law::TruncatedNormal { mean, std, low, high, method: Some(Truncation::InverseCdf) } => {
-                self.truncated_by_inverse(mean, std, low, high, out);
+            Law::Constant { .. } | Law::Eye | Law::Dirac { .. } => {}
+            Law::Orthogonal { .. } if E::DTYPE != DType::F64 && count >= BULK => {
+                // Half types are drawn in f32.
+                self.skip(Groups::<f32>::new(count).all);
             }
-            Law::TruncatedNormal { mean, std, low, high, .. } => {
-                self.truncated_by_rejection(mean, std, low, high, out, bulk, bulk_copy);
+            Law::Orthogonal { .. } => {
+                let normal = Law::Normal { mean: 0.0, std: 1.0 };
+                self.advance_as::<E>(&Plan::new(plan.shape(), plan.dtype(), normal)?)?;
+            }
+            _ if count < BULK => {
+                let mut values = vec![E::default(); count];
+                self.fill(plan, TensorMut::contiguous(&mut values, plan.shape())?)?;
+            }
+            Law::TruncatedNormal { method: None | Some(Truncation::Rejection), .. } => {
+                // Each stretch tells how far it went; the whole goes as far as the farthest.
+                const STRETCH: usize = 1 << 22;
+                let whole = Region::whole(&[count]);
+                let mut values = vec![E::default(); count.min(STRETCH)];
+                let mut words = 0;
+                for first in (0..count).step_by(STRETCH) {
+                    let values = &mut values[..STRETCH.min(count - first)];
+                    let span = whole.span().part(first, values.len());
+                    words = words.max(self.clone().draw(law, span, count, values, Layout::contiguous(count)));
+                }
+                self.skip(words);
+            }
+            _ => {
+                // An empty stretch of the whole.
+                let whole = Region::whole(&[count]);
+                self.draw::<E>(law, whole.span().part(0, 0), count, &mut [], Layout::contiguous(count));
+                if let Law::Sparse { .. } = law {
+                    let (rows, columns) = plan.matrix();
+                    self.skip(columns as u64 * rows.saturating_sub(1) as u64);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Stream::fill_box`], but this generator stays where it is: for whoever fills several boxes of one tensor.
+    ///
+    /// ```
+    /// use fanin::{DType, Initializer as _, TensorMut, Torch, init};
+    /// let plan = init::trunc_normal().std(0.02).resolve(&[4096, 64], DType::F32)?;
+    /// let generator = Torch::new(0);
+    /// let mut rows = vec![0f32; 2 * 64]; // rows 4000 and 4001, without the 4000 before them
+    /// generator.peek_box(&plan, &[4000, 0], TensorMut::contiguous(&mut rows, &[2, 64])?)?;
+    /// # Ok::<(), fanin::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Stream::fill_box`].
+    pub fn peek_box(&self, plan: &Plan, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_box(plan, start, &tensor)?;
+        check_plan(plan)?;
+        if tensor.is_empty() || super::fill::fixed(self.threads, plan, start, &mut tensor) {
+            return Ok(());
+        }
+        let size = tensor.shape().to_vec();
+        let region = Region::new(plan.shape(), start, &size);
+        let count = plan.len();
+        let mut ahead = self.clone();
+        if count < BULK || matches!(plan.law(), Law::Orthogonal { .. }) {
+            // What is drawn as a whole is drawn, and cut.
+            super::room(plan, count as u128)?;
+            let (memory, mut places) = tensor.places(Order::Index);
+            values!(memory, memory => {
+                let mut whole = vec![Default::default(); count];
+                ahead.fill(plan, TensorMut::contiguous(&mut whole, plan.shape())?)?;
+                for (first, length) in region.span().runs() {
+                    for (value, place) in whole[first as usize..][..length].iter().zip(&mut places) {
+                        memory[place] = *value;
+                    }
+                }
+            });
+            return Ok(());
+        }
+        tensor.write_in(Order::Index, |memory| {
+            let layout = Layout::contiguous(count);
+            values!(memory, out => _ = ahead.draw(plan.law_on_torch(), region.span(), count, out, layout));
+        });
+        if let Law::Sparse { zeros, .. } = plan.law() {
+            ahead.punch(plan, zeros, start, &mut tensor);
+        }
+        Ok(())
+    }
+
+    /// Draws a stretch of a law that is drawn value by value, of which the whole has `count` values. Gives the words that
+    /// were passed: those of the whole, but for rejection, where the whole may want more.
+    fn draw<E: Element>(
+        &mut self,
+        law: Law,
+        span: Span<'_>,
+        count: usize,
+        out: &mut [E],
+        layout: Layout,
+    ) -> u64 {
+        match law {
+            Law::Uniform { low, high } => self.uniform((low, high), span, count, out),
+            Law::Normal { mean, std } => self.normals((mean, std), span, count, out, layout.bulk),
+            Law::Sparse { std, .. } => self.normals((0.0, std), span, count, out, layout.bulk),
+            Law::TruncatedNormal { mean, std, low, high, method } => {
+                let law = Bounded { mean, std, low, high };
+                if method == Some(Truncation::InverseCdf) {
+                    self.truncated_by_inverse(law, span, count, out)
+                } else {
+                    self.truncated_by_rejection(law, span, count, out, layout)
+                }
             }
             _ => unreachable!("{law:?} is not drawn value by value"),
         }
+    }
+
+    /// N(mean, std^2), by groups if torch would, else one after another.
+    fn normals<E: Element>(
+        &mut self,
+        law: (f64, f64),
+        span: Span<'_>,
+        count: usize,
+        out: &mut [E],
+        bulk: bool,
+    ) -> u64 {
+        if bulk {
+            return self.normal(law, span, count, out);
+        }
+        self.serial_normal(law, out);
+        0
     }
 
     /// `gain * Q` of a Gaussian matrix, row-major, in the arithmetic of `T`.
@@ -216,8 +368,10 @@ impl Torch {
     where
         T: Element + crate::linalg::Real + faer::traits::ComplexField,
     {
-        let mut gaussian = vec![T::default(); rows * columns];
-        self.normal(0.0, 1.0, &mut gaussian, true);
+        let count = rows * columns;
+        let mut gaussian = vec![T::default(); count];
+        let whole = Region::whole(&[count]);
+        self.normals((0.0, 1.0), whole.span(), count, &mut gaussian, count >= BULK);
         let mut q = crate::linalg::qr::haar(gaussian, rows, columns);
         q.iter_mut().for_each(|value| *value *= gain);
         q
@@ -247,33 +401,12 @@ impl Torch {
     fn fill_orthogonal(&mut self, _: &Plan, _: f64, _: &mut TensorMut<'_>) -> Result<(), Error> {
         Err(Error::Feature { what: "orthogonal on the torch stream", feature: "qr" })
     }
-
-    /// Writes the zeros of `sparse`, a column at a time.
-    fn punch(&mut self, plan: &Plan, zeros: usize, tensor: &mut TensorMut<'_>) {
-        let (rows, columns) = plan.matrix();
-        let (row_step, column_step) = tensor.matrix_steps();
-        for column in 0..columns {
-            let permutation = self.randperm(rows);
-            let (memory, origin) = tensor.place(&[0, 0]);
-            let first = origin as isize + column as isize * column_step;
-            values!(memory, memory => {
-                for &row in &permutation[..zeros] {
-                    memory[(first + row as isize * row_step) as usize] = Default::default();
-                }
-            });
-        }
-    }
 }
 
 impl Stream for Torch {
     fn fill(&mut self, plan: &Plan, mut tensor: TensorMut<'_>) -> Result<(), Error> {
         check_whole(plan, &tensor)?;
-        truncated::check(plan)?;
-        if let Law::Sparse { .. } = plan.law()
-            && u32::try_from(plan.matrix().0).is_err()
-        {
-            return Err(Error::ShapeOverflow { shape: plan.shape().to_vec() });
-        }
+        check_plan(plan)?;
         let start = vec![0; plan.shape().len()];
         if super::fill::fixed(self.threads, plan, &start, &mut tensor) {
             return Ok(());
@@ -281,23 +414,48 @@ impl Stream for Torch {
         if let Law::Orthogonal { gain } = plan.law() {
             return if tensor.is_empty() { Ok(()) } else { self.fill_orthogonal(plan, gain, &mut tensor) };
         }
-        let (bulk, bulk_copy) = (tensor.is_contiguous(), tensor.copy_is_contiguous());
+        let count = plan.len();
+        let layout = Layout {
+            bulk: tensor.is_contiguous() && count >= BULK,
+            bulk_copy: tensor.copy_is_contiguous() && count >= BULK,
+        };
+        let whole = Region::whole(&[count]);
         tensor.write_in(Order::Memory, |memory| {
-            values!(memory, memory => self.draw(plan.law_on_torch(), memory, bulk, bulk_copy));
+            values!(memory, out => _ = self.draw(plan.law_on_torch(), whole.span(), count, out, layout));
         });
         if let Law::Sparse { zeros, .. } = plan.law() {
-            self.punch(plan, zeros, &mut tensor);
+            let words = self.punch(plan, zeros, &start, &mut tensor);
+            self.skip(words);
         }
         Ok(())
     }
 
+    /// The box, and the generator as filling the whole would leave it ([`Torch::advance`]); [`Torch::peek_box`] leaves it
+    /// alone. The whole is one that torch sees as contiguous.
     fn fill_box(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
         check_box(plan, start, &tensor)?;
-        if tensor.shape() != plan.shape() {
-            return Err(Error::NoRandomAccess { stream: "torch" });
+        if tensor.shape() == plan.shape() && tensor.is_contiguous() {
+            return self.fill(plan, tensor);
         }
-        self.fill(plan, tensor)
+        self.peek_box(plan, start, tensor)?;
+        self.advance(plan)
     }
+}
+
+/// `Err` for a plan that this stream cannot carry out.
+fn check_plan(plan: &Plan) -> Result<(), Error> {
+    if let Law::Sparse { .. } = plan.law()
+        && u32::try_from(plan.matrix().0).is_err()
+    {
+        return Err(Error::ShapeOverflow { shape: plan.shape().to_vec() });
+    }
+    if cfg!(not(feature = "qr"))
+        && let Law::Orthogonal { .. } = plan.law()
+        && !plan.is_empty()
+    {
+        return Err(Error::Feature { what: "orthogonal on the torch stream", feature: "qr" });
+    }
+    truncated::check(plan)
 }
 
 /// Whether a type's arithmetic is f64.

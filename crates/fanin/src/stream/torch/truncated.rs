@@ -1,10 +1,12 @@
 //! Truncated normals, by torch's current algorithm and by the one before it.
 
+use super::draw::{BULK, Groups, words_each};
 use super::{Torch, is_double};
 use crate::element::{DType, Element};
 use crate::error::Error;
 use crate::math::quantile64;
 use crate::plan::{Law, Plan, Truncation};
+use crate::stream::fill::Span;
 
 /// `(1 + erf(x / sqrt 2)) / 2`, as torch writes it: it decides which branch is taken.
 fn cdf(x: f64) -> f64 {
@@ -35,45 +37,70 @@ pub(super) fn check(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
+/// The memory of a fill as torch would see it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    /// It is contiguous, so normals are drawn by groups if there are enough.
+    pub(super) bulk: bool,
+    /// A fresh tensor like it is.
+    pub(super) bulk_copy: bool,
+}
+
+impl Layout {
+    /// Contiguous memory of so many values.
+    pub(super) fn contiguous(count: usize) -> Self {
+        Self { bulk: count >= BULK, bulk_copy: count >= BULK }
+    }
+}
+
+/// A truncated normal law.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounded {
+    pub(super) mean: f64,
+    pub(super) std: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
 impl Torch {
-    /// torch since 2.12. `contiguous` is the tensor's; `copy_contiguous` that of a fresh tensor like it.
+    /// torch since 2.12: proposals for all places, and again for all until none lies outside; here for those that are
+    /// outside alone. Gives the words that were passed for this span: others may want more.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
-    #[allow(clippy::too_many_arguments, reason = "the law's four numbers and where they go")]
     pub(super) fn truncated_by_rejection<E: Element>(
         &mut self,
-        mean: f64,
-        std: f64,
-        low: f64,
-        high: f64,
+        Bounded { mean, std, low, high }: Bounded,
+        span: Span<'_>,
+        count: usize,
         out: &mut [E],
-        contiguous: bool,
-        copy_contiguous: bool,
-    ) {
+        layout: Layout,
+    ) -> u64 {
         if proposes_normals(mean, std, low, high) {
-            self.normal(mean, std, out, contiguous);
+            let mut words = self.normals((mean, std), span, count, out, layout.bulk);
             let (low, high) = (E::from_f64(low), E::from_f64(high));
             let outside = |value: &E| *value < low || *value > high;
             let mut pending: Vec<usize> = (0..out.len()).filter(|&place| outside(&out[place])).collect();
             let mut fresh = Vec::new();
             while !pending.is_empty() {
-                if copy_contiguous {
-                    self.redraw_normals(mean, std, &pending, out);
+                if layout.bulk_copy {
+                    let redrawn = self.redraw_normals((mean, std), count, &span.global(&pending));
+                    pending.iter().zip(redrawn).for_each(|(&place, value)| out[place] = value);
+                    words += Groups::<E>::new(count).all;
                 } else {
                     fresh.resize(out.len(), E::default());
-                    self.normal(mean, std, &mut fresh, false);
+                    self.serial_normal((mean, std), &mut fresh);
                     pending.iter().for_each(|&place| out[place] = fresh[place]);
                 }
                 pending.retain(|&place| outside(&out[place]));
             }
-            return;
+            return words;
         }
         let mode = low.max(high.min(mean));
         // Squared by the C library's pow, as Python squares; a compiler that sees the 2 multiplies instead.
         let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
         let refused = RefusedIf::new::<E>(mean, std, peak);
         let mut draws = vec![E::default(); out.len()];
-        self.uniform(low, high, out);
-        self.uniform(0.0, 1.0, &mut draws);
+        let mut words = self.uniform((low, high), span, count, out);
+        words += self.uniform((0.0, 1.0), span, count, &mut draws);
         const PART: usize = 1 << 16;
         let parts = out.chunks(PART).zip(draws.chunks(PART)).enumerate().collect();
         let mut pending = self
@@ -86,25 +113,26 @@ impl Torch {
         drop(draws);
         while !pending.is_empty() {
             let test = |proposal, draw| refused.test(proposal, draw);
-            let found = self.propose((low, high), out.len(), &pending, test);
+            let found = self.propose((low, high), count, &span.global(&pending), test);
+            words += 2 * count as u64 * words_each::<E>();
             pending.iter().zip(&found).for_each(|(&place, &(proposal, _))| out[place] = proposal);
             let mut found = found.iter();
             pending.retain(|_| found.next().is_some_and(|&(_, refused)| refused));
         }
+        words
     }
 
     /// torch before 2.12: uniform between the distribution's values at the cut-offs, inverse error function, scaled,
-    /// shifted, clamped; each step rounded to the type.
+    /// shifted, clamped; each step rounded to the type. Gives the words that the whole takes.
     pub(super) fn truncated_by_inverse<E: Element>(
         &mut self,
-        mean: f64,
-        std: f64,
-        low: f64,
-        high: f64,
+        Bounded { mean, std, low, high }: Bounded,
+        span: Span<'_>,
+        count: usize,
         out: &mut [E],
-    ) {
-        let ends = [low, high].map(|bound| 2.0 * cdf((bound - mean) / std) - 1.0);
-        self.uniform(ends[0], ends[1], out);
+    ) -> u64 {
+        let [first, last] = [low, high].map(|bound| 2.0 * cdf((bound - mean) / std) - 1.0);
+        let words = self.uniform((first, last), span, count, out);
         let steps = Rounded::new::<E>();
         let factor = std * 2f64.sqrt();
         for value in out {
@@ -120,6 +148,7 @@ impl Torch {
             let x = if x < steps.round(low) { steps.round(low) } else { x };
             *value = E::from_f64(if x > steps.round(high) { steps.round(high) } else { x });
         }
+        words
     }
 }
 

@@ -1,0 +1,200 @@
+//! The zeros of `sparse`: the first rows of a permutation for each column, columns at once.
+
+use super::Torch;
+use crate::element::values;
+use crate::engine::Mt19937;
+use crate::plan::Plan;
+use crate::simd::{Kernel, Level, dispatch};
+use crate::tensor::TensorMut;
+
+/// Columns whose zeros are marked together: the bits of a word.
+const BLOCK: usize = 64;
+
+/// Rows of a matrix that are cleared together.
+const BAND: usize = 64;
+
+impl Torch {
+    /// Writes zeros into the box of a matrix that begins at `start`: in each column at the first rows of
+    /// `torch.randperm(rows)`. Gives the words that the whole matrix takes, and does not pass them.
+    pub(super) fn punch(
+        &self,
+        plan: &Plan,
+        zeros: usize,
+        start: &[usize],
+        tensor: &mut TensorMut<'_>,
+    ) -> u64 {
+        let (rows, columns) = plan.matrix();
+        let each = rows.saturating_sub(1) as u64;
+        let (level, engine) = (self.level(), &self.engine);
+        let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
+        if height > 0 && width > 0 && zeros > 0 {
+            let steps = Remainders::new(rows, zeros);
+            let blocks = width.div_ceil(BLOCK);
+            let parts = self.threads.count().min(blocks);
+            let firsts: Vec<usize> = (0..blocks).step_by(blocks.div_ceil(parts)).collect();
+            let marks = self.threads.map(firsts, |first| {
+                let columns = first * BLOCK..width.min((first + blocks.div_ceil(parts)) * BLOCK);
+                let mut engine = engine.clone();
+                engine.skip_at(level, (start[1] + columns.start) as u64 * each);
+                let mut marks = vec![0u64; columns.len().div_ceil(BLOCK) * height];
+                let mark = Mark {
+                    engine: &mut engine,
+                    level,
+                    steps: &steps,
+                    top: start[0],
+                    height,
+                    columns: columns.len(),
+                    marks: &mut marks,
+                };
+                dispatch(level, mark);
+                marks
+            });
+            self.clear(&marks.concat(), tensor);
+        }
+        columns as u64 * each
+    }
+
+    /// Writes zeros where a bit is set: for each block of columns a word a row.
+    fn clear(&self, marks: &[u64], tensor: &mut TensorMut<'_>) {
+        let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
+        let blocks = || marks.chunks_exact(height).enumerate();
+        if tensor.is_contiguous() {
+            let (memory, _) = tensor.place(&[0, 0]);
+            values!(memory, memory => self.threads.chunks(memory, BAND * width, |first, band| {
+                for (row, values) in (first / width..).zip(band.chunks_exact_mut(width)) {
+                    for (values, (_, marks)) in values.chunks_mut(BLOCK).zip(blocks()) {
+                        for (lane, value) in values.iter_mut().enumerate() {
+                            *value = if marks[row] >> lane & 1 == 1 { Default::default() } else { *value };
+                        }
+                    }
+                }
+            }));
+            return;
+        }
+        let (row_step, column_step) = tensor.matrix_steps();
+        let (memory, origin) = tensor.place(&[0, 0]);
+        values!(memory, memory => {
+            for (block, marks) in blocks() {
+                for (row, mut mark) in marks.iter().copied().enumerate() {
+                    while mark != 0 {
+                        let column = block * BLOCK + mark.trailing_zeros() as usize;
+                        let step = row as isize * row_step + column as isize * column_step;
+                        memory[(origin as isize + step) as usize] = Default::default();
+                        mark &= mark - 1;
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// The divisors of a forward Fisher-Yates shuffle's first steps, and their reciprocals.
+struct Remainders {
+    rows: usize,
+    zeros: usize,
+    divisors: Vec<f64>,
+    reciprocals: Vec<f64>,
+}
+
+impl Remainders {
+    fn new(rows: usize, zeros: usize) -> Self {
+        // The last row is where it must be, and takes no word.
+        let steps = zeros.min(rows - 1);
+        let divisors: Vec<f64> = (0..steps).map(|step| (rows - step) as f64).collect();
+        let reciprocals = divisors.iter().map(|divisor| 1.0 / divisor).collect();
+        Self { rows, zeros, divisors, reciprocals }
+    }
+
+    /// Each word modulo its divisor. The quotient, rounded to nearest, is one too high where the rest is then negative; all
+    /// steps are exact, since every number is an integer below 2^53.
+    #[inline(always)]
+    fn reduce(&self, words: &mut [u32]) {
+        const SHIFT: f64 = (1u64 << 52) as f64;
+        for ((word, divisor), reciprocal) in words.iter_mut().zip(&self.divisors).zip(&self.reciprocals) {
+            let x = f64::from_bits(SHIFT.to_bits() | u64::from(*word)) - SHIFT;
+            let quotient = (x * reciprocal + SHIFT) - SHIFT;
+            let rest = x - quotient * divisor;
+            let rest = if rest < 0.0 { rest + divisor } else { rest };
+            *word = (rest + SHIFT).to_bits() as u32;
+        }
+    }
+}
+
+/// Marks the zeros of consecutive columns.
+struct Mark<'a> {
+    engine: &'a mut Mt19937,
+    level: Level,
+    steps: &'a Remainders,
+    /// The rows that are wanted.
+    top: usize,
+    height: usize,
+    columns: usize,
+    marks: &'a mut [u64],
+}
+
+impl Kernel for Mark<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { engine, level, steps, top, height, columns, marks } = self;
+        let sorted: Vec<u32> = (0..steps.rows as u32).collect();
+        let mut shuffled = sorted.clone();
+        let mut words = vec![0u32; steps.divisors.len()];
+        for column in 0..columns {
+            let marks = &mut marks[column / BLOCK * height..][..height];
+            let bit = 1u64 << (column % BLOCK);
+            let mut mark = |row: u32| {
+                if let Some(mark) = marks.get_mut((row as usize).wrapping_sub(top)) {
+                    *mark |= bit;
+                }
+            };
+            engine.words(&mut words);
+            engine.skip_at(level, (steps.rows - 1 - words.len()) as u64);
+            steps.reduce(&mut words);
+            shuffled.copy_from_slice(&sorted);
+            for (step, &rest) in words.iter().enumerate() {
+                // A swap, of which the half is enough that later steps read.
+                let other = step + rest as usize;
+                mark(shuffled[other]);
+                shuffled[other] = shuffled[step];
+            }
+            if steps.zeros == steps.rows {
+                mark(shuffled[steps.rows - 1]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remainders_are_exact() {
+        for rows in [2usize, 3, 7, 2048, 65_537, 4_294_967_295] {
+            let count = rows.min(3000);
+            let mut steps = Remainders::new(rows, 1);
+            steps.divisors = (0..count).map(|step| (rows - step.min(rows - 2)) as f64).collect();
+            steps.reciprocals = steps.divisors.iter().map(|divisor| 1.0 / divisor).collect();
+            for word in [0u32, 1, 2, rows as u32, 1 << 31, u32::MAX - 1, u32::MAX, 0x9E37_79B9] {
+                let mut words: Vec<u32> = (0..count as u32).map(|k| word.wrapping_add(k / 2)).collect();
+                let expected: Vec<u32> =
+                    words.iter().zip(&steps.divisors).map(|(word, divisor)| word % *divisor as u32).collect();
+                steps.reduce(&mut words);
+                assert_eq!(words, expected, "{rows} {word}");
+                // Multiples of a divisor, and their neighbours.
+                for shift in [0, 1, u32::MAX] {
+                    let near = |k: usize| {
+                        let divisor = steps.divisors[k] as u32;
+                        (word / divisor * divisor).wrapping_add(shift)
+                    };
+                    let mut words: Vec<u32> = (0..count).map(near).collect();
+                    steps.reduce(&mut words);
+                    let expected: Vec<u32> = (0..count).map(|k| near(k) % steps.divisors[k] as u32).collect();
+                    assert_eq!(words, expected, "{rows} {word} {shift}");
+                }
+            }
+        }
+    }
+}
