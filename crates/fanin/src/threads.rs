@@ -49,6 +49,16 @@ impl Threads {
         jobs.into_iter().map(work).collect()
     }
 
+    /// Runs `work` on each of `jobs`, begun in their order: for few and unequal ones, the heaviest first.
+    pub(crate) fn in_turn<J: Send>(self, jobs: Vec<J>, work: impl Fn(J) + Sync) {
+        #[cfg(feature = "rayon")]
+        if jobs.len() > 1 && self.count() > 1 {
+            use rayon::prelude::*;
+            return jobs.into_iter().par_bridge().for_each(&work);
+        }
+        jobs.into_iter().for_each(work);
+    }
+
     /// Runs `work` on stretches of `slice`, each `length` long but for the last, with the place where it begins.
     pub(crate) fn chunks<T: Send>(
         self,

@@ -52,6 +52,8 @@ fn threads_change_no_bit() {
         ("trunc_normal(a=2, b=3)", &[LONG / 4], &[DType::F32, DType::F64], false),
         ("sparse(0.3)", &wide, &[DType::F32], false),
         ("sparse(0.9)", &wide, &[DType::F32, DType::F16], true),
+        ("orthogonal", &[700, 1100], &[DType::F32, DType::F64], false),
+        ("orthogonal", &[1500, 600], &[DType::F32, DType::BF16], false),
         ("constant(0.7)", &[LONG], &[DType::F32, DType::BF16], false),
     ] {
         for &dtype in dtypes {

@@ -5,10 +5,12 @@ mod product;
 pub(crate) mod qr;
 pub(crate) mod reflections;
 
+use crate::element::{Element, Values};
+use crate::simd::Laned;
+
 /// The arithmetic of f32 and f64, for code that is the same for both.
 pub(crate) trait Real:
-    Copy
-    + Default
+    Laned
     + PartialEq
     + PartialOrd
     + Send
@@ -21,24 +23,31 @@ pub(crate) trait Real:
     + std::ops::Neg<Output = Self>
 {
     const ONE: Self;
-    fn fused(self, times: Self, plus: Self) -> Self;
     fn root(self) -> Self;
+    /// The memory, if it is of this type.
+    fn memory(values: Values<'_>) -> Option<&mut [Self]>;
+    /// Writes numbers to memory of any type, each rounded once.
+    fn store<E: Element>(from: &[Self], to: &mut [E]);
 }
 
 macro_rules! real {
-    ($type:ty) => {
+    ($type:ty, $variant:ident, $store:expr) => {
         impl Real for $type {
             const ONE: Self = 1.0;
-            #[inline(always)]
-            fn fused(self, times: Self, plus: Self) -> Self {
-                self.mul_add(times, plus)
-            }
             #[inline(always)]
             fn root(self) -> Self {
                 self.sqrt()
             }
+            fn memory(values: Values<'_>) -> Option<&mut [Self]> {
+                if let Values::$variant(memory) = values { Some(memory) } else { None }
+            }
+            fn store<E: Element>(from: &[Self], to: &mut [E]) {
+                $store(from, to);
+            }
         }
     };
 }
-real!(f32);
-real!(f64);
+real!(f32, F32, E::store);
+real!(f64, F64, |from: &[f64], to: &mut [E]| {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = E::from_f64(*from));
+});

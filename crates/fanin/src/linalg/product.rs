@@ -4,8 +4,10 @@
 //! on the width of the vectors (which run across j) or on which part of c is asked for. A library's product promises
 //! none of these.
 
+use std::ops::Range;
+
 use super::Real;
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{LaneKernel, Lanes, Level, dispatch_lanes};
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +39,7 @@ impl<'a, T: Real> View<'a, T> {
     }
 
     /// The part with these rows and columns.
-    pub(super) fn part(self, rows: std::ops::Range<usize>, columns: std::ops::Range<usize>) -> Self {
+    pub(super) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         debug_assert!(rows.end <= self.rows && columns.end <= self.columns);
         if rows.is_empty() || columns.is_empty() {
             return Self { rows: rows.len(), columns: columns.len(), ..self };
@@ -63,15 +65,41 @@ impl<'a, T: Real> View<'a, T> {
         self.transposed().columns_reversed().transposed()
     }
 
+    /// An entry.
+    #[inline(always)]
+    pub(super) fn at(&self, row: usize, column: usize) -> T {
+        self.data[self.place(row, column)]
+    }
+
     #[inline(always)]
     fn place(&self, row: usize, column: usize) -> usize {
         (self.start as isize + row as isize * self.row_step + column as isize * self.column_step) as usize
     }
 }
 
-/// Columns of c that are worked on together, and terms of their sums: so much of b stays in the nearer caches.
-const WIDE: usize = 512;
-const DEEP: usize = 8;
+/// Which products are worth adding: the others would add nothing, or to sums that nobody wants.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Worth {
+    /// All of them.
+    All,
+    /// Column j of b is zero from row `j + 1 + offset` on.
+    Upper { offset: usize },
+    /// Column j of b is zero before row j, and of row i of c only columns from i on are wanted.
+    Gram,
+}
+
+impl Worth {
+    /// The terms that are worth adding to the tile of so many columns that lies at this place.
+    #[inline(always)]
+    fn terms(self, (row, column): (usize, usize), across: usize) -> Range<usize> {
+        match self {
+            Worth::All => 0..usize::MAX,
+            Worth::Upper { offset } => 0..column + across + offset,
+            Worth::Gram if row >= column + across => 0..0,
+            Worth::Gram => column..usize::MAX,
+        }
+    }
+}
 
 /// Adds `sign * a b` to the rows of `c`, which lie `step` apart and are as long as b is wide. The columns of b must lie
 /// one after another.
@@ -80,45 +108,90 @@ pub(super) fn add_product<T: Real>(
     sign: T,
     a: View<'_, T>,
     b: View<'_, T>,
+    worth: Worth,
     c: &mut [T],
     step: usize,
 ) {
     debug_assert!(a.columns == b.rows && (b.columns < 2 || b.column_step == 1));
-    dispatch(level, Product { sign, a, b, c, step });
+    let product = Product { sign, a, b, worth, c, step };
+    // The rows of a tile: with two vectors a row, so many sums as the level has registers for.
+    match level.or_best() {
+        Level::Avx512 => dispatch_lanes(level, Tiled::<T, 12>(product)),
+        Level::Avx2 => dispatch_lanes(level, Tiled::<T, 6>(product)),
+        _ => dispatch_lanes(level, Tiled::<T, 4>(product)),
+    }
 }
 
 struct Product<'a, T> {
     sign: T,
     a: View<'a, T>,
     b: View<'a, T>,
+    worth: Worth,
     c: &'a mut [T],
     step: usize,
 }
 
-impl<T: Real> Kernel for Product<'_, T> {
-    type Output = ();
+/// Terms of the sums that are added at one visit to a tile: a panel of b so deep stays in the nearest cache.
+const DEEP: usize = 192;
+/// Rows and columns of c that are finished together, and of a and b that are packed for them: with the panels they stay in
+/// the next cache.
+const HIGH: usize = 384;
+const WIDE: usize = 512;
 
+/// A product by tiles of R rows and two vectors of sums that stay in registers (Goto and van de Geijn 2008, "Anatomy of
+/// high-performance matrix multiplication"), the factors packed in the order in which the tiles read them.
+struct Tiled<'a, T, const R: usize>(Product<'a, T>);
+
+impl<T: Real, const R: usize> LaneKernel<T> for Tiled<'_, T, R> {
     #[inline(always)]
-    fn run(self) {
-        let Self { sign, a, b, c, step } = self;
-        let factor = |row: usize, k: usize| sign * a.data[a.place(row, k)];
-        for left in (0..b.columns).step_by(WIDE) {
-            let width = WIDE.min(b.columns - left);
-            let line = |k: usize| &b.data[b.place(k, left)..][..width];
-            for deep in (0..a.columns).step_by(DEEP) {
-                let end = a.columns.min(deep + DEEP);
-                for row in 0..a.rows {
-                    let sums = &mut c[row * step + left..][..width];
-                    let mut k = deep;
-                    while k + EIGHT <= end {
-                        let factors = std::array::from_fn(|term| factor(row, k + term));
-                        add_eight(sums, factors, std::array::from_fn(|term| line(k + term)));
-                        k += EIGHT;
+    fn run<L: Lanes<T>>(self) {
+        let Product { sign, a, b, worth, c, step } = self.0;
+        if a.rows == 0 || a.columns == 0 || b.columns == 0 {
+            return;
+        }
+        let across = 2 * L::COUNT;
+        let mut packed_a = vec![T::default(); a.columns * HIGH.min(a.rows).next_multiple_of(R)];
+        let mut packed_b =
+            vec![T::default(); DEEP.min(b.rows) * WIDE.min(b.columns).next_multiple_of(across)];
+        let mut tile = vec![T::default(); R * across];
+        for top in (0..a.rows).step_by(HIGH) {
+            let height = HIGH.min(a.rows - top);
+            let packed_a = &mut packed_a[..a.columns * height.next_multiple_of(R)];
+            pack_rows::<T, R>(a.part(top..top + height, 0..a.columns), sign, packed_a);
+            for left in (0..b.columns).step_by(WIDE) {
+                let width = WIDE.min(b.columns - left);
+                for deep in (0..a.columns).step_by(DEEP) {
+                    let depth = DEEP.min(a.columns - deep);
+                    let packed_b = &mut packed_b[..depth * width.next_multiple_of(across)];
+                    let terms = worth.terms((top, left), width);
+                    if deep >= terms.end || deep + depth <= terms.start {
+                        continue;
                     }
-                    for k in k..end {
-                        let factor = factor(row, k);
-                        for (sum, b) in sums.iter_mut().zip(line(k)) {
-                            *sum = factor.fused(*b, *sum);
+                    pack_columns(b.part(deep..deep + depth, left..left + width), across, packed_b);
+                    for (column, b) in (0..width).step_by(across).zip(packed_b.chunks_exact(depth * across)) {
+                        for (row, a) in (0..height).step_by(R).zip(packed_a.chunks_exact(a.columns * R)) {
+                            let terms = worth.terms((top + row, left + column), across);
+                            let from = terms.start.clamp(deep, deep + depth);
+                            let to = terms.end.clamp(deep, deep + depth);
+                            if from >= to {
+                                continue;
+                            }
+                            let a = &a[from * R..to * R];
+                            let b = &b[(from - deep) * across..(to - deep) * across];
+                            let c = &mut c[(top + row) * step + left + column..];
+                            let (rows, columns) = (R.min(height - row), across.min(width - column));
+                            if rows == R && columns == across {
+                                add_tile::<T, L, R>(a, b, c, step);
+                                continue;
+                            }
+                            // A tile that is cut off is summed in memory of its own.
+                            for (row, tile) in tile.chunks_exact_mut(across).take(rows).enumerate() {
+                                tile[..columns].copy_from_slice(&c[row * step..][..columns]);
+                            }
+                            add_tile::<T, L, R>(a, b, &mut tile, across);
+                            for (row, tile) in tile.chunks_exact(across).take(rows).enumerate() {
+                                c[row * step..][..columns].copy_from_slice(&tile[..columns]);
+                            }
                         }
                     }
                 }
@@ -127,24 +200,81 @@ impl<T: Real> Kernel for Product<'_, T> {
     }
 }
 
-/// Terms that are added at one pass over a row of c, so that the sums are loaded and stored once for all of them.
-const EIGHT: usize = 8;
-
-/// `sums[j] += factors[0] b[0][j] + .. + factors[7] b[7][j]`, in this order.
+/// Lays out the columns of b, which lie one after another, in panels of `across`, each row by row; what is missing is zero.
 #[inline(always)]
-fn add_eight<T: Real>(sums: &mut [T], factors: [T; EIGHT], b: [&[T]; EIGHT]) {
-    let width = sums.len();
-    let [b0, b1, b2, b3, b4, b5, b6, b7] = b.map(|line| &line[..width]);
-    let [f0, f1, f2, f3, f4, f5, f6, f7] = factors;
-    for j in 0..width {
-        let sum = f0.fused(b0[j], sums[j]);
-        let sum = f1.fused(b1[j], sum);
-        let sum = f2.fused(b2[j], sum);
-        let sum = f3.fused(b3[j], sum);
-        let sum = f4.fused(b4[j], sum);
-        let sum = f5.fused(b5[j], sum);
-        let sum = f6.fused(b6[j], sum);
-        sums[j] = f7.fused(b7[j], sum);
+fn pack_columns<T: Real>(b: View<'_, T>, across: usize, packed: &mut [T]) {
+    let (depth, rest) = (b.rows, b.columns % across);
+    if rest > 0 {
+        packed[b.columns / across * depth * across..].fill(T::default());
+    }
+    for row in 0..depth {
+        let line = &b.data[b.place(row, 0)..][..b.columns];
+        let mut at = row * across;
+        let mut pieces = line.chunks_exact(across);
+        for from in &mut pieces {
+            packed[at..at + across].copy_from_slice(from);
+            at += depth * across;
+        }
+        if rest > 0 {
+            packed[at..at + rest].copy_from_slice(pieces.remainder());
+        }
+    }
+}
+
+/// Lays out `sign` times the rows of a in panels of R, each column by column; what is missing is zero.
+#[inline(always)]
+fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T]) {
+    let depth = a.columns;
+    for (top, panel) in (0..a.rows).step_by(R).zip(packed.chunks_exact_mut(depth * R)) {
+        let panel = panel.as_chunks_mut::<R>().0;
+        let height = R.min(a.rows - top);
+        if a.row_step == 1 && height == R {
+            for (column, to) in panel.iter_mut().enumerate() {
+                let from: &[T; R] = a.data[a.place(top, column)..].first_chunk().expect("a panel's rows");
+                for row in 0..R {
+                    to[row] = sign * from[row];
+                }
+            }
+        } else if a.column_step.unsigned_abs() == 1 && height == R {
+            // So many rows at once, from the first column to the last or the other way.
+            let back = a.column_step < 0;
+            let first = if back { depth - 1 } else { 0 };
+            let lines: [&[T]; R] = std::array::from_fn(|row| &a.data[a.place(top + row, first)..][..depth]);
+            for (column, to) in panel.iter_mut().enumerate() {
+                let column = if back { depth - 1 - column } else { column };
+                for row in 0..R {
+                    to[row] = sign * lines[row][column];
+                }
+            }
+        } else {
+            for (column, to) in panel.iter_mut().enumerate() {
+                for (row, to) in to.iter_mut().enumerate() {
+                    *to = if row < height { sign * a.at(top + row, column) } else { T::default() };
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of a panel of R rows and one of two vectors to a tile, term by term.
+#[inline(always)]
+fn add_tile<T: Real, L: Lanes<T>, const R: usize>(a: &[T], b: &[T], c: &mut [T], step: usize) {
+    let mut sums = [[L::splat(T::default()); 2]; R];
+    for (row, sums) in sums.iter_mut().enumerate() {
+        let c = &c[row * step..][..2 * L::COUNT];
+        *sums = [L::load(c), L::load(&c[L::COUNT..])];
+    }
+    for (a, b) in a.as_chunks::<R>().0.iter().zip(b.chunks_exact(2 * L::COUNT)) {
+        let (first, second) = (L::load(b), L::load(&b[L::COUNT..]));
+        for row in 0..R {
+            let factor = L::splat(a[row]);
+            sums[row] = [factor.fused(first, sums[row][0]), factor.fused(second, sums[row][1])];
+        }
+    }
+    for (row, sums) in sums.iter().enumerate() {
+        let c = &mut c[row * step..][..2 * L::COUNT];
+        sums[0].store(c);
+        sums[1].store(&mut c[L::COUNT..]);
     }
 }
 
@@ -161,7 +291,7 @@ mod tests {
     #[test]
     fn every_sum_runs_in_sequence_at_every_level() {
         for (rows, depth, columns) in
-            [(1, 1, 1), (3, 5, 7), (8, 32, 32), (130, 300, 33), (17, 513, 65), (2, 0, 3)]
+            [(1, 1, 1), (3, 5, 7), (8, 32, 32), (130, 300, 33), (17, 513, 65), (2, 0, 3), (400, 200, 530)]
         {
             let (a, b) = (filled(rows * depth, 1), filled(depth * columns, 2));
             let start = filled(rows * columns, 3);
@@ -182,12 +312,55 @@ mod tests {
             for &level in Level::available() {
                 let mut c = start.clone();
                 let view = View { rows, ..a };
-                add_product(level, 1.0, view, b, &mut c, columns);
+                add_product(level, 1.0, view, b, Worth::All, &mut c, columns);
                 assert_eq!(c, expected, "{level:?} {rows} {depth} {columns}");
                 let mut c = start.clone();
-                add_product(level, -1.0, view.columns_reversed(), b.rows_reversed(), &mut c, columns);
+                add_product(
+                    level,
+                    -1.0,
+                    view.columns_reversed(),
+                    b.rows_reversed(),
+                    Worth::All,
+                    &mut c,
+                    columns,
+                );
                 assert_eq!(c, descending, "{level:?} {rows} {depth} {columns}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_was_worth_nothing() {
+        let (depth, width) = (700, 420);
+        for &level in Level::available() {
+            // b is upper triangular from its row 280 on: column j ends at row 280 + j.
+            let a = filled(30 * depth, 1);
+            let mut b = filled(depth * width, 2);
+            for (place, value) in b.iter_mut().enumerate() {
+                *value = if place / width > 280 + place % width { 0.0 } else { *value };
+            }
+            let sums = |worth| {
+                let mut c = vec![0f32; 30 * width];
+                add_product(level, 1.0, View::new(&a, depth), View::new(&b, width), worth, &mut c, width);
+                c
+            };
+            assert_eq!(sums(Worth::All), sums(Worth::Upper { offset: 280 }), "{level:?}");
+            // b is lower triangular, and of c what lies on or above the diagonal is wanted.
+            let mut b = filled(depth * width, 3);
+            for (place, value) in b.iter_mut().enumerate() {
+                *value = if place / width < place % width { 0.0 } else { *value };
+            }
+            let sums = |worth| {
+                let mut c = vec![0f32; 50 * width];
+                let b = View::new(&b, width);
+                let a = b.part(0..depth, 0..50).transposed();
+                add_product(level, 1.0, a, b, worth, &mut c, width);
+                for (row, values) in c.chunks_exact_mut(width).enumerate() {
+                    values[..row].fill(0.0);
+                }
+                c
+            };
+            assert_eq!(sums(Worth::All), sums(Worth::Gram), "{level:?}");
         }
     }
 }

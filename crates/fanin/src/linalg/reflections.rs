@@ -9,14 +9,16 @@
 //! The order of every sum is fixed: column norms by row, ascending; S by row of V, ascending; W from the last k to the
 //! first; Q by k, ascending; each step one fused multiply-add in the element type.
 
+use std::ops::Range;
+
 use super::Real;
-use super::product::{View, add_product};
-use crate::simd::Level;
+use super::product::{View, Worth, add_product};
+use crate::simd::{Kernel, Level, dispatch};
+use crate::threads::Threads;
 
 /// The reflections of one matrix, ready to give any part of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reflections<T> {
-    rows: usize,
     columns: usize,
     /// V, row-major: zero above the diagonal.
     vectors: Vec<T>,
@@ -27,39 +29,49 @@ pub(crate) struct Reflections<T> {
     level: Level,
 }
 
-/// Rows of W that are solved together.
-const BLOCK: usize = 64;
+/// Rows of S that are summed together, and columns of W that are solved together: enough for products to be quick, and few
+/// enough for every thread to have some.
+fn panel(columns: usize, threads: Threads) -> usize {
+    (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
+}
+
+/// Rows of W that are solved without products.
+const FEW: usize = 16;
 
 impl<T: Real> Reflections<T> {
-    /// From Gaussian entries, row-major, of which those on and below the diagonal are used. `rows >= columns`.
-    pub(crate) fn new(mut gaussian: Vec<T>, columns: usize, level: Level) -> Self {
-        let rows = gaussian.len().checked_div(columns).unwrap_or(0);
-        debug_assert!(rows >= columns);
-        for (row, values) in gaussian.chunks_exact_mut(columns.max(1)).enumerate() {
-            values.iter_mut().skip(row + 1).for_each(|value| *value = T::default());
-        }
-        let mut squares = vec![T::default(); columns];
-        for values in gaussian.chunks_exact(columns.max(1)) {
-            for (square, value) in squares.iter_mut().zip(values) {
-                *square = value.fused(*value, *square);
+    /// From Gaussian entries, row-major, of which those on and below the diagonal are used. At least as many rows as
+    /// columns.
+    pub(crate) fn new(gaussian: Vec<T>, columns: usize, level: Level, threads: Threads) -> Self {
+        let mut it = Self { columns, vectors: gaussian, factor: Vec::new(), signs: Vec::new(), level };
+        debug_assert!(it.vectors.len() >= columns * columns);
+        let height = (1 << 16) / columns.max(1) + 1;
+        threads.chunks(&mut it.vectors, height * columns.max(1), |first, rows| {
+            for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
+                values.iter_mut().skip(row + 1).for_each(|value| *value = T::default());
             }
-        }
-        let mut product = vec![T::default(); columns * columns];
-        let mut signs = vec![T::ONE; columns];
-        for j in 0..columns {
-            let norm = squares[j].root();
-            let diagonal = &mut gaussian[j * columns + j];
-            let negative = *diagonal < T::default();
-            let magnitude = if negative { -*diagonal } else { *diagonal };
-            // |v|^2 / 2 = |x| (|x| + |x_jj|). A vector of zeros reflects nothing; sign(0) is 1 here.
-            let half_square = norm * (norm + magnitude);
-            product[j * columns + j] = if half_square == T::default() { T::ONE } else { half_square };
-            *diagonal = if negative { *diagonal - norm } else { *diagonal + norm };
-            signs[j] = if negative { T::ONE } else { -T::ONE };
-        }
-        let mut it = Self { rows, columns, vectors: gaussian, factor: Vec::new(), signs, level };
-        it.upper_products(&mut product);
-        it.factor = it.solve(&product);
+        });
+        let diagonal = it.reflect(threads);
+        let product = it.products(&diagonal, threads);
+        let mut solved: Vec<_> = panels(columns, panel(columns, threads))
+            .into_iter()
+            .map(|panel| (panel.clone(), Vec::new()))
+            .collect();
+        // The last panels are the highest.
+        threads.in_turn(solved.iter_mut().rev().collect(), |(panel, solved)| {
+            *solved = it.solve(&product, panel.clone());
+        });
+        it.factor = product;
+        threads.chunks(&mut it.factor, 64 * columns.max(1), |first, rows| {
+            for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
+                for (panel, solved) in &solved {
+                    let values = &mut values[panel.clone()];
+                    match solved.get(row * panel.len()..(row + 1) * panel.len()) {
+                        Some(solved) => values.copy_from_slice(solved),
+                        None => values.fill(T::default()),
+                    }
+                }
+            }
+        });
         it
     }
 
@@ -67,80 +79,159 @@ impl<T: Real> Reflections<T> {
         View::new(&self.vectors, self.columns)
     }
 
-    /// Adds V^T V above the diagonal.
-    fn upper_products(&self, product: &mut [T]) {
+    /// Makes each x_j into v_j, and gives half the square of its length.
+    fn reflect(&mut self, threads: Threads) -> Vec<T> {
         let n = self.columns;
-        for top in (0..n).step_by(BLOCK) {
-            let bottom = n.min(top + BLOCK);
-            // Within the block all of its square is summed, and only what lies above the diagonal is kept.
-            let mut square = vec![T::default(); (bottom - top) * (n - top)];
-            // V is zero above its diagonal, so the sum of column k begins at row k; rows before `top` add nothing.
-            let left = self.view().part(top..self.rows, top..bottom).transposed();
-            let right = self.view().part(top..self.rows, top..n);
-            add_product(self.level, T::ONE, left, right, &mut square, n - top);
-            for row in top..bottom {
-                let from = &square[(row - top) * (n - top)..][row + 1 - top..n - top];
-                product[row * n + row + 1..(row + 1) * n].copy_from_slice(from);
-            }
+        let squares = threads.map(panels(n, panel(n, threads)), |panel| {
+            let mut squares = vec![T::default(); panel.len()];
+            dispatch(
+                self.level,
+                Squares { vectors: &self.vectors, columns: n, panel, squares: &mut squares },
+            );
+            squares
+        });
+        let mut halves = squares.concat();
+        self.signs = vec![T::ONE; n];
+        for (j, half) in halves.iter_mut().enumerate() {
+            let norm = half.root();
+            let diagonal = &mut self.vectors[j * n + j];
+            let negative = *diagonal < T::default();
+            let magnitude = if negative { -*diagonal } else { *diagonal };
+            // |v|^2 / 2 = |x| (|x| + |x_jj|). A vector of zeros reflects nothing; sign(0) is 1 here.
+            let half_square = norm * (norm + magnitude);
+            *half = if half_square == T::default() { T::ONE } else { half_square };
+            *diagonal = if negative { *diagonal - norm } else { *diagonal + norm };
+            self.signs[j] = if negative { T::ONE } else { -T::ONE };
         }
+        halves
     }
 
-    /// W with S W = V_top^T, by substitution from the last row up.
-    fn solve(&self, product: &[T]) -> Vec<T> {
+    /// S, row-major; below its diagonal there is nothing of meaning.
+    fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
-        let mut solved = vec![T::default(); n * n];
-        for row in 0..n {
-            for column in row..n {
-                solved[row * n + column] = self.vectors[column * n + row];
+        let rows = self.vectors.len().checked_div(n).unwrap_or(0);
+        let mut product = vec![T::default(); n * n];
+        let height = panel(n, threads);
+        let blocks = product.chunks_mut((height * n).max(1)).enumerate().collect();
+        threads.in_turn(blocks, |(number, product): (usize, &mut [T])| {
+            let top = number * height;
+            let bottom = n.min(top + height);
+            // V is zero above its diagonal: no sum begins before row `top`.
+            let these = self.view().part(top..rows, top..bottom).transposed();
+            let those = self.view().part(top..rows, top..n);
+            add_product(self.level, T::ONE, these, those, Worth::Gram, &mut product[top..], n);
+            for (row, values) in (top..bottom).zip(product.chunks_exact_mut(n)) {
+                values[row] = diagonal[row];
+            }
+        });
+        product
+    }
+
+    /// A panel of W with S W = V_top^T, by substitution from the last row up.
+    fn solve(&self, product: &[T], panel: Range<usize>) -> Vec<T> {
+        let (n, width) = (self.columns, panel.len());
+        // V_top^T is zero below its diagonal, and so is W.
+        let mut solved = vec![T::default(); panel.end * width];
+        for (column, values) in panel.clone().zip(self.vectors[panel.start * n..].chunks_exact(n)) {
+            for (row, value) in values[..=column].iter().enumerate() {
+                solved[row * width + column - panel.start] = *value;
             }
         }
-        let s = View::new(product, n);
-        for top in (0..n).step_by(BLOCK).rev() {
-            let bottom = n.min(top + BLOCK);
-            let (block, later) = solved[top * n..].split_at_mut((bottom - top) * n);
-            if bottom < n {
-                // W is zero left of its diagonal: rows from `bottom` on have nothing before that column.
-                let left = s.part(top..bottom, bottom..n).columns_reversed();
-                let right = View::new(later, n).part(0..n - bottom, bottom..n).rows_reversed();
-                add_product(self.level, -T::ONE, left, right, &mut block[bottom..], n);
-            }
-            for row in (top..bottom).rev() {
-                let (these, below) = block[(row - top) * n..].split_at_mut(n);
-                for k in (row + 1..bottom).rev() {
-                    let minus = -product[row * n + k];
-                    let other = &below[(k - row - 1) * n..][..n];
-                    for column in k..n {
-                        these[column] = minus.fused(other[column], these[column]);
-                    }
-                }
-                let divisor = product[row * n + row];
-                these[row..].iter_mut().for_each(|value| *value = *value / divisor);
-            }
-        }
+        self.solve_rows(View::new(product, n), 0..panel.end, &mut solved, width);
         solved
     }
 
-    /// `gain * Q` for these rows and columns, row-major.
-    pub(crate) fn part(
-        &self,
-        rows: std::ops::Range<usize>,
-        columns: std::ops::Range<usize>,
-        gain: T,
-    ) -> Vec<T> {
+    /// Solves these rows, from which all later ones have been taken off: the lower half, takes it off the upper one, and
+    /// solves that. The order of the sums is that of row by row.
+    fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
+        let Range { start, end } = rows;
+        if rows.len() <= FEW {
+            let few = &mut solved[start * width..end * width];
+            return dispatch(self.level, Substitution { s: s.part(rows.clone(), rows), solved: few, width });
+        }
+        let middle = start + (rows.len() / 2).next_multiple_of(FEW);
+        self.solve_rows(s, middle..end, solved, width);
+        let (upper, lower) = solved.split_at_mut(middle * width);
+        let lower = View::new(&lower[..(end - middle) * width], width).rows_reversed();
+        let factors = s.part(start..middle, middle..end).columns_reversed();
+        add_product(self.level, -T::ONE, factors, lower, Worth::All, &mut upper[start * width..], width);
+        self.solve_rows(s, start..middle, solved, width);
+    }
+
+    /// Writes `gain * Q` for these rows and columns, row-major.
+    pub(crate) fn part(&self, rows: Range<usize>, columns: Range<usize>, gain: T, out: &mut [T]) {
         let width = columns.len();
-        let mut out = vec![T::default(); rows.len() * width];
-        // W has nothing below its diagonal: later k add nothing to these columns.
-        let left = self.view().part(rows.clone(), 0..columns.end);
-        let right = View::new(&self.factor, self.columns).part(0..columns.end, columns.clone());
-        if width > 0 {
-            add_product(self.level, T::ONE, left, right, &mut out, width);
-            for (row, values) in rows.zip(out.chunks_exact_mut(width)) {
-                for (column, value) in columns.clone().zip(values) {
-                    let identity = if row == column { T::ONE } else { T::default() };
-                    *value = (identity - *value) * self.signs[column] * gain;
-                }
+        out.fill(T::default());
+        // V is zero right of its diagonal, W below: later terms add nothing.
+        let depth = columns.end.min(rows.end);
+        if !out.is_empty() {
+            let vectors = self.view().part(rows.clone(), 0..depth);
+            let worth = Worth::Upper { offset: columns.start };
+            let factor = View::new(&self.factor, self.columns).part(0..depth, columns.clone());
+            add_product(self.level, T::ONE, vectors, factor, worth, out, width);
+        }
+        for (row, values) in rows.zip(out.chunks_exact_mut(width.max(1))) {
+            let on_diagonal = columns.contains(&row).then(|| T::ONE - values[row - columns.start]);
+            for (value, sign) in values.iter_mut().zip(&self.signs[columns.clone()]) {
+                *value = (T::default() - *value) * *sign * gain;
+            }
+            if let Some(value) = on_diagonal {
+                values[row - columns.start] = value * self.signs[row] * gain;
             }
         }
-        out
+    }
+}
+
+/// Columns by panels.
+fn panels(columns: usize, width: usize) -> Vec<Range<usize>> {
+    (0..columns).step_by(width.max(1)).map(|left| left..columns.min(left + width)).collect()
+}
+
+/// The sums of squares of a panel's columns, by row.
+struct Squares<'a, T> {
+    vectors: &'a [T],
+    columns: usize,
+    panel: Range<usize>,
+    squares: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Squares<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for values in self.vectors.chunks_exact(self.columns).skip(self.panel.start) {
+            for (square, value) in self.squares.iter_mut().zip(&values[self.panel.clone()]) {
+                *square = value.fused(*value, *square);
+            }
+        }
+    }
+}
+
+/// Solves a few rows, the last one first.
+struct Substitution<'a, T> {
+    s: View<'a, T>,
+    solved: &'a mut [T],
+    width: usize,
+}
+
+impl<T: Real> Kernel for Substitution<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { s, solved, width } = self;
+        let count = solved.len() / width;
+        for row in (0..count).rev() {
+            let (these, below) = solved[row * width..].split_at_mut(width);
+            for k in (row + 1..count).rev() {
+                let minus = -s.at(row, k);
+                for (value, other) in these.iter_mut().zip(&below[(k - row - 1) * width..]) {
+                    *value = minus.fused(*other, *value);
+                }
+            }
+            let divisor = s.at(row, row);
+            these.iter_mut().for_each(|value| *value = *value / divisor);
+        }
     }
 }

@@ -185,9 +185,16 @@ const AROUND: usize = 1 << 25;
 const CHUNK: usize = 1 << 16;
 
 /// Standard normal values for a whole slice.
+#[cfg(feature = "rand_core")]
 pub(super) fn standard_normal(level: Level, source: impl Source, out: Values<'_>) {
     let law = Law::Normal { mean: 0.0, std: 1.0 };
     by_index(level, law, source, Region::whole(&[out.len()]).span(), out);
+}
+
+/// As [`standard_normal`], from an engine with random access, on several threads.
+pub(super) fn standard_normal_on(threads: Threads, level: Level, source: Philox, out: Values<'_>) {
+    let law = Law::Normal { mean: 0.0, std: 1.0 };
+    by_index_on(threads, level, law, source, &Region::whole(&[out.len()]), out);
 }
 
 /// As [`by_index`], from an engine with random access, on several threads.

@@ -106,7 +106,9 @@ use std::collections::HashMap;
 use super::fill::{self, Region};
 use super::{Stream, check_box, check_method, check_whole, room};
 use crate::element::{DType, Element, Values};
-use crate::engine::{Philox, Source};
+use crate::engine::Philox;
+#[cfg(feature = "rand_core")]
+use crate::engine::Source;
 use crate::error::Error;
 use crate::linalg::reflections::Reflections;
 use crate::plan::{Law, Plan};
@@ -261,7 +263,10 @@ impl NativeTensor {
                 // The vectors, the products of any two, and the factor.
                 room(plan, rows as u128 * columns as u128 + 2 * short * short)?;
                 let engine = self.engine(if double { "reflections64" } else { "reflections32" });
-                Drawn::reflections(plan, gain, level, engine)
+                let threads = self.native.threads;
+                Drawn::reflections(plan, gain, level, threads, |out| {
+                    fill::standard_normal_on(threads, level, engine, out);
+                })
             }
             _ => Drawn::ByIndex {
                 values: self.engine(if double { "values64" } else { "values32" }),
@@ -289,19 +294,25 @@ enum Drawn {
 }
 
 impl Drawn {
-    /// The reflections of Gaussian vectors drawn from `source`.
-    fn reflections(plan: &Plan, gain: f64, level: Level, source: impl Source) -> Self {
+    /// The reflections of Gaussian vectors that `draw` writes.
+    fn reflections(
+        plan: &Plan,
+        gain: f64,
+        level: Level,
+        threads: Threads,
+        draw: impl FnOnce(Values<'_>),
+    ) -> Self {
         let (rows, columns) = plan.matrix();
         let (long, short) = (rows.max(columns), rows.min(columns));
         let count = long * short;
         if plan.dtype() == DType::F64 {
             let mut gaussian = vec![0f64; count];
-            fill::standard_normal(level, source, Values::F64(&mut gaussian));
-            Drawn::Orthogonal64(Reflections::new(gaussian, short, level), gain)
+            draw(Values::F64(&mut gaussian));
+            Drawn::Orthogonal64(Reflections::new(gaussian, short, level, threads), gain)
         } else {
             let mut gaussian = vec![0f32; count];
-            fill::standard_normal(level, source, Values::F32(&mut gaussian));
-            Drawn::Orthogonal32(Reflections::new(gaussian, short, level), gain as f32)
+            draw(Values::F32(&mut gaussian));
+            Drawn::Orthogonal32(Reflections::new(gaussian, short, level, threads), gain as f32)
         }
     }
 }
@@ -310,8 +321,11 @@ impl Prepared {
     #[cfg(feature = "rand_core")]
     /// An orthogonal plan whose Gaussian vectors are drawn from `source`.
     pub(super) fn orthogonal_from(plan: &Plan, gain: f64, level: Level, source: impl Source) -> Self {
-        let drawn = Drawn::reflections(plan, gain, level, source);
-        Self { plan: plan.clone(), level, threads: Threads::One, drawn }
+        let threads = Threads::One;
+        let drawn = Drawn::reflections(plan, gain, level, threads, |out| {
+            fill::standard_normal(level, source, out);
+        });
+        Self { plan: plan.clone(), level, threads, drawn }
     }
 
     /// Writes the box that begins at the index `start` and has the shape of `tensor`.
@@ -340,71 +354,79 @@ impl Prepared {
                 }
             }
             Drawn::Orthogonal32(reflections, gain) => match out {
-                Values::F32(out) => self.orthogonal(reflections, *gain, region, |at, part| {
-                    out[at..at + part.len()].copy_from_slice(part);
-                }),
-                Values::F16(out) => self.orthogonal(reflections, *gain, region, |at, part| {
-                    Element::store(part, &mut out[at..at + part.len()]);
-                }),
-                Values::BF16(out) => self.orthogonal(reflections, *gain, region, |at, part| {
-                    Element::store(part, &mut out[at..at + part.len()]);
-                }),
+                Values::F32(out) => self.orthogonal(reflections, *gain, region, out),
+                Values::F16(out) => self.orthogonal(reflections, *gain, region, out),
+                Values::BF16(out) => self.orthogonal(reflections, *gain, region, out),
                 Values::F64(_) => unreachable!("the plan's type was checked"),
             },
             Drawn::Orthogonal64(reflections, gain) => {
                 let Values::F64(out) = out else { unreachable!("the plan's type was checked") };
-                self.orthogonal(reflections, *gain, region, |at, part| {
-                    out[at..at + part.len()].copy_from_slice(part);
-                });
+                self.orthogonal(reflections, *gain, region, out);
             }
         }
     }
 
-    /// Writes stretches of equal first index, each a stretch of one row of the flattened matrix, a band of rows at a
-    /// time.
-    fn orthogonal<T: crate::linalg::Real>(
+    /// Writes a box of the flattened matrix, a band of rows at a time: straight to its place, where the memory is of the
+    /// arithmetic's type.
+    fn orthogonal<T: crate::linalg::Real, E: Element>(
         &self,
         reflections: &Reflections<T>,
         gain: T,
         region: &Region,
-        mut write: impl FnMut(usize, &[T]),
+        out: &mut [E],
     ) {
-        const BAND: usize = 256;
+        const BAND: usize = 384;
         let (rows, columns) = self.plan.matrix();
-        let first_row = region.start[0];
+        let wide = rows < columns;
         let runs = region.row_runs(columns);
-        let height = region.size[0];
         let left = runs.iter().map(|run| run.0).min().unwrap_or(0);
         let right = runs.iter().map(|run| run.0 + run.1).max().unwrap_or(0);
-        let row_length: usize = runs.iter().map(|run| run.1).sum();
-        for top in (0..height).step_by(BAND) {
-            let band = first_row + top..first_row + height.min(top + BAND);
-            let width = right - left;
+        let (width, row_length) = (right - left, runs.iter().map(|run| run.1).sum::<usize>());
+        let bands: Vec<_> = out.chunks_mut((BAND * row_length).max(1)).enumerate().collect();
+        // The last rows have the longest sums.
+        self.threads.in_turn(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
+            let top = region.start[0] + number * BAND;
+            let band = top..top + out.len() / row_length;
+            if !wide
+                && runs.len() == 1
+                && let Some(out) = T::memory(E::values(&mut *out))
+            {
+                return reflections.part(band, left..right, gain, out);
+            }
+            let mut part = vec![T::default(); band.len() * width];
             // The wide matrix is the transpose of the tall one.
-            let wide = rows < columns;
-            let part = if wide {
-                reflections.part(left..right, band.clone(), gain)
+            if wide {
+                reflections.part(left..right, band.clone(), gain, &mut part);
+                part = transposed(&part, band.len());
             } else {
-                reflections.part(band.clone(), left..right, gain)
-            };
-            let mut line = vec![T::default(); width];
-            for row in 0..band.len() {
-                let line = if wide {
-                    for (column, value) in line.iter_mut().enumerate() {
-                        *value = part[column * band.len() + row];
-                    }
-                    &line[..]
-                } else {
-                    &part[row * width..][..width]
-                };
-                let mut at = (top + row) * row_length;
+                reflections.part(band, left..right, gain, &mut part);
+            }
+            for (line, mut out) in part.chunks_exact(width).zip(out.chunks_exact_mut(row_length)) {
                 for &(start, length) in &runs {
-                    write(at, &line[start - left..][..length]);
-                    at += length;
+                    let (now, later) = out.split_at_mut(length);
+                    T::store(&line[start - left..][..length], now);
+                    out = later;
+                }
+            }
+        });
+    }
+}
+
+/// A row-major matrix with rows and columns exchanged, by squares that stay in the nearest cache.
+fn transposed<T: crate::linalg::Real>(matrix: &[T], columns: usize) -> Vec<T> {
+    const SIDE: usize = 32;
+    let rows = matrix.len() / columns;
+    let mut out = vec![T::default(); matrix.len()];
+    for top in (0..rows).step_by(SIDE) {
+        for left in (0..columns).step_by(SIDE) {
+            for column in left..columns.min(left + SIDE) {
+                for row in top..rows.min(top + SIDE) {
+                    out[column * rows + row] = matrix[row * columns + column];
                 }
             }
         }
     }
+    out
 }
 
 impl Stream for NativeTensor {

@@ -276,7 +276,7 @@ impl Torch {
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, TensorMut, Torch, init};
-    /// let plan = init::trunc_normal().std(0.02).resolve(&[4096, 64], DType::F32)?;
+    /// let plan = init::trunc_normal(0.0, 0.02).resolve(&[4096, 64], DType::F32)?;
     /// let generator = Torch::new(0);
     /// let mut rows = vec![0f32; 2 * 64]; // rows 4000 and 4001, without the 4000 before them
     /// generator.peek_box(&plan, &[4000, 0], TensorMut::contiguous(&mut rows, &[2, 64])?)?;

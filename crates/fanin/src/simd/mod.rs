@@ -9,7 +9,11 @@
     reason = "calling a function compiled for a CPU level, once that level is known to be there"
 )]
 
+mod lanes;
+
 use std::sync::OnceLock;
+
+pub(crate) use lanes::{LaneKernel, Laned, Lanes, dispatch_lanes};
 
 /// A set of CPU instructions that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
