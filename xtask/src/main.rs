@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test`, `cargo xtask golden`.
+//! The project's chores: `cargo xtask test`, `cargo xtask bench`, `cargo xtask golden`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -7,6 +7,7 @@ const HELP: &str = "\
 cargo xtask test      every test: Rust, doctests, the command line, the Python package, the live comparison with torch
             --rust    the Rust part only
             --python  the Python package only
+cargo xtask bench     fanin beside torch, NumPy, JAX and the plain memory fill; --help tells the options
 cargo xtask golden    make the golden files and manifests again, from torch and the model libraries
             --check   ... and fail if one differs
 cargo xtask python    make the Python environment in target/ and print its interpreter
@@ -27,6 +28,9 @@ const PYTHON_PACKAGES: [&str; 10] = [
     "mypy",
 ];
 
+/// What else the benchmarks run on.
+const BENCH_PACKAGES: [&str; 2] = ["jax", "matplotlib"];
+
 type Result<T = ()> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         ["test"] => test_rust().and_then(|()| test_python()).and_then(|()| test_against_torch()),
         ["test", "--python"] => test_python(),
         ["test", "--rust"] => test_rust(),
+        ["bench", options @ ..] => bench(options),
         ["golden"] => golden(false),
         ["golden", "--check"] => golden(true),
         ["python"] => python().map(|python| println!("{}", python.display())),
@@ -73,8 +78,8 @@ fn test_rust() -> Result {
     run(cargo().args(["test", "--package", "fanin", "--no-default-features", "--lib", "--tests"]))
 }
 
-/// Builds the wheel, installs it, and runs its tests on what is installed.
-fn test_python() -> Result {
+/// Builds the wheel and installs it into the Python environment.
+fn install() -> Result<PathBuf> {
     let python = python()?;
     let wheels = target().join("wheels");
     // Only the wheel of this build is to be found there.
@@ -91,7 +96,25 @@ fn test_python() -> Result {
     run(Command::new(&python)
         .args(["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall"])
         .arg(wheel))?;
+    Ok(python)
+}
+
+/// Runs the Python package's tests on what is installed.
+fn test_python() -> Result {
+    let python = install()?;
     run(Command::new(&python).args(["-m", "pytest"]).env("HF_HUB_OFFLINE", "1"))
+}
+
+/// Measures the package beside the others.
+fn bench(options: &[&str]) -> Result {
+    let script = root().join("benches/bench.py");
+    let python = python()?;
+    if options.iter().any(|option| matches!(*option, "-h" | "--help")) {
+        return run(Command::new(&python).arg(script).args(options));
+    }
+    run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(BENCH_PACKAGES))?;
+    let python = install()?;
+    run(Command::new(&python).arg(script).args(options))
 }
 
 fn test_against_torch() -> Result {

@@ -6,7 +6,9 @@ use std::ffi::{CStr, c_void};
 
 use fanin::DType;
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCapsule, PyDict};
 
 use crate::memory::Memory;
@@ -17,6 +19,9 @@ const HOST: [i32; 4] = [CPU, 3, 11, 13];
 const FLOAT: u8 = 2;
 const BFLOAT: u8 = 4;
 const READ_ONLY: u64 = 1;
+
+/// The keywords of the newer protocol.
+static VERSIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
 const PLAIN: &CStr = c"dltensor";
 const VERSIONED: &CStr = c"dltensor_versioned";
@@ -67,17 +72,21 @@ impl<'py> Array<'py> {
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        if !array.hasattr("__dlpack__")? {
+        if !array.hasattr(intern!(py, "__dlpack__"))? {
             return Err(PyTypeError::new_err(format!(
                 "a {} cannot be filled: give a NumPy array, a torch tensor, or anything else that has __dlpack__",
                 kind()
             )));
         }
-        let versions = PyDict::new(py);
-        versions.set_item("max_version", (1, 1))?;
-        let exported = match array.call_method("__dlpack__", (), Some(&versions)) {
+        let versions = VERSIONS.get_or_try_init(py, || {
+            let versions = PyDict::new(py);
+            versions.set_item("max_version", (1, 1)).map(|()| versions.unbind())
+        })?;
+        let exported = match array.call_method(intern!(py, "__dlpack__"), (), Some(versions.bind(py))) {
             // Older exporters know no versions.
-            Err(error) if error.is_instance_of::<PyTypeError>(py) => array.call_method0("__dlpack__"),
+            Err(error) if error.is_instance_of::<PyTypeError>(py) => {
+                array.call_method0(intern!(py, "__dlpack__"))
+            }
             exported => exported,
         };
         let capsule = exported
@@ -116,7 +125,7 @@ impl<'py> Array<'py> {
                 kind()
             )));
         }
-        let dtype = element_type(tensor, dtype, &kind())?;
+        let dtype = element_type(tensor, dtype, kind)?;
         let ndim = usize::try_from(tensor.ndim).unwrap_or_default();
         // SAFETY: by the protocol, `ndim` numbers each; strides may be absent.
         let (shape, strides) = unsafe { (numbers(tensor.shape, ndim), numbers(tensor.strides, ndim)) };
@@ -144,7 +153,7 @@ unsafe fn numbers<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]> {
 }
 
 /// The type of the values; `wanted` may name the half type that two-byte integers stand for.
-fn element_type(tensor: &DlTensor, wanted: Option<DType>, kind: &str) -> PyResult<DType> {
+fn element_type(tensor: &DlTensor, wanted: Option<DType>, kind: impl Fn() -> String) -> PyResult<DType> {
     const INTEGERS: [u8; 2] = [0, 1];
     let found = match (tensor.type_code, tensor.type_bits, tensor.type_lanes) {
         (FLOAT, 32, 1) => Some(DType::F32),
@@ -160,11 +169,12 @@ fn element_type(tensor: &DlTensor, wanted: Option<DType>, kind: &str) -> PyResul
         (Some(found), None) => Ok(found),
         (Some(found), Some(wanted)) if found == wanted => Ok(found),
         (Some(found), Some(wanted)) => {
-            Err(PyTypeError::new_err(format!("dtype={wanted}, but this {kind} holds {found}")))
+            Err(PyTypeError::new_err(format!("dtype={wanted}, but this {} holds {found}", kind())))
         }
         (None, _) => Err(PyTypeError::new_err(format!(
-            "this {kind} holds neither f32, f64, f16 nor bf16 values (for bf16 bits in an array of uint16, say \
-             dtype=\"bf16\")"
+            "this {} holds neither f32, f64, f16 nor bf16 values (for bf16 bits in an array of uint16, say \
+             dtype=\"bf16\")",
+            kind()
         ))),
     }
 }

@@ -1,7 +1,7 @@
 //! The native stream on memory that Python owns.
 
 use fanin::init::Init;
-use fanin::{Initializer as _, Native, TensorMut};
+use fanin::{Initializer as _, Native, Stream as _, TensorMut};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -9,6 +9,9 @@ use crate::dlpack::Array;
 use crate::fault;
 use crate::initializer::{Initializer, read_spec, warn};
 use crate::memory::Memory;
+
+/// Fewest values for which other Python threads may run meanwhile: sooner done than said.
+const SLOW: usize = 1 << 13;
 
 /// Values between two looks at Ctrl-C.
 const STRETCH: usize = 1 << 22;
@@ -62,6 +65,10 @@ pub fn fill_memory(
     let start = place.start.clone().unwrap_or_else(|| vec![0; whole.len()]);
     let plan = init.resolve(&whole, memory.dtype()).map_err(fault::library)?;
     warn(py, &plan)?;
+    if plan.len() < SLOW {
+        let tensor = memory.tensor().map_err(fault::library)?;
+        return Native::new(seed.0).tensor(name).fill_box(&plan, &start, tensor).map_err(fault::library);
+    }
     memory.expect_writes();
     // Factorizing, for `orthogonal`, is most of the work.
     let prepared = py.detach(|| Native::new(seed.0).tensor(name).prepare(&plan)).map_err(fault::library)?;

@@ -45,7 +45,8 @@ def fill(
     if out is not None and tuple(array.shape) != tuple(out.shape):  # type: ignore[attr-defined]
         raise ValueError(f"out has the shape {tuple(out.shape)}, the array has {tuple(array.shape)}")  # type: ignore[attr-defined]
     memory: Any = target
-    if str(getattr(target, "dtype", "")) == "bfloat16" and hasattr(target, "view"):
+    # To be asked for its name a NumPy type takes microseconds; only foreign ones are of this kind.
+    if getattr(getattr(target, "dtype", None), "kind", None) == "V" and str(memory.dtype) == "bfloat16":
         # NumPy has no name for it in DLPack.
         memory, dtype = memory.view("uint16"), dtype or "bf16"
     fill_array(memory, spec, seed, name, dtype, whole, start)

@@ -268,10 +268,11 @@ impl NativeTensor {
                     fill::standard_normal_on(threads, level, engine, out);
                 })
             }
-            _ => Drawn::ByIndex {
-                values: self.engine(if double { "values64" } else { "values32" }),
-                permutation: self.engine("permutation"),
-            },
+            law => {
+                let values = self.engine(if double { "values64" } else { "values32" });
+                let sparse = matches!(law, Law::Sparse { .. });
+                Drawn::ByIndex { values, permutation: sparse.then(|| self.engine("permutation")) }
+            }
         };
         Ok(Prepared { plan: plan.clone(), level, threads: self.native.threads, drawn })
     }
@@ -288,7 +289,7 @@ pub struct Prepared {
 
 #[derive(Debug, Clone)]
 enum Drawn {
-    ByIndex { values: Philox, permutation: Philox },
+    ByIndex { values: Philox, permutation: Option<Philox> },
     Orthogonal32(Reflections<f32>, f32),
     Orthogonal64(Reflections<f64>, f64),
 }
@@ -348,7 +349,7 @@ impl Prepared {
             Drawn::ByIndex { values, permutation } => {
                 let law = self.plan.law();
                 fill::by_index_on(self.threads, self.level, law, *values, region, out.reborrow());
-                if let Law::Sparse { zeros, .. } = self.plan.law() {
+                if let (Law::Sparse { zeros, .. }, Some(permutation)) = (law, permutation) {
                     let matrix = (self.plan.matrix().0, zeros);
                     fill::punch(self.threads, self.level, *permutation, matrix, region, out);
                 }

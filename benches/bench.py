@@ -1,0 +1,285 @@
+"""fanin beside torch, NumPy, JAX and the plain memory fill, in one process and one run.
+
+`cargo xtask bench` builds the package, makes the environment and calls this. For each number of threads a child process
+measures everything: in each round every contender fills once, so that what slows the machine slows them all; the medians
+of the rounds are compared. Memory has been written before, but where JAX and NumPy insist on memory of their own. What
+is written is checked: the torch stream against torch, bit for bit, state and all; the native stream against digests in
+the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import gc
+import hashlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+HERE = Path(__file__).parent
+DIGESTS = HERE / "digests.json"
+sys.path.insert(0, str(HERE))
+
+from cases import CASES, SIZES, QUICK, Case, quick, sized  # noqa: E402
+
+#: Seconds that a case may take, all rounds and contenders together, before it has had three rounds.
+BUDGET = 40.0
+ROUNDS = 15
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: to try the suite")
+    parser.add_argument("--only", metavar="TEXT", help="cases whose name has this in it; no curves")
+    parser.add_argument("--threads", metavar="N,N", help="thread counts (default: 1, powers of two, all cores)")
+    parser.add_argument("--save", action="store_true", help="write docs/bench.json and docs/bench.svg")
+    parser.add_argument("--write-digests", action="store_true", help="take the native stream's values for right")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    if options.child:
+        json.dump(measure_all(options), sys.stdout)
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    counts = (
+        [int(count) for count in options.threads.split(",")]
+        if options.threads
+        else sorted({count for count in (1, 2, 4, 8, 16, 32, 64) if count < cores} | {cores})
+    )
+    runs = {}
+    for count in counts:
+        print(f"# {count} thread{'s' * (count > 1)}", file=sys.stderr)
+        variables = {name: str(count) for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+        child = subprocess.run(
+            [sys.executable, __file__, "--child", str(count), *sys.argv[1:]],
+            env={**os.environ, **variables, "JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        if child.returncode:
+            sys.exit(child.returncode)
+        runs[count] = json.loads(child.stdout)
+    result = {"machine": machine(cores), "threads": runs}
+    for count, run in runs.items():
+        print(table(run["cases"], f"{count} thread{'s' * (count > 1)}"))
+    root = HERE.parent
+    target = root / "docs" if options.save else Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "bench"
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(f"wrote {os.path.relpath(target / 'bench.json')}")
+    if not options.only:
+        from draw import draw
+
+        draw(result, target / "bench.svg")
+        print(f"wrote {os.path.relpath(target / 'bench.svg')}")
+
+
+def machine(cores: int) -> dict[str, Any]:
+    from importlib.metadata import version
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        cpu = platform.processor() or platform.machine()
+    packages = {name: version(name) for name in ("fanin", "torch", "numpy", "jax")}
+    return {"cpu": cpu, "cores": cores, "system": platform.system(), "python": platform.python_version(), **packages}
+
+
+def measure_all(options: argparse.Namespace) -> dict[str, Any]:
+    count = options.child
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    import torch
+
+    torch.set_num_threads(count)
+    rounds = 3 if options.quick else ROUNDS
+    shrink = quick if options.quick else lambda case: case
+    chosen = [shrink(case) for case in CASES if not options.only or options.only in case.name]
+    result = {"cases": [measure(case, rounds, options) for case in chosen], "sizes": {}}
+    if not options.only:
+        for law in ("uniform", "normal"):
+            sizes = QUICK["sizes"] if options.quick else SIZES
+            fills = [measure(sized(law, size), rounds, options, curve=True) for size in sizes]
+            result["sizes"][law] = fills
+    return result
+
+
+def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = False) -> dict[str, Any]:
+    """Checks a case, and gives the median seconds of each contender."""
+    print(f"{case.name} {'x'.join(map(str, case.shape))} ...", end=" ", file=sys.stderr, flush=True)
+    started = time.perf_counter()
+    check(case, options)
+    contenders = prepare(case, curve)
+    calls = {}
+    for name, call in contenders.items():
+        call()
+        # Calls that are too short for the clock are timed together.
+        seconds = least(call, 3 if case.values < 1 << 20 else 1)
+        calls[name] = max(1, min(100_000, round(2e-3 / max(seconds, 1e-8))))
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    begun = time.perf_counter()
+    gc.disable()
+    while len(times["torch"]) < rounds:
+        for name, call in contenders.items():
+            times[name].append(timed(call, calls[name]))
+        if time.perf_counter() - begun > BUDGET and len(times["torch"]) >= 3:
+            break
+    gc.enable()
+    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    print(f"{len(times['torch'])} rounds, {time.perf_counter() - started:.0f} s", file=sys.stderr)
+    return {
+        "name": case.name,
+        "shape": case.shape,
+        "values": case.values,
+        "goals": dict(zip(("torch stream", "native stream"), case.goals)),
+        "seconds": medians,
+    }
+
+
+def timed(call: Callable[[], Any], times: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - begun) / times
+
+
+def least(call: Callable[[], Any], times: int) -> float:
+    return min(timed(call, 1) for _ in range(times))
+
+
+def tensor(case: Case) -> Any:
+    import torch
+
+    types = {"f32": torch.float32, "f64": torch.float64, "f16": torch.float16, "bf16": torch.bfloat16}
+    return torch.zeros(case.shape, dtype=types[case.dtype])
+
+
+def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
+    """A call for each contender. All write the same memory, but JAX, which has none to give away."""
+    import numpy as np
+    import torch
+
+    import fanin
+    import fanin.torch
+
+    w = tensor(case)
+    bits = w.view({4: torch.int32, 8: torch.int64, 2: torch.int16}[w.element_size()]).numpy()
+    spec, constant = fanin.Initializer(case.spec), fanin.Initializer("constant(1)")
+    # As NumPy's own where it has the type: the shortest way in.
+    array = w.numpy() if case.dtype != "bf16" else bits.view(np.uint16)
+    dtype = "bf16" if case.dtype == "bf16" else None
+    calls: dict[str, Callable[[], Any]] = {
+        "torch": lambda: case.torch(torch.nn.init, w),
+        "torch stream": lambda: case.torch(fanin.torch, w),
+        "native stream": lambda: fanin.fill(array, spec, seed=0, name="w", dtype=dtype),
+        "memory fill": lambda: bits.fill(0x3C003C00 if bits.itemsize > 2 else 0x3C00),
+        "memory fill around the caches": lambda: fanin.fill(array, constant, dtype=dtype),
+    }
+    if case.numpy:
+        rng = np.random.Generator(np.random.SFC64(0))
+        calls["numpy"] = lambda: case.numpy(rng, array)
+    if case.jax and not curve:
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        key = jax.random.key(0)
+        # A new key at each call, as in use, and so that nothing is remembered.
+        jitted = jax.jit(lambda number: case.jax(jax, jax.random.fold_in(key, number)))
+        numbers = iter(range(1 << 31))
+        calls["jax"] = lambda: jitted(next(numbers)).block_until_ready()
+    return calls
+
+
+def check(case: Case, options: argparse.Namespace) -> None:
+    """The numbers are right, or there is nothing to measure."""
+    import torch
+
+    import fanin
+    import fanin.torch
+
+    expected, found = tensor(case), tensor(case)
+    torch.manual_seed(5)
+    case.torch(torch.nn.init, expected)
+    state = torch.get_rng_state()
+    torch.manual_seed(5)
+    case.torch(fanin.torch, found)
+    if not torch.equal(state, torch.get_rng_state()):
+        sys.exit(f"{case.name}: the generator is elsewhere than after torch's own fill")
+    if case.tolerance is None:
+        if digest(expected) != digest(found):
+            sys.exit(f"{case.name}: the torch stream differs from torch")
+    elif (expected - found).abs().max() > case.tolerance:
+        sys.exit(f"{case.name}: the torch stream differs from torch by {(expected - found).abs().max():g}")
+    fanin.fill(found, case.spec, seed=0, name="w")
+    known = json.loads(DIGESTS.read_text()) if DIGESTS.exists() else {}
+    title = f"{case.spec} {case.dtype} {'x'.join(map(str, case.shape))}"
+    if options.write_digests:
+        known[title] = digest(found)
+        DIGESTS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    elif known.get(title) != digest(found):
+        sys.exit(f"{case.name}: the native stream's values are not those of {DIGESTS.name} ({title})")
+
+
+def digest(w: Any) -> str:
+    memory = (ctypes.c_char * (w.numel() * w.element_size())).from_address(w.data_ptr())
+    return hashlib.sha256(memory).hexdigest()[:32]
+
+
+def table(cases: list[dict[str, Any]], title: str) -> str:
+    """Times torch over the others', the goals beside them."""
+    head = ["", "torch", "torch stream", "goal", "native stream", "goal", "of memory fill", "NumPy", "JAX"]
+    rows = [head]
+    for case in cases:
+        seconds = case["seconds"]
+
+        def ratio(name: str) -> str:
+            return f"{significant(seconds['torch'] / seconds[name])}x" if name in seconds else ""
+
+        def goal(name: str) -> str:
+            wanted = case["goals"][name]
+            if wanted is None:
+                return ""
+            return f"{wanted:g}x {'met' if seconds['torch'] / seconds[name] >= wanted else '-'}"
+
+        rows.append([
+            case["name"],
+            duration(seconds["torch"], case["values"]),
+            ratio("torch stream"),
+            goal("torch stream"),
+            ratio("native stream"),
+            goal("native stream"),
+            f"{significant(seconds['native stream'] / store(seconds))}x",
+            ratio("numpy"),
+            ratio("jax"),
+        ])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([f"\n{title}: times faster than torch", *lines])
+
+
+def store(seconds: dict[str, float]) -> float:
+    """What writing the memory costs: plainly or around the caches, whichever is sooner."""
+    return min(seconds["memory fill"], seconds["memory fill around the caches"])
+
+
+def significant(x: float) -> str:
+    return f"{x:.0f}" if x >= 20 else f"{x:.1f}" if x >= 2 else f"{x:.2f}"
+
+
+def duration(seconds: float, values: int) -> str:
+    return f"{seconds * 1e9 / values:.2f} ns/value" if values > 4096 else f"{seconds * 1e6:.1f} us"
+
+
+if __name__ == "__main__":
+    main()

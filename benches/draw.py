@@ -1,0 +1,115 @@
+"""The picture of a run: how many times faster than torch, by size, by threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+INK, PAPER, FAINT = "#24292f", "#ffffff", "#d0d7de"
+COLOURS = {
+    "native stream": "#0969da",
+    "torch stream": "#bf3989",
+    "torch": "#6e7781",
+    "numpy": "#bc6c00",
+    "jax": "#1a7f37",
+    "memory fill": "#24292f",
+}
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({
+        "svg.fonttype": "none",
+        "svg.hashsalt": "fanin",
+        "font.family": "sans-serif",
+        "font.size": 9,
+        "text.color": INK,
+        "axes.edgecolor": FAINT,
+        "axes.labelcolor": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "figure.facecolor": PAPER,
+    })
+    runs = {int(count): run for count, run in result["threads"].items()}
+    most = max(runs)
+    cases = runs[most]["cases"]
+    curves = bool(runs[most]["sizes"])
+    figure = plt.figure(figsize=(10, 9.2 if curves else 5.5))
+    grid = figure.add_gridspec(2 if curves else 1, 2, height_ratios=(1.5, 1) if curves else (1,), hspace=0.28, wspace=0.22)
+    bars(figure.add_subplot(grid[0, :]), cases, most)
+    if curves:
+        by_size(figure.add_subplot(grid[1, 0]), runs[most]["sizes"]["normal"])
+        by_threads(figure.add_subplot(grid[1, 1]), runs)
+    machine = result["machine"]
+    figure.text(
+        0.01,
+        0.005,
+        f"{machine['cpu']}, {machine['cores']} cores; torch {machine['torch']}, NumPy {machine['numpy']}, JAX {machine['jax']}; "
+        "medians of one interleaved run",
+        fontsize=7.5,
+        color=COLOURS["torch"],
+    )
+    figure.savefig(path, metadata={"Date": None, "Creator": None}, bbox_inches="tight", pad_inches=0.15)
+    plt.close(figure)
+
+
+def bars(axes: Any, cases: list[dict[str, Any]], threads: int) -> None:
+    """A row a fill; log scale, torch at 1."""
+    names = [case["name"] for case in cases]
+    height = 0.36
+    for offset, stream in ((-height / 2, "native stream"), (height / 2, "torch stream")):
+        ratios = [case["seconds"]["torch"] / case["seconds"][stream] for case in cases]
+        places = [row + offset for row in range(len(cases))]
+        left = [min(1, ratio) for ratio in ratios]
+        widths = [abs(ratio - 1) for ratio in ratios]
+        axes.barh(places, widths, height * 0.92, left=left, color=COLOURS[stream], label=stream)
+        for place, ratio in zip(places, ratios):
+            text = f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
+            axes.text(max(ratio, 1) * 1.06, place, text, va="center", fontsize=7.5, color=COLOURS[stream])
+    axes.axvline(1, color=COLOURS["torch"], linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}x")
+    axes.set_title(f"Times faster than torch, {threads} threads, 2^24 values unless said", loc="left", fontsize=11)
+    axes.legend(frameon=False, loc="lower right")
+
+
+def by_size(axes: Any, fills: list[dict[str, Any]]) -> None:
+    for name in ("torch", "numpy", "torch stream", "native stream", "memory fill"):
+        points = [(f["values"], 1e9 * f["seconds"][name] / f["values"]) for f in fills if name in f["seconds"]]
+        label = "NumPy" if name == "numpy" else name
+        style = "--" if name == "memory fill" else "-"
+        axes.plot(*zip(*points), style, color=COLOURS[name], label=label, marker="o", markersize=2.5, linewidth=1.4)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_title("normal f32: ns a value, by number of values", loc="left", fontsize=11)
+    axes.legend(frameon=False, fontsize=8)
+
+
+def by_threads(axes: Any, runs: dict[int, dict[str, Any]]) -> None:
+    for law, style in (("normal f32", "-"), ("uniform f32", ":")):
+        for name in ("torch", "torch stream", "native stream"):
+            points = []
+            for count, run in sorted(runs.items()):
+                for case in run["cases"]:
+                    if case["name"] == law:
+                        points.append((count, case["values"] / case["seconds"][name] / 1e9))
+            if points:
+                axes.plot(*zip(*points), style, color=COLOURS[name], label=f"{name}, {law.split()[0]}", marker="o", markersize=3)
+    axes.set_xticks(sorted(runs))
+    axes.set_ylim(bottom=0)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.set_title("Billions of values a second, by threads", loc="left", fontsize=11)
+    axes.legend(frameon=False, fontsize=8)
