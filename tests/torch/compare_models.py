@@ -4,8 +4,8 @@
 
 For every model of `fanin models --json`: a checkpoint is written; its names, shapes and types must be those of the
 class, built from the configuration below on torch's meta device (a tied weight may be left out); transformers'
-from_pretrained must report nothing missing, unexpected or mismatched, and must hold the file's values; one forward pass
-on a random input must be finite. Nothing is downloaded. Without --all, models above 500 MB are left out.
+from_pretrained must report nothing missing, unexpected or mismatched, and must hold the file's values, the same ones from
+shards that two processes wrote; one forward pass on a random input must be finite. Nothing is downloaded. Without --all, models above 500 MB are left out.
 The last line is `N passed, M failed`; the exit code is 1 on failure.
 """
 
@@ -103,6 +103,20 @@ def loaded(name, folder, state):
     return model, faults + [f"{key}: not the file's values" for key in changed]
 
 
+def faults_of_shards(fanin, name, state, folder):
+    """Whether from_pretrained reads the shards of two processes as it reads the one file."""
+    if isinstance(MODELS[name], str):
+        return
+    folder = folder / "shards"
+    for part in ("2/2", "1/2"):
+        sharded = ["--max-shard-size", "100MB", "--shard", part, "-o", str(folder)]
+        subprocess.run([fanin, "init", name, "--seed", "0", "-q", *sharded], check=True)
+    if not (folder / "model.safetensors.index.json").exists():
+        yield "shards: no index"
+    _, wrong = loaded(name, folder, state)
+    yield from (f"shards: {fault}" for fault in wrong)
+
+
 def forward(name, model):
     """The outputs' tensors for a tiny input."""
     torch.manual_seed(0)
@@ -129,6 +143,7 @@ def faults(fanin, listed, model, folder):
     yield from faults_of_file(model, state)
     model, wrong = loaded(name, folder, state)
     yield from wrong
+    yield from faults_of_shards(fanin, name, state, folder)
     outputs = forward(name, model)
     if not outputs or not all(output.isfinite().all() for output in outputs):
         yield f"forward pass: {len(outputs)} outputs, not all finite"

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fanin_cli::args::{Args, Color, Command, Init, Output, StreamName};
-use fanin_cli::checkpoint::write::INTERRUPTED;
+use fanin_cli::args::{Args, Color, Command, Init, Output, StreamName, parse_size};
+use fanin_cli::checkpoint::write::{INTERRUPTED, Part};
 use fanin_cli::manifest::{Entry, Manifest};
 use fanin_cli::models::{MODELS, Model};
 use pyo3::exceptions::PyValueError;
@@ -165,10 +165,39 @@ pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
     Ok(rows_of(Manifest::read(&name).map_err(fault::command)?.entries))
 }
 
+/// A number of bytes, or a text that says one.
+#[derive(FromPyObject)]
+pub enum Size {
+    Bytes(u64),
+    Text(String),
+}
+
+impl Size {
+    fn bytes(self) -> PyResult<u64> {
+        let text = match self {
+            Size::Bytes(bytes) => bytes.to_string(),
+            Size::Text(text) => text,
+        };
+        parse_size(&text).map_err(|message| PyValueError::new_err(format!("max_shard_size: {message}")))
+    }
+}
+
+fn part((number, count): (usize, usize)) -> PyResult<Part> {
+    if (1..=count).contains(&number) {
+        return Ok(Part { number, count });
+    }
+    let message = format!("shard = ({number}, {count}): must be (i, n) with i from 1 to n");
+    Err(PyValueError::new_err(message))
+}
+
 /// Writes an initial checkpoint, as `fanin init` does: the same bytes.
 ///
 /// `recipe` is a built-in model or a recipe file, `output` a file or a folder, `like` what has names and shapes if the
 /// recipe is a file. The target takes its name only when it is whole.
+///
+/// With `max_shard_size`, a number of bytes or a text like "5GB", the output is a folder in the layout of Hugging Face.
+/// `shard=(i, n)` writes the files of the i-th of n processes, which make what one makes without talking to each other.
+/// `resume=True` keeps files that are there if they are, to the last byte, what would be written.
 ///
 /// >>> import fanin, os, tempfile
 /// >>> with tempfile.TemporaryDirectory() as folder:
@@ -176,7 +205,7 @@ pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
 /// ...     len(fanin.manifest(os.path.join(folder, "w.safetensors")))
 /// 320
 #[pyfunction]
-#[pyo3(signature = (recipe, output, *, like=None, settings=None, seed=Seed(0), stream="native", dtype=None, force=false))]
+#[pyo3(signature = (recipe, output, *, like=None, settings=None, seed=Seed(0), stream="native", dtype=None, force=false, max_shard_size=None, shard=None, resume=false))]
 #[allow(clippy::too_many_arguments, reason = "the options of fanin init")]
 pub fn write_checkpoint(
     py: Python<'_>,
@@ -188,6 +217,9 @@ pub fn write_checkpoint(
     stream: &str,
     dtype: Option<&str>,
     force: bool,
+    max_shard_size: Option<Size>,
+    shard: Option<(usize, usize)>,
+    resume: bool,
 ) -> PyResult<()> {
     let stream = match stream {
         "native" => StreamName::Native,
@@ -198,12 +230,18 @@ pub fn write_checkpoint(
             )));
         }
     };
+    if shard.is_some() && max_shard_size.is_none() {
+        return Err(PyValueError::new_err("shard shares files among processes: give max_shard_size as well"));
+    }
     let init = Init {
         recipe: recipe.to_string_lossy().into_owned(),
         like,
         settings: settings.unwrap_or_default().into_iter().collect(),
         dtype: dtype.map(read_dtype).transpose()?,
         json: false,
+        max_shard_size: max_shard_size.map(Size::bytes).transpose()?,
+        shard: shard.map(part).transpose()?,
+        resume,
         output: Output { seed: seed.0, stream, output: Some(output), threads: None, force, dry_run: false },
     };
     let args = Args { command: Command::Init(init), quiet: true, color: Color::Never };

@@ -1,6 +1,7 @@
 """NumPy and DLPack arrays, modules, recipes and checkpoints on the native stream."""
 
 import array
+import json
 import os
 import pickle
 import signal
@@ -86,6 +87,9 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.manifest("no/such/file.safetensors"), FileNotFoundError, "cannot open"),
         (lambda: fanin.write_checkpoint("gpt2", "no/such/folder/x.safetensors"), ValueError, "no such folder"),
         (lambda: fanin.write_checkpoint("gpt2", "x.safetensors", stream="numpy"), ValueError, "native"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size="5G"), ValueError, "max_shard_size: \"5G\" is no size"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size=9, shard=(3, 2)), ValueError, "i from 1 to n"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", shard=(1, 2)), ValueError, "give max_shard_size"),
     ],
 )
 def test_bad_input_is_named(call, kind, needle):
@@ -195,6 +199,19 @@ def test_module_file_and_command_agree(tmp_path):
     assert other.read_bytes() == path.read_bytes()
     fanin.write_checkpoint("resnet50", path, seed=11, dtype="bf16", force=True)
     assert fanin.manifest(path)[0][1] == "BF16"
+
+
+def test_shards_hold_what_one_file_holds(tmp_path):
+    fanin.write_checkpoint("resnet50", tmp_path / "one.safetensors", seed=3)
+    for i in (2, 1):
+        fanin.write_checkpoint("resnet50", tmp_path / "many", seed=3, max_shard_size="40MB", shard=(i, 2))
+    index = json.loads((tmp_path / "many" / "model.safetensors.index.json").read_text())
+    one = load_file(tmp_path / "one.safetensors")
+    assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in one.values())
+    shards = {file: load_file(tmp_path / "many" / file) for file in set(index["weight_map"].values())}
+    assert len(shards) == 3 and index["weight_map"].keys() == one.keys()
+    assert all(torch.equal(shards[file][name], one[name]) for name, file in index["weight_map"].items())
+    fanin.write_checkpoint("resnet50", tmp_path / "many", seed=3, max_shard_size=40_000_000, resume=True)
 
 
 def test_the_command_answers_as_the_binary_does():

@@ -10,8 +10,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 use fanin::DType;
 
 pub use look::{Audit, Diff, Verify};
-pub use value::Shape;
-use value::{parse_seed, parse_setting, parse_shape};
+pub use value::{Shape, parse_size};
+use value::{parse_part, parse_seed, parse_setting, parse_shape};
+
+use crate::checkpoint::write::Part;
 
 /// Weight initialization for neural networks: initial checkpoints from a recipe and a seed.
 #[derive(Debug, Parser)]
@@ -127,7 +129,7 @@ pub struct Output {
     #[arg(long, default_value = "native")]
     pub stream: StreamName,
     /// The file to write. A folder gets model.safetensors.
-    #[arg(short, long, value_name = "OUT.safetensors", required_unless_present = "dry_run")]
+    #[arg(short, long, value_name = "OUT.safetensors|DIR", required_unless_present = "dry_run")]
     pub output: Option<PathBuf>,
     /// Draw on so many threads; all cores if left out. The values are the same.
     #[arg(long, value_name = "N")]
@@ -148,6 +150,7 @@ pub struct Output {
   fanin init llama-3.2-1b --dtype bf16 -o start/
   fanin init my-recipe.toml --like trained.safetensors --seed 7 -o start.safetensors
   fanin init resnet50 --stream torch --seed 0 -o resnet50.safetensors
+  fanin init llama-3.1-8b --max-shard-size 5GB -o start/ --resume
 
 A recipe is a TOML file; the first pattern that matches a parameter's name wins:
   [vars]
@@ -160,7 +163,33 @@ In the arithmetic, fan_in and fan_out are those of the parameter itself.
 A parameter that no rule matches is an error, and so is a rule that matches nothing.
 
 With --stream torch, tensors are drawn one after another in the file's order from one
-generator, as a PyTorch loop over state_dict() would.")]
+generator, as a PyTorch loop over state_dict() would.
+
+Shards, in the layout of Hugging Face:
+  fanin init llama-3.1-8b --max-shard-size 5GB -o start/
+writes start/model-00001-of-00004.safetensors and so on, and start/model.safetensors.index.json;
+what fits one shard is start/model.safetensors. A tensor that is larger has a shard to itself.
+
+n processes share the files with --shard i/n, and do not talk to each other: together they
+write, byte for byte, what one process writes. Each writes the index when its files are done,
+always the same bytes, so that it is there whoever comes last or never comes.
+  Slurm   srun -n 4 sh -c 'fanin init llama-3.1-8b --max-shard-size 1GB -o start/ \\
+              --shard $((SLURM_PROCID + 1))/$SLURM_NTASKS'
+  array   sbatch --array=1-4 --wrap 'fanin init llama-3.1-8b --max-shard-size 1GB -o start/ \\
+              --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT'
+  MPI     mpirun -n 4 sh -c 'fanin init llama-3.1-8b --max-shard-size 1GB -o start/ \\
+              --shard $((OMPI_COMM_WORLD_RANK + 1))/$OMPI_COMM_WORLD_SIZE'
+  Ray     ray.get([ray.remote(lambda i: fanin.write_checkpoint(\"llama-3.1-8b\", \"start/\",
+              max_shard_size=\"1GB\", shard=(i, 4))).remote(i) for i in range(1, 5)])
+(Open MPI's variables; MPICH and Intel MPI have PMI_RANK and PMI_SIZE.)
+With --stream torch a process jumps over what the others draw, a millisecond a tensor; only
+trunc_normal, whose rejections are not known beforehand, is drawn by every process.
+
+A file has a temporary name until all of it is on the disk. An interrupted or killed run leaves
+whole files only (and, killed, a hidden *.unfinished that the next run removes). --resume goes
+on: files that are there are compared with what would be written, to the last byte (they are
+read and drawn again, which is about as fast as reading them), and are kept if they are equal.
+A link is followed: what it names is written, and it goes on pointing there.")]
 pub struct Init {
     /// A built-in model (see `fanin models`) or a recipe file.
     #[arg(value_name = "MODEL|RECIPE.toml")]
@@ -177,6 +206,15 @@ pub struct Init {
     /// As JSON, with --dry-run.
     #[arg(long, requires = "dry_run")]
     pub json: bool,
+    /// Write shards of at most so many bytes to the folder -o: 5GB, 500MiB, 1000000.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_shard_size: Option<u64>,
+    /// Write the files of the i-th of n processes only.
+    #[arg(long, value_name = "I/N", value_parser = parse_part, requires = "max_shard_size")]
+    pub shard: Option<Part>,
+    /// Keep files that are there, complete and right: each is read and drawn again.
+    #[arg(long)]
+    pub resume: bool,
     #[command(flatten)]
     #[allow(missing_docs, reason = "flattened: its fields speak for themselves")]
     pub output: Output,

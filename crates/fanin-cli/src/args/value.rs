@@ -1,5 +1,7 @@
 //! Values as they are typed: shapes, seeds, settings.
 
+use crate::checkpoint::write::Part;
+
 /// A shape as it is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape(pub Vec<usize>);
@@ -42,6 +44,44 @@ pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
     Ok((name.trim().to_owned(), value))
 }
 
+/// A number of bytes: `5GB`, `512 MiB`, `1.5e9`. As Hugging Face reads it, the case of the unit does not matter.
+///
+/// # Errors
+/// What is no whole number of bytes.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, f64); 9] = [
+        ("kib", 1024.0),
+        ("mib", 1048576.0),
+        ("gib", 1073741824.0),
+        ("tib", 1099511627776.0),
+        ("kb", 1e3),
+        ("mb", 1e6),
+        ("gb", 1e9),
+        ("tb", 1e12),
+        ("b", 1.0),
+    ];
+    let lower = text.trim().to_ascii_lowercase();
+    let unit = UNITS.iter().find_map(|(unit, factor)| Some((lower.strip_suffix(unit)?, factor)));
+    let (number, factor) = unit.unwrap_or((&lower, &1.0));
+    let bytes = number.trim().parse::<f64>().ok().map(|number| number * factor);
+    // Beyond 2^53 a float is no whole number of bytes any more, and no file is as large.
+    let whole = bytes.filter(|bytes| (1.0..=9007199254740992.0).contains(bytes) && bytes.fract() == 0.0);
+    whole
+        .map(|bytes| bytes as u64)
+        .ok_or_else(|| format!("{text:?} is no size: write a number of bytes, as 5GB, 512MiB or 1000000"))
+}
+
+pub(super) fn parse_part(text: &str) -> Result<Part, String> {
+    let (number, count) =
+        text.split_once('/').ok_or("write it as i/n: 1/4 is the first of four processes")?;
+    let read = |text: &str| text.trim().parse::<usize>().ok();
+    match (read(number), read(count)) {
+        (Some(number), Some(count)) if (1..=count).contains(&number) => Ok(Part { number, count }),
+        (Some(0), Some(_)) => Err("processes are counted from 1: the first of four is 1/4".to_owned()),
+        _ => Err(format!("{text:?} is no i/n with i from 1 to n: the last of four processes is 4/4")),
+    }
+}
+
 pub(super) fn parse_alpha(text: &str) -> Result<f64, String> {
     let alpha = text.parse().ok().filter(|alpha| (1e-12..0.5).contains(alpha));
     alpha.ok_or_else(|| "a rate is a number from 1e-12 to 0.5, as 0.001".to_owned())
@@ -70,5 +110,27 @@ mod tests {
         assert_eq!(parse_seed("18446744073709551615"), Ok(u64::MAX));
         assert_eq!(parse_seed("0x10"), Ok(16));
         assert!(parse_seed("1.5").is_err() && parse_seed("18446744073709551616").is_err());
+    }
+
+    #[test]
+    fn sizes_and_parts() {
+        for (text, size) in [
+            ("5GB", 5_000_000_000),
+            ("5gb", 5_000_000_000),
+            ("1.5 GiB", 1_610_612_736),
+            ("100", 100),
+            ("7B", 7),
+            ("512MiB", 536_870_912),
+            ("2kb", 2000),
+        ] {
+            assert_eq!(parse_size(text), Ok(size), "{text}");
+        }
+        for text in ["", "0", "GB", "-1", "1.5", "5XB", "inf", "nan", "1e300TB", "5G"] {
+            assert!(parse_size(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_part("2/4"), Ok(Part { number: 2, count: 4 }));
+        for text in ["0/4", "5/4", "1", "1/", "/", "-1/4", "1/0", "a/b"] {
+            assert!(parse_part(text).is_err(), "{text}");
+        }
     }
 }

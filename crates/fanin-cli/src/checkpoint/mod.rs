@@ -1,12 +1,16 @@
 //! Checkpoints in the safetensors format: eight bytes of length, a JSON header, the values.
 
 pub(crate) mod boxes;
+mod draw;
 pub mod header;
 pub mod read;
 pub mod set;
+pub mod shards;
 mod target;
+mod torch;
+mod unfinished;
 pub(crate) mod values;
 pub mod write;
 
-pub use target::Target;
-pub(crate) use target::clean_up_when_interrupted;
+pub use target::{Existing, Target};
+pub(crate) use unfinished::clean_up_when_interrupted;

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::read::Checkpoint;
+use super::shards::{INDEX, WHOLE, Weights};
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
-
-/// The name that the Hugging Face layout gives its index.
-const INDEX: &str = "model.safetensors.index.json";
 
 /// The files of a checkpoint.
 #[derive(Debug)]
@@ -19,9 +17,6 @@ pub struct Checkpoints {
     /// Of each tensor the file that it is in.
     homes: Vec<usize>,
 }
-
-/// Of each tensor the file that an index names.
-type Weights = BTreeMap<String, String>;
 
 /// What an index says.
 #[derive(serde::Deserialize)]
@@ -123,7 +118,7 @@ fn indexed(path: &Path) -> Result<(Vec<PathBuf>, Option<Weights>)> {
 
 /// The safetensors files of a folder.
 fn in_folder(path: &Path) -> Result<Vec<PathBuf>> {
-    let whole = path.join("model.safetensors");
+    let whole = path.join(WHOLE);
     if whole.is_file() {
         return Ok(vec![whole]);
     }

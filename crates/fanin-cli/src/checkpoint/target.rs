@@ -1,126 +1,141 @@
-//! The file to write: refused before any work if it cannot be, under a temporary name until whole.
+//! Where a checkpoint goes: refused before any work if it cannot.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use tempfile::NamedTempFile;
-
+use super::shards::{INDEX, Shard, WHOLE, is_part};
 use crate::error::{Error, Result};
+
+/// What becomes of files that are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Existing {
+    /// They are replaced; otherwise they are refused.
+    pub force: bool,
+    /// Those that are complete and right are kept.
+    pub resume: bool,
+}
 
 /// A place that a checkpoint may be written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    path: PathBuf,
-    force: bool,
+    folder: PathBuf,
+    /// The file, if it is one that was named; else the layout names the folder's files.
+    file: Option<PathBuf>,
+    pub(super) existing: Existing,
 }
 
 impl Target {
-    /// `output` itself, or model.safetensors in it if it is a folder or ends like one. An existing file is refused
-    /// unless `force` is set; a link is followed, so that it goes on pointing at what is written. Nothing is made yet.
+    /// The file `output`, or the folder if it is one or ends like one; a checkpoint in `shards` goes to a folder. What
+    /// a link names is what is written, so that it goes on pointing there. Nothing is made yet.
     ///
     /// # Errors
-    /// An existing target without `force`, one that is no file, a folder that is not there.
-    pub fn new(output: &Path, force: bool) -> Result<Self> {
+    /// An existing file that is not to be replaced or kept, one that is no file, a folder that is not there.
+    pub fn new(output: &Path, shards: bool, existing: Existing) -> Result<Self> {
         let named_as_folder =
             output.as_os_str().to_string_lossy().chars().next_back().is_some_and(std::path::is_separator);
-        let path = if named_as_folder || output.is_dir() {
-            output.join("model.safetensors")
+        let named_as_file = output.extension().is_some_and(|extension| extension == "safetensors");
+        if shards && !named_as_folder && !output.is_dir() && (output.exists() || named_as_file) {
+            let message = "a checkpoint in shards goes to a folder: -o DIR/";
+            return Err(Error::file(output, message));
+        }
+        let (folder, file) = if named_as_folder || shards || output.is_dir() {
+            (output.to_owned(), None)
         } else {
-            output.to_owned()
+            let file = followed(output)?;
+            (parent(&file).to_owned(), Some(file))
         };
-        let path = if path.is_symlink() { std::fs::canonicalize(&path).unwrap_or(path) } else { path };
-        if path.exists() {
-            // A device or a pipe would be lost: it would be replaced, not written to.
-            if !path.is_file() {
-                return Err(Error::file(
-                    &path,
-                    "is not a regular file, and a checkpoint would take its place",
-                ));
-            }
-            if !force {
-                return Err(Error::file(&path, "exists already: --force replaces it"));
-            }
+        if !folder.is_dir() && (file.is_some() || folder.exists()) {
+            return Err(Error::file(&folder, "there is no such folder to write to: make it first"));
         }
-        let folder = parent(&path);
-        if !folder.is_dir() && (!named_as_folder || folder.exists()) {
-            return Err(Error::file(folder, "there is no such folder to write to: make it first"));
+        let target = Self { folder, file, existing };
+        if !shards {
+            target.look(WHOLE)?;
         }
-        Ok(Self { path, force })
+        Ok(target)
     }
 
-    /// The file.
+    /// The folder that the files lie in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What the user is told was written.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.as_ref().unwrap_or(&self.folder)
     }
 
-    /// Begins to write: a file beside the target, with a name of its own.
-    pub(super) fn begin(&self) -> Result<Unfinished> {
-        let folder = parent(&self.path);
-        std::fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".fanin-").suffix(".unfinished");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            // As any new file has them: what the umask leaves.
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
+    /// The path of the file that the layout calls `name`.
+    pub(super) fn place(&self, name: &str) -> Result<PathBuf> {
+        match &self.file {
+            Some(file) => Ok(file.clone()),
+            None => followed(&self.folder.join(name)),
         }
-        let file = builder.tempfile_in(folder).map_err(Error::io("write to", folder))?;
-        if let Ok(mut unfinished) = UNFINISHED.lock() {
-            *unfinished = Some(file.path().to_owned());
+    }
+
+    /// The path of the file that the layout calls `name`, and whether it is there.
+    ///
+    /// # Errors
+    /// If it is and must not be.
+    pub(super) fn look(&self, name: &str) -> Result<(PathBuf, bool)> {
+        let path = self.place(name)?;
+        if !path.exists() {
+            return Ok((path, false));
         }
-        Ok(Unfinished { file: BufWriter::with_capacity(1 << 20, file), target: self.clone() })
+        // A device or a pipe would be lost: it would be replaced, not written to.
+        if !path.is_file() {
+            return Err(Error::file(&path, "is not a regular file, and a checkpoint would take its place"));
+        }
+        if self.existing == Existing::default() {
+            let message = "exists already: --force replaces it, init's --resume keeps it if it is right";
+            return Err(Error::file(&path, message));
+        }
+        Ok((path, true))
+    }
+
+    /// Refuses a folder with files of another checkpoint: readers would mix the two up.
+    pub(super) fn refuse_others(&self, shards: &[Shard]) -> Result {
+        if self.file.is_some() || !self.folder.is_dir() {
+            return Ok(());
+        }
+        let ours =
+            |name: &str| (name == INDEX && shards.len() > 1) || shards.iter().any(|shard| shard.name == name);
+        let mut others = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(Error::io("read", &self.folder))? {
+            let name = entry.map_err(Error::io("read", &self.folder))?.file_name();
+            others.extend(name.to_str().filter(|name| is_part(name) && !ours(name)).map(str::to_owned));
+        }
+        others.sort();
+        let Some(first) = others.first() else { return Ok(()) };
+        let more = if others.len() > 1 { format!(" and {} more", others.len() - 1) } else { String::new() };
+        let message = format!(
+            "the folder has {first}{more} of a checkpoint in other files, and readers would mix the two up: remove them, \
+             or choose another folder"
+        );
+        Err(Error::file(&self.folder, message))
     }
 }
 
-fn parent(path: &Path) -> &Path {
+/// Where a path ends that may be a link, whether or not something is there.
+fn followed(path: &Path) -> Result<PathBuf> {
+    if path.exists() {
+        return if path.is_symlink() {
+            path.canonicalize().map_err(Error::io("find", path))
+        } else {
+            Ok(path.into())
+        };
+    }
+    let mut end = path.to_owned();
+    for _ in 0..40 {
+        match std::fs::read_link(&end) {
+            Ok(next) => end = parent(&end).join(next),
+            Err(_) => return Ok(end),
+        }
+    }
+    Err(Error::file(path, "this link leads in a circle"))
+}
+
+pub(super) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    }
-}
-
-/// The temporary file of the moment, for whoever interrupts us.
-static UNFINISHED: Mutex<Option<PathBuf>> = Mutex::new(None);
-
-/// Ends the process when it is interrupted or told to end, and removes the temporary file. For the command line alone:
-/// a library leaves its process's signals as they are.
-pub(crate) fn clean_up_when_interrupted() {
-    // A handler that is there already is ours: it is set once.
-    _ = ctrlc::set_handler(|| {
-        if let Some(path) = UNFINISHED.lock().ok().and_then(|mut path| path.take()) {
-            _ = std::fs::remove_file(path);
-        }
-        std::process::exit(130);
-    });
-}
-
-/// A file that has a temporary name, beside its target, until it is whole. Dropped before, it is gone.
-pub(super) struct Unfinished {
-    file: BufWriter<NamedTempFile>,
-    target: Target,
-}
-
-impl Unfinished {
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result {
-        self.file.write_all(bytes).map_err(Error::io("write", &self.target.path))
-    }
-
-    /// Gives the file its name, once all of it is on the disk.
-    pub(super) fn finish(self) -> Result {
-        let Target { path, force } = self.target;
-        let file = self.file.into_inner().map_err(|error| Error::io("write", &path)(error.into_error()))?;
-        file.as_file().sync_all().map_err(Error::io("write", &path))?;
-        let persisted = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
-        persisted.map_err(|error| Error::io("write", &path)(error.error))?;
-        if let Ok(mut unfinished) = UNFINISHED.lock() {
-            *unfinished = None;
-        }
-        // The name itself is on the disk once its folder is.
-        #[cfg(unix)]
-        File::open(parent(&path)).and_then(|folder| folder.sync_all()).map_err(Error::io("write", &path))?;
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Values of any type on their way to the file.
+//! Values of any type on their way to the file, in memory that is used again and again.
 
 use std::borrow::Cow;
 use std::collections::TryReserveError;
@@ -7,72 +7,101 @@ use fanin::half::{bf16, f16};
 use fanin::{DType, TensorMut};
 
 /// Values of any type on their way to the file.
-pub(crate) enum Values {
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    F16(Vec<f16>),
-    BF16(Vec<bf16>),
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    /// The memory, in words so that every type finds its alignment.
+    words: Vec<u64>,
+    kind: Kind,
+    count: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Kind {
+    Drawn(DType),
     /// Of an integer type, as the file has them, each of so many bytes.
-    Integers(Vec<u8>, usize),
+    Integers(usize),
+    #[default]
+    Nothing,
 }
 
 impl Values {
     /// Room for so many, if memory has it.
     pub(crate) fn new(dtype: DType, count: usize) -> Result<Self, TryReserveError> {
-        Ok(match dtype {
-            DType::F64 => Values::F64(room(count)?),
-            DType::F16 => Values::F16(room(count)?),
-            DType::BF16 => Values::BF16(room(count)?),
-            // A type that is not known here yet is refused by the fill, whose plan knows it.
-            _ => Values::F32(room(count)?),
-        })
+        let mut values = Self::default();
+        values.resize(dtype, count)?;
+        Ok(values)
+    }
+
+    /// Makes room for so many values, whatever was here before; what they are is left open.
+    pub(crate) fn resize(&mut self, dtype: DType, count: usize) -> Result<(), TryReserveError> {
+        self.make_room(count * dtype.size())?;
+        (self.kind, self.count) = (Kind::Drawn(dtype), count);
+        Ok(())
+    }
+
+    /// So many integers of one value, whose bytes these are.
+    pub(crate) fn repeat(&mut self, value: &[u8], count: usize) -> Result<(), TryReserveError> {
+        self.make_room(count * value.len())?;
+        (self.kind, self.count) = (Kind::Integers(value.len()), count);
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
+        bytes.chunks_exact_mut(value.len()).take(count).for_each(|place| place.copy_from_slice(value));
+        Ok(())
+    }
+
+    fn make_room(&mut self, bytes: usize) -> Result<(), TryReserveError> {
+        let words = bytes.div_ceil(8);
+        if let Some(more) = words.checked_sub(self.words.len()) {
+            self.words.try_reserve_exact(more)?;
+            self.words.resize(words, 0);
+        }
+        Ok(())
+    }
+
+    /// Gives memory beyond so many bytes back.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        if self.words.len() * 8 > bytes {
+            *self = Self::default();
+        }
     }
 
     /// How many.
     pub(crate) fn count(&self) -> usize {
-        match self {
-            Values::F32(values) => values.len(),
-            Values::F64(values) => values.len(),
-            Values::F16(values) => values.len(),
-            Values::BF16(values) => values.len(),
-            Values::Integers(bytes, size) => bytes.len() / size,
-        }
+        self.count
     }
 
     pub(crate) fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
-        match self {
-            Values::F32(values) => TensorMut::contiguous(values, shape),
-            Values::F64(values) => TensorMut::contiguous(values, shape),
-            Values::F16(values) => TensorMut::contiguous(values, shape),
-            Values::BF16(values) => TensorMut::contiguous(values, shape),
-            Values::Integers(..) => unreachable!("integers are not drawn"),
+        let (words, count) = (&mut self.words[..], self.count);
+        match self.kind {
+            Kind::Drawn(DType::F64) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f64>(words)[..count], shape)
+            }
+            Kind::Drawn(DType::F16) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f16>(words)[..count], shape)
+            }
+            Kind::Drawn(DType::BF16) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, bf16>(words)[..count], shape)
+            }
+            // A type that is not known here yet is refused by the fill, whose plan knows it.
+            Kind::Drawn(_) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f32>(words)[..count], shape)
+            }
+            Kind::Integers(_) | Kind::Nothing => unreachable!("integers are not drawn"),
         }
     }
 
     /// As the file has them: little-endian.
     pub(crate) fn bytes(&self) -> Cow<'_, [u8]> {
-        #[cfg(target_endian = "big")]
-        return match self {
-            Values::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Values::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Values::F16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Values::BF16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Values::Integers(bytes, _) => bytes.into(),
+        let each = match self.kind {
+            Kind::Drawn(dtype) => dtype.size(),
+            Kind::Integers(size) => size,
+            Kind::Nothing => 0,
         };
-        #[cfg(target_endian = "little")]
-        match self {
-            Values::F32(values) => bytemuck::cast_slice(values).into(),
-            Values::F64(values) => bytemuck::cast_slice(values).into(),
-            Values::F16(values) => bytemuck::cast_slice(values).into(),
-            Values::BF16(values) => bytemuck::cast_slice(values).into(),
-            Values::Integers(bytes, _) => bytes.into(),
+        let bytes = &bytemuck::cast_slice::<_, u8>(&self.words)[..self.count * each];
+        #[cfg(target_endian = "big")]
+        if let Kind::Drawn(_) = self.kind {
+            let turned = bytes.chunks_exact(each).flat_map(|value| value.iter().rev().copied());
+            return Cow::Owned(turned.collect());
         }
+        Cow::Borrowed(bytes)
     }
-}
-
-fn room<T: Clone + Default>(count: usize) -> Result<Vec<T>, TryReserveError> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(count)?;
-    values.resize(count, T::default());
-    Ok(values)
 }

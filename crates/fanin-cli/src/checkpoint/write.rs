@@ -1,22 +1,25 @@
-//! Writing checkpoints: streamed, one thread making values while another writes.
+//! Writing checkpoints: streamed, one thread making values while another writes, each file under a temporary name until
+//! all of it is on the disk.
 
-use std::collections::TryReserveError;
-use std::num::NonZeroUsize;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 
-use fanin::{Law, Native, Plan, Stream as _, Torch};
+use fanin::{Law, Native};
 
-use super::boxes::Boxes;
-use super::values::Values;
+pub use super::draw::Draw;
+use super::draw::{Item, pump};
+use super::shards::{INDEX, Shard, index, split};
+use super::unfinished::{Unfinished, Whole, sync_folder};
 use super::{Target, header};
 use crate::args::StreamName;
 use crate::error::{Error, Result};
 use crate::manifest::{Entry, LARGEST};
 use crate::recipe::Planned;
 use crate::report::{numbers, progress::Progress};
-
-/// Values that are made and written at a time: memory does not grow with the checkpoint.
-const CHUNK: usize = 1 << 21;
 
 /// Refuses what could not be written to its end, before anything is.
 ///
@@ -50,148 +53,313 @@ pub fn check(planned: &[Planned], stream: StreamName) -> Result {
 /// command line ends its process instead; this is for processes that live on.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// How the values are drawn.
-#[derive(Debug, Clone, Copy)]
-pub struct Draw {
-    /// The stream.
-    pub stream: StreamName,
-    /// Its seed.
-    pub seed: u64,
-    /// On so many threads, or on all cores.
-    pub threads: Option<NonZeroUsize>,
+/// One of several processes that write a checkpoint together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which, from 1.
+    pub number: usize,
+    /// Of how many.
+    pub count: usize,
 }
 
-/// Why no more values are made.
-enum Stop {
-    /// Nobody takes them: the writer has something to say.
-    Unwanted,
-    Error(Error),
+/// How a checkpoint is shared among files, and the files among processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sharing {
+    /// A file has at most so many bytes of values; without it there is one file.
+    pub most: Option<u64>,
+    /// This process writes its part of the files: every `count`th, from the one of its number on.
+    pub part: Option<Part>,
 }
 
-/// What makes the values.
-enum Source {
-    Native(fanin::Job),
-    Torch(Torch),
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Files of the whole checkpoint.
+    pub files: usize,
+    /// Files that were written, without the index.
+    pub written: usize,
+    /// Files that were there, complete and right.
+    pub kept: usize,
+    /// Tensors in the files that were written or kept.
+    pub tensors: u64,
+    /// Their values.
+    pub values: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
-impl Source {
-    /// Makes the values of a tensor and hands them on, a chunk at a time.
-    fn draw(
-        &mut self,
-        entry: &Entry,
-        plan: &Plan,
-        give: impl Fn(Values) -> std::result::Result<(), Stop>,
-    ) -> std::result::Result<(), Stop> {
-        let wrong = |source| Stop::Error(Error::Tensor { tensor: entry.name.clone(), source });
-        let full = |_: TryReserveError| {
-            let (name, bytes) = (&entry.name, numbers::bytes(entry.bytes()));
-            let remedy = "the torch stream draws a whole tensor at a time, --stream native does not";
-            Stop::Error(Error::Request(format!("{name}: no memory for its {bytes}: {remedy}")))
-        };
-        match self {
-            Source::Native(job) => {
-                let prepared =
-                    job.tensor(&entry.name).and_then(|tensor| tensor.prepare(plan)).map_err(wrong)?;
-                for (start, size) in Boxes::new(plan.shape(), CHUNK) {
-                    let mut values = Values::new(plan.dtype(), size.iter().product()).map_err(full)?;
-                    values
-                        .tensor(&size)
-                        .and_then(|tensor| prepared.fill_box(&start, tensor))
-                        .map_err(wrong)?;
-                    give(values)?;
-                }
-            }
-            // A sequential stream fills whole tensors.
-            Source::Torch(torch) => {
-                let mut values = Values::new(plan.dtype(), plan.len()).map_err(full)?;
-                values.tensor(plan.shape()).and_then(|tensor| torch.fill(plan, tensor)).map_err(wrong)?;
-                give(values)?;
-            }
-        }
-        Ok(())
-    }
+/// A file to write or to keep.
+struct Planfile {
+    path: PathBuf,
+    tensors: Range<usize>,
+    header: Vec<u8>,
+    exists: bool,
 }
 
-/// Makes the values of one tensor after another.
-fn make(
-    planned: &[Planned],
-    source: &mut Source,
-    give: impl Fn(Values) -> std::result::Result<(), Stop>,
-) -> std::result::Result<(), Stop> {
-    for planned in planned {
-        let entry = &planned.entry;
-        if let Some(plan) = &planned.plan {
-            source.draw(entry, plan, &give)?;
-            continue;
-        }
-        let (value, size) = (planned.integer.unwrap_or_default().to_le_bytes(), entry.dtype.size());
-        let mut left = entry.values();
-        while left > 0 {
-            let now = left.min(CHUNK);
-            give(Values::Integers(value[..size].repeat(now), size))?;
-            left -= now;
-        }
-    }
-    Ok(())
-}
-
-/// Writes a checkpoint of these tensors. In memory at a time: two chunks on the native stream (and for `orthogonal`
-/// what its factorization takes), two of the file's tensors on torch's.
+/// Writes a checkpoint of these tensors, or a process's part of it. In memory at a time: three chunks on the native
+/// stream (and for `orthogonal` what its factorization takes), two tensors on torch's where they cannot be cut.
+///
+/// A file takes its name once all of it is on the disk; files that replace others take theirs when all are. The index
+/// comes last. It does not depend on what was drawn: of several processes each writes it, the same bytes, and none
+/// waits for another.
 ///
 /// # Errors
-/// As [`check`], what the stream cannot draw, what the system says to writing. The target is then as it was.
+/// As [`check`], what the stream cannot draw, what the system says to writing. A file that was there is then as it was.
 pub fn checkpoint(
     target: &Target,
     planned: &[Planned],
     metadata: &[(String, String)],
-    Draw { stream, seed, threads }: Draw,
+    draw: Draw,
+    sharing: Sharing,
     progress: &Progress,
-) -> Result {
-    check(planned, stream)?;
-    let pool = match threads {
+) -> Result<Written> {
+    check(planned, draw.stream)?;
+    let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
+    let shards = split(&entries, sharing.most.unwrap_or(u64::MAX));
+    target.refuse_others(&shards)?;
+    let mut files = Vec::new();
+    for shard in share(&shards, sharing.part) {
+        let (path, exists) = target.look(&shard.name)?;
+        let header = header::bytes(&entries[shard.tensors.clone()], metadata);
+        files.push(Planfile { path, tensors: shard.tensors.clone(), header, exists });
+    }
+    let index = match index(&entries, &shards) {
+        Some(bytes) => place_of_index(target, sharing, &bytes)?.map(|path| (path, bytes)),
         None => None,
-        Some(count) => {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(count.get()).build();
-            Some(pool.map_err(|error| Error::Request(format!("--threads {count}: {error}")))?)
+    };
+    let all: Vec<&Planned> = files.iter().flat_map(|file| &planned[file.tensors.clone()]).collect();
+    let mut done = Written {
+        files: shards.len(),
+        written: files.len(),
+        kept: 0,
+        tensors: all.len() as u64,
+        values: all.iter().map(|planned| planned.entry.values() as u64).sum(),
+        bytes: all.iter().map(|planned| planned.entry.bytes()).sum(),
+    };
+    let made = !target.folder().exists();
+    if target.existing.resume {
+        files = unlike(files, planned, draw, target.existing.force, progress)?;
+        done.kept = done.written - files.len();
+        done.written = files.len();
+    }
+    let written = write(target, &files, planned, draw, index, progress);
+    if written.is_err() && made {
+        // Empty, it is as good as never made; else it stays.
+        _ = std::fs::remove_dir(target.folder());
+    }
+    written.map(|()| done)
+}
+
+/// Bytes of the values that a process writes or compares.
+pub fn bytes(planned: &[Planned], sharing: Sharing) -> u64 {
+    let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
+    let shards = split(&entries, sharing.most.unwrap_or(u64::MAX));
+    let mine = share(&shards, sharing.part).into_iter();
+    mine.flat_map(|shard| &entries[shard.tensors.clone()]).map(Entry::bytes).sum()
+}
+
+/// The files of one process.
+fn share(shards: &[Shard], part: Option<Part>) -> Vec<&Shard> {
+    let Part { number, count } = part.unwrap_or(Part { number: 1, count: 1 });
+    shards.iter().skip(number - 1).step_by(count).collect()
+}
+
+/// Where the index goes, unless it is there.
+fn place_of_index(target: &Target, sharing: Sharing, bytes: &[u8]) -> Result<Option<PathBuf>> {
+    let path = target.place(INDEX)?;
+    let same = path.is_file() && std::fs::read(&path).is_ok_and(|found| found == bytes);
+    if same && !target.existing.force && (sharing.part.is_some() || target.existing.resume) {
+        return Ok(None);
+    }
+    if path.exists() && !target.existing.force {
+        let message = "exists already, of another checkpoint: --force replaces it";
+        return Err(Error::file(&path, message));
+    }
+    Ok(Some(path))
+}
+
+/// The files that are not there as they should be. What is there is compared to its last byte: read, and drawn again.
+fn unlike(
+    files: Vec<Planfile>,
+    planned: &[Planned],
+    draw: Draw,
+    force: bool,
+    progress: &Progress,
+) -> Result<Vec<Planfile>> {
+    let refused = |file: &Planfile, what: &str| -> Result {
+        if force {
+            return Ok(());
         }
+        let message = format!("is not what would be written here: {what}; --force replaces it");
+        Err(Error::file(&file.path, message))
     };
-    let entries: Vec<_> = planned.iter().map(|planned| planned.entry.clone()).collect();
-    let mut file = target.begin()?;
-    file.write(&header::bytes(&entries, metadata))?;
-    let mut source = match stream {
-        StreamName::Native => Source::Native(Native::new(seed).job()),
-        StreamName::Torch => Source::Torch(Torch::new(seed)),
-    };
-    std::thread::scope(|scope| {
-        // Without a queue: what is written and what is being made is all there is.
-        let (sender, receiver) = std::sync::mpsc::sync_channel::<Values>(0);
-        let maker = scope.spawn(move || {
-            let mut work =
-                || make(planned, &mut source, |values| sender.send(values).map_err(|_| Stop::Unwanted));
-            let made = match &pool {
-                Some(pool) => pool.install(&mut work),
-                None => work(),
-            };
-            drop(sender);
-            made
-        });
-        let mut written = Ok(());
-        for values in receiver {
-            let bytes = values.bytes();
-            written = if INTERRUPTED.load(Ordering::Relaxed) {
-                Err(Error::Interrupted)
-            } else {
-                file.write(&bytes)
-            };
-            if written.is_err() {
-                break;
+    let (mut wrong, mut candidates) = (Vec::new(), Vec::new());
+    for file in files {
+        if !file.exists {
+            wrong.push(file);
+        } else if let Some(what) = unlike_at_first_sight(&file, planned)? {
+            refused(&file, what)?;
+            wrong.push(file);
+        } else {
+            candidates.push(file);
+        }
+    }
+    let stretches: Vec<_> = candidates.iter().map(|file| file.tensors.clone()).collect();
+    let (mut current, mut place, mut found) = (0, 0u64, Vec::new());
+    let mut open: Option<File> = None;
+    let mut differ = vec![None; candidates.len()];
+    pump(planned, &stretches, draw, |item| {
+        stop_if_interrupted()?;
+        match item {
+            Item::Begin(number) => {
+                let Planfile { path, header, .. } = &candidates[number];
+                let mut file = File::open(path).map_err(Error::io("open", path))?;
+                (current, place) = (number, header.len() as u64);
+                file.seek(SeekFrom::Start(place)).map_err(Error::io("read", path))?;
+                open = Some(file);
+                Ok(None)
             }
-            progress.add(values.count() as u64, bytes.len() as u64);
-        }
-        match maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
-            Ok(()) | Err(Stop::Unwanted) => written,
-            Err(Stop::Error(error)) => written.and(Err(error)),
+            Item::Values(values) => {
+                let (bytes, path) = (values.bytes(), &candidates[current].path);
+                if let (Some(file), None) = (&mut open, differ[current]) {
+                    found.resize(bytes.len(), 0);
+                    file.read_exact(&mut found).map_err(Error::io("read", path))?;
+                    if found != *bytes {
+                        let at = found.iter().zip(bytes.iter()).position(|(found, right)| found != right);
+                        differ[current] = at.map(|at| place + at as u64);
+                    }
+                }
+                place += bytes.len() as u64;
+                progress.add(values.count() as u64, bytes.len() as u64);
+                drop(bytes);
+                Ok(Some(values))
+            }
+            Item::End => Ok(None),
         }
     })?;
-    file.finish()
+    for (file, differs) in candidates.into_iter().zip(differ) {
+        if let Some(at) = differs {
+            refused(&file, &format!("its values differ, first at byte {at}"))?;
+            wrong.push(file);
+        }
+    }
+    wrong.sort_by_key(|file| file.tensors.start);
+    Ok(wrong)
+}
+
+/// What size and header tell of a file already.
+fn unlike_at_first_sight(file: &Planfile, planned: &[Planned]) -> Result<Option<&'static str>> {
+    let Planfile { path, header, .. } = file;
+    let values: u64 = planned[file.tensors.clone()].iter().map(|planned| planned.entry.bytes()).sum();
+    let mut found = Vec::new();
+    let mut open = File::open(path).map_err(Error::io("open", path))?;
+    open.by_ref().take(header.len() as u64).read_to_end(&mut found).map_err(Error::io("read", path))?;
+    if found != *header {
+        return Ok(Some("its header tells of other tensors, another seed or another recipe"));
+    }
+    let size = open.metadata().map_err(Error::io("read", path))?.len();
+    Ok((size != header.len() as u64 + values).then_some("it has another size"))
+}
+
+/// Refuses what the disk has no room for.
+fn room(target: &Target, files: &[Planfile], planned: &[Planned]) -> Result {
+    let size = |file: &Planfile| {
+        let values = planned[file.tensors.clone()].iter().map(|planned| planned.entry.bytes());
+        file.header.len() as u64 + values.sum::<u64>()
+    };
+    let wanted: u64 = files.iter().map(size).sum();
+    // Of a folder that is to be made the one that it will lie in.
+    let folder = target.folder().ancestors().find(|folder| folder.is_dir());
+    let folder = folder.unwrap_or(std::path::Path::new("."));
+    match fs4::available_space(folder) {
+        Ok(free) if free < wanted => {
+            let (wanted, free) = (numbers::bytes(wanted), numbers::bytes(free));
+            let message =
+                format!("{wanted} are to be written, and the disk has {free} left: nothing was written");
+            Err(Error::file(target.path(), message))
+        }
+        // A disk that does not tell is tried.
+        _ => Ok(()),
+    }
+}
+
+fn stop_if_interrupted() -> Result {
+    if INTERRUPTED.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Writes these files, and the index after them.
+fn write(
+    target: &Target,
+    files: &[Planfile],
+    planned: &[Planned],
+    draw: Draw,
+    index: Option<(PathBuf, Vec<u8>)>,
+    progress: &Progress,
+) -> Result {
+    room(target, files, planned)?;
+    let force = target.existing.force;
+    // Files that replace others take their names together, when all are whole: what was there stays until then.
+    let together = files.iter().any(|file| file.exists);
+    let finish = |unfinished: Unfinished| -> Result<Option<Whole>> {
+        let whole = unfinished.sync()?;
+        if together {
+            return Ok(Some(whole));
+        }
+        whole.take_name(force)?;
+        Ok(None)
+    };
+    let stretches: Vec<_> = files.iter().map(|file| file.tensors.clone()).collect();
+    let mut whole = Vec::new();
+    std::thread::scope(|scope| -> Result {
+        let mut current: Option<Unfinished> = None;
+        // While the disk still takes in what is left of one file, the next is written.
+        let mut finishing: Option<ScopedJoinHandle<'_, Result<Option<Whole>>>> = None;
+        let mut wait = |finishing: Option<ScopedJoinHandle<'_, Result<Option<Whole>>>>| -> Result {
+            if let Some(handle) = finishing {
+                whole.extend(handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+            Ok(())
+        };
+        pump(planned, &stretches, draw, |item| {
+            stop_if_interrupted()?;
+            match item {
+                Item::Begin(number) => {
+                    let mut file = Unfinished::begin(&files[number].path)?;
+                    file.write(&files[number].header)?;
+                    current = Some(file);
+                    Ok(None)
+                }
+                Item::Values(values) => {
+                    let bytes = values.bytes();
+                    if let Some(file) = &mut current {
+                        file.write(&bytes)?;
+                    }
+                    progress.add(values.count() as u64, bytes.len() as u64);
+                    drop(bytes);
+                    Ok(Some(values))
+                }
+                Item::End => {
+                    wait(finishing.take())?;
+                    finishing = current.take().map(|file| scope.spawn(|| finish(file)));
+                    Ok(None)
+                }
+            }
+        })?;
+        wait(finishing)
+    })?;
+    if let Some((path, _)) = index.as_ref().filter(|(path, _)| together && path.exists()) {
+        // From here to the new index the folder is no checkpoint, rather than half of each.
+        std::fs::remove_file(path).map_err(Error::io("replace", path))?;
+        sync_folder(path)?;
+    }
+    for whole in whole {
+        whole.take_name(force)?;
+    }
+    if let Some((path, bytes)) = index {
+        let mut file = Unfinished::begin(&path)?;
+        file.write(&bytes)?;
+        // Another process may have written it meanwhile: the same bytes.
+        file.sync()?.take_name(true)?;
+    }
+    Ok(())
 }

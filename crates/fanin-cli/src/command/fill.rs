@@ -5,7 +5,7 @@ use fanin::init::Init;
 
 use super::init::{destination, metadata, warn, write_out};
 use crate::args::Fill;
-use crate::checkpoint::write;
+use crate::checkpoint::write::{self, Sharing};
 use crate::error::{Error, Result};
 use crate::manifest::{Entry, StoredType};
 use crate::recipe::Planned;
@@ -16,7 +16,7 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
     if args.name == "__metadata__" || args.name.is_empty() {
         return Err(Error::Request(format!("{:?} cannot be a tensor's name", args.name)));
     }
-    let target = destination(&args.output)?;
+    let target = destination(&args.output, Sharing::default(), false)?;
     let entry = Entry {
         name: args.name.clone(),
         dtype: StoredType::from_float(args.dtype),
@@ -31,5 +31,5 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
     }
     let mut metadata = metadata(&args.output);
     metadata.push(("fanin.spec".to_owned(), init.to_string()));
-    write_out(target, &planned, &metadata, &args.output, quiet)
+    write_out(target, &planned, &metadata, &args.output, Sharing::default(), quiet)
 }

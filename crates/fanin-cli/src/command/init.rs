@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::recipe;
 use crate::args::{Init, Output, StreamName};
-use crate::checkpoint::{Target, write};
+use crate::checkpoint::write::{self, Sharing};
+use crate::checkpoint::{Existing, Target};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoredType};
 use crate::models::Model;
@@ -14,7 +15,8 @@ use crate::report::{self, numbers, progress::Progress, table};
 
 pub(super) fn run(args: &Init, quiet: bool) -> Result {
     let (recipe, model) = recipe(&args.recipe)?;
-    let target = destination(&args.output)?;
+    let sharing = Sharing { most: args.max_shard_size, part: args.shard };
+    let target = destination(&args.output, sharing, args.resume)?;
     let mut manifest = match (&args.like, model) {
         (Some(path), _) => Manifest::read(path)?,
         (None, Some(model)) => model.manifest(),
@@ -52,13 +54,16 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
         let last: Vec<String> = last.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         metadata.push(("fanin.set".to_owned(), last.join(",")));
     }
-    write_out(target, &planned, &metadata, &args.output, quiet)
+    write_out(target, &planned, &metadata, &args.output, sharing, quiet)
 }
 
 /// Where to write, checked before any work is done; nothing for a dry run.
-pub(super) fn destination(output: &Output) -> Result<Option<Target>> {
+pub(super) fn destination(output: &Output, sharing: Sharing, resume: bool) -> Result<Option<Target>> {
     match &output.output {
-        Some(path) if !output.dry_run => Target::new(path, output.force).map(Some),
+        Some(path) if !output.dry_run => {
+            let existing = Existing { force: output.force, resume };
+            Target::new(path, sharing.most.is_some(), existing).map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -84,24 +89,31 @@ pub(super) fn write_out(
     planned: &[Planned],
     metadata: &[(String, String)],
     output: &Output,
+    sharing: Sharing,
     quiet: bool,
 ) -> Result {
     let target = target.ok_or_else(|| Error::Request("where to? add -o OUT.safetensors".to_owned()))?;
-    let bytes: u64 = planned.iter().map(|planned| planned.entry.bytes()).sum();
-    let values: u64 = planned.iter().map(|planned| planned.entry.values() as u64).sum();
-    let progress = Progress::new("writing", bytes, quiet);
+    let progress = Progress::new("writing", write::bytes(planned, sharing), quiet);
     let start = std::time::Instant::now();
     let draw = write::Draw { stream: output.stream, seed: output.seed, threads: output.threads };
-    let written = write::checkpoint(&target, planned, metadata, draw, &progress);
+    let written = write::checkpoint(&target, planned, metadata, draw, sharing, &progress);
     progress.done();
-    written?;
+    let written = written?;
     if !quiet {
+        let mut files = String::new();
+        if written.files > 1 {
+            let here = written.written + written.kept;
+            files = format!("{here} of {} files, ", written.files);
+        }
+        if written.kept > 0 {
+            files.push_str(&format!("{} kept as complete and right, ", written.kept));
+        }
         report::say(format_args!(
-            "{}: {}, {}, {} in {:.1} s (seed {}, {} stream)",
+            "{}: {files}{}, {}, {} in {:.1} s (seed {}, {} stream)",
             target.path().display(),
-            numbers::counted(planned.len() as u64, "tensor"),
-            numbers::counted(values, "value"),
-            numbers::bytes(bytes),
+            numbers::counted(written.tensors, "tensor"),
+            numbers::counted(written.values, "value"),
+            numbers::bytes(written.bytes),
             start.elapsed().as_secs_f64(),
             output.seed,
             output.stream.name(),

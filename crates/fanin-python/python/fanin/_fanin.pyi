@@ -125,4 +125,7 @@ def write_checkpoint(
     stream: str = "native",
     dtype: str | None = None,
     force: bool = False,
+    max_shard_size: int | str | None = None,
+    shard: tuple[int, int] | None = None,
+    resume: bool = False,
 ) -> None: ...

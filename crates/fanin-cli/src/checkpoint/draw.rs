@@ -1,0 +1,230 @@
+//! Values drawn by one thread while another takes them.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use fanin::{DType, Native, Plan, Stream as _, TensorMut, Torch};
+
+use super::boxes::Boxes;
+use super::torch::{Trouble, pieces};
+use super::values::Values;
+use crate::args::StreamName;
+use crate::error::Error;
+use crate::manifest::Entry;
+use crate::recipe::Planned;
+use crate::report::numbers;
+
+/// Bytes that are drawn and taken at a time: memory does not grow with the checkpoint.
+const CHUNK: usize = 16 << 20;
+
+/// Chunks that there are: one is taken while one is drawn, and one waits so that neither does.
+const CHUNKS: usize = 3;
+
+/// How the values are drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Draw {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its seed.
+    pub seed: u64,
+    /// On so many threads, or on all cores.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// What is handed over, in this order for each stretch of tensors.
+pub(super) enum Item {
+    /// The stretch of this number begins.
+    Begin(usize),
+    /// The next of its values.
+    Values(Values),
+    /// It has ended.
+    End,
+}
+
+/// Why no more values are drawn.
+enum Stop {
+    /// Nobody takes them: who took them has something to say.
+    Unwanted,
+    Error(Error),
+}
+
+/// What draws.
+enum Source {
+    Native(fanin::Job),
+    Torch(Box<Torch>),
+}
+
+impl Source {
+    fn new(Draw { stream, seed, .. }: Draw) -> Self {
+        match stream {
+            StreamName::Native => Source::Native(Native::new(seed).job()),
+            StreamName::Torch => Source::Torch(Box::new(Torch::new(seed))),
+        }
+    }
+}
+
+/// The drawing end of the hand-over: its buffers come back from the taking end.
+struct Hand {
+    ready: Sender<Item>,
+    empty: Receiver<Values>,
+    spare: Vec<Values>,
+}
+
+impl Hand {
+    fn give(&self, item: Item) -> Result<(), Stop> {
+        self.ready.send(item).map_err(|_| Stop::Unwanted)
+    }
+
+    /// An empty buffer for so many bytes. Beside one that is larger than a chunk only one other is under way.
+    fn buffer(&mut self, bytes: usize) -> Result<Values, Stop> {
+        let wanted = if bytes > CHUNK { CHUNKS - 1 } else { 1 };
+        while self.spare.len() < wanted {
+            let mut values = self.empty.recv().map_err(|_| Stop::Unwanted)?;
+            values.shrink_to(CHUNK);
+            self.spare.push(values);
+        }
+        Ok(self.spare.pop().expect("there is one"))
+    }
+
+    /// Gives values of this type and shape, as `fill` makes them.
+    fn give_filled(
+        &mut self,
+        dtype: DType,
+        shape: &[usize],
+        fill: impl FnOnce(TensorMut<'_>) -> Result<(), fanin::Error>,
+        stop: impl Fn(Trouble) -> Stop,
+    ) -> Result<(), Stop> {
+        let count = shape.iter().product();
+        let mut values = self.buffer(count * dtype.size())?;
+        values.resize(dtype, count).map_err(|full| stop(full.into()))?;
+        values.tensor(shape).and_then(fill).map_err(|error| stop(error.into()))?;
+        self.give(Item::Values(values))
+    }
+}
+
+/// Draws the tensors of these stretches.
+fn make(
+    planned: &[Planned],
+    stretches: &[Range<usize>],
+    mut source: Source,
+    mut hand: Hand,
+) -> Result<(), Stop> {
+    let mut at = 0;
+    for (number, stretch) in stretches.iter().enumerate() {
+        skip(&planned[at..stretch.start], &mut source)?;
+        hand.give(Item::Begin(number))?;
+        for planned in &planned[stretch.clone()] {
+            match &planned.plan {
+                Some(plan) => draw(&planned.entry, plan, &mut source, &mut hand)?,
+                None => repeat(planned, &mut hand)?,
+            }
+        }
+        hand.give(Item::End)?;
+        at = stretch.end;
+    }
+    Ok(())
+}
+
+/// What others draw: a sequential stream must be brought past it.
+fn skip(planned: &[Planned], source: &mut Source) -> Result<(), Stop> {
+    let Source::Torch(torch) = source else { return Ok(()) };
+    for planned in planned {
+        if let Some(plan) = &planned.plan {
+            torch.advance(plan).map_err(|error| stop(&planned.entry, error.into()))?;
+        }
+    }
+    Ok(())
+}
+
+fn draw(entry: &Entry, plan: &Plan, source: &mut Source, hand: &mut Hand) -> Result<(), Stop> {
+    let most = CHUNK / plan.dtype().size();
+    let stop = |trouble| stop(entry, trouble);
+    match source {
+        Source::Native(job) => {
+            let prepared = job.tensor(&entry.name).and_then(|tensor| tensor.prepare(plan));
+            let prepared = prepared.map_err(|error| stop(error.into()))?;
+            for (start, size) in Boxes::new(plan.shape(), most) {
+                hand.give_filled(plan.dtype(), &size, |tensor| prepared.fill_box(&start, tensor), stop)?;
+            }
+        }
+        Source::Torch(torch) => {
+            for piece in pieces(plan, most) {
+                hand.give_filled(piece.dtype(), piece.shape(), |tensor| torch.fill(&piece, tensor), stop)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The values of an integer tensor.
+fn repeat(planned: &Planned, hand: &mut Hand) -> Result<(), Stop> {
+    let (value, size) = (planned.integer.unwrap_or_default().to_le_bytes(), planned.entry.dtype.size());
+    let mut left = planned.entry.values();
+    while left > 0 {
+        let now = left.min(CHUNK / size);
+        let mut values = hand.buffer(now * size)?;
+        values.repeat(&value[..size], now).map_err(|full| stop(&planned.entry, full.into()))?;
+        hand.give(Item::Values(values))?;
+        left -= now;
+    }
+    Ok(())
+}
+
+fn stop(entry: &Entry, trouble: Trouble) -> Stop {
+    Stop::Error(match trouble {
+        Trouble::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },
+        Trouble::Memory => {
+            let (name, bytes) = (&entry.name, numbers::bytes(entry.bytes()));
+            let remedy = "the torch stream draws such a tensor as a whole, --stream native does not";
+            Error::Request(format!("{name}: no memory for its {bytes}: {remedy}"))
+        }
+    })
+}
+
+/// Draws the tensors of these stretches, which ascend, in a thread of its own, and hands them to `take` in this one.
+///
+/// # Errors
+/// What the stream cannot draw; what `take` says, after which no more is drawn.
+pub(super) fn pump(
+    planned: &[Planned],
+    stretches: &[Range<usize>],
+    how: Draw,
+    mut take: impl FnMut(Item) -> crate::Result<Option<Values>>,
+) -> crate::Result {
+    let pool = match how.threads {
+        None => None,
+        Some(count) => {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(count.get()).build();
+            Some(pool.map_err(|error| Error::Request(format!("--threads {count}: {error}")))?)
+        }
+    };
+    std::thread::scope(|scope| {
+        let ((ready, items), (used, empty)) = (channel(), channel());
+        let hand = Hand { ready, empty, spare: (0..CHUNKS).map(|_| Values::default()).collect() };
+        let maker = scope.spawn(move || {
+            let work = || make(planned, stretches, Source::new(how), hand);
+            match &pool {
+                Some(pool) => pool.install(work),
+                None => work(),
+            }
+        });
+        let mut taken = Ok(());
+        for item in items {
+            match take(item) {
+                Ok(Some(values)) => _ = used.send(values),
+                Ok(None) => {}
+                Err(error) => {
+                    taken = Err(error);
+                    break;
+                }
+            }
+        }
+        // A maker that waits for an empty buffer learns that none will come.
+        drop(used);
+        match maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+            Ok(()) | Err(Stop::Unwanted) => taken,
+            Err(Stop::Error(error)) => taken.and(Err(error)),
+        }
+    })
+}
