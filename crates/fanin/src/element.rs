@@ -52,6 +52,7 @@ impl DType {
     /// `x` rounded to this type, to nearest, ties to even.
     ///
     /// Half types round the f32 nearest to `x`, as torch does with a Python number.
+    #[inline]
     pub fn round(self, x: f64) -> f64 {
         match self {
             DType::F32 => x as f32 as f64,

@@ -62,7 +62,7 @@ impl Torch {
         (low, high): (f64, f64),
         count: usize,
         places: &[usize],
-        refused: impl Fn(E, E) -> bool + Sync,
+        refused: impl Fn(&[E], &[E], &mut [bool]) + Sync,
     ) -> Vec<(E, bool)> {
         let all = count as u64 * words_each::<E>();
         let (level, engine) = (self.level(), &self.engine);
@@ -71,14 +71,15 @@ impl Torch {
             drawing.skip_at(level, all);
             let (mut proposed, mut drawn) = (0, 0);
             let (mut proposals, mut draws) = ([E::default(); CHUNK / 2], [E::default(); CHUNK / 2]);
+            let mut verdicts = [false; CHUNK / 2];
             let mut found = Vec::with_capacity(places.len());
             for places in places.chunks(CHUNK / 2) {
                 let (proposals, draws) = (&mut proposals[..places.len()], &mut draws[..places.len()]);
                 pick(level, &mut proposing, &mut proposed, places, (low, high), proposals);
                 pick(level, &mut drawing, &mut drawn, places, (0.0, 1.0), draws);
-                found.extend(
-                    proposals.iter().zip(draws).map(|(&value, &mut draw)| (value, refused(value, draw))),
-                );
+                let verdicts = &mut verdicts[..places.len()];
+                refused(proposals, draws, verdicts);
+                found.extend(proposals.iter().copied().zip(verdicts.iter().copied()));
             }
             found
         });
@@ -137,16 +138,54 @@ fn pick<E: Element>(
     let each = words_each::<E>() as usize;
     let mut words = [0u32; CHUNK];
     let words = &mut words[..each * places.len()];
-    for (words, &place) in words.chunks_exact_mut(each).zip(places) {
-        let start = (each * place) as u64;
-        engine.skip_at(level, start - *from);
-        words.iter_mut().for_each(|word| *word = engine.word());
-        *from = start + each as u64;
-    }
+    *from = dispatch(level, Gather { level, engine, from: *from, places, each, words });
     match E::values(out) {
         Values::F64(out) => dispatch(level, Words64 { words, low, high, out }),
         Values::F32(out) => dispatch(level, Words32 { words, low, high, out }),
         Values::F16(out) => dispatch(level, Words32 { words, low, high, out }),
         Values::BF16(out) => dispatch(level, Words32 { words, low, high, out }),
+    }
+}
+
+/// The words of single places: where these lie close together, by stretches.
+struct Gather<'a> {
+    level: Level,
+    engine: &'a mut Mt19937,
+    from: u64,
+    places: &'a [usize],
+    each: usize,
+    words: &'a mut [u32],
+}
+
+impl Kernel for Gather<'_> {
+    /// Where the engine is then.
+    type Output = u64;
+
+    #[inline(always)]
+    fn run(self) -> u64 {
+        const STRETCH: usize = 256;
+        // A stretch is worth making for so many of its words.
+        const WANTED: usize = 16;
+        let Self { level, engine, mut from, places, each, words } = self;
+        let Some(&last) = places.last() else { return from };
+        let end = (each * (last + 1)) as u64;
+        let mut stretch = [0u32; STRETCH];
+        let mut begin = from;
+        for (number, (words, &place)) in words.chunks_exact_mut(each).zip(places).enumerate() {
+            let start = (each * place) as u64;
+            if start >= from {
+                engine.skip_at(level, start - from);
+                let close = |later: &usize| (each * later) as u64 - start < STRETCH as u64;
+                let length = if places.get(number + WANTED).is_some_and(close) {
+                    (end - start).min(STRETCH as u64)
+                } else {
+                    each as u64
+                };
+                engine.words(&mut stretch[..length as usize]);
+                (begin, from) = (start, start + length);
+            }
+            words.copy_from_slice(&stretch[(start - begin) as usize..][..each]);
+        }
+        from
     }
 }

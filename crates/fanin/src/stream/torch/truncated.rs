@@ -4,8 +4,9 @@ use super::draw::{BULK, Groups, words_each};
 use super::{Torch, is_double};
 use crate::element::{DType, Element};
 use crate::error::Error;
-use crate::math::quantile64;
+use crate::math::{ln, quantile64};
 use crate::plan::{Law, Plan, Truncation};
+use crate::simd::{Kernel, Level, dispatch};
 use crate::stream::fill::Span;
 
 /// `(1 + erf(x / sqrt 2)) / 2`, as torch writes it: it decides which branch is taken.
@@ -36,6 +37,9 @@ pub(super) fn check(plan: &Plan) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Values that a thread tests at a time.
+const PART: usize = 1 << 16;
 
 /// The memory of a fill as torch would see it.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +82,22 @@ impl Torch {
             let mut words = self.normals((mean, std), span, count, out, layout.bulk);
             let (low, high) = (E::from_f64(low), E::from_f64(high));
             let outside = |value: &E| *value < low || *value > high;
-            let mut pending: Vec<usize> = (0..out.len()).filter(|&place| outside(&out[place])).collect();
+            let parts = out.chunks(PART).enumerate().collect();
+            let mut pending = self
+                .threads
+                .map(parts, |(number, values): (usize, &[E])| {
+                    let mut found = Vec::new();
+                    for (at, values) in values.chunks(64).enumerate() {
+                        // Most have none: seen without a branch a value.
+                        if values.iter().filter(|value| outside(value)).count() > 0 {
+                            let first = number * PART + at * 64;
+                            let places = (first..).zip(values).filter(|(_, value)| outside(value));
+                            found.extend(places.map(|(place, _)| place));
+                        }
+                    }
+                    found
+                })
+                .concat();
             let mut fresh = Vec::new();
             while !pending.is_empty() {
                 if layout.bulk_copy {
@@ -98,21 +117,25 @@ impl Torch {
         // Squared by the C library's pow, as Python squares; a compiler that sees the 2 multiplies instead.
         let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
         let refused = RefusedIf::new::<E>(mean, std, peak);
+        let level = self.level();
         let mut draws = vec![E::default(); out.len()];
         let mut words = self.uniform((low, high), span, count, out);
         words += self.uniform((0.0, 1.0), span, count, &mut draws);
-        const PART: usize = 1 << 16;
         let parts = out.chunks(PART).zip(draws.chunks(PART)).enumerate().collect();
         let mut pending = self
             .threads
             .map(parts, |(number, (proposals, draws)): (usize, (&[E], &[E]))| {
-                let refused = |at: &usize| refused.test(proposals[*at], draws[*at]);
-                (0..draws.len()).filter(refused).map(|at| number * PART + at).collect::<Vec<_>>()
+                let mut verdicts = vec![false; draws.len()];
+                refused.test(level, proposals, draws, &mut verdicts);
+                let places = (number * PART..).zip(verdicts).filter(|(_, refused)| *refused);
+                places.map(|(place, _)| place).collect::<Vec<_>>()
             })
             .concat();
         drop(draws);
         while !pending.is_empty() {
-            let test = |proposal, draw| refused.test(proposal, draw);
+            let test = |proposals: &[E], draws: &[E], verdicts: &mut [bool]| {
+                refused.test(level, proposals, draws, verdicts);
+            };
             let found = self.propose((low, high), count, &span.global(&pending), test);
             words += 2 * count as u64 * words_each::<E>();
             pending.iter().zip(&found).for_each(|(&place, &(proposal, _))| out[place] = proposal);
@@ -180,7 +203,6 @@ impl Rounded {
 /// torch's test of a proposal: the logarithm of the draw against that of the density, relative to its peak.
 #[derive(Debug, Clone, Copy)]
 struct RefusedIf {
-    steps: Rounded,
     mean: f64,
     std: f64,
     peak: f64,
@@ -191,20 +213,62 @@ impl RefusedIf {
         let steps = Rounded::new::<E>();
         // What is subtracted is a number of the type; what divides is one of its arithmetic.
         let of_type = |x: f64| if is_double::<E>() { x } else { steps.round(x) };
-        Self { steps, mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
+        Self { mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
 
+    /// Tests as many proposals as there are verdicts.
+    fn test<E: Element>(self, level: Level, proposals: &[E], draws: &[E], verdicts: &mut [bool]) {
+        dispatch(level, Tests { refused: self, proposals, draws, verdicts });
+    }
+}
+
+struct Tests<'a, E> {
+    refused: RefusedIf,
+    proposals: &'a [E],
+    draws: &'a [E],
+    verdicts: &'a mut [bool],
+}
+
+impl<E: Element> Kernel for Tests<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
     #[allow(
         clippy::disallowed_methods,
         reason = "torch takes the logarithm from a library, and so must its mirror"
     )]
-    fn test<E: Element>(self, proposal: E, draw: E) -> bool {
-        let steps = self.steps;
-        let x = steps.round(proposal.to_f64() - self.mean);
-        let x = steps.round(x / self.std);
-        let x = steps.round(x * x);
-        let x = steps.round(x * -0.5);
-        let x = steps.round(x - self.peak);
-        steps.round(draw.to_f64().ln()) > x
+    fn run(self) {
+        const LANES: usize = 32;
+        let Self { refused: RefusedIf { mean, std, peak }, proposals, draws, verdicts } = self;
+        let round = |x: f64| E::DTYPE.round(x);
+        let parts = proposals.chunks(LANES).zip(draws.chunks(LANES)).zip(verdicts.chunks_mut(LANES));
+        for ((proposals, draws), verdicts) in parts {
+            let (mut exponents, mut near) = ([0f64; LANES], [0f32; LANES]);
+            let mut doubts = 0;
+            for lane in 0..verdicts.len() {
+                let x = round(proposals[lane].to_f64() - mean);
+                let x = round(x / std);
+                let x = round(x * x);
+                let x = round(x * -0.5);
+                exponents[lane] = round(x - peak);
+                // A number whose logarithm is near enough to decide, but where the two are close.
+                near[lane] = draws[lane].to_f64() as f32;
+            }
+            for near in &mut near {
+                *near = ln(near.max(1e-30));
+            }
+            for lane in 0..verdicts.len() {
+                let (x, near) = (exponents[lane], f64::from(near[lane]));
+                let slack = 1e-5 - near * if size_of::<E>() == 2 { 0.02 } else { 1e-5 };
+                verdicts[lane] = near > x;
+                doubts += u32::from(!((near - x).abs() > slack && near > -60.0));
+            }
+            if doubts == 0 {
+                continue;
+            }
+            for lane in 0..verdicts.len() {
+                verdicts[lane] = round(draws[lane].to_f64().ln()) > exponents[lane];
+            }
+        }
     }
 }
