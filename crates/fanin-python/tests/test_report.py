@@ -44,20 +44,22 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
-def inspect(folder, *more):
-    command = [sys.executable, "-m", "fanin", "inspect", "x.safetensors", "--json", *more]
+def inspect(folder, *more, file="x.safetensors"):
+    command = [sys.executable, "-m", "fanin", "inspect", file, "--json", *more]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("more", [(), ("--recipe", "r.toml")])
+@pytest.mark.parametrize("more", [(), ("--recipe", "r.toml"), ("--no-spectra",)])
 def test_the_output_is_what_the_schema_says(checkpoint, more):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     report = inspect(checkpoint, *more)
     jsonschema.validate(report, SCHEMA)
     for tensor in report["tensors"]:
-        assert (tensor["planned"] is not None) == bool(more)
+        assert (tensor["planned"] is not None) == ("r.toml" in more)
+        matrix = tensor["name"] in ("draw.half", "cut", "turn") or "script" in tensor["name"]
+        assert (tensor["spectrum"] is not None) == (matrix and "--no-spectra" not in more)
         measured = tensor["measured"]
         histogram = measured["histogram"]
         edges, counts = histogram["edges"], histogram["counts"]
@@ -69,7 +71,27 @@ def test_the_output_is_what_the_schema_says(checkpoint, more):
             assert len(histogram["planned"]) == len(counts)
     assert sum(tensor["values"] for tensor in report["tensors"]) == report["totals"]["values"]
     told = {warning["tensor"] for warning in report["warnings"]}
-    assert {"draw.nan", "draw.wild"} <= told and ("steps" in told) == bool(more), report["warnings"]
+    assert {"draw.nan", "draw.wild"} <= told and ("steps" in told) == ("r.toml" in more), report["warnings"]
+
+
+def test_singular_values_are_numpys(checkpoint):
+    random = np.random.default_rng(1)
+    tensors = {
+        "conv": random.standard_normal((12, 5, 3, 3)).astype(np.float32),
+        "low": np.outer(np.arange(1.0, 6), np.arange(1.0, 4)).astype(np.float32),
+        "large": random.standard_normal((1500, 1400)).astype(np.float32),
+    }
+    save_file(tensors, checkpoint / "y.safetensors")
+    report = inspect(checkpoint, file="y.safetensors")
+    found = {tensor["name"]: tensor["spectrum"] for tensor in report["tensors"]}
+    right = {name: np.linalg.svd(w.reshape(len(w), -1).astype(np.float64), compute_uv=False) for name, w in tensors.items()}
+    assert (found["conv"]["rows"], found["conv"]["columns"], found["conv"]["method"]) == (12, 45, "exact")
+    assert found["conv"]["norm"] == pytest.approx(right["conv"][0], rel=1e-12)
+    assert found["conv"]["condition"] == pytest.approx(right["conv"][0] / right["conv"][-1], rel=1e-11)
+    assert found["low"]["condition"] is None and any("full rank" in w["text"] for w in report["warnings"])
+    large = found["large"]
+    assert large["method"] == "lanczos" and 0.99 * right["large"][0] < large["norm"] <= right["large"][0] * (1 + 1e-7)
+    assert large["least"] >= right["large"][-1] and large["error"] < 0.03
 
 
 def test_the_schema_can_refuse(checkpoint):

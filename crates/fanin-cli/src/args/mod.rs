@@ -228,9 +228,12 @@ pub struct Inspect {
     #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
     #[arg(requires = "recipe")]
     pub settings: Vec<(String, f64)>,
-    /// As JSON: all that the table has, totals, warnings, and histograms with the planned counts.
+    /// As JSON: all that the table has, totals, warnings, histograms with the planned counts, singular values.
     #[arg(long)]
     pub json: bool,
+    /// No singular values: they take most of the time. The table has none anyway.
+    #[arg(long)]
+    pub no_spectra: bool,
 }
 
 /// Arguments of `explain`.

@@ -11,7 +11,9 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let mut checkpoint = Checkpoints::open(&args.file)?;
     let recipe = args.recipe.as_deref();
     let plans = recipe.map(|name| planned(name, &args.settings, &checkpoint.manifest)).transpose()?;
-    let survey = Survey::take(&args.file, &mut checkpoint, recipe, plans.unwrap_or_default(), quiet)?;
+    let spectra = args.json && !args.no_spectra;
+    let plans = plans.unwrap_or_default();
+    let survey = Survey::take(&args.file, &mut checkpoint, recipe, plans, spectra, quiet)?;
     if args.json {
         return report::json(&survey.json());
     }

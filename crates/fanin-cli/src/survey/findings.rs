@@ -8,6 +8,7 @@ use crate::manifest::Entry;
 use crate::recipe::Planned;
 use crate::report::numbers::{count, counted, short};
 use crate::report::stats::Stats;
+use crate::survey::spectrum::Spectrum;
 
 /// Standard errors. A normal deviate is further out once in a million and a half.
 const LIMIT: f64 = 5.0;
@@ -18,6 +19,7 @@ pub(super) fn of(
     stats: &Stats,
     planned: Option<&Planned>,
     reference: Option<&Reference>,
+    spectrum: Option<&Spectrum>,
 ) -> Vec<String> {
     let mut all = Vec::new();
     if stats.nans > 0 {
@@ -30,6 +32,18 @@ pub(super) fn of(
     else {
         return all;
     };
+    // Where the plan makes no matrix of full rank, it is none.
+    let full = match planned.map(|planned| planned.plan.as_ref().map(Plan::law)) {
+        Some(None | Some(Law::Constant { .. } | Law::Dirac { .. } | Law::Sparse { .. })) => false,
+        _ => min < max,
+    };
+    if full && let Some(found) = spectrum.filter(|found| found.condition() == Some(f64::INFINITY)) {
+        all.push(format!(
+            "not of full rank as {} x {}: rows or columns alike, or zero?",
+            count(found.rows as u64),
+            count(found.columns as u64)
+        ));
+    }
     match planned {
         Some(planned) => match (&planned.plan, planned.integer) {
             (Some(plan), _) => {

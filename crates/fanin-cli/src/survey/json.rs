@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::spectrum::{Method, Spectrum};
 use super::{Row, Survey, Total};
 use crate::recipe::Planned;
 use crate::report::law;
@@ -48,6 +49,7 @@ impl Row {
                 "zeros": stats.zeros, "nans": stats.nans, "infinite": stats.infinite,
                 "histogram": { "edges": bars.edges, "counts": bars.counts, "planned": bars.planned },
             },
+            "spectrum": self.spectrum.as_ref().map(spectrum),
             "warnings": self.findings,
         })
     }
@@ -59,5 +61,16 @@ fn planned(planned: &Planned) -> Value {
     json!({
         "scheme": planned.init.to_string(), "rule": planned.pattern, "law": plan.map(law::text),
         "mean": planned.mean(), "std": planned.std(), "low": low, "high": high,
+    })
+}
+
+fn spectrum(found: &Spectrum) -> Value {
+    let (method, rows_used, error) = match found.method {
+        Method::Exact => ("exact", found.rows, 0.0),
+        Method::Lanczos { rows, error } => ("lanczos", rows, error),
+    };
+    json!({
+        "rows": found.rows, "columns": found.columns, "method": method, "rows_used": rows_used,
+        "norm": found.norm, "error": error, "least": found.least, "condition": found.condition(),
     })
 }

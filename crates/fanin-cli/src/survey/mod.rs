@@ -4,6 +4,7 @@
 mod expected;
 mod findings;
 mod json;
+pub mod spectrum;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use crate::manifest::{Entry, Manifest, StoredType};
 use crate::recipe::Planned;
 use crate::report::progress::Progress;
 use crate::report::stats::Stats;
+use spectrum::Spectrum;
 
 /// What is known of a checkpoint.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct Row {
     pub stats: Stats,
     /// Its histogram, and the planned one.
     pub bars: Bars,
+    /// Its singular values, if they were asked for and it is a matrix of finite values.
+    pub spectrum: Option<Spectrum>,
     /// What is worth a warning.
     pub findings: Vec<String>,
 }
@@ -66,7 +70,8 @@ pub struct Total {
 }
 
 impl Survey {
-    /// Reads a checkpoint once. `planned` is empty, or has a plan for each tensor.
+    /// Reads a checkpoint once. `planned` is empty, or has a plan for each tensor; `spectra` asks for singular values,
+    /// which takes most of the time.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -75,6 +80,7 @@ impl Survey {
         checkpoint: &mut Checkpoints,
         recipe: Option<&str>,
         planned: Vec<Planned>,
+        spectra: bool,
         quiet: bool,
     ) -> Result<Self> {
         let manifest = checkpoint.manifest.clone();
@@ -93,9 +99,11 @@ impl Survey {
             let plan = planned.as_ref().and_then(|planned| planned.plan.as_ref());
             let expected = plan.and_then(|plan| expected::counts(plan, &edges, &stats));
             let reference = plan.and_then(|plan| Reference::known(&mut references, plan));
-            let findings = findings::of(entry, &stats, planned.as_ref(), reference);
+            let wild = stats.nans + stats.infinite > 0;
+            let spectrum = if spectra && !wild { Spectrum::of(checkpoint, number)? } else { None };
+            let findings = findings::of(entry, &stats, planned.as_ref(), reference, spectrum.as_ref());
             let bars = Bars { edges, counts, planned: expected };
-            rows.push(Row { entry: entry.clone(), planned, stats, bars, findings });
+            rows.push(Row { entry: entry.clone(), planned, stats, bars, spectrum, findings });
         }
         progress.done();
         Ok(Self { file: file.display().to_string(), recipe: recipe.map(str::to_owned), manifest, rows })
