@@ -15,7 +15,7 @@ cargo xtask python    make the Python environment in target/ and print its inter
 
 /// What the comparisons and the Python package's tests run on. torch is the release that the torch stream is measured
 /// against.
-const PYTHON_PACKAGES: [&str; 10] = [
+const PYTHON_PACKAGES: [&str; 11] = [
     "torch==2.15.0",
     "numpy",
     "safetensors",
@@ -26,6 +26,7 @@ const PYTHON_PACKAGES: [&str; 10] = [
     "maturin>=1.9,<2",
     "pytest",
     "mypy",
+    "jsonschema",
 ];
 
 /// What else the benchmarks run on.

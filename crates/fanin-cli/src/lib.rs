@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod models;
 pub mod recipe;
 pub mod report;
+pub mod survey;
 
 pub use error::{Error, Result};
 

@@ -140,10 +140,26 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     let weight = &json["tensors"][0];
     let (planned, measured) =
-        (weight["planned_std"].as_f64().unwrap(), weight["measured"]["std"].as_f64().unwrap());
+        (weight["planned"]["std"].as_f64().unwrap(), weight["measured"]["std"].as_f64().unwrap());
     assert!((measured / planned - 1.0).abs() < 0.025);
     assert_eq!(weight["measured"]["nans"], 0);
     assert_eq!(json["tensors"][1]["measured"]["zeros"], 3);
+    // The bars of a draw are those that its plan expects: chi-square of 32 bars, beyond 100 once in 1e8.
+    let histogram = &weight["measured"]["histogram"];
+    let [counts, expected] = ["counts", "planned"].map(|member| -> Vec<f64> {
+        histogram[member].as_array().unwrap().iter().map(|count| count.as_f64().unwrap()).collect()
+    });
+    assert_eq!((counts.len(), counts.iter().sum::<f64>()), (32, 21000.0));
+    let chi: f64 = counts.iter().zip(&expected).map(|(is, right)| (is - right).powi(2) / (right + 1.0)).sum();
+    assert!(chi < 100.0, "{chi}: {histogram}");
+    assert_eq!(
+        json["totals"]["dtypes"][0],
+        serde_json::json!({"dtype": "F32", "tensors": 1, "values": 21000, "bytes": 84000})
+    );
+    assert_eq!(
+        (&json["warnings"], &json["tensors"][4]["measured"]["mean"]),
+        (&serde_json::json!([]), &serde_json::Value::Null)
+    );
     // A NaN is seen.
     let mut bytes = desk.bytes("out.safetensors");
     let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -152,6 +168,27 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
     let json = desk.good(&["inspect", "nan.safetensors", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["tensors"][0]["measured"]["nans"], 1);
+    assert_eq!(json["warnings"][0]["text"], "1 of 21,000 values are NaN");
+    // So are a wrong std, a wrong mean, a wrong law, a tensor left at zero, and one that should be.
+    let right = r#"[init]
+"*.weight" = "normal(std=0.5/sqrt(2*fan_in))""#;
+    for (right, wrong, said) in [
+        (right, "[init]\n\"*.weight\" = \"normal(std=0.47/sqrt(2*fan_in))\"", "planned 0.04226: -5"),
+        (right, "[init]\n\"*.weight\" = \"normal(mean=0.01, std=0.04)\"", "planned 0: +"),
+        (right, "[init]\n\"*.weight\" = \"orthogonal\"", "standard errors (b.weight)"),
+        (right, "[init]\n\"*.weight\" = \"zeros\"", "every value is 0, planned is a draw of std 0.04226"),
+        ("[init]\n\"*.weight\" = \"uniform(a=-0.01, b=0.01)\"", right, "planned are -0.01 to 0.01"),
+        ("[init]\n\"*.weight\" = \"zeros\"", right, "planned 0 everywhere"),
+    ] {
+        for (name, rules) in [("right.toml", right), ("wrong.toml", wrong)] {
+            std::fs::write(desk.path(name), format!("{rules}\n\"*\" = \"constant(3)\"\n")).unwrap();
+        }
+        desk.good(&["init", "wrong.toml", "--like", "m.json", "--force", "-q", "-o", "wrong.safetensors"]);
+        let ran = desk.good(&["inspect", "wrong.safetensors", "--recipe", "right.toml"]);
+        assert!(ran.stderr.contains("warning:") && ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        let quiet = desk.good(&["inspect", "wrong.safetensors", "--recipe", "wrong.toml"]);
+        assert!(quiet.stderr.is_empty(), "{}", quiet.stderr);
+    }
     desk.refused(&["inspect", "out.safetensors", "--recipe", "gpt2"], &["no rule matches"]);
 }
 

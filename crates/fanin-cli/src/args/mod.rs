@@ -251,7 +251,11 @@ pub struct Fill {
   fanin inspect gpt2.safetensors
   fanin inspect gpt2.safetensors --recipe gpt2
   fanin inspect gpt2/ --recipe gpt2
-  fanin inspect start.safetensors --recipe my-recipe.toml --set n_layer=24 --json")]
+  fanin inspect start.safetensors --recipe my-recipe.toml --set n_layer=24 --json
+
+Warnings name NaN and infinities; with a recipe also what lies outside its bounds, or more
+than 5 standard errors from its mean or std. `fanin verify` has the full tests, and an exit
+code. The members of the JSON are described in docs/inspect.schema.json.")]
 pub struct Inspect {
     /// A safetensors file, a folder of them, or a model.safetensors.index.json.
     pub file: PathBuf,
@@ -262,9 +266,12 @@ pub struct Inspect {
     #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
     #[arg(requires = "recipe")]
     pub settings: Vec<(String, f64)>,
-    /// As JSON.
+    /// As JSON: all that the table has, totals, warnings, histograms with the planned counts, singular values.
     #[arg(long)]
     pub json: bool,
+    /// No singular values: they take most of the time. The table has none anyway.
+    #[arg(long)]
+    pub no_spectra: bool,
 }
 
 /// Arguments of `explain`.

@@ -101,7 +101,7 @@ impl Draw {
     }
 
     /// P(a < X < b).
-    fn share(&self, a: f64, b: f64) -> f64 {
+    pub fn share(&self, a: f64, b: f64) -> f64 {
         let (low, high) = self.bounds();
         let (a, b) = (a.max(low), b.min(high));
         if a >= b {

@@ -7,6 +7,7 @@ use fanin::DType;
 
 use crate::checkpoint::set::Checkpoints;
 use crate::error::Result;
+use crate::survey::spectrum::sign;
 
 /// How many vectors are tried.
 const VECTORS: usize = 4;
@@ -29,13 +30,8 @@ pub fn departure(checkpoint: &mut Checkpoints, number: usize, gain: f64) -> Resu
     let shape = &checkpoint.manifest.entries[number].shape;
     let (rows, columns) = (shape[0], shape[1..].iter().product::<usize>());
     let (short, long) = (rows.min(columns), rows.max(columns));
-    let sign = |k: usize, n: usize| -> f64 {
-        let mut bits = (k as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (n as u64);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        if (bits >> 40) & 1 == 0 { 1.0 } else { -1.0 }
-    };
-    let v: Vec<[f64; VECTORS]> = (0..short).map(|n| std::array::from_fn(|k| sign(k, n))).collect();
+    let v: Vec<[f64; VECTORS]> =
+        (0..short).map(|n| std::array::from_fn(|k| sign((k * short + n) as u64))).collect();
     let mut product = |from: &[[f64; VECTORS]], size: usize, down: bool| -> Result<Vec<[f64; VECTORS]>> {
         let mut to = vec![[0.0; VECTORS]; size];
         let (mut row, mut column) = (0, 0);

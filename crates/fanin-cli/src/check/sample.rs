@@ -8,7 +8,7 @@
 //! - least and greatest value, too far out or not far enough, by the law of extremes;
 //! - exact zeros, by Poisson's law.
 
-use fanin::DType;
+use fanin::{DType, Plan};
 use statrs::function::{erf::erfc, gamma};
 
 use super::grid;
@@ -46,6 +46,17 @@ impl Reference {
             }
         }
         Self { draw, dtype, moments: draw.moments(dtype), edges, starts }
+    }
+
+    /// The reference of a plan's random values among those known already, made if need be; `None` as [`Draw::of`].
+    pub fn known<'a>(all: &'a mut Vec<Self>, plan: &Plan) -> Option<&'a Self> {
+        let (draw, dtype) = (Draw::of(plan)?, plan.dtype());
+        let known = all.iter().position(|known| known.draw == draw && known.dtype == dtype);
+        let known = known.unwrap_or_else(|| {
+            all.push(Self::new(draw, dtype));
+            all.len() - 1
+        });
+        all.get(known)
     }
 
     #[inline]

@@ -1,12 +1,12 @@
 //! `fanin explain`: what a spec does to a shape.
 
 use fanin::init::Init;
-use fanin::{DType, Initializer as _, Law, Plan};
+use fanin::{DType, Initializer as _, Law};
 use serde_json::{Value, json};
 
 use crate::args::Explain;
 use crate::error::Result;
-use crate::report::{self, numbers, table};
+use crate::report::{self, law, numbers, table};
 
 pub(super) fn run(args: &Explain, quiet: bool) -> Result {
     let init = Init::parse(&args.spec)?;
@@ -32,7 +32,7 @@ pub(super) fn show(init: &Init, shape: &[usize], dtype: DType, as_json: bool) ->
             "spec": init.to_string(), "scheme": family.name, "shape": shape, "dtype": dtype.name(),
             "values": plan.len(),
             "fan_in": plan.fans().map(|fans| fans.fan_in), "fan_out": plan.fans().map(|fans| fans.fan_out),
-            "gain": gain, "law": law(&plan), "mean": plan.mean(), "std": plan.std(),
+            "gain": gain, "law": law::text(&plan), "mean": plan.mean(), "std": plan.std(),
             "low": finite(low), "high": finite(high),
             "formula": family.formula, "source": family.source,
             "warnings": plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -55,7 +55,7 @@ pub(super) fn show(init: &Init, shape: &[usize], dtype: DType, as_json: bool) ->
     if let Some(gain) = gain {
         row("gain", gain.to_string());
     }
-    row("law", law(&plan));
+    row("law", law::text(&plan));
     row("mean", plan.mean().to_string());
     row("std", plan.std().to_string());
     if low.is_finite() || high.is_finite() {
@@ -72,19 +72,4 @@ pub(super) fn show(init: &Init, shape: &[usize], dtype: DType, as_json: bool) ->
         row("source", family.source.to_owned());
     }
     report::line(table::text(&rows).trim_start_matches(['\n', ' ']))
-}
-
-/// The law with its numbers.
-fn law(plan: &Plan) -> String {
-    match plan.law() {
-        Law::Constant { value } => format!("{value} everywhere"),
-        Law::Uniform { low, high } => format!("U[{low}, {high})"),
-        Law::Normal { mean, std } => format!("N({mean}, {std}^2)"),
-        Law::TruncatedNormal { mean, std, low, high, .. } => format!("N({mean}, {std}^2) on [{low}, {high}]"),
-        Law::Eye => "the identity matrix".to_owned(),
-        Law::Dirac { groups } => format!("the identity of a convolution of {groups} groups"),
-        Law::Orthogonal { gain } => format!("{gain} times a Haar-distributed semi-orthogonal matrix"),
-        Law::Sparse { zeros, std } => format!("N(0, {std}^2) with {zeros} zeros in every column"),
-        other => format!("{other:?}"),
-    }
 }

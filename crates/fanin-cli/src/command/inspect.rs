@@ -1,63 +1,37 @@
 //! `fanin inspect`: what a checkpoint holds.
 
-use serde_json::json;
-
 use super::planned;
 use crate::args::Inspect;
 use crate::checkpoint::set::Checkpoints;
 use crate::error::Result;
-use crate::manifest::Manifest;
-use crate::recipe::Planned;
-use crate::report::stats::Stats;
-use crate::report::{self, numbers, progress::Progress, table};
+use crate::report::{self, numbers, table};
+use crate::survey::Survey;
 
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let mut checkpoint = Checkpoints::open(&args.file)?;
-    let manifest = checkpoint.manifest.clone();
-    let planned = plans(args, &manifest)?;
-    let progress = Progress::new("reading", manifest.bytes(), quiet);
-    let mut all = Vec::new();
-    for (number, entry) in manifest.entries.iter().enumerate() {
-        let mut stats = Stats::default();
-        checkpoint.values(number, |values| {
-            stats.add(values);
-            progress.add(values.len() as u64, (values.len() * entry.dtype.size()) as u64);
-        })?;
-        all.push(stats);
-    }
-    progress.done();
-    // With a recipe there is a plan for each tensor, in the same order.
-    let rows = || {
-        manifest
-            .entries
-            .iter()
-            .zip(&all)
-            .enumerate()
-            .map(|(n, (entry, stats))| (entry, stats, planned.get(n)))
-    };
+    let recipe = args.recipe.as_deref();
+    let plans = recipe.map(|name| planned(name, &args.settings, &checkpoint.manifest)).transpose()?;
+    let spectra = args.json && !args.no_spectra;
+    let plans = plans.unwrap_or_default();
+    let survey = Survey::take(&args.file, &mut checkpoint, recipe, plans, spectra, quiet)?;
     if args.json {
-        let tensors: Vec<_> = rows()
-            .map(|(entry, stats, planned)| {
-                json!({
-                    "name": entry.name, "dtype": entry.dtype, "shape": entry.shape, "values": entry.values(),
-                    "scheme": planned.map(|planned| planned.init.to_string()),
-                    "rule": planned.map(|planned| &planned.pattern),
-                    "planned_mean": planned.map(Planned::mean),
-                    "planned_std": planned.map(Planned::std),
-                    "measured": stats.json(),
-                })
-            })
-            .collect();
-        let metadata: serde_json::Map<_, _> =
-            manifest.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-        return report::json(
-            &json!({ "file": args.file.display().to_string(), "metadata": metadata, "tensors": tensors }),
-        );
+        return report::json(&survey.json());
     }
+    let findings = survey
+        .rows
+        .iter()
+        .flat_map(|row| row.findings.iter().map(|finding| (row.entry.name.as_str(), finding.clone())));
+    report::warnings(findings, quiet);
+    show(&survey)
+}
+
+/// The table.
+fn show(survey: &Survey) -> Result {
+    let manifest = &survey.manifest;
     for (key, value) in manifest.metadata.iter().filter(|(key, _)| key != "fanin.recipe") {
         report::line(table::shown(&format!("{key}: {value}")))?;
     }
-    let with_plan = !planned.is_empty();
+    let with_plan = survey.recipe.is_some();
     let mut header = vec!["tensor", "dtype", "shape"];
     if with_plan {
         header.extend(["scheme", ">planned mean", ">planned std"]);
@@ -66,7 +40,9 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let mut shown = table::new(&header);
     // Where no value is finite there is no mean of them.
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), numbers::short);
-    for (entry, stats, planned) in rows() {
+    for row in &survey.rows {
+        let (entry, stats) = (&row.entry, &row.stats);
+        let planned = row.planned.as_ref();
         let mut row = vec![table::shown(&entry.name), entry.dtype.to_string(), numbers::shape(&entry.shape)];
         if let Some(planned) = planned {
             row.push(planned.init.to_string());
@@ -79,15 +55,11 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
         shown.add_row(row);
     }
     report::line(table::text(&shown))?;
-    let tensors = numbers::counted(manifest.entries.len() as u64, "tensor");
+    let total = survey.total();
     report::line(format!(
-        "\n{tensors}, {}, {}",
-        numbers::counted(manifest.values(), "value"),
-        numbers::bytes(manifest.bytes())
+        "\n{}, {}, {}",
+        numbers::counted(total.tensors, "tensor"),
+        numbers::counted(total.values, "value"),
+        numbers::bytes(total.bytes)
     ))
-}
-
-/// What the recipe, if one is given, says of each tensor.
-fn plans(args: &Inspect, manifest: &Manifest) -> Result<Vec<Planned>> {
-    args.recipe.as_ref().map_or_else(|| Ok(Vec::new()), |name| planned(name, &args.settings, manifest))
 }

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::planned;
 use crate::args::Verify;
 use crate::check::bits::Source;
-use crate::check::law::Draw;
 use crate::check::orthogonal;
 use crate::check::repeats::Probes;
 use crate::check::sample::{Outcome, Reference, Sample, deviate};
@@ -44,7 +43,6 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
         let mut say = |test, p, text| verdict.outcomes.push(Outcome { test, p, text });
         let mut hash = DefaultHasher::new();
         let entry = &planned.entry;
-        let draw = planned.plan.as_ref().and_then(Draw::of);
         let count = |bytes: &[u8]| {
             progress.add((bytes.len() / entry.dtype.size()) as u64, bytes.len() as u64);
         };
@@ -52,14 +50,9 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
             Law::Orthogonal { gain } if gain != 0.0 && !plan.is_empty() => Some((gain, plan.dtype())),
             _ => None,
         });
-        let mut drawn = draw.is_some() || orthogonal.is_some();
-        if let (Some(draw), Some(plan)) = (draw, &planned.plan) {
-            let known = references.iter().position(|known| known.draw == draw && known.dtype == plan.dtype());
-            let known = known.unwrap_or_else(|| {
-                references.push(Reference::new(draw, plan.dtype()));
-                references.len() - 1
-            });
-            let reference = &references[known];
+        let reference = planned.plan.as_ref().and_then(|plan| Reference::known(&mut references, plan));
+        let mut drawn = reference.is_some() || orthogonal.is_some();
+        if let (Some(reference), Some(plan)) = (reference, &planned.plan) {
             // The type cannot hold the law: all its values are one.
             if reference.moments.variance > 0.0 {
                 let mut probes = Probes::take(&mut checkpoint, number)?;

@@ -1,10 +1,10 @@
 //! A histogram of values whose range is not known before the last of them.
 
-/// Bars of the histogram as it is shown.
-pub const BARS: usize = 16;
+/// The most bars that a histogram is shown with.
+pub const MOST: usize = 32;
 
-/// Bins that are counted in: many for each bar, so that the bars are right to about a hundredth of their width.
-const BINS: usize = 128 * BARS;
+/// Bins that are counted in: many for each bar, so that a bar's edge is right to about a hundredth of its width.
+const BINS: usize = 64 * MOST;
 
 /// Equal bins over a range that doubles until all values lie in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +49,9 @@ impl Histogram {
         self.bins[(((x - self.low) / self.width) as usize).min(BINS - 1)] += 1;
     }
 
-    /// The counts in equal steps from `min` to `max`.
-    pub fn bars(&self, min: f64, max: f64) -> [u64; BARS] {
+    /// The counts in `BARS` equal steps from `min` to `max`.
+    pub fn bars<const BARS: usize>(&self, min: f64, max: f64) -> [u64; BARS] {
+        const { assert!(BARS <= MOST, "the bins are too few for so many bars") };
         let mut bars = [0; BARS];
         for (bin, &count) in self.bins.iter().enumerate().filter(|(_, count)| **count > 0) {
             let middle = self.low + (bin as f64 + 0.5) * self.width;
@@ -63,6 +64,8 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BARS: usize = 16;
 
     /// Counts values a chunk at a time.
     fn bars(chunks: &[&[f64]]) -> [u64; BARS] {

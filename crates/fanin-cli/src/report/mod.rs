@@ -1,6 +1,7 @@
 //! What is shown: tables on standard output, progress and warnings on standard error.
 
 pub mod histogram;
+pub mod law;
 pub mod numbers;
 pub mod progress;
 pub mod stats;

@@ -1,8 +1,6 @@
 //! What the values of a tensor look like.
 
-use serde_json::{Value, json};
-
-use super::histogram::{BARS, Histogram};
+use super::histogram::{Histogram, MOST};
 
 /// Count, moments, range and a small histogram of a tensor, gathered a chunk at a time.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -103,28 +101,25 @@ impl Stats {
         if finite.min == finite.max {
             return "│".to_owned();
         }
-        let bars = finite.histogram.bars(finite.min, finite.max);
+        let bars = finite.histogram.bars::<16>(finite.min, finite.max);
         // Every bar that is not empty is seen.
         let highest = bars.iter().copied().max().unwrap_or(1).max(1);
         bars.iter().map(|&count| HEIGHTS[(u128::from(count) * 8).div_ceil(highest.into()) as usize]).collect()
     }
 
-    /// All of it as JSON. What is not a number there is null.
-    pub fn json(&self) -> Value {
-        let bars = match &self.finite {
-            Some(finite) if finite.min < finite.max => finite.histogram.bars(finite.min, finite.max),
-            Some(finite) => {
-                let mut bars = [0; BARS];
-                bars[0] = finite.count;
-                bars
-            }
-            None => [0; BARS],
+    /// The histogram: edges, ascending, and the counts between them. One value everywhere has two equal edges; where
+    /// no value is finite there is nothing.
+    pub fn bars(&self) -> (Vec<f64>, Vec<u64>) {
+        let Some(Finite { count, min, max, histogram, .. }) = &self.finite else { return Default::default() };
+        if min == max {
+            return (vec![*min, *max], vec![*count]);
+        }
+        // Parts of both ends: their difference may be beyond f64.
+        let edge = |k: usize| {
+            let part = k as f64 / MOST as f64;
+            min * (1.0 - part) + max * part
         };
-        json!({
-            "mean": self.mean(), "std": self.std(), "min": self.min(), "max": self.max(),
-            "zeros": self.zeros, "nans": self.nans, "infinite": self.infinite,
-            "histogram": { "from": self.min(), "to": self.max(), "counts": bars },
-        })
+        ((0..=MOST).map(edge).collect(), histogram.bars::<MOST>(*min, *max).to_vec())
     }
 }
 
@@ -145,8 +140,9 @@ mod tests {
             let (mean, measured) = (stats.mean().unwrap(), stats.std().unwrap());
             assert!((mean - 1_000_004.995).abs() < 1e-6 && (measured - std).abs() < 1e-6, "{stats:?}");
             assert_eq!((stats.min(), stats.max(), stats.count), (Some(1e6), Some(1e6 + 9.99), 1000));
-            let counts = stats.json()["histogram"]["counts"].as_array().unwrap().clone();
-            assert_eq!(counts.iter().map(|count| count.as_u64().unwrap()).sum::<u64>(), 1000);
+            let (edges, counts) = stats.bars();
+            assert_eq!((edges[0], edges[32], edges.len()), (1e6, 1e6 + 9.99, counts.len() + 1));
+            assert_eq!(counts.iter().sum::<u64>(), 1000);
             assert!(stats.sparkline().chars().all(|bar| ('▆'..='█').contains(&bar)), "{}", stats.sparkline());
         }
     }
@@ -160,9 +156,10 @@ mod tests {
         let mut nothing = Stats::default();
         nothing.add(&[f64::NAN]);
         assert!(nothing.std().is_none() && nothing.sparkline().is_empty());
-        assert!(nothing.json()["mean"].is_null() && nothing.json()["min"].is_null());
+        assert!(nothing.mean().is_none() && nothing.bars().0.is_empty());
         let mut one = Stats::default();
         one.add(&[3.0; 5]);
         assert_eq!((one.std(), one.sparkline().as_str()), (Some(0.0), "│"));
+        assert_eq!(one.bars(), (vec![3.0, 3.0], vec![5]));
     }
 }

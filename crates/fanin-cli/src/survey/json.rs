@@ -1,0 +1,76 @@
+//! The survey as JSON: `docs/inspect.schema.json` says what each member is.
+
+use serde_json::{Map, Value, json};
+
+use super::spectrum::{Method, Spectrum};
+use super::{Row, Survey, Total};
+use crate::recipe::Planned;
+use crate::report::law;
+
+/// The name of this form. It changes when a member changes its meaning or goes; new members may come.
+pub const FORMAT: &str = "fanin-inspect-1";
+
+impl Survey {
+    /// All of it as JSON. What is not a number there is null.
+    pub fn json(&self) -> Value {
+        let metadata: Map<_, _> =
+            self.manifest.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let dtypes: Vec<Value> = self
+            .by_type()
+            .into_iter()
+            .map(|(dtype, Total { tensors, values, bytes })| {
+                json!({ "dtype": dtype, "tensors": tensors, "values": values, "bytes": bytes })
+            })
+            .collect();
+        let Total { tensors, values, bytes } = self.total();
+        let warnings: Vec<Value> = self
+            .rows
+            .iter()
+            .flat_map(|row| row.findings.iter().map(|text| json!({ "tensor": row.entry.name, "text": text })))
+            .collect();
+        json!({
+            "format": FORMAT, "file": self.file, "recipe": self.recipe, "metadata": metadata,
+            "totals": { "tensors": tensors, "values": values, "bytes": bytes, "dtypes": dtypes },
+            "warnings": warnings,
+            "tensors": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        let (entry, stats, bars) = (&self.entry, &self.stats, &self.bars);
+        json!({
+            "name": entry.name, "dtype": entry.dtype, "shape": entry.shape,
+            "values": entry.values(), "bytes": entry.bytes(),
+            "planned": self.planned.as_ref().map(planned),
+            "measured": {
+                "mean": stats.mean(), "std": stats.std(), "min": stats.min(), "max": stats.max(),
+                "zeros": stats.zeros, "nans": stats.nans, "infinite": stats.infinite,
+                "histogram": { "edges": bars.edges, "counts": bars.counts, "planned": bars.planned },
+            },
+            "spectrum": self.spectrum.as_ref().map(spectrum),
+            "warnings": self.findings,
+        })
+    }
+}
+
+fn planned(planned: &Planned) -> Value {
+    let plan = planned.plan.as_ref();
+    let (low, high) = plan.map_or((planned.mean(), planned.mean()), fanin::Plan::bounds);
+    json!({
+        "scheme": planned.init.to_string(), "rule": planned.pattern, "law": plan.map(law::text),
+        "mean": planned.mean(), "std": planned.std(), "low": low, "high": high,
+    })
+}
+
+fn spectrum(found: &Spectrum) -> Value {
+    let (method, rows_used, error) = match found.method {
+        Method::Exact => ("exact", found.rows, 0.0),
+        Method::Lanczos { rows, error } => ("lanczos", rows, error),
+    };
+    json!({
+        "rows": found.rows, "columns": found.columns, "method": method, "rows_used": rows_used,
+        "norm": found.norm, "error": error, "least": found.least, "condition": found.condition(),
+    })
+}
