@@ -1,9 +1,9 @@
 //! Singular values of a tensor as a matrix, trailing axes flattened: the greatest, the least, and their ratio.
 //!
 //! Small matrices are factored whole (faer). Of larger ones A the Lanczos process on the Gram matrix of the shorter side
-//! finds both ends: [`STEPS`] steps from a fixed start of signs, every vector kept orthogonal to all before. Its greatest
+//! finds both ends: `STEPS` steps from a fixed start of signs, every vector kept orthogonal to all before. Its greatest
 //! value is never above the true norm, its least never below the true least value, so the condition number is a lower
-//! bound. Beyond [`HELD`] values evenly spaced rows stand for all: their norm is a lower bound too, and the least value
+//! bound. Beyond `HELD` values evenly spaced rows stand for all: their norm is a lower bound too, and the least value
 //! says nothing then. Measured on fresh Gaussian draws (`how_far_lanczos_is_from_the_truth`): the norm is 0.05 to 0.7 %
 //! low; the least value of matrices four times as long as wide is 2 to 3 % high, and that of square ones, which is next
 //! to nothing, is out of reach: there the bound on the condition number is a weak one.
