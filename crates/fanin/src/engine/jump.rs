@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{Isa, Kernel, Level, dispatch};
 
 use super::mt19937::{MATRIX, MIDDLE, SIZE};
 
@@ -108,7 +108,7 @@ impl Kernel for Square<'_> {
     type Output = Residue;
 
     #[inline(always)]
-    fn run(self) -> Residue {
+    fn run<I: Isa>(self) -> Residue {
         let mut product = [0u64; 2 * WORDS];
         for (pair, word) in product.as_chunks_mut::<2>().0.iter_mut().zip(self.0.words.iter()) {
             *pair = [spread(*word as u32), spread((*word >> 32) as u32)];
@@ -166,7 +166,7 @@ impl Kernel for Sum<'_> {
     type Output = Box<[u32; SIZE]>;
 
     #[inline(always)]
-    fn run(self) -> Self::Output {
+    fn run<I: Isa>(self) -> Self::Output {
         // So many words of the sum stay in registers.
         const PART: usize = 64;
         let mut sum = Box::new([0; SIZE]);

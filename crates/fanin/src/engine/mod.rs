@@ -9,6 +9,8 @@ pub use mt19937::Mt19937;
 pub(crate) use permutation::{FEW, Permutation, few};
 pub use philox::Philox;
 
+use crate::simd::Isa;
+
 /// Blocks that are computed together: their words stand side by side in lanes.
 pub(crate) const LANES: usize = 16;
 
@@ -17,13 +19,13 @@ pub(crate) type Words = [[u32; LANES]; 4];
 
 /// Where the words of a fill come from: groups of sixteen blocks of four words, by number.
 pub(crate) trait Source {
-    /// The words of a group.
-    fn words(&mut self, group: u64) -> Words;
+    /// The words of a group, computed by the vectors of a CPU level.
+    fn words<I: Isa>(&mut self, group: u64) -> Words;
 }
 
 impl<S: Source> Source for &mut S {
     #[inline(always)]
-    fn words(&mut self, group: u64) -> Words {
-        (**self).words(group)
+    fn words<I: Isa>(&mut self, group: u64) -> Words {
+        (**self).words::<I>(group)
     }
 }

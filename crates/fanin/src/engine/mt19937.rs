@@ -1,7 +1,7 @@
 //! MT19937: Matsumoto and Nishimura 1998, "Mersenne twister".
 
 use super::jump::{REACH, jump};
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{Isa, Kernel, Level, dispatch};
 
 pub(super) const SIZE: usize = 624;
 pub(super) const MIDDLE: usize = 397;
@@ -149,7 +149,7 @@ impl Kernel for Renewals<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let Self { engine, mut keep, count } = self;
         for number in 0..count {
             if let Some(keep) = &mut keep {

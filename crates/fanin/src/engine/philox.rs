@@ -1,6 +1,7 @@
 //! Philox4x32-10: Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3.
 
 use super::{LANES, Source, Words};
+use crate::simd::{Isa, Wide};
 
 const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -53,35 +54,36 @@ impl Philox {
     ///
     /// One block a 64-bit lane: a 32 x 32 bit product lands in place, its high half is one shift away, and what is
     /// left above bit 32 of a word is ignored by the next multiplication. Even and odd blocks are computed apart, so
-    /// that packing them is a mask and a shift.
+    /// that packing them is a shift and a blend.
     #[inline(always)]
-    pub(crate) fn group(&self, group: u64) -> Words {
-        const HALF: usize = LANES / 2;
-        let first = group * LANES as u64;
-        let mut packed = [[0u64; HALF]; 4];
-        for lane in 0..HALF {
+    pub(crate) fn group<I: Isa>(&self, group: u64) -> Words {
+        let first = group.wrapping_mul(LANES as u64);
+        let mut words = [[0; LANES]; 4];
+        for at in (0..LANES).step_by(2 * I::Wide::COUNT) {
             // The first block of a group is a multiple of 16: adding the lane never carries into word 1.
-            let even = self.wide_block((first & LOW) + 2 * lane as u64, first >> 32);
-            let odd = self.wide_block((first & LOW) + 2 * lane as u64 + 1, first >> 32);
+            let low = (first & LOW) + at as u64;
+            let even = self.blocks(I::Wide::counting(low), first >> 32);
+            let odd = self.blocks(I::Wide::counting(low + 1), first >> 32);
             for word in 0..4 {
-                packed[word][lane] = (even[word] & LOW) | (odd[word] << 32);
+                even[word].interleave(odd[word], &mut words[word][at..]);
             }
         }
-        packed.map(|lanes| bytemuck::cast::<[u64; HALF], Words1>(lanes.map(u64::to_le)).map(u32::from_le))
+        words
     }
 
-    /// One block, each word in the low half of a 64-bit number; what stands above it is to be ignored.
+    /// A block a lane, each word in the low half of a 64-bit number; what stands above it is to be ignored.
     #[inline(always)]
-    fn wide_block(&self, low: u64, high: u64) -> [u64; 4] {
-        let mut counter = [low, high, self.high[0].into(), self.high[1].into()];
+    fn blocks<W: Wide>(&self, low: W, high: u64) -> [W; 4] {
+        let mut counter = [low, W::splat(high), W::splat(self.high[0].into()), W::splat(self.high[1].into())];
+        let multipliers = MULTIPLIERS.map(W::splat);
         let mut key = self.key;
         for _ in 0..ROUNDS {
-            let product0 = MULTIPLIERS[0] * (counter[0] & LOW);
-            let product1 = MULTIPLIERS[1] * (counter[2] & LOW);
+            let product0 = counter[0].product(multipliers[0]);
+            let product1 = counter[2].product(multipliers[1]);
             counter = [
-                (product1 >> 32) ^ counter[1] ^ u64::from(key[0]),
+                product1.high().xor(counter[1]).xor(W::splat(key[0].into())),
                 product1,
-                (product0 >> 32) ^ counter[3] ^ u64::from(key[1]),
+                product0.high().xor(counter[3]).xor(W::splat(key[1].into())),
                 product0,
             ];
             key = [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])];
@@ -90,13 +92,10 @@ impl Philox {
     }
 }
 
-/// One word of sixteen blocks.
-type Words1 = [u32; LANES];
-
 impl Source for Philox {
     #[inline(always)]
-    fn words(&mut self, group: u64) -> Words {
-        self.group(group)
+    fn words<I: Isa>(&mut self, group: u64) -> Words {
+        self.group::<I>(group)
     }
 }
 
@@ -128,8 +127,8 @@ mod tests {
     impl Kernel for Group {
         type Output = Words;
         #[inline(always)]
-        fn run(self) -> Words {
-            self.0.group(self.1)
+        fn run<I: Isa>(self) -> Words {
+            self.0.group::<I>(self.1)
         }
     }
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::Real;
 use super::product::{View, Worth, add_product};
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{Isa, Kernel, Level, dispatch};
 use crate::threads::Threads;
 
 /// The reflections of one matrix, ready to give any part of it.
@@ -199,7 +199,7 @@ impl<T: Real> Kernel for Squares<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         for values in self.vectors.chunks_exact(self.columns).skip(self.panel.start) {
             for (square, value) in self.squares.iter_mut().zip(&values[self.panel.clone()]) {
                 *square = value.fused(*value, *square);
@@ -219,7 +219,7 @@ impl<T: Real> Kernel for Substitution<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let Self { s, solved, width } = self;
         let count = solved.len() / width;
         for row in (0..count).rev() {

@@ -10,10 +10,12 @@
 )]
 
 mod lanes;
+mod wide;
 
 use std::sync::OnceLock;
 
 pub(crate) use lanes::{LaneKernel, Laned, Lanes, dispatch_lanes};
+pub(crate) use wide::{Isa, Wide};
 
 /// A set of CPU instructions that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,14 +82,14 @@ pub(crate) trait Kernel {
     /// What the work gives back.
     type Output;
 
-    /// Does the work.
-    fn run(self) -> Self::Output;
+    /// Does the work, with the vectors of a level where it wants them by hand.
+    fn run<I: Isa>(self) -> Self::Output;
 }
 
 /// Runs a kernel at a level, or at the best there is if the CPU lacks it.
 pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     match level.or_best() {
-        Level::Scalar => kernel.run(),
+        Level::Scalar => kernel.run::<wide::Plain>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `or_best` gives only levels that `available` has found on this CPU.
         Level::Avx2 => unsafe { run_avx2(kernel) },
@@ -95,20 +97,20 @@ pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
         // SAFETY: as above.
         Level::Avx512 => unsafe { run_avx512(kernel) },
         #[cfg(not(target_arch = "x86_64"))]
-        _ => kernel.run(),
+        _ => kernel.run::<wide::Plain>(),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
 fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+    kernel.run::<wide::Avx2>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2")]
 fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+    kernel.run::<wide::Avx512>()
 }
 
 /// Fills memory with one value around the caches, by non-temporal stores, for what would fall out of them before it is

@@ -9,7 +9,7 @@ use crate::dist::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::element::{Element, Values, values};
 use crate::engine::{FEW, LANES, Permutation, Philox, Source, few};
 use crate::plan::{Law, Plan};
-use crate::simd::{Kernel, Level, dispatch, fill_around_caches};
+use crate::simd::{Isa, Kernel, Level, dispatch, fill_around_caches};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
@@ -274,7 +274,7 @@ impl<S: Source> Visitor64 for Fill<'_, S, f64> {
 
 /// What makes the values of a group. `#[inline(always)]`.
 trait Groups<E, const N: usize> {
-    fn make(&mut self, group: u64, values: &mut [E; N]);
+    fn make<I: Isa>(&mut self, group: u64, values: &mut [E; N]);
 }
 
 /// A law on the words of a source.
@@ -285,17 +285,17 @@ struct Made<S, T> {
 
 impl<S: Source, E: Element, T: Transform32> Groups<E, GROUP_32> for Made<S, T> {
     #[inline(always)]
-    fn make(&mut self, group: u64, values: &mut [E; GROUP_32]) {
+    fn make<I: Isa>(&mut self, group: u64, values: &mut [E; GROUP_32]) {
         let mut exact = [0f32; GROUP_32];
-        self.transform.apply(&self.source.words(group), &mut exact);
+        self.transform.apply(&self.source.words::<I>(group), &mut exact);
         E::store(&exact, values);
     }
 }
 
 impl<S: Source, T: Transform64> Groups<f64, GROUP_64> for Made<S, T> {
     #[inline(always)]
-    fn make(&mut self, group: u64, values: &mut [f64; GROUP_64]) {
-        self.transform.apply(&self.source.words(group), values);
+    fn make<I: Isa>(&mut self, group: u64, values: &mut [f64; GROUP_64]) {
+        self.transform.apply(&self.source.words::<I>(group), values);
     }
 }
 
@@ -308,9 +308,9 @@ impl<S: Source, E: Element, T: Transform32> Kernel for Fill32<'_, S, E, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let Self { fill: Fill { source, span, out, .. }, transform } = self;
-        write_groups::<E, GROUP_32>(span, out, Made { source, transform });
+        write_groups::<I, E, GROUP_32>(span, out, Made { source, transform });
     }
 }
 
@@ -323,15 +323,15 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let Self { fill: Fill { source, span, out, .. }, transform } = self;
-        write_groups::<f64, GROUP_64>(span, out, Made { source, transform });
+        write_groups::<I, f64, GROUP_64>(span, out, Made { source, transform });
     }
 }
 
 /// Writes the groups of `N` values that a span needs, each made once if its uses follow one another.
 #[inline(always)]
-fn write_groups<E: Element, const N: usize>(
+fn write_groups<I: Isa, E: Element, const N: usize>(
     span: Span<'_>,
     mut out: &mut [E],
     mut groups: impl Groups<E, N>,
@@ -355,7 +355,7 @@ fn write_groups<E: Element, const N: usize>(
                 continue;
             }
             let mut values = [E::default(); N];
-            groups.make(group, &mut values);
+            groups.make::<I>(group, &mut values);
             if offset == 0 && now.len() >= N {
                 let (whole, later) = std::mem::take(&mut now).split_first_chunk_mut::<N>().expect("so many");
                 *whole = values;
@@ -401,7 +401,7 @@ impl<E: Element> Kernel for Punch<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run(mut self) {
+    fn run<I: Isa>(mut self) {
         if self.rows <= FEW { self.few() } else { self.many() }
     }
 }

@@ -8,7 +8,7 @@ use super::{Stream, check_box, check_method, check_whole};
 use crate::engine::{LANES, Philox, Source, Words};
 use crate::error::Error;
 use crate::plan::{Law, Plan};
-use crate::simd::Level;
+use crate::simd::{Isa, Level};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
@@ -45,7 +45,7 @@ impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
 }
 
 impl<R: Rng + ?Sized> Source for FromRng<'_, R> {
-    fn words(&mut self, _: u64) -> Words {
+    fn words<I: Isa>(&mut self, _: u64) -> Words {
         let mut words = [[0; LANES]; 4];
         words.as_flattened_mut().iter_mut().for_each(|word| *word = self.rng.next_u32());
         words

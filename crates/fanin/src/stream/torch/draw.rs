@@ -4,7 +4,7 @@ use super::Torch;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{Isa, Kernel, Level, dispatch};
 use crate::stream::fill::Span;
 
 /// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
@@ -246,7 +246,7 @@ impl<E: Element> Kernel for Groups32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let mut values = [0f32; CHUNK];
         let values = &mut values[..self.out.len()];
         groups(self.words, values, self.mean as f32, self.std as f32);
@@ -265,7 +265,7 @@ impl Kernel for Groups64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         groups64(self.words, self.mean, self.std, self.out);
     }
 }
@@ -294,7 +294,7 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let mut words = [0u32; CHUNK];
         for out in self.out.chunks_mut(CHUNK) {
             let words = &mut words[..out.len()];
@@ -334,7 +334,7 @@ impl Kernel for Uniform64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let mut words = [0u32; CHUNK];
         for out in self.out.chunks_mut(CHUNK / 2) {
             let words = &mut words[..2 * out.len()];
@@ -366,7 +366,7 @@ impl<E: Element> Kernel for Normal32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let (mean, std) = (self.mean as f32, self.std as f32);
         let mut words = [0u32; CHUNK];
         let mut values = [0f32; CHUNK];
@@ -406,7 +406,7 @@ impl Kernel for Normal64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let Self { engine, mean, std, out } = self;
         let mut words = [0u32; CHUNK];
         for out in out.chunks_mut(CHUNK / 2) {

@@ -4,7 +4,7 @@ use super::Torch;
 use super::draw::{CHUNK, GROUP, Groups, transform, uniforms, uniforms64, words_each};
 use crate::element::{Element, Values};
 use crate::engine::Mt19937;
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{Isa, Kernel, Level, dispatch};
 
 /// Fewest places that are worth a thread to redraw.
 const SHARE_OF_PLACES: usize = 1 << 14;
@@ -105,7 +105,7 @@ impl<E: Element> Kernel for Words32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         uniforms(self.words, self.low, self.high, self.out);
     }
 }
@@ -121,7 +121,7 @@ impl Kernel for Words64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         uniforms64(self.words, self.low, self.high, self.out);
     }
 }
@@ -162,7 +162,7 @@ impl Kernel for Gather<'_> {
     type Output = u64;
 
     #[inline(always)]
-    fn run(self) -> u64 {
+    fn run<I: Isa>(self) -> u64 {
         const STRETCH: usize = 256;
         // A stretch is worth making for so many of its words.
         const WANTED: usize = 16;

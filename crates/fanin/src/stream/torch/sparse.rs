@@ -4,7 +4,7 @@ use super::Torch;
 use crate::element::values;
 use crate::engine::Mt19937;
 use crate::plan::Plan;
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{Isa, Kernel, Level, dispatch};
 use crate::tensor::TensorMut;
 
 /// Columns whose zeros are marked together: the bits of a word.
@@ -136,7 +136,7 @@ impl Kernel for Mark<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         let Self { engine, level, steps, top, height, columns, marks } = self;
         let sorted: Vec<u32> = (0..steps.rows as u32).collect();
         let mut shuffled = sorted.clone();

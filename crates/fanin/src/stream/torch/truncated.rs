@@ -6,7 +6,7 @@ use crate::element::{DType, Element};
 use crate::error::Error;
 use crate::math::{ln, quantile64};
 use crate::plan::{Law, Plan, Truncation};
-use crate::simd::{Kernel, Level, dispatch};
+use crate::simd::{Isa, Kernel, Level, dispatch};
 use crate::stream::fill::Span;
 
 /// `(1 + erf(x / sqrt 2)) / 2`, as torch writes it: it decides which branch is taken.
@@ -237,7 +237,7 @@ impl<E: Element> Kernel for Tests<'_, E> {
         clippy::disallowed_methods,
         reason = "torch takes the logarithm from a library, and so must its mirror"
     )]
-    fn run(self) {
+    fn run<I: Isa>(self) {
         const LANES: usize = 32;
         let Self { refused: RefusedIf { mean, std, peak }, proposals, draws, verdicts } = self;
         let round = |x: f64| E::DTYPE.round(x);

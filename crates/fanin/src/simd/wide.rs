@@ -1,0 +1,161 @@
+//! Vectors of 64-bit numbers by hand, for Philox: whether the compiler finds them in plain arrays depends on what is
+//! around these, and one build in two was twice as slow.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+/// The vectors of a CPU level. A kernel is handed one by [`super::dispatch`], which knows that the CPU has it; the types
+/// are private to this module.
+pub(crate) trait Isa {
+    /// A vector of 64-bit numbers.
+    type Wide: Wide;
+}
+
+/// A vector of 64-bit numbers. All methods are `#[inline(always)]`.
+pub(crate) trait Wide: Copy {
+    /// Numbers in it.
+    const COUNT: usize;
+
+    /// The same number in every lane.
+    fn splat(value: u64) -> Self;
+
+    /// `first`, `first + 2`, and so on.
+    fn counting(first: u64) -> Self;
+
+    /// Bits in which the two differ.
+    fn xor(self, other: Self) -> Self;
+
+    /// The low halves' products.
+    fn product(self, other: Self) -> Self;
+
+    /// The high halves.
+    fn high(self) -> Self;
+
+    /// Writes the low halves: these and those of `odd` by turns, `2 * COUNT` words.
+    fn interleave(self, odd: Self, to: &mut [u32]);
+}
+
+/// For every CPU.
+pub(crate) struct Plain;
+
+impl Isa for Plain {
+    type Wide = [u64; 2];
+}
+
+impl Wide for [u64; 2] {
+    const COUNT: usize = 2;
+
+    #[inline(always)]
+    fn splat(value: u64) -> Self {
+        [value; 2]
+    }
+
+    #[inline(always)]
+    fn counting(first: u64) -> Self {
+        [first, first + 2]
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        [self[0] ^ other[0], self[1] ^ other[1]]
+    }
+
+    #[inline(always)]
+    fn product(self, other: Self) -> Self {
+        let product = |a: u64, b: u64| u64::from(a as u32) * u64::from(b as u32);
+        [product(self[0], other[0]), product(self[1], other[1])]
+    }
+
+    #[inline(always)]
+    fn high(self) -> Self {
+        [self[0] >> 32, self[1] >> 32]
+    }
+
+    #[inline(always)]
+    fn interleave(self, odd: Self, to: &mut [u32]) {
+        let to: &mut [u32; 4] = to.first_chunk_mut().expect("room for four words");
+        *to = [self[0], odd[0], self[1], odd[1]].map(|word| word as u32);
+    }
+}
+
+macro_rules! wide {
+    ($isa:ident, $name:ident, $vector:ty, $count:literal, $splat:ident, $load:ident, $add:ident, $store:ident, $xor:ident, $product:ident,
+     $right:ident, $left:ident, $blend:expr) => {
+        #[cfg(target_arch = "x86_64")]
+        pub(crate) struct $isa;
+
+        #[cfg(target_arch = "x86_64")]
+        impl Isa for $isa {
+            type Wide = $name;
+        }
+
+        /// One register.
+        #[cfg(target_arch = "x86_64")]
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name($vector);
+
+        #[cfg(target_arch = "x86_64")]
+        impl Wide for $name {
+            const COUNT: usize = $count;
+
+            #[inline(always)]
+            fn splat(value: u64) -> Self {
+                // SAFETY: only `dispatch` names this type, where the CPU has its instructions.
+                Self(unsafe { $splat(value as i64) })
+            }
+
+            #[inline(always)]
+            fn counting(first: u64) -> Self {
+                const EVEN: [u64; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
+                // SAFETY: as in `splat`; so many numbers are there, and may lie anywhere.
+                Self(unsafe { $add($splat(first as i64), $load(EVEN.as_ptr().cast())) })
+            }
+
+            #[inline(always)]
+            fn xor(self, other: Self) -> Self {
+                // SAFETY: as in `splat`.
+                Self(unsafe { $xor(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn product(self, other: Self) -> Self {
+                // SAFETY: as in `splat`.
+                Self(unsafe { $product(self.0, other.0) })
+            }
+
+            #[inline(always)]
+            fn high(self) -> Self {
+                // SAFETY: as in `splat`.
+                Self(unsafe { $right::<32>(self.0) })
+            }
+
+            #[inline(always)]
+            fn interleave(self, odd: Self, to: &mut [u32]) {
+                let to: &mut [u32; 2 * $count] = to.first_chunk_mut().expect("room for a vector of words");
+                // SAFETY: as in `splat`; so many words are there, and may lie anywhere.
+                unsafe { $store(to.as_mut_ptr().cast(), $blend(self.0, $left::<32>(odd.0))) }
+            }
+        }
+    };
+}
+
+/// The even words of the first, the odd ones of the second.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn blend256(even: __m256i, odd: __m256i) -> __m256i {
+    // SAFETY: the caller's, that the CPU has AVX2.
+    unsafe { _mm256_blend_epi32::<0b1010_1010>(even, odd) }
+}
+
+/// The even words of the first, the odd ones of the second.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn blend512(even: __m512i, odd: __m512i) -> __m512i {
+    // SAFETY: the caller's, that the CPU has AVX-512.
+    unsafe { _mm512_mask_blend_epi32(0b1010_1010_1010_1010, even, odd) }
+}
+
+wide! { Avx2, U64x4, __m256i, 4, _mm256_set1_epi64x, _mm256_loadu_si256, _mm256_add_epi64, _mm256_storeu_si256, _mm256_xor_si256,
+_mm256_mul_epu32, _mm256_srli_epi64, _mm256_slli_epi64, blend256 }
+wide! { Avx512, U64x8, __m512i, 8, _mm512_set1_epi64, _mm512_loadu_si512, _mm512_add_epi64, _mm512_storeu_si512, _mm512_xor_si512,
+_mm512_mul_epu32, _mm512_srli_epi64, _mm512_slli_epi64, blend512 }
