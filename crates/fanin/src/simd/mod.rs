@@ -140,6 +140,22 @@ pub(crate) fn fill_around_caches<T: bytemuck::Pod>(value: T, to: &mut [T]) {
     to.fill(value);
 }
 
+/// Fetches memory that is about to be written: what is computed meanwhile hides the way to it.
+#[inline(always)]
+pub(crate) fn fetch_for_writing<T>(memory: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        const LINE: usize = 64;
+        for at in (0..size_of_val(memory)).step_by(LINE) {
+            // SAFETY: a hint; it may name any address, and this one lies in the slice.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(memory.as_ptr().cast::<i8>().add(at)) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = memory;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

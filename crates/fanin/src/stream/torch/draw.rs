@@ -4,7 +4,7 @@ use super::Torch;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{Isa, Kernel, Level, dispatch, fetch_for_writing};
 use crate::stream::fill::Span;
 
 /// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
@@ -298,6 +298,7 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
         let mut words = [0u32; CHUNK];
         for out in self.out.chunks_mut(CHUNK) {
             let words = &mut words[..out.len()];
+            fetch_for_writing(out);
             self.engine.words(words);
             uniforms(words, self.low, self.high, out);
         }
@@ -338,6 +339,7 @@ impl Kernel for Uniform64<'_> {
         let mut words = [0u32; CHUNK];
         for out in self.out.chunks_mut(CHUNK / 2) {
             let words = &mut words[..2 * out.len()];
+            fetch_for_writing(out);
             self.engine.words(words);
             uniforms64(words, self.low, self.high, out);
         }
@@ -369,28 +371,57 @@ impl<E: Element> Kernel for Normal32<'_, E> {
     fn run<I: Isa>(self) {
         let (mean, std) = (self.mean as f32, self.std as f32);
         let mut words = [0u32; CHUNK];
-        let mut values = [0f32; CHUNK];
         for out in self.out.chunks_mut(CHUNK) {
-            let (words, values) = (&mut words[..out.len()], &mut values[..out.len()]);
+            let words = &mut words[..out.len()];
+            fetch_for_writing(out);
             self.engine.words(words);
-            groups(words, values, mean, std);
-            E::store(values, out);
+            for (words, out) in words.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+                let mut values = [0f32; TOGETHER];
+                let values = &mut values[..out.len()];
+                groups(words, values, mean, std);
+                E::store(values, out);
+            }
         }
     }
 }
 
-/// Transforms whole groups: in each, radii come from the first eight words and angles from the last eight.
+/// Values of so many groups are transformed together: more than fill the widest vectors.
+const TOGETHER: usize = 4 * GROUP;
+
+/// Transforms whole groups: in each, radii come from the first eight words and angles from the last eight. As many as
+/// fill the widest vectors are sorted into radii and angles and worked on together.
 #[inline(always)]
 fn groups(words: &[u32], values: &mut [f32], mean: f32, std: f32) {
     const HALF: usize = GROUP / 2;
-    for (words, values) in words.as_chunks::<GROUP>().0.iter().zip(values.as_chunks_mut::<GROUP>().0) {
-        let (cosines, sines) = values.split_at_mut(HALF);
-        for lane in 0..HALF {
-            let radius = (-2.0 * ln(1.0 - unit32(words[lane]))).sqrt();
-            let (sin, cos) = sin_cos(std::f32::consts::TAU * unit32(words[lane + HALF]));
+    const LANES: usize = TOGETHER / 2;
+    let (blocks, rest) = words.as_chunks::<TOGETHER>();
+    let (places, last) = values.as_chunks_mut::<TOGETHER>();
+    let transform = |words: &[u32; TOGETHER], values: &mut [f32; TOGETHER]| {
+        let (mut radii, mut angles) = ([0u32; LANES], [0u32; LANES]);
+        for group in 0..TOGETHER / GROUP {
+            radii[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP..][..HALF]);
+            angles[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP + HALF..][..HALF]);
+        }
+        let (mut cosines, mut sines) = ([0f32; LANES], [0f32; LANES]);
+        for lane in 0..LANES {
+            let radius = (-2.0 * ln(1.0 - unit32(radii[lane]))).sqrt();
+            let (sin, cos) = sin_cos(std::f32::consts::TAU * unit32(angles[lane]));
             cosines[lane] = (radius * cos).mul_add(std, mean);
             sines[lane] = (radius * sin).mul_add(std, mean);
         }
+        for group in 0..TOGETHER / GROUP {
+            values[group * GROUP..][..HALF].copy_from_slice(&cosines[group * HALF..][..HALF]);
+            values[group * GROUP + HALF..][..HALF].copy_from_slice(&sines[group * HALF..][..HALF]);
+        }
+    };
+    for (words, values) in blocks.iter().zip(places) {
+        transform(words, values);
+    }
+    if !rest.is_empty() {
+        let (mut words, mut values) = ([0; TOGETHER], [0.0; TOGETHER]);
+        words[..rest.len()].copy_from_slice(rest);
+        transform(&words, &mut values);
+        last.copy_from_slice(&values[..last.len()]);
     }
 }
 
@@ -410,6 +441,7 @@ impl Kernel for Normal64<'_> {
         let Self { engine, mean, std, out } = self;
         let mut words = [0u32; CHUNK];
         for out in out.chunks_mut(CHUNK / 2) {
+            fetch_for_writing(out);
             engine.words(&mut words[..2 * out.len()]);
             groups64(&words, mean, std, out);
         }
