@@ -13,8 +13,11 @@ pub(super) const GROUP: usize = 16;
 /// Values that are worked on together: whole groups, and few enough to stay in the nearest cache.
 pub(super) const CHUNK: usize = 1024;
 
-/// Fewest values that are worth a thread: a jump costs as much as some hundred thousand of them.
+/// Fewest values that are worth a thread.
 const SHARE: usize = 1 << 20;
+
+/// Values that take as long as a jump.
+const JUMP: usize = 1 << 19;
 
 /// torch vectorizes a contiguous normal fill from so many values on.
 pub(super) const BULK: usize = 16;
@@ -118,11 +121,15 @@ impl Torch {
             return self.engine.skip_at(level, words - at);
         }
         let engine = &self.engine;
-        let length = out.len().div_ceil(parts).next_multiple_of(GROUP);
-        let jobs: Vec<_> = out.chunks_mut(length).enumerate().collect();
-        let mut engines = self.threads.map(jobs, |(number, part)| {
+        // The first need not jump, and takes so many values more.
+        let length = ((out.len() - JUMP) / parts).next_multiple_of(GROUP);
+        let (first, rest) = out.split_at_mut(out.len() - (parts - 1) * length);
+        let begin = first.len();
+        let later = rest.chunks_mut(length).enumerate().map(|(number, part)| (begin + number * length, part));
+        let jobs: Vec<_> = std::iter::once((0, first)).chain(later).collect();
+        let mut engines = self.threads.map(jobs, |(begin, part)| {
             let mut engine = engine.clone();
-            let at = work(&mut engine, number * length, part);
+            let at = work(&mut engine, begin, part);
             (engine, at)
         });
         let (engine, at) = engines.pop().expect("there are parts");
