@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use crate::simd::{Isa, Kernel, Level, dispatch};
 
-use super::mt19937::{MATRIX, MIDDLE, SIZE};
+use super::mt19937::{MATRIX, MIDDLE, SIZE, State};
 
 /// Of the characteristic polynomial.
 const DEGREE: usize = 19937;
@@ -150,7 +150,7 @@ fn spread(word: u32) -> u64 {
 
 /// The state's words `distance` words on, `distance` being at least 1. `words` holds those from the state's first on, as
 /// many as [`REACH`].
-pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<[u32; SIZE]> {
+pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
     // Of the state's first word only one bit counts: so the sum is of states that begin at the second, one jump shorter.
     let residue = Residue::power(distance - 1, level);
     dispatch(level, Sum { residue: &residue, words: &words[1..] })
@@ -166,13 +166,13 @@ struct Sum<'a> {
 }
 
 impl Kernel for Sum<'_> {
-    type Output = Box<[u32; SIZE]>;
+    type Output = Box<State>;
 
     #[inline(always)]
     fn run<I: Isa>(self) -> Self::Output {
         // So many words of the sum stay in registers.
         const PART: usize = 64;
-        let mut sum = Box::new([0; SIZE]);
+        let mut sum = Box::new(State([0; SIZE]));
         for (number, to) in sum.chunks_mut(PART).enumerate() {
             let mut part = [0u32; PART];
             for (word, bits) in self.residue.words.iter().enumerate() {

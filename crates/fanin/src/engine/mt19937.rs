@@ -1,7 +1,7 @@
 //! MT19937: Matsumoto and Nishimura 1998, "Mersenne twister".
 
 use super::jump::{REACH, jump};
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{Ahead, BLOCK, Block, Isa, Kernel, Level, dispatch};
 
 pub(super) const SIZE: usize = 624;
 pub(super) const MIDDLE: usize = 397;
@@ -18,11 +18,30 @@ pub(super) const MATRIX: u32 = 0x9908_b0df;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mt19937 {
-    pub(crate) state: Box<[u32; SIZE]>,
+    pub(crate) state: Box<State>,
     /// Index of the next word of the state to hand out.
     pub(crate) next: u32,
     /// Words until the state must be renewed, counted as torch counts: one more than are left.
     pub(crate) left: u32,
+}
+
+/// The words of a state, each sixteen in a line of the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(align(64))]
+pub(crate) struct State(pub(crate) [u32; SIZE]);
+
+impl std::ops::Deref for State {
+    type Target = [u32; SIZE];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for State {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
 }
 
 impl Mt19937 {
@@ -31,7 +50,7 @@ impl Mt19937 {
 
     /// The engine of a seed.
     pub fn new(seed: u32) -> Self {
-        let mut state = Box::new([seed; SIZE]);
+        let mut state = Box::new(State([seed; SIZE]));
         for i in 1..SIZE {
             let previous = state[i - 1];
             state[i] = 1_812_433_253u32.wrapping_mul(previous ^ (previous >> 30)).wrapping_add(i as u32);
@@ -43,7 +62,7 @@ impl Mt19937 {
     pub fn word(&mut self) -> u32 {
         self.left -= 1;
         if self.left == 0 {
-            self.renew();
+            self.renew::<[u32; BLOCK]>(None, &mut Ahead::nothing());
         }
         let word = temper(self.state[self.next as usize]);
         self.next += 1;
@@ -56,12 +75,31 @@ impl Mt19937 {
         high << 32 | u64::from(self.word())
     }
 
+    /// The next `out.len()` words, at this level.
+    pub(crate) fn words_at(&mut self, level: Level, out: &mut [u32]) {
+        dispatch(level, Drawn { engine: self, out });
+    }
+
     /// The next `out.len()` words.
     #[inline(always)]
-    pub(crate) fn words(&mut self, mut out: &mut [u32]) {
+    pub(crate) fn words<I: Isa>(&mut self, out: &mut [u32]) {
+        self.words_and_fetch::<I>(out, Ahead::nothing());
+    }
+
+    /// The next `out.len()` words. Meanwhile memory is fetched, a line for each sixteen words.
+    #[inline(always)]
+    pub(crate) fn words_and_fetch<I: Isa>(&mut self, mut out: &mut [u32], mut ahead: Ahead<'_>) {
         while !out.is_empty() {
             if self.left == 1 {
-                self.renew();
+                if out.len() >= SIZE {
+                    // A whole state is tempered while it is at hand.
+                    let (now, later) = out.split_at_mut(SIZE);
+                    self.renew::<I::Block>(Some(now), &mut ahead);
+                    (self.next, self.left) = (SIZE as u32, 1);
+                    out = later;
+                    continue;
+                }
+                self.renew::<I::Block>(None, &mut ahead);
                 self.left += 1;
             }
             let take = out.len().min(self.left as usize - 1);
@@ -112,25 +150,46 @@ impl Mt19937 {
         self.left = SIZE as u32 - last as u32;
     }
 
-    /// Makes the next 624 words of the state, in place. Three loops, so that none carries a dependency closer than
-    /// 227 words and each can be vectorized.
+    /// Makes the next 624 words of the state, in place, and tempers them if there is somewhere to put them.
+    ///
+    /// The words `MIDDLE` on stand thirteen beyond the beginning of a block: they are taken from two whole blocks. Read as
+    /// they lie, they would be parts of what has just been stored, and wait until that has left the store buffer, which in a
+    /// large fill waits for the memory.
     #[inline(always)]
-    fn renew(&mut self) {
-        let state = &mut *self.state;
-        let (low, high) = state.split_at_mut(MIDDLE);
-        for i in 0..SIZE - MIDDLE {
-            low[i] = high[i] ^ twist(low[i], low[i + 1]);
+    fn renew<B: Block>(&mut self, mut tempered: Option<&mut [u32]>, ahead: &mut Ahead<'_>) {
+        const { assert!(MIDDLE % BLOCK == 13 && SIZE.is_multiple_of(BLOCK)) };
+        const BLOCKS: usize = SIZE / BLOCK;
+        let blocks = self.state.as_chunks_mut::<BLOCK>().0;
+        let around = |number: usize| if number < BLOCKS { number } else { number - BLOCKS };
+        let mut now = B::load(&blocks[0]);
+        let mut middle = B::load(&blocks[MIDDLE / BLOCK]);
+        for number in 0..BLOCKS {
+            ahead.fetch();
+            let next = B::load(&blocks[around(number + 1)]);
+            let beyond = B::load(&blocks[around(number + MIDDLE / BLOCK + 1)]);
+            let new = middle.join_13(beyond).xor(twist(now, now.join_1(next)));
+            new.store(&mut blocks[number]);
+            if let Some(tempered) = &mut tempered {
+                temper_block(new).store(&mut tempered.as_chunks_mut().0[number]);
+            }
+            (now, middle) = (next, beyond);
         }
-        for i in SIZE - MIDDLE..MIDDLE - 1 {
-            low[i] = low[i + MIDDLE - SIZE] ^ twist(low[i], low[i + 1]);
-        }
-        low[MIDDLE - 1] = low[2 * MIDDLE - SIZE - 1] ^ twist(low[MIDDLE - 1], high[0]);
-        for i in 0..SIZE - MIDDLE - 1 {
-            high[i] = low[i + 2 * MIDDLE - SIZE] ^ twist(high[i], high[i + 1]);
-        }
-        high[SIZE - MIDDLE - 1] = low[MIDDLE - 1] ^ twist(high[SIZE - MIDDLE - 1], low[0]);
         self.next = 0;
         self.left = SIZE as u32;
+    }
+}
+
+struct Drawn<'a> {
+    engine: &'a mut Mt19937,
+    out: &'a mut [u32],
+}
+
+impl Kernel for Drawn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        self.engine.words::<I>(self.out);
     }
 }
 
@@ -153,17 +212,25 @@ impl Kernel for Renewals<'_> {
         let Self { engine, mut keep, count } = self;
         for number in 0..count {
             if let Some(keep) = &mut keep {
-                keep[number * SIZE..][..SIZE].copy_from_slice(&*engine.state);
+                keep[number * SIZE..][..SIZE].copy_from_slice(&**engine.state);
             }
-            engine.renew();
+            engine.renew::<I::Block>(None, &mut Ahead::nothing());
         }
     }
 }
 
 #[inline(always)]
-fn twist(upper: u32, lower: u32) -> u32 {
-    let mixed = (upper & 0x8000_0000) | (lower & 0x7fff_ffff);
-    (mixed >> 1) ^ ((lower & 1).wrapping_neg() & MATRIX)
+fn twist<B: Block>(upper: B, lower: B) -> B {
+    let mixed = upper.and(B::splat(0x8000_0000)).xor(lower.and(B::splat(0x7fff_ffff)));
+    mixed.right(1).xor(lower.spread_lowest().and(B::splat(MATRIX)))
+}
+
+#[inline(always)]
+fn temper_block<B: Block>(mut words: B) -> B {
+    words = words.xor(words.right(11));
+    words = words.xor(words.left(7).and(B::splat(0x9d2c_5680)));
+    words = words.xor(words.left(15).and(B::splat(0xefc6_0000)));
+    words.xor(words.right(18))
 }
 
 #[inline(always)]
@@ -195,7 +262,7 @@ mod tests {
                 walked.skip_at(level, before);
                 let mut jumped = walked.clone();
                 let mut words = vec![0; count as usize];
-                walked.words(&mut words);
+                walked.words_at(level, &mut words);
                 jumped.skip_at(level, count);
                 assert!(walked == jumped, "{level:?} {before} {count}");
             }
@@ -221,7 +288,7 @@ mod tests {
         let mut in_bulk = Mt19937::new(1);
         for count in [0usize, 1, 3, 623, 624, 625, 2000, 7, 1248] {
             let mut bulk = vec![0; count];
-            in_bulk.words(&mut bulk);
+            in_bulk.words_at(Level::best(), &mut bulk);
             assert!(bulk.iter().all(|&word| word == one_by_one.word()));
             assert_eq!(in_bulk, one_by_one, "after {count}, counters and all");
             in_bulk.skip(count as u64);

@@ -9,11 +9,13 @@
     reason = "calling a function compiled for a CPU level, once that level is known to be there"
 )]
 
+mod block;
 mod lanes;
 mod wide;
 
 use std::sync::OnceLock;
 
+pub(crate) use block::{BLOCK, Block};
 pub(crate) use lanes::{LaneKernel, Laned, Lanes, dispatch_lanes};
 pub(crate) use wide::{Isa, Wide};
 
@@ -140,20 +142,41 @@ pub(crate) fn fill_around_caches<T: bytemuck::Pod>(value: T, to: &mut [T]) {
     to.fill(value);
 }
 
-/// Fetches memory that is about to be written: what is computed meanwhile hides the way to it.
-#[inline(always)]
-pub(crate) fn fetch_for_writing<T>(memory: &[T]) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+/// Memory that is written soon. Fetched line by line while something is computed, the way to it is hidden; all at once,
+/// it would be waited for.
+pub(crate) struct Ahead<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Ahead<'a> {
+    /// Of this memory.
+    #[inline(always)]
+    pub(crate) fn new<T: bytemuck::Pod>(memory: &'a [T]) -> Self {
+        Self { bytes: bytemuck::cast_slice(memory) }
+    }
+
+    /// None.
+    #[inline(always)]
+    pub(crate) fn nothing() -> Self {
+        Self { bytes: &[] }
+    }
+
+    /// Fetches the next line of the cache.
+    #[inline(always)]
+    pub(crate) fn fetch(&mut self) {
         const LINE: usize = 64;
-        for at in (0..size_of_val(memory)).step_by(LINE) {
-            // SAFETY: a hint; it may name any address, and this one lies in the slice.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(memory.as_ptr().cast::<i8>().add(at)) };
+        if let Some((line, later)) = self.bytes.split_first_chunk::<LINE>() {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+                // SAFETY: a hint, which reads nothing; it might name any address.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.as_ptr().cast()) };
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = line;
+            self.bytes = later;
         }
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = memory;
 }
 
 #[cfg(test)]

@@ -4,11 +4,17 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+use super::block::{BLOCK, Block};
+#[cfg(target_arch = "x86_64")]
+use super::block::{One, Two};
+
 /// The vectors of a CPU level. A kernel is handed one by [`super::dispatch`], which knows that the CPU has it; the types
 /// are private to this module.
 pub(crate) trait Isa {
     /// A vector of 64-bit numbers.
     type Wide: Wide;
+    /// Sixteen 32-bit words.
+    type Block: Block;
 }
 
 /// A vector of 64-bit numbers. All methods are `#[inline(always)]`.
@@ -40,6 +46,7 @@ pub(crate) struct Plain;
 
 impl Isa for Plain {
     type Wide = [u64; 2];
+    type Block = [u32; BLOCK];
 }
 
 impl Wide for [u64; 2] {
@@ -79,7 +86,7 @@ impl Wide for [u64; 2] {
 }
 
 macro_rules! wide {
-    ($isa:ident, $name:ident, $vector:ty, $count:literal, $splat:ident, $load:ident, $add:ident, $store:ident, $xor:ident, $product:ident,
+    ($isa:ident, $block:ty, $name:ident, $vector:ty, $count:literal, $splat:ident, $load:ident, $add:ident, $store:ident, $xor:ident, $product:ident,
      $right:ident, $left:ident, $blend:expr) => {
         #[cfg(target_arch = "x86_64")]
         pub(crate) struct $isa;
@@ -87,6 +94,7 @@ macro_rules! wide {
         #[cfg(target_arch = "x86_64")]
         impl Isa for $isa {
             type Wide = $name;
+            type Block = $block;
         }
 
         /// One register.
@@ -155,7 +163,7 @@ unsafe fn blend512(even: __m512i, odd: __m512i) -> __m512i {
     unsafe { _mm512_mask_blend_epi32(0b1010_1010_1010_1010, even, odd) }
 }
 
-wide! { Avx2, U64x4, __m256i, 4, _mm256_set1_epi64x, _mm256_loadu_si256, _mm256_add_epi64, _mm256_storeu_si256, _mm256_xor_si256,
+wide! { Avx2, Two, U64x4, __m256i, 4, _mm256_set1_epi64x, _mm256_loadu_si256, _mm256_add_epi64, _mm256_storeu_si256, _mm256_xor_si256,
 _mm256_mul_epu32, _mm256_srli_epi64, _mm256_slli_epi64, blend256 }
-wide! { Avx512, U64x8, __m512i, 8, _mm512_set1_epi64, _mm512_loadu_si512, _mm512_add_epi64, _mm512_storeu_si512, _mm512_xor_si512,
+wide! { Avx512, One, U64x8, __m512i, 8, _mm512_set1_epi64, _mm512_loadu_si512, _mm512_add_epi64, _mm512_storeu_si512, _mm512_xor_si512,
 _mm512_mul_epu32, _mm512_srli_epi64, _mm512_slli_epi64, blend512 }

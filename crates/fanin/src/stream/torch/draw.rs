@@ -4,14 +4,14 @@ use super::Torch;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
-use crate::simd::{Isa, Kernel, Level, dispatch, fetch_for_writing};
+use crate::simd::{Ahead, Isa, Kernel, Level, dispatch};
 use crate::stream::fill::Span;
 
 /// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
 pub(super) const GROUP: usize = 16;
 
 /// Values that are worked on together: whole groups, and few enough to stay in the nearest cache.
-pub(super) const CHUNK: usize = 1024;
+pub(super) const CHUNK: usize = 1248;
 
 /// Fewest values that are worth a thread.
 const SHARE: usize = 1 << 20;
@@ -176,7 +176,7 @@ impl<E: Element> Cursor<'_, E> {
         if self.made.as_ref().is_none_or(|made| made.0 != start) {
             self.seek(start);
             let mut drawn = [0; 2 * GROUP];
-            self.engine.words(&mut drawn[..words]);
+            self.engine.words_at(self.level, &mut drawn[..words]);
             self.at += words as u64;
             let mut values = [E::default(); GROUP];
             transform(self.level, &drawn[..words], law, &mut values);
@@ -303,13 +303,23 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let mut words = [0u32; CHUNK];
-        for out in self.out.chunks_mut(CHUNK) {
+        let mut rest = self.out;
+        while !rest.is_empty() {
+            let (out, later) = split(&mut rest, CHUNK);
             let words = &mut words[..out.len()];
-            fetch_for_writing(out);
-            self.engine.words(words);
+            self.engine.words_and_fetch::<I>(words, later);
             uniforms(words, self.low, self.high, out);
         }
     }
+}
+
+/// Takes so many values off, and says which follow.
+#[inline(always)]
+fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mut [E], Ahead<'b>) {
+    let first = count.min(rest.len());
+    let (now, later) = std::mem::take(rest).split_at_mut(first);
+    *rest = later;
+    (now, Ahead::new(&rest[..count.min(rest.len())]))
 }
 
 /// U[low, high) from a word each, no more than a chunk of them.
@@ -344,10 +354,11 @@ impl Kernel for Uniform64<'_> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let mut words = [0u32; CHUNK];
-        for out in self.out.chunks_mut(CHUNK / 2) {
+        let mut rest = self.out;
+        while !rest.is_empty() {
+            let (out, later) = split(&mut rest, CHUNK / 2);
             let words = &mut words[..2 * out.len()];
-            fetch_for_writing(out);
-            self.engine.words(words);
+            self.engine.words_and_fetch::<I>(words, later);
             uniforms64(words, self.low, self.high, out);
         }
     }
@@ -378,10 +389,11 @@ impl<E: Element> Kernel for Normal32<'_, E> {
     fn run<I: Isa>(self) {
         let (mean, std) = (self.mean as f32, self.std as f32);
         let mut words = [0u32; CHUNK];
-        for out in self.out.chunks_mut(CHUNK) {
+        let mut rest = self.out;
+        while !rest.is_empty() {
+            let (out, later) = split(&mut rest, CHUNK);
             let words = &mut words[..out.len()];
-            fetch_for_writing(out);
-            self.engine.words(words);
+            self.engine.words_and_fetch::<I>(words, later);
             for (words, out) in words.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
                 let mut values = [0f32; TOGETHER];
                 let values = &mut values[..out.len()];
@@ -447,9 +459,10 @@ impl Kernel for Normal64<'_> {
     fn run<I: Isa>(self) {
         let Self { engine, mean, std, out } = self;
         let mut words = [0u32; CHUNK];
-        for out in out.chunks_mut(CHUNK / 2) {
-            fetch_for_writing(out);
-            engine.words(&mut words[..2 * out.len()]);
+        let mut rest = out;
+        while !rest.is_empty() {
+            let (out, later) = split(&mut rest, CHUNK / 2);
+            engine.words_and_fetch::<I>(&mut words[..2 * out.len()], later);
             groups64(&words, mean, std, out);
         }
     }

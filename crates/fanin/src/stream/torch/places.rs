@@ -34,7 +34,7 @@ impl Torch {
                     engine.skip_at(level, start - at);
                     let first = words.len();
                     words.resize(first + groups.words, 0);
-                    engine.words(&mut words[first..]);
+                    engine.words_at(level, &mut words[first..]);
                     (last, at) = (Some(start), start + groups.words as u64);
                 }
                 lanes.push(words.len() / groups.words * GROUP - GROUP + lane);
@@ -181,7 +181,7 @@ impl Kernel for Gather<'_> {
                 } else {
                     each as u64
                 };
-                engine.words(&mut stretch[..length as usize]);
+                engine.words::<I>(&mut stretch[..length as usize]);
                 (begin, from) = (start, start + length);
             }
             words.copy_from_slice(&stretch[(start - begin) as usize..][..each]);

@@ -149,7 +149,7 @@ impl Kernel for Mark<'_> {
                     *mark |= bit;
                 }
             };
-            engine.words(&mut words);
+            engine.words::<I>(&mut words);
             engine.skip_at(level, (steps.rows - 1 - words.len()) as u64);
             steps.reduce(&mut words);
             shuffled.copy_from_slice(&sorted);
