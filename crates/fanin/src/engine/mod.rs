@@ -4,10 +4,12 @@ mod jump;
 mod mt19937;
 mod permutation;
 mod philox;
+mod walker;
 
 pub use mt19937::Mt19937;
 pub(crate) use permutation::{FEW, Permutation, few};
 pub use philox::Philox;
+pub(crate) use walker::Walker;
 
 use crate::simd::Isa;
 

@@ -132,13 +132,24 @@ impl Mt19937 {
         if count == 0 {
             return;
         }
-        // A state that is used up, or not yet begun, has its next word in the following one.
-        let position = if self.left == 1 { SIZE as u64 } else { u64::from(self.next) };
-        let Some(target) = position.checked_add(count) else {
+        let Some(target) = self.position().checked_add(count) else {
             self.skip_at(level, count / 2);
             return self.skip_at(level, count - count / 2);
         };
         let (states, last) = ((target - 1) / SIZE as u64, (target - 1) % SIZE as u64);
+        self.skip_states(level, states);
+        self.next = last as u32 + 1;
+        self.left = SIZE as u32 - last as u32;
+    }
+
+    /// Where in the state, or in the one after it, the next word stands: a state that is used up, or not yet begun, has it
+    /// in the following one.
+    pub(super) fn position(&self) -> u64 {
+        if self.left == 1 { SIZE as u64 } else { u64::from(self.next) }
+    }
+
+    /// Renews the state so many times.
+    pub(super) fn skip_states(&mut self, level: Level, states: u64) {
         if states * SIZE as u64 >= JUMP_FROM {
             let mut words = vec![0; REACH];
             dispatch(level, Renewals { engine: self, keep: Some(&mut words), count: REACH / SIZE });
@@ -146,8 +157,25 @@ impl Mt19937 {
         } else if states > 0 {
             dispatch(level, Renewals { engine: self, keep: None, count: states as usize });
         }
-        self.next = last as u32 + 1;
-        self.left = SIZE as u32 - last as u32;
+    }
+
+    /// Renews the state.
+    #[inline(always)]
+    pub(super) fn skip_state<I: Isa>(&mut self) {
+        self.renew::<I::Block>(None, &mut Ahead::nothing());
+    }
+
+    /// Makes the state's first word the next one.
+    pub(super) fn begin_state(&mut self) {
+        (self.next, self.left) = (0, SIZE as u32 + 1);
+    }
+
+    /// Turns words of the state into words of the sequence.
+    #[inline(always)]
+    pub(super) fn temper_all(words: &mut [u32]) {
+        for word in words {
+            *word = temper(*word);
+        }
     }
 
     /// Makes the next 624 words of the state, in place, and tempers them if there is somewhere to put them.

@@ -15,6 +15,9 @@ pub(crate) trait Isa {
     type Wide: Wide;
     /// Sixteen 32-bit words.
     type Block: Block;
+
+    /// A bit for each value that is less than `low` or greater than `high`. `#[inline(always)]`.
+    fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16;
 }
 
 /// A vector of 64-bit numbers. All methods are `#[inline(always)]`.
@@ -47,6 +50,12 @@ pub(crate) struct Plain;
 impl Isa for Plain {
     type Wide = [u64; 2];
     type Block = [u32; BLOCK];
+
+    #[inline(always)]
+    fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
+        let bits = (0..).zip(values).map(|(lane, &value)| u16::from(value < low || value > high) << lane);
+        bits.fold(0, |all, bit| all | bit)
+    }
 }
 
 impl Wide for [u64; 2] {
@@ -87,7 +96,7 @@ impl Wide for [u64; 2] {
 
 macro_rules! wide {
     ($isa:ident, $block:ty, $name:ident, $vector:ty, $count:literal, $splat:ident, $load:ident, $add:ident, $store:ident, $xor:ident, $product:ident,
-     $right:ident, $left:ident, $blend:expr) => {
+     $right:ident, $left:ident, $blend:ident, $outside:ident) => {
         #[cfg(target_arch = "x86_64")]
         pub(crate) struct $isa;
 
@@ -95,6 +104,12 @@ macro_rules! wide {
         impl Isa for $isa {
             type Wide = $name;
             type Block = $block;
+
+            #[inline(always)]
+            fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
+                // SAFETY: only `dispatch` names this type, where the CPU has its instructions.
+                unsafe { $outside(values, low, high) }
+            }
         }
 
         /// One register.
@@ -163,7 +178,36 @@ unsafe fn blend512(even: __m512i, odd: __m512i) -> __m512i {
     unsafe { _mm512_mask_blend_epi32(0b1010_1010_1010_1010, even, odd) }
 }
 
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn outside256(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
+    let (first, last) = values.split_at(BLOCK / 2);
+    // SAFETY: the caller's, that the CPU has AVX2; eight values are there, and may lie anywhere.
+    unsafe {
+        let (low, high) = (_mm256_set1_ps(low), _mm256_set1_ps(high));
+        let mut bits = [0; 2];
+        for (bits, values) in bits.iter_mut().zip([first, last]) {
+            let values = _mm256_loadu_ps(values.as_ptr());
+            let (below, above) =
+                (_mm256_cmp_ps::<_CMP_LT_OQ>(values, low), _mm256_cmp_ps::<_CMP_GT_OQ>(values, high));
+            *bits = _mm256_movemask_ps(_mm256_or_ps(below, above)) as u16;
+        }
+        bits[0] | bits[1] << 8
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn outside512(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
+    // SAFETY: the caller's, that the CPU has AVX-512; sixteen values are there, and may lie anywhere.
+    unsafe {
+        let values = _mm512_loadu_ps(values.as_ptr());
+        let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(values, _mm512_set1_ps(low));
+        below | _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, _mm512_set1_ps(high))
+    }
+}
+
 wide! { Avx2, Two, U64x4, __m256i, 4, _mm256_set1_epi64x, _mm256_loadu_si256, _mm256_add_epi64, _mm256_storeu_si256, _mm256_xor_si256,
-_mm256_mul_epu32, _mm256_srli_epi64, _mm256_slli_epi64, blend256 }
+_mm256_mul_epu32, _mm256_srli_epi64, _mm256_slli_epi64, blend256, outside256 }
 wide! { Avx512, One, U64x8, __m512i, 8, _mm512_set1_epi64, _mm512_loadu_si512, _mm512_add_epi64, _mm512_storeu_si512, _mm512_xor_si512,
-_mm512_mul_epu32, _mm512_srli_epi64, _mm512_slli_epi64, blend512 }
+_mm512_mul_epu32, _mm512_srli_epi64, _mm512_slli_epi64, blend512, outside512 }

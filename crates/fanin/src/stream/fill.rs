@@ -1,7 +1,5 @@
 //! Boxes of a tensor, and the loops that fill them by index.
 
-use std::borrow::Cow;
-
 use crate::dist::normal::{Normal32, Normal64};
 use crate::dist::truncated::{Truncated, Visitor32, Visitor64};
 use crate::dist::uniform::{Uniform32, Uniform64};
@@ -76,21 +74,28 @@ impl<'a> Span<'a> {
         Self { first: self.first + first, length, ..self }
     }
 
-    /// The global indices of values at these places of the span.
-    pub(super) fn global(self, places: &[usize]) -> Cow<'_, [usize]> {
-        let Region { start, size, shape, strides, .. } = self.region;
-        if self.first == 0 && size == shape {
-            return Cow::Borrowed(places);
-        }
-        let index = |&place: &usize| {
-            let (mut rest, mut index) = (self.first + place, 0);
-            for axis in (0..size.len()).rev() {
-                index += (start[axis] + rest % size[axis]) * strides[axis] as usize;
-                rest /= size[axis];
+    /// The global indices of values at these places of the span, which ascend, instead of what `global` holds.
+    pub(super) fn globals(self, places: &[u32], global: &mut Vec<u64>) {
+        global.clear();
+        let mut runs = self.runs();
+        let (mut first, mut begin, mut end) = (0, 0, 0);
+        global.extend(places.iter().map(|&place| {
+            let place = u64::from(place);
+            while place >= end {
+                let (index, length) = runs.next().expect("the place lies in the span");
+                (first, begin, end) = (index, end, end + length as u64);
             }
-            index
-        };
-        Cow::Owned(places.iter().map(index).collect())
+            first + (place - begin)
+        }));
+    }
+
+    /// Hands out the runs of memory that holds the span, each with its first global index.
+    pub(super) fn each<E>(self, mut out: &mut [E], mut run: impl FnMut(u64, &mut [E])) {
+        for (first, length) in self.runs() {
+            let (now, later) = std::mem::take(&mut out).split_at_mut(length);
+            run(first, now);
+            out = later;
+        }
     }
 
     /// (first global index, length) of each run, in row-major order.

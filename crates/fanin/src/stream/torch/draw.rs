@@ -26,25 +26,13 @@ impl Torch {
     /// U[low, high): a word a value (two in f64). Gives the words that the whole takes.
     pub(super) fn uniform<E: Element>(
         &mut self,
-        (low, high): (f64, f64),
+        law: (f64, f64),
         span: Span<'_>,
         count: usize,
         out: &mut [E],
     ) -> u64 {
-        let level = self.level();
-        let each = words_each::<E>();
-        let words = each * count as u64;
-        self.spread(span, words, out, |cursor, first, out| {
-            cursor.seek(each * first);
-            cursor.at += each * out.len() as u64;
-            let engine = &mut *cursor.engine;
-            match E::values(out) {
-                Values::F64(out) => dispatch(level, Uniform64 { engine, low, high, out }),
-                Values::F32(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-                Values::F16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-                Values::BF16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-            }
-        });
+        let words = words_each::<E>() * count as u64;
+        self.spread(span, words, out, |cursor, first, out| cursor.uniforms(law, first, out));
         words
     }
 
@@ -52,40 +40,13 @@ impl Torch {
     /// the whole takes.
     pub(super) fn normal<E: Element>(
         &mut self,
-        (mean, std): (f64, f64),
+        law: (f64, f64),
         span: Span<'_>,
         count: usize,
         out: &mut [E],
     ) -> u64 {
-        let level = self.level();
         let groups = Groups::<E>::new(count);
-        self.spread(span, groups.all, out, |cursor, mut first, mut out| {
-            while !out.is_empty() {
-                let left = groups.left_in_order(first);
-                if first.is_multiple_of(GROUP as u64) && left.min(out.len()) >= GROUP {
-                    // Whole groups, one after another.
-                    let whole = left.min(out.len()) / GROUP * GROUP;
-                    let (now, later) = std::mem::take(&mut out).split_at_mut(whole);
-                    let (start, _) = groups.of(first);
-                    cursor.seek(start);
-                    cursor.at += (whole / GROUP * groups.words) as u64;
-                    let engine = &mut *cursor.engine;
-                    match E::values(now) {
-                        Values::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
-                        Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-                        Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-                        Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-                    }
-                    (first, out) = (first + whole as u64, later);
-                } else {
-                    let (start, lane) = groups.of(first);
-                    let take = (GROUP - lane).min(out.len()).min(if left == 0 { GROUP } else { left });
-                    let (now, later) = std::mem::take(&mut out).split_at_mut(take);
-                    now.copy_from_slice(&cursor.group(start, groups.words, (mean, std))[lane..][..take]);
-                    (first, out) = (first + take as u64, later);
-                }
-            }
-        });
+        self.spread(span, groups.all, out, |cursor, first, out| cursor.normals(&groups, law, first, out));
         groups.all
     }
 
@@ -106,35 +67,42 @@ impl Torch {
         draw: impl Fn(&mut Cursor<'_, E>, u64, &mut [E]) + Sync,
     ) {
         let level = self.level();
-        let work = |engine: &mut Mt19937, from: usize, mut out: &mut [E]| {
-            let mut cursor = Cursor { engine, level, at: 0, made: None };
-            for (first, length) in span.part(from, out.len()).runs() {
-                let (now, later) = std::mem::take(&mut out).split_at_mut(length);
-                draw(&mut cursor, first, now);
-                out = later;
-            }
+        let work = |engine: &mut Mt19937, begin: usize, out: &mut [E]| {
+            let mut cursor = Cursor::new(engine, level);
+            span.part(begin, out.len()).each(out, |first, out| draw(&mut cursor, first, out));
             cursor.at
         };
-        let parts = if out.len() < 2 * SHARE { 1 } else { self.threads.count().min(out.len() / SHARE) };
-        if parts < 2 {
-            let at = work(&mut self.engine, 0, out);
-            return self.engine.skip_at(level, words - at);
-        }
-        let engine = &self.engine;
+        let at = if self.parts(out.len()) == 1 {
+            work(&mut self.engine, 0, out)
+        } else {
+            let engine = &self.engine;
+            let engines = self.threads.map(self.shares(out), |(begin, out)| {
+                let mut engine = engine.clone();
+                let at = work(&mut engine, begin, out);
+                (engine, at)
+            });
+            let (engine, at) = engines.into_iter().last().expect("there is a share");
+            self.engine = engine;
+            at
+        };
+        self.engine.skip_at(level, words - at);
+    }
+
+    /// How many threads share the work of so many values.
+    fn parts(&self, values: usize) -> usize {
+        if values < 2 * SHARE { 1 } else { self.threads.count().min(values / SHARE) }
+    }
+
+    /// Shares memory among the threads: where each share begins, and the share. The last may be empty.
+    pub(super) fn shares<'o, E: Element>(&self, out: &'o mut [E]) -> Vec<(usize, &'o mut [E])> {
+        let parts = self.parts(out.len());
         // The first need not jump, and takes so many values more.
-        let length = ((out.len() - JUMP) / parts).next_multiple_of(GROUP);
+        let length = (out.len().saturating_sub(JUMP) / parts).next_multiple_of(GROUP);
         let (first, rest) = out.split_at_mut(out.len() - (parts - 1) * length);
         let begin = first.len();
-        let later = rest.chunks_mut(length).enumerate().map(|(number, part)| (begin + number * length, part));
-        let jobs: Vec<_> = std::iter::once((0, first)).chain(later).collect();
-        let mut engines = self.threads.map(jobs, |(begin, part)| {
-            let mut engine = engine.clone();
-            let at = work(&mut engine, begin, part);
-            (engine, at)
-        });
-        let (engine, at) = engines.pop().expect("there are parts");
-        self.engine = engine;
-        self.engine.skip_at(level, words - at);
+        let later =
+            rest.chunks_mut(length.max(1)).enumerate().map(|(number, part)| (begin + number * length, part));
+        std::iter::once((0, first)).chain(later).collect()
     }
 
     /// The next standard normal of a pair: the second is kept back, across calls.
@@ -156,16 +124,70 @@ impl Torch {
 }
 
 /// An engine that passes through the words of a fill, forwards.
-struct Cursor<'a, E> {
+pub(super) struct Cursor<'a, E> {
     engine: &'a mut Mt19937,
     level: Level,
     /// Words passed so far.
-    at: u64,
+    pub(super) at: u64,
     /// The group last made, by its first word: the next run may want another part of it.
     made: Option<(u64, [E; GROUP])>,
 }
 
-impl<E: Element> Cursor<'_, E> {
+impl<'a, E: Element> Cursor<'a, E> {
+    /// At the fill's first word.
+    pub(super) fn new(engine: &'a mut Mt19937, level: Level) -> Self {
+        Self { engine, level, at: 0, made: None }
+    }
+
+    /// Draws U[low, high) for the run that begins at this index.
+    pub(super) fn uniforms(&mut self, (low, high): (f64, f64), first: u64, out: &mut [E]) {
+        let each = words_each::<E>();
+        self.seek(each * first);
+        self.at += each * out.len() as u64;
+        let (level, engine) = (self.level, &mut *self.engine);
+        match E::values(out) {
+            Values::F64(out) => dispatch(level, Uniform64 { engine, low, high, out }),
+            Values::F32(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+            Values::F16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+            Values::BF16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+        }
+    }
+
+    /// Draws N(mean, std^2) by groups for the run that begins at this index.
+    pub(super) fn normals(
+        &mut self,
+        groups: &Groups<E>,
+        (mean, std): (f64, f64),
+        mut first: u64,
+        mut out: &mut [E],
+    ) {
+        while !out.is_empty() {
+            let left = groups.left_in_order(first);
+            if first.is_multiple_of(GROUP as u64) && left.min(out.len()) >= GROUP {
+                // Whole groups, one after another.
+                let whole = left.min(out.len()) / GROUP * GROUP;
+                let (now, later) = std::mem::take(&mut out).split_at_mut(whole);
+                let (start, _) = groups.of(first);
+                self.seek(start);
+                self.at += (whole / GROUP * groups.words) as u64;
+                let (level, engine) = (self.level, &mut *self.engine);
+                match E::values(now) {
+                    Values::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
+                    Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                    Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                    Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                }
+                (first, out) = (first + whole as u64, later);
+            } else {
+                let (start, lane) = groups.of(first);
+                let take = (GROUP - lane).min(out.len()).min(if left == 0 { GROUP } else { left });
+                let (now, later) = std::mem::take(&mut out).split_at_mut(take);
+                now.copy_from_slice(&self.group(start, groups.words, (mean, std))[lane..][..take]);
+                (first, out) = (first + take as u64, later);
+            }
+        }
+    }
+
     fn seek(&mut self, word: u64) {
         self.engine.skip_at(self.level, word - self.at);
         self.at = word;
@@ -279,13 +301,13 @@ impl Kernel for Groups64<'_> {
 
 /// A 64-bit draw on [0, 1): its low 53 bits.
 #[inline(always)]
-fn unit64(word: u64) -> f64 {
+pub(super) fn unit64(word: u64) -> f64 {
     (word & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
 /// A word on [0, 1): its low 24 bits.
 #[inline(always)]
-fn unit32(word: u32) -> f32 {
+pub(super) fn unit32(word: u32) -> f32 {
     // Below 2^24, so the sign bit is clear and the signed conversion, which every level has, is right.
     (word & 0x00ff_ffff) as i32 as f32 * (1.0 / 16_777_216.0)
 }

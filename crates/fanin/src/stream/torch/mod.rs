@@ -20,6 +20,7 @@
 
 mod draw;
 mod places;
+mod rejection;
 mod sparse;
 mod truncated;
 

@@ -1,107 +1,47 @@
-//! Single values of a sequence: what rejection asks for again.
+//! Values at single places of a sequence: what rejection asks for again.
 
-use super::Torch;
-use super::draw::{CHUNK, GROUP, Groups, transform, uniforms, uniforms64, words_each};
+use super::draw::{CHUNK, GROUP, Groups, uniforms, uniforms64, unit32, unit64, words_each};
 use crate::element::{Element, Values};
-use crate::engine::Mt19937;
+use crate::engine::Walker;
+use crate::math::{ln, sin_cos};
 use crate::simd::{Isa, Kernel, Level, dispatch};
 
-/// Fewest places that are worth a thread to redraw.
-const SHARE_OF_PLACES: usize = 1 << 14;
+/// Places that are worked on together.
+const TOGETHER: usize = CHUNK / 4;
 
-impl Torch {
-    /// Draws N(mean, std^2) for all of `count` places, but computes it at these alone, which ascend: only their groups are
-    /// transformed.
-    pub(super) fn redraw_normals<E: Element>(
-        &mut self,
-        law: (f64, f64),
-        count: usize,
-        places: &[usize],
-    ) -> Vec<E> {
-        let groups = Groups::<E>::new(count);
-        let (level, engine) = (self.level(), &self.engine);
-        // Each thread redraws a stretch of the places, from an engine of its own.
-        let redrawn = self.threads.map(self.stretches(places), |places| {
-            let mut values = Vec::with_capacity(places.len());
-            let (mut engine, mut at) = (engine.clone(), 0);
-            let mut words = Vec::with_capacity(CHUNK);
-            let mut lanes = Vec::with_capacity(CHUNK / GROUP);
-            let mut made = [E::default(); CHUNK];
-            let mut last = None;
-            for (number, &place) in places.iter().enumerate() {
-                let (start, lane) = groups.of(place as u64);
-                if last != Some(start) {
-                    engine.skip_at(level, start - at);
-                    let first = words.len();
-                    words.resize(first + groups.words, 0);
-                    engine.words_at(level, &mut words[first..]);
-                    (last, at) = (Some(start), start + groups.words as u64);
-                }
-                lanes.push(words.len() / groups.words * GROUP - GROUP + lane);
-                let full = words.len() + groups.words > CHUNK && {
-                    // The next place may lie in the group at hand.
-                    places.get(number + 1).is_none_or(|&next| groups.of(next as u64).0 != start)
-                };
-                if full || number + 1 == places.len() {
-                    let made = &mut made[..words.len() / groups.words * GROUP];
-                    transform(level, &words, law, made);
-                    values.extend(lanes.drain(..).map(|lane: usize| made[lane]));
-                    words.clear();
-                }
-            }
-            values
-        });
-        self.engine.skip_at(level, groups.all);
-        redrawn.concat()
-    }
-
-    /// Draws a proposal on [low, high) and a number on [0, 1) for each of `count` places, but computes them at these places
-    /// alone, which ascend: the proposals, and which of them are refused.
-    pub(super) fn propose<E: Element>(
-        &mut self,
-        (low, high): (f64, f64),
-        count: usize,
-        places: &[usize],
-        refused: impl Fn(&[E], &[E], &mut [bool]) + Sync,
-    ) -> Vec<(E, bool)> {
-        let all = count as u64 * words_each::<E>();
-        let (level, engine) = (self.level(), &self.engine);
-        let found = self.threads.map(self.stretches(places), |places| {
-            let (mut proposing, mut drawing) = (engine.clone(), engine.clone());
-            drawing.skip_at(level, all);
-            let (mut proposed, mut drawn) = (0, 0);
-            let (mut proposals, mut draws) = ([E::default(); CHUNK / 2], [E::default(); CHUNK / 2]);
-            let mut verdicts = [false; CHUNK / 2];
-            let mut found = Vec::with_capacity(places.len());
-            for places in places.chunks(CHUNK / 2) {
-                let (proposals, draws) = (&mut proposals[..places.len()], &mut draws[..places.len()]);
-                pick(level, &mut proposing, &mut proposed, places, (low, high), proposals);
-                pick(level, &mut drawing, &mut drawn, places, (0.0, 1.0), draws);
-                let verdicts = &mut verdicts[..places.len()];
-                refused(proposals, draws, verdicts);
-                found.extend(proposals.iter().copied().zip(verdicts.iter().copied()));
-            }
-            found
-        });
-        self.engine.skip_at(level, 2 * all);
-        found.concat()
-    }
-
-    /// The places, shared among the threads.
-    fn stretches<'a>(&self, places: &'a [usize]) -> Vec<&'a [usize]> {
-        let parts = self.threads.count().min(places.len() / SHARE_OF_PLACES).max(1);
-        places.chunks(places.len().div_ceil(parts).max(1)).collect()
+/// The values that a uniform fill would write at these places, which ascend.
+pub(super) fn uniforms_at<E: Element>(
+    level: Level,
+    walker: &mut Walker,
+    places: &[u64],
+    (low, high): (f64, f64),
+    out: &mut [E],
+) {
+    let each = words_each::<E>();
+    let mut first = [0; TOGETHER];
+    let mut words = [0; 2 * TOGETHER];
+    for (places, out) in places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+        let first = &mut first[..places.len()];
+        first.iter_mut().zip(places).for_each(|(first, place)| *first = each * place);
+        let words = &mut words[..each as usize * places.len()];
+        walker.take(first, if each == 1 { &[0] } else { &[0, 1] }, words);
+        match E::values(out) {
+            Values::F64(out) => dispatch(level, Uniforms64 { words, low, high, out }),
+            Values::F32(out) => dispatch(level, Uniforms32 { words, low, high, out }),
+            Values::F16(out) => dispatch(level, Uniforms32 { words, low, high, out }),
+            Values::BF16(out) => dispatch(level, Uniforms32 { words, low, high, out }),
+        }
     }
 }
 
-struct Words32<'a, E> {
+struct Uniforms32<'a, E> {
     words: &'a [u32],
     low: f64,
     high: f64,
     out: &'a mut [E],
 }
 
-impl<E: Element> Kernel for Words32<'_, E> {
+impl<E: Element> Kernel for Uniforms32<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -110,82 +50,116 @@ impl<E: Element> Kernel for Words32<'_, E> {
     }
 }
 
-struct Words64<'a> {
+/// From the upper words, then the lower ones.
+struct Uniforms64<'a> {
     words: &'a [u32],
     low: f64,
     high: f64,
     out: &'a mut [f64],
 }
 
-impl Kernel for Words64<'_> {
+impl Kernel for Uniforms64<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self) {
-        uniforms64(self.words, self.low, self.high, self.out);
+        let (upper, lower) = self.words.split_at(self.out.len());
+        let mut words = [0; 2 * TOGETHER];
+        for (pair, (upper, lower)) in words.as_chunks_mut::<2>().0.iter_mut().zip(upper.iter().zip(lower)) {
+            *pair = [*upper, *lower];
+        }
+        uniforms64(&words[..2 * self.out.len()], self.low, self.high, self.out);
     }
 }
 
-/// The values that a uniform fill from `engine` on would write at these places, which ascend.
-fn pick<E: Element>(
+/// The values that a normal fill by groups would write at these places, which ascend.
+pub(super) fn normals_at<E: Element>(
     level: Level,
-    engine: &mut Mt19937,
-    from: &mut u64,
-    places: &[usize],
-    (low, high): (f64, f64),
+    walker: &mut Walker,
+    groups: &Groups<E>,
+    places: &[u64],
+    (mean, std): (f64, f64),
     out: &mut [E],
 ) {
-    let each = words_each::<E>() as usize;
-    let mut words = [0u32; CHUNK];
-    let words = &mut words[..each * places.len()];
-    *from = dispatch(level, Gather { level, engine, from: *from, places, each, words });
-    match E::values(out) {
-        Values::F64(out) => dispatch(level, Words64 { words, low, high, out }),
-        Values::F32(out) => dispatch(level, Words32 { words, low, high, out }),
-        Values::F16(out) => dispatch(level, Words32 { words, low, high, out }),
-        Values::BF16(out) => dispatch(level, Words32 { words, low, high, out }),
+    // A value takes a radius and an angle, half a group later.
+    const HALF: usize = GROUP / 2;
+    let each = words_each::<E>();
+    let distances: &[u32] =
+        if each == 1 { &[0, HALF as u32] } else { &[0, 1, GROUP as u32, GROUP as u32 + 1] };
+    let (mut first, mut sine) = ([0; TOGETHER], [false; TOGETHER]);
+    let mut words = [0; 4 * TOGETHER];
+    for (places, out) in places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+        for ((first, sine), &place) in first.iter_mut().zip(&mut sine).zip(places) {
+            let (start, lane) = groups.of(place);
+            *first = start + each * (lane % HALF) as u64;
+            *sine = lane >= HALF;
+        }
+        let words = &mut words[..distances.len() * places.len()];
+        walker.take(&first[..places.len()], distances, words);
+        let sine = &sine[..places.len()];
+        match E::values(out) {
+            Values::F64(out) => dispatch(level, Normals64 { words, sine, mean, std, out }),
+            Values::F32(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
+            Values::F16(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
+            Values::BF16(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
+        }
     }
 }
 
-/// The words of single places: where these lie close together, by stretches.
-struct Gather<'a> {
-    level: Level,
-    engine: &'a mut Mt19937,
-    from: u64,
-    places: &'a [usize],
-    each: usize,
-    words: &'a mut [u32],
+/// From the words of the radii, then those of the angles.
+struct Normals32<'a, E> {
+    words: &'a [u32],
+    sine: &'a [bool],
+    mean: f64,
+    std: f64,
+    out: &'a mut [E],
 }
 
-impl Kernel for Gather<'_> {
-    /// Where the engine is then.
-    type Output = u64;
+impl<E: Element> Kernel for Normals32<'_, E> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) -> u64 {
-        const STRETCH: usize = 256;
-        // A stretch is worth making for so many of its words.
-        const WANTED: usize = 16;
-        let Self { level, engine, mut from, places, each, words } = self;
-        let Some(&last) = places.last() else { return from };
-        let end = (each * (last + 1)) as u64;
-        let mut stretch = [0u32; STRETCH];
-        let mut begin = from;
-        for (number, (words, &place)) in words.chunks_exact_mut(each).zip(places).enumerate() {
-            let start = (each * place) as u64;
-            if start >= from {
-                engine.skip_at(level, start - from);
-                let close = |later: &usize| (each * later) as u64 - start < STRETCH as u64;
-                let length = if places.get(number + WANTED).is_some_and(close) {
-                    (end - start).min(STRETCH as u64)
-                } else {
-                    each as u64
-                };
-                engine.words::<I>(&mut stretch[..length as usize]);
-                (begin, from) = (start, start + length);
-            }
-            words.copy_from_slice(&stretch[(start - begin) as usize..][..each]);
+    fn run<I: Isa>(self) {
+        let (mean, std) = (self.mean as f32, self.std as f32);
+        let (radii, angles) = self.words.split_at(self.out.len());
+        let mut values = [0f32; TOGETHER];
+        let values = &mut values[..self.out.len()];
+        for (((value, radius), angle), sine) in values.iter_mut().zip(radii).zip(angles).zip(self.sine) {
+            let radius = (-2.0 * ln(1.0 - unit32(*radius))).sqrt();
+            let (sin, cos) = sin_cos(std::f32::consts::TAU * unit32(*angle));
+            *value = (radius * if *sine { sin } else { cos }).mul_add(std, mean);
         }
-        from
+        E::store(values, self.out);
+    }
+}
+
+/// From the upper and lower words of the radii, then those of the angles.
+struct Normals64<'a> {
+    words: &'a [u32],
+    sine: &'a [bool],
+    mean: f64,
+    std: f64,
+    out: &'a mut [f64],
+}
+
+impl Kernel for Normals64<'_> {
+    type Output = ();
+
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "torch takes these from the C library, and so must its mirror"
+    )]
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { words, sine, mean, std, out } = self;
+        let count = out.len();
+        let unit = |at: usize, of: usize| {
+            unit64(u64::from(words[of * count + at]) << 32 | u64::from(words[(of + 1) * count + at]))
+        };
+        for (at, (out, sine)) in out.iter_mut().zip(sine).enumerate() {
+            let radius = (-2.0 * (1.0 - unit(at, 0)).ln()).sqrt();
+            let (sin, cos) = (std::f64::consts::TAU * unit(at, 2)).sin_cos();
+            *out = (radius * if *sine { sin } else { cos }).mul_add(std, mean);
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! Truncated normals, by torch's current algorithm and by the one before it.
 
-use super::draw::{BULK, Groups, words_each};
+use super::draw::{BULK, Cursor, Groups, words_each};
+use super::places::{normals_at, uniforms_at};
+use super::rejection::{Trial, marked};
 use super::{Torch, is_double};
 use crate::element::{DType, Element};
+use crate::engine::Walker;
 use crate::error::Error;
 use crate::math::{ln, quantile64};
 use crate::plan::{Law, Plan, Truncation};
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{BLOCK, Isa, Kernel, Level, dispatch};
 use crate::stream::fill::Span;
 
 /// `(1 + erf(x / sqrt 2)) / 2`, as torch writes it: it decides which branch is taken.
@@ -37,9 +40,6 @@ pub(super) fn check(plan: &Plan) -> Result<(), Error> {
     }
     Ok(())
 }
-
-/// Values that a thread tests at a time.
-const PART: usize = 1 << 16;
 
 /// The memory of a fill as torch would see it.
 #[derive(Debug, Clone, Copy)]
@@ -79,70 +79,32 @@ impl Torch {
         layout: Layout,
     ) -> u64 {
         if proposes_normals(mean, std, low, high) {
-            let mut words = self.normals((mean, std), span, count, out, layout.bulk);
             let (low, high) = (E::from_f64(low), E::from_f64(high));
-            let outside = |value: &E| *value < low || *value > high;
-            let parts = out.chunks(PART).enumerate().collect();
-            let mut pending = self
-                .threads
-                .map(parts, |(number, values): (usize, &[E])| {
-                    let mut found = Vec::new();
-                    for (at, values) in values.chunks(64).enumerate() {
-                        // Most have none: seen without a branch a value.
-                        if values.iter().filter(|value| outside(value)).count() > 0 {
-                            let first = number * PART + at * 64;
-                            let places = (first..).zip(values).filter(|(_, value)| outside(value));
-                            found.extend(places.map(|(place, _)| place));
-                        }
-                    }
-                    found
-                })
-                .concat();
-            let mut fresh = Vec::new();
-            while !pending.is_empty() {
-                if layout.bulk_copy {
-                    let redrawn = self.redraw_normals((mean, std), count, &span.global(&pending));
-                    pending.iter().zip(redrawn).for_each(|(&place, value)| out[place] = value);
-                    words += Groups::<E>::new(count).all;
-                } else {
-                    fresh.resize(out.len(), E::default());
-                    self.serial_normal((mean, std), &mut fresh);
-                    pending.iter().for_each(|&place| out[place] = fresh[place]);
-                }
-                pending.retain(|&place| outside(&out[place]));
+            let groups = Groups::<E>::new(count);
+            let trial = Normals { level: self.level(), groups, law: (mean, std), low, high };
+            if layout.bulk_copy {
+                let before = if layout.bulk { 0 } else { self.normals((mean, std), span, count, out, false) };
+                return before + self.reject(&trial, span, out, !layout.bulk);
             }
-            return words;
+            // Few values, or strided memory: all of them are drawn in each pass.
+            self.normals((mean, std), span, count, out, layout.bulk);
+            let mut fresh = vec![E::default(); out.len()];
+            while out.iter().any(|value| trial.is_outside(*value)) {
+                self.serial_normal((mean, std), &mut fresh);
+                for (value, fresh) in out.iter_mut().zip(&fresh) {
+                    if trial.is_outside(*value) {
+                        *value = *fresh;
+                    }
+                }
+            }
+            return 0;
         }
         let mode = low.max(high.min(mean));
         // Squared by the C library's pow, as Python squares; a compiler that sees the 2 multiplies instead.
         let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
-        let refused = RefusedIf::new::<E>(mean, std, peak);
-        let level = self.level();
-        let mut draws = vec![E::default(); out.len()];
-        let mut words = self.uniform((low, high), span, count, out);
-        words += self.uniform((0.0, 1.0), span, count, &mut draws);
-        let parts = out.chunks(PART).zip(draws.chunks(PART)).enumerate().collect();
-        let mut pending = self
-            .threads
-            .map(parts, |(number, (proposals, draws)): (usize, (&[E], &[E]))| {
-                let mut verdicts = vec![false; draws.len()];
-                refused.test(level, proposals, draws, &mut verdicts);
-                let places = (number * PART..).zip(verdicts).filter(|(_, refused)| *refused);
-                places.map(|(place, _)| place).collect::<Vec<_>>()
-            })
-            .concat();
-        drop(draws);
-        while !pending.is_empty() {
-            let test = |proposals: &[E], draws: &[E], verdicts: &mut [bool]| {
-                refused.test(level, proposals, draws, verdicts);
-            };
-            let found = self.propose((low, high), count, &span.global(&pending), test);
-            words += 2 * count as u64 * words_each::<E>();
-            pending.iter().zip(&found).for_each(|(&place, &(proposal, _))| out[place] = proposal);
-            let mut found = found.iter();
-            pending.retain(|_| found.next().is_some_and(|&(_, refused)| refused));
-        }
-        words
+        let refused_if = RefusedIf::new::<E>(mean, std, peak);
+        let trial = Proposals { level: self.level(), count, low, high, refused_if };
+        self.reject(&trial, span, out, false)
     }
 
     /// torch before 2.12: uniform between the distribution's values at the cut-offs, inverse error function, scaled,
@@ -172,6 +134,131 @@ impl Torch {
             *value = E::from_f64(if x > steps.round(high) { steps.round(high) } else { x });
         }
         words
+    }
+}
+
+/// Normals, refused outside the cut-offs.
+struct Normals<E> {
+    level: Level,
+    groups: Groups<E>,
+    law: (f64, f64),
+    low: E,
+    high: E,
+}
+
+impl<E: Element> Normals<E> {
+    fn is_outside(&self, value: E) -> bool {
+        value < self.low || value > self.high
+    }
+}
+
+impl<E: Element> Trial<E> for Normals<E> {
+    fn words(&self) -> u64 {
+        self.groups.all
+    }
+
+    fn sequences(&self) -> Vec<u64> {
+        vec![0]
+    }
+
+    fn begin(&self, cursors: &mut [Cursor<'_, E>], span: Span<'_>, out: &mut [E], refused: &mut Vec<u32>) {
+        span.each(out, |first, out| cursors[0].normals(&self.groups, self.law, first, out));
+        self.test(out, refused);
+    }
+
+    fn test(&self, out: &[E], refused: &mut Vec<u32>) {
+        dispatch(self.level, Outside { values: out, low: self.low, high: self.high, places: refused });
+    }
+
+    fn again(&self, walkers: &mut [Walker], places: &[u64], out: &mut [E], refused: &mut [bool]) {
+        normals_at(self.level, &mut walkers[0], &self.groups, places, self.law, out);
+        for (refused, value) in refused.iter_mut().zip(out) {
+            *refused = self.is_outside(*value);
+        }
+    }
+}
+
+/// Finds the places of values outside the cut-offs.
+struct Outside<'a, E> {
+    values: &'a [E],
+    low: E,
+    high: E,
+    places: &'a mut Vec<u32>,
+}
+
+impl<E: Element> Kernel for Outside<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        const LANES: usize = 64;
+        let Self { values, low, high, places } = self;
+        for (begin, values) in (0..).step_by(LANES).zip(values.chunks(LANES)) {
+            let mut outside = 0u64;
+            match bytemuck::try_cast_slice::<E, f32>(values) {
+                Ok(values) if E::DTYPE == DType::F32 && values.len() == LANES => {
+                    let (low, high) = (low.to_f64() as f32, high.to_f64() as f32);
+                    for (number, values) in values.as_chunks().0.iter().enumerate() {
+                        outside |= u64::from(I::outside(values, low, high)) << (number * BLOCK);
+                    }
+                }
+                _ => {
+                    for (lane, value) in values.iter().enumerate() {
+                        outside |= u64::from(*value < low || *value > high) << lane;
+                    }
+                }
+            }
+            while outside != 0 {
+                places.push(begin + outside.trailing_zeros());
+                outside &= outside - 1;
+            }
+        }
+    }
+}
+
+/// Uniform proposals, each with a number that decides whether it is refused.
+struct Proposals {
+    level: Level,
+    count: usize,
+    low: f64,
+    high: f64,
+    refused_if: RefusedIf,
+}
+
+impl<E: Element> Trial<E> for Proposals {
+    fn words(&self) -> u64 {
+        2 * words_each::<E>() * self.count as u64
+    }
+
+    fn sequences(&self) -> Vec<u64> {
+        vec![0, words_each::<E>() * self.count as u64]
+    }
+
+    fn begin(&self, cursors: &mut [Cursor<'_, E>], span: Span<'_>, out: &mut [E], refused: &mut Vec<u32>) {
+        let mut draws = vec![E::default(); out.len()];
+        let mut marks = vec![false; out.len()];
+        let [proposing, drawing] = cursors else { unreachable!("there are two sequences") };
+        span.each(out, |first, out| proposing.uniforms((self.low, self.high), first, out));
+        span.each(&mut draws, |first, out| drawing.uniforms((0.0, 1.0), first, out));
+        self.refused_if.test(self.level, out, &draws, &mut marks);
+        marked(&marks, refused);
+    }
+
+    fn test(&self, _: &[E], _: &mut Vec<u32>) {
+        unreachable!("a proposal is tested as it is drawn");
+    }
+
+    fn again(&self, walkers: &mut [Walker], places: &[u64], out: &mut [E], refused: &mut [bool]) {
+        const TOGETHER: usize = 512;
+        let mut draws = [E::default(); TOGETHER];
+        let [proposing, drawing] = walkers else { unreachable!("there are two sequences") };
+        let parts = places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)).zip(refused.chunks_mut(TOGETHER));
+        for ((places, out), refused) in parts {
+            let draws = &mut draws[..places.len()];
+            uniforms_at(self.level, proposing, places, (self.low, self.high), out);
+            uniforms_at(self.level, drawing, places, (0.0, 1.0), draws);
+            self.refused_if.test(self.level, out, draws, refused);
+        }
     }
 }
 

@@ -1,0 +1,125 @@
+//! Single words of the twister's sequence, for whoever wants few of them.
+
+use super::mt19937::{Mt19937, SIZE};
+use crate::simd::{Isa, Kernel, Level, dispatch};
+
+/// Words that are kept of the state before: so far back a reader may reach.
+const BEFORE: usize = 32;
+
+/// An engine that walks through a sequence and tells the words it is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Walker {
+    engine: Mt19937,
+    level: Level,
+    /// The number of the state's first word; the engine's counters mean nothing here.
+    base: i64,
+    /// The words before that one.
+    before: [u32; BEFORE],
+}
+
+impl Walker {
+    /// From this engine's next word on, which has the number 0.
+    pub(crate) fn new(engine: Mt19937, level: Level) -> Self {
+        let base = -(engine.position() as i64);
+        Self { engine, level, base, before: [0; BEFORE] }
+    }
+
+    /// The same walker, counting from `words` later on.
+    pub(crate) fn later(mut self, words: u64) -> Self {
+        self.base -= words as i64;
+        self
+    }
+
+    /// For each of `first`, which ascend, the words at these distances from it, which ascend and span less than
+    /// [`BEFORE`]: those at the first distance, then those at the second, and so on. The farthest word asked for so far may
+    /// be at most so much farther.
+    pub(crate) fn take(&mut self, first: &[u64], distances: &[u32], out: &mut [u32]) {
+        dispatch(self.level, Take { walker: self, first, distances, out });
+    }
+
+    /// Goes on until the state holds a word.
+    #[inline(always)]
+    fn reach<I: Isa>(&mut self, word: i64) {
+        let states = (word - self.base) / SIZE as i64;
+        if states > 1 {
+            self.engine.skip_states(self.level, states as u64 - 1);
+        }
+        self.before = *self.engine.state.last_chunk().expect("a state is longer");
+        self.engine.skip_state::<I>();
+        self.base += states * SIZE as i64;
+    }
+
+    /// The engine, about to draw this word, which is none before the last that was asked for.
+    pub(crate) fn into_engine(mut self, word: u64) -> Mt19937 {
+        self.engine.begin_state();
+        self.engine.skip_at(self.level, (word as i64 - self.base) as u64);
+        self.engine
+    }
+}
+
+struct Take<'a> {
+    walker: &'a mut Walker,
+    first: &'a [u64],
+    distances: &'a [u32],
+    out: &'a mut [u32],
+}
+
+impl Kernel for Take<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { walker, first, distances, out } = self;
+        let last = distances.last().map_or(0, |&last| i64::from(last));
+        for (place, &first) in (0..).zip(first) {
+            let first = first as i64;
+            if first + last - walker.base >= SIZE as i64 {
+                walker.reach::<I>(first + last);
+            }
+            for (out, &distance) in out.chunks_exact_mut(self.first.len()).zip(distances) {
+                let at = first + i64::from(distance) - walker.base;
+                out[place] = if at >= 0 {
+                    walker.engine.state[at as usize]
+                } else {
+                    walker.before[(at + BEFORE as i64) as usize]
+                };
+            }
+        }
+        Mt19937::temper_all(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_walk_are_those_of_the_sequence() {
+        let distances = [0, 3, 31];
+        for &level in Level::available() {
+            for before in [0, 1, 623, 624, 700] {
+                let mut engine = Mt19937::new(7);
+                engine.skip(before);
+                let mut words = vec![0; 20_000];
+                engine.clone().words_at(level, &mut words);
+                let first: Vec<u64> =
+                    (0..4000u64).map(|k| k + k / 7 * (k % 3)).filter(|k| k % 16 != 5).collect();
+                let first: Vec<u64> = first.into_iter().map(|k| k / 2 + k / 2 / 600 * 900).collect();
+                let mut sorted = first.clone();
+                sorted.sort_unstable();
+                let mut walker = Walker::new(engine.clone(), level).later(10);
+                for first in sorted.chunks(100) {
+                    let mut taken = vec![0; 3 * first.len()];
+                    walker.take(first, &distances, &mut taken);
+                    for (taken, distance) in taken.chunks(first.len()).zip(distances) {
+                        let expected = first.iter().map(|&k| words[10 + k as usize + distance as usize]);
+                        assert!(taken.iter().copied().eq(expected), "{level:?} {before} {distance}");
+                    }
+                }
+                let end = sorted.last().unwrap() + 100;
+                engine.skip(10 + end);
+                assert_eq!(walker.into_engine(end), engine);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Passes over a tensor, in each of which torch draws for all places and keeps what it wants for those still refused.
+//!
+//! torch draws one pass after another. Here a block of places goes through all passes while it is in the cache: each pass
+//! has an engine of its own, which walks through the pass's words and tells those of the places that are left.
+
+use super::Torch;
+use super::draw::Cursor;
+use crate::element::Element;
+use crate::engine::{Mt19937, Walker};
+use crate::simd::Level;
+use crate::stream::fill::Span;
+
+/// Places that go through the passes together.
+const BLOCK: usize = 1 << 15;
+
+/// So many go in one block, and one engine from pass to pass: to set an engine up for each pass would cost as much as the
+/// passes.
+const ONE_BLOCK: usize = 1 << 20;
+
+/// What is drawn for a place, and when it is refused.
+pub(super) trait Trial<E: Element>: Sync {
+    /// Words of a pass.
+    fn words(&self) -> u64;
+
+    /// Words of a pass before each of the sequences that it consists of.
+    fn sequences(&self) -> Vec<u64>;
+
+    /// Draws the first pass for a span of places, with a cursor in each sequence, and finds the places that are refused.
+    fn begin(&self, cursors: &mut [Cursor<'_, E>], span: Span<'_>, out: &mut [E], refused: &mut Vec<u32>);
+
+    /// Finds the places that are refused after a first pass that was drawn by other means.
+    fn test(&self, out: &[E], refused: &mut Vec<u32>);
+
+    /// Draws another pass for these places of the tensor, with a walker in each sequence, and marks those that are refused.
+    fn again(&self, walkers: &mut [Walker], places: &[u64], out: &mut [E], refused: &mut [bool]);
+}
+
+/// A pass's engines.
+type Walkers = Vec<Walker>;
+
+/// How far a part has come.
+struct Passed {
+    /// Passes after the first one.
+    passes: u64,
+    /// The engine at the end of the last of them, if there was one.
+    again: Option<Mt19937>,
+    /// The engine at the part's end in the last sequence of the first pass, and how many words of that these are.
+    first: Option<(Mt19937, u64)>,
+}
+
+impl Torch {
+    /// Draws a span of a tensor by trial; if `begun`, the first pass has been drawn and stands in `out`. Gives the words
+    /// that were passed for this span, without those of a first pass that was drawn before.
+    pub(super) fn reject<E: Element>(
+        &mut self,
+        trial: &impl Trial<E>,
+        span: Span<'_>,
+        out: &mut [E],
+        begun: bool,
+    ) -> u64 {
+        let (level, engine) = (self.level(), &self.engine);
+        let parts = self.threads.map(self.shares(out), |(begin, out)| {
+            part(trial, (level, engine), span.part(begin, out.len()), out, begun)
+        });
+        let passes = parts.iter().map(|part| part.passes).max().unwrap_or(0);
+        let words = trial.words();
+        if passes > 0 {
+            let farthest = parts.into_iter().find(|part| part.passes == passes);
+            self.engine = farthest.and_then(|part| part.again).expect("it has drawn");
+        } else if let Some((engine, at)) = parts.into_iter().last().and_then(|part| part.first) {
+            self.engine = engine;
+            let before = *trial.sequences().last().expect("a pass has words");
+            self.engine.skip_at(level, words - before - at);
+        }
+        (passes + u64::from(!begun)) * words
+    }
+}
+
+/// Draws a part of a span, from the engine at the whole's beginning.
+fn part<E: Element>(
+    trial: &impl Trial<E>,
+    (level, engine): (Level, &Mt19937),
+    span: Span<'_>,
+    out: &mut [E],
+    begun: bool,
+) -> Passed {
+    let sequences = trial.sequences();
+    let mut engines: Vec<Mt19937> = Vec::new();
+    for &before in &sequences {
+        let mut engine = engine.clone();
+        if !begun {
+            engine.skip_at(level, before);
+        }
+        engines.push(engine);
+    }
+    let whole = out.len() <= ONE_BLOCK;
+    let block = if whole { out.len().max(1) } else { BLOCK };
+    let mut cursors: Vec<Cursor<'_, E>> =
+        engines.iter_mut().map(|engine| Cursor::new(engine, level)).collect();
+    // For each pass after the first; of a single block, for the pass at hand.
+    let mut walkers: Vec<Walkers> = Vec::new();
+    let mut passes = 0;
+    let (mut places, mut global) = (Vec::new(), Vec::new());
+    let (mut values, mut refused) = (Vec::new(), Vec::new());
+    for (number, out) in out.chunks_mut(block).enumerate() {
+        let span = span.part(number * block, out.len());
+        places.clear();
+        if begun {
+            trial.test(out, &mut places);
+        } else {
+            trial.begin(&mut cursors, span, out, &mut places);
+        }
+        span.globals(&places, &mut global);
+        let mut pass = 0;
+        while !places.is_empty() {
+            if walkers.is_empty() {
+                let before = if begun { 0 } else { trial.words() };
+                let new = |words: &u64| Walker::new(engine.clone(), level).later(before + words);
+                walkers.push(sequences.iter().map(new).collect());
+            } else if whole || walkers.len() == pass {
+                let last = if whole { walkers.pop() } else { walkers.last().cloned() };
+                let last = last.unwrap_or_default().into_iter();
+                walkers.push(last.map(|walker| walker.later(trial.words())).collect());
+            }
+            let at = if whole { 0 } else { pass };
+            values.resize(places.len(), E::default());
+            refused.resize(places.len(), false);
+            trial.again(&mut walkers[at], &global, &mut values, &mut refused);
+            let mut left = 0;
+            for k in 0..places.len() {
+                let (place, index) = (places[k], global[k]);
+                out[place as usize] = values[k];
+                // Kept or written over by the next: no branch.
+                (places[left], global[left]) = (place, index);
+                left += usize::from(refused[k]);
+            }
+            places.truncate(left);
+            global.truncate(left);
+            pass += 1;
+        }
+        passes = passes.max(pass as u64);
+    }
+    let end = trial.words() - sequences.last().expect("a pass has words");
+    let again = walkers.pop().and_then(|mut last| last.pop()).map(|walker| walker.into_engine(end));
+    let at = cursors.last().map(|cursor| cursor.at);
+    drop(cursors);
+    let first = if begun { None } else { engines.pop().zip(at) };
+    Passed { passes, again, first }
+}
+
+/// Appends the places of the marks.
+pub(super) fn marked(marks: &[bool], places: &mut Vec<u32>) {
+    let begin = places.len();
+    places.resize(begin + marks.len(), 0);
+    let mut found = begin;
+    for (place, &mark) in (0..).zip(marks) {
+        places[found] = place;
+        found += usize::from(mark);
+    }
+    places.truncate(found);
+}
