@@ -33,20 +33,21 @@ impl Walker {
     /// For each of `first`, which ascend, the words at these distances from it, which ascend and span less than
     /// [`BEFORE`]: those at the first distance, then those at the second, and so on. The farthest word asked for so far may
     /// be at most so much farther.
-    pub(crate) fn take(&mut self, first: &[u64], distances: &[u32], out: &mut [u32]) {
+    pub(crate) fn take<const N: usize>(&mut self, first: &[u64], distances: [u32; N], out: &mut [u32]) {
         dispatch(self.level, Take { walker: self, first, distances, out });
     }
 
-    /// Goes on until the state holds a word.
+    /// Goes on until the state holds the word so far from one; gives the place of that one then.
     #[inline(always)]
-    fn reach<I: Isa>(&mut self, word: i64) {
-        let states = (word - self.base) / SIZE as i64;
+    fn reach<I: Isa>(&mut self, place: i64, distance: i64) -> i64 {
+        let states = (place + distance) / SIZE as i64;
         if states > 1 {
             self.engine.skip_states(self.level, states as u64 - 1);
         }
         self.before = *self.engine.state.last_chunk().expect("a state is longer");
         self.engine.skip_state::<I>();
         self.base += states * SIZE as i64;
+        place - states * SIZE as i64
     }
 
     /// The engine, about to draw this word, which is none before the last that was asked for.
@@ -57,28 +58,28 @@ impl Walker {
     }
 }
 
-struct Take<'a> {
+struct Take<'a, const N: usize> {
     walker: &'a mut Walker,
     first: &'a [u64],
-    distances: &'a [u32],
+    distances: [u32; N],
     out: &'a mut [u32],
 }
 
-impl Kernel for Take<'_> {
+impl<const N: usize> Kernel for Take<'_, N> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Self { walker, first, distances, out } = self;
-        let last = distances.last().map_or(0, |&last| i64::from(last));
-        for (place, &first) in (0..).zip(first) {
-            let first = first as i64;
-            if first + last - walker.base >= SIZE as i64 {
-                walker.reach::<I>(first + last);
-            }
-            for (out, &distance) in out.chunks_exact_mut(self.first.len()).zip(distances) {
-                let at = first + i64::from(distance) - walker.base;
-                out[place] = if at >= 0 {
+        let last = distances.map(i64::from)[N - 1];
+        let count = first.len();
+        assert_eq!(out.len(), N * count);
+        for (place, &first) in first.iter().enumerate() {
+            let first = first as i64 - walker.base;
+            let first = if first + last >= SIZE as i64 { walker.reach::<I>(first, last) } else { first };
+            for number in 0..N {
+                let at = first + i64::from(distances[number]);
+                out[number * count + place] = if at >= 0 {
                     walker.engine.state[at as usize]
                 } else {
                     walker.before[(at + BEFORE as i64) as usize]
@@ -110,7 +111,7 @@ mod tests {
                 let mut walker = Walker::new(engine.clone(), level).later(10);
                 for first in sorted.chunks(100) {
                     let mut taken = vec![0; 3 * first.len()];
-                    walker.take(first, &distances, &mut taken);
+                    walker.take(first, distances, &mut taken);
                     for (taken, distance) in taken.chunks(first.len()).zip(distances) {
                         let expected = first.iter().map(|&k| words[10 + k as usize + distance as usize]);
                         assert!(taken.iter().copied().eq(expected), "{level:?} {before} {distance}");

@@ -1,13 +1,13 @@
 //! Values at single places of a sequence: what rejection asks for again.
 
-use super::draw::{CHUNK, GROUP, Groups, uniforms, uniforms64, unit32, unit64, words_each};
+use super::draw::{GROUP, Groups, uniforms, uniforms64, unit32, unit64, words_each};
 use crate::element::{Element, Values};
 use crate::engine::Walker;
 use crate::math::{ln, sin_cos};
 use crate::simd::{Isa, Kernel, Level, dispatch};
 
 /// Places that are worked on together.
-const TOGETHER: usize = CHUNK / 4;
+pub(super) const TOGETHER: usize = 128;
 
 /// The values that a uniform fill would write at these places, which ascend.
 pub(super) fn uniforms_at<E: Element>(
@@ -17,14 +17,16 @@ pub(super) fn uniforms_at<E: Element>(
     (low, high): (f64, f64),
     out: &mut [E],
 ) {
-    let each = words_each::<E>();
-    let mut first = [0; TOGETHER];
     let mut words = [0; 2 * TOGETHER];
     for (places, out) in places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
-        let first = &mut first[..places.len()];
-        first.iter_mut().zip(places).for_each(|(first, place)| *first = each * place);
-        let words = &mut words[..each as usize * places.len()];
-        walker.take(first, if each == 1 { &[0] } else { &[0, 1] }, words);
+        let words = &mut words[..words_each::<E>() as usize * places.len()];
+        if words_each::<E>() == 1 {
+            walker.take(places, [0], words);
+        } else {
+            let mut first = [0; TOGETHER];
+            first.iter_mut().zip(places).for_each(|(first, place)| *first = 2 * place);
+            walker.take(&first[..places.len()], [0, 1], words);
+        }
         match E::values(out) {
             Values::F64(out) => dispatch(level, Uniforms64 { words, low, high, out }),
             Values::F32(out) => dispatch(level, Uniforms32 { words, low, high, out }),
@@ -84,8 +86,6 @@ pub(super) fn normals_at<E: Element>(
     // A value takes a radius and an angle, half a group later.
     const HALF: usize = GROUP / 2;
     let each = words_each::<E>();
-    let distances: &[u32] =
-        if each == 1 { &[0, HALF as u32] } else { &[0, 1, GROUP as u32, GROUP as u32 + 1] };
     let (mut first, mut sine) = ([0; TOGETHER], [false; TOGETHER]);
     let mut words = [0; 4 * TOGETHER];
     for (places, out) in places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
@@ -94,8 +94,12 @@ pub(super) fn normals_at<E: Element>(
             *first = start + each * (lane % HALF) as u64;
             *sine = lane >= HALF;
         }
-        let words = &mut words[..distances.len() * places.len()];
-        walker.take(&first[..places.len()], distances, words);
+        let (first, words) = (&first[..places.len()], &mut words[..2 * each as usize * places.len()]);
+        if each == 1 {
+            walker.take(first, [0, HALF as u32], words);
+        } else {
+            walker.take(first, [0, 1, GROUP as u32, GROUP as u32 + 1], words);
+        }
         let sine = &sine[..places.len()];
         match E::values(out) {
             Values::F64(out) => dispatch(level, Normals64 { words, sine, mean, std, out }),

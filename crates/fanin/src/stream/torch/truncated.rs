@@ -1,7 +1,7 @@
 //! Truncated normals, by torch's current algorithm and by the one before it.
 
 use super::draw::{BULK, Cursor, Groups, words_each};
-use super::places::{normals_at, uniforms_at};
+use super::places::{TOGETHER, normals_at, uniforms_at};
 use super::rejection::{Trial, marked};
 use super::{Torch, is_double};
 use crate::element::{DType, Element};
@@ -249,7 +249,6 @@ impl<E: Element> Trial<E> for Proposals {
     }
 
     fn again(&self, walkers: &mut [Walker], places: &[u64], out: &mut [E], refused: &mut [bool]) {
-        const TOGETHER: usize = 512;
         let mut draws = [E::default(); TOGETHER];
         let [proposing, drawing] = walkers else { unreachable!("there are two sequences") };
         let parts = places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)).zip(refused.chunks_mut(TOGETHER));
@@ -320,42 +319,66 @@ impl<E: Element> Kernel for Tests<'_, E> {
     type Output = ();
 
     #[inline(always)]
+    fn run<I: Isa>(self) {
+        let (proposals, last_proposals) = self.proposals.as_chunks::<LANES>();
+        let (draws, last_draws) = self.draws.as_chunks::<LANES>();
+        let (verdicts, last_verdicts) = self.verdicts.as_chunks_mut::<LANES>();
+        for ((proposals, draws), verdicts) in proposals.iter().zip(draws).zip(verdicts) {
+            *verdicts = self.refused.lanes(proposals, draws);
+        }
+        if !last_verdicts.is_empty() {
+            let (mut proposals, mut draws) = ([E::default(); LANES], [E::from_f64(0.5); LANES]);
+            proposals[..last_proposals.len()].copy_from_slice(last_proposals);
+            draws[..last_draws.len()].copy_from_slice(last_draws);
+            let verdicts = self.refused.lanes(&proposals, &draws);
+            last_verdicts.copy_from_slice(&verdicts[..last_verdicts.len()]);
+        }
+    }
+}
+
+/// Proposals that are tested together.
+const LANES: usize = 32;
+
+impl RefusedIf {
+    #[inline(always)]
     #[allow(
         clippy::disallowed_methods,
         reason = "torch takes the logarithm from a library, and so must its mirror"
     )]
-    fn run<I: Isa>(self) {
-        const LANES: usize = 32;
-        let Self { refused: RefusedIf { mean, std, peak }, proposals, draws, verdicts } = self;
+    fn lanes<E: Element>(self, proposals: &[E; LANES], draws: &[E; LANES]) -> [bool; LANES] {
+        let Self { mean, std, peak } = self;
         let round = |x: f64| E::DTYPE.round(x);
-        let parts = proposals.chunks(LANES).zip(draws.chunks(LANES)).zip(verdicts.chunks_mut(LANES));
-        for ((proposals, draws), verdicts) in parts {
-            let (mut exponents, mut near) = ([0f64; LANES], [0f32; LANES]);
-            let mut doubts = 0;
-            for lane in 0..verdicts.len() {
+        let (mut exponents, mut near) = ([0f64; LANES], [0f32; LANES]);
+        for lane in 0..LANES {
+            exponents[lane] = if E::DTYPE == DType::F32 {
+                // Each step of f32 arithmetic, as it is.
+                let x = (proposals[lane].to_f64() as f32 - mean as f32) / std as f32;
+                f64::from(x * x * -0.5 - peak as f32)
+            } else {
                 let x = round(proposals[lane].to_f64() - mean);
                 let x = round(x / std);
                 let x = round(x * x);
                 let x = round(x * -0.5);
-                exponents[lane] = round(x - peak);
-                // A number whose logarithm is near enough to decide, but where the two are close.
-                near[lane] = draws[lane].to_f64() as f32;
-            }
-            for near in &mut near {
-                *near = ln(near.max(1e-30));
-            }
-            for lane in 0..verdicts.len() {
-                let (x, near) = (exponents[lane], f64::from(near[lane]));
-                let slack = 1e-5 - near * if size_of::<E>() == 2 { 0.02 } else { 1e-5 };
-                verdicts[lane] = near > x;
-                doubts += u32::from(!((near - x).abs() > slack && near > -60.0));
-            }
-            if doubts == 0 {
-                continue;
-            }
-            for lane in 0..verdicts.len() {
+                round(x - peak)
+            };
+            // A number whose logarithm is near enough to decide, but where the two are close.
+            near[lane] = draws[lane].to_f64() as f32;
+        }
+        for near in &mut near {
+            *near = ln(near.max(1e-30));
+        }
+        let (mut verdicts, mut doubts) = ([false; LANES], [false; LANES]);
+        for lane in 0..LANES {
+            let (x, near) = (exponents[lane] as f32, near[lane]);
+            let slack = 1e-5 - near * if size_of::<E>() == 2 { 0.02 } else { 1e-5 };
+            verdicts[lane] = near > x;
+            doubts[lane] = !((near - x).abs() > slack && near > -60.0);
+        }
+        if doubts.iter().any(|&doubt| doubt) {
+            for lane in 0..LANES {
                 verdicts[lane] = round(draws[lane].to_f64().ln()) > exponents[lane];
             }
         }
+        verdicts
     }
 }
