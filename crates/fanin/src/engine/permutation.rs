@@ -5,7 +5,10 @@
 //! (Black and Rogaway 2002) and the finalizer of MurmurHash3 (Appleby). On a handful of places its twelve rounds would not
 //! make all sets equally likely: hence the shuffle.
 
+use std::ops::Range;
+
 use super::Philox;
+use crate::simd::{BLOCK, Block, Isa};
 
 /// The largest column that is shuffled.
 pub(crate) const FEW: usize = 256;
@@ -28,6 +31,10 @@ pub(crate) fn few(engine: &Philox, column: u64, size: usize, count: usize) -> [b
 
 const ROUNDS: u32 = 12;
 
+/// Numbers that go through the network together: rounds follow from one another, so several vectors share the wait.
+const TOGETHER: usize = VECTORS * BLOCK;
+const VECTORS: usize = 4;
+
 /// The shape of a permutation: its size, and how an index is split.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permutation {
@@ -37,13 +44,12 @@ pub(crate) struct Permutation {
     right_mask: u32,
 }
 
+/// MurmurHash3's finalizer.
 #[inline(always)]
-fn mix(mut x: u32) -> u32 {
-    x ^= x >> 16;
-    x = x.wrapping_mul(0x85eb_ca6b);
-    x ^= x >> 13;
-    x = x.wrapping_mul(0xc2b2_ae35);
-    x ^ (x >> 16)
+fn mix<B: Block>(mut x: B) -> B {
+    x = x.xor(x.right(16)).times(B::splat(0x85eb_ca6b));
+    x = x.xor(x.right(13)).times(B::splat(0xc2b2_ae35));
+    x.xor(x.right(16))
 }
 
 impl Permutation {
@@ -55,66 +61,179 @@ impl Permutation {
         Self { size, right_bits, left_mask: mask(left_bits), right_mask: mask(right_bits) }
     }
 
-    /// For each key: whether the image of `index` is below `bound`. `keys` are indexed `[word][lane]`.
+    /// Hands out each of `places` with its image, in any order.
     #[inline(always)]
-    pub(crate) fn below<const N: usize>(&self, index: u64, bound: u64, keys: &[[u32; N]; 4]) -> [bool; N] {
-        let mut images = [index; N];
-        let mut walking = [true; N];
-        loop {
-            let mut left = [0u32; N];
-            let mut right = [0u32; N];
-            for lane in 0..N {
-                left[lane] = (images[lane] >> self.right_bits) as u32;
-                right[lane] = images[lane] as u32 & self.right_mask;
+    pub(crate) fn images<I: Isa>(&self, places: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64, u64)) {
+        self.walk::<I::Block, false>(places, key, &mut each);
+    }
+
+    /// Hands out the place of each of `images`, in any order.
+    #[inline(always)]
+    pub(crate) fn places<I: Isa>(&self, images: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64)) {
+        self.walk::<I::Block, true>(images, key, &mut |_, place| each(place));
+    }
+
+    /// Sends numbers through the network, those again that come out beyond the size.
+    #[inline(always)]
+    fn walk<B: Block, const BACK: bool>(
+        &self,
+        numbers: Range<u64>,
+        key: [u32; 4],
+        each: &mut impl FnMut(u64, u64),
+    ) {
+        // Those that walk: where each began, and where it is.
+        let (mut began, mut at) = ([0u64; TOGETHER], [0u64; TOGETHER]);
+        let mut walking = 0;
+        let mut next = numbers.start;
+        while walking > 0 || next < numbers.end {
+            let fresh = (numbers.end - next).min((TOGETHER - walking) as u64);
+            for lane in 0..fresh as usize {
+                began[walking + lane] = next + lane as u64;
+                at[walking + lane] = next + lane as u64;
             }
-            for round in 0..ROUNDS {
-                let key = &keys[round as usize % 4];
-                let step = round.wrapping_mul(0x9E37_79B9);
-                for lane in 0..N {
-                    if round % 2 == 0 {
-                        left[lane] ^=
-                            mix(right[lane].wrapping_add(key[lane]).wrapping_add(step)) & self.left_mask;
-                    } else {
-                        right[lane] ^=
-                            mix(left[lane].wrapping_add(key[lane]).wrapping_add(step)) & self.right_mask;
-                    }
+            let lanes = walking + fresh as usize;
+            next += fresh;
+            let after = self.network::<B, BACK>(&at, key);
+            walking = 0;
+            for lane in 0..lanes {
+                if after[lane] < self.size {
+                    each(began[lane], after[lane]);
+                } else {
+                    began[walking] = began[lane];
+                    at[walking] = after[lane];
+                    walking += 1;
                 }
             }
-            let mut any = false;
-            for lane in 0..N {
-                let image = u64::from(left[lane]) << self.right_bits | u64::from(right[lane]);
-                images[lane] = if walking[lane] { image } else { images[lane] };
-                walking[lane] = images[lane] >= self.size;
-                any |= walking[lane];
-            }
-            if !any {
-                return images.map(|image| image < bound);
+        }
+    }
+
+    /// Once through the network, forwards or backwards.
+    #[inline(always)]
+    fn network<B: Block, const BACK: bool>(
+        &self,
+        numbers: &[u64; TOGETHER],
+        key: [u32; 4],
+    ) -> [u64; TOGETHER] {
+        let (mut left, mut right) = ([0u32; TOGETHER], [0u32; TOGETHER]);
+        for lane in 0..TOGETHER {
+            left[lane] = (numbers[lane] >> self.right_bits) as u32;
+            right[lane] = numbers[lane] as u32 & self.right_mask;
+        }
+        let zero = B::splat(0);
+        let (mut lefts, mut rights) = ([zero; VECTORS], [zero; VECTORS]);
+        for vector in 0..VECTORS {
+            lefts[vector] = B::load(&left.as_chunks().0[vector]);
+            rights[vector] = B::load(&right.as_chunks().0[vector]);
+        }
+        let (left_mask, right_mask) = (B::splat(self.left_mask), B::splat(self.right_mask));
+        let step =
+            |round: u32| B::splat(key[round as usize % 4].wrapping_add(round.wrapping_mul(0x9E37_79B9)));
+        for pair in 0..ROUNDS / 2 {
+            if BACK {
+                let round = ROUNDS - 2 * pair - 1;
+                half_rounds(&mut rights, &lefts, step(round), right_mask);
+                half_rounds(&mut lefts, &rights, step(round - 1), left_mask);
+            } else {
+                half_rounds(&mut lefts, &rights, step(2 * pair), left_mask);
+                half_rounds(&mut rights, &lefts, step(2 * pair + 1), right_mask);
             }
         }
+        for vector in 0..VECTORS {
+            lefts[vector].store(&mut left.as_chunks_mut().0[vector]);
+            rights[vector].store(&mut right.as_chunks_mut().0[vector]);
+        }
+        let mut after = [0u64; TOGETHER];
+        for lane in 0..TOGETHER {
+            after[lane] = u64::from(left[lane]) << self.right_bits | u64::from(right[lane]);
+        }
+        after
+    }
+}
+
+/// One round: what is mixed from the one half changes the other.
+#[inline(always)]
+fn half_rounds<B: Block>(to: &mut [B; VECTORS], from: &[B; VECTORS], key: B, mask: B) {
+    for vector in 0..VECTORS {
+        to[vector] = to[vector].xor(mix(from[vector].add(key)).and(mask));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::{Kernel, Level, dispatch};
 
-    fn keys(columns: u64) -> impl Iterator<Item = [[u32; 1]; 4]> {
-        (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column).map(|word| [word]))
+    fn keys(columns: u64) -> impl Iterator<Item = [u32; 4]> {
+        (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column))
+    }
+
+    /// All of a range there, or back.
+    struct Walk<'a>(&'a Permutation, Range<u64>, [u32; 4], bool);
+    impl Kernel for Walk<'_> {
+        type Output = Vec<(u64, u64)>;
+        #[inline(always)]
+        fn run<I: Isa>(self) -> Self::Output {
+            let Self(permutation, range, key, back) = self;
+            let mut pairs = Vec::new();
+            if back {
+                permutation.places::<I>(range, key, |place| pairs.push((place, 0)));
+            } else {
+                permutation.images::<I>(range, key, |place, image| pairs.push((place, image)));
+            }
+            pairs.sort_unstable();
+            pairs
+        }
+    }
+
+    fn places(permutation: &Permutation, images: Range<u64>, key: [u32; 4], level: Level) -> Vec<u64> {
+        dispatch(level, Walk(permutation, images, key, true)).into_iter().map(|(place, _)| place).collect()
+    }
+
+    /// As the page of the native stream has it, a place at a time.
+    fn image(permutation: &Permutation, place: u64, key: [u32; 4]) -> u64 {
+        let Permutation { size, right_bits, left_mask, right_mask } = *permutation;
+        let mut at = place;
+        loop {
+            let (mut left, mut right) = ((at >> right_bits) as u32, at as u32 & right_mask);
+            for round in 0..ROUNDS {
+                let f = |x: u32| {
+                    let step = key[round as usize % 4].wrapping_add(round.wrapping_mul(0x9E37_79B9));
+                    mix([x.wrapping_add(step); BLOCK])[0]
+                };
+                if round % 2 == 0 {
+                    left ^= f(right) & left_mask;
+                } else {
+                    right ^= f(left) & right_mask;
+                }
+            }
+            at = u64::from(left) << right_bits | u64::from(right);
+            if at < size {
+                return at;
+            }
+        }
     }
 
     #[test]
-    fn each_key_gives_a_permutation() {
+    fn each_key_gives_a_permutation_and_the_way_back_at_every_level() {
         for size in [1u64, 2, 3, 4, 5, 7, 8, 9, 31, 64, 100, 1025] {
             let permutation = Permutation::new(size);
-            for key in keys(20) {
-                for bound in [0, 1, size / 2, size] {
-                    let below = (0..size).filter(|&index| permutation.below(index, bound, &key)[0]).count();
-                    assert_eq!(below as u64, bound, "{size}");
+            for (key, &level) in keys(20).zip(Level::available().iter().cycle()) {
+                let pairs = dispatch(level, Walk(&permutation, 0..size, key, false));
+                let expected: Vec<_> =
+                    (0..size).map(|place| (place, image(&permutation, place, key))).collect();
+                assert_eq!(pairs, expected, "{size} {level:?}");
+                for part in [0..size, size / 3..size / 2, size..size] {
+                    let expected: Vec<u64> =
+                        pairs.iter().filter(|pair| part.contains(&pair.1)).map(|pair| pair.0).collect();
+                    assert_eq!(places(&permutation, part.clone(), key, level), expected, "{size} {part:?}");
                 }
             }
         }
         let huge = Permutation::new(u64::MAX);
-        assert!(keys(10).all(|key| huge.below(1 << 60, u64::MAX, &key)[0]));
+        for (key, &level) in keys(10).zip(Level::available().iter().cycle()) {
+            let there = dispatch(level, Walk(&huge, 1 << 60..(1 << 60) + 1, key, false))[0].1;
+            assert_eq!(places(&huge, there..there + 1, key, level), [1 << 60]);
+        }
     }
 
     /// Every set of places must come equally often: chi-square over all sets, 200,000 columns.
@@ -153,13 +272,11 @@ mod tests {
             let trials = 4000;
             for key in keys(trials) {
                 let mut inside = [0; 5];
-                for place in 0..size {
-                    if permutation.below(place, chosen, &key)[0] {
-                        halves
-                            .iter()
-                            .zip(&mut inside)
-                            .for_each(|(half, count)| *count += usize::from(half(place)));
-                    }
+                for place in places(&permutation, 0..chosen, key, Level::best()) {
+                    halves
+                        .iter()
+                        .zip(&mut inside)
+                        .for_each(|(half, count)| *count += usize::from(half(place)));
                 }
                 inside.iter().zip(&mut counts).for_each(|(&count, counts)| counts[count] += 1);
             }

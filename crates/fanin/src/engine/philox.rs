@@ -62,8 +62,25 @@ impl Philox {
         for at in (0..LANES).step_by(2 * I::Wide::COUNT) {
             // The first block of a group is a multiple of 16: adding the lane never carries into word 1.
             let low = (first & LOW) + at as u64;
-            let even = self.blocks(I::Wide::counting(low), first >> 32);
-            let odd = self.blocks(I::Wide::counting(low + 1), first >> 32);
+            let high = I::Wide::splat(first >> 32);
+            let even = self.blocks(I::Wide::counting(low), high);
+            let odd = self.blocks(I::Wide::counting(low + 1), high);
+            for word in 0..4 {
+                even[word].interleave(odd[word], &mut words[word][at..]);
+            }
+        }
+        words
+    }
+
+    /// The words of any sixteen blocks.
+    #[inline(always)]
+    pub(crate) fn scattered<I: Isa>(&self, blocks: &[u64; LANES]) -> Words {
+        let mut words = [[0; LANES]; 4];
+        for at in (0..LANES).step_by(2 * I::Wide::COUNT) {
+            let numbers = I::Wide::every_other(&blocks[at..]);
+            let even = self.blocks(numbers, numbers.high());
+            let numbers = I::Wide::every_other(&blocks[at + 1..]);
+            let odd = self.blocks(numbers, numbers.high());
             for word in 0..4 {
                 even[word].interleave(odd[word], &mut words[word][at..]);
             }
@@ -73,8 +90,8 @@ impl Philox {
 
     /// A block a lane, each word in the low half of a 64-bit number; what stands above it is to be ignored.
     #[inline(always)]
-    fn blocks<W: Wide>(&self, low: W, high: u64) -> [W; 4] {
-        let mut counter = [low, W::splat(high), W::splat(self.high[0].into()), W::splat(self.high[1].into())];
+    fn blocks<W: Wide>(&self, low: W, high: W) -> [W; 4] {
+        let mut counter = [low, high, W::splat(self.high[0].into()), W::splat(self.high[1].into())];
         let multipliers = MULTIPLIERS.map(W::splat);
         let mut key = self.key;
         for _ in 0..ROUNDS {
@@ -146,6 +163,29 @@ mod tests {
                         "{level:?} {group} {lane}"
                     );
                 }
+            }
+        }
+    }
+
+    struct Scattered(Philox, [u64; LANES]);
+    impl Kernel for Scattered {
+        type Output = Words;
+        #[inline(always)]
+        fn run<I: Isa>(self) -> Words {
+            self.0.scattered::<I>(&self.1)
+        }
+    }
+
+    #[test]
+    fn scattered_blocks_are_themselves_at_every_level() {
+        let philox = Philox::new([1, 2], [3, 4]);
+        let blocks =
+            std::array::from_fn(|lane| 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(lane as u64 + 1) >> (2 * lane));
+        for &level in Level::available() {
+            let words = dispatch(level, Scattered(philox, blocks));
+            for (lane, &block) in blocks.iter().enumerate() {
+                let found: [u32; 4] = std::array::from_fn(|word| words[word][lane]);
+                assert_eq!(found, philox.block(block), "{level:?} {lane}");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Sixteen 32-bit words by hand, for the Mersenne twister: it reads words at odd distances, and by plain loads would wait
-//! for what it has just written.
+//! Sixteen 32-bit words by hand: for the Mersenne twister, which reads words at odd distances, and by plain loads would
+//! wait for what it has just written; for keyed permutations, whose rounds would each wait for the one before in memory.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
@@ -29,6 +29,12 @@ pub(crate) trait Block: Copy {
 
     /// Each word shifted up.
     fn left(self, bits: u32) -> Self;
+
+    /// The sums modulo 2^32.
+    fn add(self, other: Self) -> Self;
+
+    /// The products modulo 2^32.
+    fn times(self, other: Self) -> Self;
 
     /// All bits where the lowest one is set, none elsewhere.
     fn spread_lowest(self) -> Self;
@@ -81,6 +87,22 @@ impl Block for [u32; BLOCK] {
     #[inline(always)]
     fn left(self, bits: u32) -> Self {
         self.map(|word| word << bits)
+    }
+
+    #[inline(always)]
+    fn add(mut self, other: Self) -> Self {
+        for lane in 0..BLOCK {
+            self[lane] = self[lane].wrapping_add(other[lane]);
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn times(mut self, other: Self) -> Self {
+        for lane in 0..BLOCK {
+            self[lane] = self[lane].wrapping_mul(other[lane]);
+        }
+        self
     }
 
     #[inline(always)]
@@ -179,6 +201,18 @@ impl Block for Two {
     }
 
     #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: as in `load`.
+        unsafe { Self(_mm256_add_epi32(self.0, other.0), _mm256_add_epi32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        // SAFETY: as in `load`.
+        unsafe { Self(_mm256_mullo_epi32(self.0, other.0), _mm256_mullo_epi32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
     fn spread_lowest(self) -> Self {
         let (lowest, zero) = (self.and(Self::splat(1)), Self::splat(0).0);
         // SAFETY: as in `load`.
@@ -244,6 +278,18 @@ impl Block for One {
     fn left(self, bits: u32) -> Self {
         // SAFETY: as in `load`.
         Self(unsafe { _mm512_sllv_epi32(self.0, Self::splat(bits).0) })
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: as in `load`.
+        Self(unsafe { _mm512_add_epi32(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        // SAFETY: as in `load`.
+        Self(unsafe { _mm512_mullo_epi32(self.0, other.0) })
     }
 
     #[inline(always)]

@@ -31,6 +31,9 @@ pub(crate) trait Wide: Copy {
     /// `first`, `first + 2`, and so on.
     fn counting(first: u64) -> Self;
 
+    /// The first of `numbers`, the third, and so on.
+    fn every_other(numbers: &[u64]) -> Self;
+
     /// Bits in which the two differ.
     fn xor(self, other: Self) -> Self;
 
@@ -69,6 +72,11 @@ impl Wide for [u64; 2] {
     #[inline(always)]
     fn counting(first: u64) -> Self {
         [first, first + 2]
+    }
+
+    #[inline(always)]
+    fn every_other(numbers: &[u64]) -> Self {
+        [numbers[0], numbers[2]]
     }
 
     #[inline(always)]
@@ -132,6 +140,16 @@ macro_rules! wide {
                 const EVEN: [u64; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
                 // SAFETY: as in `splat`; so many numbers are there, and may lie anywhere.
                 Self(unsafe { $add($splat(first as i64), $load(EVEN.as_ptr().cast())) })
+            }
+
+            #[inline(always)]
+            fn every_other(numbers: &[u64]) -> Self {
+                let mut chosen = [0; $count];
+                for lane in 0..$count {
+                    chosen[lane] = numbers[2 * lane];
+                }
+                // SAFETY: as in `splat`; so many numbers are there, and may lie anywhere.
+                Self(unsafe { $load(chosen.as_ptr().cast()) })
             }
 
             #[inline(always)]

@@ -5,7 +5,7 @@ use crate::dist::truncated::{Truncated, Visitor32, Visitor64};
 use crate::dist::uniform::{Uniform32, Uniform64};
 use crate::dist::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::element::{Element, Values, values};
-use crate::engine::{FEW, LANES, Permutation, Philox, Source, few};
+use crate::engine::{Philox, Source};
 use crate::plan::{Law, Plan};
 use crate::simd::{Isa, Kernel, Level, dispatch, fill_around_caches};
 use crate::tensor::{Order, TensorMut};
@@ -218,7 +218,7 @@ pub(super) fn by_index_on(
 
 /// Fills row-major memory with a box of a law whose values come from groups of words.
 ///
-/// For `sparse` these are the values without the zeros; `orthogonal` and the fixed laws have no place here.
+/// `sparse`, `orthogonal` and the fixed laws have no place here.
 pub(super) fn by_index(level: Level, law: Law, source: impl Source, span: Span<'_>, out: Values<'_>) {
     match out {
         Values::F32(out) => by_index_32(law, Fill { source, span, out, level }),
@@ -230,7 +230,6 @@ pub(super) fn by_index(level: Level, law: Law, source: impl Source, span: Span<'
                 Law::Uniform { low, high } if low == high => fill.out.fill(low),
                 Law::Uniform { low, high } => fill.visit64(Uniform64::new(low, high)),
                 Law::Normal { mean, std } => fill.visit64(Normal64::new(mean, std)),
-                Law::Sparse { std, .. } => fill.visit64(Normal64::new(0.0, std)),
                 Law::TruncatedNormal { mean, std, low, high, .. } => {
                     Truncated::new(mean, std, low, high, f64::DTYPE).visit64(fill);
                 }
@@ -245,7 +244,6 @@ fn by_index_32<E: Element>(law: Law, fill: Fill<'_, impl Source, E>) {
         Law::Uniform { low, high } if low == high => fill.out.fill(E::from_f64(low)),
         Law::Uniform { low, high } => fill.visit32(Uniform32::new(low, high, E::DTYPE)),
         Law::Normal { mean, std } => fill.visit32(Normal32::new(mean, std)),
-        Law::Sparse { std, .. } => fill.visit32(Normal32::new(0.0, std)),
         Law::TruncatedNormal { mean, std, low, high, .. } => {
             Truncated::new(mean, std, low, high, E::DTYPE).visit32(E::DTYPE, fill);
         }
@@ -369,84 +367,6 @@ fn write_groups<I: Isa, E: Element, const N: usize>(
             } else {
                 kept = values;
                 kept_group = Some(group);
-            }
-        }
-    }
-}
-
-/// Writes the zeros of `sparse` into a box of a matrix with so many rows.
-pub(super) fn punch(
-    threads: Threads,
-    level: Level,
-    engine: Philox,
-    (rows, zeros): (usize, usize),
-    region: &Region,
-    out: Values<'_>,
-) {
-    let (top, left, width) = (region.start[0], region.start[1], region.size[1]);
-    // Bands of rows: in each the keys of the columns are computed again, so they are not too low.
-    let height = (CHUNK / width.max(1)).max(64);
-    values!(out, out => threads.chunks(out, (height * width).max(1), |first, out| {
-        let corner = (top + first / width, left);
-        dispatch(level, Punch { engine, rows, zeros, corner, width, out });
-    }));
-}
-
-struct Punch<'a, E> {
-    engine: Philox,
-    rows: usize,
-    zeros: usize,
-    /// Row and column of the first value.
-    corner: (usize, usize),
-    width: usize,
-    out: &'a mut [E],
-}
-
-impl<E: Element> Kernel for Punch<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(mut self) {
-        if self.rows <= FEW { self.few() } else { self.many() }
-    }
-}
-
-impl<E: Element> Punch<'_, E> {
-    fn few(&mut self) {
-        let (width, height) = (self.width, self.out.len() / self.width);
-        for column in 0..width {
-            let global = (self.corner.1 + column) as u64;
-            let picked = few(&self.engine, global, self.rows, self.zeros);
-            for row in 0..height {
-                if picked[self.corner.0 + row] {
-                    self.out[row * width + column] = E::default();
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn many(&mut self) {
-        let permutation = Permutation::new(self.rows as u64);
-        let (width, height) = (self.width, self.out.len() / self.width);
-        // The keys of sixteen columns are the words of sixteen blocks.
-        for left in (0..width).step_by(LANES) {
-            let lanes = LANES.min(width - left);
-            let mut keys = [[0u32; LANES]; 4];
-            for lane in 0..lanes {
-                let block = self.engine.block((self.corner.1 + left + lane) as u64);
-                for word in 0..4 {
-                    keys[word][lane] = block[word];
-                }
-            }
-            for row in 0..height {
-                let row_index = (self.corner.0 + row) as u64;
-                let zero = permutation.below(row_index, self.zeros as u64, &keys);
-                for (value, zero) in self.out[row * width + left..][..lanes].iter_mut().zip(zero) {
-                    if zero {
-                        *value = E::default();
-                    }
-                }
             }
         }
     }

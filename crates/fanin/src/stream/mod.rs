@@ -1,9 +1,11 @@
 //! Streams: where the numbers of a plan come from.
 
 mod fill;
+mod marks;
 pub mod native;
 #[cfg(feature = "rand_core")]
 pub mod rng;
+mod sparse;
 pub mod torch;
 
 use crate::element::{DType, Element};

@@ -104,6 +104,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::fill::{self, Region};
+use super::sparse::{Sparse, Zeros};
 use super::{Stream, check_box, check_method, check_whole, room};
 use crate::element::{DType, Element, Values};
 use crate::engine::Philox;
@@ -230,7 +231,7 @@ impl NativeTensor {
         &self.name
     }
 
-    fn engine(&self, purpose: &str) -> Philox {
+    pub(super) fn engine(&self, purpose: &str) -> Philox {
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"fanin native stream");
         hasher.update(&Native::VERSION.to_le_bytes());
@@ -270,8 +271,15 @@ impl NativeTensor {
             }
             law => {
                 let values = self.engine(if double { "values64" } else { "values32" });
-                let sparse = matches!(law, Law::Sparse { .. });
-                Drawn::ByIndex { values, permutation: sparse.then(|| self.engine("permutation")) }
+                match law {
+                    Law::Sparse { zeros, std } => {
+                        let (rows, columns) = plan.matrix();
+                        let (threads, permutation) = (self.native.threads, self.engine("permutation"));
+                        let zeros = Zeros { threads, level, permutation, rows, zeros };
+                        Drawn::Sparse(Sparse { zeros, values, columns, std })
+                    }
+                    _ => Drawn::ByIndex(values),
+                }
             }
         };
         Ok(Prepared { plan: plan.clone(), level, threads: self.native.threads, drawn })
@@ -289,7 +297,8 @@ pub struct Prepared {
 
 #[derive(Debug, Clone)]
 enum Drawn {
-    ByIndex { values: Philox, permutation: Option<Philox> },
+    ByIndex(Philox),
+    Sparse(Sparse),
     Orthogonal32(Reflections<f32>, f32),
     Orthogonal64(Reflections<f64>, f64),
 }
@@ -344,16 +353,12 @@ impl Prepared {
         Ok(())
     }
 
-    fn write(&self, region: &Region, mut out: Values<'_>) {
+    fn write(&self, region: &Region, out: Values<'_>) {
         match &self.drawn {
-            Drawn::ByIndex { values, permutation } => {
-                let law = self.plan.law();
-                fill::by_index_on(self.threads, self.level, law, *values, region, out.reborrow());
-                if let (Law::Sparse { zeros, .. }, Some(permutation)) = (law, permutation) {
-                    let matrix = (self.plan.matrix().0, zeros);
-                    fill::punch(self.threads, self.level, *permutation, matrix, region, out);
-                }
+            Drawn::ByIndex(values) => {
+                fill::by_index_on(self.threads, self.level, self.plan.law(), *values, region, out);
             }
+            Drawn::Sparse(sparse) => sparse.fill(region, out),
             Drawn::Orthogonal32(reflections, gain) => match out {
                 Values::F32(out) => self.orthogonal(reflections, *gain, region, out),
                 Values::F16(out) => self.orthogonal(reflections, *gain, region, out),

@@ -4,6 +4,7 @@ use rand_core::Rng;
 
 use super::fill::{self, Region};
 use super::native::Prepared;
+use super::sparse::Zeros;
 use super::{Stream, check_box, check_method, check_whole};
 use crate::engine::{LANES, Philox, Source, Words};
 use crate::error::Error;
@@ -66,12 +67,16 @@ impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
         }
         let region = Region::whole(plan.shape());
         tensor.write_in(Order::Index, |mut memory| {
-            fill::by_index(level, plan.law(), &mut *self, region.span(), memory.reborrow());
+            let law = match plan.law() {
+                Law::Sparse { std, .. } => Law::Normal { mean: 0.0, std },
+                law => law,
+            };
+            fill::by_index(level, law, &mut *self, region.span(), memory.reborrow());
             if let Law::Sparse { zeros, .. } = plan.law() {
                 let mut word = || self.rng.next_u32();
                 let permutation = Philox::new([word(), word()], [word(), word()]);
-                let matrix = (plan.matrix().0, zeros);
-                fill::punch(Threads::One, level, permutation, matrix, &region, memory);
+                let (threads, rows) = (Threads::One, plan.matrix().0);
+                Zeros { threads, level, permutation, rows, zeros }.clear(&region, memory);
             }
         });
         Ok(())

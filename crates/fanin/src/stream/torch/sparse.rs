@@ -1,17 +1,12 @@
 //! The zeros of `sparse`: the first rows of a permutation for each column, columns at once.
 
+use super::super::marks::Marks;
 use super::Torch;
 use crate::element::values;
 use crate::engine::Mt19937;
 use crate::plan::Plan;
 use crate::simd::{Isa, Kernel, Level, dispatch};
 use crate::tensor::TensorMut;
-
-/// Columns whose zeros are marked together: the bits of a word.
-const BLOCK: usize = 64;
-
-/// Rows of a matrix that are cleared together.
-const BAND: usize = 64;
 
 impl Torch {
     /// Writes zeros into the box of a matrix that begins at `start`: in each column at the first rows of
@@ -29,61 +24,32 @@ impl Torch {
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
             let steps = Remainders::new(rows, zeros);
-            let blocks = width.div_ceil(BLOCK);
-            let parts = self.threads.count().min(blocks);
-            let firsts: Vec<usize> = (0..blocks).step_by(blocks.div_ceil(parts)).collect();
-            let marks = self.threads.map(firsts, |first| {
-                let columns = first * BLOCK..width.min((first + blocks.div_ceil(parts)) * BLOCK);
+            let marks = Marks::new(self.threads, height, width, |columns, words| {
                 let mut engine = engine.clone();
                 engine.skip_at(level, (start[1] + columns.start) as u64 * each);
-                let mut marks = vec![0u64; columns.len().div_ceil(BLOCK) * height];
-                let mark = Mark {
-                    engine: &mut engine,
-                    level,
-                    steps: &steps,
-                    top: start[0],
-                    height,
-                    columns: columns.len(),
-                    marks: &mut marks,
-                };
+                let columns = columns.len();
+                let mark =
+                    Mark { engine: &mut engine, level, steps: &steps, top: start[0], height, columns, words };
                 dispatch(level, mark);
-                marks
             });
-            self.clear(&marks.concat(), tensor);
+            self.clear(&marks, tensor);
         }
         columns as u64 * each
     }
 
-    /// Writes zeros where a bit is set: for each block of columns a word a row.
-    fn clear(&self, marks: &[u64], tensor: &mut TensorMut<'_>) {
-        let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
-        let blocks = || marks.chunks_exact(height).enumerate();
-        if tensor.is_contiguous() {
-            let (memory, _) = tensor.place(&[0, 0]);
-            values!(memory, memory => self.threads.chunks(memory, BAND * width, |first, band| {
-                for (row, values) in (first / width..).zip(band.chunks_exact_mut(width)) {
-                    for (values, (_, marks)) in values.chunks_mut(BLOCK).zip(blocks()) {
-                        for (lane, value) in values.iter_mut().enumerate() {
-                            *value = if marks[row] >> lane & 1 == 1 { Default::default() } else { *value };
-                        }
-                    }
-                }
-            }));
-            return;
-        }
+    /// Writes zeros where a bit is set.
+    fn clear(&self, marks: &Marks, tensor: &mut TensorMut<'_>) {
         let (row_step, column_step) = tensor.matrix_steps();
+        let contiguous = tensor.is_contiguous();
         let (memory, origin) = tensor.place(&[0, 0]);
         values!(memory, memory => {
-            for (block, marks) in blocks() {
-                for (row, mut mark) in marks.iter().copied().enumerate() {
-                    while mark != 0 {
-                        let column = block * BLOCK + mark.trailing_zeros() as usize;
-                        let step = row as isize * row_step + column as isize * column_step;
-                        memory[(origin as isize + step) as usize] = Default::default();
-                        mark &= mark - 1;
-                    }
-                }
+            if contiguous {
+                return marks.clear(self.threads, self.level(), memory);
             }
+            marks.each(|row, column| {
+                let step = row as isize * row_step + column as isize * column_step;
+                memory[(origin as isize + step) as usize] = Default::default();
+            });
         });
     }
 }
@@ -129,7 +95,7 @@ struct Mark<'a> {
     top: usize,
     height: usize,
     columns: usize,
-    marks: &'a mut [u64],
+    words: &'a mut [u64],
 }
 
 impl Kernel for Mark<'_> {
@@ -137,13 +103,14 @@ impl Kernel for Mark<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self) {
-        let Self { engine, level, steps, top, height, columns, marks } = self;
+        let Self { engine, level, steps, top, height, columns, words: marks } = self;
         let sorted: Vec<u32> = (0..steps.rows as u32).collect();
         let mut shuffled = sorted.clone();
         let mut words = vec![0u32; steps.divisors.len()];
+        // What is marked: the first entries of the permutation, or all others, whichever are fewer.
+        let others = steps.zeros > steps.rows / 2;
         for column in 0..columns {
-            let marks = &mut marks[column / BLOCK * height..][..height];
-            let bit = 1u64 << (column % BLOCK);
+            let (marks, bit) = Marks::of_column(marks, height, column);
             let mut mark = |row: u32| {
                 if let Some(mark) = marks.get_mut((row as usize).wrapping_sub(top)) {
                     *mark |= bit;
@@ -153,15 +120,22 @@ impl Kernel for Mark<'_> {
             engine.skip_at(level, (steps.rows - 1 - words.len()) as u64);
             steps.reduce(&mut words);
             shuffled.copy_from_slice(&sorted);
-            for (step, &rest) in words.iter().enumerate() {
-                // A swap, of which the half is enough that later steps read.
-                let other = step + rest as usize;
-                mark(shuffled[other]);
-                shuffled[other] = shuffled[step];
+            // Swaps, of which the half is enough that later steps read.
+            if others {
+                for (step, &rest) in words.iter().enumerate() {
+                    shuffled[step + rest as usize] = shuffled[step];
+                }
+                shuffled[steps.zeros..].iter().for_each(|&row| mark(row));
+            } else {
+                for (step, &rest) in words.iter().enumerate() {
+                    let other = step + rest as usize;
+                    mark(shuffled[other]);
+                    shuffled[other] = shuffled[step];
+                }
             }
-            if steps.zeros == steps.rows {
-                mark(shuffled[steps.rows - 1]);
-            }
+        }
+        if others {
+            marks.iter_mut().for_each(|mark| *mark = !*mark);
         }
     }
 }

@@ -1,0 +1,97 @@
+//! Which values of a matrix are zero, a bit each: how `sparse` knows its zeros on either stream.
+
+use std::ops::Range;
+
+use crate::element::Element;
+use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::threads::Threads;
+
+/// Columns that share words: the bits of one.
+pub(super) const BLOCK: usize = 64;
+
+/// Rows that are cleared together.
+const BAND: usize = 64;
+
+/// A bit for each value of a matrix: for each block of columns a word a row.
+pub(super) struct Marks {
+    height: usize,
+    words: Vec<u64>,
+}
+
+impl Marks {
+    /// Of a matrix with rows and columns, neither of them zero. `mark` is handed stretches of the columns with their words,
+    /// [`Self::of_column`] says how they lie.
+    pub(super) fn new(
+        threads: Threads,
+        height: usize,
+        width: usize,
+        mark: impl Fn(Range<usize>, &mut [u64]) + Sync,
+    ) -> Self {
+        let blocks = width.div_ceil(BLOCK);
+        let mut words = vec![0u64; blocks * height];
+        let part = blocks.div_ceil(threads.count());
+        threads.chunks(&mut words, part * height, |first, words| {
+            let left = first / height * BLOCK;
+            mark(left..width.min(left + part * BLOCK), words);
+        });
+        Self { height, words }
+    }
+
+    /// Of the words of a stretch of columns: those of one of them, a word a row, and its bit.
+    #[inline(always)]
+    pub(super) fn of_column(words: &mut [u64], height: usize, column: usize) -> (&mut [u64], u64) {
+        (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))
+    }
+
+    /// The words of a row, one for each block of columns.
+    #[inline(always)]
+    pub(super) fn row(&self, row: usize) -> impl Iterator<Item = u64> + '_ {
+        self.words[row..].iter().step_by(self.height).copied()
+    }
+
+    /// Writes zeros where a bit is set, into row-major memory.
+    pub(super) fn clear<E: Element>(&self, threads: Threads, level: Level, memory: &mut [E]) {
+        let width = memory.len() / self.height;
+        threads
+            .chunks(memory, BAND * width, |first, band| self.clear_band(level, first / width, width, band));
+    }
+
+    /// The same for a band of rows, which begins at the row `top`.
+    pub(super) fn clear_band<E: Element>(&self, level: Level, top: usize, width: usize, band: &mut [E]) {
+        dispatch(level, Clear { marks: self, top, width, band });
+    }
+
+    /// Hands out the row and the column of each bit that is set.
+    pub(super) fn each(&self, mut at: impl FnMut(usize, usize)) {
+        for (block, words) in self.words.chunks_exact(self.height).enumerate() {
+            for (row, mut word) in words.iter().copied().enumerate() {
+                while word != 0 {
+                    at(row, block * BLOCK + word.trailing_zeros() as usize);
+                    word &= word - 1;
+                }
+            }
+        }
+    }
+}
+
+struct Clear<'a, E> {
+    marks: &'a Marks,
+    top: usize,
+    width: usize,
+    band: &'a mut [E],
+}
+
+impl<E: Element> Kernel for Clear<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        for (row, values) in (self.top..).zip(self.band.chunks_exact_mut(self.width)) {
+            for (values, marks) in values.chunks_mut(BLOCK).zip(self.marks.row(row)) {
+                for (lane, value) in values.iter_mut().enumerate() {
+                    *value = if marks >> lane & 1 == 1 { E::default() } else { *value };
+                }
+            }
+        }
+    }
+}
