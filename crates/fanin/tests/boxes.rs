@@ -175,6 +175,38 @@ fn strided_memory_gets_the_same_values() {
 }
 
 #[test]
+fn strided_memory_has_the_zeros_of_torchs_permutations() {
+    for shape in [[1, 15], [15, 1], [5, 9], [9, 5], [3, 64], [33, 65], [40, 130]] {
+        for sparsity in [0.0, 0.3, 0.9, 1.0] {
+            for dtype in DType::ALL {
+                let [rows, columns] = shape;
+                // Every second value of a transposed matrix.
+                let strides = [2, 2 * rows as isize + 3];
+                let spot = |row: usize, column: usize| row * 2 + column * strides[1] as usize;
+                let fill = |spec: &str, generator: &mut Torch| {
+                    let mut buffer = Buffer::new(dtype, spot(rows - 1, columns - 1) + 1);
+                    let plan = plan(spec, &shape, dtype).unwrap();
+                    fanin::Stream::fill(generator, &plan, buffer.strided(&shape, &strides, 0)).unwrap();
+                    buffer.to_f64()
+                };
+                let mut generator = Torch::new(9);
+                let mut expected = fill("normal(std=0.01)", &mut generator);
+                for column in 0..columns {
+                    let zeros = (sparsity * rows as f64).ceil() as usize;
+                    for &row in &generator.randperm(rows)[..zeros] {
+                        expected[spot(row, column)] = 0.0;
+                    }
+                }
+                let mut drawn = Torch::new(9);
+                let found = fill(&format!("sparse({sparsity})"), &mut drawn);
+                assert_eq!(found, expected, "{sparsity} {shape:?} {dtype}");
+                assert_eq!(drawn, generator, "{sparsity} {shape:?} {dtype}");
+            }
+        }
+    }
+}
+
+#[test]
 fn indices_past_2_to_the_32_are_told_apart() {
     // The far corner of a tensor of 19.6 GB, two rows of it.
     let shape = [70_000, 70_000];

@@ -12,7 +12,7 @@ pub(super) const BLOCK: usize = 64;
 /// Rows that are cleared together.
 const BAND: usize = 64;
 
-/// A bit for each value of a matrix: for each block of columns a word a row.
+/// A bit for each value of a matrix: for each block of columns a word a row. The last block's bits beyond the matrix are 0.
 pub(super) struct Marks {
     height: usize,
     words: Vec<u64>,
@@ -34,6 +34,9 @@ impl Marks {
             let left = first / height * BLOCK;
             mark(left..width.min(left + part * BLOCK), words);
         });
+        // Who marks the others and turns all bits over has turned those of no column as well.
+        let inside = u64::MAX >> (blocks * BLOCK - width);
+        words[(blocks - 1) * height..].iter_mut().for_each(|word| *word &= inside);
         Self { height, words }
     }
 
