@@ -1,5 +1,7 @@
 //! The seam between fills and memory: contiguous or strided, of any element type.
 
+use std::ops::Range;
+
 use crate::element::{DType, Element, Values, values};
 use crate::error::Error;
 use crate::shape::element_count;
@@ -126,17 +128,61 @@ impl<'a> TensorMut<'a> {
         self.values.len() == self.len()
     }
 
-    /// Lets `write` fill contiguous memory in this order: the tensor's own, or a copy that is then put in place.
+    /// Lets `write` fill contiguous memory in this order: the tensor's own, where its elements lie so, or a copy that is
+    /// then put in place.
     pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
         if self.strides.is_none() {
             return write(self.values.reborrow());
         }
+        let count = self.len();
         let (memory, places) = self.places(order);
-        values!(memory, memory => {
-            let mut scratch = vec![Default::default(); places.len()];
-            write(Element::values(&mut scratch));
-            places.zip(scratch).for_each(|(place, value)| memory[place] = value);
-        });
+        if is_row_major(&places.sizes, &places.strides) {
+            return write(window(memory, places.next as usize, count));
+        }
+        write_copy(memory, &places, write);
+    }
+
+    /// Lets `write` fill a row-major copy of some rows, then puts it in place.
+    pub(crate) fn write_rows(&mut self, rows: Range<usize>, write: impl FnOnce(Values<'_>)) {
+        let (memory, mut places) = self.places(Order::Index);
+        places.next += rows.start as isize * places.strides[0];
+        places.left = places.left / places.sizes[0] * rows.len();
+        places.sizes[0] = rows.len();
+        write_copy(memory, &places, write);
+    }
+
+    /// Cuts strided memory across the axis of the longest steps, so that the parts lie apart. Gives that axis, and the parts
+    /// with the index along it at which each begins. Told the axis and how many elements stand at one index of it,
+    /// `length` says how many indices a part has. `None` for contiguous memory.
+    pub(crate) fn slabs(
+        self,
+        length: impl FnOnce(usize, usize) -> usize,
+    ) -> Option<(usize, Vec<(usize, TensorMut<'a>)>)> {
+        let Self { values, mut shape, strides } = self;
+        let (strides, offset) = strides?;
+        let axis = axes_in_memory_order(&shape, &strides).last()?;
+        let (size, step) = (shape[axis], strides[axis].unsigned_abs());
+        let backwards = strides[axis] < 0;
+        let length = length(axis, shape.iter().product::<usize>() / size).clamp(1, size);
+        // The other axes' elements reach so far below their first.
+        let below = |axis: usize| {
+            if strides[axis] < 0 { (shape[axis] - 1) * strides[axis].unsigned_abs() } else { 0 }
+        };
+        let below: usize = (0..shape.len()).filter(|&other| other != axis).map(below).sum();
+        let lowest = offset - below - if backwards { (size - 1) * step } else { 0 };
+        let mut rest = split(values, lowest).1;
+        let mut parts = Vec::with_capacity(size.div_ceil(length));
+        for done in (0..size).step_by(length) {
+            let take = length.min(size - done);
+            shape[axis] = take;
+            let (values, later) = split(rest, take * step);
+            rest = later;
+            let (begin, offset) =
+                if backwards { (size - done - take, below + (take - 1) * step) } else { (done, below) };
+            let strides = Some((strides.clone(), offset));
+            parts.push((begin, TensorMut { values, shape: shape.clone(), strides }));
+        }
+        Some((axis, parts))
     }
 
     /// How far apart the rows of a matrix lie, and its columns.
@@ -220,6 +266,45 @@ impl Iterator for Places {
 
 impl ExactSizeIterator for Places {}
 
+/// Lets `write` fill a copy in the order of these places, then puts it there.
+fn write_copy(memory: Values<'_>, places: &Places, write: impl FnOnce(Values<'_>)) {
+    values!(memory, memory => {
+        let mut copy = vec![Default::default(); places.left];
+        write(Element::values(&mut copy));
+        put(memory, places, &copy);
+    });
+}
+
+/// Writes values to places: those that lie closest one after another, whatever their order in `from`.
+fn put<E: Copy>(memory: &mut [E], places: &Places, from: &[E]) {
+    let Places { sizes, strides, next, left, .. } = places;
+    let axes: Vec<usize> = axes_in_memory_order(sizes, strides).collect();
+    let (Some((&inner, outer)), 1..) = (axes.split_first(), *left) else {
+        from.iter().for_each(|value| memory[*next as usize] = *value);
+        return;
+    };
+    let from_strides: Vec<usize> = row_major(sizes).into_iter().map(|stride| stride as usize).collect();
+    let mut index = vec![0; outer.len()];
+    for _ in 0..*left / sizes[inner] {
+        let (mut place, mut first) = (*next, 0);
+        for (&at, &axis) in index.iter().zip(outer) {
+            place += at as isize * strides[axis];
+            first += at * from_strides[axis];
+        }
+        for value in from[first..].iter().step_by(from_strides[inner]).take(sizes[inner]) {
+            memory[place as usize] = *value;
+            place += strides[inner];
+        }
+        for (at, &axis) in index.iter_mut().zip(outer) {
+            *at += 1;
+            if *at < sizes[axis] {
+                break;
+            }
+            *at = 0;
+        }
+    }
+}
+
 /// The row-major strides of a shape.
 pub(crate) fn row_major(shape: &[usize]) -> Vec<isize> {
     let mut strides = vec![1; shape.len()];
@@ -243,6 +328,13 @@ fn axes_in_memory_order(shape: &[usize], strides: &[isize]) -> impl Iterator<Ite
     let mut axes: Vec<usize> = (0..shape.len()).filter(|&axis| shape[axis] > 1).collect();
     axes.sort_by_key(|&axis| strides[axis].unsigned_abs());
     axes.into_iter()
+}
+
+fn split(values: Values<'_>, at: usize) -> (Values<'_>, Values<'_>) {
+    values!(values, slice => {
+        let (before, after) = slice.split_at_mut(at.min(slice.len()));
+        (Element::values(before), Element::values(after))
+    })
 }
 
 fn window(values: Values<'_>, start: usize, count: usize) -> Values<'_> {

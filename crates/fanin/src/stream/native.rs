@@ -106,6 +106,7 @@ use std::collections::HashMap;
 use super::fill::{self, Region};
 use super::sparse::{Sparse, Zeros};
 use super::{Stream, check_box, check_method, check_whole, room};
+use crate::dist::GROUP_32;
 use crate::element::{DType, Element, Values};
 use crate::engine::Philox;
 #[cfg(feature = "rand_core")]
@@ -347,10 +348,44 @@ impl Prepared {
         if tensor.is_empty() || fill::fixed(self.threads, &self.plan, start, &mut tensor) {
             return Ok(());
         }
-        let size = tensor.shape().to_vec();
-        let region = Region::new(self.plan.shape(), start, &size);
-        tensor.write_in(Order::Index, |memory| self.write(&region, memory));
+        if let Drawn::ByIndex(_) = self.drawn
+            && !tensor.is_contiguous()
+        {
+            self.write_tiles(start, tensor);
+        } else {
+            let size = tensor.shape().to_vec();
+            let region = Region::new(self.plan.shape(), start, &size);
+            tensor.write_in(Order::Index, |memory| self.write(&region, memory));
+        }
         Ok(())
+    }
+
+    /// Fills strided memory with what is drawn by index, by boxes that stay in the nearest caches: slabs that lie apart in
+    /// memory, for the threads, and of each some rows at a time.
+    fn write_tiles(&self, start: &[usize], tensor: TensorMut<'_>) {
+        /// Values of a tile.
+        const TILE: usize = 1 << 13;
+        let last = start.len() - 1;
+        // A slab of the last axis cuts all rows: where it has whole groups, none is made twice.
+        let length = |axis: usize, each: usize| {
+            let length = TILE.div_ceil(each);
+            if axis == last { length.next_multiple_of(GROUP_32) } else { length }
+        };
+        let Some((axis, slabs)) = tensor.slabs(length) else { return };
+        self.threads.in_turn(slabs, |(begin, mut slab): (usize, TensorMut<'_>)| {
+            let mut start = start.to_vec();
+            start[axis] += begin;
+            let mut size = slab.shape().to_vec();
+            let all = size[0];
+            let step = (TILE / (slab.len() / all)).clamp(1, all);
+            let top = start[0];
+            for first in (0..all).step_by(step) {
+                size[0] = step.min(all - first);
+                start[0] = top + first;
+                let region = Region::new(self.plan.shape(), &start, &size);
+                slab.write_rows(first..first + size[0], |copy| self.write(&region, copy));
+            }
+        });
     }
 
     fn write(&self, region: &Region, out: Values<'_>) {
