@@ -28,13 +28,25 @@ fn radius(word: u32) -> f32 {
 impl Transform32 for Normal32 {
     #[inline(always)]
     fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
-        for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<{ 2 * LANES }>().0) {
+        // Stage by stage: the steps of one value wait for each other, those of many do not.
+        let (mut radii, mut turns) = ([[0f32; LANES]; 2], [[(0f32, 0f32); LANES]; 2]);
+        let words = words.as_chunks::<2>().0;
+        for pair in 0..2 {
+            for lane in 0..LANES {
+                radii[pair][lane] = radius(words[pair][0][lane]);
+            }
+        }
+        for pair in 0..2 {
+            for lane in 0..LANES {
+                turns[pair][lane] = sin_cos_turn(words[pair][1][lane]);
+            }
+        }
+        for (pair, out) in out.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().enumerate() {
             let (first, second) = out.split_at_mut(LANES);
             for lane in 0..LANES {
-                let r = radius(words[0][lane]);
-                let (sin, cos) = sin_cos_turn(words[1][lane]);
-                first[lane] = (r * cos).mul_add(self.std, self.mean);
-                second[lane] = (r * sin).mul_add(self.std, self.mean);
+                let (sin, cos) = turns[pair][lane];
+                first[lane] = (radii[pair][lane] * cos).mul_add(self.std, self.mean);
+                second[lane] = (radii[pair][lane] * sin).mul_add(self.std, self.mean);
             }
         }
     }

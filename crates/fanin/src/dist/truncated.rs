@@ -9,8 +9,8 @@ use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp32, clamp64};
 use crate::element::DType;
 use crate::engine::{LANES, Words};
 use crate::math::{
-    BODY_END, TAIL_END, TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile, quantile_body,
-    quantile64,
+    BODY_END, TAIL_END, TWO_32, body_factor, ln_1p64, log_mills64, minus_ln_complement64, quantile_factor,
+    quantile64, tail_to_w,
 };
 
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
@@ -193,24 +193,32 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
+    /// The smaller tail. The same place counted from either end: word + 2^31 from below, its complement from above.
     #[inline(always)]
-    fn value(&self, word: u32) -> f32 {
-        let x = (word as i32 as f32 + 0.5).mul_add(self.scale, self.middle);
-        // The same place counted from either end: word + 2^31 from below, its complement from above.
+    fn tail(&self, word: u32) -> f32 {
         let from_below = word ^ 0x8000_0000;
         let lower = (from_below as f32 + 0.5).mul_add(self.mass, self.below);
         let upper = (!from_below as f32 + 0.5).mul_add(self.mass, self.above);
-        let tail = if lower < upper { lower } else { upper };
-        let z = if TAIL { quantile(x, tail) } else { quantile_body(x, tail) };
-        clamp32(z.mul_add(self.std, self.mean), self.least, self.greatest)
+        if lower < upper { lower } else { upper }
     }
 }
 
 impl<const TAIL: bool> Transform32 for Quantile32<TAIL> {
     #[inline(always)]
     fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
-        for (word, out) in words.as_flattened().iter().zip(out) {
-            *out = self.value(*word);
+        let words = words.as_flattened();
+        // Stage by stage: the steps of one value wait for each other, those of many do not.
+        let (mut tails, mut ws) = ([0f32; GROUP_32], [0f32; GROUP_32]);
+        for (tail, word) in tails.iter_mut().zip(words) {
+            *tail = self.tail(*word);
+        }
+        for (w, tail) in ws.iter_mut().zip(&tails) {
+            *w = tail_to_w(*tail);
+        }
+        for ((out, w), word) in out.iter_mut().zip(&ws).zip(words) {
+            let x = (*word as i32 as f32 + 0.5).mul_add(self.scale, self.middle);
+            let z = x * if TAIL { quantile_factor(*w) } else { body_factor(*w) };
+            *out = clamp32(z.mul_add(self.std, self.mean), self.least, self.greatest);
         }
     }
 }

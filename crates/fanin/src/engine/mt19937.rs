@@ -187,16 +187,19 @@ impl Mt19937 {
     fn renew<B: Block>(&mut self, mut tempered: Option<&mut [u32]>, ahead: &mut Ahead<'_>) {
         const { assert!(MIDDLE % BLOCK == 13 && SIZE.is_multiple_of(BLOCK)) };
         const BLOCKS: usize = SIZE / BLOCK;
-        let blocks = self.state.as_chunks_mut::<BLOCK>().0;
-        let around = |number: usize| if number < BLOCKS { number } else { number - BLOCKS };
-        let mut now = B::load(&blocks[0]);
-        let mut middle = B::load(&blocks[MIDDLE / BLOCK]);
+        let state = &mut self.state.0;
+        let mut now = B::load(block(state, 0));
+        let mut middle = B::load(block(state, MIDDLE / BLOCK));
         for number in 0..BLOCKS {
             ahead.fetch();
-            let next = B::load(&blocks[around(number + 1)]);
-            let beyond = B::load(&blocks[around(number + MIDDLE / BLOCK + 1)]);
-            let new = middle.join_13(beyond).xor(twist(now, now.join_1(next)));
-            new.store(&mut blocks[number]);
+            let next = B::load(block(state, number + 1));
+            let beyond = B::load(block(state, number + MIDDLE / BLOCK + 1));
+            let lower = match state[number * BLOCK..].first_chunk() {
+                Some(memory) => now.join_1_in(next, memory),
+                None => now.join_1(next),
+            };
+            let new = middle.join_13(beyond).xor(twist(now, lower));
+            new.store(&mut state.as_chunks_mut().0[number]);
             if let Some(tempered) = &mut tempered {
                 temper_block(new).store(&mut tempered.as_chunks_mut().0[number]);
             }
@@ -205,6 +208,13 @@ impl Mt19937 {
         self.next = 0;
         self.left = SIZE as u32;
     }
+}
+
+/// A block of a state, counted around it.
+#[inline(always)]
+fn block(state: &[u32; SIZE], number: usize) -> &[u32; BLOCK] {
+    let blocks = state.as_chunks().0;
+    &blocks[if number < blocks.len() { number } else { number - blocks.len() }]
 }
 
 struct Drawn<'a> {

@@ -63,8 +63,8 @@ impl Philox {
             // The first block of a group is a multiple of 16: adding the lane never carries into word 1.
             let low = (first & LOW) + at as u64;
             let high = I::Wide::splat(first >> 32);
-            let even = self.blocks(I::Wide::counting(low), high);
-            let odd = self.blocks(I::Wide::counting(low + 1), high);
+            let [even, odd] =
+                self.blocks([(I::Wide::counting(low), high), (I::Wide::counting(low + 1), high)]);
             for word in 0..4 {
                 even[word].interleave(odd[word], &mut words[word][at..]);
             }
@@ -77,10 +77,8 @@ impl Philox {
     pub(crate) fn scattered<I: Isa>(&self, blocks: &[u64; LANES]) -> Words {
         let mut words = [[0; LANES]; 4];
         for at in (0..LANES).step_by(2 * I::Wide::COUNT) {
-            let numbers = I::Wide::every_other(&blocks[at..]);
-            let even = self.blocks(numbers, numbers.high());
-            let numbers = I::Wide::every_other(&blocks[at + 1..]);
-            let odd = self.blocks(numbers, numbers.high());
+            let [even, odd] = [I::Wide::every_other(&blocks[at..]), I::Wide::every_other(&blocks[at + 1..])];
+            let [even, odd] = self.blocks([(even, even.high()), (odd, odd.high())]);
             for word in 0..4 {
                 even[word].interleave(odd[word], &mut words[word][at..]);
             }
@@ -88,24 +86,30 @@ impl Philox {
         words
     }
 
-    /// A block a lane, each word in the low half of a 64-bit number; what stands above it is to be ignored.
+    /// Two vectors of blocks, a block a lane, each word in the low half of a 64-bit number; what stands above it is to be
+    /// ignored. Of a block, the low word of the counter and the next are told.
+    ///
+    /// A round waits for its product, its shift and one exclusive or: two vectors go side by side, so that one works while
+    /// the other waits.
     #[inline(always)]
-    fn blocks<W: Wide>(&self, low: W, high: W) -> [W; 4] {
-        let mut counter = [low, high, W::splat(self.high[0].into()), W::splat(self.high[1].into())];
-        let multipliers = MULTIPLIERS.map(W::splat);
+    fn blocks<W: Wide>(&self, counters: [(W, W); 2]) -> [[W; 4]; 2] {
+        let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
+        let [high0, high1] = [W::splat(self.high[0].into()), W::splat(self.high[1].into())];
+        let mut vectors =
+            [[counters[0].0, counters[0].1, high0, high1], [counters[1].0, counters[1].1, high0, high1]];
         let mut key = self.key;
         for _ in 0..ROUNDS {
-            let product0 = counter[0].product(multipliers[0]);
-            let product1 = counter[2].product(multipliers[1]);
-            counter = [
-                product1.high().xor(counter[1]).xor(W::splat(key[0].into())),
-                product1,
-                product0.high().xor(counter[3]).xor(W::splat(key[1].into())),
-                product0,
-            ];
+            let [key0, key1] = [W::splat(key[0].into()), W::splat(key[1].into())];
+            for counter in &mut vectors {
+                let [word0, word1, word2, word3] = *counter;
+                let (product0, product1) = (word0.product(multiplier0), word2.product(multiplier1));
+                // What does not wait for a product comes first.
+                let (keyed0, keyed1) = (word1.xor(key0), word3.xor(key1));
+                *counter = [product1.high().xor(keyed0), product1, product0.high().xor(keyed1), product0];
+            }
             key = [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])];
         }
-        counter
+        vectors
     }
 }
 

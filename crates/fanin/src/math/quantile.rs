@@ -7,10 +7,10 @@
 use super::double::{horner64, ln64};
 use super::ln;
 
-/// The largest w that [`quantile_body`] is for: |z| <= 3.0083.
+/// The largest w that [`body_factor`] is for: |z| <= 3.0083.
 pub(crate) const BODY_END: f64 = 5.25;
 
-/// The largest w that [`quantile`] is for: |z| <= 6.85.
+/// The largest w that [`quantile_factor`] is for: |z| <= 6.85.
 pub(crate) const TAIL_END: f64 = 25.0;
 
 /// z / x as a function of w in [0, 5.25], in w - 2.625: relative error 1e-7.
@@ -63,31 +63,25 @@ const LOG_MILLS: [f64; 17] = [
     -4372277617012165.5,
 ];
 
-/// w for a tail probability in (0, 1/2].
+/// w for a tail probability in (0, 1/2], which is to be the smaller tail `min((1 - x) / 2, (1 + x) / 2)`, to full relative
+/// precision.
 #[inline(always)]
-fn tail_to_w(tail: f32) -> f32 {
+pub(crate) fn tail_to_w(tail: f32) -> f32 {
     -ln((tail * 4.0) * (1.0 - tail))
 }
 
+/// z / x, z being the normal quantile at 1/2 + x/2. For w <= [`BODY_END`] only.
 #[inline(always)]
-fn body_factor(w: f32) -> f32 {
+pub(crate) fn body_factor(w: f32) -> f32 {
     lowest_first32(w - 2.625, &QUANTILE_BODY)
 }
 
-/// The normal quantile at 1/2 + x/2, given the smaller tail `min((1 - x) / 2, (1 + x) / 2)` to full relative
-/// precision. For tails with w <= [`BODY_END`] only.
+/// As [`body_factor`], for w <= [`TAIL_END`].
 #[inline(always)]
-pub(crate) fn quantile_body(x: f32, tail: f32) -> f32 {
-    x * body_factor(tail_to_w(tail))
-}
-
-/// As [`quantile_body`], for tails with w <= [`TAIL_END`].
-#[inline(always)]
-pub(crate) fn quantile(x: f32, tail: f32) -> f32 {
-    let w = tail_to_w(tail);
+pub(crate) fn quantile_factor(w: f32) -> f32 {
     let body = body_factor(w);
     let far = lowest_first32(w.sqrt() - 3.64, &QUANTILE_TAIL);
-    x * if w > BODY_END as f32 { far } else { body }
+    if w > BODY_END as f32 { far } else { body }
 }
 
 #[inline(always)]

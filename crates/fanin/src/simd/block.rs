@@ -42,6 +42,12 @@ pub(crate) trait Block: Copy {
     /// The words from the second on, and the first of those that follow.
     fn join_1(self, next: Self) -> Self;
 
+    /// The same where all of them lie in memory one after another, and were written long ago.
+    #[inline(always)]
+    fn join_1_in(self, next: Self, _memory: &[u32; BLOCK + 1]) -> Self {
+        self.join_1(next)
+    }
+
     /// The words from the fourteenth on, and the first thirteen of those that follow.
     fn join_13(self, next: Self) -> Self;
 }
@@ -222,6 +228,12 @@ impl Block for Two {
     #[inline(always)]
     fn join_1(self, next: Self) -> Self {
         Self(Self::one_on(self.0, self.1), Self::one_on(self.1, next.0))
+    }
+
+    // Halves of registers change places in as many as eight steps, on older CPUs; memory is read at any place in one.
+    #[inline(always)]
+    fn join_1_in(self, _: Self, memory: &[u32; BLOCK + 1]) -> Self {
+        Self::load(memory.last_chunk().expect("a block and one"))
     }
 
     #[inline(always)]

@@ -351,15 +351,40 @@ pub(super) fn uniforms<E: Element>(words: &[u32], low: f64, high: f64, out: &mut
     let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
     let low = low as f32;
     let range = high as f32 - low;
-    let mut values = [0f32; CHUNK];
-    let values = &mut values[..out.len()];
-    for (value, word) in values.iter_mut().zip(words) {
-        *value = unit32(*word).mul_add(range, low);
+    let (first, last) = (E::from_f64(first.into()), E::from_f64(last.into()));
+    let law = Within { low, range, first, last };
+    // In blocks that stay in registers.
+    let (blocks, rest) = words.as_chunks::<GROUP>();
+    let (places, end) = out.as_chunks_mut::<GROUP>();
+    for (words, out) in blocks.iter().zip(places) {
+        law.draw(words, out);
     }
-    E::store(values, out);
-    // Rounding may reach the bound from below: the stored value decides.
-    for out in out {
-        *out = if *out == E::from_f64(last.into()) { E::from_f64(first.into()) } else { *out };
+    law.draw(rest, end);
+}
+
+/// A uniform law in the numbers of a type.
+#[derive(Clone, Copy)]
+struct Within<E> {
+    low: f32,
+    range: f32,
+    first: E,
+    last: E,
+}
+
+impl<E: Element> Within<E> {
+    /// As many values as there are words, a group at most.
+    #[inline(always)]
+    fn draw(self, words: &[u32], out: &mut [E]) {
+        let mut values = [0f32; GROUP];
+        let values = &mut values[..out.len()];
+        for (value, word) in values.iter_mut().zip(words) {
+            *value = unit32(*word).mul_add(self.range, self.low);
+        }
+        E::store(values, out);
+        // Rounding may reach the bound from below: the stored value decides.
+        for out in out {
+            *out = if *out == self.last { self.first } else { *out };
+        }
     }
 }
 
@@ -429,40 +454,48 @@ impl<E: Element> Kernel for Normal32<'_, E> {
 /// Values of so many groups are transformed together: more than fill the widest vectors.
 const TOGETHER: usize = 4 * GROUP;
 
-/// Transforms whole groups: in each, radii come from the first eight words and angles from the last eight. As many as
-/// fill the widest vectors are sorted into radii and angles and worked on together.
+/// Transforms whole groups, as many as fill the widest vectors together.
 #[inline(always)]
 fn groups(words: &[u32], values: &mut [f32], mean: f32, std: f32) {
-    const HALF: usize = GROUP / 2;
-    const LANES: usize = TOGETHER / 2;
     let (blocks, rest) = words.as_chunks::<TOGETHER>();
     let (places, last) = values.as_chunks_mut::<TOGETHER>();
-    let transform = |words: &[u32; TOGETHER], values: &mut [f32; TOGETHER]| {
-        let (mut radii, mut angles) = ([0u32; LANES], [0u32; LANES]);
-        for group in 0..TOGETHER / GROUP {
-            radii[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP..][..HALF]);
-            angles[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP + HALF..][..HALF]);
-        }
-        let (mut cosines, mut sines) = ([0f32; LANES], [0f32; LANES]);
-        for lane in 0..LANES {
-            let radius = (-2.0 * ln(1.0 - unit32(radii[lane]))).sqrt();
-            let (sin, cos) = sin_cos(std::f32::consts::TAU * unit32(angles[lane]));
-            cosines[lane] = (radius * cos).mul_add(std, mean);
-            sines[lane] = (radius * sin).mul_add(std, mean);
-        }
-        for group in 0..TOGETHER / GROUP {
-            values[group * GROUP..][..HALF].copy_from_slice(&cosines[group * HALF..][..HALF]);
-            values[group * GROUP + HALF..][..HALF].copy_from_slice(&sines[group * HALF..][..HALF]);
-        }
-    };
     for (words, values) in blocks.iter().zip(places) {
-        transform(words, values);
+        some_groups(words, values, mean, std);
     }
     if !rest.is_empty() {
         let (mut words, mut values) = ([0; TOGETHER], [0.0; TOGETHER]);
         words[..rest.len()].copy_from_slice(rest);
-        transform(&words, &mut values);
+        some_groups(&words, &mut values, mean, std);
         last.copy_from_slice(&values[..last.len()]);
+    }
+}
+
+/// In each group radii come from the first eight words and angles from the last eight: they are sorted into such, and
+/// worked on stage by stage, since the steps of one value wait for each other, and those of many do not.
+#[inline(always)]
+fn some_groups(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
+    const HALF: usize = GROUP / 2;
+    const LANES: usize = TOGETHER / 2;
+    let (mut radii, mut angles) = ([0u32; LANES], [0u32; LANES]);
+    for group in 0..TOGETHER / GROUP {
+        radii[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP..][..HALF]);
+        angles[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP + HALF..][..HALF]);
+    }
+    let (mut radius, mut cosines, mut sines) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
+    for lane in 0..LANES {
+        radius[lane] = (-2.0 * ln(1.0 - unit32(radii[lane]))).sqrt();
+    }
+    for lane in 0..LANES {
+        let (sin, cos) = sin_cos(std::f32::consts::TAU * unit32(angles[lane]));
+        (sines[lane], cosines[lane]) = (sin, cos);
+    }
+    for lane in 0..LANES {
+        cosines[lane] = (radius[lane] * cosines[lane]).mul_add(std, mean);
+        sines[lane] = (radius[lane] * sines[lane]).mul_add(std, mean);
+    }
+    for group in 0..TOGETHER / GROUP {
+        values[group * GROUP..][..HALF].copy_from_slice(&cosines[group * HALF..][..HALF]);
+        values[group * GROUP + HALF..][..HALF].copy_from_slice(&sines[group * HALF..][..HALF]);
     }
 }
 
