@@ -17,7 +17,7 @@ mod _fanin {
     #[pymodule_export]
     use super::initializer::{Initializer, Plan, families};
     #[pymodule_export]
-    use super::native::{fill_address, fill_array};
+    use super::native::{Prepared, canonical_name, fill_array};
     #[pymodule_export]
     use super::recipe::{Planned, Recipe, manifest, models, write_checkpoint};
     #[pymodule_export]

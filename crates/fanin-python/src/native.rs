@@ -2,6 +2,7 @@
 
 use fanin::init::Init;
 use fanin::{Initializer as _, Native, Stream as _, TensorMut};
+use fanin_cli::checkpoint::boxes::Boxes;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -72,9 +73,24 @@ pub fn fill_memory(
     memory.expect_writes();
     // Factorizing, for `orthogonal`, is most of the work.
     let prepared = py.detach(|| Native::new(seed.0).tensor(name).prepare(&plan)).map_err(fault::library)?;
+    fill_box(py, memory, &prepared, &whole, &start)
+}
+
+/// Fills `memory` with the box of `prepared` that begins at `start`.
+///
+/// # Errors
+/// A box that does not lie in the whole, before a value is written; KeyboardInterrupt from the middle of a long fill.
+fn fill_box(
+    py: Python<'_>,
+    memory: &mut Memory,
+    prepared: &fanin::Prepared,
+    whole: &[usize],
+    start: &[usize],
+) -> PyResult<()> {
+    let shape = memory.shape().to_vec();
     if memory.len() <= STRETCH || !memory.is_contiguous() || shape.first().is_none_or(|&rows| rows < 2) {
         let tensor = memory.tensor().map_err(fault::library)?;
-        return py.detach(|| prepared.fill_box(&start, tensor)).map_err(fault::library);
+        return py.detach(|| prepared.fill_box(start, tensor)).map_err(fault::library);
     }
     // A box that lies nowhere in the whole is refused before its first rows are written.
     let fits = shape.len() == whole.len()
@@ -82,14 +98,15 @@ pub fn fill_memory(
         && (0..whole.len())
             .all(|axis| start[axis].checked_add(shape[axis]).is_some_and(|end| end <= whole[axis]));
     if !fits {
-        return Err(fault::library(fanin::Error::Box { shape: whole, start, size: shape }));
+        let (shape, start) = (whole.to_vec(), start.to_vec());
+        return Err(fault::library(fanin::Error::Box { shape, start, size: memory.shape().to_vec() }));
     }
     // Some rows at a time: any box has the bits of the whole.
     let row = memory.len() / shape[0];
     let rows = (STRETCH / row).max(1);
     for first in (0..shape[0]).step_by(rows) {
         let now = rows.min(shape[0] - first);
-        let (mut at, mut size) = (start.clone(), shape.clone());
+        let (mut at, mut size) = (start.to_vec(), shape.clone());
         at[0] += first;
         size[0] = now;
         let stretch = memory.stretch(first * row..(first + now) * row);
@@ -100,6 +117,104 @@ pub fn fill_memory(
         py.check_signals()?;
     }
     Ok(())
+}
+
+/// A tensor of which parts are to be filled: planned, its common work done once. Whoever makes it has seen the plan's
+/// warnings.
+///
+/// >>> import numpy as np
+/// >>> import fanin
+/// >>> from fanin._fanin import Prepared
+/// >>> tensor = Prepared("orthogonal", (4, 3), "f32", 0, "w")
+/// >>> last, middle = np.empty((1, 3), np.float32), np.empty(5, np.float32)
+/// >>> tensor.fill_box(last, (3, 0))
+/// >>> tensor.fill_flat(middle, 4)
+/// >>> whole = fanin.filled((4, 3), "orthogonal", name="w")
+/// >>> bool((last == whole[3:]).all() and (middle == whole.ravel()[4:9]).all())
+/// True
+#[pyclass(frozen, module = "fanin._fanin")]
+#[derive(Debug)]
+pub struct Prepared {
+    prepared: fanin::Prepared,
+    plan: fanin::Plan,
+}
+
+#[pymethods]
+impl Prepared {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        #[pyo3(from_py_with = read_spec)] spec: Initializer,
+        shape: Vec<usize>,
+        dtype: &str,
+        seed: Seed,
+        name: &str,
+    ) -> PyResult<Self> {
+        let plan = spec.0.resolve(&shape, crate::initializer::read_dtype(dtype)?).map_err(fault::library)?;
+        let prepared =
+            py.detach(|| Native::new(seed.0).tensor(name).prepare(&plan)).map_err(fault::library)?;
+        Ok(Self { prepared, plan })
+    }
+
+    /// Fills an array, by DLPack, with the box of its shape that begins at `start`.
+    #[pyo3(signature = (array, start, dtype=None))]
+    fn fill_box(&self, array: &Bound<'_, PyAny>, start: Vec<usize>, dtype: Option<&str>) -> PyResult<()> {
+        let py = array.py();
+        let mut array = self.array(array, dtype)?;
+        let memory = &mut array.memory;
+        memory.expect_writes();
+        fill_box(py, memory, &self.prepared, self.plan.shape(), &start)
+    }
+
+    /// Fills a vector, by DLPack, with the row-major values from the index `first` on.
+    #[pyo3(signature = (array, first, dtype=None))]
+    fn fill_flat(&self, array: &Bound<'_, PyAny>, first: usize, dtype: Option<&str>) -> PyResult<()> {
+        let py = array.py();
+        let mut array = self.array(array, dtype)?;
+        let memory = &mut array.memory;
+        let (count, all) = (memory.len(), self.plan.len());
+        if memory.shape().len() != 1 || !memory.is_contiguous() {
+            let message =
+                format!("a flat range goes into a dense vector, not into the shape {:?}", memory.shape());
+            return Err(PyValueError::new_err(message));
+        }
+        if first.checked_add(count).is_none_or(|end| end > all) {
+            let message = format!("the values {first} to {} do not lie in a tensor of {all}", first + count);
+            return Err(PyValueError::new_err(message));
+        }
+        memory.expect_writes();
+        let mut at = 0;
+        for (start, size) in Boxes::stretch(self.plan.shape(), first..first + count, STRETCH) {
+            let values = size.iter().product::<usize>();
+            let stretch = memory.stretch(at..at + values);
+            py.detach(|| {
+                let tensor = TensorMut::from_values(stretch, &size)?;
+                self.prepared.fill_box(&start, tensor)
+            })
+            .map_err(fault::library)?;
+            py.check_signals()?;
+            at += values;
+        }
+        Ok(())
+    }
+}
+
+impl Prepared {
+    fn array<'py>(&self, array: &Bound<'py, PyAny>, dtype: Option<&str>) -> PyResult<Array<'py>> {
+        let dtype = dtype.map(crate::initializer::read_dtype).transpose()?;
+        let array = Array::of(array, dtype)?;
+        if array.memory.dtype() != self.plan.dtype() {
+            let (found, wanted) = (array.memory.dtype(), self.plan.dtype());
+            return Err(PyTypeError::new_err(format!("the array holds {found}, the tensor {wanted}")));
+        }
+        Ok(array)
+    }
+}
+
+/// A parameter's name without what wrappers add: DataParallel, torch.compile, FSDP, activation checkpointing.
+#[pyfunction]
+pub fn canonical_name(name: &str) -> String {
+    fanin::canonical_name(name).into_owned()
 }
 
 /// Fills an array by DLPack.
@@ -118,26 +233,4 @@ pub fn fill_array(
     let dtype = dtype.map(crate::initializer::read_dtype).transpose()?;
     let mut array_memory = Array::of(array, dtype)?;
     fill_memory(array.py(), &mut array_memory.memory, spec.0, seed, name, &Place { whole, start })
-}
-
-/// Fills the memory of a tensor taken apart, as `torch_draw` does.
-#[pyfunction]
-#[pyo3(signature = (address, dtype, shape, strides, spec, seed, name, whole=None, start=None))]
-#[allow(clippy::too_many_arguments, reason = "a tensor taken apart, and the keywords of fanin.fill")]
-pub fn fill_address(
-    py: Python<'_>,
-    address: usize,
-    dtype: u8,
-    shape: Vec<usize>,
-    strides: Option<Vec<isize>>,
-    #[pyo3(from_py_with = read_spec)] spec: Initializer,
-    seed: Seed,
-    name: &str,
-    whole: Option<Vec<usize>>,
-    start: Option<Vec<usize>>,
-) -> PyResult<()> {
-    let dtype = crate::torch::dtype(dtype).ok_or_else(|| PyValueError::new_err("no such type"))?;
-    // SAFETY: `fanin/_module.py` holds the tensor that these numbers are of while it waits for us.
-    let mut memory = unsafe { Memory::new(address, dtype, shape, strides) };
-    fill_memory(py, &mut memory, spec.0, seed, name, &Place { whole, start })
 }

@@ -1,40 +1,32 @@
-//! A tensor cut into boxes that follow one another in the file.
+//! A tensor, or a stretch of its row-major values, cut into boxes that follow one another in memory.
 
-/// Cuts a shape into boxes of at most `most` values, in row-major order: each is a stretch of the row-major values.
-/// They are made one at a time: a tensor may have more of them than memory holds.
-pub(crate) struct Boxes<'a> {
+use std::ops::Range;
+
+/// Cuts a stretch of a shape's row-major values into boxes of at most `most` values, in row-major order: each is itself a
+/// stretch. They are made one at a time: a tensor may have more of them than memory holds.
+#[derive(Debug)]
+pub struct Boxes<'a> {
     shape: &'a [usize],
-    /// The axis that is cut: those after it are whole, those before it are stepped through. `None` for a single box.
-    axis: Option<usize>,
-    step: usize,
-    next: Option<Vec<usize>>,
+    /// Values in a step along each axis.
+    steps: Vec<usize>,
+    left: Range<usize>,
+    most: usize,
 }
 
 impl<'a> Boxes<'a> {
-    pub(crate) fn new(shape: &'a [usize], most: usize) -> Self {
-        let mut whole = shape.len();
-        let mut inner = 1usize;
-        while whole > 0 && inner.checked_mul(shape[whole - 1]).is_some_and(|values| values <= most) {
-            whole -= 1;
-            inner *= shape[whole];
-        }
-        let next = (!shape.contains(&0)).then(|| vec![0; shape.len()]);
-        Self { shape, axis: whole.checked_sub(1), step: (most / inner.max(1)).max(1), next }
+    /// All of a shape. Shapes of more values than a `usize` counts are the caller's to refuse.
+    pub fn new(shape: &'a [usize], most: usize) -> Self {
+        Self::stretch(shape, 0..shape.iter().product(), most)
     }
 
-    /// Where the box after the one at `start` begins.
-    fn after(&self, mut start: Vec<usize>) -> Option<Vec<usize>> {
-        let cut = self.axis?;
-        let mut step = self.step;
-        for axis in (0..=cut).rev() {
-            start[axis] = start[axis].saturating_add(step);
-            if start[axis] < self.shape[axis] {
-                return Some(start);
-            }
-            start[axis] = 0;
-            step = 1;
+    /// The values of these row-major indices. A whole row is a box, rows that follow one another are one; what is left at
+    /// both ends takes one box an axis at most, beside those that `most` asks for.
+    pub fn stretch(shape: &'a [usize], values: Range<usize>, most: usize) -> Self {
+        let mut steps = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            steps[axis - 1] = steps[axis] * shape[axis];
         }
-        None
+        Self { shape, steps, left: values, most: most.max(1) }
     }
 }
 
@@ -43,13 +35,23 @@ impl Iterator for Boxes<'_> {
     type Item = (Vec<usize>, Vec<usize>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let start = self.next.take()?;
-        let mut size = self.shape.to_vec();
-        if let Some(axis) = self.axis {
-            size[..axis].fill(1);
-            size[axis] = self.step.min(self.shape[axis] - start[axis]);
+        let (at, left) = (self.left.start, self.left.len());
+        if left == 0 {
+            return None;
         }
-        self.next = self.after(start.clone());
+        let start =
+            self.steps.iter().zip(self.shape).map(|(step, size)| at / step % size).collect::<Vec<_>>();
+        let mut size = vec![1; self.shape.len()];
+        // The outermost axis along which whole steps begin here, and fit.
+        let room = left.min(self.most);
+        let axis = self.steps.iter().position(|&step| at.is_multiple_of(step) && step <= room);
+        let mut taken = 1;
+        if let Some(axis) = axis {
+            size[axis] = (room / self.steps[axis]).min(self.shape[axis] - start[axis]);
+            size[axis + 1..].copy_from_slice(&self.shape[axis + 1..]);
+            taken = size[axis] * self.steps[axis];
+        }
+        self.left.start += taken;
         Some((start, size))
     }
 }
@@ -57,6 +59,25 @@ impl Iterator for Boxes<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether boxes are the row-major indices `values`, one after another.
+    fn assert_stretch(boxes: Boxes<'_>, shape: &[usize], values: Range<usize>, most: usize) -> usize {
+        let (mut next, mut count) = (values.start, 0);
+        for (start, size) in boxes {
+            let taken = size.iter().product::<usize>();
+            assert!((1..=most).contains(&taken), "{shape:?} {most} {size:?}");
+            let first = start.iter().zip(shape).fold(0, |at, (&start, &size)| at * size + start);
+            assert_eq!(first, next, "{shape:?} {most} {start:?}");
+            assert!(start.iter().zip(&size).zip(shape).all(|((start, size), all)| start + size <= *all));
+            // A stretch: after the first axis longer than one, all are whole.
+            let cut = size.iter().position(|&size| size > 1).map_or(size.len(), |axis| axis + 1);
+            assert_eq!(size[cut..], shape[cut..]);
+            next += taken;
+            count += 1;
+        }
+        assert_eq!(next, values.end, "{shape:?} {most}");
+        count
+    }
 
     #[test]
     fn boxes_are_consecutive_stretches_and_cover_the_shape() {
@@ -73,15 +94,16 @@ mod tests {
             (&[0, 3], 4),
             (&[7, 0], 4),
         ] {
-            let mut next = 0;
-            for (start, size) in Boxes::new(shape, most) {
-                assert!(size.iter().product::<usize>() <= most);
-                let first = start.iter().zip(shape).fold(0, |at, (&start, &size)| at * size + start);
-                assert_eq!(first, next, "{shape:?} {most} {start:?}");
-                next += size.iter().product::<usize>();
+            let count = shape.iter().product();
+            assert_stretch(Boxes::new(shape, most), shape, 0..count, most);
+            for start in 0..count {
+                for end in start..=count {
+                    assert_stretch(Boxes::stretch(shape, start..end, most), shape, start..end, most);
+                }
             }
-            assert_eq!(next, shape.iter().product::<usize>(), "{shape:?} {most}");
         }
+        // Uncut, there are few: the ends of a row at each axis, and what lies between.
+        assert_eq!(Boxes::stretch(&[9, 8, 7], 3..500, usize::MAX).count(), 5);
     }
 
     #[test]

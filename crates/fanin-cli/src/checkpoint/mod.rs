@@ -1,6 +1,6 @@
 //! Checkpoints in the safetensors format: eight bytes of length, a JSON header, the values.
 
-pub(crate) mod boxes;
+pub mod boxes;
 mod draw;
 pub mod header;
 pub mod read;

@@ -6,10 +6,11 @@ __all__ = [
     "Initializer",
     "Plan",
     "Planned",
+    "Prepared",
     "Recipe",
     "__version__",
+    "canonical_name",
     "families",
-    "fill_address",
     "fill_array",
     "main",
     "manifest",
@@ -66,6 +67,14 @@ class Planned:
     def std(self) -> float: ...
 
 @final
+class Prepared:
+    def __new__(
+        cls, spec: str | Initializer, shape: Sequence[int], dtype: str, seed: int, name: str
+    ) -> Prepared: ...
+    def fill_box(self, array: Any, start: Sequence[int], dtype: str | None = None) -> None: ...
+    def fill_flat(self, array: Any, first: int, dtype: str | None = None) -> None: ...
+
+@final
 class Recipe:
     def __new__(cls, text: str, name: str = "recipe") -> Recipe: ...
     @staticmethod
@@ -79,17 +88,7 @@ class Recipe:
     ) -> list[Planned]: ...
 
 def families() -> list[tuple[str, list[tuple[str, str | None]], str, str]]: ...
-def fill_address(
-    address: int,
-    dtype: int,
-    shape: Sequence[int],
-    strides: Sequence[int] | None,
-    spec: str | Initializer,
-    seed: int,
-    name: str,
-    whole: Sequence[int] | None = None,
-    start: Sequence[int] | None = None,
-) -> None: ...
+def canonical_name(name: str) -> str: ...
 def fill_array(
     array: Any,
     spec: str | Initializer,

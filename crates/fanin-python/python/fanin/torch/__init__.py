@@ -44,7 +44,10 @@ from ._init import (
     zeros_,
 )
 
-__all__ = [*_torch.__all__, "fast_init"]
+from ._module import init_module
+from ._sharded import sharded_init
+
+__all__ = [*_torch.__all__, "fast_init", "init_module", "sharded_init"]
 
 
 def __getattr__(name: str):
