@@ -1,0 +1,106 @@
+"""Six ranks: the zoo on every mesh, by sharded_init and by init_module, and the rows that each rank really holds."""
+
+import json
+import os
+import sys
+
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import Shard
+from torch.distributed.tensor.debug import CommDebugMode
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from zoo import RECIPE, Zoo, digest, held
+
+import fanin
+import fanin.torch
+from fanin.torch._boxes import boxes_of, local_of, view_of
+
+rank, count, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+torch.set_num_threads(1)
+
+#: Sizes and names of meshes: the first ranks make them.
+MESHES = {
+    "fsdp 2": {"fsdp": 2},
+    "fsdp 3": {"fsdp": 3},
+    "fsdp 4": {"fsdp": 4},
+    "hsdp 2x2": {"copies": 2, "fsdp": 2},
+    "hsdp 2x3": {"copies": 2, "fsdp": 3},
+    "tp 2": {"tp": 2},
+    "fsdp+tp 2x2": {"fsdp": 2, "tp": 2},
+    "fsdp+tp 3x2": {"fsdp": 3, "tp": 2},
+}
+
+
+def split(model, mesh, names):
+    if "tp" in names:
+        plan = {
+            "embed": RowwiseParallel(),
+            "up": ColwiseParallel(),
+            "down": RowwiseParallel(),
+            "cut": ColwiseParallel(),
+            "few": ColwiseParallel(),
+        }
+        parallelize_module(model, mesh["tp"], plan)
+    data = [name for name in names if name != "tp"]
+    if data:
+        submesh = mesh[tuple(data)] if len(data) > 1 else mesh[data[0]]
+        # One dimension other than the first, where it divides.
+        fully_shard(model.thin, mesh=submesh, shard_placement_fn=lambda p: Shard(1) if "fsdp 2" in case else Shard(0))
+        fully_shard(model.embed, mesh=submesh)
+        fully_shard(model, mesh=submesh)
+    return model
+
+
+def silently(work):
+    """Does it, and holds that no rank talks to another meanwhile."""
+    with CommDebugMode() as talk:
+        work()
+    assert talk.get_total_counts() == 0, talk.get_comm_counts()
+
+
+dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
+found = {}
+for case, dims in MESHES.items():
+    sizes, names = tuple(dims.values()), tuple(dims)
+    ranks = torch.arange(torch.tensor(sizes).prod()).view(sizes)
+    mesh = DeviceMesh("cpu", ranks, mesh_dim_names=names)
+    mine = {"recipe": {}, "own": {}, "meta": {}}
+    if rank < ranks.numel():
+        # Real rows: each value is its own index, and torch does the sharding.
+        model = Zoo()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.arange(parameter.numel()).view(parameter.shape))
+        split(model, mesh, names)
+        for name, parameter in model.named_parameters():
+            rows = torch.arange(parameter.numel(), dtype=torch.float32).view(parameter.shape)
+            local, seen = local_of(parameter).detach(), 0
+            for box in boxes_of(parameter, name):
+                there = rows[tuple(slice(at, at + size) for at, size in zip(box.start, box.size))]
+                assert torch.equal(view_of(local, box), there), (case, name, box)
+                seen += there.numel()
+            assert seen == local.numel(), (case, name)
+        recipe = fanin.Recipe(RECIPE)
+        silently(lambda: fanin.torch.init_module(model, recipe, seed=7))
+        mine["recipe"] = held(model)
+        before = torch.get_rng_state()
+
+        def own(model=model):
+            with fanin.torch.sharded_init(model, seed=7):
+                model.init_weights()
+
+        silently(own)
+        assert torch.equal(torch.get_rng_state(), before)
+        mine["own"] = held(model)
+        model = split(Zoo(device="meta"), mesh, names).to_empty(device="cpu")
+        silently(lambda: own(model))
+        mine["meta"] = held(model)
+    everybody = [None] * count
+    dist.all_gather_object(everybody, mine)
+    if rank == 0:
+        found[case] = {way: digest([parts[way] for parts in everybody]) for way in mine}
+dist.barrier()
+print(json.dumps(found), flush=True)
+os._exit(0)
