@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fanin_cli::args::{Args, Color, Command, Init, Output, StreamName, parse_size};
+use fanin_cli::args::{
+    Args, Color, Command, Init, LayoutName, Output, Share, StreamName, parse_share, parse_size,
+};
 use fanin_cli::checkpoint::write::{INTERRUPTED, Part};
 use fanin_cli::manifest::{Entry, Manifest};
 use fanin_cli::models::{MODELS, Model};
@@ -182,12 +184,28 @@ impl Size {
     }
 }
 
-fn part((number, count): (usize, usize)) -> PyResult<Part> {
-    if (1..=count).contains(&number) {
-        return Ok(Part { number, count });
+/// One of several processes: (k, n), or a text that `--part` takes.
+#[derive(FromPyObject)]
+pub enum Which {
+    Pair(usize, usize),
+    Text(String),
+}
+
+impl Which {
+    fn share(self) -> PyResult<Share> {
+        let (number, count) = match self {
+            Which::Text(text) => {
+                return parse_share(&text)
+                    .map_err(|message| PyValueError::new_err(format!("part: {message}")));
+            }
+            Which::Pair(number, count) => (number, count),
+        };
+        if (1..=count).contains(&number) {
+            return Ok(Share::Part(Part { number, count }));
+        }
+        let message = format!("part = ({number}, {count}): must be (k, n) with k from 1 to n");
+        Err(PyValueError::new_err(message))
     }
-    let message = format!("shard = ({number}, {count}): must be (i, n) with i from 1 to n");
-    Err(PyValueError::new_err(message))
 }
 
 /// Writes an initial checkpoint, as `fanin init` does: the same bytes.
@@ -196,7 +214,9 @@ fn part((number, count): (usize, usize)) -> PyResult<Part> {
 /// recipe is a file. The target takes its name only when it is whole.
 ///
 /// With `max_shard_size`, a number of bytes or a text like "5GB", the output is a folder in the layout of Hugging Face.
-/// `shard=(i, n)` writes the files of the i-th of n processes, which make what one makes without talking to each other.
+/// `part=(k, n)` writes the part of the k-th of n processes, which make what one makes without talking to each other: of
+/// one file a stretch, of several every n-th; `part="auto"` asks the launcher. `layout="dcp"` is that of torch's distributed
+/// checkpoints. `fanin init --help` says more.
 /// `resume=True` keeps files that are there if they are, to the last byte, what would be written.
 ///
 /// >>> import fanin, os, tempfile
@@ -205,7 +225,7 @@ fn part((number, count): (usize, usize)) -> PyResult<Part> {
 /// ...     len(fanin.manifest(os.path.join(folder, "w.safetensors")))
 /// 320
 #[pyfunction]
-#[pyo3(signature = (recipe, output, *, like=None, settings=None, seed=Seed(0), stream="native", dtype=None, force=false, max_shard_size=None, shard=None, resume=false))]
+#[pyo3(signature = (recipe, output, *, like=None, settings=None, seed=Seed(0), stream="native", dtype=None, force=false, max_shard_size=None, part=None, layout="hf", resume=false))]
 #[allow(clippy::too_many_arguments, reason = "the options of fanin init")]
 pub fn write_checkpoint(
     py: Python<'_>,
@@ -218,7 +238,8 @@ pub fn write_checkpoint(
     dtype: Option<&str>,
     force: bool,
     max_shard_size: Option<Size>,
-    shard: Option<(usize, usize)>,
+    part: Option<Which>,
+    layout: &str,
     resume: bool,
 ) -> PyResult<()> {
     let stream = match stream {
@@ -230,9 +251,13 @@ pub fn write_checkpoint(
             )));
         }
     };
-    if shard.is_some() && max_shard_size.is_none() {
-        return Err(PyValueError::new_err("shard shares files among processes: give max_shard_size as well"));
-    }
+    let layout = match layout {
+        "hf" => LayoutName::Hf,
+        "dcp" => LayoutName::Dcp,
+        other => {
+            return Err(PyValueError::new_err(format!("layout = {other:?}: must be \"hf\" or \"dcp\"")));
+        }
+    };
     let init = Init {
         recipe: recipe.to_string_lossy().into_owned(),
         like,
@@ -240,7 +265,8 @@ pub fn write_checkpoint(
         dtype: dtype.map(read_dtype).transpose()?,
         json: false,
         max_shard_size: max_shard_size.map(Size::bytes).transpose()?,
-        shard: shard.map(part).transpose()?,
+        part: part.map(Which::share).transpose()?,
+        layout,
         resume,
         output: Output { seed: seed.0, stream, output: Some(output), threads: None, force, dry_run: false },
     };

@@ -88,8 +88,9 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.write_checkpoint("gpt2", "no/such/folder/x.safetensors"), ValueError, "no such folder"),
         (lambda: fanin.write_checkpoint("gpt2", "x.safetensors", stream="numpy"), ValueError, "native"),
         (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size="5G"), ValueError, "max_shard_size: \"5G\" is no size"),
-        (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size=9, shard=(3, 2)), ValueError, "i from 1 to n"),
-        (lambda: fanin.write_checkpoint("gpt2", "x/", shard=(1, 2)), ValueError, "give max_shard_size"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size=9, part=(3, 2)), ValueError, "k from 1 to n"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", part="2"), ValueError, "write it as k/n"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", layout="tar"), ValueError, "must be"),
     ],
 )
 def test_bad_input_is_named(call, kind, needle):
@@ -204,7 +205,7 @@ def test_module_file_and_command_agree(tmp_path):
 def test_shards_hold_what_one_file_holds(tmp_path):
     fanin.write_checkpoint("resnet50", tmp_path / "one.safetensors", seed=3)
     for i in (2, 1):
-        fanin.write_checkpoint("resnet50", tmp_path / "many", seed=3, max_shard_size="40MB", shard=(i, 2))
+        fanin.write_checkpoint("resnet50", tmp_path / "many", seed=3, max_shard_size="40MB", part=(i, 2))
     index = json.loads((tmp_path / "many" / "model.safetensors.index.json").read_text())
     one = load_file(tmp_path / "one.safetensors")
     assert index["metadata"]["total_size"] == sum(tensor.nbytes for tensor in one.values())

@@ -1,5 +1,6 @@
 //! The arguments as they are typed. What they mean is settled in [`crate::command`].
 
+pub mod launcher;
 mod look;
 mod value;
 
@@ -9,11 +10,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use fanin::DType;
 
+pub use launcher::{Share, parse_share};
 pub use look::{Audit, Diff, Verify};
 pub use value::{Shape, parse_size};
-use value::{parse_part, parse_seed, parse_setting, parse_shape};
-
-use crate::checkpoint::write::Part;
+use value::{parse_seed, parse_setting, parse_shape};
 
 /// Weight initialization for neural networks: initial checkpoints from a recipe and a seed.
 #[derive(Debug, Parser)]
@@ -119,6 +119,16 @@ impl StreamName {
     }
 }
 
+/// How the files of a checkpoint are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LayoutName {
+    /// Hugging Face's: whole tensors in each file, and an index.
+    #[default]
+    Hf,
+    /// torch's distributed checkpoints in safetensors: rows of tensors in each file, and offsets in its header.
+    Dcp,
+}
+
 /// The numbers' source and the file they go to: what `init` and `fill` have in common.
 #[derive(Debug, clap::Args)]
 pub struct Output {
@@ -170,18 +180,23 @@ Shards, in the layout of Hugging Face:
 writes start/model-00001-of-00004.safetensors and so on, and start/model.safetensors.index.json;
 what fits one shard is start/model.safetensors. A tensor that is larger has a shard to itself.
 
-n processes share the files with --shard i/n, and do not talk to each other: together they
-write, byte for byte, what one process writes. Each writes the index when its files are done,
-always the same bytes, so that it is there whoever comes last or never comes.
-  Slurm   srun -n 4 sh -c 'fanin init llama-3.1-8b --max-shard-size 1GB -o start/ \\
-              --shard $((SLURM_PROCID + 1))/$SLURM_NTASKS'
-  array   sbatch --array=1-4 --wrap 'fanin init llama-3.1-8b --max-shard-size 1GB -o start/ \\
-              --shard $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT'
-  MPI     mpirun -n 4 sh -c 'fanin init llama-3.1-8b --max-shard-size 1GB -o start/ \\
-              --shard $((OMPI_COMM_WORLD_RANK + 1))/$OMPI_COMM_WORLD_SIZE'
-  Ray     ray.get([ray.remote(lambda i: fanin.write_checkpoint(\"llama-3.1-8b\", \"start/\",
-              max_shard_size=\"1GB\", shard=(i, 4))).remote(i) for i in range(1, 5)])
-(Open MPI's variables; MPICH and Intel MPI have PMI_RANK and PMI_SIZE.)
+n processes share the work with --part k/n, and do not talk to each other: together they
+write, byte for byte, what one process writes. Any of them may be killed and run again, or run
+twice. One file they write together, each its stretch: it lies in OUT.safetensors.HASH.parts/
+until the last of them is done, and then takes its name. With --max-shard-size they share the
+files, every n-th each; each writes the index, always the same bytes.
+`--part auto` asks the launcher: SLURM_ARRAY_TASK_ID and _COUNT, SLURM_PROCID under srun, RANK
+and WORLD_SIZE (torchrun), Open MPI, MPICH and Intel MPI, AWS Batch; a Kubernetes job does not
+say how many there are: --part auto/4.
+  array   sbatch --array=1-4 --wrap 'fanin init llama-3.1-8b -o start.safetensors --part auto'
+  Slurm   srun -n 4 fanin init llama-3.1-8b --max-shard-size 1GB -o start/ --part auto
+  MPI     mpirun -n 4 fanin init llama-3.1-8b -o start.safetensors --part auto
+  Ray     ray.get([ray.remote(max_retries=3)(fanin.write_checkpoint).remote(\"llama-3.1-8b\",
+              \"start.safetensors\", part=(k, 4)) for k in range(1, 5)])
+--layout dcp writes what torch.distributed.checkpoint's HuggingFaceStorageReader loads on any
+number of ranks, and consolidate_safetensors_files takes: a file for each part, or files of
+--max-shard-size, between which a large tensor is cut.
+  fanin init llama-3.1-8b --layout dcp --max-shard-size 5GB -o start/
 With --stream torch a process jumps over what the others draw, a millisecond a tensor; only
 trunc_normal, whose rejections are not known beforehand, is drawn by every process.
 
@@ -209,9 +224,13 @@ pub struct Init {
     /// Write shards of at most so many bytes to the folder -o: 5GB, 500MiB, 1000000.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_shard_size: Option<u64>,
-    /// Write the files of the i-th of n processes only.
-    #[arg(long, value_name = "I/N", value_parser = parse_part, requires = "max_shard_size")]
-    pub shard: Option<Part>,
+    /// Write the part of the k-th of n processes only, from 1; `auto` asks the launcher.
+    #[arg(long, value_name = "K/N", value_parser = parse_share, num_args = 0..=1, default_missing_value = "auto")]
+    #[arg(alias = "shard")]
+    pub part: Option<Share>,
+    /// How the files are laid out.
+    #[arg(long, default_value = "hf")]
+    pub layout: LayoutName,
     /// Keep files that are there, complete and right: each is read and drawn again.
     #[arg(long)]
     pub resume: bool,

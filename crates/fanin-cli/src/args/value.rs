@@ -1,7 +1,5 @@
 //! Values as they are typed: shapes, seeds, settings.
 
-use crate::checkpoint::write::Part;
-
 /// A shape as it is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape(pub Vec<usize>);
@@ -71,17 +69,6 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is no size: write a number of bytes, as 5GB, 512MiB or 1000000"))
 }
 
-pub(super) fn parse_part(text: &str) -> Result<Part, String> {
-    let (number, count) =
-        text.split_once('/').ok_or("write it as i/n: 1/4 is the first of four processes")?;
-    let read = |text: &str| text.trim().parse::<usize>().ok();
-    match (read(number), read(count)) {
-        (Some(number), Some(count)) if (1..=count).contains(&number) => Ok(Part { number, count }),
-        (Some(0), Some(_)) => Err("processes are counted from 1: the first of four is 1/4".to_owned()),
-        _ => Err(format!("{text:?} is no i/n with i from 1 to n: the last of four processes is 4/4")),
-    }
-}
-
 pub(super) fn parse_alpha(text: &str) -> Result<f64, String> {
     let alpha = text.parse().ok().filter(|alpha| (1e-12..0.5).contains(alpha));
     alpha.ok_or_else(|| "a rate is a number from 1e-12 to 0.5, as 0.001".to_owned())
@@ -113,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_parts() {
+    fn sizes() {
         for (text, size) in [
             ("5GB", 5_000_000_000),
             ("5gb", 5_000_000_000),
@@ -127,10 +114,6 @@ mod tests {
         }
         for text in ["", "0", "GB", "-1", "1.5", "5XB", "inf", "nan", "1e300TB", "5G"] {
             assert!(parse_size(text).is_err(), "{text}");
-        }
-        assert_eq!(parse_part("2/4"), Ok(Part { number: 2, count: 4 }));
-        for text in ["0/4", "5/4", "1", "1/", "/", "-1/4", "1/0", "a/b"] {
-            assert!(parse_part(text).is_err(), "{text}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use fanin::{DType, Native, Plan, Stream as _, TensorMut, Torch};
 
 use super::boxes::Boxes;
+use super::stretch::Stretch;
 use super::torch::{Trouble, pieces};
 use super::values::Values;
 use crate::args::StreamName;
@@ -51,14 +52,14 @@ enum Stop {
 
 /// What draws.
 enum Source {
-    Native(fanin::Job),
+    Native(Native),
     Torch(Box<Torch>),
 }
 
 impl Source {
     fn new(Draw { stream, seed, .. }: Draw) -> Self {
         match stream {
-            StreamName::Native => Source::Native(Native::new(seed).job()),
+            StreamName::Native => Source::Native(Native::new(seed)),
             StreamName::Torch => Source::Torch(Box::new(Torch::new(seed))),
         }
     }
@@ -104,24 +105,21 @@ impl Hand {
 }
 
 /// Draws the tensors of these stretches.
-fn make(
-    planned: &[Planned],
-    stretches: &[Range<usize>],
-    mut source: Source,
-    mut hand: Hand,
-) -> Result<(), Stop> {
+fn make(planned: &[Planned], stretches: &[Stretch], mut source: Source, mut hand: Hand) -> Result<(), Stop> {
     let mut at = 0;
     for (number, stretch) in stretches.iter().enumerate() {
-        skip(&planned[at..stretch.start], &mut source)?;
+        skip(planned.get(at..stretch.start()).unwrap_or_default(), &mut source)?;
         hand.give(Item::Begin(number))?;
-        for planned in &planned[stretch.clone()] {
+        for number in stretch.start()..stretch.end() {
+            let planned = &planned[number];
+            let values = stretch.of(number, planned.entry.values());
             match &planned.plan {
-                Some(plan) => draw(&planned.entry, plan, &mut source, &mut hand)?,
-                None => repeat(planned, &mut hand)?,
+                Some(plan) => draw(&planned.entry, plan, values, &mut source, &mut hand)?,
+                None => repeat(planned, values.len(), &mut hand)?,
             }
         }
         hand.give(Item::End)?;
-        at = stretch.end;
+        at = stretch.end();
     }
     Ok(())
 }
@@ -137,14 +135,22 @@ fn skip(planned: &[Planned], source: &mut Source) -> Result<(), Stop> {
     Ok(())
 }
 
-fn draw(entry: &Entry, plan: &Plan, source: &mut Source, hand: &mut Hand) -> Result<(), Stop> {
+/// Draws these values of a tensor; a sequential stream all of them.
+fn draw(
+    entry: &Entry,
+    plan: &Plan,
+    values: Range<usize>,
+    source: &mut Source,
+    hand: &mut Hand,
+) -> Result<(), Stop> {
     let most = CHUNK / plan.dtype().size();
     let stop = |trouble| stop(entry, trouble);
     match source {
-        Source::Native(job) => {
-            let prepared = job.tensor(&entry.name).and_then(|tensor| tensor.prepare(plan));
+        Source::Native(_) if values.is_empty() => {}
+        Source::Native(native) => {
+            let prepared = native.tensor(&entry.name).prepare(plan);
             let prepared = prepared.map_err(|error| stop(error.into()))?;
-            for (start, size) in Boxes::new(plan.shape(), most) {
+            for (start, size) in Boxes::stretch(plan.shape(), values, most) {
                 hand.give_filled(plan.dtype(), &size, |tensor| prepared.fill_box(&start, tensor), stop)?;
             }
         }
@@ -157,10 +163,10 @@ fn draw(entry: &Entry, plan: &Plan, source: &mut Source, hand: &mut Hand) -> Res
     Ok(())
 }
 
-/// The values of an integer tensor.
-fn repeat(planned: &Planned, hand: &mut Hand) -> Result<(), Stop> {
+/// So many values of an integer tensor.
+fn repeat(planned: &Planned, count: usize, hand: &mut Hand) -> Result<(), Stop> {
     let (value, size) = (planned.integer.unwrap_or_default().to_le_bytes(), planned.entry.dtype.size());
-    let mut left = planned.entry.values();
+    let mut left = count;
     while left > 0 {
         let now = left.min(CHUNK / size);
         let mut values = hand.buffer(now * size)?;
@@ -182,13 +188,13 @@ fn stop(entry: &Entry, trouble: Trouble) -> Stop {
     })
 }
 
-/// Draws the tensors of these stretches, which ascend, in a thread of its own, and hands them to `take` in this one.
+/// Draws the values of these stretches, which ascend, in a thread of its own, and hands them to `take` in this one.
 ///
 /// # Errors
 /// What the stream cannot draw; what `take` says, after which no more is drawn.
 pub(super) fn pump(
     planned: &[Planned],
-    stretches: &[Range<usize>],
+    stretches: &[Stretch],
     how: Draw,
     mut take: impl FnMut(Item) -> crate::Result<Option<Values>>,
 ) -> crate::Result {

@@ -3,14 +3,16 @@
 pub mod boxes;
 mod draw;
 pub mod header;
+mod parts;
 pub mod read;
 pub mod set;
 pub mod shards;
+pub mod stretch;
 mod target;
 mod torch;
 mod unfinished;
 pub(crate) mod values;
 pub mod write;
 
-pub use target::{Existing, Target};
+pub use target::{Existing, Form, Target};
 pub(crate) use unfinished::clean_up_when_interrupted;

@@ -1,10 +1,14 @@
-//! How the tensors of a checkpoint are shared among files, in the layout of Hugging Face.
+//! How the tensors of a checkpoint are shared among files: in the layout of Hugging Face, whole tensors and an index; in
+//! that of torch's distributed checkpoints (DCP) in safetensors, rows of tensors, and offsets in each header.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
+use super::header;
+use super::stretch::{Stretch, cuts};
+use crate::args::{LayoutName, StreamName};
 use crate::manifest::Entry;
 
 /// The one file of a checkpoint that needs no more.
@@ -23,13 +27,13 @@ struct Index {
     weight_map: Weights,
 }
 
-/// One file of a checkpoint: a stretch of its tensors.
+/// One file of a checkpoint: a stretch of its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
     /// The file's name, which is no path.
     pub name: String,
-    /// Which tensors it has.
-    pub tensors: Range<usize>,
+    /// What it has.
+    pub stretch: Stretch,
 }
 
 /// Shares tensors among files of at most so many bytes of values: in their order, each file as full as it gets. A tensor
@@ -47,8 +51,77 @@ pub fn split(entries: &[Entry], most: u64) -> Vec<Shard> {
     }
     stretches.push(start..entries.len());
     let count = stretches.len();
-    let named = |(number, tensors)| Shard { name: name(number + 1, count), tensors };
+    let named = |(number, tensors)| Shard { name: name(number + 1, count), stretch: Stretch::whole(tensors) };
     stretches.into_iter().enumerate().map(named).collect()
+}
+
+/// Shares rows of tensors among files of at most so many bytes of values, or among `count` files: as torch's distributed
+/// checkpoints lie in safetensors (`torch.distributed.checkpoint.HuggingFaceStorageReader`). A row that is larger has a
+/// file to itself. A sequential stream draws whole tensors, and is cut between them.
+pub fn split_rows(entries: &[Entry], most: Option<u64>, count: usize, stream: StreamName) -> Vec<Shard> {
+    let rows = stream == StreamName::Native;
+    let stretches = match most {
+        None => cuts(entries, count, |entry| if rows { row(entry) } else { usize::MAX }),
+        Some(most) => {
+            let (mut stretches, mut stretch, mut left) = (Vec::new(), Stretch::whole(0..0), most);
+            for (number, entry) in entries.iter().enumerate() {
+                let (size, row, mut at) = (entry.dtype.size() as u64, row(entry), 0);
+                while entry.bytes() - at as u64 * size > left {
+                    let fit = (left / size) as usize / row * row;
+                    let (fit, alone) = (if rows { fit } else { 0 }, left == most);
+                    if fit == 0 && alone {
+                        // It is alone already, and must go somewhere.
+                        at += if rows { row } else { entry.values() };
+                    }
+                    at += fit;
+                    stretches.push(stretch.up_to(number, at, entry.values()));
+                    stretch = stretches[stretches.len() - 1].after(number, at, entry.values());
+                    left = most;
+                }
+                left -= entry.bytes() - at as u64 * size;
+            }
+            stretches.push(stretch.up_to(entries.len(), 0, 0));
+            stretches
+        }
+    };
+    let named = |(number, stretch)| Shard {
+        name: format!("shard-{:05}-model-00001-of-00001.safetensors", number + 1),
+        stretch,
+    };
+    stretches.into_iter().enumerate().map(named).filter(|shard| !shard.stretch.is_empty(entries)).collect()
+}
+
+/// Values in a row: an index of the first axis.
+fn row(entry: &Entry) -> usize {
+    entry.shape.get(1..).unwrap_or_default().iter().product::<usize>().max(1)
+}
+
+/// The header of a file with these values.
+pub(super) fn header(
+    shard: &Shard,
+    entries: &[Entry],
+    metadata: &[(String, String)],
+    layout: LayoutName,
+) -> Vec<u8> {
+    let mut held = Vec::new();
+    let mut offsets = Map::new();
+    for (number, values) in shard.stretch.tensors(entries) {
+        let mut entry = entries[number].clone();
+        let mut offset = vec![0; entry.shape.len()];
+        if values != (0..entry.values()) {
+            let row = row(&entry);
+            offset[0] = values.start / row;
+            entry.shape[0] = values.len() / row;
+        }
+        offsets.insert(entry.name.clone(), json!({ "saved_offsets": offset }));
+        held.push(entry);
+    }
+    let mut metadata = metadata.to_vec();
+    if layout == LayoutName::Dcp {
+        metadata.push(("DCP_VERSION".to_owned(), "1.0".to_owned()));
+        metadata.push(("DCP_SHARDING_INFO".to_owned(), Value::Object(offsets).to_string()));
+    }
+    header::bytes(&held, &metadata)
 }
 
 fn name(number: usize, count: usize) -> String {
@@ -76,9 +149,9 @@ pub fn index(entries: &[Entry], shards: &[Shard]) -> Option<Vec<u8>> {
     }
     let total: u64 = entries.iter().map(Entry::bytes).sum();
     let metadata = BTreeMap::from([("total_size", total)]);
-    let home = |shard: &Shard| {
-        let file = shard.name.clone();
-        entries[shard.tensors.clone()].iter().map(move |entry| (entry.name.clone(), file.clone()))
+    let home = |shard: &Shard| -> Vec<(String, String)> {
+        let tensors = shard.stretch.tensors(entries);
+        tensors.map(|(number, _)| (entries[number].name.clone(), shard.name.clone())).collect()
     };
     let index = Index { metadata, weight_map: shards.iter().flat_map(home).collect() };
     let mut bytes = serde_json::to_vec_pretty(&index).expect("strings and numbers are JSON");
@@ -104,13 +177,61 @@ mod tests {
     #[test]
     fn files_are_filled_in_order_and_a_large_tensor_is_alone() {
         let stretches = |sizes: &[usize], most| {
-            split(&entries(sizes), most).into_iter().map(|shard| shard.tensors).collect::<Vec<_>>()
+            let stretches = split(&entries(sizes), most).into_iter().map(|shard| shard.stretch);
+            stretches
+                .map(|stretch| stretch.tensors(&entries(sizes)).map(|(number, _)| number).collect::<Vec<_>>())
+                .map(|all| all[0]..all[all.len() - 1] + 1)
+                .collect::<Vec<_>>()
         };
         assert_eq!(stretches(&[3, 3, 3, 4], 6), [0..2, 2..3, 3..4]);
         assert_eq!(stretches(&[1, 9, 1, 1], 4), [0..1, 1..2, 2..4]);
         assert_eq!(stretches(&[9, 9], 4), [0..1, 1..2]);
         assert_eq!(stretches(&[0, 9, 0, 4, 0], 4), [0..1, 1..2, 2..5]);
         assert_eq!(stretches(&[4, 2, 1], 6), [0..2, 2..3]);
+    }
+
+    #[test]
+    fn rows_fill_files_and_none_is_lost() {
+        let shapes: [&[usize]; 7] = [&[5, 3], &[], &[0, 4], &[40, 2], &[7], &[2, 100], &[1]];
+        let entry = |(number, shape): (usize, &&[usize])| Entry {
+            name: format!("t{number}"),
+            dtype: [StoredType::F32, StoredType::BF16][number % 2],
+            shape: shape.to_vec(),
+            offsets: None,
+        };
+        let all: Vec<Entry> = shapes.iter().enumerate().map(entry).collect();
+        for stream in [StreamName::Native, StreamName::Torch] {
+            for (most, count) in [
+                (Some(30), 1),
+                (Some(64), 1),
+                (Some(1), 1),
+                (Some(1 << 30), 1),
+                (None, 1),
+                (None, 3),
+                (None, 9),
+            ] {
+                let mut next = vec![0; all.len()];
+                for shard in split_rows(&all, most, count, stream) {
+                    let mut bytes = 0;
+                    let mut files = 0;
+                    for (number, values) in shard.stretch.tensors(&all) {
+                        assert_eq!(values.start, next[number], "{most:?} {count} {number}");
+                        assert_eq!(values.len() % row(&all[number]), 0);
+                        next[number] = values.end;
+                        bytes += values.len() * all[number].dtype.size();
+                        files += 1;
+                    }
+                    assert!(files > 0);
+                    let alone =
+                        shard.stretch.tensors(&all).filter(|(_, values)| !values.is_empty()).count() == 1;
+                    assert!(most.is_none_or(|most| bytes as u64 <= most) || alone, "{most:?} {shard:?}");
+                }
+                assert_eq!(next, all.iter().map(Entry::values).collect::<Vec<_>>(), "{most:?} {count}");
+            }
+        }
+        let first = split_rows(&all, None, 2, StreamName::Native).remove(0);
+        let text = String::from_utf8(header(&first, &all, &[], LayoutName::Dcp)).unwrap();
+        assert!(text.contains(r#""DCP_VERSION":"1.0""#) && text.contains("saved_offsets"), "{text}");
     }
 
     #[test]

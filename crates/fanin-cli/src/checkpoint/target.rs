@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::shards::{INDEX, Shard, WHOLE, is_part};
+use crate::args::LayoutName;
 use crate::error::{Error, Result};
 
 /// What becomes of files that are there already.
@@ -12,6 +13,17 @@ pub struct Existing {
     pub force: bool,
     /// Those that are complete and right are kept.
     pub resume: bool,
+}
+
+/// What is written there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One file.
+    File,
+    /// A part of one file: what has its name already may be the whole.
+    Parts,
+    /// A folder of files.
+    Files,
 }
 
 /// A place that a checkpoint may be written to.
@@ -29,7 +41,8 @@ impl Target {
     ///
     /// # Errors
     /// An existing file that is not to be replaced or kept, one that is no file, a folder that is not there.
-    pub fn new(output: &Path, shards: bool, existing: Existing) -> Result<Self> {
+    pub fn new(output: &Path, form: Form, existing: Existing) -> Result<Self> {
+        let shards = form == Form::Files;
         let named_as_folder =
             output.as_os_str().to_string_lossy().chars().next_back().is_some_and(std::path::is_separator);
         let named_as_file = output.extension().is_some_and(|extension| extension == "safetensors");
@@ -47,7 +60,7 @@ impl Target {
             return Err(Error::file(&folder, "there is no such folder to write to: make it first"));
         }
         let target = Self { folder, file, existing };
-        if !shards {
+        if form == Form::File {
             target.look(WHOLE)?;
         }
         Ok(target)
@@ -92,16 +105,20 @@ impl Target {
     }
 
     /// Refuses a folder with files of another checkpoint: readers would mix the two up.
-    pub(super) fn refuse_others(&self, shards: &[Shard]) -> Result {
+    pub(super) fn refuse_others(&self, shards: &[Shard], layout: LayoutName) -> Result {
         if self.file.is_some() || !self.folder.is_dir() {
             return Ok(());
         }
-        let ours =
-            |name: &str| (name == INDEX && shards.len() > 1) || shards.iter().any(|shard| shard.name == name);
+        let dcp = layout == LayoutName::Dcp;
+        let ours = |name: &str| {
+            (name == INDEX && shards.len() > 1 && !dcp) || shards.iter().any(|shard| shard.name == name)
+        };
+        // torch's reader of distributed checkpoints reads every file of the format.
+        let theirs = |name: &str| is_part(name) || (dcp && name.ends_with(".safetensors"));
         let mut others = Vec::new();
         for entry in std::fs::read_dir(&self.folder).map_err(Error::io("read", &self.folder))? {
             let name = entry.map_err(Error::io("read", &self.folder))?.file_name();
-            others.extend(name.to_str().filter(|name| is_part(name) && !ours(name)).map(str::to_owned));
+            others.extend(name.to_str().filter(|name| theirs(name) && !ours(name)).map(str::to_owned));
         }
         others.sort();
         let Some(first) = others.first() else { return Ok(()) };

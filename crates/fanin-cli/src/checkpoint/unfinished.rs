@@ -119,7 +119,7 @@ pub(super) fn sync_folder(path: &Path) -> Result {
 }
 
 /// What went wrong with writing, and what of it can be mended.
-fn trouble(path: &Path, written: u64, error: std::io::Error) -> Error {
+pub(super) fn trouble(path: &Path, written: u64, error: std::io::Error) -> Error {
     let what = match error.kind() {
         ErrorKind::StorageFull => "the disk is full",
         ErrorKind::QuotaExceeded => "the disk quota is used up",

@@ -3,19 +3,20 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
 
 use fanin::{Law, Native};
 
+use super::Target;
 pub use super::draw::Draw;
 use super::draw::{Item, pump};
-use super::shards::{INDEX, Shard, index, split};
+use super::parts;
+use super::shards::{self, INDEX, Shard, index, split, split_rows};
+use super::stretch::Stretch;
 use super::unfinished::{Unfinished, Whole, sync_folder};
-use super::{Target, header};
-use crate::args::StreamName;
+use crate::args::{LayoutName, StreamName};
 use crate::error::{Error, Result};
 use crate::manifest::{Entry, LARGEST};
 use crate::recipe::Planned;
@@ -67,8 +68,36 @@ pub struct Part {
 pub struct Sharing {
     /// A file has at most so many bytes of values; without it there is one file.
     pub most: Option<u64>,
-    /// This process writes its part of the files: every `count`th, from the one of its number on.
+    /// This process writes its part: of the files every `count`th, from the one of its number on; of one file a stretch.
     pub part: Option<Part>,
+    /// How the files are laid out.
+    pub layout: LayoutName,
+}
+
+impl Sharing {
+    /// Whether the checkpoint is a folder of files.
+    pub fn in_files(self) -> bool {
+        self.most.is_some() || self.layout == LayoutName::Dcp
+    }
+
+    /// The files.
+    fn shards(self, entries: &[Entry], stream: StreamName) -> Vec<Shard> {
+        match self.layout {
+            LayoutName::Hf => split(entries, self.most.unwrap_or(u64::MAX)),
+            LayoutName::Dcp => split_rows(entries, self.most, self.part.map_or(1, |part| part.count), stream),
+        }
+    }
+
+    /// The files of one process.
+    fn mine(self, shards: &[Shard]) -> Vec<&Shard> {
+        let Part { number, count } = self.part.unwrap_or(Part { number: 1, count: 1 });
+        if self.layout == LayoutName::Dcp && self.most.is_none() && self.part.is_some() {
+            // One for each process, and none for those without values.
+            let name = format!("shard-{number:05}-");
+            return shards.iter().filter(|shard| shard.name.starts_with(&name)).collect();
+        }
+        shards.iter().skip(number - 1).step_by(count).collect()
+    }
 }
 
 /// What was done.
@@ -86,12 +115,14 @@ pub struct Written {
     pub values: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// How many of its parts a file still lacks that several processes write: it takes its name with the last.
+    pub lacking: usize,
 }
 
 /// A file to write or to keep.
 struct Planfile {
     path: PathBuf,
-    tensors: Range<usize>,
+    stretch: Stretch,
     header: Vec<u8>,
     exists: bool,
 }
@@ -115,26 +146,29 @@ pub fn checkpoint(
 ) -> Result<Written> {
     check(planned, draw.stream)?;
     let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
-    let shards = split(&entries, sharing.most.unwrap_or(u64::MAX));
-    target.refuse_others(&shards)?;
-    let mut files = Vec::new();
-    for shard in share(&shards, sharing.part) {
-        let (path, exists) = target.look(&shard.name)?;
-        let header = header::bytes(&entries[shard.tensors.clone()], metadata);
-        files.push(Planfile { path, tensors: shard.tensors.clone(), header, exists });
+    if let Some(part) = sharing.part.filter(|_| !sharing.in_files()) {
+        return parts::write(target, planned, metadata, draw, part, progress);
     }
-    let index = match index(&entries, &shards) {
+    let shards = sharing.shards(&entries, draw.stream);
+    target.refuse_others(&shards, sharing.layout)?;
+    let mut files = Vec::new();
+    for shard in sharing.mine(&shards) {
+        let (path, exists) = target.look(&shard.name)?;
+        let header = shards::header(shard, &entries, metadata, sharing.layout);
+        files.push(Planfile { path, stretch: shard.stretch.clone(), header, exists });
+    }
+    let index = match index(&entries, &shards).filter(|_| sharing.layout == LayoutName::Hf) {
         Some(bytes) => place_of_index(target, sharing, &bytes)?.map(|path| (path, bytes)),
         None => None,
     };
-    let all: Vec<&Planned> = files.iter().flat_map(|file| &planned[file.tensors.clone()]).collect();
+    let values = files.iter().flat_map(|file| file.stretch.tensors(&entries)).map(|(_, values)| values.len());
     let mut done = Written {
         files: shards.len(),
         written: files.len(),
-        kept: 0,
-        tensors: all.len() as u64,
-        values: all.iter().map(|planned| planned.entry.values() as u64).sum(),
-        bytes: all.iter().map(|planned| planned.entry.bytes()).sum(),
+        tensors: files.iter().map(|file| file.stretch.tensors(&entries).count() as u64).sum(),
+        values: values.map(|values| values as u64).sum(),
+        bytes: files.iter().map(|file| file.stretch.bytes(&entries)).sum(),
+        ..Written::default()
     };
     let made = !target.folder().exists();
     if target.existing.resume {
@@ -151,17 +185,15 @@ pub fn checkpoint(
 }
 
 /// Bytes of the values that a process writes or compares.
-pub fn bytes(planned: &[Planned], sharing: Sharing) -> u64 {
+pub fn bytes(planned: &[Planned], stream: StreamName, sharing: Sharing) -> u64 {
     let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
-    let shards = split(&entries, sharing.most.unwrap_or(u64::MAX));
-    let mine = share(&shards, sharing.part).into_iter();
-    mine.flat_map(|shard| &entries[shard.tensors.clone()]).map(Entry::bytes).sum()
-}
-
-/// The files of one process.
-fn share(shards: &[Shard], part: Option<Part>) -> Vec<&Shard> {
-    let Part { number, count } = part.unwrap_or(Part { number: 1, count: 1 });
-    shards.iter().skip(number - 1).step_by(count).collect()
+    match sharing.part {
+        Some(part) if !sharing.in_files() => parts::stretch(&entries, stream, part).bytes(&entries),
+        _ => {
+            let shards = sharing.shards(&entries, stream);
+            sharing.mine(&shards).into_iter().map(|shard| shard.stretch.bytes(&entries)).sum()
+        }
+    }
 }
 
 /// Where the index goes, unless it is there.
@@ -204,7 +236,7 @@ fn unlike(
             candidates.push(file);
         }
     }
-    let stretches: Vec<_> = candidates.iter().map(|file| file.tensors.clone()).collect();
+    let stretches: Vec<_> = candidates.iter().map(|file| file.stretch.clone()).collect();
     let (mut current, mut place, mut found) = (0, 0u64, Vec::new());
     let mut open: Option<File> = None;
     let mut differ = vec![None; candidates.len()];
@@ -243,14 +275,15 @@ fn unlike(
             wrong.push(file);
         }
     }
-    wrong.sort_by_key(|file| file.tensors.start);
+    wrong.sort_by_key(|file| file.stretch.start());
     Ok(wrong)
 }
 
 /// What size and header tell of a file already.
 fn unlike_at_first_sight(file: &Planfile, planned: &[Planned]) -> Result<Option<&'static str>> {
     let Planfile { path, header, .. } = file;
-    let values: u64 = planned[file.tensors.clone()].iter().map(|planned| planned.entry.bytes()).sum();
+    let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
+    let values = file.stretch.bytes(&entries);
     let mut found = Vec::new();
     let mut open = File::open(path).map_err(Error::io("open", path))?;
     open.by_ref().take(header.len() as u64).read_to_end(&mut found).map_err(Error::io("read", path))?;
@@ -263,11 +296,13 @@ fn unlike_at_first_sight(file: &Planfile, planned: &[Planned]) -> Result<Option<
 
 /// Refuses what the disk has no room for.
 fn room(target: &Target, files: &[Planfile], planned: &[Planned]) -> Result {
-    let size = |file: &Planfile| {
-        let values = planned[file.tensors.clone()].iter().map(|planned| planned.entry.bytes());
-        file.header.len() as u64 + values.sum::<u64>()
-    };
-    let wanted: u64 = files.iter().map(size).sum();
+    let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
+    let wanted = files.iter().map(|file| file.header.len() as u64 + file.stretch.bytes(&entries)).sum();
+    room_for(target, wanted)
+}
+
+/// Refuses bytes that the disk has no room for.
+pub(super) fn room_for(target: &Target, wanted: u64) -> Result {
     // Of a folder that is to be made the one that it will lie in.
     let folder = target.folder().ancestors().find(|folder| folder.is_dir());
     let folder = folder.unwrap_or(std::path::Path::new("."));
@@ -283,7 +318,7 @@ fn room(target: &Target, files: &[Planfile], planned: &[Planned]) -> Result {
     }
 }
 
-fn stop_if_interrupted() -> Result {
+pub(super) fn stop_if_interrupted() -> Result {
     if INTERRUPTED.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
@@ -308,7 +343,7 @@ fn write(
         whole.take_name(force)?;
         Ok(None)
     };
-    let stretches: Vec<_> = files.iter().map(|file| file.tensors.clone()).collect();
+    let stretches: Vec<_> = files.iter().map(|file| file.stretch.clone()).collect();
     let mut whole = Vec::new();
     std::thread::scope(|scope| -> Result {
         let mut current: Option<Unfinished> = None;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::recipe;
 use crate::args::{Init, Output, StreamName};
 use crate::checkpoint::write::{self, Sharing};
-use crate::checkpoint::{Existing, Target};
+use crate::checkpoint::{Existing, Form, Target};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoredType};
 use crate::models::Model;
@@ -15,7 +15,8 @@ use crate::report::{self, numbers, progress::Progress, table};
 
 pub(super) fn run(args: &Init, quiet: bool) -> Result {
     let (recipe, model) = recipe(&args.recipe)?;
-    let sharing = Sharing { most: args.max_shard_size, part: args.shard };
+    let part = args.part.map(|share| share.resolve(|name| std::env::var(name).ok())).transpose()?;
+    let sharing = Sharing { most: args.max_shard_size, part, layout: args.layout };
     let target = destination(&args.output, sharing, args.resume)?;
     let mut manifest = match (&args.like, model) {
         (Some(path), _) => Manifest::read(path)?,
@@ -62,7 +63,12 @@ pub(super) fn destination(output: &Output, sharing: Sharing, resume: bool) -> Re
     match &output.output {
         Some(path) if !output.dry_run => {
             let existing = Existing { force: output.force, resume };
-            Target::new(path, sharing.most.is_some(), existing).map(Some)
+            let form = match sharing {
+                sharing if sharing.in_files() => Form::Files,
+                Sharing { part: Some(_), .. } => Form::Parts,
+                _ => Form::File,
+            };
+            Target::new(path, form, existing).map(Some)
         }
         _ => Ok(None),
     }
@@ -93,7 +99,7 @@ pub(super) fn write_out(
     quiet: bool,
 ) -> Result {
     let target = target.ok_or_else(|| Error::Request("where to? add -o OUT.safetensors".to_owned()))?;
-    let progress = Progress::new("writing", write::bytes(planned, sharing), quiet);
+    let progress = Progress::new("writing", write::bytes(planned, output.stream, sharing), quiet);
     let start = std::time::Instant::now();
     let draw = write::Draw { stream: output.stream, seed: output.seed, threads: output.threads };
     let written = write::checkpoint(&target, planned, metadata, draw, sharing, &progress);
@@ -118,6 +124,13 @@ pub(super) fn write_out(
             output.seed,
             output.stream.name(),
         ));
+        if written.lacking > 0 {
+            report::say(format_args!(
+                "{} lacks {} still: it takes its name with the last",
+                target.path().display(),
+                numbers::counted(written.lacking as u64, "part")
+            ));
+        }
     }
     Ok(())
 }

@@ -125,6 +125,7 @@ def write_checkpoint(
     dtype: str | None = None,
     force: bool = False,
     max_shard_size: int | str | None = None,
-    shard: tuple[int, int] | None = None,
+    part: tuple[int, int] | str | None = None,
+    layout: str = "hf",
     resume: bool = False,
 ) -> None: ...

@@ -1,0 +1,40 @@
+"""torch's distributed checkpoints: saved by two ranks, or written by the command line; loaded by other numbers of ranks."""
+
+import json
+import os
+import sys
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from zoo import RECIPE, Zoo, digest, held
+
+import fanin
+import fanin.torch
+
+rank, count, folder, store, way = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6]
+torch.set_num_threads(1)
+dist.init_process_group("gloo", init_method=f"file://{folder}/store-{way}-{count}", rank=rank, world_size=count)
+mesh = init_device_mesh("cpu", (count,))
+model = fully_shard(Zoo(device="meta"), mesh=mesh).to_empty(device="cpu")
+if way == "save":
+    fanin.torch.init_module(model, fanin.Recipe(RECIPE), seed=7)
+    dcp.save(model.state_dict(), checkpoint_id=store)
+else:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(9.0)
+    state = model.state_dict()
+    if way == "load":
+        dcp.load(state, checkpoint_id=store)
+    else:
+        dcp.load(state, storage_reader=dcp.HuggingFaceStorageReader(store))
+    model.load_state_dict(state)
+everybody = [None] * count
+dist.all_gather_object(everybody, held(model))
+found = digest(everybody) if rank == 0 else None
+dist.barrier()
+print(json.dumps(found), flush=True)
+os._exit(0)
