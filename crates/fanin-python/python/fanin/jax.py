@@ -162,9 +162,8 @@ def initializer(
         else:
             words = None
         if out_sharding is not None and not isinstance(words, jax.core.Tracer):
-            return jax.make_array_from_callback(shape, out_sharding, lambda index: values[index]) if (
-                values := fill(words)
-            ) is not None else None
+            values = fill(words)
+            return jax.make_array_from_callback(shape, out_sharding, lambda index: values[index])
         if isinstance(words, jax.core.Tracer):
             form = jax.ShapeDtypeStruct(shape, dtype)
             return jax.pure_callback(fill, form, words, vmap_method="sequential")

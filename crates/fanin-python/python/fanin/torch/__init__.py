@@ -12,6 +12,7 @@ itself: tensors that are not dense CPU memory of float32, float64, float16 or bf
 
 from torch.nn import init as _torch
 
+from ._callables import fill_flat, init_method
 from ._fast import fast_init
 from ._init import (
     _calculate_correct_fan,
@@ -43,11 +44,10 @@ from ._init import (
     xavier_uniform_,
     zeros_,
 )
-
 from ._module import init_module
 from ._sharded import sharded_init
 
-__all__ = [*_torch.__all__, "fast_init", "init_module", "sharded_init"]
+__all__ = [*_torch.__all__, "fast_init", "fill_flat", "init_method", "init_module", "sharded_init"]
 
 
 def __getattr__(name: str):
