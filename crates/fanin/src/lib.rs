@@ -121,4 +121,4 @@ pub use stream::{
     torch::Torch,
 };
 pub use tensor::TensorMut;
-pub use threads::Threads;
+pub use threads::{Stop, Threads};

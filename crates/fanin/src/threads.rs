@@ -1,4 +1,10 @@
-//! How many threads a fill uses.
+//! How many threads a fill uses, and how it is given up.
+
+mod stop;
+
+pub use stop::Stop;
+pub(crate) use stop::checkpoint;
+use stop::Watch;
 
 /// The threads that a fill may use. The bits do not depend on it.
 ///
@@ -44,8 +50,14 @@ impl Threads {
         #[cfg(feature = "rayon")]
         if jobs.len() > 1 && self.count() > 1 {
             use rayon::prelude::*;
-            return jobs.into_par_iter().with_max_len(1).map(&work).collect();
+            let watch = Watch::current();
+            let work = |job| watch.over(|| work(job));
+            return jobs.into_par_iter().with_max_len(1).map(work).collect();
         }
+        let work = |job| {
+            checkpoint();
+            work(job)
+        };
         jobs.into_iter().map(work).collect()
     }
 
@@ -54,9 +66,13 @@ impl Threads {
         #[cfg(feature = "rayon")]
         if jobs.len() > 1 && self.count() > 1 {
             use rayon::prelude::*;
-            return jobs.into_iter().par_bridge().for_each(&work);
+            let watch = Watch::current();
+            return jobs.into_iter().par_bridge().for_each(|job| watch.over(|| work(job)));
         }
-        jobs.into_iter().for_each(work);
+        for job in jobs {
+            checkpoint();
+            work(job);
+        }
     }
 
     /// Runs `work` on stretches of `slice`, each `length` long but for the last, with the place where it begins.
@@ -69,10 +85,12 @@ impl Threads {
         #[cfg(feature = "rayon")]
         if slice.len() > length && self.count() > 1 {
             use rayon::prelude::*;
+            let watch = Watch::current();
             let chunks = slice.par_chunks_mut(length).with_max_len(1).enumerate();
-            return chunks.for_each(|(number, part)| work(number * length, part));
+            return chunks.for_each(|(number, part)| watch.over(|| work(number * length, part)));
         }
         for (number, part) in slice.chunks_mut(length).enumerate() {
+            checkpoint();
             work(number * length, part);
         }
     }

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::Real;
 use crate::simd::{LaneKernel, Lanes, Level, dispatch_lanes};
+use crate::threads::checkpoint;
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +160,7 @@ impl<T: Real, const R: usize> LaneKernel<T> for Tiled<'_, T, R> {
             let packed_a = &mut packed_a[..a.columns * height.next_multiple_of(R)];
             pack_rows::<T, R>(a.part(top..top + height, 0..a.columns), sign, packed_a);
             for left in (0..b.columns).step_by(WIDE) {
+                checkpoint();
                 let width = WIDE.min(b.columns - left);
                 for deep in (0..a.columns).step_by(DEEP) {
                     let depth = DEEP.min(a.columns - deep);

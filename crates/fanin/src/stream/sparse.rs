@@ -11,7 +11,7 @@ use crate::element::{Element, Values, values};
 use crate::engine::{FEW, LANES, Permutation, Philox, few};
 use crate::plan::Law;
 use crate::simd::{Isa, Kernel, Level, dispatch};
-use crate::threads::Threads;
+use crate::threads::{Threads, checkpoint};
 
 /// Values of a band that one thread makes at a time.
 const CHUNK: usize = 1 << 16;
@@ -109,6 +109,7 @@ impl Kernel for Mark<'_> {
         let images = if others { zeros as u64..size as u64 } else { 0..zeros as u64 };
         let backwards = images.end - images.start < height as u64;
         for column in 0..columns.len() {
+            checkpoint();
             let global = (left + columns.start + column) as u64;
             let (words, bit) = Marks::of_column(words, height, column);
             if size <= FEW {

@@ -6,6 +6,7 @@ use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
 use crate::simd::{Ahead, Isa, Kernel, Level, dispatch};
 use crate::stream::fill::Span;
+use crate::threads::checkpoint;
 
 /// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
 pub(super) const GROUP: usize = 16;
@@ -18,6 +19,9 @@ const SHARE: usize = 1 << 20;
 
 /// Values that take as long as a jump.
 const JUMP: usize = 1 << 19;
+
+/// Values between two looks whether the fill is still wanted: whole groups, some milliseconds.
+const UNWATCHED: usize = 1 << 20;
 
 /// torch vectorizes a contiguous normal fill from so many values on.
 pub(super) const BULK: usize = 16;
@@ -52,8 +56,11 @@ impl Torch {
 
     /// N(mean, std^2) as torch fills strided memory, and short memory: one after another, in pairs.
     pub(super) fn serial_normal<E: Element>(&mut self, (mean, std): (f64, f64), out: &mut [E]) {
-        for value in out {
-            *value = E::from_f64(self.pair_normal().mul_add(std, mean));
+        for out in out.chunks_mut(UNWATCHED) {
+            checkpoint();
+            for value in out {
+                *value = E::from_f64(self.pair_normal().mul_add(std, mean));
+            }
         }
     }
 
@@ -69,7 +76,12 @@ impl Torch {
         let level = self.level();
         let work = |engine: &mut Mt19937, begin: usize, out: &mut [E]| {
             let mut cursor = Cursor::new(engine, level);
-            span.part(begin, out.len()).each(out, |first, out| draw(&mut cursor, first, out));
+            span.part(begin, out.len()).each(out, |first, out| {
+                for (number, out) in out.chunks_mut(UNWATCHED).enumerate() {
+                    checkpoint();
+                    draw(&mut cursor, first + (number * UNWATCHED) as u64, out);
+                }
+            });
             cursor.at
         };
         let at = if self.parts(out.len()) == 1 {

@@ -9,6 +9,7 @@ use crate::element::Element;
 use crate::engine::{Mt19937, Walker};
 use crate::simd::Level;
 use crate::stream::fill::Span;
+use crate::threads::checkpoint;
 
 /// Places that go through the passes together.
 const BLOCK: usize = 1 << 15;
@@ -103,6 +104,7 @@ fn part<E: Element>(
     let (mut places, mut global) = (Vec::new(), Vec::new());
     let (mut values, mut refused) = (Vec::new(), Vec::new());
     for (number, out) in out.chunks_mut(block).enumerate() {
+        checkpoint();
         let span = span.part(number * block, out.len());
         places.clear();
         if begun {
@@ -113,6 +115,7 @@ fn part<E: Element>(
         span.globals(&places, &mut global);
         let mut pass = 0;
         while !places.is_empty() {
+            checkpoint();
             if walkers.is_empty() {
                 let before = if begun { 0 } else { trial.words() };
                 let new = |words: &u64| Walker::new(engine.clone(), level).later(before + words);

@@ -7,6 +7,7 @@ use crate::engine::Mt19937;
 use crate::plan::Plan;
 use crate::simd::{Isa, Kernel, Level, dispatch};
 use crate::tensor::TensorMut;
+use crate::threads::checkpoint;
 
 impl Torch {
     /// Writes zeros into the box of a matrix that begins at `start`: in each column at the first rows of
@@ -110,6 +111,7 @@ impl Kernel for Mark<'_> {
         // What is marked: the first entries of the permutation, or all others, whichever are fewer.
         let others = steps.zeros > steps.rows / 2;
         for column in 0..columns {
+            checkpoint();
             let (marks, bit) = Marks::of_column(marks, height, column);
             let mut mark = |row: u32| {
                 if let Some(mark) = marks.get_mut((row as usize).wrapping_sub(top)) {
