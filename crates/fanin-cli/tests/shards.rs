@@ -92,7 +92,7 @@ fn processes_that_do_not_talk_write_what_one_writes() {
         let run = |out: &str, shard: Option<&str>| {
             let mut arguments = spec(stream).to_vec();
             arguments.push(out.to_owned());
-            arguments.extend(shard.into_iter().flat_map(|shard| ["--shard".to_owned(), shard.to_owned()]));
+            arguments.extend(shard.into_iter().flat_map(|shard| ["--part".to_owned(), shard.to_owned()]));
             desk.good(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         };
         let (one, many) = (format!("{stream}-one"), format!("{stream}-many"));
@@ -175,8 +175,8 @@ fn folders_are_not_mixed_up() {
     refused(&desk, &["-o", "plain", "--max-shard-size", "10"], &["model.safetensors of a checkpoint"]);
     refused(&desk, &["-o", "x.safetensors", "--max-shard-size", "10"], &["goes to a folder", "-o DIR"]);
     refused(&desk, &["-o", "r.toml", "--max-shard-size", "10"], &["goes to a folder"]);
-    refused(&desk, &["-o", "no/such", "--shard", "1/2"], &["--max-shard-size"]);
-    refused(&desk, &["-o", "new", "--max-shard-size", "10", "--shard", "0/2"], &["counted from 1"]);
+    refused(&desk, &["-o", "no/such", "--part", "1/2"], &["no such folder"]);
+    refused(&desk, &["-o", "new", "--max-shard-size", "10", "--part", "0/2"], &["counted from 1"]);
     refused(&desk, &["-o", "new", "--max-shard-size", "5G"], &["5GB"]);
     // An index of something else is refused; the same one may have been written by another process.
     std::fs::create_dir(desk.path("new")).unwrap();
@@ -186,5 +186,5 @@ fn folders_are_not_mixed_up() {
         &["-o", "new", "--max-shard-size", "10"],
         &["model.safetensors.index.json", "exists already"],
     );
-    refused(&desk, &["-o", "new", "--max-shard-size", "10", "--shard", "1/2"], &["another checkpoint"]);
+    refused(&desk, &["-o", "new", "--max-shard-size", "10", "--part", "1/2"], &["another checkpoint"]);
 }

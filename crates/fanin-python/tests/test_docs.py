@@ -1,0 +1,100 @@
+"""The snippets of docs/distributed.md, run as they stand, in order and in one folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import fanin
+
+DOCS = Path(__file__).parents[3] / "docs" / "distributed.md"
+SNIPPET = re.compile(r"<!-- run: (\w+) ?(\d*) -->\n```(?:python|sh)\n(.*?)```", re.DOTALL)
+SNIPPETS = SNIPPET.findall(DOCS.read_text())
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("docs")
+
+
+def run(command, folder, timeout=240):
+    environment = {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
+    environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "JAX_PLATFORMS": "cpu", "GLOO_SOCKET_IFNAME": "lo"}
+    environment |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(Path(fanin.__file__).parents[1])}
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        said, _ = process.communicate(timeout=timeout)
+    except BaseException:
+        os.killpg(process.pid, 9)
+        process.wait()
+        raise
+    assert process.returncode == 0, said[-4000:]
+
+
+def test_every_snippet_is_run():
+    assert len(SNIPPETS) == DOCS.read_text().count("```python") + DOCS.read_text().count("```sh") >= 10
+
+
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+@pytest.mark.skipif(os.name == "nt", reason="shells and launchers are POSIX's")
+def test_snippet(number, folder):
+    how, count, text = SNIPPETS[number]
+    script = folder / f"snippet{number}.py"
+    script.write_text(text)
+    python = [sys.executable, str(script)]
+    if how == "sh":
+        run(["sh", "-ec", text.replace("fanin init", f"{sys.executable} -m fanin init")], folder)
+    elif how == "torchrun":
+        run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, str(script)], folder)
+    elif how == "mpi":
+        pytest.importorskip("mpi4py")
+        mpiexec = shutil.which("mpiexec", path=f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}")
+        if mpiexec is None:
+            pytest.skip("no mpiexec")
+        (folder / "start.safetensors").unlink(missing_ok=True)
+        run([mpiexec, "-n", count, *python], folder)
+        assert (folder / "start.safetensors").read_bytes() == one(folder)
+    else:
+        if how == "ray":
+            pytest.importorskip("ray")
+        run(python, folder)
+        if how == "ray":
+            assert (folder / "start.safetensors").read_bytes() == one(folder)
+
+
+def one(folder):
+    fanin.write_checkpoint("resnet50", folder / "one.safetensors", seed=0, force=True)
+    return (folder / "one.safetensors").read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no Ray here")
+def test_ray_with_a_worker_killed(tmp_path):
+    """A worker that dies in the middle is started again by Ray, and the file is the same."""
+    pytest.importorskip("ray")
+    script = tmp_path / "killed.py"
+    script.write_text(
+        """
+import os, fanin, ray
+ray.init(num_cpus=2, include_dashboard=False)
+
+@ray.remote(max_retries=3)
+def part(k, n):
+    if k == 2 and not os.path.exists("died"):
+        open("died", "w").close()
+        os.kill(os.getpid(), 9)
+    fanin.write_checkpoint("resnet50", "start.safetensors", seed=0, part=(k, n), force=True)
+
+ray.get([part.remote(k, 3) for k in range(1, 4)])
+assert os.path.exists("died")
+"""
+    )
+    run([sys.executable, str(script)], tmp_path)
+    assert (tmp_path / "start.safetensors").read_bytes() == one(tmp_path)
