@@ -109,7 +109,7 @@ def faults_of_shards(fanin, name, state, folder):
         return
     folder = folder / "shards"
     for part in ("2/2", "1/2"):
-        sharded = ["--max-shard-size", "100MB", "--shard", part, "-o", str(folder)]
+        sharded = ["--max-shard-size", "100MB", "--part", part, "-o", str(folder)]
         subprocess.run([fanin, "init", name, "--seed", "0", "-q", *sharded], check=True)
     if not (folder / "model.safetensors.index.json").exists():
         yield "shards: no index"

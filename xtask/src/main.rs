@@ -15,7 +15,7 @@ cargo xtask python    make the Python environment in target/ and print its inter
 
 /// What the comparisons and the Python package's tests run on. torch is the release that the torch stream is measured
 /// against.
-const PYTHON_PACKAGES: [&str; 11] = [
+const PYTHON_PACKAGES: [&str; 15] = [
     "torch==2.15.0",
     "numpy",
     "safetensors",
@@ -27,10 +27,14 @@ const PYTHON_PACKAGES: [&str; 11] = [
     "pytest",
     "mypy",
     "jsonschema",
+    "jax",
+    "ray",
+    "mpi4py",
+    "mpich",
 ];
 
 /// What else the benchmarks run on.
-const BENCH_PACKAGES: [&str; 2] = ["jax", "matplotlib"];
+const BENCH_PACKAGES: [&str; 1] = ["matplotlib"];
 
 type Result<T = ()> = std::result::Result<T, String>;
 

@@ -90,7 +90,7 @@ def part(k, n):
     if k == 2 and not os.path.exists("died"):
         open("died", "w").close()
         os.kill(os.getpid(), 9)
-    fanin.write_checkpoint("resnet50", "start.safetensors", seed=0, part=(k, n), force=True)
+    fanin.write_checkpoint("resnet50", "start.safetensors", seed=0, part=(k, n))
 
 ray.get([part.remote(k, 3) for k in range(1, 4)])
 assert os.path.exists("died")
