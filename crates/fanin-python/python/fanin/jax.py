@@ -50,7 +50,7 @@ def fill_sharded(
     prepared: list[Prepared] = []
     slices: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: Any) -> Any:
         place = tuple(axis.indices(size)[:2] for axis, size in zip(index, shape))
         if place not in slices:
             if not prepared:
@@ -95,7 +95,7 @@ def init_tree(
     if len(leaves) < len(named):
         raise ValueError(f"two paths are one name with the separator {separator!r}: choose another")
     rows = [(name, _stored(name, np.dtype(leaf.dtype)), list(leaf.shape)) for name, leaf in leaves.items()]
-    made = {}
+    made: dict[str, Any] = {}
     for one in recipe.plan(rows, dict(settings or {})):
         leaf = leaves[one.name]
         sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -146,7 +146,7 @@ def initializer(
         drawn = _drawn(name, dtype)
         spec.resolve(shape, drawn)
 
-        def fill(words: np.ndarray | None = None) -> np.ndarray:
+        def fill(words: Any = None) -> np.ndarray:
             chosen = seed
             if chosen is None:
                 chosen = int.from_bytes(np.asarray(words, np.uint32).tobytes()[-8:].rjust(8, b"\0"), "little")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from math import prod
 from typing import NamedTuple
 
 import torch
@@ -52,7 +51,7 @@ def boxes_of(tensor: Tensor, name: str = "tensor") -> list[Box]:
     """
     shape = tuple(tensor.shape)
     if not is_dtensor(tensor):
-        return [Box((0,) * len(shape), (0,) * len(shape), shape)] if prod(shape) else []
+        return [Box((0,) * len(shape), (0,) * len(shape), shape)] if tensor.numel() else []
     mesh = tensor.device_mesh  # type: ignore[attr-defined]
     coordinate = mesh.get_coordinate()
     if coordinate is None:
@@ -64,7 +63,7 @@ def boxes_of(tensor: Tensor, name: str = "tensor") -> list[Box]:
         raise ValueError(f"{name}: {error}") from None
     boxes = list(boxes_between(intervals))
     held, found = tuple(sum(end - start for start, end in along) for along in intervals), tuple(local_of(tensor).shape)
-    if held != found and (boxes or prod(found)):
+    if held != found and (boxes or local_of(tensor).numel()):
         raise ValueError(
             f"{name}: by its placements {tensor.placements} on a mesh of {tuple(mesh.shape)} this rank holds a "  # type: ignore[attr-defined]
             f"{list(held)} of {list(shape)}, but its local tensor is {list(found)}: the splits were made in another order "

@@ -30,7 +30,7 @@ _VIEWS = frozenset(
     "__getitem__ select narrow chunk tensor_split split split_with_sizes unbind view view_as reshape flatten unflatten t "
     "transpose swapaxes swapdims permute movedim moveaxis squeeze unsqueeze diagonal unfold hsplit vsplit dsplit".split()
 )
-_SET_DATA = Tensor.data.__set__
+_SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
 #: Attributes that do.
 _VIEW_ATTRIBUTES = {getattr(Tensor, name).__get__: name for name in ("T", "mT", "H", "mH")}
 
@@ -116,7 +116,7 @@ class _Mode(TorchFunctionMode):
 
     def find(self, tensor: Any, what: str) -> Part | None:
         """The part of a parameter that a tensor is, or is made like."""
-        if not isinstance(tensor, Tensor) or isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+        if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return None
         like = self.likes.get(id(tensor))
         if like is not None:

@@ -185,12 +185,13 @@ def _part(known: Known, tensor: Tensor) -> Part:
     shape, strides = known.shape, memory.stride()
     if tuple(tensor.shape) == shape and (tensor.stride() == strides or 0 in shape):
         return whole(known)
-    left = tensor.storage_offset() - memory.storage_offset()
+    left = int(tensor.storage_offset()) - int(memory.storage_offset())
     start = [0] * len(shape)
     for axis in sorted(range(len(shape)), key=lambda axis: -strides[axis]):
         if shape[axis] > 1:
             start[axis], left = divmod(left, strides[axis])
-    size, axes = [1] * len(shape), []
+    size = [1] * len(shape)
+    axes: list[int | None] = []
     for n, stride in zip(tensor.shape, tensor.stride()):
         fits = [a for a in range(len(shape)) if shape[a] > 1 and strides[a] == stride and start[a] + n <= shape[a]]
         fits = [axis for axis in fits if axis not in axes]

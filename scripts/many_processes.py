@@ -1,0 +1,97 @@
+"""How long two ranks take beside one, and what memory a rank holds beyond its shard. By hand, on a quiet machine:
+
+    target/python/bin/python scripts/many_processes.py [--values 300000000] [--rounds 3]
+
+One thread a rank, as launchers start them. Rounds alternate between one rank and two; the medians are compared. Memory is
+the peak resident size during the fill less what the rank had before it, its shard being allocated and touched already.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def rank_main(rank, count, store, values):
+    import torch
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    import fanin.torch
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=count)
+    rows = values // 4 // 4096
+    with torch.device("meta"):
+        model = torch.nn.Sequential(*(torch.nn.Linear(4096, rows, bias=False) for _ in range(4)))
+    fully_shard(model, mesh=init_device_mesh("cpu", (count,)))
+    model.to_empty(device="cpu")
+    recipe = fanin.Recipe(
+        '[init]\n"0.*" = "normal(std=0.02)"\n"1.*" = "xavier_uniform"\n'
+        '"2.*" = "trunc_normal(std=0.02, a=-0.04, b=0.04)"\n"3.*" = "kaiming_normal"'
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.to_local().fill_(1.0)
+    shard = sum(parameter.to_local().nbytes for parameter in model.parameters())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    dist.barrier()
+    start, busy = time.perf_counter(), time.process_time()
+    fanin.torch.init_module(model, recipe, seed=0)
+    mine, busy = time.perf_counter() - start, time.process_time() - busy
+    dist.barrier()
+    wall = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"wall": wall, "own": mine, "cpu": busy, "shard": shard, "more": after - before}), flush=True)
+    os._exit(0)
+
+
+def run(count, values):
+    settings = {"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONWARNINGS": "ignore"}
+    with tempfile.TemporaryDirectory() as folder:
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, __file__, "--rank", str(rank), str(count), f"{folder}/store", "--values", str(values)],
+                env={**os.environ, **settings},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(count)
+        ]
+        try:
+            return [json.loads(rank.communicate(timeout=300)[0].splitlines()[-1]) for rank in ranks]
+        finally:
+            for rank in ranks:
+                rank.kill()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--values", type=int, default=300_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rank", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.rank:
+        rank_main(int(given.rank[0]), int(given.rank[1]), given.rank[2], given.values)
+    walls, cpus, more = {1: [], 2: []}, {1: [], 2: []}, 0
+    for _ in range(given.rounds):
+        for count in (1, 2):
+            found = run(count, given.values)
+            walls[count].append(max(rank["wall"] for rank in found))
+            cpus[count].append(max(rank["cpu"] for rank in found))
+            more = max(more, *(rank["more"] for rank in found))
+            print(count, found, flush=True)
+    one, two = (statistics.median(walls[count]) for count in (1, 2))
+    busy = statistics.median(cpus[2]) / statistics.median(cpus[1])
+    print(f"wall: 1 rank {one:.2f} s, 2 ranks {two:.2f} s: {two / one:.2f}; CPU time of a rank: {busy:.2f}")
+    print(f"memory beyond the shard: {more / 1e6:.0f} MB at most")
+
+
+if __name__ == "__main__":
+    main()
