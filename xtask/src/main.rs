@@ -15,7 +15,7 @@ cargo xtask python    make the Python environment in target/ and print its inter
 
 /// What the comparisons and the Python package's tests run on. torch is the release that the torch stream is measured
 /// against.
-const PYTHON_PACKAGES: [&str; 15] = [
+const PYTHON_PACKAGES: [&str; 16] = [
     "torch==2.15.0",
     "numpy",
     "safetensors",
@@ -28,6 +28,7 @@ const PYTHON_PACKAGES: [&str; 15] = [
     "mypy",
     "jsonschema",
     "jax",
+    "keras",
     "ray",
     "mpi4py",
     "mpich",
@@ -77,8 +78,14 @@ fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// The library's examples, each of which checks what it shows.
+const EXAMPLES: [&str; 5] = ["any_split", "fused", "own_scheme", "recipe_rules", "torch_parity"];
+
 fn test_rust() -> Result {
     run(cargo().args(["test", "--workspace", "--all-features"]))?;
+    for example in EXAMPLES {
+        run(cargo().args(["run", "--quiet", "--package", "fanin", "--all-features", "--example", example]))?;
+    }
     // The library alone and without its features: what most users build.
     run(cargo().args(["test", "--package", "fanin", "--no-default-features", "--lib", "--tests"]))
 }
@@ -107,7 +114,8 @@ fn install() -> Result<PathBuf> {
 /// Runs the Python package's tests on what is installed.
 fn test_python() -> Result {
     let python = install()?;
-    run(Command::new(&python).args(["-m", "pytest"]).env("HF_HUB_OFFLINE", "1"))
+    run(Command::new(&python).args(["-m", "pytest"]).env("HF_HUB_OFFLINE", "1"))?;
+    run(Command::new(&python).arg(root().join("tests/torch/compare_jax.py")))
 }
 
 /// Measures the package beside the others.

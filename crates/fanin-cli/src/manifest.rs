@@ -12,11 +12,14 @@ use crate::error::{Error, Result};
 /// How a safetensors file stores values. The names are the format's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "each variant is the type of its name")]
+#[allow(non_camel_case_types, reason = "the names are the format's")]
 pub enum StoredType {
     F64,
     F32,
     F16,
     BF16,
+    F8_E4M3,
+    F8_E5M2,
     I64,
     I32,
     I16,
@@ -36,6 +39,8 @@ impl StoredType {
             StoredType::F32 => Some(DType::F32),
             StoredType::F16 => Some(DType::F16),
             StoredType::BF16 => Some(DType::BF16),
+            StoredType::F8_E4M3 => Some(DType::F8E4M3),
+            StoredType::F8_E5M2 => Some(DType::F8E5M2),
             _ => None,
         }
     }
@@ -46,6 +51,8 @@ impl StoredType {
             DType::F64 => StoredType::F64,
             DType::F16 => StoredType::F16,
             DType::BF16 => StoredType::BF16,
+            DType::F8E4M3 => StoredType::F8_E4M3,
+            DType::F8E5M2 => StoredType::F8_E5M2,
             _ => StoredType::F32,
         }
     }
@@ -56,6 +63,7 @@ impl StoredType {
             StoredType::F64 | StoredType::I64 | StoredType::U64 => 8,
             StoredType::F32 | StoredType::I32 | StoredType::U32 => 4,
             StoredType::F16 | StoredType::BF16 | StoredType::I16 | StoredType::U16 => 2,
+            StoredType::F8_E4M3 | StoredType::F8_E5M2 => 1,
             StoredType::I8 | StoredType::U8 | StoredType::BOOL => 1,
         }
     }
@@ -176,7 +184,7 @@ impl Manifest {
                 }
                 Member::Tensor { dtype, shape, data_offsets } if name != "__metadata__" => {
                     let dtype = serde_json::from_value(serde_json::Value::String(dtype.clone())).map_err(|_| {
-                        let known = "F64, F32, F16, BF16, I64, I32, I16, I8, U64, U32, U16, U8 and BOOL are known";
+                        let known = "F64, F32, F16, BF16, F8_E4M3, F8_E5M2, I64, I32, I16, I8, U64, U32, U16, U8 and BOOL are known";
                         Error::file(path, format!("{name:?}: unknown dtype {dtype:?}: {known}"))
                     })?;
                     let sizes: Option<Vec<usize>> = shape.iter().map(|&size| size.try_into().ok()).collect();

@@ -152,9 +152,12 @@ unsafe fn numbers<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]> {
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// The type of the values; `wanted` may name the half type that two-byte integers stand for.
+/// The type of the values; `wanted` may name the type whose bits integers of two bytes or one stand for.
 fn element_type(tensor: &DlTensor, wanted: Option<DType>, kind: impl Fn() -> String) -> PyResult<DType> {
     const INTEGERS: [u8; 2] = [0, 1];
+    // DLPack 1.1: dlpack.h, DLDataTypeCode.
+    const FLOAT8_E4M3FN: u8 = 10;
+    const FLOAT8_E5M2: u8 = 12;
     let found = match (tensor.type_code, tensor.type_bits, tensor.type_lanes) {
         (FLOAT, 32, 1) => Some(DType::F32),
         (FLOAT, 64, 1) => Some(DType::F64),
@@ -163,6 +166,11 @@ fn element_type(tensor: &DlTensor, wanted: Option<DType>, kind: impl Fn() -> Str
         (code, 16, 1) if INTEGERS.contains(&code) => {
             wanted.filter(|dtype| matches!(dtype, DType::F16 | DType::BF16))
         }
+        (code, 8, 1) if INTEGERS.contains(&code) => {
+            wanted.filter(|dtype| matches!(dtype, DType::F8E4M3 | DType::F8E5M2))
+        }
+        (FLOAT8_E4M3FN, 8, 1) => Some(DType::F8E4M3),
+        (FLOAT8_E5M2, 8, 1) => Some(DType::F8E5M2),
         _ => None,
     };
     match (found, wanted) {
@@ -172,8 +180,8 @@ fn element_type(tensor: &DlTensor, wanted: Option<DType>, kind: impl Fn() -> Str
             Err(PyTypeError::new_err(format!("dtype={wanted}, but this {} holds {found}", kind())))
         }
         (None, _) => Err(PyTypeError::new_err(format!(
-            "this {} holds neither f32, f64, f16 nor bf16 values (for bf16 bits in an array of uint16, say \
-             dtype=\"bf16\")",
+            "this {} holds neither f32, f64, f16, bf16 nor float8 values (for bits in an array of integers, say \
+             dtype=\"bf16\" or \"f8_e4m3\")",
             kind()
         ))),
     }

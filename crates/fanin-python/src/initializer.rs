@@ -20,7 +20,7 @@ use crate::fault;
 /// >>> fanin.Initializer("normal(0, 0.02)") == fanin.normal(std=0.02)
 /// True
 #[pyclass(frozen, module = "fanin", from_py_object)]
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Initializer(pub Init);
 
 #[pymethods]
@@ -69,7 +69,7 @@ impl Initializer {
 pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     match spec.cast::<PyString>() {
         Ok(text) => Initializer::new(text.to_str()?),
-        Err(_) => Ok(*spec.cast::<Initializer>()?.get()),
+        Err(_) => Ok(spec.cast::<Initializer>()?.get().clone()),
     }
 }
 
@@ -86,7 +86,7 @@ impl Plan {
         self.0.shape().to_vec()
     }
 
-    /// The type of the values: f32, f64, f16 or bf16.
+    /// The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
     #[getter]
     fn dtype(&self) -> &'static str {
         self.0.dtype().name()

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use fanin::half::{bf16, f16};
-use fanin::{DType, Element, TensorMut, Values};
+use fanin::{DType, Element, F8E4M3, F8E5M2, TensorMut, Values};
 
 /// Bytes from which large pages pay: two of them.
 #[cfg(target_os = "linux")]
@@ -87,6 +87,8 @@ impl Memory {
             DType::F64 => self.typed::<f64>(),
             DType::F16 => self.typed::<f16>(),
             DType::BF16 => self.typed::<bf16>(),
+            DType::F8E4M3 => self.typed::<F8E4M3>(),
+            DType::F8E5M2 => self.typed::<F8E5M2>(),
             _ => self.typed::<f32>(),
         }
     }
@@ -98,6 +100,8 @@ impl Memory {
             DType::F64 => f64::values(self.slice(range.start, range.len())),
             DType::F16 => f16::values(self.slice(range.start, range.len())),
             DType::BF16 => bf16::values(self.slice(range.start, range.len())),
+            DType::F8E4M3 => F8E4M3::values(self.slice(range.start, range.len())),
+            DType::F8E5M2 => F8E5M2::values(self.slice(range.start, range.len())),
             _ => f32::values(self.slice(range.start, range.len())),
         }
     }

@@ -44,7 +44,7 @@ impl Wish {
 
 /// The types by their place in `_plain.DTYPES`.
 pub fn dtype(code: u8) -> Option<DType> {
-    [DType::F32, DType::F64, DType::F16, DType::BF16].get(usize::from(code)).copied()
+    DType::ALL.get(usize::from(code)).copied()
 }
 
 /// Between reading a generator's state and setting it no other fill of ours may do so. Other threads that draw by torch

@@ -109,8 +109,11 @@ def test_initializers_are_values():
     assert (plan.shape, plan.dtype, plan.fans, plan.mean) == ([40, 20], "bf16", (20, 40), 0.0)
     for name, parameters, formula, _ in fanin._fanin.families():
         make = getattr(fanin, name)
-        arguments = {"sparsity": 0.5, "val": 2.0}
+        arguments = {"sparsity": 0.5, "val": 2.0, "scale": 0.5, "fan_in": 16, "spec": "normal"}
         required = {key: arguments[key] for key, default in parameters if default is None}
+        if "spec" in required:
+            assert make("normal") == fanin.Initializer(f"{name}(normal)")
+            continue
         assert make(**required) == fanin.Initializer(f"{name}({', '.join(f'{k}={v}' for k, v in required.items())})")
         assert formula
 

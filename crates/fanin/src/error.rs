@@ -55,6 +55,39 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
+    /// Explicit axes that are not those of the shape.
+    #[error("layout = {layout}: one letter an axis, but the shape {shape:?} has {} axes", shape.len())]
+    Layout {
+        /// The layout's letters.
+        layout: String,
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// A layout that is neither a name nor letters.
+    #[error(
+        "layout = {name} is not known{}: use out_in, in_out, kernel_in_out, or one letter an axis (o out, i in, k kernel, \
+         e each) such as oikk or eoi",
+        did_you_mean(suggestion)
+    )]
+    LayoutName {
+        /// The name given.
+        name: String,
+        /// The nearest known name, if one is near.
+        suggestion: Option<&'static str>,
+    },
+    /// Groups that a layout cannot have.
+    #[error(
+        "groups = {groups} with layout = {layout} and shape {shape:?}: groups must be at least 1 and divide the axis that \
+         holds the channels of all groups (out of out_in and kernel_in_out, in of in_out; letters do not say which)"
+    )]
+    FanGroups {
+        /// The number of groups.
+        groups: usize,
+        /// The layout.
+        layout: String,
+        /// The shape given.
+        shape: Vec<usize>,
+    },
     /// A scheme that is not defined for this number of dimensions.
     #[error("{scheme}: Only tensors with {supported} dimensions are supported (the shape is {shape:?})")]
     Dimensions {
@@ -70,6 +103,22 @@ pub enum Error {
     Groups {
         /// The number of groups.
         groups: usize,
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// Blocks that do not fit their axis, or an axis that is not there.
+    #[error("{scheme}: {reason} (the shape is {shape:?})")]
+    Blocks {
+        /// The scheme as it is spelled in a spec.
+        scheme: &'static str,
+        /// What is wrong, and the remedy.
+        reason: String,
+        /// The shape given.
+        shape: Vec<usize>,
+    },
+    /// A plan in parts asked for by its law alone.
+    #[error("a plan in parts comes from an initializer, not from its law (the shape is {shape:?})")]
+    Parts {
         /// The shape given.
         shape: Vec<usize>,
     },
@@ -230,18 +279,20 @@ impl From<SpecError> for Error {
 impl std::str::FromStr for DType {
     type Err = SpecError;
 
-    /// Reads fanin's, torch's or safetensors' name: `f16`, `float16`, `half`, `F16`.
+    /// Reads fanin's, torch's or safetensors' name: `f16`, `float16`, `half`, `F16`; `float8_e4m3fn`, `F8_E4M3`.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name.to_ascii_lowercase().trim_start_matches("torch.") {
             "f32" | "float32" | "float" => Ok(DType::F32),
             "f64" | "float64" | "double" => Ok(DType::F64),
             "f16" | "float16" | "half" => Ok(DType::F16),
             "bf16" | "bfloat16" => Ok(DType::BF16),
+            "f8_e4m3" | "float8_e4m3fn" => Ok(DType::F8E4M3),
+            "f8_e5m2" | "float8_e5m2" => Ok(DType::F8E5M2),
             other => Err(SpecError {
                 text: name.to_owned(),
                 at: 0,
                 message: format!("unknown dtype {other}"),
-                help: Some("use one of f32, f64, f16, bf16".to_owned()),
+                help: Some("use one of f32, f64, f16, bf16, f8_e4m3, f8_e5m2".to_owned()),
             }),
         }
     }
@@ -282,6 +333,16 @@ pub enum Warning {
         /// Upper cut-off.
         b: f64,
     },
+    /// A normal law some of whose values are too large for the type: they become infinite, or the largest value of a type
+    /// that has no infinity.
+    Overflow {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        std: f64,
+        /// The type.
+        dtype: DType,
+    },
     /// A slope was given for a nonlinearity that has none.
     SlopeIgnored {
         /// The slope given.
@@ -305,6 +366,13 @@ impl std::fmt::Display for Warning {
             Warning::MeanFarOutside { .. } => f.write_str(
                 "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. \
                  The distribution of values may be incorrect.",
+            ),
+            Warning::Overflow { mean, std, dtype } => write!(
+                f,
+                "N({mean}, {std}^2) has values beyond {}, the largest of {dtype}: they become {}. Cut the law, or use a \
+                 wider type",
+                dtype.largest(),
+                if *dtype == DType::F8E4M3 { "that" } else { "infinite" }
             ),
             Warning::SlopeIgnored { a, nonlinearity } => {
                 write!(

@@ -1,5 +1,6 @@
 //! Nonlinearities and the gain that makes up for each.
 
+use crate::activation::Activation;
 use crate::error::{Error, nearest};
 
 /// The nonlinearity that follows a layer.
@@ -37,6 +38,9 @@ pub enum Nonlinearity {
     /// SELU: gain 3/4. For a self-normalizing network use [`Nonlinearity::Linear`], so that the variance is
     /// 1 / fan_in (Klambauer et al. 2017); 3/4 trades that for steadier gradients in rectangular layers.
     Selu,
+    /// A function that torch's table does not have, or not in this convention: gain `E[f(z)^2]^(-1/2)`, z ~ N(0, 1), by
+    /// quadrature ([`forward_gain`](crate::forward_gain)).
+    Forward(Activation),
 }
 
 const PLAIN: [Nonlinearity; 11] = [
@@ -71,6 +75,7 @@ impl Nonlinearity {
             Nonlinearity::Relu => 2f64.sqrt(),
             Nonlinearity::LeakyRelu { slope } => (2.0 / (1.0 + slope * slope)).sqrt(),
             Nonlinearity::Selu => 3.0 / 4.0,
+            Nonlinearity::Forward(activation) => activation.gain(),
             _ => 1.0,
         }
     }
@@ -104,7 +109,24 @@ impl Nonlinearity {
             Nonlinearity::Relu => "relu",
             Nonlinearity::LeakyRelu { .. } => "leaky_relu",
             Nonlinearity::Selu => "selu",
+            Nonlinearity::Forward(activation) => activation.name(),
         }
+    }
+
+    /// What a spec calls it: one of torch's names, another [`Activation`]'s, or `forward(tanh)` for the computed gain of
+    /// either.
+    pub(crate) fn from_spec(name: &str, slope: Option<f64>) -> Result<Self, Error> {
+        let forward = name.strip_prefix("forward(").and_then(|rest| rest.strip_suffix(')'));
+        let found = match forward {
+            Some(name) => Activation::from_name(name).map(Nonlinearity::Forward),
+            None => match Self::from_name(name, slope) {
+                Ok(known) => Some(known),
+                Err(_) => Activation::from_name(name).map(Nonlinearity::Forward),
+            },
+        };
+        let name = forward.unwrap_or(name);
+        let known = || Self::names().chain(Activation::ALL.map(Activation::name));
+        found.ok_or_else(|| Error::Nonlinearity { name: name.to_owned(), suggestion: nearest(name, known()) })
     }
 
     /// Reads torch's name, with the slope of a leaky_relu (0.01 where `None`). The slope of any other is ignored,
@@ -132,6 +154,9 @@ impl std::fmt::Display for Nonlinearity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Nonlinearity::LeakyRelu { slope } => write!(f, "leaky_relu({slope})"),
+            Nonlinearity::Forward(activation) if Self::from_name(activation.name(), None).is_ok() => {
+                write!(f, "forward({})", activation.name())
+            }
             plain => f.write_str(plain.name()),
         }
     }

@@ -34,7 +34,7 @@
 //!
 //! An initializer ([`init`]) is a small value that says what is wanted. Given a shape it resolves into a [`Plan`]: all
 //! numbers known, all errors raised, nothing drawn. A plan and a [`Stream`] fill memory ([`TensorMut`]), contiguous or
-//! strided, of `f32`, `f64`, [`half::f16`] or [`half::bf16`].
+//! strided, of `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`].
 //!
 //! | stream | the numbers | any box alone |
 //! |---|---|---|
@@ -69,11 +69,41 @@
 //! | `torch.manual_seed` | [`Torch::new`] | |
 //! | `torch.get_rng_state` | [`Torch::state`] | |
 //!
+//! # Beyond torch
+//!
+//! The specs of these have the same names. `layout` and `groups` say which axes are in and out ([`Layout`]).
+//!
+//! | spec | fanin | from |
+//! |---|---|---|
+//! | `trunc_normal_tf` | [`init::trunc_normal_tf`] | timm, TensorFlow: cut-offs in units of std |
+//! | `variance_scaling` | [`init::variance_scaling`] | JAX, Keras |
+//! | `lecun_uniform` | [`init::lecun_uniform`] | JAX, Keras |
+//! | `lecun_normal` | [`init::lecun_normal`] | JAX, Keras: cut at two sigma |
+//! | `he_uniform` | [`init::he_uniform`] | JAX, Keras |
+//! | `he_normal` | [`init::he_normal`] | JAX, Keras: cut at two sigma |
+//! | `glorot_uniform` | [`init::glorot_uniform`] | JAX, Keras |
+//! | `glorot_normal` | [`init::glorot_normal`] | JAX, Keras: cut at two sigma |
+//! | `linear_default` | [`init::linear_default`] | torch's `nn.Linear` and `nn.Conv` |
+//! | `linear_default_bias` | [`init::linear_default_bias`] | their biases |
+//! | `delta_orthogonal` | [`init::delta_orthogonal`] | JAX; Xiao et al. 2018 |
+//! | `zero_hadamard` | [`init::zero_hadamard`] | ZerO, Zhao et al. 2022 |
+//! | `idinit` | [`init::idinit`] | IDInit, Pan et al. 2025 |
+//! | `siren` | [`init::siren`] | Sitzmann et al. 2020 |
+//! | `siren_first` | [`init::siren_first`] | Sitzmann et al. 2020 |
+//! | `spectral` | [`init::spectral`] | Yang et al. 2023 |
+//! | `blocks` | [`init::blocks`] | fused parameters: `blocks(4096: xavier_uniform, 1024: xavier_uniform)` |
+//! | `stacked` | [`init::stacked`] | stacked ones: `stacked(orthogonal)` over `[expert, out, in]` |
+//!
+//! `lora_a` and `lora_b` are LoRA's two matrices. [`rules`] has factors by depth and width, which specs call as functions:
+//! `normal(std=0.02*gpt2_residual(n_layer))`. Gains are torch's table, or of any function by quadrature: `gain=gelu`,
+//! `gain=forward(tanh)`, [`forward_gain`].
+//!
 //! # Features
 //!
 //! * `qr` (default): `orthogonal` on the torch stream, by faer's QR factorization. It is most of the build time; the
 //!   native stream does not need it.
 //! * `rayon` (default): fills on all cores ([`Threads`]). Without it each fill stays on the calling thread.
+//! * `ndarray`: arrays of that crate, filled in place or made filled (`interop::ndarray`).
 //! * `rand_core`: the engines implement the generator traits, and any generator can drive a fill.
 //!
 //! # What is stable
@@ -86,8 +116,10 @@
 //!   [`Warning`], carried by the plan: a library prints nothing.
 
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
+mod activation;
 mod dist;
 mod element;
 pub mod engine;
@@ -98,6 +130,7 @@ pub mod interop;
 mod linalg;
 mod math;
 mod plan;
+pub mod rules;
 mod shape;
 mod simd;
 pub mod stream;
@@ -105,13 +138,14 @@ mod tensor;
 mod threads;
 pub mod torch;
 
-pub use element::{DType, Element, Values};
+pub use activation::{Activation, forward_gain};
+pub use element::{DType, Element, F8E4M3, F8E5M2, Values};
 pub use error::{Error, SpecError, Warning};
 pub use gain::{Gain, Nonlinearity};
 pub use half;
 pub use init::Initializer;
-pub use plan::{Law, Plan, Truncation};
-pub use shape::{Fan, Fans, Layout, element_count};
+pub use plan::{Law, Part, Plan, Truncation};
+pub use shape::{Axes, Axis, Fan, Fans, Layout, element_count};
 pub use simd::Level;
 #[cfg(feature = "rand_core")]
 pub use stream::rng::FromRng;

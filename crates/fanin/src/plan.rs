@@ -1,5 +1,11 @@
 //! What a fill will write, with all numbers known and nothing drawn.
 
+mod formula;
+mod parts;
+
+pub(crate) use parts::Meeting;
+pub use parts::Part;
+
 use crate::dist::truncated;
 use crate::element::DType;
 use crate::error::{Error, Warning};
@@ -80,6 +86,22 @@ pub enum Law {
         /// Standard deviation of the others (sigma, finite, >= 0).
         std: f64,
     },
+    /// Signs of a Hadamard matrix of Sylvester's construction: `scale * (-1)^popcount(row & column)` in a matrix.
+    Hadamard {
+        /// The size of every value (finite).
+        scale: f64,
+    },
+    /// The identity, repeated along the longer side of a matrix: `value` where row and column are equal modulo the shorter
+    /// side, zeros elsewhere.
+    RepeatedEye {
+        /// The value on the diagonals (finite).
+        value: f64,
+    },
+    /// Several laws, each on a part of the tensor: [`Plan::parts`].
+    Parts {
+        /// How many.
+        count: usize,
+    },
 }
 
 /// A resolved initializer: shape, type and law, all errors behind it.
@@ -95,6 +117,7 @@ pub struct Plan {
     law_on_torch: Option<Law>,
     fans: Option<Fans>,
     warnings: Vec<Warning>,
+    parts: Vec<Part>,
 }
 
 impl Plan {
@@ -130,7 +153,7 @@ impl Plan {
                     return Err(argument("trunc_normal", "std", std, "must be greater than 0".to_owned()));
                 }
                 ordered("trunc_normal", low, high)?;
-                if low == f64::INFINITY || high == f64::NEG_INFINITY {
+                if low > dtype.largest() || high < -dtype.largest() {
                     return Err(Error::BoundsOverflow { scheme: "trunc_normal", a: low, b: high, dtype });
                 }
                 if mean < low - 2.0 * std || mean > high + 2.0 * std {
@@ -175,8 +198,25 @@ impl Plan {
                     return Err(argument("sparse", "zeros", zeros as f64, requirement));
                 }
             }
+            Law::Hadamard { scale: value } | Law::RepeatedEye { value } => {
+                let (scheme, name) = match law {
+                    Law::Hadamard { .. } => ("zero_hadamard", "scale"),
+                    _ => ("idinit", "tau"),
+                };
+                finite(scheme, name, value, dtype)?;
+                if shape.len() != 2 {
+                    return Err(Error::Dimensions { scheme, supported: "2", shape: shape.to_vec() });
+                }
+            }
+            Law::Parts { .. } => {
+                return Err(Error::Parts { shape: shape.to_vec() });
+            }
         }
-        Ok(Self { shape: shape.to_vec(), dtype, law, law_on_torch: None, fans: None, warnings })
+        if let Some(warning) = overflow(law, dtype) {
+            warnings.push(warning);
+        }
+        let shape = shape.to_vec();
+        Ok(Self { shape, dtype, law, law_on_torch: None, fans: None, warnings, parts: Vec::new() })
     }
 
     /// The same plan, remembering the fans that its numbers came from.
@@ -191,6 +231,13 @@ impl Plan {
     /// The plan's law must be the same on every machine; torch's numbers are what its C library made of them.
     pub(crate) fn with_law_on_torch(self, law: Law) -> Self {
         Self { law_on_torch: (law != self.law).then_some(law), ..self }
+    }
+
+    /// The same plan for a wider type, which has no reason to refuse it.
+    pub(crate) fn in_type(&self, dtype: DType) -> Self {
+        let mut wide = Self { dtype, ..self.clone() };
+        wide.parts.iter_mut().for_each(|part| part.plan = part.plan.in_type(dtype));
+        wide
     }
 
     /// The law as torch computes it on this platform: another last bit at most.
@@ -260,6 +307,8 @@ impl Plan {
             }
             Law::Eye | Law::Dirac { .. } => self.share_of_ones(),
             Law::Orthogonal { .. } | Law::Sparse { .. } => 0.0,
+            Law::Hadamard { .. } | Law::RepeatedEye { .. } => self.mean_of_formula(),
+            Law::Parts { .. } => self.moments_of_parts().0,
         }
     }
 
@@ -283,6 +332,15 @@ impl Plan {
                 let (rows, columns) = self.matrix();
                 gain.abs() / (rows.max(columns) as f64).sqrt()
             }
+            Law::Hadamard { scale } => (scale * scale - self.mean() * self.mean()).max(0.0).sqrt(),
+            Law::RepeatedEye { value } => {
+                let share = 1.0 / self.matrix().0.min(self.matrix().1) as f64;
+                value.abs() * (share * (1.0 - share)).sqrt()
+            }
+            Law::Parts { .. } => {
+                let (mean, square) = self.moments_of_parts();
+                (square - mean * mean).max(0.0).sqrt()
+            }
             Law::Sparse { zeros, std } => std * (1.0 - zeros as f64 / self.matrix().0.max(1) as f64).sqrt(),
         }
     }
@@ -295,6 +353,9 @@ impl Plan {
             Law::TruncatedNormal { low, high, .. } => (low, high),
             Law::Eye | Law::Dirac { .. } => (0.0, 1.0),
             Law::Orthogonal { gain } => (-gain.abs(), gain.abs()),
+            Law::Hadamard { scale } => (-scale.abs(), scale.abs()),
+            Law::RepeatedEye { value } => (value.min(0.0), value.max(0.0)),
+            Law::Parts { .. } => self.bounds_of_parts(),
             Law::Normal { .. } | Law::Sparse { .. } => (f64::NEG_INFINITY, f64::INFINITY),
         }
     }
@@ -326,6 +387,12 @@ impl Plan {
             })
         })
     }
+}
+
+/// A warning where a normal law has values that a narrow type cannot hold: one in 10^9 or more of them.
+fn overflow(law: Law, dtype: DType) -> Option<Warning> {
+    let Law::Normal { mean, std } = law else { return None };
+    (mean.abs() + 6.0 * std > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
 }
 
 fn argument(scheme: &'static str, argument: &'static str, value: f64, requirement: String) -> Error {

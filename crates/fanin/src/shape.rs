@@ -1,6 +1,6 @@
 //! Shapes, and the fans they imply under a layout.
 
-use crate::error::Error;
+use crate::error::{Error, nearest};
 
 /// The number of elements of `shape`.
 ///
@@ -28,29 +28,42 @@ pub struct Fans {
 /// Which axis of a weight is which.
 ///
 /// torch's own rule, [`Layout::OutIn`], is right for `Linear` and ungrouped convolutions. For a transposed
-/// convolution torch stores `[in, out, k...]` and then swaps the fans; [`Layout::InOut`] does not.
+/// convolution torch stores `[in, out / groups, k...]` and takes the fans for each other; [`Layout::InOut`] does not. For a
+/// grouped convolution it takes a fan_out that is `groups` times too large; [`Layout::grouped_fans`] does not.
+///
+/// Read and printed by name, or as one letter an axis: see [`Axes`].
+///
+/// ```
+/// use fanin::{Fans, Layout};
+/// let experts: Layout = "eoi".parse()?; // [expert, out, in]: an expert is a matrix of its own
+/// assert_eq!(experts.fans(&[8, 256, 64])?, Fans { fan_in: 64, fan_out: 256 });
+/// # Ok::<(), fanin::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Layout {
-    /// `[out, in, k...]`: torch's `Linear` and `Conv`, and torch's rule for every tensor.
+    /// `[out, in / groups, k...]`: torch's `Linear` and `Conv`, and torch's rule for every tensor.
     #[default]
     OutIn,
-    /// `[in, out, k...]`: torch's `ConvTranspose`; burn's `Linear`.
+    /// `[in, out / groups, k...]`: torch's `ConvTranspose`; burn's `Linear`; transformers' `Conv1D`.
     InOut,
-    /// `[k..., in, out]`: Keras and JAX.
+    /// `[k..., in / groups, out]`: Keras and JAX.
     KernelInOut,
+    /// Axis by axis.
+    Axes(Axes),
 }
 
 impl Layout {
-    /// Every layout.
+    /// The layouts that have a name.
     pub const ALL: [Layout; 3] = [Layout::OutIn, Layout::InOut, Layout::KernelInOut];
 
-    /// `out_in`, `in_out` or `kernel_in_out`, as specs spell it.
+    /// `out_in`, `in_out` or `kernel_in_out`, as specs spell it; `axes` for explicit ones, whose letters `Display` prints.
     pub const fn name(self) -> &'static str {
         match self {
             Layout::OutIn => "out_in",
             Layout::InOut => "in_out",
             Layout::KernelInOut => "kernel_in_out",
+            Layout::Axes(_) => "axes",
         }
     }
 
@@ -60,7 +73,8 @@ impl Layout {
     /// as `torch.nn.init._calculate_fan_in_and_fan_out` has them.
     ///
     /// # Errors
-    /// `Fans` for fewer than two dimensions, `ShapeOverflow` if a fan does not fit a `usize`.
+    /// `Fans` for fewer than two dimensions, `Layout` if explicit axes are not as many as the shape's, `ShapeOverflow` if
+    /// a fan does not fit a `usize`.
     ///
     /// ```
     /// use fanin::{Fans, Layout};
@@ -69,13 +83,55 @@ impl Layout {
     /// # Ok::<(), fanin::Error>(())
     /// ```
     pub fn fans(self, shape: &[usize]) -> Result<Fans, Error> {
-        let (inputs, outputs, kernel) = match (self, shape) {
+        self.grouped_fans(shape, 1)
+    }
+
+    /// The fans of a convolution in groups, each of which sees its own inputs and makes its own outputs.
+    ///
+    /// One of the two channel axes holds a group's channels only, the other those of all groups: of [`Layout::OutIn`] and
+    /// [`Layout::KernelInOut`] that is the outputs', of [`Layout::InOut`] (a transposed convolution) the inputs'.
+    ///
+    /// ```
+    /// use fanin::{Fans, Layout};
+    /// // Conv2d(64, 128, 3, groups=4): 16 inputs feed an output, an input feeds 32 outputs.
+    /// assert_eq!(Layout::OutIn.grouped_fans(&[128, 16, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });
+    /// // ConvTranspose2d(64, 128, 3, groups=4).
+    /// assert_eq!(Layout::InOut.grouped_fans(&[64, 32, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });
+    /// # Ok::<(), fanin::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Layout::fans`]; `FanGroups` if there are no groups, if they do not divide the axis, or if the layout is
+    /// [`Layout::Axes`], which does not say which axis holds all groups.
+    pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
+        let (mut inputs, mut outputs, kernel) = match (self, shape) {
             (_, [] | [_]) => return Err(Error::Fans { shape: shape.to_vec() }),
-            (Layout::OutIn, [outputs, inputs, kernel @ ..]) => (*inputs, *outputs, kernel),
-            (Layout::InOut, [inputs, outputs, kernel @ ..]) => (*inputs, *outputs, kernel),
-            (Layout::KernelInOut, [kernel @ .., inputs, outputs]) => (*inputs, *outputs, kernel),
+            (Layout::OutIn, [outputs, inputs, kernel @ ..]) => (*inputs, *outputs, product(kernel)),
+            (Layout::InOut, [inputs, outputs, kernel @ ..]) => (*inputs, *outputs, product(kernel)),
+            (Layout::KernelInOut, [kernel @ .., inputs, outputs]) => (*inputs, *outputs, product(kernel)),
+            (Layout::Axes(axes), shape) => {
+                if axes.len() != shape.len() {
+                    return Err(Error::Layout { layout: axes.to_string(), shape: shape.to_vec() });
+                }
+                let of = |role: Axis| {
+                    let sizes = shape.iter().zip(axes.roles()).filter(|(_, axis)| **axis == role);
+                    sizes.map(|(size, _)| *size).collect::<Vec<_>>()
+                };
+                let channels = |role| product(&of(role));
+                match (channels(Axis::In), channels(Axis::Out)) {
+                    (Some(inputs), Some(outputs)) => (inputs, outputs, channels(Axis::Kernel)),
+                    _ => return Err(Error::ShapeOverflow { shape: shape.to_vec() }),
+                }
+            }
         };
-        let times = |channels: usize| kernel.iter().try_fold(channels, |fan, &taps| fan.checked_mul(taps));
+        if groups != 1 {
+            let of_all = if self == Layout::InOut { &mut inputs } else { &mut outputs };
+            if groups == 0 || matches!(self, Layout::Axes(_)) || !of_all.is_multiple_of(groups) {
+                return Err(Error::FanGroups { groups, layout: self.to_string(), shape: shape.to_vec() });
+            }
+            *of_all /= groups;
+        }
+        let times = |channels: usize| kernel.and_then(|taps| channels.checked_mul(taps));
         match (times(inputs), times(outputs)) {
             (Some(fan_in), Some(fan_out)) => Ok(Fans { fan_in, fan_out }),
             _ => Err(Error::ShapeOverflow { shape: shape.to_vec() }),
@@ -83,9 +139,121 @@ impl Layout {
     }
 }
 
+impl Layout {
+    /// What each axis of a tensor of so many axes runs over.
+    pub(crate) fn roles(self, rank: usize) -> Vec<Axis> {
+        let kernel = vec![Axis::Kernel; rank.saturating_sub(2)];
+        match self {
+            Layout::OutIn => [vec![Axis::Out, Axis::In], kernel].concat(),
+            Layout::InOut => [vec![Axis::In, Axis::Out], kernel].concat(),
+            Layout::KernelInOut => [kernel, vec![Axis::In, Axis::Out]].concat(),
+            Layout::Axes(axes) => axes.roles().to_vec(),
+        }
+    }
+}
+
+fn product(sizes: &[usize]) -> Option<usize> {
+    sizes.iter().try_fold(1usize, |count, &size| count.checked_mul(size))
+}
+
 impl std::fmt::Display for Layout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
+        match self {
+            Layout::Axes(axes) => axes.fmt(f),
+            named => f.write_str(named.name()),
+        }
+    }
+}
+
+impl std::str::FromStr for Layout {
+    type Err = Error;
+
+    /// Reads a name (`out_in`, `in_out`, `kernel_in_out`) or letters ([`Axes`]).
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match Layout::ALL.into_iter().find(|layout| layout.name() == text) {
+            Some(layout) => Ok(layout),
+            None => text.parse().map(Layout::Axes),
+        }
+    }
+}
+
+/// What an axis of a weight runs over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Axis {
+    /// Outputs: `o`.
+    Out,
+    /// Inputs: `i`.
+    In,
+    /// A kernel's taps: `k` (and `d`, `h`, `w`).
+    Kernel,
+    /// Tensors of their own, such as experts, that share no input and no output: `e` (and `b`, JAX's batch axis).
+    Each,
+}
+
+/// The axes of a weight, one by one: `oihw` and `hwio` for convolutions, `eoi` for stacked experts.
+///
+/// Each letter is an [`Axis`]. Axes of one kind multiply; there must be an input and an output among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Axes {
+    /// Those beyond the length are `Each`.
+    roles: [Axis; Axes::MOST],
+    length: u8,
+}
+
+impl Axes {
+    /// So many axes at most.
+    pub const MOST: usize = 8;
+
+    /// The layout with these axes; `None` if they are more than [`Axes::MOST`], or lack an input or an output.
+    pub fn new(axes: &[Axis]) -> Option<Self> {
+        let has = |axis| axes.contains(&axis);
+        let mut roles = [Axis::Each; Axes::MOST];
+        roles.get_mut(..axes.len())?.copy_from_slice(axes);
+        (has(Axis::In) && has(Axis::Out)).then_some(Self { roles, length: axes.len() as u8 })
+    }
+
+    /// The axes, first to last.
+    pub fn roles(&self) -> &[Axis] {
+        &self.roles[..usize::from(self.length)]
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.length)
+    }
+}
+
+impl std::fmt::Display for Axes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.roles().iter().try_for_each(|axis| {
+            f.write_str(match axis {
+                Axis::Out => "o",
+                Axis::In => "i",
+                Axis::Kernel => "k",
+                Axis::Each => "e",
+            })
+        })
+    }
+}
+
+impl std::str::FromStr for Axes {
+    type Err = Error;
+
+    /// Reads one letter an axis, of either case.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let axes: Option<Vec<Axis>> = text
+            .chars()
+            .map(|letter| match letter.to_ascii_lowercase() {
+                'o' => Some(Axis::Out),
+                'i' => Some(Axis::In),
+                'k' | 'd' | 'h' | 'w' => Some(Axis::Kernel),
+                'e' | 'b' => Some(Axis::Each),
+                _ => None,
+            })
+            .collect();
+        axes.and_then(|axes| Axes::new(&axes)).ok_or_else(|| Error::LayoutName {
+            name: text.to_owned(),
+            suggestion: nearest(text, Layout::ALL.map(Layout::name)),
+        })
     }
 }
 

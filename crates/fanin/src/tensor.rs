@@ -128,6 +128,41 @@ impl<'a> TensorMut<'a> {
         self.values.len() == self.len()
     }
 
+    /// Some of its elements as a tensor of their own: from the index `start` on, along these axes in this order, so many
+    /// along each.
+    pub(crate) fn view(&mut self, start: &[usize], axes: &[usize], size: &[usize]) -> TensorMut<'_> {
+        let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
+        let steps = start.iter().zip(&strides).map(|(&at, &stride)| at as isize * stride);
+        let first = (offset as isize + steps.sum::<isize>()) as usize;
+        let strides: Vec<isize> = axes.iter().map(|&axis| strides[axis]).collect();
+        let (values, shape) = (self.values.reborrow(), size.to_vec());
+        let count = size.iter().product();
+        if count == 0 || is_row_major(size, &strides) {
+            let first = if count == 0 { 0 } else { first };
+            return TensorMut { values: window(values, first, count), shape, strides: None };
+        }
+        TensorMut { values, shape, strides: Some((strides, first)) }
+    }
+
+    /// Memory of the same geometry that holds f32.
+    pub(crate) fn widened<'b>(&self, memory: &'b mut Vec<f32>) -> TensorMut<'b> {
+        memory.resize(self.values.len(), 0.0);
+        TensorMut { values: Values::F32(memory), shape: self.shape.clone(), strides: self.strides.clone() }
+    }
+
+    /// Rounds the elements of `from`, which has the geometry of this, to their places here.
+    pub(crate) fn narrow_from(&mut self, from: &[f32]) {
+        let covered = self.covers_buffer();
+        let (memory, places) = self.places(Order::Memory);
+        values!(memory, memory => {
+            if covered {
+                Element::store(from, memory);
+            } else {
+                places.for_each(|place| Element::store(&from[place..][..1], &mut memory[place..][..1]));
+            }
+        });
+    }
+
     /// Lets `write` fill contiguous memory in this order: the tensor's own, where its elements lie so, or a copy that is
     /// then put in place.
     pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {

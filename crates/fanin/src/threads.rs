@@ -3,8 +3,8 @@
 mod stop;
 
 pub use stop::Stop;
-pub(crate) use stop::checkpoint;
 use stop::Watch;
+pub(crate) use stop::checkpoint;
 
 /// The threads that a fill may use. The bits do not depend on it.
 ///

@@ -36,6 +36,99 @@ fn fans_by_layout() {
     assert_eq!(fans(Layout::InOut, &[64, 3, 7, 7]), (3136, 147));
     assert_eq!(fans(Layout::KernelInOut, &[7, 7, 3, 64]), (147, 3136));
     assert!(Layout::OutIn.fans(&[5]).is_err() && Layout::OutIn.fans(&[]).is_err());
+    let read = |text: &str| text.parse::<Layout>().unwrap();
+    assert_eq!(fans(read("out_in"), &[5, 3]), (3, 5));
+    assert_eq!(fans(read("HWIO"), &[7, 7, 3, 64]), (147, 3136));
+    assert_eq!(fans(read("eoi"), &[8, 5, 3]), (3, 5), "an expert has its own fans");
+    assert_eq!(fans(read("oioi"), &[2, 3, 5, 7]), (21, 10), "axes of one kind multiply");
+    assert!(read("oi").fans(&[5, 3, 1]).is_err() && "oe".parse::<Layout>().is_err());
+    assert!("oiiiiiiii".parse::<Layout>().is_err(), "nine axes");
+}
+
+#[test]
+fn fans_by_groups() {
+    let fans = |layout: Layout, shape: &[usize], groups| {
+        let fans = layout.grouped_fans(shape, groups).unwrap();
+        (fans.fan_in, fans.fan_out)
+    };
+    // Conv2d(64, 128, 3, groups=4), the same in Keras's and JAX's layout, and ConvTranspose2d(64, 128, 3, groups=4).
+    assert_eq!(fans(Layout::OutIn, &[128, 16, 3, 3], 4), (144, 288));
+    assert_eq!(fans(Layout::KernelInOut, &[3, 3, 16, 128], 4), (144, 288));
+    assert_eq!(fans(Layout::InOut, &[64, 32, 3, 3], 4), (144, 288));
+    for (layout, shape, groups) in [
+        (Layout::OutIn, [128, 16, 3, 3], 0),
+        (Layout::OutIn, [128, 16, 3, 3], 3),
+        (Layout::InOut, [63, 32, 3, 3], 4),
+        ("oihw".parse().unwrap(), [128, 16, 3, 3], 4),
+    ] {
+        let error = layout.grouped_fans(&shape, groups).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("groups = {groups}")) && error.contains(&layout.to_string()),
+            "{error}"
+        );
+    }
+    assert_eq!(
+        law("kaiming_normal(mode=fan_out, groups=4)", &[128, 16, 3, 3]),
+        law("normal(0, sqrt(2)/sqrt(288))", &[1])
+    );
+}
+
+#[test]
+fn variance_scaling_by_mode_and_distribution() {
+    let moments = |spec: &str, shape: &[usize]| plan(spec, shape, DType::F64).unwrap().std();
+    let shape = [3, 3, 64, 128];
+    for (mode, n) in [
+        ("fan_in", 576.0),
+        ("fan_out", 1152.0),
+        ("fan_avg", 864.0),
+        ("fan_geo_avg", (576.0 * 1152.0f64).sqrt()),
+    ] {
+        for distribution in ["truncated_normal", "normal", "uniform"] {
+            let spec = format!("variance_scaling(0.7, {mode}, {distribution}, kernel_in_out)");
+            let (found, right) = (moments(&spec, &shape), (0.7 / n).sqrt());
+            assert!((found / right - 1.0f64).abs() < 1e-9, "{spec}: {found} {right}");
+        }
+    }
+    for (spec, variance) in [
+        ("lecun_uniform", 1.0 / 50.0),
+        ("lecun_normal", 1.0 / 50.0),
+        ("he_uniform", 2.0 / 50.0),
+        ("he_normal", 2.0 / 50.0),
+        ("glorot_uniform", 2.0 / 150.0),
+        ("glorot_normal", 2.0 / 150.0),
+        ("linear_default", 1.0 / 150.0),
+        ("linear_default_bias(50)", 1.0 / 150.0),
+    ] {
+        let found: f64 = moments(spec, &[100, 50]);
+        assert!((found * found / variance - 1.0).abs() < 1e-9, "{spec}");
+    }
+    assert!(
+        plan("he_normal", &[5], DType::F32).is_err()
+            && plan("variance_scaling(0)", &[5, 5], DType::F32).is_err()
+    );
+}
+
+#[test]
+fn cut_offs_in_units_of_std() {
+    let cut = |spec: &str| match law(spec, &[9]) {
+        Law::TruncatedNormal { std, low, high, .. } => (std, low, high),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(cut("trunc_normal_tf(1, 0.02)"), (0.02, 0.96, 1.04));
+    assert_eq!(cut("trunc_normal_tf(std=0.5, a=-1, b=inf)"), (0.5, -0.5, f64::INFINITY));
+    let (std, low, high) = cut("trunc_normal_tf(std=0.02, corrected=true)");
+    assert!((std * 0.879_625_661_034_239_8 / 0.02 - 1.0).abs() < 1e-14);
+    assert_eq!((low, high), (-2.0 * std, 2.0 * std));
+    for (spec, needle) in [
+        ("trunc_normal_tf(std=0)", "std = 0"),
+        ("trunc_normal_tf(a=2, b=1)", "a = 2 is above b = 1"),
+        ("trunc_normal_tf(a=1, b=1)", "b = 1: must be greater"),
+        ("trunc_normal_tf(b=-inf)", "b = -inf"),
+        ("trunc_normal_tf(a=nan)", "a = NaN"),
+    ] {
+        let error = plan(spec, &[9], DType::F32).unwrap_err().to_string();
+        assert!(error.contains(needle), "{spec}: {error}");
+    }
 }
 
 #[test]
@@ -103,4 +196,64 @@ fn identities_by_index() {
     assert_eq!(values("dirac", &[3, 2, 2]), [0., 1., 0., 0., 0., 0., 0., 1., 0., 0., 0., 0.]);
     let grouped = values("dirac(groups=2)", &[4, 1, 3]);
     assert_eq!(grouped, [0., 1., 0., 0., 0., 0., 0., 1., 0., 0., 0., 0.]);
+}
+
+#[test]
+fn parts_of_fused_and_stacked_parameters() {
+    // Queries, keys and values: a fan of their own, where the fused matrix has 1.5 times it.
+    let fused =
+        plan("blocks(8: xavier_normal, 4: xavier_normal, 4: xavier_normal)", &[16, 8], DType::F32).unwrap();
+    let stds: Vec<f64> = fused.parts().iter().map(|part| part.plan().std()).collect();
+    assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
+    assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
+    assert_eq!(fused.parts()[2].start(), [12, 0]);
+    // One law by index is that law; one with a fan_in only needs no parts.
+    assert_eq!(law("blocks(kaiming_normal, parts=3)", &[12, 8]), law("kaiming_normal", &[4, 8]));
+    assert_eq!(law("stacked(xavier_uniform)", &[7, 16, 8]), law("xavier_uniform", &[16, 8]));
+    assert_eq!(law("stacked(xavier_uniform)", &[7, 16, 8]), law("xavier_uniform(layout=eoi)", &[7, 16, 8]));
+    let nested = plan("stacked(blocks(orthogonal, parts=2))", &[3, 8, 4], DType::F32).unwrap();
+    assert_eq!(nested.parts().len(), 6);
+    let last = &nested.parts()[5];
+    assert_eq!((last.suffix(), last.start(), last.extent()), ("[2][1]", &[2, 4, 0][..], vec![1, 4, 4]));
+    let delta = plan("delta_orthogonal(2)", &[8, 4, 3, 4], DType::F32).unwrap();
+    assert_eq!((delta.parts()[0].start(), delta.parts()[0].axes()), (&[0, 0, 1, 1][..], &[0, 1][..]));
+    assert!((delta.std() - (4.0 / 8.0 / 12.0f64).sqrt()).abs() < 1e-15);
+    for (spec, shape, needle) in [
+        ("blocks(3: normal, 4: normal)", &[8, 2][..], "add up to 7, the axis has 8"),
+        ("blocks(normal, parts=3)", &[8, 2], "an axis of 8 has no 3 equal blocks"),
+        ("blocks(normal, parts=2, axis=2)", &[8, 2], "axis = 2 is not there: write one from -2 to 1"),
+        ("stacked(normal)", &[], "axis = 0 is not there"),
+        ("stacked(eye)", &[3, 4], "eye: Only tensors with 2 dimensions"),
+        ("delta_orthogonal", &[4, 8, 3], "8 inputs do not fit into 4 outputs"),
+        ("delta_orthogonal", &[4, 8], "3, 4, or 5"),
+        ("orthogonal(layout=eoi)", &[2, 3, 4], "stacked(orthogonal"),
+        ("zero_hadamard", &[4], "2 to 5"),
+    ] {
+        let error = plan(spec, shape, DType::F32).unwrap_err().to_string();
+        assert!(error.contains(needle), "{spec}: {error}");
+    }
+}
+
+#[test]
+fn schemes_of_papers() {
+    // SIREN, explore_siren.ipynb: hidden sqrt(6 / 256) / 30, first 1 / 2.
+    assert_eq!(
+        law("siren", &[256, 256]),
+        Law::Uniform { low: -(6.0 / 256.0f64).sqrt() / 30.0, high: (6.0 / 256.0f64).sqrt() / 30.0 }
+    );
+    assert_eq!(law("siren_first", &[256, 2]), Law::Uniform { low: -0.5, high: 0.5 });
+    assert_eq!(law("spectral(2)", &[64, 256]), Law::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 });
+    assert_eq!(law("spectral", &[256, 64]), Law::Normal { mean: 0.0, std: 0.125 });
+    // ZerO: torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs; the identity where it fits.
+    assert_eq!(law("zero_hadamard", &[9, 5]), Law::Hadamard { scale: 0.25 });
+    assert_eq!(law("zero_hadamard", &[8, 5]), Law::Hadamard { scale: std::f64::consts::FRAC_1_SQRT_2 / 2.0 });
+    assert_eq!(law("zero_hadamard", &[5, 9]), Law::Eye);
+    assert_eq!(law("zero_hadamard", &[5, 9, 3]), Law::Dirac { groups: 1 });
+    let mut w = [0f32; 15];
+    let init: fanin::init::Init = "idinit(0.5)".parse().unwrap();
+    fanin::Initializer::fill(&init, &mut w, &[5, 3], &mut fanin::Native::new(0).tensor("w")).unwrap();
+    assert_eq!(w.map(|x| (x * 2.0) as u8), [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0]);
+    // LoRA, peft's reset_lora_parameters: kaiming_uniform_(a=math.sqrt(5)) of [r, in].
+    let Law::Uniform { high, .. } = law("lora_a", &[8, 1024]) else { panic!() };
+    assert!((high - 1.0 / 32.0).abs() < 1e-16);
 }

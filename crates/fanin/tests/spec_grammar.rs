@@ -30,6 +30,16 @@ fn what_is_printed_is_read_again() {
         "kaiming_uniform(a=0.2, nonlinearity=relu)",
         "kaiming_normal(nonlinearity=leaky_relu(0.3), layout=kernel_in_out)",
         "xavier_normal(gain=leaky_relu(0.01), layout=in_out)",
+        "xavier_normal(layout=hwio)",
+        "kaiming_normal(layout=eoi)",
+        "kaiming_uniform(layout=in_out, groups=4)",
+        "trunc_normal_tf(std=0.02, a=-3, b=inf, corrected=true)",
+        "variance_scaling(0.5, fan_geo_avg, uniform, hwio)",
+        "variance_scaling(2, mode=fan_avg, distribution=untruncated_normal)",
+        "lecun_normal(kernel_in_out, groups=2)",
+        "glorot_uniform",
+        "linear_default(layout=in_out)",
+        "linear_default_bias(64)",
         "constant(val=1e-300)",
         "constant(-inf)",
         "uniform(-1e300, 1e-7)",
@@ -126,8 +136,16 @@ fn errors_point_at_the_character_and_name_the_remedy() {
         ("kaiming_normal(mode=fan_avg)", 20, &["Mode fan_avg not supported", "['fan_in', 'fan_out']"]),
         ("kaiming_normal(nonlinearity=rellu)", 28, &["Unsupported nonlinearity rellu", "did you mean relu?"]),
         ("kaiming_normal(a=1, nonlinearity=leaky_relu(2))", 33, &["given twice"]),
-        ("xavier_normal(gain=gelu)", 19, &["Unsupported nonlinearity gelu"]),
+        ("xavier_normal(gain=gulu)", 19, &["Unsupported nonlinearity gulu"]),
         ("xavier_normal(layout=outin)", 21, &["did you mean out_in?"]),
+        ("xavier_normal(layout=hwxy)", 21, &["one letter an axis", "oikk"]),
+        ("xavier_normal(layout=oo)", 21, &["layout = oo is not known"]),
+        ("xavier_normal(groups=0.5)", 21, &["groups = 0.5 is not a count"]),
+        ("trunc_normal_tf(corrected=yes)", 26, &["use one of true, false"]),
+        ("variance_scaling(mode=fan_in)", 29, &["variance_scaling needs the argument scale"]),
+        ("variance_scaling(1, mode=fan_average)", 25, &["did you mean fan_avg?"]),
+        ("variance_scaling(1, distribution=gaussian)", 33, &["use one of truncated_normal, normal, uniform"]),
+        ("linear_default_bias()", 21, &["linear_default_bias needs the argument fan_in"]),
         ("trunc_normal(method=icdf)", 20, &["use one of rejection, inverse_cdf"]),
         ("constant", 8, &["constant needs the argument val", "constant(val=...)"]),
         ("sparse()", 8, &["sparse needs the argument sparsity"]),
@@ -149,6 +167,73 @@ fn errors_point_at_the_character_and_name_the_remedy() {
 }
 
 #[test]
+fn blocks_and_stacks() {
+    assert_eq!(
+        parse("blocks(2*8: normal, 4: normal(std=2), axis=-1)").to_string(),
+        "blocks(16: normal, 4: normal(std=2), axis=-1)"
+    );
+    assert_eq!(parse("blocks( orthogonal , parts = 3 , )").to_string(), "blocks(orthogonal, parts=3)");
+    assert_eq!(
+        parse("stacked(blocks(xavier_uniform, zeros, axis=1), axis=0)").to_string(),
+        "stacked(blocks(xavier_uniform, zeros, axis=1))"
+    );
+    let variables = BTreeMap::from([("heads".to_owned(), 4.0)]);
+    let read = Init::parse_with("blocks(heads*2: eye, heads: eye)", &variables).unwrap();
+    assert_eq!(read.to_string(), "blocks(8: eye, 4: eye)");
+    for (text, column, needles) in [
+        ("blocks", 6, &["after blocks"][..]),
+        ("blocks()", 8, &["blocks needs a spec"]),
+        ("blocks(4: normal, eye)", 18, &["either all blocks have a size"]),
+        ("blocks(normal, eye, parts=2)", 28, &["parts says how many"]),
+        ("blocks(normal, part=2)", 15, &["no argument part", "use parts or axis"]),
+        ("blocks(normal, parts=0)", 21, &["parts = 0 is not a whole number"]),
+        ("blocks(1.5: normal)", 7, &["a block's size = 1.5"]),
+        ("blocks(nromal, parts=2)", 7, &["did you mean normal?"]),
+        ("stacked(normal, eye)", 16, &["expected"]),
+        ("stacked(normal(std=x))", 19, &["x is neither"]),
+    ] {
+        let message = refuse(text);
+        for needle in needles {
+            assert!(message.contains(needle), "{text}: {message}");
+        }
+        let caret = message.lines().last().unwrap();
+        assert_eq!(caret.chars().position(|c| c == '^').unwrap(), column + 2, "{message}");
+    }
+    assert!(refuse(&"blocks(".repeat(100_000)).contains("nested more than"));
+}
+
+#[test]
+fn rules_are_functions_and_gains_are_computed() {
+    let variables = BTreeMap::from([("n_layer".to_owned(), 12.0), ("layer".to_owned(), 3.0)]);
+    let read = |text: &str| Init::parse_with(text, &variables);
+    assert_eq!(
+        read("normal(std=0.02*gpt2_residual(n_layer))"),
+        Ok(normal(0.0, 0.02 * (1.0 / 24f64.sqrt())).into())
+    );
+    assert_eq!(
+        read("normal(std=0.02*depth_scaled(layer))"),
+        Ok(normal(0.0, 0.02 * (1.0 / 8f64.sqrt())).into())
+    );
+    assert_eq!(parse("orthogonal(gain=deepnorm_beta(2))"), orthogonal().gain(0.5).into());
+    assert!(refuse("normal(std=wang_init(2))").contains("wang_init(layers, width)"));
+    assert!(refuse("normal(std=fixup(0, 2))").contains("no value"));
+    assert!(refuse("normal(std=smal_init(2))").contains("did you mean small_init?"));
+    assert_eq!(parse("orthogonal(gain=swish)").to_string(), "orthogonal(gain=silu)");
+    assert_eq!(
+        parse("kaiming_normal(nonlinearity=forward(tanh))").to_string(),
+        "kaiming_normal(nonlinearity=forward(tanh))"
+    );
+    let plan = fanin::Initializer::resolve(
+        &parse("kaiming_normal(nonlinearity=gelu)"),
+        &[4, 100],
+        fanin::DType::F64,
+    );
+    assert!((plan.unwrap().std() - 0.153_353_044_119_553_5).abs() < 1e-13);
+    assert_eq!(parse("lora_a").to_string(), "linear_default");
+    assert_eq!(parse("lora_b").to_string(), "zeros");
+}
+
+#[test]
 fn deep_nesting_is_an_error_and_not_a_crash() {
     for text in ["(".repeat(100_000), "-".repeat(100_000), "sqrt(".repeat(100_000), "2^".repeat(100_000)] {
         assert!(refuse(&format!("constant({text}")).contains("nested more than"));
@@ -159,7 +244,13 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
 fn families_are_what_specs_name() {
     for family in families() {
         let required = family.parameters.iter().filter(|(_, default)| default.is_none());
-        let arguments: Vec<String> = required.map(|(name, _)| format!("{name}=0.5")).collect();
+        let arguments: Vec<String> = required
+            .map(|(name, _)| match *name {
+                "spec" => "normal".to_owned(),
+                "fan_in" => "fan_in=16".to_owned(),
+                name => format!("{name}=0.5"),
+            })
+            .collect();
         let init = parse(&format!("{}({})", family.name, arguments.join(", ")));
         assert_eq!(init.family().name, family.name);
         assert!(!family.formula.is_empty());

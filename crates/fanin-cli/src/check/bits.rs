@@ -126,6 +126,7 @@ impl Source {
 fn slack(plan: &Plan) -> f64 {
     match plan.law() {
         Law::Orthogonal { gain } => gain.abs() * super::orthogonal::tolerance(plan.dtype()) / 4.0,
+        Law::Parts { .. } => plan.parts().iter().map(|part| slack(part.plan())).fold(0.0, f64::max),
         _ => 0.0,
     }
 }

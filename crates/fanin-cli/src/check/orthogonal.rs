@@ -18,6 +18,9 @@ pub fn tolerance(dtype: DType) -> f64 {
         DType::F64 => 1e-10,
         DType::F16 => 4e-3,
         DType::BF16 => 2e-2,
+        // Of three bits or two little can be said, and small entries are none: the multiple of bf16's is as coarse as they.
+        DType::F8E4M3 => 0.6,
+        DType::F8E5M2 => 0.9,
         _ => 1e-4,
     }
 }

@@ -154,7 +154,7 @@ pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usiz
     };
     let mut probes = Probes::take(checkpoint, number)?;
     let mut sums = Sums::new(&entry.shape);
-    let subnormal = if dtype == DType::F16 { 0.0 } else { 1e-30 };
+    let subnormal = if dtype == DType::F16 || dtype.size() == 1 { 0.0 } else { 1e-30 };
     let mut at = 0;
     checkpoint.values(number, |values| {
         sums.add(at, values, subnormal);
@@ -330,7 +330,8 @@ pub fn schemes(draw: &Draw, shape: &[usize], values: u64, dtype: DType) -> Vec<S
     let (uniform, cut) = (matches!(draw, Draw::Uniform { .. }), !draw.is_normal());
     // Relative standard error of a std; a uniform's comes from its reach, and is better.
     let error = if uniform { 4.0 / values as f64 } else { 3.0 / (2.0 * values as f64).sqrt() }
-        + 4e-3 * f64::from(u8::from(dtype == DType::BF16));
+        + 4e-3 * f64::from(u8::from(dtype == DType::BF16))
+        + 3e-2 * f64::from(u8::from(dtype.size() == 1));
     let matches = |wanted: f64| (std / wanted - 1.0).abs() < error.max(1e-6) * 1.4;
     let mut found = Vec::new();
     if let Ok(fans) = Layout::OutIn.fans(shape) {

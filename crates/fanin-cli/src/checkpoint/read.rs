@@ -138,6 +138,12 @@ pub(crate) fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
         StoredType::F32 => each!(f32, 4, |x| x.into()),
         StoredType::F16 => each!(fanin::half::f16, 2, |x| x.to_f64()),
         StoredType::BF16 => each!(fanin::half::bf16, 2, |x| x.to_f64()),
+        StoredType::F8_E4M3 => {
+            bytes.iter().map(|&bits| fanin::F8E4M3::from_bits(bits).to_f32().into()).collect()
+        }
+        StoredType::F8_E5M2 => {
+            bytes.iter().map(|&bits| fanin::F8E5M2::from_bits(bits).to_f32().into()).collect()
+        }
         StoredType::I64 => each!(i64, 8, |x| x as f64),
         StoredType::I32 => each!(i32, 4, |x| x.into()),
         StoredType::I16 => each!(i16, 2, |x| x.into()),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::TryReserveError;
 
 use fanin::half::{bf16, f16};
-use fanin::{DType, TensorMut};
+use fanin::{DType, F8E4M3, F8E5M2, TensorMut};
 
 /// Values of any type on their way to the file.
 #[derive(Debug, Default)]
@@ -80,6 +80,12 @@ impl Values {
             }
             Kind::Drawn(DType::BF16) => {
                 TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, bf16>(words)[..count], shape)
+            }
+            Kind::Drawn(DType::F8E4M3) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E4M3>(words)[..count], shape)
+            }
+            Kind::Drawn(DType::F8E5M2) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E5M2>(words)[..count], shape)
             }
             // A type that is not known here yet is refused by the fill, whose plan knows it.
             Kind::Drawn(_) => {

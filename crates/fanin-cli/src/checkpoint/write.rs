@@ -40,8 +40,10 @@ pub fn check(planned: &[Planned], stream: StreamName) -> Result {
             let wrong = |source| Error::Tensor { tensor: name.clone(), source };
             let tensor = job.tensor(name).map_err(wrong)?;
             // To prepare any other plan costs nothing.
-            if let Some(plan) =
-                planned.plan.as_ref().filter(|plan| !matches!(plan.law(), Law::Orthogonal { .. }))
+            if let Some(plan) = planned
+                .plan
+                .as_ref()
+                .filter(|plan| !matches!(plan.law(), Law::Orthogonal { .. } | Law::Parts { .. }))
             {
                 tensor.prepare(plan).map_err(wrong)?;
             }

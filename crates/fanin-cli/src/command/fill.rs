@@ -23,7 +23,8 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
         shape: args.shape.0.clone(),
         offsets: None,
     };
-    let planned = [Planned { entry, pattern: args.name.clone(), init, plan: Some(plan), integer: None }];
+    let planned =
+        [Planned { entry, pattern: args.name.clone(), init: init.clone(), plan: Some(plan), integer: None }];
     write::check(&planned, args.output.stream)?;
     warn(&planned, quiet);
     if args.output.dry_run {

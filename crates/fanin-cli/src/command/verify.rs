@@ -51,7 +51,9 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
             _ => None,
         });
         let reference = planned.plan.as_ref().and_then(|plan| Reference::known(&mut references, plan));
-        let mut drawn = reference.is_some() || orthogonal.is_some();
+        // Parts are told apart by the seed's bits only.
+        let in_parts = planned.plan.as_ref().is_some_and(|plan| !plan.parts().is_empty());
+        let mut drawn = reference.is_some() || orthogonal.is_some() || in_parts;
         if let (Some(reference), Some(plan)) = (reference, &planned.plan) {
             // The type cannot hold the law: all its values are one.
             if reference.moments.variance > 0.0 {

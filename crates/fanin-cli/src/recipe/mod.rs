@@ -98,7 +98,8 @@ impl Recipe {
         let matches: Vec<Vec<usize>> = manifest.entries.iter().map(matching).collect();
         self.check_matches(manifest, &matches)?;
         let winners = matches.iter().map(|rules| &self.rules[rules[0]]);
-        manifest.entries.iter().zip(winners).map(|(entry, rule)| self.plan(entry, rule, &variables)).collect()
+        let plan = |(entry, rule)| self.plan(entry, rule, &variables, manifest);
+        manifest.entries.iter().zip(winners).map(plan).collect()
     }
 
     /// `Err` if a parameter has no rule, or a rule no parameter: often the two are one slip of the pen, so both are told.
@@ -143,10 +144,16 @@ impl Recipe {
         if complaints.is_empty() { Ok(()) } else { Err(Error::file(&self.path, complaints.join("\n"))) }
     }
 
-    fn plan(&self, entry: &Entry, rule: &Rule, variables: &BTreeMap<String, f64>) -> Result<Planned> {
+    fn plan(
+        &self,
+        entry: &Entry,
+        rule: &Rule,
+        variables: &BTreeMap<String, f64>,
+        manifest: &Manifest,
+    ) -> Result<Planned> {
         let name = || format!("{}:{}: {:?} for {}", self.path.display(), rule.line, rule.pattern, entry.name);
         let wrong = |source| Error::Tensor { tensor: name(), source };
-        let init = Scope::new(variables, &entry.shape).read(&rule.spec).map_err(wrong)?;
+        let init = Scope::new(variables, entry, manifest).read(&rule.spec).map_err(wrong)?;
         let (mut plan, mut integer) = (None, None);
         match (entry.dtype.float(), entry.dtype.integers()) {
             (Some(dtype), _) => plan = Some(init.resolve(&entry.shape, dtype).map_err(wrong)?),
@@ -196,6 +203,18 @@ mod tests {
         assert_eq!(planned[2].integer, Some(0));
         let planned = apply(text, &[("n", 1.0)]).unwrap();
         assert_eq!(planned[0].plan.as_ref().unwrap().std(), 0.25);
+    }
+
+    #[test]
+    fn a_bias_sees_its_weight_and_a_name_its_layer() {
+        let text = "[init]\n\"*.bias\" = \"linear_default_bias(weight_fan_in)\"\n\"h.*\" = \"normal(std=depth_scaled(layer))\"\n\"*\" = \"zeros\"";
+        let planned = apply(text, &[]).unwrap();
+        assert_eq!(planned[0].init.to_string(), format!("normal(std={})", 1.0 / 2f64.sqrt()));
+        assert_eq!(planned[1].init.to_string(), "linear_default_bias(fan_in=4)");
+        let error = apply("[init]\n\"*\" = \"normal(std=1/(layer+1))\"", &[]).unwrap_err().to_string();
+        assert!(error.contains("steps") && error.contains("there is no layer"), "{error}");
+        let error = apply("[init]\n\"*\" = \"normal(std=weight_fan_out)\"", &[]).unwrap_err().to_string();
+        assert!(error.contains("there is no weight_fan_out"), "{error}");
     }
 
     #[test]

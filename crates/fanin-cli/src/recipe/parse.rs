@@ -10,8 +10,9 @@ use toml::de::{DeTable, DeValue};
 use super::{Recipe, Rule};
 use crate::error::{Error, Result, did_you_mean};
 
-/// What a spec calls the fans of the parameter that it is for.
-pub(super) const FANS: [&str; 2] = ["fan_in", "fan_out"];
+/// What a spec calls the numbers of the parameter that it is for: its fans, those of the weight that stands beside a bias,
+/// and the first number in its name, which is its layer's.
+pub(super) const OWN: [&str; 5] = ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 
 impl Recipe {
     /// Reads a recipe. `path` is for messages.
@@ -34,7 +35,7 @@ impl Recipe {
                 ("vars", DeValue::Table(vars)) => {
                     for (name, value) in vars {
                         let name_text = name.get_ref().as_ref();
-                        if FANS.contains(&name_text) {
+                        if OWN.contains(&name_text) {
                             let message =
                                 format!("the variable {name_text} is each parameter's own and cannot be set");
                             return Err(wrong(name.span(), message));

@@ -1,36 +1,58 @@
-//! The variables that a spec sees: the recipe's, and the fans of the parameter at hand.
+//! The variables that a spec sees: the recipe's, and the numbers of the parameter at hand.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use fanin::Layout;
 use fanin::init::{Init, Variables};
-use fanin::{Fans, Layout};
 
-use super::parse::FANS;
+use super::parse::OWN;
+use crate::manifest::{Entry, Manifest};
 
-/// A recipe's variables, with the fans of one parameter among them.
+/// A recipe's variables, with the numbers of one parameter among them.
 pub(super) struct Scope<'a> {
     variables: &'a BTreeMap<String, f64>,
-    shape: &'a [usize],
-    fans: Option<Fans>,
-    /// The fan that was asked for and is not there.
+    entry: &'a Entry,
+    /// In the order of [`OWN`].
+    own: [Option<f64>; OWN.len()],
+    /// The number that was asked for and is not there.
     missed: Cell<Option<&'static str>>,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(variables: &'a BTreeMap<String, f64>, shape: &'a [usize]) -> Self {
-        Self { variables, shape, fans: Layout::OutIn.fans(shape).ok(), missed: Cell::new(None) }
+    pub(super) fn new(variables: &'a BTreeMap<String, f64>, entry: &'a Entry, manifest: &Manifest) -> Self {
+        let fans = |shape: &[usize]| {
+            let fans = Layout::OutIn.fans(shape).ok();
+            [fans.map(|fans| fans.fan_in as f64), fans.map(|fans| fans.fan_out as f64)]
+        };
+        let [fan_in, fan_out] = fans(&entry.shape);
+        let weight = entry.name.strip_suffix("bias").map(|stem| format!("{stem}weight"));
+        let weight = weight.and_then(|name| manifest.entries.iter().find(|entry| entry.name == name));
+        let [weight_in, weight_out] = weight.map_or([None, None], |weight| fans(&weight.shape));
+        let layer = entry.name.split('.').find_map(|part| part.parse::<u32>().ok()).map(f64::from);
+        let own = [fan_in, fan_out, weight_in, weight_out, layer];
+        Self { variables, entry, own, missed: Cell::new(None) }
     }
 
-    /// Reads a spec in this scope. A fan that the shape has not is named as what is wrong.
+    /// Reads a spec in this scope. A number that the parameter has not is named as what is wrong.
     pub(super) fn read(&self, spec: &str) -> Result<Init, fanin::Error> {
         self.missed.set(None);
         Init::parse_with(spec, self).map_err(|error| match (error, self.missed.get()) {
-            (fanin::Error::Spec(mut error), Some(fan)) => {
-                error.message = format!("there is no {fan}: a tensor of shape {:?} has no fans", self.shape);
-                error.help = Some(
-                    "write the number or a variable: a bias takes its bound from the weight's".to_owned(),
-                );
+            (fanin::Error::Spec(mut error), Some(missed)) => {
+                let (name, shape) = (&self.entry.name, &self.entry.shape);
+                let (why, help) = match missed {
+                    "fan_in" | "fan_out" => (
+                        format!("a tensor of shape {shape:?} has no fans"),
+                        "write the number or a variable: a bias has weight_fan_in, its weight's",
+                    ),
+                    "layer" => (format!("no part of {name} is a number"), "write the number or a variable"),
+                    _ => (
+                        format!("{name} is no bias beside a weight with fans"),
+                        "write the number or a variable",
+                    ),
+                };
+                error.message = format!("there is no {missed}: {why}");
+                error.help = Some(help.to_owned());
                 error.into()
             }
             (error, _) => error,
@@ -40,18 +62,18 @@ impl<'a> Scope<'a> {
 
 impl Variables for Scope<'_> {
     fn get(&self, name: &str) -> Option<f64> {
-        let Some(&fan) = FANS.iter().find(|&&fan| fan == name) else {
+        let Some(which) = OWN.iter().position(|&own| own == name) else {
             return self.variables.get(name).copied();
         };
-        if self.fans.is_none() {
-            self.missed.set(Some(fan));
+        if self.own[which].is_none() {
+            self.missed.set(Some(OWN[which]));
         }
-        self.fans.map(|fans| if fan == "fan_in" { fans.fan_in as f64 } else { fans.fan_out as f64 })
+        self.own[which]
     }
 
     fn names(&self) -> Vec<&str> {
-        let fans = if self.fans.is_some() { &FANS[..] } else { &[] };
-        self.variables.keys().map(String::as_str).chain(fans.iter().copied()).collect()
+        let own = OWN.iter().zip(self.own).filter(|(_, value)| value.is_some()).map(|(name, _)| *name);
+        self.variables.keys().map(String::as_str).chain(own).collect()
     }
 }
 
@@ -63,7 +85,9 @@ mod tests {
     fn fans_are_there_for_two_dimensions_and_more() {
         let variables = BTreeMap::from([("n".to_owned(), 2.0)]);
         let read = |shape: &[usize], spec: &str| {
-            Scope::new(&variables, shape)
+            let json = format!(r#"{{"a": {{"dtype": "F32", "shape": {shape:?}}}}}"#);
+            let manifest = Manifest::from_json(&json, std::path::Path::new("m.json")).unwrap();
+            Scope::new(&variables, &manifest.entries[0], &manifest)
                 .read(spec)
                 .map(|init| init.to_string())
                 .map_err(|error| error.to_string())

@@ -13,6 +13,25 @@ pub fn text(plan: &Plan) -> String {
         Law::Dirac { groups } => format!("the identity of a convolution of {groups} groups"),
         Law::Orthogonal { gain } => format!("{gain} times a Haar-distributed semi-orthogonal matrix"),
         Law::Sparse { zeros, std } => format!("N(0, {std}^2) with {zeros} zeros in every column"),
+        Law::Hadamard { scale } => format!("+-{scale}, the signs of a Hadamard matrix"),
+        Law::RepeatedEye { value } => format!("{value} where row = column modulo the shorter side"),
+        Law::Parts { .. } => parts(plan),
         other => format!("{other:?}"),
     }
+}
+
+/// The laws of the parts, of like ones the first for all.
+fn parts(plan: &Plan) -> String {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    for part in plan.parts() {
+        let own = format!("{} {}", super::numbers::shape(part.plan().shape()), text(part.plan()));
+        match kinds.iter_mut().find(|(kind, _)| *kind == own) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((own, 1)),
+        }
+    }
+    let each = |(kind, count): &(String, usize)| {
+        if *count == 1 { kind.clone() } else { format!("{count} of {kind}") }
+    };
+    kinds.iter().map(each).collect::<Vec<_>>().join("; ")
 }

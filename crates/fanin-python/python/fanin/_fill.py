@@ -12,8 +12,22 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array")
 
-#: What NumPy calls the types; it has no bf16, whose bits go into uint16.
-_NUMPY = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "uint16"}
+#: What NumPy calls the types; it has no bf16 and no float8, whose bits go into unsigned integers.
+_NUMPY = {
+    "f32": "float32",
+    "f64": "float64",
+    "f16": "float16",
+    "bf16": "uint16",
+    "f8_e4m3": "uint8",
+    "f8_e5m2": "uint8",
+}
+
+#: Types that DLPack's exporters do not name, and what to view them as.
+_VIEWED = {
+    "bfloat16": ("uint16", "bf16"),
+    "float8_e4m3fn": ("uint8", "f8_e4m3"),
+    "float8_e5m2": ("uint8", "f8_e5m2"),
+}
 
 
 def fill(
@@ -32,7 +46,8 @@ def fill(
     The array is NumPy's, torch's or anybody's who speaks DLPack, in the CPU's memory, of any strides. With `whole` and
     `start` it is that box of a larger tensor, and gets the values that filling the whole and slicing would give.
 
-    bf16 in NumPy: an array of ml_dtypes' bfloat16, or one of uint16 with `dtype="bf16"`, which holds the bits.
+    bf16 in NumPy: an array of ml_dtypes' bfloat16, or one of uint16 with `dtype="bf16"`, which holds the bits. Likewise
+    float8_e4m3fn and float8_e5m2, or uint8 with `dtype="f8_e4m3"` or `"f8_e5m2"`; torch's own tensors as they are.
 
     >>> import numpy as np
     >>> fill(np.empty((2, 2), np.float32), "eye")
@@ -46,9 +61,10 @@ def fill(
         raise ValueError(f"out has the shape {tuple(out.shape)}, the array has {tuple(array.shape)}")  # type: ignore[attr-defined]
     memory: Any = target
     # To be asked for its name a NumPy type takes microseconds; only foreign ones are of this kind.
-    if getattr(getattr(target, "dtype", None), "kind", None) == "V" and str(memory.dtype) == "bfloat16":
+    kind = getattr(target, "dtype", None)
+    if getattr(kind, "kind", None) in ("V", "f") and (viewed := _VIEWED.get(str(kind))):
         # NumPy has no name for it in DLPack.
-        memory, dtype = memory.view("uint16"), dtype or "bf16"
+        memory, dtype = memory.view(viewed[0]), dtype or viewed[1]
     fill_array(memory, spec, seed, name, dtype, whole, start)
     return target  # type: ignore[no-any-return]
 
@@ -63,7 +79,8 @@ def filled(
     whole: Sequence[int] | None = None,
     start: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """A new NumPy array of this shape. `dtype` is f32, f64, f16 or bf16 (bits, in uint16), or NumPy's.
+    """A new NumPy array of this shape. `dtype` is f32, f64, f16, bf16 (bits, in uint16), f8_e4m3
+    or f8_e5m2 (bits, in uint8), or NumPy's.
 
     >>> filled((3, 2), "uniform(-1, 1)", seed=7).shape
     (3, 2)
@@ -72,9 +89,9 @@ def filled(
     """
     import numpy as np
 
-    bf16 = dtype == "bf16"
+    bits = dtype if dtype in ("bf16", "f8_e4m3", "f8_e5m2") else None
     array = np.empty(shape, _NUMPY.get(dtype, dtype) if isinstance(dtype, str) else dtype)
-    return fill(array, spec, seed=seed, name=name, dtype="bf16" if bf16 else None, whole=whole, start=start)
+    return fill(array, spec, seed=seed, name=name, dtype=bits, whole=whole, start=start)
 
 
 def filled_like(

@@ -98,53 +98,53 @@ def dirac(groups: int = 1) -> Initializer:
     return _make("dirac", groups=groups)
 
 
-def xavier_uniform(gain: float | str = 1.0, *, layout: str | None = None) -> Initializer:
+def xavier_uniform(gain: float | str = 1.0, *, layout: str | None = None, groups: int | None = None) -> Initializer:
     """U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). The gain is a number or a nonlinearity's name.
 
     >>> xavier_uniform("relu").resolve((30, 20)).bounds[1]
     0.4898979485566357
     """
-    return _make("xavier_uniform", gain=gain, layout=layout)
+    return _make("xavier_uniform", gain=gain, layout=layout, groups=groups)
 
 
-def xavier_normal(gain: float | str = 1.0, *, layout: str | None = None) -> Initializer:
+def xavier_normal(gain: float | str = 1.0, *, layout: str | None = None, groups: int | None = None) -> Initializer:
     """N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)).
 
     >>> xavier_normal().resolve((30, 20)).std
     0.2
     """
-    return _make("xavier_normal", gain=gain, layout=layout)
+    return _make("xavier_normal", gain=gain, layout=layout, groups=groups)
 
 
 def kaiming_uniform(
-    a: float | None = None, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, layout: str | None = None
+    a: float | None = None, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, layout: str | None = None, groups: int | None = None
 ) -> Initializer:
     """U[-bound, bound), bound = gain * sqrt(3 / fan). `a` is the slope of a leaky_relu.
 
     >>> kaiming_uniform(mode="fan_out", nonlinearity="relu")
     kaiming_uniform(mode=fan_out, nonlinearity=relu)
     """
-    return _make("kaiming_uniform", a=a, mode=mode, nonlinearity=nonlinearity, layout=layout)
+    return _make("kaiming_uniform", a=a, mode=mode, nonlinearity=nonlinearity, layout=layout, groups=groups)
 
 
 def kaiming_normal(
-    a: float | None = None, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, layout: str | None = None
+    a: float | None = None, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, layout: str | None = None, groups: int | None = None
 ) -> Initializer:
     """N(0, std^2), std = gain / sqrt(fan). `a` is the slope of a leaky_relu.
 
     >>> kaiming_normal(nonlinearity="tanh").resolve((40, 25)).std
     0.33333333333333337
     """
-    return _make("kaiming_normal", a=a, mode=mode, nonlinearity=nonlinearity, layout=layout)
+    return _make("kaiming_normal", a=a, mode=mode, nonlinearity=nonlinearity, layout=layout, groups=groups)
 
 
-def orthogonal(gain: float | str = 1.0) -> Initializer:
+def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initializer:
     """gain * Q, Q semi-orthogonal and Haar-distributed.
 
     >>> orthogonal("relu")
     orthogonal(gain=relu)
     """
-    return _make("orthogonal", gain=gain)
+    return _make("orthogonal", gain=gain, layout=layout)
 
 
 def sparse(sparsity: float, std: float = 0.01) -> Initializer:

@@ -1,22 +1,29 @@
 //! The spec grammar: `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
 //!
 //! ```text
-//! spec       = name [ "_" ] [ "(" [ argument { "," argument } [ "," ] ] ")" ]
+//! spec       = blocks | stacked | name [ "_" ] [ "(" [ argument { "," argument } [ "," ] ] ")" ]
+//! blocks     = "blocks" "(" part { "," part } [ "," "parts" "=" expression ] [ "," "axis" "=" expression ] ")"
+//! part       = [ expression ":" ] spec         the block's size along the axis, and what it gets
+//! stacked    = "stacked" "(" spec [ "," "axis" "=" expression ] ")"
 //! argument   = [ key "=" ] value               positional ones first, in torch's order
-//! value      = expression | word               a word: fan_out, relu, leaky_relu(0.2), 'fan_out'
+//! value      = expression | word               a word: fan_out, relu, leaky_relu(0.2), forward(tanh), 'fan_out'
 //! expression = term { ("+" | "-") term }
 //! term       = unary { ("*" | "/") unary }
 //! unary      = [ "+" | "-" ] power
 //! power      = atom [ ("^" | "**") unary ]
 //! atom       = number | "inf" | "pi" | variable | "sqrt" "(" expression ")" | "(" expression ")"
+//!            | rule "(" expression { "," expression } ")"      a function of crate::rules: gpt2_residual(n_layer)
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::families::{Family, families};
+use super::blocks::{Blocks, stacked};
+use super::families::{ALIASES, Family, families};
 use super::spec::Init;
+use crate::activation::Activation;
 use crate::error::{Error, SpecError, nearest};
 use crate::gain::{Gain, Nonlinearity};
+use crate::rules::{Rule, rules};
 use crate::shape::Layout;
 
 /// Named numbers that a spec's arithmetic may use.
@@ -128,12 +135,34 @@ impl Arguments<'_> {
     }
 
     pub(super) fn layout(&self) -> Result<Layout, SpecError> {
-        Ok(self.choice("layout", Layout::ALL, Layout::name)?.unwrap_or_default())
+        let Some((at, word, _)) = self.word("layout") else { return Ok(Layout::default()) };
+        word.parse().map_err(|error| match error {
+            Error::LayoutName { suggestion, .. } => SpecError {
+                help: Some(match suggestion {
+                    Some(name) => format!("did you mean {name}?"),
+                    None => {
+                        let names = Layout::ALL.map(Layout::name).join(", ");
+                        format!("use one of {names}, or one letter an axis (o, i, k, e) such as oikk or eoi")
+                    }
+                }),
+                ..self.error(at, format!("{}: layout = {word} is not known", self.family))
+            },
+            other => self.error(at, other.to_string()),
+        })
+    }
+
+    pub(super) fn truth(&self, parameter: &'static str) -> Result<bool, SpecError> {
+        let name = |truth| if truth { "true" } else { "false" };
+        Ok(self.choice(parameter, [true, false], name)?.unwrap_or_default())
+    }
+
+    pub(super) fn groups(&self) -> Result<usize, SpecError> {
+        self.count("groups", 1)
     }
 
     pub(super) fn gain(&self) -> Result<Gain, SpecError> {
         match self.values.get("gain") {
-            Some((at, Value::Word(word, slope))) => Nonlinearity::from_name(word, *slope)
+            Some((at, Value::Word(word, slope))) => Nonlinearity::from_spec(word, *slope)
                 .map(Gain::Of)
                 .map_err(|error| self.nonlinearity_error(*at, &error)),
             _ => Ok(Gain::Value(self.number("gain", 1.0)?)),
@@ -146,7 +175,11 @@ impl Arguments<'_> {
                 format!("Unsupported nonlinearity {name}"),
                 match suggestion {
                     Some(suggestion) => format!("did you mean {suggestion}?"),
-                    None => format!("use one of {}", Nonlinearity::names().collect::<Vec<_>>().join(", ")),
+                    None => {
+                        let names: Vec<_> =
+                            Nonlinearity::names().chain(Activation::ALL.map(Activation::name)).collect();
+                        format!("use one of {}", names.join(", "))
+                    }
                 },
             ),
             other => (other.to_string(), String::new()),
@@ -160,7 +193,12 @@ const DEEPEST: usize = 64;
 
 /// Reads a spec.
 pub(super) fn parse(text: &str, variables: &dyn Variables) -> Result<Init, SpecError> {
-    Parser { text, at: 0, depth: 0, variables }.spec()
+    let mut parser = Parser { text, at: 0, depth: 0, variables };
+    let init = parser.spec()?;
+    if !parser.rest().is_empty() {
+        return parser.error(parser.at, "nothing may follow the spec", None);
+    }
+    Ok(init)
 }
 
 struct Parser<'a> {
@@ -211,7 +249,17 @@ impl<'a> Parser<'a> {
         Some(&rest[..end])
     }
 
-    fn spec(mut self) -> Result<Init, SpecError> {
+    fn spec(&mut self) -> Result<Init, SpecError> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return self.error(self.at, format!("nested more than {DEEPEST} deep"), None);
+        }
+        let init = self.spec_here();
+        self.depth -= 1;
+        init
+    }
+
+    fn spec_here(&mut self) -> Result<Init, SpecError> {
         self.rest();
         let start = self.at;
         let known = || families().iter().map(|family| family.name);
@@ -223,6 +271,12 @@ impl<'a> Parser<'a> {
             );
         };
         let bare = name.strip_suffix('_').unwrap_or(name);
+        let bare = ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, name)| name);
+        match bare {
+            "blocks" => return self.blocks(),
+            "stacked" => return self.stacked(),
+            _ => {}
+        }
         let Some(family) = families().iter().find(|family| family.name == bare) else {
             let help = match nearest(bare, known()) {
                 Some(name) => format!("did you mean {name}?"),
@@ -242,10 +296,104 @@ impl<'a> Parser<'a> {
             }
         }
         let end = self.at;
-        if !self.rest().is_empty() {
-            return self.error(self.at, "nothing may follow the spec", None);
-        }
         (family.build)(&Arguments { text: self.text, end, family: family.name, values })
+    }
+
+    /// What follows the word `blocks`.
+    fn blocks(&mut self) -> Result<Init, SpecError> {
+        self.expect(
+            "(",
+            "after blocks: write blocks(spec, spec), blocks(size: spec, size: spec) or blocks(spec, parts=2)",
+        )?;
+        let mut parts: Vec<(Option<usize>, Init)> = Vec::new();
+        let (mut count, mut axis) = (None, 0);
+        while !self.eat(")") {
+            self.rest();
+            let at = self.at;
+            match self.keyword(&["parts", "axis"])? {
+                Some("parts") if count.is_some() => return self.error(at, "parts is given twice", None),
+                Some("parts") => count = Some(self.whole_number("parts", 1)? as usize),
+                Some(_) => axis = self.whole_number("axis", -8)? as isize,
+                None => {
+                    let size = self.size_of_block()?;
+                    if let Some((first, _)) = parts.first()
+                        && first.is_some() != size.is_some()
+                    {
+                        let message = "either all blocks have a size or none has";
+                        return self.error(at, message, Some("write size: spec for each".to_owned()));
+                    }
+                    parts.push((size, self.spec()?));
+                }
+            }
+            if !self.eat(",") {
+                self.expect(")", "or \",\" after a block")?;
+                break;
+            }
+        }
+        match (parts.as_slice(), count) {
+            ([], _) => self.error(
+                self.at,
+                "blocks needs a spec",
+                Some("such as blocks(orthogonal, parts=3)".to_owned()),
+            ),
+            ([(None, _)], Some(_)) | (_, None) => Ok(Blocks::from_spec(parts, count, axis).into()),
+            _ => self.error(self.at, "parts says how many blocks one spec without a size makes", None),
+        }
+    }
+
+    /// What follows the word `stacked`.
+    fn stacked(&mut self) -> Result<Init, SpecError> {
+        self.expect("(", "after stacked: write stacked(spec)")?;
+        let each = self.spec()?;
+        let mut axis = 0;
+        if self.eat(",") && self.keyword(&["axis"])?.is_some() {
+            axis = self.whole_number("axis", -8)?;
+            self.eat(",");
+        }
+        self.expect(")", "or \", axis=...\" after the spec")?;
+        Ok(stacked(each).axis(axis as isize).into())
+    }
+
+    /// One of these names before a "=", if that is what comes.
+    fn keyword(&mut self, known: &[&'static str]) -> Result<Option<&'static str>, SpecError> {
+        self.rest();
+        let at = self.at;
+        let Some(name) = self.identifier().filter(|_| self.eat("=")) else {
+            self.at = at;
+            return Ok(None);
+        };
+        match known.iter().find(|known| **known == name) {
+            Some(found) => Ok(Some(found)),
+            None => self.error(
+                at,
+                format!("there is no argument {name} here"),
+                Some(format!("use {}", known.join(" or "))),
+            ),
+        }
+    }
+
+    /// The expression before a ":", if that is what comes: a block's size.
+    fn size_of_block(&mut self) -> Result<Option<usize>, SpecError> {
+        let (at, depth) = (self.at, self.depth);
+        let mut ahead = Parser { text: self.text, at, depth, variables: self.variables };
+        if ahead.expression().is_err() || !ahead.eat(":") {
+            return Ok(None);
+        }
+        let size = self.whole_number("a block's size", 0)?;
+        self.eat(":");
+        Ok(Some(size as usize))
+    }
+
+    fn whole_number(&mut self, name: &str, least: i64) -> Result<i64, SpecError> {
+        self.rest();
+        let at = self.at;
+        let number = self.expression()?;
+        let fits = number.fract() == 0.0 && number >= least as f64 && number < (1u64 << 53) as f64;
+        if fits {
+            Ok(number as i64)
+        } else {
+            self.error(at, format!("{name} = {number} is not a whole number from {least} on"), None)
+        }
     }
 
     fn argument(
@@ -291,7 +439,7 @@ impl<'a> Parser<'a> {
         self.rest();
         let at = self.at;
         let value = match parameter {
-            "mode" | "nonlinearity" | "method" | "layout" => self.word()?,
+            "mode" | "nonlinearity" | "method" | "layout" | "distribution" | "corrected" => self.word()?,
             "gain" => {
                 let word = self.word();
                 match word {
@@ -316,7 +464,9 @@ impl<'a> Parser<'a> {
 
     /// Whether a name begins an expression rather than being a word.
     fn is_arithmetic(&self, name: &str) -> bool {
-        ["sqrt", "math", "inf", "nan", "pi"].contains(&name) || self.variables.get(name).is_some()
+        ["sqrt", "math", "inf", "nan", "pi"].contains(&name)
+            || self.variables.get(name).is_some()
+            || rules().iter().any(|rule| rule.name == name)
     }
 
     fn word(&mut self) -> Result<Value, SpecError> {
@@ -339,6 +489,13 @@ impl<'a> Parser<'a> {
             let slope = self.expression()?;
             self.expect(")", "after the slope")?;
             return Ok(Value::Word(word.to_owned(), Some(slope)));
+        }
+        if word == "forward" && self.eat("(") {
+            let Some(inner) = self.identifier() else {
+                return self.error(self.at, "expected a nonlinearity's name", None);
+            };
+            self.expect(")", "after the nonlinearity")?;
+            return Ok(Value::Word(format!("forward({inner})"), None));
         }
         Ok(Value::Word(word.to_owned(), None))
     }
@@ -448,19 +605,57 @@ impl<'a> Parser<'a> {
         if let Some(value) = self.variables.get(name) {
             return Ok(value);
         }
+        if let Some(rule) = rules().iter().find(|rule| rule.name == name) {
+            return self.rule(at, rule);
+        }
         match name {
             "inf" => Ok(f64::INFINITY),
             "nan" => Ok(f64::NAN),
             "pi" => Ok(std::f64::consts::PI),
             _ => {
                 let known = self.variables.names();
-                let help = match nearest(name, known.iter().copied().chain(["sqrt", "inf", "pi"])) {
+                let others = ["sqrt", "inf", "pi"].into_iter().chain(rules().iter().map(|rule| rule.name));
+                let help = match nearest(name, known.iter().copied().chain(others)) {
                     Some(name) => format!("did you mean {name}?"),
                     None if known.is_empty() => "write a number".to_owned(),
                     None => format!("the variables are {}", known.join(", ")),
                 };
                 self.error(at, format!("{name} is neither a number nor a variable"), Some(help))
             }
+        }
+    }
+}
+
+impl Parser<'_> {
+    /// The arguments of a rule and its number.
+    fn rule(&mut self, at: usize, rule: &Rule) -> Result<f64, SpecError> {
+        let takes = format!("{}({})", rule.name, rule.parameters.join(", "));
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return self.error(at, format!("nested more than {DEEPEST} deep"), None);
+        }
+        let mut arguments = Vec::new();
+        self.expect("(", &format!("after {}: it is {takes}", rule.name))?;
+        while !self.eat(")") {
+            arguments.push(self.expression()?);
+            if !self.eat(",") {
+                self.expect(")", "or \",\" after an argument")?;
+                break;
+            }
+        }
+        self.depth -= 1;
+        match rule.apply(&arguments) {
+            Some(number) => Ok(number),
+            None if arguments.len() != rule.parameters.len() => self.error(
+                at,
+                format!("{} takes {} arguments", rule.name, rule.parameters.len()),
+                Some(takes),
+            ),
+            None => self.error(
+                at,
+                format!("{} has no value for these numbers", rule.name),
+                Some(rule.formula.to_owned()),
+            ),
         }
     }
 }

@@ -15,6 +15,7 @@ pub struct Kaiming {
     /// A slope given for a nonlinearity that has none: kept to be printed and warned of.
     pub(super) unused_slope: Option<f64>,
     pub(super) layout: Layout,
+    pub(super) groups: usize,
     pub(super) uniform: bool,
 }
 
@@ -23,7 +24,7 @@ pub struct Kaiming {
 /// Needs two axes or more. As in torch the default is the gain of a leaky_relu of slope 0, which is relu's; a tensor
 /// without elements gives a warning and is left alone.
 ///
-/// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope.
+/// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope; `layout` and `groups` besides.
 ///
 /// ```
 /// use fanin::{DType, Fan, Law, Nonlinearity, init};
@@ -43,6 +44,7 @@ pub const fn kaiming_uniform() -> Kaiming {
         nonlinearity: Nonlinearity::LeakyRelu { slope: 0.0 },
         unused_slope: None,
         layout: Layout::OutIn,
+        groups: 1,
         uniform: true,
     }
 }
@@ -51,7 +53,7 @@ pub const fn kaiming_uniform() -> Kaiming {
 ///
 /// Needs two axes or more; defaults and empty tensors as for [`kaiming_uniform`].
 ///
-/// Spec: `kaiming_normal(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope.
+/// Spec: `kaiming_normal(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope; `layout` and `groups` besides.
 #[doc(alias = "kaiming_normal_")]
 #[doc(alias = "he_normal")]
 pub const fn kaiming_normal() -> Kaiming {
@@ -77,11 +79,26 @@ impl Kaiming {
         Self { layout, ..self }
     }
 
+    /// Groups of a convolution, each with channels of its own ([`Layout::grouped_fans`]). torch itself knows none, and takes a
+    /// fan_out that is so many times too large.
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
     /// torch's two arguments: a slope that only a leaky_relu uses, and a nonlinearity's name.
     pub(crate) fn torch_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
-        let nonlinearity = Nonlinearity::from_name(name, Some(a))?;
+        Ok(self.with_slope(a, Nonlinearity::from_name(name, Some(a))?))
+    }
+
+    /// The same with every name that specs know.
+    pub(super) fn spec_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
+        Ok(self.with_slope(a, Nonlinearity::from_spec(name, Some(a))?))
+    }
+
+    fn with_slope(self, a: f64, nonlinearity: Nonlinearity) -> Self {
         let used = matches!(nonlinearity, Nonlinearity::LeakyRelu { .. });
-        Ok(Self { nonlinearity, unused_slope: (!used && a != 0.0).then_some(a), ..self })
+        Self { nonlinearity, unused_slope: (!used && a != 0.0).then_some(a), ..self }
     }
 
     /// The gain of what follows the layer.
@@ -100,7 +117,7 @@ impl Initializer for Kaiming {
             let plan = Plan::new(shape, dtype, Law::Constant { value: 0.0 })?;
             return Ok(plan.with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
         }
-        let fans = self.layout.fans(shape)?;
+        let fans = self.layout.grouped_fans(shape, self.groups)?;
         if let Nonlinearity::LeakyRelu { slope } = self.nonlinearity {
             finite(self.name(), "a", slope, DType::F64)?;
             if !(slope * slope).is_finite() {
@@ -134,8 +151,8 @@ impl Initializer for Kaiming {
 impl std::fmt::Display for Kaiming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (slope, name) = match self.nonlinearity {
-            Nonlinearity::LeakyRelu { slope } => (slope, "leaky_relu"),
-            other => (self.unused_slope.unwrap_or(0.0), other.name()),
+            Nonlinearity::LeakyRelu { slope } => (slope, "leaky_relu".to_owned()),
+            other => (self.unused_slope.unwrap_or(0.0), other.to_string()),
         };
         write_spec(
             f,
@@ -143,8 +160,9 @@ impl std::fmt::Display for Kaiming {
             &[
                 ("a", unless(&slope, 0.0)),
                 ("mode", unless(&self.fan, Fan::In)),
-                ("nonlinearity", unless(&name, "leaky_relu")),
+                ("nonlinearity", unless(&name, "leaky_relu".to_owned())),
                 ("layout", unless(&self.layout, Layout::OutIn)),
+                ("groups", unless(&self.groups, 1)),
             ],
         )
     }

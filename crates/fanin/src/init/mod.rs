@@ -1,31 +1,51 @@
 //! Initializers: small values that say what is wanted, a family a file.
 //!
-//! Each is `Copy`, comparable, prints as its spec and parses from it. [`Init`] is any of them.
+//! Each is a small value (`Copy`, but for those made of others), comparable, prints as its spec and parses from it.
+//! [`Init`] is any of them.
 
+mod blocks;
 mod constant;
+mod delta_orthogonal;
 mod deltas;
 mod families;
 mod grammar;
+mod identities;
 mod kaiming;
+mod linear_default;
 mod normal;
 mod orthogonal;
+mod siren;
 mod sparse;
 mod spec;
+mod spectral;
 mod trunc_normal;
+mod trunc_normal_tf;
 mod uniform;
+mod variance_scaling;
 mod xavier;
 
+pub use blocks::{Blocks, Stacked, blocks, equal_blocks, stacked};
 pub use constant::{Constant, constant, ones, zeros};
+pub use delta_orthogonal::{DeltaOrthogonal, delta_orthogonal};
 pub use deltas::{Dirac, Eye, dirac, eye};
 pub use families::{Family, families};
 pub use grammar::{NoVariables, Variables};
+pub use identities::{IdInit, ZeroHadamard, idinit, zero_hadamard};
 pub use kaiming::{Kaiming, kaiming_normal, kaiming_uniform};
+pub use linear_default::{LinearDefault, LinearDefaultBias, linear_default, linear_default_bias};
 pub use normal::{Normal, normal};
 pub use orthogonal::{Orthogonal, orthogonal};
+pub use siren::{Siren, siren, siren_first};
 pub use sparse::{Sparse, sparse};
 pub use spec::Init;
+pub use spectral::{Spectral, spectral};
 pub use trunc_normal::{TruncNormal, trunc_normal};
+pub use trunc_normal_tf::{TruncNormalTf, trunc_normal_tf};
 pub use uniform::{Uniform, uniform};
+pub use variance_scaling::{
+    Distribution, FanMode, VarianceScaling, glorot_normal, glorot_uniform, he_normal, he_uniform,
+    lecun_normal, lecun_uniform, variance_scaling,
+};
 pub use xavier::{Xavier, xavier_normal, xavier_uniform};
 
 use crate::element::{DType, Element};

@@ -3,7 +3,9 @@
 use super::families::{Family, families};
 use super::grammar::{self, NoVariables, Variables};
 use super::{
-    Constant, Dirac, Eye, Initializer, Kaiming, Normal, Orthogonal, Sparse, TruncNormal, Uniform, Xavier,
+    Blocks, Constant, DeltaOrthogonal, Dirac, Eye, IdInit, Initializer, Kaiming, LinearDefault,
+    LinearDefaultBias, Normal, Orthogonal, Siren, Sparse, Spectral, Stacked, TruncNormal, TruncNormalTf,
+    Uniform, VarianceScaling, Xavier, ZeroHadamard,
 };
 use crate::element::DType;
 use crate::error::Error;
@@ -21,7 +23,7 @@ use crate::plan::Plan;
 /// assert!(typo.ends_with("  kaiming_normal(mode=fan_uot)\n                      ^ did you mean fan_out?"), "{typo}");
 /// # Ok::<(), fanin::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each variant is the initializer of its name")]
 pub enum Init {
@@ -35,6 +37,17 @@ pub enum Init {
     Kaiming(Kaiming),
     Orthogonal(Orthogonal),
     Sparse(Sparse),
+    TruncNormalTf(TruncNormalTf),
+    VarianceScaling(VarianceScaling),
+    LinearDefault(LinearDefault),
+    LinearDefaultBias(LinearDefaultBias),
+    DeltaOrthogonal(DeltaOrthogonal),
+    ZeroHadamard(ZeroHadamard),
+    IdInit(IdInit),
+    Siren(Siren),
+    Spectral(Spectral),
+    Blocks(Blocks),
+    Stacked(Stacked),
 }
 
 impl Init {
@@ -50,6 +63,17 @@ impl Init {
             Init::Kaiming(it) => (it, it),
             Init::Orthogonal(it) => (it, it),
             Init::Sparse(it) => (it, it),
+            Init::TruncNormalTf(it) => (it, it),
+            Init::VarianceScaling(it) => (it, it),
+            Init::LinearDefault(it) => (it, it),
+            Init::LinearDefaultBias(it) => (it, it),
+            Init::DeltaOrthogonal(it) => (it, it),
+            Init::ZeroHadamard(it) => (it, it),
+            Init::IdInit(it) => (it, it),
+            Init::Siren(it) => (it, it),
+            Init::Spectral(it) => (it, it),
+            Init::Blocks(it) => (it, it),
+            Init::Stacked(it) => (it, it),
         }
     }
 

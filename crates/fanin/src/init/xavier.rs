@@ -12,21 +12,22 @@ use crate::shape::{Layout, element_count};
 pub struct Xavier {
     pub(super) gain: Gain,
     pub(super) layout: Layout,
+    pub(super) groups: usize,
     pub(super) uniform: bool,
 }
 
 /// U[-a, a) with `a = gain * sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 16).
 ///
-/// Needs two axes or more. Spec: `xavier_uniform(gain=1)`.
+/// Needs two axes or more. Spec: `xavier_uniform(gain=1, layout=out_in, groups=1)`.
 #[doc(alias = "xavier_uniform_")]
 #[doc(alias = "glorot_uniform")]
 pub const fn xavier_uniform() -> Xavier {
-    Xavier { gain: Gain::Value(1.0), layout: Layout::OutIn, uniform: true }
+    Xavier { gain: Gain::Value(1.0), layout: Layout::OutIn, groups: 1, uniform: true }
 }
 
 /// N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 12). Not truncated.
 ///
-/// Needs two axes or more. Spec: `xavier_normal(gain=1)`.
+/// Needs two axes or more. Spec: `xavier_normal(gain=1, layout=out_in, groups=1)`.
 #[doc(alias = "xavier_normal_")]
 #[doc(alias = "glorot_normal")]
 pub const fn xavier_normal() -> Xavier {
@@ -46,6 +47,12 @@ impl Xavier {
         Self { layout, ..self }
     }
 
+    /// Groups of a convolution, each with channels of its own ([`Layout::grouped_fans`]).
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
     /// The factor, as a number.
     pub fn gain_value(self) -> f64 {
         self.gain.value()
@@ -58,7 +65,7 @@ impl Xavier {
 
 impl Initializer for Xavier {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        let fans = self.layout.fans(shape)?;
+        let fans = self.layout.grouped_fans(shape, self.groups)?;
         let gain = self.gain.value();
         finite(self.name(), "gain", gain, dtype)?;
         if gain < 0.0 {
@@ -83,8 +90,11 @@ impl Initializer for Xavier {
 
 impl std::fmt::Display for Xavier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let arguments =
-            [("gain", unless(&self.gain, Gain::Value(1.0))), ("layout", unless(&self.layout, Layout::OutIn))];
+        let arguments = [
+            ("gain", unless(&self.gain, Gain::Value(1.0))),
+            ("layout", unless(&self.layout, Layout::OutIn)),
+            ("groups", unless(&self.groups, 1)),
+        ];
         write_spec(f, self.name(), &arguments)
     }
 }

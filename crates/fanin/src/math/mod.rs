@@ -8,9 +8,11 @@
 #![allow(clippy::excessive_precision, reason = "coefficients stand as they were published")]
 
 mod double;
+mod normal_mean;
 mod quantile;
 
 pub(crate) use double::{ln_1p64, ln64, minus_ln_complement64, sin_cos_turn64};
+pub(crate) use normal_mean::normal_mean;
 pub(crate) use quantile::{
     BODY_END, TAIL_END, body_factor, log_mills64, quantile_factor, quantile64, tail_to_w,
 };

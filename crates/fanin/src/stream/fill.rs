@@ -152,24 +152,21 @@ impl Iterator for Runs<'_> {
 
 /// Writes a law that draws nothing; `false` if this one draws.
 pub(super) fn fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
-    let background = match plan.law() {
-        Law::Constant { value } => value,
-        Law::Eye | Law::Dirac { .. } => 0.0,
-        _ => return false,
-    };
     let size = tensor.shape().to_vec();
-    let covered = tensor.covers_buffer();
-    let (memory, places) = tensor.places(Order::Memory);
-    values!(memory, memory => {
-        let value = Element::from_f64(background);
-        if covered {
-            let around = size_of_val(memory) >= AROUND;
-            let fill = |_, part: &mut [_]| if around { fill_around_caches(value, part) } else { part.fill(value) };
-            threads.chunks(memory, CHUNK, fill);
-        } else {
-            places.for_each(|place| memory[place] = value);
+    match plan.law() {
+        Law::Constant { value } => background(threads, value, tensor),
+        Law::Eye | Law::Dirac { .. } => background(threads, 0.0, tensor),
+        _ => {
+            let Some(formula) = plan.formula() else { return false };
+            let region = Region::new(plan.shape(), start, &size);
+            tensor.write_in(Order::Index, |memory| {
+                values!(memory, memory => region.span().each(memory, |first, out| {
+                    (first..).zip(out).for_each(|(index, out)| *out = Element::from_f64(formula(index)));
+                }));
+            });
+            return true;
         }
-    });
+    }
     for index in plan.ones() {
         let inside =
             (0..size.len()).all(|axis| (start[axis]..start[axis] + size[axis]).contains(&index[axis]));
@@ -180,6 +177,22 @@ pub(super) fn fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut
         }
     }
     true
+}
+
+/// Writes one value everywhere.
+pub(super) fn background(threads: Threads, value: f64, tensor: &mut TensorMut<'_>) {
+    let covered = tensor.covers_buffer();
+    let (memory, places) = tensor.places(Order::Memory);
+    values!(memory, memory => {
+        let value = Element::from_f64(value);
+        if covered {
+            let around = size_of_val(memory) >= AROUND;
+            let fill = |_, part: &mut [_]| if around { fill_around_caches(value, part) } else { part.fill(value) };
+            threads.chunks(memory, CHUNK, fill);
+        } else {
+            places.for_each(|place| memory[place] = value);
+        }
+    });
 }
 
 /// Bytes from which a constant is written around the caches: so many fall out of them anyway. Values that are computed
@@ -224,6 +237,8 @@ pub(super) fn by_index(level: Level, law: Law, source: impl Source, span: Span<'
         Values::F32(out) => by_index_32(law, Fill { source, span, out, level }),
         Values::F16(out) => by_index_32(law, Fill { source, span, out, level }),
         Values::BF16(out) => by_index_32(law, Fill { source, span, out, level }),
+        Values::F8E4M3(out) => by_index_32(law, Fill { source, span, out, level }),
+        Values::F8E5M2(out) => by_index_32(law, Fill { source, span, out, level }),
         Values::F64(out) => {
             let fill = Fill { source, span, out, level };
             match law {

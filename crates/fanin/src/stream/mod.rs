@@ -3,6 +3,7 @@
 mod fill;
 mod marks;
 pub mod native;
+mod parts;
 #[cfg(feature = "rand_core")]
 pub mod rng;
 mod sparse;
@@ -11,7 +12,8 @@ pub mod torch;
 use crate::element::{DType, Element};
 use crate::error::Error;
 use crate::plan::{Law, Plan, Truncation};
-use crate::tensor::TensorMut;
+use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
 
 /// A source of numbers that can carry out any plan.
 ///
@@ -83,8 +85,25 @@ fn room(plan: &Plan, values: u128) -> Result<(), Error> {
     if there_is { Ok(()) } else { Err(Error::Memory { shape: plan.shape().to_vec(), bytes }) }
 }
 
+/// Carries out the parts of a plan one after another, each as a tensor of its own that is then put in its place.
+fn fill_in_turn(stream: &mut dyn Stream, plan: &Plan, tensor: &mut TensorMut<'_>) -> Result<(), Error> {
+    if plan.has_background() {
+        fill::background(Threads::One, 0.0, tensor);
+    }
+    for part in plan.parts() {
+        let shape = part.plan().shape();
+        let mut done = Ok(());
+        tensor.view(part.start(), part.axes(), shape).write_in(Order::Index, |memory| {
+            done = TensorMut::from_values(memory, shape).and_then(|tensor| stream.fill(part.plan(), tensor));
+        });
+        done?;
+    }
+    Ok(())
+}
+
 /// `Err` if the plan asks for an algorithm that only torch's stream has.
 fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Error> {
+    plan.parts().iter().try_for_each(|part| check_method(part.plan(), stream))?;
     match plan.law() {
         Law::TruncatedNormal { method: Some(method @ Truncation::Rejection), .. } => {
             Err(Error::Method { stream, method: method.name() })

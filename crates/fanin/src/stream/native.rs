@@ -97,6 +97,14 @@
 //! # constant, eye, dirac
 //! Functions of the index.
 //!
+//! # Parts
+//! A plan in parts (`blocks`, `stacked`, `delta_orthogonal`, `orthogonal` by layout) gives each element the law of its part.
+//! Values that come by index (uniform, normal, trunc_normal) come from their index in the **whole** tensor: so blocks of
+//! one law have the bits of that law over the whole. What is drawn as a matrix (`sparse`, `orthogonal`) is the tensor of the
+//! part's own shape whose name is the whole's with the part's suffix, as [`Part::suffix`](crate::Part::suffix) has it:
+//! `[1]` for block 1, `[3][0]` for block 0 of tensor 3 of a stack, nothing where one matrix is all there is. Elements in no
+//! part are 0.
+//!
 //! # Elementary functions
 //! Logarithm, sine, cosine and quantile are the fixed polynomials of `src/math`, operation by operation.
 
@@ -104,6 +112,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::fill::{self, Region};
+use super::parts::{Parts, Recent};
 use super::sparse::{Sparse, Zeros};
 use super::{Stream, check_box, check_method, check_whole, room};
 use crate::dist::GROUP_32;
@@ -222,8 +231,8 @@ pub fn canonical_name(name: &str) -> Cow<'_, str> {
 /// The native stream of one tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NativeTensor {
-    native: Native,
-    name: String,
+    pub(super) native: Native,
+    pub(super) name: String,
 }
 
 impl NativeTensor {
@@ -273,6 +282,11 @@ impl NativeTensor {
             law => {
                 let values = self.engine(if double { "values64" } else { "values32" });
                 match law {
+                    Law::Parts { .. } => Drawn::Parts(Box::new(Parts {
+                        tensor: self.clone(),
+                        values,
+                        recent: Recent::default(),
+                    })),
                     Law::Sparse { zeros, std } => {
                         let (rows, columns) = plan.matrix();
                         let (threads, permutation) = (self.native.threads, self.engine("permutation"));
@@ -290,9 +304,9 @@ impl NativeTensor {
 /// A plan on the stream of one tensor, ready to fill any boxes of it.
 #[derive(Debug, Clone)]
 pub struct Prepared {
-    plan: Plan,
-    level: Level,
-    threads: Threads,
+    pub(super) plan: Plan,
+    pub(super) level: Level,
+    pub(super) threads: Threads,
     drawn: Drawn,
 }
 
@@ -300,6 +314,7 @@ pub struct Prepared {
 enum Drawn {
     ByIndex(Philox),
     Sparse(Sparse),
+    Parts(Box<Parts>),
     Orthogonal32(Reflections<f32>, f32),
     Orthogonal64(Reflections<f64>, f64),
 }
@@ -348,6 +363,9 @@ impl Prepared {
         if tensor.is_empty() || fill::fixed(self.threads, &self.plan, start, &mut tensor) {
             return Ok(());
         }
+        if let Drawn::Parts(parts) = &self.drawn {
+            return parts.fill_box(self, start, tensor);
+        }
         if let Drawn::ByIndex(_) = self.drawn
             && !tensor.is_contiguous()
         {
@@ -394,10 +412,13 @@ impl Prepared {
                 fill::by_index_on(self.threads, self.level, self.plan.law(), *values, region, out);
             }
             Drawn::Sparse(sparse) => sparse.fill(region, out),
+            Drawn::Parts(_) => unreachable!("parts are filled one by one"),
             Drawn::Orthogonal32(reflections, gain) => match out {
                 Values::F32(out) => self.orthogonal(reflections, *gain, region, out),
                 Values::F16(out) => self.orthogonal(reflections, *gain, region, out),
                 Values::BF16(out) => self.orthogonal(reflections, *gain, region, out),
+                Values::F8E4M3(out) => self.orthogonal(reflections, *gain, region, out),
+                Values::F8E5M2(out) => self.orthogonal(reflections, *gain, region, out),
                 Values::F64(_) => unreachable!("the plan's type was checked"),
             },
             Drawn::Orthogonal64(reflections, gain) => {

@@ -61,6 +61,9 @@ impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
         if tensor.is_empty() || fill::fixed(Threads::One, plan, &start, &mut tensor) {
             return Ok(());
         }
+        if let Law::Parts { .. } = plan.law() {
+            return super::fill_in_turn(self, plan, &mut tensor);
+        }
         let level = self.level.unwrap_or_else(Level::best);
         if let Law::Orthogonal { gain } = plan.law() {
             return Prepared::orthogonal_from(plan, gain, level, &mut *self).fill_box(&start, tensor);

@@ -161,6 +161,8 @@ impl Kept<'_> {
             Values::F32(out) => dispatch(level, Kept32 { kept: self, transform, out }),
             Values::F16(out) => dispatch(level, Kept32 { kept: self, transform, out }),
             Values::BF16(out) => dispatch(level, Kept32 { kept: self, transform, out }),
+            Values::F8E4M3(out) => dispatch(level, Kept32 { kept: self, transform, out }),
+            Values::F8E5M2(out) => dispatch(level, Kept32 { kept: self, transform, out }),
             Values::F64(out) => {
                 dispatch(level, Kept64 { kept: self, transform: Normal64::new(0.0, std), out })
             }

@@ -8,7 +8,7 @@
 
 use fanin::half::{bf16, f16};
 use fanin::init::Init;
-use fanin::{DType, Element, Error, Plan, Stream, TensorMut};
+use fanin::{DType, Element, Error, F8E4M3, F8E5M2, Plan, Stream, TensorMut};
 
 /// Specs with the shapes they are tried on: every law, every regime of the truncated normal.
 pub const CATALOGUE: &[(&str, &[&[usize]])] = &[
@@ -40,6 +40,17 @@ pub const CATALOGUE: &[(&str, &[&[usize]])] = &[
     ("kaiming_normal(mode=fan_out, nonlinearity=relu)", TWO_OR_MORE),
     ("orthogonal", TWO_OR_MORE),
     ("orthogonal(gain=relu)", &[&[7, 5], &[130, 67], &[67, 130]]),
+    ("orthogonal(layout=in_out)", &[&[9, 7], &[5, 40], &[3, 5, 4]]),
+    ("orthogonal(layout=kernel_in_out)", &[&[3, 5, 4], &[4, 3, 2, 5], &[40, 5]]),
+    ("trunc_normal_tf(0.1, 0.02, corrected=true)", ANY),
+    ("delta_orthogonal", &[&[5, 4, 3], &[6, 6, 2, 3], &[3, 2, 1, 2, 3]]),
+    ("delta_orthogonal(gain=relu, layout=kernel_in_out)", &[&[3, 4, 5], &[3, 2, 2, 7]]),
+    ("zero_hadamard", &[&[5, 9], &[9, 5], &[16, 3, 3, 2]]),
+    ("idinit(0.5)", MATRIX),
+    ("blocks(2: normal, 3: uniform(-1, 0), axis=-1)", &[&[5], &[70, 5], &[3, 2, 5]]),
+    ("blocks(orthogonal, orthogonal(gain=2), zeros)", &[&[6, 4], &[9, 3, 2], &[3, 9]]),
+    ("stacked(orthogonal)", &[&[3, 5, 4], &[2, 4, 3, 2]]),
+    ("stacked(blocks(sparse(0.5), constant(2)), axis=-1)", &[&[6, 4, 3], &[2, 8, 5]]),
 ];
 
 const ANY: &[&[usize]] =
@@ -55,6 +66,8 @@ pub enum Buffer {
     F64(Vec<f64>),
     F16(Vec<f16>),
     BF16(Vec<bf16>),
+    F8E4M3(Vec<F8E4M3>),
+    F8E5M2(Vec<F8E5M2>),
 }
 
 /// Runs the same code on a buffer of any type.
@@ -66,6 +79,8 @@ macro_rules! each {
             $crate::common::Buffer::F64($slice) => $body,
             $crate::common::Buffer::F16($slice) => $body,
             $crate::common::Buffer::BF16($slice) => $body,
+            $crate::common::Buffer::F8E4M3($slice) => $body,
+            $crate::common::Buffer::F8E5M2($slice) => $body,
         }
     };
 }
@@ -77,7 +92,9 @@ impl Buffer {
             DType::F32 => Buffer::F32(vec![f32::MAX; count]),
             DType::F64 => Buffer::F64(vec![f64::MAX; count]),
             DType::F16 => Buffer::F16(vec![f16::MAX; count]),
-            _ => Buffer::BF16(vec![bf16::MAX; count]),
+            DType::BF16 => Buffer::BF16(vec![bf16::MAX; count]),
+            DType::F8E4M3 => Buffer::F8E4M3(vec![F8E4M3::from_bits(0x7e); count]),
+            _ => Buffer::F8E5M2(vec![F8E5M2::from_bits(0x7b); count]),
         }
     }
 
@@ -91,6 +108,8 @@ impl Buffer {
             Buffer::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Buffer::F16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Buffer::BF16(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Buffer::F8E4M3(values) => values.iter().map(|value| value.to_bits()).collect(),
+            Buffer::F8E5M2(values) => values.iter().map(|value| value.to_bits()).collect(),
         }
     }
 
@@ -109,6 +128,8 @@ impl Buffer {
             Buffer::F64(values) => Buffer::F64(places.iter().map(|&place| values[place]).collect()),
             Buffer::F16(values) => Buffer::F16(places.iter().map(|&place| values[place]).collect()),
             Buffer::BF16(values) => Buffer::BF16(places.iter().map(|&place| values[place]).collect()),
+            Buffer::F8E4M3(values) => Buffer::F8E4M3(places.iter().map(|&place| values[place]).collect()),
+            Buffer::F8E5M2(values) => Buffer::F8E5M2(places.iter().map(|&place| values[place]).collect()),
         }
     }
 }

@@ -11,7 +11,14 @@ from .._fanin import Initializer, Prepared
 from ._boxes import Box, boxes_of, local_of, view_of
 
 #: The types that fanin draws, as specs call them.
-DRAWN = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
+DRAWN = {
+    torch.float32: "f32",
+    torch.float64: "f64",
+    torch.float16: "f16",
+    torch.bfloat16: "bf16",
+    torch.float8_e4m3fn: "f8_e4m3",
+    torch.float8_e5m2: "f8_e5m2",
+}
 
 #: Values that go by way of a copy at a time, into memory that is not the CPU's.
 _COPIED = 1 << 24
@@ -21,7 +28,8 @@ def dtype_of(tensor: Tensor, name: str) -> str:
     """The type of a tensor that is to be drawn."""
     drawn = DRAWN.get(tensor.dtype)
     if drawn is None:
-        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: float32, float64, float16 and bfloat16 can")
+        known = ", ".join(str(dtype).removeprefix("torch.") for dtype in DRAWN)
+        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: {known} can")
     return drawn
 
 

@@ -162,6 +162,7 @@ impl<'a, E: Element> Cursor<'a, E> {
             Values::F32(out) => dispatch(level, Uniform32 { engine, low, high, out }),
             Values::F16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
             Values::BF16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
         }
     }
 
@@ -188,6 +189,7 @@ impl<'a, E: Element> Cursor<'a, E> {
                     Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
                     Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
                     Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                    Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
                 }
                 (first, out) = (first + whole as u64, later);
             } else {
@@ -273,6 +275,7 @@ pub(super) fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f
         Values::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),
         Values::F16(out) => dispatch(level, Groups32 { words, mean, std, out }),
         Values::BF16(out) => dispatch(level, Groups32 { words, mean, std, out }),
+        Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn uniforms_at<E: Element>(
             Values::F32(out) => dispatch(level, Uniforms32 { words, low, high, out }),
             Values::F16(out) => dispatch(level, Uniforms32 { words, low, high, out }),
             Values::BF16(out) => dispatch(level, Uniforms32 { words, low, high, out }),
+            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
         }
     }
 }
@@ -106,6 +107,7 @@ pub(super) fn normals_at<E: Element>(
             Values::F32(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
             Values::F16(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
             Values::BF16(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
+            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Element types, and the one place where a value is rounded to one.
 
+mod float8;
+
+pub use float8::{F8E4M3, F8E5M2};
 use half::{bf16, f16};
 
 /// An element type.
@@ -14,19 +17,26 @@ pub enum DType {
     F16,
     /// The upper half of a binary32.
     BF16,
+    /// `float8_e4m3fn`, see [`F8E4M3`].
+    F8E4M3,
+    /// `float8_e5m2`, see [`F8E5M2`].
+    F8E5M2,
 }
 
 impl DType {
     /// Every element type.
-    pub const ALL: [DType; 4] = [DType::F32, DType::F64, DType::F16, DType::BF16];
+    pub const ALL: [DType; 6] =
+        [DType::F32, DType::F64, DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2];
 
-    /// `f32`, `f64`, `f16` or `bf16`.
+    /// `f32`, `f64`, `f16`, `bf16`, `f8_e4m3` or `f8_e5m2`.
     pub const fn name(self) -> &'static str {
         match self {
             DType::F32 => "f32",
             DType::F64 => "f64",
             DType::F16 => "f16",
             DType::BF16 => "bf16",
+            DType::F8E4M3 => "f8_e4m3",
+            DType::F8E5M2 => "f8_e5m2",
         }
     }
 
@@ -36,6 +46,7 @@ impl DType {
             DType::F64 => 8,
             DType::F32 => 4,
             DType::F16 | DType::BF16 => 2,
+            DType::F8E4M3 | DType::F8E5M2 => 1,
         }
     }
 
@@ -46,12 +57,14 @@ impl DType {
             DType::F64 => f64::MAX,
             DType::F16 => 65504.0,
             DType::BF16 => f32::from_bits(0x7f7f_0000) as f64,
+            DType::F8E4M3 => 448.0,
+            DType::F8E5M2 => 57344.0,
         }
     }
 
     /// `x` rounded to this type, to nearest, ties to even.
     ///
-    /// Half types round the f32 nearest to `x`, as torch does with a Python number.
+    /// Types narrower than f32 round the f32 nearest to `x`, as torch does with a Python number.
     #[inline]
     pub fn round(self, x: f64) -> f64 {
         match self {
@@ -59,6 +72,8 @@ impl DType {
             DType::F64 => x,
             DType::F16 => f16::from_f32(x as f32).to_f64(),
             DType::BF16 => bf16::from_f32(x as f32).to_f64(),
+            DType::F8E4M3 => F8E4M3::from_f64(x).to_f64(),
+            DType::F8E5M2 => F8E5M2::from_f64(x).to_f64(),
         }
     }
 
@@ -67,17 +82,10 @@ impl DType {
         match self {
             DType::F32 => (x as f32).next_up() as f64,
             DType::F64 => x.next_up(),
-            DType::F16 | DType::BF16 => {
-                let step = |bits: u16| match bits {
-                    0x8000 | 0 => 1,
-                    negative if negative & 0x8000 != 0 => negative - 1,
-                    positive => positive + 1,
-                };
-                match self {
-                    DType::F16 => f16::from_bits(step(f16::from_f64(x).to_bits())).to_f64(),
-                    _ => bf16::from_bits(step(bf16::from_f64(x).to_bits())).to_f64(),
-                }
-            }
+            DType::F16 => f16::from_bits(bits_above(f16::from_f64(x).to_bits())).to_f64(),
+            DType::BF16 => bf16::from_bits(bits_above(bf16::from_f64(x).to_bits())).to_f64(),
+            DType::F8E4M3 => F8E4M3::from_bits(byte_above(F8E4M3::from_f64(x).to_bits())).to_f64(),
+            DType::F8E5M2 => F8E5M2::from_bits(byte_above(F8E5M2::from_f64(x).to_bits())).to_f64(),
         }
     }
 
@@ -93,11 +101,29 @@ impl std::fmt::Display for DType {
     }
 }
 
+/// The bits next above, of a float of sign and magnitude.
+fn bits_above(bits: u16) -> u16 {
+    match bits {
+        0x8000 | 0 => 1,
+        negative if negative & 0x8000 != 0 => negative - 1,
+        positive => positive + 1,
+    }
+}
+
+/// The same for eight bits.
+fn byte_above(bits: u8) -> u8 {
+    match bits {
+        0x80 | 0 => 1,
+        negative if negative & 0x80 != 0 => negative - 1,
+        positive => positive + 1,
+    }
+}
+
 mod sealed {
     pub trait Sealed: bytemuck::Pod {}
 }
 
-/// A type of value that a fill can write: `f32`, `f64`, [`half::f16`] or [`half::bf16`].
+/// A type of value that a fill can write: `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`].
 pub trait Element:
     sealed::Sealed + Copy + Default + PartialEq + PartialOrd + std::fmt::Debug + Send + Sync + 'static
 {
@@ -110,7 +136,7 @@ pub trait Element:
     /// The value, exactly.
     fn to_f64(self) -> f64;
 
-    /// The value nearest to `x`, ties to even; half types round the f32 nearest to `x`, as [`DType::round`] says.
+    /// The value nearest to `x`, ties to even; narrow types round the f32 nearest to `x`, as [`DType::round`] says.
     fn from_f64(x: f64) -> Self;
 
     /// Writes f32 values, each rounded once to nearest, ties to even. Branch-free, for the vectorizer.
@@ -126,6 +152,8 @@ pub enum Values<'a> {
     F64(&'a mut [f64]),
     F16(&'a mut [f16]),
     BF16(&'a mut [bf16]),
+    F8E4M3(&'a mut [F8E4M3]),
+    F8E5M2(&'a mut [F8E5M2]),
 }
 
 /// Runs the same generic code on whichever slice it is: `values!(these, slice => expression)`.
@@ -136,6 +164,8 @@ macro_rules! values {
             $crate::element::Values::F64($slice) => $body,
             $crate::element::Values::F16($slice) => $body,
             $crate::element::Values::BF16($slice) => $body,
+            $crate::element::Values::F8E4M3($slice) => $body,
+            $crate::element::Values::F8E5M2($slice) => $body,
         }
     };
 }
@@ -149,6 +179,8 @@ impl Values<'_> {
             Values::F64(_) => DType::F64,
             Values::F16(_) => DType::F16,
             Values::BF16(_) => DType::BF16,
+            Values::F8E4M3(_) => DType::F8E4M3,
+            Values::F8E5M2(_) => DType::F8E5M2,
         }
     }
 
@@ -169,6 +201,8 @@ impl Values<'_> {
             Values::F64(slice) => Values::F64(slice),
             Values::F16(slice) => Values::F16(slice),
             Values::BF16(slice) => Values::BF16(slice),
+            Values::F8E4M3(slice) => Values::F8E4M3(slice),
+            Values::F8E5M2(slice) => Values::F8E5M2(slice),
         }
     }
 }
@@ -345,6 +379,8 @@ mod tests {
             assert_eq!(dtype.name().parse(), Ok(dtype));
         }
         assert_eq!("torch.bfloat16".parse(), Ok(DType::BF16));
+        assert_eq!("torch.float8_e4m3fn".parse(), Ok(DType::F8E4M3));
+        assert_eq!("F8_E5M2".parse(), Ok(DType::F8E5M2));
         assert!("int8".parse::<DType>().is_err());
     }
 }

@@ -1,48 +1,30 @@
-//! The schemes that a spec can name: parameters in torch's order, formula, source.
+//! The schemes of torch.nn.init, in the order of its documentation.
 
-use super::grammar::Arguments;
-use super::spec::Init;
-use super::{
-    Kaiming, Xavier, constant, dirac, eye, kaiming_normal, kaiming_uniform, normal, ones, orthogonal,
-};
-use super::{sparse, trunc_normal, uniform, xavier_normal, xavier_uniform, zeros};
+use super::Family;
 use crate::error::{SpecError, nearest};
 use crate::gain::Nonlinearity;
+use crate::init::grammar::Arguments;
+use crate::init::{
+    Init, Kaiming, Xavier, constant, dirac, eye, kaiming_normal, kaiming_uniform, normal, ones, orthogonal,
+    sparse, trunc_normal, uniform, xavier_normal, xavier_uniform, zeros,
+};
 use crate::plan::Truncation;
 use crate::shape::Fan;
-
-/// A scheme as specs know it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Family {
-    /// The spec's name: torch's without the underscore.
-    pub name: &'static str,
-    /// The parameters in torch's order, each with its default; a required one has none.
-    pub parameters: &'static [(&'static str, Option<&'static str>)],
-    /// What it writes.
-    pub formula: &'static str,
-    /// Where it comes from.
-    pub source: &'static str,
-    pub(super) build: fn(&Arguments<'_>) -> Result<Init, SpecError>,
-}
-
-/// Every scheme that a spec can name, in the order of torch's documentation.
-pub fn families() -> &'static [Family] {
-    &FAMILIES
-}
 
 const KAIMING: &[(&str, Option<&str>)] = &[
     ("a", Some("0")),
     ("mode", Some("fan_in")),
     ("nonlinearity", Some("leaky_relu")),
     ("layout", Some("out_in")),
+    ("groups", Some("1")),
 ];
-const XAVIER: &[(&str, Option<&str>)] = &[("gain", Some("1")), ("layout", Some("out_in"))];
-const HE: &str = "He, Zhang, Ren, Sun 2015, Delving deep into rectifiers, section 2.2";
-const GLOROT: &str =
+const XAVIER: &[(&str, Option<&str>)] =
+    &[("gain", Some("1")), ("layout", Some("out_in")), ("groups", Some("1"))];
+pub(super) const HE: &str = "He, Zhang, Ren, Sun 2015, Delving deep into rectifiers, section 2.2";
+pub(super) const GLOROT: &str =
     "Glorot, Bengio 2010, Understanding the difficulty of training deep feedforward neural networks";
 
-static FAMILIES: [Family; 14] = [
+pub(super) const TORCH: [Family; 14] = [
     Family {
         name: "uniform",
         parameters: &[("a", Some("0")), ("b", Some("1"))],
@@ -71,8 +53,7 @@ static FAMILIES: [Family; 14] = [
         build: |given| {
             let it = trunc_normal(given.number("mean", 0.0)?, given.number("std", 1.0)?)
                 .bounds(given.number("a", -2.0)?, given.number("b", 2.0)?);
-            let methods = [Truncation::Rejection, Truncation::InverseCdf];
-            Ok(match given.choice("method", methods, Truncation::name)? {
+            Ok(match method(given)? {
                 Some(method) => it.method(method),
                 None => it,
             }
@@ -132,11 +113,11 @@ static FAMILIES: [Family; 14] = [
     },
     Family {
         name: "orthogonal",
-        parameters: &[("gain", Some("1"))],
-        formula: "gain * Q, Q semi-orthogonal and Haar-distributed, trailing axes flattened",
+        parameters: &[("gain", Some("1")), ("layout", Some("out_in"))],
+        formula: "gain * Q, Q semi-orthogonal and Haar-distributed, rows the outputs, other axes flattened",
         source: "Saxe, McClelland, Ganguli 2013, Exact solutions to the nonlinear dynamics of learning in deep \
                  linear neural networks; Mezzadri 2007; Stewart 1980",
-        build: |given| Ok(orthogonal().gain(given.gain()?).into()),
+        build: |given| Ok(orthogonal().gain(given.gain()?).layout(given.layout()?).into()),
     },
     Family {
         name: "sparse",
@@ -147,8 +128,12 @@ static FAMILIES: [Family; 14] = [
     },
 ];
 
+pub(super) fn method(given: &Arguments<'_>) -> Result<Option<Truncation>, SpecError> {
+    given.choice("method", [Truncation::Rejection, Truncation::InverseCdf], Truncation::name)
+}
+
 fn xavier(it: Xavier, given: &Arguments<'_>) -> Result<Init, SpecError> {
-    Ok(it.gain(given.gain()?).layout(given.layout()?).into())
+    Ok(it.gain(given.gain()?).layout(given.layout()?).groups(given.groups()?).into())
 }
 
 fn kaiming(it: Kaiming, given: &Arguments<'_>) -> Result<Init, SpecError> {
@@ -159,7 +144,7 @@ fn kaiming(it: Kaiming, given: &Arguments<'_>) -> Result<Init, SpecError> {
             ..given.error(at, error.to_string())
         })?,
     };
-    let it = it.fan(fan).layout(given.layout()?);
+    let it = it.fan(fan).layout(given.layout()?).groups(given.groups()?);
     let a = given.number("a", 0.0)?;
     let Some((at, word, slope)) = given.word("nonlinearity") else {
         return Ok(it.nonlinearity(Nonlinearity::LeakyRelu { slope: a }).into());
@@ -167,6 +152,6 @@ fn kaiming(it: Kaiming, given: &Arguments<'_>) -> Result<Init, SpecError> {
     if slope.is_some() && given.values.contains_key("a") {
         return Err(given.error(at, "the slope is given twice: as a and in leaky_relu".to_owned()));
     }
-    let it = it.torch_nonlinearity(slope.unwrap_or(a), word);
+    let it = it.spec_nonlinearity(slope.unwrap_or(a), word);
     Ok(it.map_err(|error| given.nonlinearity_error(at, &error))?.into())
 }

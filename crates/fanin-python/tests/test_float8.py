@@ -1,0 +1,51 @@
+"""float8: every value as torch rounds it, and tensors of it filled in place."""
+
+import numpy as np
+import pytest
+
+import fanin
+
+torch = pytest.importorskip("torch")
+
+TYPES = [("f8_e4m3", torch.float8_e4m3fn), ("f8_e5m2", torch.float8_e5m2)]
+
+
+@pytest.mark.parametrize(("name", "theirs"), TYPES)
+def test_rounding_is_torchs_for_all_bfloat16_and_their_midpoints(name, theirs):
+    bits = np.arange(1 << 16, dtype=np.uint32) << 16
+    offsets = np.array([0, 1, 0x7FFF, 0x8000, 0xFFFF], np.uint32)
+    values = (bits[:, None] | offsets).ravel().view(np.float32)
+    values = values[np.isfinite(values)]
+    # Only the spec's own road to a value is at hand: a constant, of which there are many kinds.
+    chosen = np.unique(values[:: max(1, len(values) // 4000)])
+    for value in chosen:
+        ours = fanin.filled(1, f"constant({float(value)!r})", dtype=name)
+        right = torch.tensor([value]).to(theirs).view(torch.uint8).numpy()
+        assert ours[0] == right[0] or (np.isnan(float(torch.tensor([value]).to(theirs).float()[0])) and ours[0] & 0x7F == right[0] & 0x7F), value
+
+
+@pytest.mark.parametrize(("name", "theirs"), TYPES)
+def test_tensors_are_filled_in_place_and_are_f32_rounded_once(name, theirs):
+    wide = torch.empty(300, 7)
+    fanin.fill(wide, "normal(std=0.5)", seed=3, name="w")
+    right = wide.to(theirs).view(torch.uint8)
+    narrow = torch.empty(300, 7, dtype=theirs)
+    assert fanin.fill(narrow, "normal(std=0.5)", seed=3, name="w") is narrow
+    assert torch.equal(narrow.view(torch.uint8), right)
+    assert np.array_equal(fanin.filled((300, 7), "normal(std=0.5)", dtype=name, seed=3, name="w"), right.numpy())
+    turned = torch.empty(7, 300, dtype=theirs).t()
+    fanin.fill(turned, "normal(std=0.5)", seed=3, name="w")
+    assert torch.equal(turned.contiguous().view(torch.uint8), right)
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    foreign = np.empty((300, 7), getattr(ml_dtypes, str(theirs).removeprefix("torch.")))
+    fanin.fill(foreign, "normal(std=0.5)", seed=3, name="w")
+    assert np.array_equal(foreign.view(np.uint8), right.numpy())
+
+
+@pytest.mark.parametrize(("name", "theirs"), TYPES)
+def test_modules_of_float8(name, theirs):
+    layer = torch.nn.Linear(16, 8)
+    layer.weight = torch.nn.Parameter(layer.weight.detach().to(theirs), requires_grad=False)
+    fanin.init_module(layer, fanin.Recipe('[init]\n"bias" = "zeros"\n"weight" = "orthogonal"'), seed=1)
+    wide = fanin.filled((8, 16), "orthogonal", seed=1, name="weight")
+    assert torch.equal(layer.weight.view(torch.uint8), torch.from_numpy(wide).to(theirs).view(torch.uint8))

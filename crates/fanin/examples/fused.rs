@@ -1,0 +1,19 @@
+//! A fused parameter whose blocks have fans of their own: queries, keys and values of grouped attention.
+
+use fanin::half::bf16;
+use fanin::init::Init;
+use fanin::{DType, Initializer as _, Native};
+
+fn main() -> Result<(), fanin::Error> {
+    let spec: Init =
+        "blocks(1024: xavier_uniform, 256: xavier_uniform, 256: xavier_uniform(gain=0.5))".parse()?;
+    let plan = spec.resolve(&[1536, 1024], DType::BF16)?;
+    for part in plan.parts() {
+        println!("from row {:4}: {:?}, std {:.5}", part.start()[0], part.plan().shape(), part.plan().std());
+    }
+    let mut weight = vec![bf16::ZERO; plan.len()];
+    plan.fill(&mut weight, &mut Native::new(0).tensor("attn.qkv.weight"))?;
+    let square: f64 = weight[1280 * 1024..].iter().map(|x| x.to_f64() * x.to_f64()).sum();
+    assert!(((square / (256.0 * 1024.0)).sqrt() / plan.parts()[2].plan().std() - 1.0).abs() < 0.01);
+    Ok(())
+}

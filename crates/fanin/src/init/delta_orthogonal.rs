@@ -1,0 +1,109 @@
+//! Xiao et al. 2018.
+
+use super::{Initializer, initializer, unless, write_spec};
+use crate::element::DType;
+use crate::error::Error;
+use crate::gain::Gain;
+use crate::plan::{Law, Part, Plan};
+use crate::shape::{Axis, Layout};
+
+/// An orthogonal matrix at a kernel's centre: made by [`delta_orthogonal`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DeltaOrthogonal {
+    gain: Gain,
+    layout: Layout,
+}
+
+/// At the kernel's centre tap, `(k - 1) / 2` along each axis, a Haar-distributed matrix with orthonormal columns times a
+/// gain, zeros elsewhere: a convolution that keeps every signal's norm (Xiao et al. 2018, Dynamical isometry and a mean
+/// field theory of CNNs, algorithm 1).
+///
+/// A convolution's weight, three to five axes, with at least as many outputs as inputs: fewer cannot keep a norm. JAX's
+/// `delta_orthogonal` in torch's layout; for JAX's and Keras's own `layout=kernel_in_out`.
+///
+/// Spec: `delta_orthogonal(gain=1, layout=out_in)`.
+///
+/// ```
+/// use fanin::{Native, init};
+/// let mut w = vec![0f32; 32 * 16 * 9];
+/// init::delta_orthogonal().fill(&mut w, &[32, 16, 3, 3], &mut Native::new(0).tensor("conv.weight"))?;
+/// assert_eq!(w.iter().filter(|x| **x != 0.0).count(), 32 * 16);
+/// # Ok::<(), fanin::Error>(())
+/// ```
+pub const fn delta_orthogonal() -> DeltaOrthogonal {
+    DeltaOrthogonal { gain: Gain::Value(1.0), layout: Layout::OutIn }
+}
+
+impl DeltaOrthogonal {
+    /// The factor (finite): a number or a nonlinearity.
+    #[must_use]
+    pub fn gain(self, gain: impl Into<Gain>) -> Self {
+        Self { gain: gain.into(), ..self }
+    }
+
+    /// Which axes are in and out.
+    #[must_use]
+    pub const fn layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// The factor, as a number.
+    pub fn gain_value(self) -> f64 {
+        self.gain.value()
+    }
+}
+
+impl Initializer for DeltaOrthogonal {
+    fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+        const NAME: &str = "delta_orthogonal";
+        if !(3..=5).contains(&shape.len()) {
+            return Err(Error::Dimensions { scheme: NAME, supported: "3, 4, or 5", shape: shape.to_vec() });
+        }
+        let fans = self.layout.fans(shape)?;
+        let (outputs, inputs) = single_channels(NAME, self.layout, shape)?;
+        if shape[inputs] > shape[outputs] {
+            return Err(Error::Blocks {
+                scheme: NAME,
+                reason: format!(
+                    "{} inputs do not fit into {} outputs: there must be at least as many outputs",
+                    shape[inputs], shape[outputs]
+                ),
+                shape: shape.to_vec(),
+            });
+        }
+        let law = Law::Orthogonal { gain: self.gain.value() };
+        let matrix = Plan::new(&[shape[outputs], shape[inputs]], dtype, law)?.with_fans(fans);
+        let mut start: Vec<usize> = shape.iter().map(|size| size.saturating_sub(1) / 2).collect();
+        (start[outputs], start[inputs]) = (0, 0);
+        Plan::of_parts(shape, dtype, vec![Part::new(start, vec![outputs, inputs], String::new(), matrix)])
+    }
+}
+
+/// The output and the input axis of a kernel that has one of each, and taps besides.
+fn single_channels(scheme: &'static str, layout: Layout, shape: &[usize]) -> Result<(usize, usize), Error> {
+    let roles = layout.roles(shape.len());
+    let one = |wanted| {
+        let mut found = (0..roles.len()).filter(|&axis| roles[axis] == wanted);
+        found.next().filter(|_| found.next().is_none())
+    };
+    match (one(Axis::Out), one(Axis::In)) {
+        (Some(outputs), Some(inputs)) if !roles.contains(&Axis::Each) => Ok((outputs, inputs)),
+        _ => Err(Error::Blocks {
+            scheme,
+            reason: format!(
+                "layout = {layout} must have one o, one i and taps; for stacked kernels write stacked({scheme})"
+            ),
+            shape: shape.to_vec(),
+        }),
+    }
+}
+
+impl std::fmt::Display for DeltaOrthogonal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let arguments =
+            [("gain", unless(&self.gain, Gain::Value(1.0))), ("layout", unless(&self.layout, Layout::OutIn))];
+        write_spec(f, "delta_orthogonal", &arguments)
+    }
+}
+
+initializer!(DeltaOrthogonal);

@@ -1,0 +1,113 @@
+//! A truncated normal whose cut-offs are in units of std.
+
+use super::{Initializer, initializer, unless, write_spec};
+use crate::dist::truncated::moments;
+use crate::element::DType;
+use crate::error::Error;
+use crate::plan::{Law, Plan, Truncation, finite};
+
+/// A normal cut at multiples of its std: made by [`trunc_normal_tf`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TruncNormalTf {
+    mean: f64,
+    std: f64,
+    a: f64,
+    b: f64,
+    corrected: bool,
+    method: Option<Truncation>,
+}
+
+/// N(mean, std^2) conditioned on [mean + a std, mean + b std]: **the cut-offs are in units of std**, -2 and 2 unless
+/// [`TruncNormalTf::bounds`] says others; either may be infinite. timm's `trunc_normal_tf_`, after TensorFlow's and JAX's
+/// truncated normals. torch's [`trunc_normal`](super::trunc_normal) has absolute ones.
+///
+/// The spread written is less than `std`, at +-2 by 0.8796, unless [`TruncNormalTf::corrected`] widens the law so that
+/// `std` is what is written, as JAX's variance scaling does. mean is finite, std finite and greater than 0, a < b.
+///
+/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, and `method` as of `trunc_normal`. On the torch
+/// stream `method=inverse_cdf` agrees with timm to rounding.
+///
+/// ```
+/// # use fanin::{init, DType};
+/// let cut = init::trunc_normal_tf(0.0, 0.02).resolve(&[768, 768], DType::F32)?;
+/// assert_eq!(cut.bounds(), (-0.04, 0.04));
+/// let corrected = init::trunc_normal_tf(0.0, 0.02).corrected(true).resolve(&[768, 768], DType::F32)?;
+/// assert!((corrected.std() - 0.02).abs() < 1e-15);
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[doc(alias = "trunc_normal_tf_")]
+#[doc(alias = "truncated_normal")]
+pub const fn trunc_normal_tf(mean: f64, std: f64) -> TruncNormalTf {
+    TruncNormalTf { mean, std, a: -2.0, b: 2.0, corrected: false, method: None }
+}
+
+impl TruncNormalTf {
+    /// The cut-offs in units of std, a < b.
+    #[must_use]
+    pub const fn bounds(self, a: f64, b: f64) -> Self {
+        Self { a, b, ..self }
+    }
+
+    /// Whether `std` is that of what is written: the law is then widened, and its cut-offs with it.
+    #[must_use]
+    pub const fn corrected(self, corrected: bool) -> Self {
+        Self { corrected, ..self }
+    }
+
+    /// The algorithm. Without it each stream uses its own: torch's current one, or the native stream's.
+    #[must_use]
+    pub const fn method(self, method: Truncation) -> Self {
+        Self { method: Some(method), ..self }
+    }
+}
+
+impl Initializer for TruncNormalTf {
+    fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+        const NAME: &str = "trunc_normal_tf";
+        let Self { mean, std, a, b, corrected, method } = *self;
+        let wrong = |argument, value, requirement: &str| {
+            Err(Error::Argument { scheme: NAME, argument, value, requirement: requirement.to_owned() })
+        };
+        finite(NAME, "mean", mean, dtype)?;
+        finite(NAME, "std", std, dtype)?;
+        if std <= 0.0 {
+            return wrong("std", std, "must be greater than 0");
+        }
+        if a.is_nan() || a == f64::INFINITY {
+            return wrong("a", a, "must be a number below infinity, in units of std");
+        }
+        if b.is_nan() || b == f64::NEG_INFINITY {
+            return wrong("b", b, "must be a number above minus infinity, in units of std");
+        }
+        if a >= b {
+            return if a > b {
+                Err(Error::Bounds { scheme: NAME, a, b })
+            } else {
+                wrong("b", b, "must be greater than a")
+            };
+        }
+        let std = if corrected { std / moments(a, b).1.sqrt() } else { std };
+        let (low, high) = (mean + a * std, mean + b * std);
+        Plan::new(shape, dtype, Law::TruncatedNormal { mean, std, low, high, method })
+    }
+}
+
+impl std::fmt::Display for TruncNormalTf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let method = self.method.map(Truncation::name);
+        write_spec(
+            f,
+            "trunc_normal_tf",
+            &[
+                ("mean", unless(&self.mean, 0.0)),
+                ("std", unless(&self.std, 1.0)),
+                ("a", unless(&self.a, -2.0)),
+                ("b", unless(&self.b, 2.0)),
+                ("corrected", unless(&self.corrected, false)),
+                ("method", method.as_ref().map(|name| name as &dyn std::fmt::Display)),
+            ],
+        )
+    }
+}
+
+initializer!(TruncNormalTf);

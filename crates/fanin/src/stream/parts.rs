@@ -1,0 +1,91 @@
+//! Plans in parts on the native stream.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::fill::{self, Region};
+use super::native::{NativeTensor, Prepared};
+use crate::engine::Philox;
+use crate::error::Error;
+use crate::plan::{Law, Meeting, Part};
+use crate::tensor::{Order, TensorMut};
+
+/// The stream of a tensor whose plan has parts.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    pub(super) tensor: NativeTensor,
+    /// Values by their index in the whole.
+    pub(super) values: Philox,
+    pub(super) recent: Recent,
+}
+
+/// Matrices of parts that boxes met last: the next box is likely to meet them again, and all of a stack together may be
+/// more than there is memory.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Recent(Arc<Mutex<Vec<(usize, Arc<Prepared>)>>>);
+
+/// Matrices that are kept.
+const KEPT: usize = 3;
+
+impl Parts {
+    /// Writes a box of the whole.
+    pub(super) fn fill_box(
+        &self,
+        whole: &Prepared,
+        start: &[usize],
+        mut tensor: TensorMut<'_>,
+    ) -> Result<(), Error> {
+        let size = tensor.shape().to_vec();
+        if whole.plan.has_background() {
+            fill::background(whole.threads, 0.0, &mut tensor);
+        }
+        for (number, part) in whole.plan.parts().iter().enumerate() {
+            let Some(meeting) = part.meet(start, &size) else { continue };
+            self.fill_part(whole, number, part, &meeting, start, &mut tensor)?;
+        }
+        Ok(())
+    }
+
+    fn fill_part(
+        &self,
+        whole: &Prepared,
+        number: usize,
+        part: &Part,
+        meeting: &Meeting,
+        start: &[usize],
+        tensor: &mut TensorMut<'_>,
+    ) -> Result<(), Error> {
+        let law = part.plan().law();
+        if let Law::Uniform { .. } | Law::Normal { .. } | Law::TruncatedNormal { .. } = law {
+            let first: Vec<usize> = start.iter().zip(&meeting.in_box).map(|(a, b)| a + b).collect();
+            let region = Region::new(whole.plan.shape(), &first, &meeting.extent);
+            let axes: Vec<usize> = (0..first.len()).collect();
+            let mut view = tensor.view(&meeting.in_box, &axes, &meeting.extent);
+            view.write_in(Order::Index, |memory| {
+                fill::by_index_on(whole.threads, whole.level, law, self.values, &region, memory);
+            });
+            return Ok(());
+        }
+        let mut view = tensor.view(&meeting.in_box, part.axes(), &meeting.size);
+        if fill::fixed(whole.threads, part.plan(), &meeting.in_part, &mut view) {
+            return Ok(());
+        }
+        self.matrix(number, part)?.fill_box(&meeting.in_part, view)
+    }
+
+    /// A part that is drawn as a matrix, from the tensor of its own name.
+    fn matrix(&self, number: usize, part: &Part) -> Result<Arc<Prepared>, Error> {
+        let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, prepared)) = recent().iter().find(|(kept, _)| *kept == number) {
+            return Ok(Arc::clone(prepared));
+        }
+        let name = self.tensor.name.clone() + part.suffix();
+        let tensor = NativeTensor { native: self.tensor.native, name };
+        let prepared = Arc::new(tensor.prepare(part.plan())?);
+        let mut kept = recent();
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push((number, Arc::clone(&prepared)));
+        Ok(prepared)
+    }
+}
