@@ -73,7 +73,7 @@ fn a_part_may_be_run_twice_or_spoilt_and_run_again() {
     let values = folder.join("values");
     let mut bytes = std::fs::read(&values).unwrap();
     let end = bytes.len();
-    bytes[end / 2..].fill(0xA5);
+    bytes[end - 9000..].fill(0xA5);
     std::fs::write(&values, bytes).unwrap();
     desk.good(&laws("x.safetensors", &["--part", "2/2"]));
     assert!(desk.bytes("x.safetensors") == desk.bytes("one.safetensors"));
