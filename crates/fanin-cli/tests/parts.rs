@@ -41,14 +41,16 @@ fn parts_in_any_order_are_the_file_of_one_process() {
             let out = format!("{stream}-{}.safetensors", order.len());
             for (at, part) in order.iter().enumerate() {
                 assert!(!desk.path(&out).exists(), "it takes its name with the last part");
-                let said = desk.good(&laws(&out, &["--stream", stream, "--part", &format!("{part}/{}", order.len())]));
+                let said = desk
+                    .good(&laws(&out, &["--stream", stream, "--part", &format!("{part}/{}", order.len())]));
                 let lacking = order.len() - at - 1;
                 assert_eq!(said.stderr.contains("lacks"), lacking > 0, "{}", said.stderr);
             }
             assert!(desk.bytes(&out) == desk.bytes(&one), "{stream} {order:?}");
             assert_eq!(folders(&desk), 0);
             // Once more, when all is done: compared, and left.
-            let again = desk.good(&laws(&out, &["--stream", stream, "--part", &format!("1/{}", order.len())]));
+            let again =
+                desk.good(&laws(&out, &["--stream", stream, "--part", &format!("1/{}", order.len())]));
             assert!(again.stderr.contains("kept as complete and right"), "{}", again.stderr);
         }
         // A folder gets model.safetensors; more parts than there are bytes to share out.
@@ -69,7 +71,8 @@ fn a_part_may_be_run_twice_or_spoilt_and_run_again() {
     let said = desk.good(&laws("x.safetensors", &["--part", "1/2", "--resume"]));
     assert!(said.stderr.contains("kept"), "{}", said.stderr);
     // As a killed process leaves it: values, and no mark.
-    let folder = desk.files().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".parts")).unwrap().0;
+    let folder =
+        desk.files().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".parts")).unwrap().0;
     let values = folder.join("values");
     let mut bytes = std::fs::read(&values).unwrap();
     let end = bytes.len();
@@ -96,9 +99,11 @@ fn a_part_may_be_run_twice_or_spoilt_and_run_again() {
 #[test]
 fn processes_at_once_one_of_them_killed() {
     let desk = desk();
-    let big = r#"{"n.w": {"dtype": "F32", "shape": [4000, 3000]}, "s.w": {"dtype": "F32", "shape": [3000, 1000]}}"#;
+    let big =
+        r#"{"n.w": {"dtype": "F32", "shape": [4000, 3000]}, "s.w": {"dtype": "F32", "shape": [3000, 1000]}}"#;
     std::fs::write(desk.path("laws.json"), big).unwrap();
-    std::fs::write(desk.path("laws.toml"), "[init]\n\"n.*\" = \"normal\"\n\"s.*\" = \"sparse(0.3)\"\n").unwrap();
+    std::fs::write(desk.path("laws.toml"), "[init]\n\"n.*\" = \"normal\"\n\"s.*\" = \"sparse(0.3)\"\n")
+        .unwrap();
     desk.good(&laws("one.safetensors", &[]));
     let start = |part: &str| {
         let mut command = Command::new(Desk::program());
@@ -143,7 +148,8 @@ fn torchs_layout_has_rows_and_offsets() {
     let whole = SafeTensors::deserialize(&whole).unwrap();
     let read = |folder: &str| {
         let mut found: BTreeMap<String, (Vec<Vec<u8>>, usize)> = BTreeMap::new();
-        let mut names: Vec<_> = std::fs::read_dir(desk.path(folder)).unwrap().map(|one| one.unwrap().path()).collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(desk.path(folder)).unwrap().map(|one| one.unwrap().path()).collect();
         names.sort();
         for path in &names {
             let bytes = std::fs::read(path).unwrap();
