@@ -10,7 +10,7 @@ from pathlib import Path
 RANKS = Path(__file__).parent / "ranks"
 
 
-def run(script, count, folder, *arguments, timeout=240, environment=None):
+def run(script, count, folder, *arguments, timeout=600, environment=None):
     """Runs `ranks/SCRIPT rank count folder ...` in `count` processes. Gives what each printed last, read as JSON.
 
     If one fails or takes too long all are ended: a rank that waits for another never hangs the tests.
