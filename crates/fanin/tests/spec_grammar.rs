@@ -143,7 +143,7 @@ fn errors_point_at_the_character_and_name_the_remedy() {
         ("xavier_normal(groups=0.5)", 21, &["groups = 0.5 is not a count"]),
         ("trunc_normal_tf(corrected=yes)", 26, &["use one of true, false"]),
         ("variance_scaling(mode=fan_in)", 29, &["variance_scaling needs the argument scale"]),
-        ("variance_scaling(1, mode=fan_average)", 25, &["did you mean fan_avg?"]),
+        ("variance_scaling(1, mode=fan_avgg)", 25, &["did you mean fan_avg?"]),
         ("variance_scaling(1, distribution=gaussian)", 33, &["use one of truncated_normal, normal, uniform"]),
         ("linear_default_bias()", 21, &["linear_default_bias needs the argument fan_in"]),
         ("trunc_normal(method=icdf)", 20, &["use one of rejection, inverse_cdf"]),
