@@ -157,7 +157,7 @@ mod tests {
             // GPT-NeoX: math.sqrt(2 / (5 * 768)) and 2 / 12 / math.sqrt(768).
             ("small_init", &[768.0], 0.022_821_773_229_381_92),
             ("wang_init", &[12.0, 768.0], 0.006_014_065_304_058_602),
-            // mup 1.0, tests below in Python: width_mult() ** -0.5 at 4 times the width.
+            // mup 1.0, init.normal_ at 4 times the base width: width_mult() ** -0.5; its readout keeps the std.
             ("mup_hidden", &[1024.0, 256.0], 0.5),
             ("mup_output", &[1024.0, 256.0], 0.25),
             ("mup_embedding", &[1024.0, 256.0], 1.0),
