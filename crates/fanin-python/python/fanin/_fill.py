@@ -62,7 +62,8 @@ def fill(
     memory: Any = target
     # To be asked for its name a NumPy type takes microseconds; only foreign ones are of this kind.
     kind = getattr(target, "dtype", None)
-    if getattr(kind, "kind", None) in ("V", "f") and (viewed := _VIEWED.get(str(kind))):
+    foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
+    if foreign and (viewed := _VIEWED.get(str(kind))):
         # NumPy has no name for it in DLPack.
         memory, dtype = memory.view(viewed[0]), dtype or viewed[1]
     fill_array(memory, spec, seed, name, dtype, whole, start)
