@@ -102,6 +102,10 @@ fn eight_bits_are_f32_rounded_once() {
                 let rounded = dtype.round(*wide);
                 assert_eq!(*narrow, held(rounded), "{spec} {dtype} {wide}");
             }
+            // torch's rejection wants finite cut-offs.
+            if spec.contains("inf") {
+                continue;
+            }
             let (mut a, mut b) = (Torch::new(5), Torch::new(5));
             let wide = filled(spec, &[40, 30], DType::F32, &mut a).to_f64();
             let torch = filled(spec, &[40, 30], dtype, &mut b).to_f64();
