@@ -61,22 +61,21 @@ def bert():
     )
 
 
-# name: (what loads the checkpoint, its builder, the recipe, values of the recipe's variables that differ from its own)
+# name: (what loads the checkpoint, its builder, the recipe)
 BUILT_IN = {
-    "gpt2": ("transformers.GPT2LMHeadModel", gpt2(12, 12, 768), "gpt2.toml", {}),
-    "gpt2-medium": ("transformers.GPT2LMHeadModel", gpt2(24, 16, 1024), "gpt2.toml", {"n_layer": 24}),
-    "gpt2-large": ("transformers.GPT2LMHeadModel", gpt2(36, 20, 1280), "gpt2.toml", {"n_layer": 36}),
-    "gpt2-xl": ("transformers.GPT2LMHeadModel", gpt2(48, 25, 1600), "gpt2.toml", {"n_layer": 48}),
-    "llama-3.2-1b": ("transformers.LlamaForCausalLM", llama(16, 2048, 8192, 64, True), "llama.toml", {}),
-    "llama-3.1-8b": ("transformers.LlamaForCausalLM", llama(32, 4096, 14336, 128, False), "llama.toml", {}),
-    "bert-base": ("transformers.BertForPreTraining", bert, "bert.toml", {}),
+    "gpt2": ("transformers.GPT2LMHeadModel", gpt2(12, 12, 768), "gpt2.toml"),
+    "gpt2-medium": ("transformers.GPT2LMHeadModel", gpt2(24, 16, 1024), "gpt2.toml"),
+    "gpt2-large": ("transformers.GPT2LMHeadModel", gpt2(36, 20, 1280), "gpt2.toml"),
+    "gpt2-xl": ("transformers.GPT2LMHeadModel", gpt2(48, 25, 1600), "gpt2.toml"),
+    "llama-3.2-1b": ("transformers.LlamaForCausalLM", llama(16, 2048, 8192, 64, True), "llama-3.2.toml"),
+    "llama-3.1-8b": ("transformers.LlamaForCausalLM", llama(32, 4096, 14336, 128, False), "llama.toml"),
+    "bert-base": ("transformers.BertForPreTraining", bert, "bert.toml"),
     "vit-b16": (
         "timm.create_model('vit_base_patch16_224')",
         lambda: timm.create_model("vit_base_patch16_224"),
         "vit.toml",
-        {},
     ),
-    "resnet50": ("timm.create_model('resnet50')", lambda: timm.create_model("resnet50"), "resnet50.toml", {}),
+    "resnet50": ("timm.create_model('resnet50')", lambda: timm.create_model("resnet50"), "resnet50.toml"),
 }
 
 
@@ -95,7 +94,7 @@ def entries(model):
 
 
 def manifest(name):
-    loads_in, builder, recipe, variables = BUILT_IN[name]
+    loads_in, builder, recipe = BUILT_IN[name]
     model = build(builder)
     package = {"transformers": transformers, "timm": timm}[loads_in.split(".")[0]]
     metadata = {
@@ -104,9 +103,8 @@ def manifest(name):
         "made_with": f"{package.__name__} {package.__version__}",
         "parameters": str(sum(parameter.numel() for parameter in model.parameters())),  # a shared one counts once
         "recipe": recipe,
-        "vars": ",".join(f"{key}={value}" for key, value in variables.items()),
     }
-    lines = {"__metadata__": {key: value for key, value in metadata.items() if value}}
+    lines = {"__metadata__": metadata}
     for key, tensor in entries(model).items():
         lines[key] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape)}
     pair = "{}:{}".format
@@ -114,10 +112,19 @@ def manifest(name):
     return "{\n" + body + "\n}\n"
 
 
+def whole(file):
+    """A recipe with what it extends: its own rules first."""
+    recipe = tomllib.loads((MODELS / file).read_text())
+    if "extends" not in recipe:
+        return recipe
+    base = whole(BUILT_IN[recipe["extends"]][2])
+    return {key: {**recipe.get(key, {}), **base.get(key, {}), **recipe.get(key, {})} for key in ("vars", "init", "tie")}
+
+
 def recipe_faults(name, text):
     """Tensors without a rule, rules without a tensor, and names in a spec that nothing defines."""
     tensors = [key for key in json.loads(text) if key != "__metadata__"]
-    recipe = tomllib.loads((MODELS / BUILT_IN[name][2]).read_text())
+    recipe = whole(BUILT_IN[name][2])
     variables = recipe.get("vars", {})
     unused = dict(recipe["init"])
     for tensor in tensors:
@@ -126,7 +133,7 @@ def recipe_faults(name, text):
             yield f"no rule for {tensor}"
         unused.pop(rule, None)
     yield from (f"rule {pattern!r} gets no tensor" for pattern in unused)
-    yield from (f"[vars] has no {key}" for key in BUILT_IN[name][3] if key not in variables)
+    yield from (f"the tie {tie!r} names no tensor" for tie in recipe.get("tie", {}).items() if not {*tie} & {*tensors})
     for pattern, spec in recipe["init"].items():
         arguments = spec.partition("(")[2]
         for word in re.findall(r"\b[a-z_]\w*\b(?!\s*[=(])", arguments):  # neither a key nor a function
@@ -160,7 +167,7 @@ def main(check):
         print(f"{name:14} {len(values) - 1:4} entries {int(values['__metadata__']['parameters']):14,} parameters")
     if check:
         faults += [f"resnet50: {fault}" for fault in torchvision_faults()]
-        served = {recipe for _, _, recipe, _ in BUILT_IN.values()}
+        served = {recipe for _, _, recipe in BUILT_IN.values()}
         faults += [f"{path.name}: no model uses it" for path in MODELS.glob("*.toml") if path.name not in served]
     print(*faults, sep="\n", file=sys.stderr, end="\n" if faults else "")
     return 1 if faults else 0

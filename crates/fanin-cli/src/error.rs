@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub use crate::recipe::Complaint;
+
 /// The result of anything here.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
@@ -33,6 +35,9 @@ pub enum Error {
         /// What is wrong with it, and the remedy.
         message: String,
     },
+    /// Something is wrong with a recipe: each complaint has its file, line and column.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Recipe(Vec<Complaint>),
     /// A tensor cannot be initialized as asked.
     #[error("{tensor}: {source}")]
     Tensor {

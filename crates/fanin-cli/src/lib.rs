@@ -10,10 +10,12 @@ pub mod check;
 pub mod checkpoint;
 pub mod command;
 pub mod error;
+pub mod explain;
 pub mod manifest;
 pub mod models;
 pub mod recipe;
 pub mod report;
+pub mod stored;
 pub mod survey;
 
 pub use error::{Error, Result};

@@ -1,95 +1,15 @@
 //! Names, types and shapes of a model's tensors, in the order of its state_dict.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 
-use fanin::DType;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
+use crate::checkpoint::header::LONGEST;
 use crate::error::{Error, Result};
-
-/// How a safetensors file stores values. The names are the format's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "each variant is the type of its name")]
-#[allow(non_camel_case_types, reason = "the names are the format's")]
-pub enum StoredType {
-    F64,
-    F32,
-    F16,
-    BF16,
-    F8_E4M3,
-    F8_E5M2,
-    I64,
-    I32,
-    I16,
-    I8,
-    U64,
-    U32,
-    U16,
-    U8,
-    BOOL,
-}
-
-impl StoredType {
-    /// The type that fanin draws, if it is one.
-    pub const fn float(self) -> Option<DType> {
-        match self {
-            StoredType::F64 => Some(DType::F64),
-            StoredType::F32 => Some(DType::F32),
-            StoredType::F16 => Some(DType::F16),
-            StoredType::BF16 => Some(DType::BF16),
-            StoredType::F8_E4M3 => Some(DType::F8E4M3),
-            StoredType::F8_E5M2 => Some(DType::F8E5M2),
-            _ => None,
-        }
-    }
-
-    /// How a drawn type is stored.
-    pub fn from_float(dtype: DType) -> Self {
-        match dtype {
-            DType::F64 => StoredType::F64,
-            DType::F16 => StoredType::F16,
-            DType::BF16 => StoredType::BF16,
-            DType::F8E4M3 => StoredType::F8_E4M3,
-            DType::F8E5M2 => StoredType::F8_E5M2,
-            _ => StoredType::F32,
-        }
-    }
-
-    /// Bytes a value takes.
-    pub const fn size(self) -> usize {
-        match self {
-            StoredType::F64 | StoredType::I64 | StoredType::U64 => 8,
-            StoredType::F32 | StoredType::I32 | StoredType::U32 => 4,
-            StoredType::F16 | StoredType::BF16 | StoredType::I16 | StoredType::U16 => 2,
-            StoredType::F8_E4M3 | StoredType::F8_E5M2 => 1,
-            StoredType::I8 | StoredType::U8 | StoredType::BOOL => 1,
-        }
-    }
-
-    /// The least and greatest value of an integer type.
-    pub fn integers(self) -> Option<(i128, i128)> {
-        Some(match self {
-            StoredType::I64 => (i64::MIN.into(), i64::MAX.into()),
-            StoredType::I32 => (i32::MIN.into(), i32::MAX.into()),
-            StoredType::I16 => (i16::MIN.into(), i16::MAX.into()),
-            StoredType::I8 => (i8::MIN.into(), i8::MAX.into()),
-            StoredType::U64 => (0, u64::MAX.into()),
-            StoredType::U32 => (0, u32::MAX.into()),
-            StoredType::U16 => (0, u16::MAX.into()),
-            StoredType::U8 => (0, u8::MAX.into()),
-            StoredType::BOOL => (0, 1),
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for StoredType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
+pub use crate::stored::StoredType;
 
 /// The greatest number of bytes that the tensors of a file may have: what a file's size can be.
 pub const LARGEST: u64 = i64::MAX as u64;
@@ -115,7 +35,13 @@ impl Entry {
 
     /// The number of bytes they take. What does not fit is more than [`LARGEST`] still.
     pub fn bytes(&self) -> u64 {
-        (self.values() as u64).saturating_mul(self.dtype.size() as u64)
+        self.bytes_of(self.values())
+    }
+
+    /// The number of bytes that so many values take.
+    pub fn bytes_of(&self, values: usize) -> u64 {
+        let bits = values as u128 * self.dtype.bits() as u128;
+        u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX)
     }
 }
 
@@ -128,36 +54,55 @@ pub struct Manifest {
     pub entries: Vec<Entry>,
 }
 
-/// An object's members in the order in which they stand, duplicates and all.
-struct Members<T>(Vec<(String, T)>);
+/// What a header says of a tensor.
+#[derive(Deserialize)]
+struct Tensor {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: Option<(u64, u64)>,
+}
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct InOrder<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for InOrder<T> {
-            type Value = Members<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Members<T>, M::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder(std::marker::PhantomData))
+/// A member of a header.
+enum Member {
+    Tensor(Tensor),
+    Metadata(std::collections::BTreeMap<String, String>),
+}
+
+/// Reads a header's members in the order in which they stand, duplicates and all, and notes which it is at.
+struct Members<'a>(&'a Cell<String>);
+
+impl<'de> DeserializeSeed<'de> for Members<'_> {
+    type Value = Vec<(String, Member)>;
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> std::result::Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 
-/// A member of a header: a tensor, or the metadata.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Member {
-    Tensor { dtype: String, shape: Vec<u64>, data_offsets: Option<(u64, u64)> },
-    Metadata(std::collections::BTreeMap<String, String>),
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = Vec<(String, Member)>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of tensors")
+    }
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Self::Value, M::Error> {
+        let mut members = Vec::new();
+        while let Some(name) = map.next_key::<String>()? {
+            self.0.set(name.clone());
+            let member = match name.as_str() {
+                METADATA => Member::Metadata(map.next_value()?),
+                _ => Member::Tensor(map.next_value()?),
+            };
+            members.push((name, member));
+            self.0.take();
+        }
+        Ok(members)
+    }
 }
+
+/// The member of a header that is no tensor.
+const METADATA: &str = "__metadata__";
 
 impl Manifest {
     /// Reads the JSON of a safetensors header, with or without offsets. `path` is for messages.
@@ -165,61 +110,71 @@ impl Manifest {
     /// # Errors
     /// Whatever is wrong with it: no JSON, a name twice, an unknown type, a shape without a count.
     pub fn from_json(json: &str, path: &Path) -> Result<Self> {
-        let members: Members<serde_json::Value> = serde_json::from_str(json)
-            .map_err(|error| Error::file(path, format!("not the JSON of a safetensors header: {error}")))?;
+        let at = Cell::new(String::new());
+        let mut reader = serde_json::Deserializer::from_str(json);
+        let members =
+            Members(&at).deserialize(&mut reader).and_then(|members| reader.end().map(|()| members));
+        let members = members.map_err(|error| {
+            let name = at.take();
+            let message = match name.as_str() {
+                "" => format!("not the JSON of a safetensors header: {error}"),
+                METADATA => format!("{METADATA}: must be an object of texts: {error}"),
+                _ => {
+                    let expected =
+                        "a tensor is an object with dtype, shape and, in a checkpoint, data_offsets";
+                    format!("{name:?}: {expected}: {error}")
+                }
+            };
+            Error::file(path, message)
+        })?;
         let mut manifest = Manifest::default();
         let mut seen = std::collections::HashSet::new();
         let mut total = 0u64;
-        for (name, value) in members.0 {
+        for (name, member) in members {
+            let wrong = |message: String| Error::file(path, format!("{name:?}: {message}"));
             if !seen.insert(name.clone()) {
                 return Err(Error::file(path, format!("the name {name:?} stands twice")));
             }
-            let member = serde_json::from_value(value).map_err(|_| {
-                let expected = "a tensor is an object with dtype, shape and, in a checkpoint, data_offsets";
-                Error::file(path, format!("{name:?}: {expected}"))
-            })?;
-            match member {
-                Member::Metadata(metadata) if name == "__metadata__" => {
+            let Tensor { dtype, shape, data_offsets } = match member {
+                Member::Tensor(tensor) => tensor,
+                Member::Metadata(metadata) => {
                     manifest.metadata = metadata.into_iter().collect();
+                    continue;
                 }
-                Member::Tensor { dtype, shape, data_offsets } if name != "__metadata__" => {
-                    let dtype = serde_json::from_value(serde_json::Value::String(dtype.clone())).map_err(|_| {
-                        let known = "F64, F32, F16, BF16, F8_E4M3, F8_E5M2, I64, I32, I16, I8, U64, U32, U16, U8 and BOOL are known";
-                        Error::file(path, format!("{name:?}: unknown dtype {dtype:?}: {known}"))
-                    })?;
-                    let sizes: Option<Vec<usize>> = shape.iter().map(|&size| size.try_into().ok()).collect();
-                    let shape =
-                        sizes.filter(|shape| fanin::element_count(shape).is_ok()).ok_or_else(|| {
-                            Error::file(
-                                path,
-                                format!("{name:?}: the shape {shape:?} has more elements than fit"),
-                            )
-                        })?;
-                    let entry = Entry { name, dtype, shape, offsets: data_offsets };
-                    total = total.saturating_add(entry.bytes());
-                    if total > LARGEST {
-                        let message =
-                            format!("{:?}: no file has as many bytes as the tensors to here", entry.name);
-                        return Err(Error::file(path, message));
-                    }
-                    manifest.entries.push(entry);
-                }
-                _ => return Err(Error::file(path, format!("{name:?} is no tensor and no __metadata__"))),
+            };
+            let dtype = StoredType::named(&dtype).ok_or_else(|| {
+                let known: Vec<String> = StoredType::ALL.iter().map(ToString::to_string).collect();
+                wrong(format!("unknown dtype {dtype:?}: the format has {}", known.join(", ")))
+            })?;
+            let sizes: Option<Vec<usize>> = shape.iter().map(|&size| size.try_into().ok()).collect();
+            let shape = sizes
+                .filter(|shape| fanin::element_count(shape).is_ok())
+                .ok_or_else(|| wrong(format!("the shape {shape:?} has more elements than fit")))?;
+            let entry = Entry { name: name.clone(), dtype, shape, offsets: data_offsets };
+            if !(entry.values() as u128 * dtype.bits() as u128).is_multiple_of(8) {
+                let shape = &entry.shape;
+                return Err(wrong(format!("{dtype} {shape:?} does not fill whole bytes")));
             }
+            total = total.saturating_add(entry.bytes());
+            if total > LARGEST {
+                return Err(wrong("no file has as many bytes as the tensors to here".to_owned()));
+            }
+            manifest.entries.push(entry);
         }
         Ok(manifest)
     }
 
-    /// The names, shapes and types of a file: a manifest in JSON, or a checkpoint, of which only the header is read.
+    /// The names, shapes and types of a file: a manifest in JSON, or a checkpoint in one file, in a folder or by its
+    /// index, of which only the headers are read.
     ///
     /// # Errors
     /// Whatever is wrong with the file.
     pub fn read(path: &Path) -> Result<Self> {
-        if path.extension().is_some_and(|extension| extension == "json") {
-            let json = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-            return Self::from_json(&json, path);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        if !name.ends_with(".json") || name.ends_with(".index.json") || path.is_dir() {
+            return Ok(crate::checkpoint::set::Checkpoints::open(path)?.manifest);
         }
-        Ok(crate::checkpoint::read::Checkpoint::open(path)?.manifest)
+        Self::from_json(&read_json(path)?, path)
     }
 
     /// A metadata entry.
@@ -236,6 +191,15 @@ impl Manifest {
     pub fn bytes(&self) -> u64 {
         self.entries.iter().map(Entry::bytes).sum()
     }
+}
+
+/// The text of a JSON file, if it is no longer than a header may be.
+pub(crate) fn read_json(path: &Path) -> Result<String> {
+    let size = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
+    if size > LONGEST {
+        return Err(Error::file(path, format!("has {size} bytes: a header has at most {LONGEST}")));
+    }
+    std::fs::read_to_string(path).map_err(Error::io("read", path))
 }
 
 #[cfg(test)]
@@ -278,7 +242,13 @@ mod tests {
             ),
             (r#"{"a": {"dtype": "F32", "shape": [-1]}}"#, "\"a\": a tensor is an object"),
             (r#"{"a": {"dtype": "F32"}}"#, "\"a\""),
-            (r#"{"a": {"b": "c"}}"#, "\"a\" is no tensor"),
+            (r#"{"a": {"b": "c"}}"#, "\"a\": a tensor is an object"),
+            (r#"{"a": 3}"#, "\"a\": a tensor is an object"),
+            (r#"{"a": {"dtype": "F32", "shape": [1], "dtype": "F64"}}"#, "duplicate field `dtype`"),
+            (r#"{"__metadata__": {"n": 3}}"#, "__metadata__: must be an object of texts"),
+            (r#"{"__metadata__": {}, "__metadata__": {}}"#, "stands twice"),
+            (r#"{"a": {"dtype": "F4", "shape": [3]}}"#, "\"a\": F4 [3] does not fill whole bytes"),
+            (r#"{} x"#, "not the JSON"),
         ] {
             let error = read(json).unwrap_err().to_string();
             assert!(error.contains(needle) && error.starts_with("m.json: "), "{json}: {error}");

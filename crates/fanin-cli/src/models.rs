@@ -12,7 +12,7 @@ pub struct Model {
     pub name: &'static str,
     /// Its manifest: the JSON of a safetensors header without offsets.
     pub manifest_json: &'static str,
-    /// Its recipe in TOML. Sizes of one family share it; [`Model::variables`] set it up.
+    /// Its recipe in TOML. Sizes of one family share it: what differs it reads off the manifest.
     pub recipe_toml: &'static str,
     /// The recipe's file name, for messages.
     pub recipe_name: &'static str,
@@ -36,7 +36,7 @@ pub const MODELS: &[Model] = models! {
     "gpt2-medium": "gpt2",
     "gpt2-large": "gpt2",
     "gpt2-xl": "gpt2",
-    "llama-3.2-1b": "llama",
+    "llama-3.2-1b": "llama-3.2",
     "llama-3.1-8b": "llama",
     "bert-base": "bert",
     "vit-b16": "vit",
@@ -66,25 +66,11 @@ impl Model {
         Manifest::from_json(self.manifest_json, Path::new(self.name)).expect("built-in manifests are tested")
     }
 
-    /// The variables that it sets in its recipe, which the sizes of a family share.
-    pub fn variables(&self) -> Vec<(String, f64)> {
-        manifest_variables(&self.manifest())
-    }
-
     /// What its recipe follows: the first line of the recipe.
     pub fn citation(&self) -> &'static str {
         let line = self.recipe_toml.lines().next().unwrap_or_default().trim_start_matches('#').trim();
         line.split_once(": ").map_or(line, |(_, citation)| citation)
     }
-}
-
-/// The variables that a manifest sets for its recipe: `vars` of its metadata, as in `n_layer=24`.
-fn manifest_variables(manifest: &Manifest) -> Vec<(String, f64)> {
-    let pair = |setting: &str| {
-        let (name, value) = setting.split_once('=')?;
-        Some((name.trim().to_owned(), value.trim().parse().ok()?))
-    };
-    manifest.metadata("vars").unwrap_or_default().split(',').filter_map(pair).collect()
 }
 
 #[cfg(test)]
@@ -96,8 +82,8 @@ mod tests {
     fn every_recipe_fits_its_manifest() {
         for model in MODELS {
             let manifest = model.manifest();
-            let recipe = Recipe::parse(model.recipe_toml, Path::new(model.recipe_name)).unwrap();
-            let planned = recipe.apply(&manifest, &manifest_variables(&manifest)).unwrap();
+            let recipe = Recipe::built_in(model).unwrap();
+            let planned = recipe.apply(&manifest, &[]).unwrap();
             assert_eq!(planned.len(), manifest.entries.len(), "{}", model.name);
             assert!(model.citation().len() > 20, "{}", model.name);
             assert!(manifest.metadata("loads_in").is_some());
@@ -109,15 +95,15 @@ mod tests {
         let model = Model::require("gpt2").unwrap();
         let manifest = model.manifest();
         assert_eq!((manifest.entries.len(), manifest.values()), (148, 124_439_808));
-        let recipe = Recipe::parse(model.recipe_toml, Path::new("gpt2.toml")).unwrap();
-        let planned = recipe.apply(&manifest, &manifest_variables(&manifest)).unwrap();
+        let recipe = Recipe::built_in(model).unwrap();
+        let planned = recipe.apply(&manifest, &[]).unwrap();
         let std = |end: &str| {
             planned.iter().find(|p| p.entry.name.ends_with(end)).unwrap().plan.as_ref().unwrap().std()
         };
         assert_eq!(std("h.3.attn.c_proj.weight"), 0.02 / 24f64.sqrt());
         assert_eq!(std("h.3.attn.c_attn.weight"), 0.02);
         let xl = Model::require("gpt2-xl").unwrap().manifest();
-        let planned = recipe.apply(&xl, &manifest_variables(&xl)).unwrap();
+        let planned = recipe.apply(&xl, &[]).unwrap();
         let projection = planned.iter().find(|p| p.entry.name.ends_with("h.47.mlp.c_proj.weight")).unwrap();
         assert_eq!(projection.plan.as_ref().unwrap().std(), 0.02 / 96f64.sqrt(), "48 layers, not 12");
     }

@@ -124,7 +124,7 @@ fn options_of_init() {
     assert!(dry.stdout.contains(&format!("normal(std={})", 0.5 / 560f64.sqrt())), "{}", dry.stdout);
     let dry = desk.good(&["init", "r.toml", "--like", "m.json", "--dry-run", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
-    assert_eq!(json[0]["rule"], "*.weight");
+    assert_eq!((&json["tensors"][0]["rule"], &json["totals"]["tensors"]), (&"*.weight".into(), &5.into()));
     assert_eq!(desk.files(), before, "a dry run writes nothing");
 }
 
@@ -224,7 +224,7 @@ fn explain_and_models_tell_the_numbers() {
 #[test]
 fn help_version_completions_and_silence() {
     let desk = Desk::new();
-    for command in ["init", "fill", "inspect", "explain", "models"] {
+    for command in ["init", "fill", "inspect", "explain", "recipe", "models"] {
         let help = desk.good(&[command, "--help"]).stdout;
         assert!(help.contains("Examples:") && help.contains(&format!("fanin {command}")), "{help}");
     }

@@ -19,7 +19,7 @@ mod _fanin {
     #[pymodule_export]
     use super::native::{Prepared, canonical_name, fill_array};
     #[pymodule_export]
-    use super::recipe::{Planned, Recipe, manifest, models, write_checkpoint};
+    use super::recipe::{Planned, Recipe, explain_json, manifest, models, write_checkpoint};
     #[pymodule_export]
     use super::torch::{torch_draw, torch_skip};
     #[pymodule_export]

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fanin_cli::args::{
-    Args, Color, Command, Init, LayoutName, Output, Share, StreamName, parse_share, parse_size,
+    Args, Color, Command, Explain, Init, LayoutName, Output, Shape, Share, StreamName, parse_share,
+    parse_size,
 };
 use fanin_cli::checkpoint::write::{INTERRUPTED, Part};
 use fanin_cli::manifest::{Entry, Manifest};
 use fanin_cli::models::{MODELS, Model};
+use fanin_cli::recipe::Scheme;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde_json::json;
@@ -70,7 +72,19 @@ impl Recipe {
         self.model.map(|model| model.name)
     }
 
-    /// What each of these tensors, (name, dtype, shape), will be, with these variables set.
+    /// The text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model, for
+    /// a person to read and to mend: `fanin recipe`.
+    ///
+    /// >>> import fanin
+    /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
+    /// True
+    #[staticmethod]
+    fn draft(name: PathBuf) -> PyResult<String> {
+        fanin_cli::command::draft(&name).map_err(fault::command)
+    }
+
+    /// What each of these tensors, (name, dtype, shape), will be, with these variables set. The types are taken as they
+    /// are: what [dtype] says is for files.
     ///
     /// A tensor that no rule matches is an error, and so is a rule that matches nothing.
     #[pyo3(signature = (tensors, settings=None))]
@@ -81,8 +95,7 @@ impl Recipe {
         settings: Option<BTreeMap<String, f64>>,
     ) -> PyResult<Vec<Planned>> {
         let manifest = manifest_of(tensors).map_err(fault::command)?;
-        let mut all = self.model.map(Model::variables).unwrap_or_default();
-        all.extend(settings.unwrap_or_default());
+        let all: Vec<(String, f64)> = settings.unwrap_or_default().into_iter().collect();
         let planned = self.recipe.apply(&manifest, &all).map_err(fault::command)?;
         planned.into_iter().map(|planned| Planned::new(py, planned)).collect()
     }
@@ -114,9 +127,13 @@ pub struct Planned {
     shape: Vec<usize>,
     /// The pattern that matched it.
     pattern: String,
-    /// The initializer.
-    spec: Initializer,
-    /// The value of an integer tensor, None for a floating-point one.
+    /// The initializer; None where the recipe says arange, copy or skip.
+    spec: Option<Initializer>,
+    /// What it gets, as the recipe says it with all numbers known.
+    scheme: String,
+    /// The name whose values it has: its own, or the first name of a tied tensor.
+    source: String,
+    /// The value of an integer tensor that has one, None for any other.
     integer: Option<i128>,
     /// The mean that its values have.
     mean: f64,
@@ -130,16 +147,21 @@ impl Planned {
             warn(py, plan)?;
         }
         let (mean, std) = (planned.mean(), planned.std());
+        let (scheme, source) = (planned.init.to_string(), planned.source().to_owned());
+        let spec = match planned.init {
+            Scheme::Init(init) => Some(Initializer(init)),
+            _ => None,
+        };
         let Entry { name, dtype, shape, .. } = planned.entry;
-        let (spec, pattern, integer) = (Initializer(planned.init), planned.pattern, planned.integer);
-        Ok(Self { name, dtype: dtype.to_string(), shape, pattern, spec, integer, mean, std })
+        let (pattern, integer) = (planned.pattern, planned.integer);
+        Ok(Self { name, dtype: dtype.to_string(), shape, pattern, spec, scheme, source, integer, mean, std })
     }
 }
 
 #[pymethods]
 impl Planned {
     fn __repr__(&self) -> String {
-        format!("Planned({}: {} {:?} = {})", self.name, self.dtype, self.shape, self.spec.0)
+        format!("Planned({}: {} {:?} = {})", self.name, self.dtype, self.shape, self.scheme)
     }
 }
 
@@ -165,6 +187,36 @@ pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
         return Ok(rows_of(model.manifest().entries));
     }
     Ok(rows_of(Manifest::read(&name).map_err(fault::command)?.entries))
+}
+
+/// What a spec does to a shape, as JSON: `fanin explain --json`.
+#[pyfunction]
+#[pyo3(signature = (spec, shape, dtype, layout, groups, nonlinearity, layers))]
+pub fn explain_json(
+    spec: &str,
+    shape: Vec<usize>,
+    dtype: &str,
+    layout: Option<&str>,
+    groups: usize,
+    nonlinearity: Option<String>,
+    layers: Vec<u32>,
+) -> PyResult<String> {
+    let wrong = |message: String| PyValueError::new_err(format!("layout: {message}"));
+    let layout = layout.map(fanin_cli::args::parse_layout).transpose().map_err(wrong)?;
+    if let Some(wrong) = layers.iter().find(|layers| !(1..=10_000).contains(*layers)) {
+        return Err(PyValueError::new_err(format!("layers = {wrong}: must be from 1 to 10000")));
+    }
+    let explain = Explain {
+        spec: spec.to_owned(),
+        shape: Shape(shape),
+        dtype: read_dtype(dtype)?,
+        layout,
+        groups,
+        nonlinearity,
+        layers,
+        json: true,
+    };
+    Ok(fanin_cli::command::explain(&explain).map_err(fault::command)?.to_string())
 }
 
 /// A number of bytes, or a text that says one.

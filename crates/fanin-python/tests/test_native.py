@@ -322,3 +322,81 @@ def test_save_file_reads_back(tmp_path):
     fanin.write_checkpoint(tmp_path / "r.toml", out, like=tmp_path / "like.safetensors", settings={"n": 4}, seed=2)
     expected = fanin.filled((4, 6), "normal(std=0.25)", seed=2, name="a.weight")
     np.testing.assert_array_equal(load_file(out)["a.weight"].numpy(), expected)
+
+
+def test_a_recipe_counts_copies_skips_and_ties():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False)
+            self.register_buffer("position_ids", torch.zeros(1, 6, dtype=torch.int64))
+            self.register_buffer("phases", torch.ones(2, dtype=torch.complex64))
+            self.register_buffer("table", torch.full((3,), 7.0))
+
+    recipe = fanin.Recipe(
+        """
+        [init]
+        "position_ids" = "arange"
+        "phases" = "skip"
+        "table" = "copy"
+        "*" = "normal(std=0.02)"
+        [tie]
+        "head.weight" = "embed.weight"
+        """
+    )
+    net = Net()
+    planned = {one.name: one for one in fanin.init_module(net, recipe, seed=3)}
+    assert (net.head.weight == net.embed.weight).all() and net.position_ids.tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert (net.table == 7).all() and (net.phases == 1).all()
+    assert planned["head.weight"].source == "embed.weight" and planned["table"].spec is None
+    assert planned["table"].scheme == "copy" and planned["embed.weight"].source == "embed.weight"
+    with pytest.raises(ValueError, match="recipe:3:12: .*C64 is a type that fanin does not draw"):
+        fanin.init_module(net, fanin.Recipe('[init]\nposition_ids = "arange"\n"phases" = "ones"\n"*" = "zeros"'))
+
+
+def test_explain_and_draft():
+    lesson = fanin.explain(fanin.kaiming_normal(mode="fan_out"), (128, 16, 3, 3), groups=4)
+    assert (lesson["fan_out"], lesson["formula_fan_out"]) == (288, 1152)
+    with pytest.raises(ValueError, match="kernel_in_out"):
+        fanin.explain("normal", (2, 2), layout="nchw")
+    with pytest.raises(ValueError, match="layers = 0"):
+        fanin.explain("normal", (2, 2), layers=[0])
+    draft = fanin.Recipe.draft("vit-b16")
+    assert len(fanin.Recipe(draft).plan(fanin.manifest("vit-b16"))) == len(fanin.manifest("vit-b16"))
+
+
+def test_the_schema_knows_recipes():
+    """The schema for editors takes the recipes that the parser takes, and refuses what it refuses."""
+    tomllib = pytest.importorskip("tomllib")
+    import json
+    from pathlib import Path
+
+    import jsonschema
+
+    root = Path(__file__).resolve().parents[3]
+    schema = json.loads((root / "docs/recipe.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft7Validator.check_schema(schema)
+    validator = jsonschema.Draft7Validator(schema)
+    models = sorted((root / "crates/fanin-cli/models").glob("*.toml"))
+    page = (root / "docs/recipes.md").read_text(encoding="utf-8")
+    examples = [part.split("```")[0] for part in page.split("```toml\n")[1:]]
+    texts = [path.read_text(encoding="utf-8") for path in models] + [fanin.Recipe.draft(name) for name in fanin.models()]
+    assert len(models) > 5 and len(examples) > 5
+    for text in texts + [text for text in examples if "nrmal" not in text]:
+        assert not list(validator.iter_errors(tomllib.loads(text))), text
+        fanin.Recipe(text)
+    for text in [
+        '[init]\n"*" = "nrmal(std=0.02)"',
+        '[init]\n"*" = 3',
+        "[vars]\nn = 3",
+        '[int]\n"*" = "zeros"\n[init]\n"*" = "zeros"',
+        '[init]\n"*" = "zeros"\n[vars]\nfan_in = 3',
+        '[init]\n"*" = "zeros"\n[vars]\nn = { cuont = "*" }',
+        '[init]\n"*" = "zeros"\n[vars]\nn = "three"',
+        '[init]\n"*" = "zeros"\n[dtype]\n"*" = "f15"',
+        '[init]\n"*" = "zeros"\n[tie]\na = true',
+        "extends = 3",
+    ]:
+        assert list(validator.iter_errors(tomllib.loads(text))), text
+        with pytest.raises(ValueError, match="recipe:"):
+            fanin.Recipe(text).plan([("a", "F32", [2])])

@@ -2,6 +2,7 @@
 
 pub mod launcher;
 mod look;
+mod teach;
 mod value;
 
 use std::num::NonZeroUsize;
@@ -12,7 +13,8 @@ use fanin::DType;
 
 pub use launcher::{Share, parse_share};
 pub use look::{Audit, Diff, Verify};
-pub use value::{Shape, parse_size};
+pub use teach::{Draft, Explain};
+pub use value::{Shape, parse_layout, parse_size};
 use value::{parse_seed, parse_setting, parse_shape};
 
 /// Weight initialization for neural networks: initial checkpoints from a recipe and a seed.
@@ -87,6 +89,8 @@ pub enum Command {
     Diff(Diff),
     /// Say what a spec does to a shape: fans, gain, std, bounds, formula, source.
     Explain(Explain),
+    /// Draft a recipe for a checkpoint, from its names and shapes.
+    Recipe(Draft),
     /// List the built-in models, or show one.
     Models(Models),
     /// Print a completion script for a shell.
@@ -156,7 +160,7 @@ pub struct Output {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   fanin init gpt2 --seed 0 -o gpt2.safetensors
-  fanin init gpt2 --set wpe_std=0.01 --dry-run
+  fanin init gpt2 --set wpe_std=0.01 --dry-run        # a table of what would be written
   fanin init llama-3.2-1b --dtype bf16 -o start/
   fanin init my-recipe.toml --like trained.safetensors --seed 7 -o start.safetensors
   fanin init resnet50 --stream torch --seed 0 -o resnet50.safetensors
@@ -171,6 +175,12 @@ A recipe is a TOML file; the first pattern that matches a parameter's name wins:
   \"*\"               = \"normal(std=0.02)\"
 In the arithmetic, fan_in and fan_out are those of the parameter itself.
 A parameter that no rule matches is an error, and so is a rule that matches nothing.
+Instead of a spec: \"arange\" counts along the last axis, \"copy\" takes the values that the
+file of --like has, \"skip\" leaves a tensor out. A recipe may extend another, choose types
+by pattern, and tie tensors; docs/recipes.md has the whole of it, `fanin recipe` drafts one.
+
+The type of a tensor is what the first rule of [dtype] says that matches it, else --dtype,
+else the manifest's. Integers keep theirs.
 
 With --stream torch, tensors are drawn one after another in the file's order from one
 generator, as a PyTorch loop over state_dict() would.
@@ -209,13 +219,14 @@ pub struct Init {
     /// A built-in model (see `fanin models`) or a recipe file.
     #[arg(value_name = "MODEL|RECIPE.toml")]
     pub recipe: String,
-    /// Names, shapes and types: a safetensors file (only its header is read) or a manifest in JSON.
+    /// Names, shapes and types: safetensors (only headers are read; a file, folder or index), a manifest in JSON,
+    /// or a built-in model.
     #[arg(long, value_name = "FILE")]
     pub like: Option<PathBuf>,
     /// Set a variable of the recipe.
     #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
     pub settings: Vec<(String, f64)>,
-    /// The type of every floating-point tensor, instead of the manifest's.
+    /// The type of every floating-point tensor that no rule of [dtype] names, instead of the manifest's.
     #[arg(long)]
     pub dtype: Option<DType>,
     /// As JSON, with --dry-run.
@@ -291,25 +302,6 @@ pub struct Inspect {
     /// No singular values: they take most of the time. The table has none anyway.
     #[arg(long)]
     pub no_spectra: bool,
-}
-
-/// Arguments of `explain`.
-#[derive(Debug, clap::Args)]
-#[command(after_long_help = "Examples:
-  fanin explain 'kaiming_normal(mode=fan_out, nonlinearity=relu)' --shape 64,3,7,7
-  fanin explain 'trunc_normal(std=0.02)' --shape 768,768 --json")]
-pub struct Explain {
-    /// What to explain: name(key=value, ...), in torch's words.
-    pub spec: String,
-    /// The sizes of the axes, as 64,3,7,7; `scalar` has none.
-    #[arg(long, value_parser = parse_shape)]
-    pub shape: Shape,
-    /// The type of the values: f32, f64, f16 or bf16.
-    #[arg(long, default_value = "f32")]
-    pub dtype: DType,
-    /// As JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Arguments of `models`.

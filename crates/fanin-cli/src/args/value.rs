@@ -1,5 +1,7 @@
 //! Values as they are typed: shapes, seeds, settings.
 
+use fanin::Layout;
+
 /// A shape as it is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape(pub Vec<usize>);
@@ -67,6 +69,21 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     whole
         .map(|bytes| bytes as u64)
         .ok_or_else(|| format!("{text:?} is no size: write a number of bytes, as 5GB, 512MiB or 1000000"))
+}
+
+/// A layout by its own name, or by whose it is.
+///
+/// # Errors
+/// Any other word.
+pub fn parse_layout(text: &str) -> Result<Layout, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "out_in" | "torch" | "linear" | "conv" => Ok(Layout::OutIn),
+        "in_out" | "conv_transpose" | "transposed" => Ok(Layout::InOut),
+        "kernel_in_out" | "keras" | "jax" | "flax" => Ok(Layout::KernelInOut),
+        _ => Err("use out_in (torch, linear, conv), in_out (conv_transpose, transposed) or kernel_in_out (keras, jax, \
+                  flax)"
+            .to_owned()),
+    }
 }
 
 pub(super) fn parse_alpha(text: &str) -> Result<f64, String> {

@@ -1,14 +1,15 @@
 //! Whether a file has the very values that a seed makes, computed on the fly.
 
-use fanin::{Law, Native, Plan, Stream as _, Torch};
+use fanin::{Law, Native, Plan, Stream as _};
 
 use crate::args::StreamName;
 use crate::checkpoint::boxes::Boxes;
 use crate::checkpoint::read::decode;
 use crate::checkpoint::set::Checkpoints;
+use crate::checkpoint::torch::Sequence;
 use crate::checkpoint::values::Values;
 use crate::error::{Error, Result};
-use crate::recipe::Planned;
+use crate::recipe::{Planned, Scheme};
 
 /// Values made at a time.
 const CHUNK: usize = 1 << 20;
@@ -48,20 +49,23 @@ impl Difference {
 
 /// What makes the expected values, one tensor after another.
 #[derive(Debug)]
-pub enum Source {
+pub struct Source(Of);
+
+#[derive(Debug)]
+enum Of {
     /// The native stream of a seed.
     Native(Native),
     /// The torch stream, which must see every tensor in the order of the file.
-    Torch(Box<Torch>),
+    Torch(Box<Sequence>),
 }
 
 impl Source {
-    /// The stream of that name and seed.
-    pub fn new(stream: StreamName, seed: u64) -> Self {
-        match stream {
-            StreamName::Native => Source::Native(Native::new(seed)),
-            StreamName::Torch => Source::Torch(Box::new(Torch::new(seed))),
-        }
+    /// The stream of that name and seed, for these tensors in their order.
+    pub fn new(stream: StreamName, seed: u64, planned: &[Planned]) -> Self {
+        Source(match stream {
+            StreamName::Native => Of::Native(Native::new(seed)),
+            StreamName::Torch => Of::Torch(Box::new(Sequence::new(seed, planned))),
+        })
     }
 
     /// Compares the tensor of that number with what the stream makes of its plan.
@@ -89,6 +93,16 @@ impl Source {
             Ok(())
         };
         let Some(plan) = &planned.plan else {
+            if planned.init == Scheme::Arange {
+                let all = planned.entry.values();
+                for first in (0..all).step_by(CHUNK) {
+                    let steps = first..all.min(first + CHUNK);
+                    let bytes = steps
+                        .flat_map(|index| (planned.step(index) as u64).to_le_bytes().into_iter().take(size));
+                    next(&bytes.collect::<Vec<u8>>(), 0.0)?;
+                }
+                return Ok(difference);
+            }
             let value = &planned.integer.unwrap_or_default().to_le_bytes()[..size];
             let mut left = planned.entry.values();
             while left > 0 {
@@ -100,9 +114,9 @@ impl Source {
         };
         let wrong = |source| Error::Tensor { tensor: planned.entry.name.clone(), source };
         let full = |_| Error::Request(format!("{}: no memory for its values", planned.entry.name));
-        match self {
-            Source::Native(native) => {
-                let prepared = native.tensor(&planned.entry.name).prepare(plan).map_err(wrong)?;
+        match &mut self.0 {
+            Of::Native(native) => {
+                let prepared = native.tensor(planned.source()).prepare(plan).map_err(wrong)?;
                 for (start, size) in Boxes::new(plan.shape(), CHUNK) {
                     let mut values = Values::new(plan.dtype(), size.iter().product()).map_err(full)?;
                     values
@@ -112,7 +126,8 @@ impl Source {
                     next(&values.bytes(), 0.0)?;
                 }
             }
-            Source::Torch(torch) => {
+            Of::Torch(sequence) => {
+                let torch = sequence.at(planned);
                 let mut values = Values::new(plan.dtype(), plan.len()).map_err(full)?;
                 values.tensor(plan.shape()).and_then(|tensor| torch.fill(plan, tensor)).map_err(wrong)?;
                 next(&values.bytes(), slack(plan))?;

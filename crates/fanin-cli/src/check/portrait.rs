@@ -23,6 +23,8 @@ pub enum Look {
     Empty,
     /// An integer type.
     Integers,
+    /// A type whose values are not read here.
+    Unread,
     /// Every value the same.
     Constant(f64),
     /// Only zeros and ones.
@@ -149,7 +151,11 @@ impl Sums {
 pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usize)) -> Result<Portrait> {
     let entry = checkpoint.manifest.entries[number].clone();
     let Some(dtype) = entry.dtype.float() else {
-        let look = if entry.values() == 0 { Look::Empty } else { Look::Integers };
+        let look = match entry.dtype.is_read() {
+            _ if entry.values() == 0 => Look::Empty,
+            true => Look::Integers,
+            false => Look::Unread,
+        };
         return Ok(Portrait { look, problems: Vec::new(), mean: 0.0, std: 0.0, zeros: 0, hash: 0 });
     };
     let mut probes = Probes::take(checkpoint, number)?;

@@ -2,18 +2,20 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use fanin::{DType, Native, Plan, Stream as _, TensorMut, Torch};
+use fanin::{DType, Native, Plan, Stream as _, TensorMut};
 
 use super::boxes::Boxes;
+use super::set::Checkpoints;
 use super::stretch::Stretch;
-use super::torch::{Trouble, pieces};
+use super::torch::{Sequence, Trouble, pieces};
 use super::values::Values;
 use crate::args::StreamName;
 use crate::error::Error;
 use crate::manifest::Entry;
-use crate::recipe::Planned;
+use crate::recipe::{Planned, Scheme};
 use crate::report::numbers;
 
 /// Bytes that are drawn and taken at a time: memory does not grow with the checkpoint.
@@ -53,14 +55,14 @@ enum Stop {
 /// What draws.
 enum Source {
     Native(Native),
-    Torch(Box<Torch>),
+    Torch(Box<Sequence>),
 }
 
 impl Source {
-    fn new(Draw { stream, seed, .. }: Draw) -> Self {
+    fn new(Draw { stream, seed, .. }: Draw, planned: &[Planned]) -> Self {
         match stream {
             StreamName::Native => Source::Native(Native::new(seed)),
-            StreamName::Torch => Source::Torch(Box::new(Torch::new(seed))),
+            StreamName::Torch => Source::Torch(Box::new(Sequence::new(seed, planned))),
         }
     }
 }
@@ -105,7 +107,13 @@ impl Hand {
 }
 
 /// Draws the tensors of these stretches.
-fn make(planned: &[Planned], stretches: &[Stretch], mut source: Source, mut hand: Hand) -> Result<(), Stop> {
+fn make(
+    planned: &[Planned],
+    stretches: &[Stretch],
+    mut source: Source,
+    mut copies: Option<Checkpoints>,
+    mut hand: Hand,
+) -> Result<(), Stop> {
     let mut at = 0;
     for (number, stretch) in stretches.iter().enumerate() {
         skip(planned.get(at..stretch.start()).unwrap_or_default(), &mut source)?;
@@ -113,9 +121,11 @@ fn make(planned: &[Planned], stretches: &[Stretch], mut source: Source, mut hand
         for number in stretch.start()..stretch.end() {
             let planned = &planned[number];
             let values = stretch.of(number, planned.entry.values());
-            match &planned.plan {
-                Some(plan) => draw(&planned.entry, plan, values, &mut source, &mut hand)?,
-                None => repeat(planned, values.len(), &mut hand)?,
+            match (&planned.plan, &planned.init) {
+                (Some(plan), _) => draw(planned, plan, values, &mut source, &mut hand)?,
+                (None, Scheme::Copy) => copy(planned, values, copies.as_mut(), &mut hand)?,
+                (None, Scheme::Arange) => count(planned, values, &mut hand)?,
+                (None, Scheme::Init(_) | Scheme::Skip) => repeat(planned, values.len(), &mut hand)?,
             }
         }
         hand.give(Item::End)?;
@@ -129,7 +139,7 @@ fn skip(planned: &[Planned], source: &mut Source) -> Result<(), Stop> {
     let Source::Torch(torch) = source else { return Ok(()) };
     for planned in planned {
         if let Some(plan) = &planned.plan {
-            torch.advance(plan).map_err(|error| stop(&planned.entry, error.into()))?;
+            torch.pass(planned, plan).map_err(|error| stop(&planned.entry, error.into()))?;
         }
     }
     Ok(())
@@ -137,28 +147,69 @@ fn skip(planned: &[Planned], source: &mut Source) -> Result<(), Stop> {
 
 /// Draws these values of a tensor; a sequential stream all of them.
 fn draw(
-    entry: &Entry,
+    planned: &Planned,
     plan: &Plan,
     values: Range<usize>,
     source: &mut Source,
     hand: &mut Hand,
 ) -> Result<(), Stop> {
     let most = CHUNK / plan.dtype().size();
-    let stop = |trouble| stop(entry, trouble);
+    let stop = |trouble| stop(&planned.entry, trouble);
     match source {
         Source::Native(_) if values.is_empty() => {}
+        // That no two names are one has been checked: `write::check`.
         Source::Native(native) => {
-            let prepared = native.tensor(&entry.name).prepare(plan);
+            let prepared = native.tensor(planned.source()).prepare(plan);
             let prepared = prepared.map_err(|error| stop(error.into()))?;
             for (start, size) in Boxes::stretch(plan.shape(), values, most) {
                 hand.give_filled(plan.dtype(), &size, |tensor| prepared.fill_box(&start, tensor), stop)?;
             }
         }
-        Source::Torch(torch) => {
+        Source::Torch(sequence) => {
+            let torch = sequence.at(planned);
             for piece in pieces(plan, most) {
                 hand.give_filled(piece.dtype(), piece.shape(), |tensor| torch.fill(&piece, tensor), stop)?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Integers that count along the last axis.
+fn count(planned: &Planned, wanted: Range<usize>, hand: &mut Hand) -> Result<(), Stop> {
+    let size = planned.entry.dtype.size();
+    let mut at = wanted.start;
+    while at < wanted.end {
+        let now = (wanted.end - at).min(CHUNK / size);
+        let mut values = hand.buffer(now * size)?;
+        let steps = (at..at + now).map(|index| planned.step(index) as u64);
+        values.integers(size, now, steps).map_err(|full| stop(&planned.entry, full.into()))?;
+        hand.give(Item::Values(values))?;
+        at += now;
+    }
+    Ok(())
+}
+
+/// The values that another checkpoint has under the same name.
+fn copy(
+    planned: &Planned,
+    wanted: Range<usize>,
+    from: Option<&mut Checkpoints>,
+    hand: &mut Hand,
+) -> Result<(), Stop> {
+    let entry = &planned.entry;
+    let missing = || Stop::Error(Error::Request(format!("{}: there is no file to copy it from", entry.name)));
+    let from = from.ok_or_else(missing)?;
+    let number =
+        from.manifest.entries.iter().position(|known| known.name == entry.name).ok_or_else(missing)?;
+    let (mut at, end) = (entry.bytes_of(wanted.start), entry.bytes_of(wanted.end));
+    while at < end {
+        let now = (end - at).min(CHUNK as u64) as usize;
+        let mut values = hand.buffer(now)?;
+        let bytes = values.raw(now).map_err(|full| stop(entry, full.into()))?;
+        from.read(number, at, bytes).map_err(Stop::Error)?;
+        hand.give(Item::Values(values))?;
+        at += now as u64;
     }
     Ok(())
 }
@@ -188,49 +239,64 @@ fn stop(entry: &Entry, trouble: Trouble) -> Stop {
     })
 }
 
-/// Draws the values of these stretches, which ascend, in a thread of its own, and hands them to `take` in this one.
-///
-/// # Errors
-/// What the stream cannot draw; what `take` says, after which no more is drawn.
-pub(super) fn pump(
-    planned: &[Planned],
-    stretches: &[Stretch],
-    how: Draw,
-    mut take: impl FnMut(Item) -> crate::Result<Option<Values>>,
-) -> crate::Result {
-    let pool = match how.threads {
-        None => None,
-        Some(count) => {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(count.get()).build();
-            Some(pool.map_err(|error| Error::Request(format!("--threads {count}: {error}")))?)
-        }
-    };
-    std::thread::scope(|scope| {
-        let ((ready, items), (used, empty)) = (channel(), channel());
-        let hand = Hand { ready, empty, spare: (0..CHUNKS).map(|_| Values::default()).collect() };
-        let maker = scope.spawn(move || {
-            let work = || make(planned, stretches, Source::new(how), hand);
-            match &pool {
-                Some(pool) => pool.install(work),
-                None => work(),
+/// What is drawn, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Drawing<'a> {
+    /// The tensors of the whole checkpoint.
+    pub(super) planned: &'a [Planned],
+    /// What has the values of those that are copied.
+    pub(super) copies: Option<&'a Path>,
+    /// The stream, its seed and the threads.
+    pub(super) draw: Draw,
+}
+
+impl Drawing<'_> {
+    /// Draws the tensors of these stretches, which ascend, in a thread of its own, and hands them to `take` in this one.
+    ///
+    /// # Errors
+    /// What the stream cannot draw; what `take` says, after which no more is drawn.
+    pub(super) fn pump(
+        self,
+        stretches: &[Stretch],
+        mut take: impl FnMut(Item) -> crate::Result<Option<Values>>,
+    ) -> crate::Result {
+        let Drawing { planned, copies, draw: how } = self;
+        let pool = match how.threads {
+            None => None,
+            Some(count) => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(count.get()).build();
+                Some(pool.map_err(|error| Error::Request(format!("--threads {count}: {error}")))?)
             }
-        });
-        let mut taken = Ok(());
-        for item in items {
-            match take(item) {
-                Ok(Some(values)) => _ = used.send(values),
-                Ok(None) => {}
-                Err(error) => {
-                    taken = Err(error);
-                    break;
+        };
+        let copied = planned.iter().any(|planned| planned.init == Scheme::Copy);
+        let copies = copies.filter(|_| copied).map(Checkpoints::open).transpose()?;
+        std::thread::scope(|scope| {
+            let ((ready, items), (used, empty)) = (channel(), channel());
+            let hand = Hand { ready, empty, spare: (0..CHUNKS).map(|_| Values::default()).collect() };
+            let maker = scope.spawn(move || {
+                let work = || make(planned, stretches, Source::new(how, planned), copies, hand);
+                match &pool {
+                    Some(pool) => pool.install(work),
+                    None => work(),
+                }
+            });
+            let mut taken = Ok(());
+            for item in items {
+                match take(item) {
+                    Ok(Some(values)) => _ = used.send(values),
+                    Ok(None) => {}
+                    Err(error) => {
+                        taken = Err(error);
+                        break;
+                    }
                 }
             }
-        }
-        // A maker that waits for an empty buffer learns that none will come.
-        drop(used);
-        match maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
-            Ok(()) | Err(Stop::Unwanted) => taken,
-            Err(Stop::Error(error)) => taken.and(Err(error)),
-        }
-    })
+            // A maker that waits for an empty buffer learns that none will come.
+            drop(used);
+            match maker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                Ok(()) | Err(Stop::Unwanted) => taken,
+                Err(Stop::Error(error)) => taken.and(Err(error)),
+            }
+        })
+    }
 }

@@ -9,7 +9,7 @@ pub mod set;
 pub mod shards;
 pub mod stretch;
 mod target;
-mod torch;
+pub(crate) mod torch;
 mod unfinished;
 pub(crate) mod values;
 pub mod write;

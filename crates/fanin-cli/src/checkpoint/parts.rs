@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::draw::{Draw, Item, pump};
+use super::draw::{Drawing, Item};
 use super::shards::{WHOLE, split};
 use super::stretch::{Stretch, cuts};
 use super::unfinished::{sync_folder, trouble};
@@ -18,7 +18,6 @@ use super::{Target, header};
 use crate::args::{LayoutName, StreamName};
 use crate::error::{Error, Result};
 use crate::manifest::Entry;
-use crate::recipe::Planned;
 use crate::report::progress::Progress;
 
 /// Values that a tensor is cut at multiples of: the native stream makes so many at once.
@@ -43,25 +42,24 @@ struct Parted<'a> {
 /// Writes a part of the one file of a checkpoint; if it is the last, the file takes its name.
 pub(super) fn write(
     target: &Target,
-    planned: &[Planned],
     metadata: &[(String, String)],
-    draw: Draw,
+    drawing: Drawing<'_>,
     part: Part,
     progress: &Progress,
 ) -> Result<Written> {
-    let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
+    let entries: Vec<Entry> = drawing.planned.iter().map(|planned| planned.entry.clone()).collect();
     target.refuse_others(&split(&entries, u64::MAX), LayoutName::Hf)?;
-    let stretch = stretch(&entries, draw.stream, part);
+    let stretch = stretch(&entries, drawing.draw.stream, part);
     let header = header::bytes(&entries, metadata);
     let before: u64 = entries[..stretch.start()].iter().map(Entry::bytes).sum();
-    let within = entries.get(stretch.start()).map_or(0, |entry| {
-        stretch.of(stretch.start(), entry.values()).start as u64 * entry.dtype.size() as u64
-    });
+    let within = entries
+        .get(stretch.start())
+        .map_or(0, |entry| entry.bytes_of(stretch.of(stretch.start(), entry.values()).start));
     let offset = header.len() as u64 + before + within;
     let size = header.len() as u64 + entries.iter().map(Entry::bytes).sum::<u64>();
     let path = target.place(WHOLE)?;
     let file = Parted { folder: folder(&path, &header, part.count), target, path, header, size, part };
-    let work = Work { planned, draw, stretch: &stretch, offset, progress };
+    let work = Work { drawing, stretch: &stretch, offset, progress };
     let bytes = stretch.bytes(&entries);
     let mut done = Written {
         files: 1,
@@ -189,8 +187,7 @@ impl Parted<'_> {
 
 /// A part's values.
 struct Work<'a> {
-    planned: &'a [Planned],
-    draw: Draw,
+    drawing: Drawing<'a>,
     stretch: &'a Stretch,
     /// Where they begin in the file.
     offset: u64,
@@ -237,7 +234,7 @@ impl Work<'_> {
     }
 
     fn each(&self, mut take: impl FnMut(&[u8]) -> Result) -> Result {
-        pump(self.planned, std::slice::from_ref(self.stretch), self.draw, |item| {
+        self.drawing.pump(std::slice::from_ref(self.stretch), |item| {
             stop_if_interrupted()?;
             let Item::Values(values) = item else { return Ok(None) };
             let bytes = values.bytes();

@@ -101,7 +101,7 @@ impl Checkpoints {
 
 /// The files of an index, and what it says of each tensor.
 fn indexed(path: &Path) -> Result<(Vec<PathBuf>, Option<Weights>)> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let text = crate::manifest::read_json(path)?;
     let index: Index = serde_json::from_str(&text)
         .map_err(|error| Error::file(path, format!("not the index of a sharded checkpoint: {error}")))?;
     let mut names: Vec<&String> = index.weight_map.values().collect();

@@ -68,7 +68,10 @@ impl Stretch {
     /// Bytes of its values.
     pub fn bytes(&self, entries: &[Entry]) -> u64 {
         self.tensors(entries)
-            .map(|(number, values)| (values.len() as u64).saturating_mul(entries[number].dtype.size() as u64))
+            .map(|(number, values)| {
+                let entry = &entries[number];
+                entry.bytes_of(values.end).saturating_sub(entry.bytes_of(values.start))
+            })
             .fold(0, u64::saturating_add)
     }
 }

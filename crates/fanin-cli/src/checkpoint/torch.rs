@@ -1,8 +1,10 @@
 //! The torch stream over a checkpoint: in pieces where that gives the same bits.
 
-use std::collections::TryReserveError;
+use std::collections::{HashMap, TryReserveError};
 
-use fanin::{Law, Plan};
+use fanin::{Law, Plan, Torch};
+
+use crate::recipe::Planned;
 
 /// torch transforms normals in groups of so many; fewer of them are drawn by pairs.
 const GROUP: usize = 16;
@@ -39,6 +41,48 @@ pub(super) fn pieces(plan: &Plan, most: usize) -> Vec<Plan> {
     counts.into_iter().map(piece).collect()
 }
 
+/// torch's generator over the tensors of a checkpoint, one after another. Tied tensors are drawn once, where the first
+/// of their names stands, as a loop over `named_parameters()` would; the others draw the same again.
+#[derive(Debug)]
+pub(crate) struct Sequence {
+    torch: Torch,
+    /// Of each tensor with several names, where the generator stood before it was drawn.
+    before: HashMap<String, Option<Torch>>,
+    again: Torch,
+}
+
+impl Sequence {
+    /// For these tensors, in their order.
+    pub(crate) fn new(seed: u64, planned: &[Planned]) -> Self {
+        let shared = planned.iter().filter_map(|planned| planned.tied.clone());
+        let before = shared.map(|name| (name, None)).collect();
+        Self { torch: Torch::new(seed), before, again: Torch::new(seed) }
+    }
+
+    /// The generator that draws a tensor next.
+    pub(crate) fn at(&mut self, planned: &Planned) -> &mut Torch {
+        match self.before.get_mut(planned.source()) {
+            Some(Some(before)) => {
+                self.again = before.clone();
+                &mut self.again
+            }
+            Some(first) => {
+                *first = Some(self.torch.clone());
+                &mut self.torch
+            }
+            None => &mut self.torch,
+        }
+    }
+
+    /// Passes over a tensor's values.
+    pub(crate) fn pass(&mut self, planned: &Planned, plan: &Plan) -> Result<(), fanin::Error> {
+        match self.before.get(planned.source()) {
+            Some(Some(_)) => Ok(()),
+            _ => self.at(planned).advance(plan),
+        }
+    }
+}
+
 /// Why a tensor could not be drawn.
 pub(super) enum Trouble {
     /// There is no memory for it.
@@ -62,7 +106,7 @@ impl From<fanin::Error> for Trouble {
 #[cfg(test)]
 mod tests {
     use fanin::init::Init;
-    use fanin::{DType, Initializer as _, Stream as _, Torch};
+    use fanin::{DType, Initializer as _, Stream as _};
 
     use super::*;
     use crate::checkpoint::values::Values;

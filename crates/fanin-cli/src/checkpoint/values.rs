@@ -48,6 +48,28 @@ impl Values {
         Ok(())
     }
 
+    /// So many integers of that many bytes each, none of which is negative.
+    pub(crate) fn integers(
+        &mut self,
+        size: usize,
+        count: usize,
+        values: impl Iterator<Item = u64>,
+    ) -> Result<(), TryReserveError> {
+        let bytes = self.raw(count * size)?;
+        for (place, value) in bytes.chunks_exact_mut(size).zip(values) {
+            place.copy_from_slice(&value.to_le_bytes()[..size]);
+        }
+        (self.kind, self.count) = (Kind::Integers(size), count);
+        Ok(())
+    }
+
+    /// Room for so many bytes that the file has as they are.
+    pub(crate) fn raw(&mut self, bytes: usize) -> Result<&mut [u8], TryReserveError> {
+        self.make_room(bytes)?;
+        (self.kind, self.count) = (Kind::Integers(1), bytes);
+        Ok(&mut bytemuck::cast_slice_mut(&mut self.words)[..bytes])
+    }
+
     fn make_room(&mut self, bytes: usize) -> Result<(), TryReserveError> {
         let words = bytes.div_ceil(8);
         if let Some(more) = words.checked_sub(self.words.len()) {

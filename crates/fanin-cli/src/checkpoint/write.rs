@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
 
@@ -11,7 +11,7 @@ use fanin::{Law, Native};
 
 use super::Target;
 pub use super::draw::Draw;
-use super::draw::{Item, pump};
+use super::draw::{Drawing, Item};
 use super::parts;
 use super::shards::{self, INDEX, Shard, index, split, split_rows};
 use super::stretch::Stretch;
@@ -35,10 +35,16 @@ pub fn check(planned: &[Planned], stream: StreamName) -> Result {
     }
     if stream == StreamName::Native {
         let mut job = Native::new(0).job();
+        let mut sources = std::collections::HashSet::new();
         for planned in planned {
-            let name = &planned.entry.name;
-            let wrong = |source| Error::Tensor { tensor: name.clone(), source };
-            let tensor = job.tensor(name).map_err(wrong)?;
+            let wrong = |source| Error::Tensor { tensor: planned.told(), source };
+            // Tied tensors are one under several names.
+            let name = planned.source();
+            let tensor = if sources.insert(name) {
+                job.tensor(name).map_err(wrong)?
+            } else {
+                Native::new(0).tensor(name)
+            };
             // To prepare any other plan costs nothing.
             if let Some(plan) = planned
                 .plan
@@ -134,24 +140,26 @@ struct Planfile {
 ///
 /// A file takes its name once all of it is on the disk; files that replace others take theirs when all are. The index
 /// comes last. It does not depend on what was drawn: of several processes each writes it, the same bytes, and none
-/// waits for another.
+/// waits for another. `copies` has the values of tensors that are copied.
 ///
 /// # Errors
 /// As [`check`], what the stream cannot draw, what the system says to writing. A file that was there is then as it was.
 pub fn checkpoint(
     target: &Target,
     planned: &[Planned],
+    copies: Option<&Path>,
     metadata: &[(String, String)],
     draw: Draw,
     sharing: Sharing,
     progress: &Progress,
 ) -> Result<Written> {
-    check(planned, draw.stream)?;
+    let draw = Drawing { planned, copies, draw };
+    check(planned, draw.draw.stream)?;
     let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
     if let Some(part) = sharing.part.filter(|_| !sharing.in_files()) {
-        return parts::write(target, planned, metadata, draw, part, progress);
+        return parts::write(target, metadata, draw, part, progress);
     }
-    let shards = sharing.shards(&entries, draw.stream);
+    let shards = sharing.shards(&entries, draw.draw.stream);
     target.refuse_others(&shards, sharing.layout)?;
     let mut files = Vec::new();
     for shard in sharing.mine(&shards) {
@@ -174,11 +182,11 @@ pub fn checkpoint(
     };
     let made = !target.folder().exists();
     if target.existing.resume {
-        files = unlike(files, planned, draw, target.existing.force, progress)?;
+        files = unlike(files, draw, target.existing.force, progress)?;
         done.kept = done.written - files.len();
         done.written = files.len();
     }
-    let written = write(target, &files, planned, draw, index, progress);
+    let written = write(target, &files, draw, index, progress);
     if written.is_err() && made {
         // Empty, it is as good as never made; else it stays.
         _ = std::fs::remove_dir(target.folder());
@@ -215,11 +223,11 @@ fn place_of_index(target: &Target, sharing: Sharing, bytes: &[u8]) -> Result<Opt
 /// The files that are not there as they should be. What is there is compared to its last byte: read, and drawn again.
 fn unlike(
     files: Vec<Planfile>,
-    planned: &[Planned],
-    draw: Draw,
+    draw: Drawing<'_>,
     force: bool,
     progress: &Progress,
 ) -> Result<Vec<Planfile>> {
+    let planned = draw.planned;
     let refused = |file: &Planfile, what: &str| -> Result {
         if force {
             return Ok(());
@@ -242,7 +250,7 @@ fn unlike(
     let (mut current, mut place, mut found) = (0, 0u64, Vec::new());
     let mut open: Option<File> = None;
     let mut differ = vec![None; candidates.len()];
-    pump(planned, &stretches, draw, |item| {
+    draw.pump(&stretches, |item| {
         stop_if_interrupted()?;
         match item {
             Item::Begin(number) => {
@@ -307,7 +315,7 @@ fn room(target: &Target, files: &[Planfile], planned: &[Planned]) -> Result {
 pub(super) fn room_for(target: &Target, wanted: u64) -> Result {
     // Of a folder that is to be made the one that it will lie in.
     let folder = target.folder().ancestors().find(|folder| folder.is_dir());
-    let folder = folder.unwrap_or(std::path::Path::new("."));
+    let folder = folder.unwrap_or(Path::new("."));
     match fs4::available_space(folder) {
         Ok(free) if free < wanted => {
             let (wanted, free) = (numbers::bytes(wanted), numbers::bytes(free));
@@ -328,12 +336,11 @@ pub(super) fn stop_if_interrupted() -> Result {
 fn write(
     target: &Target,
     files: &[Planfile],
-    planned: &[Planned],
-    draw: Draw,
+    draw: Drawing<'_>,
     index: Option<(PathBuf, Vec<u8>)>,
     progress: &Progress,
 ) -> Result {
-    room(target, files, planned)?;
+    room(target, files, draw.planned)?;
     let force = target.existing.force;
     // Files that replace others take their names together, when all are whole: what was there stays until then.
     let together = files.iter().any(|file| file.exists);
@@ -357,7 +364,7 @@ fn write(
             }
             Ok(())
         };
-        pump(planned, &stretches, draw, |item| {
+        draw.pump(&stretches, |item| {
             stop_if_interrupted()?;
             match item {
                 Item::Begin(number) => {

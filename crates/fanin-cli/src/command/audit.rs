@@ -83,6 +83,7 @@ fn kind(look: &Look) -> &'static str {
     match look {
         Look::Empty => "empty",
         Look::Integers => "integers",
+        Look::Unread => "not examined",
         Look::Constant(_) => "one value",
         Look::ZerosAndOnes => "zeros and ones",
         Look::Few => "too few to tell",

@@ -45,6 +45,10 @@ impl Change {
     }
 
     fn add(&mut self, entry: &Entry, left: &[u8], right: &[u8]) {
+        if !entry.dtype.is_read() {
+            self.bytes_differ |= left != right;
+            return;
+        }
         let a = decode(entry.dtype, left);
         if left == right {
             let squares: f64 = a.iter().map(|x| x * x).sum();
@@ -78,9 +82,25 @@ impl Change {
     }
 }
 
+/// A tensor that differs.
+struct Row {
+    what: &'static str,
+    name: String,
+    kind: String,
+    /// Whether its values are read as numbers.
+    read: bool,
+    change: Option<Change>,
+}
+
+impl Row {
+    fn new(what: &'static str, entry: &Entry, kind: String, change: Option<Change>) -> Self {
+        Self { what, name: entry.name.clone(), kind, read: entry.dtype.is_read(), change }
+    }
+}
+
 pub(super) fn run(args: &Diff) -> Result {
     let (mut a, mut b) = (Checkpoints::open(&args.a)?, Checkpoints::open(&args.b)?);
-    let mut rows: Vec<(&'static str, String, String, Option<Change>)> = Vec::new();
+    let mut rows: Vec<Row> = Vec::new();
     let mut identical = 0u64;
     let (left, right) = (a.manifest.entries.clone(), b.manifest.entries.clone());
     let places: std::collections::HashMap<&str, usize> =
@@ -88,9 +108,8 @@ pub(super) fn run(args: &Diff) -> Result {
     let known: std::collections::HashSet<&str> = left.iter().map(|entry| entry.name.as_str()).collect();
     let kind = |entry: &Entry| format!("{} {}", entry.dtype, numbers::shape(&entry.shape));
     for (number, entry) in left.iter().enumerate() {
-        let name = entry.name.clone();
         let Some(&place) = places.get(entry.name.as_str()) else {
-            rows.push(("removed", name, kind(entry), None));
+            rows.push(Row::new("removed", entry, kind(entry), None));
             continue;
         };
         let other = &right[place];
@@ -100,30 +119,31 @@ pub(super) fn run(args: &Diff) -> Result {
                 (false, true) => "reshaped",
                 (false, false) => "reshaped, retyped",
             };
-            rows.push((what, name, format!("{} -> {}", kind(entry), kind(other)), None));
+            rows.push(Row::new(what, entry, format!("{} -> {}", kind(entry), kind(other)), None));
             continue;
         }
         let change = Change::of(&mut a, &mut b, (number, place))?;
         if change.bytes_differ {
-            rows.push(("changed", name, kind(entry), Some(change)));
+            rows.push(Row::new("changed", entry, kind(entry), Some(change)));
         } else {
             identical += 1;
         }
     }
     for entry in right.iter().filter(|entry| !known.contains(entry.name.as_str())) {
-        rows.push(("added", entry.name.clone(), kind(entry), None));
+        rows.push(Row::new("added", entry, kind(entry), None));
     }
     let same = rows.is_empty();
     if args.json {
         let tensors: Vec<_> = rows
             .iter()
-            .map(|(what, name, kind, change)| {
+            .map(|Row { what, name, kind, read, change }| {
                 json!({
                     "name": name, "what": what, "kind": kind,
-                    "values_changed": change.as_ref().map(|change| change.values),
-                    "max": change.as_ref().map(|change| change.max),
-                    "relative": change.as_ref().map(Change::relative),
-                    "cosine": change.as_ref().map(Change::cosine),
+                    "examined": *read,
+                    "values_changed": change.as_ref().filter(|_| *read).map(|change| change.values),
+                    "max": change.as_ref().filter(|_| *read).map(|change| change.max),
+                    "relative": change.as_ref().filter(|_| *read).map(Change::relative),
+                    "cosine": change.as_ref().filter(|_| *read).map(Change::cosine),
                 })
             })
             .collect();
@@ -131,9 +151,10 @@ pub(super) fn run(args: &Diff) -> Result {
     } else {
         let header = ["", "tensor", "type and shape", ">values", ">max |a-b|", ">|a-b|/|a|", ">cosine"];
         let mut shown = table::new(&header);
-        for (what, name, kind, change) in &rows {
+        for Row { what, name, kind, read, change } in &rows {
             let mut row = vec![(*what).to_owned(), name.clone(), kind.clone()];
             row.extend(match change {
+                Some(_) if !read => ["not examined", "", "", ""].map(str::to_owned),
                 Some(change) => [
                     numbers::count(change.values),
                     numbers::short(change.max),

@@ -23,14 +23,13 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
         shape: args.shape.0.clone(),
         offsets: None,
     };
-    let planned =
-        [Planned { entry, pattern: args.name.clone(), init: init.clone(), plan: Some(plan), integer: None }];
+    let planned = [Planned::of(entry, init.clone(), plan)];
     write::check(&planned, args.output.stream)?;
     warn(&planned, quiet);
     if args.output.dry_run {
-        return super::explain::show(&init, &args.shape.0, args.dtype, false);
+        return super::explain::show(&init, &args.shape.0, args.dtype);
     }
     let mut metadata = metadata(&args.output);
     metadata.push(("fanin.spec".to_owned(), init.to_string()));
-    write_out(target, &planned, &metadata, &args.output, Sharing::default(), quiet)
+    write_out(target, &planned, None, &metadata, &args.output, Sharing::default(), quiet)
 }

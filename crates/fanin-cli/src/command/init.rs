@@ -1,61 +1,74 @@
 //! `fanin init`: an initial checkpoint from a recipe and a seed.
 
-use fanin::Native;
-use serde_json::json;
+use std::path::Path;
 
-use super::recipe;
+use fanin::Native;
+
+use super::{dry_run, recipe};
 use crate::args::{Init, Output, StreamName};
 use crate::checkpoint::write::{self, Sharing};
 use crate::checkpoint::{Existing, Form, Target};
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, StoredType};
+use crate::manifest::Manifest;
 use crate::models::Model;
-use crate::recipe::Planned;
-use crate::report::{self, numbers, progress::Progress, table};
+use crate::recipe::{Planned, Recipe, Scheme};
+use crate::report::{self, numbers, progress::Progress};
 
 pub(super) fn run(args: &Init, quiet: bool) -> Result {
     let (recipe, model) = recipe(&args.recipe)?;
     let part = args.part.map(|share| share.resolve(|name| std::env::var(name).ok())).transpose()?;
     let sharing = Sharing { most: args.max_shard_size, part, layout: args.layout };
     let target = destination(&args.output, sharing, args.resume)?;
-    let mut manifest = match (&args.like, model) {
-        (Some(path), _) => Manifest::read(path)?,
+    let manifest = match (&args.like, model) {
+        (Some(path), _) => super::manifest(path)?,
         (None, Some(model)) => model.manifest(),
-        (None, None) => {
-            let message = "a recipe needs names and shapes: add --like model.safetensors (only its header is read), or \
-                           --like manifest.json (`fanin models gpt2 --manifest` prints one)";
-            return Err(Error::Request(message.to_owned()));
-        }
+        (None, None) => base_manifest(&recipe)?,
     };
     if manifest.entries.is_empty() {
         return Err(Error::Request("there are no tensors to initialize".to_owned()));
     }
-    // A built-in model sets its recipe up, wherever the shapes come from: gpt2-xl has 48 layers.
-    let mut settings = model.map(Model::variables).unwrap_or_default();
-    settings.extend(args.settings.iter().cloned());
-    if let Some(dtype) = args.dtype {
-        for entry in manifest.entries.iter_mut().filter(|entry| entry.dtype.float().is_some()) {
-            entry.dtype = StoredType::from_float(dtype);
-        }
+    let mut planned = recipe.plan(&manifest, &args.settings, args.dtype)?;
+    let copies =
+        args.like.as_deref().filter(|_| manifest.entries.iter().any(|entry| entry.offsets.is_some()));
+    if let (None, Some(copied)) = (copies, planned.iter().find(|planned| planned.init == Scheme::Copy)) {
+        return Err(Error::Request(format!(
+            "{}: the rule {:?} copies it, and there are no values to copy: give --like a checkpoint that has them, not \
+             a manifest, or skip it",
+            copied.entry.name, copied.pattern
+        )));
     }
-    let planned = recipe.apply(&manifest, &settings)?;
+    if args.output.dry_run {
+        write::check(&planned, args.output.stream)?;
+        warn(&planned, quiet);
+        return if args.json { report::json(&dry_run::as_json(&planned)) } else { dry_run::show(&planned) };
+    }
+    planned.retain(|planned| planned.init != Scheme::Skip);
     write::check(&planned, args.output.stream)?;
     warn(&planned, quiet);
-    if args.output.dry_run {
-        return if args.json { report::json(&plans_as_json(&planned)) } else { dry_run(&planned) };
-    }
     let mut metadata = metadata(&args.output);
-    metadata.push(("fanin.recipe".to_owned(), recipe.text().to_owned()));
+    metadata.push(("fanin.recipe".to_owned(), recipe.flat(&manifest)));
     if let Some(model) = model {
         metadata.push(("fanin.model".to_owned(), model.name.to_owned()));
     }
-    if !settings.is_empty() {
+    if !args.settings.is_empty() {
         // The last setting of a name counts.
-        let last: std::collections::BTreeMap<_, _> = settings.into_iter().collect();
+        let last: std::collections::BTreeMap<_, _> = args.settings.iter().cloned().collect();
         let last: Vec<String> = last.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         metadata.push(("fanin.set".to_owned(), last.join(",")));
     }
-    write_out(target, &planned, &metadata, &args.output, sharing, quiet)
+    write_out(target, &planned, copies, &metadata, &args.output, sharing, quiet)
+}
+
+/// The names and shapes of the built-in model that a recipe extends.
+fn base_manifest(recipe: &Recipe) -> Result<Manifest> {
+    match recipe.base().and_then(Model::find) {
+        Some(model) => Ok(model.manifest()),
+        None => {
+            let message = "a recipe needs names and shapes: add --like model.safetensors (only its header is read), or \
+                           --like manifest.json (`fanin models gpt2 --manifest` prints one)";
+            Err(Error::Request(message.to_owned()))
+        }
+    }
 }
 
 /// Where to write, checked before any work is done; nothing for a dry run.
@@ -93,6 +106,7 @@ pub(super) fn metadata(output: &Output) -> Vec<(String, String)> {
 pub(super) fn write_out(
     target: Option<Target>,
     planned: &[Planned],
+    copies: Option<&Path>,
     metadata: &[(String, String)],
     output: &Output,
     sharing: Sharing,
@@ -102,7 +116,7 @@ pub(super) fn write_out(
     let progress = Progress::new("writing", write::bytes(planned, output.stream, sharing), quiet);
     let start = std::time::Instant::now();
     let draw = write::Draw { stream: output.stream, seed: output.seed, threads: output.threads };
-    let written = write::checkpoint(&target, planned, metadata, draw, sharing, &progress);
+    let written = write::checkpoint(&target, planned, copies, metadata, draw, sharing, &progress);
     progress.done();
     let written = written?;
     if !quiet {
@@ -142,39 +156,4 @@ pub(super) fn warn(planned: &[Planned], quiet: bool) {
         plan.warnings().iter().map(|warning| (planned.entry.name.as_str(), warning.to_string()))
     });
     report::warnings(all, quiet);
-}
-
-fn dry_run(planned: &[Planned]) -> Result {
-    let mut rows = table::new(&["tensor", "dtype", "shape", "rule", "scheme", ">mean", ">std"]);
-    for planned in planned {
-        rows.add_row([
-            table::shown(&planned.entry.name),
-            planned.entry.dtype.to_string(),
-            numbers::shape(&planned.entry.shape),
-            planned.pattern.clone(),
-            planned.init.to_string(),
-            numbers::short(planned.mean()),
-            numbers::short(planned.std()),
-        ]);
-    }
-    report::line(table::text(&rows))?;
-    let values: u64 = planned.iter().map(|planned| planned.entry.values() as u64).sum();
-    let bytes: u64 = planned.iter().map(|planned| planned.entry.bytes()).sum();
-    let tensors = numbers::counted(planned.len() as u64, "tensor");
-    report::line(format!(
-        "\n{tensors}, {}, {}. Nothing was written.",
-        numbers::counted(values, "value"),
-        numbers::bytes(bytes)
-    ))
-}
-
-fn plans_as_json(planned: &[Planned]) -> serde_json::Value {
-    let one = |planned: &Planned| {
-        json!({
-            "name": planned.entry.name, "dtype": planned.entry.dtype, "shape": planned.entry.shape,
-            "rule": planned.pattern, "scheme": planned.init.to_string(),
-            "mean": planned.mean(), "std": planned.std(),
-        })
-    };
-    json!(planned.iter().map(one).collect::<Vec<_>>())
 }

@@ -47,6 +47,8 @@ fn show(survey: &Survey) -> Result {
         if let Some(planned) = planned {
             row.push(planned.init.to_string());
             row.extend([planned.mean(), planned.std()].map(numbers::short));
+        } else if with_plan {
+            row.extend([const { String::new() }; 3]);
         }
         row.extend([stats.mean(), stats.std(), stats.min(), stats.max()].map(number));
         row.push(numbers::count(stats.zeros));

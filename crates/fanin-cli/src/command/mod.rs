@@ -2,11 +2,13 @@
 
 mod audit;
 mod diff;
+mod dry_run;
 mod explain;
 mod fill;
 mod init;
 mod inspect;
 mod models;
+mod recipe_draft;
 mod verify;
 
 use std::path::Path;
@@ -18,6 +20,9 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::manifest::Manifest;
 use crate::models::{MODELS, Model};
 use crate::recipe::{Planned, Recipe};
+
+pub use explain::answer as explain;
+pub use recipe_draft::of as draft;
 
 /// Carries out a command.
 ///
@@ -33,6 +38,7 @@ pub fn run(args: Args) -> Result {
         Command::Audit(args) => audit::run(&args, quiet),
         Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args, quiet),
+        Command::Recipe(args) => recipe_draft::run(&args),
         Command::Models(args) => models::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -42,12 +48,17 @@ pub fn run(args: Args) -> Result {
     }
 }
 
+/// Names, shapes and types by a file, or by a built-in model's name.
+fn manifest(path: &Path) -> Result<Manifest> {
+    match path.to_str().and_then(Model::find).filter(|_| !path.exists()) {
+        Some(model) => Ok(model.manifest()),
+        None => Manifest::read(path),
+    }
+}
+
 /// What a recipe, by its model's name or its file, says of each tensor.
 fn planned(name: &str, settings: &[(String, f64)], manifest: &Manifest) -> Result<Vec<Planned>> {
-    let (recipe, model) = recipe(name)?;
-    let mut all = model.map(Model::variables).unwrap_or_default();
-    all.extend(settings.iter().cloned());
-    recipe.apply(manifest, &all)
+    recipe(name)?.0.apply(manifest, settings)
 }
 
 /// A recipe by the name of a built-in model, or by its file.
@@ -56,7 +67,7 @@ fn planned(name: &str, settings: &[(String, f64)], manifest: &Manifest) -> Resul
 /// A name that is neither, a file that is no recipe.
 pub fn recipe(name: &str) -> Result<(Recipe, Option<&'static Model>)> {
     if let Some(model) = Model::find(name) {
-        return Ok((Recipe::parse(model.recipe_toml, Path::new(model.recipe_name))?, Some(model)));
+        return Ok((Recipe::built_in(model)?, Some(model)));
     }
     let path = Path::new(name);
     // Models have dots in their names: a slip in one of them is no file name.

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hasher as _};
 
-use fanin::{Law, Native, Warning};
+use fanin::{Law, Warning};
 use serde_json::{Value, json};
 
 use super::planned;
-use crate::args::Verify;
+use crate::args::{StreamName, Verify};
 use crate::check::bits::Source;
 use crate::check::orthogonal;
 use crate::check::repeats::Probes;
 use crate::check::sample::{Outcome, Reference, Sample, deviate};
 use crate::checkpoint::set::Checkpoints;
 use crate::error::{Error, Result};
+use crate::manifest::StoredType;
 use crate::recipe::Planned;
 use crate::report::{self, numbers, progress::Progress, table};
 
@@ -33,7 +34,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     report::warnings(all.iter().flat_map(warnings_of), quiet);
     let passes = 1 + u64::from(args.seed.is_some());
     let progress = Progress::new("verifying", manifest.bytes() * passes, quiet);
-    let mut source = args.seed.map(|seed| Source::new(args.stream, seed));
+    let mut source = args.seed.map(|seed| Source::new(args.stream, seed, &all));
     let mut references: Vec<Reference> = Vec::new();
     let mut pools: BTreeMap<&str, (f64, f64, u64)> = BTreeMap::new();
     let mut same: HashMap<(u64, usize), usize> = HashMap::new();
@@ -51,6 +52,9 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
             _ => None,
         });
         let reference = planned.plan.as_ref().and_then(|plan| Reference::known(&mut references, plan));
+        if let Some(wanted) = planned.wanted.filter(|wanted| StoredType::from_float(*wanted) != entry.dtype) {
+            say("dtype", 0.0, format!("stored as {}, the recipe says {wanted}", entry.dtype));
+        }
         // Parts are told apart by the seed's bits only.
         let in_parts = planned.plan.as_ref().is_some_and(|plan| !plan.parts().is_empty());
         let mut drawn = reference.is_some() || orthogonal.is_some() || in_parts;
@@ -103,7 +107,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                     );
                     say("repeats", 0.0, text);
                 }
-                if sample.count > 0 {
+                if sample.count > 0 && planned.tied.is_none() {
                     let pool = pools.entry(&planned.pattern).or_default();
                     let (excess, variance) = sample.excess(reference);
                     *pool = (pool.0 + excess, pool.1 + variance, pool.2 + 1);
@@ -130,10 +134,15 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                 say("orthogonal", 0.0, format!("{zeros} of {} values are 0: not drawn", entry.values()));
             }
         }
+        if !planned.is_known() {
+            verdict.bits = None;
+            verdicts.push(verdict);
+            continue;
+        }
         if !drawn {
             // Nothing here is random: any seed tells the values.
             let difference =
-                Source::Native(Native::new(0)).compare(&mut checkpoint, number, planned, count)?;
+                Source::new(StreamName::Native, 0, &[]).compare(&mut checkpoint, number, planned, count)?;
             if let Some((index, right, is)) = difference.first {
                 let many = numbers::counted(difference.values, "value");
                 let text = format!(
@@ -158,6 +167,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
         }
         if drawn
             && !args.tied
+            && planned.tied.is_none()
             && entry.values() >= 16
             && let Some(twin) = same.insert((hash.finish(), entry.values()), number)
         {

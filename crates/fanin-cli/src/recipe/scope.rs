@@ -1,26 +1,37 @@
 //! The variables that a spec sees: the recipe's, and the numbers of the parameter at hand.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
 
 use fanin::Layout;
 use fanin::init::{Init, Variables};
 
 use super::parse::OWN;
+use super::place::Complaint;
+use super::vars::Numbers;
 use crate::manifest::{Entry, Manifest};
+
+/// Why a spec could not be read.
+pub(super) enum Trouble {
+    /// The spec is wrong.
+    Spec(fanin::Error),
+    /// A variable that it uses cannot be read off this model.
+    Variable(Complaint),
+}
 
 /// A recipe's variables, with the numbers of one parameter among them.
 pub(super) struct Scope<'a> {
-    variables: &'a BTreeMap<String, f64>,
+    numbers: &'a Numbers,
     entry: &'a Entry,
     /// In the order of [`OWN`].
     own: [Option<f64>; OWN.len()],
     /// The number that was asked for and is not there.
     missed: Cell<Option<&'static str>>,
+    /// The variable that was asked for and could not be read off the model.
+    failed: RefCell<Option<Complaint>>,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(variables: &'a BTreeMap<String, f64>, entry: &'a Entry, manifest: &Manifest) -> Self {
+    pub(super) fn new(numbers: &'a Numbers, entry: &'a Entry, manifest: &Manifest) -> Self {
         let fans = |shape: &[usize]| {
             let fans = Layout::OutIn.fans(shape).ok();
             [fans.map(|fans| fans.fan_in as f64), fans.map(|fans| fans.fan_out as f64)]
@@ -31,13 +42,17 @@ impl<'a> Scope<'a> {
         let [weight_in, weight_out] = weight.map_or([None, None], |weight| fans(&weight.shape));
         let layer = entry.name.split('.').find_map(|part| part.parse::<u32>().ok()).map(f64::from);
         let own = [fan_in, fan_out, weight_in, weight_out, layer];
-        Self { variables, entry, own, missed: Cell::new(None) }
+        Self { numbers, entry, own, missed: Cell::new(None), failed: RefCell::new(None) }
     }
 
     /// Reads a spec in this scope. A number that the parameter has not is named as what is wrong.
-    pub(super) fn read(&self, spec: &str) -> Result<Init, fanin::Error> {
+    pub(super) fn read(&self, spec: &str) -> Result<Init, Trouble> {
         self.missed.set(None);
-        Init::parse_with(spec, self).map_err(|error| match (error, self.missed.get()) {
+        let read = Init::parse_with(spec, self);
+        if let Some(complaint) = self.failed.take().filter(|_| read.is_err()) {
+            return Err(Trouble::Variable(complaint));
+        }
+        read.map_err(|error| match (error, self.missed.get()) {
             (fanin::Error::Spec(mut error), Some(missed)) => {
                 let (name, shape) = (&self.entry.name, &self.entry.shape);
                 let (why, help) = match missed {
@@ -53,9 +68,9 @@ impl<'a> Scope<'a> {
                 };
                 error.message = format!("there is no {missed}: {why}");
                 error.help = Some(help.to_owned());
-                error.into()
+                Trouble::Spec(error.into())
             }
-            (error, _) => error,
+            (error, _) => Trouble::Spec(error),
         })
     }
 }
@@ -63,7 +78,10 @@ impl<'a> Scope<'a> {
 impl Variables for Scope<'_> {
     fn get(&self, name: &str) -> Option<f64> {
         let Some(which) = OWN.iter().position(|&own| own == name) else {
-            return self.variables.get(name).copied();
+            if let Some(complaint) = self.numbers.failed.get(name) {
+                self.failed.replace(Some(complaint.clone()));
+            }
+            return self.numbers.known.get(name).copied();
         };
         if self.own[which].is_none() {
             self.missed.set(Some(OWN[which]));
@@ -73,7 +91,7 @@ impl Variables for Scope<'_> {
 
     fn names(&self) -> Vec<&str> {
         let own = OWN.iter().zip(self.own).filter(|(_, value)| value.is_some()).map(|(name, _)| *name);
-        self.variables.keys().map(String::as_str).chain(own).collect()
+        self.numbers.known.keys().map(String::as_str).chain(own).collect()
     }
 }
 
@@ -83,14 +101,18 @@ mod tests {
 
     #[test]
     fn fans_are_there_for_two_dimensions_and_more() {
-        let variables = BTreeMap::from([("n".to_owned(), 2.0)]);
+        let mut numbers = Numbers::default();
+        numbers.known.insert("n".to_owned(), 2.0);
         let read = |shape: &[usize], spec: &str| {
             let json = format!(r#"{{"a": {{"dtype": "F32", "shape": {shape:?}}}}}"#);
             let manifest = Manifest::from_json(&json, std::path::Path::new("m.json")).unwrap();
-            Scope::new(&variables, &manifest.entries[0], &manifest)
+            Scope::new(&numbers, &manifest.entries[0], &manifest)
                 .read(spec)
                 .map(|init| init.to_string())
-                .map_err(|error| error.to_string())
+                .map_err(|trouble| match trouble {
+                    Trouble::Spec(error) => error.to_string(),
+                    Trouble::Variable(complaint) => complaint.to_string(),
+                })
         };
         assert_eq!(read(&[8, 4, 3], "normal(std=n/fan_in)").unwrap(), format!("normal(std={})", 2.0 / 12.0));
         assert_eq!(read(&[8, 4, 3], "normal(std=n/fan_out)").unwrap(), format!("normal(std={})", 2.0 / 24.0));

@@ -2,6 +2,7 @@
 
 pub mod histogram;
 pub mod law;
+pub mod names;
 pub mod numbers;
 pub mod progress;
 pub mod stats;

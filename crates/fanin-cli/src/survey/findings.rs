@@ -28,6 +28,9 @@ pub(super) fn of(
     if stats.infinite > 0 {
         all.push(format!("{} of {} are infinite", count(stats.infinite), counted(stats.count, "value")));
     }
+    if !entry.dtype.is_read() && entry.values() > 0 {
+        all.push(format!("{} values are not examined: only their bytes are known here", entry.dtype));
+    }
     let (Some(mean), Some(std), Some(min), Some(max)) = (stats.mean(), stats.std(), stats.min(), stats.max())
     else {
         return all;

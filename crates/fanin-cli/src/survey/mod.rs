@@ -94,12 +94,12 @@ impl Survey {
                 stats.add(values);
                 progress.add(values.len() as u64, (values.len() * entry.dtype.size()) as u64);
             })?;
-            let planned = plans.next();
+            let planned = plans.next().filter(Planned::is_known);
             let (edges, counts) = stats.bars();
             let plan = planned.as_ref().and_then(|planned| planned.plan.as_ref());
             let expected = plan.and_then(|plan| expected::counts(plan, &edges, &stats));
             let reference = plan.and_then(|plan| Reference::known(&mut references, plan));
-            let wild = stats.nans + stats.infinite > 0;
+            let wild = stats.nans + stats.infinite > 0 || !entry.dtype.is_read();
             let spectrum = if spectra && !wild { Spectrum::of(checkpoint, number)? } else { None };
             let findings = findings::of(entry, &stats, planned.as_ref(), reference, spectrum.as_ref());
             let bars = Bars { edges, counts, planned: expected };

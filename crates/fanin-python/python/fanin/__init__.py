@@ -33,6 +33,7 @@ from ._beyond import (
     zero_hadamard,
 )
 from ._fanin import Initializer, Plan, Planned, Recipe, __version__, manifest, models, write_checkpoint
+from ._explain import explain
 from ._fill import fill, filled, filled_like
 from ._module import init_module
 from ._schemes import (
@@ -62,6 +63,7 @@ __all__ = [
     "constant",
     "delta_orthogonal",
     "dirac",
+    "explain",
     "eye",
     "fill",
     "filled",

@@ -29,6 +29,9 @@ STORED = {
     torch.uint16: "U16",
     torch.uint8: "U8",
     torch.bool: "BOOL",
+    torch.complex64: "C64",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
 }
 
 
@@ -44,7 +47,7 @@ def init_module(
     `recipe` is a `Recipe`, the name of a built-in model or a file; `settings` sets its variables. The values of a
     tensor depend on the seed, its name, its shape and its type: not on the order of modules, on wrappers (the prefixes
     of DataParallel, torch.compile and FSDP do not count), on the machine, or on how it is split. Tied tensors take the
-    first of their names.
+    first of their names, or the one that the recipe's [tie] says. What it copies or skips stays as it is, and so do types.
 
     A tensor may be plain or a DTensor, of any mesh: each rank fills the part that it holds with what the whole has there
     (fans are those of the whole), and no rank talks to another. A model made on the meta device wants `to_empty` first.
@@ -66,17 +69,25 @@ def init_module(
     tensors = _tensors(module)
     rows = [(name, _stored(name, tensor), list(tensor.shape)) for name, tensor in tensors.items()]
     planned = recipe.plan(rows, dict(settings or {}))
-    for one in planned:
+    filled = [one for one in planned if one.scheme not in ("copy", "skip")]
+    for one in filled:
         check(tensors[one.name], one.name)
         boxes_of(tensors[one.name], one.name)
-    for one in planned:
+        if one.scheme == "arange" and hasattr(tensors[one.name], "device_mesh"):
+            raise TypeError(f"{one.name} is a DTensor: arange fills whole tensors")
+    for one in filled:
         tensor = tensors[one.name]
-        if one.integer is None:
-            fill(tensor, one.spec, seed, one.name)
-        else:
-            with torch.no_grad():
+        if one.spec is not None and one.integer is None:
+            fill(tensor, one.spec, seed, one.source)
+            continue
+        with torch.no_grad():
+            if one.integer is not None:
                 local_of(tensor).fill_(one.integer)
-            changed(tensor)
+            elif tensor.dim() == 0:
+                tensor.zero_()
+            else:
+                tensor.copy_(torch.arange(tensor.shape[-1], device=tensor.device).expand(tensor.shape))
+        changed(tensor)
     return planned
 
 

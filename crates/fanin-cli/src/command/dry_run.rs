@@ -1,0 +1,141 @@
+//! `fanin init --dry-run`: what would be written, as a table of a paper would tell it.
+
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::manifest::StoredType;
+use crate::recipe::{Planned, Scheme};
+use crate::report::names::{Group, groups};
+use crate::report::{self, law, numbers, table};
+
+/// The name of the JSON's form. It changes when a member changes its meaning or goes; new members may come.
+const FORMAT: &str = "fanin-plan-1";
+
+/// Tensors that differ in the numbers of their names only.
+fn alike(planned: &[Planned]) -> Vec<Group> {
+    let names: Vec<&str> = planned.iter().map(|planned| planned.entry.name.as_str()).collect();
+    groups(&names, |number| {
+        let Planned { entry, pattern, init, tied, .. } = &planned[number];
+        (entry.dtype, &entry.shape, pattern, init.to_string(), tied)
+    })
+}
+
+/// Tensors, values and bytes of each type, the one with the most bytes first.
+fn by_type<'a>(planned: impl Iterator<Item = &'a Planned>) -> Vec<(StoredType, [u64; 3])> {
+    let mut types: Vec<(StoredType, [u64; 3])> = Vec::new();
+    for Planned { entry, .. } in planned {
+        let more = [1, entry.values() as u64, entry.bytes()];
+        match types.iter_mut().find(|(dtype, _)| *dtype == entry.dtype) {
+            Some((_, sums)) => sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more),
+            None => types.push((entry.dtype, more)),
+        }
+    }
+    types.sort_by_key(|(_, [_, _, bytes])| std::cmp::Reverse(*bytes));
+    types
+}
+
+fn total(types: &[(StoredType, [u64; 3])]) -> [u64; 3] {
+    types.iter().fold([0; 3], |total, (_, sums)| [0, 1, 2].map(|k| total[k] + sums[k]))
+}
+
+/// The scheme in words, with what is not in its spec.
+fn scheme(planned: &Planned) -> String {
+    match &planned.tied {
+        Some(first) => format!("{}, tied to {}", planned.init, table::shown(first)),
+        None => planned.init.to_string(),
+    }
+}
+
+fn number(x: f64) -> String {
+    if x.is_nan() { "-".to_owned() } else { numbers::short(x) }
+}
+
+/// The table. What is skipped stands below it.
+pub(super) fn show(planned: &[Planned]) -> Result {
+    let (skipped, written): (Vec<Planned>, Vec<Planned>) =
+        planned.iter().cloned().partition(|planned| planned.init == Scheme::Skip);
+    let mut rows =
+        table::new(&["tensors", "shape", "dtype", "scheme", ">std", ">tensors", ">values", "rule"]);
+    for Group { name, members } in alike(&written) {
+        let one = &written[members[0]];
+        let shape = one.entry.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        rows.add_row([
+            table::shown(&name),
+            format!("[{shape}]"),
+            one.entry.dtype.to_string(),
+            scheme(one),
+            number(one.std()),
+            members.len().to_string(),
+            numbers::count((one.entry.values() * members.len()) as u64),
+            table::shown(&one.pattern),
+        ]);
+    }
+    report::line(table::text(&rows))?;
+    let types = by_type(written.iter());
+    let mut sums = table::new(&["", ">tensors", ">values", ">bytes", ""]);
+    let line = |name: String, [tensors, values, bytes]: [u64; 3]| {
+        [name, numbers::count(tensors), numbers::count(values), numbers::count(bytes), numbers::bytes(bytes)]
+    };
+    for (dtype, of) in &types {
+        sums.add_row(line(dtype.to_string(), *of));
+    }
+    if types.len() != 1 {
+        sums.add_row(line("total".to_owned(), total(&types)));
+    }
+    report::line(format!("\n{}", table::text(&sums).trim_start_matches('\n')))?;
+    for Group { name, members } in alike(&skipped) {
+        let count = numbers::counted(members.len() as u64, "tensor");
+        report::line(format!("skipped: {} ({count})", table::shown(&name)))?;
+    }
+    let tied: Vec<&Planned> = written.iter().filter(|planned| planned.tied.is_some()).collect();
+    if let [_, ..] = tied.as_slice() {
+        let values: u64 = tied.iter().map(|planned| planned.entry.values() as u64).sum();
+        report::line(format!(
+            "{} of these values are those of {} under another name",
+            numbers::count(values),
+            numbers::counted(tied.len() as u64, "tied tensor")
+        ))?;
+    }
+    let [tensors, values, bytes] = total(&types);
+    report::line(format!(
+        "{}, {}, {}. Nothing was written.",
+        numbers::counted(tensors, "tensor"),
+        numbers::counted(values, "value"),
+        numbers::bytes(bytes)
+    ))
+}
+
+/// The same for programs.
+pub(super) fn as_json(planned: &[Planned]) -> Value {
+    let one = |planned: &Planned| {
+        json!({
+            "name": planned.entry.name, "dtype": planned.entry.dtype, "shape": planned.entry.shape,
+            "values": planned.entry.values(), "bytes": planned.entry.bytes(),
+            "rule": planned.pattern, "scheme": planned.init.to_string(), "tied": planned.tied,
+            "law": planned.plan.as_ref().map(law::text), "mean": planned.mean(), "std": planned.std(),
+        })
+    };
+    let group = |Group { name, members }: &Group| {
+        let first = &planned[members[0]];
+        json!({
+            "name": name, "dtype": first.entry.dtype, "shape": first.entry.shape,
+            "scheme": first.init.to_string(), "rule": first.pattern, "tied": first.tied, "std": first.std(),
+            "tensors": members.iter().map(|&member| planned[member].entry.name.as_str()).collect::<Vec<_>>(),
+        })
+    };
+    let sums =
+        |[tensors, values, bytes]: [u64; 3]| json!({ "tensors": tensors, "values": values, "bytes": bytes });
+    let types = by_type(planned.iter().filter(|planned| planned.init != Scheme::Skip));
+    let mut totals = sums(total(&types));
+    let of_type = |(dtype, of): &(StoredType, [u64; 3])| {
+        let mut sums = sums(*of);
+        sums["dtype"] = json!(dtype);
+        sums
+    };
+    totals["dtypes"] = types.iter().map(of_type).collect();
+    json!({
+        "format": FORMAT, "totals": totals,
+        "groups": alike(planned).iter().map(group).collect::<Vec<_>>(),
+        "tensors": planned.iter().map(one).collect::<Vec<_>>(),
+    })
+}

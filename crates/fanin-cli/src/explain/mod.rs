@@ -1,0 +1,192 @@
+//! A spec explained on a shape: fans, numbers put into the formula, and what the weights do to a signal.
+
+pub mod activation;
+pub mod signal;
+pub mod steps;
+pub mod wiring;
+
+use fanin::init::Init;
+use fanin::{DType, Fans, Initializer as _, Law, Layout, Plan};
+
+use crate::error::Result;
+use activation::Activation;
+use signal::{After, Stack};
+use wiring::Wiring;
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    /// The initializer.
+    pub init: Init,
+    /// The weight's shape.
+    pub shape: &'a [usize],
+    /// Its type.
+    pub dtype: DType,
+    /// Which of its axes is which; the spec's own layout, or torch's, if left out.
+    pub layout: Option<Layout>,
+    /// Groups of a convolution.
+    pub groups: usize,
+    /// What follows the layer; what the spec names if left out.
+    pub activation: Option<Activation>,
+    /// Numbers of layers to go through.
+    pub depths: &'a [usize],
+}
+
+/// The answer.
+#[derive(Debug, Clone)]
+pub struct Lesson {
+    /// The initializer, in the layout asked for.
+    pub init: Init,
+    /// Its plan.
+    pub plan: Plan,
+    /// How the layer is wired, if it is a layer.
+    pub wiring: Option<Wiring>,
+    /// The fans that the scheme's formula uses, if it uses any.
+    pub counted: Option<Fans>,
+    /// What follows the layer.
+    pub activation: Activation,
+    /// Whether the spec or the question named it.
+    pub named: bool,
+    /// What the layers do to a signal, if the weights are drawn about 0.
+    pub signal: Option<Vec<After>>,
+    /// Another spec and why, where the scheme's fans are not the layer's.
+    pub notes: Vec<String>,
+}
+
+impl Lesson {
+    /// Explains.
+    ///
+    /// # Errors
+    /// What is wrong with the shape, the groups or the spec on it.
+    pub fn new(question: &Question<'_>) -> Result<Self> {
+        let spec = question.init.to_string();
+        let own = steps::argument(&spec, "layout")
+            .and_then(|name| Layout::ALL.into_iter().find(|layout| layout.name() == name));
+        let layout = question.layout.or(own).unwrap_or_default();
+        // The spec's own layout stands: what it leaves open is as the question says.
+        let init = match (question.init.clone(), own) {
+            (Init::Kaiming(it), None) => it.layout(layout).into(),
+            (Init::Xavier(it), None) => it.layout(layout).into(),
+            (init, _) => init,
+        };
+        let plan = init.resolve(question.shape, question.dtype)?;
+        let wiring = Wiring::of(question.shape, layout, question.groups)?;
+        let counted = plan.fans();
+        let from_spec = steps::argument(&spec, "nonlinearity").or_else(|| steps::argument(&spec, "gain"));
+        let from_spec = match (from_spec.as_deref(), spec.starts_with("kaiming")) {
+            // Kaiming's default is a leaky_relu of slope a; one steeper than 1 is a way to write a number.
+            (None | Some("leaky_relu"), true) => match steps::slope(&spec) {
+                0.0 => Some(Activation::Relu),
+                slope if slope.abs() > 1.0 => None,
+                slope => Some(Activation::LeakyRelu(slope)),
+            },
+            (Some(name), _) => Activation::read(name).ok(),
+            (None, _) => None,
+        };
+        let named = question.activation.is_some() || from_spec.is_some();
+        let activation = question.activation.or(from_spec).unwrap_or(match &question.init {
+            Init::Kaiming(_) => Activation::Relu,
+            _ => Activation::Linear,
+        });
+        let drawn = !matches!(plan.law(), Law::Constant { .. } | Law::Eye | Law::Dirac { .. });
+        // A mean that is not 0 adds up over the inputs, and the sums' law is another.
+        let centred = plan.mean().abs() <= 1e-9 * plan.std();
+        let signal = wiring
+            .as_ref()
+            .filter(|_| drawn && centred && !plan.is_empty())
+            .map(|wiring| Stack { fans: wiring.fans(), std: plan.std(), activation }.after(question.depths));
+        let notes = notes(&init, &plan, wiring.as_ref(), counted, own);
+        Ok(Self { init, plan, wiring, counted, activation, named, signal, notes })
+    }
+
+    /// The factors that one layer puts on the mean square of a signal, and of a gradient, that comes in as 1.
+    pub fn factors(&self) -> Option<(f64, f64)> {
+        let (signal, wiring) = (self.signal.as_ref()?, self.wiring.as_ref()?);
+        _ = signal;
+        let stack = Stack { fans: wiring.fans(), std: self.plan.std(), activation: self.activation };
+        stack.after(&[1]).first().map(|after| (after.forward, after.backward))
+    }
+}
+
+/// What is worth a remark.
+fn notes(
+    init: &Init,
+    plan: &Plan,
+    wiring: Option<&Wiring>,
+    counted: Option<Fans>,
+    own: Option<Layout>,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let Some(wiring) = wiring else {
+        notes.push(
+            "A vector or a scalar has no fans: it is a bias, a gain or an embedding of one thing.".to_owned(),
+        );
+        return notes;
+    };
+    let fans = wiring.fans();
+    if let Some(counted) = counted.filter(|counted| *counted != fans) {
+        let mut why = Vec::new();
+        if own.is_some_and(|own| own != wiring.layout) {
+            why.push(format!(
+                "the spec says layout={} and the layer is {}",
+                own.unwrap_or_default(),
+                wiring.layout
+            ));
+        }
+        if wiring.groups > 1 {
+            why.push(format!("it knows nothing of the {} groups", wiring.groups));
+        }
+        notes.push(format!(
+            "The formula counts fan_in {} and fan_out {}, the layer has {} and {}: {}.",
+            counted.fan_in,
+            counted.fan_out,
+            fans.fan_in,
+            fans.fan_out,
+            if why.is_empty() { "other axes".to_owned() } else { why.join(", and ") }
+        ));
+    }
+    if wiring.layout == Layout::InOut && !wiring.kernel.is_empty() {
+        notes.push(
+            "With a stride s an output of a transposed convolution is met by 1/s of the taps along each axis: its fan_in \
+             is less by that, and so is the forward variance."
+                .to_owned(),
+        );
+    }
+    match plan.law() {
+        Law::Constant { value: 0.0 } => {
+            notes.push("Zeros pass no signal, and no gradient to what is before them.".to_owned())
+        }
+        Law::Constant { .. } => {
+            notes.push("All outputs of the layer are one number, and stay alike under training.".to_owned())
+        }
+        Law::Eye | Law::Dirac { .. } => {
+            notes.push("The layer passes its input on as it is, where it has as many outputs.".to_owned())
+        }
+        _ if plan.mean().abs() > 1e-9 * plan.std() => notes.push(format!(
+            "The mean {} is not 0: over {} inputs it adds up, and drowns the signal.",
+            crate::report::numbers::short(plan.mean()),
+            fans.fan_in
+        )),
+        Law::Orthogonal { .. } => {
+            let square = fans.fan_in == fans.fan_out;
+            notes.push(
+                if square { "Every singular value is the gain: lengths are kept exactly, not only on the average." } else {
+                    "Every singular value is the gain: the longer side's directions beyond the shorter are lost."
+                }
+                .to_owned(),
+            );
+        }
+        _ => {}
+    }
+    if matches!(init, Init::Kaiming(_)) && steps::slope(&init.to_string()).abs() > 1.0 {
+        notes.push(
+            "No leaky_relu is steeper than 1: such an a stands for a number. a = sqrt(5), torch's default for Linear and \
+             Conv, makes the bound 1/sqrt(fan_in) and the variance 1/(3 fan_in): a signal fades, whatever follows."
+                .to_owned(),
+        );
+    }
+    if let (Init::Kaiming(_), true) = (init, fans.fan_in != fans.fan_out) {
+        notes.push("The two fans differ: mode=fan_in keeps the forward variance, mode=fan_out the backward one, neither both.".to_owned());
+    }
+    notes
+}

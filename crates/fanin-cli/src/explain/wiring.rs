@@ -1,0 +1,125 @@
+//! The fans of a layer as it is wired: by layout and groups.
+
+use fanin::{Fans, Layout, element_count};
+
+use crate::error::{Error, Result};
+
+/// How a weight's axes are inputs, outputs and taps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wiring {
+    /// Which axis is which.
+    pub layout: Layout,
+    /// Groups that the channels are parted into.
+    pub groups: usize,
+    /// Input channels that one output sees.
+    pub inputs: usize,
+    /// Output channels that one input reaches.
+    pub outputs: usize,
+    /// The kernel's sizes.
+    pub kernel: Vec<usize>,
+}
+
+impl Wiring {
+    /// The wiring of a weight of this shape; none for scalars and vectors.
+    ///
+    /// A grouped layer's weight has the channels of one group on its input axis (on its output axis, where
+    /// [`Layout::InOut`] is a transposed convolution), and all channels on the other.
+    ///
+    /// # Errors
+    /// Groups that do not divide the channels; fans that do not fit.
+    pub fn of(shape: &[usize], layout: Layout, groups: usize) -> Result<Option<Self>> {
+        element_count(shape)?;
+        let (inputs, outputs, kernel) = match (layout, shape) {
+            (_, [] | [_]) => return Ok(None),
+            (Layout::InOut, [inputs, outputs, kernel @ ..]) => (*inputs, *outputs, kernel),
+            (Layout::KernelInOut, [kernel @ .., inputs, outputs]) => (*inputs, *outputs, kernel),
+            (_, [outputs, inputs, kernel @ ..]) => (*inputs, *outputs, kernel),
+        };
+        let parted = if layout == Layout::InOut { inputs } else { outputs };
+        if groups == 0 || !parted.is_multiple_of(groups) {
+            let what = if layout == Layout::InOut { "input" } else { "output" };
+            return Err(Error::Request(format!(
+                "--groups {groups}: the {parted} {what} channels of the shape {shape:?} are not so many groups alike"
+            )));
+        }
+        let (inputs, outputs) = match layout {
+            Layout::InOut => (inputs / groups, outputs),
+            _ => (inputs, outputs / groups),
+        };
+        let wiring = Self { layout, groups, inputs, outputs, kernel: kernel.to_vec() };
+        let fits = |channels: usize| kernel.iter().try_fold(channels, |fan, &taps| fan.checked_mul(taps));
+        if fits(inputs).is_none() || fits(outputs).is_none() {
+            return Err(fanin::Error::ShapeOverflow { shape: shape.to_vec() }.into());
+        }
+        Ok(Some(wiring))
+    }
+
+    /// Taps of the kernel; 1 for a matrix.
+    pub fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// Inputs that feed one output, and outputs that one input reaches, at stride 1.
+    pub fn fans(&self) -> Fans {
+        Fans { fan_in: self.inputs * self.taps(), fan_out: self.outputs * self.taps() }
+    }
+
+    /// How the axes are called: `[out, in, taps]`.
+    pub fn axes(&self) -> &'static str {
+        match (self.layout, self.kernel.is_empty(), self.groups > 1) {
+            (Layout::InOut, true, _) => "[in, out]",
+            (Layout::InOut, false, false) => "[in, out, taps...], as torch's transposed convolutions",
+            (Layout::InOut, false, true) => "[in, out / groups, taps...], as torch's transposed convolutions",
+            (Layout::KernelInOut, true, _) => "[in, out], as Keras and JAX",
+            (Layout::KernelInOut, false, false) => "[taps..., in, out], as Keras and JAX",
+            (Layout::KernelInOut, false, true) => "[taps..., in / groups, out], as Keras and JAX",
+            (_, true, _) => "[out, in], as torch's Linear",
+            (_, false, false) => "[out, in, taps...], as torch's convolutions",
+            (_, false, true) => "[out, in / groups, taps...], as torch's convolutions",
+        }
+    }
+
+    /// `3 input channels x 7 x 7 taps`.
+    pub fn told(&self, channels: usize, what: &str) -> String {
+        if self.kernel.is_empty() {
+            return format!("{channels} {what}s");
+        }
+        let taps: Vec<String> = self.kernel.iter().map(ToString::to_string).collect();
+        let group = if self.groups > 1 { " of a group" } else { "" };
+        format!("{channels} {what} channels{group} * {} taps", taps.join(" * "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fans_are_those_of_the_wiring() {
+        for (shape, layout, groups, fan_in, fan_out) in [
+            (&[64, 3, 7, 7][..], Layout::OutIn, 1, 147, 3136),
+            (&[10, 20], Layout::OutIn, 1, 20, 10),
+            (&[10, 20], Layout::InOut, 1, 10, 20),
+            (&[10, 20], Layout::KernelInOut, 1, 10, 20),
+            (&[7, 7, 3, 64], Layout::KernelInOut, 1, 147, 3136),
+            // Conv2d(64, 128, 3, groups=4) has [128, 16, 3, 3]: 16 inputs, and each input reaches 32 outputs.
+            (&[128, 16, 3, 3], Layout::OutIn, 4, 144, 288),
+            // Depthwise: one in, one out.
+            (&[64, 1, 3, 3], Layout::OutIn, 64, 9, 9),
+            // ConvTranspose2d(64, 32, 4, groups=2) has [64, 16, 4, 4]: 32 inputs of a group, 16 outputs of it.
+            (&[64, 16, 4, 4], Layout::InOut, 2, 512, 256),
+            (&[3, 3, 16, 128], Layout::KernelInOut, 4, 144, 288),
+        ] {
+            let wiring = Wiring::of(shape, layout, groups).unwrap().unwrap();
+            assert_eq!(wiring.fans(), Fans { fan_in, fan_out }, "{shape:?} {layout} {groups}");
+            if groups == 1 {
+                assert_eq!(wiring.fans(), layout.fans(shape).unwrap());
+            }
+        }
+        assert_eq!(Wiring::of(&[5], Layout::OutIn, 1).unwrap(), None);
+        for groups in [0, 3] {
+            assert!(Wiring::of(&[64, 3, 3, 3], Layout::OutIn, groups).is_err());
+        }
+        assert!(Wiring::of(&[usize::MAX, 2, 2], Layout::OutIn, 1).is_err());
+    }
+}

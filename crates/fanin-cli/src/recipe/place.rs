@@ -1,0 +1,221 @@
+//! Where in a recipe something stands, and complaints that point at it.
+
+use std::fmt::{self, Display};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// A recipe's text, and where it comes from.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+/// A stretch of a recipe's text.
+#[derive(Debug, Clone)]
+pub(super) struct Spot {
+    pub(super) source: Arc<Source>,
+    pub(super) span: Range<usize>,
+}
+
+/// What is wrong with a recipe, with its place: the file, line and column come first, then the text with a mark under
+/// what is at fault, and the remedy.
+#[derive(Debug, Clone)]
+pub struct Complaint {
+    /// The file, or the name of a recipe that is built in.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, in characters from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub remedy: String,
+    /// The line's text, and how many characters of it are at fault.
+    text: String,
+    length: usize,
+}
+
+impl Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, line, column, message, remedy, text, length } = self;
+        write!(f, "{}:{line}:{column}: {message}", path.display())?;
+        let (number, margin) = (line.to_string(), line.to_string().len());
+        let (before, mark) = (column - 1, "^".repeat(*length));
+        write!(f, "\n  {number} | {text}\n  {:margin$} | {:before$}{mark}", "", "")?;
+        if remedy.is_empty() { Ok(()) } else { write!(f, " {remedy}") }
+    }
+}
+
+impl Spot {
+    pub(super) fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
+        Self { source: source.clone(), span }
+    }
+
+    /// File, line and column.
+    pub(super) fn told(&self) -> String {
+        let (line, column) = place(&self.source.text, self.span.start);
+        format!("{}:{line}:{column}", self.source.path.display())
+    }
+
+    /// Something wrong here; the remedy may be empty.
+    pub(super) fn complaint(&self, message: impl Into<String>, remedy: impl Into<String>) -> Complaint {
+        let Source { path, text } = &*self.source;
+        let (line, column) = place(text, self.span.start);
+        let start = text.get(..self.span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+        let whole = text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+        let fault = text.get(self.span.clone()).unwrap_or_default().lines().next().unwrap_or_default();
+        let length = fault.trim_end().chars().count().max(1);
+        // What would move the cursor would move the mark.
+        let shown = whole.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Complaint {
+            path: path.clone(),
+            line,
+            column,
+            message: message.into(),
+            remedy: remedy.into(),
+            text: shown,
+            length,
+        }
+    }
+
+    /// The same as an error.
+    pub(super) fn error(&self, message: impl Into<String>, remedy: impl Into<String>) -> Error {
+        Error::Recipe(vec![self.complaint(message, remedy)])
+    }
+
+    /// What is wrong with the spec that stands here as a string of TOML.
+    pub(super) fn spec_error(&self, context: &str, error: fanin::Error) -> Error {
+        let context = if context.is_empty() { String::new() } else { format!("{context}: ") };
+        let fanin::Error::Spec(wrong) = error else {
+            return self.error(format!("{context}{error}"), "");
+        };
+        let raw = self.source.text.get(self.span.clone()).unwrap_or_default();
+        let at = self.span.start + offset(raw, wrong.at);
+        // The word at fault, or the one character.
+        let rest = self.source.text.get(at..self.span.end).unwrap_or_default();
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        let length = rest.find(|c| !word(c)).unwrap_or(rest.len());
+        let length = if length == 0 { rest.chars().next().map_or(0, char::len_utf8) } else { length };
+        let spot = Spot { source: self.source.clone(), span: at..at + length };
+        spot.error(format!("{context}{}", wrong.message), wrong.help.unwrap_or_default())
+    }
+}
+
+/// All complaints as one error, if there are any.
+pub(super) fn all(complaints: Vec<Complaint>) -> Result {
+    if complaints.is_empty() { Ok(()) } else { Err(Error::Recipe(complaints)) }
+}
+
+/// Reads a recipe's text.
+pub(super) fn read(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::file(path, format!("a recipe is text in UTF-8, and the bytes from {at} on are not"))
+    })
+}
+
+/// Line and column, from 1, of the character at a byte.
+pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+/// Where in a string of TOML, quotes and escapes included, the byte `at` of its value stands.
+fn offset(raw: &str, at: usize) -> usize {
+    let (open, escapes) = match raw.as_bytes() {
+        [b'"', b'"', b'"', ..] => (3, true),
+        [b'\'', b'\'', b'\'', ..] => (3, false),
+        [b'"', ..] => (1, true),
+        [b'\'', ..] => (1, false),
+        _ => (0, false),
+    };
+    let mut place = open;
+    if open == 3 {
+        // The line break after the quotes is no part of the value.
+        let rest = &raw[place..];
+        place += if rest.starts_with("\r\n") { 2 } else { usize::from(rest.starts_with('\n')) };
+    }
+    let mut value = 0;
+    while value < at {
+        let Some(character) = raw[place..].chars().next() else { break };
+        let (taken, made) = match (character, escapes) {
+            ('\\', true) => escape(&raw[place..]),
+            _ => (character.len_utf8(), character.len_utf8()),
+        };
+        place += taken;
+        value += made;
+    }
+    // A broken line's blanks belong to the escape before them.
+    while escapes && raw[place..].starts_with('\\') {
+        let (taken, made) = escape(&raw[place..]);
+        if made > 0 {
+            break;
+        }
+        place += taken;
+    }
+    place.min(raw.len().saturating_sub(open))
+}
+
+/// How many bytes an escape takes, and how many its value has.
+fn escape(raw: &str) -> (usize, usize) {
+    let digits = |count: usize| {
+        let code = raw.get(2..2 + count).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        (2 + count, code.and_then(char::from_u32).map_or(1, char::len_utf8))
+    };
+    match raw.as_bytes().get(1) {
+        Some(b'x') => digits(2),
+        Some(b'u') => digits(4),
+        Some(b'U') => digits(8),
+        Some(b'b' | b't' | b'n' | b'f' | b'r' | b'e' | b'"' | b'\\') => (2, 1),
+        // A backslash before a line's end takes all white space up to the next character.
+        Some(_) => (raw.len() - raw[1..].trim_start().len(), 0),
+        None => (1, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_stands_under_the_fault_in_every_kind_of_string() {
+        for (toml, wrong) in [
+            ("\"normal(std=x)\"", "x"),
+            ("'normal(std=x)'", "x"),
+            ("\"\\u006eormal(std=x)\"", "x"),
+            ("\"norm\\x61l(\\tstd=x)\"", "x"),
+            ("\"\"\"\nnormal(\n  std=x)\"\"\"", "x"),
+            ("'''\nnormal(\n\n  std=x)'''", "x"),
+            ("\"\"\"normal(\\\n     std=x)\"\"\"", "x"),
+            ("\"\"\"normal(std=\\\n     x)\"\"\"", "x"),
+            ("\"nrmal(std=1)\"", "nrmal"),
+            ("\"\\U0000006erm\"", "\\U0000006erm"),
+            ("\"normal(std=1\"", "\""),
+            ("\"n\u{e9}(1)\"", "n\u{e9}"),
+        ] {
+            let text = format!("[init]\n\"*\" = {toml}\n");
+            let error = super::super::Recipe::parse(&text, Path::new("r.toml"))
+                .and_then(|recipe| {
+                    let json = r#"{"a": {"dtype": "F32", "shape": [2, 2]}}"#;
+                    recipe.apply(&crate::manifest::Manifest::from_json(json, Path::new("m"))?, &[])
+                })
+                .unwrap_err();
+            let Error::Recipe(complaints) = error else { panic!("{error}") };
+            let [complaint] = complaints.as_slice() else { panic!("{complaints:?}") };
+            let line = text.lines().nth(complaint.line - 1).unwrap();
+            let marked: String = line
+                .chars()
+                .skip(complaint.column - 1)
+                .take(complaint.length.max(wrong.chars().count()))
+                .collect();
+            assert_eq!(marked, wrong, "{toml}: {complaint}");
+        }
+    }
+}

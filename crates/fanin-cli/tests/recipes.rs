@@ -1,0 +1,532 @@
+//! Recipes through the real binary: the examples of docs/recipes.md, bases, types, ties, copies, drafts.
+
+mod desk;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use desk::Desk;
+use fanin_cli::manifest::Manifest;
+use fanin_cli::models::Model;
+use fanin_cli::recipe::Recipe;
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+/// The fenced blocks of a page that have a comment before them: the comment, and the text.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(about) = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->")) else {
+            assert!(!line.starts_with("```toml"), "an example that nothing runs");
+            continue;
+        };
+        assert!(lines.next().unwrap().starts_with("```"));
+        let text: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        blocks.push((about.to_owned(), text.join("\n") + "\n"));
+    }
+    blocks
+}
+
+#[test]
+fn the_examples_of_the_page_do_what_it_says() {
+    let page = include_str!("../../../docs/recipes.md").replace("\r\n", "\n");
+    let (mut manifests, mut error, mut run) = (BTreeMap::new(), None, 0);
+    for (about, text) in blocks(&page) {
+        match about.split_once(' ') {
+            None if about == "says" => assert_eq!(error.take().expect("an error is told"), text.trim_end()),
+            None => {
+                _ = manifests.insert(about.clone(), Manifest::from_json(&text, Path::new(&about)).unwrap())
+            }
+            Some(("on", model)) => {
+                assert!(error.is_none(), "{error:?}");
+                let manifest =
+                    Model::find(model).map(Model::manifest).unwrap_or_else(|| manifests[model].clone());
+                let planned = Recipe::parse(&text, Path::new("recipe.toml"))
+                    .and_then(|recipe| recipe.plan(&manifest, &[], None));
+                error = planned.err().map(|error| error.to_string());
+                run += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(error.is_none() && run == 7, "{run} {error:?}");
+}
+
+/// A checkpoint of these tensors, with bytes of their places.
+fn checkpoint(tensors: &[(&str, safetensors::Dtype, &[usize])]) -> Vec<u8> {
+    let bytes: Vec<Vec<u8>> = tensors
+        .iter()
+        .map(|(_, dtype, shape)| {
+            let size = shape.iter().product::<usize>() * dtype.bitsize() / 8;
+            (0..size).map(|k| (k % 251) as u8).collect()
+        })
+        .collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, dtype, shape), bytes)| {
+        (*name, safetensors::tensor::TensorView::new(*dtype, shape.to_vec(), bytes).unwrap())
+    });
+    safetensors::serialize(views, None).unwrap()
+}
+
+const ODD: [(&str, safetensors::Dtype, &[usize]); 8] = [
+    ("lm_head.weight", safetensors::Dtype::F32, &[30, 8]),
+    ("wte.weight", safetensors::Dtype::F32, &[30, 8]),
+    ("norm.weight", safetensors::Dtype::F32, &[8]),
+    ("position_ids", safetensors::Dtype::I32, &[2, 16]),
+    ("inv_freq", safetensors::Dtype::F64, &[4]),
+    ("scales", safetensors::Dtype::F8_E8M0, &[3, 5]),
+    ("phases", safetensors::Dtype::C64, &[3]),
+    ("packed", safetensors::Dtype::F4, &[2, 4]),
+];
+
+const ODD_RECIPE: &str = r#"
+[init]
+"norm.*" = "ones"
+"*.weight" = "normal(std=0.02)"
+"position_ids" = "arange"
+"packed" = "skip"
+"*" = "copy"
+[dtype]
+"norm.*" = "f32"
+[tie]
+"lm_head.weight" = "wte.weight"
+"#;
+
+#[test]
+fn ties_types_copies_and_counting() {
+    let desk = Desk::new();
+    let like = checkpoint(&ODD);
+    std::fs::write(desk.path("like.safetensors"), &like).unwrap();
+    std::fs::write(desk.path("odd.toml"), ODD_RECIPE).unwrap();
+    let before = SafeTensors::deserialize(&like).unwrap();
+    for stream in ["native", "torch"] {
+        let out = format!("{stream}.safetensors");
+        let base = ["init", "odd.toml", "--like", "like.safetensors", "--seed", "5", "--stream", stream];
+        desk.good(&[&base[..], &["--dtype", "bf16", "-o", &out]].concat());
+        let bytes = desk.bytes(&out);
+        let read = SafeTensors::deserialize(&bytes).unwrap();
+        let [head, first] = ["lm_head.weight", "wte.weight"].map(|name| read.tensor(name).unwrap());
+        assert_eq!((head.dtype(), head.data()), (safetensors::Dtype::BF16, first.data()), "{stream}");
+        assert_eq!(read.tensor("norm.weight").unwrap().dtype(), safetensors::Dtype::F32);
+        let steps: Vec<i32> = read
+            .tensor("position_ids")
+            .unwrap()
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| i32::from_le_bytes(*b))
+            .collect();
+        assert_eq!(steps, (0..32).map(|k| k % 16).collect::<Vec<i32>>());
+        for name in ["inv_freq", "scales", "phases"] {
+            let (is, was) = (read.tensor(name).unwrap(), before.tensor(name).unwrap());
+            assert_eq!((is.dtype(), is.shape(), is.data()), (was.dtype(), was.shape(), was.data()), "{name}");
+        }
+        assert!(read.tensor("packed").is_err(), "skipped");
+        desk.good(
+            &["verify", &out, "--recipe", "skipless.toml", "--seed", "5", "--stream", stream]
+                .map(|argument| if argument == "skipless.toml" { skipless(&desk) } else { argument }),
+        );
+        // As shards, and by several processes: the same values.
+        for part in ["1/2", "2/2"] {
+            desk.good(
+                &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--part", part, "-o", stream]]
+                    .concat(),
+            );
+        }
+        desk.good(&["diff", stream, &out]);
+        desk.good(
+            &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--resume", "-o", stream]].concat(),
+        );
+    }
+    // The native stream's name is the first one's, whichever name a file has.
+    let mut expected = vec![0f32; 240];
+    fanin::init::normal(0.0, 0.02)
+        .fill(&mut expected, &[30, 8], &mut fanin::Native::new(5).tensor("wte.weight"))
+        .unwrap();
+    std::fs::write(desk.path("one.json"), r#"{"lm_head.weight": {"dtype": "F32", "shape": [30, 8]}}"#)
+        .unwrap();
+    std::fs::write(
+        desk.path("one.toml"),
+        "[init]\n\"*\" = \"normal(std=0.02)\"\n[tie]\n\"lm_head.weight\" = \"wte.weight\"",
+    )
+    .unwrap();
+    desk.good(&["init", "one.toml", "--like", "one.json", "--seed", "5", "-o", "one.safetensors"]);
+    let bytes = desk.bytes("one.safetensors");
+    assert_eq!(
+        desk::floats(SafeTensors::deserialize(&bytes).unwrap().tensor("lm_head.weight").unwrap().data()),
+        expected
+    );
+    // On the torch stream a tied tensor is drawn once.
+    let torch = desk.bytes("torch.safetensors");
+    let mut generator = fanin::Torch::new(5);
+    let mut drawn = vec![fanin::half::bf16::ZERO; 240];
+    fanin::init::normal(0.0, 0.02).fill(&mut drawn, &[30, 8], &mut generator).unwrap();
+    let drawn: Vec<u8> = drawn.iter().flat_map(|x| x.to_le_bytes()).collect();
+    assert_eq!(SafeTensors::deserialize(&torch).unwrap().tensor("wte.weight").unwrap().data(), drawn);
+    // What is made of a manifest has nothing to copy.
+    std::fs::write(desk.path("m2.json"), r#"{"t": {"dtype": "F32", "shape": [3]}}"#).unwrap();
+    std::fs::write(desk.path("copy.toml"), "[init]\nt = \"copy\"").unwrap();
+    desk.refused(
+        &["init", "copy.toml", "--like", "m2.json", "-o", "x.safetensors"],
+        &["t: the rule \"t\" copies it", "checkpoint"],
+    );
+}
+
+/// The odd recipe for a file that lacks what it skips.
+fn skipless(desk: &Desk) -> &'static str {
+    std::fs::write(desk.path("skipless.toml"), ODD_RECIPE.replace("\"packed\" = \"skip\"\n", "")).unwrap();
+    "skipless.toml"
+}
+
+#[test]
+fn what_is_wrong_with_ties_and_types_is_told() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("like.safetensors"), checkpoint(&ODD)).unwrap();
+    let refused = |recipe: &str, more: &[&str], needles: &[&str]| {
+        std::fs::write(desk.path("bad.toml"), recipe).unwrap();
+        desk.refused(
+            &[&["init", "bad.toml", "--like", "like.safetensors", "-o", "x.safetensors"], more].concat(),
+            needles,
+        );
+    };
+    let odd = |old: &str, new: &str| ODD_RECIPE.replace(old, new);
+    refused(
+        &odd("\"lm_head.weight\" = \"wte.weight\"", "\"lm_head.weight\" = \"norm.weight\""),
+        &[],
+        &["bad.toml:11:1: ", "[30, 8]", "[8]", "one shape"],
+    );
+    refused(
+        &odd("\"lm_head.weight\" = \"wte.weight\"", "\"head.weight\" = \"wpe.weight\""),
+        &[],
+        &["bad.toml:11:1: ", "neither \"head.weight\" nor \"wpe.weight\""],
+    );
+    refused(
+        &odd("\"norm.*\" = \"f32\"", "\"nrm.*\" = \"f32\""),
+        &[],
+        &["bad.toml:9:1: ", "matches nothing", "chooses no type"],
+    );
+    refused(
+        &odd("\"norm.*\" = \"f32\"", "\"position_ids\" = \"f32\""),
+        &[],
+        &["bad.toml:9:1: ", "matches nothing"],
+    );
+    refused(
+        &odd("\"norm.*\" = \"f32\"", "\"*\" = \"f32\""),
+        &["--dtype", "bf16"],
+        &["bad.toml:9:7: ", "--dtype bf16 changes nothing"],
+    );
+    refused(
+        &odd("\"packed\" = \"skip\"", "\"packed\" = \"zeros\""),
+        &[],
+        &["bad.toml:6:12: ", "F4 is a type that fanin does not draw", "copy"],
+    );
+    refused(
+        &odd("\"position_ids\" = \"arange\"", "\"*.weight*\" = \"ones\"\n\"position_ids\" = \"normal\""),
+        &[],
+        &["all it matches is taken by"],
+    );
+    refused(
+        &odd("\"position_ids\" = \"arange\"", "\"position_ids\" = \"normal\""),
+        &[],
+        &["bad.toml:5:18: ", "cannot be written as I32", "arange"],
+    );
+    refused(
+        &odd("\"norm.*\" = \"ones\"", "\"norm.*\" = \"arange\""),
+        &[],
+        &["bad.toml:3:12: ", "arange cannot be written as F32"],
+    );
+    refused(
+        &odd("\"norm.*\" = \"ones\"", "\"lm_head.*\" = \"ones\""),
+        &[],
+        &["bad.toml:3:1: ", "\"lm_head.*\" matches nothing"],
+    );
+}
+
+#[test]
+fn a_variable_that_is_counted_agrees_with_the_shapes() {
+    let desk = Desk::new();
+    let needles = ["n_layer = 24 is not so", "number of tensors", "that is 12", "--like", "gpt2.toml:10:1: "];
+    desk.refused(&["init", "gpt2", "--set", "n_layer=24", "-o", "x.safetensors"], &needles);
+    desk.good(&["init", "gpt2", "--set", "n_layer=12", "--dry-run"]);
+    desk.refused(
+        &["init", "resnet50", "--set", "fc_fan_in=512", "-o", "x"],
+        &["is the fan_in of \"fc.weight\"", "2048"],
+    );
+    // A model of another depth is scaled by its own.
+    let xl = desk.good(&["models", "gpt2-xl", "--manifest"]).stdout;
+    std::fs::write(desk.path("xl.json"), xl).unwrap();
+    let plan = desk.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
+    assert!(plan.contains(&format!("normal(std={})", 0.02 / 96f64.sqrt())), "{plan}");
+    // So is one without head and prefix, as the published gpt2 is named, and one with both names of its embedding.
+    let named = |change: &dyn Fn(&str) -> String| {
+        let json = Model::find("gpt2").unwrap().manifest_json;
+        std::fs::write(desk.path("named.json"), change(json)).unwrap();
+        desk.good(&["init", "gpt2", "--like", "named.json", "--dry-run"]).stdout
+    };
+    let bare = named(&|json| json.replace("\"transformer.", "\""));
+    assert!(bare.contains("h.{0..11}.attn.c_attn.weight") && bare.contains("148 tensors"), "{bare}");
+    let both = "\n\"lm_head.weight\":{\"dtype\":\"F32\",\"shape\":[50257,768]},\n\"transformer.wte.weight\"";
+    let both = named(&|json| json.replace("\n\"transformer.wte.weight\"", both));
+    assert!(both.contains("tied to transformer.wte.weight") && both.contains("149 tensors"), "{both}");
+    // Who means it can say so.
+    std::fs::write(desk.path("mine.toml"), "extends = \"gpt2\"\n[vars]\nn_layer = 24\n").unwrap();
+    let plan = desk.good(&["init", "mine.toml", "--dry-run"]).stdout;
+    assert!(plan.contains(&format!("normal(std={})", 0.02 / 48f64.sqrt())), "{plan}");
+}
+
+#[test]
+fn a_checkpoint_keeps_the_whole_recipe() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("base.toml"), desk::RECIPE).unwrap();
+    let child =
+        "extends = \"base.toml\"\n[vars]\nn_layer = 3\n[init]\n\"a.*\" = '''\nuniform(\n  a=-1, b=1)'''\n";
+    std::fs::write(desk.path("child.toml"), child).unwrap();
+    desk.good(&["init", "child.toml", "--like", "m.json", "--seed", "3", "-o", "one.safetensors"]);
+    let bytes = desk.bytes("one.safetensors");
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let kept = header.metadata().as_ref().unwrap()["fanin.recipe"].clone();
+    assert!(!kept.contains("extends =") && kept.contains("uniform("), "{kept}");
+    std::fs::write(desk.path("kept.toml"), &kept).unwrap();
+    std::fs::remove_file(desk.path("base.toml")).unwrap();
+    desk.good(&["init", "kept.toml", "--like", "one.safetensors", "--seed", "3", "-o", "two.safetensors"]);
+    desk.good(&["diff", "one.safetensors", "two.safetensors"]);
+    desk.good(&["verify", "two.safetensors", "--recipe", "kept.toml", "--seed", "3"]);
+    // Of built-in bases as well.
+    std::fs::write(desk.path("mine.toml"), "extends = \"resnet50\"\n[init]\n\"fc.weight\" = \"zeros\"\n")
+        .unwrap();
+    let manifest = Model::find("resnet50").unwrap().manifest();
+    let mine = Recipe::read(&desk.path("mine.toml")).unwrap();
+    let flat = Recipe::parse(&mine.flat(&manifest), Path::new("flat.toml")).unwrap();
+    let told = |recipe: &Recipe| -> Vec<String> {
+        recipe
+            .apply(&manifest, &[])
+            .unwrap()
+            .iter()
+            .map(|planned| format!("{} {:?} {:?}", planned.init, planned.plan, planned.tied))
+            .collect()
+    };
+    assert_eq!(told(&mine), told(&flat));
+}
+
+#[test]
+fn a_dry_run_is_a_table_of_layers_and_totals() {
+    let desk = Desk::new();
+    let table = desk.good(&["init", "gpt2", "--dry-run"]).stdout;
+    let row = table.lines().find(|line| line.contains("attn.c_attn.weight")).unwrap();
+    let cells: Vec<&str> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+    assert_eq!(
+        cells,
+        [
+            "transformer.h.{0..11}.attn.c_attn.weight",
+            "[768, 2304]",
+            "F32",
+            "normal(std=0.02)",
+            "0.02",
+            "12",
+            "21,233,664",
+            "*.c_attn.weight"
+        ]
+    );
+    for needle in ["148 tensors, 124,439,808 values, 497.8 MB", "F32", "497,759,232"] {
+        assert!(table.contains(needle), "{needle}: {table}");
+    }
+    let json = desk.good(&["init", "gpt2", "--dry-run", "--json"]).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (json["tensors"].as_array().unwrap().len(), &json["totals"]["dtypes"][0]["bytes"]),
+        (148, &497_759_232u64.into())
+    );
+    let groups = json["groups"].as_array().unwrap();
+    assert_eq!(groups.iter().map(|group| group["tensors"].as_array().unwrap().len()).sum::<usize>(), 148);
+    assert!(groups.len() < 20, "{}", groups.len());
+    // Types, ties and skips are told.
+    std::fs::write(desk.path("like.safetensors"), checkpoint(&ODD)).unwrap();
+    std::fs::write(desk.path("odd.toml"), ODD_RECIPE).unwrap();
+    let table =
+        desk.good(&["init", "odd.toml", "--like", "like.safetensors", "--dtype", "bf16", "--dry-run"]).stdout;
+    for needle in [
+        "tied to wte.weight",
+        "skipped: packed (1 tensor)",
+        "240 of these values",
+        "BF16",
+        "total",
+        "arange",
+        "copy",
+    ] {
+        assert!(table.contains(needle), "{needle}: {table}");
+    }
+}
+
+#[test]
+fn types_that_are_not_read_do_not_spoil_a_file() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("a.safetensors"), checkpoint(&ODD)).unwrap();
+    let mut other = checkpoint(&ODD);
+    let places = Manifest::read(&desk.path("a.safetensors")).unwrap();
+    let phases = places.entries.iter().find(|entry| entry.name == "phases").unwrap();
+    let data = 8 + u64::from_le_bytes(other[..8].try_into().unwrap()) as usize;
+    other[data + phases.offsets.unwrap().0 as usize] ^= 1;
+    std::fs::write(desk.path("b.safetensors"), other).unwrap();
+    let inspected = desk.good(&["inspect", "a.safetensors"]);
+    for needle in
+        ["C64 values are not examined", "F8_E8M0 values are not examined", "F4 values are not examined"]
+    {
+        assert!(inspected.stderr.contains(needle), "{needle}: {}", inspected.stderr);
+    }
+    assert!(inspected.stdout.contains("phases"), "{}", inspected.stdout);
+    let json: Value =
+        serde_json::from_str(&desk.good(&["inspect", "a.safetensors", "--json"]).stdout).unwrap();
+    assert_eq!(json["totals"]["tensors"], 8);
+    desk.good(&["diff", "a.safetensors", "a.safetensors"]);
+    let differ = desk.run(&["diff", "a.safetensors", "b.safetensors"]);
+    assert!(differ.code == 1 && differ.stdout.contains("not examined"), "{}", differ.stdout);
+    let audit = desk.run(&["audit", "a.safetensors"]);
+    assert!(audit.code < 2 && audit.stdout.contains("not examined"), "{}{}", audit.stdout, audit.stderr);
+}
+
+/// Models that nobody has: names and shapes that a draft must get over.
+const ODD_MODELS: [&str; 8] = [
+    r#"{"a": {"dtype": "F32", "shape": []}}"#,
+    r#"{"0.weight": {"dtype": "F32", "shape": [8, 4]}, "0.bias": {"dtype": "F32", "shape": [8]}, "2.weight": {"dtype": "F32", "shape": [4, 8]}, "1.weight": {"dtype": "F32", "shape": [8]}}"#,
+    r#"{"w[0]": {"dtype": "F32", "shape": [2, 2]}, "w*": {"dtype": "F32", "shape": [2]}, "w{a,b}": {"dtype": "BF16", "shape": [2]}, "a\\b": {"dtype": "F32", "shape": [3, 3]}, "a\nb": {"dtype": "F32", "shape": [3]}, "\"q\"": {"dtype": "F16", "shape": [1]}, "": {"dtype": "F32", "shape": [1]}, "é.weight": {"dtype": "F32", "shape": [2, 2]}, ".": {"dtype": "F32", "shape": [2]}, "]": {"dtype": "F32", "shape": [2, 3]}, "!": {"dtype": "F32", "shape": [9]}}"#,
+    r#"{"lstm.weight_ih_l0": {"dtype": "F32", "shape": [32, 8]}, "lstm.weight_hh_l0": {"dtype": "F32", "shape": [32, 8]}, "lstm.bias_ih_l0": {"dtype": "F32", "shape": [32]}, "embed.weight": {"dtype": "F32", "shape": [50, 8]}, "fc.weight": {"dtype": "F32", "shape": [50, 8]}}"#,
+    r#"{"q.weight": {"dtype": "I8", "shape": [8, 8]}, "q.scale": {"dtype": "F8_E4M3", "shape": [8]}, "steps": {"dtype": "U64", "shape": [1]}, "position_ids": {"dtype": "I8", "shape": [1, 500]}, "flag": {"dtype": "BOOL", "shape": []}, "z": {"dtype": "C64", "shape": [2]}}"#,
+    r#"{"up.weight": {"dtype": "F32", "shape": [8, 4, 2, 2]}, "dw.weight": {"dtype": "F32", "shape": [8, 1, 3, 3]}, "deep.weight": {"dtype": "F32", "shape": [1, 2, 1, 2, 1, 2, 1]}, "none.weight": {"dtype": "F32", "shape": [0, 4]}, "none.bias": {"dtype": "F32", "shape": [0]}}"#,
+    r#"{"Dense_0.kernel": {"dtype": "F32", "shape": [8, 4]}, "Conv_0.kernel": {"dtype": "F32", "shape": [3, 3, 4, 8]}, "LayerNorm_0.scale": {"dtype": "F32", "shape": [4]}, "BatchNorm_0.mean": {"dtype": "F32", "shape": [4]}}"#,
+    r#"{"m.layers.0.attn.q_proj.weight": {"dtype": "F32", "shape": [8, 8]}, "m.layers.0.attn.q_proj.lora_A.weight": {"dtype": "F32", "shape": [2, 8]}, "m.layers.0.attn.q_proj.lora_B.weight": {"dtype": "F32", "shape": [8, 2]}, "m.layers.0.experts.w1": {"dtype": "F32", "shape": [4, 8, 8]}, "m.layers.0.ls1.gamma": {"dtype": "F32", "shape": [8]}, "cls_token": {"dtype": "F32", "shape": [1, 1, 8]}, "logit_scale": {"dtype": "F32", "shape": []}}"#,
+];
+
+#[test]
+fn drafts_parse_cover_all_and_have_no_idle_rule() {
+    let desk = Desk::new();
+    // `apply` refuses what is not covered and what is idle.
+    let check = |name: &str, manifest: &Manifest| {
+        for values in [false, true] {
+            let text = fanin_cli::recipe::draft::draft(manifest, name, values)
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let planned = Recipe::parse(&text, Path::new("draft.toml"))
+                .and_then(|recipe| recipe.plan(manifest, &[], None));
+            assert_eq!(
+                planned.unwrap_or_else(|error| panic!("{error}\n{text}")).len(),
+                manifest.entries.len()
+            );
+            // Each rule has a comment above it that says why.
+            let lines: Vec<&str> = text.lines().collect();
+            let rules = lines.windows(2).filter(|pair| pair[1].starts_with('"'));
+            assert!(rules.into_iter().all(|pair| pair[0].starts_with("# ")), "{text}");
+        }
+    };
+    for model in fanin_cli::models::MODELS {
+        check(model.name, &model.manifest());
+    }
+    for (number, json) in ODD_MODELS.iter().enumerate() {
+        check(&format!("odd {number}"), &Manifest::from_json(json, Path::new("odd.json")).unwrap());
+    }
+    let draft = |model: &str| desk.good(&["recipe", model]).stdout;
+    // What a draft makes of what is known: the schemes of the models' own recipes.
+    let gpt2 = draft("gpt2");
+    for needle in [
+        "n_layer = { count = \"transformer.h.*.attn.c_proj.weight\" }",
+        "\"*.c_proj.weight\" = \"normal(std=0.02/sqrt(2*n_layer))\"",
+        "\"*.bias\" = \"zeros\"",
+        "\"*.ln_*.weight\" = \"ones\"",
+        "h.{0..11}.attn.c_attn.weight [768, 2304]",
+    ] {
+        assert!(gpt2.contains(needle), "{needle}: {gpt2}");
+    }
+    let resnet = draft("resnet50");
+    for needle in [
+        "\"*.num_batches_tracked\" = \"zeros\"",
+        "\"*.running_var\" = \"ones\"",
+        "kaiming_normal(mode=fan_out",
+        "CHECK",
+    ] {
+        assert!(resnet.contains(needle), "{needle}: {resnet}");
+    }
+    std::fs::write(desk.path("d.toml"), &gpt2).unwrap();
+    desk.good(
+        &["init", "d.toml", "--like", "m.json", "--dry-run"]
+            .map(|a| if a == "m.json" { gpt2_manifest(&desk) } else { a }),
+    );
+    // From a checkpoint only the header is read; what cannot be drawn is taken over.
+    std::fs::write(desk.path("odd.safetensors"), checkpoint(&ODD)).unwrap();
+    let odd = draft("odd.safetensors");
+    assert!(
+        odd.contains("\"phases\" = \"copy\"")
+            && odd.contains("\"position_ids\" = \"arange\"")
+            && odd.contains("# [tie]"),
+        "{odd}"
+    );
+    std::fs::write(desk.path("odd.toml"), odd).unwrap();
+    desk.good(&["init", "odd.toml", "--like", "odd.safetensors", "-o", "out.safetensors"]);
+    desk.refused(&["recipe", "missing.safetensors"], &["missing.safetensors"]);
+    desk.refused(&["recipe"], &["FILE"]);
+    let schema: Value = serde_json::from_str(&desk.good(&["recipe", "--schema"]).stdout).unwrap();
+    assert!(schema["properties"]["init"].is_object());
+}
+
+fn gpt2_manifest(desk: &Desk) -> &'static str {
+    let manifest = desk.good(&["models", "gpt2", "--manifest"]).stdout;
+    std::fs::write(desk.path("gpt2.json"), manifest).unwrap();
+    "gpt2.json"
+}
+
+#[test]
+fn explain_is_a_textbook() {
+    let desk = Desk::new();
+    let json = |arguments: &[&str]| -> Value {
+        serde_json::from_str(&desk.good(&[&["explain"], arguments, &["--json"]].concat()).stdout).unwrap()
+    };
+    let he = desk.good(&["explain", "kaiming_normal(nonlinearity=relu)", "--shape", "64,3,7,7"]).stdout;
+    for needle in [
+        "3 input channels * 7 * 7 taps = 147",
+        "64 output channels * 7 * 7 taps = 3,136",
+        "std = 1.414 / sqrt(147) = 0.1166, with fan_in = 147",
+        "equation 10",
+        "relu after each layer",
+        "kept",
+        "blown up",
+        "3.6/sqrt(fan_in)",
+    ] {
+        assert!(he.contains(needle), "{needle}: {he}");
+    }
+    let he = json(&["kaiming_normal(nonlinearity=relu)", "--shape", "64,3,7,7", "--layers", "10,50"]);
+    let near = |value: &Value, right: f64| {
+        assert!((value.as_f64().unwrap() / right - 1.0).abs() < 1e-6, "{value} {right}")
+    };
+    near(&he["signal"][1]["forward"], 1.0);
+    near(&he["signal"][0]["backward"], (3136.0f64 / 147.0).powi(10));
+    // The same layer in other layouts has the same numbers.
+    for (shape, layout) in [("3,64,7,7", "conv_transpose"), ("7,7,3,64", "keras"), ("7,7,3,64", "jax")] {
+        let other = json(&["kaiming_normal(nonlinearity=relu)", "--shape", shape, "--layout", layout]);
+        assert_eq!((&other["fan_in"], &other["std"]), (&he["fan_in"], &he["std"]), "{layout}");
+    }
+    // Groups: torch's formula counts fan_out over all of them.
+    let grouped = json(&["kaiming_normal(mode=fan_out)", "--shape", "128,16,3,3", "--groups", "4"]);
+    assert_eq!((&grouped["fan_out"], &grouped["formula_fan_out"]), (&288.into(), &1152.into()));
+    assert!(grouped["notes"][0].as_str().unwrap().contains("4 groups"), "{grouped}");
+    // A spec's own layout stands, and that it is not the layer's is told.
+    let both = json(&["kaiming_normal(layout=in_out)", "--shape", "64,3,7,7", "--layout", "torch"]);
+    assert!(both["notes"][0].as_str().unwrap().contains("layout=in_out"), "{both}");
+    let tanh = json(&["xavier_uniform", "--shape", "512,512", "--nonlinearity", "tanh"]);
+    assert!(tanh["signal"][2]["forward"].as_f64().unwrap() < 0.05, "{tanh}");
+    assert_eq!(json(&["normal(std=0.02)", "--shape", "10"])["signal"], Value::Null);
+    assert_eq!(json(&["ones", "--shape", "10,10"])["signal"], Value::Null);
+    for spec in [
+        "eye",
+        "orthogonal(gain=relu)",
+        "sparse(0.5)",
+        "zeros",
+        "trunc_normal(std=0.02)",
+        "uniform",
+        "normal(mean=3)",
+        "xavier_normal(gain=tanh)",
+    ] {
+        desk.good(&["explain", spec, "--shape", "20,30"]);
+    }
+    desk.refused(&["explain", "normal", "--shape", "4,4", "--nonlinearity", "rleu"], &["did you mean relu?"]);
+    desk.refused(&["explain", "normal", "--shape", "4,4", "--layout", "nhwc"], &["kernel_in_out"]);
+    desk.refused(&["explain", "normal", "--shape", "4,4", "--groups", "3"], &["--groups 3"]);
+    desk.refused(&["explain", "normal", "--shape", "4,4", "--layers", "0"], &["--layers"]);
+}
