@@ -246,7 +246,7 @@ fn what_is_wrong_with_ties_and_types_is_told() {
 #[test]
 fn a_variable_that_is_counted_agrees_with_the_shapes() {
     let desk = Desk::new();
-    let needles = ["n_layer = 24 is not so", "number of tensors", "that is 12", "--like", "gpt2.toml:10:1: "];
+    let needles = ["n_layer = 24 is not so", "number of tensors", "that is 12", "--like", "gpt2.toml:9:1: "];
     desk.refused(&["init", "gpt2", "--set", "n_layer=24", "-o", "x.safetensors"], &needles);
     desk.good(&["init", "gpt2", "--set", "n_layer=12", "--dry-run"]);
     desk.refused(

@@ -76,13 +76,12 @@ fn candidates(name: &str) -> Vec<String> {
     all
 }
 
-/// A text as a pattern that matches it alone (but for a backslash, which stands for any character).
+/// A text as a pattern that matches it alone.
 fn literal(text: &str) -> String {
     let mut pattern = String::new();
     for character in text.chars() {
         match character {
-            '*' | '?' | '[' | ']' | '{' | '}' => pattern.extend(['[', character, ']']),
-            '\\' => pattern.push('?'),
+            '*' | '?' | '[' | ']' | '{' | '}' | '\\' => pattern.extend(['[', character, ']']),
             other => pattern.push(other),
         }
     }
