@@ -1,6 +1,7 @@
 //! Whether values are what they should be: laws, bits, orthogonality, repeated stretches.
 
 pub mod bits;
+pub mod compare;
 pub mod grid;
 pub mod law;
 pub mod orthogonal;

@@ -83,7 +83,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn window(&mut self, entry: &Entry, first: usize, count: usize) -> Result<Vec<f64>> {
+    pub fn window(&self, entry: &Entry, first: usize, count: usize) -> Result<Vec<f64>> {
         let (start, _) = entry.offsets.expect("a checkpoint's tensors have offsets");
         let mut bytes = vec![0; count * entry.dtype.size()];
         self.read_at(start + (first * entry.dtype.size()) as u64, &mut bytes)?;
@@ -94,14 +94,13 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn read(&mut self, entry: &Entry, at: u64, bytes: &mut [u8]) -> Result {
+    pub fn read(&self, entry: &Entry, at: u64, bytes: &mut [u8]) -> Result {
         let (start, _) = entry.offsets.expect("a checkpoint's tensors have offsets");
         self.read_at(start + at, bytes)
     }
 
-    fn read_at(&mut self, at: u64, bytes: &mut [u8]) -> Result {
-        self.file.seek(SeekFrom::Start(self.data + at)).map_err(Error::io("read", &self.path))?;
-        self.file.read_exact(bytes).map_err(Error::io("read", &self.path))
+    fn read_at(&self, at: u64, bytes: &mut [u8]) -> Result {
+        exactly(&self.file, self.data + at, bytes).map_err(Error::io("read", &self.path))
     }
 
     /// Hands the values of a tensor to `take`, as f64, a chunk at a time; none of a type that is not read as numbers.
@@ -123,6 +122,24 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// Reads from a place of its own: several threads may read one file.
+#[cfg(unix)]
+fn exactly(file: &File, at: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+/// Reads from a place of its own: several threads may read one file.
+#[cfg(windows)]
+fn exactly(file: &File, mut at: u64, mut bytes: &mut [u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, at)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => (at, bytes) = (at + read as u64, &mut bytes[read..]),
+        }
+    }
+    Ok(())
 }
 
 /// Little-endian values as f64; integers beyond 2^53 are rounded. None of a type that is not read as numbers.

@@ -86,7 +86,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn read(&mut self, number: usize, at: u64, bytes: &mut [u8]) -> Result {
+    pub fn read(&self, number: usize, at: u64, bytes: &mut [u8]) -> Result {
         self.files[self.homes[number]].read(&self.manifest.entries[number], at, bytes)
     }
 
@@ -94,7 +94,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn window(&mut self, number: usize, first: usize, count: usize) -> Result<Vec<f64>> {
+    pub fn window(&self, number: usize, first: usize, count: usize) -> Result<Vec<f64>> {
         self.files[self.homes[number]].window(&self.manifest.entries[number], first, count)
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn run(args: &Audit, quiet: bool) -> Result {
             let mut schemes = schemes(entry, portrait);
             schemes.truncate(2);
             shown.add_row([
-                entry.name.clone(),
+                table::shown(&entry.name),
                 numbers::shape(&entry.shape),
                 numbers::short(portrait.std),
                 kind(&portrait.look).to_owned(),
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Audit, quiet: bool) -> Result {
         report::line(table::text(&shown))?;
         for (entry, portrait) in rows() {
             for problem in &portrait.problems {
-                report::line(format!("\n{}: {problem}", entry.name))?;
+                report::line(format!("\n{}: {}", table::shown(&entry.name), table::shown(problem)))?;
             }
         }
         let tensors = numbers::counted(manifest.entries.len() as u64, "tensor");

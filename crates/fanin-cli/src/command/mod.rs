@@ -36,7 +36,7 @@ pub fn run(args: Args) -> Result {
         Command::Inspect(args) => inspect::run(&args, quiet),
         Command::Verify(args) => verify::run(&args, quiet),
         Command::Audit(args) => audit::run(&args, quiet),
-        Command::Diff(args) => diff::run(&args),
+        Command::Diff(args) => diff::run(&args, quiet),
         Command::Explain(args) => explain::run(&args, quiet),
         Command::Recipe(args) => recipe_draft::run(&args),
         Command::Models(args) => models::run(&args),

@@ -221,9 +221,8 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
         let mut shown = table::new(&["tensor", "scheme", "test", "what deviates"]);
         for (planned, verdict) in all.iter().zip(&verdicts) {
             for deviation in &verdict.deviations {
-                let name = planned.entry.name.clone();
                 shown.add_row([
-                    name,
+                    table::shown(&planned.entry.name),
                     planned.init.to_string(),
                     deviation.test.to_owned(),
                     deviation.text.clone(),
