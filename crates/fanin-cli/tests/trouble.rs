@@ -141,6 +141,58 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
 
 #[test]
 #[cfg(unix)]
+fn a_limit_on_file_sizes_is_an_error_and_leaves_nothing() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("out.safetensors"), "old").unwrap();
+    let before = desk.files();
+    let program = Desk::program().display().to_string();
+    // In blocks of 512 bytes or of 1024: five megabytes or ten, of forty.
+    let command =
+        format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
+    let output =
+        std::process::Command::new("sh").args(["-c", &command]).current_dir(desk.path(".")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no larger file is allowed here") && said.contains("out.safetensors"), "{said}");
+    assert_eq!(desk.files(), before);
+}
+
+#[test]
+#[cfg(unix)]
+fn names_that_the_system_refuses_are_refused_before_the_work() {
+    let desk = Desk::new();
+    let long = format!("{}.safetensors", "l".repeat(250));
+    desk.refused(&["fill", "normal", "--shape", "4", "-o", &long], &["cannot write to lll"]);
+    desk.refused(
+        &["fill", "normal", "--shape", "4", "-o", "r.toml/x.safetensors"],
+        &["r.toml", "is no folder"],
+    );
+    // As long as the system allows, blanks, quotes, an emoji, a line break, bytes that are no UTF-8.
+    use std::os::unix::ffi::OsStrExt as _;
+    let name = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_owned();
+    let longest = format!("{}.safetensors", "l".repeat(243));
+    let names =
+        [longest.as_bytes(), b"a b'\"$.safetensors", "ü😀.safetensors".as_bytes(), b"a\nb.safetensors"];
+    // macOS has no names that are no UTF-8.
+    let wild: &[&[u8]] = if cfg!(target_os = "linux") { &[b"bad\xff.safetensors"] } else { &[] };
+    for bytes in names.iter().chain(wild) {
+        let run = |arguments: &[&str]| {
+            let mut command = std::process::Command::new(Desk::program());
+            command.current_dir(desk.path(".")).args(arguments).arg(name(bytes)).output().unwrap()
+        };
+        for arguments in [
+            &["fill", "normal", "--shape", "4", "-q", "-o"][..],
+            &["inspect"],
+            &["inspect", "--html", "r.html"],
+        ] {
+            let output = run(arguments);
+            assert!(output.status.success(), "{bytes:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
 fn a_reader_that_has_seen_enough_is_no_error() {
     let desk = Desk::new();
     let program = Desk::program().display().to_string();

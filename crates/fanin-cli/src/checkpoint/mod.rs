@@ -15,4 +15,4 @@ pub(crate) mod values;
 pub mod write;
 
 pub use target::{Existing, Form, Target};
-pub(crate) use unfinished::clean_up_when_interrupted;
+pub(crate) use unfinished::{clean_up_when_interrupted, write_whole};

@@ -57,7 +57,12 @@ impl Target {
             (parent(&file).to_owned(), Some(file))
         };
         if !folder.is_dir() && (file.is_some() || folder.exists()) {
-            return Err(Error::file(&folder, "there is no such folder to write to: make it first"));
+            let what = if folder.exists() {
+                "is no folder"
+            } else {
+                "there is no such folder to write to: make it first"
+            };
+            return Err(Error::file(&folder, what));
         }
         let target = Self { folder, file, existing };
         if form == Form::File {
@@ -90,7 +95,8 @@ impl Target {
     /// If it is and must not be.
     pub(super) fn look(&self, name: &str) -> Result<(PathBuf, bool)> {
         let path = self.place(name)?;
-        if !path.exists() {
+        // A name too long, or a folder that is not to be entered, is told before the work, not after.
+        if !path.try_exists().map_err(Error::io("write to", &path))? {
             return Ok((path, false));
         }
         // A device or a pipe would be lost: it would be replaced, not written to.

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 
 use tempfile::{NamedTempFile, TempPath};
 
@@ -19,12 +21,21 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// Ends the process when it is interrupted or told to end, and removes the temporary files. For the command line alone:
 /// a library leaves its process's signals as they are.
 pub(crate) fn clean_up_when_interrupted() {
+    // Beyond `ulimit -f` the system would end us; with a handler, of whatever kind, writing fails and says why.
+    #[cfg(unix)]
+    {
+        let seen = std::sync::Arc::default();
+        _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, seen);
+    }
     // A handler that is there already is ours: it is set once.
     _ = ctrlc::set_handler(|| {
         // Held to the end: no file is begun from here on.
         let unfinished = UNFINISHED.lock();
         for path in unfinished.iter().flat_map(|paths| paths.iter()) {
             _ = std::fs::remove_file(path);
+        }
+        if unfinished.as_ref().is_ok_and(|paths| !paths.is_empty()) {
+            crate::report::say("interrupted: what was unfinished is removed");
         }
         std::process::exit(130);
     });
@@ -46,6 +57,7 @@ pub(super) struct Unfinished {
     file: BufWriter<NamedTempFile>,
     path: PathBuf,
     written: u64,
+    pusher: Option<Pusher>,
     listed: Listed,
 }
 
@@ -81,20 +93,28 @@ impl Unfinished {
             _ = file.as_file().try_lock();
             if file.path().exists() {
                 let file = BufWriter::with_capacity(1 << 20, file);
-                return Ok(Self { file, path: path.to_owned(), written: 0, listed });
+                return Ok(Self { file, path: path.to_owned(), written: 0, pusher: None, listed });
             }
         }
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result {
         self.file.write_all(bytes).map_err(|error| trouble(&self.path, self.written, error))?;
+        let before = self.written / STRIDE;
         self.written += bytes.len() as u64;
+        if self.written / STRIDE > before {
+            match &self.pusher {
+                Some(pusher) => pusher.push(),
+                None => self.pusher = Pusher::of(self.file.get_ref().as_file()),
+            }
+        }
         Ok(())
     }
 
     /// Waits until all of it is on the disk.
     pub(super) fn sync(self) -> Result<Whole> {
-        let Self { file, path, written, listed } = self;
+        let Self { file, path, written, pusher, listed } = self;
+        pusher.map_or(Ok(()), Pusher::end).map_err(|error| trouble(&path, written, error))?;
         let file = file.into_inner().map_err(|error| trouble(&path, written, error.into_error()))?;
         file.as_file().sync_all().map_err(|error| trouble(&path, written, error))?;
         Ok(Whole { file: file.into_temp_path(), path, _listed: listed })
@@ -109,6 +129,54 @@ impl Whole {
         persisted.map_err(|error| Error::io("write", &path)(error.error))?;
         sync_folder(&path)
     }
+}
+
+/// Bytes after which what was written is pushed to the disk.
+const STRIDE: u64 = 32 << 20;
+
+/// A thread that has the disk take in what was written while more is drawn. The system alone would leave it in memory
+/// until there are gigabytes of it, and the last `sync` would wait for all.
+struct Pusher {
+    wanted: Sender<()>,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Pusher {
+    /// One for this file, at work already. Without a second handle or a thread the last `sync` does it all.
+    fn of(file: &File) -> Option<Self> {
+        let file = file.try_clone().ok()?;
+        let (wanted, asked): (_, Receiver<()>) = channel();
+        let work = move || {
+            while asked.recv().is_ok() {
+                // However often it was asked for meanwhile, once is enough.
+                while asked.try_recv().is_ok() {}
+                file.sync_data()?;
+            }
+            Ok(())
+        };
+        let thread = std::thread::Builder::new().name("fanin-push".to_owned()).spawn(work).ok()?;
+        let pusher = Self { wanted, thread };
+        pusher.push();
+        Some(pusher)
+    }
+
+    /// Asks for it. A thread that has ended has met an error, and says so in the end.
+    fn push(&self) {
+        _ = self.wanted.send(());
+    }
+
+    /// What went wrong, of which the system tells each file once.
+    fn end(self) -> std::io::Result<()> {
+        drop(self.wanted);
+        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// Writes a small file, which has its name when all of it is on the disk. What was there is replaced.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result {
+    let mut file = Unfinished::begin(path)?;
+    file.write(bytes)?;
+    file.sync()?.take_name(true)
 }
 
 /// A name is on the disk once its folder is.
