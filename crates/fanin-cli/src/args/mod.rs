@@ -281,11 +281,15 @@ pub struct Fill {
   fanin inspect gpt2.safetensors
   fanin inspect gpt2.safetensors --recipe gpt2
   fanin inspect gpt2/ --recipe gpt2
+  fanin inspect gpt2.safetensors --recipe gpt2 --html report.html
   fanin inspect start.safetensors --recipe my-recipe.toml --set n_layer=24 --json
 
 Warnings name NaN and infinities; with a recipe also what lies outside its bounds, or more
 than 5 standard errors from its mean or std. `fanin verify` has the full tests, and an exit
-code. The members of the JSON are described in docs/inspect.schema.json.")]
+code. The members of the JSON are described in docs/inspect.schema.json.
+
+The page of --html is one file that needs no network: warnings, a table that sorts and filters,
+histograms against the planned density, stds by depth, norms and condition numbers.")]
 pub struct Inspect {
     /// A safetensors file, a folder of them, or a model.safetensors.index.json.
     pub file: PathBuf,
@@ -299,6 +303,9 @@ pub struct Inspect {
     /// As JSON: all that the table has, totals, warnings, histograms with the planned counts, singular values.
     #[arg(long)]
     pub json: bool,
+    /// Write the same as a page, with charts, to this file. An older page there is replaced; nothing else is.
+    #[arg(long, value_name = "REPORT.html")]
+    pub html: Option<PathBuf>,
     /// No singular values: they take most of the time. The table has none anyway.
     #[arg(long)]
     pub no_spectra: bool,

@@ -1,19 +1,28 @@
 //! `fanin inspect`: what a checkpoint holds.
 
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
 use super::planned;
 use crate::args::Inspect;
 use crate::checkpoint::set::Checkpoints;
-use crate::error::Result;
+use crate::checkpoint::write_whole;
+use crate::error::{Error, Result};
 use crate::report::{self, numbers, table};
 use crate::survey::Survey;
+use crate::survey::page::BEGIN;
 
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let mut checkpoint = Checkpoints::open(&args.file)?;
     let recipe = args.recipe.as_deref();
     let plans = recipe.map(|name| planned(name, &args.settings, &checkpoint.manifest)).transpose()?;
-    let spectra = args.json && !args.no_spectra;
+    let page = args.html.as_deref().map(Page::new).transpose()?;
+    let spectra = (args.json || page.is_some()) && !args.no_spectra;
     let plans = plans.unwrap_or_default();
     let survey = Survey::take(&args.file, &mut checkpoint, recipe, plans, spectra, quiet)?;
+    if let Some(page) = &page {
+        page.write(&survey)?;
+    }
     if args.json {
         return report::json(&survey.json());
     }
@@ -22,7 +31,52 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
         .iter()
         .flat_map(|row| row.findings.iter().map(|finding| (row.entry.name.as_str(), finding.clone())));
     report::warnings(findings, quiet);
-    show(&survey)
+    match page {
+        Some(page) => {
+            if !quiet {
+                let tensors = numbers::counted(survey.rows.len() as u64, "tensor");
+                report::say(format_args!("{}: {tensors} on one page", page.path.display()));
+            }
+            Ok(())
+        }
+        None => show(&survey),
+    }
+}
+
+/// Where a page goes: settled before a checkpoint is read, which may take minutes.
+struct Page {
+    path: PathBuf,
+}
+
+impl Page {
+    /// The file of that name, which is a page already or is not there.
+    fn new(path: &Path) -> Result<Self> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if path.is_dir() {
+            return Err(Error::file(path, "is a folder: name a file in it, as --html report.html"));
+        }
+        if !folder.is_dir() {
+            return Err(Error::file(folder, "there is no such folder to write the page to: make it first"));
+        }
+        if !path.exists() {
+            return Ok(Self { path: path.to_owned() });
+        }
+        let path = path.canonicalize().map_err(Error::io("find", path))?;
+        let mut begin = vec![0; BEGIN.len()];
+        let page = path.is_file()
+            && std::fs::File::open(&path).and_then(|mut file| file.read_exact(&mut begin)).is_ok()
+            && begin == BEGIN.as_bytes();
+        if !page {
+            let message = "exists already and is no page of fanin's, which alone would be replaced: remove it, or \
+                           choose another name";
+            return Err(Error::file(&path, message));
+        }
+        Ok(Self { path })
+    }
+
+    fn write(&self, survey: &Survey) -> Result {
+        write_whole(&self.path, survey.page().as_bytes())
+    }
 }
 
 /// The table.

@@ -34,18 +34,27 @@ pub fn json(value: &serde_json::Value) -> Result {
     line(serde_json::to_string_pretty(value).expect("values of our own making are JSON"))
 }
 
-/// Says on standard error what is worth saying, each text once with the tensors that it is about.
-pub fn warnings<'a>(all: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
-    let mut by_text: Vec<(String, Vec<&str>)> = Vec::new();
-    for (tensor, text) in all {
+/// Each text once, with what it is said of.
+pub fn grouped<T, Text: Eq>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
+    let mut by_text: Vec<(Text, Vec<T>)> = Vec::new();
+    for (about, text) in all {
         match by_text.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, tensors)) => tensors.push(tensor),
-            None => by_text.push((text, vec![tensor])),
+            Some((_, all)) => all.push(about),
+            None => by_text.push((text, vec![about])),
         }
     }
-    for (text, tensors) in by_text.into_iter().filter(|_| !quiet) {
+    by_text
+}
+
+/// Says on standard error what is worth saying, each text once with the tensors that it is about.
+pub fn warnings<'a>(all: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
+    for (text, tensors) in grouped(all).into_iter().filter(|_| !quiet) {
         let more = tensors.len().saturating_sub(3);
-        let named = tensors[..tensors.len() - more].join(", ");
+        let named = tensors[..tensors.len() - more]
+            .iter()
+            .map(|name| table::shown(name))
+            .collect::<Vec<_>>()
+            .join(", ");
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         say(format_args!("\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {text} ({named}{more})"));
     }

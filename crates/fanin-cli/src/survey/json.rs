@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::depth;
 use super::spectrum::{Method, Spectrum};
 use super::{Row, Survey, Total};
 use crate::recipe::Planned;
@@ -40,9 +41,10 @@ impl Survey {
 impl Row {
     fn json(&self) -> Value {
         let (entry, stats, bars) = (&self.entry, &self.stats, &self.bars);
+        let depth = depth::of(&entry.name).map(|(place, role)| json!({ "place": place, "role": role }));
         json!({
             "name": entry.name, "dtype": entry.dtype, "shape": entry.shape,
-            "values": entry.values(), "bytes": entry.bytes(),
+            "values": entry.values(), "bytes": entry.bytes(), "depth": depth,
             "planned": self.planned.as_ref().map(planned),
             "measured": {
                 "mean": stats.mean(), "std": stats.std(), "min": stats.min(), "max": stats.max(),

@@ -1,9 +1,11 @@
 //! A checkpoint looked at once: of each tensor what was planned, what was measured and what is odd. The table, the JSON
 //! and the page of `inspect` show the same survey.
 
+pub mod depth;
 mod expected;
 mod findings;
 mod json;
+pub mod page;
 pub mod spectrum;
 
 use std::path::Path;
@@ -84,7 +86,8 @@ impl Survey {
         quiet: bool,
     ) -> Result<Self> {
         let manifest = checkpoint.manifest.clone();
-        let progress = Progress::new("reading", manifest.bytes(), quiet);
+        let passes = if spectra { 2 } else { 1 };
+        let progress = Progress::new("reading", manifest.bytes() * passes, quiet);
         let mut references = Vec::new();
         let mut plans = planned.into_iter();
         let mut rows = Vec::new();
@@ -101,6 +104,9 @@ impl Survey {
             let reference = plan.and_then(|plan| Reference::known(&mut references, plan));
             let wild = stats.nans + stats.infinite > 0 || !entry.dtype.is_read();
             let spectrum = if spectra && !wild { Spectrum::of(checkpoint, number)? } else { None };
+            if spectra {
+                progress.add(0, entry.bytes());
+            }
             let findings = findings::of(entry, &stats, planned.as_ref(), reference, spectrum.as_ref());
             let bars = Bars { edges, counts, planned: expected };
             rows.push(Row { entry: entry.clone(), planned, stats, bars, spectrum, findings });
