@@ -106,6 +106,12 @@ fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> Change {
         StoredType::F32 => of_values(left, right, |bytes| f32::from_le_bytes(bytes).into()),
         StoredType::F16 => of_values(left, right, |bytes| f16::from_le_bytes(bytes).to_f64()),
         StoredType::BF16 => of_values(left, right, |bytes| bf16::from_le_bytes(bytes).to_f32().into()),
+        StoredType::F8_E4M3 => {
+            of_values(left, right, |[bits]| fanin::F8E4M3::from_bits(bits).to_f32().into())
+        }
+        StoredType::F8_E5M2 => {
+            of_values(left, right, |[bits]| fanin::F8E5M2::from_bits(bits).to_f32().into())
+        }
         StoredType::I64 => of_values(left, right, |bytes| i64::from_le_bytes(bytes) as f64),
         StoredType::I32 => of_values(left, right, |bytes| i32::from_le_bytes(bytes).into()),
         StoredType::I16 => of_values(left, right, |bytes| i16::from_le_bytes(bytes).into()),
