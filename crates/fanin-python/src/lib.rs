@@ -1,5 +1,6 @@
 //! The module `fanin._fanin`: what the Python package does in Rust. Its face is in `python/fanin`.
 
+mod attend;
 mod dlpack;
 mod fault;
 mod initializer;

@@ -1,11 +1,12 @@
 //! The native stream on memory that Python owns.
 
 use fanin::init::Init;
-use fanin::{Initializer as _, Native, Stream as _, TensorMut};
+use fanin::{Initializer as _, Law, Native, Stream as _, TensorMut};
 use fanin_cli::checkpoint::boxes::Boxes;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::attend::attended;
 use crate::dlpack::Array;
 use crate::fault;
 use crate::initializer::{Initializer, read_spec, warn};
@@ -14,7 +15,10 @@ use crate::memory::Memory;
 /// Fewest values for which other Python threads may run meanwhile: sooner done than said.
 const SLOW: usize = 1 << 13;
 
-/// Values between two looks at Ctrl-C.
+/// From so many values on a fill takes long enough for somebody to want it to end.
+const ENDLESS: usize = 1 << 22;
+
+/// Values of a flat range between two looks at Ctrl-C.
 const STRETCH: usize = 1 << 22;
 
 /// A seed as Python has it: -2^63 to 2^64 - 1, negative ones as torch takes them.
@@ -72,8 +76,10 @@ pub fn fill_memory(
     }
     memory.expect_writes();
     // Factorizing, for `orthogonal`, is most of the work.
-    let prepared = py.detach(|| Native::new(seed.0).tensor(name).prepare(&plan)).map_err(fault::library)?;
-    fill_box(py, memory, &prepared, &whole, &start)
+    let prepare = || Native::new(seed.0).tensor(name).prepare(&plan);
+    let factorized = matches!(plan.law(), Law::Orthogonal { .. });
+    let prepared = if factorized { attended(py, |_| prepare())? } else { prepare() };
+    fill_box(py, memory, &prepared.map_err(fault::library)?, &start)
 }
 
 /// Fills `memory` with the box of `prepared` that begins at `start`.
@@ -84,39 +90,13 @@ fn fill_box(
     py: Python<'_>,
     memory: &mut Memory,
     prepared: &fanin::Prepared,
-    whole: &[usize],
     start: &[usize],
 ) -> PyResult<()> {
-    let shape = memory.shape().to_vec();
-    if memory.len() <= STRETCH || !memory.is_contiguous() || shape.first().is_none_or(|&rows| rows < 2) {
-        let tensor = memory.tensor().map_err(fault::library)?;
-        return py.detach(|| prepared.fill_box(start, tensor)).map_err(fault::library);
-    }
-    // A box that lies nowhere in the whole is refused before its first rows are written.
-    let fits = shape.len() == whole.len()
-        && start.len() == whole.len()
-        && (0..whole.len())
-            .all(|axis| start[axis].checked_add(shape[axis]).is_some_and(|end| end <= whole[axis]));
-    if !fits {
-        let (shape, start) = (whole.to_vec(), start.to_vec());
-        return Err(fault::library(fanin::Error::Box { shape, start, size: memory.shape().to_vec() }));
-    }
-    // Some rows at a time: any box has the bits of the whole.
-    let row = memory.len() / shape[0];
-    let rows = (STRETCH / row).max(1);
-    for first in (0..shape[0]).step_by(rows) {
-        let now = rows.min(shape[0] - first);
-        let (mut at, mut size) = (start.to_vec(), shape.clone());
-        at[0] += first;
-        size[0] = now;
-        let stretch = memory.stretch(first * row..(first + now) * row);
-        py.detach(|| {
-            TensorMut::from_values(stretch, &size).and_then(|tensor| prepared.fill_box(&at, tensor))
-        })
-        .map_err(fault::library)?;
-        py.check_signals()?;
-    }
-    Ok(())
+    let endless = memory.len() >= ENDLESS;
+    let tensor = memory.tensor().map_err(fault::library)?;
+    let fill = move || prepared.fill_box(start, tensor);
+    let filled = if endless { attended(py, |_| fill())? } else { py.detach(fill) };
+    filled.map_err(fault::library)
 }
 
 /// A tensor of which parts are to be filled: planned, its common work done once. Whoever makes it has seen the plan's
@@ -152,7 +132,7 @@ impl Prepared {
     ) -> PyResult<Self> {
         let plan = spec.0.resolve(&shape, crate::initializer::read_dtype(dtype)?).map_err(fault::library)?;
         let prepared =
-            py.detach(|| Native::new(seed.0).tensor(name).prepare(&plan)).map_err(fault::library)?;
+            attended(py, |_| Native::new(seed.0).tensor(name).prepare(&plan))?.map_err(fault::library)?;
         Ok(Self { prepared, plan })
     }
 
@@ -163,7 +143,7 @@ impl Prepared {
         let mut array = self.array(array, dtype)?;
         let memory = &mut array.memory;
         memory.expect_writes();
-        fill_box(py, memory, &self.prepared, self.plan.shape(), &start)
+        fill_box(py, memory, &self.prepared, &start)
     }
 
     /// Fills a vector, by DLPack, with the row-major values from the index `first` on.

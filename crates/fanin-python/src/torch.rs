@@ -6,21 +6,19 @@
 
 use std::sync::Mutex;
 
-use fanin::{DType, Law, Plan, Stream as _, TensorMut, Torch, Truncation};
+use fanin::{DType, Law, Plan, Stream as _, Torch, Truncation};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt as _, PyOnceLock};
 
+use crate::attend::attended;
 use crate::memory::{Memory, state_at};
-
-/// Values between two looks at Ctrl-C: some ten milliseconds.
-const STRETCH: usize = 1 << 24;
 
 /// From so many values on other Python threads may run meanwhile: a switch costs microseconds.
 const LONG: usize = 1 << 16;
 
-/// torch's normals come in groups of so many.
-const GROUP: usize = 16;
+/// From so many values on a fill takes long enough for somebody to want it to end.
+pub const ENDLESS: usize = 1 << 22;
 
 /// A law as Python names it: 0 uniform(a, b), 1 normal(mean=a, std=b), 2 trunc_normal(mean=a, std=b, c, d),
 /// 3 sparse(zeros=a, std=b).
@@ -70,7 +68,7 @@ fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, 
 ///
 /// False if it would rather not: nothing has been written or drawn then. During a long fill other threads run, and one
 /// of them may draw from the generator: then its numbers came first, and the fill is done again from what it left, the
-/// last time with nobody running.
+/// last time with nobody running. If Ctrl-C ends it, the generator is where it was, and what the tensor holds nobody knows.
 #[pyfunction]
 #[allow(
     clippy::too_many_arguments,
@@ -90,20 +88,23 @@ pub fn torch_draw(
     // SAFETY: Python holds the tensor while it waits for us; `_plain.py` took the numbers from it.
     let mut memory = unsafe { Memory::new(address, dtype, shape, strides) };
     memory.expect_writes();
-    if memory.len() >= LONG {
+    let endless = may_be_endless(law, memory.len());
+    if memory.len() >= LONG || endless {
         for _ in 0..3 {
             let (before, address) = state_of(generator)?;
             // SAFETY: `before` holds the state, and nobody else has it.
             let before_bytes = unsafe { state_at(address) };
             let Ok(mut torch) = Torch::from_state(before_bytes) else { return Ok(false) };
-            if !at_length(py, &plan, &mut memory, &mut torch)? {
+            let mut fill = || whole(&plan, &mut memory, &mut torch);
+            let filled = if endless { attended(py, |_| fill())? } else { py.detach(&mut fill) };
+            if !filled {
                 return Ok(false);
             }
             let _alone = ALONE.lock_py_attached(py);
             let (_now, address) = state_of(generator)?;
             // SAFETY: as above.
             if unsafe { state_at(address) } == before_bytes {
-                before_bytes.copy_from_slice(&torch.state());
+                torch.write_state(before_bytes);
                 generator.call_method1(intern!(py, "set_state"), (before,))?;
                 return Ok(true);
             }
@@ -117,18 +118,18 @@ pub fn torch_draw(
     if !whole(&plan, &mut memory, &mut torch) {
         return Ok(false);
     }
-    bytes.copy_from_slice(&torch.state());
+    torch.write_state(bytes);
     generator.call_method1(intern!(py, "set_state"), (state,))?;
     Ok(true)
 }
 
-/// A fill during which other threads run.
-fn at_length(py: Python<'_>, plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> PyResult<bool> {
-    let law = plan.law();
-    if matches!(law, Law::Uniform { .. } | Law::Normal { .. }) && memory.is_contiguous() {
-        return in_stretches(py, plan.dtype(), law, memory, torch);
+/// Whether a fill may take long: it is large, or proposals are accepted seldom.
+fn may_be_endless(law: Law, count: usize) -> bool {
+    match law {
+        // With the mean inside, three proposals in ten are accepted at least.
+        Law::TruncatedNormal { mean, low, high, .. } if !(low..=high).contains(&mean) => true,
+        _ => count >= ENDLESS,
     }
-    Ok(py.detach(|| whole(plan, memory, torch)))
 }
 
 /// Moves the generator whose state is at `state` over `words` of its words.
@@ -138,38 +139,10 @@ pub fn torch_skip(py: Python<'_>, state: usize, words: u64) -> bool {
     let state = unsafe { state_at(state) };
     let Ok(mut torch) = Torch::from_state(state) else { return false };
     py.detach(|| torch.skip(words));
-    state.copy_from_slice(&torch.state());
+    torch.write_state(state);
     true
 }
 
 fn whole(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
     memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
-}
-
-/// Row-major memory a stretch at a time: the sequence of values does not know where it is cut, as long as groups stay
-/// whole and the last stretch has one.
-fn in_stretches(
-    py: Python<'_>,
-    dtype: DType,
-    law: Law,
-    memory: &mut Memory,
-    torch: &mut Torch,
-) -> PyResult<bool> {
-    let count = memory.len();
-    let mut at = 0;
-    while at < count {
-        let left = count - at;
-        let now = if left < STRETCH + GROUP { left } else { STRETCH };
-        let shape = [now];
-        let Ok(plan) = Plan::new(&shape, dtype, law) else { return Ok(false) };
-        let stretch = memory.stretch(at..at + now);
-        let drawn = py
-            .detach(|| TensorMut::from_values(stretch, &shape).and_then(|tensor| torch.fill(&plan, tensor)));
-        if drawn.is_err() {
-            return Ok(false);
-        }
-        at += now;
-        py.check_signals()?;
-    }
-    Ok(true)
 }

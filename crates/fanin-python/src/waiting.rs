@@ -1,20 +1,21 @@
 //! Fills of torch tensors that may wait, and how they are done together in the end.
 //!
 //! `fanin/torch/_defer.py` says which fills wait. Here they have their place in the stream: a generator's state, and how
-//! many words of it come before them. One after another a thread takes a stretch of values, moves the generator to
-//! where they begin, and fills it while the next thread moves on.
+//! many words of it come before them. The fills are cut into stretches, and each thread takes a run of them, at first long
+//! ones: it moves a generator to where the run begins, and has it in its place from one stretch to the next.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fanin::{DType, Law, Plan, Stream as _, TensorMut, Torch};
+use fanin::{DType, Law, Plan, Stop, Stream as _, Threads, Torch};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use crate::attend::attended;
 use crate::memory::{Memory, state_at};
-use crate::torch::{Wish, dtype};
+use crate::torch::{ENDLESS, Wish, dtype};
 
-/// Values that a thread takes at a time: a multiple of torch's group of sixteen.
+/// Values of a stretch: a multiple of torch's group of sixteen.
 const STRETCH: usize = 1 << 20;
 
 const GROUP: usize = 16;
@@ -25,6 +26,10 @@ const GROUP: usize = 16;
 pub fn torch_words(wish: Wish, dtype: u8, count: usize) -> Option<u64> {
     let (law, dtype) = (wish.law()?, self::dtype(dtype)?);
     Plan::new(&[count], dtype, law).ok()?;
+    words_of(law, dtype, count)
+}
+
+fn words_of(law: Law, dtype: DType, count: usize) -> Option<u64> {
     let double = if dtype == DType::F64 { 2 } else { 1 };
     let words = match law {
         Law::Uniform { .. } => count,
@@ -44,73 +49,55 @@ pub fn torch_words(wish: Wish, dtype: u8, count: usize) -> Option<u64> {
 #[derive(Debug, FromPyObject)]
 pub struct Waiting(Wish, usize, u8, usize, usize, u64);
 
-/// A stretch of a fill, from the value `from` on.
-struct Stretch<'a> {
-    fill: &'a Waiting,
+/// A stretch of a fill.
+struct Stretch {
     law: Law,
     dtype: DType,
-    from: usize,
+    address: usize,
     count: usize,
+    /// The address of the generator's state, and the words of it that come before.
+    state: usize,
+    before: u64,
+    /// How many words it takes.
+    words: u64,
 }
 
-/// Hands out the stretches, and beside each the generator where it begins.
-struct Queue<'a, I: Iterator<Item = Stretch<'a>>> {
-    stretches: I,
-    /// The state's address, its generator, and how many words that has moved.
-    generator: Option<(usize, Torch, u64)>,
+/// Cuts a fill.
+fn stretches(fill: &Waiting) -> impl Iterator<Item = Stretch> {
+    let Waiting(wish, address, dtype, count, state, before) = *fill;
+    let (Some(law), Some(dtype)) = (wish.law(), self::dtype(dtype)) else {
+        unreachable!("torch_words has read it")
+    };
+    // The last stretch keeps a group for what is left over. Whole groups in front take a word a value, two in f64.
+    let pieces = count.saturating_sub(GROUP) / STRETCH + 1;
+    let double = if dtype == DType::F64 { 2 } else { 1 };
+    (0..pieces).map(move |piece| {
+        let from = piece * STRETCH;
+        let count = if piece + 1 == pieces { count - from } else { STRETCH };
+        let words = words_of(law, dtype, count).expect("torch_words has counted them");
+        let (address, before) = (address + from * dtype.size(), before + from as u64 * double);
+        Stretch { law, dtype, address, count, state, before, words }
+    })
 }
 
-impl<'a, I: Iterator<Item = Stretch<'a>>> Queue<'a, I> {
-    fn next(&mut self) -> Option<Result<(Stretch<'a>, Torch), fanin::Error>> {
-        let stretch = self.stretches.next()?;
-        Some(self.generator_at(&stretch).map(|generator| (stretch, generator)))
-    }
-
-    fn generator_at(&mut self, stretch: &Stretch<'_>) -> Result<Torch, fanin::Error> {
-        let Waiting(_, _, _, _, state, before) = *stretch.fill;
-        // Whole groups in front take a word a value, two in f64.
-        let inside = stretch.from as u64 * if stretch.dtype == DType::F64 { 2 } else { 1 };
-        let wanted = before + inside;
-        match &mut self.generator {
-            Some((of, torch, at)) if *of == state && *at <= wanted => {
-                torch.skip(wanted - *at);
-                *at = wanted;
-            }
-            generator => {
-                // SAFETY: Python holds the state of each fill while it waits for us, and nobody writes to it.
-                let mut torch = Torch::from_state(unsafe { state_at(state) })?;
-                torch.skip(wanted);
-                *generator = Some((state, torch, wanted));
-            }
-        }
-        Ok(self.generator.as_ref().expect("set above").1.clone())
-    }
-}
-
-/// Does the fills that have waited: in the order of their words, on all cores.
+/// Does the fills that have waited, on all cores.
 ///
 /// # Errors
-/// RuntimeError if one of them cannot be done, which `torch_words` should have found.
+/// RuntimeError if one of them cannot be done, which `torch_words` should have found; KeyboardInterrupt from the middle:
+/// nobody knows then which of them have been done.
 #[pyfunction]
 pub fn torch_settle(py: Python<'_>, mut fills: Vec<Waiting>) -> PyResult<()> {
     fills.sort_by_key(|fill| (fill.4, fill.5));
-    let settled = py.detach(|| settle(&fills));
+    let values: usize = fills.iter().map(|fill| fill.3).sum();
+    let settled = if values >= ENDLESS {
+        attended(py, |stop| settle(&fills, values, stop))?
+    } else {
+        py.detach(|| settle(&fills, values, &Stop::new()))
+    };
     settled.map_err(|error| PyRuntimeError::new_err(format!("a fill that had waited failed: {error}")))
 }
 
-fn settle(fills: &[Waiting]) -> Result<(), fanin::Error> {
-    let stretches = fills.iter().flat_map(|fill| {
-        let Waiting(wish, _, dtype, count, _, _) = *fill;
-        let (law, dtype) = (wish.law(), self::dtype(dtype));
-        let (Some(law), Some(dtype)) = (law, dtype) else { unreachable!("torch_words has read it") };
-        // The last stretch keeps a group for what is left over.
-        let pieces = count.saturating_sub(GROUP) / STRETCH + 1;
-        (0..pieces).map(move |piece| {
-            let from = piece * STRETCH;
-            let count = if piece + 1 == pieces { count - from } else { STRETCH };
-            Stretch { fill, law, dtype, from, count }
-        })
-    });
+fn settle(fills: &[Waiting], values: usize, stop: &Stop) -> Result<(), fanin::Error> {
     for fill in fills {
         let Waiting(_, address, dtype, count, _, _) = *fill;
         // SAFETY: Python holds the tensor while it waits for us, and it is contiguous.
@@ -118,31 +105,54 @@ fn settle(fills: &[Waiting]) -> Result<(), fanin::Error> {
             unsafe { Memory::new(address, self::dtype(dtype).unwrap_or(DType::F16), vec![count], None) };
         memory.expect_writes();
     }
-    let values: usize = fills.iter().map(|fill| fill.3).sum();
+    let stretches: Vec<Stretch> = fills.iter().flat_map(stretches).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(values / STRETCH + 1);
-    let queue = Mutex::new(Queue { stretches, generator: None });
-    let failed = AtomicBool::new(false);
+    let taken = AtomicUsize::new(0);
     let work = || {
-        while !failed.load(Ordering::Relaxed) {
-            let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-            let Some(next) = next else { break };
-            next.and_then(fill_stretch).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+        let mut generator = None;
+        while let Some(run) = next_run(&taken, stretches.len(), threads) {
+            for stretch in &stretches[run] {
+                stretch
+                    .fill(&mut generator)
+                    .inspect_err(|_| taken.store(stretches.len(), Ordering::Relaxed))?;
+            }
         }
         Ok(())
     };
+    // A switch that is set is for whoever set it to speak of.
+    let guarded = || stop.guard(work).unwrap_or(Ok(()));
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let own = work();
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(guarded)).collect();
+        let own = guarded();
         others.into_iter().map(|other| other.join().expect("a fill does not panic")).fold(own, Result::and)
     })
 }
 
-fn fill_stretch((stretch, mut torch): (Stretch<'_>, Torch)) -> Result<(), fanin::Error> {
-    let Waiting(_, address, _, count, _, _) = *stretch.fill;
-    // SAFETY: Python holds the tensor while it waits for us, and it is contiguous; stretches do not overlap.
-    let mut memory = unsafe { Memory::new(address, stretch.dtype, vec![count], None) };
-    let shape = [stretch.count];
-    let plan = Plan::new(&shape, stretch.dtype, stretch.law)?;
-    let values = memory.stretch(stretch.from..stretch.from + stretch.count);
-    torch.fill(&plan, TensorMut::from_values(values, &shape)?)
+/// The stretches that a thread does next: long runs first, since each begins with a jump, and single ones in the end, so
+/// that the threads end together.
+fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<usize>> {
+    let length = |from: usize| ((count - from) / (2 * threads)).max(1);
+    let next = |from: usize| (from < count).then(|| from + length(from));
+    let from = taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()?;
+    Some(from..from + length(from))
+}
+
+impl Stretch {
+    /// Fills it, with a generator that is in its place or not far before it, most often: its state's address, and how many
+    /// words it has moved.
+    fn fill(&self, generator: &mut Option<(usize, u64, Torch)>) -> Result<(), fanin::Error> {
+        if generator.as_ref().is_none_or(|(of, at, _)| *of != self.state || *at > self.before) {
+            // SAFETY: Python holds the state of each fill while it waits for us, and nobody writes to it.
+            let torch = Torch::from_state(unsafe { state_at(self.state) })?.with_threads(Threads::One);
+            *generator = Some((self.state, 0, torch));
+        }
+        let (_, at, torch) = generator.as_mut().expect("set above");
+        torch.skip(self.before - *at);
+        *at = self.before + self.words;
+        let shape = [self.count];
+        // SAFETY: Python holds the tensor while it waits for us, and it is contiguous; stretches do not overlap.
+        let mut memory = unsafe { Memory::new(self.address, self.dtype, shape.to_vec(), None) };
+        let plan = Plan::new(&shape, self.dtype, self.law)?;
+        torch.fill(&plan, memory.tensor()?)
+    }
 }

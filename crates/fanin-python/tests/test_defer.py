@@ -1,10 +1,11 @@
 """fast_init(defer=True): fills that wait are done before anybody can tell, or never."""
 
+import contextlib
 import copy
 import io
+import os
 import pickle
 import threading
-from functools import partial
 
 import numpy as np
 import pytest
@@ -15,7 +16,14 @@ from torch import nn
 
 from fanin.torch import _defer, _plain, fast_init
 
-deferring = partial(fast_init, defer=True)
+
+
+@contextlib.contextmanager
+def deferring():
+    """The context, its mode on from the beginning: fills of any size wait."""
+    with fast_init(defer=True):
+        _defer.wake(torch.empty(0))
+        yield
 
 
 @pytest.fixture
@@ -33,6 +41,59 @@ def settled(monkeypatch):
 @pytest.mark.parametrize("name", MODELS)
 def test_models_are_the_same(name):
     assert_same_models(build(MODELS[name], deferring), build(MODELS[name]))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_the_same_asleep_or_woken(name):
+    def context():
+        return fast_init(defer=True)
+
+    assert_same_models(build(MODELS[name], context), build(MODELS[name]))
+
+
+LARGE = _plain.LARGE
+
+
+def test_the_mode_sleeps_until_a_large_fill(settled):
+    with fast_init(defer=True):
+        torch.empty(LARGE - 1).normal_()
+        assert torch._C._len_torch_dispatch_stack() == 0 and settled == [[LARGE - 1]]
+        torch.empty(LARGE + 1).normal_()
+        assert torch._C._len_torch_dispatch_stack() == 1
+    assert torch._C._len_torch_dispatch_stack() == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/pagemap"), reason="only Linux tells which pages are in place")
+def test_the_fill_that_wakes_the_mode_waits_if_its_memory_is_new(settled):
+    count = 1 << 25
+
+    def run():
+        new = torch.empty(count)  # so large that it has memory of its own, without a page in place
+        new.uniform_()
+        new.normal_()
+        return new
+
+    wanted = outcome(run)
+    settled.clear()
+    with fast_init(defer=True):
+        got = outcome(run)
+        assert settled == []
+    assert same(got[0], wanted[0]) and settled == [[count]] and torch.equal(torch.get_rng_state(), wanted[3])
+
+
+def test_the_fill_that_wakes_the_mode_is_done_if_its_memory_may_be_known(settled):
+    count = 1 << 24
+    for make in (lambda: torch.zeros(count).add_(1), lambda: torch.from_numpy(np.empty(count, np.float32))):
+        settled.clear()
+        with fast_init(defer=True):
+            make().normal_()
+            assert settled == [[count]]
+    settled.clear()
+    with fast_init(defer=True):
+        new = torch.empty(count)
+        view = new.numpy()
+        new.normal_()
+        assert view[:5].any() and settled == [[count]]
 
 
 @pytest.mark.slow

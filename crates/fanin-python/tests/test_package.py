@@ -49,3 +49,53 @@ def test_stubs_are_true():
     for command in (["mypy.stubtest", "fanin._fanin"], ["mypy", "--strict-equality", "-p", "fanin"]):
         done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+PROGRAM = """
+import numpy as np
+import fanin
+
+weights: np.ndarray = fanin.filled((3, 2), "normal(std=0.02)", seed=1, name="w", dtype="f32")
+same: np.ndarray = fanin.fill(weights, fanin.orthogonal("relu"), seed=2, whole=(6, 2), start=(3, 0))
+init: fanin.Initializer = fanin.kaiming_uniform(5**0.5, mode="fan_out")
+plan: fanin.Plan = init.resolve((3, 2))
+deviation: float = plan.std
+fans: tuple[int, int] | None = plan.fans
+recipe = fanin.Recipe('[init]\\n"*" = "zeros"')
+planned: list[fanin.Planned] = recipe.plan([("w", "F32", [3, 2])], {"n": 2.0})
+rows: list[tuple[str, str, list[int]]] = fanin.manifest("gpt2")
+fanin.write_checkpoint("gpt2", "gpt2.safetensors", seed=0, max_shard_size="5GB", shard=(1, 2))
+"""
+
+TORCH_PROGRAM = """
+import torch
+import fanin
+import fanin.torch as init
+from fanin.torch import fast_init
+
+layer = torch.nn.Linear(3, 2)
+weight: torch.Tensor = init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+gain: float = init.calculate_gain("relu")
+with fast_init(defer=True):
+    torch.nn.Linear(3, 2)
+
+@fast_init()
+def build(size: int) -> torch.nn.Linear:
+    return torch.nn.Linear(size, size)
+
+made: torch.nn.Linear = build(3)
+planned: list[fanin.Planned] = fanin.init_module(layer, "gpt2", seed=7)
+"""
+
+
+@pytest.mark.parametrize("program", [PROGRAM, TORCH_PROGRAM])
+def test_a_strict_users_program_is_understood(program, tmp_path):
+    pytest.importorskip("mypy")
+    (tmp_path / "program.py").write_text(program)
+    command = [sys.executable, "-m", "mypy", "--strict", "program.py"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    # And a mistake is found.
+    wrong = {PROGRAM: "seed: str = fanin.filled(3, 'zeros')", TORCH_PROGRAM: "init.normal_(layer.weight, meen=1)"}[program]
+    (tmp_path / "program.py").write_text(program + wrong)
+    assert subprocess.run(command, capture_output=True, cwd=tmp_path).returncode == 1

@@ -3,6 +3,9 @@
 import inspect
 import itertools
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -300,3 +303,70 @@ def test_other_threads_draw_numbers_of_their_own():
     assert len(first) == len(tensors)
     torch.manual_seed(0)
     assert {tuple(torch.rand(1 << 20)[:4].tolist()) for _ in tensors} == first
+
+
+INTERRUPTED = """
+import os, signal, threading, time, torch, fanin.torch as init
+
+def interrupted(call, shape, generator):
+    tensor = torch.empty(shape)
+    threading.Timer(0.4, os.kill, [os.getpid(), signal.SIGINT]).start()
+    begin = time.monotonic()
+    try:
+        while True:
+            before = (generator or torch.default_generator).get_state()
+            call(tensor, generator=generator)
+    except KeyboardInterrupt:
+        now = (generator or torch.default_generator).get_state()
+        return time.monotonic() - begin < 30 and torch.equal(now, before)
+
+def sparse(tensor, generator):
+    init.sparse_(tensor, 0.5)
+
+def tail(tensor, generator):
+    # Accepted about once in 10^12: without Ctrl-C it would not end.
+    init.trunc_normal_(tensor, a=5.0, b=5e12, generator=generator)
+
+own = torch.Generator().manual_seed(1)
+print(interrupted(init.trunc_normal_, (1 << 25,), None), interrupted(tail, (2100,), own),
+      interrupted(sparse, (1 << 13, 1 << 13), None), interrupted(init.uniform_, (1 << 25,), own),
+      interrupted(lambda t, generator: init.normal_(t.t()), (1 << 13, 1 << 13), None))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_ctrl_c_ends_a_long_fill_and_leaves_the_generator():
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=200)
+    assert done.stdout.split() == ["True"] * 5, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+def test_ctrl_c_ends_a_factorization_and_leaves_the_tensor():
+    script = """
+import os, signal, sys, threading, time, torch, fanin.torch as init
+tensor = torch.full((3000, 3000), 7.0)
+factorizing = threading.Event()
+def slow(matrix):
+    factorizing.set()
+    time.sleep(60)
+torch.linalg.qr = slow
+threading.Thread(target=lambda: (factorizing.wait(), os.kill(os.getpid(), signal.SIGINT)), daemon=True).start()
+try:
+    init.orthogonal_(tensor)
+except KeyboardInterrupt:
+    print(bool((tensor == 7.0).all()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50)
+    assert done.stdout.split() == ["True"], done.stdout + done.stderr
+
+
+def test_a_long_factorization_has_torchs_bits(monkeypatch):
+    from fanin.torch import _init
+
+    monkeypatch.setattr(_init, "_ENDLESS", 0)
+    for shape in [(60, 50), (300, 700), (900, 400)]:
+        wanted = outcome(lambda: torch.nn.init.orthogonal_(torch.empty(shape)))
+        got = outcome(lambda: init.orthogonal_(torch.empty(shape)))
+        assert same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
+    half = [outcome(lambda: m.orthogonal_(torch.empty(60, 50, dtype=torch.float16)))[1] for m in (init, torch.nn.init)]
+    assert half[0] == half[1] is not None

@@ -58,6 +58,13 @@ impl Mt19937 {
         Self { state, next: 0, left: 1 }
     }
 
+    /// With these words for a state, of which there are enough.
+    pub(crate) fn with_state(words: impl Iterator<Item = u32>, next: u32, left: u32) -> Self {
+        let mut state = Box::new(State([0; SIZE]));
+        state.0.iter_mut().zip(words).for_each(|(to, word)| *to = word);
+        Self { state, next, left }
+    }
+
     /// The next word.
     pub fn word(&mut self) -> u32 {
         self.left -= 1;

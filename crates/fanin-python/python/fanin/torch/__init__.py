@@ -8,6 +8,9 @@
 Every function draws from torch's own generator (the default one, or `generator=`) and leaves it where torch would: any
 mix of fanin's and torch's calls gives what torch alone gives, bit for bit. What fanin does not do better goes to torch
 itself: tensors that are not dense CPU memory of float32, float64, float16 or bfloat16, subclasses, tracing, modes.
+
+Ctrl-C ends a long fill within some hundredths of a second. The generator is then where it was before the call, and the
+tensor holds old values and new ones.
 """
 
 from torch.nn import init as _torch

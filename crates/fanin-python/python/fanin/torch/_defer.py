@@ -12,13 +12,18 @@ that look at memory without an operator (`numpy`, `data_ptr`, `tolist`, `untyped
 thread; another door stands where torch takes modes away, as it does to print a tensor. Only memory waits that was
 allocated under the mode and has not been shown to anybody through such a door.
 
+The mode costs microseconds an operator, more than all fills of a small model: so it sleeps until the first large fill.
+That one may wait as well if its memory is as the system gave it, with no page in its place yet.
+
 What is left is why waiting is a choice: other threads that use such a tensor before the context ends, C++ code and
-compiled code that take a tensor's memory without a method or an operator, and asking torch's default generator through
-the object itself. The functions of torch.random are seen.
+compiled code that take a tensor's memory without a method or an operator, a view by NumPy of memory that nobody has
+written to, taken before the context; and asking torch's default generator through the object itself. The functions of
+torch.random are seen.
 """
 
 from __future__ import annotations
 
+import mmap
 import threading
 import weakref
 from typing import Any
@@ -51,24 +56,35 @@ _SHAPE_ONLY = {
     _aten.new_full.default,
 }
 
+#: Operators that allocate, and look at nothing.
+_MAKERS = {
+    _aten.empty.memory_format,
+    _aten.empty_strided.default,
+    _aten.zeros.default,
+    _aten.ones.default,
+    _aten.full.default,
+}
+
 #: What an operator does to the memory of its arguments.
-_LOOKS, _FILLS, _VIEWS, _DRAWS = range(4)
-_kinds: dict[Any, int] = {}
+_LOOKS, _FILLS, _VIEWS, _DRAWS, _MAKES = range(5)
+#: That, whether it draws from a generator, and whether it writes to an argument.
+_kinds: dict[Any, tuple[int, bool, bool]] = {}
 
 
-def _kind(operator: Any) -> int:
-    kind = _kinds.get(operator)
-    if kind is None:
-        if operator in (_aten.uniform_.default, _aten.normal_.default):
-            kind = _DRAWS
-        elif operator in (_aten.zero_.default, _aten.fill_.Scalar, _aten.fill_.Tensor, _aten.copy_.default):
-            kind = _FILLS
-        elif getattr(operator, "is_view", False) or operator in _SHAPE_ONLY:
-            kind = _VIEWS
-        else:
-            kind = _LOOKS
-        _kinds[operator] = kind
-    return kind
+def _kind(operator: Any) -> tuple[int, bool, bool]:
+    if operator in (_aten.uniform_.default, _aten.normal_.default):
+        kind = _DRAWS
+    elif operator in (_aten.zero_.default, _aten.fill_.Scalar, _aten.fill_.Tensor, _aten.copy_.default):
+        kind = _FILLS
+    elif operator in _MAKERS:
+        kind = _MAKES
+    elif getattr(operator, "is_view", False) or operator in _SHAPE_ONLY:
+        kind = _VIEWS
+    else:
+        kind = _LOOKS
+    draws = torch.Tag.nondeterministic_seeded in getattr(operator, "tags", ())
+    _kinds[operator] = kind, draws, operator._schema.is_mutable
+    return _kinds[operator]
 
 
 class _Fill:
@@ -166,12 +182,21 @@ class Deferral(TorchDispatchMode):
         self.waiting: dict[int, _Fill] = {}
         #: Storages allocated here and shown to nobody. A weak reference keeps the address from being used again.
         self.own: dict[int, StorageWeakRef] = {}
+        #: Storages shown while the mode slept.
+        self.shown: dict[int, StorageWeakRef] = {}
+        self.awake = False
         #: One for all modes and the stream: a door settles the fills of every mode, and two locks would meet crosswise.
         self.lock = _stream.lock
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        kind = _kind(operator)
+        kind, draws, writes = _kinds.get(operator) or _kind(operator)
+        if kind == _MAKES:
+            result = operator(*args, **kwargs)
+            if type(result) is Tensor and result.dtype in DTYPES and result.is_cpu and result.layout is torch.strided:
+                storage = _storage_of(result)
+                self.own[storage._cdata] = StorageWeakRef(storage)
+            return result
         if kind == _VIEWS:
             result = operator(*args, **kwargs)
             if self.waiting:
@@ -188,19 +213,17 @@ class Deferral(TorchDispatchMode):
                 self.waiting.pop(_storage_of(args[0])._cdata, None)
         else:
             self._settle_arguments(args, kwargs)
-            if _stream.state is not None and torch.Tag.nondeterministic_seeded in getattr(operator, "tags", ()):
+            if draws and _stream.state is not None:
                 _stream.settle()
             if kind == _DRAWS and _draw_now(operator, args, kwargs):
                 return args[0]
             result = operator(*args, **kwargs)
-        if type(result) is Tensor and result.device.type == "cpu":
-            self._remember(operator, args, result)
+        if not writes and type(result) is Tensor and result.is_cpu and result.layout is torch.strided:
+            self._remember(args, result)
         return result
 
-    def _remember(self, operator, args, result: Tensor) -> None:
+    def _remember(self, args, result: Tensor) -> None:
         """Takes note of memory that an operator has allocated."""
-        if operator._schema.is_mutable or result.layout is not torch.strided:
-            return
         storage = _storage_of(result)
         # detach and its like give the memory of an argument.
         if storage._cdata not in self.own and not any(
@@ -280,7 +303,10 @@ class Deferral(TorchDispatchMode):
         """A tensor's memory is looked at from outside: it is filled, and does not wait again."""
         if type(tensor) in _KINDS and tensor.layout is torch.strided and tensor.device.type == "cpu":
             self.settle(tensor)
-            self.own.pop(_storage_of(tensor)._cdata, None)
+            storage = _storage_of(tensor)
+            self.own.pop(storage._cdata, None)
+            if not self.awake:
+                self.shown[storage._cdata] = StorageWeakRef(storage)
 
     def draw(self, wish, tensor: Tensor, generator) -> bool:
         """A draw at once, with the mode off: true if it is done."""
@@ -306,17 +332,65 @@ class Deferral(TorchDispatchMode):
             if fills:
                 torch_settle([fill.request() for fill in fills])
 
+    def wake(self, tensor: Tensor) -> None:
+        """From now on the mode is on. `tensor` is the one whose fill is worth it."""
+        _sleeping.mode = None
+        self.awake = True
+        storage = _storage_of(tensor)
+        if storage._cdata not in self.shown and storage.resizable() and _is_untouched(storage):
+            self.own[storage._cdata] = StorageWeakRef(storage)
+        self.shown.clear()
+        super().__enter__()
+
     def __enter__(self):
         _open_doors(self)
-        return super().__enter__()
+        _sleeping.mode = self
+        return self
 
     def __exit__(self, *exception):
         _close_doors(self)
+        if not self.awake:
+            _sleeping.mode = None
+            self.shown.clear()
+            return
         super().__exit__(*exception)
         try:
             self.settle_all()
         finally:
             self.own.clear()
+
+
+def _is_untouched(storage) -> bool:
+    """Whether no page of a storage is in its place, in memory or elsewhere: so nobody has written to it.
+
+    At its ends it may share a page with others. Only Linux tells; what is not known is touched.
+    """
+    page = mmap.PAGESIZE
+    first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page
+    try:
+        with open("/proc/self/pagemap", "rb", buffering=0) as pages:
+            pages.seek(8 * first)
+            entries = bytearray(pages.read(8 * (end - first)))
+    except OSError:
+        return False
+    # The two upper bits of an entry: present, swapped.
+    return first < end and len(entries) == 8 * (end - first) and not max(entries[7::8]) >> 6
+
+
+#: The mode of a thread that sleeps.
+_sleeping = threading.local()
+
+
+def wake(tensor: Tensor) -> bool:
+    """Wakes the mode of this thread, if one sleeps."""
+    mode = getattr(_sleeping, "mode", None)
+    if mode is None:
+        return False
+    mode.wake(tensor)
+    return True
+
+
+_plain.wake = wake
 
 
 def _wish(operator, args, kwargs):

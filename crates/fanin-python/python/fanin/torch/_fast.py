@@ -127,11 +127,15 @@ class fast_init(contextlib.ContextDecorator):
 
     - tensors made there are not used by other threads, nor by compiled code or C++ extensions that take their memory
       without an operator of torch's;
+    - no NumPy view, made before, of a torch.empty that nothing was ever written to is read;
     - torch's default generator is asked by torch's functions (torch.get_rng_state, fork_rng ...), not by a method of
       `torch.default_generator` itself.
 
     Nobody can see these from here, so waiting is for you to choose. All else that reads a tensor is seen, and
-    waited for.
+    waited for. It begins with the first fill of 2^20 values: until then `defer=True` costs nothing.
+
+    Ctrl-C during a fill leaves the generator where it was before the fill; while fills that waited are done, it leaves
+    the generator after them, and the tensors in an unknown state.
     """
 
     def __init__(self, defer: bool = False):

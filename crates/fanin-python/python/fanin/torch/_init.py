@@ -8,6 +8,7 @@ formulas of gains and fans are torch's own functions: there is nothing to win in
 
 import inspect
 import math
+import threading
 import warnings
 from typing import TYPE_CHECKING
 
@@ -261,7 +262,9 @@ def kaiming_normal_(
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
     """Fill with gain * Q, Q semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
 
-    The normal values are fanin's, the factorization is torch's LAPACK: so the bits are torch's.
+    The normal values are fanin's, the factorization is torch's LAPACK: so the bits are torch's. LAPACK cannot be stopped:
+    if Ctrl-C comes while a large matrix is factorized, the call ends at once, the tensor as it was and the generator past
+    the normal values, but a thread goes on computing, in memory of its own, until it is through.
 
     >>> w = orthogonal_(torch.empty(30, 50))
     >>> torch.allclose(w @ w.T, torch.eye(30), atol=1e-5)
@@ -274,7 +277,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     gaussian = _fill_normal(tensor.new_empty((rows, columns)), 0, 1, generator)
     if rows < columns:
         gaussian.t_()
-    q, r = torch.linalg.qr(gaussian)
+    q, r = _factorize(gaussian)
     q *= torch.diag(r, 0).sign()
     if rows < columns:
         q.t_()
@@ -282,6 +285,31 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
         tensor.view_as(q).copy_(q)
         tensor.mul_(gain)
     return tensor
+
+
+#: Multiplications from which somebody may want a factorization to end: a tenth of a second.
+_ENDLESS = 1 << 31
+
+
+def _factorize(matrix):
+    """torch.linalg.qr; Ctrl-C is answered meanwhile, if it is long and this is the thread that answers."""
+    if matrix.numel() * min(matrix.shape) < _ENDLESS or threading.current_thread() is not threading.main_thread():
+        return torch.linalg.qr(matrix)
+    done = []
+
+    def work():
+        try:
+            done.append(torch.linalg.qr(matrix))
+        except BaseException as error:
+            done.append(error)
+
+    thread = threading.Thread(target=work, name="fanin.torch.orthogonal_", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.05)
+    if isinstance(done[0], BaseException):
+        raise done[0]
+    return done[0]
 
 
 def sparse_(

@@ -28,6 +28,9 @@ DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 
 #: Fills below this many values are torch's own: to take the generator's state and give it back costs more.
 FEW = 2048
 
+#: Fills of this many values and more are worth waiting for.
+LARGE = 1 << 20
+
 _KINDS = (Tensor, Parameter)
 _thread_keys = torch._C._dispatch_tls_local_include_set
 _tensor_keys = torch._C._dispatch_keys
@@ -102,6 +105,9 @@ def draw(wish: tuple[int, float, float, float, float], tensor: Tensor, generator
     """`write`, if the tensor is plain, the generator one of torch's and the arguments numbers."""
     try:
         if is_plain(tensor):
+            if wake is not None and wish[0] <= NORMAL and tensor.numel() >= LARGE and wake(tensor):
+                # By torch's operator, which the mode sees.
+                return False
             return is_ours(generator) and write(wish, tensor, generator)
         return draw_under is not None and draw_under(wish, tensor, generator)
     except (TypeError, OverflowError):
@@ -110,3 +116,6 @@ def draw(wish: tuple[int, float, float, float, float], tensor: Tensor, generator
 
 #: How a draw goes under the mode of `_defer`, once that is in use.
 draw_under: Callable[[tuple[int, float, float, float, float], Tensor, torch.Generator | None], bool] | None = None
+
+#: Tells `_defer` of a large fill, once that is in use: true if the thread's mode is on now, and is to see the fill.
+wake: Callable[[Tensor], bool] | None = None

@@ -117,21 +117,33 @@ impl Torch {
     #[doc(alias = "get_rng_state")]
     #[doc(alias = "get_state")]
     pub fn state(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Self::STATE_BYTES);
-        bytes.extend(self.seed.to_le_bytes());
-        bytes.extend(self.engine.left.to_le_bytes());
-        bytes.extend(1u32.to_le_bytes());
-        bytes.extend(u64::from(self.engine.next).to_le_bytes());
-        bytes.extend(self.engine.state.iter().flat_map(|&word| u64::from(word).to_le_bytes()));
-        // normal_x, normal_y, normal_rho, normal_is_valid and padding: the kept-back normal is y.
-        bytes.extend(0f64.to_le_bytes());
-        bytes.extend(self.next_normal.unwrap_or(0.0).to_le_bytes());
-        bytes.extend(0f64.to_le_bytes());
-        bytes.extend(u64::from(self.next_normal.is_some()).to_le_bytes());
-        let (value, valid) = self.next_float_normal;
-        bytes.extend(value.to_le_bytes());
-        bytes.extend(u32::from(valid).to_le_bytes());
+        let mut bytes = vec![0; Self::STATE_BYTES];
+        self.write_state(&mut bytes);
         bytes
+    }
+
+    /// Writes [`Torch::state`] over another state: for whoever gives a generator of torch's its state back.
+    ///
+    /// # Panics
+    /// Unless there are [`Torch::STATE_BYTES`] bytes.
+    pub fn write_state(&self, bytes: &mut [u8]) {
+        assert_eq!(bytes.len(), Self::STATE_BYTES);
+        let (head, rest) = bytes.split_at_mut(24);
+        let (words, tail) = rest.split_at_mut(8 * Mt19937::STATE_WORDS);
+        head[..8].copy_from_slice(&self.seed.to_le_bytes());
+        head[8..12].copy_from_slice(&self.engine.left.to_le_bytes());
+        head[12..16].copy_from_slice(&1u32.to_le_bytes());
+        head[16..].copy_from_slice(&u64::from(self.engine.next).to_le_bytes());
+        for (bytes, &word) in words.as_chunks_mut::<8>().0.iter_mut().zip(self.engine.state.iter()) {
+            *bytes = u64::from(word).to_le_bytes();
+        }
+        // normal_x, normal_y, normal_rho, normal_is_valid and padding: the kept-back normal is y.
+        tail.fill(0);
+        tail[8..16].copy_from_slice(&self.next_normal.unwrap_or(0.0).to_le_bytes());
+        tail[24] = u8::from(self.next_normal.is_some());
+        let (value, valid) = self.next_float_normal;
+        tail[32..36].copy_from_slice(&value.to_le_bytes());
+        tail[36] = u8::from(valid);
     }
 
     /// The generator whose [`Torch::state`] this is, as `torch.set_rng_state()` takes it.
@@ -153,17 +165,14 @@ impl Torch {
             let reason = format!("Invalid mt19937 state (seeded = {seeded}, left = {left}, next = {next})");
             return Err(Error::State { reason });
         }
-        let mut engine = Mt19937::new(0);
-        for (k, word) in engine.state.iter_mut().enumerate() {
-            *word = word64(24 + 8 * k) as u32;
-        }
         // torch reads past its state where the two disagree; here the words that are left decide.
         let fresh = next == 0 && left == 1;
         if !fresh && next + u64::from(left) != u64::from(words) + 1 {
             let reason = format!("left = {left} and next = {next} contradict each other");
             return Err(Error::State { reason });
         }
-        (engine.left, engine.next) = (left, next as u32);
+        let state = bytes[24..].as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word) as u32);
+        let engine = Mt19937::with_state(state, next as u32, left);
         let kept = f64::from_bits(word64(5024));
         Ok(Self {
             seed: word64(0),
