@@ -1,66 +1,31 @@
 //! The command line of fanin as a library: recipes, manifests, checkpoints and reports.
 //!
 //! A [`recipe::Recipe`] and a [`manifest::Manifest`] make a list of [`recipe::Planned`] tensors, which
-//! [`checkpoint::write`] streams into a file and [`command`] talks about. The binary is a thin shell over [`run`].
+//! `checkpoint::write` streams into a file and `command` talks about. The binary is a thin shell over `run`. Without the
+//! feature `command` only the first three are here, for programs that draw into memory of their own.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "command")]
 pub mod args;
+#[cfg(feature = "command")]
 pub mod check;
 pub mod checkpoint;
+#[cfg(feature = "command")]
 pub mod command;
 pub mod error;
+#[cfg(feature = "command")]
 pub mod explain;
 pub mod manifest;
 pub mod models;
 pub mod recipe;
 pub mod report;
+#[cfg(feature = "command")]
+mod run;
 pub mod stored;
+#[cfg(feature = "command")]
 pub mod survey;
 
 pub use error::{Error, Result};
-
-use std::ffi::OsString;
-use std::process::ExitCode;
-
-use clap::Parser as _;
-
-/// Runs the command line on the process's own arguments: exit code 0 for good, 1 if the answer is no, 2 for bad usage
-/// or input.
-pub fn run() -> ExitCode {
-    ExitCode::from(run_from(std::env::args_os().collect()))
-}
-
-/// Runs the command line on these arguments, of which the first is the program's name. Gives the exit code.
-///
-/// From here on an interrupt ends the process, and takes an unfinished file with it.
-pub fn run_from(arguments: Vec<OsString>) -> u8 {
-    checkpoint::clean_up_when_interrupted();
-    let args = match args::Args::try_parse_from(&arguments) {
-        Ok(args) => args,
-        Err(answer) => return say(&answer, &arguments),
-    };
-    args.color.apply();
-    match command::run(args) {
-        Ok(()) => 0,
-        // Whoever read our output has seen enough.
-        Err(error) if error.is_broken_pipe() => 0,
-        Err(Error::No) => 1,
-        Err(error) => {
-            report::say(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {error}"));
-            2
-        }
-    }
-}
-
-/// What clap answers (help, the version, a complaint), coloured as asked for although the arguments did not parse.
-fn say(answer: &clap::Error, arguments: &[OsString]) -> u8 {
-    args::Color::asked_for(arguments.iter().skip(1).cloned()).apply();
-    let text = answer.render().ansi().to_string();
-    if answer.use_stderr() {
-        report::say(text.trim_end());
-    } else if let Err(error) = report::line(text.trim_end()) {
-        return if error.is_broken_pipe() { 0 } else { 2 };
-    }
-    u8::try_from(answer.exit_code()).unwrap_or(2)
-}
+#[cfg(feature = "command")]
+pub use run::{run, run_from};

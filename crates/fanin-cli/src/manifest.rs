@@ -165,14 +165,17 @@ impl Manifest {
     }
 
     /// The names, shapes and types of a file: a manifest in JSON, or a checkpoint in one file, in a folder or by its
-    /// index, of which only the headers are read.
+    /// index, of which only the headers are read. Without the feature `command` a checkpoint is one file.
     ///
     /// # Errors
     /// Whatever is wrong with the file.
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         if !name.ends_with(".json") || name.ends_with(".index.json") || path.is_dir() {
+            #[cfg(feature = "command")]
             return Ok(crate::checkpoint::set::Checkpoints::open(path)?.manifest);
+            #[cfg(not(feature = "command"))]
+            return Ok(crate::checkpoint::read::Checkpoint::open(path)?.manifest);
         }
         Self::from_json(&read_json(path)?, path)
     }

@@ -4,6 +4,7 @@
 //! each of which becomes a [`Planned`].
 
 mod apply;
+#[cfg(feature = "command")]
 pub mod draft;
 mod extend;
 mod flat;

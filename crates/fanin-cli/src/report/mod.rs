@@ -1,61 +1,19 @@
 //! What is shown: tables on standard output, progress and warnings on standard error.
 
+#[cfg(feature = "command")]
 pub mod histogram;
+#[cfg(feature = "command")]
 pub mod law;
 pub mod names;
 pub mod numbers;
+#[cfg(feature = "command")]
 pub mod progress;
+#[cfg(feature = "command")]
 pub mod stats;
+#[cfg(feature = "command")]
 pub mod table;
+#[cfg(feature = "command")]
+mod say;
 
-use std::io::Write as _;
-
-use crate::error::Result;
-
-/// Writes a line to standard output; an output that is closed is an error that ends the program quietly.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn line(text: impl std::fmt::Display) -> Result {
-    writeln!(anstream::stdout().lock(), "{text}")?;
-    Ok(())
-}
-
-/// Says something on standard error. If nobody listens, so be it.
-pub fn say(text: impl std::fmt::Display) {
-    _ = writeln!(anstream::stderr().lock(), "{text}");
-}
-
-/// Writes JSON to standard output.
-///
-/// # Errors
-/// If it cannot be written.
-pub fn json(value: &serde_json::Value) -> Result {
-    line(serde_json::to_string_pretty(value).expect("values of our own making are JSON"))
-}
-
-/// Each text once, with what it is said of.
-pub fn grouped<T, Text: Eq>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
-    let mut by_text: Vec<(Text, Vec<T>)> = Vec::new();
-    for (about, text) in all {
-        match by_text.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, all)) => all.push(about),
-            None => by_text.push((text, vec![about])),
-        }
-    }
-    by_text
-}
-
-/// Says on standard error what is worth saying, each text once with the tensors that it is about.
-pub fn warnings<'a>(all: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
-    for (text, tensors) in grouped(all).into_iter().filter(|_| !quiet) {
-        let more = tensors.len().saturating_sub(3);
-        let named = tensors[..tensors.len() - more]
-            .iter()
-            .map(|name| table::shown(name))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        say(format_args!("\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {text} ({named}{more})"));
-    }
-}
+#[cfg(feature = "command")]
+pub use say::{grouped, json, line, say, warnings};

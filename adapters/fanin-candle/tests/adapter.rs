@@ -1,0 +1,281 @@
+//! The adapter, held to torch's modules, to the library and to the command line.
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_nn::{Module as _, Optimizer as _, VarBuilder, VarMap};
+use fanin::half::{bf16, f16};
+use fanin::{Native, Torch, init};
+use fanin_candle::{Layers, Numbers, Recipe, Start, fill, tensor, var};
+
+const CPU: Device = Device::Cpu;
+
+fn recipe(text: &str) -> Start {
+    Start::new(Recipe::parse(text, "recipe.toml".as_ref()).unwrap())
+}
+
+/// The same layers in the same order as tests/golden/modules.py has them.
+fn net(vb: VarBuilder) -> Result<candle_nn::Linear> {
+    candle_nn::embedding(40, 32, vb.pp("embed"))?;
+    candle_nn::layer_norm(32, 1e-5, vb.pp("norm"))?;
+    candle_nn::conv1d(32, 16, 3, Default::default(), vb.pp("conv"))?;
+    candle_nn::linear(16, 64, vb.pp("fc1"))?;
+    candle_nn::linear_no_bias(64, 10, vb.pp("fc2"))?;
+    candle_nn::linear(10, 3, vb.pp("head"))
+}
+
+const NET: &str = r#"
+[vars]
+conv_in = 96
+fc1_in = 16
+head_in = 10
+[init]
+"embed.weight" = "normal(std=1)"
+"norm.weight"  = "ones"
+"norm.bias"    = "zeros"
+"conv.bias"    = "uniform(a=-1/sqrt(conv_in), b=1/sqrt(conv_in))"
+"fc1.bias"     = "uniform(a=-1/sqrt(fc1_in), b=1/sqrt(fc1_in))"
+"head.bias"    = "uniform(a=-1/sqrt(head_in), b=1/sqrt(head_in))"
+"*.weight"     = "kaiming_uniform(a=sqrt(5))"
+"#;
+
+fn bits(tensor: &Tensor) -> Vec<u32> {
+    tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}
+
+fn values(vars: &VarMap, name: &str) -> Vec<u32> {
+    bits(vars.data().lock().unwrap()[name].as_tensor())
+}
+
+/// Every parameter of torch's modules, by its first values and the sum of all bits.
+fn is_as_torch_has_it(vars: &VarMap) {
+    let golden = include_str!("golden/modules.tsv");
+    let mut known = 0;
+    for line in golden.lines().filter(|line| !line.starts_with('#')) {
+        let [name, shape, first, total] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+        let found = values(vars, name);
+        let dims = vars.data().lock().unwrap()[name].dims().iter().map(usize::to_string).collect::<Vec<_>>();
+        assert_eq!(dims.join("x"), shape, "{name}");
+        let start: Vec<_> = found[..4.min(found.len())].iter().map(|bits| format!("{bits:08x}")).collect();
+        assert_eq!(start.join(" "), first, "{name}");
+        let sum = found
+            .iter()
+            .zip(1u64..)
+            .fold(0u64, |sum, (&bits, place)| sum.wrapping_add(u64::from(bits).wrapping_mul(place)));
+        assert_eq!(format!("{sum:016x}"), total, "{name}");
+        known += 1;
+    }
+    assert_eq!(known, vars.all_vars().len());
+}
+
+#[test]
+fn layers_are_those_of_torch_after_manual_seed() -> Result<()> {
+    let layers = Layers::like_torch(Numbers::torch(0));
+    net(layers.var_builder(DType::F32, &CPU))?;
+    is_as_torch_has_it(layers.var_map());
+    // The same by a recipe, on whose behalf the model is built twice.
+    let mut numbers = Numbers::torch(0);
+    let (_, vars) = recipe(NET).build(DType::F32, &CPU, &mut numbers, net)?;
+    is_as_torch_has_it(&vars);
+    let (left, there) = (layers.numbers(), numbers.generator().unwrap().state());
+    assert_eq!(left.generator().unwrap().state(), there, "both passed the same words");
+    Ok(())
+}
+
+#[test]
+fn on_the_native_stream_the_name_decides() -> Result<()> {
+    let start = recipe(NET);
+    let (head, vars) = start.build(DType::F32, &CPU, &mut Numbers::native(7), net)?;
+    let mut expected = vec![0f32; 30];
+    init::Init::parse("kaiming_uniform(a=sqrt(5))").unwrap();
+    fanin::Initializer::fill(
+        &init::Init::parse("kaiming_uniform(a=sqrt(5))").unwrap(),
+        &mut expected,
+        &[3, 10],
+        &mut Native::new(7).tensor("head.weight"),
+    )
+    .unwrap();
+    assert_eq!(head.weight().flatten_all()?.to_vec1::<f32>()?, expected);
+    // Layer by layer, in any order, and into variables that are there: the same.
+    let layers = Layers::by(Numbers::native(7), |asked| match asked.name.ends_with("bias") {
+        true => fanin_candle::own_law(asked),
+        false => init::Init::parse("kaiming_uniform(a=sqrt(5))").map_err(candle_core::Error::wrap),
+    });
+    let vb = layers.var_builder(DType::F32, &CPU);
+    let again = candle_nn::linear(10, 3, vb.pp("head"))?;
+    assert_eq!(bits(again.weight()), bits(head.weight()));
+    candle_nn::linear(16, 64, vb.pp("fc1"))?;
+    assert_eq!(values(layers.var_map(), "fc1.weight"), values(&vars, "fc1.weight"));
+    let other = VarMap::new();
+    net(VarBuilder::from_varmap(&other, DType::F32, &CPU))?;
+    let shared = other.data().lock().unwrap()["fc1.bias"].as_tensor().clone();
+    let planned = start.fill(&other, &mut Numbers::native(7))?;
+    assert_eq!(planned.len(), 9);
+    for planned in &planned {
+        assert_eq!(values(&other, &planned.entry.name), values(&vars, &planned.entry.name));
+    }
+    assert_eq!(bits(&shared), values(&vars, "fc1.bias"), "whoever shares the memory sees it");
+    // In torch's order, torch's numbers.
+    let order = include_str!("golden/modules.tsv").lines().skip(1).map(|line| line.split('\t').next().unwrap());
+    start.fill_in_order(&other, order, &mut Numbers::torch(0))?;
+    is_as_torch_has_it(&other);
+    Ok(())
+}
+
+#[test]
+fn every_type_has_the_librarys_bits() -> Result<()> {
+    let scheme = init::trunc_normal(0.0, 0.5);
+    let (shape, plain) = ([33, 5], |_: ()| Native::new(3).tensor("w"));
+    macro_rules! holds {
+        ($type:ty, $dtype:ident) => {
+            let mut expected = vec![<$type as Default>::default(); 165];
+            scheme.fill(&mut expected, &shape, &mut plain(())).unwrap();
+            let drawn = tensor(&scheme, &shape, DType::$dtype, &CPU, &mut plain(()))?;
+            assert_eq!(drawn.dims(), shape);
+            assert_eq!(drawn.flatten_all()?.to_vec1::<$type>()?, expected);
+            let variable = var(&scheme, &shape, DType::$dtype, &CPU, &mut plain(()))?;
+            assert!(variable.is_variable());
+            assert_eq!(variable.flatten_all()?.to_vec1::<$type>()?, expected);
+            let zeros = Var::zeros(&shape, DType::$dtype, &CPU)?;
+            fill(&zeros, &scheme, &mut plain(()))?;
+            assert_eq!(zeros.flatten_all()?.to_vec1::<$type>()?, expected);
+        };
+    }
+    holds!(f32, F32);
+    holds!(f64, F64);
+    holds!(f16, F16);
+    holds!(bf16, BF16);
+    let scalar = tensor(&init::constant(2.5), (), DType::BF16, &CPU, &mut Torch::new(0))?;
+    assert_eq!(scalar.to_scalar::<bf16>()?.to_f32(), 2.5);
+    assert_eq!(tensor(&init::zeros(), (0, 3), DType::F32, &CPU, &mut Torch::new(0))?.elem_count(), 0);
+    Ok(())
+}
+
+#[test]
+fn own_laws_are_candles() -> Result<()> {
+    let layers = Layers::own(Numbers::native(1));
+    let vb = layers.var_builder(DType::F32, &CPU);
+    candle_nn::linear(300, 400, vb.pp("fc"))?;
+    candle_nn::lstm(8, 16, Default::default(), vb.pp("rnn"))?;
+    let values = layers.var_map().data().lock().unwrap()["fc.weight"].flatten_all()?.to_vec1::<f32>()?;
+    let std = (values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / values.len() as f64).sqrt();
+    // sqrt(2 / 300); the deviation of this estimate is std / sqrt(2 n).
+    let expected = (2f64 / 300.0).sqrt();
+    assert!((std / expected - 1.0).abs() < 5.0 / (2.0 * values.len() as f64).sqrt(), "{std}");
+    let once = layers.var_map().all_vars().len();
+    candle_nn::linear(300, 400, vb.pp("fc"))?;
+    assert_eq!(layers.var_map().all_vars().len(), once, "a tied layer is one");
+    Ok(())
+}
+
+#[test]
+fn integers_are_written_by_constants() -> Result<()> {
+    let vars = VarMap::new();
+    vars.data().lock().unwrap().insert("steps".to_owned(), Var::zeros(3, DType::I64, &CPU)?);
+    recipe("[init]\nsteps = \"constant(2^53)\"").fill(&vars, &mut Numbers::native(0))?;
+    assert_eq!(vars.data().lock().unwrap()["steps"].to_vec1::<i64>()?, [1i64 << 53; 3]);
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_is_said_before_a_value_is_drawn() {
+    let build = |text: &str, numbers: Numbers| {
+        let mut numbers = numbers;
+        recipe(text).build(DType::F32, &CPU, &mut numbers, net).map(drop).unwrap_err().to_string()
+    };
+    for (error, needles) in [
+        (build("[init]\n\"*.bias\" = \"zeros\"", Numbers::native(0)), &["no rule matches", "fc1.weight"][..]),
+        (build("[init]\n\"*\" = \"zeros\"\n\"x\" = \"ones\"", Numbers::native(0)), &["matches nothing"]),
+        (build("[init]\n\"*\" = \"eye\"", Numbers::native(0)), &["eye"]),
+        (
+            build("[init]\n\"*\" = \"trunc_normal(method=rejection)\"", Numbers::native(0)),
+            &["embed.weight", "rejection"],
+        ),
+    ] {
+        for needle in needles {
+            assert!(error.contains(needle), "{needle}: {error}");
+        }
+    }
+    let start = recipe("[init]\n\"*\" = \"zeros\"").set("depth", 3.0);
+    let error = start.build(DType::F32, &CPU, &mut Numbers::native(0), net).map(drop).unwrap_err();
+    assert!(error.to_string().contains("depth"), "{error}");
+
+    let vars = VarMap::new();
+    net(VarBuilder::from_varmap(&vars, DType::F32, &CPU)).unwrap();
+    let before = values(&vars, "fc1.weight");
+    let zeros = recipe("[init]\n\"*\" = \"zeros\"");
+    let error = zeros.fill(&vars, &mut Numbers::torch(0)).unwrap_err().to_string();
+    assert!(error.contains("fill_in_order"), "{error}");
+    let error = zeros.fill_in_order(&vars, ["fc1.weight"], &mut Numbers::torch(0)).unwrap_err().to_string();
+    assert!(error.contains("leaves out conv.bias"), "{error}");
+    let twice = ["fc1.weight", "fc1.weight"];
+    let error = zeros.fill_in_order(&vars, twice, &mut Numbers::torch(0)).unwrap_err().to_string();
+    assert!(error.contains("named before"), "{error}");
+    assert_eq!(values(&vars, "fc1.weight"), before, "nothing was written");
+
+    let layers = Layers::like_torch(Numbers::torch(0));
+    let vb = layers.var_builder(DType::F32, &CPU);
+    let error = candle_nn::lstm(8, 16, Default::default(), vb.pp("rnn")).map(drop).unwrap_err().to_string();
+    assert!(error.contains("rnn.weight_ih_l0") && error.contains("hidden size"), "{error}");
+    candle_nn::linear(4, 8, vb.pp("fc")).unwrap();
+    let error = candle_nn::linear(4, 9, vb.pp("fc")).map(drop).unwrap_err().to_string();
+    assert!(error.contains("fc.weight is asked for as"), "{error}");
+    let error = tensor(&init::zeros(), 2, DType::U8, &CPU, &mut Torch::new(0)).unwrap_err().to_string();
+    assert!(error.contains("U8"), "{error}");
+}
+
+#[test]
+fn variables_have_gradients_and_train() -> Result<()> {
+    let start = recipe("[init]\n\"*.bias\" = \"zeros\"\n\"*\" = \"kaiming_normal(nonlinearity=relu)\"");
+    let (model, vars) = start.build(DType::F32, &CPU, &mut Numbers::native(0), |vb| {
+        Ok((candle_nn::linear(2, 16, vb.pp("a"))?, candle_nn::linear(16, 1, vb.pp("b"))?))
+    })?;
+    let x = tensor(&init::uniform(-1.0, 1.0), (64, 2), DType::F32, &CPU, &mut Native::new(0).tensor("x"))?;
+    let y = x.sqr()?.sum_keepdim(1)?;
+    let loss = || model.1.forward(&model.0.forward(&x)?.relu()?)?.sub(&y)?.sqr()?.mean_all();
+    let before = loss()?.to_scalar::<f32>()?;
+    let mut sgd = candle_nn::SGD::new(vars.all_vars(), 0.05)?;
+    for _ in 0..20 {
+        sgd.backward_step(&loss()?)?;
+    }
+    let after = loss()?.to_scalar::<f32>()?;
+    assert!(after < before / 2.0, "{before} to {after}");
+    Ok(())
+}
+
+/// The binary of the command line: `cargo xtask test --adapters` names it.
+fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
+    let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());
+    let run = std::process::Command::new(&binary).args(arguments).current_dir(folder).output();
+    let output = run.unwrap_or_else(|error| {
+        panic!("{binary}: {error}: build it with `cargo build`, or set FANIN to the binary")
+    });
+    print!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    output.status.success()
+}
+
+#[test]
+fn the_command_line_agrees_about_a_saved_model() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("net.toml"), NET)?;
+    for dtype in [DType::F32, DType::BF16] {
+        let (_, vars) = recipe(NET).build(dtype, &CPU, &mut Numbers::native(11), net)?;
+        vars.save(path("net.safetensors"))?;
+        let verify = |seed: &str| {
+            command_line(&["verify", "net.safetensors", "--recipe", "net.toml", "--seed", seed], folder.path())
+        };
+        assert!(verify("11"));
+        assert!(!verify("12"), "the bits of another seed are others");
+        // Byte for byte what `fanin init` writes for its names and shapes.
+        let init =
+            ["init", "net.toml", "--like", "net.safetensors", "--seed", "11", "--force", "-o", "same.safetensors"];
+        assert!(command_line(&init, folder.path()));
+        let data = |name: &str| -> Result<Vec<u8>> {
+            let bytes = std::fs::read(path(name))?;
+            let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            Ok(bytes[8 + header..].to_vec())
+        };
+        assert_eq!(data("net.safetensors")?, data("same.safetensors")?);
+    }
+    Ok(())
+}
