@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
-cargo xtask test      every test: Rust, doctests, the command line, the Python package, the live comparison with torch
+cargo xtask test      every test: Rust, doctests, the command line, the adapters, the Python package, the live comparison
+                      with torch
             --rust    the Rust part only
             --python  the Python package only
+            --adapters  the adapters only
 cargo xtask bench     fanin beside torch, NumPy, JAX and the plain memory fill; --help tells the options
 cargo xtask golden    make the golden files and manifests again, from torch and the model libraries
             --check   ... and fail if one differs
@@ -43,7 +45,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
-        ["test"] => test_rust().and_then(|()| test_python()).and_then(|()| test_against_torch()),
+        ["test"] => {
+            let rust = test_rust().and_then(|()| test_adapters());
+            rust.and_then(|()| test_python()).and_then(|()| test_against_torch())
+        }
+        ["test", "--adapters"] => test_adapters(),
         ["test", "--python"] => test_python(),
         ["test", "--rust"] => test_rust(),
         ["bench", options @ ..] => bench(options),
@@ -88,6 +94,25 @@ fn test_rust() -> Result {
     }
     // The library alone and without its features: what most users build.
     run(cargo().args(["test", "--package", "fanin", "--no-default-features", "--lib", "--tests"]))
+}
+
+/// The adapters: workspaces of their own, since what they stand on is heavy and moves fast. They share one target folder.
+const ADAPTERS: [&str; 1] = ["adapters/fanin-candle"];
+
+/// Runs the adapters' tests, some of which hold a saved model to the command line.
+fn test_adapters() -> Result {
+    run(cargo().args(["build", "--package", "fanin-cli"]))?;
+    let binary = target().join("debug").join(format!("fanin{}", std::env::consts::EXE_SUFFIX));
+    // An adapter's own folder is where its tests run.
+    let binary = std::path::absolute(binary).map_err(|error| error.to_string())?;
+    for adapter in ADAPTERS {
+        run(cargo()
+            .args(["test", "--locked", "--manifest-path"])
+            .arg(root().join(adapter).join("Cargo.toml"))
+            .env("CARGO_TARGET_DIR", target().join("adapters"))
+            .env("FANIN", &binary))?;
+    }
+    Ok(())
 }
 
 /// Builds the wheel and installs it into the Python environment.

@@ -6,8 +6,8 @@ use candle_core::{DType, Device, Error, Result, Shape, Tensor};
 use candle_nn::init::NormalOrUniform;
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{VarBuilder, VarMap};
-use fanin::init::{Init, constant, normal, uniform};
 use fanin::Layout;
+use fanin::init::{Init, constant, normal, uniform};
 
 use crate::Numbers;
 use crate::draw::{resolve, var_of};
@@ -68,8 +68,7 @@ impl Layers {
 
     /// What a model is built from.
     pub fn var_builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
-        let backend =
-            Self { vars: self.vars.clone(), numbers: self.numbers.clone(), law: self.law.clone() };
+        let backend = Self { vars: self.vars.clone(), numbers: self.numbers.clone(), law: self.law.clone() };
         VarBuilder::from_backend(Box::new(backend), dtype, device.clone())
     }
 
@@ -169,7 +168,9 @@ pub fn torch_law(asked: Asked<'_>) -> Result<Init> {
         candle_nn::Init::Kaiming { .. } => Init::parse("kaiming_uniform(a=sqrt(5))").map_err(Error::wrap),
         candle_nn::Init::Uniform { .. } if last == "bias" => {
             let Some(weight) = asked.weight else {
-                candle_core::bail!("the bound of a bias is that of the weight beside it, which has not been drawn");
+                candle_core::bail!(
+                    "the bound of a bias is that of the weight beside it, which has not been drawn"
+                );
             };
             let fan_in = Layout::OutIn.fans(weight).map_err(Error::wrap)?.fan_in;
             let bound = if fan_in > 0 { 1.0 / (fan_in as f64).sqrt() } else { 0.0 };

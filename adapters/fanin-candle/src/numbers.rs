@@ -69,7 +69,9 @@ impl Numbers {
                     let axes = plan.shape().len().max(1);
                     match plan.shape() {
                         [] => Ok(()),
-                        _ => empty(plan, axes).and_then(|(start, tensor)| torch.peek_box(plan, &start, tensor)),
+                        _ => {
+                            empty(plan, axes).and_then(|(start, tensor)| torch.peek_box(plan, &start, tensor))
+                        }
                     }
                 }
             };

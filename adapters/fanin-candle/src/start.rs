@@ -85,9 +85,12 @@ impl Start {
             let Entry { name, dtype, shape, .. } = &planned.entry;
             let var = match (&planned.plan, planned.integer) {
                 (Some(plan), _) => numbers.draw(name, |stream| var_of(plan, device, stream))?,
-                (None, Some(value)) => {
-                    Var::from_tensor(&integers(value, shape.as_slice().into(), candle_type(*dtype)?, device)?)?
-                }
+                (None, Some(value)) => Var::from_tensor(&integers(
+                    value,
+                    shape.as_slice().into(),
+                    candle_type(*dtype)?,
+                    device,
+                )?)?,
                 // Left out by the recipe.
                 (None, None) => continue,
             };
@@ -145,7 +148,9 @@ impl Start {
         for planned in &planned {
             let var = &data[&planned.entry.name];
             match (&planned.plan, planned.integer) {
-                (Some(plan), _) => numbers.draw(&planned.entry.name, |stream| fill_with(var, plan, stream))?,
+                (Some(plan), _) => {
+                    numbers.draw(&planned.entry.name, |stream| fill_with(var, plan, stream))?
+                }
                 (None, Some(value)) => {
                     var.set(&integers(value, var.shape().clone(), var.dtype(), var.device())?)?;
                 }
@@ -165,9 +170,8 @@ impl Start {
 
 fn integers(value: i128, shape: Shape, dtype: DType, device: &Device) -> Result<Tensor> {
     // In i64 first: a float between would round.
-    let value = i64::try_from(value).map_err(|_| {
-        Error::msg(format!("{value} is more than candle's largest integer type, i64, holds"))
-    })?;
+    let value = i64::try_from(value)
+        .map_err(|_| Error::msg(format!("{value} is more than candle's largest integer type, i64, holds")))?;
     Tensor::from_vec(vec![value; shape.elem_count()], shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
 }
 
@@ -183,7 +187,9 @@ fn stored_type(dtype: DType) -> Result<StoredType> {
         DType::I16 => StoredType::I16,
         DType::U32 => StoredType::U32,
         DType::U8 => StoredType::U8,
-        other => candle_core::bail!("dtype {other:?} is neither drawn nor an integer: take f32, f64, f16 or bf16"),
+        other => {
+            candle_core::bail!("dtype {other:?} is neither drawn nor an integer: take f32, f64, f16 or bf16")
+        }
     })
 }
 

@@ -114,7 +114,8 @@ fn on_the_native_stream_the_name_decides() -> Result<()> {
     }
     assert_eq!(bits(&shared), values(&vars, "fc1.bias"), "whoever shares the memory sees it");
     // In torch's order, torch's numbers.
-    let order = include_str!("golden/modules.tsv").lines().skip(1).map(|line| line.split('\t').next().unwrap());
+    let order =
+        include_str!("golden/modules.tsv").lines().skip(1).map(|line| line.split('\t').next().unwrap());
     start.fill_in_order(&other, order, &mut Numbers::torch(0))?;
     is_as_torch_has_it(&other);
     Ok(())
@@ -262,13 +263,25 @@ fn the_command_line_agrees_about_a_saved_model() -> Result<()> {
         let (_, vars) = recipe(NET).build(dtype, &CPU, &mut Numbers::native(11), net)?;
         vars.save(path("net.safetensors"))?;
         let verify = |seed: &str| {
-            command_line(&["verify", "net.safetensors", "--recipe", "net.toml", "--seed", seed], folder.path())
+            command_line(
+                &["verify", "net.safetensors", "--recipe", "net.toml", "--seed", seed],
+                folder.path(),
+            )
         };
         assert!(verify("11"));
         assert!(!verify("12"), "the bits of another seed are others");
         // Byte for byte what `fanin init` writes for its names and shapes.
-        let init =
-            ["init", "net.toml", "--like", "net.safetensors", "--seed", "11", "--force", "-o", "same.safetensors"];
+        let init = [
+            "init",
+            "net.toml",
+            "--like",
+            "net.safetensors",
+            "--seed",
+            "11",
+            "--force",
+            "-o",
+            "same.safetensors",
+        ];
         assert!(command_line(&init, folder.path()));
         let data = |name: &str| -> Result<Vec<u8>> {
             let bytes = std::fs::read(path(name))?;

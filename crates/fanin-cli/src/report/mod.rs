@@ -9,11 +9,11 @@ pub mod numbers;
 #[cfg(feature = "command")]
 pub mod progress;
 #[cfg(feature = "command")]
+mod say;
+#[cfg(feature = "command")]
 pub mod stats;
 #[cfg(feature = "command")]
 pub mod table;
-#[cfg(feature = "command")]
-mod say;
 
 #[cfg(feature = "command")]
 pub use say::{grouped, json, line, say, warnings};
