@@ -1,0 +1,104 @@
+//! Where a model's numbers come from.
+
+use fanin::{Job, Law, Native, Plan, Stream, TensorMut, Torch};
+use fanin_cli::{Error, Result};
+
+/// The stream of a whole model.
+#[derive(Debug, Clone)]
+pub struct Numbers(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Native(Job),
+    Torch(Box<Torch>),
+}
+
+impl Numbers {
+    /// The native stream: the values of a parameter depend on seed and name alone. Each name is given once.
+    pub fn native(seed: u64) -> Self {
+        Self(Kind::Native(Native::new(seed).job()))
+    }
+
+    /// torch's stream after `torch.manual_seed(seed)`: parameters draw one after another, in the order of the module's
+    /// fields.
+    pub fn torch(seed: u64) -> Self {
+        Self::from(Torch::new(seed))
+    }
+
+    /// torch's generator as it stands now; nothing for the native stream, which has none.
+    pub fn generator(&self) -> Option<&Torch> {
+        match &self.0 {
+            Kind::Native(_) => None,
+            Kind::Torch(torch) => Some(torch),
+        }
+    }
+
+    /// Whether the order of the parameters counts.
+    pub fn are_sequential(&self) -> bool {
+        matches!(self.0, Kind::Torch(_))
+    }
+
+    /// Lets `draw` draw the parameter of this name.
+    pub(crate) fn draw<T>(
+        &mut self,
+        name: &str,
+        draw: impl FnOnce(&mut dyn Stream) -> Result<T>,
+    ) -> Result<T> {
+        let drawn = match &mut self.0 {
+            Kind::Native(job) => match job.tensor(name) {
+                Ok(mut stream) => draw(&mut stream),
+                Err(error) => Err(error.into()),
+            },
+            Kind::Torch(torch) => draw(torch.as_mut()),
+        };
+        drawn.map_err(|error| match error {
+            Error::Spec(source) => Error::Tensor { tensor: name.to_owned(), source },
+            other => other,
+        })
+    }
+
+    /// `Err` if one of these would be refused. Nothing is drawn.
+    pub(crate) fn check<'a>(&self, plans: impl IntoIterator<Item = (&'a str, &'a Plan)>) -> Result<()> {
+        let mut ahead = self.clone();
+        for (name, plan) in plans {
+            let checked = match &mut ahead.0 {
+                Kind::Native(job) => job.tensor(name).and_then(|stream| match plan.law() {
+                    // Preparing one draws its reflections.
+                    Law::Orthogonal { .. } => Ok(()),
+                    _ => stream.prepare(plan).map(drop),
+                }),
+                Kind::Torch(torch) => {
+                    // A box of nothing: it is checked as any other.
+                    let axes = plan.shape().len().max(1);
+                    match plan.shape() {
+                        [] => Ok(()),
+                        _ => {
+                            empty(plan, axes).and_then(|(start, tensor)| torch.peek_box(plan, &start, tensor))
+                        }
+                    }
+                }
+            };
+            checked.map_err(|source| Error::Tensor { tensor: name.to_owned(), source })?;
+        }
+        Ok(())
+    }
+}
+
+/// Memory for a box of nothing, and where it begins.
+fn empty(plan: &Plan, axes: usize) -> std::result::Result<(Vec<usize>, TensorMut<'static>), fanin::Error> {
+    let nothing = vec![0; axes];
+    let tensor = match plan.dtype() {
+        fanin::DType::F64 => TensorMut::contiguous::<f64>(&mut [], &nothing),
+        fanin::DType::F16 => TensorMut::contiguous::<fanin::half::f16>(&mut [], &nothing),
+        fanin::DType::BF16 => TensorMut::contiguous::<fanin::half::bf16>(&mut [], &nothing),
+        _ => TensorMut::contiguous::<f32>(&mut [], &nothing),
+    };
+    Ok((nothing, tensor?))
+}
+
+impl From<Torch> for Numbers {
+    /// Goes on where a generator stands.
+    fn from(torch: Torch) -> Self {
+        Self(Kind::Torch(Box::new(torch)))
+    }
+}

@@ -1,0 +1,78 @@
+//! A recipe held against a module: all of it planned before a value is drawn.
+
+use burn_core::module::Module;
+use fanin_cli::models::Model;
+use fanin_cli::recipe::{Planned, Recipe};
+use fanin_cli::{Error, Result};
+
+use crate::module::{Values, manifest, write};
+use crate::{Axes, Numbers};
+
+/// A recipe with its variables set, ready to start modules.
+#[derive(Debug, Clone)]
+pub struct Start {
+    recipe: Recipe,
+    settings: Vec<(String, f64)>,
+    axes: Axes,
+}
+
+impl Start {
+    /// By this recipe, in torch's axes.
+    pub fn new(recipe: Recipe) -> Self {
+        Self { recipe, settings: Vec::new(), axes: Axes::default() }
+    }
+
+    /// By the recipe of a built-in model, as `fanin models` lists them, with its variables.
+    ///
+    /// # Errors
+    /// If there is no such model; the message names one that is near.
+    pub fn built_in(name: &str) -> Result<Self> {
+        let model = Model::require(name)?;
+        let recipe = Recipe::parse(model.recipe_toml, model.recipe_name.as_ref())?;
+        Ok(Self { settings: model.variables(), ..Self::new(recipe) })
+    }
+
+    /// Sets a variable of the recipe. What is not there is an error once the recipe is held against a module.
+    #[must_use]
+    pub fn set(mut self, name: &str, value: f64) -> Self {
+        self.settings.push((name.to_owned(), value));
+        self
+    }
+
+    /// Plans and draws in these axes.
+    #[must_use]
+    pub fn axes(self, axes: Axes) -> Self {
+        Self { axes, ..self }
+    }
+
+    /// What each parameter of a module would get.
+    ///
+    /// # Errors
+    /// What the recipe finds wrong with the module: parameters that no rule matches, rules that match nothing, a spec that
+    /// does not fit.
+    pub fn plan<M: Module>(&self, module: &M) -> Result<Vec<Planned>> {
+        self.recipe.apply(&manifest(module, self.axes)?, &self.settings)
+    }
+
+    /// Gives every parameter and running state of a module the values that the recipe says. Ids, devices, types and what
+    /// requires gradients stay. On torch's stream parameters draw in the order of the module's fields.
+    ///
+    /// # Errors
+    /// As [`Start::plan`], before a value is drawn.
+    pub fn module<M: Module>(&self, module: M, numbers: &mut Numbers) -> Result<M> {
+        let mut plans = Vec::new();
+        for planned in self.plan(&module)? {
+            let name = planned.entry.name;
+            match (planned.plan, planned.integer) {
+                (Some(plan), _) => plans.push((name, Values::Drawn(plan))),
+                (None, Some(value)) => {
+                    let fits = i64::try_from(value)
+                        .map_err(|_| Error::Request(format!("{name}: {value} is more than an i64 holds")))?;
+                    plans.push((name, Values::Integer(fits)));
+                }
+                (None, None) => {}
+            }
+        }
+        write(module, self.axes, numbers, plans)
+    }
+}
