@@ -67,16 +67,15 @@ impl Numbers {
                     Law::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),
                 }),
-                Kind::Torch(torch) => {
-                    // A box of nothing: it is checked as any other.
-                    let axes = plan.shape().len().max(1);
-                    match plan.shape() {
-                        [] => Ok(()),
-                        _ => {
-                            empty(plan, axes).and_then(|(start, tensor)| torch.peek_box(plan, &start, tensor))
-                        }
+                // A box of nothing is checked as any other. A scalar has none, and nothing to refuse.
+                Kind::Torch(torch) => match plan.shape() {
+                    [] => Ok(()),
+                    shape => {
+                        let nothing = vec![0; shape.len()];
+                        empty(plan.dtype(), &nothing)
+                            .and_then(|tensor| torch.peek_box(plan, &nothing, tensor))
                     }
-                }
+                },
             };
             checked.map_err(|source| Error::Tensor { tensor: name.to_owned(), source })?;
         }
@@ -84,16 +83,14 @@ impl Numbers {
     }
 }
 
-/// Memory for a box of nothing, and where it begins.
-fn empty(plan: &Plan, axes: usize) -> std::result::Result<(Vec<usize>, TensorMut<'static>), fanin::Error> {
-    let nothing = vec![0; axes];
-    let tensor = match plan.dtype() {
-        fanin::DType::F64 => TensorMut::contiguous::<f64>(&mut [], &nothing),
-        fanin::DType::F16 => TensorMut::contiguous::<fanin::half::f16>(&mut [], &nothing),
-        fanin::DType::BF16 => TensorMut::contiguous::<fanin::half::bf16>(&mut [], &nothing),
-        _ => TensorMut::contiguous::<f32>(&mut [], &nothing),
-    };
-    Ok((nothing, tensor?))
+/// Memory for a box of nothing.
+fn empty(dtype: fanin::DType, nothing: &[usize]) -> std::result::Result<TensorMut<'static>, fanin::Error> {
+    match dtype {
+        fanin::DType::F64 => TensorMut::contiguous::<f64>(&mut [], nothing),
+        fanin::DType::F16 => TensorMut::contiguous::<fanin::half::f16>(&mut [], nothing),
+        fanin::DType::BF16 => TensorMut::contiguous::<fanin::half::bf16>(&mut [], nothing),
+        _ => TensorMut::contiguous::<f32>(&mut [], nothing),
+    }
 }
 
 impl From<Torch> for Numbers {
