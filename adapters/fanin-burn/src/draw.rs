@@ -76,3 +76,18 @@ fn values<E: Element + BurnElement>(
     }
     Ok(TensorData::new(values, shape))
 }
+
+/// The transpose of a matrix.
+pub(crate) fn turned(data: TensorData) -> Result<TensorData> {
+    fn turn<E: BurnElement + Copy>(data: &TensorData) -> Result<TensorData> {
+        let [rows, columns] = [data.shape().as_slice()[0], data.shape().as_slice()[1]];
+        let values = data.as_slice::<E>().map_err(|error| Error::Request(format!("{error:?}")))?;
+        Ok(TensorData::new(transposed(values, rows, columns), [columns, rows]))
+    }
+    match data.dtype() {
+        DType::F64 => turn::<f64>(&data),
+        DType::F16 => turn::<f16>(&data),
+        DType::BF16 => turn::<bf16>(&data),
+        _ => turn::<f32>(&data),
+    }
+}

@@ -9,7 +9,7 @@ use fanin::{Initializer as _, Plan};
 use fanin_cli::manifest::{Entry, Manifest, StoredType};
 use fanin_cli::{Error, Result};
 
-use crate::draw::{draw, drawn};
+use crate::draw::{draw, drawn, turned};
 use crate::{Axes, Numbers};
 
 /// A parameter that wants values.
@@ -40,7 +40,7 @@ pub fn init_module<M: Module>(
         if let (Some(dtype), Some(init)) = (found.entry.dtype.float(), law(asked)?) {
             let plan = init.resolve(&found.entry.shape, dtype);
             let plan = plan.map_err(|source| Error::Tensor { tensor: found.entry.name.clone(), source })?;
-            plans.push((found.entry.name, Values::Drawn(plan)));
+            plans.push((found.entry.name.clone(), Values::Drawn(found.entry.name, plan)));
         }
     }
     write(module, axes, numbers, plans)
@@ -64,9 +64,10 @@ pub fn tensors<M: Module>(module: &M, axes: Axes) -> Vec<(String, TensorData)> {
 
 /// What a parameter gets.
 pub(crate) enum Values {
-    Drawn(Plan),
-    /// One integer.
-    Integer(i64),
+    /// Values by a plan, under the name that they depend on: another parameter's if the two are tied.
+    Drawn(String, Plan),
+    /// Integers.
+    Integers(Vec<i64>),
 }
 
 /// Writes values to the parameters of these names.
@@ -77,11 +78,17 @@ pub(crate) fn write<M: Module>(
     plans: Vec<(String, Values)>,
 ) -> Result<M> {
     numbers.check(plans.iter().filter_map(|(name, values)| match values {
-        Values::Drawn(plan) => Some((&**name, plan)),
-        Values::Integer(_) => None,
+        // A tied one is drawn with the first.
+        Values::Drawn(source, plan) if source == name => Some((&**name, plan)),
+        _ => None,
     }))?;
+    let tied = plans.iter().filter_map(|(name, values)| match values {
+        Values::Drawn(source, _) if source != name => Some((source.clone(), None)),
+        _ => None,
+    });
+    let shared = tied.collect();
     let plans = plans.into_iter().collect();
-    let mut writer = Writer { walk: Walk::new(axes), numbers, plans, trouble: None };
+    let mut writer = Writer { walk: Walk::new(axes), numbers, plans, shared, trouble: None };
     let module = module.map(&mut writer);
     writer.trouble.map_or(Ok(module), Err)
 }
@@ -208,6 +215,8 @@ struct Writer<'a> {
     walk: Walk,
     numbers: &'a mut Numbers,
     plans: HashMap<String, Values>,
+    /// What tied parameters share, as torch's axes have it, once it is drawn.
+    shared: HashMap<String, Option<TensorData>>,
     trouble: Option<Error>,
 }
 
@@ -222,9 +231,22 @@ impl ModuleMapper for Writer<'_> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = self.walk.name();
-        let (None, Some(Values::Drawn(plan))) = (&self.trouble, self.plans.get(&name)) else { return param };
+        let (None, Some(Values::Drawn(source, plan))) = (&self.trouble, self.plans.get(&name)) else {
+            return param;
+        };
         let transpose = self.walk.transpose(D);
-        match self.numbers.draw(&name, |stream| draw(plan, stream, transpose)) {
+        let numbers = &mut *self.numbers;
+        let mut drawn = |transpose| numbers.draw(source, |stream| draw(plan, stream, transpose));
+        let values = match self.shared.get_mut(source) {
+            None => drawn(transpose),
+            // An embedding and a linear layer may share values, in axes of their own.
+            Some(known) => match known {
+                Some(values) => Ok(values.clone()),
+                None => drawn(false).map(|values| known.insert(values).clone()),
+            }
+            .and_then(|values| if transpose { turned(values) } else { Ok(values) }),
+        };
+        match values {
             // The id, the mappers and whether it is trained stay with the parameter.
             Ok(data) => param.map(|old| {
                 let new = Tensor::from_data(data, (&old.device(), old.dtype()));
@@ -239,9 +261,8 @@ impl ModuleMapper for Writer<'_> {
 
     fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
         match self.plans.get(&self.walk.name()) {
-            Some(&Values::Integer(value)) => param.map(|old| {
-                let shape = old.dims();
-                let data = TensorData::new(vec![value; shape.iter().product()], shape);
+            Some(Values::Integers(values)) => param.map(|old| {
+                let data = TensorData::new(values.clone(), old.dims());
                 Tensor::from_data(data, (&old.device(), old.dtype()))
             }),
             _ => param,

@@ -2,7 +2,7 @@
 
 use burn_core::module::Module;
 use fanin_cli::models::Model;
-use fanin_cli::recipe::{Planned, Recipe};
+use fanin_cli::recipe::{Planned, Recipe, Scheme};
 use fanin_cli::{Error, Result};
 
 use crate::module::{Values, manifest, write};
@@ -22,14 +22,14 @@ impl Start {
         Self { recipe, settings: Vec::new(), axes: Axes::default() }
     }
 
-    /// By the recipe of a built-in model, as `fanin models` lists them, with its variables.
+    /// By the recipe of a built-in model, as `fanin models` lists them.
     ///
     /// # Errors
     /// If there is no such model; the message names one that is near.
     pub fn built_in(name: &str) -> Result<Self> {
         let model = Model::require(name)?;
         let recipe = Recipe::parse(model.recipe_toml, model.recipe_name.as_ref())?;
-        Ok(Self { settings: model.variables(), ..Self::new(recipe) })
+        Ok(Self::new(recipe))
     }
 
     /// Sets a variable of the recipe. What is not there is an error once the recipe is held against a module.
@@ -62,15 +62,21 @@ impl Start {
     pub fn module<M: Module>(&self, module: M, numbers: &mut Numbers) -> Result<M> {
         let mut plans = Vec::new();
         for planned in self.plan(&module)? {
-            let name = planned.entry.name;
-            match (planned.plan, planned.integer) {
-                (Some(plan), _) => plans.push((name, Values::Drawn(plan))),
-                (None, Some(value)) => {
-                    let fits = i64::try_from(value)
+            let source = planned.source().to_owned();
+            let (name, count) = (planned.entry.name.clone(), planned.entry.values());
+            match (&planned.plan, planned.integer, &planned.init) {
+                (Some(plan), ..) => plans.push((name, Values::Drawn(source, plan.clone()))),
+                (None, Some(value), _) => {
+                    let value = i64::try_from(value)
                         .map_err(|_| Error::Request(format!("{name}: {value} is more than an i64 holds")))?;
-                    plans.push((name, Values::Integer(fits)));
+                    plans.push((name, Values::Integers(vec![value; count])));
                 }
-                (None, None) => {}
+                (None, None, Scheme::Arange) => {
+                    let steps = (0..count).map(|index| planned.step(index) as i64).collect();
+                    plans.push((name, Values::Integers(steps)));
+                }
+                // Copied or skipped: it keeps what it has.
+                (None, None, _) => {}
             }
         }
         write(module, self.axes, numbers, plans)

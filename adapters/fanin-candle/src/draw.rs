@@ -26,7 +26,7 @@ pub fn tensor(
     stream: &mut dyn Stream,
 ) -> Result<Tensor> {
     let plan = resolve(init, &shape.into(), dtype)?;
-    draw(&plan, stream, Made { device, variable: false })
+    tensor_of(&plan, device, stream)
 }
 
 /// A variable of these values: what an optimizer changes.
@@ -50,11 +50,11 @@ pub fn var(
 /// As [`tensor`]; the variable has its old values then.
 pub fn fill(var: &Var, init: &dyn Initializer, stream: &mut dyn Stream) -> Result<()> {
     let plan = resolve(init, var.shape(), var.dtype())?;
-    fill_with(var, &plan, stream)
+    var.set(&tensor_of(&plan, var.device(), stream)?)
 }
 
-pub(crate) fn fill_with(var: &Var, plan: &Plan, stream: &mut dyn Stream) -> Result<()> {
-    var.set(&draw(plan, stream, Made { device: var.device(), variable: false })?)
+pub(crate) fn tensor_of(plan: &Plan, device: &Device, stream: &mut dyn Stream) -> Result<Tensor> {
+    draw(plan, stream, Made { device, variable: false })
 }
 
 pub(crate) fn var_of(plan: &Plan, device: &Device, stream: &mut dyn Stream) -> Result<Var> {

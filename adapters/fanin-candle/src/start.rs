@@ -1,6 +1,6 @@
 //! A recipe held against a model: all of it planned before a value is drawn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var};
@@ -8,10 +8,10 @@ use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder, VarMap};
 use fanin_cli::manifest::{Entry, Manifest, StoredType};
 use fanin_cli::models::Model;
-use fanin_cli::recipe::{Planned, Recipe};
+use fanin_cli::recipe::{Planned, Recipe, Scheme};
 
 use crate::Numbers;
-use crate::draw::{fill_with, var_of};
+use crate::draw::{tensor_of, var_of};
 
 /// A recipe with its variables set, ready to start models.
 #[derive(Debug, Clone)]
@@ -26,14 +26,14 @@ impl Start {
         Self { recipe, settings: Vec::new() }
     }
 
-    /// By the recipe of a built-in model, as `fanin models` lists them, with its variables.
+    /// By the recipe of a built-in model, as `fanin models` lists them.
     ///
     /// # Errors
     /// If there is no such model; the message names one that is near.
     pub fn built_in(name: &str) -> Result<Self> {
         let model = Model::require(name).map_err(Error::wrap)?;
         let recipe = Recipe::parse(model.recipe_toml, model.recipe_name.as_ref()).map_err(Error::wrap)?;
-        Ok(Self { recipe, settings: model.variables() })
+        Ok(Self::new(recipe))
     }
 
     /// Sets a variable of the recipe. What is not there is an error once the recipe is held against a model.
@@ -73,28 +73,32 @@ impl Start {
         Ok((model, vars))
     }
 
-    /// Variables for the tensors of a manifest, in its types and, on torch's stream, its order.
+    /// Variables for the tensors of a manifest, in its types and, on torch's stream, its order. Tied tensors are variables
+    /// of their own with the same values: a model that shares one asks for one name.
     ///
     /// # Errors
-    /// What the recipe finds wrong with the manifest; a type that candle has not.
+    /// What the recipe finds wrong with the manifest; a tensor that it would copy or skip; a type that candle has not.
     pub fn var_map(&self, manifest: &Manifest, device: &Device, numbers: &mut Numbers) -> Result<VarMap> {
         let planned = self.plan(manifest, numbers)?;
         let vars = VarMap::new();
         let mut data = vars.data().lock().expect("nobody panicked with it");
-        for planned in planned {
+        let mut shared = Shared::of(&planned);
+        for planned in &planned {
             let Entry { name, dtype, shape, .. } = &planned.entry;
-            let var = match (&planned.plan, planned.integer) {
-                (Some(plan), _) => numbers.draw(name, |stream| var_of(plan, device, stream))?,
-                (None, Some(value)) => Var::from_tensor(&integers(
-                    value,
-                    shape.as_slice().into(),
-                    candle_type(*dtype)?,
-                    device,
-                )?)?,
-                // Left out by the recipe.
-                (None, None) => continue,
+            let var = match &planned.plan {
+                Some(plan) => shared.values(planned, |name| {
+                    let var = numbers.draw(name, |stream| var_of(plan, device, stream))?;
+                    Ok(var.into_inner())
+                })?,
+                None => match integers(planned)? {
+                    Some(values) => integer_tensor(values, shape, candle_type(*dtype)?, device)?,
+                    None => candle_core::bail!(
+                        "{} leaves {name} as it is, and nothing says what that would be: give it a spec",
+                        planned.told()
+                    ),
+                },
             };
-            data.insert(name.clone(), var);
+            data.insert(name.clone(), Var::from_tensor(&var)?);
         }
         drop(data);
         Ok(vars)
@@ -145,16 +149,16 @@ impl Start {
             candle_core::bail!("the order leaves out {}", left.join(", "));
         }
         let planned = self.plan(&Manifest { entries, ..Manifest::default() }, numbers)?;
+        let mut shared = Shared::of(&planned);
         for planned in &planned {
             let var = &data[&planned.entry.name];
-            match (&planned.plan, planned.integer) {
-                (Some(plan), _) => {
-                    numbers.draw(&planned.entry.name, |stream| fill_with(var, plan, stream))?
-                }
-                (None, Some(value)) => {
-                    var.set(&integers(value, var.shape().clone(), var.dtype(), var.device())?)?;
-                }
-                (None, None) => {}
+            if let Some(plan) = &planned.plan {
+                let values = shared.values(planned, |name| {
+                    numbers.draw(name, |stream| tensor_of(plan, var.device(), stream))
+                })?;
+                var.set(&values)?;
+            } else if let Some(values) = integers(planned)? {
+                var.set(&integer_tensor(values, var.dims(), var.dtype(), var.device())?)?;
             }
         }
         Ok(planned)
@@ -162,17 +166,51 @@ impl Start {
 
     fn plan(&self, manifest: &Manifest, numbers: &Numbers) -> Result<Vec<Planned>> {
         let planned = self.recipe.apply(manifest, &self.settings).map_err(Error::wrap)?;
-        let plans = planned.iter().filter_map(|planned| Some((&*planned.entry.name, planned.plan.as_ref()?)));
+        let own = planned.iter().filter(|planned| planned.tied.is_none());
+        let plans = own.filter_map(|planned| Some((&*planned.entry.name, planned.plan.as_ref()?)));
         numbers.check(plans)?;
         Ok(planned)
     }
 }
 
-fn integers(value: i128, shape: Shape, dtype: DType, device: &Device) -> Result<Tensor> {
-    // In i64 first: a float between would round.
-    let value = i64::try_from(value)
-        .map_err(|_| Error::msg(format!("{value} is more than candle's largest integer type, i64, holds")))?;
-    Tensor::from_vec(vec![value; shape.elem_count()], shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
+/// The values of tensors that others are tied to, once they are drawn.
+struct Shared(BTreeMap<String, Option<Tensor>>);
+
+impl Shared {
+    fn of(planned: &[Planned]) -> Self {
+        Self(planned.iter().filter_map(|planned| Some((planned.tied.clone()?, None))).collect())
+    }
+
+    /// The values of this tensor: those of the one it is tied to, or drawn under the name that they depend on.
+    fn values(&mut self, planned: &Planned, draw: impl FnOnce(&str) -> Result<Tensor>) -> Result<Tensor> {
+        let name = planned.source();
+        let Some(known) = self.0.get_mut(name) else { return draw(name) };
+        let values = match known {
+            Some(values) => values.clone(),
+            None => known.insert(draw(name)?).clone(),
+        };
+        // A copy: variables that share memory would be trained twice.
+        values.detach().copy()
+    }
+}
+
+/// The values of an integer tensor; nothing for one that the recipe leaves alone.
+fn integers(planned: &Planned) -> Result<Option<Vec<i64>>> {
+    let (name, count) = (&planned.entry.name, planned.entry.values());
+    match (planned.integer, &planned.init) {
+        (Some(value), _) => {
+            let value = i64::try_from(value).map_err(|_| {
+                Error::msg(format!("{name}: {value} is more than candle's largest integer type, i64, holds"))
+            })?;
+            Ok(Some(vec![value; count]))
+        }
+        (None, Scheme::Arange) => Ok(Some((0..count).map(|index| planned.step(index) as i64).collect())),
+        (None, _) => Ok(None),
+    }
+}
+
+fn integer_tensor(values: Vec<i64>, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
+    Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
 }
 
 /// The type's name in safetensors files.
