@@ -167,11 +167,36 @@ fn own_laws_are_candles() -> Result<()> {
 }
 
 #[test]
-fn integers_are_written_by_constants() -> Result<()> {
+fn integers_ties_and_what_is_left_alone() -> Result<()> {
     let vars = VarMap::new();
-    vars.data().lock().unwrap().insert("steps".to_owned(), Var::zeros(3, DType::I64, &CPU)?);
-    recipe("[init]\nsteps = \"constant(2^53)\"").fill(&vars, &mut Numbers::native(0))?;
-    assert_eq!(vars.data().lock().unwrap()["steps"].to_vec1::<i64>()?, [1i64 << 53; 3]);
+    for (name, dtype) in [("steps", DType::I64), ("places", DType::U32), ("mask", DType::F32)] {
+        vars.data().lock().unwrap().insert(name.to_owned(), Var::zeros((2, 3), dtype, &CPU)?);
+    }
+    for name in ["embed.weight", "head.weight"] {
+        vars.data().lock().unwrap().insert(name.to_owned(), Var::zeros((8, 4), DType::F32, &CPU)?);
+    }
+    let text = r#"
+[init]
+"steps"    = "constant(2^53)"
+"places"   = "arange"
+"mask"     = "skip"
+"*.weight" = "normal"
+[tie]
+"embed.weight" = "head.weight"
+"#;
+    let start = recipe(text);
+    start.fill(&vars, &mut Numbers::native(0))?;
+    let whole = |name: &str| vars.data().lock().unwrap()[name].flatten_all();
+    assert_eq!(whole("steps")?.to_vec1::<i64>()?, [1i64 << 53; 6]);
+    assert_eq!(whole("places")?.to_vec1::<u32>()?, [0, 1, 2, 0, 1, 2]);
+    assert_eq!(whole("mask")?.to_vec1::<f32>()?, [0.0; 6]);
+    assert_eq!(values(&vars, "embed.weight"), values(&vars, "head.weight"));
+    let alone =
+        tensor(&init::normal(0.0, 1.0), (8, 4), DType::F32, &CPU, &mut Native::new(0).tensor("head.weight"))?;
+    assert_eq!(values(&vars, "head.weight"), bits(&alone));
+    // Each is a variable of its own.
+    vars.data().lock().unwrap()["embed.weight"].set(&Tensor::zeros((8, 4), DType::F32, &CPU)?)?;
+    assert_eq!(values(&vars, "head.weight"), bits(&alone));
     Ok(())
 }
 
