@@ -107,7 +107,7 @@ fn on_the_native_stream_the_name_decides() -> Result<()> {
     net(VarBuilder::from_varmap(&other, DType::F32, &CPU))?;
     let shared = other.data().lock().unwrap()["fc1.bias"].as_tensor().clone();
     let planned = start.fill(&other, &mut Numbers::native(7))?;
-    assert_eq!(planned.len(), 9);
+    assert_eq!(planned.len(), 10);
     for planned in &planned {
         assert_eq!(values(&other, &planned.entry.name), values(&vars, &planned.entry.name));
     }
