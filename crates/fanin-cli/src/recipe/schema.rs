@@ -112,13 +112,19 @@ fn told() -> Vec<String> {
 }
 
 fn examples() -> Vec<String> {
+    let argument = |name: &str| match name {
+        // Written without its name.
+        "spec" => "xavier_uniform, xavier_uniform".to_owned(),
+        "fan_in" => "fan_in=512".to_owned(),
+        _ => format!("{name}=0.5"),
+    };
     let example = |family: &Family| {
         let required = family.parameters.iter().filter(|(_, default)| default.is_none());
-        let required: Vec<String> = required.map(|(name, _)| format!("{name}=0.5")).collect();
-        if required.is_empty() {
-            family.name.to_owned()
-        } else {
-            format!("{}({})", family.name, required.join(", "))
+        let required: Vec<String> = required.map(|(name, _)| argument(name)).collect();
+        match family.name {
+            name if required.is_empty() => name.to_owned(),
+            "stacked" => "stacked(xavier_uniform)".to_owned(),
+            name => format!("{name}({})", required.join(", ")),
         }
     };
     let more = [

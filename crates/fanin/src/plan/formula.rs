@@ -59,7 +59,7 @@ mod tests {
             let plan = Plan::new(&[rows, columns], DType::F32, Law::Hadamard { scale: 1.0 }).unwrap();
             let value = plan.formula().unwrap();
             let sum: f64 = (0..(rows * columns) as u64).map(value).sum();
-            assert_eq!(plan.mean() * (rows * columns) as f64, sum, "{rows} {columns}");
+            assert_eq!(plan.mean(), sum / (rows * columns) as f64, "{rows} {columns}");
         }
     }
 }
