@@ -12,7 +12,7 @@ pub struct Group {
 }
 
 /// A name's parts, none where one is a number, and these.
-fn parts(name: &str) -> (Vec<Option<&str>>, Vec<u64>) {
+fn parts(name: &str) -> (Pieces<'_>, Vec<u64>) {
     let mut numbers = Vec::new();
     let pieces = name.split('.').map(|piece| match piece.parse::<u64>() {
         Ok(number) if number.to_string() == piece => {
@@ -24,11 +24,17 @@ fn parts(name: &str) -> (Vec<Option<&str>>, Vec<u64>) {
     (pieces.collect(), numbers)
 }
 
+/// The pieces of a name, nothing where a number stands.
+type Pieces<'a> = Vec<Option<&'a str>>;
+
+/// Names by the numbers in them.
+type Members = BTreeMap<Vec<u64>, usize>;
+
 /// Groups of names that differ in their numbers only and are alike in what `key` says of them: each group has every
 /// combination of the numbers that its name tells. They come in the order of their first members.
 pub fn groups<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K) -> Vec<Group> {
-    let mut buckets: Vec<(Vec<Option<&str>>, K, BTreeMap<Vec<u64>, usize>)> = Vec::new();
-    let mut places: BTreeMap<Vec<Option<&str>>, Vec<usize>> = BTreeMap::new();
+    let mut buckets: Vec<(Pieces<'_>, K, Members)> = Vec::new();
+    let mut places: BTreeMap<Pieces<'_>, Vec<usize>> = BTreeMap::new();
     for (number, name) in names.iter().enumerate() {
         let (pieces, numbers) = parts(name);
         let key = key(number);

@@ -58,11 +58,14 @@ pub struct Point {
     pub planned: Option<f64>,
 }
 
+/// A point, and the numbers in its tensor's name.
+type Placed = (Vec<u64>, Point);
+
 impl Depth {
     /// Those of a survey.
     pub fn of(survey: &Survey) -> Self {
         let matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
-        let mut kinds: Vec<(String, Vec<(Vec<u64>, Point)>)> = Vec::new();
+        let mut kinds: Vec<(String, Vec<Placed>)> = Vec::new();
         let mut numbers = std::collections::HashMap::new();
         let mut all = 0;
         for (tensor, row) in survey.rows.iter().enumerate().filter(|(_, row)| matrix(&row.entry)) {
@@ -83,7 +86,7 @@ impl Depth {
         places.dedup();
         let mut shown = 0;
         let series = kinds.into_iter().map(|(role, points)| {
-            let placed = |(place, point): (Vec<u64>, Point)| Point {
+            let placed = |(place, point): Placed| Point {
                 place: places.binary_search(&place).unwrap_or_default(),
                 ..point
             };

@@ -123,7 +123,7 @@ mod tests {
     fn torchs_stream_dynamic_dimensions_and_errors() {
         let mut torch = Torch::new(0);
         let w = Array1::<f32>::from_init(3, &init::uniform(0.0, 1.0), &mut torch).unwrap();
-        assert_eq!(w.to_vec(), [0.49625659, 0.7682218, 0.08847743]);
+        assert_eq!(w.to_vec(), [0.496_256_6, 0.7682218, 0.08847743]);
         let mut any = ndarray::ArrayD::<half::bf16>::from_elem(vec![2, 2, 2], half::bf16::ZERO);
         any.init(&init::ones(), &mut torch).unwrap();
         assert!(any.iter().all(|x| *x == half::bf16::ONE));

@@ -21,7 +21,10 @@ pub(super) struct Parts {
 /// Matrices of parts that boxes met last: the next box is likely to meet them again, and all of a stack together may be
 /// more than there is memory.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Recent(Arc<Mutex<Vec<(usize, Arc<Prepared>)>>>);
+pub(super) struct Recent(Arc<Mutex<Vec<Numbered>>>);
+
+/// The matrix of a part, and the part's number.
+type Numbered = (usize, Arc<Prepared>);
 
 /// Matrices that are kept.
 const KEPT: usize = 3;

@@ -173,7 +173,7 @@ pub(super) fn depth(survey: &Survey, depth: &Depth) -> Markup {
             svg.chart.depth viewBox="0 0 760 326" role="img" aria-label="Standard deviation of each matrix by depth" {
                 (frame.axes(&columns, &rows, ["depth: the numbers in the names", title]))
                 @for (number, series) in depth.series.iter().enumerate() {
-                    (one(survey, number, series, &|point| (x(point.place), y(point.std), point.planned.map(&y))))
+                    (one(survey, number, series, |point: &Point| (x(point.place), y(point.std), point.planned.map(&y))))
                 }
             }
         }
@@ -208,7 +208,7 @@ fn one(
     survey: &Survey,
     number: usize,
     series: &Series,
-    at: &dyn Fn(&Point) -> (f64, f64, Option<f64>),
+    at: impl Fn(&Point) -> (f64, f64, Option<f64>),
 ) -> Markup {
     let mut line = String::new();
     let mut before = None;
