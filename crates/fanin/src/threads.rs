@@ -3,6 +3,7 @@
 mod stop;
 
 pub use stop::Stop;
+#[cfg(feature = "rayon")]
 use stop::Watch;
 pub(crate) use stop::checkpoint;
 

@@ -226,7 +226,7 @@ pub struct Init {
     /// Set a variable of the recipe.
     #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
     pub settings: Vec<(String, f64)>,
-    /// The type of every floating-point tensor that no rule of [dtype] names, instead of the manifest's.
+    /// The type of every floating-point tensor that no dtype rule names, instead of the manifest's.
     #[arg(long)]
     pub dtype: Option<DType>,
     /// As JSON, with --dry-run.

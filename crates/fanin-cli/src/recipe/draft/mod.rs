@@ -1,6 +1,6 @@
 //! A recipe drafted from names and shapes alone, for a person to read and to mend.
 //!
-//! Each tensor is first put in a [`kind`](kinds), which names a scheme and says why; tensors of one kind then share the
+//! Each tensor is first put in a kind, which names a scheme and says why; tensors of one kind then share the
 //! most general patterns that take no other tensor. A draft always parses, covers all tensors, and has no idle rule.
 
 mod kinds;
