@@ -97,11 +97,12 @@ fn test_rust() -> Result {
 }
 
 /// The adapters: workspaces of their own, since what they stand on is heavy and moves fast. They share one target folder.
-const ADAPTERS: [&str; 1] = ["adapters/fanin-candle"];
+const ADAPTERS: [&str; 2] = ["adapters/fanin-candle", "adapters/fanin-burn"];
 
 /// Runs the adapters' tests, some of which hold a saved model to the command line.
 fn test_adapters() -> Result {
-    run(cargo().args(["build", "--package", "fanin-cli"]))?;
+    // With the features of the tests: it is built already.
+    run(cargo().args(["build", "--workspace", "--all-features", "--bin", "fanin"]))?;
     let binary = target().join("debug").join(format!("fanin{}", std::env::consts::EXE_SUFFIX));
     // An adapter's own folder is where its tests run.
     let binary = std::path::absolute(binary).map_err(|error| error.to_string())?;
