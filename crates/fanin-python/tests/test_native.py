@@ -64,7 +64,7 @@ def test_large_arrays_cut_into_rows_are_the_same():
     [
         (lambda: fanin.fill([1.0, 2.0], "normal"), TypeError, "a list cannot be filled"),
         (lambda: fanin.fill(array.array("f", [1]), "normal"), TypeError, "__dlpack__"),
-        (lambda: fanin.fill(np.zeros(3, np.int32), "zeros"), TypeError, "neither f32, f64, f16 nor bf16"),
+        (lambda: fanin.fill(np.zeros(3, np.int32), "zeros"), TypeError, "neither f32, f64, f16, bf16 nor float8"),
         (lambda: fanin.fill(np.zeros(3, ">f4"), "zeros"), ValueError, "gives its memory to nobody"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "zeros", dtype="f64"), TypeError, "dtype=f64, but this ndarray holds f32"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "zeros", dtype="f33"), ValueError, "unknown dtype f33"),

@@ -64,7 +64,7 @@ fans: tuple[int, int] | None = plan.fans
 recipe = fanin.Recipe('[init]\\n"*" = "zeros"')
 planned: list[fanin.Planned] = recipe.plan([("w", "F32", [3, 2])], {"n": 2.0})
 rows: list[tuple[str, str, list[int]]] = fanin.manifest("gpt2")
-fanin.write_checkpoint("gpt2", "gpt2.safetensors", seed=0, max_shard_size="5GB", shard=(1, 2))
+fanin.write_checkpoint("gpt2", "gpt2.safetensors", seed=0, max_shard_size="5GB", part=(1, 2))
 """
 
 TORCH_PROGRAM = """

@@ -10,6 +10,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "canonical_name",
+    "explain_json",
     "families",
     "fill_array",
     "main",

@@ -50,7 +50,9 @@ from ._init import (
 from ._module import init_module
 from ._sharded import sharded_init
 
-__all__ = [*_torch.__all__, "fast_init", "fill_flat", "init_method", "init_module", "sharded_init"]
+__all__ = ["fast_init", "fill_flat", "init_method", "init_module", "sharded_init"]
+# So written, type checkers see the names that come from torch's list.
+__all__ += _torch.__all__
 
 
 def __getattr__(name: str):
