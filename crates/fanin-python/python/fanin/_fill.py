@@ -61,7 +61,7 @@ def fill(
         raise ValueError(f"out has the shape {tuple(out.shape)}, the array has {tuple(array.shape)}")  # type: ignore[attr-defined]
     memory: Any = target
     # To be asked for its name a NumPy type takes microseconds; only foreign ones are of this kind.
-    kind = getattr(target, "dtype", None)
+    kind: Any = getattr(target, "dtype", None)
     foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
     if foreign and (viewed := _VIEWED.get(str(kind))):
         # NumPy has no name for it in DLPack.

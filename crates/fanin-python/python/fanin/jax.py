@@ -107,6 +107,8 @@ def init_tree(
                 return np.full([end - start for start, end in place], number)
 
             made[one.name] = jax.make_array_from_callback(tuple(leaf.shape), sharding, same)
+        elif one.spec is None:
+            raise ValueError(f"{one.name}: the recipe has no scheme for it, and a tree of arrays is drawn by schemes alone")
         else:
             made[one.name] = fill_sharded(
                 leaf.shape, sharding, one.spec, seed=seed, name=one.name, dtype=leaf.dtype

@@ -17,42 +17,41 @@ from torch.nn import init as _torch
 
 from ._callables import fill_flat, init_method
 from ._fast import fast_init
+# "as" says to type checkers that a name is handed on: they do not follow torch's list.
 from ._init import (
-    _calculate_correct_fan,
-    _calculate_fan_in_and_fan_out,
-    calculate_gain,
-    constant,
-    constant_,
-    dirac,
-    dirac_,
-    eye,
-    eye_,
-    kaiming_normal,
-    kaiming_normal_,
-    kaiming_uniform,
-    kaiming_uniform_,
-    normal,
-    normal_,
-    ones_,
-    orthogonal,
-    orthogonal_,
-    sparse,
-    sparse_,
-    trunc_normal_,
-    uniform,
-    uniform_,
-    xavier_normal,
-    xavier_normal_,
-    xavier_uniform,
-    xavier_uniform_,
-    zeros_,
+    _calculate_correct_fan as _calculate_correct_fan,
+    _calculate_fan_in_and_fan_out as _calculate_fan_in_and_fan_out,
+    calculate_gain as calculate_gain,
+    constant as constant,
+    constant_ as constant_,
+    dirac as dirac,
+    dirac_ as dirac_,
+    eye as eye,
+    eye_ as eye_,
+    kaiming_normal as kaiming_normal,
+    kaiming_normal_ as kaiming_normal_,
+    kaiming_uniform as kaiming_uniform,
+    kaiming_uniform_ as kaiming_uniform_,
+    normal as normal,
+    normal_ as normal_,
+    ones_ as ones_,
+    orthogonal as orthogonal,
+    orthogonal_ as orthogonal_,
+    sparse as sparse,
+    sparse_ as sparse_,
+    trunc_normal_ as trunc_normal_,
+    uniform as uniform,
+    uniform_ as uniform_,
+    xavier_normal as xavier_normal,
+    xavier_normal_ as xavier_normal_,
+    xavier_uniform as xavier_uniform,
+    xavier_uniform_ as xavier_uniform_,
+    zeros_ as zeros_,
 )
 from ._module import init_module
 from ._sharded import sharded_init
 
-__all__ = ["fast_init", "fill_flat", "init_method", "init_module", "sharded_init"]
-# So written, type checkers see the names that come from torch's list.
-__all__ += _torch.__all__
+__all__ = [*_torch.__all__, "fast_init", "fill_flat", "init_method", "init_module", "sharded_init"]
 
 
 def __getattr__(name: str):
