@@ -16,8 +16,8 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// Top-level modules, lowest first: a module may import from those before it.
 const FLOORS: [&[&str]; 10] = [
-    &["element", "simd", "math", "threads"],
-    &["engine"],
+    &["element", "simd", "threads"],
+    &["engine", "math"],
     &["error"],
     &["activation", "rules"],
     &["shape", "gain", "dist", "linalg"],

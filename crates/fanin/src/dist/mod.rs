@@ -9,6 +9,7 @@ pub(crate) mod truncated;
 pub(crate) mod uniform;
 
 use crate::engine::Words;
+use crate::simd::{Floats, Isa};
 
 /// f32 variates that a group makes.
 pub(crate) const GROUP_32: usize = 64;
@@ -19,7 +20,7 @@ pub(crate) const GROUP_64: usize = 32;
 /// A law with its numbers, ready to turn groups into f32 variates.
 pub(crate) trait Transform32: Copy {
     /// The variates of a group. Branch-free, `#[inline(always)]`.
-    fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]);
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]);
 }
 
 /// A law with its numbers, ready to turn groups into f64 variates.
@@ -30,9 +31,9 @@ pub(crate) trait Transform64: Copy {
 
 /// `x` held in [low, high].
 #[inline(always)]
-fn clamp32(x: f32, low: f32, high: f32) -> f32 {
-    let x = if x < low { low } else { x };
-    if x > high { high } else { x }
+fn clamp32<F: Floats>(x: F, low: F, high: F) -> F {
+    let x = x.where_less(low, low, x);
+    high.where_less(x, high, x)
 }
 
 /// `x` held in [low, high].

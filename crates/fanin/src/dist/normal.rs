@@ -3,6 +3,7 @@
 use super::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::engine::{LANES, Words};
 use crate::math::{TWO_32, ln, ln64, sin_cos_turn, sin_cos_turn64};
+use crate::simd::{Bits, Floats, Isa};
 
 /// N(mean, std^2) in f32. Words 0 and 1 of a block make variates 0 and 1, words 2 and 3 variates 2 and 3.
 #[derive(Debug, Clone, Copy)]
@@ -19,35 +20,37 @@ impl Normal32 {
 
 /// sqrt(-2 ln u) for u = min(word + 1/2, 2^32 - 2^8) / 2^32: from 0.00049 to 6.763.
 #[inline(always)]
-fn radius(word: u32) -> f32 {
-    let x = word as f32 + 0.5;
-    let x = if x > 4_294_967_040.0 { 4_294_967_040.0 } else { x };
-    (-2.0 * ln(x * (1.0 / TWO_32 as f32))).sqrt()
+fn radius<F: Floats>(word: F::Bits) -> F {
+    let x = word.unsigned().add(F::splat(0.5));
+    let greatest = F::splat(4_294_967_040.0);
+    let x = greatest.where_less(x, greatest, x);
+    ln(x.times(F::splat(1.0 / TWO_32 as f32))).times(F::splat(-2.0)).sqrt()
 }
+
+/// Pairs that a group makes.
+const PAIRS: usize = GROUP_32 / 2;
 
 impl Transform32 for Normal32 {
     #[inline(always)]
-    fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
-        // Stage by stage: the steps of one value wait for each other, those of many do not.
-        let (mut radii, mut turns) = ([[0f32; LANES]; 2], [[(0f32, 0f32); LANES]; 2]);
-        let words = words.as_chunks::<2>().0;
-        for pair in 0..2 {
-            for lane in 0..LANES {
-                radii[pair][lane] = radius(words[pair][0][lane]);
-            }
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
+        let (mut radii, mut turns) = ([[0; LANES]; 2], [[0; LANES]; 2]);
+        for (pair, words) in words.as_chunks::<2>().0.iter().enumerate() {
+            (radii[pair], turns[pair]) = (words[0], words[1]);
         }
-        for pair in 0..2 {
-            for lane in 0..LANES {
-                turns[pair][lane] = sin_cos_turn(words[pair][1][lane]);
-            }
+        let (radii, turns) = (radii.as_flattened(), turns.as_flattened());
+        let (mut cosines, mut sines) = ([0f32; PAIRS], [0f32; PAIRS]);
+        let (mean, std) = (I::Floats::splat(self.mean), I::Floats::splat(self.std));
+        for at in (0..PAIRS).step_by(I::Floats::COUNT) {
+            let radius = radius::<I::Floats>(Bits::load(&radii[at..]));
+            let (sin, cos) = sin_cos_turn::<I::Floats>(Bits::load(&turns[at..]));
+            radius.times(cos).fused(std, mean).store(&mut cosines[at..]);
+            radius.times(sin).fused(std, mean).store(&mut sines[at..]);
         }
-        for (pair, out) in out.as_chunks_mut::<{ 2 * LANES }>().0.iter_mut().enumerate() {
+        let halves = cosines.as_chunks::<LANES>().0.iter().zip(sines.as_chunks::<LANES>().0);
+        for ((cosines, sines), out) in halves.zip(out.as_chunks_mut::<{ 2 * LANES }>().0) {
             let (first, second) = out.split_at_mut(LANES);
-            for lane in 0..LANES {
-                let (sin, cos) = turns[pair][lane];
-                first[lane] = (radii[pair][lane] * cos).mul_add(self.std, self.mean);
-                second[lane] = (radii[pair][lane] * sin).mul_add(self.std, self.mean);
-            }
+            first.copy_from_slice(cosines);
+            second.copy_from_slice(sines);
         }
     }
 }
@@ -93,8 +96,8 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_radius() {
-        assert!((6.76..6.77).contains(&radius(0)), "{}", radius(0));
-        assert!((1e-4..1e-3).contains(&radius(u32::MAX)), "never 0: {}", radius(u32::MAX));
+        assert!((6.76..6.77).contains(&radius::<f32>(0)), "{}", radius::<f32>(0));
+        assert!((1e-4..1e-3).contains(&radius::<f32>(u32::MAX)), "never 0: {}", radius::<f32>(u32::MAX));
         assert!((9.49..9.5).contains(&radius64(0, 0)), "{}", radius64(0, 0));
         assert!((1e-8..1e-7).contains(&radius64(u32::MAX, u32::MAX)), "{}", radius64(u32::MAX, u32::MAX));
     }
@@ -106,7 +109,7 @@ mod tests {
             let words: Words =
                 std::array::from_fn(|w| std::array::from_fn(|lane| word(k * 64 + (w * 16 + lane) as u32)));
             let mut out = [0f32; GROUP_32];
-            Normal32::new(0.5, 2.0).apply(&words, &mut out);
+            Normal32::new(0.5, 2.0).apply::<crate::simd::Plain>(&words, &mut out);
             let mut out64 = [0f64; GROUP_64];
             Normal64::new(0.5, 2.0).apply(&words, &mut out64);
             let [w0, w1, w2, w3] = words.map(|lanes| f64::from(lanes[3]));

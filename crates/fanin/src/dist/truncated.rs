@@ -12,6 +12,7 @@ use crate::math::{
     BODY_END, TAIL_END, TWO_32, body_factor, ln_1p64, log_mills64, minus_ln_complement64, quantile_factor,
     quantile64, tail_to_w,
 };
+use crate::simd::{Bits, Floats, Isa};
 
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
@@ -195,30 +196,28 @@ impl<const TAIL: bool> Quantile32<TAIL> {
 
     /// The smaller tail. The same place counted from either end: word + 2^31 from below, its complement from above.
     #[inline(always)]
-    fn tail(&self, word: u32) -> f32 {
-        let from_below = word ^ 0x8000_0000;
-        let lower = (from_below as f32 + 0.5).mul_add(self.mass, self.below);
-        let upper = (!from_below as f32 + 0.5).mul_add(self.mass, self.above);
-        if lower < upper { lower } else { upper }
+    fn tail<F: Floats>(&self, word: F::Bits) -> F {
+        let from_below = word.xor(F::Bits::splat(0x8000_0000));
+        let from_above = from_below.xor(F::Bits::splat(u32::MAX));
+        let (half, mass) = (F::splat(0.5), F::splat(self.mass));
+        let lower = from_below.unsigned().add(half).fused(mass, F::splat(self.below));
+        let upper = from_above.unsigned().add(half).fused(mass, F::splat(self.above));
+        lower.where_less(upper, lower, upper)
     }
 }
 
 impl<const TAIL: bool> Transform32 for Quantile32<TAIL> {
     #[inline(always)]
-    fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
         let words = words.as_flattened();
-        // Stage by stage: the steps of one value wait for each other, those of many do not.
-        let (mut tails, mut ws) = ([0f32; GROUP_32], [0f32; GROUP_32]);
-        for (tail, word) in tails.iter_mut().zip(words) {
-            *tail = self.tail(*word);
-        }
-        for (w, tail) in ws.iter_mut().zip(&tails) {
-            *w = tail_to_w(*tail);
-        }
-        for ((out, w), word) in out.iter_mut().zip(&ws).zip(words) {
-            let x = (*word as i32 as f32 + 0.5).mul_add(self.scale, self.middle);
-            let z = x * if TAIL { quantile_factor(*w) } else { body_factor(*w) };
-            *out = clamp32(z.mul_add(self.std, self.mean), self.least, self.greatest);
+        let number = I::Floats::splat;
+        for at in (0..GROUP_32).step_by(I::Floats::COUNT) {
+            let word: <I::Floats as Floats>::Bits = Bits::load(&words[at..]);
+            let w = tail_to_w(self.tail::<I::Floats>(word));
+            let x = word.signed().add(number(0.5)).fused(number(self.scale), number(self.middle));
+            let z = x.times(if TAIL { quantile_factor(w) } else { body_factor(w) });
+            let value = z.fused(number(self.std), number(self.mean));
+            clamp32(value, number(self.least), number(self.greatest)).store(&mut out[at..]);
         }
     }
 }
@@ -235,7 +234,7 @@ struct Narrowed<P>(P);
 
 impl<P: Placed> Transform32 for Narrowed<P> {
     #[inline(always)]
-    fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
         for (word, out) in words.as_flattened().iter().zip(out) {
             let u = (f64::from(*word) + 0.5) * (1.0 / TWO_32);
             let complement = (f64::from(!*word) + 0.5) * (1.0 / TWO_32);

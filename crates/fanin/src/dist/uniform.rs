@@ -4,6 +4,7 @@ use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp32, clamp64};
 use crate::element::DType;
 use crate::engine::{LANES, Words};
 use crate::math::TWO_32;
+use crate::simd::Isa;
 
 /// The values of `dtype` that a law on [low, high) may write: from the least one that is not below `low` to the
 /// greatest one below `high`. Where there is none, the value nearest to the middle.
@@ -68,7 +69,7 @@ impl Uniform32 {
 
 impl Transform32 for Uniform32 {
     #[inline(always)]
-    fn apply(&self, words: &Words, out: &mut [f32; GROUP_32]) {
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
         for (word, out) in words.as_flattened().iter().zip(out) {
             let value = (*word as i32 as f32).mul_add(self.scale, self.middle);
             *out = clamp32(value, self.least, self.greatest);
@@ -136,7 +137,7 @@ mod tests {
     fn the_ends_are_reached_and_never_passed() {
         let ends = [[0x8000_0000u32; LANES], [0x7fff_ffff; LANES], [0; LANES], [u32::MAX; LANES]];
         let mut out = [0f32; GROUP_32];
-        Uniform32::new(-0.3, 0.3, DType::F32).apply(&ends, &mut out);
+        Uniform32::new(-0.3, 0.3, DType::F32).apply::<crate::simd::Plain>(&ends, &mut out);
         // The f32 nearest to -0.3 lies below it, and the one nearest to 0.3 above.
         assert_eq!([out[0], out[16]], [(-0.3f32).next_up(), 0.3f32.next_down()]);
         assert!(out[48] < 0.0 && out[48] > -1e-9, "the least word below 0 is not lost: {}", out[48]);

@@ -205,7 +205,9 @@ impl Mt19937 {
                 Some(memory) => now.join_1_in(next, memory),
                 None => now.join_1(next),
             };
-            let new = middle.join_13(beyond).xor(twist(now, lower));
+            let memory =
+                [number + MIDDLE / BLOCK, number + MIDDLE / BLOCK + 1].map(|number| block(state, number));
+            let new = middle.join_13_in(beyond, memory).xor(twist(now, lower));
             new.store(&mut state.as_chunks_mut().0[number]);
             if let Some(tempered) = &mut tempered {
                 temper_block(new).store(&mut tempered.as_chunks_mut().0[number]);
@@ -267,7 +269,7 @@ impl Kernel for Renewals<'_> {
 #[inline(always)]
 fn twist<B: Block>(upper: B, lower: B) -> B {
     let mixed = upper.and(B::splat(0x8000_0000)).xor(lower.and(B::splat(0x7fff_ffff)));
-    mixed.right(1).xor(lower.spread_lowest().and(B::splat(MATRIX)))
+    mixed.right(1).xor(lower.where_lowest(MATRIX))
 }
 
 #[inline(always)]

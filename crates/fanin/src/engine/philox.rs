@@ -89,28 +89,43 @@ impl Philox {
     /// Two vectors of blocks, a block a lane, each word in the low half of a 64-bit number; what stands above it is to be
     /// ignored. Of a block, the low word of the counter and the next are told.
     ///
-    /// A round waits for its product, its shift and one exclusive or: two vectors go side by side, so that one works while
-    /// the other waits.
+    /// The rounds stand here one by one: in a loop, each would spread its keys over vectors anew, for every group.
     #[inline(always)]
     fn blocks<W: Wide>(&self, counters: [(W, W); 2]) -> [[W; 4]; 2] {
-        let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
         let [high0, high1] = [W::splat(self.high[0].into()), W::splat(self.high[1].into())];
         let mut vectors =
             [[counters[0].0, counters[0].1, high0, high1], [counters[1].0, counters[1].1, high0, high1]];
-        let mut key = self.key;
-        for _ in 0..ROUNDS {
-            let [key0, key1] = [W::splat(key[0].into()), W::splat(key[1].into())];
-            for counter in &mut vectors {
-                let [word0, word1, word2, word3] = *counter;
-                let (product0, product1) = (word0.product(multiplier0), word2.product(multiplier1));
-                // What does not wait for a product comes first.
-                let (keyed0, keyed1) = (word1.xor(key0), word3.xor(key1));
-                *counter = [product1.high().xor(keyed0), product1, product0.high().xor(keyed1), product0];
-            }
-            key = [key[0].wrapping_add(KEY_STEPS[0]), key[1].wrapping_add(KEY_STEPS[1])];
+        macro_rules! rounds {
+            ($($number:literal)*) => {
+                const { assert!([$($number),*].len() == ROUNDS) };
+                $(vectors = round(vectors, self.round_keys($number));)*
+            };
         }
+        rounds!(0 1 2 3 4 5 6 7 8 9);
         vectors
     }
+
+    /// The keys of a round, in every lane.
+    #[inline(always)]
+    fn round_keys<W: Wide>(&self, number: u32) -> [W; 2] {
+        let key = |which: usize| self.key[which].wrapping_add(KEY_STEPS[which].wrapping_mul(number));
+        [W::splat(key(0).into()), W::splat(key(1).into())]
+    }
+}
+
+/// A round waits for its product, its shift and one exclusive or: two vectors go side by side, so that one works while
+/// the other waits.
+#[inline(always)]
+fn round<W: Wide>(vectors: [[W; 4]; 2], [key0, key1]: [W; 2]) -> [[W; 4]; 2] {
+    let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
+    let mut next = vectors;
+    for (next, [word0, word1, word2, word3]) in next.iter_mut().zip(vectors) {
+        let (product0, product1) = (word0.product(multiplier0), word2.product(multiplier1));
+        // What does not wait for a product comes first.
+        let (keyed0, keyed1) = (word1.xor(key0), word3.xor(key1));
+        *next = [product1.high().xor(keyed0), product1, product0.high().xor(keyed1), product0];
+    }
+    next
 }
 
 impl Source for Philox {

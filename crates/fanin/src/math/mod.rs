@@ -19,15 +19,17 @@ pub(crate) use quantile::{
 
 use std::f32::consts::{FRAC_1_SQRT_2, TAU};
 
+use crate::simd::{Bits, Floats};
+
 /// 2^32.
 pub(crate) const TWO_32: f64 = 4_294_967_296.0;
 
 /// The polynomial with these coefficients, highest first, by Horner's rule, every step fused.
 #[inline(always)]
-fn horner32<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
-    let mut value = coefficients[0];
+fn horner32<F: Floats, const N: usize>(x: F, coefficients: [f32; N]) -> F {
+    let mut value = F::splat(coefficients[0]);
     for coefficient in &coefficients[1..] {
-        value = value.mul_add(x, *coefficient);
+        value = value.fused(x, F::splat(*coefficient)).abreast();
     }
     value
 }
@@ -37,15 +39,17 @@ fn horner32<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 
 /// ln x for a positive, normal x: within 1 unit in the last place.
 #[inline(always)]
-pub(crate) fn ln(x: f32) -> f32 {
-    let bits = x.to_bits();
+pub(crate) fn ln<F: Floats>(x: F) -> F {
+    let bits = x.bits();
+    let word = F::Bits::splat;
     // x = mantissa * 2^exponent with the mantissa in [1/2, 1), then in [sqrt(1/2), sqrt 2).
-    let exponent = (bits >> 23) as i32 - 126;
-    let mantissa = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
-    let small = mantissa < FRAC_1_SQRT_2;
-    let exponent = exponent as f32 - if small { 1.0 } else { 0.0 };
-    let x = (mantissa - 1.0) + if small { mantissa } else { 0.0 };
-    let square = x * x;
+    let exponent = bits.right(23).sub(word(126)).signed();
+    let mantissa = bits.and(word(0x007f_ffff)).xor(word(0x3f00_0000)).floats();
+    let (zero, one) = (F::splat(0.0), F::splat(1.0));
+    let half = F::splat(FRAC_1_SQRT_2);
+    let exponent = exponent.sub(mantissa.where_less(half, one, zero));
+    let x = mantissa.sub(one).add(mantissa.where_less(half, mantissa, zero));
+    let square = x.times(x);
     let series = horner32(
         x,
         [
@@ -61,60 +65,60 @@ pub(crate) fn ln(x: f32) -> f32 {
         ],
     );
     // ln 2 in two parts: 0.693359375 is exact in few bits, the other is the rest.
-    let low = (series * x).mul_add(square, exponent * -2.12194440e-4);
-    let low = square.mul_add(-0.5, low);
-    exponent.mul_add(0.693359375, x + low)
+    let low = series.times(x).fused(square, exponent.times(F::splat(-2.12194440e-4)));
+    let low = square.fused(F::splat(-0.5), low);
+    exponent.fused(F::splat(0.693359375), x.add(low))
 }
 
 /// sin x for |x| <= pi / 4.
 #[inline(always)]
-fn sin_octant(x: f32) -> f32 {
-    let square = x * x;
+fn sin_octant<F: Floats>(x: F) -> F {
+    let square = x.times(x);
     let series = horner32(square, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
-    (series * square).mul_add(x, x)
+    series.times(square).fused(x, x)
 }
 
 /// cos x for |x| <= pi / 4.
 #[inline(always)]
-fn cos_octant(x: f32) -> f32 {
-    let square = x * x;
+fn cos_octant<F: Floats>(x: F) -> F {
+    let square = x.times(x);
     let series = horner32(square, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
-    (series * square).mul_add(square, -(square * 0.5)) + 1.0
+    series.times(square).fused(square, square.times(F::splat(-0.5))).add(F::splat(1.0))
 }
 
 /// Gives sine and cosine their places and signs: `quarter` is how many right angles were taken off.
 #[inline(always)]
-fn turn32(quarter: u32, sin: f32, cos: f32) -> (f32, f32) {
-    let odd = quarter & 1 != 0;
-    let (s, c) = (if odd { cos } else { sin }, if odd { sin } else { cos });
-    let sin_sign = (quarter & 2) << 30;
-    let cos_sign = (quarter.wrapping_add(1) & 2) << 30;
-    (f32::from_bits(s.to_bits() ^ sin_sign), f32::from_bits(c.to_bits() ^ cos_sign))
+fn turn32<F: Floats>(quarter: F::Bits, sin: F, cos: F) -> (F, F) {
+    let (s, c) = (quarter.where_lowest(cos, sin), quarter.where_lowest(sin, cos));
+    let sign = |quarter: F::Bits| quarter.and(F::Bits::splat(2)).left(30);
+    let cos_sign = sign(quarter.add(F::Bits::splat(1)));
+    (s.bits().xor(sign(quarter)).floats(), c.bits().xor(cos_sign).floats())
 }
 
 /// (sin x, cos x) for 0 <= x <= 2 pi, as torch computes them.
 #[inline(always)]
-pub(crate) fn sin_cos(x: f32) -> (f32, f32) {
+pub(crate) fn sin_cos<F: Floats>(x: F) -> (F, F) {
     // The octant, rounded up to an even number; 2^23 pushes the fraction out of an f32.
-    const PUSH: f32 = 8_388_608.0;
-    let scaled = x * 1.27323954473516;
-    let nearest = (scaled + PUSH) - PUSH;
-    let truncated = if nearest > scaled { nearest - 1.0 } else { nearest };
-    let octant = ((truncated + PUSH).to_bits() & 0xf).wrapping_add(1) & !1;
+    let push = F::splat(8_388_608.0);
+    let word = F::Bits::splat;
+    let scaled = x.times(F::splat(1.27323954473516));
+    let nearest = scaled.add(push).sub(push);
+    let truncated = scaled.where_less(nearest, nearest.sub(F::splat(1.0)), nearest);
+    let octant = truncated.add(push).bits().and(word(0xf)).add(word(1)).and(word(!1));
     // octant <= 8, so this is exact; by bits, since a conversion would be checked.
-    let y = f32::from_bits(octant | 0x4b00_0000) - PUSH;
-    let x = y.mul_add(-0.78515625, x);
-    let x = y.mul_add(-2.4187564849853515625e-4, x);
-    let x = y.mul_add(-3.77489497744594108e-8, x);
-    turn32(octant >> 1, sin_octant(x), cos_octant(x))
+    let y = octant.xor(word(0x4b00_0000)).floats().sub(push);
+    let x = y.fused(F::splat(-0.78515625), x).abreast();
+    let x = y.fused(F::splat(-2.4187564849853515625e-4), x).abreast();
+    let x = y.fused(F::splat(-3.77489497744594108e-8), x).abreast();
+    turn32(octant.right(1), sin_octant(x), cos_octant(x))
 }
 
 /// (sin t, cos t) for t = 2 pi (word + 1/2) / 2^32. Reduced exactly, in integers; never zero.
 #[inline(always)]
-pub(crate) fn sin_cos_turn(word: u32) -> (f32, f32) {
-    let quarter = word.wrapping_add(1 << 29) >> 30;
-    let rest = word.wrapping_sub(quarter << 30) as i32;
-    let x = (rest as f32 + 0.5) * (TAU / TWO_32 as f32);
+pub(crate) fn sin_cos_turn<F: Floats>(word: F::Bits) -> (F, F) {
+    let quarter = word.add(F::Bits::splat(1 << 29)).right(30);
+    let rest = word.sub(quarter.left(30)).signed();
+    let x = rest.add(F::splat(0.5)).times(F::splat(TAU / TWO_32 as f32));
     turn32(quarter, sin_octant(x), cos_octant(x))
 }
 
@@ -152,7 +156,7 @@ mod tests {
         for k in 0..1_000_000u32 {
             let word = k.wrapping_mul(2_654_435_769);
             let exact = (f64::from(word) + 0.5) / TWO_32 * TAU;
-            let (sin, cos) = sin_cos_turn(word);
+            let (sin, cos) = sin_cos_turn::<f32>(word);
             // The angle is rounded three times (1.5 units of 2^-24 at 0.785), the result once more.
             let bound = 1.5 * 0.786 * 2f64.powi(-24) + 2f64.powi(-24);
             assert!(
@@ -163,7 +167,7 @@ mod tests {
             assert!((sin64 - exact.sin()).abs() < 1e-15 && (cos64 - exact.cos()).abs() < 1e-15, "{word}");
         }
         for word in [0, 1 << 30, 1 << 31, 3 << 30, u32::MAX, (1 << 30) - 1, 1 << 29, (1 << 29) - 1] {
-            let (sin, cos) = sin_cos_turn(word);
+            let (sin, cos) = sin_cos_turn::<f32>(word);
             assert!(sin != 0.0 && cos != 0.0);
             assert!((sin * sin + cos * cos - 1.0).abs() < 3e-7);
         }

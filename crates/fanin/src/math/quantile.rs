@@ -6,6 +6,7 @@
 
 use super::double::{horner64, ln64};
 use super::ln;
+use crate::simd::Floats;
 
 /// The largest w that [`body_factor`] is for: |z| <= 3.0083.
 pub(crate) const BODY_END: f64 = 5.25;
@@ -66,29 +67,30 @@ const LOG_MILLS: [f64; 17] = [
 /// w for a tail probability in (0, 1/2], which is to be the smaller tail `min((1 - x) / 2, (1 + x) / 2)`, to full relative
 /// precision.
 #[inline(always)]
-pub(crate) fn tail_to_w(tail: f32) -> f32 {
-    -ln((tail * 4.0) * (1.0 - tail))
+pub(crate) fn tail_to_w<F: Floats>(tail: F) -> F {
+    let w = ln(tail.times(F::splat(4.0)).times(F::splat(1.0).sub(tail)));
+    w.times(F::splat(-1.0))
 }
 
 /// z / x, z being the normal quantile at 1/2 + x/2. For w <= [`BODY_END`] only.
 #[inline(always)]
-pub(crate) fn body_factor(w: f32) -> f32 {
-    lowest_first32(w - 2.625, &QUANTILE_BODY)
+pub(crate) fn body_factor<F: Floats>(w: F) -> F {
+    lowest_first32(w.sub(F::splat(2.625)), &QUANTILE_BODY)
 }
 
 /// As [`body_factor`], for w <= [`TAIL_END`].
 #[inline(always)]
-pub(crate) fn quantile_factor(w: f32) -> f32 {
+pub(crate) fn quantile_factor<F: Floats>(w: F) -> F {
     let body = body_factor(w);
-    let far = lowest_first32(w.sqrt() - 3.64, &QUANTILE_TAIL);
-    if w > BODY_END as f32 { far } else { body }
+    let far = lowest_first32(w.sqrt().sub(F::splat(3.64)), &QUANTILE_TAIL);
+    F::splat(BODY_END as f32).where_less(w, far, body)
 }
 
 #[inline(always)]
-fn lowest_first32<const N: usize>(x: f32, coefficients: &[f32; N]) -> f32 {
-    let mut value = coefficients[N - 1];
+fn lowest_first32<F: Floats, const N: usize>(x: F, coefficients: &[f32; N]) -> F {
+    let mut value = F::splat(coefficients[N - 1]);
     for k in (0..N - 1).rev() {
-        value = value.mul_add(x, coefficients[k]);
+        value = value.fused(x, F::splat(coefficients[k])).abreast();
     }
     value
 }

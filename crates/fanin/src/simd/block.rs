@@ -7,6 +7,9 @@ use std::arch::x86_64::*;
 /// Words of a block.
 pub(crate) const BLOCK: usize = 16;
 
+/// Bits of a word that make a uniform f32 in torch.
+const LOW_24: u32 = 0x00ff_ffff;
+
 /// Sixteen words. All methods are `#[inline(always)]`.
 pub(crate) trait Block: Copy {
     /// Those in memory.
@@ -36,8 +39,11 @@ pub(crate) trait Block: Copy {
     /// The products modulo 2^32.
     fn times(self, other: Self) -> Self;
 
-    /// All bits where the lowest one is set, none elsewhere.
-    fn spread_lowest(self) -> Self;
+    /// This word where the lowest bit is set, none elsewhere.
+    fn where_lowest(self, word: u32) -> Self;
+
+    /// `word * scale + low`, rounded once, of the low 24 bits.
+    fn scaled24(self, scale: f32, low: f32, to: &mut [f32; BLOCK]);
 
     /// The words from the second on, and the first of those that follow.
     fn join_1(self, next: Self) -> Self;
@@ -50,6 +56,12 @@ pub(crate) trait Block: Copy {
 
     /// The words from the fourteenth on, and the first thirteen of those that follow.
     fn join_13(self, next: Self) -> Self;
+
+    /// The same where both lie in memory.
+    #[inline(always)]
+    fn join_13_in(self, next: Self, _memory: [&[u32; BLOCK]; 2]) -> Self {
+        self.join_13(next)
+    }
 }
 
 /// For every CPU.
@@ -112,8 +124,14 @@ impl Block for [u32; BLOCK] {
     }
 
     #[inline(always)]
-    fn spread_lowest(self) -> Self {
-        self.map(|word| (word & 1).wrapping_neg())
+    fn where_lowest(self, word: u32) -> Self {
+        self.map(|own| (own & 1).wrapping_neg() & word)
+    }
+
+    #[inline(always)]
+    fn scaled24(self, scale: f32, low: f32, to: &mut [f32; BLOCK]) {
+        // Below 2^24, so the sign bit is clear and the signed conversion, which every level has, is right.
+        *to = self.map(|word| ((word & LOW_24) as i32 as f32).mul_add(scale, low));
     }
 
     #[inline(always)]
@@ -143,6 +161,16 @@ impl Two {
     fn one_on(eight: __m256i, next: __m256i) -> __m256i {
         // SAFETY: only `dispatch` names this type, where the CPU has its instructions.
         unsafe { _mm256_alignr_epi8::<4>(_mm256_permute2x128_si256::<0x21>(eight, next), eight) }
+    }
+
+    /// A register of two times four words.
+    #[inline(always)]
+    fn quarters(low: &[u32; 4], high: &[u32; 4]) -> __m256i {
+        // SAFETY: as above; four words are there each, and may lie anywhere.
+        unsafe {
+            let (low, high) = (_mm_loadu_si128(low.as_ptr().cast()), _mm_loadu_si128(high.as_ptr().cast()));
+            _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
+        }
     }
 
     /// The words from the sixth of eight on, and the first five of the following eight.
@@ -218,11 +246,25 @@ impl Block for Two {
         unsafe { Self(_mm256_mullo_epi32(self.0, other.0), _mm256_mullo_epi32(self.1, other.1)) }
     }
 
+    // By the sign of what is 1 or 0: whatever else says it is turned into two shifts, and shifts have one pipe of four.
     #[inline(always)]
-    fn spread_lowest(self) -> Self {
-        let (lowest, zero) = (self.and(Self::splat(1)), Self::splat(0).0);
+    fn where_lowest(self, word: u32) -> Self {
+        let (lowest, word) = (self.and(Self::splat(1)), Self::splat(word).0);
         // SAFETY: as in `load`.
-        unsafe { Self(_mm256_sub_epi32(zero, lowest.0), _mm256_sub_epi32(zero, lowest.1)) }
+        unsafe { Self(_mm256_sign_epi32(word, lowest.0), _mm256_sign_epi32(word, lowest.1)) }
+    }
+
+    #[inline(always)]
+    fn scaled24(self, scale: f32, low: f32, to: &mut [f32; BLOCK]) {
+        let words = self.and(Self::splat(LOW_24));
+        let (first, last) = to.split_at_mut(BLOCK / 2);
+        // SAFETY: as in `load`.
+        unsafe {
+            let (scale, low) = (_mm256_set1_ps(scale), _mm256_set1_ps(low));
+            let scaled = |words| _mm256_fmadd_ps(_mm256_cvtepi32_ps(words), scale, low);
+            _mm256_storeu_ps(first.as_mut_ptr(), scaled(words.0));
+            _mm256_storeu_ps(last.as_mut_ptr(), scaled(words.1));
+        }
     }
 
     #[inline(always)]
@@ -239,6 +281,15 @@ impl Block for Two {
     #[inline(always)]
     fn join_13(self, next: Self) -> Self {
         Self(Self::five_on(self.1, next.0), Self::five_on(next.0, next.1))
+    }
+
+    // Quarters of blocks, for the same reason: each lies within something that was stored as one, so nothing waits.
+    #[inline(always)]
+    fn join_13_in(self, next: Self, [memory, beyond]: [&[u32; BLOCK]; 2]) -> Self {
+        let first = Self::quarters(&memory.as_chunks().0[3], &beyond.as_chunks().0[0]);
+        let second = Self::quarters(&beyond.as_chunks().0[1], &beyond.as_chunks().0[2]);
+        // SAFETY: as in `load`.
+        unsafe { Self(_mm256_alignr_epi8::<4>(next.0, first), _mm256_alignr_epi8::<4>(next.1, second)) }
     }
 }
 
@@ -305,10 +356,22 @@ impl Block for One {
     }
 
     #[inline(always)]
-    fn spread_lowest(self) -> Self {
-        let lowest = self.and(Self::splat(1));
+    fn where_lowest(self, word: u32) -> Self {
         // SAFETY: as in `load`.
-        Self(unsafe { _mm512_sub_epi32(_mm512_setzero_si512(), lowest.0) })
+        Self(unsafe {
+            _mm512_maskz_mov_epi32(_mm512_test_epi32_mask(self.0, Self::splat(1).0), Self::splat(word).0)
+        })
+    }
+
+    #[inline(always)]
+    fn scaled24(self, scale: f32, low: f32, to: &mut [f32; BLOCK]) {
+        let words = self.and(Self::splat(LOW_24));
+        // SAFETY: as in `load`.
+        unsafe {
+            let scaled =
+                _mm512_fmadd_ps(_mm512_cvtepi32_ps(words.0), _mm512_set1_ps(scale), _mm512_set1_ps(low));
+            _mm512_storeu_ps(to.as_mut_ptr(), scaled);
+        }
     }
 
     #[inline(always)]

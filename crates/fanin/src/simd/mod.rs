@@ -10,14 +10,16 @@
 )]
 
 mod block;
+mod floats;
 mod lanes;
 mod wide;
 
 use std::sync::OnceLock;
 
 pub(crate) use block::{BLOCK, Block};
+pub(crate) use floats::{Bits, Floats};
 pub(crate) use lanes::{LaneKernel, Laned, Lanes, dispatch_lanes};
-pub(crate) use wide::{Isa, Wide};
+pub(crate) use wide::{Isa, Plain, Wide};
 
 /// A set of CPU instructions that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,7 +93,7 @@ pub(crate) trait Kernel {
 /// Runs a kernel at a level, or at the best there is if the CPU lacks it.
 pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     match level.or_best() {
-        Level::Scalar => kernel.run::<wide::Plain>(),
+        Level::Scalar => kernel.run::<Plain>(),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `or_best` gives only levels that `available` has found on this CPU.
         Level::Avx2 => unsafe { run_avx2(kernel) },
@@ -99,7 +101,7 @@ pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
         // SAFETY: as above.
         Level::Avx512 => unsafe { run_avx512(kernel) },
         #[cfg(not(target_arch = "x86_64"))]
-        _ => kernel.run::<wide::Plain>(),
+        _ => kernel.run::<Plain>(),
     }
 }
 

@@ -7,6 +7,9 @@ use std::arch::x86_64::*;
 use super::block::{BLOCK, Block};
 #[cfg(target_arch = "x86_64")]
 use super::block::{One, Two};
+use super::floats::Floats;
+#[cfg(target_arch = "x86_64")]
+use super::floats::{Floats256, Floats512};
 
 /// The vectors of a CPU level. A kernel is handed one by [`super::dispatch`], which knows that the CPU has it; the types
 /// are private to this module.
@@ -15,6 +18,8 @@ pub(crate) trait Isa {
     type Wide: Wide;
     /// Sixteen 32-bit words.
     type Block: Block;
+    /// f32 numbers that go through the functions of `math` together.
+    type Floats: Floats;
 
     /// A bit for each value that is less than `low` or greater than `high`. `#[inline(always)]`.
     fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16;
@@ -53,6 +58,7 @@ pub(crate) struct Plain;
 impl Isa for Plain {
     type Wide = [u64; 2];
     type Block = [u32; BLOCK];
+    type Floats = f32;
 
     #[inline(always)]
     fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
@@ -103,7 +109,7 @@ impl Wide for [u64; 2] {
 }
 
 macro_rules! wide {
-    ($isa:ident, $block:ty, $name:ident, $vector:ty, $count:literal, $splat:ident, $load:ident, $add:ident, $store:ident, $xor:ident, $product:ident,
+    ($isa:ident, $block:ty, $floats:ty, $name:ident, $vector:ty, $count:literal, $splat:ident, $load:ident, $add:ident, $store:ident, $xor:ident, $product:ident,
      $right:ident, $left:ident, $blend:ident, $outside:ident) => {
         #[cfg(target_arch = "x86_64")]
         pub(crate) struct $isa;
@@ -112,6 +118,7 @@ macro_rules! wide {
         impl Isa for $isa {
             type Wide = $name;
             type Block = $block;
+            type Floats = $floats;
 
             #[inline(always)]
             fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
@@ -225,7 +232,7 @@ unsafe fn outside512(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
     }
 }
 
-wide! { Avx2, Two, U64x4, __m256i, 4, _mm256_set1_epi64x, _mm256_loadu_si256, _mm256_add_epi64, _mm256_storeu_si256, _mm256_xor_si256,
+wide! { Avx2, Two, Floats256, U64x4, __m256i, 4, _mm256_set1_epi64x, _mm256_loadu_si256, _mm256_add_epi64, _mm256_storeu_si256, _mm256_xor_si256,
 _mm256_mul_epu32, _mm256_srli_epi64, _mm256_slli_epi64, blend256, outside256 }
-wide! { Avx512, One, U64x8, __m512i, 8, _mm512_set1_epi64, _mm512_loadu_si512, _mm512_add_epi64, _mm512_storeu_si512, _mm512_xor_si512,
+wide! { Avx512, One, Floats512, U64x8, __m512i, 8, _mm512_set1_epi64, _mm512_loadu_si512, _mm512_add_epi64, _mm512_storeu_si512, _mm512_xor_si512,
 _mm512_mul_epu32, _mm512_srli_epi64, _mm512_slli_epi64, blend512, outside512 }

@@ -305,7 +305,7 @@ impl<S: Source, E: Element, T: Transform32> Groups<E, GROUP_32> for Made<S, T> {
     #[inline(always)]
     fn make<I: Isa>(&mut self, group: u64, values: &mut [E; GROUP_32]) {
         let mut exact = [0f32; GROUP_32];
-        self.transform.apply(&self.source.words::<I>(group), &mut exact);
+        self.transform.apply::<I>(&self.source.words::<I>(group), &mut exact);
         E::store(&exact, values);
     }
 }

@@ -261,7 +261,7 @@ impl<E: Element> Single<E> for Normal32 {
             }
         }
         let (mut both, mut exact) = ([0f32; GROUP_32], [0f32; AT_ONCE]);
-        self.apply(&halves, &mut both);
+        self.apply::<I>(&halves, &mut both);
         for half in 0..2 {
             for lane in 0..LANES {
                 let at = 2 * half * LANES + lane;

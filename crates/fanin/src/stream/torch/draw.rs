@@ -1,10 +1,12 @@
 //! Uniform and normal sequences, as torch draws them.
 
+use std::f32::consts::TAU;
+
 use super::Torch;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
-use crate::simd::{Ahead, Isa, Kernel, Level, dispatch};
+use crate::simd::{Ahead, BLOCK, Bits, Block, Floats, Isa, Kernel, Level, dispatch};
 use crate::stream::fill::Span;
 use crate::threads::checkpoint;
 
@@ -291,10 +293,7 @@ impl<E: Element> Kernel for Groups32<'_, E> {
 
     #[inline(always)]
     fn run<I: Isa>(self) {
-        let mut values = [0f32; CHUNK];
-        let values = &mut values[..self.out.len()];
-        groups(self.words, values, self.mean as f32, self.std as f32);
-        E::store(values, self.out);
+        groups::<I, E>(self.words, self.out, self.mean as f32, self.std as f32);
     }
 }
 
@@ -323,8 +322,7 @@ pub(super) fn unit64(word: u64) -> f64 {
 /// A word on [0, 1): its low 24 bits.
 #[inline(always)]
 pub(super) fn unit32(word: u32) -> f32 {
-    // Below 2^24, so the sign bit is clear and the signed conversion, which every level has, is right.
-    (word & 0x00ff_ffff) as i32 as f32 * (1.0 / 16_777_216.0)
+    unit::<f32>(word)
 }
 
 struct Uniform32<'a, E> {
@@ -345,7 +343,7 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
             let (out, later) = split(&mut rest, CHUNK);
             let words = &mut words[..out.len()];
             self.engine.words_and_fetch::<I>(words, later);
-            uniforms(words, self.low, self.high, out);
+            uniforms::<I, E>(words, self.low, self.high, out);
         }
     }
 }
@@ -361,45 +359,48 @@ fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mu
 
 /// U[low, high) from a word each, no more than a chunk of them.
 #[inline(always)]
-pub(super) fn uniforms<E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
+pub(super) fn uniforms<I: Isa, E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
     // What rounds to the upper bound becomes the lower one, both as the type has them.
     let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
     let low = low as f32;
     let range = high as f32 - low;
     let (first, last) = (E::from_f64(first.into()), E::from_f64(last.into()));
-    let law = Within { low, range, first, last };
-    // In blocks that stay in registers.
-    let (blocks, rest) = words.as_chunks::<GROUP>();
-    let (places, end) = out.as_chunks_mut::<GROUP>();
-    for (words, out) in blocks.iter().zip(places) {
-        law.draw(words, out);
-    }
-    law.draw(rest, end);
-}
-
-/// A uniform law in the numbers of a type.
-#[derive(Clone, Copy)]
-struct Within<E> {
-    low: f32,
-    range: f32,
-    first: E,
-    last: E,
-}
-
-impl<E: Element> Within<E> {
-    /// As many values as there are words, a group at most.
-    #[inline(always)]
-    fn draw(self, words: &[u32], out: &mut [E]) {
-        let mut values = [0f32; GROUP];
-        let values = &mut values[..out.len()];
-        for (value, word) in values.iter_mut().zip(words) {
-            *value = unit32(*word).mul_add(self.range, self.low);
-        }
+    if let Values::F32(out) = E::values(out) {
+        scaled::<I>(words, low, range, out);
+    } else {
+        let mut values = [0f32; CHUNK];
+        let values = &mut values[..words.len()];
+        scaled::<I>(words, low, range, values);
         E::store(values, out);
-        // Rounding may reach the bound from below: the stored value decides.
+    }
+    // Rounding may reach the bound from below, if the greatest word does: the stored value decides.
+    let greatest = unit32(u32::MAX).mul_add(range, low);
+    if E::from_f64(greatest.into()) >= last {
         for out in out {
-            *out = if *out == self.last { self.first } else { *out };
+            *out = if *out == last { first } else { *out };
         }
+    }
+}
+
+/// `low + range * u` for u of 24 bits, rounded once.
+#[inline(always)]
+fn scaled<I: Isa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
+    const UNIT: f32 = 16_777_216.0;
+    let scale = range / UNIT;
+    let (blocks, rest) = words.as_chunks::<BLOCK>();
+    let (places, end) = out.as_chunks_mut::<BLOCK>();
+    // A power of two goes through a product exactly, but where that is too small for the type.
+    if scale * UNIT == range {
+        for (words, out) in blocks.iter().zip(places) {
+            I::Block::load(words).scaled24(scale, low, out);
+        }
+    } else {
+        for (word, out) in blocks.as_flattened().iter().zip(places.as_flattened_mut()) {
+            *out = unit32(*word).mul_add(range, low);
+        }
+    }
+    for (word, out) in rest.iter().zip(end) {
+        *out = unit32(*word).mul_add(range, low);
     }
 }
 
@@ -456,12 +457,7 @@ impl<E: Element> Kernel for Normal32<'_, E> {
             let (out, later) = split(&mut rest, CHUNK);
             let words = &mut words[..out.len()];
             self.engine.words_and_fetch::<I>(words, later);
-            for (words, out) in words.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
-                let mut values = [0f32; TOGETHER];
-                let values = &mut values[..out.len()];
-                groups(words, values, mean, std);
-                E::store(values, out);
-            }
+            groups::<I, E>(words, out, mean, std);
         }
     }
 }
@@ -471,24 +467,25 @@ const TOGETHER: usize = 4 * GROUP;
 
 /// Transforms whole groups, as many as fill the widest vectors together.
 #[inline(always)]
-fn groups(words: &[u32], values: &mut [f32], mean: f32, std: f32) {
+fn groups<I: Isa, E: Element>(words: &[u32], out: &mut [E], mean: f32, std: f32) {
     let (blocks, rest) = words.as_chunks::<TOGETHER>();
-    let (places, last) = values.as_chunks_mut::<TOGETHER>();
-    for (words, values) in blocks.iter().zip(places) {
-        some_groups(words, values, mean, std);
+    let (places, last) = out.as_chunks_mut::<TOGETHER>();
+    let mut values = [0f32; TOGETHER];
+    for (words, out) in blocks.iter().zip(places) {
+        some_groups::<I>(words, &mut values, mean, std);
+        E::store(&values, out);
     }
     if !rest.is_empty() {
-        let (mut words, mut values) = ([0; TOGETHER], [0.0; TOGETHER]);
+        let mut words = [0; TOGETHER];
         words[..rest.len()].copy_from_slice(rest);
-        some_groups(&words, &mut values, mean, std);
-        last.copy_from_slice(&values[..last.len()]);
+        some_groups::<I>(&words, &mut values, mean, std);
+        E::store(&values[..last.len()], last);
     }
 }
 
-/// In each group radii come from the first eight words and angles from the last eight: they are sorted into such, and
-/// worked on stage by stage, since the steps of one value wait for each other, and those of many do not.
+/// In each group radii come from the first eight words and angles from the last eight: they are sorted into such.
 #[inline(always)]
-fn some_groups(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
+fn some_groups<I: Isa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
     const HALF: usize = GROUP / 2;
     const LANES: usize = TOGETHER / 2;
     let (mut radii, mut angles) = ([0u32; LANES], [0u32; LANES]);
@@ -496,22 +493,37 @@ fn some_groups(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32,
         radii[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP..][..HALF]);
         angles[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP + HALF..][..HALF]);
     }
-    let (mut radius, mut cosines, mut sines) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
-    for lane in 0..LANES {
-        radius[lane] = (-2.0 * ln(1.0 - unit32(radii[lane]))).sqrt();
-    }
-    for lane in 0..LANES {
-        let (sin, cos) = sin_cos(std::f32::consts::TAU * unit32(angles[lane]));
-        (sines[lane], cosines[lane]) = (sin, cos);
-    }
-    for lane in 0..LANES {
-        cosines[lane] = (radius[lane] * cosines[lane]).mul_add(std, mean);
-        sines[lane] = (radius[lane] * sines[lane]).mul_add(std, mean);
+    let (mut cosines, mut sines) = ([0f32; LANES], [0f32; LANES]);
+    for at in (0..LANES).step_by(I::Floats::COUNT) {
+        pairs::<I::Floats>(&radii[at..], &angles[at..], (mean, std), &mut cosines[at..], &mut sines[at..]);
     }
     for group in 0..TOGETHER / GROUP {
         values[group * GROUP..][..HALF].copy_from_slice(&cosines[group * HALF..][..HALF]);
         values[group * GROUP + HALF..][..HALF].copy_from_slice(&sines[group * HALF..][..HALF]);
     }
+}
+
+/// Pairs of normals from words of radii and of angles, as many as `F` has.
+#[inline(always)]
+pub(super) fn pairs<F: Floats>(
+    radii: &[u32],
+    angles: &[u32],
+    (mean, std): (f32, f32),
+    cosines: &mut [f32],
+    sines: &mut [f32],
+) {
+    let (mean, std) = (F::splat(mean), F::splat(std));
+    let radius = ln(F::splat(1.0).sub(unit(F::Bits::load(radii)))).times(F::splat(-2.0)).sqrt();
+    let (sin, cos) = sin_cos(F::splat(TAU).times(unit(F::Bits::load(angles))));
+    radius.times(cos).fused(std, mean).store(cosines);
+    radius.times(sin).fused(std, mean).store(sines);
+}
+
+/// As [`unit32`], of words side by side.
+#[inline(always)]
+fn unit<F: Floats>(word: F::Bits) -> F {
+    // Below 2^24, so the sign bit is clear and the signed conversion, which every level has, is right.
+    word.and(F::Bits::splat(0x00ff_ffff)).signed().times(F::splat(1.0 / 16_777_216.0))
 }
 
 /// Whole groups of normals.

@@ -1,10 +1,9 @@
 //! Values at single places of a sequence: what rejection asks for again.
 
-use super::draw::{GROUP, Groups, uniforms, uniforms64, unit32, unit64, words_each};
+use super::draw::{GROUP, Groups, pairs, uniforms, uniforms64, unit64, words_each};
 use crate::element::{Element, Values};
 use crate::engine::Walker;
-use crate::math::{ln, sin_cos};
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{Floats, Isa, Kernel, Level, dispatch};
 
 /// Places that are worked on together.
 pub(super) const TOGETHER: usize = 128;
@@ -49,7 +48,7 @@ impl<E: Element> Kernel for Uniforms32<'_, E> {
 
     #[inline(always)]
     fn run<I: Isa>(self) {
-        uniforms(self.words, self.low, self.high, self.out);
+        uniforms::<I, E>(self.words, self.low, self.high, self.out);
     }
 }
 
@@ -126,14 +125,18 @@ impl<E: Element> Kernel for Normals32<'_, E> {
 
     #[inline(always)]
     fn run<I: Isa>(self) {
-        let (mean, std) = (self.mean as f32, self.std as f32);
-        let (radii, angles) = self.words.split_at(self.out.len());
-        let mut values = [0f32; TOGETHER];
-        let values = &mut values[..self.out.len()];
-        for (((value, radius), angle), sine) in values.iter_mut().zip(radii).zip(angles).zip(self.sine) {
-            let radius = (-2.0 * ln(1.0 - unit32(*radius))).sqrt();
-            let (sin, cos) = sin_cos(std::f32::consts::TAU * unit32(*angle));
-            *value = (radius * if *sine { sin } else { cos }).mul_add(std, mean);
+        let count = self.out.len();
+        let (mut radii, mut angles) = ([0; TOGETHER], [0; TOGETHER]);
+        radii[..count].copy_from_slice(&self.words[..count]);
+        angles[..count].copy_from_slice(&self.words[count..]);
+        let (mut values, mut sines) = ([0f32; TOGETHER], [0f32; TOGETHER]);
+        let law = (self.mean as f32, self.std as f32);
+        for at in (0..count).step_by(I::Floats::COUNT) {
+            pairs::<I::Floats>(&radii[at..], &angles[at..], law, &mut values[at..], &mut sines[at..]);
+        }
+        let values = &mut values[..count];
+        for ((value, of_sine), sine) in values.iter_mut().zip(&sines).zip(self.sine) {
+            *value = if *sine { *of_sine } else { *value };
         }
         E::store(values, self.out);
     }
