@@ -25,13 +25,12 @@
 mod axes;
 mod draw;
 mod module;
-mod numbers;
 mod start;
 
 pub use axes::Axes;
 pub use draw::{param, tensor};
+pub use fanin_cli::numbers::Numbers;
 pub use fanin_cli::recipe::{Planned, Recipe};
 pub use fanin_cli::{Error, Result};
 pub use module::{Asked, init_module, manifest, tensors};
-pub use numbers::Numbers;
 pub use start::Start;

@@ -236,7 +236,13 @@ impl ModuleMapper for Writer<'_> {
         };
         let transpose = self.walk.transpose(D);
         let numbers = &mut *self.numbers;
-        let mut drawn = |transpose| numbers.draw(source, |stream| draw(plan, stream, transpose));
+        let mut drawn = |transpose| {
+            let drawn = numbers.with(source, |stream| draw(plan, stream?, transpose));
+            drawn.map_err(|error| match error {
+                Error::Spec(error) => Error::Tensor { tensor: source.clone(), source: error },
+                other => other,
+            })
+        };
         let values = match self.shared.get_mut(source) {
             None => drawn(transpose),
             // An embedding and a linear layer may share values, in axes of their own.

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var, WithDType};
 use fanin::half::{bf16, f16};
 use fanin::{Element, Initializer, Plan, Stream};
+use fanin_cli::numbers::Numbers;
 
 /// A tensor of these values.
 ///
@@ -27,6 +28,16 @@ pub fn tensor(
 ) -> Result<Tensor> {
     let plan = resolve(init, &shape.into(), dtype)?;
     tensor_of(&plan, device, stream)
+}
+
+/// What `draw` draws for the parameter of this name.
+pub(crate) fn named<T>(
+    numbers: &mut Numbers,
+    name: &str,
+    draw: impl FnOnce(&mut dyn Stream) -> Result<T>,
+) -> Result<T> {
+    let drawn = numbers.with(name, |stream| draw(stream.map_err(Error::wrap)?));
+    drawn.map_err(|error| error.context(name.to_owned()))
 }
 
 /// A variable of these values: what an optimizer changes.

@@ -10,7 +10,7 @@ use fanin::Layout;
 use fanin::init::{Init, constant, normal, uniform};
 
 use crate::Numbers;
-use crate::draw::{resolve, var_of};
+use crate::draw::{named, resolve, var_of};
 
 /// What a layer asks for.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +113,7 @@ impl SimpleBackend for Layers {
         let init = (self.law)(asked).map_err(context)?;
         let plan = resolve(&init, &shape, dtype).map_err(context)?;
         let mut numbers = self.numbers.lock().expect("nobody panicked with it");
-        let var = numbers.draw(name, |stream| var_of(&plan, device, stream))?;
+        let var = named(&mut numbers, name, |stream| var_of(&plan, device, stream))?;
         let tensor = var.as_tensor().clone();
         vars.insert(name.to_owned(), var);
         Ok(tensor)

@@ -40,12 +40,11 @@
 
 mod draw;
 mod layers;
-mod numbers;
 mod start;
 
 pub use draw::{fill, tensor, var};
 pub use fanin_cli::manifest::Manifest;
+pub use fanin_cli::numbers::Numbers;
 pub use fanin_cli::recipe::{Planned, Recipe};
 pub use layers::{Asked, Layers, own_law, torch_law};
-pub use numbers::Numbers;
 pub use start::Start;

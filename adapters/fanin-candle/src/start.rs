@@ -11,7 +11,7 @@ use fanin_cli::models::Model;
 use fanin_cli::recipe::{Planned, Recipe, Scheme};
 
 use crate::Numbers;
-use crate::draw::{tensor_of, var_of};
+use crate::draw::{named, tensor_of, var_of};
 
 /// A recipe with its variables set, ready to start models.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ impl Start {
             let Entry { name, dtype, shape, .. } = &planned.entry;
             let var = match &planned.plan {
                 Some(plan) => shared.values(planned, |name| {
-                    let var = numbers.draw(name, |stream| var_of(plan, device, stream))?;
+                    let var = named(numbers, name, |stream| var_of(plan, device, stream))?;
                     Ok(var.into_inner())
                 })?,
                 None => match integers(planned)? {
@@ -154,7 +154,7 @@ impl Start {
             let var = &data[&planned.entry.name];
             if let Some(plan) = &planned.plan {
                 let values = shared.values(planned, |name| {
-                    numbers.draw(name, |stream| tensor_of(plan, var.device(), stream))
+                    named(numbers, name, |stream| tensor_of(plan, var.device(), stream))
                 })?;
                 var.set(&values)?;
             } else if let Some(values) = integers(planned)? {
@@ -168,7 +168,7 @@ impl Start {
         let planned = self.recipe.apply(manifest, &self.settings).map_err(Error::wrap)?;
         let own = planned.iter().filter(|planned| planned.tied.is_none());
         let plans = own.filter_map(|planned| Some((&*planned.entry.name, planned.plan.as_ref()?)));
-        numbers.check(plans)?;
+        numbers.check(plans).map_err(Error::wrap)?;
         Ok(planned)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`recipe::Recipe`] and a [`manifest::Manifest`] make a list of [`recipe::Planned`] tensors, which
 //! `checkpoint::write` streams into a file and `command` talks about. The binary is a thin shell over `run`. Without the
-//! feature `command` only the first three are here, for programs that draw into memory of their own.
+//! feature `command` only the first three are here, and [`numbers::Numbers`], for programs that draw into memory of their own.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ pub mod error;
 pub mod explain;
 pub mod manifest;
 pub mod models;
+pub mod numbers;
 pub mod recipe;
 pub mod report;
 #[cfg(feature = "command")]
