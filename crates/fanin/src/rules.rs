@@ -45,17 +45,17 @@ pub fn mup_embedding(_fan_in: f64, _base: f64) -> f64 {
 }
 
 /// (8 N)^(-1/4): DeepNorm's gain of the value, output and feed-forward matrices in an encoder or a decoder of N layers
-/// (Wang et al. 2022, DeepNet, arXiv 2203.00555, table 1).
+/// (Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2).
 pub fn deepnorm_beta(layers: f64) -> f64 {
     quarter_root(8.0 * layers)
 }
 
-/// 0.87 (N^4 M)^(-1/16): DeepNorm's gain in the encoder, of N layers, of a model with a decoder of M (table 1).
+/// 0.87 (N^4 M)^(-1/16): DeepNorm's gain in the encoder, of N layers, of a model with a decoder of M (figure 2).
 pub fn deepnorm_encoder_beta(encoder: f64, decoder: f64) -> f64 {
     0.87 * libm::pow(encoder * encoder * encoder * encoder * decoder, -1.0 / 16.0)
 }
 
-/// (12 M)^(-1/4): DeepNorm's gain in the decoder, of M layers, of a model with an encoder (table 1).
+/// (12 M)^(-1/4): DeepNorm's gain in the decoder, of M layers, of a model with an encoder (figure 2).
 pub fn deepnorm_decoder_beta(decoder: f64) -> f64 {
     quarter_root(12.0 * decoder)
 }
@@ -66,15 +66,19 @@ pub fn tfixup_encoder(layers: f64) -> f64 {
     0.67 * quarter_root(layers)
 }
 
-/// (9 N)^(-1/4): the same for a decoder of N layers. Embeddings there have std d^(-1/2).
+/// (9 N)^(-1/4): the same for a decoder of N layers. The embeddings of both sides have std d^(-1/2) times this. (The authors'
+/// code has another sqrt 2 on the value matrices, which undoes the gain 1/sqrt 2 that fairseq starts them with.)
 pub fn tfixup_decoder(layers: f64) -> f64 {
     quarter_root(9.0 * layers)
 }
 
 /// L^(-1 / (2 m - 2)): Fixup's factor for the weights inside a residual branch of m layers, in a network of L branches; the
 /// last layer of each branch, and the classifier, start at 0 (Zhang et al. 2019, Fixup initialization, arXiv 1901.09321,
-/// section 3).
+/// section 3). NaN for a branch of one layer, which is its last.
 pub fn fixup(branches: f64, depth: f64) -> f64 {
+    if depth < 2.0 {
+        return f64::NAN;
+    }
     libm::pow(branches, -1.0 / (2.0 * depth - 2.0))
 }
 
@@ -103,7 +107,8 @@ impl Rule {
     pub fn apply(&self, arguments: &[f64]) -> Option<f64> {
         (arguments.len() == self.parameters.len())
             .then(|| (self.apply)(arguments))
-            .filter(|number| number.is_finite())
+            // Layers and widths are counts: less than none is another mistake than none.
+            .filter(|number| number.is_finite() && arguments.iter().all(|argument| *argument >= 0.0))
     }
 }
 
@@ -135,9 +140,9 @@ static RULES: [Rule; 13] = [
     rule!(mup_hidden(fan_in, base) "sqrt(base / fan_in)", "Yang et al. 2022, arXiv 2203.03466, table 3"),
     rule!(mup_output(fan_in, base) "base / fan_in", "Yang et al. 2022, arXiv 2203.03466, table 3"),
     rule!(mup_embedding(fan_in, base) "1", "Yang et al. 2022, arXiv 2203.03466, table 3"),
-    rule!(deepnorm_beta(layers) "(8 layers)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, table 1"),
-    rule!(deepnorm_encoder_beta(encoder, decoder) "0.87 (encoder^4 decoder)^(-1/16)", "Wang et al. 2022, arXiv 2203.00555, table 1"),
-    rule!(deepnorm_decoder_beta(decoder) "(12 decoder)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, table 1"),
+    rule!(deepnorm_beta(layers) "(8 layers)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
+    rule!(deepnorm_encoder_beta(encoder, decoder) "0.87 (encoder^4 decoder)^(-1/16)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
+    rule!(deepnorm_decoder_beta(decoder) "(12 decoder)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
     rule!(tfixup_encoder(layers) "0.67 layers^(-1/4)", "Huang et al. 2020, section 3"),
     rule!(tfixup_decoder(layers) "(9 layers)^(-1/4)", "Huang et al. 2020, section 3"),
     rule!(fixup(branches, depth) "branches^(-1 / (2 depth - 2))", "Zhang et al. 2019, arXiv 1901.09321, section 3"),
@@ -161,7 +166,7 @@ mod tests {
             ("mup_hidden", &[1024.0, 256.0], 0.5),
             ("mup_output", &[1024.0, 256.0], 0.25),
             ("mup_embedding", &[1024.0, 256.0], 1.0),
-            // DeepNet, table 1; torchscale: math.pow(8.0 * decoder_layers, 0.25) and its fellows, inverted.
+            // DeepNet, figure 2; torchscale: math.pow(8.0 * decoder_layers, 0.25) and its fellows, inverted.
             ("deepnorm_beta", &[18.0], 0.288_675_134_594_812_87),
             ("deepnorm_encoder_beta", &[18.0, 18.0], 0.352_571_005_957_042_77),
             ("deepnorm_decoder_beta", &[18.0], 0.260_847_430_012_214_55),

@@ -16,7 +16,7 @@ pub struct DeltaOrthogonal {
 
 /// At the kernel's centre tap, `(k - 1) / 2` along each axis, a Haar-distributed matrix with orthonormal columns times a
 /// gain, zeros elsewhere: a convolution that keeps every signal's norm (Xiao et al. 2018, Dynamical isometry and a mean
-/// field theory of CNNs, algorithm 1).
+/// field theory of CNNs, algorithm 2).
 ///
 /// A convolution's weight, three to five axes, with at least as many outputs as inputs: fewer cannot keep a norm. JAX's
 /// `delta_orthogonal` in torch's layout; for JAX's and Keras's own `layout=kernel_in_out`.

@@ -19,7 +19,8 @@ pub struct IdInit {
 /// outputs than inputs; else the first columns of a Hadamard matrix, every value `+-2^(-m / 2)` with 2^m the least power of
 /// two that is not below the outputs. A kernel has that matrix at the tap `k / 2` of each axis.
 ///
-/// The factor is that of the authors' code, which keeps the norm; the paper prints `2^(-(m - 1) / 2)`.
+/// The factor is that of the authors' code, which keeps norms exactly where the outputs are a power of two; the paper prints
+/// `2^(-(m - 1) / 2)`. The paper's last layers, at zero, are the recipe's to say.
 ///
 /// Two to five axes, `[out, in, k...]`. Draws nothing. Spec: `zero_hadamard`.
 #[doc(alias = "ZerO")]

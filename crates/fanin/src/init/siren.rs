@@ -13,7 +13,7 @@ pub struct Siren {
     omega: Option<f64>,
 }
 
-/// U[-b, b), `b = sqrt(6 / fan_in) / omega`: a hidden layer of a SIREN, whose inputs are multiplied by `omega` before the
+/// U[-b, b), `b = sqrt(6 / fan_in) / omega`: a hidden layer of a SIREN, whose sums are multiplied by `omega` before the
 /// sine, 30 unless [`Siren::omega`] says another (Sitzmann et al. 2020, Implicit neural representations with periodic
 /// activation functions, arXiv 2006.09661, section 3.2).
 ///

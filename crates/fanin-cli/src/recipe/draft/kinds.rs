@@ -144,7 +144,7 @@ impl<'a> Context<'a> {
             return sure(
                 Section::Others,
                 "kaiming_uniform(a=sqrt(5))",
-                "LoRA's A, as Hu et al. 2021 and peft",
+                "LoRA's A as loralib and peft start it (Hu et al. 2021, section 4.1, has a Gaussian)",
             );
         }
         if contains(last, &["lora_b"]) || contains(before, &["lora_b"]) {
@@ -282,7 +282,7 @@ impl<'a> Context<'a> {
                 guess(
                     Section::Heads,
                     "normal(std=0.01)",
-                    "output, small so that training begins near chance (Goyal et al. 2017); torch's Linear has kaiming_uniform(a=sqrt(5))",
+                    "output, small as Goyal et al. 2017 have it, so that training begins near chance; torch's Linear has kaiming_uniform(a=sqrt(5))",
                 )
             };
         }

@@ -14,6 +14,7 @@ const FANS: &[(&str, Option<&str>)] = &[("layout", Some("out_in")), ("groups", S
 const LECUN: &str = "LeCun, Bottou, Orr, Mueller 1998, Efficient BackProp, section 4.6";
 const SITZMANN: &str = "Sitzmann, Martel, Bergman, Lindell, Wetzstein 2020, Implicit neural representations with periodic \
                         activation functions, arXiv 2006.09661, section 3.2";
+const SITZMANN_CODE: &str = "the authors' code of Sitzmann et al. 2020, arXiv 2006.09661";
 
 pub(super) const BEYOND: [Family; 18] = [
     Family {
@@ -155,7 +156,7 @@ pub(super) const BEYOND: [Family; 18] = [
         name: "siren_first",
         parameters: &[],
         formula: "U[-b, b), b = 1 / fan_in",
-        source: SITZMANN,
+        source: SITZMANN_CODE,
         build: |_| Ok(siren_first().into()),
     },
     Family {

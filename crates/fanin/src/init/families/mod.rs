@@ -31,5 +31,6 @@ pub fn families() -> &'static [Family] {
     &ALL
 }
 
-/// Other names of a scheme: LoRA's two matrices as peft starts them (Hu et al. 2021, arXiv 2106.09685, section 4.1).
+/// Other names of a scheme: LoRA's two matrices as loralib and peft start them (Hu et al. 2021, arXiv 2106.09685, section 4.1,
+/// says a Gaussian for A; its authors' code has this).
 pub(super) const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];
