@@ -343,6 +343,15 @@ pub enum Warning {
         /// The type.
         dtype: DType,
     },
+    /// A law that is narrower than the type's step at its mean: nearly all values become one number.
+    Collapse {
+        /// The mean.
+        mean: f64,
+        /// The standard deviation.
+        std: f64,
+        /// The type.
+        dtype: DType,
+    },
     /// A slope was given for a nonlinearity that has none.
     SlopeIgnored {
         /// The slope given.
@@ -373,6 +382,11 @@ impl std::fmt::Display for Warning {
                  wider type",
                 dtype.largest(),
                 if *dtype == DType::F8E4M3 { "that" } else { "infinite" }
+            ),
+            Warning::Collapse { mean, std, dtype } => write!(
+                f,
+                "std={std} is less than the step of {dtype} at mean={mean}: nearly all values become one number. Use a \
+                 larger std or a wider type"
             ),
             Warning::SlopeIgnored { a, nonlinearity } => {
                 write!(

@@ -212,9 +212,7 @@ impl Plan {
                 return Err(Error::Parts { shape: shape.to_vec() });
             }
         }
-        if let Some(warning) = overflow(law, dtype) {
-            warnings.push(warning);
-        }
+        warnings.extend([overflow(law, dtype), collapse(law, dtype)].into_iter().flatten());
         let shape = shape.to_vec();
         Ok(Self { shape, dtype, law, law_on_torch: None, fans: None, warnings, parts: Vec::new() })
     }
@@ -393,6 +391,17 @@ impl Plan {
 fn overflow(law: Law, dtype: DType) -> Option<Warning> {
     let Law::Normal { mean, std } = law else { return None };
     (mean.abs() + 6.0 * std > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
+}
+
+/// A warning where a law that is meant to spread does not, for the steps of the type.
+fn collapse(law: Law, dtype: DType) -> Option<Warning> {
+    let (mean, std) = match law {
+        Law::Normal { mean, std } => (mean, std),
+        Law::Uniform { low, high } => (low / 2.0 + high / 2.0, (high / 2.0 - low / 2.0) / 3f64.sqrt()),
+        _ => return None,
+    };
+    let nearest = dtype.round(mean);
+    (std > 0.0 && std < dtype.next_up(nearest) - nearest).then_some(Warning::Collapse { mean, std, dtype })
 }
 
 fn argument(scheme: &'static str, argument: &'static str, value: f64, requirement: String) -> Error {

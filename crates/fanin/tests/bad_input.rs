@@ -114,6 +114,19 @@ fn the_native_stream_has_no_rejection_and_a_plain_generator_no_boxes() {
 }
 
 #[test]
+fn a_law_that_is_narrower_than_the_types_step_is_told() {
+    let warned = |init: &dyn Initializer, dtype: DType| {
+        let plan = init.resolve(&[8], dtype).unwrap();
+        plan.warnings().iter().any(|warning| matches!(warning, fanin::Warning::Collapse { .. }))
+    };
+    assert!(warned(&init::normal(0.0, 1e-46), DType::F32));
+    assert!(warned(&init::normal(1.0, 1e-8), DType::F32) && !warned(&init::normal(1.0, 1e-8), DType::F64));
+    assert!(warned(&init::uniform(1.0, 1.0001), DType::F16));
+    assert!(!warned(&init::normal(0.0, 0.0), DType::F32) && !warned(&init::normal(0.0, 1e-6), DType::F16));
+    assert!(!warned(&init::uniform(0.5, 0.5), DType::BF16) && !warned(&init::uniform(-1e-3, 1e-3), DType::BF16));
+}
+
+#[test]
 fn shapes_and_buffers_that_do_not_fit() {
     let huge = [usize::MAX, 2];
     assert!(matches!(init::zeros().resolve(&huge, DType::F32), Err(Error::ShapeOverflow { .. })));
