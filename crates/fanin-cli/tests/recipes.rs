@@ -506,6 +506,36 @@ fn explain_is_a_textbook() {
     let grouped = json(&["kaiming_normal(mode=fan_out)", "--shape", "128,16,3,3", "--groups", "4"]);
     assert_eq!((&grouped["fan_out"], &grouped["formula_fan_out"]), (&288.into(), &1152.into()));
     assert!(grouped["notes"][0].as_str().unwrap().contains("4 groups"), "{grouped}");
+    // A spec that knows of them is taken at its word, and so are its axes.
+    let grouped = json(&["kaiming_normal(mode=fan_out, groups=4)", "--shape", "128,16,3,3"]);
+    near(&grouped["signal"][0]["backward"], 1.0);
+    let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);
+    assert_eq!((&axes["fan_in"], &axes["formula_fan_in"]), (&288.into(), &288.into()), "{axes}");
+    // Every scheme that has a layout takes the one that is asked for; a proposal has it as well.
+    for spec in ["lecun_normal", "he_uniform", "glorot_normal", "linear_default", "spectral", "xavier_uniform"] {
+        let keras = json(&[spec, "--shape", "3,3,32,64", "--layout", "keras"]);
+        assert_eq!((&keras["fan_in"], &keras["formula_fan_in"]), (&288.into(), &288.into()), "{spec}");
+    }
+    let proposed = json(&["kaiming_normal", "--shape", "64,32,4,4", "--layout", "conv_transpose", "--groups", "4"]);
+    let proposal = proposed["suited"][1]["spec"].as_str().unwrap();
+    let again = json(&[proposal, "--shape", "64,32,4,4"]);
+    near(&again["signal"][2]["forward"], 1.0);
+    // What the spec names is what is followed, whichever of the library's functions it is.
+    for (spec, name) in [
+        ("kaiming_normal(nonlinearity=mish)", "mish"),
+        ("xavier_normal(gain=forward(tanh))", "tanh"),
+        ("siren(omega=20)", "sine(20)"),
+    ] {
+        assert_eq!(json(&[spec, "--shape", "256,256"])["nonlinearity"], name, "{spec}");
+    }
+    let stack = json(&["stacked(kaiming_normal)", "--shape", "8,256,64"]);
+    assert_eq!((&stack["fan_in"], &stack["nonlinearity"]), (&64.into(), &"relu".into()));
+    near(&stack["signal"][2]["forward"], 1.0);
+    for fixed in ["idinit", "zero_hadamard", "stacked(idinit)", "blocks(eye, zeros)"] {
+        let shape = if fixed.starts_with("stacked") { "2,128,64" } else { "128,64" };
+        let told = json(&[fixed, "--shape", shape]);
+        assert!(told["signal"].is_null() && !told["notes"].to_string().contains("drowns"), "{told}");
+    }
     // A spec's own layout stands, and that it is not the layer's is told.
     let both = json(&["kaiming_normal(layout=in_out)", "--shape", "64,3,7,7", "--layout", "torch"]);
     assert!(both["notes"][0].as_str().unwrap().contains("layout=in_out"), "{both}");

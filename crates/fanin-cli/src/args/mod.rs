@@ -15,7 +15,7 @@ pub use launcher::{Share, parse_share};
 pub use look::{Audit, Diff, Verify};
 pub use teach::{Draft, Explain};
 pub use value::{Shape, parse_layout, parse_size};
-use value::{parse_seed, parse_setting, parse_shape};
+use value::{parse_seed, parse_setting, parse_shape, parse_threads};
 
 /// Weight initialization for neural networks: initial checkpoints from a recipe and a seed.
 #[derive(Debug, Parser)]
@@ -146,7 +146,7 @@ pub struct Output {
     #[arg(short, long, value_name = "OUT.safetensors|DIR", required_unless_present = "dry_run")]
     pub output: Option<PathBuf>,
     /// Draw on so many threads; all cores if left out. The values are the same.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,
     /// Replace an existing file.
     #[arg(long)]

@@ -29,13 +29,13 @@ pub struct Explain {
     /// The type of the values: f32, f64, f16 or bf16.
     #[arg(long, default_value = "f32")]
     pub dtype: DType,
-    /// Which axis is which: out_in (torch, linear, conv), in_out (conv_transpose), kernel_in_out (keras, jax).
+    /// Which axis is which: out_in (torch, linear, conv), in_out (conv_transpose), kernel_in_out (keras, jax), or a letter an axis (hwio).
     #[arg(long, value_name = "LAYOUT", value_parser = parse_layout)]
     pub layout: Option<Layout>,
     /// Groups of the convolution.
     #[arg(long, value_name = "N", default_value = "1")]
     pub groups: usize,
-    /// What follows the layer, if not what the spec says: relu, leaky_relu(0.2), tanh, gelu, silu, selu, elu, sigmoid.
+    /// What follows the layer, if not what the spec says: relu, leaky_relu(0.2), tanh, gelu, silu, mish, sine(30) ...
     #[arg(long, value_name = "NAME")]
     pub nonlinearity: Option<String>,
     /// Numbers of layers to follow a signal through.

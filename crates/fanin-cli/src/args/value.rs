@@ -1,5 +1,7 @@
 //! Values as they are typed: shapes, seeds, settings.
 
+use std::num::NonZeroUsize;
+
 use fanin::Layout;
 
 /// A shape as it is typed.
@@ -71,7 +73,17 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is no size: write a number of bytes, as 5GB, 512MiB or 1000000"))
 }
 
-/// A layout by its own name, or by whose it is.
+/// A number of threads.
+///
+/// # Errors
+/// None, or more than any machine would be glad of: each is a thread of the system, whether it has work or not.
+pub(super) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    const MOST: usize = 1024;
+    let threads = text.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= MOST);
+    threads.ok_or_else(|| format!("use a number from 1 to {MOST}, or leave it out for all cores"))
+}
+
+/// A layout by its own name, letter by letter, or by whose it is.
 ///
 /// # Errors
 /// Any other word.
@@ -80,9 +92,11 @@ pub fn parse_layout(text: &str) -> Result<Layout, String> {
         "out_in" | "torch" | "linear" | "conv" => Ok(Layout::OutIn),
         "in_out" | "conv_transpose" | "transposed" => Ok(Layout::InOut),
         "kernel_in_out" | "keras" | "jax" | "flax" => Ok(Layout::KernelInOut),
-        _ => Err("use out_in (torch, linear, conv), in_out (conv_transpose, transposed) or kernel_in_out (keras, jax, \
-                  flax)"
-            .to_owned()),
+        letters => letters.parse().map_err(|_| {
+            "use out_in (torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), or a \
+             letter an axis, as hwio or eoi"
+                .to_owned()
+        }),
     }
 }
 

@@ -1,13 +1,14 @@
 //! `fanin explain`: what a spec does to a shape, as a small textbook.
 
 use fanin::init::Init;
-use fanin::{DType, Law, Layout};
+use fanin::{DType, Law};
 use serde_json::{Value, json};
 
 use crate::args::Explain;
 use crate::error::Result;
 use crate::explain::activation::Activation;
 use crate::explain::signal::{After, verdict};
+use crate::explain::wiring::Wiring;
 use crate::explain::{Lesson, Question, steps};
 use crate::report::{self, law, numbers, table};
 
@@ -81,10 +82,8 @@ fn as_json(lesson: &Lesson) -> Value {
     let finite = |x: f64| if x.is_finite() { json!(x) } else { Value::Null };
     let family = init.family();
     let after = |after: &After| json!({ "layers": after.layers, "forward": after.forward, "backward": after.backward });
-    let (fan_in, axes) =
-        wiring.as_ref().map_or((1, Layout::OutIn), |wiring| (wiring.fans().fan_in, wiring.layout));
-    let suited = |activation: Activation| {
-        let (spec, why) = activation.suited(fan_in, axes);
+    let suited = |wiring: &Wiring, activation: Activation| {
+        let (spec, why) = activation.suited(wiring);
         json!({
             "nonlinearity": activation.to_string(), "spec": spec, "why": why,
             "mean_square": activation.forward(1.0), "slope_mean_square": activation.backward(1.0),
@@ -93,7 +92,7 @@ fn as_json(lesson: &Lesson) -> Value {
     json!({
         "spec": init.to_string(), "scheme": family.name, "shape": plan.shape(), "dtype": plan.dtype().name(),
         "values": plan.len(),
-        "layout": wiring.as_ref().map(|wiring| wiring.layout.name()),
+        "layout": wiring.as_ref().map(|wiring| wiring.layout.to_string()),
         "groups": wiring.as_ref().map(|wiring| wiring.groups),
         "fan_in": wiring.as_ref().map(|wiring| wiring.fans().fan_in),
         "fan_out": wiring.as_ref().map(|wiring| wiring.fans().fan_out),
@@ -102,7 +101,7 @@ fn as_json(lesson: &Lesson) -> Value {
         "low": finite(low), "high": finite(high),
         "formula": family.formula, "steps": steps::of(init, plan), "source": source(init),
         "nonlinearity": activation.to_string(), "signal": signal.as_ref().map(|signal| signal.iter().map(after).collect::<Vec<_>>()),
-        "suited": wiring.as_ref().map(|_| Activation::ALL.map(suited)), "notes": notes,
+        "suited": wiring.as_ref().map(|wiring| Activation::COMMON.map(|activation| suited(wiring, activation))), "notes": notes,
         "warnings": plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
@@ -119,7 +118,7 @@ fn tell(lesson: &Lesson) -> Result {
     row("shape", format!("{} ({values} of {})", numbers::shape(shape), plan.dtype()));
     if let Some(wiring) = wiring {
         let fans = wiring.fans();
-        row("axes", wiring.axes().to_owned());
+        row("axes", wiring.axes().into_owned());
         let line = |told: String, fan: usize| format!("{told} = {}", numbers::count(fan as u64));
         row("fan_in", line(wiring.told(wiring.inputs, "input"), fans.fan_in));
         row("fan_out", line(wiring.told(wiring.outputs, "output"), fans.fan_out));
@@ -182,14 +181,13 @@ fn signal(lesson: &Lesson) -> Result {
         short(backward)
     ))?;
     let mut rows = table::new(&[">layers", ">forward", "", ">backward", ""]);
-    for After { layers, forward, backward } in all {
-        let words = |x: f64| verdict(x).to_owned();
+    for After { layers, forward, backward, last } in all {
         rows.add_row([
             layers.to_string(),
             short(*forward),
-            words(*forward),
+            verdict(*forward, last.0).to_owned(),
             short(*backward),
-            words(*backward),
+            verdict(*backward, last.1).to_owned(),
         ]);
     }
     report::line(format!("\n{}", table::text(&rows)))
@@ -199,10 +197,10 @@ fn signal(lesson: &Lesson) -> Result {
 fn others(lesson: &Lesson) -> Result {
     let Some(wiring) = &lesson.wiring else { return Ok(()) };
     let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "a spec that suits it", "why"]);
-    for activation in Activation::ALL {
-        let (spec, why) = activation.suited(wiring.fans().fan_in, wiring.layout);
+    for activation in Activation::COMMON {
+        let (spec, why) = activation.suited(wiring);
         let [forward, backward] = [activation.forward(1.0), activation.backward(1.0)].map(numbers::short);
-        rows.add_row([activation.to_string(), forward, backward, spec, why.to_owned()]);
+        rows.add_row([activation.to_string(), forward, backward, spec, why]);
     }
     report::line(format!("\nFor other nonlinearities (E over N(0, 1)):\n{}", table::text(&rows)))
 }

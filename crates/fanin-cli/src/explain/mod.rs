@@ -5,6 +5,8 @@ pub mod signal;
 pub mod steps;
 pub mod wiring;
 
+use std::cmp::Ordering;
+
 use fanin::init::Init;
 use fanin::{DType, Fans, Initializer as _, Law, Layout, Plan};
 
@@ -59,43 +61,67 @@ impl Lesson {
     /// # Errors
     /// What is wrong with the shape, the groups or the spec on it.
     pub fn new(question: &Question<'_>) -> Result<Self> {
-        let spec = question.init.to_string();
-        let own = steps::argument(&spec, "layout")
-            .and_then(|name| Layout::ALL.into_iter().find(|layout| layout.name() == name));
+        // A stack is explained by one of its tensors.
+        let (each, shape) = match &question.init {
+            Init::Stacked(stack) => (
+                stack.each().clone(),
+                stack.shape_of_each(question.shape).unwrap_or_else(|| question.shape.to_vec()),
+            ),
+            init => (init.clone(), question.shape.to_vec()),
+        };
+        let spec = each.to_string();
+        let own: Option<Layout> = steps::argument(&spec, "layout").and_then(|name| name.parse().ok());
+        let own_groups = steps::argument(&spec, "groups").and_then(|groups| groups.parse().ok());
         let layout = question.layout.or(own).unwrap_or_default();
-        // The spec's own layout stands: what it leaves open is as the question says.
-        let init = match (question.init.clone(), own) {
-            (Init::Kaiming(it), None) => it.layout(layout).into(),
-            (Init::Xavier(it), None) => it.layout(layout).into(),
-            (init, _) => init,
+        let groups = if question.groups > 1 { question.groups } else { own_groups.unwrap_or(1) };
+        // The spec's own layout stands: what it leaves open is as the question says, if the scheme knows of layouts.
+        let (init, each) = match question.layout {
+            Some(layout) if own.is_none() && layout != Layout::default() => {
+                match (steps::with_argument(&each, "layout", &layout), &question.init) {
+                    (Some(each), Init::Stacked(_)) => (question.init.clone(), each),
+                    (Some(each), _) => (each.clone(), each),
+                    (None, _) => (question.init.clone(), each),
+                }
+            }
+            _ => (question.init.clone(), each),
         };
         let plan = init.resolve(question.shape, question.dtype)?;
-        let wiring = Wiring::of(question.shape, layout, question.groups)?;
-        let counted = plan.fans();
+        let wiring = Wiring::of(&shape, layout, groups)?;
+        let one = each.resolve(&shape, question.dtype)?;
+        let counted = one.fans();
         let from_spec = steps::argument(&spec, "nonlinearity").or_else(|| steps::argument(&spec, "gain"));
-        let from_spec = match (from_spec.as_deref(), spec.starts_with("kaiming")) {
+        let from_spec = match (from_spec.as_deref(), &each) {
             // Kaiming's default is a leaky_relu of slope a; one steeper than 1 is a way to write a number.
-            (None | Some("leaky_relu"), true) => match steps::slope(&spec) {
-                0.0 => Some(Activation::Relu),
+            (None | Some("leaky_relu"), Init::Kaiming(_)) => match steps::slope(&spec) {
+                0.0 => Some(Activation::RELU),
                 slope if slope.abs() > 1.0 => None,
                 slope => Some(Activation::LeakyRelu(slope)),
             },
+            (_, Init::Siren(_)) => {
+                let omega = steps::argument(&spec, "omega").and_then(|omega| omega.parse().ok());
+                Some(Activation::Sine(omega.unwrap_or(30.0)))
+            }
             (Some(name), _) => Activation::read(name).ok(),
             (None, _) => None,
         };
         let named = question.activation.is_some() || from_spec.is_some();
-        let activation = question.activation.or(from_spec).unwrap_or(match &question.init {
-            Init::Kaiming(_) => Activation::Relu,
+        let activation = question.activation.or(from_spec).unwrap_or(match &each {
+            Init::Kaiming(_) => Activation::RELU,
             _ => Activation::Linear,
         });
-        let drawn = !matches!(plan.law(), Law::Constant { .. } | Law::Eye | Law::Dirac { .. });
+        // Fused parts are layers of their own, and what is not drawn is no average over many.
+        let drawn = !is_fixed(one.law()) && !matches!(each, Init::Blocks(_) | Init::ZeroHadamard(_));
         // A mean that is not 0 adds up over the inputs, and the sums' law is another.
         let centred = plan.mean().abs() <= 1e-9 * plan.std();
         let signal = wiring
             .as_ref()
             .filter(|_| drawn && centred && !plan.is_empty())
             .map(|wiring| Stack { fans: wiring.fans(), std: plan.std(), activation }.after(question.depths));
-        let notes = notes(&init, &plan, wiring.as_ref(), counted, own);
+        let mut notes = notes(&each, &one, wiring.as_ref(), counted, own, drawn);
+        if let Init::Stacked(_) = init {
+            let shape = crate::report::numbers::shape(&shape);
+            notes.insert(0, format!("A stack: each of its tensors is {shape}, with fans and a start of its own."));
+        }
         Ok(Self { init, plan, wiring, counted, activation, named, signal, notes })
     }
 
@@ -108,6 +134,14 @@ impl Lesson {
     }
 }
 
+/// Whether a law has no chance in it.
+fn is_fixed(law: Law) -> bool {
+    matches!(
+        law,
+        Law::Constant { .. } | Law::Eye | Law::Dirac { .. } | Law::Hadamard { .. } | Law::RepeatedEye { .. }
+    )
+}
+
 /// What is worth a remark.
 fn notes(
     init: &Init,
@@ -115,6 +149,7 @@ fn notes(
     wiring: Option<&Wiring>,
     counted: Option<Fans>,
     own: Option<Layout>,
+    drawn: bool,
 ) -> Vec<String> {
     let mut notes = Vec::new();
     let Some(wiring) = wiring else {
@@ -134,7 +169,11 @@ fn notes(
             ));
         }
         if wiring.groups > 1 {
-            why.push(format!("it knows nothing of the {} groups", wiring.groups));
+            let groups = wiring.groups;
+            why.push(match steps::with_argument(init, "groups", &groups) {
+                Some(_) => format!("the spec says nothing of the {groups} groups, and groups={groups} would"),
+                None => format!("the scheme knows nothing of the {groups} groups"),
+            });
         }
         notes.push(format!(
             "The formula counts fan_in {} and fan_out {}, the layer has {} and {}: {}.",
@@ -157,31 +196,51 @@ fn notes(
             notes.push("Zeros pass no signal, and no gradient to what is before them.".to_owned())
         }
         Law::Constant { .. } => {
-            notes.push("All outputs of the layer are one number, and stay alike under training.".to_owned())
+            notes.push(
+                "All outputs of the layer start as one number, and where the next layer treats them alike they stay alike."
+                    .to_owned(),
+            )
         }
         Law::Eye | Law::Dirac { .. } => {
             notes.push("The layer passes its input on as it is, where it has as many outputs.".to_owned())
         }
-        _ if plan.mean().abs() > 1e-9 * plan.std() => notes.push(format!(
+        _ if matches!(init, Init::Blocks(_)) => notes.push(
+            "Fused parts: each is a layer of its own, with its own fans. Explained one by one, they say what they do to a \
+             signal."
+                .to_owned(),
+        ),
+        _ if drawn && plan.mean().abs() > 1e-9 * plan.std() => notes.push(format!(
             "The mean {} is not 0: over {} inputs it adds up, and drowns the signal.",
             crate::report::numbers::short(plan.mean()),
             fans.fan_in
         )),
-        Law::Orthogonal { .. } => {
-            let square = fans.fan_in == fans.fan_out;
-            notes.push(
-                if square { "Every singular value is the gain: lengths are kept exactly, not only on the average." } else {
-                    "Every singular value is the gain: the longer side's directions beyond the shorter are lost."
-                }
+        _ if matches!(init, Init::DeltaOrthogonal(_)) => notes.push(
+            "At the centre tap stands a matrix whose singular values are all the gain: so has the convolution itself."
                 .to_owned(),
-            );
+        ),
+        Law::Orthogonal { .. } if !wiring.kernel.is_empty() => notes.push(
+            "The matrix of outputs by inputs and taps has the gain for every singular value; the convolution that slides it \
+             has not, and keeps lengths on the average alone. delta_orthogonal is the scheme for that."
+                .to_owned(),
+        ),
+        Law::Orthogonal { .. } => {
+            let text = match fans.fan_in.cmp(&fans.fan_out) {
+                Ordering::Equal => "lengths are kept exactly, not only on the average",
+                Ordering::Less => {
+                    "a signal keeps its length (spread over more outputs), a gradient the part of it in fan_in directions"
+                }
+                Ordering::Greater => {
+                    "a gradient keeps its length (spread over more inputs), a signal the part of it in fan_out directions"
+                }
+            };
+            notes.push(format!("Every singular value is the gain: {text}."));
         }
         _ => {}
     }
     if matches!(init, Init::Kaiming(_)) && steps::slope(&init.to_string()).abs() > 1.0 {
         notes.push(
             "No leaky_relu is steeper than 1: such an a stands for a number. a = sqrt(5), torch's default for Linear and \
-             Conv, makes the bound 1/sqrt(fan_in) and the variance 1/(3 fan_in): a signal fades, whatever follows."
+             Conv, makes the bound 1/sqrt(fan_in) and the variance 1/(3 fan_in): sums have a third of their inputs' mean square."
                 .to_owned(),
         );
     }

@@ -5,6 +5,16 @@ use fanin::{Law, Plan};
 
 use crate::report::numbers::short;
 
+/// The spec with one more argument, if its scheme has one of that name.
+pub fn with_argument(init: &Init, name: &str, value: &dyn std::fmt::Display) -> Option<Init> {
+    let spec = init.to_string();
+    let spec = match spec.strip_suffix(')') {
+        Some(begun) => format!("{begun}, {name}={value})"),
+        None => format!("{spec}({name}={value})"),
+    };
+    Init::parse(&spec).ok()
+}
+
 /// The argument of that name in a spec as it is printed.
 pub fn argument(spec: &str, name: &str) -> Option<String> {
     let inside = spec.split_once('(')?.1.strip_suffix(')')?;
@@ -95,6 +105,12 @@ pub fn of(init: &Init, plan: &Plan) -> Vec<String> {
 pub fn equation(init: &Init) -> Option<&'static str> {
     let spec = init.to_string();
     let mode = argument(&spec, "mode");
+    // The equations hold for functions that are linear on both sides of 0.
+    let theirs = argument(&spec, "nonlinearity")
+        .is_none_or(|name| ["relu", "leaky_relu", "linear"].iter().any(|own| name.starts_with(own)));
+    if !theirs {
+        return None;
+    }
     match (init.family().name, mode.as_deref()) {
         ("kaiming_normal" | "kaiming_uniform", Some("fan_out")) => {
             Some("equation 14 (backward); with a slope, equation 15")

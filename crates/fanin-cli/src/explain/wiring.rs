@@ -1,6 +1,8 @@
 //! The fans of a layer as it is wired: by layout and groups.
 
-use fanin::{Fans, Layout, element_count};
+use std::borrow::Cow;
+
+use fanin::{Axis, Fans, Layout, element_count};
 
 use crate::error::{Error, Result};
 
@@ -26,9 +28,20 @@ impl Wiring {
     /// [`Layout::InOut`] is a transposed convolution), and all channels on the other.
     ///
     /// # Errors
-    /// Groups that do not divide the channels; fans that do not fit.
+    /// Groups that do not divide the channels, or with explicit axes, which do not say where they are; axes that are not as
+    /// many as the shape's; fans that do not fit.
     pub fn of(shape: &[usize], layout: Layout, groups: usize) -> Result<Option<Self>> {
         element_count(shape)?;
+        if let (Layout::Axes(axes), [_, _, ..]) = (layout, shape) {
+            // Whatever is wrong with these axes is told.
+            layout.grouped_fans(shape, groups)?;
+            let of = |role: Axis| {
+                let sizes = shape.iter().zip(axes.roles()).filter(move |(_, axis)| **axis == role);
+                sizes.map(|(size, _)| *size)
+            };
+            let (inputs, outputs) = (of(Axis::In).product(), of(Axis::Out).product());
+            return Ok(Some(Self { layout, groups, inputs, outputs, kernel: of(Axis::Kernel).collect() }));
+        }
         let (inputs, outputs, kernel) = match (layout, shape) {
             (_, [] | [_]) => return Ok(None),
             (Layout::InOut, [inputs, outputs, kernel @ ..]) => (*inputs, *outputs, kernel),
@@ -65,8 +78,17 @@ impl Wiring {
     }
 
     /// How the axes are called: `[out, in, taps]`.
-    pub fn axes(&self) -> &'static str {
-        match (self.layout, self.kernel.is_empty(), self.groups > 1) {
+    pub fn axes(&self) -> Cow<'static, str> {
+        let told = match (self.layout, self.kernel.is_empty(), self.groups > 1) {
+            (Layout::Axes(axes), ..) => {
+                let names = axes.roles().iter().map(|axis| match axis {
+                    Axis::Out => "out",
+                    Axis::In => "in",
+                    Axis::Kernel => "taps",
+                    Axis::Each => "each",
+                });
+                return format!("[{}]", names.collect::<Vec<_>>().join(", ")).into();
+            }
             (Layout::InOut, true, _) => "[in, out]",
             (Layout::InOut, false, false) => "[in, out, taps...], as torch's transposed convolutions",
             (Layout::InOut, false, true) => "[in, out / groups, taps...], as torch's transposed convolutions",
@@ -76,7 +98,8 @@ impl Wiring {
             (_, true, _) => "[out, in], as torch's Linear",
             (_, false, false) => "[out, in, taps...], as torch's convolutions",
             (_, false, true) => "[out, in / groups, taps...], as torch's convolutions",
-        }
+        };
+        told.into()
     }
 
     /// `3 input channels x 7 x 7 taps`.
@@ -116,6 +139,9 @@ mod tests {
                 assert_eq!(wiring.fans(), layout.fans(shape).unwrap());
             }
         }
+        let experts = Wiring::of(&[8, 256, 64], "eoi".parse().unwrap(), 1).unwrap().unwrap();
+        assert_eq!((experts.fans(), &*experts.axes()), (Fans { fan_in: 64, fan_out: 256 }, "[each, out, in]"));
+        assert!(Wiring::of(&[8, 256], "eoi".parse().unwrap(), 1).is_err());
         assert_eq!(Wiring::of(&[5], Layout::OutIn, 1).unwrap(), None);
         for groups in [0, 3] {
             assert!(Wiring::of(&[64, 3, 3, 3], Layout::OutIn, groups).is_err());

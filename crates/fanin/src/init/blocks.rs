@@ -129,6 +129,19 @@ impl Stacked {
     pub fn axis(self, axis: isize) -> Self {
         Self { axis, ..self }
     }
+
+    /// The initializer of each tensor.
+    pub fn each(&self) -> &Init {
+        &self.each
+    }
+
+    /// The shape of one tensor of a stack of this shape; `None` if it has not the axis.
+    pub fn shape_of_each(&self, shape: &[usize]) -> Option<Vec<usize>> {
+        let axis = if self.axis < 0 { shape.len().checked_add_signed(self.axis)? } else { self.axis as usize };
+        let mut each = shape.to_vec();
+        (axis < each.len()).then(|| _ = each.remove(axis))?;
+        Some(each)
+    }
 }
 
 impl Initializer for Blocks {
