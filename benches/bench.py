@@ -40,6 +40,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", metavar="TEXT", help="cases whose name has this in it; no curves")
     parser.add_argument("--threads", metavar="N,N", help="thread counts (default: 1, powers of two, all cores)")
     parser.add_argument("--save", action="store_true", help="write docs/bench.json and docs/bench.svg")
+    parser.add_argument("--models", action="store_true", help="whole models under fast_init() instead of single fills")
     parser.add_argument("--write-digests", action="store_true", help="take the native stream's values for right")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -47,6 +48,9 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
+    if options.models:
+        models(options)
+        return
     if options.child:
         json.dump(measure_all(options), sys.stdout)
         return
@@ -72,16 +76,47 @@ def main() -> None:
     result = {"machine": machine(cores), "threads": runs}
     for count, run in runs.items():
         print(table(run["cases"], f"{count} thread{'s' * (count > 1)}"))
-    root = HERE.parent
-    target = root / "docs" if options.save else Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "bench"
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "bench.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(f"wrote {os.path.relpath(target / 'bench.json')}")
+    target = write(result, "bench.json", options)
+    if options.save:
+        into_page(runs[counts[-1]]["cases"], target / "speed.md")
     if not options.only:
         from draw import draw
 
         draw(result, target / "bench.svg")
         print(f"wrote {os.path.relpath(target / 'bench.svg')}")
+
+
+def models(options: argparse.Namespace) -> None:
+    import models
+
+    results = models.main(options.quick, options.only)
+    print(models.table(results))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    write({"machine": machine(cores), "models": results}, "models.json", options)
+
+
+def into_page(cases: list[dict[str, Any]], page: Path) -> None:
+    """Puts the ratios of a run between their marks on the page about speed."""
+    begin, end = "<!-- table -->", "<!-- end of table -->"
+    lines = ["| fill | torch stream | goal | native stream | goal |", "|---|---|---|---|---|"]
+    for case in cases:
+        cells = [case["name"]]
+        for stream in ("torch stream", "native stream"):
+            goal = case["goals"][stream]
+            cells += [f"{significant(case['seconds']['torch'] / case['seconds'][stream])}", f"{goal:g}" if goal else ""]
+        lines.append("| " + " | ".join(cells) + " |")
+    before, rest = page.read_text().split(begin)
+    page.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + rest.split(end)[1])
+
+
+def write(result: dict[str, Any], name: str, options: argparse.Namespace) -> Path:
+    """Puts a result where it belongs: into the docs if it is to be kept."""
+    root = HERE.parent
+    target = root / "docs" if options.save else Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "bench"
+    target.mkdir(parents=True, exist_ok=True)
+    (target / name).write_text(json.dumps(result, indent=1) + "\n")
+    print(f"wrote {os.path.relpath(target / name)}")
+    return target
 
 
 def machine(cores: int) -> dict[str, Any]:
