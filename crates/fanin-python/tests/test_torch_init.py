@@ -16,7 +16,7 @@ import fanin.torch as init
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 
 #: Around the sizes where something changes: sixteen, the hand-over to fanin, the release of the interpreter, a stretch.
-SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (2048,), (2, 1024), (67, 31), (33, 4, 3, 7), (300, 251), (3, 2, 9, 50, 11)]
+SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (4096,), (2, 2048), (67, 62), (33, 4, 7, 7), (300, 251), (3, 2, 9, 50, 11)]
 
 
 def plain(shape, dtype):
@@ -328,7 +328,7 @@ def tail(tensor, generator):
     init.trunc_normal_(tensor, a=5.0, b=5e12, generator=generator)
 
 own = torch.Generator().manual_seed(1)
-print(interrupted(init.trunc_normal_, (1 << 25,), None), interrupted(tail, (2100,), own),
+print(interrupted(init.trunc_normal_, (1 << 25,), None), interrupted(tail, (4200,), own),
       interrupted(sparse, (1 << 13, 1 << 13), None), interrupted(init.uniform_, (1 << 25,), own),
       interrupted(lambda t, generator: init.normal_(t.t()), (1 << 13, 1 << 13), None))
 """
