@@ -1,9 +1,10 @@
 //! A recipe held against the tensors of a model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use fanin::{DType, Initializer as _, Law};
 
+use super::matching::Matching;
 use super::scope::{Scope, Trouble};
 use super::tie::Tie;
 use super::vars::Numbers;
@@ -18,10 +19,10 @@ impl Recipe {
     /// are among them.
     ///
     /// # Errors
-    /// A variable that the recipe does not have, or whose number the model contradicts; parameters that no rule
-    /// matches, all of them; rules that match nothing, all of them, and which rules stand before them; a spec that does
-    /// not parse or does not fit its tensor; ties of tensors that differ. Rules, types and ties that are inherited from
-    /// a base may match nothing.
+    /// A variable that the recipe does not have, or whose number the model contradicts; then, all together, parameters
+    /// that no rule matches; rules that match nothing, and which rules stand before them; variables that no rule uses and
+    /// nobody sets; specs that do not parse or do not fit a tensor, each for the first such tensor; ties of tensors that
+    /// differ. What is inherited from a base may be for other models.
     pub fn apply(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<Vec<Planned>> {
         self.plan_all(manifest, settings, |entry, _| entry.dtype)
     }
@@ -67,17 +68,23 @@ impl Recipe {
             .zip(&ties)
             .map(|(entry, tie)| tie.and_then(|tie| tie.canonical.as_deref()).unwrap_or(&entry.name))
             .collect();
-        let matches: Vec<Vec<usize>> = names.iter().map(|name| matching(&self.rules, name)).collect();
+        let (rules, dtypes) = (Matching::new(&self.rules), Matching::new(&self.dtypes));
+        let matches: Vec<Vec<usize>> = names.iter().map(|name| rules.of(name)).collect();
         let types: Vec<Vec<usize>> = manifest
             .entries
             .iter()
             .zip(&names)
-            .map(|(entry, name)| if typed(entry) { matching(&self.dtypes, name) } else { Vec::new() })
+            .map(|(entry, name)| if typed(entry) { dtypes.of(name) } else { Vec::new() })
             .collect();
-        self.check_matches(&names, &matches, &types, complaints)?;
-        let mut all = Vec::new();
+        let mut complaints = self.complaints(&names, &matches, &types, complaints);
+        complaints.extend(self.unused(settings));
+        let by_name = manifest.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+        let (mut all, mut faulty, mut told) = (Vec::new(), HashSet::new(), HashSet::new());
         for (number, entry) in manifest.entries.iter().enumerate() {
-            let rule = &self.rules[matches[number][0]];
+            let Some(&first) = matches[number].first().filter(|&first| !faulty.contains(first)) else {
+                continue;
+            };
+            let rule = &self.rules[first];
             let wanted = match rule.what {
                 What::Copy | What::Skip => None,
                 _ => types[number].first().map(|&first| self.dtypes[first].what),
@@ -86,42 +93,69 @@ impl Recipe {
             if typed(&entry) && !matches!(rule.what, What::Copy | What::Skip) {
                 entry.dtype = stored(&entry, wanted);
             }
-            all.push(plan(entry, rule, ties[number], wanted, (&numbers, manifest))?);
+            match plan(entry, rule, ties[number], wanted, (&numbers, &by_name)) {
+                Ok(planned) => all.push(planned),
+                // One tensor tells what is wrong with a rule; what is wrong with others is told with it.
+                Err(Error::Recipe(more)) => {
+                    faulty.insert(first);
+                    complaints.extend(more.into_iter().filter(|one| told.insert(one.to_string())));
+                }
+                Err(error) => return Err(error),
+            }
         }
+        place::all(complaints)?;
         self.check_tied_types(&all, &ties)?;
         Ok(all)
     }
 
-    /// `Err` if a parameter has no rule, or a rule no parameter: often the two are one slip of the pen, so both are told.
-    /// So is what is wrong with its ties.
-    fn check_matches(
+    /// Something wrong with what a rule of this recipe makes of a tensor.
+    #[cfg(feature = "command")]
+    pub(crate) fn error_at(&self, planned: &Planned, message: impl Into<String>, remedy: &str) -> Error {
+        let rule = self.rules.iter().find(|rule| rule.pattern.text == planned.pattern);
+        rule.map_or(&self.head, |rule| &rule.spot).error(message, remedy)
+    }
+
+    /// What is wrong if a parameter has no rule, or a rule no parameter: often the two are one slip of the pen, so both
+    /// are told. So is what is wrong with its ties.
+    fn complaints(
         &self,
         names: &[&str],
         matches: &[Vec<usize>],
         types: &[Vec<usize>],
         ties: Vec<place::Complaint>,
-    ) -> Result {
+    ) -> Vec<place::Complaint> {
         let mut complaints = Vec::new();
         let unmatched: Vec<&str> =
             names.iter().zip(matches).filter(|(_, rules)| rules.is_empty()).map(|(name, _)| *name).collect();
-        if !unmatched.is_empty() {
+        let unruled = (!unmatched.is_empty()).then(|| {
+            let count = counted(unmatched.len() as u64, "parameter");
+            format!("no rule matches {count}:\n  {}", grouped(&unmatched).join("\n  "))
+        });
+        let idle_rules = idle(&self.rules, matches, "initializes nothing");
+        if let Some(model) = self.model.filter(|_| !idle_rules.is_empty()) {
+            // Nobody mends a built-in recipe: it is held against the wrong model.
+            let (idle, all) = (idle_rules.len(), self.rules.len());
+            let unruled = unruled.map_or_else(String::new, |unruled| format!(", and {unruled}"));
             let message = format!(
-                "no rule matches {}:\n  {}",
-                counted(unmatched.len() as u64, "parameter"),
-                grouped(&unmatched).join("\n  ")
+                "these are not the tensors of {model}: of the {all} rules of its recipe {idle} match nothing{unruled}"
             );
-            let remedy = "add rules for them, or \"*\" = \"...\" as the last one";
+            let remedy = format!(
+                "`fanin recipe FILE` drafts a recipe for these; one of your own may say extends = \"{model}\""
+            );
             complaints.push(self.head.complaint(message, remedy));
+        } else {
+            let remedy = "add rules for them, or \"*\" = \"...\" as the last one";
+            complaints.extend(unruled.map(|unruled| self.head.complaint(unruled, remedy)));
+            complaints.extend(idle_rules);
         }
-        complaints.extend(idle(&self.rules, matches, "initializes nothing"));
         complaints.extend(idle(&self.dtypes, types, "chooses no type"));
         complaints.extend(ties);
-        place::all(complaints)
+        complaints
     }
 
     /// `Err` if tied tensors have different types.
     fn check_tied_types(&self, all: &[Planned], ties: &[Option<&Tie>]) -> Result {
-        let known: std::collections::HashMap<&str, &Entry> =
+        let known: HashMap<&str, &Entry> =
             all.iter().map(|planned| (planned.entry.name.as_str(), &planned.entry)).collect();
         for (planned, tie) in all.iter().zip(ties) {
             let first = planned.tied.as_deref().and_then(|first| known.get(first));
@@ -146,20 +180,20 @@ fn typed(entry: &Entry) -> bool {
     entry.dtype.integers().is_none() && entry.dtype != StoredType::C64
 }
 
-/// The rules that match a name, the winner first.
-fn matching<T>(rules: &[Rule<T>], name: &str) -> Vec<usize> {
-    (0..rules.len()).filter(|&number| rules[number].pattern.matches(name)).collect()
-}
-
 /// A complaint for each rule that is first for no tensor.
 fn idle<T>(rules: &[Rule<T>], matches: &[Vec<usize>], nothing: &str) -> Vec<place::Complaint> {
+    // Of each rule those that are first where it matches.
+    let mut takers = vec![BTreeSet::new(); rules.len()];
+    for rules in matches {
+        for &rule in rules {
+            takers[rule].insert(rules[0]);
+        }
+    }
     let own = (0..rules.len()).filter(|&number| !rules[number].inherited);
-    own.filter(|&number| matches.iter().all(|rules| rules.first() != Some(&number)))
+    own.filter(|number| !takers[*number].contains(number))
         .map(|number| {
-            let taken = matches.iter().filter(|rules| rules.contains(&number)).map(|rules| rules[0]);
-            let takers: BTreeSet<usize> = taken.collect();
             let takers: Vec<_> =
-                takers.iter().map(|&taker| format!("{:?}", rules[taker].pattern.text)).collect();
+                takers[number].iter().map(|&taker| format!("{:?}", rules[taker].pattern.text)).collect();
             let why = match takers.as_slice() {
                 [] => String::new(),
                 _ => format!(": all it matches is taken by {} before it", takers.join(" and ")),
@@ -178,7 +212,7 @@ fn plan(
     rule: &Rule<What>,
     tie: Option<&Tie>,
     wanted: Option<DType>,
-    (numbers, manifest): (&Numbers, &Manifest),
+    (numbers, by_name): (&Numbers, &HashMap<&str, &Entry>),
 ) -> Result<Planned> {
     let context = || format!("{:?} for {}", rule.pattern.text, entry.name);
     let wrong = |error| rule.spot.spec_error(&context(), error);
@@ -202,7 +236,7 @@ fn plan(
             return Err(unfit(format!("arange cannot be written as {dtype}"), remedy));
         }
         (What::Spec, float, integers) => {
-            let read = Scope::new(numbers, &entry, manifest).read(&rule.text);
+            let read = Scope::new(numbers, &entry, by_name).read(&rule.text);
             let init = read.map_err(|trouble| match trouble {
                 Trouble::Spec(error) => wrong(error),
                 Trouble::Variable(complaint) => Error::Recipe(vec![complaint]),

@@ -1,6 +1,7 @@
 //! `extends`: a recipe that stands on another.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashSet;
+use std::path::{Component, Path, PathBuf};
 
 use super::place::{self, Spot};
 use super::{Recipe, Rule};
@@ -29,6 +30,11 @@ impl Chain {
         Chain(vec![Link::BuiltIn(model.recipe_name)])
     }
 
+    /// Whether the last of them is extended by another.
+    pub(super) fn is_base(&self) -> bool {
+        self.0.len() > 1
+    }
+
     fn with(&self, link: Link, spot: &Spot) -> Result<Self> {
         if let Some(at) = self.0.iter().position(|known| *known == link) {
             let name = |link: &Link| match link {
@@ -44,11 +50,17 @@ impl Chain {
         Ok(chain)
     }
 
-    /// The recipe called `name` at this place: a built-in model's, or a file beside the one it stands in.
+    /// The recipe called `name` at this place: a built-in model's, or a file beside the one it stands in, or below. A
+    /// recipe that somebody sent opens no other files.
     pub(super) fn base(&self, name: &str, spot: &Spot) -> Result<Recipe> {
         if let Some(model) = Model::find(name) {
             let chain = self.with(Link::BuiltIn(model.recipe_name), spot)?;
             return Recipe::parse_in(model.recipe_toml, Path::new(model.recipe_name), &chain);
+        }
+        let inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !Path::new(name).components().all(inside) {
+            let message = format!("{name:?} leads out of the folder that this recipe is in");
+            return Err(spot.error(message, "put the file beside this one, and write its name"));
         }
         let path = spot.source.path.parent().unwrap_or(Path::new("")).join(name);
         if name.is_empty() || !path.is_file() {
@@ -75,6 +87,7 @@ impl Recipe {
             Self::parse_in(model.recipe_toml, Path::new(model.recipe_name), &Chain::built_in(model))?;
         // Some files have neither name of a tie: those of a model without its head.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
+        recipe.model = Some(model.name);
         Ok(recipe)
     }
 
@@ -94,6 +107,8 @@ impl Recipe {
                 return Err(variable.spot.error(format!("no rule uses the variable {name}{hint}"), remedy));
             }
         }
+        // What a base has is for whoever extends it.
+        self.variables.iter_mut().for_each(|variable| variable.inherited = known(&variable.name));
         inherit(&mut self.rules, base.rules);
         inherit(&mut self.dtypes, base.dtypes);
         for mut variable in base.variables {
@@ -113,15 +128,21 @@ impl Recipe {
 }
 
 fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
+    let named: HashSet<&str> = own.iter().map(|own| own.pattern.text.as_str()).collect();
     let mut more: Vec<Rule<T>> =
-        base.into_iter().filter(|rule| own.iter().all(|own| own.pattern.text != rule.pattern.text)).collect();
+        base.into_iter().filter(|rule| !named.contains(rule.pattern.text.as_str())).collect();
     more.iter_mut().for_each(|rule| rule.inherited = true);
     own.extend(more);
 }
 
 /// Whether a spec has this word.
 fn mentions(spec: &str, word: &str) -> bool {
-    spec.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|part| part == word)
+    words(spec).any(|part| part == word)
+}
+
+/// The words of a spec, numbers among them.
+pub(super) fn words(spec: &str) -> impl Iterator<Item = &str> {
+    spec.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -166,6 +187,9 @@ mod tests {
             ("extends = \"gtp2\"", "a.toml:1:11: ", "did you mean gpt2?"),
             ("extends = \"no/such.toml\"", "a.toml:1:11: ", "neither a built-in model nor a file"),
             ("extends = \"\"", "a.toml:1:11: ", "neither"),
+            ("extends = \"../a.toml\"", "a.toml:1:11: ", "leads out of the folder"),
+            ("extends = \"b/../../a.toml\"", "a.toml:1:11: ", "leads out of the folder"),
+            ("extends = \"/etc/passwd\"", "a.toml:1:11: ", "leads out of the folder"),
             ("extends = 3", "a.toml:1:11: ", "the name of a built-in model"),
             ("extends = \"gpt2\"\n[vars]\nn_layers = 3", "a.toml:3:1: ", "did you mean n_layer?"),
             ("extends = \"gpt2\"\n[vars]\nwpe_sdt = 3", "a.toml:3:1: ", "did you mean wpe_std?"),

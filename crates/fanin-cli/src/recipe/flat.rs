@@ -1,9 +1,13 @@
 //! A recipe with what it extends written out: what a checkpoint keeps of it.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 
 use toml::Value as Toml;
 
+use super::extend::words;
+use super::matching::Matching;
+use super::tie::Tie;
 use super::vars::Value;
 use super::{Recipe, Rule};
 use crate::manifest::Manifest;
@@ -13,19 +17,21 @@ impl Recipe {
     /// Otherwise inherited rules that match nothing in the model are left out.
     pub fn flat(&self, manifest: &Manifest) -> String {
         let Some(base) = &self.base else { return self.text().to_owned() };
-        let names: Vec<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
-        let canonical = |name: &str| {
-            let tie = self.ties.iter().find(|tie| tie.alias == name);
-            tie.and_then(|tie| tie.canonical.clone()).unwrap_or_else(|| name.to_owned())
-        };
-        let goes_by: Vec<String> = names.iter().map(|name| canonical(name)).collect();
+        let names: HashSet<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
+        let ties: HashMap<&str, &Tie> = self.ties.iter().map(|tie| (tie.alias.as_str(), tie)).collect();
+        let canonical = |name| ties.get(name).and_then(|tie| tie.canonical.as_deref()).unwrap_or(name);
+        let goes_by: HashSet<&str> = names.iter().copied().map(canonical).collect();
+        let rules = used(&self.rules, &goes_by);
+        let mentioned: HashSet<&str> = rules.iter().flat_map(|rule| words(&rule.text)).collect();
         let mut text = format!("# extends {}, written out for one model\n", quoted(base));
         let mut table = |name: &str, lines: Vec<String>| {
             if !lines.is_empty() {
                 _ = write!(text, "[{name}]\n{}\n", lines.join("\n"));
             }
         };
-        let numbers = self.variables.iter().map(|variable| {
+        // Those that other rules of a base use would be idle.
+        let variables = self.variables.iter().filter(|variable| mentioned.contains(variable.name.as_str()));
+        let numbers = variables.map(|variable| {
             let value = match &variable.value {
                 Value::Number(number) => Toml::Float(*number).to_string(),
                 Value::Read(reading, pattern) => {
@@ -35,9 +41,9 @@ impl Recipe {
             format!("{} = {value}", key(&variable.name))
         });
         table("vars", numbers.collect());
-        table("init", lines(&self.rules, &goes_by));
-        table("dtype", lines(&self.dtypes, &goes_by));
-        let here = |name: &str| names.contains(&name);
+        table("init", lines(&rules));
+        table("dtype", lines(&used(&self.dtypes, &goes_by)));
+        let here = |name: &str| names.contains(name);
         let ties = self.ties.iter().filter_map(|tie| {
             let canonical = tie.canonical.as_deref()?;
             let used = here(&tie.alias) || here(canonical);
@@ -49,12 +55,15 @@ impl Recipe {
 }
 
 /// The rules that are first for one of these names.
-fn lines<T>(rules: &[Rule<T>], names: &[String]) -> Vec<String> {
-    let first = |name: &String| rules.iter().position(|rule| rule.pattern.matches(name));
-    let used: std::collections::BTreeSet<usize> = names.iter().filter_map(first).collect();
-    let line =
-        |number: usize| format!("{} = {}", quoted(&rules[number].pattern.text), quoted(&rules[number].text));
-    used.into_iter().map(line).collect()
+fn used<'a, T>(rules: &'a [Rule<T>], names: &HashSet<&str>) -> Vec<&'a Rule<T>> {
+    let matching = Matching::new(rules);
+    let used: BTreeSet<usize> = names.iter().filter_map(|name| matching.of(name).first().copied()).collect();
+    used.into_iter().map(|number| &rules[number]).collect()
+}
+
+fn lines<T>(rules: &[&Rule<T>]) -> Vec<String> {
+    let line = |rule: &&Rule<T>| format!("{} = {}", quoted(&rule.pattern.text), quoted(&rule.text));
+    rules.iter().map(line).collect()
 }
 
 /// A text as a string of TOML, on one line.

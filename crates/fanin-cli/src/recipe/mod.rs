@@ -8,6 +8,7 @@ mod apply;
 pub mod draft;
 mod extend;
 mod flat;
+mod matching;
 mod parse;
 mod place;
 mod planned;
@@ -36,6 +37,8 @@ pub struct Recipe {
     source: Arc<Source>,
     /// What it extends, as it is called there.
     base: Option<String>,
+    /// The built-in model that it is for.
+    model: Option<&'static str>,
     variables: Vec<Variable>,
     rules: Vec<Rule<What>>,
     dtypes: Vec<Rule<DType>>,
@@ -62,12 +65,13 @@ struct Rule<T> {
 struct Pattern {
     text: String,
     spot: Spot,
-    matcher: GlobMatcher,
+    /// Nothing if it is a plain name.
+    matcher: Option<GlobMatcher>,
 }
 
 impl Pattern {
     fn matches(&self, name: &str) -> bool {
-        self.matcher.is_match(name)
+        self.matcher.as_ref().map_or(self.text == name, |matcher| matcher.is_match(name))
     }
 }
 

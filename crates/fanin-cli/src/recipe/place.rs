@@ -12,6 +12,28 @@ use crate::error::{Error, Result};
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    /// How many characters of a line a complaint shows at most.
+    most: usize,
+}
+
+impl Source {
+    /// The text of a file that was asked for, or of one that it extends: of that no more is shown than is needed.
+    pub(super) fn new(path: &Path, text: &str, is_base: bool) -> Self {
+        let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = [0].into_iter().chain(breaks.map(|(at, _)| at + 1)).collect();
+        let most = if is_base { 80 } else { 120 };
+        Self { path: path.to_owned(), text: text.to_owned(), lines, most }
+    }
+
+    /// Line and column, from 1, of the character at a byte.
+    fn place(&self, at: usize) -> (usize, usize) {
+        let at = at.min(self.text.len());
+        let line = self.lines.partition_point(|&start| start <= at).max(1);
+        let before = self.text.get(self.lines[line - 1]..at).unwrap_or_default();
+        (line, before.chars().count() + 1)
+    }
 }
 
 /// A stretch of a recipe's text.
@@ -35,17 +57,19 @@ pub struct Complaint {
     pub message: String,
     /// What to do about it; may be empty.
     pub remedy: String,
-    /// The line's text, and how many characters of it are at fault.
+    /// The line's text, or what of a long one is about the place.
     text: String,
+    /// How many characters of that stand before the fault, and how many are at fault.
+    before: usize,
     length: usize,
 }
 
 impl Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, line, column, message, remedy, text, length } = self;
+        let Self { path, line, column, message, remedy, text, before, length } = self;
         write!(f, "{}:{line}:{column}: {message}", path.display())?;
         let (number, margin) = (line.to_string(), line.to_string().len());
-        let (before, mark) = (column - 1, "^".repeat(*length));
+        let mark = "^".repeat(*length);
         write!(f, "\n  {number} | {text}\n  {:margin$} | {:before$}{mark}", "", "")?;
         if remedy.is_empty() { Ok(()) } else { write!(f, " {remedy}") }
     }
@@ -58,27 +82,28 @@ impl Spot {
 
     /// File, line and column.
     pub(super) fn told(&self) -> String {
-        let (line, column) = place(&self.source.text, self.span.start);
+        let (line, column) = self.source.place(self.span.start);
         format!("{}:{line}:{column}", self.source.path.display())
     }
 
     /// Something wrong here; the remedy may be empty.
     pub(super) fn complaint(&self, message: impl Into<String>, remedy: impl Into<String>) -> Complaint {
-        let Source { path, text } = &*self.source;
-        let (line, column) = place(text, self.span.start);
-        let start = text.get(..self.span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-        let whole = text.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
+        let Source { path, text, lines, most } = &*self.source;
+        let (line, column) = self.source.place(self.span.start);
+        let whole = text.get(lines[line - 1]..).unwrap_or_default().lines().next().unwrap_or_default();
         let fault = text.get(self.span.clone()).unwrap_or_default().lines().next().unwrap_or_default();
         let length = fault.trim_end().chars().count().max(1);
         // What would move the cursor would move the mark.
-        let shown = whole.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let shown = whole.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let (text, before, length) = about(&shown.collect::<Vec<_>>(), column - 1, length, *most);
         Complaint {
             path: path.clone(),
             line,
             column,
-            message: message.into(),
-            remedy: remedy.into(),
-            text: shown,
+            message: shortened(&message.into()),
+            remedy: shortened(&remedy.into()),
+            text,
+            before,
             length,
         }
     }
@@ -106,6 +131,36 @@ impl Spot {
     }
 }
 
+/// What of a line is about a fault, how many characters stand before that in it, and how many of the fault there are.
+fn about(line: &[char], before: usize, length: usize, most: usize) -> (String, usize, usize) {
+    const DOTS: &str = "...";
+    if line.len() <= most {
+        return (line.iter().collect(), before, length);
+    }
+    let room = most - 2 * DOTS.len();
+    // The fault, with what leads to it.
+    let start = before.saturating_sub(room / 2).min(line.len() - room);
+    let (lead, end) = (if start > 0 { DOTS } else { "" }, start + room);
+    let trail = if end < line.len() { DOTS } else { "" };
+    let text = format!("{lead}{}{trail}", line[start..end].iter().collect::<String>());
+    (text, before - start + lead.len(), length.min(end.saturating_sub(before)).max(1))
+}
+
+/// A text without the middle of its lines that are too long to be read.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 400;
+    let short = |line: &str| {
+        let count = line.chars().count();
+        if count <= MOST {
+            return line.to_owned();
+        }
+        let begin: String = line.chars().take(MOST * 5 / 8).collect();
+        let end: String = line.chars().skip(count - MOST / 4).collect();
+        format!("{begin} ... {end}")
+    };
+    text.split('\n').map(short).collect::<Vec<_>>().join("\n")
+}
+
 /// All complaints as one error, if there are any.
 pub(super) fn all(complaints: Vec<Complaint>) -> Result {
     if complaints.is_empty() { Ok(()) } else { Err(Error::Recipe(complaints)) }
@@ -118,13 +173,6 @@ pub(super) fn read(path: &Path) -> Result<String> {
         let at = error.utf8_error().valid_up_to();
         Error::file(path, format!("a recipe is text in UTF-8, and the bytes from {at} on are not"))
     })
-}
-
-/// Line and column, from 1, of the character at a byte.
-pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
 /// Where in a string of TOML, quotes and escapes included, the byte `at` of its value stands.
@@ -183,6 +231,32 @@ fn escape(raw: &str) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_about_the_place() {
+        let x = "x".repeat(100_000);
+        for (text, is_base, most) in [
+            (format!("a = \"{x}\" + fault + \"{x}\""), false, 120),
+            (format!("a = \"{x}\" + fault"), true, 80),
+            (format!("fault = \"{x}\""), true, 80),
+        ] {
+            let source = Arc::new(Source::new(Path::new("r.toml"), &format!("# one\n{text}\n"), is_base));
+            let at = 6 + text.find("fault").unwrap();
+            let complaint = Spot::new(&source, at..at + 5).complaint(format!("no {x} here"), "mend it");
+            let told = complaint.to_string();
+            let lines: Vec<&str> = told.lines().collect();
+            assert_eq!(complaint.column, at - 5);
+            assert!(lines[0].chars().count() < 500 && lines[0].ends_with("x here"), "{told}");
+            assert!(lines[1].chars().count() <= most + "  2 | ".len(), "{told}");
+            let mark = lines[2].find('^').unwrap();
+            assert_eq!(&lines[1][mark..mark + 5], "fault", "{told}");
+            assert!(lines[2].ends_with("^^^^^ mend it"), "{told}");
+        }
+        // A fault that is longer than what is shown of it.
+        let source = Arc::new(Source::new(Path::new("r.toml"), &x, false));
+        let told = Spot::new(&source, 0..x.len()).complaint("all of it", "").to_string();
+        assert!(told.lines().all(|line| line.chars().count() <= 126), "{told}");
+    }
 
     #[test]
     fn the_mark_stands_under_the_fault_in_every_kind_of_string() {

@@ -1,6 +1,7 @@
 //! The variables that a spec sees: the recipe's, and the numbers of the parameter at hand.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use fanin::Layout;
 use fanin::init::{Init, Variables};
@@ -8,7 +9,7 @@ use fanin::init::{Init, Variables};
 use super::parse::OWN;
 use super::place::Complaint;
 use super::vars::Numbers;
-use crate::manifest::{Entry, Manifest};
+use crate::manifest::Entry;
 
 /// Why a spec could not be read.
 pub(super) enum Trouble {
@@ -31,14 +32,15 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(numbers: &'a Numbers, entry: &'a Entry, manifest: &Manifest) -> Self {
+    /// `weights` has the tensors by their names.
+    pub(super) fn new(numbers: &'a Numbers, entry: &'a Entry, weights: &HashMap<&str, &Entry>) -> Self {
         let fans = |shape: &[usize]| {
             let fans = Layout::OutIn.fans(shape).ok();
             [fans.map(|fans| fans.fan_in as f64), fans.map(|fans| fans.fan_out as f64)]
         };
         let [fan_in, fan_out] = fans(&entry.shape);
         let weight = entry.name.strip_suffix("bias").map(|stem| format!("{stem}weight"));
-        let weight = weight.and_then(|name| manifest.entries.iter().find(|entry| entry.name == name));
+        let weight = weight.and_then(|name| weights.get(name.as_str()).copied());
         let [weight_in, weight_out] = weight.map_or([None, None], |weight| fans(&weight.shape));
         let layer = entry.name.split('.').find_map(|part| part.parse::<u32>().ok()).map(f64::from);
         let own = [fan_in, fan_out, weight_in, weight_out, layer];
@@ -105,8 +107,9 @@ mod tests {
         numbers.known.insert("n".to_owned(), 2.0);
         let read = |shape: &[usize], spec: &str| {
             let json = format!(r#"{{"a": {{"dtype": "F32", "shape": {shape:?}}}}}"#);
-            let manifest = Manifest::from_json(&json, std::path::Path::new("m.json")).unwrap();
-            Scope::new(&numbers, &manifest.entries[0], &manifest)
+            let manifest =
+                crate::manifest::Manifest::from_json(&json, std::path::Path::new("m.json")).unwrap();
+            Scope::new(&numbers, &manifest.entries[0], &HashMap::new())
                 .read(spec)
                 .map(|init| init.to_string())
                 .map_err(|trouble| match trouble {

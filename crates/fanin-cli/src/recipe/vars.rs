@@ -1,9 +1,11 @@
 //! `[vars]`: numbers that specs use, written down or read off the model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fanin::{Fans, Layout};
 
+use super::extend::words;
+use super::parse::{OWN, RESERVED};
 use super::place::{Complaint, Spot};
 use super::{Pattern, Recipe};
 use crate::error::{Error, Result, did_you_mean};
@@ -17,6 +19,7 @@ pub(super) struct Variable {
     pub(super) value: Value,
     /// Where its name stands.
     pub(super) spot: Spot,
+    /// Whether a base has it too.
     pub(super) inherited: bool,
 }
 
@@ -98,6 +101,35 @@ impl Recipe {
             numbers.known.insert(name.clone(), *value);
         }
         Ok(numbers)
+    }
+}
+
+impl Recipe {
+    /// Complaints about variables of its own that no rule uses and nobody sets: a slip in a name would do nothing.
+    pub(super) fn unused(&self, settings: &[(String, f64)]) -> Vec<Complaint> {
+        let specs = || self.rules.iter().map(|rule| rule.text.as_str());
+        let used: BTreeSet<&str> = specs().flat_map(words).collect();
+        let idle = |variable: &&Variable| {
+            let name = &variable.name;
+            !variable.inherited
+                && !used.contains(name.as_str())
+                && settings.iter().all(|(set, _)| set != name)
+        };
+        // What a rule means and nobody has declared.
+        let meant = || {
+            let known = |word: &str| self.variables.iter().any(|variable| variable.name == word);
+            used.iter()
+                .copied()
+                .filter(move |word| !known(word) && !OWN.contains(word) && !RESERVED.contains(word))
+        };
+        let complaint = |variable: &Variable| {
+            let name = &variable.name;
+            let hint = did_you_mean(name, meant());
+            variable
+                .spot
+                .complaint(format!("no rule uses the variable {name}{hint}"), "use it, or remove this line")
+        };
+        self.variables.iter().filter(idle).map(complaint).collect()
     }
 }
 

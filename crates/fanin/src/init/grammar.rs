@@ -524,7 +524,8 @@ impl<'a> Parser<'a> {
             } else if self.eat("/") {
                 let divisor = self.unary()?;
                 if divisor == 0.0 {
-                    return self.error(at, "division by zero", None);
+                    let help = "write a divisor that is not 0, or mend the variable that is";
+                    return self.error(at, "division by zero", Some(help.to_owned()));
                 }
                 product /= divisor;
             } else {
