@@ -75,7 +75,11 @@ BUILT_IN = {
         lambda: timm.create_model("vit_base_patch16_224"),
         "vit.toml",
     ),
-    "resnet50": ("timm.create_model('resnet50')", lambda: timm.create_model("resnet50"), "resnet50.toml"),
+    "resnet50": (
+        "timm.create_model('resnet50'), torchvision.models.resnet50()",
+        lambda: timm.create_model("resnet50"),
+        "resnet50.toml",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ use clap::Parser as _;
 use crate::{Error, args, checkpoint, command, report};
 
 /// Runs the command line on the process's own arguments: exit code 0 for good, 1 if the answer is no, 2 for bad usage
-/// or input.
+/// or input; 128 and the number of the signal that ended it.
 pub fn run() -> ExitCode {
     ExitCode::from(run_from(std::env::args_os().collect()))
 }

@@ -218,6 +218,10 @@ fn explain_and_models_tell_the_numbers() {
     std::fs::write(desk.path("g.json"), desk.good(&["models", "resnet50", "--manifest"]).stdout).unwrap();
     let plans = desk.good(&["init", "g.toml", "--like", "g.json", "--dry-run"]).stdout;
     assert_eq!(plans, desk.good(&["init", "resnet50", "--dry-run"]).stdout);
+    let shown = desk.good(&["models", "resnet50"]).stdout;
+    for needle in ["timm.create_model('resnet50')", "torchvision.models.resnet50()", "--stream torch"] {
+        assert!(shown.contains(needle), "{needle}: {shown}");
+    }
     desk.refused(&["models", "gpt3"], &["did you mean gpt2?"]);
 }
 
@@ -233,6 +237,8 @@ fn help_version_completions_and_silence() {
         assert!(desk.good(&["completions", shell]).stdout.len() > 500, "{shell}");
     }
     assert_eq!(desk.run(&[]).code, 2);
+    let help = desk.good(&["--help"]).stdout;
+    assert!(["129 SIGHUP", "130 SIGINT", "143 SIGTERM"].iter().all(|code| help.contains(code)), "{help}");
     let quiet = desk.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "q.safetensors", "-q"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", quiet.stderr);
     // In a pipe there are no colours and no bars; asked for, there are colours.

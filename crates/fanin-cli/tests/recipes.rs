@@ -244,6 +244,126 @@ fn what_is_wrong_with_ties_and_types_is_told() {
 }
 
 #[test]
+fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
+    let desk = Desk::new();
+    let refused = |recipe: &str, more: &[&str], needles: &[&str]| {
+        std::fs::write(desk.path("bad.toml"), recipe).unwrap();
+        let init = ["init", "bad.toml", "--like", "m.json", "-o", "x.safetensors"];
+        desk.refused(&[&init[..], more].concat(), needles)
+    };
+    refused(
+        "[init]\n\"*\" = \"copy\"",
+        &[],
+        &["bad.toml:2:7: ", "no values to copy", "--like a checkpoint", "^"],
+    );
+    refused("[init]\n\"*\" = \"skip\"", &[], &["bad.toml:2:7: ", "every tensor is skipped"]);
+    refused("[init]\n\"*\" = \"normal(std=1/0)\"", &[], &["bad.toml:2:", "division by zero", "not 0"]);
+    // Several specs, an idle rule and a parameter without a rule, each once.
+    let said = refused(
+        "[init]\n\"*.weight\" = \"nrmal\"\n\"*.bias\" = \"normal(std=x)\"\n\"*.wight\" = \"ones\"",
+        &[],
+        &[
+            "bad.toml:2:15: ",
+            "did you mean normal?",
+            "bad.toml:3:24: ",
+            "bad.toml:4:1: ",
+            "1 parameter",
+            "steps",
+        ],
+    );
+    assert_eq!(said.matches("nrmal").count(), 2, "{said}");
+    // Variables that nothing uses, unless they are set, or a base has them.
+    let vars = "[vars]\nsgma = 2\n[init]\n\"*.weight\" = \"normal(std=sigma)\"\n\"*\" = \"zeros\"";
+    refused(
+        vars,
+        &[],
+        &["bad.toml:2:1: ", "no rule uses the variable sgma: did you mean sigma?", "bad.toml:4:"],
+    );
+    let vars = "[vars]\nspare = 2\n[init]\n\"*\" = \"zeros\"\n";
+    refused(vars, &[], &["bad.toml:2:1: ", "no rule uses the variable spare\n"]);
+    desk.good(&["init", "bad.toml", "--like", "m.json", "--set", "spare=3", "--dry-run"]);
+    std::fs::write(desk.path("child.toml"), "extends = \"bad.toml\"\n[vars]\nspare = 3\n").unwrap();
+    desk.good(&["init", "child.toml", "--like", "m.json", "-o", "c.safetensors"]);
+    let bytes = desk.bytes("c.safetensors");
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let kept = &header.metadata().as_ref().unwrap()["fanin.recipe"];
+    std::fs::write(desk.path("kept.toml"), kept).unwrap();
+    desk.good(&["init", "kept.toml", "--like", "m.json", "--dry-run"]);
+    refused(
+        "[vars]\nn = nan\n[init]\n\"*\" = \"constant(n)\"",
+        &[],
+        &["bad.toml:2:5: ", "n = nan is no finite"],
+    );
+    // A built-in recipe on another model: nobody is to mend it.
+    let said = desk.refused(
+        &["init", "gpt2", "--like", "m.json", "-o", "x.safetensors"],
+        &["gpt2.toml:", "these are not the tensors of gpt2", "no rule matches", "fanin recipe"],
+    );
+    assert!(!said.contains("mend or remove") && said.lines().count() < 12, "{said}");
+}
+
+#[test]
+fn a_recipe_opens_what_is_beside_it_and_shows_little_of_it() {
+    let desk = Desk::new();
+    let secret = format!("{}{}", "s3cret ".repeat(20), "more ".repeat(40_000));
+    std::fs::create_dir(desk.path("in")).unwrap();
+    std::fs::create_dir(desk.path("in/below")).unwrap();
+    std::fs::write(desk.path("secret.txt"), &secret).unwrap();
+    std::fs::write(desk.path("in/secret.txt"), format!("{secret}\n{secret}\n")).unwrap();
+    std::fs::write(desk.path("in/below/base.toml"), desk::RECIPE).unwrap();
+    let run = |base: &str| {
+        std::fs::write(desk.path("in/r.toml"), format!("extends = {base:?}\n")).unwrap();
+        desk.run(&["init", "in/r.toml", "--like", "m.json", "--dry-run"])
+    };
+    let outside = desk.path("secret.txt").display().to_string();
+    for base in [outside.as_str(), "../secret.txt", "below/../../secret.txt"] {
+        let ran = run(base);
+        assert!(ran.code == 2 && ran.stderr.contains("leads out of the folder"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("in/r.toml:1:11: ") && !ran.stderr.contains("s3cret"), "{}", ran.stderr);
+    }
+    let ran = run("secret.txt");
+    assert!(ran.code == 2 && ran.stderr.contains("in/secret.txt:1:"), "{}", ran.stderr);
+    assert!(ran.stderr.matches("s3cret").count() < 12 && ran.stderr.len() < 1000, "{}", ran.stderr);
+    assert_eq!(run("below/base.toml").code, 0);
+    // Nor are one's own long lines told whole.
+    let long = format!("[init]\n\"*\" = \"normal(std={}x)\"\n", "1+".repeat(50_000));
+    std::fs::write(desk.path("long.toml"), long).unwrap();
+    let said =
+        desk.refused(&["init", "long.toml", "--like", "m.json", "-o", "x"], &["long.toml:2:100019: ", "^"]);
+    assert!(said.len() < 1500, "{said}");
+}
+
+#[test]
+fn very_many_tensors_are_no_trouble() {
+    let desk = Desk::new();
+    // Each compared with all others, this took minutes.
+    let names: [fn(usize) -> String; 2] =
+        [|number| format!("t{number}"), |number| format!("h.{number}.{}", ["weight", "bias"][number % 2])];
+    for name in names {
+        let tensor = |number| format!("{:?}:{{\"dtype\":\"F32\",\"shape\":[0]}}", name(number));
+        let all: Vec<String> = (0..100_000).map(tensor).collect();
+        std::fs::write(desk.path("many.json"), format!("{{{}}}", all.join(","))).unwrap();
+        let draft = desk.good(&["recipe", "many.json"]).stdout;
+        assert!(draft.lines().count() < 30, "{draft}");
+        std::fs::write(desk.path("draft.toml"), draft).unwrap();
+        desk.good(&["init", "draft.toml", "--like", "many.json", "-q", "--force", "-o", "many.safetensors"]);
+        std::fs::write(desk.path("copy.toml"), "[init]\n\"*\" = \"copy\"").unwrap();
+        desk.good(&[
+            "init",
+            "copy.toml",
+            "--like",
+            "many.safetensors",
+            "-q",
+            "--force",
+            "-o",
+            "copy.safetensors",
+        ]);
+        let tensors = Manifest::read(&desk.path("copy.safetensors")).unwrap().entries.len();
+        assert_eq!(tensors, 100_000);
+    }
+}
+
+#[test]
 fn a_variable_that_is_counted_agrees_with_the_shapes() {
     let desk = Desk::new();
     let needles = ["n_layer = 24 is not so", "number of tensors", "that is 12", "--like", "gpt2.toml:9:1: "];
@@ -440,6 +560,7 @@ fn drafts_parse_cover_all_and_have_no_idle_rule() {
         "\"*.num_batches_tracked\" = \"zeros\"",
         "\"*.running_var\" = \"ones\"",
         "kaiming_normal(mode=fan_out",
+        "\"fc.weight\" = \"normal(std=0.01)\"",
         "CHECK",
     ] {
         assert!(resnet.contains(needle), "{needle}: {resnet}");
@@ -512,11 +633,14 @@ fn explain_is_a_textbook() {
     let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);
     assert_eq!((&axes["fan_in"], &axes["formula_fan_in"]), (&288.into(), &288.into()), "{axes}");
     // Every scheme that has a layout takes the one that is asked for; a proposal has it as well.
-    for spec in ["lecun_normal", "he_uniform", "glorot_normal", "linear_default", "spectral", "xavier_uniform"] {
+    for spec in
+        ["lecun_normal", "he_uniform", "glorot_normal", "linear_default", "spectral", "xavier_uniform"]
+    {
         let keras = json(&[spec, "--shape", "3,3,32,64", "--layout", "keras"]);
         assert_eq!((&keras["fan_in"], &keras["formula_fan_in"]), (&288.into(), &288.into()), "{spec}");
     }
-    let proposed = json(&["kaiming_normal", "--shape", "64,32,4,4", "--layout", "conv_transpose", "--groups", "4"]);
+    let proposed =
+        json(&["kaiming_normal", "--shape", "64,32,4,4", "--layout", "conv_transpose", "--groups", "4"]);
     let proposal = proposed["suited"][1]["spec"].as_str().unwrap();
     let again = json(&[proposal, "--shape", "64,32,4,4"]);
     near(&again["signal"][2]["forward"], 1.0);

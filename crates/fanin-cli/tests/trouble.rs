@@ -114,18 +114,14 @@ fn damaged_files_are_refused_without_a_crash() {
     desk.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-#[test]
+/// A run that writes so many values to out.safetensors, as far as its unfinished file is there; `shell` stands before it.
 #[cfg(unix)]
-fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
-    let desk = Desk::new();
-    std::fs::write(desk.path("out.safetensors"), "old").unwrap();
-    let before = desk.files();
-    // Two gigabytes: some seconds of work, interrupted as soon as the unfinished file is there.
-    let mut child = std::process::Command::new(Desk::program())
-        .current_dir(desk.path("."))
-        .args(["fill", "normal", "--shape", "500000000", "-o", "out.safetensors", "--force"])
-        .spawn()
-        .unwrap();
+fn begun(desk: &Desk, shell: &str, values: &str) -> std::process::Child {
+    let program = Desk::program().display().to_string();
+    let command =
+        format!("{shell} exec '{program}' fill normal --shape {values} -o out.safetensors --force -q");
+    let mut child =
+        std::process::Command::new("sh").args(["-c", &command]).current_dir(desk.path(".")).spawn().unwrap();
     let begun = |(path, size): &(std::path::PathBuf, u64)| {
         path.extension().is_some_and(|extension| extension == "unfinished") && *size > 1_000_000
     };
@@ -133,9 +129,156 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
         std::thread::yield_now();
     }
-    let told = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    child
+}
+
+#[cfg(unix)]
+fn signal(child: &std::process::Child, name: &str) {
+    let told = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(told.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("out.safetensors"), "old").unwrap();
+    let before = desk.files();
+    // SIGHUP is left alone where nobody tells whether it was ignored.
+    let hangup: &[_] = if cfg!(target_os = "linux") { &[("-HUP", 129)] } else { &[] };
+    for (name, code) in [("-INT", 130), ("-TERM", 143)].iter().chain(hangup) {
+        // Two gigabytes: some seconds of work, interrupted as soon as the unfinished file is there.
+        let mut child = begun(&desk, "", "500000000");
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(*code), "{name}");
+        assert_eq!(desk.files(), before, "{name}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn signals_that_were_ignored_stay_ignored() {
+    let desk = Desk::new();
+    // As `nohup` and a shell's job in the background leave them.
+    let mut child = begun(&desk, "trap '' HUP INT;", "100000000");
+    signal(&child, "-HUP");
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(desk.path("out.safetensors").metadata().unwrap().len() > 400_000_000);
+    // The others end it.
+    let mut child = begun(&desk, "trap '' HUP INT;", "500000000");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_replaces_another_has_its_permissions() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new();
+    let mode = |name: &str| desk.path(name).metadata().unwrap().permissions().mode() & 0o7777;
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(desk.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let write = |more: &[&str]| {
+        let init = ["init", "r.toml", "--like", "m.json", "--force", "-q", "-o"];
+        desk.good(&[&init[..], more].concat());
+    };
+    for wanted in [0o600, 0o664, 0o444, 0o640] {
+        std::fs::write(desk.path("one.safetensors"), "old").unwrap();
+        set("one.safetensors", wanted);
+        write(&["one.safetensors"]);
+        assert_eq!(mode("one.safetensors"), wanted);
+        std::fs::remove_file(desk.path("one.safetensors")).unwrap();
+    }
+    let shards = ["out", "--max-shard-size", "1KB"];
+    write(&shards);
+    let all: Vec<String> = std::fs::read_dir(desk.path("out"))
+        .unwrap()
+        .map(|entry| format!("out/{}", entry.unwrap().file_name().display()))
+        .collect();
+    all.iter().for_each(|name| set(name, 0o600));
+    write(&shards);
+    assert!(all.len() > 2 && all.iter().all(|name| mode(name) == 0o600), "{all:?}");
+}
+
+#[test]
+fn what_is_in_the_way_of_the_index_is_seen_before_the_work() {
+    let desk = Desk::new();
+    std::fs::create_dir_all(desk.path("out/model.safetensors.index.json")).unwrap();
+    let init = ["init", "r.toml", "--like", "m.json", "--max-shard-size", "1KB", "-o", "out"];
+    for more in [&["--force"][..], &["--resume"], &["--part", "1/2", "--force"]] {
+        desk.refused(&[&init[..], more].concat(), &["index.json", "not a regular file"]);
+        assert_eq!(std::fs::read_dir(desk.path("out")).unwrap().count(), 1, "{more:?}");
+    }
+}
+
+#[test]
+fn what_is_no_file_to_write_is_refused_with_what_to_do() {
+    let desk = Desk::new();
+    let fill = |output: &[&str], needles: &[&str]| {
+        desk.refused(&[&["fill", "normal", "--shape", "4"], output].concat(), needles)
+    };
+    fill(&["-o", "-"], &["standard output", "./-"]);
+    fill(&["-o", "-dash.st"], &["./-dash.st"]);
+    let said = fill(&["-o", "--force"], &["after -o"]);
+    assert!(!said.contains("'-- "), "{said}");
+    desk.good(&["fill", "normal", "--shape", "4", "-o", "./-dash.st"]);
+    assert!(desk.path("-dash.st").is_file());
+    #[cfg(target_os = "linux")]
+    {
+        // The test's own output of the command is a pipe.
+        fill(&["-o", "/dev/stdout"], &["/dev/stdout", "not a regular file", "pipe"]);
+        fill(&["-o", "/dev/stdout", "--force"], &["/dev/stdout", "not a regular file"]);
+        let said = fill(&["-o", "/proc/x.safetensors"], &["/proc", "no file can be made in this folder"]);
+        assert!(!said.contains("disk"), "{said}");
+    }
+}
+
+#[test]
+fn a_dry_run_tells_the_files_and_what_would_be_in_the_way() {
+    let desk = Desk::new();
+    fn init<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["init", "r.toml", "--like", "m.json"], more].concat()
+    }
+    for layout in ["hf", "dcp"] {
+        let shards = ["--max-shard-size", "50KB", "--layout", layout];
+        let told = desk.good(&init(&[&shards[..], &["--dry-run", "--json"]].concat()));
+        let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+        desk.good(&init(&[&shards[..], &["-o", layout]].concat()));
+        let mut told: Vec<(String, u64)> = json["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| (file["name"].as_str().unwrap().to_owned(), file["bytes"].as_u64().unwrap()))
+            .collect();
+        told.sort();
+        let entries = std::fs::read_dir(desk.path(layout)).unwrap().map(|entry| entry.unwrap());
+        let mut there: Vec<(String, u64)> = entries
+            .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
+            .collect();
+        there.sort();
+        assert_eq!(told, there);
+        assert!(there.len() >= 2, "{there:?}");
+        let table = desk.good(&init(&[&shards[..], &["--dry-run"]].concat())).stdout;
+        assert!(there.iter().all(|(name, _)| table.contains(name)), "{table}");
+        assert!(table.contains(&format!("{} files, ", there.len())), "{table}");
+        // Of many files not each has a line.
+        let many = desk.good(&init(&["--max-shard-size", "1KB", "--layout", "dcp", "--dry-run"])).stdout;
+        assert!(many.contains("more") && many.lines().count() < 50, "{many}");
+    }
+    let before = desk.files();
+    let dry = |more: &[&str]| desk.good(&init(&[&["--dry-run"], more].concat())).stderr;
+    assert_eq!(dry(&["-o", "new.safetensors"]), "");
+    for more in [&["-o", "m.json"][..], &["-o", "hf", "--max-shard-size", "50KB"]] {
+        let said = dry(more);
+        assert!(said.starts_with("note: ") && said.contains("--force replaces it"), "{said}");
+        assert_eq!(dry(&[more, &["--force"]].concat()), "");
+        assert_eq!(dry(&[more, &["-q"]].concat()), "");
+    }
+    assert!(dry(&["-o", "no/such.safetensors"]).contains("no such folder"));
+    let fill = desk.good(&["fill", "normal", "--shape", "4", "--dry-run", "-o", "m.json"]).stderr;
+    assert!(fill.contains("note: ") && fill.contains("m.json"), "{fill}");
     assert_eq!(desk.files(), before);
 }
 
@@ -154,6 +297,8 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_nothing() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("no larger file is allowed here") && said.contains("out.safetensors"), "{said}");
+    // What was really written, to the limit and not beyond.
+    assert!(said.contains("after 5.1 MB") || said.contains("after 10.2 MB"), "{said}");
     assert_eq!(desk.files(), before);
 }
 

@@ -15,13 +15,17 @@ pub use launcher::{Share, parse_share};
 pub use look::{Audit, Diff, Verify};
 pub use teach::{Draft, Explain};
 pub use value::{Shape, parse_layout, parse_size};
-use value::{parse_seed, parse_setting, parse_shape, parse_threads};
+use value::{output_parser, parse_seed, parse_setting, parse_shape, parse_threads};
 
 /// Weight initialization for neural networks: initial checkpoints from a recipe and a seed.
 #[derive(Debug, Parser)]
 #[command(name = "fanin", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit code: 0 good, 1 the answer is no, 2 bad usage or input.
-`fanin COMMAND --help` has examples.")]
+#[command(
+    after_help = "Exit code: 0 good, 1 the answer is no, 2 bad usage or input; stopped by a signal 128 and its
+number: 129 SIGHUP, 130 SIGINT (Ctrl-C), 143 SIGTERM. What was ignored at the start, as under
+nohup, stays ignored.
+`fanin COMMAND --help` has examples."
+)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -144,14 +148,15 @@ pub struct Output {
     pub stream: StreamName,
     /// The file to write. A folder gets model.safetensors.
     #[arg(short, long, value_name = "OUT.safetensors|DIR", required_unless_present = "dry_run")]
+    #[arg(value_parser = output_parser(), allow_hyphen_values = true)]
     pub output: Option<PathBuf>,
     /// Draw on so many threads; all cores if left out. The values are the same.
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<NonZeroUsize>,
-    /// Replace an existing file.
+    /// Replace an existing file. The new one has its permissions.
     #[arg(long)]
     pub force: bool,
-    /// Show what would be written, and write nothing.
+    /// Show what would be written, and write nothing. With -o, say what would be in the way.
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -1,7 +1,9 @@
 //! Values as they are typed: shapes, seeds, settings.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use fanin::Layout;
 
 /// A shape as it is typed.
@@ -33,6 +35,20 @@ pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
         None => text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|seed| seed as u64)),
     };
     parsed.ok_or_else(|| "a seed is a whole number from -2^63 to 2^64 - 1".to_owned())
+}
+
+/// The path of a file to write. `-o --force` lacks its file, and `-` is what others call standard output.
+pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| {
+        let shown = path.display();
+        match path.as_os_str().as_encoded_bytes() {
+            b"-" => Err("a checkpoint takes its name when all of it is on the disk, so it cannot go to standard output: \
+                         name a file; one called - is ./-"
+                .to_owned()),
+            [b'-', ..] => Err(format!("name a file or a folder after -o; one of this name is ./{shown}")),
+            _ => Ok(path),
+        }
+    })
 }
 
 pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
@@ -128,6 +144,22 @@ mod tests {
         assert_eq!(parse_seed("18446744073709551615"), Ok(u64::MAX));
         assert_eq!(parse_seed("0x10"), Ok(16));
         assert!(parse_seed("1.5").is_err() && parse_seed("18446744073709551616").is_err());
+    }
+
+    #[test]
+    fn files_that_begin_with_a_hyphen_say_so() {
+        let parse = |text: &str| {
+            let command = clap::Command::new("fanin");
+            let path = output_parser().parse_ref(&command, None, std::ffi::OsStr::new(text));
+            path.map_err(|error| error.to_string())
+        };
+        for (text, needle) in [("-", "standard output"), ("-dash.st", "./-dash.st"), ("--force", "after -o")]
+        {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(needle), "{text}: {error}");
+        }
+        assert_eq!(parse("./-dash.st"), Ok(PathBuf::from("./-dash.st")));
+        assert_eq!(parse("a-b"), Ok(PathBuf::from("a-b")));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Values drawn by one thread while another takes them.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::Path;
@@ -111,9 +112,15 @@ fn make(
     planned: &[Planned],
     stretches: &[Stretch],
     mut source: Source,
-    mut copies: Option<Checkpoints>,
+    copies: Option<Checkpoints>,
     mut hand: Hand,
 ) -> Result<(), Stop> {
+    let mut copies = copies.map(|copies| {
+        let entries = copies.manifest.entries.iter().enumerate();
+        let numbers: HashMap<String, usize> =
+            entries.map(|(number, entry)| (entry.name.clone(), number)).collect();
+        (copies, numbers)
+    });
     let mut at = 0;
     for (number, stretch) in stretches.iter().enumerate() {
         skip(planned.get(at..stretch.start()).unwrap_or_default(), &mut source)?;
@@ -194,14 +201,13 @@ fn count(planned: &Planned, wanted: Range<usize>, hand: &mut Hand) -> Result<(),
 fn copy(
     planned: &Planned,
     wanted: Range<usize>,
-    from: Option<&mut Checkpoints>,
+    from: Option<&mut (Checkpoints, HashMap<String, usize>)>,
     hand: &mut Hand,
 ) -> Result<(), Stop> {
     let entry = &planned.entry;
     let missing = || Stop::Error(Error::Request(format!("{}: there is no file to copy it from", entry.name)));
-    let from = from.ok_or_else(missing)?;
-    let number =
-        from.manifest.entries.iter().position(|known| known.name == entry.name).ok_or_else(missing)?;
+    let (from, numbers) = from.ok_or_else(missing)?;
+    let number = *numbers.get(&entry.name).ok_or_else(missing)?;
     let (mut at, end) = (entry.bytes_of(wanted.start), entry.bytes_of(wanted.end));
     while at < end {
         let now = (end - at).min(CHUNK as u64) as usize;

@@ -6,6 +6,8 @@ pub mod boxes;
 mod draw;
 pub mod header;
 #[cfg(feature = "command")]
+mod interrupt;
+#[cfg(feature = "command")]
 mod parts;
 pub mod read;
 #[cfg(feature = "command")]
@@ -26,6 +28,8 @@ pub(crate) mod values;
 pub mod write;
 
 #[cfg(feature = "command")]
+pub(crate) use interrupt::clean_up_when_interrupted;
+#[cfg(feature = "command")]
 pub use target::{Existing, Form, Target};
 #[cfg(feature = "command")]
-pub(crate) use unfinished::{clean_up_when_interrupted, write_whole};
+pub(crate) use unfinished::write_whole;

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use super::draw::{Drawing, Item};
 use super::shards::{WHOLE, split};
 use super::stretch::{Stretch, cuts};
-use super::unfinished::{sync_folder, trouble};
+use super::target::replaceable;
+use super::unfinished::{Counted, sync_folder, trouble};
 use super::write::{Part, Written, room_for, stop_if_interrupted};
 use super::{Target, header};
 use crate::args::{LayoutName, StreamName};
@@ -129,12 +130,7 @@ impl Parted<'_> {
         if !self.path.exists() {
             return Ok(false);
         }
-        if !self.path.is_file() {
-            return Err(Error::file(
-                &self.path,
-                "is not a regular file, and a checkpoint would take its place",
-            ));
-        }
+        replaceable(&self.path)?;
         let mut found = Vec::new();
         let file = File::open(&self.path).map_err(Error::io("open", &self.path))?;
         let mut file = file.take(self.header.len() as u64);
@@ -200,19 +196,18 @@ impl Work<'_> {
         let mut options = OpenOptions::new();
         options.write(true).create(begin.is_some()).truncate(false);
         let mut file = options.open(path).map_err(Error::io("write", path))?;
-        let mut written = 0;
         let wrong = |error| trouble(path, 0, error);
         if let Some(parted) = begin {
             // Each process does so: the same length, the same header.
             file.set_len(parted.size).and_then(|()| file.write_all(&parted.header)).map_err(wrong)?;
         }
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io("write", path))?;
+        let mut counted = Counted::new(&file);
         self.each(|bytes| {
-            file.write_all(bytes).map_err(|error| trouble(path, written, error))?;
-            written += bytes.len() as u64;
-            Ok(())
+            let done = counted.write_all(bytes);
+            done.map_err(|error| trouble(path, counted.written, error))
         })?;
-        file.sync_all().map_err(|error| trouble(path, written, error))
+        file.sync_all().map_err(|error| trouble(path, counted.written, error))
     }
 
     /// The first byte of the file that is not as it should be.

@@ -50,6 +50,12 @@ impl Target {
             let message = "a checkpoint in shards goes to a folder: -o DIR/";
             return Err(Error::file(output, message));
         }
+        // The name of a pipe, as /dev/stdout may be, leads to no file that could be found.
+        if output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            let message = "is not a regular file. A checkpoint takes its name when all of it is on the disk: it cannot go \
+                           through a pipe or to a device";
+            return Err(Error::file(output, message));
+        }
         let (folder, file) = if named_as_folder || shards || output.is_dir() {
             (output.to_owned(), None)
         } else {
@@ -99,10 +105,7 @@ impl Target {
         if !path.try_exists().map_err(Error::io("write to", &path))? {
             return Ok((path, false));
         }
-        // A device or a pipe would be lost: it would be replaced, not written to.
-        if !path.is_file() {
-            return Err(Error::file(&path, "is not a regular file, and a checkpoint would take its place"));
-        }
+        replaceable(&path)?;
         if self.existing == Existing::default() {
             let message = "exists already: --force replaces it, init's --resume keeps it if it is right";
             return Err(Error::file(&path, message));
@@ -135,6 +138,14 @@ impl Target {
         );
         Err(Error::file(&self.folder, message))
     }
+}
+
+/// Refuses what is no file: a device or a pipe would be lost, replaced and not written to; a folder cannot be replaced.
+pub(super) fn replaceable(path: &Path) -> Result {
+    if path.exists() && !path.is_file() {
+        return Err(Error::file(path, "is not a regular file, and a checkpoint would take its place"));
+    }
+    Ok(())
 }
 
 /// Where a path ends that may be a link, whether or not something is there.

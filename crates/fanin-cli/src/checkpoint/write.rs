@@ -15,6 +15,7 @@ use super::draw::{Drawing, Item};
 use super::parts;
 use super::shards::{self, INDEX, Shard, index, split, split_rows};
 use super::stretch::Stretch;
+use super::target::replaceable;
 use super::unfinished::{Unfinished, Whole, sync_folder};
 use crate::args::{LayoutName, StreamName};
 use crate::error::{Error, Result};
@@ -160,17 +161,7 @@ pub fn checkpoint(
         return parts::write(target, metadata, draw, part, progress);
     }
     let shards = sharing.shards(&entries, draw.draw.stream);
-    target.refuse_others(&shards, sharing.layout)?;
-    let mut files = Vec::new();
-    for shard in sharing.mine(&shards) {
-        let (path, exists) = target.look(&shard.name)?;
-        let header = shards::header(shard, &entries, metadata, sharing.layout);
-        files.push(Planfile { path, stretch: shard.stretch.clone(), header, exists });
-    }
-    let index = match index(&entries, &shards).filter(|_| sharing.layout == LayoutName::Hf) {
-        Some(bytes) => place_of_index(target, sharing, &bytes)?.map(|path| (path, bytes)),
-        None => None,
-    };
+    let (mut files, index) = prepare(target, &entries, &shards, metadata, sharing)?;
     let values = files.iter().flat_map(|file| file.stretch.tensors(&entries)).map(|(_, values)| values.len());
     let mut done = Written {
         files: shards.len(),
@@ -194,6 +185,74 @@ pub fn checkpoint(
     written.map(|()| done)
 }
 
+/// What a process writes, refused if something else is in its place: its files, and the index with where it goes.
+fn prepare(
+    target: &Target,
+    entries: &[Entry],
+    shards: &[Shard],
+    metadata: &[(String, String)],
+    sharing: Sharing,
+) -> Result<(Vec<Planfile>, Option<(PathBuf, Vec<u8>)>)> {
+    target.refuse_others(shards, sharing.layout)?;
+    let mut files = Vec::new();
+    for shard in sharing.mine(shards) {
+        let (path, exists) = target.look(&shard.name)?;
+        let header = shards::header(shard, entries, metadata, sharing.layout);
+        files.push(Planfile { path, stretch: shard.stretch.clone(), header, exists });
+    }
+    let index = match index(entries, shards).filter(|_| sharing.layout == LayoutName::Hf) {
+        Some(bytes) => place_of_index(target, sharing, &bytes)?.map(|path| (path, bytes)),
+        None => None,
+    };
+    Ok((files, index))
+}
+
+/// A file of a checkpoint that is not written yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// Its name in the folder.
+    pub name: String,
+    /// Tensors, or parts of them, that it will have.
+    pub tensors: usize,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// The files that a checkpoint will be, the index among them.
+pub fn foresee(
+    planned: &[Planned],
+    metadata: &[(String, String)],
+    stream: StreamName,
+    sharing: Sharing,
+) -> Vec<Foreseen> {
+    let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
+    let shards = sharing.shards(&entries, stream);
+    let file = |shard: &Shard| {
+        let header = shards::header(shard, &entries, metadata, sharing.layout);
+        let bytes = header.len() as u64 + shard.stretch.bytes(&entries);
+        Foreseen { name: shard.name.clone(), tensors: shard.stretch.tensors(&entries).count(), bytes }
+    };
+    let index = index(&entries, &shards).filter(|_| sharing.layout == LayoutName::Hf);
+    let index = index.map(|index| Foreseen { name: INDEX.to_owned(), tensors: 0, bytes: index.len() as u64 });
+    shards.iter().map(file).chain(index).collect()
+}
+
+/// Refuses what could not be written there because of what is there.
+///
+/// # Errors
+/// As [`checkpoint`], before it writes anything.
+pub fn foresee_trouble(
+    target: &Target,
+    planned: &[Planned],
+    metadata: &[(String, String)],
+    stream: StreamName,
+    sharing: Sharing,
+) -> Result {
+    let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
+    let shards = sharing.shards(&entries, stream);
+    prepare(target, &entries, &shards, metadata, sharing).map(|_| ())
+}
+
 /// Bytes of the values that a process writes or compares.
 pub fn bytes(planned: &[Planned], stream: StreamName, sharing: Sharing) -> u64 {
     let entries: Vec<Entry> = planned.iter().map(|planned| planned.entry.clone()).collect();
@@ -213,6 +272,7 @@ fn place_of_index(target: &Target, sharing: Sharing, bytes: &[u8]) -> Result<Opt
     if same && !target.existing.force && (sharing.part.is_some() || target.existing.resume) {
         return Ok(None);
     }
+    replaceable(&path)?;
     if path.exists() && !target.existing.force {
         let message = "exists already, of another checkpoint: --force replaces it";
         return Err(Error::file(&path, message));
@@ -316,8 +376,10 @@ pub(super) fn room_for(target: &Target, wanted: u64) -> Result {
     // Of a folder that is to be made the one that it will lie in.
     let folder = target.folder().ancestors().find(|folder| folder.is_dir());
     let folder = folder.unwrap_or(Path::new("."));
-    match fs4::available_space(folder) {
-        Ok(free) if free < wanted => {
+    match fs4::statvfs(folder) {
+        // What has no room at all, as /proc, is no disk: making the file says what is wrong.
+        Ok(disk) if disk.total_space() > 0 && disk.available_space() < wanted => {
+            let free = disk.available_space();
             let (wanted, free) = (numbers::bytes(wanted), numbers::bytes(free));
             let message =
                 format!("{wanted} are to be written, and the disk has {free} left: nothing was written");
@@ -332,6 +394,9 @@ pub(super) fn stop_if_interrupted() -> Result {
     if INTERRUPTED.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
+/// Files that may be open while they wait for their names: systems allow a process 256 and more.
+const OPEN: usize = 128;
+
 /// Writes these files, and the index after them.
 fn write(
     target: &Target,
@@ -345,8 +410,11 @@ fn write(
     // Files that replace others take their names together, when all are whole: what was there stays until then.
     let together = files.iter().any(|file| file.exists);
     let finish = |unfinished: Unfinished| -> Result<Option<Whole>> {
-        let whole = unfinished.sync()?;
+        let mut whole = unfinished.sync()?;
         if together {
+            if files.len() > OPEN {
+                whole.close();
+            }
             return Ok(Some(whole));
         }
         whole.take_name(force)?;
@@ -391,7 +459,15 @@ fn write(
         })?;
         wait(finishing)
     })?;
-    if let Some((path, _)) = index.as_ref().filter(|(path, _)| together && path.exists()) {
+    let index = match index {
+        Some((path, bytes)) => {
+            let mut file = Unfinished::begin(&path)?;
+            file.write(&bytes)?;
+            Some((file.sync()?, path))
+        }
+        None => None,
+    };
+    if let Some((_, path)) = index.as_ref().filter(|(_, path)| together && path.exists()) {
         // From here to the new index the folder is no checkpoint, rather than half of each.
         std::fs::remove_file(path).map_err(Error::io("replace", path))?;
         sync_folder(path)?;
@@ -399,11 +475,9 @@ fn write(
     for whole in whole {
         whole.take_name(force)?;
     }
-    if let Some((path, bytes)) = index {
-        let mut file = Unfinished::begin(&path)?;
-        file.write(&bytes)?;
+    if let Some((index, _)) = index {
         // Another process may have written it meanwhile: the same bytes.
-        file.sync()?.take_name(true)?;
+        index.take_name(true)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::checkpoint::write::Foreseen;
 use crate::error::Result;
 use crate::manifest::StoredType;
 use crate::recipe::{Planned, Scheme};
@@ -50,8 +51,39 @@ fn number(x: f64) -> String {
     if x.is_nan() { "-".to_owned() } else { numbers::short(x) }
 }
 
-/// The table. What is skipped stands below it.
-pub(super) fn show(planned: &[Planned]) -> Result {
+/// Lines of a table of files, before it is cut short.
+const FILES: usize = 20;
+
+/// The files of a checkpoint that is more than one.
+fn show_files(files: &[Foreseen]) -> Result {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let mut rows = table::new(&["file", ">tensors", ">bytes", ""]);
+    // Of many the first ones, and the last with the index.
+    let shown = if files.len() > FILES { FILES - 3 } else { files.len() };
+    let mut row = |name: &str, tensors: String, bytes: u64| {
+        _ = rows.add_row([name.to_owned(), tensors, numbers::count(bytes), numbers::bytes(bytes)]);
+    };
+    let told =
+        |file: &Foreseen| if file.tensors > 0 { numbers::count(file.tensors as u64) } else { String::new() };
+    for file in &files[..shown] {
+        row(&file.name, told(file), file.bytes);
+    }
+    if shown < files.len() {
+        let left = &files[shown..files.len() - 2];
+        let name = format!("... and {} more", left.len());
+        row(&name, String::new(), left.iter().map(|file| file.bytes).sum());
+        files[files.len() - 2..].iter().for_each(|file| row(&file.name, told(file), file.bytes));
+    }
+    report::line(format!("\n{}", table::text(&rows).trim_start_matches('\n')))?;
+    let bytes = files.iter().map(|file| file.bytes).sum();
+    let count = numbers::counted(files.len() as u64, "file");
+    report::line(format!("{count}, {} with their headers", numbers::bytes(bytes)))
+}
+
+/// The table. What is skipped stands below it, and the files if they are told.
+pub(super) fn show(planned: &[Planned], files: &[Foreseen]) -> Result {
     let (skipped, written): (Vec<Planned>, Vec<Planned>) =
         planned.iter().cloned().partition(|planned| planned.init == Scheme::Skip);
     let mut rows =
@@ -96,6 +128,7 @@ pub(super) fn show(planned: &[Planned]) -> Result {
             numbers::counted(tied.len() as u64, "tied tensor")
         ))?;
     }
+    show_files(files)?;
     let [tensors, values, bytes] = total(&types);
     report::line(format!(
         "{}, {}, {}. Nothing was written.",
@@ -106,7 +139,7 @@ pub(super) fn show(planned: &[Planned]) -> Result {
 }
 
 /// The same for programs.
-pub(super) fn as_json(planned: &[Planned]) -> Value {
+pub(super) fn as_json(planned: &[Planned], files: &[Foreseen]) -> Value {
     let one = |planned: &Planned| {
         json!({
             "name": planned.entry.name, "dtype": planned.entry.dtype, "shape": planned.entry.shape,
@@ -133,8 +166,9 @@ pub(super) fn as_json(planned: &[Planned]) -> Value {
         sums
     };
     totals["dtypes"] = types.iter().map(of_type).collect();
+    let file = |file: &Foreseen| json!({ "name": file.name, "tensors": file.tensors, "bytes": file.bytes });
     json!({
-        "format": FORMAT, "totals": totals,
+        "format": FORMAT, "totals": totals, "files": files.iter().map(file).collect::<Vec<_>>(),
         "groups": alike(planned).iter().map(group).collect::<Vec<_>>(),
         "tensors": planned.iter().map(one).collect::<Vec<_>>(),
     })

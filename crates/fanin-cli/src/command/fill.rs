@@ -3,8 +3,9 @@
 use fanin::Initializer as _;
 use fanin::init::Init;
 
-use super::init::{destination, metadata, warn, write_out};
+use super::init::{destination, metadata, obstacle, warn, write_out};
 use crate::args::Fill;
+use crate::checkpoint::Form;
 use crate::checkpoint::write::{self, Sharing};
 use crate::error::{Error, Result};
 use crate::manifest::{Entry, StoredType};
@@ -16,7 +17,7 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
     if args.name == "__metadata__" || args.name.is_empty() {
         return Err(Error::Request(format!("{:?} cannot be a tensor's name", args.name)));
     }
-    let target = destination(&args.output, Sharing::default(), false)?;
+    let target = destination(&args.output, Form::File, false)?;
     let entry = Entry {
         name: args.name.clone(),
         dtype: StoredType::from_float(args.dtype),
@@ -27,6 +28,7 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
     write::check(&planned, args.output.stream)?;
     warn(&planned, quiet);
     if args.output.dry_run {
+        obstacle(&args.output, Form::File, false, quiet, |_| Ok(()));
         return super::explain::show(&init, &args.shape.0, args.dtype);
     }
     let mut metadata = metadata(&args.output);

@@ -18,7 +18,8 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
     let (recipe, model) = recipe(&args.recipe)?;
     let part = args.part.map(|share| share.resolve(|name| std::env::var(name).ok())).transpose()?;
     let sharing = Sharing { most: args.max_shard_size, part, layout: args.layout };
-    let target = destination(&args.output, sharing, args.resume)?;
+    let form = form(sharing);
+    let target = destination(&args.output, form, args.resume)?;
     let manifest = match (&args.like, model) {
         (Some(path), _) => super::manifest(path)?,
         (None, Some(model)) => model.manifest(),
@@ -31,17 +32,18 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
     let copies =
         args.like.as_deref().filter(|_| manifest.entries.iter().any(|entry| entry.offsets.is_some()));
     if let (None, Some(copied)) = (copies, planned.iter().find(|planned| planned.init == Scheme::Copy)) {
-        return Err(Error::Request(format!(
-            "{}: the rule {:?} copies it, and there are no values to copy: give --like a checkpoint that has them, not \
-             a manifest, or skip it",
+        let message = format!(
+            "{}: the rule {:?} copies it, and there are no values to copy",
             copied.entry.name, copied.pattern
-        )));
+        );
+        let remedy = "give --like a checkpoint that has them, not a manifest, or skip it";
+        return Err(recipe.error_at(copied, message, remedy));
     }
-    if args.output.dry_run {
-        write::check(&planned, args.output.stream)?;
-        warn(&planned, quiet);
-        return if args.json { report::json(&dry_run::as_json(&planned)) } else { dry_run::show(&planned) };
+    if planned.iter().all(|planned| planned.init == Scheme::Skip) {
+        let message = "every tensor is skipped: the checkpoint would be empty";
+        return Err(recipe.error_at(&planned[0], message, "give a spec to what is to be written"));
     }
+    let whole = args.output.dry_run.then(|| planned.clone());
     planned.retain(|planned| planned.init != Scheme::Skip);
     write::check(&planned, args.output.stream)?;
     warn(&planned, quiet);
@@ -55,6 +57,23 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
         let last: std::collections::BTreeMap<_, _> = args.settings.iter().cloned().collect();
         let last: Vec<String> = last.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         metadata.push(("fanin.set".to_owned(), last.join(",")));
+    }
+    if let Some(whole) = whole {
+        let files = if sharing.in_files() {
+            write::foresee(&planned, &metadata, args.output.stream, sharing)
+        } else {
+            Vec::new()
+        };
+        obstacle(&args.output, form, args.resume, quiet, |target| match form {
+            // A part of one file goes into what is there, if it is the same.
+            Form::Parts => Ok(()),
+            _ => write::foresee_trouble(target, &planned, &metadata, args.output.stream, sharing),
+        });
+        return if args.json {
+            report::json(&dry_run::as_json(&whole, &files))
+        } else {
+            dry_run::show(&whole, &files)
+        };
     }
     write_out(target, &planned, copies, &metadata, &args.output, sharing, quiet)
 }
@@ -71,19 +90,37 @@ fn base_manifest(recipe: &Recipe) -> Result<Manifest> {
     }
 }
 
+/// What is written there.
+fn form(sharing: Sharing) -> Form {
+    match sharing {
+        sharing if sharing.in_files() => Form::Files,
+        Sharing { part: Some(_), .. } => Form::Parts,
+        _ => Form::File,
+    }
+}
+
 /// Where to write, checked before any work is done; nothing for a dry run.
-pub(super) fn destination(output: &Output, sharing: Sharing, resume: bool) -> Result<Option<Target>> {
+pub(super) fn destination(output: &Output, form: Form, resume: bool) -> Result<Option<Target>> {
     match &output.output {
         Some(path) if !output.dry_run => {
-            let existing = Existing { force: output.force, resume };
-            let form = match sharing {
-                sharing if sharing.in_files() => Form::Files,
-                Sharing { part: Some(_), .. } => Form::Parts,
-                _ => Form::File,
-            };
-            Target::new(path, form, existing).map(Some)
+            Target::new(path, form, Existing { force: output.force, resume }).map(Some)
         }
         _ => Ok(None),
+    }
+}
+
+/// Says what would be in the way of the run that a dry run is for, if that is told where to write.
+pub(super) fn obstacle(
+    output: &Output,
+    form: Form,
+    resume: bool,
+    quiet: bool,
+    more: impl FnOnce(&Target) -> Result,
+) {
+    let Some(path) = output.output.as_ref().filter(|_| !quiet) else { return };
+    let target = Target::new(path, form, Existing { force: output.force, resume });
+    if let Err(error) = target.and_then(|target| more(&target)) {
+        report::say(format_args!("\u{1b}[1mnote:\u{1b}[0m the run itself would be refused: {error}"));
     }
 }
 

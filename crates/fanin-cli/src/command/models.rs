@@ -52,7 +52,9 @@ fn list() -> Result {
 fn show(model: &Model) -> Result {
     let manifest = model.manifest();
     report::line(format!(
-        "{}: {} tensors, {} values, {}; loads in {}\n",
+        "{}: {} tensors, {} values, {}; loads in {}\n\
+         With --stream torch the numbers are those of torch's generator, tensor after tensor in the manifest's order:\n\
+         a loop over state_dict() draws them. What loads it draws others when it is built, in an order of its own.\n",
         model.name,
         manifest.entries.len(),
         numbers::count(manifest.values()),
