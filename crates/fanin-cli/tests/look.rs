@@ -292,3 +292,308 @@ fn audit_tells_laws_and_names_damage() {
         "piled up",
     );
 }
+
+/// A checkpoint of F32 tensors, written by hand.
+fn save(desk: &Desk, name: &str, tensors: &[(&str, &[usize], Vec<f32>)]) {
+    let mut header = serde_json::Map::new();
+    let mut data = Vec::new();
+    for (tensor, shape, values) in tensors {
+        let start = data.len();
+        data.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        let entry =
+            serde_json::json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
+        header.insert((*tensor).to_owned(), entry);
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat();
+    std::fs::write(desk.path(name), bytes).unwrap();
+}
+
+/// The values of a tensor of `x.safetensors`.
+fn values(desk: &Desk, tensor: &str) -> Vec<f32> {
+    let bytes = desk.bytes("x.safetensors");
+    desk::floats(&bytes[place(&bytes, tensor)])
+}
+
+#[test]
+fn a_file_is_held_against_its_model() {
+    let desk = desk();
+    let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(MANIFEST).unwrap();
+    let like = |change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
+        let mut manifest = whole.clone();
+        change(&mut manifest);
+        std::fs::write(desk.path("other.json"), serde_json::to_string(&manifest).unwrap()).unwrap();
+        desk.run(&["verify", "x.safetensors", "--recipe", "right.toml", "--like", "other.json"])
+    };
+    assert_eq!(like(&|_| ()).code, 0);
+    let entry = |dtype: &str, shape: &[usize]| serde_json::json!({ "dtype": dtype, "shape": shape });
+    let caught = |change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>), needles: &[&str]| {
+        let ran = like(change);
+        assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+        let named = ran.stdout.lines().any(|line| needles.iter().all(|needle| line.contains(needle)));
+        assert!(named, "{needles:?}: {}", ran.stdout);
+    };
+    caught(&|all| _ = all.insert("h.2.bias".into(), entry("F32", &[5])), &["h.2.bias", "missing", "F32 5"]);
+    caught(&|all| _ = all.remove("h.1.attn.weight"), &["h.1.attn.weight", "extra"]);
+    caught(
+        &|all| _ = all.insert("h.0.rnn.weight".into(), entry("F32", &[96, 64])),
+        &["h.0.rnn.weight", "shape", "transposed?"],
+    );
+    caught(
+        &|all| _ = all.insert("h.0.cut.weight".into(), entry("F32", &[512, 256])),
+        &["cut", "shape", "512 x 256"],
+    );
+    caught(
+        &|all| _ = all.insert("h.0.cut.weight".into(), entry("F16", &[256, 256])),
+        &["cut", "dtype", "F32"],
+    );
+    let ran =
+        desk.run(&["verify", "x.safetensors", "--recipe", "right.toml", "--like", "resnet50", "--json"]);
+    assert_eq!(ran.code, 2, "the recipe does not fit: {}", ran.stdout);
+    // Another type for all is the same model.
+    desk.good(&["init", "right.toml", "--like", "shapes.json", "--dtype", "bf16", "-o", "b.safetensors"]);
+    desk.good(&["verify", "b.safetensors", "--recipe", "right.toml", "--like", "shapes.json"]);
+}
+
+#[test]
+fn a_built_in_recipe_has_its_model() {
+    let desk = Desk::new();
+    let text = desk.good(&["models", "resnet50", "--manifest"]).stdout;
+    let whole: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let made = |change: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
+        let mut manifest = whole.clone();
+        change(&mut manifest);
+        std::fs::write(desk.path("m.json"), serde_json::to_string(&manifest).unwrap()).unwrap();
+        desk.good(&[
+            "init",
+            "resnet50",
+            "--like",
+            "m.json",
+            "--dtype",
+            "bf16",
+            "--force",
+            "-o",
+            "y.safetensors",
+        ]);
+        desk.run(&["verify", "y.safetensors", "--recipe", "resnet50"])
+    };
+    let ran = made(&|_| ());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = made(&|all| {
+        all.remove("bn1.bias");
+        all["fc.weight"]["shape"] = serde_json::json!([2048, 1000]);
+    });
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    for (tensor, test) in [("bn1.bias", "missing"), ("fc.weight", "transposed?")] {
+        let named = ran.stdout.lines().any(|line| line.contains(tensor) && line.contains(test));
+        assert!(named, "{tensor}: {}", ran.stdout);
+    }
+    let warned = desk.good(&["inspect", "y.safetensors", "--recipe", "resnet50"]).stderr;
+    assert!(warned.contains("bn1.bias") && warned.contains("transposed?"), "{warned}");
+    // Who means another model says so.
+    desk.good(&["verify", "y.safetensors", "--recipe", "resnet50", "--like", "m.json"]);
+}
+
+#[test]
+fn a_zero_has_a_sign_and_a_file_its_stream() {
+    let desk = desk();
+    let bytes = desk.bytes("x.safetensors");
+    let mut wrong = bytes.clone();
+    wrong[place(&bytes, "h.0.bias")][3] = 0x80;
+    std::fs::write(desk.path("x.safetensors"), wrong).unwrap();
+    caught(&desk, &["--seed", "3"], "h.0.bias", "bits");
+    let make = ["init", "right.toml", "--like", "shapes.json", "--seed", "5", "--stream", "torch"];
+    desk.good(&[&make[..], &["-o", "t.safetensors"]].concat());
+    let hint = "the file says stream torch, seed 5: --stream torch --seed 5?";
+    for more in [&["--seed", "5"][..], &["--seed", "6", "--stream", "torch"]] {
+        let ran = desk.run(&[&["verify", "t.safetensors", "--recipe", "right.toml"], more].concat());
+        assert!(ran.code == 1 && ran.stdout.contains(hint), "{}", ran.stdout);
+    }
+    let ran = desk.run(&["verify", "x.safetensors", "--recipe", "right.toml", "--seed", "3"]);
+    assert!(!ran.stdout.contains("the file says"), "{}", ran.stdout);
+}
+
+#[test]
+fn orthogonal_alone_is_not_drawn() {
+    let desk = Desk::new();
+    std::fs::write(desk.path("o.toml"), "[init]\n\"*\" = \"orthogonal\"\n").unwrap();
+    let drawn = |shape: [usize; 2], seed: usize| {
+        let manifest = serde_json::json!({ "q": { "dtype": "F32", "shape": shape } });
+        std::fs::write(desk.path("o.json"), manifest.to_string()).unwrap();
+        let seed = seed.to_string();
+        desk.good(&["init", "o.toml", "--like", "o.json", "--seed", &seed, "--force", "-o", "x.safetensors"]);
+        values(&desk, "q")
+    };
+    let caught = |shape: [usize; 2], wrong: Vec<f32>, test: &str| {
+        save(&desk, "x.safetensors", &[("q", &shape, wrong)]);
+        let ran = desk.run(&["verify", "x.safetensors", "--recipe", "o.toml"]);
+        let named = ran.stdout.lines().any(|line| line.contains(test));
+        assert!(ran.code == 1 && named, "{test}: {}", ran.stdout);
+        assert!(!ran.stdout.contains("not orthogonal"), "{}", ran.stdout);
+    };
+    // Two blocks with zeros beside them; the same turned by a small angle, so that nothing is exactly zero.
+    let (n, half) = (128, 64);
+    let blocks = [drawn([half, half], 1), drawn([half, half], 2)];
+    let mut wrong = vec![0f32; n * n];
+    for (b, block) in blocks.iter().enumerate() {
+        for (k, x) in block.iter().enumerate() {
+            wrong[(b * half + k / half) * n + b * half + k % half] = *x;
+        }
+    }
+    caught([n, n], wrong.clone(), "exactly 0");
+    let turn = |wrong: &mut [f32], angle: f32| {
+        for k in 0..half {
+            for column in 0..n {
+                let (a, b) = (wrong[k * n + column], wrong[(k + half) * n + column]);
+                wrong[k * n + column] = angle.cos() * a - angle.sin() * b;
+                wrong[(k + half) * n + column] = angle.sin() * a + angle.cos() * b;
+            }
+        }
+    };
+    turn(&mut wrong, 0.01);
+    caught([n, n], wrong, "mean absolute entry");
+    // A permutation, turned by a small angle.
+    let mut wrong = vec![0f32; n * n];
+    (0..n).for_each(|row| wrong[row * n + (row * 37 + 5) % n] = 1.0);
+    turn(&mut wrong, 0.001);
+    caught([n, n], wrong, "greatest entry");
+}
+
+#[test]
+fn drawn_orthogonal_matrices_pass() {
+    let desk = Desk::new();
+    let mut manifest = serde_json::Map::new();
+    for (rows, columns) in [(1, 1), (2, 2), (1, 9), (3, 3), (8, 5), (16, 16), (64, 96), (150, 40), (128, 128)]
+    {
+        for dtype in ["F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"] {
+            let entry = serde_json::json!({ "dtype": dtype, "shape": [rows, columns] });
+            manifest.insert(format!("{rows}.{columns}.{dtype}"), entry);
+        }
+    }
+    std::fs::write(desk.path("o.json"), serde_json::to_string(&manifest).unwrap()).unwrap();
+    std::fs::write(desk.path("o.toml"), "[init]\n\"*\" = \"orthogonal(gain=1.4)\"\n").unwrap();
+    for seed in 0..10 {
+        for stream in ["native", "torch"] {
+            let from = ["--seed", &seed.to_string(), "--stream", stream];
+            let make = ["init", "o.toml", "--like", "o.json", "--force", "-q", "-o", "y.safetensors"];
+            desk.good(&[&make[..], &from].concat());
+            let ran = desk.run(&["verify", "y.safetensors", "--recipe", "o.toml", "--alpha", "1e-6"]);
+            assert_eq!(ran.code, 0, "{seed} {stream}: {}", ran.stdout);
+        }
+    }
+}
+
+#[test]
+fn short_repeats_are_caught() {
+    let desk = desk();
+    let right = desk.bytes("x.safetensors");
+    let at = place(&right, "h.0.attn.weight");
+    for (from, to, length) in [(192 * 17, 192 * 300, 192), (1001, 50_003, 100), (5, 30_000, 30_000)] {
+        let mut bytes = right.clone();
+        bytes[at.clone()].copy_within(from * 4..(from + length) * 4, to * 4);
+        std::fs::write(desk.path("x.safetensors"), bytes).unwrap();
+        caught(&desk, &[], "h.0.attn.weight", "repeats");
+        let ran = desk.run(&["audit", "x.safetensors"]);
+        assert!(ran.code == 1 && ran.stdout.contains("stands twice"), "{length}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn audit_knows_tables_and_names_what_was_never_written() {
+    let desk = desk();
+    let noise = values(&desk, "h.0.attn.weight");
+    let rows = |count: usize, row: &[f32]| row.repeat(count);
+    let steps: Vec<f32> = (1..=16).map(|n| (n as f32).ln()).collect();
+    let sines: Vec<f32> = (0..1500 * 64)
+        .map(|k| {
+            let (position, column) = ((k / 64) as f64, k % 64);
+            let angle = position * (-(10_000f64.ln()) * (column % 32) as f64 / 31.0).exp();
+            (if column < 32 { angle.sin() } else { angle.cos() }) as f32
+        })
+        .collect();
+    let sparse: Vec<f32> = noise[..96 * 96]
+        .iter()
+        .enumerate()
+        .map(|(k, x)| if (k * 7 + k / 96 * 3) % 2 == 0 { 0.0 } else { x * 0.01 * 192f32.sqrt() })
+        .collect();
+    let gain: Vec<f32> = noise[20_000..26_000].iter().map(|x| 1.0 + x * 0.01 * 192f32.sqrt()).collect();
+    let good: [(&str, &[usize], Vec<f32>); 7] = [
+        ("h.0.A_log", &[384, 16], rows(384, &steps)),
+        ("h.1.A_log", &[384, 16], rows(384, &steps)),
+        ("few.A_log", &[3, 16], rows(3, &steps)),
+        ("positions", &[1500, 64], sines),
+        ("head", &[8, 64], vec![0.0; 512]),
+        ("sparse", &[96, 96], sparse),
+        ("gain", &[6000], gain),
+    ];
+    save(&desk, "y.safetensors", &good);
+    let ran = desk.run(&["audit", "y.safetensors", "--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    for (number, member, needle) in [
+        (0, "look", "a table"),
+        (1, "law", "every row the same"),
+        (2, "look", "a table"),
+        (3, "law", "sines and cosines"),
+        (4, "notes", "never written"),
+        (5, "law", "sparse(sparsity=0.50, std="),
+        (5, "schemes", "sparse(sparsity=0.50, std=0.01)"),
+        (6, "schemes", "normal(mean=1, std=0.01)"),
+    ] {
+        let found = report["tensors"][number][member].to_string();
+        assert!(found.contains(needle), "{needle}: {}", report["tensors"][number]);
+    }
+    for (wrong, needle) in [
+        (vec![1.4e-45; 512], "nobody wrote"),
+        (vec![f32::INFINITY; 512], "overflow"),
+        (rows(8, &noise[..64]), "every row is the same"),
+    ] {
+        save(&desk, "y.safetensors", &[("w", &[8, 64], wrong)]);
+        let ran = desk.run(&["audit", "y.safetensors"]);
+        assert!(ran.code == 1 && ran.stdout.contains(needle), "{needle}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn an_index_is_held_against_its_files() {
+    let desk = desk();
+    let make = ["init", "right.toml", "--like", "shapes.json", "--max-shard-size", "300kB", "-o", "many"];
+    desk.good(&make);
+    let path = desk.path("many/model.safetensors.index.json");
+    let right = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(desk.good(&["inspect", "many", "--recipe", "right.toml"]).stderr, "");
+    let twice = right.replacen(
+        "\"h.0.bias\"",
+        "\"h.0.attn.weight\": \"model-00001-of-00003.safetensors\", \"h.0.bias\"",
+        1,
+    );
+    std::fs::write(&path, twice).unwrap();
+    desk.refused(&["inspect", "many"], &["\"h.0.attn.weight\" stands twice"]);
+    std::fs::write(&path, "{\"weight_map\": {}}").unwrap();
+    desk.refused(&["inspect", "many"], &["names no tensor"]);
+    let mut index: serde_json::Value = serde_json::from_str(&right).unwrap();
+    index["metadata"]["total_size"] = 7.into();
+    std::fs::write(&path, index.to_string()).unwrap();
+    std::fs::copy(desk.path("x.safetensors"), desk.path("many/model-00009-of-00009.safetensors")).unwrap();
+    for command in [&["inspect"][..], &["audit"], &["verify", "--recipe", "right.toml"]] {
+        let ran = desk.good(&[command, &["many"]].concat());
+        assert!(ran.stderr.contains("total_size 7"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("does not name model-00009-of-00009.safetensors"), "{}", ran.stderr);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_checkpoint() {
+    let desk = desk();
+    let made = std::process::Command::new("mkfifo").arg(desk.path("pipe")).status().unwrap();
+    assert!(made.success());
+    desk.refused(&["inspect", "pipe"], &["not a regular file"]);
+    let ran = assert_cmd::Command::new(Desk::program())
+        .args(["inspect", "/dev/stdin"])
+        .write_stdin(desk.bytes("x.safetensors"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(ran.status.code() == Some(2) && said.contains("not a regular file"), "{said}");
+}

@@ -35,7 +35,8 @@ impl Difference {
         let size = dtype.size();
         for (k, (right, is)) in pairs.enumerate() {
             if expected[k * size..(k + 1) * size] == found[k * size..(k + 1) * size]
-                || (right - is).abs() <= slack
+                // Without slack -0 is not 0.
+                || (slack > 0.0 && (right - is).abs() <= slack)
             {
                 continue;
             }

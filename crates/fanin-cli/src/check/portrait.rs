@@ -8,7 +8,7 @@ use fanin::{DType, Fan, Fans, Layout};
 
 use super::law::Draw;
 use super::orthogonal;
-use super::repeats::Probes;
+use super::repeats::{Repeats, Twice};
 use super::sample::{Reference, Sample};
 use crate::checkpoint::set::Checkpoints;
 use crate::error::Result;
@@ -17,9 +17,10 @@ use crate::error::Result;
 const FEW: u64 = 64;
 
 /// The kinds of tensors.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Look {
     /// No values at all.
+    #[default]
     Empty,
     /// An integer type.
     Integers,
@@ -31,8 +32,10 @@ pub enum Look {
     ZerosAndOnes,
     /// Fewer values than a law needs.
     Few,
-    /// Drawn independently from a law.
+    /// Drawn independently from a law; beside the zeros, if many are.
     Fresh(Draw),
+    /// Computed, not drawn: every row the same, or sines and cosines.
+    Table(&'static str),
     /// Orthogonal rows or columns of this length.
     Orthogonal(f64),
     /// No law of an initialization: trained, or another scheme.
@@ -42,12 +45,16 @@ pub enum Look {
 }
 
 /// What was found of a tensor.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Portrait {
     /// What it looks like.
     pub look: Look,
     /// What is wrong with it, whatever it is.
     pub problems: Vec<String>,
+    /// What may be as it should be, and is worth a look.
+    pub notes: Vec<String>,
+    /// Rows of zeros.
+    pub empty_rows: usize,
     /// Mean of the finite values.
     pub mean: f64,
     /// Their standard deviation.
@@ -63,6 +70,7 @@ pub struct Portrait {
 struct Sums {
     count: u64,
     wild: u64,
+    infinite: u64,
     zeros: u64,
     ones: u64,
     odd: u64,
@@ -112,6 +120,7 @@ impl Sums {
                     }
                 }
             } else {
+                self.infinite += u64::from(x.is_infinite());
                 self.wild += 1;
             }
             column += 1;
@@ -156,30 +165,48 @@ pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usiz
             true => Look::Integers,
             false => Look::Unread,
         };
-        return Ok(Portrait { look, problems: Vec::new(), mean: 0.0, std: 0.0, zeros: 0, hash: 0 });
+        return Ok(Portrait { look, ..Portrait::default() });
     };
-    let mut probes = Probes::take(checkpoint, number)?;
+    let mut repeats = Repeats::new(&entry.shape);
     let mut sums = Sums::new(&entry.shape);
     let subnormal = if dtype == DType::F16 || dtype.size() == 1 { 0.0 } else { 1e-30 };
     let mut at = 0;
     checkpoint.values(number, |values| {
         sums.add(at, values, subnormal);
-        probes.add(values);
+        repeats.add(values);
         at += values.len();
         seen(values.len());
     })?;
     let n = sums.count as f64;
     let mean = sums.sum / n;
     let std = (sums.squares / n - mean * mean).max(0.0).sqrt();
+    let empty = sums.rows.iter().filter(|row| row[1] == 0.0).count();
     let mut problems = Vec::new();
-    if sums.wild > 0 {
+    if sums.count == 0 && sums.infinite > 0 && sums.infinite == sums.wild {
+        problems.push("every value is infinite: an overflow?".to_owned());
+    } else if sums.wild > 0 {
         problems.push(format!("{} of {} values are NaN or infinite", sums.wild, entry.values()));
     }
-    if let Some((first, second)) = probes.found {
-        problems
-            .push(format!("a block stands twice, at the indices {first} and {second}: two shards alike?"));
-    }
-    let done = |look, problems| Portrait { look, problems, mean, std, zeros: sums.zeros, hash: sums.hash };
+    let done = |look: Look, mut problems: Vec<String>| {
+        let twice = match look {
+            Look::Fresh(_) | Look::Orthogonal(_) => repeats.any(),
+            Look::Table(_) => None,
+            _ => repeats.large(),
+        };
+        problems.extend(twice.map(|twice| match twice {
+            Twice::Stretch(first, second) => {
+                format!("a block stands twice, at the indices {first} and {second}: two shards alike?")
+            }
+            Twice::Rows(first, second) => format!("the rows {first} and {second} are equal"),
+        }));
+        let mut notes = Vec::new();
+        if look == Look::Constant(0.0) && entry.shape.len() >= 2 && entry.values() > 1 {
+            let zero = "every value of this matrix is 0: zero by plan, as a last layer or LoRA's B, or never written?";
+            notes.push(zero.to_owned());
+        }
+        let zeros = sums.zeros;
+        Portrait { look, problems, notes, empty_rows: empty, mean, std, zeros, hash: sums.hash }
+    };
     if entry.values() == 0 {
         return Ok(done(Look::Empty, problems));
     }
@@ -191,10 +218,25 @@ pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usiz
         return Ok(done(Look::Garbage, problems));
     }
     if sums.min == sums.max {
+        if sums.min != 0.0 && sums.min.abs() < subnormal {
+            problems.push(format!("every value is {:.1e}, subnormal: memory that nobody wrote?", sums.min));
+            return Ok(done(Look::Garbage, problems));
+        }
         return Ok(done(Look::Constant(sums.min), problems));
     }
     if sums.zeros + sums.ones == sums.count {
         return Ok(done(Look::ZerosAndOnes, problems));
+    }
+    if repeats.all_rows_equal() && sums.wild == 0 {
+        let row = checkpoint.window(number, 0, sums.columns.len())?;
+        if wanders(&row) {
+            problems.push("every row is the same: drawn once, and repeated?".to_owned());
+            return Ok(done(Look::Other, problems));
+        }
+        return Ok(done(Look::Table("every row the same"), problems));
+    }
+    if sums.count >= FEW && sums.max == 1.0 && sums.min >= -1.0 && sines(checkpoint, number, dtype)? {
+        return Ok(done(Look::Table("sines and cosines"), problems));
     }
     if sums.count < FEW {
         return Ok(done(Look::Few, problems));
@@ -260,7 +302,6 @@ pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usiz
         }
     }
     // One row of zeros is a padding token's; more are a shard that nobody filled.
-    let empty = sums.rows.iter().filter(|row| row[1] == 0.0).count();
     if empty > 1 {
         problems.push(format!("{empty} of {} rows are all zeros: left unfilled?", sums.rows.len()));
     }
@@ -270,6 +311,38 @@ pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usiz
         None => Look::Other,
     };
     Ok(done(look, problems))
+}
+
+/// Whether a row goes up and down as values drawn by chance do. Of n of these 2/3 (n - 2) are turning points; what is
+/// computed goes up or down at length. Half of them is between the two: of 16 values 3 standard deviations from chance.
+fn wanders(row: &[f64]) -> bool {
+    let turns =
+        row.windows(3).filter(|w| (w[1] > w[0]) != (w[2] > w[1]) && w[0] != w[1] && w[1] != w[2]).count();
+    turns as f64 > row.len().saturating_sub(2) as f64 / 3.0
+}
+
+/// Whether the last axis has sines and cosines of the same angles: then the squares of a line of n add up to n/2, to
+/// rounding. Lines of zeros, as for a class token, are left out.
+fn sines(checkpoint: &mut Checkpoints, number: usize, dtype: DType) -> Result<bool> {
+    let width = checkpoint.manifest.entries[number].shape.last().copied().unwrap_or_default();
+    if width < 4 || !width.is_multiple_of(2) {
+        return Ok(false);
+    }
+    let right = width as f64 / 2.0;
+    let off = 1e-5 + 4.0 * dtype_step(dtype);
+    let (mut squares, mut at, mut wrong, mut lines) = (0.0, 0, 0u64, 0u64);
+    checkpoint.values(number, |values| {
+        for x in values {
+            squares += x * x;
+            at += 1;
+            if at == width {
+                lines += u64::from(squares > 0.0);
+                wrong += u64::from(squares > 0.0 && (squares / right - 1.0).abs() > off);
+                (squares, at) = (0.0, 0);
+            }
+        }
+    })?;
+    Ok(wrong == 0 && lines > 0)
 }
 
 /// The laws that the moments allow.
@@ -330,9 +403,11 @@ fn fit(
         .map(|(reference, _)| reference))
 }
 
-/// The schemes whose std for this shape is within 4 standard errors of the one measured, likeliest first.
-pub fn schemes(draw: &Draw, shape: &[usize], values: u64, dtype: DType) -> Vec<String> {
-    let std = draw.moments(dtype).variance.sqrt();
+/// The schemes whose std for this shape is within 4 standard errors of the one measured, likeliest first. `sparse` is the
+/// part that is zero, where zeros are scattered over the tensor.
+pub fn schemes(draw: &Draw, shape: &[usize], values: u64, dtype: DType, sparse: Option<f64>) -> Vec<String> {
+    let moments = draw.moments(dtype);
+    let std = moments.variance.sqrt();
     let (uniform, cut) = (matches!(draw, Draw::Uniform { .. }), !draw.is_normal());
     // Relative standard error of a std; a uniform's comes from its reach, and is better.
     let error = if uniform { 4.0 / values as f64 } else { 3.0 / (2.0 * values as f64).sqrt() }
@@ -340,6 +415,20 @@ pub fn schemes(draw: &Draw, shape: &[usize], values: u64, dtype: DType) -> Vec<S
         + 3e-2 * f64::from(u8::from(dtype.size() == 1));
     let matches = |wanted: f64| (std / wanted - 1.0).abs() < error.max(1e-6) * 1.4;
     let mut found = Vec::new();
+    // The fixed stds in use.
+    const FIXED: [f64; 7] = [0.02, 0.01, 1.0, 0.1, 0.05, 0.006, 1e-6];
+    let fixed = || FIXED.into_iter().filter(|fixed| matches(*fixed) && draw.is_normal());
+    if let Some(part) = sparse {
+        found.extend(fixed().map(|fixed| format!("sparse(sparsity={part:.2}, std={fixed})")));
+        return found;
+    }
+    if moments.mean.abs() > 1e-6 * std {
+        // A gain about 1; about another mean no scheme is known.
+        if (moments.mean - 1.0).abs() < 5.0 * std / (values as f64).sqrt() + dtype_step(dtype) {
+            found.extend(fixed().map(|fixed| format!("normal(mean=1, std={fixed})")));
+        }
+        return found;
+    }
     if let Ok(fans) = Layout::OutIn.fans(shape) {
         let Fans { fan_in, fan_out } = fans;
         let kind = if uniform { "uniform" } else { "normal" };
@@ -357,7 +446,7 @@ pub fn schemes(draw: &Draw, shape: &[usize], values: u64, dtype: DType) -> Vec<S
         found.extend(named.into_iter().filter(|(wanted, _)| matches(*wanted)).map(|(_, name)| name));
     }
     if !uniform {
-        for fixed in [0.02, 0.01, 1.0, 0.1, 0.05, 0.006, 1e-6] {
+        for fixed in FIXED {
             if matches(fixed) {
                 found.push(format!("normal(std={fixed})"));
             }
@@ -374,4 +463,9 @@ pub fn schemes(draw: &Draw, shape: &[usize], values: u64, dtype: DType) -> Vec<S
         }
     }
     found
+}
+
+/// The distance from 1 to the next value.
+fn dtype_step(dtype: DType) -> f64 {
+    super::grid::neighbours(dtype, 1.0).1 - 1.0
 }

@@ -1,6 +1,6 @@
 //! Reading checkpoints: the header checked before it is believed, the values a chunk at a time.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
@@ -24,11 +24,13 @@ impl Checkpoint {
     /// # Errors
     /// A file that cannot be read, or whose header is not what the format says.
     pub fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io("open", path))?;
-        let meta = file.metadata().map_err(Error::io("read", path))?;
+        // Looked at before it is opened: to open a pipe is to wait for who writes to it.
+        let meta = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if meta.is_dir() {
             return Err(Error::file(path, "is a folder, not a safetensors file"));
         }
+        regular(path, &meta)?;
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
         let size = meta.len();
         let wrong = |message: String| Error::file(path, format!("not a safetensors file: {message}"));
         if size < 8 {
@@ -121,6 +123,16 @@ impl Checkpoint {
             left -= now;
         }
         Ok(())
+    }
+}
+
+/// `Err` of a pipe, a terminal or a device: a checkpoint is read at places of one's own choice.
+pub(crate) fn regular(path: &Path, meta: &Metadata) -> Result {
+    match meta.is_file() {
+        true => Ok(()),
+        false => {
+            Err(Error::file(path, "not a regular file: write it to one first, a pipe cannot be read twice"))
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::read::Checkpoint;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+
+use super::read::{Checkpoint, regular};
 use super::shards::{INDEX, WHOLE, Weights};
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
@@ -16,12 +18,44 @@ pub struct Checkpoints {
     files: Vec<Checkpoint>,
     /// Of each tensor the file that it is in.
     homes: Vec<usize>,
+    /// What is odd about its index, but no error.
+    pub warnings: Vec<String>,
 }
 
 /// What an index says.
 #[derive(serde::Deserialize)]
 struct Index {
-    weight_map: Weights,
+    weight_map: Once,
+    #[serde(default)]
+    metadata: serde_json::Value,
+}
+
+/// The file of each tensor, each tensor once.
+struct Once(Weights);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Once;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of file names")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Once, M::Error> {
+                let mut weights = Weights::new();
+                while let Some((name, file)) = map.next_entry::<String, String>()? {
+                    if weights.contains_key(&name) {
+                        return Err(M::Error::custom(format!(
+                            "the name {name:?} stands twice in weight_map"
+                        )));
+                    }
+                    weights.insert(name, file);
+                }
+                Ok(Once(weights))
+            }
+        }
+        deserializer.deserialize_map(Map)
+    }
 }
 
 impl Checkpoints {
@@ -57,7 +91,8 @@ impl Checkpoints {
                 homes.push(home);
             }
         }
-        if let Some(weights) = index {
+        let mut warnings = Vec::new();
+        if let Some(Index { weight_map: Once(weights), metadata }) = index {
             for (name, file) in &weights {
                 let found = seen.get(name).is_some_and(|&home| paths[home].ends_with(file));
                 if !found {
@@ -70,8 +105,17 @@ impl Checkpoints {
             if let Some(name) = seen.keys().find(|name| !weights.contains_key(*name)) {
                 return Err(Error::file(path, format!("the index lacks {name:?}, which a file of it has")));
             }
+            let (size, total) = (manifest.bytes(), &metadata["total_size"]);
+            if !total.is_null() && total.as_u64() != Some(size) {
+                warnings
+                    .push(format!("the index says total_size {total}, and the tensors have {size} bytes"));
+            }
+            let strays = strays(&paths)?;
+            if !strays.is_empty() {
+                warnings.push(format!("the index does not name {}: not read", strays.join(", ")));
+            }
         }
-        Ok(Self { manifest, files, homes })
+        Ok(Self { manifest, files, homes, warnings })
     }
 
     /// As [`Checkpoint::values`], of the tensor of that number in the manifest.
@@ -100,11 +144,16 @@ impl Checkpoints {
 }
 
 /// The files of an index, and what it says of each tensor.
-fn indexed(path: &Path) -> Result<(Vec<PathBuf>, Option<Weights>)> {
+fn indexed(path: &Path) -> Result<(Vec<PathBuf>, Option<Index>)> {
+    let meta = std::fs::metadata(path).map_err(Error::io("open", path))?;
+    regular(path, &meta)?;
     let text = crate::manifest::read_json(path)?;
     let index: Index = serde_json::from_str(&text)
         .map_err(|error| Error::file(path, format!("not the index of a sharded checkpoint: {error}")))?;
-    let mut names: Vec<&String> = index.weight_map.values().collect();
+    if index.weight_map.0.is_empty() {
+        return Err(Error::file(path, "the index names no tensor: its weight_map is empty"));
+    }
+    let mut names: Vec<&String> = index.weight_map.0.values().collect();
     names.sort();
     names.dedup();
     // A shard lies beside its index: nothing else is opened on a file's word.
@@ -113,7 +162,23 @@ fn indexed(path: &Path) -> Result<(Vec<PathBuf>, Option<Weights>)> {
     }
     let folder = path.parent().unwrap_or(Path::new(""));
     let paths = names.into_iter().map(|name| folder.join(name)).collect();
-    Ok((paths, Some(index.weight_map)))
+    Ok((paths, Some(index)))
+}
+
+/// The files beside these that are called as shards are, k of n, and are none of them.
+fn strays(paths: &[PathBuf]) -> Result<Vec<String>> {
+    let folder = paths.first().and_then(|path| path.parent()).filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut strays = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let name = entry.map_err(Error::io("read", folder))?.file_name();
+        let shard = name.to_str().is_some_and(|name| name.contains("-of-") && name.ends_with(".safetensors"));
+        if shard && paths.iter().all(|path| path.file_name() != Some(&name)) {
+            strays.push(name.to_string_lossy().into_owned());
+        }
+    }
+    strays.sort();
+    Ok(strays)
 }
 
 /// The safetensors files of a folder.

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
+use super::open;
 use crate::args::Audit;
 use crate::check::law::Draw;
 use crate::check::portrait::{self, Look, Portrait};
-use crate::checkpoint::set::Checkpoints;
 use crate::error::{Error, Result};
 use crate::manifest::Entry;
 use crate::report::{self, numbers, progress::Progress, table};
 
 pub(super) fn run(args: &Audit, quiet: bool) -> Result {
-    let mut checkpoint = Checkpoints::open(&args.file)?;
+    let mut checkpoint = open(&args.file, quiet)?;
     let manifest = checkpoint.manifest.clone();
     let progress = Progress::new("looking", manifest.bytes(), quiet);
     let mut portraits = Vec::new();
@@ -42,7 +42,8 @@ pub(super) fn run(args: &Audit, quiet: bool) -> Result {
             .map(|(entry, portrait)| {
                 json!({
                     "name": entry.name, "dtype": entry.dtype, "shape": entry.shape, "look": kind(&portrait.look),
-                    "law": law(&portrait.look), "schemes": schemes(entry, portrait), "problems": portrait.problems,
+                    "law": law(entry, portrait), "schemes": schemes(entry, portrait), "problems": portrait.problems,
+                    "notes": portrait.notes,
                     "mean": portrait.mean, "std": portrait.std, "zeros": portrait.zeros,
                 })
             })
@@ -60,14 +61,14 @@ pub(super) fn run(args: &Audit, quiet: bool) -> Result {
                 numbers::shape(&entry.shape),
                 numbers::short(portrait.std),
                 kind(&portrait.look).to_owned(),
-                law(&portrait.look),
+                law(entry, portrait),
                 schemes.join(" or "),
             ]);
         }
         report::line(table::text(&shown))?;
         for (entry, portrait) in rows() {
-            for problem in &portrait.problems {
-                report::line(format!("\n{}: {}", table::shown(&entry.name), table::shown(problem)))?;
+            for text in portrait.problems.iter().chain(&portrait.notes) {
+                report::line(format!("\n{}: {}", table::shown(&entry.name), table::shown(text)))?;
             }
         }
         let tensors = numbers::counted(manifest.entries.len() as u64, "tensor");
@@ -89,14 +90,39 @@ fn kind(look: &Look) -> &'static str {
         Look::Few => "too few to tell",
         Look::Fresh(_) => "fresh",
         Look::Orthogonal(_) => "orthogonal",
+        Look::Table(_) => "a table",
         Look::Other => "trained or other",
         Look::Garbage => "uninitialized",
     }
 }
 
-fn law(look: &Look) -> String {
+/// The part that is zero, if zeros are scattered over the tensor; rows of them are not.
+fn sparse(entry: &Entry, portrait: &Portrait) -> Option<f64> {
+    let width: usize = entry.shape.iter().skip(1).product();
+    let scattered = portrait.zeros.saturating_sub((portrait.empty_rows * width) as u64);
+    let part = scattered as f64 / entry.values() as f64;
+    (part > 1e-3).then_some(part)
+}
+
+fn law(entry: &Entry, portrait: &Portrait) -> String {
+    let short = numbers::short;
+    let law = law_alone(&portrait.look);
+    match (&portrait.look, sparse(entry, portrait)) {
+        (Look::Fresh(draw @ Draw::Normal { mean, std, .. }), Some(part))
+            if draw.is_normal() && *mean == 0.0 =>
+        {
+            format!("sparse(sparsity={part:.2}, std={})", short(*std))
+        }
+        (Look::Fresh(_), Some(part)) => format!("{law}, {:.1} % zeros", part * 100.0),
+        (Look::Fresh(_), None) if portrait.empty_rows == 1 => format!("{law}, a row of zeros"),
+        _ => law,
+    }
+}
+
+fn law_alone(look: &Look) -> String {
     let short = numbers::short;
     match look {
+        Look::Table(what) => (*what).to_owned(),
         Look::Constant(value) => short(*value),
         Look::Orthogonal(gain) => format!("orthogonal(gain={})", short(*gain)),
         Look::Fresh(Draw::Uniform { low, high }) => format!("uniform(a={}, b={})", short(*low), short(*high)),
@@ -114,7 +140,7 @@ fn law(look: &Look) -> String {
 fn schemes(entry: &Entry, portrait: &Portrait) -> Vec<String> {
     match (&portrait.look, entry.dtype.float()) {
         (Look::Fresh(draw), Some(dtype)) => {
-            portrait::schemes(draw, &entry.shape, entry.values() as u64, dtype)
+            portrait::schemes(draw, &entry.shape, entry.values() as u64, dtype, sparse(entry, portrait))
         }
         _ => Vec::new(),
     }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use super::open;
 use crate::args::Diff;
 use crate::check::compare::Change;
-use crate::checkpoint::set::Checkpoints;
 use crate::error::{Error, Result};
 use crate::manifest::Entry;
 use crate::report::{self, numbers, progress::Progress, table};
@@ -26,7 +26,7 @@ impl Row {
 }
 
 pub(super) fn run(args: &Diff, quiet: bool) -> Result {
-    let (a, b) = (Checkpoints::open(&args.a)?, Checkpoints::open(&args.b)?);
+    let (a, b) = (open(&args.a, quiet)?, open(&args.b, quiet)?);
     let mut rows: Vec<Row> = Vec::new();
     let mut identical = 0u64;
     let (left, right) = (&a.manifest.entries, &b.manifest.entries);

@@ -3,23 +3,27 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::planned;
+use super::{held, open};
 use crate::args::Inspect;
-use crate::checkpoint::set::Checkpoints;
+use crate::check::model::Held;
 use crate::checkpoint::write_whole;
 use crate::error::{Error, Result};
 use crate::report::{self, numbers, table};
-use crate::survey::Survey;
 use crate::survey::page::BEGIN;
+use crate::survey::{self, Survey};
 
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
-    let mut checkpoint = Checkpoints::open(&args.file)?;
+    let mut checkpoint = open(&args.file, quiet)?;
     let recipe = args.recipe.as_deref();
-    let plans = recipe.map(|name| planned(name, &args.settings, &checkpoint.manifest)).transpose()?;
+    let held = recipe.map(|name| held(name, &args.settings, &checkpoint.manifest, None)).transpose()?;
     let page = args.html.as_deref().map(Page::new).transpose()?;
     let spectra = (args.json || page.is_some()) && !args.no_spectra;
-    let plans = plans.unwrap_or_default();
-    let survey = Survey::take(&args.file, &mut checkpoint, recipe, plans, spectra, quiet)?;
+    let Held { planned, odd, missing } = held.unwrap_or_default();
+    let mut survey = Survey::take(&args.file, &mut checkpoint, recipe, planned, spectra, quiet)?;
+    for (number, _, text) in odd {
+        survey.rows[number].findings.push(text);
+    }
+    survey.missing = missing;
     if let Some(page) = &page {
         page.write(&survey)?;
     }
@@ -30,7 +34,8 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
         .rows
         .iter()
         .flat_map(|row| row.findings.iter().map(|finding| (row.entry.name.as_str(), finding.clone())));
-    report::warnings(findings, quiet);
+    let missing = survey.missing.iter().map(|entry| (entry.name.as_str(), survey::MISSING.to_owned()));
+    report::warnings(findings.chain(missing), quiet);
     match page {
         Some(page) => {
             if !quiet {

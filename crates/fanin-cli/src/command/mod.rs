@@ -16,10 +16,12 @@ use std::path::Path;
 use clap::CommandFactory as _;
 
 use crate::args::{Args, Command};
+use crate::check::model::Held;
+use crate::checkpoint::set::Checkpoints;
 use crate::error::{Error, Result, did_you_mean};
 use crate::manifest::Manifest;
 use crate::models::{MODELS, Model};
-use crate::recipe::{Planned, Recipe};
+use crate::recipe::Recipe;
 
 pub use explain::answer as explain;
 pub use recipe_draft::of as draft;
@@ -56,9 +58,21 @@ fn manifest(path: &Path) -> Result<Manifest> {
     }
 }
 
-/// What a recipe, by its model's name or its file, says of each tensor.
-fn planned(name: &str, settings: &[(String, f64)], manifest: &Manifest) -> Result<Vec<Planned>> {
-    recipe(name)?.0.apply(manifest, settings)
+/// A file held against a recipe, by its model's name or its file, and against the tensors of `like`; without one, against
+/// those of the built-in model whose recipe it is.
+fn held(name: &str, settings: &[(String, f64)], file: &Manifest, like: Option<&Path>) -> Result<Held> {
+    let (recipe, model) = recipe(name)?;
+    let model = like.map(manifest).transpose()?.or_else(|| model.map(Model::manifest));
+    Held::new(&recipe, settings, file, model)
+}
+
+/// Opens a checkpoint, and says what is odd about its index.
+fn open(path: &Path, quiet: bool) -> Result<Checkpoints> {
+    let checkpoint = Checkpoints::open(path)?;
+    let file = path.display().to_string();
+    let odd = checkpoint.warnings.iter().map(|text| (file.as_str(), text.clone()));
+    crate::report::warnings(odd, quiet);
+    Ok(checkpoint)
 }
 
 /// A recipe by the name of a built-in model, or by its file.

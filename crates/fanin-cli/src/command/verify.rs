@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hasher as _};
 
+use clap::ValueEnum as _;
 use fanin::{Law, Warning};
 use serde_json::{Value, json};
 
-use super::planned;
+use super::{held, open};
 use crate::args::{StreamName, Verify};
 use crate::check::bits::Source;
+use crate::check::model::Held;
 use crate::check::orthogonal;
-use crate::check::repeats::Probes;
+use crate::check::repeats::{Repeats, Twice};
 use crate::check::sample::{Outcome, Reference, Sample, deviate};
-use crate::checkpoint::set::Checkpoints;
 use crate::error::{Error, Result};
-use crate::manifest::StoredType;
+use crate::manifest::{Manifest, StoredType};
 use crate::recipe::Planned;
 use crate::report::{self, numbers, progress::Progress, table};
 
@@ -28,9 +29,10 @@ struct Verdict {
 }
 
 pub(super) fn run(args: &Verify, quiet: bool) -> Result {
-    let mut checkpoint = Checkpoints::open(&args.file)?;
+    let mut checkpoint = open(&args.file, quiet)?;
     let manifest = checkpoint.manifest.clone();
-    let all = planned(&args.recipe, &args.settings, &manifest)?;
+    let Held { planned: all, odd, missing } =
+        held(&args.recipe, &args.settings, &manifest, args.like.as_deref())?;
     report::warnings(all.iter().flat_map(warnings_of), quiet);
     let passes = 1 + u64::from(args.seed.is_some());
     let progress = Progress::new("verifying", manifest.bytes() * passes, quiet);
@@ -41,6 +43,9 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     let mut verdicts = Vec::new();
     for (number, planned) in all.iter().enumerate() {
         let mut verdict = Verdict::default();
+        for (_, test, text) in odd.iter().filter(|odd| odd.0 == number) {
+            verdict.outcomes.push(Outcome { test, p: 0.0, text: text.clone() });
+        }
         let mut say = |test, p, text| verdict.outcomes.push(Outcome { test, p, text });
         let mut hash = DefaultHasher::new();
         let entry = &planned.entry;
@@ -61,7 +66,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
         if let (Some(reference), Some(plan)) = (reference, &planned.plan) {
             // The type cannot hold the law: all its values are one.
             if reference.moments.variance > 0.0 {
-                let mut probes = Probes::take(&mut checkpoint, number)?;
+                let mut repeats = Repeats::new(&entry.shape);
                 let sparse = match plan.law() {
                     Law::Sparse { zeros, .. } => Some(zeros),
                     _ => None,
@@ -71,7 +76,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                 let mut column = 0;
                 checkpoint.values(number, |values| {
                     sample.add(reference, values);
-                    probes.add(values);
+                    repeats.add(values);
                     values.iter().for_each(|x| hash.write_u64(x.to_bits()));
                     if !columns.is_empty() {
                         for x in values {
@@ -99,12 +104,15 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                         say("zeros", 0.0, text);
                     }
                 }
-                if let Some((first, second)) = probes.found {
-                    let block = second - first;
-                    let text = format!(
-                        "a stretch of values stands twice, at the indices {first} and {second}: {block} apart of {}",
+                let text = repeats.any().map(|twice| match twice {
+                    Twice::Stretch(first, second) => format!(
+                        "a stretch of values stands twice, at the indices {first} and {second}: {} apart of {}",
+                        second - first,
                         numbers::counted(entry.values() as u64, "value")
-                    );
+                    ),
+                    Twice::Rows(first, second) => format!("the rows {first} and {second} are equal"),
+                });
+                if let Some(text) = text {
                     say("repeats", 0.0, text);
                 }
                 if sample.count > 0 && planned.tied.is_none() {
@@ -116,9 +124,9 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                 drawn = false;
             }
         } else if let Some((gain, dtype)) = orthogonal {
-            let mut zeros = 0u64;
+            let mut entries = orthogonal::Entries::default();
             checkpoint.values(number, |values| {
-                zeros += values.iter().filter(|x| **x == 0.0).count() as u64;
+                entries.add(values);
                 values.iter().for_each(|x| hash.write_u64(x.to_bits()));
                 progress.add(values.len() as u64, (values.len() * entry.dtype.size()) as u64);
             })?;
@@ -130,8 +138,8 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                 );
                 say("orthogonal", 0.0, text);
             }
-            if entry.values() > 16 && zeros > entry.values() as u64 / 2 {
-                say("orthogonal", 0.0, format!("{zeros} of {} values are 0: not drawn", entry.values()));
+            for outcome in entries.tests(&entry.shape, gain, dtype) {
+                say(outcome.test, outcome.p, outcome.text);
             }
         }
         if !planned.is_known() {
@@ -199,7 +207,9 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     }
     let pooled_off: Vec<&Outcome> = pooled.iter().filter(|outcome| outcome.p < threshold).collect();
     let wrong = verdicts.iter().filter(|verdict| !verdict.deviations.is_empty()).count();
-    let good = wrong == 0 && pooled_off.is_empty();
+    let good = wrong == 0 && pooled_off.is_empty() && missing.is_empty();
+    let off = verdicts.iter().any(|verdict| verdict.bits == Some(false));
+    let hint = if off { hint(args, &manifest) } else { None };
     if args.json {
         let tensors: Vec<Value> = all
             .iter()
@@ -214,7 +224,8 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
             })
             .collect();
         report::json(&json!({
-            "file": args.file.display().to_string(), "good": good, "alpha": args.alpha, "tests": tests,
+            "file": args.file.display().to_string(), "good": good, "hint": hint,
+            "missing": missing.iter().map(|entry| &entry.name).collect::<Vec<_>>(), "alpha": args.alpha, "tests": tests,
             "threshold": threshold, "tensors": tensors, "rules": pooled_off.into_iter().map(outcome).collect::<Vec<_>>(),
         }))?;
     } else {
@@ -229,21 +240,38 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                 ]);
             }
         }
-        if wrong > 0 {
+        for entry in &missing {
+            let text = format!("the model has it as {} {}", entry.dtype, numbers::shape(&entry.shape));
+            shown.add_row([table::shown(&entry.name), String::new(), "missing".to_owned(), text]);
+        }
+        if wrong > 0 || !missing.is_empty() {
             report::line(table::text(&shown))?;
         }
         for outcome in pooled_off {
             report::line(&outcome.text)?;
         }
+        if let Some(hint) = hint {
+            report::line(format!("\n{hint}"))?;
+        }
         let count = numbers::counted(all.len() as u64, "tensor");
+        let missing = if missing.is_empty() { String::new() } else { format!(", {} missing", missing.len()) };
         let bits = if args.seed.is_some() { ", bits compared" } else { "" };
         report::line(format!(
-            "{}{count}, {wrong} not as planned; {tests} tests{bits}; false-alarm rate of the whole at most {}",
+            "{}{count}, {wrong} not as planned{missing}; {tests} tests{bits}; false-alarm rate of the whole at most {}",
             if good { "" } else { "\n" },
             args.alpha
         ))?;
     }
     if good { Ok(()) } else { Err(Error::No) }
+}
+
+/// The stream and the seed that the file says it is from, if they are not those that were asked for.
+fn hint(args: &Verify, manifest: &Manifest) -> Option<String> {
+    let stream = StreamName::from_str(manifest.metadata("fanin.stream")?, false).ok()?;
+    let seed: u64 = manifest.metadata("fanin.seed")?.parse().ok()?;
+    let name = stream.name();
+    (stream != args.stream || Some(seed) != args.seed)
+        .then(|| format!("the file says stream {name}, seed {seed}: --stream {name} --seed {seed}?"))
 }
 
 fn outcome(outcome: &Outcome) -> Value {

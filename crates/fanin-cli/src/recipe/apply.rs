@@ -53,6 +53,13 @@ impl Recipe {
         Ok(planned)
     }
 
+    /// Whether a tensor of this name is copied or skipped.
+    pub fn leaves(&self, name: &str) -> bool {
+        let name = self.first_name(name);
+        let rule = self.rules.iter().find(|rule| rule.pattern.matches(name));
+        rule.is_some_and(|rule| matches!(rule.what, What::Copy | What::Skip))
+    }
+
     fn plan_all(
         &self,
         manifest: &Manifest,

@@ -38,6 +38,12 @@ impl Recipe {
         Ok(())
     }
 
+    /// The name by which a tensor goes: the first of its names, where it is tied.
+    pub fn first_name<'a>(&'a self, name: &'a str) -> &'a str {
+        let tie = self.ties.iter().find(|tie| tie.alias == name);
+        tie.and_then(|tie| tie.canonical.as_deref()).unwrap_or(name)
+    }
+
     /// The tie of each tensor that is the second of its names, and what is wrong with the ties.
     pub(super) fn ties_of<'a>(&'a self, manifest: &Manifest) -> (Vec<Option<&'a Tie>>, Vec<Complaint>) {
         let by_name: std::collections::HashMap<&str, &Tie> =

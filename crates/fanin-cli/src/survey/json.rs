@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::depth;
 use super::spectrum::{Method, Spectrum};
-use super::{Row, Survey, Total};
+use super::{MISSING, Row, Survey, Total};
 use crate::recipe::Planned;
 use crate::report::law;
 
@@ -28,6 +28,7 @@ impl Survey {
             .rows
             .iter()
             .flat_map(|row| row.findings.iter().map(|text| json!({ "tensor": row.entry.name, "text": text })))
+            .chain(self.missing.iter().map(|entry| json!({ "tensor": entry.name, "text": MISSING })))
             .collect();
         json!({
             "format": FORMAT, "file": self.file, "recipe": self.recipe, "metadata": metadata,

@@ -30,7 +30,12 @@ pub struct Survey {
     pub manifest: Manifest,
     /// Its tensors, in the manifest's order.
     pub rows: Vec<Row>,
+    /// The tensors of the recipe's model that it lacks.
+    pub missing: Vec<Entry>,
 }
+
+/// What is said of a tensor that is missing.
+pub const MISSING: &str = "the model has this tensor, and it is not there";
 
 /// What is known of a tensor.
 #[derive(Debug)]
@@ -112,7 +117,13 @@ impl Survey {
             rows.push(Row { entry: entry.clone(), planned, stats, bars, spectrum, findings });
         }
         progress.done();
-        Ok(Self { file: file.display().to_string(), recipe: recipe.map(str::to_owned), manifest, rows })
+        Ok(Self {
+            file: file.display().to_string(),
+            recipe: recipe.map(str::to_owned),
+            manifest,
+            rows,
+            missing: Vec::new(),
+        })
     }
 
     /// All of it.

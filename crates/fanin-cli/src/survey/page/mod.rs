@@ -9,8 +9,8 @@ mod table;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::Survey;
 use super::depth::Depth;
+use super::{MISSING, Survey};
 use crate::report::{self, numbers, table::shown};
 
 /// How a page begins: what says that a file is one, and may be replaced by a newer one.
@@ -83,15 +83,16 @@ impl Survey {
         let grouped = report::grouped(
             all.flat_map(|(number, row)| row.findings.iter().map(move |text| (number, text.as_str()))),
         );
-        let tensors = self.rows.iter().filter(|row| !row.findings.is_empty()).count();
+        let tensors = self.rows.iter().filter(|row| !row.findings.is_empty()).count() + self.missing.len();
+        let good = tensors == 0;
         html! {
-            section #warnings class=(if grouped.is_empty() { "good" } else { "bad" }) {
+            section #warnings class=(if good { "good" } else { "bad" }) {
                 h2 {
-                    @if grouped.is_empty() { "No warnings" } @else {
+                    @if good { "No warnings" } @else {
                         (numbers::counted(tensors as u64, "tensor")) " with warnings"
                     }
                 }
-                @if grouped.is_empty() {
+                @if good {
                     p {
                         @if self.recipe.is_some() {
                             "No NaN, nothing outside its bounds, no mean and no std more than 5 standard errors from its plan. "
@@ -103,6 +104,7 @@ impl Survey {
                     }
                 }
                 ul {
+                    @for entry in &self.missing { li { (MISSING) ": " bdi { (shown(&entry.name)) } } }
                     @for (text, tensors) in &grouped {
                         li {
                             (text) " "

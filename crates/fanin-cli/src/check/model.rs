@@ -1,0 +1,186 @@
+//! Whether a file has the tensors of a model: their names, shapes and types.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::error::Result;
+use crate::manifest::{Entry, Manifest, StoredType};
+use crate::recipe::{Planned, Recipe, Scheme};
+use crate::report::numbers::{counted, shape};
+
+/// A file held against a model.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// What the recipe says of each tensor of the file, in its order. One that the model does not have, or has in
+    /// another shape or kind of type, is skipped: it is among `odd`.
+    pub planned: Vec<Planned>,
+    /// What is wrong with a tensor of the file: its number, in which respect, how.
+    pub odd: Vec<(usize, &'static str, String)>,
+    /// The model's tensors that the file lacks.
+    pub missing: Vec<Entry>,
+}
+
+impl Held {
+    /// Plans the tensors of a file by a recipe, and holds their names, shapes and types against a model's if one is given.
+    ///
+    /// Tied names are one tensor: a file may have any of them. What the recipe copies or skips, the file may have beside
+    /// the model's. The types are the model's, or another floating-point type for all, as `init --dtype` writes them.
+    ///
+    /// # Errors
+    /// As [`Recipe::apply`].
+    pub fn new(
+        recipe: &Recipe,
+        settings: &[(String, f64)],
+        file: &Manifest,
+        model: Option<Manifest>,
+    ) -> Result<Self> {
+        let Some(model) = model else {
+            let planned = recipe.apply(file, settings)?;
+            return Ok(Self { planned, ..Self::default() });
+        };
+        let model = named_as(file, model);
+        let known: HashMap<&str, &Entry> = model
+            .entries
+            .iter()
+            .map(|entry| (recipe.first_name(&entry.name), entry))
+            .chain(model.entries.iter().map(|entry| (entry.name.as_str(), entry)))
+            .collect();
+        let there: HashSet<&str> = file.entries.iter().map(|entry| recipe.first_name(&entry.name)).collect();
+        let mut held = Self::default();
+        let absent = model.entries.iter().filter(|entry| !there.contains(recipe.first_name(&entry.name)));
+        held.missing.extend(absent.cloned());
+        // What is planned has the model's shapes and the file's types and order, and nothing is left out of it: so numbers
+        // that are read off the model are the model's.
+        let mut plans = Manifest { metadata: file.metadata.clone(), entries: Vec::new() };
+        for (number, entry) in file.entries.iter().enumerate() {
+            let right = known.get(entry.name.as_str()).or_else(|| known.get(recipe.first_name(&entry.name)));
+            let Some(right) = right else {
+                if recipe.leaves(&entry.name) {
+                    plans.entries.push(entry.clone());
+                } else {
+                    held.odd.push((number, "extra", "the model has no tensor of this name".to_owned()));
+                }
+                continue;
+            };
+            if entry.shape != right.shape {
+                let turned = entry.shape.iter().rev().eq(&right.shape) && entry.shape.len() == 2;
+                let text = format!(
+                    "{}, the model has {}{}",
+                    shape(&entry.shape),
+                    shape(&right.shape),
+                    if turned { ": transposed?" } else { "" }
+                );
+                held.odd.push((number, "shape", text));
+            }
+            let floats = entry.dtype.float().is_some() && right.dtype.float().is_some();
+            if entry.dtype != right.dtype && !floats {
+                let text = format!("stored as {}, the model has {}", entry.dtype, right.dtype);
+                held.odd.push((number, "dtype", text));
+            }
+            let dtype = if floats { entry.dtype } else { right.dtype };
+            plans.entries.push(Entry { name: entry.name.clone(), dtype, ..(*right).clone() });
+        }
+        if plans.entries.is_empty() {
+            // Nothing in common: the recipe of another model, which mostly says so itself.
+            recipe.apply(file, settings)?;
+        }
+        let first_missing = plans.entries.len();
+        plans.entries.extend(held.missing.iter().cloned());
+        let mut planned = recipe.apply(&plans, settings)?;
+        planned.truncate(first_missing);
+        held.types(&planned, file, |name| known.get(name).map(|entry| entry.dtype), recipe);
+        let odd: HashSet<usize> = held
+            .odd
+            .iter()
+            .filter(|(number, ..)| unlike(file, *number, &known, recipe))
+            .map(|odd| odd.0)
+            .collect();
+        let mut planned: HashMap<String, Planned> =
+            planned.into_iter().map(|planned| (planned.entry.name.clone(), planned)).collect();
+        for (number, entry) in file.entries.iter().enumerate() {
+            let plan = planned.remove(&entry.name).filter(|_| !odd.contains(&number));
+            held.planned.push(plan.unwrap_or_else(|| Planned::skipped(entry.clone())));
+        }
+        held.odd.sort_by_key(|odd| odd.0);
+        Ok(held)
+    }
+
+    /// Names the floating-point tensors whose type is neither the model's nor the one that the file has for all,
+    /// whichever of the two leaves fewer. What the recipe says of types is held against the file elsewhere.
+    fn types<'a>(
+        &mut self,
+        planned: &'a [Planned],
+        file: &Manifest,
+        right: impl Fn(&str) -> Option<StoredType>,
+        recipe: &'a Recipe,
+    ) {
+        let places: HashMap<&str, usize> =
+            file.entries.iter().enumerate().map(|(number, entry)| (entry.name.as_str(), number)).collect();
+        let free: Vec<(&str, StoredType, StoredType)> = planned
+            .iter()
+            .filter(|planned| planned.plan.is_some() && planned.wanted.is_none())
+            .filter_map(|planned| {
+                let name = planned.entry.name.as_str();
+                let right = right(name).or_else(|| right(recipe.first_name(name)))?;
+                Some((name, planned.entry.dtype, right))
+            })
+            .collect();
+        let off = |overall: Option<StoredType>| {
+            let off =
+                move |&&(_, is, right): &&(&str, StoredType, StoredType)| is != overall.unwrap_or(right);
+            free.iter().filter(off).collect::<Vec<_>>()
+        };
+        let types = StoredType::ALL.into_iter().filter(|dtype| dtype.float().is_some());
+        // As the model has them, where that is as good.
+        let choices = [None].into_iter().chain(types.map(Some));
+        let best = choices.min_by_key(|&overall| off(overall).len()).unwrap_or_default();
+        for &&(name, is, right) in &off(best) {
+            let others = counted((free.len() - off(best).len()) as u64, "other tensor");
+            let text = match best {
+                Some(overall) => format!("stored as {is}, and {others} as {overall}"),
+                None => format!("stored as {is}, the model has {right}; {others} as it has them"),
+            };
+            self.odd.push((places[name], "dtype", text));
+        }
+    }
+}
+
+/// Whether a tensor is another than the model's, so that no plan fits it.
+fn unlike(file: &Manifest, number: usize, known: &HashMap<&str, &Entry>, recipe: &Recipe) -> bool {
+    let entry = &file.entries[number];
+    let right = known.get(entry.name.as_str()).or_else(|| known.get(recipe.first_name(&entry.name)));
+    right.is_none_or(|right| {
+        let floats = entry.dtype.float().is_some() && right.dtype.float().is_some();
+        entry.shape != right.shape || (entry.dtype != right.dtype && !floats)
+    })
+}
+
+/// The model under the names that the file has: a model without its head is saved without the first word of its names
+/// (transformers' GPT2Model has `wte.weight` where GPT2LMHeadModel has `transformer.wte.weight`).
+fn named_as(file: &Manifest, mut model: Manifest) -> Manifest {
+    let there: HashSet<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
+    let Some(first) = model.entries.first().and_then(|entry| entry.name.split_once('.')) else {
+        return model;
+    };
+    let prefix = format!("{}.", first.0);
+    let short = |entry: &Entry| entry.name.strip_prefix(&prefix).is_some_and(|name| there.contains(name));
+    if model.entries.iter().any(|entry| there.contains(entry.name.as_str()))
+        || !model.entries.iter().any(short)
+    {
+        return model;
+    }
+    for entry in &mut model.entries {
+        if let Some(name) = entry.name.strip_prefix(&prefix) {
+            entry.name = name.to_owned();
+        }
+    }
+    model
+}
+
+impl Planned {
+    /// A tensor of which nothing is said.
+    fn skipped(entry: Entry) -> Self {
+        let pattern = entry.name.clone();
+        let (place, plan, integer, tied, wanted) = (None, None, None, None, None);
+        Self { entry, pattern, place, init: Scheme::Skip, plan, integer, tied, wanted }
+    }
+}
