@@ -1,7 +1,7 @@
 //! Where a model's numbers come from, for programs that draw into memory of their own: the adapters of frameworks.
 
-use fanin::{Job, Law, Native, Plan, Stream, TensorMut, Torch};
 use crate::{Error, Result};
+use fanin::{Job, Law, Native, Plan, Stream, TensorMut, Torch};
 
 /// The stream of a whole model.
 #[derive(Debug, Clone)]

@@ -123,7 +123,9 @@ fn a_law_that_is_narrower_than_the_types_step_is_told() {
     assert!(warned(&init::normal(1.0, 1e-8), DType::F32) && !warned(&init::normal(1.0, 1e-8), DType::F64));
     assert!(warned(&init::uniform(1.0, 1.0001), DType::F16));
     assert!(!warned(&init::normal(0.0, 0.0), DType::F32) && !warned(&init::normal(0.0, 1e-6), DType::F16));
-    assert!(!warned(&init::uniform(0.5, 0.5), DType::BF16) && !warned(&init::uniform(-1e-3, 1e-3), DType::BF16));
+    assert!(
+        !warned(&init::uniform(0.5, 0.5), DType::BF16) && !warned(&init::uniform(-1e-3, 1e-3), DType::BF16)
+    );
 }
 
 #[test]

@@ -185,6 +185,9 @@ pub fn checkpoint(
     written.map(|()| done)
 }
 
+/// Where an index goes, and its bytes.
+type Index = (PathBuf, Vec<u8>);
+
 /// What a process writes, refused if something else is in its place: its files, and the index with where it goes.
 fn prepare(
     target: &Target,
@@ -192,7 +195,7 @@ fn prepare(
     shards: &[Shard],
     metadata: &[(String, String)],
     sharing: Sharing,
-) -> Result<(Vec<Planfile>, Option<(PathBuf, Vec<u8>)>)> {
+) -> Result<(Vec<Planfile>, Option<Index>)> {
     target.refuse_others(shards, sharing.layout)?;
     let mut files = Vec::new();
     for shard in sharing.mine(shards) {

@@ -88,7 +88,13 @@ impl Activation {
     pub fn value(self, x: f64) -> f64 {
         match self {
             Activation::Linear => x,
-            Activation::LeakyRelu(slope) => if x > 0.0 { x } else { slope * x },
+            Activation::LeakyRelu(slope) => {
+                if x > 0.0 {
+                    x
+                } else {
+                    slope * x
+                }
+            }
             Activation::Sine(omega) => (omega * x).sin(),
             Activation::Of(function) => function.apply(x),
         }
@@ -241,7 +247,9 @@ impl Activation {
                 let departure = other.departure();
                 let why = if departure > 1.0 {
                     let factor = crate::report::numbers::short(departure);
-                    format!("{why}, but each layer multiplies a departure by {factor}: wants norms or shortcuts")
+                    format!(
+                        "{why}, but each layer multiplies a departure by {factor}: wants norms or shortcuts"
+                    )
                 } else {
                     format!("{why}, and a departure dies out")
                 };
@@ -301,8 +309,14 @@ mod tests {
         near(of(Function::Hardtanh).backward(1.0), 0.682689492137086);
         near(of(Function::Hardsigmoid).backward(4.0), 0.866385597462284 / 36.0);
         // The closed form of a sine against the rule that all others go by.
-        near(Activation::Sine(2.0).forward(0.7), Activation::Sine(2.0).expected(0.7, |x| (2.0 * x).sin().powi(2)));
-        near(Activation::Sine(2.0).backward(0.7), Activation::Sine(2.0).expected(0.7, |x| (2.0 * (2.0 * x).cos()).powi(2)));
+        near(
+            Activation::Sine(2.0).forward(0.7),
+            Activation::Sine(2.0).expected(0.7, |x| (2.0 * x).sin().powi(2)),
+        );
+        near(
+            Activation::Sine(2.0).backward(0.7),
+            Activation::Sine(2.0).expected(0.7, |x| (2.0 * (2.0 * x).cos()).powi(2)),
+        );
         // mpmath again: z f(z) f'(z) in the mean, over E[f^2].
         assert!((of(Function::Gelu).departure() - 1.144).abs() < 1e-3);
         assert!((of(Function::Tanh).departure() - 0.461).abs() < 1e-3);

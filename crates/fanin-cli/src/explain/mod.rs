@@ -120,7 +120,10 @@ impl Lesson {
         let mut notes = notes(&each, &one, wiring.as_ref(), counted, own, drawn);
         if let Init::Stacked(_) = init {
             let shape = crate::report::numbers::shape(&shape);
-            notes.insert(0, format!("A stack: each of its tensors is {shape}, with fans and a start of its own."));
+            notes.insert(
+                0,
+                format!("A stack: each of its tensors is {shape}, with fans and a start of its own."),
+            );
         }
         Ok(Self { init, plan, wiring, counted, activation, named, signal, notes })
     }

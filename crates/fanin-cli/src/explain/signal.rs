@@ -87,7 +87,10 @@ mod tests {
         near(half[0].forward, 0.5f64.powi(10));
         near(stack(1.0 / 20.0, Activation::Of(fanin::Activation::Selu)).after(&[50])[0].forward, 1.0);
         // The gradient of a sigmoid dies: its slope is at most 1/4.
-        assert!(stack(1.0 / 20.0, Activation::Of(fanin::Activation::Sigmoid)).after(&[10])[0].backward < 16f64.powi(-10));
+        assert!(
+            stack(1.0 / 20.0, Activation::Of(fanin::Activation::Sigmoid)).after(&[10])[0].backward
+                < 16f64.powi(-10)
+        );
         // What a tanh gets too much of, it cuts.
         let tanh = stack(5.0 / 20.0, Activation::Of(fanin::Activation::Tanh)).after(&[50]);
         assert!(tanh[0].forward < 1.0 && tanh[0].forward > 0.5);

@@ -140,7 +140,10 @@ mod tests {
             }
         }
         let experts = Wiring::of(&[8, 256, 64], "eoi".parse().unwrap(), 1).unwrap().unwrap();
-        assert_eq!((experts.fans(), &*experts.axes()), (Fans { fan_in: 64, fan_out: 256 }, "[each, out, in]"));
+        assert_eq!(
+            (experts.fans(), &*experts.axes()),
+            (Fans { fan_in: 64, fan_out: 256 }, "[each, out, in]")
+        );
         assert!(Wiring::of(&[8, 256], "eoi".parse().unwrap(), 1).is_err());
         assert_eq!(Wiring::of(&[5], Layout::OutIn, 1).unwrap(), None);
         for groups in [0, 3] {

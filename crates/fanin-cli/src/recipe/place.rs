@@ -58,7 +58,7 @@ pub struct Complaint {
     /// What to do about it; may be empty.
     pub remedy: String,
     /// The line's text, or what of a long one is about the place.
-    text: String,
+    text: Box<str>,
     /// How many characters of that stand before the fault, and how many are at fault.
     before: usize,
     length: usize,
@@ -102,7 +102,7 @@ impl Spot {
             column,
             message: shortened(&message.into()),
             remedy: shortened(&remedy.into()),
-            text,
+            text: text.into(),
             before,
             length,
         }

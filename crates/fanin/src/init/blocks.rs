@@ -137,7 +137,8 @@ impl Stacked {
 
     /// The shape of one tensor of a stack of this shape; `None` if it has not the axis.
     pub fn shape_of_each(&self, shape: &[usize]) -> Option<Vec<usize>> {
-        let axis = if self.axis < 0 { shape.len().checked_add_signed(self.axis)? } else { self.axis as usize };
+        let axis =
+            if self.axis < 0 { shape.len().checked_add_signed(self.axis)? } else { self.axis as usize };
         let mut each = shape.to_vec();
         (axis < each.len()).then(|| _ = each.remove(axis))?;
         Some(each)
