@@ -1,8 +1,8 @@
 //! Values of a tensor that stand in it twice: what a sharded run leaves when two shards draw the same numbers.
 //!
-//! Two searches in one pass. Stretches: of all windows of [`LENGTH`] values those are kept whose hash says so, about
-//! [`KEPT`] of them. What a window holds decides, not where it stands, so a stretch that stands twice has its kept windows
-//! kept twice: one of k times n / [`KEPT`] values, n those of the tensor, is missed about once in e^k. Rows: of each a
+//! Two searches in one pass. Stretches: of all windows of `LENGTH` values those are kept whose hash says so, about
+//! `KEPT` of them. What a window holds decides, not where it stands, so a stretch that stands twice has its kept windows
+//! kept twice: one of k times n / `KEPT` values, n those of the tensor, is missed about once in e^k. Rows: of each a
 //! hash, so none is missed that is long enough.
 
 use std::collections::HashMap;
