@@ -207,7 +207,7 @@ impl Mt19937 {
             };
             let memory =
                 [number + MIDDLE / BLOCK, number + MIDDLE / BLOCK + 1].map(|number| block(state, number));
-            let new = middle.join_13_in(beyond, memory).xor(twist(now, lower));
+            let new = middle.join_13(beyond, memory).xor(twist(now, lower));
             new.store(&mut state.as_chunks_mut().0[number]);
             if let Some(tempered) = &mut tempered {
                 temper_block(new).store(&mut tempered.as_chunks_mut().0[number]);

@@ -7,9 +7,6 @@ use std::arch::x86_64::*;
 /// Words of a block.
 pub(crate) const BLOCK: usize = 16;
 
-/// Bits of a word that make a uniform f32 in torch.
-const LOW_24: u32 = 0x00ff_ffff;
-
 /// Sixteen words. All methods are `#[inline(always)]`.
 pub(crate) trait Block: Copy {
     /// Those in memory.
@@ -42,9 +39,6 @@ pub(crate) trait Block: Copy {
     /// This word where the lowest bit is set, none elsewhere.
     fn where_lowest(self, word: u32) -> Self;
 
-    /// `word * scale + low`, rounded once, of the low 24 bits.
-    fn scaled24(self, scale: f32, low: f32, to: &mut [f32; BLOCK]);
-
     /// The words from the second on, and the first of those that follow.
     fn join_1(self, next: Self) -> Self;
 
@@ -54,14 +48,8 @@ pub(crate) trait Block: Copy {
         self.join_1(next)
     }
 
-    /// The words from the fourteenth on, and the first thirteen of those that follow.
-    fn join_13(self, next: Self) -> Self;
-
-    /// The same where both lie in memory.
-    #[inline(always)]
-    fn join_13_in(self, next: Self, _memory: [&[u32; BLOCK]; 2]) -> Self {
-        self.join_13(next)
-    }
+    /// The words from the fourteenth on, and the first thirteen of those that follow. Both are as `memory` has them.
+    fn join_13(self, next: Self, memory: [&[u32; BLOCK]; 2]) -> Self;
 }
 
 /// For every CPU.
@@ -129,12 +117,6 @@ impl Block for [u32; BLOCK] {
     }
 
     #[inline(always)]
-    fn scaled24(self, scale: f32, low: f32, to: &mut [f32; BLOCK]) {
-        // Below 2^24, so the sign bit is clear and the signed conversion, which every level has, is right.
-        *to = self.map(|word| ((word & LOW_24) as i32 as f32).mul_add(scale, low));
-    }
-
-    #[inline(always)]
     fn join_1(mut self, next: Self) -> Self {
         self.copy_within(1.., 0);
         self[15] = next[0];
@@ -142,7 +124,7 @@ impl Block for [u32; BLOCK] {
     }
 
     #[inline(always)]
-    fn join_13(mut self, next: Self) -> Self {
+    fn join_13(mut self, next: Self, _: [&[u32; BLOCK]; 2]) -> Self {
         self.copy_within(13.., 0);
         self[3..].copy_from_slice(&next[..13]);
         self
@@ -171,13 +153,6 @@ impl Two {
             let (low, high) = (_mm_loadu_si128(low.as_ptr().cast()), _mm_loadu_si128(high.as_ptr().cast()));
             _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(low), high)
         }
-    }
-
-    /// The words from the sixth of eight on, and the first five of the following eight.
-    #[inline(always)]
-    fn five_on(eight: __m256i, next: __m256i) -> __m256i {
-        // SAFETY: as above.
-        unsafe { _mm256_alignr_epi8::<4>(next, _mm256_permute2x128_si256::<0x21>(eight, next)) }
     }
 }
 
@@ -255,19 +230,6 @@ impl Block for Two {
     }
 
     #[inline(always)]
-    fn scaled24(self, scale: f32, low: f32, to: &mut [f32; BLOCK]) {
-        let words = self.and(Self::splat(LOW_24));
-        let (first, last) = to.split_at_mut(BLOCK / 2);
-        // SAFETY: as in `load`.
-        unsafe {
-            let (scale, low) = (_mm256_set1_ps(scale), _mm256_set1_ps(low));
-            let scaled = |words| _mm256_fmadd_ps(_mm256_cvtepi32_ps(words), scale, low);
-            _mm256_storeu_ps(first.as_mut_ptr(), scaled(words.0));
-            _mm256_storeu_ps(last.as_mut_ptr(), scaled(words.1));
-        }
-    }
-
-    #[inline(always)]
     fn join_1(self, next: Self) -> Self {
         Self(Self::one_on(self.0, self.1), Self::one_on(self.1, next.0))
     }
@@ -278,14 +240,9 @@ impl Block for Two {
         Self::load(memory.last_chunk().expect("a block and one"))
     }
 
-    #[inline(always)]
-    fn join_13(self, next: Self) -> Self {
-        Self(Self::five_on(self.1, next.0), Self::five_on(next.0, next.1))
-    }
-
     // Quarters of blocks, for the same reason: each lies within something that was stored as one, so nothing waits.
     #[inline(always)]
-    fn join_13_in(self, next: Self, [memory, beyond]: [&[u32; BLOCK]; 2]) -> Self {
+    fn join_13(self, next: Self, [memory, beyond]: [&[u32; BLOCK]; 2]) -> Self {
         let first = Self::quarters(&memory.as_chunks().0[3], &beyond.as_chunks().0[0]);
         let second = Self::quarters(&beyond.as_chunks().0[1], &beyond.as_chunks().0[2]);
         // SAFETY: as in `load`.
@@ -364,24 +321,13 @@ impl Block for One {
     }
 
     #[inline(always)]
-    fn scaled24(self, scale: f32, low: f32, to: &mut [f32; BLOCK]) {
-        let words = self.and(Self::splat(LOW_24));
-        // SAFETY: as in `load`.
-        unsafe {
-            let scaled =
-                _mm512_fmadd_ps(_mm512_cvtepi32_ps(words.0), _mm512_set1_ps(scale), _mm512_set1_ps(low));
-            _mm512_storeu_ps(to.as_mut_ptr(), scaled);
-        }
-    }
-
-    #[inline(always)]
     fn join_1(self, next: Self) -> Self {
         // SAFETY: as in `load`.
         Self(unsafe { _mm512_alignr_epi32::<1>(next.0, self.0) })
     }
 
     #[inline(always)]
-    fn join_13(self, next: Self) -> Self {
+    fn join_13(self, next: Self, _: [&[u32; BLOCK]; 2]) -> Self {
         // SAFETY: as in `load`.
         Self(unsafe { _mm512_alignr_epi32::<13>(next.0, self.0) })
     }

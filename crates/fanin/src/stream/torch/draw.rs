@@ -6,7 +6,7 @@ use super::Torch;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
-use crate::simd::{Ahead, BLOCK, Bits, Block, Floats, Isa, Kernel, Level, dispatch};
+use crate::simd::{Ahead, Bits, Floats, Isa, Kernel, Level, dispatch};
 use crate::stream::fill::Span;
 use crate::threads::checkpoint;
 
@@ -319,12 +319,6 @@ pub(super) fn unit64(word: u64) -> f64 {
     (word & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// A word on [0, 1): its low 24 bits.
-#[inline(always)]
-pub(super) fn unit32(word: u32) -> f32 {
-    unit::<f32>(word)
-}
-
 struct Uniform32<'a, E> {
     engine: &'a mut Mt19937,
     low: f64,
@@ -374,7 +368,7 @@ pub(super) fn uniforms<I: Isa, E: Element>(words: &[u32], low: f64, high: f64, o
         E::store(values, out);
     }
     // Rounding may reach the bound from below, if the greatest word does: the stored value decides.
-    let greatest = unit32(u32::MAX).mul_add(range, low);
+    let greatest = unit::<f32>(u32::MAX).mul_add(range, low);
     if E::from_f64(greatest.into()) >= last {
         for out in out {
             *out = if *out == last { first } else { *out };
@@ -385,22 +379,14 @@ pub(super) fn uniforms<I: Isa, E: Element>(words: &[u32], low: f64, high: f64, o
 /// `low + range * u` for u of 24 bits, rounded once.
 #[inline(always)]
 fn scaled<I: Isa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
-    const UNIT: f32 = 16_777_216.0;
-    let scale = range / UNIT;
-    let (blocks, rest) = words.as_chunks::<BLOCK>();
-    let (places, end) = out.as_chunks_mut::<BLOCK>();
-    // A power of two goes through a product exactly, but where that is too small for the type.
-    if scale * UNIT == range {
-        for (words, out) in blocks.iter().zip(places) {
-            I::Block::load(words).scaled24(scale, low, out);
-        }
-    } else {
-        for (word, out) in blocks.as_flattened().iter().zip(places.as_flattened_mut()) {
-            *out = unit32(*word).mul_add(range, low);
-        }
+    let (floats_low, floats_range) = (I::Floats::splat(low), I::Floats::splat(range));
+    let mut blocks = words.chunks_exact(I::Floats::COUNT);
+    let mut places = out.chunks_exact_mut(I::Floats::COUNT);
+    for (words, out) in blocks.by_ref().zip(places.by_ref()) {
+        unit::<I::Floats>(Bits::load(words)).fused(floats_range, floats_low).store(out);
     }
-    for (word, out) in rest.iter().zip(end) {
-        *out = unit32(*word).mul_add(range, low);
+    for (word, out) in blocks.remainder().iter().zip(places.into_remainder()) {
+        *out = unit::<f32>(*word).mul_add(range, low);
     }
 }
 
@@ -519,7 +505,7 @@ pub(super) fn pairs<F: Floats>(
     radius.times(sin).fused(std, mean).store(sines);
 }
 
-/// As [`unit32`], of words side by side.
+/// Words on [0, 1): their low 24 bits.
 #[inline(always)]
 fn unit<F: Floats>(word: F::Bits) -> F {
     // Below 2^24, so the sign bit is clear and the signed conversion, which every level has, is right.
