@@ -13,7 +13,7 @@ pub struct Held {
     /// What the recipe says of each tensor of the file, in its order. One that the model does not have, or has in
     /// another shape or kind of type, is skipped: it is among `odd`.
     pub planned: Vec<Planned>,
-    /// What is wrong with a tensor of the file: its number, in which respect, how.
+    /// What is wrong with a tensor of the file: its number, in which respect, how. The numbers ascend.
     pub odd: Vec<(usize, &'static str, String)>,
     /// The model's tensors that the file lacks.
     pub missing: Vec<Entry>,
@@ -51,6 +51,8 @@ impl Held {
         // What is planned has the model's shapes and the file's types and order, and nothing is left out of it: so numbers
         // that are read off the model are the model's.
         let mut plans = Manifest { metadata: file.metadata.clone(), entries: Vec::new() };
+        // Another than the model's, so that no plan fits it.
+        let mut unlike = HashSet::new();
         for (number, entry) in file.entries.iter().enumerate() {
             let right = known.get(entry.name.as_str()).or_else(|| known.get(recipe.first_name(&entry.name)));
             let Some(right) = right else {
@@ -70,11 +72,13 @@ impl Held {
                     if turned { ": transposed?" } else { "" }
                 );
                 held.odd.push((number, "shape", text));
+                unlike.insert(number);
             }
             let floats = entry.dtype.float().is_some() && right.dtype.float().is_some();
             if entry.dtype != right.dtype && !floats {
                 let text = format!("stored as {}, the model has {}", entry.dtype, right.dtype);
                 held.odd.push((number, "dtype", text));
+                unlike.insert(number);
             }
             let dtype = if floats { entry.dtype } else { right.dtype };
             plans.entries.push(Entry { name: entry.name.clone(), dtype, ..(*right).clone() });
@@ -88,16 +92,10 @@ impl Held {
         let mut planned = recipe.apply(&plans, settings)?;
         planned.truncate(first_missing);
         held.types(&planned, file, |name| known.get(name).map(|entry| entry.dtype), recipe);
-        let odd: HashSet<usize> = held
-            .odd
-            .iter()
-            .filter(|(number, ..)| unlike(file, *number, &known, recipe))
-            .map(|odd| odd.0)
-            .collect();
         let mut planned: HashMap<String, Planned> =
             planned.into_iter().map(|planned| (planned.entry.name.clone(), planned)).collect();
         for (number, entry) in file.entries.iter().enumerate() {
-            let plan = planned.remove(&entry.name).filter(|_| !odd.contains(&number));
+            let plan = planned.remove(&entry.name).filter(|_| !unlike.contains(&number));
             held.planned.push(plan.unwrap_or_else(|| Planned::skipped(entry.clone())));
         }
         held.odd.sort_by_key(|odd| odd.0);
@@ -142,16 +140,6 @@ impl Held {
             self.odd.push((places[name], "dtype", text));
         }
     }
-}
-
-/// Whether a tensor is another than the model's, so that no plan fits it.
-fn unlike(file: &Manifest, number: usize, known: &HashMap<&str, &Entry>, recipe: &Recipe) -> bool {
-    let entry = &file.entries[number];
-    let right = known.get(entry.name.as_str()).or_else(|| known.get(recipe.first_name(&entry.name)));
-    right.is_none_or(|right| {
-        let floats = entry.dtype.float().is_some() && right.dtype.float().is_some();
-        entry.shape != right.shape || (entry.dtype != right.dtype && !floats)
-    })
 }
 
 /// The model under the names that the file has: a model without its head is saved without the first word of its names
