@@ -26,19 +26,12 @@ pub(crate) trait Transform32: Copy {
 /// A law with its numbers, ready to turn groups into f64 variates.
 pub(crate) trait Transform64: Copy {
     /// The variates of a group. Branch-free, `#[inline(always)]`.
-    fn apply(&self, words: &Words, out: &mut [f64; GROUP_64]);
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f64; GROUP_64]);
 }
 
 /// `x` held in [low, high].
 #[inline(always)]
-fn clamp32<F: Floats>(x: F, low: F, high: F) -> F {
+fn clamp<F: Floats>(x: F, low: F, high: F) -> F {
     let x = x.where_less(low, low, x);
     high.where_less(x, high, x)
-}
-
-/// `x` held in [low, high].
-#[inline(always)]
-fn clamp64(x: f64, low: f64, high: f64) -> f64 {
-    let x = if x < low { low } else { x };
-    if x > high { high } else { x }
 }

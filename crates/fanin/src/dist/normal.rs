@@ -3,7 +3,7 @@
 use super::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::engine::{LANES, Words};
 use crate::math::{TWO_32, ln, ln64, sin_cos_turn, sin_cos_turn64};
-use crate::simd::{Bits, Floats, Isa};
+use crate::simd::{Bits, Doubles, Floats, Isa, Singles};
 
 /// N(mean, std^2) in f32. Words 0 and 1 of a block make variates 0 and 1, words 2 and 3 variates 2 and 3.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ impl Normal32 {
 
 /// sqrt(-2 ln u) for u = min(word + 1/2, 2^32 - 2^8) / 2^32: from 0.00049 to 6.763.
 #[inline(always)]
-fn radius<F: Floats>(word: F::Bits) -> F {
+fn radius<F: Singles>(word: F::Bits) -> F {
     let x = word.unsigned().add(F::splat(0.5));
     let greatest = F::splat(4_294_967_040.0);
     let x = greatest.where_less(x, greatest, x);
@@ -39,10 +39,10 @@ impl Transform32 for Normal32 {
         }
         let (radii, turns) = (radii.as_flattened(), turns.as_flattened());
         let (mut cosines, mut sines) = ([0f32; PAIRS], [0f32; PAIRS]);
-        let (mean, std) = (I::Floats::splat(self.mean), I::Floats::splat(self.std));
-        for at in (0..PAIRS).step_by(I::Floats::COUNT) {
-            let radius = radius::<I::Floats>(Bits::load(&radii[at..]));
-            let (sin, cos) = sin_cos_turn::<I::Floats>(Bits::load(&turns[at..]));
+        let (mean, std) = (I::Singles::splat(self.mean), I::Singles::splat(self.std));
+        for at in (0..PAIRS).step_by(I::Singles::COUNT) {
+            let radius = radius::<I::Singles>(Bits::load(&radii[at..]));
+            let (sin, cos) = sin_cos_turn::<I::Singles>(Bits::load(&turns[at..]));
             radius.times(cos).fused(std, mean).store(&mut cosines[at..]);
             radius.times(sin).fused(std, mean).store(&mut sines[at..]);
         }
@@ -70,22 +70,24 @@ impl Normal64 {
 
 /// sqrt(-2 ln u) for u = min(word + 1/2, 2^64 - 2^11) / 2^64, the word of 64 bits: from 1.5e-8 to 9.49.
 #[inline(always)]
-fn radius64(high: u32, low: u32) -> f64 {
-    const GREATEST: f64 = TWO_32 * TWO_32 - 2048.0;
-    let x = f64::from(high).mul_add(TWO_32, f64::from(low) + 0.5);
-    let x = if x > GREATEST { GREATEST } else { x };
-    (-2.0 * ln64(x * (1.0 / TWO_32 / TWO_32))).sqrt()
+fn radius64<D: Doubles>(high: D::Bits, low: D::Bits) -> D {
+    let greatest = D::splat(TWO_32 * TWO_32 - 2048.0);
+    let x = high.unsigned().fused(D::splat(TWO_32), low.unsigned().add(D::splat(0.5)));
+    let x = greatest.where_less(x, greatest, x);
+    ln64(x.times(D::splat(1.0 / TWO_32 / TWO_32))).times(D::splat(-2.0)).sqrt()
 }
 
 impl Transform64 for Normal64 {
     #[inline(always)]
-    fn apply(&self, words: &Words, out: &mut [f64; GROUP_64]) {
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f64; GROUP_64]) {
         let (first, second) = out.split_at_mut(LANES);
-        for lane in 0..LANES {
-            let r = radius64(words[0][lane], words[1][lane]);
-            let (sin, cos) = sin_cos_turn64(words[2][lane], words[3][lane]);
-            first[lane] = (r * cos).mul_add(self.std, self.mean);
-            second[lane] = (r * sin).mul_add(self.std, self.mean);
+        let (mean, std) = (I::Doubles::splat(self.mean), I::Doubles::splat(self.std));
+        for at in (0..LANES).step_by(I::Doubles::COUNT) {
+            let [a, b, c, d] = std::array::from_fn(|word| Bits::load(&words[word][at..]));
+            let radius = radius64::<I::Doubles>(a, b);
+            let (sin, cos) = sin_cos_turn64::<I::Doubles>(c, d);
+            radius.times(cos).fused(std, mean).store(&mut first[at..]);
+            radius.times(sin).fused(std, mean).store(&mut second[at..]);
         }
     }
 }
@@ -98,8 +100,12 @@ mod tests {
     fn the_ends_of_the_radius() {
         assert!((6.76..6.77).contains(&radius::<f32>(0)), "{}", radius::<f32>(0));
         assert!((1e-4..1e-3).contains(&radius::<f32>(u32::MAX)), "never 0: {}", radius::<f32>(u32::MAX));
-        assert!((9.49..9.5).contains(&radius64(0, 0)), "{}", radius64(0, 0));
-        assert!((1e-8..1e-7).contains(&radius64(u32::MAX, u32::MAX)), "{}", radius64(u32::MAX, u32::MAX));
+        assert!((9.49..9.5).contains(&radius64::<f64>(0, 0)), "{}", radius64::<f64>(0, 0));
+        assert!(
+            (1e-8..1e-7).contains(&radius64::<f64>(u32::MAX.into(), u32::MAX.into())),
+            "{}",
+            radius64::<f64>(u32::MAX.into(), u32::MAX.into())
+        );
     }
 
     #[test]
@@ -111,7 +117,7 @@ mod tests {
             let mut out = [0f32; GROUP_32];
             Normal32::new(0.5, 2.0).apply::<crate::simd::Plain>(&words, &mut out);
             let mut out64 = [0f64; GROUP_64];
-            Normal64::new(0.5, 2.0).apply(&words, &mut out64);
+            Normal64::new(0.5, 2.0).apply::<crate::simd::Plain>(&words, &mut out64);
             let [w0, w1, w2, w3] = words.map(|lanes| f64::from(lanes[3]));
             let oracle = |u: f64, turn: f64| {
                 let (sin, cos) = (turn * std::f64::consts::TAU).sin_cos();

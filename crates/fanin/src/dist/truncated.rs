@@ -5,14 +5,14 @@
 //! the probability, in the far tail through its logarithm and the distance from the cut-off, so that nothing cancels.
 
 use super::uniform::{Uniform32, Uniform64, closed_range};
-use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp32, clamp64};
+use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::element::DType;
 use crate::engine::{LANES, Words};
 use crate::math::{
     BODY_END, TAIL_END, TWO_32, body_factor, ln_1p64, log_mills64, minus_ln_complement64, quantile_factor,
     quantile64, tail_to_w,
 };
-use crate::simd::{Bits, Floats, Isa};
+use crate::simd::{Bits, Floats, Isa, Singles};
 
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
@@ -196,7 +196,7 @@ impl<const TAIL: bool> Quantile32<TAIL> {
 
     /// The smaller tail. The same place counted from either end: word + 2^31 from below, its complement from above.
     #[inline(always)]
-    fn tail<F: Floats>(&self, word: F::Bits) -> F {
+    fn tail<F: Singles>(&self, word: F::Bits) -> F {
         let from_below = word.xor(F::Bits::splat(0x8000_0000));
         let from_above = from_below.xor(F::Bits::splat(u32::MAX));
         let (half, mass) = (F::splat(0.5), F::splat(self.mass));
@@ -210,14 +210,14 @@ impl<const TAIL: bool> Transform32 for Quantile32<TAIL> {
     #[inline(always)]
     fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
         let words = words.as_flattened();
-        let number = I::Floats::splat;
-        for at in (0..GROUP_32).step_by(I::Floats::COUNT) {
-            let word: <I::Floats as Floats>::Bits = Bits::load(&words[at..]);
-            let w = tail_to_w(self.tail::<I::Floats>(word));
+        let number = I::Many::splat;
+        for at in (0..GROUP_32).step_by(I::Many::COUNT) {
+            let word: <I::Many as Floats>::Bits = Bits::load(&words[at..]);
+            let w = tail_to_w(self.tail::<I::Many>(word));
             let x = word.signed().add(number(0.5)).fused(number(self.scale), number(self.middle));
             let z = x.times(if TAIL { quantile_factor(w) } else { body_factor(w) });
             let value = z.fused(number(self.std), number(self.mean));
-            clamp32(value, number(self.least), number(self.greatest)).store(&mut out[at..]);
+            clamp(value, number(self.least), number(self.greatest)).store(&mut out[at..]);
         }
     }
 }
@@ -246,7 +246,7 @@ impl<P: Placed> Transform32 for Narrowed<P> {
 impl<P: Placed> Transform64 for P {
     /// Two words a value: u = (high * 2^32 + low + 1/2) / 2^64.
     #[inline(always)]
-    fn apply(&self, words: &Words, out: &mut [f64; GROUP_64]) {
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f64; GROUP_64]) {
         for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
             for lane in 0..LANES {
                 let (high, low) = (words[0][lane], words[1][lane]);
@@ -278,7 +278,7 @@ impl Placed for Centre {
         let upper = complement.mul_add(self.mass, self.above);
         let tail = if lower < upper { lower } else { upper };
         let q = if lower < upper { lower - 0.5 } else { 0.5 - upper };
-        clamp64(quantile64(q, tail).mul_add(self.std, self.mean), self.least, self.greatest)
+        clamp(quantile64(q, tail).mul_add(self.std, self.mean), self.least, self.greatest)
     }
 }
 
@@ -345,6 +345,6 @@ impl Placed for Tail {
             delta += (target - self.exponent(delta)) / slope;
         }
         let delta = if self.narrow { target / self.alpha } else { delta };
-        clamp64(delta.mul_add(self.std, self.origin), self.least, self.greatest)
+        clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
     }
 }

@@ -1,10 +1,10 @@
 //! Uniform variates.
 
-use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp32, clamp64};
+use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::element::DType;
 use crate::engine::{LANES, Words};
 use crate::math::TWO_32;
-use crate::simd::Isa;
+use crate::simd::{Bits, Floats, Isa};
 
 /// The values of `dtype` that a law on [low, high) may write: from the least one that is not below `low` to the
 /// greatest one below `high`. Where there is none, the value nearest to the middle.
@@ -72,7 +72,7 @@ impl Transform32 for Uniform32 {
     fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
         for (word, out) in words.as_flattened().iter().zip(out) {
             let value = (*word as i32 as f32).mul_add(self.scale, self.middle);
-            *out = clamp32(value, self.least, self.greatest);
+            *out = clamp(value, self.least, self.greatest);
         }
     }
 }
@@ -103,11 +103,17 @@ impl Uniform64 {
 
 impl Transform64 for Uniform64 {
     #[inline(always)]
-    fn apply(&self, words: &Words, out: &mut [f64; GROUP_64]) {
+    fn apply<I: Isa>(&self, words: &Words, out: &mut [f64; GROUP_64]) {
+        let number = I::Doubles::splat;
         for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
-            for lane in 0..LANES {
-                let word = f64::from(words[0][lane] as i32).mul_add(TWO_32, f64::from(words[1][lane]));
-                out[lane] = clamp64(word.mul_add(self.scale, self.middle), self.least, self.greatest);
+            for at in (0..LANES).step_by(I::Doubles::COUNT) {
+                let high: <I::Doubles as Floats>::Bits = Bits::load(&words[0][at..]);
+                let low: <I::Doubles as Floats>::Bits = Bits::load(&words[1][at..]);
+                // The high word as a signed one: by its bits it is 2^31 more than that, modulo 2^32.
+                let sign = Bits::splat(1 << 31);
+                let word = high.xor(sign).sub(sign).signed().fused(number(TWO_32), low.unsigned());
+                let value = word.fused(number(self.scale), number(self.middle));
+                clamp(value, number(self.least), number(self.greatest)).store(&mut out[at..]);
             }
         }
     }
@@ -142,7 +148,7 @@ mod tests {
         assert_eq!([out[0], out[16]], [(-0.3f32).next_up(), 0.3f32.next_down()]);
         assert!(out[48] < 0.0 && out[48] > -1e-9, "the least word below 0 is not lost: {}", out[48]);
         let mut out = [0f64; GROUP_64];
-        Uniform64::new(2.0, 3.0).apply(&[ends[0], ends[2], ends[1], ends[3]], &mut out);
+        Uniform64::new(2.0, 3.0).apply::<crate::simd::Plain>(&[ends[0], ends[2], ends[1], ends[3]], &mut out);
         assert_eq!([out[0], out[16]], [2.0, 3f64.next_down()]);
     }
 }

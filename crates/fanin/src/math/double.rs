@@ -3,32 +3,28 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use super::TWO_32;
+use super::{TWO_32, horner};
+use crate::simd::{Bits, Doubles};
 
-/// The polynomial with these coefficients, highest first, by Horner's rule, every step fused.
+/// Exponent and fraction of a positive, normal x: x = (1 + fraction) * 2^exponent with 1 + fraction in
+/// [sqrt(1/2), sqrt 2).
 #[inline(always)]
-pub(super) fn horner64<const N: usize>(x: f64, coefficients: [f64; N]) -> f64 {
-    let mut value = coefficients[0];
-    for coefficient in &coefficients[1..] {
-        value = value.mul_add(x, *coefficient);
-    }
-    value
+fn parts64<D: Doubles>(x: D) -> (D, D) {
+    let word = D::Bits::splat;
+    let bits = x.bits();
+    let exponent = bits.right(52).sub(word(1022)).signed();
+    let mantissa = bits.and(word(0x000f_ffff_ffff_ffff)).xor(word(0x3fe0_0000_0000_0000)).floats();
+    let (zero, one, half) = (D::splat(0.0), D::splat(1.0), D::splat(SQRT_2 / 2.0));
+    let exponent = exponent.sub(mantissa.where_less(half, one, zero));
+    (exponent, mantissa.sub(one).add(mantissa.where_less(half, mantissa, zero)))
 }
 
-/// ln x for a positive, normal x; where 1 - x is known better than x itself, `complement` is 1 - x and replaces it
-/// for x in [sqrt(1/2), 1].
+/// ln((1 + fraction) * 2^exponent).
 #[inline(always)]
-fn ln64_with(x: f64, complement: f64) -> f64 {
-    let bits = x.to_bits();
-    let exponent = ((bits >> 52) as i32 - 1022) as f64;
-    let mantissa = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) | 0x3fe0_0000_0000_0000);
-    let small = mantissa < SQRT_2 / 2.0;
-    let exponent = if small { exponent - 1.0 } else { exponent };
-    let f = (mantissa - 1.0) + if small { mantissa } else { 0.0 };
-    let f = if exponent == 0.0 && f <= 0.0 { -complement } else { f };
-    let s = f / (2.0 + f);
-    let z = s * s;
-    let series = horner64(
+fn ln_of_parts64<D: Doubles>((exponent, f): (D, D)) -> D {
+    let s = f.over(D::splat(2.0).add(f));
+    let z = s.times(s).abreast();
+    let series = horner(
         z,
         [
             1.479819860511658591e-01,
@@ -40,16 +36,15 @@ fn ln64_with(x: f64, complement: f64) -> f64 {
             6.666666666666735130e-01,
         ],
     );
-    let half_square = 0.5 * f * f;
-    let low = s.mul_add(z.mul_add(series, half_square), exponent * 1.90821492927058770002e-10);
-    exponent.mul_add(6.93147180369123816490e-01, f - (half_square - low))
+    let half_square = D::splat(0.5).times(f).times(f);
+    let low = s.fused(z.fused(series, half_square), exponent.times(D::splat(1.90821492927058770002e-10)));
+    exponent.fused(D::splat(6.93147180369123816490e-01), f.sub(half_square.sub(low)))
 }
 
 /// ln x for a positive, normal x: within 1 unit in the last place.
 #[inline(always)]
-pub(crate) fn ln64(x: f64) -> f64 {
-    // 1 - x is exact for x in [1/2, 2].
-    ln64_with(x, 1.0 - x)
+pub(crate) fn ln64<D: Doubles>(x: D) -> D {
+    ln_of_parts64(parts64(x))
 }
 
 /// ln(1 + x) for x >= -1/2, with full relative precision near 0.
@@ -62,9 +57,9 @@ pub(crate) fn ln_1p64(x: f64) -> f64 {
 
 /// sin x for |x| <= pi / 4.
 #[inline(always)]
-fn sin_octant64(x: f64) -> f64 {
-    let square = x * x;
-    let series = horner64(
+fn sin_octant64<D: Doubles>(x: D) -> D {
+    let square = x.times(x);
+    let series = horner(
         square,
         [
             1.58969099521155010221e-10,
@@ -75,14 +70,14 @@ fn sin_octant64(x: f64) -> f64 {
             -1.66666666666666324348e-01,
         ],
     );
-    (series * square).mul_add(x, x)
+    series.times(square).fused(x, x)
 }
 
 /// cos x for |x| <= pi / 4.
 #[inline(always)]
-fn cos_octant64(x: f64) -> f64 {
-    let square = x * x;
-    let series = horner64(
+fn cos_octant64<D: Doubles>(x: D) -> D {
+    let square = x.times(x);
+    let series = horner(
         square,
         [
             -1.13596475577881948265e-11,
@@ -93,27 +88,32 @@ fn cos_octant64(x: f64) -> f64 {
             4.16666666666666019037e-02,
         ],
     );
-    let half = 0.5 * square;
-    let whole = 1.0 - half;
-    whole + (series * square).mul_add(square, (1.0 - whole) - half)
+    let (half, one) = (D::splat(0.5).times(square), D::splat(1.0));
+    let whole = one.sub(half);
+    whole.add(series.times(square).fused(square, one.sub(whole).sub(half)))
 }
 
-/// (sin t, cos t) for t = 2 pi (high * 2^32 + low + 1/2) / 2^64. Reduced exactly, in integers; never zero.
+/// (sin t, cos t) for t = 2 pi (high * 2^32 + low + 1/2) / 2^64, from words of 32 bits. Reduced exactly, in integers; never
+/// zero.
 #[inline(always)]
-pub(crate) fn sin_cos_turn64(high: u32, low: u32) -> (f64, f64) {
-    let quarter = high.wrapping_add(1 << 29) >> 30;
-    let rest = high.wrapping_sub(quarter << 30) as i32;
-    let x = f64::from(rest).mul_add(TWO_32, f64::from(low) + 0.5) * (TAU / TWO_32 / TWO_32);
+pub(crate) fn sin_cos_turn64<D: Doubles>(high: D::Bits, low: D::Bits) -> (D, D) {
+    let word = D::Bits::splat;
+    // 0 to 4 right angles, and what lies beyond the nearest one.
+    let quarter = high.add(word(1 << 29)).right(30);
+    let rest = high.sub(quarter.left(30)).signed();
+    let x = rest.fused(D::splat(TWO_32), low.unsigned().add(D::splat(0.5)));
+    let x = x.times(D::splat(TAU / TWO_32 / TWO_32));
     let (sin, cos) = (sin_octant64(x), cos_octant64(x));
-    let odd = quarter & 1 != 0;
-    let (s, c) = (if odd { cos } else { sin }, if odd { sin } else { cos });
-    let sin_sign = u64::from(quarter & 2) << 62;
-    let cos_sign = u64::from(quarter.wrapping_add(1) & 2) << 62;
-    (f64::from_bits(s.to_bits() ^ sin_sign), f64::from_bits(c.to_bits() ^ cos_sign))
+    let (s, c) = (quarter.where_lowest(cos, sin), quarter.where_lowest(sin, cos));
+    let sign = |quarter: D::Bits| quarter.and(word(2)).left(62);
+    (s.bits().xor(sign(quarter)).floats(), c.bits().xor(sign(quarter.add(word(1)))).floats())
 }
 
 /// -ln(1 - x) for x in (0, 1), given the complement 1 - x to full relative precision as well.
 #[inline(always)]
 pub(crate) fn minus_ln_complement64(x: f64, complement: f64) -> f64 {
-    -ln64_with(complement, x)
+    let (exponent, fraction) = parts64(complement);
+    // Below 1, the fraction is -x, which is known better.
+    let fraction = if exponent == 0.0 && fraction <= 0.0 { -x } else { fraction };
+    -ln_of_parts64((exponent, fraction))
 }

@@ -19,14 +19,14 @@ pub(crate) use quantile::{
 
 use std::f32::consts::{FRAC_1_SQRT_2, TAU};
 
-use crate::simd::{Bits, Floats};
+use crate::simd::{Bits, Floats, Singles};
 
 /// 2^32.
 pub(crate) const TWO_32: f64 = 4_294_967_296.0;
 
 /// The polynomial with these coefficients, highest first, by Horner's rule, every step fused.
 #[inline(always)]
-fn horner32<F: Floats, const N: usize>(x: F, coefficients: [f32; N]) -> F {
+fn horner<F: Floats, const N: usize>(x: F, coefficients: [F::One; N]) -> F {
     let mut value = F::splat(coefficients[0]);
     for coefficient in &coefficients[1..] {
         value = value.fused(x, F::splat(*coefficient)).abreast();
@@ -39,7 +39,7 @@ fn horner32<F: Floats, const N: usize>(x: F, coefficients: [f32; N]) -> F {
 
 /// ln x for a positive, normal x: within 1 unit in the last place.
 #[inline(always)]
-pub(crate) fn ln<F: Floats>(x: F) -> F {
+pub(crate) fn ln<F: Singles>(x: F) -> F {
     let bits = x.bits();
     let word = F::Bits::splat;
     // x = mantissa * 2^exponent with the mantissa in [1/2, 1), then in [sqrt(1/2), sqrt 2).
@@ -50,7 +50,7 @@ pub(crate) fn ln<F: Floats>(x: F) -> F {
     let exponent = exponent.sub(mantissa.where_less(half, one, zero));
     let x = mantissa.sub(one).add(mantissa.where_less(half, mantissa, zero));
     let square = x.times(x);
-    let series = horner32(
+    let series = horner(
         x,
         [
             7.0376836292e-2,
@@ -72,23 +72,23 @@ pub(crate) fn ln<F: Floats>(x: F) -> F {
 
 /// sin x for |x| <= pi / 4.
 #[inline(always)]
-fn sin_octant<F: Floats>(x: F) -> F {
+fn sin_octant<F: Singles>(x: F) -> F {
     let square = x.times(x);
-    let series = horner32(square, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
+    let series = horner(square, [-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1]);
     series.times(square).fused(x, x)
 }
 
 /// cos x for |x| <= pi / 4.
 #[inline(always)]
-fn cos_octant<F: Floats>(x: F) -> F {
+fn cos_octant<F: Singles>(x: F) -> F {
     let square = x.times(x);
-    let series = horner32(square, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
+    let series = horner(square, [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2]);
     series.times(square).fused(square, square.times(F::splat(-0.5))).add(F::splat(1.0))
 }
 
 /// Gives sine and cosine their places and signs: `quarter` is how many right angles were taken off.
 #[inline(always)]
-fn turn32<F: Floats>(quarter: F::Bits, sin: F, cos: F) -> (F, F) {
+fn turn32<F: Singles>(quarter: F::Bits, sin: F, cos: F) -> (F, F) {
     let (s, c) = (quarter.where_lowest(cos, sin), quarter.where_lowest(sin, cos));
     let sign = |quarter: F::Bits| quarter.and(F::Bits::splat(2)).left(30);
     let cos_sign = sign(quarter.add(F::Bits::splat(1)));
@@ -97,7 +97,7 @@ fn turn32<F: Floats>(quarter: F::Bits, sin: F, cos: F) -> (F, F) {
 
 /// (sin x, cos x) for 0 <= x <= 2 pi, as torch computes them.
 #[inline(always)]
-pub(crate) fn sin_cos<F: Floats>(x: F) -> (F, F) {
+pub(crate) fn sin_cos<F: Singles>(x: F) -> (F, F) {
     // The octant, rounded up to an even number; 2^23 pushes the fraction out of an f32.
     let push = F::splat(8_388_608.0);
     let word = F::Bits::splat;
@@ -115,7 +115,7 @@ pub(crate) fn sin_cos<F: Floats>(x: F) -> (F, F) {
 
 /// (sin t, cos t) for t = 2 pi (word + 1/2) / 2^32. Reduced exactly, in integers; never zero.
 #[inline(always)]
-pub(crate) fn sin_cos_turn<F: Floats>(word: F::Bits) -> (F, F) {
+pub(crate) fn sin_cos_turn<F: Singles>(word: F::Bits) -> (F, F) {
     let quarter = word.add(F::Bits::splat(1 << 29)).right(30);
     let rest = word.sub(quarter.left(30)).signed();
     let x = rest.add(F::splat(0.5)).times(F::splat(TAU / TWO_32 as f32));
@@ -162,7 +162,7 @@ mod tests {
             assert!(
                 (f64::from(sin) - exact.sin()).abs() < bound && (f64::from(cos) - exact.cos()).abs() < bound
             );
-            let (sin64, cos64) = sin_cos_turn64(word, 1 << 31);
+            let (sin64, cos64) = sin_cos_turn64::<f64>(word.into(), 1 << 31);
             let exact = (f64::from(word) + 0.5) / TWO_32 * TAU;
             assert!((sin64 - exact.sin()).abs() < 1e-15 && (cos64 - exact.cos()).abs() < 1e-15, "{word}");
         }

@@ -4,9 +4,9 @@
 //! w = -ln(1 - x^2) = -ln(4 tail (1 - tail)): the form of Giles 2010, "Approximating the erfinv function", with tables
 //! of our own (scripts/tables.py).
 
-use super::double::{horner64, ln64};
-use super::ln;
-use crate::simd::Floats;
+use super::double::ln64;
+use super::{horner, ln};
+use crate::simd::Singles;
 
 /// The largest w that [`body_factor`] is for: |z| <= 3.0083.
 pub(crate) const BODY_END: f64 = 5.25;
@@ -67,27 +67,27 @@ const LOG_MILLS: [f64; 17] = [
 /// w for a tail probability in (0, 1/2], which is to be the smaller tail `min((1 - x) / 2, (1 + x) / 2)`, to full relative
 /// precision.
 #[inline(always)]
-pub(crate) fn tail_to_w<F: Floats>(tail: F) -> F {
+pub(crate) fn tail_to_w<F: Singles>(tail: F) -> F {
     let w = ln(tail.times(F::splat(4.0)).times(F::splat(1.0).sub(tail)));
     w.times(F::splat(-1.0))
 }
 
 /// z / x, z being the normal quantile at 1/2 + x/2. For w <= [`BODY_END`] only.
 #[inline(always)]
-pub(crate) fn body_factor<F: Floats>(w: F) -> F {
+pub(crate) fn body_factor<F: Singles>(w: F) -> F {
     lowest_first32(w.sub(F::splat(2.625)), &QUANTILE_BODY)
 }
 
 /// As [`body_factor`], for w <= [`TAIL_END`].
 #[inline(always)]
-pub(crate) fn quantile_factor<F: Floats>(w: F) -> F {
+pub(crate) fn quantile_factor<F: Singles>(w: F) -> F {
     let body = body_factor(w);
     let far = lowest_first32(w.sqrt().sub(F::splat(3.64)), &QUANTILE_TAIL);
     F::splat(BODY_END as f32).where_less(w, far, body)
 }
 
 #[inline(always)]
-fn lowest_first32<F: Floats, const N: usize>(x: F, coefficients: &[f32; N]) -> F {
+fn lowest_first32<F: Singles, const N: usize>(x: F, coefficients: &[f32; N]) -> F {
     let mut value = F::splat(coefficients[N - 1]);
     for k in (0..N - 1).rev() {
         value = value.fused(x, F::splat(coefficients[k])).abreast();
@@ -102,7 +102,7 @@ fn lowest_first32<F: Floats, const N: usize>(x: F, coefficients: &[f32; N]) -> F
 #[inline(always)]
 pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
     let r = 0.180625 - q * q;
-    let centre = q * horner64(
+    let centre = q * horner(
         r,
         [
             2509.0809287301226727,
@@ -114,7 +114,7 @@ pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
             133.14166789178437745,
             3.387132872796366608,
         ],
-    ) / horner64(
+    ) / horner(
         r,
         [
             5226.495278852545925,
@@ -129,7 +129,7 @@ pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
     );
     let r = (-ln64(tail)).sqrt();
     let near = r - 1.6;
-    let middle = horner64(
+    let middle = horner(
         near,
         [
             7.7454501427834140764e-4,
@@ -141,7 +141,7 @@ pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
             4.6303378461565452959,
             1.42343711074968357734,
         ],
-    ) / horner64(
+    ) / horner(
         near,
         [
             1.05075007164441684324e-9,
@@ -155,7 +155,7 @@ pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
         ],
     );
     let beyond = r - 5.0;
-    let far = horner64(
+    let far = horner(
         beyond,
         [
             2.01033439929228813265e-7,
@@ -167,7 +167,7 @@ pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
             5.4637849111641143699,
             6.6579046435011037772,
         ],
-    ) / horner64(
+    ) / horner(
         beyond,
         [
             2.04426310338993978564e-15,

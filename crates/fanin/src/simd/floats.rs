@@ -1,5 +1,5 @@
-//! f32 numbers and their bits by hand, for the functions of `math`: the steps of one value wait for each other, so many
-//! values are to go through each step together. Left to the compiler, eight went through all steps, then the next eight.
+//! Numbers and their bits by hand, f32 and f64, for the functions of `math`: the steps of one value wait for each other, so
+//! many values are to go through each step together. Left to the compiler, eight went through all steps, then the next eight.
 
 #![allow(
     clippy::undocumented_unsafe_blocks,
@@ -11,6 +11,9 @@ use std::arch::{asm, x86_64::*};
 
 /// Numbers side by side. All methods are `#[inline(always)]`, and do to each number what they would do to one alone.
 pub(crate) trait Floats: Copy {
+    /// One of them.
+    type One: Copy;
+
     /// As many words.
     type Bits: Bits<Floats = Self>;
 
@@ -18,16 +21,18 @@ pub(crate) trait Floats: Copy {
     const COUNT: usize;
 
     /// The same number everywhere.
-    fn splat(value: f32) -> Self;
+    fn splat(value: Self::One) -> Self;
 
     /// Writes them to the beginning of a slice.
-    fn store(self, to: &mut [f32]);
+    fn store(self, to: &mut [Self::One]);
 
     fn add(self, other: Self) -> Self;
 
     fn sub(self, other: Self) -> Self;
 
     fn times(self, other: Self) -> Self;
+
+    fn over(self, other: Self) -> Self;
 
     /// `self * times + plus`, rounded once.
     fn fused(self, times: Self, plus: Self) -> Self;
@@ -37,7 +42,7 @@ pub(crate) trait Floats: Copy {
     /// `if self < than { yes } else { no }`.
     fn where_less(self, than: Self, yes: Self, no: Self) -> Self;
 
-    /// `f32::to_bits`.
+    /// `to_bits`.
     fn bits(self) -> Self::Bits;
 
     /// The same numbers, all of them computed before the next step of any. A compiler that is short of registers would take
@@ -50,23 +55,26 @@ pub(crate) trait Floats: Copy {
 
 /// Words side by side, likewise.
 pub(crate) trait Bits: Copy {
+    /// One of them.
+    type One: Copy;
+
     /// As many numbers.
     type Floats: Floats<Bits = Self>;
 
     /// The same word everywhere.
-    fn splat(word: u32) -> Self;
+    fn splat(word: Self::One) -> Self;
 
-    /// The first words of a slice.
+    /// The first words of a slice, each as wide as a word is here.
     fn load(from: &[u32]) -> Self;
 
     fn and(self, other: Self) -> Self;
 
     fn xor(self, other: Self) -> Self;
 
-    /// The sums modulo 2^32.
+    /// The sums, wrapping around.
     fn add(self, other: Self) -> Self;
 
-    /// The differences modulo 2^32.
+    /// The differences, likewise.
     fn sub(self, other: Self) -> Self;
 
     /// Each word shifted up.
@@ -75,140 +83,173 @@ pub(crate) trait Bits: Copy {
     /// Each word shifted down.
     fn right(self, bits: u32) -> Self;
 
-    /// `f32::from_bits`.
+    /// `from_bits`.
     fn floats(self) -> Self::Floats;
 
-    /// The numbers nearest to the words, read as signed ones.
+    /// The numbers nearest to the words, read as signed ones; those of 64 bits less than 2^51 in size.
     fn signed(self) -> Self::Floats;
 
-    /// The numbers nearest to the words.
+    /// The numbers nearest to the words; those of 64 bits less than 2^51.
     fn unsigned(self) -> Self::Floats;
 
     /// `yes` where the lowest bit is set.
     fn where_lowest(self, yes: Self::Floats, no: Self::Floats) -> Self::Floats;
 }
 
+/// f32 numbers.
+pub(crate) trait Singles: Floats<One = f32, Bits: Bits<One = u32>> {}
+
+impl<F: Floats<One = f32, Bits: Bits<One = u32>>> Singles for F {}
+
+/// f64 numbers.
+pub(crate) trait Doubles: Floats<One = f64, Bits: Bits<One = u64>> {}
+
+impl<F: Floats<One = f64, Bits: Bits<One = u64>>> Doubles for F {}
+
 /// One number: for every CPU, by loops that the compiler makes vectors of.
-impl Floats for f32 {
-    type Bits = u32;
+macro_rules! one {
+    ($float:ident, $word:ident, $signed:expr, $unsigned:expr) => {
+        impl Floats for $float {
+            type One = $float;
+            type Bits = $word;
 
-    const COUNT: usize = 1;
+            const COUNT: usize = 1;
 
-    #[inline(always)]
-    fn splat(value: f32) -> Self {
-        value
-    }
+            #[inline(always)]
+            fn splat(value: $float) -> Self {
+                value
+            }
 
-    #[inline(always)]
-    fn store(self, to: &mut [f32]) {
-        to[0] = self;
-    }
+            #[inline(always)]
+            fn store(self, to: &mut [$float]) {
+                to[0] = self;
+            }
 
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        self + other
-    }
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                self + other
+            }
 
-    #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        self - other
-    }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                self - other
+            }
 
-    #[inline(always)]
-    fn times(self, other: Self) -> Self {
-        self * other
-    }
+            #[inline(always)]
+            fn times(self, other: Self) -> Self {
+                self * other
+            }
 
-    #[inline(always)]
-    fn fused(self, times: Self, plus: Self) -> Self {
-        self.mul_add(times, plus)
-    }
+            #[inline(always)]
+            fn over(self, other: Self) -> Self {
+                self / other
+            }
 
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        f32::sqrt(self)
-    }
+            #[inline(always)]
+            fn fused(self, times: Self, plus: Self) -> Self {
+                self.mul_add(times, plus)
+            }
 
-    #[inline(always)]
-    fn where_less(self, than: Self, yes: Self, no: Self) -> Self {
-        if self < than { yes } else { no }
-    }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                $float::sqrt(self)
+            }
 
-    #[inline(always)]
-    fn bits(self) -> u32 {
-        self.to_bits()
-    }
+            #[inline(always)]
+            fn where_less(self, than: Self, yes: Self, no: Self) -> Self {
+                if self < than { yes } else { no }
+            }
+
+            #[inline(always)]
+            fn bits(self) -> $word {
+                self.to_bits()
+            }
+        }
+
+        impl Bits for $word {
+            type One = $word;
+            type Floats = $float;
+
+            #[inline(always)]
+            fn splat(word: $word) -> Self {
+                word
+            }
+
+            #[inline(always)]
+            fn load(from: &[u32]) -> Self {
+                from[0].into()
+            }
+
+            #[inline(always)]
+            fn and(self, other: Self) -> Self {
+                self & other
+            }
+
+            #[inline(always)]
+            fn xor(self, other: Self) -> Self {
+                self ^ other
+            }
+
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                self.wrapping_sub(other)
+            }
+
+            #[inline(always)]
+            fn left(self, bits: u32) -> Self {
+                self << bits
+            }
+
+            #[inline(always)]
+            fn right(self, bits: u32) -> Self {
+                self >> bits
+            }
+
+            #[inline(always)]
+            fn floats(self) -> $float {
+                $float::from_bits(self)
+            }
+
+            #[inline(always)]
+            fn signed(self) -> $float {
+                $signed(self)
+            }
+
+            #[inline(always)]
+            fn unsigned(self) -> $float {
+                $unsigned(self)
+            }
+
+            #[inline(always)]
+            fn where_lowest(self, yes: $float, no: $float) -> $float {
+                if self & 1 != 0 { yes } else { no }
+            }
+        }
+    };
 }
 
-impl Bits for u32 {
-    type Floats = f32;
+one! { f32, u32, |word| word as i32 as f32, |word| word as f32 }
+one! { f64, u64, small, small }
 
-    #[inline(always)]
-    fn splat(word: u32) -> Self {
-        word
-    }
+/// 3 * 2^51: among the numbers about it, units are the last places.
+const UNITS: f64 = 6_755_399_441_055_744.0;
 
-    #[inline(always)]
-    fn load(from: &[u32]) -> Self {
-        from[0]
-    }
-
-    #[inline(always)]
-    fn and(self, other: Self) -> Self {
-        self & other
-    }
-
-    #[inline(always)]
-    fn xor(self, other: Self) -> Self {
-        self ^ other
-    }
-
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-
-    #[inline(always)]
-    fn sub(self, other: Self) -> Self {
-        self.wrapping_sub(other)
-    }
-
-    #[inline(always)]
-    fn left(self, bits: u32) -> Self {
-        self << bits
-    }
-
-    #[inline(always)]
-    fn right(self, bits: u32) -> Self {
-        self >> bits
-    }
-
-    #[inline(always)]
-    fn floats(self) -> f32 {
-        f32::from_bits(self)
-    }
-
-    #[inline(always)]
-    fn signed(self) -> f32 {
-        self as i32 as f32
-    }
-
-    #[inline(always)]
-    fn unsigned(self) -> f32 {
-        self as f32
-    }
-
-    #[inline(always)]
-    fn where_lowest(self, yes: f32, no: f32) -> f32 {
-        if self & 1 != 0 { yes } else { no }
-    }
+/// A signed number of less than 52 bits. Vectors of older CPUs convert none of 64.
+#[inline(always)]
+fn small(word: u64) -> f64 {
+    f64::from_bits(word.wrapping_add(UNITS.to_bits())) - UNITS
 }
 
 /// Registers that go through each step together: as many numbers at either level, and enough of them to hide how long a
 /// step takes.
 macro_rules! registers {
-    ($floats:ident, $bits:ident, $float:ty, $int:ty, $lanes:literal, [$($at:literal)*], {
-        $splat:ident $store:ident $add:ident $sub:ident $times:ident $fused:ident $sqrt:ident $less:ident
+    ($floats:ident, $bits:ident, $one:ty, $word:ty, $float:ty, $int:ty, $lanes:literal, [$($at:literal)*], {
+        $splat:ident $store:ident $add:ident $sub:ident $times:ident $over:ident $fused:ident $sqrt:ident $less:ident
         $bits_of:ident $abreast:ident
     }, {
         $splat_bits:ident $load_bits:ident $and:ident $xor:ident $add_bits:ident $sub_bits:ident $left:ident $right:ident
@@ -226,18 +267,19 @@ macro_rules! registers {
         // given slices of so many numbers, which may lie anywhere.
         #[cfg(target_arch = "x86_64")]
         impl Floats for $floats {
+            type One = $one;
             type Bits = $bits;
 
             const COUNT: usize = $lanes * [$($at),*].len();
 
             #[inline(always)]
-            fn splat(value: f32) -> Self {
+            fn splat(value: $one) -> Self {
                 Self([unsafe { $splat(value) }; [$($at),*].len()])
             }
 
             #[inline(always)]
-            fn store(self, to: &mut [f32]) {
-                let to: &mut [f32; Self::COUNT] = to.first_chunk_mut().expect("room for so many numbers");
+            fn store(self, to: &mut [$one]) {
+                let to: &mut [$one; Self::COUNT] = to.first_chunk_mut().expect("room for so many numbers");
                 unsafe { $($store(to.as_mut_ptr().add($at * $lanes), self.0[$at]);)* }
             }
 
@@ -254,6 +296,11 @@ macro_rules! registers {
             #[inline(always)]
             fn times(self, other: Self) -> Self {
                 Self(unsafe { [$($times(self.0[$at], other.0[$at])),*] })
+            }
+
+            #[inline(always)]
+            fn over(self, other: Self) -> Self {
+                Self(unsafe { [$($over(self.0[$at], other.0[$at])),*] })
             }
 
             #[inline(always)]
@@ -284,17 +331,18 @@ macro_rules! registers {
 
         #[cfg(target_arch = "x86_64")]
         impl Bits for $bits {
+            type One = $word;
             type Floats = $floats;
 
             #[inline(always)]
-            fn splat(word: u32) -> Self {
-                Self([unsafe { $splat_bits(word as i32) }; [$($at),*].len()])
+            fn splat(word: $word) -> Self {
+                Self([unsafe { $splat_bits(word.cast_signed()) }; [$($at),*].len()])
             }
 
             #[inline(always)]
             fn load(from: &[u32]) -> Self {
                 let from: &[u32; $floats::COUNT] = from.first_chunk().expect("so many words");
-                Self(unsafe { [$($load_bits(from.as_ptr().add($at * $lanes).cast())),*] })
+                Self(unsafe { [$($load_bits(from.as_ptr().add($at * $lanes))),*] })
             }
 
             #[inline(always)]
@@ -319,13 +367,13 @@ macro_rules! registers {
 
             #[inline(always)]
             fn left(self, bits: u32) -> Self {
-                let bits = Self::splat(bits);
+                let bits = Self::splat(bits.into());
                 Self(unsafe { [$($left(self.0[$at], bits.0[$at])),*] })
             }
 
             #[inline(always)]
             fn right(self, bits: u32) -> Self {
-                let bits = Self::splat(bits);
+                let bits = Self::splat(bits.into());
                 Self(unsafe { [$($right(self.0[$at], bits.0[$at])),*] })
             }
 
@@ -352,19 +400,41 @@ macro_rules! registers {
     };
 }
 
-registers! { Floats256, Bits256, __m256, __m256i, 8, [0 1 2 3], {
-    _mm256_set1_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_fmadd_ps
+registers! { Singles256, Words256, f32, u32, __m256, __m256i, 8, [0 1 2 3], {
+    _mm256_set1_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps
     _mm256_sqrt_ps less256 _mm256_castps_si256 abreast256
 }, {
-    _mm256_set1_epi32 _mm256_loadu_si256 _mm256_and_si256 _mm256_xor_si256 _mm256_add_epi32 _mm256_sub_epi32
+    _mm256_set1_epi32 load256 _mm256_and_si256 _mm256_xor_si256 _mm256_add_epi32 _mm256_sub_epi32
     _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_castsi256_ps _mm256_cvtepi32_ps unsigned256 lowest256
 } }
-registers! { Floats512, Bits512, __m512, __m512i, 16, [0 1], {
-    _mm512_set1_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_fmadd_ps
+// Twice as many: half of them wait in memory, and steps take them from there.
+registers! { Many256, ManyWords256, f32, u32, __m256, __m256i, 8, [0 1 2 3 4 5 6 7], {
+    _mm256_set1_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps
+    _mm256_sqrt_ps less256 _mm256_castps_si256 abreast256x8
+}, {
+    _mm256_set1_epi32 load256 _mm256_and_si256 _mm256_xor_si256 _mm256_add_epi32 _mm256_sub_epi32
+    _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_castsi256_ps _mm256_cvtepi32_ps unsigned256 lowest256
+} }
+registers! { Singles512, Words512, f32, u32, __m512, __m512i, 16, [0 1], {
+    _mm512_set1_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps
     _mm512_sqrt_ps less512 _mm512_castps_si512 abreast512
 }, {
-    _mm512_set1_epi32 _mm512_loadu_si512 _mm512_and_si512 _mm512_xor_si512 _mm512_add_epi32 _mm512_sub_epi32
+    _mm512_set1_epi32 load512 _mm512_and_si512 _mm512_xor_si512 _mm512_add_epi32 _mm512_sub_epi32
     _mm512_sllv_epi32 _mm512_srlv_epi32 _mm512_castsi512_ps _mm512_cvtepi32_ps _mm512_cvtepu32_ps lowest512
+} }
+registers! { Doubles256, Longs256, f64, u64, __m256d, __m256i, 4, [0 1 2 3], {
+    _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd
+    _mm256_sqrt_pd less256d _mm256_castpd_si256 abreast256d
+}, {
+    _mm256_set1_epi64x load256d _mm256_and_si256 _mm256_xor_si256 _mm256_add_epi64 _mm256_sub_epi64
+    _mm256_sllv_epi64 _mm256_srlv_epi64 _mm256_castsi256_pd small256 small256 lowest256d
+} }
+registers! { Doubles512, Longs512, f64, u64, __m512d, __m512i, 8, [0 1], {
+    _mm512_set1_pd _mm512_storeu_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd
+    _mm512_sqrt_pd less512d _mm512_castpd_si512 abreast512d
+}, {
+    _mm512_set1_epi64 load512d _mm512_and_si512 _mm512_xor_si512 _mm512_add_epi64 _mm512_sub_epi64
+    _mm512_sllv_epi64 _mm512_srlv_epi64 _mm512_castsi512_pd _mm512_cvtepi64_pd _mm512_cvtepi64_pd lowest512d
 } }
 
 // SAFETY of all below: the caller's, that the CPU has the instructions.
@@ -379,6 +449,52 @@ unsafe fn less256(it: __m256, than: __m256, yes: __m256, no: __m256) -> __m256 {
 #[inline(always)]
 unsafe fn less512(it: __m512, than: __m512, yes: __m512, no: __m512) -> __m512 {
     unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(it, than), no, yes) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn less256d(it: __m256d, than: __m256d, yes: __m256d, no: __m256d) -> __m256d {
+    unsafe { _mm256_blendv_pd(no, yes, _mm256_cmp_pd::<_CMP_LT_OQ>(it, than)) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn less512d(it: __m512d, than: __m512d, yes: __m512d, no: __m512d) -> __m512d {
+    unsafe { _mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_LT_OQ>(it, than), no, yes) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn load256(from: *const u32) -> __m256i {
+    unsafe { _mm256_loadu_si256(from.cast()) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn load512(from: *const u32) -> __m512i {
+    unsafe { _mm512_loadu_si512(from.cast()) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn load256d(from: *const u32) -> __m256i {
+    unsafe { _mm256_cvtepu32_epi64(_mm_loadu_si128(from.cast())) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn load512d(from: *const u32) -> __m512i {
+    unsafe { _mm512_cvtepu32_epi64(_mm256_loadu_si256(from.cast())) }
+}
+
+/// As [`small`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn small256(words: __m256i) -> __m256d {
+    unsafe {
+        let units = _mm256_set1_pd(UNITS);
+        _mm256_sub_pd(_mm256_castsi256_pd(_mm256_add_epi64(words, _mm256_castpd_si256(units))), units)
+    }
 }
 
 /// By halves, each exact with a power of two added, so that only the sum is rounded.
@@ -408,25 +524,35 @@ unsafe fn lowest512(words: __m512i, yes: __m512, no: __m512) -> __m512 {
     unsafe { _mm512_mask_blend_ps(_mm512_test_epi32_mask(words, _mm512_set1_epi32(1)), no, yes) }
 }
 
-/// An instruction that is none, and wants all registers.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-#[inline]
-fn abreast256([mut a, mut b, mut c, mut d]: [__m256; 4]) -> [__m256; 4] {
-    unsafe {
-        asm!("/* {} {} {} {} */", inout(ymm_reg) a, inout(ymm_reg) b, inout(ymm_reg) c, inout(ymm_reg) d,
-            options(pure, nomem, nostack, preserves_flags));
-    }
-    [a, b, c, d]
+#[inline(always)]
+unsafe fn lowest256d(words: __m256i, yes: __m256d, no: __m256d) -> __m256d {
+    unsafe { _mm256_blendv_pd(no, yes, _mm256_castsi256_pd(_mm256_slli_epi64::<63>(words))) }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn abreast512([mut a, mut b]: [__m512; 2]) -> [__m512; 2] {
-    unsafe {
-        asm!("/* {} {} */", inout(zmm_reg) a, inout(zmm_reg) b,
-            options(pure, nomem, nostack, preserves_flags));
-    }
-    [a, b]
+#[inline(always)]
+unsafe fn lowest512d(words: __m512i, yes: __m512d, no: __m512d) -> __m512d {
+    unsafe { _mm512_mask_blend_pd(_mm512_test_epi64_mask(words, _mm512_set1_epi64(1)), no, yes) }
 }
+
+/// An instruction that is none, and wants all registers.
+macro_rules! abreast {
+    ($name:ident, $vector:ty, $class:ident, $features:literal, [$($register:ident)*], $text:literal) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        #[inline]
+        fn $name([$(mut $register),*]: [$vector; [$(stringify!($register)),*].len()]) -> [$vector; [$(stringify!($register)),*].len()] {
+            unsafe {
+                asm!($text, $(inout($class) $register),*, options(pure, nomem, nostack, preserves_flags));
+            }
+            [$($register),*]
+        }
+    };
+}
+
+abreast! { abreast256, __m256, ymm_reg, "avx2", [a b c d], "/* {} {} {} {} */" }
+abreast! { abreast256x8, __m256, ymm_reg, "avx2", [a b c d e f g h], "/* {} {} {} {} {} {} {} {} */" }
+abreast! { abreast256d, __m256d, ymm_reg, "avx2", [a b c d], "/* {} {} {} {} */" }
+abreast! { abreast512, __m512, zmm_reg, "avx512f", [a b], "/* {} {} */" }
+abreast! { abreast512d, __m512d, zmm_reg, "avx512f", [a b], "/* {} {} */" }

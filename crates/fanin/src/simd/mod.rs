@@ -17,7 +17,7 @@ mod wide;
 use std::sync::OnceLock;
 
 pub(crate) use block::{BLOCK, Block};
-pub(crate) use floats::{Bits, Floats};
+pub(crate) use floats::{Bits, Doubles, Floats, Singles};
 pub(crate) use lanes::{LaneKernel, Laned, Lanes, dispatch_lanes};
 pub(crate) use wide::{Isa, Plain, Wide};
 

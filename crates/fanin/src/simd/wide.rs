@@ -7,9 +7,9 @@ use std::arch::x86_64::*;
 use super::block::{BLOCK, Block};
 #[cfg(target_arch = "x86_64")]
 use super::block::{One, Two};
-use super::floats::Floats;
+use super::floats::{Doubles, Singles};
 #[cfg(target_arch = "x86_64")]
-use super::floats::{Floats256, Floats512};
+use super::floats::{Doubles256, Doubles512, Many256, Singles256, Singles512};
 
 /// The vectors of a CPU level. A kernel is handed one by [`super::dispatch`], which knows that the CPU has it; the types
 /// are private to this module.
@@ -19,7 +19,11 @@ pub(crate) trait Isa {
     /// Sixteen 32-bit words.
     type Block: Block;
     /// f32 numbers that go through the functions of `math` together.
-    type Floats: Floats;
+    type Singles: Singles;
+    /// More of them, for functions that are a single chain of steps: with few, each step waits for the one before.
+    type Many: Singles;
+    /// f64 numbers, likewise.
+    type Doubles: Doubles;
 
     /// A bit for each value that is less than `low` or greater than `high`. `#[inline(always)]`.
     fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16;
@@ -58,7 +62,9 @@ pub(crate) struct Plain;
 impl Isa for Plain {
     type Wide = [u64; 2];
     type Block = [u32; BLOCK];
-    type Floats = f32;
+    type Singles = f32;
+    type Many = f32;
+    type Doubles = f64;
 
     #[inline(always)]
     fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
@@ -109,7 +115,7 @@ impl Wide for [u64; 2] {
 }
 
 macro_rules! wide {
-    ($isa:ident, $block:ty, $floats:ty, $name:ident, $vector:ty, $count:literal, $splat:ident, $load:ident, $add:ident, $store:ident, $xor:ident, $product:ident,
+    ($isa:ident, $block:ty, $singles:ty, $many:ty, $doubles:ty, $name:ident, $vector:ty, $count:literal, $splat:ident, $load:ident, $add:ident, $store:ident, $xor:ident, $product:ident,
      $right:ident, $left:ident, $blend:ident, $outside:ident) => {
         #[cfg(target_arch = "x86_64")]
         pub(crate) struct $isa;
@@ -118,7 +124,9 @@ macro_rules! wide {
         impl Isa for $isa {
             type Wide = $name;
             type Block = $block;
-            type Floats = $floats;
+            type Singles = $singles;
+            type Many = $many;
+            type Doubles = $doubles;
 
             #[inline(always)]
             fn outside(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
@@ -232,7 +240,7 @@ unsafe fn outside512(values: &[f32; BLOCK], low: f32, high: f32) -> u16 {
     }
 }
 
-wide! { Avx2, Two, Floats256, U64x4, __m256i, 4, _mm256_set1_epi64x, _mm256_loadu_si256, _mm256_add_epi64, _mm256_storeu_si256, _mm256_xor_si256,
+wide! { Avx2, Two, Singles256, Many256, Doubles256, U64x4, __m256i, 4, _mm256_set1_epi64x, _mm256_loadu_si256, _mm256_add_epi64, _mm256_storeu_si256, _mm256_xor_si256,
 _mm256_mul_epu32, _mm256_srli_epi64, _mm256_slli_epi64, blend256, outside256 }
-wide! { Avx512, One, Floats512, U64x8, __m512i, 8, _mm512_set1_epi64, _mm512_loadu_si512, _mm512_add_epi64, _mm512_storeu_si512, _mm512_xor_si512,
+wide! { Avx512, One, Singles512, Singles512, Doubles512, U64x8, __m512i, 8, _mm512_set1_epi64, _mm512_loadu_si512, _mm512_add_epi64, _mm512_storeu_si512, _mm512_xor_si512,
 _mm512_mul_epu32, _mm512_srli_epi64, _mm512_slli_epi64, blend512, outside512 }

@@ -313,7 +313,7 @@ impl<S: Source, E: Element, T: Transform32> Groups<E, GROUP_32> for Made<S, T> {
 impl<S: Source, T: Transform64> Groups<f64, GROUP_64> for Made<S, T> {
     #[inline(always)]
     fn make<I: Isa>(&mut self, group: u64, values: &mut [f64; GROUP_64]) {
-        self.transform.apply(&self.source.words::<I>(group), values);
+        self.transform.apply::<I>(&self.source.words::<I>(group), values);
     }
 }
 

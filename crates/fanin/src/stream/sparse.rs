@@ -279,7 +279,7 @@ impl Single<f64> for Normal64 {
         {
             let (blocks, which) = blocks::<{ GROUP_64 as u64 }>(indices);
             let mut both = [0f64; GROUP_64];
-            self.apply(&engine.scattered::<I>(&blocks), &mut both);
+            self.apply::<I>(&engine.scattered::<I>(&blocks), &mut both);
             for lane in 0..LANES {
                 values[lane] = if which[lane] == 1 { both[LANES + lane] } else { both[lane] };
             }

@@ -6,7 +6,7 @@ use super::Torch;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{ln, sin_cos};
-use crate::simd::{Ahead, Bits, Floats, Isa, Kernel, Level, dispatch};
+use crate::simd::{Ahead, Bits, Floats, Isa, Kernel, Level, Singles, dispatch};
 use crate::stream::fill::Span;
 use crate::threads::checkpoint;
 
@@ -379,11 +379,11 @@ pub(super) fn uniforms<I: Isa, E: Element>(words: &[u32], low: f64, high: f64, o
 /// `low + range * u` for u of 24 bits, rounded once.
 #[inline(always)]
 fn scaled<I: Isa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
-    let (floats_low, floats_range) = (I::Floats::splat(low), I::Floats::splat(range));
-    let mut blocks = words.chunks_exact(I::Floats::COUNT);
-    let mut places = out.chunks_exact_mut(I::Floats::COUNT);
+    let (floats_low, floats_range) = (I::Singles::splat(low), I::Singles::splat(range));
+    let mut blocks = words.chunks_exact(I::Singles::COUNT);
+    let mut places = out.chunks_exact_mut(I::Singles::COUNT);
     for (words, out) in blocks.by_ref().zip(places.by_ref()) {
-        unit::<I::Floats>(Bits::load(words)).fused(floats_range, floats_low).store(out);
+        unit::<I::Singles>(Bits::load(words)).fused(floats_range, floats_low).store(out);
     }
     for (word, out) in blocks.remainder().iter().zip(places.into_remainder()) {
         *out = unit::<f32>(*word).mul_add(range, low);
@@ -480,8 +480,8 @@ fn some_groups<I: Isa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], me
         angles[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP + HALF..][..HALF]);
     }
     let (mut cosines, mut sines) = ([0f32; LANES], [0f32; LANES]);
-    for at in (0..LANES).step_by(I::Floats::COUNT) {
-        pairs::<I::Floats>(&radii[at..], &angles[at..], (mean, std), &mut cosines[at..], &mut sines[at..]);
+    for at in (0..LANES).step_by(I::Singles::COUNT) {
+        pairs::<I::Singles>(&radii[at..], &angles[at..], (mean, std), &mut cosines[at..], &mut sines[at..]);
     }
     for group in 0..TOGETHER / GROUP {
         values[group * GROUP..][..HALF].copy_from_slice(&cosines[group * HALF..][..HALF]);
@@ -491,7 +491,7 @@ fn some_groups<I: Isa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], me
 
 /// Pairs of normals from words of radii and of angles, as many as `F` has.
 #[inline(always)]
-pub(super) fn pairs<F: Floats>(
+pub(super) fn pairs<F: Singles>(
     radii: &[u32],
     angles: &[u32],
     (mean, std): (f32, f32),
@@ -507,7 +507,7 @@ pub(super) fn pairs<F: Floats>(
 
 /// Words on [0, 1): their low 24 bits.
 #[inline(always)]
-fn unit<F: Floats>(word: F::Bits) -> F {
+fn unit<F: Singles>(word: F::Bits) -> F {
     // Below 2^24, so the sign bit is clear and the signed conversion, which every level has, is right.
     word.and(F::Bits::splat(0x00ff_ffff)).signed().times(F::splat(1.0 / 16_777_216.0))
 }

@@ -131,8 +131,8 @@ impl<E: Element> Kernel for Normals32<'_, E> {
         angles[..count].copy_from_slice(&self.words[count..]);
         let (mut values, mut sines) = ([0f32; TOGETHER], [0f32; TOGETHER]);
         let law = (self.mean as f32, self.std as f32);
-        for at in (0..count).step_by(I::Floats::COUNT) {
-            pairs::<I::Floats>(&radii[at..], &angles[at..], law, &mut values[at..], &mut sines[at..]);
+        for at in (0..count).step_by(I::Singles::COUNT) {
+            pairs::<I::Singles>(&radii[at..], &angles[at..], law, &mut values[at..], &mut sines[at..]);
         }
         let values = &mut values[..count];
         for ((value, of_sine), sine) in values.iter_mut().zip(&sines).zip(self.sine) {
