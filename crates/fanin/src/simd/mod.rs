@@ -12,6 +12,8 @@
 mod block;
 mod floats;
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod registers;
 mod wide;
 
 use std::sync::OnceLock;

@@ -9,7 +9,7 @@ use super::block::{BLOCK, Block};
 use super::block::{One, Two};
 use super::floats::{Doubles, Singles};
 #[cfg(target_arch = "x86_64")]
-use super::floats::{Doubles256, Doubles512, Many256, Singles256, Singles512};
+use super::registers::{Doubles256, Doubles512, Many256, Singles256, Singles512};
 
 /// The vectors of a CPU level. A kernel is handed one by [`super::dispatch`], which knows that the CPU has it; the types
 /// are private to this module.
