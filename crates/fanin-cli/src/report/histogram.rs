@@ -26,17 +26,18 @@ impl Histogram {
     /// Doubles the range, up or down, until it reaches from `min` to `max`.
     pub fn reach(&mut self, min: f64, max: f64) {
         while min < self.low {
-            self.low -= self.width * BINS as f64;
-            self.fold(BINS);
+            self.low -= self.width * self.bins.len() as f64;
+            self.fold(self.bins.len());
         }
-        while max > self.low + self.width * BINS as f64 {
+        while max > self.low + self.width * self.bins.len() as f64 {
             self.fold(0);
         }
     }
 
     /// Bins of twice the width, the old ones among them from `first` on, counted in old widths.
     fn fold(&mut self, first: usize) {
-        let old = std::mem::replace(&mut self.bins, vec![0; BINS]);
+        let none = vec![0; self.bins.len()];
+        let old = std::mem::replace(&mut self.bins, none);
         for (bin, count) in old.into_iter().enumerate() {
             self.bins[(first + bin) / 2] += count;
         }
@@ -46,7 +47,14 @@ impl Histogram {
     /// Counts a value that it reaches. A conversion saturates, so the greatest falls into the last bin.
     #[inline]
     pub fn add(&mut self, x: f64) {
-        self.bins[(((x - self.low) / self.width) as usize).min(BINS - 1)] += 1;
+        let last = self.bins.len() - 1;
+        self.bins[(((x - self.low) / self.width) as usize).min(last)] += 1;
+    }
+
+    /// Keeps a bin for each bar from `min` to `max` and no more: what is shown of thousands of tensors is to be small.
+    pub fn settle(&mut self, min: f64, max: f64) {
+        let bars = self.bars::<MOST>(min, max);
+        *self = Self { low: min, width: max / MOST as f64 - min / MOST as f64, bins: bars.to_vec() };
     }
 
     /// The counts in `BARS` equal steps from `min` to `max`.
@@ -101,6 +109,23 @@ mod tests {
                 assert!(bar.abs_diff(10_000) <= 200, "{bar}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_settled_shows_the_same_bars() {
+        let mut histogram = Histogram::new(-3.0, 5.0);
+        for k in 0..10_000 {
+            histogram.add(f64::from(k * 7919 % 10_000).sqrt() * 0.08 - 3.0);
+        }
+        let shown =
+            |histogram: &Histogram| (histogram.bars::<16>(-3.0, 5.0), histogram.bars::<MOST>(-3.0, 5.0));
+        let before = shown(&histogram);
+        histogram.settle(-3.0, 5.0);
+        assert_eq!((shown(&histogram), histogram.bins.len()), (before, MOST));
+        // More of it is counted all the same.
+        histogram.reach(-3.0, 9.0);
+        histogram.add(9.0);
+        assert_eq!(histogram.bars::<16>(-3.0, 9.0).iter().sum::<u64>(), 10_001);
     }
 
     #[test]

@@ -74,6 +74,15 @@ impl Stats {
         finite.max = finite.max.max(max);
     }
 
+    /// Makes it small, when all values are in.
+    pub fn settle(&mut self) {
+        if let Some(Finite { min, max, histogram, .. }) = &mut self.finite
+            && min < max
+        {
+            histogram.settle(*min, *max);
+        }
+    }
+
     /// Mean of the finite values, if there are any.
     pub fn mean(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| finite.mean)

@@ -102,6 +102,7 @@ impl Survey {
                 stats.add(values);
                 progress.add(values.len() as u64, (values.len() * entry.dtype.size()) as u64);
             })?;
+            stats.settle();
             let planned = plans.next().filter(Planned::is_known);
             let (edges, counts) = stats.bars();
             let plan = planned.as_ref().and_then(|planned| planned.plan.as_ref());
