@@ -99,7 +99,7 @@ fn test_rust() -> Result {
 /// The adapters: workspaces of their own, since what they stand on is heavy and moves fast. They share one target folder.
 const ADAPTERS: [&str; 2] = ["adapters/fanin-candle", "adapters/fanin-burn"];
 
-/// Runs the adapters' tests, some of which hold a saved model to the command line.
+/// Runs the adapters' tests, some of which hold a saved model to the command line, and an example that saves one.
 fn test_adapters() -> Result {
     // With the features of the tests: it is built already.
     run(cargo().args(["build", "--workspace", "--all-features", "--bin", "fanin"]))?;
@@ -107,13 +107,20 @@ fn test_adapters() -> Result {
     // An adapter's own folder is where its tests run.
     let binary = std::path::absolute(binary).map_err(|error| error.to_string())?;
     for adapter in ADAPTERS {
-        run(cargo()
-            .args(["test", "--locked", "--manifest-path"])
-            .arg(root().join(adapter).join("Cargo.toml"))
-            .env("CARGO_TARGET_DIR", target().join("adapters"))
-            .env("FANIN", &binary))?;
+        run(cargo_in(adapter, "test").env("FANIN", &binary))?;
     }
-    Ok(())
+    let saved = binary.with_file_name("gpt.safetensors");
+    run(cargo_in(ADAPTERS[0], "run").args(["--quiet", "--example", "transformer", "--"]).arg(&saved))?;
+    run(Command::new(&binary).arg("verify").arg(&saved).args(["--recipe", "gpt2", "--like"]).arg(&saved))
+}
+
+fn cargo_in(adapter: &str, command: &str) -> Command {
+    let mut cargo = cargo();
+    cargo
+        .args([command, "--locked", "--manifest-path"])
+        .arg(root().join(adapter).join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", target().join("adapters"));
+    cargo
 }
 
 /// Builds the wheel and installs it into the Python environment.

@@ -45,9 +45,10 @@ fn values(vars: &VarMap, name: &str) -> Vec<u32> {
     bits(vars.data().lock().unwrap()[name].as_tensor())
 }
 
+const MODULES: &str = include_str!("golden/modules.tsv");
+
 /// Every parameter of torch's modules, by its first values and the sum of all bits.
-fn is_as_torch_has_it(vars: &VarMap) {
-    let golden = include_str!("golden/modules.tsv");
+fn is_as_torch_has_it(vars: &VarMap, golden: &str) {
     let mut known = 0;
     for line in golden.lines().filter(|line| !line.starts_with('#')) {
         let [name, shape, first, total] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
@@ -70,13 +71,33 @@ fn is_as_torch_has_it(vars: &VarMap) {
 fn layers_are_those_of_torch_after_manual_seed() -> Result<()> {
     let layers = Layers::like_torch(Numbers::torch(0));
     net(layers.var_builder(DType::F32, &CPU))?;
-    is_as_torch_has_it(layers.var_map());
+    is_as_torch_has_it(layers.var_map(), MODULES);
     // The same by a recipe, on whose behalf the model is built twice.
     let mut numbers = Numbers::torch(0);
     let (_, vars) = recipe(NET).build(DType::F32, &CPU, &mut numbers, net)?;
-    is_as_torch_has_it(&vars);
+    is_as_torch_has_it(&vars, MODULES);
     let (left, there) = (layers.numbers(), numbers.generator().unwrap().state());
     assert_eq!(left.generator().unwrap().state(), there, "both passed the same words");
+    Ok(())
+}
+
+/// Somebody else's model, whose code knows nothing of recipes.
+#[test]
+fn a_transformer_of_candle_has_torchs_numbers() -> Result<()> {
+    let config = || candle_transformers::models::bigcode::Config {
+        vocab_size: 256,
+        max_position_embeddings: 8,
+        num_hidden_layers: 2,
+        hidden_size: 32,
+        layer_norm_epsilon: 1e-5,
+        n_inner: None,
+        num_attention_heads: 4,
+        multi_query: true,
+        use_cache: false,
+    };
+    let load = |vb| candle_transformers::models::bigcode::GPTBigCode::load(vb, config());
+    let (_, vars) = Start::built_in("gpt2")?.build(DType::F32, &CPU, &mut Numbers::torch(0), load)?;
+    is_as_torch_has_it(&vars, include_str!("golden/gpt.tsv"));
     Ok(())
 }
 
@@ -113,10 +134,9 @@ fn on_the_native_stream_the_name_decides() -> Result<()> {
     }
     assert_eq!(bits(&shared), values(&vars, "fc1.bias"), "whoever shares the memory sees it");
     // In torch's order, torch's numbers.
-    let order =
-        include_str!("golden/modules.tsv").lines().skip(1).map(|line| line.split('\t').next().unwrap());
+    let order = MODULES.lines().skip(1).map(|line| line.split('\t').next().unwrap());
     start.fill_in_order(&other, order, &mut Numbers::torch(0))?;
-    is_as_torch_has_it(&other);
+    is_as_torch_has_it(&other, MODULES);
     Ok(())
 }
 

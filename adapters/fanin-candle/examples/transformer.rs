@@ -1,0 +1,70 @@
+//! A transformer of candle-transformers as it is, built by recipe with torch's numbers: is it at ln(vocabulary)?
+//!
+//! ```text
+//! cargo run --release --example transformer -- gpt.safetensors
+//! fanin verify gpt.safetensors --recipe gpt2 --like gpt.safetensors
+//! ```
+
+use candle_core::{DType, Device, Error, Result, Tensor};
+use candle_nn::VarMap;
+use candle_transformers::models::bigcode::{Config, GPTBigCode};
+use fanin_candle::{Numbers, Recipe, Start};
+
+const VOCABULARY: usize = 256;
+const BATCH: usize = 64;
+const LENGTH: usize = 8;
+
+/// What torch's own layers start with: its `nn.Embedding` is N(0, 1), and here it is the output matrix as well.
+const LAYERS_OF_TORCH: &str = r#"
+[init]
+"*.ln_*.weight" = "ones"
+"*.ln_*.bias"   = "zeros"
+"*.w?e.weight"  = "normal(std=1)"
+"*.weight"      = "linear_default"
+"*.bias"        = "linear_default_bias(weight_fan_in)"
+"#;
+
+/// GPT-2's layers by their names, in small; all heads share a key and a value.
+fn config(layers: usize) -> Config {
+    Config {
+        vocab_size: VOCABULARY,
+        max_position_embeddings: LENGTH,
+        num_hidden_layers: layers,
+        hidden_size: 32,
+        layer_norm_epsilon: 1e-5,
+        n_inner: None,
+        num_attention_heads: 4,
+        multi_query: true,
+        use_cache: false,
+    }
+}
+
+fn look(what: &str, start: &Start, layers: usize) -> Result<VarMap> {
+    // As after torch.manual_seed(0): one parameter after another, in the order in which the model makes them.
+    let mut numbers = Numbers::torch(0);
+    let (mut model, vars) =
+        start.build(DType::F32, &Device::Cpu, &mut numbers, |vb| GPTBigCode::load(vb, config(layers)))?;
+    let token = |at: usize| (at * 2_654_435_761 / 256 % VOCABULARY) as u32;
+    let tokens: Vec<u32> = (0..BATCH * LENGTH).map(token).collect();
+    let next: Vec<u32> = (BATCH * LENGTH..BATCH * (LENGTH + 1)).map(token).collect();
+    let logits = model.forward(&Tensor::from_vec(tokens, (BATCH, LENGTH), &Device::Cpu)?, 0)?;
+    let next = Tensor::from_vec(next, BATCH, &Device::Cpu)?;
+    let std = logits.flatten_all()?.var(0)?.sqrt()?.to_scalar::<f32>()?;
+    let loss = candle_nn::loss::cross_entropy(&logits, &next)?.to_scalar::<f32>()?;
+    println!("{what:<42} {layers:>6} {std:>14.3} {loss:>8.3}");
+    Ok(vars)
+}
+
+fn main() -> Result<()> {
+    let gpt2 = Start::built_in("gpt2")?;
+    let torch = Start::new(Recipe::parse(LAYERS_OF_TORCH, "torch.toml".as_ref()).map_err(Error::wrap)?);
+    println!("{:<42} {:>6} {:>14} {:>8}", "ln 256 = 5.545", "layers", "std of logits", "loss");
+    for layers in [2, 8, 32] {
+        look("bad: as torch's layers start by themselves", &torch, layers)?;
+        let vars = look("good: fanin's recipe of GPT-2", &gpt2, layers)?;
+        if let Some(path) = std::env::args().nth(1).filter(|_| layers == 32) {
+            vars.save(path)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+"""Writes gpt.tsv: a GPT-2 of two small layers, drawn by torch.nn.init after torch.manual_seed(0), as torch 2.15 has it.
+
+The layers have the names, shapes and order of candle-transformers' bigcode.rs, whose heads share a key and a value. The form is that of modules.tsv.
+"""
+
+from math import sqrt
+from pathlib import Path
+
+import torch
+from torch import nn
+
+LAYERS, HIDDEN, HEADS = 2, 32, 4
+
+
+def block():
+    return nn.ModuleDict({
+        "ln_1": nn.LayerNorm(HIDDEN),
+        "attn": nn.ModuleDict({
+            "c_attn": nn.Linear(HIDDEN, HIDDEN + 2 * (HIDDEN // HEADS)),
+            "c_proj": nn.Linear(HIDDEN, HIDDEN),
+        }),
+        "ln_2": nn.LayerNorm(HIDDEN),
+        "mlp": nn.ModuleDict({
+            "c_fc": nn.Linear(HIDDEN, 4 * HIDDEN),
+            "c_proj": nn.Linear(4 * HIDDEN, HIDDEN),
+        }),
+    })
+
+
+model = nn.ModuleDict({
+    "transformer": nn.ModuleDict({
+        "wte": nn.Embedding(256, HIDDEN),
+        "wpe": nn.Embedding(8, HIDDEN),
+        "h": nn.ModuleList(block() for _ in range(LAYERS)),
+        "ln_f": nn.LayerNorm(HIDDEN),
+    })
+})
+torch.manual_seed(0)
+for name, parameter in model.named_parameters():
+    if name.endswith(".bias"):
+        nn.init.zeros_(parameter)
+    elif ".ln_" in name:
+        nn.init.ones_(parameter)
+    else:
+        nn.init.normal_(parameter, std=0.02 / sqrt(2 * LAYERS) if "c_proj" in name else 0.02)
+
+lines = [f"# torch {torch.__version__.split('+')[0]}, tests/golden/gpt.py"]
+for name, parameter in model.named_parameters():
+    bits = [int(bit) & 0xFFFFFFFF for bit in parameter.detach().flatten().view(torch.int32)]
+    total = sum(bit * (place + 1) for place, bit in enumerate(bits)) % 2**64
+    shape = "x".join(map(str, parameter.shape))
+    first = " ".join(f"{bit:08x}" for bit in bits[:4])
+    lines.append(f"{name}\t{shape}\t{first}\t{total:016x}")
+Path(__file__).with_suffix(".tsv").write_text("\n".join(lines) + "\n")
