@@ -103,10 +103,13 @@ fn only_the_simd_module_is_unsafe() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
+    let mut seen = 0;
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let is_simd = file.parent().is_some_and(|folder| folder.ends_with("simd"));
         let uses = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe {"));
-        assert_eq!(uses, is_simd, "{}", file.display());
+        assert!(is_simd || !uses, "{}", file.display());
+        seen += usize::from(uses);
     }
+    assert!(seen > 3, "the search finds what it is for");
 }
