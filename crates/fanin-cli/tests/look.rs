@@ -140,6 +140,15 @@ fn damage_is_caught() {
         &|bytes| bytes.chunks_mut(384 * 4).for_each(|row| row.copy_within(..192 * 4, 192 * 4)),
         "repeats",
     );
+    // The very values, in order.
+    damaged(
+        "h.0.c_proj.weight",
+        &|bytes| {
+            let values = bytes.as_chunks_mut::<4>().0;
+            values.sort_by(|a, b| f32::from_le_bytes(*a).total_cmp(&f32::from_le_bytes(*b)));
+        },
+        "order",
+    );
     // One row left at zero; one bit turned, which only the seed tells.
     damaged("h.0.cut.weight", &|bytes| bytes[1024..2048].fill(0), "zeros");
     let mut bytes = right.clone();

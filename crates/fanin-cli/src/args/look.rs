@@ -18,7 +18,7 @@ types, which are the model's or one other floating-point type for all. --like na
 model or file to hold it against; one's own recipe alone says nothing of them.
 
 Without a seed the laws are checked: constants exactly; drawn tensors by range, mean, std,
-Kolmogorov-Smirnov distance, the extremes and repeated stretches; orthogonal matrices by
+Kolmogorov-Smirnov distance, order, the extremes and repeated stretches; orthogonal matrices by
 their product, and by zeros, the greatest and the mean absolute entry, that they were drawn.
 What stands twice in a tensor: rows of some values, and stretches anywhere of 12 values or,
 in tensors beyond 65,000, of a thousandth of them.
