@@ -1,11 +1,11 @@
 """Writes gpt.tsv: a GPT-2 of two small layers, drawn by torch.nn.init after torch.manual_seed(0), as torch 2.15 has it.
 
-The layers have the names, shapes and order of candle-transformers' bigcode.rs, whose heads share a key and a value. The form is that of modules.tsv.
+The layers have the names, shapes and order of candle-transformers' bigcode.rs, whose heads share a key and a value.
 """
 
 from math import sqrt
-from pathlib import Path
 
+import golden
 import torch
 from torch import nn
 
@@ -43,12 +43,4 @@ for name, parameter in model.named_parameters():
         nn.init.ones_(parameter)
     else:
         nn.init.normal_(parameter, std=0.02 / sqrt(2 * LAYERS) if "c_proj" in name else 0.02)
-
-lines = [f"# torch {torch.__version__.split('+')[0]}, tests/golden/gpt.py"]
-for name, parameter in model.named_parameters():
-    bits = [int(bit) & 0xFFFFFFFF for bit in parameter.detach().flatten().view(torch.int32)]
-    total = sum(bit * (place + 1) for place, bit in enumerate(bits)) % 2**64
-    shape = "x".join(map(str, parameter.shape))
-    first = " ".join(f"{bit:08x}" for bit in bits[:4])
-    lines.append(f"{name}\t{shape}\t{first}\t{total:016x}")
-Path(__file__).with_suffix(".tsv").write_text("\n".join(lines) + "\n")
+golden.write(__file__, model)

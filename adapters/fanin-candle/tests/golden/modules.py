@@ -1,10 +1,6 @@
-"""Writes modules.tsv: what torch's modules start with after torch.manual_seed(0), as torch 2.15 has it.
+"""Writes modules.tsv: what torch's modules start with after torch.manual_seed(0), as torch 2.15 has it."""
 
-One line a parameter: name, shape, the bits of its first four values, and a sum of all bits, each times its place.
-"""
-
-from pathlib import Path
-
+import golden
 import torch
 from torch import nn
 
@@ -21,11 +17,4 @@ class Net(nn.Module):
 
 
 torch.manual_seed(0)
-lines = [f"# torch {torch.__version__.split('+')[0]}, tests/golden/modules.py"]
-for name, parameter in Net().named_parameters():
-    bits = [int(bit) & 0xFFFFFFFF for bit in parameter.detach().flatten().view(torch.int32)]
-    total = sum(bit * (place + 1) for place, bit in enumerate(bits)) % 2**64
-    shape = "x".join(map(str, parameter.shape))
-    first = " ".join(f"{bit:08x}" for bit in bits[:4])
-    lines.append(f"{name}\t{shape}\t{first}\t{total:016x}")
-Path(__file__).with_suffix(".tsv").write_text("\n".join(lines) + "\n")
+golden.write(__file__, Net())
