@@ -240,10 +240,10 @@ impl Sample {
         say("law", 2.0 * (-2.0 * n * distance * distance).exp(), text);
         // Products of few values are far from normal. By the spread that was found: the planned one has its own test.
         if self.count >= 1000 && self.squares > 0.0 {
-            let z = self.products / self.squares * n.sqrt();
+            let correlation = self.products / self.squares;
+            let z = correlation * n.sqrt();
             // The fourth moment of such a product exceeds a normal's by 6 at the most, by less under laws with ends.
             let p = corrected(z, z.powi(4) / (4.0 * n));
-            let correlation = self.products / self.squares;
             say("order", p, format!("correlation of neighbours {correlation:+.4}: {z:+.1} standard errors"));
         }
         self.extremes(reference, &mut say);

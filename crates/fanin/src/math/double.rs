@@ -3,7 +3,7 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use super::{TWO_32, horner};
+use super::{TWO_32, horner, turn};
 use crate::simd::{Bits, Doubles};
 
 /// Exponent and fraction of a positive, normal x: x = (1 + fraction) * 2^exponent with 1 + fraction in
@@ -103,10 +103,7 @@ pub(crate) fn sin_cos_turn64<D: Doubles>(high: D::Bits, low: D::Bits) -> (D, D) 
     let rest = high.sub(quarter.left(30)).signed();
     let x = rest.fused(D::splat(TWO_32), low.unsigned().add(D::splat(0.5)));
     let x = x.times(D::splat(TAU / TWO_32 / TWO_32));
-    let (sin, cos) = (sin_octant64(x), cos_octant64(x));
-    let (s, c) = (quarter.where_lowest(cos, sin), quarter.where_lowest(sin, cos));
-    let sign = |quarter: D::Bits| quarter.and(word(2)).left(62);
-    (s.bits().xor(sign(quarter)).floats(), c.bits().xor(sign(quarter.add(word(1)))).floats())
+    turn(quarter, sin_octant64(x), cos_octant64(x))
 }
 
 /// -ln(1 - x) for x in (0, 1), given the complement 1 - x to full relative precision as well.

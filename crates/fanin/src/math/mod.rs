@@ -88,11 +88,12 @@ fn cos_octant<F: Singles>(x: F) -> F {
 
 /// Gives sine and cosine their places and signs: `quarter` is how many right angles were taken off.
 #[inline(always)]
-fn turn32<F: Singles>(quarter: F::Bits, sin: F, cos: F) -> (F, F) {
+fn turn<F: Floats>(quarter: F::Bits, sin: F, cos: F) -> (F, F) {
+    let word = |value: u8| F::Bits::splat(value.into());
     let (s, c) = (quarter.where_lowest(cos, sin), quarter.where_lowest(sin, cos));
-    let sign = |quarter: F::Bits| quarter.and(F::Bits::splat(2)).left(30);
-    let cos_sign = sign(quarter.add(F::Bits::splat(1)));
-    (s.bits().xor(sign(quarter)).floats(), c.bits().xor(cos_sign).floats())
+    // From the second bit to the last one.
+    let sign = |quarter: F::Bits| quarter.and(word(2)).left(8 * size_of::<F::One>() as u32 - 2);
+    (s.bits().xor(sign(quarter)).floats(), c.bits().xor(sign(quarter.add(word(1)))).floats())
 }
 
 /// (sin x, cos x) for 0 <= x <= 2 pi, as torch computes them.
@@ -110,7 +111,7 @@ pub(crate) fn sin_cos<F: Singles>(x: F) -> (F, F) {
     let x = y.fused(F::splat(-0.78515625), x).abreast();
     let x = y.fused(F::splat(-2.4187564849853515625e-4), x).abreast();
     let x = y.fused(F::splat(-3.77489497744594108e-8), x).abreast();
-    turn32(octant.right(1), sin_octant(x), cos_octant(x))
+    turn(octant.right(1), sin_octant(x), cos_octant(x))
 }
 
 /// (sin t, cos t) for t = 2 pi (word + 1/2) / 2^32. Reduced exactly, in integers; never zero.
@@ -119,7 +120,7 @@ pub(crate) fn sin_cos_turn<F: Singles>(word: F::Bits) -> (F, F) {
     let quarter = word.add(F::Bits::splat(1 << 29)).right(30);
     let rest = word.sub(quarter.left(30)).signed();
     let x = rest.add(F::splat(0.5)).times(F::splat(TAU / TWO_32 as f32));
-    turn32(quarter, sin_octant(x), cos_octant(x))
+    turn(quarter, sin_octant(x), cos_octant(x))
 }
 
 #[cfg(test)]

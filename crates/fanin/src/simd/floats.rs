@@ -48,7 +48,7 @@ pub(crate) trait Floats: Copy {
 /// Words side by side, likewise.
 pub(crate) trait Bits: Copy {
     /// One of them.
-    type One: Copy;
+    type One: Copy + From<u8>;
 
     /// As many numbers.
     type Floats: Floats<Bits = Self>;
