@@ -91,8 +91,8 @@ pub enum Law {
         /// The size of every value (finite).
         scale: f64,
     },
-    /// The identity, repeated along the longer side of a matrix: `value` where row and column are equal modulo the shorter
-    /// side, zeros elsewhere.
+    /// The identity, repeated down the rows of a matrix: `value` where the column is the row modulo the number of columns,
+    /// zeros elsewhere.
     RepeatedEye {
         /// The value on the diagonals (finite).
         value: f64,
@@ -332,7 +332,7 @@ impl Plan {
             }
             Law::Hadamard { scale } => (scale * scale - self.mean() * self.mean()).max(0.0).sqrt(),
             Law::RepeatedEye { value } => {
-                let share = 1.0 / self.matrix().0.min(self.matrix().1) as f64;
+                let share = 1.0 / self.matrix().1 as f64;
                 value.abs() * (share * (1.0 - share)).sqrt()
             }
             Law::Parts { .. } => {

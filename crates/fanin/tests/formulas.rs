@@ -249,10 +249,18 @@ fn schemes_of_papers() {
     assert_eq!(law("zero_hadamard", &[8, 5]), Law::Hadamard { scale: std::f64::consts::FRAC_1_SQRT_2 / 2.0 });
     assert_eq!(law("zero_hadamard", &[5, 9]), Law::Eye);
     assert_eq!(law("zero_hadamard", &[5, 9, 3]), Law::Dirac { groups: 1 });
-    let mut w = [0f32; 15];
+    // IDInit: more outputs than inputs repeat the identity, more inputs than outputs are left at zero.
     let init: fanin::init::Init = "idinit(0.5)".parse().unwrap();
-    fanin::Initializer::fill(&init, &mut w, &[5, 3], &mut fanin::Native::new(0).tensor("w")).unwrap();
-    assert_eq!(w.map(|x| (x * 2.0) as u8), [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0]);
+    for (shape, right) in [
+        ([5, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0]),
+        ([3, 5], [1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0]),
+    ] {
+        let mut w = [0f32; 15];
+        fanin::Initializer::fill(&init, &mut w, &shape, &mut fanin::Native::new(0).tensor("w")).unwrap();
+        assert_eq!(w.map(|x| (x * 2.0) as u8), right, "{shape:?}");
+        let plan = fanin::Initializer::resolve(&init, &shape, fanin::DType::F32).unwrap();
+        assert!((plan.mean() - 0.5 / shape[1] as f64).abs() < 1e-15, "{shape:?}");
+    }
     // LoRA, peft's reset_lora_parameters: kaiming_uniform_(a=math.sqrt(5)) of [r, in].
     let Law::Uniform { high, .. } = law("lora_a", &[8, 1024]) else { panic!() };
     assert!((high - 1.0 / 32.0).abs() < 1e-16);

@@ -75,7 +75,7 @@ impl Source {
     /// If the file cannot be read, or the stream cannot carry out the plan.
     pub fn compare(
         &mut self,
-        checkpoint: &mut Checkpoints,
+        checkpoint: &Checkpoints,
         number: usize,
         planned: &Planned,
         mut seen: impl FnMut(&[u8]),

@@ -2,10 +2,12 @@
 
 pub mod bits;
 pub mod compare;
+pub mod follows;
 pub mod grid;
 pub mod law;
 pub mod model;
 pub mod orthogonal;
+pub mod piece;
 pub mod portrait;
 pub mod repeats;
 pub mod sample;

@@ -21,9 +21,8 @@ use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
 
 use super::grid;
+use super::piece::Piece;
 use super::sample::Outcome;
-
-use crate::checkpoint::set::Checkpoints;
 use crate::error::Result;
 use crate::survey::spectrum::sign;
 
@@ -47,16 +46,16 @@ pub fn tolerance(dtype: DType) -> f64 {
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn departure(checkpoint: &mut Checkpoints, number: usize, gain: f64) -> Result<f64> {
-    let shape = &checkpoint.manifest.entries[number].shape;
+pub fn departure(piece: &Piece<'_>, gain: f64) -> Result<f64> {
+    let shape = piece.shape();
     let (rows, columns) = (shape[0], shape[1..].iter().product::<usize>());
     let (short, long) = (rows.min(columns), rows.max(columns));
     let v: Vec<[f64; VECTORS]> =
         (0..short).map(|n| std::array::from_fn(|k| sign((k * short + n) as u64))).collect();
-    let mut product = |from: &[[f64; VECTORS]], size: usize, down: bool| -> Result<Vec<[f64; VECTORS]>> {
+    let product = |from: &[[f64; VECTORS]], size: usize, down: bool| -> Result<Vec<[f64; VECTORS]>> {
         let mut to = vec![[0.0; VECTORS]; size];
         let (mut row, mut column) = (0, 0);
-        checkpoint.values(number, |values| {
+        piece.values(|values| {
             for &x in values {
                 let (source, target) = if down { (row, column) } else { (column, row) };
                 for k in 0..VECTORS {

@@ -8,6 +8,7 @@ use fanin::{DType, Fan, Fans, Layout};
 
 use super::law::Draw;
 use super::orthogonal;
+use super::piece::Piece;
 use super::repeats::{Repeats, Twice};
 use super::sample::{Reference, Sample};
 use crate::checkpoint::set::Checkpoints;
@@ -157,7 +158,7 @@ impl Sums {
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usize)) -> Result<Portrait> {
+pub fn of(checkpoint: &Checkpoints, number: usize, mut seen: impl FnMut(usize)) -> Result<Portrait> {
     let entry = checkpoint.manifest.entries[number].clone();
     let Some(dtype) = entry.dtype.float() else {
         let look = match entry.dtype.is_read() {
@@ -243,7 +244,7 @@ pub fn of(checkpoint: &mut Checkpoints, number: usize, mut seen: impl FnMut(usiz
     }
     if entry.shape.len() >= 2 && entry.shape[0].min(sums.columns.len()) >= 2 && sums.wild == 0 {
         let gain = (sums.squares / entry.shape[0].min(sums.columns.len()) as f64).sqrt();
-        if orthogonal::departure(checkpoint, number, gain)? < orthogonal::tolerance(dtype) {
+        if orthogonal::departure(&Piece::whole(checkpoint, number), gain)? < orthogonal::tolerance(dtype) {
             return Ok(done(Look::Orthogonal(gain), problems));
         }
     }
@@ -323,7 +324,7 @@ fn wanders(row: &[f64]) -> bool {
 
 /// Whether the last axis has sines and cosines of the same angles: then the squares of a line of n add up to n/2, to
 /// rounding. Lines of zeros, as for a class token, are left out.
-fn sines(checkpoint: &mut Checkpoints, number: usize, dtype: DType) -> Result<bool> {
+fn sines(checkpoint: &Checkpoints, number: usize, dtype: DType) -> Result<bool> {
     let width = checkpoint.manifest.entries[number].shape.last().copied().unwrap_or_default();
     if width < 4 || !width.is_multiple_of(2) {
         return Ok(false);
@@ -368,7 +369,7 @@ fn candidates(centre: f64, spread: f64, sums: &Sums, kept: f64) -> Vec<Draw> {
 
 /// The first of these laws that the values within `reach` of its mean follow.
 fn fit(
-    checkpoint: &mut Checkpoints,
+    checkpoint: &Checkpoints,
     number: usize,
     dtype: DType,
     laws: Vec<Draw>,

@@ -11,6 +11,8 @@ mod interrupt;
 mod parts;
 pub mod read;
 #[cfg(feature = "command")]
+pub mod runs;
+#[cfg(feature = "command")]
 pub mod set;
 #[cfg(feature = "command")]
 pub mod shards;

@@ -1,7 +1,8 @@
 //! Reading checkpoints: the header checked before it is believed, the values a chunk at a time.
 
 use std::fs::{File, Metadata};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::Read as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::header::LONGEST;
@@ -109,18 +110,36 @@ impl Checkpoint {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn values(&mut self, entry: &Entry, mut take: impl FnMut(&[f64])) -> Result {
+    pub fn values(&self, entry: &Entry, take: impl FnMut(&[f64])) -> Result {
+        self.values_of(entry, std::iter::once(0..entry.values()), take)
+    }
+
+    /// As [`values`](Self::values), of these stretches of the tensor's row-major values, which rise.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn values_of(
+        &self,
+        entry: &Entry,
+        runs: impl Iterator<Item = Range<usize>>,
+        mut take: impl FnMut(&[f64]),
+    ) -> Result {
         const CHUNK: usize = 1 << 20;
-        let (start, _) = entry.offsets.expect("a checkpoint's tensors have offsets");
-        self.file.seek(SeekFrom::Start(self.data + start)).map_err(Error::io("read", &self.path))?;
-        let mut left = if entry.dtype.is_read() { entry.values() } else { 0 };
-        let mut bytes = Vec::new();
-        while left > 0 {
-            let now = left.min(CHUNK);
-            bytes.resize(now * entry.dtype.size(), 0);
-            self.file.read_exact(&mut bytes).map_err(Error::io("read", &self.path))?;
-            take(&decode(entry.dtype, &bytes));
-            left -= now;
+        if !entry.dtype.is_read() {
+            return Ok(());
+        }
+        // What was read lately, with what lies between short runs.
+        let (mut first, mut near) = (0, Vec::new());
+        for mut run in runs {
+            while !run.is_empty() {
+                if run.start >= first + near.len() {
+                    first = run.start;
+                    near = self.window(entry, first, CHUNK.min(entry.values() - first))?;
+                }
+                let end = run.end.min(first + near.len());
+                take(&near[run.start - first..end - first]);
+                run.start = end;
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A checkpoint in one file or in many, read as one.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
@@ -122,8 +123,21 @@ impl Checkpoints {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn values(&mut self, number: usize, take: impl FnMut(&[f64])) -> Result {
+    pub fn values(&self, number: usize, take: impl FnMut(&[f64])) -> Result {
         self.files[self.homes[number]].values(&self.manifest.entries[number], take)
+    }
+
+    /// As [`Checkpoint::values_of`], of the tensor of that number in the manifest.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn values_of(
+        &self,
+        number: usize,
+        runs: impl Iterator<Item = Range<usize>>,
+        take: impl FnMut(&[f64]),
+    ) -> Result {
+        self.files[self.homes[number]].values_of(&self.manifest.entries[number], runs, take)
     }
 
     /// As [`Checkpoint::read`], of the tensor of that number in the manifest.

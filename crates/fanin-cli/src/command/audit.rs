@@ -13,16 +13,15 @@ use crate::manifest::Entry;
 use crate::report::{self, numbers, progress::Progress, table};
 
 pub(super) fn run(args: &Audit, quiet: bool) -> Result {
-    let mut checkpoint = open(&args.file, quiet)?;
+    let checkpoint = open(&args.file, quiet)?;
     let manifest = checkpoint.manifest.clone();
     let progress = Progress::new("looking", manifest.bytes(), quiet);
     let mut portraits = Vec::new();
     let mut same: HashMap<(u64, usize), usize> = HashMap::new();
     for (number, entry) in manifest.entries.iter().enumerate() {
         let size = entry.dtype.size() as u64;
-        let mut portrait = portrait::of(&mut checkpoint, number, |values| {
-            progress.add(values as u64, values as u64 * size)
-        })?;
+        let mut portrait =
+            portrait::of(&checkpoint, number, |values| progress.add(values as u64, values as u64 * size))?;
         // Constants are alike everywhere.
         if matches!(portrait.look, Look::Fresh(_) | Look::Orthogonal(_) | Look::Other | Look::Few)
             && entry.values() > 3

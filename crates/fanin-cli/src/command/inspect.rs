@@ -13,13 +13,13 @@ use crate::survey::page::BEGIN;
 use crate::survey::{self, Survey};
 
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
-    let mut checkpoint = open(&args.file, quiet)?;
+    let checkpoint = open(&args.file, quiet)?;
     let recipe = args.recipe.as_deref();
     let held = recipe.map(|name| held(name, &args.settings, &checkpoint.manifest, None)).transpose()?;
     let page = args.html.as_deref().map(Page::new).transpose()?;
     let spectra = (args.json || page.is_some()) && !args.no_spectra;
     let Held { planned, odd, missing } = held.unwrap_or_default();
-    let mut survey = Survey::take(&args.file, &mut checkpoint, recipe, planned, spectra, quiet)?;
+    let mut survey = Survey::take(&args.file, &checkpoint, recipe, planned, spectra, quiet)?;
     for (number, _, text) in odd {
         survey.rows[number].findings.push(text);
     }

@@ -1,19 +1,18 @@
 //! `fanin verify`: whether a checkpoint is what its recipe says.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hasher as _};
 
 use clap::ValueEnum as _;
-use fanin::{Law, Warning};
+use fanin::Warning;
 use serde_json::{Value, json};
 
 use super::{held, open};
 use crate::args::{StreamName, Verify};
 use crate::check::bits::Source;
+use crate::check::follows::Followed;
 use crate::check::model::Held;
-use crate::check::orthogonal;
-use crate::check::repeats::{Repeats, Twice};
-use crate::check::sample::{Outcome, Reference, Sample, deviate};
+use crate::check::piece::Piece;
+use crate::check::sample::{Outcome, Reference, deviate};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, StoredType};
 use crate::recipe::Planned;
@@ -29,7 +28,7 @@ struct Verdict {
 }
 
 pub(super) fn run(args: &Verify, quiet: bool) -> Result {
-    let mut checkpoint = open(&args.file, quiet)?;
+    let checkpoint = open(&args.file, quiet)?;
     let manifest = checkpoint.manifest.clone();
     let Held { planned: all, odd, missing } =
         held(&args.recipe, &args.settings, &manifest, args.like.as_deref())?;
@@ -39,7 +38,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     let mut source = args.seed.map(|seed| Source::new(args.stream, seed, &all));
     let mut references: Vec<Reference> = Vec::new();
     let mut pools: BTreeMap<&str, (f64, f64, u64)> = BTreeMap::new();
-    let mut same: HashMap<(u64, usize), usize> = HashMap::new();
+    let mut same: HashMap<(u64, usize), (usize, String)> = HashMap::new();
     let mut verdicts = Vec::new();
     let mut odd = odd.into_iter().peekable();
     for (number, planned) in all.iter().enumerate() {
@@ -47,122 +46,63 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
         while let Some((_, test, text)) = odd.next_if(|odd| odd.0 == number) {
             verdict.outcomes.push(Outcome { test, p: 0.0, text });
         }
-        let mut say = |test, p, text| verdict.outcomes.push(Outcome { test, p, text });
-        let mut hash = DefaultHasher::new();
         let entry = &planned.entry;
-        let count = |bytes: &[u8]| {
-            progress.add((bytes.len() / entry.dtype.size()) as u64, bytes.len() as u64);
-        };
-        let orthogonal = planned.plan.as_ref().and_then(|plan| match plan.law() {
-            Law::Orthogonal { gain } if gain != 0.0 && !plan.is_empty() => Some((gain, plan.dtype())),
-            _ => None,
-        });
-        let reference = planned.plan.as_ref().and_then(|plan| Reference::known(&mut references, plan));
         if let Some(wanted) = planned.wanted.filter(|wanted| StoredType::from_float(*wanted) != entry.dtype) {
-            say("dtype", 0.0, format!("stored as {}, the recipe says {wanted}", entry.dtype));
-        }
-        // Parts are told apart by the seed's bits only.
-        let in_parts = planned.plan.as_ref().is_some_and(|plan| !plan.parts().is_empty());
-        let mut drawn = reference.is_some() || orthogonal.is_some() || in_parts;
-        if let (Some(reference), Some(plan)) = (reference, &planned.plan) {
-            // The type cannot hold the law: all its values are one.
-            if reference.moments.variance > 0.0 {
-                let mut repeats = Repeats::new(&entry.shape);
-                let sparse = match plan.law() {
-                    Law::Sparse { zeros, .. } => Some(zeros),
-                    _ => None,
-                };
-                let mut sample = Sample::new(reference, sparse.is_some());
-                let mut columns = vec![0u64; sparse.map_or(0, |_| entry.shape[1])];
-                let mut column = 0;
-                checkpoint.values(number, |values| {
-                    sample.add(reference, values);
-                    repeats.add(values);
-                    values.iter().for_each(|x| hash.write_u64(x.to_bits()));
-                    if !columns.is_empty() {
-                        for x in values {
-                            columns[column] += u64::from(*x == 0.0);
-                            column = (column + 1) % columns.len();
-                        }
-                    }
-                    progress.add(values.len() as u64, (values.len() * entry.dtype.size()) as u64);
-                })?;
-                for outcome in sample.tests(reference) {
-                    say(outcome.test, outcome.p, outcome.text);
-                }
-                if let Some(zeros) = sparse {
-                    let off = columns.iter().filter(|&&found| found < zeros as u64).count();
-                    if off > 0 {
-                        let text =
-                            format!("{off} of {} columns have fewer than {zeros} zeros", columns.len());
-                        say("zeros", 0.0, text);
-                    }
-                    let more: u64 = columns.iter().map(|&found| found.saturating_sub(zeros as u64)).sum();
-                    let expected =
-                        sample.count as f64 * (2f64.powi(-23) + reference.draw.density(0.0) * 1e-7);
-                    if more as f64 > 20.0 + 10.0 * expected {
-                        let text = format!("{more} zeros more than the {zeros} planned in each column");
-                        say("zeros", 0.0, text);
-                    }
-                }
-                let text = repeats.any().map(|twice| match twice {
-                    Twice::Stretch(first, second) => format!(
-                        "a stretch of values stands twice, at the indices {first} and {second}: {} apart of {}",
-                        second - first,
-                        numbers::counted(entry.values() as u64, "value")
-                    ),
-                    Twice::Rows(first, second) => format!("the rows {first} and {second} are equal"),
-                });
-                if let Some(text) = text {
-                    say("repeats", 0.0, text);
-                }
-                if sample.count > 0 && planned.tied.is_none() {
-                    let pool = pools.entry(&planned.pattern).or_default();
-                    let (excess, variance) = sample.excess(reference);
-                    *pool = (pool.0 + excess, pool.1 + variance, pool.2 + 1);
-                }
-            } else {
-                drawn = false;
-            }
-        } else if let Some((gain, dtype)) = orthogonal {
-            let mut entries = orthogonal::Entries::default();
-            checkpoint.values(number, |values| {
-                entries.add(values);
-                values.iter().for_each(|x| hash.write_u64(x.to_bits()));
-                progress.add(values.len() as u64, (values.len() * entry.dtype.size()) as u64);
-            })?;
-            let (departure, most) =
-                (orthogonal::departure(&mut checkpoint, number, gain)?, orthogonal::tolerance(dtype));
-            if departure > most || departure.is_nan() {
-                let text = format!(
-                    "not orthogonal times {gain}: off by {departure:.2e}, rounding explains {most:.0e}"
-                );
-                say("orthogonal", 0.0, text);
-            }
-            for outcome in entries.tests(&entry.shape, gain, dtype) {
-                say(outcome.test, outcome.p, outcome.text);
-            }
+            let text = format!("stored as {}, the recipe says {wanted}", entry.dtype);
+            verdict.outcomes.push(Outcome { test: "dtype", p: 0.0, text });
         }
         if !planned.is_known() {
-            verdict.bits = None;
             verdicts.push(verdict);
             continue;
         }
-        if !drawn {
-            // Nothing here is random: any seed tells the values.
-            let difference =
-                Source::new(StreamName::Native, 0, &[]).compare(&mut checkpoint, number, planned, count)?;
+        let count = |bytes: &[u8]| {
+            progress.add((bytes.len() / entry.dtype.size()) as u64, bytes.len() as u64);
+        };
+        let looked = |values: usize| progress.add(values as u64, (values * entry.dtype.size()) as u64);
+        if let Some(plan) = &planned.plan {
+            let pieces = Piece::all(&checkpoint, number, plan);
+            for (suffix, piece, plan) in &pieces {
+                let followed = Followed::of(piece, plan, &mut references, looked)?;
+                let twin = followed.hash.filter(|_| !args.tied && planned.tied.is_none() && plan.len() >= 16);
+                let twin = twin.and_then(|hash| same.insert((hash, plan.len()), (number, suffix.clone())));
+                let here = if suffix.is_empty() { String::new() } else { format!("part {suffix}: ") };
+                verdict.outcomes.extend(followed.outcomes.into_iter().map(|outcome| {
+                    let text = format!("{here}{}", outcome.text);
+                    Outcome { text, ..outcome }
+                }));
+                if let Some((twin, part)) = twin {
+                    let of = &all[twin].entry.name;
+                    let text = format!("{here}the very values of {of}{part} (--tied if that is meant)");
+                    verdict.outcomes.push(Outcome { test: "repeats", p: 0.0, text });
+                }
+                if let Some((excess, variance)) = followed.excess.filter(|_| planned.tied.is_none()) {
+                    let pool = pools.entry(&planned.pattern).or_default();
+                    *pool = (pool.0 + excess, pool.1 + variance, pool.2 + 1);
+                }
+            }
+            let between = Piece::between(&checkpoint, number, &pieces)?;
+            if between > 0 {
+                let text = format!(
+                    "{} between the parts, where 0 is planned",
+                    numbers::counted(between, "other value")
+                );
+                verdict.outcomes.push(Outcome { test: "exact", p: 0.0, text });
+            }
+        } else {
+            // Of an integer type: nothing here is random, any seed tells the values.
+            let mut any = Source::new(StreamName::Native, 0, &[]);
+            let difference = any.compare(&checkpoint, number, planned, count)?;
             if let Some((index, right, is)) = difference.first {
                 let many = numbers::counted(difference.values, "value");
                 let text = format!(
                     "{many} of {} not as planned, the first at {index}: {is} instead of {right}",
                     entry.values()
                 );
-                say("exact", 0.0, text);
+                verdict.outcomes.push(Outcome { test: "exact", p: 0.0, text });
             }
         }
         if let Some(source) = &mut source {
-            let difference = source.compare(&mut checkpoint, number, planned, count)?;
+            let difference = source.compare(&checkpoint, number, planned, count)?;
             verdict.bits = Some(difference.values == 0);
             if let Some((index, right, is)) = difference.first {
                 let text = format!(
@@ -174,15 +114,6 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
                 verdict.outcomes.push(Outcome { test: "bits", p: 0.0, text });
             }
         }
-        if drawn
-            && !args.tied
-            && planned.tied.is_none()
-            && entry.values() >= 16
-            && let Some(twin) = same.insert((hash.finish(), entry.values()), number)
-        {
-            let text = format!("the very values of {} (--tied if that is meant)", all[twin].entry.name);
-            verdict.outcomes.push(Outcome { test: "repeats", p: 0.0, text });
-        }
         verdicts.push(verdict);
     }
     progress.done();
@@ -192,7 +123,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
         .map(|(rule, (excess, variance, tensors))| {
             let z = excess / variance.sqrt();
             let text = format!(
-                "rule {rule:?}: the std of its {tensors} tensors together is {z:+.1} standard errors off"
+                "rule {rule:?}: the std of its {tensors} tensors or parts together is {z:+.1} standard errors off"
             );
             // Sums of that many terms are normal where the single tensors' tests are.
             Outcome { test: "std of a rule", p: deviate(z, 2.0, *variance), text }

@@ -14,7 +14,7 @@ pub fn text(plan: &Plan) -> String {
         Law::Orthogonal { gain } => format!("{gain} times a Haar-distributed semi-orthogonal matrix"),
         Law::Sparse { zeros, std } => format!("N(0, {std}^2) with {zeros} zeros in every column"),
         Law::Hadamard { scale } => format!("+-{scale}, the signs of a Hadamard matrix"),
-        Law::RepeatedEye { value } => format!("{value} where row = column modulo the shorter side"),
+        Law::RepeatedEye { value } => format!("{value} where row = column modulo the columns"),
         Law::Parts { .. } => parts(plan),
         other => format!("{other:?}"),
     }

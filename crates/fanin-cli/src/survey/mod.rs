@@ -84,7 +84,7 @@ impl Survey {
     /// If the file cannot be read.
     pub fn take(
         file: &Path,
-        checkpoint: &mut Checkpoints,
+        checkpoint: &Checkpoints,
         recipe: Option<&str>,
         planned: Vec<Planned>,
         spectra: bool,

@@ -58,7 +58,7 @@ impl Spectrum {
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn of(checkpoint: &mut Checkpoints, number: usize) -> Result<Option<Self>> {
+    pub fn of(checkpoint: &Checkpoints, number: usize) -> Result<Option<Self>> {
         let entry = checkpoint.manifest.entries[number].clone();
         let Some((rows, columns)) = matrix(&entry) else { return Ok(None) };
         let (short, long) = (rows.min(columns), rows.max(columns));

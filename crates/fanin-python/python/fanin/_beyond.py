@@ -92,7 +92,7 @@ def zero_hadamard() -> Initializer:
 
 
 def idinit(tau: float = 1.0) -> Initializer:
-    """IDInit (Pan et al. 2025): the identity, repeated along the longer side of the matrix."""
+    """IDInit (Pan et al. 2025): the identity, repeated down the rows where there are more outputs than inputs."""
     return _make("idinit", tau=tau)
 
 

@@ -9,7 +9,7 @@ use crate::plan::{Law, Part, Plan};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZeroHadamard;
 
-/// An identity repeated along the longer side: made by [`idinit`].
+/// An identity repeated down the rows: made by [`idinit`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IdInit {
     tau: f64,
@@ -28,11 +28,12 @@ pub const fn zero_hadamard() -> ZeroHadamard {
     ZeroHadamard
 }
 
-/// IDInit's identity-preserving matrix (Pan et al. 2025, IDInit, arXiv 2503.04626, section 3.1): `tau` where row and column
-/// are equal modulo the shorter side, zeros elsewhere. A longer side repeats the identity, so that no rank is lost to it.
+/// IDInit's identity-preserving matrix (Pan et al. 2025, IDInit, arXiv 2503.04626, equation 3): `tau` where output and input
+/// are equal modulo the number of inputs, zeros elsewhere. Outputs beyond the inputs repeat the identity, where a padding of
+/// zeros would leave them dead; inputs beyond the outputs are not read.
 ///
-/// Two axes. Of the paper's other parts neither the loosening noise nor the zero-preserving matrix of a branch's end is
-/// in here. Draws nothing. Spec: `idinit(tau=1)`.
+/// Two axes, `[out, in]`. Of the paper's other parts neither the loosening noise, the zero-preserving matrix of a branch's
+/// end nor the form of kernels is in here. Draws nothing. Spec: `idinit(tau=1)`.
 pub const fn idinit() -> IdInit {
     IdInit { tau: 1.0 }
 }

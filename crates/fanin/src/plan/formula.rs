@@ -5,15 +5,14 @@ use super::{Law, Plan};
 impl Plan {
     /// The value at a row-major index, of a law that is a formula; `None` for the others.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
-        let (law, (rows, columns)) = (self.law, self.matrix());
-        let short = rows.min(columns).max(1) as u64;
+        let (law, (_, columns)) = (self.law, self.matrix());
         let columns = columns.max(1) as u64;
         matches!(law, Law::Hadamard { .. } | Law::RepeatedEye { .. }).then_some(move |index: u64| {
             let (row, column) = (index / columns, index % columns);
             match law {
                 Law::Hadamard { scale } if (row & column).count_ones() % 2 == 1 => -scale,
                 Law::Hadamard { scale } => scale,
-                Law::RepeatedEye { value } if row % short == column % short => value,
+                Law::RepeatedEye { value } if row % columns == column => value,
                 _ => 0.0,
             }
         })
@@ -27,7 +26,7 @@ impl Plan {
                 let side = rows.max(columns).next_power_of_two();
                 scale * signs(rows, columns, side) as f64 / self.len() as f64
             }
-            Law::RepeatedEye { value } => value / rows.min(columns) as f64,
+            Law::RepeatedEye { value } => value / columns as f64,
             _ => 0.0,
         }
     }

@@ -141,7 +141,7 @@ pub(super) const BEYOND: [Family; 18] = [
     Family {
         name: "idinit",
         parameters: &[("tau", Some("1"))],
-        formula: "tau where row = column modulo the shorter side, else 0",
+        formula: "tau where output = input modulo the inputs, else 0",
         source: "Pan, Wang, Wu, Wang, Zhang, Xu 2025, IDInit, arXiv 2503.04626",
         build: |given| Ok(idinit().tau(given.number("tau", 1.0)?).into()),
     },

@@ -1,0 +1,191 @@
+//! Whether a piece follows its plan: the tests that the plan's law asks for, in one pass and a few more of what is
+//! orthogonal.
+
+use std::hash::{DefaultHasher, Hasher as _};
+
+use fanin::{Law, Native, Plan};
+
+use super::orthogonal;
+use super::piece::Piece;
+use super::repeats::{Repeats, Twice};
+use super::sample::{Outcome, Reference, Sample};
+use crate::checkpoint::boxes::Boxes;
+use crate::checkpoint::read::decode;
+use crate::checkpoint::values::Values;
+use crate::error::{Error, Result};
+use crate::report::numbers;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Followed {
+    /// The tests.
+    pub outcomes: Vec<Outcome>,
+    /// A hash of the values of a random law: no two tensors have one.
+    pub hash: Option<u64>,
+    /// Of independent values, [`Sample::excess`].
+    pub excess: Option<(f64, f64)>,
+}
+
+impl Followed {
+    fn say(&mut self, test: &'static str, p: f64, text: String) {
+        self.outcomes.push(Outcome { test, p, text });
+    }
+
+    /// Holds the values of a piece against its plan, which has no parts. `seen` is told how many were looked at.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn of(
+        piece: &Piece<'_>,
+        plan: &Plan,
+        references: &mut Vec<Reference>,
+        seen: impl FnMut(usize),
+    ) -> Result<Self> {
+        let mut found = Self::default();
+        match (Reference::known(references, plan), plan.law()) {
+            // Where the type cannot hold the law all its values are one.
+            (Some(reference), law) if reference.moments.variance > 0.0 => {
+                let zeros = match law {
+                    Law::Sparse { zeros, .. } => Some(zeros),
+                    _ => None,
+                };
+                found.independent(piece, reference, zeros, seen)?;
+            }
+            (None, Law::Orthogonal { gain }) if gain != 0.0 && !plan.is_empty() => {
+                found.orthogonal(piece, gain, plan, seen)?;
+            }
+            _ => found.exact(piece, plan, seen)?,
+        }
+        Ok(found)
+    }
+
+    /// Values drawn one by one, and, of `sparse`, so many zeros in each column.
+    fn independent(
+        &mut self,
+        piece: &Piece<'_>,
+        reference: &Reference,
+        zeros: Option<usize>,
+        mut seen: impl FnMut(usize),
+    ) -> Result {
+        let mut hash = DefaultHasher::new();
+        let mut repeats = Repeats::new(piece.shape());
+        let mut sample = Sample::new(reference, zeros.is_some());
+        let mut columns = vec![0u64; zeros.map_or(0, |_| piece.shape()[1])];
+        let mut column = 0;
+        piece.values(|values| {
+            sample.add(reference, values);
+            repeats.add(values);
+            values.iter().for_each(|x| hash.write_u64(x.to_bits()));
+            if !columns.is_empty() {
+                for x in values {
+                    columns[column] += u64::from(*x == 0.0);
+                    column = (column + 1) % columns.len();
+                }
+            }
+            seen(values.len());
+        })?;
+        self.hash = Some(hash.finish());
+        self.outcomes = sample.tests(reference);
+        if let Some(zeros) = zeros {
+            let off = columns.iter().filter(|&&found| found < zeros as u64).count();
+            if off > 0 {
+                let text = format!("{off} of {} columns have fewer than {zeros} zeros", columns.len());
+                self.say("zeros", 0.0, text);
+            }
+            let more: u64 = columns.iter().map(|&found| found.saturating_sub(zeros as u64)).sum();
+            let expected = sample.count as f64 * (2f64.powi(-23) + reference.draw.density(0.0) * 1e-7);
+            if more as f64 > 20.0 + 10.0 * expected {
+                self.say("zeros", 0.0, format!("{more} zeros more than the {zeros} planned in each column"));
+            }
+        }
+        if let Some(twice) = repeats.any() {
+            let text = match twice {
+                Twice::Stretch(first, second) => format!(
+                    "a stretch of values stands twice, at the indices {first} and {second}: {} apart of {}",
+                    second - first,
+                    numbers::counted(piece.shape().iter().product::<usize>() as u64, "value")
+                ),
+                Twice::Rows(first, second) => format!("the rows {first} and {second} are equal"),
+            };
+            self.say("repeats", 0.0, text);
+        }
+        self.excess = (sample.count > 0).then(|| sample.excess(reference));
+        Ok(())
+    }
+
+    /// A matrix with orthonormal rows or columns times a gain, drawn by Haar's measure.
+    fn orthogonal(
+        &mut self,
+        piece: &Piece<'_>,
+        gain: f64,
+        plan: &Plan,
+        mut seen: impl FnMut(usize),
+    ) -> Result {
+        let mut hash = DefaultHasher::new();
+        let mut entries = orthogonal::Entries::default();
+        piece.values(|values| {
+            entries.add(values);
+            values.iter().for_each(|x| hash.write_u64(x.to_bits()));
+            seen(values.len());
+        })?;
+        self.hash = Some(hash.finish());
+        let (departure, most) = (orthogonal::departure(piece, gain)?, orthogonal::tolerance(plan.dtype()));
+        if departure > most || departure.is_nan() {
+            let text =
+                format!("not orthogonal times {gain}: off by {departure:.2e}, rounding explains {most:.0e}");
+            self.say("orthogonal", 0.0, text);
+        }
+        self.outcomes.extend(entries.tests(piece.shape(), gain, plan.dtype()));
+        Ok(())
+    }
+
+    /// Nothing is random: any seed tells the values.
+    fn exact(&mut self, piece: &Piece<'_>, plan: &Plan, mut seen: impl FnMut(usize)) -> Result {
+        const CHUNK: usize = 1 << 20;
+        let name = &piece.entry().name;
+        let wrong = |source| Error::Tensor { tensor: name.clone(), source };
+        let full = |_| Error::Request(format!("{name}: no memory for its values"));
+        let native = Native::new(0);
+        let prepared = native.tensor("").prepare(plan).map_err(wrong)?;
+        let mut boxes = Boxes::new(plan.shape(), CHUNK);
+        let mut planned = Vec::new().into_iter();
+        let mut next = || -> Result<f64> {
+            if planned.len() == 0 {
+                let (start, size) = boxes.next().expect("a plan has as many values as its piece");
+                let mut values = Values::new(plan.dtype(), size.iter().product()).map_err(full)?;
+                values.tensor(&size).and_then(|tensor| prepared.fill_box(&start, tensor)).map_err(wrong)?;
+                planned = decode(piece.entry().dtype, &values.bytes()).into_iter();
+            }
+            Ok(planned.next().expect("a box has values"))
+        };
+        let (mut at, mut off, mut first, mut trouble) = (0, 0u64, None, None);
+        piece.values(|values| {
+            for &is in values {
+                match next() {
+                    // -0 is not 0.
+                    Ok(right) if right.to_bits() == is.to_bits() => {}
+                    Ok(right) => {
+                        off += 1;
+                        first.get_or_insert((at, right, is));
+                    }
+                    Err(error) => {
+                        trouble.get_or_insert(error);
+                        return;
+                    }
+                }
+                at += 1;
+            }
+            seen(values.len());
+        })?;
+        if let Some(trouble) = trouble {
+            return Err(trouble);
+        }
+        if let Some((index, right, is)) = first {
+            let many = numbers::counted(off, "value");
+            let text =
+                format!("{many} of {at} not as planned, the first at {index}: {is} instead of {right}");
+            self.say("exact", 0.0, text);
+        }
+        Ok(())
+    }
+}
