@@ -606,3 +606,42 @@ fn a_pipe_is_no_checkpoint() {
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(ran.status.code() == Some(2) && said.contains("not a regular file"), "{said}");
 }
+
+#[test]
+fn torch_bits_are_those_of_the_model_s_order() {
+    let desk = desk();
+    let more = ["--seed", "3", "--stream", "torch"];
+    let make = ["init", "right.toml", "--like", "shapes.json", "--force", "-q", "-o", "x.safetensors"];
+    desk.good(&[&make[..], &more].concat());
+    // The same tensors by name, as other libraries write them; and without one in the middle.
+    let bytes = desk.bytes("x.safetensors");
+    let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(MANIFEST).unwrap();
+    let write = |left_out: &str| {
+        let mut names: Vec<&String> = all.keys().filter(|name| *name != left_out).collect();
+        names.sort();
+        let (mut header, mut values) = (serde_json::Map::new(), Vec::new());
+        for name in names {
+            let start = values.len();
+            values.extend_from_slice(&bytes[place(&bytes, name)]);
+            let mut entry = all[name].clone();
+            entry["data_offsets"] = serde_json::json!([start, values.len()]);
+            header.insert(name.clone(), entry);
+        }
+        let header = serde_json::to_string(&header).unwrap();
+        let length = (header.len() as u64).to_le_bytes();
+        std::fs::write(desk.path("y.safetensors"), [&length, header.as_bytes(), &values].concat()).unwrap();
+    };
+    let verify = ["verify", "y.safetensors", "--recipe", "right.toml"];
+    let like = ["--like", "shapes.json"];
+    write("");
+    let ran = desk.run(&[&verify[..], &more].concat());
+    assert_eq!(ran.code, 1, "the file's own order: {}", ran.stdout);
+    desk.good(&[&verify[..], &more, &like].concat());
+    write("h.0.c_proj.weight");
+    let ran = desk.run(&[&verify[..], &more, &like].concat());
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("0 not as planned, 1 missing"), "{}", ran.stdout);
+    let other = ["--seed", "4", "--stream", "torch"];
+    let ran = desk.run(&[&verify[..], &other, &like].concat());
+    assert!(ran.stdout.contains("differ from the seed's"), "{}", ran.stdout);
+}

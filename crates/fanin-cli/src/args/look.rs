@@ -32,8 +32,9 @@ pub struct Verify {
     /// The recipe it should follow: a built-in model or a file.
     #[arg(long, value_name = "MODEL|RECIPE.toml")]
     pub recipe: String,
-    /// The names, shapes and types that it should have: a safetensors file, folder or index, a manifest in JSON, or a
-    /// built-in model. Left out, those of the built-in model whose recipe it is.
+    /// The names, shapes and types that it should have, and the order in which torch's stream draws them: a safetensors
+    /// file, folder or index, a manifest in JSON, or a built-in model. Left out, those of the built-in model whose recipe it
+    /// is.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
     /// Set a variable of the recipe.

@@ -1,6 +1,8 @@
 //! Whether a file has the very values that a seed makes, computed on the fly.
 
-use fanin::{Law, Native, Plan, Stream as _};
+use std::collections::HashMap;
+
+use fanin::{Law, Native, Plan, Stream as _, Torch};
 
 use crate::args::StreamName;
 use crate::checkpoint::boxes::Boxes;
@@ -56,8 +58,10 @@ pub struct Source(Of);
 enum Of {
     /// The native stream of a seed.
     Native(Native),
-    /// The torch stream, which must see every tensor in the order of the file.
+    /// The torch stream, for tensors that come in its order.
     Torch(Box<Sequence>),
+    /// The torch stream as it stands before each tensor.
+    Places(HashMap<String, Torch>),
 }
 
 impl Source {
@@ -67,6 +71,22 @@ impl Source {
             StreamName::Native => Of::Native(Native::new(seed)),
             StreamName::Torch => Of::Torch(Box::new(Sequence::new(seed, planned))),
         })
+    }
+
+    /// The torch stream of that seed over a model's tensors in the model's order, for a file that has them in another.
+    ///
+    /// # Errors
+    /// If the stream cannot carry out a plan.
+    pub fn in_order_of(model: &[Planned], seed: u64) -> Result<Self> {
+        let mut sequence = Sequence::new(seed, model);
+        let mut places = HashMap::new();
+        for planned in model {
+            let Some(plan) = &planned.plan else { continue };
+            places.insert(planned.entry.name.clone(), sequence.at(planned).clone());
+            let wrong = |source| Error::Tensor { tensor: planned.entry.name.clone(), source };
+            sequence.pass(planned, plan).map_err(wrong)?;
+        }
+        Ok(Source(Of::Places(places)))
     }
 
     /// Compares the tensor of that number with what the stream makes of its plan.
@@ -127,8 +147,15 @@ impl Source {
                     next(&values.bytes(), 0.0)?;
                 }
             }
-            Of::Torch(sequence) => {
-                let torch = sequence.at(planned);
+            Of::Torch(_) | Of::Places(_) => {
+                let torch = match &mut self.0 {
+                    Of::Torch(sequence) => sequence.at(planned),
+                    Of::Places(places) => {
+                        let place = places.get_mut(&planned.entry.name);
+                        place.expect("what the model has not is compared with nothing")
+                    }
+                    Of::Native(_) => unreachable!("as matched"),
+                };
                 let mut values = Values::new(plan.dtype(), plan.len()).map_err(full)?;
                 values.tensor(plan.shape()).and_then(|tensor| torch.fill(plan, tensor)).map_err(wrong)?;
                 next(&values.bytes(), slack(plan))?;

@@ -17,6 +17,8 @@ pub struct Held {
     pub odd: Vec<(usize, &'static str, String)>,
     /// The model's tensors that the file lacks.
     pub missing: Vec<Entry>,
+    /// The model's tensors in its own order, which is that of a sequential stream; none if there is no model.
+    pub model: Vec<Planned>,
 }
 
 impl Held {
@@ -90,6 +92,19 @@ impl Held {
         let first_missing = plans.entries.len();
         plans.entries.extend(held.missing.iter().cloned());
         let mut planned = recipe.apply(&plans, settings)?;
+        let places: HashMap<&str, usize> = model
+            .entries
+            .iter()
+            .enumerate()
+            .rev()
+            .map(|(place, entry)| (entry.name.as_str(), place))
+            .collect();
+        let place = |planned: &Planned| {
+            let name = planned.entry.name.as_str();
+            places.get(name).or_else(|| places.get(recipe.first_name(name))).copied()
+        };
+        held.model = planned.iter().filter(|planned| place(planned).is_some()).cloned().collect();
+        held.model.sort_by_key(place);
         planned.truncate(first_missing);
         held.types(&planned, file, |name| known.get(name).map(|entry| entry.dtype), recipe);
         let mut planned: HashMap<String, Planned> =
@@ -100,6 +115,14 @@ impl Held {
         }
         held.odd.sort_by_key(|odd| odd.0);
         Ok(held)
+    }
+
+    /// Whether the file has its tensors in the order of the model.
+    pub fn in_order(&self) -> bool {
+        let known: HashSet<&str> = self.model.iter().map(|planned| planned.entry.name.as_str()).collect();
+        let mut left = self.model.iter().map(|planned| planned.entry.name.as_str());
+        let mut file = self.planned.iter().map(|planned| planned.entry.name.as_str());
+        file.all(|name| !known.contains(name) || left.any(|next| next == name))
     }
 
     /// Names the floating-point tensors whose type is neither the model's nor the one that the file has for all,

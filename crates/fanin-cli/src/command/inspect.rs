@@ -18,7 +18,7 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let held = recipe.map(|name| held(name, &args.settings, &checkpoint.manifest, None)).transpose()?;
     let page = args.html.as_deref().map(Page::new).transpose()?;
     let spectra = (args.json || page.is_some()) && !args.no_spectra;
-    let Held { planned, odd, missing } = held.unwrap_or_default();
+    let Held { planned, odd, missing, .. } = held.unwrap_or_default();
     let mut survey = Survey::take(&args.file, &checkpoint, recipe, planned, spectra, quiet)?;
     for (number, _, text) in odd {
         survey.rows[number].findings.push(text);
@@ -28,7 +28,7 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
         page.write(&survey)?;
     }
     if args.json {
-        return report::json(&survey.json());
+        return report::json(&survey);
     }
     let findings = survey
         .rows

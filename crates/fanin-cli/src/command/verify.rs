@@ -30,12 +30,19 @@ struct Verdict {
 pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     let checkpoint = open(&args.file, quiet)?;
     let manifest = checkpoint.manifest.clone();
-    let Held { planned: all, odd, missing } =
-        held(&args.recipe, &args.settings, &manifest, args.like.as_deref())?;
+    let held = held(&args.recipe, &args.settings, &manifest, args.like.as_deref())?;
+    // A sequential stream went through the model in its order. Without --like that is the built-in model's, unless the
+    // file was made like another that had one of its own.
+    let as_model = !held.model.is_empty() && (args.like.is_some() || held.in_order());
+    let Held { planned: all, odd, missing, model } = held;
     report::warnings(all.iter().flat_map(warnings_of), quiet);
     let passes = 1 + u64::from(args.seed.is_some());
     let progress = Progress::new("verifying", manifest.bytes() * passes, quiet);
-    let mut source = args.seed.map(|seed| Source::new(args.stream, seed, &all));
+    let source = |seed| match args.stream {
+        StreamName::Torch if as_model => Source::in_order_of(&model, seed),
+        stream => Ok(Source::new(stream, seed, &all)),
+    };
+    let mut source = args.seed.map(source).transpose()?;
     let mut references: Vec<Reference> = Vec::new();
     let mut pools: BTreeMap<&str, (f64, f64, u64)> = BTreeMap::new();
     let mut same: HashMap<(u64, usize), (usize, String)> = HashMap::new();

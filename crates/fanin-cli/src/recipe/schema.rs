@@ -140,21 +140,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_beside_the_docs_is_the_codes() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/recipe.schema.json");
-        let wanted = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
-        if std::env::var_os("FANIN_GOLDEN").is_some_and(|value| value == "write") {
-            std::fs::write(&path, &wanted).unwrap();
-        }
-        let found = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
-        assert!(
-            found == wanted,
-            "{}: FANIN_GOLDEN=write cargo test -p fanin-cli --lib schema",
-            path.display()
-        );
-    }
-
-    #[test]
     fn examples_are_specs() {
         for example in examples() {
             let variables = std::collections::BTreeMap::from([("n_layer".to_owned(), 2.0)]);

@@ -2,6 +2,8 @@
 
 use std::io::Write as _;
 
+use serde::Serialize;
+
 use super::table;
 use crate::error::Result;
 
@@ -19,12 +21,16 @@ pub fn say(text: impl std::fmt::Display) {
     _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// Writes JSON to standard output.
+/// Writes JSON to standard output, as it is made: not all of it is in memory at once.
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn json(value: &serde_json::Value) -> Result {
-    line(serde_json::to_string_pretty(value).expect("values of our own making are JSON"))
+pub fn json(value: &impl Serialize) -> Result {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
 }
 
 /// Each text once, with what it is said of.
