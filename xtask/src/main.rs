@@ -10,8 +10,10 @@ cargo xtask test      every test: Rust, doctests, the command line, the adapters
             --python  the Python package only
             --adapters  the adapters only
 cargo xtask bench     fanin beside torch, NumPy, JAX and the plain memory fill; --help tells the options
-cargo xtask golden    make the golden files and manifests again, from torch and the model libraries
+cargo xtask golden    make the golden files and manifests again, from torch and the model libraries, and the stubs of the
+                      Python module from the module
             --check   ... and fail if one differs
+cargo xtask stubs     the stubs alone
 cargo xtask python    make the Python environment in target/ and print its interpreter
 ";
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         ["test", "--python"] => test_python(),
         ["test", "--rust"] => test_rust(),
         ["bench", options @ ..] => bench(options),
+        ["stubs"] => stubs(false),
         ["golden"] => golden(false),
         ["golden", "--check"] => golden(true),
         ["python"] => python().map(|python| println!("{}", python.display())),
@@ -144,8 +147,31 @@ fn install() -> Result<PathBuf> {
     Ok(python)
 }
 
+/// The types of the Python module, as the module itself says them: written to the file of stubs, or held against it.
+fn stubs(check: bool) -> Result {
+    run(cargo().args(["build", "--package", "fanin-python", "--features", "stubs"]))?;
+    let (before, after) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let library = target().join("debug").join(format!("{before}_fanin{after}"));
+    let module =
+        pyo3_introspection::introspect_cdylib(&library, "_fanin").map_err(|error| format!("{error:#}"))?;
+    let files = pyo3_introspection::module_stub_files(&module);
+    let text = files.into_values().next().ok_or("the module says nothing of its types")?;
+    let text = format!("# Made by `cargo xtask stubs` from what the module says of itself.\n{text}");
+    let path = root().join("crates/fanin-python/python/fanin/_fanin.pyi");
+    let wrong = |error| format!("{}: {error}", path.display());
+    if !check {
+        return std::fs::write(&path, text).map_err(wrong);
+    }
+    let found = std::fs::read_to_string(&path).map_err(wrong)?;
+    if found.replace("\r\n", "\n") == text {
+        return Ok(());
+    }
+    Err(format!("{}: not what the module says of its types; cargo xtask stubs", path.display()))
+}
+
 /// Runs the Python package's tests on what is installed.
 fn test_python() -> Result {
+    stubs(true)?;
     let python = install()?;
     run(Command::new(&python).args(["-m", "pytest"]).env("HF_HUB_OFFLINE", "1"))?;
     run(Command::new(&python).arg(root().join("tests/torch/compare_jax.py")))
@@ -178,6 +204,7 @@ fn test_against_torch() -> Result {
 }
 
 fn golden(check: bool) -> Result {
+    stubs(check)?;
     golden_scripts(&python()?, check)?;
     if check {
         return Ok(());

@@ -28,6 +28,9 @@ pub struct Seed(pub u64);
 impl FromPyObject<'_, '_> for Seed {
     type Error = PyErr;
 
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = u64::INPUT_TYPE;
+
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         object
             .extract::<u64>()
@@ -122,6 +125,7 @@ pub struct Prepared {
 #[pymethods]
 impl Prepared {
     #[new]
+    #[pyo3(signature = (spec: "str | Initializer", shape, dtype, seed, name))]
     fn new(
         py: Python<'_>,
         #[pyo3(from_py_with = read_spec)] spec: Initializer,
@@ -199,7 +203,7 @@ pub fn canonical_name(name: &str) -> String {
 
 /// Fills an array by DLPack.
 #[pyfunction]
-#[pyo3(signature = (array, spec, seed, name, dtype=None, whole=None, start=None))]
+#[pyo3(signature = (array, spec: "str | Initializer", seed, name, dtype=None, whole=None, start=None))]
 #[allow(clippy::too_many_arguments, reason = "the keywords of fanin.fill")]
 pub fn fill_array(
     array: &Bound<'_, PyAny>,

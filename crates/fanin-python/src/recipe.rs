@@ -1,6 +1,5 @@
 //! Recipes and checkpoints: the command line's own code.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use fanin_cli::models::{MODELS, Model};
 use fanin_cli::recipe::Scheme;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyMapping;
 use serde_json::json;
 
 use crate::fault;
@@ -88,16 +88,29 @@ impl Recipe {
     ///
     /// A tensor that no rule matches is an error, and so is a rule that matches nothing.
     #[pyo3(signature = (tensors, settings=None))]
-    fn plan(
-        &self,
-        py: Python<'_>,
-        tensors: Vec<Row>,
-        settings: Option<BTreeMap<String, f64>>,
-    ) -> PyResult<Vec<Planned>> {
+    fn plan(&self, py: Python<'_>, tensors: Vec<Row>, settings: Option<Settings>) -> PyResult<Vec<Planned>> {
         let manifest = manifest_of(tensors).map_err(fault::command)?;
-        let all: Vec<(String, f64)> = settings.unwrap_or_default().into_iter().collect();
+        let all = settings.map(|settings| settings.0).unwrap_or_default();
         let planned = self.recipe.apply(&manifest, &all).map_err(fault::command)?;
         planned.into_iter().map(|planned| Planned::new(py, planned)).collect()
+    }
+}
+
+/// Variables of a recipe and their values: any mapping.
+pub struct Settings(Vec<(String, f64)>);
+
+impl FromPyObject<'_, '_> for Settings {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
+        <PyMapping as pyo3::PyTypeInfo>::TYPE_HINT,
+        String::INPUT_TYPE,
+        f64::INPUT_TYPE
+    );
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        object.cast::<PyMapping>()?.items()?.extract().map(Self)
     }
 }
 
@@ -277,14 +290,28 @@ impl Which {
 /// ...     len(fanin.manifest(os.path.join(folder, "w.safetensors")))
 /// 320
 #[pyfunction]
-#[pyo3(signature = (recipe, output, *, like=None, settings=None, seed=Seed(0), stream="native", dtype=None, force=false, max_shard_size=None, part=None, layout="hf", resume=false))]
+#[pyo3(signature = (
+    recipe,
+    output,
+    *,
+    like=None,
+    settings=None,
+    seed=Seed(0),
+    stream="native",
+    dtype=None,
+    force=false,
+    max_shard_size=None,
+    part=None,
+    layout="hf",
+    resume=false,
+))]
 #[allow(clippy::too_many_arguments, reason = "the options of fanin init")]
 pub fn write_checkpoint(
     py: Python<'_>,
     recipe: PathBuf,
     output: PathBuf,
     like: Option<PathBuf>,
-    settings: Option<BTreeMap<String, f64>>,
+    settings: Option<Settings>,
     seed: Seed,
     stream: &str,
     dtype: Option<&str>,
@@ -313,7 +340,7 @@ pub fn write_checkpoint(
     let init = Init {
         recipe: recipe.to_string_lossy().into_owned(),
         like,
-        settings: settings.unwrap_or_default().into_iter().collect(),
+        settings: settings.map(|settings| settings.0).unwrap_or_default(),
         dtype: dtype.map(read_dtype).transpose()?,
         json: false,
         max_shard_size: max_shard_size.map(Size::bytes).transpose()?,

@@ -1,147 +1,309 @@
-from collections.abc import Mapping, Sequence
-from os import PathLike
-from typing import Any, Final, final
+# Made by `cargo xtask stubs` from what the module says of itself.
+"""
+The Rust side of fanin. Use the names in `fanin` and `fanin.torch`.
+"""
 
-__all__ = [
-    "Initializer",
-    "Plan",
-    "Planned",
-    "Prepared",
-    "Recipe",
-    "__version__",
-    "canonical_name",
-    "explain_json",
-    "families",
-    "fill_array",
-    "main",
-    "manifest",
-    "models",
-    "torch_draw",
-    "torch_settle",
-    "torch_skip",
-    "torch_words",
-    "write_checkpoint",
-]
+from _typeshed import SupportsGetItem
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, Final, SupportsFloat, SupportsIndex, final
+
+__all__ = ["__version__", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "canonical_name", "explain_json", "families", "fill_array", "main", "manifest", "models", "torch_draw", "torch_settle", "torch_skip", "torch_words", "write_checkpoint"]
 
 __version__: Final[str]
+"""
+The package's version.
+"""
 
 @final
 class Initializer:
-    def __new__(cls, spec: str) -> Initializer: ...
-    def resolve(self, shape: Sequence[int], dtype: str = "f32") -> Plan: ...
+    """
+    What is wanted of a tensor's values: made by a function of the scheme's name, or from a spec.
+
+    >>> import fanin
+    >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")
+    kaiming_normal(mode=fan_out, nonlinearity=relu)
+    >>> fanin.Initializer("normal(0, 0.02)") == fanin.normal(std=0.02)
+    True
+    """
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self, /) -> int: ...
-    def __reduce__(self) -> tuple[Any, tuple[str]]: ...
+    def __new__(cls, /, spec: str) -> Initializer: ...
+    def __reduce__(self, /) -> tuple[Any, tuple[str]]: ...
+    def __repr__(self, /) -> str: ...
+    def __str__(self, /) -> str: ...
+    def resolve(self, /, shape: SupportsGetItem[int, SupportsIndex], dtype: str = "f32") -> Plan:
+        """
+        The plan for a tensor of this shape and type: all numbers known, nothing drawn.
+
+        >>> import fanin
+        >>> fanin.xavier_uniform().resolve((256, 128)).std
+        0.07216878364870322
+        """
 
 @final
 class Plan:
+    """
+    What a fill will write: made by `Initializer.resolve`.
+    """
+    def __repr__(self, /) -> str: ...
     @property
-    def shape(self) -> list[int]: ...
+    def bounds(self, /) -> tuple[float, float]:
+        """
+        The least and the greatest value that can be written.
+        """
     @property
-    def dtype(self) -> str: ...
+    def dtype(self, /) -> str:
+        """
+        The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
+        """
     @property
-    def mean(self) -> float: ...
+    def fans(self, /) -> tuple[int, int] | None:
+        """
+        (fan_in, fan_out), if the numbers came from fans.
+        """
     @property
-    def std(self) -> float: ...
+    def mean(self, /) -> float:
+        """
+        The mean that an element has, over all seeds.
+        """
     @property
-    def bounds(self) -> tuple[float, float]: ...
+    def shape(self, /) -> list[int]:
+        """
+        The sizes of the axes.
+        """
     @property
-    def fans(self) -> tuple[int, int] | None: ...
+    def std(self, /) -> float:
+        """
+        The standard deviation that an element has, over all seeds.
+        """
 
 @final
 class Planned:
+    """
+    What a tensor will be: made by `Recipe.plan`.
+    """
+    def __repr__(self, /) -> str: ...
     @property
-    def name(self) -> str: ...
+    def dtype(self, /) -> str:
+        """
+        Its type, in safetensors' spelling.
+        """
     @property
-    def dtype(self) -> str: ...
+    def integer(self, /) -> int | None:
+        """
+        The value of an integer tensor that has one, None for any other.
+        """
     @property
-    def shape(self) -> list[int]: ...
+    def mean(self, /) -> float:
+        """
+        The mean that its values have.
+        """
     @property
-    def pattern(self) -> str: ...
+    def name(self, /) -> str:
+        """
+        The tensor's name.
+        """
     @property
-    def spec(self) -> Initializer | None: ...
+    def pattern(self, /) -> str:
+        """
+        The pattern that matched it.
+        """
     @property
-    def scheme(self) -> str: ...
+    def scheme(self, /) -> str:
+        """
+        What it gets, as the recipe says it with all numbers known.
+        """
     @property
-    def source(self) -> str: ...
+    def shape(self, /) -> list[int]:
+        """
+        The sizes of its axes.
+        """
     @property
-    def integer(self) -> int | None: ...
+    def source(self, /) -> str:
+        """
+        The name whose values it has: its own, or the first name of a tied tensor.
+        """
     @property
-    def mean(self) -> float: ...
+    def spec(self, /) -> Initializer | None:
+        """
+        The initializer; None where the recipe says arange, copy or skip.
+        """
     @property
-    def std(self) -> float: ...
+    def std(self, /) -> float:
+        """
+        The standard deviation that its values have.
+        """
 
 @final
 class Prepared:
-    def __new__(
-        cls, spec: str | Initializer, shape: Sequence[int], dtype: str, seed: int, name: str
-    ) -> Prepared: ...
-    def fill_box(self, array: Any, start: Sequence[int], dtype: str | None = None) -> None: ...
-    def fill_flat(self, array: Any, first: int, dtype: str | None = None) -> None: ...
+    """
+    A tensor of which parts are to be filled: planned, its common work done once. Whoever makes it has seen the plan's
+    warnings.
+
+    >>> import numpy as np
+    >>> import fanin
+    >>> from fanin._fanin import Prepared
+    >>> tensor = Prepared("orthogonal", (4, 3), "f32", 0, "w")
+    >>> last, middle = np.empty((1, 3), np.float32), np.empty(5, np.float32)
+    >>> tensor.fill_box(last, (3, 0))
+    >>> tensor.fill_flat(middle, 4)
+    >>> whole = fanin.filled((4, 3), "orthogonal", name="w")
+    >>> bool((last == whole[3:]).all() and (middle == whole.ravel()[4:9]).all())
+    True
+    """
+    def __new__(cls, /, spec: "str | Initializer", shape: SupportsGetItem[int, SupportsIndex], dtype: str, seed: SupportsIndex, name: str) -> Prepared: ...
+    def fill_box(self, /, array: Any, start: SupportsGetItem[int, SupportsIndex], dtype: str | None = None) -> None:
+        """
+        Fills an array, by DLPack, with the box of its shape that begins at `start`.
+        """
+    def fill_flat(self, /, array: Any, first: SupportsIndex, dtype: str | None = None) -> None:
+        """
+        Fills a vector, by DLPack, with the row-major values from the index `first` on.
+        """
 
 @final
 class Recipe:
-    def __new__(cls, text: str, name: str = "recipe") -> Recipe: ...
-    @staticmethod
-    def read(name: str | PathLike[str]) -> Recipe: ...
-    @staticmethod
-    def draft(name: str | PathLike[str]) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def model(self) -> str | None: ...
-    def plan(
-        self, tensors: Sequence[tuple[str, str, Sequence[int]]], settings: Mapping[str, float] | None = None
-    ) -> list[Planned]: ...
+    """
+    Which parameter gets which spec: patterns on names, of which the first that matches wins.
 
-def explain_json(
-    spec: str,
-    shape: Sequence[int],
-    dtype: str,
-    layout: str | None,
-    groups: int,
-    nonlinearity: str | None,
-    layers: Sequence[int],
-) -> str: ...
-def families() -> list[tuple[str, list[tuple[str, str | None]], str, str]]: ...
-def canonical_name(name: str) -> str: ...
-def fill_array(
-    array: Any,
-    spec: str | Initializer,
-    seed: int,
-    name: str,
-    dtype: str | None = None,
-    whole: Sequence[int] | None = None,
-    start: Sequence[int] | None = None,
-) -> None: ...
-def main() -> int: ...
-def manifest(name: str | PathLike[str]) -> list[tuple[str, str, list[int]]]: ...
-def models() -> list[str]: ...
-def torch_draw(
-    wish: tuple[int, float, float, float, float],
-    address: int,
-    dtype: int,
-    shape: Sequence[int],
-    strides: Sequence[int] | None,
-    generator: Any,
-) -> bool: ...
-def torch_settle(
-    fills: Sequence[tuple[tuple[int, float, float, float, float], int, int, int, int, int]],
-) -> None: ...
-def torch_skip(state: int, words: int) -> bool: ...
-def torch_words(wish: tuple[int, float, float, float, float], dtype: int, count: int) -> int | None: ...
-def write_checkpoint(
-    recipe: str | PathLike[str],
-    output: str | PathLike[str],
-    *,
-    like: str | PathLike[str] | None = None,
-    settings: Mapping[str, float] | None = None,
-    seed: int = ...,
-    stream: str = "native",
-    dtype: str | None = None,
-    force: bool = False,
-    max_shard_size: int | str | None = None,
-    part: tuple[int, int] | str | None = None,
-    layout: str = "hf",
-    resume: bool = False,
-) -> None: ...
+    >>> import fanin
+    >>> recipe = fanin.Recipe('''
+    ... [init]
+    ... "*.bias" = "zeros"
+    ... "*"      = "normal(std=1/sqrt(fan_in))"
+    ... ''')
+    >>> [(planned.name, planned.spec) for planned in recipe.plan([("fc.weight", "F32", [8, 16]), ("fc.bias", "F32", [8])])]
+    [('fc.weight', normal(std=0.25)), ('fc.bias', zeros)]
+    >>> fanin.Recipe.read("gpt2").model
+    'gpt2'
+    """
+    def __new__(cls, /, text: str, name: str = "recipe") -> Recipe:
+        """
+        A recipe of this text; `name` is what complaints call it.
+        """
+    @staticmethod
+    def draft(name: str | PathLike[str]) -> str:
+        """
+        The text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model, for
+        a person to read and to mend: `fanin recipe`.
+
+        >>> import fanin
+        >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
+        True
+        """
+    @property
+    def model(self, /) -> str | None:
+        """
+        The built-in model that it belongs to.
+        """
+    def plan(self, /, tensors: SupportsGetItem[int, tuple[str, str, SupportsGetItem[int, SupportsIndex]]], settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None) -> list[Planned]:
+        """
+        What each of these tensors, (name, dtype, shape), will be, with these variables set. The types are taken as they
+        are: what [dtype] says is for files.
+
+        A tensor that no rule matches is an error, and so is a rule that matches nothing.
+        """
+    @staticmethod
+    def read(name: str | PathLike[str]) -> Recipe:
+        """
+        The recipe of a built-in model, or of a file.
+        """
+    @property
+    def text(self, /) -> str:
+        """
+        The text in TOML.
+        """
+
+def canonical_name(name: str) -> str:
+    """
+    A parameter's name without what wrappers add: DataParallel, torch.compile, FSDP, activation checkpointing.
+    """
+
+def explain_json(spec: str, shape: SupportsGetItem[int, SupportsIndex], dtype: str, layout: str | None, groups: SupportsIndex, nonlinearity: str | None, layers: SupportsGetItem[int, SupportsIndex]) -> str:
+    """
+    What a spec does to a shape, as JSON: `fanin explain --json`.
+    """
+
+def families() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
+    """
+    The schemes that a spec can name: name, parameters with their defaults, formula, source.
+    """
+
+def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name: str, dtype: str | None = None, whole: SupportsGetItem[int, SupportsIndex] | None = None, start: SupportsGetItem[int, SupportsIndex] | None = None) -> None:
+    """
+    Fills an array by DLPack.
+    """
+
+def main() -> int:
+    """
+    The command `fanin`, on the process's own arguments. Returns the exit code.
+    """
+
+def manifest(name: str | PathLike[str]) -> list[tuple[str, str, list[int]]]:
+    """
+    (name, dtype, shape) of each tensor of a built-in model, a safetensors file (only its header is read) or a manifest
+    in JSON.
+
+    >>> import fanin
+    >>> fanin.manifest("gpt2")[0]
+    ('transformer.wte.weight', 'F32', [50257, 768])
+    """
+
+def models() -> list[str]:
+    """
+    The names of the built-in models.
+
+    >>> import fanin
+    >>> "gpt2" in fanin.models()
+    True
+    """
+
+def torch_draw(wish: tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], address: SupportsIndex, dtype: SupportsIndex, shape: SupportsGetItem[int, SupportsIndex], strides: SupportsGetItem[int, SupportsIndex] | None, generator: Any) -> bool:
+    """
+    Draws `wish` into the tensor at `address` from `generator`, and moves that on. `strides` is None for row-major memory.
+
+    False if it would rather not: nothing has been written or drawn then. During a long fill other threads run, and one
+    of them may draw from the generator: then its numbers came first, and the fill is done again from what it left, the
+    last time with nobody running. If Ctrl-C ends it, the generator is where it was, and what the tensor holds nobody knows.
+    """
+
+def torch_settle(fills: SupportsGetItem[int, tuple[tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], SupportsIndex, SupportsIndex, SupportsIndex, SupportsIndex, SupportsIndex]]) -> None:
+    """
+    Does the fills that have waited, on all cores.
+
+    # Errors
+    RuntimeError if one of them cannot be done, which `torch_words` should have found; KeyboardInterrupt from the middle:
+    nobody knows then which of them have been done.
+    """
+
+def torch_skip(state: SupportsIndex, words: SupportsIndex) -> bool:
+    """
+    Moves the generator whose state is at `state` over `words` of its words.
+    """
+
+def torch_words(wish: tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], dtype: SupportsIndex, count: SupportsIndex) -> int | None:
+    """
+    How many 32-bit words a fill of `count` contiguous values takes from torch's generator. None for what takes other
+    than words alone (pairs of normals, rejection), and for what torch would refuse.
+    """
+
+def write_checkpoint(recipe: str | PathLike[str], output: str | PathLike[str], *, like: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: SupportsIndex | str | None = None, part: tuple[SupportsIndex, SupportsIndex] | str | None = None, layout: str = "hf", resume: bool = False) -> None:
+    """
+    Writes an initial checkpoint, as `fanin init` does: the same bytes.
+
+    `recipe` is a built-in model or a recipe file, `output` a file or a folder, `like` what has names and shapes if the
+    recipe is a file. The target takes its name only when it is whole.
+
+    With `max_shard_size`, a number of bytes or a text like "5GB", the output is a folder in the layout of Hugging Face.
+    `part=(k, n)` writes the part of the k-th of n processes, which make what one makes without talking to each other: of
+    one file a stretch, of several every n-th; `part="auto"` asks the launcher. `layout="dcp"` is that of torch's distributed
+    checkpoints. `fanin init --help` says more.
+    `resume=True` keeps files that are there if they are, to the last byte, what would be written.
+
+    >>> import fanin, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fanin.write_checkpoint("resnet50", os.path.join(folder, "w.safetensors"), seed=7)
+    ...     len(fanin.manifest(os.path.join(folder, "w.safetensors")))
+    320
+    """
