@@ -258,7 +258,7 @@ fn schemes_of_papers() {
         let mut w = [0f32; 15];
         fanin::Initializer::fill(&init, &mut w, &shape, &mut fanin::Native::new(0).tensor("w")).unwrap();
         assert_eq!(w.map(|x| (x * 2.0) as u8), right, "{shape:?}");
-        let plan = fanin::Initializer::resolve(&init, &shape, fanin::DType::F32).unwrap();
+        let plan = fanin::Initializer::resolve(&init, &shape, DType::F32).unwrap();
         assert!((plan.mean() - 0.5 / shape[1] as f64).abs() < 1e-15, "{shape:?}");
     }
     // LoRA, peft's reset_lora_parameters: kaiming_uniform_(a=math.sqrt(5)) of [r, in].
