@@ -138,6 +138,15 @@ fn signal(child: &std::process::Child, name: &str) {
     assert!(told.success());
 }
 
+/// Whether this process, and so what it starts, ignores that signal: in a shell's job in the background it does.
+#[cfg(unix)]
+fn is_ignored(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (number - 1) & 1 == 1)
+}
+
 #[test]
 #[cfg(unix)]
 fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
@@ -147,10 +156,13 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
     // SIGHUP is left alone where nobody tells whether it was ignored.
     let hangup: &[_] = if cfg!(target_os = "linux") { &[("-HUP", 129)] } else { &[] };
     for (name, code) in [("-INT", 130), ("-TERM", 143)].iter().chain(hangup) {
+        if is_ignored(code - 128) {
+            continue;
+        }
         // Two gigabytes: some seconds of work, interrupted as soon as the unfinished file is there.
         let mut child = begun(&desk, "", "500000000");
         signal(&child, name);
-        assert_eq!(child.wait().unwrap().code(), Some(*code), "{name}");
+        assert_eq!(child.wait().unwrap().code(), Some(*code as i32), "{name}");
         assert_eq!(desk.files(), before, "{name}");
     }
 }

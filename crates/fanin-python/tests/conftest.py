@@ -1,7 +1,12 @@
 """What the tests share: torch's answer to a call, and the comparison of two answers to the bit."""
 
 import os
+import signal
 import warnings
+
+# A shell's job in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Model libraries are to build from configurations, not to look for files.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
