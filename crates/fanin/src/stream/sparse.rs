@@ -78,7 +78,7 @@ impl Sparse {
             } else {
                 let span = region.span().part(first, out.len());
                 fill::by_index(level, law, self.values, span, Element::values(&mut *out));
-                marks.clear_band(level, row, width, out);
+                marks.clear_stretch(level, first, width, out);
             }
         }));
     }

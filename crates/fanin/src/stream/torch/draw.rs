@@ -68,7 +68,7 @@ impl Torch {
 
     /// Lets several threads draw the runs of a span, each a stretch of it with an engine that has jumped to its place. `draw`
     /// is given the index at which a run begins; `words` are what the engine is to have passed in the end.
-    fn spread<E: Element>(
+    pub(super) fn spread<E: Element>(
         &mut self,
         span: Span<'_>,
         words: u64,

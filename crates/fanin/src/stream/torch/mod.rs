@@ -471,6 +471,16 @@ impl Stream for Torch {
             bulk: tensor.is_contiguous() && count >= BULK,
             bulk_copy: tensor.copy_is_contiguous() && count >= BULK,
         };
+        if let (Law::Sparse { zeros, std }, true) = (plan.law_on_torch(), layout.bulk)
+            && zeros > 0
+        {
+            let mut words = 0;
+            tensor.write_in(Order::Memory, |memory| {
+                values!(memory, out => words = self.sparse(plan, (zeros, std), out));
+            });
+            self.skip(words);
+            return Ok(());
+        }
         let whole = Region::whole(&[count]);
         tensor.write_in(Order::Memory, |memory| {
             values!(memory, out => _ = self.draw(plan.law_on_torch(), whole.span(), count, out, layout));

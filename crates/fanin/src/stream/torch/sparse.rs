@@ -1,15 +1,69 @@
 //! The zeros of `sparse`: the first rows of a permutation for each column, columns at once.
 
+use std::cell::Cell;
+
+use super::super::fill::Region;
 use super::super::marks::Marks;
 use super::Torch;
-use crate::element::values;
+use super::draw::Groups;
+use crate::element::{Element, values};
 use crate::engine::Mt19937;
 use crate::plan::Plan;
 use crate::simd::{Isa, Kernel, Level, dispatch};
 use crate::tensor::TensorMut;
 use crate::threads::checkpoint;
 
+/// Values that are made, and their zeros written, while they are in the cache.
+const NEAR: usize = 1 << 14;
+
 impl Torch {
+    /// All of a matrix in row-major memory, of so many values that torch draws them by groups. Gives the words that the zeros
+    /// take, and does not pass them.
+    pub(super) fn sparse<E: Element>(
+        &mut self,
+        plan: &Plan,
+        (zeros, std): (usize, f64),
+        out: &mut [E],
+    ) -> u64 {
+        let (rows, columns) = plan.matrix();
+        let groups = Groups::<E>::new(out.len());
+        let mut after = self.engine.clone();
+        let level = self.level();
+        after.skip_at(level, groups.all);
+        let marks = self.marks(&after, plan, zeros, &[0, 0], [rows, columns]);
+        let whole = Region::whole(&[out.len()]);
+        self.spread(whole.span(), groups.all, out, |cursor, first, out| {
+            for (number, out) in out.chunks_mut(NEAR).enumerate() {
+                let first = first + (number * NEAR) as u64;
+                cursor.normals(&groups, (0.0, std), first, out);
+                marks.clear_stretch(level, first as usize, columns, out);
+            }
+        });
+        columns as u64 * rows.saturating_sub(1) as u64
+    }
+
+    /// The zeros of a box of a matrix, none of whose sizes is zero, from an engine that comes to them next.
+    fn marks(
+        &self,
+        engine: &Mt19937,
+        plan: &Plan,
+        zeros: usize,
+        start: &[usize],
+        [height, width]: [usize; 2],
+    ) -> Marks {
+        let rows = plan.matrix().0;
+        let (level, each) = (self.level(), rows.saturating_sub(1) as u64);
+        let steps = Remainders::new(rows, zeros);
+        Marks::new(self.threads, height, width, |columns, words| {
+            let mut engine = engine.clone();
+            engine.skip_at(level, (start[1] + columns.start) as u64 * each);
+            let columns = columns.len();
+            let mark =
+                Mark { engine: &mut engine, level, steps: &steps, top: start[0], height, columns, words };
+            dispatch(level, mark);
+        })
+    }
+
     /// Writes zeros into the box of a matrix that begins at `start`: in each column at the first rows of
     /// `torch.randperm(rows)`. Gives the words that the whole matrix takes, and does not pass them.
     pub(super) fn punch(
@@ -20,22 +74,12 @@ impl Torch {
         tensor: &mut TensorMut<'_>,
     ) -> u64 {
         let (rows, columns) = plan.matrix();
-        let each = rows.saturating_sub(1) as u64;
-        let (level, engine) = (self.level(), &self.engine);
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
-            let steps = Remainders::new(rows, zeros);
-            let marks = Marks::new(self.threads, height, width, |columns, words| {
-                let mut engine = engine.clone();
-                engine.skip_at(level, (start[1] + columns.start) as u64 * each);
-                let columns = columns.len();
-                let mark =
-                    Mark { engine: &mut engine, level, steps: &steps, top: start[0], height, columns, words };
-                dispatch(level, mark);
-            });
+            let marks = self.marks(&self.engine, plan, zeros, start, [height, width]);
             self.clear(&marks, tensor);
         }
-        columns as u64 * each
+        columns as u64 * rows.saturating_sub(1) as u64
     }
 
     /// Writes zeros where a bit is set.
@@ -85,6 +129,19 @@ impl Remainders {
             *word = (rest + SHIFT).to_bits() as u32;
         }
     }
+
+    /// Sets a 1 for each row that the shuffle leaves behind its first ones. From the last step to the first: step k swaps
+    /// the place k, at which none of them can be any more, with another, at which one may be.
+    #[inline(always)]
+    fn keep(&self, rests: &[u32], kept: &mut [u8]) {
+        kept[..self.zeros].fill(0);
+        kept[self.zeros..].fill(1);
+        let kept = Cell::from_mut(kept).as_slice_of_cells();
+        for (step, (place, &rest)) in kept.iter().zip(rests).enumerate().rev() {
+            let is = kept[step + rest as usize].take();
+            place.set(is);
+        }
+    }
 }
 
 /// Marks the zeros of consecutive columns.
@@ -105,40 +162,21 @@ impl Kernel for Mark<'_> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Self { engine, level, steps, top, height, columns, words: marks } = self;
-        let sorted: Vec<u32> = (0..steps.rows as u32).collect();
-        let mut shuffled = sorted.clone();
         let mut words = vec![0u32; steps.divisors.len()];
-        // What is marked: the first entries of the permutation, or all others, whichever are fewer.
-        let others = steps.zeros > steps.rows / 2;
+        let mut kept = vec![0u8; steps.rows];
         for column in 0..columns {
             checkpoint();
-            let (marks, bit) = Marks::of_column(marks, height, column);
-            let mut mark = |row: u32| {
-                if let Some(mark) = marks.get_mut((row as usize).wrapping_sub(top)) {
-                    *mark |= bit;
-                }
-            };
             engine.words::<I>(&mut words);
             engine.skip_at(level, (steps.rows - 1 - words.len()) as u64);
             steps.reduce(&mut words);
-            shuffled.copy_from_slice(&sorted);
-            // Swaps, of which the half is enough that later steps read.
-            if others {
-                for (step, &rest) in words.iter().enumerate() {
-                    shuffled[step + rest as usize] = shuffled[step];
-                }
-                shuffled[steps.zeros..].iter().for_each(|&row| mark(row));
-            } else {
-                for (step, &rest) in words.iter().enumerate() {
-                    let other = step + rest as usize;
-                    mark(shuffled[other]);
-                    shuffled[other] = shuffled[step];
-                }
+            steps.keep(&words, &mut kept);
+            let (marks, bit) = Marks::of_column(marks, height, column);
+            let shift = bit.trailing_zeros();
+            for (mark, &kept) in marks.iter_mut().zip(&kept[top..]) {
+                *mark |= u64::from(kept) << shift;
             }
         }
-        if others {
-            marks.iter_mut().for_each(|mark| *mark = !*mark);
-        }
+        marks.iter_mut().for_each(|mark| *mark = !*mark);
     }
 }
 
