@@ -24,7 +24,8 @@ What stands twice in a tensor: rows of some values, and stretches anywhere of 12
 in tensors beyond 65,000, of a thousandth of them.
 All tests of a file together call a right one wrong in at most --alpha of all cases. With
 a seed the bits are checked as well. Exit code 1 if something deviates. torch's own f16 and
-bf16 draws do deviate, where few values of the type lie: far tails, the places at a bound.
+bf16 draws do deviate, where few values of the type lie: far tails, and the places at a
+bound: of bf16 uniforms the one in 512 that rounds to the upper bound becomes the lower one.
 Such tensors are told, although their bits are torch's.")]
 pub struct Verify {
     /// A safetensors file, a folder of them, or a model.safetensors.index.json.
