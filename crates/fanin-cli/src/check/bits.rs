@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use fanin::{Law, Native, Plan, Stream as _, Torch};
 
+use super::sample::Outcome;
 use crate::args::StreamName;
 use crate::checkpoint::boxes::Boxes;
 use crate::checkpoint::read::decode;
@@ -12,6 +13,7 @@ use crate::checkpoint::torch::Sequence;
 use crate::checkpoint::values::Values;
 use crate::error::{Error, Result};
 use crate::recipe::{Planned, Scheme};
+use crate::report::numbers;
 
 /// Values made at a time.
 const CHUNK: usize = 1 << 20;
@@ -42,11 +44,25 @@ impl Difference {
             {
                 continue;
             }
-            let distance = (right - is).abs();
-            self.values += 1;
-            self.first.get_or_insert((at + k, right, is));
-            self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
+            self.count(at + k, right, is);
         }
+    }
+
+    /// Counts a value that differs.
+    pub fn count(&mut self, at: usize, right: f64, is: f64) {
+        let distance = (right - is).abs();
+        self.values += 1;
+        self.first.get_or_insert((at, right, is));
+        self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
+    }
+
+    /// What is told of so many values that nothing random is in, if one differs.
+    pub fn exact(&self, values: usize) -> Option<Outcome> {
+        let (index, right, is) = self.first?;
+        let many = numbers::counted(self.values, "value");
+        let text =
+            format!("{many} of {values} not as planned, the first at {index}: {is} instead of {right}");
+        Some(Outcome { test: "exact", p: 0.0, text })
     }
 }
 
@@ -135,6 +151,11 @@ impl Source {
         };
         let wrong = |source| Error::Tensor { tensor: planned.entry.name.clone(), source };
         let full = |_| Error::Request(format!("{}: no memory for its values", planned.entry.name));
+        let drawn = |torch: &mut Torch| -> Result<Values> {
+            let mut values = Values::new(plan.dtype(), plan.len()).map_err(full)?;
+            values.tensor(plan.shape()).and_then(|tensor| torch.fill(plan, tensor)).map_err(wrong)?;
+            Ok(values)
+        };
         match &mut self.0 {
             Of::Native(native) => {
                 let prepared = native.tensor(planned.source()).prepare(plan).map_err(wrong)?;
@@ -147,18 +168,11 @@ impl Source {
                     next(&values.bytes(), 0.0)?;
                 }
             }
-            Of::Torch(_) | Of::Places(_) => {
-                let torch = match &mut self.0 {
-                    Of::Torch(sequence) => sequence.at(planned),
-                    Of::Places(places) => {
-                        let place = places.get_mut(&planned.entry.name);
-                        place.expect("what the model has not is compared with nothing")
-                    }
-                    Of::Native(_) => unreachable!("as matched"),
-                };
-                let mut values = Values::new(plan.dtype(), plan.len()).map_err(full)?;
-                values.tensor(plan.shape()).and_then(|tensor| torch.fill(plan, tensor)).map_err(wrong)?;
-                next(&values.bytes(), slack(plan))?;
+            Of::Torch(sequence) => next(&drawn(sequence.at(planned))?.bytes(), slack(plan))?,
+            Of::Places(places) => {
+                let place = places.get_mut(&planned.entry.name);
+                let torch = place.expect("what the model has not is compared with nothing");
+                next(&drawn(torch)?.bytes(), slack(plan))?;
             }
         }
         Ok(difference)

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hasher as _};
 
 use fanin::{Law, Native, Plan};
 
+use super::bits::Difference;
 use super::orthogonal;
 use super::piece::Piece;
 use super::repeats::{Repeats, Twice};
@@ -158,16 +159,13 @@ impl Followed {
             }
             Ok(planned.next().expect("a box has values"))
         };
-        let (mut at, mut off, mut first, mut trouble) = (0, 0u64, None, None);
+        let (mut at, mut difference, mut trouble) = (0, Difference::default(), None);
         piece.values(|values| {
             for &is in values {
                 match next() {
                     // -0 is not 0.
                     Ok(right) if right.to_bits() == is.to_bits() => {}
-                    Ok(right) => {
-                        off += 1;
-                        first.get_or_insert((at, right, is));
-                    }
+                    Ok(right) => difference.count(at, right, is),
                     Err(error) => {
                         trouble.get_or_insert(error);
                         return;
@@ -180,12 +178,7 @@ impl Followed {
         if let Some(trouble) = trouble {
             return Err(trouble);
         }
-        if let Some((index, right, is)) = first {
-            let many = numbers::counted(off, "value");
-            let text =
-                format!("{many} of {at} not as planned, the first at {index}: {is} instead of {right}");
-            self.say("exact", 0.0, text);
-        }
+        self.outcomes.extend(difference.exact(at));
         Ok(())
     }
 }

@@ -40,12 +40,12 @@ impl Held {
             return Ok(Self { planned, ..Self::default() });
         };
         let model = named_as(file, model);
-        let known: HashMap<&str, &Entry> = model
-            .entries
-            .iter()
-            .map(|entry| (recipe.first_name(&entry.name), entry))
-            .chain(model.entries.iter().map(|entry| (entry.name.as_str(), entry)))
+        let names = || model.entries.iter().enumerate();
+        let spots: HashMap<&str, usize> = names()
+            .map(|(spot, entry)| (recipe.first_name(&entry.name), spot))
+            .chain(names().map(|(spot, entry)| (entry.name.as_str(), spot)))
             .collect();
+        let spot = |name: &str| spots.get(name).or_else(|| spots.get(recipe.first_name(name))).copied();
         let there: HashSet<&str> = file.entries.iter().map(|entry| recipe.first_name(&entry.name)).collect();
         let mut held = Self::default();
         let absent = model.entries.iter().filter(|entry| !there.contains(recipe.first_name(&entry.name)));
@@ -56,8 +56,7 @@ impl Held {
         // Another than the model's, so that no plan fits it.
         let mut unlike = HashSet::new();
         for (number, entry) in file.entries.iter().enumerate() {
-            let right = known.get(entry.name.as_str()).or_else(|| known.get(recipe.first_name(&entry.name)));
-            let Some(right) = right else {
+            let Some(right) = spot(&entry.name).map(|spot| &model.entries[spot]) else {
                 if recipe.leaves(&entry.name) {
                     plans.entries.push(entry.clone());
                 } else {
@@ -83,7 +82,7 @@ impl Held {
                 unlike.insert(number);
             }
             let dtype = if floats { entry.dtype } else { right.dtype };
-            plans.entries.push(Entry { name: entry.name.clone(), dtype, ..(*right).clone() });
+            plans.entries.push(Entry { name: entry.name.clone(), dtype, ..right.clone() });
         }
         if plans.entries.is_empty() {
             // Nothing in common: the recipe of another model, which mostly says so itself.
@@ -92,21 +91,11 @@ impl Held {
         let first_missing = plans.entries.len();
         plans.entries.extend(held.missing.iter().cloned());
         let mut planned = recipe.apply(&plans, settings)?;
-        let places: HashMap<&str, usize> = model
-            .entries
-            .iter()
-            .enumerate()
-            .rev()
-            .map(|(place, entry)| (entry.name.as_str(), place))
-            .collect();
-        let place = |planned: &Planned| {
-            let name = planned.entry.name.as_str();
-            places.get(name).or_else(|| places.get(recipe.first_name(name))).copied()
-        };
-        held.model = planned.iter().filter(|planned| place(planned).is_some()).cloned().collect();
-        held.model.sort_by_key(place);
+        let in_model = |planned: &Planned| spot(&planned.entry.name);
+        held.model = planned.iter().filter(|planned| in_model(planned).is_some()).cloned().collect();
+        held.model.sort_by_key(in_model);
         planned.truncate(first_missing);
-        held.types(&planned, file, |name| known.get(name).map(|entry| entry.dtype), recipe);
+        held.types(&planned, file, |name| spots.get(name).map(|&spot| model.entries[spot].dtype), recipe);
         let mut planned: HashMap<String, Planned> =
             planned.into_iter().map(|planned| (planned.entry.name.clone(), planned)).collect();
         for (number, entry) in file.entries.iter().enumerate() {

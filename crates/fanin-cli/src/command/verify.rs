@@ -99,14 +99,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
             // Of an integer type: nothing here is random, any seed tells the values.
             let mut any = Source::new(StreamName::Native, 0, &[]);
             let difference = any.compare(&checkpoint, number, planned, count)?;
-            if let Some((index, right, is)) = difference.first {
-                let many = numbers::counted(difference.values, "value");
-                let text = format!(
-                    "{many} of {} not as planned, the first at {index}: {is} instead of {right}",
-                    entry.values()
-                );
-                verdict.outcomes.push(Outcome { test: "exact", p: 0.0, text });
-            }
+            verdict.outcomes.extend(difference.exact(entry.values()));
         }
         if let Some(source) = &mut source {
             let difference = source.compare(&checkpoint, number, planned, count)?;

@@ -285,8 +285,7 @@ impl Torch {
                 let whole = Region::whole(&[count]);
                 self.draw::<E>(law, whole.span().part(0, 0), count, &mut [], Layout::contiguous(count));
                 if let Law::Sparse { .. } = law {
-                    let (rows, columns) = plan.matrix();
-                    self.skip(columns as u64 * rows.saturating_sub(1) as u64);
+                    self.skip(sparse::words(plan));
                 }
             }
         }
@@ -474,11 +473,10 @@ impl Stream for Torch {
         if let (Law::Sparse { zeros, std }, true) = (plan.law_on_torch(), layout.bulk)
             && zeros > 0
         {
-            let mut words = 0;
             tensor.write_in(Order::Memory, |memory| {
-                values!(memory, out => words = self.sparse(plan, (zeros, std), out));
+                values!(memory, out => self.sparse(plan, (zeros, std), out));
             });
-            self.skip(words);
+            self.skip(sparse::words(plan));
             return Ok(());
         }
         let whole = Region::whole(&[count]);
@@ -486,8 +484,8 @@ impl Stream for Torch {
             values!(memory, out => _ = self.draw(plan.law_on_torch(), whole.span(), count, out, layout));
         });
         if let Law::Sparse { zeros, .. } = plan.law() {
-            let words = self.punch(plan, zeros, &start, &mut tensor);
-            self.skip(words);
+            self.punch(plan, zeros, &start, &mut tensor);
+            self.skip(sparse::words(plan));
         }
         Ok(())
     }

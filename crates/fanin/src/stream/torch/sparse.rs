@@ -16,15 +16,21 @@ use crate::threads::checkpoint;
 /// Values that are made, and their zeros written, while they are in the cache.
 const NEAR: usize = 1 << 14;
 
+/// Words that the zeros of a matrix take.
+pub(super) fn words(plan: &Plan) -> u64 {
+    let (rows, columns) = plan.matrix();
+    columns as u64 * words_of_column(rows)
+}
+
+/// Words that the permutation of a column takes: the last row is where it must be.
+fn words_of_column(rows: usize) -> u64 {
+    rows.saturating_sub(1) as u64
+}
+
 impl Torch {
-    /// All of a matrix in row-major memory, of so many values that torch draws them by groups. Gives the words that the zeros
-    /// take, and does not pass them.
-    pub(super) fn sparse<E: Element>(
-        &mut self,
-        plan: &Plan,
-        (zeros, std): (usize, f64),
-        out: &mut [E],
-    ) -> u64 {
+    /// All of a matrix in row-major memory, of so many values that torch draws them by groups. The words of the zeros are not
+    /// passed.
+    pub(super) fn sparse<E: Element>(&mut self, plan: &Plan, (zeros, std): (usize, f64), out: &mut [E]) {
         let (rows, columns) = plan.matrix();
         let groups = Groups::<E>::new(out.len());
         let mut after = self.engine.clone();
@@ -39,7 +45,6 @@ impl Torch {
                 marks.clear_stretch(level, first as usize, columns, out);
             }
         });
-        columns as u64 * rows.saturating_sub(1) as u64
     }
 
     /// The zeros of a box of a matrix, none of whose sizes is zero, from an engine that comes to them next.
@@ -51,12 +56,11 @@ impl Torch {
         start: &[usize],
         [height, width]: [usize; 2],
     ) -> Marks {
-        let rows = plan.matrix().0;
-        let (level, each) = (self.level(), rows.saturating_sub(1) as u64);
+        let (rows, level) = (plan.matrix().0, self.level());
         let steps = Remainders::new(rows, zeros);
         Marks::new(self.threads, height, width, |columns, words| {
             let mut engine = engine.clone();
-            engine.skip_at(level, (start[1] + columns.start) as u64 * each);
+            engine.skip_at(level, (start[1] + columns.start) as u64 * words_of_column(rows));
             let columns = columns.len();
             let mark =
                 Mark { engine: &mut engine, level, steps: &steps, top: start[0], height, columns, words };
@@ -65,21 +69,13 @@ impl Torch {
     }
 
     /// Writes zeros into the box of a matrix that begins at `start`: in each column at the first rows of
-    /// `torch.randperm(rows)`. Gives the words that the whole matrix takes, and does not pass them.
-    pub(super) fn punch(
-        &self,
-        plan: &Plan,
-        zeros: usize,
-        start: &[usize],
-        tensor: &mut TensorMut<'_>,
-    ) -> u64 {
-        let (rows, columns) = plan.matrix();
+    /// `torch.randperm(rows)`. Their words are not passed.
+    pub(super) fn punch(&self, plan: &Plan, zeros: usize, start: &[usize], tensor: &mut TensorMut<'_>) {
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
             let marks = self.marks(&self.engine, plan, zeros, start, [height, width]);
             self.clear(&marks, tensor);
         }
-        columns as u64 * rows.saturating_sub(1) as u64
     }
 
     /// Writes zeros where a bit is set.
