@@ -32,6 +32,5 @@ pub(crate) trait Transform64: Copy {
 /// `x` held in [low, high].
 #[inline(always)]
 fn clamp<F: Floats>(x: F, low: F, high: F) -> F {
-    let x = x.where_less(low, low, x);
-    high.where_less(x, high, x)
+    high.lesser(low.greater(x))
 }

@@ -2,7 +2,7 @@
 
 use super::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::engine::{LANES, Words};
-use crate::math::{TWO_32, ln, ln64, sin_cos_turn, sin_cos_turn64};
+use crate::math::{TWO_32, angle_of_turn, angle_of_turn64, ln_sin_cos, ln_sin_cos64};
 use crate::simd::{Bits, Doubles, Floats, Isa, Singles};
 
 /// N(mean, std^2) in f32. Words 0 and 1 of a block make variates 0 and 1, words 2 and 3 variates 2 and 3.
@@ -18,13 +18,14 @@ impl Normal32 {
     }
 }
 
-/// sqrt(-2 ln u) for u = min(word + 1/2, 2^32 - 2^8) / 2^32: from 0.00049 to 6.763.
+/// (r cos t, r sin t) for r = sqrt(-2 ln u), u = min(radius + 1/2, 2^32 - 2^8) / 2^32, so that r is from 0.00049 to 6.763, and
+/// t = 2 pi (turn + 1/2) / 2^32.
 #[inline(always)]
-fn radius<F: Singles>(word: F::Bits) -> F {
-    let x = word.unsigned().add(F::splat(0.5));
-    let greatest = F::splat(4_294_967_040.0);
-    let x = greatest.where_less(x, greatest, x);
-    ln(x.times(F::splat(1.0 / TWO_32 as f32))).times(F::splat(-2.0)).sqrt()
+fn pair<F: Singles>(radius: F::Bits, turn: F::Bits) -> (F, F) {
+    let x = F::splat(4_294_967_040.0).lesser(radius.unsigned().add(F::splat(0.5)));
+    let (ln, sin, cos) = ln_sin_cos::<F, -32>(x, angle_of_turn(turn));
+    let radius = ln.times(F::splat(-2.0)).sqrt();
+    (radius.times(cos), radius.times(sin))
 }
 
 /// Pairs that a group makes.
@@ -41,10 +42,9 @@ impl Transform32 for Normal32 {
         let (mut cosines, mut sines) = ([0f32; PAIRS], [0f32; PAIRS]);
         let (mean, std) = (I::Singles::splat(self.mean), I::Singles::splat(self.std));
         for at in (0..PAIRS).step_by(I::Singles::COUNT) {
-            let radius = radius::<I::Singles>(Bits::load(&radii[at..]));
-            let (sin, cos) = sin_cos_turn::<I::Singles>(Bits::load(&turns[at..]));
-            radius.times(cos).fused(std, mean).store(&mut cosines[at..]);
-            radius.times(sin).fused(std, mean).store(&mut sines[at..]);
+            let (cos, sin) = pair::<I::Singles>(Bits::load(&radii[at..]), Bits::load(&turns[at..]));
+            cos.fused(std, mean).store(&mut cosines[at..]);
+            sin.fused(std, mean).store(&mut sines[at..]);
         }
         let halves = cosines.as_chunks::<LANES>().0.iter().zip(sines.as_chunks::<LANES>().0);
         for ((cosines, sines), out) in halves.zip(out.as_chunks_mut::<{ 2 * LANES }>().0) {
@@ -68,13 +68,16 @@ impl Normal64 {
     }
 }
 
-/// sqrt(-2 ln u) for u = min(word + 1/2, 2^64 - 2^11) / 2^64, the word of 64 bits: from 1.5e-8 to 9.49.
+/// (r cos t, r sin t) for r = sqrt(-2 ln u), u = min(radius + 1/2, 2^64 - 2^11) / 2^64, so that r is from 1.5e-8 to 9.49, and
+/// t = 2 pi (turn + 1/2) / 2^64: each of 64 bits, by the high and the low half.
 #[inline(always)]
-fn radius64<D: Doubles>(high: D::Bits, low: D::Bits) -> D {
+fn pair64<D: Doubles>(radius: [D::Bits; 2], turn: [D::Bits; 2]) -> (D, D) {
     let greatest = D::splat(TWO_32 * TWO_32 - 2048.0);
-    let x = high.unsigned().fused(D::splat(TWO_32), low.unsigned().add(D::splat(0.5)));
-    let x = greatest.where_less(x, greatest, x);
-    ln64(x.times(D::splat(1.0 / TWO_32 / TWO_32))).times(D::splat(-2.0)).sqrt()
+    let x = radius[0].unsigned().fused(D::splat(TWO_32), radius[1].unsigned().add(D::splat(0.5)));
+    let x = greatest.lesser(x).times(D::splat(1.0 / TWO_32 / TWO_32));
+    let (ln, sin, cos) = ln_sin_cos64(x, angle_of_turn64(turn[0], turn[1]));
+    let radius = ln.times(D::splat(-2.0)).sqrt();
+    (radius.times(cos), radius.times(sin))
 }
 
 impl Transform64 for Normal64 {
@@ -84,10 +87,9 @@ impl Transform64 for Normal64 {
         let (mean, std) = (I::Doubles::splat(self.mean), I::Doubles::splat(self.std));
         for at in (0..LANES).step_by(I::Doubles::COUNT) {
             let [a, b, c, d] = std::array::from_fn(|word| Bits::load(&words[word][at..]));
-            let radius = radius64::<I::Doubles>(a, b);
-            let (sin, cos) = sin_cos_turn64::<I::Doubles>(c, d);
-            radius.times(cos).fused(std, mean).store(&mut first[at..]);
-            radius.times(sin).fused(std, mean).store(&mut second[at..]);
+            let (cos, sin) = pair64::<I::Doubles>([a, b], [c, d]);
+            cos.fused(std, mean).store(&mut first[at..]);
+            sin.fused(std, mean).store(&mut second[at..]);
         }
     }
 }
@@ -98,14 +100,18 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_radius() {
-        assert!((6.76..6.77).contains(&radius::<f32>(0)), "{}", radius::<f32>(0));
-        assert!((1e-4..1e-3).contains(&radius::<f32>(u32::MAX)), "never 0: {}", radius::<f32>(u32::MAX));
-        assert!((9.49..9.5).contains(&radius64::<f64>(0, 0)), "{}", radius64::<f64>(0, 0));
-        assert!(
-            (1e-8..1e-7).contains(&radius64::<f64>(u32::MAX.into(), u32::MAX.into())),
-            "{}",
-            radius64::<f64>(u32::MAX.into(), u32::MAX.into())
-        );
+        let radius = |word| {
+            let (cos, sin) = pair::<f32>(word, 0);
+            cos.hypot(sin)
+        };
+        assert!((6.76..6.77).contains(&radius(0)), "{}", radius(0));
+        assert!((1e-4..1e-3).contains(&radius(u32::MAX)), "never 0: {}", radius(u32::MAX));
+        let radius64 = |word: u32| {
+            let (cos, sin) = pair64::<f64>([word.into(); 2], [0; 2]);
+            cos.hypot(sin)
+        };
+        assert!((9.49..9.5).contains(&radius64(0)), "{}", radius64(0));
+        assert!((1e-8..1e-7).contains(&radius64(u32::MAX)), "{}", radius64(u32::MAX));
     }
 
     #[test]

@@ -202,7 +202,7 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         let (half, mass) = (F::splat(0.5), F::splat(self.mass));
         let lower = from_below.unsigned().add(half).fused(mass, F::splat(self.below));
         let upper = from_above.unsigned().add(half).fused(mass, F::splat(self.above));
-        lower.where_less(upper, lower, upper)
+        lower.lesser(upper)
     }
 }
 

@@ -5,7 +5,7 @@
 //! of our own (scripts/tables.py).
 
 use super::double::ln64;
-use super::{horner, ln};
+use super::{horner, ln_scaled};
 use crate::simd::Singles;
 
 /// The largest w that [`body_factor`] is for: |z| <= 3.0083.
@@ -68,8 +68,7 @@ const LOG_MILLS: [f64; 17] = [
 /// precision.
 #[inline(always)]
 pub(crate) fn tail_to_w<F: Singles>(tail: F) -> F {
-    let w = ln(tail.times(F::splat(4.0)).times(F::splat(1.0).sub(tail)));
-    w.times(F::splat(-1.0))
+    ln_scaled::<F, 2>(tail.times(F::splat(1.0).sub(tail))).times(F::splat(-1.0))
 }
 
 /// z / x, z being the normal quantile at 1/2 + x/2. For w <= [`BODY_END`] only.

@@ -34,6 +34,12 @@ pub(crate) trait Floats: Copy {
     /// `if self < than { yes } else { no }`.
     fn where_less(self, than: Self, yes: Self, no: Self) -> Self;
 
+    /// `if self < other { self } else { other }`.
+    fn lesser(self, other: Self) -> Self;
+
+    /// `if self > other { self } else { other }`.
+    fn greater(self, other: Self) -> Self;
+
     /// `to_bits`.
     fn bits(self) -> Self::Bits;
 
@@ -42,6 +48,12 @@ pub(crate) trait Floats: Copy {
     #[inline(always)]
     fn abreast(self) -> Self {
         self
+    }
+
+    /// The same numbers and the others, all of them likewise.
+    #[inline(always)]
+    fn beside(self, other: Self) -> (Self, Self) {
+        (self, other)
     }
 }
 
@@ -84,14 +96,21 @@ pub(crate) trait Bits: Copy {
     /// The numbers nearest to the words; those of 64 bits less than 2^51.
     fn unsigned(self) -> Self::Floats;
 
-    /// `yes` where the lowest bit is set.
-    fn where_lowest(self, yes: Self::Floats, no: Self::Floats) -> Self::Floats;
+    /// `yes` where the highest bit is set.
+    fn where_highest(self, yes: Self::Floats, no: Self::Floats) -> Self::Floats;
 }
 
 /// f32 numbers.
-pub(crate) trait Singles: Floats<One = f32, Bits: Bits<One = u32>> {}
+pub(crate) trait Singles: Floats<One = f32, Bits: Words> {
+    /// The words of numbers in [0, 2^31) without their fractions.
+    fn whole(self) -> Self::Bits;
+}
 
-impl<F: Floats<One = f32, Bits: Bits<One = u32>>> Singles for F {}
+/// Their bits.
+pub(crate) trait Words: Bits<One = u32> {
+    /// Each word, read as a signed one, shifted down.
+    fn right_signed(self, bits: u32) -> Self;
+}
 
 /// f64 numbers.
 pub(crate) trait Doubles: Floats<One = f64, Bits: Bits<One = u64>> {}
@@ -150,6 +169,16 @@ macro_rules! one {
             #[inline(always)]
             fn where_less(self, than: Self, yes: Self, no: Self) -> Self {
                 if self < than { yes } else { no }
+            }
+
+            #[inline(always)]
+            fn lesser(self, other: Self) -> Self {
+                if self < other { self } else { other }
+            }
+
+            #[inline(always)]
+            fn greater(self, other: Self) -> Self {
+                if self > other { self } else { other }
             }
 
             #[inline(always)]
@@ -218,8 +247,8 @@ macro_rules! one {
             }
 
             #[inline(always)]
-            fn where_lowest(self, yes: $float, no: $float) -> $float {
-                if self & 1 != 0 { yes } else { no }
+            fn where_highest(self, yes: $float, no: $float) -> $float {
+                if self >> ($word::BITS - 1) != 0 { yes } else { no }
             }
         }
     };
@@ -227,6 +256,20 @@ macro_rules! one {
 
 one! { f32, u32, |word| word as i32 as f32, |word| word as f32 }
 one! { f64, u64, small, small }
+
+impl Singles for f32 {
+    #[inline(always)]
+    fn whole(self) -> u32 {
+        self as i32 as u32
+    }
+}
+
+impl Words for u32 {
+    #[inline(always)]
+    fn right_signed(self, bits: u32) -> Self {
+        (self.cast_signed() >> bits).cast_unsigned()
+    }
+}
 
 /// 3 * 2^51: among the numbers about it, units are the last places.
 pub(super) const UNITS: f64 = 6_755_399_441_055_744.0;

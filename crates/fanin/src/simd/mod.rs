@@ -19,7 +19,7 @@ mod wide;
 use std::sync::OnceLock;
 
 pub(crate) use block::{BLOCK, Block};
-pub(crate) use floats::{Bits, Doubles, Floats, Singles};
+pub(crate) use floats::{Bits, Doubles, Floats, Singles, Words};
 pub(crate) use lanes::{LaneKernel, Laned, Lanes, dispatch_lanes};
 pub(crate) use wide::{Isa, Plain, Wide};
 

@@ -8,17 +8,17 @@
 
 use std::arch::{asm, x86_64::*};
 
-use super::floats::{Bits, Floats, UNITS};
+use super::floats::{Bits, Floats, Singles, UNITS, Words};
 
 /// Registers that go through each step together: as many numbers at either level, and enough of them to hide how long a
 /// step takes.
 macro_rules! registers {
     ($floats:ident, $bits:ident, $one:ty, $word:ty, $float:ty, $int:ty, $lanes:literal, [$($at:literal)*], {
         $splat:ident $store:ident $add:ident $sub:ident $times:ident $over:ident $fused:ident $sqrt:ident $less:ident
-        $bits_of:ident $abreast:ident
+        $lesser:ident $greater:ident $bits_of:ident $abreast:ident $beside:ident
     }, {
         $splat_bits:ident $load_bits:ident $and:ident $xor:ident $add_bits:ident $sub_bits:ident $left:ident $right:ident
-        $floats_of:ident $signed:ident $unsigned:ident $lowest:ident
+        $floats_of:ident $signed:ident $unsigned:ident $highest:ident
     }) => {
         #[derive(Clone, Copy)]
         pub(crate) struct $floats([$float; [$($at),*].len()]);
@@ -81,6 +81,16 @@ macro_rules! registers {
             }
 
             #[inline(always)]
+            fn lesser(self, other: Self) -> Self {
+                Self(unsafe { [$($lesser(self.0[$at], other.0[$at])),*] })
+            }
+
+            #[inline(always)]
+            fn greater(self, other: Self) -> Self {
+                Self(unsafe { [$($greater(self.0[$at], other.0[$at])),*] })
+            }
+
+            #[inline(always)]
             fn bits(self) -> $bits {
                 $bits(unsafe { [$($bits_of(self.0[$at])),*] })
             }
@@ -88,6 +98,12 @@ macro_rules! registers {
             #[inline(always)]
             fn abreast(self) -> Self {
                 Self(unsafe { $abreast(self.0) })
+            }
+
+            #[inline(always)]
+            fn beside(self, other: Self) -> (Self, Self) {
+                let (own, other) = unsafe { $beside(self.0, other.0) };
+                (Self(own), Self(other))
             }
         }
 
@@ -154,8 +170,8 @@ macro_rules! registers {
             }
 
             #[inline(always)]
-            fn where_lowest(self, yes: $floats, no: $floats) -> $floats {
-                $floats(unsafe { [$($lowest(self.0[$at], yes.0[$at], no.0[$at])),*] })
+            fn where_highest(self, yes: $floats, no: $floats) -> $floats {
+                $floats(unsafe { [$($highest(self.0[$at], yes.0[$at], no.0[$at])),*] })
             }
         }
     };
@@ -163,40 +179,69 @@ macro_rules! registers {
 
 registers! { Singles256, Words256, f32, u32, __m256, __m256i, 8, [0 1 2 3], {
     _mm256_set1_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps
-    _mm256_sqrt_ps less256 _mm256_castps_si256 abreast256
+    _mm256_sqrt_ps less256
+    _mm256_min_ps _mm256_max_ps _mm256_castps_si256 abreast256 beside256
 }, {
     _mm256_set1_epi32 load256 _mm256_and_si256 _mm256_xor_si256 _mm256_add_epi32 _mm256_sub_epi32
-    _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_castsi256_ps _mm256_cvtepi32_ps unsigned256 lowest256
+    _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_castsi256_ps _mm256_cvtepi32_ps unsigned256 highest256
 } }
 // Twice as many: half of them wait in memory, and steps take them from there.
 registers! { Many256, ManyWords256, f32, u32, __m256, __m256i, 8, [0 1 2 3 4 5 6 7], {
     _mm256_set1_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps _mm256_fmadd_ps
-    _mm256_sqrt_ps less256 _mm256_castps_si256 abreast256x8
+    _mm256_sqrt_ps less256
+    _mm256_min_ps _mm256_max_ps _mm256_castps_si256 abreast256x8 beside256x8
 }, {
     _mm256_set1_epi32 load256 _mm256_and_si256 _mm256_xor_si256 _mm256_add_epi32 _mm256_sub_epi32
-    _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_castsi256_ps _mm256_cvtepi32_ps unsigned256 lowest256
+    _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_castsi256_ps _mm256_cvtepi32_ps unsigned256 highest256
 } }
 registers! { Singles512, Words512, f32, u32, __m512, __m512i, 16, [0 1], {
     _mm512_set1_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps _mm512_fmadd_ps
-    _mm512_sqrt_ps less512 _mm512_castps_si512 abreast512
+    _mm512_sqrt_ps less512
+    _mm512_min_ps _mm512_max_ps _mm512_castps_si512 abreast512 beside512
 }, {
     _mm512_set1_epi32 load512 _mm512_and_si512 _mm512_xor_si512 _mm512_add_epi32 _mm512_sub_epi32
-    _mm512_sllv_epi32 _mm512_srlv_epi32 _mm512_castsi512_ps _mm512_cvtepi32_ps _mm512_cvtepu32_ps lowest512
+    _mm512_sllv_epi32 _mm512_srlv_epi32 _mm512_castsi512_ps _mm512_cvtepi32_ps _mm512_cvtepu32_ps highest512
 } }
 registers! { Doubles256, Longs256, f64, u64, __m256d, __m256i, 4, [0 1 2 3], {
     _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd
-    _mm256_sqrt_pd less256d _mm256_castpd_si256 abreast256d
+    _mm256_sqrt_pd less256d
+    _mm256_min_pd _mm256_max_pd _mm256_castpd_si256 abreast256d beside256d
 }, {
     _mm256_set1_epi64x load256d _mm256_and_si256 _mm256_xor_si256 _mm256_add_epi64 _mm256_sub_epi64
-    _mm256_sllv_epi64 _mm256_srlv_epi64 _mm256_castsi256_pd small256 small256 lowest256d
+    _mm256_sllv_epi64 _mm256_srlv_epi64 _mm256_castsi256_pd small256 small256 highest256d
 } }
 registers! { Doubles512, Longs512, f64, u64, __m512d, __m512i, 8, [0 1], {
     _mm512_set1_pd _mm512_storeu_pd _mm512_add_pd _mm512_sub_pd _mm512_mul_pd _mm512_div_pd _mm512_fmadd_pd
-    _mm512_sqrt_pd less512d _mm512_castpd_si512 abreast512d
+    _mm512_sqrt_pd less512d
+    _mm512_min_pd _mm512_max_pd _mm512_castpd_si512 abreast512d beside512d
 }, {
     _mm512_set1_epi64 load512d _mm512_and_si512 _mm512_xor_si512 _mm512_add_epi64 _mm512_sub_epi64
-    _mm512_sllv_epi64 _mm512_srlv_epi64 _mm512_castsi512_pd _mm512_cvtepi64_pd _mm512_cvtepi64_pd lowest512d
+    _mm512_sllv_epi64 _mm512_srlv_epi64 _mm512_castsi512_pd _mm512_cvtepi64_pd _mm512_cvtepi64_pd highest512d
 } }
+
+/// What only those of 32 bits have.
+macro_rules! singles {
+    ($floats:ident, $bits:ident, [$($at:literal)*], $whole:ident, $right_signed:ident) => {
+        impl Singles for $floats {
+            #[inline(always)]
+            fn whole(self) -> $bits {
+                $bits(unsafe { [$($whole(self.0[$at])),*] })
+            }
+        }
+
+        impl Words for $bits {
+            #[inline(always)]
+            fn right_signed(self, bits: u32) -> Self {
+                let bits = Self::splat(bits);
+                Self(unsafe { [$($right_signed(self.0[$at], bits.0[$at])),*] })
+            }
+        }
+    };
+}
+
+singles! { Singles256, Words256, [0 1 2 3], _mm256_cvttps_epi32, _mm256_srav_epi32 }
+singles! { Many256, ManyWords256, [0 1 2 3 4 5 6 7], _mm256_cvttps_epi32, _mm256_srav_epi32 }
+singles! { Singles512, Words512, [0 1], _mm512_cvttps_epi32, _mm512_srav_epi32 }
 
 // SAFETY of all below: the caller's, that the CPU has the instructions.
 
@@ -262,43 +307,68 @@ unsafe fn unsigned256(words: __m256i) -> __m256 {
     }
 }
 
-/// A blend goes by the sign.
+/// A blend goes by the highest bit.
 #[inline(always)]
-unsafe fn lowest256(words: __m256i, yes: __m256, no: __m256) -> __m256 {
-    unsafe { _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(_mm256_slli_epi32::<31>(words))) }
+unsafe fn highest256(words: __m256i, yes: __m256, no: __m256) -> __m256 {
+    unsafe { _mm256_blendv_ps(no, yes, _mm256_castsi256_ps(words)) }
 }
 
 #[inline(always)]
-unsafe fn lowest512(words: __m512i, yes: __m512, no: __m512) -> __m512 {
-    unsafe { _mm512_mask_blend_ps(_mm512_test_epi32_mask(words, _mm512_set1_epi32(1)), no, yes) }
+unsafe fn highest512(words: __m512i, yes: __m512, no: __m512) -> __m512 {
+    unsafe { _mm512_mask_blend_ps(_mm512_movepi32_mask(words), no, yes) }
 }
 
 #[inline(always)]
-unsafe fn lowest256d(words: __m256i, yes: __m256d, no: __m256d) -> __m256d {
-    unsafe { _mm256_blendv_pd(no, yes, _mm256_castsi256_pd(_mm256_slli_epi64::<63>(words))) }
+unsafe fn highest256d(words: __m256i, yes: __m256d, no: __m256d) -> __m256d {
+    unsafe { _mm256_blendv_pd(no, yes, _mm256_castsi256_pd(words)) }
 }
 
 #[inline(always)]
-unsafe fn lowest512d(words: __m512i, yes: __m512d, no: __m512d) -> __m512d {
-    unsafe { _mm512_mask_blend_pd(_mm512_test_epi64_mask(words, _mm512_set1_epi64(1)), no, yes) }
+unsafe fn highest512d(words: __m512i, yes: __m512d, no: __m512d) -> __m512d {
+    unsafe { _mm512_mask_blend_pd(_mm512_movepi64_mask(words), no, yes) }
 }
 
-/// An instruction that is none, and wants all registers.
+/// Instructions that are none: one wants all registers at once, the other those of two.
 macro_rules! abreast {
-    ($name:ident, $vector:ty, $class:ident, $features:literal, [$($register:ident)*], $text:literal) => {
+    ($abreast:ident, $beside:ident, $vector:ty, $class:ident, $features:literal, [$($one:ident)*], [$($other:ident)*], $text:literal) => {
         #[target_feature(enable = $features)]
         #[inline]
-        fn $name([$(mut $register),*]: [$vector; [$(stringify!($register)),*].len()]) -> [$vector; [$(stringify!($register)),*].len()] {
+        fn $abreast([$(mut $one),*]: [$vector; [$(stringify!($one)),*].len()]) -> [$vector; [$(stringify!($one)),*].len()] {
+            unsafe { asm!($text, $(inout($class) $one),*, options(pure, nomem, nostack, preserves_flags)) };
+            [$($one),*]
+        }
+
+        #[target_feature(enable = $features)]
+        #[inline]
+        fn $beside(
+            [$(mut $one),*]: [$vector; [$(stringify!($one)),*].len()],
+            [$(mut $other),*]: [$vector; [$(stringify!($one)),*].len()],
+        ) -> ([$vector; [$(stringify!($one)),*].len()], [$vector; [$(stringify!($one)),*].len()]) {
             unsafe {
-                asm!($text, $(inout($class) $register),*, options(pure, nomem, nostack, preserves_flags));
+                asm!($text, $text, $(inout($class) $one),*, $(inout($class) $other),*, options(pure, nomem, nostack, preserves_flags));
             }
-            [$($register),*]
+            ([$($one),*], [$($other),*])
         }
     };
 }
 
-abreast! { abreast256, __m256, ymm_reg, "avx2", [a b c d], "/* {} {} {} {} */" }
-abreast! { abreast256x8, __m256, ymm_reg, "avx2", [a b c d e f g h], "/* {} {} {} {} {} {} {} {} */" }
-abreast! { abreast256d, __m256d, ymm_reg, "avx2", [a b c d], "/* {} {} {} {} */" }
-abreast! { abreast512, __m512, zmm_reg, "avx512f", [a b], "/* {} {} */" }
-abreast! { abreast512d, __m512d, zmm_reg, "avx512f", [a b], "/* {} {} */" }
+abreast! { abreast256, beside256, __m256, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
+abreast! { abreast256d, beside256d, __m256d, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
+abreast! { abreast512, beside512, __m512, zmm_reg, "avx512f", [a b], [c d], "/* {} {} */" }
+abreast! { abreast512d, beside512d, __m512d, zmm_reg, "avx512f", [a b], [c d], "/* {} {} */" }
+
+/// As many as half of the registers, which are as many as may be wanted at once.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn abreast256x8(all: [__m256; 8]) -> [__m256; 8] {
+    let (one, other) = all.split_at(4);
+    let ([a, b, c, d], [e, f, g, h]) =
+        beside256(*one.first_chunk().expect("half of them"), *other.first_chunk().expect("half of them"));
+    [a, b, c, d, e, f, g, h]
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn beside256x8(one: [__m256; 8], other: [__m256; 8]) -> ([__m256; 8], [__m256; 8]) {
+    (abreast256x8(one), abreast256x8(other))
+}

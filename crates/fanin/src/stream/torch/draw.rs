@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use super::Torch;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
-use crate::math::{ln, sin_cos};
+use crate::math::{angle, ln_sin_cos};
 use crate::simd::{Ahead, Bits, Floats, Isa, Kernel, Level, Singles, dispatch};
 use crate::stream::fill::Span;
 use crate::threads::checkpoint;
@@ -499,17 +499,29 @@ pub(super) fn pairs<F: Singles>(
     sines: &mut [f32],
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
-    let radius = ln(F::splat(1.0).sub(unit(F::Bits::load(radii)))).times(F::splat(-2.0)).sqrt();
-    let (sin, cos) = sin_cos(F::splat(TAU).times(unit(F::Bits::load(angles))));
+    // The logarithm of 1 - unit, and tau times a unit: that units are divided by a power of two rounds nothing.
+    let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).signed();
+    let angle = angle(F::splat(TAU * UNIT).times(low_bits(F::Bits::load(angles)).signed()));
+    let (ln, sin, cos) = ln_sin_cos::<F, { -UNIT_BITS }>(complement, angle);
+    let radius = ln.times(F::splat(-2.0)).sqrt();
     radius.times(cos).fused(std, mean).store(cosines);
     radius.times(sin).fused(std, mean).store(sines);
 }
 
-/// Words on [0, 1): their low 24 bits.
+/// Bits of a word that a draw on [0, 1) takes, the lowest, and the step from one draw to the next.
+const UNIT_BITS: i32 = 24;
+const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
+
+/// Those bits: so few that the signed conversion, which every level has, is exact.
+#[inline(always)]
+fn low_bits<B: Bits<One = u32>>(words: B) -> B {
+    words.and(B::splat((1 << UNIT_BITS) - 1))
+}
+
+/// Words on [0, 1).
 #[inline(always)]
 fn unit<F: Singles>(word: F::Bits) -> F {
-    // Below 2^24, so the sign bit is clear and the signed conversion, which every level has, is right.
-    word.and(F::Bits::splat(0x00ff_ffff)).signed().times(F::splat(1.0 / 16_777_216.0))
+    low_bits(word).signed().times(F::splat(UNIT))
 }
 
 /// Whole groups of normals.
