@@ -7,8 +7,11 @@ mod common;
 use common::{Buffer, plan};
 use fanin::{DType, Native, Stream as _, Threads, Torch};
 
-/// Large enough for every fill to be shared, and no multiple of anything.
+/// Large enough for every fill to be shared and for jumps, and no multiple of anything.
 const LONG: usize = (9 << 20) + 21;
+
+/// Shared as well; threads walk to their places.
+const SHORT: usize = (3 << 18) + 37;
 
 fn fill(
     threads: Option<usize>,
@@ -45,6 +48,9 @@ fn threads_change_no_bit() {
     for (spec, shape, dtypes, torch) in [
         ("uniform(a=-1, b=2)", &[LONG][..], &[DType::F32, DType::BF16][..], true),
         ("normal(std=0.02)", &[LONG], &[DType::F32, DType::F16], true),
+        ("uniform(a=-1, b=2)", &[SHORT], &DType::ALL, true),
+        ("normal(std=0.02)", &[SHORT], &DType::ALL, true),
+        ("trunc_normal", &[SHORT], &[DType::F32, DType::BF16], true),
         ("normal", &[LONG / 2], &[DType::F64], true),
         ("trunc_normal", &[LONG / 2], &[DType::F32], true),
         ("trunc_normal(a=2, b=3)", &[LONG / 8], &DType::ALL, true),

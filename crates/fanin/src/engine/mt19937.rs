@@ -48,6 +48,9 @@ impl Mt19937 {
     /// The number of words of the state.
     pub const STATE_WORDS: usize = SIZE;
 
+    /// Words from which on a jump is sooner there than a walk.
+    pub(crate) const FARTHEST_WALK: u64 = 4 << 20;
+
     /// The engine of a seed.
     pub fn new(seed: u32) -> Self {
         let mut state = Box::new(State([seed; SIZE]));
@@ -157,7 +160,7 @@ impl Mt19937 {
 
     /// Renews the state so many times.
     pub(super) fn skip_states(&mut self, level: Level, states: u64) {
-        if states * SIZE as u64 >= JUMP_FROM {
+        if states * SIZE as u64 >= Self::FARTHEST_WALK {
             let mut words = vec![0; REACH];
             dispatch(level, Renewals { engine: self, keep: Some(&mut words), count: REACH / SIZE });
             self.state = jump(&words, states * SIZE as u64, level);
@@ -240,9 +243,6 @@ impl Kernel for Drawn<'_> {
     }
 }
 
-/// Words from which on a jump is sooner there than a walk.
-const JUMP_FROM: u64 = 4 << 20;
-
 /// Renews the state so many times.
 struct Renewals<'a> {
     engine: &'a mut Mt19937,
@@ -301,10 +301,9 @@ mod tests {
 
     #[test]
     fn jumps_are_walks_at_every_level() {
+        const FAR: u64 = Mt19937::FARTHEST_WALK;
         for &level in Level::available() {
-            for (before, count) in
-                [(0, JUMP_FROM), (1, JUMP_FROM + 623), (624, 2 * JUMP_FROM), (700, JUMP_FROM + 77)]
-            {
+            for (before, count) in [(0, FAR), (1, FAR + 623), (624, 2 * FAR), (700, FAR + 77)] {
                 let mut walked = Mt19937::new(7);
                 walked.skip_at(level, before);
                 let mut jumped = walked.clone();

@@ -3,6 +3,7 @@
 use std::f32::consts::TAU;
 
 use super::Torch;
+use super::share::Cost;
 use crate::element::{DType, Element, Values};
 use crate::engine::Mt19937;
 use crate::math::{angle, ln_sin_cos};
@@ -15,12 +16,6 @@ pub(super) const GROUP: usize = 16;
 
 /// Values that are worked on together: whole groups, and few enough to stay in the nearest cache.
 pub(super) const CHUNK: usize = 1248;
-
-/// Fewest values that are worth a thread.
-const SHARE: usize = 1 << 20;
-
-/// Values that take as long as a jump.
-const JUMP: usize = 1 << 19;
 
 /// Values between two looks whether the fill is still wanted: whole groups, some milliseconds.
 const UNWATCHED: usize = 1 << 20;
@@ -38,7 +33,9 @@ impl Torch {
         out: &mut [E],
     ) -> u64 {
         let words = words_each::<E>() * count as u64;
-        self.spread(span, words, out, |cursor, first, out| cursor.uniforms(law, first, out));
+        self.spread(Cost::of_uniforms::<E>(), (span, words), out, |cursor, first, out| {
+            cursor.uniforms(law, first, out)
+        });
         words
     }
 
@@ -52,7 +49,9 @@ impl Torch {
         out: &mut [E],
     ) -> u64 {
         let groups = Groups::<E>::new(count);
-        self.spread(span, groups.all, out, |cursor, first, out| cursor.normals(&groups, law, first, out));
+        self.spread(Cost::of_normals::<E>(), (span, groups.all), out, |cursor, first, out| {
+            cursor.normals(&groups, law, first, out);
+        });
         groups.all
     }
 
@@ -70,8 +69,8 @@ impl Torch {
     /// is given the index at which a run begins; `words` are what the engine is to have passed in the end.
     pub(super) fn spread<E: Element>(
         &mut self,
-        span: Span<'_>,
-        words: u64,
+        cost: Cost,
+        (span, words): (Span<'_>, u64),
         out: &mut [E],
         draw: impl Fn(&mut Cursor<'_, E>, u64, &mut [E]) + Sync,
     ) {
@@ -86,11 +85,12 @@ impl Torch {
             });
             cursor.at
         };
-        let at = if self.parts(out.len()) == 1 {
-            work(&mut self.engine, 0, out)
+        let mut shares = self.shares(cost, out);
+        let at = if let [(begin, out)] = shares.as_mut_slice() {
+            work(&mut self.engine, *begin, out)
         } else {
             let engine = &self.engine;
-            let engines = self.threads.map(self.shares(out), |(begin, out)| {
+            let engines = self.threads.map(shares, |(begin, out)| {
                 let mut engine = engine.clone();
                 let at = work(&mut engine, begin, out);
                 (engine, at)
@@ -100,23 +100,6 @@ impl Torch {
             at
         };
         self.engine.skip_at(level, words - at);
-    }
-
-    /// How many threads share the work of so many values.
-    fn parts(&self, values: usize) -> usize {
-        if values < 2 * SHARE { 1 } else { self.threads.count().min(values / SHARE) }
-    }
-
-    /// Shares memory among the threads: where each share begins, and the share. The last may be empty.
-    pub(super) fn shares<'o, E: Element>(&self, out: &'o mut [E]) -> Vec<(usize, &'o mut [E])> {
-        let parts = self.parts(out.len());
-        // The first need not jump, and takes so many values more.
-        let length = (out.len().saturating_sub(JUMP) / parts).next_multiple_of(GROUP);
-        let (first, rest) = out.split_at_mut(out.len() - (parts - 1) * length);
-        let begin = first.len();
-        let later =
-            rest.chunks_mut(length.max(1)).enumerate().map(|(number, part)| (begin + number * length, part));
-        std::iter::once((0, first)).chain(later).collect()
     }
 
     /// The next standard normal of a pair: the second is kept back, across calls.

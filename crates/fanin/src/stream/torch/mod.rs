@@ -27,6 +27,7 @@
 mod draw;
 mod places;
 mod rejection;
+mod share;
 mod sparse;
 mod truncated;
 

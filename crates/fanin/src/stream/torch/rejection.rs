@@ -5,6 +5,7 @@
 
 use super::Torch;
 use super::draw::Cursor;
+use super::share::Cost;
 use crate::element::Element;
 use crate::engine::{Mt19937, Walker};
 use crate::simd::Level;
@@ -22,6 +23,9 @@ const ONE_BLOCK: usize = 1 << 20;
 pub(super) trait Trial<E: Element>: Sync {
     /// Words of a pass.
     fn words(&self) -> u64;
+
+    /// What a value costs, through all passes.
+    fn cost(&self) -> Cost;
 
     /// Words of a pass before each of the sequences that it consists of.
     fn sequences(&self) -> Vec<u64>;
@@ -60,7 +64,7 @@ impl Torch {
         begun: bool,
     ) -> u64 {
         let (level, engine) = (self.level(), &self.engine);
-        let parts = self.threads.map(self.shares(out), |(begin, out)| {
+        let parts = self.threads.map(self.shares(trial.cost(), out), |(begin, out)| {
             part(trial, (level, engine), span.part(begin, out.len()), out, begun)
         });
         let passes = parts.iter().map(|part| part.passes).max().unwrap_or(0);

@@ -6,6 +6,7 @@ use super::super::fill::Region;
 use super::super::marks::Marks;
 use super::Torch;
 use super::draw::Groups;
+use super::share::Cost;
 use crate::element::{Element, values};
 use crate::engine::Mt19937;
 use crate::plan::Plan;
@@ -38,7 +39,7 @@ impl Torch {
         after.skip_at(level, groups.all);
         let marks = self.marks(&after, plan, zeros, &[0, 0], [rows, columns]);
         let whole = Region::whole(&[out.len()]);
-        self.spread(whole.span(), groups.all, out, |cursor, first, out| {
+        self.spread(Cost::of_normals::<E>(), (whole.span(), groups.all), out, |cursor, first, out| {
             for (number, out) in out.chunks_mut(NEAR).enumerate() {
                 let first = first + (number * NEAR) as u64;
                 cursor.normals(&groups, (0.0, std), first, out);

@@ -3,6 +3,7 @@
 use super::draw::{BULK, Cursor, Groups, words_each};
 use super::places::{TOGETHER, normals_at, uniforms_at};
 use super::rejection::{Trial, marked};
+use super::share::Cost;
 use super::{Torch, is_double};
 use crate::element::{DType, Element};
 use crate::engine::Walker;
@@ -157,6 +158,10 @@ impl<E: Element> Trial<E> for Normals<E> {
         self.groups.all
     }
 
+    fn cost(&self) -> Cost {
+        Cost::of_normals_inside::<E>()
+    }
+
     fn sequences(&self) -> Vec<u64> {
         vec![0]
     }
@@ -228,6 +233,10 @@ struct Proposals {
 impl<E: Element> Trial<E> for Proposals {
     fn words(&self) -> u64 {
         2 * words_each::<E>() * self.count as u64
+    }
+
+    fn cost(&self) -> Cost {
+        Cost::of_proposals::<E>()
     }
 
     fn sequences(&self) -> Vec<u64> {
