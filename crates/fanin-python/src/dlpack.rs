@@ -72,21 +72,19 @@ impl<'py> Array<'py> {
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        if !array.hasattr(intern!(py, "__dlpack__"))? {
+        let Some(export) = array.getattr_opt(intern!(py, "__dlpack__"))? else {
             return Err(PyTypeError::new_err(format!(
                 "a {} cannot be filled: give a NumPy array, a torch tensor, or anything else that has __dlpack__",
                 kind()
             )));
-        }
+        };
         let versions = VERSIONS.get_or_try_init(py, || {
             let versions = PyDict::new(py);
             versions.set_item("max_version", (1, 1)).map(|()| versions.unbind())
         })?;
-        let exported = match array.call_method(intern!(py, "__dlpack__"), (), Some(versions.bind(py))) {
+        let exported = match export.call((), Some(versions.bind(py))) {
             // Older exporters know no versions.
-            Err(error) if error.is_instance_of::<PyTypeError>(py) => {
-                array.call_method0(intern!(py, "__dlpack__"))
-            }
+            Err(error) if error.is_instance_of::<PyTypeError>(py) => export.call0(),
             exported => exported,
         };
         let capsule = exported

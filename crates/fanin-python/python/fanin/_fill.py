@@ -59,14 +59,17 @@ def fill(
     target = array if out is None else out
     if out is not None and tuple(array.shape) != tuple(out.shape):  # type: ignore[attr-defined]
         raise ValueError(f"out has the shape {tuple(out.shape)}, the array has {tuple(array.shape)}")  # type: ignore[attr-defined]
-    memory: Any = target
-    # To be asked for its name a NumPy type takes microseconds; only foreign ones are of this kind.
-    kind: Any = getattr(target, "dtype", None)
-    foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
-    if foreign and (viewed := _VIEWED.get(str(kind))):
-        # NumPy has no name for it in DLPack.
-        memory, dtype = memory.view(viewed[0]), dtype or viewed[1]
-    fill_array(memory, spec, seed, name, dtype, whole, start)
+    try:
+        fill_array(target, spec, seed, name, dtype, whole, start)
+        return target  # type: ignore[no-any-return]
+    except (TypeError, ValueError):
+        # Only now: to be asked for its type takes an array as long as a small fill.
+        kind: Any = getattr(target, "dtype", None)
+        foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
+        viewed = _VIEWED.get(str(kind)) if foreign else None
+        if viewed is None:
+            raise
+    fill_array(target.view(viewed[0]), spec, seed, name, dtype or viewed[1], whole, start)
     return target  # type: ignore[no-any-return]
 
 

@@ -118,6 +118,7 @@ impl<T: Real> Reflections<T> {
             let bottom = n.min(top + height);
             // V is zero above its diagonal: no sum begins before row `top`.
             let these = self.view().part(top..rows, top..bottom).transposed();
+            claim(product);
             let those = self.view().part(top..rows, top..n);
             add_product(self.level, T::ONE, these, those, Worth::Gram, &mut product[top..], n);
             for (row, values) in (top..bottom).zip(product.chunks_exact_mut(n)) {
@@ -132,6 +133,7 @@ impl<T: Real> Reflections<T> {
         let (n, width) = (self.columns, panel.len());
         // V_top^T is zero below its diagonal, and so is W.
         let mut solved = vec![T::default(); panel.end * width];
+        claim(&mut solved);
         for (column, values) in panel.clone().zip(self.vectors[panel.start * n..].chunks_exact(n)) {
             for (row, value) in values[..=column].iter().enumerate() {
                 solved[row * width + column - panel.start] = *value;
@@ -180,6 +182,13 @@ impl<T: Real> Reflections<T> {
             }
         }
     }
+}
+
+/// Writes the zeros of new memory, which is to be read before it is written. Read first, each page of it would be the one that
+/// the system shows in place of all zeros; the write after that takes this one away, from all CPUs, which wait for each other.
+fn claim<T: Real>(zeros: &mut [T]) {
+    zeros.fill(T::default());
+    std::hint::black_box(zeros);
 }
 
 /// Columns by panels.

@@ -242,16 +242,19 @@ impl NativeTensor {
     }
 
     pub(super) fn engine(&self, purpose: &str) -> Philox {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"fanin native stream");
-        hasher.update(&Native::VERSION.to_le_bytes());
-        hasher.update(&(purpose.len() as u32).to_le_bytes());
-        hasher.update(purpose.as_bytes());
-        hasher.update(&self.native.seed.to_le_bytes());
-        hasher.update(&(self.name.len() as u64).to_le_bytes());
-        hasher.update(self.name.as_bytes());
+        // All at once: a hasher that takes them one by one begins with two kilobytes of its own.
+        let message = [
+            b"fanin native stream",
+            &Native::VERSION.to_le_bytes()[..],
+            &(purpose.len() as u32).to_le_bytes(),
+            purpose.as_bytes(),
+            &self.native.seed.to_le_bytes(),
+            &(self.name.len() as u64).to_le_bytes(),
+            self.name.as_bytes(),
+        ];
+        let hash = blake3::hash(&message.concat());
         let mut words = [0u32; 4];
-        for (word, bytes) in words.iter_mut().zip(hasher.finalize().as_bytes().as_chunks::<4>().0) {
+        for (word, bytes) in words.iter_mut().zip(hash.as_bytes().as_chunks::<4>().0) {
             *word = u32::from_le_bytes(*bytes);
         }
         Philox::new([words[0], words[1]], [words[2], words[3]])
