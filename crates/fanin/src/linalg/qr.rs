@@ -26,11 +26,18 @@ pub(crate) fn haar<T: Real + ComplexField>(gaussian: Vec<T>, rows: usize, column
         }
     };
     let signs: Vec<T> = (0..tall.ncols()).map(sign).collect();
-    let mut out = Vec::with_capacity(rows * columns);
-    for row in 0..rows {
-        for column in 0..columns {
-            let (tall_row, tall_column) = if rows < columns { (column, row) } else { (row, column) };
-            out.push(q[(tall_row, tall_column)] * signs[tall_column]);
+    // By tiles: Q lies by columns, the result by rows.
+    const TILE: usize = 32;
+    let (height, width) = (tall.nrows(), tall.ncols());
+    let mut out = vec![T::default(); rows * columns];
+    for top in (0..height).step_by(TILE) {
+        for left in (0..width).step_by(TILE) {
+            for row in top..height.min(top + TILE) {
+                for column in left..width.min(left + TILE) {
+                    let place = if rows < columns { column * columns + row } else { row * columns + column };
+                    out[place] = q[(row, column)] * signs[column];
+                }
+            }
         }
     }
     out
