@@ -39,7 +39,7 @@
 //! | stream | the numbers | any box alone |
 //! |---|---|---|
 //! | [`Native`] | a function of seed, tensor name and index; frozen as version 1 | yes |
-//! | [`Torch`] | torch's CPU generator, to the bit, state and all | no |
+//! | [`Torch`] | torch's CPU generator, to the bit, state and all | yes, but of orthogonal matrices: the words before are jumped over |
 //! | `FromRng` | any generator of the rand family (feature `rand_core`) | no |
 //!
 //! # From torch's names

@@ -30,6 +30,7 @@ mod rejection;
 mod share;
 mod sparse;
 mod truncated;
+mod variates;
 
 use super::fill::{Region, Span};
 use draw::{BULK, Groups};

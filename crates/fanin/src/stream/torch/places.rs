@@ -1,6 +1,7 @@
 //! Values at single places of a sequence: what rejection asks for again.
 
-use super::draw::{GROUP, Groups, pairs, uniforms, uniforms64, unit64, words_each};
+use super::draw::{Groups, words_each};
+use super::variates::{GROUP, pairs, uniforms, uniforms64, unit64};
 use crate::element::{Element, Values};
 use crate::engine::Walker;
 use crate::simd::{Floats, Isa, Kernel, Level, dispatch};

@@ -2,7 +2,8 @@
 //! which need not, takes the most.
 
 use super::Torch;
-use super::draw::{GROUP, words_each};
+use super::draw::words_each;
+use super::variates::GROUP;
 use crate::element::Element;
 use crate::engine::Mt19937;
 
