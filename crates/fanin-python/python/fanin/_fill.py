@@ -69,7 +69,9 @@ def fill(
         viewed = _VIEWED.get(str(kind)) if foreign else None
         if viewed is None:
             raise
-    fill_array(target.view(viewed[0]), spec, seed, name, dtype or viewed[1], whole, start)
+    # NumPy has no name for it in DLPack.
+    memory: Any = target
+    fill_array(memory.view(viewed[0]), spec, seed, name, dtype or viewed[1], whole, start)
     return target  # type: ignore[no-any-return]
 
 
