@@ -11,7 +11,7 @@ use crate::simd::{Ahead, Bits, Floats, Isa, Kernel, Level, Singles, dispatch};
 pub(super) const GROUP: usize = 16;
 
 /// Values that are worked on together: whole groups, and few enough to stay in the nearest cache.
-pub(super) const CHUNK: usize = 1248;
+const CHUNK: usize = 1248;
 
 /// Turns the words of whole groups into normal values.
 pub(super) fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [E]) {
