@@ -23,11 +23,24 @@ pub(crate) type Words = [[u32; LANES]; 4];
 pub(crate) trait Source {
     /// The words of a group, computed by the vectors of a CPU level.
     fn words<I: Isa>(&mut self, group: u64) -> Words;
+
+    /// The words of three groups, from this one on.
+    #[inline(always)]
+    fn three<I: Isa>(&mut self, group: u64, words: &mut [Words; 3]) {
+        for (number, words) in (0..).zip(words) {
+            *words = self.words::<I>(group.wrapping_add(number));
+        }
+    }
 }
 
 impl<S: Source> Source for &mut S {
     #[inline(always)]
     fn words<I: Isa>(&mut self, group: u64) -> Words {
         (**self).words::<I>(group)
+    }
+
+    #[inline(always)]
+    fn three<I: Isa>(&mut self, group: u64, words: &mut [Words; 3]) {
+        (**self).three::<I>(group, words);
     }
 }

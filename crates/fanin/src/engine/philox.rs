@@ -57,17 +57,14 @@ impl Philox {
     /// that packing them is a shift and a blend.
     #[inline(always)]
     pub(crate) fn group<I: Isa>(&self, group: u64) -> Words {
+        // The first block of a group is a multiple of 16: adding the lane never carries into word 1.
         let first = group.wrapping_mul(LANES as u64);
+        let start = self.start::<I::Wide>((first >> 32) as u32);
         let mut words = [[0; LANES]; 4];
         for at in (0..LANES).step_by(2 * I::Wide::COUNT) {
-            // The first block of a group is a multiple of 16: adding the lane never carries into word 1.
             let low = (first & LOW) + at as u64;
-            let high = I::Wide::splat(first >> 32);
-            let [even, odd] =
-                self.blocks([(I::Wide::counting(low), high), (I::Wide::counting(low + 1), high)]);
-            for word in 0..4 {
-                even[word].interleave(odd[word], &mut words[word][at..]);
-            }
+            let counters = [I::Wide::counting(low), I::Wide::counting(low + 1)];
+            self.end(self.middle(start.rounds(counters)), &mut words, at);
         }
         words
     }
@@ -75,63 +72,183 @@ impl Philox {
     /// The words of any sixteen blocks.
     #[inline(always)]
     pub(crate) fn scattered<I: Isa>(&self, blocks: &[u64; LANES]) -> Words {
+        let high = [I::Wide::splat(self.high[0].into()), I::Wide::splat(self.high[1].into())];
         let mut words = [[0; LANES]; 4];
         for at in (0..LANES).step_by(2 * I::Wide::COUNT) {
             let [even, odd] = [I::Wide::every_other(&blocks[at..]), I::Wide::every_other(&blocks[at + 1..])];
-            let [even, odd] = self.blocks([(even, even.high()), (odd, odd.high())]);
-            for word in 0..4 {
-                even[word].interleave(odd[word], &mut words[word][at..]);
+            let mut vectors = [[even, even.high(), high[0], high[1]], [odd, odd.high(), high[0], high[1]]];
+            for number in 0..FIRST {
+                vectors = round(vectors, self.round_keys(number));
             }
+            self.end(self.middle(vectors), &mut words, at);
         }
         words
     }
 
-    /// Two vectors of blocks, a block a lane, each word in the low half of a 64-bit number; what stands above it is to be
-    /// ignored. Of a block, the low word of the counter and the next are told.
+    /// The first rounds of blocks whose counters have this word 1.
+    #[inline(always)]
+    fn start<W: Wide>(&self, word1: u32) -> Start<W> {
+        let split = |product: u64| [(product >> 32) as u32, product as u32];
+        let key = |which, number| self.key_of(which, number);
+        let [high, low] = split(MULTIPLIERS[1] * u64::from(self.high[0]));
+        let word0 = high ^ word1 ^ key(0, 0);
+        let [next_high, next_low] = split(MULTIPLIERS[0] * u64::from(word0));
+        let mask = |word: u32| W::splat(word.into());
+        Start {
+            first2: mask(self.high[1] ^ key(1, 0)),
+            second0: mask(low ^ key(0, 1)),
+            second2: mask(next_high ^ key(1, 1)),
+            third0: mask(key(0, 2)),
+            third2: mask(next_low ^ key(1, 2)),
+        }
+    }
+
+    /// All further rounds but for the exclusive ors of the last: of each block its two products, each before the word
+    /// that it is to be joined with.
     ///
     /// The rounds stand here one by one: in a loop, each would spread its keys over vectors anew, for every group.
     #[inline(always)]
-    fn blocks<W: Wide>(&self, counters: [(W, W); 2]) -> [[W; 4]; 2] {
-        let [high0, high1] = [W::splat(self.high[0].into()), W::splat(self.high[1].into())];
-        let mut vectors =
-            [[counters[0].0, counters[0].1, high0, high1], [counters[1].0, counters[1].1, high0, high1]];
+    fn middle<W: Wide>(&self, mut vectors: [[W; 4]; 2]) -> [[W; 4]; 2] {
         macro_rules! rounds {
             ($($number:literal)*) => {
-                const { assert!([$($number),*].len() == ROUNDS) };
+                const { assert!(FIRST as usize + [$($number),*].len() + 1 == ROUNDS) };
                 $(vectors = round(vectors, self.round_keys($number));)*
             };
         }
-        rounds!(0 1 2 3 4 5 6 7 8 9);
-        vectors
+        rounds!(3 4 5 6 7 8);
+        [last_products(vectors[0]), last_products(vectors[1])]
+    }
+
+    /// The last exclusive ors, of two vectors of blocks at once, and their words from block `at` on.
+    #[inline(always)]
+    fn end<W: Wide>(&self, [even, odd]: [[W; 4]; 2], words: &mut Words, at: usize) {
+        let key = |which| {
+            let key = u64::from(self.key_of(which, ROUNDS as u32 - 1));
+            W::splat(key << 32 | key)
+        };
+        let word0 = even[2].weave_high(odd[2]).xor(even[1].weave(odd[1]).xor(key(0)));
+        let word2 = even[0].weave_high(odd[0]).xor(even[3].weave(odd[3]).xor(key(1)));
+        let all = [word0, even[2].weave(odd[2]), word2, even[0].weave(odd[0])];
+        for (word, to) in all.into_iter().zip(words) {
+            word.store(&mut to[at..]);
+        }
+    }
+
+    /// The words of three groups, from this one on.
+    ///
+    /// Three vectors of blocks at a time, since two leave the CPU waiting for products: so a group begins within the
+    /// vectors of another.
+    #[inline(always)]
+    fn three_groups<I: Isa>(&self, group: u64, words: &mut [Words; 3]) {
+        let first = group.wrapping_mul(LANES as u64);
+        let start = self.start::<I::Wide>((first >> 32) as u32);
+        let low = first & LOW;
+        let [a, b, c] = self.three_vectors(&start, low, [0, 1, 8]);
+        self.end([a, b], &mut words[0], 0);
+        let [d, e, f] = self.three_vectors(&start, low, [9, 16, 17]);
+        self.end([c, d], &mut words[0], 8);
+        self.end([e, f], &mut words[1], 0);
+        let [a, b, c] = self.three_vectors(&start, low, [24, 25, 32]);
+        self.end([a, b], &mut words[1], 8);
+        let [d, e, f] = self.three_vectors(&start, low, [33, 40, 41]);
+        self.end([c, d], &mut words[2], 0);
+        self.end([e, f], &mut words[2], 8);
+    }
+
+    /// Three vectors of every other block, each from one of `at` on, before the last exclusive ors.
+    #[inline(always)]
+    fn three_vectors<W: Wide>(&self, start: &Start<W>, low: u64, at: [u64; 3]) -> [[W; 4]; 3] {
+        let mut keys = [[0; 2]; 6];
+        for (number, keys) in (FIRST..).zip(&mut keys) {
+            *keys = [self.key_of(0, number).into(), self.key_of(1, number).into()];
+        }
+        let counters = [W::counting(low + at[0]), W::counting(low + at[1]), W::counting(low + at[2])];
+        let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
+        let [a, b, c] = W::six_rounds(start.rounds(counters), multipliers, &keys);
+        [last_products(a), last_products(b), last_products(c)]
     }
 
     /// The keys of a round, in every lane.
     #[inline(always)]
     fn round_keys<W: Wide>(&self, number: u32) -> [W; 2] {
-        let key = |which: usize| self.key[which].wrapping_add(KEY_STEPS[which].wrapping_mul(number));
-        [W::splat(key(0).into()), W::splat(key(1).into())]
+        [W::splat(self.key_of(0, number).into()), W::splat(self.key_of(1, number).into())]
+    }
+
+    /// One of a round's two keys.
+    #[inline(always)]
+    const fn key_of(&self, which: usize, number: u32) -> u32 {
+        self.key[which].wrapping_add(KEY_STEPS[which].wrapping_mul(number))
+    }
+}
+
+/// Rounds that [`Start`] does.
+const FIRST: u32 = 3;
+
+/// The first three rounds of blocks that differ in word 0 of their counters alone: what is joined with words 0 and 2 of
+/// each. Whatever all of these blocks have in common is in it, with the keys.
+struct Start<W> {
+    first2: W,
+    second0: W,
+    second2: W,
+    third0: W,
+    third2: W,
+}
+
+impl<W: Wide> Start<W> {
+    /// What these rounds make of the blocks of these words 0.
+    #[inline(always)]
+    fn rounds<const N: usize>(&self, counters: [W; N]) -> [[W; 4]; N] {
+        let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
+        let (mut first, mut second) = (counters, counters);
+        for at in 0..N {
+            first[at] = counters[at].product(multiplier0);
+        }
+        for at in 0..N {
+            second[at] = first[at].high().xor(self.first2).product(multiplier1);
+        }
+        let mut vectors = [[counters[0]; 4]; N];
+        for at in 0..N {
+            let product0 = second[at].high().xor(self.second0).product(multiplier0);
+            let product1 = first[at].xor(self.second2).product(multiplier1);
+            let keyed = second[at].xor(self.third0);
+            vectors[at] = [product1.high().xor(keyed), product1, product0.high().xor(self.third2), product0];
+        }
+        vectors
     }
 }
 
 /// A round waits for its product, its shift and one exclusive or: two vectors go side by side, so that one works while
 /// the other waits.
 #[inline(always)]
-fn round<W: Wide>(vectors: [[W; 4]; 2], [key0, key1]: [W; 2]) -> [[W; 4]; 2] {
+fn round<W: Wide>([even, odd]: [[W; 4]; 2], keys: [W; 2]) -> [[W; 4]; 2] {
+    let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
+    [W::round(even, multipliers, keys), W::round(odd, multipliers, keys)]
+}
+
+/// The products of the last round, in the places of their factors.
+#[inline(always)]
+fn last_products<W: Wide>([word0, word1, word2, word3]: [W; 4]) -> [W; 4] {
     let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
-    let mut next = vectors;
-    for (next, [word0, word1, word2, word3]) in next.iter_mut().zip(vectors) {
-        let (product0, product1) = (word0.product(multiplier0), word2.product(multiplier1));
-        // What does not wait for a product comes first.
-        let (keyed0, keyed1) = (word1.xor(key0), word3.xor(key1));
-        *next = [product1.high().xor(keyed0), product1, product0.high().xor(keyed1), product0];
-    }
-    next
+    [word0.product(multiplier0), word1, word2.product(multiplier1), word3]
 }
 
 impl Source for Philox {
     #[inline(always)]
     fn words<I: Isa>(&mut self, group: u64) -> Words {
         self.group::<I>(group)
+    }
+
+    #[inline(always)]
+    fn three<I: Isa>(&mut self, group: u64, words: &mut [Words; 3]) {
+        let last = (group.wrapping_mul(LANES as u64) & LOW) + 3 * LANES as u64 - 1;
+        // By vectors of four, and where word 1 of the counter stays as it is.
+        if I::Wide::COUNT == 4 && last <= LOW {
+            self.three_groups::<I>(group, words);
+        } else {
+            for (number, words) in (0..).zip(words) {
+                *words = self.group::<I>(group.wrapping_add(number));
+            }
+        }
     }
 }
 
@@ -182,6 +299,29 @@ mod tests {
                         "{level:?} {group} {lane}"
                     );
                 }
+            }
+        }
+    }
+
+    struct Three(Philox, u64);
+    impl Kernel for Three {
+        type Output = Vec<Words>;
+        #[inline(always)]
+        fn run<I: Isa>(mut self) -> Vec<Words> {
+            let mut words = [[[0; LANES]; 4]; 3];
+            self.0.three::<I>(self.1, &mut words);
+            words.to_vec()
+        }
+    }
+
+    #[test]
+    fn three_groups_are_themselves_at_every_level() {
+        let philox = Philox::new([0x243f_6a88, 0x85a3_08d3], [0x1319_8a2e, 0x0370_7344]);
+        for group in [0, 1, 77, (1 << 28) - 3, (1 << 28) - 2, (1 << 28) - 1, 1 << 28, u64::MAX / 16 - 1] {
+            for &level in Level::available() {
+                let expected: Vec<_> =
+                    (0..3).map(|at| dispatch(level, Group(philox, group.wrapping_add(at)))).collect();
+                assert_eq!(dispatch(level, Three(philox, group)), expected, "{level:?} {group}");
             }
         }
     }

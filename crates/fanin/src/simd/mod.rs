@@ -14,6 +14,8 @@ mod floats;
 mod lanes;
 #[cfg(target_arch = "x86_64")]
 mod registers;
+#[cfg(target_arch = "x86_64")]
+mod rounds;
 mod wide;
 
 use std::sync::OnceLock;
@@ -152,6 +154,9 @@ pub(crate) struct Ahead<'a> {
     bytes: &'a [u8],
 }
 
+/// Bytes that the caches fetch at once.
+const LINE: usize = 64;
+
 impl<'a> Ahead<'a> {
     /// Of this memory.
     #[inline(always)]
@@ -165,10 +170,17 @@ impl<'a> Ahead<'a> {
         Self { bytes: &[] }
     }
 
+    /// Fetches as many lines of the cache as these values take.
+    #[inline(always)]
+    pub(crate) fn fetch_for<T>(&mut self, values: &[T]) {
+        for _ in 0..size_of_val(values) / LINE {
+            self.fetch();
+        }
+    }
+
     /// Fetches the next line of the cache.
     #[inline(always)]
     pub(crate) fn fetch(&mut self) {
-        const LINE: usize = 64;
         if let Some((line, later)) = self.bytes.split_first_chunk::<LINE>() {
             #[cfg(target_arch = "x86_64")]
             {

@@ -5,9 +5,9 @@ use crate::dist::truncated::{Truncated, Visitor32, Visitor64};
 use crate::dist::uniform::{Uniform32, Uniform64};
 use crate::dist::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::element::{Element, Values, values};
-use crate::engine::{Philox, Source};
+use crate::engine::{Philox, Source, Words};
 use crate::plan::{Law, Plan};
-use crate::simd::{Isa, Kernel, Level, dispatch, fill_around_caches};
+use crate::simd::{Ahead, Isa, Kernel, Level, dispatch, fill_around_caches};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
@@ -290,15 +290,27 @@ impl<S: Source> Visitor64 for Fill<'_, S, f64> {
     }
 }
 
-/// What makes the values of a group. `#[inline(always)]`.
+/// What makes the values of groups. `#[inline(always)]`.
 trait Groups<E, const N: usize> {
+    /// Those of one.
     fn make<I: Isa>(&mut self, group: u64, values: &mut [E; N]);
+
+    /// Those of three, one after another; meanwhile the memory for as many more is fetched.
+    fn make_three<I: Isa>(&mut self, group: u64, values: &mut [[E; N]; 3], later: &[E]);
 }
 
 /// A law on the words of a source.
 struct Made<S, T> {
     source: S,
     transform: T,
+    /// Those of three groups.
+    words: [Words; 3],
+}
+
+impl<S, T> Made<S, T> {
+    fn new(source: S, transform: T) -> Self {
+        Self { source, transform, words: Default::default() }
+    }
 }
 
 impl<S: Source, E: Element, T: Transform32> Groups<E, GROUP_32> for Made<S, T> {
@@ -308,12 +320,34 @@ impl<S: Source, E: Element, T: Transform32> Groups<E, GROUP_32> for Made<S, T> {
         self.transform.apply::<I>(&self.source.words::<I>(group), &mut exact);
         E::store(&exact, values);
     }
+
+    #[inline(always)]
+    fn make_three<I: Isa>(&mut self, group: u64, values: &mut [[E; GROUP_32]; 3], later: &[E]) {
+        self.source.three::<I>(group, &mut self.words);
+        let mut ahead = Ahead::new(later);
+        for (words, values) in self.words.iter().zip(values) {
+            ahead.fetch_for(values);
+            let mut exact = [0f32; GROUP_32];
+            self.transform.apply::<I>(words, &mut exact);
+            E::store(&exact, values);
+        }
+    }
 }
 
 impl<S: Source, T: Transform64> Groups<f64, GROUP_64> for Made<S, T> {
     #[inline(always)]
     fn make<I: Isa>(&mut self, group: u64, values: &mut [f64; GROUP_64]) {
         self.transform.apply::<I>(&self.source.words::<I>(group), values);
+    }
+
+    #[inline(always)]
+    fn make_three<I: Isa>(&mut self, group: u64, values: &mut [[f64; GROUP_64]; 3], later: &[f64]) {
+        self.source.three::<I>(group, &mut self.words);
+        let mut ahead = Ahead::new(later);
+        for (words, values) in self.words.iter().zip(values) {
+            ahead.fetch_for(values);
+            self.transform.apply::<I>(words, values);
+        }
     }
 }
 
@@ -328,7 +362,7 @@ impl<S: Source, E: Element, T: Transform32> Kernel for Fill32<'_, S, E, T> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Self { fill: Fill { source, span, out, .. }, transform } = self;
-        write_groups::<I, E, GROUP_32>(span, out, Made { source, transform });
+        write_groups::<I, E, GROUP_32>(span, out, Made::new(source, transform));
     }
 }
 
@@ -343,7 +377,7 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Self { fill: Fill { source, span, out, .. }, transform } = self;
-        write_groups::<I, f64, GROUP_64>(span, out, Made { source, transform });
+        write_groups::<I, f64, GROUP_64>(span, out, Made::new(source, transform));
     }
 }
 
@@ -370,6 +404,15 @@ fn write_groups<I: Isa, E: Element, const N: usize>(
                 now = later;
                 offset = 0;
                 group += 1;
+                continue;
+            }
+            if offset == 0 && now.len() >= 3 * N {
+                let (three, later) = std::mem::take(&mut now).split_at_mut(3 * N);
+                let three = three.as_chunks_mut().0.first_chunk_mut().expect("so many");
+                let soon = &later[..later.len().min(3 * N)];
+                groups.make_three::<I>(group, three, soon);
+                now = later;
+                group += 3;
                 continue;
             }
             let mut values = [E::default(); N];
