@@ -2,7 +2,7 @@
 
 use super::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::engine::{LANES, Words};
-use crate::math::{TWO_32, angle_of_turn, angle_of_turn64, ln_sin_cos, ln_sin_cos64};
+use crate::math::{TWO_32, angle_of_turn, angle_of_turn64, polar, polar64};
 use crate::simd::{Bits, Doubles, Floats, Isa, Singles};
 
 /// N(mean, std^2) in f32. Words 0 and 1 of a block make variates 0 and 1, words 2 and 3 variates 2 and 3.
@@ -23,9 +23,7 @@ impl Normal32 {
 #[inline(always)]
 fn pair<F: Singles>(radius: F::Bits, turn: F::Bits) -> (F, F) {
     let x = F::splat(4_294_967_040.0).lesser(radius.unsigned().add(F::splat(0.5)));
-    let (ln, sin, cos) = ln_sin_cos::<F, -32>(x, angle_of_turn(turn));
-    let radius = ln.times(F::splat(-2.0)).sqrt();
-    (radius.times(cos), radius.times(sin))
+    polar::<F, -32>(x, angle_of_turn(turn))
 }
 
 /// Pairs that a group makes.
@@ -75,9 +73,7 @@ fn pair64<D: Doubles>(radius: [D::Bits; 2], turn: [D::Bits; 2]) -> (D, D) {
     let greatest = D::splat(TWO_32 * TWO_32 - 2048.0);
     let x = radius[0].unsigned().fused(D::splat(TWO_32), radius[1].unsigned().add(D::splat(0.5)));
     let x = greatest.lesser(x).times(D::splat(1.0 / TWO_32 / TWO_32));
-    let (ln, sin, cos) = ln_sin_cos64(x, angle_of_turn64(turn[0], turn[1]));
-    let radius = ln.times(D::splat(-2.0)).sqrt();
-    (radius.times(cos), radius.times(sin))
+    polar64(x, angle_of_turn64(turn[0], turn[1]))
 }
 
 impl Transform64 for Normal64 {
@@ -85,9 +81,11 @@ impl Transform64 for Normal64 {
     fn apply<I: Isa>(&self, words: &Words, out: &mut [f64; GROUP_64]) {
         let (first, second) = out.split_at_mut(LANES);
         let (mean, std) = (I::Doubles::splat(self.mean), I::Doubles::splat(self.std));
+        let [a, b, c, d] = words;
         for at in (0..LANES).step_by(I::Doubles::COUNT) {
-            let [a, b, c, d] = std::array::from_fn(|word| Bits::load(&words[word][at..]));
-            let (cos, sin) = pair64::<I::Doubles>([a, b], [c, d]);
+            let radius = [Bits::load(&a[at..]), Bits::load(&b[at..])];
+            let turn = [Bits::load(&c[at..]), Bits::load(&d[at..])];
+            let (cos, sin) = pair64::<I::Doubles>(radius, turn);
             cos.fused(std, mean).store(&mut first[at..]);
             sin.fused(std, mean).store(&mut second[at..]);
         }

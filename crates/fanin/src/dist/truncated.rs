@@ -10,7 +10,7 @@ use crate::element::DType;
 use crate::engine::{LANES, Words};
 use crate::math::{
     BODY_END, TAIL_END, TWO_32, body_factor, ln_1p64, log_mills64, minus_ln_complement64, quantile_factor,
-    quantile64, tail_to_w,
+    quantile64, tail_to_minus_w,
 };
 use crate::simd::{Bits, Floats, Isa, Singles};
 
@@ -169,8 +169,8 @@ pub(crate) trait Visitor64 {
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
     std: f32,
-    below: f32,
-    above: f32,
+    ends: [End; 2],
+    smaller: Smaller,
     mass: f32,
     middle: f32,
     scale: f32,
@@ -178,14 +178,57 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     greatest: f32,
 }
 
+/// An end of the interval. The same place is counted from either: word + 2^31 from below, its complement from above.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// What makes a place of a word by an exclusive or.
+    flip: u32,
+    /// What lies beyond.
+    tail: f32,
+}
+
+impl End {
+    /// The tail at the place of a word: it rises with the place, or stays.
+    #[inline(always)]
+    fn at<F: Singles>(self, word: F::Bits, mass: f32) -> F {
+        let place = word.xor(F::Bits::splat(self.flip)).unsigned();
+        place.add(F::splat(0.5)).fused(F::splat(mass), F::splat(self.tail))
+    }
+}
+
+/// Which of the two tails is the smaller one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Smaller {
+    /// As much lies beyond either end: that of the nearer one, from which the place is less than 2^31.
+    Nearer,
+    /// That from this end, for every word.
+    Always(usize),
+    /// Both are to be computed.
+    Either,
+}
+
 impl<const TAIL: bool> Quantile32<TAIL> {
     fn new((mean, std, below, above, mass, least, greatest): (f64, f64, f64, f64, f64, f64, f64)) -> Self {
+        let ends = [End { flip: 1 << 31, tail: below as f32 }, End { flip: !(1 << 31), tail: above as f32 }];
+        let share = (mass / TWO_32) as f32;
+        // Where one end's tail is largest, the other's is smallest.
+        let never_larger =
+            |one: End, other: End| one.at::<f32>(!one.flip, share) <= other.at::<f32>(!one.flip, share);
+        let smaller = if ends[0].tail == ends[1].tail {
+            Smaller::Nearer
+        } else if never_larger(ends[0], ends[1]) {
+            Smaller::Always(0)
+        } else if never_larger(ends[1], ends[0]) {
+            Smaller::Always(1)
+        } else {
+            Smaller::Either
+        };
         Self {
             mean: mean as f32,
             std: std as f32,
-            below: below as f32,
-            above: above as f32,
-            mass: (mass / TWO_32) as f32,
+            ends,
+            smaller,
+            mass: share,
             // x = 2 p - 1 at the middle of the mass, and its change with a word.
             middle: (below - above) as f32,
             scale: (2.0 * mass / TWO_32) as f32,
@@ -194,30 +237,69 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
-    /// The smaller tail. The same place counted from either end: word + 2^31 from below, its complement from above.
+    /// The values of a group, by what finds the smaller tails.
     #[inline(always)]
-    fn tail<F: Singles>(&self, word: F::Bits) -> F {
-        let from_below = word.xor(F::Bits::splat(0x8000_0000));
-        let from_above = from_below.xor(F::Bits::splat(u32::MAX));
-        let (half, mass) = (F::splat(0.5), F::splat(self.mass));
-        let lower = from_below.unsigned().add(half).fused(mass, F::splat(self.below));
-        let upper = from_above.unsigned().add(half).fused(mass, F::splat(self.above));
-        lower.lesser(upper)
+    fn values<I: Isa>(&self, tails: impl Tails, words: &Words, out: &mut [f32; GROUP_32]) {
+        let words = words.as_flattened();
+        let number = I::Many::splat;
+        for at in (0..GROUP_32).step_by(I::Many::COUNT) {
+            let word: <I::Many as Floats>::Bits = Bits::load(&words[at..]);
+            let minus_w = tail_to_minus_w(tails.smaller::<I::Many>(word, self.mass));
+            let x = word.signed().add(number(0.5)).fused(number(self.scale), number(self.middle));
+            let z = x.times(if TAIL { quantile_factor(minus_w) } else { body_factor(minus_w) });
+            let value = z.fused(number(self.std), number(self.mean));
+            clamp(value, number(self.least), number(self.greatest)).store(&mut out[at..]);
+        }
+    }
+}
+
+/// How the smaller tail is found.
+trait Tails {
+    /// That of a word. `#[inline(always)]`.
+    fn smaller<F: Singles>(&self, word: F::Bits, mass: f32) -> F;
+}
+
+/// [`Smaller::Nearer`], with what lies beyond both ends.
+struct Nearer(f32);
+
+impl Tails for Nearer {
+    #[inline(always)]
+    fn smaller<F: Singles>(&self, word: F::Bits, mass: f32) -> F {
+        // Words of the lower half have their highest bit set, since words are read as signed ones.
+        let flips = [F::Bits::splat(1 << 31).floats(), F::Bits::splat(!(1 << 31)).floats()];
+        let place = word.xor(word.where_highest(flips[0], flips[1]).bits()).signed();
+        place.add(F::splat(0.5)).fused(F::splat(mass), F::splat(self.0))
+    }
+}
+
+/// [`Smaller::Always`].
+struct Always(End);
+
+impl Tails for Always {
+    #[inline(always)]
+    fn smaller<F: Singles>(&self, word: F::Bits, mass: f32) -> F {
+        self.0.at(word, mass)
+    }
+}
+
+/// [`Smaller::Either`].
+struct Either([End; 2]);
+
+impl Tails for Either {
+    #[inline(always)]
+    fn smaller<F: Singles>(&self, word: F::Bits, mass: f32) -> F {
+        let [below, above] = self.0;
+        below.at::<F>(word, mass).lesser(above.at(word, mass))
     }
 }
 
 impl<const TAIL: bool> Transform32 for Quantile32<TAIL> {
     #[inline(always)]
     fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
-        let words = words.as_flattened();
-        let number = I::Many::splat;
-        for at in (0..GROUP_32).step_by(I::Many::COUNT) {
-            let word: <I::Many as Floats>::Bits = Bits::load(&words[at..]);
-            let w = tail_to_w(self.tail::<I::Many>(word));
-            let x = word.signed().add(number(0.5)).fused(number(self.scale), number(self.middle));
-            let z = x.times(if TAIL { quantile_factor(w) } else { body_factor(w) });
-            let value = z.fused(number(self.std), number(self.mean));
-            clamp(value, number(self.least), number(self.greatest)).store(&mut out[at..]);
+        match self.smaller {
+            Smaller::Nearer => self.values::<I>(Nearer(self.ends[0].tail), words, out),
+            Smaller::Always(end) => self.values::<I>(Always(self.ends[end]), words, out),
+            Smaller::Either => self.values::<I>(Either(self.ends), words, out),
         }
     }
 }

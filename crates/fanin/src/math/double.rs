@@ -3,7 +3,7 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use super::{Angle, TWO_32, horner, turn};
+use super::{Angle, TWO_32, at_radius, horner};
 use crate::simd::{Bits, Doubles};
 
 /// Exponent and fraction of a positive, normal x: x = (1 + fraction) * 2^exponent with 1 + fraction in
@@ -91,11 +91,10 @@ pub(crate) fn angle_of_turn64<D: Doubles>(high: D::Bits, low: D::Bits) -> Angle<
     Angle { quarters: nearest.left(32), rest: x.times(D::splat(TAU / TWO_32 / TWO_32)) }
 }
 
-/// ln x, x being positive and normal, and sine and cosine of an angle. The steps of the three series take turns.
+/// ln x, x being positive and normal, and sine and cosine of the rest of an angle. The steps of the three series take turns.
 #[inline(always)]
-pub(crate) fn ln_sin_cos64<D: Doubles>(x: D, angle: Angle<D>) -> (D, D, D) {
+pub(super) fn ln_and_rest64<D: Doubles>(x: D, rest: D) -> (D, D, D) {
     let number = D::splat;
-    let Angle { quarters, rest } = angle;
     let square = rest.times(rest);
     let (exponent, f) = parts64(x);
     let s = f.over(number(2.0).add(f));
@@ -110,8 +109,14 @@ pub(crate) fn ln_sin_cos64<D: Doubles>(x: D, angle: Angle<D>) -> (D, D, D) {
     let (half, one) = (number(0.5).times(square), number(1.0));
     let whole = one.sub(half);
     let cos = whole.add(cos.times(square).fused(square, one.sub(whole).sub(half)));
-    let (sin, cos) = turn(quarters, sin, cos);
     (ln_of_series64(exponent, f, s, z, ln), sin, cos)
+}
+
+/// (r cos t, r sin t) for r = sqrt(-2 ln u), u being in (0, 1), and the angle t.
+#[inline(always)]
+pub(crate) fn polar64<D: Doubles>(u: D, angle: Angle<D>) -> (D, D) {
+    let (ln, sin, cos) = ln_and_rest64(u, angle.rest);
+    at_radius(ln, angle.quarters, sin, cos)
 }
 
 /// -ln(1 - x) for x in (0, 1), given the complement 1 - x to full relative precision as well.

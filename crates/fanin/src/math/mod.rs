@@ -11,10 +11,10 @@ mod double;
 mod normal_mean;
 mod quantile;
 
-pub(crate) use double::{angle_of_turn64, ln_1p64, ln_sin_cos64, minus_ln_complement64};
+pub(crate) use double::{angle_of_turn64, ln_1p64, minus_ln_complement64, polar64};
 pub(crate) use normal_mean::normal_mean;
 pub(crate) use quantile::{
-    BODY_END, TAIL_END, body_factor, log_mills64, quantile_factor, quantile64, tail_to_w,
+    BODY_END, TAIL_END, body_factor, log_mills64, quantile_factor, quantile64, tail_to_minus_w,
 };
 
 use std::f32::consts::{FRAC_1_SQRT_2, TAU};
@@ -127,12 +127,11 @@ fn turn<F: Floats>(quarters: F::Bits, sin: F, cos: F) -> (F, F) {
     (s.bits().xor(sign(quarters)).floats(), c.bits().xor(sign(quarters.xor(odd))).floats())
 }
 
-/// ln(2^power x), and sine and cosine of an angle. The steps of the three series take turns: one after another, each would
-/// leave the CPU waiting for its own.
+/// ln(2^power x), and sine and cosine of the rest of an angle. The steps of the three series take turns: one after another,
+/// each would leave the CPU waiting for its own.
 #[inline(always)]
-pub(crate) fn ln_sin_cos<F: Singles, const POWER: i32>(x: F, angle: Angle<F>) -> (F, F, F) {
+fn ln_and_rest<F: Singles, const POWER: i32>(x: F, rest: F) -> (F, F, F) {
     let number = F::splat;
-    let Angle { quarters, rest } = angle;
     let (exponent, x) = parts::<F, POWER>(x);
     let square = rest.times(rest);
     let (ln, sin) =
@@ -144,17 +143,38 @@ pub(crate) fn ln_sin_cos<F: Singles, const POWER: i32>(x: F, angle: Angle<F>) ->
     let (ln, cos) = ln.fused(x, number(LN[6])).beside(cos.fused(square, number(COS[2])));
     let (ln, cos) = ln.fused(x, number(LN[7])).beside(cos.times(square));
     let (ln, cos) = ln.fused(x, number(LN[8])).beside(cos.fused(square, square.times(number(-0.5))));
-    let ln = ln_of_series(exponent, x, x.times(x), ln);
-    let (sin, cos) = turn(quarters, sin, cos.add(number(1.0)));
-    (ln, sin, cos)
+    (ln_of_series(exponent, x, x.times(x), ln), sin, cos.add(number(1.0)))
+}
+
+/// (r cos t, r sin t) for r = sqrt(-2 ln u), u = 2^power x being in (0, 1), and the angle t.
+#[inline(always)]
+pub(crate) fn polar<F: Singles, const POWER: i32>(x: F, angle: Angle<F>) -> (F, F) {
+    let (ln, sin, cos) = ln_and_rest::<F, POWER>(x, angle.rest);
+    at_radius(ln, angle.quarters, sin, cos)
+}
+
+/// [`polar`] of the logarithm, and of sine and cosine of the angle's rest.
+#[inline(always)]
+fn at_radius<F: Floats<One: From<i8>>>(ln: F, quarters: F::Bits, sin: F, cos: F) -> (F, F) {
+    // The root takes as long as sine and cosine take to find their places: it is not to come after.
+    let (radius, sin) = ln.times(F::splat((-2).into())).sqrt().beside(sin);
+    let (sin, cos) = turn(quarters, sin, cos);
+    (radius.times(cos), radius.times(sin))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::double::ln64;
+    use super::double::{ln_and_rest64, ln64};
     use super::*;
     use statrs::distribution::{ContinuousCDF, Normal};
     use std::f64::consts::{SQRT_2, TAU};
+
+    /// ln(2^power x), sine and cosine.
+    fn ln_sin_cos<const POWER: i32>(x: f32, angle: Angle<f32>) -> (f32, f32, f32) {
+        let (ln, sin, cos) = ln_and_rest::<f32, POWER>(x, angle.rest);
+        let (sin, cos) = turn(angle.quarters, sin, cos);
+        (ln, sin, cos)
+    }
 
     fn relative(found: f64, exact: f64) -> f64 {
         ((found - exact) / exact).abs()
@@ -184,18 +204,20 @@ mod tests {
         for k in 0..1_000_000u32 {
             let word = k.wrapping_mul(2_654_435_769);
             let exact = (f64::from(word) + 0.5) / TWO_32 * TAU;
-            let (_, sin, cos) = ln_sin_cos::<f32, 0>(1.0, angle_of_turn(word));
+            let (_, sin, cos) = ln_sin_cos::<0>(1.0, angle_of_turn(word));
             // The angle is rounded three times (1.5 units of 2^-24 at 0.785), the result once more.
             let bound = 1.5 * 0.786 * 2f64.powi(-24) + 2f64.powi(-24);
             assert!(
                 (f64::from(sin) - exact.sin()).abs() < bound && (f64::from(cos) - exact.cos()).abs() < bound
             );
-            let (_, sin64, cos64) = ln_sin_cos64::<f64>(1.0, angle_of_turn64(word.into(), 1 << 31));
+            let angle64 = angle_of_turn64::<f64>(word.into(), 1 << 31);
+            let (_, sin64, cos64) = ln_and_rest64(1.0, angle64.rest);
+            let (sin64, cos64) = turn(angle64.quarters, sin64, cos64);
             let exact = (f64::from(word) + 0.5) / TWO_32 * TAU;
             assert!((sin64 - exact.sin()).abs() < 1e-15 && (cos64 - exact.cos()).abs() < 1e-15, "{word}");
         }
         for word in [0, 1 << 30, 1 << 31, 3 << 30, u32::MAX, (1 << 30) - 1, 1 << 29, (1 << 29) - 1] {
-            let (_, sin, cos) = ln_sin_cos::<f32, 0>(1.0, angle_of_turn(word));
+            let (_, sin, cos) = ln_sin_cos::<0>(1.0, angle_of_turn(word));
             assert!(sin != 0.0 && cos != 0.0);
             assert!((sin * sin + cos * cos - 1.0).abs() < 3e-7);
         }
@@ -205,7 +227,7 @@ mod tests {
     fn torchs_sine_and_cosine_are_close() {
         for k in 0..=1_000_000u32 {
             let x = (f64::from(k) / 1e6 * TAU) as f32;
-            let (_, sin, cos) = ln_sin_cos::<f32, 0>(1.0, angle(x));
+            let (_, sin, cos) = ln_sin_cos::<0>(1.0, angle(x));
             assert!((f64::from(sin) - f64::from(x).sin()).abs() < 2e-7, "sin {x}");
             assert!((f64::from(cos) - f64::from(x).cos()).abs() < 2e-7, "cos {x}");
         }
@@ -249,7 +271,7 @@ mod tests {
             let x = std::f32::consts::TAU * unit;
             let (sin, cos) = published_sin_cos(x);
             let expected = [published_ln(1.0 - unit), sin, cos].map(f32::to_bits);
-            let (ln, sin, cos) = ln_sin_cos::<f32, -24>(((1 << 24) - word) as f32, angle(x));
+            let (ln, sin, cos) = ln_sin_cos::<-24>(((1 << 24) - word) as f32, angle(x));
             assert_eq!([ln, sin, cos].map(f32::to_bits), expected, "{word}");
             let other = [ln_scaled::<f32, 2>((1.0 - unit) / 4.0), super::ln(1.0 - unit)].map(f32::to_bits);
             assert_eq!(other, [expected[0]; 2], "{word}");
@@ -272,13 +294,13 @@ mod tests {
                 assert!((z * sign - exact).abs() <= 2e-15 * exact.max(0.1), "{tail:e}: {z} {exact}");
                 let w = -(4.0 * tail * (1.0 - tail)).ln();
                 let x = (sign * (1.0 - 2.0 * tail)) as f32;
-                let w32 = tail_to_w(tail as f32);
+                let minus_w = tail_to_minus_w(tail as f32);
                 if w < TAIL_END {
-                    let z32 = f64::from(x * quantile_factor(w32));
+                    let z32 = f64::from(x * quantile_factor(minus_w));
                     assert!((z32 * sign - exact).abs() <= 6e-7 * exact.max(0.3), "{tail:e}: {z32} {exact}");
                 }
                 if w < BODY_END {
-                    assert_eq!(quantile_factor(w32), body_factor(w32));
+                    assert_eq!(quantile_factor(minus_w), body_factor(minus_w));
                 }
             }
             tail *= 0.97;

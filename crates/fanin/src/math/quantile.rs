@@ -64,23 +64,24 @@ const LOG_MILLS: [f64; 17] = [
     -4372277617012165.5,
 ];
 
-/// w for a tail probability in (0, 1/2], which is to be the smaller tail `min((1 - x) / 2, (1 + x) / 2)`, to full relative
-/// precision.
+/// w with its sign changed, for a tail probability in (0, 1/2], which is to be the smaller tail
+/// `min((1 - x) / 2, (1 + x) / 2)`, to full relative precision.
 #[inline(always)]
-pub(crate) fn tail_to_w<F: Singles>(tail: F) -> F {
-    ln_scaled::<F, 2>(tail.times(F::splat(1.0).sub(tail))).times(F::splat(-1.0))
+pub(crate) fn tail_to_minus_w<F: Singles>(tail: F) -> F {
+    ln_scaled::<F, 2>(tail.times(F::splat(1.0).sub(tail)))
 }
 
-/// z / x, z being the normal quantile at 1/2 + x/2. For w <= [`BODY_END`] only.
+/// z / x, z being the normal quantile at 1/2 + x/2, from -w. For w <= [`BODY_END`] only.
 #[inline(always)]
-pub(crate) fn body_factor<F: Singles>(w: F) -> F {
-    lowest_first32(w.sub(F::splat(2.625)), &QUANTILE_BODY)
+pub(crate) fn body_factor<F: Singles>(minus_w: F) -> F {
+    lowest_first32(F::splat(-2.625).sub(minus_w), &QUANTILE_BODY)
 }
 
 /// As [`body_factor`], for w <= [`TAIL_END`].
 #[inline(always)]
-pub(crate) fn quantile_factor<F: Singles>(w: F) -> F {
-    let body = body_factor(w);
+pub(crate) fn quantile_factor<F: Singles>(minus_w: F) -> F {
+    let body = body_factor(minus_w);
+    let w = minus_w.times(F::splat(-1.0));
     let far = lowest_first32(w.sqrt().sub(F::splat(3.64)), &QUANTILE_TAIL);
     F::splat(BODY_END as f32).where_less(w, far, body)
 }

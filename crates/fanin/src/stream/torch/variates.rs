@@ -4,7 +4,7 @@ use std::f32::consts::TAU;
 
 use crate::element::{Element, Values};
 use crate::engine::Mt19937;
-use crate::math::{angle, ln_sin_cos};
+use crate::math::{angle, polar};
 use crate::simd::{Ahead, Bits, Floats, Isa, Kernel, Level, Singles, dispatch};
 
 /// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
@@ -245,10 +245,9 @@ pub(super) fn pairs<F: Singles>(
     // The logarithm of 1 - unit, and tau times a unit: that units are divided by a power of two rounds nothing.
     let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).signed();
     let angle = angle(F::splat(TAU * UNIT).times(low_bits(F::Bits::load(angles)).signed()));
-    let (ln, sin, cos) = ln_sin_cos::<F, { -UNIT_BITS }>(complement, angle);
-    let radius = ln.times(F::splat(-2.0)).sqrt();
-    radius.times(cos).fused(std, mean).store(cosines);
-    radius.times(sin).fused(std, mean).store(sines);
+    let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
+    cos.fused(std, mean).store(cosines);
+    sin.fused(std, mean).store(sines);
 }
 
 /// Bits of a word that a draw on [0, 1) takes, the lowest, and the step from one draw to the next.
