@@ -1,7 +1,5 @@
 //! The zeros of `sparse`: the first rows of a permutation for each column, columns at once.
 
-use std::cell::Cell;
-
 use super::super::fill::Region;
 use super::super::marks::Marks;
 use super::Torch;
@@ -121,25 +119,35 @@ impl Remainders {
         for ((word, divisor), reciprocal) in words.iter_mut().zip(&self.divisors).zip(&self.reciprocals) {
             let x = f64::from_bits(SHIFT.to_bits() | u64::from(*word)) - SHIFT;
             let quotient = (x * reciprocal + SHIFT) - SHIFT;
-            let rest = x - quotient * divisor;
+            let rest = quotient.mul_add(-divisor, x);
             let rest = if rest < 0.0 { rest + divisor } else { rest };
             *word = (rest + SHIFT).to_bits() as u32;
         }
     }
 
-    /// Sets a 1 for each row that the shuffle leaves behind its first ones. From the last step to the first: step k swaps
-    /// the place k, at which none of them can be any more, with another, at which one may be.
+    /// Sets a 1 for each row that the shuffle leaves behind its first ones, in each of some columns. From the last step to the
+    /// first: step k swaps the place k, at which none of them can be any more, with another, at which one may be. A step may
+    /// want what the one before has just written, and waits for it: meanwhile there is another column's.
     #[inline(always)]
-    fn keep(&self, rests: &[u32], kept: &mut [u8]) {
-        kept[..self.zeros].fill(0);
-        kept[self.zeros..].fill(1);
-        let kept = Cell::from_mut(kept).as_slice_of_cells();
-        for (step, (place, &rest)) in kept.iter().zip(rests).enumerate().rev() {
-            let is = kept[step + rest as usize].take();
-            place.set(is);
+    fn keep<const N: usize>(&self, rests: &[Vec<u32>; SIDE_BY_SIDE], kept: &mut [Vec<u8>; SIDE_BY_SIDE]) {
+        let steps = self.divisors.len();
+        for (kept, rests) in kept.iter_mut().zip(rests).take(N) {
+            assert!(kept.len() == self.rows && rests.len() == steps);
+            kept[..self.zeros].fill(0);
+            kept[self.zeros..].fill(1);
+        }
+        for step in (0..steps).rev() {
+            for column in 0..N {
+                let (kept, rest) = (&mut kept[column], rests[column][step] as usize);
+                let is = std::mem::take(&mut kept[step + rest]);
+                kept[step] = is;
+            }
         }
     }
 }
+
+/// Columns that are shuffled by turns: their words and rows stay in the nearest cache.
+const SIDE_BY_SIDE: usize = 2;
 
 /// Marks the zeros of consecutive columns.
 struct Mark<'a> {
@@ -159,18 +167,26 @@ impl Kernel for Mark<'_> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Self { engine, level, steps, top, height, columns, words: marks } = self;
-        let mut words = vec![0u32; steps.divisors.len()];
-        let mut kept = vec![0u8; steps.rows];
-        for column in 0..columns {
+        let mut words: [_; SIDE_BY_SIDE] = std::array::from_fn(|_| vec![0u32; steps.divisors.len()]);
+        let mut kept: [_; SIDE_BY_SIDE] = std::array::from_fn(|_| vec![0u8; steps.rows]);
+        for first in (0..columns).step_by(SIDE_BY_SIDE) {
             checkpoint();
-            engine.words::<I>(&mut words);
-            engine.skip_at(level, (steps.rows - 1 - words.len()) as u64);
-            steps.reduce(&mut words);
-            steps.keep(&words, &mut kept);
-            let (marks, bit) = Marks::of_column(marks, height, column);
-            let shift = bit.trailing_zeros();
-            for (mark, &kept) in marks.iter_mut().zip(&kept[top..]) {
-                *mark |= u64::from(kept) << shift;
+            let count = SIDE_BY_SIDE.min(columns - first);
+            for words in words.iter_mut().take(count) {
+                engine.words::<I>(words);
+                engine.skip_at(level, (steps.rows - 1 - words.len()) as u64);
+                steps.reduce(words);
+            }
+            match count {
+                SIDE_BY_SIDE => steps.keep::<SIDE_BY_SIDE>(&words, &mut kept),
+                _ => steps.keep::<1>(&words, &mut kept),
+            }
+            for (column, kept) in (first..).zip(&kept).take(count) {
+                let (marks, bit) = Marks::of_column(marks, height, column);
+                let shift = bit.trailing_zeros();
+                for (mark, &kept) in marks.iter_mut().zip(&kept[top..]) {
+                    *mark |= u64::from(kept) << shift;
+                }
             }
         }
         marks.iter_mut().for_each(|mark| *mark = !*mark);
