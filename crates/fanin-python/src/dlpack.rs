@@ -9,7 +9,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyCapsule, PyDict};
+use pyo3::types::{PyCapsule, PyDict, PyType};
 
 use crate::memory::Memory;
 
@@ -72,6 +72,14 @@ impl<'py> Array<'py> {
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+        // NumPy's own arrays without keywords, which would be half of a small fill: the older protocol cannot say what is
+        // read-only, and NumPy then refuses, to be asked again below.
+        if is_numpy(array)?
+            && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))
+            && let Ok(capsule) = exported.cast_into::<PyCapsule>()
+        {
+            return Self::shown(capsule, dtype, kind);
+        }
         let Some(export) = array.getattr_opt(intern!(py, "__dlpack__"))? else {
             return Err(PyTypeError::new_err(format!(
                 "a {} cannot be filled: give a NumPy array, a torch tensor, or anything else that has __dlpack__",
@@ -98,6 +106,15 @@ impl<'py> Array<'py> {
             .map_err(|_| {
                 PyTypeError::new_err(format!("the __dlpack__ of this {} gives no capsule", kind()))
             })?;
+        Self::shown(capsule, dtype, kind)
+    }
+
+    /// The memory that a capsule shows, of an array of this type's name.
+    fn shown(
+        capsule: Bound<'py, PyCapsule>,
+        dtype: Option<DType>,
+        kind: impl Fn() -> String,
+    ) -> PyResult<Self> {
         let (tensor, read_only) = if let Ok(pointer) = capsule.pointer_checked(Some(VERSIONED)) {
             // SAFETY: a capsule of this name holds this structure, by the protocol, and lives on in `capsule`.
             let managed = unsafe { pointer.cast::<ManagedVersioned>().as_ref() };
@@ -123,7 +140,7 @@ impl<'py> Array<'py> {
                 kind()
             )));
         }
-        let dtype = element_type(tensor, dtype, kind)?;
+        let dtype = element_type(tensor, dtype, &kind)?;
         let ndim = usize::try_from(tensor.ndim).unwrap_or_default();
         // SAFETY: by the protocol, `ndim` numbers each; strides may be absent.
         let (shape, strides) = unsafe { (numbers(tensor.shape, ndim), numbers(tensor.strides, ndim)) };
@@ -141,6 +158,20 @@ impl<'py> Array<'py> {
         let memory = unsafe { Memory::new(address, dtype, shape, strides) };
         Ok(Self { memory, _capsule: capsule })
     }
+}
+
+/// Whether an array is NumPy's own, no subclass.
+fn is_numpy(array: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static NUMPY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let (py, kind) = (array.py(), array.get_type());
+    if let Some(known) = NUMPY.get(py) {
+        return Ok(kind.is(known));
+    }
+    if kind.name()? != "ndarray" || kind.module()? != "numpy" {
+        return Ok(false);
+    }
+    let known = py.import("numpy")?.getattr("ndarray")?.cast_into::<PyType>()?;
+    Ok(kind.is(NUMPY.get_or_init(py, || known.unbind())))
 }
 
 /// # Safety
