@@ -115,7 +115,8 @@ impl<'py> Array<'py> {
         dtype: Option<DType>,
         kind: impl Fn() -> String,
     ) -> PyResult<Self> {
-        let (tensor, read_only) = if let Ok(pointer) = capsule.pointer_checked(Some(VERSIONED)) {
+        let (tensor, read_only) = if capsule.is_valid_checked(Some(VERSIONED)) {
+            let pointer = capsule.pointer_checked(Some(VERSIONED))?;
             // SAFETY: a capsule of this name holds this structure, by the protocol, and lives on in `capsule`.
             let managed = unsafe { pointer.cast::<ManagedVersioned>().as_ref() };
             if managed.major != 1 {
