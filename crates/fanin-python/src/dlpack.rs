@@ -72,7 +72,7 @@ impl<'py> Array<'py> {
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        // NumPy's own arrays without keywords, which would be half of a small fill: the older protocol cannot say what is
+        // NumPy's own arrays without keywords, which take a tenth of a small fill: the older protocol cannot say what is
         // read-only, and NumPy then refuses, to be asked again below.
         if is_numpy(array)?
             && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))

@@ -169,7 +169,6 @@ pub(crate) trait Visitor64 {
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
     std: f32,
-    ends: [End; 2],
     smaller: Smaller,
     mass: f32,
     middle: f32,
@@ -197,37 +196,42 @@ impl End {
 }
 
 /// Which of the two tails is the smaller one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 enum Smaller {
     /// As much lies beyond either end: that of the nearer one, from which the place is less than 2^31.
-    Nearer,
-    /// That from this end, for every word.
-    Always(usize),
+    Nearer(Nearer),
+    /// That from one end, for every word.
+    Always(End),
     /// Both are to be computed.
-    Either,
+    Either([End; 2]),
+}
+
+impl Smaller {
+    fn new(ends: [End; 2], mass: f32) -> Self {
+        let [below, above] = ends;
+        // Where one end's tail is largest, the other's is smallest.
+        let never_larger =
+            |one: End, other: End| one.at::<f32>(!one.flip, mass) <= other.at::<f32>(!one.flip, mass);
+        if below.tail == above.tail {
+            Smaller::Nearer(Nearer(below.tail))
+        } else if never_larger(below, above) {
+            Smaller::Always(below)
+        } else if never_larger(above, below) {
+            Smaller::Always(above)
+        } else {
+            Smaller::Either(ends)
+        }
+    }
 }
 
 impl<const TAIL: bool> Quantile32<TAIL> {
     fn new((mean, std, below, above, mass, least, greatest): (f64, f64, f64, f64, f64, f64, f64)) -> Self {
         let ends = [End { flip: 1 << 31, tail: below as f32 }, End { flip: !(1 << 31), tail: above as f32 }];
         let share = (mass / TWO_32) as f32;
-        // Where one end's tail is largest, the other's is smallest.
-        let never_larger =
-            |one: End, other: End| one.at::<f32>(!one.flip, share) <= other.at::<f32>(!one.flip, share);
-        let smaller = if ends[0].tail == ends[1].tail {
-            Smaller::Nearer
-        } else if never_larger(ends[0], ends[1]) {
-            Smaller::Always(0)
-        } else if never_larger(ends[1], ends[0]) {
-            Smaller::Always(1)
-        } else {
-            Smaller::Either
-        };
         Self {
             mean: mean as f32,
             std: std as f32,
-            ends,
-            smaller,
+            smaller: Smaller::new(ends, share),
             mass: share,
             // x = 2 p - 1 at the middle of the mass, and its change with a word.
             middle: (below - above) as f32,
@@ -259,7 +263,8 @@ trait Tails {
     fn smaller<F: Singles>(&self, word: F::Bits, mass: f32) -> F;
 }
 
-/// [`Smaller::Nearer`], with what lies beyond both ends.
+/// What lies beyond either end.
+#[derive(Debug, Clone, Copy)]
 struct Nearer(f32);
 
 impl Tails for Nearer {
@@ -272,23 +277,17 @@ impl Tails for Nearer {
     }
 }
 
-/// [`Smaller::Always`].
-struct Always(End);
-
-impl Tails for Always {
+impl Tails for End {
     #[inline(always)]
     fn smaller<F: Singles>(&self, word: F::Bits, mass: f32) -> F {
-        self.0.at(word, mass)
+        self.at(word, mass)
     }
 }
 
-/// [`Smaller::Either`].
-struct Either([End; 2]);
-
-impl Tails for Either {
+impl Tails for [End; 2] {
     #[inline(always)]
     fn smaller<F: Singles>(&self, word: F::Bits, mass: f32) -> F {
-        let [below, above] = self.0;
+        let [below, above] = self;
         below.at::<F>(word, mass).lesser(above.at(word, mass))
     }
 }
@@ -297,9 +296,9 @@ impl<const TAIL: bool> Transform32 for Quantile32<TAIL> {
     #[inline(always)]
     fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
         match self.smaller {
-            Smaller::Nearer => self.values::<I>(Nearer(self.ends[0].tail), words, out),
-            Smaller::Always(end) => self.values::<I>(Always(self.ends[end]), words, out),
-            Smaller::Either => self.values::<I>(Either(self.ends), words, out),
+            Smaller::Nearer(tails) => self.values::<I>(tails, words, out),
+            Smaller::Always(end) => self.values::<I>(end, words, out),
+            Smaller::Either(ends) => self.values::<I>(ends, words, out),
         }
     }
 }
@@ -428,5 +427,42 @@ impl Placed for Tail {
         }
         let delta = if self.narrow { target / self.alpha } else { delta };
         clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_that_is_known_to_be_smaller_is() {
+        for (below, above, case) in [
+            (0.02, 0.02, "nearer"),
+            (0.5, 0.5, "nearer"),
+            (0.9772, 0.0013, "always"),
+            (0.0013, 0.9772, "always"),
+            (0.0, 0.5, "always"),
+            (0.02, 0.3, "either"),
+            (0.3, 0.0, "either"),
+        ] {
+            let mass = ((1.0 - below - above) / TWO_32) as f32;
+            let ends =
+                [End { flip: 1 << 31, tail: below as f32 }, End { flip: !(1 << 31), tail: above as f32 }];
+            let smaller = Smaller::new(ends, mass);
+            let edges = [0, 1, 1 << 30, (1 << 31) - 1, 1 << 31, (1 << 31) + 1, 3 << 30, u32::MAX];
+            for word in edges.into_iter().chain((0..100_000u32).map(|k| k.wrapping_mul(2_654_435_769))) {
+                let (found, kind) = match smaller {
+                    Smaller::Nearer(tails) => (tails.smaller::<f32>(word, mass), "nearer"),
+                    Smaller::Always(end) => (end.smaller(word, mass), "always"),
+                    Smaller::Either(ends) => (ends.smaller(word, mass), "either"),
+                };
+                let [one, other] = ends.map(|end| end.at::<f32>(word, mass));
+                assert_eq!(
+                    (found.to_bits(), kind),
+                    (one.min(other).to_bits(), case),
+                    "{below} {above} {word}"
+                );
+            }
+        }
     }
 }

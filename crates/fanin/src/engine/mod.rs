@@ -27,9 +27,15 @@ pub(crate) trait Source {
     /// The words of three groups, from this one on.
     #[inline(always)]
     fn three<I: Isa>(&mut self, group: u64, words: &mut [Words; 3]) {
-        for (number, words) in (0..).zip(words) {
-            *words = self.words::<I>(group.wrapping_add(number));
-        }
+        one_by_one::<I>(self, group, words);
+    }
+}
+
+/// [`Source::three`] of any source.
+#[inline(always)]
+fn one_by_one<I: Isa>(source: &mut (impl Source + ?Sized), group: u64, words: &mut [Words; 3]) {
+    for (number, words) in (0..).zip(words) {
+        *words = source.words::<I>(group.wrapping_add(number));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Philox4x32-10: Salmon, Moraes, Dror, Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3", section 3.3.
 
-use super::{LANES, Source, Words};
+use super::{LANES, Source, Words, one_by_one};
 use crate::simd::{Isa, Wide};
 
 const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
@@ -245,9 +245,7 @@ impl Source for Philox {
         if I::Wide::COUNT == 4 && last <= LOW {
             self.three_groups::<I>(group, words);
         } else {
-            for (number, words) in (0..).zip(words) {
-                *words = self.group::<I>(group.wrapping_add(number));
-            }
+            one_by_one::<I>(self, group, words);
         }
     }
 }

@@ -327,7 +327,8 @@ mod tests {
         #[inline(always)]
         fn run<I: Isa>(self) -> Vec<u32> {
             let word = |at: u64| I::Wide::counting(at.wrapping_mul(0x9E37_79B9) & 0xffff_ffff);
-            let vectors = [[word(1), word(2), word(3), word(4)]; 3];
+            let vector = |at| [word(at), word(at + 1), word(at + 2), word(at + 3)];
+            let vectors = [vector(1), vector(5), vector(9)];
             let keys = [[11, 12], [13, 14], [15, 16], [17, 18], [19, 20], [21, 0xffff_fff0]];
             let multipliers = [I::Wide::splat(0xD251_1F53), I::Wide::splat(0xCD9E_8D57)];
             let mut all = Vec::new();

@@ -290,64 +290,24 @@ impl<S: Source> Visitor64 for Fill<'_, S, f64> {
     }
 }
 
-/// What makes the values of groups. `#[inline(always)]`.
-trait Groups<E, const N: usize> {
-    /// Those of one.
-    fn make<I: Isa>(&mut self, group: u64, values: &mut [E; N]);
-
-    /// Those of three, one after another; meanwhile the memory for as many more is fetched.
-    fn make_three<I: Isa>(&mut self, group: u64, values: &mut [[E; N]; 3], later: &[E]);
+/// What makes the `N` values of a group from its words. `#[inline(always)]`.
+trait Written<E, const N: usize> {
+    fn write<I: Isa>(&self, words: &Words, values: &mut [E; N]);
 }
 
-/// A law on the words of a source.
-struct Made<S, T> {
-    source: S,
-    transform: T,
-    /// Those of three groups.
-    words: [Words; 3],
-}
-
-impl<S, T> Made<S, T> {
-    fn new(source: S, transform: T) -> Self {
-        Self { source, transform, words: Default::default() }
-    }
-}
-
-impl<S: Source, E: Element, T: Transform32> Groups<E, GROUP_32> for Made<S, T> {
+impl<E: Element, T: Transform32> Written<E, GROUP_32> for T {
     #[inline(always)]
-    fn make<I: Isa>(&mut self, group: u64, values: &mut [E; GROUP_32]) {
+    fn write<I: Isa>(&self, words: &Words, values: &mut [E; GROUP_32]) {
         let mut exact = [0f32; GROUP_32];
-        self.transform.apply::<I>(&self.source.words::<I>(group), &mut exact);
+        self.apply::<I>(words, &mut exact);
         E::store(&exact, values);
     }
-
-    #[inline(always)]
-    fn make_three<I: Isa>(&mut self, group: u64, values: &mut [[E; GROUP_32]; 3], later: &[E]) {
-        self.source.three::<I>(group, &mut self.words);
-        let mut ahead = Ahead::new(later);
-        for (words, values) in self.words.iter().zip(values) {
-            ahead.fetch_for(values);
-            let mut exact = [0f32; GROUP_32];
-            self.transform.apply::<I>(words, &mut exact);
-            E::store(&exact, values);
-        }
-    }
 }
 
-impl<S: Source, T: Transform64> Groups<f64, GROUP_64> for Made<S, T> {
+impl<T: Transform64> Written<f64, GROUP_64> for T {
     #[inline(always)]
-    fn make<I: Isa>(&mut self, group: u64, values: &mut [f64; GROUP_64]) {
-        self.transform.apply::<I>(&self.source.words::<I>(group), values);
-    }
-
-    #[inline(always)]
-    fn make_three<I: Isa>(&mut self, group: u64, values: &mut [[f64; GROUP_64]; 3], later: &[f64]) {
-        self.source.three::<I>(group, &mut self.words);
-        let mut ahead = Ahead::new(later);
-        for (words, values) in self.words.iter().zip(values) {
-            ahead.fetch_for(values);
-            self.transform.apply::<I>(words, values);
-        }
+    fn write<I: Isa>(&self, words: &Words, values: &mut [f64; GROUP_64]) {
+        self.apply::<I>(words, values);
     }
 }
 
@@ -362,7 +322,7 @@ impl<S: Source, E: Element, T: Transform32> Kernel for Fill32<'_, S, E, T> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Self { fill: Fill { source, span, out, .. }, transform } = self;
-        write_groups::<I, E, GROUP_32>(span, out, Made::new(source, transform));
+        write_groups::<I, E, GROUP_32>(span, out, source, transform);
     }
 }
 
@@ -377,7 +337,7 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Self { fill: Fill { source, span, out, .. }, transform } = self;
-        write_groups::<I, f64, GROUP_64>(span, out, Made::new(source, transform));
+        write_groups::<I, f64, GROUP_64>(span, out, source, transform);
     }
 }
 
@@ -386,8 +346,10 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
 fn write_groups<I: Isa, E: Element, const N: usize>(
     span: Span<'_>,
     mut out: &mut [E],
-    mut groups: impl Groups<E, N>,
+    mut source: impl Source,
+    law: impl Written<E, N>,
 ) {
+    let mut words: [Words; 3] = Default::default();
     // The last group of which a part was wanted: the next run may want another part.
     let mut kept = [E::default(); N];
     let mut kept_group = None;
@@ -408,15 +370,20 @@ fn write_groups<I: Isa, E: Element, const N: usize>(
             }
             if offset == 0 && now.len() >= 3 * N {
                 let (three, later) = std::mem::take(&mut now).split_at_mut(3 * N);
-                let three = three.as_chunks_mut().0.first_chunk_mut().expect("so many");
-                let soon = &later[..later.len().min(3 * N)];
-                groups.make_three::<I>(group, three, soon);
+                let three = three.as_chunks_mut::<N>().0;
+                source.three::<I>(group, &mut words);
+                // Meanwhile the memory for as many more is fetched.
+                let mut ahead = Ahead::new(&*later);
+                for (words, values) in words.iter().zip(three) {
+                    ahead.fetch_for(values);
+                    law.write::<I>(words, values);
+                }
                 now = later;
                 group += 3;
                 continue;
             }
             let mut values = [E::default(); N];
-            groups.make::<I>(group, &mut values);
+            law.write::<I>(&source.words::<I>(group), &mut values);
             if offset == 0 && now.len() >= N {
                 let (whole, later) = std::mem::take(&mut now).split_first_chunk_mut::<N>().expect("so many");
                 *whole = values;

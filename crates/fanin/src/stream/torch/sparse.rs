@@ -119,7 +119,7 @@ impl Remainders {
         for ((word, divisor), reciprocal) in words.iter_mut().zip(&self.divisors).zip(&self.reciprocals) {
             let x = f64::from_bits(SHIFT.to_bits() | u64::from(*word)) - SHIFT;
             let quotient = (x * reciprocal + SHIFT) - SHIFT;
-            let rest = quotient.mul_add(-divisor, x);
+            let rest = x - quotient * divisor;
             let rest = if rest < 0.0 { rest + divisor } else { rest };
             *word = (rest + SHIFT).to_bits() as u32;
         }
