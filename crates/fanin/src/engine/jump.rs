@@ -4,8 +4,8 @@
 //! The twister is linear over the field of two elements, so the state k words on is a sum of the next 19937 states: those
 //! whose power of x is in `x^k mod p`, p being the characteristic polynomial of the recurrence.
 
-use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::simd::{Isa, Kernel, Level, dispatch};
 
@@ -152,16 +152,64 @@ fn spread(word: u32) -> u64 {
 /// many as [`REACH`].
 pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
     // Of the state's first word only one bit counts: so the sum is of states that begin at the second, one jump shorter.
-    let residue = Residue::power(distance - 1, level);
-    dispatch(level, Sum { residue: &residue, words: &words[1..] })
+    let terms = Terms::of_power(distance - 1, level);
+    dispatch(level, Sum { terms: &terms, words: &words[1..] })
 }
 
 /// Words that [`jump`] reads.
-pub(super) const REACH: usize = 33 * SIZE;
+pub(super) const REACH: usize = 34 * SIZE;
 
-/// The sum of the states that a residue names.
+/// The sums of up to three neighbouring states, the first of them among: by the others that are in it.
+const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
+
+/// Words of each kind of sums.
+const SUMS: usize = 33 * SIZE;
+
+/// The states that a residue names, three neighbours at a time: where the words of their sum begin among those of all
+/// [`KINDS`], which stand one after another.
+struct Terms(Vec<u32>);
+
+impl Terms {
+    /// Those of x^k, perhaps from memory: fills of one size, and the passes of one fill, jump equally far.
+    fn of_power(k: u64, level: Level) -> Arc<Self> {
+        /// Powers that are remembered.
+        const KEPT: usize = 16;
+        static RECENT: Mutex<VecDeque<(u64, Arc<Terms>)>> = Mutex::new(VecDeque::new());
+        // Nobody waits for it: to compute the power again is soon done.
+        if let Ok(recent) = RECENT.try_lock()
+            && let Some((_, it)) = recent.iter().find(|(power, _)| *power == k)
+        {
+            return Arc::clone(it);
+        }
+        let it = Arc::new(Self::of(&Residue::power(k, level)));
+        if let Ok(mut recent) = RECENT.try_lock() {
+            recent.truncate(KEPT - 1);
+            recent.push_front((k, Arc::clone(&it)));
+        }
+        it
+    }
+
+    fn of(residue: &Residue) -> Self {
+        let words = &residue.words;
+        let has = |power: usize| power < DEGREE && words[power / 64] >> (power % 64) & 1 == 1;
+        let mut terms = Vec::with_capacity(DEGREE / 4);
+        let mut power = 0;
+        while power < DEGREE {
+            if has(power) {
+                let kind = usize::from(has(power + 1)) + 2 * usize::from(has(power + 2));
+                terms.push((SUMS * kind + power) as u32);
+                power += 3;
+            } else {
+                power += 1;
+            }
+        }
+        Self(terms)
+    }
+}
+
+/// The sum of the states that the terms name.
 struct Sum<'a> {
-    residue: &'a Residue,
+    terms: &'a Terms,
     words: &'a [u32],
 }
 
@@ -171,23 +219,26 @@ impl Kernel for Sum<'_> {
     #[inline(always)]
     fn run<I: Isa>(self) -> Self::Output {
         // So many words of the sum stay in registers.
-        const PART: usize = 64;
+        const PART: usize = 104;
+        const { assert!(SIZE.is_multiple_of(PART) && SUMS + 2 < REACH && DEGREE + SIZE <= SUMS) };
+        let mut sums = vec![0; KINDS.len() * SUMS];
+        for (sums, others) in sums.chunks_mut(SUMS).zip(KINDS) {
+            sums.copy_from_slice(&self.words[..SUMS]);
+            for other in others {
+                sums.iter_mut().zip(&self.words[*other..]).for_each(|(sum, word)| *sum ^= word);
+            }
+        }
         let mut sum = Box::new(State([0; SIZE]));
-        for (number, to) in sum.chunks_mut(PART).enumerate() {
+        for (number, to) in sum.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
             let mut part = [0u32; PART];
-            for (word, bits) in self.residue.words.iter().enumerate() {
-                let mut bits = *bits;
-                while bits != 0 {
-                    let power = 64 * word + bits.trailing_zeros() as usize;
-                    bits &= bits - 1;
-                    let from: &[u32; PART] =
-                        self.words[PART * number + power..].first_chunk().expect("within reach");
-                    for k in 0..PART {
-                        part[k] ^= from[k];
-                    }
+            for &term in &self.terms.0 {
+                let from: &[u32; PART] =
+                    sums[PART * number + term as usize..].first_chunk().expect("within reach");
+                for k in 0..PART {
+                    part[k] ^= from[k];
                 }
             }
-            to.copy_from_slice(&part[..to.len()]);
+            *to = part;
         }
         sum
     }
@@ -201,6 +252,15 @@ mod tests {
     fn the_polynomial_has_its_published_weight() {
         assert_eq!(exponents().len() + 1, 135);
         assert!(exponents().last().unwrap() + 64 * BLOCK < DEGREE);
+    }
+
+    #[test]
+    fn remembered_powers_are_themselves() {
+        let level = Level::best();
+        // More than are kept, the first of them again and again.
+        for k in (0..40u64).flat_map(|k| [100_000, 100_000 + k, 1 << k]) {
+            assert_eq!(Terms::of_power(k, level).0, Terms::of(&Residue::power(k, level)).0, "{k}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Mt19937 {
     pub const STATE_WORDS: usize = SIZE;
 
     /// Words from which on a jump is sooner there than a walk.
-    pub(crate) const FARTHEST_WALK: u64 = 4 << 20;
+    pub(crate) const FARTHEST_WALK: u64 = 2 << 20;
 
     /// The engine of a seed.
     pub fn new(seed: u32) -> Self {

@@ -37,9 +37,9 @@ impl Walker {
         dispatch(self.level, Take { walker: self, first, distances, out });
     }
 
-    /// Goes on until the state holds the word so far from one; gives the place of that one then.
+    /// Goes on until the state holds the word so far from the one at this place.
     #[inline(always)]
-    fn reach<I: Isa>(&mut self, place: i64, distance: i64) -> i64 {
+    fn reach<I: Isa>(&mut self, place: i64, distance: i64) {
         let states = (place + distance) / SIZE as i64;
         if states > 1 {
             self.engine.skip_states(self.level, states as u64 - 1);
@@ -47,7 +47,6 @@ impl Walker {
         self.before = *self.engine.state.last_chunk().expect("a state is longer");
         self.engine.skip_state::<I>();
         self.base += states * SIZE as i64;
-        place - states * SIZE as i64
     }
 
     /// The engine, about to draw this word, which is none before the last that was asked for.
@@ -74,16 +73,36 @@ impl<const N: usize> Kernel for Take<'_, N> {
         let last = distances.map(i64::from)[N - 1];
         let count = first.len();
         assert_eq!(out.len(), N * count);
-        for (place, &first) in first.iter().enumerate() {
-            let first = first as i64 - walker.base;
-            let first = if first + last >= SIZE as i64 { walker.reach::<I>(first, last) } else { first };
-            for number in 0..N {
-                let at = first + i64::from(distances[number]);
-                out[number * count + place] = if at >= 0 {
-                    walker.engine.state[at as usize]
-                } else {
-                    walker.before[(at + BEFORE as i64) as usize]
-                };
+        let mut done = 0;
+        while done < count {
+            let place = first[done] as i64 - walker.base;
+            if place + last >= SIZE as i64 {
+                walker.reach::<I>(place, last);
+            }
+            // Those that begin in the state before.
+            while done < count && (first[done] as i64) < walker.base {
+                let place = first[done] as i64 - walker.base;
+                for number in 0..N {
+                    let at = place + i64::from(distances[number]);
+                    out[number * count + done] = match usize::try_from(at) {
+                        Ok(at) => walker.engine.state[at],
+                        Err(_) => walker.before[(at + BEFORE as i64) as usize],
+                    };
+                }
+                done += 1;
+            }
+            // Those that are whole in this one.
+            let state = &walker.engine.state.0;
+            let base = walker.base as u64;
+            for &first in &first[done..] {
+                let place = first.wrapping_sub(base) as usize;
+                if place >= SIZE - last as usize {
+                    break;
+                }
+                for number in 0..N {
+                    out[number * count + done] = state[place + distances[number] as usize];
+                }
+                done += 1;
             }
         }
         Mt19937::temper_all(out);

@@ -77,16 +77,21 @@ impl<'a> Span<'a> {
     /// The global indices of values at these places of the span, which ascend, instead of what `global` holds.
     pub(super) fn globals(self, places: &[u32], global: &mut Vec<u64>) {
         global.clear();
-        let mut runs = self.runs();
-        let (mut first, mut begin, mut end) = (0, 0, 0);
-        global.extend(places.iter().map(|&place| {
-            let place = u64::from(place);
-            while place >= end {
-                let (index, length) = runs.next().expect("the place lies in the span");
-                (first, begin, end) = (index, end, end + length as u64);
-            }
-            first + (place - begin)
-        }));
+        let (mut rest, mut end) = (places, 0);
+        for (first, length) in self.runs() {
+            let begin = end;
+            end += length as u64;
+            let here = |place: &u32| u64::from(*place) < end;
+            let count = match rest.last() {
+                None => break,
+                Some(last) if here(last) => rest.len(),
+                Some(_) => rest.iter().take_while(|place| here(place)).count(),
+            };
+            let (now, later) = rest.split_at(count);
+            global.extend(now.iter().map(|place| first + (u64::from(*place) - begin)));
+            rest = later;
+        }
+        debug_assert!(rest.is_empty(), "the places lie in the span");
     }
 
     /// Hands out the runs of memory that holds the span, each with its first global index.

@@ -133,14 +133,7 @@ fn part<E: Element>(
             values.resize(places.len(), E::default());
             refused.resize(places.len(), false);
             trial.again(&mut walkers[at], &global, &mut values, &mut refused);
-            let mut left = 0;
-            for k in 0..places.len() {
-                let (place, index) = (places[k], global[k]);
-                out[place as usize] = values[k];
-                // Kept or written over by the next: no branch.
-                (places[left], global[left]) = (place, index);
-                left += usize::from(refused[k]);
-            }
+            let left = keep(&mut places, &mut global, &values, &refused, out);
             places.truncate(left);
             global.truncate(left);
             pass += 1;
@@ -155,14 +148,37 @@ fn part<E: Element>(
     Passed { passes, again, first }
 }
 
-/// Appends the places of the marks.
-pub(super) fn marked(marks: &[bool], places: &mut Vec<u32>) {
+/// Writes the values to their places, and moves those that are refused to the front, beside their numbers in the tensor.
+/// Gives how many these are.
+fn keep<E: Element>(
+    places: &mut [u32],
+    global: &mut [u64],
+    values: &[E],
+    refused: &[bool],
+    out: &mut [E],
+) -> usize {
+    let count = places.len();
+    let (global, values, refused) = (&mut global[..count], &values[..count], &refused[..count]);
+    let mut left = 0;
+    for k in 0..count {
+        let (place, index) = (places[k], global[k]);
+        out[place as usize] = values[k];
+        // Kept or written over by the next: no branch.
+        (places[left], global[left]) = (place, index);
+        left += usize::from(refused[k]);
+    }
+    left
+}
+
+/// Appends the places of the marks, of which this is the first.
+pub(super) fn marked(marks: &[bool], first: u32, places: &mut Vec<u32>) {
     let begin = places.len();
     places.resize(begin + marks.len(), 0);
-    let mut found = begin;
-    for (place, &mark) in (0..).zip(marks) {
-        places[found] = place;
-        found += usize::from(mark);
+    let found = &mut places[begin..];
+    let mut count = 0;
+    for (place, &mark) in (first..).zip(marks) {
+        found[count] = place;
+        count += usize::from(mark);
     }
-    places.truncate(found);
+    places.truncate(begin + count);
 }

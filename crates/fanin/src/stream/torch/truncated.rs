@@ -221,6 +221,9 @@ impl<E: Element> Kernel for Outside<'_, E> {
     }
 }
 
+/// Proposals of a first pass that are tested while they are in the nearest cache: of some whole states.
+const NEAR: usize = 2496;
+
 /// Uniform proposals, each with a number that decides whether it is refused.
 struct Proposals {
     level: Level,
@@ -244,13 +247,17 @@ impl<E: Element> Trial<E> for Proposals {
     }
 
     fn begin(&self, cursors: &mut [Cursor<'_, E>], span: Span<'_>, out: &mut [E], refused: &mut Vec<u32>) {
-        let mut draws = vec![E::default(); out.len()];
-        let mut marks = vec![false; out.len()];
         let [proposing, drawing] = cursors else { unreachable!("there are two sequences") };
-        span.each(out, |first, out| proposing.uniforms((self.low, self.high), first, out));
-        span.each(&mut draws, |first, out| drawing.uniforms((0.0, 1.0), first, out));
-        self.refused_if.test(self.level, out, &draws, &mut marks);
-        marked(&marks, refused);
+        let (mut draws, mut marks) = ([E::default(); NEAR], [false; NEAR]);
+        for (number, out) in out.chunks_mut(NEAR).enumerate() {
+            let first = number * NEAR;
+            let (draws, marks) = (&mut draws[..out.len()], &mut marks[..out.len()]);
+            let span = span.part(first, out.len());
+            span.each(out, |first, out| proposing.uniforms((self.low, self.high), first, out));
+            span.each(draws, |first, out| drawing.uniforms((0.0, 1.0), first, out));
+            self.refused_if.test(self.level, out, draws, marks);
+            marked(marks, first as u32, refused);
+        }
     }
 
     fn test(&self, _: &[E], _: &mut Vec<u32>) {
@@ -355,39 +362,46 @@ impl RefusedIf {
         reason = "torch takes the logarithm from a library, and so must its mirror"
     )]
     fn lanes<E: Element>(self, proposals: &[E; LANES], draws: &[E; LANES]) -> [bool; LANES] {
-        let Self { mean, std, peak } = self;
-        let round = |x: f64| E::DTYPE.round(x);
-        let (mut exponents, mut near) = ([0f64; LANES], [0f32; LANES]);
+        let (mut near, mut exponents) = ([0f32; LANES], [0f32; LANES]);
         for lane in 0..LANES {
-            exponents[lane] = if E::DTYPE == DType::F32 {
-                // Each step of f32 arithmetic, as it is.
-                let x = (proposals[lane].to_f64() as f32 - mean as f32) / std as f32;
-                f64::from(x * x * -0.5 - peak as f32)
-            } else {
-                let x = round(proposals[lane].to_f64() - mean);
-                let x = round(x / std);
-                let x = round(x * x);
-                let x = round(x * -0.5);
-                round(x - peak)
-            };
+            exponents[lane] = self.exponent(proposals[lane]) as f32;
             // A number whose logarithm is near enough to decide, but where the two are close.
             near[lane] = draws[lane].to_f64() as f32;
         }
         for near in &mut near {
             *near = ln(near.max(1e-30));
         }
-        let (mut verdicts, mut doubts) = ([false; LANES], [false; LANES]);
+        let (mut verdicts, mut doubt) = ([false; LANES], false);
         for lane in 0..LANES {
-            let (x, near) = (exponents[lane] as f32, near[lane]);
+            let (near, exponent) = (near[lane], exponents[lane]);
             let slack = 1e-5 - near * if size_of::<E>() == 2 { 0.02 } else { 1e-5 };
-            verdicts[lane] = near > x;
-            doubts[lane] = !((near - x).abs() > slack && near > -60.0);
+            verdicts[lane] = near > exponent;
+            doubt |= !((near - exponent).abs() > slack && near > -60.0);
         }
-        if doubts.iter().any(|&doubt| doubt) {
+        if doubt {
             for lane in 0..LANES {
-                verdicts[lane] = round(draws[lane].to_f64().ln()) > exponents[lane];
+                let drawn = E::DTYPE.round(draws[lane].to_f64().ln());
+                verdicts[lane] = drawn > self.exponent(proposals[lane]);
             }
         }
         verdicts
+    }
+
+    /// The logarithm of the density, relative to its peak, as torch computes it.
+    #[inline(always)]
+    fn exponent<E: Element>(self, proposal: E) -> f64 {
+        let Self { mean, std, peak } = self;
+        if E::DTYPE == DType::F32 {
+            // Each step of f32 arithmetic, as it is.
+            let x = (proposal.to_f64() as f32 - mean as f32) / std as f32;
+            f64::from(x * x * -0.5 - peak as f32)
+        } else {
+            let round = |x: f64| E::DTYPE.round(x);
+            let x = round(proposal.to_f64() - mean);
+            let x = round(x / std);
+            let x = round(x * x);
+            let x = round(x * -0.5);
+            round(x - peak)
+        }
     }
 }
