@@ -32,14 +32,15 @@ impl Cost {
         Self { make: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// The same, drawn until all lie inside cut-offs that let through at least three in ten.
+    /// The same, drawn until all lie inside cut-offs that let through at least three in ten. From pass to pass all threads
+    /// have equally far to go, so that only the first one counts.
     pub(super) fn of_normals_inside<E: Element>() -> Self {
-        Self { make: 4.0 * Self::of_normals::<E>().make, sequences: 6.0, ..Self::of_normals::<E>() }
+        Self { make: 2.5 * Self::of_normals::<E>().make, ..Self::of_normals::<E>() }
     }
 
     /// Uniform proposals, drawn until all are accepted: each takes two sequences a pass.
     pub(super) fn of_proposals<E: Element>() -> Self {
-        Self { make: 250.0, words: words_each::<E>() as f64, sequences: 60.0 }
+        Self { make: 160.0, words: words_each::<E>() as f64, sequences: 2.0 }
     }
 
     /// To get to the value after so many.
