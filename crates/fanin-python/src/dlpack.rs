@@ -146,7 +146,6 @@ impl<'py> Array<'py> {
         // SAFETY: by the protocol, `ndim` numbers each; strides may be absent.
         let (shape, strides) = unsafe { (numbers(tensor.shape, ndim), numbers(tensor.strides, ndim)) };
         let shape: Vec<usize> = shape.unwrap_or_default().iter().map(|&size| size as usize).collect();
-        let strides = strides.map(|strides| strides.iter().map(|&stride| stride as isize).collect());
         let address = tensor.data.expose_provenance() + tensor.byte_offset as usize;
         let size = usize::from(tensor.type_bits / 8);
         if !address.is_multiple_of(size) {

@@ -17,7 +17,7 @@ pub struct Memory {
     address: usize,
     dtype: DType,
     shape: Vec<usize>,
-    /// In elements; `None` for row-major memory.
+    /// In elements; `None` for row-major memory, and for no other.
     strides: Option<Vec<isize>>,
 }
 
@@ -28,7 +28,10 @@ impl Memory {
     /// While this lives, every element that shape and strides reach is allocated, aligned for `dtype`, and kept from
     /// being freed. Nobody else reads or writes there during a fill: that much is between the caller and their threads,
     /// as it is with any library that fills an array.
-    pub unsafe fn new(address: usize, dtype: DType, shape: Vec<usize>, strides: Option<Vec<isize>>) -> Self {
+    pub unsafe fn new(address: usize, dtype: DType, shape: Vec<usize>, strides: Option<&[i64]>) -> Self {
+        let strides = strides
+            .filter(|strides| !is_row_major(&shape, strides))
+            .map(|strides| strides.iter().map(|&stride| stride as isize).collect());
         Self { address, dtype, shape, strides }
     }
 
@@ -47,13 +50,7 @@ impl Memory {
 
     /// Whether the elements lie one after another in row-major order. Axes of size 1 do not count.
     pub fn is_contiguous(&self) -> bool {
-        let Some(strides) = &self.strides else { return true };
-        let mut step = 1;
-        self.shape.iter().zip(strides).rev().all(|(&size, &stride)| {
-            let expected = step;
-            step *= size as isize;
-            size == 1 || stride == expected
-        })
+        self.strides.is_none()
     }
 
     /// Asks for large pages where that pays. New memory costs a page fault for every 4 KiB that is written for the first
@@ -107,13 +104,15 @@ impl Memory {
     }
 
     fn typed<E: Element>(&mut self) -> Result<TensorMut<'_>, fanin::Error> {
-        let shape = self.shape.clone();
-        let Some(strides) = self.strides.clone().filter(|_| !shape.contains(&0)) else {
-            return TensorMut::contiguous(self.slice::<E>(0, shape.iter().product()), &shape);
+        let shape = &self.shape;
+        let Some(strides) = self.strides.as_ref().filter(|_| !shape.contains(&0)) else {
+            // SAFETY: the memory is row-major, and `new` says that the shape is allocated.
+            let buffer = unsafe { slice_at::<E>(self.address, self.len()) };
+            return TensorMut::contiguous(buffer, shape);
         };
         // The lowest and the highest element, counted from that of index 0.
         let reach = |backwards: bool| -> isize {
-            let steps = shape.iter().zip(&strides);
+            let steps = shape.iter().zip(strides);
             steps.filter(|(_, s)| (**s < 0) == backwards).map(|(&n, &s)| (n as isize - 1) * s).sum()
         };
         let (low, high) = (reach(true), reach(false));
@@ -121,7 +120,7 @@ impl Memory {
         let first = self.address.wrapping_add_signed(low * size_of::<E>() as isize);
         // SAFETY: the elements at both ends are allocated (`new`), so what lies between them in the same allocation is.
         let buffer = unsafe { slice_at(first, length) };
-        TensorMut::strided::<E>(buffer, &shape, &strides, low.unsigned_abs())
+        TensorMut::strided::<E>(buffer, shape, strides, low.unsigned_abs())
     }
 
     /// `count` elements from the element `start` on.
@@ -129,6 +128,17 @@ impl Memory {
         // SAFETY: only called for row-major memory and a range inside the shape, which `new` says is allocated.
         unsafe { slice_at(self.address + start * size_of::<E>(), count) }
     }
+}
+
+/// Whether elements lie one after another in row-major order. Axes of size 1 do not count.
+fn is_row_major(shape: &[usize], strides: &[i64]) -> bool {
+    let mut step = 1;
+    shape.len() == strides.len()
+        && shape.iter().zip(strides).rev().all(|(&size, &stride)| {
+            let expected = step;
+            step *= size as i64;
+            size == 1 || stride == expected
+        })
 }
 
 /// # Safety

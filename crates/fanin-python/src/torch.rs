@@ -79,14 +79,14 @@ pub fn torch_draw(
     address: usize,
     dtype: u8,
     shape: Vec<usize>,
-    strides: Option<Vec<isize>>,
+    strides: Option<Vec<i64>>,
     generator: &Bound<'_, PyAny>,
 ) -> PyResult<bool> {
     let py = generator.py();
     let (Some(law), Some(dtype)) = (wish.law(), self::dtype(dtype)) else { return Ok(false) };
     let Ok(plan) = Plan::new(&shape, dtype, law) else { return Ok(false) };
     // SAFETY: Python holds the tensor while it waits for us; `_plain.py` took the numbers from it.
-    let mut memory = unsafe { Memory::new(address, dtype, shape, strides) };
+    let mut memory = unsafe { Memory::new(address, dtype, shape, strides.as_deref()) };
     memory.expect_writes();
     let endless = may_be_endless(law, memory.len());
     if memory.len() >= LONG || endless {

@@ -14,47 +14,57 @@ use crate::threads::Threads;
 /// A box of a larger tensor, cut into runs of consecutive global indices.
 #[derive(Debug, Clone)]
 pub(super) struct Region {
-    pub(super) start: Vec<usize>,
-    pub(super) size: Vec<usize>,
-    shape: Vec<usize>,
-    /// Global row-major stride of each axis.
-    strides: Vec<u64>,
+    pub(super) axes: Vec<Axis>,
     /// Axes before this one are stepped through; this one and those after it lie in one run.
     outer: usize,
     run: usize,
 }
 
+/// An axis of a [`Region`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Axis {
+    /// Where the box begins along it.
+    pub(super) start: usize,
+    /// How much of it the box has.
+    pub(super) size: usize,
+    /// How much there is.
+    all: usize,
+    /// Global row-major stride.
+    stride: u64,
+}
+
 impl Region {
     pub(super) fn new(shape: &[usize], start: &[usize], size: &[usize]) -> Self {
-        let mut strides = vec![1u64; shape.len()];
-        for axis in (1..shape.len()).rev() {
-            strides[axis - 1] = strides[axis] * shape[axis] as u64;
-        }
-        let mut outer = shape.len();
-        while outer > 0 {
-            outer -= 1;
-            if size[outer] != shape[outer] {
-                break;
-            }
-        }
-        let run = size[outer..].iter().product();
-        Self { start: start.to_vec(), size: size.to_vec(), shape: shape.to_vec(), strides, outer, run }
+        let axes = (0..shape.len()).map(|axis| (start[axis], size[axis], shape[axis]));
+        Self::of(axes.map(|(start, size, all)| Axis { start, size, all, stride: 1 }).collect())
     }
 
     /// The whole of a tensor.
     pub(super) fn whole(shape: &[usize]) -> Self {
-        Self::new(shape, &vec![0; shape.len()], shape)
+        Self::of(shape.iter().map(|&all| Axis { start: 0, size: all, all, stride: 1 }).collect())
+    }
+
+    /// Strides are not read.
+    fn of(mut axes: Vec<Axis>) -> Self {
+        let mut stride = 1;
+        for axis in axes.iter_mut().rev() {
+            axis.stride = stride;
+            stride *= axis.all as u64;
+        }
+        let outer = axes.iter().rposition(|axis| axis.size != axis.all).unwrap_or(0);
+        let run = axes[outer..].iter().map(|axis| axis.size).product();
+        Self { axes, outer, run }
     }
 
     /// All of it.
     pub(super) fn span(&self) -> Span<'_> {
-        Span { region: self, first: 0, length: self.size.iter().product() }
+        Span { region: self, first: 0, length: self.axes.iter().map(|axis| axis.size).product() }
     }
 
     /// The runs of one row of the matrix that has the first axis for rows: (first column, length).
     pub(super) fn row_runs(&self, columns: usize) -> Vec<(usize, usize)> {
-        let row = Region::new(&self.shape[1..], &self.start[1..], &self.size[1..]);
-        debug_assert!(row.shape.iter().product::<usize>() == columns);
+        let row = Region::of(self.axes[1..].to_vec());
+        debug_assert!(row.axes.iter().map(|axis| axis.all).product::<usize>() == columns);
         row.span().runs().map(|(first, length)| (first as usize, length)).collect()
     }
 }
@@ -107,13 +117,12 @@ impl<'a> Span<'a> {
     pub(super) fn runs(self) -> Runs<'a> {
         let Self { region, first, length } = self;
         let mut index = vec![0; region.outer];
-        let mut next =
-            region.start.iter().zip(&region.strides).map(|(&at, &stride)| at as u64 * stride).sum();
+        let mut next = region.axes.iter().map(|axis| axis.start as u64 * axis.stride).sum();
         let mut before = first.checked_div(region.run).unwrap_or(0);
-        for axis in (0..region.outer).rev() {
-            index[axis] = before % region.size[axis];
-            before /= region.size[axis];
-            next += index[axis] as u64 * region.strides[axis];
+        for (index, axis) in index.iter_mut().zip(&region.axes).rev() {
+            *index = before % axis.size;
+            before /= axis.size;
+            next += *index as u64 * axis.stride;
         }
         Runs { region, index, next, skip: first.checked_rem(region.run).unwrap_or(0), left: length }
     }
@@ -142,14 +151,14 @@ impl Iterator for Runs<'_> {
         let length = self.left.min(self.region.run - self.skip);
         self.skip = 0;
         self.left -= length;
-        for axis in (0..self.index.len()).rev() {
-            self.index[axis] += 1;
-            self.next += self.region.strides[axis];
-            if self.index[axis] < self.region.size[axis] {
+        for (index, axis) in self.index.iter_mut().zip(&self.region.axes).rev() {
+            *index += 1;
+            self.next += axis.stride;
+            if *index < axis.size {
                 break;
             }
-            self.next -= self.region.strides[axis] * self.region.size[axis] as u64;
-            self.index[axis] = 0;
+            self.next -= axis.stride * axis.size as u64;
+            *index = 0;
         }
         Some((first, length))
     }
@@ -157,13 +166,12 @@ impl Iterator for Runs<'_> {
 
 /// Writes a law that draws nothing; `false` if this one draws.
 pub(super) fn fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
-    let size = tensor.shape().to_vec();
     match plan.law() {
         Law::Constant { value } => background(threads, value, tensor),
         Law::Eye | Law::Dirac { .. } => background(threads, 0.0, tensor),
         _ => {
             let Some(formula) = plan.formula() else { return false };
-            let region = Region::new(plan.shape(), start, &size);
+            let region = Region::new(plan.shape(), start, tensor.shape());
             tensor.write_in(Order::Index, |memory| {
                 values!(memory, memory => region.span().each(memory, |first, out| {
                     (first..).zip(out).for_each(|(index, out)| *out = Element::from_f64(formula(index)));
@@ -172,6 +180,7 @@ pub(super) fn fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut
             return true;
         }
     }
+    let size = tensor.shape().to_vec();
     for index in plan.ones() {
         let inside =
             (0..size.len()).all(|axis| (start[axis]..start[axis] + size[axis]).contains(&index[axis]));

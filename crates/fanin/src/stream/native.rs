@@ -216,6 +216,9 @@ impl Job {
 /// ```
 pub fn canonical_name(name: &str) -> Cow<'_, str> {
     const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+    if !name.starts_with("module.") && !name.starts_with('_') && !name.contains("._") {
+        return Cow::Borrowed(name);
+    }
     let mut kept: Vec<&str> = Vec::new();
     let mut components = name.split('.').peekable();
     while let Some(component) = components.next() {
@@ -243,7 +246,7 @@ impl NativeTensor {
 
     pub(super) fn engine(&self, purpose: &str) -> Philox {
         // All at once: a hasher that takes them one by one begins with two kilobytes of its own.
-        let message = [
+        let parts = [
             b"fanin native stream",
             &Native::VERSION.to_le_bytes()[..],
             &(purpose.len() as u32).to_le_bytes(),
@@ -252,7 +255,21 @@ impl NativeTensor {
             &(self.name.len() as u64).to_le_bytes(),
             self.name.as_bytes(),
         ];
-        let hash = blake3::hash(&message.concat());
+        // So many bytes have room where nothing is to be asked for.
+        let mut short = [0; 128];
+        let length = parts.iter().map(|part| part.len()).sum();
+        let hash = match short.get_mut(..length) {
+            Some(message) => {
+                let mut rest = &mut *message;
+                for part in parts {
+                    let (now, later) = rest.split_at_mut(part.len());
+                    now.copy_from_slice(part);
+                    rest = later;
+                }
+                blake3::hash(message)
+            }
+            None => blake3::hash(&parts.concat()),
+        };
         let mut words = [0u32; 4];
         for (word, bytes) in words.iter_mut().zip(hash.as_bytes().as_chunks::<4>().0) {
             *word = u32::from_le_bytes(*bytes);
@@ -374,8 +391,7 @@ impl Prepared {
         {
             self.write_tiles(start, tensor);
         } else {
-            let size = tensor.shape().to_vec();
-            let region = Region::new(self.plan.shape(), start, &size);
+            let region = Region::new(self.plan.shape(), start, tensor.shape());
             tensor.write_in(Order::Index, |memory| self.write(&region, memory));
         }
         Ok(())
@@ -450,7 +466,7 @@ impl Prepared {
         let bands: Vec<_> = out.chunks_mut((BAND * row_length).max(1)).enumerate().collect();
         // The last rows have the longest sums.
         self.threads.in_turn(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
-            let top = region.start[0] + number * BAND;
+            let top = region.axes[0].start + number * BAND;
             let band = top..top + out.len() / row_length;
             if !wide
                 && runs.len() == 1

@@ -39,10 +39,10 @@ impl Zeros {
     }
 
     fn marks(&self, region: &Region) -> Marks {
-        let (start, size) = (&region.start, &region.size);
-        Marks::new(self.threads, size[0], size[1], |columns, words| {
-            let rows = start[0]..start[0] + size[0];
-            dispatch(self.level, Mark { zeros: self, rows, left: start[1], columns, words });
+        let [down, across] = region.axes[..] else { unreachable!("sparse is a law of matrices") };
+        Marks::new(self.threads, down.size, across.size, |columns, words| {
+            let rows = down.start..down.start + down.size;
+            dispatch(self.level, Mark { zeros: self, rows, left: across.start, columns, words });
         })
     }
 }
@@ -66,7 +66,8 @@ impl Sparse {
         }
         let marks = self.zeros.marks(region);
         let scattered = (rows - zeros).saturating_mul(SCATTERED) < rows;
-        let (top, left, width) = (region.start[0], region.start[1], region.size[1]);
+        let [down, across] = region.axes[..] else { unreachable!("sparse is a law of matrices") };
+        let (top, left, width) = (down.start, across.start, across.size);
         let band = (CHUNK / width).max(1) * width;
         values!(out, out => threads.chunks(out, band, |first, out| {
             let row = first / width;
