@@ -53,7 +53,14 @@ def test_snippet(number, folder):
     if how == "sh":
         run(["sh", "-ec", text.replace("fanin init", f"{sys.executable} -m fanin init")], folder)
     elif how == "torchrun":
-        run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, str(script)], folder)
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, str(script)]
+        try:
+            run(launch, folder)
+        except AssertionError as failed:
+            # On a busy machine a worker of torch's may abort as it ends, the first snippet's too, which has no fanin in it.
+            if "terminate called without an active exception" not in str(failed):
+                raise
+            run(launch, folder)
     elif how == "mpi":
         pytest.importorskip("mpi4py")
         mpiexec = shutil.which("mpiexec", path=f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}")
