@@ -159,7 +159,7 @@ pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
 /// Words that [`jump`] reads.
 pub(super) const REACH: usize = 34 * SIZE;
 
-/// The sums of up to three neighbouring states, the first of them among: by the others that are in it.
+/// The sums of up to three neighbouring states, of which the first is always one: for each kind, which others are.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
 /// Words of each kind of sums.
