@@ -68,25 +68,20 @@ pub fn fill_memory(
     name: &str,
     place: &Place,
 ) -> PyResult<()> {
-    const ORIGIN: [usize; 8] = [0; 8];
     let whole = place.whole.as_deref().unwrap_or(memory.shape());
     let plan = init.resolve(whole, memory.dtype()).map_err(fault::library)?;
-    let start = match (&place.start, ORIGIN.get(..plan.shape().len())) {
-        (Some(start), _) => start,
-        (None, Some(origin)) => origin,
-        (None, None) => &vec![0; plan.shape().len()],
-    };
+    let start = place.start.clone().unwrap_or_else(|| vec![0; plan.shape().len()]);
     warn(py, &plan)?;
     if plan.len() < SLOW {
         let tensor = memory.tensor().map_err(fault::library)?;
-        return Native::new(seed.0).tensor(name).fill_box(&plan, start, tensor).map_err(fault::library);
+        return Native::new(seed.0).tensor(name).fill_box(&plan, &start, tensor).map_err(fault::library);
     }
     memory.expect_writes();
     // Factorizing, for `orthogonal`, is most of the work.
     let prepare = || Native::new(seed.0).tensor(name).prepare(&plan);
     let factorized = matches!(plan.law(), Law::Orthogonal { .. });
     let prepared = if factorized { attended(py, |_| prepare())? } else { prepare() };
-    fill_box(py, memory, &prepared.map_err(fault::library)?, start)
+    fill_box(py, memory, &prepared.map_err(fault::library)?, &start)
 }
 
 /// Fills `memory` with the box of `prepared` that begins at `start`.

@@ -35,8 +35,8 @@ pub(super) struct Axis {
 
 impl Region {
     pub(super) fn new(shape: &[usize], start: &[usize], size: &[usize]) -> Self {
-        let axes = (0..shape.len()).map(|axis| (start[axis], size[axis], shape[axis]));
-        Self::of(axes.map(|(start, size, all)| Axis { start, size, all, stride: 1 }).collect())
+        let axis = |k: usize| Axis { start: start[k], size: size[k], all: shape[k], stride: 1 };
+        Self::of((0..shape.len()).map(axis).collect())
     }
 
     /// The whole of a tensor.
@@ -44,7 +44,7 @@ impl Region {
         Self::of(shape.iter().map(|&all| Axis { start: 0, size: all, all, stride: 1 }).collect())
     }
 
-    /// Strides are not read.
+    /// The box along these axes, whose strides are set here.
     fn of(mut axes: Vec<Axis>) -> Self {
         let mut stride = 1;
         for axis in axes.iter_mut().rev() {

@@ -216,6 +216,7 @@ impl Job {
 /// ```
 pub fn canonical_name(name: &str) -> Cow<'_, str> {
     const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+    // All of these begin with an underscore, and most names have none there.
     if !name.starts_with("module.") && !name.starts_with('_') && !name.contains("._") {
         return Cow::Borrowed(name);
     }
