@@ -310,15 +310,25 @@ import os, signal, threading, time, torch, fanin.torch as init
 
 def interrupted(call, shape, generator):
     tensor = torch.empty(shape)
-    threading.Timer(0.4, os.kill, [os.getpid(), signal.SIGINT]).start()
-    begin = time.monotonic()
-    try:
-        while True:
-            before = (generator or torch.default_generator).get_state()
-            call(tensor, generator=generator)
-    except KeyboardInterrupt:
-        now = (generator or torch.default_generator).get_state()
-        return time.monotonic() - begin < 30 and torch.equal(now, before)
+    for _ in range(9):
+        threading.Timer(0.4, os.kill, [os.getpid(), signal.SIGINT]).start()
+        begin = time.monotonic()
+        try:
+            while True:
+                before = (generator or torch.default_generator).get_state()
+                call(tensor, generator=generator)
+        except KeyboardInterrupt:
+            if time.monotonic() - begin > 30:
+                return "late"
+            now = (generator or torch.default_generator).get_state()
+        if torch.equal(now, before):
+            return True
+        # The signal may have come as a fill had just ended: then all of the fill was drawn.
+        (generator or torch.default_generator).set_state(before)
+        call(tensor, generator=generator)
+        if not torch.equal((generator or torch.default_generator).get_state(), now):
+            return "between"
+    return "never"
 
 def sparse(tensor, generator):
     init.sparse_(tensor, 0.5)
