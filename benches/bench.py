@@ -32,6 +32,9 @@ from cases import CASES, SIZES, QUICK, Case, quick, sized  # noqa: E402
 #: Seconds that a case may take, all rounds and contenders together, before it has had three rounds.
 BUDGET = 40.0
 ROUNDS = 15
+#: Seconds between two contenders of a long fill: threads that look out for more work after a parallel operation, as
+#: OpenMP's do for some milliseconds, must not take a core from whoever comes next.
+REST = 0.03
 
 
 def arguments() -> argparse.Namespace:
@@ -168,6 +171,8 @@ def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = 
     gc.disable()
     while len(times["torch"]) < rounds:
         for name, call in contenders.items():
+            if case.values >= 1 << 20:
+                time.sleep(REST)
             times[name].append(timed(call, calls[name]))
         if time.perf_counter() - begun > BUDGET and len(times["torch"]) >= 3:
             break
