@@ -7,6 +7,7 @@ mod initializer;
 mod memory;
 mod native;
 mod recipe;
+mod team;
 mod torch;
 mod waiting;
 
@@ -21,6 +22,8 @@ mod _fanin {
     use super::native::{Prepared, canonical_name, fill_array};
     #[pymodule_export]
     use super::recipe::{Planned, Recipe, explain_json, manifest, models, write_checkpoint};
+    #[pymodule_export]
+    use super::team::use_openmp;
     #[pymodule_export]
     use super::torch::{torch_draw, torch_skip};
     #[pymodule_export]

@@ -6,19 +6,20 @@
 
 use std::sync::Mutex;
 
-use fanin::{DType, Law, Plan, Stream as _, Torch, Truncation};
+use fanin::{DType, Law, Plan, Stream as _, Threads, Torch, Truncation};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt as _, PyOnceLock};
 
 use crate::attend::attended;
 use crate::memory::{Memory, state_at};
+use crate::team::threads;
 
 /// From so many values on other Python threads may run meanwhile: a switch costs microseconds.
 const LONG: usize = 1 << 16;
 
 /// From so many values on a fill takes long enough for somebody to want it to end.
-pub const ENDLESS: usize = 1 << 22;
+pub const ENDLESS: usize = 1 << 25;
 
 /// A law as Python names it: 0 uniform(a, b), 1 normal(mean=a, std=b), 2 trunc_normal(mean=a, std=b, c, d),
 /// 3 sparse(zeros=a, std=b).
@@ -95,6 +96,8 @@ pub fn torch_draw(
             // SAFETY: `before` holds the state, and nobody else has it.
             let before_bytes = unsafe { state_at(address) };
             let Ok(mut torch) = Torch::from_state(before_bytes) else { return Ok(false) };
+            // What is attended to runs on a thread of its own, for which OpenMP would make others.
+            torch = torch.with_threads(if endless { Threads::Pool } else { threads() });
             let mut fill = || whole(&plan, &mut memory, &mut torch);
             let filled = if endless { attended(py, |_| fill())? } else { py.detach(&mut fill) };
             if !filled {
@@ -114,7 +117,8 @@ pub fn torch_draw(
     let (state, address) = state_of(generator)?;
     // SAFETY: `state` holds it, and nobody else has it.
     let bytes = unsafe { state_at(address) };
-    let Ok(mut torch) = Torch::from_state(bytes) else { return Ok(false) };
+    let Ok(torch) = Torch::from_state(bytes) else { return Ok(false) };
+    let mut torch = torch.with_threads(threads());
     if !whole(&plan, &mut memory, &mut torch) {
         return Ok(false);
     }

@@ -155,4 +155,4 @@ pub use stream::{
     torch::Torch,
 };
 pub use tensor::TensorMut;
-pub use threads::{Stop, Threads};
+pub use threads::{Stop, Team, Threads};

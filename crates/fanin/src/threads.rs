@@ -1,11 +1,13 @@
 //! How many threads a fill uses, and how it is given up.
 
 mod stop;
+mod team;
 
 pub use stop::Stop;
 #[cfg(feature = "rayon")]
 use stop::Watch;
 pub(crate) use stop::checkpoint;
+pub use team::Team;
 
 /// The threads that a fill may use. The bits do not depend on it.
 ///
@@ -34,6 +36,8 @@ pub enum Threads {
     Pool,
     /// The calling thread alone.
     One,
+    /// Threads of the caller's own, that are no rayon pool. Needs no feature.
+    Team(Team),
 }
 
 impl Threads {
@@ -42,12 +46,24 @@ impl Threads {
         match self {
             #[cfg(feature = "rayon")]
             Threads::Pool if at_home() => rayon::current_num_threads(),
+            Threads::Team(team) if at_home() => team.count(),
             _ => 1,
+        }
+    }
+
+    /// The team that shares work of several jobs, if it is a team's.
+    fn team(self, several: bool) -> Option<Team> {
+        match self {
+            Threads::Team(team) if several && self.count() > 1 => Some(team),
+            _ => None,
         }
     }
 
     /// Runs `work` on each of `jobs`, in any order, and gives back what comes of them in theirs.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
+        if let Some(team) = self.team(jobs.len() > 1) {
+            return team.map(jobs, work);
+        }
         #[cfg(feature = "rayon")]
         if jobs.len() > 1 && self.count() > 1 {
             use rayon::prelude::*;
@@ -64,6 +80,10 @@ impl Threads {
 
     /// Runs `work` on each of `jobs`, begun in their order: for few and unequal ones, the heaviest first.
     pub(crate) fn in_turn<J: Send>(self, jobs: Vec<J>, work: impl Fn(J) + Sync) {
+        if let Some(team) = self.team(jobs.len() > 1) {
+            team.map(jobs, work);
+            return;
+        }
         #[cfg(feature = "rayon")]
         if jobs.len() > 1 && self.count() > 1 {
             use rayon::prelude::*;
@@ -83,6 +103,12 @@ impl Threads {
         length: usize,
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
+        if let Some(team) = self.team(slice.len() > length) {
+            team.map(slice.chunks_mut(length).enumerate().collect(), |(number, part): (usize, &mut [T])| {
+                work(number * length, part);
+            });
+            return;
+        }
         #[cfg(feature = "rayon")]
         if slice.len() > length && self.count() > 1 {
             use rayon::prelude::*;
@@ -97,8 +123,7 @@ impl Threads {
     }
 }
 
-/// Whether this is the process in which the pool was first asked for.
-#[cfg(feature = "rayon")]
+/// Whether this is the process in which threads were first asked for.
 fn at_home() -> bool {
     static HOME: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     *HOME.get_or_init(std::process::id) == std::process::id()

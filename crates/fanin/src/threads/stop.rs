@@ -62,7 +62,6 @@ pub(super) struct Watch(Option<Stop>);
 
 impl Watch {
     /// That of the calling thread.
-    #[cfg(feature = "rayon")]
     pub(super) fn current() -> Self {
         Self(WATCHED.with_borrow(Clone::clone))
     }

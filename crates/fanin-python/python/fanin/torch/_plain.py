@@ -19,6 +19,7 @@ from torch.overrides import _get_current_function_mode_stack as _function_modes
 from torch.utils._device import DeviceContext
 
 from .._fanin import torch_draw
+from ._threads import share
 
 UNIFORM, NORMAL, TRUNC_NORMAL, SPARSE = range(4)
 
@@ -56,6 +57,9 @@ def _ordinary_keys() -> tuple[int, int]:
 
 
 _THREAD_KEYS, _TENSOR_KEYS = _ordinary_keys()
+
+
+share()
 
 
 def only_devices_wait() -> bool:
