@@ -1,4 +1,4 @@
-//! Memory that Python owns, seen as a tensor. With [`crate::dlpack`] the only home of `unsafe` in this crate.
+//! Memory that Python owns, seen as a tensor. With [`crate::dlpack`] and [`crate::team`] the home of what is unsafe here.
 
 use std::ops::Range;
 

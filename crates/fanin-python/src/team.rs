@@ -16,7 +16,15 @@ type Parallel = unsafe extern "C" fn(extern "C" fn(*mut c_void), *mut c_void, c_
 /// `omp_get_max_threads()`: how many the calling thread's next parallel work may have.
 type MaxThreads = unsafe extern "C" fn() -> c_int;
 
-static OPENMP: OnceLock<(Parallel, MaxThreads)> = OnceLock::new();
+/// torch's OpenMP, as this process knows it.
+struct OpenMp {
+    parallel: Parallel,
+    max_threads: MaxThreads,
+    /// The process whose threads they are: one that is forked off it has none of them, and OpenMP would wait for them.
+    home: u32,
+}
+
+static OPENMP: OnceLock<OpenMp> = OnceLock::new();
 
 /// Says where the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP are.
 #[pyfunction]
@@ -25,22 +33,36 @@ pub fn use_openmp(parallel: usize, max_threads: usize) {
         return;
     }
     // SAFETY: `_threads.py` found the addresses under these names in the library that torch has loaded, which stays.
-    let functions = unsafe {
+    let (parallel, max_threads) = unsafe {
         (
             std::mem::transmute::<usize, Parallel>(parallel),
             std::mem::transmute::<usize, MaxThreads>(max_threads),
         )
     };
-    let _ = OPENMP.set(functions);
+    let _ = OPENMP.set(OpenMp { parallel, max_threads, home: std::process::id() });
 }
 
-/// torch's threads, if it has said where they are; else a pool.
-pub fn threads() -> Threads {
-    match OPENMP.get() {
-        // SAFETY: the function takes nothing and reads a setting.
-        Some((_, max_threads)) => Threads::Team(Team::new(unsafe { max_threads() } as usize, parallel)),
-        None => Threads::Pool,
+impl OpenMp {
+    /// If torch has said where its is, and this is the process it was in.
+    fn here() -> Option<&'static Self> {
+        OPENMP.get().filter(|openmp| openmp.home == std::process::id())
     }
+
+    /// As many as torch was told to have.
+    fn count(&self) -> usize {
+        // SAFETY: the function takes nothing and reads a setting.
+        unsafe { (self.max_threads)() }.unsigned_abs() as usize
+    }
+}
+
+/// torch's threads; a pool, where they are not known.
+pub fn threads() -> Threads {
+    OpenMp::here().map_or(Threads::Pool, |openmp| Threads::Team(Team::new(openmp.count(), parallel)))
+}
+
+/// How many threads torch has; where it is not known, how many there can be.
+pub fn count() -> usize {
+    OpenMp::here().map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), OpenMp::count)
 }
 
 fn parallel(count: usize, work: &(dyn Fn() + Sync)) {
@@ -48,9 +70,9 @@ fn parallel(count: usize, work: &(dyn Fn() + Sync)) {
         // SAFETY: `data` below, which outlives the parallel region.
         unsafe { (*work.cast::<&(dyn Fn() + Sync)>())() }
     }
-    let Some((parallel, _)) = OPENMP.get() else { return work() };
+    let Some(openmp) = OPENMP.get() else { return work() };
     let mut data = work;
     // SAFETY: the function calls `member(data)` on threads that all come back before it returns. `work` may be called on
     // any of them at once (Sync).
-    unsafe { parallel(member, std::ptr::from_mut(&mut data).cast(), count as c_uint, 0) }
+    unsafe { (openmp.parallel)(member, std::ptr::from_mut(&mut data).cast(), count as c_uint, 0) }
 }

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 
 use crate::attend::attended;
 use crate::memory::{Memory, state_at};
+use crate::team;
 use crate::torch::{ENDLESS, Wish, dtype};
 
 /// Values of a stretch: a multiple of torch's group of sixteen.
@@ -80,7 +81,7 @@ fn stretches(fill: &Waiting) -> impl Iterator<Item = Stretch> {
     })
 }
 
-/// Does the fills that have waited, on all cores.
+/// Does the fills that have waited, on as many threads as torch has.
 ///
 /// # Errors
 /// RuntimeError if one of them cannot be done, which `torch_words` should have found; KeyboardInterrupt from the middle:
@@ -89,15 +90,16 @@ fn stretches(fill: &Waiting) -> impl Iterator<Item = Stretch> {
 pub fn torch_settle(py: Python<'_>, mut fills: Vec<Waiting>) -> PyResult<()> {
     fills.sort_by_key(|fill| (fill.4, fill.5));
     let values: usize = fills.iter().map(|fill| fill.3).sum();
+    let threads = team::count().min(values / STRETCH + 1);
     let settled = if values >= ENDLESS {
-        attended(py, |stop| settle(&fills, values, stop))?
+        attended(py, |stop| settle(&fills, threads, stop))?
     } else {
-        py.detach(|| settle(&fills, values, &Stop::new()))
+        py.detach(|| settle(&fills, threads, &Stop::new()))
     };
     settled.map_err(|error| PyRuntimeError::new_err(format!("a fill that had waited failed: {error}")))
 }
 
-fn settle(fills: &[Waiting], values: usize, stop: &Stop) -> Result<(), fanin::Error> {
+fn settle(fills: &[Waiting], threads: usize, stop: &Stop) -> Result<(), fanin::Error> {
     for fill in fills {
         let Waiting(_, address, dtype, count, _, _) = *fill;
         // SAFETY: Python holds the tensor while it waits for us, and it is contiguous.
@@ -106,7 +108,6 @@ fn settle(fills: &[Waiting], values: usize, stop: &Stop) -> Result<(), fanin::Er
         memory.expect_writes();
     }
     let stretches: Vec<Stretch> = fills.iter().flat_map(stretches).collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(values / STRETCH + 1);
     let taken = AtomicUsize::new(0);
     let work = || {
         let mut generator = None;

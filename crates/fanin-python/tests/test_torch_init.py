@@ -305,6 +305,59 @@ def test_other_threads_draw_numbers_of_their_own():
     assert {tuple(torch.rand(1 << 20)[:4].tolist()) for _ in tensors} == first
 
 
+THREADS = """
+import os, torch
+torch.set_num_threads({threads})
+import fanin.torch as init
+first = torch.ones(1 << 20).mul_(2.0)  # now torch has its threads
+before = len(os.listdir("/proc/self/task"))
+for call in (init.normal_, init.uniform_, init.trunc_normal_):
+    torch.manual_seed(5)
+    call(tensor := torch.empty(1 << 21))
+    state = torch.get_rng_state()
+    torch.manual_seed(5)
+    getattr(torch.nn.init, call.__name__)(other := torch.empty(1 << 21))
+    assert torch.equal(tensor, other) and torch.equal(state, torch.get_rng_state()), call
+print(before, len(os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's threads are not OpenMP's by these names")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_fills_take_torchs_threads_and_start_none(threads):
+    script = THREADS.format(threads=threads)
+    before, after = subprocess.check_output([sys.executable, "-c", script], text=True, timeout=200).split()
+    assert before == after
+
+
+FORKED = """
+import os, signal, torch
+{before}
+torch.ones(1 << 20).mul_(2.0)
+torch.manual_seed(5)
+wanted = torch.nn.init.normal_(torch.empty(1 << 21))
+{between}
+if os.fork() == 0:
+    signal.alarm(60)
+    import fanin.torch as init
+    # The CPU's own operations of torch would wait here for threads that have not come along: bits are compared by NumPy.
+    torch.manual_seed(5)
+    os._exit(int((init.normal_(torch.empty(1 << 21)).numpy() != wanted.numpy()).any()))
+raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize(
+    ("before", "between"),
+    [("", ""), ("import fanin.torch", ""), ("import fanin.torch", "fanin.torch.normal_(torch.empty(1 << 21))")],
+)
+def test_a_forked_process_fills_too(before, between):
+    """Neither torch's threads nor a pool's survive a fork: the child must not wait for them."""
+    script = FORKED.format(before=before, between=between)
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=120).returncode == 0
+
+
 INTERRUPTED = """
 import os, signal, threading, time, torch, fanin.torch as init
 

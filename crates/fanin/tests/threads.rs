@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Buffer, plan};
-use fanin::{DType, Native, Stream as _, Threads, Torch};
+use fanin::{DType, Native, Stream as _, Team, Threads, Torch};
 
 /// Large enough for every fill to be shared and for jumps, and no multiple of anything.
 const LONG: usize = (9 << 20) + 21;
@@ -13,13 +13,23 @@ const LONG: usize = (9 << 20) + 21;
 /// Shared as well; threads walk to their places.
 const SHORT: usize = (3 << 18) + 37;
 
-fn fill(
-    threads: Option<usize>,
-    spec: &str,
-    shape: &[usize],
-    dtype: DType,
-    torch: bool,
-) -> (Vec<u8>, Option<Torch>) {
+/// Who fills.
+#[derive(Debug, Clone, Copy)]
+enum Crew {
+    Alone,
+    Pool(usize),
+    Team(usize),
+}
+
+fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(work);
+        }
+    });
+}
+
+fn fill(crew: Crew, spec: &str, shape: &[usize], dtype: DType, torch: bool) -> (Vec<u8>, Option<Torch>) {
     let mut buffer = Buffer::new(dtype, shape.iter().product());
     let plan = plan(spec, shape, dtype).unwrap();
     let mut work = |threads| {
@@ -32,9 +42,10 @@ fn fill(
             None
         }
     };
-    let generator = match threads {
-        None => work(Threads::One),
-        Some(count) => {
+    let generator = match crew {
+        Crew::Alone => work(Threads::One),
+        Crew::Team(count) => work(Threads::Team(Team::new(count, scoped))),
+        Crew::Pool(count) => {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
             pool.install(|| work(Threads::Pool))
         }
@@ -63,12 +74,9 @@ fn threads_change_no_bit() {
         ("constant(0.7)", &[LONG], &[DType::F32, DType::BF16], false),
     ] {
         for &dtype in dtypes {
-            let alone = fill(None, spec, shape, dtype, torch);
-            for threads in [2, 7] {
-                assert!(
-                    alone == fill(Some(threads), spec, shape, dtype, torch),
-                    "{spec} {dtype} {threads} {torch}"
-                );
+            let alone = fill(Crew::Alone, spec, shape, dtype, torch);
+            for crew in [Crew::Pool(2), Crew::Pool(7), Crew::Team(2), Crew::Team(5)] {
+                assert!(alone == fill(crew, spec, shape, dtype, torch), "{spec} {dtype} {crew:?} {torch}");
             }
         }
     }

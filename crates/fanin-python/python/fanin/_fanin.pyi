@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["__version__", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "canonical_name", "explain_json", "families", "fill_array", "main", "manifest", "models", "torch_draw", "torch_settle", "torch_skip", "torch_words", "write_checkpoint"]
+__all__ = ["__version__", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "canonical_name", "explain_json", "families", "fill_array", "main", "manifest", "models", "torch_draw", "torch_settle", "torch_skip", "torch_words", "use_openmp", "write_checkpoint"]
 
 __version__: Final[str]
 """
@@ -270,7 +270,7 @@ def torch_draw(wish: tuple[SupportsIndex, SupportsFloat | SupportsIndex, Support
 
 def torch_settle(fills: SupportsGetItem[int, tuple[tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], SupportsIndex, SupportsIndex, SupportsIndex, SupportsIndex, SupportsIndex]]) -> None:
     """
-    Does the fills that have waited, on all cores.
+    Does the fills that have waited, on as many threads as torch has.
 
     # Errors
     RuntimeError if one of them cannot be done, which `torch_words` should have found; KeyboardInterrupt from the middle:
@@ -286,6 +286,11 @@ def torch_words(wish: tuple[SupportsIndex, SupportsFloat | SupportsIndex, Suppor
     """
     How many 32-bit words a fill of `count` contiguous values takes from torch's generator. None for what takes other
     than words alone (pairs of normals, rejection), and for what torch would refuse.
+    """
+
+def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
+    """
+    Says where the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP are.
     """
 
 def write_checkpoint(recipe: str | PathLike[str], output: str | PathLike[str], *, like: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: SupportsIndex | str | None = None, part: tuple[SupportsIndex, SupportsIndex] | str | None = None, layout: str = "hf", resume: bool = False) -> None:

@@ -99,3 +99,79 @@ impl fmt::Debug for Team {
         f.debug_struct("Team").field("count", &self.count).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::{Stop, Threads};
+
+    fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
+        std::thread::scope(|scope| {
+            for _ in 0..count {
+                scope.spawn(work);
+            }
+        });
+    }
+
+    /// Calls nothing.
+    fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
+
+    const TEAMS: [Team; 3] = [Team::new(5, scoped), Team::new(2, scoped), Team::new(3, idle)];
+
+    #[test]
+    fn every_job_is_done_once_and_answers_in_its_place() {
+        for team in TEAMS {
+            let squares = Threads::Team(team).map((0..100).collect(), |k: usize| k * k);
+            assert_eq!(squares, (0..100).map(|k| k * k).collect::<Vec<_>>(), "{team:?}");
+            let mut counts = [0u8; 1000];
+            Threads::Team(team).chunks(&mut counts, 7, |first, part| {
+                for (place, count) in (first..).zip(part) {
+                    *count += 1 + (place % 3) as u8;
+                }
+            });
+            assert!(counts.iter().enumerate().all(|(place, &count)| count == 1 + (place % 3) as u8));
+            let sum = AtomicUsize::new(0);
+            Threads::Team(team).in_turn((1..=10).collect(), |k: usize| {
+                sum.fetch_add(k, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 55);
+        }
+    }
+
+    #[test]
+    fn the_threads_are_the_teams() {
+        let here = std::thread::current().id();
+        // Each job waits for the other: one thread alone would not end.
+        let meeting = std::sync::Barrier::new(2);
+        let who = Threads::Team(Team::new(2, scoped)).map(vec![(); 2], |()| {
+            meeting.wait();
+            std::thread::current().id()
+        });
+        assert!(who[0] != who[1] && !who.contains(&here));
+    }
+
+    #[test]
+    fn a_panic_comes_back_to_the_caller() {
+        for team in TEAMS {
+            let work = |k: usize| assert_ne!(k, 3, "the third");
+            let found = catch_unwind(|| Threads::Team(team).in_turn((0..50).collect(), work)).unwrap_err();
+            assert!(found.downcast_ref::<String>().is_some_and(|text| text.contains("the third")));
+        }
+    }
+
+    #[test]
+    fn a_switch_ends_the_work_of_a_team() {
+        for team in TEAMS {
+            let (stop, begun) = (Stop::new(), AtomicUsize::new(0));
+            let ended = stop.guard(|| {
+                Threads::Team(team).in_turn((0..10_000).collect(), |_: usize| {
+                    stop.set();
+                    begun.fetch_add(1, Ordering::Relaxed);
+                });
+            });
+            assert!(ended.is_none() && begun.into_inner() <= 5);
+        }
+    }
+}

@@ -5,7 +5,7 @@ keeps its place in the stream (a generator's state and a number of words). It is
 
 - dropped, when another fill covers the same memory;
 - done at once, when anything reads that memory or writes to a part of it;
-- done with all others in the end, on all cores.
+- done with all others in the end, on all threads.
 
 Who reads and writes is seen at two places. A dispatch mode sees every operator of this thread. Doors on the methods
 that look at memory without an operator (`numpy`, `data_ptr`, `tolist`, `untyped_storage` ...) see those, of every

@@ -122,7 +122,7 @@ class fast_init(contextlib.ContextDecorator):
     inside, fills of other threads are fanin's too; they cannot tell.
 
     `defer=True`: fills of whole tensors wait, so that those which are overwritten before anyone reads them are never
-    drawn, and the others are drawn together on all cores when the context ends. Weights and generator are the same
+    drawn, and the others are drawn together on all threads when the context ends. Weights and generator are the same
     still, as long as inside the context
 
     - tensors made there are not used by other threads, nor by compiled code or C++ extensions that take their memory
