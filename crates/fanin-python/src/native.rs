@@ -1,7 +1,7 @@
 //! The native stream on memory that Python owns.
 
 use fanin::init::Init;
-use fanin::{Initializer as _, Law, Native, Stream as _, TensorMut};
+use fanin::{Initializer as _, Law, Native, Stream as _, TensorMut, Threads};
 use fanin_cli::checkpoint::boxes::Boxes;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -11,6 +11,7 @@ use crate::dlpack::Array;
 use crate::fault;
 use crate::initializer::{Initializer, read_spec, warn};
 use crate::memory::Memory;
+use crate::team;
 
 /// Fewest values for which other Python threads may run meanwhile: sooner done than said.
 const SLOW: usize = 1 << 13;
@@ -78,8 +79,10 @@ pub fn fill_memory(
     }
     memory.expect_writes();
     // Factorizing, for `orthogonal`, is most of the work.
-    let prepare = || Native::new(seed.0).tensor(name).prepare(&plan);
     let factorized = matches!(plan.law(), Law::Orthogonal { .. });
+    // What is attended to runs on a thread of its own, for which OpenMP would make others.
+    let threads = if factorized || memory.len() >= ENDLESS { Threads::Pool } else { team::threads(py) };
+    let prepare = || Native::new(seed.0).with_threads(threads).tensor(name).prepare(&plan);
     let prepared = if factorized { attended(py, |_| prepare())? } else { prepare() };
     fill_box(py, memory, &prepared.map_err(fault::library)?, &start)
 }

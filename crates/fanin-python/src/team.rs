@@ -4,6 +4,7 @@
 //! threads of another pool would find the CPUs taken by those that wait: measured, it takes twice as long then. On torch's
 //! own threads it begins at once, and `torch.set_num_threads` holds for it.
 
+use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::OnceLock;
 
@@ -49,20 +50,30 @@ impl OpenMp {
     }
 
     /// As many as torch was told to have.
-    fn count(&self) -> usize {
+    fn count(&self, py: Python<'_>) -> usize {
+        thread_local! {
+            static ASKED: Cell<bool> = const { Cell::new(false) };
+        }
+        // OpenMP has a setting for each thread, and torch hands its own on when a thread first asks for it.
+        if !ASKED.replace(true) {
+            let _ = py.import("torch").and_then(|torch| torch.call_method0("get_num_threads"));
+        }
         // SAFETY: the function takes nothing and reads a setting.
         unsafe { (self.max_threads)() }.unsigned_abs() as usize
     }
 }
 
 /// torch's threads; a pool, where they are not known.
-pub fn threads() -> Threads {
-    OpenMp::here().map_or(Threads::Pool, |openmp| Threads::Team(Team::new(openmp.count(), parallel)))
+pub fn threads(py: Python<'_>) -> Threads {
+    OpenMp::here().map_or(Threads::Pool, |openmp| Threads::Team(Team::new(openmp.count(py), parallel)))
 }
 
 /// How many threads torch has; where it is not known, how many there can be.
-pub fn count() -> usize {
-    OpenMp::here().map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), OpenMp::count)
+pub fn count(py: Python<'_>) -> usize {
+    OpenMp::here().map_or_else(
+        || std::thread::available_parallelism().map_or(1, usize::from),
+        |openmp| openmp.count(py),
+    )
 }
 
 fn parallel(count: usize, work: &(dyn Fn() + Sync)) {

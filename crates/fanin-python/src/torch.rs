@@ -97,7 +97,7 @@ pub fn torch_draw(
             let before_bytes = unsafe { state_at(address) };
             let Ok(mut torch) = Torch::from_state(before_bytes) else { return Ok(false) };
             // What is attended to runs on a thread of its own, for which OpenMP would make others.
-            torch = torch.with_threads(if endless { Threads::Pool } else { threads() });
+            torch = torch.with_threads(if endless { Threads::Pool } else { threads(py) });
             let mut fill = || whole(&plan, &mut memory, &mut torch);
             let filled = if endless { attended(py, |_| fill())? } else { py.detach(&mut fill) };
             if !filled {
@@ -118,7 +118,7 @@ pub fn torch_draw(
     // SAFETY: `state` holds it, and nobody else has it.
     let bytes = unsafe { state_at(address) };
     let Ok(torch) = Torch::from_state(bytes) else { return Ok(false) };
-    let mut torch = torch.with_threads(threads());
+    let mut torch = torch.with_threads(threads(py));
     if !whole(&plan, &mut memory, &mut torch) {
         return Ok(false);
     }

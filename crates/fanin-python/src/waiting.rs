@@ -90,7 +90,7 @@ fn stretches(fill: &Waiting) -> impl Iterator<Item = Stretch> {
 pub fn torch_settle(py: Python<'_>, mut fills: Vec<Waiting>) -> PyResult<()> {
     fills.sort_by_key(|fill| (fill.4, fill.5));
     let values: usize = fills.iter().map(|fill| fill.3).sum();
-    let threads = team::count().min(values / STRETCH + 1);
+    let threads = team::count(py).min(values / STRETCH + 1);
     let settled = if values >= ENDLESS {
         attended(py, |stop| settle(&fills, threads, stop))?
     } else {

@@ -10,7 +10,8 @@ mix of fanin's and torch's calls gives what torch alone gives, bit for bit. What
 itself: tensors that are not dense CPU memory of float32, float64, float16 or bfloat16, subclasses, tracing, modes.
 
 Fills take the threads that torch keeps for its own operations, where these are OpenMP's by GNU's names (Linux), and so as
-many as `torch.set_num_threads` or OMP_NUM_THREADS says; torchrun, for one, says 1. Elsewhere they take one a core.
+many as `torch.set_num_threads` or OMP_NUM_THREADS says; torchrun, for one, says 1. Once this module is imported, so do
+`fanin.fill` and what stands on it, but for the longest fills. Elsewhere they take one a core.
 
 Ctrl-C ends a long fill within some hundredths of a second. The generator is then where it was before the call, and the
 tensor holds old values and new ones.

@@ -26,8 +26,6 @@ def share() -> None:
     """Finds OpenMP as torch does: among the libraries that `libtorch_cpu` was linked with."""
     if sys.platform != "linux":
         return
-    # Sets how many threads there are, if nobody has yet.
-    torch.get_num_threads()
     try:
         if _forked():
             return
