@@ -12,12 +12,16 @@ use crate::fault;
 use crate::initializer::{Initializer, read_spec, warn};
 use crate::memory::Memory;
 use crate::team;
+use crate::torch::ENDLESS;
 
 /// Fewest values for which other Python threads may run meanwhile: sooner done than said.
 const SLOW: usize = 1 << 13;
 
-/// From so many values on a fill takes long enough for somebody to want it to end.
-const ENDLESS: usize = 1 << 22;
+/// Whether a fill of so many values takes long enough for somebody to want it to end. Entries of orthogonal matrices take
+/// longer than others.
+fn is_endless(law: Law, count: usize) -> bool {
+    count >= if matches!(law, Law::Orthogonal { .. }) { 1 << 22 } else { ENDLESS }
+}
 
 /// Values of a flat range between two looks at Ctrl-C.
 const STRETCH: usize = 1 << 22;
@@ -81,10 +85,11 @@ pub fn fill_memory(
     // Factorizing, for `orthogonal`, is most of the work.
     let factorized = matches!(plan.law(), Law::Orthogonal { .. });
     // What is attended to runs on a thread of its own, for which OpenMP would make others.
-    let threads = if factorized || memory.len() >= ENDLESS { Threads::Pool } else { team::threads(py) };
+    let endless = is_endless(plan.law(), memory.len());
+    let threads = if factorized || endless { Threads::Pool } else { team::threads(py) };
     let prepare = || Native::new(seed.0).with_threads(threads).tensor(name).prepare(&plan);
     let prepared = if factorized { attended(py, |_| prepare())? } else { prepare() };
-    fill_box(py, memory, &prepared.map_err(fault::library)?, &start)
+    fill_box(py, memory, &prepared.map_err(fault::library)?, &start, endless)
 }
 
 /// Fills `memory` with the box of `prepared` that begins at `start`.
@@ -96,8 +101,8 @@ fn fill_box(
     memory: &mut Memory,
     prepared: &fanin::Prepared,
     start: &[usize],
+    endless: bool,
 ) -> PyResult<()> {
-    let endless = memory.len() >= ENDLESS;
     let tensor = memory.tensor().map_err(fault::library)?;
     let fill = move || prepared.fill_box(start, tensor);
     let filled = if endless { attended(py, |_| fill())? } else { py.detach(fill) };
@@ -149,7 +154,8 @@ impl Prepared {
         let mut array = self.array(array, dtype)?;
         let memory = &mut array.memory;
         memory.expect_writes();
-        fill_box(py, memory, &self.prepared, &start)
+        let endless = is_endless(self.plan.law(), memory.len());
+        fill_box(py, memory, &self.prepared, &start, endless)
     }
 
     /// Fills a vector, by DLPack, with the row-major values from the index `first` on.
