@@ -1,7 +1,7 @@
 //! The native stream on memory that Python owns.
 
 use fanin::init::Init;
-use fanin::{Initializer as _, Law, Native, Stream as _, TensorMut, Threads};
+use fanin::{Initializer as _, Law, Native, Stream as _, TensorMut};
 use fanin_cli::checkpoint::boxes::Boxes;
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -84,9 +84,8 @@ pub fn fill_memory(
     memory.expect_writes();
     // Factorizing, for `orthogonal`, is most of the work.
     let factorized = matches!(plan.law(), Law::Orthogonal { .. });
-    // What is attended to runs on a thread of its own, for which OpenMP would make others.
     let endless = is_endless(plan.law(), memory.len());
-    let threads = if factorized || endless { Threads::Pool } else { team::threads(py) };
+    let threads = team::threads(py, factorized || endless);
     let prepare = || Native::new(seed.0).with_threads(threads).tensor(name).prepare(&plan);
     let prepared = if factorized { attended(py, |_| prepare())? } else { prepare() };
     fill_box(py, memory, &prepared.map_err(fault::library)?, &start, endless)

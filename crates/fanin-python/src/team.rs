@@ -44,7 +44,7 @@ pub fn use_openmp(parallel: usize, max_threads: usize) {
 }
 
 impl OpenMp {
-    /// If torch has said where its is, and this is the process it was in.
+    /// If torch has said where it is, and this is the process it was in.
     fn here() -> Option<&'static Self> {
         OPENMP.get().filter(|openmp| openmp.home == std::process::id())
     }
@@ -63,9 +63,13 @@ impl OpenMp {
     }
 }
 
-/// torch's threads; a pool, where they are not known.
-pub fn threads(py: Python<'_>) -> Threads {
-    OpenMp::here().map_or(Threads::Pool, |openmp| Threads::Team(Team::new(openmp.count(py), parallel)))
+/// torch's threads; a pool, where they are not known, and for work that is `attended`: that runs on a thread of its own,
+/// for which OpenMP would make others.
+pub fn threads(py: Python<'_>, attended: bool) -> Threads {
+    match OpenMp::here() {
+        Some(openmp) if !attended => Threads::Team(Team::new(openmp.count(py), parallel)),
+        _ => Threads::Pool,
+    }
 }
 
 /// How many threads torch has; where it is not known, how many there can be.

@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 
-use fanin::{DType, Law, Plan, Stream as _, Threads, Torch, Truncation};
+use fanin::{DType, Law, Plan, Stream as _, Torch, Truncation};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt as _, PyOnceLock};
@@ -96,8 +96,7 @@ pub fn torch_draw(
             // SAFETY: `before` holds the state, and nobody else has it.
             let before_bytes = unsafe { state_at(address) };
             let Ok(mut torch) = Torch::from_state(before_bytes) else { return Ok(false) };
-            // What is attended to runs on a thread of its own, for which OpenMP would make others.
-            torch = torch.with_threads(if endless { Threads::Pool } else { threads(py) });
+            torch = torch.with_threads(threads(py, endless));
             let mut fill = || whole(&plan, &mut memory, &mut torch);
             let filled = if endless { attended(py, |_| fill())? } else { py.detach(&mut fill) };
             if !filled {
@@ -118,7 +117,7 @@ pub fn torch_draw(
     // SAFETY: `state` holds it, and nobody else has it.
     let bytes = unsafe { state_at(address) };
     let Ok(torch) = Torch::from_state(bytes) else { return Ok(false) };
-    let mut torch = torch.with_threads(threads(py));
+    let mut torch = torch.with_threads(threads(py, false));
     if !whole(&plan, &mut memory, &mut torch) {
         return Ok(false);
     }

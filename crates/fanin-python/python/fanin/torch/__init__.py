@@ -11,7 +11,8 @@ itself: tensors that are not dense CPU memory of float32, float64, float16 or bf
 
 Fills take the threads that torch keeps for its own operations, where these are OpenMP's by GNU's names (Linux), and so as
 many as `torch.set_num_threads` or OMP_NUM_THREADS says; torchrun, for one, says 1. Once this module is imported, so do
-`fanin.fill` and what stands on it, but for the longest fills. Elsewhere they take one a core.
+`fanin.fill` and what stands on it. Elsewhere, and for fills of 2^25 values and more, which Ctrl-C can end, there is a pool
+with a thread for each core.
 
 Ctrl-C ends a long fill within some hundredths of a second. The generator is then where it was before the call, and the
 tensor holds old values and new ones.
