@@ -157,8 +157,12 @@ impl<T: Real, const R: usize> LaneKernel<T> for Tiled<'_, T, R> {
         let mut tile = vec![T::default(); R * across];
         for top in (0..a.rows).step_by(HIGH) {
             let height = HIGH.min(a.rows - top);
-            let packed_a = &mut packed_a[..a.columns * height.next_multiple_of(R)];
-            pack_rows::<T, R>(a.part(top..top + height, 0..a.columns), sign, packed_a);
+            let padded = height.next_multiple_of(R);
+            for deep in (0..a.columns).step_by(DEEP) {
+                let end = a.columns.min(deep + DEEP);
+                let packed_a = &mut packed_a[deep * padded..end * padded];
+                pack_rows::<T, R>(a.part(top..top + height, deep..end), sign, packed_a);
+            }
             for left in (0..b.columns).step_by(WIDE) {
                 checkpoint();
                 let width = WIDE.min(b.columns - left);
@@ -170,15 +174,16 @@ impl<T: Real, const R: usize> LaneKernel<T> for Tiled<'_, T, R> {
                         continue;
                     }
                     pack_columns(b.part(deep..deep + depth, left..left + width), across, packed_b);
+                    let packed_a = &packed_a[deep * padded..(deep + depth) * padded];
                     for (column, b) in (0..width).step_by(across).zip(packed_b.chunks_exact(depth * across)) {
-                        for (row, a) in (0..height).step_by(R).zip(packed_a.chunks_exact(a.columns * R)) {
+                        for (row, a) in (0..height).step_by(R).zip(packed_a.chunks_exact(depth * R)) {
                             let terms = worth.terms((top + row, left + column), across);
                             let from = terms.start.clamp(deep, deep + depth);
                             let to = terms.end.clamp(deep, deep + depth);
                             if from >= to {
                                 continue;
                             }
-                            let a = &a[from * R..to * R];
+                            let a = &a[(from - deep) * R..(to - deep) * R];
                             let b = &b[(from - deep) * across..(to - deep) * across];
                             let c = &mut c[(top + row) * step + left + column..];
                             let (rows, columns) = (R.min(height - row), across.min(width - column));

@@ -39,17 +39,10 @@ fn panel(columns: usize, threads: Threads) -> usize {
 const FEW: usize = 16;
 
 impl<T: Real> Reflections<T> {
-    /// From Gaussian entries, row-major, of which those on and below the diagonal are used. At least as many rows as
-    /// columns.
+    /// From Gaussian entries on and below the diagonal, row-major, and zeros above it. At least as many rows as columns.
     pub(crate) fn new(gaussian: Vec<T>, columns: usize, level: Level, threads: Threads) -> Self {
         let mut it = Self { columns, vectors: gaussian, factor: Vec::new(), signs: Vec::new(), level };
         debug_assert!(it.vectors.len() >= columns * columns);
-        let height = (1 << 16) / columns.max(1) + 1;
-        threads.chunks(&mut it.vectors, height * columns.max(1), |first, rows| {
-            for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
-                values.iter_mut().skip(row + 1).for_each(|value| *value = T::default());
-            }
-        });
         let diagonal = it.reflect(threads);
         let product = it.products(&diagonal, threads);
         let mut solved: Vec<_> = panels(columns, panel(columns, threads))
@@ -63,11 +56,10 @@ impl<T: Real> Reflections<T> {
         it.factor = product;
         threads.chunks(&mut it.factor, 64 * columns.max(1), |first, rows| {
             for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
+                // Left of the panels that reach this row nobody has written.
                 for (panel, solved) in &solved {
-                    let values = &mut values[panel.clone()];
-                    match solved.get(row * panel.len()..(row + 1) * panel.len()) {
-                        Some(solved) => values.copy_from_slice(solved),
-                        None => values.fill(T::default()),
+                    if let Some(solved) = solved.get(row * panel.len()..(row + 1) * panel.len()) {
+                        values[panel.clone()].copy_from_slice(solved);
                     }
                 }
             }
@@ -106,7 +98,7 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// S, row-major; below its diagonal there is nothing of meaning.
+    /// S, row-major; below its diagonal there is nothing of meaning, and left of a row's panel there are zeros.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
         let rows = self.vectors.len().checked_div(n).unwrap_or(0);
@@ -118,7 +110,7 @@ impl<T: Real> Reflections<T> {
             let bottom = n.min(top + height);
             // V is zero above its diagonal: no sum begins before row `top`.
             let these = self.view().part(top..rows, top..bottom).transposed();
-            claim(product);
+            product.chunks_exact_mut(n).for_each(|row| claim(&mut row[top..]));
             let those = self.view().part(top..rows, top..n);
             add_product(self.level, T::ONE, these, those, Worth::Gram, &mut product[top..], n);
             for (row, values) in (top..bottom).zip(product.chunks_exact_mut(n)) {

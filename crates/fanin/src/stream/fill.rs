@@ -216,18 +216,37 @@ const AROUND: usize = 1 << 25;
 /// Values that one thread makes at a time. Twice as many are worth a second thread: a pool takes microseconds to wake.
 const CHUNK: usize = 1 << 16;
 
-/// Standard normal values for a whole slice.
+/// A matrix of standard normal values, and zeros above its diagonal.
 #[cfg(feature = "rand_core")]
-pub(super) fn standard_normal(level: Level, source: impl Source, out: Values<'_>) {
-    let law = Law::Normal { mean: 0.0, std: 1.0 };
-    by_index(level, law, source, Region::whole(&[out.len()]).span(), out);
+pub(super) fn lower_normal(level: Level, source: impl Source, columns: usize, out: Values<'_>) {
+    values!(out, out => {
+        by_index(level, STANDARD, source, Region::whole(&[out.len()]).span(), Element::values(out));
+        for (row, values) in out.chunks_exact_mut(columns).enumerate() {
+            values.iter_mut().skip(row + 1).for_each(|value| *value = Element::from_f64(0.0));
+        }
+    });
 }
 
-/// As [`standard_normal`], from an engine with random access, on several threads.
-pub(super) fn standard_normal_on(threads: Threads, level: Level, source: Philox, out: Values<'_>) {
-    let law = Law::Normal { mean: 0.0, std: 1.0 };
-    by_index_on(threads, level, law, source, &Region::whole(&[out.len()]), out);
+/// As [`lower_normal`], from an engine with random access, on several threads, to memory that is all zeros: above the
+/// diagonal nothing is drawn, and nothing written.
+pub(super) fn lower_normal_on(
+    threads: Threads,
+    level: Level,
+    source: Philox,
+    columns: usize,
+    out: Values<'_>,
+) {
+    let region = Region::whole(&[out.len()]);
+    let height = CHUNK / columns + 1;
+    values!(out, out => threads.chunks(out, height * columns, |first, rows| {
+        for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
+            let values = &mut values[..columns.min(row + 1)];
+            by_index(level, STANDARD, source, region.span().part(row * columns, values.len()), Element::values(values));
+        }
+    }));
 }
+
+const STANDARD: Law = Law::Normal { mean: 0.0, std: 1.0 };
 
 /// As [`by_index`], from an engine with random access, on several threads.
 pub(super) fn by_index_on(

@@ -297,7 +297,7 @@ impl NativeTensor {
                 let engine = self.engine(if double { "reflections64" } else { "reflections32" });
                 let threads = self.native.threads;
                 Drawn::reflections(plan, gain, level, threads, |out| {
-                    fill::standard_normal_on(threads, level, engine, out);
+                    fill::lower_normal_on(threads, level, engine, rows.min(columns), out);
                 })
             }
             law => {
@@ -341,7 +341,7 @@ enum Drawn {
 }
 
 impl Drawn {
-    /// The reflections of Gaussian vectors that `draw` writes.
+    /// The reflections of Gaussian vectors that `draw` writes to zeros, on and below the diagonal.
     fn reflections(
         plan: &Plan,
         gain: f64,
@@ -369,8 +369,9 @@ impl Prepared {
     /// An orthogonal plan whose Gaussian vectors are drawn from `source`.
     pub(super) fn orthogonal_from(plan: &Plan, gain: f64, level: Level, source: impl Source) -> Self {
         let threads = Threads::One;
+        let (rows, columns) = plan.matrix();
         let drawn = Drawn::reflections(plan, gain, level, threads, |out| {
-            fill::standard_normal(level, source, out);
+            fill::lower_normal(level, source, rows.min(columns), out);
         });
         Self { plan: plan.clone(), level, threads, drawn }
     }
