@@ -25,7 +25,7 @@ mod _fanin {
     #[pymodule_export]
     use super::team::use_openmp;
     #[pymodule_export]
-    use super::torch::{torch_draw, torch_skip};
+    use super::torch::{torch_draw, torch_pass};
     #[pymodule_export]
     use super::waiting::{torch_settle, torch_words};
     use super::*;

@@ -135,17 +135,22 @@ fn may_be_endless(law: Law, count: usize) -> bool {
     }
 }
 
-/// Moves the generator whose state is at `state` over `words` of its words.
+/// Moves `generator` on by `words` of its words, and gives the state that it had. None if it would rather not.
 #[pyfunction]
-pub fn torch_skip(py: Python<'_>, state: usize, words: u64) -> bool {
-    // SAFETY: Python holds the state while it waits for us.
-    let state = unsafe { state_at(state) };
-    let Ok(mut torch) = Torch::from_state(state) else { return false };
-    py.detach(|| torch.skip(words));
-    torch.write_state(state);
-    true
+pub fn torch_pass<'py>(generator: &Bound<'py, PyAny>, words: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = generator.py();
+    let _alone = ALONE.lock_py_attached(py);
+    let (before, _) = state_of(generator)?;
+    let (after, address) = state_of(generator)?;
+    // SAFETY: `after` holds the state, and nobody else has it.
+    let bytes = unsafe { state_at(address) };
+    let Ok(mut torch) = Torch::from_state(bytes) else { return Ok(None) };
+    torch.skip(words);
+    torch.write_state(bytes);
+    generator.call_method1(intern!(py, "set_state"), (after,))?;
+    Ok(Some(before))
 }
 
-fn whole(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
+pub fn whole(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
     memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
 }

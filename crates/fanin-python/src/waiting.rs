@@ -1,8 +1,8 @@
 //! Fills of torch tensors that may wait, and how they are done together in the end.
 //!
-//! `fanin/torch/_defer.py` says which fills wait. Here they have their place in the stream: a generator's state, and how
-//! many words of it come before them. The fills are cut into stretches, and each thread takes a run of them, at first long
-//! ones: it moves a generator to where the run begins, and has it in its place from one stretch to the next.
+//! `fanin/torch/_defer.py` says which fills wait, and has for each the state that torch's generator had before it. The fills
+//! are cut into stretches, and each thread takes a run of them, at first long ones: where one begins in the middle of a
+//! fill, it moves a generator there, and has it in its place from one stretch to the next.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,10 +45,36 @@ fn words_of(law: Law, dtype: DType, count: usize) -> Option<u64> {
     Some(words as u64 * double)
 }
 
-/// A fill that waits: law, address, type and number of values; the address of the generator's state, and the words of
-/// it that come before.
+/// A fill that waits: law, address, type and number of values, and the address of the generator's state before it.
 #[derive(Debug, FromPyObject)]
-pub struct Waiting(Wish, usize, u8, usize, usize, u64);
+pub struct Waiting(Wish, usize, u8, usize, usize);
+
+impl Waiting {
+    fn law(&self) -> (Law, DType) {
+        let (Some(law), Some(dtype)) = (self.0.law(), dtype(self.2)) else {
+            unreachable!("torch_words has read it")
+        };
+        (law, dtype)
+    }
+
+    /// The tensor's memory, of which it is told that it will be written to.
+    fn memory(&self) -> Memory {
+        let Waiting(_, address, _, count, _) = *self;
+        // SAFETY: Python holds the tensor while it waits for us, and it is contiguous.
+        let memory = unsafe { Memory::new(address, self.law().1, vec![count], None) };
+        memory.expect_writes();
+        memory
+    }
+
+    /// Does this one alone.
+    fn settle(&self, threads: Threads) -> Result<(), fanin::Error> {
+        let (law, dtype) = self.law();
+        let plan = Plan::new(&[self.3], dtype, law)?;
+        // SAFETY: Python holds the state while it waits for us, and nobody writes to it.
+        let mut torch = Torch::from_state(unsafe { state_at(self.4) })?.with_threads(threads);
+        torch.fill(&plan, self.memory().tensor()?)
+    }
+}
 
 /// A stretch of a fill.
 struct Stretch {
@@ -56,7 +82,7 @@ struct Stretch {
     dtype: DType,
     address: usize,
     count: usize,
-    /// The address of the generator's state, and the words of it that come before.
+    /// The address of the generator's state before the fill, and the words that come between.
     state: usize,
     before: u64,
     /// How many words it takes.
@@ -65,10 +91,8 @@ struct Stretch {
 
 /// Cuts a fill.
 fn stretches(fill: &Waiting) -> impl Iterator<Item = Stretch> {
-    let Waiting(wish, address, dtype, count, state, before) = *fill;
-    let (Some(law), Some(dtype)) = (wish.law(), self::dtype(dtype)) else {
-        unreachable!("torch_words has read it")
-    };
+    let Waiting(_, address, _, count, state) = *fill;
+    let (law, dtype) = fill.law();
     // The last stretch keeps a group for what is left over. Whole groups in front take a word a value, two in f64.
     let pieces = count.saturating_sub(GROUP) / STRETCH + 1;
     let double = if dtype == DType::F64 { 2 } else { 1 };
@@ -76,36 +100,33 @@ fn stretches(fill: &Waiting) -> impl Iterator<Item = Stretch> {
         let from = piece * STRETCH;
         let count = if piece + 1 == pieces { count - from } else { STRETCH };
         let words = words_of(law, dtype, count).expect("torch_words has counted them");
-        let (address, before) = (address + from * dtype.size(), before + from as u64 * double);
+        let (address, before) = (address + from * dtype.size(), from as u64 * double);
         Stretch { law, dtype, address, count, state, before, words }
     })
 }
 
-/// Does the fills that have waited, on as many threads as torch has.
+/// Does the fills that have waited, on as many threads as torch has. Their generator has moved on already.
 ///
 /// # Errors
 /// RuntimeError if one of them cannot be done, which `torch_words` should have found; KeyboardInterrupt from the middle:
 /// nobody knows then which of them have been done.
 #[pyfunction]
-pub fn torch_settle(py: Python<'_>, mut fills: Vec<Waiting>) -> PyResult<()> {
-    fills.sort_by_key(|fill| (fill.4, fill.5));
+pub fn torch_settle(py: Python<'_>, fills: Vec<Waiting>) -> PyResult<()> {
     let values: usize = fills.iter().map(|fill| fill.3).sum();
-    let threads = team::count(py).min(values / STRETCH + 1);
-    let settled = if values >= ENDLESS {
-        attended(py, |stop| settle(&fills, threads, stop))?
-    } else {
-        py.detach(|| settle(&fills, threads, &Stop::new()))
+    let endless = values >= ENDLESS;
+    let (threads, count) = (team::threads(py, endless), team::count(py).min(values / STRETCH + 1));
+    let settle = |stop: &Stop| match &fills[..] {
+        [fill] => fill.settle(threads),
+        fills => settle(fills, count, stop),
     };
+    let settled = if endless { attended(py, settle)? } else { py.detach(|| settle(&Stop::new())) };
     settled.map_err(|error| PyRuntimeError::new_err(format!("a fill that had waited failed: {error}")))
 }
 
 fn settle(fills: &[Waiting], threads: usize, stop: &Stop) -> Result<(), fanin::Error> {
     for fill in fills {
-        let Waiting(_, address, dtype, count, _, _) = *fill;
-        // SAFETY: Python holds the tensor while it waits for us, and it is contiguous.
-        let memory =
-            unsafe { Memory::new(address, self::dtype(dtype).unwrap_or(DType::F16), vec![count], None) };
-        memory.expect_writes();
+        // Before any thread writes.
+        fill.memory();
     }
     let stretches: Vec<Stretch> = fills.iter().flat_map(stretches).collect();
     let taken = AtomicUsize::new(0);

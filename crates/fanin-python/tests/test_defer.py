@@ -13,6 +13,9 @@ import torch
 from conftest import outcome, same
 from test_fast_init import MODELS, assert_same_models, build
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.testing._internal.two_tensor import TwoTensor
+from torch.utils.dlpack import to_dlpack
 
 from fanin.torch import _defer, _plain, fast_init
 
@@ -183,8 +186,44 @@ READERS = {
     "elements of a row": lambda t: torch.Tensor(list(t[3])),
     "one element": lambda t: torch.tensor([torch.empty(1).uniform_(), t[3:4, 3:4]]),
     "modes off": lambda t: undispatched(t),
+    "inside a subclass": lambda t: (TwoTensor(t, torch.ones(50, 60)) + 1).a.clone(),
+    "written in a subclass": lambda t: TwoTensor(t, torch.ones(50, 60)).mul_(0).a.clone(),
+    "masked": lambda t: torch.masked.masked_tensor(t, torch.ones(50, 60, dtype=torch.bool)).sum().get_data(),
+    "scripted and saved": lambda t: torch.jit.load(script_saved(t)).weight.clone(),
+    "a branch": lambda t: torch.cond(t[0, 0] > -9, lambda x: x + 1, lambda x: x - 1, (t,)),
+    "nested lists": lambda t: nested(t).clone(),
+    "split": lambda t: torch.tensor([0.0, t.view(-1).split([2999, 1])[1]]),
+    "sparse": lambda t: t.to_sparse().to_dense(),
+    "sparse product": lambda t: torch.sparse.mm(torch.eye(50).to_sparse(), t),
+    "mkldnn": lambda t: t.to_mkldnn().to_dense(),
+    "by its imported name": lambda t: torch.from_dlpack(to_dlpack(t)).clone(),
+    "export": lambda t: torch.export.export(nn.Linear(3, 3), (torch.ones(1, 3),)).module()(torch.ones(1, 3)).shape,
+    "fake": lambda t: faked(t),
     "tensor of parts": lambda t: torch.tensor([t[0, 0], t[1, 1]]),
 }
+
+
+def script_saved(tensor):
+    module = nn.Linear(60, 50)
+    module.weight.data = tensor
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.script(module), file)
+    file.seek(0)
+    return file
+
+
+@torch.library.custom_op("fanin_tests::nested", mutates_args=())
+def nested(tensor: torch.Tensor) -> torch.Tensor:
+    """An operator of which nothing is known."""
+    return torch.from_numpy(tensor.numpy() + 1)
+
+
+def faked(tensor):
+    with FakeTensorMode():
+        torch.manual_seed(3)
+        shape = torch.empty(5).normal_().shape
+    assert torch._C._len_torch_dispatch_stack() <= 1
+    return shape
 
 
 def undispatched(tensor):
@@ -258,8 +297,21 @@ GENERATORS = {
     "large": lambda: torch.empty((1 << 20) + 21).normal_(),
     "larger": lambda: torch.empty((1 << 21) + 3, dtype=torch.float64).uniform_(),
     "half": lambda: torch.empty((1 << 20) + 17, dtype=torch.float16).normal_(),
+    "another thread": lambda: elsewhere(lambda: torch.rand(5)),
+    "another thread's fill": lambda: elsewhere(lambda: torch.empty(5000).normal_()),
+    "the object in torch.random": lambda: torch.rand(5, generator=torch.random.default_generator),
+    "the object": lambda: torch.default_generator.get_state(),
     "nothing": lambda: None,
 }
+
+
+def elsewhere(work):
+    """In a thread that is waited for."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(work()))
+    thread.start()
+    thread.join()
+    return results[0]
 
 
 def forked():
@@ -319,7 +371,6 @@ def test_an_exception_leaves_everything_done():
     got = outcome(run)
     assert same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
     assert not _defer._open and not _defer._doors and "numpy" not in torch.Tensor.__dict__
-    assert torch.random.default_generator is torch.default_generator
 
 
 def test_a_write_from_another_thread_is_found_out():
@@ -337,6 +388,73 @@ def test_a_write_from_another_thread_is_found_out():
             thread.start()
             thread.join()
     assert weight.sum() == 5000
+
+
+def test_what_was_not_written_over_is_done_all_the_same():
+    with pytest.raises(RuntimeError, match="leave out defer=True"):
+        with deferring():
+            kept, overtaken = torch.empty(5000).normal_(), torch.empty(5000).normal_()
+            elsewhere(lambda: overtaken.zero_().add_(1))
+    assert kept.std() > 0.9 and overtaken.sum() == 5000
+
+
+def test_an_element_taken_before_the_fill_has_its_value():
+    def run():
+        weight = torch.empty(50, 60)
+        element = weight[0, 0]
+        weight.normal_()
+        return torch.tensor([element]), torch.Tensor([element]), weight
+
+    wanted = outcome(run)
+    with deferring():
+        got = outcome(run)
+    assert all(map(same, got[0], wanted[0]))
+
+
+def test_memory_that_a_file_shares_does_not_wait(tmp_path):
+    file = tmp_path / "shared"
+    file.write_bytes(bytes(4 * 5000))
+    with deferring():
+        torch.from_file(str(file), shared=True, size=5000).normal_()
+        assert np.fromfile(file, np.float32).any()
+
+
+def test_memory_that_nobody_has_is_let_go():
+    with deferring():
+        for _ in range(40):
+            torch.ones(5000).normal_()
+        mode = _defer._open[0]
+        assert len(mode.waiting) <= 2
+        kept = [torch.ones(5000).normal_() for _ in range(40)]
+        assert len(mode.waiting) >= 40
+    assert all(tensor.std() > 0.9 for tensor in kept)
+
+
+def test_the_mode_does_not_wake_in_a_backward_pass():
+    x = torch.ones(3, requires_grad=True)
+    with fast_init(defer=True):
+        x.register_hook(lambda grad: torch.empty(LARGE * 32).normal_()[:3])
+        torch.manual_seed(0)
+        x.sum().backward()
+        assert torch._C._len_torch_dispatch_stack() == 0
+    torch.manual_seed(0)
+    assert torch.equal(x.grad, torch.empty(LARGE * 32).normal_()[:3])
+
+
+def test_sparse_gradients_are_not_in_the_way():
+    with deferring():
+        module = nn.Embedding(100, 50, sparse=True)
+        module(torch.tensor([1])).sum().backward()
+        torch.optim.SparseAdam(module.parameters()).step()
+    assert module.weight.grad.is_sparse
+
+
+def test_another_thread_does_not_leave_the_context():
+    context = fast_init(defer=True)
+    with context:
+        error = elsewhere(lambda: pytest.raises(RuntimeError, context.__exit__, None, None, None).value)
+        assert "entered in another thread" in str(error)
+    assert not _defer._open and "normal_" not in torch.Tensor.__dict__
 
 
 def test_threads_wait_each_for_themselves():

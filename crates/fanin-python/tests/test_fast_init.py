@@ -273,3 +273,18 @@ def test_meta_models_cost_and_draw_nothing():
     with torch.device("cpu"), fast_init():
         got = outcome(lambda: nn.Linear(300, 200), seed=7)
     assert_same_models(got, build(lambda: nn.Linear(300, 200)))
+
+
+def test_a_decorator_needs_no_parentheses_and_defer_is_a_truth_value():
+    @fast_init
+    def made(count):
+        """Some values."""
+        assert "normal_" in torch.Tensor.__dict__
+        return torch.empty(count).normal_()
+
+    torch.manual_seed(0)
+    values = made(5000)
+    assert torch.equal(values, torch.randn(5000, generator=torch.Generator().manual_seed(0)))
+    assert made.__doc__ == "Some values." and "normal_" not in torch.Tensor.__dict__
+    with pytest.raises(TypeError, match="defer = 'yes' is neither True nor False"):
+        fast_init(defer="yes")

@@ -6,7 +6,10 @@ import math
 import os
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from conftest import outcome, same
@@ -157,6 +160,15 @@ def test_any_mix_of_calls_gives_what_torch_alone_gives():
         ("sparse_", (float("nan"),), {}),
         ("orthogonal_", (float("inf"),), {}),
         ("normal_", (), dict(generator=5)),
+        ("uniform_", (Fraction(1, 4), 1), {}),
+        ("normal_", (0, Decimal("0.5")), {}),
+        ("normal_", (torch.tensor([1.0]), 2), {}),
+        ("normal_", (torch.tensor(1.0), np.float32(2)), {}),
+        ("normal_", (np.array(1.0),), {}),
+        ("uniform_", (True, np.int64(3)), {}),
+        ("trunc_normal_", (Fraction(1, 4), 1), {}),
+        ("trunc_normal_", (0.0, torch.tensor(1.0, requires_grad=True)), {}),
+        ("sparse_", (Fraction(1, 4), Fraction(1, 4)), {}),
         ("calculate_gain", (), {}),
     ],
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["__version__", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "canonical_name", "explain_json", "families", "fill_array", "main", "manifest", "models", "torch_draw", "torch_settle", "torch_skip", "torch_words", "use_openmp", "write_checkpoint"]
+__all__ = ["__version__", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "canonical_name", "explain_json", "families", "fill_array", "main", "manifest", "models", "torch_draw", "torch_pass", "torch_settle", "torch_words", "use_openmp", "write_checkpoint"]
 
 __version__: Final[str]
 """
@@ -268,18 +268,18 @@ def torch_draw(wish: tuple[SupportsIndex, SupportsFloat | SupportsIndex, Support
     last time with nobody running. If Ctrl-C ends it, the generator is where it was, and what the tensor holds nobody knows.
     """
 
-def torch_settle(fills: SupportsGetItem[int, tuple[tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], SupportsIndex, SupportsIndex, SupportsIndex, SupportsIndex, SupportsIndex]]) -> None:
+def torch_pass(generator: Any, words: SupportsIndex) -> Any | None:
     """
-    Does the fills that have waited, on as many threads as torch has.
+    Moves `generator` on by `words` of its words, and gives the state that it had. None if it would rather not.
+    """
+
+def torch_settle(fills: SupportsGetItem[int, tuple[tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], SupportsIndex, SupportsIndex, SupportsIndex, SupportsIndex]]) -> None:
+    """
+    Does the fills that have waited, on as many threads as torch has. Their generator has moved on already.
 
     # Errors
     RuntimeError if one of them cannot be done, which `torch_words` should have found; KeyboardInterrupt from the middle:
     nobody knows then which of them have been done.
-    """
-
-def torch_skip(state: SupportsIndex, words: SupportsIndex) -> bool:
-    """
-    Moves the generator whose state is at `state` over `words` of its words.
     """
 
 def torch_words(wish: tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], dtype: SupportsIndex, count: SupportsIndex) -> int | None:

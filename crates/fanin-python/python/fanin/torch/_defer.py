@@ -1,29 +1,28 @@
 """Dead fills: under `fast_init(defer=True)` a fill of a whole tensor waits until somebody wants to know.
 
 Most fills of model code are overwritten before anyone reads them: a layer's own, then the library's. A fill that waits
-keeps its place in the stream (a generator's state and a number of words). It is
+has moved the generator on, and keeps the state that it had. It is
 
-- dropped, when another fill covers the same memory;
+- dropped, when another fill covers the same memory, or when nobody has that memory any more;
 - done at once, when anything reads that memory or writes to a part of it;
 - done with all others in the end, on all threads.
 
-Who reads and writes is seen at two places. A dispatch mode sees every operator of this thread. Doors on the methods
-that look at memory without an operator (`numpy`, `data_ptr`, `tolist`, `untyped_storage` ...) see those, of every
-thread; another door stands where torch takes modes away, as it does to print a tensor. Only memory waits that was
-allocated under the mode and has not been shown to anybody through such a door.
+Who reads and writes is seen at two places. A dispatch mode sees every operator of this thread: torch's own say what
+they take and give, of others (a library's, a subclass's, those of higher order) nothing is known, and all fills are done
+first. Doors on the methods that look at memory without an operator (`numpy`, `data_ptr`, `tolist`, `untyped_storage`
+...) see those, of every thread; another door stands where torch takes modes away, as it does to print a tensor. Only
+memory waits that was allocated under the mode and has not been shown to anybody through such a door.
 
 The mode costs microseconds an operator, more than all fills of a small model: so it sleeps until the first large fill.
 That one may wait as well if its memory is as the system gave it, with no page in its place yet.
 
-What is left is why waiting is a choice: other threads that use such a tensor before the context ends, C++ code and
-compiled code that take a tensor's memory without a method or an operator, a view by NumPy of memory that nobody has
-written to, taken before the context; and asking torch's default generator through the object itself. The functions of
-torch.random are seen.
+What is left is why waiting is a choice: `fast_init` lists it.
 """
 
 from __future__ import annotations
 
 import mmap
+import sys
 import threading
 import weakref
 from typing import Any
@@ -35,7 +34,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode, _push_mode
 
-from .._fanin import torch_settle, torch_skip, torch_words
+from .._fanin import torch_pass, torch_settle, torch_words
 from . import _plain
 from ._plain import _KINDS, _TENSOR_KEYS, DTYPES, NORMAL, UNIFORM, _data_ptr, _tensor_keys, draw, is_ours, is_plain
 
@@ -65,60 +64,78 @@ _MAKERS = {
     _aten.full.default,
 }
 
+#: Operators that give memory which others have as well.
+_SHARED = {_aten.from_file.default}
+
 #: What an operator does to the memory of its arguments.
-_LOOKS, _FILLS, _VIEWS, _DRAWS, _MAKES = range(5)
-#: That, whether it draws from a generator, and whether it writes to an argument.
-_kinds: dict[Any, tuple[int, bool, bool]] = {}
+_LOOKS, _FILLS, _VIEWS, _DRAWS, _MAKES, _UNKNOWN = range(6)
+#: That, and whether what it gives is memory of its own.
+_kinds: dict[Any, tuple[int, bool]] = {}
 
 
-def _kind(operator: Any) -> tuple[int, bool, bool]:
-    if operator in (_aten.uniform_.default, _aten.normal_.default):
+def _kind(operator: Any) -> tuple[int, bool]:
+    if getattr(operator, "namespace", None) != "aten":
+        kind = _UNKNOWN
+    elif operator in (_aten.uniform_.default, _aten.normal_.default):
         kind = _DRAWS
     elif operator in (_aten.zero_.default, _aten.fill_.Scalar, _aten.fill_.Tensor, _aten.copy_.default):
         kind = _FILLS
     elif operator in _MAKERS:
         kind = _MAKES
-    elif getattr(operator, "is_view", False) or operator in _SHAPE_ONLY:
+    elif operator.is_view or operator in _SHAPE_ONLY:
         kind = _VIEWS
     else:
         kind = _LOOKS
-    draws = torch.Tag.nondeterministic_seeded in getattr(operator, "tags", ())
-    _kinds[operator] = kind, draws, operator._schema.is_mutable
+    _kinds[operator] = kind, kind != _UNKNOWN and operator not in _SHARED and not operator._schema.is_mutable
     return _kinds[operator]
 
 
 class _Fill:
     """A fill that waits."""
 
-    __slots__ = ("before", "count", "dtype", "filled", "state", "tensor", "version", "wish", "words")
+    __slots__ = ("count", "dtype", "filled", "state", "tensor", "version", "wish")
 
-    def __init__(self, wish, tensor: Tensor, count: int, words: int, state: Tensor, before: int):
+    def __init__(self, wish, tensor: Tensor, count: int, state: Tensor):
         self.wish = wish
         # Another tensor on the same memory: `parameter.data = other` moves the parameter elsewhere.
         self.tensor = tensor.detach()
         self.filled = weakref.ref(tensor)
         self.dtype = DTYPES[tensor.dtype]
         self.count = count
-        self.words = words
+        #: The generator's, before the fill.
         self.state = state
-        self.before = before
         self.version = tensor._version
 
     def request(self):
         """What `torch_settle` takes."""
+        return self.wish, _data_ptr(self.tensor), self.dtype, self.count, _data_ptr(self.state)
+
+    def is_overtaken(self) -> bool:
+        """Whether somebody has written to the tensor unseen."""
         filled = self.filled()
-        if filled is not None and _storage_of(filled)._cdata == _storage_of(self.tensor)._cdata:
-            # Autograd counts this fill once it is queued. This thread's other changes have been seen.
-            if filled._version > self.version + 1:
-                raise RuntimeError(
-                    f"a tensor of shape {tuple(filled.shape)} whose fill was waiting under fast_init(defer=True) has "
-                    "been written to unseen, by another thread or by compiled code: leave out defer=True"
-                )
-        return self.wish, _data_ptr(self.tensor), self.dtype, self.count, _data_ptr(self.state), self.before
+        # Autograd counts this fill once it is queued. This thread's other changes have been seen.
+        return (
+            filled is not None
+            and _storage_of(filled)._cdata == _storage_of(self.tensor)._cdata
+            and filled._version > self.version + 1
+        )
 
     def is_orphan(self) -> bool:
         """Whether nobody else has this memory any more."""
         return torch._C._storage_Use_Count(_storage_of(self.tensor)._cdata) <= _ORPHANS_USERS
+
+
+def _settle(fills: list[_Fill]) -> None:
+    """Does fills that have waited, all but those that somebody has written over."""
+    overtaken = [fill for fill in fills if fill.is_overtaken()]
+    ready = [fill for fill in fills if fill not in overtaken] if overtaken else fills
+    if ready:
+        torch_settle([fill.request() for fill in ready])
+    if overtaken:
+        raise RuntimeError(
+            f"a tensor of shape {tuple(overtaken[0].tensor.shape)} whose fill was waiting under fast_init(defer=True) "
+            "has been written to unseen, by another thread or by compiled code: leave out defer=True"
+        )
 
 
 def _covers_its_storage(tensor: Tensor, count: int) -> bool:
@@ -134,73 +151,49 @@ def _users_of_an_orphan() -> int:
 _ORPHANS_USERS = _users_of_an_orphan()
 
 
-class _Stream:
-    """The default generator, some words ahead of where torch has it."""
-
-    def __init__(self):
-        self.lock = threading.RLock()
-        #: The state when the first fill that waits was queued, and the words that are due since.
-        self.state: Tensor | None = None
-        self.words = 0
-
-    def take(self, words: int) -> tuple[Tensor, int]:
-        """Passes over words that a fill will draw: gives a state, and how many words after it they begin."""
-        with self.lock:
-            now = _default.get_state()
-            # Whoever has seeded the generator meanwhile wins, as with torch.
-            if self.state is None or not torch.equal(now, self.state):
-                self.state, self.words = now, 0
-            before = self.words
-            self.words += words
-            return self.state, before
-
-    def settle(self, words: int | None = None) -> bool:
-        """Brings torch's generator to where it would be (or so many words on): false if somebody has seeded it since."""
-        with self.lock:
-            state, words = self.state, self.words if words is None else words
-            self.state, self.words = None, 0
-            if state is None or not torch.equal(_default.get_state(), state):
-                return False
-            after = state.clone()
-            torch_skip(_data_ptr(after), words)
-            _default.set_state(after)
-            return True
-
-    def draws_last(self, fill: _Fill) -> bool:
-        """Whether a fill is the last that was queued."""
-        return fill.state is self.state and fill.before + fill.words == self.words
+#: One for all modes: a door settles the fills of every mode, and two locks would meet crosswise.
+_fills_lock = threading.RLock()
 
 
-_stream = _Stream()
+def _has_memory(tensor: Tensor) -> bool:
+    """Whether a tensor's memory is one stretch on the CPU: not that of a sparse one, nor of another library's layout."""
+    return tensor.layout is torch.strided and tensor.device.type == "cpu"
 
 
 class Deferral(TorchDispatchMode):
     """The mode, and the fills that wait in it."""
 
+    #: Those come here as well, and find all fills done.
+    supports_higher_order_operators = True
+
     def __init__(self):
         super().__init__()
         self.waiting: dict[int, _Fill] = {}
+        #: Bytes that wait since orphans were last looked for, and those that waited then.
+        self.queued = self.kept = 0
         #: Storages allocated here and shown to nobody. A weak reference keeps the address from being used again.
         self.own: dict[int, StorageWeakRef] = {}
         #: Storages shown while the mode slept.
         self.shown: dict[int, StorageWeakRef] = {}
         self.awake = False
-        #: One for all modes and the stream: a door settles the fills of every mode, and two locks would meet crosswise.
-        self.lock = _stream.lock
+        self.lock = _fills_lock
 
     def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        kind, draws, writes = _kinds.get(operator) or _kind(operator)
+        kind, fresh = _kinds.get(operator) or _kind(operator)
+        if types or kind == _UNKNOWN:
+            # Subclasses may have memory inside that nobody sees from here.
+            self.settle_all()
+            return operator(*args, **kwargs)
         if kind == _MAKES:
             result = operator(*args, **kwargs)
-            if type(result) is Tensor and result.dtype in DTYPES and result.is_cpu and result.layout is torch.strided:
+            if type(result) is Tensor and result.dtype in DTYPES and _has_memory(result):
                 storage = _storage_of(result)
                 self.own[storage._cdata] = StorageWeakRef(storage)
             return result
         if kind == _VIEWS:
             result = operator(*args, **kwargs)
-            if self.waiting:
-                self._settle_elements(result)
+            self._show_elements(result)
         elif kind == _DRAWS and self._queue(operator, args, kwargs):
             return args[0]
         elif kind == _FILLS and self.waiting and self._is_waiting_whole(args[0]):
@@ -213,23 +206,23 @@ class Deferral(TorchDispatchMode):
                 self.waiting.pop(_storage_of(args[0])._cdata, None)
         else:
             self._settle_arguments(args, kwargs)
-            if draws and _stream.state is not None:
-                _stream.settle()
             if kind == _DRAWS and _draw_now(operator, args, kwargs):
                 return args[0]
             result = operator(*args, **kwargs)
-        if not writes and type(result) is Tensor and result.is_cpu and result.layout is torch.strided:
+        if fresh and type(result) is Tensor and _has_memory(result):
             self._remember(args, result)
         return result
 
     def _remember(self, args, result: Tensor) -> None:
         """Takes note of memory that an operator has allocated."""
         storage = _storage_of(result)
+        if storage._cdata in self.own:
+            return
         # detach and its like give the memory of an argument.
-        if storage._cdata not in self.own and not any(
-            isinstance(arg, Tensor) and _storage_of(arg)._cdata == storage._cdata for arg in args
-        ):
-            self.own[storage._cdata] = StorageWeakRef(storage)
+        for arg in args:
+            if isinstance(arg, Tensor) and (not _has_memory(arg) or _storage_of(arg)._cdata == storage._cdata):
+                return
+        self.own[storage._cdata] = StorageWeakRef(storage)
 
     def _queue(self, operator, args, kwargs) -> bool:
         """Lets a fill wait, if it may."""
@@ -249,10 +242,23 @@ class Deferral(TorchDispatchMode):
         words = torch_words(wish, DTYPES[tensor.dtype], count)
         if not words:
             return False
+        state = torch_pass(_default, words)
+        if state is None:
+            return False
         with self.lock:
             self.waiting.pop(key, None)
-            self.waiting[key] = _Fill(wish, tensor, count, words, *_stream.take(words))
+            self.waiting[key] = _Fill(wish, tensor, count, state)
+            self.queued += _storage_of(tensor).nbytes()
+            if self.queued > self.kept:
+                self._forget_orphans()
         return True
+
+    def _forget_orphans(self) -> None:
+        """Lets go of memory that nobody else has. Looked for when twice as much waits as the last time."""
+        for key in [key for key, fill in self.waiting.items() if fill.is_orphan()]:
+            del self.waiting[key]
+        self.queued = 0
+        self.kept = sum(_storage_of(fill.tensor).nbytes() for fill in self.waiting.values())
 
     def _is_waiting_whole(self, tensor: Tensor) -> bool:
         """Whether a fill of a tensor's memory waits, and the tensor is all of that memory."""
@@ -274,34 +280,24 @@ class Deferral(TorchDispatchMode):
                     if isinstance(item, Tensor):
                         self.settle(item)
 
-    def _settle_elements(self, result) -> None:
+    def _show_elements(self, result) -> None:
         """A view that is a single element is there to be read, and torch.tensor([...]) reads such unseen."""
-        first = result[0] if isinstance(result, (list, tuple)) and result else result
-        if isinstance(first, Tensor) and first.numel() == 1:
-            self.settle(first)
+        for view in result if isinstance(result, (list, tuple)) else (result,):
+            if isinstance(view, Tensor) and view.numel() == 1:
+                self.show(view)
 
     def settle(self, tensor: Tensor) -> None:
         """Does the fill of a tensor's memory, if one waits."""
-        if not self.waiting or tensor.layout is not torch.strided or tensor.device.type != "cpu":
+        if not self.waiting or not _has_memory(tensor):
             return
         with self.lock:
             fill = self.waiting.pop(_storage_of(tensor)._cdata, None)
-            if fill is None:
-                return
-            request = fill.request()
-            with _stream.lock:
-                # Most often it is read at once: then it is drawn from the generator itself, which it leaves in its place.
-                if _stream.draws_last(fill) and _stream.settle(fill.before):
-                    if not _plain.write(fill.wish, fill.tensor, None):
-                        raise AssertionError("a fill that could wait cannot be drawn")
-                    return
-            torch_settle([request])
-            # The next fill need not begin to count from where this one did.
-            _stream.settle()
+            if fill is not None:
+                _settle([fill])
 
     def show(self, tensor: Tensor) -> None:
         """A tensor's memory is looked at from outside: it is filled, and does not wait again."""
-        if type(tensor) in _KINDS and tensor.layout is torch.strided and tensor.device.type == "cpu":
+        if type(tensor) in _KINDS and _has_memory(tensor):
             self.settle(tensor)
             storage = _storage_of(tensor)
             self.own.pop(storage._cdata, None)
@@ -312,7 +308,6 @@ class Deferral(TorchDispatchMode):
         """A draw at once, with the mode off: true if it is done."""
         if not (is_plain(tensor) and is_ours(generator)):
             return False
-        _stream.settle()
         with self.lock:
             whole = self._is_waiting_whole(tensor)
             if not whole:
@@ -325,12 +320,11 @@ class Deferral(TorchDispatchMode):
 
     def settle_all(self) -> None:
         """Does all that waits."""
-        with self.lock:
-            _stream.settle()
-            fills = [fill for fill in self.waiting.values() if not fill.is_orphan()]
-            self.waiting.clear()
-            if fills:
-                torch_settle([fill.request() for fill in fills])
+        if self.waiting:
+            with self.lock:
+                fills = [fill for fill in self.waiting.values() if not fill.is_orphan()]
+                self.waiting.clear()
+                _settle(fills)
 
     def wake(self, tensor: Tensor) -> None:
         """From now on the mode is on. `tensor` is the one whose fill is worth it."""
@@ -340,6 +334,7 @@ class Deferral(TorchDispatchMode):
         if storage._cdata not in self.shown and storage.resizable() and _is_untouched(storage):
             self.own[storage._cdata] = StorageWeakRef(storage)
         self.shown.clear()
+        _open_copied_doors()
         super().__enter__()
 
     def __enter__(self):
@@ -384,7 +379,8 @@ _sleeping = threading.local()
 def wake(tensor: Tensor) -> bool:
     """Wakes the mode of this thread, if one sleeps."""
     mode = getattr(_sleeping, "mode", None)
-    if mode is None:
+    # During a backward pass autograd would take the mode away again.
+    if mode is None or torch._C._current_graph_task_id() != -1:
         return False
     mode.wake(tensor)
     return True
@@ -434,6 +430,8 @@ _METHODS = ("numpy", "data_ptr", "const_data_ptr", "tolist", "untyped_storage", 
             "__dlpack__", "storage", "_typed_storage", "share_memory_", "__reduce_ex__",
             "__deepcopy__")  # fmt: skip
 
+_SAVERS = ("save", "save_to_buffer", "_save_for_lite_interpreter", "_save_to_buffer_for_lite_interpreter")
+
 
 def _method_door(original):
     def method(self, *args, **kwargs):
@@ -458,7 +456,7 @@ def _function_door(original):
 
 
 def _blindfold_door(original):
-    """Something that takes modes away for a time: what happens then is not seen, so nothing waits any longer."""
+    """Something that takes modes away for a time, or reads memory at will: it is not seen, so nothing waits any longer."""
 
     def function(*args, **kwargs):
         for mode in tuple(_open):
@@ -466,14 +464,6 @@ def _blindfold_door(original):
         return original(*args, **kwargs)
 
     return function
-
-
-class _Generator:
-    """Stands for the default generator in torch.random: whoever asks it anything finds it up to date."""
-
-    def __getattr__(self, name: str):
-        _stream.settle()
-        return getattr(_default, name)
 
 
 def _open_doors(mode: Deferral) -> None:
@@ -491,14 +481,24 @@ def _open_doors(mode: Deferral) -> None:
             (torch.utils._python_dispatch, "_pop_mode", _blindfold_door),
             (torch.utils._mode_utils, "no_dispatch", _blindfold_door),
             (torch._C, "_DisableTorchDispatch", _blindfold_door),
+            *((torch.jit.RecursiveScriptModule, name, _blindfold_door) for name in _SAVERS),
         ):
             original = getattr(owner, name, None)
             if original is not None:
                 _doors.append((owner, name, make(original), original))
-        if getattr(torch.random, "default_generator", None) is _default:
-            _doors.append((torch.random, "default_generator", _Generator(), _default))
         for owner, name, door, _ in _doors:
             setattr(owner, name, door)
+
+
+def _open_copied_doors() -> None:
+    """The functions under the names that other modules have imported them by."""
+    with _lock:
+        for _, name, door, original in tuple(_doors):
+            if name == "to_dlpack":
+                for module in tuple(sys.modules.values()):
+                    if getattr(module, "__dict__", {}).get(name) is original:
+                        _doors.append((module, name, door, original))
+                        setattr(module, name, door)
 
 
 def _close_doors(mode: Deferral) -> None:

@@ -127,9 +127,10 @@ class fast_init(contextlib.ContextDecorator):
 
     - tensors made there are not used by other threads, nor by compiled code or C++ extensions that take their memory
       without an operator of torch's;
-    - no NumPy view, made before, of a torch.empty that nothing was ever written to is read;
-    - torch's default generator is asked by torch's functions (torch.get_rng_state, fork_rng ...), not by a method of
-      `torch.default_generator` itself.
+    - no view is read that torch knows nothing of (NumPy's, one by DLPack, a storage), made before, of a torch.empty that
+      nothing was ever written to;
+    - the methods that look at memory (`numpy`, `tolist`, `data_ptr` ...) are looked up when they are called, not kept from
+      before as `f = torch.Tensor.tolist`.
 
     Nobody can see these from here, so waiting is for you to choose. All else that reads a tensor is seen, and
     waited for. It begins with the first fill of 2^20 values: until then `defer=True` costs nothing.
@@ -138,7 +139,15 @@ class fast_init(contextlib.ContextDecorator):
     the generator after them, and the tensors in an unknown state.
     """
 
+    def __new__(cls, defer=False):
+        if callable(defer):
+            # @fast_init, without parentheses.
+            return cls()(defer)
+        return super().__new__(cls)
+
     def __init__(self, defer: bool = False):
+        if not isinstance(defer, bool):
+            raise TypeError(f"defer = {defer!r} is neither True nor False: fast_init(defer=True) lets fills wait")
         self.defer = defer
 
     def __enter__(self):
@@ -160,6 +169,10 @@ class fast_init(contextlib.ContextDecorator):
 
     def __exit__(self, *exception):
         global _entered
+        if self.defer and not getattr(_thread, "depth", 0):
+            raise RuntimeError(
+                "fast_init(defer=True) was entered in another thread, whose fills wait: leave it in that thread"
+            )
         try:
             if self.defer:
                 _thread.depth -= 1

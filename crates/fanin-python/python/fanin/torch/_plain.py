@@ -34,6 +34,7 @@ FEW = 4096
 LARGE = 1 << 20
 
 _KINDS = (Tensor, Parameter)
+_NUMBERS = (float, int)
 _thread_keys = torch._C._dispatch_tls_local_include_set
 _tensor_keys = torch._C._dispatch_keys
 _function_mode_on = torch._C._has_torch_function_unary
@@ -108,6 +109,10 @@ def write(wish: tuple[int, float, float, float, float], tensor: Tensor, generato
 
 def draw(wish: tuple[int, float, float, float, float], tensor: Tensor, generator: torch.Generator | None) -> bool:
     """`write`, if the tensor is plain, the generator one of torch's and the arguments numbers."""
+    _, a, b, c, d = wish
+    if not (isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS) and isinstance(c, _NUMBERS) and isinstance(d, _NUMBERS)):
+        # Of others torch takes some and refuses some.
+        return False
     try:
         if is_plain(tensor):
             if wake is not None and wish[0] <= NORMAL and tensor.numel() >= LARGE and wake(tensor):
