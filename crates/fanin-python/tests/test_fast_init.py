@@ -173,10 +173,10 @@ def test_someone_elses_method_is_left_alone():
     try:
         with fast_init():
             torch.Tensor.normal_ = lambda self, *args, **kwargs: self.fill_(4)
-            assert torch.empty(5000).normal_()[0] == 4
-        assert torch.empty(5000).normal_()[0] == 4
+            assert torch.empty(9000).normal_()[0] == 4
+        assert torch.empty(9000).normal_()[0] == 4
         with fast_init():
-            assert torch.empty(5000).normal_()[0] == 4
+            assert torch.empty(9000).normal_()[0] == 4
     finally:
         del torch.Tensor.normal_
     assert torch.Tensor.normal_ == original
@@ -203,7 +203,7 @@ def test_threads_may_come_and_go():
     assert len(results) == 60 and all(same(result, wanted[0].data) for result in results)
 
 
-@pytest.mark.parametrize("count", [10, 5000])
+@pytest.mark.parametrize("count", [10, 9000])
 def test_autograd_and_errors_are_torchs(count):
     def leaf():
         return torch.zeros(count, requires_grad=True).normal_()
@@ -238,7 +238,7 @@ def test_subclasses_and_modes_are_told_of_torchs_method():
             cls.seen.append(function)
             return super().__torch_function__(function, types, args, kwargs or {})
 
-    for count in (10, 5000):
+    for count in (10, 9000):
         wanted = torch.empty(count).as_subclass(Named)
         got = torch.empty(count).as_subclass(Named)
         first = outcome(lambda: wanted.normal_())
@@ -256,7 +256,7 @@ def test_compiled_code_is_torchs():
     def make(tensor):
         return tensor.normal_(0.0, 2.0)
 
-    for count in (10, 5000):
+    for count in (10, 9000):
         with fast_init():
             got = outcome(lambda: make(torch.empty(count)))
         wanted = outcome(lambda: torch.empty(count).normal_(0.0, 2.0))
@@ -283,8 +283,8 @@ def test_a_decorator_needs_no_parentheses_and_defer_is_a_truth_value():
         return torch.empty(count).normal_()
 
     torch.manual_seed(0)
-    values = made(5000)
-    assert torch.equal(values, torch.randn(5000, generator=torch.Generator().manual_seed(0)))
+    values = made(9000)
+    assert torch.equal(values, torch.randn(9000, generator=torch.Generator().manual_seed(0)))
     assert made.__doc__ == "Some values." and "normal_" not in torch.Tensor.__dict__
     with pytest.raises(TypeError, match="defer = 'yes' is neither True nor False"):
         fast_init(defer="yes")

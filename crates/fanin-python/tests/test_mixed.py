@@ -19,7 +19,7 @@ from fanin.torch import _defer, fast_init
 DTYPES = [torch.float32] * 4 + [torch.float64, torch.float16, torch.bfloat16]
 
 #: Around sixteen, the hand-over to fanin, and blocks of words.
-LENGTHS = [1, 2, 3, 15, 16, 17, 31, 33, 623, 625, 2047, 2048, 2049, 2063, 2065, 4095, 4096, 4097, 4111, 4113]
+LENGTHS = [1, 2, 3, 15, 16, 17, 31, 33, 623, 625, 2047, 2048, 2049, 2063, 2065, 4097, 8191, 8192, 8193, 8207, 8209]
 
 
 def a_shape(r):

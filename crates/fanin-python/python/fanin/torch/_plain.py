@@ -26,9 +26,10 @@ UNIFORM, NORMAL, TRUNC_NORMAL, SPARSE = range(4)
 #: The types that fanin draws; _fanin counts them in this order.
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 
-#: Fills below this many values are torch's own: to take the generator's state and give it back costs more. Measured on the
-#: slowest CPU at hand: as long as torch at these, 1.3 to 1.5 times as long at half as many, a third at twice as many.
-FEW = 4096
+#: Fills below this many values are torch's own: to take the generator's state and give it back costs more. Measured one after
+#: another they are as long from half as many on; between the other work of a layer's construction, whose code and data
+#: caches have forgotten ours, from 9000 on.
+FEW = 8192
 
 #: Fills of this many values and more are worth waiting for.
 LARGE = 1 << 20
