@@ -419,7 +419,7 @@ def tail(tensor, generator):
     init.trunc_normal_(tensor, a=5.0, b=5e12, generator=generator)
 
 own = torch.Generator().manual_seed(1)
-print(interrupted(init.trunc_normal_, (1 << 25,), None), interrupted(tail, (4200,), own),
+print(interrupted(init.trunc_normal_, (1 << 25,), None), interrupted(tail, (9000,), own),
       interrupted(sparse, (1 << 13, 1 << 13), None), interrupted(init.uniform_, (1 << 25,), own),
       interrupted(lambda t, generator: init.normal_(t.t()), (1 << 13, 1 << 13), None))
 """
