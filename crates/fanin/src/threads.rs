@@ -4,8 +4,6 @@ mod stop;
 mod team;
 
 pub use stop::Stop;
-#[cfg(feature = "rayon")]
-use stop::Watch;
 pub(crate) use stop::checkpoint;
 pub use team::Team;
 
@@ -43,33 +41,28 @@ pub enum Threads {
 impl Threads {
     /// How many there are.
     pub(crate) fn count(self) -> usize {
-        match self {
+        self.team().map_or(1, Team::count)
+    }
+
+    /// Those beside the calling thread, if there are any.
+    fn team(self) -> Option<Team> {
+        let team = match self {
+            _ if !at_home() => return None,
             #[cfg(feature = "rayon")]
-            Threads::Pool if at_home() => rayon::current_num_threads(),
-            Threads::Team(team) if at_home() => team.count(),
-            _ => 1,
-        }
+            Threads::Pool => Team::new(rayon::current_num_threads(), pool),
+            Threads::Team(team) => team,
+            _ => return None,
+        };
+        (team.count() > 1).then_some(team)
     }
 
-    /// The team that shares work of several jobs, if it is a team's.
-    fn team(self, several: bool) -> Option<Team> {
-        match self {
-            Threads::Team(team) if several && self.count() > 1 => Some(team),
-            _ => None,
-        }
-    }
-
-    /// Runs `work` on each of `jobs`, in any order, and gives back what comes of them in theirs.
+    /// Runs `work` on each of `jobs`, begun in their order (of unequal ones the heaviest come first), and gives back what
+    /// comes of them in theirs.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
-        if let Some(team) = self.team(jobs.len() > 1) {
+        if jobs.len() > 1
+            && let Some(team) = self.team()
+        {
             return team.map(jobs, work);
-        }
-        #[cfg(feature = "rayon")]
-        if jobs.len() > 1 && self.count() > 1 {
-            use rayon::prelude::*;
-            let watch = Watch::current();
-            let work = |job| watch.over(|| work(job));
-            return jobs.into_par_iter().with_max_len(1).map(work).collect();
         }
         let work = |job| {
             checkpoint();
@@ -78,22 +71,9 @@ impl Threads {
         jobs.into_iter().map(work).collect()
     }
 
-    /// Runs `work` on each of `jobs`, begun in their order: for few and unequal ones, the heaviest first.
+    /// The same, where nothing comes of them.
     pub(crate) fn in_turn<J: Send>(self, jobs: Vec<J>, work: impl Fn(J) + Sync) {
-        if let Some(team) = self.team(jobs.len() > 1) {
-            team.map(jobs, work);
-            return;
-        }
-        #[cfg(feature = "rayon")]
-        if jobs.len() > 1 && self.count() > 1 {
-            use rayon::prelude::*;
-            let watch = Watch::current();
-            return jobs.into_iter().par_bridge().for_each(|job| watch.over(|| work(job)));
-        }
-        for job in jobs {
-            checkpoint();
-            work(job);
-        }
+        self.map(jobs, work);
     }
 
     /// Runs `work` on stretches of `slice`, each `length` long but for the last, with the place where it begins.
@@ -103,24 +83,19 @@ impl Threads {
         length: usize,
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
-        if let Some(team) = self.team(slice.len() > length) {
-            team.map(slice.chunks_mut(length).enumerate().collect(), |(number, part): (usize, &mut [T])| {
-                work(number * length, part);
-            });
-            return;
-        }
-        #[cfg(feature = "rayon")]
-        if slice.len() > length && self.count() > 1 {
-            use rayon::prelude::*;
-            let watch = Watch::current();
-            let chunks = slice.par_chunks_mut(length).with_max_len(1).enumerate();
-            return chunks.for_each(|(number, part)| watch.over(|| work(number * length, part)));
-        }
-        for (number, part) in slice.chunks_mut(length).enumerate() {
+        if slice.len() <= length {
             checkpoint();
-            work(number * length, part);
+            return work(0, slice);
         }
+        let chunks = slice.chunks_mut(length).enumerate().collect();
+        self.in_turn(chunks, |(number, part): (usize, &mut [T])| work(number * length, part));
     }
+}
+
+/// Puts the rayon pool to work that the call is made in, as a [`Team`]'s `run`.
+#[cfg(feature = "rayon")]
+fn pool(count: usize, work: &(dyn Fn() + Sync)) {
+    rayon::scope(|scope| (0..count).for_each(|_| scope.spawn(|_| work())));
 }
 
 /// Whether this is the process in which threads were first asked for.

@@ -26,7 +26,8 @@ impl Stop {
         Self::default()
     }
 
-    /// Ends what this switch guards, soon: some milliseconds of work may still be done. It stays set.
+    /// Ends what this switch guards, soon: some milliseconds of work may still be done. It stays set. The one exception is
+    /// `orthogonal` on torch's stream: its QR factorization goes on to its end, and what it has made is then dropped.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -39,10 +40,14 @@ impl Stop {
     /// Runs `work`. `None` if the switch was set before it had ended: some values have been written then and others not,
     /// and a generator that it was drawing from is to be thrown away.
     ///
+    /// Fills that `work` hands to other threads are to be guarded there. It should not itself wait in a rayon pool: a thread
+    /// that waits does other work of the pool meanwhile, which would be ended too. Fills that take their threads from a pool
+    /// see to this.
+    ///
     /// Work is given up by unwinding: built with `panic = "abort"`, a program that sets the switch ends.
     pub fn guard<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(|| Watch(Some(self.clone())).over(work))) {
-            Ok(result) => Some(result),
+            Ok(result) => (!self.is_set()).then_some(result),
             Err(reason) if reason.is::<Stopped>() => None,
             Err(panic) => resume_unwind(panic),
         }
@@ -66,12 +71,12 @@ impl Watch {
         Self(WATCHED.with_borrow(Clone::clone))
     }
 
-    /// Runs `work` on this thread under this switch.
+    /// None: for a thread that is about to wait, and may meanwhile be given work that is not its own.
+    pub(super) const NONE: Self = Self(None);
+
+    /// Runs `work` on this thread under this switch, and under no other.
     pub(super) fn over<R>(&self, work: impl FnOnce() -> R) -> R {
-        if self.0.is_none() {
-            return work();
-        }
-        /// Gives the thread the switch back that it had before: it may have been in the middle of other work.
+        /// Gives the thread the switch back that it had before.
         struct Before(Option<Stop>);
         impl Drop for Before {
             fn drop(&mut self) {
@@ -89,5 +94,72 @@ pub(crate) fn checkpoint() {
     if WATCHED.with_borrow(|stop| stop.as_ref().is_some_and(Stop::is_set)) {
         // Not a panic: no hook is called, nothing is printed.
         resume_unwind(Box::new(Stopped) as Box<dyn Any + Send>);
+    }
+}
+
+#[cfg(all(test, feature = "rayon"))]
+mod tests {
+    use std::sync::Barrier;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::threads::Threads;
+
+    #[test]
+    fn work_that_a_waiting_thread_is_given_is_not_under_its_switch() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let (stop, meeting) = (Stop::new(), Barrier::new(2));
+        let (done, whole) = (AtomicBool::new(false), AtomicBool::new(false));
+        pool.scope(|scope| {
+            scope.spawn(|scope| {
+                let guarded = std::thread::current().id();
+                let ended = stop.guard(|| {
+                    // The guarded thread is soon done with its own, and waits for the other, which waits for what it does
+                    // meanwhile.
+                    Threads::Pool.in_turn(vec![(); 2], |()| {
+                        meeting.wait();
+                        if std::thread::current().id() == guarded {
+                            stop.set();
+                            scope.spawn(|_| {
+                                let foreign = || Threads::Pool.in_turn(vec![(); 5], |()| checkpoint());
+                                let end = catch_unwind(AssertUnwindSafe(foreign));
+                                whole.store(end.is_ok(), Ordering::Relaxed);
+                                done.store(true, Ordering::Release);
+                            });
+                        } else {
+                            let begun = Instant::now();
+                            while !done.load(Ordering::Acquire) {
+                                assert!(begun.elapsed() < Duration::from_secs(60), "nobody does it");
+                                std::thread::yield_now();
+                            }
+                        }
+                    });
+                });
+                assert!(ended.is_none());
+            });
+        });
+        assert!(whole.into_inner(), "ended by a switch that was not its own");
+    }
+
+    #[test]
+    fn a_switch_is_back_after_work_that_was_shared() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let stop = Stop::new();
+        let share = |work: fn(usize)| Threads::Pool.in_turn((0..9).collect(), work);
+        let guarded = || {
+            share(|_| ());
+            assert!(catch_unwind(|| share(|_| resume_unwind(Box::new("a fault")))).is_err());
+            stop.set();
+            checkpoint();
+            unreachable!("it is looked at");
+        };
+        let ended = pool.install(|| stop.guard(guarded));
+        assert!(ended.is_none());
+    }
+
+    #[test]
+    fn a_switch_that_is_set_before_the_end_is_seen_at_the_end() {
+        let stop = Stop::new();
+        assert!(stop.guard(|| stop.set()).is_none());
     }
 }

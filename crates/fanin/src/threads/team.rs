@@ -41,7 +41,7 @@ impl Team {
     }
 
     pub(super) fn count(self) -> usize {
-        self.count.max(1)
+        self.count
     }
 
     /// Runs `work` on each of `jobs`, begun in their order, and gives back what comes of them in theirs.
@@ -64,8 +64,11 @@ impl Team {
                 }
             }
         };
-        (self.run)(count, &member);
-        member();
+        // While this thread waits, a pool may give it other work.
+        Watch::NONE.over(|| {
+            (self.run)(count, &member);
+            member();
+        });
         if let Some(reason) = lock(&fault).take() {
             resume_unwind(reason);
         }
