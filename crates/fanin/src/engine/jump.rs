@@ -63,7 +63,7 @@ impl Residue {
         // As many leading bits of k as make an exponent below the degree.
         let mut bits = u64::BITS - k.leading_zeros();
         let mut later = 0;
-        while (k >> later) as usize >= DEGREE {
+        while k >> later >= DEGREE as u64 {
             later += 1;
         }
         bits = bits.min(later);
@@ -271,7 +271,8 @@ mod tests {
                 (0..by).for_each(|_| it.times_x());
                 it.words
             };
-            for k in [1u64, 63, 64, 9968, 9969, 19936, 19937, 40_000, 1 << 30, u64::MAX - 70] {
+            // Of 2^32 + 5 the lower half is a small number.
+            for k in [1u64, 63, 64, 9968, 9969, 19936, 19937, 40_000, 1 << 30, (1 << 32) + 5, u64::MAX - 70] {
                 for by in [1, 2, 65] {
                     let found = Residue::power(k + by, *level).words;
                     assert!(found == product(&Residue::power(k, *level), by), "{k} {by}");

@@ -95,10 +95,11 @@ impl<const N: usize> Kernel for Take<'_, N> {
             let state = &walker.engine.state.0;
             let base = walker.base as u64;
             for &first in &first[done..] {
-                let place = first.wrapping_sub(base) as usize;
-                if place >= SIZE - last as usize {
+                let place = first.wrapping_sub(base);
+                if place >= SIZE as u64 - last as u64 {
                     break;
                 }
+                let place = place as usize;
                 for number in 0..N {
                     out[number * count + done] = state[place + distances[number] as usize];
                 }
