@@ -83,7 +83,8 @@ impl Threads {
         length: usize,
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
-        if slice.len() <= length {
+        // A small fill asks for no memory.
+        if (1..=length).contains(&slice.len()) {
             checkpoint();
             return work(0, slice);
         }

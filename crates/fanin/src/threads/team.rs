@@ -36,8 +36,11 @@ impl Team {
     /// `count` threads, put to work by `run(count, work)`: it calls `work` on each of them, and returns when all calls
     /// have. Calls on fewer threads, or none, cost time and no more: what they leave, the calling thread does. In a
     /// process forked off after a fill, `run` is not called: threads do not survive a fork.
+    ///
+    /// More than 2^16 threads count as so many. `run` is never called from inside of `work`.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
-        Self { count, run }
+        const MOST: usize = 1 << 16;
+        Self { count: if count < MOST { count } else { MOST }, run }
     }
 
     pub(super) fn count(self) -> usize {
@@ -140,6 +143,20 @@ mod tests {
                 sum.fetch_add(k, Ordering::Relaxed);
             });
             assert_eq!(sum.into_inner(), 55);
+        }
+    }
+
+    #[test]
+    fn no_count_is_too_large() {
+        let plan =
+            crate::Plan::new(&[30, 30], crate::DType::F32, crate::Law::Orthogonal { gain: 1.0 }).unwrap();
+        let filled = |threads| {
+            let mut memory = vec![0f32; plan.len()];
+            plan.fill(&mut memory, &mut crate::Native::new(0).with_threads(threads).tensor("w")).unwrap();
+            memory
+        };
+        for count in [1 << 40, 1 << 63, usize::MAX] {
+            assert!(filled(Threads::Team(Team::new(count, idle))) == filled(Threads::One), "{count}");
         }
     }
 
