@@ -4,8 +4,11 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use common::{Buffer, plan};
-use fanin::{DType, Native, Stream as _, Team, Threads, Torch};
+use fanin::{DType, Native, Stream as _, Team, TensorMut, Threads, Torch};
 
 /// Large enough for every fill to be shared and for jumps, and no multiple of anything.
 const LONG: usize = (9 << 20) + 21;
@@ -78,6 +81,53 @@ fn threads_change_no_bit() {
             for crew in [Crew::Pool(2), Crew::Pool(7), Crew::Team(2), Crew::Team(5)] {
                 assert!(alone == fill(crew, spec, shape, dtype, torch), "{spec} {dtype} {crew:?} {torch}");
             }
+        }
+    }
+}
+
+/// Calls of `run` from inside of its own work: a pool that waits for its threads would wait for ever.
+static NESTED: AtomicUsize = AtomicUsize::new(0);
+
+fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
+    thread_local! {
+        static INSIDE: Cell<bool> = const { Cell::new(false) };
+    }
+    if INSIDE.get() {
+        NESTED.fetch_add(1, Relaxed);
+    }
+    scoped(count, &|| {
+        INSIDE.set(true);
+        work();
+    });
+}
+
+#[test]
+fn a_team_is_not_called_from_inside_of_its_work() {
+    let team = Threads::Team(Team::new(2, watchful));
+    for (spec, shape, strides) in [
+        // A tile of one row has more values than are worth a second thread.
+        ("normal", &[2, 70_000, 70][..], &[70_000, 1, 140_000][..]),
+        ("normal", &[2, 70_000, 5], &[70_000, 1, 140_000]),
+        ("sparse(0.5)", &[300, 900], &[1, 300]),
+        ("orthogonal", &[400, 300], &[1, 400]),
+        ("trunc_normal", &[1000, 700], &[700, 1]),
+        ("blocks(400: orthogonal, 600: normal, axis=-1)", &[300, 1000], &[1000, 1]),
+    ] {
+        let plan = plan(spec, shape, DType::F32).unwrap();
+        let fill = |threads, torch: bool| {
+            let mut memory = vec![0f32; plan.len()];
+            let tensor = TensorMut::strided(&mut memory, shape, strides, 0).unwrap();
+            if torch {
+                Torch::new(1).with_threads(threads).fill(&plan, tensor).unwrap();
+            } else {
+                Native::new(1).with_threads(threads).tensor("w").fill(&plan, tensor).unwrap();
+            }
+            memory
+        };
+        for torch in [false, true] {
+            let bits = fill(team, torch) == fill(Threads::One, torch);
+            assert!(bits || (torch && spec.contains("orthogonal")), "{spec} {shape:?} {torch}");
+            assert_eq!(NESTED.load(Relaxed), 0, "{spec} {shape:?} {torch}");
         }
     }
 }

@@ -388,10 +388,10 @@ impl Prepared {
         if let Drawn::Parts(parts) = &self.drawn {
             return parts.fill_box(self, start, tensor);
         }
-        if let Drawn::ByIndex(_) = self.drawn
+        if let Drawn::ByIndex(values) = self.drawn
             && !tensor.is_contiguous()
         {
-            self.write_tiles(start, tensor);
+            self.write_tiles(values, start, tensor);
         } else {
             let region = Region::new(self.plan.shape(), start, tensor.shape());
             tensor.write_in(Order::Index, |memory| self.write(&region, memory));
@@ -401,7 +401,7 @@ impl Prepared {
 
     /// Fills strided memory with what is drawn by index, by boxes that stay in the nearest caches: slabs that lie apart in
     /// memory, for the threads, and of each some rows at a time.
-    fn write_tiles(&self, start: &[usize], tensor: TensorMut<'_>) {
+    fn write_tiles(&self, values: Philox, start: &[usize], tensor: TensorMut<'_>) {
         /// Values of a tile.
         const TILE: usize = 1 << 13;
         let last = start.len() - 1;
@@ -411,6 +411,8 @@ impl Prepared {
             if axis == last { length.next_multiple_of(GROUP_32) } else { length }
         };
         let Some((axis, slabs)) = tensor.slabs(length) else { return };
+        // Threads that share the slabs are not called again from inside of one.
+        let inside = if slabs.len() > 1 { Threads::One } else { self.threads };
         self.threads.in_turn(slabs, |(begin, mut slab): (usize, TensorMut<'_>)| {
             let mut start = start.to_vec();
             start[axis] += begin;
@@ -422,7 +424,9 @@ impl Prepared {
                 size[0] = step.min(all - first);
                 start[0] = top + first;
                 let region = Region::new(self.plan.shape(), &start, &size);
-                slab.write_rows(first..first + size[0], |copy| self.write(&region, copy));
+                slab.write_rows(first..first + size[0], |copy| {
+                    fill::by_index_on(inside, self.level, self.plan.law(), values, &region, copy);
+                });
             }
         });
     }
