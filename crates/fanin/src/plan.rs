@@ -367,24 +367,6 @@ impl Plan {
         };
         count as f64 / self.len() as f64
     }
-
-    /// The indices of the ones that `eye` and `dirac` write; none for the other laws.
-    pub(crate) fn ones(&self) -> impl Iterator<Item = Vec<usize>> + '_ {
-        let (groups, channels, kept) = match (self.law, self.shape.as_slice()) {
-            _ if self.is_empty() => (0, 0, 0),
-            (Law::Eye, [rows, columns]) => (1, *rows, *rows.min(columns)),
-            (Law::Dirac { groups }, [outputs, inputs, ..]) => {
-                (groups, outputs / groups, (outputs / groups).min(*inputs))
-            }
-            _ => (0, 0, 0),
-        };
-        (0..groups).flat_map(move |group| {
-            (0..kept).map(move |channel| {
-                let centre = self.shape[2..].iter().map(|size| size / 2);
-                [group * channels + channel, channel].into_iter().chain(centre).collect()
-            })
-        })
-    }
 }
 
 /// A warning where a normal law has values that a narrow type cannot hold: one in 10^9 or more of them.

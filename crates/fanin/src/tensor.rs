@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::element::{DType, Element, Values, values};
 use crate::error::Error;
 use crate::shape::element_count;
+use crate::threads::checkpoint;
 
 /// Memory to be filled, seen as a tensor.
 ///
@@ -156,9 +157,12 @@ impl<'a> TensorMut<'a> {
         let (memory, places) = self.places(Order::Memory);
         values!(memory, memory => {
             if covered {
-                Element::store(from, memory);
+                for (from, memory) in from.chunks(UNWATCHED).zip(memory.chunks_mut(UNWATCHED)) {
+                    checkpoint();
+                    Element::store(from, memory);
+                }
             } else {
-                places.for_each(|place| Element::store(&from[place..][..1], &mut memory[place..][..1]));
+                places.watched(|place| Element::store(&from[place..][..1], &mut memory[place..][..1]));
             }
         });
     }
@@ -301,6 +305,19 @@ impl Iterator for Places {
 
 impl ExactSizeIterator for Places {}
 
+/// Places between two looks whether they are still wanted: a millisecond or less.
+const UNWATCHED: usize = 1 << 16;
+
+impl Places {
+    /// Calls `work` with each place, and looks meanwhile whether that is still wanted.
+    pub(crate) fn watched(mut self, mut work: impl FnMut(usize)) {
+        while self.left > 0 {
+            checkpoint();
+            self.by_ref().take(UNWATCHED).for_each(&mut work);
+        }
+    }
+}
+
 /// Lets `write` fill a copy in the order of these places, then puts it there.
 fn write_copy(memory: Values<'_>, places: &Places, write: impl FnOnce(Values<'_>)) {
     values!(memory, memory => {
@@ -320,15 +337,24 @@ fn put<E: Copy>(memory: &mut [E], places: &Places, from: &[E]) {
     };
     let from_strides: Vec<usize> = row_major(sizes).into_iter().map(|stride| stride as usize).collect();
     let mut index = vec![0; outer.len()];
+    let mut unwatched = 0;
     for _ in 0..*left / sizes[inner] {
         let (mut place, mut first) = (*next, 0);
         for (&at, &axis) in index.iter().zip(outer) {
             place += at as isize * strides[axis];
             first += at * from_strides[axis];
         }
-        for value in from[first..].iter().step_by(from_strides[inner]).take(sizes[inner]) {
-            memory[place as usize] = *value;
-            place += strides[inner];
+        let mut values = from[first..].iter().step_by(from_strides[inner]).take(sizes[inner]);
+        while values.len() > 0 {
+            if unwatched >= UNWATCHED {
+                checkpoint();
+                unwatched = 0;
+            }
+            unwatched += values.len().min(UNWATCHED);
+            for value in values.by_ref().take(UNWATCHED) {
+                memory[place as usize] = *value;
+                place += strides[inner];
+            }
         }
         for (at, &axis) in index.iter_mut().zip(outer) {
             *at += 1;

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Buffer, CATALOGUE, filled, places, plan};
-use fanin::{DType, Level, Native, Torch};
+use fanin::{DType, Law, Level, Native, Plan, Stream as _, TensorMut, Torch};
 use proptest::prelude::*;
 
 #[test]
@@ -220,12 +220,12 @@ fn indices_past_2_to_the_32_are_told_apart() {
         let native = Native::new(1).tensor("huge");
         let mut corner = vec![9f32; 2 * 100];
         let mut stream = native.clone();
-        let tensor = fanin::TensorMut::contiguous(&mut corner, &[2, 100]).unwrap();
+        let tensor = TensorMut::contiguous(&mut corner, &[2, 100]).unwrap();
         fanin::Stream::fill_box(&mut stream, &plan, &[69_998, 69_900], tensor).unwrap();
         // One value at a time gives the same.
         for (row, column) in [(0, 0), (0, 63), (1, 99), (1, 98)] {
             let mut one = [9f32];
-            let tensor = fanin::TensorMut::contiguous(&mut one, &[1, 1]).unwrap();
+            let tensor = TensorMut::contiguous(&mut one, &[1, 1]).unwrap();
             fanin::Stream::fill_box(&mut stream, &plan, &[69_998 + row, 69_900 + column], tensor).unwrap();
             assert_eq!(one[0], corner[row * 100 + column], "{spec}");
         }
@@ -236,11 +236,33 @@ fn indices_past_2_to_the_32_are_told_apart() {
         // The index less 2^32 must be another value: the counter is 64 bits wide.
         let low = 69_998u64 * 70_000 + 69_900 - (1 << 32);
         let mut wrapped = vec![9f32; 100];
-        let tensor = fanin::TensorMut::contiguous(&mut wrapped, &[1, 100]).unwrap();
+        let tensor = TensorMut::contiguous(&mut wrapped, &[1, 100]).unwrap();
         let start = [(low / 70_000) as usize, (low % 70_000) as usize];
         assert!(start[1] + 100 <= 70_000);
         fanin::Stream::fill_box(&mut stream, &plan, &start, tensor).unwrap();
         assert_ne!(wrapped, corner[..100], "{spec}");
+    }
+}
+
+#[test]
+fn a_box_of_a_giant_identity_costs_what_the_box_does() {
+    // To go through all of these ones would take a minute each.
+    let side = (1 << 31) - 1;
+    for (law, shape, start, size, ones) in [
+        (Law::Eye, &[side, side][..], &[side - 3, side - 5][..], &[3, 4][..], &[2, 7][..]),
+        (Law::Eye, &[side, 7], &[0, 0], &[9, 7], &[0, 8, 16, 24, 32, 40, 48]),
+        (Law::Dirac { groups: 3 << 28 }, &[3 << 29, 5, 3], &[(3 << 29) - 4, 0, 1], &[4, 2, 1], &[0, 3, 4, 7]),
+    ] {
+        let plan = Plan::new(shape, DType::F32, law).unwrap();
+        let mut native = vec![7f32; size.iter().product()];
+        let mut torch = native.clone();
+        let tensor = TensorMut::contiguous(&mut native, size).unwrap();
+        Native::new(0).tensor("w").fill_box(&plan, start, tensor).unwrap();
+        Torch::new(0).fill_box(&plan, start, TensorMut::contiguous(&mut torch, size).unwrap()).unwrap();
+        assert_eq!(native, torch);
+        for (place, &value) in native.iter().enumerate() {
+            assert_eq!(value, if ones.contains(&place) { 1.0 } else { 0.0 }, "{law:?} {place}");
+        }
     }
 }
 
@@ -250,7 +272,7 @@ fn boxes_outside_and_wrong_memory_are_refused() {
     let mut stream = Native::new(0).tensor("w");
     let mut refuse = |start: &[usize], size: &[usize]| {
         let mut buffer = vec![7f32; size.iter().product()];
-        let tensor = fanin::TensorMut::contiguous(&mut buffer, size).unwrap();
+        let tensor = TensorMut::contiguous(&mut buffer, size).unwrap();
         let error = fanin::Stream::fill_box(&mut stream, &plan, start, tensor).unwrap_err();
         assert!(buffer.iter().all(|&value| value == 7.0));
         error
@@ -259,7 +281,7 @@ fn boxes_outside_and_wrong_memory_are_refused() {
     assert!(matches!(refuse(&[usize::MAX, 0], &[2, 4]), fanin::Error::Box { .. }));
     assert!(matches!(refuse(&[0], &[4]), fanin::Error::Box { .. }));
     let mut doubles = vec![0f64; 16];
-    let tensor = fanin::TensorMut::contiguous(&mut doubles, &[4, 4]).unwrap();
+    let tensor = TensorMut::contiguous(&mut doubles, &[4, 4]).unwrap();
     let error = fanin::Stream::fill(&mut Native::new(0).tensor("w"), &plan, tensor).unwrap_err();
     assert!(matches!(error, fanin::Error::ElementType { .. }));
 }

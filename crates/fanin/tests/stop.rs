@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fanin::{DType, Initializer as _, Native, Plan, Stop, Stream, TensorMut, Threads, Torch, init};
+use fanin::{DType, Initializer as _, Law, Native, Plan, Stop, Stream, TensorMut, Threads, Torch, init};
 
 /// A plan that would take long, and a stream for it.
 type Case = (&'static str, Plan, fn(Threads) -> Box<dyn Stream>);
@@ -47,6 +47,48 @@ fn a_switch_that_is_set_ends_fills() {
             assert!(stop.guard(|| ()).is_none(), "{name}");
             // A matter of milliseconds; the bound is for a machine with other things to do.
             assert!(begun.elapsed() < Duration::from_secs(20), "{name} took {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+fn whatever_takes_long_looks_at_the_switch() {
+    let plan = |law, shape: &[usize]| Plan::new(shape, DType::F32, law).unwrap();
+    let inverse = init::trunc_normal(0.0, 1.0).method(fanin::Truncation::InverseCdf);
+    let (long, square) = ([1 << 18], [1 << 9, 1 << 9]);
+    for (name, plan) in [
+        ("constant", plan(Law::Constant { value: 2.0 }, &long)),
+        ("eye", plan(Law::Eye, &square)),
+        ("hadamard", plan(Law::Hadamard { scale: 1.0 }, &square)),
+        ("repeated eye", plan(Law::RepeatedEye { value: 1.0 }, &square)),
+        ("uniform", plan(Law::Uniform { low: 0.0, high: 1.0 }, &long)),
+        ("normal", plan(Law::Normal { mean: 0.0, std: 1.0 }, &long)),
+        ("trunc_normal by its inverse", inverse.resolve(&long, DType::F32).unwrap()),
+        ("orthogonal", plan(Law::Orthogonal { gain: 1.0 }, &square)),
+    ] {
+        // Contiguous memory, and every second place.
+        for step in [1, 2] {
+            let fill = |stream: &mut dyn Stream| {
+                let mut memory = vec![7f32; step * plan.len()];
+                let mut strides: Vec<isize> = vec![step as isize; plan.shape().len()];
+                if let [row, _] = strides.as_mut_slice() {
+                    *row *= plan.shape()[1] as isize;
+                }
+                let (stop, mut ended) = (Stop::new(), false);
+                let filled = stop.guard(|| {
+                    stop.set();
+                    let tensor = TensorMut::strided(&mut memory, plan.shape(), &strides, 0).unwrap();
+                    stream.fill(&plan, tensor).unwrap();
+                    ended = true;
+                });
+                assert!(filled.is_none() && !ended, "{name} {step}");
+            };
+            for threads in [Threads::Pool, Threads::One] {
+                fill(&mut Native::new(0).with_threads(threads).tensor("w"));
+                fill(&mut Torch::new(0).with_threads(threads));
+            }
+            #[cfg(feature = "rand_core")]
+            fill(&mut fanin::FromRng::new(&mut Torch::new(0)));
         }
     }
 }

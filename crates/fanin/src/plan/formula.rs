@@ -1,4 +1,4 @@
-//! Laws that are a formula of the index in a matrix: nothing is drawn.
+//! Laws that are a formula of the index: nothing is drawn.
 
 use super::{Law, Plan};
 
@@ -15,6 +15,37 @@ impl Plan {
                 Law::RepeatedEye { value } if row % columns == column => value,
                 _ => 0.0,
             }
+        })
+    }
+
+    /// The indices of the ones that `eye` and `dirac` write into a box; none for the other laws. What that costs is a matter
+    /// of the box, whatever the size of the whole.
+    pub(crate) fn ones_in(
+        &self,
+        start: &[usize],
+        size: &[usize],
+    ) -> impl Iterator<Item = Vec<usize>> + use<> {
+        let end: Vec<usize> = start.iter().zip(size).map(|(start, size)| start + size).collect();
+        let centre: Vec<usize> = self.shape.iter().skip(2).map(|size| size / 2).collect();
+        let outside = |(axis, at): (usize, &usize)| !(start[axis]..end[axis]).contains(at);
+        // Each group of rows has a diagonal, in the same columns.
+        let groups = match self.law {
+            Law::Eye => 1,
+            Law::Dirac { groups } => groups,
+            _ => 0,
+        };
+        let nothing = groups == 0 || size.contains(&0) || (2..).zip(&centre).any(outside);
+        let (top, bottom, left, right, channels) = if nothing {
+            (0, 0, 0, 0, 1)
+        } else {
+            (start[0], end[0], start[1], end[1], self.shape[0] / groups)
+        };
+        (top / channels..bottom.div_ceil(channels)).flat_map(move |group| {
+            let first = group * channels;
+            let from = left.max(top.saturating_sub(first));
+            let to = right.min(channels).min(bottom - first);
+            let centre = centre.clone();
+            (from..to).map(move |channel| [&[first + channel, channel][..], &centre].concat())
         })
     }
 
@@ -51,6 +82,53 @@ fn signs(rows: usize, columns: usize, side: usize) -> i64 {
 mod tests {
     use super::*;
     use crate::element::DType;
+
+    #[test]
+    fn the_ones_of_a_box_are_those_that_lie_in_it() {
+        let laws = [1, 2, 6].map(|groups| Law::Dirac { groups });
+        let cases = [(&[5, 7][..], Law::Eye), (&[7, 4], Law::Eye)].into_iter();
+        let shapes = [&[12, 5, 3][..], &[12, 2, 2, 3], &[6, 9, 1]];
+        for (shape, law) in cases.chain(shapes.into_iter().flat_map(|shape| laws.map(|law| (shape, law)))) {
+            let plan = Plan::new(shape, DType::F32, law).unwrap();
+            let channels = if let Law::Dirac { groups } = law { shape[0] / groups } else { shape[0] };
+            let whole = vec![0; shape.len()];
+            let all: Vec<_> = plan.ones_in(&whole, shape).collect();
+            let expected: Vec<_> = (0..shape[0])
+                .filter(|row| row % channels < shape[1])
+                .map(|row| {
+                    [row, row % channels].into_iter().chain(shape[2..].iter().map(|size| size / 2)).collect()
+                })
+                .collect::<Vec<Vec<usize>>>();
+            assert_eq!(all, expected, "{shape:?} {law:?}");
+            // Every box of rows and columns, with all of the rest and with a part of it.
+            for (top, height) in
+                (0..shape[0]).flat_map(|top| (0..=shape[0] - top).map(move |height| (top, height)))
+            {
+                for (left, width) in
+                    (0..shape[1]).flat_map(|at| (0..=shape[1] - at).map(move |width| (at, width)))
+                {
+                    for last in [0, 1] {
+                        let mut start = whole.clone();
+                        let mut size = shape.to_vec();
+                        if let [_, _, .., axis] = shape {
+                            let axis = if shape.len() > 2 { *axis } else { 0 };
+                            if axis > last {
+                                *start.last_mut().unwrap() = last;
+                                *size.last_mut().unwrap() = axis - last;
+                            }
+                        }
+                        (start[0], size[0], start[1], size[1]) = (top, height, left, width);
+                        let inside = |one: &&Vec<usize>| {
+                            (0..shape.len()).all(|k| (start[k]..start[k] + size[k]).contains(&one[k]))
+                        };
+                        let found: Vec<_> = plan.ones_in(&start, &size).collect();
+                        let expected: Vec<_> = all.iter().filter(inside).cloned().collect();
+                        assert_eq!(found, expected, "{shape:?} {law:?} {start:?} {size:?}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn sums_of_signs_are_those_of_the_signs() {

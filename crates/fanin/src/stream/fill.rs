@@ -9,7 +9,7 @@ use crate::engine::{Philox, Source, Words};
 use crate::plan::{Law, Plan};
 use crate::simd::{Ahead, Isa, Kernel, Level, dispatch, fill_around_caches};
 use crate::tensor::{Order, TensorMut};
-use crate::threads::Threads;
+use crate::threads::{Threads, checkpoint};
 
 /// A box of a larger tensor, cut into runs of consecutive global indices.
 #[derive(Debug, Clone)]
@@ -174,21 +174,20 @@ pub(super) fn fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut
             let region = Region::new(plan.shape(), start, tensor.shape());
             tensor.write_in(Order::Index, |memory| {
                 values!(memory, memory => region.span().each(memory, |first, out| {
-                    (first..).zip(out).for_each(|(index, out)| *out = Element::from_f64(formula(index)));
+                    for (first, out) in (first..).step_by(CHUNK).zip(out.chunks_mut(CHUNK)) {
+                        checkpoint();
+                        (first..).zip(out).for_each(|(index, out)| *out = Element::from_f64(formula(index)));
+                    }
                 }));
             });
             return true;
         }
     }
-    let size = tensor.shape().to_vec();
-    for index in plan.ones() {
-        let inside =
-            (0..size.len()).all(|axis| (start[axis]..start[axis] + size[axis]).contains(&index[axis]));
-        if inside {
-            let local: Vec<usize> = index.iter().zip(start).map(|(&at, &start)| at - start).collect();
-            let (memory, place) = tensor.place(&local);
-            values!(memory, memory => memory[place] = Element::from_f64(1.0));
-        }
+    for index in plan.ones_in(start, tensor.shape()) {
+        checkpoint();
+        let local: Vec<usize> = index.iter().zip(start).map(|(&at, &start)| at - start).collect();
+        let (memory, place) = tensor.place(&local);
+        values!(memory, memory => memory[place] = Element::from_f64(1.0));
     }
     true
 }
@@ -204,7 +203,7 @@ pub(super) fn background(threads: Threads, value: f64, tensor: &mut TensorMut<'_
             let fill = |_, part: &mut [_]| if around { fill_around_caches(value, part) } else { part.fill(value) };
             threads.chunks(memory, CHUNK, fill);
         } else {
-            places.for_each(|place| memory[place] = value);
+            places.watched(|place| memory[place] = value);
         }
     });
 }
@@ -220,7 +219,7 @@ const CHUNK: usize = 1 << 16;
 #[cfg(feature = "rand_core")]
 pub(super) fn lower_normal(level: Level, source: impl Source, columns: usize, out: Values<'_>) {
     values!(out, out => {
-        by_index(level, STANDARD, source, Region::whole(&[out.len()]).span(), Element::values(out));
+        by_index_watched(level, STANDARD, source, &Region::whole(&[out.len()]), Element::values(out));
         for (row, values) in out.chunks_exact_mut(columns).enumerate() {
             values.iter_mut().skip(row + 1).for_each(|value| *value = Element::from_f64(0.0));
         }
@@ -260,6 +259,23 @@ pub(super) fn by_index_on(
     values!(out, out => threads.chunks(out, CHUNK, |first, out| {
         by_index(level, law, source, region.span().part(first, out.len()), Element::values(out));
     }));
+}
+
+/// As [`by_index`], from an engine whose words come in sequence.
+#[cfg(feature = "rand_core")]
+pub(super) fn by_index_watched(
+    level: Level,
+    law: Law,
+    mut source: impl Source,
+    region: &Region,
+    out: Values<'_>,
+) {
+    // Whole groups, so that none is begun again.
+    const { assert!(CHUNK.is_multiple_of(GROUP_32) && CHUNK.is_multiple_of(GROUP_64)) };
+    values!(out, out => for (number, out) in out.chunks_mut(CHUNK).enumerate() {
+        checkpoint();
+        by_index(level, law, &mut source, region.span().part(number * CHUNK, out.len()), Element::values(out));
+    });
 }
 
 /// Fills row-major memory with a box of a law whose values come from groups of words.

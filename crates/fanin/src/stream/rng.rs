@@ -74,7 +74,7 @@ impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
                 Law::Sparse { std, .. } => Law::Normal { mean: 0.0, std },
                 law => law,
             };
-            fill::by_index(level, law, &mut *self, region.span(), memory.reborrow());
+            fill::by_index_watched(level, law, &mut *self, &region, memory.reborrow());
             if let Law::Sparse { zeros, .. } = plan.law() {
                 let mut word = || self.rng.next_u32();
                 let permutation = Philox::new([word(), word()], [word(), word()]);

@@ -10,7 +10,7 @@ use crate::stream::fill::Span;
 use crate::threads::checkpoint;
 
 /// Values between two looks whether the fill is still wanted: whole groups, some milliseconds.
-const UNWATCHED: usize = 1 << 20;
+pub(super) const UNWATCHED: usize = 1 << 20;
 
 /// torch vectorizes a contiguous normal fill from so many values on.
 pub(super) const BULK: usize = 16;

@@ -48,6 +48,8 @@ use crate::simd::Level;
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
+#[cfg(feature = "qr")]
+use crate::threads::checkpoint;
 /// torch's CPU generator: a Mersenne twister and the normal it has kept back.
 ///
 /// ```
@@ -418,6 +420,8 @@ impl Torch {
         let mut q = crate::linalg::qr::haar(gaussian, rows, columns);
         q.iter_mut().for_each(|value| *value *= gain);
         q
+        // The factorization itself cannot be stopped.
+        checkpoint();
     }
 
     #[cfg(feature = "qr")]

@@ -1,6 +1,6 @@
 //! Truncated normals, by torch's current algorithm and by the one before it.
 
-use super::draw::{BULK, Cursor, Groups, words_each};
+use super::draw::{BULK, Cursor, Groups, UNWATCHED, words_each};
 use super::places::{TOGETHER, normals_at, uniforms_at};
 use super::rejection::{Trial, marked};
 use super::share::Cost;
@@ -12,6 +12,7 @@ use crate::math::{ln, quantile64};
 use crate::plan::{Law, Plan, Truncation};
 use crate::simd::{BLOCK, Isa, Kernel, Level, dispatch};
 use crate::stream::fill::Span;
+use crate::threads::checkpoint;
 
 /// `(1 + erf(x / sqrt 2)) / 2`, as torch writes it: it decides which branch is taken.
 fn cdf(x: f64) -> f64 {
@@ -121,18 +122,21 @@ impl Torch {
         let words = self.uniform((first, last), span, count, out);
         let steps = Rounded::new::<E>();
         let factor = std * 2f64.sqrt();
-        for value in out {
-            let y = value.to_f64();
-            let z = if y.abs() < 1.0 {
-                // The quantile at (1 + y) / 2, over sqrt 2.
-                quantile64(y / 2.0, (1.0 - y.abs()) / 2.0) / 2f64.sqrt()
-            } else {
-                f64::INFINITY.copysign(y)
-            };
-            let x = steps.round(steps.round(z) * steps.scalar(factor));
-            let x = steps.round(x + steps.scalar(mean));
-            let x = if x < steps.round(low) { steps.round(low) } else { x };
-            *value = E::from_f64(if x > steps.round(high) { steps.round(high) } else { x });
+        for out in out.chunks_mut(UNWATCHED) {
+            checkpoint();
+            for value in out {
+                let y = value.to_f64();
+                let z = if y.abs() < 1.0 {
+                    // The quantile at (1 + y) / 2, over sqrt 2.
+                    quantile64(y / 2.0, (1.0 - y.abs()) / 2.0) / 2f64.sqrt()
+                } else {
+                    f64::INFINITY.copysign(y)
+                };
+                let x = steps.round(steps.round(z) * steps.scalar(factor));
+                let x = steps.round(x + steps.scalar(mean));
+                let x = if x < steps.round(low) { steps.round(low) } else { x };
+                *value = E::from_f64(if x > steps.round(high) { steps.round(high) } else { x });
+            }
         }
         words
     }
