@@ -31,6 +31,7 @@ mod share;
 mod sparse;
 mod truncated;
 mod variates;
+mod walks;
 
 use super::fill::{Region, Span};
 use draw::{BULK, Groups};

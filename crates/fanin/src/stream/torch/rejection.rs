@@ -6,6 +6,7 @@
 use super::Torch;
 use super::draw::Cursor;
 use super::share::Cost;
+use super::walks::{KEPT, Walks};
 use crate::element::Element;
 use crate::engine::{Mt19937, Walker};
 use crate::simd::Level;
@@ -39,9 +40,6 @@ pub(super) trait Trial<E: Element>: Sync {
     /// Draws another pass for these places of the tensor, with a walker in each sequence, and marks those that are refused.
     fn again(&self, walkers: &mut [Walker], places: &[u64], out: &mut [E], refused: &mut [bool]);
 }
-
-/// A pass's engines.
-type Walkers = Vec<Walker>;
 
 /// How far a part has come.
 struct Passed {
@@ -77,7 +75,8 @@ impl Torch {
             let before = *trial.sequences().last().expect("a pass has words");
             self.engine.skip_at(level, words - before - at);
         }
-        (passes + u64::from(!begun)) * words
+        // So many that they cannot be counted are words of a whole whose passes nobody lives to see; a box asks for none.
+        (passes + u64::from(!begun)).saturating_mul(words)
     }
 }
 
@@ -102,9 +101,13 @@ fn part<E: Element>(
     let block = if whole { out.len().max(1) } else { BLOCK };
     let mut cursors: Vec<Cursor<'_, E>> =
         engines.iter_mut().map(|engine| Cursor::new(engine, level)).collect();
-    // For each pass after the first; of a single block, for the pass at hand.
-    let mut walkers: Vec<Walkers> = Vec::new();
-    let mut passes = 0;
+    let start = || {
+        let before = if begun { 0 } else { trial.words() };
+        sequences.iter().map(|words| Walker::new(engine.clone(), level).later(before + words)).collect()
+    };
+    // A single block comes to each pass once.
+    let kept = if whole { 0 } else { KEPT };
+    let mut walks = Walks::new(start, trial.words(), kept);
     let (mut places, mut global) = (Vec::new(), Vec::new());
     let (mut values, mut refused) = (Vec::new(), Vec::new());
     for (number, out) in out.chunks_mut(block).enumerate() {
@@ -117,31 +120,20 @@ fn part<E: Element>(
             trial.begin(&mut cursors, span, out, &mut places);
         }
         span.globals(&places, &mut global);
-        let mut pass = 0;
+        walks.begin();
         while !places.is_empty() {
             checkpoint();
-            if walkers.is_empty() {
-                let before = if begun { 0 } else { trial.words() };
-                let new = |words: &u64| Walker::new(engine.clone(), level).later(before + words);
-                walkers.push(sequences.iter().map(new).collect());
-            } else if whole || walkers.len() == pass {
-                let last = if whole { walkers.pop() } else { walkers.last().cloned() };
-                let last = last.unwrap_or_default().into_iter();
-                walkers.push(last.map(|walker| walker.later(trial.words())).collect());
-            }
-            let at = if whole { 0 } else { pass };
             values.resize(places.len(), E::default());
             refused.resize(places.len(), false);
-            trial.again(&mut walkers[at], &global, &mut values, &mut refused);
+            trial.again(walks.next(), &global, &mut values, &mut refused);
             let left = keep(&mut places, &mut global, &values, &refused, out);
             places.truncate(left);
             global.truncate(left);
-            pass += 1;
         }
-        passes = passes.max(pass as u64);
     }
     let end = trial.words() - sequences.last().expect("a pass has words");
-    let again = walkers.pop().and_then(|mut last| last.pop()).map(|walker| walker.into_engine(end));
+    let (passes, farthest) = walks.end();
+    let again = farthest.and_then(|mut last| last.pop()).map(|walker| walker.into_engine(end));
     let at = cursors.last().map(|cursor| cursor.at);
     drop(cursors);
     let first = if begun { None } else { engines.pop().zip(at) };
