@@ -222,7 +222,7 @@ pub enum Error {
     },
     /// More memory than there is.
     #[error(
-        "orthogonal: the shape {shape:?} takes {bytes} bytes to work in, more than there are: any part of it needs them"
+        "the shape {shape:?} takes {bytes} bytes to work in, more than there are: any part of it needs them"
     )]
     Memory {
         /// The plan's shape.

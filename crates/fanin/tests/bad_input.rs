@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Buffer, plan};
-use fanin::{DType, Error, Initializer, Native, TensorMut, Torch, init};
+use fanin::{DType, Element, Error, Initializer, Law, Native, Plan, TensorMut, Torch, init};
 
 /// The message for a spec on a shape, after checking that both streams leave memory and generator alone.
 fn refuse(spec: &str, shape: &[usize], dtype: DType) -> String {
@@ -26,6 +26,62 @@ fn an_orthogonal_matrix_that_no_memory_holds_is_an_error() {
         .fill_box(&mut one, &shape, &[5, 5], &[1, 1], &mut Native::new(0).tensor("w"))
         .unwrap_err();
     assert!(matches!(error, Error::Memory { .. }), "{error}");
+}
+
+#[test]
+fn shapes_whose_words_torch_could_not_count_are_refused() {
+    let narrow = Law::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: 3.0, method: None };
+    let wide = Law::TruncatedNormal { mean: 0.0, std: 1.0, low: -1.0, high: 1.0, method: None };
+    let normal = Law::Normal { mean: 0.0, std: 1.0 };
+    fn end<E: Element>(law: Law, count: usize, length: usize) -> Result<Vec<f64>, Error> {
+        let plan = Plan::new(&[count], E::DTYPE, law).unwrap();
+        let mut memory = vec![E::default(); length];
+        let tensor = TensorMut::contiguous(&mut memory, &[length]).unwrap();
+        Torch::new(0).peek_box(&plan, &[count - length], tensor)?;
+        Ok(memory.into_iter().map(Element::to_f64).collect())
+    }
+    let refused = |found: Result<Vec<f64>, Error>| matches!(found, Err(Error::ShapeOverflow { .. }));
+    // What is not refused ends, and its end is the same from wherever it is begun.
+    let right =
+        |long: Result<Vec<f64>, Error>, short: Result<Vec<f64>, Error>| long.unwrap()[35..] == short.unwrap();
+    for law in [narrow, wide] {
+        for bits in [59, 60, 61, 62] {
+            let count = 1 << bits;
+            let (single, double) =
+                (|length| end::<f32>(law, count, length), |length| end::<f64>(law, count, length));
+            assert!(
+                if bits > 60 { refused(single(40)) } else { right(single(40), single(5)) },
+                "{law:?} {bits}"
+            );
+            assert!(
+                if bits > 59 { refused(double(40)) } else { right(double(40), double(5)) },
+                "{law:?} {bits}"
+            );
+        }
+    }
+    let most = isize::MAX as usize;
+    assert!(refused(end::<f64>(normal, most, 40)) && refused(end::<f64>(normal, most - 15, 40)));
+    assert!(right(end::<f64>(normal, most - 16, 40), end::<f64>(normal, most - 16, 5)));
+    assert!(right(end::<f32>(normal, most, 40), end::<f32>(normal, most, 5)));
+    let mut generator = Torch::new(0);
+    let plan = Plan::new(&[1 << 62], DType::F32, wide).unwrap();
+    assert!(matches!(generator.advance(&plan), Err(Error::ShapeOverflow { .. })));
+    assert_eq!(generator, Torch::new(0));
+}
+
+#[test]
+fn columns_that_no_memory_holds_are_an_error() {
+    // Each of so many threads would want a byte for every row.
+    fn nobody(_: usize, _: &(dyn Fn() + Sync)) {}
+    let team = fanin::Threads::Team(fanin::Team::new(1 << 13, nobody));
+    let width = 1 << 19;
+    let plan =
+        Plan::new(&[u32::MAX as usize, 1 << 30], DType::F32, Law::Sparse { zeros: 5, std: 1.0 }).unwrap();
+    let mut memory = vec![7f32; width];
+    let tensor = TensorMut::contiguous(&mut memory, &[1, width]).unwrap();
+    let error = Torch::new(0).with_threads(team).peek_box(&plan, &[77, 5], tensor).unwrap_err();
+    assert!(matches!(error, Error::Memory { bytes, .. } if bytes > 1 << 46), "{error}");
+    assert!(memory.iter().all(|&value| value == 7.0), "something was written");
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl Marks {
     ) -> Self {
         let blocks = width.div_ceil(BLOCK);
         let mut words = vec![0u64; blocks * height];
-        let part = blocks.div_ceil(threads.count());
+        let part = blocks.div_ceil(Self::parts(threads, width));
         threads.chunks(&mut words, part * height, |first, words| {
             let left = first / height * BLOCK;
             mark(left..width.min(left + part * BLOCK), words);
@@ -39,6 +39,11 @@ impl Marks {
         let inside = u64::MAX >> (blocks * BLOCK - width);
         words[(blocks - 1) * height..].iter_mut().for_each(|word| *word &= inside);
         Self { height, words }
+    }
+
+    /// Threads that share so many columns.
+    pub(super) fn parts(threads: Threads, width: usize) -> usize {
+        threads.count().min(width.div_ceil(BLOCK))
     }
 
     /// Of the words of a stretch of columns: those of one of them, a word a row, and its bit.

@@ -23,8 +23,8 @@ pub trait Stream {
     /// Writes the whole of `plan` to `tensor`.
     ///
     /// # Errors
-    /// `Length` or `ElementType` if the memory is not of the plan's shape and type; `BoundsOverflow` and `Feature` as
-    /// [`Plan::fill`] says. Nothing has been written then.
+    /// `Length` or `ElementType` if the memory is not of the plan's shape and type; `BoundsOverflow`, `Feature`, `Memory` and
+    /// `ShapeOverflow` as [`Plan::fill`] says. Nothing has been written then.
     fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
 
     /// Writes the box of `plan` that begins at the index `start` and has the shape of `tensor`: the bits that
@@ -43,7 +43,8 @@ impl Plan {
     /// # Errors
     /// `Length` or `ElementType` if the memory is not of the plan's shape and type, `BoundsOverflow` for infinite
     /// cut-offs on a stream that needs finite ones, `Method` for an algorithm that the stream lacks, `Feature` for what
-    /// the build leaves out. Nothing has been written then.
+    /// the build leaves out, `Memory` if there is less than the fill needs beside its own, `ShapeOverflow` where torch's
+    /// stream would take more words than can be counted. Nothing has been written then.
     pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
         stream.fill(self, TensorMut::contiguous(buffer, self.shape())?)
     }
@@ -79,7 +80,11 @@ fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
 
 /// `Err` if there is no room for so many values of the plan's arithmetic, rather than an end of the process later.
 fn room(plan: &Plan, values: u128) -> Result<(), Error> {
-    let bytes = values * if plan.dtype() == DType::F64 { 8 } else { 4 };
+    room_for_bytes(plan, values * if plan.dtype() == DType::F64 { 8 } else { 4 })
+}
+
+/// The same for so many bytes.
+fn room_for_bytes(plan: &Plan, bytes: u128) -> Result<(), Error> {
     let there_is =
         usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
     if there_is { Ok(()) } else { Err(Error::Memory { shape: plan.shape().to_vec(), bytes }) }

@@ -48,9 +48,9 @@ use crate::plan::{Law, Plan, Truncation};
 use crate::simd::Level;
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
-
 #[cfg(feature = "qr")]
 use crate::threads::checkpoint;
+
 /// torch's CPU generator: a Mersenne twister and the normal it has kept back.
 ///
 /// ```
@@ -338,6 +338,7 @@ impl Torch {
             }
             return Ok(());
         }
+        self.room_for_zeros(plan, size.last().copied().unwrap_or(0))?;
         let region = Region::new(plan.shape(), start, &size);
         let count = plan.len();
         let mut ahead = self.clone();
@@ -419,10 +420,10 @@ impl Torch {
         let whole = Region::whole(&[count]);
         self.normals((0.0, 1.0), whole.span(), count, &mut gaussian, count >= BULK);
         let mut q = crate::linalg::qr::haar(gaussian, rows, columns);
-        q.iter_mut().for_each(|value| *value *= gain);
-        q
         // The factorization itself cannot be stopped.
         checkpoint();
+        q.iter_mut().for_each(|value| *value *= gain);
+        q
     }
 
     #[cfg(feature = "qr")]
@@ -472,6 +473,7 @@ impl Stream for Torch {
         if let Law::Orthogonal { gain } = plan.law() {
             return if tensor.is_empty() { Ok(()) } else { self.fill_orthogonal(plan, gain, &mut tensor) };
         }
+        self.room_for_zeros(plan, plan.matrix().1)?;
         let count = plan.len();
         let layout = Layout {
             bulk: tensor.is_contiguous() && count >= BULK,
@@ -536,7 +538,23 @@ fn check_plan(plan: &Plan) -> Result<(), Error> {
     {
         return Err(Error::Feature { what: "orthogonal on the torch stream", feature: "qr" });
     }
+    check_words(plan)?;
     truncated::check(plan)
+}
+
+/// `Err` for a shape whose words cannot be counted: those of a normal fill in 64 bits, and in 62 those of two passes of
+/// rejection, from one of which to the next a walker counts.
+fn check_words(plan: &Plan) -> Result<(), Error> {
+    let each = if plan.dtype() == DType::F64 { 2 } else { 1 };
+    let (values, again) = (plan.len() as u128, BULK as u128);
+    let fits = match plan.law() {
+        Law::TruncatedNormal { method: None | Some(Truncation::Rejection), .. } => each * values <= 1 << 60,
+        Law::Normal { .. } | Law::Sparse { .. } | Law::Orthogonal { .. } => {
+            u64::try_from(each * (values + again)).is_ok()
+        }
+        _ => true,
+    };
+    if fits { Ok(()) } else { Err(Error::ShapeOverflow { shape: plan.shape().to_vec() }) }
 }
 
 /// Whether a type's arithmetic is f64.

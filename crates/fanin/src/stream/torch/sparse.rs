@@ -2,15 +2,17 @@
 
 use super::super::fill::Region;
 use super::super::marks::Marks;
+use super::super::room_for_bytes;
 use super::Torch;
 use super::draw::Groups;
 use super::share::Cost;
 use crate::element::{Element, values};
 use crate::engine::Mt19937;
-use crate::plan::Plan;
+use crate::error::Error;
+use crate::plan::{Law, Plan};
 use crate::simd::{Isa, Kernel, Level, dispatch};
 use crate::tensor::TensorMut;
-use crate::threads::checkpoint;
+use crate::threads::{Threads, checkpoint};
 
 /// Values that are made, and their zeros written, while they are in the cache.
 const NEAR: usize = 1 << 14;
@@ -26,7 +28,25 @@ fn words_of_column(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }
 
+/// Bytes that the zeros of so many columns take while they are looked for.
+fn memory(threads: Threads, plan: &Plan, zeros: usize, width: usize) -> u128 {
+    let (rows, zeros) = (plan.matrix().0 as u128, zeros as u128);
+    let a_thread = SIDE_BY_SIDE as u128 * (rows + zeros * size_of::<u32>() as u128);
+    let divisors = 2 * zeros * size_of::<f64>() as u128;
+    Marks::parts(threads, width) as u128 * a_thread + divisors
+}
+
 impl Torch {
+    /// `Err` if there is no room to look for the zeros of so many columns of a plan, if it has any.
+    pub(super) fn room_for_zeros(&self, plan: &Plan, width: usize) -> Result<(), Error> {
+        match plan.law() {
+            Law::Sparse { zeros: zeros @ 1.., .. } if width > 0 => {
+                room_for_bytes(plan, memory(self.threads, plan, zeros, width))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// All of a matrix in row-major memory, of so many values that torch draws them by groups. The words of the zeros are not
     /// passed.
     pub(super) fn sparse<E: Element>(&mut self, plan: &Plan, (zeros, std): (usize, f64), out: &mut [E]) {
