@@ -248,6 +248,32 @@ fn what_is_no_file_to_write_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn negative_numbers_are_told_to_be_wrong_ones() {
+    let desk = Desk::new();
+    let fill = ["fill", "normal", "--shape", "4", "-o", "x.safetensors"];
+    let explain = ["explain", "kaiming_normal", "--shape", "4,4"];
+    let init = ["init", "r.toml", "--like", "m.json", "-o", "x"];
+    let verify = ["verify", "m.json", "--recipe", "r.toml"];
+    for (command, option, value, needle) in [
+        (&fill[..], "--threads", "-1", "from 1 to 1024"),
+        (&init, "--threads", "-8", "from 1 to 1024"),
+        (&init, "--max-shard-size", "-5GB", "-5GB"),
+        (&fill[..2], "--shape", "-1,4", "is not a size"),
+        (&explain[..2], "--shape", "-1", "is not a size"),
+        (&explain, "--groups", "-2", "invalid"),
+        (&explain, "--layers", "-1,10", "-1 is not in"),
+        (&verify, "--alpha", "-0.1", "from 1e-12 to 0.5"),
+        (&fill, "--seed", "-x", "-2^63"),
+    ] {
+        let said = desk.refused(&[command, &[option, value]].concat(), &[option, needle]);
+        assert!(!said.contains("unexpected argument") && !said.contains("'-- "), "{said}");
+    }
+    // An option is none.
+    let said = desk.refused(&[&fill[..], &["--threads", "--force"]].concat(), &["--threads"]);
+    assert!(said.contains("a value is required"), "{said}");
+}
+
+#[test]
 fn a_dry_run_tells_the_files_and_what_would_be_in_the_way() {
     let desk = Desk::new();
     fn init<'a>(more: &[&'a str]) -> Vec<&'a str> {

@@ -48,7 +48,7 @@ pub struct Verify {
     #[arg(long, default_value = "native", requires = "seed")]
     pub stream: StreamName,
     /// How often a right checkpoint may be called wrong.
-    #[arg(long, default_value = "0.001", value_parser = parse_alpha)]
+    #[arg(long, default_value = "0.001", value_parser = parse_alpha, allow_negative_numbers = true)]
     pub alpha: f64,
     /// Tensors of equal values are meant to be so: tied weights that are stored twice.
     #[arg(long)]

@@ -151,7 +151,7 @@ pub struct Output {
     #[arg(value_parser = output_parser(), allow_hyphen_values = true)]
     pub output: Option<PathBuf>,
     /// Draw on so many threads; all cores if left out. The values are the same.
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
+    #[arg(long, value_name = "N", value_parser = parse_threads, allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,
     /// Replace an existing file. The new one has its permissions.
     #[arg(long)]
@@ -238,7 +238,7 @@ pub struct Init {
     #[arg(long, requires = "dry_run")]
     pub json: bool,
     /// Write shards of at most so many bytes to the folder -o: 5GB, 500MiB, 1000000.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
     pub max_shard_size: Option<u64>,
     /// Write the part of the k-th of n processes only, from 1; `auto` asks the launcher.
     #[arg(long, value_name = "K/N", value_parser = parse_share, num_args = 0..=1, default_missing_value = "auto")]
@@ -267,7 +267,7 @@ pub struct Fill {
     /// What to write: name(key=value, ...), in torch's words.
     pub spec: String,
     /// The sizes of the axes, as 64,3,7,7; `scalar` has none.
-    #[arg(long, value_parser = parse_shape)]
+    #[arg(long, value_parser = parse_shape, allow_hyphen_values = true)]
     pub shape: Shape,
     /// The type of the values: f32, f64, f16 or bf16.
     #[arg(long, default_value = "f32")]

@@ -24,7 +24,7 @@ pub struct Explain {
     /// What to explain: name(key=value, ...), in torch's words.
     pub spec: String,
     /// The sizes of the axes, as 64,3,7,7; `scalar` has none.
-    #[arg(long, value_parser = parse_shape)]
+    #[arg(long, value_parser = parse_shape, allow_hyphen_values = true)]
     pub shape: Shape,
     /// The type of the values: f32, f64, f16 or bf16.
     #[arg(long, default_value = "f32")]
@@ -33,13 +33,14 @@ pub struct Explain {
     #[arg(long, value_name = "LAYOUT", value_parser = parse_layout)]
     pub layout: Option<Layout>,
     /// Groups of the convolution.
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub groups: usize,
     /// What follows the layer, if not what the spec says: relu, leaky_relu(0.2), tanh, gelu, silu, mish, sine(30) ...
     #[arg(long, value_name = "NAME")]
     pub nonlinearity: Option<String>,
     /// Numbers of layers to follow a signal through.
     #[arg(long, value_name = "N,N", default_value = "1,10,50", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(allow_hyphen_values = true)]
     pub layers: Vec<u32>,
     /// As JSON.
     #[arg(long)]
