@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyCapsule, PyDict, PyType};
 
+use crate::autograd;
 use crate::memory::Memory;
 
 const CPU: i32 = 1;
@@ -59,6 +60,8 @@ struct ManagedVersioned {
 /// An array's memory, and what keeps it.
 pub struct Array<'py> {
     pub memory: Memory,
+    /// Whether it is a tensor of torch's.
+    pub is_tensor: bool,
     /// While the capsule lives, unconsumed, the exporter keeps the memory; its destructor lets go.
     _capsule: Bound<'py, PyCapsule>,
 }
@@ -80,6 +83,9 @@ impl<'py> Array<'py> {
         {
             return Self::shown(capsule, dtype, kind);
         }
+        let is_tensor = autograd::is_tensor(array)?;
+        let plain = is_tensor.then(|| autograd::plain(array)).transpose()?;
+        let array = plain.as_ref().unwrap_or(array);
         let Some(export) = array.getattr_opt(intern!(py, "__dlpack__"))? else {
             return Err(PyTypeError::new_err(format!(
                 "a {} cannot be filled: give a NumPy array, a torch tensor, or anything else that has __dlpack__",
@@ -106,7 +112,7 @@ impl<'py> Array<'py> {
             .map_err(|_| {
                 PyTypeError::new_err(format!("the __dlpack__ of this {} gives no capsule", kind()))
             })?;
-        Self::shown(capsule, dtype, kind)
+        Ok(Self { is_tensor, ..Self::shown(capsule, dtype, kind)? })
     }
 
     /// The memory that a capsule shows, of an array of this type's name.
@@ -154,9 +160,13 @@ impl<'py> Array<'py> {
                 kind()
             )));
         }
+        // Tensors without memory, which some exporters show as the CPU's.
+        if tensor.data.is_null() && !shape.contains(&0) {
+            return Err(PyValueError::new_err(format!("this {} has no memory to be filled", kind())));
+        }
         // SAFETY: the exporter vouches for address, shape and strides while the capsule lives, and `Array` keeps it.
         let memory = unsafe { Memory::new(address, dtype, shape, strides) };
-        Ok(Self { memory, _capsule: capsule })
+        Ok(Self { memory, is_tensor: false, _capsule: capsule })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The module `fanin._fanin`: what the Python package does in Rust. Its face is in `python/fanin`.
 
 mod attend;
+mod autograd;
 mod dlpack;
 mod fault;
 mod initializer;

@@ -3,10 +3,11 @@
 use fanin::init::Init;
 use fanin::{Initializer as _, Law, Native, Stream as _, TensorMut};
 use fanin_cli::checkpoint::boxes::Boxes;
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::attend::attended;
+use crate::autograd;
 use crate::dlpack::Array;
 use crate::fault;
 use crate::initializer::{Initializer, read_spec, warn};
@@ -208,7 +209,7 @@ pub fn canonical_name(name: &str) -> String {
     fanin::canonical_name(name).into_owned()
 }
 
-/// Fills an array by DLPack.
+/// Fills an array by DLPack. Autograd is told of a tensor of torch's.
 #[pyfunction]
 #[pyo3(signature = (array, spec: "str | Initializer", seed, name, dtype=None, whole=None, start=None))]
 #[allow(clippy::too_many_arguments, reason = "the keywords of fanin.fill")]
@@ -222,6 +223,16 @@ pub fn fill_array(
     start: Option<Vec<usize>>,
 ) -> PyResult<()> {
     let dtype = dtype.map(crate::initializer::read_dtype).transpose()?;
-    let mut array_memory = Array::of(array, dtype)?;
-    fill_memory(array.py(), &mut array_memory.memory, spec.0, seed, name, &Place { whole, start })
+    let py = array.py();
+    let mut shown = Array::of(array, dtype)?;
+    let filled = fill_memory(py, &mut shown.memory, spec.0, seed, name, &Place { whole, start });
+    // What is refused is refused before a value is written; Ctrl-C comes in the middle.
+    let written = match &filled {
+        Ok(()) => true,
+        Err(error) => error.is_instance_of::<PyKeyboardInterrupt>(py),
+    };
+    if written && shown.is_tensor {
+        autograd::changed(array)?;
+    }
+    filled
 }

@@ -71,7 +71,8 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.fill(np.broadcast_to(np.float32(1), (3, 4)), "normal"), ValueError, "read"),
         (lambda: fanin.fill(torch.empty(3, device="meta"), "normal"), ValueError, "memory"),
         (lambda: fanin.fill(torch.zeros(1).expand(5), "normal"), ValueError, "two elements would lie in one place"),
-        (lambda: fanin.fill(torch.zeros(5, requires_grad=True), "normal"), ValueError, "detach"),
+        (lambda: fanin.fill(torch.zeros(3, dtype=torch.complex64).conj().imag, "ones"), ValueError, "resolve_neg()"),
+        (lambda: fanin.fill(torch.zeros(3, dtype=torch.complex64).conj(), "ones"), ValueError, "conjugate bit"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "norml"), ValueError, "did you mean normal?"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal(std=-1)"), ValueError, "std = -1"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "xavier_normal"), ValueError, "fewer than 2 dimensions"),
@@ -97,6 +98,38 @@ def test_bad_input_is_named(call, kind, needle):
     with pytest.raises(kind) as error:
         call()
     assert needle in str(error.value), str(error.value)
+
+
+def test_parameters_are_filled_and_autograd_is_told():
+    weight = nn.Parameter(torch.zeros(3, 4))
+    version = weight._version
+    assert fanin.fill(weight, "normal", seed=2) is weight and weight.requires_grad and weight.is_leaf
+    np.testing.assert_array_equal(weight.detach().numpy(), fanin.filled((3, 4), "normal", seed=2))
+    assert weight._version > version
+    # What is refused changes nothing.
+    version = weight._version
+    with pytest.raises(ValueError):
+        fanin.fill(weight, "normal(std=-1)")
+    assert weight._version == version
+    # A tensor that a backward pass still needs.
+    scale = torch.ones(3, 4)
+    product = (weight * scale).sum()
+    fanin.fill(scale, "zeros")
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        product.backward()
+
+
+def test_tensors_without_memory_are_refused():
+    from torch._subclasses import FakeTensorMode
+
+    with FakeTensorMode():
+        fake = torch.empty(3)
+    with pytest.raises(ValueError, match="no memory"):
+        fanin.fill(fake, "ones")
+    net = nn.Module()
+    net.register_buffer("turned", torch.zeros(3, dtype=torch.complex64).conj().imag)
+    with pytest.raises(ValueError, match="turned: its memory holds the values negated"):
+        fanin.init_module(net, fanin.Recipe('[init]\n"*" = "ones"'))
 
 
 def test_initializers_are_values():

@@ -232,7 +232,7 @@ def families() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
 
 def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name: str, dtype: str | None = None, whole: SupportsGetItem[int, SupportsIndex] | None = None, start: SupportsGetItem[int, SupportsIndex] | None = None) -> None:
     """
-    Fills an array by DLPack.
+    Fills an array by DLPack. Autograd is told of a tensor of torch's.
     """
 
 def main() -> int:

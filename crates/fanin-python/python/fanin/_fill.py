@@ -43,7 +43,8 @@ def fill(
 ) -> Array:
     """Fill `array` in place (or `out`, if it is given: the array is then only a pattern), and give it back.
 
-    The array is NumPy's, torch's or anybody's who speaks DLPack, in the CPU's memory, of any strides. With `whole` and
+    The array is NumPy's, torch's or anybody's who speaks DLPack, in the CPU's memory, of any strides. Of a tensor that
+    requires grad the memory is filled, as torch.nn.init does, and autograd is told of any tensor. With `whole` and
     `start` it is that box of a larger tensor, and gets the values that filling the whole and slicing would give.
 
     bf16 in NumPy: an array of ml_dtypes' bfloat16, or one of uint16 with `dtype="bf16"`, which holds the bits. Likewise

@@ -40,6 +40,8 @@ def check(tensor: Tensor, name: str) -> None:
         raise ValueError(f"{name} is on the meta device and has no memory: call module.to_empty(device=...) first")
     if local.layout is not torch.strided:
         raise TypeError(f"{name} has the layout {local.layout}: only dense tensors are filled")
+    if local.is_neg():
+        raise ValueError(f"{name}: its memory holds the values negated: put what resolve_neg() gives in its place")
 
 
 def fill(tensor: Tensor, spec: str | Initializer, seed: int, name: str) -> None:
