@@ -73,6 +73,12 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.fill(torch.zeros(1).expand(5), "normal"), ValueError, "two elements would lie in one place"),
         (lambda: fanin.fill(torch.zeros(3, dtype=torch.complex64).conj().imag, "ones"), ValueError, "resolve_neg()"),
         (lambda: fanin.fill(torch.zeros(3, dtype=torch.complex64).conj(), "ones"), ValueError, "conjugate bit"),
+        (lambda: fanin.fill([1, 2], "normal", out=np.empty(2, "f4")), TypeError, "array: a list has no shape"),
+        (lambda: fanin.fill(np.empty(2, "f4"), "normal", out=[1, 2]), TypeError, "out: a list has no shape"),
+        (lambda: fanin.filled_like([1.0, 2.0], "normal"), TypeError, "array: a list has no shape"),
+        (lambda: fanin.filled(3, "normal", dtype="q"), ValueError, "dtype = 'q': must be one of f32, f64"),
+        (lambda: fanin.filled(3, "normal", dtype="f23"), ValueError, "dtype = 'f23': must be one of f32, f64"),
+        (lambda: fanin.filled(3, "normal", dtype=torch.int32), TypeError, "dtype = torch.int32: must be one of"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "norml"), ValueError, "did you mean normal?"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal(std=-1)"), ValueError, "std = -1"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "xavier_normal"), ValueError, "fewer than 2 dimensions"),
@@ -130,6 +136,16 @@ def test_tensors_without_memory_are_refused():
     net.register_buffer("turned", torch.zeros(3, dtype=torch.complex64).conj().imag)
     with pytest.raises(ValueError, match="turned: its memory holds the values negated"):
         fanin.init_module(net, fanin.Recipe('[init]\n"*" = "ones"'))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e5m2])
+def test_a_type_of_torchs_makes_a_tensor(dtype):
+    made = fanin.filled((5, 7), "normal", dtype=dtype, seed=3, name="w")
+    wanted = fanin.fill(torch.empty(5, 7, dtype=dtype), "normal", seed=3, name="w")
+    like = fanin.filled_like(nn.Parameter(torch.zeros(5, 7, dtype=dtype), requires_grad=False), "normal", seed=3, name="w")
+    for tensor in (made, like):
+        assert type(tensor) is torch.Tensor and tensor.dtype == dtype
+        assert torch.equal(tensor.view(torch.uint8), wanted.view(torch.uint8))
 
 
 def test_initializers_are_values():
