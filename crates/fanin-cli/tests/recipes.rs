@@ -214,7 +214,7 @@ fn what_is_wrong_with_ties_and_types_is_told() {
     refused(
         &odd("\"norm.*\" = \"f32\"", "\"*\" = \"f32\""),
         &["--dtype", "bf16"],
-        &["bad.toml:9:7: ", "--dtype bf16 changes nothing"],
+        &["bad.toml:9:7: ", "dtype bf16 changes nothing"],
     );
     refused(
         &odd("\"packed\" = \"skip\"", "\"packed\" = \"zeros\""),
@@ -254,7 +254,7 @@ fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
     refused(
         "[init]\n\"*\" = \"copy\"",
         &[],
-        &["bad.toml:2:7: ", "no values to copy", "--like a checkpoint", "^"],
+        &["bad.toml:2:7: ", "no values to copy", "--like model.safetensors", "^"],
     );
     refused("[init]\n\"*\" = \"skip\"", &[], &["bad.toml:2:7: ", "every tensor is skipped"]);
     refused("[init]\n\"*\" = \"normal(std=1/0)\"", &[], &["bad.toml:2:", "division by zero", "not 0"]);

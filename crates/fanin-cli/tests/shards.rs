@@ -173,7 +173,7 @@ fn folders_are_not_mixed_up() {
     refused(&desk, &["-o", "out", "--force"], &["readers would mix the two up"]);
     init(&desk, &["-o", "plain/"]);
     refused(&desk, &["-o", "plain", "--max-shard-size", "10"], &["model.safetensors of a checkpoint"]);
-    refused(&desk, &["-o", "x.safetensors", "--max-shard-size", "10"], &["goes to a folder", "-o DIR"]);
+    refused(&desk, &["-o", "x.safetensors", "--max-shard-size", "10"], &["goes to a folder", "--output DIR"]);
     refused(&desk, &["-o", "r.toml", "--max-shard-size", "10"], &["goes to a folder"]);
     refused(&desk, &["-o", "no/such", "--part", "1/2"], &["no such folder"]);
     refused(&desk, &["-o", "new", "--max-shard-size", "10", "--part", "0/2"], &["counted from 1"]);

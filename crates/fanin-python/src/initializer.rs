@@ -6,11 +6,12 @@ use std::hash::{Hash as _, Hasher as _};
 
 use fanin::init::Init;
 use fanin::{DType, Initializer as _, Plan as RustPlan};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 
 use crate::fault;
+use crate::given::{Given, SIZES};
 
 /// What is wanted of a tensor's values: made by a function of the scheme's name, or from a spec.
 ///
@@ -36,10 +37,11 @@ impl Initializer {
     /// >>> fanin.xavier_uniform().resolve((256, 128)).std
     /// 0.07216878364870322
     #[pyo3(signature = (shape, dtype="f32"))]
-    fn resolve(&self, py: Python<'_>, shape: Vec<usize>, dtype: &str) -> PyResult<Plan> {
+    fn resolve(&self, py: Python<'_>, shape: Given<'_, Vec<usize>>, dtype: &str) -> PyResult<Plan> {
+        let shape = shape.read("shape", SIZES)?;
         let plan = self.0.resolve(&shape, read_dtype(dtype)?).map_err(fault::library)?;
         warn(py, &plan)?;
-        Ok(Plan(plan))
+        Ok(Plan { plan, init: self.clone() })
     }
 
     fn __repr__(&self) -> String {
@@ -69,55 +71,70 @@ impl Initializer {
 pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     match spec.cast::<PyString>() {
         Ok(text) => Initializer::new(text.to_str()?),
-        Err(_) => Ok(spec.cast::<Initializer>()?.get().clone()),
+        Err(_) => match spec.cast::<Initializer>() {
+            Ok(init) => Ok(init.get().clone()),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "spec = {spec}: must be a text, as \"normal(std=0.02)\", or an Initializer"
+            ))),
+        },
     }
 }
 
 /// What a fill will write: made by `Initializer.resolve`.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug, Clone)]
-pub struct Plan(RustPlan);
+pub struct Plan {
+    plan: RustPlan,
+    /// What was resolved: a plan is pickled by it.
+    init: Initializer,
+}
 
 #[pymethods]
 impl Plan {
     /// The sizes of the axes.
     #[getter]
     fn shape(&self) -> Vec<usize> {
-        self.0.shape().to_vec()
+        self.plan.shape().to_vec()
     }
 
     /// The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
     #[getter]
     fn dtype(&self) -> &'static str {
-        self.0.dtype().name()
+        self.plan.dtype().name()
     }
 
     /// The mean that an element has, over all seeds.
     #[getter]
     fn mean(&self) -> f64 {
-        self.0.mean()
+        self.plan.mean()
     }
 
     /// The standard deviation that an element has, over all seeds.
     #[getter]
     fn std(&self) -> f64 {
-        self.0.std()
+        self.plan.std()
     }
 
     /// The least and the greatest value that can be written.
     #[getter]
     fn bounds(&self) -> (f64, f64) {
-        self.0.bounds()
+        self.plan.bounds()
     }
 
     /// (fan_in, fan_out), if the numbers came from fans.
     #[getter]
     fn fans(&self) -> Option<(usize, usize)> {
-        self.0.fans().map(|fans| (fans.fan_in, fans.fan_out))
+        self.plan.fans().map(|fans| (fans.fan_in, fans.fan_out))
     }
 
     fn __repr__(&self) -> String {
-        format!("Plan({:?}, {}, {:?})", self.0.shape(), self.0.dtype(), self.0.law())
+        format!("Plan({:?}, {}, {:?})", self.plan.shape(), self.plan.dtype(), self.plan.law())
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let (py, this) = (slf.py(), slf.get());
+        let resolve = Bound::new(py, this.init.clone())?.getattr("resolve")?;
+        Ok((resolve, (this.shape(), this.dtype()).into_pyobject(py)?))
     }
 }
 
@@ -128,6 +145,25 @@ pub fn families() -> Vec<(&'static str, Vec<(&'static str, Option<&'static str>)
 {
     let all = fanin::init::families().iter();
     all.map(|family| (family.name, family.parameters.to_vec(), family.formula, family.source)).collect()
+}
+
+/// A type as an argument.
+#[derive(Debug, Clone, Copy)]
+pub struct Kind(pub DType);
+
+impl FromPyObject<'_, '_> for Kind {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = String::INPUT_TYPE;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let Ok(text) = object.cast::<PyString>() else {
+            let message = format!("dtype = {}: must be a type's name, as \"bf16\"", object.as_any());
+            return Err(PyTypeError::new_err(message));
+        };
+        read_dtype(text.to_str()?).map(Kind)
+    }
 }
 
 /// A type by fanin's, torch's, NumPy's or safetensors' name.

@@ -4,6 +4,7 @@ mod attend;
 mod autograd;
 mod dlpack;
 mod fault;
+mod given;
 mod initializer;
 mod memory;
 mod native;

@@ -10,7 +10,8 @@ use crate::attend::attended;
 use crate::autograd;
 use crate::dlpack::Array;
 use crate::fault;
-use crate::initializer::{Initializer, read_spec, warn};
+use crate::given::{Given, SIZES};
+use crate::initializer::{Initializer, Kind, read_spec, warn};
 use crate::memory::Memory;
 use crate::team;
 use crate::torch::ENDLESS;
@@ -136,11 +137,12 @@ impl Prepared {
     fn new(
         py: Python<'_>,
         #[pyo3(from_py_with = read_spec)] spec: Initializer,
-        shape: Vec<usize>,
+        shape: Given<'_, Vec<usize>>,
         dtype: &str,
         seed: Seed,
         name: &str,
     ) -> PyResult<Self> {
+        let shape = shape.read("shape", SIZES)?;
         let plan = spec.0.resolve(&shape, crate::initializer::read_dtype(dtype)?).map_err(fault::library)?;
         let prepared =
             attended(py, |_| Native::new(seed.0).tensor(name).prepare(&plan))?.map_err(fault::library)?;
@@ -149,8 +151,14 @@ impl Prepared {
 
     /// Fills an array, by DLPack, with the box of its shape that begins at `start`.
     #[pyo3(signature = (array, start, dtype=None))]
-    fn fill_box(&self, array: &Bound<'_, PyAny>, start: Vec<usize>, dtype: Option<&str>) -> PyResult<()> {
+    fn fill_box(
+        &self,
+        array: &Bound<'_, PyAny>,
+        start: Given<'_, Vec<usize>>,
+        dtype: Option<Kind>,
+    ) -> PyResult<()> {
         let py = array.py();
+        let start = start.read("start", SIZES)?;
         let mut array = self.array(array, dtype)?;
         let memory = &mut array.memory;
         memory.expect_writes();
@@ -160,7 +168,7 @@ impl Prepared {
 
     /// Fills a vector, by DLPack, with the row-major values from the index `first` on.
     #[pyo3(signature = (array, first, dtype=None))]
-    fn fill_flat(&self, array: &Bound<'_, PyAny>, first: usize, dtype: Option<&str>) -> PyResult<()> {
+    fn fill_flat(&self, array: &Bound<'_, PyAny>, first: usize, dtype: Option<Kind>) -> PyResult<()> {
         let py = array.py();
         let mut array = self.array(array, dtype)?;
         let memory = &mut array.memory;
@@ -192,9 +200,8 @@ impl Prepared {
 }
 
 impl Prepared {
-    fn array<'py>(&self, array: &Bound<'py, PyAny>, dtype: Option<&str>) -> PyResult<Array<'py>> {
-        let dtype = dtype.map(crate::initializer::read_dtype).transpose()?;
-        let array = Array::of(array, dtype)?;
+    fn array<'py>(&self, array: &Bound<'py, PyAny>, dtype: Option<Kind>) -> PyResult<Array<'py>> {
+        let array = Array::of(array, dtype.map(|dtype| dtype.0))?;
         if array.memory.dtype() != self.plan.dtype() {
             let (found, wanted) = (array.memory.dtype(), self.plan.dtype());
             return Err(PyTypeError::new_err(format!("the array holds {found}, the tensor {wanted}")));
@@ -217,15 +224,17 @@ pub fn fill_array(
     array: &Bound<'_, PyAny>,
     #[pyo3(from_py_with = read_spec)] spec: Initializer,
     seed: Seed,
-    name: &str,
-    dtype: Option<&str>,
-    whole: Option<Vec<usize>>,
-    start: Option<Vec<usize>>,
+    name: Given<'_, String>,
+    dtype: Option<Kind>,
+    whole: Option<Given<'_, Vec<usize>>>,
+    start: Option<Given<'_, Vec<usize>>>,
 ) -> PyResult<()> {
-    let dtype = dtype.map(crate::initializer::read_dtype).transpose()?;
     let py = array.py();
-    let mut shown = Array::of(array, dtype)?;
-    let filled = fill_memory(py, &mut shown.memory, spec.0, seed, name, &Place { whole, start });
+    let name = name.read("name", "a text, the tensor's name")?;
+    let whole = whole.map(|whole| whole.read("whole", SIZES)).transpose()?;
+    let start = start.map(|start| start.read("start", SIZES)).transpose()?;
+    let mut shown = Array::of(array, dtype.map(|dtype| dtype.0))?;
+    let filled = fill_memory(py, &mut shown.memory, spec.0, seed, &name, &Place { whole, start });
     // What is refused is refused before a value is written; Ctrl-C comes in the middle.
     let written = match &filled {
         Ok(()) => true,

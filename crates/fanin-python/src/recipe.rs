@@ -1,24 +1,26 @@
 //! Recipes and checkpoints: the command line's own code.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fanin_cli::args::{
-    Args, Color, Command, Explain, Init, LayoutName, Output, Shape, Share, StreamName, parse_share,
-    parse_size,
+    Explain, Init, LayoutName, Output, Shape, Share, Spelling, StreamName, parse_share, parse_size,
 };
 use fanin_cli::checkpoint::write::{INTERRUPTED, Part};
 use fanin_cli::manifest::{Entry, Manifest};
 use fanin_cli::models::{MODELS, Model};
 use fanin_cli::recipe::Scheme;
-use pyo3::exceptions::PyValueError;
+use fanin_cli::stored::StoredType;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyMapping;
+use pyo3::types::{PyMapping, PyString, PyTuple};
 use serde_json::json;
 
 use crate::fault;
-use crate::initializer::{Initializer, read_dtype, warn};
+use crate::given::{Given, SIZES, refused};
+use crate::initializer::{Initializer, Kind, read_dtype, warn};
 use crate::native::Seed;
 
 /// Name, type and shape of a tensor, the type in safetensors' spelling.
@@ -36,6 +38,8 @@ type Row = (String, String, Vec<usize>);
 /// [('fc.weight', normal(std=0.25)), ('fc.bias', zeros)]
 /// >>> fanin.Recipe.read("gpt2").model
 /// 'gpt2'
+///
+/// It is pickled as its text and its name: one that extends a file must find that file where it is unpickled.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug)]
 pub struct Recipe {
@@ -72,6 +76,26 @@ impl Recipe {
         self.model.map(|model| model.name)
     }
 
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let (py, this) = (slf.py(), slf.get());
+        Ok(match this.model {
+            Some(model) => (slf.get_type().getattr("read")?, (model.name,).into_pyobject(py)?),
+            None => {
+                let name = this.recipe.path().to_string_lossy().into_owned();
+                (slf.get_type().into_any(), (this.recipe.text(), name).into_pyobject(py)?)
+            }
+        })
+    }
+
+    /// Whether a tensor of this name is copied or skipped.
+    ///
+    /// >>> import fanin
+    /// >>> fanin.Recipe('[init]\n"*.mask" = "skip"\n"*" = "zeros"').leaves("attn.mask")
+    /// True
+    fn leaves(&self, name: &str) -> bool {
+        self.recipe.leaves(name)
+    }
+
     /// The text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model, for
     /// a person to read and to mend: `fanin recipe`.
     ///
@@ -84,15 +108,52 @@ impl Recipe {
     }
 
     /// What each of these tensors, (name, dtype, shape), will be, with these variables set. The types are taken as they
-    /// are: what [dtype] says is for files.
+    /// are: what [dtype] says is for files. A type that safetensors has no name for can be copied or skipped.
     ///
     /// A tensor that no rule matches is an error, and so is a rule that matches nothing.
     #[pyo3(signature = (tensors, settings=None))]
-    fn plan(&self, py: Python<'_>, tensors: Vec<Row>, settings: Option<Settings>) -> PyResult<Vec<Planned>> {
-        let manifest = manifest_of(tensors).map_err(fault::command)?;
+    fn plan(&self, py: Python<'_>, tensors: Rows, settings: Option<Settings>) -> PyResult<Vec<Planned>> {
+        let Rows(mut rows) = tensors;
+        let mut others = HashMap::new();
+        for (name, dtype, _) in &mut rows {
+            if StoredType::named(dtype).is_none() && self.recipe.leaves(name) {
+                // Nobody looks at its values: any type that is not drawn does in its place.
+                others.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
+            }
+        }
+        let manifest = manifest_of(rows).map_err(fault::command)?;
         let all = settings.map(|settings| settings.0).unwrap_or_default();
         let planned = self.recipe.apply(&manifest, &all).map_err(fault::command)?;
-        planned.into_iter().map(|planned| Planned::new(py, planned)).collect()
+        let planned = planned.into_iter().map(|planned| {
+            let mut planned = Planned::new(py, planned)?;
+            if let Some(dtype) = others.remove(&planned.name) {
+                planned.dtype = dtype;
+            }
+            Ok(planned)
+        });
+        planned.collect()
+    }
+}
+
+/// The tensors of a model.
+pub struct Rows(Vec<Row>);
+
+impl FromPyObject<'_, '_> for Rows {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = Vec::<Row>::INPUT_TYPE;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let rows: Vec<(String, String, Given<'_, Vec<usize>>)> = object.extract().map_err(|error| {
+            let must = "a list of (name, dtype, shape), as [(\"fc.weight\", \"F32\", [8, 16])]";
+            refused(&object, "tensors", must, &error)
+        })?;
+        let rows = rows.into_iter().map(|(name, dtype, shape)| {
+            let shape = shape.read(&format!("tensors: the shape of {name}"), SIZES)?;
+            Ok((name, dtype, shape))
+        });
+        rows.collect::<PyResult<_>>().map(Rows)
     }
 }
 
@@ -110,7 +171,11 @@ impl FromPyObject<'_, '_> for Settings {
     );
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        object.cast::<PyMapping>()?.items()?.extract().map(Self)
+        let items = object.cast::<PyMapping>().ok().map(|mapping| mapping.items()).transpose()?;
+        items
+            .map_or_else(|| Err(PyTypeError::new_err("no mapping")), |items| items.extract())
+            .map(Self)
+            .map_err(|error| refused(&object, "settings", "a mapping of names to numbers", &error))
     }
 }
 
@@ -173,6 +238,30 @@ impl Planned {
 
 #[pymethods]
 impl Planned {
+    /// One by what it says of itself, as it is unpickled.
+    #[new]
+    #[allow(clippy::too_many_arguments, reason = "all that it says")]
+    fn of(
+        name: String,
+        dtype: String,
+        shape: Vec<usize>,
+        pattern: String,
+        spec: Option<Initializer>,
+        scheme: String,
+        source: String,
+        integer: Option<i128>,
+        mean: f64,
+        std: f64,
+    ) -> Self {
+        Self { name, dtype, shape, pattern, spec, scheme, source, integer, mean, std }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let Self { name, dtype, shape, pattern, spec, scheme, source, integer, mean, std } = slf.get();
+        let all = (name, dtype, shape, pattern, spec.clone(), scheme, source, integer, mean, std);
+        Ok((slf.get_type().into_any(), all.into_pyobject(slf.py())?))
+    }
+
     fn __repr__(&self) -> String {
         format!("Planned({}: {} {:?} = {})", self.name, self.dtype, self.shape, self.scheme)
     }
@@ -207,13 +296,16 @@ pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
 #[pyo3(signature = (spec, shape, dtype, layout, groups, nonlinearity, layers))]
 pub fn explain_json(
     spec: &str,
-    shape: Vec<usize>,
+    shape: Given<'_, Vec<usize>>,
     dtype: &str,
     layout: Option<&str>,
-    groups: usize,
+    groups: Given<'_, usize>,
     nonlinearity: Option<String>,
-    layers: Vec<u32>,
+    layers: Given<'_, Vec<u32>>,
 ) -> PyResult<String> {
+    let shape = shape.read("shape", SIZES)?;
+    let groups = groups.read("groups", "a whole number from 1 on")?;
+    let layers = layers.read("layers", "whole numbers from 1 to 10000")?;
     let wrong = |message: String| PyValueError::new_err(format!("layout: {message}"));
     let layout = layout.map(fanin_cli::args::parse_layout).transpose().map_err(wrong)?;
     if let Some(wrong) = layers.iter().find(|layers| !(1..=10_000).contains(*layers)) {
@@ -233,50 +325,53 @@ pub fn explain_json(
 }
 
 /// A number of bytes, or a text that says one.
-#[derive(FromPyObject)]
-pub enum Size {
-    Bytes(u64),
-    Text(String),
-}
-
-impl Size {
-    fn bytes(self) -> PyResult<u64> {
-        let text = match self {
-            Size::Bytes(bytes) => bytes.to_string(),
-            Size::Text(text) => text,
-        };
-        parse_size(&text).map_err(|message| PyValueError::new_err(format!("max_shard_size: {message}")))
-    }
+fn size(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let text = match given.cast::<PyString>() {
+        Ok(text) => text.to_string(),
+        Err(_) => {
+            let must = "a number of bytes, or a text as \"5GB\"";
+            let bytes: u64 =
+                given.extract().map_err(|error| refused(given, "max_shard_size", must, &error))?;
+            bytes.to_string()
+        }
+    };
+    parse_size(&text).map_err(|message| PyValueError::new_err(format!("max_shard_size: {message}")))
 }
 
 /// One of several processes: (k, n), or a text that `--part` takes.
-#[derive(FromPyObject)]
-pub enum Which {
-    Pair(usize, usize),
-    Text(String),
+fn share(given: &Bound<'_, PyAny>) -> PyResult<Share> {
+    if let Ok(text) = given.cast::<PyString>() {
+        return parse_share(text.to_str()?)
+            .map_err(|message| PyValueError::new_err(format!("part: {message}")));
+    }
+    match given.extract::<(usize, usize)>() {
+        Ok((number, count)) if (1..=count).contains(&number) => Ok(Share::Part(Part { number, count })),
+        _ => {
+            let message = format!("part = {given}: must be (k, n) with k from 1 to n, or \"auto\"");
+            let is_tuple = given.is_instance_of::<PyTuple>();
+            Err(if is_tuple { PyValueError::new_err(message) } else { PyTypeError::new_err(message) })
+        }
+    }
 }
 
-impl Which {
-    fn share(self) -> PyResult<Share> {
-        let (number, count) = match self {
-            Which::Text(text) => {
-                return parse_share(&text)
-                    .map_err(|message| PyValueError::new_err(format!("part: {message}")));
-            }
-            Which::Pair(number, count) => (number, count),
-        };
-        if (1..=count).contains(&number) {
-            return Ok(Share::Part(Part { number, count }));
-        }
-        let message = format!("part = ({number}, {count}): must be (k, n) with k from 1 to n");
-        Err(PyValueError::new_err(message))
+/// A recipe as it is, or by its name; and that name.
+fn recipe_of(given: &Bound<'_, PyAny>) -> PyResult<(String, Recipe)> {
+    if let Ok(recipe) = given.cast::<Recipe>() {
+        let Recipe { recipe, model } = recipe.get();
+        let name = recipe.path().to_string_lossy().into_owned();
+        return Ok((name, Recipe { recipe: recipe.clone(), model: *model }));
     }
+    let must = "the name of a built-in model, a recipe file, or a Recipe";
+    let name: PathBuf = given.extract().map_err(|error| refused(given, "recipe", must, &error))?;
+    let name = name.to_string_lossy().into_owned();
+    let (recipe, model) = fanin_cli::command::recipe(&name).map_err(fault::command)?;
+    Ok((name, Recipe { recipe, model }))
 }
 
 /// Writes an initial checkpoint, as `fanin init` does: the same bytes.
 ///
-/// `recipe` is a built-in model or a recipe file, `output` a file or a folder, `like` what has names and shapes if the
-/// recipe is a file. The target takes its name only when it is whole.
+/// `recipe` is a built-in model, a recipe file or a `Recipe`, `output` a file or a folder, `like` what has names and
+/// shapes if the recipe belongs to no model. The target takes its name only when it is whole.
 ///
 /// With `max_shard_size`, a number of bytes or a text like "5GB", the output is a folder in the layout of Hugging Face.
 /// `part=(k, n)` writes the part of the k-th of n processes, which make what one makes without talking to each other: of
@@ -291,7 +386,7 @@ impl Which {
 /// 320
 #[pyfunction]
 #[pyo3(signature = (
-    recipe,
+    recipe: "str | PathLike[str] | Recipe",
     output,
     *,
     like=None,
@@ -300,24 +395,24 @@ impl Which {
     stream="native",
     dtype=None,
     force=false,
-    max_shard_size=None,
-    part=None,
+    max_shard_size: "SupportsIndex | str | None"=None,
+    part: "tuple[SupportsIndex, SupportsIndex] | str | None"=None,
     layout="hf",
     resume=false,
 ))]
 #[allow(clippy::too_many_arguments, reason = "the options of fanin init")]
 pub fn write_checkpoint(
     py: Python<'_>,
-    recipe: PathBuf,
+    recipe: &Bound<'_, PyAny>,
     output: PathBuf,
     like: Option<PathBuf>,
     settings: Option<Settings>,
     seed: Seed,
     stream: &str,
-    dtype: Option<&str>,
+    dtype: Option<Kind>,
     force: bool,
-    max_shard_size: Option<Size>,
-    part: Option<Which>,
+    max_shard_size: Option<Bound<'_, PyAny>>,
+    part: Option<Bound<'_, PyAny>>,
     layout: &str,
     resume: bool,
 ) -> PyResult<()> {
@@ -337,21 +432,29 @@ pub fn write_checkpoint(
             return Err(PyValueError::new_err(format!("layout = {other:?}: must be \"hf\" or \"dcp\"")));
         }
     };
+    let (name, Recipe { recipe, model }) = recipe_of(recipe)?;
     let init = Init {
-        recipe: recipe.to_string_lossy().into_owned(),
+        recipe: name,
         like,
         settings: settings.map(|settings| settings.0).unwrap_or_default(),
-        dtype: dtype.map(read_dtype).transpose()?,
+        dtype: dtype.map(|dtype| dtype.0),
         json: false,
-        max_shard_size: max_shard_size.map(Size::bytes).transpose()?,
-        part: part.map(Which::share).transpose()?,
+        max_shard_size: max_shard_size.as_ref().map(size).transpose()?,
+        part: part.as_ref().map(share).transpose()?,
         layout,
         resume,
-        output: Output { seed: seed.0, stream, output: Some(output), threads: None, force, dry_run: false },
+        output: Output {
+            seed: seed.0,
+            stream,
+            output: Some(output),
+            threads: None,
+            force,
+            dry_run: false,
+            spelling: Spelling::Keywords,
+        },
     };
-    let args = Args { command: Command::Init(init), quiet: true, color: Color::Never };
     INTERRUPTED.store(false, Ordering::Relaxed);
-    let writer = std::thread::spawn(move || fanin_cli::command::run(args));
+    let writer = std::thread::spawn(move || fanin_cli::command::init(&init, &recipe, model, true));
     let mut interrupted = Ok(());
     while !writer.is_finished() {
         py.detach(|| std::thread::sleep(Duration::from_millis(5)));

@@ -1,6 +1,7 @@
 """NumPy and DLPack arrays, modules, recipes and checkpoints on the native stream."""
 
 import array
+import copy
 import json
 import os
 import pickle
@@ -82,7 +83,17 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.fill(np.zeros(3, "f4"), "norml"), ValueError, "did you mean normal?"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal(std=-1)"), ValueError, "std = -1"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "xavier_normal"), ValueError, "fewer than 2 dimensions"),
-        (lambda: fanin.fill(np.zeros(3, "f4"), 7), TypeError, "Initializer"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), 7), TypeError, "spec = 7: must be a text, as"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", name=None), TypeError, "name = None: must be a text"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", dtype=torch.float32), TypeError, "dtype = torch.float32: must be"),
+        (lambda: fanin.fill(np.zeros((2, 2), "f4"), "normal", whole=(4, 4), start=(-1, 0)), ValueError, "start = (-1, 0): must"),
+        (lambda: fanin.fill(np.zeros(2, "f4"), "normal", whole=(-4,)), ValueError, "whole = (-4,): must"),
+        (lambda: fanin.fill(np.zeros(2, "f4"), "normal", whole=4), TypeError, "whole = 4: must"),
+        (lambda: fanin.normal().resolve((-1,)), ValueError, "shape = (-1,): must"),
+        (lambda: fanin.explain("normal", (2, 2), groups=-1), ValueError, "groups = -1: must"),
+        (lambda: RECIPE.plan([("w", "F32", [-2])]), ValueError, "the shape of w = [-2]: must"),
+        (lambda: RECIPE.plan([("w", "F32")]), TypeError, "must be a list of (name, dtype, shape)"),
+        (lambda: RECIPE.plan([], {"std": "wide"}), TypeError, "settings = {'std': 'wide'}: must"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=1 << 64), ValueError, "whole number from -2^63"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=0.5), TypeError, "whole number"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", whole=(5,), start=(3,)), ValueError, "does not lie in"),
@@ -97,6 +108,12 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size="5G"), ValueError, "max_shard_size: \"5G\" is no size"),
         (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size=9, part=(3, 2)), ValueError, "k from 1 to n"),
         (lambda: fanin.write_checkpoint("gpt2", "x/", part="2"), ValueError, "write it as k/n"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", part=(-1, 2)), ValueError, "part = (-1, 2): must be (k, n)"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", part=(1, 2, 3)), ValueError, "part = (1, 2, 3): must be (k, n)"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", part=2), TypeError, "part = 2: must be (k, n)"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size=-1), ValueError, "max_shard_size = -1: must be a number"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size=0.5), TypeError, "max_shard_size = 0.5: must be a number"),
+        (lambda: fanin.write_checkpoint(3, "x/"), TypeError, "recipe = 3: must be the name of a built-in model"),
         (lambda: fanin.write_checkpoint("gpt2", "x/", layout="tar"), ValueError, "must be"),
     ],
 )
@@ -104,6 +121,36 @@ def test_bad_input_is_named(call, kind, needle):
     with pytest.raises(kind) as error:
         call()
     assert needle in str(error.value), str(error.value)
+
+
+def test_errors_name_options_as_python_has_them(tmp_path):
+    path = tmp_path / "w.safetensors"
+    with pytest.raises(ValueError, match="add like=\"model.safetensors\""):
+        fanin.write_checkpoint(RECIPE, path)
+    copying = fanin.Recipe('[init]\n"*" = "copy"')
+    with pytest.raises(ValueError, match="say like=\"model.safetensors\""):
+        fanin.write_checkpoint(copying, path, like="gpt2")
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match="force=True replaces it, resume=True keeps it"):
+        fanin.write_checkpoint("resnet50", path)
+    with pytest.raises(ValueError, match="another recipe: force=True replaces it"):
+        fanin.write_checkpoint("resnet50", path, part=(1, 2))
+    with pytest.raises(ValueError, match="goes to a folder: output=\"DIR/\""):
+        fanin.write_checkpoint("resnet50", path, max_shard_size="1GB")
+    os.rename(path, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="; force=True replaces it"):
+        fanin.write_checkpoint("resnet50", tmp_path, resume=True)
+    # And the command as it has them.
+    command = [sys.executable, "-m", "fanin", "init", "resnet50", "-o", str(tmp_path)]
+    assert "--force replaces it, init's --resume keeps it" in subprocess.run(command, capture_output=True, text=True).stderr
+
+
+def test_a_launcher_that_says_nothing_is_told_of(monkeypatch):
+    for name in ("SLURM_ARRAY_TASK_ID", "SLURM_PROCID", "RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+    with pytest.raises(ValueError, match='^part="auto": Kubernetes .*: say part="auto/n"$'):
+        fanin.write_checkpoint("gpt2", "x/", part="auto")
 
 
 def test_parameters_are_filled_and_autograd_is_told():
@@ -165,6 +212,26 @@ def test_initializers_are_values():
             continue
         assert make(**required) == fanin.Initializer(f"{name}({', '.join(f'{k}={v}' for k, v in required.items())})")
         assert formula
+
+
+def test_recipes_and_plans_are_pickled(tmp_path):
+    def again(one):
+        return pickle.loads(pickle.dumps(one))
+
+    plan = fanin.kaiming_normal(layout="in_out").resolve((40, 20), "bf16")
+    assert repr(again(plan)) == repr(plan) and again(plan).fans == plan.fans
+    assert again(fanin.Recipe.read("gpt2")).model == "gpt2"
+    (tmp_path / "base.toml").write_text('[vars]\nn = 2\n[init]\n"*.bias" = "zeros"\n"*" = "normal(std=1/n)"\n')
+    (tmp_path / "child.toml").write_text('extends = "base.toml"\n[init]\n"fixed" = "copy"\n')
+    recipe = fanin.Recipe.read(tmp_path / "child.toml")
+    rows = [("a.weight", "F32", [4, 2]), ("a.bias", "F32", [4]), ("fixed", "I64", [2])]
+    planned = recipe.plan(rows, {"n": 4})
+    for same in (again(planned), again(recipe).plan(rows, {"n": 4}), copy.deepcopy(recipe).plan(rows, {"n": 4})):
+        for name in ("name", "dtype", "shape", "pattern", "spec", "scheme", "source", "integer", "mean", "std"):
+            assert repr([getattr(one, name) for one in same]) == repr([getattr(one, name) for one in planned])
+    # A complaint has the name too.
+    with pytest.raises(ValueError, match="mine:2:1: "):
+        again(fanin.Recipe('[init]\n"*.bias" = "zeros"', "mine")).plan([("w", "F32", [2])])
 
 
 def test_warnings_are_pythons():
@@ -374,6 +441,9 @@ def test_save_file_reads_back(tmp_path):
     fanin.write_checkpoint(tmp_path / "r.toml", out, like=tmp_path / "like.safetensors", settings={"n": 4}, seed=2)
     expected = fanin.filled((4, 6), "normal(std=0.25)", seed=2, name="a.weight")
     np.testing.assert_array_equal(load_file(out)["a.weight"].numpy(), expected)
+    again, recipe = tmp_path / "again.safetensors", fanin.Recipe.read(tmp_path / "r.toml")
+    fanin.write_checkpoint(recipe, again, like=tmp_path / "like.safetensors", settings={"n": 4}, seed=2)
+    assert again.read_bytes() == out.read_bytes()
 
 
 def test_a_recipe_counts_copies_skips_and_ties():

@@ -1,5 +1,6 @@
 //! Which of several processes this one is: as it is told, or as its launcher says.
 
+use super::Spelling;
 use crate::checkpoint::write::Part;
 use crate::error::{Error, Result};
 
@@ -69,14 +70,14 @@ impl Share {
     ///
     /// # Errors
     /// No launcher, several that disagree, or one that does not tell how many processes there are.
-    pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Part> {
+    pub fn resolve(self, spelling: Spelling, variable: impl Fn(&str) -> Option<String>) -> Result<Part> {
         let count = match self {
             Share::Part(part) => return Ok(part),
             Share::Auto(count) => count,
         };
         let mut found = Vec::new();
         for launcher in &LAUNCHERS {
-            found.extend(launcher.part(count, &variable)?.map(|part| (launcher, part)));
+            found.extend(launcher.part(count, spelling, &variable)?.map(|part| (launcher, part)));
         }
         // One that has started a single process says nothing beside one that has started many.
         if found.iter().any(|(_, part)| part.count > 1) {
@@ -85,15 +86,24 @@ impl Share {
         let Some((first, part)) = found.first() else {
             let names: Vec<_> = LAUNCHERS.iter().map(|launcher| launcher.which).collect();
             let message = format!(
-                "--part auto: no launcher says which process this is ({}): say --part k/n",
-                names.join(", ")
+                "{}: no launcher says which process this is ({}): say {}",
+                spelling.option("part", "auto"),
+                names.join(", "),
+                spelling.option("part", "k/n"),
             );
             return Err(Error::Request(message));
         };
         if let Some((other, second)) = found.iter().find(|(_, other)| other != part) {
             let message = format!(
-                "--part auto: by {} this is part {}/{}, by {} it is {}/{}: say --part k/n",
-                first.name, part.number, part.count, other.name, second.number, second.count
+                "{}: by {} this is part {}/{}, by {} it is {}/{}: say {}",
+                spelling.option("part", "auto"),
+                first.name,
+                part.number,
+                part.count,
+                other.name,
+                second.number,
+                second.count,
+                spelling.option("part", "k/n"),
             );
             return Err(Error::Request(message));
         }
@@ -102,13 +112,20 @@ impl Share {
 }
 
 impl Launcher {
-    fn part(&self, count: Option<usize>, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Part>> {
+    fn part(
+        &self,
+        count: Option<usize>,
+        spelling: Spelling,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Part>> {
+        let wrong = |what: String, instead: &str| {
+            let (asked, instead) = (spelling.option("part", "auto"), spelling.option("part", instead));
+            Error::Request(format!("{asked}: {what}: say {instead}"))
+        };
         let read = |name: &str| -> Result<Option<usize>> {
             let Some(text) = variable(name) else { return Ok(None) };
-            let number = text.trim().parse().map_err(|_| {
-                Error::Request(format!("--part auto: {name}={text:?} is no number: say --part k/n"))
-            });
-            number.map(Some)
+            let number = text.trim().parse();
+            number.map(Some).map_err(|_| wrong(format!("{name}={text:?} is no number"), "k/n"))
         };
         let Some(which) = read(self.which)? else { return Ok(None) };
         let or = |name: Option<&str>, otherwise: usize| -> Result<usize> {
@@ -117,20 +134,21 @@ impl Launcher {
         let told = self.count.map(read).transpose()?.flatten();
         let Some(all) = count.or(told) else {
             let Launcher { name, which, .. } = self;
-            let message = format!(
-                "--part auto: {name} says which process this is ({which}), and not of how many: say --part auto/n"
-            );
-            return Err(Error::Request(message));
+            let what = format!("{name} says which process this is ({which}), and not of how many");
+            return Err(wrong(what, "auto/n"));
         };
         let (first, step) = (or(self.first, usize::from(self.first.is_some()))?, or(self.step, 1)?.max(1));
         let number = which.checked_sub(first).map(|after| after / step + 1).filter(|number| *number <= all);
         let exact = number.filter(|number| first + (number - 1) * step == which);
         match exact {
             Some(number) => Ok(Some(Part { number, count: all })),
-            None => Err(Error::Request(format!(
-                "--part auto: {}={which} is none of {all} processes counted from {first} in steps of {step}: say --part k/n",
-                self.which
-            ))),
+            None => {
+                let name = self.which;
+                let what = format!(
+                    "{name}={which} is none of {all} processes counted from {first} in steps of {step}"
+                );
+                Err(wrong(what, "k/n"))
+            }
         }
     }
 }
@@ -142,7 +160,8 @@ mod tests {
     fn auto(text: &str, variables: &[(&str, &str)]) -> std::result::Result<(usize, usize), String> {
         let found =
             |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let part = parse_share(text).unwrap().resolve(found).map_err(|error| error.to_string())?;
+        let part =
+            parse_share(text).unwrap().resolve(Spelling::Typed, found).map_err(|error| error.to_string())?;
         Ok((part.number, part.count))
     }
 

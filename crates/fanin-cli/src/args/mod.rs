@@ -2,6 +2,7 @@
 
 pub mod launcher;
 mod look;
+mod spelling;
 mod teach;
 mod value;
 
@@ -13,6 +14,7 @@ use fanin::DType;
 
 pub use launcher::{Share, parse_share};
 pub use look::{Audit, Diff, Verify};
+pub use spelling::Spelling;
 pub use teach::{Draft, Explain};
 pub use value::{Shape, parse_layout, parse_size};
 use value::{output_parser, parse_seed, parse_setting, parse_shape, parse_threads};
@@ -159,6 +161,9 @@ pub struct Output {
     /// Show what would be written, and write nothing. With -o, say what would be in the way.
     #[arg(long)]
     pub dry_run: bool,
+    /// How errors name options.
+    #[arg(skip)]
+    pub spelling: Spelling,
 }
 
 /// Arguments of `init`.

@@ -239,7 +239,7 @@ fn stop(entry: &Entry, trouble: Trouble) -> Stop {
         Trouble::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },
         Trouble::Memory => {
             let (name, bytes) = (&entry.name, numbers::bytes(entry.bytes()));
-            let remedy = "the torch stream draws such a tensor as a whole, --stream native does not";
+            let remedy = "the torch stream draws such a tensor as a whole, the native stream does not";
             Error::Request(format!("{name}: no memory for its {bytes}: {remedy}"))
         }
     })

@@ -79,7 +79,8 @@ pub(super) fn write(
         }
         let at = wrong.filter(|_| !target.existing.force);
         if let Some(at) = at {
-            let message = format!("its values differ, first at byte {at}: --force writes this part again");
+            let force = target.spelling.switch("force");
+            let message = format!("its values differ, first at byte {at}: {force} writes this part again");
             return Err(Error::file(&file.path, message));
         }
         work.write(&file.path, None)?;
@@ -142,7 +143,9 @@ impl Parted<'_> {
         if self.target.existing.force {
             return Ok(false);
         }
-        let message = "exists already, of other tensors, another seed or another recipe: --force replaces it";
+        let force = self.target.spelling.switch("force");
+        let message =
+            format!("exists already, of other tensors, another seed or another recipe: {force} replaces it");
         Err(Error::file(&self.path, message))
     }
 

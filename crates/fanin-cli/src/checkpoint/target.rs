@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::shards::{INDEX, Shard, WHOLE, is_part};
-use crate::args::LayoutName;
+use crate::args::{LayoutName, Spelling};
 use crate::error::{Error, Result};
 
 /// What becomes of files that are there already.
@@ -33,6 +33,7 @@ pub struct Target {
     /// The file, if it is one that was named; else the layout names the folder's files.
     file: Option<PathBuf>,
     pub(super) existing: Existing,
+    pub(super) spelling: Spelling,
 }
 
 impl Target {
@@ -41,13 +42,14 @@ impl Target {
     ///
     /// # Errors
     /// An existing file that is not to be replaced or kept, one that is no file, a folder that is not there.
-    pub fn new(output: &Path, form: Form, existing: Existing) -> Result<Self> {
+    pub fn new(output: &Path, form: Form, existing: Existing, spelling: Spelling) -> Result<Self> {
         let shards = form == Form::Files;
         let named_as_folder =
             output.as_os_str().to_string_lossy().chars().next_back().is_some_and(std::path::is_separator);
         let named_as_file = output.extension().is_some_and(|extension| extension == "safetensors");
         if shards && !named_as_folder && !output.is_dir() && (output.exists() || named_as_file) {
-            let message = "a checkpoint in shards goes to a folder: -o DIR/";
+            let folder = spelling.option("output", "DIR/");
+            let message = format!("a checkpoint in shards goes to a folder: {folder}");
             return Err(Error::file(output, message));
         }
         // The name of a pipe, as /dev/stdout may be, leads to no file that could be found.
@@ -70,7 +72,7 @@ impl Target {
             };
             return Err(Error::file(&folder, what));
         }
-        let target = Self { folder, file, existing };
+        let target = Self { folder, file, existing, spelling };
         if form == Form::File {
             target.look(WHOLE)?;
         }
@@ -107,7 +109,10 @@ impl Target {
         }
         replaceable(&path)?;
         if self.existing == Existing::default() {
-            let message = "exists already: --force replaces it, init's --resume keeps it if it is right";
+            let whose = if self.spelling == Spelling::Typed { "init's " } else { "" };
+            let (force, resume) = (self.spelling.switch("force"), self.spelling.switch("resume"));
+            let message =
+                format!("exists already: {force} replaces it, {whose}{resume} keeps it if it is right");
             return Err(Error::file(&path, message));
         }
         Ok((path, true))

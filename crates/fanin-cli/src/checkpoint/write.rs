@@ -173,7 +173,7 @@ pub fn checkpoint(
     };
     let made = !target.folder().exists();
     if target.existing.resume {
-        files = unlike(files, draw, target.existing.force, progress)?;
+        files = unlike(target, files, draw, progress)?;
         done.kept = done.written - files.len();
         done.written = files.len();
     }
@@ -277,7 +277,8 @@ fn place_of_index(target: &Target, sharing: Sharing, bytes: &[u8]) -> Result<Opt
     }
     replaceable(&path)?;
     if path.exists() && !target.existing.force {
-        let message = "exists already, of another checkpoint: --force replaces it";
+        let force = target.spelling.switch("force");
+        let message = format!("exists already, of another checkpoint: {force} replaces it");
         return Err(Error::file(&path, message));
     }
     Ok(Some(path))
@@ -285,17 +286,18 @@ fn place_of_index(target: &Target, sharing: Sharing, bytes: &[u8]) -> Result<Opt
 
 /// The files that are not there as they should be. What is there is compared to its last byte: read, and drawn again.
 fn unlike(
+    target: &Target,
     files: Vec<Planfile>,
     draw: Drawing<'_>,
-    force: bool,
     progress: &Progress,
 ) -> Result<Vec<Planfile>> {
     let planned = draw.planned;
     let refused = |file: &Planfile, what: &str| -> Result {
-        if force {
+        if target.existing.force {
             return Ok(());
         }
-        let message = format!("is not what would be written here: {what}; --force replaces it");
+        let force = target.spelling.switch("force");
+        let message = format!("is not what would be written here: {what}; {force} replaces it");
         Err(Error::file(&file.path, message))
     };
     let (mut wrong, mut candidates) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::path::Path;
 use fanin::Native;
 
 use super::{dry_run, recipe};
-use crate::args::{Init, Output, StreamName};
+use crate::args::{Init, Output, Spelling, StreamName};
 use crate::checkpoint::write::{self, Sharing};
 use crate::checkpoint::{Existing, Form, Target};
 use crate::error::{Error, Result};
@@ -16,14 +16,24 @@ use crate::report::{self, numbers, progress::Progress};
 
 pub(super) fn run(args: &Init, quiet: bool) -> Result {
     let (recipe, model) = recipe(&args.recipe)?;
-    let part = args.part.map(|share| share.resolve(|name| std::env::var(name).ok())).transpose()?;
+    of(args, &recipe, model, quiet)
+}
+
+/// What `fanin init` does, with a recipe that has been read already.
+///
+/// # Errors
+/// Everything that is wrong with the request, or goes wrong on the way.
+pub fn of(args: &Init, recipe: &Recipe, model: Option<&Model>, quiet: bool) -> Result {
+    let spelling = args.output.spelling;
+    let variable = |name: &str| std::env::var(name).ok();
+    let part = args.part.map(|share| share.resolve(spelling, variable)).transpose()?;
     let sharing = Sharing { most: args.max_shard_size, part, layout: args.layout };
     let form = form(sharing);
     let target = destination(&args.output, form, args.resume)?;
     let manifest = match (&args.like, model) {
         (Some(path), _) => super::manifest(path)?,
         (None, Some(model)) => model.manifest(),
-        (None, None) => base_manifest(&recipe)?,
+        (None, None) => base_manifest(recipe, spelling)?,
     };
     if manifest.entries.is_empty() {
         return Err(Error::Request("there are no tensors to initialize".to_owned()));
@@ -36,8 +46,9 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
             "{}: the rule {:?} copies it, and there are no values to copy",
             copied.entry.name, copied.pattern
         );
-        let remedy = "give --like a checkpoint that has them, not a manifest, or skip it";
-        return Err(recipe.error_at(copied, message, remedy));
+        let like = args.output.spelling.option("like", "model.safetensors");
+        let remedy = format!("say {like}, a checkpoint that has them and no manifest, or skip it");
+        return Err(recipe.error_at(copied, message, &remedy));
     }
     if planned.iter().all(|planned| planned.init == Scheme::Skip) {
         let message = "every tensor is skipped: the checkpoint would be empty";
@@ -79,13 +90,17 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
 }
 
 /// The names and shapes of the built-in model that a recipe extends.
-fn base_manifest(recipe: &Recipe) -> Result<Manifest> {
+fn base_manifest(recipe: &Recipe, spelling: Spelling) -> Result<Manifest> {
     match recipe.base().and_then(Model::find) {
         Some(model) => Ok(model.manifest()),
         None => {
-            let message = "a recipe needs names and shapes: add --like model.safetensors (only its header is read), or \
-                           --like manifest.json (`fanin models gpt2 --manifest` prints one)";
-            Err(Error::Request(message.to_owned()))
+            let like = |file| spelling.option("like", file);
+            Err(Error::Request(format!(
+                "a recipe needs names and shapes: add {} (only its header is read), or {} (`fanin models gpt2 --manifest` \
+                 prints one)",
+                like("model.safetensors"),
+                like("manifest.json")
+            )))
         }
     }
 }
@@ -103,7 +118,8 @@ fn form(sharing: Sharing) -> Form {
 pub(super) fn destination(output: &Output, form: Form, resume: bool) -> Result<Option<Target>> {
     match &output.output {
         Some(path) if !output.dry_run => {
-            Target::new(path, form, Existing { force: output.force, resume }).map(Some)
+            let existing = Existing { force: output.force, resume };
+            Target::new(path, form, existing, output.spelling).map(Some)
         }
         _ => Ok(None),
     }
@@ -118,7 +134,7 @@ pub(super) fn obstacle(
     more: impl FnOnce(&Target) -> Result,
 ) {
     let Some(path) = output.output.as_ref().filter(|_| !quiet) else { return };
-    let target = Target::new(path, form, Existing { force: output.force, resume });
+    let target = Target::new(path, form, Existing { force: output.force, resume }, output.spelling);
     if let Err(error) = target.and_then(|target| more(&target)) {
         report::say(format_args!("\u{1b}[1mnote:\u{1b}[0m the run itself would be refused: {error}"));
     }

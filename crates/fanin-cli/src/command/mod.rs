@@ -24,6 +24,7 @@ use crate::models::{MODELS, Model};
 use crate::recipe::Recipe;
 
 pub use explain::answer as explain;
+pub use init::of as init;
 pub use recipe_draft::of as draft;
 
 /// Carries out a command.

@@ -46,9 +46,9 @@ impl Recipe {
             && drawn.all(|planned| planned.wanted.is_some())
         {
             let message =
-                format!("--dtype {overall} changes nothing: rules of [dtype] choose for every tensor");
+                format!("dtype {overall} changes nothing: rules of [dtype] choose for every tensor");
             let last = self.dtypes.last().expect("they chose");
-            return Err(last.spot.error(message, "change the rule, or leave --dtype out"));
+            return Err(last.spot.error(message, "change the rule, or leave dtype out"));
         }
         Ok(planned)
     }

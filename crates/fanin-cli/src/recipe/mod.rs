@@ -113,6 +113,11 @@ impl Recipe {
         &self.source.text
     }
 
+    /// The file it was read from, or what complaints call it.
+    pub fn path(&self) -> &Path {
+        &self.source.path
+    }
+
     /// The recipe that it extends, as it is called there.
     pub fn base(&self) -> Option<&str> {
         self.base.as_deref()

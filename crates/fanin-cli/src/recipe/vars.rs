@@ -92,7 +92,7 @@ impl Recipe {
                      adds no layer and changes no shape"
                 );
                 let remedy = format!(
-                    "for a model of {value} give its names and shapes with --like; to use {value} regardless, \
+                    "for a model of {value} give its names and shapes (--like, in Python like=); to use {value} regardless, \
                      extend this recipe and write {name} = {value} under its [vars]"
                 );
                 return Err(variable.spot.error(message, remedy));

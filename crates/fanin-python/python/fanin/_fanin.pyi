@@ -46,6 +46,7 @@ class Plan:
     """
     What a fill will write: made by `Initializer.resolve`.
     """
+    def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
     @property
     def bounds(self, /) -> tuple[float, float]:
@@ -83,6 +84,11 @@ class Planned:
     """
     What a tensor will be: made by `Recipe.plan`.
     """
+    def __new__(cls, /, name: str, dtype: str, shape: SupportsGetItem[int, SupportsIndex], pattern: str, spec: Initializer | None, scheme: str, source: str, integer: SupportsIndex | None, mean: SupportsFloat | SupportsIndex, std: SupportsFloat | SupportsIndex) -> Planned:
+        """
+        One by what it says of itself, as it is unpickled.
+        """
+    def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
     @property
     def dtype(self, /) -> str:
@@ -177,11 +183,14 @@ class Recipe:
     [('fc.weight', normal(std=0.25)), ('fc.bias', zeros)]
     >>> fanin.Recipe.read("gpt2").model
     'gpt2'
+
+    It is pickled as its text and its name: one that extends a file must find that file where it is unpickled.
     """
     def __new__(cls, /, text: str, name: str = "recipe") -> Recipe:
         """
         A recipe of this text; `name` is what complaints call it.
         """
+    def __reduce__(self, /) -> tuple[Any, tuple]: ...
     @staticmethod
     def draft(name: str | PathLike[str]) -> str:
         """
@@ -192,6 +201,14 @@ class Recipe:
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
         True
         """
+    def leaves(self, /, name: str) -> bool:
+        """
+        Whether a tensor of this name is copied or skipped.
+
+        >>> import fanin
+        >>> fanin.Recipe('[init]\\n"*.mask" = "skip"\\n"*" = "zeros"').leaves("attn.mask")
+        True
+        """
     @property
     def model(self, /) -> str | None:
         """
@@ -200,7 +217,7 @@ class Recipe:
     def plan(self, /, tensors: SupportsGetItem[int, tuple[str, str, SupportsGetItem[int, SupportsIndex]]], settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None) -> list[Planned]:
         """
         What each of these tensors, (name, dtype, shape), will be, with these variables set. The types are taken as they
-        are: what [dtype] says is for files.
+        are: what [dtype] says is for files. A type that safetensors has no name for can be copied or skipped.
 
         A tensor that no rule matches is an error, and so is a rule that matches nothing.
         """
@@ -293,12 +310,12 @@ def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
     Says where the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP are.
     """
 
-def write_checkpoint(recipe: str | PathLike[str], output: str | PathLike[str], *, like: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: SupportsIndex | str | None = None, part: tuple[SupportsIndex, SupportsIndex] | str | None = None, layout: str = "hf", resume: bool = False) -> None:
+def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathLike[str], *, like: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: "SupportsIndex | str | None" = None, part: "tuple[SupportsIndex, SupportsIndex] | str | None" = None, layout: str = "hf", resume: bool = False) -> None:
     """
     Writes an initial checkpoint, as `fanin init` does: the same bytes.
 
-    `recipe` is a built-in model or a recipe file, `output` a file or a folder, `like` what has names and shapes if the
-    recipe is a file. The target takes its name only when it is whole.
+    `recipe` is a built-in model, a recipe file or a `Recipe`, `output` a file or a folder, `like` what has names and
+    shapes if the recipe belongs to no model. The target takes its name only when it is whole.
 
     With `max_shard_size`, a number of bytes or a text like "5GB", the output is a folder in the layout of Hugging Face.
     `part=(k, n)` writes the part of the k-th of n processes, which make what one makes without talking to each other: of
