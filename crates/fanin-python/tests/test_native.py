@@ -94,6 +94,8 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: RECIPE.plan([("w", "F32", [-2])]), ValueError, "the shape of w = [-2]: must"),
         (lambda: RECIPE.plan([("w", "F32")]), TypeError, "must be a list of (name, dtype, shape)"),
         (lambda: RECIPE.plan([], {"std": "wide"}), TypeError, "settings = {'std': 'wide'}: must"),
+        (lambda: fanin.init_module(3, "gpt2"), TypeError, "module = 3: must be a torch.nn.Module"),
+        (lambda: fanin.init_module(nn.LazyLinear(3), RECIPE), ValueError, "weight has no shape yet, its module is lazy: run"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=1 << 64), ValueError, "whole number from -2^63"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=0.5), TypeError, "whole number"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", whole=(5,), start=(3,)), ValueError, "does not lie in"),
@@ -453,6 +455,7 @@ def test_a_recipe_counts_copies_skips_and_ties():
             self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False)
             self.register_buffer("position_ids", torch.zeros(1, 6, dtype=torch.int64))
             self.register_buffer("phases", torch.ones(2, dtype=torch.complex64))
+            self.register_buffer("wide", torch.ones(2, dtype=torch.complex128))
             self.register_buffer("table", torch.full((3,), 7.0))
 
     recipe = fanin.Recipe(
@@ -460,6 +463,7 @@ def test_a_recipe_counts_copies_skips_and_ties():
         [init]
         "position_ids" = "arange"
         "phases" = "skip"
+        "wide" = "copy"
         "table" = "copy"
         "*" = "normal(std=0.02)"
         [tie]
@@ -470,10 +474,13 @@ def test_a_recipe_counts_copies_skips_and_ties():
     planned = {one.name: one for one in fanin.init_module(net, recipe, seed=3)}
     assert (net.head.weight == net.embed.weight).all() and net.position_ids.tolist() == [[0, 1, 2, 3, 4, 5]]
     assert (net.table == 7).all() and (net.phases == 1).all()
+    assert (net.wide == 1).all() and (planned["wide"].dtype, planned["phases"].dtype) == ("complex128", "C64")
     assert planned["head.weight"].source == "embed.weight" and planned["table"].spec is None
     assert planned["table"].scheme == "copy" and planned["embed.weight"].source == "embed.weight"
     with pytest.raises(ValueError, match="recipe:3:12: .*C64 is a type that fanin does not draw"):
-        fanin.init_module(net, fanin.Recipe('[init]\nposition_ids = "arange"\n"phases" = "ones"\n"*" = "zeros"'))
+        fanin.init_module(net, fanin.Recipe('[init]\nposition_ids = "arange"\n"phases" = "ones"\n"wide" = "skip"\n"*" = "zeros"'))
+    with pytest.raises(TypeError, match="wide: a tensor of torch.complex128 cannot be drawn: the recipe may copy or skip"):
+        fanin.init_module(net, fanin.Recipe('[init]\n"phases" = "skip"\n"*" = "zeros"'))
 
 
 def test_explain_and_draft():

@@ -30,8 +30,6 @@ STORED = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
     torch.complex64: "C64",
-    torch.float8_e4m3fn: "F8_E4M3",
-    torch.float8_e5m2: "F8_E5M2",
 }
 
 
@@ -50,7 +48,8 @@ def init_module(
     first of their names, or the one that the recipe's [tie] says. What it copies or skips stays as it is, and so do types.
 
     A tensor may be plain or a DTensor, of any mesh: each rank fills the part that it holds with what the whole has there
-    (fans are those of the whole), and no rank talks to another. A model made on the meta device wants `to_empty` first.
+    (fans are those of the whole), and no rank talks to another. A model made on the meta device wants `to_empty` first, a
+    lazy one a forward pass.
 
     Nothing is written unless everything can be. Returns what was done, tensor by tensor.
 
@@ -64,10 +63,12 @@ def init_module(
     >>> init_module(model, recipe, seed=42)[0]
     Planned(0.weight: F32 [8, 16] = trunc_normal(std=0.25, a=-0.5, b=0.5))
     """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"module = {module!r}: must be a torch.nn.Module")
     if not isinstance(recipe, Recipe):
         recipe = Recipe.read(fspath(recipe))
     tensors = _tensors(module)
-    rows = [(name, _stored(name, tensor), list(tensor.shape)) for name, tensor in tensors.items()]
+    rows = [(name, _stored(name, tensor, recipe), list(tensor.shape)) for name, tensor in tensors.items()]
     planned = recipe.plan(rows, dict(settings or {}))
     filled = [one for one in planned if one.scheme not in ("copy", "skip")]
     for one in filled:
@@ -97,13 +98,15 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     found = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         if isinstance(tensor, Tensor) and id(tensor) not in seen:
+            if nn.parameter.is_lazy(tensor):
+                raise ValueError(f"{name} has no shape yet, its module is lazy: run a forward pass first")
             seen.add(id(tensor))
             found[name] = tensor
     return found
 
 
-def _stored(name: str, tensor: Tensor) -> str:
+def _stored(name: str, tensor: Tensor, recipe: Recipe) -> str:
     stored = STORED.get(tensor.dtype)
-    if stored is None:
-        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be initialized here")
-    return stored
+    if stored is None and not recipe.leaves(name):
+        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: the recipe may copy or skip it")
+    return stored or str(tensor.dtype).removeprefix("torch.")
