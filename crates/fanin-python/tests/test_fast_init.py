@@ -132,7 +132,7 @@ def test_fills_are_fanins(monkeypatch):
     calls = []
     drawn = _plain.torch_draw
     monkeypatch.setattr(_plain, "torch_draw", lambda *args: calls.append(args[0]) or drawn(*args))
-    weight = torch.empty(100, 50)
+    weight = torch.empty(100, 90)
     fills = [
         lambda: imported_before(weight),
         lambda: truncated_before(weight),
