@@ -264,7 +264,7 @@ class Deferral(TorchDispatchMode):
         """Whether a fill of a tensor's memory waits, and the tensor is all of that memory."""
         return (
             type(tensor) in _KINDS
-            and tensor.layout is torch.strided
+            and _has_memory(tensor)
             and _storage_of(tensor)._cdata in self.waiting
             and _covers_its_storage(tensor, tensor.numel())
         )
