@@ -9,7 +9,7 @@ use burn_core::module::Module;
 use burn_core::tensor::{DType, Device, Tensor, activation::relu};
 use burn_nn::{Linear, LinearConfig};
 use burn_optim::{AdamConfig, GradientsParams};
-use fanin_burn::{Numbers, Recipe, Result, Start, tensor};
+use fanin_burn::{SeedSource, Recipe, Result, RecipeInit, tensor};
 
 const DEPTH: usize = 12;
 const WIDTH: usize = 48;
@@ -38,10 +38,10 @@ impl Mlp {
     }
 }
 
-fn train(what: &str, spec: &str, mut numbers: Numbers) -> Result<()> {
+fn train(what: &str, spec: &str, mut numbers: SeedSource) -> Result<()> {
     let device = Device::flex().autodiff();
     let text = format!("[init]\n\"*.bias\" = \"zeros\"\n\"*.weight\" = \"{spec}\"");
-    let start = Start::new(Recipe::parse(&text, "mlp.toml".as_ref())?);
+    let start = RecipeInit::new(Recipe::parse(&text, "mlp.toml".as_ref())?);
     let mut model = start.module(Mlp::new(&device), &mut numbers)?;
     let mut points = fanin::Native::new(0).tensor("x");
     let x = tensor(&fanin::init::uniform(-1.0, 1.0), [128, 1], DType::F32, &device, &mut points)?;
@@ -62,9 +62,9 @@ fn train(what: &str, spec: &str, mut numbers: Numbers) -> Result<()> {
 
 fn main() -> Result<()> {
     println!("{:<48} loss at step 0, {}, .. {STEPS}", format!("{DEPTH} layers of {WIDTH}, relu"), STEPS / 4);
-    train("bad: normal(std=0.02), the signal dies", "normal(std=0.02)", Numbers::native(0))?;
-    train("bad: normal(std=0.5), it explodes", "normal(std=0.5)", Numbers::native(0))?;
+    train("bad: normal(std=0.02), the signal dies", "normal(std=0.02)", SeedSource::native(0))?;
+    train("bad: normal(std=0.5), it explodes", "normal(std=0.5)", SeedSource::native(0))?;
     let kaiming = "kaiming_normal(nonlinearity=relu)";
-    train("good: kaiming_normal(nonlinearity=relu)", kaiming, Numbers::native(0))?;
-    train("good: the same with torch's numbers", kaiming, Numbers::torch(0))
+    train("good: kaiming_normal(nonlinearity=relu)", kaiming, SeedSource::native(0))?;
+    train("good: the same with torch's numbers", kaiming, SeedSource::torch(0))
 }

@@ -4,7 +4,7 @@ use burn_core::module::{Param, ParamId};
 use burn_core::tensor::{DType, Device, Element as BurnElement, Tensor, TensorData};
 use fanin::half::{bf16, f16};
 use fanin::{Element, Initializer, Plan, Stream};
-use fanin_cli::{Error, Result};
+use fanin_recipe::{Error, Result};
 
 use crate::axes::transposed;
 

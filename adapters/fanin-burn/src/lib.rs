@@ -5,15 +5,15 @@
 //!
 //! ```no_run
 //! use burn_core::module::Module;
-//! use fanin_burn::{Numbers, Recipe, Start};
+//! use fanin_burn::{SeedSource, Recipe, RecipeInit};
 //! # fn mlp<M: Module>(model: M) -> fanin_burn::Result<()> {
 //! let recipe = r#"
 //! [init]
 //! "*.bias" = "zeros"
 //! "*"      = "kaiming_normal(nonlinearity=relu)"
 //! "#;
-//! let start = Start::new(Recipe::parse(recipe, "mlp.toml".as_ref())?);
-//! let model = start.module(model, &mut Numbers::native(0))?;
+//! let start = RecipeInit::new(Recipe::parse(recipe, "mlp.toml".as_ref())?);
+//! let model = start.module(model, &mut SeedSource::native(0))?;
 //! # Ok(()) }
 //! ```
 //!
@@ -29,8 +29,8 @@ mod start;
 
 pub use axes::Axes;
 pub use draw::{param, tensor};
-pub use fanin_cli::numbers::Numbers;
-pub use fanin_cli::recipe::{Planned, Recipe};
-pub use fanin_cli::{Error, Result};
+pub use fanin_recipe::SeedSource;
+pub use fanin_recipe::recipe::{Planned, Recipe};
+pub use fanin_recipe::{Error, Result};
 pub use module::{Asked, init_module, manifest, tensors};
-pub use start::Start;
+pub use start::RecipeInit;

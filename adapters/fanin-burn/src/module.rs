@@ -6,11 +6,11 @@ use burn_core::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn_core::tensor::{DType, Int, Tensor, TensorData};
 use fanin::init::Init;
 use fanin::{Initializer as _, Plan};
-use fanin_cli::manifest::{Entry, Manifest, StoredType};
-use fanin_cli::{Error, Result};
+use fanin_recipe::{Entry, Manifest, StoredType};
+use fanin_recipe::{Error, Result};
 
 use crate::draw::{draw, drawn, turned};
-use crate::{Axes, Numbers};
+use crate::{Axes, SeedSource};
 
 /// A parameter that wants values.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub struct Asked<'a> {
     pub container: &'a str,
 }
 
-/// Gives the parameters of a module new values: those for which `law` has an initializer. Ids, devices, types and what
+/// Gives the parameters of a module new values: those for which `distribution` has an initializer. Ids, devices, types and what
 /// requires gradients stay; so do integer and boolean tensors.
 ///
 /// # Errors
@@ -31,13 +31,13 @@ pub struct Asked<'a> {
 pub fn init_module<M: Module>(
     module: M,
     axes: Axes,
-    numbers: &mut Numbers,
-    law: impl Fn(Asked<'_>) -> Result<Option<Init>>,
+    numbers: &mut SeedSource,
+    distribution: impl Fn(Asked<'_>) -> Result<Option<Init>>,
 ) -> Result<M> {
     let mut plans = Vec::new();
     for found in Found::of(&module, axes)? {
         let asked = Asked { name: &found.entry.name, shape: &found.entry.shape, container: &found.container };
-        if let (Some(dtype), Some(init)) = (found.entry.dtype.float(), law(asked)?) {
+        if let (Some(dtype), Some(init)) = (found.entry.dtype.float(), distribution(asked)?) {
             let plan = init.resolve(&found.entry.shape, dtype);
             let plan = plan.map_err(|source| Error::Tensor { tensor: found.entry.name.clone(), source })?;
             plans.push((found.entry.name.clone(), Values::Drawn(found.entry.name, plan)));
@@ -74,7 +74,7 @@ pub(crate) enum Values {
 pub(crate) fn write<M: Module>(
     module: M,
     axes: Axes,
-    numbers: &mut Numbers,
+    numbers: &mut SeedSource,
     plans: Vec<(String, Values)>,
 ) -> Result<M> {
     numbers.check(plans.iter().filter_map(|(name, values)| match values {
@@ -213,7 +213,7 @@ impl ModuleVisitor for Reader {
 
 struct Writer<'a> {
     walk: Walk,
-    numbers: &'a mut Numbers,
+    numbers: &'a mut SeedSource,
     plans: HashMap<String, Values>,
     /// What tied parameters share, as torch's axes have it, once it is drawn.
     shared: HashMap<String, Option<TensorData>>,

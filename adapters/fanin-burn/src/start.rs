@@ -1,22 +1,22 @@
 //! A recipe held against a module: all of it planned before a value is drawn.
 
 use burn_core::module::Module;
-use fanin_cli::models::Model;
-use fanin_cli::recipe::{Planned, Recipe, Scheme};
-use fanin_cli::{Error, Result};
+use fanin_recipe::models::Model;
+use fanin_recipe::recipe::{Planned, Recipe, Action};
+use fanin_recipe::{Error, Result};
 
 use crate::module::{Values, manifest, write};
-use crate::{Axes, Numbers};
+use crate::{Axes, SeedSource};
 
 /// A recipe with its variables set, ready to start modules.
 #[derive(Debug, Clone)]
-pub struct Start {
+pub struct RecipeInit {
     recipe: Recipe,
     settings: Vec<(String, f64)>,
     axes: Axes,
 }
 
-impl Start {
+impl RecipeInit {
     /// By this recipe, in torch's axes.
     pub fn new(recipe: Recipe) -> Self {
         Self { recipe, settings: Vec::new(), axes: Axes::default() }
@@ -58,20 +58,20 @@ impl Start {
     /// requires gradients stay. On torch's stream parameters draw in the order of the module's fields.
     ///
     /// # Errors
-    /// As [`Start::plan`], before a value is drawn.
-    pub fn module<M: Module>(&self, module: M, numbers: &mut Numbers) -> Result<M> {
+    /// As [`RecipeInit::plan`], before a value is drawn.
+    pub fn module<M: Module>(&self, module: M, numbers: &mut SeedSource) -> Result<M> {
         let mut plans = Vec::new();
         for planned in self.plan(&module)? {
             let source = planned.source().to_owned();
             let (name, count) = (planned.entry.name.clone(), planned.entry.values());
-            match (&planned.plan, planned.integer, &planned.init) {
+            match (&planned.plan, planned.integer, &planned.action) {
                 (Some(plan), ..) => plans.push((name, Values::Drawn(source, plan.clone()))),
                 (None, Some(value), _) => {
                     let value = i64::try_from(value)
                         .map_err(|_| Error::Request(format!("{name}: {value} is more than an i64 holds")))?;
                     plans.push((name, Values::Integers(vec![value; count])));
                 }
-                (None, None, Scheme::Arange) => {
+                (None, None, Action::Arange) => {
                     let steps = (0..count).map(|index| planned.step(index) as i64).collect();
                     plans.push((name, Values::Integers(steps)));
                 }

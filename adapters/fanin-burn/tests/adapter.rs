@@ -8,7 +8,7 @@ use burn_nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, Li
 use burn_optim::{GradientsParams, SgdConfig};
 use fanin::half::{bf16, f16};
 use fanin::{Native, init};
-use fanin_burn::{Axes, Numbers, Recipe, Start, init_module, param, tensor, tensors};
+use fanin_burn::{Axes, SeedSource, Recipe, RecipeInit, init_module, param, tensor, tensors};
 
 /// The same layers in the same order as the candle adapter's golden file of torch's modules has them.
 #[derive(Module, Debug)]
@@ -49,8 +49,8 @@ head_in = 10
 "*.weight"     = "kaiming_uniform(a=sqrt(5))"
 "#;
 
-fn recipe(text: &str) -> Start {
-    Start::new(Recipe::parse(text, "recipe.toml".as_ref()).unwrap())
+fn recipe(text: &str) -> RecipeInit {
+    RecipeInit::new(Recipe::parse(text, "recipe.toml".as_ref()).unwrap())
 }
 
 fn bits(data: &TensorData) -> Vec<u32> {
@@ -59,7 +59,7 @@ fn bits(data: &TensorData) -> Vec<u32> {
 
 #[test]
 fn modules_are_those_of_torch_after_manual_seed() {
-    let net = recipe(NET).module(Net::new(&Device::flex()), &mut Numbers::torch(0)).unwrap();
+    let net = recipe(NET).module(Net::new(&Device::flex()), &mut SeedSource::torch(0)).unwrap();
     let golden = include_str!("../../fanin-candle/tests/golden/modules.tsv");
     let golden: Vec<&str> = golden.lines().filter(|line| !line.starts_with('#')).collect();
     let found = tensors(&net, Axes::Torch);
@@ -82,7 +82,7 @@ fn modules_are_those_of_torch_after_manual_seed() {
 
 #[test]
 fn a_linear_layer_has_the_right_fans_and_the_names_values() {
-    let net = recipe(NET).module(Net::new(&Device::flex()), &mut Numbers::native(7)).unwrap();
+    let net = recipe(NET).module(Net::new(&Device::flex()), &mut SeedSource::native(7)).unwrap();
     // 16 inputs, 64 outputs, and burn's [in, out].
     let weight = net.fc1.weight.val();
     assert_eq!(weight.dims(), [16, 64]);
@@ -101,7 +101,7 @@ fn a_linear_layer_has_the_right_fans_and_the_names_values() {
     // In burn's axes the spec says so, and the values lie as they are drawn.
     let burns = NET.replace("\"*.weight\" ", "\"{fc1,fc2,head}.weight\" = \"xavier_uniform\"\n\"*.weight\" ");
     let start = recipe(&burns).axes(Axes::Burn);
-    let net = start.module(Net::new(&Device::flex()), &mut Numbers::native(7)).unwrap();
+    let net = start.module(Net::new(&Device::flex()), &mut SeedSource::native(7)).unwrap();
     init::xavier_uniform().fill(&mut expected, &[16, 64], &mut Native::new(7).tensor("fc1.weight")).unwrap();
     assert_eq!(net.fc1.weight.val().into_data().as_slice::<f32>().unwrap(), expected);
 }
@@ -111,7 +111,7 @@ fn ids_and_what_is_trained_stay() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         let mut before = Net::new(&device);
         before.fc1 = before.fc1.set_require_grad(false);
-        let after = recipe(NET).module(before.clone(), &mut Numbers::native(7)).unwrap();
+        let after = recipe(NET).module(before.clone(), &mut SeedSource::native(7)).unwrap();
         assert_eq!(after.fc1.weight.id, before.fc1.weight.id);
         assert_eq!(after.head.weight.id, before.head.weight.id);
         assert_eq!(after.embed.weight.id, before.embed.weight.id);
@@ -166,10 +166,10 @@ fn containers_and_integers_have_names() {
     let expected =
         ["steps", "inner.0.weight", "inner.0.bias", "inner.1.weight", "inner.1.bias", "other.weight"];
     assert_eq!(names, expected);
-    let module = start.module(module, &mut Numbers::native(0)).unwrap();
+    let module = start.module(module, &mut SeedSource::native(0)).unwrap();
     assert_eq!(module.steps.val().into_data().convert::<i64>().as_slice::<i64>().unwrap(), [7, 7, 7]);
-    // By a law of one's own: what it passes over stays.
-    let module = init_module(module, Axes::Torch, &mut Numbers::native(0), |asked| {
+    // By a distribution of one's own: what it passes over stays.
+    let module = init_module(module, Axes::Torch, &mut SeedSource::native(0), |asked| {
         Ok((asked.container == "Struct:Linear" && asked.name.ends_with("bias"))
             .then(|| init::Init::parse("zeros").unwrap()))
     })
@@ -183,7 +183,7 @@ fn containers_and_integers_have_names() {
 fn what_is_wrong_is_said_before_a_value_is_drawn() {
     let error = |text: &str| {
         let net = Net::new(&Device::flex());
-        recipe(text).module(net, &mut Numbers::native(0)).map(drop).unwrap_err().to_string()
+        recipe(text).module(net, &mut SeedSource::native(0)).map(drop).unwrap_err().to_string()
     };
     for (text, needles) in [
         ("[init]\n\"*.bias\" = \"zeros\"", &["no rule matches", "fc1.weight", "norm.gamma"][..]),
@@ -217,7 +217,7 @@ fn a_module_trains_under_autodiff() {
     let device = Device::flex().autodiff();
     let mlp = Mlp { a: LinearConfig::new(2, 16).init(&device), b: LinearConfig::new(16, 1).init(&device) };
     let start = recipe("[init]\n\"*.bias\" = \"zeros\"\n\"*\" = \"kaiming_normal(nonlinearity=relu)\"");
-    let mut mlp = start.module(mlp, &mut Numbers::native(0)).unwrap();
+    let mut mlp = start.module(mlp, &mut SeedSource::native(0)).unwrap();
     let mut points = Native::new(0).tensor("x");
     let x = tensor(&init::uniform(-1.0, 1.0), [64, 2], DType::F32, &device, &mut points).unwrap();
     let value = |mlp: &Mlp| mlp.loss(&x).into_data().as_slice::<f32>().unwrap()[0];
@@ -248,7 +248,7 @@ fn the_command_line_agrees_about_a_saved_module() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("net.toml"), NET).unwrap();
-    let net = recipe(NET).module(Net::new(&Device::flex()), &mut Numbers::native(11)).unwrap();
+    let net = recipe(NET).module(Net::new(&Device::flex()), &mut SeedSource::native(11)).unwrap();
     let tensors = tensors(&net, Axes::Torch);
     let views = tensors.iter().map(|(name, data)| {
         let shape = data.shape().as_slice().to_vec();

@@ -6,7 +6,7 @@
 
 use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::{Linear, Module as _, Optimizer as _, VarBuilder, VarMap, linear};
-use fanin_candle::{Layers, Numbers, Recipe, Start, tensor};
+use fanin_candle::{Layers, SeedSource, Recipe, RecipeInit, tensor};
 
 const DEPTH: usize = 12;
 const WIDTH: usize = 48;
@@ -55,9 +55,9 @@ fn train(what: &str, model: &Mlp, vars: &VarMap) -> Result<()> {
 fn by_recipe(what: &str, spec: &str) -> Result<()> {
     let text = format!("[init]\n\"*.bias\" = \"zeros\"\n\"*.weight\" = \"{spec}\"");
     let recipe = Recipe::parse(&text, "mlp.toml".as_ref()).map_err(Error::wrap)?;
-    let mut numbers = Numbers::native(0);
+    let mut numbers = SeedSource::native(0);
     let (model, vars) =
-        Start::new(recipe).build(DType::F32, &Device::Cpu, &mut numbers, |vb| Mlp::new(vb))?;
+        RecipeInit::new(recipe).build(DType::F32, &Device::Cpu, &mut numbers, |vb| Mlp::new(vb))?;
     train(what, &model, &vars)
 }
 
@@ -67,7 +67,7 @@ fn main() -> Result<()> {
     by_recipe("bad: normal(std=0.5), it explodes", "normal(std=0.5)")?;
     by_recipe("good: kaiming_normal(nonlinearity=relu)", "kaiming_normal(nonlinearity=relu)")?;
     // No recipe: each layer as torch's nn.Linear starts it, with torch's numbers after torch.manual_seed(0).
-    let layers = Layers::like_torch(Numbers::torch(0));
+    let layers = Layers::like_torch(SeedSource::torch(0));
     let model = Mlp::new(layers.var_builder(DType::F32, &Device::Cpu))?;
     train("torch's nn.Linear after torch.manual_seed(0)", &model, layers.var_map())
 }

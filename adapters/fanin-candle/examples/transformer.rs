@@ -8,7 +8,7 @@
 use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::VarMap;
 use candle_transformers::models::bigcode::{Config, GPTBigCode};
-use fanin_candle::{Numbers, Recipe, Start};
+use fanin_candle::{SeedSource, Recipe, RecipeInit};
 
 const VOCABULARY: usize = 256;
 const BATCH: usize = 64;
@@ -39,9 +39,9 @@ fn config(layers: usize) -> Config {
     }
 }
 
-fn look(what: &str, start: &Start, layers: usize) -> Result<VarMap> {
+fn look(what: &str, start: &RecipeInit, layers: usize) -> Result<VarMap> {
     // As after torch.manual_seed(0): one parameter after another, in the order in which the model makes them.
-    let mut numbers = Numbers::torch(0);
+    let mut numbers = SeedSource::torch(0);
     let (mut model, vars) =
         start.build(DType::F32, &Device::Cpu, &mut numbers, |vb| GPTBigCode::load(vb, config(layers)))?;
     let token = |at: usize| (at * 2_654_435_761 / 256 % VOCABULARY) as u32;
@@ -56,8 +56,8 @@ fn look(what: &str, start: &Start, layers: usize) -> Result<VarMap> {
 }
 
 fn main() -> Result<()> {
-    let gpt2 = Start::built_in("gpt2")?;
-    let torch = Start::new(Recipe::parse(LAYERS_OF_TORCH, "torch.toml".as_ref()).map_err(Error::wrap)?);
+    let gpt2 = RecipeInit::built_in("gpt2")?;
+    let torch = RecipeInit::new(Recipe::parse(LAYERS_OF_TORCH, "torch.toml".as_ref()).map_err(Error::wrap)?);
     println!("{:<42} {:>6} {:>14} {:>8}", "ln 256 = 5.545", "layers", "std of logits", "loss");
     for layers in [2, 8, 32] {
         look("bad: as torch's layers start by themselves", &torch, layers)?;

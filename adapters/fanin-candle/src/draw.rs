@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var, WithDType};
 use fanin::half::{bf16, f16};
 use fanin::{Element, Initializer, Plan, Stream};
-use fanin_cli::numbers::Numbers;
+use fanin_recipe::SeedSource;
 
 /// A tensor of these values.
 ///
@@ -32,7 +32,7 @@ pub fn tensor(
 
 /// What `draw` draws for the parameter of this name.
 pub(crate) fn named<T>(
-    numbers: &mut Numbers,
+    numbers: &mut SeedSource,
     name: &str,
     draw: impl FnOnce(&mut dyn Stream) -> Result<T>,
 ) -> Result<T> {

@@ -6,10 +6,10 @@ use candle_core::{DType, Device, Error, Result, Shape, Tensor};
 use candle_nn::init::NormalOrUniform;
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{VarBuilder, VarMap};
-use fanin::Layout;
+use fanin::AxisLayout;
 use fanin::init::{Init, constant, normal, uniform};
 
-use crate::Numbers;
+use crate::SeedSource;
 use crate::draw::{named, resolve, var_of};
 
 /// What a layer asks for.
@@ -19,23 +19,23 @@ pub struct Asked<'a> {
     pub name: &'a str,
     /// The sizes of its axes.
     pub shape: &'a [usize],
-    /// The law that the layer would have it follow.
+    /// The distribution that the layer would have it follow.
     pub hint: candle_nn::Init,
     /// The shape of the `weight` beside it, if that has been asked for: a bias takes its bound from its fans.
     pub weight: Option<&'a [usize]>,
 }
 
-type Law = Box<dyn Fn(Asked<'_>) -> Result<Init> + Send + Sync>;
+type Distribution = Box<dyn Fn(Asked<'_>) -> Result<Init> + Send + Sync>;
 
-/// Parameters that are drawn as layers ask for them, by a law that sees name, shape and the layer's own wish.
+/// Parameters that are drawn as layers ask for them, by a distribution that sees name, shape and the layer's own wish.
 ///
 /// Where a recipe speaks of a whole model, this needs none. A parameter that is asked for twice is one.
 ///
 /// ```
 /// use candle_core::{DType, Device};
-/// use fanin_candle::{Layers, Numbers};
+/// use fanin_candle::{Layers, SeedSource};
 /// // The numbers that torch.manual_seed(0); nn.Linear(4, 8) has.
-/// let layers = Layers::like_torch(Numbers::torch(0));
+/// let layers = Layers::like_torch(SeedSource::torch(0));
 /// let fc = candle_nn::linear(4, 8, layers.var_builder(DType::F32, &Device::Cpu).pp("fc"))?;
 /// assert_eq!(fc.weight().get(0)?.to_vec1::<f32>()?, [-0.0037434101, 0.2682218, -0.41152257, -0.3679695]);
 /// let trained = layers.var_map().all_vars(); // for an optimizer
@@ -44,31 +44,31 @@ type Law = Box<dyn Fn(Asked<'_>) -> Result<Init> + Send + Sync>;
 /// ```
 pub struct Layers {
     vars: VarMap,
-    numbers: std::sync::Arc<Mutex<Numbers>>,
-    law: std::sync::Arc<Law>,
+    numbers: std::sync::Arc<Mutex<SeedSource>>,
+    distribution: std::sync::Arc<Distribution>,
 }
 
 impl Layers {
-    /// The laws that candle's layers ask for themselves, from a stream with a seed.
-    pub fn own(numbers: Numbers) -> Self {
+    /// The distributions that candle's layers ask for themselves, from a stream with a seed.
+    pub fn own(numbers: SeedSource) -> Self {
         Self::by(numbers, own_law)
     }
 
-    /// The laws of torch's modules: with [`Numbers::torch`] the numbers that PyTorch has after `torch.manual_seed`, if
+    /// The distributions of torch's modules: with [`SeedSource::torch`] the numbers that PyTorch has after `torch.manual_seed`, if
     /// the layers are made in the same order. [`torch_law`] tells which layers.
-    pub fn like_torch(numbers: Numbers) -> Self {
+    pub fn like_torch(numbers: SeedSource) -> Self {
         Self::by(numbers, torch_law)
     }
 
-    /// By a law of your own: it gives the initializer of what is asked for.
-    pub fn by(numbers: Numbers, law: impl Fn(Asked<'_>) -> Result<Init> + Send + Sync + 'static) -> Self {
-        let law: Law = Box::new(law);
-        Self { vars: VarMap::new(), numbers: Mutex::new(numbers).into(), law: law.into() }
+    /// By a distribution of your own: it gives the initializer of what is asked for.
+    pub fn by(numbers: SeedSource, distribution: impl Fn(Asked<'_>) -> Result<Init> + Send + Sync + 'static) -> Self {
+        let distribution: Distribution = Box::new(distribution);
+        Self { vars: VarMap::new(), numbers: Mutex::new(numbers).into(), distribution: distribution.into() }
     }
 
     /// What a model is built from.
     pub fn var_builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
-        let backend = Self { vars: self.vars.clone(), numbers: self.numbers.clone(), law: self.law.clone() };
+        let backend = Self { vars: self.vars.clone(), numbers: self.numbers.clone(), distribution: self.distribution.clone() };
         VarBuilder::from_backend(Box::new(backend), dtype, device.clone())
     }
 
@@ -78,8 +78,8 @@ impl Layers {
     }
 
     /// The stream as it stands now.
-    pub fn numbers(&self) -> Numbers {
-        self.numbers.lock().expect("nobody panicked with it").clone()
+    pub fn numbers(&self) -> SeedSource {
+        self.numbers.lock().expect("mutex poisoned").clone()
     }
 }
 
@@ -92,7 +92,7 @@ impl SimpleBackend for Layers {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor> {
-        let mut vars = self.vars.data().lock().expect("nobody panicked with it");
+        let mut vars = self.vars.data().lock().expect("mutex poisoned");
         if let Some(var) = vars.get(name) {
             if var.shape() != &shape || var.dtype() != dtype {
                 candle_core::bail!(
@@ -110,9 +110,9 @@ impl SimpleBackend for Layers {
         let weight = vars.get(&beside).map(|weight| weight.dims().to_vec());
         let asked = Asked { name, shape: shape.dims(), hint, weight: weight.as_deref() };
         let context = |error: Error| error.context(name.to_owned());
-        let init = (self.law)(asked).map_err(context)?;
+        let init = (self.distribution)(asked).map_err(context)?;
         let plan = resolve(&init, &shape, dtype).map_err(context)?;
-        let mut numbers = self.numbers.lock().expect("nobody panicked with it");
+        let mut numbers = self.numbers.lock().expect("mutex poisoned");
         let var = named(&mut numbers, name, |stream| var_of(&plan, device, stream))?;
         let tensor = var.as_tensor().clone();
         vars.insert(name.to_owned(), var);
@@ -124,14 +124,14 @@ impl SimpleBackend for Layers {
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
-        self.vars.data().lock().expect("nobody panicked with it").contains_key(name)
+        self.vars.data().lock().expect("mutex poisoned").contains_key(name)
     }
 }
 
-/// The law that the layer asks for, candle's formula and all: there a tensor of one axis has a fan of one.
+/// The distribution that the layer asks for, candle's formula and all: there a tensor of one axis has a fan of one.
 ///
 /// # Errors
-/// None; it is a law as [`Layers::by`] takes it.
+/// None; it is a distribution as [`Layers::by`] takes it.
 pub fn own_law(asked: Asked<'_>) -> Result<Init> {
     Ok(match asked.hint {
         candle_nn::Init::Const(value) => Init::Constant(constant(value)),
@@ -150,7 +150,7 @@ pub fn own_law(asked: Asked<'_>) -> Result<Init> {
     })
 }
 
-/// The law of torch's module of the same kind: `Linear` and `Conv` draw `kaiming_uniform(a=sqrt(5))` and a bias from
+/// The distribution of torch's module of the same kind: `Linear` and `Conv` draw `kaiming_uniform(a=sqrt(5))` and a bias from
 /// U(+-1/sqrt(fan_in)) of the weight; `Embedding` and the norms are as candle has them.
 ///
 /// # Errors
@@ -172,7 +172,7 @@ pub fn torch_law(asked: Asked<'_>) -> Result<Init> {
                     "the bound of a bias is that of the weight beside it, which has not been drawn"
                 );
             };
-            let fan_in = Layout::OutIn.fans(weight).map_err(Error::wrap)?.fan_in;
+            let fan_in = AxisLayout::OutIn.fans(weight).map_err(Error::wrap)?.fan_in;
             let bound = if fan_in > 0 { 1.0 / (fan_in as f64).sqrt() } else { 0.0 };
             Ok(Init::Uniform(uniform(-bound, bound)))
         }

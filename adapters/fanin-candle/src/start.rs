@@ -6,21 +6,21 @@ use std::sync::{Arc, Mutex};
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var};
 use candle_nn::var_builder::SimpleBackend;
 use candle_nn::{Init, VarBuilder, VarMap};
-use fanin_cli::manifest::{Entry, Manifest, StoredType};
-use fanin_cli::models::Model;
-use fanin_cli::recipe::{Planned, Recipe, Scheme};
+use fanin_recipe::{Entry, Manifest, StoredType};
+use fanin_recipe::models::Model;
+use fanin_recipe::recipe::{Planned, Recipe, Action};
 
-use crate::Numbers;
+use crate::SeedSource;
 use crate::draw::{named, tensor_of, var_of};
 
 /// A recipe with its variables set, ready to start models.
 #[derive(Debug, Clone)]
-pub struct Start {
+pub struct RecipeInit {
     recipe: Recipe,
     settings: Vec<(String, f64)>,
 }
 
-impl Start {
+impl RecipeInit {
     /// By this recipe.
     pub fn new(recipe: Recipe) -> Self {
         Self { recipe, settings: Vec::new() }
@@ -56,16 +56,16 @@ impl Start {
         &self,
         dtype: DType,
         device: &Device,
-        numbers: &mut Numbers,
+        numbers: &mut SeedSource,
         mut model: impl FnMut(VarBuilder<'static>) -> Result<M>,
     ) -> Result<(M, VarMap)> {
         let sketch = Sketch::default();
         model(VarBuilder::from_backend(Box::new(sketch.clone()), dtype, device.clone()))?;
         let entries = std::mem::take(&mut *sketch.lock());
         let vars = self.var_map(&Manifest { entries, ..Manifest::default() }, device, numbers)?;
-        let known = vars.data().lock().expect("nobody panicked with it").len();
+        let known = vars.data().lock().expect("mutex poisoned").len();
         let model = model(VarBuilder::from_varmap(&vars, dtype, device))?;
-        let data = vars.data().lock().expect("nobody panicked with it");
+        let data = vars.data().lock().expect("mutex poisoned");
         if data.len() != known {
             candle_core::bail!("the model asked for {} parameters, and before for {known}", data.len());
         }
@@ -78,10 +78,10 @@ impl Start {
     ///
     /// # Errors
     /// What the recipe finds wrong with the manifest; a tensor that it would copy or skip; a type that candle has not.
-    pub fn var_map(&self, manifest: &Manifest, device: &Device, numbers: &mut Numbers) -> Result<VarMap> {
+    pub fn var_map(&self, manifest: &Manifest, device: &Device, numbers: &mut SeedSource) -> Result<VarMap> {
         let planned = self.plan(manifest, numbers)?;
         let vars = VarMap::new();
-        let mut data = vars.data().lock().expect("nobody panicked with it");
+        let mut data = vars.data().lock().expect("mutex poisoned");
         let mut shared = Shared::of(&planned);
         for planned in &planned {
             let Entry { name, dtype, shape, .. } = &planned.entry;
@@ -94,7 +94,7 @@ impl Start {
                     Some(values) => integer_tensor(values, shape, candle_type(*dtype)?, device)?,
                     None => candle_core::bail!(
                         "{} leaves {name} as it is, and nothing says what that would be: give it a spec",
-                        planned.told()
+                        planned.description()
                     ),
                 },
             };
@@ -107,24 +107,24 @@ impl Start {
     /// Gives the variables of a map new values, in their types and on their devices, and tells what each one got. Either
     /// all get them or none.
     ///
-    /// A `VarMap` forgets the order in which it was filled: torch's stream needs [`Start::fill_in_order`].
+    /// A `VarMap` forgets the order in which it was filled: torch's stream needs [`RecipeInit::fill_in_order`].
     ///
     /// # Errors
     /// torch's stream; what the recipe finds wrong with the variables.
-    pub fn fill(&self, vars: &VarMap, numbers: &mut Numbers) -> Result<Vec<Planned>> {
+    pub fn fill(&self, vars: &VarMap, numbers: &mut SeedSource) -> Result<Vec<Planned>> {
         if numbers.are_sequential() {
             candle_core::bail!(
                 "torch's numbers depend on the order of the parameters, which a VarMap does not keep: use \
                  fill_in_order or build"
             );
         }
-        let data = vars.data().lock().expect("nobody panicked with it");
+        let data = vars.data().lock().expect("mutex poisoned");
         let names: BTreeSet<String> = data.keys().cloned().collect();
         drop(data);
         self.fill_in_order(vars, names, numbers)
     }
 
-    /// As [`Start::fill`], one variable after another in this order, on either stream.
+    /// As [`RecipeInit::fill`], one variable after another in this order, on either stream.
     ///
     /// # Errors
     /// Names that are not all of the map's, each once; what the recipe finds wrong with the variables.
@@ -132,9 +132,9 @@ impl Start {
         &self,
         vars: &VarMap,
         names: impl IntoIterator<Item = S>,
-        numbers: &mut Numbers,
+        numbers: &mut SeedSource,
     ) -> Result<Vec<Planned>> {
-        let data = vars.data().lock().expect("nobody panicked with it");
+        let data = vars.data().lock().expect("mutex poisoned");
         let mut left: BTreeSet<&str> = data.keys().map(String::as_str).collect();
         let mut entries = Vec::new();
         for name in names {
@@ -164,7 +164,7 @@ impl Start {
         Ok(planned)
     }
 
-    fn plan(&self, manifest: &Manifest, numbers: &Numbers) -> Result<Vec<Planned>> {
+    fn plan(&self, manifest: &Manifest, numbers: &SeedSource) -> Result<Vec<Planned>> {
         let planned = self.recipe.apply(manifest, &self.settings).map_err(Error::wrap)?;
         let own = planned.iter().filter(|planned| planned.tied.is_none());
         let plans = own.filter_map(|planned| Some((&*planned.entry.name, planned.plan.as_ref()?)));
@@ -197,14 +197,14 @@ impl Shared {
 /// The values of an integer tensor; nothing for one that the recipe leaves alone.
 fn integers(planned: &Planned) -> Result<Option<Vec<i64>>> {
     let (name, count) = (&planned.entry.name, planned.entry.values());
-    match (planned.integer, &planned.init) {
+    match (planned.integer, &planned.action) {
         (Some(value), _) => {
             let value = i64::try_from(value).map_err(|_| {
                 Error::msg(format!("{name}: {value} is more than candle's largest integer type, i64, holds"))
             })?;
             Ok(Some(vec![value; count]))
         }
-        (None, Scheme::Arange) => Ok(Some((0..count).map(|index| planned.step(index) as i64).collect())),
+        (None, Action::Arange) => Ok(Some((0..count).map(|index| planned.step(index) as i64).collect())),
         (None, _) => Ok(None),
     }
 }
@@ -253,7 +253,7 @@ struct Sketch(Arc<Mutex<Vec<Entry>>>);
 
 impl Sketch {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
-        self.0.lock().expect("nobody panicked with it")
+        self.0.lock().expect("mutex poisoned")
     }
 }
 

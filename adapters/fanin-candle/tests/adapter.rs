@@ -4,12 +4,12 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module as _, Optimizer as _, VarBuilder, VarMap};
 use fanin::half::{bf16, f16};
 use fanin::{Native, Torch, init};
-use fanin_candle::{Layers, Numbers, Recipe, Start, fill, tensor, var};
+use fanin_candle::{Layers, SeedSource, Recipe, RecipeInit, fill, tensor, var};
 
 const CPU: Device = Device::Cpu;
 
-fn recipe(text: &str) -> Start {
-    Start::new(Recipe::parse(text, "recipe.toml".as_ref()).unwrap())
+fn recipe(text: &str) -> RecipeInit {
+    RecipeInit::new(Recipe::parse(text, "recipe.toml".as_ref()).unwrap())
 }
 
 /// The same layers in the same order as tests/golden/modules.py has them.
@@ -69,11 +69,11 @@ fn is_as_torch_has_it(vars: &VarMap, golden: &str) {
 
 #[test]
 fn layers_are_those_of_torch_after_manual_seed() -> Result<()> {
-    let layers = Layers::like_torch(Numbers::torch(0));
+    let layers = Layers::like_torch(SeedSource::torch(0));
     net(layers.var_builder(DType::F32, &CPU))?;
     is_as_torch_has_it(layers.var_map(), MODULES);
     // The same by a recipe, on whose behalf the model is built twice.
-    let mut numbers = Numbers::torch(0);
+    let mut numbers = SeedSource::torch(0);
     let (_, vars) = recipe(NET).build(DType::F32, &CPU, &mut numbers, net)?;
     is_as_torch_has_it(&vars, MODULES);
     let (left, there) = (layers.numbers(), numbers.generator().unwrap().state());
@@ -96,7 +96,7 @@ fn a_transformer_of_candle_has_torchs_numbers() -> Result<()> {
         use_cache: false,
     };
     let load = |vb| candle_transformers::models::bigcode::GPTBigCode::load(vb, config());
-    let (_, vars) = Start::built_in("gpt2")?.build(DType::F32, &CPU, &mut Numbers::torch(0), load)?;
+    let (_, vars) = RecipeInit::built_in("gpt2")?.build(DType::F32, &CPU, &mut SeedSource::torch(0), load)?;
     is_as_torch_has_it(&vars, include_str!("golden/gpt.tsv"));
     Ok(())
 }
@@ -104,7 +104,7 @@ fn a_transformer_of_candle_has_torchs_numbers() -> Result<()> {
 #[test]
 fn on_the_native_stream_the_name_decides() -> Result<()> {
     let start = recipe(NET);
-    let (head, vars) = start.build(DType::F32, &CPU, &mut Numbers::native(7), net)?;
+    let (head, vars) = start.build(DType::F32, &CPU, &mut SeedSource::native(7), net)?;
     let mut expected = vec![0f32; 30];
     fanin::Initializer::fill(
         &init::Init::parse("kaiming_uniform(a=sqrt(5))").unwrap(),
@@ -115,7 +115,7 @@ fn on_the_native_stream_the_name_decides() -> Result<()> {
     .unwrap();
     assert_eq!(head.weight().flatten_all()?.to_vec1::<f32>()?, expected);
     // Layer by layer, in any order, and into variables that are there: the same.
-    let layers = Layers::by(Numbers::native(7), |asked| match asked.name.ends_with("bias") {
+    let layers = Layers::by(SeedSource::native(7), |asked| match asked.name.ends_with("bias") {
         true => fanin_candle::own_law(asked),
         false => init::Init::parse("kaiming_uniform(a=sqrt(5))").map_err(candle_core::Error::wrap),
     });
@@ -127,7 +127,7 @@ fn on_the_native_stream_the_name_decides() -> Result<()> {
     let other = VarMap::new();
     net(VarBuilder::from_varmap(&other, DType::F32, &CPU))?;
     let shared = other.data().lock().unwrap()["fc1.bias"].as_tensor().clone();
-    let planned = start.fill(&other, &mut Numbers::native(7))?;
+    let planned = start.fill(&other, &mut SeedSource::native(7))?;
     assert_eq!(planned.len(), 10);
     for planned in &planned {
         assert_eq!(values(&other, &planned.entry.name), values(&vars, &planned.entry.name));
@@ -135,7 +135,7 @@ fn on_the_native_stream_the_name_decides() -> Result<()> {
     assert_eq!(bits(&shared), values(&vars, "fc1.bias"), "whoever shares the memory sees it");
     // In torch's order, torch's numbers.
     let order = MODULES.lines().skip(1).map(|line| line.split('\t').next().unwrap());
-    start.fill_in_order(&other, order, &mut Numbers::torch(0))?;
+    start.fill_in_order(&other, order, &mut SeedSource::torch(0))?;
     is_as_torch_has_it(&other, MODULES);
     Ok(())
 }
@@ -171,7 +171,7 @@ fn every_type_has_the_librarys_bits() -> Result<()> {
 
 #[test]
 fn own_laws_are_candles() -> Result<()> {
-    let layers = Layers::own(Numbers::native(1));
+    let layers = Layers::own(SeedSource::native(1));
     let vb = layers.var_builder(DType::F32, &CPU);
     candle_nn::linear(300, 400, vb.pp("fc"))?;
     candle_nn::lstm(8, 16, Default::default(), vb.pp("rnn"))?;
@@ -206,7 +206,7 @@ fn integers_ties_and_what_is_left_alone() -> Result<()> {
 "embed.weight" = "head.weight"
 "#;
     let start = recipe(text);
-    start.fill(&vars, &mut Numbers::native(0))?;
+    start.fill(&vars, &mut SeedSource::native(0))?;
     let whole = |name: &str| vars.data().lock().unwrap()[name].flatten_all();
     assert_eq!(whole("steps")?.to_vec1::<i64>()?, [1i64 << 53; 6]);
     assert_eq!(whole("places")?.to_vec1::<u32>()?, [0, 1, 2, 0, 1, 2]);
@@ -223,16 +223,16 @@ fn integers_ties_and_what_is_left_alone() -> Result<()> {
 
 #[test]
 fn what_is_wrong_is_said_before_a_value_is_drawn() {
-    let build = |text: &str, numbers: Numbers| {
+    let build = |text: &str, numbers: SeedSource| {
         let mut numbers = numbers;
         recipe(text).build(DType::F32, &CPU, &mut numbers, net).map(drop).unwrap_err().to_string()
     };
     for (error, needles) in [
-        (build("[init]\n\"*.bias\" = \"zeros\"", Numbers::native(0)), &["no rule matches", "fc1.weight"][..]),
-        (build("[init]\n\"*\" = \"zeros\"\n\"x\" = \"ones\"", Numbers::native(0)), &["matches nothing"]),
-        (build("[init]\n\"*\" = \"eye\"", Numbers::native(0)), &["eye"]),
+        (build("[init]\n\"*.bias\" = \"zeros\"", SeedSource::native(0)), &["no rule matches", "fc1.weight"][..]),
+        (build("[init]\n\"*\" = \"zeros\"\n\"x\" = \"ones\"", SeedSource::native(0)), &["matches nothing"]),
+        (build("[init]\n\"*\" = \"eye\"", SeedSource::native(0)), &["eye"]),
         (
-            build("[init]\n\"*\" = \"trunc_normal(method=rejection)\"", Numbers::native(0)),
+            build("[init]\n\"*\" = \"trunc_normal(method=rejection)\"", SeedSource::native(0)),
             &["embed.weight", "rejection"],
         ),
     ] {
@@ -241,23 +241,23 @@ fn what_is_wrong_is_said_before_a_value_is_drawn() {
         }
     }
     let start = recipe("[init]\n\"*\" = \"zeros\"").set("depth", 3.0);
-    let error = start.build(DType::F32, &CPU, &mut Numbers::native(0), net).map(drop).unwrap_err();
+    let error = start.build(DType::F32, &CPU, &mut SeedSource::native(0), net).map(drop).unwrap_err();
     assert!(error.to_string().contains("depth"), "{error}");
 
     let vars = VarMap::new();
     net(VarBuilder::from_varmap(&vars, DType::F32, &CPU)).unwrap();
     let before = values(&vars, "fc1.weight");
     let zeros = recipe("[init]\n\"*\" = \"zeros\"");
-    let error = zeros.fill(&vars, &mut Numbers::torch(0)).unwrap_err().to_string();
+    let error = zeros.fill(&vars, &mut SeedSource::torch(0)).unwrap_err().to_string();
     assert!(error.contains("fill_in_order"), "{error}");
-    let error = zeros.fill_in_order(&vars, ["fc1.weight"], &mut Numbers::torch(0)).unwrap_err().to_string();
+    let error = zeros.fill_in_order(&vars, ["fc1.weight"], &mut SeedSource::torch(0)).unwrap_err().to_string();
     assert!(error.contains("leaves out conv.bias"), "{error}");
     let twice = ["fc1.weight", "fc1.weight"];
-    let error = zeros.fill_in_order(&vars, twice, &mut Numbers::torch(0)).unwrap_err().to_string();
+    let error = zeros.fill_in_order(&vars, twice, &mut SeedSource::torch(0)).unwrap_err().to_string();
     assert!(error.contains("named before"), "{error}");
     assert_eq!(values(&vars, "fc1.weight"), before, "nothing was written");
 
-    let layers = Layers::like_torch(Numbers::torch(0));
+    let layers = Layers::like_torch(SeedSource::torch(0));
     let vb = layers.var_builder(DType::F32, &CPU);
     let error = candle_nn::lstm(8, 16, Default::default(), vb.pp("rnn")).map(drop).unwrap_err().to_string();
     assert!(error.contains("rnn.weight_ih_l0") && error.contains("hidden size"), "{error}");
@@ -271,7 +271,7 @@ fn what_is_wrong_is_said_before_a_value_is_drawn() {
 #[test]
 fn variables_have_gradients_and_train() -> Result<()> {
     let start = recipe("[init]\n\"*.bias\" = \"zeros\"\n\"*\" = \"kaiming_normal(nonlinearity=relu)\"");
-    let (model, vars) = start.build(DType::F32, &CPU, &mut Numbers::native(0), |vb| {
+    let (model, vars) = start.build(DType::F32, &CPU, &mut SeedSource::native(0), |vb| {
         Ok((candle_nn::linear(2, 16, vb.pp("a"))?, candle_nn::linear(16, 1, vb.pp("b"))?))
     })?;
     let x = tensor(&init::uniform(-1.0, 1.0), (64, 2), DType::F32, &CPU, &mut Native::new(0).tensor("x"))?;
@@ -305,7 +305,7 @@ fn the_command_line_agrees_about_a_saved_model() -> Result<()> {
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("net.toml"), NET)?;
     for dtype in [DType::F32, DType::BF16] {
-        let (_, vars) = recipe(NET).build(dtype, &CPU, &mut Numbers::native(11), net)?;
+        let (_, vars) = recipe(NET).build(dtype, &CPU, &mut SeedSource::native(11), net)?;
         vars.save(path("net.safetensors"))?;
         let verify = |seed: &str| {
             command_line(

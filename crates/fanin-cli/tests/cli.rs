@@ -1,16 +1,16 @@
 //! The real binary, in temporary folders: what a user types and what they get.
 
-mod desk;
+mod fixture;
 
-use desk::{Desk, RECIPE, floats};
+use fixture::{Fixture, RECIPE, floats};
 use safetensors::SafeTensors;
 
 #[test]
 fn init_writes_a_checkpoint_that_others_read() {
-    let desk = Desk::new();
-    let ran = desk.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
+    let fixture = Fixture::new();
+    let ran = fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
     assert!(ran.stdout.is_empty() && ran.stderr.contains("5 tensors, 21,064 values"), "{}", ran.stderr);
-    let bytes = desk.bytes("out.safetensors");
+    let bytes = fixture.bytes("out.safetensors");
     let read = SafeTensors::deserialize(&bytes).unwrap();
     let weight = read.tensor("b.weight").unwrap();
     assert_eq!((weight.shape(), weight.dtype()), (&[300, 70][..], safetensors::Dtype::F32));
@@ -35,9 +35,9 @@ fn init_writes_a_checkpoint_that_others_read() {
 
 #[test]
 fn the_values_are_the_librarys() {
-    let desk = Desk::new();
-    desk.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
-    let bytes = desk.bytes("out.safetensors");
+    let fixture = Fixture::new();
+    fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
+    let bytes = fixture.bytes("out.safetensors");
     let read = SafeTensors::deserialize(&bytes).unwrap();
     let mut expected = vec![0f32; 21000];
     let init = fanin::init::normal(0.0, 0.5 / (2.0f64 * 70.0).sqrt());
@@ -47,22 +47,22 @@ fn the_values_are_the_librarys() {
 
 #[test]
 fn equal_runs_write_equal_bytes_and_seeds_differ() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for (seed, out) in [("1", "a.safetensors"), ("1", "b.safetensors"), ("2", "c.safetensors")] {
-        desk.good(&["init", "r.toml", "--like", "m.json", "--seed", seed, "-o", out, "-q"]);
+        fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", seed, "-o", out, "-q"]);
     }
-    assert_eq!(desk.bytes("a.safetensors"), desk.bytes("b.safetensors"));
-    assert_ne!(desk.bytes("a.safetensors"), desk.bytes("c.safetensors"));
+    assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("b.safetensors"));
+    assert_ne!(fixture.bytes("a.safetensors"), fixture.bytes("c.safetensors"));
     // What was written serves as --like: the header alone is read.
-    desk.good(&["init", "r.toml", "--like", "a.safetensors", "--seed", "1", "-o", "d.safetensors", "-q"]);
-    assert_eq!(desk.bytes("a.safetensors"), desk.bytes("d.safetensors"));
+    fixture.good(&["init", "r.toml", "--like", "a.safetensors", "--seed", "1", "-o", "d.safetensors", "-q"]);
+    assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("d.safetensors"));
 }
 
 #[test]
 fn a_tensor_larger_than_a_chunk_is_one_tensor() {
-    let desk = Desk::new();
-    desk.good(&["fill", "normal", "--shape", "3,1500001", "--seed", "5", "-o", "out.safetensors"]);
-    let bytes = desk.bytes("out.safetensors");
+    let fixture = Fixture::new();
+    fixture.good(&["fill", "normal", "--shape", "3,1500001", "--seed", "5", "-o", "out.safetensors"]);
+    let bytes = fixture.bytes("out.safetensors");
     let mut expected = vec![0f32; 3 * 1_500_001];
     let mut stream = fanin::Native::new(5).tensor("weight");
     fanin::init::normal(0.0, 1.0).fill(&mut expected, &[3, 1_500_001], &mut stream).unwrap();
@@ -71,8 +71,8 @@ fn a_tensor_larger_than_a_chunk_is_one_tensor() {
 
 #[test]
 fn the_torch_stream_draws_one_tensor_after_another() {
-    let desk = Desk::new();
-    desk.good(&[
+    let fixture = Fixture::new();
+    fixture.good(&[
         "init",
         "r.toml",
         "--like",
@@ -83,7 +83,7 @@ fn the_torch_stream_draws_one_tensor_after_another() {
         "-o",
         "out.safetensors",
     ]);
-    let bytes = desk.bytes("out.safetensors");
+    let bytes = fixture.bytes("out.safetensors");
     let read = SafeTensors::deserialize(&bytes).unwrap();
     let mut torch = fanin::Torch::new(u64::MAX);
     let mut first = vec![0f32; 21000];
@@ -97,8 +97,8 @@ fn the_torch_stream_draws_one_tensor_after_another() {
 
 #[test]
 fn options_of_init() {
-    let desk = Desk::new();
-    desk.good(&[
+    let fixture = Fixture::new();
+    fixture.good(&[
         "init",
         "r.toml",
         "--like",
@@ -110,33 +110,33 @@ fn options_of_init() {
         "-o",
         "o.safetensors",
     ]);
-    let bytes = desk.bytes("o.safetensors");
+    let bytes = fixture.bytes("o.safetensors");
     let read = SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(read.tensor("b.weight").unwrap().dtype(), safetensors::Dtype::BF16);
     assert_eq!(read.tensor("steps").unwrap().dtype(), safetensors::Dtype::I64, "integers keep their type");
     // A folder gets model.safetensors.
-    std::fs::create_dir(desk.path("dir")).unwrap();
-    desk.good(&["init", "r.toml", "--like", "m.json", "-o", "dir"]);
-    desk.good(&["init", "r.toml", "--like", "m.json", "-o", "new/"]);
-    assert_eq!(desk.bytes("dir/model.safetensors"), desk.bytes("new/model.safetensors"));
-    let before = desk.files();
-    let dry = desk.good(&["init", "r.toml", "--like", "m.json", "--dry-run", "--set", "n_layer=8"]);
+    std::fs::create_dir(fixture.path("dir")).unwrap();
+    fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "dir"]);
+    fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "new/"]);
+    assert_eq!(fixture.bytes("dir/model.safetensors"), fixture.bytes("new/model.safetensors"));
+    let before = fixture.files();
+    let dry = fixture.good(&["init", "r.toml", "--like", "m.json", "--dry-run", "--set", "n_layer=8"]);
     assert!(dry.stdout.contains(&format!("normal(std={})", 0.5 / 560f64.sqrt())), "{}", dry.stdout);
-    let dry = desk.good(&["init", "r.toml", "--like", "m.json", "--dry-run", "--json"]);
+    let dry = fixture.good(&["init", "r.toml", "--like", "m.json", "--dry-run", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
     assert_eq!((&json["tensors"][0]["rule"], &json["totals"]["tensors"]), (&"*.weight".into(), &5.into()));
-    assert_eq!(desk.files(), before, "a dry run writes nothing");
+    assert_eq!(fixture.files(), before, "a dry run writes nothing");
 }
 
 #[test]
 fn inspect_shows_what_is_there_and_what_was_planned() {
-    let desk = Desk::new();
-    desk.good(&["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"]);
-    let plain = desk.good(&["inspect", "out.safetensors"]);
+    let fixture = Fixture::new();
+    fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"]);
+    let plain = fixture.good(&["inspect", "out.safetensors"]);
     assert!(plain.stdout.contains("fanin.seed: 0") && plain.stdout.contains("300 x 70"), "{}", plain.stdout);
-    let planned = desk.good(&["inspect", "out.safetensors", "--recipe", "r.toml"]);
+    let planned = fixture.good(&["inspect", "out.safetensors", "--recipe", "r.toml"]);
     assert!(planned.stdout.contains("planned std") && planned.stdout.contains('█'), "{}", planned.stdout);
-    let json = desk.good(&["inspect", "out.safetensors", "--recipe", "r.toml", "--json"]);
+    let json = fixture.good(&["inspect", "out.safetensors", "--recipe", "r.toml", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     let weight = &json["tensors"][0];
     let (planned, measured) =
@@ -161,15 +161,15 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
         (&serde_json::json!([]), &serde_json::Value::Null)
     );
     // A NaN is seen.
-    let mut bytes = desk.bytes("out.safetensors");
+    let mut bytes = fixture.bytes("out.safetensors");
     let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     bytes[data..data + 4].copy_from_slice(&f32::NAN.to_le_bytes());
-    std::fs::write(desk.path("nan.safetensors"), bytes).unwrap();
-    let json = desk.good(&["inspect", "nan.safetensors", "--json"]);
+    std::fs::write(fixture.path("nan.safetensors"), bytes).unwrap();
+    let json = fixture.good(&["inspect", "nan.safetensors", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["tensors"][0]["measured"]["nans"], 1);
     assert_eq!(json["warnings"][0]["text"], "1 of 21,000 values are NaN");
-    // So are a wrong std, a wrong mean, a wrong law, a tensor left at zero, and one that should be.
+    // So are a wrong std, a wrong mean, a wrong distribution, a tensor left at zero, and one that should be.
     let right = r#"[init]
 "*.weight" = "normal(std=0.5/sqrt(2*fan_in))""#;
     for (right, wrong, said) in [
@@ -181,79 +181,80 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
         ("[init]\n\"*.weight\" = \"zeros\"", right, "planned 0 everywhere"),
     ] {
         for (name, rules) in [("right.toml", right), ("wrong.toml", wrong)] {
-            std::fs::write(desk.path(name), format!("{rules}\n\"*\" = \"constant(3)\"\n")).unwrap();
+            std::fs::write(fixture.path(name), format!("{rules}\n\"*\" = \"constant(3)\"\n")).unwrap();
         }
-        desk.good(&["init", "wrong.toml", "--like", "m.json", "--force", "-q", "-o", "wrong.safetensors"]);
-        let ran = desk.good(&["inspect", "wrong.safetensors", "--recipe", "right.toml"]);
+        fixture.good(&["init", "wrong.toml", "--like", "m.json", "--force", "-q", "-o", "wrong.safetensors"]);
+        let ran = fixture.good(&["inspect", "wrong.safetensors", "--recipe", "right.toml"]);
         assert!(ran.stderr.contains("warning:") && ran.stderr.contains(said), "{said}: {}", ran.stderr);
-        let quiet = desk.good(&["inspect", "wrong.safetensors", "--recipe", "wrong.toml"]);
+        let quiet = fixture.good(&["inspect", "wrong.safetensors", "--recipe", "wrong.toml"]);
         assert!(quiet.stderr.is_empty(), "{}", quiet.stderr);
     }
-    desk.refused(&["inspect", "out.safetensors", "--recipe", "gpt2"], &["no rule matches"]);
+    fixture.refused(&["inspect", "out.safetensors", "--recipe", "gpt2"], &["no rule matches"]);
 }
 
 #[test]
 fn explain_and_models_tell_the_numbers() {
-    let desk = Desk::new();
-    let text = desk.good(&["explain", "kaiming_uniform(a=sqrt(5))", "--shape", "64,3,7,7"]).stdout;
+    let fixture = Fixture::new();
+    let text = fixture.good(&["explain", "kaiming_uniform(a=sqrt(5))", "--shape", "64,3,7,7"]).stdout;
     for needle in ["fan_in", "147", "3,136", "0.577350269189", "He, Zhang, Ren, Sun 2015", "bounds"] {
         assert!(text.contains(needle), "{needle}: {text}");
     }
-    let json = desk.good(&["explain", "trunc_normal(std=0.02)", "--shape", "10", "--json"]).stdout;
+    let json = fixture.good(&["explain", "trunc_normal(std=0.02)", "--shape", "10", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((json["high"].as_f64(), json["fan_in"].as_u64()), (Some(2.0), None));
     assert!((json["std"].as_f64().unwrap() - 0.02).abs() < 1e-15);
-    let warned = desk.good(&["explain", "trunc_normal(mean=5)", "--shape", "10"]).stderr;
+    let warned = fixture.good(&["explain", "trunc_normal(mean=5)", "--shape", "10"]).stderr;
     assert!(warned.contains("mean is more than 2 std from [a, b]"), "{warned}");
-    desk.refused(
+    fixture.refused(
         &["explain", "kaiming_normal", "--shape", "10"],
         &["Fan in and fan out can not be computed"],
     );
-    let list = desk.good(&["models"]).stdout;
+    let list = fixture.good(&["models"]).stdout;
     assert!(list.contains("gpt2-xl") && list.contains("124,439,808") && list.contains("timm"), "{list}");
-    let json: serde_json::Value = serde_json::from_str(&desk.good(&["models", "--json"]).stdout).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&fixture.good(&["models", "--json"]).stdout).unwrap();
     assert_eq!((json.as_array().unwrap().len(), &json[0]["tensors"]), (9, &148.into()));
     // A recipe and a manifest that were printed make the same checkpoint as the model does.
-    std::fs::write(desk.path("g.toml"), desk.good(&["models", "resnet50", "--recipe"]).stdout).unwrap();
-    std::fs::write(desk.path("g.json"), desk.good(&["models", "resnet50", "--manifest"]).stdout).unwrap();
-    let plans = desk.good(&["init", "g.toml", "--like", "g.json", "--dry-run"]).stdout;
-    assert_eq!(plans, desk.good(&["init", "resnet50", "--dry-run"]).stdout);
-    let shown = desk.good(&["models", "resnet50"]).stdout;
+    std::fs::write(fixture.path("g.toml"), fixture.good(&["models", "resnet50", "--recipe"]).stdout).unwrap();
+    std::fs::write(fixture.path("g.json"), fixture.good(&["models", "resnet50", "--manifest"]).stdout)
+        .unwrap();
+    let plans = fixture.good(&["init", "g.toml", "--like", "g.json", "--dry-run"]).stdout;
+    assert_eq!(plans, fixture.good(&["init", "resnet50", "--dry-run"]).stdout);
+    let shown = fixture.good(&["models", "resnet50"]).stdout;
     for needle in ["timm.create_model('resnet50')", "torchvision.models.resnet50()", "--stream torch"] {
         assert!(shown.contains(needle), "{needle}: {shown}");
     }
-    desk.refused(&["models", "gpt3"], &["did you mean gpt2?"]);
+    fixture.refused(&["models", "gpt3"], &["did you mean gpt2?"]);
 }
 
 #[test]
 fn help_version_completions_and_silence() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for command in ["init", "fill", "inspect", "explain", "recipe", "models"] {
-        let help = desk.good(&[command, "--help"]).stdout;
+        let help = fixture.good(&[command, "--help"]).stdout;
         assert!(help.contains("Examples:") && help.contains(&format!("fanin {command}")), "{help}");
     }
-    assert_eq!(desk.good(&["--version"]).stdout.trim(), format!("fanin {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(fixture.good(&["--version"]).stdout.trim(), format!("fanin {}", env!("CARGO_PKG_VERSION")));
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        assert!(desk.good(&["completions", shell]).stdout.len() > 500, "{shell}");
+        assert!(fixture.good(&["completions", shell]).stdout.len() > 500, "{shell}");
     }
-    assert_eq!(desk.run(&[]).code, 2);
-    let help = desk.good(&["--help"]).stdout;
+    assert_eq!(fixture.run(&[]).code, 2);
+    let help = fixture.good(&["--help"]).stdout;
     assert!(["129 SIGHUP", "130 SIGINT", "143 SIGTERM"].iter().all(|code| help.contains(code)), "{help}");
-    let quiet = desk.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "q.safetensors", "-q"]);
+    let quiet = fixture.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "q.safetensors", "-q"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", quiet.stderr);
     // In a pipe there are no colours and no bars; asked for, there are colours.
-    let loud = desk.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "l.safetensors"]).stderr;
+    let loud = fixture.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "l.safetensors"]).stderr;
     assert!(loud.contains("warning:") && !loud.contains('\u{1b}') && !loud.contains('\r'), "{loud:?}");
-    assert!(desk.run(&["--color", "always", "init", "gtp2", "-o", "x"]).stderr.contains('\u{1b}'));
+    assert!(fixture.run(&["--color", "always", "init", "gtp2", "-o", "x"]).stderr.contains('\u{1b}'));
 }
 
 #[test]
 fn threads_change_no_byte() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     for stream in ["native", "torch"] {
         for threads in ["1", "3"] {
             let out = format!("{stream}{threads}.safetensors");
-            desk.good(&[
+            fixture.good(&[
                 "fill",
                 "normal",
                 "--shape",
@@ -266,10 +267,10 @@ fn threads_change_no_byte() {
                 &out,
             ]);
         }
-        let [one, three] = ["1", "3"].map(|threads| desk.bytes(&format!("{stream}{threads}.safetensors")));
+        let [one, three] = ["1", "3"].map(|threads| fixture.bytes(&format!("{stream}{threads}.safetensors")));
         assert!(one == three, "{stream}");
     }
-    desk.refused(
+    fixture.refused(
         &["fill", "normal", "--shape", "4", "--threads", "0", "-o", "x.safetensors"],
         &["--threads"],
     );

@@ -1,9 +1,9 @@
-//! `verify` on fused and stacked tensors: each part is held against its own law, with a seed or without.
+//! `verify` on fused and stacked tensors: each part is held against its own distribution, with a seed or without.
 
-mod desk;
+mod fixture;
 
-use desk::Desk;
-use fanin_cli::checkpoint::read::Checkpoint;
+use fanin_checkpoint::SafetensorsFile;
+use fixture::Fixture;
 
 const MANIFEST: &str = r#"{
     "h.0.qkv.weight": {"dtype": "F32", "shape": [384, 128]},
@@ -21,22 +21,22 @@ const RECIPE: &str = "[init]\n\
     '*.fixed.weight' = 'blocks(20: eye, 20: zeros, 20: normal)'\n\
     '*.conv.weight' = 'delta_orthogonal'\n";
 
-fn desk() -> Desk {
-    let desk = Desk::new();
-    std::fs::write(desk.path("p.toml"), RECIPE).unwrap();
-    std::fs::write(desk.path("shapes.json"), MANIFEST).unwrap();
-    desk
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("p.toml"), RECIPE).unwrap();
+    std::fs::write(fixture.path("shapes.json"), MANIFEST).unwrap();
+    fixture
 }
 
-fn make(desk: &Desk, recipe: &str, more: &[&str]) {
+fn make(fixture: &Fixture, recipe: &str, more: &[&str]) {
     let make = ["init", recipe, "--like", "shapes.json", "--force", "-q", "-o", "x.safetensors"];
-    desk.good(&[&make[..], more].concat());
+    fixture.good(&[&make[..], more].concat());
 }
 
 /// Changes values of a tensor, by their index.
-fn change(desk: &Desk, tensor: &str, mut value: impl FnMut(usize) -> Option<f32>) {
-    let path = desk.path("x.safetensors");
-    let checkpoint = Checkpoint::open(&path).unwrap();
+fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Option<f32>) {
+    let path = fixture.path("x.safetensors");
+    let checkpoint = SafetensorsFile::open(&path).unwrap();
     let entry = checkpoint.manifest.entries.iter().find(|entry| entry.name == tensor).unwrap();
     let mut bytes = std::fs::read(&path).unwrap();
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -52,15 +52,15 @@ fn change(desk: &Desk, tensor: &str, mut value: impl FnMut(usize) -> Option<f32>
     std::fs::write(&path, bytes).unwrap();
 }
 
-fn values(desk: &Desk, tensor: &str) -> Vec<f32> {
-    let checkpoint = Checkpoint::open(&desk.path("x.safetensors")).unwrap();
+fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
+    let checkpoint = SafetensorsFile::open(&fixture.path("x.safetensors")).unwrap();
     let entry = checkpoint.manifest.entries.iter().find(|entry| entry.name == tensor).unwrap();
     checkpoint.window(entry, 0, entry.values()).unwrap().into_iter().map(|x| x as f32).collect()
 }
 
 /// Verifies without a seed: it must fail, and a line names all of these.
-fn caught(desk: &Desk, needles: &[&str]) {
-    let ran = desk.run(&["verify", "x.safetensors", "--recipe", "p.toml"]);
+fn caught(fixture: &Fixture, needles: &[&str]) {
+    let ran = fixture.run(&["verify", "x.safetensors", "--recipe", "p.toml"]);
     assert_eq!(ran.code, 1, "{needles:?}: {}{}", ran.stdout, ran.stderr);
     let named = ran.stdout.lines().any(|line| needles.iter().all(|needle| line.contains(needle)));
     assert!(named, "{needles:?}: {}", ran.stdout);
@@ -68,21 +68,21 @@ fn caught(desk: &Desk, needles: &[&str]) {
 
 #[test]
 fn right_parts_pass_by_law_and_by_bits() {
-    let desk = desk();
+    let fixture = fixture();
     for seed in 0..6 {
         let seed = &seed.to_string();
         for stream in ["native", "torch"] {
-            make(&desk, "p.toml", &["--seed", seed, "--stream", stream]);
+            make(&fixture, "p.toml", &["--seed", seed, "--stream", stream]);
             let verify = ["verify", "x.safetensors", "--recipe", "p.toml", "--alpha", "1e-6"];
-            desk.good(&verify);
-            desk.good(&[&verify[..], &["--seed", seed, "--stream", stream]].concat());
+            fixture.good(&verify);
+            fixture.good(&[&verify[..], &["--seed", seed, "--stream", stream]].concat());
         }
     }
 }
 
 #[test]
 fn a_part_with_another_law_is_named() {
-    let desk = desk();
+    let fixture = fixture();
     for (right, wrong, tensor, part, test) in [
         ("normal(std=0.1)", "normal(std=0.104)", "qkv", "[2]", "std"),
         ("xavier_uniform", "xavier_normal", "qkv", "[1]", "bounds"),
@@ -99,23 +99,23 @@ fn a_part_with_another_law_is_named() {
         ("sparse(0.25, std=0.5)", "sparse(0.2, std=0.5)", "experts", "[1][1]", "zeros"),
         ("20: zeros", "20: ones", "fixed", "[1]", "exact"),
         ("20: eye, 20: zeros", "20: zeros, 20: eye", "fixed", "[0]", "exact"),
-        ("20: normal", "20: uniform", "fixed", "[2]", "law"),
+        ("20: normal", "20: uniform", "fixed", "[2]", "distribution"),
     ] {
         let text = RECIPE.replace(right, wrong);
         assert_ne!(text, RECIPE);
-        std::fs::write(desk.path("w.toml"), text).unwrap();
-        make(&desk, "w.toml", &["--seed", "5"]);
-        caught(&desk, &[tensor, &format!("part {part}: "), test]);
+        std::fs::write(fixture.path("w.toml"), text).unwrap();
+        make(&fixture, "w.toml", &["--seed", "5"]);
+        caught(&fixture, &[tensor, &format!("part {part}: "), test]);
     }
 }
 
 #[test]
 fn what_happens_to_one_part_is_named() {
-    let desk = desk();
+    let fixture = fixture();
     let spoil = |tensor: &str, value: &dyn Fn(usize) -> Option<f32>, needles: &[&str]| {
-        make(&desk, "p.toml", &["--seed", "5"]);
-        change(&desk, tensor, value);
-        caught(&desk, &[&[tensor][..], needles].concat());
+        make(&fixture, "p.toml", &["--seed", "5"]);
+        change(&fixture, tensor, value);
+        caught(&fixture, &[&[tensor][..], needles].concat());
     };
     // The middle columns, a third of each line.
     spoil("h.0.side.weight", &|n| (n % 384 / 128 == 1).then_some(0.0), &["part [1]: ", "exactly 0"]);
@@ -124,16 +124,16 @@ fn what_happens_to_one_part_is_named() {
     spoil("h.0.conv.weight", &|n| (n % 9 == 4).then_some(0.0), &["not orthogonal"]);
 
     // One draw in two experts, in two blocks of a matrix, in two layers.
-    make(&desk, "p.toml", &["--seed", "5"]);
-    let experts = values(&desk, "h.0.experts.weight");
+    make(&fixture, "p.toml", &["--seed", "5"]);
+    let experts = values(&fixture, "h.0.experts.weight");
     let (each, half) = (96 * 128, 48 * 128);
-    change(&desk, "h.0.experts.weight", |n| (n / each == 2 && n % each < half).then(|| experts[n - each]));
-    caught(&desk, &["h.0.experts.weight", "part [2][0]: the very values of h.0.experts.weight[1][0]"]);
-    make(&desk, "p.toml", &["--seed", "5"]);
-    let side = values(&desk, "h.0.side.weight");
-    change(&desk, "h.0.side.weight", |n| (n % 384 >= 256).then(|| side[n - 256]));
-    caught(&desk, &["h.0.side.weight", "part [2]: the very values of h.0.side.weight[0]"]);
-    make(&desk, "p.toml", &["--seed", "5"]);
-    change(&desk, "h.1.side.weight", |n| (n % 384 < 128).then(|| side[n]));
-    caught(&desk, &["h.1.side.weight", "part [0]: the very values of h.0.side.weight[0]"]);
+    change(&fixture, "h.0.experts.weight", |n| (n / each == 2 && n % each < half).then(|| experts[n - each]));
+    caught(&fixture, &["h.0.experts.weight", "part [2][0]: the very values of h.0.experts.weight[1][0]"]);
+    make(&fixture, "p.toml", &["--seed", "5"]);
+    let side = values(&fixture, "h.0.side.weight");
+    change(&fixture, "h.0.side.weight", |n| (n % 384 >= 256).then(|| side[n - 256]));
+    caught(&fixture, &["h.0.side.weight", "part [2]: the very values of h.0.side.weight[0]"]);
+    make(&fixture, "p.toml", &["--seed", "5"]);
+    change(&fixture, "h.1.side.weight", |n| (n % 384 < 128).then(|| side[n]));
+    caught(&fixture, &["h.1.side.weight", "part [0]: the very values of h.0.side.weight[0]"]);
 }

@@ -1,14 +1,14 @@
 //! Recipes through the real binary: the examples of docs/recipes.md, bases, types, ties, copies, drafts.
 
-mod desk;
+mod fixture;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use desk::Desk;
-use fanin_cli::manifest::Manifest;
-use fanin_cli::models::Model;
-use fanin_cli::recipe::Recipe;
+use fanin_recipe::Manifest;
+use fanin_recipe::Model;
+use fanin_recipe::Recipe;
+use fixture::Fixture;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -94,16 +94,16 @@ const ODD_RECIPE: &str = r#"
 
 #[test]
 fn ties_types_copies_and_counting() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let like = checkpoint(&ODD);
-    std::fs::write(desk.path("like.safetensors"), &like).unwrap();
-    std::fs::write(desk.path("odd.toml"), ODD_RECIPE).unwrap();
+    std::fs::write(fixture.path("like.safetensors"), &like).unwrap();
+    std::fs::write(fixture.path("odd.toml"), ODD_RECIPE).unwrap();
     let before = SafeTensors::deserialize(&like).unwrap();
     for stream in ["native", "torch"] {
         let out = format!("{stream}.safetensors");
         let base = ["init", "odd.toml", "--like", "like.safetensors", "--seed", "5", "--stream", stream];
-        desk.good(&[&base[..], &["--dtype", "bf16", "-o", &out]].concat());
-        let bytes = desk.bytes(&out);
+        fixture.good(&[&base[..], &["--dtype", "bf16", "-o", &out]].concat());
+        let bytes = fixture.bytes(&out);
         let read = SafeTensors::deserialize(&bytes).unwrap();
         let [head, first] = ["lm_head.weight", "wte.weight"].map(|name| read.tensor(name).unwrap());
         assert_eq!((head.dtype(), head.data()), (safetensors::Dtype::BF16, first.data()), "{stream}");
@@ -123,19 +123,19 @@ fn ties_types_copies_and_counting() {
             assert_eq!((is.dtype(), is.shape(), is.data()), (was.dtype(), was.shape(), was.data()), "{name}");
         }
         assert!(read.tensor("packed").is_err(), "skipped");
-        desk.good(
+        fixture.good(
             &["verify", &out, "--recipe", "skipless.toml", "--seed", "5", "--stream", stream]
-                .map(|argument| if argument == "skipless.toml" { skipless(&desk) } else { argument }),
+                .map(|argument| if argument == "skipless.toml" { skipless(&fixture) } else { argument }),
         );
         // As shards, and by several processes: the same values.
         for part in ["1/2", "2/2"] {
-            desk.good(
+            fixture.good(
                 &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--part", part, "-o", stream]]
                     .concat(),
             );
         }
-        desk.good(&["diff", stream, &out]);
-        desk.good(
+        fixture.good(&["diff", stream, &out]);
+        fixture.good(
             &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--resume", "-o", stream]].concat(),
         );
     }
@@ -144,48 +144,48 @@ fn ties_types_copies_and_counting() {
     fanin::init::normal(0.0, 0.02)
         .fill(&mut expected, &[30, 8], &mut fanin::Native::new(5).tensor("wte.weight"))
         .unwrap();
-    std::fs::write(desk.path("one.json"), r#"{"lm_head.weight": {"dtype": "F32", "shape": [30, 8]}}"#)
+    std::fs::write(fixture.path("one.json"), r#"{"lm_head.weight": {"dtype": "F32", "shape": [30, 8]}}"#)
         .unwrap();
     std::fs::write(
-        desk.path("one.toml"),
+        fixture.path("one.toml"),
         "[init]\n\"*\" = \"normal(std=0.02)\"\n[tie]\n\"lm_head.weight\" = \"wte.weight\"",
     )
     .unwrap();
-    desk.good(&["init", "one.toml", "--like", "one.json", "--seed", "5", "-o", "one.safetensors"]);
-    let bytes = desk.bytes("one.safetensors");
+    fixture.good(&["init", "one.toml", "--like", "one.json", "--seed", "5", "-o", "one.safetensors"]);
+    let bytes = fixture.bytes("one.safetensors");
     assert_eq!(
-        desk::floats(SafeTensors::deserialize(&bytes).unwrap().tensor("lm_head.weight").unwrap().data()),
+        fixture::floats(SafeTensors::deserialize(&bytes).unwrap().tensor("lm_head.weight").unwrap().data()),
         expected
     );
     // On the torch stream a tied tensor is drawn once.
-    let torch = desk.bytes("torch.safetensors");
+    let torch = fixture.bytes("torch.safetensors");
     let mut generator = fanin::Torch::new(5);
     let mut drawn = vec![fanin::half::bf16::ZERO; 240];
     fanin::init::normal(0.0, 0.02).fill(&mut drawn, &[30, 8], &mut generator).unwrap();
     let drawn: Vec<u8> = drawn.iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(SafeTensors::deserialize(&torch).unwrap().tensor("wte.weight").unwrap().data(), drawn);
     // What is made of a manifest has nothing to copy.
-    std::fs::write(desk.path("m2.json"), r#"{"t": {"dtype": "F32", "shape": [3]}}"#).unwrap();
-    std::fs::write(desk.path("copy.toml"), "[init]\nt = \"copy\"").unwrap();
-    desk.refused(
+    std::fs::write(fixture.path("m2.json"), r#"{"t": {"dtype": "F32", "shape": [3]}}"#).unwrap();
+    std::fs::write(fixture.path("copy.toml"), "[init]\nt = \"copy\"").unwrap();
+    fixture.refused(
         &["init", "copy.toml", "--like", "m2.json", "-o", "x.safetensors"],
         &["t: the rule \"t\" copies it", "checkpoint"],
     );
 }
 
 /// The odd recipe for a file that lacks what it skips.
-fn skipless(desk: &Desk) -> &'static str {
-    std::fs::write(desk.path("skipless.toml"), ODD_RECIPE.replace("\"packed\" = \"skip\"\n", "")).unwrap();
+fn skipless(fixture: &Fixture) -> &'static str {
+    std::fs::write(fixture.path("skipless.toml"), ODD_RECIPE.replace("\"packed\" = \"skip\"\n", "")).unwrap();
     "skipless.toml"
 }
 
 #[test]
 fn what_is_wrong_with_ties_and_types_is_told() {
-    let desk = Desk::new();
-    std::fs::write(desk.path("like.safetensors"), checkpoint(&ODD)).unwrap();
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("like.safetensors"), checkpoint(&ODD)).unwrap();
     let refused = |recipe: &str, more: &[&str], needles: &[&str]| {
-        std::fs::write(desk.path("bad.toml"), recipe).unwrap();
-        desk.refused(
+        std::fs::write(fixture.path("bad.toml"), recipe).unwrap();
+        fixture.refused(
             &[&["init", "bad.toml", "--like", "like.safetensors", "-o", "x.safetensors"], more].concat(),
             needles,
         );
@@ -245,11 +245,11 @@ fn what_is_wrong_with_ties_and_types_is_told() {
 
 #[test]
 fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let refused = |recipe: &str, more: &[&str], needles: &[&str]| {
-        std::fs::write(desk.path("bad.toml"), recipe).unwrap();
+        std::fs::write(fixture.path("bad.toml"), recipe).unwrap();
         let init = ["init", "bad.toml", "--like", "m.json", "-o", "x.safetensors"];
-        desk.refused(&[&init[..], more].concat(), needles)
+        fixture.refused(&[&init[..], more].concat(), needles)
     };
     refused(
         "[init]\n\"*\" = \"copy\"",
@@ -281,21 +281,21 @@ fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
     );
     let vars = "[vars]\nspare = 2\n[init]\n\"*\" = \"zeros\"\n";
     refused(vars, &[], &["bad.toml:2:1: ", "no rule uses the variable spare\n"]);
-    desk.good(&["init", "bad.toml", "--like", "m.json", "--set", "spare=3", "--dry-run"]);
-    std::fs::write(desk.path("child.toml"), "extends = \"bad.toml\"\n[vars]\nspare = 3\n").unwrap();
-    desk.good(&["init", "child.toml", "--like", "m.json", "-o", "c.safetensors"]);
-    let bytes = desk.bytes("c.safetensors");
+    fixture.good(&["init", "bad.toml", "--like", "m.json", "--set", "spare=3", "--dry-run"]);
+    std::fs::write(fixture.path("child.toml"), "extends = \"bad.toml\"\n[vars]\nspare = 3\n").unwrap();
+    fixture.good(&["init", "child.toml", "--like", "m.json", "-o", "c.safetensors"]);
+    let bytes = fixture.bytes("c.safetensors");
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let kept = &header.metadata().as_ref().unwrap()["fanin.recipe"];
-    std::fs::write(desk.path("kept.toml"), kept).unwrap();
-    desk.good(&["init", "kept.toml", "--like", "m.json", "--dry-run"]);
+    std::fs::write(fixture.path("kept.toml"), kept).unwrap();
+    fixture.good(&["init", "kept.toml", "--like", "m.json", "--dry-run"]);
     refused(
         "[vars]\nn = nan\n[init]\n\"*\" = \"constant(n)\"",
         &[],
         &["bad.toml:2:5: ", "n = nan is no finite"],
     );
     // A built-in recipe on another model: nobody is to mend it.
-    let said = desk.refused(
+    let said = fixture.refused(
         &["init", "gpt2", "--like", "m.json", "-o", "x.safetensors"],
         &["gpt2.toml:", "these are not the tensors of gpt2", "no rule matches", "fanin recipe"],
     );
@@ -304,18 +304,18 @@ fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
 
 #[test]
 fn a_recipe_opens_what_is_beside_it_and_shows_little_of_it() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let secret = format!("{}{}", "s3cret ".repeat(20), "more ".repeat(40_000));
-    std::fs::create_dir(desk.path("in")).unwrap();
-    std::fs::create_dir(desk.path("in/below")).unwrap();
-    std::fs::write(desk.path("secret.txt"), &secret).unwrap();
-    std::fs::write(desk.path("in/secret.txt"), format!("{secret}\n{secret}\n")).unwrap();
-    std::fs::write(desk.path("in/below/base.toml"), desk::RECIPE).unwrap();
+    std::fs::create_dir(fixture.path("in")).unwrap();
+    std::fs::create_dir(fixture.path("in/below")).unwrap();
+    std::fs::write(fixture.path("secret.txt"), &secret).unwrap();
+    std::fs::write(fixture.path("in/secret.txt"), format!("{secret}\n{secret}\n")).unwrap();
+    std::fs::write(fixture.path("in/below/base.toml"), fixture::RECIPE).unwrap();
     let run = |base: &str| {
-        std::fs::write(desk.path("in/r.toml"), format!("extends = {base:?}\n")).unwrap();
-        desk.run(&["init", "in/r.toml", "--like", "m.json", "--dry-run"])
+        std::fs::write(fixture.path("in/r.toml"), format!("extends = {base:?}\n")).unwrap();
+        fixture.run(&["init", "in/r.toml", "--like", "m.json", "--dry-run"])
     };
-    let outside = desk.path("secret.txt").display().to_string();
+    let outside = fixture.path("secret.txt").display().to_string();
     for base in [outside.as_str(), "../secret.txt", "below/../../secret.txt"] {
         let ran = run(base);
         assert!(ran.code == 2 && ran.stderr.contains("leads out of the folder"), "{}", ran.stderr);
@@ -327,28 +327,37 @@ fn a_recipe_opens_what_is_beside_it_and_shows_little_of_it() {
     assert_eq!(run("below/base.toml").code, 0);
     // Nor are one's own long lines told whole.
     let long = format!("[init]\n\"*\" = \"normal(std={}x)\"\n", "1+".repeat(50_000));
-    std::fs::write(desk.path("long.toml"), long).unwrap();
-    let said =
-        desk.refused(&["init", "long.toml", "--like", "m.json", "-o", "x"], &["long.toml:2:100019: ", "^"]);
+    std::fs::write(fixture.path("long.toml"), long).unwrap();
+    let said = fixture
+        .refused(&["init", "long.toml", "--like", "m.json", "-o", "x"], &["long.toml:2:100019: ", "^"]);
     assert!(said.len() < 1500, "{said}");
 }
 
 #[test]
 fn very_many_tensors_are_no_trouble() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     // Each compared with all others, this took minutes.
     let names: [fn(usize) -> String; 2] =
         [|number| format!("t{number}"), |number| format!("h.{number}.{}", ["weight", "bias"][number % 2])];
     for name in names {
         let tensor = |number| format!("{:?}:{{\"dtype\":\"F32\",\"shape\":[0]}}", name(number));
         let all: Vec<String> = (0..100_000).map(tensor).collect();
-        std::fs::write(desk.path("many.json"), format!("{{{}}}", all.join(","))).unwrap();
-        let draft = desk.good(&["recipe", "many.json"]).stdout;
+        std::fs::write(fixture.path("many.json"), format!("{{{}}}", all.join(","))).unwrap();
+        let draft = fixture.good(&["recipe", "many.json"]).stdout;
         assert!(draft.lines().count() < 30, "{draft}");
-        std::fs::write(desk.path("draft.toml"), draft).unwrap();
-        desk.good(&["init", "draft.toml", "--like", "many.json", "-q", "--force", "-o", "many.safetensors"]);
-        std::fs::write(desk.path("copy.toml"), "[init]\n\"*\" = \"copy\"").unwrap();
-        desk.good(&[
+        std::fs::write(fixture.path("draft.toml"), draft).unwrap();
+        fixture.good(&[
+            "init",
+            "draft.toml",
+            "--like",
+            "many.json",
+            "-q",
+            "--force",
+            "-o",
+            "many.safetensors",
+        ]);
+        std::fs::write(fixture.path("copy.toml"), "[init]\n\"*\" = \"copy\"").unwrap();
+        fixture.good(&[
             "init",
             "copy.toml",
             "--like",
@@ -358,31 +367,31 @@ fn very_many_tensors_are_no_trouble() {
             "-o",
             "copy.safetensors",
         ]);
-        let tensors = Manifest::read(&desk.path("copy.safetensors")).unwrap().entries.len();
+        let tensors = Manifest::read(&fixture.path("copy.safetensors")).unwrap().entries.len();
         assert_eq!(tensors, 100_000);
     }
 }
 
 #[test]
 fn a_variable_that_is_counted_agrees_with_the_shapes() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let needles = ["n_layer = 24 is not so", "number of tensors", "that is 12", "--like", "gpt2.toml:9:1: "];
-    desk.refused(&["init", "gpt2", "--set", "n_layer=24", "-o", "x.safetensors"], &needles);
-    desk.good(&["init", "gpt2", "--set", "n_layer=12", "--dry-run"]);
-    desk.refused(
+    fixture.refused(&["init", "gpt2", "--set", "n_layer=24", "-o", "x.safetensors"], &needles);
+    fixture.good(&["init", "gpt2", "--set", "n_layer=12", "--dry-run"]);
+    fixture.refused(
         &["init", "resnet50", "--set", "fc_fan_in=512", "-o", "x"],
         &["is the fan_in of \"fc.weight\"", "2048"],
     );
     // A model of another depth is scaled by its own.
-    let xl = desk.good(&["models", "gpt2-xl", "--manifest"]).stdout;
-    std::fs::write(desk.path("xl.json"), xl).unwrap();
-    let plan = desk.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
+    let xl = fixture.good(&["models", "gpt2-xl", "--manifest"]).stdout;
+    std::fs::write(fixture.path("xl.json"), xl).unwrap();
+    let plan = fixture.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 96f64.sqrt())), "{plan}");
     // So is one without head and prefix, as the published gpt2 is named, and one with both names of its embedding.
     let named = |change: &dyn Fn(&str) -> String| {
         let json = Model::find("gpt2").unwrap().manifest_json;
-        std::fs::write(desk.path("named.json"), change(json)).unwrap();
-        desk.good(&["init", "gpt2", "--like", "named.json", "--dry-run"]).stdout
+        std::fs::write(fixture.path("named.json"), change(json)).unwrap();
+        fixture.good(&["init", "gpt2", "--like", "named.json", "--dry-run"]).stdout
     };
     let bare = named(&|json| json.replace("\"transformer.", "\""));
     assert!(bare.contains("h.{0..11}.attn.c_attn.weight") && bare.contains("148 tensors"), "{bare}");
@@ -390,40 +399,40 @@ fn a_variable_that_is_counted_agrees_with_the_shapes() {
     let both = named(&|json| json.replace("\n\"transformer.wte.weight\"", both));
     assert!(both.contains("tied to transformer.wte.weight") && both.contains("149 tensors"), "{both}");
     // Who means it can say so.
-    std::fs::write(desk.path("mine.toml"), "extends = \"gpt2\"\n[vars]\nn_layer = 24\n").unwrap();
-    let plan = desk.good(&["init", "mine.toml", "--dry-run"]).stdout;
+    std::fs::write(fixture.path("mine.toml"), "extends = \"gpt2\"\n[vars]\nn_layer = 24\n").unwrap();
+    let plan = fixture.good(&["init", "mine.toml", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 48f64.sqrt())), "{plan}");
 }
 
 #[test]
 fn a_checkpoint_keeps_the_whole_recipe() {
-    let desk = Desk::new();
-    std::fs::write(desk.path("base.toml"), desk::RECIPE).unwrap();
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("base.toml"), fixture::RECIPE).unwrap();
     let child =
         "extends = \"base.toml\"\n[vars]\nn_layer = 3\n[init]\n\"a.*\" = '''\nuniform(\n  a=-1, b=1)'''\n";
-    std::fs::write(desk.path("child.toml"), child).unwrap();
-    desk.good(&["init", "child.toml", "--like", "m.json", "--seed", "3", "-o", "one.safetensors"]);
-    let bytes = desk.bytes("one.safetensors");
+    std::fs::write(fixture.path("child.toml"), child).unwrap();
+    fixture.good(&["init", "child.toml", "--like", "m.json", "--seed", "3", "-o", "one.safetensors"]);
+    let bytes = fixture.bytes("one.safetensors");
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let kept = header.metadata().as_ref().unwrap()["fanin.recipe"].clone();
     assert!(!kept.contains("extends =") && kept.contains("uniform("), "{kept}");
-    std::fs::write(desk.path("kept.toml"), &kept).unwrap();
-    std::fs::remove_file(desk.path("base.toml")).unwrap();
-    desk.good(&["init", "kept.toml", "--like", "one.safetensors", "--seed", "3", "-o", "two.safetensors"]);
-    desk.good(&["diff", "one.safetensors", "two.safetensors"]);
-    desk.good(&["verify", "two.safetensors", "--recipe", "kept.toml", "--seed", "3"]);
+    std::fs::write(fixture.path("kept.toml"), &kept).unwrap();
+    std::fs::remove_file(fixture.path("base.toml")).unwrap();
+    fixture.good(&["init", "kept.toml", "--like", "one.safetensors", "--seed", "3", "-o", "two.safetensors"]);
+    fixture.good(&["diff", "one.safetensors", "two.safetensors"]);
+    fixture.good(&["verify", "two.safetensors", "--recipe", "kept.toml", "--seed", "3"]);
     // Of built-in bases as well.
-    std::fs::write(desk.path("mine.toml"), "extends = \"resnet50\"\n[init]\n\"fc.weight\" = \"zeros\"\n")
+    std::fs::write(fixture.path("mine.toml"), "extends = \"resnet50\"\n[init]\n\"fc.weight\" = \"zeros\"\n")
         .unwrap();
     let manifest = Model::find("resnet50").unwrap().manifest();
-    let mine = Recipe::read(&desk.path("mine.toml")).unwrap();
+    let mine = Recipe::read(&fixture.path("mine.toml")).unwrap();
     let flat = Recipe::parse(&mine.flat(&manifest), Path::new("flat.toml")).unwrap();
     let told = |recipe: &Recipe| -> Vec<String> {
         recipe
             .apply(&manifest, &[])
             .unwrap()
             .iter()
-            .map(|planned| format!("{} {:?} {:?}", planned.init, planned.plan, planned.tied))
+            .map(|planned| format!("{} {:?} {:?}", planned.action, planned.plan, planned.tied))
             .collect()
     };
     assert_eq!(told(&mine), told(&flat));
@@ -431,8 +440,8 @@ fn a_checkpoint_keeps_the_whole_recipe() {
 
 #[test]
 fn a_dry_run_is_a_table_of_layers_and_totals() {
-    let desk = Desk::new();
-    let table = desk.good(&["init", "gpt2", "--dry-run"]).stdout;
+    let fixture = Fixture::new();
+    let table = fixture.good(&["init", "gpt2", "--dry-run"]).stdout;
     let row = table.lines().find(|line| line.contains("attn.c_attn.weight")).unwrap();
     let cells: Vec<&str> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
     assert_eq!(
@@ -451,7 +460,7 @@ fn a_dry_run_is_a_table_of_layers_and_totals() {
     for needle in ["148 tensors, 124,439,808 values, 497.8 MB", "F32", "497,759,232"] {
         assert!(table.contains(needle), "{needle}: {table}");
     }
-    let json = desk.good(&["init", "gpt2", "--dry-run", "--json"]).stdout;
+    let json = fixture.good(&["init", "gpt2", "--dry-run", "--json"]).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(
         (json["tensors"].as_array().unwrap().len(), &json["totals"]["dtypes"][0]["bytes"]),
@@ -461,10 +470,11 @@ fn a_dry_run_is_a_table_of_layers_and_totals() {
     assert_eq!(groups.iter().map(|group| group["tensors"].as_array().unwrap().len()).sum::<usize>(), 148);
     assert!(groups.len() < 20, "{}", groups.len());
     // Types, ties and skips are told.
-    std::fs::write(desk.path("like.safetensors"), checkpoint(&ODD)).unwrap();
-    std::fs::write(desk.path("odd.toml"), ODD_RECIPE).unwrap();
-    let table =
-        desk.good(&["init", "odd.toml", "--like", "like.safetensors", "--dtype", "bf16", "--dry-run"]).stdout;
+    std::fs::write(fixture.path("like.safetensors"), checkpoint(&ODD)).unwrap();
+    std::fs::write(fixture.path("odd.toml"), ODD_RECIPE).unwrap();
+    let table = fixture
+        .good(&["init", "odd.toml", "--like", "like.safetensors", "--dtype", "bf16", "--dry-run"])
+        .stdout;
     for needle in [
         "tied to wte.weight",
         "skipped: packed (1 tensor)",
@@ -480,15 +490,15 @@ fn a_dry_run_is_a_table_of_layers_and_totals() {
 
 #[test]
 fn types_that_are_not_read_do_not_spoil_a_file() {
-    let desk = Desk::new();
-    std::fs::write(desk.path("a.safetensors"), checkpoint(&ODD)).unwrap();
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("a.safetensors"), checkpoint(&ODD)).unwrap();
     let mut other = checkpoint(&ODD);
-    let places = Manifest::read(&desk.path("a.safetensors")).unwrap();
+    let places = Manifest::read(&fixture.path("a.safetensors")).unwrap();
     let phases = places.entries.iter().find(|entry| entry.name == "phases").unwrap();
     let data = 8 + u64::from_le_bytes(other[..8].try_into().unwrap()) as usize;
     other[data + phases.offsets.unwrap().0 as usize] ^= 1;
-    std::fs::write(desk.path("b.safetensors"), other).unwrap();
-    let inspected = desk.good(&["inspect", "a.safetensors"]);
+    std::fs::write(fixture.path("b.safetensors"), other).unwrap();
+    let inspected = fixture.good(&["inspect", "a.safetensors"]);
     for needle in
         ["C64 values are not examined", "F8_E8M0 values are not examined", "F4 values are not examined"]
     {
@@ -496,12 +506,12 @@ fn types_that_are_not_read_do_not_spoil_a_file() {
     }
     assert!(inspected.stdout.contains("phases"), "{}", inspected.stdout);
     let json: Value =
-        serde_json::from_str(&desk.good(&["inspect", "a.safetensors", "--json"]).stdout).unwrap();
+        serde_json::from_str(&fixture.good(&["inspect", "a.safetensors", "--json"]).stdout).unwrap();
     assert_eq!(json["totals"]["tensors"], 8);
-    desk.good(&["diff", "a.safetensors", "a.safetensors"]);
-    let differ = desk.run(&["diff", "a.safetensors", "b.safetensors"]);
+    fixture.good(&["diff", "a.safetensors", "a.safetensors"]);
+    let differ = fixture.run(&["diff", "a.safetensors", "b.safetensors"]);
     assert!(differ.code == 1 && differ.stdout.contains("not examined"), "{}", differ.stdout);
-    let audit = desk.run(&["audit", "a.safetensors"]);
+    let audit = fixture.run(&["audit", "a.safetensors"]);
     assert!(audit.code < 2 && audit.stdout.contains("not examined"), "{}{}", audit.stdout, audit.stderr);
 }
 
@@ -519,11 +529,14 @@ const ODD_MODELS: [&str; 8] = [
 
 #[test]
 fn drafts_parse_cover_all_and_have_no_idle_rule() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     // `apply` refuses what is not covered and what is idle.
     let check = |name: &str, manifest: &Manifest| {
-        for values in [false, true] {
-            let text = fanin_cli::recipe::draft::draft(manifest, name, values)
+        for offsets in [None, Some((0, 0))] {
+            let mut manifest = manifest.clone();
+            manifest.entries.iter_mut().for_each(|entry| entry.offsets = offsets);
+            let manifest = &manifest;
+            let text = fanin_recipe::recipe::draft::draft(manifest, name)
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             let planned = Recipe::parse(&text, Path::new("draft.toml"))
                 .and_then(|recipe| recipe.plan(manifest, &[], None));
@@ -537,13 +550,13 @@ fn drafts_parse_cover_all_and_have_no_idle_rule() {
             assert!(rules.into_iter().all(|pair| pair[0].starts_with("# ")), "{text}");
         }
     };
-    for model in fanin_cli::models::MODELS {
+    for model in fanin_recipe::MODELS {
         check(model.name, &model.manifest());
     }
     for (number, json) in ODD_MODELS.iter().enumerate() {
         check(&format!("odd {number}"), &Manifest::from_json(json, Path::new("odd.json")).unwrap());
     }
-    let draft = |model: &str| desk.good(&["recipe", model]).stdout;
+    let draft = |model: &str| fixture.good(&["recipe", model]).stdout;
     // What a draft makes of what is known: the schemes of the models' own recipes.
     let gpt2 = draft("gpt2");
     for needle in [
@@ -565,13 +578,13 @@ fn drafts_parse_cover_all_and_have_no_idle_rule() {
     ] {
         assert!(resnet.contains(needle), "{needle}: {resnet}");
     }
-    std::fs::write(desk.path("d.toml"), &gpt2).unwrap();
-    desk.good(
+    std::fs::write(fixture.path("d.toml"), &gpt2).unwrap();
+    fixture.good(
         &["init", "d.toml", "--like", "m.json", "--dry-run"]
-            .map(|a| if a == "m.json" { gpt2_manifest(&desk) } else { a }),
+            .map(|a| if a == "m.json" { gpt2_manifest(&fixture) } else { a }),
     );
     // From a checkpoint only the header is read; what cannot be drawn is taken over.
-    std::fs::write(desk.path("odd.safetensors"), checkpoint(&ODD)).unwrap();
+    std::fs::write(fixture.path("odd.safetensors"), checkpoint(&ODD)).unwrap();
     let odd = draft("odd.safetensors");
     assert!(
         odd.contains("\"phases\" = \"copy\"")
@@ -579,27 +592,27 @@ fn drafts_parse_cover_all_and_have_no_idle_rule() {
             && odd.contains("# [tie]"),
         "{odd}"
     );
-    std::fs::write(desk.path("odd.toml"), odd).unwrap();
-    desk.good(&["init", "odd.toml", "--like", "odd.safetensors", "-o", "out.safetensors"]);
-    desk.refused(&["recipe", "missing.safetensors"], &["missing.safetensors"]);
-    desk.refused(&["recipe"], &["FILE"]);
-    let schema: Value = serde_json::from_str(&desk.good(&["recipe", "--schema"]).stdout).unwrap();
+    std::fs::write(fixture.path("odd.toml"), odd).unwrap();
+    fixture.good(&["init", "odd.toml", "--like", "odd.safetensors", "-o", "out.safetensors"]);
+    fixture.refused(&["recipe", "missing.safetensors"], &["missing.safetensors"]);
+    fixture.refused(&["recipe"], &["FILE"]);
+    let schema: Value = serde_json::from_str(&fixture.good(&["recipe", "--schema"]).stdout).unwrap();
     assert!(schema["properties"]["init"].is_object());
 }
 
-fn gpt2_manifest(desk: &Desk) -> &'static str {
-    let manifest = desk.good(&["models", "gpt2", "--manifest"]).stdout;
-    std::fs::write(desk.path("gpt2.json"), manifest).unwrap();
+fn gpt2_manifest(fixture: &Fixture) -> &'static str {
+    let manifest = fixture.good(&["models", "gpt2", "--manifest"]).stdout;
+    std::fs::write(fixture.path("gpt2.json"), manifest).unwrap();
     "gpt2.json"
 }
 
 #[test]
 fn explain_is_a_textbook() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let json = |arguments: &[&str]| -> Value {
-        serde_json::from_str(&desk.good(&[&["explain"], arguments, &["--json"]].concat()).stdout).unwrap()
+        serde_json::from_str(&fixture.good(&[&["explain"], arguments, &["--json"]].concat()).stdout).unwrap()
     };
-    let he = desk.good(&["explain", "kaiming_normal(nonlinearity=relu)", "--shape", "64,3,7,7"]).stdout;
+    let he = fixture.good(&["explain", "kaiming_normal(nonlinearity=relu)", "--shape", "64,3,7,7"]).stdout;
     for needle in [
         "3 input channels * 7 * 7 taps = 147",
         "64 output channels * 7 * 7 taps = 3,136",
@@ -677,10 +690,11 @@ fn explain_is_a_textbook() {
         "normal(mean=3)",
         "xavier_normal(gain=tanh)",
     ] {
-        desk.good(&["explain", spec, "--shape", "20,30"]);
+        fixture.good(&["explain", spec, "--shape", "20,30"]);
     }
-    desk.refused(&["explain", "normal", "--shape", "4,4", "--nonlinearity", "rleu"], &["did you mean relu?"]);
-    desk.refused(&["explain", "normal", "--shape", "4,4", "--layout", "nhwc"], &["kernel_in_out"]);
-    desk.refused(&["explain", "normal", "--shape", "4,4", "--groups", "3"], &["--groups 3"]);
-    desk.refused(&["explain", "normal", "--shape", "4,4", "--layers", "0"], &["--layers"]);
+    fixture
+        .refused(&["explain", "normal", "--shape", "4,4", "--nonlinearity", "rleu"], &["did you mean relu?"]);
+    fixture.refused(&["explain", "normal", "--shape", "4,4", "--layout", "nhwc"], &["kernel_in_out"]);
+    fixture.refused(&["explain", "normal", "--shape", "4,4", "--groups", "3"], &["--groups 3"]);
+    fixture.refused(&["explain", "normal", "--shape", "4,4", "--layers", "0"], &["--layers"]);
 }

@@ -1,39 +1,39 @@
 //! The real binary writing shards: one process, several, and again after a stop.
 
-mod desk;
+mod fixture;
 
 use std::collections::BTreeMap;
 
-use desk::Desk;
+use fixture::Fixture;
 use safetensors::SafeTensors;
 
 const INIT: [&str; 6] = ["init", "r.toml", "--like", "m.json", "--seed", "7"];
 
 /// The files of a folder and their bytes.
-fn folder(desk: &Desk, name: &str) -> BTreeMap<String, Vec<u8>> {
+fn folder(fixture: &Fixture, name: &str) -> BTreeMap<String, Vec<u8>> {
     let named = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
-    let entries = std::fs::read_dir(desk.path(name)).unwrap();
+    let entries = std::fs::read_dir(fixture.path(name)).unwrap();
     entries
         .map(|entry| named(entry.unwrap()))
-        .map(|file| (file.clone(), desk.bytes(&format!("{name}/{file}"))))
+        .map(|file| (file.clone(), fixture.bytes(&format!("{name}/{file}"))))
         .collect()
 }
 
-fn init(desk: &Desk, more: &[&str]) -> String {
-    desk.good(&[&INIT[..], more].concat()).stderr
+fn init(fixture: &Fixture, more: &[&str]) -> String {
+    fixture.good(&[&INIT[..], more].concat()).stderr
 }
 
-fn refused(desk: &Desk, more: &[&str], needles: &[&str]) {
-    desk.refused(&[&INIT[..], more].concat(), needles);
+fn refused(fixture: &Fixture, more: &[&str], needles: &[&str]) {
+    fixture.refused(&[&INIT[..], more].concat(), needles);
 }
 
 #[test]
 fn shards_hold_what_one_file_holds() {
-    let desk = Desk::new();
-    init(&desk, &["-o", "one.safetensors"]);
-    let said = init(&desk, &["-o", "many/", "--max-shard-size", "1kB"]);
+    let fixture = Fixture::new();
+    init(&fixture, &["-o", "one.safetensors"]);
+    let said = init(&fixture, &["-o", "many/", "--max-shard-size", "1kB"]);
     assert!(said.contains("2 of 2 files, 5 tensors"), "{said}");
-    let many = folder(&desk, "many");
+    let many = folder(&fixture, "many");
     assert_eq!(
         many.keys().map(String::as_str).collect::<Vec<_>>(),
         [
@@ -44,7 +44,7 @@ fn shards_hold_what_one_file_holds() {
     );
     let index: serde_json::Value = serde_json::from_slice(&many["model.safetensors.index.json"]).unwrap();
     assert_eq!(index["metadata"]["total_size"], 300 * 70 * 4 + 3 * 2 + 60 * 2 + 8);
-    let one = desk.bytes("one.safetensors");
+    let one = fixture.bytes("one.safetensors");
     let one = SafeTensors::deserialize(&one).unwrap();
     let mut seen = 0;
     for (name, file) in index["weight_map"].as_object().unwrap() {
@@ -54,20 +54,20 @@ fn shards_hold_what_one_file_holds() {
     }
     assert_eq!(seen, one.len());
     // What reads checkpoints here reads them.
-    desk.good(&["verify", "many", "--recipe", "r.toml", "--seed", "7"]);
-    desk.good(&["diff", "many", "one.safetensors"]);
+    fixture.good(&["verify", "many", "--recipe", "r.toml", "--seed", "7"]);
+    fixture.good(&["diff", "many", "one.safetensors"]);
     // What fits one shard is a plain file.
-    init(&desk, &["-o", "few", "--max-shard-size", "1MB"]);
-    assert_eq!(folder(&desk, "few").keys().collect::<Vec<_>>(), ["model.safetensors"]);
-    assert_eq!(desk.bytes("few/model.safetensors"), desk.bytes("one.safetensors"));
+    init(&fixture, &["-o", "few", "--max-shard-size", "1MB"]);
+    assert_eq!(folder(&fixture, "few").keys().collect::<Vec<_>>(), ["model.safetensors"]);
+    assert_eq!(fixture.bytes("few/model.safetensors"), fixture.bytes("one.safetensors"));
 }
 
 #[test]
 fn processes_that_do_not_talk_write_what_one_writes() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let spec = |stream: &str| {
-        // Every law that draws, on tensors that each have a file: what others draw must be passed over.
-        let laws = [
+        // Every distribution that draws, on tensors that each have a file: what others draw must be passed over.
+        let distributions = [
             "normal",
             "uniform",
             "trunc_normal",
@@ -77,86 +77,100 @@ fn processes_that_do_not_talk_write_what_one_writes() {
         ];
         let mut recipe = "[init]\n".to_owned();
         let mut manifest = String::new();
-        for (number, law) in laws.iter().enumerate() {
-            recipe.push_str(&format!("\"t{number}.*\" = \"{law}\"\n"));
+        for (number, distribution) in distributions.iter().enumerate() {
+            recipe.push_str(&format!("\"t{number}.*\" = \"{distribution}\"\n"));
             let dtype = ["F32", "BF16", "F64"][number % 3];
             manifest.push_str(&format!("\"t{number}.w\": {{\"dtype\": \"{dtype}\", \"shape\": [33, 17]}}, "));
             manifest.push_str(&format!("\"t{number}.v\": {{\"dtype\": \"F32\", \"shape\": [2, 3]}}, "));
         }
-        std::fs::write(desk.path("laws.toml"), recipe).unwrap();
-        std::fs::write(desk.path("laws.json"), format!("{{{}}}", manifest.trim_end_matches(", "))).unwrap();
-        ["init", "laws.toml", "--like", "laws.json", "--stream", stream, "--max-shard-size", "100", "-o"]
-            .map(str::to_owned)
+        std::fs::write(fixture.path("distributions.toml"), recipe).unwrap();
+        std::fs::write(
+            fixture.path("distributions.json"),
+            format!("{{{}}}", manifest.trim_end_matches(", ")),
+        )
+        .unwrap();
+        [
+            "init",
+            "distributions.toml",
+            "--like",
+            "distributions.json",
+            "--stream",
+            stream,
+            "--max-shard-size",
+            "100",
+            "-o",
+        ]
+        .map(str::to_owned)
     };
     for stream in ["native", "torch"] {
         let run = |out: &str, shard: Option<&str>| {
             let mut arguments = spec(stream).to_vec();
             arguments.push(out.to_owned());
             arguments.extend(shard.into_iter().flat_map(|shard| ["--part".to_owned(), shard.to_owned()]));
-            desk.good(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+            fixture.good(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         };
         let (one, many) = (format!("{stream}-one"), format!("{stream}-many"));
         run(&one, None);
-        let whole = folder(&desk, &one);
+        let whole = folder(&fixture, &one);
         assert_eq!(whole.len(), 13, "{:?}", whole.keys());
         for part in ["3/5", "1/5", "5/5", "2/5"] {
             run(&many, Some(part));
             assert!(
-                folder(&desk, &many).contains_key("model.safetensors.index.json"),
+                folder(&fixture, &many).contains_key("model.safetensors.index.json"),
                 "each writes the index"
             );
         }
-        assert_eq!(folder(&desk, &many).len(), 11, "two of twelve are the fourth's");
+        assert_eq!(folder(&fixture, &many).len(), 11, "two of twelve are the fourth's");
         run(&many, Some("4/5"));
-        assert!(folder(&desk, &many) == whole, "{stream}");
+        assert!(folder(&fixture, &many) == whole, "{stream}");
         // More processes than files: some have nothing to do.
         for part in ["13/13", "1/13"] {
             run(&format!("{stream}-13"), Some(part));
         }
-        assert_eq!(folder(&desk, &format!("{stream}-13")).len(), 2);
+        assert_eq!(folder(&fixture, &format!("{stream}-13")).len(), 2);
     }
 }
 
 #[test]
 fn resume_keeps_what_is_right_and_refuses_what_is_not() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let shards = ["-o", "out", "--max-shard-size", "10", "--resume"];
-    init(&desk, &shards);
-    let whole = folder(&desk, "out");
+    init(&fixture, &shards);
+    let whole = folder(&fixture, "out");
     assert_eq!(whole.len(), 5);
     let modified =
-        || desk.path("out/model-00001-of-00004.safetensors").metadata().unwrap().modified().unwrap();
+        || fixture.path("out/model-00001-of-00004.safetensors").metadata().unwrap().modified().unwrap();
     let before = modified();
-    std::fs::remove_file(desk.path("out/model-00003-of-00004.safetensors")).unwrap();
-    std::fs::remove_file(desk.path("out/model.safetensors.index.json")).unwrap();
-    let said = init(&desk, &shards);
+    std::fs::remove_file(fixture.path("out/model-00003-of-00004.safetensors")).unwrap();
+    std::fs::remove_file(fixture.path("out/model.safetensors.index.json")).unwrap();
+    let said = init(&fixture, &shards);
     assert!(said.contains("4 of 4 files, 3 kept as complete and right"), "{said}");
-    assert!(folder(&desk, "out") == whole);
+    assert!(folder(&fixture, "out") == whole);
     assert_eq!(modified(), before, "what is right is not written again");
     // One bit of a value.
     let spoil = |at: usize| {
         let mut bytes = whole["model-00001-of-00004.safetensors"].clone();
         let at = if at == 0 { bytes.len() - 1 } else { at };
         bytes[at] ^= 1;
-        std::fs::write(desk.path("out/model-00001-of-00004.safetensors"), bytes).unwrap();
+        std::fs::write(fixture.path("out/model-00001-of-00004.safetensors"), bytes).unwrap();
     };
     spoil(0);
-    refused(&desk, &shards, &["model-00001-of-00004", "its values differ, first at byte", "--force"]);
-    let said = init(&desk, &[&shards[..], &["--force"]].concat());
-    assert!(said.contains("3 kept") && folder(&desk, "out") == whole, "{said}");
+    refused(&fixture, &shards, &["model-00001-of-00004", "its values differ, first at byte", "--force"]);
+    let said = init(&fixture, &[&shards[..], &["--force"]].concat());
+    assert!(said.contains("3 kept") && folder(&fixture, "out") == whole, "{said}");
     // A header of something else, and another size.
     spoil(20);
-    refused(&desk, &shards, &["model-00001-of-00004", "header", "--force"]);
+    refused(&fixture, &shards, &["model-00001-of-00004", "header", "--force"]);
     let short = &whole["model-00001-of-00004.safetensors"];
-    std::fs::write(desk.path("out/model-00001-of-00004.safetensors"), &short[..short.len() - 1]).unwrap();
-    refused(&desk, &shards, &["another size"]);
-    init(&desk, &[&shards[..], &["--force"]].concat());
-    assert!(folder(&desk, "out") == whole);
+    std::fs::write(fixture.path("out/model-00001-of-00004.safetensors"), &short[..short.len() - 1]).unwrap();
+    refused(&fixture, &shards, &["another size"]);
+    init(&fixture, &[&shards[..], &["--force"]].concat());
+    assert!(folder(&fixture, "out") == whole);
     // One file alone.
-    init(&desk, &["-o", "o.safetensors", "--resume"]);
-    let said = init(&desk, &["-o", "o.safetensors", "--resume"]);
+    init(&fixture, &["-o", "o.safetensors", "--resume"]);
+    let said = init(&fixture, &["-o", "o.safetensors", "--resume"]);
     assert!(said.contains("1 kept"), "{said}");
-    desk.refused(
+    fixture.refused(
         &["init", "r.toml", "--like", "m.json", "--seed", "8", "-o", "o.safetensors", "--resume"],
         &["is not what would be written here", "another seed"],
     );
@@ -164,27 +178,35 @@ fn resume_keeps_what_is_right_and_refuses_what_is_not() {
 
 #[test]
 fn folders_are_not_mixed_up() {
-    let desk = Desk::new();
+    let fixture = Fixture::new();
     let shards = ["-o", "out", "--max-shard-size", "10"];
-    init(&desk, &shards);
-    refused(&desk, &shards, &["model-00001-of-00004.safetensors", "exists already", "--force", "--resume"]);
-    init(&desk, &[&shards[..], &["--force"]].concat());
-    refused(&desk, &["-o", "out", "--max-shard-size", "1kB", "--force"], &["-of-00004", "remove them"]);
-    refused(&desk, &["-o", "out", "--force"], &["readers would mix the two up"]);
-    init(&desk, &["-o", "plain/"]);
-    refused(&desk, &["-o", "plain", "--max-shard-size", "10"], &["model.safetensors of a checkpoint"]);
-    refused(&desk, &["-o", "x.safetensors", "--max-shard-size", "10"], &["goes to a folder", "--output DIR"]);
-    refused(&desk, &["-o", "r.toml", "--max-shard-size", "10"], &["goes to a folder"]);
-    refused(&desk, &["-o", "no/such", "--part", "1/2"], &["no such folder"]);
-    refused(&desk, &["-o", "new", "--max-shard-size", "10", "--part", "0/2"], &["counted from 1"]);
-    refused(&desk, &["-o", "new", "--max-shard-size", "5G"], &["5GB"]);
-    // An index of something else is refused; the same one may have been written by another process.
-    std::fs::create_dir(desk.path("new")).unwrap();
-    std::fs::write(desk.path("new/model.safetensors.index.json"), "{}").unwrap();
+    init(&fixture, &shards);
     refused(
-        &desk,
+        &fixture,
+        &shards,
+        &["model-00001-of-00004.safetensors", "exists already", "--force", "--resume"],
+    );
+    init(&fixture, &[&shards[..], &["--force"]].concat());
+    refused(&fixture, &["-o", "out", "--max-shard-size", "1kB", "--force"], &["-of-00004", "remove them"]);
+    refused(&fixture, &["-o", "out", "--force"], &["readers would mix the two up"]);
+    init(&fixture, &["-o", "plain/"]);
+    refused(&fixture, &["-o", "plain", "--max-shard-size", "10"], &["model.safetensors of a checkpoint"]);
+    refused(
+        &fixture,
+        &["-o", "x.safetensors", "--max-shard-size", "10"],
+        &["goes to a folder", "--output DIR"],
+    );
+    refused(&fixture, &["-o", "r.toml", "--max-shard-size", "10"], &["goes to a folder"]);
+    refused(&fixture, &["-o", "no/such", "--part", "1/2"], &["no such folder"]);
+    refused(&fixture, &["-o", "new", "--max-shard-size", "10", "--part", "0/2"], &["counted from 1"]);
+    refused(&fixture, &["-o", "new", "--max-shard-size", "5G"], &["5GB"]);
+    // An index of something else is refused; the same one may have been written by another process.
+    std::fs::create_dir(fixture.path("new")).unwrap();
+    std::fs::write(fixture.path("new/model.safetensors.index.json"), "{}").unwrap();
+    refused(
+        &fixture,
         &["-o", "new", "--max-shard-size", "10"],
         &["model.safetensors.index.json", "exists already"],
     );
-    refused(&desk, &["-o", "new", "--max-shard-size", "10", "--part", "1/2"], &["another checkpoint"]);
+    refused(&fixture, &["-o", "new", "--max-shard-size", "10", "--part", "1/2"], &["another checkpoint"]);
 }

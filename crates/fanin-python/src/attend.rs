@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use fanin::Stop;
+use fanin::CancelToken;
 use pyo3::prelude::*;
 
 /// How long a user may wait for an answer.
@@ -16,12 +16,12 @@ const GLANCE: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// What the handler raised, KeyboardInterrupt for Ctrl-C. The work has ended then, somewhere in its middle.
-pub fn attended<R: Send>(py: Python<'_>, work: impl FnOnce(&Stop) -> R + Send) -> PyResult<R> {
-    let (stop, done) = (Stop::new(), AtomicBool::new(false));
+pub fn attended<R: Send>(py: Python<'_>, work: impl FnOnce(&CancelToken) -> R + Send) -> PyResult<R> {
+    let (token, done) = (CancelToken::new(), AtomicBool::new(false));
     let waiting = std::thread::current();
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
-            let result = stop.guard(|| work(&stop));
+            let result = token.run(|| work(&token));
             done.store(true, Ordering::Release);
             waiting.unpark();
             result
@@ -32,7 +32,7 @@ pub fn attended<R: Send>(py: Python<'_>, work: impl FnOnce(&Stop) -> R + Send) -
             if raised.is_ok() {
                 raised = py.check_signals();
                 if raised.is_err() {
-                    stop.set();
+                    token.cancel();
                 }
             }
         }

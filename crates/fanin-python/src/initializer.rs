@@ -128,7 +128,7 @@ impl Plan {
     }
 
     fn __repr__(&self) -> String {
-        format!("Plan({:?}, {}, {:?})", self.plan.shape(), self.plan.dtype(), self.plan.law())
+        format!("Plan({:?}, {}, {:?})", self.plan.shape(), self.plan.dtype(), self.plan.distribution())
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
@@ -141,9 +141,9 @@ impl Plan {
 /// The schemes that a spec can name: name, parameters with their defaults, formula, source.
 #[pyfunction]
 #[allow(clippy::type_complexity, reason = "a tuple to be read once, by Python")]
-pub fn families() -> Vec<(&'static str, Vec<(&'static str, Option<&'static str>)>, &'static str, &'static str)>
+pub fn schemes() -> Vec<(&'static str, Vec<(&'static str, Option<&'static str>)>, &'static str, &'static str)>
 {
-    let all = fanin::init::families().iter();
+    let all = fanin::spec::schemes().iter();
     all.map(|family| (family.name, family.parameters.to_vec(), family.formula, family.source)).collect()
 }
 

@@ -19,7 +19,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _fanin {
     #[pymodule_export]
-    use super::initializer::{Initializer, Plan, families};
+    use super::initializer::{Initializer, Plan, schemes};
     #[pymodule_export]
     use super::native::{Prepared, canonical_name, fill_array};
     #[pymodule_export]

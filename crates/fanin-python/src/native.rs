@@ -1,8 +1,8 @@
 //! The native stream on memory that Python owns.
 
 use fanin::init::Init;
-use fanin::{Initializer as _, Law, Native, Stream as _, TensorMut};
-use fanin_cli::checkpoint::boxes::Boxes;
+use fanin::region::Chunks;
+use fanin::{Distribution, Initializer as _, Native, Stream as _, TensorMut};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -21,8 +21,8 @@ const SLOW: usize = 1 << 13;
 
 /// Whether a fill of so many values takes long enough for somebody to want it to end. Entries of orthogonal matrices take
 /// longer than others.
-fn is_endless(law: Law, count: usize) -> bool {
-    count >= if matches!(law, Law::Orthogonal { .. }) { 1 << 22 } else { ENDLESS }
+fn is_endless(distribution: Distribution, count: usize) -> bool {
+    count >= if matches!(distribution, Distribution::Orthogonal { .. }) { 1 << 22 } else { ENDLESS }
 }
 
 /// Values of a flat range between two looks at Ctrl-C.
@@ -81,23 +81,23 @@ pub fn fill_memory(
     warn(py, &plan)?;
     if plan.len() < SLOW {
         let tensor = memory.tensor().map_err(fault::library)?;
-        return Native::new(seed.0).tensor(name).fill_box(&plan, &start, tensor).map_err(fault::library);
+        return Native::new(seed.0).tensor(name).fill_region(&plan, &start, tensor).map_err(fault::library);
     }
     memory.expect_writes();
     // Factorizing, for `orthogonal`, is most of the work.
-    let factorized = matches!(plan.law(), Law::Orthogonal { .. });
-    let endless = is_endless(plan.law(), memory.len());
+    let factorized = matches!(plan.distribution(), Distribution::Orthogonal { .. });
+    let endless = is_endless(plan.distribution(), memory.len());
     let threads = team::threads(py, factorized || endless);
     let prepare = || Native::new(seed.0).with_threads(threads).tensor(name).prepare(&plan);
     let prepared = if factorized { attended(py, |_| prepare())? } else { prepare() };
-    fill_box(py, memory, &prepared.map_err(fault::library)?, &start, endless)
+    fill_region(py, memory, &prepared.map_err(fault::library)?, &start, endless)
 }
 
 /// Fills `memory` with the box of `prepared` that begins at `start`.
 ///
 /// # Errors
 /// A box that does not lie in the whole, before a value is written; KeyboardInterrupt from the middle of a long fill.
-fn fill_box(
+fn fill_region(
     py: Python<'_>,
     memory: &mut Memory,
     prepared: &fanin::Prepared,
@@ -105,7 +105,7 @@ fn fill_box(
     endless: bool,
 ) -> PyResult<()> {
     let tensor = memory.tensor().map_err(fault::library)?;
-    let fill = move || prepared.fill_box(start, tensor);
+    let fill = move || prepared.fill_region(start, tensor);
     let filled = if endless { attended(py, |_| fill())? } else { py.detach(fill) };
     filled.map_err(fault::library)
 }
@@ -118,7 +118,7 @@ fn fill_box(
 /// >>> from fanin._fanin import Prepared
 /// >>> tensor = Prepared("orthogonal", (4, 3), "f32", 0, "w")
 /// >>> last, middle = np.empty((1, 3), np.float32), np.empty(5, np.float32)
-/// >>> tensor.fill_box(last, (3, 0))
+/// >>> tensor.fill_region(last, (3, 0))
 /// >>> tensor.fill_flat(middle, 4)
 /// >>> whole = fanin.filled((4, 3), "orthogonal", name="w")
 /// >>> bool((last == whole[3:]).all() and (middle == whole.ravel()[4:9]).all())
@@ -151,7 +151,7 @@ impl Prepared {
 
     /// Fills an array, by DLPack, with the box of its shape that begins at `start`.
     #[pyo3(signature = (array, start, dtype=None))]
-    fn fill_box(
+    fn fill_region(
         &self,
         array: &Bound<'_, PyAny>,
         start: Given<'_, Vec<usize>>,
@@ -162,8 +162,8 @@ impl Prepared {
         let mut array = self.array(array, dtype)?;
         let memory = &mut array.memory;
         memory.expect_writes();
-        let endless = is_endless(self.plan.law(), memory.len());
-        fill_box(py, memory, &self.prepared, &start, endless)
+        let endless = is_endless(self.plan.distribution(), memory.len());
+        fill_region(py, memory, &self.prepared, &start, endless)
     }
 
     /// Fills a vector, by DLPack, with the row-major values from the index `first` on.
@@ -184,12 +184,12 @@ impl Prepared {
         }
         memory.expect_writes();
         let mut at = 0;
-        for (start, size) in Boxes::stretch(self.plan.shape(), first..first + count, STRETCH) {
+        for (start, size) in Chunks::range(self.plan.shape(), first..first + count, STRETCH) {
             let values = size.iter().product::<usize>();
             let stretch = memory.stretch(at..at + values);
             py.detach(|| {
                 let tensor = TensorMut::from_values(stretch, &size)?;
-                self.prepared.fill_box(&start, tensor)
+                self.prepared.fill_region(&start, tensor)
             })
             .map_err(fault::library)?;
             py.check_signals()?;

@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use fanin_cli::args::{
-    Explain, Init, LayoutName, Output, Shape, Share, Spelling, StreamName, parse_share, parse_size,
+use fanin::CancelToken;
+use fanin::init::Init;
+use fanin_analysis::explain::activation::Activation;
+use fanin_analysis::explain::{Explanation, Question, json as explain};
+use fanin_checkpoint::{
+    Draw, Existing, FileLayout, Partition, PartitionArgument, Partitioning, Request, StreamKind, Target,
+    parse_partition, parse_size, read_manifest,
 };
-use fanin_cli::checkpoint::write::{INTERRUPTED, Part};
-use fanin_cli::manifest::{Entry, Manifest};
-use fanin_cli::models::{MODELS, Model};
-use fanin_cli::recipe::Scheme;
-use fanin_cli::stored::StoredType;
+use fanin_recipe::recipe::draft;
+use fanin_recipe::{Action, Entry, MODELS, Manifest, Model, StoredType};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyMapping, PyString, PyTuple};
 use serde_json::json;
 
+use crate::attend::attended;
 use crate::fault;
 use crate::given::{Given, SIZES, refused};
 use crate::initializer::{Initializer, Kind, read_dtype, warn};
@@ -43,7 +44,7 @@ type Row = (String, String, Vec<usize>);
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug)]
 pub struct Recipe {
-    recipe: fanin_cli::recipe::Recipe,
+    recipe: fanin_recipe::recipe::Recipe,
     model: Option<&'static Model>,
 }
 
@@ -53,14 +54,14 @@ impl Recipe {
     #[new]
     #[pyo3(signature = (text, name="recipe"))]
     fn new(text: &str, name: &str) -> PyResult<Self> {
-        let recipe = fanin_cli::recipe::Recipe::parse(text, Path::new(name)).map_err(fault::command)?;
+        let recipe = fanin_recipe::recipe::Recipe::parse(text, Path::new(name)).map_err(fault::recipe)?;
         Ok(Self { recipe, model: None })
     }
 
     /// The recipe of a built-in model, or of a file.
     #[staticmethod]
     fn read(name: PathBuf) -> PyResult<Self> {
-        let (recipe, model) = fanin_cli::command::recipe(&name.to_string_lossy()).map_err(fault::command)?;
+        let (recipe, model) = fanin_recipe::Recipe::find(&name.to_string_lossy()).map_err(fault::recipe)?;
         Ok(Self { recipe, model })
     }
 
@@ -104,7 +105,8 @@ impl Recipe {
     /// True
     #[staticmethod]
     fn draft(name: PathBuf) -> PyResult<String> {
-        fanin_cli::command::draft(&name).map_err(fault::command)
+        let manifest = read_manifest(&name).map_err(fault::checkpoint)?;
+        draft::draft(&manifest, &name.to_string_lossy()).map_err(fault::recipe)
     }
 
     /// What each of these tensors, (name, dtype, shape), will be, with these variables set. The types are taken as they
@@ -121,9 +123,9 @@ impl Recipe {
                 others.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
             }
         }
-        let manifest = manifest_of(rows).map_err(fault::command)?;
+        let manifest = manifest_of(rows).map_err(fault::recipe)?;
         let all = settings.map(|settings| settings.0).unwrap_or_default();
-        let planned = self.recipe.apply(&manifest, &all).map_err(fault::command)?;
+        let planned = self.recipe.apply(&manifest, &all).map_err(fault::recipe)?;
         let planned = planned.into_iter().map(|planned| {
             let mut planned = Planned::new(py, planned)?;
             if let Some(dtype) = others.remove(&planned.name) {
@@ -180,7 +182,7 @@ impl FromPyObject<'_, '_> for Settings {
 }
 
 /// A manifest of these rows; the reader of manifests checks them.
-fn manifest_of(rows: Vec<Row>) -> fanin_cli::Result<Manifest> {
+fn manifest_of(rows: Vec<Row>) -> fanin_recipe::Result<Manifest> {
     let mut manifest = Manifest::default();
     for (name, dtype, shape) in rows {
         let one = json!({ &name: { "dtype": dtype, "shape": shape } }).to_string();
@@ -220,14 +222,14 @@ pub struct Planned {
 }
 
 impl Planned {
-    fn new(py: Python<'_>, planned: fanin_cli::recipe::Planned) -> PyResult<Self> {
+    fn new(py: Python<'_>, planned: fanin_recipe::recipe::Planned) -> PyResult<Self> {
         if let Some(plan) = &planned.plan {
             warn(py, plan)?;
         }
         let (mean, std) = (planned.mean(), planned.std());
-        let (scheme, source) = (planned.init.to_string(), planned.source().to_owned());
-        let spec = match planned.init {
-            Scheme::Init(init) => Some(Initializer(init)),
+        let (scheme, source) = (planned.action.to_string(), planned.source().to_owned());
+        let spec = match planned.action {
+            Action::Init(init) => Some(Initializer(init)),
             _ => None,
         };
         let Entry { name, dtype, shape, .. } = planned.entry;
@@ -285,10 +287,7 @@ pub fn models() -> Vec<&'static str> {
 /// ('transformer.wte.weight', 'F32', [50257, 768])
 #[pyfunction]
 pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
-    if let Some(model) = name.to_str().and_then(Model::find) {
-        return Ok(rows_of(model.manifest().entries));
-    }
-    Ok(rows_of(Manifest::read(&name).map_err(fault::command)?.entries))
+    Ok(rows_of(read_manifest(&name).map_err(fault::checkpoint)?.entries))
 }
 
 /// What a spec does to a shape, as JSON: `fanin explain --json`.
@@ -306,22 +305,27 @@ pub fn explain_json(
     let shape = shape.read("shape", SIZES)?;
     let groups = groups.read("groups", "a whole number from 1 on")?;
     let layers = layers.read("layers", "whole numbers from 1 to 10000")?;
-    let wrong = |message: String| PyValueError::new_err(format!("layout: {message}"));
-    let layout = layout.map(fanin_cli::args::parse_layout).transpose().map_err(wrong)?;
+    let layout = layout.map(|layout| layout.to_ascii_lowercase().parse()).transpose();
+    let layout = layout.map_err(|error: fanin::Error| PyValueError::new_err(error.to_string()))?;
     if let Some(wrong) = layers.iter().find(|layers| !(1..=10_000).contains(*layers)) {
         return Err(PyValueError::new_err(format!("layers = {wrong}: must be from 1 to 10000")));
     }
-    let explain = Explain {
-        spec: spec.to_owned(),
-        shape: Shape(shape),
+    let mut depths: Vec<usize> = layers.into_iter().map(|layers| layers as usize).collect();
+    depths.sort_unstable();
+    depths.dedup();
+    let activation = nonlinearity.as_deref().map(Activation::read).transpose().map_err(fault::analysis)?;
+    let init = Init::parse(spec).map_err(fault::library)?;
+    let question = Question {
+        init,
+        shape: &shape,
         dtype: read_dtype(dtype)?,
         layout,
         groups,
-        nonlinearity,
-        layers,
-        json: true,
+        activation,
+        depths: &depths,
     };
-    Ok(fanin_cli::command::explain(&explain).map_err(fault::command)?.to_string())
+    let explanation = Explanation::new(&question).map_err(fault::analysis)?;
+    Ok(explain::to_json(&explanation).to_string())
 }
 
 /// A number of bytes, or a text that says one.
@@ -339,13 +343,15 @@ fn size(given: &Bound<'_, PyAny>) -> PyResult<u64> {
 }
 
 /// One of several processes: (k, n), or a text that `--part` takes.
-fn share(given: &Bound<'_, PyAny>) -> PyResult<Share> {
+fn partition(given: &Bound<'_, PyAny>) -> PyResult<PartitionArgument> {
     if let Ok(text) = given.cast::<PyString>() {
-        return parse_share(text.to_str()?)
+        return parse_partition(text.to_str()?)
             .map_err(|message| PyValueError::new_err(format!("part: {message}")));
     }
     match given.extract::<(usize, usize)>() {
-        Ok((number, count)) if (1..=count).contains(&number) => Ok(Share::Part(Part { number, count })),
+        Ok((number, count)) if (1..=count).contains(&number) => {
+            Ok(PartitionArgument::Partition(Partition { number, count }))
+        }
         _ => {
             let message = format!("part = {given}: must be (k, n) with k from 1 to n, or \"auto\"");
             let is_tuple = given.is_instance_of::<PyTuple>();
@@ -354,18 +360,17 @@ fn share(given: &Bound<'_, PyAny>) -> PyResult<Share> {
     }
 }
 
-/// A recipe as it is, or by its name; and that name.
-fn recipe_of(given: &Bound<'_, PyAny>) -> PyResult<(String, Recipe)> {
+/// A recipe as it is, or by its name.
+fn recipe_of(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
     if let Ok(recipe) = given.cast::<Recipe>() {
         let Recipe { recipe, model } = recipe.get();
-        let name = recipe.path().to_string_lossy().into_owned();
-        return Ok((name, Recipe { recipe: recipe.clone(), model: *model }));
+        return Ok(Recipe { recipe: recipe.clone(), model: *model });
     }
     let must = "the name of a built-in model, a recipe file, or a Recipe";
     let name: PathBuf = given.extract().map_err(|error| refused(given, "recipe", must, &error))?;
     let name = name.to_string_lossy().into_owned();
-    let (recipe, model) = fanin_cli::command::recipe(&name).map_err(fault::command)?;
-    Ok((name, Recipe { recipe, model }))
+    let (recipe, model) = fanin_recipe::Recipe::find(&name).map_err(fault::recipe)?;
+    Ok(Recipe { recipe, model })
 }
 
 /// Writes an initial checkpoint, as `fanin init` does: the same bytes.
@@ -416,53 +421,30 @@ pub fn write_checkpoint(
     layout: &str,
     resume: bool,
 ) -> PyResult<()> {
-    let stream = match stream {
-        "native" => StreamName::Native,
-        "torch" => StreamName::Torch,
-        other => {
-            return Err(PyValueError::new_err(format!(
-                "stream = {other:?}: must be \"native\" or \"torch\""
-            )));
-        }
-    };
-    let layout = match layout {
-        "hf" => LayoutName::Hf,
-        "dcp" => LayoutName::Dcp,
-        other => {
-            return Err(PyValueError::new_err(format!("layout = {other:?}: must be \"hf\" or \"dcp\"")));
-        }
-    };
-    let (name, Recipe { recipe, model }) = recipe_of(recipe)?;
-    let init = Init {
-        recipe: name,
-        like,
-        settings: settings.map(|settings| settings.0).unwrap_or_default(),
+    let stream = StreamKind::from_name(stream).ok_or_else(|| {
+        PyValueError::new_err(format!("stream = {stream:?}: must be \"native\" or \"torch\""))
+    })?;
+    let layout = FileLayout::from_name(layout)
+        .ok_or_else(|| PyValueError::new_err(format!("layout = {layout:?}: must be \"hf\" or \"dcp\"")))?;
+    let Recipe { recipe, model } = recipe_of(recipe)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let partition = part.as_ref().map(partition).transpose()?;
+    let partition = partition.map(|part| part.resolve(variable)).transpose().map_err(fault::checkpoint)?;
+    let max_shard_size = max_shard_size.as_ref().map(size).transpose()?;
+    let partitioning = Partitioning { max_shard_size, partition, layout };
+    let target = Target::new(&output, partitioning.form(), Existing { force, resume });
+    let target = target.map_err(fault::checkpoint)?;
+    let settings = settings.map(|settings| settings.0).unwrap_or_default();
+    let request = Request {
+        recipe: &recipe,
+        model,
+        like: like.as_deref(),
+        settings: &settings,
         dtype: dtype.map(|dtype| dtype.0),
-        json: false,
-        max_shard_size: max_shard_size.as_ref().map(size).transpose()?,
-        part: part.as_ref().map(share).transpose()?,
-        layout,
-        resume,
-        output: Output {
-            seed: seed.0,
-            stream,
-            output: Some(output),
-            threads: None,
-            force,
-            dry_run: false,
-            spelling: Spelling::Keywords,
-        },
+        draw: Draw { stream, seed: seed.0, threads: None },
+        partitioning,
     };
-    INTERRUPTED.store(false, Ordering::Relaxed);
-    let writer = std::thread::spawn(move || fanin_cli::command::init(&init, &recipe, model, true));
-    let mut interrupted = Ok(());
-    while !writer.is_finished() {
-        py.detach(|| std::thread::sleep(Duration::from_millis(5)));
-        if interrupted.is_ok() {
-            interrupted = py.check_signals();
-            INTERRUPTED.fetch_or(interrupted.is_err(), Ordering::Relaxed);
-        }
-    }
-    let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    interrupted.and_then(|()| written.map_err(fault::command))
+    let write = |cancel: &CancelToken| request.plan()?.write(&target, &(), cancel);
+    attended(py, write)?.map_err(fault::checkpoint)?;
+    Ok(())
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 
-use fanin::{DType, Law, Plan, Stream as _, Torch, Truncation};
+use fanin::{DType, Distribution, Plan, Stream as _, Torch, Truncation};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt as _, PyOnceLock};
@@ -21,21 +21,25 @@ const LONG: usize = 1 << 16;
 /// From so many values on a fill takes long enough for somebody to want it to end.
 pub const ENDLESS: usize = 1 << 25;
 
-/// A law as Python names it: 0 uniform(a, b), 1 normal(mean=a, std=b), 2 trunc_normal(mean=a, std=b, c, d),
+/// A distribution as Python names it: 0 uniform(a, b), 1 normal(mean=a, std=b), 2 trunc_normal(mean=a, std=b, c, d),
 /// 3 sparse(zeros=a, std=b).
 #[derive(Debug, Clone, Copy, FromPyObject)]
 pub struct Wish(u8, f64, f64, f64, f64);
 
 impl Wish {
-    pub fn law(self) -> Option<Law> {
+    pub fn distribution(self) -> Option<Distribution> {
         let Wish(kind, a, b, c, d) = self;
         Some(match kind {
-            0 => Law::Uniform { low: a, high: b },
-            1 => Law::Normal { mean: a, std: b },
-            2 => {
-                Law::TruncatedNormal { mean: a, std: b, low: c, high: d, method: Some(Truncation::Rejection) }
-            }
-            3 => Law::Sparse { zeros: a as usize, std: b },
+            0 => Distribution::Uniform { low: a, high: b },
+            1 => Distribution::Normal { mean: a, std: b },
+            2 => Distribution::TruncatedNormal {
+                mean: a,
+                std: b,
+                low: c,
+                high: d,
+                method: Some(Truncation::Rejection),
+            },
+            3 => Distribution::Sparse { zeros: a as usize, std: b },
             _ => return None,
         })
     }
@@ -84,12 +88,14 @@ pub fn torch_draw(
     generator: &Bound<'_, PyAny>,
 ) -> PyResult<bool> {
     let py = generator.py();
-    let (Some(law), Some(dtype)) = (wish.law(), self::dtype(dtype)) else { return Ok(false) };
-    let Ok(plan) = Plan::new(&shape, dtype, law) else { return Ok(false) };
+    let (Some(distribution), Some(dtype)) = (wish.distribution(), self::dtype(dtype)) else {
+        return Ok(false);
+    };
+    let Ok(plan) = Plan::new(&shape, dtype, distribution) else { return Ok(false) };
     // SAFETY: Python holds the tensor while it waits for us; `_plain.py` took the numbers from it.
     let mut memory = unsafe { Memory::new(address, dtype, shape, strides.as_deref()) };
     memory.expect_writes();
-    let endless = may_be_endless(law, memory.len());
+    let endless = may_be_endless(distribution, memory.len());
     if memory.len() >= LONG || endless {
         for _ in 0..3 {
             let (before, address) = state_of(generator)?;
@@ -127,10 +133,10 @@ pub fn torch_draw(
 }
 
 /// Whether a fill may take long: it is large, or proposals are accepted seldom.
-fn may_be_endless(law: Law, count: usize) -> bool {
-    match law {
+fn may_be_endless(distribution: Distribution, count: usize) -> bool {
+    match distribution {
         // With the mean inside, three proposals in ten are accepted at least.
-        Law::TruncatedNormal { mean, low, high, .. } if !(low..=high).contains(&mean) => true,
+        Distribution::TruncatedNormal { mean, low, high, .. } if !(low..=high).contains(&mean) => true,
         _ => count >= ENDLESS,
     }
 }
@@ -145,7 +151,7 @@ pub fn torch_pass<'py>(generator: &Bound<'py, PyAny>, words: u64) -> PyResult<Op
     // SAFETY: `after` holds the state, and nobody else has it.
     let bytes = unsafe { state_at(address) };
     let Ok(mut torch) = Torch::from_state(bytes) else { return Ok(None) };
-    torch.skip(words);
+    torch.advance(words);
     torch.write_state(bytes);
     generator.call_method1(intern!(py, "set_state"), (after,))?;
     Ok(Some(before))

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fanin::{DType, Law, Plan, Stop, Stream as _, Threads, Torch};
+use fanin::{CancelToken, DType, Distribution, Plan, Stream as _, Threads, Torch};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
@@ -25,17 +25,17 @@ const GROUP: usize = 16;
 /// than words alone (pairs of normals, rejection), and for what torch would refuse.
 #[pyfunction]
 pub fn torch_words(wish: Wish, dtype: u8, count: usize) -> Option<u64> {
-    let (law, dtype) = (wish.law()?, self::dtype(dtype)?);
-    Plan::new(&[count], dtype, law).ok()?;
-    words_of(law, dtype, count)
+    let (distribution, dtype) = (wish.distribution()?, self::dtype(dtype)?);
+    Plan::new(&[count], dtype, distribution).ok()?;
+    words_of(distribution, dtype, count)
 }
 
-fn words_of(law: Law, dtype: DType, count: usize) -> Option<u64> {
+fn words_of(distribution: Distribution, dtype: DType, count: usize) -> Option<u64> {
     let double = if dtype == DType::F64 { 2 } else { 1 };
-    let words = match law {
-        Law::Uniform { .. } => count,
+    let words = match distribution {
+        Distribution::Uniform { .. } => count,
         // A last group that is not whole is drawn afresh; the halves have then not drawn what it replaces.
-        Law::Normal { .. } if count >= GROUP => {
+        Distribution::Normal { .. } if count >= GROUP => {
             let rest = if count.is_multiple_of(GROUP) { 0 } else { GROUP };
             let half = matches!(dtype, DType::F16 | DType::BF16);
             rest + if half { count / GROUP * GROUP } else { count }
@@ -45,31 +45,31 @@ fn words_of(law: Law, dtype: DType, count: usize) -> Option<u64> {
     Some(words as u64 * double)
 }
 
-/// A fill that waits: law, address, type and number of values, and the address of the generator's state before it.
+/// A fill that waits: distribution, address, type and number of values, and the address of the generator's state before it.
 #[derive(Debug, FromPyObject)]
 pub struct Waiting(Wish, usize, u8, usize, usize);
 
 impl Waiting {
-    fn law(&self) -> (Law, DType) {
-        let (Some(law), Some(dtype)) = (self.0.law(), dtype(self.2)) else {
+    fn distribution(&self) -> (Distribution, DType) {
+        let (Some(distribution), Some(dtype)) = (self.0.distribution(), dtype(self.2)) else {
             unreachable!("torch_words has read it")
         };
-        (law, dtype)
+        (distribution, dtype)
     }
 
     /// The tensor's memory, of which it is told that it will be written to.
     fn memory(&self) -> Memory {
         let Waiting(_, address, _, count, _) = *self;
         // SAFETY: Python holds the tensor while it waits for us, and it is contiguous.
-        let memory = unsafe { Memory::new(address, self.law().1, vec![count], None) };
+        let memory = unsafe { Memory::new(address, self.distribution().1, vec![count], None) };
         memory.expect_writes();
         memory
     }
 
     /// Does this one alone.
     fn settle(&self, threads: Threads) -> Result<(), fanin::Error> {
-        let (law, dtype) = self.law();
-        let plan = Plan::new(&[self.3], dtype, law)?;
+        let (distribution, dtype) = self.distribution();
+        let plan = Plan::new(&[self.3], dtype, distribution)?;
         // SAFETY: Python holds the state while it waits for us, and nobody writes to it.
         let mut torch = Torch::from_state(unsafe { state_at(self.4) })?.with_threads(threads);
         torch.fill(&plan, self.memory().tensor()?)
@@ -78,7 +78,7 @@ impl Waiting {
 
 /// A stretch of a fill.
 struct Stretch {
-    law: Law,
+    distribution: Distribution,
     dtype: DType,
     address: usize,
     count: usize,
@@ -92,16 +92,16 @@ struct Stretch {
 /// Cuts a fill.
 fn stretches(fill: &Waiting) -> impl Iterator<Item = Stretch> {
     let Waiting(_, address, _, count, state) = *fill;
-    let (law, dtype) = fill.law();
+    let (distribution, dtype) = fill.distribution();
     // The last stretch keeps a group for what is left over. Whole groups in front take a word a value, two in f64.
     let pieces = count.saturating_sub(GROUP) / STRETCH + 1;
     let double = if dtype == DType::F64 { 2 } else { 1 };
     (0..pieces).map(move |piece| {
         let from = piece * STRETCH;
         let count = if piece + 1 == pieces { count - from } else { STRETCH };
-        let words = words_of(law, dtype, count).expect("torch_words has counted them");
+        let words = words_of(distribution, dtype, count).expect("torch_words has counted them");
         let (address, before) = (address + from * dtype.size(), from as u64 * double);
-        Stretch { law, dtype, address, count, state, before, words }
+        Stretch { distribution, dtype, address, count, state, before, words }
     })
 }
 
@@ -115,15 +115,15 @@ pub fn torch_settle(py: Python<'_>, fills: Vec<Waiting>) -> PyResult<()> {
     let values: usize = fills.iter().map(|fill| fill.3).sum();
     let endless = values >= ENDLESS;
     let (threads, count) = (team::threads(py, endless), team::count(py).min(values / STRETCH + 1));
-    let settle = |stop: &Stop| match &fills[..] {
+    let settle = |token: &CancelToken| match &fills[..] {
         [fill] => fill.settle(threads),
-        fills => settle(fills, count, stop),
+        fills => settle(fills, count, token),
     };
-    let settled = if endless { attended(py, settle)? } else { py.detach(|| settle(&Stop::new())) };
+    let settled = if endless { attended(py, settle)? } else { py.detach(|| settle(&CancelToken::new())) };
     settled.map_err(|error| PyRuntimeError::new_err(format!("a fill that had waited failed: {error}")))
 }
 
-fn settle(fills: &[Waiting], threads: usize, stop: &Stop) -> Result<(), fanin::Error> {
+fn settle(fills: &[Waiting], threads: usize, token: &CancelToken) -> Result<(), fanin::Error> {
     for fill in fills {
         // Before any thread writes.
         fill.memory();
@@ -142,7 +142,7 @@ fn settle(fills: &[Waiting], threads: usize, stop: &Stop) -> Result<(), fanin::E
         Ok(())
     };
     // A switch that is set is for whoever set it to speak of.
-    let guarded = || stop.guard(work).unwrap_or(Ok(()));
+    let guarded = || token.run(work).unwrap_or(Ok(()));
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(guarded)).collect();
         let own = guarded();
@@ -169,12 +169,12 @@ impl Stretch {
             *generator = Some((self.state, 0, torch));
         }
         let (_, at, torch) = generator.as_mut().expect("set above");
-        torch.skip(self.before - *at);
+        torch.advance(self.before - *at);
         *at = self.before + self.words;
         let shape = [self.count];
         // SAFETY: Python holds the tensor while it waits for us, and it is contiguous; stretches do not overlap.
         let mut memory = unsafe { Memory::new(self.address, self.dtype, shape.to_vec(), None) };
-        let plan = Plan::new(&shape, self.dtype, self.law)?;
+        let plan = Plan::new(&shape, self.dtype, self.distribution)?;
         torch.fill(&plan, memory.tensor()?)
     }
 }

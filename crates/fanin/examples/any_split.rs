@@ -9,7 +9,7 @@ fn main() -> Result<(), fanin::Error> {
     plan.fill(&mut whole, &mut seed.tensor("fc.weight"))?;
     let mut shard = vec![0f32; 100 * 64];
     let memory = TensorMut::contiguous(&mut shard, &[100, 64])?;
-    seed.tensor("fc.weight").fill_box(&plan, &[300, 0], memory)?;
+    seed.tensor("fc.weight").fill_region(&plan, &[300, 0], memory)?;
     assert_eq!(shard, whole[300 * 64..400 * 64]);
     println!("100 of {} rows, bit for bit those of the whole", shape[0]);
     Ok(())

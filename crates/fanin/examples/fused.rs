@@ -8,12 +8,12 @@ fn main() -> Result<(), fanin::Error> {
     let spec: Init =
         "blocks(1024: xavier_uniform, 256: xavier_uniform, 256: xavier_uniform(gain=0.5))".parse()?;
     let plan = spec.resolve(&[1536, 1024], DType::BF16)?;
-    for part in plan.parts() {
+    for part in plan.blocks() {
         println!("from row {:4}: {:?}, std {:.5}", part.start()[0], part.plan().shape(), part.plan().std());
     }
     let mut weight = vec![bf16::ZERO; plan.len()];
     plan.fill(&mut weight, &mut Native::new(0).tensor("attn.qkv.weight"))?;
     let square: f64 = weight[1280 * 1024..].iter().map(|x| x.to_f64() * x.to_f64()).sum();
-    assert!(((square / (256.0 * 1024.0)).sqrt() / plan.parts()[2].plan().std() - 1.0).abs() < 0.01);
+    assert!(((square / (256.0 * 1024.0)).sqrt() / plan.blocks()[2].plan().std() - 1.0).abs() < 0.01);
     Ok(())
 }

@@ -1,16 +1,16 @@
 //! A scheme of one's own: an initializer turns a shape into a plan, and everything else comes for nothing.
 
-use fanin::{DType, Error, Initializer, Law, Layout, Native, Plan, forward_gain};
+use fanin::{AxisLayout, DType, Distribution, Error, Initializer, Native, Plan, forward_gain};
 
 /// N(0, std^2) with the gain of a function that nobody has heard of.
 struct Wavelet;
 
 impl Initializer for Wavelet {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        let fans = Layout::OutIn.fans(shape)?;
+        let fans = AxisLayout::OutIn.fans(shape)?;
         let gain = forward_gain(|x| x * (2.0 * x).sin());
         let std = gain / (fans.fan_in as f64).sqrt();
-        Ok(Plan::new(shape, dtype, Law::Normal { mean: 0.0, std })?.with_fans(fans))
+        Ok(Plan::new(shape, dtype, Distribution::Normal { mean: 0.0, std })?.with_fans(fans))
     }
 }
 

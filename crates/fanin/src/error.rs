@@ -1,6 +1,6 @@
 //! The one error type.
 
-use crate::element::DType;
+use crate::dtype::DType;
 
 /// Everything that can be wrong with a request. Raised before a single value is written.
 ///
@@ -57,7 +57,7 @@ pub enum Error {
     },
     /// Explicit axes that are not those of the shape.
     #[error("layout = {layout}: one letter an axis, but the shape {shape:?} has {} axes", shape.len())]
-    Layout {
+    AxisLayout {
         /// The layout's letters.
         layout: String,
         /// The shape given.
@@ -116,9 +116,9 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A plan in parts asked for by its law alone.
-    #[error("a plan in parts comes from an initializer, not from its law (the shape is {shape:?})")]
-    Parts {
+    /// A plan in blocks requested by its distribution alone.
+    #[error("a plan in blocks comes from an initializer, not from its distribution (the shape is {shape:?})")]
+    CompositePlan {
         /// The shape given.
         shape: Vec<usize>,
     },
@@ -178,18 +178,18 @@ pub enum Error {
         /// What is wrong.
         reason: &'static str,
     },
-    /// A box that does not lie in the global shape.
-    #[error("the box from {start:?} of size {size:?} does not lie in the shape {shape:?}")]
-    Box {
-        /// The global shape.
+    /// A region that is not inside the shape of the whole tensor.
+    #[error("the region with start {start:?} and size {size:?} is not inside the shape {shape:?}")]
+    Region {
+        /// The shape of the whole tensor.
         shape: Vec<usize>,
-        /// The box's first index along each axis.
+        /// The region's first index along each axis.
         start: Vec<usize>,
-        /// The box's size along each axis.
+        /// The region's size along each axis.
         size: Vec<usize>,
     },
-    /// A box asked of a stream that can only be read from its beginning.
-    #[error("a {stream} stream fills whole tensors only: for a box, use the native stream")]
+    /// A region requested from a stream that can only be read from its beginning.
+    #[error("a {stream} stream fills whole tensors only: for a region, use the native stream")]
     NoRandomAccess {
         /// The stream's name.
         stream: &'static str,
@@ -303,7 +303,7 @@ fn did_you_mean(suggestion: &Option<&'static str>) -> String {
 }
 
 /// The candidate nearest to `name`, if it is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
     candidates
         .into_iter()
@@ -324,16 +324,16 @@ pub enum Warning {
     },
     /// The mean lies more than two standard deviations outside the cut-offs.
     MeanFarOutside {
-        /// Mean of the untruncated law.
+        /// Mean of the untruncated distribution.
         mean: f64,
-        /// Standard deviation of the untruncated law.
+        /// Standard deviation of the untruncated distribution.
         std: f64,
         /// Lower cut-off.
         a: f64,
         /// Upper cut-off.
         b: f64,
     },
-    /// A normal law some of whose values are too large for the type: they become infinite, or the largest value of a type
+    /// A normal distribution some of whose values are too large for the type: they become infinite, or the largest value of a type
     /// that has no infinity.
     Overflow {
         /// The mean.
@@ -343,7 +343,7 @@ pub enum Warning {
         /// The type.
         dtype: DType,
     },
-    /// A law that is narrower than the type's step at its mean: nearly all values become one number.
+    /// A distribution that is narrower than the type's step at its mean: nearly all values become one number.
     Collapse {
         /// The mean.
         mean: f64,
@@ -378,7 +378,7 @@ impl std::fmt::Display for Warning {
             ),
             Warning::Overflow { mean, std, dtype } => write!(
                 f,
-                "N({mean}, {std}^2) has values beyond {}, the largest of {dtype}: they become {}. Cut the law, or use a \
+                "N({mean}, {std}^2) has values beyond {}, the largest of {dtype}: they become {}. Cut the distribution, or use a \
                  wider type",
                 dtype.largest(),
                 if *dtype == DType::F8E4M3 { "that" } else { "infinite" }

@@ -17,7 +17,7 @@
 //! // So any box of it can be filled alone: here the last two rows.
 //! let mut rows = vec![0f32; 2 * 128];
 //! let init: init::Init = "kaiming_uniform(mode=fan_out, nonlinearity=relu)".parse()?;
-//! fanin::Initializer::fill_box(&init, &mut rows, &[256, 128], &[254, 0], &[2, 128], &mut seed.tensor("fc.weight"))?;
+//! fanin::Initializer::fill_region(&init, &mut rows, &[256, 128], &[254, 0], &[2, 128], &mut seed.tensor("fc.weight"))?;
 //! assert_eq!(rows, w[254 * 128..]);
 //!
 //! // The torch stream: torch.manual_seed(0); torch.nn.init.kaiming_uniform_(w, mode="fan_out", nonlinearity="relu").
@@ -40,7 +40,7 @@
 //! |---|---|---|
 //! | [`Native`] | a function of seed, tensor name and index; frozen as version 1 | yes |
 //! | [`Torch`] | torch's CPU generator, to the bit, state and all | yes, but of orthogonal matrices: the words before are jumped over |
-//! | `FromRng` | any generator of the rand family (feature `rand_core`) | no |
+//! | `FromRng` | any generator of the rand scheme (feature `rand_core`) | no |
 //!
 //! # From torch's names
 //!
@@ -64,14 +64,14 @@
 //! | `orthogonal_` | [`init::orthogonal`] | `orthogonal` |
 //! | `sparse_` | [`init::sparse`] | `sparse` |
 //! | `calculate_gain` | [`Nonlinearity::gain`] | `orthogonal(gain=relu)` |
-//! | `_calculate_fan_in_and_fan_out` | [`Layout::fans`] | |
+//! | `_calculate_fan_in_and_fan_out` | [`AxisLayout::fans`] | |
 //! | `_calculate_correct_fan` | [`Fan::of`] | `kaiming_normal(mode=fan_out)` |
 //! | `torch.manual_seed` | [`Torch::new`] | |
 //! | `torch.get_rng_state` | [`Torch::state`] | |
 //!
 //! # Beyond torch
 //!
-//! The specs of these have the same names. `layout` and `groups` say which axes are in and out ([`Layout`]).
+//! The specs of these have the same names. `layout` and `groups` say which axes are in and out ([`AxisLayout`]).
 //!
 //! | spec | fanin | from |
 //! |---|---|---|
@@ -94,7 +94,7 @@
 //! | `blocks` | [`init::blocks`] | fused parameters: `blocks(4096: xavier_uniform, 1024: xavier_uniform)` |
 //! | `stacked` | [`init::stacked`] | stacked ones: `stacked(orthogonal)` over `[expert, out, in]` |
 //!
-//! `lora_a` and `lora_b` are LoRA's two matrices. [`rules`] has factors by depth and width, which specs call as functions:
+//! `lora_a` and `lora_b` are LoRA's two matrices. [`scaling`] has factors by depth and width, which specs call as functions:
 //! `normal(std=0.02*gpt2_residual(n_layer))`. Gains are torch's table, or of any function by quadrature: `gain=gelu`,
 //! `gain=forward(tanh)`, [`forward_gain`].
 //!
@@ -109,8 +109,8 @@
 //! # What is stable
 //!
 //! * The native stream is [`Native::VERSION`] 1: a change of one bit would be a new version. Its definition is in
-//!   [`stream::native`], in enough detail to write it again. It has the same bits at every CPU level ([`Level`]).
-//! * The torch stream follows torch's current release ([`stream::torch`] says what is to the bit); where torch changed
+//!   [`streams::native`], in enough detail to write it again. It has the same bits at every CPU level ([`Level`]).
+//! * The torch stream follows torch's current release ([`streams::torch`] says what is to the bit); where torch changed
 //!   its algorithm, each one has a name ([`Truncation`]).
 //! * Everything that can be wrong is an [`Error`] before a value is written. What is only worth saying is a
 //!   [`Warning`], carried by the plan: a library prints nothing.
@@ -120,9 +120,9 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 mod activation;
-mod dist;
-mod element;
-pub mod engine;
+mod cancel;
+mod distributions;
+mod dtype;
 mod error;
 mod gain;
 pub mod init;
@@ -130,29 +130,33 @@ pub mod interop;
 mod linalg;
 mod math;
 mod plan;
-pub mod rules;
+pub mod region;
+pub mod rng;
+pub mod scaling;
 mod shape;
 mod simd;
-pub mod stream;
+pub mod spec;
+pub mod streams;
 mod tensor;
 mod threads;
 pub mod torch;
 
 pub use activation::{Activation, forward_gain};
-pub use element::{DType, Element, F8E4M3, F8E5M2, Values};
-pub use error::{Error, SpecError, Warning};
+pub use cancel::CancelToken;
+pub use dtype::{DType, Element, F8E4M3, F8E5M2, Values};
+pub use error::{Error, SpecError, Warning, nearest};
 pub use gain::{Gain, Nonlinearity};
 pub use half;
 pub use init::Initializer;
-pub use plan::{Law, Part, Plan, Truncation};
-pub use shape::{Axes, Axis, Fan, Fans, Layout, element_count};
+pub use plan::{Block, Distribution, Plan, Truncation};
+pub use shape::{Axes, Axis, AxisLayout, Fan, Fans, element_count};
 pub use simd::Level;
 #[cfg(feature = "rand_core")]
-pub use stream::rng::FromRng;
-pub use stream::{
+pub use streams::from_rng::FromRng;
+pub use streams::{
     Stream,
     native::{Job, Native, NativeTensor, Prepared, canonical_name},
     torch::Torch,
 };
 pub use tensor::TensorMut;
-pub use threads::{Stop, Team, Threads};
+pub use threads::{Team, Threads};

@@ -27,21 +27,21 @@ pub struct Fans {
 
 /// Which axis of a weight is which.
 ///
-/// torch's own rule, [`Layout::OutIn`], is right for `Linear` and ungrouped convolutions. For a transposed
-/// convolution torch stores `[in, out / groups, k...]` and takes the fans for each other; [`Layout::InOut`] does not. For a
-/// grouped convolution it takes a fan_out that is `groups` times too large; [`Layout::grouped_fans`] does not.
+/// torch's own rule, [`AxisLayout::OutIn`], is right for `Linear` and ungrouped convolutions. For a transposed
+/// convolution torch stores `[in, out / groups, k...]` and takes the fans for each other; [`AxisLayout::InOut`] does not. For a
+/// grouped convolution it takes a fan_out that is `groups` times too large; [`AxisLayout::grouped_fans`] does not.
 ///
 /// Read and printed by name, or as one letter an axis: see [`Axes`].
 ///
 /// ```
-/// use fanin::{Fans, Layout};
-/// let experts: Layout = "eoi".parse()?; // [expert, out, in]: an expert is a matrix of its own
+/// use fanin::{Fans, AxisLayout};
+/// let experts: AxisLayout = "eoi".parse()?; // [expert, out, in]: an expert is a matrix of its own
 /// assert_eq!(experts.fans(&[8, 256, 64])?, Fans { fan_in: 64, fan_out: 256 });
 /// # Ok::<(), fanin::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-pub enum Layout {
+pub enum AxisLayout {
     /// `[out, in / groups, k...]`: torch's `Linear` and `Conv`, and torch's rule for every tensor.
     #[default]
     OutIn,
@@ -53,33 +53,33 @@ pub enum Layout {
     Axes(Axes),
 }
 
-impl Layout {
+impl AxisLayout {
     /// The layouts that have a name.
-    pub const ALL: [Layout; 3] = [Layout::OutIn, Layout::InOut, Layout::KernelInOut];
+    pub const ALL: [AxisLayout; 3] = [AxisLayout::OutIn, AxisLayout::InOut, AxisLayout::KernelInOut];
 
     /// `out_in`, `in_out` or `kernel_in_out`, as specs spell it; `axes` for explicit ones, whose letters `Display` prints.
     pub const fn name(self) -> &'static str {
         match self {
-            Layout::OutIn => "out_in",
-            Layout::InOut => "in_out",
-            Layout::KernelInOut => "kernel_in_out",
-            Layout::Axes(_) => "axes",
+            AxisLayout::OutIn => "out_in",
+            AxisLayout::InOut => "in_out",
+            AxisLayout::KernelInOut => "kernel_in_out",
+            AxisLayout::Axes(_) => "axes",
         }
     }
 
     /// The fans of a tensor of this shape.
     ///
-    /// With [`Layout::OutIn`]: `fan_in = shape[1] * prod(shape[2..])`, `fan_out = shape[0] * prod(shape[2..])`,
+    /// With [`AxisLayout::OutIn`]: `fan_in = shape[1] * prod(shape[2..])`, `fan_out = shape[0] * prod(shape[2..])`,
     /// as `torch.nn.init._calculate_fan_in_and_fan_out` has them.
     ///
     /// # Errors
-    /// `Fans` for fewer than two dimensions, `Layout` if explicit axes are not as many as the shape's, `ShapeOverflow` if
+    /// `Fans` for fewer than two dimensions, `AxisLayout` if explicit axes are not as many as the shape's, `ShapeOverflow` if
     /// a fan does not fit a `usize`.
     ///
     /// ```
-    /// use fanin::{Fans, Layout};
-    /// assert_eq!(Layout::OutIn.fans(&[64, 3, 7, 7])?, Fans { fan_in: 147, fan_out: 3136 });
-    /// assert_eq!(Layout::KernelInOut.fans(&[7, 7, 3, 64])?, Fans { fan_in: 147, fan_out: 3136 });
+    /// use fanin::{Fans, AxisLayout};
+    /// assert_eq!(AxisLayout::OutIn.fans(&[64, 3, 7, 7])?, Fans { fan_in: 147, fan_out: 3136 });
+    /// assert_eq!(AxisLayout::KernelInOut.fans(&[7, 7, 3, 64])?, Fans { fan_in: 147, fan_out: 3136 });
     /// # Ok::<(), fanin::Error>(())
     /// ```
     pub fn fans(self, shape: &[usize]) -> Result<Fans, Error> {
@@ -88,30 +88,30 @@ impl Layout {
 
     /// The fans of a convolution in groups, each of which sees its own inputs and makes its own outputs.
     ///
-    /// One of the two channel axes holds a group's channels only, the other those of all groups: of [`Layout::OutIn`] and
-    /// [`Layout::KernelInOut`] that is the outputs', of [`Layout::InOut`] (a transposed convolution) the inputs'.
+    /// One of the two channel axes holds a group's channels only, the other those of all groups: of [`AxisLayout::OutIn`] and
+    /// [`AxisLayout::KernelInOut`] that is the outputs', of [`AxisLayout::InOut`] (a transposed convolution) the inputs'.
     ///
     /// ```
-    /// use fanin::{Fans, Layout};
+    /// use fanin::{Fans, AxisLayout};
     /// // Conv2d(64, 128, 3, groups=4): 16 inputs feed an output, an input feeds 32 outputs.
-    /// assert_eq!(Layout::OutIn.grouped_fans(&[128, 16, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });
+    /// assert_eq!(AxisLayout::OutIn.grouped_fans(&[128, 16, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });
     /// // ConvTranspose2d(64, 128, 3, groups=4).
-    /// assert_eq!(Layout::InOut.grouped_fans(&[64, 32, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });
+    /// assert_eq!(AxisLayout::InOut.grouped_fans(&[64, 32, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });
     /// # Ok::<(), fanin::Error>(())
     /// ```
     ///
     /// # Errors
-    /// As [`Layout::fans`]; `FanGroups` if there are no groups, if they do not divide the axis, or if the layout is
-    /// [`Layout::Axes`], which does not say which axis holds all groups.
+    /// As [`AxisLayout::fans`]; `FanGroups` if there are no groups, if they do not divide the axis, or if the layout is
+    /// [`AxisLayout::Axes`], which does not say which axis holds all groups.
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
         let (mut inputs, mut outputs, kernel) = match (self, shape) {
             (_, [] | [_]) => return Err(Error::Fans { shape: shape.to_vec() }),
-            (Layout::OutIn, [outputs, inputs, kernel @ ..]) => (*inputs, *outputs, product(kernel)),
-            (Layout::InOut, [inputs, outputs, kernel @ ..]) => (*inputs, *outputs, product(kernel)),
-            (Layout::KernelInOut, [kernel @ .., inputs, outputs]) => (*inputs, *outputs, product(kernel)),
-            (Layout::Axes(axes), shape) => {
+            (AxisLayout::OutIn, [outputs, inputs, kernel @ ..]) => (*inputs, *outputs, product(kernel)),
+            (AxisLayout::InOut, [inputs, outputs, kernel @ ..]) => (*inputs, *outputs, product(kernel)),
+            (AxisLayout::KernelInOut, [kernel @ .., inputs, outputs]) => (*inputs, *outputs, product(kernel)),
+            (AxisLayout::Axes(axes), shape) => {
                 if axes.len() != shape.len() {
-                    return Err(Error::Layout { layout: axes.to_string(), shape: shape.to_vec() });
+                    return Err(Error::AxisLayout { layout: axes.to_string(), shape: shape.to_vec() });
                 }
                 let of = |role: Axis| {
                     let sizes = shape.iter().zip(axes.roles()).filter(|(_, axis)| **axis == role);
@@ -125,8 +125,8 @@ impl Layout {
             }
         };
         if groups != 1 {
-            let of_all = if self == Layout::InOut { &mut inputs } else { &mut outputs };
-            if groups == 0 || matches!(self, Layout::Axes(_)) || !of_all.is_multiple_of(groups) {
+            let of_all = if self == AxisLayout::InOut { &mut inputs } else { &mut outputs };
+            if groups == 0 || matches!(self, AxisLayout::Axes(_)) || !of_all.is_multiple_of(groups) {
                 return Err(Error::FanGroups { groups, layout: self.to_string(), shape: shape.to_vec() });
             }
             *of_all /= groups;
@@ -139,15 +139,15 @@ impl Layout {
     }
 }
 
-impl Layout {
+impl AxisLayout {
     /// What each axis of a tensor of so many axes runs over.
     pub(crate) fn roles(self, rank: usize) -> Vec<Axis> {
         let kernel = vec![Axis::Kernel; rank.saturating_sub(2)];
         match self {
-            Layout::OutIn => [vec![Axis::Out, Axis::In], kernel].concat(),
-            Layout::InOut => [vec![Axis::In, Axis::Out], kernel].concat(),
-            Layout::KernelInOut => [kernel, vec![Axis::In, Axis::Out]].concat(),
-            Layout::Axes(axes) => axes.roles().to_vec(),
+            AxisLayout::OutIn => [vec![Axis::Out, Axis::In], kernel].concat(),
+            AxisLayout::InOut => [vec![Axis::In, Axis::Out], kernel].concat(),
+            AxisLayout::KernelInOut => [kernel, vec![Axis::In, Axis::Out]].concat(),
+            AxisLayout::Axes(axes) => axes.roles().to_vec(),
         }
     }
 }
@@ -156,23 +156,26 @@ fn product(sizes: &[usize]) -> Option<usize> {
     sizes.iter().try_fold(1usize, |count, &size| count.checked_mul(size))
 }
 
-impl std::fmt::Display for Layout {
+impl std::fmt::Display for AxisLayout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Layout::Axes(axes) => axes.fmt(f),
+            AxisLayout::Axes(axes) => axes.fmt(f),
             named => f.write_str(named.name()),
         }
     }
 }
 
-impl std::str::FromStr for Layout {
+impl std::str::FromStr for AxisLayout {
     type Err = Error;
 
-    /// Reads a name (`out_in`, `in_out`, `kernel_in_out`) or letters ([`Axes`]).
+    /// Reads a name, or letters ([`Axes`]). The names: `out_in` (also `torch`, `linear`, `conv`), `in_out` (also
+    /// `conv_transpose`, `transposed`), `kernel_in_out` (also `keras`, `jax`, `flax`).
     fn from_str(text: &str) -> Result<Self, Error> {
-        match Layout::ALL.into_iter().find(|layout| layout.name() == text) {
-            Some(layout) => Ok(layout),
-            None => text.parse().map(Layout::Axes),
+        match text {
+            "out_in" | "torch" | "linear" | "conv" => Ok(AxisLayout::OutIn),
+            "in_out" | "conv_transpose" | "transposed" => Ok(AxisLayout::InOut),
+            "kernel_in_out" | "keras" | "jax" | "flax" => Ok(AxisLayout::KernelInOut),
+            letters => letters.parse().map(AxisLayout::Axes),
         }
     }
 }
@@ -252,7 +255,7 @@ impl std::str::FromStr for Axes {
             .collect();
         axes.and_then(|axes| Axes::new(&axes)).ok_or_else(|| Error::LayoutName {
             name: text.to_owned(),
-            suggestion: nearest(text, Layout::ALL.map(Layout::name)),
+            suggestion: nearest(text, AxisLayout::ALL.map(AxisLayout::name)),
         })
     }
 }

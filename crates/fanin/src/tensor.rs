@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::element::{DType, Element, Values, values};
+use crate::cancel::check;
+use crate::dtype::{DType, Element, Values, values};
 use crate::error::Error;
 use crate::shape::element_count;
-use crate::threads::checkpoint;
 
 /// Memory to be filled, seen as a tensor.
 ///
@@ -158,7 +158,7 @@ impl<'a> TensorMut<'a> {
         values!(memory, memory => {
             if covered {
                 for (from, memory) in from.chunks(UNWATCHED).zip(memory.chunks_mut(UNWATCHED)) {
-                    checkpoint();
+                    check();
                     Element::store(from, memory);
                 }
             } else {
@@ -312,7 +312,7 @@ impl Places {
     /// Calls `work` with each place, and looks meanwhile whether that is still wanted.
     pub(crate) fn watched(mut self, mut work: impl FnMut(usize)) {
         while self.left > 0 {
-            checkpoint();
+            check();
             self.by_ref().take(UNWATCHED).for_each(&mut work);
         }
     }
@@ -347,7 +347,7 @@ fn put<E: Copy>(memory: &mut [E], places: &Places, from: &[E]) {
         let mut values = from[first..].iter().step_by(from_strides[inner]).take(sizes[inner]);
         while values.len() > 0 {
             if unwatched >= UNWATCHED {
-                checkpoint();
+                check();
                 unwatched = 0;
             }
             unwatched += values.len().min(UNWATCHED);

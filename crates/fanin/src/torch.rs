@@ -21,8 +21,8 @@ use crate::error::{Error, Warning};
 use crate::gain::{Gain, Nonlinearity};
 use crate::init::{self, Initializer};
 use crate::plan::Plan;
-use crate::shape::{Fan, Layout};
-pub use crate::stream::torch::Torch as Generator;
+use crate::shape::{AxisLayout, Fan};
+pub use crate::streams::torch::Torch as Generator;
 use crate::tensor::TensorMut;
 
 /// The gain for a nonlinearity by torch's name; `param` is leaky_relu's slope (0.01 where `None`).
@@ -49,7 +49,7 @@ pub fn calculate_gain(nonlinearity: &str, param: Option<f64>) -> Result<f64, Err
 /// # Errors
 /// `Fans` for fewer than two dimensions.
 pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), Error> {
-    let fans = Layout::OutIn.fans(shape)?;
+    let fans = AxisLayout::OutIn.fans(shape)?;
     Ok((fans.fan_in, fans.fan_out))
 }
 
@@ -59,7 +59,7 @@ pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), 
 /// `Mode` for another name, `Fans` for fewer than two dimensions.
 pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Error> {
     let fan: Fan = mode.parse()?;
-    Ok(fan.of(Layout::OutIn.fans(shape)?))
+    Ok(fan.of(AxisLayout::OutIn.fans(shape)?))
 }
 
 /// Defines functions of torch's: the arguments, the initializer that they make, and the deprecated name if there is one.

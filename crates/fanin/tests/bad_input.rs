@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Buffer, plan};
-use fanin::{DType, Element, Error, Initializer, Law, Native, Plan, TensorMut, Torch, init};
+use fanin::{DType, Distribution, Element, Error, Initializer, Native, Plan, TensorMut, Torch, init};
 
 /// The message for a spec on a shape, after checking that both streams leave memory and generator alone.
 fn refuse(spec: &str, shape: &[usize], dtype: DType) -> String {
@@ -23,39 +23,41 @@ fn an_orthogonal_matrix_that_no_memory_holds_is_an_error() {
     let mut one = [0f32; 1];
     let shape = [1 << 21, 1 << 21];
     let error = init::orthogonal()
-        .fill_box(&mut one, &shape, &[5, 5], &[1, 1], &mut Native::new(0).tensor("w"))
+        .fill_region(&mut one, &shape, &[5, 5], &[1, 1], &mut Native::new(0).tensor("w"))
         .unwrap_err();
     assert!(matches!(error, Error::Memory { .. }), "{error}");
 }
 
 #[test]
 fn shapes_whose_words_torch_could_not_count_are_refused() {
-    let narrow = Law::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: 3.0, method: None };
-    let wide = Law::TruncatedNormal { mean: 0.0, std: 1.0, low: -1.0, high: 1.0, method: None };
-    let normal = Law::Normal { mean: 0.0, std: 1.0 };
-    fn end<E: Element>(law: Law, count: usize, length: usize) -> Result<Vec<f64>, Error> {
-        let plan = Plan::new(&[count], E::DTYPE, law).unwrap();
+    let narrow = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: 3.0, method: None };
+    let wide = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: -1.0, high: 1.0, method: None };
+    let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
+    fn end<E: Element>(distribution: Distribution, count: usize, length: usize) -> Result<Vec<f64>, Error> {
+        let plan = Plan::new(&[count], E::DTYPE, distribution).unwrap();
         let mut memory = vec![E::default(); length];
         let tensor = TensorMut::contiguous(&mut memory, &[length]).unwrap();
-        Torch::new(0).peek_box(&plan, &[count - length], tensor)?;
+        Torch::new(0).peek_region(&plan, &[count - length], tensor)?;
         Ok(memory.into_iter().map(Element::to_f64).collect())
     }
     let refused = |found: Result<Vec<f64>, Error>| matches!(found, Err(Error::ShapeOverflow { .. }));
     // What is not refused ends, and its end is the same from wherever it is begun.
     let right =
         |long: Result<Vec<f64>, Error>, short: Result<Vec<f64>, Error>| long.unwrap()[35..] == short.unwrap();
-    for law in [narrow, wide] {
+    for distribution in [narrow, wide] {
         for bits in [59, 60, 61, 62] {
             let count = 1 << bits;
-            let (single, double) =
-                (|length| end::<f32>(law, count, length), |length| end::<f64>(law, count, length));
+            let (single, double) = (
+                |length| end::<f32>(distribution, count, length),
+                |length| end::<f64>(distribution, count, length),
+            );
             assert!(
                 if bits > 60 { refused(single(40)) } else { right(single(40), single(5)) },
-                "{law:?} {bits}"
+                "{distribution:?} {bits}"
             );
             assert!(
                 if bits > 59 { refused(double(40)) } else { right(double(40), double(5)) },
-                "{law:?} {bits}"
+                "{distribution:?} {bits}"
             );
         }
     }
@@ -65,7 +67,7 @@ fn shapes_whose_words_torch_could_not_count_are_refused() {
     assert!(right(end::<f32>(normal, most, 40), end::<f32>(normal, most, 5)));
     let mut generator = Torch::new(0);
     let plan = Plan::new(&[1 << 62], DType::F32, wide).unwrap();
-    assert!(matches!(generator.advance(&plan), Err(Error::ShapeOverflow { .. })));
+    assert!(matches!(generator.advance_past(&plan), Err(Error::ShapeOverflow { .. })));
     assert_eq!(generator, Torch::new(0));
 }
 
@@ -76,10 +78,11 @@ fn columns_that_no_memory_holds_are_an_error() {
     let team = fanin::Threads::Team(fanin::Team::new(1 << 13, nobody));
     let width = 1 << 19;
     let plan =
-        Plan::new(&[u32::MAX as usize, 1 << 30], DType::F32, Law::Sparse { zeros: 5, std: 1.0 }).unwrap();
+        Plan::new(&[u32::MAX as usize, 1 << 30], DType::F32, Distribution::Sparse { zeros: 5, std: 1.0 })
+            .unwrap();
     let mut memory = vec![7f32; width];
     let tensor = TensorMut::contiguous(&mut memory, &[1, width]).unwrap();
-    let error = Torch::new(0).with_threads(team).peek_box(&plan, &[77, 5], tensor).unwrap_err();
+    let error = Torch::new(0).with_threads(team).peek_region(&plan, &[77, 5], tensor).unwrap_err();
     assert!(matches!(error, Error::Memory { bytes, .. } if bytes > 1 << 46), "{error}");
     assert!(memory.iter().all(|&value| value == 7.0), "something was written");
 }
@@ -163,9 +166,10 @@ fn the_native_stream_has_no_rejection_and_a_plain_generator_no_boxes() {
     {
         let mut generator = Torch::new(0);
         let mut stream = fanin::FromRng::new(&mut generator);
-        let error = init::normal(0.0, 1.0).fill_box(&mut buffer, &[8], &[4], &[4], &mut stream).unwrap_err();
+        let error =
+            init::normal(0.0, 1.0).fill_region(&mut buffer, &[8], &[4], &[4], &mut stream).unwrap_err();
         assert!(matches!(error, Error::NoRandomAccess { .. }));
-        init::normal(0.0, 1.0).fill_box(&mut buffer, &[4], &[0], &[4], &mut stream).unwrap();
+        init::normal(0.0, 1.0).fill_region(&mut buffer, &[4], &[0], &[4], &mut stream).unwrap();
     }
 }
 

@@ -3,10 +3,10 @@
 mod common;
 
 use common::plan;
-use fanin::{DType, Law, Layout, Nonlinearity, Plan};
+use fanin::{AxisLayout, DType, Distribution, Nonlinearity, Plan};
 
-fn law(spec: &str, shape: &[usize]) -> Law {
-    plan(spec, shape, DType::F32).unwrap().law()
+fn distribution(spec: &str, shape: &[usize]) -> Distribution {
+    plan(spec, shape, DType::F32).unwrap().distribution()
 }
 
 #[test]
@@ -27,38 +27,38 @@ fn gains() {
 
 #[test]
 fn fans_by_layout() {
-    let fans = |layout: Layout, shape: &[usize]| {
+    let fans = |layout: AxisLayout, shape: &[usize]| {
         let fans = layout.fans(shape).unwrap();
         (fans.fan_in, fans.fan_out)
     };
-    assert_eq!(fans(Layout::OutIn, &[5, 3]), (3, 5));
-    assert_eq!(fans(Layout::OutIn, &[64, 3, 7, 7]), (147, 3136));
-    assert_eq!(fans(Layout::InOut, &[64, 3, 7, 7]), (3136, 147));
-    assert_eq!(fans(Layout::KernelInOut, &[7, 7, 3, 64]), (147, 3136));
-    assert!(Layout::OutIn.fans(&[5]).is_err() && Layout::OutIn.fans(&[]).is_err());
-    let read = |text: &str| text.parse::<Layout>().unwrap();
+    assert_eq!(fans(AxisLayout::OutIn, &[5, 3]), (3, 5));
+    assert_eq!(fans(AxisLayout::OutIn, &[64, 3, 7, 7]), (147, 3136));
+    assert_eq!(fans(AxisLayout::InOut, &[64, 3, 7, 7]), (3136, 147));
+    assert_eq!(fans(AxisLayout::KernelInOut, &[7, 7, 3, 64]), (147, 3136));
+    assert!(AxisLayout::OutIn.fans(&[5]).is_err() && AxisLayout::OutIn.fans(&[]).is_err());
+    let read = |text: &str| text.parse::<AxisLayout>().unwrap();
     assert_eq!(fans(read("out_in"), &[5, 3]), (3, 5));
     assert_eq!(fans(read("HWIO"), &[7, 7, 3, 64]), (147, 3136));
     assert_eq!(fans(read("eoi"), &[8, 5, 3]), (3, 5), "an expert has its own fans");
     assert_eq!(fans(read("oioi"), &[2, 3, 5, 7]), (21, 10), "axes of one kind multiply");
-    assert!(read("oi").fans(&[5, 3, 1]).is_err() && "oe".parse::<Layout>().is_err());
-    assert!("oiiiiiiii".parse::<Layout>().is_err(), "nine axes");
+    assert!(read("oi").fans(&[5, 3, 1]).is_err() && "oe".parse::<AxisLayout>().is_err());
+    assert!("oiiiiiiii".parse::<AxisLayout>().is_err(), "nine axes");
 }
 
 #[test]
 fn fans_by_groups() {
-    let fans = |layout: Layout, shape: &[usize], groups| {
+    let fans = |layout: AxisLayout, shape: &[usize], groups| {
         let fans = layout.grouped_fans(shape, groups).unwrap();
         (fans.fan_in, fans.fan_out)
     };
     // Conv2d(64, 128, 3, groups=4), the same in Keras's and JAX's layout, and ConvTranspose2d(64, 128, 3, groups=4).
-    assert_eq!(fans(Layout::OutIn, &[128, 16, 3, 3], 4), (144, 288));
-    assert_eq!(fans(Layout::KernelInOut, &[3, 3, 16, 128], 4), (144, 288));
-    assert_eq!(fans(Layout::InOut, &[64, 32, 3, 3], 4), (144, 288));
+    assert_eq!(fans(AxisLayout::OutIn, &[128, 16, 3, 3], 4), (144, 288));
+    assert_eq!(fans(AxisLayout::KernelInOut, &[3, 3, 16, 128], 4), (144, 288));
+    assert_eq!(fans(AxisLayout::InOut, &[64, 32, 3, 3], 4), (144, 288));
     for (layout, shape, groups) in [
-        (Layout::OutIn, [128, 16, 3, 3], 0),
-        (Layout::OutIn, [128, 16, 3, 3], 3),
-        (Layout::InOut, [63, 32, 3, 3], 4),
+        (AxisLayout::OutIn, [128, 16, 3, 3], 0),
+        (AxisLayout::OutIn, [128, 16, 3, 3], 3),
+        (AxisLayout::InOut, [63, 32, 3, 3], 4),
         ("oihw".parse().unwrap(), [128, 16, 3, 3], 4),
     ] {
         let error = layout.grouped_fans(&shape, groups).unwrap_err().to_string();
@@ -68,8 +68,8 @@ fn fans_by_groups() {
         );
     }
     assert_eq!(
-        law("kaiming_normal(mode=fan_out, groups=4)", &[128, 16, 3, 3]),
-        law("normal(0, sqrt(2)/sqrt(288))", &[1])
+        distribution("kaiming_normal(mode=fan_out, groups=4)", &[128, 16, 3, 3]),
+        distribution("normal(0, sqrt(2)/sqrt(288))", &[1])
     );
 }
 
@@ -110,8 +110,8 @@ fn variance_scaling_by_mode_and_distribution() {
 
 #[test]
 fn cut_offs_in_units_of_std() {
-    let cut = |spec: &str| match law(spec, &[9]) {
-        Law::TruncatedNormal { std, low, high, .. } => (std, low, high),
+    let cut = |spec: &str| match distribution(spec, &[9]) {
+        Distribution::TruncatedNormal { std, low, high, .. } => (std, low, high),
         other => panic!("{other:?}"),
     };
     assert_eq!(cut("trunc_normal_tf(1, 0.02)"), (0.02, 0.96, 1.04));
@@ -137,20 +137,28 @@ fn torchs_order_of_operations() {
         let shape = [fan_out, fan_in];
         let gain = 5.0 / 3.0;
         let std = gain * (2.0 / (fan_in + fan_out) as f64).sqrt();
-        assert_eq!(law("xavier_normal(gain=tanh)", &shape), Law::Normal { mean: 0.0, std });
+        assert_eq!(distribution("xavier_normal(gain=tanh)", &shape), Distribution::Normal { mean: 0.0, std });
         let a = 3f64.sqrt() * std;
-        assert_eq!(law("xavier_uniform(gain=tanh)", &shape), Law::Uniform { low: -a, high: a });
+        assert_eq!(
+            distribution("xavier_uniform(gain=tanh)", &shape),
+            Distribution::Uniform { low: -a, high: a }
+        );
         let std = 2f64.sqrt() / (fan_out as f64).sqrt();
         assert_eq!(
-            law("kaiming_normal(mode=fan_out, nonlinearity=relu)", &shape),
-            Law::Normal { mean: 0.0, std }
+            distribution("kaiming_normal(mode=fan_out, nonlinearity=relu)", &shape),
+            Distribution::Normal { mean: 0.0, std }
         );
         let std = (2.0 / (1.0 + 0.2 * 0.2f64)).sqrt() / (fan_in as f64).sqrt();
         let bound = 3f64.sqrt() * std;
-        assert_eq!(law("kaiming_uniform(0.2)", &shape), Law::Uniform { low: -bound, high: bound });
+        assert_eq!(
+            distribution("kaiming_uniform(0.2)", &shape),
+            Distribution::Uniform { low: -bound, high: bound }
+        );
     }
     // nn.Linear's own default is U(+-1 / sqrt(fan_in)).
-    let Law::Uniform { high, .. } = law("kaiming_uniform(sqrt(5))", &[10, 64]) else { panic!() };
+    let Distribution::Uniform { high, .. } = distribution("kaiming_uniform(sqrt(5))", &[10, 64]) else {
+        panic!()
+    };
     assert!((high - 0.125).abs() < 1e-16);
 }
 
@@ -159,8 +167,8 @@ fn sparse_rounds_its_zeros_up() {
     for (rows, sparsity, zeros) in
         [(10, 0.3, 3), (10, 0.31, 4), (7, 0.5, 4), (5, 0.0, 0), (5, 1.0, 5), (3, 1e-9, 1)]
     {
-        let found = law(&format!("sparse({sparsity})"), &[rows, 4]);
-        assert_eq!(found, Law::Sparse { zeros, std: 0.01 }, "{rows} {sparsity}");
+        let found = distribution(&format!("sparse({sparsity})"), &[rows, 4]);
+        assert_eq!(found, Distribution::Sparse { zeros, std: 0.01 }, "{rows} {sparsity}");
     }
 }
 
@@ -203,20 +211,29 @@ fn parts_of_fused_and_stacked_parameters() {
     // Queries, keys and values: a fan of their own, where the fused matrix has 1.5 times it.
     let fused =
         plan("blocks(8: xavier_normal, 4: xavier_normal, 4: xavier_normal)", &[16, 8], DType::F32).unwrap();
-    let stds: Vec<f64> = fused.parts().iter().map(|part| part.plan().std()).collect();
+    let stds: Vec<f64> = fused.blocks().iter().map(|part| part.plan().std()).collect();
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
-    assert_eq!(fused.parts()[2].start(), [12, 0]);
-    // One law by index is that law; one with a fan_in only needs no parts.
-    assert_eq!(law("blocks(kaiming_normal, parts=3)", &[12, 8]), law("kaiming_normal", &[4, 8]));
-    assert_eq!(law("stacked(xavier_uniform)", &[7, 16, 8]), law("xavier_uniform", &[16, 8]));
-    assert_eq!(law("stacked(xavier_uniform)", &[7, 16, 8]), law("xavier_uniform(layout=eoi)", &[7, 16, 8]));
+    assert_eq!(fused.blocks()[2].start(), [12, 0]);
+    // One distribution by index is that distribution; one with a fan_in only needs no parts.
+    assert_eq!(
+        distribution("blocks(kaiming_normal, parts=3)", &[12, 8]),
+        distribution("kaiming_normal", &[4, 8])
+    );
+    assert_eq!(
+        distribution("stacked(xavier_uniform)", &[7, 16, 8]),
+        distribution("xavier_uniform", &[16, 8])
+    );
+    assert_eq!(
+        distribution("stacked(xavier_uniform)", &[7, 16, 8]),
+        distribution("xavier_uniform(layout=eoi)", &[7, 16, 8])
+    );
     let nested = plan("stacked(blocks(orthogonal, parts=2))", &[3, 8, 4], DType::F32).unwrap();
-    assert_eq!(nested.parts().len(), 6);
-    let last = &nested.parts()[5];
+    assert_eq!(nested.blocks().len(), 6);
+    let last = &nested.blocks()[5];
     assert_eq!((last.suffix(), last.start(), last.extent()), ("[2][1]", &[2, 4, 0][..], vec![1, 4, 4]));
     let delta = plan("delta_orthogonal(2)", &[8, 4, 3, 4], DType::F32).unwrap();
-    assert_eq!((delta.parts()[0].start(), delta.parts()[0].axes()), (&[0, 0, 1, 1][..], &[0, 1][..]));
+    assert_eq!((delta.blocks()[0].start(), delta.blocks()[0].axes()), (&[0, 0, 1, 1][..], &[0, 1][..]));
     assert!((delta.std() - (4.0 / 8.0 / 12.0f64).sqrt()).abs() < 1e-15);
     for (spec, shape, needle) in [
         ("blocks(3: normal, 4: normal)", &[8, 2][..], "add up to 7, the axis has 8"),
@@ -238,17 +255,23 @@ fn parts_of_fused_and_stacked_parameters() {
 fn schemes_of_papers() {
     // SIREN, explore_siren.ipynb: hidden sqrt(6 / 256) / 30, first 1 / 2.
     assert_eq!(
-        law("siren", &[256, 256]),
-        Law::Uniform { low: -(6.0 / 256.0f64).sqrt() / 30.0, high: (6.0 / 256.0f64).sqrt() / 30.0 }
+        distribution("siren", &[256, 256]),
+        Distribution::Uniform { low: -(6.0 / 256.0f64).sqrt() / 30.0, high: (6.0 / 256.0f64).sqrt() / 30.0 }
     );
-    assert_eq!(law("siren_first", &[256, 2]), Law::Uniform { low: -0.5, high: 0.5 });
-    assert_eq!(law("spectral(2)", &[64, 256]), Law::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 });
-    assert_eq!(law("spectral", &[256, 64]), Law::Normal { mean: 0.0, std: 0.125 });
+    assert_eq!(distribution("siren_first", &[256, 2]), Distribution::Uniform { low: -0.5, high: 0.5 });
+    assert_eq!(
+        distribution("spectral(2)", &[64, 256]),
+        Distribution::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 }
+    );
+    assert_eq!(distribution("spectral", &[256, 64]), Distribution::Normal { mean: 0.0, std: 0.125 });
     // ZerO: torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs; the identity where it fits.
-    assert_eq!(law("zero_hadamard", &[9, 5]), Law::Hadamard { scale: 0.25 });
-    assert_eq!(law("zero_hadamard", &[8, 5]), Law::Hadamard { scale: std::f64::consts::FRAC_1_SQRT_2 / 2.0 });
-    assert_eq!(law("zero_hadamard", &[5, 9]), Law::Eye);
-    assert_eq!(law("zero_hadamard", &[5, 9, 3]), Law::Dirac { groups: 1 });
+    assert_eq!(distribution("zero_hadamard", &[9, 5]), Distribution::Hadamard { scale: 0.25 });
+    assert_eq!(
+        distribution("zero_hadamard", &[8, 5]),
+        Distribution::Hadamard { scale: std::f64::consts::FRAC_1_SQRT_2 / 2.0 }
+    );
+    assert_eq!(distribution("zero_hadamard", &[5, 9]), Distribution::Eye);
+    assert_eq!(distribution("zero_hadamard", &[5, 9, 3]), Distribution::Dirac { groups: 1 });
     // IDInit: more outputs than inputs repeat the identity, more inputs than outputs are left at zero.
     let init: fanin::init::Init = "idinit(0.5)".parse().unwrap();
     for (shape, right) in [
@@ -262,6 +285,6 @@ fn schemes_of_papers() {
         assert!((plan.mean() - 0.5 / shape[1] as f64).abs() < 1e-15, "{shape:?}");
     }
     // LoRA, peft's reset_lora_parameters: kaiming_uniform_(a=math.sqrt(5)) of [r, in].
-    let Law::Uniform { high, .. } = law("lora_a", &[8, 1024]) else { panic!() };
+    let Distribution::Uniform { high, .. } = distribution("lora_a", &[8, 1024]) else { panic!() };
     assert!((high - 1.0 / 32.0).abs() < 1e-16);
 }

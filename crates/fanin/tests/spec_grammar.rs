@@ -5,8 +5,9 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::CATALOGUE;
-use fanin::init::{Init, constant, eye, families, kaiming_normal, normal, orthogonal, sparse, uniform};
-use fanin::{Error, Fan, Layout, Nonlinearity};
+use fanin::init::{Init, constant, eye, kaiming_normal, normal, orthogonal, sparse, uniform};
+use fanin::spec::schemes;
+use fanin::{AxisLayout, Error, Fan, Nonlinearity};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Init {
@@ -66,7 +67,7 @@ fn positions_names_underscores_and_quotes() {
     ] {
         assert_eq!(parse(text), he);
     }
-    let layout = kaiming_normal().layout(Layout::InOut).into();
+    let layout = kaiming_normal().layout(AxisLayout::InOut).into();
     assert_eq!(parse("kaiming_normal(layout=in_out)"), layout);
     let slope = Nonlinearity::LeakyRelu { slope: 0.2 };
     assert_eq!(parse("orthogonal(gain=leaky_relu(0.2))"), orthogonal().gain(slope).into());
@@ -242,8 +243,8 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
 
 #[test]
 fn families_are_what_specs_name() {
-    for family in families() {
-        let required = family.parameters.iter().filter(|(_, default)| default.is_none());
+    for scheme in schemes() {
+        let required = scheme.parameters.iter().filter(|(_, default)| default.is_none());
         let arguments: Vec<String> = required
             .map(|(name, _)| match *name {
                 "spec" => "normal".to_owned(),
@@ -251,9 +252,9 @@ fn families_are_what_specs_name() {
                 name => format!("{name}=0.5"),
             })
             .collect();
-        let init = parse(&format!("{}({})", family.name, arguments.join(", ")));
-        assert_eq!(init.family().name, family.name);
-        assert!(!family.formula.is_empty());
+        let init = parse(&format!("{}({})", scheme.name, arguments.join(", ")));
+        assert_eq!(init.scheme().name, scheme.name);
+        assert!(!scheme.formula.is_empty());
     }
 }
 

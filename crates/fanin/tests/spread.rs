@@ -5,7 +5,7 @@
 mod common;
 
 use common::{filled, plan};
-use fanin::{DType, Native, Torch, init};
+use fanin::{DType, Native, Torch, spec};
 
 const LINEAR: &[usize] = &[1000, 1000];
 const CONV: &[usize] = &[250, 450, 3, 3];
@@ -64,7 +64,7 @@ fn measured_and_planned_are_the_definition() {
     for (spec, shape, std) in definitions() {
         let planned = plan(spec, shape, DType::F32).unwrap().std();
         let measured = spread(&filled(spec, shape, DType::F32, &mut Native::new(9).tensor("w")).to_f64());
-        // ZerO is no law: its signs nearly cancel, and the plan knows by how much.
+        // ZerO is no distribution: its signs nearly cancel, and the plan knows by how much.
         let near = if spec == "zero_hadamard" { 1e-3 } else { 1e-9 };
         assert!((planned / std - 1.0).abs() < near, "{spec}: planned {planned}, by hand {std}");
         assert!((measured / std - 1.0).abs() < 5e-3, "{spec}: measured {measured}, by hand {std}");
@@ -75,9 +75,9 @@ fn measured_and_planned_are_the_definition() {
 fn every_scheme_stands_in_the_table() {
     let known: Vec<&str> =
         definitions().iter().map(|(spec, ..)| spec.split('(').next().unwrap_or_default()).collect();
-    for family in init::families() {
-        let fixed = ["constant", "ones", "zeros", "eye", "dirac"].contains(&family.name);
-        assert!(fixed || known.contains(&family.name), "{} is not measured", family.name);
+    for scheme in spec::schemes() {
+        let fixed = ["constant", "ones", "zeros", "eye", "dirac"].contains(&scheme.name);
+        assert!(fixed || known.contains(&scheme.name), "{} is not measured", scheme.name);
     }
 }
 

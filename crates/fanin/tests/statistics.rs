@@ -1,4 +1,4 @@
-//! The laws themselves, at n = 1,000,000, with fixed seeds.
+//! The distributions themselves, at n = 1,000,000, with fixed seeds.
 //!
 //! Each Kolmogorov-Smirnov test is made at alpha = 1e-4 (D sqrt n < 2.2253); with some sixty of them a correct stream
 //! would fail the file for one choice of seeds in 170. Seeds are fixed: a failure is a change of the stream, and then
@@ -12,7 +12,7 @@ use fanin::{DType, Native};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 const N: usize = 1_000_000;
-/// Kolmogorov's law at 1 - 1e-4.
+/// Kolmogorov's distribution at 1 - 1e-4.
 const KS: f64 = 2.2253;
 
 fn standard(z: f64) -> f64 {
@@ -20,7 +20,7 @@ fn standard(z: f64) -> f64 {
     if z > 0.0 { 1.0 - libm::erfc(z / 2f64.sqrt()) / 2.0 } else { libm::erfc(-z / 2f64.sqrt()) / 2.0 }
 }
 
-/// sqrt(n) times the largest distance between the sample's distribution function and the law's.
+/// sqrt(n) times the largest distance between the sample's distribution function and the distribution's.
 fn distance(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     sample.sort_by(f64::total_cmp);
     let n = sample.len() as f64;
@@ -111,7 +111,7 @@ fn normals_body_and_tails() {
             }
             // Near 0.5 an f32 steps by 1.5e-6 of this sigma.
             assert!(mean != 0.0 || distinct(&sample) > 880_000);
-            assert!(mean != 0.0 || !sample.contains(&0.0), "no exact zero of the standard law");
+            assert!(mean != 0.0 || !sample.contains(&0.0), "no exact zero of the standard distribution");
         }
     }
 }
@@ -125,7 +125,7 @@ fn f32_normals_reach_past_six_sigma() {
     let (mut beyond, mut furthest) = ([0u32; 3], 0f32);
     for part in 0..256 {
         let tensor = fanin::TensorMut::contiguous(&mut chunk, &[1 << 20]).unwrap();
-        prepared.fill_box(&[part << 20], tensor).unwrap();
+        prepared.fill_region(&[part << 20], tensor).unwrap();
         for x in &chunk {
             let x = x.abs();
             furthest = furthest.max(x);
@@ -245,7 +245,7 @@ fn planned_moments_are_the_measured_ones() {
         let variance = sample.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / N as f64;
         let error = plan.std() / (N as f64).sqrt();
         assert!((mean - plan.mean()).abs() <= 5.0 * error, "{spec}: {mean} {}", plan.mean());
-        // The standard deviation's own relative error is sqrt((kurtosis - 1) / 4 n), at most 1.5e-3 for these laws.
+        // The standard deviation's own relative error is sqrt((kurtosis - 1) / 4 n), at most 1.5e-3 for these distributions.
         assert!(
             (variance.sqrt() - plan.std()).abs() <= 5e-3 * plan.std(),
             "{spec}: {} {}",
@@ -317,7 +317,7 @@ fn orthogonal_matrices_are_orthogonal() {
     }
 }
 
-/// Haar's law, and not orthogonality alone: invariance fixes the law of any entry, of the trace and its powers
+/// Haar's distribution, and not orthogonality alone: invariance fixes the distribution of any entry, of the trace and its powers
 /// (Diaconis and Shahshahani 1994: for the orthogonal group the trace of Q^k is near normal, of mean 1 for even k and 0
 /// for odd k, of variance k), of the determinant's sign, and of the eigenvalues' angles.
 #[test]

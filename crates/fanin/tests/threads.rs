@@ -144,7 +144,7 @@ fn large_boxes_are_slices_on_any_number_of_threads() {
             for threads in [1, 2, 5] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut part = Buffer::new(dtype, size.iter().product());
-                pool.install(|| Torch::new(5).peek_box(&plan, &start, part.tensor(&size))).unwrap();
+                pool.install(|| Torch::new(5).peek_region(&plan, &start, part.tensor(&size))).unwrap();
                 assert!(part.bytes() == expected, "{spec} {dtype} {threads}");
             }
         }

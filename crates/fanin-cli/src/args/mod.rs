@@ -1,9 +1,7 @@
 //! The arguments as they are typed. What they mean is settled in [`crate::command`].
 
-pub mod launcher;
-mod look;
-mod spelling;
-mod teach;
+mod check;
+mod explain;
 mod value;
 
 use std::num::NonZeroUsize;
@@ -11,12 +9,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use fanin::DType;
+use fanin_checkpoint::{FileLayout, PartitionArgument, StreamKind, parse_partition, parse_size};
 
-pub use launcher::{Share, parse_share};
-pub use look::{Audit, Diff, Verify};
-pub use spelling::Spelling;
-pub use teach::{Draft, Explain};
-pub use value::{Shape, parse_layout, parse_size};
+pub use check::{Audit, Diff, Verify};
+pub use explain::{Draft, Explain};
+pub use value::Shape;
 use value::{output_parser, parse_seed, parse_setting, parse_shape, parse_threads};
 
 /// Weight initialization for neural networks: initial checkpoints from a recipe and a seed.
@@ -87,7 +84,7 @@ pub enum Command {
     Fill(Fill),
     /// Show what a checkpoint holds, tensor by tensor.
     Inspect(Inspect),
-    /// Say whether a checkpoint is what its recipe says: its laws and, with a seed, its bits.
+    /// Say whether a checkpoint is what its recipe says: its distributions and, with a seed, its bits.
     Verify(Verify),
     /// Say what each tensor of a checkpoint looks like, without a recipe.
     Audit(Audit),
@@ -110,33 +107,40 @@ pub enum Command {
     },
 }
 
-/// Where the numbers come from.
+/// Which stream the values come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum StreamName {
+pub enum Stream {
     /// By seed, tensor name and index: the same however the work is split.
     Native,
-    /// PyTorch's CPU generator, to the bit.
+    /// PyTorch's CPU generator, bit for bit.
     Torch,
 }
 
-impl StreamName {
-    /// The name as it is typed.
-    pub const fn name(self) -> &'static str {
-        match self {
-            StreamName::Native => "native",
-            StreamName::Torch => "torch",
+impl From<Stream> for StreamKind {
+    fn from(stream: Stream) -> Self {
+        match stream {
+            Stream::Native => StreamKind::Native,
+            Stream::Torch => StreamKind::Torch,
         }
     }
 }
 
-/// How the files of a checkpoint are laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum LayoutName {
+/// The layout of a checkpoint's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
     /// Hugging Face's: whole tensors in each file, and an index.
-    #[default]
     Hf,
-    /// torch's distributed checkpoints in safetensors: rows of tensors in each file, and offsets in its header.
+    /// torch.distributed.checkpoint's, in safetensors: rows of tensors in each file, with their offsets in its header.
     Dcp,
+}
+
+impl From<Layout> for FileLayout {
+    fn from(layout: Layout) -> Self {
+        match layout {
+            Layout::Hf => FileLayout::Hf,
+            Layout::Dcp => FileLayout::Dcp,
+        }
+    }
 }
 
 /// The numbers' source and the file they go to: what `init` and `fill` have in common.
@@ -147,7 +151,7 @@ pub struct Output {
     pub seed: u64,
     /// Where the numbers come from.
     #[arg(long, default_value = "native")]
-    pub stream: StreamName,
+    pub stream: Stream,
     /// The file to write. A folder gets model.safetensors.
     #[arg(short, long, value_name = "OUT.safetensors|DIR", required_unless_present = "dry_run")]
     #[arg(value_parser = output_parser(), allow_hyphen_values = true)]
@@ -161,9 +165,6 @@ pub struct Output {
     /// Show what would be written, and write nothing. With -o, say what would be in the way.
     #[arg(long)]
     pub dry_run: bool,
-    /// How errors name options.
-    #[arg(skip)]
-    pub spelling: Spelling,
 }
 
 /// Arguments of `init`.
@@ -246,12 +247,12 @@ pub struct Init {
     #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
     pub max_shard_size: Option<u64>,
     /// Write the part of the k-th of n processes only, from 1; `auto` asks the launcher.
-    #[arg(long, value_name = "K/N", value_parser = parse_share, num_args = 0..=1, default_missing_value = "auto")]
+    #[arg(long, value_name = "K/N", value_parser = parse_partition, num_args = 0..=1, default_missing_value = "auto")]
     #[arg(alias = "shard")]
-    pub part: Option<Share>,
+    pub part: Option<PartitionArgument>,
     /// How the files are laid out.
     #[arg(long, default_value = "hf")]
-    pub layout: LayoutName,
+    pub layout: Layout,
     /// Keep files that are there, complete and right: each is read and drawn again.
     #[arg(long)]
     pub resume: bool,

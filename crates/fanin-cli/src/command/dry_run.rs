@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::checkpoint::write::Foreseen;
 use crate::error::Result;
-use crate::manifest::StoredType;
-use crate::recipe::{Planned, Scheme};
-use crate::report::names::{Group, groups};
-use crate::report::{self, law, numbers, table};
+use crate::terminal::{output, table};
+use fanin_analysis::describe;
+use fanin_checkpoint::write::PlannedFile;
+use fanin_recipe::manifest::StoredType;
+use fanin_recipe::names::{Group, groups};
+use fanin_recipe::recipe::{Action, Planned};
+use fanin_recipe::text;
 
 /// The name of the JSON's form. It changes when a member changes its meaning or goes; new members may come.
 const FORMAT: &str = "fanin-plan-1";
@@ -16,8 +18,8 @@ const FORMAT: &str = "fanin-plan-1";
 fn alike(planned: &[Planned]) -> Vec<Group> {
     let names: Vec<&str> = planned.iter().map(|planned| planned.entry.name.as_str()).collect();
     groups(&names, |number| {
-        let Planned { entry, pattern, init, tied, .. } = &planned[number];
-        (entry.dtype, &entry.shape, pattern, init.to_string(), tied)
+        let Planned { entry, pattern, action, tied, .. } = &planned[number];
+        (entry.dtype, &entry.shape, pattern, action.to_string(), tied)
     })
 }
 
@@ -42,20 +44,20 @@ fn total(types: &[(StoredType, [u64; 3])]) -> [u64; 3] {
 /// The scheme in words, with what is not in its spec.
 fn scheme(planned: &Planned) -> String {
     match &planned.tied {
-        Some(first) => format!("{}, tied to {}", planned.init, table::shown(first)),
-        None => planned.init.to_string(),
+        Some(first) => format!("{}, tied to {}", planned.action, text::escaped(first)),
+        None => planned.action.to_string(),
     }
 }
 
 fn number(x: f64) -> String {
-    if x.is_nan() { "-".to_owned() } else { numbers::short(x) }
+    if x.is_nan() { "-".to_owned() } else { text::short(x) }
 }
 
 /// Lines of a table of files, before it is cut short.
 const FILES: usize = 20;
 
 /// The files of a checkpoint that is more than one.
-fn show_files(files: &[Foreseen]) -> Result {
+fn show_files(files: &[PlannedFile]) -> Result {
     if files.is_empty() {
         return Ok(());
     }
@@ -63,10 +65,10 @@ fn show_files(files: &[Foreseen]) -> Result {
     // Of many the first ones, and the last with the index.
     let shown = if files.len() > FILES { FILES - 3 } else { files.len() };
     let mut row = |name: &str, tensors: String, bytes: u64| {
-        _ = rows.add_row([name.to_owned(), tensors, numbers::count(bytes), numbers::bytes(bytes)]);
+        _ = rows.add_row([name.to_owned(), tensors, text::count(bytes), text::bytes(bytes)]);
     };
     let told =
-        |file: &Foreseen| if file.tensors > 0 { numbers::count(file.tensors as u64) } else { String::new() };
+        |file: &PlannedFile| if file.tensors > 0 { text::count(file.tensors as u64) } else { String::new() };
     for file in &files[..shown] {
         row(&file.name, told(file), file.bytes);
     }
@@ -76,37 +78,37 @@ fn show_files(files: &[Foreseen]) -> Result {
         row(&name, String::new(), left.iter().map(|file| file.bytes).sum());
         files[files.len() - 2..].iter().for_each(|file| row(&file.name, told(file), file.bytes));
     }
-    report::line(format!("\n{}", table::text(&rows).trim_start_matches('\n')))?;
+    output::line(format!("\n{}", table::text(&rows).trim_start_matches('\n')))?;
     let bytes = files.iter().map(|file| file.bytes).sum();
-    let count = numbers::counted(files.len() as u64, "file");
-    report::line(format!("{count}, {} with their headers", numbers::bytes(bytes)))
+    let count = text::counted(files.len() as u64, "file");
+    output::line(format!("{count}, {} with their headers", text::bytes(bytes)))
 }
 
 /// The table. What is skipped stands below it, and the files if they are told.
-pub(super) fn show(planned: &[Planned], files: &[Foreseen]) -> Result {
+pub(super) fn show(planned: &[Planned], files: &[PlannedFile]) -> Result {
     let (skipped, written): (Vec<Planned>, Vec<Planned>) =
-        planned.iter().cloned().partition(|planned| planned.init == Scheme::Skip);
+        planned.iter().cloned().partition(|planned| planned.action == Action::Skip);
     let mut rows =
         table::new(&["tensors", "shape", "dtype", "scheme", ">std", ">tensors", ">values", "rule"]);
     for Group { name, members } in alike(&written) {
         let one = &written[members[0]];
         let shape = one.entry.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         rows.add_row([
-            table::shown(&name),
+            text::escaped(&name),
             format!("[{shape}]"),
             one.entry.dtype.to_string(),
             scheme(one),
             number(one.std()),
             members.len().to_string(),
-            numbers::count((one.entry.values() * members.len()) as u64),
-            table::shown(&one.pattern),
+            text::count((one.entry.values() * members.len()) as u64),
+            text::escaped(&one.pattern),
         ]);
     }
-    report::line(table::text(&rows))?;
+    output::line(table::text(&rows))?;
     let types = by_type(written.iter());
     let mut sums = table::new(&["", ">tensors", ">values", ">bytes", ""]);
     let line = |name: String, [tensors, values, bytes]: [u64; 3]| {
-        [name, numbers::count(tensors), numbers::count(values), numbers::count(bytes), numbers::bytes(bytes)]
+        [name, text::count(tensors), text::count(values), text::count(bytes), text::bytes(bytes)]
     };
     for (dtype, of) in &types {
         sums.add_row(line(dtype.to_string(), *of));
@@ -114,51 +116,51 @@ pub(super) fn show(planned: &[Planned], files: &[Foreseen]) -> Result {
     if types.len() != 1 {
         sums.add_row(line("total".to_owned(), total(&types)));
     }
-    report::line(format!("\n{}", table::text(&sums).trim_start_matches('\n')))?;
+    output::line(format!("\n{}", table::text(&sums).trim_start_matches('\n')))?;
     for Group { name, members } in alike(&skipped) {
-        let count = numbers::counted(members.len() as u64, "tensor");
-        report::line(format!("skipped: {} ({count})", table::shown(&name)))?;
+        let count = text::counted(members.len() as u64, "tensor");
+        output::line(format!("skipped: {} ({count})", text::escaped(&name)))?;
     }
     let tied: Vec<&Planned> = written.iter().filter(|planned| planned.tied.is_some()).collect();
     if let [_, ..] = tied.as_slice() {
         let values: u64 = tied.iter().map(|planned| planned.entry.values() as u64).sum();
-        report::line(format!(
+        output::line(format!(
             "{} of these values are those of {} under another name",
-            numbers::count(values),
-            numbers::counted(tied.len() as u64, "tied tensor")
+            text::count(values),
+            text::counted(tied.len() as u64, "tied tensor")
         ))?;
     }
     show_files(files)?;
     let [tensors, values, bytes] = total(&types);
-    report::line(format!(
+    output::line(format!(
         "{}, {}, {}. Nothing was written.",
-        numbers::counted(tensors, "tensor"),
-        numbers::counted(values, "value"),
-        numbers::bytes(bytes)
+        text::counted(tensors, "tensor"),
+        text::counted(values, "value"),
+        text::bytes(bytes)
     ))
 }
 
 /// The same for programs.
-pub(super) fn as_json(planned: &[Planned], files: &[Foreseen]) -> Value {
+pub(super) fn as_json(planned: &[Planned], files: &[PlannedFile]) -> Value {
     let one = |planned: &Planned| {
         json!({
             "name": planned.entry.name, "dtype": planned.entry.dtype, "shape": planned.entry.shape,
             "values": planned.entry.values(), "bytes": planned.entry.bytes(),
-            "rule": planned.pattern, "scheme": planned.init.to_string(), "tied": planned.tied,
-            "law": planned.plan.as_ref().map(law::text), "mean": planned.mean(), "std": planned.std(),
+            "rule": planned.pattern, "scheme": planned.action.to_string(), "tied": planned.tied,
+            "distribution": planned.plan.as_ref().map(describe::text), "mean": planned.mean(), "std": planned.std(),
         })
     };
     let group = |Group { name, members }: &Group| {
         let first = &planned[members[0]];
         json!({
             "name": name, "dtype": first.entry.dtype, "shape": first.entry.shape,
-            "scheme": first.init.to_string(), "rule": first.pattern, "tied": first.tied, "std": first.std(),
+            "scheme": first.action.to_string(), "rule": first.pattern, "tied": first.tied, "std": first.std(),
             "tensors": members.iter().map(|&member| planned[member].entry.name.as_str()).collect::<Vec<_>>(),
         })
     };
     let sums =
         |[tensors, values, bytes]: [u64; 3]| json!({ "tensors": tensors, "values": values, "bytes": bytes });
-    let types = by_type(planned.iter().filter(|planned| planned.init != Scheme::Skip));
+    let types = by_type(planned.iter().filter(|planned| planned.action != Action::Skip));
     let mut totals = sums(total(&types));
     let of_type = |(dtype, of): &(StoredType, [u64; 3])| {
         let mut sums = sums(*of);
@@ -166,7 +168,8 @@ pub(super) fn as_json(planned: &[Planned], files: &[Foreseen]) -> Value {
         sums
     };
     totals["dtypes"] = types.iter().map(of_type).collect();
-    let file = |file: &Foreseen| json!({ "name": file.name, "tensors": file.tensors, "bytes": file.bytes });
+    let file =
+        |file: &PlannedFile| json!({ "name": file.name, "tensors": file.tensors, "bytes": file.bytes });
     json!({
         "format": FORMAT, "totals": totals, "files": files.iter().map(file).collect::<Vec<_>>(),
         "groups": alike(planned).iter().map(group).collect::<Vec<_>>(),

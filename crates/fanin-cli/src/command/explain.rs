@@ -1,40 +1,33 @@
 //! `fanin explain`: what a spec does to a shape, as a small textbook.
 
 use fanin::init::Init;
-use fanin::{DType, Law};
-use serde_json::{Value, json};
+use fanin::{DType, Distribution};
 
 use crate::args::Explain;
 use crate::error::Result;
-use crate::explain::activation::Activation;
-use crate::explain::signal::{After, verdict};
-use crate::explain::wiring::Wiring;
-use crate::explain::{Lesson, Question, steps};
-use crate::report::{self, law, numbers, table};
+use crate::terminal::{output, table};
+use fanin_analysis::describe;
+use fanin_analysis::explain::activation::Activation;
+use fanin_analysis::explain::json::{self, gain, source};
+use fanin_analysis::explain::signal::{After, verdict};
+use fanin_analysis::explain::{Explanation, Question, steps};
+use fanin_recipe::text;
 
 /// Layers that a signal is followed through where nobody says.
 const DEPTHS: [usize; 3] = [1, 10, 50];
 
 pub(super) fn run(args: &Explain, quiet: bool) -> Result {
-    let lesson = lesson(args)?;
-    let warnings = lesson.plan.warnings().iter();
-    report::warnings(warnings.map(|warning| (args.spec.as_str(), warning.to_string())), quiet);
-    if args.json { report::json(&as_json(&lesson)) } else { tell(&lesson) }
+    let explanation = explanation(args)?;
+    let warnings = explanation.plan.warnings().iter();
+    output::warnings(warnings.map(|warning| (args.spec.as_str(), warning.to_string())), quiet);
+    if args.json { output::json(&json::to_json(&explanation)) } else { tell(&explanation) }
 }
 
-/// The answer for programs.
-///
-/// # Errors
-/// What is wrong with the spec, or with what is asked about it.
-pub fn answer(args: &Explain) -> Result<Value> {
-    Ok(as_json(&lesson(args)?))
-}
-
-fn lesson(args: &Explain) -> Result<Lesson> {
+fn explanation(args: &Explain) -> Result<Explanation> {
     let mut depths: Vec<usize> = args.layers.iter().map(|&layers| layers as usize).collect();
     depths.sort_unstable();
     depths.dedup();
-    Lesson::new(&Question {
+    let question = Question {
         init: Init::parse(&args.spec)?,
         shape: &args.shape.0,
         dtype: args.dtype,
@@ -42,7 +35,8 @@ fn lesson(args: &Explain) -> Result<Lesson> {
         groups: args.groups,
         activation: args.nonlinearity.as_deref().map(Activation::read).transpose()?,
         depths: &depths,
-    })
+    };
+    Ok(Explanation::new(&question)?)
 }
 
 /// Shows an initializer on a shape.
@@ -56,89 +50,42 @@ pub(super) fn show(init: &Init, shape: &[usize], dtype: DType) -> Result {
         activation: None,
         depths: &DEPTHS,
     };
-    tell(&Lesson::new(&question)?)
+    tell(&Explanation::new(&question)?)
 }
 
-fn gain(init: &Init) -> Option<f64> {
-    match init {
-        Init::Kaiming(it) => Some(it.gain_value()),
-        Init::Xavier(it) => Some(it.gain_value()),
-        Init::Orthogonal(it) => Some(it.gain_value()),
-        _ => None,
-    }
-}
-
-/// The name that stands for a paper in the text: where the formula comes from, with its equation.
-fn source(init: &Init) -> String {
-    match (init.family().source, steps::equation(init)) {
-        (source, Some(equation)) => format!("{source}; {equation}"),
-        (source, None) => source.to_owned(),
-    }
-}
-
-fn as_json(lesson: &Lesson) -> Value {
-    let Lesson { init, plan, wiring, counted, activation, signal, notes, .. } = lesson;
-    let (low, high) = plan.bounds();
-    let finite = |x: f64| if x.is_finite() { json!(x) } else { Value::Null };
-    let family = init.family();
-    let after = |after: &After| json!({ "layers": after.layers, "forward": after.forward, "backward": after.backward });
-    let suited = |wiring: &Wiring, activation: Activation| {
-        let (spec, why) = activation.suited(wiring);
-        json!({
-            "nonlinearity": activation.to_string(), "spec": spec, "why": why,
-            "mean_square": activation.forward(1.0), "slope_mean_square": activation.backward(1.0),
-        })
-    };
-    json!({
-        "spec": init.to_string(), "scheme": family.name, "shape": plan.shape(), "dtype": plan.dtype().name(),
-        "values": plan.len(),
-        "layout": wiring.as_ref().map(|wiring| wiring.layout.to_string()),
-        "groups": wiring.as_ref().map(|wiring| wiring.groups),
-        "fan_in": wiring.as_ref().map(|wiring| wiring.fans().fan_in),
-        "fan_out": wiring.as_ref().map(|wiring| wiring.fans().fan_out),
-        "formula_fan_in": counted.map(|fans| fans.fan_in), "formula_fan_out": counted.map(|fans| fans.fan_out),
-        "gain": gain(init), "law": law::text(plan), "mean": plan.mean(), "std": plan.std(),
-        "low": finite(low), "high": finite(high),
-        "formula": family.formula, "steps": steps::of(init, plan), "source": source(init),
-        "nonlinearity": activation.to_string(), "signal": signal.as_ref().map(|signal| signal.iter().map(after).collect::<Vec<_>>()),
-        "suited": wiring.as_ref().map(|wiring| Activation::COMMON.map(|activation| suited(wiring, activation))), "notes": notes,
-        "warnings": plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
-}
-
-fn tell(lesson: &Lesson) -> Result {
-    let Lesson { init, plan, wiring, notes, .. } = lesson;
+fn tell(explanation: &Explanation) -> Result {
+    let Explanation { init, plan, wiring, notes, .. } = explanation;
     let shape = plan.shape();
-    let values = numbers::counted(plan.len() as u64, "value");
+    let values = text::counted(plan.len() as u64, "value");
     let mut rows = table::new(&["", ""]);
     let mut row = |name: &str, value: String| {
         rows.add_row([name.to_owned(), value]);
     };
     row("spec", init.to_string());
-    row("shape", format!("{} ({values} of {})", numbers::shape(shape), plan.dtype()));
+    row("shape", format!("{} ({values} of {})", text::shape(shape), plan.dtype()));
     if let Some(wiring) = wiring {
         let fans = wiring.fans();
         row("axes", wiring.axes().into_owned());
-        let line = |told: String, fan: usize| format!("{told} = {}", numbers::count(fan as u64));
+        let line = |told: String, fan: usize| format!("{told} = {}", text::count(fan as u64));
         row("fan_in", line(wiring.told(wiring.inputs, "input"), fans.fan_in));
         row("fan_out", line(wiring.told(wiring.outputs, "output"), fans.fan_out));
     }
-    row("formula", init.family().formula.to_owned());
+    row("formula", init.scheme().formula.to_owned());
     for (number, step) in steps::of(init, plan).into_iter().enumerate() {
         row(if number == 0 { "numbers" } else { "" }, step);
     }
     if let Some(gain) = gain(init) {
         row("gain", gain.to_string());
     }
-    row("law", law::text(plan));
+    row("distribution", describe::text(plan));
     row("mean", plan.mean().to_string());
     row("std", plan.std().to_string());
     let (low, high) = plan.bounds();
     if low.is_finite() || high.is_finite() {
         row("bounds", format!("{low} to {high}"));
     }
-    if let Law::TruncatedNormal { mean, std, low, high, .. } = plan.law() {
-        let sigmas = |bound: f64| numbers::short((bound - mean) / std);
+    if let Distribution::TruncatedNormal { mean, std, low, high, .. } = plan.distribution() {
+        let sigmas = |bound: f64| text::short((bound - mean) / std);
         row(
             "cut at",
             format!("{} and {} sigma; the std above is that of what is left", sigmas(low), sigmas(high)),
@@ -148,33 +95,33 @@ fn tell(lesson: &Lesson) -> Result {
     if !source.is_empty() {
         row("source", source);
     }
-    report::line(table::text(&rows).trim_start_matches(['\n', ' ']))?;
-    signal(lesson)?;
+    output::line(table::text(&rows).trim_start_matches(['\n', ' ']))?;
+    signal(explanation)?;
     for note in notes {
-        report::line(format!("\n{note}"))?;
+        output::line(format!("\n{note}"))?;
     }
-    if lesson.signal.is_some() { others(lesson) } else { Ok(()) }
+    if explanation.signal.is_some() { others(explanation) } else { Ok(()) }
 }
 
 /// What the layer, and many like it, do to a signal and to its gradient.
-fn signal(lesson: &Lesson) -> Result {
+fn signal(explanation: &Explanation) -> Result {
     let (Some(all), Some(wiring), Some((forward, backward))) =
-        (&lesson.signal, &lesson.wiring, lesson.factors())
+        (&explanation.signal, &explanation.wiring, explanation.factors())
     else {
         return Ok(());
     };
-    let (short, fans, std) = (numbers::short, wiring.fans(), lesson.plan.std());
-    let (square, f) = (short(std * std), lesson.activation);
-    let whose = if lesson.named { "" } else { " (nothing said: --nonlinearity)" };
+    let (short, fans, std) = (text::short, wiring.fans(), explanation.plan.std());
+    let (square, f) = (short(std * std), explanation.activation);
+    let whose = if explanation.named { "" } else { " (nothing said: --nonlinearity)" };
     let sums = fans.fan_in as f64 * std * std;
-    report::line(format!("\nWhat it does to a signal of mean square 1, with {f} after each layer{whose}:"))?;
-    report::line(format!(
+    output::line(format!("\nWhat it does to a signal of mean square 1, with {f} after each layer{whose}:"))?;
+    output::line(format!(
         "  forward   sums    fan_in * std^2 = {} * {square} = {}\n            outputs E[f^2] of that = {}",
         fans.fan_in,
         short(sums),
         short(forward)
     ))?;
-    report::line(format!(
+    output::line(format!(
         "  backward  gradient fan_out * std^2 * E[f'^2] = {} * {square} * {} = {}",
         fans.fan_out,
         short(f.backward(sums)),
@@ -190,17 +137,17 @@ fn signal(lesson: &Lesson) -> Result {
             verdict(*backward, last.1).to_owned(),
         ]);
     }
-    report::line(format!("\n{}", table::text(&rows)))
+    output::line(format!("\n{}", table::text(&rows)))
 }
 
 /// What would suit other nonlinearities.
-fn others(lesson: &Lesson) -> Result {
-    let Some(wiring) = &lesson.wiring else { return Ok(()) };
+fn others(explanation: &Explanation) -> Result {
+    let Some(wiring) = &explanation.wiring else { return Ok(()) };
     let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "a spec that suits it", "why"]);
     for activation in Activation::COMMON {
         let (spec, why) = activation.suited(wiring);
-        let [forward, backward] = [activation.forward(1.0), activation.backward(1.0)].map(numbers::short);
+        let [forward, backward] = [activation.forward(1.0), activation.backward(1.0)].map(text::short);
         rows.add_row([activation.to_string(), forward, backward, spec, why]);
     }
-    report::line(format!("\nFor other nonlinearities (E over N(0, 1)):\n{}", table::text(&rows)))
+    output::line(format!("\nFor other nonlinearities (E over N(0, 1)):\n{}", table::text(&rows)))
 }

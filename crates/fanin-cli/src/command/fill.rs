@@ -2,14 +2,12 @@
 
 use fanin::Initializer as _;
 use fanin::init::Init;
+use fanin_checkpoint::{CheckpointPlan, Form};
+use fanin_recipe::{Entry, StoredType};
 
-use super::init::{destination, metadata, obstacle, warn, write_out};
+use super::init::{draw, note_obstacles, target, warn, write_out};
 use crate::args::Fill;
-use crate::checkpoint::Form;
-use crate::checkpoint::write::{self, Sharing};
 use crate::error::{Error, Result};
-use crate::manifest::{Entry, StoredType};
-use crate::recipe::Planned;
 
 pub(super) fn run(args: &Fill, quiet: bool) -> Result {
     let init = Init::parse(&args.spec)?;
@@ -17,21 +15,18 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
     if args.name == "__metadata__" || args.name.is_empty() {
         return Err(Error::Request(format!("{:?} cannot be a tensor's name", args.name)));
     }
-    let target = destination(&args.output, Form::File, false)?;
+    let target = target(&args.output, Form::File, false)?;
     let entry = Entry {
         name: args.name.clone(),
         dtype: StoredType::from_float(args.dtype),
         shape: args.shape.0.clone(),
         offsets: None,
     };
-    let planned = [Planned::of(entry, init.clone(), plan)];
-    write::check(&planned, args.output.stream)?;
-    warn(&planned, quiet);
+    let plan = CheckpointPlan::of_tensor(entry, &init, plan, draw(&args.output))?;
+    warn(&plan.planned, quiet);
     if args.output.dry_run {
-        obstacle(&args.output, Form::File, false, quiet, |_| Ok(()));
+        note_obstacles(&plan, &args.output, false, quiet);
         return super::explain::show(&init, &args.shape.0, args.dtype);
     }
-    let mut metadata = metadata(&args.output);
-    metadata.push(("fanin.spec".to_owned(), init.to_string()));
-    write_out(target, &planned, None, &metadata, &args.output, Sharing::default(), quiet)
+    write_out(&plan, target, quiet)
 }

@@ -3,48 +3,54 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{held, open};
+use super::{compared, open};
 use crate::args::Inspect;
-use crate::check::model::Held;
-use crate::checkpoint::write_whole;
 use crate::error::{Error, Result};
-use crate::report::{self, numbers, table};
-use crate::survey::page::BEGIN;
-use crate::survey::{self, Survey};
+use crate::terminal::progress::Bar;
+use crate::terminal::{output, table};
+use fanin_analysis::check::model::ModelComparison;
+use fanin_analysis::inspect::page::BEGIN;
+use fanin_analysis::inspect::{self, Inspection};
+use fanin_checkpoint::unfinished::write_whole;
+use fanin_recipe::text;
 
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let checkpoint = open(&args.file, quiet)?;
     let recipe = args.recipe.as_deref();
-    let held = recipe.map(|name| held(name, &args.settings, &checkpoint.manifest, None)).transpose()?;
+    let comparison = recipe.map(|name| compared(name, &args.settings, &checkpoint.manifest)).transpose()?;
     let page = args.html.as_deref().map(Page::new).transpose()?;
     let spectra = (args.json || page.is_some()) && !args.no_spectra;
-    let Held { planned, odd, missing, .. } = held.unwrap_or_default();
-    let mut survey = Survey::take(&args.file, &checkpoint, recipe, planned, spectra, quiet)?;
+    let ModelComparison { planned, odd, missing, .. } = comparison.unwrap_or_default();
+    let passes = if spectra { 2 } else { 1 };
+    let progress = Bar::new("reading", checkpoint.manifest.bytes() * passes, quiet);
+    let inspection = Inspection::take(&args.file, &checkpoint, recipe, planned, spectra, &progress);
+    progress.done();
+    let mut inspection = inspection?;
     for (number, _, text) in odd {
-        survey.rows[number].findings.push(text);
+        inspection.rows[number].findings.push(text);
     }
-    survey.missing = missing;
+    inspection.missing = missing;
     if let Some(page) = &page {
-        page.write(&survey)?;
+        page.write(&inspection)?;
     }
     if args.json {
-        return report::json(&survey);
+        return output::json(&inspection);
     }
-    let findings = survey
+    let findings = inspection
         .rows
         .iter()
         .flat_map(|row| row.findings.iter().map(|finding| (row.entry.name.as_str(), finding.clone())));
-    let missing = survey.missing.iter().map(|entry| (entry.name.as_str(), survey::MISSING.to_owned()));
-    report::warnings(findings.chain(missing), quiet);
+    let missing = inspection.missing.iter().map(|entry| (entry.name.as_str(), inspect::MISSING.to_owned()));
+    output::warnings(findings.chain(missing), quiet);
     match page {
         Some(page) => {
             if !quiet {
-                let tensors = numbers::counted(survey.rows.len() as u64, "tensor");
-                report::say(format_args!("{}: {tensors} on one page", page.path.display()));
+                let tensors = text::counted(inspection.rows.len() as u64, "tensor");
+                output::say(format_args!("{}: {tensors} on one page", page.path.display()));
             }
             Ok(())
         }
-        None => show(&survey),
+        None => show(&inspection),
     }
 }
 
@@ -79,18 +85,18 @@ impl Page {
         Ok(Self { path })
     }
 
-    fn write(&self, survey: &Survey) -> Result {
-        write_whole(&self.path, survey.page().as_bytes())
+    fn write(&self, inspection: &Inspection) -> Result {
+        Ok(write_whole(&self.path, inspection.page().as_bytes())?)
     }
 }
 
 /// The table.
-fn show(survey: &Survey) -> Result {
-    let manifest = &survey.manifest;
+fn show(inspection: &Inspection) -> Result {
+    let manifest = &inspection.manifest;
     for (key, value) in manifest.metadata.iter().filter(|(key, _)| key != "fanin.recipe") {
-        report::line(table::shown(&format!("{key}: {value}")))?;
+        output::line(text::escaped(&format!("{key}: {value}")))?;
     }
-    let with_plan = survey.recipe.is_some();
+    let with_plan = inspection.recipe.is_some();
     let mut header = vec!["tensor", "dtype", "shape"];
     if with_plan {
         header.extend(["scheme", ">planned mean", ">planned std"]);
@@ -98,29 +104,29 @@ fn show(survey: &Survey) -> Result {
     header.extend([">mean", ">std", ">min", ">max", ">zeros", ">NaN, inf", "histogram"]);
     let mut shown = table::new(&header);
     // Where no value is finite there is no mean of them.
-    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), numbers::short);
-    for row in &survey.rows {
+    let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), text::short);
+    for row in &inspection.rows {
         let (entry, stats) = (&row.entry, &row.stats);
         let planned = row.planned.as_ref();
-        let mut row = vec![table::shown(&entry.name), entry.dtype.to_string(), numbers::shape(&entry.shape)];
+        let mut row = vec![text::escaped(&entry.name), entry.dtype.to_string(), text::shape(&entry.shape)];
         if let Some(planned) = planned {
-            row.push(planned.init.to_string());
-            row.extend([planned.mean(), planned.std()].map(numbers::short));
+            row.push(planned.action.to_string());
+            row.extend([planned.mean(), planned.std()].map(text::short));
         } else if with_plan {
             row.extend([const { String::new() }; 3]);
         }
         row.extend([stats.mean(), stats.std(), stats.min(), stats.max()].map(number));
-        row.push(numbers::count(stats.zeros));
-        row.push(numbers::count(stats.nans + stats.infinite));
+        row.push(text::count(stats.zeros));
+        row.push(text::count(stats.nans + stats.infinite));
         row.push(stats.sparkline());
         shown.add_row(row);
     }
-    report::line(table::text(&shown))?;
-    let total = survey.total();
-    report::line(format!(
+    output::line(table::text(&shown))?;
+    let total = inspection.total();
+    output::line(format!(
         "\n{}, {}, {}",
-        numbers::counted(total.tensors, "tensor"),
-        numbers::counted(total.values, "value"),
-        numbers::bytes(total.bytes)
+        text::counted(total.tensors, "tensor"),
+        text::counted(total.values, "value"),
+        text::bytes(total.bytes)
     ))
 }

@@ -4,27 +4,28 @@ use serde_json::json;
 
 use crate::args::Models;
 use crate::error::Result;
-use crate::manifest::Manifest;
-use crate::models::{MODELS, Model};
-use crate::report::{self, numbers, table};
+use crate::terminal::{output, table};
+use fanin_recipe::manifest::Manifest;
+use fanin_recipe::models::{MODELS, Model};
+use fanin_recipe::text;
 
 pub(super) fn run(args: &Models) -> Result {
     let Some(name) = &args.name else {
         return if args.json {
-            report::json(&json!(MODELS.iter().map(as_json).collect::<Vec<_>>()))
+            output::json(&json!(MODELS.iter().map(as_json).collect::<Vec<_>>()))
         } else {
             list()
         };
     };
     let model = Model::require(name)?;
     if args.recipe {
-        return report::line(model.recipe_toml.trim_end());
+        return output::line(model.recipe_toml.trim_end());
     }
     if args.manifest {
-        return report::line(model.manifest_json.trim_end());
+        return output::line(model.manifest_json.trim_end());
     }
     if args.json {
-        return report::json(&as_json(model));
+        return output::json(&as_json(model));
     }
     show(model)
 }
@@ -40,28 +41,28 @@ fn list() -> Result {
         rows.add_row([
             model.name.to_owned(),
             manifest.entries.len().to_string(),
-            numbers::count(manifest.values()),
-            numbers::bytes(manifest.bytes()),
+            text::count(manifest.values()),
+            text::bytes(manifest.bytes()),
             loads_in(&manifest).to_owned(),
             model.citation().to_owned(),
         ]);
     }
-    report::line(table::text(&rows))
+    output::line(table::text(&rows))
 }
 
 fn show(model: &Model) -> Result {
     let manifest = model.manifest();
-    report::line(format!(
+    output::line(format!(
         "{}: {} tensors, {} values, {}; loads in {}\n\
          With --stream torch the numbers are those of torch's generator, tensor after tensor in the manifest's order:\n\
          a loop over state_dict() draws them. What loads it draws others when it is built, in an order of its own.\n",
         model.name,
         manifest.entries.len(),
-        numbers::count(manifest.values()),
-        numbers::bytes(manifest.bytes()),
+        text::count(manifest.values()),
+        text::bytes(manifest.bytes()),
         loads_in(&manifest)
     ))?;
-    report::line(model.recipe_toml.trim_end())
+    output::line(model.recipe_toml.trim_end())
 }
 
 fn as_json(model: &Model) -> serde_json::Value {

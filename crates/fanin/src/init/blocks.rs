@@ -1,9 +1,10 @@
 //! Fused and stacked parameters: several tensors in one, each with fans of its own.
 
-use super::{Init, Initializer, initializer};
-use crate::element::DType;
+use super::any::Init;
+use super::initializer::{Initializer, initializer};
+use crate::dtype::DType;
 use crate::error::{Error, Warning};
-use crate::plan::{Law, Part, Plan};
+use crate::plan::{Block, Distribution, Plan};
 
 /// Blocks side by side along an axis: made by [`blocks`] or [`equal_blocks`].
 #[derive(Debug, Clone, PartialEq)]
@@ -25,9 +26,9 @@ pub struct Stacked {
 /// A fused parameter: blocks of these sizes along axis 0 (or [`Blocks::axis`]), each initialized as the tensor it would be
 /// alone, with its own fans. The sizes add up to the axis.
 ///
-/// On the native stream, values that come by index keep the index of the whole, so blocks of one law have the bits of that
-/// law; matrices (`orthogonal`, `sparse`) are those of the tensor called `name[0]`, `name[1]` and so on. On torch's stream
-/// blocks are drawn one after another, each contiguous, as if joined by `torch.cat`; where all have one law by index the
+/// On the native stream, values that come by index keep the index of the whole, so blocks of one distribution have the bits of that
+/// distribution; matrices (`orthogonal`, `sparse`) are those of the tensor called `name[0]`, `name[1]` and so on. On torch's stream
+/// blocks are drawn one after another, each contiguous, as if joined by `torch.cat`; where all have one distribution by index the
 /// whole is drawn at once.
 ///
 /// Spec: `blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5), axis=0)`; without sizes the
@@ -38,8 +39,8 @@ pub struct Stacked {
 /// // Queries, keys and values of grouped attention in one matrix: torch would take fan_out = 1536 for all of it.
 /// let fused = init::blocks([(1024, init::xavier_uniform()), (256, init::xavier_uniform()), (256, init::xavier_uniform())]);
 /// let plan = fused.resolve(&[1536, 1024], DType::F32)?;
-/// assert_eq!(plan.parts().len(), 3);
-/// assert_eq!(plan.parts()[1].plan().fans().unwrap().fan_out, 256);
+/// assert_eq!(plan.blocks().len(), 3);
+/// assert_eq!(plan.blocks()[1].plan().fans().unwrap().fan_out, 256);
 /// # Ok::<(), fanin::Error>(())
 /// ```
 pub fn blocks(parts: impl IntoIterator<Item = (usize, impl Into<Init>)>) -> Blocks {
@@ -94,7 +95,7 @@ impl Blocks {
     }
 
     /// What a spec has: sizes for all blocks or none, and a count for a single one.
-    pub(super) fn from_spec(parts: Vec<(Option<usize>, Init)>, count: Option<usize>, axis: isize) -> Self {
+    pub(crate) fn from_spec(parts: Vec<(Option<usize>, Init)>, count: Option<usize>, axis: isize) -> Self {
         Self { parts, count, axis }
     }
 
@@ -157,10 +158,10 @@ impl Initializer for Blocks {
             let mut start = vec![0; shape.len()];
             start[axis] = begin;
             let plan = init.resolve(&own, dtype)?;
-            parts.push(Part::new(start, (0..shape.len()).collect(), format!("[{number}]"), plan));
+            parts.push(Block::new(start, (0..shape.len()).collect(), format!("[{number}]"), plan));
             begin += size;
         }
-        Plan::of_parts(shape, dtype, parts)
+        Plan::of_blocks(shape, dtype, parts)
     }
 }
 
@@ -172,15 +173,15 @@ impl Initializer for Stacked {
         crate::shape::element_count(shape)?;
         let plan = self.each.resolve(&own, dtype)?;
         if shape[axis] == 0 {
-            let none = Plan::new(shape, dtype, Law::Constant { value: 0.0 })?;
+            let none = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
             return Ok(none.with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
         }
         let parts = (0..shape[axis]).map(|number| {
             let mut start = vec![0; shape.len()];
             start[axis] = number;
-            Part::new(start, axes.clone(), format!("[{number}]"), plan.clone())
+            Block::new(start, axes.clone(), format!("[{number}]"), plan.clone())
         });
-        Plan::of_parts(shape, dtype, parts.collect())
+        Plan::of_blocks(shape, dtype, parts.collect())
     }
 }
 

@@ -1,9 +1,9 @@
 //! One value everywhere.
 
-use super::{Initializer, initializer, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, write_spec};
+use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::{Law, Plan};
+use crate::plan::{Distribution, Plan};
 
 /// One value everywhere: made by [`constant`], [`zeros`] or [`ones`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +33,7 @@ pub const fn ones() -> Constant {
 
 impl Initializer for Constant {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        Plan::new(shape, dtype, Law::Constant { value: self.val })
+        Plan::new(shape, dtype, Distribution::Constant { value: self.val })
     }
 }
 

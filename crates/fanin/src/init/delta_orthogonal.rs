@@ -1,17 +1,17 @@
 //! Xiao et al. 2018.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::gain::Gain;
-use crate::plan::{Law, Part, Plan};
-use crate::shape::{Axis, Layout};
+use crate::plan::{Block, Distribution, Plan};
+use crate::shape::{Axis, AxisLayout};
 
 /// An orthogonal matrix at a kernel's centre: made by [`delta_orthogonal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DeltaOrthogonal {
     gain: Gain,
-    layout: Layout,
+    layout: AxisLayout,
 }
 
 /// At the kernel's centre tap, `(k - 1) / 2` along each axis, a Haar-distributed matrix with orthonormal columns times a
@@ -31,7 +31,7 @@ pub struct DeltaOrthogonal {
 /// # Ok::<(), fanin::Error>(())
 /// ```
 pub const fn delta_orthogonal() -> DeltaOrthogonal {
-    DeltaOrthogonal { gain: Gain::Value(1.0), layout: Layout::OutIn }
+    DeltaOrthogonal { gain: Gain::Value(1.0), layout: AxisLayout::OutIn }
 }
 
 impl DeltaOrthogonal {
@@ -43,7 +43,7 @@ impl DeltaOrthogonal {
 
     /// Which axes are in and out.
     #[must_use]
-    pub const fn layout(self, layout: Layout) -> Self {
+    pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
@@ -71,16 +71,20 @@ impl Initializer for DeltaOrthogonal {
                 shape: shape.to_vec(),
             });
         }
-        let law = Law::Orthogonal { gain: self.gain.value() };
-        let matrix = Plan::new(&[shape[outputs], shape[inputs]], dtype, law)?.with_fans(fans);
+        let distribution = Distribution::Orthogonal { gain: self.gain.value() };
+        let matrix = Plan::new(&[shape[outputs], shape[inputs]], dtype, distribution)?.with_fans(fans);
         let mut start: Vec<usize> = shape.iter().map(|size| size.saturating_sub(1) / 2).collect();
         (start[outputs], start[inputs]) = (0, 0);
-        Plan::of_parts(shape, dtype, vec![Part::new(start, vec![outputs, inputs], String::new(), matrix)])
+        Plan::of_blocks(shape, dtype, vec![Block::new(start, vec![outputs, inputs], String::new(), matrix)])
     }
 }
 
 /// The output and the input axis of a kernel that has one of each, and taps besides.
-fn single_channels(scheme: &'static str, layout: Layout, shape: &[usize]) -> Result<(usize, usize), Error> {
+fn single_channels(
+    scheme: &'static str,
+    layout: AxisLayout,
+    shape: &[usize],
+) -> Result<(usize, usize), Error> {
     let roles = layout.roles(shape.len());
     let one = |wanted| {
         let mut found = (0..roles.len()).filter(|&axis| roles[axis] == wanted);
@@ -100,8 +104,10 @@ fn single_channels(scheme: &'static str, layout: Layout, shape: &[usize]) -> Res
 
 impl std::fmt::Display for DeltaOrthogonal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let arguments =
-            [("gain", unless(&self.gain, Gain::Value(1.0))), ("layout", unless(&self.layout, Layout::OutIn))];
+        let arguments = [
+            ("gain", unless(&self.gain, Gain::Value(1.0))),
+            ("layout", unless(&self.layout, AxisLayout::OutIn)),
+        ];
         write_spec(f, "delta_orthogonal", &arguments)
     }
 }

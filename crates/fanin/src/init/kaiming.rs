@@ -1,11 +1,11 @@
 //! He et al. 2015.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::{Error, Warning};
 use crate::gain::Nonlinearity;
-use crate::plan::{Law, Plan, finite};
-use crate::shape::{Fan, Layout, element_count};
+use crate::plan::{Distribution, Plan, finite};
+use crate::shape::{AxisLayout, Fan, element_count};
 
 /// Variance `gain^2 / fan`: made by [`kaiming_uniform`] or [`kaiming_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,12 +14,12 @@ pub struct Kaiming {
     pub(super) nonlinearity: Nonlinearity,
     /// A slope given for a nonlinearity that has none: kept to be printed and warned of.
     pub(super) unused_slope: Option<f64>,
-    pub(super) layout: Layout,
+    pub(super) layout: AxisLayout,
     pub(super) groups: usize,
     pub(super) uniform: bool,
 }
 
-/// U[-bound, bound) with `bound = gain * sqrt(3 / fan)` (He et al. 2015, section 2.2, for a uniform law).
+/// U[-bound, bound) with `bound = gain * sqrt(3 / fan)` (He et al. 2015, section 2.2, for a uniform distribution).
 ///
 /// Needs two axes or more. As in torch the default is the gain of a leaky_relu of slope 0, which is relu's; a tensor
 /// without elements gives a warning and is left alone.
@@ -27,13 +27,13 @@ pub struct Kaiming {
 /// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope; `layout` and `groups` besides.
 ///
 /// ```
-/// use fanin::{DType, Fan, Law, Nonlinearity, init};
+/// use fanin::{DType, Fan, Distribution, Nonlinearity, init};
 /// let plan = init::kaiming_uniform()
 ///     .fan(Fan::Out)
 ///     .nonlinearity(Nonlinearity::Relu)
 ///     .resolve(&[256, 128], DType::F32)?;
 /// let bound = 3f64.sqrt() * (2f64.sqrt() / 256f64.sqrt());
-/// assert_eq!(plan.law(), Law::Uniform { low: -bound, high: bound });
+/// assert_eq!(plan.distribution(), Distribution::Uniform { low: -bound, high: bound });
 /// # Ok::<(), fanin::Error>(())
 /// ```
 #[doc(alias = "kaiming_uniform_")]
@@ -43,7 +43,7 @@ pub const fn kaiming_uniform() -> Kaiming {
         fan: Fan::In,
         nonlinearity: Nonlinearity::LeakyRelu { slope: 0.0 },
         unused_slope: None,
-        layout: Layout::OutIn,
+        layout: AxisLayout::OutIn,
         groups: 1,
         uniform: true,
     }
@@ -75,11 +75,11 @@ impl Kaiming {
 
     /// Which axes are in and out.
     #[must_use]
-    pub const fn layout(self, layout: Layout) -> Self {
+    pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Groups of a convolution, each with channels of its own ([`Layout::grouped_fans`]). torch itself knows none, and takes a
+    /// Groups of a convolution, each with channels of its own ([`AxisLayout::grouped_fans`]). torch itself knows none, and takes a
     /// fan_out that is so many times too large.
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
@@ -92,7 +92,7 @@ impl Kaiming {
     }
 
     /// The same with every name that specs know.
-    pub(super) fn spec_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
+    pub(crate) fn spec_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
         Ok(self.with_slope(a, Nonlinearity::from_spec(name, Some(a))?))
     }
 
@@ -114,7 +114,7 @@ impl Kaiming {
 impl Initializer for Kaiming {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
         if element_count(shape)? == 0 {
-            let plan = Plan::new(shape, dtype, Law::Constant { value: 0.0 })?;
+            let plan = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
             return Ok(plan.with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
         }
         let fans = self.layout.grouped_fans(shape, self.groups)?;
@@ -130,17 +130,17 @@ impl Initializer for Kaiming {
             }
         }
         // torch's order of operations: another differs in the last bit for some fans.
-        let law = |gain: f64| {
+        let distribution = |gain: f64| {
             let std = gain / (self.fan.of(fans) as f64).sqrt();
             if self.uniform {
                 let bound = 3f64.sqrt() * std;
-                Law::Uniform { low: -bound, high: bound }
+                Distribution::Uniform { low: -bound, high: bound }
             } else {
-                Law::Normal { mean: 0.0, std }
+                Distribution::Normal { mean: 0.0, std }
             }
         };
-        let plan = Plan::new(shape, dtype, law(self.nonlinearity.gain()))?.with_fans(fans);
-        let plan = plan.with_law_on_torch(law(self.nonlinearity.gain_on_torch()));
+        let plan = Plan::new(shape, dtype, distribution(self.nonlinearity.gain()))?.with_fans(fans);
+        let plan = plan.with_distribution_on_torch(distribution(self.nonlinearity.gain_on_torch()));
         Ok(match self.unused_slope {
             Some(a) => plan.with_warning(Warning::SlopeIgnored { a, nonlinearity: self.nonlinearity.name() }),
             None => plan,
@@ -161,7 +161,7 @@ impl std::fmt::Display for Kaiming {
                 ("a", unless(&slope, 0.0)),
                 ("mode", unless(&self.fan, Fan::In)),
                 ("nonlinearity", unless(&name, "leaky_relu".to_owned())),
-                ("layout", unless(&self.layout, Layout::OutIn)),
+                ("layout", unless(&self.layout, AxisLayout::OutIn)),
                 ("groups", unless(&self.groups, 1)),
             ],
         )

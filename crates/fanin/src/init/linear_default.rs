@@ -1,16 +1,17 @@
 //! What torch's layers do when nobody asks.
 
-use super::{Initializer, initializer, kaiming_uniform, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use super::kaiming::kaiming_uniform;
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::gain::Nonlinearity;
-use crate::plan::{Law, Plan};
-use crate::shape::Layout;
+use crate::plan::{Distribution, Plan};
+use crate::shape::AxisLayout;
 
 /// The weight of `nn.Linear` and `nn.Conv*`: made by [`linear_default`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinearDefault {
-    layout: Layout,
+    layout: AxisLayout,
     groups: usize,
 }
 
@@ -26,7 +27,7 @@ pub struct LinearDefaultBias {
 /// Spec: `linear_default(layout=out_in, groups=1)`.
 #[doc(alias = "reset_parameters")]
 pub const fn linear_default() -> LinearDefault {
-    LinearDefault { layout: Layout::OutIn, groups: 1 }
+    LinearDefault { layout: AxisLayout::OutIn, groups: 1 }
 }
 
 /// U[-bound, bound), bound = 1 / sqrt(fan_in), where `fan_in` is that of the **weight** the bias belongs to; 0 if that is 0.
@@ -34,12 +35,12 @@ pub const fn linear_default() -> LinearDefault {
 /// Spec: `linear_default_bias(fan_in)`; in a recipe, `linear_default_bias(weight_fan_in)`.
 ///
 /// ```
-/// use fanin::{Layout, Torch, init};
+/// use fanin::{AxisLayout, Torch, init};
 /// // torch.manual_seed(0); layer = torch.nn.Linear(64, 8)
 /// let mut torch = Torch::new(0);
 /// let (mut weight, mut bias) = (vec![0f32; 8 * 64], vec![0f32; 8]);
 /// init::linear_default().fill(&mut weight, &[8, 64], &mut torch)?;
-/// init::linear_default_bias(Layout::OutIn.fans(&[8, 64])?.fan_in).fill(&mut bias, &[8], &mut torch)?;
+/// init::linear_default_bias(AxisLayout::OutIn.fans(&[8, 64])?.fan_in).fill(&mut bias, &[8], &mut torch)?;
 /// # Ok::<(), fanin::Error>(())
 /// ```
 pub const fn linear_default_bias(fan_in: usize) -> LinearDefaultBias {
@@ -49,11 +50,11 @@ pub const fn linear_default_bias(fan_in: usize) -> LinearDefaultBias {
 impl LinearDefault {
     /// Which axes are in and out.
     #[must_use]
-    pub const fn layout(self, layout: Layout) -> Self {
+    pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Groups of a convolution, each with channels of its own ([`Layout::grouped_fans`]).
+    /// Groups of a convolution, each with channels of its own ([`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
@@ -71,14 +72,14 @@ impl Initializer for LinearDefault {
 impl Initializer for LinearDefaultBias {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
         let bound = if self.fan_in > 0 { 1.0 / (self.fan_in as f64).sqrt() } else { 0.0 };
-        Plan::new(shape, dtype, Law::Uniform { low: -bound, high: bound })
+        Plan::new(shape, dtype, Distribution::Uniform { low: -bound, high: bound })
     }
 }
 
 impl std::fmt::Display for LinearDefault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let arguments =
-            [("layout", unless(&self.layout, Layout::OutIn)), ("groups", unless(&self.groups, 1))];
+            [("layout", unless(&self.layout, AxisLayout::OutIn)), ("groups", unless(&self.groups, 1))];
         write_spec(f, "linear_default", &arguments)
     }
 }

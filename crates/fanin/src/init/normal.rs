@@ -1,9 +1,9 @@
-//! The normal law.
+//! The normal distribution.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::{Law, Plan};
+use crate::plan::{Distribution, Plan};
 
 /// N(mean, std^2): made by [`normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,7 +30,7 @@ pub const fn normal(mean: f64, std: f64) -> Normal {
 
 impl Initializer for Normal {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        Plan::new(shape, dtype, Law::Normal { mean: self.mean, std: self.std })
+        Plan::new(shape, dtype, Distribution::Normal { mean: self.mean, std: self.std })
     }
 }
 

@@ -1,17 +1,17 @@
 //! Saxe et al. 2013.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::gain::Gain;
-use crate::plan::{Law, Part, Plan};
-use crate::shape::{Axis, Layout};
+use crate::plan::{Block, Distribution, Plan};
+use crate::shape::{Axis, AxisLayout};
 
 /// A semi-orthogonal matrix: made by [`orthogonal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Orthogonal {
     gain: Gain,
-    layout: Layout,
+    layout: AxisLayout,
 }
 
 /// A Haar-distributed semi-orthogonal matrix times a gain (Saxe et al. 2013; uniform over the group as Mezzadri 2007
@@ -27,7 +27,7 @@ pub struct Orthogonal {
 /// Spec: `orthogonal(gain=1, layout=out_in)`; the gain may be a nonlinearity's name, `orthogonal(gain=relu)`.
 #[doc(alias = "orthogonal_")]
 pub const fn orthogonal() -> Orthogonal {
-    Orthogonal { gain: Gain::Value(1.0), layout: Layout::OutIn }
+    Orthogonal { gain: Gain::Value(1.0), layout: AxisLayout::OutIn }
 }
 
 impl Orthogonal {
@@ -39,7 +39,7 @@ impl Orthogonal {
 
     /// Which axes are in and out.
     #[must_use]
-    pub const fn layout(self, layout: Layout) -> Self {
+    pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
@@ -51,9 +51,9 @@ impl Orthogonal {
 
 impl Initializer for Orthogonal {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        let law = Law::Orthogonal { gain: self.gain.value() };
-        if self.layout == Layout::OutIn {
-            return Plan::new(shape, dtype, law);
+        let distribution = Distribution::Orthogonal { gain: self.gain.value() };
+        if self.layout == AxisLayout::OutIn {
+            return Plan::new(shape, dtype, distribution);
         }
         self.layout.fans(shape)?;
         let roles = self.layout.roles(shape.len());
@@ -83,15 +83,17 @@ impl Initializer for Orthogonal {
         }
         let axes = [outputs, rest].concat();
         let own: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
-        let matrix = Plan::new(&own, dtype, law)?;
-        Plan::of_parts(shape, dtype, vec![Part::new(vec![0; shape.len()], axes, String::new(), matrix)])
+        let matrix = Plan::new(&own, dtype, distribution)?;
+        Plan::of_blocks(shape, dtype, vec![Block::new(vec![0; shape.len()], axes, String::new(), matrix)])
     }
 }
 
 impl std::fmt::Display for Orthogonal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let arguments =
-            [("gain", unless(&self.gain, Gain::Value(1.0))), ("layout", unless(&self.layout, Layout::OutIn))];
+        let arguments = [
+            ("gain", unless(&self.gain, Gain::Value(1.0))),
+            ("layout", unless(&self.layout, AxisLayout::OutIn)),
+        ];
         write_spec(f, "orthogonal", &arguments)
     }
 }

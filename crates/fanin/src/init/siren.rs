@@ -1,10 +1,10 @@
 //! Sitzmann et al. 2020: layers whose nonlinearity is a sine.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::{Law, Plan};
-use crate::shape::Layout;
+use crate::plan::{Distribution, Plan};
+use crate::shape::AxisLayout;
 
 /// A layer of a network of sines: made by [`siren`] or [`siren_first`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,7 +30,7 @@ pub const fn siren_first() -> Siren {
 }
 
 impl Siren {
-    /// The factor before the sine (finite, > 0). The first layer's law has none.
+    /// The factor before the sine (finite, > 0). The first layer's distribution has none.
     #[must_use]
     pub const fn omega(self, omega: f64) -> Self {
         Self { omega: if self.omega.is_some() { Some(omega) } else { None } }
@@ -39,7 +39,7 @@ impl Siren {
 
 impl Initializer for Siren {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        let fans = Layout::OutIn.fans(shape)?;
+        let fans = AxisLayout::OutIn.fans(shape)?;
         let fan_in = fans.fan_in.max(1) as f64;
         let bound = match self.omega {
             None => 1.0 / fan_in,
@@ -53,7 +53,7 @@ impl Initializer for Siren {
                 });
             }
         };
-        Ok(Plan::new(shape, dtype, Law::Uniform { low: -bound, high: bound })?.with_fans(fans))
+        Ok(Plan::new(shape, dtype, Distribution::Uniform { low: -bound, high: bound })?.with_fans(fans))
     }
 }
 

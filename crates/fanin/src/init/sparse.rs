@@ -1,9 +1,9 @@
 //! Martens 2010.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::{Law, Plan};
+use crate::plan::{Distribution, Plan};
 
 /// Normal values with zeros in every column: made by [`sparse`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +45,7 @@ impl Initializer for Sparse {
         }
         // For an astronomical count of rows the product may round up past it.
         let zeros = ((self.sparsity * *rows as f64).ceil() as usize).min(*rows);
-        Plan::new(shape, dtype, Law::Sparse { zeros, std: self.std })
+        Plan::new(shape, dtype, Distribution::Sparse { zeros, std: self.std })
     }
 }
 

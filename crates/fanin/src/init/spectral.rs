@@ -1,16 +1,16 @@
 //! Yang et al. 2023: weights by their spectral norm.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::{Error, Warning};
-use crate::plan::{Law, Plan, finite};
-use crate::shape::{Layout, element_count};
+use crate::plan::{Distribution, Plan, finite};
+use crate::shape::{AxisLayout, element_count};
 
 /// A normal scaled to a spectral norm: made by [`spectral`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spectral {
     sigma: f64,
-    layout: Layout,
+    layout: AxisLayout,
 }
 
 /// N(0, std^2) with `std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))`, so that the spectral norm is about
@@ -19,7 +19,7 @@ pub struct Spectral {
 ///
 /// Two axes or more; `sigma` is finite and >= 0. Spec: `spectral(sigma=1, layout=out_in)`.
 pub const fn spectral() -> Spectral {
-    Spectral { sigma: 1.0, layout: Layout::OutIn }
+    Spectral { sigma: 1.0, layout: AxisLayout::OutIn }
 }
 
 impl Spectral {
@@ -31,7 +31,7 @@ impl Spectral {
 
     /// Which axes are in and out.
     #[must_use]
-    pub const fn layout(self, layout: Layout) -> Self {
+    pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 }
@@ -50,19 +50,19 @@ impl Initializer for Spectral {
             });
         }
         if element_count(shape)? == 0 {
-            let plan = Plan::new(shape, dtype, Law::Constant { value: 0.0 })?;
+            let plan = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
             return Ok(plan.with_fans(fans).with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
         }
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         let std = self.sigma / fan_in.sqrt() * (fan_out / fan_in).sqrt().min(1.0);
-        Ok(Plan::new(shape, dtype, Law::Normal { mean: 0.0, std })?.with_fans(fans))
+        Ok(Plan::new(shape, dtype, Distribution::Normal { mean: 0.0, std })?.with_fans(fans))
     }
 }
 
 impl std::fmt::Display for Spectral {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let arguments =
-            [("sigma", unless(&self.sigma, 1.0)), ("layout", unless(&self.layout, Layout::OutIn))];
+            [("sigma", unless(&self.sigma, 1.0)), ("layout", unless(&self.layout, AxisLayout::OutIn))];
         write_spec(f, "spectral", &arguments)
     }
 }

@@ -1,9 +1,9 @@
-//! The truncated normal law, by absolute cut-offs.
+//! The truncated normal distribution, by absolute cut-offs.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::{Law, Plan, Truncation};
+use crate::plan::{Distribution, Plan, Truncation};
 
 /// N(mean, std^2) conditioned on [a, b]: made by [`trunc_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +58,7 @@ impl TruncNormal {
 impl Initializer for TruncNormal {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
         let Self { mean, std, a: low, b: high, method } = *self;
-        Plan::new(shape, dtype, Law::TruncatedNormal { mean, std, low, high, method })
+        Plan::new(shape, dtype, Distribution::TruncatedNormal { mean, std, low, high, method })
     }
 }
 

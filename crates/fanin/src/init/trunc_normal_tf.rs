@@ -1,10 +1,10 @@
 //! A truncated normal whose cut-offs are in units of std.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::dist::truncated::moments;
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::distributions::truncated::moments;
+use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::{Law, Plan, Truncation, finite};
+use crate::plan::{Distribution, Plan, Truncation, finite};
 
 /// A normal cut at multiples of its std: made by [`trunc_normal_tf`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +21,7 @@ pub struct TruncNormalTf {
 /// [`TruncNormalTf::bounds`] says others; either may be infinite. timm's `trunc_normal_tf_`, after TensorFlow's and JAX's
 /// truncated normals. torch's [`trunc_normal`](super::trunc_normal) has absolute ones.
 ///
-/// The spread written is less than `std`, at +-2 by 0.8796, unless [`TruncNormalTf::corrected`] widens the law so that
+/// The spread written is less than `std`, at +-2 by 0.8796, unless [`TruncNormalTf::corrected`] widens the distribution so that
 /// `std` is what is written, as JAX's variance scaling does. mean is finite, std finite and greater than 0, a < b.
 ///
 /// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, and `method` as of `trunc_normal`. On the torch
@@ -48,7 +48,7 @@ impl TruncNormalTf {
         Self { a, b, ..self }
     }
 
-    /// Whether `std` is that of what is written: the law is then widened, and its cut-offs with it.
+    /// Whether `std` is that of what is written: the distribution is then widened, and its cut-offs with it.
     #[must_use]
     pub const fn corrected(self, corrected: bool) -> Self {
         Self { corrected, ..self }
@@ -88,7 +88,7 @@ impl Initializer for TruncNormalTf {
         }
         let std = if corrected { std / moments(a, b).1.sqrt() } else { std };
         let (low, high) = (mean + a * std, mean + b * std);
-        Plan::new(shape, dtype, Law::TruncatedNormal { mean, std, low, high, method })
+        Plan::new(shape, dtype, Distribution::TruncatedNormal { mean, std, low, high, method })
     }
 }
 

@@ -1,9 +1,9 @@
-//! The uniform law.
+//! The uniform distribution.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::{Law, Plan};
+use crate::plan::{Distribution, Plan};
 
 /// U[a, b): made by [`uniform`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +33,7 @@ pub const fn uniform(a: f64, b: f64) -> Uniform {
 
 impl Initializer for Uniform {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        Plan::new(shape, dtype, Law::Uniform { low: self.a, high: self.b })
+        Plan::new(shape, dtype, Distribution::Uniform { low: self.a, high: self.b })
     }
 }
 

@@ -1,10 +1,10 @@
 //! The general variance scaling of JAX and Keras, and its famous names.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::{Error, Warning};
-use crate::plan::{Law, Plan};
-use crate::shape::{Fan, Fans, Layout, element_count};
+use crate::plan::{Distribution, Plan};
+use crate::shape::{AxisLayout, Fan, Fans, element_count};
 
 /// The standard deviation of a standard normal cut at two sigma, as JAX and Keras write it.
 const CUT_AT_TWO: f64 = 0.879_625_661_034_239_8;
@@ -65,10 +65,10 @@ impl std::fmt::Display for FanMode {
     }
 }
 
-/// The law whose variance is scaled: JAX's and Keras's `distribution`.
+/// The distribution whose variance is scaled: JAX's and Keras's `distribution`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-pub enum Distribution {
+pub enum ScalingDistribution {
     /// A normal cut at two of its own sigma, widened so that what is left has the variance asked for. What JAX and Keras
     /// mean by the "normal" of `lecun_normal`, `he_normal` and `glorot_normal`.
     #[default]
@@ -79,22 +79,22 @@ pub enum Distribution {
     Uniform,
 }
 
-impl Distribution {
+impl ScalingDistribution {
     /// Every distribution.
-    pub const ALL: [Distribution; 3] =
-        [Distribution::TruncatedNormal, Distribution::Normal, Distribution::Uniform];
+    pub const ALL: [ScalingDistribution; 3] =
+        [ScalingDistribution::TruncatedNormal, ScalingDistribution::Normal, ScalingDistribution::Uniform];
 
     /// `truncated_normal`, `normal` or `uniform`, as specs spell it.
     pub const fn name(self) -> &'static str {
         match self {
-            Distribution::TruncatedNormal => "truncated_normal",
-            Distribution::Normal => "normal",
-            Distribution::Uniform => "uniform",
+            ScalingDistribution::TruncatedNormal => "truncated_normal",
+            ScalingDistribution::Normal => "normal",
+            ScalingDistribution::Uniform => "uniform",
         }
     }
 }
 
-impl std::fmt::Display for Distribution {
+impl std::fmt::Display for ScalingDistribution {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
     }
@@ -105,15 +105,15 @@ impl std::fmt::Display for Distribution {
 pub struct VarianceScaling {
     scale: f64,
     mode: FanMode,
-    distribution: Distribution,
-    layout: Layout,
+    distribution: ScalingDistribution,
+    layout: AxisLayout,
     groups: usize,
 }
 
 /// Mean 0 and variance `scale / n`, n being `fan_in` unless [`VarianceScaling::mode`] says another; a normal cut at two
 /// sigma unless [`VarianceScaling::distribution`] says another. JAX's and Keras's general form:
 ///
-/// | distribution | law |
+/// | distribution | distribution |
 /// |---|---|
 /// | `truncated_normal` | N(0, s^2) on \[-2 s, 2 s\], s = sqrt(scale / n) / 0.87962566103423978: the std written is sqrt(scale / n) |
 /// | `normal` | N(0, scale / n) |
@@ -125,10 +125,10 @@ pub struct VarianceScaling {
 /// Spec: `variance_scaling(scale, mode=fan_in, distribution=truncated_normal, layout=out_in, groups=1)`.
 ///
 /// ```
-/// use fanin::{DType, Layout, init, init::FanMode};
+/// use fanin::{DType, AxisLayout, init, init::FanMode};
 /// let plan = init::variance_scaling(2.0)
 ///     .mode(FanMode::Average)
-///     .layout(Layout::KernelInOut)
+///     .layout(AxisLayout::KernelInOut)
 ///     .resolve(&[3, 3, 64, 128], DType::F32)?;
 /// assert!((plan.std() - (2.0 / 864f64).sqrt()).abs() < 1e-12);
 /// # Ok::<(), fanin::Error>(())
@@ -137,8 +137,8 @@ pub const fn variance_scaling(scale: f64) -> VarianceScaling {
     VarianceScaling {
         scale,
         mode: FanMode::In,
-        distribution: Distribution::TruncatedNormal,
-        layout: Layout::OutIn,
+        distribution: ScalingDistribution::TruncatedNormal,
+        layout: AxisLayout::OutIn,
         groups: 1,
     }
 }
@@ -147,7 +147,7 @@ pub const fn variance_scaling(scale: f64) -> VarianceScaling {
 ///
 /// Spec: `lecun_uniform(layout=out_in, groups=1)`.
 pub const fn lecun_uniform() -> VarianceScaling {
-    variance_scaling(1.0).distribution(Distribution::Uniform)
+    variance_scaling(1.0).distribution(ScalingDistribution::Uniform)
 }
 
 /// Variance 1 / fan_in (LeCun et al. 1998; Klambauer et al. 2017 for selu): **a normal cut at two sigma**, as in JAX and
@@ -162,7 +162,7 @@ pub const fn lecun_normal() -> VarianceScaling {
 ///
 /// Spec: `he_uniform(layout=out_in, groups=1)`.
 pub const fn he_uniform() -> VarianceScaling {
-    variance_scaling(2.0).distribution(Distribution::Uniform)
+    variance_scaling(2.0).distribution(ScalingDistribution::Uniform)
 }
 
 /// Variance 2 / fan_in (He et al. 2015): **a normal cut at two sigma**, as in JAX and Keras. Not cut:
@@ -177,7 +177,7 @@ pub const fn he_normal() -> VarianceScaling {
 ///
 /// Spec: `glorot_uniform(layout=out_in, groups=1)`.
 pub const fn glorot_uniform() -> VarianceScaling {
-    variance_scaling(1.0).mode_of(FanMode::Average).distribution(Distribution::Uniform)
+    variance_scaling(1.0).mode_of(FanMode::Average).distribution(ScalingDistribution::Uniform)
 }
 
 /// Variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010): **a normal cut at two sigma**, as in JAX and Keras. Not cut:
@@ -199,19 +199,19 @@ impl VarianceScaling {
         Self { mode, ..self }
     }
 
-    /// The law.
+    /// The distribution.
     #[must_use]
-    pub const fn distribution(self, distribution: Distribution) -> Self {
+    pub const fn distribution(self, distribution: ScalingDistribution) -> Self {
         Self { distribution, ..self }
     }
 
     /// Which axes are in and out.
     #[must_use]
-    pub const fn layout(self, layout: Layout) -> Self {
+    pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Groups of a convolution, each with channels of its own ([`Layout::grouped_fans`]).
+    /// Groups of a convolution, each with channels of its own ([`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
@@ -219,12 +219,12 @@ impl VarianceScaling {
 
     fn name(&self) -> &'static str {
         match (self.scale, self.mode, self.distribution) {
-            (1.0, FanMode::In, Distribution::Uniform) => "lecun_uniform",
-            (1.0, FanMode::In, Distribution::TruncatedNormal) => "lecun_normal",
-            (2.0, FanMode::In, Distribution::Uniform) => "he_uniform",
-            (2.0, FanMode::In, Distribution::TruncatedNormal) => "he_normal",
-            (1.0, FanMode::Average, Distribution::Uniform) => "glorot_uniform",
-            (1.0, FanMode::Average, Distribution::TruncatedNormal) => "glorot_normal",
+            (1.0, FanMode::In, ScalingDistribution::Uniform) => "lecun_uniform",
+            (1.0, FanMode::In, ScalingDistribution::TruncatedNormal) => "lecun_normal",
+            (2.0, FanMode::In, ScalingDistribution::Uniform) => "he_uniform",
+            (2.0, FanMode::In, ScalingDistribution::TruncatedNormal) => "he_normal",
+            (1.0, FanMode::Average, ScalingDistribution::Uniform) => "glorot_uniform",
+            (1.0, FanMode::Average, ScalingDistribution::TruncatedNormal) => "glorot_normal",
             _ => "variance_scaling",
         }
     }
@@ -242,36 +242,43 @@ impl Initializer for VarianceScaling {
         }
         let fans = self.layout.grouped_fans(shape, self.groups)?;
         if element_count(shape)? == 0 {
-            let plan = Plan::new(shape, dtype, Law::Constant { value: 0.0 })?;
+            let plan = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
             return Ok(plan.with_fans(fans).with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
         }
         let variance = self.scale / self.mode.of(fans);
-        let law = match self.distribution {
-            Distribution::Normal => Law::Normal { mean: 0.0, std: variance.sqrt() },
-            Distribution::Uniform => {
+        let distribution = match self.distribution {
+            ScalingDistribution::Normal => Distribution::Normal { mean: 0.0, std: variance.sqrt() },
+            ScalingDistribution::Uniform => {
                 let bound = (3.0 * variance).sqrt();
-                Law::Uniform { low: -bound, high: bound }
+                Distribution::Uniform { low: -bound, high: bound }
             }
-            Distribution::TruncatedNormal => {
+            ScalingDistribution::TruncatedNormal => {
                 let std = variance.sqrt() / CUT_AT_TWO;
-                Law::TruncatedNormal { mean: 0.0, std, low: -2.0 * std, high: 2.0 * std, method: None }
+                Distribution::TruncatedNormal {
+                    mean: 0.0,
+                    std,
+                    low: -2.0 * std,
+                    high: 2.0 * std,
+                    method: None,
+                }
             }
         };
-        Ok(Plan::new(shape, dtype, law)?.with_fans(fans))
+        Ok(Plan::new(shape, dtype, distribution)?.with_fans(fans))
     }
 }
 
 impl std::fmt::Display for VarianceScaling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = self.name();
-        let layout = [("layout", unless(&self.layout, Layout::OutIn)), ("groups", unless(&self.groups, 1))];
+        let layout =
+            [("layout", unless(&self.layout, AxisLayout::OutIn)), ("groups", unless(&self.groups, 1))];
         if name != "variance_scaling" {
             return write_spec(f, name, &layout);
         }
         let own: [(&str, Option<&dyn std::fmt::Display>); 3] = [
             ("scale", Some(&self.scale)),
             ("mode", unless(&self.mode, FanMode::In)),
-            ("distribution", unless(&self.distribution, Distribution::TruncatedNormal)),
+            ("distribution", unless(&self.distribution, ScalingDistribution::TruncatedNormal)),
         ];
         write_spec(f, name, &own.into_iter().chain(layout).collect::<Vec<_>>())
     }

@@ -1,17 +1,17 @@
 //! Glorot and Bengio 2010.
 
-use super::{Initializer, initializer, unless, write_spec};
-use crate::element::DType;
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
 use crate::error::{Error, Warning};
 use crate::gain::Gain;
-use crate::plan::{Law, Plan, finite};
-use crate::shape::{Layout, element_count};
+use crate::plan::{Distribution, Plan, finite};
+use crate::shape::{AxisLayout, element_count};
 
 /// Variance `gain^2 * 2 / (fan_in + fan_out)`: made by [`xavier_uniform`] or [`xavier_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Xavier {
     pub(super) gain: Gain,
-    pub(super) layout: Layout,
+    pub(super) layout: AxisLayout,
     pub(super) groups: usize,
     pub(super) uniform: bool,
 }
@@ -22,7 +22,7 @@ pub struct Xavier {
 #[doc(alias = "xavier_uniform_")]
 #[doc(alias = "glorot_uniform")]
 pub const fn xavier_uniform() -> Xavier {
-    Xavier { gain: Gain::Value(1.0), layout: Layout::OutIn, groups: 1, uniform: true }
+    Xavier { gain: Gain::Value(1.0), layout: AxisLayout::OutIn, groups: 1, uniform: true }
 }
 
 /// N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 12). Not truncated.
@@ -43,11 +43,11 @@ impl Xavier {
 
     /// Which axes are in and out.
     #[must_use]
-    pub const fn layout(self, layout: Layout) -> Self {
+    pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Groups of a convolution, each with channels of its own ([`Layout::grouped_fans`]).
+    /// Groups of a convolution, each with channels of its own ([`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
@@ -73,18 +73,18 @@ impl Initializer for Xavier {
             return Err(Error::Argument { scheme: self.name(), argument: "gain", value: gain, requirement });
         }
         if element_count(shape)? == 0 {
-            let plan = Plan::new(shape, dtype, Law::Constant { value: 0.0 })?;
+            let plan = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
             return Ok(plan.with_fans(fans).with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
         }
         // torch's order of operations: another differs in the last bit for some fans.
         let std = gain * (2.0 / (fans.fan_in as f64 + fans.fan_out as f64)).sqrt();
-        let law = if self.uniform {
+        let distribution = if self.uniform {
             let bound = 3f64.sqrt() * std;
-            Law::Uniform { low: -bound, high: bound }
+            Distribution::Uniform { low: -bound, high: bound }
         } else {
-            Law::Normal { mean: 0.0, std }
+            Distribution::Normal { mean: 0.0, std }
         };
-        Ok(Plan::new(shape, dtype, law)?.with_fans(fans))
+        Ok(Plan::new(shape, dtype, distribution)?.with_fans(fans))
     }
 }
 
@@ -92,7 +92,7 @@ impl std::fmt::Display for Xavier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let arguments = [
             ("gain", unless(&self.gain, Gain::Value(1.0))),
-            ("layout", unless(&self.layout, Layout::OutIn)),
+            ("layout", unless(&self.layout, AxisLayout::OutIn)),
             ("groups", unless(&self.groups, 1)),
         ];
         write_spec(f, self.name(), &arguments)

@@ -6,11 +6,11 @@
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
 
-use crate::element::Element;
+use crate::dtype::Element;
 use crate::error::Error;
 use crate::init::Initializer;
 use crate::plan::Plan;
-use crate::stream::Stream;
+use crate::streams::Stream;
 use crate::tensor::TensorMut;
 
 /// Filling what is there.

@@ -1,11 +1,11 @@
-//! fanin's engines as generators of the rand family. The other way round is [`crate::FromRng`].
+//! fanin's engines as generators of the rand scheme. The other way round is [`crate::FromRng`].
 
 use std::convert::Infallible;
 
 use rand_core::{SeedableRng, TryRng};
 
-use crate::engine::{Mt19937, Philox};
-use crate::stream::torch::Torch;
+use crate::rng::{Mt19937, Philox};
+use crate::streams::torch::Torch;
 
 /// Implements the generator traits by a function that gives the next word.
 macro_rules! generator {

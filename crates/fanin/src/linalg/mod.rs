@@ -5,7 +5,7 @@ mod product;
 pub(crate) mod qr;
 pub(crate) mod reflections;
 
-use crate::element::{Element, Values};
+use crate::dtype::{Element, Values};
 use crate::simd::Laned;
 
 /// The arithmetic of f32 and f64, for code that is the same for both.

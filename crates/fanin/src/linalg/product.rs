@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use super::Real;
+use crate::cancel::check;
 use crate::simd::{LaneKernel, Lanes, Level, dispatch_lanes};
-use crate::threads::checkpoint;
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +164,7 @@ impl<T: Real, const R: usize> LaneKernel<T> for Tiled<'_, T, R> {
                 pack_rows::<T, R>(a.part(top..top + height, deep..end), sign, packed_a);
             }
             for left in (0..b.columns).step_by(WIDE) {
-                checkpoint();
+                check();
                 let width = WIDE.min(b.columns - left);
                 for deep in (0..a.columns).step_by(DEEP) {
                     let depth = DEEP.min(a.columns - deep);

@@ -1,24 +1,26 @@
-//! Laws that are a formula of the index: nothing is drawn.
+//! Distributions that are a formula of the index: nothing is drawn.
 
-use super::{Law, Plan};
+use super::{Distribution, Plan};
 
 impl Plan {
-    /// The value at a row-major index, of a law that is a formula; `None` for the others.
+    /// The value at a row-major index, of a distribution that is a formula; `None` for the others.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
-        let (law, (_, columns)) = (self.law, self.matrix());
+        let (distribution, (_, columns)) = (self.distribution, self.matrix());
         let columns = columns.max(1) as u64;
-        matches!(law, Law::Hadamard { .. } | Law::RepeatedEye { .. }).then_some(move |index: u64| {
-            let (row, column) = (index / columns, index % columns);
-            match law {
-                Law::Hadamard { scale } if (row & column).count_ones() % 2 == 1 => -scale,
-                Law::Hadamard { scale } => scale,
-                Law::RepeatedEye { value } if row % columns == column => value,
-                _ => 0.0,
-            }
-        })
+        matches!(distribution, Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. }).then_some(
+            move |index: u64| {
+                let (row, column) = (index / columns, index % columns);
+                match distribution {
+                    Distribution::Hadamard { scale } if (row & column).count_ones() % 2 == 1 => -scale,
+                    Distribution::Hadamard { scale } => scale,
+                    Distribution::RepeatedEye { value } if row % columns == column => value,
+                    _ => 0.0,
+                }
+            },
+        )
     }
 
-    /// The indices of the ones that `eye` and `dirac` write into a box; none for the other laws. What that costs is a matter
+    /// The indices of the ones that `eye` and `dirac` write into a box; none for the other distributions. What that costs is a matter
     /// of the box, whatever the size of the whole.
     pub(crate) fn ones_in(
         &self,
@@ -29,9 +31,9 @@ impl Plan {
         let centre: Vec<usize> = self.shape.iter().skip(2).map(|size| size / 2).collect();
         let outside = |(axis, at): (usize, &usize)| !(start[axis]..end[axis]).contains(at);
         // Each group of rows has a diagonal, in the same columns.
-        let groups = match self.law {
-            Law::Eye => 1,
-            Law::Dirac { groups } => groups,
+        let groups = match self.distribution {
+            Distribution::Eye => 1,
+            Distribution::Dirac { groups } => groups,
             _ => 0,
         };
         let nothing = groups == 0 || size.contains(&0) || (2..).zip(&centre).any(outside);
@@ -52,12 +54,12 @@ impl Plan {
     /// The mean of a formula's values over the matrix.
     pub(super) fn mean_of_formula(&self) -> f64 {
         let (rows, columns) = self.matrix();
-        match self.law {
-            Law::Hadamard { scale } => {
+        match self.distribution {
+            Distribution::Hadamard { scale } => {
                 let side = rows.max(columns).next_power_of_two();
                 scale * signs(rows, columns, side) as f64 / self.len() as f64
             }
-            Law::RepeatedEye { value } => value / columns as f64,
+            Distribution::RepeatedEye { value } => value / columns as f64,
             _ => 0.0,
         }
     }
@@ -81,16 +83,19 @@ fn signs(rows: usize, columns: usize, side: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::element::DType;
+    use crate::dtype::DType;
 
     #[test]
     fn the_ones_of_a_box_are_those_that_lie_in_it() {
-        let laws = [1, 2, 6].map(|groups| Law::Dirac { groups });
-        let cases = [(&[5, 7][..], Law::Eye), (&[7, 4], Law::Eye)].into_iter();
+        let distributions = [1, 2, 6].map(|groups| Distribution::Dirac { groups });
+        let cases = [(&[5, 7][..], Distribution::Eye), (&[7, 4], Distribution::Eye)].into_iter();
         let shapes = [&[12, 5, 3][..], &[12, 2, 2, 3], &[6, 9, 1]];
-        for (shape, law) in cases.chain(shapes.into_iter().flat_map(|shape| laws.map(|law| (shape, law)))) {
-            let plan = Plan::new(shape, DType::F32, law).unwrap();
-            let channels = if let Law::Dirac { groups } = law { shape[0] / groups } else { shape[0] };
+        for (shape, distribution) in cases.chain(
+            shapes.into_iter().flat_map(|shape| distributions.map(|distribution| (shape, distribution))),
+        ) {
+            let plan = Plan::new(shape, DType::F32, distribution).unwrap();
+            let channels =
+                if let Distribution::Dirac { groups } = distribution { shape[0] / groups } else { shape[0] };
             let whole = vec![0; shape.len()];
             let all: Vec<_> = plan.ones_in(&whole, shape).collect();
             let expected: Vec<_> = (0..shape[0])
@@ -99,7 +104,7 @@ mod tests {
                     [row, row % channels].into_iter().chain(shape[2..].iter().map(|size| size / 2)).collect()
                 })
                 .collect::<Vec<Vec<usize>>>();
-            assert_eq!(all, expected, "{shape:?} {law:?}");
+            assert_eq!(all, expected, "{shape:?} {distribution:?}");
             // Every box of rows and columns, with all of the rest and with a part of it.
             for (top, height) in
                 (0..shape[0]).flat_map(|top| (0..=shape[0] - top).map(move |height| (top, height)))
@@ -123,7 +128,7 @@ mod tests {
                         };
                         let found: Vec<_> = plan.ones_in(&start, &size).collect();
                         let expected: Vec<_> = all.iter().filter(inside).cloned().collect();
-                        assert_eq!(found, expected, "{shape:?} {law:?} {start:?} {size:?}");
+                        assert_eq!(found, expected, "{shape:?} {distribution:?} {start:?} {size:?}");
                     }
                 }
             }
@@ -133,7 +138,8 @@ mod tests {
     #[test]
     fn sums_of_signs_are_those_of_the_signs() {
         for (rows, columns) in [(1, 1), (2, 2), (3, 2), (7, 5), (8, 3), (13, 13), (33, 20), (5, 64)] {
-            let plan = Plan::new(&[rows, columns], DType::F32, Law::Hadamard { scale: 1.0 }).unwrap();
+            let plan =
+                Plan::new(&[rows, columns], DType::F32, Distribution::Hadamard { scale: 1.0 }).unwrap();
             let value = plan.formula().unwrap();
             let sum: f64 = (0..(rows * columns) as u64).map(value).sum();
             assert_eq!(plan.mean(), sum / (rows * columns) as f64, "{rows} {columns}");

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::fn_addr_eq;
 use std::sync::{Mutex, PoisonError};
 
-use super::stop::Watch;
+use crate::cancel::Watch;
 
 /// How threads are put to work: calls what it is given on up to so many of them at once, and returns when all have.
 type Run = fn(usize, &(dyn Fn() + Sync));
@@ -111,7 +111,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::{Stop, Threads};
+    use crate::{CancelToken, Threads};
 
     fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
         std::thread::scope(|scope| {
@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn no_count_is_too_large() {
         let plan =
-            crate::Plan::new(&[30, 30], crate::DType::F32, crate::Law::Orthogonal { gain: 1.0 }).unwrap();
+            crate::Plan::new(&[30, 30], crate::DType::F32, crate::Distribution::Orthogonal { gain: 1.0 })
+                .unwrap();
         let filled = |threads| {
             let mut memory = vec![0f32; plan.len()];
             plan.fill(&mut memory, &mut crate::Native::new(0).with_threads(threads).tensor("w")).unwrap();
@@ -184,10 +185,10 @@ mod tests {
     #[test]
     fn a_switch_ends_the_work_of_a_team() {
         for team in TEAMS {
-            let (stop, begun) = (Stop::new(), AtomicUsize::new(0));
-            let ended = stop.guard(|| {
+            let (token, begun) = (CancelToken::new(), AtomicUsize::new(0));
+            let ended = token.run(|| {
                 Threads::Team(team).in_turn((0..10_000).collect(), |_: usize| {
-                    stop.set();
+                    token.cancel();
                     begun.fetch_add(1, Ordering::Relaxed);
                 });
             });

@@ -10,7 +10,7 @@ use fanin::half::{bf16, f16};
 use fanin::init::Init;
 use fanin::{DType, Element, Error, F8E4M3, F8E5M2, Plan, Stream, TensorMut};
 
-/// Specs with the shapes they are tried on: every law, every regime of the truncated normal.
+/// Specs with the shapes they are tried on: every distribution, every regime of the truncated normal.
 pub const CATALOGUE: &[(&str, &[&[usize]])] = &[
     ("zeros", ANY),
     ("constant(-0.3)", ANY),

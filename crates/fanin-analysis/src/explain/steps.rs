@@ -1,0 +1,123 @@
+//! The formula of a scheme with its numbers put in.
+
+use fanin::init::Init;
+use fanin::{Distribution, Plan};
+
+use fanin_recipe::text::short;
+
+/// The spec with one more argument, if its scheme has one of that name.
+pub fn with_argument(init: &Init, name: &str, value: &dyn std::fmt::Display) -> Option<Init> {
+    let spec = init.to_string();
+    let spec = match spec.strip_suffix(')') {
+        Some(begun) => format!("{begun}, {name}={value})"),
+        None => format!("{spec}({name}={value})"),
+    };
+    Init::parse(&spec).ok()
+}
+
+/// The argument of that name in a spec as it is printed.
+pub fn argument(spec: &str, name: &str) -> Option<String> {
+    let inside = spec.split_once('(')?.1.strip_suffix(')')?;
+    inside.split(", ").find_map(|argument| {
+        let (key, value) = argument.split_once('=')?;
+        (key == name).then(|| value.to_owned())
+    })
+}
+
+/// The slope a of a Kaiming spec.
+pub fn slope(spec: &str) -> f64 {
+    argument(spec, "a").and_then(|a| a.parse().ok()).unwrap_or(0.0)
+}
+
+/// The steps from the arguments to the distribution's numbers.
+pub fn of(init: &Init, plan: &Plan) -> Vec<String> {
+    let spec = init.to_string();
+    let family = init.scheme().name;
+    let uniform = matches!(plan.distribution(), Distribution::Uniform { .. });
+    let (low, high) = plan.bounds();
+    let mut steps = Vec::new();
+    match (init, plan.fans()) {
+        (Init::Kaiming(it), Some(fans)) => {
+            let gain = it.gain_value();
+            let mode = argument(&spec, "mode").unwrap_or_else(|| "fan_in".to_owned());
+            let fan = if mode == "fan_out" { fans.fan_out } else { fans.fan_in };
+            steps.push(match argument(&spec, "nonlinearity") {
+                Some(name) => format!("gain of {name} = {}", short(gain)),
+                None => {
+                    let slope = argument(&spec, "a").unwrap_or_else(|| "0".to_owned());
+                    format!("gain = sqrt(2 / (1 + a^2)) = sqrt(2 / (1 + {slope}^2)) = {}", short(gain))
+                }
+            });
+            steps.push(if uniform {
+                format!("bound = {} * sqrt(3 / {fan}) = {}, with {mode} = {fan}", short(gain), short(high))
+            } else {
+                format!("std = {} / sqrt({fan}) = {}, with {mode} = {fan}", short(gain), short(plan.std()))
+            });
+        }
+        (Init::Xavier(it), Some(fans)) => {
+            let (gain, fans) = (short(it.gain_value()), format!("({} + {})", fans.fan_in, fans.fan_out));
+            steps.push(if uniform {
+                format!("a = {gain} * sqrt(6 / {fans}) = {}", short(high))
+            } else {
+                format!("std = {gain} * sqrt(2 / {fans}) = {}", short(plan.std()))
+            });
+        }
+        (Init::Orthogonal(it), _) => {
+            let rows = plan.shape()[0];
+            let columns: usize = plan.shape()[1..].iter().product();
+            steps.push(format!(
+                "as a matrix {rows} x {columns}; an entry has std = gain / sqrt(max(rows, columns)) = {} / sqrt({}) = {}",
+                short(it.gain_value()),
+                rows.max(columns),
+                short(plan.std())
+            ));
+        }
+        _ => {}
+    }
+    match plan.distribution() {
+        Distribution::Uniform { .. } => steps.push(format!(
+            "std = (b - a) / sqrt(12) = {} / sqrt(12) = {}",
+            short(high - low),
+            short(plan.std())
+        )),
+        Distribution::TruncatedNormal { std, .. } => steps.push(format!(
+            "std of what is left between the cuts = {} * {} = {}",
+            short(plan.std() / std),
+            short(std),
+            short(plan.std())
+        )),
+        Distribution::Sparse { zeros, std } => steps.push(format!(
+            "{zeros} zeros in a column of {}: std = {} * sqrt(1 - {zeros}/{}) = {}",
+            plan.shape()[0],
+            short(std),
+            plan.shape()[0],
+            short(plan.std())
+        )),
+        _ => {}
+    }
+    if steps.is_empty() && family != "normal" {
+        steps.push(crate::describe::text(plan));
+    }
+    steps
+}
+
+/// The equation that a scheme is, in its source.
+pub fn equation(init: &Init) -> Option<&'static str> {
+    let spec = init.to_string();
+    let mode = argument(&spec, "mode");
+    // The equations hold for functions that are linear on both sides of 0.
+    let theirs = argument(&spec, "nonlinearity")
+        .is_none_or(|name| ["relu", "leaky_relu", "linear"].iter().any(|own| name.starts_with(own)));
+    if !theirs {
+        return None;
+    }
+    match (init.scheme().name, mode.as_deref()) {
+        ("kaiming_normal" | "kaiming_uniform", Some("fan_out")) => {
+            Some("equation 14 (backward); with a slope, equation 15")
+        }
+        ("kaiming_normal" | "kaiming_uniform", _) => Some("equation 10 (forward); with a slope, equation 15"),
+        ("xavier_uniform", _) => Some("equation 16"),
+        ("xavier_normal", _) => Some("equation 12"),
+        _ => None,
+    }
+}

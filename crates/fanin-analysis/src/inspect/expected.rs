@@ -1,0 +1,86 @@
+//! How many values a plan puts between edges.
+
+use fanin::{Distribution, Plan};
+use statrs::function::beta::beta_reg;
+
+use crate::check::distribution::Draw;
+use crate::stats::Stats;
+
+/// Of the values measured, how many are expected between the edges; `None` for plans without a density.
+pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f64>> {
+    let (first, last) = (edges.first()?, edges.last()?);
+    if first == last {
+        return None;
+    }
+    let mut drawn = (stats.count - stats.nans - stats.infinite) as f64;
+    let mut zeros = 0.0;
+    let share: Box<dyn Fn(f64, f64) -> f64> = match plan.distribution() {
+        Distribution::Orthogonal { gain } if gain != 0.0 => {
+            let long = plan.shape()[0].max(plan.shape()[1..].iter().product());
+            Box::new(move |a, b| entry_below(b / gain.abs(), long) - entry_below(a / gain.abs(), long))
+        }
+        distribution => {
+            if let Distribution::Sparse { zeros: each, .. } = distribution {
+                zeros = (each * plan.shape()[1]) as f64;
+                drawn -= zeros;
+            }
+            let draw = Draw::of(plan)?;
+            Box::new(move |a, b| draw.share(a, b))
+        }
+    };
+    let mut counts: Vec<f64> = edges.windows(2).map(|edge| drawn * share(edge[0], edge[1])).collect();
+    if let Some(at) = edges.windows(2).position(|edge| edge[0] <= 0.0 && 0.0 < edge[1]) {
+        counts[at] += zeros;
+    }
+    Some(counts)
+}
+
+/// P(X < x) for an entry of a Haar-distributed orthogonal matrix of that size: X^2 is Beta(1/2, (n - 1)/2).
+fn entry_below(x: f64, size: usize) -> f64 {
+    if size < 2 || x.abs() >= 1.0 {
+        return if x <= -1.0 {
+            0.0
+        } else if x >= 1.0 {
+            1.0
+        } else {
+            0.5
+        };
+    }
+    let inside = beta_reg(0.5, (size - 1) as f64 / 2.0, x * x);
+    0.5 + 0.5 * inside.copysign(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanin::init::Init;
+    use fanin::{DType, Initializer as _};
+
+    fn counted(spec: &str, shape: &[usize], values: &[f64], edges: &[f64]) -> Option<Vec<f64>> {
+        let mut stats = Stats::default();
+        stats.add(values);
+        counts(&Init::parse(spec).unwrap().resolve(shape, DType::F32).unwrap(), edges, &stats)
+    }
+
+    #[test]
+    fn by_hand() {
+        let near = |found: Vec<f64>, right: &[f64]| {
+            assert!(found.iter().zip(right).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?} {right:?}");
+        };
+        // Phi(1) - Phi(0) = 0.341345; a quarter of a uniform; NaN are not counted.
+        let hundred = [0.5; 100];
+        near(counted("normal", &[100], &hundred, &[0.0, 1.0, 9.0]).unwrap(), &[34.1345, 15.8655]);
+        near(counted("uniform(a=-2, b=2)", &[100], &hundred, &[-2.0, -1.0, 2.0]).unwrap(), &[25.0, 75.0]);
+        let wild = [0.5, f64::NAN, f64::INFINITY, 0.1];
+        near(counted("uniform(a=0, b=1)", &[4], &wild, &[0.0, 0.5, 1.0]).unwrap(), &[1.0, 1.0]);
+        // 2 zeros in each of 2 columns of 4, the other 4 values on both sides.
+        near(counted("sparse(sparsity=0.5)", &[4, 2], &[0.0; 8], &[-1.0, 0.0, 1.0]).unwrap(), &[2.0, 6.0]);
+        // In three dimensions an entry is uniform on [-1, 1] (Archimedes), times the gain 2 on [-2, 2].
+        near(counted("orthogonal(gain=2)", &[3, 3], &[0.5; 9], &[-2.0, -1.0, 2.0]).unwrap(), &[2.25, 6.75]);
+        // In two dimensions it is a cosine: P(X < 1/2) = 1 - arccos(1/2)/pi = 2/3.
+        near(counted("orthogonal", &[2, 2], &[0.5; 4], &[-1.0, 0.5, 1.0]).unwrap(), &[8.0 / 3.0, 4.0 / 3.0]);
+        assert_eq!(counted("ones", &[4], &[1.0; 4], &[0.0, 1.0]), None);
+        assert_eq!(counted("normal", &[4], &[1.0; 4], &[1.0, 1.0]), None);
+        assert_eq!(counted("normal", &[0], &[], &[]), None);
+    }
+}

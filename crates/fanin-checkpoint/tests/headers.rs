@@ -1,0 +1,187 @@
+//! Headers that are damaged in every way: an error that names the file, or a manifest that the file's size bears out; no
+//! panic, and no memory before the size is known.
+
+use std::path::Path;
+
+use fanin_checkpoint::SafetensorsFile;
+use fanin_recipe::{Manifest, StoredType};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+const CASES: u32 = 1000;
+
+/// A file of these bytes, opened; what is wrong with it, if something is.
+fn open(bytes: &[u8]) -> Result<Manifest, String> {
+    thread_local!(static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap());
+    let path = FOLDER.with(|folder| folder.path().join("model.safetensors"));
+    std::fs::write(&path, bytes).unwrap();
+    let opened =
+        SafetensorsFile::open(&path).map(|checkpoint| checkpoint.manifest).map_err(|error| error.to_string());
+    if let Err(error) = &opened {
+        assert!(error.contains("model.safetensors: "), "{error}");
+    }
+    opened
+}
+
+fn file(header: &str, data: usize) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.bytes());
+    bytes.resize(bytes.len() + data, 0);
+    bytes
+}
+
+/// Names, types and shapes whose tensors follow one another, and their bytes.
+fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, usize)> {
+    let whole = |(dtype, shape): &(StoredType, Vec<usize>)| {
+        (shape.iter().product::<usize>() * dtype.bits()).is_multiple_of(8)
+    };
+    let one = (select(StoredType::ALL.to_vec()), prop::collection::vec(0usize..5, 0..4))
+        .prop_filter("bytes", whole);
+    prop::collection::vec(one, 1..6).prop_map(|all| {
+        let size =
+            |(dtype, shape): &(StoredType, Vec<usize>)| shape.iter().product::<usize>() * dtype.bits() / 8;
+        let total = all.iter().map(size).sum();
+        let named = all.into_iter().enumerate().map(|(k, (dtype, shape))| (format!("t{k}"), dtype, shape));
+        (named.collect(), total)
+    })
+}
+
+fn header(tensors: &[(String, StoredType, Vec<usize>)]) -> serde_json::Map<String, serde_json::Value> {
+    let mut at = 0;
+    let mut header = serde_json::Map::new();
+    for (name, dtype, shape) in tensors {
+        let end = at + shape.iter().product::<usize>() * dtype.bits() / 8;
+        header.insert(
+            name.clone(),
+            serde_json::json!({ "dtype": dtype, "shape": shape, "data_offsets": [at, end] }),
+        );
+        at = end;
+    }
+    header
+}
+
+/// What a manifest promises: tensors one after another, to the end of the file.
+fn bears_out(manifest: &Manifest, data: usize) {
+    let mut at = 0;
+    for entry in &manifest.entries {
+        let (start, end) = entry.offsets.unwrap();
+        assert!(start == at && end - start == entry.bytes(), "{entry:?}");
+        at = end;
+    }
+    assert_eq!(at, data as u64);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whole_headers_are_read((tensors, total) in tensors()) {
+        let text = serde_json::to_string(&header(&tensors)).unwrap();
+        let manifest = open(&file(&text, total)).unwrap();
+        bears_out(&manifest, total);
+        prop_assert_eq!(manifest.entries.len(), tensors.len());
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error_or_a_header(
+        (tensors, total) in tensors(),
+        damage in prop::collection::vec((any::<Index>(), any::<u8>()), 1..4),
+        cut in prop::option::of(any::<Index>()),
+    ) {
+        let mut bytes = file(&serde_json::to_string(&header(&tensors)).unwrap(), total);
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len() + 1));
+        }
+        if let Ok(manifest) = open(&bytes) {
+            let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            bears_out(&manifest, bytes.len() - 8 - length);
+        }
+    }
+
+    #[test]
+    fn damaged_members_are_an_error(
+        (tensors, total) in tensors(),
+        which in any::<Index>(),
+        (member, value) in prop_oneof![
+            (Just("dtype"), select(vec!["\"F31\"", "\"f32\"", "3", "null", "\"\"", "[\"F32\"]"])),
+            (Just("shape"), select(vec!["[-1]", "[1.5]", "3", "null", "[18446744073709551615, 2]", "[18446744073709551616]",
+                "[9223372036854775807]", "[[1]]", "[\"1\"]", "[4294967296, 4294967296, 4294967296]"])),
+            (Just("data_offsets"), select(vec!["[0]", "[1, 0]", "[0, 18446744073709551615]", "[-1, 0]", "null", "[0, 0, 0]",
+                "[18446744073709551615, 18446744073709551615]", "\"0\"", "[999999, 9999999]"])),
+        ],
+    ) {
+        let mut header = header(&tensors);
+        let name = tensors[which.index(tensors.len())].0.clone();
+        header[&name][member] = serde_json::from_str(value).unwrap();
+        let text = serde_json::to_string(&header).unwrap();
+        prop_assert!(open(&file(&text, total)).is_err(), "{}", text);
+    }
+
+    #[test]
+    fn gaps_overlaps_and_doubles_are_an_error((tensors, total) in tensors(), which in any::<Index>(), by in 1i64..9, sign in any::<bool>()) {
+        let mut header = header(&tensors);
+        let (name, dtype, shape) = &tensors[which.index(tensors.len())];
+        // A tensor twice, under the same name: JSON that no writer makes.
+        let once = serde_json::to_string(&header).unwrap();
+        let twice = format!("{},{}", once.strip_suffix('}').unwrap(), once.strip_prefix('{').unwrap());
+        prop_assert!(open(&file(&twice, total)).unwrap_err().contains("stands twice"));
+        // Another size of the file.
+        prop_assert!(open(&file(&once, total + by as usize)).unwrap_err().contains("truncated"));
+        // Moved: a gap before it or after it, or an overlap.
+        let by = if sign { by } else { -by };
+        let old: Vec<i64> = serde_json::from_value(header[name]["data_offsets"].clone()).unwrap();
+        if shape.iter().product::<usize>() * dtype.bits() > 0 && old[0] + by >= 0 {
+            header[name]["data_offsets"] = serde_json::json!([old[0] + by, old[1] + by]);
+            prop_assert!(open(&file(&serde_json::to_string(&header).unwrap(), total)).is_err());
+        }
+    }
+
+    #[test]
+    fn any_text_is_an_error_or_a_manifest(text in "[\\[\\]{}\":,0-9a-z\\\\ ]{0,60}") {
+        _ = Manifest::from_json(&text, Path::new("m.json"));
+        _ = open(&file(&text, 0));
+    }
+}
+
+#[test]
+fn sizes_are_checked_before_memory_is_taken() {
+    // A header that says it has so many bytes, in a file that has not.
+    for length in [9, 1 << 20, 1 << 40, u64::MAX, u64::MAX - 7, 100_000_001] {
+        let mut bytes = length.to_le_bytes().to_vec();
+        bytes.extend(b"{}");
+        assert!(open(&bytes).unwrap_err().contains("announced"), "{length}");
+    }
+    // A sparse file that bears the size out still has too long a header.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    std::fs::write(&path, (1u64 << 33).to_le_bytes()).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 34).unwrap();
+    let error = SafetensorsFile::open(&path).unwrap_err().to_string();
+    assert!(error.contains("longer than the format allows"), "{error}");
+    // Nested without end.
+    let deep = "[".repeat(200_000);
+    assert!(open(&file(&deep, 0)).is_err());
+    let deep = format!("{{\"a\": {}", "{\"a\": ".repeat(100_000));
+    assert!(open(&file(&deep, 0)).is_err());
+    assert!(open(&[]).is_err() && open(&[0; 7]).is_err() && open(&[0; 8]).is_err());
+}
+
+#[test]
+fn only_the_header_is_read() {
+    // The values are not there to be read: a hole of four gigabytes.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let text = r#"{"a": {"dtype": "F32", "shape": [1024, 1048576], "data_offsets": [0, 4294967296]}}"#;
+    std::fs::write(&path, file(text, 0)).unwrap();
+    let length = 8 + text.len() as u64 + (1 << 32);
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
+    assert_eq!(Manifest::read(&path).unwrap().values(), 1 << 30);
+    // A manifest as long as a file of weights is none.
+    let json = folder.path().join("m.json");
+    std::fs::File::create(&json).unwrap().set_len(1 << 32).unwrap();
+    assert!(Manifest::read(&json).unwrap_err().to_string().contains("a header has at most"));
+}

@@ -1,0 +1,5 @@
+//! The terminal: lines, tables and JSON on standard output, messages and progress on standard error.
+
+pub mod output;
+pub mod progress;
+pub mod table;

@@ -1,0 +1,24 @@
+//! Tables, as wide as they need to be.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// A table with this header; columns whose name begins with `>` are set to the right.
+pub fn new(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(header.iter().map(|name| name.trim_start_matches('>')));
+    for (index, name) in header.iter().enumerate() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_padding((0, 2));
+            if name.starts_with('>') {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    table
+}
+
+/// The table as text, without the blanks at the ends of its lines.
+pub fn text(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}

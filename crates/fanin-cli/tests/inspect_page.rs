@@ -1,0 +1,240 @@
+//! The page of `inspect --html` without a browser: whole, well-formed, closed to the network and to hostile names, and
+//! with the numbers of the JSON. `browser.rs` opens it.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+
+use fixture::Fixture;
+use serde_json::Value;
+
+/// Names that would be markup if they were let, and recipes for them.
+const HOSTILE: [&str; 6] = [
+    "</title></style></script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "\" onmouseover=\"alert(1)",
+    "' onfocus='alert(1)' autofocus='",
+    "<!-- --> ]]> &lt;b&gt; &amp;",
+    "\u{202e}thgiew.0.h \u{1b}[31m\n\t\u{0}",
+];
+
+/// What a tag is.
+#[derive(Debug, PartialEq)]
+struct Tag {
+    name: String,
+    attributes: BTreeMap<String, String>,
+    /// What follows it, up to the next tag.
+    text: String,
+}
+
+fn plain(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+/// The opening tags of a page, in order. Fails unless every element that must be closed is, in its turn.
+fn tags(page: &str) -> Vec<Tag> {
+    const VOID: [&str; 3] = ["meta", "input", "br"];
+    let (mut tags, mut open, mut rest) = (Vec::<Tag>::new(), Vec::<String>::new(), page);
+    rest = rest.strip_prefix("<!DOCTYPE html>").expect("a doctype");
+    while let Some(at) = rest.find('<') {
+        let (text, tag) = rest.split_at(at);
+        assert!(!text.contains('>'), "a bare > in {text:?}");
+        if let Some(last) = tags.last_mut() {
+            last.text.push_str(&plain(text));
+        }
+        let end = tag.find('>').expect("a tag ends");
+        let (inside, after) = (&tag[1..end], &tag[end + 1..]);
+        rest = after;
+        if let Some(name) = inside.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name));
+            continue;
+        }
+        let (name, mut left) = inside.split_once(' ').unwrap_or((inside, ""));
+        assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name:?}");
+        let mut attributes = BTreeMap::new();
+        while !left.is_empty() {
+            let (key, value) = match (left.find("=\""), left.find(' ')) {
+                (Some(equals), space) if space.is_none_or(|space| equals < space) => {
+                    let (key, value) = (&left[..equals], &left[equals + 2..]);
+                    let quote = value.find('"').expect("a value ends");
+                    left = value[quote + 1..].trim_start();
+                    (key, &value[..quote])
+                }
+                (_, space) => {
+                    let (key, more) = left.split_at(space.unwrap_or(left.len()));
+                    left = more.trim_start();
+                    (key, "")
+                }
+            };
+            assert!(!key.starts_with("on") && key != "style", "{key} in {inside:?}");
+            assert_eq!(attributes.insert(key.to_owned(), plain(value)), None, "{inside:?}");
+        }
+        if name == "script" || name == "style" {
+            let close = rest.find(&format!("</{name}>")).unwrap();
+            rest = &rest[close..];
+        }
+        if !VOID.contains(&name) {
+            open.push(name.to_owned());
+        }
+        tags.push(Tag { name: name.to_owned(), attributes, text: String::new() });
+    }
+    assert_eq!((open.len(), rest), (0, ""));
+    tags
+}
+
+fn attribute<'a>(tag: &'a Tag, key: &str) -> Option<&'a str> {
+    tag.attributes.get(key).map(String::as_str)
+}
+
+/// Inspects `x.safetensors`; the page and the JSON.
+fn look(fixture: &Fixture, more: &[&str]) -> (String, Value) {
+    let all = [&["inspect", "x.safetensors", "--html", "x.html", "--json"][..], more].concat();
+    let json = fixture.good(&all).stdout;
+    (String::from_utf8(fixture.bytes("x.html")).unwrap(), serde_json::from_str(&json).unwrap())
+}
+
+#[test]
+fn the_page_has_the_numbers_of_the_json() {
+    let fixture = Fixture::new();
+    fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "x.safetensors"]);
+    let wrong = "[init]\n\"*.weight\" = \"normal(std=0.9/sqrt(2*fan_in))\"\n\"*\" = \"zeros\"\n";
+    std::fs::write(fixture.path("wrong.toml"), wrong).unwrap();
+    for more in [
+        &["--recipe", "r.toml"][..],
+        &["--recipe", "wrong.toml"],
+        &["--recipe", "r.toml", "--no-spectra"],
+        &[],
+    ] {
+        let (page, json) = look(&fixture, more);
+        let tags = tags(&page);
+        let bodies: Vec<usize> = (0..tags.len()).filter(|&n| tags[n].name == "tbody").collect();
+        let tensors = json["tensors"].as_array().unwrap();
+        assert_eq!(bodies.len(), tensors.len());
+        for (number, tensor) in tensors.iter().enumerate() {
+            let end = bodies.get(number + 1).copied().unwrap_or(tags.len());
+            let body = &tags[bodies[number]..end];
+            assert_eq!(attribute(&body[0], "id"), Some(&*format!("t{number}")));
+            let warnings = tensor["warnings"].as_array().unwrap();
+            assert_eq!(attribute(&body[0], "data-w"), Some(&*warnings.len().to_string()));
+            let name = body.iter().find(|tag| tag.name == "bdi").unwrap();
+            assert_eq!(name.text, tensor["name"].as_str().unwrap());
+            let value = |label: &str| -> Option<f64> {
+                let cell = body.iter().find(|tag| attribute(tag, "data-l") == Some(label))?;
+                attribute(cell, "data-v").map(|value| value.parse().unwrap())
+            };
+            let (measured, planned, spectrum) =
+                (&tensor["measured"], &tensor["planned"], &tensor["spectrum"]);
+            for (label, right) in [
+                ("shape", &tensor["values"]),
+                ("mean", &measured["mean"]),
+                ("std", &measured["std"]),
+                ("min", &measured["min"]),
+                ("max", &measured["max"]),
+                ("planned std", &planned["std"]),
+                ("norm", &spectrum["norm"]),
+                ("condition", &spectrum["condition"]),
+            ] {
+                // serde_json reads a number to the last bit but one.
+                let near = |a: f64, b: f64| a == b || (a / b - 1.0).abs() < 1e-15;
+                let (found, right) = (value(label), right.as_f64());
+                let same = found.zip(right).map_or(found.is_none() && right.is_none(), |(a, b)| near(a, b));
+                assert!(same, "{label} of {}: {found:?} {right:?}", tensor["name"]);
+            }
+            // A bar for each of the histogram, and a point of the plan.
+            let path = |id: String| body.iter().find(|tag| attribute(tag, "id") == Some(&*id));
+            let counts = measured["histogram"]["counts"].as_array().unwrap().len();
+            let bars = path(format!("b{number}")).map_or(0, |path| path.attributes["d"].matches('h').count());
+            assert_eq!(bars, counts, "{}", tensor["name"]);
+            let plan =
+                path(format!("p{number}")).map(|path| path.attributes["d"].matches(['M', 'L']).count());
+            assert_eq!(plan, measured["histogram"]["planned"].as_array().map(Vec::len));
+        }
+        // At the top: each warning once, with links to its tensors.
+        let texts: Vec<&str> = json["warnings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|warning| warning["text"].as_str().unwrap())
+            .collect();
+        assert_eq!(texts.is_empty(), !more.contains(&"wrong.toml"), "{texts:?}");
+        let links = tags.iter().filter(|tag| tag.name == "a").count();
+        assert_eq!(links, texts.len());
+        let before_table = page.split("<table").next().unwrap();
+        assert!(texts.iter().all(|text| plain(before_table).contains(text)), "{texts:?}");
+        // Headings and cells are as many.
+        let heads = tags.iter().filter(|tag| attribute(tag, "scope") == Some("col")).count();
+        let span = tags.iter().find_map(|tag| attribute(tag, "colspan")).unwrap();
+        assert_eq!(heads.to_string(), span);
+        for id in tags.iter().filter_map(|tag| attribute(tag, "id")) {
+            assert_eq!(tags.iter().filter(|tag| attribute(tag, "id") == Some(id)).count(), 1, "{id}");
+        }
+    }
+}
+
+#[test]
+fn hostile_names_are_text_and_nothing_is_loaded() {
+    let fixture = Fixture::new();
+    let entry =
+        |name: &&str| (format!("h.0.{name}"), serde_json::json!({ "dtype": "F32", "shape": [3, 40] }));
+    let manifest: serde_json::Map<String, Value> = HOSTILE.iter().map(entry).collect();
+    std::fs::write(fixture.path("h.json"), serde_json::to_string(&manifest).unwrap()).unwrap();
+    let recipe = "# </pre></script><script>alert(1)</script>\n[init]\n\"*\" = \"constant(0.5)\"\n";
+    std::fs::write(fixture.path("h.toml"), recipe).unwrap();
+    fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors"]);
+    let (page, json) = look(&fixture, &["--recipe", "h.toml"]);
+    assert_eq!(json["tensors"].as_array().unwrap().len(), HOSTILE.len());
+    // Had a name become markup, the tags would not fit together, or be others than those of a page with good names.
+    let kinds = |page: &str| -> Vec<String> { tags(page).into_iter().map(|tag| tag.name).collect() };
+    let hostile = kinds(&page);
+    let good: serde_json::Map<String, Value> =
+        (0..HOSTILE.len()).map(|n| entry(&&*format!("w{n}"))).collect();
+    std::fs::write(fixture.path("h.json"), serde_json::to_string(&good).unwrap()).unwrap();
+    fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors", "--force"]);
+    assert_eq!(hostile.len(), kinds(&look(&fixture, &["--recipe", "h.toml"]).0).len());
+    assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (1, 0));
+    assert!(!page.contains('\u{1b}') && page.contains("\\u{1b}[31m"), "control characters are spelled out");
+    for outside in ["http:", "https:", "//cdn", "src=", "url(", "@import", "<link", "<iframe"] {
+        let found = page.replace("src=x", "").replace("default-src", "").contains(outside);
+        assert!(!found, "{outside}");
+    }
+    // The policy is the second thing that a browser reads: it binds all that follows.
+    assert!(page.find("Content-Security-Policy").unwrap() < page.find("<title").unwrap());
+}
+
+#[test]
+fn a_thousand_tensors_are_a_few_megabytes() {
+    let fixture = Fixture::new();
+    let entry = |n: usize| {
+        let (layer, kind) = (n / 10, n % 10);
+        let name = format!("model.layers.{layer}.block.kind_{kind}.projection.weight");
+        (name, serde_json::json!({ "dtype": "BF16", "shape": [16, 24] }))
+    };
+    let manifest: serde_json::Map<String, Value> = (0..1000).map(entry).collect();
+    std::fs::write(fixture.path("many.json"), serde_json::to_string(&manifest).unwrap()).unwrap();
+    std::fs::write(fixture.path("many.toml"), "[init]\n\"*\" = \"normal(std=0.02)\"\n").unwrap();
+    fixture.good(&["init", "many.toml", "--like", "many.json", "-o", "x.safetensors"]);
+    let (page, _) = look(&fixture, &["--recipe", "many.toml"]);
+    assert_eq!(tags(&page).iter().filter(|tag| tag.name == "tbody").count(), 1000);
+    assert!(page.len() < 7_000_000, "{} bytes", page.len());
+}
+
+#[test]
+fn a_page_replaces_a_page_and_nothing_else() {
+    let fixture = Fixture::new();
+    fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "x.safetensors"]);
+    let inspect = |out: &'static str| ["inspect", "x.safetensors", "--html", out];
+    let ran = fixture.good(&inspect("r.html"));
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("r.html: 5 tensors"), "{}", ran.stderr);
+    let first = fixture.bytes("r.html");
+    fixture.good(&[&inspect("r.html")[..], &["--recipe", "r.toml"]].concat());
+    assert_ne!(fixture.bytes("r.html"), first);
+    fixture.good(&inspect("r.html"));
+    assert_eq!(fixture.bytes("r.html"), first, "equal runs write equal pages");
+    for name in ["x.safetensors", "r.toml"] {
+        let before = fixture.bytes(name);
+        fixture.refused(&["inspect", "x.safetensors", "--html", name], &[name, "no page of fanin's"]);
+        assert_eq!(fixture.bytes(name), before);
+    }
+    fixture.refused(&inspect("no/r.html"), &["no such folder"]);
+    fixture.refused(&inspect("."), &["is a folder"]);
+}

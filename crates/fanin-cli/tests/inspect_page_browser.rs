@@ -1,0 +1,146 @@
+//! The page of `inspect --html` in a real browser: it runs under its own policy, sorts, filters and opens.
+//!
+//! Chromium, Chrome or Edge, as `FANIN_BROWSER` names it or as it is found. Where there is none this is said, and
+//! `page.rs` is all that is tested.
+
+mod fixture;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fixture::Fixture;
+
+fn browser() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("FANIN_BROWSER") {
+        return Some(named.into());
+    }
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge"];
+    let folders: Vec<PathBuf> =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    let on_path = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    let elsewhere = [
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+        "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
+        "C:\\Program Files (x86)\\Microsoft\\Edge\\Application\\msedge.exe",
+    ];
+    let found = on_path.chain(elsewhere.map(PathBuf::from)).find(|path| path.is_file());
+    if found.is_none() {
+        // Past the harness, which shows nothing of tests that pass.
+        let message = "no browser found: the page is tested without one (FANIN_BROWSER names one)";
+        _ = writeln!(std::io::stderr(), "\n{message}\n");
+    }
+    found
+}
+
+/// The page as the browser has it when its scripts have run.
+fn opened(browser: &Path, fixture: &Fixture, page: &str) -> String {
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--disable-dev-shm-usage", "--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(format!("file://{}", fixture.path(page).display()))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Clicks, and writes down what is seen then. The page's own policy lets no such script run: the copy's does.
+const CLICKS: &str = r##"
+const out = [];
+const say = (what, value) => out.push(what + ": " + value);
+const get = (id) => document.getElementById(id);
+const seen = () => [...document.querySelectorAll("#tensors tbody")].filter((body) => body.offsetHeight > 0)
+    .map((body) => body.querySelector("bdi").textContent).join(" ");
+const head = (name) => [...document.querySelectorAll("thead button")].find((button) => button.textContent === name);
+const sorted = (name) => head(name).closest("th").getAttribute("aria-sort");
+const type = (text) => { get("filter").value = text; get("filter").dispatchEvent(new Event("input", { bubbles: true })); };
+say("start", seen());
+head("std").click(); say("std " + sorted("std"), seen());
+head("std").click(); say("std " + sorted("std"), seen());
+head("std").click(); say("std " + sorted("std"), seen());
+head("tensor").click(); say("tensor " + sorted("tensor"), seen());
+head("shape").click(); head("shape").click(); say("shape " + sorted("shape"), seen());
+type("H.1 bf16"); say("filter", seen() + " = " + get("shown").textContent);
+type("nothing"); say("filter", seen() + " = " + get("shown").textContent);
+type(""); get("warned").click(); say("warned", seen() + " = " + get("shown").textContent);
+get("warned").click(); say("all", get("shown").textContent);
+get("sort").value = "-1"; get("sort").dispatchEvent(new Event("change")); say("select", seen());
+const name = document.querySelector("#t0 .name"), more = document.querySelector("#t0 .more");
+say("closed", more.offsetHeight + " " + name.getAttribute("aria-expanded"));
+name.click(); say("open", (more.offsetHeight > 100) + " " + name.getAttribute("aria-expanded"));
+const chart = more.querySelector("use").getBoundingClientRect();
+say("chart", chart.width > 200 && chart.height > 90);
+get("close").click(); say("close", more.offsetHeight + " " + get("close").hidden);
+type("h.10"); document.querySelector("#warnings a").click();
+await new Promise((done) => setTimeout(done, 200));
+say("link", document.activeElement.textContent + " = " + get("shown").textContent);
+const key = document.querySelector("[data-s]"); key.click();
+say("lit", document.querySelectorAll(".lit .on").length + " " + document.querySelectorAll(".series").length);
+say("fits", document.documentElement.scrollWidth <= innerWidth);
+say("title", document.title);
+document.title = "done";
+const pre = document.createElement("pre"); pre.id = "seen"; pre.textContent = out.join("\n") + "\n"; document.body.append(pre);
+"##;
+
+#[test]
+fn a_browser_sorts_filters_and_opens() {
+    let Some(browser) = browser() else { return };
+    let fixture = Fixture::new();
+    let manifest = r#"{"h.2.weight": {"dtype": "F32", "shape": [30, 40]}, "h.10.weight": {"dtype": "F32", "shape": [20, 30]},
+        "h.1.weight": {"dtype": "BF16", "shape": [50, 60]}, "h.1.bias": {"dtype": "BF16", "shape": [9]},
+        "<img src=x onerror=\"document.title='hurt'\">": {"dtype": "F32", "shape": [0, 2]}}"#;
+    std::fs::write(fixture.path("b.json"), manifest).unwrap();
+    let rules = |two: &str| {
+        format!(
+            "[init]\n\"h.2.*\" = \"{two}\"\n\"h.10.*\" = \"normal(std=0.1)\"\n\"h.1.weight\" = \"normal(std=0.3)\"\n\
+             \"*\" = \"zeros\"\n"
+        )
+    };
+    std::fs::write(fixture.path("is.toml"), rules("normal(std=0.2)")).unwrap();
+    std::fs::write(fixture.path("said.toml"), rules("normal(std=0.4)")).unwrap();
+    fixture.good(&["init", "is.toml", "--like", "b.json", "-o", "b.safetensors"]);
+    fixture.good(&["inspect", "b.safetensors", "--recipe", "said.toml", "--html", "b.html"]);
+    let page = String::from_utf8(fixture.bytes("b.html")).unwrap();
+    // As it is: its script has run, under its policy; the name is text.
+    let own = opened(&browser, &fixture, "b.html");
+    assert!(own.contains("<option value=\"1\">tensor ▼</option>"), "the page's script did not run");
+    assert!(own.contains("<bdi>&lt;img src=x") && !own.contains("<img") && !own.contains("<title>hurt"));
+    // With our clicks.
+    let policy = page.split("script-src ").nth(1).unwrap().split('"').next().unwrap();
+    let clicking = page.replace(policy, "'unsafe-inline'");
+    let clicking = clicking.replace("</body>", &format!("<script type=\"module\">{CLICKS}</script></body>"));
+    std::fs::write(fixture.path("clicks.html"), clicking).unwrap();
+    let dom = opened(&browser, &fixture, "clicks.html");
+    let seen = dom.split("<pre id=\"seen\">").nth(1).unwrap_or_else(|| panic!("no end: {dom}"));
+    let seen = seen.split("</pre>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">");
+    let odd = "<img src=x onerror=\"document.title='hurt'\">";
+    let right = format!(
+        "start: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
+std ascending: h.1.bias h.10.weight h.2.weight h.1.weight {odd}
+std descending: h.1.weight h.2.weight h.10.weight h.1.bias {odd}
+std null: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
+tensor ascending: {odd} h.1.bias h.1.weight h.2.weight h.10.weight
+shape descending: h.1.weight h.2.weight h.10.weight h.1.bias {odd}
+filter: h.1.weight h.1.bias = 2 of 5
+filter:  = 0 of 5
+warned: h.2.weight = 1 of 5
+all: 5 of 5
+select: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
+closed: 0 false
+open: true true
+chart: true
+close: 0 true
+link: h.2.weight = 5 of 5
+lit: 1 1
+fits: true
+title: b.safetensors – fanin inspect
+"
+    );
+    assert_eq!(seen, right);
+}

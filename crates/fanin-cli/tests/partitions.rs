@@ -1,0 +1,214 @@
+//! The real binary writing one file in parts, and torch's layout of distributed checkpoints.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use fixture::Fixture;
+use safetensors::SafeTensors;
+
+/// Every distribution, in tensors that a cut goes through.
+const RECIPE: &str = "[init]\n\"n.*\" = \"normal\"\n\"o.*\" = \"orthogonal\"\n\"s.*\" = \"sparse(0.3)\"\n\
+                      \"d.*\" = \"dirac\"\n\"t.*\" = \"trunc_normal(std=0.5)\"\n\"i\" = \"constant(3)\"\n\"*\" = \"zeros\"\n";
+const MANIFEST: &str = r#"{"n.w": {"dtype": "F32", "shape": [300, 70]}, "o.w": {"dtype": "BF16", "shape": [90, 40]},
+    "s.w": {"dtype": "F64", "shape": [300, 31]}, "d.w": {"dtype": "F32", "shape": [16, 8, 3]},
+    "i": {"dtype": "I64", "shape": [1000]}, "t.w": {"dtype": "F16", "shape": [7, 9, 11]},
+    "e": {"dtype": "F32", "shape": [0, 4]}, "b": {"dtype": "F32", "shape": []}}"#;
+
+fn fixture() -> Fixture {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("distributions.toml"), RECIPE).unwrap();
+    std::fs::write(fixture.path("distributions.json"), MANIFEST).unwrap();
+    fixture
+}
+
+fn distributions<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["init", "distributions.toml", "--like", "distributions.json", "--seed", "7", "-o", out], more].concat()
+}
+
+fn folders(fixture: &Fixture) -> usize {
+    fixture.files().iter().filter(|(path, _)| path.to_string_lossy().ends_with(".parts")).count()
+}
+
+#[test]
+fn parts_in_any_order_are_the_file_of_one_process() {
+    let fixture = fixture();
+    for stream in ["native", "torch"] {
+        let one = format!("{stream}.safetensors");
+        fixture.good(&distributions(&one, &["--stream", stream]));
+        for order in [&[1][..], &[2, 1], &[3, 1, 2], &[4, 2, 5, 1, 3]] {
+            let out = format!("{stream}-{}.safetensors", order.len());
+            for (at, part) in order.iter().enumerate() {
+                assert!(!fixture.path(&out).exists(), "it takes its name with the last part");
+                let said = fixture.good(&distributions(
+                    &out,
+                    &["--stream", stream, "--part", &format!("{part}/{}", order.len())],
+                ));
+                let lacking = order.len() - at - 1;
+                assert_eq!(said.stderr.contains("lacks"), lacking > 0, "{}", said.stderr);
+            }
+            assert!(fixture.bytes(&out) == fixture.bytes(&one), "{stream} {order:?}");
+            assert_eq!(folders(&fixture), 0);
+            // Once more, when all is done: compared, and left.
+            let again = fixture
+                .good(&distributions(&out, &["--stream", stream, "--part", &format!("1/{}", order.len())]));
+            assert!(again.stderr.contains("kept as complete and right"), "{}", again.stderr);
+        }
+        // A folder gets model.safetensors; more parts than there are bytes to share out.
+        std::fs::create_dir(fixture.path(stream)).unwrap();
+        for part in 1..=40 {
+            fixture.good(&distributions(stream, &["--stream", stream, "--part", &format!("{part}/40")]));
+        }
+        assert!(fixture.bytes(&format!("{stream}/model.safetensors")) == fixture.bytes(&one));
+    }
+}
+
+#[test]
+fn a_part_may_be_run_twice_or_spoilt_and_run_again() {
+    let fixture = fixture();
+    fixture.good(&distributions("one.safetensors", &[]));
+    fixture.good(&distributions("x.safetensors", &["--part", "1/2"]));
+    fixture.good(&distributions("x.safetensors", &["--part=1/2"]));
+    let said = fixture.good(&distributions("x.safetensors", &["--part", "1/2", "--resume"]));
+    assert!(said.stderr.contains("kept"), "{}", said.stderr);
+    // As a killed process leaves it: values, and no mark.
+    let folder =
+        fixture.files().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".parts")).unwrap().0;
+    let values = folder.join("values");
+    let mut bytes = std::fs::read(&values).unwrap();
+    let end = bytes.len();
+    bytes[end - 9000..].fill(0xA5);
+    std::fs::write(&values, bytes).unwrap();
+    fixture.good(&distributions("x.safetensors", &["--part", "2/2"]));
+    assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
+    // Spoilt afterwards: refused, or mended in its place.
+    let mut bytes = fixture.bytes("x.safetensors");
+    let last = bytes.len() - 1;
+    bytes[last - 2000] ^= 1;
+    std::fs::write(fixture.path("x.safetensors"), bytes).unwrap();
+    fixture.good(&distributions("x.safetensors", &["--part", "1/2"]));
+    fixture.refused(
+        &distributions("x.safetensors", &["--part", "2/2"]),
+        &["values differ, first at byte", "--force"],
+    );
+    fixture.good(&distributions("x.safetensors", &["--part", "2/2", "--force"]));
+    assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
+    // Another seed does not mix with this one.
+    fixture.refused(
+        &[
+            "init",
+            "distributions.toml",
+            "--like",
+            "distributions.json",
+            "--seed",
+            "8",
+            "-o",
+            "x.safetensors",
+            "--part",
+            "1/2",
+        ],
+        &["exists already", "another seed", "--force"],
+    );
+}
+
+#[test]
+fn processes_at_once_one_of_them_killed() {
+    let fixture = fixture();
+    let big =
+        r#"{"n.w": {"dtype": "F32", "shape": [4000, 3000]}, "s.w": {"dtype": "F32", "shape": [3000, 1000]}}"#;
+    std::fs::write(fixture.path("distributions.json"), big).unwrap();
+    std::fs::write(
+        fixture.path("distributions.toml"),
+        "[init]\n\"n.*\" = \"normal\"\n\"s.*\" = \"sparse(0.3)\"\n",
+    )
+    .unwrap();
+    fixture.good(&distributions("one.safetensors", &[]));
+    let start = |part: &str| {
+        let mut command = Command::new(Fixture::program());
+        command
+            .current_dir(fixture.path(""))
+            .args(distributions("x.safetensors", &["--threads", "1", "--part", part]));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let mut killed = start("2/3");
+    let mut others = [start("1/3"), start("3/3"), start("3/3")];
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(others.iter_mut().all(|other| other.wait().unwrap().success()));
+    if !fixture.path("x.safetensors").exists() {
+        fixture.good(&distributions("x.safetensors", &["--part", "2/3"]));
+    }
+    assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
+    assert_eq!(folders(&fixture), 0);
+}
+
+#[test]
+fn the_launcher_is_asked() {
+    let fixture = fixture();
+    fixture.good(&distributions("one.safetensors", &[]));
+    let run = |variables: &[(&str, &str)], part: &str| {
+        let mut command = Command::new(Fixture::program());
+        command.current_dir(fixture.path("")).args(distributions("x.safetensors", &["--part", part]));
+        command.env_clear().envs(variables.iter().copied()).output().unwrap()
+    };
+    assert!(run(&[("RANK", "1"), ("WORLD_SIZE", "2")], "auto").status.success());
+    assert!(run(&[("SLURM_ARRAY_TASK_ID", "1"), ("SLURM_ARRAY_TASK_COUNT", "2")], "auto").status.success());
+    assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
+    let refused = run(&[("JOB_COMPLETION_INDEX", "0")], "auto");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--part auto/n"));
+    assert!(run(&[("JOB_COMPLETION_INDEX", "0")], "auto/2").status.success(), "compared and kept");
+    assert_eq!(run(&[], "auto").status.code(), Some(2));
+}
+
+#[test]
+fn torchs_layout_has_rows_and_offsets() {
+    let fixture = fixture();
+    fixture.good(&distributions("one.safetensors", &[]));
+    let whole = fixture.bytes("one.safetensors");
+    let whole = SafeTensors::deserialize(&whole).unwrap();
+    let read = |folder: &str| {
+        let mut found: BTreeMap<String, (Vec<Vec<u8>>, usize)> = BTreeMap::new();
+        let mut names: Vec<_> =
+            std::fs::read_dir(fixture.path(folder)).unwrap().map(|one| one.unwrap().path()).collect();
+        names.sort();
+        for path in &names {
+            let bytes = std::fs::read(path).unwrap();
+            let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+            let metadata = header.metadata().as_ref().unwrap();
+            assert_eq!(metadata["DCP_VERSION"], "1.0");
+            let offsets: serde_json::Value = serde_json::from_str(&metadata["DCP_SHARDING_INFO"]).unwrap();
+            for (name, tensor) in SafeTensors::deserialize(&bytes).unwrap().tensors() {
+                let part = found.entry(name.clone()).or_default();
+                let start = offsets[&name]["saved_offsets"].as_array().unwrap();
+                assert_eq!(start.len(), tensor.shape().len(), "{name}");
+                assert_eq!(start.first().map_or(0, |row| row.as_u64().unwrap() as usize), part.1, "{name}");
+                part.1 += tensor.shape().first().copied().unwrap_or(0);
+                part.0.push(tensor.data().to_vec());
+            }
+        }
+        for (name, tensor) in whole.tensors() {
+            assert!(found[&name].0.concat() == tensor.data(), "{folder} {name}");
+        }
+        (names.len(), found.values().filter(|part| part.0.len() > 1).count())
+    };
+    fixture.good(&distributions("all", &["--layout", "dcp"]));
+    assert_eq!(read("all"), (1, 0));
+    fixture.good(&distributions("size", &["--layout", "dcp", "--max-shard-size", "20kB"]));
+    let (files, cut) = read("size");
+    assert!(files > 6 && cut >= 2, "{files} {cut}");
+    for part in ["2/3", "3/3", "1/3"] {
+        fixture.good(&distributions("parts", &["--layout", "dcp", "--part", part]));
+    }
+    assert_eq!(read("parts").0, 3);
+    for part in ["2/2", "1/2"] {
+        fixture
+            .good(&distributions("shared", &["--layout", "dcp", "--max-shard-size", "20kB", "--part", part]));
+    }
+    assert_eq!(read("shared"), (files, cut));
+    let kept =
+        fixture.good(&distributions("shared", &["--layout", "dcp", "--max-shard-size", "20kB", "--resume"]));
+    assert!(kept.stderr.contains(&format!("{files} kept")), "{}", kept.stderr);
+    fixture.refused(&distributions("x.safetensors", &["--layout", "dcp"]), &["goes to a folder"]);
+    fixture.refused(&distributions(".", &["--layout", "dcp"]), &["one.safetensors", "in other files"]);
+}

@@ -1,0 +1,399 @@
+//! The real binary in trouble: bad requests, damaged files, interruptions. Nothing is lost and nothing left behind.
+
+mod fixture;
+
+use fixture::Fixture;
+#[cfg(unix)]
+use safetensors::SafeTensors;
+
+#[test]
+fn an_existing_file_is_kept_unless_forced_and_links_go_on_pointing() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("out.safetensors"), "precious").unwrap();
+    let arguments = ["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"];
+    fixture.refused(&arguments, &["out.safetensors", "exists already", "--force"]);
+    assert_eq!(fixture.bytes("out.safetensors"), b"precious");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::os::unix::fs::symlink("out.safetensors", fixture.path("link.safetensors")).unwrap();
+        fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "link.safetensors", "--force"]);
+        assert!(fixture.path("link.safetensors").is_symlink());
+        assert!(SafeTensors::deserialize(&fixture.bytes("out.safetensors")).is_ok());
+        let pipe = std::process::Command::new("mkfifo").arg(fixture.path("pipe")).status().unwrap();
+        assert!(pipe.success());
+        fixture
+            .refused(&["fill", "normal", "--shape", "4", "-o", "pipe", "--force"], &["not a regular file"]);
+        let mode = |name: &str| fixture.path(name).metadata().unwrap().permissions().mode();
+        std::fs::write(fixture.path("plain"), "").unwrap();
+        assert_eq!(mode("out.safetensors"), mode("plain"), "as any new file");
+    }
+    fixture.good(&[&arguments[..], &["--force"]].concat());
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_nothing_is_left_behind() {
+    let fixture = Fixture::new();
+    let like = ["--like", "m.json", "-o", "out.safetensors"];
+    let init = |recipe: &str, needles: &[&str]| {
+        std::fs::write(fixture.path("bad.toml"), recipe).unwrap();
+        fixture.refused(&[&["init", "bad.toml"], &like[..]].concat(), needles);
+    };
+    init("[init]\n\"*.bias\" = \"zeros\"", &["no rule matches", "b.weight", "a.weight", "steps"]);
+    init("[init]\n\"*\" = \"zeros\"\n\"x.*\" = \"ones\"", &["bad.toml:3:1: ", "\"x.*\"", "matches nothing"]);
+    init("[init]\n\"*\" = \"nrmal(std=1)\"", &["bad.toml", "did you mean normal?", "^"]);
+    init("[init]\n\"*.weight\" = \"normal(std=nan)\"\n\"*\" = \"zeros\"", &["b.weight", "std = NaN"]);
+    init(
+        "[init]\n\"*.weight\" = \"zeros\"\n\"*\" = \"orthogonal\"",
+        &["Only tensors with 2 or more dimensions"],
+    );
+    init("[init]\n\"*\" = \"zeros\"\n[extra]\n", &["\"extra\" has no meaning"]);
+    init("not toml", &["bad.toml"]);
+    fixture.refused(&["init", "gtp2", "-o", "x.safetensors"], &["did you mean gpt2?"]);
+    fixture.refused(&["init", "missing.toml", "--like", "m.json", "-o", "x.safetensors"], &["missing.toml"]);
+    fixture.refused(&["init", "r.toml", "-o", "x.safetensors"], &["--like"]);
+    fixture.refused(&["init", "r.toml", "--like", "m.json"], &["--output"]);
+    fixture
+        .refused(&["init", "r.toml", "--like", "m.json", "-o", "no/such/x.safetensors"], &["no such folder"]);
+    fixture.refused(
+        &[&["init", "r.toml", "--set", "n_layers=3"], &like[..]].concat(),
+        &["did you mean n_layer?"],
+    );
+    fixture.refused(&[&["init", "r.toml", "--set", "n_layer"], &like[..]].concat(), &["NAME=NUMBER"]);
+    fixture.refused(&[&["init", "r.toml", "--seed", "1.5"], &like[..]].concat(), &["--seed", "whole number"]);
+    fixture.refused(&["fill", "normal(std=-1)", "--shape", "4", "-o", "x.safetensors"], &["std = -1"]);
+    fixture.refused(&["fill", "normal", "--shape", "4,x4", "-o", "x.safetensors"], &["--shape"]);
+    fixture.refused(
+        &["fill", "normal", "--shape", "4", "--dtype", "int8", "-o", "x.safetensors"],
+        &["unknown dtype"],
+    );
+    fixture.refused(
+        &["fill", "normal", "--shape", "9999999999,9999999999", "-o", "x.safetensors"],
+        &["more elements"],
+    );
+    fixture.refused(
+        &["fill", "trunc_normal(method=rejection)", "--shape", "4", "-o", "x.safetensors"],
+        &["native stream", "method=rejection"],
+    );
+}
+
+#[test]
+fn damaged_files_are_refused_without_a_crash() {
+    let fixture = Fixture::new();
+    fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "good.safetensors"]);
+    let good = fixture.bytes("good.safetensors");
+    let length = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    let header = |json: &str| [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
+    let two = |a: &str, b: &str| {
+        let tensor =
+            |offsets: &str| format!(r#"{{"dtype": "F32", "shape": [1], "data_offsets": {offsets}}}"#);
+        [header(&format!(r#"{{"a": {}, "b": {}}}"#, tensor(a), tensor(b))), vec![0; 8]].concat()
+    };
+    let cases: [(Vec<u8>, &str); 12] = [
+        (Vec::new(), "0 bytes"),
+        (vec![1, 2, 3], "3 bytes"),
+        (good[..good.len() - 1].to_vec(), "truncated"),
+        ([&good[..], &[0]].concat(), "follow the header"),
+        (good[..length].to_vec(), "is announced"),
+        ([&u64::MAX.to_le_bytes()[..], b"{}"].concat(), "is announced"),
+        (header("\u{1}\u{2}garbage"), "not the JSON"),
+        ([&2u64.to_le_bytes()[..], &[0xff, 0xfe]].concat(), "UTF-8"),
+        (two("[0, 4]", "[2, 6]"), "overlaps"),
+        (two("[0, 4]", "[8, 12]"), "gap"),
+        (two("[0, 4]", "[4, 12]"), "data_offsets are [4, 12]"),
+        (two("[4, 0]", "[4, 8]"), "data_offsets are [4, 0]"),
+    ];
+    for (bytes, needle) in cases {
+        std::fs::write(fixture.path("bad.safetensors"), bytes).unwrap();
+        fixture.refused(&["inspect", "bad.safetensors"], &["bad.safetensors", needle]);
+        let message = fixture
+            .refused(&["init", "r.toml", "--like", "bad.safetensors", "-o", "o.safetensors"], &[needle]);
+        assert!(!message.contains("panicked"), "{message}");
+    }
+    // A folder is read as a checkpoint, if there is one in it.
+    std::fs::create_dir(fixture.path("empty")).unwrap();
+    fixture.refused(&["inspect", "empty"], &["no safetensors file in this folder"]);
+    fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
+}
+
+/// A run that writes so many values to out.safetensors, as far as its unfinished file is there; `shell` stands before it.
+#[cfg(unix)]
+fn begun(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
+    let program = Fixture::program().display().to_string();
+    let command =
+        format!("{shell} exec '{program}' fill normal --shape {values} -o out.safetensors --force -q");
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(fixture.path("."))
+        .spawn()
+        .unwrap();
+    let begun = |(path, size): &(std::path::PathBuf, u64)| {
+        path.extension().is_some_and(|extension| extension == "unfinished") && *size > 1_000_000
+    };
+    while !fixture.files().iter().any(begun) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+        std::thread::yield_now();
+    }
+    child
+}
+
+#[cfg(unix)]
+fn signal(child: &std::process::Child, name: &str) {
+    let told = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(told.success());
+}
+
+/// Whether this process, and so what it starts, ignores that signal: in a shell's job in the background it does.
+#[cfg(unix)]
+fn is_ignored(number: u32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (number - 1) & 1 == 1)
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
+    let before = fixture.files();
+    // SIGHUP is left alone where nobody tells whether it was ignored.
+    let hangup: &[_] = if cfg!(target_os = "linux") { &[("-HUP", 129)] } else { &[] };
+    for (name, code) in [("-INT", 130), ("-TERM", 143)].iter().chain(hangup) {
+        if is_ignored(code - 128) {
+            continue;
+        }
+        // Two gigabytes: some seconds of work, interrupted as soon as the unfinished file is there.
+        let mut child = begun(&fixture, "", "500000000");
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(*code as i32), "{name}");
+        assert_eq!(fixture.files(), before, "{name}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn signals_that_were_ignored_stay_ignored() {
+    let fixture = Fixture::new();
+    // As `nohup` and a shell's job in the background leave them.
+    let mut child = begun(&fixture, "trap '' HUP INT;", "100000000");
+    signal(&child, "-HUP");
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(fixture.path("out.safetensors").metadata().unwrap().len() > 400_000_000);
+    // The others end it.
+    let mut child = begun(&fixture, "trap '' HUP INT;", "500000000");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_replaces_another_has_its_permissions() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = Fixture::new();
+    let mode = |name: &str| fixture.path(name).metadata().unwrap().permissions().mode() & 0o7777;
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(fixture.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let write = |more: &[&str]| {
+        let init = ["init", "r.toml", "--like", "m.json", "--force", "-q", "-o"];
+        fixture.good(&[&init[..], more].concat());
+    };
+    for wanted in [0o600, 0o664, 0o444, 0o640] {
+        std::fs::write(fixture.path("one.safetensors"), "old").unwrap();
+        set("one.safetensors", wanted);
+        write(&["one.safetensors"]);
+        assert_eq!(mode("one.safetensors"), wanted);
+        std::fs::remove_file(fixture.path("one.safetensors")).unwrap();
+    }
+    let shards = ["out", "--max-shard-size", "1KB"];
+    write(&shards);
+    let all: Vec<String> = std::fs::read_dir(fixture.path("out"))
+        .unwrap()
+        .map(|entry| format!("out/{}", entry.unwrap().file_name().display()))
+        .collect();
+    all.iter().for_each(|name| set(name, 0o600));
+    write(&shards);
+    assert!(all.len() > 2 && all.iter().all(|name| mode(name) == 0o600), "{all:?}");
+}
+
+#[test]
+fn what_is_in_the_way_of_the_index_is_seen_before_the_work() {
+    let fixture = Fixture::new();
+    std::fs::create_dir_all(fixture.path("out/model.safetensors.index.json")).unwrap();
+    let init = ["init", "r.toml", "--like", "m.json", "--max-shard-size", "1KB", "-o", "out"];
+    for more in [&["--force"][..], &["--resume"], &["--part", "1/2", "--force"]] {
+        fixture.refused(&[&init[..], more].concat(), &["index.json", "not a regular file"]);
+        assert_eq!(std::fs::read_dir(fixture.path("out")).unwrap().count(), 1, "{more:?}");
+    }
+}
+
+#[test]
+fn what_is_no_file_to_write_is_refused_with_what_to_do() {
+    let fixture = Fixture::new();
+    let fill = |output: &[&str], needles: &[&str]| {
+        fixture.refused(&[&["fill", "normal", "--shape", "4"], output].concat(), needles)
+    };
+    fill(&["-o", "-"], &["standard output", "./-"]);
+    fill(&["-o", "-dash.st"], &["./-dash.st"]);
+    let said = fill(&["-o", "--force"], &["after -o"]);
+    assert!(!said.contains("'-- "), "{said}");
+    fixture.good(&["fill", "normal", "--shape", "4", "-o", "./-dash.st"]);
+    assert!(fixture.path("-dash.st").is_file());
+    #[cfg(target_os = "linux")]
+    {
+        // The test's own output of the command is a pipe.
+        fill(&["-o", "/dev/stdout"], &["/dev/stdout", "not a regular file", "pipe"]);
+        fill(&["-o", "/dev/stdout", "--force"], &["/dev/stdout", "not a regular file"]);
+        let said = fill(&["-o", "/proc/x.safetensors"], &["/proc", "no file can be made in this folder"]);
+        assert!(!said.contains("disk"), "{said}");
+    }
+}
+
+#[test]
+fn negative_numbers_are_told_to_be_wrong_ones() {
+    let fixture = Fixture::new();
+    let fill = ["fill", "normal", "--shape", "4", "-o", "x.safetensors"];
+    let explain = ["explain", "kaiming_normal", "--shape", "4,4"];
+    let init = ["init", "r.toml", "--like", "m.json", "-o", "x"];
+    let verify = ["verify", "m.json", "--recipe", "r.toml"];
+    for (command, option, value, needle) in [
+        (&fill[..], "--threads", "-1", "from 1 to 1024"),
+        (&init, "--threads", "-8", "from 1 to 1024"),
+        (&init, "--max-shard-size", "-5GB", "-5GB"),
+        (&fill[..2], "--shape", "-1,4", "is not a size"),
+        (&explain[..2], "--shape", "-1", "is not a size"),
+        (&explain, "--groups", "-2", "invalid"),
+        (&explain, "--layers", "-1,10", "-1 is not in"),
+        (&verify, "--alpha", "-0.1", "from 1e-12 to 0.5"),
+        (&fill, "--seed", "-x", "-2^63"),
+    ] {
+        let said = fixture.refused(&[command, &[option, value]].concat(), &[option, needle]);
+        assert!(!said.contains("unexpected argument") && !said.contains("'-- "), "{said}");
+    }
+    // An option is none.
+    let said = fixture.refused(&[&fill[..], &["--threads", "--force"]].concat(), &["--threads"]);
+    assert!(said.contains("a value is required"), "{said}");
+}
+
+#[test]
+fn a_dry_run_tells_the_files_and_what_would_be_in_the_way() {
+    let fixture = Fixture::new();
+    fn init<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["init", "r.toml", "--like", "m.json"], more].concat()
+    }
+    for layout in ["hf", "dcp"] {
+        let shards = ["--max-shard-size", "50KB", "--layout", layout];
+        let told = fixture.good(&init(&[&shards[..], &["--dry-run", "--json"]].concat()));
+        let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+        fixture.good(&init(&[&shards[..], &["-o", layout]].concat()));
+        let mut told: Vec<(String, u64)> = json["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| (file["name"].as_str().unwrap().to_owned(), file["bytes"].as_u64().unwrap()))
+            .collect();
+        told.sort();
+        let entries = std::fs::read_dir(fixture.path(layout)).unwrap().map(|entry| entry.unwrap());
+        let mut there: Vec<(String, u64)> = entries
+            .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
+            .collect();
+        there.sort();
+        assert_eq!(told, there);
+        assert!(there.len() >= 2, "{there:?}");
+        let table = fixture.good(&init(&[&shards[..], &["--dry-run"]].concat())).stdout;
+        assert!(there.iter().all(|(name, _)| table.contains(name)), "{table}");
+        assert!(table.contains(&format!("{} files, ", there.len())), "{table}");
+        // Of many files not each has a line.
+        let many = fixture.good(&init(&["--max-shard-size", "1KB", "--layout", "dcp", "--dry-run"])).stdout;
+        assert!(many.contains("more") && many.lines().count() < 50, "{many}");
+    }
+    let before = fixture.files();
+    let dry = |more: &[&str]| fixture.good(&init(&[&["--dry-run"], more].concat())).stderr;
+    assert_eq!(dry(&["-o", "new.safetensors"]), "");
+    for more in [&["-o", "m.json"][..], &["-o", "hf", "--max-shard-size", "50KB"]] {
+        let said = dry(more);
+        assert!(said.starts_with("note: ") && said.contains("--force replaces it"), "{said}");
+        assert_eq!(dry(&[more, &["--force"]].concat()), "");
+        assert_eq!(dry(&[more, &["-q"]].concat()), "");
+    }
+    assert!(dry(&["-o", "no/such.safetensors"]).contains("no such folder"));
+    let fill = fixture.good(&["fill", "normal", "--shape", "4", "--dry-run", "-o", "m.json"]).stderr;
+    assert!(fill.contains("note: ") && fill.contains("m.json"), "{fill}");
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_limit_on_file_sizes_is_an_error_and_leaves_nothing() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
+    let before = fixture.files();
+    let program = Fixture::program().display().to_string();
+    // In blocks of 512 bytes or of 1024: five megabytes or ten, of forty.
+    let command =
+        format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(fixture.path("."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("no larger file is allowed here") && said.contains("out.safetensors"), "{said}");
+    // What was really written, to the limit and not beyond.
+    assert!(said.contains("after 5.1 MB") || said.contains("after 10.2 MB"), "{said}");
+    assert_eq!(fixture.files(), before);
+}
+
+#[test]
+#[cfg(unix)]
+fn names_that_the_system_refuses_are_refused_before_the_work() {
+    let fixture = Fixture::new();
+    let long = format!("{}.safetensors", "l".repeat(250));
+    fixture.refused(&["fill", "normal", "--shape", "4", "-o", &long], &["cannot write to lll"]);
+    fixture.refused(
+        &["fill", "normal", "--shape", "4", "-o", "r.toml/x.safetensors"],
+        &["r.toml", "is no folder"],
+    );
+    // As long as the system allows, blanks, quotes, an emoji, a line break, bytes that are no UTF-8.
+    use std::os::unix::ffi::OsStrExt as _;
+    let name = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_owned();
+    let longest = format!("{}.safetensors", "l".repeat(243));
+    let names =
+        [longest.as_bytes(), b"a b'\"$.safetensors", "ü😀.safetensors".as_bytes(), b"a\nb.safetensors"];
+    // macOS has no names that are no UTF-8.
+    let wild: &[&[u8]] = if cfg!(target_os = "linux") { &[b"bad\xff.safetensors"] } else { &[] };
+    for bytes in names.iter().chain(wild) {
+        let run = |arguments: &[&str]| {
+            let mut command = std::process::Command::new(Fixture::program());
+            command.current_dir(fixture.path(".")).args(arguments).arg(name(bytes)).output().unwrap()
+        };
+        for arguments in [
+            &["fill", "normal", "--shape", "4", "-q", "-o"][..],
+            &["inspect"],
+            &["inspect", "--html", "r.html"],
+        ] {
+            let output = run(arguments);
+            assert!(output.status.success(), "{bytes:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let fixture = Fixture::new();
+    let program = Fixture::program().display().to_string();
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &format!("'{program}' models gpt2-xl --manifest | head -n 1; '{program}' models | true"),
+        ])
+        .current_dir(fixture.path("."))
+        .output()
+        .unwrap();
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}

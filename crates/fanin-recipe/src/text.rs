@@ -1,0 +1,128 @@
+//! Numbers as people read them.
+
+/// With four significant digits, as short as that can be: `0.02`, `-1.235e-8`, `124439808`.
+pub fn short(x: f64) -> String {
+    if x == 0.0 || !x.is_finite() {
+        return format!("{x}");
+    }
+    if x.fract() == 0.0 && x.abs() < 1e6 {
+        return format!("{x}");
+    }
+    let exponent = x.abs().log10().floor() as i32;
+    if (-4..6).contains(&exponent) {
+        let digits = (3 - exponent).max(0) as usize;
+        let text = format!("{x:.digits$}");
+        return if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        };
+    }
+    let text = format!("{x:.3e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    format!("{}e{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// With separators: `124,439,808`.
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 parameter`, `2,000 parameters`.
+pub fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
+/// `532 M`: a number of which the size matters only.
+pub fn rough(x: f64) -> String {
+    let mut x = x;
+    for unit in ["", " k", " M"] {
+        if x < 999.5 {
+            return format!("{x:.0}{unit}");
+        }
+        x /= 1000.0;
+    }
+    format!("{x:.1} G")
+}
+
+/// `497.8 MB`.
+pub fn bytes(n: u64) -> String {
+    let mut x = n as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if x < 1000.0 {
+            return if unit == "B" { format!("{n} B") } else { format!("{x:.1} {unit}") };
+        }
+        x /= 1000.0;
+    }
+    format!("{x:.1} TB")
+}
+
+/// `64 x 3 x 7 x 7`, or `scalar`.
+pub fn shape(shape: &[usize]) -> String {
+    if shape.is_empty() {
+        return "scalar".to_owned();
+    }
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
+}
+
+/// A name as a table may show it: what would move the cursor or colour the screen is escaped.
+pub fn escaped(name: &str) -> String {
+    name.chars().fold(String::new(), |mut text, character| {
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+        text
+    })
+}
+
+/// Each text once, with what it is said of.
+pub fn grouped<T, Text: Eq>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
+    let mut by_text: Vec<(Text, Vec<T>)> = Vec::new();
+    for (about, text) in all {
+        match by_text.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, all)) => all.push(about),
+            None => by_text.push((text, vec![about])),
+        }
+    }
+    by_text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        for (x, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (-2.5, "-2.5"),
+            (0.02, "0.02"),
+            (0.0040824829, "0.004082"),
+            (1234567.0, "1.235e6"),
+            (1.23456e-8, "1.235e-8"),
+            (1e-5, "1e-5"),
+            (123456.7, "123457"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(short(x), text);
+        }
+        assert_eq!(count(124_439_808), "124,439,808");
+        assert_eq!(count(7), "7");
+        assert_eq!(bytes(497_759_232), "497.8 MB");
+        assert_eq!(bytes(12), "12 B");
+        assert_eq!(shape(&[64, 3]), "64 x 3");
+        assert_eq!([0.0, 999.6, 53e6, 1.25e9].map(rough), ["0", "1 k", "53 M", "1.2 G"]);
+    }
+}

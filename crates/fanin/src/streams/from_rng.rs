@@ -1,0 +1,95 @@
+//! Fills driven by a generator of the user's.
+
+use rand_core::Rng;
+
+use super::fill::{self, Region};
+use super::native::Prepared;
+use super::sparse::Zeros;
+use super::{Stream, check_method, check_region, check_whole};
+use crate::error::Error;
+use crate::plan::{Distribution, Plan};
+use crate::rng::{LANES, Philox, Source, Words};
+use crate::simd::{Isa, Level};
+use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
+
+/// A stream that draws its words from any generator of the rand scheme.
+///
+/// The transforms are the native stream's; the words come from the generator in sequence, 64 at a time, so that an f32
+/// uniform takes the i-th word for its i-th value. Whole tensors only: what follows depends on what was drawn before.
+///
+/// ```
+/// use fanin::{FromRng, init};
+/// use rand::SeedableRng;
+/// let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+/// let mut w = vec![0f32; 64];
+/// init::orthogonal().fill(&mut w, &[8, 8], &mut FromRng::new(&mut rng))?;
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct FromRng<'a, R: ?Sized> {
+    rng: &'a mut R,
+    level: Option<Level>,
+}
+
+impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
+    /// Draws from `rng`.
+    pub fn new(rng: &'a mut R) -> Self {
+        Self { rng, level: None }
+    }
+
+    /// Computes at this CPU level (or at the best there is, if the CPU lacks it). The bits do not depend on it.
+    #[must_use]
+    pub fn with_level(self, level: Level) -> Self {
+        Self { level: Some(level), ..self }
+    }
+}
+
+impl<R: Rng + ?Sized> Source for FromRng<'_, R> {
+    fn words<I: Isa>(&mut self, _: u64) -> Words {
+        let mut words = [[0; LANES]; 4];
+        words.as_flattened_mut().iter_mut().for_each(|word| *word = self.rng.next_u32());
+        words
+    }
+}
+
+impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
+    fn fill(&mut self, plan: &Plan, mut tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_whole(plan, &tensor)?;
+        check_method(plan, "generator's")?;
+        let start = vec![0; plan.shape().len()];
+        if tensor.is_empty() || fill::fixed(Threads::One, plan, &start, &mut tensor) {
+            return Ok(());
+        }
+        if let Distribution::Blocks { .. } = plan.distribution() {
+            return super::fill_in_turn(self, plan, &mut tensor);
+        }
+        let level = self.level.unwrap_or_else(Level::best);
+        if let Distribution::Orthogonal { gain } = plan.distribution() {
+            return Prepared::orthogonal_from(plan, gain, level, &mut *self).fill_region(&start, tensor);
+        }
+        let region = Region::whole(plan.shape());
+        tensor.write_in(Order::Index, |mut memory| {
+            let distribution = match plan.distribution() {
+                Distribution::Sparse { std, .. } => Distribution::Normal { mean: 0.0, std },
+                distribution => distribution,
+            };
+            fill::by_index_watched(level, distribution, &mut *self, &region, memory.reborrow());
+            if let Distribution::Sparse { zeros, .. } = plan.distribution() {
+                let mut word = || self.rng.next_u32();
+                let permutation = Philox::new([word(), word()], [word(), word()]);
+                let (threads, rows) = (Threads::One, plan.matrix().0);
+                Zeros { threads, level, permutation, rows, zeros }.clear(&region, memory);
+            }
+        });
+        Ok(())
+    }
+
+    fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_region(plan, start, &tensor)?;
+        if tensor.shape() != plan.shape() {
+            return Err(Error::NoRandomAccess { stream: "generator's" });
+        }
+        self.fill(plan, tensor)
+    }
+}

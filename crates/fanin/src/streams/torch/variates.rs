@@ -1,0 +1,308 @@
+//! Words of the twister to uniform and normal values, as torch makes them.
+
+use std::f32::consts::TAU;
+
+use crate::dtype::{Element, Values};
+use crate::math::{angle, polar};
+use crate::rng::Mt19937;
+use crate::simd::{Ahead, Bits, Floats, Isa, Kernel, Level, Singles, dispatch};
+
+/// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
+pub(super) const GROUP: usize = 16;
+
+/// Values that are worked on together: whole groups, and few enough to stay in the nearest cache.
+const CHUNK: usize = 1248;
+
+/// Turns the words of whole groups into normal values.
+pub(super) fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [E]) {
+    match E::values(out) {
+        Values::F64(out) => dispatch(level, Groups64 { words, mean, std, out }),
+        Values::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),
+        Values::F16(out) => dispatch(level, Groups32 { words, mean, std, out }),
+        Values::BF16(out) => dispatch(level, Groups32 { words, mean, std, out }),
+        Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
+    }
+}
+
+struct Groups32<'a, E> {
+    words: &'a [u32],
+    mean: f64,
+    std: f64,
+    out: &'a mut [E],
+}
+
+impl<E: Element> Kernel for Groups32<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        groups::<I, E>(self.words, self.out, self.mean as f32, self.std as f32);
+    }
+}
+
+struct Groups64<'a> {
+    words: &'a [u32],
+    mean: f64,
+    std: f64,
+    out: &'a mut [f64],
+}
+
+impl Kernel for Groups64<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        groups64(self.words, self.mean, self.std, self.out);
+    }
+}
+
+/// A 64-bit draw on [0, 1): its low 53 bits.
+#[inline(always)]
+pub(super) fn unit64(word: u64) -> f64 {
+    (word & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
+pub(super) struct Uniform32<'a, E> {
+    pub(super) engine: &'a mut Mt19937,
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) out: &'a mut [E],
+}
+
+impl<E: Element> Kernel for Uniform32<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let mut words = [0u32; CHUNK];
+        let mut rest = self.out;
+        while !rest.is_empty() {
+            let (out, later) = split(&mut rest, CHUNK);
+            let words = &mut words[..out.len()];
+            self.engine.words_and_fetch::<I>(words, later);
+            uniforms::<I, E>(words, self.low, self.high, out);
+        }
+    }
+}
+
+/// Takes so many values off, and says which follow.
+#[inline(always)]
+fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mut [E], Ahead<'b>) {
+    let first = count.min(rest.len());
+    let (now, later) = std::mem::take(rest).split_at_mut(first);
+    *rest = later;
+    (now, Ahead::new(&rest[..count.min(rest.len())]))
+}
+
+/// U[low, high) from a word each, no more than a chunk of them.
+#[inline(always)]
+pub(super) fn uniforms<I: Isa, E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
+    // What rounds to the upper bound becomes the lower one, both as the type has them.
+    let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
+    let low = low as f32;
+    let range = high as f32 - low;
+    let (first, last) = (E::from_f64(first.into()), E::from_f64(last.into()));
+    if let Values::F32(out) = E::values(out) {
+        scaled::<I>(words, low, range, out);
+    } else {
+        let mut values = [0f32; CHUNK];
+        let values = &mut values[..words.len()];
+        scaled::<I>(words, low, range, values);
+        E::store(values, out);
+    }
+    // Rounding may reach the bound from below, if the greatest word does: the stored value decides.
+    let greatest = unit::<f32>(u32::MAX).mul_add(range, low);
+    if E::from_f64(greatest.into()) >= last {
+        for out in out {
+            *out = if *out == last { first } else { *out };
+        }
+    }
+}
+
+/// `low + range * u` for u of 24 bits, rounded once.
+#[inline(always)]
+fn scaled<I: Isa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
+    let (floats_low, floats_range) = (I::Singles::splat(low), I::Singles::splat(range));
+    let mut blocks = words.chunks_exact(I::Singles::COUNT);
+    let mut places = out.chunks_exact_mut(I::Singles::COUNT);
+    for (words, out) in blocks.by_ref().zip(places.by_ref()) {
+        unit::<I::Singles>(Bits::load(words)).fused(floats_range, floats_low).store(out);
+    }
+    for (word, out) in blocks.remainder().iter().zip(places.into_remainder()) {
+        *out = unit::<f32>(*word).mul_add(range, low);
+    }
+}
+
+pub(super) struct Uniform64<'a> {
+    pub(super) engine: &'a mut Mt19937,
+    pub(super) low: f64,
+    pub(super) high: f64,
+    pub(super) out: &'a mut [f64],
+}
+
+impl Kernel for Uniform64<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let mut words = [0u32; CHUNK];
+        let mut rest = self.out;
+        while !rest.is_empty() {
+            let (out, later) = split(&mut rest, CHUNK / 2);
+            let words = &mut words[..2 * out.len()];
+            self.engine.words_and_fetch::<I>(words, later);
+            uniforms64(words, self.low, self.high, out);
+        }
+    }
+}
+
+/// U[low, high) from two words each.
+#[inline(always)]
+pub(super) fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
+    let range = high - low;
+    for (out, [upper, lower]) in out.iter_mut().zip(words.as_chunks::<2>().0) {
+        let value = unit64(u64::from(*upper) << 32 | u64::from(*lower)).mul_add(range, low);
+        *out = if value == high { low } else { value };
+    }
+}
+
+/// Whole groups of normals.
+pub(super) struct Normal32<'a, E> {
+    pub(super) engine: &'a mut Mt19937,
+    pub(super) mean: f64,
+    pub(super) std: f64,
+    pub(super) out: &'a mut [E],
+}
+
+impl<E: Element> Kernel for Normal32<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let (mean, std) = (self.mean as f32, self.std as f32);
+        let mut words = [0u32; CHUNK];
+        let mut rest = self.out;
+        while !rest.is_empty() {
+            let (out, later) = split(&mut rest, CHUNK);
+            let words = &mut words[..out.len()];
+            self.engine.words_and_fetch::<I>(words, later);
+            groups::<I, E>(words, out, mean, std);
+        }
+    }
+}
+
+/// Values of so many groups are transformed together: more than fill the widest vectors.
+const TOGETHER: usize = 4 * GROUP;
+
+/// Transforms whole groups, as many as fill the widest vectors together.
+#[inline(always)]
+fn groups<I: Isa, E: Element>(words: &[u32], out: &mut [E], mean: f32, std: f32) {
+    let (blocks, rest) = words.as_chunks::<TOGETHER>();
+    let (places, last) = out.as_chunks_mut::<TOGETHER>();
+    let mut values = [0f32; TOGETHER];
+    for (words, out) in blocks.iter().zip(places) {
+        some_groups::<I>(words, &mut values, mean, std);
+        E::store(&values, out);
+    }
+    if !rest.is_empty() {
+        let mut words = [0; TOGETHER];
+        words[..rest.len()].copy_from_slice(rest);
+        some_groups::<I>(&words, &mut values, mean, std);
+        E::store(&values[..last.len()], last);
+    }
+}
+
+/// In each group radii come from the first eight words and angles from the last eight: they are sorted into such.
+#[inline(always)]
+fn some_groups<I: Isa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
+    const HALF: usize = GROUP / 2;
+    const LANES: usize = TOGETHER / 2;
+    let (mut radii, mut angles) = ([0u32; LANES], [0u32; LANES]);
+    for group in 0..TOGETHER / GROUP {
+        radii[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP..][..HALF]);
+        angles[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP + HALF..][..HALF]);
+    }
+    let (mut cosines, mut sines) = ([0f32; LANES], [0f32; LANES]);
+    for at in (0..LANES).step_by(I::Singles::COUNT) {
+        pairs::<I::Singles>(&radii[at..], &angles[at..], (mean, std), &mut cosines[at..], &mut sines[at..]);
+    }
+    for group in 0..TOGETHER / GROUP {
+        values[group * GROUP..][..HALF].copy_from_slice(&cosines[group * HALF..][..HALF]);
+        values[group * GROUP + HALF..][..HALF].copy_from_slice(&sines[group * HALF..][..HALF]);
+    }
+}
+
+/// Pairs of normals from words of radii and of angles, as many as `F` has.
+#[inline(always)]
+pub(super) fn pairs<F: Singles>(
+    radii: &[u32],
+    angles: &[u32],
+    (mean, std): (f32, f32),
+    cosines: &mut [f32],
+    sines: &mut [f32],
+) {
+    let (mean, std) = (F::splat(mean), F::splat(std));
+    // The logarithm of 1 - unit, and tau times a unit: that units are divided by a power of two rounds nothing.
+    let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).signed();
+    let angle = angle(F::splat(TAU * UNIT).times(low_bits(F::Bits::load(angles)).signed()));
+    let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
+    cos.fused(std, mean).store(cosines);
+    sin.fused(std, mean).store(sines);
+}
+
+/// Bits of a word that a draw on [0, 1) takes, the lowest, and the step from one draw to the next.
+const UNIT_BITS: i32 = 24;
+const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
+
+/// Those bits: so few that the signed conversion, which every level has, is exact.
+#[inline(always)]
+fn low_bits<B: Bits<One = u32>>(words: B) -> B {
+    words.and(B::splat((1 << UNIT_BITS) - 1))
+}
+
+/// Words on [0, 1).
+#[inline(always)]
+fn unit<F: Singles>(word: F::Bits) -> F {
+    low_bits(word).signed().times(F::splat(UNIT))
+}
+
+/// Whole groups of normals.
+pub(super) struct Normal64<'a> {
+    pub(super) engine: &'a mut Mt19937,
+    pub(super) mean: f64,
+    pub(super) std: f64,
+    pub(super) out: &'a mut [f64],
+}
+
+impl Kernel for Normal64<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { engine, mean, std, out } = self;
+        let mut words = [0u32; CHUNK];
+        let mut rest = out;
+        while !rest.is_empty() {
+            let (out, later) = split(&mut rest, CHUNK / 2);
+            engine.words_and_fetch::<I>(&mut words[..2 * out.len()], later);
+            groups64(&words, mean, std, out);
+        }
+    }
+}
+
+/// Transforms whole groups of f64 values, from two words each.
+#[allow(clippy::disallowed_methods, reason = "torch takes these from the C library, and so must its mirror")]
+#[inline(always)]
+fn groups64(words: &[u32], mean: f64, std: f64, out: &mut [f64]) {
+    const HALF: usize = GROUP / 2;
+    let groups = words.as_chunks::<{ 2 * GROUP }>().0;
+    for (words, group) in groups.iter().zip(out.as_chunks_mut::<GROUP>().0) {
+        let unit = |k: usize| unit64(u64::from(words[2 * k]) << 32 | u64::from(words[2 * k + 1]));
+        for lane in 0..HALF {
+            let radius = (-2.0 * (1.0 - unit(lane)).ln()).sqrt();
+            let (sin, cos) = (std::f64::consts::TAU * unit(lane + HALF)).sin_cos();
+            group[lane] = (radius * cos).mul_add(std, mean);
+            group[lane + HALF] = (radius * sin).mul_add(std, mean);
+        }
+    }
+}
