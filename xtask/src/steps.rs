@@ -1,0 +1,83 @@
+//! Commands that are run one after another, and how long each took.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The result of a command.
+pub type Result<T = ()> = std::result::Result<T, String>;
+
+/// The steps that have been run.
+#[derive(Default)]
+pub struct Steps {
+    done: Vec<(String, Duration)>,
+}
+
+impl Steps {
+    /// Runs `work` and records how long it took under `name`.
+    pub fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let result = work();
+        self.done.push((name.to_owned(), start.elapsed()));
+        result
+    }
+
+    /// Prints how long each step took.
+    pub fn report(&self) {
+        if self.done.is_empty() {
+            return;
+        }
+        let total: Duration = self.done.iter().map(|(_, time)| *time).sum();
+        eprintln!();
+        for (name, time) in &self.done {
+            eprintln!("{:7.1} s  {name}", time.as_secs_f64());
+        }
+        eprintln!("{:7.1} s  in all", total.as_secs_f64());
+    }
+}
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a member of the workspace").to_owned()
+}
+
+/// The folder that cargo builds into.
+pub fn target() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    std::path::absolute(&target).unwrap_or(target)
+}
+
+/// The cargo that started this program.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs a command in the workspace's folder.
+///
+/// # Errors
+/// A command that cannot be started, or that fails.
+pub fn run(command: &mut Command) -> Result {
+    eprintln!("+ {command:?}");
+    let status = command.current_dir(root()).status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
+}
+
+/// Runs commands side by side, each with its output kept until it ends.
+///
+/// # Errors
+/// The first that fails, after all have ended.
+pub fn run_side_by_side(commands: Vec<Command>) -> Result {
+    std::thread::scope(|scope| {
+        let run = |mut command: Command| {
+            let output = command.current_dir(root()).output().map_err(|error| format!("{command:?}: {error}"))?;
+            eprintln!("+ {command:?}");
+            eprint!("{}", String::from_utf8_lossy(&output.stdout));
+            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {}", output.status)) }
+        };
+        let running: Vec<_> = commands.into_iter().map(|command| scope.spawn(move || run(command))).collect();
+        let ended: Vec<Result> =
+            running.into_iter().map(|thread| thread.join().expect("running a command does not panic")).collect();
+        ended.into_iter().collect()
+    })
+}

@@ -1,0 +1,201 @@
+//! `cargo xtask test`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::python;
+use crate::steps::{Result, Steps, cargo, root, run, run_side_by_side, target};
+
+/// How much is tested.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// What fits between two edits.
+    Quick,
+    /// Everything but what takes long and rarely fails.
+    Default,
+    /// Everything.
+    Slow,
+}
+
+/// A part of the tests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The Rust crates.
+    Rust,
+    /// The Python package.
+    Python,
+    /// The comparisons with torch.
+    Torch,
+    /// The adapters for candle and burn.
+    Adapters,
+}
+
+/// Runs the tests of a tier: all parts, or one.
+///
+/// All builds use one profile and, where possible, one set of features, so that each crate is built once for the tests,
+/// the command and the wheel.
+///
+/// # Errors
+/// The first step that fails.
+pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
+    if tier == Tier::Quick {
+        return quick(steps);
+    }
+    let wanted = |this: Part| part.is_none_or(|part| part == this);
+    // Packages are downloaded while the crates are built.
+    std::thread::scope(|scope| {
+        let packages = (wanted(Part::Python) || wanted(Part::Torch)).then(|| scope.spawn(python::environment));
+        if wanted(Part::Rust) {
+            rust(steps, tier)?;
+        }
+        if wanted(Part::Adapters) {
+            adapters(steps)?;
+        }
+        let Some(packages) = packages else { return Ok(()) };
+        let python = steps.step("wait for the Python packages", || {
+            packages.join().expect("installing packages does not panic")
+        })?;
+        if wanted(Part::Python) {
+            python_package(steps, &python, tier)?;
+        }
+        if wanted(Part::Torch) {
+            comparisons(steps, &python, tier)?;
+        }
+        Ok(())
+    })
+}
+
+/// Unit tests, golden values and the main tests of the command line.
+fn quick(steps: &mut Steps) -> Result {
+    steps.step("unit tests of the workspace", || run(cargo().args(["test", "--workspace", "--lib", "--bins"])))?;
+    steps.step("golden values, formulas, specs", || {
+        let tests = ["value_stability", "torch_goldens", "formulas", "spec_grammar", "architecture"];
+        let tests = tests.into_iter().flat_map(|test| ["--test", test]);
+        run(cargo().args(["test", "--package", "fanin"]).args(tests))
+    })?;
+    steps.step("the command line", || {
+        run(cargo().args(["test", "--package", "fanin-cli", "--test", "cli", "--test", "recipes"]))
+    })
+}
+
+/// The library's examples. Each checks what it shows.
+const EXAMPLES: [&str; 5] = ["any_split", "fused", "own_scheme", "recipe_rules", "torch_parity"];
+
+fn rust(steps: &mut Steps, tier: Tier) -> Result {
+    let test = || {
+        let mut test = cargo();
+        test.args(["test", "--workspace"]);
+        if tier == Tier::Slow {
+            test.env("FANIN_SLOW", "1");
+        }
+        test
+    };
+    steps.step("build the workspace and its tests", || run(test().arg("--no-run")))?;
+    steps.step("tests of the workspace", || run(test().args(["--lib", "--bins", "--tests"])))?;
+    steps.step("documentation tests", || run(test().arg("--doc")))?;
+    steps.step("examples", || {
+        EXAMPLES.into_iter().try_for_each(|example| {
+            run(cargo().args(["run", "--quiet", "--package", "fanin", "--example", example]))
+        })
+    })?;
+    // Built without optimization: these features add interfaces, not kernels.
+    let features = ["--package", "fanin", "--profile", "features", "--features", "rand_core,ndarray"];
+    steps.step("interfaces to rand_core and ndarray", || {
+        run(cargo().arg("test").args(features).args(["--lib", "interop", "--test", "generators"]))?;
+        run(cargo().arg("test").args(features).args(["--doc", "interop"]))
+    })?;
+    if tier == Tier::Slow {
+        steps.step("the library without features", || {
+            let bare = ["--package", "fanin", "--no-default-features", "--lib", "--tests"];
+            run(cargo().arg("test").args(bare))
+        })?;
+    }
+    Ok(())
+}
+
+/// The adapters: workspaces of their own, because the frameworks are large and change fast. They share a target folder.
+const ADAPTERS: [&str; 2] = ["adapters/fanin-candle", "adapters/fanin-burn"];
+
+/// Runs the adapters' tests, some of which compare a saved model with what the command line writes.
+fn adapters(steps: &mut Steps) -> Result {
+    let binary = binary(steps)?;
+    for adapter in ADAPTERS {
+        steps.step(adapter, || run(cargo_in(adapter, "test").env("FANIN", &binary)))?;
+    }
+    steps.step("a model that candle saves is verified", || {
+        let saved = binary.with_file_name("gpt.safetensors");
+        run(cargo_in(ADAPTERS[0], "run").args(["--quiet", "--example", "transformer", "--"]).arg(&saved))?;
+        run(Command::new(&binary).arg("verify").arg(&saved).args(["--recipe", "gpt2", "--like"]).arg(&saved))
+    })
+}
+
+fn cargo_in(adapter: &str, command: &str) -> Command {
+    let mut cargo = cargo();
+    cargo
+        .args([command, "--locked", "--manifest-path"])
+        .arg(root().join(adapter).join("Cargo.toml"))
+        .env("CARGO_TARGET_DIR", target().join("adapters"));
+    cargo
+}
+
+/// Builds the `fanin` command in the profile of the tests, and returns its path.
+fn binary(steps: &mut Steps) -> Result<PathBuf> {
+    steps.step("build the command", || run(cargo().args(["build", "--workspace", "--bins"])))?;
+    Ok(target().join("debug").join(format!("fanin{}", std::env::consts::EXE_SUFFIX)))
+}
+
+fn python_package(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
+    python::stubs(steps, true)?;
+    steps.step("build and install the wheel", || python::install_wheel(python, "dev"))?;
+    let mut pytest = Command::new(python);
+    pytest.args(["-m", "pytest"]).env("HF_HUB_OFFLINE", "1");
+    if tier == Tier::Slow {
+        pytest.env("FANIN_SLOW", "1");
+    }
+    let mut jax = Command::new(python);
+    jax.arg(root().join("tests/torch/compare_jax.py"));
+    steps.step("tests of the Python package, comparison with JAX", || run_side_by_side(vec![pytest, jax]))
+}
+
+/// Compares the command line with torch, transformers and timm; checks that golden files are up to date.
+fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
+    let debug = binary(steps)?;
+    let compare = |binary: &Path, script: &str| {
+        let mut command = Command::new(python);
+        command.arg(root().join("tests/torch").join(script)).arg("--fanin").arg(binary);
+        command.env("HF_HUB_OFFLINE", "1");
+        command
+    };
+    steps.step("comparison of fills with torch", || run(&mut compare(&debug, "compare_fill.py")))?;
+    steps.step("comparison of models with torch", || {
+        run_side_by_side(vec![
+            compare(&debug, "compare_init_order.py"),
+            compare(&debug, "compare_models.py"),
+        ])
+    })?;
+    if tier == Tier::Slow {
+        // The released command is compiled otherwise: it must draw the same bits.
+        steps.step("build the command for release", || {
+            run(cargo().args(["build", "--release", "--package", "fanin-cli"]))
+        })?;
+        let release = target().join("release").join(format!("fanin{}", std::env::consts::EXE_SUFFIX));
+        steps.step("comparison of the released command", || run(&mut compare(&release, "compare_fill.py")))?;
+    }
+    golden_scripts(steps, python, true)
+}
+
+/// Regenerates golden files and manifests, or checks that they are up to date.
+///
+/// # Errors
+/// A script that fails.
+pub fn golden_scripts(steps: &mut Steps, python: &Path, check: bool) -> Result {
+    let scripts = ["scripts/goldens.py", "scripts/manifests.py"].map(|script| {
+        let mut command = Command::new(python);
+        command.arg(root().join(script)).env("HF_HUB_OFFLINE", "1");
+        if check {
+            command.arg("--check");
+        }
+        command
+    });
+    steps.step("golden files and manifests", || run_side_by_side(scripts.into()))
+}
