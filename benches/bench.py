@@ -83,7 +83,7 @@ def main() -> None:
         print(table(run["cases"], f"{count} thread{'s' * (count > 1)}"))
     target = write(result, "bench.json", options)
     if options.save:
-        into_page(runs[counts[-1]]["cases"], target / "speed.md")
+        into_page(runs[counts[-1]]["cases"], target / "performance.md")
     if not options.only:
         from draw import draw
 

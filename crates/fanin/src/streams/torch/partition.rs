@@ -8,7 +8,7 @@ use crate::dtype::Element;
 use crate::rng::Mt19937;
 
 /// What values cost. The unit is a word that is passed over, about an eighth of a nanosecond; measured where torch's fills
-/// are at their fastest (docs/speed.md), so that they are rather shared too little than too much.
+/// are at their fastest (docs/performance.md), so that they are rather shared too little than too much.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
     /// To make a value.
