@@ -1,8 +1,12 @@
-//! What `orthogonal` needs: products in a fixed order of summation, reflections, and QR.
+//! Dense linear algebra: singular values, and what `orthogonal` is made with (matrix products in a fixed order of
+//! summation, Householder reflections, QR factorization).
 
 mod product;
 pub(crate) mod qr;
 pub(crate) mod reflections;
+mod singular;
+
+pub use singular::singular_values;
 
 use crate::element::{Element, Values};
 use crate::simd::Laned;

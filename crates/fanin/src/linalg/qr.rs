@@ -135,7 +135,7 @@ impl<T: Real> Qr<T> {
             let jobs = rest.iter_mut().enumerate().collect();
             let factored = threads.map(jobs, |(number, panel): (usize, &mut Vec<T>)| {
                 let across = width.min(short - left - (number + 1) * width);
-                reflector.apply(vectors, &mut panel[left * across..], across, level);
+                reflector.apply(vectors, &mut panel[left * across..], across, across, level);
                 (number == 0).then(|| factor(&mut panel[(left + width) * across..], across, level))
             });
             next = factored.into_iter().next().flatten();
@@ -181,20 +181,21 @@ impl<T: Real> Qr<T> {
 }
 
 /// The reflections of a panel beside their vectors.
-struct Reflector<T> {
+pub(super) struct Reflector<T> {
     /// S, row-major; below its diagonal there is nothing of meaning.
     s: Vec<T>,
     halves: Vec<T>,
-    diagonal: Vec<T>,
-    /// R's block above the vectors, without its diagonal.
-    corner: Vec<T>,
+    /// R's diagonal.
+    pub(super) diagonal: Vec<T>,
+    /// What is above it of R's square block, row-major.
+    pub(super) corner: Vec<T>,
 }
 
 /// Columns that are factored one by one.
 const LEAF: usize = 32;
 
 /// Factors a row-major panel of `across` columns, and leaves V in it, with zeros above the diagonal.
-fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
+pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
     let rows = panel.len() / across;
     let (mut halves, mut diagonal) = (vec![T::ONE; across], vec![T::default(); across]);
     let mut corner = vec![T::default(); across * across];
@@ -216,16 +217,11 @@ fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T>
         if later.is_empty() {
             break;
         }
-        // The transposes of the columns to come: C^T -= Y^T V^T, Y^T S = C^T V.
         let vectors = View::new(panel, across).part(left..rows, left..right);
         let s = gram(vectors, &halves[left..right], level);
+        let vectors = [vectors, View::new(leaf, rows).part(0..width, left..rows)];
         let count = later.len() / rows;
-        let mut y = vec![T::default(); count * width];
-        let these = View::new(later, rows).part(0..count, left..rows);
-        add_product(level, T::ONE, these, vectors, Worth::All, &mut y, width);
-        dispatch(level, Rows { s: &s, y: &mut y, width });
-        let across_rows = View::new(leaf, rows).part(0..width, left..rows);
-        add_product(level, -T::ONE, View::new(&y, width), across_rows, Worth::All, &mut later[left..], rows);
+        reflect_rows(vectors, &s, &mut later[left..], rows, count, level);
     }
     let s = gram(View::new(panel, across), &halves, level);
     Reflector { s, halves, diagonal, corner }
@@ -242,13 +238,50 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
+/// `C := C - Y V^T`, `Y S = C V`, for `count` rows of a matrix, which begin `step` apart: each is reflected, by the last
+/// reflection last. `vectors` are V and its transpose.
+fn reflect_rows<T: Real>(
+    [vectors, across]: [View<'_, T>; 2],
+    s: &[T],
+    matrix: &mut [T],
+    step: usize,
+    count: usize,
+    level: Level,
+) {
+    let [length, width] = vectors.size();
+    let mut y = vec![T::default(); count * width];
+    let these = View::with_step(matrix, [count, length], step);
+    add_product(level, T::ONE, these, vectors, Worth::All, &mut y, width);
+    dispatch(level, Rows { s, y: &mut y, width });
+    add_product(level, -T::ONE, View::new(&y, width), across, Worth::All, matrix, step);
+}
+
 impl<T: Real> Reflector<T> {
-    /// Applies the reflections to a row-major matrix, the last one last.
-    fn apply(&self, vectors: View<'_, T>, matrix: &mut [T], across: usize, level: Level) {
+    /// Applies the reflections to `count` rows of a matrix, which begin `step` apart. `vectors` are V and its transpose.
+    pub(super) fn apply_right(
+        &self,
+        vectors: [View<'_, T>; 2],
+        matrix: &mut [T],
+        step: usize,
+        count: usize,
+        level: Level,
+    ) {
+        reflect_rows(vectors, &self.s, matrix, step, count, level);
+    }
+
+    /// Applies the reflections to so many columns of a matrix whose rows begin `step` apart, the last one last.
+    pub(super) fn apply(
+        &self,
+        vectors: View<'_, T>,
+        matrix: &mut [T],
+        step: usize,
+        across: usize,
+        level: Level,
+    ) {
         const FEW: usize = 16;
         let width = self.halves.len();
         let mut y = vec![T::default(); width * across];
-        let these = View::new(matrix, across);
+        let these = View::with_step(matrix, [vectors.size()[0], across], step);
         add_product(level, T::ONE, vectors.transposed(), these, Worth::All, &mut y, across);
         // S^T Y = V^T C, some rows at a time.
         let s = View::new(&self.s, width);
@@ -261,7 +294,7 @@ impl<T: Real> Reflector<T> {
                 add_product(level, -T::ONE, factors, View::new(solved, across), Worth::All, later, across);
             }
         }
-        add_product(level, -T::ONE, vectors, View::new(&y, across), Worth::All, matrix, across);
+        add_product(level, -T::ONE, vectors, View::new(&y, across), Worth::All, matrix, step);
     }
 }
 
