@@ -86,8 +86,8 @@ pub(super) struct Qr<T> {
 /// Columns of a panel.
 fn panel_width(columns: usize) -> usize {
     match columns {
-        ..=512 => 64,
-        ..=1536 => 128,
+        0..=512 => 64,
+        513..=1536 => 128,
         _ => 256,
     }
 }
@@ -442,4 +442,97 @@ fn products<T: Real, const N: usize>(x: &[T], others: [&[T]; N]) -> [T; N] {
         }
         sums[0]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal<T: Element>(count: usize) -> Vec<T> {
+        let mut values = vec![T::default(); count];
+        let plan = crate::Plan::new(&[count], T::DTYPE, crate::Law::Normal { mean: 0.0, std: 1.0 }).unwrap();
+        plan.fill(&mut values, &mut crate::Torch::new(5)).unwrap();
+        values
+    }
+
+    fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
+
+    /// The greatest difference of `a b` and `c`, of row-major matrices that are as deep as `b` is high.
+    fn apart(a: &[f64], b: &[f64], c: &[f64], depth: usize) -> f64 {
+        let columns = b.len() / depth;
+        let mut product = vec![0.0; c.len()];
+        add_product(
+            Level::best(),
+            1.0,
+            View::new(a, depth),
+            View::new(b, columns),
+            Worth::All,
+            &mut product,
+            columns,
+        );
+        product.iter().zip(c).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn q_is_orthogonal_and_q_times_r_is_the_matrix() {
+        for (rows, columns) in
+            [(1, 1), (7, 1), (5, 3), (33, 33), (70, 65), (200, 129), (700, 530), (513, 513)]
+        {
+            let matrix: Vec<f64> = normal(rows * columns);
+            let mut q = vec![0.0; matrix.len()];
+            let (level, threads) = (Level::best(), Threads::One);
+            haar(matrix.clone(), (rows, columns), 1.0, level, threads, &mut q);
+            let mut r = Qr::new(matrix.clone(), (rows, columns), level, threads).upper();
+            for (k, row) in r.chunks_exact_mut(columns).enumerate() {
+                assert!(row[..k].iter().all(|&value| value == 0.0));
+                let sign = row[k].signum();
+                row.iter_mut().for_each(|value| *value *= sign);
+            }
+            assert!(apart(&q, &r, &matrix, columns) < 1e-14 * rows as f64, "{rows} {columns}");
+            let mut transposed = vec![0.0; q.len()];
+            transpose(&q, columns, &mut transposed, rows);
+            let mut unit = vec![0.0; columns * columns];
+            unit.iter_mut().step_by(columns + 1).for_each(|value| *value = 1.0);
+            assert!(apart(&transposed, &q, &unit, rows) < 1e-14 * rows as f64, "{rows} {columns}");
+            if rows == columns {
+                continue;
+            }
+            // The result for the transposed matrix is the transposed result.
+            let mut wide = vec![0.0; matrix.len()];
+            transpose(&matrix, columns, &mut wide, rows);
+            let mut found = vec![0.0; matrix.len()];
+            haar(wide, (columns, rows), 1.0, level, threads, &mut found);
+            assert!(found == transposed, "{rows} {columns}");
+        }
+    }
+
+    #[test]
+    fn neither_threads_nor_the_level_change_a_bit() {
+        for (rows, columns) in [(300, 200), (90, 400), (600, 600)] {
+            let matrix: Vec<f32> = normal(rows * columns);
+            let made = |level, threads| {
+                let mut q = vec![0f32; matrix.len()];
+                haar(matrix.clone(), (rows, columns), 1.5, level, threads, &mut q);
+                q
+            };
+            let first = made(Level::Scalar, Threads::One);
+            for &level in Level::available() {
+                assert!(made(level, Threads::Pool) == first, "{level:?} {rows} {columns}");
+                let team = Threads::Team(crate::Team::new(7, idle));
+                assert!(made(level, team) == first, "{level:?} {rows} {columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn columns_of_zeros_stay_so() {
+        let mut q = [9f32; 12];
+        haar(vec![0f32; 12], (4, 3), 1.0, Level::best(), Threads::One, &mut q);
+        assert_eq!(q, [0.0; 12]);
+        let mut q = [9f64; 6];
+        haar(vec![3.0, 0.0, 0.0, 0.0, -4.0, 0.0], (3, 2), 1.0, Level::best(), Threads::One, &mut q);
+        for (found, expected) in q.iter().zip([0.6, 0.0, 0.0, 0.0, -0.8, 0.0]) {
+            assert!((found - expected).abs() < 1e-15, "{q:?}");
+        }
+    }
 }

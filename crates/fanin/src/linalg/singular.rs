@@ -211,7 +211,7 @@ fn clear_column(band: &mut Band, rows: std::ops::Range<usize>) {
             *sum = v.mul_add(*value, *sum);
         }
     }
-    along.iter_mut().for_each(|sum| *sum = *sum / half);
+    along.iter_mut().for_each(|sum| *sum /= half);
     for (row, &v) in rows.zip(&v) {
         for (value, along) in band.part::<{ 2 * WIDTH }>(row, left).iter_mut().zip(&along) {
             *value = (-v).mul_add(*along, *value);
@@ -295,4 +295,130 @@ fn below(squares: &[[f64; 2]], shift: &[f64; TOGETHER]) -> [f64; TOGETHER] {
         }
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(law: crate::Law, rows: usize, columns: usize) -> Vec<f64> {
+        let mut values = vec![0.0; rows * columns];
+        let plan = crate::Plan::new(&[rows, columns], crate::DType::F64, law).unwrap();
+        plan.fill(&mut values, &mut crate::Torch::new(rows as u64)).unwrap();
+        values
+    }
+
+    /// Largest error in units of `n * eps * norm`.
+    fn error(found: &[f64], expected: &[f64]) -> f64 {
+        assert_eq!(found.len(), expected.len());
+        let most = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        most / (f64::EPSILON * expected[0] * expected.len() as f64)
+    }
+
+    #[test]
+    fn the_hilbert_matrix() {
+        let values: Vec<f64> = (0..64).map(|place| 1.0 / (place / 8 + place % 8 + 1) as f64).collect();
+        let found = singular_values(&values, 8, 8).unwrap();
+        // By mpmath 1.3, from the entries as rational numbers.
+        let expected = [
+            1.6959389969219495,
+            0.298_125_211_316_930_7,
+            0.026_212_843_578_119_05,
+            0.0014676881177418673,
+            5.436_943_369_749_942e-5,
+            1.2943320918728115e-6,
+            1.7988737458175767e-8,
+            1.1115389663724424e-10,
+        ];
+        assert!(error(&found, &expected) < 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn differences_of_neighbours() {
+        // 2 on the diagonal, -1 beside it: 2 - 2 cos(k pi / (n + 1)).
+        for n in [2, 31, 32, 33, 34, 64, 65, 66, 97, 200] {
+            let mut values = vec![0.0; n * n];
+            for k in 0..n {
+                values[k * n + k] = 2.0;
+                if k > 0 {
+                    values[k * n + k - 1] = -1.0;
+                    values[(k - 1) * n + k] = -1.0;
+                }
+            }
+            let value = |k: usize| 2.0 - 2.0 * (k as f64 * std::f64::consts::PI / (n + 1) as f64).cos();
+            let expected: Vec<f64> = (1..=n).rev().map(value).collect();
+            let found = singular_values(&values, n, n).unwrap();
+            assert!(error(&found, &expected) < 2.0, "{n} {found:?}");
+        }
+    }
+
+    #[test]
+    fn orthogonal_factors_about_a_known_diagonal() {
+        for (rows, columns) in [(3, 2), (2, 3), (40, 40), (33, 80), (150, 64), (129, 129), (260, 300)] {
+            let n = rows.min(columns);
+            let orthogonal = crate::Law::Orthogonal { gain: 1.0 };
+            let (left, right) = (drawn(orthogonal, rows, n), drawn(orthogonal, n, columns));
+            let least = 2.0 / n as f64;
+            for diagonal in [
+                (0..n).map(|k| (n - k) as f64).collect::<Vec<_>>(),
+                // Graded over 60 orders of magnitude.
+                (0..n).map(|k| 1e-60f64.powf(k as f64 / n as f64)).collect(),
+                // Half of the rank is missing; all are the same.
+                (0..n).map(|k| (1.0 - k as f64 * least).max(0.0)).collect(),
+                vec![3.0; n],
+            ] {
+                let mut values = vec![0.0; rows * columns];
+                for (i, row) in values.chunks_exact_mut(columns).enumerate() {
+                    for (k, right) in right.chunks_exact(columns).enumerate() {
+                        let factor = left[i * n + k] * diagonal[k];
+                        row.iter_mut().zip(right).for_each(|(value, right)| *value += factor * right);
+                    }
+                }
+                let found = singular_values(&values, rows, columns).unwrap();
+                // The factors are orthogonal to rounding.
+                assert!(error(&found, &diagonal) < 10.0, "{rows} {columns} {found:?} {diagonal:?}");
+                assert!(found.is_sorted_by(|a, b| a >= b));
+                // Any power of two scales them exactly.
+                for power in [2f64.powi(900), 2f64.powi(-900)] {
+                    let scaled: Vec<f64> = values.iter().map(|value| value * power).collect();
+                    let scaled = singular_values(&scaled, rows, columns).unwrap();
+                    let most = found[0];
+                    assert!(scaled.iter().zip(&found).all(|(a, b)| (a / power - b).abs() <= 1e-16 * most));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_level_changes_no_bit() {
+        for (rows, columns) in [(90, 90), (100, 300)] {
+            let values = drawn(crate::Law::Normal { mean: 0.0, std: 1.0 }, rows, columns);
+            let found = singular_values(&values, rows, columns);
+            for &level in Level::available() {
+                assert_eq!(singular_values_at(level, &values, rows, columns), found, "{level:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_and_empty_ones() {
+        assert_eq!(singular_values(&[], 0, 3), Some(vec![]));
+        assert_eq!(singular_values(&[-7.0], 1, 1), Some(vec![7.0]));
+        assert_eq!(singular_values(&[5e-324], 1, 1), Some(vec![5e-324]));
+        assert_eq!(singular_values(&[f64::MAX], 1, 1), Some(vec![f64::MAX]));
+        assert_eq!(singular_values(&[3.0, 4.0], 1, 2), Some(vec![5.0]));
+        assert_eq!(singular_values(&[3.0, 4.0], 2, 1), Some(vec![5.0]));
+        assert_eq!(singular_values(&[0.0; 6], 2, 3), Some(vec![0.0; 2]));
+        let found = singular_values(&[2.0; 12], 3, 4).unwrap();
+        assert!((found[0] - 48f64.sqrt()).abs() < 1e-14 && found[1] < 1e-15 && found[2] < 1e-15, "{found:?}");
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(singular_values(&[1.0, bad, 0.0, 2.0], 2, 2), None);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a matrix of 2 x 3 does not have 5 values")]
+    fn too_few_values() {
+        let _ = singular_values(&[1.0; 5], 2, 3);
+    }
 }

@@ -5,8 +5,9 @@
 //! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes made of them: torch's bits, for f32,
 //!   f64, f16 and bf16, in contiguous and strided memory, and torch's generator state afterwards. Strided memory is
 //!   filled in memory order, as torch fills it.
-//! * `orthogonal`: agreement to rounding, and torch's generator state; LAPACK builds differ among themselves. f16 and
-//!   bf16, which torch refuses, are drawn and factored in f32.
+//! * `orthogonal`: agreement to rounding, and torch's generator state; LAPACK builds differ among themselves. The bits
+//!   depend neither on the number of threads nor on the CPU level. f16 and bf16, which torch refuses, are drawn and factored
+//!   in f32.
 //! * `trunc_normal` by `inverse_cdf` (torch before 2.12): agreement to two units in the last place, since torch takes
 //!   the inverse error function from a library that has other bits on other CPUs.
 //! * f64 normals use the logarithm, sine and cosine of the platform's C library, as torch does: torch's bits where both
