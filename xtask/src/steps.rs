@@ -69,15 +69,18 @@ pub fn run(command: &mut Command) -> Result {
 pub fn run_side_by_side(commands: Vec<Command>) -> Result {
     std::thread::scope(|scope| {
         let run = |mut command: Command| {
-            let output = command.current_dir(root()).output().map_err(|error| format!("{command:?}: {error}"))?;
+            let output =
+                command.current_dir(root()).output().map_err(|error| format!("{command:?}: {error}"))?;
             eprintln!("+ {command:?}");
             eprint!("{}", String::from_utf8_lossy(&output.stdout));
             eprint!("{}", String::from_utf8_lossy(&output.stderr));
             if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {}", output.status)) }
         };
         let running: Vec<_> = commands.into_iter().map(|command| scope.spawn(move || run(command))).collect();
-        let ended: Vec<Result> =
-            running.into_iter().map(|thread| thread.join().expect("running a command does not panic")).collect();
+        let ended: Vec<Result> = running
+            .into_iter()
+            .map(|thread| thread.join().expect("running a command does not panic"))
+            .collect();
         ended.into_iter().collect()
     })
 }

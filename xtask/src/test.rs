@@ -44,7 +44,8 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
     let wanted = |this: Part| part.is_none_or(|part| part == this);
     // Packages are downloaded while the crates are built.
     std::thread::scope(|scope| {
-        let packages = (wanted(Part::Python) || wanted(Part::Torch)).then(|| scope.spawn(python::environment));
+        let packages =
+            (wanted(Part::Python) || wanted(Part::Torch)).then(|| scope.spawn(python::environment));
         if wanted(Part::Rust) {
             rust(steps, tier)?;
         }
@@ -67,7 +68,9 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
 
 /// Unit tests, golden values and the main tests of the command line.
 fn quick(steps: &mut Steps) -> Result {
-    steps.step("unit tests of the workspace", || run(cargo().args(["test", "--workspace", "--lib", "--bins"])))?;
+    steps.step("unit tests of the workspace", || {
+        run(cargo().args(["test", "--workspace", "--lib", "--bins"]))
+    })?;
     steps.step("golden values, formulas, specs", || {
         let tests = ["value_stability", "torch_goldens", "formulas", "spec_grammar", "architecture"];
         let tests = tests.into_iter().flat_map(|test| ["--test", test]);
@@ -168,10 +171,7 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     };
     steps.step("comparison of fills with torch", || run(&mut compare(&debug, "compare_fill.py")))?;
     steps.step("comparison of models with torch", || {
-        run_side_by_side(vec![
-            compare(&debug, "compare_init_order.py"),
-            compare(&debug, "compare_models.py"),
-        ])
+        run_side_by_side(vec![compare(&debug, "compare_init_order.py"), compare(&debug, "compare_models.py")])
     })?;
     if tier == Tier::Slow {
         // The released command is compiled otherwise: it must draw the same bits.
@@ -179,7 +179,8 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
             run(cargo().args(["build", "--release", "--package", "fanin-cli"]))
         })?;
         let release = target().join("release").join(format!("fanin{}", std::env::consts::EXE_SUFFIX));
-        steps.step("comparison of the released command", || run(&mut compare(&release, "compare_fill.py")))?;
+        steps
+            .step("comparison of the released command", || run(&mut compare(&release, "compare_fill.py")))?;
     }
     golden_scripts(steps, python, true)
 }

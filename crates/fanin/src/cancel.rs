@@ -26,8 +26,7 @@ impl CancelToken {
         Self::default()
     }
 
-    /// Ends what this switch guards, soon: some milliseconds of work may still be done. It stays set. The one exception is
-    /// `orthogonal` on torch's stream: its QR factorization goes on to its end, and what it has made is then dropped.
+    /// Ends what this switch guards, soon: some milliseconds of work may still be done. It stays set.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -233,14 +233,6 @@ pub enum Error {
     /// A spec that does not parse.
     #[error("{0}")]
     Spec(SpecError),
-    /// Something this build leaves out.
-    #[error("{what} needs fanin built with the feature {feature:?}")]
-    Feature {
-        /// What was asked for.
-        what: &'static str,
-        /// The feature that has it.
-        feature: &'static str,
-    },
 }
 
 /// Where and why a spec does not parse.

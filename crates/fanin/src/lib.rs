@@ -100,8 +100,6 @@
 //!
 //! # Features
 //!
-//! * `qr` (default): `orthogonal` on the torch stream, by faer's QR factorization. It is most of the build time; the
-//!   native stream does not need it.
 //! * `rayon` (default): fills on all cores ([`Threads`]). Without it each fill stays on the calling thread.
 //! * `ndarray`: arrays of that crate, filled in place or made filled (`interop::ndarray`).
 //! * `rand_core`: the engines implement the generator traits, and any generator can drive a fill.
@@ -127,7 +125,7 @@ mod error;
 mod gain;
 pub mod init;
 pub mod interop;
-mod linalg;
+pub mod linalg;
 mod math;
 mod plan;
 pub mod region;

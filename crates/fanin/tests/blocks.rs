@@ -1,8 +1,5 @@
 //! Plans in parts: what the blocks of a tensor are, to the bit.
 
-// On torch's stream a matrix of a part is a QR factorization.
-#![cfg(feature = "qr")]
-
 mod common;
 
 use common::{filled, places};

@@ -25,6 +25,7 @@ fn cases() -> Vec<Case> {
         ("torch trunc_normal", plan(init::trunc_normal(0.0, 1.0).into(), &flat), torch),
         // Accepted once in 10^12: without the switch this one would not end.
         ("torch tail", plan(init::trunc_normal(0.0, 1.0).bounds(5.0, 5e12).into(), &[2048]), torch),
+        ("torch orthogonal", plan(init::orthogonal().into(), &[6000, 6000]), torch),
         ("torch sparse", plan(init::sparse(0.5).into(), &square), torch),
     ]
 }
@@ -87,9 +88,7 @@ fn whatever_takes_long_looks_at_the_switch() {
             };
             for threads in [Threads::Pool, Threads::One] {
                 fill(&mut Native::new(0).with_threads(threads).tensor("w"));
-                if cfg!(feature = "qr") || name != "orthogonal" {
-                    fill(&mut Torch::new(0).with_threads(threads));
-                }
+                fill(&mut Torch::new(0).with_threads(threads));
             }
             #[cfg(feature = "rand_core")]
             fill(&mut fanin::FromRng::new(&mut Torch::new(0)));

@@ -117,7 +117,6 @@ fn values(row: &HashMap<String, String>) -> Vec<f64> {
 }
 
 #[test]
-#[cfg(feature = "qr")]
 fn orthogonal_agrees_to_rounding() {
     for row in rows("orthogonal") {
         let tolerance = if row["dtype"] == "f64" { 1e-8 } else { 2e-5 };

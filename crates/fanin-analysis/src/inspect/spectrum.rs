@@ -1,6 +1,6 @@
 //! Singular values of a tensor as a matrix, trailing axes flattened: the greatest, the least, and their ratio.
 //!
-//! Small matrices are factored whole (faer). Of larger ones A the Lanczos process on the Gram matrix of the shorter side
+//! Of small matrices all singular values are computed ([`fanin::linalg::singular_values`]). Of larger ones A the Lanczos process on the Gram matrix of the shorter side
 //! finds both ends: `STEPS` steps from a fixed start of signs, every vector kept orthogonal to all before. Its greatest
 //! value is never above the true norm, its least never below the true least value, so the condition number is a lower
 //! bound. Beyond `HELD` values evenly spaced rows stand for all: their norm is a lower bound too, and the least value
@@ -8,7 +8,7 @@
 //! low; the least value of matrices four times as long as wide is 2 to 3 % high, and that of square ones, which is next
 //! to nothing, is out of reach: there the bound on the condition number is a weak one.
 
-use faer::{Mat, Side};
+use fanin::linalg::singular_values;
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -106,12 +106,7 @@ fn matrix(entry: &Entry) -> Option<(usize, usize)> {
 }
 
 fn exact(values: &[f64], rows: usize, columns: usize) -> Option<Spectrum> {
-    let tall = rows >= columns;
-    let whole = Mat::from_fn(rows.max(columns), rows.min(columns), |i, j| {
-        let (row, column) = if tall { (i, j) } else { (j, i) };
-        values[row * columns + column]
-    });
-    let all = whole.singular_values().ok()?;
+    let all = singular_values(values, rows, columns)?;
     let (norm, least) = (*all.first()?, all.last().copied());
     norm.is_finite().then_some(Spectrum { rows, columns, norm, least, method: Method::Exact })
 }
@@ -144,16 +139,67 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
             break;
         }
     }
-    let size = diagonal.len();
-    let small = Mat::from_fn(size, size, |i, j| match i.abs_diff(j) {
-        0 => diagonal[i],
-        1 => beside[i.min(j)],
-        _ => 0.0,
-    });
-    let eigen = small.self_adjoint_eigen(Side::Lower).ok()?;
-    let (least, most) = (eigen.S()[0].max(0.0), eigen.S()[size - 1]);
-    let residual = beside[size - 1] * eigen.U()[(size - 1, size - 1)].abs();
+    let last = beside.pop()?;
+    let eigen = eigen(diagonal, beside)?;
+    let least = eigen.iter().fold(f64::INFINITY, |least, pair| least.min(pair.0)).max(0.0);
+    let (most, component) = eigen.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let residual = last * component.abs();
     (most > 0.0 && most.is_finite()).then(|| (most.sqrt(), least.sqrt(), residual / most / 2.0))
+}
+
+/// The eigenvalues of a symmetric tridiagonal matrix, in no order, each with the last component of its unit eigenvector.
+/// By the implicit QL method (Martin and Wilkinson 1968; of the eigenvectors the last row alone is formed, as in Golub and
+/// Welsch 1969). `None` if it does not converge, which only infinite or NaN entries are known to cause.
+fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>> {
+    let size = diagonal.len();
+    let mut components = vec![0.0; size];
+    *components.last_mut()? = 1.0;
+    beside.resize(size, 0.0);
+    for first in 0..size {
+        for sweep in 0.. {
+            // The first entry beside the diagonal that is zero to rounding ends the block.
+            let small =
+                |k: usize| beside[k].abs() <= f64::EPSILON * (diagonal[k].abs() + diagonal[k + 1].abs());
+            let end = (first..size - 1).find(|&k| small(k)).unwrap_or(size - 1);
+            if end == first {
+                break;
+            }
+            if sweep == 50 {
+                return None;
+            }
+            // Wilkinson's shift.
+            let half = (diagonal[first + 1] - diagonal[first]) / (2.0 * beside[first]);
+            let mut g =
+                diagonal[end] - diagonal[first] + beside[first] / (half + half.hypot(1.0).copysign(half));
+            let (mut sine, mut cosine, mut shift) = (1.0, 1.0, 0.0);
+            let mut deflated = false;
+            for k in (first..end).rev() {
+                let (f, b) = (sine * beside[k], cosine * beside[k]);
+                let length = f.hypot(g);
+                beside[k + 1] = length;
+                if length == 0.0 {
+                    diagonal[k + 1] -= shift;
+                    deflated = true;
+                    break;
+                }
+                (sine, cosine) = (f / length, g / length);
+                g = diagonal[k + 1] - shift;
+                let r = (diagonal[k] - g) * sine + 2.0 * cosine * b;
+                shift = sine * r;
+                diagonal[k + 1] = g + shift;
+                g = cosine * r - b;
+                let (here, there) = (components[k], components[k + 1]);
+                components[k + 1] = sine * here + cosine * there;
+                components[k] = cosine * here - sine * there;
+            }
+            if !deflated {
+                diagonal[first] -= shift;
+                beside[first] = g;
+            }
+            beside[end] = 0.0;
+        }
+    }
+    Some(diagonal.into_iter().zip(components).collect())
 }
 
 /// A^T A v, or A A^T v of a matrix wider than high. Sums in an order that no thread changes.
@@ -240,6 +286,24 @@ mod tests {
         assert!((found.norm - 48f64.sqrt()).abs() < 1e-13 && found.condition() == Some(f64::INFINITY));
         assert_eq!(exact(&[0.0; 6], 2, 3).unwrap().condition(), Some(f64::INFINITY));
         assert_eq!(exact(&[3.0, 4.0], 1, 2).unwrap().norm, 5.0);
+    }
+
+    #[test]
+    fn tridiagonal_matrices_of_known_eigenvalues() {
+        // 2 on the diagonal, -1 beside it: 2 - 2 cos(k pi / (n + 1)), components proportional to sin(j k pi / (n + 1)).
+        let n = 16;
+        let mut found = eigen(vec![2.0; n], vec![-1.0; n - 1]).unwrap();
+        found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for (k, (value, component)) in (1..).zip(found) {
+            let angle = f64::from(k) * std::f64::consts::PI / (n + 1) as f64;
+            let expected = (2.0 / (n + 1) as f64).sqrt() * (n as f64 * angle).sin().abs();
+            assert!((value - 2.0 + 2.0 * angle.cos()).abs() < 1e-14, "{value} {angle}");
+            assert!((component.abs() - expected).abs() < 1e-13, "{component} {expected}");
+        }
+        assert_eq!(eigen(vec![3.0], vec![]), Some(vec![(3.0, 1.0)]));
+        // Blocks that are not connected.
+        assert_eq!(eigen(vec![1.0, 5.0], vec![0.0]), Some(vec![(1.0, 0.0), (5.0, 1.0)]));
+        assert_eq!(eigen(vec![f64::NAN; 3], vec![1.0; 2]), None);
     }
 
     #[test]

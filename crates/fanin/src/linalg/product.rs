@@ -28,6 +28,16 @@ impl<'a, T: Real> View<'a, T> {
         Self { data, start: 0, row_step: columns as isize, column_step: 1, rows, columns }
     }
 
+    /// The matrix of so many rows and columns whose rows begin `step` apart.
+    pub(super) fn with_step(data: &'a [T], [rows, columns]: [usize; 2], step: usize) -> Self {
+        Self { data, start: 0, row_step: step as isize, column_step: 1, rows, columns }
+    }
+
+    /// Rows and columns.
+    pub(super) fn size(self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
     /// Rows and columns exchanged.
     pub(super) fn transposed(self) -> Self {
         Self {

@@ -1,44 +1,540 @@
-//! QR factorization, by faer. Its bits vary with CPU and threads, so it serves the torch stream only, where the
-//! promise is agreement to rounding.
+//! Blocked QR factorization by Householder reflections.
+//!
+//! The columns are factored in panels. The reflections of a panel, `H_j = I - v_j v_j^T / h_j` with `h_j = |v_j|^2 / 2`,
+//! are applied to the columns right of it as one block reflector: `C := C - V Y`, `S^T Y = V^T C`,
+//! `S = striu(V^T V) + diag(h)`. This is the compact WY form `I - V T V^T` (Schreiber and Van Loan 1989) with
+//! `T = S^-1`, the UT transform (Joffrain et al. 2006): T itself is not formed. The next panel is factored by the thread
+//! that has updated it, while other threads update the panels after it.
+//!
+//! The order of every sum is fixed, and does not depend on the number of threads or on the CPU level: products sum as in
+//! `product`, and norms and scalar products in [`LANES`] partial sums.
 
-use faer::MatRef;
-use faer::traits::ComplexField;
+use super::product::{View, Worth, add_product};
+use super::reflections::Reflections;
+use super::{Real, transpose};
+use crate::cancel::check;
+use crate::dtype::Element;
+use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::threads::Threads;
 
-use super::Real;
-
-/// The orthogonal matrix that torch makes of a Gaussian one: of the matrix, or of its transpose if that is tall, the
-/// thin Q of its QR factorization, each column times the sign of R's diagonal entry; transposed back. Row-major.
+/// Writes `gain` times the orthogonal matrix that torch makes of a Gaussian one, row-major: of the matrix, or of its
+/// transpose if it has fewer rows than columns, the thin Q of the QR factorization, each column times the sign of R's
+/// diagonal entry; transposed back.
 ///
-/// sign(0) is 0, as in torch: a column of zeros stays one.
-pub(crate) fn haar<T: Real + ComplexField>(gaussian: Vec<T>, rows: usize, columns: usize) -> Vec<T> {
-    let matrix = MatRef::from_row_major_slice(&gaussian, rows, columns);
-    let tall = if rows < columns { matrix.transpose() } else { matrix };
-    let factored = tall.qr();
-    let (q, r) = (factored.compute_thin_Q(), factored.thin_R());
-    let sign = |k: usize| {
-        let diagonal = r[(k, k)];
-        if diagonal > T::default() {
-            T::ONE
-        } else if diagonal < T::default() {
-            -T::ONE
-        } else {
-            T::default()
+/// sign(0) is 0, as in torch: where R's diagonal is zero, so is the column.
+pub(crate) fn haar<T: Real, E: Element>(
+    gaussian: Vec<T>,
+    (rows, columns): (usize, usize),
+    gain: T,
+    level: Level,
+    threads: Threads,
+    out: &mut [E],
+) {
+    let wide = rows < columns;
+    let short = rows.min(columns);
+    let factored = Qr::new(gaussian, (rows, columns), level, threads);
+    let signs = factored.diagonal.iter().map(|&r| sign(r)).collect();
+    let vectors = factored.vectors(threads);
+    let q = Reflections::from_vectors(vectors, short, &factored.halves, signs, level, threads);
+    drop(factored);
+    /// Rows that one job writes.
+    const BAND: usize = 384;
+    let bands: Vec<_> = out.chunks_mut((BAND * columns).max(1)).enumerate().collect();
+    // The last rows have the longest sums.
+    threads.in_turn(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
+        let top = number * BAND;
+        let band = top..top + out.len() / columns;
+        if !wide && let Some(out) = T::memory(E::values(&mut *out)) {
+            return q.part(band, 0..columns, gain, out);
         }
-    };
-    let signs: Vec<T> = (0..tall.ncols()).map(sign).collect();
-    // By tiles: Q lies by columns, the result by rows.
-    const TILE: usize = 32;
-    let (height, width) = (tall.nrows(), tall.ncols());
-    let mut out = vec![T::default(); rows * columns];
-    for top in (0..height).step_by(TILE) {
-        for left in (0..width).step_by(TILE) {
-            for row in top..height.min(top + TILE) {
-                for column in left..width.min(left + TILE) {
-                    let place = if rows < columns { column * columns + row } else { row * columns + column };
-                    out[place] = q[(row, column)] * signs[column];
+        let mut part = vec![T::default(); out.len()];
+        if wide {
+            let mut tall = vec![T::default(); out.len()];
+            q.part(0..columns, band.clone(), gain, &mut tall);
+            transpose(&tall, band.len(), &mut part, columns);
+        } else {
+            q.part(band, 0..columns, gain, &mut part);
+        }
+        T::store(&part, out);
+    });
+}
+
+fn sign<T: Real>(value: T) -> T {
+    if value > T::default() {
+        T::ONE
+    } else if value < T::default() {
+        -T::ONE
+    } else {
+        T::default()
+    }
+}
+
+/// The QR factorization of a matrix with at least as many rows as columns.
+pub(super) struct Qr<T> {
+    rows: usize,
+    columns: usize,
+    /// The panels, row-major, each `width` columns but for the last: of R above the panel's first row, V from there on.
+    panels: Vec<Vec<T>>,
+    /// Of each panel R's square block on the diagonal, row-major.
+    corners: Vec<Vec<T>>,
+    width: usize,
+    /// h.
+    pub(super) halves: Vec<T>,
+    /// R's diagonal.
+    pub(super) diagonal: Vec<T>,
+}
+
+/// Columns of a panel.
+fn panel_width(columns: usize) -> usize {
+    match columns {
+        0..=512 => 64,
+        513..=1536 => 128,
+        _ => 256,
+    }
+}
+
+impl<T: Real> Qr<T> {
+    /// Of a row-major matrix, or of its transpose if it has fewer rows than columns. Entries are to be of moderate size: their
+    /// squares neither overflow nor, of those that matter, underflow.
+    pub(super) fn new(
+        matrix: Vec<T>,
+        (rows, columns): (usize, usize),
+        level: Level,
+        threads: Threads,
+    ) -> Self {
+        let (long, short) = (rows.max(columns), rows.min(columns));
+        let width = panel_width(short);
+        let lefts = (0..short).step_by(width).collect();
+        let mut panels = threads.map(lefts, |left| {
+            let across = width.min(short - left);
+            let mut panel = vec![T::default(); long * across];
+            if rows < columns {
+                transpose(&matrix[left * columns..][..across * columns], columns, &mut panel, across);
+            } else {
+                for (to, from) in panel.chunks_exact_mut(across).zip(matrix.chunks_exact(columns)) {
+                    to.copy_from_slice(&from[left..left + across]);
+                }
+            }
+            panel
+        });
+        drop(matrix);
+        let mut it = Self {
+            rows: long,
+            columns: short,
+            panels: Vec::new(),
+            corners: Vec::new(),
+            width,
+            halves: Vec::with_capacity(short),
+            diagonal: Vec::with_capacity(short),
+        };
+        let mut next = panels.first_mut().map(|panel| factor(panel, width.min(short), level));
+        let mut left = 0;
+        while let Some(reflector) = next.take() {
+            let across = reflector.halves.len();
+            let (done, rest) = panels[left / width..].split_first_mut().expect("a panel");
+            let vectors = View::new(&done[left * across..], across);
+            let jobs = rest.iter_mut().enumerate().collect();
+            let factored = threads.map(jobs, |(number, panel): (usize, &mut Vec<T>)| {
+                let across = width.min(short - left - (number + 1) * width);
+                reflector.apply(vectors, &mut panel[left * across..], across, across, level);
+                (number == 0).then(|| factor(&mut panel[(left + width) * across..], across, level))
+            });
+            next = factored.into_iter().next().flatten();
+            it.halves.extend(reflector.halves);
+            it.diagonal.extend(reflector.diagonal);
+            it.corners.push(reflector.corner);
+            left += width;
+        }
+        it.panels = panels;
+        it
+    }
+
+    /// V, row-major: zero above the diagonal.
+    pub(super) fn vectors(&self, threads: Threads) -> Vec<T> {
+        let (n, width) = (self.columns, self.width);
+        let mut vectors = vec![T::default(); self.rows * n];
+        threads.chunks(&mut vectors, (128 * n).max(1), |first, out| {
+            for (row, out) in (first / n..).zip(out.chunks_exact_mut(n)) {
+                for (panel, out) in self.panels.iter().zip(out.chunks_mut(width)).take(row / width + 1) {
+                    out.copy_from_slice(&panel[row * out.len()..][..out.len()]);
+                }
+            }
+        });
+        vectors
+    }
+
+    /// R, row-major: zero below the diagonal.
+    pub(super) fn upper(&self) -> Vec<T> {
+        let (n, width) = (self.columns, self.width);
+        let mut upper = vec![T::default(); n * n];
+        for (row, out) in upper.chunks_exact_mut(n.max(1)).enumerate() {
+            for (number, out) in out.chunks_mut(width).enumerate().skip(row / width) {
+                let across = out.len();
+                let on_diagonal = number == row / width;
+                let from = if on_diagonal { &self.corners[number] } else { &self.panels[number] };
+                let row = if on_diagonal { row % width } else { row };
+                out.copy_from_slice(&from[row * across..][..across]);
+            }
+            out[row] = self.diagonal[row];
+        }
+        upper
+    }
+}
+
+/// The reflections of a panel beside their vectors.
+pub(super) struct Reflector<T> {
+    /// S, row-major; below its diagonal there is nothing of meaning.
+    s: Vec<T>,
+    halves: Vec<T>,
+    /// R's diagonal.
+    pub(super) diagonal: Vec<T>,
+    /// What is above it of R's square block, row-major.
+    pub(super) corner: Vec<T>,
+}
+
+/// Columns that are factored one by one.
+const LEAF: usize = 32;
+
+/// Factors a row-major panel of `across` columns, and leaves V in it, with zeros above the diagonal.
+pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
+    let rows = panel.len() / across;
+    let (mut halves, mut diagonal) = (vec![T::ONE; across], vec![T::default(); across]);
+    let mut corner = vec![T::default(); across * across];
+    let mut columns = vec![T::default(); panel.len()];
+    transpose(panel, across, &mut columns, rows);
+    for left in (0..across).step_by(LEAF) {
+        check();
+        let right = across.min(left + LEAF);
+        let width = right - left;
+        let (leaf, later) = columns[left * rows..].split_at_mut(width * rows);
+        let (h, r) = (&mut halves[left..right], &mut diagonal[left..right]);
+        dispatch(level, Leaf { columns: leaf, rows, top: left, halves: h, diagonal: r });
+        for (column, values) in (left..right).zip(leaf.chunks_exact_mut(rows)) {
+            for (row, value) in values[..column].iter_mut().enumerate() {
+                corner[row * across + column] = std::mem::take(value);
+            }
+        }
+        transpose(leaf, rows, &mut panel[left..], across);
+        if later.is_empty() {
+            break;
+        }
+        let vectors = View::new(panel, across).part(left..rows, left..right);
+        let s = gram(vectors, &halves[left..right], level);
+        let vectors = [vectors, View::new(leaf, rows).part(0..width, left..rows)];
+        let count = later.len() / rows;
+        reflect_rows(vectors, &s, &mut later[left..], rows, count, level);
+    }
+    let s = gram(View::new(panel, across), &halves, level);
+    Reflector { s, halves, diagonal, corner }
+}
+
+/// `striu(V^T V) + diag(halves)`; below the diagonal there is nothing of meaning.
+fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
+    let width = halves.len();
+    let mut s = vec![T::default(); width * width];
+    add_product(level, T::ONE, vectors.transposed(), vectors, Worth::Gram, &mut s, width);
+    for (k, half) in halves.iter().enumerate() {
+        s[k * width + k] = *half;
+    }
+    s
+}
+
+/// `C := C - Y V^T`, `Y S = C V`, for `count` rows of a matrix, which begin `step` apart: each is reflected, by the last
+/// reflection last. `vectors` are V and its transpose.
+fn reflect_rows<T: Real>(
+    [vectors, across]: [View<'_, T>; 2],
+    s: &[T],
+    matrix: &mut [T],
+    step: usize,
+    count: usize,
+    level: Level,
+) {
+    let [length, width] = vectors.size();
+    let mut y = vec![T::default(); count * width];
+    let these = View::with_step(matrix, [count, length], step);
+    add_product(level, T::ONE, these, vectors, Worth::All, &mut y, width);
+    dispatch(level, Rows { s, y: &mut y, width });
+    add_product(level, -T::ONE, View::new(&y, width), across, Worth::All, matrix, step);
+}
+
+impl<T: Real> Reflector<T> {
+    /// Applies the reflections to `count` rows of a matrix, which begin `step` apart. `vectors` are V and its transpose.
+    pub(super) fn apply_right(
+        &self,
+        vectors: [View<'_, T>; 2],
+        matrix: &mut [T],
+        step: usize,
+        count: usize,
+        level: Level,
+    ) {
+        reflect_rows(vectors, &self.s, matrix, step, count, level);
+    }
+
+    /// Applies the reflections to so many columns of a matrix whose rows begin `step` apart, the last one last.
+    pub(super) fn apply(
+        &self,
+        vectors: View<'_, T>,
+        matrix: &mut [T],
+        step: usize,
+        across: usize,
+        level: Level,
+    ) {
+        const FEW: usize = 16;
+        let width = self.halves.len();
+        let mut y = vec![T::default(); width * across];
+        let these = View::with_step(matrix, [vectors.size()[0], across], step);
+        add_product(level, T::ONE, vectors.transposed(), these, Worth::All, &mut y, across);
+        // S^T Y = V^T C, some rows at a time.
+        let s = View::new(&self.s, width);
+        for top in (0..width).step_by(FEW) {
+            let bottom = width.min(top + FEW);
+            let (solved, later) = y[top * across..].split_at_mut((bottom - top) * across);
+            dispatch(level, Few { s: s.part(top..bottom, top..bottom), y: solved, across });
+            if !later.is_empty() {
+                let factors = s.part(top..bottom, bottom..width).transposed();
+                add_product(level, -T::ONE, factors, View::new(solved, across), Worth::All, later, across);
+            }
+        }
+        add_product(level, -T::ONE, vectors, View::new(&y, across), Worth::All, matrix, step);
+    }
+}
+
+/// Solves `S^T Y = C` for a few rows, the first one first.
+struct Few<'a, T> {
+    s: View<'a, T>,
+    y: &'a mut [T],
+    across: usize,
+}
+
+impl<T: Real> Kernel for Few<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { s, y, across } = self;
+        for row in 0..y.len() / across {
+            let (before, these) = y.split_at_mut(row * across);
+            let these = &mut these[..across];
+            for (k, before) in before.chunks_exact(across).enumerate() {
+                let minus = -s.at(k, row);
+                for (value, other) in these.iter_mut().zip(before) {
+                    *value = minus.fused(*other, *value);
+                }
+            }
+            let divisor = s.at(row, row);
+            these.iter_mut().for_each(|value| *value = *value / divisor);
+        }
+    }
+}
+
+/// Solves `y S = c` for each row of a matrix.
+struct Rows<'a, T> {
+    s: &'a [T],
+    y: &'a mut [T],
+    width: usize,
+}
+
+impl<T: Real> Kernel for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { s, y, width } = self;
+        for y in y.chunks_exact_mut(width) {
+            for (k, s) in s.chunks_exact(width).enumerate() {
+                y[k] = y[k] / s[k];
+                let minus = -y[k];
+                for (value, s) in y[k + 1..].iter_mut().zip(&s[k + 1..]) {
+                    *value = minus.fused(*s, *value);
                 }
             }
         }
     }
-    out
+}
+
+/// Factors columns one by one. Column-major; the first one's pivot is in row `top`.
+struct Leaf<'a, T> {
+    columns: &'a mut [T],
+    rows: usize,
+    top: usize,
+    halves: &'a mut [T],
+    diagonal: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Leaf<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { columns, rows, top, halves, diagonal } = self;
+        for (j, (half, diagonal)) in halves.iter_mut().zip(diagonal).enumerate() {
+            let (these, later) = columns[j * rows..].split_at_mut(rows);
+            let x = &mut these[top + j..];
+            let Some(reflection) = reflection(x) else { continue };
+            (*half, *diagonal) = reflection;
+            let mut fours = later.chunks_exact_mut(4 * rows);
+            for four in &mut fours {
+                let mut columns = four.chunks_exact_mut(rows).map(|column| &mut column[top + j..]);
+                reflect(x, *half, std::array::from_fn::<_, 4, _>(|_| columns.next().expect("four")));
+            }
+            for column in fours.into_remainder().chunks_exact_mut(rows) {
+                reflect(x, *half, [&mut column[top + j..]]);
+            }
+        }
+    }
+}
+
+/// Makes x into the vector v of the reflection that carries it to a multiple of the first unit vector, and gives
+/// `|v|^2 / 2` and the multiple. A vector whose squares would underflow is made zero: nothing reflects it.
+#[inline(always)]
+pub(super) fn reflection<T: Real>(x: &mut [T]) -> Option<(T, T)> {
+    let [square] = products(x, [x]);
+    if square < T::TINY {
+        x.fill(T::default());
+        return None;
+    }
+    let norm = square.root();
+    let negative = x[0] < T::default();
+    let magnitude = if negative { -x[0] } else { x[0] };
+    x[0] = if negative { x[0] - norm } else { x[0] + norm };
+    Some((norm * (norm + magnitude), if negative { norm } else { -norm }))
+}
+
+/// Applies a reflection to columns.
+#[inline(always)]
+pub(super) fn reflect<T: Real, const N: usize>(v: &[T], half: T, mut columns: [&mut [T]; N]) {
+    let along: [T; N] = products(v, std::array::from_fn(|k| &*columns[k]));
+    for (column, product) in columns.iter_mut().zip(along) {
+        let minus = -(product / half);
+        for (value, v) in column.iter_mut().zip(v) {
+            *value = minus.fused(*v, *value);
+        }
+    }
+}
+
+/// Partial sums of a scalar product, which do not wait for each other.
+const LANES: usize = 32;
+
+/// Scalar products of one vector with others of the same length.
+#[inline(always)]
+fn products<T: Real, const N: usize>(x: &[T], others: [&[T]; N]) -> [T; N] {
+    let mut sums = [[T::default(); LANES]; N];
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let others = others.map(|other| other[..x.len()].as_chunks::<LANES>());
+    for (at, x) in whole.iter().enumerate() {
+        for k in 0..N {
+            let other = &others[k].0[at];
+            for lane in 0..LANES {
+                sums[k][lane] = x[lane].fused(other[lane], sums[k][lane]);
+            }
+        }
+    }
+    std::array::from_fn(|k| {
+        let sums = &mut sums[k];
+        for (sum, (x, other)) in sums.iter_mut().zip(rest.iter().zip(others[k].1)) {
+            *sum = x.fused(*other, *sum);
+        }
+        let mut count = LANES;
+        while count > 1 {
+            count /= 2;
+            for lane in 0..count {
+                sums[lane] = sums[lane] + sums[lane + count];
+            }
+        }
+        sums[0]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal<T: Element>(count: usize) -> Vec<T> {
+        let mut values = vec![T::default(); count];
+        let plan = crate::Plan::new(&[count], T::DTYPE, crate::Distribution::Normal { mean: 0.0, std: 1.0 })
+            .unwrap();
+        plan.fill(&mut values, &mut crate::Torch::new(5)).unwrap();
+        values
+    }
+
+    fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
+
+    /// The greatest difference of `a b` and `c`, of row-major matrices that are as deep as `b` is high.
+    fn apart(a: &[f64], b: &[f64], c: &[f64], depth: usize) -> f64 {
+        let columns = b.len() / depth;
+        let mut product = vec![0.0; c.len()];
+        add_product(
+            Level::best(),
+            1.0,
+            View::new(a, depth),
+            View::new(b, columns),
+            Worth::All,
+            &mut product,
+            columns,
+        );
+        product.iter().zip(c).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn q_is_orthogonal_and_q_times_r_is_the_matrix() {
+        for (rows, columns) in
+            [(1, 1), (7, 1), (5, 3), (33, 33), (70, 65), (200, 129), (700, 530), (513, 513)]
+        {
+            let matrix: Vec<f64> = normal(rows * columns);
+            let mut q = vec![0.0; matrix.len()];
+            let (level, threads) = (Level::best(), Threads::One);
+            haar(matrix.clone(), (rows, columns), 1.0, level, threads, &mut q);
+            let mut r = Qr::new(matrix.clone(), (rows, columns), level, threads).upper();
+            for (k, row) in r.chunks_exact_mut(columns).enumerate() {
+                assert!(row[..k].iter().all(|&value| value == 0.0));
+                let sign = row[k].signum();
+                row.iter_mut().for_each(|value| *value *= sign);
+            }
+            assert!(apart(&q, &r, &matrix, columns) < 1e-14 * rows as f64, "{rows} {columns}");
+            let mut transposed = vec![0.0; q.len()];
+            transpose(&q, columns, &mut transposed, rows);
+            let mut unit = vec![0.0; columns * columns];
+            unit.iter_mut().step_by(columns + 1).for_each(|value| *value = 1.0);
+            assert!(apart(&transposed, &q, &unit, rows) < 1e-14 * rows as f64, "{rows} {columns}");
+            if rows == columns {
+                continue;
+            }
+            // The result for the transposed matrix is the transposed result.
+            let mut wide = vec![0.0; matrix.len()];
+            transpose(&matrix, columns, &mut wide, rows);
+            let mut found = vec![0.0; matrix.len()];
+            haar(wide, (columns, rows), 1.0, level, threads, &mut found);
+            assert!(found == transposed, "{rows} {columns}");
+        }
+    }
+
+    #[test]
+    fn neither_threads_nor_the_level_change_a_bit() {
+        for (rows, columns) in [(300, 200), (90, 400), (600, 600)] {
+            let matrix: Vec<f32> = normal(rows * columns);
+            let made = |level, threads| {
+                let mut q = vec![0f32; matrix.len()];
+                haar(matrix.clone(), (rows, columns), 1.5, level, threads, &mut q);
+                q
+            };
+            let first = made(Level::Scalar, Threads::One);
+            for &level in Level::available() {
+                assert!(made(level, Threads::Pool) == first, "{level:?} {rows} {columns}");
+                let team = Threads::Team(crate::Team::new(7, idle));
+                assert!(made(level, team) == first, "{level:?} {rows} {columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn columns_of_zeros_stay_so() {
+        let mut q = [9f32; 12];
+        haar(vec![0f32; 12], (4, 3), 1.0, Level::best(), Threads::One, &mut q);
+        assert_eq!(q, [0.0; 12]);
+        let mut q = [9f64; 6];
+        haar(vec![3.0, 0.0, 0.0, 0.0, -4.0, 0.0], (3, 2), 1.0, Level::best(), Threads::One, &mut q);
+        for (found, expected) in q.iter().zip([0.6, 0.0, 0.0, 0.0, -0.8, 0.0]) {
+            assert!((found - expected).abs() < 1e-15, "{q:?}");
+        }
+    }
 }

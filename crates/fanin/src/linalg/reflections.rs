@@ -43,8 +43,30 @@ impl<T: Real> Reflections<T> {
     pub(crate) fn new(gaussian: Vec<T>, columns: usize, level: Level, threads: Threads) -> Self {
         let mut it = Self { columns, vectors: gaussian, factor: Vec::new(), signs: Vec::new(), level };
         debug_assert!(it.vectors.len() >= columns * columns);
-        let diagonal = it.reflect(threads);
-        let product = it.products(&diagonal, threads);
+        let halves = it.reflect(threads);
+        it.factor(&halves, threads);
+        it
+    }
+
+    /// From the v_j, row-major with zeros above the diagonal, `|v_j|^2 / 2` and d.
+    pub(super) fn from_vectors(
+        vectors: Vec<T>,
+        columns: usize,
+        halves: &[T],
+        signs: Vec<T>,
+        level: Level,
+        threads: Threads,
+    ) -> Self {
+        let mut it = Self { columns, vectors, factor: Vec::new(), signs, level };
+        it.factor(halves, threads);
+        it
+    }
+
+    /// Computes W.
+    fn factor(&mut self, halves: &[T], threads: Threads) {
+        let it = self;
+        let columns = it.columns;
+        let product = it.products(halves, threads);
         let mut solved: Vec<_> = panels(columns, panel(columns, threads))
             .into_iter()
             .map(|panel| (panel.clone(), Vec::new()))
@@ -64,7 +86,6 @@ impl<T: Real> Reflections<T> {
                 }
             }
         });
-        it
     }
 
     fn view(&self) -> View<'_, T> {

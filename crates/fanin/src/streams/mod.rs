@@ -23,8 +23,8 @@ pub trait Stream {
     /// Writes the whole of `plan` to `tensor`.
     ///
     /// # Errors
-    /// `Length` or `ElementType` if the memory is not of the plan's shape and type; `BoundsOverflow`, `Feature`, `Memory` and
-    /// `ShapeOverflow` as [`Plan::fill`] says. Nothing has been written then.
+    /// `Length` or `ElementType` if the memory is not of the plan's shape and type; `BoundsOverflow`, `Memory` and `ShapeOverflow`
+    /// as [`Plan::fill`] says. Nothing has been written then.
     fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
 
     /// Writes the box of `plan` that begins at the index `start` and has the shape of `tensor`: the bits that
@@ -42,9 +42,9 @@ impl Plan {
     ///
     /// # Errors
     /// `Length` or `ElementType` if the memory is not of the plan's shape and type, `BoundsOverflow` for infinite
-    /// cut-offs on a stream that needs finite ones, `Method` for an algorithm that the stream lacks, `Feature` for what
-    /// the build leaves out, `Memory` if there is less than the fill needs beside its own, `ShapeOverflow` where torch's
-    /// stream would take more words than can be counted. Nothing has been written then.
+    /// cut-offs on a stream that needs finite ones, `Method` for an algorithm that the stream lacks, `Memory` if there is
+    /// less than the fill needs beside its own, `ShapeOverflow` where torch's stream would take more words than can be
+    /// counted. Nothing has been written then.
     pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
         stream.fill(self, TensorMut::contiguous(buffer, self.shape())?)
     }

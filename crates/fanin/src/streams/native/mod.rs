@@ -118,7 +118,7 @@ use super::{Stream, check_method, check_region, check_whole, room};
 use crate::distributions::GROUP_32;
 use crate::dtype::{DType, Element, Values};
 use crate::error::Error;
-use crate::linalg::reflections::Reflections;
+use crate::linalg::{reflections::Reflections, transpose};
 use crate::plan::{Distribution, Plan};
 use crate::rng::Philox;
 #[cfg(feature = "rand_core")]
@@ -483,8 +483,9 @@ impl Prepared {
             let mut part = vec![T::default(); band.len() * width];
             // The wide matrix is the transpose of the tall one.
             if wide {
-                reflections.part(left..right, band.clone(), gain, &mut part);
-                part = transposed(&part, band.len());
+                let mut tall = vec![T::default(); part.len()];
+                reflections.part(left..right, band.clone(), gain, &mut tall);
+                transpose(&tall, band.len(), &mut part, width);
             } else {
                 reflections.part(band, left..right, gain, &mut part);
             }
@@ -497,23 +498,6 @@ impl Prepared {
             }
         });
     }
-}
-
-/// A row-major matrix with rows and columns exchanged, by squares that stay in the nearest cache.
-fn transposed<T: crate::linalg::Real>(matrix: &[T], columns: usize) -> Vec<T> {
-    const SIDE: usize = 32;
-    let rows = matrix.len() / columns;
-    let mut out = vec![T::default(); matrix.len()];
-    for top in (0..rows).step_by(SIDE) {
-        for left in (0..columns).step_by(SIDE) {
-            for column in left..columns.min(left + SIDE) {
-                for row in top..rows.min(top + SIDE) {
-                    out[column * rows + row] = matrix[row * columns + column];
-                }
-            }
-        }
-    }
-    out
 }
 
 impl Stream for NativeTensor {

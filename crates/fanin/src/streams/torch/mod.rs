@@ -5,8 +5,9 @@
 //! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes made of them: torch's bits, for f32,
 //!   f64, f16 and bf16, in contiguous and strided memory, and torch's generator state afterwards. Strided memory is
 //!   filled in memory order, as torch fills it.
-//! * `orthogonal`: agreement to rounding, and torch's generator state; LAPACK builds differ among themselves. f16 and
-//!   bf16, which torch refuses, are drawn and factored in f32.
+//! * `orthogonal`: agreement to rounding, and torch's generator state; LAPACK builds differ among themselves. The bits
+//!   depend neither on the number of threads nor on the CPU level. f16 and bf16, which torch refuses, are drawn and factored
+//!   in f32.
 //! * `trunc_normal` by `inverse_cdf` (torch before 2.12): agreement to two units in the last place, since torch takes
 //!   the inverse error function from a library that has other bits on other CPUs.
 //! * f64 normals use the logarithm, sine and cosine of the platform's C library, as torch does: torch's bits where both
@@ -39,12 +40,9 @@ use half::{bf16, f16};
 use truncated::{Bounded, MemoryLayout};
 
 use super::{Stream, check_region, check_whole};
-#[cfg(feature = "qr")]
-use crate::cancel::check;
-#[cfg(feature = "qr")]
-use crate::dtype::Values;
-use crate::dtype::{DType, Element, F8E4M3, F8E5M2, values};
+use crate::dtype::{DType, Element, F8E4M3, F8E5M2, Values, values};
 use crate::error::Error;
+use crate::linalg::{Real, qr::haar};
 use crate::plan::{Distribution, Plan, Truncation};
 use crate::rng::Mt19937;
 use crate::simd::Level;
@@ -421,46 +419,23 @@ impl Torch {
         0
     }
 
-    /// `gain * Q` of a Gaussian matrix, row-major, in the arithmetic of `T`.
-    #[cfg(feature = "qr")]
-    fn orthogonal<T>(&mut self, rows: usize, columns: usize, gain: T) -> Vec<T>
-    where
-        T: Element + crate::linalg::Real + faer::traits::ComplexField,
-    {
-        let count = rows * columns;
+    /// `gain * Q` of a Gaussian matrix, in the arithmetic of `T`.
+    fn orthogonal<T: Element + Real, E: Element>(&mut self, plan: &Plan, gain: T, out: &mut [E]) {
+        let count = plan.len();
         let mut gaussian = vec![T::default(); count];
         let whole = Region::whole(&[count]);
         self.normals((0.0, 1.0), whole.span(), count, &mut gaussian, count >= BULK);
-        let mut q = crate::linalg::qr::haar(gaussian, rows, columns);
-        // The factorization itself cannot be stopped.
-        check();
-        q.iter_mut().for_each(|value| *value *= gain);
-        q
+        haar(gaussian, plan.matrix(), gain, self.level(), self.threads, out);
     }
 
-    #[cfg(feature = "qr")]
     fn fill_orthogonal(&mut self, plan: &Plan, gain: f64, tensor: &mut TensorMut<'_>) -> Result<(), Error> {
         let (rows, columns) = plan.matrix();
-        super::room(plan, 2 * rows as u128 * columns as u128)?;
-        let (memory, places) = tensor.places(Order::Index);
-        match memory {
-            Values::F64(memory) => {
-                let q = self.orthogonal(rows, columns, gain);
-                places.zip(q).for_each(|(place, value)| memory[place] = value);
-            }
-            other => {
-                let q = self.orthogonal(rows, columns, gain as f32);
-                values!(other, memory => {
-                    places.zip(q).for_each(|(place, value)| memory[place] = Element::from_f64(value.into()));
-                });
-            }
-        }
+        super::room(plan, 3 * rows as u128 * columns as u128)?;
+        tensor.write_in(Order::Index, |memory| match memory {
+            Values::F64(out) => self.orthogonal(plan, gain, out),
+            other => values!(other, out => self.orthogonal(plan, gain as f32, out)),
+        });
         Ok(())
-    }
-
-    #[cfg(not(feature = "qr"))]
-    fn fill_orthogonal(&mut self, _: &Plan, _: f64, _: &mut TensorMut<'_>) -> Result<(), Error> {
-        Err(Error::Feature { what: "orthogonal on the torch stream", feature: "qr" })
     }
 }
 
@@ -543,12 +518,6 @@ fn check_plan(plan: &Plan) -> Result<(), Error> {
         && u32::try_from(plan.matrix().0).is_err()
     {
         return Err(Error::ShapeOverflow { shape: plan.shape().to_vec() });
-    }
-    if cfg!(not(feature = "qr"))
-        && let Distribution::Orthogonal { .. } = plan.distribution()
-        && !plan.is_empty()
-    {
-        return Err(Error::Feature { what: "orthogonal on the torch stream", feature: "qr" });
     }
     check_words(plan)?;
     truncated::check_bounds(plan)

@@ -1,0 +1,425 @@
+//! Singular values.
+//!
+//! A matrix that is not square is replaced by R of its QR factorization. R is reduced to an upper band matrix by blocked
+//! reflections from both sides, the band matrix to a bidiagonal one by chasing the elements outside of it down the diagonal
+//! (two-stage reduction: Grosser and Lang 1999), and the singular values of the bidiagonal matrix are found by bisection.
+//! The number of singular values below a bound is counted by the differential stationary qd transformation, which errs by
+//! small relative changes of the entries, and these change singular values by as small a ratio (Fernando and Parlett 1994;
+//! Demmel and Kahan 1990). So the error comes from the reduction alone: a modest multiple of `n * eps * norm`.
+
+use super::product::View;
+use super::qr::{Qr, factor, reflection};
+use super::transpose;
+use crate::cancel::check;
+use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::threads::Threads;
+
+/// Gives the singular values of a row-major matrix, the greatest first: as many as the shorter side is long. `None` if a
+/// value is infinite or NaN.
+///
+/// The absolute error is a modest multiple of `n * eps * norm`, with n the shorter side, `eps` that of f64 and `norm` the
+/// greatest singular value; this also holds if the matrix is rank-deficient. Works on the calling thread. The result does not
+/// depend on the CPU level.
+///
+/// ```
+/// use fanin::linalg::singular_values;
+/// let values = singular_values(&[3.0, 0.0, 4.0, 5.0], 2, 2).unwrap();
+/// assert!((values[0] - 45f64.sqrt()).abs() < 1e-14 && (values[1] - 5f64.sqrt()).abs() < 1e-14);
+/// ```
+///
+/// # Panics
+/// If there are not `rows * columns` values.
+pub fn singular_values(values: &[f64], rows: usize, columns: usize) -> Option<Vec<f64>> {
+    singular_values_at(Level::best(), values, rows, columns)
+}
+
+fn singular_values_at(level: Level, values: &[f64], rows: usize, columns: usize) -> Option<Vec<f64>> {
+    assert!(
+        rows.checked_mul(columns) == Some(values.len()),
+        "a matrix of {rows} x {columns} does not have {} values; pass rows * columns of them, row by row",
+        values.len()
+    );
+    let n = rows.min(columns);
+    if values.iter().any(|value| !value.is_finite()) {
+        return None;
+    }
+    let greatest = values.iter().fold(0f64, |greatest, value| greatest.max(value.abs()));
+    if greatest == 0.0 {
+        return Some(vec![0.0; n]);
+    }
+    // Powers of two: nothing is rounded but what is next to zero.
+    let (_, exponent) = libm::frexp(greatest);
+    let scaled = |value: f64, by: i32| value * power(by / 2) * power(by - by / 2);
+    let mut matrix: Vec<f64> = values.iter().map(|&value| scaled(value, -exponent)).collect();
+    if rows != columns {
+        matrix = Qr::new(matrix, (rows, columns), level, Threads::One).upper();
+    }
+    let (diagonal, above) = dispatch(level, Chase(Band::of(matrix, n, level)));
+    let mut found = bisected(level, &diagonal, &above);
+    found.sort_unstable_by(|a, b| b.total_cmp(a));
+    found.iter_mut().for_each(|value| *value = scaled(*value, exponent));
+    Some(found)
+}
+
+/// 2^exponent, for -1022 to 1023.
+fn power(exponent: i32) -> f64 {
+    f64::from_bits(((exponent + 1023) as u64) << 52)
+}
+
+/// Superdiagonals of the band matrix.
+const WIDTH: usize = 32;
+
+/// Numbers that are held of each row: from the diagonal `WIDTH` to the left and `2 * WIDTH` to the right, for what is there
+/// while elements are chased.
+const HELD: usize = 3 * WIDTH;
+
+/// An upper band matrix. Row i's column j is at `i * HELD + WIDTH + j - i`.
+struct Band {
+    values: Vec<f64>,
+    size: usize,
+}
+
+impl Band {
+    /// Reduces a square row-major matrix.
+    fn of(mut matrix: Vec<f64>, n: usize, level: Level) -> Self {
+        for top in (0..n).step_by(WIDTH) {
+            check();
+            let width = WIDTH.min(n - top);
+            let right = top + width;
+            // QR of the columns top..right, from row `top` on.
+            let mut panel = Vec::with_capacity((n - top) * width);
+            matrix[top * n..].chunks_exact(n).for_each(|row| panel.extend_from_slice(&row[top..right]));
+            let reflector = factor(&mut panel, width, level);
+            for (row, values) in matrix[top * n..right * n].chunks_exact_mut(n).enumerate() {
+                values[top..right].copy_from_slice(&reflector.corner[row * width..][..width]);
+                values[top + row] = reflector.diagonal[row];
+            }
+            let rest = n - right;
+            if rest == 0 {
+                break;
+            }
+            let vectors = View::new(&panel, width);
+            reflector.apply(vectors, &mut matrix[top * n + right..], n, rest, level);
+            // LQ of the rows top..bottom, from column `right` on.
+            let height = width.min(rest);
+            let bottom = top + height;
+            let mut panel = vec![0.0; rest * height];
+            for (row, values) in matrix[top * n..bottom * n].chunks_exact(n).enumerate() {
+                for (column, value) in values[right..].iter().enumerate() {
+                    panel[column * height + row] = *value;
+                }
+            }
+            let reflector = factor(&mut panel, height, level);
+            for (row, values) in matrix[top * n..bottom * n].chunks_exact_mut(n).enumerate() {
+                for column in 0..row {
+                    values[right + column] = reflector.corner[column * height + row];
+                }
+                values[right + row] = reflector.diagonal[row];
+                values[right + row + 1..].fill(0.0);
+            }
+            let mut transposed = vec![0.0; panel.len()];
+            transpose(&panel, height, &mut transposed, rest);
+            let vectors = [View::new(&panel, height), View::new(&transposed, rest)];
+            reflector.apply_right(vectors, &mut matrix[bottom * n + right..], n, n - bottom, level);
+        }
+        let mut values = vec![0.0; n * HELD];
+        for (row, out) in values.chunks_exact_mut(HELD).enumerate() {
+            let end = n.min(row + WIDTH + 1);
+            out[WIDTH..][..end - row].copy_from_slice(&matrix[row * n + row..row * n + end]);
+        }
+        Self { values, size: n }
+    }
+
+    /// So many numbers of a row, from this column on.
+    #[inline(always)]
+    fn part<const N: usize>(&mut self, row: usize, column: usize) -> &mut [f64; N] {
+        let place = row * HELD + WIDTH + column - row;
+        self.values[place..].first_chunk_mut().expect("a part of a row")
+    }
+}
+
+/// Reduces a band matrix to a bidiagonal one, and gives its diagonal and what is above it.
+struct Chase(Band);
+
+impl Kernel for Chase {
+    type Output = (Vec<f64>, Vec<f64>);
+
+    #[inline(always)]
+    fn run<I: Isa>(self) -> Self::Output {
+        let Self(mut band) = self;
+        let n = band.size;
+        for first in 0..n {
+            if first % 64 == 0 {
+                check();
+            }
+            // Of row `source` what is right of column `left` is made zero. This fills what is below the diagonal in the columns
+            // left..right; the first of them is cleared, which fills rows to the right of the band.
+            let (mut source, mut left) = (first, first + 1);
+            loop {
+                let right = n.min(source + if source == first { WIDTH + 1 } else { 2 * WIDTH });
+                if left + 1 >= right {
+                    break;
+                }
+                clear_row(&mut band, source, left..right);
+                clear_column(&mut band, left..right);
+                (source, left) = (left, left + WIDTH);
+            }
+        }
+        let at = |row: usize, column: usize| band.values[row * HELD + WIDTH + column - row];
+        ((0..n).map(|k| at(k, k)).collect(), (1..n).map(|k| at(k - 1, k)).collect())
+    }
+}
+
+/// Carries a row's part to a multiple of its first unit vector, by a reflection of these columns.
+#[inline(always)]
+fn clear_row(band: &mut Band, row: usize, columns: std::ops::Range<usize>) {
+    let (left, count) = (columns.start, columns.len());
+    let mut v = [0.0; WIDTH];
+    v[..count].copy_from_slice(&band.part::<WIDTH>(row, left)[..count]);
+    let from = &mut band.part::<WIDTH>(row, left)[..count];
+    let Some((half, to)) = reflection(&mut v[..count]) else { return from.fill(0.0) };
+    from.fill(0.0);
+    from[0] = to;
+    let over = v.map(|value| value / half);
+    for row in row + 1..columns.end {
+        let values = band.part::<WIDTH>(row, left);
+        let mut sums = [0.0; 8];
+        for (v, values) in over.as_chunks::<8>().0.iter().zip(values.as_chunks::<8>().0) {
+            for lane in 0..8 {
+                sums[lane] = v[lane].mul_add(values[lane], sums[lane]);
+            }
+        }
+        let minus =
+            -(((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7])));
+        for (value, v) in values.iter_mut().zip(&v) {
+            *value = minus.mul_add(*v, *value);
+        }
+    }
+}
+
+/// Clears the first of these columns below the diagonal, by a reflection of the rows of the same numbers.
+#[inline(always)]
+fn clear_column(band: &mut Band, rows: std::ops::Range<usize>) {
+    let (left, count) = (rows.start, rows.len());
+    let mut v = [0.0; WIDTH];
+    for (row, v) in rows.clone().zip(&mut v) {
+        *v = std::mem::take(&mut band.part::<1>(row, left)[0]);
+    }
+    let Some((half, to)) = reflection(&mut v[..count]) else { return };
+    let mut along = [0.0; 2 * WIDTH];
+    for (row, &v) in rows.clone().zip(&v) {
+        for (sum, value) in along.iter_mut().zip(band.part::<{ 2 * WIDTH }>(row, left)) {
+            *sum = v.mul_add(*value, *sum);
+        }
+    }
+    along.iter_mut().for_each(|sum| *sum /= half);
+    for (row, &v) in rows.zip(&v) {
+        for (value, along) in band.part::<{ 2 * WIDTH }>(row, left).iter_mut().zip(&along) {
+            *value = (-v).mul_add(*along, *value);
+        }
+    }
+    band.part::<1>(left, left)[0] = to;
+}
+
+/// Singular values that are found together.
+const TOGETHER: usize = 32;
+
+/// The singular values of a bidiagonal matrix, in no order.
+fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
+    let n = diagonal.len();
+    if let [one] = diagonal {
+        return vec![one.abs()];
+    }
+    let row = (0..n).map(|k| diagonal[k].abs() + above.get(k).map_or(0.0, |x| x.abs()));
+    let column = (0..n).map(|k| diagonal[k].abs() + if k > 0 { above[k - 1].abs() } else { 0.0 });
+    // The norm is at most the root of the product of these two.
+    let bound = row.chain(column).fold(0f64, f64::max) * (1.0 + 1e-15);
+    let squares: Vec<[f64; 2]> =
+        (0..n).map(|k| [diagonal[k] * diagonal[k], above.get(k).map_or(0.0, |x| x * x)]).collect();
+    let mut found = vec![0.0; n];
+    for (number, found) in found.chunks_mut(TOGETHER).enumerate() {
+        check();
+        dispatch(level, Bisection { squares: &squares, bound, first: number * TOGETHER, found });
+    }
+    found
+}
+
+/// The singular values of these numbers, the least being number 0.
+struct Bisection<'a> {
+    squares: &'a [[f64; 2]],
+    bound: f64,
+    first: usize,
+    found: &'a mut [f64],
+}
+
+impl Kernel for Bisection<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { squares, bound, first, found } = self;
+        let (mut low, mut high) = ([0f64; TOGETHER], [bound; TOGETHER]);
+        // The interval ends about as wide as half a unit in the last place of the bound.
+        for _ in 0..54 {
+            let mut middle = [0f64; TOGETHER];
+            let mut shift = [0f64; TOGETHER];
+            for lane in 0..TOGETHER {
+                middle[lane] = (low[lane] + high[lane]) / 2.0;
+                shift[lane] = middle[lane] * middle[lane];
+            }
+            let counts = below(squares, &shift);
+            for lane in 0..TOGETHER {
+                let lower = counts[lane] > (first + lane) as f64;
+                high[lane] = if lower { middle[lane] } else { high[lane] };
+                low[lane] = if lower { low[lane] } else { middle[lane] };
+            }
+        }
+        for (lane, found) in found.iter_mut().enumerate() {
+            *found = (low[lane] + high[lane]) / 2.0;
+        }
+    }
+}
+
+/// Of each bound's square the number of singular values below the bound: of negative pivots of `B^T B - shift`.
+#[inline(always)]
+fn below(squares: &[[f64; 2]], shift: &[f64; TOGETHER]) -> [f64; TOGETHER] {
+    /// In place of a pivot of zero.
+    const LEAST: f64 = 1e-290;
+    let mut counts = [0f64; TOGETHER];
+    let mut carried = shift.map(|shift| -shift);
+    for &[square, above] in squares {
+        for lane in 0..TOGETHER {
+            let pivot = square + carried[lane];
+            let pivot = if pivot.abs() < LEAST { -LEAST } else { pivot };
+            counts[lane] += if pivot < 0.0 { 1.0 } else { 0.0 };
+            carried[lane] = above.mul_add(carried[lane] / pivot, -shift[lane]);
+        }
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(distribution: crate::Distribution, rows: usize, columns: usize) -> Vec<f64> {
+        let mut values = vec![0.0; rows * columns];
+        let plan = crate::Plan::new(&[rows, columns], crate::DType::F64, distribution).unwrap();
+        plan.fill(&mut values, &mut crate::Torch::new(rows as u64)).unwrap();
+        values
+    }
+
+    /// Largest error in units of `n * eps * norm`.
+    fn error(found: &[f64], expected: &[f64]) -> f64 {
+        assert_eq!(found.len(), expected.len());
+        let most = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        most / (f64::EPSILON * expected[0] * expected.len() as f64)
+    }
+
+    #[test]
+    fn the_hilbert_matrix() {
+        let values: Vec<f64> = (0..64).map(|place| 1.0 / (place / 8 + place % 8 + 1) as f64).collect();
+        let found = singular_values(&values, 8, 8).unwrap();
+        // By mpmath 1.3, from the entries as rational numbers.
+        let expected = [
+            1.6959389969219495,
+            0.298_125_211_316_930_7,
+            0.026_212_843_578_119_05,
+            0.0014676881177418673,
+            5.436_943_369_749_942e-5,
+            1.2943320918728115e-6,
+            1.7988737458175767e-8,
+            1.1115389663724424e-10,
+        ];
+        assert!(error(&found, &expected) < 1.0, "{found:?}");
+    }
+
+    #[test]
+    fn differences_of_neighbours() {
+        // 2 on the diagonal, -1 beside it: 2 - 2 cos(k pi / (n + 1)).
+        for n in [2, 31, 32, 33, 34, 64, 65, 66, 97, 200] {
+            let mut values = vec![0.0; n * n];
+            for k in 0..n {
+                values[k * n + k] = 2.0;
+                if k > 0 {
+                    values[k * n + k - 1] = -1.0;
+                    values[(k - 1) * n + k] = -1.0;
+                }
+            }
+            let value = |k: usize| 2.0 - 2.0 * (k as f64 * std::f64::consts::PI / (n + 1) as f64).cos();
+            let expected: Vec<f64> = (1..=n).rev().map(value).collect();
+            let found = singular_values(&values, n, n).unwrap();
+            assert!(error(&found, &expected) < 2.0, "{n} {found:?}");
+        }
+    }
+
+    #[test]
+    fn orthogonal_factors_about_a_known_diagonal() {
+        for (rows, columns) in [(3, 2), (2, 3), (40, 40), (33, 80), (150, 64), (129, 129), (260, 300)] {
+            let n = rows.min(columns);
+            let orthogonal = crate::Distribution::Orthogonal { gain: 1.0 };
+            let (left, right) = (drawn(orthogonal, rows, n), drawn(orthogonal, n, columns));
+            let least = 2.0 / n as f64;
+            for diagonal in [
+                (0..n).map(|k| (n - k) as f64).collect::<Vec<_>>(),
+                // Graded over 60 orders of magnitude.
+                (0..n).map(|k| 1e-60f64.powf(k as f64 / n as f64)).collect(),
+                // Half of the rank is missing; all are the same.
+                (0..n).map(|k| (1.0 - k as f64 * least).max(0.0)).collect(),
+                vec![3.0; n],
+            ] {
+                let mut values = vec![0.0; rows * columns];
+                for (i, row) in values.chunks_exact_mut(columns).enumerate() {
+                    for (k, right) in right.chunks_exact(columns).enumerate() {
+                        let factor = left[i * n + k] * diagonal[k];
+                        row.iter_mut().zip(right).for_each(|(value, right)| *value += factor * right);
+                    }
+                }
+                let found = singular_values(&values, rows, columns).unwrap();
+                // The factors are orthogonal to rounding.
+                assert!(error(&found, &diagonal) < 10.0, "{rows} {columns} {found:?} {diagonal:?}");
+                assert!(found.is_sorted_by(|a, b| a >= b));
+                // Any power of two scales them exactly.
+                for power in [2f64.powi(900), 2f64.powi(-900)] {
+                    let scaled: Vec<f64> = values.iter().map(|value| value * power).collect();
+                    let scaled = singular_values(&scaled, rows, columns).unwrap();
+                    let most = found[0];
+                    assert!(scaled.iter().zip(&found).all(|(a, b)| (a / power - b).abs() <= 1e-16 * most));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_level_changes_no_bit() {
+        for (rows, columns) in [(90, 90), (100, 300)] {
+            let values = drawn(crate::Distribution::Normal { mean: 0.0, std: 1.0 }, rows, columns);
+            let found = singular_values(&values, rows, columns);
+            for &level in Level::available() {
+                assert_eq!(singular_values_at(level, &values, rows, columns), found, "{level:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn small_and_empty_ones() {
+        assert_eq!(singular_values(&[], 0, 3), Some(vec![]));
+        assert_eq!(singular_values(&[-7.0], 1, 1), Some(vec![7.0]));
+        assert_eq!(singular_values(&[5e-324], 1, 1), Some(vec![5e-324]));
+        assert_eq!(singular_values(&[f64::MAX], 1, 1), Some(vec![f64::MAX]));
+        assert_eq!(singular_values(&[3.0, 4.0], 1, 2), Some(vec![5.0]));
+        assert_eq!(singular_values(&[3.0, 4.0], 2, 1), Some(vec![5.0]));
+        assert_eq!(singular_values(&[0.0; 6], 2, 3), Some(vec![0.0; 2]));
+        let found = singular_values(&[2.0; 12], 3, 4).unwrap();
+        assert!((found[0] - 48f64.sqrt()).abs() < 1e-14 && found[1] < 1e-15 && found[2] < 1e-15, "{found:?}");
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(singular_values(&[1.0, bad, 0.0, 2.0], 2, 2), None);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a matrix of 2 x 3 does not have 5 values")]
+    fn too_few_values() {
+        let _ = singular_values(&[1.0; 5], 2, 3);
+    }
+}
