@@ -6,11 +6,11 @@ pub(crate) mod qr;
 pub(crate) mod reflections;
 
 use crate::dtype::{Element, Values};
-use crate::simd::Laned;
+use crate::simd::SimdElement;
 
 /// The arithmetic of f32 and f64, for code that is the same for both.
 pub(crate) trait Real:
-    Laned
+    SimdElement
     + PartialEq
     + PartialOrd
     + Send
