@@ -71,8 +71,8 @@ impl DType {
             DType::F64 => x,
             DType::F16 => f16::from_f32(x as f32).to_f64(),
             DType::BF16 => bf16::from_f32(x as f32).to_f64(),
-            DType::F8E4M3 => F8E4M3::from_f64(x).to_f64(),
-            DType::F8E5M2 => F8E5M2::from_f64(x).to_f64(),
+            DType::F8E4M3 => F8E4M3::from_f32(x as f32).to_f32() as f64,
+            DType::F8E5M2 => F8E5M2::from_f32(x as f32).to_f32() as f64,
         }
     }
 
@@ -83,8 +83,12 @@ impl DType {
             DType::F64 => x.next_up(),
             DType::F16 => f16::from_bits(next_up_bits16(f16::from_f64(x).to_bits())).to_f64(),
             DType::BF16 => bf16::from_bits(next_up_bits16(bf16::from_f64(x).to_bits())).to_f64(),
-            DType::F8E4M3 => F8E4M3::from_bits(next_up_bits8(F8E4M3::from_f64(x).to_bits())).to_f64(),
-            DType::F8E5M2 => F8E5M2::from_bits(next_up_bits8(F8E5M2::from_f64(x).to_bits())).to_f64(),
+            DType::F8E4M3 => {
+                F8E4M3::from_bits(next_up_bits8(F8E4M3::from_f32(x as f32).to_bits())).to_f32() as f64
+            }
+            DType::F8E5M2 => {
+                F8E5M2::from_bits(next_up_bits8(F8E5M2::from_f32(x as f32).to_bits())).to_f32() as f64
+            }
         }
     }
 

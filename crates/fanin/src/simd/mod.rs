@@ -28,6 +28,6 @@ pub(crate) use memory::{Prefetch, fill_non_temporal};
 #[cfg(test)]
 pub(crate) use scalar::Scalar;
 pub(crate) use traits::{
-    Kernel, SimdBits, SimdElement, SimdF32, SimdF64, SimdFloat, SimdIsa, SimdU32x16, SimdU64, SimdVector,
-    U32X16_LANES,
+    Kernel, SimdBits, SimdElement, SimdF32, SimdF32Bits, SimdF64, SimdFloat, SimdIsa, SimdU32x16, SimdU64,
+    SimdVector, U32X16_LANES,
 };
