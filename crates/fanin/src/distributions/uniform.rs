@@ -1,13 +1,13 @@
 //! Uniform variates.
 
-use super::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
+use super::transform::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::dtype::DType;
 use crate::math::TWO_32;
-use crate::rng::{LANES, Words};
-use crate::simd::{Bits, Floats, Isa};
+use crate::rng::{GroupWords, LANES};
+use crate::simd::{SimdBits, SimdFloat, SimdIsa};
 
-/// The values of `dtype` that a distribution on [low, high) may write: from the least one that is not below `low` to the
-/// greatest one below `high`. Where there is none, the value nearest to the middle.
+/// Returns the least and the greatest value of `dtype` in [low, high). If there is none, both are the value of `dtype` nearest
+/// to the middle.
 pub(crate) fn range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     let least = at_least(low, dtype);
     let greatest = at_most(high, dtype);
@@ -15,7 +15,8 @@ pub(crate) fn range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, dtype) }
 }
 
-/// As [`range`], for a distribution on [low, high].
+/// Returns the least and the greatest value of `dtype` in [low, high]. If there is none, both are the value of `dtype` nearest
+/// to the middle.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     let (least, greatest) = (at_least(low, dtype), at_most(high, dtype));
     if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, dtype) }
@@ -26,18 +27,22 @@ fn nearest_to_middle(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     (middle, middle)
 }
 
+/// Returns the least value of `dtype` that is not less than `bound`.
 fn at_least(bound: f64, dtype: DType) -> f64 {
-    // Clamped first: what is too large has no value in every type.
+    // Clamped first, because some types have no infinity to round to.
     let rounded = dtype.round(bound.clamp(-dtype.largest(), dtype.largest()));
     if rounded < bound { dtype.next_up(rounded) } else { rounded }
 }
 
+/// Returns the greatest value of `dtype` that is not greater than `bound`.
 fn at_most(bound: f64, dtype: DType) -> f64 {
     -at_least(-bound, dtype)
 }
 
-/// U[low, high) in f32: a signed word scaled about the middle, so that a symmetric distribution keeps full relative precision
-/// down to 2^-32 of its width.
+/// U[low, high) in f32: `value = word * scale + middle`, where the word is signed and the result is rounded once and then
+/// clamped.
+///
+/// Scaling about the middle gives a symmetric distribution full relative precision down to 2^-32 of its width.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform32 {
     scale: f32,
@@ -47,12 +52,12 @@ pub(crate) struct Uniform32 {
 }
 
 impl Uniform32 {
-    /// `value = word * scale + middle`, the word signed, one rounding; then held to what `dtype` may write.
+    /// Prepares U[low, high). Values are clamped to those of `dtype` in this interval.
     pub(crate) fn new(low: f64, high: f64, dtype: DType) -> Self {
         Self::within(low, high, range(low, high, dtype))
     }
 
-    /// U[low, high], the upper bound included.
+    /// Prepares U[low, high], which includes the upper bound.
     pub(crate) fn closed(low: f64, high: f64, dtype: DType) -> Self {
         Self::within(low, high, closed_range(low, high, dtype))
     }
@@ -69,7 +74,7 @@ impl Uniform32 {
 
 impl Transform32 for Uniform32 {
     #[inline(always)]
-    fn apply<I: Isa>(&self, words: &Words, out: &mut [f32; GROUP_32]) {
+    fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f32; GROUP_32]) {
         for (word, out) in words.as_flattened().iter().zip(out) {
             let value = (*word as i32 as f32).mul_add(self.scale, self.middle);
             *out = clamp(value, self.least, self.greatest);
@@ -77,7 +82,7 @@ impl Transform32 for Uniform32 {
     }
 }
 
-/// U[low, high) in f64: as [`Uniform32`], from two words.
+/// U[low, high) in f64, computed as [`Uniform32`] from a signed 64-bit number: two words.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform64 {
     scale: f64,
@@ -87,11 +92,12 @@ pub(crate) struct Uniform64 {
 }
 
 impl Uniform64 {
+    /// Prepares U[low, high).
     pub(crate) fn new(low: f64, high: f64) -> Self {
         Self::within(low, high, range(low, high, DType::F64))
     }
 
-    /// U[low, high], the upper bound included.
+    /// Prepares U[low, high], which includes the upper bound.
     pub(crate) fn closed(low: f64, high: f64) -> Self {
         Self::within(low, high, closed_range(low, high, DType::F64))
     }
@@ -103,17 +109,18 @@ impl Uniform64 {
 
 impl Transform64 for Uniform64 {
     #[inline(always)]
-    fn apply<I: Isa>(&self, words: &Words, out: &mut [f64; GROUP_64]) {
-        let number = I::Doubles::splat;
+    fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]) {
+        let splat = I::F64::splat;
         for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
-            for at in (0..LANES).step_by(I::Doubles::COUNT) {
-                let high: <I::Doubles as Floats>::Bits = Bits::load(&words[0][at..]);
-                let low: <I::Doubles as Floats>::Bits = Bits::load(&words[1][at..]);
-                // The high word as a signed one: by its bits it is 2^31 more than that, modulo 2^32.
-                let sign = Bits::splat(1 << 31);
-                let word = high.xor(sign).sub(sign).signed().fused(number(TWO_32), low.unsigned());
-                let value = word.fused(number(self.scale), number(self.middle));
-                clamp(value, number(self.least), number(self.greatest)).store(&mut out[at..]);
+            for at in (0..LANES).step_by(I::F64::LANES) {
+                let high: <I::F64 as SimdFloat>::Bits = SimdBits::load(&words[0][at..]);
+                let low: <I::F64 as SimdFloat>::Bits = SimdBits::load(&words[1][at..]);
+                // `(high ^ 2^31) - 2^31` is the high word as a signed number.
+                let sign = SimdBits::splat(1 << 31);
+                let word =
+                    high.xor(sign).sub(sign).convert_signed().mul_add(splat(TWO_32), low.convert_unsigned());
+                let value = word.mul_add(splat(self.scale), splat(self.middle));
+                clamp(value, splat(self.least), splat(self.greatest)).store(&mut out[at..]);
             }
         }
     }
@@ -124,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_lie_inside_their_bounds_in_every_type() {
+    fn ranges_are_the_widest_within_their_bounds_in_every_type() {
         for dtype in DType::ALL {
             for (low, high) in [(0.0, 1.0), (-0.1, 0.1), (1.0, 1.1), (-3.0, -2.0), (0.3, 440.0)] {
                 let (least, greatest) = range(low, high, dtype);
@@ -135,20 +142,25 @@ mod tests {
             }
             assert_eq!(range(0.5, 0.5, dtype), (0.5, 0.5));
         }
-        assert_eq!(range(1.0001, 1.0002, DType::F16), (1.0, 1.0), "no f16 lies between: the nearest");
+        assert_eq!(
+            range(1.0001, 1.0002, DType::F16),
+            (1.0, 1.0),
+            "no f16 is in the interval: the nearest one"
+        );
         assert_eq!(closed_range(f64::NEG_INFINITY, f64::INFINITY, DType::F16), (-65504.0, 65504.0));
     }
 
     #[test]
-    fn the_ends_are_reached_and_never_passed() {
+    fn the_extreme_words_give_the_bounds_and_nothing_beyond() {
         let ends = [[0x8000_0000u32; LANES], [0x7fff_ffff; LANES], [0; LANES], [u32::MAX; LANES]];
         let mut out = [0f32; GROUP_32];
-        Uniform32::new(-0.3, 0.3, DType::F32).apply::<crate::simd::Plain>(&ends, &mut out);
-        // The f32 nearest to -0.3 lies below it, and the one nearest to 0.3 above.
+        Uniform32::new(-0.3, 0.3, DType::F32).apply::<crate::simd::Scalar>(&ends, &mut out);
+        // The f32 nearest to -0.3 is less than -0.3, and the f32 nearest to 0.3 is greater than 0.3.
         assert_eq!([out[0], out[16]], [(-0.3f32).next_up(), 0.3f32.next_down()]);
-        assert!(out[48] < 0.0 && out[48] > -1e-9, "the least word below 0 is not lost: {}", out[48]);
+        assert!(out[48] < 0.0 && out[48] > -1e-9, "word -1 gives a value below 0: {}", out[48]);
         let mut out = [0f64; GROUP_64];
-        Uniform64::new(2.0, 3.0).apply::<crate::simd::Plain>(&[ends[0], ends[2], ends[1], ends[3]], &mut out);
+        Uniform64::new(2.0, 3.0)
+            .apply::<crate::simd::Scalar>(&[ends[0], ends[2], ends[1], ends[3]], &mut out);
         assert_eq!([out[0], out[16]], [2.0, 3f64.next_down()]);
     }
 }

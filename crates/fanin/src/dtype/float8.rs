@@ -1,42 +1,42 @@
-//! The two floats of eight bits that checkpoints hold.
+//! The two 8-bit float types of checkpoints.
 //!
-//! Rounding is torch 2.15's `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)`: to nearest, ties to even. e4m3fn, which
-//! has no infinity, saturates: what is too large, infinite too, becomes +-448. e5m2 does not: it becomes infinite. NaN stays.
+//! Rounding equals that of `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch 2.15: to nearest, ties to even. e4m3fn
+//! has no infinity: values that are too large, and infinities, become +-448. In e5m2 values that are too large become infinite. A
+//! NaN stays a NaN.
 
 use half::f16;
 
-use super::{DType, Element, Values, sealed};
-
 macro_rules! float8 {
-    ($name:ident, $bits:ident, $wide:ident, $doc:literal) => {
+    ($name:ident, $from_f32:ident, $to_f32:ident, $doc:literal) => {
         #[doc = $doc]
         ///
-        /// One byte, whose bits are public: memory of bytes can be seen as these and back (`bytemuck`).
+        /// One byte. The type implements `bytemuck::Pod`, so that slices of bytes can be cast to slices of this type and back.
         #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(transparent)]
         pub struct $name(u8);
 
         impl $name {
-            /// The value with these bits.
+            /// Returns the value with these bits.
             pub const fn from_bits(bits: u8) -> Self {
                 Self(bits)
             }
 
-            /// Its bits.
+            /// Returns the bits.
             pub const fn to_bits(self) -> u8 {
                 self.0
             }
 
-            /// The value nearest to `x`, ties to even; what is too large becomes 448 in e4m3fn, infinite in e5m2.
-            #[inline]
+            /// Returns the value nearest to `x`, ties to even. A value that is too large becomes 448 in e4m3fn and infinite in
+            /// e5m2.
+            #[inline(always)]
             pub fn from_f32(x: f32) -> Self {
-                Self($bits(x))
+                Self($from_f32(x))
             }
 
-            /// The value, exactly.
+            /// Returns the value, exactly.
             #[inline]
             pub fn to_f32(self) -> f32 {
-                $wide(self.0)
+                $to_f32(self.0)
             }
         }
 
@@ -63,51 +63,27 @@ macro_rules! float8 {
                 self.to_f32().fmt(f)
             }
         }
-
-        impl sealed::Sealed for $name {}
-        impl Element for $name {
-            const DTYPE: DType = DType::$name;
-
-            fn values(slice: &mut [Self]) -> Values<'_> {
-                Values::$name(slice)
-            }
-
-            fn to_f64(self) -> f64 {
-                self.to_f32().into()
-            }
-
-            #[inline(always)]
-            fn from_f64(x: f64) -> Self {
-                Self($bits(x as f32))
-            }
-
-            #[inline(always)]
-            fn store(from: &[f32], to: &mut [Self]) {
-                for (to, from) in to.iter_mut().zip(from) {
-                    *to = Self($bits(*from));
-                }
-            }
-        }
     };
 }
 
 float8!(
     F8E4M3,
     e4m3_bits,
-    e4m3_wide,
-    "`float8_e4m3fn`: four bits of exponent, three of mantissa; largest value 448, no infinity."
+    e4m3_to_f32,
+    "`float8_e4m3fn`: four exponent bits, three mantissa bits. The largest value is 448. There is no infinity."
 );
 float8!(
     F8E5M2,
     e5m2_bits,
-    e5m2_wide,
-    "`float8_e5m2`: five bits of exponent, two of mantissa; largest value 57344. The upper half of an f16."
+    e5m2_to_f32,
+    "`float8_e5m2`: five exponent bits, two mantissa bits: the upper half of an f16. The largest finite value is 57344."
 );
 
-/// Bits of the e4m3fn nearest to `x`.
+/// Returns the bits of the e4m3fn nearest to `x`, ties to even.
 ///
-/// Below 2^-6 it is subnormal: adding 2^14 to |x| lets the f32 adder round at 2^-9, the subnormal step. Above, rounding is
-/// an integer addition at bit 20; from 464 on, half-way to the 480 that is not there, it is 448.
+/// Below 2^-6 the result is subnormal. There, adding 2^14 to |x| lets the f32 adder round to a multiple of 2^-9, the subnormal
+/// step. Above, rounding is an integer addition at bit 20. From 464 on, the midpoint of 448 and the next step 480, the result
+/// is 448.
 #[inline(always)]
 fn e4m3_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -121,8 +97,10 @@ fn e4m3_bits(x: f32) -> u8 {
     (sign | if magnitude > 0x7f80_0000 { 0x7f } else { finite }) as u8
 }
 
-/// Bits of the e5m2 nearest to `x`: as [`e4m3_bits`], with subnormals below 2^-14 in steps of 2^-16, rounding at bit 21,
-/// and an infinity from 61440 on.
+/// Returns the bits of the e5m2 nearest to `x`, ties to even.
+///
+/// Works as [`e4m3_bits`], with subnormals below 2^-14 in steps of 2^-16, and rounding at bit 21. From 61440 on, the result is
+/// infinite.
 #[inline(always)]
 fn e5m2_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -136,7 +114,8 @@ fn e5m2_bits(x: f32) -> u8 {
     (sign | if magnitude > 0x7f80_0000 { 0x7f } else { finite }) as u8
 }
 
-fn e4m3_wide(bits: u8) -> f32 {
+/// Returns the value of an e4m3fn, given its bits.
+fn e4m3_to_f32(bits: u8) -> f32 {
     let sign = if bits & 0x80 != 0 { -1.0 } else { 1.0 };
     let (exponent, mantissa) = (u32::from(bits >> 3) & 15, u32::from(bits) & 7);
     let magnitude = match (exponent, mantissa) {
@@ -147,7 +126,8 @@ fn e4m3_wide(bits: u8) -> f32 {
     sign * magnitude
 }
 
-fn e5m2_wide(bits: u8) -> f32 {
+/// Returns the value of an e5m2, given its bits.
+fn e5m2_to_f32(bits: u8) -> f32 {
     f16::from_bits(u16::from(bits) << 8).to_f32()
 }
 
@@ -155,7 +135,7 @@ fn e5m2_wide(bits: u8) -> f32 {
 mod tests {
     use super::*;
 
-    /// The nearest of all values, the even one of two: slow, and by another way.
+    /// Returns the bits of the value nearest to `x`, by a search through all values.
     fn nearest(x: f32, wide: fn(u8) -> f32, largest: u8) -> u8 {
         let magnitude = x.abs();
         let distance = |bits: u8| (f64::from(wide(bits)) - f64::from(magnitude)).abs();
@@ -166,18 +146,18 @@ mod tests {
     }
 
     #[test]
-    fn every_value_and_its_neighbourhood_round_to_nearest_even() {
+    fn every_value_and_its_neighbours_round_to_nearest_even() {
         for bits in 0..=u8::MAX {
             for (value, narrow, wide, largest, end) in [
-                (e4m3_wide(bits), e4m3_bits as fn(f32) -> u8, e4m3_wide as fn(u8) -> f32, 0x7e, 464.0),
-                (e5m2_wide(bits), e5m2_bits, e5m2_wide, 0x7b, 61440.0),
+                (e4m3_to_f32(bits), e4m3_bits as fn(f32) -> u8, e4m3_to_f32 as fn(u8) -> f32, 0x7e, 464.0),
+                (e5m2_to_f32(bits), e5m2_bits, e5m2_to_f32, 0x7b, 61440.0),
             ] {
                 if value.is_nan() {
                     assert!(wide(narrow(value)).is_nan());
                     continue;
                 }
                 assert_eq!(narrow(value), bits, "{value}");
-                // To the midpoint between two values, and one f32 step to either side of it.
+                // The value, the midpoint to the next value, and the f32 values next to each of these.
                 for step in [0i32, 1, -1, 0x7_ffff, 0x8_0000, 0x8_0001, 0xf_ffff, 0x10_0000, 0x10_0001] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(step));
                     let midpoint = f32::midpoint(value, wide(bits.wrapping_add(1)));
@@ -192,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_saturates_or_is_infinite() {
+    fn values_that_are_too_large_saturate_in_e4m3_and_are_infinite_in_e5m2() {
         let e4m3 = |x: f32| F8E4M3::from_f32(x).to_bits();
         assert_eq!([e4m3(448.0), e4m3(464.0), e4m3(465.0), e4m3(-1e9)], [0x7e, 0x7e, 0x7e, 0xfe]);
         assert_eq!([e4m3(f32::INFINITY), e4m3(f32::NAN)], [0x7e, 0x7f]);

@@ -9,11 +9,11 @@ mod singular;
 pub use singular::singular_values;
 
 use crate::dtype::{Element, Values};
-use crate::simd::Laned;
+use crate::simd::SimdElement;
 
 /// The arithmetic of f32 and f64, for code that is the same for both.
 pub(crate) trait Real:
-    Laned
+    SimdElement
     + PartialEq
     + PartialOrd
     + Send

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Real;
 use crate::cancel::check;
-use crate::simd::{LaneKernel, Lanes, Level, dispatch_lanes};
+use crate::simd::{Kernel, Level, SimdElement, SimdIsa, SimdVector, dispatch};
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
@@ -127,9 +127,9 @@ pub(super) fn add_product<T: Real>(
     let product = Product { sign, a, b, worth, c, step };
     // The rows of a tile: with two vectors a row, so many sums as the level has registers for.
     match level.or_best() {
-        Level::Avx512 => dispatch_lanes(level, Tiled::<T, 12>(product)),
-        Level::Avx2 => dispatch_lanes(level, Tiled::<T, 6>(product)),
-        _ => dispatch_lanes(level, Tiled::<T, 4>(product)),
+        Level::Avx512 => dispatch(level, Tiled::<T, 12>(product)),
+        Level::Avx2 => dispatch(level, Tiled::<T, 6>(product)),
+        _ => dispatch(level, Tiled::<T, 4>(product)),
     }
 }
 
@@ -153,14 +153,23 @@ const WIDE: usize = 512;
 /// high-performance matrix multiplication"), the factors packed in the order in which the tiles read them.
 struct Tiled<'a, T, const R: usize>(Product<'a, T>);
 
-impl<T: Real, const R: usize> LaneKernel<T> for Tiled<'_, T, R> {
+impl<T: Real, const R: usize> Kernel for Tiled<'_, T, R> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<L: Lanes<T>>(self) {
+    fn run<I: SimdIsa>(self) {
+        self.run_with::<<T as SimdElement>::Vector<I>>();
+    }
+}
+
+impl<T: Real, const R: usize> Tiled<'_, T, R> {
+    #[inline(always)]
+    fn run_with<L: SimdVector<T>>(self) {
         let Product { sign, a, b, worth, c, step } = self.0;
         if a.rows == 0 || a.columns == 0 || b.columns == 0 {
             return;
         }
-        let across = 2 * L::COUNT;
+        let across = 2 * L::LANES;
         let mut packed_a = vec![T::default(); a.columns * HIGH.min(a.rows).next_multiple_of(R)];
         let mut packed_b =
             vec![T::default(); DEEP.min(b.rows) * WIDE.min(b.columns).next_multiple_of(across)];
@@ -275,23 +284,23 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
 
 /// Adds the products of a panel of R rows and one of two vectors to a tile, term by term.
 #[inline(always)]
-fn add_tile<T: Real, L: Lanes<T>, const R: usize>(a: &[T], b: &[T], c: &mut [T], step: usize) {
+fn add_tile<T: Real, L: SimdVector<T>, const R: usize>(a: &[T], b: &[T], c: &mut [T], step: usize) {
     let mut sums = [[L::splat(T::default()); 2]; R];
     for (row, sums) in sums.iter_mut().enumerate() {
-        let c = &c[row * step..][..2 * L::COUNT];
-        *sums = [L::load(c), L::load(&c[L::COUNT..])];
+        let c = &c[row * step..][..2 * L::LANES];
+        *sums = [L::load(c), L::load(&c[L::LANES..])];
     }
-    for (a, b) in a.as_chunks::<R>().0.iter().zip(b.chunks_exact(2 * L::COUNT)) {
-        let (first, second) = (L::load(b), L::load(&b[L::COUNT..]));
+    for (a, b) in a.as_chunks::<R>().0.iter().zip(b.chunks_exact(2 * L::LANES)) {
+        let (first, second) = (L::load(b), L::load(&b[L::LANES..]));
         for row in 0..R {
             let factor = L::splat(a[row]);
-            sums[row] = [factor.fused(first, sums[row][0]), factor.fused(second, sums[row][1])];
+            sums[row] = [factor.mul_add(first, sums[row][0]), factor.mul_add(second, sums[row][1])];
         }
     }
     for (row, sums) in sums.iter().enumerate() {
-        let c = &mut c[row * step..][..2 * L::COUNT];
+        let c = &mut c[row * step..][..2 * L::LANES];
         sums[0].store(c);
-        sums[1].store(&mut c[L::COUNT..]);
+        sums[1].store(&mut c[L::LANES..]);
     }
 }
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::Real;
 use super::product::{View, Worth, add_product};
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
 /// The reflections of one matrix, ready to give any part of it.
@@ -221,10 +221,10 @@ impl<T: Real> Kernel for Squares<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         for values in self.vectors.chunks_exact(self.columns).skip(self.panel.start) {
             for (square, value) in self.squares.iter_mut().zip(&values[self.panel.clone()]) {
-                *square = value.fused(*value, *square);
+                *square = value.mul_add(*value, *square);
             }
         }
     }
@@ -241,7 +241,7 @@ impl<T: Real> Kernel for Substitution<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { s, solved, width } = self;
         let count = solved.len() / width;
         for row in (0..count).rev() {
@@ -249,7 +249,7 @@ impl<T: Real> Kernel for Substitution<'_, T> {
             for k in (row + 1..count).rev() {
                 let minus = -s.at(row, k);
                 for (value, other) in these.iter_mut().zip(&below[(k - row - 1) * width..]) {
-                    *value = minus.fused(*other, *value);
+                    *value = minus.mul_add(*other, *value);
                 }
             }
             let divisor = s.at(row, row);

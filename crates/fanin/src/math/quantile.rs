@@ -1,20 +1,21 @@
-//! The normal quantile, in f32 and f64, and the far tail's ratio of Mills.
+//! The quantile of the standard normal distribution in f32 and f64, and the Mills ratio in the far tail.
 //!
-//! The normal quantile in f32: z = x * polynomial, where x = 1 - 2 tail carries the sign and
-//! w = -ln(1 - x^2) = -ln(4 tail (1 - tail)): the form of Giles 2010, "Approximating the erfinv function", with tables
-//! of our own (scripts/tables.py).
+//! In f32 the quantile is `z = x * factor(w)`, where `x = 1 - 2 tail` carries the sign and
+//! `w = -ln(1 - x^2) = -ln(4 tail (1 - tail))`: the form of Giles 2010, "Approximating the erfinv function". The coefficients
+//! were computed by scripts/tables.py.
 
 use super::double::ln64;
-use super::{horner, ln_scaled};
-use crate::simd::Singles;
+use super::polynomial::{horner, horner_lowest_first};
+use super::single::ln_scaled;
+use crate::simd::SimdF32;
 
-/// The largest w that [`body_factor`] is for: |z| <= 3.0083.
+/// The largest `w` of [`body_factor`]. It corresponds to |z| <= 3.0083.
 pub(crate) const BODY_END: f64 = 5.25;
 
-/// The largest w that [`quantile_factor`] is for: |z| <= 6.85.
+/// The largest `w` of [`quantile_factor`]. It corresponds to |z| <= 6.85.
 pub(crate) const TAIL_END: f64 = 25.0;
 
-/// z / x as a function of w in [0, 5.25], in w - 2.625: relative error 1e-7.
+/// z / x for w in [0, 5.25]: a polynomial in `w - 2.625`, lowest coefficient first. Relative error 1e-7.
 const QUANTILE_BODY: [f32; 10] = [
     2.166818141937256,
     0.3472444713115692,
@@ -28,7 +29,7 @@ const QUANTILE_BODY: [f32; 10] = [
     -1.1514293518644081e-08,
 ];
 
-/// z / x as a function of sqrt(w) in [2.28, 5], in sqrt(w) - 3.64: relative error 1e-7.
+/// z / x for sqrt(w) in [2.28, 5]: a polynomial in `sqrt(w) - 3.64`, lowest coefficient first. Relative error 1e-7.
 const QUANTILE_TAIL: [f32; 11] = [
     4.916621208190918,
     1.425777554512024,
@@ -43,7 +44,8 @@ const QUANTILE_TAIL: [f32; 11] = [
     -1.5346753571066074e-05,
 ];
 
-/// ln(z M(z)) / y as a function of y = z^-2 in [0, 0.04], in y - 0.02, M being Mills' ratio: relative error 5e-17.
+/// ln(z M(z)) / y for y = z^-2 in [0, 0.04], where M is the Mills ratio: a polynomial in `y - 0.02`, lowest coefficient first.
+/// Relative error 5e-17.
 const LOG_MILLS: [f64; 17] = [
     -0.954334508931698,
     2.092068344594306,
@@ -64,41 +66,33 @@ const LOG_MILLS: [f64; 17] = [
     -4372277617012165.5,
 ];
 
-/// w with its sign changed, for a tail probability in (0, 1/2], which is to be the smaller tail
-/// `min((1 - x) / 2, (1 + x) / 2)`, to full relative precision.
+/// Returns -w for a tail probability in (0, 1/2]: the smaller of the two tails, `min((1 - x) / 2, (1 + x) / 2)`, to full
+/// relative precision.
 #[inline(always)]
-pub(crate) fn tail_to_minus_w<F: Singles>(tail: F) -> F {
-    ln_scaled::<F, 2>(tail.times(F::splat(1.0).sub(tail)))
+pub(crate) fn tail_to_minus_w<F: SimdF32>(tail: F) -> F {
+    ln_scaled::<F, 2>(tail.mul(F::splat(1.0).sub(tail)))
 }
 
-/// z / x, z being the normal quantile at 1/2 + x/2, from -w. For w <= [`BODY_END`] only.
+/// Returns `z / x` given -w, where z is the quantile of the probability `1/2 + x/2`. Valid for w <= [`BODY_END`].
 #[inline(always)]
-pub(crate) fn body_factor<F: Singles>(minus_w: F) -> F {
-    lowest_first32(F::splat(-2.625).sub(minus_w), &QUANTILE_BODY)
+pub(crate) fn body_factor<F: SimdF32>(minus_w: F) -> F {
+    horner_lowest_first(F::splat(-2.625).sub(minus_w), &QUANTILE_BODY)
 }
 
-/// As [`body_factor`], for w <= [`TAIL_END`].
+/// Returns `z / x` as [`body_factor`] does. Valid for w <= [`TAIL_END`].
 #[inline(always)]
-pub(crate) fn quantile_factor<F: Singles>(minus_w: F) -> F {
+pub(crate) fn quantile_factor<F: SimdF32>(minus_w: F) -> F {
     let body = body_factor(minus_w);
-    let w = minus_w.times(F::splat(-1.0));
-    let far = lowest_first32(w.sqrt().sub(F::splat(3.64)), &QUANTILE_TAIL);
-    F::splat(BODY_END as f32).where_less(w, far, body)
+    let w = minus_w.mul(F::splat(-1.0));
+    let far = horner_lowest_first(w.sqrt().sub(F::splat(3.64)), &QUANTILE_TAIL);
+    F::splat(BODY_END as f32).select_less(w, far, body)
 }
 
-#[inline(always)]
-fn lowest_first32<F: Singles, const N: usize>(x: F, coefficients: &[f32; N]) -> F {
-    let mut value = F::splat(coefficients[N - 1]);
-    for k in (0..N - 1).rev() {
-        value = value.fused(x, F::splat(coefficients[k])).abreast();
-    }
-    value
-}
-
-/// The normal quantile in f64, |z| <= 37, relative error below 1e-15: Wichura 1988, algorithm AS 241 (PPND16).
+/// Returns the quantile of the standard normal distribution in f64, for |z| <= 37, with a relative error below 1e-15:
+/// Wichura 1988, algorithm AS 241 (PPND16).
 ///
-/// `q` is the probability less 1/2, `tail` the smaller of probability and its complement, each to full relative
-/// precision in its own range.
+/// `q` is the probability minus 1/2. `tail` is the smaller of the probability and its complement. `q` must have full relative
+/// precision near the centre, and `tail` in the tails.
 #[inline(always)]
 pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
     let r = 0.180625 - q * q;
@@ -185,14 +179,9 @@ pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
     if q.abs() <= 0.425 { centre } else { signed }
 }
 
-/// ln(z M(z)) for z >= 5, where M(z) = P(Z > z) / density(z) is Mills' ratio.
+/// Returns `ln(z M(z))` for z >= 5, where `M(z) = P(Z > z) / density(z)` is the Mills ratio.
 #[inline(always)]
 pub(crate) fn log_mills64(z: f64) -> f64 {
     let y = 1.0 / (z * z);
-    let centred = y - 0.02;
-    let mut value = LOG_MILLS[LOG_MILLS.len() - 1];
-    for k in (0..LOG_MILLS.len() - 1).rev() {
-        value = value.mul_add(centred, LOG_MILLS[k]);
-    }
-    value * y
+    horner_lowest_first(y - 0.02, &LOG_MILLS) * y
 }

@@ -1,59 +1,63 @@
-//! Random places in a column: which `count` of `size` places a key picks, each set equally likely. Written down to the
-//! bit in [`crate::streams::native`], under "sparse".
+//! Random subsets of `0..size` from a key: the rows of a column that a sparse initializer sets to zero. The exact definition is
+//! in [`crate::streams::native`], under "sparse".
 //!
-//! Up to 256 places, [`few`] shuffles. Beyond, [`Permutation`] gives random access by a Feistel network with cycle walking
-//! (Black and Rogaway 2002) and the finalizer of MurmurHash3 (Appleby). On a handful of places its twelve rounds would not
-//! make all sets equally likely: hence the shuffle.
+//! Up to 256 rows, [`choose_by_shuffle`] runs the first steps of a Fisher-Yates shuffle. Beyond, a [`Permutation`] gives
+//! random access: a Feistel network with cycle walking (Black and Rogaway 2002) and the finalizer of MurmurHash3
+//! (Appleby) as its round function. For few rows, twelve rounds would not make all subsets equally likely.
 
 use std::ops::Range;
 
 use super::Philox;
-use crate::simd::{BLOCK, Block, Isa};
+use crate::simd::{SimdIsa, SimdU32x16, U32X16_LANES};
 
-/// The largest column that is shuffled.
-pub(crate) const FEW: usize = 256;
+/// The largest `size` for which [`choose_by_shuffle`] is used.
+pub(crate) const SHUFFLE_MAX: usize = 256;
 
-/// The places that are picked in a column of at most [`FEW`].
-pub(crate) fn few(engine: &Philox, column: u64, size: usize, count: usize) -> [bool; FEW] {
-    let mut places: [u8; FEW] = std::array::from_fn(|place| place as u8);
-    let mut picked = [false; FEW];
+/// Chooses `count` of the indices `0..size`, each subset being equally likely. `size` is at most [`SHUFFLE_MAX`].
+///
+/// Returns whether each index is chosen. The words are those of the blocks of `engine` that belong to `column`.
+pub(crate) fn choose_by_shuffle(
+    engine: &Philox,
+    column: u64,
+    size: usize,
+    count: usize,
+) -> [bool; SHUFFLE_MAX] {
+    let mut indices: [u8; SHUFFLE_MAX] = std::array::from_fn(|index| index as u8);
+    let mut chosen = [false; SHUFFLE_MAX];
     let mut words = [0; 4];
     for step in 0..count {
         if step % 4 == 0 {
-            words = engine.block(column * (FEW as u64 / 4) + step as u64 / 4);
+            words = engine.block(column * (SHUFFLE_MAX as u64 / 4) + step as u64 / 4);
         }
         let other = step + words[step % 4] as usize % (size - step);
-        places.swap(step, other);
-        picked[places[step] as usize] = true;
+        indices.swap(step, other);
+        chosen[indices[step] as usize] = true;
     }
-    picked
+    chosen
 }
 
+/// The number of rounds of the Feistel network.
 const ROUNDS: u32 = 12;
 
-/// Numbers that go through the network together: rounds follow from one another, so several vectors share the wait.
-const TOGETHER: usize = VECTORS * BLOCK;
+/// The number of vectors that go through the network together. The rounds of one vector depend on each other, so several
+/// vectors hide the latency.
 const VECTORS: usize = 4;
 
-/// The shape of a permutation: its size, and how an index is split.
+/// The number of indices that go through the network together.
+const BATCH: usize = VECTORS * U32X16_LANES;
+
+/// A family of keyed permutations of `0..size`. The key is an argument of each method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permutation {
     size: u64,
+    /// The number of low bits of an index that form its right half.
     right_bits: u32,
     left_mask: u32,
     right_mask: u32,
 }
 
-/// MurmurHash3's finalizer.
-#[inline(always)]
-fn mix<B: Block>(mut x: B) -> B {
-    x = x.xor(x.right(16)).times(B::splat(0x85eb_ca6b));
-    x = x.xor(x.right(13)).times(B::splat(0xc2b2_ae35));
-    x.xor(x.right(16))
-}
-
 impl Permutation {
-    /// A permutation of 0..size.
+    /// Creates the permutations of `0..size`.
     pub(crate) fn new(size: u64) -> Self {
         let bits = u64::BITS - size.saturating_sub(1).leading_zeros();
         let (left_bits, right_bits) = (bits / 2, bits - bits / 2);
@@ -61,61 +65,67 @@ impl Permutation {
         Self { size, right_bits, left_mask: mask(left_bits), right_mask: mask(right_bits) }
     }
 
-    /// Hands out each of `places` with its image, in any order.
+    /// Calls `each(index, image)` for each of `indices`, in any order.
     #[inline(always)]
-    pub(crate) fn images<I: Isa>(&self, places: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64, u64)) {
-        self.walk::<I::Block, false>(places, key, &mut each);
+    pub(crate) fn images<I: SimdIsa>(
+        &self,
+        indices: Range<u64>,
+        key: [u32; 4],
+        mut each: impl FnMut(u64, u64),
+    ) {
+        self.cycle_walk::<I::U32x16, false>(indices, key, &mut each);
     }
 
-    /// Hands out the place of each of `images`, in any order.
+    /// Calls `each(index)` with the index whose image it is, for each of `images`, in any order.
     #[inline(always)]
-    pub(crate) fn places<I: Isa>(&self, images: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64)) {
-        self.walk::<I::Block, true>(images, key, &mut |_, place| each(place));
+    pub(crate) fn preimages<I: SimdIsa>(&self, images: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64)) {
+        self.cycle_walk::<I::U32x16, true>(images, key, &mut |_, index| each(index));
     }
 
-    /// Sends numbers through the network, those again that come out beyond the size.
+    /// Calls `each(number, result)` for each of `numbers`. The network permutes a power of two of numbers: a result that is
+    /// not less than `size` goes through the network again, until it is (cycle walking).
     #[inline(always)]
-    fn walk<B: Block, const BACK: bool>(
+    fn cycle_walk<B: SimdU32x16, const INVERSE: bool>(
         &self,
         numbers: Range<u64>,
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // Those that walk: where each began, and where it is.
-        let (mut began, mut at) = ([0u64; TOGETHER], [0u64; TOGETHER]);
+        // The numbers that are still walking: where each began, and its last result.
+        let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;
         while walking > 0 || next < numbers.end {
-            let fresh = (numbers.end - next).min((TOGETHER - walking) as u64);
+            let fresh = (numbers.end - next).min((BATCH - walking) as u64);
             for lane in 0..fresh as usize {
-                began[walking + lane] = next + lane as u64;
-                at[walking + lane] = next + lane as u64;
+                start[walking + lane] = next + lane as u64;
+                current[walking + lane] = next + lane as u64;
             }
             let lanes = walking + fresh as usize;
             next += fresh;
-            let after = self.network::<B, BACK>(&at, key);
+            let results = self.network::<B, INVERSE>(&current, key);
             walking = 0;
             for lane in 0..lanes {
-                if after[lane] < self.size {
-                    each(began[lane], after[lane]);
+                if results[lane] < self.size {
+                    each(start[lane], results[lane]);
                 } else {
-                    began[walking] = began[lane];
-                    at[walking] = after[lane];
+                    start[walking] = start[lane];
+                    current[walking] = results[lane];
                     walking += 1;
                 }
             }
         }
     }
 
-    /// Once through the network, forwards or backwards.
+    /// Returns the numbers after one pass through the network, or through its inverse.
     #[inline(always)]
-    fn network<B: Block, const BACK: bool>(
+    fn network<B: SimdU32x16, const INVERSE: bool>(
         &self,
-        numbers: &[u64; TOGETHER],
+        numbers: &[u64; BATCH],
         key: [u32; 4],
-    ) -> [u64; TOGETHER] {
-        let (mut left, mut right) = ([0u32; TOGETHER], [0u32; TOGETHER]);
-        for lane in 0..TOGETHER {
+    ) -> [u64; BATCH] {
+        let (mut left, mut right) = ([0u32; BATCH], [0u32; BATCH]);
+        for lane in 0..BATCH {
             left[lane] = (numbers[lane] >> self.right_bits) as u32;
             right[lane] = numbers[lane] as u32 & self.right_mask;
         }
@@ -126,36 +136,44 @@ impl Permutation {
             rights[vector] = B::load(&right.as_chunks().0[vector]);
         }
         let (left_mask, right_mask) = (B::splat(self.left_mask), B::splat(self.right_mask));
-        let step =
+        let round_key =
             |round: u32| B::splat(key[round as usize % 4].wrapping_add(round.wrapping_mul(0x9E37_79B9)));
         for pair in 0..ROUNDS / 2 {
-            if BACK {
+            if INVERSE {
                 let round = ROUNDS - 2 * pair - 1;
-                half_rounds(&mut rights, &lefts, step(round), right_mask);
-                half_rounds(&mut lefts, &rights, step(round - 1), left_mask);
+                feistel_round(&mut rights, &lefts, round_key(round), right_mask);
+                feistel_round(&mut lefts, &rights, round_key(round - 1), left_mask);
             } else {
-                half_rounds(&mut lefts, &rights, step(2 * pair), left_mask);
-                half_rounds(&mut rights, &lefts, step(2 * pair + 1), right_mask);
+                feistel_round(&mut lefts, &rights, round_key(2 * pair), left_mask);
+                feistel_round(&mut rights, &lefts, round_key(2 * pair + 1), right_mask);
             }
         }
         for vector in 0..VECTORS {
             lefts[vector].store(&mut left.as_chunks_mut().0[vector]);
             rights[vector].store(&mut right.as_chunks_mut().0[vector]);
         }
-        let mut after = [0u64; TOGETHER];
-        for lane in 0..TOGETHER {
-            after[lane] = u64::from(left[lane]) << self.right_bits | u64::from(right[lane]);
+        let mut results = [0u64; BATCH];
+        for lane in 0..BATCH {
+            results[lane] = u64::from(left[lane]) << self.right_bits | u64::from(right[lane]);
         }
-        after
+        results
     }
 }
 
-/// One round: what is mixed from the one half changes the other.
+/// Applies one round: combines `to` with the hash of `from` by an exclusive or.
 #[inline(always)]
-fn half_rounds<B: Block>(to: &mut [B; VECTORS], from: &[B; VECTORS], key: B, mask: B) {
+fn feistel_round<B: SimdU32x16>(to: &mut [B; VECTORS], from: &[B; VECTORS], key: B, mask: B) {
     for vector in 0..VECTORS {
-        to[vector] = to[vector].xor(mix(from[vector].add(key)).and(mask));
+        to[vector] = to[vector].xor(murmur_finalizer(from[vector].add(key)).and(mask));
     }
+}
+
+/// Returns the 32-bit finalizer of MurmurHash3.
+#[inline(always)]
+fn murmur_finalizer<B: SimdU32x16>(mut x: B) -> B {
+    x = x.xor(x.shr(16)).mul(B::splat(0x85eb_ca6b));
+    x = x.xor(x.shr(13)).mul(B::splat(0xc2b2_ae35));
+    x.xor(x.shr(16))
 }
 
 #[cfg(test)]
@@ -167,38 +185,38 @@ mod tests {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column))
     }
 
-    /// All of a range there, or back.
+    /// Collects the pairs of index and image of a range of indices, or the preimages of a range of images, sorted.
     struct Walk<'a>(&'a Permutation, Range<u64>, [u32; 4], bool);
     impl Kernel for Walk<'_> {
         type Output = Vec<(u64, u64)>;
         #[inline(always)]
-        fn run<I: Isa>(self) -> Self::Output {
-            let Self(permutation, range, key, back) = self;
+        fn run<I: SimdIsa>(self) -> Self::Output {
+            let Self(permutation, range, key, inverse) = self;
             let mut pairs = Vec::new();
-            if back {
-                permutation.places::<I>(range, key, |place| pairs.push((place, 0)));
+            if inverse {
+                permutation.preimages::<I>(range, key, |index| pairs.push((index, 0)));
             } else {
-                permutation.images::<I>(range, key, |place, image| pairs.push((place, image)));
+                permutation.images::<I>(range, key, |index, image| pairs.push((index, image)));
             }
             pairs.sort_unstable();
             pairs
         }
     }
 
-    fn places(permutation: &Permutation, images: Range<u64>, key: [u32; 4], level: Level) -> Vec<u64> {
-        dispatch(level, Walk(permutation, images, key, true)).into_iter().map(|(place, _)| place).collect()
+    fn preimages(permutation: &Permutation, images: Range<u64>, key: [u32; 4], level: Level) -> Vec<u64> {
+        dispatch(level, Walk(permutation, images, key, true)).into_iter().map(|(index, _)| index).collect()
     }
 
-    /// As the page of the native stream has it, a place at a time.
-    fn image(permutation: &Permutation, place: u64, key: [u32; 4]) -> u64 {
+    /// Returns the image of one index, as the definition of the native stream states it.
+    fn image(permutation: &Permutation, index: u64, key: [u32; 4]) -> u64 {
         let Permutation { size, right_bits, left_mask, right_mask } = *permutation;
-        let mut at = place;
+        let mut at = index;
         loop {
             let (mut left, mut right) = ((at >> right_bits) as u32, at as u32 & right_mask);
             for round in 0..ROUNDS {
                 let f = |x: u32| {
                     let step = key[round as usize % 4].wrapping_add(round.wrapping_mul(0x9E37_79B9));
-                    mix([x.wrapping_add(step); BLOCK])[0]
+                    murmur_finalizer([x.wrapping_add(step); U32X16_LANES])[0]
                 };
                 if round % 2 == 0 {
                     left ^= f(right) & left_mask;
@@ -214,51 +232,55 @@ mod tests {
     }
 
     #[test]
-    fn each_key_gives_a_permutation_and_the_way_back_at_every_level() {
+    fn each_key_gives_a_permutation_and_its_inverse_at_every_level() {
         for size in [1u64, 2, 3, 4, 5, 7, 8, 9, 31, 64, 100, 1025] {
             let permutation = Permutation::new(size);
             for (key, &level) in keys(20).zip(Level::available().iter().cycle()) {
                 let pairs = dispatch(level, Walk(&permutation, 0..size, key, false));
                 let expected: Vec<_> =
-                    (0..size).map(|place| (place, image(&permutation, place, key))).collect();
+                    (0..size).map(|index| (index, image(&permutation, index, key))).collect();
                 assert_eq!(pairs, expected, "{size} {level:?}");
-                for part in [0..size, size / 3..size / 2, size..size] {
+                for images in [0..size, size / 3..size / 2, size..size] {
                     let expected: Vec<u64> =
-                        pairs.iter().filter(|pair| part.contains(&pair.1)).map(|pair| pair.0).collect();
-                    assert_eq!(places(&permutation, part.clone(), key, level), expected, "{size} {part:?}");
+                        pairs.iter().filter(|pair| images.contains(&pair.1)).map(|pair| pair.0).collect();
+                    assert_eq!(
+                        preimages(&permutation, images.clone(), key, level),
+                        expected,
+                        "{size} {images:?}"
+                    );
                 }
             }
         }
         let huge = Permutation::new(u64::MAX);
         for (key, &level) in keys(10).zip(Level::available().iter().cycle()) {
-            let there = dispatch(level, Walk(&huge, 1 << 60..(1 << 60) + 1, key, false))[0].1;
-            assert_eq!(places(&huge, there..there + 1, key, level), [1 << 60]);
+            let image = dispatch(level, Walk(&huge, 1 << 60..(1 << 60) + 1, key, false))[0].1;
+            assert_eq!(preimages(&huge, image..image + 1, key, level), [1 << 60]);
         }
     }
 
-    /// Every set of places must come equally often: chi-square over all sets, 200,000 columns.
+    /// Chi-square over all subsets, from 200,000 columns.
     #[test]
-    fn every_set_of_few_places_is_equally_likely() {
+    fn every_subset_of_a_short_column_is_equally_likely() {
         let cases =
             [(2, 1, 2), (3, 1, 3), (3, 2, 3), (4, 2, 6), (5, 2, 10), (6, 3, 20), (8, 4, 70), (11, 2, 55)];
-        for (size, chosen, sets) in cases {
+        for (size, count, subsets) in cases {
             let mut counts = std::collections::HashMap::new();
             let trials = 200_000;
             for column in 0..trials {
-                let picked = few(&Philox::new([5, 6], [7, 8]), column, size, chosen);
-                assert_eq!(picked.iter().filter(|&&is| is).count(), chosen);
-                assert!(!picked[size..].contains(&true));
-                *counts.entry(picked[..size].to_vec()).or_insert(0u32) += 1;
+                let chosen = choose_by_shuffle(&Philox::new([5, 6], [7, 8]), column, size, count);
+                assert_eq!(chosen.iter().filter(|&&is| is).count(), count);
+                assert!(!chosen[size..].contains(&true));
+                *counts.entry(chosen[..size].to_vec()).or_insert(0u32) += 1;
             }
-            assert_eq!(counts.len(), sets);
-            chi_square(counts.into_values(), &vec![trials as f64 / sets as f64; sets]);
+            assert_eq!(counts.len(), subsets);
+            check_chi_square(counts.into_values(), &vec![trials as f64 / subsets as f64; subsets]);
         }
     }
 
-    /// How many of the picked places fall into a half of the column is hypergeometric, whichever half it is: upper,
-    /// even, or by the parity of any bits, which a network with too few rounds would give away.
+    /// The number of chosen indices in a fixed half of the column is hypergeometric, for any half: the even indices, the
+    /// first ones, or those with an even number of certain bits, on which a network with too few rounds fails.
     #[test]
-    fn many_places_fall_into_any_half_as_they_should() {
+    fn the_number_of_chosen_indices_in_any_half_of_a_long_column_is_hypergeometric() {
         for (size, chosen) in [(257u64, 40u64), (512, 256), (300, 270), (1000, 100)] {
             let permutation = Permutation::new(size);
             let halves: [fn(u64) -> bool; 5] = [
@@ -272,36 +294,37 @@ mod tests {
             let trials = 4000;
             for key in keys(trials) {
                 let mut inside = [0; 5];
-                for place in places(&permutation, 0..chosen, key, Level::best()) {
+                for index in preimages(&permutation, 0..chosen, key, Level::best()) {
                     halves
                         .iter()
                         .zip(&mut inside)
-                        .for_each(|(half, count)| *count += usize::from(half(place)));
+                        .for_each(|(half, count)| *count += usize::from(half(index)));
                 }
                 inside.iter().zip(&mut counts).for_each(|(&count, counts)| counts[count] += 1);
             }
             for (half, counts) in halves.iter().zip(counts) {
-                let good = (0..size).filter(|&place| half(place)).count() as u64;
+                let good = (0..size).filter(|&index| half(index)).count() as u64;
                 let distribution = statrs::distribution::Hypergeometric::new(size, good, chosen).unwrap();
                 let expected: Vec<f64> = (0..=chosen)
                     .map(|count| statrs::distribution::Discrete::pmf(&distribution, count) * trials as f64)
                     .collect();
-                chi_square(counts.into_iter(), &expected);
+                check_chi_square(counts.into_iter(), &expected);
             }
         }
     }
 
-    /// Cells of fewer than ten expected are put together; six standard deviations above the mean of the distribution.
-    fn chi_square(counts: impl Iterator<Item = u32>, expected: &[f64]) {
+    /// Checks that the chi-square statistic is at most six standard deviations above its mean. Cells are merged until at
+    /// least ten are expected in each.
+    fn check_chi_square(counts: impl Iterator<Item = u32>, expected: &[f64]) {
         let (mut chi, mut cells) = (0.0, 0.0);
-        let (mut found, mut awaited) = (0.0, 0.0);
+        let (mut found, mut merged) = (0.0, 0.0);
         for (count, expected) in counts.zip(expected) {
             found += f64::from(count);
-            awaited += expected;
-            if awaited >= 10.0 {
-                chi += (found - awaited) * (found - awaited) / awaited;
+            merged += expected;
+            if merged >= 10.0 {
+                chi += (found - merged) * (found - merged) / merged;
                 cells += 1.0;
-                (found, awaited) = (0.0, 0.0);
+                (found, merged) = (0.0, 0.0);
             }
         }
         let freedom: f64 = cells - 1.0;

@@ -1,55 +1,65 @@
-//! Single words of the twister's sequence, for whoever wants few of them.
+//! Random access, in ascending order, to words of an MT19937 sequence.
 
-use super::mt19937::{Mt19937, SIZE};
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use super::mt19937::{Mt19937, SIZE, temper_all};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// Words that are kept of the state before: so far back a reader may reach.
-const BEFORE: usize = 32;
+/// The number of words before the current state that are kept, so that a read may span two states.
+const HISTORY: usize = 32;
 
-/// An engine that walks through a sequence and tells the words it is asked for.
+/// Reads words of an MT19937 sequence by their numbers.
+///
+/// Number 0 is the next word of the engine that the reader was created from. Reads move forwards through the sequence:
+/// the reader holds one state and the last [`HISTORY`] words before it, and skips or jumps over states in between.
+/// This makes reading a few distant words much cheaper than generating all words up to them.
 #[derive(Debug, Clone)]
 pub(crate) struct StateReader {
+    /// Holds the current state. Its counters are not used.
     engine: Mt19937,
     level: Level,
-    /// The number of the state's first word; the engine's counters mean nothing here.
+    /// The number of the first word of the current state. Negative if that word precedes number 0.
     base: i64,
-    /// The words before that one.
-    before: [u32; BEFORE],
+    /// The words directly before the current state.
+    history: [u32; HISTORY],
 }
 
 impl StateReader {
-    /// From this engine's next word on, which has the number 0.
+    /// Creates a reader. The next word of `engine` gets number 0.
     pub(crate) fn new(engine: Mt19937, level: Level) -> Self {
         let base = -(engine.position() as i64);
-        Self { engine, level, base, before: [0; BEFORE] }
+        Self { engine, level, base, history: [0; HISTORY] }
     }
 
-    /// The same walker, counting from `words` later on.
-    pub(crate) fn later(mut self, words: u64) -> Self {
+    /// Returns the reader with the words renumbered: word `words` becomes number 0.
+    pub(crate) fn renumbered_from(mut self, words: u64) -> Self {
         self.base -= words as i64;
         self
     }
 
-    /// For each of `first`, which ascend, the words at these distances from it, which ascend and span less than
-    /// [`BEFORE`]: those at the first distance, then those at the second, and so on. The farthest word asked for so far may
-    /// be at most so much farther.
-    pub(crate) fn take<const N: usize>(&mut self, first: &[u64], distances: [u32; N], out: &mut [u32]) {
-        dispatch(self.level, Take { walker: self, first, distances, out });
+    /// Reads the words with numbers `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
+    ///
+    /// `first` and `distances` must be ascending, and the distances must span less than [`HISTORY`]. A number may be less
+    /// than the highest number of an earlier read, but by less than [`HISTORY`].
+    ///
+    /// # Panics
+    /// If the length of `out` is not `N * first.len()`.
+    pub(crate) fn read<const N: usize>(&mut self, first: &[u64], distances: [u32; N], out: &mut [u32]) {
+        dispatch(self.level, Read { reader: self, first, distances, out });
     }
 
-    /// Goes on until the state holds the word so far from the one at this place.
+    /// Advances until the current state contains the word `distance` words after `index`. `index` is relative to the
+    /// first word of the current state.
     #[inline(always)]
-    fn reach<I: Isa>(&mut self, place: i64, distance: i64) {
-        let states = (place + distance) / SIZE as i64;
+    fn advance_to<I: SimdIsa>(&mut self, index: i64, distance: i64) {
+        let states = (index + distance) / SIZE as i64;
         if states > 1 {
             self.engine.advance_states(self.level, states as u64 - 1);
         }
-        self.before = *self.engine.state.last_chunk().expect("a state is longer");
+        self.history = *self.engine.state.last_chunk().expect("a state is longer than the history");
         self.engine.advance_state::<I>();
         self.base += states * SIZE as i64;
     }
 
-    /// The engine, about to draw this word, which is none before the last that was asked for.
+    /// Returns an engine whose next word is number `word`, which must not precede the current state.
     pub(crate) fn into_engine(mut self, word: u64) -> Mt19937 {
         self.engine.begin_state();
         self.engine.advance_at(self.level, (word as i64 - self.base) as u64);
@@ -57,56 +67,57 @@ impl StateReader {
     }
 }
 
-struct Take<'a, const N: usize> {
-    walker: &'a mut StateReader,
+/// [`StateReader::read`] as a kernel.
+struct Read<'a, const N: usize> {
+    reader: &'a mut StateReader,
     first: &'a [u64],
     distances: [u32; N],
     out: &'a mut [u32],
 }
 
-impl<const N: usize> Kernel for Take<'_, N> {
+impl<const N: usize> Kernel for Read<'_, N> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
-        let Self { walker, first, distances, out } = self;
+    fn run<I: SimdIsa>(self) {
+        let Self { reader, first, distances, out } = self;
         let last = distances.map(i64::from)[N - 1];
         let count = first.len();
         assert_eq!(out.len(), N * count);
         let mut done = 0;
         while done < count {
-            let place = first[done] as i64 - walker.base;
-            if place + last >= SIZE as i64 {
-                walker.reach::<I>(place, last);
+            let index = first[done] as i64 - reader.base;
+            if index + last >= SIZE as i64 {
+                reader.advance_to::<I>(index, last);
             }
-            // Those that begin in the state before.
-            while done < count && (first[done] as i64) < walker.base {
-                let place = first[done] as i64 - walker.base;
+            // Reads that begin in the history.
+            while done < count && (first[done] as i64) < reader.base {
+                let index = first[done] as i64 - reader.base;
                 for number in 0..N {
-                    let at = place + i64::from(distances[number]);
-                    out[number * count + done] = match usize::try_from(at) {
-                        Ok(at) => walker.engine.state[at],
-                        Err(_) => walker.before[(at + BEFORE as i64) as usize],
+                    let index = index + i64::from(distances[number]);
+                    out[number * count + done] = match usize::try_from(index) {
+                        Ok(index) => reader.engine.state[index],
+                        Err(_) => reader.history[(index + HISTORY as i64) as usize],
                     };
                 }
                 done += 1;
             }
-            // Those that are whole in this one.
-            let state = &walker.engine.state.0;
-            let base = walker.base as u64;
+            // Reads that lie entirely in the current state.
+            let state = &reader.engine.state.0;
+            let base = reader.base as u64;
             for &first in &first[done..] {
-                let place = first.wrapping_sub(base);
-                if place >= SIZE as u64 - last as u64 {
+                let index = first.wrapping_sub(base);
+                if index >= SIZE as u64 - last as u64 {
                     break;
                 }
-                let place = place as usize;
+                let index = index as usize;
                 for number in 0..N {
-                    out[number * count + done] = state[place + distances[number] as usize];
+                    out[number * count + done] = state[index + distances[number] as usize];
                 }
                 done += 1;
             }
         }
-        Mt19937::temper_all(out);
+        temper_all(out);
     }
 }
 
@@ -115,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_a_walk_are_those_of_the_sequence() {
+    fn a_reader_returns_the_words_that_the_engine_generates() {
         let distances = [0, 3, 31];
         for &level in Level::available() {
             for before in [0, 1, 623, 624, 700] {
@@ -128,18 +139,18 @@ mod tests {
                 let first: Vec<u64> = first.into_iter().map(|k| k / 2 + k / 2 / 600 * 900).collect();
                 let mut sorted = first.clone();
                 sorted.sort_unstable();
-                let mut walker = StateReader::new(engine.clone(), level).later(10);
+                let mut reader = StateReader::new(engine.clone(), level).renumbered_from(10);
                 for first in sorted.chunks(100) {
-                    let mut taken = vec![0; 3 * first.len()];
-                    walker.take(first, distances, &mut taken);
-                    for (taken, distance) in taken.chunks(first.len()).zip(distances) {
+                    let mut found = vec![0; 3 * first.len()];
+                    reader.read(first, distances, &mut found);
+                    for (found, distance) in found.chunks(first.len()).zip(distances) {
                         let expected = first.iter().map(|&k| words[10 + k as usize + distance as usize]);
-                        assert!(taken.iter().copied().eq(expected), "{level:?} {before} {distance}");
+                        assert!(found.iter().copied().eq(expected), "{level:?} {before} {distance}");
                     }
                 }
                 let end = sorted.last().unwrap() + 100;
                 engine.advance(10 + end);
-                assert_eq!(walker.into_engine(end), engine);
+                assert_eq!(reader.into_engine(end), engine);
             }
         }
     }

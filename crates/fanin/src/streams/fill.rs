@@ -6,8 +6,8 @@ use crate::distributions::uniform::{Uniform32, Uniform64};
 use crate::distributions::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::dtype::{Element, Values, values};
 use crate::plan::{Distribution, Plan};
-use crate::rng::{Philox, Source, Words};
-use crate::simd::{Ahead, Isa, Kernel, Level, dispatch, fill_around_caches};
+use crate::rng::{GroupSource, GroupWords, Philox};
+use crate::simd::{Kernel, Level, Prefetch, SimdIsa, dispatch, fill_non_temporal};
 use crate::tensor::{Order, TensorMut};
 use crate::{cancel::check, threads::Threads};
 
@@ -200,7 +200,7 @@ pub(super) fn background(threads: Threads, value: f64, tensor: &mut TensorMut<'_
         let value = Element::from_f64(value);
         if covered {
             let around = size_of_val(memory) >= AROUND;
-            let fill = |_, part: &mut [_]| if around { fill_around_caches(value, part) } else { part.fill(value) };
+            let fill = |_, part: &mut [_]| if around { fill_non_temporal(value, part) } else { part.fill(value) };
             threads.chunks(memory, CHUNK, fill);
         } else {
             places.watched(|place| memory[place] = value);
@@ -217,7 +217,7 @@ const CHUNK: usize = 1 << 16;
 
 /// A matrix of standard normal values, and zeros above its diagonal.
 #[cfg(feature = "rand_core")]
-pub(super) fn lower_normal(level: Level, source: impl Source, columns: usize, out: Values<'_>) {
+pub(super) fn lower_normal(level: Level, source: impl GroupSource, columns: usize, out: Values<'_>) {
     values!(out, out => {
         by_index_watched(level, STANDARD, source, &Region::whole(&[out.len()]), Element::values(out));
         for (row, values) in out.chunks_exact_mut(columns).enumerate() {
@@ -252,7 +252,7 @@ pub(super) fn by_index_on(
     threads: Threads,
     level: Level,
     distribution: Distribution,
-    source: impl Source + Copy + Sync,
+    source: impl GroupSource + Copy + Sync,
     region: &Region,
     out: Values<'_>,
 ) {
@@ -266,7 +266,7 @@ pub(super) fn by_index_on(
 pub(super) fn by_index_watched(
     level: Level,
     distribution: Distribution,
-    mut source: impl Source,
+    mut source: impl GroupSource,
     region: &Region,
     out: Values<'_>,
 ) {
@@ -284,7 +284,7 @@ pub(super) fn by_index_watched(
 pub(super) fn by_index(
     level: Level,
     distribution: Distribution,
-    source: impl Source,
+    source: impl GroupSource,
     span: Span<'_>,
     out: Values<'_>,
 ) {
@@ -309,7 +309,7 @@ pub(super) fn by_index(
     }
 }
 
-fn by_index_32<E: Element>(distribution: Distribution, fill: Fill<'_, impl Source, E>) {
+fn by_index_32<E: Element>(distribution: Distribution, fill: Fill<'_, impl GroupSource, E>) {
     match distribution {
         Distribution::Uniform { low, high } if low == high => fill.out.fill(E::from_f64(low)),
         Distribution::Uniform { low, high } => fill.visit32(Uniform32::new(low, high, E::DTYPE)),
@@ -329,7 +329,7 @@ struct Fill<'a, S, E> {
     level: Level,
 }
 
-impl<S: Source, E: Element> Visitor32 for Fill<'_, S, E> {
+impl<S: GroupSource, E: Element> Visitor32 for Fill<'_, S, E> {
     type Output = ();
 
     fn visit32(self, transform: impl Transform32) {
@@ -337,7 +337,7 @@ impl<S: Source, E: Element> Visitor32 for Fill<'_, S, E> {
     }
 }
 
-impl<S: Source> Visitor64 for Fill<'_, S, f64> {
+impl<S: GroupSource> Visitor64 for Fill<'_, S, f64> {
     type Output = ();
 
     fn visit64(self, transform: impl Transform64) {
@@ -347,12 +347,12 @@ impl<S: Source> Visitor64 for Fill<'_, S, f64> {
 
 /// What makes the `N` values of a group from its words. `#[inline(always)]`.
 trait Written<E, const N: usize> {
-    fn write<I: Isa>(&self, words: &Words, values: &mut [E; N]);
+    fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; N]);
 }
 
 impl<E: Element, T: Transform32> Written<E, GROUP_32> for T {
     #[inline(always)]
-    fn write<I: Isa>(&self, words: &Words, values: &mut [E; GROUP_32]) {
+    fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; GROUP_32]) {
         let mut exact = [0f32; GROUP_32];
         self.apply::<I>(words, &mut exact);
         E::store(&exact, values);
@@ -361,7 +361,7 @@ impl<E: Element, T: Transform32> Written<E, GROUP_32> for T {
 
 impl<T: Transform64> Written<f64, GROUP_64> for T {
     #[inline(always)]
-    fn write<I: Isa>(&self, words: &Words, values: &mut [f64; GROUP_64]) {
+    fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [f64; GROUP_64]) {
         self.apply::<I>(words, values);
     }
 }
@@ -371,11 +371,11 @@ struct Fill32<'a, S, E, T> {
     transform: T,
 }
 
-impl<S: Source, E: Element, T: Transform32> Kernel for Fill32<'_, S, E, T> {
+impl<S: GroupSource, E: Element, T: Transform32> Kernel for Fill32<'_, S, E, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { fill: Fill { source, span, out, .. }, transform } = self;
         write_groups::<I, E, GROUP_32>(span, out, source, transform);
     }
@@ -386,11 +386,11 @@ struct Fill64<'a, S, T> {
     transform: T,
 }
 
-impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
+impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { fill: Fill { source, span, out, .. }, transform } = self;
         write_groups::<I, f64, GROUP_64>(span, out, source, transform);
     }
@@ -398,13 +398,13 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
 
 /// Writes the groups of `N` values that a span needs, each made once if its uses follow one another.
 #[inline(always)]
-fn write_groups<I: Isa, E: Element, const N: usize>(
+fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     span: Span<'_>,
     mut out: &mut [E],
-    mut source: impl Source,
+    mut source: impl GroupSource,
     distribution: impl Written<E, N>,
 ) {
-    let mut words: [Words; 3] = Default::default();
+    let mut words: [GroupWords; 3] = Default::default();
     // The last group of which a part was wanted: the next run may want another part.
     let mut kept = [E::default(); N];
     let mut kept_group = None;
@@ -426,11 +426,11 @@ fn write_groups<I: Isa, E: Element, const N: usize>(
             if offset == 0 && now.len() >= 3 * N {
                 let (three, later) = std::mem::take(&mut now).split_at_mut(3 * N);
                 let three = three.as_chunks_mut::<N>().0;
-                source.three::<I>(group, &mut words);
+                source.three_groups::<I>(group, &mut words);
                 // Meanwhile the memory for as many more is fetched.
-                let mut ahead = Ahead::new(&*later);
+                let mut ahead = Prefetch::new(&*later);
                 for (words, values) in words.iter().zip(three) {
-                    ahead.fetch_for(values);
+                    ahead.next_lines_for(values);
                     distribution.write::<I>(words, values);
                 }
                 now = later;

@@ -8,8 +8,8 @@ use super::sparse::Zeros;
 use super::{Stream, check_method, check_region, check_whole};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
-use crate::rng::{LANES, Philox, Source, Words};
-use crate::simd::{Isa, Level};
+use crate::rng::{GroupSource, GroupWords, LANES, Philox};
+use crate::simd::{Level, SimdIsa};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
@@ -45,8 +45,8 @@ impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
     }
 }
 
-impl<R: Rng + ?Sized> Source for FromRng<'_, R> {
-    fn words<I: Isa>(&mut self, _: u64) -> Words {
+impl<R: Rng + ?Sized> GroupSource for FromRng<'_, R> {
+    fn words<I: SimdIsa>(&mut self, _: u64) -> GroupWords {
         let mut words = [[0; LANES]; 4];
         words.as_flattened_mut().iter_mut().for_each(|word| *word = self.rng.next_u32());
         words

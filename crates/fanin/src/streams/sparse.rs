@@ -9,8 +9,8 @@ use crate::distributions::normal::{Normal32, Normal64};
 use crate::distributions::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::dtype::{Element, Values, values};
 use crate::plan::Distribution;
-use crate::rng::{FEW, LANES, Permutation, Philox, few};
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::rng::{LANES, Permutation, Philox, SHUFFLE_MAX, choose_by_shuffle};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::{cancel::check, threads::Threads};
 
 /// Values of a band that one thread makes at a time.
@@ -100,7 +100,7 @@ impl Kernel for Mark<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { zeros, rows, left, columns, words } = self;
         let &Zeros { permutation: engine, rows: size, zeros, .. } = zeros;
         let height = rows.len();
@@ -113,13 +113,13 @@ impl Kernel for Mark<'_> {
             check();
             let global = (left + columns.start + column) as u64;
             let (words, bit) = ZeroMask::of_column(words, height, column);
-            if size <= FEW {
-                let picked = few(&engine, global, size, zeros);
+            if size <= SHUFFLE_MAX {
+                let picked = choose_by_shuffle(&engine, global, size, zeros);
                 for (word, &picked) in words.iter_mut().zip(&picked[rows.clone()]) {
                     *word |= if picked { bit } else { 0 };
                 }
             } else if backwards {
-                permutation.places::<I>(images.clone(), engine.block(global), |place| {
+                permutation.preimages::<I>(images.clone(), engine.block(global), |place| {
                     if let Some(word) = words.get_mut((place as usize).wrapping_sub(rows.start)) {
                         *word |= bit;
                     }
@@ -135,7 +135,7 @@ impl Kernel for Mark<'_> {
                 );
             }
         }
-        if backwards && others && size > FEW {
+        if backwards && others && size > SHUFFLE_MAX {
             words.iter_mut().for_each(|word| *word = !*word);
         }
     }
@@ -171,7 +171,7 @@ impl Kept<'_> {
     }
 
     #[inline(always)]
-    fn write<I: Isa, E: Element>(self, distribution: impl Single<E>, out: &mut [E]) {
+    fn write<I: SimdIsa, E: Element>(self, distribution: impl Single<E>, out: &mut [E]) {
         let Self { marks, corner, columns, width, .. } = self;
         out.fill(E::default());
         // The places in the band whose values are still to be made, and their indices.
@@ -208,7 +208,7 @@ impl Kept<'_> {
 
     /// Writes as many values as there are places.
     #[inline(always)]
-    fn make<I: Isa, E: Element>(
+    fn make<I: SimdIsa, E: Element>(
         &self,
         distribution: &impl Single<E>,
         places: &[usize],
@@ -230,7 +230,7 @@ const AT_ONCE: usize = 2 * LANES;
 /// A distribution whose values are made one by one. `#[inline(always)]`.
 trait Single<E> {
     /// The values at these global indices.
-    fn values<I: Isa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]);
+    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]);
 }
 
 /// Of values in groups of `N`: the block of each, and which of the block's values it is.
@@ -248,7 +248,7 @@ fn blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) 
 impl<E: Element> Single<E> for Normal32 {
     /// A value needs half of its block: two sixteens share a group, whose first words are those of one of them.
     #[inline(always)]
-    fn values<I: Isa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]) {
+    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];
         let mut sine = [[false; LANES]; 2];
         for (half, indices) in indices.as_chunks::<LANES>().0.iter().enumerate() {
@@ -275,7 +275,7 @@ impl<E: Element> Single<E> for Normal32 {
 
 impl Single<f64> for Normal64 {
     #[inline(always)]
-    fn values<I: Isa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f64; AT_ONCE]) {
+    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f64; AT_ONCE]) {
         for (indices, values) in indices.as_chunks::<LANES>().0.iter().zip(values.as_chunks_mut::<LANES>().0)
         {
             let (blocks, which) = blocks::<{ GROUP_64 as u64 }>(indices);
@@ -298,7 +298,7 @@ impl<E: Element> Kernel for Kept32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         self.kept.write::<I, E>(self.transform, self.out);
     }
 }
@@ -313,7 +313,7 @@ impl Kernel for Kept64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         self.kept.write::<I, f64>(self.transform, self.out);
     }
 }
@@ -342,8 +342,9 @@ mod tests {
                 let engine = stream.engine("permutation");
                 for column in 0..columns {
                     let mut picked = vec![false; rows];
-                    if rows <= FEW {
-                        picked.copy_from_slice(&few(&engine, column as u64, rows, zeros)[..rows]);
+                    if rows <= SHUFFLE_MAX {
+                        picked
+                            .copy_from_slice(&choose_by_shuffle(&engine, column as u64, rows, zeros)[..rows]);
                     } else {
                         let key = engine.block(column as u64);
                         dispatch(Level::Scalar, Images { rows, key, zeros, picked: &mut picked });
@@ -382,7 +383,7 @@ mod tests {
     impl Kernel for Images<'_> {
         type Output = ();
         #[inline(always)]
-        fn run<I: Isa>(self) {
+        fn run<I: SimdIsa>(self) {
             let permutation = Permutation::new(self.rows as u64);
             permutation.images::<I>(0..self.rows as u64, self.key, |row, image| {
                 self.picked[row as usize] = image < self.zeros as u64;

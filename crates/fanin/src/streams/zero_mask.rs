@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::Range;
 
 use crate::dtype::Element;
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
 /// Columns that share words: the bits of one.
@@ -110,7 +110,7 @@ impl<E: Element> Kernel for Clear<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { marks: ZeroMask { height, words }, first, width, mut stretch } = self;
         let (mut row, mut column) = (first / width, first % width);
         while !stretch.is_empty() {

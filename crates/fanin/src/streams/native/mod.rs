@@ -120,9 +120,9 @@ use crate::dtype::{DType, Element, Values};
 use crate::error::Error;
 use crate::linalg::{reflections::Reflections, transpose};
 use crate::plan::{Distribution, Plan};
-use crate::rng::Philox;
 #[cfg(feature = "rand_core")]
-use crate::rng::Source;
+use crate::rng::GroupSource;
+use crate::rng::Philox;
 use crate::simd::Level;
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
@@ -367,7 +367,7 @@ impl Drawn {
 impl Prepared {
     #[cfg(feature = "rand_core")]
     /// An orthogonal plan whose Gaussian vectors are drawn from `source`.
-    pub(super) fn orthogonal_from(plan: &Plan, gain: f64, level: Level, source: impl Source) -> Self {
+    pub(super) fn orthogonal_from(plan: &Plan, gain: f64, level: Level, source: impl GroupSource) -> Self {
         let threads = Threads::One;
         let (rows, columns) = plan.matrix();
         let drawn = Drawn::reflections(plan, gain, level, threads, |out| {

@@ -52,8 +52,9 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
             return &mut self.kept[pass];
         }
         let before = self.beyond.take().or_else(|| self.kept.last().cloned());
-        let later =
-            |walkers: StateReaders| walkers.into_iter().map(|walker| walker.later(self.words)).collect();
+        let later = |walkers: StateReaders| {
+            walkers.into_iter().map(|walker| walker.renumbered_from(self.words)).collect()
+        };
         let walkers = before.map_or_else(&self.start, later);
         if pass < self.most {
             self.kept.push(walkers);
@@ -81,7 +82,7 @@ mod tests {
     fn walkers_that_are_not_kept_tell_the_same_words() {
         const WORDS: u64 = 5000;
         let (level, engine) = (Level::best(), Mt19937::new(3));
-        let start = || vec![StateReader::new(engine.clone(), level).later(7)];
+        let start = || vec![StateReader::new(engine.clone(), level).renumbered_from(7)];
         let walk = |most: usize| {
             let mut walks = RejectionCursors::new(start, WORDS, most);
             let mut told = Vec::new();
@@ -90,7 +91,7 @@ mod tests {
                 for _ in 0..passes {
                     let mut words = [0; 2];
                     let first = 1000 * block as u64;
-                    walks.next()[0].take(&[first + 3, first + 900], [0], &mut words);
+                    walks.next()[0].read(&[first + 3, first + 900], [0], &mut words);
                     told.push(words);
                 }
                 assert!(walks.kept.len() <= most);

@@ -45,7 +45,7 @@ impl Cost {
 
     /// To get to the value after so many.
     fn before(&self, values: f64) -> f64 {
-        self.sequences * (self.words * values).min(Mt19937::FARTHEST_WALK as f64)
+        self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }
 }
 

@@ -103,7 +103,10 @@ fn part<E: Element>(
         engines.iter_mut().map(|engine| Cursor::new(engine, level)).collect();
     let start = || {
         let before = if begun { 0 } else { trial.words() };
-        sequences.iter().map(|words| StateReader::new(engine.clone(), level).later(before + words)).collect()
+        sequences
+            .iter()
+            .map(|words| StateReader::new(engine.clone(), level).renumbered_from(before + words))
+            .collect()
     };
     // A single block comes to each pass once.
     let kept = if whole { 0 } else { KEPT };

@@ -4,7 +4,7 @@ use super::draw::{Groups, words_each};
 use super::variates::{GROUP, pairs, uniforms, uniforms64, unit64};
 use crate::dtype::{Element, Values};
 use crate::rng::StateReader;
-use crate::simd::{Floats, Isa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
 
 /// Places that are worked on together.
 pub(super) const TOGETHER: usize = 128;
@@ -21,11 +21,11 @@ pub(super) fn uniforms_at<E: Element>(
     for (places, out) in places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
         let words = &mut words[..words_each::<E>() as usize * places.len()];
         if words_each::<E>() == 1 {
-            walker.take(places, [0], words);
+            walker.read(places, [0], words);
         } else {
             let mut first = [0; TOGETHER];
             first.iter_mut().zip(places).for_each(|(first, place)| *first = 2 * place);
-            walker.take(&first[..places.len()], [0, 1], words);
+            walker.read(&first[..places.len()], [0, 1], words);
         }
         match E::values(out) {
             Values::F64(out) => dispatch(level, Uniforms64 { words, low, high, out }),
@@ -48,7 +48,7 @@ impl<E: Element> Kernel for Uniforms32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         uniforms::<I, E>(self.words, self.low, self.high, self.out);
     }
 }
@@ -65,7 +65,7 @@ impl Kernel for Uniforms64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let (upper, lower) = self.words.split_at(self.out.len());
         let mut words = [0; 2 * TOGETHER];
         for (pair, (upper, lower)) in words.as_chunks_mut::<2>().0.iter_mut().zip(upper.iter().zip(lower)) {
@@ -97,9 +97,9 @@ pub(super) fn normals_at<E: Element>(
         }
         let (first, words) = (&first[..places.len()], &mut words[..2 * each as usize * places.len()]);
         if each == 1 {
-            walker.take(first, [0, HALF as u32], words);
+            walker.read(first, [0, HALF as u32], words);
         } else {
-            walker.take(first, [0, 1, GROUP as u32, GROUP as u32 + 1], words);
+            walker.read(first, [0, 1, GROUP as u32, GROUP as u32 + 1], words);
         }
         let sine = &sine[..places.len()];
         match E::values(out) {
@@ -125,21 +125,15 @@ impl<E: Element> Kernel for Normals32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let count = self.out.len();
         let (mut radii, mut angles) = ([0; TOGETHER], [0; TOGETHER]);
         radii[..count].copy_from_slice(&self.words[..count]);
         angles[..count].copy_from_slice(&self.words[count..]);
         let (mut values, mut sines) = ([0f32; TOGETHER], [0f32; TOGETHER]);
         let distribution = (self.mean as f32, self.std as f32);
-        for at in (0..count).step_by(I::Singles::COUNT) {
-            pairs::<I::Singles>(
-                &radii[at..],
-                &angles[at..],
-                distribution,
-                &mut values[at..],
-                &mut sines[at..],
-            );
+        for at in (0..count).step_by(I::F32::LANES) {
+            pairs::<I::F32>(&radii[at..], &angles[at..], distribution, &mut values[at..], &mut sines[at..]);
         }
         let values = &mut values[..count];
         for ((value, of_sine), sine) in values.iter_mut().zip(&sines).zip(self.sine) {
@@ -166,7 +160,7 @@ impl Kernel for Normals64<'_> {
         reason = "torch takes these from the C library, and so must its mirror"
     )]
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { words, sine, mean, std, out } = self;
         let count = out.len();
         let unit = |at: usize, of: usize| {

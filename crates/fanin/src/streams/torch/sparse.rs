@@ -10,7 +10,7 @@ use crate::dtype::{Element, values};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::rng::Mt19937;
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::tensor::TensorMut;
 use crate::{cancel::check, threads::Threads};
 
@@ -185,7 +185,7 @@ impl Kernel for Mark<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { engine, level, steps, top, height, columns, words: marks } = self;
         let mut words: [_; SIDE_BY_SIDE] = std::array::from_fn(|_| vec![0u32; steps.divisors.len()]);
         let mut kept: [_; SIDE_BY_SIDE] = std::array::from_fn(|_| vec![0u8; steps.rows]);

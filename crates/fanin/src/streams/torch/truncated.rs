@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::math::{ln, quantile64};
 use crate::plan::{Distribution, Plan, Truncation};
 use crate::rng::StateReader;
-use crate::simd::{BLOCK, Isa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, U32X16_LANES, dispatch};
 use crate::streams::fill::Span;
 
 /// `(1 + erf(x / sqrt 2)) / 2`, as torch writes it: it decides which branch is taken.
@@ -199,7 +199,7 @@ impl<E: Element> Kernel for Outside<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         const LANES: usize = 64;
         let Self { values, low, high, places } = self;
         for (begin, values) in (0..).step_by(LANES).zip(values.chunks(LANES)) {
@@ -208,7 +208,7 @@ impl<E: Element> Kernel for Outside<'_, E> {
                 Ok(values) if E::DTYPE == DType::F32 && values.len() == LANES => {
                     let (low, high) = (low.to_f64() as f32, high.to_f64() as f32);
                     for (number, values) in values.as_chunks().0.iter().enumerate() {
-                        outside |= u64::from(I::outside(values, low, high)) << (number * BLOCK);
+                        outside |= u64::from(I::outside_mask(values, low, high)) << (number * U32X16_LANES);
                     }
                 }
                 _ => {
@@ -339,7 +339,7 @@ impl<E: Element> Kernel for Tests<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let (proposals, last_proposals) = self.proposals.as_chunks::<LANES>();
         let (draws, last_draws) = self.draws.as_chunks::<LANES>();
         let (verdicts, last_verdicts) = self.verdicts.as_chunks_mut::<LANES>();

@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use crate::dtype::{Element, Values};
 use crate::math::{angle, polar};
 use crate::rng::Mt19937;
-use crate::simd::{Ahead, Bits, Floats, Isa, Kernel, Level, Singles, dispatch};
+use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
 
 /// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
 pub(super) const GROUP: usize = 16;
@@ -35,7 +35,7 @@ impl<E: Element> Kernel for Groups32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         groups::<I, E>(self.words, self.out, self.mean as f32, self.std as f32);
     }
 }
@@ -51,7 +51,7 @@ impl Kernel for Groups64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         groups64(self.words, self.mean, self.std, self.out);
     }
 }
@@ -73,13 +73,13 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let mut words = [0u32; CHUNK];
         let mut rest = self.out;
         while !rest.is_empty() {
             let (out, later) = split(&mut rest, CHUNK);
             let words = &mut words[..out.len()];
-            self.engine.words_and_fetch::<I>(words, later);
+            self.engine.words_and_prefetch::<I>(words, later);
             uniforms::<I, E>(words, self.low, self.high, out);
         }
     }
@@ -87,16 +87,16 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
 
 /// Takes so many values off, and says which follow.
 #[inline(always)]
-fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mut [E], Ahead<'b>) {
+fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mut [E], Prefetch<'b>) {
     let first = count.min(rest.len());
     let (now, later) = std::mem::take(rest).split_at_mut(first);
     *rest = later;
-    (now, Ahead::new(&rest[..count.min(rest.len())]))
+    (now, Prefetch::new(&rest[..count.min(rest.len())]))
 }
 
 /// U[low, high) from a word each, no more than a chunk of them.
 #[inline(always)]
-pub(super) fn uniforms<I: Isa, E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
+pub(super) fn uniforms<I: SimdIsa, E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
     // What rounds to the upper bound becomes the lower one, both as the type has them.
     let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
     let low = low as f32;
@@ -121,12 +121,12 @@ pub(super) fn uniforms<I: Isa, E: Element>(words: &[u32], low: f64, high: f64, o
 
 /// `low + range * u` for u of 24 bits, rounded once.
 #[inline(always)]
-fn scaled<I: Isa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
-    let (floats_low, floats_range) = (I::Singles::splat(low), I::Singles::splat(range));
-    let mut blocks = words.chunks_exact(I::Singles::COUNT);
-    let mut places = out.chunks_exact_mut(I::Singles::COUNT);
+fn scaled<I: SimdIsa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
+    let (floats_low, floats_range) = (I::F32::splat(low), I::F32::splat(range));
+    let mut blocks = words.chunks_exact(I::F32::LANES);
+    let mut places = out.chunks_exact_mut(I::F32::LANES);
     for (words, out) in blocks.by_ref().zip(places.by_ref()) {
-        unit::<I::Singles>(Bits::load(words)).fused(floats_range, floats_low).store(out);
+        unit::<I::F32>(SimdBits::load(words)).mul_add(floats_range, floats_low).store(out);
     }
     for (word, out) in blocks.remainder().iter().zip(places.into_remainder()) {
         *out = unit::<f32>(*word).mul_add(range, low);
@@ -144,13 +144,13 @@ impl Kernel for Uniform64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let mut words = [0u32; CHUNK];
         let mut rest = self.out;
         while !rest.is_empty() {
             let (out, later) = split(&mut rest, CHUNK / 2);
             let words = &mut words[..2 * out.len()];
-            self.engine.words_and_fetch::<I>(words, later);
+            self.engine.words_and_prefetch::<I>(words, later);
             uniforms64(words, self.low, self.high, out);
         }
     }
@@ -178,14 +178,14 @@ impl<E: Element> Kernel for Normal32<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let (mean, std) = (self.mean as f32, self.std as f32);
         let mut words = [0u32; CHUNK];
         let mut rest = self.out;
         while !rest.is_empty() {
             let (out, later) = split(&mut rest, CHUNK);
             let words = &mut words[..out.len()];
-            self.engine.words_and_fetch::<I>(words, later);
+            self.engine.words_and_prefetch::<I>(words, later);
             groups::<I, E>(words, out, mean, std);
         }
     }
@@ -196,7 +196,7 @@ const TOGETHER: usize = 4 * GROUP;
 
 /// Transforms whole groups, as many as fill the widest vectors together.
 #[inline(always)]
-fn groups<I: Isa, E: Element>(words: &[u32], out: &mut [E], mean: f32, std: f32) {
+fn groups<I: SimdIsa, E: Element>(words: &[u32], out: &mut [E], mean: f32, std: f32) {
     let (blocks, rest) = words.as_chunks::<TOGETHER>();
     let (places, last) = out.as_chunks_mut::<TOGETHER>();
     let mut values = [0f32; TOGETHER];
@@ -214,7 +214,7 @@ fn groups<I: Isa, E: Element>(words: &[u32], out: &mut [E], mean: f32, std: f32)
 
 /// In each group radii come from the first eight words and angles from the last eight: they are sorted into such.
 #[inline(always)]
-fn some_groups<I: Isa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
+fn some_groups<I: SimdIsa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
     const HALF: usize = GROUP / 2;
     const LANES: usize = TOGETHER / 2;
     let (mut radii, mut angles) = ([0u32; LANES], [0u32; LANES]);
@@ -223,8 +223,8 @@ fn some_groups<I: Isa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], me
         angles[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP + HALF..][..HALF]);
     }
     let (mut cosines, mut sines) = ([0f32; LANES], [0f32; LANES]);
-    for at in (0..LANES).step_by(I::Singles::COUNT) {
-        pairs::<I::Singles>(&radii[at..], &angles[at..], (mean, std), &mut cosines[at..], &mut sines[at..]);
+    for at in (0..LANES).step_by(I::F32::LANES) {
+        pairs::<I::F32>(&radii[at..], &angles[at..], (mean, std), &mut cosines[at..], &mut sines[at..]);
     }
     for group in 0..TOGETHER / GROUP {
         values[group * GROUP..][..HALF].copy_from_slice(&cosines[group * HALF..][..HALF]);
@@ -234,7 +234,7 @@ fn some_groups<I: Isa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], me
 
 /// Pairs of normals from words of radii and of angles, as many as `F` has.
 #[inline(always)]
-pub(super) fn pairs<F: Singles>(
+pub(super) fn pairs<F: SimdF32>(
     radii: &[u32],
     angles: &[u32],
     (mean, std): (f32, f32),
@@ -243,11 +243,11 @@ pub(super) fn pairs<F: Singles>(
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
     // The logarithm of 1 - unit, and tau times a unit: that units are divided by a power of two rounds nothing.
-    let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).signed();
-    let angle = angle(F::splat(TAU * UNIT).times(low_bits(F::Bits::load(angles)).signed()));
+    let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).convert_signed();
+    let angle = angle(F::splat(TAU * UNIT).mul(low_bits(F::Bits::load(angles)).convert_signed()));
     let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
-    cos.fused(std, mean).store(cosines);
-    sin.fused(std, mean).store(sines);
+    cos.mul_add(std, mean).store(cosines);
+    sin.mul_add(std, mean).store(sines);
 }
 
 /// Bits of a word that a draw on [0, 1) takes, the lowest, and the step from one draw to the next.
@@ -256,14 +256,14 @@ const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
 
 /// Those bits: so few that the signed conversion, which every level has, is exact.
 #[inline(always)]
-fn low_bits<B: Bits<One = u32>>(words: B) -> B {
+fn low_bits<B: SimdBits<Scalar = u32>>(words: B) -> B {
     words.and(B::splat((1 << UNIT_BITS) - 1))
 }
 
 /// Words on [0, 1).
 #[inline(always)]
-fn unit<F: Singles>(word: F::Bits) -> F {
-    low_bits(word).signed().times(F::splat(UNIT))
+fn unit<F: SimdF32>(word: F::Bits) -> F {
+    low_bits(word).convert_signed().mul(F::splat(UNIT))
 }
 
 /// Whole groups of normals.
@@ -278,13 +278,13 @@ impl Kernel for Normal64<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { engine, mean, std, out } = self;
         let mut words = [0u32; CHUNK];
         let mut rest = out;
         while !rest.is_empty() {
             let (out, later) = split(&mut rest, CHUNK / 2);
-            engine.words_and_fetch::<I>(&mut words[..2 * out.len()], later);
+            engine.words_and_prefetch::<I>(&mut words[..2 * out.len()], later);
             groups64(&words, mean, std, out);
         }
     }

@@ -1,0 +1,28 @@
+//! The traits that all distributions implement.
+
+use crate::rng::GroupWords;
+use crate::simd::{SimdFloat, SimdIsa};
+
+/// The number of f32 variates in a group.
+pub(crate) const GROUP_32: usize = 64;
+
+/// The number of f64 variates in a group.
+pub(crate) const GROUP_64: usize = 32;
+
+/// A distribution with its parameters, prepared to produce f32 variates.
+pub(crate) trait Transform32: Copy {
+    /// Writes the variates of a group. Implementations are branch-free and `#[inline(always)]`.
+    fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f32; GROUP_32]);
+}
+
+/// A distribution with its parameters, prepared to produce f64 variates.
+pub(crate) trait Transform64: Copy {
+    /// Writes the variates of a group. Implementations are branch-free and `#[inline(always)]`.
+    fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]);
+}
+
+/// Returns `x` clamped to [low, high].
+#[inline(always)]
+pub(super) fn clamp<F: SimdFloat>(x: F, low: F, high: F) -> F {
+    high.min(low.max(x))
+}

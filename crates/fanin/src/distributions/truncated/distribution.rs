@@ -1,0 +1,111 @@
+//! The choice of a method for a truncated normal distribution.
+
+use super::super::transform::{Transform32, Transform64};
+use super::super::uniform::{Uniform32, Uniform64, closed_range};
+use super::inverse64::{Central, NARROW, OneWord, Tail};
+use super::moments::{FAR_TAIL, cdf};
+use super::quantile32::Quantile32;
+use crate::dtype::DType;
+use crate::math::{BODY_END, TAIL_END, TWO_32};
+
+/// A truncated normal distribution, prepared: the method and its parameters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Truncated {
+    /// f32 arithmetic, for intervals that need only the body of the quantile.
+    Body(Quantile32<false>),
+    /// f32 arithmetic, for intervals that need the tail of the quantile as well.
+    BodyAndTail(Quantile32<true>),
+    /// f64 arithmetic on probabilities.
+    Central(Central),
+    /// f64 arithmetic on distances from the nearer cut-off.
+    Tail(Tail),
+    /// A uniform distribution, for intervals over which the density does not change in f64.
+    Flat {
+        /// The lower cut-off.
+        low: f64,
+        /// The upper cut-off.
+        high: f64,
+    },
+}
+
+impl Truncated {
+    /// Prepares N(mean, std^2) on [low, high], for values of `dtype`.
+    pub(crate) fn new(mean: f64, std: f64, low: f64, high: f64, dtype: DType) -> Self {
+        let (alpha, beta) = ((low - mean) / std, (high - mean) / std);
+        let reflected = alpha + beta < 0.0;
+        let (near, far) = if reflected { (-beta, -alpha) } else { (alpha, beta) };
+        let width = (high - low) / std;
+        let origin = if reflected { high } else { low };
+        if near > 1e150 {
+            // The scale of the distribution, std / near, is far below the spacing of any type.
+            return Truncated::Flat { low: origin, high: origin };
+        }
+        if width * near.abs().max(1.0) <= NARROW {
+            return Truncated::Flat { low, high };
+        }
+        let (least, greatest) = closed_range(low, high, dtype);
+        if near >= FAR_TAIL || width < NARROW {
+            return Truncated::Tail(Tail::new(
+                near,
+                width,
+                origin,
+                if reflected { -std } else { std },
+                (least, greatest),
+            ));
+        }
+        let (below, above) = (cdf(near), cdf(-far));
+        let mass = if near > 0.0 { cdf(-near) - above } else { 1.0 - below - above };
+        let smallest = below.min(above) + mass / TWO_32 / 2.0;
+        let w = -libm::log(4.0 * smallest * (1.0 - smallest));
+        // P(Z < alpha) and P(Z > beta), of the distribution before the reflection.
+        let (below, above) = if reflected { (above, below) } else { (below, above) };
+        let central = Central { mean, std, below, above, mass, least, greatest };
+        if dtype != DType::F64 && width >= 0.125 && w < TAIL_END - 0.5 {
+            return if w < BODY_END - 1e-3 {
+                Truncated::Body(Quantile32::new(&central))
+            } else {
+                Truncated::BodyAndTail(Quantile32::new(&central))
+            };
+        }
+        Truncated::Central(central)
+    }
+
+    /// Calls `visitor` with the f32 transform of this distribution.
+    pub(crate) fn visit32<V: Visitor32>(self, dtype: DType, visitor: V) -> V::Output {
+        match self {
+            Truncated::Body(transform) => visitor.visit32(transform),
+            Truncated::BodyAndTail(transform) => visitor.visit32(transform),
+            Truncated::Central(transform) => visitor.visit32(OneWord(transform)),
+            Truncated::Tail(transform) => visitor.visit32(OneWord(transform)),
+            Truncated::Flat { low, high } => visitor.visit32(Uniform32::closed(low, high, dtype)),
+        }
+    }
+
+    /// Calls `visitor` with the f64 transform of this distribution. It must have been prepared for f64 values.
+    pub(crate) fn visit64<V: Visitor64>(self, visitor: V) -> V::Output {
+        match self {
+            Truncated::Central(transform) => visitor.visit64(transform),
+            Truncated::Tail(transform) => visitor.visit64(transform),
+            Truncated::Flat { low, high } => visitor.visit64(Uniform64::closed(low, high)),
+            Truncated::Body(_) | Truncated::BodyAndTail(_) => {
+                unreachable!("prepared only for types that are computed in f32")
+            }
+        }
+    }
+}
+
+/// A function that is generic over the f32 transform it is called with.
+pub(crate) trait Visitor32 {
+    /// The result.
+    type Output;
+    /// Calls the function.
+    fn visit32(self, transform: impl Transform32) -> Self::Output;
+}
+
+/// A function that is generic over the f64 transform it is called with.
+pub(crate) trait Visitor64 {
+    /// The result.
+    type Output;
+    /// Calls the function.
+    fn visit64(self, transform: impl Transform64) -> Self::Output;
+}

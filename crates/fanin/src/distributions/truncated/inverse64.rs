@@ -1,0 +1,146 @@
+//! Truncated normal variates in f64: by the quantile of the probability, and by the distance from a cut-off.
+
+use super::super::transform::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
+use crate::math::{TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile64};
+use crate::rng::{GroupWords, LANES};
+use crate::simd::SimdIsa;
+
+/// The width of the interval, in standard deviations, below which the curvature of the log density is too small for f64.
+pub(super) const NARROW: f64 = 1.0 / 67_108_864.0;
+
+/// The number of Newton steps of [`Tail`]. The error begins at most a 25th of the result, and each step reduces it by a factor
+/// of 2e-4 or better.
+const NEWTON_STEPS: usize = 4;
+
+/// A distribution given by its inverse distribution function in f64.
+pub(crate) trait InverseCdf: Copy {
+    /// Returns the value at the probability `u` in (0, 1). `complement` is `1 - u`. Both have full relative precision.
+    fn at(&self, u: f64, complement: f64) -> f64;
+}
+
+/// An [`InverseCdf`] with one word for each value: `u = (word + 1/2) / 2^32`. The value is rounded to f32.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OneWord<P>(pub(super) P);
+
+impl<P: InverseCdf> Transform32 for OneWord<P> {
+    #[inline(always)]
+    fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f32; GROUP_32]) {
+        for (word, out) in words.as_flattened().iter().zip(out) {
+            let u = (f64::from(*word) + 0.5) * (1.0 / TWO_32);
+            let complement = (f64::from(!*word) + 0.5) * (1.0 / TWO_32);
+            *out = self.0.at(u, complement) as f32;
+        }
+    }
+}
+
+impl<P: InverseCdf> Transform64 for P {
+    /// Writes the values of a group, two words for each: `u = (high * 2^32 + low + 1/2) / 2^64`.
+    #[inline(always)]
+    fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]) {
+        for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
+            for lane in 0..LANES {
+                let (high, low) = (words[0][lane], words[1][lane]);
+                let unit = |high: u32, low: u32| {
+                    f64::from(high).mul_add(TWO_32, f64::from(low) + 0.5) * (1.0 / TWO_32 / TWO_32)
+                };
+                out[lane] = self.at(unit(high, low), unit(!high, !low));
+            }
+        }
+    }
+}
+
+/// The quantile of the probability.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Central {
+    pub(super) mean: f64,
+    pub(super) std: f64,
+    /// The probability below the interval, above it, and within it.
+    pub(super) below: f64,
+    pub(super) above: f64,
+    pub(super) mass: f64,
+    /// The least and the greatest value that may be returned.
+    pub(super) least: f64,
+    pub(super) greatest: f64,
+}
+
+impl InverseCdf for Central {
+    #[inline(always)]
+    fn at(&self, u: f64, complement: f64) -> f64 {
+        let lower = u.mul_add(self.mass, self.below);
+        let upper = complement.mul_add(self.mass, self.above);
+        let tail = if lower < upper { lower } else { upper };
+        let q = if lower < upper { lower - 0.5 } else { 0.5 - upper };
+        clamp(quantile64(q, tail).mul_add(self.std, self.mean), self.least, self.greatest)
+    }
+}
+
+/// The distance from the cut-off that is nearer to the mean, for an interval in the far tail or a narrow interval.
+///
+/// The distance `delta` solves `g(delta) = target`, where g is minus the logarithm of the fraction of the upper tail that is
+/// beyond `alpha + delta`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tail {
+    /// The nearer cut-off in standard deviations. At least 5 unless `narrow`.
+    alpha: f64,
+    /// `ln(alpha M(alpha))`, where M is the Mills ratio.
+    log_mills: f64,
+    /// The fraction of the upper tail that is within the interval, and its complement.
+    fraction: f64,
+    complement: f64,
+    /// The nearer cut-off as a value, and the standard deviation, negative if the interval extends downwards.
+    origin: f64,
+    std: f64,
+    /// The least and the greatest value that may be returned.
+    least: f64,
+    greatest: f64,
+    /// Whether the interval is narrower than [`NARROW`].
+    narrow: bool,
+}
+
+impl Tail {
+    /// Prepares the interval `alpha..alpha + width` in standard deviations.
+    pub(super) fn new(alpha: f64, width: f64, origin: f64, std: f64, (least, greatest): (f64, f64)) -> Self {
+        let narrow = width < NARROW;
+        let log_mills = if narrow { 0.0 } else { log_mills64(alpha) };
+        let mut tail =
+            Self { alpha, log_mills, fraction: 1.0, complement: 0.0, origin, std, least, greatest, narrow };
+        let exponent = if narrow {
+            alpha * width
+        } else if width.is_finite() {
+            tail.exponent(width)
+        } else {
+            f64::INFINITY
+        };
+        tail.fraction = -libm::expm1(-exponent);
+        tail.complement = libm::exp(-exponent);
+        tail
+    }
+
+    /// Returns g(delta): minus the logarithm of the fraction of the upper tail that is beyond `alpha + delta`.
+    #[inline(always)]
+    fn exponent(&self, delta: f64) -> f64 {
+        let curvature = ln_1p64(delta / self.alpha) - (log_mills64(self.alpha + delta) - self.log_mills);
+        delta.mul_add((0.5 * delta) + self.alpha, curvature)
+    }
+}
+
+impl InverseCdf for Tail {
+    #[inline(always)]
+    fn at(&self, u: f64, complement: f64) -> f64 {
+        let target =
+            minus_ln_complement64(u * self.fraction, complement.mul_add(self.fraction, self.complement));
+        // The first guess solves delta (alpha + delta / 2) = target, written so that nothing cancels.
+        let root = self.alpha.mul_add(self.alpha, 2.0 * target).sqrt();
+        let mut delta = 2.0 * target / (root + self.alpha);
+        for _ in 0..NEWTON_STEPS {
+            // g' = 1 / M(z), by its asymptotic series, whose relative error is at most 2e-4, at z = 5.
+            let z = self.alpha + delta;
+            let y = 1.0 / (z * z);
+            let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
+            delta += (target - self.exponent(delta)) / slope;
+        }
+        // Without the curvature for a narrow interval, where alpha may be too small for the series.
+        let delta = if self.narrow { target / self.alpha } else { delta };
+        clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
+    }
+}

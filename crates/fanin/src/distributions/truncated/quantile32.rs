@@ -1,0 +1,197 @@
+//! Truncated normal variates in f32: the quantile of the probability.
+
+use super::super::transform::{GROUP_32, Transform32, clamp};
+use super::inverse64::Central;
+use crate::math::{TWO_32, body_factor, quantile_factor, tail_to_minus_w};
+use crate::rng::GroupWords;
+use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
+
+/// The quantile of the probability in f32, one word for each value. `TAIL` is whether the interval needs the tail of the
+/// quantile function.
+///
+/// The probability is measured from the end of the distribution with the smaller tail, so that small tails keep their
+/// relative precision.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quantile32<const TAIL: bool> {
+    mean: f32,
+    std: f32,
+    smaller: SmallerTail,
+    /// The probability of one word: that of the interval, divided by 2^32.
+    word_mass: f32,
+    /// `2 p - 1` at the middle of the interval's probability, and its change from word to word.
+    middle: f32,
+    scale: f32,
+    least: f32,
+    greatest: f32,
+}
+
+/// One end of the interval. The same position is counted from either end: as `word + 2^31` from the lower end, and as the
+/// bitwise complement of this from the upper end.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// The position of a word is the exclusive or of the word and this mask.
+    flip: u32,
+    /// The probability beyond this end.
+    tail: f32,
+}
+
+impl End {
+    /// Returns the tail at the position of a word: the probability beyond it, on the side of this end. Does not decrease with
+    /// the position.
+    #[inline(always)]
+    fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
+        let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
+        position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
+    }
+}
+
+/// How the smaller of the two tails is found.
+#[derive(Debug, Clone, Copy)]
+enum SmallerTail {
+    /// The tails beyond both ends are equal: the smaller tail is that of the nearer end.
+    Nearer(NearerEnd),
+    /// The tail of this end is the smaller one for every word.
+    Always(End),
+    /// Both tails are computed and compared.
+    Either([End; 2]),
+}
+
+impl SmallerTail {
+    fn new(ends: [End; 2], word_mass: f32) -> Self {
+        let [below, above] = ends;
+        // At the last position from `one`, its tail is largest and that of `other` is smallest.
+        let never_larger = |one: End, other: End| {
+            one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
+        };
+        if below.tail == above.tail {
+            SmallerTail::Nearer(NearerEnd { tail: below.tail })
+        } else if never_larger(below, above) {
+            SmallerTail::Always(below)
+        } else if never_larger(above, below) {
+            SmallerTail::Always(above)
+        } else {
+            SmallerTail::Either(ends)
+        }
+    }
+}
+
+/// A rule for the smaller tail.
+trait TailRule {
+    /// Returns the smaller tail at the position of a word. `#[inline(always)]`.
+    fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
+}
+
+/// The rule where the tails beyond both ends are equal.
+#[derive(Debug, Clone, Copy)]
+struct NearerEnd {
+    /// The probability beyond either end.
+    tail: f32,
+}
+
+impl TailRule for NearerEnd {
+    #[inline(always)]
+    fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
+        // A word is a signed number about the middle: those of the lower half have their highest bit set. From the nearer
+        // end, the position is less than 2^31.
+        let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
+        let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
+        position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
+    }
+}
+
+impl TailRule for End {
+    #[inline(always)]
+    fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
+        self.tail_at(word, word_mass)
+    }
+}
+
+impl TailRule for [End; 2] {
+    #[inline(always)]
+    fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
+        let [below, above] = self;
+        below.tail_at::<F>(word, word_mass).min(above.tail_at(word, word_mass))
+    }
+}
+
+impl<const TAIL: bool> Quantile32<TAIL> {
+    /// Prepares the distribution in f32.
+    pub(super) fn new(central: &Central) -> Self {
+        let &Central { mean, std, below, above, mass, least, greatest } = central;
+        let ends = [End { flip: 1 << 31, tail: below as f32 }, End { flip: !(1 << 31), tail: above as f32 }];
+        let word_mass = (mass / TWO_32) as f32;
+        Self {
+            mean: mean as f32,
+            std: std as f32,
+            smaller: SmallerTail::new(ends, word_mass),
+            word_mass,
+            middle: (below - above) as f32,
+            scale: (2.0 * mass / TWO_32) as f32,
+            least: least as f32,
+            greatest: greatest as f32,
+        }
+    }
+
+    /// Writes the values of a group, with this rule for the smaller tail.
+    #[inline(always)]
+    fn values<I: SimdIsa>(&self, rule: impl TailRule, words: &GroupWords, out: &mut [f32; GROUP_32]) {
+        let words = words.as_flattened();
+        let splat = I::F32Wide::splat;
+        for at in (0..GROUP_32).step_by(I::F32Wide::LANES) {
+            let word: <I::F32Wide as SimdFloat>::Bits = SimdBits::load(&words[at..]);
+            let minus_w = tail_to_minus_w(rule.smaller_tail::<I::F32Wide>(word, self.word_mass));
+            let x = word.convert_signed().add(splat(0.5)).mul_add(splat(self.scale), splat(self.middle));
+            let z = x.mul(if TAIL { quantile_factor(minus_w) } else { body_factor(minus_w) });
+            let value = z.mul_add(splat(self.std), splat(self.mean));
+            clamp(value, splat(self.least), splat(self.greatest)).store(&mut out[at..]);
+        }
+    }
+}
+
+impl<const TAIL: bool> Transform32 for Quantile32<TAIL> {
+    #[inline(always)]
+    fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f32; GROUP_32]) {
+        match self.smaller {
+            SmallerTail::Nearer(end) => self.values::<I>(end, words, out),
+            SmallerTail::Always(end) => self.values::<I>(end, words, out),
+            SmallerTail::Either(ends) => self.values::<I>(ends, words, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_finds_the_smaller_tail() {
+        for (below, above, rule) in [
+            (0.02, 0.02, "nearer"),
+            (0.5, 0.5, "nearer"),
+            (0.9772, 0.0013, "always"),
+            (0.0013, 0.9772, "always"),
+            (0.0, 0.5, "always"),
+            (0.02, 0.3, "either"),
+            (0.3, 0.0, "either"),
+        ] {
+            let word_mass = ((1.0 - below - above) / TWO_32) as f32;
+            let ends =
+                [End { flip: 1 << 31, tail: below as f32 }, End { flip: !(1 << 31), tail: above as f32 }];
+            let smaller = SmallerTail::new(ends, word_mass);
+            let edges = [0, 1, 1 << 30, (1 << 31) - 1, 1 << 31, (1 << 31) + 1, 3 << 30, u32::MAX];
+            for word in edges.into_iter().chain((0..100_000u32).map(|k| k.wrapping_mul(2_654_435_769))) {
+                let (found, found_rule) = match smaller {
+                    SmallerTail::Nearer(end) => (end.smaller_tail::<f32>(word, word_mass), "nearer"),
+                    SmallerTail::Always(end) => (end.smaller_tail(word, word_mass), "always"),
+                    SmallerTail::Either(ends) => (ends.smaller_tail(word, word_mass), "either"),
+                };
+                let [one, other] = ends.map(|end| end.tail_at::<f32>(word, word_mass));
+                assert_eq!(
+                    (found.to_bits(), found_rule),
+                    (one.min(other).to_bits(), rule),
+                    "{below} {above} {word}"
+                );
+            }
+        }
+    }
+}

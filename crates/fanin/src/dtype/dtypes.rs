@@ -1,0 +1,156 @@
+//! The enumeration of element types.
+
+use half::{bf16, f16};
+
+use super::float8::{F8E4M3, F8E5M2};
+
+/// The type of a tensor's elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DType {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary64.
+    F64,
+    /// IEEE 754 binary16.
+    F16,
+    /// bfloat16: the upper 16 bits of a binary32.
+    BF16,
+    /// `float8_e4m3fn`, see [`F8E4M3`].
+    F8E4M3,
+    /// `float8_e5m2`, see [`F8E5M2`].
+    F8E5M2,
+}
+
+impl DType {
+    /// All element types.
+    pub const ALL: [DType; 6] =
+        [DType::F32, DType::F64, DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2];
+
+    /// Returns the name: `f32`, `f64`, `f16`, `bf16`, `f8_e4m3` or `f8_e5m2`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+            DType::F16 => "f16",
+            DType::BF16 => "bf16",
+            DType::F8E4M3 => "f8_e4m3",
+            DType::F8E5M2 => "f8_e5m2",
+        }
+    }
+
+    /// Returns the size of an element in bytes.
+    pub const fn size(self) -> usize {
+        match self {
+            DType::F64 => 8,
+            DType::F32 => 4,
+            DType::F16 | DType::BF16 => 2,
+            DType::F8E4M3 | DType::F8E5M2 => 1,
+        }
+    }
+
+    /// Returns the largest finite value.
+    pub const fn largest(self) -> f64 {
+        match self {
+            DType::F32 => f32::MAX as f64,
+            DType::F64 => f64::MAX,
+            DType::F16 => 65504.0,
+            DType::BF16 => f32::from_bits(0x7f7f_0000) as f64,
+            DType::F8E4M3 => 448.0,
+            DType::F8E5M2 => 57344.0,
+        }
+    }
+
+    /// Returns `x` rounded to this type: to nearest, ties to even.
+    ///
+    /// For a type narrower than f32, `x` is first rounded to f32, as torch does with a Python number.
+    #[inline]
+    pub fn round(self, x: f64) -> f64 {
+        match self {
+            DType::F32 => x as f32 as f64,
+            DType::F64 => x,
+            DType::F16 => f16::from_f32(x as f32).to_f64(),
+            DType::BF16 => bf16::from_f32(x as f32).to_f64(),
+            DType::F8E4M3 => F8E4M3::from_f32(x as f32).to_f32() as f64,
+            DType::F8E5M2 => F8E5M2::from_f32(x as f32).to_f32() as f64,
+        }
+    }
+
+    /// Returns the least value of this type that is greater than `x`. `x` must be a finite value of this type.
+    pub(crate) fn next_up(self, x: f64) -> f64 {
+        match self {
+            DType::F32 => (x as f32).next_up() as f64,
+            DType::F64 => x.next_up(),
+            DType::F16 => f16::from_bits(next_up_bits16(f16::from_f64(x).to_bits())).to_f64(),
+            DType::BF16 => bf16::from_bits(next_up_bits16(bf16::from_f64(x).to_bits())).to_f64(),
+            DType::F8E4M3 => {
+                F8E4M3::from_bits(next_up_bits8(F8E4M3::from_f32(x as f32).to_bits())).to_f32() as f64
+            }
+            DType::F8E5M2 => {
+                F8E5M2::from_bits(next_up_bits8(F8E5M2::from_f32(x as f32).to_bits())).to_f32() as f64
+            }
+        }
+    }
+
+    /// Returns the greatest value of this type that is less than `x`. `x` must be a finite value of this type.
+    pub(crate) fn next_down(self, x: f64) -> f64 {
+        -self.next_up(-x)
+    }
+}
+
+impl std::fmt::Display for DType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Returns the bits of the next greater value of a 16-bit float, given its bits.
+fn next_up_bits16(bits: u16) -> u16 {
+    match bits {
+        0x8000 | 0 => 1,
+        negative if negative & 0x8000 != 0 => negative - 1,
+        positive => positive + 1,
+    }
+}
+
+/// Returns the bits of the next greater value of an 8-bit float, given its bits.
+fn next_up_bits8(bits: u8) -> u8 {
+    match bits {
+        0x80 | 0 => 1,
+        negative if negative & 0x80 != 0 => negative - 1,
+        positive => positive + 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_up_and_next_down_are_inverse_and_adjacent() {
+        for dtype in DType::ALL {
+            for x in [0.0, 1.0, -1.0, 0.5, -2.0, 3.0] {
+                let up = dtype.next_up(x);
+                assert!(up > x && dtype.round(up) == up && dtype.next_down(up) == x, "{dtype} {x} {up}");
+                let middle = x + (up - x) / 2.0;
+                assert!(
+                    middle == x || middle == up || {
+                        let r = dtype.round(middle);
+                        r == x || r == up
+                    }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_and_the_spellings_of_other_libraries_parse() {
+        for dtype in DType::ALL {
+            assert_eq!(dtype.name().parse(), Ok(dtype));
+        }
+        assert_eq!("torch.bfloat16".parse(), Ok(DType::BF16));
+        assert_eq!("torch.float8_e4m3fn".parse(), Ok(DType::F8E4M3));
+        assert_eq!("F8_E5M2".parse(), Ok(DType::F8E5M2));
+        assert!("int8".parse::<DType>().is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! The trait of the types that a fill can write.
+
+use half::{bf16, f16};
+
+use super::dtypes::DType;
+use super::float8::{F8E4M3, F8E5M2};
+use super::rounding::{bf16_bits, f16_bits};
+use super::values::Values;
+
+mod sealed {
+    pub trait Sealed: bytemuck::Pod {}
+}
+
+/// A type of value that a fill can write: `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`].
+pub trait Element:
+    sealed::Sealed + Copy + Default + PartialEq + PartialOrd + std::fmt::Debug + Send + Sync + 'static
+{
+    /// The element type as a value.
+    const DTYPE: DType;
+
+    /// Returns the slice with its element type known at run time.
+    fn values(slice: &mut [Self]) -> Values<'_>;
+
+    /// Returns the value, exactly.
+    fn to_f64(self) -> f64;
+
+    /// Returns the value nearest to `x`, ties to even, rounded as by [`DType::round`].
+    fn from_f64(x: f64) -> Self;
+
+    /// Writes f32 values to the elements of `to`, each rounded once: to nearest, ties to even. Branch-free.
+    fn store(from: &[f32], to: &mut [Self]);
+}
+
+/// Implements [`Element`] for a type, given the exact conversion to f64, the rounding of an f64, and the rounding of an f32.
+macro_rules! element {
+    ($type:ty, $variant:ident, $to_f64:expr, $from_f64:expr, $from_f32:expr) => {
+        impl sealed::Sealed for $type {}
+        impl Element for $type {
+            const DTYPE: DType = DType::$variant;
+
+            fn values(slice: &mut [Self]) -> Values<'_> {
+                Values::$variant(slice)
+            }
+
+            fn to_f64(self) -> f64 {
+                $to_f64(self)
+            }
+
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                $from_f64(x)
+            }
+
+            #[inline(always)]
+            fn store(from: &[f32], to: &mut [Self]) {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = $from_f32(*from);
+                }
+            }
+        }
+    };
+}
+
+element! { f64, F64, |x| x, |x| x, |x: f32| x.into() }
+element! { f16, F16, f64::from, |x| f16::from_bits(f16_bits(x as f32)), |x| f16::from_bits(f16_bits(x)) }
+element! { bf16, BF16, f64::from, |x| bf16::from_bits(bf16_bits(x as f32)), |x| bf16::from_bits(bf16_bits(x)) }
+element! { F8E4M3, F8E4M3, |x: F8E4M3| x.to_f32().into(), |x| F8E4M3::from_f32(x as f32), F8E4M3::from_f32 }
+element! { F8E5M2, F8E5M2, |x: F8E5M2| x.to_f32().into(), |x| F8E5M2::from_f32(x as f32), F8E5M2::from_f32 }
+
+impl sealed::Sealed for f32 {}
+impl Element for f32 {
+    const DTYPE: DType = DType::F32;
+
+    fn values(slice: &mut [Self]) -> Values<'_> {
+        Values::F32(slice)
+    }
+
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+
+    #[inline(always)]
+    fn from_f64(x: f64) -> Self {
+        x as f32
+    }
+
+    #[inline(always)]
+    fn store(from: &[f32], to: &mut [Self]) {
+        to.copy_from_slice(from);
+    }
+}

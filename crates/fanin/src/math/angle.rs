@@ -1,0 +1,83 @@
+//! Angles, reduced to a quadrant and a remainder, and polar coordinates.
+
+use std::f32::consts::TAU;
+
+use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat};
+
+/// 2^32.
+pub(crate) const TWO_32: f64 = 4_294_967_296.0;
+
+/// An angle: a number of right angles, and a remainder of at most pi / 4 in magnitude.
+#[derive(Clone, Copy)]
+pub(crate) struct Angle<F: SimdFloat> {
+    /// The number of right angles, 0 to 3, in the two highest bits. The other bits are arbitrary.
+    pub(super) quadrant: F::Bits,
+    pub(super) remainder: F,
+}
+
+/// Returns the angle `x`, for 0 <= x <= 2 pi, reduced as torch does.
+#[inline(always)]
+pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
+    let word = F::Bits::splat;
+    // One more than the octant, from 1 to 9. Its even part is twice the number of right angles.
+    let octant = x.mul(F::splat(1.27323954473516)).truncate_to_int().add(word(1));
+    let y = octant.and(word(!1)).convert_signed();
+    // Subtracts y pi / 4, with pi / 4 as a sum of three constants (Cody and Waite).
+    let x = y.mul_add(F::splat(-0.78515625), x).barrier();
+    let x = y.mul_add(F::splat(-2.4187564849853515625e-4), x).barrier();
+    let x = y.mul_add(F::splat(-3.77489497744594108e-8), x).barrier();
+    Angle { quadrant: octant.shl(29), remainder: x }
+}
+
+/// Returns the angle `2 pi (word + 1/2) / 2^32`.
+///
+/// The reduction is exact, in integers. The remainder is never 0, so neither sine nor cosine is.
+#[inline(always)]
+pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
+    // The two highest bits are the number of right angles nearest to the word.
+    let nearest = word.add(F::Bits::splat(1 << 29));
+    let remainder = word.sub(nearest.and(F::Bits::splat(3 << 30))).convert_signed();
+    Angle { quadrant: nearest, remainder: remainder.add(F::splat(0.5)).mul(F::splat(TAU / TWO_32 as f32)) }
+}
+
+/// Returns the angle `2 pi (high * 2^32 + low + 1/2) / 2^64`, where `high` and `low` are less than 2^32.
+///
+/// The reduction is exact, in integers. The remainder is never 0, so neither sine nor cosine is.
+#[inline(always)]
+pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<D> {
+    use std::f64::consts::TAU;
+    let word = D::Bits::splat;
+    // The nearest multiple of 2^30, up to 2^32. Its bits 30 and 31 are the number of right angles.
+    let nearest = high.add(word(1 << 29)).and(word(7 << 30));
+    let remainder = high.sub(nearest).convert_signed();
+    let x = remainder.mul_add(D::splat(TWO_32), low.convert_unsigned().add(D::splat(0.5)));
+    Angle { quadrant: nearest.shl(32), remainder: x.mul(D::splat(TAU / TWO_32 / TWO_32)) }
+}
+
+/// Returns the sine and cosine of an angle, given its quadrant and the sine and cosine of its remainder: exchanges them and
+/// changes their signs.
+#[inline(always)]
+pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F) -> (F, F) {
+    let odd = quadrant.shl(1);
+    let (s, c) = (odd.select_by_sign(cos, sin), odd.select_by_sign(sin, cos));
+    let sign_bit = F::Bits::splat(1.into()).shl(8 * size_of::<F::Scalar>() as u32 - 1);
+    let sign = |bits: F::Bits| bits.and(sign_bit);
+    let sin = s.to_bits().xor(sign(quadrant)).bitcast();
+    let cos = c.to_bits().xor(sign(quadrant.xor(odd))).bitcast();
+    (sin, cos)
+}
+
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln)`, given a logarithm, the quadrant of t, and the sine and cosine of its
+/// remainder.
+#[inline(always)]
+pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
+    ln: F,
+    quadrant: F::Bits,
+    sin: F,
+    cos: F,
+) -> (F, F) {
+    // The barrier starts the square root before the rotation, which takes as long and is then done meanwhile.
+    let (radius, sin) = ln.mul(F::splat((-2).into())).sqrt().barrier_with(sin);
+    let (sin, cos) = rotate_to_quadrant(quadrant, sin, cos);
+    (radius.mul(cos), radius.mul(sin))
+}

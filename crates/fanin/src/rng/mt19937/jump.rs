@@ -1,0 +1,127 @@
+//! Jumping ahead in MT19937: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead for F2-linear
+//! random number generators".
+//!
+//! The generator is linear over the field of two elements. The state `k` words later is therefore a sum of some of the
+//! next 19937 states: those at the offsets whose power of x occurs in `x^k mod p`, where p is the characteristic polynomial
+//! of the recurrence. The states overlap: each begins one word after the one before.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use super::polynomial::{DEGREE, Residue};
+use super::state::{SIZE, State};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
+
+/// Returns the state `distance` words later. `distance` must be at least 1.
+///
+/// `words` are the words (not tempered) from the first of the current state on. There must be at least [`REACH`].
+pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
+    // Only one bit of a state's first word takes part in the recurrence. The sum is therefore made of the states that
+    // begin one word later, which are `distance - 1` words before the result.
+    let terms = Terms::of_power(distance - 1, level);
+    dispatch(level, Sum { terms: &terms, words: &words[1..] })
+}
+
+/// The number of words that [`jump`] reads.
+pub(super) const REACH: usize = 34 * SIZE;
+
+/// The kinds of terms. A term is the sum of up to three consecutive states: the first one, and those at these offsets from
+/// it.
+const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
+
+/// The number of words that are precomputed for each kind of terms.
+const KIND_WORDS: usize = 33 * SIZE;
+
+/// A residue as a list of terms: for each, the index of its first word among the words of all [`KINDS`], which are stored
+/// one kind after another.
+struct Terms(Vec<u32>);
+
+impl Terms {
+    /// Returns the terms of x^k mod p, from a cache if possible: fills of the same size, and the passes of one fill, jump
+    /// by the same distance.
+    fn of_power(k: u64, level: Level) -> Arc<Self> {
+        /// The number of powers in the cache.
+        const CACHED: usize = 16;
+        static CACHE: Mutex<VecDeque<(u64, Arc<Terms>)>> = Mutex::new(VecDeque::new());
+        // If another thread has locked the cache, the power is computed again, which takes less than a millisecond.
+        if let Ok(cache) = CACHE.try_lock()
+            && let Some((_, terms)) = cache.iter().find(|(power, _)| *power == k)
+        {
+            return Arc::clone(terms);
+        }
+        let terms = Arc::new(Self::of(&Residue::power(k, level)));
+        if let Ok(mut cache) = CACHE.try_lock() {
+            cache.truncate(CACHED - 1);
+            cache.push_front((k, Arc::clone(&terms)));
+        }
+        terms
+    }
+
+    /// Returns the terms of a residue: a term begins at each power that occurs and is not part of the term before.
+    fn of(residue: &Residue) -> Self {
+        let mut terms = Vec::with_capacity(DEGREE / 4);
+        let mut power = 0;
+        while power < DEGREE {
+            if residue.has(power) {
+                let kind = usize::from(residue.has(power + 1)) + 2 * usize::from(residue.has(power + 2));
+                terms.push((KIND_WORDS * kind + power) as u32);
+                power += 3;
+            } else {
+                power += 1;
+            }
+        }
+        Self(terms)
+    }
+}
+
+/// Computes the sum of the terms.
+struct Sum<'a> {
+    terms: &'a Terms,
+    words: &'a [u32],
+}
+
+impl Kernel for Sum<'_> {
+    type Output = Box<State>;
+
+    #[inline(always)]
+    fn run<I: SimdIsa>(self) -> Self::Output {
+        // The number of words of the sum that are computed together, so that they stay in registers.
+        const CHUNK: usize = 104;
+        const { assert!(SIZE.is_multiple_of(CHUNK) && KIND_WORDS + 2 < REACH && DEGREE + SIZE <= KIND_WORDS) };
+        let mut kinds = vec![0; KINDS.len() * KIND_WORDS];
+        for (words, offsets) in kinds.chunks_mut(KIND_WORDS).zip(KINDS) {
+            words.copy_from_slice(&self.words[..KIND_WORDS]);
+            for offset in offsets {
+                words.iter_mut().zip(&self.words[*offset..]).for_each(|(sum, word)| *sum ^= word);
+            }
+        }
+        let mut state = Box::new(State([0; SIZE]));
+        for (number, to) in state.as_chunks_mut::<CHUNK>().0.iter_mut().enumerate() {
+            let mut sum = [0u32; CHUNK];
+            for &term in &self.terms.0 {
+                let from: &[u32; CHUNK] = kinds[CHUNK * number + term as usize..]
+                    .first_chunk()
+                    .expect("a term must lie within the precomputed words");
+                for k in 0..CHUNK {
+                    sum[k] ^= from[k];
+                }
+            }
+            *to = sum;
+        }
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cached_terms_equal_computed_terms() {
+        let level = Level::best();
+        // More powers than the cache holds, and the first one again and again.
+        for k in (0..40u64).flat_map(|k| [100_000, 100_000 + k, 1 << k]) {
+            assert_eq!(Terms::of_power(k, level).0, Terms::of(&Residue::power(k, level)).0, "{k}");
+        }
+    }
+}

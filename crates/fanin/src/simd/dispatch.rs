@@ -1,0 +1,22 @@
+//! The dispatch of a kernel to a CPU level.
+
+use super::level::Level;
+use super::scalar::Scalar;
+use super::traits::Kernel;
+#[cfg(target_arch = "x86_64")]
+use super::x86_64::{avx2, avx512};
+
+/// Runs a kernel at `level`, or at the best available level if this CPU lacks `level`.
+pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
+    match level.or_best() {
+        Level::Scalar => kernel.run::<Scalar>(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `or_best` returns only levels that were detected on this CPU.
+        Level::Avx2 => unsafe { avx2::run(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `or_best` returns only levels that were detected on this CPU.
+        Level::Avx512 => unsafe { avx512::run(kernel) },
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => kernel.run::<Scalar>(),
+    }
+}

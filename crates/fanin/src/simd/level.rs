@@ -1,0 +1,65 @@
+//! The CPU levels, and which of them this CPU has.
+
+use std::sync::OnceLock;
+
+/// A set of CPU instructions that kernels are compiled for.
+///
+/// Values do not depend on the level; only the speed does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Level {
+    /// The instructions that every CPU of the target has.
+    Scalar,
+    /// x86-64 with AVX2, FMA, F16C, BMI1 and BMI2.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL, and all of [`Level::Avx2`].
+    Avx512,
+}
+
+impl Level {
+    /// Returns the levels that this CPU has, in ascending order. [`Level::Scalar`] is always the first.
+    pub fn available() -> &'static [Level] {
+        static AVAILABLE: OnceLock<Vec<Level>> = OnceLock::new();
+        AVAILABLE.get_or_init(detect)
+    }
+
+    /// Returns the highest level that this CPU has.
+    pub fn best() -> Level {
+        *Level::available().last().expect("the scalar level is always available")
+    }
+
+    /// Returns whether this CPU has the level.
+    pub fn is_available(self) -> bool {
+        Level::available().contains(&self)
+    }
+
+    /// Returns this level if this CPU has it, and [`Level::best`] otherwise.
+    pub(crate) fn or_best(self) -> Level {
+        if self.is_available() { self } else { Level::best() }
+    }
+}
+
+/// Returns the levels that this CPU has, in ascending order.
+#[cfg(target_arch = "x86_64")]
+fn detect() -> Vec<Level> {
+    let mut levels = vec![Level::Scalar];
+    let avx2 = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2");
+    let avx512 = avx2
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl");
+    levels.extend(avx2.then_some(Level::Avx2));
+    levels.extend(avx512.then_some(Level::Avx512));
+    levels
+}
+
+/// Returns the levels that this CPU has: only the scalar one on this target.
+#[cfg(not(target_arch = "x86_64"))]
+fn detect() -> Vec<Level> {
+    vec![Level::Scalar]
+}

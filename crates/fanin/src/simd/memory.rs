@@ -1,0 +1,104 @@
+//! Non-temporal stores and prefetching.
+
+/// Fills memory with one value by non-temporal stores, which bypass the caches.
+///
+/// For memory that is larger than the caches, where cached lines would be evicted before they are read. The function
+/// ends with a store fence: a thread that synchronizes with the caller afterwards sees the values.
+pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{__m128i, _mm_sfence, _mm_stream_si128};
+        let mut lanes = [0u8; 16];
+        let bytes = bytemuck::bytes_of(&value);
+        lanes.chunks_exact_mut(bytes.len()).for_each(|lane| lane.copy_from_slice(bytes));
+        let vector: __m128i = bytemuck::cast(lanes);
+        // Ordinary stores up to the first address that is a multiple of 16, and after the last one. No value straddles
+        // such an address, because the size of a value divides 16.
+        let before = to.as_ptr().cast::<u8>().align_offset(16).div_ceil(bytes.len()).min(to.len());
+        let (before, to) = to.split_at_mut(before);
+        before.fill(value);
+        let mut vectors = to.chunks_exact_mut(16 / bytes.len());
+        for to in &mut vectors {
+            // SAFETY: every x86-64 CPU has SSE2; `to` has 16 bytes at an address that is a multiple of 16.
+            unsafe { _mm_stream_si128(to.as_mut_ptr().cast(), vector) };
+        }
+        vectors.into_remainder().fill(value);
+        // Non-temporal stores are weakly ordered: without the fence, a lock that is released next would not order them.
+        // SAFETY: every x86-64 CPU has SSE.
+        unsafe { _mm_sfence() };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    to.fill(value);
+}
+
+/// A range of memory that is written soon, and is prefetched into the caches one cache line at a time.
+///
+/// A caller that alternates arithmetic with [`Prefetch::next_line`] hides the latency of the memory. Prefetching all lines
+/// at once would stall the CPU.
+pub(crate) struct Prefetch<'a> {
+    bytes: &'a [u8],
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+impl<'a> Prefetch<'a> {
+    /// Creates a prefetcher of this memory. Nothing is fetched yet.
+    #[inline(always)]
+    pub(crate) fn new<T: bytemuck::Pod>(memory: &'a [T]) -> Self {
+        Self { bytes: bytemuck::cast_slice(memory) }
+    }
+
+    /// Creates a prefetcher of no memory, which does nothing.
+    #[inline(always)]
+    pub(crate) fn none() -> Self {
+        Self { bytes: &[] }
+    }
+
+    /// Prefetches as many of the next lines as `values` takes up.
+    #[inline(always)]
+    pub(crate) fn next_lines_for<T>(&mut self, values: &[T]) {
+        for _ in 0..size_of_val(values) / LINE {
+            self.next_line();
+        }
+    }
+
+    /// Prefetches the next line, if any whole line is left.
+    #[inline(always)]
+    pub(crate) fn next_line(&mut self) {
+        if let Some((line, later)) = self.bytes.split_first_chunk::<LINE>() {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+                // SAFETY: every x86-64 CPU has SSE; a prefetch is a hint that accepts any address.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.as_ptr().cast()) };
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            let _ = line;
+            self.bytes = later;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: bytemuck::Pod + PartialEq + std::fmt::Debug>(zero: T, one: T) {
+        for (start, end) in [(0, 0), (0, 1), (1, 2), (3, 100), (1, 64), (7, 71), (16, 80), (5, 5)] {
+            let mut memory = [zero; 120];
+            fill_non_temporal(one, &mut memory[start..end]);
+            for (index, &found) in memory.iter().enumerate() {
+                let expected = if (start..end).contains(&index) { one } else { zero };
+                assert_eq!(found, expected, "index {index} after a fill of {start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_non_temporal_fill_writes_every_value_of_the_slice_and_no_other() {
+        check(0u16, 0x1234);
+        check(0f32, 1.5);
+        check(0f64, -2.5);
+    }
+}
