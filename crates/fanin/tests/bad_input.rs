@@ -202,7 +202,7 @@ fn shapes_and_buffers_that_do_not_fit() {
     ));
     let mut buffer = [1f32; 5];
     let error = init::zeros().fill(&mut buffer, &[2, 3], &mut Torch::new(0)).unwrap_err();
-    assert_eq!(error.to_string(), "the buffer holds 5 values, but the shape [2, 3] has 6");
+    assert_eq!(error.to_string(), "the buffer has 5 values, but the shape [2, 3] has 6: they must be equal");
     assert_eq!(buffer, [1.0; 5]);
     let plan = init::zeros().resolve(&[2, 3], DType::F32).unwrap();
     let tensor = TensorMut::contiguous(&mut buffer, &[5]).unwrap();

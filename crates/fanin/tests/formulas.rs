@@ -11,8 +11,8 @@ fn distribution(spec: &str, shape: &[usize]) -> Distribution {
 
 #[test]
 fn gains() {
-    for name in Nonlinearity::names() {
-        let gain = Nonlinearity::from_name(name, None).unwrap().gain();
+    for name in Nonlinearity::torch_names() {
+        let gain = Nonlinearity::from_torch_name(name, None).unwrap().gain();
         let expected = match name {
             "tanh" => 5.0 / 3.0,
             "relu" => 2f64.sqrt(),
@@ -22,7 +22,7 @@ fn gains() {
         };
         assert_eq!(gain, expected, "{name}");
     }
-    assert_eq!(Nonlinearity::names().count(), 12);
+    assert_eq!(Nonlinearity::torch_names().count(), 12);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn cut_offs_in_units_of_std() {
     assert_eq!((low, high), (-2.0 * std, 2.0 * std));
     for (spec, needle) in [
         ("trunc_normal_tf(std=0)", "std = 0"),
-        ("trunc_normal_tf(a=2, b=1)", "a = 2 is above b = 1"),
+        ("trunc_normal_tf(a=2, b=1)", "a = 2 is greater than b = 1"),
         ("trunc_normal_tf(a=1, b=1)", "b = 1: must be greater"),
         ("trunc_normal_tf(b=-inf)", "b = -inf"),
         ("trunc_normal_tf(a=nan)", "a = NaN"),
@@ -236,10 +236,10 @@ fn parts_of_fused_and_stacked_parameters() {
     assert_eq!((delta.blocks()[0].start(), delta.blocks()[0].axes()), (&[0, 0, 1, 1][..], &[0, 1][..]));
     assert!((delta.std() - (4.0 / 8.0 / 12.0f64).sqrt()).abs() < 1e-15);
     for (spec, shape, needle) in [
-        ("blocks(3: normal, 4: normal)", &[8, 2][..], "add up to 7, the axis has 8"),
-        ("blocks(normal, parts=3)", &[8, 2], "an axis of 8 has no 3 equal blocks"),
-        ("blocks(normal, parts=2, axis=2)", &[8, 2], "axis = 2 is not there: write one from -2 to 1"),
-        ("stacked(normal)", &[], "axis = 0 is not there"),
+        ("blocks(3: normal, 4: normal)", &[8, 2][..], "add up to 7, but the axis has 8"),
+        ("blocks(normal, parts=3)", &[8, 2], "an axis of 8 cannot be split into 3 equal blocks"),
+        ("blocks(normal, parts=2, axis=2)", &[8, 2], "axis = 2 does not exist: it must be from -2 to 1"),
+        ("stacked(normal)", &[], "axis = 0 does not exist"),
         ("stacked(eye)", &[3, 4], "eye: Only tensors with 2 dimensions"),
         ("delta_orthogonal", &[4, 8, 3], "8 inputs do not fit into 4 outputs"),
         ("delta_orthogonal", &[4, 8], "3, 4, or 5"),
