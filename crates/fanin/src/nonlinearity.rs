@@ -464,7 +464,7 @@ mod tests {
     fn forward_gains_agree_with_an_independent_integration() {
         // mpmath.quad, 30 digits, split at the kinks.
         for (nonlinearity, gain) in [
-            (Nonlinearity::Relu, std::f64::consts::SQRT_2),
+            (Nonlinearity::Relu, SQRT_2),
             (Nonlinearity::ReluSquared, (2f64 / 3.0).sqrt()),
             (Nonlinearity::Tanh, 1.592_537_419_722_831),
             (Nonlinearity::Sigmoid, 1.846_228_545_338_605),

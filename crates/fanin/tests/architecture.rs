@@ -150,7 +150,8 @@ fn the_front_page_links_to_every_public_item() {
     assert!(items.len() > 30, "{items:?}");
     for (name, linked) in &mut items {
         // A link to an item that only exists with a feature would be broken without it.
-        let forms = [format!("[`{name}`]"), format!("[`{name}::"), format!("[`half::{name}`]"), format!("`{name}` ")];
+        let forms =
+            [format!("[`{name}`]"), format!("[`{name}::"), format!("[`half::{name}`]"), format!("`{name}` ")];
         *linked = forms.iter().any(|form| doc.contains(form.as_str()));
     }
     items.retain(|_, linked| !*linked);

@@ -1,6 +1,6 @@
-//! Plans in parts: what the blocks of a tensor are, to the bit.
+//! Plans of blocks: the values of fused and stacked parameters are exactly those of their blocks.
 
-// On torch's stream a matrix of a part is a QR factorization.
+// On the torch stream an orthogonal matrix needs a QR factorization.
 #![cfg(feature = "qr")]
 
 mod common;
@@ -11,7 +11,7 @@ use fanin::{DType, Native, Torch};
 const SEED: Native = Native::new(11);
 
 #[test]
-fn blocks_by_index_have_the_bits_of_the_whole_and_matrices_those_of_their_own_name() {
+fn blocks_by_index_equal_slices_of_the_whole_and_matrices_those_of_their_own_name() {
     for dtype in DType::ALL {
         let fused =
             filled("blocks(4: normal, 6: normal(std=2), axis=1)", &[70, 10], dtype, &mut SEED.tensor("w"));
@@ -36,11 +36,11 @@ fn blocks_by_index_have_the_bits_of_the_whole_and_matrices_those_of_their_own_na
 }
 
 #[test]
-fn a_layout_turns_the_matrix() {
+fn an_axis_layout_transposes_the_matrix() {
     let torch = filled("orthogonal", &[6, 4, 3], DType::F32, &mut SEED.tensor("w")).to_f64();
     let keras =
         filled("orthogonal(layout=kernel_in_out)", &[3, 4, 6], DType::F32, &mut SEED.tensor("w")).to_f64();
-    // [out, in, k] of the one is [k, in, out] of the other, whose rows run over [k, in].
+    // The axes [out, in, k] of the first matrix are [k, in, out] in the second, whose columns are the outputs.
     for (out, k, i) in [(0, 0, 0), (5, 2, 3), (2, 1, 0)] {
         assert_eq!(keras[(k * 4 + i) * 6 + out], torch[out * 12 + k * 4 + i]);
     }
@@ -70,7 +70,7 @@ fn a_delta_orthogonal_convolution_keeps_norms() {
 }
 
 #[test]
-fn torchs_stream_draws_parts_one_after_another() {
+fn the_torch_stream_generates_blocks_one_after_another() {
     let mut torch = Torch::new(3);
     let fused = filled(
         "blocks(xavier_uniform, trunc_normal_tf(std=0.02), axis=1)",
@@ -98,14 +98,14 @@ fn eight_bits_are_f32_rounded_once() {
         for dtype in [DType::F8E4M3, DType::F8E5M2] {
             let wide = filled(spec, &[40, 30], DType::F32, &mut SEED.tensor("w")).to_f64();
             let native = filled(spec, &[40, 30], dtype, &mut SEED.tensor("w")).to_f64();
-            // U[-3, 3): rounding to 3 would pass the open bound, so it is held to the value below.
+            // U[-3, 3): a value that would be rounded to the open bound 3 is replaced by the value below it.
             let below = if dtype == DType::F8E4M3 { 2.75 } else { 2.5 };
             let held = |x: f64| if spec.starts_with("uniform") { x.min(below) } else { x };
             for (narrow, wide) in native.iter().zip(&wide) {
                 let rounded = dtype.round(*wide);
                 assert_eq!(*narrow, held(rounded), "{spec} {dtype} {wide}");
             }
-            // torch's rejection wants finite cut-offs.
+            // Rejection on the torch stream needs finite bounds.
             if spec.contains("inf") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Plans: every formula exactly, without a value drawn.
+//! The plans of every scheme: each formula is tested exactly, and no values are generated.
 
 mod common;
 
@@ -10,7 +10,7 @@ fn distribution(spec: &str, shape: &[usize]) -> Distribution {
 }
 
 #[test]
-fn gains() {
+fn gains_are_those_of_torch() {
     for name in Nonlinearity::torch_names() {
         let gain = Nonlinearity::from_torch_name(name, None).unwrap().gain();
         let expected = match name {
@@ -26,7 +26,7 @@ fn gains() {
 }
 
 #[test]
-fn fans_by_layout() {
+fn fans_follow_the_axis_layout() {
     let fans = |layout: AxisLayout, shape: &[usize]| {
         let fans = layout.fans(shape).unwrap();
         (fans.fan_in, fans.fan_out)
@@ -40,13 +40,17 @@ fn fans_by_layout() {
     assert_eq!(fans(read("out_in"), &[5, 3]), (3, 5));
     assert_eq!(fans(read("HWIO"), &[7, 7, 3, 64]), (147, 3136));
     assert_eq!(fans(read("eoi"), &[8, 5, 3]), (3, 5), "an expert has its own fans");
-    assert_eq!(fans(read("oioi"), &[2, 3, 5, 7]), (21, 10), "axes of one kind multiply");
+    assert_eq!(
+        fans(read("oioi"), &[2, 3, 5, 7]),
+        (21, 10),
+        "the sizes of axes with the same role are multiplied"
+    );
     assert!(read("oi").fans(&[5, 3, 1]).is_err() && "oe".parse::<AxisLayout>().is_err());
     assert!("oiiiiiiii".parse::<AxisLayout>().is_err(), "nine axes");
 }
 
 #[test]
-fn fans_by_groups() {
+fn fans_of_grouped_convolutions_are_those_of_a_group() {
     let fans = |layout: AxisLayout, shape: &[usize], groups| {
         let fans = layout.grouped_fans(shape, groups).unwrap();
         (fans.fan_in, fans.fan_out)
@@ -74,7 +78,7 @@ fn fans_by_groups() {
 }
 
 #[test]
-fn variance_scaling_by_mode_and_distribution() {
+fn variance_scaling_follows_mode_and_distribution() {
     let moments = |spec: &str, shape: &[usize]| plan(spec, shape, DType::F64).unwrap().std();
     let shape = [3, 3, 64, 128];
     for (mode, n) in [
@@ -109,7 +113,7 @@ fn variance_scaling_by_mode_and_distribution() {
 }
 
 #[test]
-fn cut_offs_in_units_of_std() {
+fn trunc_normal_tf_has_bounds_in_units_of_std() {
     let cut = |spec: &str| match distribution(spec, &[9]) {
         Distribution::TruncatedNormal { std, low, high, .. } => (std, low, high),
         other => panic!("{other:?}"),
@@ -132,7 +136,7 @@ fn cut_offs_in_units_of_std() {
 }
 
 #[test]
-fn torchs_order_of_operations() {
+fn formulas_have_the_order_of_operations_of_torch() {
     for (fan_in, fan_out) in [(3usize, 5usize), (7, 11), (147, 3136), (768, 3072), (49, 13)] {
         let shape = [fan_out, fan_in];
         let gain = 5.0 / 3.0;
@@ -163,7 +167,7 @@ fn torchs_order_of_operations() {
 }
 
 #[test]
-fn sparse_rounds_its_zeros_up() {
+fn sparse_rounds_the_number_of_zeros_up() {
     for (rows, sparsity, zeros) in
         [(10, 0.3, 3), (10, 0.31, 4), (7, 0.5, 4), (5, 0.0, 0), (5, 1.0, 5), (3, 1e-9, 1)]
     {
@@ -178,12 +182,12 @@ fn moments(spec: &str, shape: &[usize]) -> (f64, f64) {
 }
 
 #[test]
-fn planned_moments() {
+fn plans_have_the_mean_and_std_of_their_distribution() {
     assert_eq!(moments("uniform(-1, 3)", &[5]), (1.0, 4.0 / 12f64.sqrt()));
     assert_eq!(moments("eye", &[2, 4]), (0.25, (0.25f64 * 0.75).sqrt()));
     assert_eq!(moments("dirac", &[2, 2, 3]), (2.0 / 12.0, (2.0 / 12.0 * (1.0 - 2.0 / 12.0f64)).sqrt()));
     assert_eq!(moments("orthogonal(2)", &[4, 3, 3]), (0.0, 2.0 / 3.0));
-    // JAX's constant for a normal cut at two sigma.
+    // JAX's constant for a normal truncated at two sigma.
     let (mean, std) = moments("trunc_normal", &[5]);
     assert!(mean.abs() < 1e-17 && (std - 0.879_625_661_034_239_8).abs() < 1e-15, "{mean} {std}");
     // Half-normal: mean sqrt(2 / pi), variance 1 - 2 / pi.
@@ -195,7 +199,7 @@ fn planned_moments() {
 }
 
 #[test]
-fn identities_by_index() {
+fn identities_have_ones_at_the_right_indices() {
     let values = |spec: &str, shape: &[usize]| {
         common::filled(spec, shape, DType::F32, &mut fanin::Torch::new(0)).to_f64()
     };
@@ -207,15 +211,15 @@ fn identities_by_index() {
 }
 
 #[test]
-fn parts_of_fused_and_stacked_parameters() {
-    // Queries, keys and values: a fan of their own, where the fused matrix has 1.5 times it.
+fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
+    // Queries, keys and values have a fan_out of their own. That of the fused matrix is 1.5 times as large.
     let fused =
         plan("blocks(8: xavier_normal, 4: xavier_normal, 4: xavier_normal)", &[16, 8], DType::F32).unwrap();
     let stds: Vec<f64> = fused.blocks().iter().map(|part| part.plan().std()).collect();
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
     assert_eq!(fused.blocks()[2].start(), [12, 0]);
-    // One distribution by index is that distribution; one with a fan_in only needs no parts.
+    // Blocks of one distribution by index are planned as one distribution; if only fan_in counts, blocks are not needed.
     assert_eq!(
         distribution("blocks(kaiming_normal, parts=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])
@@ -252,7 +256,7 @@ fn parts_of_fused_and_stacked_parameters() {
 }
 
 #[test]
-fn schemes_of_papers() {
+fn schemes_agree_with_their_papers() {
     // SIREN, explore_siren.ipynb: hidden sqrt(6 / 256) / 30, first 1 / 2.
     assert_eq!(
         distribution("siren", &[256, 256]),
@@ -272,7 +276,7 @@ fn schemes_of_papers() {
     );
     assert_eq!(distribution("zero_hadamard", &[5, 9]), Distribution::Eye);
     assert_eq!(distribution("zero_hadamard", &[5, 9, 3]), Distribution::Dirac { groups: 1 });
-    // IDInit: more outputs than inputs repeat the identity, more inputs than outputs are left at zero.
+    // IDInit: with more outputs than inputs the identity is repeated; with more inputs than outputs the rest is 0.
     let init: fanin::init::Init = "idinit(0.5)".parse().unwrap();
     for (shape, right) in [
         ([5, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0]),

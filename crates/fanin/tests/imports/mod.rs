@@ -50,8 +50,7 @@ impl Graph {
         let mut texts: BTreeMap<Segments, (String, String)> = BTreeMap::new();
         for path in sources(src) {
             let file = path.strip_prefix(src).unwrap().to_str().unwrap().replace('\\', "/");
-            let mut module: Segments =
-                file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+            let mut module: Segments = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
             if matches!(module.last().unwrap().as_str(), "mod" | "lib") {
                 module.pop();
             }
@@ -113,7 +112,8 @@ fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segme
     // The imports come first, because paths in the code can begin with an imported name.
     let mut rest = Vec::new();
     for (context, statement) in statements(path, code) {
-        let words: Vec<&str> = statement.split(|c: char| !is_word(c)).filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> =
+            statement.split(|c: char| !is_word(c)).filter(|word| !word.is_empty()).collect();
         match statement.split_once("use ").filter(|(before, _)| is_visibility(before)) {
             Some((_, tree)) => {
                 for (segments, name) in use_tree(tree) {
@@ -217,8 +217,11 @@ fn use_tree(tree: &str) -> Vec<(Segments, String)> {
         Some((path, alias)) => (path, Some(alias.trim().to_owned())),
         None => (tree.as_str(), None),
     };
-    let mut segments: Segments =
-        path.split("::").map(|segment| segment.trim().to_owned()).filter(|segment| !segment.is_empty()).collect();
+    let mut segments: Segments = path
+        .split("::")
+        .map(|segment| segment.trim().to_owned())
+        .filter(|segment| !segment.is_empty())
+        .collect();
     if segments.len() > 1 && segments.last().is_some_and(|last| last == "self") {
         segments.pop();
     }
