@@ -356,15 +356,15 @@ pub enum Warning {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The mean lies more than two standard deviations outside the cut-offs.
+    /// The mean lies more than two standard deviations outside the bounds.
     MeanFarOutside {
         /// Mean of the untruncated distribution.
         mean: f64,
         /// Standard deviation of the untruncated distribution.
         std: f64,
-        /// Lower cut-off.
+        /// Lower bound.
         a: f64,
-        /// Upper cut-off.
+        /// Upper bound.
         b: f64,
     },
     /// Some values of a normal distribution are too large for the element type. They become infinite, or the largest value of a

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{filled, places};
+use common::{filled, indices};
 use fanin::{DType, Native, Torch};
 
 const SEED: Native = Native::new(11);
@@ -19,8 +19,8 @@ fn blocks_by_index_equal_slices_of_the_whole_and_matrices_those_of_their_own_nam
             filled("normal", &[70, 10], dtype, &mut SEED.tensor("w")),
             filled("normal(std=2)", &[70, 10], dtype, &mut SEED.tensor("w")),
         );
-        let first = places(&[70, 10], &[0, 0], &[70, 4]);
-        let second = places(&[70, 10], &[0, 4], &[70, 6]);
+        let first = indices(&[70, 10], &[0, 0], &[70, 4]);
+        let second = indices(&[70, 10], &[0, 4], &[70, 6]);
         assert_eq!(fused.at(&first).bytes(), one.at(&first).bytes());
         assert_eq!(fused.at(&second).bytes(), two.at(&second).bytes());
 
@@ -29,7 +29,7 @@ fn blocks_by_index_equal_slices_of_the_whole_and_matrices_those_of_their_own_nam
         for (tensor, block) in [(0, 0), (0, 1), (2, 1)] {
             let name = format!("w[{tensor}][{block}]");
             let alone = filled("orthogonal", &[4, 5], dtype, &mut SEED.tensor(&name));
-            let here = places(&[8, 3, 5], &[4 * block, tensor, 0], &[4, 1, 5]);
+            let here = indices(&[8, 3, 5], &[4 * block, tensor, 0], &[4, 1, 5]);
             assert_eq!(stack.at(&here).bytes(), alone.bytes(), "{name} {dtype}");
         }
     }
@@ -81,8 +81,8 @@ fn the_torch_stream_generates_blocks_one_after_another() {
     let mut again = Torch::new(3);
     let one = filled("xavier_uniform", &[20, 6], DType::F32, &mut again);
     let two = filled("trunc_normal_tf(std=0.02)", &[20, 6], DType::F32, &mut again);
-    assert_eq!(fused.at(&places(&[20, 12], &[0, 0], &[20, 6])).bytes(), one.bytes());
-    assert_eq!(fused.at(&places(&[20, 12], &[0, 6], &[20, 6])).bytes(), two.bytes());
+    assert_eq!(fused.at(&indices(&[20, 12], &[0, 0], &[20, 6])).bytes(), one.bytes());
+    assert_eq!(fused.at(&indices(&[20, 12], &[0, 6], &[20, 6])).bytes(), two.bytes());
     assert_eq!(torch.state(), again.state());
 }
 
@@ -100,10 +100,10 @@ fn eight_bits_are_f32_rounded_once() {
             let native = filled(spec, &[40, 30], dtype, &mut SEED.tensor("w")).to_f64();
             // U[-3, 3): a value that would be rounded to the open bound 3 is replaced by the value below it.
             let below = if dtype == DType::F8E4M3 { 2.75 } else { 2.5 };
-            let held = |x: f64| if spec.starts_with("uniform") { x.min(below) } else { x };
+            let clamped = |x: f64| if spec.starts_with("uniform") { x.min(below) } else { x };
             for (narrow, wide) in native.iter().zip(&wide) {
                 let rounded = dtype.round(*wide);
-                assert_eq!(*narrow, held(rounded), "{spec} {dtype} {wide}");
+                assert_eq!(*narrow, clamped(rounded), "{spec} {dtype} {wide}");
             }
             // Rejection on the torch stream needs finite bounds.
             if spec.contains("inf") {

@@ -105,7 +105,7 @@ fn a_token_that_is_not_cancelled_changes_nothing() {
     ] {
         let (mut guarded, mut free) = (vec![0f32; plan.len()], vec![0f32; plan.len()]);
         let (mut one, mut other) = (stream.clone(), stream);
-        CancelToken::new().run(|| plan.fill(&mut guarded, &mut one)).expect("nobody has set it").unwrap();
+        CancelToken::new().run(|| plan.fill(&mut guarded, &mut one)).expect("not cancelled").unwrap();
         plan.fill(&mut free, &mut other).unwrap();
         assert_eq!((guarded, one), (free, other), "{name}");
     }

@@ -114,13 +114,13 @@ fn variance_scaling_follows_mode_and_distribution() {
 
 #[test]
 fn trunc_normal_tf_has_bounds_in_units_of_std() {
-    let cut = |spec: &str| match distribution(spec, &[9]) {
+    let truncated = |spec: &str| match distribution(spec, &[9]) {
         Distribution::TruncatedNormal { std, low, high, .. } => (std, low, high),
         other => panic!("{other:?}"),
     };
-    assert_eq!(cut("trunc_normal_tf(1, 0.02)"), (0.02, 0.96, 1.04));
-    assert_eq!(cut("trunc_normal_tf(std=0.5, a=-1, b=inf)"), (0.5, -0.5, f64::INFINITY));
-    let (std, low, high) = cut("trunc_normal_tf(std=0.02, corrected=true)");
+    assert_eq!(truncated("trunc_normal_tf(1, 0.02)"), (0.02, 0.96, 1.04));
+    assert_eq!(truncated("trunc_normal_tf(std=0.5, a=-1, b=inf)"), (0.5, -0.5, f64::INFINITY));
+    let (std, low, high) = truncated("trunc_normal_tf(std=0.02, corrected=true)");
     assert!((std * 0.879_625_661_034_239_8 / 0.02 - 1.0).abs() < 1e-14);
     assert_eq!((low, high), (-2.0 * std, 2.0 * std));
     for (spec, needle) in [

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Buffer, CATALOGUE, filled, places, plan};
+use common::{Buffer, CATALOGUE, filled, indices, plan};
 use fanin::{DType, Distribution, Level, Native, Plan, Stream as _, TensorMut, Torch};
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn any_region_of_any_scheme_and_type_is_the_slice_at_every_level() {
                             shape.iter().zip(&start).map(|(&size, &start)| 1 + below(size - start)).collect();
                         let mut part = Buffer::new(dtype, size.iter().product());
                         prepared.fill_region(&start, part.tensor(&size)).unwrap();
-                        let expected = whole.at(&places(shape, &start, &size));
+                        let expected = whole.at(&indices(shape, &start, &size));
                         let case = format!("{spec} {shape:?} {dtype} {level:?} {start:?} {size:?}");
                         assert_eq!(part.bytes(), expected.bytes(), "{case}");
                         cases += 1;
@@ -83,17 +83,17 @@ fn ten_thousand_random_regions_of_both_streams_are_slices() {
                     let start: Vec<usize> = shape.iter().map(|&size| below(size)).collect();
                     let size: Vec<usize> =
                         shape.iter().zip(&start).map(|(&size, &start)| below(size - start + 1)).collect();
-                    let places = places(shape, &start, &size);
+                    let indices = indices(shape, &start, &size);
                     let case = format!("{spec} {shape:?} {dtype} {start:?} {size:?}");
-                    let mut part = Buffer::new(dtype, places.len());
+                    let mut part = Buffer::new(dtype, indices.len());
                     native.as_ref().unwrap().fill_region(&start, part.tensor(&size)).unwrap();
-                    assert_eq!(part.bytes(), whole_native.at(&places).bytes(), "native {case}");
-                    let mut part = Buffer::new(dtype, places.len());
+                    assert_eq!(part.bytes(), whole_native.at(&indices).bytes(), "native {case}");
+                    let mut part = Buffer::new(dtype, indices.len());
                     assert_eq!(torch.peek_region(&plan, &start, part.tensor(&size)).is_ok(), drawn, "{case}");
                     if drawn {
-                        assert_eq!(part.bytes(), whole_torch.at(&places).bytes(), "torch {case}");
+                        assert_eq!(part.bytes(), whole_torch.at(&indices).bytes(), "torch {case}");
                         let mut moved = torch.clone();
-                        let mut again = Buffer::new(dtype, places.len());
+                        let mut again = Buffer::new(dtype, indices.len());
                         fanin::Stream::fill_region(&mut moved, &plan, &start, again.tensor(&size)).unwrap();
                         assert!(again.bytes() == part.bytes() && moved == after, "torch {case}");
                     }
@@ -155,8 +155,8 @@ fn strided_memory_gets_the_same_values() {
                 let tensor = buffer.strided(shape, &strides, offset as usize);
                 fanin::Stream::fill(&mut Native::new(9).tensor("w"), &plan, tensor).unwrap();
                 let all = vec![0; shape.len()];
-                let mut spots = vec![offset as usize; plan.len()];
-                for (number, spot) in spots.iter_mut().enumerate() {
+                let mut offsets = vec![offset as usize; plan.len()];
+                for (number, spot) in offsets.iter_mut().enumerate() {
                     let mut rest = number;
                     let mut place = offset;
                     for axis in (0..shape.len()).rev() {
@@ -165,9 +165,9 @@ fn strided_memory_gets_the_same_values() {
                     }
                     *spot = place as usize;
                 }
-                assert_eq!(places(shape, &all, shape).len(), spots.len());
-                assert_eq!(buffer.at(&spots).bytes(), whole.bytes(), "{spec} {shape:?} {dtype}");
-                let written: std::collections::HashSet<_> = spots.into_iter().collect();
+                assert_eq!(indices(shape, &all, shape).len(), offsets.len());
+                assert_eq!(buffer.at(&offsets).bytes(), whole.bytes(), "{spec} {shape:?} {dtype}");
+                let written: std::collections::HashSet<_> = offsets.into_iter().collect();
                 let gaps: Vec<usize> = (0..=span as usize).filter(|place| !written.contains(place)).collect();
                 let untouched = buffer.at(&gaps).to_f64();
                 assert!(
@@ -212,7 +212,7 @@ fn strided_memory_has_the_zeros_of_the_permutations_of_torch() {
 }
 
 #[test]
-fn indices_past_2_to_the_32_are_told_apart() {
+fn indices_above_2_to_the_32_have_values_of_their_own() {
     // The last two rows of a tensor of 19.6 GB.
     let shape = [70_000, 70_000];
     for spec in ["normal", "uniform", "trunc_normal", "sparse(0.5)", "eye"] {
@@ -297,14 +297,14 @@ proptest! {
 
     /// Splitting a flat tensor at any index gives the same values.
     #[test]
-    fn any_cut_of_a_long_tensor(length in 1usize..3000, cut in 0usize..3000, which in 0usize..16) {
+    fn splitting_a_long_tensor_at_any_index_changes_no_value(length in 1usize..3000, split in 0usize..3000, which in 0usize..16) {
         let (spec, _) = CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()).nth(which).unwrap();
-        let cut = cut.min(length);
+        let split = split.min(length);
         let whole = filled(spec, &[length], DType::F32, &mut Native::new(5).tensor("t"));
         let plan = plan(spec, &[length], DType::F32).unwrap();
         let prepared = Native::new(5).tensor("t").prepare(&plan).unwrap();
         let mut parts = Vec::new();
-        for (start, size) in [(0, cut), (cut, length - cut)] {
+        for (start, size) in [(0, split), (split, length - split)] {
             let mut part = Buffer::new(DType::F32, size);
             prepared.fill_region(&[start], part.tensor(&[size])).unwrap();
             parts.extend(part.bytes());

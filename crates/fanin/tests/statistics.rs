@@ -73,20 +73,20 @@ fn half_types_round_the_f32_value_once_and_never_reach_the_upper_bound() {
             let narrow = draw(spec, dtype);
             let plan = common::plan(spec, &[N], dtype).unwrap();
             let (low, high) = plan.bounds();
-            let mut held = 0;
+            let mut clamped = 0;
             for (wide, narrow) in wide.iter().zip(&narrow) {
                 assert!(low <= *narrow && *narrow <= high);
                 if dtype.round(*wide) != *narrow {
                     // Only if rounding would have gone past a bound.
                     let rounded = dtype.round(*wide);
                     assert!(rounded <= low || rounded >= high, "{spec} {dtype}: {wide} became {narrow}");
-                    held += 1;
+                    clamped += 1;
                 }
             }
             if spec.starts_with("uniform") {
                 assert!(narrow.iter().all(|&x| x < high));
                 // Half the spacing of bf16 below 1 is 2^-9 of the interval [0, 1).
-                assert!(held < N / 200, "{spec} {dtype}: {held} held");
+                assert!(clamped < N / 200, "{spec} {dtype}: {clamped} clamped");
             }
         }
     }

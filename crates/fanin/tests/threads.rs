@@ -140,7 +140,7 @@ fn large_regions_are_slices_on_any_number_of_threads() {
             let plan = plan(spec, &shape, dtype).unwrap();
             let mut whole = Buffer::new(dtype, plan.len());
             Torch::new(5).with_threads(Threads::One).fill(&plan, whole.tensor(&shape)).unwrap();
-            let expected = whole.at(&common::places(&shape, &start, &size)).bytes();
+            let expected = whole.at(&common::indices(&shape, &start, &size)).bytes();
             for threads in [1, 2, 5] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut part = Buffer::new(dtype, size.iter().product());

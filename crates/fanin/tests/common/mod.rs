@@ -122,14 +122,14 @@ impl Buffer {
     }
 
     /// Returns the values at these indices.
-    pub fn at(&self, places: &[usize]) -> Buffer {
+    pub fn at(&self, indices: &[usize]) -> Buffer {
         match self {
-            Buffer::F32(values) => Buffer::F32(places.iter().map(|&place| values[place]).collect()),
-            Buffer::F64(values) => Buffer::F64(places.iter().map(|&place| values[place]).collect()),
-            Buffer::F16(values) => Buffer::F16(places.iter().map(|&place| values[place]).collect()),
-            Buffer::BF16(values) => Buffer::BF16(places.iter().map(|&place| values[place]).collect()),
-            Buffer::F8E4M3(values) => Buffer::F8E4M3(places.iter().map(|&place| values[place]).collect()),
-            Buffer::F8E5M2(values) => Buffer::F8E5M2(places.iter().map(|&place| values[place]).collect()),
+            Buffer::F32(values) => Buffer::F32(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::F64(values) => Buffer::F64(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::F16(values) => Buffer::F16(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::BF16(values) => Buffer::BF16(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::F8E4M3(values) => Buffer::F8E4M3(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::F8E5M2(values) => Buffer::F8E5M2(indices.iter().map(|&index| values[index]).collect()),
         }
     }
 }
@@ -151,11 +151,11 @@ pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream
 }
 
 /// Returns the row-major indices of a region in a tensor.
-pub fn places(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
-    let mut places = vec![0];
+pub fn indices(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
+    let mut indices = vec![0];
     for axis in 0..shape.len() {
         let along = start[axis]..start[axis] + size[axis];
-        places = places.iter().flat_map(|&p| along.clone().map(move |k| p * shape[axis] + k)).collect();
+        indices = indices.iter().flat_map(|&p| along.clone().map(move |k| p * shape[axis] + k)).collect();
     }
-    places
+    indices
 }
