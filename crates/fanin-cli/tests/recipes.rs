@@ -614,13 +614,13 @@ fn explain_is_a_textbook() {
     };
     let he = fixture.good(&["explain", "kaiming_normal(nonlinearity=relu)", "--shape", "64,3,7,7"]).stdout;
     for needle in [
-        "3 input channels * 7 * 7 taps = 147",
-        "64 output channels * 7 * 7 taps = 3,136",
+        "3 input channels * 7 * 7 kernel positions = 147",
+        "64 output channels * 7 * 7 kernel positions = 3,136",
         "std = 1.414 / sqrt(147) = 0.1166, with fan_in = 147",
         "equation 10",
         "relu after each layer",
         "kept",
-        "blown up",
+        "exploded",
         "3.6/sqrt(fan_in)",
     ] {
         assert!(he.contains(needle), "{needle}: {he}");

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fanin::CancelToken;
 use fanin::init::Init;
-use fanin_analysis::explain::activation::Activation;
-use fanin_analysis::explain::{Explanation, Question, json as explain};
+use fanin_analysis::explain::{Explanation, Options, json as explain, nonlinearity};
 use fanin_checkpoint::{
     Draw, Existing, FileLayout, Partition, PartitionArgument, Partitioning, Request, StreamKind, Target,
     parse_partition, parse_size, read_manifest,
@@ -313,18 +312,19 @@ pub fn explain_json(
     let mut depths: Vec<usize> = layers.into_iter().map(|layers| layers as usize).collect();
     depths.sort_unstable();
     depths.dedup();
-    let activation = nonlinearity.as_deref().map(Activation::read).transpose().map_err(fault::analysis)?;
+    let nonlinearity =
+        nonlinearity.as_deref().map(nonlinearity::read).transpose().map_err(fault::analysis)?;
     let init = Init::parse(spec).map_err(fault::library)?;
-    let question = Question {
+    let options = Options {
         init,
         shape: &shape,
         dtype: read_dtype(dtype)?,
         layout,
         groups,
-        activation,
+        nonlinearity,
         depths: &depths,
     };
-    let explanation = Explanation::new(&question).map_err(fault::analysis)?;
+    let explanation = Explanation::new(&options).map_err(fault::analysis)?;
     Ok(explain::to_json(&explanation).to_string())
 }
 

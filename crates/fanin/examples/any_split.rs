@@ -1,4 +1,4 @@
-//! The same weights however the work is split: rows 300 to 399 of a matrix that nobody has made whole.
+//! Fills rows 300 to 399 of a matrix alone, on the native stream, and compares them with the whole matrix.
 
 use fanin::{DType, Native, Stream as _, TensorMut, init};
 
@@ -11,6 +11,6 @@ fn main() -> Result<(), fanin::Error> {
     let memory = TensorMut::contiguous(&mut shard, &[100, 64])?;
     seed.tensor("fc.weight").fill_region(&plan, &[300, 0], memory)?;
     assert_eq!(shard, whole[300 * 64..400 * 64]);
-    println!("100 of {} rows, bit for bit those of the whole", shape[0]);
+    println!("100 of {} rows are bit-identical to those of the whole matrix", shape[0]);
     Ok(())
 }

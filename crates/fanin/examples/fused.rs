@@ -1,4 +1,4 @@
-//! A fused parameter whose blocks have fans of their own: queries, keys and values of grouped attention.
+//! Initializes a fused parameter whose blocks have fans of their own: queries, keys and values of grouped-query attention.
 
 use fanin::half::bf16;
 use fanin::init::Init;
@@ -8,8 +8,9 @@ fn main() -> Result<(), fanin::Error> {
     let spec: Init =
         "blocks(1024: xavier_uniform, 256: xavier_uniform, 256: xavier_uniform(gain=0.5))".parse()?;
     let plan = spec.resolve(&[1536, 1024], DType::BF16)?;
-    for part in plan.blocks() {
-        println!("from row {:4}: {:?}, std {:.5}", part.start()[0], part.plan().shape(), part.plan().std());
+    for block in plan.blocks() {
+        let (row, plan) = (block.start()[0], block.plan());
+        println!("from row {row:4}: {:?}, std {:.5}", plan.shape(), plan.std());
     }
     let mut weight = vec![bf16::ZERO; plan.len()];
     plan.fill(&mut weight, &mut Native::new(0).tensor("attn.qkv.weight"))?;

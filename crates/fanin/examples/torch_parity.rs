@@ -1,4 +1,4 @@
-//! PyTorch's very numbers: what `torch.manual_seed(0); layer = torch.nn.Linear(4, 2)` starts from.
+//! Reproduces PyTorch's values bit for bit: the parameters of `torch.manual_seed(0); layer = torch.nn.Linear(4, 2)`.
 
 use fanin::{Torch, init};
 

@@ -1,53 +1,54 @@
-//! The one error type.
+//! The error type of the crate, the warnings that plans carry, and name suggestions.
 
 use crate::dtype::DType;
 
-/// Everything that can be wrong with a request. Raised before a single value is written.
+/// Everything that can be wrong with a request. It is returned before a single value is written.
 ///
-/// Each variant carries what was asked for, so that a message can name the argument, its value and the remedy.
+/// Each variant carries the arguments of the request as data. Its message names the argument, the value and the remedy.
+/// Where `torch.nn.init` raises an error for the same mistake, the message has torch's wording.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A number outside its domain.
+    /// A numeric argument is outside its domain.
     #[error("{scheme}: {argument} = {value}: {requirement}")]
     Argument {
-        /// The scheme as it is spelled in a spec.
+        /// The name of the scheme in specs.
         scheme: &'static str,
         /// The argument's name.
         argument: &'static str,
         /// The value given.
         value: f64,
-        /// What the value must satisfy.
+        /// The requirement that the value violates, such as "must be finite".
         requirement: String,
     },
-    /// A lower bound above its upper bound.
+    /// The lower bound is greater than the upper bound.
     #[error(
-        "{scheme}: a = {a} is above b = {b}: the lower bound a must not be greater than the upper bound b"
+        "{scheme}: a = {a} is greater than b = {b}: the lower bound a must not be greater than the upper bound b"
     )]
     Bounds {
-        /// The scheme as it is spelled in a spec.
+        /// The name of the scheme in specs.
         scheme: &'static str,
         /// The lower bound.
         a: f64,
         /// The upper bound.
         b: f64,
     },
-    /// Bounds whose difference is not a finite number of the element type.
+    /// The bounds, or their difference, are not finite numbers of the element type.
     #[error(
         "{scheme}: a = {a}, b = {b}: both bounds and their difference must be finite in {dtype} (largest value {})",
         dtype.largest()
     )]
     BoundsOverflow {
-        /// The scheme as it is spelled in a spec.
+        /// The name of the scheme in specs.
         scheme: &'static str,
         /// The lower bound.
         a: f64,
         /// The upper bound.
         b: f64,
-        /// The element type asked for.
+        /// The element type.
         dtype: DType,
     },
-    /// Fans of a shape that has none.
+    /// The scheme needs fans, and the shape has fewer than two axes.
     #[error(
         "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions (the shape is {shape:?})"
     )]
@@ -55,50 +56,53 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// Explicit axes that are not those of the shape.
-    #[error("layout = {layout}: one letter an axis, but the shape {shape:?} has {} axes", shape.len())]
+    /// The number of explicit axes is not the number of axes of the shape.
+    #[error(
+        "layout = {layout} has {} letters, but the shape {shape:?} has {} axes: write one letter for each axis",
+        layout.len(), shape.len()
+    )]
     AxisLayout {
-        /// The layout's letters.
+        /// The letters of the axis layout.
         layout: String,
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A layout that is neither a name nor letters.
+    /// An axis layout is neither a known name nor valid letters.
     #[error(
-        "layout = {name} is not known{}: use out_in, in_out, kernel_in_out, or one letter an axis (o out, i in, k kernel, \
-         e each) such as oikk or eoi",
-        did_you_mean(suggestion)
+        "layout = {name} is not known{}: use out_in, in_out, kernel_in_out, or one letter for each axis (o out, i in, k kernel, \
+         e expert) such as oikk or eoi",
+        suggested(suggestion)
     )]
     LayoutName {
         /// The name given.
         name: String,
-        /// The nearest known name, if one is near.
+        /// The nearest known name, if one is similar.
         suggestion: Option<&'static str>,
     },
-    /// Groups that a layout cannot have.
+    /// The number of groups does not fit the axis layout and the shape.
     #[error(
-        "groups = {groups} with layout = {layout} and shape {shape:?}: groups must be at least 1 and divide the axis that \
-         holds the channels of all groups (out of out_in and kernel_in_out, in of in_out; letters do not say which)"
+        "groups = {groups} with layout = {layout} and shape {shape:?}: groups must be at least 1 and divide the axis with \
+         the channels of all groups (out for out_in and kernel_in_out, in for in_out); a layout in letters must have groups = 1"
     )]
     FanGroups {
         /// The number of groups.
         groups: usize,
-        /// The layout.
+        /// The axis layout.
         layout: String,
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A scheme that is not defined for this number of dimensions.
+    /// The scheme is not defined for this number of dimensions.
     #[error("{scheme}: Only tensors with {supported} dimensions are supported (the shape is {shape:?})")]
     Dimensions {
-        /// The scheme as it is spelled in a spec.
+        /// The name of the scheme in specs.
         scheme: &'static str,
-        /// The numbers of dimensions that are, in words.
+        /// The supported numbers of dimensions, such as "3, 4, or 5".
         supported: &'static str,
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// `dirac` with groups that do not divide the output channels.
+    /// The groups of `dirac` do not divide the output channels.
     #[error("dirac: dim 0 must be divisible by groups (groups = {groups}, the shape is {shape:?})")]
     Groups {
         /// The number of groups.
@@ -106,67 +110,74 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// Blocks that do not fit their axis, or an axis that is not there.
+    /// The blocks do not fit the shape, or the axis does not exist.
     #[error("{scheme}: {reason} (the shape is {shape:?})")]
     Blocks {
-        /// The scheme as it is spelled in a spec.
+        /// The name of the scheme in specs.
         scheme: &'static str,
-        /// What is wrong, and the remedy.
+        /// What is wrong, and what to do.
         reason: String,
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A plan in blocks requested by its distribution alone.
-    #[error("a plan in blocks comes from an initializer, not from its distribution (the shape is {shape:?})")]
+    /// A plan of blocks was requested by its distribution alone, which does not have the blocks.
+    #[error(
+        "a plan of blocks cannot be made from its distribution alone: use an initializer such as init::blocks (the shape is {shape:?})"
+    )]
     CompositePlan {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A nonlinearity that has no gain here.
-    #[error("Unsupported nonlinearity {name}{}", did_you_mean(suggestion))]
+    /// The name of a nonlinearity is unknown.
+    #[error("Unsupported nonlinearity {name}{}", suggested(suggestion))]
     Nonlinearity {
         /// The name given.
         name: String,
-        /// The nearest known name, if one is near.
+        /// The nearest known name, if one is similar.
         suggestion: Option<&'static str>,
     },
-    /// A slope that is not a number.
+    /// The slope of a leaky_relu is not a number.
     #[error("negative_slope {value} not a valid number")]
     NegativeSlope {
         /// The value given, as text.
         value: String,
     },
-    /// A fan mode other than `fan_in` and `fan_out`.
+    /// A fan mode is neither `fan_in` nor `fan_out`.
     #[error("Mode {name} not supported, please use one of ['fan_in', 'fan_out']")]
     Mode {
         /// The name given.
         name: String,
     },
-    /// A shape whose element count does not fit the address space.
-    #[error("the shape {shape:?} has more elements than {} bits can count", usize::BITS)]
+    /// The number of elements of the shape does not fit the address space.
+    #[error(
+        "the shape {shape:?} has more elements than fit the address space of {} bits: use a smaller shape",
+        usize::BITS
+    )]
     ShapeOverflow {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A buffer whose length is not its shape's.
-    #[error("the buffer holds {found} values, but the shape {shape:?} has {expected}")]
+    /// The length of the buffer is not the element count of the shape.
+    #[error("the buffer has {found} values, but the shape {shape:?} has {expected}: they must be equal")]
     Length {
         /// The shape given.
         shape: Vec<usize>,
-        /// The shape's element count.
+        /// The element count of the shape.
         expected: usize,
-        /// The buffer's length.
+        /// The length of the buffer.
         found: usize,
     },
-    /// Memory of one type for a plan of another.
-    #[error("the plan is for {expected} values, the memory holds {found}")]
+    /// The element type of the memory is not that of the plan.
+    #[error(
+        "the plan is for {expected} values, but the memory has {found} values: resolve the plan for {found}"
+    )]
     ElementType {
-        /// The plan's type.
+        /// The element type of the plan.
         expected: DType,
-        /// The memory's type.
+        /// The element type of the memory.
         found: DType,
     },
-    /// Strides that leave the buffer, or that put two elements in one place.
+    /// The strides leave the buffer, or put two elements at the same address.
     #[error("strides {strides:?} with shape {shape:?} and offset {offset}: {reason}")]
     Strides {
         /// The shape given.
@@ -178,8 +189,11 @@ pub enum Error {
         /// What is wrong.
         reason: &'static str,
     },
-    /// A region that is not inside the shape of the whole tensor.
-    #[error("the region with start {start:?} and size {size:?} is not inside the shape {shape:?}")]
+    /// The region is not inside the shape of the whole tensor.
+    #[error(
+        "the region with start {start:?} and size {size:?} is not inside the shape {shape:?}: start + size must not be greater \
+         than the shape along any axis"
+    )]
     Region {
         /// The shape of the whole tensor.
         shape: Vec<usize>,
@@ -188,23 +202,24 @@ pub enum Error {
         /// The region's size along each axis.
         size: Vec<usize>,
     },
-    /// A region requested from a stream that can only be read from its beginning.
-    #[error("a {stream} stream fills whole tensors only: for a region, use the native stream")]
+    /// A region was requested from a stream that can only be read from its beginning.
+    #[error("a {stream} stream can only fill whole tensors: to fill a region, use the native stream")]
     NoRandomAccess {
-        /// The stream's name.
+        /// The name of the stream.
         stream: &'static str,
     },
-    /// An algorithm that a stream does not have.
-    #[error("the {stream} stream does not draw by method={method}: leave the method out")]
+    /// The stream does not implement the algorithm.
+    #[error("the {stream} stream does not implement method={method}: leave the argument method out")]
     Method {
-        /// The stream's name.
+        /// The name of the stream.
         stream: &'static str,
-        /// The algorithm asked for.
+        /// The requested algorithm, as specs spell it.
         method: &'static str,
     },
-    /// Two tensors of one job that would get the same values.
+    /// Two tensors of a job have the same name, so they would get the same values.
     #[error(
-        "two tensors of one job are called {name:?} (as {first:?} and as {second:?}): they would get the same values"
+        "two tensors of one job are called {name:?} (as {first:?} and as {second:?}) and would get the same values: give them \
+         different names"
     )]
     DuplicateName {
         /// The canonical name.
@@ -214,44 +229,44 @@ pub enum Error {
         /// The second spelling.
         second: String,
     },
-    /// Bytes that are no generator state.
+    /// The bytes are not a generator state.
     #[error("not a generator state: {reason}")]
     State {
         /// What is wrong.
         reason: String,
     },
-    /// More memory than there is.
+    /// The working memory of a fill cannot be allocated.
     #[error(
-        "the shape {shape:?} takes {bytes} bytes to work in, more than there are: any part of it needs them"
+        "cannot allocate the {bytes} bytes of working memory that the shape {shape:?} needs: filling a region of it needs as much"
     )]
     Memory {
-        /// The plan's shape.
+        /// The shape of the plan.
         shape: Vec<usize>,
-        /// What was asked of the system.
+        /// The number of bytes requested.
         bytes: u128,
     },
-    /// A spec that does not parse.
+    /// A spec cannot be parsed.
     #[error("{0}")]
     Spec(SpecError),
 }
 
-/// Where and why a spec does not parse.
+/// The reason why a spec cannot be parsed, and its position in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError {
-    /// The whole text.
+    /// The whole text of the spec.
     pub text: String,
-    /// Byte offset of the character at fault.
+    /// The byte offset of the character that the error is about.
     pub at: usize,
-    /// What is wrong there.
+    /// What is wrong at that character.
     pub message: String,
-    /// What to write instead, if that is known.
+    /// What to do, if that is known.
     pub help: Option<String>,
 }
 
 impl std::error::Error for SpecError {}
 
 impl std::fmt::Display for SpecError {
-    /// The message, then the text with a caret under the character at fault, then the remedy.
+    /// Prints the message, the text with a caret under the character that the error is about, and the remedy.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let column = self.text[..self.at.min(self.text.len())].chars().count();
         write!(f, "{}\n  {}\n  {:column$}^", self.message, self.text.replace(['\n', '\t'], " "), "")?;
@@ -271,7 +286,7 @@ impl From<SpecError> for Error {
 impl std::str::FromStr for DType {
     type Err = SpecError;
 
-    /// Reads fanin's, torch's or safetensors' name: `f16`, `float16`, `half`, `F16`; `float8_e4m3fn`, `F8_E4M3`.
+    /// Reads a name of fanin, torch or safetensors: `f16`, `float16`, `half`, `F16`; `float8_e4m3fn`, `F8_E4M3`.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name.to_ascii_lowercase().trim_start_matches("torch.") {
             "f32" | "float32" | "float" => Ok(DType::F32),
@@ -290,11 +305,29 @@ impl std::str::FromStr for DType {
     }
 }
 
-fn did_you_mean(suggestion: &Option<&'static str>) -> String {
+/// Returns ": did you mean NAME?", or nothing without a suggestion.
+fn suggested(suggestion: &Option<&'static str>) -> String {
     suggestion.map(|name| format!(": did you mean {name}?")).unwrap_or_default()
 }
 
-/// The candidate nearest to `name`, if it is near enough to be meant.
+/// Returns "did you mean NAME?" if a candidate is similar to `name`, else the text that `otherwise` returns.
+pub(crate) fn did_you_mean_or<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+    otherwise: impl FnOnce() -> String,
+) -> String {
+    nearest(name, candidates).map_or_else(otherwise, |candidate| format!("did you mean {candidate}?"))
+}
+
+/// Returns the candidate that is most similar to `name`, for "did you mean".
+///
+/// Returns `None` if no candidate is similar. The distance is Damerau-Levenshtein, and at most 1 plus a quarter of the shorter
+/// length. The case of `name` does not count.
+///
+/// ```
+/// assert_eq!(fanin::nearest("nromal", ["uniform", "normal"]), Some("normal"));
+/// assert_eq!(fanin::nearest("fancy", ["uniform", "normal"]), None);
+/// ```
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_ascii_lowercase();
     candidates
@@ -305,53 +338,54 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Something worth saying that does not stop a fill. A library prints nothing: plans carry these.
+/// A condition that does not stop a fill, but that a user may want to know. The library prints nothing: plans carry their
+/// warnings ([`Plan::warnings`](crate::Plan::warnings)).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// The shape has no elements, so there is nothing to do.
+    /// The shape has no elements, so nothing is written.
     ZeroElements {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The mean lies more than two standard deviations outside the cut-offs.
+    /// The mean lies more than two standard deviations outside the bounds.
     MeanFarOutside {
         /// Mean of the untruncated distribution.
         mean: f64,
         /// Standard deviation of the untruncated distribution.
         std: f64,
-        /// Lower cut-off.
+        /// Lower bound.
         a: f64,
-        /// Upper cut-off.
+        /// Upper bound.
         b: f64,
     },
-    /// A normal distribution some of whose values are too large for the type: they become infinite, or the largest value of a type
-    /// that has no infinity.
+    /// Some values of a normal distribution are too large for the element type. They become infinite, or the largest value of a
+    /// type that has no infinity.
     Overflow {
         /// The mean.
         mean: f64,
         /// The standard deviation.
         std: f64,
-        /// The type.
+        /// The element type.
         dtype: DType,
     },
-    /// A distribution that is narrower than the type's step at its mean: nearly all values become one number.
+    /// The standard deviation is less than the spacing of the element type at the mean, so nearly all values become one number.
     Collapse {
         /// The mean.
         mean: f64,
         /// The standard deviation.
         std: f64,
-        /// The type.
+        /// The element type.
         dtype: DType,
     },
-    /// A slope was given for a nonlinearity that has none.
+    /// A slope was given for a nonlinearity without a slope.
     SlopeIgnored {
         /// The slope given.
         a: f64,
         /// The nonlinearity's name.
         nonlinearity: &'static str,
     },
-    /// Called by a name that torch has deprecated.
+    /// The function was called by a name that torch has deprecated.
     Deprecated {
         /// The name used.
         name: &'static str,
@@ -370,14 +404,14 @@ impl std::fmt::Display for Warning {
             ),
             Warning::Overflow { mean, std, dtype } => write!(
                 f,
-                "N({mean}, {std}^2) has values beyond {}, the largest of {dtype}: they become {}. Cut the distribution, or use a \
+                "N({mean}, {std}^2) has values beyond {}, the largest of {dtype}: they become {}. Truncate the distribution, or use a \
                  wider type",
                 dtype.largest(),
-                if *dtype == DType::F8E4M3 { "that" } else { "infinite" }
+                if *dtype == DType::F8E4M3 { "this value" } else { "infinite" }
             ),
             Warning::Collapse { mean, std, dtype } => write!(
                 f,
-                "std={std} is less than the step of {dtype} at mean={mean}: nearly all values become one number. Use a \
+                "std={std} is less than the spacing of {dtype} at mean={mean}: nearly all values become one number. Use a \
                  larger std or a wider type"
             ),
             Warning::SlopeIgnored { a, nonlinearity } => {

@@ -1,51 +1,68 @@
-//! Weight initialization for neural networks: every scheme of `torch.nn.init`, with PyTorch's very numbers when they
-//! are wanted, and otherwise the same weights however the work is split.
+//! Weight initialization for neural networks: every scheme of `torch.nn.init` and more. It reproduces PyTorch's values bit for
+//! bit, or generates values that do not depend on how the work is split.
 //!
 //! # Quick start
 //!
 //! ```
 //! use fanin::{Fan, Native, Nonlinearity, Torch, init};
 //!
-//! // The native stream: the value at an index depends on seed, name and index, and on nothing else.
+//! let scheme = init::kaiming_uniform().fan(Fan::Out).nonlinearity(Nonlinearity::Relu);
+//!
+//! // The native stream: a value depends only on the seed, the tensor's name and the index.
 //! let seed = Native::new(42);
-//! let mut w = vec![0f32; 256 * 128];
-//! init::kaiming_uniform()
-//!     .fan(Fan::Out)
-//!     .nonlinearity(Nonlinearity::Relu)
-//!     .fill(&mut w, &[256, 128], &mut seed.tensor("fc.weight"))?;
+//! let mut weight = vec![0f32; 256 * 128];
+//! scheme.fill(&mut weight, &[256, 128], &mut seed.tensor("fc.weight"))?;
 //!
-//! // So any box of it can be filled alone: here the last two rows.
+//! // So a region can be filled alone: here the last two rows.
 //! let mut rows = vec![0f32; 2 * 128];
-//! let init: init::Init = "kaiming_uniform(mode=fan_out, nonlinearity=relu)".parse()?;
-//! fanin::Initializer::fill_region(&init, &mut rows, &[256, 128], &[254, 0], &[2, 128], &mut seed.tensor("fc.weight"))?;
-//! assert_eq!(rows, w[254 * 128..]);
+//! scheme.fill_region(&mut rows, &[256, 128], &[254, 0], &[2, 128], &mut seed.tensor("fc.weight"))?;
+//! assert_eq!(rows, weight[254 * 128..]);
 //!
-//! // The torch stream: torch.manual_seed(0); torch.nn.init.kaiming_uniform_(w, mode="fan_out", nonlinearity="relu").
+//! // The torch stream: the values of
+//! //     torch.manual_seed(0)
+//! //     torch.nn.init.kaiming_uniform_(weight, mode="fan_out", nonlinearity="relu")
 //! let mut generator = Torch::new(0);
-//! fanin::Initializer::fill(&init, &mut w, &[256, 128], &mut generator)?;
+//! scheme.fill(&mut weight, &[256, 128], &mut generator)?;
 //! # Ok::<(), fanin::Error>(())
 //! ```
 //!
-//! # How it goes
+//! # How data flows
 //!
 //! ```text
 //! initializer  --(shape, dtype)-->  plan  --(stream)-->  values
 //! ```
 //!
-//! An initializer ([`init`]) is a small value that says what is wanted. Given a shape it resolves into a [`Plan`]: all
-//! numbers known, all errors raised, nothing drawn. A plan and a [`Stream`] fill memory ([`TensorMut`]), contiguous or
-//! strided, of `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`].
+//! 1. An *initializer* ([`init`], [`Initializer`]) is a small value: a scheme with its arguments.
+//! 2. For a shape and a [`DType`] it resolves into a [`Plan`]: the [`Distribution`] with all its numbers, the [`Fans`] and the
+//!    [`Warning`]s. Every [`Error`] is returned here, and nothing has been generated yet.
+//! 3. A plan and a [`Stream`] fill memory ([`TensorMut`], contiguous or strided) with [`Element`]s: `f32`, `f64`, [`half::f16`],
+//!    [`half::bf16`], [`F8E4M3`] or [`F8E5M2`]. [`Values`] is memory of any of these types.
 //!
-//! | stream | the numbers | any box alone |
+//! A *spec* is an initializer as text, such as `"trunc_normal(std=0.02, a=-0.04, b=0.04)"`. It parses into [`init::Init`]. The
+//! module [`spec`] describes the grammar and lists the schemes.
+//!
+//! # Streams
+//!
+//! * The **native stream** ([`Native`]) is counter-based (Philox): a value depends only on the seed, the tensor's name and the
+//!   index.
+//! * The **torch stream** ([`Torch`]) is PyTorch's CPU generator (MT19937), bit for bit.
+//!
+//! With the feature `rand_core`, `FromRng` generates values from any random number generator.
+//!
+//! | stream | values | a region can be filled alone |
 //! |---|---|---|
-//! | [`Native`] | a function of seed, tensor name and index; frozen as version 1 | yes |
-//! | [`Torch`] | torch's CPU generator, to the bit, state and all | yes, but of orthogonal matrices: the words before are jumped over |
-//! | `FromRng` | any generator of the rand scheme (feature `rand_core`) | no |
+//! | [`Native`] | a function of seed, tensor name and index, frozen as version 1 | yes |
+//! | [`Torch`] | torch's, and the generator's state afterwards is torch's too | yes, except for orthogonal matrices |
+//! | `FromRng` | those of the generator | no |
 //!
-//! # From torch's names
+//! A model is filled tensor by tensor: [`Native::tensor`] makes the stream of a tensor ([`NativeTensor`]), whose name is
+//! normalized by [`canonical_name`]. [`Native::job`] makes a [`Job`], which returns an error if two tensors have the same name.
+//! [`Prepared`] fills several regions of one tensor without repeating the work that they share. [`Threads`] and [`Team`] say
+//! which threads a fill uses, and a [`CancelToken`] cancels it.
 //!
-//! Specs are strings in the same words, `"trunc_normal(std=0.02, a=-0.04, b=0.04)"`: see [`init::Init`]. The functions
-//! themselves, argument by argument, are in [`torch`].
+//! # torch.nn.init by name
+//!
+//! The module [`torch`] has the functions of `torch.nn.init` with the same names and arguments. The schemes behind them are:
 //!
 //! | `torch.nn.init` | fanin | spec |
 //! |---|---|---|
@@ -69,22 +86,20 @@
 //! | `torch.manual_seed` | [`Torch::new`] | |
 //! | `torch.get_rng_state` | [`Torch::state`] | |
 //!
-//! # Beyond torch
+//! # Schemes beyond torch
 //!
-//! The specs of these have the same names. `layout` and `groups` say which axes are in and out ([`AxisLayout`]).
-//!
-//! | spec | fanin | from |
+//! | spec | fanin | source |
 //! |---|---|---|
-//! | `trunc_normal_tf` | [`init::trunc_normal_tf`] | timm, TensorFlow: cut-offs in units of std |
+//! | `trunc_normal_tf` | [`init::trunc_normal_tf`] | timm, TensorFlow: bounds in units of std |
 //! | `variance_scaling` | [`init::variance_scaling`] | JAX, Keras |
 //! | `lecun_uniform` | [`init::lecun_uniform`] | JAX, Keras |
-//! | `lecun_normal` | [`init::lecun_normal`] | JAX, Keras: cut at two sigma |
+//! | `lecun_normal` | [`init::lecun_normal`] | JAX, Keras: truncated at two sigma |
 //! | `he_uniform` | [`init::he_uniform`] | JAX, Keras |
-//! | `he_normal` | [`init::he_normal`] | JAX, Keras: cut at two sigma |
+//! | `he_normal` | [`init::he_normal`] | JAX, Keras: truncated at two sigma |
 //! | `glorot_uniform` | [`init::glorot_uniform`] | JAX, Keras |
-//! | `glorot_normal` | [`init::glorot_normal`] | JAX, Keras: cut at two sigma |
-//! | `linear_default` | [`init::linear_default`] | torch's `nn.Linear` and `nn.Conv` |
-//! | `linear_default_bias` | [`init::linear_default_bias`] | their biases |
+//! | `glorot_normal` | [`init::glorot_normal`] | JAX, Keras: truncated at two sigma |
+//! | `linear_default` | [`init::linear_default`] | the weights of torch's `nn.Linear` and `nn.Conv` |
+//! | `linear_default_bias` | [`init::linear_default_bias`] | the biases of torch's `nn.Linear` and `nn.Conv` |
 //! | `delta_orthogonal` | [`init::delta_orthogonal`] | JAX; Xiao et al. 2018 |
 //! | `zero_hadamard` | [`init::zero_hadamard`] | ZerO, Zhao et al. 2022 |
 //! | `idinit` | [`init::idinit`] | IDInit, Pan et al. 2025 |
@@ -92,32 +107,46 @@
 //! | `siren_first` | [`init::siren_first`] | Sitzmann et al. 2020 |
 //! | `spectral` | [`init::spectral`] | Yang et al. 2023 |
 //! | `blocks` | [`init::blocks`] | fused parameters: `blocks(4096: xavier_uniform, 1024: xavier_uniform)` |
-//! | `stacked` | [`init::stacked`] | stacked ones: `stacked(orthogonal)` over `[expert, out, in]` |
+//! | `stacked` | [`init::stacked`] | stacked parameters: `stacked(orthogonal)` for `[expert, out, in]` |
 //!
-//! `lora_a` and `lora_b` are LoRA's two matrices. [`scaling`] has factors by depth and width, which specs call as functions:
-//! `normal(std=0.02*gpt2_residual(n_layer))`. Gains are torch's table, or of any function by quadrature: `gain=gelu`,
-//! `gain=forward(tanh)`, [`forward_gain`].
+//! The specs `lora_a` and `lora_b` are synonyms of `linear_default` and `zeros`, for the two matrices of LoRA.
+//!
+//! Arguments that many schemes share:
+//!
+//! * The axis layout, `layout` in specs, defines which axes of a weight are inputs and outputs: [`AxisLayout`], [`Axes`],
+//!   [`AxisRole`], [`Fans`], [`Fan`]. `groups` is the number of groups of a convolution.
+//! * A [`Gain`] is a number or that of a [`Nonlinearity`]: `gain=relu` has torch's number, `gain=gelu` and `gain=forward(tanh)` are
+//!   computed by [`forward_gain`].
+//! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. Specs call them as
+//!   functions: `normal(std=0.02*gpt2_residual(n_layer))`.
+//! * [`Truncation`] is the algorithm of a truncated normal distribution.
+//! * A [`Block`] is a block of a fused parameter, with a plan of its own.
+//!
+//! # Further modules
+//!
+//! [`region`] splits a region of a tensor into contiguous runs, [`rng`] has the generators of random words, [`streams`] documents
+//! each stream in full, and [`interop`] connects fanin with other crates. [`element_count`] counts the elements of a shape,
+//! [`nearest`] finds the name that was meant, and [`SpecError`] is the error of a spec.
 //!
 //! # Features
 //!
-//! * `rayon` (default): fills on all cores ([`Threads`]). Without it each fill stays on the calling thread.
-//! * `ndarray`: arrays of that crate, filled in place or made filled (`interop::ndarray`).
-//! * `rand_core`: the engines implement the generator traits, and any generator can drive a fill.
+//! * `rayon` (default): fills use all cores ([`Threads`]). Without it, every fill runs on the calling thread.
+//! * `ndarray`: fills and makes arrays of the crate ndarray (`interop::ndarray`).
+//! * `rand_core`: the generators implement the traits of rand_core, and `FromRng` fills from any generator.
 //!
-//! # What is stable
+//! # Stability
 //!
-//! * The native stream is [`Native::VERSION`] 1: a change of one bit would be a new version. Its definition is in
-//!   [`streams::native`], in enough detail to write it again. It has the same bits at every CPU level ([`Level`]).
-//! * The torch stream follows torch's current release ([`streams::torch`] says what is to the bit); where torch changed
-//!   its algorithm, each one has a name ([`Truncation`]).
-//! * Everything that can be wrong is an [`Error`] before a value is written. What is only worth saying is a
-//!   [`Warning`], carried by the plan: a library prints nothing.
+//! * The native stream is frozen as [`Native::VERSION`] 1. If a single bit changed, it would be a new version. [`streams::native`]
+//!   defines it in enough detail to implement it again. The values are the same on every CPU and at every SIMD [`Level`].
+//! * The torch stream follows the current release of torch. [`streams::torch`] lists what is bit-identical. Where torch changed an
+//!   algorithm, each version has a name ([`Truncation`]).
+//! * Every mistake in a request is an [`Error`] before a value is written. The library prints nothing: a [`Warning`] is part of
+//!   the plan.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
-mod activation;
 mod cancel;
 mod distributions;
 mod dtype;
@@ -127,6 +156,7 @@ pub mod init;
 pub mod interop;
 pub mod linalg;
 mod math;
+mod nonlinearity;
 mod plan;
 pub mod region;
 pub mod rng;
@@ -139,15 +169,15 @@ mod tensor;
 mod threads;
 pub mod torch;
 
-pub use activation::{Activation, forward_gain};
 pub use cancel::CancelToken;
 pub use dtype::{DType, Element, F8E4M3, F8E5M2, Values};
 pub use error::{Error, SpecError, Warning, nearest};
-pub use gain::{Gain, Nonlinearity};
+pub use gain::Gain;
 pub use half;
 pub use init::Initializer;
+pub use nonlinearity::{Nonlinearity, forward_gain};
 pub use plan::{Block, Distribution, Plan, Truncation};
-pub use shape::{Axes, Axis, AxisLayout, Fan, Fans, element_count};
+pub use shape::{Axes, AxisLayout, AxisRole, Fan, Fans, element_count};
 pub use simd::Level;
 #[cfg(feature = "rand_core")]
 pub use streams::from_rng::FromRng;

@@ -1,80 +1,92 @@
-//! Rules on the level of a model: how depth and width scale a standard deviation.
+//! Scaling factors: how the depth and the width of a model scale a standard deviation.
 //!
-//! Each is a number from the model's shape. In a spec they are functions, `normal(std=0.02*gpt2_residual(n_layer))` or
-//! `xavier_normal(gain=deepnorm_beta(n_layer))`; here they are functions too. Depths are counts, widths are fans.
+//! Each factor is a function of numbers of the model: depths are numbers of layers, widths are fans or hidden sizes. Specs
+//! call the same functions by name: `normal(std=0.02*gpt2_residual(n_layer))`, `xavier_normal(gain=deepnorm_beta(n_layer))`.
+//! [`scaling_factors`] lists them.
 
-/// 1 / sqrt(2 N): the projections that end a residual branch, in a model of N layers with two branches each (Radford et al.
-/// 2019, Language models are unsupervised multitask learners, section 2.3; Megatron's scaled_init_method).
+/// Returns `1 / sqrt(2 layers)`: GPT-2's factor for the projections that end a residual branch, in a model of `layers` layers
+/// with two branches each (Radford et al. 2019, Language models are unsupervised multitask learners, section 2.3;
+/// Megatron's `scaled_init_method`).
 pub fn gpt2_residual(layers: f64) -> f64 {
     1.0 / (2.0 * layers).sqrt()
 }
 
-/// 1 / sqrt(2 (l + 1)): the same by the layer's own number l, counted from 0 (torchtitan and OLMo, after Zhang et al. 2019,
-/// Improving deep transformer with depth-scaled initialization).
+/// Returns `1 / sqrt(2 (layer + 1))`: the factor for the projections that end a residual branch of layer number `layer`,
+/// counted from 0 (torchtitan and OLMo, after Zhang et al. 2019, Improving deep transformer with depth-scaled
+/// initialization).
 pub fn depth_scaled(layer: f64) -> f64 {
     1.0 / (2.0 * (layer + 1.0)).sqrt()
 }
 
-/// sqrt(2 / (5 d)): the std of every matrix of a model of width d (Nguyen and Salazar 2019, Transformers without tears,
-/// section 2.2: SmallInit; GPT-NeoX's small_init_init_method).
+/// Returns `sqrt(2 / (5 width))`: the std of every matrix of a model of hidden size `width` (SmallInit: Nguyen and Salazar 2019,
+/// Transformers without tears, section 2.2; GPT-NeoX's `small_init_init_method`).
 pub fn small_init(width: f64) -> f64 {
     (2.0 / (5.0 * width)).sqrt()
 }
 
-/// 2 / (N sqrt(d)): the std of the projections that end a residual branch, beside [`small_init`] (Wang and Komatsuzaki 2021,
-/// mesh-transformer-jax; GPT-NeoX's wang_init_method).
+/// Returns `2 / (layers sqrt(width))`: the std of the projections that end a residual branch, in a model whose remaining
+/// matrices use [`small_init`] (Wang and Komatsuzaki 2021, mesh-transformer-jax; GPT-NeoX's `wang_init_method`).
 pub fn wang_init(layers: f64, width: f64) -> f64 {
     2.0 / (layers * width.sqrt())
 }
 
-/// (base / fan_in)^(1/2): muP's factor for matrices whose both sides grow with the width (Yang et al. 2022, Tensor programs
-/// V, arXiv 2203.03466, table 3: variance 1 / fan_in).
+/// Returns `sqrt(base / fan_in)`: muP's factor for matrices both of whose sides grow with the width. `base` is the fan_in in
+/// the base model (Yang et al. 2022, Tensor programs V, arXiv 2203.03466, table 3: variance 1 / fan_in).
 pub fn mup_hidden(fan_in: f64, base: f64) -> f64 {
     (base / fan_in).sqrt()
 }
 
-/// base / fan_in: muP's factor for the output weights (table 3: variance 1 / fan_in^2). The package mup keeps the std here
-/// and divides the output instead (table 8).
+/// Returns `base / fan_in`: muP's factor for the output weights. `base` is the fan_in in the base model (Yang et al. 2022,
+/// table 3: variance 1 / fan_in^2). The package `mup` leaves the std of the output weights as it is and divides the output
+/// instead (table 8).
 pub fn mup_output(fan_in: f64, base: f64) -> f64 {
     base / fan_in
 }
 
-/// 1: muP's factor for embeddings, input weights and biases, whose fan_in does not grow (table 3).
+/// Returns 1: muP's factor for embeddings, input weights and biases, whose fan_in does not grow with the width (Yang et al.
+/// 2022, table 3). It takes the arguments of [`mup_hidden`], so that the factors can be exchanged in a spec.
 pub fn mup_embedding(_fan_in: f64, _base: f64) -> f64 {
     1.0
 }
 
-/// (8 N)^(-1/4): DeepNorm's gain of the value, output and feed-forward matrices in an encoder or a decoder of N layers
-/// (Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2).
+/// Returns `(8 layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices, in a model that is an encoder
+/// or a decoder alone, of `layers` layers (Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2).
 pub fn deepnorm_beta(layers: f64) -> f64 {
     quarter_root(8.0 * layers)
 }
 
-/// 0.87 (N^4 M)^(-1/16): DeepNorm's gain in the encoder, of N layers, of a model with a decoder of M (figure 2).
+/// Returns `0.87 (encoder^4 decoder)^(-1/16)`: DeepNorm's gain in the encoder of an encoder-decoder model. `encoder` and
+/// `decoder` are the numbers of layers (Wang et al. 2022, figure 2).
 pub fn deepnorm_encoder_beta(encoder: f64, decoder: f64) -> f64 {
     0.87 * libm::pow(encoder * encoder * encoder * encoder * decoder, -1.0 / 16.0)
 }
 
-/// (12 M)^(-1/4): DeepNorm's gain in the decoder, of M layers, of a model with an encoder (figure 2).
+/// Returns `(12 decoder)^(-1/4)`: DeepNorm's gain in the decoder of an encoder-decoder model. `decoder` is the decoder's
+/// number of layers (Wang et al. 2022, figure 2).
 pub fn deepnorm_decoder_beta(decoder: f64) -> f64 {
     quarter_root(12.0 * decoder)
 }
 
-/// 0.67 N^(-1/4): T-Fixup's factor for the value, output and feed-forward matrices of an encoder of N layers (Huang et al.
-/// 2020, Improving transformer optimization through better initialization, section 3).
+/// Returns `0.67 layers^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of an encoder of `layers`
+/// layers (Huang et al. 2020, Improving transformer optimization through better initialization, section 3).
 pub fn tfixup_encoder(layers: f64) -> f64 {
     0.67 * quarter_root(layers)
 }
 
-/// (9 N)^(-1/4): the same for a decoder of N layers. The embeddings of both sides have std d^(-1/2) times this. (The authors'
-/// code has another sqrt 2 on the value matrices, which undoes the gain 1/sqrt 2 that fairseq starts them with.)
+/// Returns `(9 layers)^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of a decoder of `layers` layers
+/// (Huang et al. 2020, section 3).
+///
+/// The embeddings of encoder and decoder have the std `width^(-1/2)` times this factor. The authors' code multiplies the
+/// value matrices by sqrt 2 as well, which cancels the gain 1/sqrt 2 that fairseq gives them.
 pub fn tfixup_decoder(layers: f64) -> f64 {
     quarter_root(9.0 * layers)
 }
 
-/// L^(-1 / (2 m - 2)): Fixup's factor for the weights inside a residual branch of m layers, in a network of L branches; the
-/// last layer of each branch, and the classifier, start at 0 (Zhang et al. 2019, Fixup initialization, arXiv 1901.09321,
-/// section 3). NaN for a branch of one layer, which is its last.
+/// Returns `branches^(-1 / (2 depth - 2))`: Fixup's factor for the weights inside a residual branch of `depth` layers, in a
+/// network of `branches` branches (Zhang et al. 2019, Fixup initialization, arXiv 1901.09321, section 3).
+///
+/// The last layer of each branch, and the classifier, are initialized to 0. The result is NaN for `depth` below 2, because
+/// the only layer of such a branch is its last.
 pub fn fixup(branches: f64, depth: f64) -> f64 {
     if depth < 2.0 {
         return f64::NAN;
@@ -86,40 +98,48 @@ fn quarter_root(x: f64) -> f64 {
     1.0 / x.sqrt().sqrt()
 }
 
-/// A rule as specs know it.
+/// A scaling factor as specs know it: a function of the module [`scaling`](self) with its name and documentation.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Rule {
+pub struct ScalingFactor {
     /// The function's name.
     pub name: &'static str,
-    /// Its arguments in order.
+    /// The names of the arguments, in order.
     pub parameters: &'static [&'static str],
-    /// What it is.
+    /// The formula, in terms of the parameters.
     pub formula: &'static str,
-    /// Where it comes from.
+    /// The paper, or the code, that defines the factor.
     pub source: &'static str,
     apply: fn(&[f64]) -> f64,
 }
 
-impl Rule {
-    /// The number for these arguments, as many as there are parameters; `None` for another count, or where an argument is
-    /// out of the rule's domain (0 layers, say).
+impl ScalingFactor {
+    /// Returns the factor for these arguments.
+    ///
+    /// Returns `None` if the number of arguments is not that of the parameters, or if an argument is negative or outside the
+    /// domain of the formula, such as 0 layers.
     pub fn apply(&self, arguments: &[f64]) -> Option<f64> {
         (arguments.len() == self.parameters.len())
             .then(|| (self.apply)(arguments))
-            // Layers and widths are counts: less than none is another mistake than none.
-            .filter(|number| number.is_finite() && arguments.iter().all(|argument| *argument >= 0.0))
+            .filter(|factor| factor.is_finite() && arguments.iter().all(|argument| *argument >= 0.0))
     }
 }
 
-/// Every rule that a spec can name.
-pub fn rules() -> &'static [Rule] {
-    &RULES
+/// Returns every scaling factor that a spec can call.
+///
+/// ```
+/// let factors = fanin::scaling::scaling_factors();
+/// let factor = factors.iter().find(|factor| factor.name == "mup_hidden").unwrap();
+/// assert_eq!(factor.apply(&[1024.0, 256.0]), Some(0.5));
+/// assert_eq!(factor.apply(&[1024.0]), None);
+/// ```
+pub fn scaling_factors() -> &'static [ScalingFactor] {
+    &FACTORS
 }
 
-macro_rules! rule {
+macro_rules! factor {
     ($name:ident ($($parameter:ident),+) $formula:literal, $source:literal) => {
-        Rule {
+        ScalingFactor {
             name: stringify!($name),
             parameters: &[$(stringify!($parameter)),+],
             formula: $formula,
@@ -132,28 +152,32 @@ macro_rules! rule {
     };
 }
 
-static RULES: [Rule; 13] = [
-    rule!(gpt2_residual(layers) "1 / sqrt(2 layers)", "Radford et al. 2019, section 2.3"),
-    rule!(depth_scaled(layer) "1 / sqrt(2 (layer + 1))", "Zhang et al. 2019; torchtitan, OLMo"),
-    rule!(small_init(width) "sqrt(2 / (5 width))", "Nguyen, Salazar 2019, section 2.2"),
-    rule!(wang_init(layers, width) "2 / (layers sqrt(width))", "Wang, Komatsuzaki 2021; GPT-NeoX"),
-    rule!(mup_hidden(fan_in, base) "sqrt(base / fan_in)", "Yang et al. 2022, arXiv 2203.03466, table 3"),
-    rule!(mup_output(fan_in, base) "base / fan_in", "Yang et al. 2022, arXiv 2203.03466, table 3"),
-    rule!(mup_embedding(fan_in, base) "1", "Yang et al. 2022, arXiv 2203.03466, table 3"),
-    rule!(deepnorm_beta(layers) "(8 layers)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
-    rule!(deepnorm_encoder_beta(encoder, decoder) "0.87 (encoder^4 decoder)^(-1/16)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
-    rule!(deepnorm_decoder_beta(decoder) "(12 decoder)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
-    rule!(tfixup_encoder(layers) "0.67 layers^(-1/4)", "Huang et al. 2020, section 3"),
-    rule!(tfixup_decoder(layers) "(9 layers)^(-1/4)", "Huang et al. 2020, section 3"),
-    rule!(fixup(branches, depth) "branches^(-1 / (2 depth - 2))", "Zhang et al. 2019, arXiv 1901.09321, section 3"),
+static FACTORS: [ScalingFactor; 13] = [
+    factor!(gpt2_residual(layers) "1 / sqrt(2 layers)", "Radford et al. 2019, section 2.3"),
+    factor!(depth_scaled(layer) "1 / sqrt(2 (layer + 1))", "Zhang et al. 2019; torchtitan, OLMo"),
+    factor!(small_init(width) "sqrt(2 / (5 width))", "Nguyen, Salazar 2019, section 2.2"),
+    factor!(wang_init(layers, width) "2 / (layers sqrt(width))", "Wang, Komatsuzaki 2021; GPT-NeoX"),
+    factor!(mup_hidden(fan_in, base) "sqrt(base / fan_in)", "Yang et al. 2022, arXiv 2203.03466, table 3"),
+    factor!(mup_output(fan_in, base) "base / fan_in", "Yang et al. 2022, arXiv 2203.03466, table 3"),
+    factor!(mup_embedding(fan_in, base) "1", "Yang et al. 2022, arXiv 2203.03466, table 3"),
+    factor!(deepnorm_beta(layers) "(8 layers)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
+    factor!(deepnorm_encoder_beta(encoder, decoder) "0.87 (encoder^4 decoder)^(-1/16)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
+    factor!(deepnorm_decoder_beta(decoder) "(12 decoder)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
+    factor!(tfixup_encoder(layers) "0.67 layers^(-1/4)", "Huang et al. 2020, section 3"),
+    factor!(tfixup_decoder(layers) "(9 layers)^(-1/4)", "Huang et al. 2020, section 3"),
+    factor!(fixup(branches, depth) "branches^(-1 / (2 depth - 2))", "Zhang et al. 2019, arXiv 1901.09321, section 3"),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn find(name: &str) -> &'static ScalingFactor {
+        scaling_factors().iter().find(|factor| factor.name == name).unwrap()
+    }
+
     #[test]
-    fn numbers_of_the_papers_and_of_reference_code() {
+    fn factors_agree_with_the_papers_and_with_reference_code() {
         for (name, arguments, number) in [
             // GPT-2 small: 0.02 / sqrt(24), as transformers' GPT2PreTrainedModel computes it.
             ("gpt2_residual", &[12.0][..], 0.204_124_145_231_931_54),
@@ -166,7 +190,7 @@ mod tests {
             ("mup_hidden", &[1024.0, 256.0], 0.5),
             ("mup_output", &[1024.0, 256.0], 0.25),
             ("mup_embedding", &[1024.0, 256.0], 1.0),
-            // DeepNet, figure 2; torchscale: math.pow(8.0 * decoder_layers, 0.25) and its fellows, inverted.
+            // DeepNet, figure 2; torchscale: math.pow(8.0 * decoder_layers, 0.25) and the like, inverted.
             ("deepnorm_beta", &[18.0], 0.288_675_134_594_812_87),
             ("deepnorm_encoder_beta", &[18.0, 18.0], 0.352_571_005_957_042_77),
             ("deepnorm_decoder_beta", &[18.0], 0.260_847_430_012_214_55),
@@ -176,12 +200,12 @@ mod tests {
             // Fixup's ResNet-110 has 54 basic blocks of two convolutions: num_layers ** (-0.5).
             ("fixup", &[54.0, 2.0], 0.136_082_763_487_954_34),
         ] {
-            let rule = rules().iter().find(|rule| rule.name == name).unwrap();
-            let found = rule.apply(arguments).unwrap();
+            let factor = find(name);
+            let found = factor.apply(arguments).unwrap();
             assert!((found / number - 1.0).abs() < 1e-12, "{name}: {found} {number}");
-            assert_eq!(rule.apply(&[]), None);
-            assert!(!rule.formula.is_empty() && !rule.source.is_empty());
+            assert_eq!(factor.apply(&[]), None);
+            assert!(!factor.formula.is_empty() && !factor.source.is_empty());
         }
-        assert_eq!(rules().iter().find(|rule| rule.name == "fixup").unwrap().apply(&[0.0, 2.0]), None);
+        assert_eq!(find("fixup").apply(&[0.0, 2.0]), None);
     }
 }

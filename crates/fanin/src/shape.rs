@@ -1,11 +1,12 @@
-//! Shapes, and the fans they imply under a layout.
+//! Shapes of weights, and the fans that follow from a shape and an axis layout.
 
 use crate::error::{Error, nearest};
 
-/// The number of elements of `shape`.
+/// Returns the number of elements of a tensor with this shape. The empty shape is a scalar and has 1.
 ///
-/// The empty shape is a scalar and has one. `Err(ShapeOverflow)` if the count, or the product of the non-zero
-/// sizes (which strides are made of), does not fit a `usize`.
+/// # Errors
+/// [`Error::ShapeOverflow`] if the count does not fit an `isize`. Sizes of 0 are left out of this check, because the strides
+/// of an empty tensor are products of its other sizes.
 pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
     let overflow = || Error::ShapeOverflow { shape: shape.to_vec() };
     let nonzero =
@@ -14,42 +15,50 @@ pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
     Ok(if shape.contains(&0) { 0 } else { nonzero })
 }
 
-/// How many inputs feed one output, and how many outputs one input feeds.
+/// The fan_in and the fan_out of a layer.
 ///
-/// Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
+/// The receptive field size below is the number of kernel positions, `prod(kernel)`; it is 1 for a matrix. Sources: Glorot and
+/// Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fans {
-    /// Inputs of one output unit: input channels times the kernel's taps.
+    /// The number of inputs that feed one output: input channels times the receptive field size.
     pub fan_in: usize,
-    /// Outputs that one input unit reaches: output channels times the kernel's taps.
+    /// The number of outputs that one input feeds: output channels times the receptive field size.
     pub fan_out: usize,
 }
 
-/// Which axis of a weight is which.
+/// The axis layout of a weight: which axis has the outputs, which the inputs, and which belong to the kernel.
 ///
-/// torch's own rule, [`AxisLayout::OutIn`], is right for `Linear` and ungrouped convolutions. For a transposed
-/// convolution torch stores `[in, out / groups, k...]` and takes the fans for each other; [`AxisLayout::InOut`] does not. For a
-/// grouped convolution it takes a fan_out that is `groups` times too large; [`AxisLayout::grouped_fans`] does not.
+/// | axis layout | shape of a weight | used by |
+/// |---|---|---|
+/// | `out_in` | `[out, in / groups, kernel...]` | torch's `Linear` and `Conv` |
+/// | `in_out` | `[in, out / groups, kernel...]` | torch's `ConvTranspose`, burn's `Linear`, transformers' `Conv1D` |
+/// | `kernel_in_out` | `[kernel..., in / groups, out]` | Keras, JAX |
+/// | one letter an axis, such as `eoi` | see [`Axes`] | stacked experts |
 ///
-/// Read and printed by name, or as one letter an axis: see [`Axes`].
+/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. It therefore swaps the fans of a transposed
+/// convolution, which [`AxisLayout::InOut`] corrects, and its fan_out of a grouped convolution is too large by the factor
+/// `groups`, which [`AxisLayout::grouped_fans`] corrects.
+///
+/// An axis layout is printed as, and parses from, its name or its letters.
 ///
 /// ```
-/// use fanin::{Fans, AxisLayout};
-/// let experts: AxisLayout = "eoi".parse()?; // [expert, out, in]: an expert is a matrix of its own
+/// use fanin::{AxisLayout, Fans};
+/// let experts: AxisLayout = "eoi".parse()?; // [expert, out, in]: each expert has fans of its own
 /// assert_eq!(experts.fans(&[8, 256, 64])?, Fans { fan_in: 64, fan_out: 256 });
 /// # Ok::<(), fanin::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum AxisLayout {
-    /// `[out, in / groups, k...]`: torch's `Linear` and `Conv`, and torch's rule for every tensor.
+    /// `[out, in / groups, kernel...]`: torch's `Linear` and `Conv`.
     #[default]
     OutIn,
-    /// `[in, out / groups, k...]`: torch's `ConvTranspose`; burn's `Linear`; transformers' `Conv1D`.
+    /// `[in, out / groups, kernel...]`: torch's `ConvTranspose`; burn's `Linear`; transformers' `Conv1D`.
     InOut,
-    /// `[k..., in / groups, out]`: Keras and JAX.
+    /// `[kernel..., in / groups, out]`: Keras and JAX.
     KernelInOut,
-    /// Axis by axis.
+    /// The role of each axis is given explicitly.
     Axes(Axes),
 }
 
@@ -57,7 +66,8 @@ impl AxisLayout {
     /// The layouts that have a name.
     pub const ALL: [AxisLayout; 3] = [AxisLayout::OutIn, AxisLayout::InOut, AxisLayout::KernelInOut];
 
-    /// `out_in`, `in_out` or `kernel_in_out`, as specs spell it; `axes` for explicit ones, whose letters `Display` prints.
+    /// Returns the name in specs: `out_in`, `in_out` or `kernel_in_out`, and `axes` for explicit axes, whose letters
+    /// `Display` prints.
     pub const fn name(self) -> &'static str {
         match self {
             AxisLayout::OutIn => "out_in",
@@ -67,32 +77,37 @@ impl AxisLayout {
         }
     }
 
-    /// The fans of a tensor of this shape.
+    /// Returns the fans of a weight with this shape, for a layer without groups.
     ///
-    /// With [`AxisLayout::OutIn`]: `fan_in = shape[1] * prod(shape[2..])`, `fan_out = shape[0] * prod(shape[2..])`,
-    /// as `torch.nn.init._calculate_fan_in_and_fan_out` has them.
+    /// For [`AxisLayout::OutIn`], `fan_in = shape[1] * prod(shape[2..])` and `fan_out = shape[0] * prod(shape[2..])`, as
+    /// `torch.nn.init._calculate_fan_in_and_fan_out` computes them. For explicit axes, the sizes of all axes of a role are
+    /// multiplied, and batch axes do not count.
     ///
     /// # Errors
-    /// `Fans` for fewer than two dimensions, `AxisLayout` if explicit axes are not as many as the shape's, `ShapeOverflow` if
-    /// a fan does not fit a `usize`.
+    /// * [`Error::Fans`] for fewer than two axes,
+    /// * [`Error::AxisLayout`] if the number of explicit axes is not that of the shape,
+    /// * [`Error::ShapeOverflow`] if a fan does not fit a `usize`.
     ///
     /// ```
-    /// use fanin::{Fans, AxisLayout};
+    /// use fanin::{AxisLayout, Fans};
     /// assert_eq!(AxisLayout::OutIn.fans(&[64, 3, 7, 7])?, Fans { fan_in: 147, fan_out: 3136 });
     /// assert_eq!(AxisLayout::KernelInOut.fans(&[7, 7, 3, 64])?, Fans { fan_in: 147, fan_out: 3136 });
     /// # Ok::<(), fanin::Error>(())
     /// ```
+    #[doc(alias = "_calculate_fan_in_and_fan_out")]
     pub fn fans(self, shape: &[usize]) -> Result<Fans, Error> {
         self.grouped_fans(shape, 1)
     }
 
-    /// The fans of a convolution in groups, each of which sees its own inputs and makes its own outputs.
+    /// Returns the fans of a weight with this shape, for a convolution with `groups` groups.
     ///
-    /// One of the two channel axes holds a group's channels only, the other those of all groups: of [`AxisLayout::OutIn`] and
-    /// [`AxisLayout::KernelInOut`] that is the outputs', of [`AxisLayout::InOut`] (a transposed convolution) the inputs'.
+    /// In a grouped convolution, the outputs of a group depend on the inputs of that group only. One channel axis of the weight
+    /// has the channels of a single group, which is the number that counts. The second channel axis has the channels of all
+    /// groups, and its size is divided by `groups`: it is the output axis in [`AxisLayout::OutIn`] and
+    /// [`AxisLayout::KernelInOut`], and the input axis in [`AxisLayout::InOut`] (a transposed convolution).
     ///
     /// ```
-    /// use fanin::{Fans, AxisLayout};
+    /// use fanin::{AxisLayout, Fans};
     /// // Conv2d(64, 128, 3, groups=4): 16 inputs feed an output, an input feeds 32 outputs.
     /// assert_eq!(AxisLayout::OutIn.grouped_fans(&[128, 16, 3, 3], 4)?, Fans { fan_in: 144, fan_out: 288 });
     /// // ConvTranspose2d(64, 128, 3, groups=4).
@@ -101,59 +116,46 @@ impl AxisLayout {
     /// ```
     ///
     /// # Errors
-    /// As [`AxisLayout::fans`]; `FanGroups` if there are no groups, if they do not divide the axis, or if the layout is
-    /// [`AxisLayout::Axes`], which does not say which axis holds all groups.
+    /// The errors of [`AxisLayout::fans`]. [`Error::FanGroups`] if `groups` is 0, if it does not divide the axis of all groups,
+    /// or if it is not 1 for explicit axes, which do not say which axis has the channels of all groups.
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
-        let (mut inputs, mut outputs, kernel) = match (self, shape) {
-            (_, [] | [_]) => return Err(Error::Fans { shape: shape.to_vec() }),
-            (AxisLayout::OutIn, [outputs, inputs, kernel @ ..]) => (*inputs, *outputs, product(kernel)),
-            (AxisLayout::InOut, [inputs, outputs, kernel @ ..]) => (*inputs, *outputs, product(kernel)),
-            (AxisLayout::KernelInOut, [kernel @ .., inputs, outputs]) => (*inputs, *outputs, product(kernel)),
-            (AxisLayout::Axes(axes), shape) => {
-                if axes.len() != shape.len() {
-                    return Err(Error::AxisLayout { layout: axes.to_string(), shape: shape.to_vec() });
-                }
-                let of = |role: Axis| {
-                    let sizes = shape.iter().zip(axes.roles()).filter(|(_, axis)| **axis == role);
-                    sizes.map(|(size, _)| *size).collect::<Vec<_>>()
-                };
-                let channels = |role| product(&of(role));
-                match (channels(Axis::In), channels(Axis::Out)) {
-                    (Some(inputs), Some(outputs)) => (inputs, outputs, channels(Axis::Kernel)),
-                    _ => return Err(Error::ShapeOverflow { shape: shape.to_vec() }),
-                }
-            }
+        if shape.len() < 2 {
+            return Err(Error::Fans { shape: shape.to_vec() });
+        }
+        let roles = self.roles(shape.len());
+        if roles.len() != shape.len() {
+            return Err(Error::AxisLayout { layout: self.to_string(), shape: shape.to_vec() });
+        }
+        let overflow = || Error::ShapeOverflow { shape: shape.to_vec() };
+        let product = |role: AxisRole| {
+            let mut sizes = shape.iter().zip(&roles).filter(|(_, of)| **of == role).map(|(size, _)| *size);
+            sizes.try_fold(1usize, |product, size| product.checked_mul(size))
         };
+        let mut inputs = product(AxisRole::In).ok_or_else(overflow)?;
+        let mut outputs = product(AxisRole::Out).ok_or_else(overflow)?;
         if groups != 1 {
-            let of_all = if self == AxisLayout::InOut { &mut inputs } else { &mut outputs };
-            if groups == 0 || matches!(self, AxisLayout::Axes(_)) || !of_all.is_multiple_of(groups) {
+            let of_all_groups = if self == AxisLayout::InOut { &mut inputs } else { &mut outputs };
+            if groups == 0 || matches!(self, AxisLayout::Axes(_)) || !of_all_groups.is_multiple_of(groups) {
                 return Err(Error::FanGroups { groups, layout: self.to_string(), shape: shape.to_vec() });
             }
-            *of_all /= groups;
+            *of_all_groups /= groups;
         }
-        let times = |channels: usize| kernel.and_then(|taps| channels.checked_mul(taps));
-        match (times(inputs), times(outputs)) {
-            (Some(fan_in), Some(fan_out)) => Ok(Fans { fan_in, fan_out }),
-            _ => Err(Error::ShapeOverflow { shape: shape.to_vec() }),
-        }
+        let receptive_field_size = product(AxisRole::Kernel).ok_or_else(overflow)?;
+        let fan = |channels: usize| channels.checked_mul(receptive_field_size).ok_or_else(overflow);
+        Ok(Fans { fan_in: fan(inputs)?, fan_out: fan(outputs)? })
     }
-}
 
-impl AxisLayout {
-    /// What each axis of a tensor of so many axes runs over.
-    pub(crate) fn roles(self, rank: usize) -> Vec<Axis> {
-        let kernel = vec![Axis::Kernel; rank.saturating_sub(2)];
+    /// Returns the role of each axis of a weight with `rank` axes, first to last. Explicit axes are returned as they are,
+    /// whatever the rank. For a rank below 2 the named layouts return two roles.
+    pub fn roles(self, rank: usize) -> Vec<AxisRole> {
+        let kernel = vec![AxisRole::Kernel; rank.saturating_sub(2)];
         match self {
-            AxisLayout::OutIn => [vec![Axis::Out, Axis::In], kernel].concat(),
-            AxisLayout::InOut => [vec![Axis::In, Axis::Out], kernel].concat(),
-            AxisLayout::KernelInOut => [kernel, vec![Axis::In, Axis::Out]].concat(),
+            AxisLayout::OutIn => [vec![AxisRole::Out, AxisRole::In], kernel].concat(),
+            AxisLayout::InOut => [vec![AxisRole::In, AxisRole::Out], kernel].concat(),
+            AxisLayout::KernelInOut => [kernel, vec![AxisRole::In, AxisRole::Out]].concat(),
             AxisLayout::Axes(axes) => axes.roles().to_vec(),
         }
     }
-}
-
-fn product(sizes: &[usize]) -> Option<usize> {
-    sizes.iter().try_fold(1usize, |count, &size| count.checked_mul(size))
 }
 
 impl std::fmt::Display for AxisLayout {
@@ -168,8 +170,8 @@ impl std::fmt::Display for AxisLayout {
 impl std::str::FromStr for AxisLayout {
     type Err = Error;
 
-    /// Reads a name, or letters ([`Axes`]). The names: `out_in` (also `torch`, `linear`, `conv`), `in_out` (also
-    /// `conv_transpose`, `transposed`), `kernel_in_out` (also `keras`, `jax`, `flax`).
+    /// Reads a name or letters ([`Axes`]). The names are `out_in` (synonyms `torch`, `linear`, `conv`), `in_out` (synonyms
+    /// `conv_transpose`, `transposed`) and `kernel_in_out` (synonyms `keras`, `jax`, `flax`).
     fn from_str(text: &str) -> Result<Self, Error> {
         match text {
             "out_in" | "torch" | "linear" | "conv" => Ok(AxisLayout::OutIn),
@@ -180,48 +182,45 @@ impl std::str::FromStr for AxisLayout {
     }
 }
 
-/// What an axis of a weight runs over.
+/// The role of an axis of a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Axis {
-    /// Outputs: `o`.
+pub enum AxisRole {
+    /// Output channels: the letter `o`.
     Out,
-    /// Inputs: `i`.
+    /// Input channels: the letter `i`.
     In,
-    /// A kernel's taps: `k` (and `d`, `h`, `w`).
+    /// Kernel positions: the letter `k`, or `d`, `h`, `w` (depth, height, width).
     Kernel,
-    /// Tensors of their own, such as experts, that share no input and no output: `e` (and `b`, JAX's batch axis).
-    Each,
+    /// Independent weights that share neither inputs nor outputs, such as experts: the letter `e`, or `b` (JAX's batch axis).
+    Batch,
 }
 
-/// The axes of a weight, one by one: `oihw` and `hwio` for convolutions, `eoi` for stacked experts.
+/// The role of each axis of a weight, given explicitly: `oihw` and `hwio` for convolutions, `eoi` for stacked experts.
 ///
-/// Each letter is an [`Axis`]. Axes of one kind multiply; there must be an input and an output among them.
+/// The letters are those of [`AxisRole`]. The sizes of axes with the same role are multiplied. At least one axis must be an
+/// input and one an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Axes {
-    /// Those beyond the length are `Each`.
-    roles: [Axis; Axes::MOST],
+    /// Elements from `length` on are `Batch`, so that the derived comparison is right.
+    roles: [AxisRole; Axes::MAX_LEN],
     length: u8,
 }
 
 impl Axes {
-    /// So many axes at most.
-    pub const MOST: usize = 8;
+    /// The largest number of axes.
+    pub const MAX_LEN: usize = 8;
 
-    /// The layout with these axes; `None` if they are more than [`Axes::MOST`], or lack an input or an output.
-    pub fn new(axes: &[Axis]) -> Option<Self> {
-        let has = |axis| axes.contains(&axis);
-        let mut roles = [Axis::Each; Axes::MOST];
+    /// Returns the axes with these roles, or `None` if they are more than [`Axes::MAX_LEN`] or lack an input or an output.
+    pub fn new(axes: &[AxisRole]) -> Option<Self> {
+        let has = |role| axes.contains(&role);
+        let mut roles = [AxisRole::Batch; Axes::MAX_LEN];
         roles.get_mut(..axes.len())?.copy_from_slice(axes);
-        (has(Axis::In) && has(Axis::Out)).then_some(Self { roles, length: axes.len() as u8 })
+        (has(AxisRole::In) && has(AxisRole::Out)).then_some(Self { roles, length: axes.len() as u8 })
     }
 
-    /// The axes, first to last.
-    pub fn roles(&self) -> &[Axis] {
+    /// Returns the role of each axis, first to last.
+    pub fn roles(&self) -> &[AxisRole] {
         &self.roles[..usize::from(self.length)]
-    }
-
-    fn len(&self) -> usize {
-        usize::from(self.length)
     }
 }
 
@@ -229,10 +228,10 @@ impl std::fmt::Display for Axes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.roles().iter().try_for_each(|axis| {
             f.write_str(match axis {
-                Axis::Out => "o",
-                Axis::In => "i",
-                Axis::Kernel => "k",
-                Axis::Each => "e",
+                AxisRole::Out => "o",
+                AxisRole::In => "i",
+                AxisRole::Kernel => "k",
+                AxisRole::Batch => "e",
             })
         })
     }
@@ -241,15 +240,15 @@ impl std::fmt::Display for Axes {
 impl std::str::FromStr for Axes {
     type Err = Error;
 
-    /// Reads one letter an axis, of either case.
+    /// Reads one letter for each axis, in upper or lower case.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let axes: Option<Vec<Axis>> = text
+        let axes: Option<Vec<AxisRole>> = text
             .chars()
             .map(|letter| match letter.to_ascii_lowercase() {
-                'o' => Some(Axis::Out),
-                'i' => Some(Axis::In),
-                'k' | 'd' | 'h' | 'w' => Some(Axis::Kernel),
-                'e' | 'b' => Some(Axis::Each),
+                'o' => Some(AxisRole::Out),
+                'i' => Some(AxisRole::In),
+                'k' | 'd' | 'h' | 'w' => Some(AxisRole::Kernel),
+                'e' | 'b' => Some(AxisRole::Batch),
                 _ => None,
             })
             .collect();
@@ -260,18 +259,18 @@ impl std::str::FromStr for Axes {
     }
 }
 
-/// Which fan scales the variance.
+/// The fan that scales the variance of Kaiming initialization: torch's `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Fan {
-    /// Keeps the variance of the forward signal.
+    /// fan_in: keeps the variance of the signal in the forward pass.
     #[default]
     In,
-    /// Keeps the variance of the backward gradient.
+    /// fan_out: keeps the variance of the gradient in the backward pass.
     Out,
 }
 
 impl Fan {
-    /// `fan_in` or `fan_out`, as specs spell it.
+    /// Returns the name in specs: `fan_in` or `fan_out`.
     pub const fn name(self) -> &'static str {
         match self {
             Fan::In => "fan_in",
@@ -279,7 +278,8 @@ impl Fan {
         }
     }
 
-    /// Picks one of the two.
+    /// Returns the fan that this mode selects.
+    #[doc(alias = "_calculate_correct_fan")]
     pub const fn of(self, fans: Fans) -> usize {
         match self {
             Fan::In => fans.fan_in,
@@ -297,7 +297,7 @@ impl std::fmt::Display for Fan {
 impl std::str::FromStr for Fan {
     type Err = Error;
 
-    /// Reads `fan_in` or `fan_out`, case-blind, as torch does.
+    /// Reads `fan_in` or `fan_out` in upper or lower case, as torch does.
     fn from_str(name: &str) -> Result<Self, Error> {
         match name.to_lowercase().as_str() {
             "fan_in" => Ok(Fan::In),

@@ -1,8 +1,8 @@
-//! `torch.nn.init` by its own names: the same functions, arguments in the same order, the same texts.
+//! `torch.nn.init` by its own names: the same functions, with the same arguments in the same order and the same messages.
 //!
-//! A tensor is a [`TensorMut`]; torch's optional generator is a [`Generator`] that the caller holds. Every function
-//! gives back the [`Plan`] it followed, whose [`Plan::warnings`] are the warnings that torch would have raised; nothing
-//! is printed. torch's deprecated names are `#[deprecated]` here, and warn in the same way.
+//! A tensor is a [`TensorMut`], and the generator is an explicit argument, a [`Generator`]. Every function returns the [`Plan`] of
+//! the tensor. [`Plan::warnings`] are the warnings that torch raises; nothing is printed. The names that torch has deprecated
+//! are `#[deprecated]` here, and the plan has torch's warning.
 //!
 //! ```
 //! use fanin::{TensorMut, torch};
@@ -13,29 +13,30 @@
 //! # Ok::<(), fanin::Error>(())
 //! ```
 //!
-//! Where torch lets nonsense through (a negative std in `trunc_normal_`, `sparsity = 1.5`, `groups = 0`) these are
-//! errors, raised before a value is written. `sparse_` draws its places from the given generator; torch takes them from
-//! its global one even when another was given.
+//! Some invalid arguments that torch accepts are errors here: a negative std in `trunc_normal_`, `sparsity = 1.5`, `groups = 0`.
+//! An error is returned before a value is written. `sparse_` draws the positions of the zeros from the given generator, while
+//! torch always draws them from its global generator.
 
 use crate::error::{Error, Warning};
-use crate::gain::{Gain, Nonlinearity};
+use crate::gain::Gain;
 use crate::init::{self, Initializer};
+use crate::nonlinearity::Nonlinearity;
 use crate::plan::Plan;
 use crate::shape::{AxisLayout, Fan};
 pub use crate::streams::torch::Torch as Generator;
 use crate::tensor::TensorMut;
 
-/// The gain for a nonlinearity by torch's name; `param` is leaky_relu's slope (0.01 where `None`).
+/// Returns the gain of the nonlinearity with this name in torch. `param` is the slope of leaky_relu, 0.01 if `None`.
 ///
 /// # Errors
-/// `Nonlinearity` for an unknown name, `NegativeSlope` for a slope that is not a number.
+/// [`Error::Nonlinearity`] for an unknown name, [`Error::NegativeSlope`] for a slope that is NaN.
 ///
 /// ```
 /// assert_eq!(fanin::torch::calculate_gain("leaky_relu", Some(0.2))?, (2.0 / (1.0 + 0.2 * 0.2f64)).sqrt());
 /// # Ok::<(), fanin::Error>(())
 /// ```
 pub fn calculate_gain(nonlinearity: &str, param: Option<f64>) -> Result<f64, Error> {
-    let nonlinearity = Nonlinearity::from_name(nonlinearity, param)?;
+    let nonlinearity = Nonlinearity::from_torch_name(nonlinearity, param)?;
     match nonlinearity {
         Nonlinearity::LeakyRelu { slope } if slope.is_nan() => {
             Err(Error::NegativeSlope { value: slope.to_string() })
@@ -44,25 +45,26 @@ pub fn calculate_gain(nonlinearity: &str, param: Option<f64>) -> Result<f64, Err
     }
 }
 
-/// `(fan_in, fan_out)` of a shape, by torch's rule.
+/// Returns `(fan_in, fan_out)` of a shape `[out, in, kernel...]`.
 ///
 /// # Errors
-/// `Fans` for fewer than two dimensions.
+/// [`Error::Fans`] for fewer than two dimensions.
 pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), Error> {
     let fans = AxisLayout::OutIn.fans(shape)?;
     Ok((fans.fan_in, fans.fan_out))
 }
 
-/// The fan that `mode` names, case-blind.
+/// Returns the fan of a shape that `mode` names, in upper or lower case.
 ///
 /// # Errors
-/// `Mode` for another name, `Fans` for fewer than two dimensions.
+/// [`Error::Mode`] for an unknown mode, [`Error::Fans`] for fewer than two dimensions.
 pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Error> {
     let fan: Fan = mode.parse()?;
     Ok(fan.of(AxisLayout::OutIn.fans(shape)?))
 }
 
-/// Defines functions of torch's: the arguments, the initializer that they make, and the deprecated name if there is one.
+/// Defines functions of torch.nn.init, each from its arguments, the initializer that they make, and the deprecated name if torch
+/// has one.
 macro_rules! mirror {
     ($( $(#[$doc:meta])* $name:ident $arguments:tt = $build:expr $(, formerly $old:ident)?; )*) => { $(
         mirror!(@function [$(#[$doc])*] $name $arguments $build);
@@ -72,16 +74,16 @@ macro_rules! mirror {
         $($doc)*
         ///
         /// # Errors
-        /// Everything that can be wrong with the request; nothing has been written or drawn then.
+        /// The arguments or the shape are not valid. Nothing has been written, and the generator has not advanced.
         pub fn $name($tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
             $build.fill_tensor($tensor, generator)
         }
     };
     (@deprecated $old:ident $name:ident ($tensor:ident $(, $argument:ident: $type:ty)*)) => {
-        #[doc = concat!("torch's deprecated name of [`", stringify!($name), "`].")]
+        #[doc = concat!("The deprecated name of [`", stringify!($name), "`].")]
         ///
         /// # Errors
-        #[doc = concat!("As [`", stringify!($name), "`].")]
+        #[doc = concat!("The errors of [`", stringify!($name), "`].")]
         #[deprecated(note = "torch deprecates the name without the underscore")]
         pub fn $old($tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
             let (name, replacement) = (stringify!($old), stringify!($name));
@@ -91,67 +93,68 @@ macro_rules! mirror {
 }
 
 mirror! {
-    /// U[a, b). torch's defaults: a = 0, b = 1.
+    /// Fills the tensor from U[a, b). torch's defaults: a = 0, b = 1.
     uniform_(tensor, a: f64, b: f64) = init::uniform(a, b), formerly uniform;
 
-    /// N(mean, std^2). torch's defaults: mean = 0, std = 1.
+    /// Fills the tensor from N(mean, std^2). torch's defaults: mean = 0, std = 1.
     normal_(tensor, mean: f64, std: f64) = init::normal(mean, std), formerly normal;
 
-    /// N(mean, std^2) conditioned on [a, b], by rejection. torch's defaults: mean = 0, std = 1, a = -2, b = 2.
+    /// Fills the tensor from N(mean, std^2) conditioned on \[a, b]. torch's defaults: mean = 0, std = 1, a = -2, b = 2.
     trunc_normal_(tensor, mean: f64, std: f64, a: f64, b: f64) = init::trunc_normal(mean, std).bounds(a, b);
 
-    /// `val` everywhere.
+    /// Fills the tensor with `val`.
     constant_(tensor, val: f64) = init::constant(val), formerly constant;
 
-    /// 1 everywhere.
+    /// Fills the tensor with 1.
     ones_(tensor) = init::ones();
 
-    /// 0 everywhere.
+    /// Fills the tensor with 0.
     zeros_(tensor) = init::zeros();
 
-    /// The identity matrix.
+    /// Fills the tensor with the identity matrix.
     eye_(tensor) = init::eye(), formerly eye;
 
-    /// The Dirac delta at the kernel's centre. torch's default: groups = 1.
+    /// Fills the tensor with the Dirac delta at the centre of the kernel. torch's default: groups = 1.
     dirac_(tensor, groups: usize) = init::dirac().groups(groups), formerly dirac;
 
-    /// U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). torch's default: gain = 1.
+    /// Fills the tensor from U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). torch's default: gain = 1.
     xavier_uniform_(tensor, gain: f64) = init::xavier_uniform().gain(gain), formerly xavier_uniform;
 
-    /// N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)). torch's default: gain = 1.
+    /// Fills the tensor from N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)). torch's default: gain = 1.
     xavier_normal_(tensor, gain: f64) = init::xavier_normal().gain(gain), formerly xavier_normal;
 
-    /// U[-bound, bound), bound = gain * sqrt(3 / fan). torch's defaults: a = 0, mode = fan_in, nonlinearity =
-    /// leaky_relu; `a` is the slope of a leaky_relu and of nothing else.
+    /// Fills the tensor from U[-bound, bound), bound = gain * sqrt(3 / fan). torch's defaults: a = 0, mode = fan_in,
+    /// nonlinearity = leaky_relu. `a` is the slope of leaky_relu, and has no effect on any other nonlinearity.
     kaiming_uniform_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_uniform(), &tensor, a, mode, nonlinearity)?, formerly kaiming_uniform;
 
-    /// N(0, std^2), std = gain / sqrt(fan). torch's defaults: as [`kaiming_uniform_`].
+    /// Fills the tensor from N(0, std^2), std = gain / sqrt(fan). torch's defaults are those of [`kaiming_uniform_`].
     kaiming_normal_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_normal(), &tensor, a, mode, nonlinearity)?, formerly kaiming_normal;
 
-    /// A semi-orthogonal matrix times gain, trailing axes flattened. torch's default: gain = 1.
+    /// Fills the tensor with a semi-orthogonal matrix times gain. The trailing axes are flattened. torch's default: gain = 1.
     orthogonal_(tensor, gain: f64) = init::orthogonal().gain(Gain::Value(gain)), formerly orthogonal;
 
-    /// N(0, std^2) with ceil(sparsity * rows) zeros in every column. torch's default: std = 0.01.
+    /// Fills the tensor from N(0, std^2), with ceil(sparsity * rows) zeros in every column. torch's default: std = 0.01.
     sparse_(tensor, sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
 }
 
-/// torch's arguments, unread for a tensor without elements: torch does not look at them then.
+/// Sets the arguments of a Kaiming scheme. For a tensor without elements they are ignored, because torch does not check them then.
 fn kaiming(
-    it: init::Kaiming,
+    scheme: init::Kaiming,
     tensor: &TensorMut<'_>,
     a: f64,
     mode: &str,
     nonlinearity: &str,
 ) -> Result<init::Kaiming, Error> {
-    if tensor.is_empty() { Ok(it) } else { it.fan(mode.parse()?).torch_nonlinearity(a, nonlinearity) }
+    if tensor.is_empty() { Ok(scheme) } else { scheme.fan(mode.parse()?).torch_nonlinearity(a, nonlinearity) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Runs `run` on a tensor of zeros, and returns its result and the values.
     fn on<R>(shape: &[usize], run: impl FnOnce(TensorMut<'_>, &mut Generator) -> R) -> (R, Vec<f32>) {
         let mut buffer = vec![0f32; shape.iter().product()];
         let result = run(TensorMut::contiguous(&mut buffer, shape).unwrap(), &mut Generator::new(0));
@@ -159,8 +162,8 @@ mod tests {
     }
 
     #[test]
-    #[allow(deprecated, reason = "the deprecated names are what is tested")]
-    fn deprecated_names_do_the_same_and_say_so() {
+    #[allow(deprecated, reason = "this tests the deprecated names")]
+    fn deprecated_names_have_the_same_values_and_a_warning() {
         let (plan, old) = on(&[4, 4], |tensor, generator| xavier_normal(tensor, 2.0, generator));
         let (_, new) = on(&[4, 4], |tensor, generator| xavier_normal_(tensor, 2.0, generator));
         assert_eq!(old, new);
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn torchs_own_texts() {
+    fn error_messages_are_those_of_torch() {
         let text = |result: Result<Plan, Error>| result.unwrap_err().to_string();
         let (error, _) = on(&[4], |t, g| text(xavier_normal_(t, 1.0, g)));
         assert!(
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_tensors_are_left_alone_with_a_warning() {
+    fn empty_tensors_give_a_warning_and_arguments_are_not_checked() {
         for shape in [[0, 4], [4, 0]] {
             let (plan, _) = on(&shape, |t, g| kaiming_uniform_(t, 0.0, "nonsense", "nonsense", g));
             let warnings = plan.unwrap().warnings().to_vec();

@@ -1,79 +1,108 @@
-//! The shape of the house: imports run one way, and the front page is true.
+//! The structure of the workspace: imports run one way, and the front page of the crate is complete.
+
+mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
+use imports::{Graph, sources};
 
-/// Top-level modules, lowest first: a module may import from those before it.
-const FLOORS: [&[&str]; 10] = [
-    &["element", "simd", "threads"],
-    &["engine", "math"],
-    &["error"],
-    &["activation", "rules"],
-    &["shape", "gain", "dist", "linalg"],
-    &["tensor"],
-    &["plan"],
-    &["stream"],
-    &["init"],
+/// The top-level modules of the crate `fanin` in layers, lowest first. A module imports from its own layer and from those below.
+const LAYERS: [&[&str]; 6] = [
+    &["dtype", "simd", "math", "rng", "cancel", "threads", "error"],
+    &["shape", "nonlinearity", "gain", "scaling", "linalg", "distributions"],
+    &["tensor", "plan", "region"],
+    &["streams", "init"],
+    &["spec"],
     &["torch", "interop"],
 ];
 
+/// The crates, with the crates of this workspace that each may depend on.
+const CRATES: [(&str, &[&str]); 8] = [
+    ("crates/fanin", &[]),
+    ("crates/fanin-recipe", &["fanin"]),
+    ("crates/fanin-checkpoint", &["fanin", "fanin-recipe"]),
+    ("crates/fanin-analysis", &["fanin", "fanin-recipe", "fanin-checkpoint"]),
+    ("crates/fanin-cli", &["fanin", "fanin-recipe", "fanin-checkpoint", "fanin-analysis"]),
+    ("crates/fanin-python", &["fanin", "fanin-recipe", "fanin-checkpoint", "fanin-analysis", "fanin-cli"]),
+    ("adapters/fanin-candle", &["fanin", "fanin-recipe"]),
+    ("adapters/fanin-burn", &["fanin", "fanin-recipe"]),
+];
+
+/// Returns the root folder of the workspace.
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
 #[test]
-fn imports_run_one_way() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    assert!(files.len() > 30);
-    let floor = |module: &str| FLOORS.iter().position(|floor| floor.contains(&module));
-    let mut arrows: BTreeMap<(String, String), PathBuf> = BTreeMap::new();
-    for file in files {
-        let inside = file.strip_prefix(&root).unwrap();
-        let module = inside
-            .components()
-            .next()
-            .unwrap()
-            .as_os_str()
-            .to_str()
-            .unwrap()
-            .trim_end_matches(".rs")
-            .to_owned();
-        if module == "lib" {
-            continue;
-        }
-        assert!(floor(&module).is_some(), "{module} has no floor");
-        let text = std::fs::read_to_string(&file).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
-            for (at, _) in line.match_indices("crate::") {
-                if line[..at].ends_with('$') {
-                    continue;
-                }
-                let name: String =
-                    line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                if floor(&name).is_some() && name != module {
-                    arrows.insert((module.clone(), name), file.clone());
-                }
+fn no_two_files_of_a_crate_import_each_other() {
+    let mut report = String::new();
+    for (folder, _) in CRATES {
+        let graph = Graph::read(&workspace().join(folder).join("src"));
+        assert!(!graph.imports.is_empty(), "{folder} has no sources");
+        for cycle in graph.cycles() {
+            report.push_str(&format!("\n{folder}: {} files import each other\n", cycle.len()));
+            for file in &cycle {
+                let inside: Vec<&str> =
+                    graph.imports[file].intersection(&cycle).map(String::as_str).collect();
+                report.push_str(&format!("    {file} imports {}\n", inside.join(", ")));
             }
         }
     }
-    assert!(arrows.len() > 20);
-    for ((from, to), file) in arrows {
-        assert!(floor(&to) < floor(&from), "{from} imports {to}, in {}", file.display());
+    assert!(report.is_empty(), "{report}");
+}
+
+#[test]
+fn modules_import_only_from_their_own_layer_and_from_lower_ones() {
+    let graph = Graph::read(&workspace().join("crates/fanin/src"));
+    let layer = |file: &str| {
+        let module = file.split('/').next().unwrap().trim_end_matches(".rs");
+        let layer = LAYERS.iter().position(|layer| layer.contains(&module));
+        layer.unwrap_or_else(|| panic!("{module} is in no layer: add it to LAYERS"))
+    };
+    let mut upward = Vec::new();
+    let mut count = 0;
+    for (file, imports) in graph.imports.iter().filter(|(file, _)| *file != "lib.rs") {
+        for import in imports {
+            count += 1;
+            if layer(import) > layer(file) {
+                upward.push(format!("{file} imports {import}"));
+            }
+        }
+    }
+    assert!(count > 100, "only {count} imports found");
+    assert!(upward.is_empty(), "imports from a higher layer:\n{}", upward.join("\n"));
+}
+
+#[test]
+fn crates_depend_only_on_lower_ones() {
+    for (folder, allowed) in CRATES {
+        let manifest = std::fs::read_to_string(workspace().join(folder).join("Cargo.toml")).unwrap();
+        let mut section = "";
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let name = line.split(['=', ' ', '.']).next().unwrap_or_default();
+            if section.ends_with("dependencies]") && !section.contains("dev-") && name.starts_with("fanin") {
+                assert!(allowed.contains(&name), "{folder} must not depend on {name}");
+            }
+        }
     }
 }
 
 #[test]
-fn the_name_table_is_whole_and_true() {
+fn the_python_module_uses_the_command_line_only_to_run_it() {
+    for file in sources(&workspace().join("crates/fanin-python/src")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for (at, _) in text.match_indices("fanin_cli::") {
+            assert!(text[at..].starts_with("fanin_cli::run_from("), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_front_page_has_every_scheme() {
     let front = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let rows: Vec<Vec<&str>> = front
         .lines()
@@ -99,17 +128,46 @@ fn the_name_table_is_whole_and_true() {
 }
 
 #[test]
-fn only_the_simd_module_is_unsafe() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    let mut seen = 0;
-    for file in files {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let is_simd = file.starts_with(root.join("simd"));
-        let uses = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe {"));
-        assert!(is_simd || !uses, "{}", file.display());
-        seen += usize::from(uses);
+fn the_front_page_links_to_every_public_item() {
+    let front = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let (doc, code): (Vec<&str>, Vec<&str>) = front.lines().partition(|line| line.starts_with("//!"));
+    let doc = doc.join("\n");
+    let mut items: BTreeMap<String, bool> = BTreeMap::new();
+    for statement in code.join("\n").split(';') {
+        let Some((_, public)) = statement.split_once("pub ") else { continue };
+        let names = public.split(['{', '}', ',', ':', ' ', '\n']).filter(|name| !name.is_empty());
+        let lower = |name: &str| name.starts_with(char::is_lowercase);
+        let names: Vec<&str> = names.collect();
+        match names.as_slice() {
+            ["mod", name] => _ = items.insert((*name).to_owned(), false),
+            ["use", names @ ..] => {
+                let types = names.iter().filter(|name| !lower(name));
+                items.extend(types.map(|name| ((*name).to_owned(), false)));
+            }
+            _ => {}
+        }
     }
-    assert!(seen > 3, "the search finds what it is for");
+    assert!(items.len() > 30, "{items:?}");
+    for (name, linked) in &mut items {
+        // A link to an item that only exists with a feature would be broken without it.
+        let forms =
+            [format!("[`{name}`]"), format!("[`{name}::"), format!("[`half::{name}`]"), format!("`{name}` ")];
+        *linked = forms.iter().any(|form| doc.contains(form.as_str()));
+    }
+    items.retain(|_, linked| !*linked);
+    assert!(items.is_empty(), "not on the front page: {:?}", items.keys());
+}
+
+#[test]
+fn only_the_simd_module_has_unsafe_code() {
+    let mut count = 0;
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let is_simd = file.components().any(|folder| folder.as_os_str() == "simd");
+        let has_unsafe =
+            text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains("unsafe {"));
+        assert!(is_simd || !has_unsafe, "{}", file.display());
+        count += usize::from(has_unsafe);
+    }
+    assert!(count > 3, "only {count} files with unsafe code found");
 }

@@ -1,17 +1,17 @@
-//! Every bad request is an error that names the argument and the value, before one value is written or drawn.
+//! Every invalid request returns an error that names the argument and the value, before a value is written or generated.
 
 mod common;
 
 use common::{Buffer, plan};
 use fanin::{DType, Distribution, Element, Error, Initializer, Native, Plan, TensorMut, Torch, init};
 
-/// The message for a spec on a shape, after checking that both streams leave memory and generator alone.
-fn refuse(spec: &str, shape: &[usize], dtype: DType) -> String {
+/// Returns the error message of a spec for a shape. Checks that neither stream changes the memory or the generator.
+fn error_of(spec: &str, shape: &[usize], dtype: DType) -> String {
     let mut buffer = Buffer::new(dtype, shape.iter().product());
     let before = buffer.bytes();
     let mut torch = Torch::new(1);
     let error = common::spec(spec).fill_tensor(buffer.tensor(shape), &mut torch).unwrap_err();
-    assert_eq!(torch, Torch::new(1), "{spec}: the generator moved");
+    assert_eq!(torch, Torch::new(1), "{spec}: the generator advanced");
     let native = common::spec(spec).fill_tensor(buffer.tensor(shape), &mut Native::new(1).tensor("w"));
     assert_eq!(native.unwrap_err().to_string(), error.to_string());
     assert_eq!(buffer.bytes(), before, "{spec}: something was written");
@@ -19,7 +19,7 @@ fn refuse(spec: &str, shape: &[usize], dtype: DType) -> String {
 }
 
 #[test]
-fn an_orthogonal_matrix_that_no_memory_holds_is_an_error() {
+fn an_orthogonal_matrix_that_does_not_fit_in_memory_is_an_error() {
     let mut one = [0f32; 1];
     let shape = [1 << 21, 1 << 21];
     let error = init::orthogonal()
@@ -29,7 +29,7 @@ fn an_orthogonal_matrix_that_no_memory_holds_is_an_error() {
 }
 
 #[test]
-fn shapes_whose_words_torch_could_not_count_are_refused() {
+fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
     let narrow = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: 2.0, high: 3.0, method: None };
     let wide = Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low: -1.0, high: 1.0, method: None };
     let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
@@ -40,9 +40,9 @@ fn shapes_whose_words_torch_could_not_count_are_refused() {
         Torch::new(0).peek_region(&plan, &[count - length], tensor)?;
         Ok(memory.into_iter().map(Element::to_f64).collect())
     }
-    let refused = |found: Result<Vec<f64>, Error>| matches!(found, Err(Error::ShapeOverflow { .. }));
-    // What is not refused ends, and its end is the same from wherever it is begun.
-    let right =
+    let is_refused = |found: Result<Vec<f64>, Error>| matches!(found, Err(Error::ShapeOverflow { .. }));
+    // A shape that is accepted is filled to its end, with the same last values for regions of any length.
+    let ends_agree =
         |long: Result<Vec<f64>, Error>, short: Result<Vec<f64>, Error>| long.unwrap()[35..] == short.unwrap();
     for distribution in [narrow, wide] {
         for bits in [59, 60, 61, 62] {
@@ -52,19 +52,19 @@ fn shapes_whose_words_torch_could_not_count_are_refused() {
                 |length| end::<f64>(distribution, count, length),
             );
             assert!(
-                if bits > 60 { refused(single(40)) } else { right(single(40), single(5)) },
+                if bits > 60 { is_refused(single(40)) } else { ends_agree(single(40), single(5)) },
                 "{distribution:?} {bits}"
             );
             assert!(
-                if bits > 59 { refused(double(40)) } else { right(double(40), double(5)) },
+                if bits > 59 { is_refused(double(40)) } else { ends_agree(double(40), double(5)) },
                 "{distribution:?} {bits}"
             );
         }
     }
-    let most = isize::MAX as usize;
-    assert!(refused(end::<f64>(normal, most, 40)) && refused(end::<f64>(normal, most - 15, 40)));
-    assert!(right(end::<f64>(normal, most - 16, 40), end::<f64>(normal, most - 16, 5)));
-    assert!(right(end::<f32>(normal, most, 40), end::<f32>(normal, most, 5)));
+    let max = isize::MAX as usize;
+    assert!(is_refused(end::<f64>(normal, max, 40)) && is_refused(end::<f64>(normal, max - 15, 40)));
+    assert!(ends_agree(end::<f64>(normal, max - 16, 40), end::<f64>(normal, max - 16, 5)));
+    assert!(ends_agree(end::<f32>(normal, max, 40), end::<f32>(normal, max, 5)));
     let mut generator = Torch::new(0);
     let plan = Plan::new(&[1 << 62], DType::F32, wide).unwrap();
     assert!(matches!(generator.advance_past(&plan), Err(Error::ShapeOverflow { .. })));
@@ -72,10 +72,10 @@ fn shapes_whose_words_torch_could_not_count_are_refused() {
 }
 
 #[test]
-fn columns_that_no_memory_holds_are_an_error() {
-    // Each of so many threads would want a byte for every row.
-    fn nobody(_: usize, _: &(dyn Fn() + Sync)) {}
-    let team = fanin::Threads::Team(fanin::Team::new(1 << 13, nobody));
+fn columns_that_do_not_fit_in_memory_are_an_error() {
+    // Each of 8192 threads needs a byte for every row.
+    fn run_nothing(_: usize, _: &(dyn Fn() + Sync)) {}
+    let team = fanin::Threads::Team(fanin::Team::new(1 << 13, run_nothing));
     let width = 1 << 19;
     let plan =
         Plan::new(&[u32::MAX as usize, 1 << 30], DType::F32, Distribution::Sparse { zeros: 5, std: 1.0 })
@@ -88,7 +88,7 @@ fn columns_that_no_memory_holds_are_an_error() {
 }
 
 #[test]
-fn each_names_its_argument_and_value() {
+fn error_messages_name_the_argument_and_the_value() {
     for (spec, shape, needles) in [
         ("normal(std=-1)", &[4, 4][..], &["normal", "std = -1"][..]),
         ("normal(std=nan)", &[4, 4], &["std = NaN"]),
@@ -131,31 +131,31 @@ fn each_names_its_argument_and_value() {
         ("kaiming_uniform(a=inf)", &[4, 4], &["a = inf"]),
         ("kaiming_uniform(a=nan)", &[4, 4], &["a = NaN"]),
     ] {
-        let message = refuse(spec, shape, DType::F32);
+        let message = error_of(spec, shape, DType::F32);
         for needle in needles {
             assert!(message.contains(needle), "{spec}: {message}");
         }
     }
-    assert!(refuse("uniform(-60000, 60000)", &[4], DType::F16).contains("f16"));
-    assert!(refuse("normal(std=70000)", &[4], DType::F16).contains("65504"));
+    assert!(error_of("uniform(-60000, 60000)", &[4], DType::F16).contains("f16"));
+    assert!(error_of("normal(std=70000)", &[4], DType::F16).contains("65504"));
     assert!(plan("uniform(-60000, 60000)", &[4], DType::BF16).is_ok());
     assert!(plan("normal(std=1e39)", &[4], DType::F64).is_ok());
 }
 
 #[test]
-fn the_far_tail_of_torchs_rejection_needs_finite_bounds() {
+fn rejection_in_the_far_tail_of_the_torch_stream_needs_finite_bounds() {
     let mut torch = Torch::new(0);
     let mut buffer = [0f32; 4];
     let error = init::trunc_normal(0.0, 1.0).bounds(3.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch);
     assert!(matches!(error, Err(Error::BoundsOverflow { .. })));
     assert_eq!(torch, Torch::new(0));
-    // In the body torch takes an infinite bound, and so does its mirror.
+    // Outside the far tail torch accepts an infinite bound, and so does the torch stream.
     init::trunc_normal(0.0, 1.0).bounds(-1.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch).unwrap();
     assert!(buffer.iter().all(|&x| x >= -1.0));
 }
 
 #[test]
-fn the_native_stream_has_no_rejection_and_a_plain_generator_no_boxes() {
+fn the_native_stream_has_no_rejection_and_from_rng_fills_no_regions() {
     let mut buffer = [0f32; 4];
     let error = init::trunc_normal(0.0, 1.0)
         .method(fanin::Truncation::Rejection)
@@ -174,7 +174,7 @@ fn the_native_stream_has_no_rejection_and_a_plain_generator_no_boxes() {
 }
 
 #[test]
-fn a_law_that_is_narrower_than_the_types_step_is_told() {
+fn a_std_below_the_spacing_of_the_type_gives_a_warning() {
     let warned = |init: &dyn Initializer, dtype: DType| {
         let plan = init.resolve(&[8], dtype).unwrap();
         plan.warnings().iter().any(|warning| matches!(warning, fanin::Warning::Collapse { .. }))
@@ -189,7 +189,7 @@ fn a_law_that_is_narrower_than_the_types_step_is_told() {
 }
 
 #[test]
-fn shapes_and_buffers_that_do_not_fit() {
+fn shapes_and_buffers_that_do_not_fit_are_errors() {
     let huge = [usize::MAX, 2];
     assert!(matches!(init::zeros().resolve(&huge, DType::F32), Err(Error::ShapeOverflow { .. })));
     assert!(matches!(
@@ -202,7 +202,7 @@ fn shapes_and_buffers_that_do_not_fit() {
     ));
     let mut buffer = [1f32; 5];
     let error = init::zeros().fill(&mut buffer, &[2, 3], &mut Torch::new(0)).unwrap_err();
-    assert_eq!(error.to_string(), "the buffer holds 5 values, but the shape [2, 3] has 6");
+    assert_eq!(error.to_string(), "the buffer has 5 values, but the shape [2, 3] has 6: they must be equal");
     assert_eq!(buffer, [1.0; 5]);
     let plan = init::zeros().resolve(&[2, 3], DType::F32).unwrap();
     let tensor = TensorMut::contiguous(&mut buffer, &[5]).unwrap();
@@ -210,7 +210,7 @@ fn shapes_and_buffers_that_do_not_fit() {
 }
 
 #[test]
-fn empty_tensors_are_filled_with_nothing() {
+fn empty_tensors_can_be_filled() {
     for spec in [
         "normal",
         "uniform",
@@ -233,7 +233,7 @@ fn empty_tensors_are_filled_with_nothing() {
 }
 
 #[test]
-fn warnings_are_values() {
+fn warnings_are_part_of_the_plan() {
     let warnings = |spec: &str| {
         let plan = plan(spec, &[4, 4], DType::F32).unwrap();
         plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")

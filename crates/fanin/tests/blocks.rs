@@ -1,14 +1,14 @@
-//! Plans in parts: what the blocks of a tensor are, to the bit.
+//! Plans of blocks: the values of fused and stacked parameters are exactly those of their blocks.
 
 mod common;
 
-use common::{filled, places};
+use common::{filled, indices};
 use fanin::{DType, Native, Torch};
 
 const SEED: Native = Native::new(11);
 
 #[test]
-fn blocks_by_index_have_the_bits_of_the_whole_and_matrices_those_of_their_own_name() {
+fn blocks_by_index_equal_slices_of_the_whole_and_matrices_those_of_their_own_name() {
     for dtype in DType::ALL {
         let fused =
             filled("blocks(4: normal, 6: normal(std=2), axis=1)", &[70, 10], dtype, &mut SEED.tensor("w"));
@@ -16,8 +16,8 @@ fn blocks_by_index_have_the_bits_of_the_whole_and_matrices_those_of_their_own_na
             filled("normal", &[70, 10], dtype, &mut SEED.tensor("w")),
             filled("normal(std=2)", &[70, 10], dtype, &mut SEED.tensor("w")),
         );
-        let first = places(&[70, 10], &[0, 0], &[70, 4]);
-        let second = places(&[70, 10], &[0, 4], &[70, 6]);
+        let first = indices(&[70, 10], &[0, 0], &[70, 4]);
+        let second = indices(&[70, 10], &[0, 4], &[70, 6]);
         assert_eq!(fused.at(&first).bytes(), one.at(&first).bytes());
         assert_eq!(fused.at(&second).bytes(), two.at(&second).bytes());
 
@@ -26,18 +26,18 @@ fn blocks_by_index_have_the_bits_of_the_whole_and_matrices_those_of_their_own_na
         for (tensor, block) in [(0, 0), (0, 1), (2, 1)] {
             let name = format!("w[{tensor}][{block}]");
             let alone = filled("orthogonal", &[4, 5], dtype, &mut SEED.tensor(&name));
-            let here = places(&[8, 3, 5], &[4 * block, tensor, 0], &[4, 1, 5]);
+            let here = indices(&[8, 3, 5], &[4 * block, tensor, 0], &[4, 1, 5]);
             assert_eq!(stack.at(&here).bytes(), alone.bytes(), "{name} {dtype}");
         }
     }
 }
 
 #[test]
-fn a_layout_turns_the_matrix() {
+fn an_axis_layout_transposes_the_matrix() {
     let torch = filled("orthogonal", &[6, 4, 3], DType::F32, &mut SEED.tensor("w")).to_f64();
     let keras =
         filled("orthogonal(layout=kernel_in_out)", &[3, 4, 6], DType::F32, &mut SEED.tensor("w")).to_f64();
-    // [out, in, k] of the one is [k, in, out] of the other, whose rows run over [k, in].
+    // The axes [out, in, k] of the first matrix are [k, in, out] in the second, whose columns are the outputs.
     for (out, k, i) in [(0, 0, 0), (5, 2, 3), (2, 1, 0)] {
         assert_eq!(keras[(k * 4 + i) * 6 + out], torch[out * 12 + k * 4 + i]);
     }
@@ -67,7 +67,7 @@ fn a_delta_orthogonal_convolution_keeps_norms() {
 }
 
 #[test]
-fn torchs_stream_draws_parts_one_after_another() {
+fn the_torch_stream_generates_blocks_one_after_another() {
     let mut torch = Torch::new(3);
     let fused = filled(
         "blocks(xavier_uniform, trunc_normal_tf(std=0.02), axis=1)",
@@ -78,8 +78,8 @@ fn torchs_stream_draws_parts_one_after_another() {
     let mut again = Torch::new(3);
     let one = filled("xavier_uniform", &[20, 6], DType::F32, &mut again);
     let two = filled("trunc_normal_tf(std=0.02)", &[20, 6], DType::F32, &mut again);
-    assert_eq!(fused.at(&places(&[20, 12], &[0, 0], &[20, 6])).bytes(), one.bytes());
-    assert_eq!(fused.at(&places(&[20, 12], &[0, 6], &[20, 6])).bytes(), two.bytes());
+    assert_eq!(fused.at(&indices(&[20, 12], &[0, 0], &[20, 6])).bytes(), one.bytes());
+    assert_eq!(fused.at(&indices(&[20, 12], &[0, 6], &[20, 6])).bytes(), two.bytes());
     assert_eq!(torch.state(), again.state());
 }
 
@@ -95,14 +95,14 @@ fn eight_bits_are_f32_rounded_once() {
         for dtype in [DType::F8E4M3, DType::F8E5M2] {
             let wide = filled(spec, &[40, 30], DType::F32, &mut SEED.tensor("w")).to_f64();
             let native = filled(spec, &[40, 30], dtype, &mut SEED.tensor("w")).to_f64();
-            // U[-3, 3): rounding to 3 would pass the open bound, so it is held to the value below.
+            // U[-3, 3): a value that would be rounded to the open bound 3 is replaced by the value below it.
             let below = if dtype == DType::F8E4M3 { 2.75 } else { 2.5 };
-            let held = |x: f64| if spec.starts_with("uniform") { x.min(below) } else { x };
+            let clamped = |x: f64| if spec.starts_with("uniform") { x.min(below) } else { x };
             for (narrow, wide) in native.iter().zip(&wide) {
                 let rounded = dtype.round(*wide);
-                assert_eq!(*narrow, held(rounded), "{spec} {dtype} {wide}");
+                assert_eq!(*narrow, clamped(rounded), "{spec} {dtype} {wide}");
             }
-            // torch's rejection wants finite cut-offs.
+            // Rejection on the torch stream needs finite bounds.
             if spec.contains("inf") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Fills are given up soon after a switch is set, on every stream, for every scheme that takes time.
+//! A cancelled token ends a fill soon, on every stream, for every scheme that takes long.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use fanin::{
     CancelToken, DType, Distribution, Initializer as _, Native, Plan, Stream, TensorMut, Threads, Torch, init,
 };
 
-/// A plan that would take long, and a stream for it.
+/// A plan that takes long to fill, and a stream for it.
 type Case = (&'static str, Plan, fn(Threads) -> Box<dyn Stream>);
 
 fn cases() -> Vec<Case> {
@@ -23,7 +23,7 @@ fn cases() -> Vec<Case> {
         ("torch normal", plan(init::normal(0.0, 1.0).into(), &flat), torch),
         ("torch uniform", plan(init::uniform(0.0, 1.0).into(), &flat), torch),
         ("torch trunc_normal", plan(init::trunc_normal(0.0, 1.0).into(), &flat), torch),
-        // Accepted once in 10^12: without the switch this one would not end.
+        // One value in 10^12 is accepted, so this fill does not end unless it is cancelled.
         ("torch tail", plan(init::trunc_normal(0.0, 1.0).bounds(5.0, 5e12).into(), &[2048]), torch),
         ("torch orthogonal", plan(init::orthogonal().into(), &[6000, 6000]), torch),
         ("torch sparse", plan(init::sparse(0.5).into(), &square), torch),
@@ -31,7 +31,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn a_switch_that_is_set_ends_fills() {
+fn a_cancelled_token_ends_fills() {
     for threads in [Threads::Pool, Threads::One] {
         for (name, plan, stream) in cases() {
             let (token, mut memory) = (CancelToken::new(), vec![0f32; plan.len()]);
@@ -48,14 +48,14 @@ fn a_switch_that_is_set_ends_fills() {
             });
             assert!(filled.is_none_or(|filled| filled.is_ok()), "{name}");
             assert!(token.run(|| ()).is_none(), "{name}");
-            // A matter of milliseconds; the bound is for a machine with other things to do.
+            // This takes milliseconds. The bound allows for a busy machine.
             assert!(begun.elapsed() < Duration::from_secs(20), "{name} took {:?}", begun.elapsed());
         }
     }
 }
 
 #[test]
-fn whatever_takes_long_looks_at_the_switch() {
+fn every_long_fill_checks_the_token() {
     let plan = |distribution, shape: &[usize]| Plan::new(shape, DType::F32, distribution).unwrap();
     let inverse = init::trunc_normal(0.0, 1.0).method(fanin::Truncation::InverseCdf);
     let (long, square) = ([1 << 18], [1 << 9, 1 << 9]);
@@ -69,7 +69,7 @@ fn whatever_takes_long_looks_at_the_switch() {
         ("trunc_normal by its inverse", inverse.resolve(&long, DType::F32).unwrap()),
         ("orthogonal", plan(Distribution::Orthogonal { gain: 1.0 }, &square)),
     ] {
-        // Contiguous memory, and every second place.
+        // Contiguous memory, and memory with a stride of two.
         for step in [1, 2] {
             let fill = |stream: &mut dyn Stream| {
                 let mut memory = vec![7f32; step * plan.len()];
@@ -97,21 +97,21 @@ fn whatever_takes_long_looks_at_the_switch() {
 }
 
 #[test]
-fn a_switch_that_is_not_set_changes_nothing() {
+fn a_token_that_is_not_cancelled_changes_nothing() {
     for (name, plan, stream) in [
         ("normal", init::normal(0.0, 1.0).resolve(&[3 << 20], DType::F32).unwrap(), Torch::new(1)),
         ("sparse", init::sparse(0.3).resolve(&[900, 2500], DType::F32).unwrap(), Torch::new(1)),
     ] {
         let (mut guarded, mut free) = (vec![0f32; plan.len()], vec![0f32; plan.len()]);
         let (mut one, mut other) = (stream.clone(), stream);
-        CancelToken::new().run(|| plan.fill(&mut guarded, &mut one)).expect("nobody has set it").unwrap();
+        CancelToken::new().run(|| plan.fill(&mut guarded, &mut one)).expect("not cancelled").unwrap();
         plan.fill(&mut free, &mut other).unwrap();
         assert_eq!((guarded, one), (free, other), "{name}");
     }
 }
 
 #[test]
-fn only_what_is_guarded_ends() {
+fn only_fills_inside_the_token_are_cancelled() {
     let token = CancelToken::new();
     token.cancel();
     let plan = init::normal(0.0, 1.0).resolve(&[3 << 20], DType::F32).unwrap();

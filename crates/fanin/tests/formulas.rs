@@ -1,4 +1,4 @@
-//! Plans: every formula exactly, without a value drawn.
+//! The plans of every scheme: each formula is tested exactly, and no values are generated.
 
 mod common;
 
@@ -10,9 +10,9 @@ fn distribution(spec: &str, shape: &[usize]) -> Distribution {
 }
 
 #[test]
-fn gains() {
-    for name in Nonlinearity::names() {
-        let gain = Nonlinearity::from_name(name, None).unwrap().gain();
+fn gains_are_those_of_torch() {
+    for name in Nonlinearity::torch_names() {
+        let gain = Nonlinearity::from_torch_name(name, None).unwrap().gain();
         let expected = match name {
             "tanh" => 5.0 / 3.0,
             "relu" => 2f64.sqrt(),
@@ -22,11 +22,11 @@ fn gains() {
         };
         assert_eq!(gain, expected, "{name}");
     }
-    assert_eq!(Nonlinearity::names().count(), 12);
+    assert_eq!(Nonlinearity::torch_names().count(), 12);
 }
 
 #[test]
-fn fans_by_layout() {
+fn fans_follow_the_axis_layout() {
     let fans = |layout: AxisLayout, shape: &[usize]| {
         let fans = layout.fans(shape).unwrap();
         (fans.fan_in, fans.fan_out)
@@ -40,13 +40,17 @@ fn fans_by_layout() {
     assert_eq!(fans(read("out_in"), &[5, 3]), (3, 5));
     assert_eq!(fans(read("HWIO"), &[7, 7, 3, 64]), (147, 3136));
     assert_eq!(fans(read("eoi"), &[8, 5, 3]), (3, 5), "an expert has its own fans");
-    assert_eq!(fans(read("oioi"), &[2, 3, 5, 7]), (21, 10), "axes of one kind multiply");
+    assert_eq!(
+        fans(read("oioi"), &[2, 3, 5, 7]),
+        (21, 10),
+        "the sizes of axes with the same role are multiplied"
+    );
     assert!(read("oi").fans(&[5, 3, 1]).is_err() && "oe".parse::<AxisLayout>().is_err());
     assert!("oiiiiiiii".parse::<AxisLayout>().is_err(), "nine axes");
 }
 
 #[test]
-fn fans_by_groups() {
+fn fans_of_grouped_convolutions_are_those_of_a_group() {
     let fans = |layout: AxisLayout, shape: &[usize], groups| {
         let fans = layout.grouped_fans(shape, groups).unwrap();
         (fans.fan_in, fans.fan_out)
@@ -74,7 +78,7 @@ fn fans_by_groups() {
 }
 
 #[test]
-fn variance_scaling_by_mode_and_distribution() {
+fn variance_scaling_follows_mode_and_distribution() {
     let moments = |spec: &str, shape: &[usize]| plan(spec, shape, DType::F64).unwrap().std();
     let shape = [3, 3, 64, 128];
     for (mode, n) in [
@@ -109,19 +113,19 @@ fn variance_scaling_by_mode_and_distribution() {
 }
 
 #[test]
-fn cut_offs_in_units_of_std() {
-    let cut = |spec: &str| match distribution(spec, &[9]) {
+fn trunc_normal_tf_has_bounds_in_units_of_std() {
+    let truncated = |spec: &str| match distribution(spec, &[9]) {
         Distribution::TruncatedNormal { std, low, high, .. } => (std, low, high),
         other => panic!("{other:?}"),
     };
-    assert_eq!(cut("trunc_normal_tf(1, 0.02)"), (0.02, 0.96, 1.04));
-    assert_eq!(cut("trunc_normal_tf(std=0.5, a=-1, b=inf)"), (0.5, -0.5, f64::INFINITY));
-    let (std, low, high) = cut("trunc_normal_tf(std=0.02, corrected=true)");
+    assert_eq!(truncated("trunc_normal_tf(1, 0.02)"), (0.02, 0.96, 1.04));
+    assert_eq!(truncated("trunc_normal_tf(std=0.5, a=-1, b=inf)"), (0.5, -0.5, f64::INFINITY));
+    let (std, low, high) = truncated("trunc_normal_tf(std=0.02, corrected=true)");
     assert!((std * 0.879_625_661_034_239_8 / 0.02 - 1.0).abs() < 1e-14);
     assert_eq!((low, high), (-2.0 * std, 2.0 * std));
     for (spec, needle) in [
         ("trunc_normal_tf(std=0)", "std = 0"),
-        ("trunc_normal_tf(a=2, b=1)", "a = 2 is above b = 1"),
+        ("trunc_normal_tf(a=2, b=1)", "a = 2 is greater than b = 1"),
         ("trunc_normal_tf(a=1, b=1)", "b = 1: must be greater"),
         ("trunc_normal_tf(b=-inf)", "b = -inf"),
         ("trunc_normal_tf(a=nan)", "a = NaN"),
@@ -132,7 +136,7 @@ fn cut_offs_in_units_of_std() {
 }
 
 #[test]
-fn torchs_order_of_operations() {
+fn formulas_have_the_order_of_operations_of_torch() {
     for (fan_in, fan_out) in [(3usize, 5usize), (7, 11), (147, 3136), (768, 3072), (49, 13)] {
         let shape = [fan_out, fan_in];
         let gain = 5.0 / 3.0;
@@ -163,7 +167,7 @@ fn torchs_order_of_operations() {
 }
 
 #[test]
-fn sparse_rounds_its_zeros_up() {
+fn sparse_rounds_the_number_of_zeros_up() {
     for (rows, sparsity, zeros) in
         [(10, 0.3, 3), (10, 0.31, 4), (7, 0.5, 4), (5, 0.0, 0), (5, 1.0, 5), (3, 1e-9, 1)]
     {
@@ -178,12 +182,12 @@ fn moments(spec: &str, shape: &[usize]) -> (f64, f64) {
 }
 
 #[test]
-fn planned_moments() {
+fn plans_have_the_mean_and_std_of_their_distribution() {
     assert_eq!(moments("uniform(-1, 3)", &[5]), (1.0, 4.0 / 12f64.sqrt()));
     assert_eq!(moments("eye", &[2, 4]), (0.25, (0.25f64 * 0.75).sqrt()));
     assert_eq!(moments("dirac", &[2, 2, 3]), (2.0 / 12.0, (2.0 / 12.0 * (1.0 - 2.0 / 12.0f64)).sqrt()));
     assert_eq!(moments("orthogonal(2)", &[4, 3, 3]), (0.0, 2.0 / 3.0));
-    // JAX's constant for a normal cut at two sigma.
+    // JAX's constant for a normal truncated at two sigma.
     let (mean, std) = moments("trunc_normal", &[5]);
     assert!(mean.abs() < 1e-17 && (std - 0.879_625_661_034_239_8).abs() < 1e-15, "{mean} {std}");
     // Half-normal: mean sqrt(2 / pi), variance 1 - 2 / pi.
@@ -195,7 +199,7 @@ fn planned_moments() {
 }
 
 #[test]
-fn identities_by_index() {
+fn identities_have_ones_at_the_right_indices() {
     let values = |spec: &str, shape: &[usize]| {
         common::filled(spec, shape, DType::F32, &mut fanin::Torch::new(0)).to_f64()
     };
@@ -207,15 +211,15 @@ fn identities_by_index() {
 }
 
 #[test]
-fn parts_of_fused_and_stacked_parameters() {
-    // Queries, keys and values: a fan of their own, where the fused matrix has 1.5 times it.
+fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
+    // Queries, keys and values have a fan_out of their own. That of the fused matrix is 1.5 times as large.
     let fused =
         plan("blocks(8: xavier_normal, 4: xavier_normal, 4: xavier_normal)", &[16, 8], DType::F32).unwrap();
     let stds: Vec<f64> = fused.blocks().iter().map(|part| part.plan().std()).collect();
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
     assert_eq!(fused.blocks()[2].start(), [12, 0]);
-    // One distribution by index is that distribution; one with a fan_in only needs no parts.
+    // Blocks of one distribution by index are planned as one distribution; if only fan_in counts, blocks are not needed.
     assert_eq!(
         distribution("blocks(kaiming_normal, parts=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])
@@ -236,10 +240,10 @@ fn parts_of_fused_and_stacked_parameters() {
     assert_eq!((delta.blocks()[0].start(), delta.blocks()[0].axes()), (&[0, 0, 1, 1][..], &[0, 1][..]));
     assert!((delta.std() - (4.0 / 8.0 / 12.0f64).sqrt()).abs() < 1e-15);
     for (spec, shape, needle) in [
-        ("blocks(3: normal, 4: normal)", &[8, 2][..], "add up to 7, the axis has 8"),
-        ("blocks(normal, parts=3)", &[8, 2], "an axis of 8 has no 3 equal blocks"),
-        ("blocks(normal, parts=2, axis=2)", &[8, 2], "axis = 2 is not there: write one from -2 to 1"),
-        ("stacked(normal)", &[], "axis = 0 is not there"),
+        ("blocks(3: normal, 4: normal)", &[8, 2][..], "add up to 7, but the axis has 8"),
+        ("blocks(normal, parts=3)", &[8, 2], "an axis of 8 cannot be split into 3 equal blocks"),
+        ("blocks(normal, parts=2, axis=2)", &[8, 2], "axis = 2 does not exist: it must be from -2 to 1"),
+        ("stacked(normal)", &[], "axis = 0 does not exist"),
         ("stacked(eye)", &[3, 4], "eye: Only tensors with 2 dimensions"),
         ("delta_orthogonal", &[4, 8, 3], "8 inputs do not fit into 4 outputs"),
         ("delta_orthogonal", &[4, 8], "3, 4, or 5"),
@@ -252,7 +256,7 @@ fn parts_of_fused_and_stacked_parameters() {
 }
 
 #[test]
-fn schemes_of_papers() {
+fn schemes_agree_with_their_papers() {
     // SIREN, explore_siren.ipynb: hidden sqrt(6 / 256) / 30, first 1 / 2.
     assert_eq!(
         distribution("siren", &[256, 256]),
@@ -272,7 +276,7 @@ fn schemes_of_papers() {
     );
     assert_eq!(distribution("zero_hadamard", &[5, 9]), Distribution::Eye);
     assert_eq!(distribution("zero_hadamard", &[5, 9, 3]), Distribution::Dirac { groups: 1 });
-    // IDInit: more outputs than inputs repeat the identity, more inputs than outputs are left at zero.
+    // IDInit: with more outputs than inputs the identity is repeated; with more inputs than outputs the rest is 0.
     let init: fanin::init::Init = "idinit(0.5)".parse().unwrap();
     for (shape, right) in [
         ([5, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0]),

@@ -1,4 +1,4 @@
-//! Fills driven by the user's own generator.
+//! Fills from a random number generator of the caller.
 #![cfg(feature = "rand_core")]
 
 mod common;
@@ -11,7 +11,7 @@ use fanin::{DType, FromRng, Level, Native};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// A generator that gives one word for ever.
+/// A generator that always returns the same word.
 struct Always(u32);
 
 impl rand_core::TryRng for Always {
@@ -28,7 +28,7 @@ impl rand_core::TryRng for Always {
     }
 }
 
-/// A generator that must not be asked.
+/// A generator that panics if it is used.
 struct Never;
 
 impl rand_core::TryRng for Never {
@@ -45,7 +45,7 @@ impl rand_core::TryRng for Never {
 }
 
 #[test]
-fn what_draws_nothing_asks_for_nothing() {
+fn schemes_without_randomness_do_not_use_the_generator() {
     for (spec, shape) in [
         ("zeros", &[5, 5][..]),
         ("constant(2)", &[3]),
@@ -64,7 +64,7 @@ fn what_draws_nothing_asks_for_nothing() {
 }
 
 #[test]
-fn the_extreme_words_give_the_ends_and_nothing_worse() {
+fn extreme_words_give_values_inside_the_bounds() {
     for word in
         [0, 1, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, u32::MAX - 1, u32::MAX, 0x4000_0000, 0xc000_0000]
     {
@@ -76,7 +76,7 @@ fn the_extreme_words_give_the_ends_and_nothing_worse() {
                 for value in values {
                     assert!(value.is_finite() && value.abs() < 1e5, "{spec} {dtype} {word:x}: {value}");
                     let inside = low <= value && value <= high;
-                    // No f16 or bf16 lies in the narrowest intervals: the nearest is written.
+                    // The narrowest intervals contain no f16 or bf16 value, so the nearest one is written.
                     let nearest = dtype.round((low + high) / 2.0) == value;
                     assert!(inside || nearest, "{spec} {dtype} {word:x}: {value}");
                 }
@@ -86,7 +86,7 @@ fn the_extreme_words_give_the_ends_and_nothing_worse() {
 }
 
 #[test]
-fn the_same_generator_gives_the_same_values_at_every_level_and_moves_on() {
+fn the_same_generator_gives_the_same_values_at_every_level_and_advances() {
     for (spec, shapes) in CATALOGUE {
         for dtype in DType::ALL {
             let shape = shapes[shapes.len() - 1];
@@ -98,7 +98,7 @@ fn the_same_generator_gives_the_same_values_at_every_level_and_moves_on() {
                 let two = filled(spec, shape, dtype, &mut FromRng::new(&mut rng).with_level(level)).bytes();
                 let random = common::plan(spec, shape, dtype).unwrap().std() > 0.0
                     && !["eye", "dirac", "zero_hadamard", "idinit"].iter().any(|s| spec.contains(s));
-                // A narrow interval may hold one value of the type, or none.
+                // A narrow interval may contain one value of the type, or none.
                 if random && one.chunks(dtype.size()).any(|value| *value != one[..dtype.size()]) {
                     assert_ne!(one, two, "{spec} {dtype}: the generator stood still");
                 }
@@ -108,7 +108,7 @@ fn the_same_generator_gives_the_same_values_at_every_level_and_moves_on() {
 }
 
 #[test]
-fn values_come_word_by_word_in_order() {
+fn each_value_uses_the_next_words_in_order() {
     let words: Vec<u32> = {
         let mut rng = StdRng::seed_from_u64(9);
         (0..100).map(|_| rand_core::Rng::next_u32(&mut rng)).collect()
@@ -122,7 +122,7 @@ fn values_come_word_by_word_in_order() {
 }
 
 #[test]
-fn the_native_stream_is_not_a_generator_in_disguise() {
+fn the_native_stream_differs_from_the_philox_generator() {
     let mut rng = PhiloxRng::from_seed([1; 16]);
     let a = filled("normal", &[64], DType::F32, &mut FromRng::new(&mut rng)).bytes();
     let b = filled("normal", &[64], DType::F32, &mut Native::new(1).tensor("")).bytes();

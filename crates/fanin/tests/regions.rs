@@ -1,13 +1,13 @@
-//! Any split, same weights: a box has the bits of the whole, sliced, in both streams.
+//! A region is bit-identical to a slice of the whole tensor, on both streams.
 
 mod common;
 
-use common::{Buffer, CATALOGUE, filled, places, plan};
+use common::{Buffer, CATALOGUE, filled, indices, plan};
 use fanin::{DType, Distribution, Level, Native, Plan, Stream as _, TensorMut, Torch};
 use proptest::prelude::*;
 
 #[test]
-fn any_box_of_any_scheme_and_type_is_the_slice_at_every_level() {
+fn any_region_of_any_scheme_and_type_is_the_slice_at_every_level() {
     let mut cases = 0;
     let mut below = picks(0x2545_f491_4f6c_dd1d);
     for (spec, shapes) in CATALOGUE {
@@ -30,7 +30,7 @@ fn any_box_of_any_scheme_and_type_is_the_slice_at_every_level() {
                             shape.iter().zip(&start).map(|(&size, &start)| 1 + below(size - start)).collect();
                         let mut part = Buffer::new(dtype, size.iter().product());
                         prepared.fill_region(&start, part.tensor(&size)).unwrap();
-                        let expected = whole.at(&places(shape, &start, &size));
+                        let expected = whole.at(&indices(shape, &start, &size));
                         let case = format!("{spec} {shape:?} {dtype} {level:?} {start:?} {size:?}");
                         assert_eq!(part.bytes(), expected.bytes(), "{case}");
                         cases += 1;
@@ -42,7 +42,7 @@ fn any_box_of_any_scheme_and_type_is_the_slice_at_every_level() {
     assert!(cases > 1500, "{cases}");
 }
 
-/// Numbers below n, the same at every run.
+/// Returns pseudo-random numbers below n, the same in every run.
 fn picks(seed: u64) -> impl FnMut(usize) -> usize {
     let mut pick = seed;
     move |n| {
@@ -54,7 +54,7 @@ fn picks(seed: u64) -> impl FnMut(usize) -> usize {
 }
 
 #[test]
-fn ten_thousand_boxes_of_both_streams() {
+fn ten_thousand_random_regions_of_both_streams_are_slices() {
     let large: &[&[usize]] = &[&[1003], &[53, 61], &[12, 4, 37], &[5, 6, 7, 8], &[3, 4, 5, 6, 7]];
     let mut below = picks(0x9E37_79B9_7F4A_7C15);
     let mut cases = 0;
@@ -66,12 +66,12 @@ fn ten_thousand_boxes_of_both_streams() {
                 let mut torch = Torch::new(below(1 << 20) as u64);
                 torch.advance(below(2000) as u64);
                 if below(2) == 0 {
-                    // A normal is kept back.
+                    // The generator has a cached normal.
                     common::plan("normal", &[1], DType::F32).unwrap().fill(&mut [0f32], &mut torch).unwrap();
                 }
                 let mut after = torch.clone();
                 let mut whole_torch = Buffer::new(dtype, plan.len());
-                // What torch cannot draw, the stream refuses: boxes as well.
+                // Shapes that torch cannot fill are errors, for regions too.
                 let drawn = fanin::Stream::fill(&mut after, &plan, whole_torch.tensor(shape)).is_ok();
                 let whole_native = filled(spec, shape, dtype, &mut Native::new(7).tensor("w"));
                 let mut advanced = torch.clone();
@@ -83,17 +83,17 @@ fn ten_thousand_boxes_of_both_streams() {
                     let start: Vec<usize> = shape.iter().map(|&size| below(size)).collect();
                     let size: Vec<usize> =
                         shape.iter().zip(&start).map(|(&size, &start)| below(size - start + 1)).collect();
-                    let places = places(shape, &start, &size);
+                    let indices = indices(shape, &start, &size);
                     let case = format!("{spec} {shape:?} {dtype} {start:?} {size:?}");
-                    let mut part = Buffer::new(dtype, places.len());
+                    let mut part = Buffer::new(dtype, indices.len());
                     native.as_ref().unwrap().fill_region(&start, part.tensor(&size)).unwrap();
-                    assert_eq!(part.bytes(), whole_native.at(&places).bytes(), "native {case}");
-                    let mut part = Buffer::new(dtype, places.len());
+                    assert_eq!(part.bytes(), whole_native.at(&indices).bytes(), "native {case}");
+                    let mut part = Buffer::new(dtype, indices.len());
                     assert_eq!(torch.peek_region(&plan, &start, part.tensor(&size)).is_ok(), drawn, "{case}");
                     if drawn {
-                        assert_eq!(part.bytes(), whole_torch.at(&places).bytes(), "torch {case}");
+                        assert_eq!(part.bytes(), whole_torch.at(&indices).bytes(), "torch {case}");
                         let mut moved = torch.clone();
-                        let mut again = Buffer::new(dtype, places.len());
+                        let mut again = Buffer::new(dtype, indices.len());
                         fanin::Stream::fill_region(&mut moved, &plan, &start, again.tensor(&size)).unwrap();
                         assert!(again.bytes() == part.bytes() && moved == after, "torch {case}");
                     }
@@ -106,8 +106,8 @@ fn ten_thousand_boxes_of_both_streams() {
 }
 
 #[test]
-fn boxes_reach_the_torch_stream_far_out() {
-    // Two rows at the end of 40 GB of normals: 2^33 words in, by a jump.
+fn regions_reach_far_into_the_torch_stream() {
+    // Two rows at the end of 40 GB of normal values: the generator jumps over 2^33 words.
     let shape = [100_000, 100_000];
     for spec in ["normal", "uniform", "sparse(0.5)"] {
         let plan = plan(spec, &shape, DType::F32).unwrap();
@@ -118,7 +118,7 @@ fn boxes_reach_the_torch_stream_far_out() {
         generator.peek_region(&plan, &[99_999, 99_998], corner.tensor(&[1, 2])).unwrap();
         assert_eq!(corner.bytes(), rows.at(&[598, 599]).bytes(), "{spec}");
         if spec == "uniform" {
-            // The place decides the word: the last value is that of the word before the generator goes on.
+            // The index determines the word: the last value comes from the last word before the generator's new position.
             let mut walked = Torch::new(3);
             walked.advance(10_000_000_000 - 1);
             let last = (walked.word() & 0x00ff_ffff) as f64 / 16_777_216.0;
@@ -132,7 +132,7 @@ fn boxes_reach_the_torch_stream_far_out() {
 
 #[test]
 fn strided_memory_gets_the_same_values() {
-    // Of several tiles, too.
+    // Also with several tiles.
     let large: &[&[usize]] = &[&[190, 70], &[70, 190], &[2, 10_001], &[9, 7, 5, 31], &[40, 3, 130]];
     for (spec, shapes) in CATALOGUE {
         for shape in shapes.iter().chain(large).filter(|shape| shape.len() >= 2) {
@@ -141,7 +141,7 @@ fn strided_memory_gets_the_same_values() {
                     continue;
                 }
                 let whole = filled(spec, shape, dtype, &mut Native::new(9).tensor("w"));
-                // Axes in opposite order, with gaps, the first one running backwards.
+                // Axes in reverse order, with gaps, and a negative stride on the first.
                 let mut strides = vec![2isize; shape.len()];
                 for axis in 1..shape.len() {
                     strides[axis] = strides[axis - 1] * shape[axis - 1] as isize + 1;
@@ -155,8 +155,8 @@ fn strided_memory_gets_the_same_values() {
                 let tensor = buffer.strided(shape, &strides, offset as usize);
                 fanin::Stream::fill(&mut Native::new(9).tensor("w"), &plan, tensor).unwrap();
                 let all = vec![0; shape.len()];
-                let mut spots = vec![offset as usize; plan.len()];
-                for (number, spot) in spots.iter_mut().enumerate() {
+                let mut offsets = vec![offset as usize; plan.len()];
+                for (number, spot) in offsets.iter_mut().enumerate() {
                     let mut rest = number;
                     let mut place = offset;
                     for axis in (0..shape.len()).rev() {
@@ -165,9 +165,9 @@ fn strided_memory_gets_the_same_values() {
                     }
                     *spot = place as usize;
                 }
-                assert_eq!(places(shape, &all, shape).len(), spots.len());
-                assert_eq!(buffer.at(&spots).bytes(), whole.bytes(), "{spec} {shape:?} {dtype}");
-                let written: std::collections::HashSet<_> = spots.into_iter().collect();
+                assert_eq!(indices(shape, &all, shape).len(), offsets.len());
+                assert_eq!(buffer.at(&offsets).bytes(), whole.bytes(), "{spec} {shape:?} {dtype}");
+                let written: std::collections::HashSet<_> = offsets.into_iter().collect();
                 let gaps: Vec<usize> = (0..=span as usize).filter(|place| !written.contains(place)).collect();
                 let untouched = buffer.at(&gaps).to_f64();
                 assert!(
@@ -180,7 +180,7 @@ fn strided_memory_gets_the_same_values() {
 }
 
 #[test]
-fn strided_memory_has_the_zeros_of_torchs_permutations() {
+fn strided_memory_has_the_zeros_of_the_permutations_of_torch() {
     for shape in [[1, 15], [15, 1], [5, 9], [9, 5], [3, 64], [33, 65], [40, 130]] {
         for sparsity in [0.0, 0.3, 0.9, 1.0] {
             for dtype in DType::ALL {
@@ -212,8 +212,8 @@ fn strided_memory_has_the_zeros_of_torchs_permutations() {
 }
 
 #[test]
-fn indices_past_2_to_the_32_are_told_apart() {
-    // The far corner of a tensor of 19.6 GB, two rows of it.
+fn indices_above_2_to_the_32_have_values_of_their_own() {
+    // The last two rows of a tensor of 19.6 GB.
     let shape = [70_000, 70_000];
     for spec in ["normal", "uniform", "trunc_normal", "sparse(0.5)", "eye"] {
         let plan = plan(spec, &shape, DType::F32).unwrap();
@@ -222,7 +222,7 @@ fn indices_past_2_to_the_32_are_told_apart() {
         let mut stream = native.clone();
         let tensor = TensorMut::contiguous(&mut corner, &[2, 100]).unwrap();
         fanin::Stream::fill_region(&mut stream, &plan, &[69_998, 69_900], tensor).unwrap();
-        // One value at a time gives the same.
+        // Filling one value at a time gives the same values.
         for (row, column) in [(0, 0), (0, 63), (1, 99), (1, 98)] {
             let mut one = [9f32];
             let tensor = TensorMut::contiguous(&mut one, &[1, 1]).unwrap();
@@ -233,7 +233,7 @@ fn indices_past_2_to_the_32_are_told_apart() {
             assert_eq!(corner.iter().sum::<f32>(), 2.0);
             continue;
         }
-        // The index less 2^32 must be another value: the counter is 64 bits wide.
+        // The value at the index minus 2^32 must differ, because the counter has 64 bits.
         let low = 69_998u64 * 70_000 + 69_900 - (1 << 32);
         let mut wrapped = vec![9f32; 100];
         let tensor = TensorMut::contiguous(&mut wrapped, &[1, 100]).unwrap();
@@ -245,8 +245,8 @@ fn indices_past_2_to_the_32_are_told_apart() {
 }
 
 #[test]
-fn a_box_of_a_giant_identity_costs_what_the_box_does() {
-    // To go through all of these ones would take a minute each.
+fn a_region_of_a_huge_identity_costs_no_more_than_the_region() {
+    // A fill that visited every 1 of these identities would take a minute each.
     let side = (1 << 31) - 1;
     for (distribution, shape, start, size, ones) in [
         (Distribution::Eye, &[side, side][..], &[side - 3, side - 5][..], &[3, 4][..], &[2, 7][..]),
@@ -273,7 +273,7 @@ fn a_box_of_a_giant_identity_costs_what_the_box_does() {
 }
 
 #[test]
-fn boxes_outside_and_wrong_memory_are_refused() {
+fn regions_outside_the_shape_and_memory_of_the_wrong_type_are_errors() {
     let plan = plan("normal", &[4, 4], DType::F32).unwrap();
     let mut stream = Native::new(0).tensor("w");
     let mut refuse = |start: &[usize], size: &[usize]| {
@@ -295,16 +295,16 @@ fn boxes_outside_and_wrong_memory_are_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Cutting a flat tensor anywhere gives the same values.
+    /// Splitting a flat tensor at any index gives the same values.
     #[test]
-    fn any_cut_of_a_long_tensor(length in 1usize..3000, cut in 0usize..3000, which in 0usize..16) {
+    fn splitting_a_long_tensor_at_any_index_changes_no_value(length in 1usize..3000, split in 0usize..3000, which in 0usize..16) {
         let (spec, _) = CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()).nth(which).unwrap();
-        let cut = cut.min(length);
+        let split = split.min(length);
         let whole = filled(spec, &[length], DType::F32, &mut Native::new(5).tensor("t"));
         let plan = plan(spec, &[length], DType::F32).unwrap();
         let prepared = Native::new(5).tensor("t").prepare(&plan).unwrap();
         let mut parts = Vec::new();
-        for (start, size) in [(0, cut), (cut, length - cut)] {
+        for (start, size) in [(0, split), (split, length - split)] {
             let mut part = Buffer::new(DType::F32, size);
             prepared.fill_region(&[start], part.tensor(&[size])).unwrap();
             parts.extend(part.bytes());

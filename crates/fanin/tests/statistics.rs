@@ -1,9 +1,9 @@
-//! The distributions themselves, at n = 1,000,000, with fixed seeds.
+//! Statistical tests of the distributions, with 1,000,000 values and fixed seeds.
 //!
-//! Each Kolmogorov-Smirnov test is made at alpha = 1e-4 (D sqrt n < 2.2253); with some sixty of them a correct stream
-//! would fail the file for one choice of seeds in 170. Seeds are fixed: a failure is a change of the stream, and then
-//! the stream is wrong until shown otherwise. What KS cannot see is tested beside it: tails, distinct values, mass at
-//! a bound, zeros.
+//! Each Kolmogorov-Smirnov test has the level alpha = 1e-4 (D sqrt n < 2.2253). With about sixty of them, a correct stream fails
+//! a test of this file for one choice of seeds in 170. The seeds are fixed, so a failure means that the stream has changed.
+//! Kolmogorov-Smirnov does not detect errors in the tails, in the number of distinct values, in the mass at a bound, and in
+//! zeros; these have tests of their own.
 
 mod common;
 
@@ -12,7 +12,7 @@ use fanin::{DType, Native};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 const N: usize = 1_000_000;
-/// Kolmogorov's distribution at 1 - 1e-4.
+/// The quantile of the Kolmogorov distribution at 1 - 1e-4.
 const KS: f64 = 2.2253;
 
 fn standard(z: f64) -> f64 {
@@ -20,7 +20,7 @@ fn standard(z: f64) -> f64 {
     if z > 0.0 { 1.0 - libm::erfc(z / 2f64.sqrt()) / 2.0 } else { libm::erfc(-z / 2f64.sqrt()) / 2.0 }
 }
 
-/// sqrt(n) times the largest distance between the sample's distribution function and the distribution's.
+/// Returns sqrt(n) times the largest distance between the empirical distribution function and that of the distribution.
 fn distance(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     sample.sort_by(f64::total_cmp);
     let n = sample.len() as f64;
@@ -48,7 +48,7 @@ fn distinct(sample: &[f64]) -> usize {
 }
 
 #[test]
-fn uniforms() {
+fn uniform_values_have_their_distribution() {
     for (low, high) in [(0.0, 1.0), (-0.1, 0.1), (-0.3, 0.7), (1.0, 1.5)] {
         for dtype in [DType::F32, DType::F64] {
             let sample = draw(&format!("uniform({low}, {high})"), dtype);
@@ -56,7 +56,7 @@ fn uniforms() {
             let d = distance(sample.clone(), |x| ((x - low) / (high - low)).clamp(0.0, 1.0));
             assert!(d < KS, "{low} {high} {dtype}: {d}");
             let different = distinct(&sample);
-            // By birthdays: f32 has at most 2^25 values on an interval about 0, 2^22 on [1, 1.5).
+            // Expected by the birthday problem: f32 has at most 2^25 values on an interval about 0, 2^22 on [1, 1.5).
             let least = if dtype == DType::F64 { N } else { 880_000 };
             assert!(different >= least, "{low} {high} {dtype}: {different} distinct");
         }
@@ -73,27 +73,27 @@ fn half_types_round_the_f32_value_once_and_never_reach_the_upper_bound() {
             let narrow = draw(spec, dtype);
             let plan = common::plan(spec, &[N], dtype).unwrap();
             let (low, high) = plan.bounds();
-            let mut held = 0;
+            let mut clamped = 0;
             for (wide, narrow) in wide.iter().zip(&narrow) {
                 assert!(low <= *narrow && *narrow <= high);
                 if dtype.round(*wide) != *narrow {
-                    // Only where rounding would have passed a bound.
+                    // Only if rounding would have gone past a bound.
                     let rounded = dtype.round(*wide);
                     assert!(rounded <= low || rounded >= high, "{spec} {dtype}: {wide} became {narrow}");
-                    held += 1;
+                    clamped += 1;
                 }
             }
             if spec.starts_with("uniform") {
                 assert!(narrow.iter().all(|&x| x < high));
-                // Half a step of bf16 below 1 is 2^-9 of the interval [0, 1).
-                assert!(held < N / 200, "{spec} {dtype}: {held} held");
+                // Half the spacing of bf16 below 1 is 2^-9 of the interval [0, 1).
+                assert!(clamped < N / 200, "{spec} {dtype}: {clamped} clamped");
             }
         }
     }
 }
 
 #[test]
-fn normals_body_and_tails() {
+fn normal_values_have_their_distribution_in_body_and_tails() {
     let normal = Normal::new(0.0, 1.0).unwrap();
     for (mean, std) in [(0.0, 1.0), (0.5, 0.02), (-3.0, 10.0)] {
         for dtype in [DType::F32, DType::F64] {
@@ -109,7 +109,7 @@ fn normals_body_and_tails() {
                     "{beyond}: {found} {expected}"
                 );
             }
-            // Near 0.5 an f32 steps by 1.5e-6 of this sigma.
+            // Near 0.5 the spacing of f32 is 1.5e-6 of this sigma.
             assert!(mean != 0.0 || distinct(&sample) > 880_000);
             assert!(mean != 0.0 || !sample.contains(&0.0), "no exact zero of the standard distribution");
         }
@@ -118,7 +118,7 @@ fn normals_body_and_tails() {
 
 #[test]
 fn f32_normals_reach_past_six_sigma() {
-    // 4e8 values hold 0.8 beyond 6 sigma; look at words instead: among 2^28 values some lie beyond 5.5.
+    // Among 4e8 values 0.8 are expected beyond 6 sigma, so this test uses words: among 2^28 values some are beyond 5.5 sigma.
     let plan = common::plan("normal", &[1 << 28], DType::F32).unwrap();
     let prepared = Native::new(11).tensor("tails").prepare(&plan).unwrap();
     let mut chunk = vec![0f32; 1 << 20];
@@ -141,7 +141,7 @@ fn f32_normals_reach_past_six_sigma() {
     assert!(furthest > 5.7, "{furthest}");
 }
 
-/// P(X <= x) for a standard normal on [a, b], to full relative precision in either tail.
+/// Returns P(X <= x) for a standard normal on [a, b], to full relative precision in either tail.
 fn truncated(x: f64, a: f64, b: f64) -> f64 {
     if a + b < 0.0 {
         return 1.0 - truncated(-x, -b, -a);
@@ -150,13 +150,13 @@ fn truncated(x: f64, a: f64, b: f64) -> f64 {
         let tail = |z: f64| libm::erfc(z / 2f64.sqrt());
         return ((tail(a) - tail(x)) / (tail(a) - tail(b))).clamp(0.0, 1.0);
     }
-    // Shares of the tail beyond a, from the ratio of complementary error functions scaled by exp(a^2 / 2).
+    // Fractions of the tail beyond a, from the ratio of complementary error functions scaled by exp(a^2 / 2).
     let share = |x: f64| {
         if x == f64::INFINITY {
             return 0.0;
         }
         let mills = |z: f64| {
-            // Laplace's continued fraction, from far out.
+            // Laplace's continued fraction, evaluated from its last term.
             (1..60).rev().fold(z, |tail, k| z + f64::from(k) / tail).recip()
         };
         (-(x - a) * (x + a) / 2.0).exp() * mills(x) / mills(a)
@@ -165,7 +165,7 @@ fn truncated(x: f64, a: f64, b: f64) -> f64 {
 }
 
 #[test]
-fn truncated_normals_in_every_regime() {
+fn truncated_normal_values_have_their_distribution_in_every_regime() {
     let inf = f64::INFINITY;
     for (a, b) in [
         (-2.0, 2.0),
@@ -191,7 +191,7 @@ fn truncated_normals_in_every_regime() {
         (-4.0, -4.0 + 1e-9),
     ] {
         for dtype in [DType::F32, DType::F64] {
-            // In f32 a narrow interval far from 0 has few values: measure from a mean that puts it near 0.
+            // In f32 a narrow interval far from 0 has few values, so the mean is chosen to move it near 0.
             let shift = if a.is_finite() {
                 a
             } else if b.is_finite() {
@@ -208,7 +208,7 @@ fn truncated_normals_in_every_regime() {
                 assert!(sample.iter().all(|&x| low <= x && x <= high), "{a} {b} {dtype}");
                 let d = distance(sample.clone(), |x| truncated(x - mean, a, b));
                 assert!(d < KS, "[{a}, {b}] from {mean} {dtype}: {d}");
-                // Near 37 sigma an f32 step holds 1.4e-4 of the mass: the bound may have what a step has, no more.
+                // Near 37 sigma the spacing of f32 has 1.4e-4 of the mass, and the bound must not have more.
                 let step = |x: f64| if dtype == DType::F32 { (x as f32).next_up() as f64 - x } else { 1e-16 };
                 for (bound, share) in [
                     (low, truncated(a + step(low), a, b)),
@@ -228,7 +228,7 @@ fn truncated_normals_in_every_regime() {
 }
 
 #[test]
-fn planned_moments_are_the_measured_ones() {
+fn planned_moments_agree_with_measured_ones() {
     for spec in [
         "uniform(-0.3, 0.7)",
         "normal(0.1, 0.02)",
@@ -245,7 +245,7 @@ fn planned_moments_are_the_measured_ones() {
         let variance = sample.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / N as f64;
         let error = plan.std() / (N as f64).sqrt();
         assert!((mean - plan.mean()).abs() <= 5.0 * error, "{spec}: {mean} {}", plan.mean());
-        // The standard deviation's own relative error is sqrt((kurtosis - 1) / 4 n), at most 1.5e-3 for these distributions.
+        // The relative error of the standard deviation is sqrt((kurtosis - 1) / 4 n), at most 1.5e-3 for these distributions.
         assert!(
             (variance.sqrt() - plan.std()).abs() <= 5e-3 * plan.std(),
             "{spec}: {} {}",
@@ -256,7 +256,7 @@ fn planned_moments_are_the_measured_ones() {
 }
 
 #[test]
-fn sparse_columns_have_their_zeros_and_every_row_its_share() {
+fn sparse_columns_have_their_zeros_and_rows_have_equally_many_on_average() {
     for (rows, columns, sparsity) in
         [(100, 10_000, 0.3), (1000, 1000, 0.9), (513, 2000, 0.5), (7, 100_000, 0.4)]
     {
@@ -369,7 +369,7 @@ fn orthogonal_matrices_are_haar_distributed() {
     assert!(off.abs() < 4.5, "determinant +1 in {positive} of {TRIALS}");
 }
 
-/// By elimination with partial pivots.
+/// Returns the determinant, by elimination with partial pivoting.
 fn determinant(mut m: Vec<f64>) -> f64 {
     let n = (m.len() as f64).sqrt() as usize;
     let mut product = 1.0;

@@ -1,4 +1,4 @@
-//! The same bits, and the same generator afterwards, for any number of threads.
+//! The values, and the generator afterwards, are the same for any number of threads.
 
 #![cfg(feature = "rayon")]
 
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use common::{Buffer, plan};
 use fanin::{DType, Native, Stream as _, Team, TensorMut, Threads, Torch};
 
-/// Large enough for every fill to be shared and for jumps, and no multiple of anything.
+/// Large enough for every fill to use several threads and jumps, and not a multiple of any block size.
 const LONG: usize = (9 << 20) + 21;
 
-/// Shared as well; threads walk to their places.
+/// Large enough for several threads; the generators of the threads advance without a jump.
 const SHORT: usize = (3 << 18) + 37;
 
-/// Who fills.
+/// The threads that fill.
 #[derive(Debug, Clone, Copy)]
 enum Crew {
     Alone,
@@ -57,7 +57,7 @@ fn fill(crew: Crew, spec: &str, shape: &[usize], dtype: DType, torch: bool) -> (
 }
 
 #[test]
-fn threads_change_no_bit() {
+fn values_do_not_depend_on_the_number_of_threads() {
     let wide = [3000, 1300];
     for (spec, shape, dtypes, torch) in [
         ("uniform(a=-1, b=2)", &[LONG][..], &[DType::F32, DType::BF16][..], true),
@@ -85,7 +85,7 @@ fn threads_change_no_bit() {
     }
 }
 
-/// Calls of `run` from inside of its own work: a pool that waits for its threads would wait for ever.
+/// The number of calls of `run` from inside its own work. A pool that waits for its threads would deadlock there.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
 
 fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
@@ -102,10 +102,10 @@ fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
 }
 
 #[test]
-fn a_team_is_not_called_from_inside_of_its_work() {
+fn a_team_is_not_called_from_inside_its_own_work() {
     let team = Threads::Team(Team::new(2, watchful));
     for (spec, shape, strides) in [
-        // A tile of one row has more values than are worth a second thread.
+        // One row of a tile has enough values for a second thread.
         ("normal", &[2, 70_000, 70][..], &[70_000, 1, 140_000][..]),
         ("normal", &[2, 70_000, 5], &[70_000, 1, 140_000]),
         ("sparse(0.5)", &[300, 900], &[1, 300]),
@@ -133,14 +133,14 @@ fn a_team_is_not_called_from_inside_of_its_work() {
 }
 
 #[test]
-fn large_boxes_are_slices_on_any_number_of_threads() {
+fn large_regions_are_slices_on_any_number_of_threads() {
     let (shape, start, size) = ([1500, 4001], [3, 77], [1450, 3900]);
     for spec in ["normal(std=0.02)", "uniform", "trunc_normal", "trunc_normal(a=2, b=3)", "sparse(0.3)"] {
         for dtype in [DType::F32, DType::BF16, DType::F64] {
             let plan = plan(spec, &shape, dtype).unwrap();
             let mut whole = Buffer::new(dtype, plan.len());
             Torch::new(5).with_threads(Threads::One).fill(&plan, whole.tensor(&shape)).unwrap();
-            let expected = whole.at(&common::places(&shape, &start, &size)).bytes();
+            let expected = whole.at(&common::indices(&shape, &start, &size)).bytes();
             for threads in [1, 2, 5] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut part = Buffer::new(dtype, size.iter().product());

@@ -1,4 +1,4 @@
-//! The torch stream against fills that torch made: `scripts/goldens.py` makes the files again.
+//! Compares the torch stream with values of torch. `scripts/goldens.py` writes the files.
 
 mod common;
 
@@ -10,7 +10,7 @@ use fanin::half::{bf16, f16};
 use fanin::{DType, Level, Stream, Torch};
 use sha2::{Digest, Sha256};
 
-/// The rows of a golden file, each by column name.
+/// Returns the rows of a golden file, each as a map from the column names.
 fn rows(name: &str) -> Vec<HashMap<String, String>> {
     let path = format!("{}/tests/golden/{name}.tsv", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
@@ -25,7 +25,7 @@ fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Carries out a row, and gives the logical values in row-major order.
+/// Runs the fill of a row, and returns the values in row-major order.
 fn carry_out(row: &HashMap<String, String>, stream: &mut dyn Stream) -> Buffer {
     let shape: Vec<usize> = row["shape"].split(',').map(|size| size.parse().unwrap()).collect();
     let dtype: DType = row["dtype"].parse().unwrap();
@@ -72,7 +72,7 @@ fn seed(row: &HashMap<String, String>) -> u64 {
 }
 
 #[test]
-fn every_fill_has_torchs_bits_and_leaves_torchs_state_at_every_level() {
+fn values_and_generator_state_are_bit_identical_to_torch_at_every_level() {
     let rows = rows("torch");
     assert!(rows.len() > 350);
     for row in &rows {
@@ -89,7 +89,7 @@ fn every_fill_has_torchs_bits_and_leaves_torchs_state_at_every_level() {
 }
 
 #[test]
-fn fills_in_a_row_share_one_generator_and_its_cached_normal() {
+fn consecutive_fills_share_one_generator_and_its_cached_normal() {
     let mut torch = Torch::new(0);
     for row in rows("sequences") {
         if row["step"] == "1" {
@@ -98,14 +98,14 @@ fn fills_in_a_row_share_one_generator_and_its_cached_normal() {
         let values = carry_out(&row, &mut torch);
         assert_eq!(short_hash(&values.bytes()), row["sha256"], "{row:?}");
         assert_eq!(short_hash(&torch.state()), row["state"], "{row:?}");
-        // A state written and read again goes on as it was.
+        // A state that is written and read again continues the sequence.
         let copy = Torch::from_state(&torch.state()).unwrap();
         assert_eq!(copy.state(), torch.state());
         torch = copy;
     }
 }
 
-/// Golden values as f64.
+/// Returns golden values as f64.
 fn values(row: &HashMap<String, String>) -> Vec<f64> {
     let number = |hex: &str| match row["dtype"].as_str() {
         "f64" => f64::from_bits(u64::from_str_radix(hex, 16).unwrap()),
@@ -117,7 +117,7 @@ fn values(row: &HashMap<String, String>) -> Vec<f64> {
 }
 
 #[test]
-fn orthogonal_agrees_to_rounding() {
+fn orthogonal_agrees_up_to_rounding() {
     for row in rows("orthogonal") {
         let tolerance = if row["dtype"] == "f64" { 1e-8 } else { 2e-5 };
         let mut torch = Torch::new(seed(&row));
@@ -141,7 +141,7 @@ fn the_older_truncated_normal_agrees_to_two_units() {
             "f16" => 2f64.powi(-10),
             _ => 2f64.powi(-7),
         };
-        // torch's inverse error function has other last bits on other CPUs; std * z + mean carries them on.
+        // The last bits of torch's inverse error function depend on the CPU, and std * z + mean keeps the difference.
         let scale = expected.iter().fold(1f64, |scale, value| scale.max(value.abs()));
         for (found, expected) in found.iter().zip(&expected) {
             assert!((found - expected).abs() <= 4.0 * epsilon * scale, "{found} {expected} {row:?}");
@@ -151,7 +151,7 @@ fn the_older_truncated_normal_agrees_to_two_units() {
 }
 
 #[test]
-fn torchs_own_state_is_read_and_continued() {
+fn a_generator_state_of_torch_is_read_and_continued() {
     let text =
         std::fs::read_to_string(format!("{}/tests/golden/state.tsv", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let field: HashMap<&str, &str> =
@@ -170,7 +170,7 @@ fn torchs_own_state_is_read_and_continued() {
 }
 
 #[test]
-fn states_that_cannot_be_are_refused() {
+fn invalid_generator_states_are_errors() {
     let good = Torch::new(1).state();
     let mut torch = Torch::new(7);
     for (at, value) in [(8, 0u8), (9, 9), (12, 0), (16, 3), (18, 1)] {

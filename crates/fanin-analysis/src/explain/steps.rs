@@ -1,21 +1,21 @@
-//! The formula of a scheme with its numbers put in.
+//! The formula of a scheme with its numbers, and the arguments in a printed spec.
 
 use fanin::init::Init;
 use fanin::{Distribution, Plan};
 
 use fanin_recipe::text::short;
 
-/// The spec with one more argument, if its scheme has one of that name.
+/// Returns the initializer with one more argument, or `None` if its scheme has no argument of that name.
 pub fn with_argument(init: &Init, name: &str, value: &dyn std::fmt::Display) -> Option<Init> {
     let spec = init.to_string();
     let spec = match spec.strip_suffix(')') {
-        Some(begun) => format!("{begun}, {name}={value})"),
+        Some(open) => format!("{open}, {name}={value})"),
         None => format!("{spec}({name}={value})"),
     };
     Init::parse(&spec).ok()
 }
 
-/// The argument of that name in a spec as it is printed.
+/// Returns the value of an argument in a spec as `Display` prints it.
 pub fn argument(spec: &str, name: &str) -> Option<String> {
     let inside = spec.split_once('(')?.1.strip_suffix(')')?;
     inside.split(", ").find_map(|argument| {
@@ -24,21 +24,21 @@ pub fn argument(spec: &str, name: &str) -> Option<String> {
     })
 }
 
-/// The slope a of a Kaiming spec.
+/// Returns the slope `a` of a Kaiming spec, 0 if it is left out.
 pub fn slope(spec: &str) -> f64 {
     argument(spec, "a").and_then(|a| a.parse().ok()).unwrap_or(0.0)
 }
 
-/// The steps from the arguments to the distribution's numbers.
+/// Returns the steps of the computation from the arguments to the numbers of the distribution.
 pub fn of(init: &Init, plan: &Plan) -> Vec<String> {
     let spec = init.to_string();
-    let family = init.scheme().name;
+    let scheme = init.scheme().name;
     let uniform = matches!(plan.distribution(), Distribution::Uniform { .. });
     let (low, high) = plan.bounds();
     let mut steps = Vec::new();
     match (init, plan.fans()) {
-        (Init::Kaiming(it), Some(fans)) => {
-            let gain = it.gain_value();
+        (Init::Kaiming(kaiming), Some(fans)) => {
+            let gain = kaiming.gain_value();
             let mode = argument(&spec, "mode").unwrap_or_else(|| "fan_in".to_owned());
             let fan = if mode == "fan_out" { fans.fan_out } else { fans.fan_in };
             steps.push(match argument(&spec, "nonlinearity") {
@@ -54,20 +54,20 @@ pub fn of(init: &Init, plan: &Plan) -> Vec<String> {
                 format!("std = {} / sqrt({fan}) = {}, with {mode} = {fan}", short(gain), short(plan.std()))
             });
         }
-        (Init::Xavier(it), Some(fans)) => {
-            let (gain, fans) = (short(it.gain_value()), format!("({} + {})", fans.fan_in, fans.fan_out));
+        (Init::Xavier(xavier), Some(fans)) => {
+            let (gain, fans) = (short(xavier.gain_value()), format!("({} + {})", fans.fan_in, fans.fan_out));
             steps.push(if uniform {
                 format!("a = {gain} * sqrt(6 / {fans}) = {}", short(high))
             } else {
                 format!("std = {gain} * sqrt(2 / {fans}) = {}", short(plan.std()))
             });
         }
-        (Init::Orthogonal(it), _) => {
+        (Init::Orthogonal(orthogonal), _) => {
             let rows = plan.shape()[0];
             let columns: usize = plan.shape()[1..].iter().product();
             steps.push(format!(
-                "as a matrix {rows} x {columns}; an entry has std = gain / sqrt(max(rows, columns)) = {} / sqrt({}) = {}",
-                short(it.gain_value()),
+                "as a matrix of {rows} x {columns}, an entry has std = gain / sqrt(max(rows, columns)) = {} / sqrt({}) = {}",
+                short(orthogonal.gain_value()),
                 rows.max(columns),
                 short(plan.std())
             ));
@@ -81,7 +81,7 @@ pub fn of(init: &Init, plan: &Plan) -> Vec<String> {
             short(plan.std())
         )),
         Distribution::TruncatedNormal { std, .. } => steps.push(format!(
-            "std of what is left between the cuts = {} * {} = {}",
+            "std after truncation = {} * {} = {}",
             short(plan.std() / std),
             short(std),
             short(plan.std())
@@ -95,20 +95,38 @@ pub fn of(init: &Init, plan: &Plan) -> Vec<String> {
         )),
         _ => {}
     }
-    if steps.is_empty() && family != "normal" {
+    if steps.is_empty() && scheme != "normal" {
         steps.push(crate::describe::text(plan));
     }
     steps
 }
 
-/// The equation that a scheme is, in its source.
-pub fn equation(init: &Init) -> Option<&'static str> {
+/// Returns the gain of an initializer, or `None` if its scheme has no gain.
+pub fn gain(init: &Init) -> Option<f64> {
+    match init {
+        Init::Kaiming(kaiming) => Some(kaiming.gain_value()),
+        Init::Xavier(xavier) => Some(xavier.gain_value()),
+        Init::Orthogonal(orthogonal) => Some(orthogonal.gain_value()),
+        _ => None,
+    }
+}
+
+/// Returns the source of the formula, with the number of the equation if it has one.
+pub fn source(init: &Init) -> String {
+    match (init.scheme().source, equation(init)) {
+        (source, Some(equation)) => format!("{source}; {equation}"),
+        (source, None) => source.to_owned(),
+    }
+}
+
+/// Returns the number of the equation in the source of a scheme, or `None`.
+fn equation(init: &Init) -> Option<&'static str> {
     let spec = init.to_string();
     let mode = argument(&spec, "mode");
-    // The equations hold for functions that are linear on both sides of 0.
-    let theirs = argument(&spec, "nonlinearity")
-        .is_none_or(|name| ["relu", "leaky_relu", "linear"].iter().any(|own| name.starts_with(own)));
-    if !theirs {
+    // The papers derive the equations only for functions that are linear on both sides of 0.
+    let derived = argument(&spec, "nonlinearity")
+        .is_none_or(|name| ["relu", "leaky_relu", "linear"].iter().any(|linear| name.starts_with(linear)));
+    if !derived {
         return None;
     }
     match (init.scheme().name, mode.as_deref()) {

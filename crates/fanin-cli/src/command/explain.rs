@@ -7,10 +7,9 @@ use crate::args::Explain;
 use crate::error::Result;
 use crate::terminal::{output, table};
 use fanin_analysis::describe;
-use fanin_analysis::explain::activation::Activation;
-use fanin_analysis::explain::json::{self, gain, source};
-use fanin_analysis::explain::signal::{After, verdict};
-use fanin_analysis::explain::{Explanation, Question, steps};
+use fanin_analysis::explain::{
+    Explanation, MeanSquares, Options, json, moments, nonlinearity, recommend, steps, verdict,
+};
 use fanin_recipe::text;
 
 /// Layers that a signal is followed through where nobody says.
@@ -27,34 +26,34 @@ fn explanation(args: &Explain) -> Result<Explanation> {
     let mut depths: Vec<usize> = args.layers.iter().map(|&layers| layers as usize).collect();
     depths.sort_unstable();
     depths.dedup();
-    let question = Question {
+    let options = Options {
         init: Init::parse(&args.spec)?,
         shape: &args.shape.0,
         dtype: args.dtype,
         layout: args.layout,
         groups: args.groups,
-        activation: args.nonlinearity.as_deref().map(Activation::read).transpose()?,
+        nonlinearity: args.nonlinearity.as_deref().map(nonlinearity::read).transpose()?,
         depths: &depths,
     };
-    Ok(Explanation::new(&question)?)
+    Ok(Explanation::new(&options)?)
 }
 
 /// Shows an initializer on a shape.
 pub(super) fn show(init: &Init, shape: &[usize], dtype: DType) -> Result {
-    let question = Question {
+    let options = Options {
         init: init.clone(),
         shape,
         dtype,
         layout: None,
         groups: 1,
-        activation: None,
+        nonlinearity: None,
         depths: &DEPTHS,
     };
-    tell(&Explanation::new(&question)?)
+    tell(&Explanation::new(&options)?)
 }
 
 fn tell(explanation: &Explanation) -> Result {
-    let Explanation { init, plan, wiring, notes, .. } = explanation;
+    let Explanation { init, plan, layer, notes, .. } = explanation;
     let shape = plan.shape();
     let values = text::counted(plan.len() as u64, "value");
     let mut rows = table::new(&["", ""]);
@@ -63,18 +62,18 @@ fn tell(explanation: &Explanation) -> Result {
     };
     row("spec", init.to_string());
     row("shape", format!("{} ({values} of {})", text::shape(shape), plan.dtype()));
-    if let Some(wiring) = wiring {
-        let fans = wiring.fans();
-        row("axes", wiring.axes().into_owned());
-        let line = |told: String, fan: usize| format!("{told} = {}", text::count(fan as u64));
-        row("fan_in", line(wiring.told(wiring.inputs, "input"), fans.fan_in));
-        row("fan_out", line(wiring.told(wiring.outputs, "output"), fans.fan_out));
+    if let Some(layer) = layer {
+        let fans = layer.fans();
+        row("axes", layer.axes().into_owned());
+        let line = |factors: String, fan: usize| format!("{factors} = {}", text::count(fan as u64));
+        row("fan_in", line(layer.fan_factors(layer.inputs, "input"), fans.fan_in));
+        row("fan_out", line(layer.fan_factors(layer.outputs, "output"), fans.fan_out));
     }
     row("formula", init.scheme().formula.to_owned());
     for (number, step) in steps::of(init, plan).into_iter().enumerate() {
         row(if number == 0 { "numbers" } else { "" }, step);
     }
-    if let Some(gain) = gain(init) {
+    if let Some(gain) = steps::gain(init) {
         row("gain", gain.to_string());
     }
     row("distribution", describe::text(plan));
@@ -91,7 +90,7 @@ fn tell(explanation: &Explanation) -> Result {
             format!("{} and {} sigma; the std above is that of what is left", sigmas(low), sigmas(high)),
         );
     }
-    let source = source(init);
+    let source = steps::source(init);
     if !source.is_empty() {
         row("source", source);
     }
@@ -105,14 +104,14 @@ fn tell(explanation: &Explanation) -> Result {
 
 /// What the layer, and many like it, do to a signal and to its gradient.
 fn signal(explanation: &Explanation) -> Result {
-    let (Some(all), Some(wiring), Some((forward, backward))) =
-        (&explanation.signal, &explanation.wiring, explanation.factors())
+    let (Some(all), Some(layer), Some((forward, backward))) =
+        (&explanation.signal, &explanation.layer, explanation.factors())
     else {
         return Ok(());
     };
-    let (short, fans, std) = (text::short, wiring.fans(), explanation.plan.std());
-    let (square, f) = (short(std * std), explanation.activation);
-    let whose = if explanation.named { "" } else { " (nothing said: --nonlinearity)" };
+    let (short, fans, std) = (text::short, layer.fans(), explanation.plan.std());
+    let (square, f) = (short(std * std), explanation.nonlinearity);
+    let whose = if explanation.nonlinearity_is_given { "" } else { " (nothing said: --nonlinearity)" };
     let sums = fans.fan_in as f64 * std * std;
     output::line(format!("\nWhat it does to a signal of mean square 1, with {f} after each layer{whose}:"))?;
     output::line(format!(
@@ -124,11 +123,11 @@ fn signal(explanation: &Explanation) -> Result {
     output::line(format!(
         "  backward  gradient fan_out * std^2 * E[f'^2] = {} * {square} * {} = {}",
         fans.fan_out,
-        short(f.backward(sums)),
+        short(moments::backward(f, sums)),
         short(backward)
     ))?;
     let mut rows = table::new(&[">layers", ">forward", "", ">backward", ""]);
-    for After { layers, forward, backward, last } in all {
+    for MeanSquares { layers, forward, backward, last } in all {
         rows.add_row([
             layers.to_string(),
             short(*forward),
@@ -142,12 +141,12 @@ fn signal(explanation: &Explanation) -> Result {
 
 /// What would suit other nonlinearities.
 fn others(explanation: &Explanation) -> Result {
-    let Some(wiring) = &explanation.wiring else { return Ok(()) };
+    let Some(layer) = &explanation.layer else { return Ok(()) };
     let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "a spec that suits it", "why"]);
-    for activation in Activation::COMMON {
-        let (spec, why) = activation.suited(wiring);
-        let [forward, backward] = [activation.forward(1.0), activation.backward(1.0)].map(text::short);
-        rows.add_row([activation.to_string(), forward, backward, spec, why]);
+    for f in nonlinearity::COMMON {
+        let recommendation = recommend(f, layer);
+        let [forward, backward] = [moments::forward(f, 1.0), moments::backward(f, 1.0)].map(text::short);
+        rows.add_row([f.to_string(), forward, backward, recommendation.spec, recommendation.reason]);
     }
     output::line(format!("\nFor other nonlinearities (E over N(0, 1)):\n{}", table::text(&rows)))
 }

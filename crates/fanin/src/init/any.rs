@@ -1,80 +1,96 @@
-//! Any initializer, read from its spec and printed as it.
+//! `Init`, the enum over all initializers, and the two initializers that contain others.
 
-use super::{
-    Blocks, Constant, DeltaOrthogonal, Dirac, Eye, IdInit, Initializer, Kaiming, LinearDefault,
-    LinearDefaultBias, Normal, Orthogonal, Siren, Sparse, Spectral, Stacked, TruncNormal, TruncNormalTf,
-    Uniform, VarianceScaling, Xavier, ZeroHadamard,
-};
+use super::constant::Constant;
+use super::delta_orthogonal::DeltaOrthogonal;
+use super::dirac::Dirac;
+use super::eye::Eye;
+use super::idinit::IdInit;
+use super::initializer::Initializer;
+use super::kaiming::Kaiming;
+use super::linear_default::{LinearDefault, LinearDefaultBias};
+use super::normal::Normal;
+use super::orthogonal::Orthogonal;
+use super::siren::Siren;
+use super::sparse::Sparse;
+use super::spectral::Spectral;
+use super::trunc_normal::TruncNormal;
+use super::trunc_normal_tf::TruncNormalTf;
+use super::uniform::Uniform;
+use super::variance_scaling::VarianceScaling;
+use super::xavier::Xavier;
+use super::zero_hadamard::ZeroHadamard;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::Plan;
 
-/// Any of this crate's initializers.
-///
-/// ```
-/// use fanin::init::Init;
-/// let init: Init = "kaiming_normal_(0.2, mode='fan_out')".parse()?;
-/// assert_eq!(init.to_string(), "kaiming_normal(a=0.2, mode=fan_out)");
-/// assert_eq!(init.to_string().parse::<Init>()?, init);
-///
-/// let typo = "kaiming_normal(mode=fan_uot)".parse::<Init>().unwrap_err().to_string();
-/// assert!(typo.ends_with("  kaiming_normal(mode=fan_uot)\n                      ^ did you mean fan_out?"), "{typo}");
-/// # Ok::<(), fanin::Error>(())
-/// ```
+/// A fused parameter, whose blocks along an axis are initialized like tensors of their own: made by
+/// [`blocks`](super::blocks()) or [`equal_blocks`](super::equal_blocks).
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each variant is the initializer of its name")]
-pub enum Init {
-    Uniform(Uniform),
-    Normal(Normal),
-    TruncNormal(TruncNormal),
-    Constant(Constant),
-    Eye(Eye),
-    Dirac(Dirac),
-    Xavier(Xavier),
-    Kaiming(Kaiming),
-    Orthogonal(Orthogonal),
-    Sparse(Sparse),
-    TruncNormalTf(TruncNormalTf),
-    VarianceScaling(VarianceScaling),
-    LinearDefault(LinearDefault),
-    LinearDefaultBias(LinearDefaultBias),
-    DeltaOrthogonal(DeltaOrthogonal),
-    ZeroHadamard(ZeroHadamard),
-    IdInit(IdInit),
-    Siren(Siren),
-    Spectral(Spectral),
-    Blocks(Blocks),
-    Stacked(Stacked),
+pub struct Blocks {
+    /// Each block's size along the axis, and its initializer. Without sizes, all blocks have the same size.
+    pub(super) blocks: Vec<(Option<usize>, Init)>,
+    /// The number of blocks that the only initializer in `blocks` stands for.
+    pub(super) count: Option<usize>,
+    /// The axis; a negative one counts from the end.
+    pub(super) axis: isize,
 }
 
-impl Init {
-    fn inner(&self) -> (&dyn Initializer, &dyn std::fmt::Display) {
-        match self {
-            Init::Uniform(it) => (it, it),
-            Init::Normal(it) => (it, it),
-            Init::TruncNormal(it) => (it, it),
-            Init::Constant(it) => (it, it),
-            Init::Eye(it) => (it, it),
-            Init::Dirac(it) => (it, it),
-            Init::Xavier(it) => (it, it),
-            Init::Kaiming(it) => (it, it),
-            Init::Orthogonal(it) => (it, it),
-            Init::Sparse(it) => (it, it),
-            Init::TruncNormalTf(it) => (it, it),
-            Init::VarianceScaling(it) => (it, it),
-            Init::LinearDefault(it) => (it, it),
-            Init::LinearDefaultBias(it) => (it, it),
-            Init::DeltaOrthogonal(it) => (it, it),
-            Init::ZeroHadamard(it) => (it, it),
-            Init::IdInit(it) => (it, it),
-            Init::Siren(it) => (it, it),
-            Init::Spectral(it) => (it, it),
-            Init::Blocks(it) => (it, it),
-            Init::Stacked(it) => (it, it),
-        }
-    }
+/// Independent tensors stacked along an axis: made by [`stacked`](super::stacked).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stacked {
+    /// The initializer of each tensor.
+    pub(super) each: Box<Init>,
+    /// The axis; a negative one counts from the end.
+    pub(super) axis: isize,
 }
+
+/// Defines `Init` with a variant for each initializer type, which has the name of the type.
+macro_rules! init {
+    ($($name:ident)*) => {
+        /// Any of this crate's initializers.
+        ///
+        /// It parses from a spec and prints it ([`spec`](crate::spec)).
+        ///
+        /// ```
+        /// use fanin::init::Init;
+        /// let init: Init = "kaiming_normal_(0.2, mode='fan_out')".parse()?;
+        /// assert_eq!(init.to_string(), "kaiming_normal(a=0.2, mode=fan_out)");
+        /// assert_eq!(init.to_string().parse::<Init>()?, init);
+        ///
+        /// let typo = "kaiming_normal(mode=fan_uot)".parse::<Init>().unwrap_err().to_string();
+        /// assert!(typo.ends_with("  kaiming_normal(mode=fan_uot)\n                      ^ did you mean fan_out?"), "{typo}");
+        /// # Ok::<(), fanin::Error>(())
+        /// ```
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        #[allow(missing_docs, reason = "each variant is the initializer of its name")]
+        pub enum Init {
+            $($name($name),)*
+        }
+
+        impl Init {
+            /// Returns the initializer of the variant.
+            fn inner(&self) -> (&dyn Initializer, &dyn std::fmt::Display) {
+                match self {
+                    $(Init::$name(initializer) => (initializer, initializer),)*
+                }
+            }
+        }
+
+        $(
+            impl From<$name> for Init {
+                fn from(initializer: $name) -> Self {
+                    Init::$name(initializer)
+                }
+            }
+        )*
+    };
+}
+
+init!(
+    Uniform Normal TruncNormal Constant Eye Dirac Xavier Kaiming Orthogonal Sparse TruncNormalTf VarianceScaling
+    LinearDefault LinearDefaultBias DeltaOrthogonal ZeroHadamard IdInit Siren Spectral Blocks Stacked
+);
 
 impl Initializer for Init {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
@@ -83,6 +99,7 @@ impl Initializer for Init {
 }
 
 impl std::fmt::Display for Init {
+    /// Prints the spec. Arguments with default values are left out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.inner().1.fmt(f)
     }

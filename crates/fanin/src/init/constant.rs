@@ -1,31 +1,45 @@
-//! One value everywhere.
+//! Constants.
 
 use super::initializer::{Initializer, initializer, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// One value everywhere: made by [`constant`], [`zeros`] or [`ones`].
+/// The same value for every element: made by [`constant`], [`zeros`] or [`ones`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constant {
     pub(super) val: f64,
 }
 
-/// `val` everywhere, rounded to the element type. A finite `val` must be finite in that type.
+/// Makes an initializer that sets every element to `val`, rounded to the element type. No random numbers are used.
 ///
-/// Spec: `constant(val)`. Draws nothing.
+/// A finite `val` must be finite in the element type.
+///
+/// Spec: `constant(val)`.
+///
+/// ```
+/// # use fanin::{init, Native};
+/// let mut bias = [0f32; 4];
+/// init::constant(0.5).fill(&mut bias, &[4], &mut Native::new(0).tensor("fc.bias"))?;
+/// assert_eq!(bias, [0.5; 4]);
+/// # Ok::<(), fanin::Error>(())
+/// ```
 #[doc(alias = "constant_")]
 pub const fn constant(val: f64) -> Constant {
     Constant { val }
 }
 
-/// 0 everywhere. Spec: `zeros`. Draws nothing.
+/// Makes an initializer that sets every element to 0.
+///
+/// Spec: `zeros`.
 #[doc(alias = "zeros_")]
 pub const fn zeros() -> Constant {
     constant(0.0)
 }
 
-/// 1 everywhere. Spec: `ones`. Draws nothing.
+/// Makes an initializer that sets every element to 1.
+///
+/// Spec: `ones`.
 #[doc(alias = "ones_")]
 pub const fn ones() -> Constant {
     constant(1.0)

@@ -1,25 +1,25 @@
-//! Xiao et al. 2018.
+//! Delta-orthogonal initialization of convolutions (Xiao et al. 2018).
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::gain::Gain;
 use crate::plan::{Block, Distribution, Plan};
-use crate::shape::{Axis, AxisLayout};
+use crate::shape::{AxisLayout, AxisRole};
 
-/// An orthogonal matrix at a kernel's centre: made by [`delta_orthogonal`].
+/// An orthogonal matrix at the centre of a kernel: made by [`delta_orthogonal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DeltaOrthogonal {
     gain: Gain,
     layout: AxisLayout,
 }
 
-/// At the kernel's centre tap, `(k - 1) / 2` along each axis, a Haar-distributed matrix with orthonormal columns times a
-/// gain, zeros elsewhere: a convolution that keeps every signal's norm (Xiao et al. 2018, Dynamical isometry and a mean
-/// field theory of CNNs, algorithm 2).
+/// Makes an initializer of a convolution that keeps the norm of every signal: at the centre of the kernel, position
+/// `(k - 1) / 2` along each kernel axis, a matrix with orthonormal columns times a gain, and 0 elsewhere (Xiao et al. 2018,
+/// Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393, algorithm 2). The matrix is Haar-distributed.
 ///
-/// A convolution's weight, three to five axes, with at least as many outputs as inputs: fewer cannot keep a norm. JAX's
-/// `delta_orthogonal` in torch's layout; for JAX's and Keras's own `layout=kernel_in_out`.
+/// The shape is `[out, in, kernel...]` with three to five axes, and there must be at least as many outputs as inputs. The
+/// scheme is JAX's `delta_orthogonal`; JAX and Keras have the axis layout `kernel_in_out`.
 ///
 /// Spec: `delta_orthogonal(gain=1, layout=out_in)`.
 ///
@@ -35,19 +35,19 @@ pub const fn delta_orthogonal() -> DeltaOrthogonal {
 }
 
 impl DeltaOrthogonal {
-    /// The factor (finite): a number or a nonlinearity.
+    /// Sets the factor on the matrix (finite): a number or a nonlinearity.
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }
     }
 
-    /// Which axes are in and out.
+    /// Sets the axis layout of the weight.
     #[must_use]
     pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// The factor, as a number.
+    /// Returns the gain as a number.
     pub fn gain_value(self) -> f64 {
         self.gain.value()
     }
@@ -65,7 +65,7 @@ impl Initializer for DeltaOrthogonal {
             return Err(Error::Blocks {
                 scheme: NAME,
                 reason: format!(
-                    "{} inputs do not fit into {} outputs: there must be at least as many outputs",
+                    "{} inputs do not fit into {} outputs: there must be at least as many outputs as inputs",
                     shape[inputs], shape[outputs]
                 ),
                 shape: shape.to_vec(),
@@ -79,7 +79,7 @@ impl Initializer for DeltaOrthogonal {
     }
 }
 
-/// The output and the input axis of a kernel that has one of each, and taps besides.
+/// Returns the output axis and the input axis of a weight that has one of each, and kernel axes.
 fn single_channels(
     scheme: &'static str,
     layout: AxisLayout,
@@ -90,12 +90,12 @@ fn single_channels(
         let mut found = (0..roles.len()).filter(|&axis| roles[axis] == wanted);
         found.next().filter(|_| found.next().is_none())
     };
-    match (one(Axis::Out), one(Axis::In)) {
-        (Some(outputs), Some(inputs)) if !roles.contains(&Axis::Each) => Ok((outputs, inputs)),
+    match (one(AxisRole::Out), one(AxisRole::In)) {
+        (Some(outputs), Some(inputs)) if !roles.contains(&AxisRole::Batch) => Ok((outputs, inputs)),
         _ => Err(Error::Blocks {
             scheme,
             reason: format!(
-                "layout = {layout} must have one o, one i and taps; for stacked kernels write stacked({scheme})"
+                "layout = {layout} must have one o, one i and kernel axes; for stacked kernels write stacked({scheme})"
             ),
             shape: shape.to_vec(),
         }),

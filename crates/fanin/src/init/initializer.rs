@@ -1,17 +1,20 @@
-//! The trait of all initializers.
+//! The trait `Initializer`, and what its implementations share.
 
 use crate::dtype::{DType, Element};
-use crate::error::Error;
-use crate::plan::Plan;
+use crate::error::{Error, Warning};
+use crate::plan::{Distribution, Plan};
+use crate::shape::element_count;
 use crate::streams::Stream;
 use crate::tensor::TensorMut;
 
-/// What turns a shape into a plan. Implement it to add a scheme of your own.
+/// A scheme with its arguments: turns a shape into a [`Plan`], and fills memory by it.
+///
+/// Implement [`Initializer::resolve`] to add a scheme of your own.
 ///
 /// ```
 /// use fanin::{DType, Error, Initializer, Distribution, Native, Plan};
 ///
-/// /// SIREN's hidden layers: U(+-sqrt(6 / fan_in) / 30) (Sitzmann et al. 2020, theorem 1.8).
+/// /// SIREN's hidden layers: U[-b, b), b = sqrt(6 / fan_in) / 30 (Sitzmann et al. 2020, theorem 1.8).
 /// struct Siren;
 ///
 /// impl Initializer for Siren {
@@ -28,16 +31,16 @@ use crate::tensor::TensorMut;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Initializer {
-    /// The plan for a tensor of this shape and type. Pure arithmetic: nothing is drawn.
+    /// Returns the plan for a tensor of this shape and type. No random numbers are generated.
     ///
     /// # Errors
-    /// Everything that can be wrong with the request.
+    /// The arguments or the shape are not valid for the scheme.
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error>;
 
-    /// Fills row-major memory, and gives back the plan it followed, with its warnings.
+    /// Fills row-major memory with values from `stream`, and returns the plan with its warnings.
     ///
     /// # Errors
-    /// As [`Initializer::resolve`] and [`Plan::fill`]; nothing has been written then.
+    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. Nothing has been written then.
     fn fill<E: Element>(
         &self,
         buffer: &mut [E],
@@ -50,18 +53,20 @@ pub trait Initializer {
         self.fill_tensor(TensorMut::contiguous(buffer, shape)?, stream)
     }
 
-    /// Fills memory of any strides, and gives back the plan it followed, with its warnings.
+    /// Fills memory of any strides with values from `stream`, and returns the plan with its warnings.
     ///
     /// # Errors
-    /// As [`Initializer::resolve`] and [`Plan::fill`]; nothing has been written then.
+    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. Nothing has been written then.
     fn fill_tensor(&self, tensor: TensorMut<'_>, stream: &mut dyn Stream) -> Result<Plan, Error> {
         let plan = self.resolve(tensor.shape(), tensor.dtype())?;
         stream.fill(&plan, tensor)?;
         Ok(plan)
     }
 
-    /// Fills row-major memory with a box of a larger tensor: what filling the whole of shape `global` and slicing
-    /// `start .. start + size` along each axis would give, bit for bit, without the rest.
+    /// Fills row-major memory with a region of a larger tensor, and returns the plan of the whole tensor.
+    ///
+    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. The values are
+    /// bit-identical to filling the whole tensor and slicing it; the rest of the tensor is not stored.
     ///
     /// ```
     /// use fanin::{init, Native};
@@ -75,8 +80,8 @@ pub trait Initializer {
     /// ```
     ///
     /// # Errors
-    /// As [`Initializer::fill`]; `Box` if the box is not in the shape; `NoRandomAccess` for a stream that must be
-    /// read from its beginning.
+    /// The errors of [`Initializer::fill`]. [`Error::Region`] if the region is not inside the shape, and
+    /// [`Error::NoRandomAccess`] if the stream can only be read from its beginning.
     fn fill_region<E: Element>(
         &self,
         buffer: &mut [E],
@@ -94,14 +99,14 @@ pub trait Initializer {
     }
 }
 
-/// Gives an initializer its methods without the trait in scope, its spec as `Display` and its parser.
+/// Defines the methods of [`Initializer`] as inherent methods, so that they work without the trait in scope.
 macro_rules! initializer {
     ($name:ident) => {
         impl $name {
-            #[doc = concat!("[`Initializer::fill`](crate::Initializer::fill), without the trait in scope.")]
+            /// Fills row-major memory: [`Initializer::fill`](crate::Initializer::fill).
             ///
             /// # Errors
-            /// Everything that can be wrong with the request; nothing has been written then.
+            /// The errors of [`Initializer::fill`](crate::Initializer::fill). Nothing has been written then.
             pub fn fill<E: $crate::Element>(
                 &self,
                 buffer: &mut [E],
@@ -111,10 +116,11 @@ macro_rules! initializer {
                 $crate::Initializer::fill(self, buffer, shape, stream)
             }
 
-            #[doc = concat!("[`Initializer::fill_region`](crate::Initializer::fill_region), without the trait in scope.")]
+            /// Fills row-major memory with a region of a larger tensor:
+            /// [`Initializer::fill_region`](crate::Initializer::fill_region).
             ///
             /// # Errors
-            /// Everything that can be wrong with the request; nothing has been written then.
+            /// The errors of [`Initializer::fill_region`](crate::Initializer::fill_region). Nothing has been written then.
             pub fn fill_region<E: $crate::Element>(
                 &self,
                 buffer: &mut [E],
@@ -126,25 +132,23 @@ macro_rules! initializer {
                 $crate::Initializer::fill_region(self, buffer, global, start, size, stream)
             }
 
-            #[doc = concat!("[`Initializer::resolve`](crate::Initializer::resolve), without the trait in scope.")]
+            /// Returns the plan for a shape and a type: [`Initializer::resolve`](crate::Initializer::resolve).
             ///
             /// # Errors
-            /// Everything that can be wrong with the request.
-            pub fn resolve(&self, shape: &[usize], dtype: $crate::DType) -> Result<$crate::Plan, $crate::Error> {
+            /// The errors of [`Initializer::resolve`](crate::Initializer::resolve).
+            pub fn resolve(
+                &self,
+                shape: &[usize],
+                dtype: $crate::DType,
+            ) -> Result<$crate::Plan, $crate::Error> {
                 $crate::Initializer::resolve(self, shape, dtype)
-            }
-        }
-
-        impl From<$name> for $crate::init::Init {
-            fn from(initializer: $name) -> Self {
-                $crate::init::Init::$name(initializer)
             }
         }
     };
 }
 pub(super) use initializer;
 
-/// Writes `name(key=value, ...)`, leaving out what is `None`.
+/// Writes `name(key=value, ...)`. Arguments whose value is `None` are left out.
 pub(super) fn write_spec(
     f: &mut std::fmt::Formatter<'_>,
     name: &str,
@@ -161,10 +165,39 @@ pub(super) fn write_spec(
     if opened { f.write_str(")") } else { Ok(()) }
 }
 
-/// `Some` if it is not the default, so that [`write_spec`] prints it.
+/// Returns `Some(value)` if it is not the default, so that [`write_spec`] prints it.
 pub(super) fn unless<T: PartialEq + std::fmt::Display>(
     value: &T,
     default: T,
 ) -> Option<&dyn std::fmt::Display> {
     (*value != default).then_some(value as &dyn std::fmt::Display)
+}
+
+/// Returns a plan that writes nothing, with a warning, if the shape has no elements.
+///
+/// The schemes with fans call it before they divide by a fan, which may be 0 then.
+pub(super) fn empty_plan(shape: &[usize], dtype: DType) -> Result<Option<Plan>, Error> {
+    if element_count(shape)? > 0 {
+        return Ok(None);
+    }
+    let plan = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
+    Ok(Some(plan.with_warning(Warning::ZeroElements { shape: shape.to_vec() })))
+}
+
+/// Returns an error unless `value` is at least 0.
+pub(super) fn non_negative(scheme: &'static str, argument: &'static str, value: f64) -> Result<(), Error> {
+    if value < 0.0 {
+        let requirement = "must be greater than or equal to 0".to_owned();
+        return Err(Error::Argument { scheme, argument, value, requirement });
+    }
+    Ok(())
+}
+
+/// Returns an error unless `value` is finite and greater than 0.
+pub(super) fn positive(scheme: &'static str, argument: &'static str, value: f64) -> Result<(), Error> {
+    if value > 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    let requirement = "must be finite and greater than 0".to_owned();
+    Err(Error::Argument { scheme, argument, value, requirement })
 }

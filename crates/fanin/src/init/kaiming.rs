@@ -1,30 +1,32 @@
-//! He et al. 2015.
+//! Kaiming (He) initialization (He et al. 2015).
 
-use super::initializer::{Initializer, initializer, unless, write_spec};
+use super::initializer::{Initializer, empty_plan, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::{Error, Warning};
-use crate::gain::Nonlinearity;
+use crate::nonlinearity::Nonlinearity;
 use crate::plan::{Distribution, Plan, finite};
-use crate::shape::{AxisLayout, Fan, element_count};
+use crate::shape::{AxisLayout, Fan};
 
-/// Variance `gain^2 / fan`: made by [`kaiming_uniform`] or [`kaiming_normal`].
+/// A distribution with variance `gain^2 / fan`: made by [`kaiming_uniform`] or [`kaiming_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kaiming {
     pub(super) fan: Fan,
     pub(super) nonlinearity: Nonlinearity,
-    /// A slope given for a nonlinearity that has none: kept to be printed and warned of.
+    /// A slope that was given for a nonlinearity without a slope. It is printed, and the plan has a warning.
     pub(super) unused_slope: Option<f64>,
     pub(super) layout: AxisLayout,
     pub(super) groups: usize,
     pub(super) uniform: bool,
 }
 
-/// U[-bound, bound) with `bound = gain * sqrt(3 / fan)` (He et al. 2015, section 2.2, for a uniform distribution).
+/// Makes an initializer of U[-bound, bound) with `bound = gain * sqrt(3 / fan)`: He et al. 2015, Delving deep into rectifiers,
+/// section 2.2, for a uniform distribution.
 ///
-/// Needs two axes or more. As in torch the default is the gain of a leaky_relu of slope 0, which is relu's; a tensor
-/// without elements gives a warning and is left alone.
+/// The shape must have two axes or more. The fan is fan_in by default ([`Kaiming::fan`]). The gain is sqrt 2 by default, which
+/// is the gain of a leaky_relu with slope 0, as in torch ([`Kaiming::nonlinearity`]). For a tensor without elements, the plan
+/// has a warning and writes nothing.
 ///
-/// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope; `layout` and `groups` besides.
+/// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu, layout=out_in, groups=1)`, where `a` is the slope.
 ///
 /// ```
 /// use fanin::{DType, Fan, Distribution, Nonlinearity, init};
@@ -49,11 +51,19 @@ pub const fn kaiming_uniform() -> Kaiming {
     }
 }
 
-/// N(0, std^2) with `std = gain / sqrt(fan)` (He et al. 2015, equations 10 and 14). Not truncated.
+/// Makes an initializer of N(0, std^2) with `std = gain / sqrt(fan)`: He et al. 2015, Delving deep into rectifiers, equations 10
+/// and 14. The distribution is not truncated.
 ///
-/// Needs two axes or more; defaults and empty tensors as for [`kaiming_uniform`].
+/// The shape must have two axes or more. Defaults and tensors without elements are as for [`kaiming_uniform`].
 ///
-/// Spec: `kaiming_normal(a=0, mode=fan_in, nonlinearity=leaky_relu)`, where `a` is the slope; `layout` and `groups` besides.
+/// Spec: `kaiming_normal(a=0, mode=fan_in, nonlinearity=leaky_relu, layout=out_in, groups=1)`, where `a` is the slope.
+///
+/// ```
+/// use fanin::{DType, Nonlinearity, init};
+/// let plan = init::kaiming_normal().nonlinearity(Nonlinearity::Relu).resolve(&[256, 128], DType::F32)?;
+/// assert_eq!(plan.std(), 0.125);
+/// # Ok::<(), fanin::Error>(())
+/// ```
 #[doc(alias = "kaiming_normal_")]
 #[doc(alias = "he_normal")]
 pub const fn kaiming_normal() -> Kaiming {
@@ -61,47 +71,43 @@ pub const fn kaiming_normal() -> Kaiming {
 }
 
 impl Kaiming {
-    /// Which fan scales the variance.
+    /// Sets the fan that scales the variance: torch's `mode`.
     #[must_use]
     pub const fn fan(self, fan: Fan) -> Self {
         Self { fan, ..self }
     }
 
-    /// What follows the layer.
+    /// Sets the nonlinearity that follows the layer.
     #[must_use]
     pub const fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
         Self { nonlinearity, unused_slope: None, ..self }
     }
 
-    /// Which axes are in and out.
+    /// Sets the axis layout of the weight.
     #[must_use]
     pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Groups of a convolution, each with channels of its own ([`AxisLayout::grouped_fans`]). torch itself knows none, and takes a
-    /// fan_out that is so many times too large.
+    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]). torch itself has no such
+    /// argument, and its fan_out is too large by the factor `groups`.
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
     }
 
-    /// torch's two arguments: a slope that only a leaky_relu uses, and a nonlinearity's name.
+    /// Sets the nonlinearity by torch's two arguments: the slope `a`, which only a leaky_relu uses, and the name.
     pub(crate) fn torch_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
-        Ok(self.with_slope(a, Nonlinearity::from_name(name, Some(a))?))
+        Ok(self.with_slope(a, Nonlinearity::from_torch_name(name, Some(a))?))
     }
 
-    /// The same with every name that specs know.
-    pub(crate) fn spec_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
-        Ok(self.with_slope(a, Nonlinearity::from_spec(name, Some(a))?))
-    }
-
-    fn with_slope(self, a: f64, nonlinearity: Nonlinearity) -> Self {
+    /// Sets the nonlinearity, and records the argument `a` of a spec if the nonlinearity has no slope.
+    pub(crate) fn with_slope(self, a: f64, nonlinearity: Nonlinearity) -> Self {
         let used = matches!(nonlinearity, Nonlinearity::LeakyRelu { .. });
         Self { nonlinearity, unused_slope: (!used && a != 0.0).then_some(a), ..self }
     }
 
-    /// The gain of what follows the layer.
+    /// Returns the gain of the nonlinearity.
     pub fn gain_value(self) -> f64 {
         self.nonlinearity.gain()
     }
@@ -113,9 +119,8 @@ impl Kaiming {
 
 impl Initializer for Kaiming {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        if element_count(shape)? == 0 {
-            let plan = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
-            return Ok(plan.with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
+        if let Some(plan) = empty_plan(shape, dtype)? {
+            return Ok(plan);
         }
         let fans = self.layout.grouped_fans(shape, self.groups)?;
         if let Nonlinearity::LeakyRelu { slope } = self.nonlinearity {
@@ -129,7 +134,7 @@ impl Initializer for Kaiming {
                 });
             }
         }
-        // torch's order of operations: another differs in the last bit for some fans.
+        // This is torch's order of operations. For some fans any other order gives a different last bit.
         let distribution = |gain: f64| {
             let std = gain / (self.fan.of(fans) as f64).sqrt();
             if self.uniform {

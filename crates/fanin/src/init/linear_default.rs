@@ -1,28 +1,31 @@
-//! What torch's layers do when nobody asks.
+//! The default initialization of torch's `nn.Linear` and `nn.Conv*`.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use super::kaiming::kaiming_uniform;
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::gain::Nonlinearity;
+use crate::nonlinearity::Nonlinearity;
 use crate::plan::{Distribution, Plan};
 use crate::shape::AxisLayout;
 
-/// The weight of `nn.Linear` and `nn.Conv*`: made by [`linear_default`].
+/// The default of the weight of `nn.Linear` and `nn.Conv*`: made by [`linear_default`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinearDefault {
     layout: AxisLayout,
     groups: usize,
 }
 
-/// The bias of `nn.Linear` and `nn.Conv*`: made by [`linear_default_bias`].
+/// The default of the bias of `nn.Linear` and `nn.Conv*`: made by [`linear_default_bias`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearDefaultBias {
     fan_in: usize,
 }
 
-/// U[-bound, bound), bound = 1 / sqrt(fan_in): what torch's `Linear` and `Conv` layers start from, spelled there as
-/// kaiming_uniform with a slope of sqrt 5. The std is 1 / sqrt(3 fan_in), 0.41 of what keeps a relu's variance.
+/// Makes an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`: the default of the weights of torch's `nn.Linear`
+/// and `nn.Conv*` (`reset_parameters`), which torch computes as kaiming_uniform with the slope sqrt 5.
+///
+/// The std is `1 / sqrt(3 fan_in)`, which is 0.41 of the std that keeps the variance with relu. The shape must have two axes or
+/// more.
 ///
 /// Spec: `linear_default(layout=out_in, groups=1)`.
 #[doc(alias = "reset_parameters")]
@@ -30,7 +33,8 @@ pub const fn linear_default() -> LinearDefault {
     LinearDefault { layout: AxisLayout::OutIn, groups: 1 }
 }
 
-/// U[-bound, bound), bound = 1 / sqrt(fan_in), where `fan_in` is that of the **weight** the bias belongs to; 0 if that is 0.
+/// Makes an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`: the default of the biases of torch's `nn.Linear` and
+/// `nn.Conv*`. `fan_in` is that of the **weight** of the layer. If it is 0, the bias is 0.
 ///
 /// Spec: `linear_default_bias(fan_in)`; in a recipe, `linear_default_bias(weight_fan_in)`.
 ///
@@ -48,13 +52,13 @@ pub const fn linear_default_bias(fan_in: usize) -> LinearDefaultBias {
 }
 
 impl LinearDefault {
-    /// Which axes are in and out.
+    /// Sets the axis layout of the weight.
     #[must_use]
     pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Groups of a convolution, each with channels of its own ([`AxisLayout::grouped_fans`]).
+    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
@@ -64,8 +68,8 @@ impl LinearDefault {
 impl Initializer for LinearDefault {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
         let slope = 5f64.sqrt();
-        let it = kaiming_uniform().nonlinearity(Nonlinearity::LeakyRelu { slope });
-        it.layout(self.layout).groups(self.groups).resolve(shape, dtype)
+        let kaiming = kaiming_uniform().nonlinearity(Nonlinearity::LeakyRelu { slope });
+        kaiming.layout(self.layout).groups(self.groups).resolve(shape, dtype)
     }
 }
 

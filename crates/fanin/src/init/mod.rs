@@ -1,13 +1,29 @@
-//! Initializers: small values that say what is wanted, a scheme a file.
+//! Initializers: one function for each scheme, such as [`kaiming_normal`](kaiming_normal()), and the type that it returns.
 //!
-//! Each is a small value (`Copy`, but for those made of others), comparable, prints as its spec and parses from it.
-//! [`Init`] is any of them.
+//! An initializer is a small value with the arguments of a scheme. It can be compared, it prints its spec, and it parses from it.
+//! [`Initializer::resolve`] turns it into a [`Plan`](crate::Plan) for a shape, and [`Initializer::fill`] also fills memory from
+//! a [`Stream`](crate::Stream). [`Init`] is the enum over all of them.
+//!
+//! ```
+//! use fanin::{Native, Nonlinearity, init};
+//! let scheme = init::kaiming_normal().nonlinearity(Nonlinearity::Relu);
+//! assert_eq!(scheme.to_string(), "kaiming_normal(nonlinearity=relu)");
+//! let mut weight = vec![0f32; 256 * 128];
+//! let plan = scheme.fill(&mut weight, &[256, 128], &mut Native::new(42).tensor("fc.weight"))?;
+//! assert_eq!(plan.std(), 0.125);
+//! # Ok::<(), fanin::Error>(())
+//! ```
+//!
+//! In the formulas, U[a, b) is the uniform distribution, and N(mean, std^2) the normal distribution with standard deviation
+//! std. [`Fans`](crate::Fans) and [`AxisLayout`](crate::AxisLayout) define fan_in and fan_out.
 
 mod any;
 mod blocks;
 mod constant;
 mod delta_orthogonal;
-mod eye_dirac;
+mod dirac;
+mod eye;
+mod idinit;
 mod initializer;
 mod kaiming;
 mod linear_default;
@@ -21,13 +37,15 @@ mod trunc_normal_tf;
 mod uniform;
 mod variance_scaling;
 mod xavier;
-mod zero_hadamard_idinit;
+mod zero_hadamard;
 
-pub use any::Init;
-pub use blocks::{Blocks, Stacked, blocks, equal_blocks, stacked};
+pub use any::{Blocks, Init, Stacked};
+pub use blocks::{blocks, equal_blocks, stacked};
 pub use constant::{Constant, constant, ones, zeros};
 pub use delta_orthogonal::{DeltaOrthogonal, delta_orthogonal};
-pub use eye_dirac::{Dirac, Eye, dirac, eye};
+pub use dirac::{Dirac, dirac};
+pub use eye::{Eye, eye};
+pub use idinit::{IdInit, idinit};
 pub use initializer::Initializer;
 pub use kaiming::{Kaiming, kaiming_normal, kaiming_uniform};
 pub use linear_default::{LinearDefault, LinearDefaultBias, linear_default, linear_default_bias};
@@ -44,4 +62,4 @@ pub use variance_scaling::{
     lecun_normal, lecun_uniform, variance_scaling,
 };
 pub use xavier::{Xavier, xavier_normal, xavier_uniform};
-pub use zero_hadamard_idinit::{IdInit, ZeroHadamard, idinit, zero_hadamard};
+pub use zero_hadamard::{ZeroHadamard, zero_hadamard};

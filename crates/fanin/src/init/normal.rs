@@ -5,14 +5,15 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// N(mean, std^2): made by [`normal`].
+/// The normal distribution N(mean, std^2): made by [`normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normal {
     pub(super) mean: f64,
     pub(super) std: f64,
 }
 
-/// Normal values of mean `mean` (mu, finite) and standard deviation `std` (sigma, finite, >= 0).
+/// Makes an initializer of N(mean, std^2), with the mean `mean` (mu, finite) and the standard deviation `std` (sigma, finite,
+/// >= 0).
 ///
 /// Spec: `normal(mean=0, std=1)`.
 ///

@@ -1,11 +1,11 @@
-//! Saxe et al. 2013.
+//! Orthogonal initialization (Saxe et al. 2013).
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::gain::Gain;
 use crate::plan::{Block, Distribution, Plan};
-use crate::shape::{Axis, AxisLayout};
+use crate::shape::{AxisLayout, AxisRole};
 
 /// A semi-orthogonal matrix: made by [`orthogonal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,36 +14,46 @@ pub struct Orthogonal {
     layout: AxisLayout,
 }
 
-/// A Haar-distributed semi-orthogonal matrix times a gain (Saxe et al. 2013; uniform over the group as Mezzadri 2007
-/// asks).
+/// Makes an initializer of a semi-orthogonal matrix times a gain: Saxe et al. 2013, Exact solutions to the nonlinear dynamics of
+/// learning in deep linear neural networks. The matrix is Haar-distributed (Mezzadri 2007).
 ///
-/// Two axes or more, trailing ones flattened to `[shape[0], rest]`: the rows are orthonormal if there are no more of
-/// them than columns, else the columns are. Types narrower than f32 are computed in f32 and rounded once. With
-/// [`Orthogonal::layout`] the rows are the outputs, wherever their axis stands.
+/// The shape must have two axes or more. The trailing axes are flattened, so the matrix has shape `[shape[0], rest]`. Its rows are
+/// orthonormal if it has no more rows than columns, else its columns are. With another axis layout ([`Orthogonal::layout`]) the
+/// rows are the outputs, whichever axis they are on. Types narrower than f32 are computed in f32 and rounded once.
 ///
-/// The torch stream factors torch's own Gaussian matrix and agrees with torch to rounding, not to the bit (LAPACK
-/// builds differ among themselves); the native stream multiplies Householder reflections (Stewart 1980), to the bit.
+/// On the torch stream the matrix is the QR factor of the same Gaussian matrix as torch's. The values agree with torch up to
+/// rounding; they are not bit-identical, because LAPACK builds differ among themselves. On the native stream the matrix is a
+/// product of Householder reflections (Stewart 1980), and its values are bit-identical on every machine.
 ///
-/// Spec: `orthogonal(gain=1, layout=out_in)`; the gain may be a nonlinearity's name, `orthogonal(gain=relu)`.
+/// Spec: `orthogonal(gain=1, layout=out_in)`. The gain can be the name of a nonlinearity: `orthogonal(gain=relu)`.
+///
+/// ```
+/// use fanin::{Native, init};
+/// let mut w = [0f64; 2 * 3];
+/// init::orthogonal().fill(&mut w, &[2, 3], &mut Native::new(0).tensor("w"))?;
+/// let dot: f64 = (0..3).map(|k| w[k] * w[3 + k]).sum();
+/// assert!(dot.abs() < 1e-14);
+/// # Ok::<(), fanin::Error>(())
+/// ```
 #[doc(alias = "orthogonal_")]
 pub const fn orthogonal() -> Orthogonal {
     Orthogonal { gain: Gain::Value(1.0), layout: AxisLayout::OutIn }
 }
 
 impl Orthogonal {
-    /// The factor (finite): a number or a nonlinearity.
+    /// Sets the factor on the matrix (finite): a number or a nonlinearity.
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }
     }
 
-    /// Which axes are in and out.
+    /// Sets the axis layout of the weight.
     #[must_use]
     pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// The factor, as a number.
+    /// Returns the gain as a number.
     pub fn gain_value(self) -> f64 {
         self.gain.value()
     }
@@ -57,25 +67,25 @@ impl Initializer for Orthogonal {
         }
         self.layout.fans(shape)?;
         let roles = self.layout.roles(shape.len());
-        if roles.contains(&Axis::Each) {
+        if roles.contains(&AxisRole::Batch) {
             return Err(Error::Blocks {
                 scheme: "orthogonal",
                 reason: format!(
-                    "layout = {} has tensors of their own: write stacked(orthogonal, axis=...)",
+                    "layout = {} has a batch axis: write stacked(orthogonal, axis=...)",
                     self.layout
                 ),
                 shape: shape.to_vec(),
             });
         }
-        // The outputs first: they are the matrix's rows.
+        // The output axis comes first, because the outputs are the rows of the matrix.
         let (outputs, rest): (Vec<usize>, Vec<usize>) =
-            (0..shape.len()).partition(|&axis| roles[axis] == Axis::Out);
+            (0..shape.len()).partition(|&axis| roles[axis] == AxisRole::Out);
         if outputs.len() > 1 {
             let count = outputs.len();
             return Err(Error::Blocks {
                 scheme: "orthogonal",
                 reason: format!(
-                    "layout = {} has {count} axes of outputs: the matrix's rows are one",
+                    "layout = {} has {count} output axes: expected 1, for the rows of the matrix",
                     self.layout
                 ),
                 shape: shape.to_vec(),

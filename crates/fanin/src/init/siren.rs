@@ -1,36 +1,47 @@
-//! Sitzmann et al. 2020: layers whose nonlinearity is a sine.
+//! SIREN, layers whose nonlinearity is a sine (Sitzmann et al. 2020).
 
-use super::initializer::{Initializer, initializer, unless, write_spec};
+use super::initializer::{Initializer, initializer, positive, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::shape::AxisLayout;
 
-/// A layer of a network of sines: made by [`siren`] or [`siren_first`].
+/// A layer of a SIREN: made by [`siren`] or [`siren_first`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Siren {
-    /// `None`: the first layer.
+    /// The factor before the sine. `None` is the first layer.
     omega: Option<f64>,
 }
 
-/// U[-b, b), `b = sqrt(6 / fan_in) / omega`: a hidden layer of a SIREN, whose sums are multiplied by `omega` before the
-/// sine, 30 unless [`Siren::omega`] says another (Sitzmann et al. 2020, Implicit neural representations with periodic
-/// activation functions, arXiv 2006.09661, section 3.2).
+/// Makes an initializer of U[-b, b) with `b = sqrt(6 / fan_in) / omega`: a hidden layer of a SIREN (Sitzmann et al. 2020,
+/// Implicit neural representations with periodic activation functions, arXiv 2006.09661, section 3.2).
 ///
-/// Two axes or more. Spec: `siren(omega=30)`.
+/// The layer computes `sin(omega * (W x + b))`. `omega` is 30 by default ([`Siren::omega`]). The shape must have two axes or more.
+///
+/// Spec: `siren(omega=30)`.
+///
+/// ```
+/// use fanin::{DType, init};
+/// let plan = init::siren().resolve(&[256, 256], DType::F32)?;
+/// assert!((plan.bounds().1 - (6.0f64 / 256.0).sqrt() / 30.0).abs() < 1e-15);
+/// # Ok::<(), fanin::Error>(())
+/// ```
 pub const fn siren() -> Siren {
     Siren { omega: Some(30.0) }
 }
 
-/// U[-1 / fan_in, 1 / fan_in): the first layer of a SIREN (the authors' code, first_layer_sine_init).
+/// Makes an initializer of U[-b, b) with `b = 1 / fan_in`: the first layer of a SIREN (`first_layer_sine_init` in the code of
+/// Sitzmann et al. 2020).
 ///
-/// Two axes or more. Spec: `siren_first`.
+/// The shape must have two axes or more.
+///
+/// Spec: `siren_first`.
 pub const fn siren_first() -> Siren {
     Siren { omega: None }
 }
 
 impl Siren {
-    /// The factor before the sine (finite, > 0). The first layer's distribution has none.
+    /// Sets the factor before the sine (finite, > 0). It has no effect on the first layer.
     #[must_use]
     pub const fn omega(self, omega: f64) -> Self {
         Self { omega: if self.omega.is_some() { Some(omega) } else { None } }
@@ -43,14 +54,9 @@ impl Initializer for Siren {
         let fan_in = fans.fan_in.max(1) as f64;
         let bound = match self.omega {
             None => 1.0 / fan_in,
-            Some(omega) if omega > 0.0 && omega.is_finite() => (6.0 / fan_in).sqrt() / omega,
             Some(omega) => {
-                return Err(Error::Argument {
-                    scheme: "siren",
-                    argument: "omega",
-                    value: omega,
-                    requirement: "must be finite and greater than 0".to_owned(),
-                });
+                positive("siren", "omega", omega)?;
+                (6.0 / fan_in).sqrt() / omega
             }
         };
         Ok(Plan::new(shape, dtype, Distribution::Uniform { low: -bound, high: bound })?.with_fans(fans))

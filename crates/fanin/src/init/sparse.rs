@@ -1,29 +1,39 @@
-//! Martens 2010.
+//! Sparse initialization (Martens 2010).
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Normal values with zeros in every column: made by [`sparse`].
+/// Normal values with zeros in every column of a matrix: made by [`sparse`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sparse {
     pub(super) sparsity: f64,
     pub(super) std: f64,
 }
 
-/// N(0, std^2) with `ceil(sparsity * rows)` zeros at random places of every column (Martens 2010, section 5).
+/// Makes an initializer of N(0, std^2) with `ceil(sparsity * rows)` zeros at random positions of every column: Martens 2010, Deep
+/// learning via Hessian-free optimization, section 5.
 ///
-/// Two axes only. `sparsity` in [0, 1]; `std` (sigma, finite, >= 0) is 0.01 unless set.
+/// The shape is `[rows, columns]`. `sparsity` is the fraction of zeros, from 0 to 1. `std` (sigma, finite, >= 0) is 0.01 by
+/// default ([`Sparse::std`]).
 ///
 /// Spec: `sparse(sparsity, std=0.01)`.
+///
+/// ```
+/// # use fanin::{init, Native};
+/// let mut w = [0f32; 10 * 4];
+/// init::sparse(0.9).fill(&mut w, &[10, 4], &mut Native::new(0).tensor("w"))?;
+/// assert_eq!(w.iter().filter(|x| **x != 0.0).count(), 4);
+/// # Ok::<(), fanin::Error>(())
+/// ```
 #[doc(alias = "sparse_")]
 pub const fn sparse(sparsity: f64) -> Sparse {
     Sparse { sparsity, std: 0.01 }
 }
 
 impl Sparse {
-    /// The standard deviation of what is not zero.
+    /// Sets the standard deviation of the values that are not zero.
     #[must_use]
     pub const fn std(self, std: f64) -> Self {
         Self { std, ..self }
@@ -43,7 +53,7 @@ impl Initializer for Sparse {
                 requirement: "must be a fraction between 0 and 1".to_owned(),
             });
         }
-        // For an astronomical count of rows the product may round up past it.
+        // With more than 2^53 rows the product can be rounded up past the number of rows.
         let zeros = ((self.sparsity * *rows as f64).ceil() as usize).min(*rows);
         Plan::new(shape, dtype, Distribution::Sparse { zeros, std: self.std })
     }

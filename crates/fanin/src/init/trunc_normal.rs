@@ -1,11 +1,11 @@
-//! The truncated normal distribution, by absolute cut-offs.
+//! The truncated normal distribution, with absolute bounds as in torch.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// N(mean, std^2) conditioned on [a, b]: made by [`trunc_normal`].
+/// The truncated normal distribution, N(mean, std^2) conditioned on [a, b]: made by [`trunc_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TruncNormal {
     pub(super) mean: f64,
@@ -15,17 +15,17 @@ pub struct TruncNormal {
     pub(super) method: Option<Truncation>,
 }
 
-/// Normal values of mean `mean` (mu, finite) and standard deviation `std` (sigma, finite, > 0), conditioned on
-/// [-2, 2].
+/// Makes an initializer of N(mean, std^2) conditioned on \[a, b], with the mean `mean` (mu, finite) and the standard deviation
+/// `std` (sigma, finite, > 0) before the truncation. The bounds are -2 and 2 by default ([`TruncNormal::bounds`]).
 ///
-/// The cut-offs are **absolute**, as torch's are: with `std = 0.02` the default ones lie at 100 sigma and cut
-/// nothing. Set them with [`TruncNormal::bounds`]; either may be infinite, but for a torch stream in its far tail
-/// branch.
+/// The bounds are **absolute**, as in torch: with `std = 0.02` the default bounds are at 100 sigma and truncate nothing. A bound
+/// may be infinite. The torch stream returns an error for an infinite bound if the whole interval is in the far tail.
 ///
-/// The spread written is less than `std`: at +-2 sigma it is `0.8796 * std`. [`Plan::std`] has the exact number.
+/// The standard deviation of the values is less than `std`: with bounds at +-2 sigma it is `0.8796 * std`. [`Plan::std`] returns
+/// the exact number.
 ///
-/// Spec: `trunc_normal(mean=0, std=1, a=-2, b=2)`, and `method=rejection` or `method=inverse_cdf` (see
-/// [`Truncation`]).
+/// Spec: `trunc_normal(mean=0, std=1, a=-2, b=2)`, with `method=rejection` or `method=inverse_cdf` for the algorithm
+/// ([`Truncation`]).
 ///
 /// ```
 /// # use fanin::{init, Native};
@@ -42,13 +42,13 @@ pub const fn trunc_normal(mean: f64, std: f64) -> TruncNormal {
 }
 
 impl TruncNormal {
-    /// The absolute cut-offs, a <= b.
+    /// Sets the absolute bounds, a <= b.
     #[must_use]
     pub const fn bounds(self, a: f64, b: f64) -> Self {
         Self { a, b, ..self }
     }
 
-    /// The algorithm. Without it each stream uses its own: torch's current one, or the native stream's.
+    /// Sets the algorithm. By default each stream uses its own: the torch stream that of torch's current release.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

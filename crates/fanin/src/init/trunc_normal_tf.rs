@@ -1,4 +1,4 @@
-//! A truncated normal whose cut-offs are in units of std.
+//! The truncated normal distribution, with bounds in units of std as in TensorFlow.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::distributions::truncated::moments;
@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation, finite};
 
-/// A normal cut at multiples of its std: made by [`trunc_normal_tf`].
+/// A normal distribution truncated at multiples of its standard deviation: made by [`trunc_normal_tf`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TruncNormalTf {
     mean: f64,
@@ -17,20 +17,23 @@ pub struct TruncNormalTf {
     method: Option<Truncation>,
 }
 
-/// N(mean, std^2) conditioned on [mean + a std, mean + b std]: **the cut-offs are in units of std**, -2 and 2 unless
-/// [`TruncNormalTf::bounds`] says others; either may be infinite. timm's `trunc_normal_tf_`, after TensorFlow's and JAX's
-/// truncated normals. torch's [`trunc_normal`](super::trunc_normal) has absolute ones.
+/// Makes an initializer of N(mean, std^2) conditioned on \[mean + a std, mean + b std], as timm's `trunc_normal_tf_` and the
+/// truncated normal distributions of TensorFlow and JAX. `mean` must be finite, and `std` finite and greater than 0.
 ///
-/// The spread written is less than `std`, at +-2 by 0.8796, unless [`TruncNormalTf::corrected`] widens the distribution so that
-/// `std` is what is written, as JAX's variance scaling does. mean is finite, std finite and greater than 0, a < b.
+/// **The bounds are in units of std**, -2 and 2 by default ([`TruncNormalTf::bounds`]). A bound may be infinite. torch's
+/// [`trunc_normal`](super::trunc_normal()) has absolute bounds.
 ///
-/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, and `method` as of `trunc_normal`. On the torch
-/// stream `method=inverse_cdf` agrees with timm to rounding.
+/// The standard deviation of the values is less than `std`: with bounds at +-2 it is `0.8796 * std`. With
+/// [`TruncNormalTf::corrected`] the distribution is widened, so that the values have the standard deviation `std`, as in JAX's
+/// variance scaling.
+///
+/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, with `method` as for `trunc_normal`. On the torch stream,
+/// `method=inverse_cdf` agrees with timm up to rounding.
 ///
 /// ```
 /// # use fanin::{init, DType};
-/// let cut = init::trunc_normal_tf(0.0, 0.02).resolve(&[768, 768], DType::F32)?;
-/// assert_eq!(cut.bounds(), (-0.04, 0.04));
+/// let truncated = init::trunc_normal_tf(0.0, 0.02).resolve(&[768, 768], DType::F32)?;
+/// assert_eq!(truncated.bounds(), (-0.04, 0.04));
 /// let corrected = init::trunc_normal_tf(0.0, 0.02).corrected(true).resolve(&[768, 768], DType::F32)?;
 /// assert!((corrected.std() - 0.02).abs() < 1e-15);
 /// # Ok::<(), fanin::Error>(())
@@ -42,19 +45,19 @@ pub const fn trunc_normal_tf(mean: f64, std: f64) -> TruncNormalTf {
 }
 
 impl TruncNormalTf {
-    /// The cut-offs in units of std, a < b.
+    /// Sets the bounds in units of std, a < b.
     #[must_use]
     pub const fn bounds(self, a: f64, b: f64) -> Self {
         Self { a, b, ..self }
     }
 
-    /// Whether `std` is that of what is written: the distribution is then widened, and its cut-offs with it.
+    /// Sets whether the distribution and its bounds are widened, so that the values have the standard deviation `std`.
     #[must_use]
     pub const fn corrected(self, corrected: bool) -> Self {
         Self { corrected, ..self }
     }
 
-    /// The algorithm. Without it each stream uses its own: torch's current one, or the native stream's.
+    /// Sets the algorithm. By default each stream uses its own: the torch stream that of torch's current release.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }
@@ -65,25 +68,25 @@ impl Initializer for TruncNormalTf {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
         const NAME: &str = "trunc_normal_tf";
         let Self { mean, std, a, b, corrected, method } = *self;
-        let wrong = |argument, value, requirement: &str| {
+        let invalid = |argument, value, requirement: &str| {
             Err(Error::Argument { scheme: NAME, argument, value, requirement: requirement.to_owned() })
         };
         finite(NAME, "mean", mean, dtype)?;
         finite(NAME, "std", std, dtype)?;
         if std <= 0.0 {
-            return wrong("std", std, "must be greater than 0");
+            return invalid("std", std, "must be greater than 0");
         }
         if a.is_nan() || a == f64::INFINITY {
-            return wrong("a", a, "must be a number below infinity, in units of std");
+            return invalid("a", a, "must be a number below infinity, in units of std");
         }
         if b.is_nan() || b == f64::NEG_INFINITY {
-            return wrong("b", b, "must be a number above minus infinity, in units of std");
+            return invalid("b", b, "must be a number above minus infinity, in units of std");
         }
         if a >= b {
             return if a > b {
                 Err(Error::Bounds { scheme: NAME, a, b })
             } else {
-                wrong("b", b, "must be greater than a")
+                invalid("b", b, "must be greater than a")
             };
         }
         let std = if corrected { std / moments(a, b).1.sqrt() } else { std };

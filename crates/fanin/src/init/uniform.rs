@@ -5,17 +5,17 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// U[a, b): made by [`uniform`].
+/// The uniform distribution U[a, b): made by [`uniform`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Uniform {
     pub(super) a: f64,
     pub(super) b: f64,
 }
 
-/// Values uniform on [a, b).
+/// Makes an initializer of U[a, b), the uniform distribution on \[a, b).
 ///
-/// Domain: `a <= b`, both finite, their difference finite in the element type. `a = b` writes a. The upper bound is
-/// never written (unless `a = b`), in any type.
+/// `a <= b`, both finite, and their difference finite in the element type. If `a = b`, every value is `a`. Otherwise no value
+/// is `b`, in any element type.
 ///
 /// Spec: `uniform(a=0, b=1)`.
 ///

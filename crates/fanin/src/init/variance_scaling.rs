@@ -1,15 +1,15 @@
-//! The general variance scaling of JAX and Keras, and its famous names.
+//! Variance scaling as in JAX and Keras, and its special cases.
 
-use super::initializer::{Initializer, initializer, unless, write_spec};
+use super::initializer::{Initializer, empty_plan, initializer, positive, unless, write_spec};
 use crate::dtype::DType;
-use crate::error::{Error, Warning};
+use crate::error::Error;
 use crate::plan::{Distribution, Plan};
-use crate::shape::{AxisLayout, Fan, Fans, element_count};
+use crate::shape::{AxisLayout, Fan, Fans};
 
-/// The standard deviation of a standard normal cut at two sigma, as JAX and Keras write it.
-const CUT_AT_TWO: f64 = 0.879_625_661_034_239_8;
+/// The standard deviation of a standard normal distribution truncated at two sigma: the constant of JAX and Keras.
+const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// What divides the scale: JAX's and Keras's `mode`.
+/// The fan that divides the scale: `mode` in JAX and Keras.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum FanMode {
@@ -25,10 +25,10 @@ pub enum FanMode {
 }
 
 impl FanMode {
-    /// Every mode.
+    /// All modes.
     pub const ALL: [FanMode; 4] = [FanMode::In, FanMode::Out, FanMode::Average, FanMode::GeometricAverage];
 
-    /// `fan_in`, `fan_out`, `fan_avg` or `fan_geo_avg`, as specs spell it.
+    /// Returns the name in specs: `fan_in`, `fan_out`, `fan_avg` or `fan_geo_avg`.
     pub const fn name(self) -> &'static str {
         match self {
             FanMode::In => "fan_in",
@@ -38,7 +38,7 @@ impl FanMode {
         }
     }
 
-    /// The number itself.
+    /// Returns the number that divides the scale.
     pub fn of(self, fans: Fans) -> f64 {
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         match self {
@@ -65,26 +65,26 @@ impl std::fmt::Display for FanMode {
     }
 }
 
-/// The distribution whose variance is scaled: JAX's and Keras's `distribution`.
+/// The distribution whose variance is scaled: `distribution` in JAX and Keras.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ScalingDistribution {
-    /// A normal cut at two of its own sigma, widened so that what is left has the variance asked for. What JAX and Keras
-    /// mean by the "normal" of `lecun_normal`, `he_normal` and `glorot_normal`.
+    /// A normal distribution truncated at two sigma, and widened so that its variance after the truncation is the requested one.
+    /// `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras are of this kind.
     #[default]
     TruncatedNormal,
-    /// A normal that is not cut; Keras calls it `untruncated_normal`.
+    /// The normal distribution. Keras calls it `untruncated_normal`.
     Normal,
-    /// Uniform about 0.
+    /// The uniform distribution, symmetric about 0.
     Uniform,
 }
 
 impl ScalingDistribution {
-    /// Every distribution.
+    /// All distributions.
     pub const ALL: [ScalingDistribution; 3] =
         [ScalingDistribution::TruncatedNormal, ScalingDistribution::Normal, ScalingDistribution::Uniform];
 
-    /// `truncated_normal`, `normal` or `uniform`, as specs spell it.
+    /// Returns the name in specs: `truncated_normal`, `normal` or `uniform`.
     pub const fn name(self) -> &'static str {
         match self {
             ScalingDistribution::TruncatedNormal => "truncated_normal",
@@ -100,7 +100,8 @@ impl std::fmt::Display for ScalingDistribution {
     }
 }
 
-/// Variance `scale / n`, n by the mode: made by [`variance_scaling`] or a famous name.
+/// A distribution with variance `scale / n`, where the mode defines n: made by [`variance_scaling`] or by one of its special
+/// cases, such as [`he_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VarianceScaling {
     scale: f64,
@@ -110,17 +111,20 @@ pub struct VarianceScaling {
     groups: usize,
 }
 
-/// Mean 0 and variance `scale / n`, n being `fan_in` unless [`VarianceScaling::mode`] says another; a normal cut at two
-/// sigma unless [`VarianceScaling::distribution`] says another. JAX's and Keras's general form:
+/// Makes an initializer with mean 0 and variance `scale / n`: the general form of JAX (`jax.nn.initializers.variance_scaling`) and
+/// Keras (`VarianceScaling`).
 ///
-/// | distribution | distribution |
+/// n is fan_in by default ([`VarianceScaling::mode`]). The distribution is a truncated normal by default
+/// ([`VarianceScaling::distribution`]):
+///
+/// | `distribution` | formula |
 /// |---|---|
-/// | `truncated_normal` | N(0, s^2) on \[-2 s, 2 s\], s = sqrt(scale / n) / 0.87962566103423978: the std written is sqrt(scale / n) |
+/// | `truncated_normal` | N(0, s^2) conditioned on \[-2 s, 2 s\], s = sqrt(scale / n) / 0.87962566103423978, so that the std is sqrt(scale / n) |
 /// | `normal` | N(0, scale / n) |
 /// | `uniform` | U[-a, a), a = sqrt(3 scale / n) |
 ///
-/// `scale` is finite and greater than 0. The layout is torch's unless [`VarianceScaling::layout`] says another: JAX and
-/// Keras have `kernel_in_out`.
+/// `scale` must be finite and greater than 0, and the shape must have two axes or more. The axis layout is torch's by default
+/// ([`VarianceScaling::layout`]); JAX and Keras have `kernel_in_out`.
 ///
 /// Spec: `variance_scaling(scale, mode=fan_in, distribution=truncated_normal, layout=out_in, groups=1)`.
 ///
@@ -143,45 +147,55 @@ pub const fn variance_scaling(scale: f64) -> VarianceScaling {
     }
 }
 
-/// U[-a, a), `a = sqrt(3 / fan_in)`: variance 1 / fan_in (LeCun et al. 1998, Efficient BackProp, section 4.6).
+/// Makes an initializer of U[-a, a) with `a = sqrt(3 / fan_in)`, whose variance is 1 / fan_in: LeCun et al. 1998, Efficient
+/// BackProp, section 4.6.
 ///
 /// Spec: `lecun_uniform(layout=out_in, groups=1)`.
 pub const fn lecun_uniform() -> VarianceScaling {
     variance_scaling(1.0).distribution(ScalingDistribution::Uniform)
 }
 
-/// Variance 1 / fan_in (LeCun et al. 1998; Klambauer et al. 2017 for selu): **a normal cut at two sigma**, as in JAX and
-/// Keras. Not cut: `kaiming_normal().nonlinearity(Nonlinearity::Linear)`.
+/// Makes an initializer of a normal distribution **truncated at two sigma**, with variance 1 / fan_in after the truncation, as in
+/// JAX and Keras: LeCun et al. 1998, Efficient BackProp, section 4.6; Klambauer et al. 2017 for selu.
+///
+/// The distribution without truncation is `kaiming_normal().nonlinearity(Nonlinearity::Linear)`.
 ///
 /// Spec: `lecun_normal(layout=out_in, groups=1)`.
 pub const fn lecun_normal() -> VarianceScaling {
     variance_scaling(1.0)
 }
 
-/// U[-a, a), `a = sqrt(6 / fan_in)`: variance 2 / fan_in, JAX's and Keras's name for [`kaiming_uniform`](super::kaiming_uniform).
+/// Makes an initializer of U[-a, a) with `a = sqrt(6 / fan_in)`, whose variance is 2 / fan_in: He et al. 2015, section 2.2. It is
+/// the name of [`kaiming_uniform`](super::kaiming_uniform) in JAX and Keras.
 ///
 /// Spec: `he_uniform(layout=out_in, groups=1)`.
 pub const fn he_uniform() -> VarianceScaling {
     variance_scaling(2.0).distribution(ScalingDistribution::Uniform)
 }
 
-/// Variance 2 / fan_in (He et al. 2015): **a normal cut at two sigma**, as in JAX and Keras. Not cut:
-/// [`kaiming_normal`](super::kaiming_normal), torch's.
+/// Makes an initializer of a normal distribution **truncated at two sigma**, with variance 2 / fan_in after the truncation, as in
+/// JAX and Keras: He et al. 2015, section 2.2.
+///
+/// The distribution without truncation is torch's [`kaiming_normal`](super::kaiming_normal).
 ///
 /// Spec: `he_normal(layout=out_in, groups=1)`.
 pub const fn he_normal() -> VarianceScaling {
     variance_scaling(2.0)
 }
 
-/// U[-a, a), `a = sqrt(6 / (fan_in + fan_out))`: JAX's and Keras's name for [`xavier_uniform`](super::xavier_uniform).
+/// Makes an initializer of U[-a, a) with `a = sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010, equation 16. It is the name
+/// of [`xavier_uniform`](super::xavier_uniform) in JAX and Keras.
 ///
 /// Spec: `glorot_uniform(layout=out_in, groups=1)`.
 pub const fn glorot_uniform() -> VarianceScaling {
     variance_scaling(1.0).mode_of(FanMode::Average).distribution(ScalingDistribution::Uniform)
 }
 
-/// Variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010): **a normal cut at two sigma**, as in JAX and Keras. Not cut:
-/// [`xavier_normal`](super::xavier_normal), torch's. JAX has an `xavier_normal` too, and means this.
+/// Makes an initializer of a normal distribution **truncated at two sigma**, with variance 2 / (fan_in + fan_out) after the
+/// truncation, as in JAX and Keras: Glorot and Bengio 2010, equation 12.
+///
+/// The distribution without truncation is torch's [`xavier_normal`](super::xavier_normal). JAX's `xavier_normal` is truncated, and
+/// the same as this one.
 ///
 /// Spec: `glorot_normal(layout=out_in, groups=1)`.
 pub const fn glorot_normal() -> VarianceScaling {
@@ -189,29 +203,30 @@ pub const fn glorot_normal() -> VarianceScaling {
 }
 
 impl VarianceScaling {
-    /// What divides the scale.
+    /// Sets the fan that divides the scale.
     #[must_use]
     pub fn mode(self, mode: impl Into<FanMode>) -> Self {
         self.mode_of(mode.into())
     }
 
+    /// Sets the mode, in constant functions.
     const fn mode_of(self, mode: FanMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// The distribution.
+    /// Sets the distribution.
     #[must_use]
     pub const fn distribution(self, distribution: ScalingDistribution) -> Self {
         Self { distribution, ..self }
     }
 
-    /// Which axes are in and out.
+    /// Sets the axis layout of the weight.
     #[must_use]
     pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Groups of a convolution, each with channels of its own ([`AxisLayout::grouped_fans`]).
+    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
@@ -232,18 +247,10 @@ impl VarianceScaling {
 
 impl Initializer for VarianceScaling {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        if !(self.scale > 0.0 && self.scale.is_finite()) {
-            return Err(Error::Argument {
-                scheme: self.name(),
-                argument: "scale",
-                value: self.scale,
-                requirement: "must be finite and greater than 0".to_owned(),
-            });
-        }
+        positive(self.name(), "scale", self.scale)?;
         let fans = self.layout.grouped_fans(shape, self.groups)?;
-        if element_count(shape)? == 0 {
-            let plan = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
-            return Ok(plan.with_fans(fans).with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
+        if let Some(plan) = empty_plan(shape, dtype)? {
+            return Ok(plan.with_fans(fans));
         }
         let variance = self.scale / self.mode.of(fans);
         let distribution = match self.distribution {
@@ -253,7 +260,7 @@ impl Initializer for VarianceScaling {
                 Distribution::Uniform { low: -bound, high: bound }
             }
             ScalingDistribution::TruncatedNormal => {
-                let std = variance.sqrt() / CUT_AT_TWO;
+                let std = variance.sqrt() / TRUNCATED_STD;
                 Distribution::TruncatedNormal {
                     mean: 0.0,
                     std,

@@ -1,13 +1,13 @@
-//! Glorot and Bengio 2010.
+//! Xavier (Glorot) initialization (Glorot and Bengio 2010).
 
-use super::initializer::{Initializer, initializer, unless, write_spec};
+use super::initializer::{Initializer, empty_plan, initializer, non_negative, unless, write_spec};
 use crate::dtype::DType;
-use crate::error::{Error, Warning};
+use crate::error::Error;
 use crate::gain::Gain;
 use crate::plan::{Distribution, Plan, finite};
-use crate::shape::{AxisLayout, element_count};
+use crate::shape::AxisLayout;
 
-/// Variance `gain^2 * 2 / (fan_in + fan_out)`: made by [`xavier_uniform`] or [`xavier_normal`].
+/// A distribution with variance `gain^2 * 2 / (fan_in + fan_out)`: made by [`xavier_uniform`] or [`xavier_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Xavier {
     pub(super) gain: Gain,
@@ -16,18 +16,38 @@ pub struct Xavier {
     pub(super) uniform: bool,
 }
 
-/// U[-a, a) with `a = gain * sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 16).
+/// Makes an initializer of U[-a, a) with `a = gain * sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010, Understanding the
+/// difficulty of training deep feedforward neural networks, equation 16.
 ///
-/// Needs two axes or more. Spec: `xavier_uniform(gain=1, layout=out_in, groups=1)`.
+/// The shape must have two axes or more. The gain is 1 by default ([`Xavier::gain`]).
+///
+/// Spec: `xavier_uniform(gain=1, layout=out_in, groups=1)`.
+///
+/// ```
+/// use fanin::{DType, init};
+/// let plan = init::xavier_uniform().resolve(&[200, 100], DType::F32)?;
+/// assert!((plan.bounds().1 - (6.0f64 / 300.0).sqrt()).abs() < 1e-15);
+/// # Ok::<(), fanin::Error>(())
+/// ```
 #[doc(alias = "xavier_uniform_")]
 #[doc(alias = "glorot_uniform")]
 pub const fn xavier_uniform() -> Xavier {
     Xavier { gain: Gain::Value(1.0), layout: AxisLayout::OutIn, groups: 1, uniform: true }
 }
 
-/// N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio 2010, equation 12). Not truncated.
+/// Makes an initializer of N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))`: Glorot and Bengio 2010, Understanding
+/// the difficulty of training deep feedforward neural networks, equation 12. The distribution is not truncated.
 ///
-/// Needs two axes or more. Spec: `xavier_normal(gain=1, layout=out_in, groups=1)`.
+/// The shape must have two axes or more. The gain is 1 by default ([`Xavier::gain`]).
+///
+/// Spec: `xavier_normal(gain=1, layout=out_in, groups=1)`.
+///
+/// ```
+/// use fanin::{DType, init};
+/// let plan = init::xavier_normal().gain(2.0).resolve(&[150, 50], DType::F32)?;
+/// assert!((plan.std() - 0.2).abs() < 1e-15);
+/// # Ok::<(), fanin::Error>(())
+/// ```
 #[doc(alias = "xavier_normal_")]
 #[doc(alias = "glorot_normal")]
 pub const fn xavier_normal() -> Xavier {
@@ -35,25 +55,25 @@ pub const fn xavier_normal() -> Xavier {
 }
 
 impl Xavier {
-    /// The factor on the standard deviation (finite, >= 0): a number or a nonlinearity.
+    /// Sets the factor on the standard deviation (finite, >= 0): a number or a nonlinearity.
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }
     }
 
-    /// Which axes are in and out.
+    /// Sets the axis layout of the weight.
     #[must_use]
     pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Groups of a convolution, each with channels of its own ([`AxisLayout::grouped_fans`]).
+    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
     }
 
-    /// The factor, as a number.
+    /// Returns the gain as a number.
     pub fn gain_value(self) -> f64 {
         self.gain.value()
     }
@@ -68,15 +88,11 @@ impl Initializer for Xavier {
         let fans = self.layout.grouped_fans(shape, self.groups)?;
         let gain = self.gain.value();
         finite(self.name(), "gain", gain, dtype)?;
-        if gain < 0.0 {
-            let requirement = "must be greater than or equal to 0".to_owned();
-            return Err(Error::Argument { scheme: self.name(), argument: "gain", value: gain, requirement });
+        non_negative(self.name(), "gain", gain)?;
+        if let Some(plan) = empty_plan(shape, dtype)? {
+            return Ok(plan.with_fans(fans));
         }
-        if element_count(shape)? == 0 {
-            let plan = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
-            return Ok(plan.with_fans(fans).with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
-        }
-        // torch's order of operations: another differs in the last bit for some fans.
+        // This is torch's order of operations. For some fans any other order gives a different last bit.
         let std = gain * (2.0 / (fans.fan_in as f64 + fans.fan_out as f64)).sqrt();
         let distribution = if self.uniform {
             let bound = 3f64.sqrt() * std;

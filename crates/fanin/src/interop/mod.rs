@@ -1,4 +1,4 @@
-//! Ways between fanin and other crates, a feature and a file each.
+//! Connections to other crates. Each module needs the Cargo feature of its name.
 
 #[cfg(feature = "ndarray")]
 pub mod ndarray;

@@ -1,8 +1,7 @@
-//! Arrays of the crate `ndarray`: any dimension, any owner of the data, any order in memory.
+//! Arrays of the crate `ndarray`: any dimension, owned or borrowed, in any memory order.
 //!
-//! nalgebra's and faer's matrices need nothing of their own: both give their storage as a slice with strides
-//! (`matrix.as_mut_slice()` with strides `[1, rows]`, faer's `col_as_slice_mut` column by column), which is what
-//! [`TensorMut::strided`] takes.
+//! Matrices of nalgebra and faer do not need a module: [`TensorMut::strided`] takes a slice with strides, which is
+//! `matrix.as_mut_slice()` with strides `[1, rows]` in nalgebra, and `col_as_slice_mut` for each column in faer.
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
 
@@ -10,15 +9,16 @@ use crate::dtype::Element;
 use crate::error::Error;
 use crate::init::Initializer;
 use crate::plan::Plan;
+use crate::shape::element_count;
 use crate::streams::Stream;
 use crate::tensor::TensorMut;
 
-/// Filling what is there.
+/// Fills an existing array.
 pub trait InitArray {
-    /// Fills the array, and gives back the plan it followed, with its warnings.
+    /// Fills the array, and returns the plan with its warnings.
     ///
-    /// The value at an index is that of a row-major tensor, whatever the order in memory. A view with gaps, which ndarray
-    /// shows nobody as memory, is filled by way of a copy; on torch's stream its values are those of a contiguous tensor.
+    /// The value at an index is that of a row-major tensor, in any memory order. A view with gaps is filled through a copy,
+    /// because ndarray does not give access to its memory. On the torch stream its values are those of a contiguous tensor.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::InitArray as _};
@@ -30,13 +30,13 @@ pub trait InitArray {
     /// ```
     ///
     /// # Errors
-    /// As [`Initializer::resolve`] and [`Plan::fill`]; nothing has been written then.
+    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. Nothing has been written then.
     fn init(&mut self, init: &impl Initializer, stream: &mut dyn Stream) -> Result<Plan, Error>;
 }
 
-/// Making what is not there yet.
+/// Makes a new array.
 pub trait FromInit<E, D: Dimension>: Sized {
-    /// An array of this shape, row-major or column-major (`shape.f()`), filled.
+    /// Returns a filled array of this shape, row-major, or column-major for `shape.f()`.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::FromInit as _};
@@ -48,7 +48,7 @@ pub trait FromInit<E, D: Dimension>: Sized {
     /// ```
     ///
     /// # Errors
-    /// As [`InitArray::init`]; `ShapeOverflow` for a shape that no array has.
+    /// The errors of [`InitArray::init`]. [`Error::ShapeOverflow`] for a shape that is too large for an array.
     fn from_init(
         shape: impl ShapeBuilder<Dim = D>,
         init: &impl Initializer,
@@ -60,8 +60,8 @@ impl<E: Element, S: DataMut<Elem = E>, D: Dimension> InitArray for ArrayBase<S, 
     fn init(&mut self, init: &impl Initializer, stream: &mut dyn Stream) -> Result<Plan, Error> {
         let shape = self.shape().to_vec();
         let strides = self.strides().to_vec();
-        let backwards = shape.iter().zip(&strides).filter(|(size, stride)| **size > 0 && **stride < 0);
-        let offset = backwards.map(|(size, stride)| (size - 1) * stride.unsigned_abs()).sum();
+        let reversed = shape.iter().zip(&strides).filter(|(size, stride)| **size > 0 && **stride < 0);
+        let offset = reversed.map(|(size, stride)| (size - 1) * stride.unsigned_abs()).sum();
         if !shape.contains(&0)
             && let Some(memory) = self.as_slice_memory_order_mut()
         {
@@ -69,7 +69,7 @@ impl<E: Element, S: DataMut<Elem = E>, D: Dimension> InitArray for ArrayBase<S, 
         }
         let mut copy = vec![E::default(); self.len()];
         let plan = init.fill(&mut copy, &shape, stream)?;
-        self.iter_mut().zip(copy).for_each(|(place, value)| *place = value);
+        self.iter_mut().zip(copy).for_each(|(element, value)| *element = value);
         Ok(plan)
     }
 }
@@ -82,7 +82,7 @@ impl<E: Element, D: Dimension> FromInit<E, D> for Array<E, D> {
     ) -> Result<Self, Error> {
         let shape = shape.into_shape_with_order();
         let sizes = shape.raw_dim().slice().to_vec();
-        let count = crate::shape::element_count(&sizes)?;
+        let count = element_count(&sizes)?;
         let array = Array::from_shape_vec(shape, vec![E::default(); count]);
         let mut array = array.map_err(|_| Error::ShapeOverflow { shape: sizes })?;
         array.init(init, stream)?;
@@ -98,29 +98,29 @@ mod tests {
     use crate::{Native, Torch, init};
 
     #[test]
-    fn an_index_has_its_value_in_any_order_of_memory() {
+    fn values_do_not_depend_on_the_memory_order() {
         let stream = || Native::new(1).tensor("w");
-        let right = Array3::<f32>::from_init((5, 3, 4), &init::orthogonal(), &mut stream()).unwrap();
+        let expected = Array3::<f32>::from_init((5, 3, 4), &init::orthogonal(), &mut stream()).unwrap();
         let column_major =
             Array3::<f32>::from_init((5, 3, 4).f(), &init::orthogonal(), &mut stream()).unwrap();
-        assert_eq!(right, column_major);
-        let mut turned = Array3::<f32>::zeros((4, 3, 5));
-        turned.view_mut().reversed_axes().init(&init::orthogonal(), &mut stream()).unwrap();
-        assert_eq!(turned.reversed_axes(), right);
-        let mut backwards = Array3::<f32>::zeros((5, 3, 4));
-        let mut view = backwards.view_mut();
+        assert_eq!(expected, column_major);
+        let mut transposed = Array3::<f32>::zeros((4, 3, 5));
+        transposed.view_mut().reversed_axes().init(&init::orthogonal(), &mut stream()).unwrap();
+        assert_eq!(transposed.reversed_axes(), expected);
+        let mut inverted = Array3::<f32>::zeros((5, 3, 4));
+        let mut view = inverted.view_mut();
         view.invert_axis(Axis(1));
         view.init(&init::orthogonal(), &mut stream()).unwrap();
-        backwards.invert_axis(Axis(1));
-        assert_eq!(backwards, right);
+        inverted.invert_axis(Axis(1));
+        assert_eq!(inverted, expected);
         let mut gaps = Array3::<f32>::from_elem((5, 6, 4), 9.0);
         gaps.slice_mut(s![.., ..;2, ..]).init(&init::orthogonal(), &mut stream()).unwrap();
-        assert_eq!(gaps.slice(s![.., ..;2, ..]), right);
+        assert_eq!(gaps.slice(s![.., ..;2, ..]), expected);
         assert!(gaps.slice(s![.., 1..;2, ..]).iter().all(|x| *x == 9.0));
     }
 
     #[test]
-    fn torchs_stream_dynamic_dimensions_and_errors() {
+    fn the_torch_stream_dynamic_dimensions_and_errors_work() {
         let mut torch = Torch::new(0);
         let w = Array1::<f32>::from_init(3, &init::uniform(0.0, 1.0), &mut torch).unwrap();
         assert_eq!(w.to_vec(), [0.496_256_6, 0.7682218, 0.08847743]);

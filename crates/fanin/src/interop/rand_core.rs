@@ -1,4 +1,4 @@
-//! fanin's engines as generators of the rand scheme. The other way round is [`crate::FromRng`].
+//! The generators of fanin as generators of rand_core. In the opposite direction, [`crate::FromRng`] fills from any generator.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use rand_core::{SeedableRng, TryRng};
 use crate::rng::{Mt19937, Philox};
 use crate::streams::torch::Torch;
 
-/// Implements the generator traits by a function that gives the next word.
+/// Implements `TryRng` for a type from a function that returns the next word.
 macro_rules! generator {
     ($type:ty, $word:expr) => {
         impl TryRng for $type {
@@ -18,7 +18,7 @@ macro_rules! generator {
                 Ok(word(self))
             }
 
-            /// Two words, the first one high.
+            /// Returns two words as one number. The first word is the high half.
             fn try_next_u64(&mut self) -> Result<u64, Infallible> {
                 let high = u64::from(self.try_next_u32()?);
                 Ok(high << 32 | u64::from(self.try_next_u32()?))
@@ -38,8 +38,8 @@ generator!(Mt19937, Mt19937::word);
 generator!(Torch, Torch::word);
 generator!(PhiloxRng, |rng: &mut PhiloxRng| {
     if rng.used == 4 {
-        rng.words = rng.engine.block(rng.next);
-        rng.next = rng.next.wrapping_add(1);
+        rng.words = rng.philox.block(rng.next_block);
+        rng.next_block = rng.next_block.wrapping_add(1);
         rng.used = 0;
     }
     rng.used += 1;
@@ -54,24 +54,26 @@ impl SeedableRng for Mt19937 {
     }
 }
 
-/// The words of a [`Philox`] engine in sequence: block 0, block 1, and so on.
+/// A generator that returns the words of [`Philox`] in sequence: block 0, block 1, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhiloxRng {
-    engine: Philox,
-    next: u64,
+    philox: Philox,
+    /// The counter of the block after `words`.
+    next_block: u64,
     words: [u32; 4],
+    /// The number of words that have been returned.
     used: usize,
 }
 
 impl PhiloxRng {
-    /// From the first word of block `first` on.
-    pub const fn new(engine: Philox, first: u64) -> Self {
-        Self { engine, next: first, words: [0; 4], used: 4 }
+    /// Makes a generator that starts at the first word of block `first`.
+    pub const fn new(philox: Philox, first: u64) -> Self {
+        Self { philox, next_block: first, words: [0; 4], used: 4 }
     }
 }
 
 impl SeedableRng for PhiloxRng {
-    /// The key, then the counter's high half, little-endian.
+    /// The key, then the high half of the counter, little-endian.
     type Seed = [u8; 16];
 
     fn from_seed(seed: [u8; 16]) -> Self {
@@ -89,10 +91,10 @@ mod tests {
     use rand_core::Rng;
 
     #[test]
-    fn each_engine_gives_its_own_words() {
-        let mut twister = Mt19937::seed_from_u64(7);
-        let mut same = twister.clone();
-        assert_eq!(twister.next_u64(), same.word64());
+    fn each_generator_returns_its_own_words() {
+        let mut mt19937 = Mt19937::seed_from_u64(7);
+        let mut same = mt19937.clone();
+        assert_eq!(mt19937.next_u64(), same.word64());
         let philox = Philox::new([1, 2], [3, 4]);
         let mut rng = PhiloxRng::new(philox, u64::MAX);
         let words: Vec<u32> = (0..8).map(|_| rng.next_u32()).collect();

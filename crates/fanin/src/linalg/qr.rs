@@ -14,7 +14,7 @@ use super::reflections::Reflections;
 use super::{Real, transpose};
 use crate::cancel::check;
 use crate::dtype::Element;
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{SimdIsa, Kernel, Level, dispatch};
 use crate::threads::Threads;
 
 /// Writes `gain` times the orthogonal matrix that torch makes of a Gaussian one, row-major: of the matrix, or of its
@@ -310,7 +310,7 @@ impl<T: Real> Kernel for Few<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { s, y, across } = self;
         for row in 0..y.len() / across {
             let (before, these) = y.split_at_mut(row * across);
@@ -338,7 +338,7 @@ impl<T: Real> Kernel for Rows<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { s, y, width } = self;
         for y in y.chunks_exact_mut(width) {
             for (k, s) in s.chunks_exact(width).enumerate() {
@@ -365,7 +365,7 @@ impl<T: Real> Kernel for Leaf<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { columns, rows, top, halves, diagonal } = self;
         for (j, (half, diagonal)) in halves.iter_mut().zip(diagonal).enumerate() {
             let (these, later) = columns[j * rows..].split_at_mut(rows);

@@ -11,7 +11,7 @@ use super::product::View;
 use super::qr::{Qr, factor, reflection};
 use super::transpose;
 use crate::cancel::check;
-use crate::simd::{Isa, Kernel, Level, dispatch};
+use crate::simd::{SimdIsa, Kernel, Level, dispatch};
 use crate::threads::Threads;
 
 /// Gives the singular values of a row-major matrix, the greatest first: as many as the shorter side is long. `None` if a
@@ -145,7 +145,7 @@ impl Kernel for Chase {
     type Output = (Vec<f64>, Vec<f64>);
 
     #[inline(always)]
-    fn run<I: Isa>(self) -> Self::Output {
+    fn run<I: SimdIsa>(self) -> Self::Output {
         let Self(mut band) = self;
         let n = band.size;
         for first in 0..n {
@@ -256,7 +256,7 @@ impl Kernel for Bisection<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: SimdIsa>(self) {
         let Self { squares, bound, first, found } = self;
         let (mut low, mut high) = ([0f64; TOGETHER], [bound; TOGETHER]);
         // The interval ends about as wide as half a unit in the last place of the bound.

@@ -1,42 +1,50 @@
-//! The arguments of one spec, as its scheme asks for them.
+//! The arguments of a spec, with typed access for the schemes.
 
 use std::collections::HashMap;
 
-use crate::activation::Activation;
-use crate::error::{Error, SpecError, nearest};
-use crate::gain::{Gain, Nonlinearity};
+use crate::error::{Error, SpecError, did_you_mean_or};
+use crate::gain::Gain;
+use crate::nonlinearity::Nonlinearity;
 use crate::shape::AxisLayout;
 
-/// A parsed value, not yet known to be of the right kind.
+/// The value of an argument. The scheme checks whether it is of the right kind.
 pub(super) enum Value {
+    /// The result of an arithmetic expression.
     Number(f64),
-    /// A name, with the number in its parentheses.
+    /// A name such as `fan_out`, with the number in parentheses behind it, as in `leaky_relu(0.2)`.
     Word(String, Option<f64>),
 }
 
-/// The arguments of one spec, by name, with where each value stands.
+/// The arguments of a spec.
 pub(super) struct Arguments<'a> {
+    /// The text of the whole spec, for error messages.
     pub(super) text: &'a str,
+    /// The byte offset of the end of the arguments.
     pub(super) end: usize,
+    /// The name of the scheme.
     pub(super) scheme: &'static str,
+    /// The byte offset and the value of each argument, by parameter name.
     pub(super) values: HashMap<&'static str, (usize, Value)>,
 }
 
 impl Arguments<'_> {
+    /// Returns an error about the character at byte offset `at`.
     pub(super) fn error(&self, at: usize, message: String) -> SpecError {
         SpecError { text: self.text.to_owned(), at, message, help: None }
     }
 
+    /// Returns the number of an argument, or `default` if it is left out.
     pub(super) fn number(&self, name: &'static str, default: f64) -> Result<f64, SpecError> {
         match self.values.get(name) {
             None => Ok(default),
             Some((_, Value::Number(number))) => Ok(*number),
             Some((at, Value::Word(word, _))) => {
-                Err(self.error(*at, format!("{}: {name} = {word} is not a number", self.scheme)))
+                Err(self.error(*at, format!("{}: {name} = {word} must be a number", self.scheme)))
             }
         }
     }
 
+    /// Returns the number of an argument that must be present.
     pub(super) fn required(&self, name: &'static str) -> Result<f64, SpecError> {
         if self.values.contains_key(name) {
             return self.number(name, 0.0);
@@ -47,15 +55,18 @@ impl Arguments<'_> {
         })
     }
 
+    /// Returns the non-negative integer of an argument, or `default` if it is left out.
     pub(super) fn count(&self, name: &'static str, default: usize) -> Result<usize, SpecError> {
         let number = self.number(name, default as f64)?;
         if number >= 0.0 && number < (1u64 << 53) as f64 && number.fract() == 0.0 {
             return Ok(number as usize);
         }
         let at = self.values.get(name).map_or(0, |(at, _)| *at);
-        Err(self.error(at, format!("{}: {name} = {number} is not a count", self.scheme)))
+        Err(self.error(at, format!("{}: {name} = {number} must be a non-negative integer", self.scheme)))
     }
 
+    /// Returns the byte offset, the name and the number in parentheses of an argument, or `None` if it is left out. The name
+    /// is empty if the argument is a number.
     pub(super) fn word(&self, name: &str) -> Option<(usize, &str, Option<f64>)> {
         match self.values.get(name)? {
             (at, Value::Word(word, number)) => Some((*at, word, *number)),
@@ -63,6 +74,7 @@ impl Arguments<'_> {
         }
     }
 
+    /// Returns the choice that an argument names, or `None` if it is left out.
     pub(super) fn choice<T: Copy, const N: usize>(
         &self,
         parameter: &'static str,
@@ -74,14 +86,12 @@ impl Arguments<'_> {
             return Ok(Some(choice));
         }
         let names = choices.map(name);
-        let help = match nearest(word, names) {
-            Some(name) => format!("did you mean {name}?"),
-            None => format!("use one of {}", names.join(", ")),
-        };
+        let help = did_you_mean_or(word, names, || format!("use one of {}", names.join(", ")));
         let message = format!("{}: {parameter} = {word} is not known", self.scheme);
         Err(SpecError { help: Some(help), ..self.error(at, message) })
     }
 
+    /// Returns the axis layout that the argument `layout` names.
     pub(super) fn layout(&self) -> Result<AxisLayout, SpecError> {
         let Some((at, word, _)) = self.word("layout") else { return Ok(AxisLayout::default()) };
         word.parse().map_err(|error| match error {
@@ -90,7 +100,9 @@ impl Arguments<'_> {
                     Some(name) => format!("did you mean {name}?"),
                     None => {
                         let names = AxisLayout::ALL.map(AxisLayout::name).join(", ");
-                        format!("use one of {names}, or one letter an axis (o, i, k, e) such as oikk or eoi")
+                        format!(
+                            "use one of {names}, or one letter for each axis (o, i, k, e) such as oikk or eoi"
+                        )
                     }
                 }),
                 ..self.error(at, format!("{}: layout = {word} is not known", self.scheme))
@@ -99,24 +111,28 @@ impl Arguments<'_> {
         })
     }
 
-    pub(super) fn truth(&self, parameter: &'static str) -> Result<bool, SpecError> {
-        let name = |truth| if truth { "true" } else { "false" };
+    /// Returns the argument as a boolean, `false` if it is left out.
+    pub(super) fn boolean(&self, parameter: &'static str) -> Result<bool, SpecError> {
+        let name = |value| if value { "true" } else { "false" };
         Ok(self.choice(parameter, [true, false], name)?.unwrap_or_default())
     }
 
+    /// Returns the argument `groups`, 1 if it is left out.
     pub(super) fn groups(&self) -> Result<usize, SpecError> {
         self.count("groups", 1)
     }
 
+    /// Returns the argument `gain`: a number or the name of a nonlinearity, 1 if it is left out.
     pub(super) fn gain(&self) -> Result<Gain, SpecError> {
         match self.values.get("gain") {
-            Some((at, Value::Word(word, slope))) => Nonlinearity::from_spec(word, *slope)
+            Some((at, Value::Word(word, parameter))) => Nonlinearity::from_name(word, *parameter)
                 .map(Gain::Of)
                 .map_err(|error| self.nonlinearity_error(*at, &error)),
             _ => Ok(Gain::Value(self.number("gain", 1.0)?)),
         }
     }
 
+    /// Returns the error of reading a nonlinearity, placed at byte offset `at`, with a remedy.
     pub(super) fn nonlinearity_error(&self, at: usize, error: &Error) -> SpecError {
         let (message, help) = match error {
             Error::Nonlinearity { name, suggestion } => (
@@ -124,9 +140,7 @@ impl Arguments<'_> {
                 match suggestion {
                     Some(suggestion) => format!("did you mean {suggestion}?"),
                     None => {
-                        let names: Vec<_> =
-                            Nonlinearity::names().chain(Activation::ALL.map(Activation::name)).collect();
-                        format!("use one of {}", names.join(", "))
+                        format!("use one of {}", Nonlinearity::names().collect::<Vec<_>>().join(", "))
                     }
                 },
             ),

@@ -1,11 +1,12 @@
-//! The numbers of a spec: sums, products, powers, roots, variables and rules.
+//! Arithmetic in specs: sums, products, powers, roots, variables and scaling factors.
 
-use super::scanner::{DEEPEST, Scanner};
-use crate::error::{SpecError, nearest};
-use crate::scaling::{Rule, rules};
+use super::scanner::Scanner;
+use crate::error::{SpecError, did_you_mean_or};
+use crate::scaling::{ScalingFactor, scaling_factors};
 
 impl Scanner<'_> {
-    /// A sum: the whole of an expression.
+    /// Reads an expression and returns its value. The functions below read the rules of the grammar of the same name, which
+    /// `spec/parser.rs` documents.
     pub(super) fn expression(&mut self) -> Result<f64, SpecError> {
         let mut sum = self.term()?;
         loop {
@@ -30,7 +31,7 @@ impl Scanner<'_> {
             } else if self.eat("/") {
                 let divisor = self.unary()?;
                 if divisor == 0.0 {
-                    let help = "write a divisor that is not 0, or mend the variable that is";
+                    let help = "write a divisor that is not 0";
                     return self.error(at, "division by zero", Some(help.to_owned()));
                 }
                 product /= divisor;
@@ -41,10 +42,7 @@ impl Scanner<'_> {
     }
 
     fn unary(&mut self) -> Result<f64, SpecError> {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return self.error(self.at, format!("nested more than {DEEPEST} deep"), None);
-        }
+        self.enter()?;
         let value = if self.eat("-") {
             -self.unary()?
         } else if self.eat("+") {
@@ -78,21 +76,7 @@ impl Scanner<'_> {
         let rest = self.rest();
         let at = self.at;
         if rest.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-            let length = number_length(rest);
-            self.at += length;
-            let digits = rest[..length].replace('_', "");
-            let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
-            let zero = !mantissa.contains(|digit: char| matches!(digit, '1'..='9'));
-            return match digits.parse::<f64>() {
-                Ok(number) if number.is_infinite() => {
-                    self.error(at, format!("{} is too large for an f64", &rest[..length]), None)
-                }
-                Ok(number) if number == 0.0 && !zero => {
-                    self.error(at, format!("{} is too small for an f64", &rest[..length]), None)
-                }
-                Ok(number) => Ok(number),
-                Err(_) => self.error(at, format!("{} is not a number", &rest[..length]), None),
-            };
+            return self.number();
         }
         let Some(mut name) = self.identifier() else {
             return self.error(at, "expected a number", None);
@@ -112,8 +96,8 @@ impl Scanner<'_> {
         if let Some(value) = self.variables.get(name) {
             return Ok(value);
         }
-        if let Some(rule) = rules().iter().find(|rule| rule.name == name) {
-            return self.rule(at, rule);
+        if let Some(factor) = scaling_factors().iter().find(|factor| factor.name == name) {
+            return self.scaling_factor(at, factor);
         }
         match name {
             "inf" => Ok(f64::INFINITY),
@@ -121,26 +105,47 @@ impl Scanner<'_> {
             "pi" => Ok(std::f64::consts::PI),
             _ => {
                 let known = self.variables.names();
-                let others = ["sqrt", "inf", "pi"].into_iter().chain(rules().iter().map(|rule| rule.name));
-                let help = match nearest(name, known.iter().copied().chain(others)) {
-                    Some(name) => format!("did you mean {name}?"),
-                    None if known.is_empty() => "write a number".to_owned(),
-                    None => format!("the variables are {}", known.join(", ")),
-                };
+                let functions = scaling_factors().iter().map(|factor| factor.name);
+                let candidates = known.iter().copied().chain(["sqrt", "inf", "pi"]).chain(functions);
+                let help = did_you_mean_or(name, candidates, || match known.as_slice() {
+                    [] => "write a number".to_owned(),
+                    known => format!("the variables are {}", known.join(", ")),
+                });
                 self.error(at, format!("{name} is neither a number nor a variable"), Some(help))
             }
         }
     }
 
-    /// The arguments of a rule and its number.
-    fn rule(&mut self, at: usize, rule: &Rule) -> Result<f64, SpecError> {
-        let takes = format!("{}({})", rule.name, rule.parameters.join(", "));
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return self.error(at, format!("nested more than {DEEPEST} deep"), None);
+    /// Reads a literal number.
+    fn number(&mut self) -> Result<f64, SpecError> {
+        let rest = self.rest();
+        let at = self.at;
+        let length = number_length(rest);
+        self.at += length;
+        let literal = &rest[..length];
+        let digits = literal.replace('_', "");
+        let mantissa = digits.split(['e', 'E']).next().unwrap_or_default();
+        let zero = !mantissa.contains(|digit: char| matches!(digit, '1'..='9'));
+        match digits.parse::<f64>() {
+            Ok(number) if number.is_infinite() => self.error(
+                at,
+                format!("{literal} is too large for an f64"),
+                Some("write inf for infinity".to_owned()),
+            ),
+            Ok(number) if number == 0.0 && !zero => {
+                self.error(at, format!("{literal} is too small for an f64"), Some("write 0".to_owned()))
+            }
+            Ok(number) => Ok(number),
+            Err(_) => self.error(at, format!("{literal} is not a number"), None),
         }
+    }
+
+    /// Reads the arguments of a scaling factor and returns its value. Its name begins at byte offset `at`.
+    fn scaling_factor(&mut self, at: usize, factor: &ScalingFactor) -> Result<f64, SpecError> {
+        let signature = format!("{}({})", factor.name, factor.parameters.join(", "));
+        self.enter()?;
         let mut arguments = Vec::new();
-        self.expect("(", &format!("after {}: it is {takes}", rule.name))?;
+        self.expect("(", &format!("after {}: write {signature}", factor.name))?;
         while !self.eat(")") {
             arguments.push(self.expression()?);
             if !self.eat(",") {
@@ -149,23 +154,22 @@ impl Scanner<'_> {
             }
         }
         self.depth -= 1;
-        match rule.apply(&arguments) {
+        match factor.apply(&arguments) {
             Some(number) => Ok(number),
-            None if arguments.len() != rule.parameters.len() => self.error(
-                at,
-                format!("{} takes {} arguments", rule.name, rule.parameters.len()),
-                Some(takes),
-            ),
-            None => self.error(
-                at,
-                format!("{} has no value for these numbers", rule.name),
-                Some(rule.formula.to_owned()),
-            ),
+            None if arguments.len() != factor.parameters.len() => {
+                let (expected, got) = (factor.parameters.len(), arguments.len());
+                let message = format!("{} takes {expected} arguments, got {got}", factor.name);
+                self.error(at, message, Some(format!("write {signature}")))
+            }
+            None => {
+                let message = format!("{} is not defined for these arguments", factor.name);
+                self.error(at, message, Some(format!("it is {}", factor.formula)))
+            }
         }
     }
 }
 
-/// How much of `text` is one number: digits, a point, and an exponent with its sign.
+/// Returns the length in bytes of the number at the start of `text`: digits, a point, and an exponent with its sign.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let digits = |mut at: usize| {

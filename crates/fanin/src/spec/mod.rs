@@ -1,6 +1,17 @@
-//! Specs: initializers as text, `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
+//! Specs: initializers as text, such as `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
 //!
-//! [`Init::parse`] reads a spec, [`schemes`] lists every scheme that a spec can name.
+//! A spec is the name of a scheme with its arguments. Arguments are positional, in torch's order, or named. Numbers may be
+//! arithmetic with `+ - * / ^`, `sqrt`, `pi`, parentheses, named [`Variables`] and the functions of [`crate::scaling`].
+//!
+//! [`Init::parse`] reads a spec, and [`schemes`] lists every scheme that a spec can name. An initializer prints its spec.
+//!
+//! ```
+//! use fanin::init::Init;
+//! let init: Init = "normal(std=0.02*gpt2_residual(12))".parse()?;
+//! assert_eq!(init.scheme().formula, "N(mean, std^2)");
+//! assert_eq!(init.to_string().parse::<Init>()?, init);
+//! # Ok::<(), fanin::Error>(())
+//! ```
 
 mod arguments;
 mod arithmetic;
@@ -18,16 +29,15 @@ use crate::error::{Error, SpecError};
 use crate::init::*;
 
 impl Init {
-    /// Reads a spec. The grammar stands at the head of `spec/parser.rs`:
-    /// a name, arguments by position in torch's order or by name, arithmetic with `+ - * / ^`, `sqrt` and parentheses.
+    /// Reads a spec (see [`spec`](crate::spec)). The file `spec/parser.rs` documents the grammar.
     ///
     /// # Errors
-    /// `Spec`, pointing at the character, with a remedy where one is near.
+    /// [`Error::Spec`], which has the position of the mistake and, if possible, a remedy.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &NoVariables)
     }
 
-    /// Reads a spec whose arithmetic may use named variables.
+    /// Reads a spec whose arithmetic can use named variables.
     ///
     /// ```
     /// use fanin::init::{Init, normal};
@@ -38,16 +48,16 @@ impl Init {
     /// ```
     ///
     /// # Errors
-    /// As [`Init::parse`].
+    /// The errors of [`Init::parse`].
     pub fn parse_with(text: &str, variables: &dyn Variables) -> Result<Self, Error> {
         Ok(parser::parse(text, variables)?)
     }
 
-    /// The scheme it belongs to: its name, parameters, formula and source.
+    /// Returns the scheme of this initializer, with its parameters, formula and source.
     pub fn scheme(&self) -> &'static Scheme {
         let spec = self.to_string();
         let name = spec.split('(').next().unwrap_or_default();
-        schemes().iter().find(|scheme| scheme.name == name).expect("Display prints a scheme's name")
+        schemes().iter().find(|scheme| scheme.name == name).expect("Display prints the name of a scheme")
     }
 }
 
@@ -59,7 +69,7 @@ impl std::str::FromStr for Init {
     }
 }
 
-/// Each initializer parses from the spec that it prints.
+/// Implements `FromStr` for each initializer type, so that it parses from the spec that it prints.
 macro_rules! from_str {
     ($($name:ident)*) => {$(
         impl std::str::FromStr for $name {
@@ -72,7 +82,7 @@ macro_rules! from_str {
                     other => Err(SpecError {
                         text: text.to_owned(),
                         at: 0,
-                        message: format!("{other} is no {}", stringify!($name)),
+                        message: format!("expected a spec of {}, got {other}", stringify!($name)),
                         help: None,
                     }
                     .into()),

@@ -1,53 +1,62 @@
-//! The spec grammar: `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
+//! The parser of specs.
+//!
+//! # Grammar
+//!
+//! Quoted text stands for itself, `[ ]` for an optional part, `{ }` for any number of repetitions, `|` for alternatives.
 //!
 //! ```text
-//! spec       = blocks | stacked | name [ "_" ] [ "(" [ argument { "," argument } [ "," ] ] ")" ]
-//! blocks     = "blocks" "(" part { "," part } [ "," "parts" "=" expression ] [ "," "axis" "=" expression ] ")"
-//! part       = [ expression ":" ] spec         the block's size along the axis, and what it gets
+//! spec       = blocks | stacked | scheme
+//! scheme     = name [ "_" ] [ "(" [ argument { "," argument } [ "," ] ] ")" ]
+//! blocks     = "blocks" "(" block { "," block } [ "," "parts" "=" expression ] [ "," "axis" "=" expression ] ")"
+//! block      = [ expression ":" ] spec         the expression is the size of the block along the axis
 //! stacked    = "stacked" "(" spec [ "," "axis" "=" expression ] ")"
-//! argument   = [ key "=" ] value               positional ones first, in torch's order
-//! value      = expression | word               a word: fan_out, relu, leaky_relu(0.2), forward(tanh), 'fan_out'
+//! argument   = [ key "=" ] value               positional arguments first, in torch's order
+//! value      = expression | word
+//! word       = name [ "(" expression ")" ] | "forward" "(" name ")" | "'" text "'" | '"' text '"'
+//!                                              such as fan_out, leaky_relu(0.2), forward(tanh)
 //! expression = term { ("+" | "-") term }
 //! term       = unary { ("*" | "/") unary }
-//! unary      = [ "+" | "-" ] power
+//! unary      = [ "+" | "-" ] unary | power
 //! power      = atom [ ("^" | "**") unary ]
-//! atom       = number | "inf" | "pi" | variable | "sqrt" "(" expression ")" | "(" expression ")"
-//!            | rule "(" expression { "," expression } ")"      a function of crate::scaling: gpt2_residual(n_layer)
+//! atom       = number | "inf" | "nan" | "pi" | variable | [ "math" "." ] "sqrt" "(" expression ")"
+//!            | "(" expression ")"
+//!            | factor "(" expression { "," expression } ")"    a function of crate::scaling: gpt2_residual(n_layer)
 //! ```
+//!
+//! Precedence and associativity are Python's: `-2^2` is -4, and `2^3^2` is 512.
 
 use std::collections::HashMap;
 
 use super::arguments::{Arguments, Value};
 use super::registry::{ALIASES, schemes};
-use super::scanner::{DEEPEST, Scanner};
+use super::scanner::Scanner;
 use super::scheme::Scheme;
 use super::variables::Variables;
-use crate::error::{SpecError, nearest};
+use crate::error::{SpecError, did_you_mean_or};
 use crate::init::{Blocks, Init, stacked};
-use crate::scaling::rules;
+use crate::scaling::scaling_factors;
 
-/// Reads a spec.
+/// Reads a spec: the whole of `text`.
 pub(super) fn parse(text: &str, variables: &dyn Variables) -> Result<Init, SpecError> {
     let mut parser = Scanner { text, at: 0, depth: 0, variables };
     let init = parser.spec()?;
     if !parser.rest().is_empty() {
-        return parser.error(parser.at, "nothing may follow the spec", None);
+        return parser.error(parser.at, "unexpected text after the spec", Some("remove it".to_owned()));
     }
     Ok(init)
 }
 
 impl Scanner<'_> {
+    /// Reads a spec, which may be nested in another.
     fn spec(&mut self) -> Result<Init, SpecError> {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return self.error(self.at, format!("nested more than {DEEPEST} deep"), None);
-        }
-        let init = self.spec_here();
+        self.enter()?;
+        let init = self.unnested_spec();
         self.depth -= 1;
         init
     }
 
-    fn spec_here(&mut self) -> Result<Init, SpecError> {
+    /// Reads a spec, without counting the nesting depth.
+    fn unnested_spec(&mut self) -> Result<Init, SpecError> {
         self.rest();
         let start = self.at;
         let known = || schemes().iter().map(|scheme| scheme.name);
@@ -55,7 +64,7 @@ impl Scanner<'_> {
             return self.error(
                 start,
                 "expected a scheme's name",
-                Some("such as normal(std=0.02)".to_owned()),
+                Some("write a spec such as normal(std=0.02)".to_owned()),
             );
         };
         let bare = name.strip_suffix('_').unwrap_or(name);
@@ -66,10 +75,9 @@ impl Scanner<'_> {
             _ => {}
         }
         let Some(scheme) = schemes().iter().find(|scheme| scheme.name == bare) else {
-            let help = match nearest(bare, known()) {
-                Some(name) => format!("did you mean {name}?"),
-                None => format!("use one of {}", known().collect::<Vec<_>>().join(", ")),
-            };
+            let help = did_you_mean_or(bare, known(), || {
+                format!("use one of {}", known().collect::<Vec<_>>().join(", "))
+            });
             return self.error(start, format!("unknown scheme {name}"), Some(help));
         };
         let mut values = HashMap::new();
@@ -87,30 +95,32 @@ impl Scanner<'_> {
         (scheme.build)(&Arguments { text: self.text, end, scheme: scheme.name, values })
     }
 
-    /// What follows the word `blocks`.
+    /// Reads the rest of a `blocks` spec, after the word `blocks`.
     fn blocks(&mut self) -> Result<Init, SpecError> {
         self.expect(
             "(",
             "after blocks: write blocks(spec, spec), blocks(size: spec, size: spec) or blocks(spec, parts=2)",
         )?;
-        let mut parts: Vec<(Option<usize>, Init)> = Vec::new();
+        let mut blocks: Vec<(Option<usize>, Init)> = Vec::new();
         let (mut count, mut axis) = (None, 0);
         while !self.eat(")") {
             self.rest();
             let at = self.at;
             match self.keyword(&["parts", "axis"])? {
-                Some("parts") if count.is_some() => return self.error(at, "parts is given twice", None),
-                Some("parts") => count = Some(self.whole_number("parts", 1)? as usize),
-                Some(_) => axis = self.whole_number("axis", -8)? as isize,
+                Some("parts") if count.is_some() => {
+                    return self.error(at, "parts is given twice", Some("leave one of them out".to_owned()));
+                }
+                Some("parts") => count = Some(self.integer("parts", 1)? as usize),
+                Some(_) => axis = self.integer("axis", -8)? as isize,
                 None => {
-                    let size = self.size_of_block()?;
-                    if let Some((first, _)) = parts.first()
+                    let size = self.block_size()?;
+                    if let Some((first, _)) = blocks.first()
                         && first.is_some() != size.is_some()
                     {
-                        let message = "either all blocks have a size or none has";
-                        return self.error(at, message, Some("write size: spec for each".to_owned()));
+                        let message = "either all blocks must have a size, or none";
+                        return self.error(at, message, Some("write size: spec for each block".to_owned()));
                     }
-                    parts.push((size, self.spec()?));
+                    blocks.push((size, self.spec()?));
                 }
             }
             if !self.eat(",") {
@@ -118,31 +128,36 @@ impl Scanner<'_> {
                 break;
             }
         }
-        match (parts.as_slice(), count) {
+        match (blocks.as_slice(), count) {
             ([], _) => self.error(
                 self.at,
-                "blocks needs a spec",
+                "blocks requires a spec",
                 Some("such as blocks(orthogonal, parts=3)".to_owned()),
             ),
-            ([(None, _)], Some(_)) | (_, None) => Ok(Blocks::from_spec(parts, count, axis).into()),
-            _ => self.error(self.at, "parts says how many blocks one spec without a size makes", None),
+            ([(None, _)], Some(_)) | (_, None) => Ok(Blocks::from_spec(blocks, count, axis).into()),
+            _ => self.error(
+                self.at,
+                "parts requires exactly one spec, without a size",
+                Some("such as blocks(orthogonal, parts=3)".to_owned()),
+            ),
         }
     }
 
-    /// What follows the word `stacked`.
+    /// Reads the rest of a `stacked` spec, after the word `stacked`.
     fn stacked(&mut self) -> Result<Init, SpecError> {
         self.expect("(", "after stacked: write stacked(spec)")?;
         let each = self.spec()?;
         let mut axis = 0;
         if self.eat(",") && self.keyword(&["axis"])?.is_some() {
-            axis = self.whole_number("axis", -8)?;
+            axis = self.integer("axis", -8)?;
             self.eat(",");
         }
         self.expect(")", "or \", axis=...\" after the spec")?;
         Ok(stacked(each).axis(axis as isize).into())
     }
 
-    /// One of these names before a "=", if that is what comes.
+    /// Reads `name =` and returns the name, which must be one of `known`. Returns `None`, and reads nothing, if the text does
+    /// not continue with a name and "=".
     fn keyword(&mut self, known: &[&'static str]) -> Result<Option<&'static str>, SpecError> {
         self.rest();
         let at = self.at;
@@ -154,36 +169,40 @@ impl Scanner<'_> {
             Some(found) => Ok(Some(found)),
             None => self.error(
                 at,
-                format!("there is no argument {name} here"),
+                format!("unknown argument {name}"),
                 Some(format!("use {}", known.join(" or "))),
             ),
         }
     }
 
-    /// The expression before a ":", if that is what comes: a block's size.
-    fn size_of_block(&mut self) -> Result<Option<usize>, SpecError> {
+    /// Reads `size :` and returns the size of a block. Returns `None`, and reads nothing, if the text does not continue with an
+    /// expression and ":".
+    fn block_size(&mut self) -> Result<Option<usize>, SpecError> {
         let (at, depth) = (self.at, self.depth);
-        let mut ahead = Scanner { text: self.text, at, depth, variables: self.variables };
-        if ahead.expression().is_err() || !ahead.eat(":") {
+        let mut lookahead = Scanner { text: self.text, at, depth, variables: self.variables };
+        if lookahead.expression().is_err() || !lookahead.eat(":") {
             return Ok(None);
         }
-        let size = self.whole_number("a block's size", 0)?;
+        let size = self.integer("a block's size", 0)?;
         self.eat(":");
         Ok(Some(size as usize))
     }
 
-    fn whole_number(&mut self, name: &str, least: i64) -> Result<i64, SpecError> {
+    /// Reads an expression whose value must be an integer of at least `min`. `name` is for the error message.
+    fn integer(&mut self, name: &str, min: i64) -> Result<i64, SpecError> {
         self.rest();
         let at = self.at;
         let number = self.expression()?;
-        let fits = number.fract() == 0.0 && number >= least as f64 && number < (1u64 << 53) as f64;
+        let fits = number.fract() == 0.0 && number >= min as f64 && number < (1u64 << 53) as f64;
         if fits {
             Ok(number as i64)
         } else {
-            self.error(at, format!("{name} = {number} is not a whole number from {least} on"), None)
+            self.error(at, format!("{name} = {number} must be an integer of at least {min}"), None)
         }
     }
 
+    /// Reads an argument into `values`. `keywords` is whether a named argument has been read, after which positional ones are
+    /// errors.
     fn argument(
         &mut self,
         scheme: &'static Scheme,
@@ -192,77 +211,84 @@ impl Scanner<'_> {
     ) -> Result<(), SpecError> {
         self.rest();
         let start = self.at;
-        let key = self.identifier().filter(|_| self.rest().starts_with('=') && self.eat("="));
-        let takes = || {
-            let names: Vec<&str> = scheme.parameters.iter().map(|(name, _)| *name).collect();
-            match names.as_slice() {
-                [] => format!("{} takes no arguments", scheme.name),
-                names => format!("{} takes {}", scheme.name, names.join(", ")),
-            }
-        };
-        let parameter = match key {
-            Some(key) => {
-                *keywords = true;
-                let Some((name, _)) = scheme.parameters.iter().find(|(name, _)| *name == key) else {
-                    let help = match nearest(key, scheme.parameters.iter().map(|(name, _)| *name)) {
-                        Some(name) => format!("did you mean {name}?"),
-                        None => takes(),
-                    };
-                    return self.error(start, format!("{} has no argument {key}", scheme.name), Some(help));
-                };
-                *name
-            }
-            None => {
-                self.at = start;
-                if *keywords {
-                    let message = "a positional argument cannot follow a named one";
-                    return self.error(start, message, Some(takes()));
-                }
-                match scheme.parameters.get(values.len()) {
-                    Some((name, _)) => *name,
-                    None => return self.error(start, "too many arguments", Some(takes())),
-                }
-            }
-        };
+        let parameter = self.parameter(scheme, values.len(), keywords)?;
         self.rest();
         let at = self.at;
         let value = match parameter {
             "mode" | "nonlinearity" | "method" | "layout" | "distribution" | "corrected" => self.word()?,
-            "gain" => {
-                let word = self.word();
-                match word {
-                    Ok(Value::Word(ref name, _)) if self.is_arithmetic(name) => {
-                        self.at = at;
-                        Value::Number(self.expression()?)
-                    }
-                    Ok(word) => word,
-                    Err(_) => {
-                        self.at = at;
-                        Value::Number(self.expression()?)
-                    }
+            // The name of a nonlinearity or an expression.
+            "gain" => match self.word() {
+                Ok(Value::Word(name, _)) if self.begins_expression(&name) => {
+                    self.at = at;
+                    Value::Number(self.expression()?)
                 }
-            }
+                Ok(word) => word,
+                Err(_) => {
+                    self.at = at;
+                    Value::Number(self.expression()?)
+                }
+            },
             _ => Value::Number(self.expression()?),
         };
         if values.insert(parameter, (at, value)).is_some() {
-            return self.error(start, format!("{parameter} is given twice"), None);
+            let help = Some("leave one of them out".to_owned());
+            return self.error(start, format!("{parameter} is given twice"), help);
         }
         Ok(())
     }
 
-    /// Whether a name begins an expression rather than being a word.
-    fn is_arithmetic(&self, name: &str) -> bool {
-        ["sqrt", "math", "inf", "nan", "pi"].contains(&name)
-            || self.variables.get(name).is_some()
-            || rules().iter().any(|rule| rule.name == name)
+    /// Reads `key =` and returns the parameter of that name. Without a key, returns the parameter at `position`.
+    fn parameter(
+        &mut self,
+        scheme: &'static Scheme,
+        position: usize,
+        keywords: &mut bool,
+    ) -> Result<&'static str, SpecError> {
+        let start = self.at;
+        let names = || scheme.parameters.iter().map(|(name, _)| *name);
+        let signature = || match names().collect::<Vec<_>>().as_slice() {
+            [] => format!("{} takes no arguments", scheme.name),
+            names => format!("{} takes {}", scheme.name, names.join(", ")),
+        };
+        if let Some(key) = self.identifier().filter(|_| self.eat("=")) {
+            *keywords = true;
+            return match names().find(|name| *name == key) {
+                Some(name) => Ok(name),
+                None => {
+                    let help = did_you_mean_or(key, names(), signature);
+                    self.error(start, format!("{} has no argument {key}", scheme.name), Some(help))
+                }
+            };
+        }
+        self.at = start;
+        if *keywords {
+            let message = "a positional argument cannot follow a named one";
+            return self.error(start, message, Some(signature()));
+        }
+        match scheme.parameters.get(position) {
+            Some((name, _)) => Ok(name),
+            None => self.error(start, "too many arguments", Some(signature())),
+        }
     }
 
+    /// Returns whether `name` is the start of an expression, and not a word.
+    fn begins_expression(&self, name: &str) -> bool {
+        ["sqrt", "math", "inf", "nan", "pi"].contains(&name)
+            || self.variables.get(name).is_some()
+            || scaling_factors().iter().any(|factor| factor.name == name)
+    }
+
+    /// Reads a word: the name of an option or of a nonlinearity, with or without quotes.
     fn word(&mut self) -> Result<Value, SpecError> {
         let start = self.at;
         for quote in ["'", "\""] {
             if self.eat(quote) {
                 let Some(length) = self.text[self.at..].find(quote) else {
-                    return self.error(start, "the quote is not closed", None);
+                    return self.error(
+                        start,
+                        "the quote is not closed",
+                        Some(format!("write {quote} at the end of the name")),
+                    );
                 };
                 let word = self.text[self.at..self.at + length].to_owned();
                 self.at += length + 1;
@@ -272,11 +298,11 @@ impl Scanner<'_> {
         let Some(word) = self.identifier() else {
             return self.error(self.at, "expected a name", None);
         };
-        if word == "leaky_relu" && self.eat("(") {
-            self.eat("negative_slope=");
-            let slope = self.expression()?;
-            self.expect(")", "after the slope")?;
-            return Ok(Value::Word(word.to_owned(), Some(slope)));
+        if ["leaky_relu", "sine"].contains(&word) && self.eat("(") {
+            self.eat(if word == "sine" { "omega=" } else { "negative_slope=" });
+            let parameter = self.expression()?;
+            self.expect(")", "after the number")?;
+            return Ok(Value::Word(word.to_owned(), Some(parameter)));
         }
         if word == "forward" && self.eat("(") {
             let Some(inner) = self.identifier() else {

@@ -1,20 +1,23 @@
-//! A position in the text of a spec, and the tokens there.
+//! The scanner: reads tokens from the text of a spec.
 
 use super::variables::Variables;
 use crate::error::SpecError;
 
-/// Parentheses and signs may nest this deep: enough for people, and the stack is safe from the rest.
-pub(super) const DEEPEST: usize = 64;
+/// The greatest nesting depth of parentheses, signs and specs. The limit keeps recursion from overflowing the stack.
+pub(super) const MAX_DEPTH: usize = 64;
 
-/// A position in the text of a spec.
+/// A position in the text of a spec, with the variables that its arithmetic can use.
 pub(super) struct Scanner<'a> {
     pub(super) text: &'a str,
+    /// The byte offset of the next character.
     pub(super) at: usize,
+    /// The current nesting depth, at most [`MAX_DEPTH`].
     pub(super) depth: usize,
     pub(super) variables: &'a dyn Variables,
 }
 
 impl<'a> Scanner<'a> {
+    /// Returns an error about the character at byte offset `at`.
     pub(super) fn error<T>(
         &self,
         at: usize,
@@ -24,13 +27,26 @@ impl<'a> Scanner<'a> {
         Err(SpecError { text: self.text.to_owned(), at, message: message.into(), help })
     }
 
-    /// The rest of the text, white space skipped.
+    /// Enters one more level of nesting. Every successful parse must leave it with `self.depth -= 1`.
+    ///
+    /// # Errors
+    /// Nesting deeper than [`MAX_DEPTH`].
+    pub(super) fn enter(&mut self) -> Result<(), SpecError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return self.error(self.at, format!("nested more than {MAX_DEPTH} deep"), None);
+        }
+        Ok(())
+    }
+
+    /// Skips white space and returns the rest of the text.
     pub(super) fn rest(&mut self) -> &'a str {
         let rest = self.text[self.at..].trim_start();
         self.at = self.text.len() - rest.len();
         rest
     }
 
+    /// Skips white space, and then `token` if the text continues with it. Returns whether it did.
     pub(super) fn eat(&mut self, token: &str) -> bool {
         let found = self.rest().starts_with(token);
         if found {
@@ -39,6 +55,10 @@ impl<'a> Scanner<'a> {
         found
     }
 
+    /// Skips `token`.
+    ///
+    /// # Errors
+    /// The text does not continue with `token`. `context` completes the sentence "expected TOKEN ...".
     pub(super) fn expect(&mut self, token: &str, context: &str) -> Result<(), SpecError> {
         if self.eat(token) {
             return Ok(());
@@ -50,6 +70,7 @@ impl<'a> Scanner<'a> {
         self.error(self.at, format!("expected {token:?} {context}, {found}"), None)
     }
 
+    /// Skips an identifier and returns it, or returns `None` if the text does not continue with one.
     pub(super) fn identifier(&mut self) -> Option<&'a str> {
         let rest = self.rest();
         if !rest.starts_with(|c: char| c.is_alphabetic() || c == '_') {

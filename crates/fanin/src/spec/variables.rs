@@ -1,17 +1,17 @@
-//! Named numbers that a spec's arithmetic may use.
+//! Variables in the arithmetic of a spec.
 
 use std::collections::BTreeMap;
 
-/// Named numbers that a spec's arithmetic may use.
+/// The variables that the arithmetic of a spec can use, such as `n_layer`. `BTreeMap<String, f64>` implements it.
 pub trait Variables {
-    /// The number called `name`.
+    /// Returns the value of the variable `name`, or `None` if there is no such variable.
     fn get(&self, name: &str) -> Option<f64>;
 
-    /// Every name there is, for "did you mean".
+    /// Returns the names of all variables, for "did you mean".
     fn names(&self) -> Vec<&str>;
 }
 
-/// No variables at all.
+/// An empty set of variables.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoVariables;
 

@@ -1,8 +1,8 @@
-//! What the test files share: a catalogue of specs that reaches every path, and fills by run-time type.
+//! Shared by the test files: a catalogue of specs that reaches every code path, and fills of a type chosen at run time.
 //!
-//! The doctrine: formulas are tested exactly, through plans; streams by vectors, by properties that hold to the bit
-//! (split anywhere, any level, any memory) and by statistics with a stated error rate and fixed seeds. A test that
-//! needs a tolerance says where the tolerance comes from.
+//! Formulas are tested exactly, through plans. Streams are tested by vectors, by properties that hold bit for bit (any split, any
+//! SIMD level, any memory order), and by statistics with a stated error rate and fixed seeds. A test with a tolerance states
+//! where the tolerance comes from.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -10,7 +10,7 @@ use fanin::half::{bf16, f16};
 use fanin::init::Init;
 use fanin::{DType, Element, Error, F8E4M3, F8E5M2, Plan, Stream, TensorMut};
 
-/// Specs with the shapes they are tried on: every distribution, every regime of the truncated normal.
+/// Specs with the shapes they are tested with: every distribution, and every regime of the truncated normal.
 pub const CATALOGUE: &[(&str, &[&[usize]])] = &[
     ("zeros", ANY),
     ("constant(-0.3)", ANY),
@@ -59,7 +59,7 @@ const MATRIX: &[&[usize]] = &[&[1, 1], &[5, 9], &[9, 5], &[33, 40]];
 const KERNEL: &[&[usize]] = &[&[4, 3, 3], &[5, 7, 2, 4], &[3, 3, 1, 2, 3]];
 const TWO_OR_MORE: &[&[usize]] = &[&[1, 1], &[9, 7], &[5, 40], &[3, 5, 4], &[4, 3, 2, 5], &[2, 3, 1, 2, 3]];
 
-/// A buffer whose type is known at run time; compared by bits.
+/// A buffer whose element type is chosen at run time. Buffers are compared by bits.
 #[derive(Debug, Clone)]
 pub enum Buffer {
     F32(Vec<f32>),
@@ -70,7 +70,7 @@ pub enum Buffer {
     F8E5M2(Vec<F8E5M2>),
 }
 
-/// Runs the same code on a buffer of any type.
+/// Runs the same code on a buffer of any element type.
 #[macro_export]
 macro_rules! each {
     ($buffer:expr, $slice:ident => $body:expr) => {
@@ -86,7 +86,7 @@ macro_rules! each {
 }
 
 impl Buffer {
-    /// A value that no fill leaves behind.
+    /// Returns a buffer of `count` values, all of them a number that no fill writes.
     pub fn new(dtype: DType, count: usize) -> Self {
         match dtype {
             DType::F32 => Buffer::F32(vec![f32::MAX; count]),
@@ -121,15 +121,15 @@ impl Buffer {
         each!(self, values => TensorMut::strided(values, shape, strides, offset).unwrap())
     }
 
-    /// The values at these places.
-    pub fn at(&self, places: &[usize]) -> Buffer {
+    /// Returns the values at these indices.
+    pub fn at(&self, indices: &[usize]) -> Buffer {
         match self {
-            Buffer::F32(values) => Buffer::F32(places.iter().map(|&place| values[place]).collect()),
-            Buffer::F64(values) => Buffer::F64(places.iter().map(|&place| values[place]).collect()),
-            Buffer::F16(values) => Buffer::F16(places.iter().map(|&place| values[place]).collect()),
-            Buffer::BF16(values) => Buffer::BF16(places.iter().map(|&place| values[place]).collect()),
-            Buffer::F8E4M3(values) => Buffer::F8E4M3(places.iter().map(|&place| values[place]).collect()),
-            Buffer::F8E5M2(values) => Buffer::F8E5M2(places.iter().map(|&place| values[place]).collect()),
+            Buffer::F32(values) => Buffer::F32(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::F64(values) => Buffer::F64(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::F16(values) => Buffer::F16(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::BF16(values) => Buffer::BF16(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::F8E4M3(values) => Buffer::F8E4M3(indices.iter().map(|&index| values[index]).collect()),
+            Buffer::F8E5M2(values) => Buffer::F8E5M2(indices.iter().map(|&index| values[index]).collect()),
         }
     }
 }
@@ -142,7 +142,7 @@ pub fn plan(text: &str, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
     fanin::Initializer::resolve(&spec(text), shape, dtype)
 }
 
-/// The whole tensor.
+/// Returns the values of the whole tensor.
 pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream) -> Buffer {
     let plan = plan(text, shape, dtype).unwrap();
     let mut buffer = Buffer::new(dtype, plan.len());
@@ -150,12 +150,12 @@ pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream
     buffer
 }
 
-/// Row-major places of a box in a tensor.
-pub fn places(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
-    let mut places = vec![0];
+/// Returns the row-major indices of a region in a tensor.
+pub fn indices(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
+    let mut indices = vec![0];
     for axis in 0..shape.len() {
         let along = start[axis]..start[axis] + size[axis];
-        places = places.iter().flat_map(|&p| along.clone().map(move |k| p * shape[axis] + k)).collect();
+        indices = indices.iter().flat_map(|&p| along.clone().map(move |k| p * shape[axis] + k)).collect();
     }
-    places
+    indices
 }

@@ -1,19 +1,21 @@
-//! The schemes that a spec can name: parameters in torch's order, formula, source.
+//! The registry of schemes: the parameters in torch's order, the formula and the source of each.
 
-mod beyond;
+mod other;
+mod shared;
 mod torch;
 
 use std::sync::LazyLock;
 
 use super::scheme::Scheme;
 
-/// Every scheme that a spec can name: torch's in the order of its documentation, then what goes beyond.
+/// Returns every scheme that a spec can name: the schemes of torch.nn.init in the order of torch's documentation, then the
+/// others.
 pub fn schemes() -> &'static [Scheme] {
     static ALL: LazyLock<Vec<Scheme>> =
-        LazyLock::new(|| torch::TORCH.into_iter().chain(beyond::BEYOND).collect());
+        LazyLock::new(|| torch::TORCH.into_iter().chain(other::OTHER).collect());
     &ALL
 }
 
-/// Other names of a scheme: LoRA's two matrices as loralib and peft start them (Hu et al. 2021, arXiv 2106.09685, section 4.1,
-/// says a Gaussian for A; its authors' code has this).
+/// Synonyms, with the name of the scheme: the two matrices of LoRA, as loralib and peft initialize them. (Hu et al. 2021, arXiv
+/// 2106.09685, section 4.1, has a Gaussian for A. The authors' code has a uniform distribution, and so has this.)
 pub(super) const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];

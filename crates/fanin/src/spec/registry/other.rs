@@ -1,6 +1,6 @@
-//! Schemes beyond torch's.
+//! The schemes that torch.nn.init does not have.
 
-use super::torch::{GLOROT, HE, method};
+use super::shared::{GLOROT, HE, method};
 use crate::error::SpecError;
 use crate::init::{
     FanMode, Init, ScalingDistribution, VarianceScaling, delta_orthogonal, glorot_normal, glorot_uniform,
@@ -16,7 +16,7 @@ const SITZMANN: &str = "Sitzmann, Martel, Bergman, Lindell, Wetzstein 2020, Impl
                         activation functions, arXiv 2006.09661, section 3.2";
 const SITZMANN_CODE: &str = "the authors' code of Sitzmann et al. 2020, arXiv 2006.09661";
 
-pub(super) const BEYOND: [Scheme; 18] = [
+pub(super) const OTHER: [Scheme; 18] = [
     Scheme {
         name: "trunc_normal_tf",
         parameters: &[
@@ -27,15 +27,15 @@ pub(super) const BEYOND: [Scheme; 18] = [
             ("corrected", Some("false")),
             ("method", Some("the stream's own")),
         ],
-        formula: "N(mean, s^2) conditioned on [mean + a s, mean + b s]; s = std, or corrected, so that std is what is written",
+        formula: "N(mean, s^2) conditioned on [mean + a s, mean + b s]; s = std, or larger if corrected, so that the values have std",
         source: "timm's trunc_normal_tf_, after TensorFlow's truncated normal",
-        build: |given| {
-            let it = trunc_normal_tf(given.number("mean", 0.0)?, given.number("std", 1.0)?)
-                .bounds(given.number("a", -2.0)?, given.number("b", 2.0)?)
-                .corrected(given.truth("corrected")?);
-            Ok(match method(given)? {
-                Some(method) => it.method(method),
-                None => it,
+        build: |arguments| {
+            let scheme = trunc_normal_tf(arguments.number("mean", 0.0)?, arguments.number("std", 1.0)?)
+                .bounds(arguments.number("a", -2.0)?, arguments.number("b", 2.0)?)
+                .corrected(arguments.boolean("corrected")?);
+            Ok(match method(arguments)? {
+                Some(method) => scheme.method(method),
+                None => scheme,
             }
             .into())
         },
@@ -49,19 +49,22 @@ pub(super) const BEYOND: [Scheme; 18] = [
             ("layout", Some("out_in")),
             ("groups", Some("1")),
         ],
-        formula: "variance scale / n, n = fan_in, fan_out, fan_avg or fan_geo_avg; normal cut at 2 sigma, normal, or uniform",
+        formula: "variance scale / n, n = fan_in, fan_out, fan_avg or fan_geo_avg; a normal truncated at 2 sigma, a normal, or uniform",
         source: "jax.nn.initializers.variance_scaling, keras.initializers.VarianceScaling",
-        build: |given| {
-            let mode = given.choice("mode", FanMode::ALL, FanMode::name)?.unwrap_or_default();
-            // Keras's name for a normal that is not cut.
-            let uncut = matches!(given.word("distribution"), Some((_, "untruncated_normal", _)));
-            let distribution = match uncut {
+        build: |arguments| {
+            let mode = arguments.choice("mode", FanMode::ALL, FanMode::name)?.unwrap_or_default();
+            // Keras's name of the normal distribution.
+            let untruncated = matches!(arguments.word("distribution"), Some((_, "untruncated_normal", _)));
+            let distribution = match untruncated {
                 true => ScalingDistribution::Normal,
-                false => given
+                false => arguments
                     .choice("distribution", ScalingDistribution::ALL, ScalingDistribution::name)?
                     .unwrap_or_default(),
             };
-            scaled(variance_scaling(given.required("scale")?).mode(mode).distribution(distribution), given)
+            scaled(
+                variance_scaling(arguments.required("scale")?).mode(mode).distribution(distribution),
+                arguments,
+            )
         },
     },
     Scheme {
@@ -69,67 +72,69 @@ pub(super) const BEYOND: [Scheme; 18] = [
         parameters: FANS,
         formula: "U[-a, a), a = sqrt(3 / fan_in)",
         source: LECUN,
-        build: |given| scaled(lecun_uniform(), given),
+        build: |arguments| scaled(lecun_uniform(), arguments),
     },
     Scheme {
         name: "lecun_normal",
         parameters: FANS,
-        formula: "N(0, s^2) cut at 2 s, s such that the std written is sqrt(1 / fan_in)",
+        formula: "N(0, s^2) truncated at 2 s, s such that the values have std sqrt(1 / fan_in)",
         source: LECUN,
-        build: |given| scaled(lecun_normal(), given),
+        build: |arguments| scaled(lecun_normal(), arguments),
     },
     Scheme {
         name: "he_uniform",
         parameters: FANS,
         formula: "U[-a, a), a = sqrt(6 / fan_in)",
         source: HE,
-        build: |given| scaled(he_uniform(), given),
+        build: |arguments| scaled(he_uniform(), arguments),
     },
     Scheme {
         name: "he_normal",
         parameters: FANS,
-        formula: "N(0, s^2) cut at 2 s, s such that the std written is sqrt(2 / fan_in)",
+        formula: "N(0, s^2) truncated at 2 s, s such that the values have std sqrt(2 / fan_in)",
         source: HE,
-        build: |given| scaled(he_normal(), given),
+        build: |arguments| scaled(he_normal(), arguments),
     },
     Scheme {
         name: "glorot_uniform",
         parameters: FANS,
         formula: "U[-a, a), a = sqrt(6 / (fan_in + fan_out))",
         source: GLOROT,
-        build: |given| scaled(glorot_uniform(), given),
+        build: |arguments| scaled(glorot_uniform(), arguments),
     },
     Scheme {
         name: "glorot_normal",
         parameters: FANS,
-        formula: "N(0, s^2) cut at 2 s, s such that the std written is sqrt(2 / (fan_in + fan_out))",
+        formula: "N(0, s^2) truncated at 2 s, s such that the values have std sqrt(2 / (fan_in + fan_out))",
         source: GLOROT,
-        build: |given| scaled(glorot_normal(), given),
+        build: |arguments| scaled(glorot_normal(), arguments),
     },
     Scheme {
         name: "linear_default",
         parameters: FANS,
         formula: "U[-bound, bound), bound = 1 / sqrt(fan_in)",
         source: "torch.nn.Linear.reset_parameters, torch.nn.modules.conv",
-        build: |given| Ok(linear_default().layout(given.layout()?).groups(given.groups()?).into()),
+        build: |arguments| {
+            Ok(linear_default().layout(arguments.layout()?).groups(arguments.groups()?).into())
+        },
     },
     Scheme {
         name: "linear_default_bias",
         parameters: &[("fan_in", None)],
-        formula: "U[-bound, bound), bound = 1 / sqrt(fan_in), fan_in being the weight's",
+        formula: "U[-bound, bound), bound = 1 / sqrt(fan_in), fan_in that of the weight",
         source: "torch.nn.Linear.reset_parameters, torch.nn.modules.conv",
-        build: |given| {
-            given.required("fan_in")?;
-            Ok(linear_default_bias(given.count("fan_in", 0)?).into())
+        build: |arguments| {
+            arguments.required("fan_in")?;
+            Ok(linear_default_bias(arguments.count("fan_in", 0)?).into())
         },
     },
     Scheme {
         name: "delta_orthogonal",
         parameters: &[("gain", Some("1")), ("layout", Some("out_in"))],
-        formula: "gain * Q at the centre tap (k - 1) / 2, Q with orthonormal columns and Haar-distributed, else 0",
+        formula: "gain * Q at the centre (k - 1) / 2 of the kernel, Q with orthonormal columns and Haar-distributed, else 0",
         source: "Xiao, Bahri, Sohl-Dickstein, Schoenholz, Pennington 2018, Dynamical isometry and a mean field theory of \
                  CNNs, arXiv 1806.05393",
-        build: |given| Ok(delta_orthogonal().gain(given.gain()?).layout(given.layout()?).into()),
+        build: |arguments| Ok(delta_orthogonal().gain(arguments.gain()?).layout(arguments.layout()?).into()),
     },
     Scheme {
         name: "zero_hadamard",
@@ -141,16 +146,16 @@ pub(super) const BEYOND: [Scheme; 18] = [
     Scheme {
         name: "idinit",
         parameters: &[("tau", Some("1"))],
-        formula: "tau where output = input modulo the inputs, else 0",
+        formula: "tau where output = input modulo the number of inputs, else 0",
         source: "Pan, Wang, Wu, Wang, Zhang, Xu 2025, IDInit, arXiv 2503.04626",
-        build: |given| Ok(idinit().tau(given.number("tau", 1.0)?).into()),
+        build: |arguments| Ok(idinit().tau(arguments.number("tau", 1.0)?).into()),
     },
     Scheme {
         name: "siren",
         parameters: &[("omega", Some("30"))],
         formula: "U[-b, b), b = sqrt(6 / fan_in) / omega",
         source: SITZMANN,
-        build: |given| Ok(siren().omega(given.number("omega", 30.0)?).into()),
+        build: |arguments| Ok(siren().omega(arguments.number("omega", 30.0)?).into()),
     },
     Scheme {
         name: "siren_first",
@@ -164,24 +169,26 @@ pub(super) const BEYOND: [Scheme; 18] = [
         parameters: &[("sigma", Some("1")), ("layout", Some("out_in"))],
         formula: "N(0, std^2), std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))",
         source: "Yang, Simon, Bernstein 2023, A spectral condition for feature learning, arXiv 2310.17813",
-        build: |given| Ok(spectral().sigma(given.number("sigma", 1.0)?).layout(given.layout()?).into()),
+        build: |arguments| {
+            Ok(spectral().sigma(arguments.number("sigma", 1.0)?).layout(arguments.layout()?).into())
+        },
     },
     Scheme {
         name: "blocks",
         parameters: &[("spec", None), ("parts", Some("one each")), ("axis", Some("0"))],
-        formula: "each block along the axis as if it were alone; size: spec for blocks of different sizes",
+        formula: "each block along the axis initialized like a tensor of its own; size: spec for blocks of different sizes",
         source: "",
-        build: |given| Err(given.error(0, "blocks are read by the grammar itself".to_owned())),
+        build: |arguments| Err(arguments.error(0, "blocks must be parsed by the grammar".to_owned())),
     },
     Scheme {
         name: "stacked",
         parameters: &[("spec", None), ("axis", Some("0"))],
-        formula: "each tensor along the axis as if it were alone, without that axis",
+        formula: "each slice along the axis initialized like a tensor of its own, without that axis",
         source: "",
-        build: |given| Err(given.error(0, "stacks are read by the grammar itself".to_owned())),
+        build: |arguments| Err(arguments.error(0, "stacked must be parsed by the grammar".to_owned())),
     },
 ];
 
-fn scaled(it: VarianceScaling, given: &Arguments<'_>) -> Result<Init, SpecError> {
-    Ok(it.layout(given.layout()?).groups(given.groups()?).into())
+fn scaled(scheme: VarianceScaling, arguments: &Arguments<'_>) -> Result<Init, SpecError> {
+    Ok(scheme.layout(arguments.layout()?).groups(arguments.groups()?).into())
 }

@@ -1,4 +1,4 @@
-//! Model-level rules in specs: a small language model's parameters, each by its own.
+//! Scaling factors in specs: the parameters of a small language model, each with its own std by depth and width.
 
 use std::collections::BTreeMap;
 

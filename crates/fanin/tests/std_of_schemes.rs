@@ -1,6 +1,6 @@
-//! The std of every scheme, measured over a million values, beside its definition worked out here by hand.
+//! The standard deviation of every scheme, measured over a million values and compared with a formula written here by hand.
 //!
-//! A million values tell a normal's std to 0.07 %: half a per cent is seven standard errors.
+//! The standard error of the std of a million normal values is 0.07 %, so the tolerance of 0.5 % is seven standard errors.
 
 mod common;
 
@@ -11,18 +11,18 @@ const LINEAR: &[usize] = &[1000, 1000];
 const CONV: &[usize] = &[250, 450, 3, 3];
 const KERAS: &[usize] = &[3, 3, 450, 250];
 
-/// Spec, shape, and the std that an element has about 0 (about the mean, for those with one).
+/// Returns specs, each with a shape and the expected standard deviation of its values.
 fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     let sqrt = f64::sqrt;
-    // A standard normal cut at two sigma; at one sigma and three: by mpmath.
-    let (cut_2, cut_1, cut_3) = (0.879_625_661_034_239_8, 0.539_560_093_754_895, 0.986_578_392_558_108_6);
+    // The std of a standard normal truncated at two sigma, at one and at three: by mpmath.
+    let (at_2, at_1, at_3) = (0.879_625_661_034_239_8, 0.539_560_093_754_895, 0.986_578_392_558_108_6);
     vec![
         ("uniform(-1, 2)", LINEAR, 3.0 / sqrt(12.0)),
         ("normal(1, 0.02)", LINEAR, 0.02),
-        ("trunc_normal", LINEAR, cut_2),
-        ("trunc_normal_tf(std=0.02)", LINEAR, 0.02 * cut_2),
-        ("trunc_normal_tf(std=0.02, a=-1, b=1)", LINEAR, 0.02 * cut_1),
-        ("trunc_normal_tf(std=0.02, a=-3, b=3)", LINEAR, 0.02 * cut_3),
+        ("trunc_normal", LINEAR, at_2),
+        ("trunc_normal_tf(std=0.02)", LINEAR, 0.02 * at_2),
+        ("trunc_normal_tf(std=0.02, a=-1, b=1)", LINEAR, 0.02 * at_1),
+        ("trunc_normal_tf(std=0.02, a=-3, b=3)", LINEAR, 0.02 * at_3),
         ("trunc_normal_tf(std=0.02, a=-1, b=1, corrected=true)", LINEAR, 0.02),
         ("xavier_uniform(gain=tanh)", LINEAR, 5.0 / 3.0 * sqrt(2.0 / 2000.0)),
         ("xavier_normal", CONV, sqrt(2.0 / (4050.0 + 2250.0))),
@@ -54,17 +54,18 @@ fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     ]
 }
 
-fn spread(values: &[f64]) -> f64 {
+/// Returns the standard deviation of values.
+fn std_of(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / values.len() as f64).sqrt()
 }
 
 #[test]
-fn measured_and_planned_are_the_definition() {
+fn measured_and_planned_stds_agree_with_the_formulas() {
     for (spec, shape, std) in definitions() {
         let planned = plan(spec, shape, DType::F32).unwrap().std();
-        let measured = spread(&filled(spec, shape, DType::F32, &mut Native::new(9).tensor("w")).to_f64());
-        // ZerO is no distribution: its signs nearly cancel, and the plan knows by how much.
+        let measured = std_of(&filled(spec, shape, DType::F32, &mut Native::new(9).tensor("w")).to_f64());
+        // The signs of a Hadamard matrix do not cancel exactly in these columns. The plan takes this into account.
         let near = if spec == "zero_hadamard" { 1e-3 } else { 1e-9 };
         assert!((planned / std - 1.0).abs() < near, "{spec}: planned {planned}, by hand {std}");
         assert!((measured / std - 1.0).abs() < 5e-3, "{spec}: measured {measured}, by hand {std}");
@@ -72,7 +73,7 @@ fn measured_and_planned_are_the_definition() {
 }
 
 #[test]
-fn every_scheme_stands_in_the_table() {
+fn every_scheme_is_measured() {
     let known: Vec<&str> =
         definitions().iter().map(|(spec, ..)| spec.split('(').next().unwrap_or_default()).collect();
     for scheme in spec::schemes() {
@@ -82,7 +83,7 @@ fn every_scheme_stands_in_the_table() {
 }
 
 #[test]
-fn no_truncated_normal_piles_up_at_its_bounds() {
+fn no_truncated_normal_has_extra_mass_at_its_bounds() {
     for dtype in DType::ALL {
         for spec in ["trunc_normal", "trunc_normal_tf(0.3, 0.7, -1.1, 0.9)", "trunc_normal(a=1, b=inf)"] {
             for torch in [false, true] {
@@ -98,18 +99,18 @@ fn no_truncated_normal_piles_up_at_its_bounds() {
                 sorted.sort_by(f64::total_cmp);
                 let (low, high) = plan.bounds();
                 assert!(torch || (sorted[0] >= low && *sorted.last().unwrap() <= high), "{spec} {dtype}");
-                // The extreme value's cell, to the neighbour and half a cell beyond, where the next value begins.
+                // Compare the number of extreme values with that of the nearest smaller or larger value.
                 for (end, next) in [
                     (sorted[0], sorted.iter().copied().find(|x| *x > sorted[0])),
                     (sorted[199_999], sorted.iter().rev().copied().find(|x| *x < sorted[199_999])),
                 ] {
                     let Some(next) = next else { continue };
                     let count = sorted.iter().filter(|x| **x == end).count() as f64;
-                    let beside = sorted.iter().filter(|x| **x == next).count() as f64;
-                    // At most its own cell and half the one that rounding sends here, beside a neighbour that is whole.
+                    let neighbours = sorted.iter().filter(|x| **x == next).count() as f64;
+                    // Rounding moves at most half a cell of values to the extreme value, in addition to its own cell.
                     assert!(
-                        count <= 2.0 * beside + 6.0 * beside.sqrt() + 10.0,
-                        "{spec} {dtype}: {count} at {end}, {beside} beside"
+                        count <= 2.0 * neighbours + 6.0 * neighbours.sqrt() + 10.0,
+                        "{spec} {dtype}: {count} at {end}, {neighbours} beside it"
                     );
                 }
             }

@@ -1,0 +1,149 @@
+//! The explanation of a spec for a shape.
+
+use fanin::init::Init;
+use fanin::{AxisLayout, DType, Distribution, Fans, Initializer as _, Nonlinearity, Plan};
+
+use super::layer::LayerShape;
+use super::nonlinearity;
+use super::notes::notes;
+use super::stack::{LayerStack, MeanSquares};
+use super::steps;
+use crate::error::Result;
+
+/// What to explain.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// The initializer.
+    pub init: Init,
+    /// The shape of the weight.
+    pub shape: &'a [usize],
+    /// The element type of the weight.
+    pub dtype: DType,
+    /// The axis layout of the layer. By default it is that of the spec, or torch's if the spec has none.
+    pub layout: Option<AxisLayout>,
+    /// The number of groups of the convolution.
+    pub groups: usize,
+    /// The nonlinearity after the layer. By default it is the one that the spec names.
+    pub nonlinearity: Option<Nonlinearity>,
+    /// The numbers of layers after which the mean squares of a signal are computed, in ascending order.
+    pub depths: &'a [usize],
+}
+
+/// The explanation of a spec for a shape.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The initializer, with the axis layout of the options if the spec leaves it open.
+    pub init: Init,
+    /// The plan of the initializer.
+    pub plan: Plan,
+    /// The shape of the layer, or `None` for scalars and vectors.
+    pub layer: Option<LayerShape>,
+    /// The fans in the formula of the scheme, or `None` if it uses no fans.
+    pub formula_fans: Option<Fans>,
+    /// The nonlinearity after the layer.
+    pub nonlinearity: Nonlinearity,
+    /// Whether the spec or the options name the nonlinearity. Otherwise it is a default.
+    pub nonlinearity_is_given: bool,
+    /// The mean squares of a signal and of its gradient after each depth. `None` if the shape is not that of a layer, if the weights
+    /// are not random, or if their mean is not 0.
+    pub signal: Option<Vec<MeanSquares>>,
+    /// Remarks, such as a difference between the fans of the formula and those of the layer.
+    pub notes: Vec<String>,
+}
+
+impl Explanation {
+    /// Explains an initializer.
+    ///
+    /// # Errors
+    /// The shape, the groups or the arguments of the spec are not valid.
+    pub fn new(options: &Options<'_>) -> Result<Self> {
+        // A stack is explained by one of its tensors.
+        let (each, shape) = match &options.init {
+            Init::Stacked(stack) => (
+                stack.each().clone(),
+                stack.shape_of_each(options.shape).unwrap_or_else(|| options.shape.to_vec()),
+            ),
+            init => (init.clone(), options.shape.to_vec()),
+        };
+        let spec = each.to_string();
+        let spec_layout: Option<AxisLayout> =
+            steps::argument(&spec, "layout").and_then(|name| name.parse().ok());
+        let spec_groups = steps::argument(&spec, "groups").and_then(|groups| groups.parse().ok());
+        let layout = options.layout.or(spec_layout).unwrap_or_default();
+        let groups = if options.groups > 1 { options.groups } else { spec_groups.unwrap_or(1) };
+        // The layout of the spec is never replaced. If the spec leaves it open, and the scheme has the argument, it is set.
+        let (init, each) = match options.layout {
+            Some(layout) if spec_layout.is_none() && layout != AxisLayout::default() => {
+                match (steps::with_argument(&each, "layout", &layout), &options.init) {
+                    (Some(each), Init::Stacked(_)) => (options.init.clone(), each),
+                    (Some(each), _) => (each.clone(), each),
+                    (None, _) => (options.init.clone(), each),
+                }
+            }
+            _ => (options.init.clone(), each),
+        };
+        let plan = init.resolve(options.shape, options.dtype)?;
+        let layer = LayerShape::of(&shape, layout, groups)?;
+        let each_plan = each.resolve(&shape, options.dtype)?;
+        let formula_fans = each_plan.fans();
+        let given = options.nonlinearity.or_else(|| nonlinearity_of(&each, &spec));
+        let nonlinearity = given.unwrap_or(match &each {
+            Init::Kaiming(_) => Nonlinearity::Relu,
+            _ => Nonlinearity::Linear,
+        });
+        // The blocks of a fused parameter are layers of their own, and means over weights that are not random mean nothing.
+        let random =
+            !is_fixed(each_plan.distribution()) && !matches!(each, Init::Blocks(_) | Init::ZeroHadamard(_));
+        // With another mean the sums of a layer are not centred, and the formulas of the stack do not hold.
+        let centred = plan.mean().abs() <= 1e-9 * plan.std();
+        let signal = layer.as_ref().filter(|_| random && centred && !plan.is_empty()).map(|layer| {
+            LayerStack { fans: layer.fans(), std: plan.std(), nonlinearity }.after(options.depths)
+        });
+        let mut notes = notes(&each, &each_plan, layer.as_ref(), spec_layout, random);
+        if let Init::Stacked(_) = init {
+            let shape = fanin_recipe::text::shape(&shape);
+            notes.insert(0, format!("A stack: each of its tensors is {shape}, and has fans of its own."));
+        }
+        let nonlinearity_is_given = given.is_some();
+        Ok(Self { init, plan, layer, formula_fans, nonlinearity, nonlinearity_is_given, signal, notes })
+    }
+
+    /// Returns the factors by which one layer multiplies the mean square of a signal, and that of its gradient, for a signal of mean
+    /// square 1. Returns `None` where [`Explanation::signal`] is `None`.
+    pub fn factors(&self) -> Option<(f64, f64)> {
+        let (Some(_), Some(layer)) = (&self.signal, &self.layer) else { return None };
+        let stack = LayerStack { fans: layer.fans(), std: self.plan.std(), nonlinearity: self.nonlinearity };
+        stack.after(&[1]).first().map(|after| (after.forward, after.backward))
+    }
+}
+
+/// Returns the nonlinearity that a spec names, or `None`.
+fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
+    let name = steps::argument(spec, "nonlinearity").or_else(|| steps::argument(spec, "gain"));
+    match (name.as_deref(), init) {
+        // The default of Kaiming is a leaky_relu of slope a. A slope above 1 is only a way to write a number.
+        (None | Some("leaky_relu"), Init::Kaiming(_)) => match steps::slope(spec) {
+            0.0 => Some(Nonlinearity::Relu),
+            slope if slope.abs() > 1.0 => None,
+            slope => Some(Nonlinearity::LeakyRelu { slope }),
+        },
+        (_, Init::Siren(_)) => {
+            let omega = steps::argument(spec, "omega").and_then(|omega| omega.parse().ok());
+            Some(Nonlinearity::Sine { omega: omega.unwrap_or(30.0) })
+        }
+        (Some(name), _) => nonlinearity::read(name).ok(),
+        (None, _) => None,
+    }
+}
+
+/// Returns whether a distribution has no randomness.
+fn is_fixed(distribution: Distribution) -> bool {
+    matches!(
+        distribution,
+        Distribution::Constant { .. }
+            | Distribution::Eye
+            | Distribution::Dirac { .. }
+            | Distribution::Hadamard { .. }
+            | Distribution::RepeatedEye { .. }
+    )
+}

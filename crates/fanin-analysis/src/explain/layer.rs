@@ -1,0 +1,153 @@
+//! The shape of a layer: the inputs, the outputs and the kernel of a weight.
+
+use std::borrow::Cow;
+
+use fanin::{AxisLayout, AxisRole, Fans, element_count};
+
+use crate::error::{Error, Result};
+
+/// The inputs, outputs and kernel of the layer that a weight belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerShape {
+    /// The axis layout of the weight.
+    pub layout: AxisLayout,
+    /// The number of groups of the convolution.
+    pub groups: usize,
+    /// The number of input channels that one output depends on.
+    pub inputs: usize,
+    /// The number of output channels that one input feeds.
+    pub outputs: usize,
+    /// The sizes of the kernel axes; empty for a matrix.
+    pub kernel: Vec<usize>,
+}
+
+impl LayerShape {
+    /// Returns the shape of the layer with a weight of this shape, or `None` for scalars and vectors.
+    ///
+    /// The weight of a grouped layer has the channels of one group on its input axis and all channels on its output axis. For
+    /// [`AxisLayout::InOut`], a transposed convolution, the two are reversed.
+    ///
+    /// # Errors
+    /// The groups do not divide the channels, the number of explicit axes is not that of the shape, there are groups with explicit
+    /// axes, or a fan does not fit a `usize`.
+    pub fn of(shape: &[usize], layout: AxisLayout, groups: usize) -> Result<Option<Self>> {
+        element_count(shape)?;
+        if shape.len() < 2 {
+            return Ok(None);
+        }
+        let roles = layout.roles(shape.len());
+        let sizes = |role: AxisRole| {
+            shape.iter().zip(&roles).filter(move |(_, of)| **of == role).map(|(size, _)| *size)
+        };
+        let (all_groups, channels) = match layout {
+            AxisLayout::InOut => (AxisRole::In, "input"),
+            _ => (AxisRole::Out, "output"),
+        };
+        if !matches!(layout, AxisLayout::Axes(_)) {
+            let count = sizes(all_groups).product::<usize>();
+            if groups == 0 || !count.is_multiple_of(groups) {
+                return Err(Error::Request(format!(
+                    "--groups {groups}: the {count} {channels} channels of the shape {shape:?} cannot be split into {groups} \
+                     equal groups"
+                )));
+            }
+        }
+        // This also checks explicit axes, and that the fans fit a usize.
+        layout.grouped_fans(shape, groups)?;
+        let channels = |role: AxisRole| {
+            let count = sizes(role).product::<usize>();
+            if role == all_groups { count / groups } else { count }
+        };
+        let (inputs, outputs) = (channels(AxisRole::In), channels(AxisRole::Out));
+        Ok(Some(Self { layout, groups, inputs, outputs, kernel: sizes(AxisRole::Kernel).collect() }))
+    }
+
+    /// Returns the receptive field size: the number of kernel positions, 1 for a matrix.
+    pub fn receptive_field_size(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// Returns the fans: the number of inputs that feed one output, and of outputs that one input feeds with a stride of 1.
+    pub fn fans(&self) -> Fans {
+        let size = self.receptive_field_size();
+        Fans { fan_in: self.inputs * size, fan_out: self.outputs * size }
+    }
+
+    /// Returns a description of the axes of the weight, such as `[out, in], as torch's Linear`.
+    pub fn axes(&self) -> Cow<'static, str> {
+        let description = match (self.layout, self.kernel.is_empty(), self.groups > 1) {
+            (AxisLayout::Axes(axes), ..) => {
+                let names = axes.roles().iter().map(|role| match role {
+                    AxisRole::Out => "out",
+                    AxisRole::In => "in",
+                    AxisRole::Kernel => "kernel",
+                    AxisRole::Batch => "batch",
+                });
+                return format!("[{}]", names.collect::<Vec<_>>().join(", ")).into();
+            }
+            (AxisLayout::InOut, true, _) => "[in, out]",
+            (AxisLayout::InOut, false, false) => "[in, out, kernel...], as torch's transposed convolutions",
+            (AxisLayout::InOut, false, true) => {
+                "[in, out / groups, kernel...], as torch's transposed convolutions"
+            }
+            (AxisLayout::KernelInOut, true, _) => "[in, out], as Keras and JAX",
+            (AxisLayout::KernelInOut, false, false) => "[kernel..., in, out], as Keras and JAX",
+            (AxisLayout::KernelInOut, false, true) => "[kernel..., in / groups, out], as Keras and JAX",
+            (_, true, _) => "[out, in], as torch's Linear",
+            (_, false, false) => "[out, in, kernel...], as torch's convolutions",
+            (_, false, true) => "[out, in / groups, kernel...], as torch's convolutions",
+        };
+        description.into()
+    }
+
+    /// Returns the factors of a fan, such as `3 input channels * 7 * 7 kernel positions`. `channels` is the number of channels, and
+    /// `direction` is "input" or "output".
+    pub fn fan_factors(&self, channels: usize, direction: &str) -> String {
+        if self.kernel.is_empty() {
+            return format!("{channels} {direction}s");
+        }
+        let kernel: Vec<String> = self.kernel.iter().map(ToString::to_string).collect();
+        let group = if self.groups > 1 { " of a group" } else { "" };
+        format!("{channels} {direction} channels{group} * {} kernel positions", kernel.join(" * "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fans_are_those_of_the_layer() {
+        for (shape, layout, groups, fan_in, fan_out) in [
+            (&[64, 3, 7, 7][..], AxisLayout::OutIn, 1, 147, 3136),
+            (&[10, 20], AxisLayout::OutIn, 1, 20, 10),
+            (&[10, 20], AxisLayout::InOut, 1, 10, 20),
+            (&[10, 20], AxisLayout::KernelInOut, 1, 10, 20),
+            (&[7, 7, 3, 64], AxisLayout::KernelInOut, 1, 147, 3136),
+            // Conv2d(64, 128, 3, groups=4) has [128, 16, 3, 3]: 16 inputs, and each input reaches 32 outputs.
+            (&[128, 16, 3, 3], AxisLayout::OutIn, 4, 144, 288),
+            // Depthwise: one input and one output for each group.
+            (&[64, 1, 3, 3], AxisLayout::OutIn, 64, 9, 9),
+            // ConvTranspose2d(64, 32, 4, groups=2) has [64, 16, 4, 4]: 32 inputs and 16 outputs in a group.
+            (&[64, 16, 4, 4], AxisLayout::InOut, 2, 512, 256),
+            (&[3, 3, 16, 128], AxisLayout::KernelInOut, 4, 144, 288),
+        ] {
+            let layer = LayerShape::of(shape, layout, groups).unwrap().unwrap();
+            assert_eq!(layer.fans(), Fans { fan_in, fan_out }, "{shape:?} {layout} {groups}");
+            if groups == 1 {
+                assert_eq!(layer.fans(), layout.fans(shape).unwrap());
+            }
+        }
+        let experts = LayerShape::of(&[8, 256, 64], "eoi".parse().unwrap(), 1).unwrap().unwrap();
+        assert_eq!(
+            (experts.fans(), &*experts.axes()),
+            (Fans { fan_in: 64, fan_out: 256 }, "[batch, out, in]")
+        );
+        assert!(LayerShape::of(&[8, 256], "eoi".parse().unwrap(), 1).is_err());
+        assert_eq!(LayerShape::of(&[5], AxisLayout::OutIn, 1).unwrap(), None);
+        for groups in [0, 3] {
+            assert!(LayerShape::of(&[64, 3, 3, 3], AxisLayout::OutIn, groups).is_err());
+        }
+        assert!(LayerShape::of(&[usize::MAX, 2, 2], AxisLayout::OutIn, 1).is_err());
+    }
+}

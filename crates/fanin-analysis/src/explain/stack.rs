@@ -1,0 +1,111 @@
+//! The mean squares of a signal and of its gradient in a stack of equal layers.
+
+use fanin::{Fans, Nonlinearity};
+
+use super::moments;
+
+/// A stack of equal layers: the weights are independent with mean 0 and the same variance, the biases are 0, and each layer is
+/// followed by the nonlinearity f.
+///
+/// In wide layers the sums are normally distributed. A layer whose inputs have the mean square m has
+///
+/// ```text
+/// q  = fan_in std^2 m             variance of the sums            (He et al. 2015, equation 7)
+/// m' = E[f(sqrt(q) z)^2]          mean square of the outputs      (Poole et al. 2016, equation 3)
+/// ```
+///
+/// for z ~ N(0, 1). If the gradient of the outputs has the mean square g, the gradient of the inputs has the mean square
+/// `fan_out std^2 E[f'(sqrt(q) z)^2] g` (He et al. 2015, equation 12).
+#[derive(Debug, Clone, Copy)]
+pub struct LayerStack {
+    /// The fans of each layer.
+    pub fans: Fans,
+    /// The standard deviation of the weights.
+    pub std: f64,
+    /// The nonlinearity after each layer.
+    pub nonlinearity: Nonlinearity,
+}
+
+/// The mean squares of a signal and of its gradient after a number of layers, if both are 1 at first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MeanSquares {
+    /// The number of layers.
+    pub layers: usize,
+    /// The mean square of the signal after the last nonlinearity.
+    pub forward: f64,
+    /// The mean square of the gradient that has passed back through all layers.
+    pub backward: f64,
+    /// The factors of the last layer on the two mean squares.
+    pub last: (f64, f64),
+}
+
+impl LayerStack {
+    /// Returns the mean squares after each of these numbers of layers, which must be in ascending order.
+    pub fn after(&self, depths: &[usize]) -> Vec<MeanSquares> {
+        let (mut forward, mut backward) = (1.0, 1.0);
+        let (mut layer, mut last, mut found) = (0, (1.0, 1.0), Vec::new());
+        for &layers in depths {
+            while layer < layers {
+                let q = self.fans.fan_in as f64 * self.std * self.std * forward;
+                let outputs = moments::forward(self.nonlinearity, q);
+                last = (
+                    outputs / forward,
+                    self.fans.fan_out as f64 * self.std * self.std * moments::backward(self.nonlinearity, q),
+                );
+                (forward, backward) = (outputs, backward * last.1);
+                layer += 1;
+            }
+            found.push(MeanSquares { layers, forward, backward, last });
+        }
+        found
+    }
+}
+
+/// Returns a word for a mean square that was 1 at first. `factor` is the mean square, and `last` the factor of the last layer,
+/// which tells whether it still changes.
+pub fn verdict(factor: f64, last: f64) -> &'static str {
+    match factor {
+        x if x.is_nan() => "NaN",
+        x if (0.99..=1.01).contains(&x) => "kept",
+        x if x < 1e-4 => "vanished",
+        x if x > 1e4 => "exploded",
+        _ if (0.999..=1.001).contains(&last) => "stable",
+        _ if last < 1.0 => "decreasing",
+        _ => "increasing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_schemes_keep_the_mean_squares_that_their_papers_claim() {
+        let stack = |std: f64, nonlinearity| LayerStack {
+            fans: Fans { fan_in: 400, fan_out: 100 },
+            std,
+            nonlinearity,
+        };
+        let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-6, "{a} {b}");
+        let he = stack((2.0f64 / 400.0).sqrt(), Nonlinearity::Relu).after(&[1, 10, 50]);
+        near(he[2].forward, 1.0);
+        near(he[1].backward, 0.25f64.powi(10));
+        let half = stack(1.0 / 20.0, Nonlinearity::Relu).after(&[10]);
+        near(half[0].forward, 0.5f64.powi(10));
+        near(stack(1.0 / 20.0, Nonlinearity::Selu).after(&[50])[0].forward, 1.0);
+        // The gradient of a sigmoid vanishes, because its derivative is at most 1/4.
+        assert!(stack(1.0 / 20.0, Nonlinearity::Sigmoid).after(&[10])[0].backward < 16f64.powi(-10));
+        // A tanh bounds a signal that is too large.
+        let tanh = stack(5.0 / 20.0, Nonlinearity::Tanh).after(&[50]);
+        assert!(tanh[0].forward < 1.0 && tanh[0].forward > 0.5);
+        assert_eq!(verdict(tanh[0].forward, tanh[0].last.0), "stable");
+        // In a SIREN the mean square converges to the fixed point of m = E[sin^2] at the variance 2 m.
+        let siren = stack((2.0f64 / 400.0).sqrt() / 30.0, Nonlinearity::Sine { omega: 30.0 }).after(&[20]);
+        assert_eq!(verdict(siren[0].forward, siren[0].last.0), "stable");
+        near(siren[0].forward, -0.5 * (-4.0 * siren[0].forward).exp_m1());
+        let exploding = stack(10.0, Nonlinearity::Relu).after(&[50]);
+        assert!(
+            exploding[0].forward > 1e100 && verdict(exploding[0].forward, exploding[0].last.0) == "exploded"
+        );
+    }
+}

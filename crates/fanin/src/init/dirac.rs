@@ -1,0 +1,55 @@
+//! The identity of a convolution.
+
+use super::initializer::{Initializer, initializer, unless, write_spec};
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::plan::{Distribution, Plan};
+
+/// The identity of a convolution: made by [`dirac`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dirac {
+    pub(super) groups: usize,
+}
+
+/// Makes an initializer of the Dirac delta: 1 at the centre of the kernel (position `k / 2` along each kernel axis) from input
+/// channel d to output channel d of each group, 0 elsewhere. A convolution with this weight passes `min(out / groups, in)`
+/// channels of each group on.
+///
+/// The shape is `[out, in, kernel...]` with three to five axes, and `out` must be divisible by the number of groups. No random
+/// numbers are used.
+///
+/// Spec: `dirac(groups=1)`.
+///
+/// ```
+/// # use fanin::{init, Native};
+/// let mut w = [0f32; 2 * 2 * 3];
+/// init::dirac().fill(&mut w, &[2, 2, 3], &mut Native::new(0).tensor("w"))?;
+/// assert_eq!(w, [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[doc(alias = "dirac_")]
+pub const fn dirac() -> Dirac {
+    Dirac { groups: 1 }
+}
+
+impl Dirac {
+    /// Sets the number of groups of the convolution, at least 1.
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups }
+    }
+}
+
+impl Initializer for Dirac {
+    fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+        Plan::new(shape, dtype, Distribution::Dirac { groups: self.groups })
+    }
+}
+
+impl std::fmt::Display for Dirac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write_spec(f, "dirac", &[("groups", unless(&self.groups, 1))])
+    }
+}
+
+initializer!(Dirac);

@@ -1,0 +1,524 @@
+//! Nonlinearities: their functions, derivatives and gains.
+
+use std::f64::consts::{PI, SQRT_2};
+
+use crate::error::{Error, nearest};
+use crate::math::normal_mean;
+
+/// Returns the gain `E[f(z)^2]^(-1/2)` of a function `f`, for z ~ N(0, 1).
+///
+/// With weights of variance `gain^2 / fan_in`, the outputs of a layer after `f` keep a mean square of 1 (He et al. 2015,
+/// section 2.2, for any function).
+///
+/// The expectation is computed by quadrature. The relative error is about 1e-12 if `f` is smooth between kinks or steps.
+/// The result is infinite if `f` is 0 everywhere, and 0 or NaN if `f` is not square-integrable.
+///
+/// ```
+/// assert!((fanin::forward_gain(|z| z.max(0.0)) - 2f64.sqrt()).abs() < 1e-12);
+/// assert!((fanin::forward_gain(f64::sin) - 1.520_866_6).abs() < 1e-6);
+/// ```
+pub fn forward_gain(f: impl Fn(f64) -> f64) -> f64 {
+    1.0 / normal_mean(|z| {
+        let value = f(z);
+        value * value
+    })
+    .sqrt()
+}
+
+/// The nonlinearity that follows a layer.
+///
+/// [`Nonlinearity::gain`] is the factor on the standard deviation of the layer's weights. There are two conventions:
+///
+/// * **torch's table** (`torch.nn.init.calculate_gain`) has the variants `Linear` to `Selu`. It mixes conventions: sigmoid
+///   has 1, tanh 5/3, selu 3/4, while relu and leaky_relu have the gain of He et al. 2015.
+/// * **The forward gain** `E[f(z)^2]^(-1/2)`, z ~ N(0, 1), is the same formula for all functions ([`forward_gain`]). It is
+///   the gain of every variant that torch's table does not have, and of [`Nonlinearity::Forward`].
+///
+/// ```
+/// use fanin::Nonlinearity;
+/// assert_eq!(Nonlinearity::Tanh.gain(), 5.0 / 3.0);
+/// assert!((Nonlinearity::Forward(&Nonlinearity::Tanh).gain() - 1.592_537_419_722_831).abs() < 1e-11);
+/// assert!((Nonlinearity::Gelu.gain() - 1.533_530_441_195_535).abs() < 1e-11);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Nonlinearity {
+    /// The identity: gain 1.
+    Linear,
+    /// `conv1d`, which torch's table has as a synonym of `linear`: gain 1.
+    Conv1d,
+    /// `conv2d`, a synonym of `linear`: gain 1.
+    Conv2d,
+    /// `conv3d`, a synonym of `linear`: gain 1.
+    Conv3d,
+    /// `conv_transpose1d`, a synonym of `linear`: gain 1.
+    ConvTranspose1d,
+    /// `conv_transpose2d`, a synonym of `linear`: gain 1.
+    ConvTranspose2d,
+    /// `conv_transpose3d`, a synonym of `linear`: gain 1.
+    ConvTranspose3d,
+    /// Logistic sigmoid: gain 1.
+    Sigmoid,
+    /// Hyperbolic tangent: gain 5/3.
+    Tanh,
+    /// `max(0, x)`: gain sqrt 2.
+    Relu,
+    /// `max(0, x) + slope * min(0, x)`: gain `sqrt(2 / (1 + slope^2))` (He et al. 2015, equation 15).
+    LeakyRelu {
+        /// The slope for negative inputs. The schemes return an error if it is infinite or NaN.
+        slope: f64,
+    },
+    /// SELU: gain 3/4. For a self-normalizing network use [`Nonlinearity::Linear`], so that the variance is
+    /// 1 / fan_in (Klambauer et al. 2017). With 3/4, gradients are steadier in rectangular layers.
+    Selu,
+    /// `torch.nn.functional.celu` with alpha 1.
+    Celu,
+    /// `torch.nn.functional.elu` with alpha 1.
+    Elu,
+    /// `torch.nn.functional.gelu`, exact.
+    Gelu,
+    /// `torch.nn.functional.gelu(approximate="tanh")`.
+    GeluTanh,
+    /// `torch.nn.functional.hardsigmoid`.
+    Hardsigmoid,
+    /// `torch.nn.functional.hardswish`.
+    Hardswish,
+    /// `torch.nn.functional.hardtanh`, from -1 to 1.
+    Hardtanh,
+    /// `torch.nn.functional.logsigmoid`.
+    Logsigmoid,
+    /// `torch.nn.functional.mish`.
+    Mish,
+    /// `x * sigmoid(1.702 x)`, as in CLIP.
+    QuickGelu,
+    /// `torch.nn.functional.relu6`.
+    Relu6,
+    /// `max(0, x)^2`, as in Primer.
+    ReluSquared,
+    /// `torch.nn.functional.silu`, also called swish.
+    Silu,
+    /// `torch.nn.functional.softplus` with beta 1.
+    Softplus,
+    /// `torch.nn.functional.softsign`.
+    Softsign,
+    /// `torch.nn.functional.tanhshrink`.
+    Tanhshrink,
+    /// `sin(omega x)`, as in a SIREN (Sitzmann et al. 2020).
+    Sine {
+        /// The angular frequency.
+        omega: f64,
+    },
+    /// The function of another nonlinearity, with the forward gain in place of the gain of torch's table. Specs spell it
+    /// `forward(tanh)`.
+    Forward(&'static Nonlinearity),
+}
+
+/// The variants of torch's table without a payload, in torch's order.
+const TORCH: [Nonlinearity; 11] = [
+    Nonlinearity::Linear,
+    Nonlinearity::Conv1d,
+    Nonlinearity::Conv2d,
+    Nonlinearity::Conv3d,
+    Nonlinearity::ConvTranspose1d,
+    Nonlinearity::ConvTranspose2d,
+    Nonlinearity::ConvTranspose3d,
+    Nonlinearity::Sigmoid,
+    Nonlinearity::Tanh,
+    Nonlinearity::Relu,
+    Nonlinearity::Selu,
+];
+
+/// The functions without a payload that torch's table does not have.
+const BEYOND_TORCH: [Nonlinearity; 16] = [
+    Nonlinearity::Celu,
+    Nonlinearity::Elu,
+    Nonlinearity::Gelu,
+    Nonlinearity::GeluTanh,
+    Nonlinearity::Hardsigmoid,
+    Nonlinearity::Hardswish,
+    Nonlinearity::Hardtanh,
+    Nonlinearity::Logsigmoid,
+    Nonlinearity::Mish,
+    Nonlinearity::QuickGelu,
+    Nonlinearity::Relu6,
+    Nonlinearity::ReluSquared,
+    Nonlinearity::Silu,
+    Nonlinearity::Softplus,
+    Nonlinearity::Softsign,
+    Nonlinearity::Tanhshrink,
+];
+
+/// The nonlinearities of torch's table whose forward gain a spec can ask for: `forward(tanh)`.
+static FORWARD: [Nonlinearity; 4] =
+    [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
+
+// Klambauer et al. 2017, equation 14: mean 0 and variance 1 are a fixed point.
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+
+impl Nonlinearity {
+    /// torch's default slope of a leaky_relu.
+    pub const DEFAULT_SLOPE: f64 = 0.01;
+
+    /// Returns the gain, the factor on a weight's standard deviation: torch's number for the variants of torch's table,
+    /// else the [forward gain](Nonlinearity::forward_gain).
+    ///
+    /// ```
+    /// # use fanin::Nonlinearity;
+    /// assert_eq!(Nonlinearity::Relu.gain(), 2f64.sqrt());
+    /// assert_eq!(Nonlinearity::LeakyRelu { slope: 1.0 }.gain(), 1.0);
+    /// ```
+    #[doc(alias = "calculate_gain")]
+    pub fn gain(self) -> f64 {
+        match self {
+            Nonlinearity::Linear
+            | Nonlinearity::Conv1d
+            | Nonlinearity::Conv2d
+            | Nonlinearity::Conv3d
+            | Nonlinearity::ConvTranspose1d
+            | Nonlinearity::ConvTranspose2d
+            | Nonlinearity::ConvTranspose3d
+            | Nonlinearity::Sigmoid => 1.0,
+            Nonlinearity::Tanh => 5.0 / 3.0,
+            Nonlinearity::Relu => 2f64.sqrt(),
+            Nonlinearity::LeakyRelu { slope } => (2.0 / (1.0 + slope * slope)).sqrt(),
+            Nonlinearity::Selu => 3.0 / 4.0,
+            other => other.forward_gain(),
+        }
+    }
+
+    /// Returns `E[f(z)^2]^(-1/2)` for z ~ N(0, 1): [`forward_gain`] of this function.
+    pub fn forward_gain(self) -> f64 {
+        match self {
+            // In closed form, because quadrature cannot follow a fast sine.
+            Nonlinearity::Sine { omega } => 1.0 / (-0.5 * libm::expm1(-2.0 * omega * omega)).sqrt(),
+            other => forward_gain(|x| other.apply(x)),
+        }
+    }
+
+    /// Returns [`Nonlinearity::gain`] with the slope squared by the C library's `pow`, as Python computes it. For about one
+    /// slope in a thousand the result differs from `slope * slope` in the last bit.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "only the torch stream uses it, and torch calls the C library"
+    )]
+    pub(crate) fn gain_on_torch(self) -> f64 {
+        match self {
+            // The black box keeps the compiler from replacing the square by a multiplication.
+            Nonlinearity::LeakyRelu { slope } => (2.0 / (1.0 + slope.powf(std::hint::black_box(2.0)))).sqrt(),
+            other => other.gain(),
+        }
+    }
+
+    /// Returns the name in specs, which is torch's where torch has the function. A payload is left out: `Display` prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Nonlinearity::Linear => "linear",
+            Nonlinearity::Conv1d => "conv1d",
+            Nonlinearity::Conv2d => "conv2d",
+            Nonlinearity::Conv3d => "conv3d",
+            Nonlinearity::ConvTranspose1d => "conv_transpose1d",
+            Nonlinearity::ConvTranspose2d => "conv_transpose2d",
+            Nonlinearity::ConvTranspose3d => "conv_transpose3d",
+            Nonlinearity::Sigmoid => "sigmoid",
+            Nonlinearity::Tanh => "tanh",
+            Nonlinearity::Relu => "relu",
+            Nonlinearity::LeakyRelu { .. } => "leaky_relu",
+            Nonlinearity::Selu => "selu",
+            Nonlinearity::Celu => "celu",
+            Nonlinearity::Elu => "elu",
+            Nonlinearity::Gelu => "gelu",
+            Nonlinearity::GeluTanh => "gelu_tanh",
+            Nonlinearity::Hardsigmoid => "hardsigmoid",
+            Nonlinearity::Hardswish => "hardswish",
+            Nonlinearity::Hardtanh => "hardtanh",
+            Nonlinearity::Logsigmoid => "logsigmoid",
+            Nonlinearity::Mish => "mish",
+            Nonlinearity::QuickGelu => "quick_gelu",
+            Nonlinearity::Relu6 => "relu6",
+            Nonlinearity::ReluSquared => "relu_squared",
+            Nonlinearity::Silu => "silu",
+            Nonlinearity::Softplus => "softplus",
+            Nonlinearity::Softsign => "softsign",
+            Nonlinearity::Tanhshrink => "tanhshrink",
+            Nonlinearity::Sine { .. } => "sine",
+            Nonlinearity::Forward(function) => function.name(),
+        }
+    }
+
+    /// Returns the nonlinearity with this name in torch's table. `slope` is the slope of a leaky_relu, 0.01 if `None`; it
+    /// has no effect on the other nonlinearities, as in torch.
+    ///
+    /// # Errors
+    /// [`Error::Nonlinearity`] if torch's table does not have the name. [`str::parse`] reads the names of all
+    /// nonlinearities.
+    pub fn from_torch_name(name: &str, slope: Option<f64>) -> Result<Self, Error> {
+        if name == "leaky_relu" {
+            return Ok(Nonlinearity::LeakyRelu { slope: slope.unwrap_or(Self::DEFAULT_SLOPE) });
+        }
+        TORCH.into_iter().find(|known| known.name() == name).ok_or_else(|| Error::Nonlinearity {
+            name: name.to_owned(),
+            suggestion: nearest(name, Self::torch_names()),
+        })
+    }
+
+    /// Returns every name in torch's table.
+    pub fn torch_names() -> impl Iterator<Item = &'static str> {
+        TORCH.into_iter().map(Self::name).chain(["leaky_relu"])
+    }
+
+    /// Returns every name that [`str::parse`] reads, without the synonyms.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Self::torch_names().chain(BEYOND_TORCH.map(Self::name)).chain(["sine"])
+    }
+
+    /// Returns the nonlinearity that a spec calls `name`, which may be `forward(name)`. `parameter` is the slope of a
+    /// leaky_relu or the omega of a sine; it has no effect on the other nonlinearities.
+    pub(crate) fn from_name(name: &str, parameter: Option<f64>) -> Result<Self, Error> {
+        let inner = name.strip_prefix("forward(").and_then(|rest| rest.strip_suffix(')'));
+        let bare = match inner.unwrap_or(name) {
+            // Synonyms that transformers and JAX use.
+            "swish" => "silu",
+            "gelu_new" | "gelu_pytorch_tanh" => "gelu_tanh",
+            "relu2" => "relu_squared",
+            other => other,
+        };
+        let beyond = BEYOND_TORCH.into_iter().find(|known| known.name() == bare);
+        let found = match (inner, bare) {
+            (Some(_), _) => {
+                let forward = FORWARD.iter().find(|known| known.name() == bare);
+                forward.map(Nonlinearity::Forward).or(beyond)
+            }
+            (None, "sine") => Some(Nonlinearity::Sine { omega: parameter.unwrap_or(1.0) }),
+            (None, _) => beyond.or_else(|| Self::from_torch_name(bare, parameter).ok()),
+        };
+        let name = inner.unwrap_or(name);
+        found.ok_or_else(|| Error::Nonlinearity {
+            name: name.to_owned(),
+            suggestion: nearest(name, Self::names()),
+        })
+    }
+
+    /// Returns the nonlinearity that computes the same function and is not a synonym: `Linear` for the convolutions of
+    /// torch's table, and the function itself for [`Nonlinearity::Forward`].
+    #[must_use]
+    pub const fn function(self) -> Self {
+        match self {
+            Nonlinearity::Conv1d
+            | Nonlinearity::Conv2d
+            | Nonlinearity::Conv3d
+            | Nonlinearity::ConvTranspose1d
+            | Nonlinearity::ConvTranspose2d
+            | Nonlinearity::ConvTranspose3d => Nonlinearity::Linear,
+            Nonlinearity::Forward(function) => function.function(),
+            other => other,
+        }
+    }
+
+    /// Returns f(x), by the definition and the defaults of torch.nn.functional.
+    pub fn apply(self, x: f64) -> f64 {
+        match self.function() {
+            Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),
+            Nonlinearity::Gelu => x * libm::erfc(-x / SQRT_2) / 2.0,
+            Nonlinearity::GeluTanh => x * (1.0 + libm::tanh(gelu_tanh_argument(x))) / 2.0,
+            Nonlinearity::Hardsigmoid => hardsigmoid(x),
+            Nonlinearity::Hardswish => x * hardsigmoid(x),
+            Nonlinearity::Hardtanh => x.clamp(-1.0, 1.0),
+            Nonlinearity::LeakyRelu { slope } => {
+                if x > 0.0 {
+                    x
+                } else {
+                    slope * x
+                }
+            }
+            Nonlinearity::Logsigmoid => -softplus(-x),
+            Nonlinearity::Mish => x * libm::tanh(softplus(x)),
+            Nonlinearity::QuickGelu => x * sigmoid(1.702 * x),
+            Nonlinearity::Relu => x.max(0.0),
+            Nonlinearity::Relu6 => x.clamp(0.0, 6.0),
+            Nonlinearity::ReluSquared => x.max(0.0) * x.max(0.0),
+            Nonlinearity::Selu => SELU_SCALE * (x.max(0.0) + SELU_ALPHA * libm::expm1(x.min(0.0))),
+            Nonlinearity::Sigmoid => sigmoid(x),
+            Nonlinearity::Silu => x * sigmoid(x),
+            Nonlinearity::Sine { omega } => libm::sin(omega * x),
+            Nonlinearity::Softplus => softplus(x),
+            Nonlinearity::Softsign => x / (1.0 + x.abs()),
+            Nonlinearity::Tanh => libm::tanh(x),
+            Nonlinearity::Tanhshrink => x - libm::tanh(x),
+            // `function` returns no other variant.
+            _ => x,
+        }
+    }
+
+    /// Returns the derivative f'(x). At a kink it is the derivative on one side.
+    pub fn derivative(self, x: f64) -> f64 {
+        let select = |condition: bool, inside: f64, outside: f64| if condition { inside } else { outside };
+        match self.function() {
+            Nonlinearity::Celu | Nonlinearity::Elu => select(x > 0.0, 1.0, libm::exp(x)),
+            Nonlinearity::Gelu => {
+                let density = libm::exp(-x * x / 2.0) / (2.0 * PI).sqrt();
+                0.5 * libm::erfc(-x / SQRT_2) + x * density
+            }
+            Nonlinearity::GeluTanh => {
+                let argument = gelu_tanh_argument(x);
+                let slope = (2.0 / PI).sqrt() * (1.0 + 3.0 * 0.044_715 * x * x);
+                0.5 * (1.0 + libm::tanh(argument)) + 0.5 * x * tanh_derivative(argument) * slope
+            }
+            Nonlinearity::Hardsigmoid => select(x.abs() < 3.0, 1.0 / 6.0, 0.0),
+            Nonlinearity::Hardswish => select(x.abs() < 3.0, x / 3.0 + 0.5, select(x > 0.0, 1.0, 0.0)),
+            Nonlinearity::Hardtanh => select(x.abs() < 1.0, 1.0, 0.0),
+            Nonlinearity::LeakyRelu { slope } => select(x > 0.0, 1.0, slope),
+            Nonlinearity::Logsigmoid => sigmoid(-x),
+            Nonlinearity::Mish => {
+                let softplus = softplus(x);
+                libm::tanh(softplus) + x * tanh_derivative(softplus) * sigmoid(x)
+            }
+            Nonlinearity::QuickGelu => sigmoid(1.702 * x) + 1.702 * x * sigmoid_derivative(1.702 * x),
+            Nonlinearity::Relu => select(x > 0.0, 1.0, 0.0),
+            Nonlinearity::Relu6 => select(x > 0.0 && x < 6.0, 1.0, 0.0),
+            Nonlinearity::ReluSquared => 2.0 * x.max(0.0),
+            Nonlinearity::Selu => SELU_SCALE * select(x > 0.0, 1.0, SELU_ALPHA * libm::exp(x)),
+            Nonlinearity::Sigmoid => sigmoid_derivative(x),
+            Nonlinearity::Silu => sigmoid(x) + x * sigmoid_derivative(x),
+            Nonlinearity::Sine { omega } => omega * libm::cos(omega * x),
+            Nonlinearity::Softplus => sigmoid(x),
+            Nonlinearity::Softsign => 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs())),
+            Nonlinearity::Tanh => tanh_derivative(x),
+            Nonlinearity::Tanhshrink => libm::tanh(x) * libm::tanh(x),
+            // `function` returns no other variant.
+            _ => 1.0,
+        }
+    }
+
+    /// Returns the points other than 0 at which f or its derivative jumps, in ascending order.
+    pub const fn kinks(self) -> &'static [f64] {
+        match self.function() {
+            Nonlinearity::Hardtanh => &[-1.0, 1.0],
+            Nonlinearity::Hardsigmoid | Nonlinearity::Hardswish => &[-3.0, 3.0],
+            Nonlinearity::Relu6 => &[6.0],
+            _ => &[],
+        }
+    }
+}
+
+impl std::fmt::Display for Nonlinearity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Nonlinearity::LeakyRelu { slope } => write!(f, "leaky_relu({slope})"),
+            Nonlinearity::Sine { omega } => write!(f, "sine({omega})"),
+            Nonlinearity::Forward(function) => write!(f, "forward({function})"),
+            plain => f.write_str(plain.name()),
+        }
+    }
+}
+
+impl std::str::FromStr for Nonlinearity {
+    type Err = Error;
+
+    /// Reads what `Display` prints. The parameter of `leaky_relu` and `sine` may be left out: `leaky_relu` has the slope
+    /// 0.01, `sine` the omega 1.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let number = |name: &str| {
+            let inside = text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')?;
+            inside.trim_start_matches("negative_slope=").parse::<f64>().ok()
+        };
+        for name in ["leaky_relu", "sine"] {
+            if let Some(number) = number(name) {
+                return Self::from_name(name, Some(number));
+            }
+        }
+        Self::from_name(text, None)
+    }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + libm::exp(-x))
+}
+
+fn sigmoid_derivative(x: f64) -> f64 {
+    sigmoid(x) * (1.0 - sigmoid(x))
+}
+
+fn tanh_derivative(x: f64) -> f64 {
+    1.0 - libm::tanh(x) * libm::tanh(x)
+}
+
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
+}
+
+fn hardsigmoid(x: f64) -> f64 {
+    (x / 6.0 + 0.5).clamp(0.0, 1.0)
+}
+
+/// Returns the argument of the tanh in the tanh approximation of GELU.
+fn gelu_tanh_argument(x: f64) -> f64 {
+    (2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forward_gains_agree_with_an_independent_integration() {
+        // mpmath.quad, 30 digits, split at the kinks.
+        for (nonlinearity, gain) in [
+            (Nonlinearity::Relu, SQRT_2),
+            (Nonlinearity::ReluSquared, (2f64 / 3.0).sqrt()),
+            (Nonlinearity::Tanh, 1.592_537_419_722_831),
+            (Nonlinearity::Sigmoid, 1.846_228_545_338_605),
+            (Nonlinearity::Gelu, 1.533_530_441_195_535),
+            (Nonlinearity::GeluTanh, 1.533_580_521_666_147),
+            (Nonlinearity::Silu, 1.676_532_470_331_091),
+            (Nonlinearity::Mish, 1.486_847_581_273_208),
+            (Nonlinearity::Elu, 1.245_198_300_700_707),
+            (Nonlinearity::Celu, 1.245_198_300_700_707),
+            (Nonlinearity::Selu, 1.0),
+            (Nonlinearity::Softplus, 1.041_866_835_535_302),
+            (Nonlinearity::Logsigmoid, 1.041_866_835_535_302),
+            (Nonlinearity::Hardswish, 1.736_657_212_766_542),
+            (Nonlinearity::QuickGelu, 1.539_458_762_298_831),
+            (Nonlinearity::Softsign, 2.337_533_363_108_54),
+            (Nonlinearity::Relu6, 1.414_213_565_095_074),
+            (Nonlinearity::Hardtanh, 1.392_036_140_448_31),
+            (Nonlinearity::Tanhshrink, 2.338_367_530_102_121),
+            (Nonlinearity::Hardsigmoid, 1.897_840_424_729_559),
+        ] {
+            let found = nonlinearity.forward_gain();
+            assert!((found - gain).abs() < 1e-11, "{nonlinearity:?}: {found} {gain}");
+        }
+        for omega in [0.5, 2.0] {
+            let quadrature = forward_gain(|x| (omega * x).sin());
+            assert!((Nonlinearity::Sine { omega }.gain() - quadrature).abs() < 1e-11);
+        }
+    }
+
+    #[test]
+    fn derivatives_agree_with_difference_quotients() {
+        let names = Nonlinearity::names().map(|name| name.parse().unwrap());
+        for nonlinearity in names.chain([Nonlinearity::Sine { omega: 30.0 }]) {
+            for x in [-7.0, -3.3, -2.9, -0.7, 0.3, 2.5, 4.0, 6.5] {
+                let quotient = (nonlinearity.apply(x + 1e-6) - nonlinearity.apply(x - 1e-6)) / 2e-6;
+                assert!((quotient - nonlinearity.derivative(x)).abs() < 1e-6, "{nonlinearity} {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_nonlinearity_parses_from_what_it_prints() {
+        let forward = FORWARD.iter().map(Nonlinearity::Forward);
+        let names = Nonlinearity::names().map(|name| name.parse().unwrap());
+        let slopes = [Nonlinearity::LeakyRelu { slope: 0.2 }, Nonlinearity::Sine { omega: 30.0 }];
+        for nonlinearity in names.chain(forward).chain(slopes) {
+            assert_eq!(nonlinearity.to_string().parse::<Nonlinearity>().unwrap(), nonlinearity);
+        }
+        let read = |text: &str| text.parse::<Nonlinearity>().unwrap();
+        assert_eq!(read("swish"), Nonlinearity::Silu);
+        assert_eq!(read("forward(gelu)"), Nonlinearity::Gelu);
+        assert_eq!(read("leaky_relu(negative_slope=0.5)"), Nonlinearity::LeakyRelu { slope: 0.5 });
+        for wrong in ["rleu", "relu(1)", "leaky_relu(x)", "forward(leaky_relu)", "forward(linear)", ""] {
+            assert!(wrong.parse::<Nonlinearity>().is_err(), "{wrong}");
+        }
+    }
+}
