@@ -4,6 +4,7 @@ mod product;
 #[cfg(feature = "qr")]
 pub(crate) mod qr;
 pub(crate) mod reflections;
+pub(crate) mod tiles;
 
 use crate::dtype::{Element, Values};
 use crate::simd::Laned;

@@ -5,6 +5,7 @@ use faer::MatRef;
 use faer::traits::ComplexField;
 
 use super::Real;
+use super::tiles::for_each_in_tiles;
 
 /// The orthogonal matrix that torch makes of a Gaussian one: of the matrix, or of its transpose if that is tall, the
 /// thin Q of its QR factorization, each column times the sign of R's diagonal entry; transposed back. Row-major.
@@ -26,19 +27,11 @@ pub(crate) fn haar<T: Real + ComplexField>(gaussian: Vec<T>, rows: usize, column
         }
     };
     let signs: Vec<T> = (0..tall.ncols()).map(sign).collect();
-    // By tiles: Q lies by columns, the result by rows.
-    const TILE: usize = 32;
-    let (height, width) = (tall.nrows(), tall.ncols());
     let mut out = vec![T::default(); rows * columns];
-    for top in (0..height).step_by(TILE) {
-        for left in (0..width).step_by(TILE) {
-            for row in top..height.min(top + TILE) {
-                for column in left..width.min(left + TILE) {
-                    let place = if rows < columns { column * columns + row } else { row * columns + column };
-                    out[place] = q[(row, column)] * signs[column];
-                }
-            }
-        }
-    }
+    // Q is column-major.
+    for_each_in_tiles(tall.nrows(), tall.ncols(), |row, column| {
+        let offset = if rows < columns { column * columns + row } else { row * columns + column };
+        out[offset] = q[(row, column)] * signs[column];
+    });
     out
 }
