@@ -44,9 +44,9 @@ impl CancelToken {
     ///
     /// After `None` some values have been written and others have not. Drop a generator from which `work` was drawing.
     ///
-    /// Work that `work` itself hands to other threads does not run under the token: call `run` there as well. `work` should not
-    /// wait in a rayon pool, because a waiting thread runs other work of the pool, which would be cancelled too. Fills that
-    /// take their threads from a pool take care of both.
+    /// Work that `work` itself hands to other threads does not run under the token: call `run` there as well. `work`
+    /// should not wait in a rayon pool, because a waiting thread runs other work of the pool, which would be cancelled
+    /// too. Fills that take their threads from a pool take care of both.
     ///
     /// Work is cancelled by unwinding. A program that is built with `panic = "abort"` aborts when a token is cancelled.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
@@ -65,7 +65,8 @@ thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The token under which the work of a thread runs, if there is one. Threads that do part of the work must run under it too.
+/// The token under which the work of a thread runs, if there is one. Threads that do part of the work must run under it
+/// too.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
@@ -93,8 +94,8 @@ impl CurrentToken {
     }
 }
 
-/// Ends the work of this thread, by unwinding, if its token has been cancelled. Long loops call this every few milliseconds;
-/// it takes nanoseconds.
+/// Ends the work of this thread, by unwinding, if its token has been cancelled. Long loops call this every few
+/// milliseconds; it takes nanoseconds.
 pub(crate) fn check() {
     if CURRENT.with_borrow(|token| token.as_ref().is_some_and(CancelToken::is_cancelled)) {
         // Unlike `panic!`, this calls no panic hook and prints nothing.

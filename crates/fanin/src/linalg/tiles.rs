@@ -2,8 +2,8 @@
 
 /// Calls `visit` with row and column of each entry of a matrix, tile by tile.
 ///
-/// The tiles are so small that the rows of one matrix and the columns of another stay in the nearest cache together: use
-/// this to copy between a row-major matrix and a column-major one, that is to transpose.
+/// The tiles are so small that the rows of one matrix and the columns of another stay in the nearest cache together:
+/// use this to copy between a row-major matrix and a column-major one, that is to transpose.
 #[inline(always)]
 pub(crate) fn for_each_in_tiles(rows: usize, columns: usize, mut visit: impl FnMut(usize, usize)) {
     const SIDE: usize = 32;

@@ -19,8 +19,8 @@ pub(crate) struct Intersection {
 }
 
 impl Block {
-    /// Returns the intersection with the region of the whole tensor that begins at `start` and has `size` elements along each
-    /// axis, or `None` if they do not intersect.
+    /// Returns the intersection with the region of the whole tensor that begins at `start` and has `size` elements
+    /// along each axis, or `None` if they do not intersect.
     pub(crate) fn intersection(&self, start: &[usize], size: &[usize]) -> Option<Intersection> {
         let own = self.extent();
         let mut first = self.start.clone();
@@ -38,7 +38,8 @@ impl Block {
         })
     }
 
-    /// Returns the blocks of the block's plan as blocks of the whole tensor, or the block itself if its plan has no blocks.
+    /// Returns the blocks of the block's plan as blocks of the whole tensor, or the block itself if its plan has no
+    /// blocks.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];
@@ -54,8 +55,8 @@ impl Block {
     }
 }
 
-/// Whether the value at an index depends on the index alone, so that blocks of the same distribution have the values of that
-/// distribution over the whole tensor.
+/// Whether the value at an index depends on the index alone, so that blocks of the same distribution have the values of
+/// that distribution over the whole tensor.
 fn is_by_index(distribution: Distribution) -> bool {
     matches!(
         distribution,
@@ -69,8 +70,8 @@ fn is_by_index(distribution: Distribution) -> bool {
 impl Plan {
     /// A plan of blocks that do not overlap. Elements outside of all blocks are 0.
     ///
-    /// If the blocks cover the whole tensor and have the same distribution, whose values depend on the index alone, the result
-    /// is a plan of that distribution without blocks.
+    /// If the blocks cover the whole tensor and have the same distribution, whose values depend on the index alone, the
+    /// result is a plan of that distribution without blocks.
     ///
     /// # Errors
     /// `ShapeOverflow` if the number of elements does not fit in `usize`.

@@ -58,13 +58,14 @@ pub enum Distribution {
     },
     /// Ones on the diagonal of a matrix, zeros elsewhere.
     Eye,
-    /// The Dirac delta of a convolution: in each group of output channels, output channel d has a 1 for input channel d at the
-    /// centre of the kernel. All other elements are 0.
+    /// The Dirac delta of a convolution: in each group of output channels, output channel d has a 1 for input channel d
+    /// at the centre of the kernel. All other elements are 0.
     Dirac {
         /// Number of groups; must divide `shape[0]`.
         groups: usize,
     },
-    /// A Haar-distributed semi-orthogonal matrix times `gain`. Its rows are the first axis; all other axes are flattened.
+    /// A Haar-distributed semi-orthogonal matrix times `gain`. Its rows are the first axis; all other axes are
+    /// flattened.
     Orthogonal {
         /// The factor; finite.
         gain: f64,
@@ -82,8 +83,8 @@ pub enum Distribution {
         /// The factor, which is the magnitude of every value if positive; finite.
         scale: f64,
     },
-    /// The identity matrix times `value`, repeated down the rows of a matrix: `value` where the column equals the row modulo the
-    /// number of columns, zeros elsewhere.
+    /// The identity matrix times `value`, repeated down the rows of a matrix: `value` where the column equals the row
+    /// modulo the number of columns, zeros elsewhere.
     RepeatedEye {
         /// The value on the diagonals; finite.
         value: f64,

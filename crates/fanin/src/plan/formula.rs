@@ -4,8 +4,8 @@ use super::distribution::Distribution;
 use super::types::Plan;
 
 impl Plan {
-    /// Returns the function from a row-major index to the value, for Hadamard matrices and repeated identities; `None` for
-    /// any other distribution.
+    /// Returns the function from a row-major index to the value, for Hadamard matrices and repeated identities; `None`
+    /// for any other distribution.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (distribution, (_, columns)) = (self.distribution, self.matrix());
         let columns = columns.max(1) as u64;
@@ -22,8 +22,8 @@ impl Plan {
         )
     }
 
-    /// Iterates over the indices of the ones of `eye` and `dirac` within the region that begins at `start` and has `size`
-    /// elements along each axis. Other distributions have none.
+    /// Iterates over the indices of the ones of `eye` and `dirac` within the region that begins at `start` and has
+    /// `size` elements along each axis. Other distributions have none.
     ///
     /// The time depends on the size of the region, and not on that of the whole tensor.
     pub(crate) fn ones_in(
@@ -66,8 +66,8 @@ impl Plan {
     }
 }
 
-/// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`, a power of
-/// two.
+/// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`,
+/// a power of two.
 ///
 /// In whole rows or columns every sum but the first is 0. Otherwise the matrix is split into its four quadrants.
 fn sum_of_signs(rows: usize, columns: usize, side: usize) -> i64 {

@@ -5,8 +5,8 @@ use super::types::Plan;
 use crate::distributions::truncated;
 
 impl Plan {
-    /// The mean of an element over all seeds. For distributions that draw no random numbers, such as `eye`, and for blocks it
-    /// is the mean over the elements.
+    /// The mean of an element over all seeds. For distributions that draw no random numbers, such as `eye`, and for
+    /// blocks it is the mean over the elements.
     pub fn mean(&self) -> f64 {
         match self.distribution {
             Distribution::Constant { value } => self.dtype.round(value),
@@ -23,8 +23,8 @@ impl Plan {
         }
     }
 
-    /// The standard deviation of an element over all seeds. For distributions that draw no random numbers, such as `eye`, and
-    /// for blocks it is the standard deviation over the elements.
+    /// The standard deviation of an element over all seeds. For distributions that draw no random numbers, such as
+    /// `eye`, and for blocks it is the standard deviation over the elements.
     ///
     /// * Uniform: `(b - a) / sqrt(12)`.
     /// * Truncated normal: the standard deviation after truncation.

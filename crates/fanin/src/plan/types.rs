@@ -8,15 +8,15 @@ use crate::shape::Fans;
 /// A resolved initializer: the shape, the element type and the distribution of a tensor, with all numbers computed and
 /// checked, and no value drawn.
 ///
-/// [`Initializer::resolve`](crate::Initializer::resolve) returns a plan. [`Plan::new`] makes one from a distribution. The
-/// numbers of a plan are valid: a fill can only fail for its memory, or for what a stream does not support.
+/// [`Initializer::resolve`](crate::Initializer::resolve) returns a plan. [`Plan::new`] makes one from a distribution.
+/// The numbers of a plan are valid: a fill can only fail for its memory, or for what a stream does not support.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(super) shape: Vec<usize>,
     pub(super) dtype: DType,
     pub(super) distribution: Distribution,
-    /// The distribution on the torch stream, if it differs: torch's C library may round an intermediate number differently,
-    /// so that the last bit of a parameter differs.
+    /// The distribution on the torch stream, if it differs: torch's C library may round an intermediate number
+    /// differently, so that the last bit of a parameter differs.
     pub(super) distribution_on_torch: Option<Distribution>,
     pub(super) fans: Option<Fans>,
     pub(super) warnings: Vec<Warning>,
@@ -56,7 +56,8 @@ impl Plan {
         wide
     }
 
-    /// The distribution on the torch stream: its numbers differ from those of [`Plan::distribution`] by a last bit at most.
+    /// The distribution on the torch stream: its numbers differ from those of [`Plan::distribution`] by a last bit at
+    /// most.
     pub(crate) fn distribution_on_torch(&self) -> Distribution {
         self.distribution_on_torch.unwrap_or(self.distribution)
     }
@@ -103,8 +104,8 @@ impl Plan {
         self.len() == 0
     }
 
-    /// Rows and columns of the tensor as a matrix: the rows are the first axis, all other axes are flattened to columns. A
-    /// scalar is a matrix of one row and one column.
+    /// Rows and columns of the tensor as a matrix: the rows are the first axis, all other axes are flattened to
+    /// columns. A scalar is a matrix of one row and one column.
     pub(crate) fn matrix(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [] => (1, 1),
@@ -126,8 +127,9 @@ impl Plan {
 impl Block {
     /// The block whose first element is at the index `start` of the whole tensor.
     ///
-    /// `axes` are the axes of the whole tensor that the axes of the block run along, in the order of the block's axes. Along all
-    /// other axes the block has one element. `suffix` is appended to the tensor's name for a block that is drawn as a matrix.
+    /// `axes` are the axes of the whole tensor that the axes of the block run along, in the order of the block's axes.
+    /// Along all other axes the block has one element. `suffix` is appended to the tensor's name for a block that is
+    /// drawn as a matrix.
     pub(crate) fn new(start: Vec<usize>, axes: Vec<usize>, suffix: String, plan: Plan) -> Self {
         debug_assert_eq!(axes.len(), plan.shape.len());
         Self { start, axes, suffix, plan }
@@ -143,14 +145,14 @@ impl Block {
         &self.start
     }
 
-    /// The axes of the whole tensor that the axes of the block run along, in the order of the block's axes. Along all other
-    /// axes the block has one element.
+    /// The axes of the whole tensor that the axes of the block run along, in the order of the block's axes. Along all
+    /// other axes the block has one element.
     pub fn axes(&self) -> &[usize] {
         &self.axes
     }
 
-    /// The text that the native stream appends to the tensor's name for a block that is drawn as a matrix: `[1]` for block 1,
-    /// `[3][0]` for block 0 of tensor 3 of a stack.
+    /// The text that the native stream appends to the tensor's name for a block that is drawn as a matrix: `[1]` for
+    /// block 1, `[3][0]` for block 0 of tensor 3 of a stack.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }

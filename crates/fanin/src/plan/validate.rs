@@ -114,15 +114,15 @@ impl Plan {
     }
 }
 
-/// Returns a warning if a normal distribution exceeds the range of the type within six standard deviations: about one in 10^9
-/// values or more would overflow.
+/// Returns a warning if a normal distribution exceeds the range of the type within six standard deviations: about one
+/// in 10^9 values or more would overflow.
 fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let Distribution::Normal { mean, std } = distribution else { return None };
     (mean.abs() + 6.0 * std > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
 }
 
-/// Returns a warning if the standard deviation is smaller than the distance of neighbouring values of the type at the mean: most
-/// values would be rounded to the same value.
+/// Returns a warning if the standard deviation is smaller than the distance of neighbouring values of the type at the
+/// mean: most values would be rounded to the same value.
 fn collapse(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let (mean, std) = match distribution {
         Distribution::Normal { mean, std } => (mean, std),

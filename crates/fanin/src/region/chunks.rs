@@ -4,9 +4,9 @@ use std::ops::Range;
 
 /// Iterator over the regions that a range of row-major indices of a tensor is cut into.
 ///
-/// Each region has at most `max_values` elements and is itself one contiguous range; the regions come in row-major order.
-/// An item is the start index and the size of a region, one entry for each axis. Regions are computed one at a time,
-/// because a tensor may have more of them than memory holds.
+/// Each region has at most `max_values` elements and is itself one contiguous range; the regions come in row-major
+/// order. An item is the start index and the size of a region, one entry for each axis. Regions are computed one at a
+/// time, because a tensor may have more of them than memory holds.
 ///
 /// ```
 /// use fanin::region::Chunks;
@@ -30,8 +30,8 @@ impl<'a> Chunks<'a> {
 
     /// Cuts the row-major indices `values`.
     ///
-    /// Rows that follow one another share a region as far as `max_values` allows. A start and an end of `values` inside of
-    /// a row need additional smaller regions, at most one for each axis and end.
+    /// Rows that follow one another share a region as far as `max_values` allows. A start and an end of `values` inside
+    /// of a row need additional smaller regions, at most one for each axis and end.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {

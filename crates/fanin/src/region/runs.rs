@@ -33,7 +33,8 @@ pub(crate) struct RegionAxis {
 }
 
 impl Region {
-    /// The region of a tensor of shape `shape` that begins at the index `start` and has `size` elements along each axis.
+    /// The region of a tensor of shape `shape` that begins at the index `start` and has `size` elements along each
+    /// axis.
     ///
     /// `start` and `size` must have one entry for each axis of `shape`, and `start + size` must not exceed `shape`.
     pub fn new(shape: &[usize], start: &[usize], size: &[usize]) -> Self {
@@ -108,8 +109,8 @@ impl RegionSlice<'_> {
         Self { first: self.first + first, length, ..self }
     }
 
-    /// Replaces the contents of `global` by the row-major indices in the whole tensor of the values at `positions` of this
-    /// slice. `positions` must ascend.
+    /// Replaces the contents of `global` by the row-major indices in the whole tensor of the values at `positions` of
+    /// this slice. `positions` must ascend.
     pub(crate) fn global_indices(self, positions: &[u32], global: &mut Vec<u64>) {
         global.clear();
         let (mut rest, mut end) = (positions, 0);
@@ -130,8 +131,8 @@ impl RegionSlice<'_> {
         debug_assert!(rest.is_empty(), "a position lies beyond the slice");
     }
 
-    /// Calls `write` for each run with its first row-major index in the whole tensor and the part of `out` that belongs to
-    /// it. `out` holds the values of this slice.
+    /// Calls `write` for each run with its first row-major index in the whole tensor and the part of `out` that belongs
+    /// to it. `out` holds the values of this slice.
     pub(crate) fn for_each_run<E>(self, mut out: &mut [E], mut write: impl FnMut(u64, &mut [E])) {
         for run in self.runs() {
             let (now, later) = std::mem::take(&mut out).split_at_mut(run.len());

@@ -19,8 +19,8 @@ const CHUNK: usize = 1 << 16;
 
 const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
 
-/// Fills `out`, a row-major matrix of `columns` columns, with standard normal values on and below the diagonal and zeros
-/// above it. The words come from `source` in sequence, also those of the entries that are then set to zero.
+/// Fills `out`, a row-major matrix of `columns` columns, with standard normal values on and below the diagonal and
+/// zeros above it. The words come from `source` in sequence, also those of the entries that are then set to zero.
 #[cfg(feature = "rand_core")]
 pub(super) fn fill_lower_normal_in_sequence(
     level: Level,
@@ -36,8 +36,8 @@ pub(super) fn fill_lower_normal_in_sequence(
     });
 }
 
-/// Writes standard normal values on and below the diagonal of `out`, a row-major matrix of `columns` columns that is all
-/// zeros. Computes on several threads, and no values above the diagonal: `source` has random access.
+/// Writes standard normal values on and below the diagonal of `out`, a row-major matrix of `columns` columns that is
+/// all zeros. Computes on several threads, and no values above the diagonal: `source` has random access.
 pub(super) fn fill_lower_normal(
     threads: Threads,
     level: Level,
@@ -208,8 +208,8 @@ impl<S: Source, T: Transform64> Kernel for Fill64<'_, S, T> {
     }
 }
 
-/// Computes the groups of `N` values that `slice` needs, and writes them to `out`. A group that two runs share is computed
-/// once if the runs follow one another.
+/// Computes the groups of `N` values that `slice` needs, and writes them to `out`. A group that two runs share is
+/// computed once if the runs follow one another.
 #[inline(always)]
 fn write_groups<I: Isa, E: Element, const N: usize>(
     slice: RegionSlice<'_>,

@@ -15,8 +15,8 @@ const CHUNK: usize = 1 << 16;
 /// Random values are always written by plain stores, whose latency is hidden behind the arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// Fills `tensor` with the region of the plan that begins at `start`, if the plan's distribution draws no random numbers.
-/// Returns `false`, and writes nothing, if it draws some.
+/// Fills `tensor` with the region of the plan that begins at `start`, if the plan's distribution draws no random
+/// numbers. Returns `false`, and writes nothing, if it draws some.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),

@@ -10,6 +10,7 @@ mod fixed;
 #[cfg(feature = "rand_core")]
 pub mod from_rng;
 pub mod native;
+mod non_zeros;
 mod sequential_blocks;
 mod sparse;
 mod stream;

@@ -7,9 +7,9 @@ use crate::tensor::TensorMut;
 
 /// A source of random values that can fill a tensor according to any [`Plan`].
 ///
-/// [`NativeTensor`](super::native::NativeTensor) computes the value at each index as a pure function of seed, tensor name
-/// and index. [`Torch`](super::torch::Torch) draws PyTorch's values in PyTorch's order. With the feature `rand_core`,
-/// `FromRng` draws from any generator of the `rand` crates.
+/// [`NativeTensor`](super::native::NativeTensor) computes the value at each index as a pure function of seed, tensor
+/// name and index. [`Torch`](super::torch::Torch) draws PyTorch's values in PyTorch's order. With the feature
+/// `rand_core`, `FromRng` draws from any generator of the `rand` crates.
 pub trait Stream {
     /// Fills `tensor`, which must have the plan's shape and element type.
     ///
@@ -24,8 +24,8 @@ pub trait Stream {
     /// computed, except for `orthogonal`, where each entry depends on all Gaussian vectors.
     ///
     /// # Errors
-    /// The errors of [`Stream::fill`]; `Region` if the region exceeds the plan's shape; `NoRandomAccess` if the stream can
-    /// only be read from its beginning and the region is not the whole tensor.
+    /// The errors of [`Stream::fill`]; `Region` if the region exceeds the plan's shape; `NoRandomAccess` if the stream
+    /// can only be read from its beginning and the region is not the whole tensor.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error>;
 }
 
@@ -36,7 +36,8 @@ impl Plan {
     /// No value has been written when an error is returned.
     ///
     /// * `Length` or `ElementType`: the buffer has not the plan's number of elements or its type.
-    /// * `BoundsOverflow`: the truncation bounds are infinite, or too large for the type, on a stream that needs finite ones.
+    /// * `BoundsOverflow`: the truncation bounds are infinite, or too large for the type, on a stream that needs finite
+    ///   ones.
     /// * `Method`: the stream does not implement the plan's algorithm.
     /// * `Feature`: the build lacks a cargo feature that the fill needs.
     /// * `Memory`: the temporary memory that the fill needs cannot be allocated.

@@ -15,8 +15,8 @@ const BAND: usize = 64;
 
 /// One bit for each entry of a matrix: set where the entry is zero.
 ///
-/// The columns are split into blocks of 64. A block has one word for each row, with one bit for each of its columns. Bits
-/// beyond the last column of the matrix are not set.
+/// The columns are split into blocks of 64. A block has one word for each row, with one bit for each of its columns.
+/// Bits beyond the last column of the matrix are not set.
 pub(super) struct ZeroMask {
     height: usize,
     words: Vec<u64>,
@@ -25,8 +25,8 @@ pub(super) struct ZeroMask {
 impl ZeroMask {
     /// The mask of a matrix of `height` rows and `width` columns, neither of them zero.
     ///
-    /// `find` is called on several threads, each time with a range of columns and the words of these columns, all zeros. It
-    /// must set the bit of each zero; [`Self::column`] gives the words and the bit of a column.
+    /// `find` is called on several threads, each time with a range of columns and the words of these columns, all
+    /// zeros. It must set the bit of each zero; [`Self::column`] gives the words and the bit of a column.
     pub(super) fn new(
         threads: Threads,
         height: usize,
@@ -51,8 +51,8 @@ impl ZeroMask {
         threads.count().min(width.div_ceil(BLOCK))
     }
 
-    /// The words of one column, one for each row, and the bit of the column in them. `words` are the words of a range of
-    /// columns, and `column` counts from the first of that range.
+    /// The words of one column, one for each row, and the bit of the column in them. `words` are the words of a range
+    /// of columns, and `column` counts from the first of that range.
     #[inline(always)]
     pub(super) fn column(words: &mut [u64], height: usize, column: usize) -> (&mut [u64], u64) {
         (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))
@@ -94,8 +94,8 @@ const LANES: usize = 16;
 
 /// Sets to zero the values whose bit is set.
 ///
-/// All values are stored again. `black_box` hides from LLVM that the stored values are the loaded ones: otherwise it emits a
-/// masked store, which takes dozens of cycles on some CPUs.
+/// All values are stored again. `black_box` hides from LLVM that the stored values are the loaded ones: otherwise it
+/// emits a masked store, which takes dozens of cycles on some CPUs.
 #[inline(always)]
 fn clear<E: Element>(values: &mut [E; LANES], bits: u32) {
     let old = black_box(*values);

@@ -75,7 +75,8 @@ impl Offsets {
         Self { index: vec![0; sizes.len()], sizes, strides, next, left }
     }
 
-    /// Restricts the offsets to a range of indices along the first axis. Nothing must have been taken from the iterator.
+    /// Restricts the offsets to a range of indices along the first axis. Nothing must have been taken from the
+    /// iterator.
     pub(super) fn rows(mut self, rows: Range<usize>) -> Self {
         self.next += rows.start as isize * self.strides[0];
         self.left = self.left / self.sizes[0] * rows.len();

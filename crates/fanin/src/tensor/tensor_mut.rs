@@ -26,8 +26,8 @@ use crate::shape::element_count;
 pub struct TensorMut<'a> {
     values: Values<'a>,
     shape: Vec<usize>,
-    /// Strides, and the offset in `values` of the element at index 0. `None`: contiguous in row-major order, from the first
-    /// value on.
+    /// Strides, and the offset in `values` of the element at index 0. `None`: contiguous in row-major order, from the
+    /// first value on.
     strides: Option<(Vec<isize>, usize)>,
 }
 
@@ -53,11 +53,12 @@ impl<'a> TensorMut<'a> {
         Ok(Self { values, shape: shape.to_vec(), strides: None })
     }
 
-    /// A tensor in strided memory. Strides count elements and may be negative; `offset` is the offset in `buffer` of the element
-    /// at index 0.
+    /// A tensor in strided memory. Strides count elements and may be negative; `offset` is the offset in `buffer` of
+    /// the element at index 0.
     ///
     /// # Errors
-    /// `Strides` if there is not one stride for each axis, an element is outside of `buffer`, or two elements may share memory.
+    /// `Strides` if there is not one stride for each axis, an element is outside of `buffer`, or two elements may share
+    /// memory.
     pub fn strided<E: Element>(
         buffer: &'a mut [E],
         shape: &[usize],
@@ -77,14 +78,14 @@ impl<'a> TensorMut<'a> {
                 *if reach < 0 { &mut low } else { &mut high } += reach;
             }
             if low < 0 || high >= buffer.len() as i128 {
-                return fail("an element lies outside the buffer");
+                return fail("an element is outside the buffer");
             }
             // In the order of strides, each stride must exceed the distance that the axes before it span.
             let mut spanned = 0u128;
             for axis in axes_by_stride(shape, strides) {
                 let step = strides[axis].unsigned_abs() as u128;
                 if shape[axis] > 1 && step <= spanned {
-                    return fail("two elements would lie in one place");
+                    return fail("two elements share memory");
                 }
                 spanned += (shape[axis] as u128 - 1) * step;
             }
@@ -122,8 +123,8 @@ impl<'a> TensorMut<'a> {
         self.strides.is_none()
     }
 
-    /// Whether a new tensor that torch allocates like this one (`torch.empty_like`) is contiguous in row-major order. torch keeps
-    /// the order of the axes in memory and closes gaps.
+    /// Whether a new tensor that torch allocates like this one (`torch.empty_like`) is contiguous in row-major order.
+    /// torch keeps the order of the axes in memory and closes gaps.
     pub(crate) fn copy_is_contiguous(&self) -> bool {
         let Some((strides, _)) = &self.strides else { return true };
         axes_by_stride(&self.shape, strides).is_sorted_by(|a, b| a > b)
@@ -134,8 +135,8 @@ impl<'a> TensorMut<'a> {
         self.values.len() == self.len()
     }
 
-    /// Returns a view of some elements: the first one is at the index `start`, and axis k of the view has `size[k]` elements along
-    /// the axis `axes[k]` of this tensor.
+    /// Returns a view of some elements: the first one is at the index `start`, and axis k of the view has `size[k]`
+    /// elements along the axis `axes[k]` of this tensor.
     pub(crate) fn view(&mut self, start: &[usize], axes: &[usize], size: &[usize]) -> TensorMut<'_> {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let steps = start.iter().zip(&strides).map(|(&index, &stride)| index as isize * stride);
@@ -174,8 +175,8 @@ impl<'a> TensorMut<'a> {
         });
     }
 
-    /// Calls `write` with contiguous memory for the elements in the given order: the tensor's own memory if its elements are
-    /// contiguous in that order, otherwise a copy whose values are then moved to the tensor.
+    /// Calls `write` with contiguous memory for the elements in the given order: the tensor's own memory if its
+    /// elements are contiguous in that order, otherwise a copy whose values are then moved to the tensor.
     pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
         if self.strides.is_none() {
             return write(self.values.reborrow());
@@ -188,8 +189,8 @@ impl<'a> TensorMut<'a> {
         write_copy(memory, &offsets, write);
     }
 
-    /// Calls `write` with contiguous memory for `rows`, a range of indices along the first axis, in row-major order, and moves
-    /// the values to the tensor.
+    /// Calls `write` with contiguous memory for `rows`, a range of indices along the first axis, in row-major order,
+    /// and moves the values to the tensor.
     pub(crate) fn write_rows(&mut self, rows: Range<usize>, write: impl FnOnce(Values<'_>)) {
         let (memory, offsets) = self.offsets(Order::Index);
         write_copy(memory, &offsets.rows(rows), write);
@@ -197,9 +198,9 @@ impl<'a> TensorMut<'a> {
 
     /// Splits strided memory along the axis of the largest stride into slabs that do not overlap in memory.
     ///
-    /// Returns the axis, and each slab with the index along the axis at which it begins. `length` is called with the axis and the
-    /// number of elements at one index of it, and returns the number of indices of a slab. Returns `None` for contiguous
-    /// memory.
+    /// Returns the axis, and each slab with the index along the axis at which it begins. `length` is called with the
+    /// axis and the number of elements at one index of it, and returns the number of indices of a slab. Returns `None`
+    /// for contiguous memory.
     pub(crate) fn slabs(
         self,
         length: impl FnOnce(usize, usize) -> usize,
@@ -210,7 +211,7 @@ impl<'a> TensorMut<'a> {
         let (size, step) = (shape[axis], strides[axis].unsigned_abs());
         let backwards = strides[axis] < 0;
         let length = length(axis, shape.iter().product::<usize>() / size).clamp(1, size);
-        // The distance by which the elements along an axis of negative stride reach below the first one.
+        // How far the elements along an axis of negative stride reach below the first element.
         let below = |axis: usize| {
             if strides[axis] < 0 { (shape[axis] - 1) * strides[axis].unsigned_abs() } else { 0 }
         };

@@ -24,11 +24,11 @@ pub use team::Team;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Threads {
-    /// The threads of a rayon pool: the pool of the surrounding `ThreadPool::install`, else the global pool, which has one
-    /// thread for each core, or as many as the environment variable RAYON_NUM_THREADS sets.
+    /// The threads of a rayon pool: the pool of the surrounding `ThreadPool::install`, else the global pool, which has
+    /// one thread for each core, or as many as the environment variable RAYON_NUM_THREADS sets.
     ///
-    /// Small fills use the calling thread only. So do all fills without the feature `rayon`, and fills in a process that was
-    /// forked off after a fill: threads do not survive a fork, and the pool would wait for them forever.
+    /// Small fills use the calling thread only. So do all fills without the feature `rayon`, and fills in a process
+    /// that was forked off after a fill: threads do not survive a fork, and the pool would wait for them forever.
     #[default]
     Pool,
     /// The calling thread only.
@@ -76,8 +76,8 @@ impl Threads {
         self.map(jobs, work);
     }
 
-    /// Splits `slice` into chunks of `length` elements, the last one possibly shorter, and calls `work` on each chunk in
-    /// parallel, with the position in `slice` at which the chunk begins.
+    /// Splits `slice` into chunks of `length` elements, the last one possibly shorter, and calls `work` on each chunk
+    /// in parallel, with the position in `slice` at which the chunk begins.
     pub(crate) fn chunks<T: Send>(
         self,
         slice: &mut [T],
@@ -125,8 +125,8 @@ mod tests {
             scope.spawn(|scope| {
                 let cancellable = std::thread::current().id();
                 let ended = token.run(|| {
-                    // The thread that runs under the token finishes its job and waits for the other thread. That thread waits
-                    // until the first one has run the foreign work, which it can only do while it waits.
+                    // The job of the cancelled thread ends, and the thread waits for the job of the other thread. That
+                    // job waits for the foreign work, which only the cancelled thread can run.
                     Threads::Pool.for_each(vec![(); 2], |()| {
                         both.wait();
                         if std::thread::current().id() == cancellable {

@@ -9,12 +9,12 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cancel::CurrentToken;
 
-/// A function that calls its second argument in parallel, up to as many times as its first argument says, and returns when all
-/// calls have returned.
+/// A function that calls its second argument in parallel, up to as many times as its first argument says, and returns
+/// when all calls have returned.
 type Run = fn(usize, &(dyn Fn() + Sync));
 
-/// Threads that the caller provides for fills: the threads of another library, for example, or threads that are spawned for
-/// each fill.
+/// Threads that the caller provides for fills: the threads of another library, for example, or threads that are spawned
+/// for each fill.
 ///
 /// ```
 /// use fanin::{Native, Team, Threads, init};
@@ -37,9 +37,10 @@ pub struct Team {
 impl Team {
     /// A team of `count` threads, at most 2^16: a larger count counts as 2^16.
     ///
-    /// `run(count, work)` must call `work` on each of the threads, and return when all calls have returned. It may call `work`
-    /// on fewer threads or on none: the calling thread then does the rest of the work. `run` is never called from inside of
-    /// `work`. It is not called in a process that was forked off after a fill, because threads do not survive a fork.
+    /// `run(count, work)` must call `work` on each of the threads, and return when all calls have returned. It may call
+    /// `work` on fewer threads or on none: the calling thread then does the rest of the work. `run` is never called
+    /// from inside of `work`. It is not called in a process that was forked off after a fill, because threads do not
+    /// survive a fork.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
         const MAX: usize = 1 << 16;
         Self { count: if count < MAX { count } else { MAX }, run }
@@ -49,7 +50,8 @@ impl Team {
         self.count
     }
 
-    /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs. Jobs begin in their order.
+    /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs. Jobs begin in
+    /// their order.
     ///
     /// # Panics
     /// If a job panics, with its panic. No job begins after it.

@@ -44,8 +44,8 @@ impl PreparedBlocks {
     /// Fills `tensor` with the region that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
-    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the matrix
-    /// of a block cannot be allocated.
+    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the
+    /// matrix of a block cannot be allocated.
     pub(super) fn fill_region(&self, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(&self.plan, start, &tensor)?;
         if tensor.is_empty() {
@@ -79,7 +79,7 @@ impl PreparedBlocks {
         | Distribution::Normal { .. }
         | Distribution::TruncatedNormal { .. } = distribution
         {
-            // The index in the whole tensor decides.
+            // The values depend on their index in the whole tensor.
             let first: Vec<usize> =
                 start.iter().zip(in_region).map(|(start, offset)| start + offset).collect();
             let region = Region::new(self.plan.shape(), &first, extent);

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 /// Returns a parameter's name without the path components that PyTorch's wrapper modules add.
 ///
 /// The components `_orig_mod` (torch.compile), `_fsdp_wrapped_module` and `_checkpoint_wrapped_module` are removed
-/// everywhere but at the end of the name. The component `module` (DataParallel, DistributedDataParallel) is removed at the
-/// beginning of the name.
+/// everywhere but at the end of the name. The component `module` (DataParallel, DistributedDataParallel) is removed at
+/// the beginning of the name.
 ///
 /// ```
 /// # use fanin::canonical_name;
@@ -15,7 +15,8 @@ use std::borrow::Cow;
 /// ```
 pub fn canonical_name(name: &str) -> Cow<'_, str> {
     const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-    // A quick test: every wrapper component other than `module` begins with an underscore, which few names contain there.
+    // A quick test: every wrapper component other than `module` begins with an underscore, which few names contain
+    // there.
     if !name.starts_with("module.") && !name.starts_with('_') && !name.contains("._") {
         return Cow::Borrowed(name);
     }

@@ -11,8 +11,8 @@ use crate::threads::Threads;
 
 /// The factorization of an orthogonal matrix, from which any region of the matrix can be computed.
 ///
-/// It is computed in f64 for an f64 plan and in f32 for any other. A matrix with fewer rows than columns is the transpose
-/// of the factored one.
+/// It is computed in f64 for an f64 plan and in f32 for any other. A matrix with fewer rows than columns is the
+/// transpose of the factored one.
 #[derive(Debug, Clone)]
 pub(super) struct Orthogonal {
     /// Rows and columns of the matrix.
@@ -29,8 +29,8 @@ enum Precision {
 }
 
 impl Orthogonal {
-    /// Factors a Gaussian matrix of `max(rows, columns)` rows and `min(rows, columns)` columns. `draw` must write its entries
-    /// on and below the diagonal to memory that is all zeros, and leave zeros above the diagonal.
+    /// Factors a Gaussian matrix of `max(rows, columns)` rows and `min(rows, columns)` columns. `draw` must write its
+    /// entries on and below the diagonal to memory that is all zeros, and leave zeros above the diagonal.
     pub(super) fn new(
         plan: &Plan,
         gain: f64,
@@ -52,7 +52,8 @@ impl Orthogonal {
         Self { shape: (rows, columns), threads, reflections }
     }
 
-    /// Fills `out`, the row-major memory of `region`, which is a region of the tensor before its trailing axes are flattened.
+    /// Fills `out`, the row-major memory of `region`, which is a region of the tensor before its trailing axes are
+    /// flattened.
     pub(super) fn fill(&self, region: &Region, out: Values<'_>) {
         match &self.reflections {
             Precision::F32(reflections, gain) => match out {

@@ -22,12 +22,12 @@ enum Kind {
 impl NativeTensor {
     /// Computes once what all regions of a plan share.
     ///
-    /// For `orthogonal` this is the factorization, which takes as much memory as two to three matrices of the plan's shape.
-    /// For every other distribution it takes next to no time and memory.
+    /// For `orthogonal` this is the factorization, which takes up to three times the memory of the matrix. For every
+    /// other distribution it takes next to no time and memory.
     ///
     /// # Errors
-    /// `Method` if the plan asks for truncated normals by rejection, which has no random access; `Memory` if the memory for
-    /// an orthogonal plan cannot be allocated.
+    /// `Method` if the plan asks for truncated normals by rejection, which has no random access; `Memory` if the memory
+    /// for an orthogonal plan cannot be allocated.
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
         check_method(plan, "native")?;
         Ok(Prepared(match plan.distribution() {
@@ -41,8 +41,8 @@ impl Prepared {
     /// Fills `tensor` with the region that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
-    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the memory
-    /// for an orthogonal block cannot be allocated.
+    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the
+    /// memory for an orthogonal block cannot be allocated.
     pub fn fill_region(&self, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
         match &self.0 {
             Kind::Single(prepared) => prepared.fill_region(start, tensor),

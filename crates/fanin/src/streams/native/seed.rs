@@ -31,8 +31,8 @@ impl Native {
         Self { seed, level: None, threads: Threads::Pool }
     }
 
-    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support `level`.
-    /// The values do not depend on the level.
+    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support
+    /// `level`. The values do not depend on the level.
     #[must_use]
     pub const fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }

@@ -95,13 +95,14 @@ impl PreparedSingle {
 
     /// Fills strided memory with a distribution that is computed by index.
     ///
-    /// The threads share slabs that do not overlap in memory. Each slab is filled by tiles of some rows, which are computed
-    /// in contiguous memory that stays in the nearest caches and then copied.
+    /// The threads share slabs that do not overlap in memory. Each slab is filled by tiles of some rows, which are
+    /// computed in contiguous memory that stays in the nearest caches and then copied.
     fn fill_strided(&self, values: Philox, start: &[usize], tensor: TensorMut<'_>) {
         /// Number of values of a tile.
         const TILE: usize = 1 << 13;
         let last = start.len() - 1;
-        // A slab along the last axis cuts every row: with whole groups of words in each slab no group is computed twice.
+        // A slab along the last axis cuts every row: with whole groups of words in each slab no group is computed
+        // twice.
         let length = |axis: usize, values_each: usize| {
             let length = TILE.div_ceil(values_each);
             if axis == last { length.next_multiple_of(GROUP_32) } else { length }

@@ -12,7 +12,8 @@ pub struct NativeTensor {
 }
 
 impl Native {
-    /// Returns the stream of the tensor called `name`, which is first brought to its canonical form by [`canonical_name`].
+    /// Returns the stream of the tensor called `name`, which is first brought to its canonical form by
+    /// [`canonical_name`].
     ///
     /// Two tensors of the same name get the same values. [`Native::model`] refuses a name that is asked for twice.
     pub fn tensor(self, name: &str) -> NativeTensor {

@@ -18,8 +18,8 @@ impl Torch {
     /// [`Torch::advance`] by this number is [`Torch::advance_past`] the plan. Returns `None` where only drawing tells:
     ///
     /// * truncated normals by rejection, which draw again until every value is accepted;
-    /// * fewer than [`Torch::GROUP`] normals, which are drawn in pairs, so that the number depends on whether the generator
-    ///   has kept the second value of a pair;
+    /// * fewer than [`Torch::GROUP`] normals, which are drawn in pairs, so that the number depends on whether the
+    ///   generator has kept the second value of a pair;
     /// * plans that the stream cannot fill, for which [`Stream::fill`](crate::Stream::fill) returns an error.
     ///
     /// ```
@@ -87,8 +87,8 @@ impl Torch {
             let mut values = vec![E::default(); count];
             return self.fill(plan, TensorMut::contiguous(&mut values, plan.shape())?);
         }
-        // Each chunk takes as many passes as the values in it need. The whole tensor takes as many as the chunk with the
-        // most.
+        // Each chunk takes as many passes as the values in it need. The whole tensor takes as many as the chunk with
+        // the most.
         let whole = Region::whole(&[count]);
         let mut values = vec![E::default(); count.min(CHUNK)];
         let mut words = 0;
@@ -101,5 +101,55 @@ impl Torch {
         }
         self.advance(words);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::{F8E4M3, F8E5M2};
+    use crate::plan::Truncation;
+
+    fn check<E: Element>() {
+        let truncated = |low, high, method| {
+            let method = Some(method);
+            Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low, high, method }
+        };
+        for distribution in [
+            Distribution::Constant { value: 1.0 },
+            Distribution::Uniform { low: -1.0, high: 1.0 },
+            Distribution::Normal { mean: 0.0, std: 1.0 },
+            truncated(-1.0, 1.0, Truncation::InverseCdf),
+            truncated(-1.0, 1.0, Truncation::Rejection),
+            truncated(2.0, 3.0, Truncation::Rejection),
+            Distribution::Sparse { zeros: 1, std: 1.0 },
+            #[cfg(feature = "qr")]
+            Distribution::Orthogonal { gain: 1.0 },
+        ] {
+            for shape in [[1, 1], [3, 5], [4, 4], [17, 1], [1, 31], [8, 8], [33, 5], [5, 0]] {
+                let Ok(plan) = Plan::new(&shape, E::DTYPE, distribution) else { continue };
+                let (mut filled, mut advanced) = (Torch::new(3), Torch::new(3));
+                plan.fill(&mut vec![E::default(); plan.len()], &mut filled).unwrap();
+                match Torch::words(&plan) {
+                    Some(words) => advanced.advance(words),
+                    None => {
+                        let normals = !matches!(distribution, Distribution::TruncatedNormal { .. });
+                        assert!(!normals || plan.len() < Torch::GROUP, "{distribution:?} {shape:?}");
+                        advanced.advance_past(&plan).unwrap();
+                    }
+                }
+                assert_eq!(filled, advanced, "{distribution:?} {shape:?} {}", E::DTYPE);
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_the_words_that_a_fill_takes() {
+        check::<f32>();
+        check::<f64>();
+        check::<half::f16>();
+        check::<half::bf16>();
+        check::<F8E4M3>();
+        check::<F8E5M2>();
     }
 }

@@ -13,8 +13,8 @@ pub(super) struct Cursor<'a, E> {
     level: Level,
     /// Number of words passed so far.
     pub(super) passed: u64,
-    /// The group of normals that was computed last, with the number of its first word: the next run may need another part of
-    /// it.
+    /// The group of normals that was computed last, with the number of its first word: the next run may need another
+    /// part of it.
     last_group: Option<(u64, [E; GROUP])>,
 }
 

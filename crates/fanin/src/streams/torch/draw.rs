@@ -10,13 +10,13 @@ use crate::region::RegionSlice;
 impl Torch {
     /// Fills `out` with the values of `slice`, a part of a tensor of `count` values.
     ///
-    /// Moves the generator past the words that it returns. These are the words of the whole tensor; by rejection, they are
-    /// the words of as many passes as the values in `slice` need. Normals that are not drawn by groups return 0, and leave
-    /// the generator after the words that they drew.
+    /// Moves the generator past the words that it returns. These are the words of the whole tensor; by rejection, they
+    /// are the words of as many passes as the values in `slice` need. Normals that are not drawn by groups return 0,
+    /// and leave the generator after the words that they drew.
     ///
     /// # Panics
-    /// If `distribution` is not uniform, normal, sparse or truncated normal. Of a sparse distribution only the normal values
-    /// are drawn.
+    /// If `distribution` is not uniform, normal, sparse or truncated normal. Of a sparse distribution only the normal
+    /// values are drawn.
     pub(super) fn draw<E: Element>(
         &mut self,
         distribution: Distribution,

@@ -39,8 +39,8 @@ impl Stream for Torch {
     }
 
     /// Fills `tensor` with the region, and moves the generator to where filling the whole tensor would leave it
-    /// ([`Torch::advance_past`]). [`Torch::peek_region`] leaves the generator where it is. The region is that of a tensor
-    /// that torch fills in contiguous memory.
+    /// ([`Torch::advance_past`]). [`Torch::peek_region`] leaves the generator where it is. The region is that of a
+    /// tensor that torch fills in contiguous memory.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(plan, start, &tensor)?;
         if tensor.shape() == plan.shape() && tensor.is_contiguous() {

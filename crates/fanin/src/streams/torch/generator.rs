@@ -28,12 +28,14 @@ pub struct Torch {
 }
 
 impl Torch {
-    /// Number of values that torch draws as a group: a contiguous fill of at least this many normal values is drawn by
-    /// groups. A chunk of such a fill that begins at a multiple of this number can be drawn by itself, and so can a last
-    /// chunk of at least this many values.
+    /// Number of normal values that torch draws as a group. A contiguous fill of fewer values is drawn one by one.
+    ///
+    /// A contiguous fill can be split: chunks whose lengths are multiples of this number, and then a last chunk of at
+    /// least this many values, give the same values if they are filled one after another.
     pub const GROUP: usize = 16;
 
-    /// The generator after `torch.manual_seed(seed)`. torch also accepts negative seeds: cast them, as in `-1i64 as u64`.
+    /// The generator after `torch.manual_seed(seed)`. torch also accepts negative seeds: cast them, as in
+    /// `-1i64 as u64`.
     ///
     /// Only the low 32 bits seed the Mersenne Twister: seeds that agree in these give the same values.
     #[doc(alias = "manual_seed")]
@@ -66,8 +68,8 @@ impl Torch {
         self.seed
     }
 
-    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support `level`.
-    /// The values do not depend on the level.
+    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support
+    /// `level`. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
@@ -90,7 +92,8 @@ impl Torch {
 
     /// Passes over the next `words` 32-bit words as if they had been drawn.
     ///
-    /// Large counts are passed by a jump, which takes about a millisecond at most. The second normal value of a pair is kept.
+    /// Large counts are passed by a jump, which takes about a millisecond at most. The second normal value of a pair is
+    /// kept.
     pub fn advance(&mut self, words: u64) {
         self.engine.advance_at(self.level(), words);
     }

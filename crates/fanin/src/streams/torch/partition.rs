@@ -1,7 +1,7 @@
 //! How a sequential fill is partitioned among threads.
 //!
-//! Each thread first passes over the words before its partition. Partitions are sized so that all threads finish together.
-//! The first partition is the longest, because its thread has no words to pass over.
+//! Each thread first passes over the words before its partition. Partitions are sized so that all threads finish
+//! together. The first partition is the longest, because its thread has no words to pass over.
 
 use super::generator::Torch;
 use super::words::{GROUP, words_each};
@@ -10,8 +10,8 @@ use crate::rng::Mt19937;
 
 /// The time that values take to draw. The unit is the time to pass over one word, about an eighth of a nanosecond.
 ///
-/// The numbers were measured on the machine on which torch's fills are fastest (docs/speed.md): on others the estimate is
-/// rather too low, so that a fill uses too few threads and not too many.
+/// The numbers were measured on the machine on which torch's fills are fastest (docs/speed.md): on others the estimate
+/// is too low rather than too high, so that a fill uses too few threads rather than too many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
     /// Time to compute a value.
@@ -23,25 +23,25 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// Of uniform values, most of it for generating words.
+    /// The cost of uniform values, most of which is generating words.
     pub(super) fn of_uniforms<E: Element>() -> Self {
         let words = words_each::<E>() as f64;
         Self { compute: 3.0 * words, words, sequences: 1.0 }
     }
 
-    /// Of normal values. For f64 they use the C library's functions.
+    /// The cost of normal values. In f64 they call the C library's functions, which are slow.
     pub(super) fn of_normals<E: Element>() -> Self {
         let words = words_each::<E>() as f64;
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// Of normal values that are drawn again until all lie within bounds, which accept at least three in ten. Passing over
-    /// words counts in the first pass only: from pass to pass it takes all threads equally long.
+    /// The cost of normal values that are drawn again until all lie within bounds, which accept at least three in ten.
+    /// Passing over words counts in the first pass only: from pass to pass it takes all threads equally long.
     pub(super) fn of_bounded_normals<E: Element>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<E>().compute, ..Self::of_normals::<E>() }
     }
 
-    /// Of uniform proposals that are drawn again until all are accepted. Each pass has two sequences.
+    /// The cost of uniform proposals that are drawn again until all are accepted. Each pass has two sequences.
     pub(super) fn of_proposals<E: Element>() -> Self {
         Self { compute: 160.0, words: words_each::<E>() as f64, sequences: 2.0 }
     }
@@ -56,8 +56,8 @@ impl Cost {
 const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {
-    /// Splits `out` into one partition for each thread that is worth waking. Returns for each partition the position at which
-    /// it begins, and its memory. All partitions but the last have whole groups.
+    /// Splits `out` into one partition for each thread that is worth waking. Returns for each partition the position at
+    /// which it begins, and its memory. All partitions but the last have whole groups.
     pub(super) fn partitions<'o, E: Element>(
         &self,
         cost: Cost,
@@ -76,8 +76,8 @@ impl Torch {
     }
 }
 
-/// Splits `values` values into at most `threads` partitions that take equally long, and returns their lengths. There is at
-/// least one partition, which is empty if there are no values.
+/// Splits `values` values into at most `threads` partitions that take equally long, and returns their lengths. There is
+/// at least one partition, which is empty if there are no values.
 fn lengths(cost: Cost, values: usize, threads: usize) -> Vec<usize> {
     if threads == 1 || values == 0 {
         return vec![values];

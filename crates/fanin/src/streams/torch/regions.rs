@@ -15,8 +15,8 @@ use crate::streams::stream::Stream;
 use crate::tensor::{Order, TensorMut};
 
 impl Torch {
-    /// Fills `tensor` with a region as [`Stream::fill_region`] does, and leaves the generator where it is. Use this to fill
-    /// several regions of one tensor.
+    /// Fills `tensor` with a region as [`Stream::fill_region`] does, and leaves the generator where it is. Use this to
+    /// fill several regions of one tensor.
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, TensorMut, Torch, init};

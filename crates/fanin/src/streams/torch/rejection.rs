@@ -1,8 +1,8 @@
 //! Rejection sampling of a whole tensor.
 //!
-//! torch makes passes over the tensor. In each pass it draws a candidate for every element, and uses the candidates of the
-//! elements whose values so far were all rejected. Here a block of elements goes through all passes while it is in the
-//! cache. Each pass has state readers of its own, which read the words of the rejected elements only.
+//! torch makes passes over the tensor. In each pass it draws a proposal for every element, and uses the proposals of
+//! the elements whose values so far were all rejected. Here a block of elements goes through all passes while it is in
+//! the cache. Each pass has state readers of its own, which read the words of the rejected elements only.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -17,11 +17,11 @@ use crate::simd::Level;
 /// Number of elements that go through the passes together.
 const BLOCK: usize = 1 << 15;
 
-/// Up to this many elements form a single block, and one set of state readers moves from pass to pass: to set up state readers
-/// for each pass would take as long as the passes.
+/// Up to this many elements form a single block, and one set of state readers moves from pass to pass: to set up state
+/// readers for each pass would take as long as the passes.
 const SINGLE_BLOCK: usize = 1 << 20;
 
-/// A way to draw candidates and to reject them.
+/// A way to draw proposals and to reject them.
 pub(super) trait Trial<E: Element>: Sync {
     /// Number of words of a pass.
     fn words(&self) -> u64;
@@ -32,8 +32,8 @@ pub(super) trait Trial<E: Element>: Sync {
     /// For each sequence of words that a pass consists of, the number of words of the pass before the sequence.
     fn sequences(&self) -> Vec<u64>;
 
-    /// Fills `out` with the candidates of the first pass for `slice`, with a cursor in each sequence, and appends the positions
-    /// in `slice` of the rejected ones to `rejected`.
+    /// Fills `out` with the proposals of the first pass for `slice`, with a cursor in each sequence, and appends the
+    /// positions in `slice` of the rejected ones to `rejected`.
     fn first_pass(
         &self,
         cursors: &mut [Cursor<'_, E>],
@@ -45,8 +45,8 @@ pub(super) trait Trial<E: Element>: Sync {
     /// Appends to `rejected` the positions of rejected values, where the first pass was drawn before.
     fn test(&self, out: &[E], rejected: &mut Vec<u32>);
 
-    /// Fills `out` with the candidates of a later pass for the elements at `indices` of the tensor, with a state reader in each
-    /// sequence, and sets `rejected` for each.
+    /// Fills `out` with the proposals of a later pass for the elements at `indices` of the tensor, with a state reader
+    /// in each sequence, and sets `rejected` for each.
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [E], rejected: &mut [bool]);
 }
 
@@ -56,16 +56,17 @@ struct Drawn {
     later_passes: u64,
     /// The generator at the end of the last of these passes, if there was one.
     after_last: Option<Mt19937>,
-    /// The generator at the end of the partition in the last sequence of the first pass, and the number of words of that
-    /// sequence that it has passed. `None` if the first pass was drawn before.
+    /// The generator at the end of the partition in the last sequence of the first pass, and the number of words of
+    /// that sequence that it has passed. `None` if the first pass was drawn before.
     after_first: Option<(Mt19937, u64)>,
 }
 
 impl Torch {
-    /// Fills `out` with the values of `slice` by rejection. If `begun`, `out` already holds the candidates of the first pass.
+    /// Fills `out` with the values of `slice` by rejection. If `begun`, `out` already holds the proposals of the first
+    /// pass.
     ///
-    /// Moves the generator past as many passes as the values of `slice` need. Returns the number of words of these passes,
-    /// without a first pass that was drawn before.
+    /// Moves the generator past as many passes as the values of `slice` need. Returns the number of words of these
+    /// passes, without a first pass that was drawn before.
     pub(super) fn reject<E: Element>(
         &mut self,
         trial: &impl Trial<E>,
@@ -120,28 +121,21 @@ fn draw_partition<E: Element>(
     // A single block reads each pass once: no state readers need to be kept.
     let max_kept = if single { 0 } else { KEPT };
     let mut later_cursors = RejectionCursors::new(start, trial.words(), max_kept);
-    // The rejected elements: positions in the block, and row-major indices in the tensor.
-    let (mut positions, mut indices) = (Vec::new(), Vec::new());
-    let (mut values, mut rejected) = (Vec::new(), Vec::new());
+    let mut rejected = Rejected::default();
     for (number, out) in out.chunks_mut(block).enumerate() {
         check();
         let slice = slice.slice(number * block, out.len());
-        positions.clear();
+        rejected.positions.clear();
         if begun {
-            trial.test(out, &mut positions);
+            trial.test(out, &mut rejected.positions);
         } else {
-            trial.first_pass(&mut cursors, slice, out, &mut positions);
+            trial.first_pass(&mut cursors, slice, out, &mut rejected.positions);
         }
-        slice.global_indices(&positions, &mut indices);
+        slice.global_indices(&rejected.positions, &mut rejected.indices);
         later_cursors.begin_block();
-        while !positions.is_empty() {
+        while !rejected.positions.is_empty() {
             check();
-            values.resize(positions.len(), E::default());
-            rejected.resize(positions.len(), false);
-            trial.later_pass(later_cursors.next_pass(), &indices, &mut values, &mut rejected);
-            let left = store(&mut positions, &mut indices, &values, &rejected, out);
-            positions.truncate(left);
-            indices.truncate(left);
+            rejected.draw_again(trial, later_cursors.next_pass(), out);
         }
     }
     let end = trial.words() - sequences.last().expect("a pass has a sequence");
@@ -153,26 +147,40 @@ fn draw_partition<E: Element>(
     Drawn { later_passes, after_last, after_first }
 }
 
-/// Writes the candidates in `values` to `out` at `positions`. Moves the positions and indices of the rejected ones to the front
-/// of their slices, and returns the number of these.
-fn store<E: Element>(
-    positions: &mut [u32],
-    indices: &mut [u64],
-    values: &[E],
-    rejected: &[bool],
-    out: &mut [E],
-) -> usize {
-    let count = positions.len();
-    let (indices, values, rejected) = (&mut indices[..count], &values[..count], &rejected[..count]);
-    let mut left = 0;
-    for k in 0..count {
-        let (position, index) = (positions[k], indices[k]);
-        out[position as usize] = values[k];
-        // Without a branch: an accepted element is overwritten by the next one.
-        (positions[left], indices[left]) = (position, index);
-        left += usize::from(rejected[k]);
+/// The elements of a block whose values so far were all rejected, and the memory for their next proposals.
+#[derive(Default)]
+struct Rejected<E> {
+    /// Positions in the block.
+    positions: Vec<u32>,
+    /// Row-major indices in the tensor.
+    indices: Vec<u64>,
+    /// The proposals of a pass, one for each element.
+    values: Vec<E>,
+    /// Whether each of these is rejected.
+    flags: Vec<bool>,
+}
+
+impl<E: Element> Rejected<E> {
+    /// Draws a later pass: writes the proposals to `out`, the values of the block, and keeps the elements that are
+    /// rejected again.
+    fn draw_again(&mut self, trial: &impl Trial<E>, readers: &mut [StateReader], out: &mut [E]) {
+        let count = self.positions.len();
+        self.values.resize(count, E::default());
+        self.flags.resize(count, false);
+        trial.later_pass(readers, &self.indices, &mut self.values, &mut self.flags);
+        let (positions, indices) = (&mut self.positions[..count], &mut self.indices[..count]);
+        let (values, flags) = (&self.values[..count], &self.flags[..count]);
+        let mut left = 0;
+        for k in 0..count {
+            let (position, index) = (positions[k], indices[k]);
+            out[position as usize] = values[k];
+            // Without a branch: an accepted element is overwritten by the next one.
+            (positions[left], indices[left]) = (position, index);
+            left += usize::from(flags[k]);
+        }
+        self.positions.truncate(left);
+        self.indices.truncate(left);
     }
-    left
 }
 
 /// Appends to `positions` the position of each `true` in `flags`, counted from `first`.

@@ -10,8 +10,8 @@ pub(super) const KEPT: usize = 1 << 12;
 
 /// The state readers of all passes after the first, for blocks of values that go through the passes one after another.
 ///
-/// Each of the first `max_kept` passes keeps its state readers: they are where the next block needs them. Later passes share
-/// one set of state readers, which moves from pass to pass and is set up anew for each block.
+/// Each of the first `max_kept` passes keeps its state readers: they are where the next block needs them. Later passes
+/// share one set of state readers, which moves from pass to pass and is set up anew for each block.
 pub(super) struct RejectionCursors<S> {
     /// Creates the state readers of the first of these passes.
     start: S,

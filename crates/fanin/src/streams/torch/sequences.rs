@@ -49,8 +49,9 @@ impl Torch {
 
     /// Fills `out` with the values of `slice`, a part of a tensor of `count` normal values.
     ///
-    /// With `by_groups`, `count` must be at least [`BULK`]; this moves the generator past the whole tensor, and returns the
-    /// number of its words. Otherwise the values are drawn one by one, `slice` must be the whole tensor, and 0 is returned.
+    /// With `by_groups`, `count` must be at least [`BULK`]; this moves the generator past the whole tensor, and returns
+    /// the number of its words. Otherwise the values are drawn one by one, `slice` must be the whole tensor, and 0 is
+    /// returned.
     pub(super) fn normals<E: Element>(
         &mut self,
         distribution: (f64, f64),
@@ -70,8 +71,8 @@ impl Torch {
         groups.total
     }
 
-    /// Fills `out` with normal values as torch fills strided memory, and memory of fewer than [`BULK`] values: one by one,
-    /// in pairs.
+    /// Fills `out` with normal values as torch fills strided memory, and memory of fewer than [`BULK`] values: one by
+    /// one, in pairs.
     pub(super) fn normals_one_by_one<E: Element>(&mut self, (mean, std): (f64, f64), out: &mut [E]) {
         for out in out.chunks_mut(CHECK_EVERY) {
             check();
@@ -81,11 +82,11 @@ impl Torch {
         }
     }
 
-    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with a generator of its own,
-    /// which has jumped to the partition.
+    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with a generator of
+    /// its own, which has jumped to the partition.
     ///
-    /// `draw` is called with a cursor, the row-major index at which a run begins, and the memory of the run. Afterwards the
-    /// generator has passed `words` words.
+    /// `draw` is called with a cursor, the row-major index at which a run begins, and the memory of the run. Afterwards
+    /// the generator has passed `words` words.
     pub(super) fn draw_runs<E: Element>(
         &mut self,
         cost: Cost,

@@ -26,8 +26,8 @@ fn memory(threads: Threads, plan: &Plan, zeros: usize, width: usize) -> u128 {
 }
 
 impl Torch {
-    /// Returns an error if the temporary memory for the zeros of `width` columns cannot be allocated. Plans without zeros need
-    /// none.
+    /// Returns an error if the temporary memory for the zeros of `width` columns cannot be allocated. Plans without
+    /// zeros need none.
     pub(super) fn check_memory_of_zeros(&self, plan: &Plan, width: usize) -> Result<(), Error> {
         match plan.distribution() {
             Distribution::Sparse { zeros: zeros @ 1.., .. } if width > 0 => {
@@ -57,8 +57,8 @@ impl Torch {
         });
     }
 
-    /// Returns the zeros of the region of a matrix that begins at `start`. Its height and width must not be 0. The next word
-    /// of `engine` must be the first word of the zeros of the whole matrix.
+    /// Returns the zeros of the region of a matrix that begins at `start`. Its height and width must not be 0. The next
+    /// word of `engine` must be the first word of the zeros of the whole matrix.
     fn zero_mask(
         &self,
         engine: &Mt19937,
@@ -79,8 +79,8 @@ impl Torch {
         })
     }
 
-    /// Writes the zeros of the region of a matrix that begins at `start` to `tensor`: in each column of the matrix the first
-    /// `zeros` rows of `torch.randperm(rows)`. Does not move the generator past their words.
+    /// Writes the zeros of the region of a matrix that begins at `start` to `tensor`: in each column of the matrix the
+    /// first `zeros` rows of `torch.randperm(rows)`. Does not move the generator past their words.
     pub(super) fn write_zeros(&self, plan: &Plan, zeros: usize, start: &[usize], tensor: &mut TensorMut<'_>) {
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
@@ -128,8 +128,8 @@ impl ShuffleSteps {
 
     /// Replaces each word by its remainder modulo the divisor of its step.
     ///
-    /// The quotient is rounded to nearest. Where it is one too high the remainder is negative, and is corrected. All numbers
-    /// are integers below 2^53, so that the arithmetic is exact.
+    /// The quotient is rounded to nearest. Where it is one too high the remainder is negative, and is corrected. All
+    /// numbers are integers below 2^53, so that the arithmetic is exact.
     #[inline(always)]
     fn remainders(&self, words: &mut [u32]) {
         const SHIFT: f64 = (1u64 << 52) as f64;
@@ -142,13 +142,13 @@ impl ShuffleSteps {
         }
     }
 
-    /// Runs the shuffles of `N` columns, whose remainders are given. Sets `kept` to 1 for each row that is not among the first
-    /// `zeros` rows of the permutation, and to 0 for the others.
+    /// Runs the shuffles of `N` columns, whose remainders are given. Sets `kept` to 1 for each row that is not among
+    /// the first `zeros` rows of the permutation, and to 0 for the others.
     ///
-    /// The steps run backwards: step k swaps entry k with a later entry. Undoing the swaps from the last to the first carries
-    /// the flags of the shuffled positions back to the rows. When step k is undone, the flag at k is still 0, so that moving
-    /// the flag of the later entry is enough. A step may need the flag that the step before has just written: interleaving
-    /// the columns hides that latency.
+    /// The steps run backwards: step k swaps entry k with a later entry. Undoing the swaps from the last to the first
+    /// carries the flags of the shuffled positions back to the rows. When step k is undone, the flag at k is still 0,
+    /// so that moving the flag of the later entry is enough. A step may need the flag that the step before has just
+    /// written: interleaving the columns hides that latency.
     #[inline(always)]
     fn find_kept<const N: usize>(
         &self,

@@ -58,8 +58,8 @@ impl Torch {
     /// Returns the generator of a state that [`Torch::state`] or `torch.get_rng_state()` returned.
     ///
     /// # Errors
-    /// `State` if `bytes` has another length than [`Torch::STATE_BYTES`], or describes a position that the Mersenne Twister
-    /// cannot have.
+    /// `State` if `bytes` has another length than [`Torch::STATE_BYTES`], or describes a position that the Mersenne
+    /// Twister cannot have.
     #[doc(alias = "set_rng_state")]
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() != Self::STATE_BYTES {

@@ -1,24 +1,26 @@
 //! Truncated normal values, by torch's current algorithm (rejection) and by the one before 2.12 (inverse distribution
 //! function).
 
+use super::acceptance::AcceptanceTest;
 use super::cursor::Cursor;
 use super::generator::Torch;
 use super::partition::Cost;
 use super::rejection::{Trial, append_positions};
+use super::rounded::Rounded;
 use super::scattered::{TOGETHER, normals_at, uniforms_at};
 use super::sequences::{ByGroups, CHECK_EVERY};
 use super::words::{Groups, words_each};
 use crate::cancel::check;
 use crate::dtype::{DType, Element};
 use crate::error::Error;
-use crate::math::{ln, quantile64};
+use crate::math::quantile64;
 use crate::plan::{Distribution, Plan, Truncation};
 use crate::region::RegionSlice;
 use crate::rng::StateReader;
 use crate::simd::{BLOCK, Isa, Kernel, Level, dispatch};
 
-/// The standard normal distribution function, `(1 + erf(x / sqrt 2)) / 2`, computed as torch computes it: which way torch
-/// samples depends on its value.
+/// The standard normal distribution function, `(1 + erf(x / sqrt 2)) / 2`, computed as torch computes it: which way
+/// torch samples depends on its value.
 fn cdf(x: f64) -> f64 {
     (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
 }
@@ -28,7 +30,8 @@ fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
     cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
 }
 
-/// Returns an error if torch draws uniform proposals and the bounds, or their difference, are not finite in the plan's type.
+/// Returns an error if torch draws uniform proposals and the bounds, or their difference, are not finite in the plan's
+/// type.
 pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     if let Distribution::TruncatedNormal { mean, std, low, high, method } = plan.distribution()
         && method != Some(Truncation::InverseCdf)
@@ -57,11 +60,12 @@ pub(super) struct Bounded {
 }
 
 impl Torch {
-    /// Fills `out` with the values of `slice`, a part of a tensor of `count` values, as torch since 2.12 does: by rejection.
+    /// Fills `out` with the values of `slice`, a part of a tensor of `count` values, as torch since 2.12 does: by
+    /// rejection.
     ///
-    /// torch draws proposals for all elements, and again for all until none is rejected. Here later proposals are computed for
-    /// the rejected elements only. Returns the number of words of the passes that `slice` needs; the rest of the tensor may
-    /// need more passes.
+    /// torch draws proposals for all elements, and again for all until none is rejected. Here later proposals are
+    /// computed for the rejected elements only. Returns the number of words of the passes that `slice` needs; the rest
+    /// of the tensor may need more passes.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<E: Element>(
         &mut self,
@@ -102,9 +106,9 @@ impl Torch {
         self.reject(&trial, slice, out, false)
     }
 
-    /// Fills `out` with the values of `slice`, a part of a tensor of `count` values, as torch before 2.12 did: a uniform value
-    /// between the values of the distribution function at the bounds, the inverse error function of it, scaled, shifted and
-    /// clamped. Each step is rounded to the type.
+    /// Fills `out` with the values of `slice`, a part of a tensor of `count` values, as torch before 2.12 did: a
+    /// uniform value between the values of the distribution function at the bounds, the inverse error function of it,
+    /// scaled, shifted and clamped. Each step is rounded to the type.
     ///
     /// Moves the generator past the whole tensor, and returns the number of its words.
     pub(super) fn truncated_by_inverse<E: Element>(
@@ -228,8 +232,8 @@ impl<E: Element> Kernel for Outside<'_, E> {
     }
 }
 
-/// Number of proposals of a first pass that are tested while they are in the nearest cache. Their words are whole states of
-/// the generator.
+/// Number of proposals of a first pass that are tested while they are in the nearest cache. Their words are whole
+/// states of the generator.
 const IN_CACHE: usize = 2496;
 
 /// Uniform proposals, each with a uniform draw on [0, 1) that decides whether it is accepted.
@@ -288,141 +292,6 @@ impl<E: Element> Trial<E> for Proposals {
             uniforms_at(self.level, proposing, indices, (self.low, self.high), out);
             uniforms_at(self.level, drawing, indices, (0.0, 1.0), draws);
             self.test.test(self.level, out, draws, rejected);
-        }
-    }
-}
-
-/// The arithmetic of torch's tensor operations on a type: each operation computes in f32 (in f64 for f64), and its result
-/// is rounded to the type.
-///
-/// The operations here compute in f64. That gives the same results: a sum, product or quotient of two f32 numbers that is
-/// computed in f64 and rounded to f32 is the correctly rounded f32 result, because f64 has more than twice the digits.
-#[derive(Debug, Clone, Copy)]
-struct Rounded {
-    dtype: DType,
-}
-
-impl Rounded {
-    fn new<E: Element>() -> Self {
-        Self { dtype: E::DTYPE }
-    }
-
-    /// Rounds the result of an operation.
-    fn round(self, x: f64) -> f64 {
-        self.dtype.round(x)
-    }
-
-    /// Rounds a Python number that is an operand.
-    fn scalar(self, x: f64) -> f64 {
-        if self.dtype == DType::F64 { x } else { x as f32 as f64 }
-    }
-}
-
-/// torch's test of a uniform proposal: it is rejected if the logarithm of the draw is greater than the logarithm of the
-/// density at the proposal relative to the peak of the density.
-#[derive(Debug, Clone, Copy)]
-struct AcceptanceTest {
-    mean: f64,
-    std: f64,
-    peak: f64,
-}
-
-impl AcceptanceTest {
-    fn new<E: Element>(mean: f64, std: f64, peak: f64) -> Self {
-        let steps = Rounded::new::<E>();
-        // torch rounds a subtrahend to the type, and a divisor to the type of the arithmetic.
-        let of_type = |x: f64| if E::DTYPE == DType::F64 { x } else { steps.round(x) };
-        Self { mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
-    }
-
-    /// Sets `rejected` for each proposal.
-    fn test<E: Element>(self, level: Level, proposals: &[E], draws: &[E], rejected: &mut [bool]) {
-        dispatch(level, Test { test: self, proposals, draws, rejected });
-    }
-}
-
-/// The kernel of [`AcceptanceTest::test`].
-struct Test<'a, E> {
-    test: AcceptanceTest,
-    proposals: &'a [E],
-    draws: &'a [E],
-    rejected: &'a mut [bool],
-}
-
-impl<E: Element> Kernel for Test<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self) {
-        let (proposals, last_proposals) = self.proposals.as_chunks::<LANES>();
-        let (draws, last_draws) = self.draws.as_chunks::<LANES>();
-        let (rejected, last_rejected) = self.rejected.as_chunks_mut::<LANES>();
-        for ((proposals, draws), rejected) in proposals.iter().zip(draws).zip(rejected) {
-            *rejected = self.test.lanes(proposals, draws);
-        }
-        if !last_rejected.is_empty() {
-            let (mut proposals, mut draws) = ([E::default(); LANES], [E::from_f64(0.5); LANES]);
-            proposals[..last_proposals.len()].copy_from_slice(last_proposals);
-            draws[..last_draws.len()].copy_from_slice(last_draws);
-            let rejected = self.test.lanes(&proposals, &draws);
-            last_rejected.copy_from_slice(&rejected[..last_rejected.len()]);
-        }
-    }
-}
-
-/// Number of proposals that are tested together.
-const LANES: usize = 32;
-
-impl AcceptanceTest {
-    /// Returns which proposals are rejected.
-    ///
-    /// A quick logarithm decides, unless a draw is so close to the density that the error of the logarithm matters: then the
-    /// exact logarithm decides for all of them.
-    #[inline(always)]
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "torch calls a library's logarithm, and bit-identical values need the same results"
-    )]
-    fn lanes<E: Element>(self, proposals: &[E; LANES], draws: &[E; LANES]) -> [bool; LANES] {
-        let (mut quick, mut exponents) = ([0f32; LANES], [0f32; LANES]);
-        for lane in 0..LANES {
-            exponents[lane] = self.exponent(proposals[lane]) as f32;
-            quick[lane] = draws[lane].to_f64() as f32;
-        }
-        for quick in &mut quick {
-            *quick = ln(quick.max(1e-30));
-        }
-        let (mut rejected, mut doubt) = ([false; LANES], false);
-        for lane in 0..LANES {
-            let (quick, exponent) = (quick[lane], exponents[lane]);
-            let slack = 1e-5 - quick * if size_of::<E>() == 2 { 0.02 } else { 1e-5 };
-            rejected[lane] = quick > exponent;
-            doubt |= !((quick - exponent).abs() > slack && quick > -60.0);
-        }
-        if doubt {
-            for lane in 0..LANES {
-                let drawn = E::DTYPE.round(draws[lane].to_f64().ln());
-                rejected[lane] = drawn > self.exponent(proposals[lane]);
-            }
-        }
-        rejected
-    }
-
-    /// Returns the logarithm of the density at `proposal` relative to the peak, computed as torch computes it.
-    #[inline(always)]
-    fn exponent<E: Element>(self, proposal: E) -> f64 {
-        let Self { mean, std, peak } = self;
-        if E::DTYPE == DType::F32 {
-            // f32 arithmetic itself: the same results, sooner.
-            let x = (proposal.to_f64() as f32 - mean as f32) / std as f32;
-            f64::from(x * x * -0.5 - peak as f32)
-        } else {
-            let round = |x: f64| E::DTYPE.round(x);
-            let x = round(proposal.to_f64() - mean);
-            let x = round(x / std);
-            let x = round(x * x);
-            let x = round(x * -0.5);
-            round(x - peak)
         }
     }
 }

@@ -245,8 +245,8 @@ pub(super) fn pairs<F: Singles>(
     sines: &mut [f32],
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
-    // torch computes log(1 - u) and TAU * u for u on [0, 1). Here u is kept as an integer of 24 bits: the division by a power
-    // of two is exact wherever it is made.
+    // torch computes log(1 - u) and TAU * u for u on [0, 1). Here u is kept as an integer of 24 bits: the division by a
+    // power of two is exact wherever it is made.
     let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).signed();
     let angle = angle(F::splat(TAU * UNIT).times(low_bits(F::Bits::load(angles)).signed()));
     let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
@@ -260,7 +260,8 @@ const UNIT_BITS: i32 = 24;
 /// The distance between neighbouring draws on [0, 1).
 const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
 
-/// Returns the lowest [`UNIT_BITS`] bits. They convert exactly as signed integers, for which every level has an instruction.
+/// Returns the lowest [`UNIT_BITS`] bits. They convert exactly as signed integers, for which every level has an
+/// instruction.
 #[inline(always)]
 fn low_bits<B: Bits<One = u32>>(words: B) -> B {
     words.and(B::splat((1 << UNIT_BITS) - 1))

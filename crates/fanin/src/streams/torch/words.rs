@@ -5,8 +5,8 @@ use crate::dtype::{DType, Element};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// Number of values in a group of normals: torch transforms the words of a group together. The first half of the group are
-/// radii, the second half are angles.
+/// Number of values in a group of normals: torch transforms the words of a group together. The first half of the group
+/// are radii, the second half are angles.
 pub(super) const GROUP: usize = Torch::GROUP;
 
 /// Number of values from which torch draws a contiguous normal fill by groups. Fewer are drawn one by one, in pairs.
@@ -38,8 +38,8 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// Returns an error if the words of the plan cannot be counted: in 64 bits those of a normal fill, in 62 bits those of two
-/// passes of rejection, because a state reader counts signed positions over two passes.
+/// Returns an error if the words of the plan cannot be counted: in 64 bits those of a normal fill, in 62 bits those of
+/// two passes of rejection, because a state reader counts signed positions over two passes.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
     let (values, again) = (plan.len() as u128, GROUP as u128);
@@ -87,7 +87,8 @@ pub(super) fn words_of_permutations((rows, columns): (usize, usize)) -> u64 {
     columns as u64 * words_of_permutation(rows)
 }
 
-/// Number of words that a permutation of `rows` rows takes. The last step of a shuffle has no choice, and draws no word.
+/// Number of words that a permutation of `rows` rows takes. The last step of a shuffle has no choice, and draws no
+/// word.
 pub(super) fn words_of_permutation(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }
@@ -99,8 +100,8 @@ pub(super) struct Groups {
     count: usize,
     /// Number of words of a group.
     pub(super) words: usize,
-    /// The word at which the last sixteen values begin, if the number of values is no multiple of sixteen: they are drawn
-    /// again as a group, after all other values.
+    /// The word at which the last sixteen values begin, if the number of values is no multiple of sixteen: they are
+    /// drawn again as a group, after all other values.
     last: Option<u64>,
     /// Number of words of the whole fill.
     pub(super) total: u64,
@@ -119,8 +120,8 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Number of values from `index` on that come before the last sixteen values, if these are drawn again; else number of
-    /// all values from `index` on.
+    /// Number of values from `index` on whose groups are in sequence: without the last sixteen values, if these are
+    /// drawn again.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize
