@@ -6,8 +6,8 @@ use fanin::{Distribution, Plan, Torch};
 
 use fanin_recipe::recipe::Planned;
 
-/// torch transforms normals in groups of so many; fewer of them are drawn by pairs.
-const GROUP: usize = 16;
+/// A chunk of a fill of normals that begins at a multiple of this number can be filled by itself.
+const GROUP: usize = Torch::GROUP;
 
 /// The plans of stretches of a tensor's values, each of about `most` values, that filled one after another give the
 /// tensor's; the tensor's own plan if it can be filled as a whole only.

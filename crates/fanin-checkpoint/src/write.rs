@@ -35,14 +35,14 @@ pub fn check(planned: &[Planned], stream: StreamKind) -> Result {
         )));
     }
     if stream == StreamKind::Native {
-        let mut job = Native::new(0).job();
+        let mut model = Native::new(0).model();
         let mut sources = std::collections::HashSet::new();
         for planned in planned {
             let wrong = |source| Error::Tensor { tensor: planned.description(), source };
             // Tied tensors are one under several names.
             let name = planned.source();
             let tensor = if sources.insert(name) {
-                job.tensor(name).map_err(wrong)?
+                model.tensor(name).map_err(wrong)?
             } else {
                 Native::new(0).tensor(name)
             };

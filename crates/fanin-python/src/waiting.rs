@@ -16,33 +16,18 @@ use crate::memory::{Memory, state_at};
 use crate::team;
 use crate::torch::{ENDLESS, Wish, dtype};
 
-/// Values of a stretch: a multiple of torch's group of sixteen.
+/// Number of values of a stretch: a multiple of [`Torch::GROUP`].
 const STRETCH: usize = 1 << 20;
-
-const GROUP: usize = 16;
 
 /// How many 32-bit words a fill of `count` contiguous values takes from torch's generator. None for what takes other
 /// than words alone (pairs of normals, rejection), and for what torch would refuse.
 #[pyfunction]
 pub fn torch_words(wish: Wish, dtype: u8, count: usize) -> Option<u64> {
-    let (distribution, dtype) = (wish.distribution()?, self::dtype(dtype)?);
-    Plan::new(&[count], dtype, distribution).ok()?;
-    words_of(distribution, dtype, count)
+    words_of(wish.distribution()?, self::dtype(dtype)?, count)
 }
 
 fn words_of(distribution: Distribution, dtype: DType, count: usize) -> Option<u64> {
-    let double = if dtype == DType::F64 { 2 } else { 1 };
-    let words = match distribution {
-        Distribution::Uniform { .. } => count,
-        // A last group that is not whole is drawn afresh; the halves have then not drawn what it replaces.
-        Distribution::Normal { .. } if count >= GROUP => {
-            let rest = if count.is_multiple_of(GROUP) { 0 } else { GROUP };
-            let half = matches!(dtype, DType::F16 | DType::BF16);
-            rest + if half { count / GROUP * GROUP } else { count }
-        }
-        _ => return None,
-    };
-    Some(words as u64 * double)
+    Torch::words(&Plan::new(&[count], dtype, distribution).ok()?)
 }
 
 /// A fill that waits: distribution, address, type and number of values, and the address of the generator's state before it.
@@ -93,14 +78,14 @@ struct Stretch {
 fn stretches(fill: &Waiting) -> impl Iterator<Item = Stretch> {
     let Waiting(_, address, _, count, state) = *fill;
     let (distribution, dtype) = fill.distribution();
-    // The last stretch keeps a group for what is left over. Whole groups in front take a word a value, two in f64.
-    let pieces = count.saturating_sub(GROUP) / STRETCH + 1;
-    let double = if dtype == DType::F64 { 2 } else { 1 };
+    // The last stretch has at least one group, so that it is drawn like the end of the whole fill.
+    let pieces = count.saturating_sub(Torch::GROUP) / STRETCH + 1;
+    let words = move |count| words_of(distribution, dtype, count).expect("torch_words has counted them");
     (0..pieces).map(move |piece| {
         let from = piece * STRETCH;
         let count = if piece + 1 == pieces { count - from } else { STRETCH };
-        let words = words_of(distribution, dtype, count).expect("torch_words has counted them");
-        let (address, before) = (address + from * dtype.size(), from as u64 * double);
+        // The stretches before this one are whole groups.
+        let (address, before, words) = (address + from * dtype.size(), words(from), words(count));
         Stretch { distribution, dtype, address, count, state, before, words }
     })
 }

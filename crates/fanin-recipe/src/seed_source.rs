@@ -1,7 +1,7 @@
 //! Where a model's numbers come from, for programs that draw into memory of their own: the adapters of frameworks.
 
 use crate::{Error, Result};
-use fanin::{Distribution, Job, Native, Plan, Stream, TensorMut, Torch};
+use fanin::{Distribution, Native, NativeModel, Plan, Stream, TensorMut, Torch};
 
 /// The stream of a whole model.
 #[derive(Debug, Clone)]
@@ -9,14 +9,14 @@ pub struct SeedSource(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    Native(Job),
+    Native(NativeModel),
     Torch(Box<Torch>),
 }
 
 impl SeedSource {
     /// The native stream: the values of a parameter depend on seed and name alone. Each name is given once.
     pub fn native(seed: u64) -> Self {
-        Self(Kind::Native(Native::new(seed).job()))
+        Self(Kind::Native(Native::new(seed).model()))
     }
 
     /// torch's stream after `torch.manual_seed(seed)`: parameters draw one after another, in the order in which they are
@@ -48,7 +48,7 @@ impl SeedSource {
         draw: impl FnOnce(std::result::Result<&mut dyn Stream, fanin::Error>) -> T,
     ) -> T {
         match &mut self.0 {
-            Kind::Native(job) => match job.tensor(name) {
+            Kind::Native(model) => match model.tensor(name) {
                 Ok(mut stream) => draw(Ok(&mut stream)),
                 Err(error) => draw(Err(error)),
             },
@@ -64,7 +64,7 @@ impl SeedSource {
         let mut ahead = self.clone();
         for (name, plan) in plans {
             let checked = match &mut ahead.0 {
-                Kind::Native(job) => job.tensor(name).and_then(|stream| match plan.distribution() {
+                Kind::Native(model) => model.tensor(name).and_then(|stream| match plan.distribution() {
                     // Preparing one draws its reflections.
                     Distribution::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),

@@ -1,4 +1,4 @@
-//! Fills that can be given up from outside.
+//! Cancellation of fills from other threads.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A switch that ends the fills of another thread: for whoever must answer to a user while a long one runs.
+/// A token that cancels running fills from another thread, for programs that must respond to a user during a long fill.
+///
+/// Clones share the same state.
 ///
 /// ```
 /// use fanin::{CancelToken, Torch, init};
@@ -21,143 +23,90 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// A switch that is not set.
+    /// A token that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Ends what this switch guards, soon: some milliseconds of work may still be done. It stays set.
+    /// Cancels all work that runs under this token. The work ends within some milliseconds. A token stays cancelled.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it has been set.
+    /// Whether the token has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Runs `work`. `None` if the switch was set before it had ended: some values have been written then and others not,
-    /// and a generator that it was drawing from is to be thrown away.
+    /// Runs `work` under this token, and returns its result, or `None` if the token was cancelled before `work` ended.
     ///
-    /// Fills that `work` hands to other threads are to be guarded there. It should not itself wait in a rayon pool: a thread
-    /// that waits does other work of the pool meanwhile, which would be ended too. Fills that take their threads from a pool
-    /// see to this.
+    /// After `None` some values have been written and others have not. Drop a generator from which `work` was drawing.
     ///
-    /// Work is given up by unwinding: built with `panic = "abort"`, a program that sets the switch ends.
+    /// Work that `work` itself hands to other threads does not run under the token: call `run` there as well. `work`
+    /// should not wait in a rayon pool, because a waiting thread runs other work of the pool, which would be cancelled
+    /// too. Fills that take their threads from a pool take care of both.
+    ///
+    /// Work is cancelled by unwinding. A program that is built with `panic = "abort"` aborts when a token is cancelled.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
-        match catch_unwind(AssertUnwindSafe(|| Watch(Some(self.clone())).over(work))) {
+        match catch_unwind(AssertUnwindSafe(|| CurrentToken(Some(self.clone())).run(work))) {
             Ok(result) => (!self.is_cancelled()).then_some(result),
-            Err(reason) if reason.is::<Stopped>() => None,
+            Err(reason) if reason.is::<Cancelled>() => None,
             Err(panic) => resume_unwind(panic),
         }
     }
 }
 
-/// What work is unwound with.
-struct Stopped;
+/// The payload of the unwinding that cancels work.
+struct Cancelled;
 
 thread_local! {
-    static WATCHED: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The switch that a thread's work is watching, if it does: to be handed on to the threads that share the work.
+/// The token under which the work of a thread runs, if there is one. Threads that do part of the work must run under it
+/// too.
 #[derive(Clone)]
-pub(crate) struct Watch(Option<CancelToken>);
+pub(crate) struct CurrentToken(Option<CancelToken>);
 
-impl Watch {
-    /// That of the calling thread.
-    pub(crate) fn current() -> Self {
-        Self(WATCHED.with_borrow(Clone::clone))
-    }
-
-    /// None: for a thread that is about to wait, and may meanwhile be given work that is not its own.
+impl CurrentToken {
+    /// No token: for a thread that waits, and may run unrelated work meanwhile.
     pub(crate) const NONE: Self = Self(None);
 
-    /// Runs `work` on this thread under this switch, and under no other.
-    pub(crate) fn over<R>(&self, work: impl FnOnce() -> R) -> R {
-        /// Gives the thread the switch back that it had before.
-        struct Before(Option<CancelToken>);
-        impl Drop for Before {
+    /// The token of the calling thread.
+    pub(crate) fn get() -> Self {
+        Self(CURRENT.with_borrow(Clone::clone))
+    }
+
+    /// Runs `work` on this thread under this token, in place of the thread's own.
+    pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        /// Restores the thread's own token when dropped.
+        struct Restore(Option<CancelToken>);
+        impl Drop for Restore {
             fn drop(&mut self) {
-                WATCHED.set(self.0.take());
+                CURRENT.set(self.0.take());
             }
         }
-        let _before = Before(WATCHED.replace(self.0.clone()));
+        let _restore = Restore(CURRENT.replace(self.0.clone()));
         check();
         work()
     }
 }
 
-/// Where long work looks whether it is still wanted. Costs nanoseconds.
+/// Ends the work of this thread, by unwinding, if its token has been cancelled. Long loops call this every few
+/// milliseconds; it takes nanoseconds.
 pub(crate) fn check() {
-    if WATCHED.with_borrow(|token| token.as_ref().is_some_and(CancelToken::is_cancelled)) {
-        // Not a panic: no hook is called, nothing is printed.
-        resume_unwind(Box::new(Stopped) as Box<dyn Any + Send>);
+    if CURRENT.with_borrow(|token| token.as_ref().is_some_and(CancelToken::is_cancelled)) {
+        // Unlike `panic!`, this calls no panic hook and prints nothing.
+        resume_unwind(Box::new(Cancelled) as Box<dyn Any + Send>);
     }
 }
 
-#[cfg(all(test, feature = "rayon"))]
+#[cfg(test)]
 mod tests {
-    use std::sync::Barrier;
-    use std::time::{Duration, Instant};
-
     use super::*;
-    use crate::threads::Threads;
 
     #[test]
-    fn work_that_a_waiting_thread_is_given_is_not_under_its_switch() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        let (token, meeting) = (CancelToken::new(), Barrier::new(2));
-        let (done, whole) = (AtomicBool::new(false), AtomicBool::new(false));
-        pool.scope(|scope| {
-            scope.spawn(|scope| {
-                let guarded = std::thread::current().id();
-                let ended = token.run(|| {
-                    // The guarded thread is soon done with its own, and waits for the other, which waits for what it does
-                    // meanwhile.
-                    Threads::Pool.in_turn(vec![(); 2], |()| {
-                        meeting.wait();
-                        if std::thread::current().id() == guarded {
-                            token.cancel();
-                            scope.spawn(|_| {
-                                let foreign = || Threads::Pool.in_turn(vec![(); 5], |()| check());
-                                let end = catch_unwind(AssertUnwindSafe(foreign));
-                                whole.store(end.is_ok(), Ordering::Relaxed);
-                                done.store(true, Ordering::Release);
-                            });
-                        } else {
-                            let begun = Instant::now();
-                            while !done.load(Ordering::Acquire) {
-                                assert!(begun.elapsed() < Duration::from_secs(60), "nobody does it");
-                                std::thread::yield_now();
-                            }
-                        }
-                    });
-                });
-                assert!(ended.is_none());
-            });
-        });
-        assert!(whole.into_inner(), "ended by a switch that was not its own");
-    }
-
-    #[test]
-    fn a_switch_is_back_after_work_that_was_shared() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-        let token = CancelToken::new();
-        let share = |work: fn(usize)| Threads::Pool.in_turn((0..9).collect(), work);
-        let guarded = || {
-            share(|_| ());
-            assert!(catch_unwind(|| share(|_| resume_unwind(Box::new("a fault")))).is_err());
-            token.cancel();
-            check();
-            unreachable!("it is looked at");
-        };
-        let ended = pool.install(|| token.run(guarded));
-        assert!(ended.is_none());
-    }
-
-    #[test]
-    fn a_switch_that_is_set_before_the_end_is_seen_at_the_end() {
+    fn a_token_that_is_cancelled_at_the_end_of_the_work_is_noticed() {
         let token = CancelToken::new();
         assert!(token.run(|| token.cancel()).is_none());
     }

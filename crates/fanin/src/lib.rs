@@ -183,7 +183,7 @@ pub use simd::Level;
 pub use streams::from_rng::FromRng;
 pub use streams::{
     Stream,
-    native::{Job, Native, NativeTensor, Prepared, canonical_name},
+    native::{Native, NativeModel, NativeTensor, Prepared, canonical_name},
     torch::Torch,
 };
 pub use tensor::TensorMut;

@@ -3,7 +3,7 @@
 use fanin::{Block, Plan};
 
 use crate::error::Result;
-use fanin::region::Runs;
+use fanin::region::{Region, Runs};
 use fanin_checkpoint::checkpoint::Checkpoint;
 use fanin_recipe::manifest::Entry;
 
@@ -20,7 +20,7 @@ impl<'a> TensorView<'a> {
     /// All of the tensor of that number.
     pub fn whole(checkpoint: &'a Checkpoint, number: usize) -> Self {
         let shape = checkpoint.manifest.entries[number].shape.clone();
-        let runs = Runs::new(&shape, &vec![0; shape.len()], &shape);
+        let runs = Region::whole(&shape).runs();
         Self { checkpoint, number, shape, runs }
     }
 
@@ -28,7 +28,7 @@ impl<'a> TensorView<'a> {
     /// they lie in the file.
     pub fn part(checkpoint: &'a Checkpoint, number: usize, part: &Block) -> Self {
         let extent = part.extent();
-        let runs = Runs::new(&checkpoint.manifest.entries[number].shape, part.start(), &extent);
+        let runs = Region::new(&checkpoint.manifest.entries[number].shape, part.start(), &extent).runs();
         let mut axes = part.axes().to_vec();
         axes.sort_unstable();
         Self { checkpoint, number, shape: axes.iter().map(|&axis| extent[axis]).collect(), runs }

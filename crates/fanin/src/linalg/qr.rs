@@ -41,7 +41,7 @@ pub(crate) fn haar<T: Real, E: Element>(
     const BAND: usize = 384;
     let bands: Vec<_> = out.chunks_mut((BAND * columns).max(1)).enumerate().collect();
     // The last rows have the longest sums.
-    threads.in_turn(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
+    threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
         let top = number * BAND;
         let band = top..top + out.len() / columns;
         if !wide && let Some(out) = T::memory(E::values(&mut *out)) {
@@ -318,7 +318,7 @@ impl<T: Real> Kernel for Few<'_, T> {
             for (k, before) in before.chunks_exact(across).enumerate() {
                 let minus = -s.at(k, row);
                 for (value, other) in these.iter_mut().zip(before) {
-                    *value = minus.fused(*other, *value);
+                    *value = minus.mul_add(*other, *value);
                 }
             }
             let divisor = s.at(row, row);
@@ -345,7 +345,7 @@ impl<T: Real> Kernel for Rows<'_, T> {
                 y[k] = y[k] / s[k];
                 let minus = -y[k];
                 for (value, s) in y[k + 1..].iter_mut().zip(&s[k + 1..]) {
-                    *value = minus.fused(*s, *value);
+                    *value = minus.mul_add(*s, *value);
                 }
             }
         }
@@ -407,7 +407,7 @@ pub(super) fn reflect<T: Real, const N: usize>(v: &[T], half: T, mut columns: [&
     for (column, product) in columns.iter_mut().zip(along) {
         let minus = -(product / half);
         for (value, v) in column.iter_mut().zip(v) {
-            *value = minus.fused(*v, *value);
+            *value = minus.mul_add(*v, *value);
         }
     }
 }
@@ -425,14 +425,14 @@ fn products<T: Real, const N: usize>(x: &[T], others: [&[T]; N]) -> [T; N] {
         for k in 0..N {
             let other = &others[k].0[at];
             for lane in 0..LANES {
-                sums[k][lane] = x[lane].fused(other[lane], sums[k][lane]);
+                sums[k][lane] = x[lane].mul_add(other[lane], sums[k][lane]);
             }
         }
     }
     std::array::from_fn(|k| {
         let sums = &mut sums[k];
         for (sum, (x, other)) in sums.iter_mut().zip(rest.iter().zip(others[k].1)) {
-            *sum = x.fused(*other, *sum);
+            *sum = x.mul_add(*other, *sum);
         }
         let mut count = LANES;
         while count > 1 {

@@ -72,7 +72,7 @@ impl<T: Real> Reflections<T> {
             .map(|panel| (panel.clone(), Vec::new()))
             .collect();
         // The last panels are the highest.
-        threads.in_turn(solved.iter_mut().rev().collect(), |(panel, solved)| {
+        threads.for_each(solved.iter_mut().rev().collect(), |(panel, solved)| {
             *solved = it.solve(&product, panel.clone());
         });
         it.factor = product;
@@ -126,7 +126,7 @@ impl<T: Real> Reflections<T> {
         let mut product = vec![T::default(); n * n];
         let height = panel(n, threads);
         let blocks = product.chunks_mut((height * n).max(1)).enumerate().collect();
-        threads.in_turn(blocks, |(number, product): (usize, &mut [T])| {
+        threads.for_each(blocks, |(number, product): (usize, &mut [T])| {
             let top = number * height;
             let bottom = n.min(top + height);
             // V is zero above its diagonal: no sum begins before row `top`.

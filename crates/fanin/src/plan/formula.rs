@@ -1,9 +1,11 @@
-//! Distributions that are a formula of the index: nothing is drawn.
+//! Distributions whose values are a formula of the index.
 
-use super::{Distribution, Plan};
+use super::distribution::Distribution;
+use super::types::Plan;
 
 impl Plan {
-    /// The value at a row-major index, of a distribution that is a formula; `None` for the others.
+    /// Returns the function from a row-major index to the value, for Hadamard matrices and repeated identities; `None`
+    /// for any other distribution.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (distribution, (_, columns)) = (self.distribution, self.matrix());
         let columns = columns.max(1) as u64;
@@ -20,8 +22,10 @@ impl Plan {
         )
     }
 
-    /// The indices of the ones that `eye` and `dirac` write into a box; none for the other distributions. What that costs is a matter
-    /// of the box, whatever the size of the whole.
+    /// Iterates over the indices of the ones of `eye` and `dirac` within the region that begins at `start` and has
+    /// `size` elements along each axis. Other distributions have none.
+    ///
+    /// The time depends on the size of the region, and not on that of the whole tensor.
     pub(crate) fn ones_in(
         &self,
         start: &[usize],
@@ -29,19 +33,16 @@ impl Plan {
     ) -> impl Iterator<Item = Vec<usize>> + use<> {
         let end: Vec<usize> = start.iter().zip(size).map(|(start, size)| start + size).collect();
         let centre: Vec<usize> = self.shape.iter().skip(2).map(|size| size / 2).collect();
-        let outside = |(axis, at): (usize, &usize)| !(start[axis]..end[axis]).contains(at);
-        // Each group of rows has a diagonal, in the same columns.
+        let outside = |(axis, index): (usize, &usize)| !(start[axis]..end[axis]).contains(index);
+        // Each group of rows has a diagonal of ones, which begins at the first column.
         let groups = match self.distribution {
             Distribution::Eye => 1,
             Distribution::Dirac { groups } => groups,
             _ => 0,
         };
-        let nothing = groups == 0 || size.contains(&0) || (2..).zip(&centre).any(outside);
-        let (top, bottom, left, right, channels) = if nothing {
-            (0, 0, 0, 0, 1)
-        } else {
-            (start[0], end[0], start[1], end[1], self.shape[0] / groups)
-        };
+        let none = groups == 0 || size.contains(&0) || (2..).zip(&centre).any(outside);
+        let (top, bottom, left, right, channels) =
+            if none { (0, 0, 0, 0, 1) } else { (start[0], end[0], start[1], end[1], self.shape[0] / groups) };
         (top / channels..bottom.div_ceil(channels)).flat_map(move |group| {
             let first = group * channels;
             let from = left.max(top.saturating_sub(first));
@@ -51,13 +52,13 @@ impl Plan {
         })
     }
 
-    /// The mean of a formula's values over the matrix.
+    /// The mean of the values of a formula over the matrix. Any other distribution returns 0.
     pub(super) fn mean_of_formula(&self) -> f64 {
         let (rows, columns) = self.matrix();
         match self.distribution {
             Distribution::Hadamard { scale } => {
                 let side = rows.max(columns).next_power_of_two();
-                scale * signs(rows, columns, side) as f64 / self.len() as f64
+                scale * sum_of_signs(rows, columns, side) as f64 / self.len() as f64
             }
             Distribution::RepeatedEye { value } => value / columns as f64,
             _ => 0.0,
@@ -65,9 +66,11 @@ impl Plan {
     }
 }
 
-/// The sum of the signs in the upper left `rows` by `columns` of the Hadamard matrix of this side, a power of two: all of
-/// one side is the sum of its first line, the rest cancels.
-fn signs(rows: usize, columns: usize, side: usize) -> i64 {
+/// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`,
+/// a power of two.
+///
+/// In whole rows or columns every sum but the first is 0. Otherwise the matrix is split into its four quadrants.
+fn sum_of_signs(rows: usize, columns: usize, side: usize) -> i64 {
     if rows == 0 || columns == 0 {
         return 0;
     }
@@ -77,7 +80,8 @@ fn signs(rows: usize, columns: usize, side: usize) -> i64 {
     let half = side / 2;
     let (top, left) = (rows.min(half), columns.min(half));
     let (bottom, right) = (rows - top, columns - left);
-    signs(top, left, half) + signs(top, right, half) + signs(bottom, left, half) - signs(bottom, right, half)
+    sum_of_signs(top, left, half) + sum_of_signs(top, right, half) + sum_of_signs(bottom, left, half)
+        - sum_of_signs(bottom, right, half)
 }
 
 #[cfg(test)]
@@ -86,7 +90,7 @@ mod tests {
     use crate::dtype::DType;
 
     #[test]
-    fn the_ones_of_a_box_are_those_that_lie_in_it() {
+    fn the_ones_of_a_region_are_the_ones_of_the_tensor_within_it() {
         let distributions = [1, 2, 6].map(|groups| Distribution::Dirac { groups });
         let cases = [(&[5, 7][..], Distribution::Eye), (&[7, 4], Distribution::Eye)].into_iter();
         let shapes = [&[12, 5, 3][..], &[12, 2, 2, 3], &[6, 9, 1]];
@@ -105,12 +109,12 @@ mod tests {
                 })
                 .collect::<Vec<Vec<usize>>>();
             assert_eq!(all, expected, "{shape:?} {distribution:?}");
-            // Every box of rows and columns, with all of the rest and with a part of it.
+            // Every region of rows and columns, with the whole of the trailing axes and with a part of the last one.
             for (top, height) in
                 (0..shape[0]).flat_map(|top| (0..=shape[0] - top).map(move |height| (top, height)))
             {
                 for (left, width) in
-                    (0..shape[1]).flat_map(|at| (0..=shape[1] - at).map(move |width| (at, width)))
+                    (0..shape[1]).flat_map(|left| (0..=shape[1] - left).map(move |width| (left, width)))
                 {
                     for last in [0, 1] {
                         let mut start = whole.clone();
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_of_signs_are_those_of_the_signs() {
+    fn the_mean_of_a_hadamard_matrix_is_the_mean_of_its_signs() {
         for (rows, columns) in [(1, 1), (2, 2), (3, 2), (7, 5), (8, 3), (13, 13), (33, 20), (5, 64)] {
             let plan =
                 Plan::new(&[rows, columns], DType::F32, Distribution::Hadamard { scale: 1.0 }).unwrap();

@@ -1,22 +1,27 @@
-//! Fills driven by a generator of the user's.
+//! A stream that draws from any generator of the `rand` crates.
 
 use rand_core::Rng;
 
-use super::fill::{self, Region};
-use super::native::Prepared;
+use super::by_index::fill_by_index_in_sequence;
+use super::checks::{check_method, check_region, check_whole};
+use super::fixed::fill_fixed;
+use super::native::orthogonal_from;
+use super::sequential_blocks::fill_blocks;
 use super::sparse::Zeros;
-use super::{Stream, check_method, check_region, check_whole};
+use super::stream::Stream;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
-use crate::rng::{GroupSource, GroupWords, LANES, Philox};
-use crate::simd::{Level, SimdIsa};
+use crate::region::Region;
+use crate::rng::{LANES, Philox, GroupSource, GroupWords};
+use crate::simd::{SimdIsa, Level};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// A stream that draws its words from any generator of the rand scheme.
+/// A stream that draws its words from a generator that implements `rand_core::Rng`.
 ///
-/// The transforms are the native stream's; the words come from the generator in sequence, 64 at a time, so that an f32
-/// uniform takes the i-th word for its i-th value. Whole tensors only: what follows depends on what was drawn before.
+/// The transforms from words to values are those of the native stream. The words are taken from the generator in
+/// sequence, 64 at a time, so that the i-th value of a uniform f32 tensor comes from the i-th word. Only whole tensors
+/// can be filled, because each word depends on the words drawn before.
 ///
 /// ```
 /// use fanin::{FromRng, init};
@@ -33,12 +38,13 @@ pub struct FromRng<'a, R: ?Sized> {
 }
 
 impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
-    /// Draws from `rng`.
+    /// A stream that draws from `rng`.
     pub fn new(rng: &'a mut R) -> Self {
         Self { rng, level: None }
     }
 
-    /// Computes at this CPU level (or at the best there is, if the CPU lacks it). The bits do not depend on it.
+    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support
+    /// `level`. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
@@ -58,15 +64,15 @@ impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
         check_whole(plan, &tensor)?;
         check_method(plan, "generator's")?;
         let start = vec![0; plan.shape().len()];
-        if tensor.is_empty() || fill::fixed(Threads::One, plan, &start, &mut tensor) {
+        if tensor.is_empty() || fill_fixed(Threads::One, plan, &start, &mut tensor) {
             return Ok(());
         }
         if let Distribution::Blocks { .. } = plan.distribution() {
-            return super::fill_in_turn(self, plan, &mut tensor);
+            return fill_blocks(self, plan, &mut tensor);
         }
         let level = self.level.unwrap_or_else(Level::best);
         if let Distribution::Orthogonal { gain } = plan.distribution() {
-            return Prepared::orthogonal_from(plan, gain, level, &mut *self).fill_region(&start, tensor);
+            return orthogonal_from(plan, gain, level, &mut *self).fill_region(&start, tensor);
         }
         let region = Region::whole(plan.shape());
         tensor.write_in(Order::Index, |mut memory| {
@@ -74,7 +80,7 @@ impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
                 Distribution::Sparse { std, .. } => Distribution::Normal { mean: 0.0, std },
                 distribution => distribution,
             };
-            fill::by_index_watched(level, distribution, &mut *self, &region, memory.reborrow());
+            fill_by_index_in_sequence(level, distribution, &mut *self, &region, memory.reborrow());
             if let Distribution::Sparse { zeros, .. } = plan.distribution() {
                 let mut word = || self.rng.next_u32();
                 let permutation = Philox::new([word(), word()], [word(), word()]);

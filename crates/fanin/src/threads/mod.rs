@@ -1,61 +1,63 @@
-//! How many threads a fill uses, and how it is given up.
+//! The threads that a fill uses.
 
 mod team;
 
 use crate::cancel::check;
 pub use team::Team;
 
-/// The threads that a fill may use. The bits do not depend on it.
+/// The threads that a fill may use. The values do not depend on them.
 ///
 /// ```
 /// use fanin::{Native, Threads, init};
 /// let alone = Native::new(0).with_threads(Threads::One);
 /// # #[cfg(feature = "rayon")] {
-/// // A pool of the caller's own: fills inside `install` use it.
+/// // A fill inside of `install` uses the threads of that pool.
 /// let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-/// let mut shared = vec![0f32; 1 << 20];
-/// let mut serial = shared.clone();
-/// pool.install(|| init::normal(0.0, 1.0).fill(&mut shared, &[1 << 20], &mut Native::new(0).tensor("w")))?;
+/// let mut parallel = vec![0f32; 1 << 20];
+/// let mut serial = parallel.clone();
+/// pool.install(|| init::normal(0.0, 1.0).fill(&mut parallel, &[1 << 20], &mut Native::new(0).tensor("w")))?;
 /// init::normal(0.0, 1.0).fill(&mut serial, &[1 << 20], &mut alone.tensor("w"))?;
-/// assert_eq!(shared, serial);
+/// assert_eq!(parallel, serial);
 /// # }
 /// # Ok::<(), fanin::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Threads {
-    /// Those of the rayon pool that the call is made in: the one of `ThreadPool::install`, else the global one, which
-    /// has a thread for each core or as many as RAYON_NUM_THREADS says. Small fills stay on one thread all the same.
-    /// Without the feature `rayon` this is `One`, and so it is in a process forked off after a fill: threads do not survive a
-    /// fork, and the pool would wait for them.
+    /// The threads of a rayon pool: the pool of the surrounding `ThreadPool::install`, else the global pool, which has
+    /// one thread for each core, or as many as the environment variable RAYON_NUM_THREADS sets.
+    ///
+    /// Small fills use the calling thread only. So do all fills without the feature `rayon`, and fills in a process
+    /// that was forked off after a fill: threads do not survive a fork, and the pool would wait for them forever.
     #[default]
     Pool,
-    /// The calling thread alone.
+    /// The calling thread only.
     One,
-    /// Threads of the caller's own, that are no rayon pool. Needs no feature.
+    /// Threads of the caller that are not a rayon pool. Needs no feature.
     Team(Team),
 }
 
 impl Threads {
-    /// How many there are.
+    /// Number of threads.
     pub(crate) fn count(self) -> usize {
         self.team().map_or(1, Team::count)
     }
 
-    /// Those beside the calling thread, if there are any.
+    /// Returns the threads as a team, or `None` if there is only the calling thread.
     fn team(self) -> Option<Team> {
         let team = match self {
-            _ if !at_home() => return None,
+            _ if is_forked() => return None,
             #[cfg(feature = "rayon")]
-            Threads::Pool => Team::new(rayon::current_num_threads(), pool),
+            Threads::Pool => Team::new(rayon::current_num_threads(), run_on_pool),
             Threads::Team(team) => team,
             _ => return None,
         };
         (team.count() > 1).then_some(team)
     }
 
-    /// Runs `work` on each of `jobs`, begun in their order (of unequal ones the heaviest come first), and gives back what
-    /// comes of them in theirs.
+    /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs.
+    ///
+    /// Jobs begin in their order: put long jobs first. Cancellation is checked before each job.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         if jobs.len() > 1
             && let Some(team) = self.team()
@@ -69,36 +71,101 @@ impl Threads {
         jobs.into_iter().map(work).collect()
     }
 
-    /// The same, where nothing comes of them.
-    pub(crate) fn in_turn<J: Send>(self, jobs: Vec<J>, work: impl Fn(J) + Sync) {
+    /// Calls `work` on each of `jobs` in parallel: [`Threads::map`] without results.
+    pub(crate) fn for_each<J: Send>(self, jobs: Vec<J>, work: impl Fn(J) + Sync) {
         self.map(jobs, work);
     }
 
-    /// Runs `work` on stretches of `slice`, each `length` long but for the last, with the place where it begins.
+    /// Splits `slice` into chunks of `length` elements, the last one possibly shorter, and calls `work` on each chunk
+    /// in parallel, with the position in `slice` at which the chunk begins.
     pub(crate) fn chunks<T: Send>(
         self,
         slice: &mut [T],
         length: usize,
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
-        // A small fill asks for no memory.
+        // A single chunk needs no list of jobs, and so no allocation.
         if (1..=length).contains(&slice.len()) {
             check();
             return work(0, slice);
         }
         let chunks = slice.chunks_mut(length).enumerate().collect();
-        self.in_turn(chunks, |(number, part): (usize, &mut [T])| work(number * length, part));
+        self.for_each(chunks, |(number, chunk): (usize, &mut [T])| work(number * length, chunk));
     }
 }
 
-/// Puts the rayon pool to work that the call is made in, as a [`Team`]'s `run`.
+/// Calls `work` `count` times in parallel on the current rayon pool. This is the `run` of a [`Team`].
 #[cfg(feature = "rayon")]
-fn pool(count: usize, work: &(dyn Fn() + Sync)) {
+fn run_on_pool(count: usize, work: &(dyn Fn() + Sync)) {
     rayon::scope(|scope| (0..count).for_each(|_| scope.spawn(|_| work())));
 }
 
-/// Whether this is the process in which threads were first asked for.
-fn at_home() -> bool {
-    static HOME: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    *HOME.get_or_init(std::process::id) == std::process::id()
+/// Whether this process was forked off from the process in which this function was first called.
+fn is_forked() -> bool {
+    static FIRST_PROCESS: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *FIRST_PROCESS.get_or_init(std::process::id) != std::process::id()
+}
+
+#[cfg(all(test, feature = "rayon"))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::CancelToken;
+
+    #[test]
+    fn a_token_does_not_cancel_other_work_that_a_waiting_thread_runs() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let (token, both) = (CancelToken::new(), Barrier::new(2));
+        let (done, complete) = (AtomicBool::new(false), AtomicBool::new(false));
+        pool.scope(|scope| {
+            scope.spawn(|scope| {
+                let cancellable = std::thread::current().id();
+                let ended = token.run(|| {
+                    // The job of the cancelled thread ends, and the thread waits for the job of the other thread. That
+                    // job waits for the foreign work, which only the cancelled thread can run.
+                    Threads::Pool.for_each(vec![(); 2], |()| {
+                        both.wait();
+                        if std::thread::current().id() == cancellable {
+                            token.cancel();
+                            scope.spawn(|_| {
+                                let foreign = || Threads::Pool.for_each(vec![(); 5], |()| check());
+                                let end = catch_unwind(AssertUnwindSafe(foreign));
+                                complete.store(end.is_ok(), Ordering::Relaxed);
+                                done.store(true, Ordering::Release);
+                            });
+                        } else {
+                            let begun = Instant::now();
+                            while !done.load(Ordering::Acquire) {
+                                let waited = begun.elapsed();
+                                assert!(waited < Duration::from_secs(60), "the foreign work does not run");
+                                std::thread::yield_now();
+                            }
+                        }
+                    });
+                });
+                assert!(ended.is_none());
+            });
+        });
+        assert!(complete.into_inner(), "the token cancelled work that did not run under it");
+    }
+
+    #[test]
+    fn a_token_is_in_effect_again_after_parallel_work() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let token = CancelToken::new();
+        let in_parallel = |work: fn(usize)| Threads::Pool.for_each((0..9).collect(), work);
+        let cancellable = || {
+            in_parallel(|_| ());
+            assert!(catch_unwind(|| in_parallel(|_| resume_unwind(Box::new("a fault")))).is_err());
+            token.cancel();
+            check();
+            unreachable!("the check ends the work");
+        };
+        let ended = pool.install(|| token.run(cancellable));
+        assert!(ended.is_none());
+    }
 }

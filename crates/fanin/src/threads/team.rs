@@ -1,4 +1,4 @@
-//! Threads that are the caller's own.
+//! Threads that the caller provides.
 
 use std::any::Any;
 use std::fmt;
@@ -7,12 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::fn_addr_eq;
 use std::sync::{Mutex, PoisonError};
 
-use crate::cancel::Watch;
+use crate::cancel::CurrentToken;
 
-/// How threads are put to work: calls what it is given on up to so many of them at once, and returns when all have.
+/// A function that calls its second argument in parallel, up to as many times as its first argument says, and returns
+/// when all calls have returned.
 type Run = fn(usize, &(dyn Fn() + Sync));
 
-/// Threads of the caller's own that fills are to share: those of another library, or some that are made for a fill.
+/// Threads that the caller provides for fills: the threads of another library, for example, or threads that are spawned
+/// for each fill.
 ///
 /// ```
 /// use fanin::{Native, Team, Threads, init};
@@ -20,10 +22,10 @@ type Run = fn(usize, &(dyn Fn() + Sync));
 ///     std::thread::scope(|scope| (0..count).for_each(|_| { scope.spawn(work); }));
 /// }
 /// let team = Threads::Team(Team::new(3, scoped));
-/// let (mut shared, mut serial) = (vec![0f32; 1 << 20], vec![0f32; 1 << 20]);
-/// init::normal(0.0, 1.0).fill(&mut shared, &[1 << 20], &mut Native::new(0).with_threads(team).tensor("w"))?;
+/// let (mut parallel, mut serial) = (vec![0f32; 1 << 20], vec![0f32; 1 << 20]);
+/// init::normal(0.0, 1.0).fill(&mut parallel, &[1 << 20], &mut Native::new(0).with_threads(team).tensor("w"))?;
 /// init::normal(0.0, 1.0).fill(&mut serial, &[1 << 20], &mut Native::new(0).tensor("w"))?;
-/// assert_eq!(shared, serial);
+/// assert_eq!(parallel, serial);
 /// # Ok::<(), fanin::Error>(())
 /// ```
 #[derive(Clone, Copy)]
@@ -33,46 +35,51 @@ pub struct Team {
 }
 
 impl Team {
-    /// `count` threads, put to work by `run(count, work)`: it calls `work` on each of them, and returns when all calls
-    /// have. Calls on fewer threads, or none, cost time and no more: what they leave, the calling thread does. In a
-    /// process forked off after a fill, `run` is not called: threads do not survive a fork.
+    /// A team of `count` threads, at most 2^16: a larger count counts as 2^16.
     ///
-    /// More than 2^16 threads count as so many. `run` is never called from inside of `work`.
+    /// `run(count, work)` must call `work` on each of the threads, and return when all calls have returned. It may call
+    /// `work` on fewer threads or on none: the calling thread then does the rest of the work. `run` is never called
+    /// from inside of `work`. It is not called in a process that was forked off after a fill, because threads do not
+    /// survive a fork.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
-        const MOST: usize = 1 << 16;
-        Self { count: if count < MOST { count } else { MOST }, run }
+        const MAX: usize = 1 << 16;
+        Self { count: if count < MAX { count } else { MAX }, run }
     }
 
     pub(super) fn count(self) -> usize {
         self.count
     }
 
-    /// Runs `work` on each of `jobs`, begun in their order, and gives back what comes of them in theirs.
+    /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs. Jobs begin in
+    /// their order.
+    ///
+    /// # Panics
+    /// If a job panics, with its panic. No job begins after it.
     pub(super) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         let count = self.count.min(jobs.len());
-        let watch = Watch::current();
-        let waiting = Mutex::new(jobs.into_iter().enumerate());
+        let token = CurrentToken::get();
+        let queue = Mutex::new(jobs.into_iter().enumerate());
         let done = Mutex::new(Vec::with_capacity(count));
-        let fault: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+        let panic: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
         let member = || {
             loop {
-                let Some((number, job)) = lock(&waiting).next() else { return };
-                match catch_unwind(AssertUnwindSafe(|| watch.over(|| work(job)))) {
+                let Some((number, job)) = lock(&queue).next() else { return };
+                match catch_unwind(AssertUnwindSafe(|| token.run(|| work(job)))) {
                     Ok(result) => lock(&done).push((number, result)),
                     Err(reason) => {
-                        // The first is told; nobody begins anything after it.
-                        lock(&fault).get_or_insert(reason);
-                        lock(&waiting).by_ref().for_each(drop);
+                        // The first panic is reported, and the queue is emptied.
+                        lock(&panic).get_or_insert(reason);
+                        lock(&queue).by_ref().for_each(drop);
                     }
                 }
             }
         };
-        // While this thread waits, a pool may give it other work.
-        Watch::NONE.over(|| {
+        // While this thread waits, a pool may run unrelated work on it.
+        CurrentToken::NONE.run(|| {
             (self.run)(count, &member);
             member();
         });
-        if let Some(reason) = lock(&fault).take() {
+        if let Some(reason) = lock(&panic).take() {
             resume_unwind(reason);
         }
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +88,7 @@ impl Team {
     }
 }
 
-/// Nobody panics who holds one of these.
+/// Locks a mutex. None of the mutexes here is held while a job runs, so that poison does not matter.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -121,25 +128,25 @@ mod tests {
         });
     }
 
-    /// Calls nothing.
-    fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
+    /// A `run` function that does not call `work`.
+    fn no_calls(_: usize, _: &(dyn Fn() + Sync)) {}
 
-    const TEAMS: [Team; 3] = [Team::new(5, scoped), Team::new(2, scoped), Team::new(3, idle)];
+    const TEAMS: [Team; 3] = [Team::new(5, scoped), Team::new(2, scoped), Team::new(3, no_calls)];
 
     #[test]
-    fn every_job_is_done_once_and_answers_in_its_place() {
+    fn every_job_runs_once_and_results_are_in_the_order_of_the_jobs() {
         for team in TEAMS {
             let squares = Threads::Team(team).map((0..100).collect(), |k: usize| k * k);
             assert_eq!(squares, (0..100).map(|k| k * k).collect::<Vec<_>>(), "{team:?}");
             let mut counts = [0u8; 1000];
-            Threads::Team(team).chunks(&mut counts, 7, |first, part| {
-                for (place, count) in (first..).zip(part) {
-                    *count += 1 + (place % 3) as u8;
+            Threads::Team(team).chunks(&mut counts, 7, |first, chunk| {
+                for (position, count) in (first..).zip(chunk) {
+                    *count += 1 + (position % 3) as u8;
                 }
             });
-            assert!(counts.iter().enumerate().all(|(place, &count)| count == 1 + (place % 3) as u8));
+            assert!(counts.iter().enumerate().all(|(position, &count)| count == 1 + (position % 3) as u8));
             let sum = AtomicUsize::new(0);
-            Threads::Team(team).in_turn((1..=10).collect(), |k: usize| {
+            Threads::Team(team).for_each((1..=10).collect(), |k: usize| {
                 sum.fetch_add(k, Ordering::Relaxed);
             });
             assert_eq!(sum.into_inner(), 55);
@@ -147,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn no_count_is_too_large() {
+    fn counts_of_threads_may_be_huge() {
         let plan =
             crate::Plan::new(&[30, 30], crate::DType::F32, crate::Distribution::Orthogonal { gain: 1.0 })
                 .unwrap();
@@ -157,37 +164,37 @@ mod tests {
             memory
         };
         for count in [1 << 40, 1 << 63, usize::MAX] {
-            assert!(filled(Threads::Team(Team::new(count, idle))) == filled(Threads::One), "{count}");
+            assert!(filled(Threads::Team(Team::new(count, no_calls))) == filled(Threads::One), "{count}");
         }
     }
 
     #[test]
-    fn the_threads_are_the_teams() {
+    fn jobs_run_on_the_threads_of_the_team() {
         let here = std::thread::current().id();
-        // Each job waits for the other: one thread alone would not end.
-        let meeting = std::sync::Barrier::new(2);
-        let who = Threads::Team(Team::new(2, scoped)).map(vec![(); 2], |()| {
-            meeting.wait();
+        // Each job waits for the other job: a single thread would wait forever.
+        let both = std::sync::Barrier::new(2);
+        let threads = Threads::Team(Team::new(2, scoped)).map(vec![(); 2], |()| {
+            both.wait();
             std::thread::current().id()
         });
-        assert!(who[0] != who[1] && !who.contains(&here));
+        assert!(threads[0] != threads[1] && !threads.contains(&here));
     }
 
     #[test]
-    fn a_panic_comes_back_to_the_caller() {
+    fn a_panic_of_a_job_reaches_the_caller() {
         for team in TEAMS {
             let work = |k: usize| assert_ne!(k, 3, "the third");
-            let found = catch_unwind(|| Threads::Team(team).in_turn((0..50).collect(), work)).unwrap_err();
+            let found = catch_unwind(|| Threads::Team(team).for_each((0..50).collect(), work)).unwrap_err();
             assert!(found.downcast_ref::<String>().is_some_and(|text| text.contains("the third")));
         }
     }
 
     #[test]
-    fn a_switch_ends_the_work_of_a_team() {
+    fn a_cancel_token_ends_the_work_of_a_team() {
         for team in TEAMS {
             let (token, begun) = (CancelToken::new(), AtomicUsize::new(0));
             let ended = token.run(|| {
-                Threads::Team(team).in_turn((0..10_000).collect(), |_: usize| {
+                Threads::Team(team).for_each((0..10_000).collect(), |_: usize| {
                     token.cancel();
                     begun.fetch_add(1, Ordering::Relaxed);
                 });

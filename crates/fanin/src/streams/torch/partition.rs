@@ -1,90 +1,99 @@
-//! How threads share a sequential stream. Each gets to its place by passing over the words before it, so the first one,
-//! which need not, takes the most.
+//! How a sequential fill is partitioned among threads.
+//!
+//! Each thread first passes over the words before its partition. Partitions are sized so that all threads finish
+//! together. The first partition is the longest, because its thread has no words to pass over.
 
-use super::Torch;
-use super::draw::words_each;
-use super::variates::GROUP;
+use super::generator::Torch;
+use super::words::{GROUP, words_each};
 use crate::dtype::Element;
 use crate::rng::Mt19937;
 
-/// What values cost. The unit is a word that is passed over, about an eighth of a nanosecond; measured where torch's fills
-/// are at their fastest (docs/performance.md), so that they are rather shared too little than too much.
+/// The time that values take to draw. The unit is the time to pass over one word, about an eighth of a nanosecond.
+///
+/// The numbers were measured on the machine on which torch's fills are fastest (docs/speed.md): on others the estimate
+/// is too low rather than too high, so that a fill uses too few threads rather than too many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
-    /// To make a value.
-    make: f64,
-    /// Words of a value in a sequence.
+    /// Time to compute a value.
+    compute: f64,
+    /// Number of words of a value in one sequence.
     words: f64,
-    /// Sequences that are passed over.
+    /// Number of sequences of words that a thread passes over.
     sequences: f64,
 }
 
 impl Cost {
-    /// Uniform values: most of it is to walk and temper.
+    /// The cost of uniform values, most of which is generating words.
     pub(super) fn of_uniforms<E: Element>() -> Self {
         let words = words_each::<E>() as f64;
-        Self { make: 3.0 * words, words, sequences: 1.0 }
+        Self { compute: 3.0 * words, words, sequences: 1.0 }
     }
 
-    /// Normal values, in f64 by the C library's functions.
+    /// The cost of normal values. In f64 they call the C library's functions, which are slow.
     pub(super) fn of_normals<E: Element>() -> Self {
         let words = words_each::<E>() as f64;
-        Self { make: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
+        Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// The same, drawn until all lie inside cut-offs that let through at least three in ten. From pass to pass all threads
-    /// have equally far to go, so that only the first one counts.
-    pub(super) fn of_normals_inside<E: Element>() -> Self {
-        Self { make: 2.5 * Self::of_normals::<E>().make, ..Self::of_normals::<E>() }
+    /// The cost of normal values that are drawn again until all lie within bounds, which accept at least three in ten.
+    /// Passing over words counts in the first pass only: from pass to pass it takes all threads equally long.
+    pub(super) fn of_bounded_normals<E: Element>() -> Self {
+        Self { compute: 2.5 * Self::of_normals::<E>().compute, ..Self::of_normals::<E>() }
     }
 
-    /// Uniform proposals, drawn until all are accepted: each takes two sequences a pass.
+    /// The cost of uniform proposals that are drawn again until all are accepted. Each pass has two sequences.
     pub(super) fn of_proposals<E: Element>() -> Self {
-        Self { make: 160.0, words: words_each::<E>() as f64, sequences: 2.0 }
+        Self { compute: 160.0, words: words_each::<E>() as f64, sequences: 2.0 }
     }
 
-    /// To get to the value after so many.
+    /// Time to pass over the words of `values` values.
     fn before(&self, values: f64) -> f64 {
         self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }
 }
 
-/// Cost that is worth a thread: some sixty microseconds.
-const WORTH: f64 = (1 << 19) as f64;
+/// Time for which a thread is worth waking: about sixty microseconds.
+const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {
-    /// Shares memory among the threads: where each share begins, and the share. All but the last are whole groups.
-    pub(super) fn shares<'o, E: Element>(&self, cost: Cost, out: &'o mut [E]) -> Vec<(usize, &'o mut [E])> {
-        let worth = (cost.make * out.len() as f64 / WORTH) as usize;
+    /// Splits `out` into one partition for each thread that is worth waking. Returns for each partition the position at
+    /// which it begins, and its memory. All partitions but the last have whole groups.
+    pub(super) fn partitions<'o, E: Element>(
+        &self,
+        cost: Cost,
+        out: &'o mut [E],
+    ) -> Vec<(usize, &'o mut [E])> {
+        let worth = (cost.compute * out.len() as f64 / WORTH_A_THREAD) as usize;
         let lengths = lengths(cost, out.len(), self.threads.count().min(worth.max(1)));
         let (mut begin, mut rest) = (0, out);
-        let mut shares = Vec::with_capacity(lengths.len());
+        let mut partitions = Vec::with_capacity(lengths.len());
         for length in lengths {
-            let (share, later) = rest.split_at_mut(length);
-            shares.push((begin, share));
+            let (partition, later) = rest.split_at_mut(length);
+            partitions.push((begin, partition));
             (begin, rest) = (begin + length, later);
         }
-        shares
+        partitions
     }
 }
 
-/// So many values in as many shares or fewer, which take equally long; at least one, of none if there are none.
+/// Splits `values` values into at most `threads` partitions that take equally long, and returns their lengths. There is
+/// at least one partition, which is empty if there are no values.
 fn lengths(cost: Cost, values: usize, threads: usize) -> Vec<usize> {
     if threads == 1 || values == 0 {
         return vec![values];
     }
-    // The shares that are done in a time, whole groups each, until all values are or no thread is left.
+    // The partitions, of whole groups, that the threads can finish within a time, and the number of values in them.
     let within = |time: f64| {
         let (mut begin, mut lengths) = (0, Vec::with_capacity(threads));
         while lengths.len() < threads && begin < values {
-            let length = (time - cost.before(begin as f64)) / cost.make;
+            let length = (time - cost.before(begin as f64)) / cost.compute;
             let length = (length.max(0.0) as usize).next_multiple_of(GROUP).min(values - begin);
             lengths.push(length);
             begin += length;
         }
         (lengths, begin)
     };
-    let (mut short, mut long) = (0.0, cost.make * values as f64);
+    let (mut short, mut long) = (0.0, cost.compute * values as f64);
     for _ in 0..30 {
         let middle = (short + long) / 2.0;
         let (_, done) = within(middle);
@@ -98,12 +107,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_all_of_it_and_take_equally_long() {
+    fn partitions_cover_all_values_and_take_equally_long() {
         for cost in [
             Cost::of_uniforms::<f32>(),
             Cost::of_uniforms::<f64>(),
             Cost::of_normals::<f32>(),
-            Cost::of_normals_inside::<f32>(),
+            Cost::of_bounded_normals::<f32>(),
             Cost::of_proposals::<f32>(),
         ] {
             for values in [0, 1, 17, 1000, 1 << 20, (1 << 24) + 5, 1 << 31] {
@@ -116,16 +125,16 @@ mod tests {
                     let mut times = Vec::new();
                     for (number, length) in lengths.iter().enumerate() {
                         assert!(number + 1 == lengths.len() || length % GROUP == 0);
-                        times.push(cost.before(begin as f64) + cost.make * *length as f64);
+                        times.push(cost.before(begin as f64) + cost.compute * *length as f64);
                         begin += length;
                     }
-                    let slack = cost.make * (2 * GROUP) as f64;
+                    let slack = cost.compute * (2 * GROUP) as f64;
                     let longest = times.iter().copied().fold(0.0, f64::max);
-                    assert!(longest <= cost.make * values as f64 + slack);
+                    assert!(longest <= cost.compute * values as f64 + slack);
                     if values >= 1 << 20 && threads < 64 {
                         let shortest = times.iter().copied().fold(f64::MAX, f64::min);
                         assert!(longest - shortest <= slack * threads as f64, "{cost:?} {values} {times:?}");
-                        assert!(longest < 0.67 * cost.make * values as f64);
+                        assert!(longest < 0.67 * cost.compute * values as f64);
                     }
                 }
             }

@@ -1,42 +1,44 @@
-//! Values at single places of a sequence: what rejection asks for again.
+//! Values at arbitrary indices of a sequence, which rejection draws again.
 
-use super::draw::{Groups, words_each};
-use super::variates::{GROUP, pairs, uniforms, uniforms64, unit64};
+use super::narrow::NARROW;
+use super::variates::{pairs, uniforms, uniforms64, unit64};
+use super::words::{GROUP, Groups, words_each};
 use crate::dtype::{Element, Values};
 use crate::rng::StateReader;
-use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
+use crate::simd::{SimdFloat, SimdIsa, Kernel, Level, dispatch};
 
-/// Places that are worked on together.
+/// Number of values that are computed together.
 pub(super) const TOGETHER: usize = 128;
 
-/// The values that a uniform fill would write at these places, which ascend.
+/// Computes the values that a uniform fill on [low, high) has at `indices`, which must ascend.
 pub(super) fn uniforms_at<E: Element>(
     level: Level,
-    walker: &mut StateReader,
-    places: &[u64],
+    reader: &mut StateReader,
+    indices: &[u64],
     (low, high): (f64, f64),
     out: &mut [E],
 ) {
     let mut words = [0; 2 * TOGETHER];
-    for (places, out) in places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
-        let words = &mut words[..words_each::<E>() as usize * places.len()];
+    for (indices, out) in indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+        let words = &mut words[..words_each::<E>() as usize * indices.len()];
         if words_each::<E>() == 1 {
-            walker.read(places, [0], words);
+            reader.read(indices, [0], words);
         } else {
             let mut first = [0; TOGETHER];
-            first.iter_mut().zip(places).for_each(|(first, place)| *first = 2 * place);
-            walker.read(&first[..places.len()], [0, 1], words);
+            first.iter_mut().zip(indices).for_each(|(first, index)| *first = 2 * index);
+            reader.read(&first[..indices.len()], [0, 1], words);
         }
         match E::values(out) {
             Values::F64(out) => dispatch(level, Uniforms64 { words, low, high, out }),
             Values::F32(out) => dispatch(level, Uniforms32 { words, low, high, out }),
             Values::F16(out) => dispatch(level, Uniforms32 { words, low, high, out }),
             Values::BF16(out) => dispatch(level, Uniforms32 { words, low, high, out }),
-            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
+            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
         }
     }
 }
 
+/// The kernel of [`uniforms_at`] for all types but f64.
 struct Uniforms32<'a, E> {
     words: &'a [u32],
     low: f64,
@@ -53,8 +55,9 @@ impl<E: Element> Kernel for Uniforms32<'_, E> {
     }
 }
 
-/// From the upper words, then the lower ones.
+/// The kernel of [`uniforms_at`] for f64.
 struct Uniforms64<'a> {
+    /// The upper words of all values, then their lower words.
     words: &'a [u32],
     low: f64,
     high: f64,
@@ -75,46 +78,48 @@ impl Kernel for Uniforms64<'_> {
     }
 }
 
-/// The values that a normal fill by groups would write at these places, which ascend.
+/// Computes the values that a normal fill by groups has at `indices`, which must ascend.
 pub(super) fn normals_at<E: Element>(
     level: Level,
-    walker: &mut StateReader,
-    groups: &Groups<E>,
-    places: &[u64],
+    reader: &mut StateReader,
+    groups: &Groups,
+    indices: &[u64],
     (mean, std): (f64, f64),
     out: &mut [E],
 ) {
-    // A value takes a radius and an angle, half a group later.
+    // A value takes the word of a radius, and the word of an angle half a group later.
     const HALF: usize = GROUP / 2;
     let each = words_each::<E>();
     let (mut first, mut sine) = ([0; TOGETHER], [false; TOGETHER]);
     let mut words = [0; 4 * TOGETHER];
-    for (places, out) in places.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
-        for ((first, sine), &place) in first.iter_mut().zip(&mut sine).zip(places) {
-            let (start, lane) = groups.of(place);
+    for (indices, out) in indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+        for ((first, sine), &index) in first.iter_mut().zip(&mut sine).zip(indices) {
+            let (start, lane) = groups.of(index);
             *first = start + each * (lane % HALF) as u64;
             *sine = lane >= HALF;
         }
-        let (first, words) = (&first[..places.len()], &mut words[..2 * each as usize * places.len()]);
+        let (first, words) = (&first[..indices.len()], &mut words[..2 * each as usize * indices.len()]);
         if each == 1 {
-            walker.read(first, [0, HALF as u32], words);
+            reader.read(first, [0, HALF as u32], words);
         } else {
-            walker.read(first, [0, 1, GROUP as u32, GROUP as u32 + 1], words);
+            reader.read(first, [0, 1, GROUP as u32, GROUP as u32 + 1], words);
         }
-        let sine = &sine[..places.len()];
+        let sine = &sine[..indices.len()];
         match E::values(out) {
             Values::F64(out) => dispatch(level, Normals64 { words, sine, mean, std, out }),
             Values::F32(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
             Values::F16(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
             Values::BF16(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
-            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
+            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
         }
     }
 }
 
-/// From the words of the radii, then those of the angles.
+/// The kernel of [`normals_at`] for all types but f64.
 struct Normals32<'a, E> {
+    /// The words of all radii, then the words of all angles.
     words: &'a [u32],
+    /// Whether a value is the sine of its pair, and not the cosine.
     sine: &'a [bool],
     mean: f64,
     std: f64,
@@ -133,7 +138,13 @@ impl<E: Element> Kernel for Normals32<'_, E> {
         let (mut values, mut sines) = ([0f32; TOGETHER], [0f32; TOGETHER]);
         let distribution = (self.mean as f32, self.std as f32);
         for at in (0..count).step_by(I::F32::LANES) {
-            pairs::<I::F32>(&radii[at..], &angles[at..], distribution, &mut values[at..], &mut sines[at..]);
+            pairs::<I::F32>(
+                &radii[at..],
+                &angles[at..],
+                distribution,
+                &mut values[at..],
+                &mut sines[at..],
+            );
         }
         let values = &mut values[..count];
         for ((value, of_sine), sine) in values.iter_mut().zip(&sines).zip(self.sine) {
@@ -143,9 +154,11 @@ impl<E: Element> Kernel for Normals32<'_, E> {
     }
 }
 
-/// From the upper and lower words of the radii, then those of the angles.
+/// The kernel of [`normals_at`] for f64.
 struct Normals64<'a> {
+    /// The upper words of all radii, their lower words, the upper words of all angles, their lower words.
     words: &'a [u32],
+    /// Whether a value is the sine of its pair, and not the cosine.
     sine: &'a [bool],
     mean: f64,
     std: f64,
@@ -157,18 +170,18 @@ impl Kernel for Normals64<'_> {
 
     #[allow(
         clippy::disallowed_methods,
-        reason = "torch takes these from the C library, and so must its mirror"
+        reason = "torch calls the C library, and bit-identical values need the same functions"
     )]
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
         let Self { words, sine, mean, std, out } = self;
         let count = out.len();
-        let unit = |at: usize, of: usize| {
-            unit64(u64::from(words[of * count + at]) << 32 | u64::from(words[(of + 1) * count + at]))
+        let unit = |value: usize, row: usize| {
+            unit64(u64::from(words[row * count + value]) << 32 | u64::from(words[(row + 1) * count + value]))
         };
-        for (at, (out, sine)) in out.iter_mut().zip(sine).enumerate() {
-            let radius = (-2.0 * (1.0 - unit(at, 0)).ln()).sqrt();
-            let (sin, cos) = (std::f64::consts::TAU * unit(at, 2)).sin_cos();
+        for (value, (out, sine)) in out.iter_mut().zip(sine).enumerate() {
+            let radius = (-2.0 * (1.0 - unit(value, 0)).ln()).sqrt();
+            let (sin, cos) = (std::f64::consts::TAU * unit(value, 2)).sin_cos();
             *out = (radius * if *sine { sin } else { cos }).mul_add(std, mean);
         }
     }

@@ -1,29 +1,29 @@
-//! Words of the twister to uniform and normal values, as torch makes them.
+//! The transforms from words of the generator to uniform and normal values, as torch computes them.
 
 use std::f32::consts::TAU;
 
+use super::narrow::NARROW;
+use super::words::GROUP;
 use crate::dtype::{Element, Values};
 use crate::math::{angle, polar};
 use crate::rng::Mt19937;
-use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
+use crate::simd::{Prefetch, SimdBits, SimdFloat, SimdIsa, Kernel, Level, SimdF32, dispatch};
 
-/// Values of a group: torch transforms so many uniforms at a time, the first half radii, the second half angles.
-pub(super) const GROUP: usize = 16;
-
-/// Values that are worked on together: whole groups, and few enough to stay in the nearest cache.
+/// Number of values that are computed together: whole groups, and few enough to stay in the nearest cache.
 const CHUNK: usize = 1248;
 
-/// Turns the words of whole groups into normal values.
+/// Transforms the words of whole groups to normal values.
 pub(super) fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [E]) {
     match E::values(out) {
         Values::F64(out) => dispatch(level, Groups64 { words, mean, std, out }),
         Values::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),
         Values::F16(out) => dispatch(level, Groups32 { words, mean, std, out }),
         Values::BF16(out) => dispatch(level, Groups32 { words, mean, std, out }),
-        Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", super::NARROW),
+        Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
     }
 }
 
+/// The kernel of [`transform`] for all types but f64.
 struct Groups32<'a, E> {
     words: &'a [u32],
     mean: f64,
@@ -40,6 +40,7 @@ impl<E: Element> Kernel for Groups32<'_, E> {
     }
 }
 
+/// The kernel of [`transform`] for f64.
 struct Groups64<'a> {
     words: &'a [u32],
     mean: f64,
@@ -56,12 +57,13 @@ impl Kernel for Groups64<'_> {
     }
 }
 
-/// A 64-bit draw on [0, 1): its low 53 bits.
+/// Returns a uniform value on [0, 1) from the low 53 bits of a 64-bit draw.
 #[inline(always)]
 pub(super) fn unit64(word: u64) -> f64 {
     (word & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
+/// The kernel that draws uniform values on [low, high) for all types but f64.
 pub(super) struct Uniform32<'a, E> {
     pub(super) engine: &'a mut Mt19937,
     pub(super) low: f64,
@@ -85,7 +87,7 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
     }
 }
 
-/// Takes so many values off, and says which follow.
+/// Splits up to `count` values off the front of `rest`. Returns them, and the prefetch of the values that follow them.
 #[inline(always)]
 fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mut [E], Prefetch<'b>) {
     let first = count.min(rest.len());
@@ -94,10 +96,10 @@ fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mu
     (now, Prefetch::new(&rest[..count.min(rest.len())]))
 }
 
-/// U[low, high) from a word each, no more than a chunk of them.
+/// Transforms words to uniform values on [low, high), one word for each value, at most [`CHUNK`] values.
 #[inline(always)]
 pub(super) fn uniforms<I: SimdIsa, E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
-    // What rounds to the upper bound becomes the lower one, both as the type has them.
+    // A value that rounds to the upper bound becomes the lower bound, both rounded to the type.
     let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
     let low = low as f32;
     let range = high as f32 - low;
@@ -110,7 +112,7 @@ pub(super) fn uniforms<I: SimdIsa, E: Element>(words: &[u32], low: f64, high: f6
         scaled::<I>(words, low, range, values);
         E::store(values, out);
     }
-    // Rounding may reach the bound from below, if the greatest word does: the stored value decides.
+    // If the value of the greatest word rounds below the upper bound, so do all others.
     let greatest = unit::<f32>(u32::MAX).mul_add(range, low);
     if E::from_f64(greatest.into()) >= last {
         for out in out {
@@ -119,20 +121,21 @@ pub(super) fn uniforms<I: SimdIsa, E: Element>(words: &[u32], low: f64, high: f6
     }
 }
 
-/// `low + range * u` for u of 24 bits, rounded once.
+/// Computes `low + range * u` for u of 24 bits, rounded once.
 #[inline(always)]
 fn scaled<I: SimdIsa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
     let (floats_low, floats_range) = (I::F32::splat(low), I::F32::splat(range));
     let mut blocks = words.chunks_exact(I::F32::LANES);
-    let mut places = out.chunks_exact_mut(I::F32::LANES);
-    for (words, out) in blocks.by_ref().zip(places.by_ref()) {
+    let mut chunks = out.chunks_exact_mut(I::F32::LANES);
+    for (words, out) in blocks.by_ref().zip(chunks.by_ref()) {
         unit::<I::F32>(SimdBits::load(words)).mul_add(floats_range, floats_low).store(out);
     }
-    for (word, out) in blocks.remainder().iter().zip(places.into_remainder()) {
+    for (word, out) in blocks.remainder().iter().zip(chunks.into_remainder()) {
         *out = unit::<f32>(*word).mul_add(range, low);
     }
 }
 
+/// The kernel that draws uniform values on [low, high) of f64.
 pub(super) struct Uniform64<'a> {
     pub(super) engine: &'a mut Mt19937,
     pub(super) low: f64,
@@ -166,7 +169,7 @@ pub(super) fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
     }
 }
 
-/// Whole groups of normals.
+/// The kernel that draws whole groups of normal values for all types but f64.
 pub(super) struct Normal32<'a, E> {
     pub(super) engine: &'a mut Mt19937,
     pub(super) mean: f64,
@@ -191,30 +194,30 @@ impl<E: Element> Kernel for Normal32<'_, E> {
     }
 }
 
-/// Values of so many groups are transformed together: more than fill the widest vectors.
+/// Number of values whose groups are transformed together: enough to fill the widest vectors.
 const TOGETHER: usize = 4 * GROUP;
 
-/// Transforms whole groups, as many as fill the widest vectors together.
+/// Transforms whole groups to normal values, [`TOGETHER`] values at a time.
 #[inline(always)]
 fn groups<I: SimdIsa, E: Element>(words: &[u32], out: &mut [E], mean: f32, std: f32) {
     let (blocks, rest) = words.as_chunks::<TOGETHER>();
-    let (places, last) = out.as_chunks_mut::<TOGETHER>();
+    let (chunks, last) = out.as_chunks_mut::<TOGETHER>();
     let mut values = [0f32; TOGETHER];
-    for (words, out) in blocks.iter().zip(places) {
-        some_groups::<I>(words, &mut values, mean, std);
+    for (words, out) in blocks.iter().zip(chunks) {
+        four_groups::<I>(words, &mut values, mean, std);
         E::store(&values, out);
     }
     if !rest.is_empty() {
         let mut words = [0; TOGETHER];
         words[..rest.len()].copy_from_slice(rest);
-        some_groups::<I>(&words, &mut values, mean, std);
+        four_groups::<I>(&words, &mut values, mean, std);
         E::store(&values[..last.len()], last);
     }
 }
 
-/// In each group radii come from the first eight words and angles from the last eight: they are sorted into such.
+/// Transforms four groups. In each group the first eight words are radii and the last eight are angles.
 #[inline(always)]
-fn some_groups<I: SimdIsa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
+fn four_groups<I: SimdIsa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
     const HALF: usize = GROUP / 2;
     const LANES: usize = TOGETHER / 2;
     let (mut radii, mut angles) = ([0u32; LANES], [0u32; LANES]);
@@ -232,7 +235,7 @@ fn some_groups<I: SimdIsa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER]
     }
 }
 
-/// Pairs of normals from words of radii and of angles, as many as `F` has.
+/// Transforms words of radii and angles to pairs of normal values, as many as a vector `F` has lanes.
 #[inline(always)]
 pub(super) fn pairs<F: SimdF32>(
     radii: &[u32],
@@ -242,7 +245,8 @@ pub(super) fn pairs<F: SimdF32>(
     sines: &mut [f32],
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
-    // The logarithm of 1 - unit, and tau times a unit: that units are divided by a power of two rounds nothing.
+    // torch computes log(1 - u) and TAU * u for u on [0, 1). Here u is kept as an integer of 24 bits: the division by a
+    // power of two is exact wherever it is made.
     let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).convert_signed();
     let angle = angle(F::splat(TAU * UNIT).mul(low_bits(F::Bits::load(angles)).convert_signed()));
     let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
@@ -250,23 +254,26 @@ pub(super) fn pairs<F: SimdF32>(
     sin.mul_add(std, mean).store(sines);
 }
 
-/// Bits of a word that a draw on [0, 1) takes, the lowest, and the step from one draw to the next.
+/// Number of bits of a word, the lowest ones, that a draw on [0, 1) takes.
 const UNIT_BITS: i32 = 24;
+
+/// The distance between neighbouring draws on [0, 1).
 const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
 
-/// Those bits: so few that the signed conversion, which every level has, is exact.
+/// Returns the lowest [`UNIT_BITS`] bits. They convert exactly as signed integers, for which every level has an
+/// instruction.
 #[inline(always)]
 fn low_bits<B: SimdBits<Scalar = u32>>(words: B) -> B {
     words.and(B::splat((1 << UNIT_BITS) - 1))
 }
 
-/// Words on [0, 1).
+/// Returns the uniform draws on [0, 1) of words.
 #[inline(always)]
 fn unit<F: SimdF32>(word: F::Bits) -> F {
     low_bits(word).convert_signed().mul(F::splat(UNIT))
 }
 
-/// Whole groups of normals.
+/// The kernel that draws whole groups of normal values of f64.
 pub(super) struct Normal64<'a> {
     pub(super) engine: &'a mut Mt19937,
     pub(super) mean: f64,
@@ -290,8 +297,11 @@ impl Kernel for Normal64<'_> {
     }
 }
 
-/// Transforms whole groups of f64 values, from two words each.
-#[allow(clippy::disallowed_methods, reason = "torch takes these from the C library, and so must its mirror")]
+/// Transforms whole groups to normal values of f64, two words for each value.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "torch calls the C library, and bit-identical values need the same functions"
+)]
 #[inline(always)]
 fn groups64(words: &[u32], mean: f64, std: f64, out: &mut [f64]) {
     const HALF: usize = GROUP / 2;

@@ -1,0 +1,97 @@
+//! The distributions of a tensor's values.
+
+/// The algorithm that draws truncated normal values. The distribution is the same for both, the values differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Truncation {
+    /// Draw proposals until one is accepted: torch since 2.12. Only the torch stream implements it.
+    Rejection,
+    /// Transform one uniform value by the inverse distribution function: torch before 2.12, and the native stream.
+    InverseCdf,
+}
+
+impl Truncation {
+    /// Returns the name that specs use: `rejection` or `inverse_cdf`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Truncation::Rejection => "rejection",
+            Truncation::InverseCdf => "inverse_cdf",
+        }
+    }
+}
+
+/// The distribution of a tensor's values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Distribution {
+    /// Every element has the same value.
+    Constant {
+        /// The value, before it is rounded to the element type.
+        value: f64,
+    },
+    /// U[low, high).
+    Uniform {
+        /// Lower bound, included.
+        low: f64,
+        /// Upper bound, excluded unless it equals `low`.
+        high: f64,
+    },
+    /// N(mean, std^2).
+    Normal {
+        /// Mean; finite.
+        mean: f64,
+        /// Standard deviation; finite, not negative.
+        std: f64,
+    },
+    /// N(mean, std^2) conditioned on [low, high].
+    TruncatedNormal {
+        /// Mean of the distribution before truncation; finite.
+        mean: f64,
+        /// Standard deviation of the distribution before truncation; finite, positive.
+        std: f64,
+        /// Lower bound of the values; may be minus infinity.
+        low: f64,
+        /// Upper bound of the values; may be infinity.
+        high: f64,
+        /// The algorithm; `None` means the stream's default.
+        method: Option<Truncation>,
+    },
+    /// Ones on the diagonal of a matrix, zeros elsewhere.
+    Eye,
+    /// The Dirac delta of a convolution: in each group of output channels, output channel d has a 1 for input channel d
+    /// at the centre of the kernel. All other elements are 0.
+    Dirac {
+        /// Number of groups; must divide `shape[0]`.
+        groups: usize,
+    },
+    /// A Haar-distributed semi-orthogonal matrix times `gain`. Its rows are the first axis; all other axes are
+    /// flattened.
+    Orthogonal {
+        /// The factor; finite.
+        gain: f64,
+    },
+    /// N(0, std^2), with zeros in `zeros` random rows of each column of a matrix.
+    Sparse {
+        /// Number of zeros in each column.
+        zeros: usize,
+        /// Standard deviation of the other values; finite, not negative.
+        std: f64,
+    },
+    /// The first rows and columns of a Hadamard matrix of Sylvester's construction, times `scale`: the entry is
+    /// `scale * (-1)^popcount(row & column)`.
+    Hadamard {
+        /// The factor, which is the magnitude of every value if positive; finite.
+        scale: f64,
+    },
+    /// The identity matrix times `value`, repeated down the rows of a matrix: `value` where the column equals the row
+    /// modulo the number of columns, zeros elsewhere.
+    RepeatedEye {
+        /// The value on the diagonals; finite.
+        value: f64,
+    },
+    /// Several plans, each for a block of the tensor: see [`Plan::blocks`](super::Plan::blocks).
+    Blocks {
+        /// Number of blocks.
+        count: usize,
+    },
+}

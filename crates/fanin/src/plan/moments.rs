@@ -1,0 +1,113 @@
+//! Mean, standard deviation and bounds of the values of a plan.
+
+use super::distribution::Distribution;
+use super::types::Plan;
+use crate::distributions::truncated;
+
+impl Plan {
+    /// The mean of an element over all seeds. For distributions that draw no random numbers, such as `eye`, and for
+    /// blocks it is the mean over the elements.
+    pub fn mean(&self) -> f64 {
+        match self.distribution {
+            Distribution::Constant { value } => self.dtype.round(value),
+            Distribution::Uniform { low, high } => low / 2.0 + high / 2.0,
+            Distribution::Normal { mean, .. } => mean,
+            Distribution::TruncatedNormal { mean, std, low, high, .. } => {
+                let (shift, _) = truncated::moments((low - mean) / std, (high - mean) / std);
+                mean + std * shift
+            }
+            Distribution::Eye | Distribution::Dirac { .. } => self.fraction_of_ones(),
+            Distribution::Orthogonal { .. } | Distribution::Sparse { .. } => 0.0,
+            Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. } => self.mean_of_formula(),
+            Distribution::Blocks { .. } => self.moments_of_blocks().0,
+        }
+    }
+
+    /// The standard deviation of an element over all seeds. For distributions that draw no random numbers, such as
+    /// `eye`, and for blocks it is the standard deviation over the elements.
+    ///
+    /// * Uniform: `(b - a) / sqrt(12)`.
+    /// * Truncated normal: the standard deviation after truncation.
+    /// * Orthogonal: `gain / sqrt(max(rows, columns))`, because an entry of a Haar matrix has variance
+    ///   `1 / max(rows, columns)`.
+    /// * Sparse: `std * sqrt(1 - zeros / rows)`.
+    pub fn std(&self) -> f64 {
+        match self.distribution {
+            Distribution::Constant { .. } => 0.0,
+            Distribution::Uniform { low, high } => (high - low) / 12f64.sqrt(),
+            Distribution::Normal { std, .. } => std,
+            Distribution::TruncatedNormal { mean, std, low, high, .. } => {
+                std * truncated::moments((low - mean) / std, (high - mean) / std).1.sqrt()
+            }
+            Distribution::Eye | Distribution::Dirac { .. } => {
+                let fraction = self.fraction_of_ones();
+                (fraction * (1.0 - fraction)).sqrt()
+            }
+            Distribution::Orthogonal { gain } => {
+                let (rows, columns) = self.matrix();
+                gain.abs() / (rows.max(columns) as f64).sqrt()
+            }
+            Distribution::Hadamard { scale } => (scale * scale - self.mean() * self.mean()).max(0.0).sqrt(),
+            Distribution::RepeatedEye { value } => {
+                let fraction = 1.0 / self.matrix().1 as f64;
+                value.abs() * (fraction * (1.0 - fraction)).sqrt()
+            }
+            Distribution::Blocks { .. } => {
+                let (mean, square) = self.moments_of_blocks();
+                (square - mean * mean).max(0.0).sqrt()
+            }
+            Distribution::Sparse { zeros, std } => {
+                std * (1.0 - zeros as f64 / self.matrix().0.max(1) as f64).sqrt()
+            }
+        }
+    }
+
+    /// The least and the greatest value that the distribution can have, before rounding to the type. Infinite where the
+    /// distribution has no bound.
+    pub fn bounds(&self) -> (f64, f64) {
+        match self.distribution {
+            Distribution::Constant { value } => (self.dtype.round(value), self.dtype.round(value)),
+            Distribution::Uniform { low, high } => (low, high),
+            Distribution::TruncatedNormal { low, high, .. } => (low, high),
+            Distribution::Eye | Distribution::Dirac { .. } => (0.0, 1.0),
+            Distribution::Orthogonal { gain } => (-gain.abs(), gain.abs()),
+            Distribution::Hadamard { scale } => (-scale.abs(), scale.abs()),
+            Distribution::RepeatedEye { value } => (value.min(0.0), value.max(0.0)),
+            Distribution::Blocks { .. } => self.bounds_of_blocks(),
+            Distribution::Normal { .. } | Distribution::Sparse { .. } => (f64::NEG_INFINITY, f64::INFINITY),
+        }
+    }
+
+    /// The fraction of elements that are 1 in `eye` and `dirac`.
+    fn fraction_of_ones(&self) -> f64 {
+        let count = match (self.distribution, self.shape.as_slice()) {
+            (Distribution::Eye, [rows, columns]) => *rows.min(columns),
+            (Distribution::Dirac { groups }, [outputs, inputs, ..]) => {
+                groups * (outputs / groups).min(*inputs)
+            }
+            _ => 0,
+        };
+        count as f64 / self.len() as f64
+    }
+
+    /// Mean and mean square over all elements of a plan of blocks.
+    fn moments_of_blocks(&self) -> (f64, f64) {
+        let (mut first, mut second) = (0.0, 0.0);
+        for block in &self.blocks {
+            let fraction = block.plan.len() as f64 / self.len() as f64;
+            let (mean, std) = (block.plan.mean(), block.plan.std());
+            first += fraction * mean;
+            second += fraction * (std * std + mean * mean);
+        }
+        (first, second)
+    }
+
+    /// The least and the greatest value of a plan of blocks.
+    fn bounds_of_blocks(&self) -> (f64, f64) {
+        let background = if self.has_background() { (0.0, 0.0) } else { (f64::INFINITY, f64::NEG_INFINITY) };
+        self.blocks
+            .iter()
+            .map(|block| block.plan.bounds())
+            .fold(background, |(low, high), (a, b)| (low.min(a), high.max(b)))
+    }
+}

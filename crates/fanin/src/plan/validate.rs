@@ -1,0 +1,176 @@
+//! Plans from a distribution, with the checks of its numbers.
+
+use super::distribution::Distribution;
+use super::types::Plan;
+use crate::dtype::DType;
+use crate::error::{Error, Warning};
+use crate::shape::element_count;
+
+impl Plan {
+    /// A plan for a tensor of shape `shape` and type `dtype` whose values have the distribution `distribution`.
+    ///
+    /// # Errors
+    /// * `ShapeOverflow` if the number of elements does not fit in `usize`.
+    /// * `Argument`, `Bounds`, `BoundsOverflow` if the numbers of the distribution are invalid, or do not fit the type.
+    /// * `Dimensions`, `Groups` if the distribution does not support the shape.
+    /// * `CompositePlan` for [`Distribution::Blocks`]: schemes of blocks make such plans.
+    pub fn new(shape: &[usize], dtype: DType, distribution: Distribution) -> Result<Self, Error> {
+        element_count(shape)?;
+        let mut warnings = Vec::new();
+        match distribution {
+            Distribution::Constant { value } => {
+                if value.is_finite() {
+                    finite("constant", "val", value, dtype)?;
+                }
+            }
+            Distribution::Uniform { low, high } => {
+                ordered("uniform", low, high)?;
+                let fits = |x: f64| x.is_finite() && x.abs() <= dtype.largest();
+                if !(fits(low) && fits(high) && fits(high - low)) {
+                    return Err(Error::BoundsOverflow { scheme: "uniform", a: low, b: high, dtype });
+                }
+            }
+            Distribution::Normal { mean, std } => {
+                finite("normal", "mean", mean, dtype)?;
+                deviation("normal", std, dtype)?;
+            }
+            Distribution::TruncatedNormal { mean, std, low, high, .. } => {
+                finite("trunc_normal", "mean", mean, dtype)?;
+                deviation("trunc_normal", std, dtype)?;
+                if std == 0.0 {
+                    return Err(argument("trunc_normal", "std", std, "must be greater than 0".to_owned()));
+                }
+                ordered("trunc_normal", low, high)?;
+                if low > dtype.largest() || high < -dtype.largest() {
+                    return Err(Error::BoundsOverflow { scheme: "trunc_normal", a: low, b: high, dtype });
+                }
+                if mean < low - 2.0 * std || mean > high + 2.0 * std {
+                    warnings.push(Warning::MeanFarOutside { mean, std, a: low, b: high });
+                }
+            }
+            Distribution::Eye => {
+                if shape.len() != 2 {
+                    return Err(Error::Dimensions { scheme: "eye", supported: "2", shape: shape.to_vec() });
+                }
+            }
+            Distribution::Dirac { groups } => {
+                if !(3..=5).contains(&shape.len()) {
+                    let supported = "3, 4, or 5";
+                    return Err(Error::Dimensions { scheme: "dirac", supported, shape: shape.to_vec() });
+                }
+                if groups == 0 {
+                    return Err(argument("dirac", "groups", 0.0, "must be at least 1".to_owned()));
+                }
+                if !shape[0].is_multiple_of(groups) {
+                    return Err(Error::Groups { groups, shape: shape.to_vec() });
+                }
+            }
+            Distribution::Orthogonal { gain } => {
+                finite("orthogonal", "gain", gain, dtype)?;
+                if shape.len() < 2 {
+                    let supported = "2 or more";
+                    return Err(Error::Dimensions { scheme: "orthogonal", supported, shape: shape.to_vec() });
+                }
+            }
+            Distribution::Sparse { zeros, std } => {
+                deviation("sparse", std, dtype)?;
+                let [rows, _] = shape else {
+                    return Err(Error::Dimensions {
+                        scheme: "sparse",
+                        supported: "2",
+                        shape: shape.to_vec(),
+                    });
+                };
+                if zeros > *rows {
+                    let requirement = format!("a column has only {rows} rows");
+                    return Err(argument("sparse", "zeros", zeros as f64, requirement));
+                }
+            }
+            Distribution::Hadamard { scale: value } | Distribution::RepeatedEye { value } => {
+                let (scheme, name) = match distribution {
+                    Distribution::Hadamard { .. } => ("zero_hadamard", "scale"),
+                    _ => ("idinit", "tau"),
+                };
+                finite(scheme, name, value, dtype)?;
+                if shape.len() != 2 {
+                    return Err(Error::Dimensions { scheme, supported: "2", shape: shape.to_vec() });
+                }
+            }
+            Distribution::Blocks { .. } => {
+                return Err(Error::CompositePlan { shape: shape.to_vec() });
+            }
+        }
+        warnings.extend([overflow(distribution, dtype), collapse(distribution, dtype)].into_iter().flatten());
+        let shape = shape.to_vec();
+        Ok(Self {
+            shape,
+            dtype,
+            distribution,
+            distribution_on_torch: None,
+            fans: None,
+            warnings,
+            blocks: Vec::new(),
+        })
+    }
+}
+
+/// Returns a warning if a normal distribution exceeds the range of the type within six standard deviations: about one
+/// in 10^9 values or more would overflow.
+fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
+    let Distribution::Normal { mean, std } = distribution else { return None };
+    (mean.abs() + 6.0 * std > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
+}
+
+/// Returns a warning if the standard deviation is smaller than the distance of neighbouring values of the type at the
+/// mean: most values would be rounded to the same value.
+fn collapse(distribution: Distribution, dtype: DType) -> Option<Warning> {
+    let (mean, std) = match distribution {
+        Distribution::Normal { mean, std } => (mean, std),
+        Distribution::Uniform { low, high } => {
+            (low / 2.0 + high / 2.0, (high / 2.0 - low / 2.0) / 3f64.sqrt())
+        }
+        _ => return None,
+    };
+    let nearest = dtype.round(mean);
+    (std > 0.0 && std < dtype.next_up(nearest) - nearest).then_some(Warning::Collapse { mean, std, dtype })
+}
+
+fn argument(scheme: &'static str, argument: &'static str, value: f64, requirement: String) -> Error {
+    Error::Argument { scheme, argument, value, requirement }
+}
+
+/// Returns an error unless both bounds are numbers and `a` is not greater than `b`.
+fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
+    for (name, bound) in [("a", a), ("b", b)] {
+        if bound.is_nan() {
+            return Err(argument(scheme, name, bound, "must be a number".to_owned()));
+        }
+    }
+    if a > b { Err(Error::Bounds { scheme, a, b }) } else { Ok(()) }
+}
+
+/// Returns an error unless `value`, the argument `name` of a scheme, is finite in the type.
+pub(crate) fn finite(
+    scheme: &'static str,
+    name: &'static str,
+    value: f64,
+    dtype: DType,
+) -> Result<(), Error> {
+    if !value.is_finite() {
+        return Err(argument(scheme, name, value, "must be finite".to_owned()));
+    }
+    if value.abs() > dtype.largest() {
+        let requirement = format!("must be finite in {dtype} (largest value {})", dtype.largest());
+        return Err(argument(scheme, name, value, requirement));
+    }
+    Ok(())
+}
+
+/// Returns an error unless `std` is finite in the type and not negative.
+fn deviation(scheme: &'static str, std: f64, dtype: DType) -> Result<(), Error> {
+    finite(scheme, "std", std, dtype)?;
+    if std < 0.0 {
+        return Err(argument(scheme, "std", std, "must be greater than or equal to 0".to_owned()));
+    }
+    Ok(())
+}

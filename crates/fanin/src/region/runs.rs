@@ -1,0 +1,258 @@
+//! A region of a tensor and its contiguous runs.
+
+use std::ops::Range;
+
+/// A region of a tensor: for each axis of the whole tensor a start index and a size.
+///
+/// ```
+/// use fanin::region::Region;
+/// // Rows 1 and 2, columns 3 to 4 of a matrix of 4 rows and 5 columns.
+/// let region = Region::new(&[4, 5], &[1, 3], &[2, 2]);
+/// assert_eq!(region.runs().collect::<Vec<_>>(), [8..10, 13..15]);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Region {
+    axes: Vec<RegionAxis>,
+    /// Number of leading axes that are stepped through. All later axes lie within one run.
+    outer: usize,
+    /// Number of values of a run.
+    run: usize,
+}
+
+/// An axis of a [`Region`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RegionAxis {
+    /// First index of the region along the axis.
+    pub(crate) start: usize,
+    /// Number of indices of the region along the axis.
+    pub(crate) size: usize,
+    /// Number of indices of the whole tensor along the axis.
+    whole: usize,
+    /// Row-major stride of the axis in the whole tensor.
+    stride: usize,
+}
+
+impl Region {
+    /// The region of a tensor of shape `shape` that begins at the index `start` and has `size` elements along each
+    /// axis.
+    ///
+    /// `start` and `size` must have one entry for each axis of `shape`, and `start + size` must not exceed `shape`.
+    pub fn new(shape: &[usize], start: &[usize], size: &[usize]) -> Self {
+        let axis = |k: usize| RegionAxis { start: start[k], size: size[k], whole: shape[k], stride: 1 };
+        Self::along((0..shape.len()).map(axis).collect())
+    }
+
+    /// The region that is the whole of a tensor of shape `shape`.
+    pub fn whole(shape: &[usize]) -> Self {
+        let axis = |&size: &usize| RegionAxis { start: 0, size, whole: size, stride: 1 };
+        Self::along(shape.iter().map(axis).collect())
+    }
+
+    /// The region along these axes. Their strides are computed here.
+    fn along(mut axes: Vec<RegionAxis>) -> Self {
+        let mut stride = 1;
+        for axis in axes.iter_mut().rev() {
+            axis.stride = stride;
+            stride *= axis.whole;
+        }
+        // Axes of which the region has all indices continue the run of the axis before them without a gap.
+        let outer = axes.iter().rposition(|axis| axis.size != axis.whole).unwrap_or(0);
+        let run = axes[outer..].iter().map(|axis| axis.size).product();
+        Self { axes, outer, run }
+    }
+
+    /// Number of elements of the region.
+    pub fn len(&self) -> usize {
+        self.axes.iter().map(|axis| axis.size).product()
+    }
+
+    /// Whether the region has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.axes.iter().any(|axis| axis.size == 0)
+    }
+
+    /// Iterates over the contiguous ranges of row-major indices of the whole tensor that make up the region, in order.
+    pub fn runs(&self) -> Runs {
+        self.all().runs()
+    }
+
+    /// The axes of the region.
+    pub(crate) fn axes(&self) -> &[RegionAxis] {
+        &self.axes
+    }
+
+    /// All values of the region.
+    pub(crate) fn all(&self) -> RegionSlice<'_> {
+        RegionSlice { region: self, first: 0, length: self.len() }
+    }
+
+    /// The contiguous column ranges of one row of the region, where the tensor is seen as a matrix whose rows are the
+    /// first axis. Every row of the region has the same ranges.
+    pub(crate) fn runs_of_row(&self) -> Vec<Range<usize>> {
+        Region::along(self.axes[1..].to_vec()).runs().collect()
+    }
+}
+
+/// Some consecutive values of a [`Region`], in row-major order of the region.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RegionSlice<'a> {
+    region: &'a Region,
+    /// Number of values of the region before the slice.
+    first: usize,
+    length: usize,
+}
+
+impl RegionSlice<'_> {
+    /// The values `first..first + length` of this slice.
+    pub(crate) fn slice(self, first: usize, length: usize) -> Self {
+        debug_assert!(first + length <= self.length);
+        Self { first: self.first + first, length, ..self }
+    }
+
+    /// Replaces the contents of `global` by the row-major indices in the whole tensor of the values at `positions` of
+    /// this slice. `positions` must ascend.
+    pub(crate) fn global_indices(self, positions: &[u32], global: &mut Vec<u64>) {
+        global.clear();
+        let (mut rest, mut end) = (positions, 0);
+        for run in self.runs() {
+            let begin = end;
+            end += run.len() as u64;
+            let in_run = |position: &u32| u64::from(*position) < end;
+            let count = match rest.last() {
+                None => break,
+                Some(last) if in_run(last) => rest.len(),
+                Some(_) => rest.iter().take_while(|position| in_run(position)).count(),
+            };
+            let (now, later) = rest.split_at(count);
+            let first = run.start as u64;
+            global.extend(now.iter().map(|position| first + (u64::from(*position) - begin)));
+            rest = later;
+        }
+        debug_assert!(rest.is_empty(), "a position lies beyond the slice");
+    }
+
+    /// Calls `write` for each run with its first row-major index in the whole tensor and the part of `out` that belongs
+    /// to it. `out` holds the values of this slice.
+    pub(crate) fn for_each_run<E>(self, mut out: &mut [E], mut write: impl FnMut(u64, &mut [E])) {
+        for run in self.runs() {
+            let (now, later) = std::mem::take(&mut out).split_at_mut(run.len());
+            write(run.start as u64, now);
+            out = later;
+        }
+    }
+
+    /// Iterates over the contiguous ranges of row-major indices of the whole tensor that make up this slice, in order.
+    pub(crate) fn runs(self) -> Runs {
+        let Self { region, first, length } = self;
+        let mut next = region.axes.iter().map(|axis| axis.start * axis.stride).sum();
+        let (mut before, mut skip) = (0, 0);
+        if length > 0 {
+            (before, skip) = (first / region.run, first % region.run);
+        }
+        let step = |axis: &RegionAxis| Step { index: 0, size: axis.size, stride: axis.stride };
+        let mut outer: Vec<Step> = region.axes[..region.outer].iter().map(step).collect();
+        for step in outer.iter_mut().rev() {
+            if before == 0 {
+                break;
+            }
+            step.index = before % step.size;
+            before /= step.size;
+            next += step.index * step.stride;
+        }
+        Runs { outer, next, run: region.run, skip, left: length }
+    }
+}
+
+/// Iterator over the contiguous ranges of row-major indices of a region: see [`Region::runs`].
+#[derive(Debug, Clone)]
+pub struct Runs {
+    /// The axes that are stepped through, with the index reached along each.
+    outer: Vec<Step>,
+    /// First row-major index of the next run.
+    next: usize,
+    /// Number of values of a run.
+    run: usize,
+    /// Number of values of the next run that are passed over.
+    skip: usize,
+    /// Number of values left.
+    left: usize,
+}
+
+/// An axis that [`Runs`] steps through.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    index: usize,
+    size: usize,
+    stride: usize,
+}
+
+impl Iterator for Runs {
+    type Item = Range<usize>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Range<usize>> {
+        if self.left == 0 {
+            return None;
+        }
+        let first = self.next + self.skip;
+        let length = self.left.min(self.run - self.skip);
+        self.skip = 0;
+        self.left -= length;
+        for step in self.outer.iter_mut().rev() {
+            step.index += 1;
+            self.next += step.stride;
+            if step.index < step.size {
+                break;
+            }
+            self.next -= step.stride * step.size;
+            step.index = 0;
+        }
+        Some(first..first + length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_the_row_major_indices_of_the_region_in_order() {
+        for (shape, start, size, count) in [
+            (&[][..], &[][..], &[][..], 1),
+            (&[7], &[2], &[3], 1),
+            (&[4, 5], &[1, 0], &[2, 5], 1),
+            (&[4, 5], &[1, 2], &[2, 2], 2),
+            (&[4, 5], &[0, 1], &[4, 1], 4),
+            (&[3, 4, 5], &[1, 1, 0], &[2, 2, 5], 2),
+            (&[3, 4, 5], &[0, 2, 1], &[3, 1, 4], 3),
+            (&[3, 2, 2, 3], &[0, 0, 1, 2], &[3, 2, 1, 1], 6),
+            (&[3, 4], &[1, 1], &[0, 2], 0),
+            (&[3, 4], &[1, 1], &[2, 0], 0),
+        ] {
+            let mut indices = vec![0];
+            for axis in 0..shape.len() {
+                let along = start[axis]..start[axis] + size[axis];
+                indices = indices
+                    .iter()
+                    .flat_map(|index| along.clone().map(move |k| index * shape[axis] + k))
+                    .collect();
+            }
+            let region = Region::new(shape, start, size);
+            assert_eq!((region.len(), region.is_empty()), (indices.len(), indices.is_empty()));
+            assert_eq!(region.runs().count(), count, "{shape:?} {start:?} {size:?}");
+            assert_eq!(region.runs().flatten().collect::<Vec<_>>(), indices, "{shape:?} {start:?} {size:?}");
+            for first in 0..indices.len() {
+                for length in 0..=indices.len() - first {
+                    let slice = region.all().slice(first, length);
+                    let expected = &indices[first..first + length];
+                    assert_eq!(slice.runs().flatten().collect::<Vec<_>>(), expected);
+                    let positions: Vec<u32> = (0..length as u32).step_by(2).collect();
+                    let mut global = vec![7];
+                    slice.global_indices(&positions, &mut global);
+                    let expected: Vec<u64> = expected.iter().step_by(2).map(|&index| index as u64).collect();
+                    assert_eq!(global, expected);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Fills of distributions whose value at an index is computed from the random words of that index alone.
+
+#[cfg(feature = "rand_core")]
+use crate::cancel::check;
+use crate::distributions::normal::{Normal32, Normal64};
+use crate::distributions::truncated::{Truncated, Visitor32, Visitor64};
+use crate::distributions::uniform::{Uniform32, Uniform64};
+use crate::distributions::{GROUP_32, GROUP_64, Transform32, Transform64};
+use crate::dtype::{Element, Values, values};
+use crate::plan::Distribution;
+use crate::region::{Region, RegionSlice};
+use crate::rng::{Philox, GroupSource, GroupWords};
+use crate::simd::{Prefetch, SimdIsa, Kernel, Level, dispatch};
+use crate::threads::Threads;
+
+/// Number of values that one thread computes at a time. Waking a thread of a pool takes microseconds, so that a second
+/// thread is worth it only from twice as many values on.
+const CHUNK: usize = 1 << 16;
+
+const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
+
+/// Fills `out`, a row-major matrix of `columns` columns, with standard normal values on and below the diagonal and
+/// zeros above it. The words come from `source` in sequence, also those of the entries that are then set to zero.
+#[cfg(feature = "rand_core")]
+pub(super) fn fill_lower_normal_in_sequence(
+    level: Level,
+    source: impl GroupSource,
+    columns: usize,
+    out: Values<'_>,
+) {
+    values!(out, out => {
+        fill_by_index_in_sequence(level, STANDARD, source, &Region::whole(&[out.len()]), Element::values(out));
+        for (row, values) in out.chunks_exact_mut(columns).enumerate() {
+            values.iter_mut().skip(row + 1).for_each(|value| *value = Element::from_f64(0.0));
+        }
+    });
+}
+
+/// Writes standard normal values on and below the diagonal of `out`, a row-major matrix of `columns` columns that is
+/// all zeros. Computes on several threads, and no values above the diagonal: `source` has random access.
+pub(super) fn fill_lower_normal(
+    threads: Threads,
+    level: Level,
+    source: Philox,
+    columns: usize,
+    out: Values<'_>,
+) {
+    let region = Region::whole(&[out.len()]);
+    let height = CHUNK / columns + 1;
+    values!(out, out => threads.chunks(out, height * columns, |first, rows| {
+        for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
+            let values = &mut values[..columns.min(row + 1)];
+            let slice = region.all().slice(row * columns, values.len());
+            fill_by_index(level, STANDARD, source, slice, Element::values(values));
+        }
+    }));
+}
+
+/// Fills `out`, the row-major memory of `region`, on several threads. `source` has random access.
+pub(super) fn fill_by_index_on(
+    threads: Threads,
+    level: Level,
+    distribution: Distribution,
+    source: impl GroupSource + Copy + Sync,
+    region: &Region,
+    out: Values<'_>,
+) {
+    values!(out, out => threads.chunks(out, CHUNK, |first, out| {
+        let slice = region.all().slice(first, out.len());
+        fill_by_index(level, distribution, source, slice, Element::values(out));
+    }));
+}
+
+/// Fills `out`, the row-major memory of `region`, on the calling thread, from a `source` whose words come in sequence.
+#[cfg(feature = "rand_core")]
+pub(super) fn fill_by_index_in_sequence(
+    level: Level,
+    distribution: Distribution,
+    mut source: impl GroupSource,
+    region: &Region,
+    out: Values<'_>,
+) {
+    // Chunks are whole groups: a sequential source cannot compute a group twice.
+    const { assert!(CHUNK.is_multiple_of(GROUP_32) && CHUNK.is_multiple_of(GROUP_64)) };
+    values!(out, out => for (number, out) in out.chunks_mut(CHUNK).enumerate() {
+        check();
+        let slice = region.all().slice(number * CHUNK, out.len());
+        fill_by_index(level, distribution, &mut source, slice, Element::values(out));
+    });
+}
+
+/// Fills `out`, the row-major memory of `slice`, on the calling thread.
+///
+/// # Panics
+/// If `distribution` is not uniform, normal or truncated normal.
+pub(super) fn fill_by_index(
+    level: Level,
+    distribution: Distribution,
+    source: impl GroupSource,
+    slice: RegionSlice<'_>,
+    out: Values<'_>,
+) {
+    match out {
+        Values::F32(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
+        Values::F16(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
+        Values::BF16(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
+        Values::F8E4M3(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
+        Values::F8E5M2(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
+        Values::F64(out) => {
+            let fill = Fill { source, slice, out, level };
+            match distribution {
+                Distribution::Uniform { low, high } if low == high => fill.out.fill(low),
+                Distribution::Uniform { low, high } => fill.visit64(Uniform64::new(low, high)),
+                Distribution::Normal { mean, std } => fill.visit64(Normal64::new(mean, std)),
+                Distribution::TruncatedNormal { mean, std, low, high, .. } => {
+                    Truncated::new(mean, std, low, high, f64::DTYPE).visit64(fill);
+                }
+                _ => unreachable!("{distribution:?} is not drawn by index"),
+            }
+        }
+    }
+}
+
+fn fill_by_index_32<E: Element>(distribution: Distribution, fill: Fill<'_, impl GroupSource, E>) {
+    match distribution {
+        Distribution::Uniform { low, high } if low == high => fill.out.fill(E::from_f64(low)),
+        Distribution::Uniform { low, high } => fill.visit32(Uniform32::new(low, high, E::DTYPE)),
+        Distribution::Normal { mean, std } => fill.visit32(Normal32::new(mean, std)),
+        Distribution::TruncatedNormal { mean, std, low, high, .. } => {
+            Truncated::new(mean, std, low, high, E::DTYPE).visit32(E::DTYPE, fill);
+        }
+        _ => unreachable!("{distribution:?} is not drawn by index"),
+    }
+}
+
+/// The arguments of a fill, to be combined with the transform of its distribution.
+struct Fill<'a, S, E> {
+    source: S,
+    slice: RegionSlice<'a>,
+    out: &'a mut [E],
+    level: Level,
+}
+
+impl<S: GroupSource, E: Element> Visitor32 for Fill<'_, S, E> {
+    type Output = ();
+
+    fn visit32(self, transform: impl Transform32) {
+        dispatch(self.level, Fill32 { fill: self, transform });
+    }
+}
+
+impl<S: GroupSource> Visitor64 for Fill<'_, S, f64> {
+    type Output = ();
+
+    fn visit64(self, transform: impl Transform64) {
+        dispatch(self.level, Fill64 { fill: self, transform });
+    }
+}
+
+/// A transform from the words of a group to its `N` values of type `E`. Implementations are `#[inline(always)]`.
+trait GroupTransform<E, const N: usize> {
+    fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; N]);
+}
+
+impl<E: Element, T: Transform32> GroupTransform<E, GROUP_32> for T {
+    #[inline(always)]
+    fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; GROUP_32]) {
+        let mut exact = [0f32; GROUP_32];
+        self.apply::<I>(words, &mut exact);
+        E::store(&exact, values);
+    }
+}
+
+impl<T: Transform64> GroupTransform<f64, GROUP_64> for T {
+    #[inline(always)]
+    fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [f64; GROUP_64]) {
+        self.apply::<I>(words, values);
+    }
+}
+
+struct Fill32<'a, S, E, T> {
+    fill: Fill<'a, S, E>,
+    transform: T,
+}
+
+impl<S: GroupSource, E: Element, T: Transform32> Kernel for Fill32<'_, S, E, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: SimdIsa>(self) {
+        let Self { fill: Fill { source, slice, out, .. }, transform } = self;
+        write_groups::<I, E, GROUP_32>(slice, out, source, transform);
+    }
+}
+
+struct Fill64<'a, S, T> {
+    fill: Fill<'a, S, f64>,
+    transform: T,
+}
+
+impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: SimdIsa>(self) {
+        let Self { fill: Fill { source, slice, out, .. }, transform } = self;
+        write_groups::<I, f64, GROUP_64>(slice, out, source, transform);
+    }
+}
+
+/// Computes the groups of `N` values that `slice` needs, and writes them to `out`. A group that two runs share is
+/// computed once if the runs follow one another.
+#[inline(always)]
+fn write_groups<I: SimdIsa, E: Element, const N: usize>(
+    slice: RegionSlice<'_>,
+    mut out: &mut [E],
+    mut source: impl GroupSource,
+    distribution: impl GroupTransform<E, N>,
+) {
+    let mut words: [GroupWords; 3] = Default::default();
+    // The last group of which only a part was written: the next run may need another part.
+    let mut kept = [E::default(); N];
+    let mut kept_group = None;
+    for run in slice.runs() {
+        let (mut now, rest) = std::mem::take(&mut out).split_at_mut(run.len());
+        out = rest;
+        let first = run.start as u64;
+        let mut group = first / N as u64;
+        let mut offset = (first % N as u64) as usize;
+        while !now.is_empty() {
+            if kept_group == Some(group) {
+                let take = now.len().min(N - offset);
+                let (copied, later) = std::mem::take(&mut now).split_at_mut(take);
+                copied.copy_from_slice(&kept[offset..offset + take]);
+                now = later;
+                offset = 0;
+                group += 1;
+                continue;
+            }
+            if offset == 0 && now.len() >= 3 * N {
+                let (three, later) = std::mem::take(&mut now).split_at_mut(3 * N);
+                let three = three.as_chunks_mut::<N>().0;
+                source.three_groups::<I>(group, &mut words);
+                // Prefetches the memory of the groups after these.
+                let mut prefetch = Prefetch::new(&*later);
+                for (words, values) in words.iter().zip(three) {
+                    prefetch.next_lines_for(values);
+                    distribution.write::<I>(words, values);
+                }
+                now = later;
+                group += 3;
+                continue;
+            }
+            let mut values = [E::default(); N];
+            distribution.write::<I>(&source.words::<I>(group), &mut values);
+            if offset == 0 && now.len() >= N {
+                let (whole, later) =
+                    std::mem::take(&mut now).split_first_chunk_mut::<N>().expect("the length was checked");
+                *whole = values;
+                now = later;
+                group += 1;
+            } else {
+                kept = values;
+                kept_group = Some(group);
+            }
+        }
+    }
+}

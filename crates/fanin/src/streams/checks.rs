@@ -1,0 +1,61 @@
+//! Checks that every stream makes before it writes a value.
+
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::plan::{Distribution, Plan, Truncation};
+use crate::tensor::TensorMut;
+
+/// Returns an error unless `tensor` has the plan's type and its shape, placed at `start`, lies within the plan's shape.
+pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>) -> Result<(), Error> {
+    if tensor.dtype() != plan.dtype() {
+        return Err(Error::ElementType { expected: plan.dtype(), found: tensor.dtype() });
+    }
+    let (shape, size) = (plan.shape(), tensor.shape());
+    let inside = start.len() == shape.len()
+        && size.len() == shape.len()
+        && (0..shape.len())
+            .all(|axis| start[axis].checked_add(size[axis]).is_some_and(|end| end <= shape[axis]));
+    if inside {
+        return Ok(());
+    }
+    Err(Error::Region { shape: shape.to_vec(), start: start.to_vec(), size: size.to_vec() })
+}
+
+/// Returns an error unless `tensor` has the plan's type and shape.
+pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
+    if tensor.shape() != plan.shape() {
+        return Err(Error::Length {
+            shape: plan.shape().to_vec(),
+            expected: plan.len(),
+            found: tensor.len(),
+        });
+    }
+    check_region(plan, &vec![0; plan.shape().len()], tensor)
+}
+
+/// Returns an error unless memory for `values` numbers can be allocated: f64 for an f64 plan, f32 for any other.
+///
+/// Without this check a failed allocation would abort the process in the middle of the fill.
+pub(super) fn check_memory(plan: &Plan, values: u128) -> Result<(), Error> {
+    check_memory_bytes(plan, values * if plan.dtype() == DType::F64 { 8 } else { 4 })
+}
+
+/// Returns an error unless `bytes` bytes can be allocated.
+pub(super) fn check_memory_bytes(plan: &Plan, bytes: u128) -> Result<(), Error> {
+    let available =
+        usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+    if available { Ok(()) } else { Err(Error::Memory { shape: plan.shape().to_vec(), bytes }) }
+}
+
+/// Returns an error if the plan, or one of its blocks, asks for an algorithm that only the torch stream implements.
+///
+/// `stream` is the name of the stream in the error.
+pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Error> {
+    plan.blocks().iter().try_for_each(|block| check_method(block.plan(), stream))?;
+    match plan.distribution() {
+        Distribution::TruncatedNormal { method: Some(method @ Truncation::Rejection), .. } => {
+            Err(Error::Method { stream, method: method.name() })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,66 @@
+//! Distributions that draw no random numbers: constants, `eye`, `dirac`, and formulas of the index.
+
+use crate::cancel::check;
+use crate::dtype::{Element, values};
+use crate::plan::{Distribution, Plan};
+use crate::region::Region;
+use crate::simd::fill_non_temporal;
+use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
+
+/// Number of values that one thread writes at a time.
+const CHUNK: usize = 1 << 16;
+
+/// Number of bytes from which a constant is written by non-temporal stores: so much memory does not stay in the caches.
+/// Random values are always written by plain stores, whose latency is hidden behind the arithmetic.
+const NON_TEMPORAL_BYTES: usize = 1 << 25;
+
+/// Fills `tensor` with the region of the plan that begins at `start`, if the plan's distribution draws no random
+/// numbers. Returns `false`, and writes nothing, if it draws some.
+pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
+    match plan.distribution() {
+        Distribution::Constant { value } => fill_constant(threads, value, tensor),
+        Distribution::Eye | Distribution::Dirac { .. } => fill_constant(threads, 0.0, tensor),
+        _ => return fill_formula(plan, start, tensor),
+    }
+    for index in plan.ones_in(start, tensor.shape()) {
+        check();
+        let local: Vec<usize> = index.iter().zip(start).map(|(&index, &start)| index - start).collect();
+        let (memory, offset) = tensor.element(&local);
+        values!(memory, memory => memory[offset] = Element::from_f64(1.0));
+    }
+    true
+}
+
+/// Fills `tensor` with a region of a plan whose values are a formula of the index. Returns `false` for any other plan.
+fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
+    let Some(formula) = plan.formula() else { return false };
+    let region = Region::new(plan.shape(), start, tensor.shape());
+    tensor.write_in(Order::Index, |memory| {
+        values!(memory, memory => region.all().for_each_run(memory, |first, out| {
+            for (first, out) in (first..).step_by(CHUNK).zip(out.chunks_mut(CHUNK)) {
+                check();
+                (first..).zip(out).for_each(|(index, out)| *out = Element::from_f64(formula(index)));
+            }
+        }));
+    });
+    true
+}
+
+/// Sets every element of `tensor` to `value`, rounded to its type.
+pub(super) fn fill_constant(threads: Threads, value: f64, tensor: &mut TensorMut<'_>) {
+    let covers_buffer = tensor.covers_buffer();
+    let (memory, offsets) = tensor.offsets(Order::Memory);
+    values!(memory, memory => {
+        let value = Element::from_f64(value);
+        if covers_buffer {
+            let non_temporal = size_of_val(memory) >= NON_TEMPORAL_BYTES;
+            let fill = |_, out: &mut [_]| {
+                if non_temporal { fill_non_temporal(value, out) } else { out.fill(value) }
+            };
+            threads.chunks(memory, CHUNK, fill);
+        } else {
+            offsets.for_each_cancellable(|offset| memory[offset] = value);
+        }
+    });
+}

@@ -1,0 +1,115 @@
+//! Plans of blocks on the native stream.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::single::PreparedSingle;
+use super::tensor::NativeTensor;
+use crate::dtype::DType;
+use crate::error::Error;
+use crate::plan::{Block, Distribution, Intersection, Plan};
+use crate::region::Region;
+use crate::rng::Philox;
+use crate::streams::by_index::fill_by_index_on;
+use crate::streams::checks::check_region;
+use crate::streams::fixed::{fill_constant, fill_fixed};
+use crate::tensor::{Order, TensorMut};
+
+/// A plan of blocks, prepared to fill any region of its tensor.
+#[derive(Debug, Clone)]
+pub(super) struct PreparedBlocks {
+    plan: Plan,
+    tensor: NativeTensor,
+    /// The generator of the values that are computed by their index in the whole tensor.
+    values: Philox,
+    recent: RecentMatrices,
+}
+
+/// The prepared matrices of the blocks that were filled last, each with the block's number, oldest first.
+///
+/// The next region is likely to intersect the same blocks. Keeping the matrices of all blocks, of a whole stack for
+/// example, might take more memory than there is.
+#[derive(Debug, Clone, Default)]
+struct RecentMatrices(Arc<Mutex<Vec<(usize, Arc<PreparedSingle>)>>>);
+
+/// Number of prepared matrices that are kept.
+const KEPT: usize = 3;
+
+impl PreparedBlocks {
+    /// Prepares a plan of blocks. The matrix of a block is prepared when a region first intersects the block.
+    pub(super) fn new(tensor: &NativeTensor, plan: &Plan) -> Self {
+        let values = tensor.philox(if plan.dtype() == DType::F64 { "values64" } else { "values32" });
+        Self { plan: plan.clone(), tensor: tensor.clone(), values, recent: RecentMatrices::default() }
+    }
+
+    /// Fills `tensor` with the region that begins at the index `start` and has the shape of `tensor`.
+    ///
+    /// # Errors
+    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the
+    /// matrix of a block cannot be allocated.
+    pub(super) fn fill_region(&self, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_region(&self.plan, start, &tensor)?;
+        if tensor.is_empty() {
+            return Ok(());
+        }
+        let size = tensor.shape().to_vec();
+        if self.plan.has_background() {
+            fill_constant(self.tensor.native.threads, 0.0, &mut tensor);
+        }
+        for (number, block) in self.plan.blocks().iter().enumerate() {
+            if let Some(intersection) = block.intersection(start, &size) {
+                self.fill_block(number, block, &intersection, start, &mut tensor)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fills the intersection of a block with the region that begins at the index `start`.
+    fn fill_block(
+        &self,
+        number: usize,
+        block: &Block,
+        intersection: &Intersection,
+        start: &[usize],
+        tensor: &mut TensorMut<'_>,
+    ) -> Result<(), Error> {
+        let Intersection { in_region, in_block, size, extent } = intersection;
+        let (threads, level) = (self.tensor.native.threads, self.tensor.native.level());
+        let distribution = block.plan().distribution();
+        if let Distribution::Uniform { .. }
+        | Distribution::Normal { .. }
+        | Distribution::TruncatedNormal { .. } = distribution
+        {
+            // The values depend on their index in the whole tensor.
+            let first: Vec<usize> =
+                start.iter().zip(in_region).map(|(start, offset)| start + offset).collect();
+            let region = Region::new(self.plan.shape(), &first, extent);
+            let axes: Vec<usize> = (0..first.len()).collect();
+            tensor.view(in_region, &axes, extent).write_in(Order::Index, |memory| {
+                fill_by_index_on(threads, level, distribution, self.values, &region, memory);
+            });
+            return Ok(());
+        }
+        let mut view = tensor.view(in_region, block.axes(), size);
+        if fill_fixed(threads, block.plan(), in_block, &mut view) {
+            return Ok(());
+        }
+        self.matrix(number, block)?.fill_region(in_block, view)
+    }
+
+    /// Returns the prepared matrix of a block, which is the tensor of the block's own name.
+    fn matrix(&self, number: usize, block: &Block) -> Result<Arc<PreparedSingle>, Error> {
+        let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, prepared)) = recent().iter().find(|(kept, _)| *kept == number) {
+            return Ok(Arc::clone(prepared));
+        }
+        let name = self.tensor.name.clone() + block.suffix();
+        let tensor = NativeTensor { native: self.tensor.native, name };
+        let prepared = Arc::new(PreparedSingle::new(&tensor, block.plan())?);
+        let mut kept = recent();
+        if kept.len() == KEPT {
+            kept.remove(0);
+        }
+        kept.push((number, Arc::clone(&prepared)));
+        Ok(prepared)
+    }
+}

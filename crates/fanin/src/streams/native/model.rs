@@ -1,0 +1,68 @@
+//! The native stream of a whole model.
+
+use std::collections::HashMap;
+
+use super::seed::Native;
+use super::tensor::NativeTensor;
+use crate::error::Error;
+
+/// The native stream of a whole model: hands out the stream of each tensor by name, and refuses the same name twice.
+///
+/// ```
+/// use fanin::Native;
+/// let mut model = Native::new(42).model();
+/// assert!(model.tensor("fc.weight").is_ok());
+/// assert!(model.tensor("module.fc.weight").is_err()); // the same parameter inside of DataParallel
+/// ```
+#[derive(Debug, Clone)]
+pub struct NativeModel {
+    native: Native,
+    /// Maps each canonical name to the spelling under which it was asked for.
+    names: HashMap<String, String>,
+}
+
+impl Native {
+    /// Returns the stream of a whole model under this seed.
+    pub fn model(self) -> NativeModel {
+        NativeModel { native: self, names: HashMap::new() }
+    }
+}
+
+impl NativeModel {
+    /// Returns the stream of the tensor called `name`.
+    ///
+    /// # Errors
+    /// `DuplicateName` if a tensor of the same [canonical name](super::canonical_name) has been asked for before.
+    pub fn tensor(&mut self, name: &str) -> Result<NativeTensor, Error> {
+        let tensor = self.native.tensor(name);
+        match self.names.get(&tensor.name) {
+            Some(first) => {
+                let (first, second) = (first.clone(), name.to_owned());
+                Err(Error::DuplicateName { name: tensor.name, first, second })
+            }
+            None => {
+                self.names.insert(tensor.name.clone(), name.to_owned());
+                Ok(tensor)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_refuses_the_same_name_twice() {
+        let mut model = Native::new(0).model();
+        model.tensor("a.weight").unwrap();
+        model.tensor("b.weight").unwrap();
+        for _ in 0..2 {
+            let error = model.tensor("module.a.weight").unwrap_err();
+            assert!(
+                matches!(error, Error::DuplicateName { ref first, .. } if first == "a.weight"),
+                "{error}"
+            );
+        }
+    }
+}

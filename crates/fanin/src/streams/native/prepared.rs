@@ -1,0 +1,67 @@
+//! Plans on the native stream of a tensor, prepared for filling.
+
+use super::blocks::PreparedBlocks;
+use super::single::PreparedSingle;
+use super::tensor::NativeTensor;
+use crate::error::Error;
+use crate::plan::{Distribution, Plan};
+use crate::streams::checks::{check_method, check_region, check_whole};
+use crate::streams::stream::Stream;
+use crate::tensor::TensorMut;
+
+/// A plan on the native stream of one tensor, prepared to fill any region of the tensor: see [`NativeTensor::prepare`].
+#[derive(Debug, Clone)]
+pub struct Prepared(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Single(PreparedSingle),
+    Blocks(Box<PreparedBlocks>),
+}
+
+impl NativeTensor {
+    /// Computes once what all regions of a plan share.
+    ///
+    /// For `orthogonal` this is the factorization, which takes up to three times the memory of the matrix. For every
+    /// other distribution it takes next to no time and memory.
+    ///
+    /// # Errors
+    /// `Method` if the plan asks for truncated normals by rejection, which has no random access; `Memory` if the memory
+    /// for an orthogonal plan cannot be allocated.
+    pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
+        check_method(plan, "native")?;
+        Ok(Prepared(match plan.distribution() {
+            Distribution::Blocks { .. } => Kind::Blocks(Box::new(PreparedBlocks::new(self, plan))),
+            _ => Kind::Single(PreparedSingle::new(self, plan)?),
+        }))
+    }
+}
+
+impl Prepared {
+    /// Fills `tensor` with the region that begins at the index `start` and has the shape of `tensor`.
+    ///
+    /// # Errors
+    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the
+    /// memory for an orthogonal block cannot be allocated.
+    pub fn fill_region(&self, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
+        match &self.0 {
+            Kind::Single(prepared) => prepared.fill_region(start, tensor),
+            Kind::Blocks(prepared) => prepared.fill_region(start, tensor),
+        }
+    }
+}
+
+impl Stream for NativeTensor {
+    fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_whole(plan, &tensor)?;
+        self.fill_region(plan, &vec![0; plan.shape().len()], tensor)
+    }
+
+    fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_region(plan, start, &tensor)?;
+        if tensor.is_empty() {
+            return Ok(());
+        }
+        self.prepare(plan)?.fill_region(start, tensor)
+    }
+}

@@ -1,0 +1,50 @@
+//! The seed of the native stream.
+
+use crate::simd::Level;
+use crate::threads::Threads;
+
+/// A seed of the native stream. Each tensor has a stream of its own, identified by its name.
+///
+/// ```
+/// use fanin::{Native, init};
+/// let seed = Native::new(42);
+/// let (mut a, mut b) = ([0f32; 8], [0f32; 8]);
+/// init::normal(0.0, 1.0).fill(&mut a, &[8], &mut seed.tensor("layers.0.weight"))?;
+/// init::normal(0.0, 1.0).fill(&mut b, &[8], &mut seed.tensor("layers.1.weight"))?;
+/// assert_ne!(a, b);
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Native {
+    pub(super) seed: u64,
+    /// `None`: the best level that the CPU supports.
+    level: Option<Level>,
+    pub(super) threads: Threads,
+}
+
+impl Native {
+    /// The version of the stream's definition. A change of a single bit of a value would be a new version.
+    pub const VERSION: u32 = 1;
+
+    /// The native stream of a seed. Every `u64` is a seed.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed, level: None, threads: Threads::Pool }
+    }
+
+    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support
+    /// `level`. The values do not depend on the level.
+    #[must_use]
+    pub const fn with_level(self, level: Level) -> Self {
+        Self { level: Some(level), ..self }
+    }
+
+    /// Computes on `threads`. The values do not depend on the threads.
+    #[must_use]
+    pub const fn with_threads(self, threads: Threads) -> Self {
+        Self { threads, ..self }
+    }
+
+    pub(super) fn level(self) -> Level {
+        self.level.unwrap_or_else(Level::best)
+    }
+}

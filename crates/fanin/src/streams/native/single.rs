@@ -1,0 +1,146 @@
+//! Plans of a single distribution on the native stream.
+
+use super::orthogonal::Orthogonal;
+use super::tensor::NativeTensor;
+use crate::distributions::GROUP_32;
+use crate::dtype::{DType, Values};
+use crate::error::Error;
+use crate::plan::{Distribution, Plan};
+use crate::region::Region;
+use crate::rng::Philox;
+use crate::simd::Level;
+use crate::streams::by_index::{fill_by_index_on, fill_lower_normal};
+use crate::streams::checks::{check_memory, check_region};
+use crate::streams::fixed::fill_fixed;
+use crate::streams::sparse::{Sparse, Zeros};
+use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
+
+/// A plan that is not made of blocks, prepared to fill any region of its tensor.
+#[derive(Debug, Clone)]
+pub(in crate::streams) struct PreparedSingle {
+    plan: Plan,
+    level: Level,
+    threads: Threads,
+    drawn: Drawn,
+}
+
+/// What the values of a plan are computed from.
+#[derive(Debug, Clone)]
+enum Drawn {
+    /// The generator whose words at an index give the value at that index.
+    ByIndex(Philox),
+    Sparse(Sparse),
+    Orthogonal(Box<Orthogonal>),
+}
+
+impl PreparedSingle {
+    /// Prepares `plan`, which must not be made of blocks.
+    ///
+    /// # Errors
+    /// `Memory` if the memory for the factorization of an orthogonal plan cannot be allocated.
+    pub(super) fn new(tensor: &NativeTensor, plan: &Plan) -> Result<Self, Error> {
+        let (level, threads) = (tensor.native.level(), tensor.native.threads);
+        let double = plan.dtype() == DType::F64;
+        let (rows, columns) = plan.matrix();
+        let values = || tensor.philox(if double { "values64" } else { "values32" });
+        let drawn = match plan.distribution() {
+            Distribution::Orthogonal { gain } if !plan.is_empty() => {
+                let short = rows.min(columns);
+                // The reflection vectors, the products of any two of them, and the triangular factor.
+                check_memory(plan, rows as u128 * columns as u128 + 2 * short as u128 * short as u128)?;
+                let philox = tensor.philox(if double { "reflections64" } else { "reflections32" });
+                let draw = |out: Values<'_>| fill_lower_normal(threads, level, philox, short, out);
+                Drawn::Orthogonal(Box::new(Orthogonal::new(plan, gain, level, threads, draw)))
+            }
+            Distribution::Sparse { zeros, std } => {
+                let zeros = Zeros { threads, level, permutation: tensor.philox("permutation"), rows, zeros };
+                Drawn::Sparse(Sparse { zeros, values: values(), columns, std })
+            }
+            _ => Drawn::ByIndex(values()),
+        };
+        Ok(Self { plan: plan.clone(), level, threads, drawn })
+    }
+
+    /// Fills `tensor` with the region that begins at the index `start` and has the shape of `tensor`.
+    ///
+    /// # Errors
+    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type.
+    pub(in crate::streams) fn fill_region(
+        &self,
+        start: &[usize],
+        mut tensor: TensorMut<'_>,
+    ) -> Result<(), Error> {
+        check_region(&self.plan, start, &tensor)?;
+        if tensor.is_empty() || fill_fixed(self.threads, &self.plan, start, &mut tensor) {
+            return Ok(());
+        }
+        if let Drawn::ByIndex(values) = self.drawn
+            && !tensor.is_contiguous()
+        {
+            self.fill_strided(values, start, tensor);
+            return Ok(());
+        }
+        let region = Region::new(self.plan.shape(), start, tensor.shape());
+        tensor.write_in(Order::Index, |memory| match &self.drawn {
+            Drawn::ByIndex(values) => {
+                let distribution = self.plan.distribution();
+                fill_by_index_on(self.threads, self.level, distribution, *values, &region, memory);
+            }
+            Drawn::Sparse(sparse) => sparse.fill(&region, memory),
+            Drawn::Orthogonal(orthogonal) => orthogonal.fill(&region, memory),
+        });
+        Ok(())
+    }
+
+    /// Fills strided memory with a distribution that is computed by index.
+    ///
+    /// The threads share slabs that do not overlap in memory. Each slab is filled by tiles of some rows, which are
+    /// computed in contiguous memory that stays in the nearest caches and then copied.
+    fn fill_strided(&self, values: Philox, start: &[usize], tensor: TensorMut<'_>) {
+        /// Number of values of a tile.
+        const TILE: usize = 1 << 13;
+        let last = start.len() - 1;
+        // A slab along the last axis cuts every row: with whole groups of words in each slab no group is computed
+        // twice.
+        let length = |axis: usize, values_each: usize| {
+            let length = TILE.div_ceil(values_each);
+            if axis == last { length.next_multiple_of(GROUP_32) } else { length }
+        };
+        let Some((axis, slabs)) = tensor.slabs(length) else { return };
+        // Threads are not nested: if the slabs are shared by threads, each slab stays on one.
+        let inside = if slabs.len() > 1 { Threads::One } else { self.threads };
+        self.threads.for_each(slabs, |(begin, mut slab): (usize, TensorMut<'_>)| {
+            let mut start = start.to_vec();
+            start[axis] += begin;
+            let mut size = slab.shape().to_vec();
+            let rows = size[0];
+            let step = (TILE / (slab.len() / rows)).clamp(1, rows);
+            let top = start[0];
+            for first in (0..rows).step_by(step) {
+                size[0] = step.min(rows - first);
+                start[0] = top + first;
+                let region = Region::new(self.plan.shape(), &start, &size);
+                slab.write_rows(first..first + size[0], |copy| {
+                    fill_by_index_on(inside, self.level, self.plan.distribution(), values, &region, copy);
+                });
+            }
+        });
+    }
+}
+
+/// Prepares an orthogonal plan whose Gaussian matrix is drawn from `source` in sequence, on the calling thread.
+#[cfg(feature = "rand_core")]
+pub(in crate::streams) fn orthogonal_from(
+    plan: &Plan,
+    gain: f64,
+    level: Level,
+    source: impl crate::rng::GroupSource,
+) -> PreparedSingle {
+    let threads = Threads::One;
+    let (rows, columns) = plan.matrix();
+    let orthogonal = Orthogonal::new(plan, gain, level, threads, |out| {
+        crate::streams::by_index::fill_lower_normal_in_sequence(level, source, rows.min(columns), out);
+    });
+    PreparedSingle { plan: plan.clone(), level, threads, drawn: Drawn::Orthogonal(Box::new(orthogonal)) }
+}

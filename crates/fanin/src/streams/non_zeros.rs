@@ -1,0 +1,189 @@
+//! The non-zero values of a sparse matrix on the native stream, where they are few: computed one by one.
+
+use super::zero_mask::{BLOCK, ZeroMask};
+use crate::distributions::normal::{Normal32, Normal64};
+use crate::distributions::{GROUP_32, GROUP_64, Transform32, Transform64};
+use crate::dtype::{Element, Values};
+use crate::rng::{LANES, Philox};
+use crate::simd::{SimdIsa, Kernel, Level, dispatch};
+
+/// The non-zero values of a band of rows, computed one by one.
+#[derive(Clone, Copy)]
+pub(super) struct NonZeros<'a> {
+    pub(super) engine: Philox,
+    pub(super) mask: &'a ZeroMask,
+    /// The band's first row in the mask.
+    pub(super) row: usize,
+    /// Row and column of the matrix at which the band begins.
+    pub(super) corner: (u64, u64),
+    /// Number of columns of the matrix.
+    pub(super) columns: u64,
+    /// Number of columns of the band.
+    pub(super) width: usize,
+}
+
+impl NonZeros<'_> {
+    /// Fills `out`, the memory of the band.
+    pub(super) fn fill(self, level: Level, std: f64, out: Values<'_>) {
+        let transform = Normal32::new(0.0, std);
+        match out {
+            Values::F32(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
+            Values::F16(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
+            Values::BF16(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
+            Values::F8E4M3(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
+            Values::F8E5M2(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
+            Values::F64(out) => {
+                dispatch(level, NonZeros64 { kept: self, transform: Normal64::new(0.0, std), out })
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write<I: SimdIsa, E: Element>(self, distribution: impl Single<E>, out: &mut [E]) {
+        let Self { mask, corner, columns, width, .. } = self;
+        out.fill(E::default());
+        // Offsets in the band, and row-major indices in the matrix, of values that are not computed yet.
+        let mut offsets = [0usize; BLOCK + AT_ONCE];
+        let mut indices = [0u64; BLOCK + AT_ONCE];
+        let mut pending = 0;
+        for row in 0..out.len() / width {
+            let first = (corner.0 + row as u64) * columns + corner.1;
+            for (block, zeros) in mask.row(self.row + row).enumerate() {
+                let left = block * BLOCK;
+                let inside = u64::MAX >> (BLOCK - BLOCK.min(width - left));
+                let mut kept = !zeros & inside;
+                while kept != 0 {
+                    let column = left + kept.trailing_zeros() as usize;
+                    kept &= kept - 1;
+                    offsets[pending] = row * width + column;
+                    indices[pending] = first + column as u64;
+                    pending += 1;
+                }
+                let mut done = 0;
+                while pending - done >= AT_ONCE {
+                    self.compute::<I, E>(&distribution, &offsets[done..][..AT_ONCE], &indices[done..], out);
+                    done += AT_ONCE;
+                }
+                if done > 0 {
+                    offsets.copy_within(done..pending, 0);
+                    indices.copy_within(done..pending, 0);
+                    pending -= done;
+                }
+            }
+        }
+        self.compute::<I, E>(&distribution, &offsets[..pending], &indices, out);
+    }
+
+    /// Computes the values at `indices` and writes them to `out` at `offsets`. `indices` may be longer than `offsets`.
+    #[inline(always)]
+    fn compute<I: SimdIsa, E: Element>(
+        &self,
+        distribution: &impl Single<E>,
+        offsets: &[usize],
+        indices: &[u64],
+        out: &mut [E],
+    ) {
+        let indices = indices.first_chunk().expect("the array has room for AT_ONCE more");
+        let mut values = [E::default(); AT_ONCE];
+        distribution.values::<I>(self.engine, indices, &mut values);
+        for (&offset, &value) in offsets.iter().zip(&values) {
+            out[offset] = value;
+        }
+    }
+}
+
+/// Number of values that are computed together.
+const AT_ONCE: usize = 2 * LANES;
+
+/// A distribution that can compute values at arbitrary indices. Implementations are `#[inline(always)]`.
+trait Single<E> {
+    /// Computes the values at these row-major indices.
+    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]);
+}
+
+/// For values in groups of `N`: the Philox block of each index, and which of the block's values belongs to the index.
+#[inline(always)]
+fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
+    const EACH: u64 = LANES as u64;
+    let (mut blocks, mut which) = ([0; LANES], [0; LANES]);
+    for lane in 0..LANES {
+        blocks[lane] = indices[lane] / N * EACH + indices[lane] % EACH;
+        which[lane] = indices[lane] % N / EACH;
+    }
+    (blocks, which)
+}
+
+impl<E: Element> Single<E> for Normal32 {
+    /// A value needs two of the four words of its block. So 32 values are transformed as one group: the words of the
+    /// first 16 values are the group's words 0 and 1, those of the last 16 values its words 2 and 3.
+    #[inline(always)]
+    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]) {
+        let mut halves = [[0; LANES]; 4];
+        let mut sine = [[false; LANES]; 2];
+        for (half, indices) in indices.as_chunks::<LANES>().0.iter().enumerate() {
+            let (blocks, which) = philox_blocks::<{ GROUP_32 as u64 }>(indices);
+            let words = engine.scattered::<I>(&blocks);
+            for lane in 0..LANES {
+                let later = which[lane] >= 2;
+                halves[2 * half][lane] = if later { words[2][lane] } else { words[0][lane] };
+                halves[2 * half + 1][lane] = if later { words[3][lane] } else { words[1][lane] };
+                sine[half][lane] = which[lane] % 2 == 1;
+            }
+        }
+        let (mut both, mut exact) = ([0f32; GROUP_32], [0f32; AT_ONCE]);
+        self.apply::<I>(&halves, &mut both);
+        for half in 0..2 {
+            for lane in 0..LANES {
+                let cosine = 2 * half * LANES + lane;
+                exact[half * LANES + lane] =
+                    if sine[half][lane] { both[cosine + LANES] } else { both[cosine] };
+            }
+        }
+        E::store(&exact, values);
+    }
+}
+
+impl Single<f64> for Normal64 {
+    #[inline(always)]
+    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f64; AT_ONCE]) {
+        for (indices, values) in indices.as_chunks::<LANES>().0.iter().zip(values.as_chunks_mut::<LANES>().0)
+        {
+            let (blocks, which) = philox_blocks::<{ GROUP_64 as u64 }>(indices);
+            let mut both = [0f64; GROUP_64];
+            self.apply::<I>(&engine.scattered::<I>(&blocks), &mut both);
+            for lane in 0..LANES {
+                values[lane] = if which[lane] == 1 { both[LANES + lane] } else { both[lane] };
+            }
+        }
+    }
+}
+
+struct NonZeros32<'a, E> {
+    kept: NonZeros<'a>,
+    transform: Normal32,
+    out: &'a mut [E],
+}
+
+impl<E: Element> Kernel for NonZeros32<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: SimdIsa>(self) {
+        self.kept.write::<I, E>(self.transform, self.out);
+    }
+}
+
+struct NonZeros64<'a> {
+    kept: NonZeros<'a>,
+    transform: Normal64,
+    out: &'a mut [f64],
+}
+
+impl Kernel for NonZeros64<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: SimdIsa>(self) {
+        self.kept.write::<I, f64>(self.transform, self.out);
+    }
+}

@@ -1,0 +1,28 @@
+//! Plans of blocks on streams that draw one value after another.
+
+use super::fixed::fill_constant;
+use super::stream::Stream;
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::tensor::{Order, TensorMut};
+use crate::threads::Threads;
+
+/// Fills the blocks of a plan one after another, each as if it were a contiguous tensor of its own.
+pub(super) fn fill_blocks(
+    stream: &mut dyn Stream,
+    plan: &Plan,
+    tensor: &mut TensorMut<'_>,
+) -> Result<(), Error> {
+    if plan.has_background() {
+        fill_constant(Threads::One, 0.0, tensor);
+    }
+    for block in plan.blocks() {
+        let shape = block.plan().shape();
+        let mut filled = Ok(());
+        tensor.view(block.start(), block.axes(), shape).write_in(Order::Index, |memory| {
+            filled = TensorMut::from_values(memory, shape).and_then(|view| stream.fill(block.plan(), view));
+        });
+        filled?;
+    }
+    Ok(())
+}

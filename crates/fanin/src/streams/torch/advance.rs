@@ -1,0 +1,154 @@
+//! Moving the generator past a fill without filling.
+
+use super::check_plan::check_plan;
+use super::generator::Torch;
+use super::narrow::{is_narrow, widened};
+use super::sequences::ByGroups;
+use super::words::{BULK, words_of};
+use crate::dtype::{DType, Element};
+use crate::error::Error;
+use crate::plan::{Distribution, Plan};
+use crate::region::Region;
+use crate::streams::stream::Stream;
+use crate::tensor::TensorMut;
+
+impl Torch {
+    /// Returns the number of 32-bit words that filling contiguous memory according to `plan` takes from the generator.
+    ///
+    /// [`Torch::advance`] by this number is [`Torch::advance_past`] the plan. Returns `None` where only drawing tells:
+    ///
+    /// * truncated normals by rejection, which draw again until every value is accepted;
+    /// * fewer than [`Torch::GROUP`] normals, which are drawn in pairs, so that the number depends on whether the
+    ///   generator has kept the second value of a pair;
+    /// * plans that the stream cannot fill, for which [`Stream::fill`](crate::Stream::fill) returns an error.
+    ///
+    /// ```
+    /// use fanin::{DType, Initializer as _, Torch, init};
+    /// let plan = |shape: &[usize], dtype| init::normal(0.0, 1.0).resolve(shape, dtype);
+    /// assert_eq!(Torch::words(&plan(&[4, 8], DType::F32)?), Some(32));
+    /// assert_eq!(Torch::words(&plan(&[4, 8], DType::F64)?), Some(64));
+    /// assert_eq!(Torch::words(&plan(&[3], DType::F32)?), None);
+    /// # Ok::<(), fanin::Error>(())
+    /// ```
+    pub fn words(plan: &Plan) -> Option<u64> {
+        check_plan(plan).ok()?;
+        words_of(plan)
+    }
+
+    /// Moves the generator to where [`Stream::fill`] with this plan would leave it, without filling anything.
+    ///
+    /// If [`Torch::words`] is known, this is a jump. Otherwise the values are drawn and dropped: fewer than
+    /// [`Torch::GROUP`] normals, or truncated normals by rejection, which are drawn a chunk at a time.
+    ///
+    /// ```
+    /// use fanin::{DType, Initializer as _, Stream as _, TensorMut, Torch, init};
+    /// let plan = init::normal(0.0, 0.02).resolve(&[512, 512], DType::F32)?;
+    /// let (mut filled, mut advanced) = (Torch::new(0), Torch::new(0));
+    /// plan.fill(&mut vec![0f32; 512 * 512], &mut filled)?;
+    /// advanced.advance_past(&plan)?;
+    /// assert_eq!(filled, advanced);
+    /// # Ok::<(), fanin::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`Stream::fill`].
+    pub fn advance_past(&mut self, plan: &Plan) -> Result<(), Error> {
+        check_plan(plan)?;
+        if let Some(words) = words_of(plan) {
+            self.advance(words);
+            return Ok(());
+        }
+        if is_narrow(plan) {
+            return self.advance_past(&widened(plan));
+        }
+        match plan.distribution() {
+            Distribution::Blocks { .. } => {
+                plan.blocks().iter().try_for_each(|block| self.advance_past(block.plan()))
+            }
+            Distribution::Orthogonal { .. } => {
+                let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
+                self.advance_past(&Plan::new(plan.shape(), plan.dtype(), normal)?)
+            }
+            _ => match plan.dtype() {
+                DType::F64 => self.draw_and_drop::<f64>(plan),
+                DType::F16 => self.draw_and_drop::<half::f16>(plan),
+                DType::BF16 => self.draw_and_drop::<half::bf16>(plan),
+                _ => self.draw_and_drop::<f32>(plan),
+            },
+        }
+    }
+
+    /// Draws all values of a plan of type `E` that is drawn value by value.
+    fn draw_and_drop<E: Element>(&mut self, plan: &Plan) -> Result<(), Error> {
+        /// Number of values that are drawn at a time.
+        const CHUNK: usize = 1 << 22;
+        let count = plan.len();
+        if count < BULK {
+            let mut values = vec![E::default(); count];
+            return self.fill(plan, TensorMut::contiguous(&mut values, plan.shape())?);
+        }
+        // Each chunk takes as many passes as the values in it need. The whole tensor takes as many as the chunk with
+        // the most.
+        let whole = Region::whole(&[count]);
+        let mut values = vec![E::default(); count.min(CHUNK)];
+        let mut words = 0;
+        for first in (0..count).step_by(CHUNK) {
+            let values = &mut values[..CHUNK.min(count - first)];
+            let slice = whole.all().slice(first, values.len());
+            let by_groups = ByGroups::contiguous(count);
+            words =
+                words.max(self.clone().draw(plan.distribution_on_torch(), slice, count, values, by_groups));
+        }
+        self.advance(words);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::{F8E4M3, F8E5M2};
+    use crate::plan::Truncation;
+
+    fn check<E: Element>() {
+        let truncated = |low, high, method| {
+            let method = Some(method);
+            Distribution::TruncatedNormal { mean: 0.0, std: 1.0, low, high, method }
+        };
+        for distribution in [
+            Distribution::Constant { value: 1.0 },
+            Distribution::Uniform { low: -1.0, high: 1.0 },
+            Distribution::Normal { mean: 0.0, std: 1.0 },
+            truncated(-1.0, 1.0, Truncation::InverseCdf),
+            truncated(-1.0, 1.0, Truncation::Rejection),
+            truncated(2.0, 3.0, Truncation::Rejection),
+            Distribution::Sparse { zeros: 1, std: 1.0 },
+            Distribution::Orthogonal { gain: 1.0 },
+        ] {
+            for shape in [[1, 1], [3, 5], [4, 4], [17, 1], [1, 31], [8, 8], [33, 5], [5, 0]] {
+                let Ok(plan) = Plan::new(&shape, E::DTYPE, distribution) else { continue };
+                let (mut filled, mut advanced) = (Torch::new(3), Torch::new(3));
+                plan.fill(&mut vec![E::default(); plan.len()], &mut filled).unwrap();
+                match Torch::words(&plan) {
+                    Some(words) => advanced.advance(words),
+                    None => {
+                        let normals = !matches!(distribution, Distribution::TruncatedNormal { .. });
+                        assert!(!normals || plan.len() < Torch::GROUP, "{distribution:?} {shape:?}");
+                        advanced.advance_past(&plan).unwrap();
+                    }
+                }
+                assert_eq!(filled, advanced, "{distribution:?} {shape:?} {}", E::DTYPE);
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_the_words_that_a_fill_takes() {
+        check::<f32>();
+        check::<f64>();
+        check::<half::f16>();
+        check::<half::bf16>();
+        check::<F8E4M3>();
+        check::<F8E5M2>();
+    }
+}

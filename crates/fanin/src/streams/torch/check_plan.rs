@@ -1,0 +1,19 @@
+//! Which plans the torch stream can fill.
+
+use super::truncated::check_bounds;
+use super::words::check_countable;
+use crate::error::Error;
+use crate::plan::{Distribution, Plan};
+
+/// Returns an error if the torch stream cannot fill the plan.
+pub(super) fn check_plan(plan: &Plan) -> Result<(), Error> {
+    plan.blocks().iter().try_for_each(|block| check_plan(block.plan()))?;
+    if let Distribution::Sparse { .. } = plan.distribution()
+        && u32::try_from(plan.matrix().0).is_err()
+    {
+        // torch.randperm of 2^32 or more uses another algorithm.
+        return Err(Error::ShapeOverflow { shape: plan.shape().to_vec() });
+    }
+    check_countable(plan)?;
+    check_bounds(plan)
+}

@@ -1,0 +1,97 @@
+//! A position in the words of a uniform or normal fill.
+
+use super::narrow::NARROW;
+use super::variates::{Normal32, Normal64, Uniform32, Uniform64, transform};
+use super::words::{GROUP, Groups, words_each};
+use crate::dtype::{Element, Values};
+use crate::rng::Mt19937;
+use crate::simd::{Level, dispatch};
+
+/// A position in the words of a fill, which moves forwards only.
+pub(super) struct Cursor<'a, E> {
+    engine: &'a mut Mt19937,
+    level: Level,
+    /// Number of words passed so far.
+    pub(super) passed: u64,
+    /// The group of normals that was computed last, with the number of its first word: the next run may need another
+    /// part of it.
+    last_group: Option<(u64, [E; GROUP])>,
+}
+
+impl<'a, E: Element> Cursor<'a, E> {
+    /// A cursor at the first word of a fill, which `engine` draws next.
+    pub(super) fn new(engine: &'a mut Mt19937, level: Level) -> Self {
+        Self { engine, level, passed: 0, last_group: None }
+    }
+
+    /// Fills `out` with the uniform values on [low, high) from the index `first` on.
+    pub(super) fn uniforms(&mut self, (low, high): (f64, f64), first: u64, out: &mut [E]) {
+        let each = words_each::<E>();
+        self.seek(each * first);
+        self.passed += each * out.len() as u64;
+        let (level, engine) = (self.level, &mut *self.engine);
+        match E::values(out) {
+            Values::F64(out) => dispatch(level, Uniform64 { engine, low, high, out }),
+            Values::F32(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+            Values::F16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+            Values::BF16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
+            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
+        }
+    }
+
+    /// Fills `out` with the normal values, drawn by groups, from the index `first` on.
+    pub(super) fn normals(
+        &mut self,
+        groups: &Groups,
+        (mean, std): (f64, f64),
+        mut first: u64,
+        mut out: &mut [E],
+    ) {
+        while !out.is_empty() {
+            let left = groups.left_in_order(first);
+            if first.is_multiple_of(GROUP as u64) && left.min(out.len()) >= GROUP {
+                // Whole groups in sequence.
+                let whole = left.min(out.len()) / GROUP * GROUP;
+                let (now, later) = std::mem::take(&mut out).split_at_mut(whole);
+                let (start, _) = groups.of(first);
+                self.seek(start);
+                self.passed += (whole / GROUP * groups.words) as u64;
+                let (level, engine) = (self.level, &mut *self.engine);
+                match E::values(now) {
+                    Values::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
+                    Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                    Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                    Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                    Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
+                }
+                (first, out) = (first + whole as u64, later);
+            } else {
+                let (start, lane) = groups.of(first);
+                let take = (GROUP - lane).min(out.len()).min(if left == 0 { GROUP } else { left });
+                let (now, later) = std::mem::take(&mut out).split_at_mut(take);
+                now.copy_from_slice(&self.group(start, groups.words, (mean, std))[lane..][..take]);
+                (first, out) = (first + take as u64, later);
+            }
+        }
+    }
+
+    /// Moves forwards to a word of the fill.
+    fn seek(&mut self, word: u64) {
+        self.engine.advance_at(self.level, word - self.passed);
+        self.passed = word;
+    }
+
+    /// Returns the group of normal values that begins at the word `start`.
+    fn group(&mut self, start: u64, words: usize, distribution: (f64, f64)) -> &[E; GROUP] {
+        if self.last_group.as_ref().is_none_or(|group| group.0 != start) {
+            self.seek(start);
+            let mut drawn = [0; 2 * GROUP];
+            self.engine.words_at(self.level, &mut drawn[..words]);
+            self.passed += words as u64;
+            let mut values = [E::default(); GROUP];
+            transform(self.level, &drawn[..words], distribution, &mut values);
+            self.last_group = Some((start, values));
+        }
+        &self.last_group.as_ref().expect("the group was computed above").1
+    }
+}

@@ -1,0 +1,85 @@
+//! Fills of whole tensors on the torch stream.
+
+use super::check_plan::check_plan;
+use super::generator::Torch;
+use super::narrow::{is_narrow, widened};
+use super::sequences::ByGroups;
+use super::words::{BULK, words_of_permutations};
+use crate::dtype::values;
+use crate::error::Error;
+use crate::plan::{Distribution, Plan};
+use crate::region::Region;
+use crate::streams::checks::{check_memory, check_region, check_whole};
+use crate::streams::fixed::fill_fixed;
+use crate::streams::sequential_blocks::fill_blocks;
+use crate::streams::stream::Stream;
+use crate::tensor::{Order, TensorMut};
+
+impl Stream for Torch {
+    fn fill(&mut self, plan: &Plan, mut tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_whole(plan, &tensor)?;
+        check_plan(plan)?;
+        let start = vec![0; plan.shape().len()];
+        if fill_fixed(self.threads, plan, &start, &mut tensor) {
+            return Ok(());
+        }
+        if is_narrow(plan) {
+            check_memory(plan, tensor.len() as u128)?;
+            let mut wide = Vec::new();
+            self.fill(&widened(plan), tensor.widened(&mut wide))?;
+            tensor.narrow_from(&wide);
+            return Ok(());
+        }
+        match plan.distribution() {
+            Distribution::Blocks { .. } => fill_blocks(self, plan, &mut tensor),
+            Distribution::Orthogonal { .. } if tensor.is_empty() => Ok(()),
+            Distribution::Orthogonal { gain } => self.fill_orthogonal(plan, gain, &mut tensor),
+            _ => self.fill_value_by_value(plan, &start, tensor),
+        }
+    }
+
+    /// Fills `tensor` with the region, and moves the generator to where filling the whole tensor would leave it
+    /// ([`Torch::advance_past`]). [`Torch::peek_region`] leaves the generator where it is. The region is that of a
+    /// tensor that torch fills in contiguous memory.
+    fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_region(plan, start, &tensor)?;
+        if tensor.shape() == plan.shape() && tensor.is_contiguous() {
+            return self.fill(plan, tensor);
+        }
+        self.peek_region(plan, start, tensor)?;
+        self.advance_past(plan)
+    }
+}
+
+impl Torch {
+    /// Fills `tensor` with a distribution that is drawn value by value, in the order of its memory.
+    fn fill_value_by_value(
+        &mut self,
+        plan: &Plan,
+        start: &[usize],
+        mut tensor: TensorMut<'_>,
+    ) -> Result<(), Error> {
+        self.check_memory_of_zeros(plan, plan.matrix().1)?;
+        let (distribution, count) = (plan.distribution_on_torch(), plan.len());
+        let by_groups = ByGroups {
+            tensor: tensor.is_contiguous() && count >= BULK,
+            copy: tensor.copy_is_contiguous() && count >= BULK,
+        };
+        if let (Distribution::Sparse { zeros: zeros @ 1.., std }, true) = (distribution, by_groups.tensor) {
+            tensor.write_in(Order::Memory, |memory| {
+                values!(memory, out => self.sparse(plan, (zeros, std), out));
+            });
+            self.advance(words_of_permutations(plan.matrix()));
+            return Ok(());
+        }
+        let whole = Region::whole(&[count]);
+        tensor.write_in(Order::Memory, |memory| {
+            values!(memory, out => _ = self.draw(distribution, whole.all(), count, out, by_groups));
+        });
+        if let Distribution::Sparse { zeros, .. } = plan.distribution() {
+            self.write_zeros(plan, zeros, start, &mut tensor);
+            self.advance(words_of_permutations(plan.matrix()));
+        }
+        Ok(())
+    }
+}

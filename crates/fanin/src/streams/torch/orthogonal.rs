@@ -1,0 +1,41 @@
+//! `orthogonal` on the torch stream: the QR factorization of a Gaussian matrix.
+
+use super::generator::Torch;
+use super::sequences::ByGroups;
+use crate::dtype::{Element, Values, values};
+use crate::error::Error;
+use crate::linalg::{Real, qr::haar};
+use crate::plan::Plan;
+use crate::region::Region;
+use crate::streams::checks::check_memory;
+use crate::tensor::{Order, TensorMut};
+
+impl Torch {
+    /// Fills `tensor` with an orthogonal matrix times `gain`. The plan must not be empty.
+    ///
+    /// # Errors
+    /// `Memory` if the Gaussian matrix and its factors cannot be allocated.
+    pub(super) fn fill_orthogonal(
+        &mut self,
+        plan: &Plan,
+        gain: f64,
+        tensor: &mut TensorMut<'_>,
+    ) -> Result<(), Error> {
+        let (rows, columns) = plan.matrix();
+        check_memory(plan, 3 * rows as u128 * columns as u128)?;
+        tensor.write_in(Order::Index, |memory| match memory {
+            Values::F64(out) => self.orthogonal(plan, gain, out),
+            other => values!(other, out => self.orthogonal(plan, gain as f32, out)),
+        });
+        Ok(())
+    }
+
+    /// Writes `gain * Q` of a Gaussian matrix, row-major, computed in the arithmetic of `T`.
+    fn orthogonal<T: Element + Real, E: Element>(&mut self, plan: &Plan, gain: T, out: &mut [E]) {
+        let count = plan.len();
+        let mut gaussian = vec![T::default(); count];
+        let by_groups = ByGroups::contiguous(count).tensor;
+        self.normals((0.0, 1.0), Region::whole(&[count]).all(), count, &mut gaussian, by_groups);
+        haar(gaussian, plan.matrix(), gain, self.level(), self.threads, out);
+    }
+}

@@ -1,0 +1,97 @@
+//! Regions of a tensor on the torch stream.
+
+use super::check_plan::check_plan;
+use super::generator::Torch;
+use super::narrow::{is_narrow, widened};
+use super::sequences::ByGroups;
+use super::words::BULK;
+use crate::dtype::values;
+use crate::error::Error;
+use crate::plan::{Distribution, Plan};
+use crate::region::Region;
+use crate::streams::checks::{check_memory, check_region};
+use crate::streams::fixed::{fill_constant, fill_fixed};
+use crate::streams::stream::Stream;
+use crate::tensor::{Order, TensorMut};
+
+impl Torch {
+    /// Fills `tensor` with a region as [`Stream::fill_region`] does, and leaves the generator where it is. Use this to
+    /// fill several regions of one tensor.
+    ///
+    /// ```
+    /// use fanin::{DType, Initializer as _, TensorMut, Torch, init};
+    /// let plan = init::trunc_normal(0.0, 0.02).resolve(&[4096, 64], DType::F32)?;
+    /// let generator = Torch::new(0);
+    /// let mut rows = vec![0f32; 2 * 64]; // rows 4000 and 4001, without the 4000 rows before them
+    /// generator.peek_region(&plan, &[4000, 0], TensorMut::contiguous(&mut rows, &[2, 64])?)?;
+    /// # Ok::<(), fanin::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`Stream::fill_region`].
+    pub fn peek_region(&self, plan: &Plan, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
+        check_region(plan, start, &tensor)?;
+        check_plan(plan)?;
+        if tensor.is_empty() || fill_fixed(self.threads, plan, start, &mut tensor) {
+            return Ok(());
+        }
+        if is_narrow(plan) {
+            check_memory(plan, tensor.len() as u128)?;
+            let mut wide = Vec::new();
+            self.peek_region(&widened(plan), start, tensor.widened(&mut wide))?;
+            tensor.narrow_from(&wide);
+            return Ok(());
+        }
+        if let Distribution::Blocks { .. } = plan.distribution() {
+            return self.peek_blocks(plan, start, tensor);
+        }
+        self.check_memory_of_zeros(plan, tensor.shape().last().copied().unwrap_or(0))?;
+        let region = Region::new(plan.shape(), start, tensor.shape());
+        let count = plan.len();
+        let mut generator = self.clone();
+        if count < BULK || matches!(plan.distribution(), Distribution::Orthogonal { .. }) {
+            return generator.draw_whole(plan, &region, &mut tensor);
+        }
+        tensor.write_in(Order::Index, |memory| {
+            let (distribution, by_groups) = (plan.distribution_on_torch(), ByGroups::contiguous(count));
+            values!(memory, out => _ = generator.draw(distribution, region.all(), count, out, by_groups));
+        });
+        if let Distribution::Sparse { zeros, .. } = plan.distribution() {
+            generator.write_zeros(plan, zeros, start, &mut tensor);
+        }
+        Ok(())
+    }
+
+    /// [`Torch::peek_region`] of a plan of blocks.
+    fn peek_blocks(&self, plan: &Plan, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
+        let size = tensor.shape().to_vec();
+        if plan.has_background() {
+            fill_constant(self.threads, 0.0, &mut tensor);
+        }
+        let mut generator = self.clone();
+        for block in plan.blocks() {
+            if let Some(intersection) = block.intersection(start, &size) {
+                let view = tensor.view(&intersection.in_region, block.axes(), &intersection.size);
+                generator.peek_region(block.plan(), &intersection.in_block, view)?;
+            }
+            generator.advance_past(block.plan())?;
+        }
+        Ok(())
+    }
+
+    /// Draws a whole tensor and copies `region` of it to `tensor`.
+    fn draw_whole(&mut self, plan: &Plan, region: &Region, tensor: &mut TensorMut<'_>) -> Result<(), Error> {
+        check_memory(plan, plan.len() as u128)?;
+        let (memory, mut offsets) = tensor.offsets(Order::Index);
+        values!(memory, memory => {
+            let mut whole = vec![Default::default(); plan.len()];
+            self.fill(plan, TensorMut::contiguous(&mut whole, plan.shape())?)?;
+            for run in region.runs() {
+                for (value, offset) in whole[run].iter().zip(&mut offsets) {
+                    memory[offset] = *value;
+                }
+            }
+        });
+        Ok(())
+    }
+}

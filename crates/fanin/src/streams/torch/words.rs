@@ -1,0 +1,139 @@
+//! How many words of the generator a fill takes, and which word each value begins at.
+
+use super::generator::Torch;
+use crate::dtype::{DType, Element};
+use crate::error::Error;
+use crate::plan::{Distribution, Plan, Truncation};
+
+/// Number of values in a group of normals: torch transforms the words of a group together. The first half of the group
+/// are radii, the second half are angles.
+pub(super) const GROUP: usize = Torch::GROUP;
+
+/// Number of values from which torch draws a contiguous normal fill by groups. Fewer are drawn one by one, in pairs.
+pub(super) const BULK: usize = GROUP;
+
+/// [`Torch::words`] of a plan that the stream can fill. An eight-bit plan takes the words of the f32 plan.
+pub(super) fn words_of(plan: &Plan) -> Option<u64> {
+    let (dtype, count) = (plan.dtype(), plan.len());
+    let normals = |dtype| match count {
+        0 => Some(0),
+        BULK.. => Some(words_of_normals(dtype, count)),
+        _ => None,
+    };
+    match plan.distribution() {
+        Distribution::Constant { .. } | Distribution::Eye | Distribution::Dirac { .. } => Some(0),
+        Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. } => Some(0),
+        Distribution::Uniform { .. } => Some(words_of_uniforms(dtype, count)),
+        Distribution::TruncatedNormal { method: Some(Truncation::InverseCdf), .. } => {
+            Some(words_of_uniforms(dtype, count))
+        }
+        Distribution::TruncatedNormal { .. } => (count == 0).then_some(0),
+        Distribution::Normal { .. } => normals(dtype),
+        Distribution::Sparse { .. } => Some(normals(dtype)? + words_of_permutations(plan.matrix())),
+        Distribution::Orthogonal { .. } => normals(orthogonal_dtype(dtype)),
+        Distribution::Blocks { .. } => {
+            let mut words = plan.blocks().iter().map(|block| words_of(block.plan()));
+            words.try_fold(0u64, |sum, words| sum.checked_add(words?))
+        }
+    }
+}
+
+/// Returns an error if the words of the plan cannot be counted: in 64 bits those of a normal fill, in 62 bits those of
+/// two passes of rejection, because a state reader counts signed positions over two passes.
+pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
+    let words = u128::from(words_per_value(plan.dtype()));
+    let (values, again) = (plan.len() as u128, GROUP as u128);
+    let countable = match plan.distribution() {
+        Distribution::TruncatedNormal { method: None | Some(Truncation::Rejection), .. } => {
+            words * values <= 1 << 60
+        }
+        Distribution::Normal { .. } | Distribution::Orthogonal { .. } => {
+            u64::try_from(words * (values + again)).is_ok()
+        }
+        // The permutations take less than a word for each value.
+        Distribution::Sparse { .. } => u64::try_from(words * (values + again) + values).is_ok(),
+        _ => true,
+    };
+    if countable { Ok(()) } else { Err(Error::ShapeOverflow { shape: plan.shape().to_vec() }) }
+}
+
+/// Number of words that a value takes.
+pub(super) const fn words_per_value(dtype: DType) -> u64 {
+    if matches!(dtype, DType::F64) { 2 } else { 1 }
+}
+
+/// Number of words that a value of type `E` takes.
+pub(super) fn words_each<E: Element>() -> u64 {
+    words_per_value(E::DTYPE)
+}
+
+/// The type in which a Gaussian matrix is drawn for an orthogonal plan: f32 for all types but f64.
+pub(super) fn orthogonal_dtype(dtype: DType) -> DType {
+    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
+}
+
+/// Number of words that `count` uniform values take.
+pub(super) fn words_of_uniforms(dtype: DType, count: usize) -> u64 {
+    words_per_value(dtype) * count as u64
+}
+
+/// Number of words that `count` normal values take if they are drawn by groups.
+fn words_of_normals(dtype: DType, count: usize) -> u64 {
+    Groups::new(dtype, count).total
+}
+
+/// Number of words that the permutations of a sparse matrix take: one permutation of the rows for each column.
+pub(super) fn words_of_permutations((rows, columns): (usize, usize)) -> u64 {
+    columns as u64 * words_of_permutation(rows)
+}
+
+/// Number of words that a permutation of `rows` rows takes. The last step of a shuffle has no choice, and draws no
+/// word.
+pub(super) fn words_of_permutation(rows: usize) -> u64 {
+    rows.saturating_sub(1) as u64
+}
+
+/// The words of a normal fill that is drawn by groups.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Groups {
+    /// Number of values of the fill.
+    count: usize,
+    /// Number of words of a group.
+    pub(super) words: usize,
+    /// The word at which the last sixteen values begin, if the number of values is no multiple of sixteen: they are
+    /// drawn again as a group, after all other values.
+    last: Option<u64>,
+    /// Number of words of the whole fill.
+    pub(super) total: u64,
+}
+
+impl Groups {
+    /// The groups of a fill of `count` values, sixteen or more.
+    pub(super) fn new(dtype: DType, count: usize) -> Self {
+        let each = words_per_value(dtype);
+        let words = each as usize * GROUP;
+        // For f16 and bf16 torch draws whole groups only. For other types it first draws the words of all values.
+        let drawn = if dtype.size() == 2 { count / GROUP * GROUP } else { count };
+        let drawn = each * drawn as u64;
+        let last = (!count.is_multiple_of(GROUP)).then_some(drawn);
+        let total = last.map_or(drawn, |last| last + words as u64);
+        Self { count, words, last, total }
+    }
+
+    /// Number of values from `index` on whose groups are in sequence: without the last sixteen values, if these are
+    /// drawn again.
+    pub(super) fn left_in_order(&self, index: u64) -> usize {
+        let end = if self.last.is_some() { self.count - GROUP } else { self.count };
+        (end as u64).saturating_sub(index) as usize
+    }
+
+    /// Returns the first word of the group of the value at `index`, and the position of the value in the group.
+    pub(super) fn of(&self, index: u64) -> (u64, usize) {
+        match self.last {
+            Some(last) if self.left_in_order(index) == 0 => {
+                (last, (index - (self.count - GROUP) as u64) as usize)
+            }
+            _ => (index / GROUP as u64 * self.words as u64, (index % GROUP as u64) as usize),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The offsets in memory of a tensor's elements.
+
+use std::ops::Range;
+
+use super::strides::axes_by_stride;
+use crate::cancel::check;
+
+/// An order of the elements of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Ascending row-major index.
+    Index,
+    /// Ascending offset in memory: the order in which torch draws.
+    Memory,
+}
+
+/// Iterator over the offsets in memory of a tensor's elements.
+#[derive(Debug, Clone)]
+pub(crate) struct Offsets {
+    /// Size and stride of each axis, outermost axis first.
+    sizes: Vec<usize>,
+    strides: Vec<isize>,
+    /// The index of the next element.
+    index: Vec<usize>,
+    /// The offset of the next element.
+    next: isize,
+    /// Number of elements left.
+    left: usize,
+}
+
+impl Iterator for Offsets {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        let offset = self.next as usize;
+        for axis in (0..self.sizes.len()).rev() {
+            self.index[axis] += 1;
+            self.next += self.strides[axis];
+            if self.index[axis] < self.sizes[axis] {
+                break;
+            }
+            self.next -= self.strides[axis] * self.sizes[axis] as isize;
+            self.index[axis] = 0;
+        }
+        Some(offset)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Offsets {}
+
+/// Number of elements that are written between two checks for cancellation: a millisecond or less.
+pub(super) const CHECK_EVERY: usize = 1 << 16;
+
+impl Offsets {
+    /// The offsets of all elements of a tensor whose element at index 0 is at `offset`.
+    pub(super) fn new(shape: Vec<usize>, strides: Vec<isize>, offset: usize, order: Order) -> Self {
+        let left = shape.iter().product();
+        let (mut sizes, mut strides, mut next) = (shape, strides, offset as isize);
+        if order == Order::Memory {
+            let axes: Vec<usize> = axes_by_stride(&sizes, &strides).collect();
+            sizes = axes.iter().rev().map(|&axis| sizes[axis]).collect();
+            strides = axes.iter().rev().map(|&axis| strides[axis]).collect();
+            for (size, stride) in sizes.iter().zip(&mut strides) {
+                if *stride < 0 {
+                    next += (*size as isize - 1) * *stride;
+                    *stride = -*stride;
+                }
+            }
+        }
+        Self { index: vec![0; sizes.len()], sizes, strides, next, left }
+    }
+
+    /// Restricts the offsets to a range of indices along the first axis. Nothing must have been taken from the
+    /// iterator.
+    pub(super) fn rows(mut self, rows: Range<usize>) -> Self {
+        self.next += rows.start as isize * self.strides[0];
+        self.left = self.left / self.sizes[0] * rows.len();
+        self.sizes[0] = rows.len();
+        self
+    }
+
+    /// The size of each axis, in the order of the iteration.
+    pub(super) fn sizes(&self) -> &[usize] {
+        &self.sizes
+    }
+
+    /// The stride of each axis, in the order of the iteration.
+    pub(super) fn strides(&self) -> &[isize] {
+        &self.strides
+    }
+
+    /// The offset of the next element.
+    pub(super) fn first(&self) -> usize {
+        self.next as usize
+    }
+
+    /// Calls `work` with each offset. The loop can be cancelled.
+    pub(crate) fn for_each_cancellable(mut self, mut work: impl FnMut(usize)) {
+        while self.left > 0 {
+            check();
+            self.by_ref().take(CHECK_EVERY).for_each(&mut work);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Memory to be filled: contiguous or strided, of any element type.
+
+use std::ops::Range;
+
+use super::copy::write_copy;
+use super::offsets::{CHECK_EVERY, Offsets, Order};
+use super::strides::{axes_by_stride, is_row_major, row_major};
+use crate::cancel::check;
+use crate::dtype::{DType, Element, Values, values};
+use crate::error::Error;
+use crate::shape::element_count;
+
+/// A mutable view of memory as a tensor: a buffer, a shape and, unless the elements are contiguous in row-major order,
+/// strides.
+///
+/// The constructors check that every element is inside of the buffer and that no two elements share memory.
+///
+/// ```
+/// use fanin::TensorMut;
+/// let mut buffer = vec![0f32; 6];
+/// let columns_first = TensorMut::strided(&mut buffer, &[2, 3], &[1, 2], 0)?;
+/// assert!(!columns_first.is_contiguous());
+/// # Ok::<(), fanin::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct TensorMut<'a> {
+    values: Values<'a>,
+    shape: Vec<usize>,
+    /// Strides, and the offset in `values` of the element at index 0. `None`: contiguous in row-major order, from the
+    /// first value on.
+    strides: Option<(Vec<isize>, usize)>,
+}
+
+impl<'a> TensorMut<'a> {
+    /// A tensor in contiguous row-major memory, which is the whole of `buffer`.
+    ///
+    /// # Errors
+    /// `Length` if the length of `buffer` is not the number of elements; `ShapeOverflow` if that number does not fit in
+    /// `usize`.
+    pub fn contiguous<E: Element>(buffer: &'a mut [E], shape: &[usize]) -> Result<Self, Error> {
+        Self::from_values(E::values(buffer), shape)
+    }
+
+    /// A tensor in contiguous row-major memory whose element type is known at run time.
+    ///
+    /// # Errors
+    /// The errors of [`TensorMut::contiguous`].
+    pub fn from_values(values: Values<'a>, shape: &[usize]) -> Result<Self, Error> {
+        let expected = element_count(shape)?;
+        if values.len() != expected {
+            return Err(Error::Length { shape: shape.to_vec(), expected, found: values.len() });
+        }
+        Ok(Self { values, shape: shape.to_vec(), strides: None })
+    }
+
+    /// A tensor in strided memory. Strides count elements and may be negative; `offset` is the offset in `buffer` of
+    /// the element at index 0.
+    ///
+    /// # Errors
+    /// `Strides` if there is not one stride for each axis, an element is outside of `buffer`, or two elements may share
+    /// memory.
+    pub fn strided<E: Element>(
+        buffer: &'a mut [E],
+        shape: &[usize],
+        strides: &[isize],
+        offset: usize,
+    ) -> Result<Self, Error> {
+        let count = element_count(shape)?;
+        let fail =
+            |reason| Err(Error::Strides { shape: shape.to_vec(), strides: strides.to_vec(), offset, reason });
+        if strides.len() != shape.len() {
+            return fail("there must be one stride for each axis");
+        }
+        if count > 0 {
+            let (mut low, mut high) = (offset as i128, offset as i128);
+            for (&size, &stride) in shape.iter().zip(strides) {
+                let reach = (size as i128 - 1) * stride as i128;
+                *if reach < 0 { &mut low } else { &mut high } += reach;
+            }
+            if low < 0 || high >= buffer.len() as i128 {
+                return fail("an element is outside the buffer");
+            }
+            // In the order of strides, each stride must exceed the distance that the axes before it span.
+            let mut spanned = 0u128;
+            for axis in axes_by_stride(shape, strides) {
+                let step = strides[axis].unsigned_abs() as u128;
+                if shape[axis] > 1 && step <= spanned {
+                    return fail("two elements share memory");
+                }
+                spanned += (shape[axis] as u128 - 1) * step;
+            }
+        }
+        let values = E::values(buffer);
+        if count == 0 || is_row_major(shape, strides) {
+            let start = if count == 0 { 0 } else { offset };
+            return Ok(Self { values: window(values, start, count), shape: shape.to_vec(), strides: None });
+        }
+        Ok(Self { values, shape: shape.to_vec(), strides: Some((strides.to_vec(), offset)) })
+    }
+
+    /// The size of each axis.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.values.dtype()
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether the tensor has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the elements are contiguous in row-major order. The strides of axes of size 1 do not matter.
+    pub fn is_contiguous(&self) -> bool {
+        self.strides.is_none()
+    }
+
+    /// Whether a new tensor that torch allocates like this one (`torch.empty_like`) is contiguous in row-major order.
+    /// torch keeps the order of the axes in memory and closes gaps.
+    pub(crate) fn copy_is_contiguous(&self) -> bool {
+        let Some((strides, _)) = &self.strides else { return true };
+        axes_by_stride(&self.shape, strides).is_sorted_by(|a, b| a > b)
+    }
+
+    /// Whether the buffer has the elements of the tensor only, without gaps, in any order.
+    pub(crate) fn covers_buffer(&self) -> bool {
+        self.values.len() == self.len()
+    }
+
+    /// Returns a view of some elements: the first one is at the index `start`, and axis k of the view has `size[k]`
+    /// elements along the axis `axes[k]` of this tensor.
+    pub(crate) fn view(&mut self, start: &[usize], axes: &[usize], size: &[usize]) -> TensorMut<'_> {
+        let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
+        let steps = start.iter().zip(&strides).map(|(&index, &stride)| index as isize * stride);
+        let first = (offset as isize + steps.sum::<isize>()) as usize;
+        let strides: Vec<isize> = axes.iter().map(|&axis| strides[axis]).collect();
+        let (values, shape) = (self.values.reborrow(), size.to_vec());
+        let count = size.iter().product();
+        if count == 0 || is_row_major(size, &strides) {
+            let first = if count == 0 { 0 } else { first };
+            return TensorMut { values: window(values, first, count), shape, strides: None };
+        }
+        TensorMut { values, shape, strides: Some((strides, first)) }
+    }
+
+    /// Resizes `memory` to the size of the buffer, and returns it as a tensor of f32 with the same shape and strides.
+    pub(crate) fn widened<'b>(&self, memory: &'b mut Vec<f32>) -> TensorMut<'b> {
+        memory.resize(self.values.len(), 0.0);
+        TensorMut { values: Values::F32(memory), shape: self.shape.clone(), strides: self.strides.clone() }
+    }
+
+    /// Rounds the elements of `from`, which is the memory of [`TensorMut::widened`], to this tensor.
+    pub(crate) fn narrow_from(&mut self, from: &[f32]) {
+        let covers_buffer = self.covers_buffer();
+        let (memory, offsets) = self.offsets(Order::Memory);
+        values!(memory, memory => {
+            if covers_buffer {
+                for (from, memory) in from.chunks(CHECK_EVERY).zip(memory.chunks_mut(CHECK_EVERY)) {
+                    check();
+                    Element::store(from, memory);
+                }
+            } else {
+                offsets.for_each_cancellable(|offset| {
+                    Element::store(&from[offset..][..1], &mut memory[offset..][..1]);
+                });
+            }
+        });
+    }
+
+    /// Calls `write` with contiguous memory for the elements in the given order: the tensor's own memory if its
+    /// elements are contiguous in that order, otherwise a copy whose values are then moved to the tensor.
+    pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
+        if self.strides.is_none() {
+            return write(self.values.reborrow());
+        }
+        let count = self.len();
+        let (memory, offsets) = self.offsets(order);
+        if is_row_major(offsets.sizes(), offsets.strides()) {
+            return write(window(memory, offsets.first(), count));
+        }
+        write_copy(memory, &offsets, write);
+    }
+
+    /// Calls `write` with contiguous memory for `rows`, a range of indices along the first axis, in row-major order,
+    /// and moves the values to the tensor.
+    pub(crate) fn write_rows(&mut self, rows: Range<usize>, write: impl FnOnce(Values<'_>)) {
+        let (memory, offsets) = self.offsets(Order::Index);
+        write_copy(memory, &offsets.rows(rows), write);
+    }
+
+    /// Splits strided memory along the axis of the largest stride into slabs that do not overlap in memory.
+    ///
+    /// Returns the axis, and each slab with the index along the axis at which it begins. `length` is called with the
+    /// axis and the number of elements at one index of it, and returns the number of indices of a slab. Returns `None`
+    /// for contiguous memory.
+    pub(crate) fn slabs(
+        self,
+        length: impl FnOnce(usize, usize) -> usize,
+    ) -> Option<(usize, Vec<(usize, TensorMut<'a>)>)> {
+        let Self { values, mut shape, strides } = self;
+        let (strides, offset) = strides?;
+        let axis = axes_by_stride(&shape, &strides).last()?;
+        let (size, step) = (shape[axis], strides[axis].unsigned_abs());
+        let backwards = strides[axis] < 0;
+        let length = length(axis, shape.iter().product::<usize>() / size).clamp(1, size);
+        // How far the elements along an axis of negative stride reach below the first element.
+        let below = |axis: usize| {
+            if strides[axis] < 0 { (shape[axis] - 1) * strides[axis].unsigned_abs() } else { 0 }
+        };
+        let below: usize = (0..shape.len()).filter(|&other| other != axis).map(below).sum();
+        let lowest = offset - below - if backwards { (size - 1) * step } else { 0 };
+        let mut rest = split(values, lowest).1;
+        let mut slabs = Vec::with_capacity(size.div_ceil(length));
+        for done in (0..size).step_by(length) {
+            let take = length.min(size - done);
+            shape[axis] = take;
+            let (values, later) = split(rest, take * step);
+            rest = later;
+            let (begin, offset) =
+                if backwards { (size - done - take, below + (take - 1) * step) } else { (done, below) };
+            let strides = Some((strides.clone(), offset));
+            slabs.push((begin, TensorMut { values, shape: shape.clone(), strides }));
+        }
+        Some((axis, slabs))
+    }
+
+    /// The strides of the rows and of the columns of a matrix.
+    pub(crate) fn matrix_strides(&self) -> (isize, isize) {
+        match &self.strides {
+            Some((strides, _)) => (strides[0], strides[1]),
+            None => (self.shape[1] as isize, 1),
+        }
+    }
+
+    /// Returns the whole buffer, and the offset in it of the element at `index`.
+    pub(crate) fn element(&mut self, index: &[usize]) -> (Values<'_>, usize) {
+        let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
+        let steps = index.iter().zip(strides).map(|(&index, stride)| index as isize * stride);
+        let offset = offset as isize + steps.sum::<isize>();
+        (self.values.reborrow(), offset as usize)
+    }
+
+    /// Returns the whole buffer, and the offsets in it of all elements in the given order.
+    pub(crate) fn offsets(&mut self, order: Order) -> (Values<'_>, Offsets) {
+        let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
+        let offsets = Offsets::new(self.shape.clone(), strides, offset, order);
+        (self.values.reborrow(), offsets)
+    }
+}
+
+/// Splits values at a position, or at the end if that comes first.
+fn split(values: Values<'_>, position: usize) -> (Values<'_>, Values<'_>) {
+    values!(values, slice => {
+        let (before, after) = slice.split_at_mut(position.min(slice.len()));
+        (Element::values(before), Element::values(after))
+    })
+}
+
+/// The values `start..start + count`.
+fn window(values: Values<'_>, start: usize, count: usize) -> Values<'_> {
+    values!(values, slice => Element::values(&mut slice[start..start + count]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offsets(shape: &[usize], strides: &[isize], offset: usize, order: Order) -> Vec<usize> {
+        let mut buffer = vec![0f32; 64];
+        let mut tensor = TensorMut::strided(&mut buffer, shape, strides, offset).unwrap();
+        tensor.offsets(order).1.collect()
+    }
+
+    #[test]
+    fn offsets_in_index_order_follow_the_strides_and_in_memory_order_ascend() {
+        assert_eq!(offsets(&[2, 3], &[1, 2], 0, Order::Index), [0, 2, 4, 1, 3, 5]);
+        assert_eq!(offsets(&[2, 3], &[1, 2], 0, Order::Memory), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(offsets(&[2, 2], &[-8, 3], 20, Order::Index), [20, 23, 12, 15]);
+        assert_eq!(offsets(&[2, 2], &[-8, 3], 20, Order::Memory), [12, 15, 20, 23]);
+        assert_eq!(offsets(&[], &[], 7, Order::Index), [0], "a scalar has one element");
+    }
+
+    #[test]
+    fn strides_that_overlap_or_exceed_the_buffer_are_errors() {
+        let mut buffer = vec![0f32; 12];
+        for (shape, strides, offset) in [
+            (&[3, 4][..], &[4, 1][..], 1),
+            (&[3, 4], &[-4, 1], 7),
+            (&[3, 4], &[0, 1], 0),
+            (&[3, 4], &[2, 1], 0),
+            (&[3, 4], &[1, 1], 0),
+            (&[3], &[1, 1], 0),
+        ] {
+            let result = TensorMut::strided(&mut buffer, shape, strides, offset);
+            assert!(matches!(result, Err(Error::Strides { .. })), "{shape:?} {strides:?} {offset}");
+        }
+        assert!(TensorMut::contiguous(&mut buffer, &[usize::MAX, 2]).is_err());
+        assert!(TensorMut::contiguous(&mut buffer, &[13]).is_err());
+    }
+
+    #[test]
+    fn axes_of_size_1_do_not_affect_contiguity() {
+        let mut buffer = vec![0f32; 12];
+        assert!(TensorMut::strided(&mut buffer, &[3, 1, 4], &[4, 99, 1], 0).unwrap().is_contiguous());
+        let transposed = TensorMut::strided(&mut buffer, &[3, 4], &[1, 3], 0).unwrap();
+        assert!(
+            !transposed.is_contiguous() && !transposed.copy_is_contiguous() && transposed.covers_buffer()
+        );
+        let every_second = TensorMut::strided(&mut buffer, &[3, 2], &[4, 2], 0).unwrap();
+        assert!(
+            !every_second.is_contiguous()
+                && every_second.copy_is_contiguous()
+                && !every_second.covers_buffer()
+        );
+    }
+}
