@@ -1,5 +1,8 @@
-"""Writes golden files. A line per parameter has its name, its shape, the bits of its first four values, and a checksum: the sum
-of the bits of each value times its index from 1."""
+"""Writes golden files.
+
+A line per parameter has its name, its shape, the bits of its first four values, and a checksum: the sum of the bits of each
+value times its index from 1.
+"""
 
 from pathlib import Path
 
