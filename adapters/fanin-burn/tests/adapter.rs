@@ -99,7 +99,8 @@ fn a_linear_layer_has_the_fans_of_torch_and_the_values_of_its_name() {
     let max = found.iter().fold(0f32, |max, x| max.max(x.abs()));
     assert!(max <= 0.25 && max > 0.24, "{max}");
     // In burn's axes nothing is transposed.
-    let burn_net = NET.replace("\"*.weight\" ", "\"{fc1,fc2,head}.weight\" = \"xavier_uniform\"\n\"*.weight\" ");
+    let burn_net =
+        NET.replace("\"*.weight\" ", "\"{fc1,fc2,head}.weight\" = \"xavier_uniform\"\n\"*.weight\" ");
     let init_net = recipe(&burn_net).axes(Axes::Burn);
     let net = init_net.module(Net::new(&Device::flex()), &mut SeedSource::native(7)).unwrap();
     init::xavier_uniform().fill(&mut expected, &[16, 64], &mut Native::new(7).tensor("fc1.weight")).unwrap();

@@ -124,8 +124,7 @@ impl SimpleBackend for Layers {
         let init = with_name(name, (self.initializer_for)(request))?;
         let plan = with_name(name, resolve(&init, &shape, dtype))?;
         let mut seed_source = self.seed_source.lock().expect("mutex poisoned");
-        let var =
-            seed_source.with_stream(name, |stream| var_of(&plan, device, stream.map_err(Error::wrap)?));
+        let var = seed_source.with_stream(name, |stream| var_of(&plan, device, stream.map_err(Error::wrap)?));
         let var = with_name(name, var)?;
         let tensor = var.as_tensor().clone();
         vars.insert(name.to_owned(), var);

@@ -237,7 +237,10 @@ impl SimpleBackend for Recorder {
         let mut entries = self.lock();
         match entries.iter().find(|entry| entry.name == name) {
             Some(known) if known.shape != shape.dims() => {
-                candle_core::bail!("{name} is requested as {shape:?}, and was requested as {:?}", known.shape);
+                candle_core::bail!(
+                    "{name} is requested as {shape:?}, and was requested as {:?}",
+                    known.shape
+                );
             }
             Some(_) => {}
             None => entries.push(entry(name, &shape, dtype)?),

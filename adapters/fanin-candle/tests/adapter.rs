@@ -226,7 +226,10 @@ fn errors_are_returned_before_a_value_is_drawn() {
         recipe(text).build(DType::F32, &CPU, &mut seed_source, net).map(drop).unwrap_err().to_string()
     };
     for (error, needles) in [
-        (build("[init]\n\"*.bias\" = \"zeros\"", SeedSource::native(0)), &["no rule matches", "fc1.weight"][..]),
+        (
+            build("[init]\n\"*.bias\" = \"zeros\"", SeedSource::native(0)),
+            &["no rule matches", "fc1.weight"][..],
+        ),
         (build("[init]\n\"*\" = \"zeros\"\n\"x\" = \"ones\"", SeedSource::native(0)), &["unused rule \"x\""]),
         (build("[init]\n\"*\" = \"eye\"", SeedSource::native(0)), &["eye"]),
         (
@@ -248,7 +251,8 @@ fn errors_are_returned_before_a_value_is_drawn() {
     let zeros = recipe("[init]\n\"*\" = \"zeros\"");
     let error = zeros.fill(&vars, &mut SeedSource::torch(0)).unwrap_err().to_string();
     assert!(error.contains("fill_in_order"), "{error}");
-    let error = zeros.fill_in_order(&vars, ["fc1.weight"], &mut SeedSource::torch(0)).unwrap_err().to_string();
+    let error =
+        zeros.fill_in_order(&vars, ["fc1.weight"], &mut SeedSource::torch(0)).unwrap_err().to_string();
     assert!(error.contains("leaves out conv.bias"), "{error}");
     let twice = ["fc1.weight", "fc1.weight"];
     let error = zeros.fill_in_order(&vars, twice, &mut SeedSource::torch(0)).unwrap_err().to_string();

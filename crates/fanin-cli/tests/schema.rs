@@ -12,5 +12,9 @@ fn the_schema_in_docs_is_the_generated_one() {
         std::fs::write(&path, &expected).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
-    assert!(found == expected, "{} is out of date: run FANIN_GOLDEN=write cargo test -p fanin-cli --test schema", path.display());
+    assert!(
+        found == expected,
+        "{} is out of date: run FANIN_GOLDEN=write cargo test -p fanin-cli --test schema",
+        path.display()
+    );
 }
