@@ -615,7 +615,7 @@ fn gpt2_manifest(fixture: &Fixture) -> &'static str {
 }
 
 #[test]
-fn explain_is_a_textbook() {
+fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
     let fixture = Fixture::new();
     let json = |arguments: &[&str]| -> Value {
         serde_json::from_str(&fixture.good(&[&["explain"], arguments, &["--json"]].concat()).stdout).unwrap()
@@ -639,7 +639,7 @@ fn explain_is_a_textbook() {
     };
     near(&he["signal"][1]["forward"], 1.0);
     near(&he["signal"][0]["backward"], (3136.0f64 / 147.0).powi(10));
-    // The same layer in other layouts has the same numbers.
+    // The same layer in other axis layouts has the same fans and std.
     for (shape, layout) in [("3,64,7,7", "conv_transpose"), ("7,7,3,64", "keras"), ("7,7,3,64", "jax")] {
         let other = json(&["kaiming_normal(nonlinearity=relu)", "--shape", shape, "--layout", layout]);
         assert_eq!((&other["fan_in"], &other["std"]), (&he["fan_in"], &he["std"]), "{layout}");
@@ -648,12 +648,12 @@ fn explain_is_a_textbook() {
     let grouped = json(&["kaiming_normal(mode=fan_out)", "--shape", "128,16,3,3", "--groups", "4"]);
     assert_eq!((&grouped["fan_out"], &grouped["formula_fan_out"]), (&288.into(), &1152.into()));
     assert!(grouped["notes"][0].as_str().unwrap().contains("4 groups"), "{grouped}");
-    // A spec that knows of them is taken at its word, and so are its axes.
+    // Groups and axes that the spec itself names are used.
     let grouped = json(&["kaiming_normal(mode=fan_out, groups=4)", "--shape", "128,16,3,3"]);
     near(&grouped["signal"][0]["backward"], 1.0);
     let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);
     assert_eq!((&axes["fan_in"], &axes["formula_fan_in"]), (&288.into(), &288.into()), "{axes}");
-    // Every scheme that has a layout takes the one that is asked for; a proposal has it as well.
+    // --layout applies to every scheme that has a layout, and to the specs that are proposed.
     for spec in
         ["lecun_normal", "he_uniform", "glorot_normal", "linear_default", "spectral", "xavier_uniform"]
     {
@@ -665,7 +665,7 @@ fn explain_is_a_textbook() {
     let proposal = proposed["suited"][1]["spec"].as_str().unwrap();
     let again = json(&[proposal, "--shape", "64,32,4,4"]);
     near(&again["signal"][2]["forward"], 1.0);
-    // What the spec names is what is followed, whichever of the library's functions it is.
+    // The signal is computed for the nonlinearity that the spec names.
     for (spec, name) in [
         ("kaiming_normal(nonlinearity=mish)", "mish"),
         ("xavier_normal(gain=forward(tanh))", "tanh"),
@@ -678,10 +678,10 @@ fn explain_is_a_textbook() {
     near(&stack["signal"][2]["forward"], 1.0);
     for fixed in ["idinit", "zero_hadamard", "stacked(idinit)", "blocks(eye, zeros)"] {
         let shape = if fixed.starts_with("stacked") { "2,128,64" } else { "128,64" };
-        let told = json(&[fixed, "--shape", shape]);
-        assert!(told["signal"].is_null() && !told["notes"].to_string().contains("drowns"), "{told}");
+        let report = json(&[fixed, "--shape", shape]);
+        assert!(report["signal"].is_null() && !report["notes"].to_string().contains("drowns"), "{report}");
     }
-    // A spec's own layout stands, and that it is not the layer's is told.
+    // A layout in the spec takes precedence over --layout, and a note says that the two differ.
     let both = json(&["kaiming_normal(layout=in_out)", "--shape", "64,3,7,7", "--layout", "torch"]);
     assert!(both["notes"][0].as_str().unwrap().contains("layout=in_out"), "{both}");
     let tanh = json(&["xavier_uniform", "--shape", "512,512", "--nonlinearity", "tanh"]);

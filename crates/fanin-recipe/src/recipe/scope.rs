@@ -81,7 +81,7 @@ impl<'a> Scope<'a> {
                 (format!("the name {name} contains no layer number"), "write the number or a variable")
             }
             _ => {
-                let reason = format!("{name} is not a bias beside a weight of two or more axes");
+                let reason = format!("{name} is not a bias of a module whose weight has two or more axes");
                 (reason, "write the number or a variable")
             }
         }

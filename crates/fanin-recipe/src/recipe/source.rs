@@ -166,7 +166,7 @@ mod tests {
             let source = Arc::new(Source::new(Path::new("r.toml"), &format!("# one\n{text}\n"), is_base));
             let start = 6 + text.find("fault").unwrap();
             let diagnostic =
-                Span::new(&source, start..start + 5).diagnostic(format!("no {x} here"), "mend it");
+                Span::new(&source, start..start + 5).diagnostic(format!("no {x} here"), "correct it");
             let printed = diagnostic.to_string();
             let lines: Vec<&str> = printed.lines().collect();
             assert_eq!(diagnostic.column, start - 5);
@@ -174,7 +174,7 @@ mod tests {
             assert!(lines[1].chars().count() <= max + "  2 | ".len(), "{printed}");
             let mark = lines[2].find('^').unwrap();
             assert_eq!(&lines[1][mark..mark + 5], "fault", "{printed}");
-            assert!(lines[2].ends_with("^^^^^ mend it"), "{printed}");
+            assert!(lines[2].ends_with("^^^^^ correct it"), "{printed}");
         }
         // The mistake is longer than the excerpt.
         let source = Arc::new(Source::new(Path::new("r.toml"), &x, false));

@@ -29,7 +29,7 @@ impl Recipe {
             let count = counted(unmatched.len() as u64, "parameter");
             format!("no rule matches {count}:\n  {}", grouped(&unmatched).join("\n  "))
         });
-        let unused_rules = unused_rules(&self.rules, matches, "", "tensor");
+        let unused_rules = diagnose_unused(&self.rules, matches, "", "tensor");
         if let Some(model) = self.model.filter(|_| !unused_rules.is_empty()) {
             // The user cannot correct a built-in recipe: it was used with a different model.
             let (unused, all) = (unused_rules.len(), self.rules.len());
@@ -47,7 +47,12 @@ impl Recipe {
             diagnostics.extend(uncovered.map(|uncovered| self.init_span.diagnostic(uncovered, remedy)));
             diagnostics.extend(unused_rules);
         }
-        diagnostics.extend(unused_rules_of_dtype(&self.dtypes, dtype_matches));
+        diagnostics.extend(diagnose_unused(
+            &self.dtypes,
+            dtype_matches,
+            " in [dtype]",
+            "floating-point tensor",
+        ));
         diagnostics
     }
 
@@ -77,12 +82,8 @@ impl Recipe {
     }
 }
 
-fn unused_rules_of_dtype<T>(rules: &[Rule<T>], matches: &[Vec<usize>]) -> Vec<Diagnostic> {
-    unused_rules(rules, matches, " in [dtype]", "floating-point tensor")
-}
-
 /// Returns a diagnostic for each rule that wins for no tensor. `section` and `tensor` are words of the message.
-fn unused_rules<T>(
+fn diagnose_unused<T>(
     rules: &[Rule<T>],
     matches: &[Vec<usize>],
     section: &str,

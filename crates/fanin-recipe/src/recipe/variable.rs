@@ -10,8 +10,8 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::Manifest;
 use crate::text::counted;
 
-/// The variables that each parameter has by itself: its fans, the fans of the weight beside a bias, and the first number
-/// in its name, which is the number of its layer. A recipe cannot define them.
+/// The variables that each parameter has by itself: its fans, for a bias, the fans of the weight of the same module;
+/// and the first number in its name, which is the number of its layer. A recipe cannot define them.
 pub(super) const PARAMETER_VARIABLES: [&str; 5] =
     ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 

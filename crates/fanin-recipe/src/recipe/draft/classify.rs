@@ -1,4 +1,4 @@
-//! Choosing an initializer for a tensor from its name, its shape and the names beside it.
+//! Choosing an initializer for a tensor from its name, its shape and the names of the other tensors.
 
 use std::collections::{BTreeMap, HashSet};
 
