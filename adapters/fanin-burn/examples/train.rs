@@ -1,4 +1,4 @@
-//! A deep network on one curve, started three ways: the loss tells which.
+//! Trains a deep network to fit a curve from three initializations, and prints the loss of each.
 //!
 //! ```text
 //! cargo run --release --example train
@@ -9,7 +9,7 @@ use burn_core::module::Module;
 use burn_core::tensor::{DType, Device, Tensor, activation::relu};
 use burn_nn::{Linear, LinearConfig};
 use burn_optim::{AdamConfig, GradientsParams};
-use fanin_burn::{SeedSource, Recipe, Result, RecipeInit, tensor};
+use fanin_burn::{Recipe, RecipeInit, Result, SeedSource, tensor};
 
 const DEPTH: usize = 12;
 const WIDTH: usize = 48;
@@ -22,15 +22,15 @@ struct Mlp {
 
 impl Mlp {
     fn new(device: &Device) -> Self {
-        let layer = |at: usize| {
-            let size = |at: usize| if at == 0 || at == DEPTH { 1 } else { WIDTH };
-            LinearConfig::new(size(at), size(at + 1)).init(device)
+        let layer = |index: usize| {
+            let width = |index: usize| if index == 0 || index == DEPTH { 1 } else { WIDTH };
+            LinearConfig::new(width(index), width(index + 1)).init(device)
         };
         Self { layers: (0..DEPTH).map(layer).collect() }
     }
 
     fn forward(&self, mut x: Tensor<2>) -> Tensor<2> {
-        let (last, layers) = self.layers.split_last().expect("it is deep");
+        let (last, layers) = self.layers.split_last().expect("there is at least one layer");
         for layer in layers {
             x = relu(layer.forward(x));
         }
@@ -38,20 +38,20 @@ impl Mlp {
     }
 }
 
-fn train(what: &str, spec: &str, mut numbers: SeedSource) -> Result<()> {
+fn train(title: &str, spec: &str, mut seed_source: SeedSource) -> Result<()> {
     let device = Device::flex().autodiff();
     let text = format!("[init]\n\"*.bias\" = \"zeros\"\n\"*.weight\" = \"{spec}\"");
-    let start = RecipeInit::new(Recipe::parse(&text, "mlp.toml".as_ref())?);
-    let mut model = start.module(Mlp::new(&device), &mut numbers)?;
+    let init = RecipeInit::new(Recipe::parse(&text, "mlp.toml".as_ref())?);
+    let mut model = init.module(Mlp::new(&device), &mut seed_source)?;
     let mut points = fanin::Native::new(0).tensor("x");
     let x = tensor(&fanin::init::uniform(-1.0, 1.0), [128, 1], DType::F32, &device, &mut points)?;
     let y = x.clone().mul_scalar(6.0).sin();
     let mut adam = AdamConfig::new().init();
-    print!("{what:<48}");
+    print!("{title:<48}");
     for step in 0..=STEPS {
         let loss = (model.forward(x.clone()) - y.clone()).powf_scalar(2.0).mean();
         if step % (STEPS / 4) == 0 {
-            print!(" {:>10.4}", loss.clone().into_data().as_slice::<f32>().expect("it is f32")[0]);
+            print!(" {:>10.4}", loss.clone().into_data().as_slice::<f32>().expect("the loss is f32")[0]);
         }
         let grads = GradientsParams::from_grads(loss.backward(), &model);
         model = adam.step(1e-3, model, grads);
@@ -62,9 +62,9 @@ fn train(what: &str, spec: &str, mut numbers: SeedSource) -> Result<()> {
 
 fn main() -> Result<()> {
     println!("{:<48} loss at step 0, {}, .. {STEPS}", format!("{DEPTH} layers of {WIDTH}, relu"), STEPS / 4);
-    train("bad: normal(std=0.02), the signal dies", "normal(std=0.02)", SeedSource::native(0))?;
-    train("bad: normal(std=0.5), it explodes", "normal(std=0.5)", SeedSource::native(0))?;
+    train("bad: normal(std=0.02), the signal vanishes", "normal(std=0.02)", SeedSource::native(0))?;
+    train("bad: normal(std=0.5), the signal explodes", "normal(std=0.5)", SeedSource::native(0))?;
     let kaiming = "kaiming_normal(nonlinearity=relu)";
     train("good: kaiming_normal(nonlinearity=relu)", kaiming, SeedSource::native(0))?;
-    train("good: the same with torch's numbers", kaiming, SeedSource::torch(0))
+    train("good: the same on the torch stream", kaiming, SeedSource::torch(0))
 }

@@ -1,28 +1,28 @@
-//! Burn's axes and torch's.
+//! The order of axes: burn's and torch's.
 
-/// In which axes parameters are planned, drawn and written.
+/// The order of axes in which parameters are planned, drawn and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Axes {
-    /// torch's: the weight of burn's `Linear`, `[in, out]`, is seen as `[out, in]`. Specs and recipes made for torch are
-    /// right as they stand, and torch's stream gives torch's weights.
+    /// torch's axes: the weight of burn's `Linear`, which is stored as `[in, out]`, is treated as `[out, in]`. Specs and
+    /// recipes for torch can be used unchanged, and the torch stream gives PyTorch's weights.
     #[default]
     Torch,
-    /// Burn's, as they are. A spec for a `Linear` must say `layout=in_out`, or its fans are swapped.
+    /// Burn's axes. A spec for the weight of a `Linear` must have `layout=in_out`, or its fans are swapped.
     Burn,
 }
 
 impl Axes {
-    /// Whether a parameter, the field `name` of a struct of this type, is seen transposed. The type is told by burn's
-    /// derive as `Struct:Linear`.
-    pub(crate) fn transpose(self, name: &str, container: &str, axes: usize) -> bool {
-        self == Axes::Torch && axes == 2 && name == "weight" && container == "Struct:Linear"
+    /// Whether a parameter of `rank` axes is transposed between burn and these axes. It is the field `name` of a struct of
+    /// the type `container`, which burn's derive macro names `Struct:Linear` for a `Linear`.
+    pub(crate) fn transposes(self, name: &str, container: &str, rank: usize) -> bool {
+        self == Axes::Torch && rank == 2 && name == "weight" && container == "Struct:Linear"
     }
 }
 
-/// The transpose of a row-major matrix.
+/// Returns the transpose of a row-major matrix.
 pub(crate) fn transposed<E: Copy>(from: &[E], rows: usize, columns: usize) -> Vec<E> {
-    // Blocks of lines that stay in the cache while they are read across.
+    // Square blocks whose rows and columns both stay in the cache.
     const BLOCK: usize = 32;
     let mut to = Vec::with_capacity(from.len());
     to.extend_from_slice(from);
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_entry_changes_its_indices() {
+    fn the_indices_of_every_entry_are_swapped() {
         for (rows, columns) in [(1, 5), (33, 70), (64, 32), (0, 3)] {
             let from: Vec<usize> = (0..rows * columns).collect();
             let to = transposed(&from, rows, columns);
@@ -56,10 +56,10 @@ mod tests {
     }
 
     #[test]
-    fn only_linear_layers_are_turned() {
-        assert!(Axes::Torch.transpose("weight", "Struct:Linear", 2));
-        assert!(!Axes::Torch.transpose("weight", "Struct:Embedding", 2));
-        assert!(!Axes::Torch.transpose("bias", "Struct:Linear", 1));
-        assert!(!Axes::Burn.transpose("weight", "Struct:Linear", 2));
+    fn only_weights_of_linear_layers_are_transposed() {
+        assert!(Axes::Torch.transposes("weight", "Struct:Linear", 2));
+        assert!(!Axes::Torch.transposes("weight", "Struct:Embedding", 2));
+        assert!(!Axes::Torch.transposes("bias", "Struct:Linear", 1));
+        assert!(!Axes::Burn.transposes("weight", "Struct:Linear", 2));
     }
 }

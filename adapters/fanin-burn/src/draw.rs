@@ -1,4 +1,4 @@
-//! One tensor: a plan drawn into memory, and the memory given to burn.
+//! Drawing one tensor.
 
 use burn_core::module::{Param, ParamId};
 use burn_core::tensor::{DType, Device, Element as BurnElement, Tensor, TensorData};
@@ -8,11 +8,10 @@ use fanin_recipe::{Error, Result};
 
 use crate::axes::transposed;
 
-/// A tensor of these values, in the axes as they are given.
+/// Returns a tensor with the values of an initializer. Axes are as given: nothing is transposed.
 ///
 /// # Errors
-/// A shape that has not `D` axes; a type other than f32, f64, f16 and bf16; whatever the initializer finds wrong with the
-/// shape, or the stream with the plan.
+/// If `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream cannot draw the plan.
 pub fn tensor<const D: usize>(
     init: &dyn Initializer,
     shape: [usize; D],
@@ -20,11 +19,11 @@ pub fn tensor<const D: usize>(
     device: &Device,
     stream: &mut dyn Stream,
 ) -> Result<Tensor<D>> {
-    let plan = init.resolve(&shape, drawn(dtype)?)?;
-    Ok(Tensor::from_data(draw(&plan, stream, false)?, (device, dtype)))
+    let plan = init.resolve(&shape, fanin_dtype(dtype)?)?;
+    Ok(Tensor::from_data(draw(&plan, stream)?, (device, dtype)))
 }
 
-/// A trainable parameter of these values, with an id of its own.
+/// Returns a trainable parameter with the values of an initializer and a new id.
 ///
 /// # Errors
 /// As [`tensor`].
@@ -40,54 +39,45 @@ pub fn param<const D: usize>(
     Ok(param)
 }
 
-/// fanin's name for a type.
-pub(crate) fn drawn(dtype: DType) -> Result<fanin::DType> {
+/// Returns the fanin dtype of a burn dtype.
+pub(crate) fn fanin_dtype(dtype: DType) -> Result<fanin::DType> {
     match dtype {
         DType::F32 | DType::Flex32 => Ok(fanin::DType::F32),
         DType::F64 => Ok(fanin::DType::F64),
         DType::F16 => Ok(fanin::DType::F16),
         DType::BF16 => Ok(fanin::DType::BF16),
-        other => Err(Error::Request(format!("dtype {other:?} is not drawn: take f32, f64, f16 or bf16"))),
+        other => Err(Error::Request(format!("dtype {other:?} cannot be drawn: use f32, f64, f16 or bf16"))),
     }
 }
 
-/// The values of a plan, as data for burn; transposed if they are to be.
-pub(crate) fn draw(plan: &Plan, stream: &mut dyn Stream, transpose: bool) -> Result<TensorData> {
+/// Draws the values of a plan, in the plan's axes.
+pub(crate) fn draw(plan: &Plan, stream: &mut dyn Stream) -> Result<TensorData> {
     match plan.dtype() {
-        fanin::DType::F32 => values::<f32>(plan, stream, transpose),
-        fanin::DType::F64 => values::<f64>(plan, stream, transpose),
-        fanin::DType::F16 => values::<f16>(plan, stream, transpose),
-        fanin::DType::BF16 => values::<bf16>(plan, stream, transpose),
-        other => Err(Error::Request(format!("{other} is not drawn here: take f32, f64, f16 or bf16"))),
+        fanin::DType::F32 => draw_as::<f32>(plan, stream),
+        fanin::DType::F64 => draw_as::<f64>(plan, stream),
+        fanin::DType::F16 => draw_as::<f16>(plan, stream),
+        fanin::DType::BF16 => draw_as::<bf16>(plan, stream),
+        other => Err(Error::Request(format!("burn does not have dtype {other}: use f32, f64, f16 or bf16"))),
     }
 }
 
-fn values<E: Element + BurnElement>(
-    plan: &Plan,
-    stream: &mut dyn Stream,
-    transpose: bool,
-) -> Result<TensorData> {
+fn draw_as<E: Element + BurnElement>(plan: &Plan, stream: &mut dyn Stream) -> Result<TensorData> {
     let mut values = vec![<E as Default>::default(); plan.len()];
     plan.fill(&mut values, stream)?;
-    let mut shape = plan.shape().to_vec();
-    if transpose {
-        values = transposed(&values, shape[0], shape[1]);
-        shape.reverse();
-    }
-    Ok(TensorData::new(values, shape))
+    Ok(TensorData::new(values, plan.shape().to_vec()))
 }
 
-/// The transpose of a matrix.
-pub(crate) fn turned(data: TensorData) -> Result<TensorData> {
-    fn turn<E: BurnElement + Copy>(data: &TensorData) -> Result<TensorData> {
+/// Returns the transpose of a matrix.
+pub(crate) fn transpose_data(data: TensorData) -> Result<TensorData> {
+    fn transpose_as<E: BurnElement + Copy>(data: &TensorData) -> Result<TensorData> {
         let [rows, columns] = [data.shape().as_slice()[0], data.shape().as_slice()[1]];
         let values = data.as_slice::<E>().map_err(|error| Error::Request(format!("{error:?}")))?;
         Ok(TensorData::new(transposed(values, rows, columns), [columns, rows]))
     }
     match data.dtype() {
-        DType::F64 => turn::<f64>(&data),
-        DType::F16 => turn::<f16>(&data),
-        DType::BF16 => turn::<bf16>(&data),
-        _ => turn::<f32>(&data),
+        DType::F64 => transpose_as::<f64>(&data),
+        DType::F16 => transpose_as::<f16>(&data),
+        DType::BF16 => transpose_as::<bf16>(&data),
+        _ => transpose_as::<f32>(&data),
     }
 }

@@ -1,4 +1,4 @@
-//! The adapter, held to torch's modules, to the library and to the command line.
+//! The adapter gives the values of torch's modules, of the library and of the command line.
 
 use burn_core as burn;
 use burn_core::module::{Module, Param};
@@ -8,9 +8,9 @@ use burn_nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, Li
 use burn_optim::{GradientsParams, SgdConfig};
 use fanin::half::{bf16, f16};
 use fanin::{Native, init};
-use fanin_burn::{Axes, SeedSource, Recipe, RecipeInit, init_module, param, tensor, tensors};
+use fanin_burn::{Axes, Recipe, RecipeInit, SeedSource, init_module, param, tensor, tensors};
 
-/// The same layers in the same order as the candle adapter's golden file of torch's modules has them.
+/// The layers of fanin-candle/tests/golden/modules.py, in the same order.
 #[derive(Module, Debug)]
 struct Net {
     embed: Embedding,
@@ -58,15 +58,15 @@ fn bits(data: &TensorData) -> Vec<u32> {
 }
 
 #[test]
-fn modules_are_those_of_torch_after_manual_seed() {
+fn modules_have_the_values_of_torch_after_manual_seed() {
     let net = recipe(NET).module(Net::new(&Device::flex()), &mut SeedSource::torch(0)).unwrap();
     let golden = include_str!("../../fanin-candle/tests/golden/modules.tsv");
     let golden: Vec<&str> = golden.lines().filter(|line| !line.starts_with('#')).collect();
     let found = tensors(&net, Axes::Torch);
     assert_eq!(found.len(), golden.len());
     for ((name, data), line) in found.iter().zip(golden) {
-        let [torchs, shape, first, total] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
-        assert_eq!(*name, torchs.replace("norm.weight", "norm.gamma").replace("norm.bias", "norm.beta"));
+        let [torch_name, shape, first, total] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(*name, torch_name.replace("norm.weight", "norm.gamma").replace("norm.bias", "norm.beta"));
         let dims: Vec<String> = data.shape().as_slice().iter().map(usize::to_string).collect();
         assert_eq!(dims.join("x"), shape, "{name}");
         let found = bits(data);
@@ -75,15 +75,15 @@ fn modules_are_those_of_torch_after_manual_seed() {
         let sum = found
             .iter()
             .zip(1u64..)
-            .fold(0u64, |sum, (&bits, place)| sum.wrapping_add(u64::from(bits).wrapping_mul(place)));
+            .fold(0u64, |sum, (&bits, factor)| sum.wrapping_add(u64::from(bits).wrapping_mul(factor)));
         assert_eq!(format!("{sum:016x}"), total, "{name}");
     }
 }
 
 #[test]
-fn a_linear_layer_has_the_right_fans_and_the_names_values() {
+fn a_linear_layer_has_the_fans_of_torch_and_the_values_of_its_name() {
     let net = recipe(NET).module(Net::new(&Device::flex()), &mut SeedSource::native(7)).unwrap();
-    // 16 inputs, 64 outputs, and burn's [in, out].
+    // 16 inputs and 64 outputs; burn stores [in, out].
     let weight = net.fc1.weight.val();
     assert_eq!(weight.dims(), [16, 64]);
     let mut expected = vec![0f32; 64 * 16];
@@ -95,19 +95,20 @@ fn a_linear_layer_has_the_right_fans_and_the_names_values() {
     for (row, column) in [(0, 0), (3, 5), (63, 15), (17, 2)] {
         assert_eq!(found[column * 64 + row].to_bits(), expected[row * 16 + column].to_bits());
     }
-    // U(+-sqrt(3) / sqrt(3 fan_in)) = U(+-1/4): the swapped fan would have 1/8.
-    let greatest = found.iter().fold(0f32, |most, x| most.max(x.abs()));
-    assert!(greatest <= 0.25 && greatest > 0.24, "{greatest}");
-    // In burn's axes the spec says so, and the values lie as they are drawn.
-    let burns = NET.replace("\"*.weight\" ", "\"{fc1,fc2,head}.weight\" = \"xavier_uniform\"\n\"*.weight\" ");
-    let start = recipe(&burns).axes(Axes::Burn);
-    let net = start.module(Net::new(&Device::flex()), &mut SeedSource::native(7)).unwrap();
+    // The bound is sqrt(3) / sqrt(3 fan_in) = 1/4. With swapped fans it would be 1/8.
+    let max = found.iter().fold(0f32, |max, x| max.max(x.abs()));
+    assert!(max <= 0.25 && max > 0.24, "{max}");
+    // In burn's axes nothing is transposed.
+    let burn_net =
+        NET.replace("\"*.weight\" ", "\"{fc1,fc2,head}.weight\" = \"xavier_uniform\"\n\"*.weight\" ");
+    let init_net = recipe(&burn_net).axes(Axes::Burn);
+    let net = init_net.module(Net::new(&Device::flex()), &mut SeedSource::native(7)).unwrap();
     init::xavier_uniform().fill(&mut expected, &[16, 64], &mut Native::new(7).tensor("fc1.weight")).unwrap();
     assert_eq!(net.fc1.weight.val().into_data().as_slice::<f32>().unwrap(), expected);
 }
 
 #[test]
-fn ids_and_what_is_trained_stay() {
+fn ids_devices_and_require_grad_do_not_change() {
     for device in [Device::flex(), Device::flex().autodiff()] {
         let mut before = Net::new(&device);
         before.fc1 = before.fc1.set_require_grad(false);
@@ -118,15 +119,14 @@ fn ids_and_what_is_trained_stay() {
         assert!(!after.fc1.weight.val().is_require_grad());
         assert_eq!(after.fc2.weight.val().is_require_grad(), device.is_autodiff());
         assert_eq!(after.fc2.weight.val().device(), before.fc2.weight.val().device());
-        // A setting that this device cannot carry out is kept for training.
         assert!(after.head.weight.clone().set_require_grad(true).val().dims() == [10, 3]);
     }
 }
 
 #[test]
-fn every_type_has_the_librarys_bits() {
+fn every_dtype_has_the_values_of_the_library() {
     let (scheme, device) = (init::trunc_normal(0.0, 0.5), Device::flex());
-    macro_rules! holds {
+    macro_rules! check {
         ($type:ty, $dtype:ident) => {
             let mut expected = vec![<$type as Default>::default(); 165];
             scheme.fill(&mut expected, &[33, 5], &mut Native::new(3).tensor("w")).unwrap();
@@ -136,10 +136,10 @@ fn every_type_has_the_librarys_bits() {
             assert_eq!(drawn.into_data().as_slice::<$type>().unwrap(), expected);
         };
     }
-    holds!(f32, F32);
-    holds!(f64, F64);
-    holds!(f16, F16);
-    holds!(bf16, BF16);
+    check!(f32, F32);
+    check!(f64, F64);
+    check!(f16, F16);
+    check!(bf16, BF16);
     let autodiff = device.autodiff();
     let weight = param(&scheme, [33, 5], DType::F32, &autodiff, &mut Native::new(3).tensor("w")).unwrap();
     assert!(weight.val().is_require_grad());
@@ -153,24 +153,24 @@ struct Counted {
 }
 
 #[test]
-fn containers_and_integers_have_names() {
+fn parameters_of_containers_and_integers_are_initialized_by_name() {
     let device = Device::flex();
     let module = Counted {
         steps: Param::initialized(burn_core::module::ParamId::new(), Tensor::from_data([1, 2, 3], &device)),
         inner: vec![LinearConfig::new(2, 3).init(&device), LinearConfig::new(3, 2).init(&device)],
         other: Some(LinearConfig::new(2, 2).with_bias(false).init(&device)),
     };
-    let start = recipe("[init]\nsteps = \"constant(7)\"\n\"*\" = \"constant(0.5)\"");
+    let init_steps = recipe("[init]\nsteps = \"constant(7)\"\n\"*\" = \"constant(0.5)\"");
     let names: Vec<String> =
-        start.plan(&module).unwrap().into_iter().map(|planned| planned.entry.name).collect();
+        init_steps.plan(&module).unwrap().into_iter().map(|planned| planned.entry.name).collect();
     let expected =
         ["steps", "inner.0.weight", "inner.0.bias", "inner.1.weight", "inner.1.bias", "other.weight"];
     assert_eq!(names, expected);
-    let module = start.module(module, &mut SeedSource::native(0)).unwrap();
+    let module = init_steps.module(module, &mut SeedSource::native(0)).unwrap();
     assert_eq!(module.steps.val().into_data().convert::<i64>().as_slice::<i64>().unwrap(), [7, 7, 7]);
-    // By a distribution of one's own: what it passes over stays.
-    let module = init_module(module, Axes::Torch, &mut SeedSource::native(0), |asked| {
-        Ok((asked.container == "Struct:Linear" && asked.name.ends_with("bias"))
+    // Parameters for which the closure returns None keep their values.
+    let module = init_module(module, Axes::Torch, &mut SeedSource::native(0), |request| {
+        Ok((request.container == "Struct:Linear" && request.name.ends_with("bias"))
             .then(|| init::Init::parse("zeros").unwrap()))
     })
     .unwrap();
@@ -180,14 +180,14 @@ fn containers_and_integers_have_names() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before_a_value_is_drawn() {
+fn errors_are_returned_before_a_value_is_drawn() {
     let error = |text: &str| {
         let net = Net::new(&Device::flex());
         recipe(text).module(net, &mut SeedSource::native(0)).map(drop).unwrap_err().to_string()
     };
     for (text, needles) in [
         ("[init]\n\"*.bias\" = \"zeros\"", &["no rule matches", "fc1.weight", "norm.gamma"][..]),
-        ("[init]\n\"*\" = \"zeros\"\n\"x\" = \"ones\"", &["matches nothing"]),
+        ("[init]\n\"*\" = \"zeros\"\n\"x\" = \"ones\"", &["unused rule \"x\""]),
         ("[init]\n\"*\" = \"eye\"", &["eye"]),
         ("[init]\n\"*\" = \"trunc_normal(method=rejection)\"", &["embed.weight", "rejection"]),
     ] {
@@ -213,11 +213,11 @@ impl Mlp {
 }
 
 #[test]
-fn a_module_trains_under_autodiff() {
+fn a_module_can_be_trained_with_autodiff() {
     let device = Device::flex().autodiff();
     let mlp = Mlp { a: LinearConfig::new(2, 16).init(&device), b: LinearConfig::new(16, 1).init(&device) };
-    let start = recipe("[init]\n\"*.bias\" = \"zeros\"\n\"*\" = \"kaiming_normal(nonlinearity=relu)\"");
-    let mut mlp = start.module(mlp, &mut SeedSource::native(0)).unwrap();
+    let init_mlp = recipe("[init]\n\"*.bias\" = \"zeros\"\n\"*\" = \"kaiming_normal(nonlinearity=relu)\"");
+    let mut mlp = init_mlp.module(mlp, &mut SeedSource::native(0)).unwrap();
     let mut points = Native::new(0).tensor("x");
     let x = tensor(&init::uniform(-1.0, 1.0), [64, 2], DType::F32, &device, &mut points).unwrap();
     let value = |mlp: &Mlp| mlp.loss(&x).into_data().as_slice::<f32>().unwrap()[0];
@@ -231,7 +231,8 @@ fn a_module_trains_under_autodiff() {
     assert!(after < before / 2.0, "{before} to {after}");
 }
 
-/// The binary of the command line: `cargo xtask test --adapters` names it.
+/// Runs the command line, and returns whether it exited with 0. The variable FANIN is the path of the binary, which
+/// `cargo xtask test --adapters` sets.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
     let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());
@@ -244,7 +245,7 @@ fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
 }
 
 #[test]
-fn the_command_line_agrees_about_a_saved_module() {
+fn the_command_line_verifies_and_reproduces_a_saved_module() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("net.toml"), NET).unwrap();
@@ -259,8 +260,8 @@ fn the_command_line_agrees_about_a_saved_module() {
         command_line(&["verify", "net.safetensors", "--recipe", "net.toml", "--seed", seed], folder.path())
     };
     assert!(verify("11"));
-    assert!(!verify("12"), "the bits of another seed are others");
-    // Byte for byte what `fanin init` writes for its names and shapes.
+    assert!(!verify("12"), "another seed has other values");
+    // `fanin init` writes the same bytes for these names and shapes.
     let init = ["init", "net.toml", "--like", "net.safetensors", "--seed", "11", "-o", "same.safetensors"];
     assert!(command_line(&init, folder.path()));
     let data = |name: &str| {

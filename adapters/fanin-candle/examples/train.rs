@@ -1,4 +1,4 @@
-//! A deep network on one curve, started three ways: the loss tells which.
+//! Trains a deep network to fit a curve from four initializations, and prints the loss of each.
 //!
 //! ```text
 //! cargo run --release --example train
@@ -6,27 +6,27 @@
 
 use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::{Linear, Module as _, Optimizer as _, VarBuilder, VarMap, linear};
-use fanin_candle::{Layers, SeedSource, Recipe, RecipeInit, tensor};
+use fanin_candle::{Layers, Recipe, RecipeInit, SeedSource, tensor};
 
 const DEPTH: usize = 12;
 const WIDTH: usize = 48;
 const STEPS: usize = 200;
 
-/// A plain stack of layers: what it starts with is no business of its.
+/// A stack of layers. Its code does not mention initialization.
 struct Mlp(Vec<Linear>);
 
 impl Mlp {
     fn new(vb: VarBuilder) -> Result<Self> {
         let size = |layer: usize| if layer == 0 { 1 } else { WIDTH };
-        let layer = |at: usize| {
-            let out = if at + 1 == DEPTH { 1 } else { WIDTH };
-            linear(size(at), out, vb.pp(format!("layers.{at}")))
+        let layer = |index: usize| {
+            let out = if index + 1 == DEPTH { 1 } else { WIDTH };
+            linear(size(index), out, vb.pp(format!("layers.{index}")))
         };
         Ok(Self((0..DEPTH).map(layer).collect::<Result<_>>()?))
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (last, layers) = self.0.split_last().expect("it is deep");
+        let (last, layers) = self.0.split_last().expect("there is at least one layer");
         let mut x = x.clone();
         for layer in layers {
             x = layer.forward(&x)?.relu()?;
@@ -35,12 +35,12 @@ impl Mlp {
     }
 }
 
-fn train(what: &str, model: &Mlp, vars: &VarMap) -> Result<()> {
+fn train(title: &str, model: &Mlp, vars: &VarMap) -> Result<()> {
     let mut points = fanin::Native::new(0).tensor("x");
     let x = tensor(&fanin::init::uniform(-1.0, 1.0), (128, 1), DType::F32, &Device::Cpu, &mut points)?;
     let y = x.affine(6.0, 0.0)?.sin()?;
     let mut adam = candle_nn::AdamW::new_lr(vars.all_vars(), 1e-3)?;
-    print!("{what:<48}");
+    print!("{title:<48}");
     for step in 0..=STEPS {
         let loss = model.forward(&x)?.sub(&y)?.sqr()?.mean_all()?;
         if step % (STEPS / 4) == 0 {
@@ -52,22 +52,22 @@ fn train(what: &str, model: &Mlp, vars: &VarMap) -> Result<()> {
     Ok(())
 }
 
-fn by_recipe(what: &str, spec: &str) -> Result<()> {
+fn train_by_recipe(title: &str, spec: &str) -> Result<()> {
     let text = format!("[init]\n\"*.bias\" = \"zeros\"\n\"*.weight\" = \"{spec}\"");
     let recipe = Recipe::parse(&text, "mlp.toml".as_ref()).map_err(Error::wrap)?;
-    let mut numbers = SeedSource::native(0);
+    let mut seed_source = SeedSource::native(0);
     let (model, vars) =
-        RecipeInit::new(recipe).build(DType::F32, &Device::Cpu, &mut numbers, |vb| Mlp::new(vb))?;
-    train(what, &model, &vars)
+        RecipeInit::new(recipe).build(DType::F32, &Device::Cpu, &mut seed_source, |vb| Mlp::new(vb))?;
+    train(title, &model, &vars)
 }
 
 fn main() -> Result<()> {
     println!("{:<48} loss at step 0, {}, .. {STEPS}", format!("{DEPTH} layers of {WIDTH}, relu"), STEPS / 4);
-    by_recipe("bad: normal(std=0.02), the signal dies", "normal(std=0.02)")?;
-    by_recipe("bad: normal(std=0.5), it explodes", "normal(std=0.5)")?;
-    by_recipe("good: kaiming_normal(nonlinearity=relu)", "kaiming_normal(nonlinearity=relu)")?;
-    // No recipe: each layer as torch's nn.Linear starts it, with torch's numbers after torch.manual_seed(0).
-    let layers = Layers::like_torch(SeedSource::torch(0));
+    train_by_recipe("bad: normal(std=0.02), the signal vanishes", "normal(std=0.02)")?;
+    train_by_recipe("bad: normal(std=0.5), the signal explodes", "normal(std=0.5)")?;
+    train_by_recipe("good: kaiming_normal(nonlinearity=relu)", "kaiming_normal(nonlinearity=relu)")?;
+    // Without a recipe: the defaults of torch's nn.Linear, with torch's values after torch.manual_seed(0).
+    let layers = Layers::torch_defaults(SeedSource::torch(0));
     let model = Mlp::new(layers.var_builder(DType::F32, &Device::Cpu))?;
     train("torch's nn.Linear after torch.manual_seed(0)", &model, layers.var_map())
 }

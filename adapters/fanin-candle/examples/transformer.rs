@@ -1,4 +1,4 @@
-//! A transformer of candle-transformers as it is, built by recipe with torch's numbers: is it at ln(vocabulary)?
+//! Builds a model of candle-transformers by recipe, on the torch stream, and compares its first loss with ln(vocabulary).
 //!
 //! ```text
 //! cargo run --release --example transformer -- gpt.safetensors
@@ -8,14 +8,14 @@
 use candle_core::{DType, Device, Error, Result, Tensor};
 use candle_nn::VarMap;
 use candle_transformers::models::bigcode::{Config, GPTBigCode};
-use fanin_candle::{SeedSource, Recipe, RecipeInit};
+use fanin_candle::{Recipe, RecipeInit, SeedSource};
 
 const VOCABULARY: usize = 256;
 const BATCH: usize = 64;
 const LENGTH: usize = 8;
 
-/// What torch's own layers start with: its `nn.Embedding` is N(0, 1), and here it is the output matrix as well.
-const LAYERS_OF_TORCH: &str = r#"
+/// The defaults of torch's layers. `nn.Embedding` is N(0, 1), and in this model it is also the output matrix.
+const TORCH_DEFAULTS: &str = r#"
 [init]
 "*.ln_*.weight" = "ones"
 "*.ln_*.bias"   = "zeros"
@@ -24,7 +24,7 @@ const LAYERS_OF_TORCH: &str = r#"
 "*.bias"        = "linear_default_bias(weight_fan_in)"
 "#;
 
-/// GPT-2's layers by their names, in small; all heads share a key and a value.
+/// A small model with the layer names of GPT-2. All heads share one key and one value.
 fn config(layers: usize) -> Config {
     Config {
         vocab_size: VOCABULARY,
@@ -39,29 +39,29 @@ fn config(layers: usize) -> Config {
     }
 }
 
-fn look(what: &str, start: &RecipeInit, layers: usize) -> Result<VarMap> {
-    // As after torch.manual_seed(0): one parameter after another, in the order in which the model makes them.
-    let mut numbers = SeedSource::torch(0);
+fn build(title: &str, init: &RecipeInit, layers: usize) -> Result<VarMap> {
+    // As after torch.manual_seed(0), with the parameters in the order in which the model requests them.
+    let mut seed_source = SeedSource::torch(0);
     let (mut model, vars) =
-        start.build(DType::F32, &Device::Cpu, &mut numbers, |vb| GPTBigCode::load(vb, config(layers)))?;
-    let token = |at: usize| (at * 2_654_435_761 / 256 % VOCABULARY) as u32;
+        init.build(DType::F32, &Device::Cpu, &mut seed_source, |vb| GPTBigCode::load(vb, config(layers)))?;
+    let token = |index: usize| (index * 2_654_435_761 / 256 % VOCABULARY) as u32;
     let tokens: Vec<u32> = (0..BATCH * LENGTH).map(token).collect();
     let next: Vec<u32> = (BATCH * LENGTH..BATCH * (LENGTH + 1)).map(token).collect();
     let logits = model.forward(&Tensor::from_vec(tokens, (BATCH, LENGTH), &Device::Cpu)?, 0)?;
     let next = Tensor::from_vec(next, BATCH, &Device::Cpu)?;
     let std = logits.flatten_all()?.var(0)?.sqrt()?.to_scalar::<f32>()?;
     let loss = candle_nn::loss::cross_entropy(&logits, &next)?.to_scalar::<f32>()?;
-    println!("{what:<42} {layers:>6} {std:>14.3} {loss:>8.3}");
+    println!("{title:<42} {layers:>6} {std:>14.3} {loss:>8.3}");
     Ok(vars)
 }
 
 fn main() -> Result<()> {
     let gpt2 = RecipeInit::built_in("gpt2")?;
-    let torch = RecipeInit::new(Recipe::parse(LAYERS_OF_TORCH, "torch.toml".as_ref()).map_err(Error::wrap)?);
+    let torch = RecipeInit::new(Recipe::parse(TORCH_DEFAULTS, "torch.toml".as_ref()).map_err(Error::wrap)?);
     println!("{:<42} {:>6} {:>14} {:>8}", "ln 256 = 5.545", "layers", "std of logits", "loss");
     for layers in [2, 8, 32] {
-        look("bad: as torch's layers start by themselves", &torch, layers)?;
-        let vars = look("good: fanin's recipe of GPT-2", &gpt2, layers)?;
+        build("bad: the defaults of torch's layers", &torch, layers)?;
+        let vars = build("good: the recipe of GPT-2", &gpt2, layers)?;
         if let Some(path) = std::env::args().nth(1).filter(|_| layers == 32) {
             vars.save(path)?;
         }

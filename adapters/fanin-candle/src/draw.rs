@@ -1,11 +1,10 @@
-//! One tensor: a plan drawn into memory, and the memory given to candle.
+//! Drawing one tensor.
 
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var, WithDType};
 use fanin::half::{bf16, f16};
 use fanin::{Element, Initializer, Plan, Stream};
-use fanin_recipe::SeedSource;
 
-/// A tensor of these values.
+/// Returns a tensor with the values of an initializer.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -17,8 +16,8 @@ use fanin_recipe::SeedSource;
 /// ```
 ///
 /// # Errors
-/// A type other than f32, f64, f16 and bf16; whatever the initializer finds wrong with the shape, or the stream with the
-/// plan; what the device says to the copy.
+/// If `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream cannot draw the plan;
+/// if copying to the device fails.
 pub fn tensor(
     init: &dyn Initializer,
     shape: impl Into<Shape>,
@@ -26,21 +25,10 @@ pub fn tensor(
     device: &Device,
     stream: &mut dyn Stream,
 ) -> Result<Tensor> {
-    let plan = resolve(init, &shape.into(), dtype)?;
-    tensor_of(&plan, device, stream)
+    tensor_of(&resolve(init, &shape.into(), dtype)?, device, stream)
 }
 
-/// What `draw` draws for the parameter of this name.
-pub(crate) fn named<T>(
-    numbers: &mut SeedSource,
-    name: &str,
-    draw: impl FnOnce(&mut dyn Stream) -> Result<T>,
-) -> Result<T> {
-    let drawn = numbers.with(name, |stream| draw(stream.map_err(Error::wrap)?));
-    drawn.map_err(|error| error.context(name.to_owned()))
-}
-
-/// A variable of these values: what an optimizer changes.
+/// Returns a variable, which an optimizer can update, with the values of an initializer.
 ///
 /// # Errors
 /// As [`tensor`].
@@ -51,67 +39,65 @@ pub fn var(
     device: &Device,
     stream: &mut dyn Stream,
 ) -> Result<Var> {
-    let plan = resolve(init, &shape.into(), dtype)?;
-    var_of(&plan, device, stream)
+    var_of(&resolve(init, &shape.into(), dtype)?, device, stream)
 }
 
-/// Gives a variable new values, in its own type and on its own device. All that shares its memory sees them.
+/// Gives a variable new values, in its dtype and on its device. Tensors that share its memory change too.
 ///
 /// # Errors
-/// As [`tensor`]; the variable has its old values then.
+/// As [`tensor`]. The variable is then unchanged.
 pub fn fill(var: &Var, init: &dyn Initializer, stream: &mut dyn Stream) -> Result<()> {
     let plan = resolve(init, var.shape(), var.dtype())?;
     var.set(&tensor_of(&plan, var.device(), stream)?)
 }
 
-pub(crate) fn tensor_of(plan: &Plan, device: &Device, stream: &mut dyn Stream) -> Result<Tensor> {
-    draw(plan, stream, Made { device, variable: false })
-}
-
-pub(crate) fn var_of(plan: &Plan, device: &Device, stream: &mut dyn Stream) -> Result<Var> {
-    Var::from_tensor(&draw(plan, stream, Made { device, variable: true })?)
+/// Adds the name of a parameter to an error.
+pub(crate) fn with_name<T>(name: &str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| error.context(name.to_owned()))
 }
 
 pub(crate) fn resolve(init: &dyn Initializer, shape: &Shape, dtype: DType) -> Result<Plan> {
-    init.resolve(shape.dims(), drawn(dtype)?).map_err(Error::wrap)
+    let dtype = match dtype {
+        DType::F32 => fanin::DType::F32,
+        DType::F64 => fanin::DType::F64,
+        DType::F16 => fanin::DType::F16,
+        DType::BF16 => fanin::DType::BF16,
+        other => candle_core::bail!("dtype {other:?} cannot be drawn: use f32, f64, f16 or bf16"),
+    };
+    init.resolve(shape.dims(), dtype).map_err(Error::wrap)
 }
 
-/// fanin's name for a type.
-pub(crate) fn drawn(dtype: DType) -> Result<fanin::DType> {
-    match dtype {
-        DType::F32 => Ok(fanin::DType::F32),
-        DType::F64 => Ok(fanin::DType::F64),
-        DType::F16 => Ok(fanin::DType::F16),
-        DType::BF16 => Ok(fanin::DType::BF16),
-        other => candle_core::bail!("dtype {other:?} is not drawn: take f32, f64, f16 or bf16"),
-    }
+/// Draws a plan as a tensor.
+pub(crate) fn tensor_of(plan: &Plan, device: &Device, stream: &mut dyn Stream) -> Result<Tensor> {
+    draw(plan, device, stream, false)
 }
 
-/// What is made of the values.
-#[derive(Clone, Copy)]
-struct Made<'a> {
-    device: &'a Device,
-    variable: bool,
+/// Draws a plan as a variable.
+pub(crate) fn var_of(plan: &Plan, device: &Device, stream: &mut dyn Stream) -> Result<Var> {
+    Var::from_tensor(&draw(plan, device, stream, true)?)
 }
 
-impl Made<'_> {
-    fn of<E: Element + WithDType>(self, plan: &Plan, stream: &mut dyn Stream) -> Result<Tensor> {
-        let mut values = vec![<E as Default>::default(); plan.len()];
-        plan.fill(&mut values, stream).map_err(Error::wrap)?;
-        // The values move: on the CPU they stay where they are.
-        if self.variable {
-            return Ok(Var::from_vec(values, plan.shape(), self.device)?.into_inner());
-        }
-        Tensor::from_vec(values, plan.shape(), self.device)
-    }
-}
-
-fn draw(plan: &Plan, stream: &mut dyn Stream, made: Made<'_>) -> Result<Tensor> {
+fn draw(plan: &Plan, device: &Device, stream: &mut dyn Stream, is_variable: bool) -> Result<Tensor> {
     match plan.dtype() {
-        fanin::DType::F32 => made.of::<f32>(plan, stream),
-        fanin::DType::F64 => made.of::<f64>(plan, stream),
-        fanin::DType::F16 => made.of::<f16>(plan, stream),
-        fanin::DType::BF16 => made.of::<bf16>(plan, stream),
-        other => candle_core::bail!("candle has no tensors of {other}: take f32, f64, f16 or bf16"),
+        fanin::DType::F32 => draw_as::<f32>(plan, device, stream, is_variable),
+        fanin::DType::F64 => draw_as::<f64>(plan, device, stream, is_variable),
+        fanin::DType::F16 => draw_as::<f16>(plan, device, stream, is_variable),
+        fanin::DType::BF16 => draw_as::<bf16>(plan, device, stream, is_variable),
+        other => candle_core::bail!("candle does not have dtype {other}: use f32, f64, f16 or bf16"),
     }
+}
+
+fn draw_as<E: Element + WithDType>(
+    plan: &Plan,
+    device: &Device,
+    stream: &mut dyn Stream,
+    is_variable: bool,
+) -> Result<Tensor> {
+    let mut values = vec![<E as Default>::default(); plan.len()];
+    plan.fill(&mut values, stream).map_err(Error::wrap)?;
+    // A CPU tensor takes over the vector without a copy. Making a variable of an existing tensor would copy it.
+    if is_variable {
+        return Ok(Var::from_vec(values, plan.shape(), device)?.into_inner());
+    }
+    Tensor::from_vec(values, plan.shape(), device)
 }

@@ -1,6 +1,6 @@
-//! A backend that gives each parameter its values as a layer asks for it.
+//! A `VarBuilder` backend that initializes each parameter when a layer requests it.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use candle_core::{DType, Device, Error, Result, Shape, Tensor};
 use candle_nn::init::NormalOrUniform;
@@ -10,32 +10,34 @@ use fanin::AxisLayout;
 use fanin::init::{Init, constant, normal, uniform};
 
 use crate::SeedSource;
-use crate::draw::{named, resolve, var_of};
+use crate::draw::{resolve, var_of, with_name};
 
-/// What a layer asks for.
+/// A layer's request for a parameter.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// The parameter's path name.
+pub struct ParameterRequest<'a> {
+    /// The path of the parameter, for example `fc1.weight`.
     pub name: &'a str,
-    /// The sizes of its axes.
+    /// The shape of the parameter.
     pub shape: &'a [usize],
-    /// The distribution that the layer would have it follow.
+    /// The initialization that candle's layer proposes.
     pub hint: candle_nn::Init,
-    /// The shape of the `weight` beside it, if that has been asked for: a bias takes its bound from its fans.
+    /// The shape of the `weight` in the same module, if it was requested before. torch computes the bound of a bias from
+    /// its fans.
     pub weight: Option<&'a [usize]>,
 }
 
-type Distribution = Box<dyn Fn(Asked<'_>) -> Result<Init> + Send + Sync>;
+type InitializerFor = dyn Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync;
 
-/// Parameters that are drawn as layers ask for them, by a distribution that sees name, shape and the layer's own wish.
+/// Parameters that are initialized when layers request them, without a recipe.
 ///
-/// Where a recipe speaks of a whole model, this needs none. A parameter that is asked for twice is one.
+/// A function chooses the initializer from the name, the shape and the initialization that candle's layer proposes. A
+/// parameter that is requested twice is one variable.
 ///
 /// ```
 /// use candle_core::{DType, Device};
 /// use fanin_candle::{Layers, SeedSource};
-/// // The numbers that torch.manual_seed(0); nn.Linear(4, 8) has.
-/// let layers = Layers::like_torch(SeedSource::torch(0));
+/// // The values of nn.Linear(4, 8) after torch.manual_seed(0).
+/// let layers = Layers::torch_defaults(SeedSource::torch(0));
 /// let fc = candle_nn::linear(4, 8, layers.var_builder(DType::F32, &Device::Cpu).pp("fc"))?;
 /// assert_eq!(fc.weight().get(0)?.to_vec1::<f32>()?, [-0.0037434101, 0.2682218, -0.41152257, -0.3679695]);
 /// let trained = layers.var_map().all_vars(); // for an optimizer
@@ -44,42 +46,52 @@ type Distribution = Box<dyn Fn(Asked<'_>) -> Result<Init> + Send + Sync>;
 /// ```
 pub struct Layers {
     vars: VarMap,
-    numbers: std::sync::Arc<Mutex<SeedSource>>,
-    distribution: std::sync::Arc<Distribution>,
+    seed_source: Arc<Mutex<SeedSource>>,
+    initializer_for: Arc<InitializerFor>,
 }
 
 impl Layers {
-    /// The distributions that candle's layers ask for themselves, from a stream with a seed.
-    pub fn own(numbers: SeedSource) -> Self {
-        Self::by(numbers, own_law)
+    /// Initializes parameters as candle's layers propose, with the values of `seed_source`.
+    pub fn candle_defaults(seed_source: SeedSource) -> Self {
+        Self::new(seed_source, candle_default)
     }
 
-    /// The distributions of torch's modules: with [`SeedSource::torch`] the numbers that PyTorch has after `torch.manual_seed`, if
-    /// the layers are made in the same order. [`torch_law`] tells which layers.
-    pub fn like_torch(numbers: SeedSource) -> Self {
-        Self::by(numbers, torch_law)
+    /// Initializes parameters as the same modules of `torch.nn` do: see [`torch_default`]. With [`SeedSource::torch`] the
+    /// values are PyTorch's after `torch.manual_seed`, bit for bit, if the layers are built in the same order.
+    pub fn torch_defaults(seed_source: SeedSource) -> Self {
+        Self::new(seed_source, torch_default)
     }
 
-    /// By a distribution of your own: it gives the initializer of what is asked for.
-    pub fn by(numbers: SeedSource, distribution: impl Fn(Asked<'_>) -> Result<Init> + Send + Sync + 'static) -> Self {
-        let distribution: Distribution = Box::new(distribution);
-        Self { vars: VarMap::new(), numbers: Mutex::new(numbers).into(), distribution: distribution.into() }
+    /// Initializes each parameter by the initializer that `initializer_for` returns for it.
+    pub fn new(
+        seed_source: SeedSource,
+        initializer_for: impl Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            vars: VarMap::new(),
+            seed_source: Mutex::new(seed_source).into(),
+            initializer_for: Arc::new(initializer_for),
+        }
     }
 
-    /// What a model is built from.
+    /// Returns the builder to build a model from.
     pub fn var_builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
-        let backend = Self { vars: self.vars.clone(), numbers: self.numbers.clone(), distribution: self.distribution.clone() };
+        let backend = Self {
+            vars: self.vars.clone(),
+            seed_source: self.seed_source.clone(),
+            initializer_for: self.initializer_for.clone(),
+        };
         VarBuilder::from_backend(Box::new(backend), dtype, device.clone())
     }
 
-    /// The variables that have been drawn.
+    /// Returns the variables that have been initialized so far.
     pub fn var_map(&self) -> &VarMap {
         &self.vars
     }
 
-    /// The stream as it stands now.
-    pub fn numbers(&self) -> SeedSource {
-        self.numbers.lock().expect("mutex poisoned").clone()
+    /// Returns a copy of the stream in its current state.
+    pub fn seed_source(&self) -> SeedSource {
+        self.seed_source.lock().expect("mutex poisoned").clone()
     }
 }
 
@@ -96,31 +108,31 @@ impl SimpleBackend for Layers {
         if let Some(var) = vars.get(name) {
             if var.shape() != &shape || var.dtype() != dtype {
                 candle_core::bail!(
-                    "{name} is asked for as {dtype:?} {shape:?}, and before as {:?} {:?}",
+                    "{name} is requested as {dtype:?} {shape:?}, and was requested as {:?} {:?}",
                     var.dtype(),
                     var.shape()
                 );
             }
             return Ok(var.as_tensor().clone());
         }
-        let beside = match name.rsplit_once('.') {
+        let weight_name = match name.rsplit_once('.') {
             Some((path, _)) => format!("{path}.weight"),
             None => "weight".to_owned(),
         };
-        let weight = vars.get(&beside).map(|weight| weight.dims().to_vec());
-        let asked = Asked { name, shape: shape.dims(), hint, weight: weight.as_deref() };
-        let context = |error: Error| error.context(name.to_owned());
-        let init = (self.distribution)(asked).map_err(context)?;
-        let plan = resolve(&init, &shape, dtype).map_err(context)?;
-        let mut numbers = self.numbers.lock().expect("mutex poisoned");
-        let var = named(&mut numbers, name, |stream| var_of(&plan, device, stream))?;
+        let weight = vars.get(&weight_name).map(|weight| weight.dims().to_vec());
+        let request = ParameterRequest { name, shape: shape.dims(), hint, weight: weight.as_deref() };
+        let init = with_name(name, (self.initializer_for)(request))?;
+        let plan = with_name(name, resolve(&init, &shape, dtype))?;
+        let mut seed_source = self.seed_source.lock().expect("mutex poisoned");
+        let var = seed_source.with_stream(name, |stream| var_of(&plan, device, stream.map_err(Error::wrap)?));
+        let var = with_name(name, var)?;
         let tensor = var.as_tensor().clone();
         vars.insert(name.to_owned(), var);
         Ok(tensor)
     }
 
     fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
-        candle_core::bail!("{name} is asked for without its shape, which nothing else tells: use get")
+        candle_core::bail!("{name} is requested without its shape, which is needed: use VarBuilder::get")
     }
 
     fn contains_tensor(&self, name: &str) -> bool {
@@ -128,17 +140,17 @@ impl SimpleBackend for Layers {
     }
 }
 
-/// The distribution that the layer asks for, candle's formula and all: there a tensor of one axis has a fan of one.
+/// Returns the initialization that candle's layer proposes, by candle's formulas: the fan of a tensor of one axis is 1.
 ///
 /// # Errors
-/// None; it is a distribution as [`Layers::by`] takes it.
-pub fn own_law(asked: Asked<'_>) -> Result<Init> {
-    Ok(match asked.hint {
+/// None. The result has the type that [`Layers::new`] expects.
+pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
+    Ok(match request.hint {
         candle_nn::Init::Const(value) => Init::Constant(constant(value)),
         candle_nn::Init::Randn { mean, stdev } => Init::Normal(normal(mean, stdev)),
         candle_nn::Init::Uniform { lo, up } => Init::Uniform(uniform(lo, up)),
         candle_nn::Init::Kaiming { dist, fan, non_linearity } => {
-            let std = non_linearity.gain() / (fan.for_shape(&asked.shape.into()) as f64).sqrt();
+            let std = non_linearity.gain() / (fan.for_shape(&request.shape.into()) as f64).sqrt();
             match dist {
                 NormalOrUniform::Normal => Init::Normal(normal(0.0, std)),
                 NormalOrUniform::Uniform => {
@@ -150,32 +162,34 @@ pub fn own_law(asked: Asked<'_>) -> Result<Init> {
     })
 }
 
-/// The distribution of torch's module of the same kind: `Linear` and `Conv` draw `kaiming_uniform(a=sqrt(5))` and a bias from
-/// U(+-1/sqrt(fan_in)) of the weight; `Embedding` and the norms are as candle has them.
+/// Returns the default initialization of the same module in `torch.nn`.
+///
+/// Weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. Their biases get U(-b, b) with b = 1/sqrt(fan_in of the
+/// weight). `Embedding` and norms have the same initialization in candle and in torch.
 ///
 /// # Errors
-/// A recurrent layer, whose bound is that of a hidden size which the shape does not tell; a bias that is drawn before
-/// its weight.
-pub fn torch_law(asked: Asked<'_>) -> Result<Init> {
-    let last = asked.name.rsplit('.').next().unwrap_or_default();
+/// If the parameter belongs to a recurrent layer, because torch's bound depends on the hidden size, which the shape of a
+/// parameter does not determine; if a bias is requested before its weight.
+pub fn torch_default(request: ParameterRequest<'_>) -> Result<Init> {
+    let last = request.name.rsplit('.').next().unwrap_or_default();
     if ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].iter().any(|start| last.starts_with(start)) {
         candle_core::bail!(
-            "torch draws a recurrent layer from U(+-1/sqrt(hidden size)), which one parameter does not tell: use a \
-             recipe, or Layers::by"
+            "torch draws a recurrent layer from U(+-1/sqrt(hidden size)), and the hidden size is not known from one \
+             parameter: use a recipe, or Layers::new"
         );
     }
-    match asked.hint {
+    match request.hint {
         candle_nn::Init::Kaiming { .. } => Init::parse("kaiming_uniform(a=sqrt(5))").map_err(Error::wrap),
         candle_nn::Init::Uniform { .. } if last == "bias" => {
-            let Some(weight) = asked.weight else {
+            let Some(weight) = request.weight else {
                 candle_core::bail!(
-                    "the bound of a bias is that of the weight beside it, which has not been drawn"
+                    "the bound of a bias is computed from the weight of the same module: request the weight first"
                 );
             };
             let fan_in = AxisLayout::OutIn.fans(weight).map_err(Error::wrap)?.fan_in;
             let bound = if fan_in > 0 { 1.0 / (fan_in as f64).sqrt() } else { 0.0 };
             Ok(Init::Uniform(uniform(-bound, bound)))
         }
-        _ => own_law(asked),
+        _ => candle_default(request),
     }
 }

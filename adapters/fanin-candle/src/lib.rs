@@ -1,17 +1,18 @@
 //! fanin for [candle](candle_core): tensors, variables and whole models by initializer or recipe.
 //!
-//! Candle's generator on the CPU cannot be seeded. Here every value comes from a stream that is named: the native one, on
-//! which a parameter's values depend on seed and name alone, or torch's, which gives the bits of PyTorch.
+//! Candle's own generator on the CPU cannot be seeded. This crate draws every value from a [`SeedSource`]: the *native stream*
+//! (counter-based, Philox), on which the values of a parameter depend only on the seed and on its name, or the *torch stream*
+//! (PyTorch's CPU generator, MT19937), which reproduces PyTorch bit for bit.
 //!
 //! ```
 //! use candle_core::{DType, Device, Result, Tensor};
 //! use candle_nn::{Linear, Module as _, VarBuilder, linear};
-//! use fanin_candle::{SeedSource, Recipe, RecipeInit};
+//! use fanin_candle::{Recipe, RecipeInit, SeedSource};
 //!
 //! struct Mlp(Linear, Linear);
 //!
 //! impl Mlp {
-//!     // As for any candle model: what it is built from, it does not know.
+//!     // An ordinary candle model.
 //!     fn new(vb: VarBuilder) -> Result<Self> {
 //!         Ok(Self(linear(16, 64, vb.pp("fc1"))?, linear(64, 1, vb.pp("fc2"))?))
 //!     }
@@ -22,29 +23,27 @@
 //! "*.bias" = "zeros"
 //! "*"      = "kaiming_normal(nonlinearity=relu)"
 //! "#;
-//! let start = RecipeInit::new(Recipe::parse(recipe, "mlp.toml".as_ref()).map_err(candle_core::Error::wrap)?);
-//! let (mlp, vars) = start.build(DType::F32, &Device::Cpu, &mut SeedSource::native(0), |vb| Mlp::new(vb))?;
+//! let init = RecipeInit::new(Recipe::parse(recipe, "mlp.toml".as_ref()).map_err(candle_core::Error::wrap)?);
+//! let (mlp, vars) = init.build(DType::F32, &Device::Cpu, &mut SeedSource::native(0), |vb| Mlp::new(vb))?;
 //! let y = mlp.1.forward(&mlp.0.forward(&Tensor::zeros((1, 16), DType::F32, &Device::Cpu)?)?.relu()?)?;
 //! assert_eq!((y.dims(), vars.all_vars().len()), (&[1, 1][..], 4));
 //! # Ok::<(), candle_core::Error>(())
 //! ```
 //!
-//! | what is there | what to use |
+//! | you have | use |
 //! |---|---|
 //! | an initializer and a shape | [`tensor`], [`var`], [`fill`] |
-//! | a model, a recipe | [`RecipeInit::build`]: a recipe for all of it, checked before a value is drawn |
+//! | a model, a recipe | [`RecipeInit::build`]: the recipe is checked against the whole model before a value is drawn |
 //! | a `VarMap`, a recipe | [`RecipeInit::fill`], [`RecipeInit::fill_in_order`] |
-//! | a model, no recipe | [`Layers`]: the layers' own distributions from a seed, or those of torch's modules |
+//! | a model, no recipe | [`Layers`]: the defaults of candle's layers or of torch's modules, from a seed |
 //!
-//! Values are drawn on the CPU, in the type they will have, and come to the device by one copy; on the CPU by none.
+//! Values are drawn on the CPU in their final dtype, and then copied to the device. CPU tensors are not copied.
 
 mod draw;
 mod layers;
-mod start;
+mod recipe_init;
 
 pub use draw::{fill, tensor, var};
-pub use fanin_recipe::manifest::Manifest;
-pub use fanin_recipe::SeedSource;
-pub use fanin_recipe::recipe::{Planned, Recipe};
-pub use layers::{Asked, Layers, own_law, torch_law};
-pub use start::RecipeInit;
+pub use fanin_recipe::{Manifest, Planned, Recipe, SeedSource};
+pub use layers::{Layers, ParameterRequest, candle_default, torch_default};
+pub use recipe_init::RecipeInit;

@@ -1,10 +1,10 @@
-//! The adapter, held to torch's modules, to the library and to the command line.
+//! The adapter gives the values of torch's modules, of the library and of the command line.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module as _, Optimizer as _, VarBuilder, VarMap};
 use fanin::half::{bf16, f16};
 use fanin::{Native, Torch, init};
-use fanin_candle::{Layers, SeedSource, Recipe, RecipeInit, fill, tensor, var};
+use fanin_candle::{Layers, Recipe, RecipeInit, SeedSource, fill, tensor, var};
 
 const CPU: Device = Device::Cpu;
 
@@ -12,7 +12,7 @@ fn recipe(text: &str) -> RecipeInit {
     RecipeInit::new(Recipe::parse(text, "recipe.toml".as_ref()).unwrap())
 }
 
-/// The same layers in the same order as tests/golden/modules.py has them.
+/// The layers of tests/golden/modules.py, in the same order.
 fn net(vb: VarBuilder) -> Result<candle_nn::Linear> {
     candle_nn::embedding(40, 32, vb.pp("embed"))?;
     candle_nn::layer_norm(32, 1e-5, vb.pp("norm"))?;
@@ -47,9 +47,9 @@ fn values(vars: &VarMap, name: &str) -> Vec<u32> {
 
 const MODULES: &str = include_str!("golden/modules.tsv");
 
-/// Every parameter of torch's modules, by its first values and the sum of all bits.
-fn is_as_torch_has_it(vars: &VarMap, golden: &str) {
-    let mut known = 0;
+/// Asserts that every parameter has the first values, and the checksum of all values, of a golden file made by torch.
+fn assert_golden(vars: &VarMap, golden: &str) {
+    let mut count = 0;
     for line in golden.lines().filter(|line| !line.starts_with('#')) {
         let [name, shape, first, total] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
         let found = values(vars, name);
@@ -60,30 +60,30 @@ fn is_as_torch_has_it(vars: &VarMap, golden: &str) {
         let sum = found
             .iter()
             .zip(1u64..)
-            .fold(0u64, |sum, (&bits, place)| sum.wrapping_add(u64::from(bits).wrapping_mul(place)));
+            .fold(0u64, |sum, (&bits, factor)| sum.wrapping_add(u64::from(bits).wrapping_mul(factor)));
         assert_eq!(format!("{sum:016x}"), total, "{name}");
-        known += 1;
+        count += 1;
     }
-    assert_eq!(known, vars.all_vars().len());
+    assert_eq!(count, vars.all_vars().len());
 }
 
 #[test]
-fn layers_are_those_of_torch_after_manual_seed() -> Result<()> {
-    let layers = Layers::like_torch(SeedSource::torch(0));
+fn layers_have_the_values_of_torch_after_manual_seed() -> Result<()> {
+    let layers = Layers::torch_defaults(SeedSource::torch(0));
     net(layers.var_builder(DType::F32, &CPU))?;
-    is_as_torch_has_it(layers.var_map(), MODULES);
-    // The same by a recipe, on whose behalf the model is built twice.
-    let mut numbers = SeedSource::torch(0);
-    let (_, vars) = recipe(NET).build(DType::F32, &CPU, &mut numbers, net)?;
-    is_as_torch_has_it(&vars, MODULES);
-    let (left, there) = (layers.numbers(), numbers.generator().unwrap().state());
-    assert_eq!(left.generator().unwrap().state(), there, "both passed the same words");
+    assert_golden(layers.var_map(), MODULES);
+    // A recipe, for which the model is built twice, gives the same.
+    let mut seed_source = SeedSource::torch(0);
+    let (_, vars) = recipe(NET).build(DType::F32, &CPU, &mut seed_source, net)?;
+    assert_golden(&vars, MODULES);
+    let by_layers = layers.seed_source();
+    let states = [&by_layers, &seed_source].map(|source| source.generator().unwrap().state());
+    assert_eq!(states[0], states[1], "both drew the same number of words");
     Ok(())
 }
 
-/// Somebody else's model, whose code knows nothing of recipes.
 #[test]
-fn a_transformer_of_candle_has_torchs_numbers() -> Result<()> {
+fn a_model_of_candle_transformers_has_the_values_of_torch() -> Result<()> {
     let config = || candle_transformers::models::bigcode::Config {
         vocab_size: 256,
         max_position_embeddings: 8,
@@ -97,14 +97,14 @@ fn a_transformer_of_candle_has_torchs_numbers() -> Result<()> {
     };
     let load = |vb| candle_transformers::models::bigcode::GPTBigCode::load(vb, config());
     let (_, vars) = RecipeInit::built_in("gpt2")?.build(DType::F32, &CPU, &mut SeedSource::torch(0), load)?;
-    is_as_torch_has_it(&vars, include_str!("golden/gpt.tsv"));
+    assert_golden(&vars, include_str!("golden/gpt.tsv"));
     Ok(())
 }
 
 #[test]
-fn on_the_native_stream_the_name_decides() -> Result<()> {
-    let start = recipe(NET);
-    let (head, vars) = start.build(DType::F32, &CPU, &mut SeedSource::native(7), net)?;
+fn on_the_native_stream_values_depend_on_the_name() -> Result<()> {
+    let init_net = recipe(NET);
+    let (head, vars) = init_net.build(DType::F32, &CPU, &mut SeedSource::native(7), net)?;
     let mut expected = vec![0f32; 30];
     fanin::Initializer::fill(
         &init::Init::parse("kaiming_uniform(a=sqrt(5))").unwrap(),
@@ -114,9 +114,9 @@ fn on_the_native_stream_the_name_decides() -> Result<()> {
     )
     .unwrap();
     assert_eq!(head.weight().flatten_all()?.to_vec1::<f32>()?, expected);
-    // Layer by layer, in any order, and into variables that are there: the same.
-    let layers = Layers::by(SeedSource::native(7), |asked| match asked.name.ends_with("bias") {
-        true => fanin_candle::own_law(asked),
+    // Layers that are built one by one, in another order, and existing variables get the same values.
+    let layers = Layers::new(SeedSource::native(7), |request| match request.name.ends_with("bias") {
+        true => fanin_candle::candle_default(request),
         false => init::Init::parse("kaiming_uniform(a=sqrt(5))").map_err(candle_core::Error::wrap),
     });
     let vb = layers.var_builder(DType::F32, &CPU);
@@ -127,42 +127,42 @@ fn on_the_native_stream_the_name_decides() -> Result<()> {
     let other = VarMap::new();
     net(VarBuilder::from_varmap(&other, DType::F32, &CPU))?;
     let shared = other.data().lock().unwrap()["fc1.bias"].as_tensor().clone();
-    let planned = start.fill(&other, &mut SeedSource::native(7))?;
+    let planned = init_net.fill(&other, &mut SeedSource::native(7))?;
     assert_eq!(planned.len(), 10);
     for planned in &planned {
         assert_eq!(values(&other, &planned.entry.name), values(&vars, &planned.entry.name));
     }
-    assert_eq!(bits(&shared), values(&vars, "fc1.bias"), "whoever shares the memory sees it");
-    // In torch's order, torch's numbers.
+    assert_eq!(bits(&shared), values(&vars, "fc1.bias"), "tensors that share the memory change too");
+    // In torch's order on the torch stream, the values are torch's.
     let order = MODULES.lines().skip(1).map(|line| line.split('\t').next().unwrap());
-    start.fill_in_order(&other, order, &mut SeedSource::torch(0))?;
-    is_as_torch_has_it(&other, MODULES);
+    init_net.fill_in_order(&other, order, &mut SeedSource::torch(0))?;
+    assert_golden(&other, MODULES);
     Ok(())
 }
 
 #[test]
-fn every_type_has_the_librarys_bits() -> Result<()> {
+fn every_dtype_has_the_values_of_the_library() -> Result<()> {
     let scheme = init::trunc_normal(0.0, 0.5);
-    let (shape, plain) = ([33, 5], |_: ()| Native::new(3).tensor("w"));
-    macro_rules! holds {
+    let (shape, stream) = ([33, 5], || Native::new(3).tensor("w"));
+    macro_rules! check {
         ($type:ty, $dtype:ident) => {
             let mut expected = vec![<$type as Default>::default(); 165];
-            scheme.fill(&mut expected, &shape, &mut plain(())).unwrap();
-            let drawn = tensor(&scheme, &shape, DType::$dtype, &CPU, &mut plain(()))?;
+            scheme.fill(&mut expected, &shape, &mut stream()).unwrap();
+            let drawn = tensor(&scheme, &shape, DType::$dtype, &CPU, &mut stream())?;
             assert_eq!(drawn.dims(), shape);
             assert_eq!(drawn.flatten_all()?.to_vec1::<$type>()?, expected);
-            let variable = var(&scheme, &shape, DType::$dtype, &CPU, &mut plain(()))?;
+            let variable = var(&scheme, &shape, DType::$dtype, &CPU, &mut stream())?;
             assert!(variable.is_variable());
             assert_eq!(variable.flatten_all()?.to_vec1::<$type>()?, expected);
             let zeros = Var::zeros(&shape, DType::$dtype, &CPU)?;
-            fill(&zeros, &scheme, &mut plain(()))?;
+            fill(&zeros, &scheme, &mut stream())?;
             assert_eq!(zeros.flatten_all()?.to_vec1::<$type>()?, expected);
         };
     }
-    holds!(f32, F32);
-    holds!(f64, F64);
-    holds!(f16, F16);
-    holds!(bf16, BF16);
+    check!(f32, F32);
+    check!(f64, F64);
+    check!(f16, F16);
+    check!(bf16, BF16);
     let scalar = tensor(&init::constant(2.5), (), DType::BF16, &CPU, &mut Torch::new(0))?;
     assert_eq!(scalar.to_scalar::<bf16>()?.to_f32(), 2.5);
     assert_eq!(tensor(&init::zeros(), (0, 3), DType::F32, &CPU, &mut Torch::new(0))?.elem_count(), 0);
@@ -170,27 +170,27 @@ fn every_type_has_the_librarys_bits() -> Result<()> {
 }
 
 #[test]
-fn own_laws_are_candles() -> Result<()> {
-    let layers = Layers::own(SeedSource::native(1));
+fn candle_defaults_have_the_standard_deviation_of_candles_layers() -> Result<()> {
+    let layers = Layers::candle_defaults(SeedSource::native(1));
     let vb = layers.var_builder(DType::F32, &CPU);
     candle_nn::linear(300, 400, vb.pp("fc"))?;
     candle_nn::lstm(8, 16, Default::default(), vb.pp("rnn"))?;
     let values = layers.var_map().data().lock().unwrap()["fc.weight"].flatten_all()?.to_vec1::<f32>()?;
     let std =
         (values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / values.len() as f64).sqrt();
-    // sqrt(2 / 300); the deviation of this estimate is std / sqrt(2 n).
+    // Candle's Linear has std = sqrt(2 / 300). The standard error of the estimate is std / sqrt(2 n).
     let expected = (2f64 / 300.0).sqrt();
     assert!((std / expected - 1.0).abs() < 5.0 / (2.0 * values.len() as f64).sqrt(), "{std}");
     let once = layers.var_map().all_vars().len();
     candle_nn::linear(300, 400, vb.pp("fc"))?;
-    assert_eq!(layers.var_map().all_vars().len(), once, "a tied layer is one");
+    assert_eq!(layers.var_map().all_vars().len(), once, "a layer that is built twice is one variable");
     Ok(())
 }
 
 #[test]
-fn integers_ties_and_what_is_left_alone() -> Result<()> {
+fn integers_ties_and_skipped_variables_get_their_values() -> Result<()> {
     let vars = VarMap::new();
-    for (name, dtype) in [("steps", DType::I64), ("places", DType::U32), ("mask", DType::F32)] {
+    for (name, dtype) in [("steps", DType::I64), ("positions", DType::U32), ("mask", DType::F32)] {
         vars.data().lock().unwrap().insert(name.to_owned(), Var::zeros((2, 3), dtype, &CPU)?);
     }
     for name in ["embed.weight", "head.weight"] {
@@ -199,37 +199,38 @@ fn integers_ties_and_what_is_left_alone() -> Result<()> {
     let text = r#"
 [init]
 "steps"    = "constant(2^53)"
-"places"   = "arange"
+"positions" = "arange"
 "mask"     = "skip"
 "*.weight" = "normal"
 [tie]
 "embed.weight" = "head.weight"
 "#;
-    let start = recipe(text);
-    start.fill(&vars, &mut SeedSource::native(0))?;
-    let whole = |name: &str| vars.data().lock().unwrap()[name].flatten_all();
-    assert_eq!(whole("steps")?.to_vec1::<i64>()?, [1i64 << 53; 6]);
-    assert_eq!(whole("places")?.to_vec1::<u32>()?, [0, 1, 2, 0, 1, 2]);
-    assert_eq!(whole("mask")?.to_vec1::<f32>()?, [0.0; 6]);
+    recipe(text).fill(&vars, &mut SeedSource::native(0))?;
+    let flat = |name: &str| vars.data().lock().unwrap()[name].flatten_all();
+    assert_eq!(flat("steps")?.to_vec1::<i64>()?, [1i64 << 53; 6]);
+    assert_eq!(flat("positions")?.to_vec1::<u32>()?, [0, 1, 2, 0, 1, 2]);
+    assert_eq!(flat("mask")?.to_vec1::<f32>()?, [0.0; 6]);
     assert_eq!(values(&vars, "embed.weight"), values(&vars, "head.weight"));
     let alone =
         tensor(&init::normal(0.0, 1.0), (8, 4), DType::F32, &CPU, &mut Native::new(0).tensor("head.weight"))?;
     assert_eq!(values(&vars, "head.weight"), bits(&alone));
-    // Each is a variable of its own.
+    // The tied variables do not share memory.
     vars.data().lock().unwrap()["embed.weight"].set(&Tensor::zeros((8, 4), DType::F32, &CPU)?)?;
     assert_eq!(values(&vars, "head.weight"), bits(&alone));
     Ok(())
 }
 
 #[test]
-fn what_is_wrong_is_said_before_a_value_is_drawn() {
-    let build = |text: &str, numbers: SeedSource| {
-        let mut numbers = numbers;
-        recipe(text).build(DType::F32, &CPU, &mut numbers, net).map(drop).unwrap_err().to_string()
+fn errors_are_returned_before_a_value_is_drawn() {
+    let build = |text: &str, mut seed_source: SeedSource| {
+        recipe(text).build(DType::F32, &CPU, &mut seed_source, net).map(drop).unwrap_err().to_string()
     };
     for (error, needles) in [
-        (build("[init]\n\"*.bias\" = \"zeros\"", SeedSource::native(0)), &["no rule matches", "fc1.weight"][..]),
-        (build("[init]\n\"*\" = \"zeros\"\n\"x\" = \"ones\"", SeedSource::native(0)), &["matches nothing"]),
+        (
+            build("[init]\n\"*.bias\" = \"zeros\"", SeedSource::native(0)),
+            &["no rule matches", "fc1.weight"][..],
+        ),
+        (build("[init]\n\"*\" = \"zeros\"\n\"x\" = \"ones\"", SeedSource::native(0)), &["unused rule \"x\""]),
         (build("[init]\n\"*\" = \"eye\"", SeedSource::native(0)), &["eye"]),
         (
             build("[init]\n\"*\" = \"trunc_normal(method=rejection)\"", SeedSource::native(0)),
@@ -240,8 +241,8 @@ fn what_is_wrong_is_said_before_a_value_is_drawn() {
             assert!(error.contains(needle), "{needle}: {error}");
         }
     }
-    let start = recipe("[init]\n\"*\" = \"zeros\"").set("depth", 3.0);
-    let error = start.build(DType::F32, &CPU, &mut SeedSource::native(0), net).map(drop).unwrap_err();
+    let with_depth = recipe("[init]\n\"*\" = \"zeros\"").set("depth", 3.0);
+    let error = with_depth.build(DType::F32, &CPU, &mut SeedSource::native(0), net).map(drop).unwrap_err();
     assert!(error.to_string().contains("depth"), "{error}");
 
     let vars = VarMap::new();
@@ -250,28 +251,29 @@ fn what_is_wrong_is_said_before_a_value_is_drawn() {
     let zeros = recipe("[init]\n\"*\" = \"zeros\"");
     let error = zeros.fill(&vars, &mut SeedSource::torch(0)).unwrap_err().to_string();
     assert!(error.contains("fill_in_order"), "{error}");
-    let error = zeros.fill_in_order(&vars, ["fc1.weight"], &mut SeedSource::torch(0)).unwrap_err().to_string();
+    let error =
+        zeros.fill_in_order(&vars, ["fc1.weight"], &mut SeedSource::torch(0)).unwrap_err().to_string();
     assert!(error.contains("leaves out conv.bias"), "{error}");
     let twice = ["fc1.weight", "fc1.weight"];
     let error = zeros.fill_in_order(&vars, twice, &mut SeedSource::torch(0)).unwrap_err().to_string();
     assert!(error.contains("named before"), "{error}");
     assert_eq!(values(&vars, "fc1.weight"), before, "nothing was written");
 
-    let layers = Layers::like_torch(SeedSource::torch(0));
+    let layers = Layers::torch_defaults(SeedSource::torch(0));
     let vb = layers.var_builder(DType::F32, &CPU);
     let error = candle_nn::lstm(8, 16, Default::default(), vb.pp("rnn")).map(drop).unwrap_err().to_string();
     assert!(error.contains("rnn.weight_ih_l0") && error.contains("hidden size"), "{error}");
     candle_nn::linear(4, 8, vb.pp("fc")).unwrap();
     let error = candle_nn::linear(4, 9, vb.pp("fc")).map(drop).unwrap_err().to_string();
-    assert!(error.contains("fc.weight is asked for as"), "{error}");
+    assert!(error.contains("fc.weight is requested as"), "{error}");
     let error = tensor(&init::zeros(), 2, DType::U8, &CPU, &mut Torch::new(0)).unwrap_err().to_string();
     assert!(error.contains("U8"), "{error}");
 }
 
 #[test]
-fn variables_have_gradients_and_train() -> Result<()> {
-    let start = recipe("[init]\n\"*.bias\" = \"zeros\"\n\"*\" = \"kaiming_normal(nonlinearity=relu)\"");
-    let (model, vars) = start.build(DType::F32, &CPU, &mut SeedSource::native(0), |vb| {
+fn variables_have_gradients_and_can_be_trained() -> Result<()> {
+    let init_model = recipe("[init]\n\"*.bias\" = \"zeros\"\n\"*\" = \"kaiming_normal(nonlinearity=relu)\"");
+    let (model, vars) = init_model.build(DType::F32, &CPU, &mut SeedSource::native(0), |vb| {
         Ok((candle_nn::linear(2, 16, vb.pp("a"))?, candle_nn::linear(16, 1, vb.pp("b"))?))
     })?;
     let x = tensor(&init::uniform(-1.0, 1.0), (64, 2), DType::F32, &CPU, &mut Native::new(0).tensor("x"))?;
@@ -287,7 +289,8 @@ fn variables_have_gradients_and_train() -> Result<()> {
     Ok(())
 }
 
-/// The binary of the command line: `cargo xtask test --adapters` names it.
+/// Runs the command line, and returns whether it exited with 0. The variable FANIN is the path of the binary, which
+/// `cargo xtask test --adapters` sets.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
     let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());
@@ -300,7 +303,7 @@ fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
 }
 
 #[test]
-fn the_command_line_agrees_about_a_saved_model() -> Result<()> {
+fn the_command_line_verifies_and_reproduces_a_saved_model() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("net.toml"), NET)?;
@@ -314,8 +317,8 @@ fn the_command_line_agrees_about_a_saved_model() -> Result<()> {
             )
         };
         assert!(verify("11"));
-        assert!(!verify("12"), "the bits of another seed are others");
-        // Byte for byte what `fanin init` writes for its names and shapes.
+        assert!(!verify("12"), "another seed has other values");
+        // `fanin init` writes the same bytes for these names and shapes.
         let init = [
             "init",
             "net.toml",

@@ -61,7 +61,7 @@ impl Request<'_> {
         if manifest.entries.is_empty() {
             return Err(Error::Request("there are no tensors to initialize".to_owned()));
         }
-        let all = self.recipe.plan(&manifest, self.settings, self.dtype)?;
+        let all = self.recipe.plan_with_dtype(&manifest, self.settings, self.dtype)?;
         let copies = self.like.filter(|_| manifest.entries.iter().any(|entry| entry.offsets.is_some()));
         if let (None, Some(copied)) = (copies, all.iter().find(|planned| planned.action == Action::Copy)) {
             let message = format!(
@@ -82,7 +82,7 @@ impl Request<'_> {
             all.iter().filter(|planned| planned.action != Action::Skip).cloned().collect();
         write::check(&planned, self.draw.stream)?;
         let mut metadata = metadata(self.draw);
-        metadata.push(("fanin.recipe".to_owned(), self.recipe.flat(&manifest)));
+        metadata.push(("fanin.recipe".to_owned(), self.recipe.flatten(&manifest)));
         if let Some(model) = self.model {
             metadata.push(("fanin.model".to_owned(), model.name.to_owned()));
         }

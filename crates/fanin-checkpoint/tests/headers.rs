@@ -128,7 +128,7 @@ proptest! {
         // A tensor twice, under the same name: JSON that no writer makes.
         let once = serde_json::to_string(&header).unwrap();
         let twice = format!("{},{}", once.strip_suffix('}').unwrap(), once.strip_prefix('{').unwrap());
-        prop_assert!(open(&file(&twice, total)).unwrap_err().contains("stands twice"));
+        prop_assert!(open(&file(&twice, total)).unwrap_err().contains("appears twice"));
         // Another size of the file.
         prop_assert!(open(&file(&once, total + by as usize)).unwrap_err().contains("truncated"));
         // Moved: a gap before it or after it, or an overlap.

@@ -1,4 +1,4 @@
-//! Recipes through the real binary: the examples of docs/recipes.md, bases, types, ties, copies, drafts.
+//! Recipes on the command line: the examples of docs/recipes.md, extended recipes, dtypes, ties, copies, drafts.
 
 mod fixture;
 
@@ -12,13 +12,13 @@ use fixture::Fixture;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// The fenced blocks of a page that have a comment before them: the comment, and the text.
+/// Returns the fenced code blocks of a page that have a comment above them: the comment and the code.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
         let Some(about) = line.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->")) else {
-            assert!(!line.starts_with("```toml"), "an example that nothing runs");
+            assert!(!line.starts_with("```toml"), "an example without a comment is not tested");
             continue;
         };
         assert!(lines.next().unwrap().starts_with("```"));
@@ -29,12 +29,14 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_examples_of_the_page_do_what_it_says() {
+fn the_examples_of_the_page_have_the_results_that_it_shows() {
     let page = include_str!("../../../docs/recipes.md").replace("\r\n", "\n");
     let (mut manifests, mut error, mut run) = (BTreeMap::new(), None, 0);
     for (about, text) in blocks(&page) {
         match about.split_once(' ') {
-            None if about == "says" => assert_eq!(error.take().expect("an error is told"), text.trim_end()),
+            None if about == "says" => {
+                assert_eq!(error.take().expect("an example with an error"), text.trim_end())
+            }
             None => {
                 _ = manifests.insert(about.clone(), Manifest::from_json(&text, Path::new(&about)).unwrap())
             }
@@ -43,17 +45,17 @@ fn the_examples_of_the_page_do_what_it_says() {
                 let manifest =
                     Model::find(model).map(Model::manifest).unwrap_or_else(|| manifests[model].clone());
                 let planned = Recipe::parse(&text, Path::new("recipe.toml"))
-                    .and_then(|recipe| recipe.plan(&manifest, &[], None));
+                    .and_then(|recipe| recipe.plan_with_dtype(&manifest, &[], None));
                 error = planned.err().map(|error| error.to_string());
                 run += 1;
             }
             other => panic!("{other:?}"),
         }
     }
-    assert!(error.is_none() && run == 7, "{run} {error:?}");
+    assert!(error.is_none() && run == 10, "{run} {error:?}");
 }
 
-/// A checkpoint of these tensors, with bytes of their places.
+/// Returns a checkpoint of these tensors. Its bytes count up.
 fn checkpoint(tensors: &[(&str, safetensors::Dtype, &[usize])]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
@@ -93,7 +95,7 @@ const ODD_RECIPE: &str = r#"
 "#;
 
 #[test]
-fn ties_types_copies_and_counting() {
+fn ties_dtypes_copies_and_arange_are_written() {
     let fixture = Fixture::new();
     let like = checkpoint(&ODD);
     std::fs::write(fixture.path("like.safetensors"), &like).unwrap();
@@ -127,7 +129,7 @@ fn ties_types_copies_and_counting() {
             &["verify", &out, "--recipe", "skipless.toml", "--seed", "5", "--stream", stream]
                 .map(|argument| if argument == "skipless.toml" { skipless(&fixture) } else { argument }),
         );
-        // As shards, and by several processes: the same values.
+        // Shards that several processes write have the same values.
         for part in ["1/2", "2/2"] {
             fixture.good(
                 &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--part", part, "-o", stream]]
@@ -139,7 +141,7 @@ fn ties_types_copies_and_counting() {
             &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--resume", "-o", stream]].concat(),
         );
     }
-    // The native stream's name is the first one's, whichever name a file has.
+    // On the native stream values depend on the canonical name, also if a file has only the alias.
     let mut expected = vec![0f32; 240];
     fanin::init::normal(0.0, 0.02)
         .fill(&mut expected, &[30, 8], &mut fanin::Native::new(5).tensor("wte.weight"))
@@ -164,7 +166,7 @@ fn ties_types_copies_and_counting() {
     fanin::init::normal(0.0, 0.02).fill(&mut drawn, &[30, 8], &mut generator).unwrap();
     let drawn: Vec<u8> = drawn.iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(SafeTensors::deserialize(&torch).unwrap().tensor("wte.weight").unwrap().data(), drawn);
-    // What is made of a manifest has nothing to copy.
+    // A manifest has no values to copy.
     std::fs::write(fixture.path("m2.json"), r#"{"t": {"dtype": "F32", "shape": [3]}}"#).unwrap();
     std::fs::write(fixture.path("copy.toml"), "[init]\nt = \"copy\"").unwrap();
     fixture.refused(
@@ -173,14 +175,14 @@ fn ties_types_copies_and_counting() {
     );
 }
 
-/// The odd recipe for a file that lacks what it skips.
+/// Writes the recipe for a file that does not have the skipped tensor.
 fn skipless(fixture: &Fixture) -> &'static str {
     std::fs::write(fixture.path("skipless.toml"), ODD_RECIPE.replace("\"packed\" = \"skip\"\n", "")).unwrap();
     "skipless.toml"
 }
 
 #[test]
-fn what_is_wrong_with_ties_and_types_is_told() {
+fn errors_in_ties_and_dtypes_are_reported() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("like.safetensors"), checkpoint(&ODD)).unwrap();
     let refused = |recipe: &str, more: &[&str], needles: &[&str]| {
@@ -194,7 +196,7 @@ fn what_is_wrong_with_ties_and_types_is_told() {
     refused(
         &odd("\"lm_head.weight\" = \"wte.weight\"", "\"lm_head.weight\" = \"norm.weight\""),
         &[],
-        &["bad.toml:11:1: ", "[30, 8]", "[8]", "one shape"],
+        &["bad.toml:11:1: ", "[30, 8]", "[8]", "the same shape"],
     );
     refused(
         &odd("\"lm_head.weight\" = \"wte.weight\"", "\"head.weight\" = \"wpe.weight\""),
@@ -204,17 +206,17 @@ fn what_is_wrong_with_ties_and_types_is_told() {
     refused(
         &odd("\"norm.*\" = \"f32\"", "\"nrm.*\" = \"f32\""),
         &[],
-        &["bad.toml:9:1: ", "matches nothing", "chooses no type"],
+        &["bad.toml:9:1: ", "unused rule \"nrm.*\" in [dtype]", "matches no floating-point tensor"],
     );
     refused(
         &odd("\"norm.*\" = \"f32\"", "\"position_ids\" = \"f32\""),
         &[],
-        &["bad.toml:9:1: ", "matches nothing"],
+        &["bad.toml:9:1: ", "unused rule \"position_ids\" in [dtype]"],
     );
     refused(
         &odd("\"norm.*\" = \"f32\"", "\"*\" = \"f32\""),
         &["--dtype", "bf16"],
-        &["bad.toml:9:7: ", "dtype bf16 changes nothing"],
+        &["bad.toml:9:7: ", "dtype bf16 has no effect"],
     );
     refused(
         &odd("\"packed\" = \"skip\"", "\"packed\" = \"zeros\""),
@@ -224,7 +226,7 @@ fn what_is_wrong_with_ties_and_types_is_told() {
     refused(
         &odd("\"position_ids\" = \"arange\"", "\"*.weight*\" = \"ones\"\n\"position_ids\" = \"normal\""),
         &[],
-        &["all it matches is taken by"],
+        &["all tensors that it matches are taken by earlier rules"],
     );
     refused(
         &odd("\"position_ids\" = \"arange\"", "\"position_ids\" = \"normal\""),
@@ -239,12 +241,12 @@ fn what_is_wrong_with_ties_and_types_is_told() {
     refused(
         &odd("\"norm.*\" = \"ones\"", "\"lm_head.*\" = \"ones\""),
         &[],
-        &["bad.toml:3:1: ", "\"lm_head.*\" matches nothing"],
+        &["bad.toml:3:1: ", "unused rule \"lm_head.*\""],
     );
 }
 
 #[test]
-fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
+fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
     let fixture = Fixture::new();
     let refused = |recipe: &str, more: &[&str], needles: &[&str]| {
         std::fs::write(fixture.path("bad.toml"), recipe).unwrap();
@@ -258,7 +260,7 @@ fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
     );
     refused("[init]\n\"*\" = \"skip\"", &[], &["bad.toml:2:7: ", "every tensor is skipped"]);
     refused("[init]\n\"*\" = \"normal(std=1/0)\"", &[], &["bad.toml:2:", "division by zero", "not 0"]);
-    // Several specs, an idle rule and a parameter without a rule, each once.
+    // Two invalid specs, an unused rule and a parameter without a rule are each reported once.
     let said = refused(
         "[init]\n\"*.weight\" = \"nrmal\"\n\"*.bias\" = \"normal(std=x)\"\n\"*.wight\" = \"ones\"",
         &[],
@@ -272,7 +274,7 @@ fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
         ],
     );
     assert_eq!(said.matches("nrmal").count(), 2, "{said}");
-    // Variables that nothing uses, unless they are set, or a base has them.
+    // Unused variables, unless they are set on the command line, or the extended recipe has them.
     let vars = "[vars]\nsgma = 2\n[init]\n\"*.weight\" = \"normal(std=sigma)\"\n\"*\" = \"zeros\"";
     refused(
         vars,
@@ -292,18 +294,18 @@ fn what_is_wrong_with_a_recipe_is_told_at_once_and_at_its_place() {
     refused(
         "[vars]\nn = nan\n[init]\n\"*\" = \"constant(n)\"",
         &[],
-        &["bad.toml:2:5: ", "n = nan is no finite"],
+        &["bad.toml:2:5: ", "n = nan is not a finite"],
     );
-    // A built-in recipe on another model: nobody is to mend it.
+    // A built-in recipe that is used with another model cannot be corrected by the user.
     let said = fixture.refused(
         &["init", "gpt2", "--like", "m.json", "-o", "x.safetensors"],
-        &["gpt2.toml:", "these are not the tensors of gpt2", "no rule matches", "fanin recipe"],
+        &["gpt2.toml:", "these tensors are not those of the model gpt2", "no rule matches", "fanin recipe"],
     );
-    assert!(!said.contains("mend or remove") && said.lines().count() < 12, "{said}");
+    assert!(!said.contains("remove the rule") && said.lines().count() < 12, "{said}");
 }
 
 #[test]
-fn a_recipe_opens_what_is_beside_it_and_shows_little_of_it() {
+fn a_recipe_extends_only_files_in_its_folder_and_errors_show_little_of_them() {
     let fixture = Fixture::new();
     let secret = format!("{}{}", "s3cret ".repeat(20), "more ".repeat(40_000));
     std::fs::create_dir(fixture.path("in")).unwrap();
@@ -318,14 +320,14 @@ fn a_recipe_opens_what_is_beside_it_and_shows_little_of_it() {
     let outside = fixture.path("secret.txt").display().to_string();
     for base in [outside.as_str(), "../secret.txt", "below/../../secret.txt"] {
         let ran = run(base);
-        assert!(ran.code == 2 && ran.stderr.contains("leads out of the folder"), "{}", ran.stderr);
+        assert!(ran.code == 2 && ran.stderr.contains("outside the folder of this recipe"), "{}", ran.stderr);
         assert!(ran.stderr.contains("in/r.toml:1:11: ") && !ran.stderr.contains("s3cret"), "{}", ran.stderr);
     }
     let ran = run("secret.txt");
     assert!(ran.code == 2 && ran.stderr.contains("in/secret.txt:1:"), "{}", ran.stderr);
     assert!(ran.stderr.matches("s3cret").count() < 12 && ran.stderr.len() < 1000, "{}", ran.stderr);
     assert_eq!(run("below/base.toml").code, 0);
-    // Nor are one's own long lines told whole.
+    // Long lines of the recipe itself are shortened too.
     let long = format!("[init]\n\"*\" = \"normal(std={}x)\"\n", "1+".repeat(50_000));
     std::fs::write(fixture.path("long.toml"), long).unwrap();
     let said = fixture
@@ -334,9 +336,9 @@ fn a_recipe_opens_what_is_beside_it_and_shows_little_of_it() {
 }
 
 #[test]
-fn very_many_tensors_are_no_trouble() {
+fn very_many_tensors_take_seconds() {
     let fixture = Fixture::new();
-    // Each compared with all others, this took minutes.
+    // Comparing each name with all others would take minutes.
     let names: [fn(usize) -> String; 2] =
         [|number| format!("t{number}"), |number| format!("h.{number}.{}", ["weight", "bias"][number % 2])];
     for name in names {
@@ -373,21 +375,27 @@ fn very_many_tensors_are_no_trouble() {
 }
 
 #[test]
-fn a_variable_that_is_counted_agrees_with_the_shapes() {
+fn a_counted_variable_must_agree_with_the_model() {
     let fixture = Fixture::new();
-    let needles = ["n_layer = 24 is not so", "number of tensors", "that is 12", "--like", "gpt2.toml:9:1: "];
+    let needles = [
+        "n_layer = 24 contradicts the model",
+        "number of tensors",
+        "that is 12",
+        "--like",
+        "gpt2.toml:9:1: ",
+    ];
     fixture.refused(&["init", "gpt2", "--set", "n_layer=24", "-o", "x.safetensors"], &needles);
     fixture.good(&["init", "gpt2", "--set", "n_layer=12", "--dry-run"]);
     fixture.refused(
         &["init", "resnet50", "--set", "fc_fan_in=512", "-o", "x"],
         &["is the fan_in of \"fc.weight\"", "2048"],
     );
-    // A model of another depth is scaled by its own.
+    // A deeper model is scaled by its own depth.
     let xl = fixture.good(&["models", "gpt2-xl", "--manifest"]).stdout;
     std::fs::write(fixture.path("xl.json"), xl).unwrap();
     let plan = fixture.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 96f64.sqrt())), "{plan}");
-    // So is one without head and prefix, as the published gpt2 is named, and one with both names of its embedding.
+    // The names of the published gpt2, without head and prefix, work too, as do files with both names of the embedding.
     let named = |change: &dyn Fn(&str) -> String| {
         let json = Model::find("gpt2").unwrap().manifest_json;
         std::fs::write(fixture.path("named.json"), change(json)).unwrap();
@@ -398,14 +406,14 @@ fn a_variable_that_is_counted_agrees_with_the_shapes() {
     let both = "\n\"lm_head.weight\":{\"dtype\":\"F32\",\"shape\":[50257,768]},\n\"transformer.wte.weight\"";
     let both = named(&|json| json.replace("\n\"transformer.wte.weight\"", both));
     assert!(both.contains("tied to transformer.wte.weight") && both.contains("149 tensors"), "{both}");
-    // Who means it can say so.
+    // An extending recipe may define the variable as another number.
     std::fs::write(fixture.path("mine.toml"), "extends = \"gpt2\"\n[vars]\nn_layer = 24\n").unwrap();
     let plan = fixture.good(&["init", "mine.toml", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 48f64.sqrt())), "{plan}");
 }
 
 #[test]
-fn a_checkpoint_keeps_the_whole_recipe() {
+fn a_checkpoint_stores_the_recipe_with_the_recipe_that_it_extends() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("base.toml"), fixture::RECIPE).unwrap();
     let child =
@@ -421,21 +429,21 @@ fn a_checkpoint_keeps_the_whole_recipe() {
     fixture.good(&["init", "kept.toml", "--like", "one.safetensors", "--seed", "3", "-o", "two.safetensors"]);
     fixture.good(&["diff", "one.safetensors", "two.safetensors"]);
     fixture.good(&["verify", "two.safetensors", "--recipe", "kept.toml", "--seed", "3"]);
-    // Of built-in bases as well.
+    // The same with an extended built-in recipe.
     std::fs::write(fixture.path("mine.toml"), "extends = \"resnet50\"\n[init]\n\"fc.weight\" = \"zeros\"\n")
         .unwrap();
     let manifest = Model::find("resnet50").unwrap().manifest();
     let mine = Recipe::read(&fixture.path("mine.toml")).unwrap();
-    let flat = Recipe::parse(&mine.flat(&manifest), Path::new("flat.toml")).unwrap();
-    let told = |recipe: &Recipe| -> Vec<String> {
+    let flat = Recipe::parse(&mine.flatten(&manifest), Path::new("flat.toml")).unwrap();
+    let planned = |recipe: &Recipe| -> Vec<String> {
         recipe
-            .apply(&manifest, &[])
+            .plan(&manifest, &[])
             .unwrap()
             .iter()
             .map(|planned| format!("{} {:?} {:?}", planned.action, planned.plan, planned.tied))
             .collect()
     };
-    assert_eq!(told(&mine), told(&flat));
+    assert_eq!(planned(&mine), planned(&flat));
 }
 
 #[test]
@@ -469,7 +477,7 @@ fn a_dry_run_is_a_table_of_layers_and_totals() {
     let groups = json["groups"].as_array().unwrap();
     assert_eq!(groups.iter().map(|group| group["tensors"].as_array().unwrap().len()).sum::<usize>(), 148);
     assert!(groups.len() < 20, "{}", groups.len());
-    // Types, ties and skips are told.
+    // Dtypes, ties and skipped tensors are shown.
     std::fs::write(fixture.path("like.safetensors"), checkpoint(&ODD)).unwrap();
     std::fs::write(fixture.path("odd.toml"), ODD_RECIPE).unwrap();
     let table = fixture
@@ -478,7 +486,7 @@ fn a_dry_run_is_a_table_of_layers_and_totals() {
     for needle in [
         "tied to wte.weight",
         "skipped: packed (1 tensor)",
-        "240 of these values",
+        "240 of these values belong to 1 tied tensor",
         "BF16",
         "total",
         "arange",
@@ -489,12 +497,12 @@ fn a_dry_run_is_a_table_of_layers_and_totals() {
 }
 
 #[test]
-fn types_that_are_not_read_do_not_spoil_a_file() {
+fn tensors_of_dtypes_that_are_not_read_are_accepted() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("a.safetensors"), checkpoint(&ODD)).unwrap();
     let mut other = checkpoint(&ODD);
-    let places = Manifest::read(&fixture.path("a.safetensors")).unwrap();
-    let phases = places.entries.iter().find(|entry| entry.name == "phases").unwrap();
+    let manifest = Manifest::read(&fixture.path("a.safetensors")).unwrap();
+    let phases = manifest.entries.iter().find(|entry| entry.name == "phases").unwrap();
     let data = 8 + u64::from_le_bytes(other[..8].try_into().unwrap()) as usize;
     other[data + phases.offsets.unwrap().0 as usize] ^= 1;
     std::fs::write(fixture.path("b.safetensors"), other).unwrap();
@@ -515,7 +523,7 @@ fn types_that_are_not_read_do_not_spoil_a_file() {
     assert!(audit.code < 2 && audit.stdout.contains("not examined"), "{}{}", audit.stdout, audit.stderr);
 }
 
-/// Models that nobody has: names and shapes that a draft must get over.
+/// Models with unusual names and shapes.
 const ODD_MODELS: [&str; 8] = [
     r#"{"a": {"dtype": "F32", "shape": []}}"#,
     r#"{"0.weight": {"dtype": "F32", "shape": [8, 4]}, "0.bias": {"dtype": "F32", "shape": [8]}, "2.weight": {"dtype": "F32", "shape": [4, 8]}, "1.weight": {"dtype": "F32", "shape": [8]}}"#,
@@ -528,9 +536,9 @@ const ODD_MODELS: [&str; 8] = [
 ];
 
 #[test]
-fn drafts_parse_cover_all_and_have_no_idle_rule() {
+fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
     let fixture = Fixture::new();
-    // `apply` refuses what is not covered and what is idle.
+    // Planning returns an error for uncovered tensors and unused rules.
     let check = |name: &str, manifest: &Manifest| {
         for offsets in [None, Some((0, 0))] {
             let mut manifest = manifest.clone();
@@ -539,12 +547,12 @@ fn drafts_parse_cover_all_and_have_no_idle_rule() {
             let text = fanin_recipe::recipe::draft::draft(manifest, name)
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
             let planned = Recipe::parse(&text, Path::new("draft.toml"))
-                .and_then(|recipe| recipe.plan(manifest, &[], None));
+                .and_then(|recipe| recipe.plan_with_dtype(manifest, &[], None));
             assert_eq!(
                 planned.unwrap_or_else(|error| panic!("{error}\n{text}")).len(),
                 manifest.entries.len()
             );
-            // Each rule has a comment above it that says why.
+            // A comment above each rule gives the reason.
             let lines: Vec<&str> = text.lines().collect();
             let rules = lines.windows(2).filter(|pair| pair[1].starts_with('"'));
             assert!(rules.into_iter().all(|pair| pair[0].starts_with("# ")), "{text}");
@@ -557,7 +565,7 @@ fn drafts_parse_cover_all_and_have_no_idle_rule() {
         check(&format!("odd {number}"), &Manifest::from_json(json, Path::new("odd.json")).unwrap());
     }
     let draft = |model: &str| fixture.good(&["recipe", model]).stdout;
-    // What a draft makes of what is known: the schemes of the models' own recipes.
+    // Drafts for known models use the schemes of the models' own recipes.
     let gpt2 = draft("gpt2");
     for needle in [
         "n_layer = { count = \"transformer.h.*.attn.c_proj.weight\" }",
@@ -583,7 +591,7 @@ fn drafts_parse_cover_all_and_have_no_idle_rule() {
         &["init", "d.toml", "--like", "m.json", "--dry-run"]
             .map(|a| if a == "m.json" { gpt2_manifest(&fixture) } else { a }),
     );
-    // From a checkpoint only the header is read; what cannot be drawn is taken over.
+    // Tensors of a checkpoint whose dtype cannot be drawn are copied.
     std::fs::write(fixture.path("odd.safetensors"), checkpoint(&ODD)).unwrap();
     let odd = draft("odd.safetensors");
     assert!(
@@ -607,7 +615,7 @@ fn gpt2_manifest(fixture: &Fixture) -> &'static str {
 }
 
 #[test]
-fn explain_is_a_textbook() {
+fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
     let fixture = Fixture::new();
     let json = |arguments: &[&str]| -> Value {
         serde_json::from_str(&fixture.good(&[&["explain"], arguments, &["--json"]].concat()).stdout).unwrap()
@@ -631,7 +639,7 @@ fn explain_is_a_textbook() {
     };
     near(&he["signal"][1]["forward"], 1.0);
     near(&he["signal"][0]["backward"], (3136.0f64 / 147.0).powi(10));
-    // The same layer in other layouts has the same numbers.
+    // The same layer in other axis layouts has the same fans and std.
     for (shape, layout) in [("3,64,7,7", "conv_transpose"), ("7,7,3,64", "keras"), ("7,7,3,64", "jax")] {
         let other = json(&["kaiming_normal(nonlinearity=relu)", "--shape", shape, "--layout", layout]);
         assert_eq!((&other["fan_in"], &other["std"]), (&he["fan_in"], &he["std"]), "{layout}");
@@ -640,12 +648,12 @@ fn explain_is_a_textbook() {
     let grouped = json(&["kaiming_normal(mode=fan_out)", "--shape", "128,16,3,3", "--groups", "4"]);
     assert_eq!((&grouped["fan_out"], &grouped["formula_fan_out"]), (&288.into(), &1152.into()));
     assert!(grouped["notes"][0].as_str().unwrap().contains("4 groups"), "{grouped}");
-    // A spec that knows of them is taken at its word, and so are its axes.
+    // Groups and axes that the spec itself names are used.
     let grouped = json(&["kaiming_normal(mode=fan_out, groups=4)", "--shape", "128,16,3,3"]);
     near(&grouped["signal"][0]["backward"], 1.0);
     let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);
     assert_eq!((&axes["fan_in"], &axes["formula_fan_in"]), (&288.into(), &288.into()), "{axes}");
-    // Every scheme that has a layout takes the one that is asked for; a proposal has it as well.
+    // --layout applies to every scheme that has a layout, and to the specs that are proposed.
     for spec in
         ["lecun_normal", "he_uniform", "glorot_normal", "linear_default", "spectral", "xavier_uniform"]
     {
@@ -657,7 +665,7 @@ fn explain_is_a_textbook() {
     let proposal = proposed["suited"][1]["spec"].as_str().unwrap();
     let again = json(&[proposal, "--shape", "64,32,4,4"]);
     near(&again["signal"][2]["forward"], 1.0);
-    // What the spec names is what is followed, whichever of the library's functions it is.
+    // The signal is computed for the nonlinearity that the spec names.
     for (spec, name) in [
         ("kaiming_normal(nonlinearity=mish)", "mish"),
         ("xavier_normal(gain=forward(tanh))", "tanh"),
@@ -670,10 +678,10 @@ fn explain_is_a_textbook() {
     near(&stack["signal"][2]["forward"], 1.0);
     for fixed in ["idinit", "zero_hadamard", "stacked(idinit)", "blocks(eye, zeros)"] {
         let shape = if fixed.starts_with("stacked") { "2,128,64" } else { "128,64" };
-        let told = json(&[fixed, "--shape", shape]);
-        assert!(told["signal"].is_null() && !told["notes"].to_string().contains("drowns"), "{told}");
+        let report = json(&[fixed, "--shape", shape]);
+        assert!(report["signal"].is_null() && !report["notes"].to_string().contains("drowns"), "{report}");
     }
-    // A spec's own layout stands, and that it is not the layer's is told.
+    // A layout in the spec takes precedence over --layout, and a note says that the two differ.
     let both = json(&["kaiming_normal(layout=in_out)", "--shape", "64,3,7,7", "--layout", "torch"]);
     assert!(both["notes"][0].as_str().unwrap().contains("layout=in_out"), "{both}");
     let tanh = json(&["xavier_uniform", "--shape", "512,512", "--nonlinearity", "tanh"]);

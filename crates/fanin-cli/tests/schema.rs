@@ -1,16 +1,20 @@
-//! The recipe schema for editors: the file in `docs` is what the code says.
+//! The JSON schema of recipes in `docs` is the one that the code generates.
 
 mod fixture;
 
 use fixture::Fixture;
 
 #[test]
-fn the_schema_beside_the_docs_is_the_codes() {
+fn the_schema_in_docs_is_the_generated_one() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/recipe.schema.json");
-    let wanted = Fixture::new().good(&["recipe", "--schema"]).stdout;
+    let expected = Fixture::new().good(&["recipe", "--schema"]).stdout;
     if std::env::var_os("FANIN_GOLDEN").is_some_and(|value| value == "write") {
-        std::fs::write(&path, &wanted).unwrap();
+        std::fs::write(&path, &expected).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap().replace("\r\n", "\n");
-    assert!(found == wanted, "{}: FANIN_GOLDEN=write cargo test -p fanin-cli --test schema", path.display());
+    assert!(
+        found == expected,
+        "{} is out of date: run FANIN_GOLDEN=write cargo test -p fanin-cli --test schema",
+        path.display()
+    );
 }

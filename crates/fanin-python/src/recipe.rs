@@ -93,7 +93,7 @@ impl Recipe {
     /// >>> fanin.Recipe('[init]\n"*.mask" = "skip"\n"*" = "zeros"').leaves("attn.mask")
     /// True
     fn leaves(&self, name: &str) -> bool {
-        self.recipe.leaves(name)
+        self.recipe.keeps_values(name)
     }
 
     /// The text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model, for
@@ -117,14 +117,14 @@ impl Recipe {
         let Rows(mut rows) = tensors;
         let mut others = HashMap::new();
         for (name, dtype, _) in &mut rows {
-            if StoredType::named(dtype).is_none() && self.recipe.leaves(name) {
+            if StoredType::named(dtype).is_none() && self.recipe.keeps_values(name) {
                 // Nobody looks at its values: any type that is not drawn does in its place.
                 others.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
             }
         }
         let manifest = manifest_of(rows).map_err(fault::recipe)?;
         let all = settings.map(|settings| settings.0).unwrap_or_default();
-        let planned = self.recipe.apply(&manifest, &all).map_err(fault::recipe)?;
+        let planned = self.recipe.plan(&manifest, &all).map_err(fault::recipe)?;
         let planned = planned.into_iter().map(|planned| {
             let mut planned = Planned::new(py, planned)?;
             if let Some(dtype) = others.remove(&planned.name) {

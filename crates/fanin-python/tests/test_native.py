@@ -287,7 +287,7 @@ def test_a_module_is_filled_whole_or_not_at_all():
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     for bad, needle in [
         (fanin.Recipe('[init]\n"*.bias" = "zeros"'), "no rule matches"),
-        (fanin.Recipe('[init]\n"*.bais" = "zeros"\n"*" = "zeros"'), "matches nothing"),
+        (fanin.Recipe('[init]\n"*.bais" = "zeros"\n"*" = "zeros"'), "unused rule"),
         (fanin.Recipe('[init]\n"0.*" = "zeros"\n"*" = "xavier_normal"'), "fewer than 2"),
     ]:
         with pytest.raises(ValueError, match=needle):

@@ -2,64 +2,64 @@
 
 use std::path::{Path, PathBuf};
 
-pub use crate::recipe::Diagnostic;
+use crate::diagnostic::Diagnostic;
 
-/// The result of anything here.
+/// The result of a function of this crate.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
-/// An error of a recipe, a manifest, or the two together.
+/// An error in a recipe, in a manifest, or in how the two fit together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read.
+    /// A file could not be opened or read.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was being done, as a verb.
+        /// The failed operation as a verb, for example "read".
         action: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file has the wrong content.
+    /// The content of a file is invalid.
     #[error("{}: {message}", path.display())]
     File {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it, and the remedy.
+        /// What is wrong with the content, and the remedy.
         message: String,
     },
-    /// Something is wrong with a recipe: each diagnostic has its file, line and column.
+    /// A recipe has mistakes. Each diagnostic has a file, a line and a column.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Recipe(Vec<Diagnostic>),
-    /// A tensor cannot be initialized as asked.
+    /// A tensor cannot be initialized as requested.
     #[error("{tensor}: {source}")]
     Tensor {
-        /// The tensor's name, with its rule where it has one.
+        /// The tensor's name, with the rule that matched it if there is one.
         tensor: String,
-        /// Why.
+        /// The error of the initializer or of the stream.
         source: fanin::Error,
     },
-    /// A spec or its numbers are wrong.
+    /// A spec is invalid, or an initializer has invalid arguments.
     #[error(transparent)]
     Spec(#[from] fanin::Error),
     /// No built-in model has this name.
     #[error("there is no built-in model {name:?}{}", suggested(suggestion))]
     UnknownModel {
-        /// The name given.
+        /// The requested name.
         name: String,
-        /// The nearest name of a built-in model, if one is near.
+        /// The most similar name of a built-in model, if one is similar.
         suggestion: Option<&'static str>,
     },
-    /// A name that is neither a built-in model nor a recipe file.
+    /// A name is neither a built-in model nor a recipe file.
     #[error("{name:?} is neither a built-in model nor a recipe file{}", suggested(suggestion))]
     UnknownRecipe {
-        /// The name given.
+        /// The requested name.
         name: String,
-        /// The nearest name of a built-in model, if one is near.
+        /// The most similar name of a built-in model, if one is similar.
         suggestion: Option<&'static str>,
     },
-    /// Anything else that is wrong with the request.
+    /// Any other error in a request.
     #[error("{0}")]
     Request(String),
 }
@@ -69,18 +69,18 @@ fn suggested(suggestion: &Option<&'static str>) -> String {
 }
 
 impl Error {
-    /// Something wrong with the file at `path`.
+    /// Returns an error for the content of the file at `path`.
     pub fn file(path: &Path, message: impl Into<String>) -> Self {
         Error::File { path: path.to_owned(), message: message.into() }
     }
 
-    /// Wraps an error of the system: `.map_err(Error::io("read", path))`.
+    /// Returns a function that wraps an I/O error, for `map_err`: `.map_err(Error::io("read", path))`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }
 }
 
-/// ": did you mean NAME?" if a candidate is near, else nothing.
+/// Returns `": did you mean NAME?"` with the candidate most similar to `name`, or an empty string if none is similar.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     fanin::nearest(name, candidates)
         .map(|candidate| format!(": did you mean {candidate}?"))

@@ -1,4 +1,4 @@
-//! Names, types and shapes of a model's tensors, in the order of its state_dict.
+//! Manifests: names, shapes and dtypes of a model's tensors, in the order of its `state_dict()`.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,53 +10,54 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use crate::error::{Error, Result};
 pub use crate::stored_type::StoredType;
 
-/// The longest header that readers of the format accept, in bytes.
+/// The maximum length of a header that readers of the safetensors format accept, in bytes.
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The greatest number of bytes that the tensors of a file may have: what a file's size can be.
+/// The maximum number of bytes of the tensors of a file: the maximum size of a file.
 pub const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
-/// One tensor of a manifest.
+/// A tensor of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The parameter's name.
     pub name: String,
-    /// How its values are stored.
+    /// The dtype in which the values are stored.
     pub dtype: StoredType,
     /// The sizes of its axes.
     pub shape: Vec<usize>,
-    /// First and last byte of its values, where the manifest is a checkpoint's header.
+    /// Start and end (exclusive) of the data in bytes, relative to the end of the header. `None` if the manifest is not the
+    /// header of a checkpoint.
     pub offsets: Option<(u64, u64)>,
 }
 
 impl Entry {
-    /// The number of values.
+    /// Returns the number of values.
     pub fn values(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// The number of bytes they take. What does not fit is more than [`MAX_FILE_BYTES`] still.
+    /// Returns the number of bytes that the values take, or `u64::MAX` if it is greater.
     pub fn bytes(&self) -> u64 {
         self.bytes_of(self.values())
     }
 
-    /// The number of bytes that so many values take.
+    /// Returns the number of bytes that `values` values take, rounded up, or `u64::MAX` if it is greater.
     pub fn bytes_of(&self, values: usize) -> u64 {
         let bits = values as u128 * self.dtype.bits() as u128;
         u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX)
     }
 }
 
-/// Names, types and shapes of a model's tensors.
+/// Names, shapes and dtypes of a model's tensors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
-    /// The header's `__metadata__`.
+    /// The `__metadata__` of the header.
     pub metadata: Vec<(String, String)>,
     /// The tensors, in order.
     pub entries: Vec<Entry>,
 }
 
-/// What a header says of a tensor.
+/// A tensor as it is written in a header.
 #[derive(Deserialize)]
 struct Tensor {
     dtype: String,
@@ -64,13 +65,14 @@ struct Tensor {
     data_offsets: Option<(u64, u64)>,
 }
 
-/// A member of a header.
+/// A member of the header's JSON object.
 enum Member {
     Tensor(Tensor),
     Metadata(std::collections::BTreeMap<String, String>),
 }
 
-/// Reads a header's members in the order in which they stand, duplicates and all, and notes which it is at.
+/// Reads the members of a header in order, duplicates included. The cell holds the name of the member being read, for
+/// errors.
 struct Members<'a>(&'a Cell<String>);
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {
@@ -86,7 +88,7 @@ impl<'de> DeserializeSeed<'de> for Members<'_> {
 impl<'de> Visitor<'de> for Members<'_> {
     type Value = Vec<(String, Member)>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of tensors")
+        f.write_str("an object that maps names to tensors")
     }
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Self::Value, M::Error> {
         let mut members = Vec::new();
@@ -103,24 +105,24 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// The member of a header that is no tensor.
+/// The name of the one member of a header that is not a tensor.
 const METADATA: &str = "__metadata__";
 
 impl Manifest {
-    /// Reads the JSON of a safetensors header, with or without offsets. `path` is for messages.
+    /// Parses the JSON of a safetensors header, with or without offsets. `path` is shown in errors.
     ///
     /// # Errors
-    /// Whatever is wrong with it: no JSON, a name twice, an unknown type, a shape without a count.
+    /// [`Error::File`] if it is not valid JSON, a name occurs twice, a dtype is unknown, or a shape is too large.
     pub fn from_json(json: &str, path: &Path) -> Result<Self> {
-        let at = Cell::new(String::new());
+        let current = Cell::new(String::new());
         let mut reader = serde_json::Deserializer::from_str(json);
         let members =
-            Members(&at).deserialize(&mut reader).and_then(|members| reader.end().map(|()| members));
+            Members(&current).deserialize(&mut reader).and_then(|members| reader.end().map(|()| members));
         let members = members.map_err(|error| {
-            let name = at.take();
+            let name = current.take();
             let message = match name.as_str() {
                 "" => format!("not the JSON of a safetensors header: {error}"),
-                METADATA => format!("{METADATA}: must be an object of texts: {error}"),
+                METADATA => format!("{METADATA}: must be an object whose values are strings: {error}"),
                 _ => {
                     let expected =
                         "a tensor is an object with dtype, shape and, in a checkpoint, data_offsets";
@@ -135,7 +137,7 @@ impl Manifest {
         for (name, member) in members {
             let wrong = |message: String| Error::file(path, format!("{name:?}: {message}"));
             if !seen.insert(name.clone()) {
-                return Err(Error::file(path, format!("the name {name:?} stands twice")));
+                return Err(Error::file(path, format!("the name {name:?} appears twice")));
             }
             let Tensor { dtype, shape, data_offsets } = match member {
                 Member::Tensor(tensor) => tensor,
@@ -149,9 +151,9 @@ impl Manifest {
                 wrong(format!("unknown dtype {dtype:?}: the format has {}", known.join(", ")))
             })?;
             let sizes: Option<Vec<usize>> = shape.iter().map(|&size| size.try_into().ok()).collect();
-            let shape = sizes
-                .filter(|shape| fanin::element_count(shape).is_ok())
-                .ok_or_else(|| wrong(format!("the shape {shape:?} has more elements than fit")))?;
+            let shape = sizes.filter(|shape| fanin::element_count(shape).is_ok()).ok_or_else(|| {
+                wrong(format!("the shape {shape:?} has more elements than memory can address"))
+            })?;
             let entry = Entry { name: name.clone(), dtype, shape, offsets: data_offsets };
             if !(entry.values() as u128 * dtype.bits() as u128).is_multiple_of(8) {
                 let shape = &entry.shape;
@@ -159,24 +161,26 @@ impl Manifest {
             }
             total = total.saturating_add(entry.bytes());
             if total > MAX_FILE_BYTES {
-                return Err(wrong("no file has as many bytes as the tensors to here".to_owned()));
+                return Err(wrong(
+                    "the tensors up to this one have more bytes than a file can have".to_owned(),
+                ));
             }
             manifest.entries.push(entry);
         }
         Ok(manifest)
     }
 
-    /// A metadata entry.
+    /// Returns the metadata value with this key.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// The number of values of all tensors.
+    /// Returns the number of values of all tensors.
     pub fn values(&self) -> u64 {
         self.entries.iter().map(|entry| entry.values() as u64).sum()
     }
 
-    /// The number of bytes of all tensors.
+    /// Returns the number of bytes of all tensors.
     pub fn bytes(&self) -> u64 {
         self.entries.iter().map(Entry::bytes).sum()
     }
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn order_is_kept_and_metadata_read() {
+    fn order_is_kept_and_metadata_is_read() {
         let json = r#"{"__metadata__": {"model": "x"}, "z": {"dtype": "F32", "shape": [2, 3]},
                        "a": {"dtype": "I64", "shape": [], "data_offsets": [24, 32]}}"#;
         let manifest = read(json).unwrap();
@@ -202,31 +206,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_tensor_and_the_mistake() {
         for (json, needle) in [
             ("[]", "not the JSON of a safetensors header"),
             ("{", "not the JSON"),
             (
                 r#"{"a": {"dtype": "F32", "shape": [1]}, "a": {"dtype": "F32", "shape": [1]}}"#,
-                "\"a\" stands twice",
+                "\"a\" appears twice",
             ),
             (r#"{"a": {"dtype": "F31", "shape": [1]}}"#, "unknown dtype \"F31\""),
             (r#"{"a": {"dtype": "F32", "shape": [18446744073709551615, 2]}}"#, "more elements"),
             (
                 r#"{"a": {"dtype": "F64", "shape": [2305843009213693952]}}"#,
-                "\"a\": no file has as many bytes",
+                "\"a\": the tensors up to this one",
             ),
             (
                 r#"{"a": {"dtype": "U8", "shape": [4611686018427387904]}, "b": {"dtype": "U8", "shape": [4611686018427387904]}}"#,
-                "\"b\": no file has as many bytes",
+                "\"b\": the tensors up to this one",
             ),
             (r#"{"a": {"dtype": "F32", "shape": [-1]}}"#, "\"a\": a tensor is an object"),
             (r#"{"a": {"dtype": "F32"}}"#, "\"a\""),
             (r#"{"a": {"b": "c"}}"#, "\"a\": a tensor is an object"),
             (r#"{"a": 3}"#, "\"a\": a tensor is an object"),
             (r#"{"a": {"dtype": "F32", "shape": [1], "dtype": "F64"}}"#, "duplicate field `dtype`"),
-            (r#"{"__metadata__": {"n": 3}}"#, "__metadata__: must be an object of texts"),
-            (r#"{"__metadata__": {}, "__metadata__": {}}"#, "stands twice"),
+            (r#"{"__metadata__": {"n": 3}}"#, "__metadata__: must be an object whose values are strings"),
+            (r#"{"__metadata__": {}, "__metadata__": {}}"#, "appears twice"),
             (r#"{"a": {"dtype": "F4", "shape": [3]}}"#, "\"a\": F4 [3] does not fill whole bytes"),
             (r#"{} x"#, "not the JSON"),
         ] {

@@ -1,98 +1,104 @@
-//! Names of layers told together: `h.{0..11}.attn.c_attn.weight`.
+//! Grouping tensor names that differ only in layer numbers: `h.{0..11}.attn.c_attn.weight`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Tensors whose names differ in their numbers only.
+/// Tensors whose names differ only in their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Their name, with the numbers in braces.
+    /// The common name, with the numbers in braces. The range `{0..11}` includes 11.
     pub name: String,
-    /// Which they are, in their order.
+    /// The indices of the names, in ascending order.
     pub members: Vec<usize>,
 }
 
-/// A name's parts, none where one is a number, and these.
-fn parts(name: &str) -> (Pieces<'_>, Vec<u64>) {
+/// A name split at its dots. `None` stands for a number.
+type Template<'a> = Vec<Option<&'a str>>;
+
+/// The indices of names, by the numbers in them.
+type MembersByNumbers = BTreeMap<Vec<u64>, usize>;
+
+/// Splits a name into its template and its numbers. A word with leading zeros is not a number.
+fn split(name: &str) -> (Template<'_>, Vec<u64>) {
     let mut numbers = Vec::new();
-    let pieces = name.split('.').map(|piece| match piece.parse::<u64>() {
-        Ok(number) if number.to_string() == piece => {
+    let template = name.split('.').map(|word| match word.parse::<u64>() {
+        Ok(number) if number.to_string() == word => {
             numbers.push(number);
             None
         }
-        _ => Some(piece),
+        _ => Some(word),
     });
-    (pieces.collect(), numbers)
+    (template.collect(), numbers)
 }
 
-/// The pieces of a name, nothing where a number stands.
-type Pieces<'a> = Vec<Option<&'a str>>;
-
-/// Names by the numbers in them.
-type Members = BTreeMap<Vec<u64>, usize>;
-
-/// Groups of names that differ in their numbers only and are alike in what `key` says of them: each group has every
-/// combination of the numbers that its name tells. They come in the order of their first members.
+/// Groups names that differ only in their numbers and have equal keys. `key` returns the key of the name at an index.
+///
+/// A group contains every combination of the numbers in its name: `a.{0..1}.b.{0..1}` is four names. Groups are in the
+/// order of their first members.
 pub fn groups<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K) -> Vec<Group> {
-    let mut buckets: Vec<(Pieces<'_>, K, Members)> = Vec::new();
-    let mut places: BTreeMap<Pieces<'_>, Vec<usize>> = BTreeMap::new();
-    for (number, name) in names.iter().enumerate() {
-        let (pieces, numbers) = parts(name);
-        let key = key(number);
-        let known = places.entry(pieces.clone()).or_default();
-        match known.iter().find(|&&place| buckets[place].1 == key) {
-            Some(&place) => _ = buckets[place].2.insert(numbers, number),
+    let mut classes: Vec<(Template<'_>, K, MembersByNumbers)> = Vec::new();
+    let mut by_template: BTreeMap<Template<'_>, Vec<usize>> = BTreeMap::new();
+    for (index, name) in names.iter().enumerate() {
+        let (template, numbers) = split(name);
+        let key = key(index);
+        let same_template = by_template.entry(template.clone()).or_default();
+        match same_template.iter().find(|&&class| classes[class].1 == key) {
+            Some(&class) => _ = classes[class].2.insert(numbers, index),
             None => {
-                known.push(buckets.len());
-                buckets.push((pieces, key, BTreeMap::from([(numbers, number)])));
+                same_template.push(classes.len());
+                classes.push((template, key, BTreeMap::from([(numbers, index)])));
             }
         }
     }
     let mut groups = Vec::new();
-    for (pieces, _, tuples) in buckets {
-        for axes in products(&tuples.keys().map(Vec::as_slice).collect()) {
-            let inside = |tuple: &[u64]| tuple.iter().zip(&axes).all(|(number, axis)| axis.contains(number));
-            let mut members: Vec<usize> =
-                tuples.iter().filter(|(tuple, _)| inside(tuple)).map(|(_, member)| *member).collect();
+    for (template, _, members_by_numbers) in classes {
+        for sets in products(&members_by_numbers.keys().map(Vec::as_slice).collect()) {
+            let contains =
+                |numbers: &[u64]| numbers.iter().zip(&sets).all(|(number, set)| set.contains(number));
+            let mut members: Vec<usize> = members_by_numbers
+                .iter()
+                .filter(|(numbers, _)| contains(numbers))
+                .map(|(_, member)| *member)
+                .collect();
             members.sort_unstable();
-            let mut axes = axes.iter();
-            let shown = pieces.iter().map(|piece| match *piece {
-                None => axes.next().map_or_else(String::new, braces),
-                Some(piece) => piece.to_owned(),
+            let mut sets = sets.iter();
+            let words = template.iter().map(|word| match *word {
+                None => sets.next().map_or_else(String::new, braces),
+                Some(word) => word.to_owned(),
             });
-            groups.push(Group { name: shown.collect::<Vec<_>>().join("."), members });
+            groups.push(Group { name: words.collect::<Vec<_>>().join("."), members });
         }
     }
     groups.sort_by_key(|group| group.members.first().copied());
     groups
 }
 
-/// The names in groups.
+/// Groups names that differ only in their numbers, and returns the common names.
 pub fn grouped(names: &[&str]) -> Vec<String> {
     groups(names, |_| ()).into_iter().map(|group| group.name).collect()
 }
 
-/// Tuples as disjoint products of sets of numbers.
+/// Writes a set of tuples as a disjoint union of Cartesian products of sets. All tuples have the same length.
 fn products(tuples: &BTreeSet<&[u64]>) -> Vec<Vec<BTreeSet<u64>>> {
-    let mut rests: BTreeMap<u64, BTreeSet<&[u64]>> = BTreeMap::new();
+    let mut tails_by_head: BTreeMap<u64, BTreeSet<&[u64]>> = BTreeMap::new();
     for tuple in tuples {
-        let Some((first, rest)) = tuple.split_first() else { return vec![Vec::new()] };
-        rests.entry(*first).or_default().insert(rest);
+        let Some((head, tail)) = tuple.split_first() else { return vec![Vec::new()] };
+        tails_by_head.entry(*head).or_default().insert(tail);
     }
-    // First numbers that are followed by the same go together.
-    let mut alike: Vec<(BTreeSet<u64>, BTreeSet<&[u64]>)> = Vec::new();
-    for (first, rest) in rests {
-        match alike.iter_mut().find(|(_, known)| *known == rest) {
-            Some((firsts, _)) => _ = firsts.insert(first),
-            None => alike.push((BTreeSet::from([first]), rest)),
+    // First elements with the same set of tails form one set of a product.
+    let mut heads_by_tails: Vec<(BTreeSet<u64>, BTreeSet<&[u64]>)> = Vec::new();
+    for (head, tails) in tails_by_head {
+        match heads_by_tails.iter_mut().find(|(_, known)| *known == tails) {
+            Some((heads, _)) => _ = heads.insert(head),
+            None => heads_by_tails.push((BTreeSet::from([head]), tails)),
         }
     }
-    let joined = alike.into_iter().flat_map(|(firsts, rest)| {
-        products(&rest).into_iter().map(move |axes| [vec![firsts.clone()], axes].concat())
+    let joined = heads_by_tails.into_iter().flat_map(|(heads, tails)| {
+        products(&tails).into_iter().map(move |sets| [vec![heads.clone()], sets].concat())
     });
     joined.collect()
 }
 
-/// `3`, `{0..11}`, `{0..3,7}`.
+/// Formats a set of numbers: `3`, `{0..11}`, `{0..3,7}`. Ranges include their end.
 fn braces(numbers: &BTreeSet<u64>) -> String {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for &number in numbers {
@@ -113,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_go_together_where_all_combinations_are_there() {
+    fn numbers_are_grouped_where_all_combinations_exist() {
         for (names, expected) in [
             (&["h.0.w", "h.1.w", "h.2.w", "x"][..], &["h.{0..2}.w", "x"][..]),
             (&["h.0.w", "h.0.b", "h.1.w", "h.1.b"], &["h.{0..1}.w", "h.{0..1}.b"]),

@@ -1,9 +1,10 @@
-//! Where a model's numbers come from, for programs that draw into memory of their own: the adapters of frameworks.
+//! The random stream of a whole model, for code that draws into its own memory.
 
-use crate::{Error, Result};
-use fanin::{Distribution, Native, NativeModel, Plan, Stream, TensorMut, Torch};
+use fanin::{DType, Distribution, Native, NativeModel, Plan, Stream, TensorMut, Torch};
 
-/// The stream of a whole model.
+use crate::error::{Error, Result};
+
+/// The random stream of a whole model: native or torch, with a seed.
 #[derive(Debug, Clone)]
 pub struct SeedSource(Kind);
 
@@ -14,18 +15,19 @@ enum Kind {
 }
 
 impl SeedSource {
-    /// The native stream: the values of a parameter depend on seed and name alone. Each name is given once.
+    /// Returns the native stream (counter-based, Philox). The values of a parameter depend only on the seed and on its
+    /// name. Each name may be used once.
     pub fn native(seed: u64) -> Self {
         Self(Kind::Native(Native::new(seed).model()))
     }
 
-    /// torch's stream after `torch.manual_seed(seed)`: parameters draw one after another, in the order in which they are
-    /// asked for.
+    /// Returns the torch stream: PyTorch's CPU generator (MT19937) after `torch.manual_seed(seed)`, bit for bit. The values
+    /// depend on the order in which parameters are drawn.
     pub fn torch(seed: u64) -> Self {
         Self::from(Torch::new(seed))
     }
 
-    /// torch's generator as it stands now; nothing for the native stream, which has none.
+    /// Returns torch's generator in its current state, or `None` for the native stream.
     pub fn generator(&self) -> Option<&Torch> {
         match &self.0 {
             Kind::Native(_) => None,
@@ -33,16 +35,14 @@ impl SeedSource {
         }
     }
 
-    /// Whether the order of the parameters counts.
-    pub fn are_sequential(&self) -> bool {
+    /// Whether the values depend on the order in which parameters are drawn: the torch stream.
+    pub fn is_sequential(&self) -> bool {
         matches!(self.0, Kind::Torch(_))
     }
 
-    /// Hands `draw` the stream of the parameter of this name.
-    ///
-    /// # Errors
-    /// What `draw` makes of the library's error if the name was asked for before, on the native stream.
-    pub fn with<T>(
+    /// Calls `draw` with the stream of the parameter `name`, or with an error if the name was used before on the native
+    /// stream. Returns what `draw` returns.
+    pub fn with_stream<T>(
         &mut self,
         name: &str,
         draw: impl FnOnce(std::result::Result<&mut dyn Stream, fanin::Error>) -> T,
@@ -56,28 +56,20 @@ impl SeedSource {
         }
     }
 
-    /// Whether these would be drawn. Nothing is.
+    /// Checks that the stream can draw all of these named plans, without drawing.
     ///
     /// # Errors
-    /// `Tensor` with the first that would be refused.
+    /// [`Error::Tensor`] for the first plan that the stream cannot draw.
     pub fn check<'a>(&self, plans: impl IntoIterator<Item = (&'a str, &'a Plan)>) -> Result<()> {
-        let mut ahead = self.clone();
+        let mut copy = self.clone();
         for (name, plan) in plans {
-            let checked = match &mut ahead.0 {
+            let checked = match &mut copy.0 {
                 Kind::Native(model) => model.tensor(name).and_then(|stream| match plan.distribution() {
-                    // Preparing one draws its reflections.
+                    // Preparing an orthogonal matrix already computes its reflections, which takes long.
                     Distribution::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),
                 }),
-                // A box of nothing is checked as any other. A scalar has none, and nothing to refuse.
-                Kind::Torch(torch) => match plan.shape() {
-                    [] => Ok(()),
-                    shape => {
-                        let nothing = vec![0; shape.len()];
-                        empty(plan.dtype(), &nothing)
-                            .and_then(|tensor| torch.peek_region(plan, &nothing, tensor))
-                    }
-                },
+                Kind::Torch(torch) => peek_nothing(torch, plan),
             };
             checked.map_err(|source| Error::Tensor { tensor: name.to_owned(), source })?;
         }
@@ -85,18 +77,24 @@ impl SeedSource {
     }
 }
 
-/// Memory for a box of nothing.
-fn empty(dtype: fanin::DType, nothing: &[usize]) -> std::result::Result<TensorMut<'static>, fanin::Error> {
-    match dtype {
-        fanin::DType::F64 => TensorMut::contiguous::<f64>(&mut [], nothing),
-        fanin::DType::F16 => TensorMut::contiguous::<fanin::half::f16>(&mut [], nothing),
-        fanin::DType::BF16 => TensorMut::contiguous::<fanin::half::bf16>(&mut [], nothing),
-        _ => TensorMut::contiguous::<f32>(&mut [], nothing),
+/// Peeks an empty region of a plan, which runs the checks of the torch stream and draws nothing.
+fn peek_nothing(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
+    // A scalar has no empty region, and the torch stream can draw any scalar.
+    if plan.shape().is_empty() {
+        return Ok(());
     }
+    let zeros = vec![0; plan.shape().len()];
+    let tensor = match plan.dtype() {
+        DType::F64 => TensorMut::contiguous::<f64>(&mut [], &zeros),
+        DType::F16 => TensorMut::contiguous::<fanin::half::f16>(&mut [], &zeros),
+        DType::BF16 => TensorMut::contiguous::<fanin::half::bf16>(&mut [], &zeros),
+        _ => TensorMut::contiguous::<f32>(&mut [], &zeros),
+    }?;
+    torch.peek_region(plan, &zeros, tensor)
 }
 
 impl From<Torch> for SeedSource {
-    /// Goes on where a generator stands.
+    /// Continues from the current state of a generator.
     fn from(torch: Torch) -> Self {
         Self(Kind::Torch(Box::new(torch)))
     }

@@ -1,13 +1,13 @@
-//! The types of safetensors files: which are drawn, which are read as numbers, and which are only carried.
+//! The dtypes of the safetensors format.
 
 use std::fmt;
 
 use fanin::DType;
 use serde::{Deserialize, Serialize};
 
-/// How a safetensors file stores values. The names are the format's.
+/// A dtype of the safetensors format, with the name that the format gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, non_camel_case_types, reason = "each variant is the type of its name")]
+#[allow(missing_docs, non_camel_case_types, reason = "the variants have the names of the format")]
 pub enum StoredType {
     F64,
     F32,
@@ -34,7 +34,7 @@ pub enum StoredType {
 }
 
 impl StoredType {
-    /// Every type of the format.
+    /// All dtypes of the format.
     pub const ALL: [StoredType; 22] = [
         StoredType::F64,
         StoredType::F32,
@@ -60,7 +60,7 @@ impl StoredType {
         StoredType::F4,
     ];
 
-    /// The type that fanin draws, if it is one.
+    /// Returns the floating-point dtype that fanin can draw values in. `None` for integers and for other dtypes.
     pub const fn float(self) -> Option<DType> {
         match self {
             StoredType::F64 => Some(DType::F64),
@@ -73,23 +73,23 @@ impl StoredType {
         }
     }
 
-    /// How a drawn type is stored.
+    /// Returns the dtype of the format for a dtype of the library.
     pub fn from_float(dtype: DType) -> Self {
         let stored = Self::ALL.into_iter().find(|stored| stored.float() == Some(dtype));
-        stored.expect("every drawn type has a name in the format")
+        stored.expect("every dtype of the library is in the format")
     }
 
-    /// The type of that name in the format.
+    /// Returns the dtype with this name, for example `BF16`.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stored| stored.to_string() == name)
     }
 
-    /// Whether its values are read here as numbers. Those of the others are carried and compared as bytes only.
+    /// Whether fanin reads the values as numbers. Values of other dtypes are copied and compared as bytes only.
     pub fn is_read(self) -> bool {
         self.float().is_some() || self.integers().is_some()
     }
 
-    /// Bits a value takes.
+    /// Returns the number of bits of a value.
     pub const fn bits(self) -> usize {
         match self {
             StoredType::F64 | StoredType::I64 | StoredType::U64 | StoredType::C64 => 64,
@@ -101,12 +101,12 @@ impl StoredType {
         }
     }
 
-    /// Bytes a value takes, of a type that is read; of the others rounded up.
+    /// Returns the number of bytes of a value, rounded up for dtypes of less than eight bits.
     pub const fn size(self) -> usize {
         self.bits().div_ceil(8)
     }
 
-    /// The least and greatest value of an integer type.
+    /// Returns the minimum and the maximum value of an integer dtype (`BOOL` is 0 to 1). `None` for other dtypes.
     pub fn integers(self) -> Option<(i128, i128)> {
         Some(match self {
             StoredType::I64 => (i64::MIN.into(), i64::MAX.into()),

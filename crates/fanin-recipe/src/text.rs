@@ -1,6 +1,7 @@
-//! Numbers as people read them.
+//! Formatting of numbers, sizes and names for terminal output.
 
-/// With four significant digits, as short as that can be: `0.02`, `-1.235e-8`, `124439808`.
+/// Formats a number with four significant digits and no trailing zeros: `0.02`, `-1.235e-8`. Whole numbers below a million
+/// keep all their digits.
 pub fn short(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
         return format!("{x}");
@@ -23,12 +24,12 @@ pub fn short(x: f64) -> String {
     format!("{}e{exponent}", mantissa.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// With separators: `124,439,808`.
+/// Formats an integer with thousands separators: `124,439,808`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -36,12 +37,12 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// `1 parameter`, `2,000 parameters`.
-pub fn counted(n: u64, what: &str) -> String {
-    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
+/// Formats a count with its noun, in the plural unless `n` is 1: `1 parameter`, `2,000 parameters`.
+pub fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// `532 M`: a number of which the size matters only.
+/// Formats a number with a unit prefix and without decimals below a billion: `532 M`, `1.2 G`.
 pub fn rough(x: f64) -> String {
     let mut x = x;
     for unit in ["", " k", " M"] {
@@ -53,7 +54,7 @@ pub fn rough(x: f64) -> String {
     format!("{x:.1} G")
 }
 
-/// `497.8 MB`.
+/// Formats a number of bytes with a decimal unit: `12 B`, `497.8 MB`.
 pub fn bytes(n: u64) -> String {
     let mut x = n as f64;
     for unit in ["B", "kB", "MB", "GB"] {
@@ -65,7 +66,7 @@ pub fn bytes(n: u64) -> String {
     format!("{x:.1} TB")
 }
 
-/// `64 x 3 x 7 x 7`, or `scalar`.
+/// Formats a shape: `64 x 3 x 7 x 7`, or `scalar` for a shape without axes.
 pub fn shape(shape: &[usize]) -> String {
     if shape.is_empty() {
         return "scalar".to_owned();
@@ -73,7 +74,7 @@ pub fn shape(shape: &[usize]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// A name as a table may show it: what would move the cursor or colour the screen is escaped.
+/// Escapes control characters, so that a name from a file cannot move the cursor or change the colors of a terminal.
 pub fn escaped(name: &str) -> String {
     name.chars().fold(String::new(), |mut text, character| {
         if character.is_control() {
@@ -85,13 +86,13 @@ pub fn escaped(name: &str) -> String {
     })
 }
 
-/// Each text once, with what it is said of.
+/// Groups items that have the same text. Returns each text once, with its items, in the order of first occurrence.
 pub fn grouped<T, Text: Eq>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
     let mut by_text: Vec<(Text, Vec<T>)> = Vec::new();
-    for (about, text) in all {
+    for (item, text) in all {
         match by_text.iter_mut().find(|(known, _)| *known == text) {
-            Some((_, all)) => all.push(about),
-            None => by_text.push((text, vec![about])),
+            Some((_, items)) => items.push(item),
+            None => by_text.push((text, vec![item])),
         }
     }
     by_text
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted_for_people() {
         for (x, text) in [
             (0.0, "0"),
             (1.0, "1"),

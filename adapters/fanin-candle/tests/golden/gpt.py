@@ -1,6 +1,7 @@
-"""Writes gpt.tsv: a GPT-2 of two small layers, drawn by torch.nn.init after torch.manual_seed(0), as torch 2.15 has it.
+"""Writes gpt.tsv: a small GPT-2 of two layers, initialized by torch.nn.init of torch 2.15 after torch.manual_seed(0).
 
-The layers have the names, shapes and order of candle-transformers' bigcode.rs, whose heads share a key and a value.
+The layers have the names, shapes and order of candle-transformers' bigcode.rs, in which all heads share one key and
+one value.
 """
 
 from math import sqrt

@@ -1,4 +1,4 @@
-"""Writes modules.tsv: what torch's modules start with after torch.manual_seed(0), as torch 2.15 has it."""
+"""Writes modules.tsv: the default initialization of torch.nn modules in torch 2.15 after torch.manual_seed(0)."""
 
 import golden
 import torch

@@ -36,19 +36,20 @@ impl ModelComparison {
         model: Option<Manifest>,
     ) -> Result<Self> {
         let Some(model) = model else {
-            let planned = recipe.apply(file, settings)?;
+            let planned = recipe.plan(file, settings)?;
             return Ok(Self { planned, ..Self::default() });
         };
         let model = named_as(file, model);
         let names = || model.entries.iter().enumerate();
         let spots: HashMap<&str, usize> = names()
-            .map(|(spot, entry)| (recipe.first_name(&entry.name), spot))
+            .map(|(spot, entry)| (recipe.canonical_name(&entry.name), spot))
             .chain(names().map(|(spot, entry)| (entry.name.as_str(), spot)))
             .collect();
-        let spot = |name: &str| spots.get(name).or_else(|| spots.get(recipe.first_name(name))).copied();
-        let there: HashSet<&str> = file.entries.iter().map(|entry| recipe.first_name(&entry.name)).collect();
+        let spot = |name: &str| spots.get(name).or_else(|| spots.get(recipe.canonical_name(name))).copied();
+        let there: HashSet<&str> =
+            file.entries.iter().map(|entry| recipe.canonical_name(&entry.name)).collect();
         let mut held = Self::default();
-        let absent = model.entries.iter().filter(|entry| !there.contains(recipe.first_name(&entry.name)));
+        let absent = model.entries.iter().filter(|entry| !there.contains(recipe.canonical_name(&entry.name)));
         held.missing.extend(absent.cloned());
         // What is planned has the model's shapes and the file's types and order, and nothing is left out of it: so numbers
         // that are read off the model are the model's.
@@ -57,7 +58,7 @@ impl ModelComparison {
         let mut unlike = HashSet::new();
         for (number, entry) in file.entries.iter().enumerate() {
             let Some(right) = spot(&entry.name).map(|spot| &model.entries[spot]) else {
-                if recipe.leaves(&entry.name) {
+                if recipe.keeps_values(&entry.name) {
                     plans.entries.push(entry.clone());
                 } else {
                     held.odd.push((number, "extra", "the model has no tensor of this name".to_owned()));
@@ -86,11 +87,11 @@ impl ModelComparison {
         }
         if plans.entries.is_empty() {
             // Nothing in common: the recipe of another model, which mostly says so itself.
-            recipe.apply(file, settings)?;
+            recipe.plan(file, settings)?;
         }
         let first_missing = plans.entries.len();
         plans.entries.extend(held.missing.iter().cloned());
-        let mut planned = recipe.apply(&plans, settings)?;
+        let mut planned = recipe.plan(&plans, settings)?;
         let in_model = |planned: &Planned| spot(&planned.entry.name);
         held.model = planned.iter().filter(|planned| in_model(planned).is_some()).cloned().collect();
         held.model.sort_by_key(in_model);
@@ -130,7 +131,7 @@ impl ModelComparison {
             .filter(|planned| planned.plan.is_some() && planned.chosen_dtype.is_none())
             .filter_map(|planned| {
                 let name = planned.entry.name.as_str();
-                let right = right(name).or_else(|| right(recipe.first_name(name)))?;
+                let right = right(name).or_else(|| right(recipe.canonical_name(name)))?;
                 Some((name, planned.entry.dtype, right))
             })
             .collect();

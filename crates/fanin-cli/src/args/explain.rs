@@ -55,7 +55,7 @@ pub struct Explain {
   fanin recipe --schema > recipe.schema.json         # for completion in an editor
 
 A draft is for a person to read: each rule says why it is there and what it is about, and
-what begins with CHECK is a guess. It parses, covers every tensor and has no idle rule. With
+what begins with CHECK is a guess. It parses, covers every tensor and has no unused rule. With
 `#:schema ./recipe.schema.json` as its first line, editors complete and check a recipe.")]
 pub struct Draft {
     /// A safetensors file, a folder of them, an index, a manifest in JSON, or a built-in model.

@@ -1,4 +1,4 @@
-//! `fanin init --dry-run`: what would be written, as a table of a paper would tell it.
+//! `fanin init --dry-run`: shows what would be written, as a table of layers or as JSON.
 
 use serde_json::{Value, json};
 
@@ -11,72 +11,76 @@ use fanin_recipe::names::{Group, groups};
 use fanin_recipe::recipe::{Action, Planned};
 use fanin_recipe::text;
 
-/// The name of the JSON's form. It changes when a member changes its meaning or goes; new members may come.
+/// The name of the JSON format. It changes when a key is removed or changes its meaning. New keys may be added.
 const FORMAT: &str = "fanin-plan-1";
 
-/// Tensors that differ in the numbers of their names only.
-fn alike(planned: &[Planned]) -> Vec<Group> {
+/// Groups tensors that differ only in the numbers of their names.
+fn grouped(planned: &[Planned]) -> Vec<Group> {
     let names: Vec<&str> = planned.iter().map(|planned| planned.entry.name.as_str()).collect();
-    groups(&names, |number| {
-        let Planned { entry, pattern, action, tied, .. } = &planned[number];
+    groups(&names, |index| {
+        let Planned { entry, pattern, action, tied, .. } = &planned[index];
         (entry.dtype, &entry.shape, pattern, action.to_string(), tied)
     })
 }
 
-/// Tensors, values and bytes of each type, the one with the most bytes first.
-fn by_type<'a>(planned: impl Iterator<Item = &'a Planned>) -> Vec<(StoredType, [u64; 3])> {
-    let mut types: Vec<(StoredType, [u64; 3])> = Vec::new();
+/// The number of tensors, of values and of bytes.
+type Counts = [u64; 3];
+
+/// Counts the tensors of each dtype. The dtype with the most bytes comes first.
+fn by_dtype<'a>(planned: impl Iterator<Item = &'a Planned>) -> Vec<(StoredType, Counts)> {
+    let mut dtypes: Vec<(StoredType, Counts)> = Vec::new();
     for Planned { entry, .. } in planned {
-        let more = [1, entry.values() as u64, entry.bytes()];
-        match types.iter_mut().find(|(dtype, _)| *dtype == entry.dtype) {
-            Some((_, sums)) => sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more),
-            None => types.push((entry.dtype, more)),
+        let counts = [1, entry.values() as u64, entry.bytes()];
+        match dtypes.iter_mut().find(|(dtype, _)| *dtype == entry.dtype) {
+            Some((_, sums)) => sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count),
+            None => dtypes.push((entry.dtype, counts)),
         }
     }
-    types.sort_by_key(|(_, [_, _, bytes])| std::cmp::Reverse(*bytes));
-    types
+    dtypes.sort_by_key(|(_, [_, _, bytes])| std::cmp::Reverse(*bytes));
+    dtypes
 }
 
-fn total(types: &[(StoredType, [u64; 3])]) -> [u64; 3] {
-    types.iter().fold([0; 3], |total, (_, sums)| [0, 1, 2].map(|k| total[k] + sums[k]))
+fn total(dtypes: &[(StoredType, Counts)]) -> Counts {
+    dtypes.iter().fold([0; 3], |total, (_, counts)| [0, 1, 2].map(|k| total[k] + counts[k]))
 }
 
-/// The scheme in words, with what is not in its spec.
+/// Returns the spec of a tensor, and the name that it is tied to.
 fn scheme(planned: &Planned) -> String {
     match &planned.tied {
-        Some(first) => format!("{}, tied to {}", planned.action, text::escaped(first)),
+        Some(canonical) => format!("{}, tied to {}", planned.action, text::escaped(canonical)),
         None => planned.action.to_string(),
     }
 }
 
+/// Formats a number. NaN, which stands for an unknown number, becomes a dash.
 fn number(x: f64) -> String {
     if x.is_nan() { "-".to_owned() } else { text::short(x) }
 }
 
-/// Lines of a table of files, before it is cut short.
-const FILES: usize = 20;
+/// The maximum number of rows of the table of files.
+const MAX_FILES: usize = 20;
 
-/// The files of a checkpoint that is more than one.
+/// Shows a table of the files, if the checkpoint has more than one.
 fn show_files(files: &[PlannedFile]) -> Result {
     if files.is_empty() {
         return Ok(());
     }
     let mut rows = table::new(&["file", ">tensors", ">bytes", ""]);
-    // Of many the first ones, and the last with the index.
-    let shown = if files.len() > FILES { FILES - 3 } else { files.len() };
+    // A long list is shortened to the first files, the last file and the index.
+    let shown = if files.len() > MAX_FILES { MAX_FILES - 3 } else { files.len() };
     let mut row = |name: &str, tensors: String, bytes: u64| {
         _ = rows.add_row([name.to_owned(), tensors, text::count(bytes), text::bytes(bytes)]);
     };
-    let told =
+    let tensors =
         |file: &PlannedFile| if file.tensors > 0 { text::count(file.tensors as u64) } else { String::new() };
     for file in &files[..shown] {
-        row(&file.name, told(file), file.bytes);
+        row(&file.name, tensors(file), file.bytes);
     }
     if shown < files.len() {
         let left = &files[shown..files.len() - 2];
         let name = format!("... and {} more", left.len());
         row(&name, String::new(), left.iter().map(|file| file.bytes).sum());
-        files[files.len() - 2..].iter().for_each(|file| row(&file.name, told(file), file.bytes));
+        files[files.len() - 2..].iter().for_each(|file| row(&file.name, tensors(file), file.bytes));
     }
     output::line(format!("\n{}", table::text(&rows).trim_start_matches('\n')))?;
     let bytes = files.iter().map(|file| file.bytes).sum();
@@ -84,54 +88,54 @@ fn show_files(files: &[PlannedFile]) -> Result {
     output::line(format!("{count}, {} with their headers", text::bytes(bytes)))
 }
 
-/// The table. What is skipped stands below it, and the files if they are told.
+/// Shows the table of tensors, the totals, the skipped and tied tensors, and the files if there are several.
 pub(super) fn show(planned: &[Planned], files: &[PlannedFile]) -> Result {
     let (skipped, written): (Vec<Planned>, Vec<Planned>) =
         planned.iter().cloned().partition(|planned| planned.action == Action::Skip);
     let mut rows =
         table::new(&["tensors", "shape", "dtype", "scheme", ">std", ">tensors", ">values", "rule"]);
-    for Group { name, members } in alike(&written) {
-        let one = &written[members[0]];
-        let shape = one.entry.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    for Group { name, members } in grouped(&written) {
+        let first = &written[members[0]];
+        let shape = first.entry.shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         rows.add_row([
             text::escaped(&name),
             format!("[{shape}]"),
-            one.entry.dtype.to_string(),
-            scheme(one),
-            number(one.std()),
+            first.entry.dtype.to_string(),
+            scheme(first),
+            number(first.std()),
             members.len().to_string(),
-            text::count((one.entry.values() * members.len()) as u64),
-            text::escaped(&one.pattern),
+            text::count((first.entry.values() * members.len()) as u64),
+            text::escaped(&first.pattern),
         ]);
     }
     output::line(table::text(&rows))?;
-    let types = by_type(written.iter());
+    let dtypes = by_dtype(written.iter());
     let mut sums = table::new(&["", ">tensors", ">values", ">bytes", ""]);
-    let line = |name: String, [tensors, values, bytes]: [u64; 3]| {
+    let line = |name: String, [tensors, values, bytes]: Counts| {
         [name, text::count(tensors), text::count(values), text::count(bytes), text::bytes(bytes)]
     };
-    for (dtype, of) in &types {
-        sums.add_row(line(dtype.to_string(), *of));
+    for (dtype, counts) in &dtypes {
+        sums.add_row(line(dtype.to_string(), *counts));
     }
-    if types.len() != 1 {
-        sums.add_row(line("total".to_owned(), total(&types)));
+    if dtypes.len() != 1 {
+        sums.add_row(line("total".to_owned(), total(&dtypes)));
     }
     output::line(format!("\n{}", table::text(&sums).trim_start_matches('\n')))?;
-    for Group { name, members } in alike(&skipped) {
+    for Group { name, members } in grouped(&skipped) {
         let count = text::counted(members.len() as u64, "tensor");
         output::line(format!("skipped: {} ({count})", text::escaped(&name)))?;
     }
     let tied: Vec<&Planned> = written.iter().filter(|planned| planned.tied.is_some()).collect();
-    if let [_, ..] = tied.as_slice() {
+    if !tied.is_empty() {
         let values: u64 = tied.iter().map(|planned| planned.entry.values() as u64).sum();
         output::line(format!(
-            "{} of these values are those of {} under another name",
+            "{} of these values belong to {}",
             text::count(values),
             text::counted(tied.len() as u64, "tied tensor")
         ))?;
     }
     show_files(files)?;
-    let [tensors, values, bytes] = total(&types);
+    let [tensors, values, bytes] = total(&dtypes);
     output::line(format!(
         "{}, {}, {}. Nothing was written.",
         text::counted(tensors, "tensor"),
@@ -140,7 +144,7 @@ pub(super) fn show(planned: &[Planned], files: &[PlannedFile]) -> Result {
     ))
 }
 
-/// The same for programs.
+/// Returns the plan as JSON.
 pub(super) fn as_json(planned: &[Planned], files: &[PlannedFile]) -> Value {
     let one = |planned: &Planned| {
         json!({
@@ -159,20 +163,20 @@ pub(super) fn as_json(planned: &[Planned], files: &[PlannedFile]) -> Value {
         })
     };
     let sums =
-        |[tensors, values, bytes]: [u64; 3]| json!({ "tensors": tensors, "values": values, "bytes": bytes });
-    let types = by_type(planned.iter().filter(|planned| planned.action != Action::Skip));
-    let mut totals = sums(total(&types));
-    let of_type = |(dtype, of): &(StoredType, [u64; 3])| {
-        let mut sums = sums(*of);
+        |[tensors, values, bytes]: Counts| json!({ "tensors": tensors, "values": values, "bytes": bytes });
+    let dtypes = by_dtype(planned.iter().filter(|planned| planned.action != Action::Skip));
+    let mut totals = sums(total(&dtypes));
+    let of_dtype = |(dtype, counts): &(StoredType, Counts)| {
+        let mut sums = sums(*counts);
         sums["dtype"] = json!(dtype);
         sums
     };
-    totals["dtypes"] = types.iter().map(of_type).collect();
+    totals["dtypes"] = dtypes.iter().map(of_dtype).collect();
     let file =
         |file: &PlannedFile| json!({ "name": file.name, "tensors": file.tensors, "bytes": file.bytes });
     json!({
         "format": FORMAT, "totals": totals, "files": files.iter().map(file).collect::<Vec<_>>(),
-        "groups": alike(planned).iter().map(group).collect::<Vec<_>>(),
+        "groups": grouped(planned).iter().map(group).collect::<Vec<_>>(),
         "tensors": planned.iter().map(one).collect::<Vec<_>>(),
     })
 }

@@ -1,4 +1,4 @@
-//! `fanin models`: what is built in.
+//! `fanin models`: lists or shows the built-in models.
 
 use serde_json::json;
 
@@ -30,12 +30,13 @@ pub(super) fn run(args: &Models) -> Result {
     show(model)
 }
 
+/// Returns the class that loads a checkpoint of the model, for example `transformers.GPT2LMHeadModel`.
 fn loads_in(manifest: &Manifest) -> &str {
     manifest.metadata("loads_in").unwrap_or_default()
 }
 
 fn list() -> Result {
-    let mut rows = table::new(&["model", ">tensors", ">values", ">size", "loads in", "recipe after"]);
+    let mut rows = table::new(&["model", ">tensors", ">values", ">size", "loads in", "source of the recipe"]);
     for model in MODELS {
         let manifest = model.manifest();
         rows.add_row([
@@ -54,8 +55,8 @@ fn show(model: &Model) -> Result {
     let manifest = model.manifest();
     output::line(format!(
         "{}: {} tensors, {} values, {}; loads in {}\n\
-         With --stream torch the numbers are those of torch's generator, tensor after tensor in the manifest's order:\n\
-         a loop over state_dict() draws them. What loads it draws others when it is built, in an order of its own.\n",
+         With --stream torch, the tensors are drawn from torch's generator in the order of the manifest, as a loop over\n\
+         state_dict() would draw them. Building the class in Python draws them in another order.\n",
         model.name,
         manifest.entries.len(),
         text::count(manifest.values()),

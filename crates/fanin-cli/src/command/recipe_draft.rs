@@ -1,4 +1,4 @@
-//! `fanin recipe`: a draft of a recipe to read and edit, and the JSON schema for editors.
+//! `fanin recipe`: prints a drafted recipe, or the JSON schema of recipes.
 
 use fanin_checkpoint::read_manifest;
 use fanin_recipe::recipe::{draft, schema};

@@ -1,56 +1,38 @@
-//! Which rules match a name.
+//! Finding the rules that match a name.
 
 use std::collections::HashMap;
 
-use super::Rule;
+use super::rule::Rule;
 
-/// Rules, found by the names that they match: a recipe may have a rule for each of very many tensors.
+/// An index over rules. Rules that are plain names are found by hashing, because a recipe may have one for each of very
+/// many tensors.
 pub(super) struct Matching<'a, T> {
     rules: &'a [Rule<T>],
-    /// Rules that are a plain name.
-    named: HashMap<&'a str, usize>,
-    /// The others.
+    /// The indices of rules that are plain names.
+    names: HashMap<&'a str, usize>,
+    /// The indices of rules that are glob patterns.
     patterns: Vec<usize>,
 }
 
 impl<'a, T> Matching<'a, T> {
     pub(super) fn new(rules: &'a [Rule<T>]) -> Self {
-        let (mut named, mut patterns) = (HashMap::new(), Vec::new());
-        for (number, rule) in rules.iter().enumerate() {
+        let (mut names, mut patterns) = (HashMap::new(), Vec::new());
+        for (index, rule) in rules.iter().enumerate() {
             match rule.pattern.matcher {
-                None => _ = named.entry(rule.pattern.text.as_str()).or_insert(number),
-                Some(_) => patterns.push(number),
+                None => _ = names.entry(rule.pattern.text.as_str()).or_insert(index),
+                Some(_) => patterns.push(index),
             }
         }
-        Self { rules, named, patterns }
+        Self { rules, names, patterns }
     }
 
-    /// The rules that match a name, the winner first.
-    pub(super) fn of(&self, name: &str) -> Vec<usize> {
+    /// Returns the indices of the rules that match a name, in the order of the recipe: the first one wins.
+    pub(super) fn matching(&self, name: &str) -> Vec<usize> {
         let patterns = self.patterns.iter().copied();
-        let mut all: Vec<usize> =
-            patterns.filter(|&number| self.rules[number].pattern.matches(name)).collect();
-        if let Some(&number) = self.named.get(name) {
-            all.insert(all.partition_point(|&other| other < number), number);
+        let mut all: Vec<usize> = patterns.filter(|&index| self.rules[index].pattern.matches(name)).collect();
+        if let Some(&index) = self.names.get(name) {
+            all.insert(all.partition_point(|&other| other < index), index);
         }
         all
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn plain_names_stand_among_patterns_in_their_order() {
-        let text = "[init]\n\"a.*\" = \"zeros\"\n\"a.b\" = \"ones\"\n\"?.b\" = \"ones\"\n\"a.[c]\" = \"ones\"\n\"*\" = \"zeros\"";
-        let recipe = super::super::Recipe::parse(text, Path::new("r.toml")).unwrap();
-        let matching = Matching::new(&recipe.rules);
-        assert_eq!(matching.of("a.b"), [0, 1, 2, 4]);
-        assert_eq!(matching.of("a.c"), [0, 3, 4]);
-        assert_eq!(matching.of("a.[c]"), [0, 4]);
-        assert_eq!(matching.of("b"), [4]);
     }
 }

@@ -1,4 +1,4 @@
-//! What a tensor will be.
+//! The planned values of one tensor.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use fanin::{DType, Plan};
 
 use crate::manifest::Entry;
 
-/// What a tensor gets.
+/// What a recipe does with a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// The values of an initializer.
+    /// The tensor gets the values of an initializer.
     Init(Init),
-    /// 0, 1, 2 and so on along the last axis.
+    /// An integer tensor gets 0, 1, 2, ... along its last axis.
     Arange,
-    /// The values that the file has which names and shapes come from.
+    /// The tensor keeps the values of the checkpoint that names and shapes come from.
     Copy,
-    /// None: it is left out of what is written.
+    /// The tensor is not written.
     Skip,
 }
 
@@ -31,29 +31,29 @@ impl fmt::Display for Action {
     }
 }
 
-/// What a tensor of a manifest will be.
+/// A tensor of a manifest, with what its recipe gives it.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// The tensor.
+    /// Name, shape and dtype of the tensor.
     pub entry: Entry,
-    /// The pattern that matched it.
+    /// The pattern of the rule that matched the tensor.
     pub pattern: String,
-    /// Where its spec stands: file, line and column; nothing if it is in no recipe.
+    /// The position of the rule's value as `file:line:column`. `None` if the plan does not come from a recipe.
     pub location: Option<String>,
-    /// What it gets.
+    /// What the recipe does with the tensor.
     pub action: Action,
-    /// The plan of a floating-point tensor.
+    /// The plan of a floating-point tensor. `None` for other tensors, and for tensors that keep their values.
     pub plan: Option<Plan>,
-    /// The value of an integer tensor that has one value.
+    /// The value of all elements of an integer tensor with a constant initializer.
     pub integer: Option<i128>,
-    /// The name whose values it has, if that is another: it is tied.
+    /// The canonical name, if the tensor is tied: it has the values of the tensor of that name.
     pub tied: Option<String>,
-    /// The type that the recipe chooses for it.
+    /// The dtype that a rule of `[dtype]` chooses for the tensor.
     pub chosen_dtype: Option<DType>,
 }
 
 impl Planned {
-    /// A tensor of this plan alone.
+    /// Returns a tensor with a plan that does not come from a recipe.
     pub fn of(entry: Entry, init: Init, plan: Plan) -> Self {
         let pattern = entry.name.clone();
         Self {
@@ -68,7 +68,7 @@ impl Planned {
         }
     }
 
-    /// A tensor that no recipe describes.
+    /// Returns a tensor that is skipped because the recipe does not know it.
     pub fn skipped(entry: Entry) -> Self {
         Self {
             pattern: entry.name.clone(),
@@ -82,7 +82,7 @@ impl Planned {
         }
     }
 
-    /// The tensor, with its rule and the place of that, for diagnostics.
+    /// Returns the tensor's name for errors, with the position and the pattern of its rule if it has one.
     pub fn description(&self) -> String {
         match &self.location {
             Some(location) => format!("{location}: {:?} for {}", self.pattern, self.entry.name),
@@ -90,43 +90,46 @@ impl Planned {
         }
     }
 
-    /// The name that its values come from: on the native stream, what they depend on.
+    /// Returns the canonical name of the tensor. On the native stream its values depend on the seed and this name.
     pub fn source(&self) -> &str {
         self.tied.as_deref().unwrap_or(&self.entry.name)
     }
 
-    /// Whether the recipe says its values: those of a copied or skipped tensor it does not.
+    /// Whether the recipe defines the values of the tensor: it is neither copied nor skipped.
     pub fn is_known(&self) -> bool {
         !matches!(self.action, Action::Copy | Action::Skip)
     }
 
-    /// The value at a row-major index of a tensor that gets [`Action::Arange`].
+    /// Returns the value at a row-major index of a tensor with [`Action::Arange`].
     pub fn step(&self, index: usize) -> usize {
         index % self.entry.shape.last().copied().unwrap_or(1).max(1)
     }
 
-    /// The mean that its values have; NaN if the recipe does not say.
+    /// Returns the mean of the distribution of the values. NaN for copied and skipped tensors.
     pub fn mean(&self) -> f64 {
         match (&self.plan, &self.action) {
             (Some(plan), _) => plan.mean(),
             (None, Action::Init(_)) => self.integer.unwrap_or_default() as f64,
-            (None, Action::Arange) => self.steps().saturating_sub(1) as f64 / 2.0,
+            (None, Action::Arange) => self.last_axis().saturating_sub(1) as f64 / 2.0,
             (None, Action::Copy | Action::Skip) => f64::NAN,
         }
     }
 
-    /// The standard deviation that its values have; NaN if the recipe does not say.
+    /// Returns the standard deviation of the distribution of the values. NaN for copied and skipped tensors.
     pub fn std(&self) -> f64 {
         match (&self.plan, &self.action) {
             (Some(plan), _) => plan.std(),
             (None, Action::Init(_)) => 0.0,
-            // That of 0 to n - 1, each as often.
-            (None, Action::Arange) => ((self.steps() as f64).powi(2) - 1.0).max(0.0).sqrt() / 12f64.sqrt(),
+            // The standard deviation of 0, 1, ..., n - 1 is sqrt((n^2 - 1) / 12).
+            (None, Action::Arange) => {
+                ((self.last_axis() as f64).powi(2) - 1.0).max(0.0).sqrt() / 12f64.sqrt()
+            }
             (None, Action::Copy | Action::Skip) => f64::NAN,
         }
     }
 
-    fn steps(&self) -> usize {
+    /// The length of the last axis.
+    fn last_axis(&self) -> usize {
         self.entry.shape.last().copied().unwrap_or(1)
     }
 }

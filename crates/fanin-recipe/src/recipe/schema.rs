@@ -1,101 +1,111 @@
-//! The JSON schema of recipes, for editors: made from the schemes, types and words that the code knows.
+//! The JSON schema of recipes, for editors. It is generated from the schemes, dtypes and keys that the code knows.
 
 use fanin::DType;
 use fanin::spec::{Scheme, schemes};
 use serde_json::{Map, Value, json};
 
-use super::What;
-use super::parse::MEMBERS;
-use super::variables::Reading;
+use super::definition::KEYS;
+use super::rule::Assignment;
+use super::variable::{PARAMETER_VARIABLES, Property, RESERVED};
 use crate::models::MODELS;
 
-/// The schema: draft 7, which editors' TOML tools understand.
+/// Returns the schema, in JSON Schema draft 7, which TOML language servers support.
 pub fn schema() -> Value {
     let specs = json!({
-        "title": "what the tensors get",
+        "title": "the initializer of the matched tensors",
         "type": "string",
         "anyOf": [
-            { "enum": words(), "description": "In the place of a spec." },
-            { "pattern": spec_pattern(), "description": "A spec: name(key=value, ...), in torch's words." },
+            { "enum": words(), "description": "A word that is written instead of a spec." },
+            { "pattern": spec_pattern(), "description": "A spec: name(key=value, ...), with the names of torch.nn.init." },
         ],
-        "description": format!("One of:\n{}", told().join("\n")),
+        "description": format!("One of:\n{}", descriptions().join("\n")),
         "examples": examples(),
     });
     let dtypes: Vec<&str> = DType::ALL.iter().map(|dtype| dtype.name()).collect();
-    let readings: Map<String, Value> = Reading::ALL
-        .map(|(name, reading)| (name.to_owned(), json!({ "type": "string", "description": said(reading) })))
+    let properties: Map<String, Value> = Property::ALL
+        .map(|(name, property)| {
+            (name.to_owned(), json!({ "type": "string", "description": meaning(property) }))
+        })
         .into_iter()
         .collect();
-    let members = json!({
+    let reserved = [PARAMETER_VARIABLES, RESERVED].concat();
+    let keys = json!({
         "extends": {
-            "title": "the recipe that this one stands on",
+            "title": "the recipe that this one extends",
             "type": "string",
             "minLength": 1,
-            "description": "A built-in model, or a recipe file beside this one. Its rules come after those here; variables, types and ties named here replace its own.",
+            "description": "A built-in model, or a recipe file in the same folder or below it. Its rules come after the rules of this recipe. Variables, dtypes and ties of this recipe replace those with the same name.",
             "examples": MODELS.iter().map(|model| model.name).collect::<Vec<_>>(),
         },
         "vars": {
             "title": "numbers that specs use",
             "type": "object",
-            "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": { "enum": ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer", "sqrt", "math", "inf", "nan", "pi"] } },
+            "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "not": { "enum": reserved } },
             "additionalProperties": {
                 "anyOf": [
                     { "type": "number" },
-                    { "type": "object", "properties": readings, "additionalProperties": false, "minProperties": 1, "maxProperties": 1 },
+                    { "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1, "maxProperties": 1 },
                 ],
-                "description": "A number, or { count = \"pattern\" } and the like, read off the model.",
+                "description": "A number, or { count = \"pattern\" }, { fan_in = \"pattern\" } or { fan_out = \"pattern\" }, which is read from the shapes of the model.",
             },
         },
         "init": {
-            "title": "rules: pattern = what the tensors get",
+            "title": "rules: pattern = spec",
             "type": "object",
-            "description": "The first pattern that matches a name wins. * stands for anything, dots included. A rule that matches nothing is an error.",
+            "description": "The first pattern that matches a name wins. * matches any text, dots included. An unused rule is an error.",
             "additionalProperties": specs,
         },
         "dtype": {
-            "title": "types: pattern = type",
+            "title": "dtypes: pattern = dtype",
             "type": "object",
-            "description": "The first pattern that matches wins, before --dtype and before the type of the file. Integers keep theirs.",
+            "description": "The first pattern that matches a name wins. It takes precedence over --dtype and over the dtype of the file. Integer tensors keep their dtype.",
             "additionalProperties": { "type": "string", "enum": dtypes },
         },
         "tie": {
-            "title": "second name = first name",
+            "title": "alias = canonical name",
             "type": "object",
-            "description": "The tensor of the second name has the values of the first; false unties what an extended recipe ties.",
+            "description": "The alias has the values of the canonical tensor. false removes a tie of the extended recipe.",
             "additionalProperties": { "anyOf": [{ "type": "string", "minLength": 1 }, { "const": false }] },
         },
     });
-    let all = members.as_object().is_some_and(|members| members.keys().eq(MEMBERS.iter()));
-    assert!(all, "the schema has every member of a recipe");
+    let is_complete = keys.as_object().is_some_and(|keys| keys.keys().eq(KEYS.iter()));
+    assert!(is_complete, "the schema must have every key of a recipe");
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "fanin recipe",
-        "description": "What each parameter of a model starts with. docs/recipes.md is the page about it.",
+        "description": "How each parameter of a model is initialized. See docs/recipes.md.",
         "type": "object",
         "additionalProperties": false,
         "anyOf": [{ "required": ["init"] }, { "required": ["extends"] }],
-        "properties": members,
+        "properties": keys,
     })
 }
 
+/// Returns the words that may be written instead of a spec.
 fn words() -> Vec<&'static str> {
-    What::WORDS.map(|(word, _)| word).to_vec()
+    Assignment::WORDS.map(|(word, _)| word).to_vec()
 }
 
-fn said(reading: Reading) -> &'static str {
-    match reading {
-        Reading::Count => "How many tensors match the pattern.",
-        Reading::FanIn => "The fan_in of the tensors that match the pattern, which must be one number.",
-        Reading::FanOut => "The fan_out of the tensors that match the pattern, which must be one number.",
+fn meaning(property: Property) -> &'static str {
+    match property {
+        Property::Count => "The number of tensors that match the pattern.",
+        Property::FanIn => {
+            "The fan_in of the tensors that match the pattern. It must be the same for all of them."
+        }
+        Property::FanOut => {
+            "The fan_out of the tensors that match the pattern. It must be the same for all of them."
+        }
     }
 }
 
+/// Returns a regular expression that matches the names of the schemes, with or without arguments.
 fn spec_pattern() -> String {
     let names: Vec<&str> = schemes().iter().map(|scheme| scheme.name).collect();
     format!(r"^\s*({})_?\s*(\([\s\S]*\))?\s*$", names.join("|"))
 }
 
-fn told() -> Vec<String> {
+/// Returns a line for each scheme and each word: signature and formula.
+fn descriptions() -> Vec<String> {
     let scheme = |scheme: &Scheme| {
         let parameters = scheme.parameters.iter().map(|(name, default)| match default {
             Some(default) => format!("{name}={default}"),
@@ -104,16 +114,17 @@ fn told() -> Vec<String> {
         format!("{}({}): {}", scheme.name, parameters.collect::<Vec<_>>().join(", "), scheme.formula)
     };
     let words = [
-        "arange: 0, 1, 2 ... along the last axis, for integers",
-        "copy: the values of the file that --like names",
-        "skip: left out of what is written",
+        "arange: 0, 1, 2, ... along the last axis, for integer tensors",
+        "copy: the values of the checkpoint that --like names",
+        "skip: the tensor is not written",
     ];
     schemes().iter().map(scheme).chain(words.map(str::to_owned)).collect()
 }
 
+/// Returns a valid spec of each scheme, and a few more.
 fn examples() -> Vec<String> {
     let argument = |name: &str| match name {
-        // Written without its name.
+        // `blocks` takes specs as positional arguments.
         "spec" => "xavier_uniform, xavier_uniform".to_owned(),
         "fan_in" => "fan_in=512".to_owned(),
         _ => format!("{name}=0.5"),
@@ -140,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn examples_are_specs() {
+    fn examples_are_valid_specs() {
         for example in examples() {
             let variables = std::collections::BTreeMap::from([("n_layer".to_owned(), 2.0)]);
             fanin::init::Init::parse_with(&example, &variables).unwrap();

@@ -1,4 +1,4 @@
-//! The variables that a spec sees: the recipe's, and the numbers of the parameter at hand.
+//! The variables that a spec sees when it is read for one parameter.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -7,98 +7,105 @@ use fanin::AxisLayout;
 use fanin::init::Init;
 use fanin::spec::Variables;
 
-use super::diagnostic::Diagnostic;
-use super::parse::OWN;
-use super::variables::VariableValues;
+use super::variable::{PARAMETER_VARIABLES, VariableValues};
+use crate::diagnostic::Diagnostic;
 use crate::manifest::Entry;
 
 /// Why a spec could not be read.
-pub(super) enum Trouble {
-    /// The spec is wrong.
+pub(super) enum ScopeError {
+    /// The spec is invalid.
     Spec(fanin::Error),
-    /// A variable that it uses cannot be read off this model.
+    /// The spec uses a variable that cannot be read from this model.
     Variable(Diagnostic),
 }
 
-/// A recipe's variables, with the numbers of one parameter among them.
+/// A recipe's variables together with the variables of one parameter.
 pub(super) struct Scope<'a> {
-    numbers: &'a VariableValues,
+    variables: &'a VariableValues,
     entry: &'a Entry,
-    /// In the order of [`OWN`].
-    own: [Option<f64>; OWN.len()],
-    /// The number that was asked for and is not there.
-    missed: Cell<Option<&'static str>>,
-    /// The variable that was asked for and could not be read off the model.
+    /// The values of [`PARAMETER_VARIABLES`], in their order. `None` where the parameter does not have one.
+    own: [Option<f64>; PARAMETER_VARIABLES.len()],
+    /// The variable of the parameter that the spec used although it has no value.
+    missing: Cell<Option<&'static str>>,
+    /// The diagnostic of a recipe variable that the spec used although it could not be read from the model.
     failed: RefCell<Option<Diagnostic>>,
 }
 
 impl<'a> Scope<'a> {
-    /// `weights` has the tensors by their names.
+    /// Returns the scope of a parameter. `entries` has all tensors of the model by name.
     pub(super) fn new(
-        numbers: &'a VariableValues,
+        variables: &'a VariableValues,
         entry: &'a Entry,
-        weights: &HashMap<&str, &Entry>,
+        entries: &HashMap<&str, &Entry>,
     ) -> Self {
         let fans = |shape: &[usize]| {
             let fans = AxisLayout::OutIn.fans(shape).ok();
             [fans.map(|fans| fans.fan_in as f64), fans.map(|fans| fans.fan_out as f64)]
         };
         let [fan_in, fan_out] = fans(&entry.shape);
-        let weight = entry.name.strip_suffix("bias").map(|stem| format!("{stem}weight"));
-        let weight = weight.and_then(|name| weights.get(name.as_str()).copied());
-        let [weight_in, weight_out] = weight.map_or([None, None], |weight| fans(&weight.shape));
-        let layer = entry.name.split('.').find_map(|part| part.parse::<u32>().ok()).map(f64::from);
-        let own = [fan_in, fan_out, weight_in, weight_out, layer];
-        Self { numbers, entry, own, missed: Cell::new(None), failed: RefCell::new(None) }
+        let weight = entry.name.strip_suffix("bias").map(|prefix| format!("{prefix}weight"));
+        let weight = weight.and_then(|name| entries.get(name.as_str()).copied());
+        let [weight_fan_in, weight_fan_out] = weight.map_or([None, None], |weight| fans(&weight.shape));
+        let layer = entry.name.split('.').find_map(|word| word.parse::<u32>().ok()).map(f64::from);
+        let own = [fan_in, fan_out, weight_fan_in, weight_fan_out, layer];
+        Self { variables, entry, own, missing: Cell::new(None), failed: RefCell::new(None) }
     }
 
-    /// Reads a spec in this scope. A number that the parameter has not is named as what is wrong.
-    pub(super) fn read(&self, spec: &str) -> Result<Init, Trouble> {
-        self.missed.set(None);
+    /// Reads a spec in this scope. If it uses a variable that the parameter does not have, the error says why.
+    pub(super) fn read(&self, spec: &str) -> Result<Init, ScopeError> {
+        self.missing.set(None);
         let read = Init::parse_with(spec, self);
         if let Some(diagnostic) = self.failed.take().filter(|_| read.is_err()) {
-            return Err(Trouble::Variable(diagnostic));
+            return Err(ScopeError::Variable(diagnostic));
         }
-        read.map_err(|error| match (error, self.missed.get()) {
-            (fanin::Error::Spec(mut error), Some(missed)) => {
-                let (name, shape) = (&self.entry.name, &self.entry.shape);
-                let (why, help) = match missed {
-                    "fan_in" | "fan_out" => (
-                        format!("a tensor of shape {shape:?} has no fans"),
-                        "write the number or a variable: a bias has weight_fan_in, its weight's",
-                    ),
-                    "layer" => (format!("no part of {name} is a number"), "write the number or a variable"),
-                    _ => (
-                        format!("{name} is no bias beside a weight with fans"),
-                        "write the number or a variable",
-                    ),
-                };
-                error.message = format!("there is no {missed}: {why}");
+        read.map_err(|error| match (error, self.missing.get()) {
+            (fanin::Error::Spec(mut error), Some(missing)) => {
+                let (reason, help) = self.why_missing(missing);
+                error.message = format!("there is no {missing}: {reason}");
                 error.help = Some(help.to_owned());
-                Trouble::Spec(error.into())
+                ScopeError::Spec(error.into())
             }
-            (error, _) => Trouble::Spec(error),
+            (error, _) => ScopeError::Spec(error),
         })
+    }
+
+    /// Returns why the parameter does not have this variable, and the remedy.
+    fn why_missing(&self, variable: &str) -> (String, &'static str) {
+        let (name, shape) = (&self.entry.name, &self.entry.shape);
+        match variable {
+            "fan_in" | "fan_out" => (
+                format!("a tensor of shape {shape:?} has no fans"),
+                "write the number or a variable; the fan_in of a bias's weight is weight_fan_in",
+            ),
+            "layer" => {
+                (format!("the name {name} contains no layer number"), "write the number or a variable")
+            }
+            _ => {
+                let reason = format!("{name} is not a bias of a module whose weight has two or more axes");
+                (reason, "write the number or a variable")
+            }
+        }
     }
 }
 
 impl Variables for Scope<'_> {
     fn get(&self, name: &str) -> Option<f64> {
-        let Some(which) = OWN.iter().position(|&own| own == name) else {
-            if let Some(diagnostic) = self.numbers.failed.get(name) {
+        let Some(index) = PARAMETER_VARIABLES.iter().position(|&own| own == name) else {
+            if let Some(diagnostic) = self.variables.failed.get(name) {
                 self.failed.replace(Some(diagnostic.clone()));
             }
-            return self.numbers.known.get(name).copied();
+            return self.variables.known.get(name).copied();
         };
-        if self.own[which].is_none() {
-            self.missed.set(Some(OWN[which]));
+        if self.own[index].is_none() {
+            self.missing.set(Some(PARAMETER_VARIABLES[index]));
         }
-        self.own[which]
+        self.own[index]
     }
 
     fn names(&self) -> Vec<&str> {
-        let own = OWN.iter().zip(self.own).filter(|(_, value)| value.is_some()).map(|(name, _)| *name);
-        self.numbers.known.keys().map(String::as_str).chain(own).collect()
+        let own = PARAMETER_VARIABLES.iter().zip(self.own);
+        let own = own.filter(|(_, value)| value.is_some()).map(|(name, _)| *name);
+        self.variables.known.keys().map(String::as_str).chain(own).collect()
     }
 }
 
@@ -107,19 +114,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fans_are_there_for_two_dimensions_and_more() {
-        let mut numbers = VariableValues::default();
-        numbers.known.insert("n".to_owned(), 2.0);
+    fn a_tensor_of_two_or_more_axes_has_fans() {
+        let mut variables = VariableValues::default();
+        variables.known.insert("n".to_owned(), 2.0);
         let read = |shape: &[usize], spec: &str| {
             let json = format!(r#"{{"a": {{"dtype": "F32", "shape": {shape:?}}}}}"#);
             let manifest =
                 crate::manifest::Manifest::from_json(&json, std::path::Path::new("m.json")).unwrap();
-            Scope::new(&numbers, &manifest.entries[0], &HashMap::new())
+            Scope::new(&variables, &manifest.entries[0], &HashMap::new())
                 .read(spec)
                 .map(|init| init.to_string())
-                .map_err(|trouble| match trouble {
-                    Trouble::Spec(error) => error.to_string(),
-                    Trouble::Variable(diagnostic) => diagnostic.to_string(),
+                .map_err(|error| match error {
+                    ScopeError::Spec(error) => error.to_string(),
+                    ScopeError::Variable(diagnostic) => diagnostic.to_string(),
                 })
         };
         assert_eq!(read(&[8, 4, 3], "normal(std=n/fan_in)").unwrap(), format!("normal(std={})", 2.0 / 12.0));
@@ -130,7 +137,7 @@ mod tests {
             error.lines().nth(2).unwrap().starts_with(&format!("{:15}^ write the number", "")),
             "{error}"
         );
-        // The mode's name is no variable: what is wrong here is the nonlinearity.
+        // `fan_in` is the name of a mode here, not a variable: the mistake is the nonlinearity.
         let error = read(&[8], "kaiming_normal(mode=fan_in, nonlinearity=rel)").unwrap_err();
         assert!(error.contains("Unsupported nonlinearity rel") && !error.contains("no fan_in"), "{error}");
     }

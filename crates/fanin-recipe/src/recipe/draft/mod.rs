@@ -1,41 +1,43 @@
-//! A recipe drafted from names and shapes alone, for a person to read and to mend.
+//! Drafting a recipe from names and shapes alone, for a person to check and edit.
 //!
-//! Each tensor is first put in a kind, which names a scheme and says why; tensors of one kind then share the
-//! most general patterns that take no other tensor. A draft always parses, covers all tensors, and has no idle rule.
+//! Each tensor first gets a choice: a spec and the reason for it. Tensors with the same choice then share the most general
+//! patterns that match no other tensor. A draft always parses, covers all tensors, and has no unused rule.
 
-mod kinds;
+mod choice;
+mod classify;
+mod kernels;
+mod matrices;
 mod patterns;
 mod vectors;
 mod words;
 
 use std::fmt::Write as _;
-
 use std::path::Path;
 
-use super::Recipe;
-use super::flatten::quoted;
+use super::definition::Recipe;
+use super::toml_string::quoted;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::names::groups;
-use crate::text::escaped;
-use crate::text::{count, counted};
-use kinds::{Choice, Context, Section};
-use patterns::Drafted;
+use crate::text::{count, counted, escaped};
+use choice::{Choice, Section};
+use classify::Context;
+use patterns::DraftRule;
 
-/// Names of a comment before "and so on".
-const NAMED: usize = 3;
+/// The maximum number of names in a comment.
+const MAX_NAMES: usize = 3;
 
-/// The text of a draft for these tensors. `file` is what they come from, as it is told; `values` says whether that has
-/// values to copy, or is a manifest.
+/// Returns the text of a drafted recipe for these tensors. `file` is the name of the file that they come from, which the
+/// draft's first line shows.
 ///
 /// # Errors
-/// A name that no recipe can hold.
+/// If there are no tensors.
 pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
     if manifest.entries.is_empty() {
-        return Err(Error::file(Path::new(file), "there are no tensors to draft a recipe for"));
+        return Err(Error::file(Path::new(file), "the file has no tensors to draft a recipe for"));
     }
-    let values = manifest.entries.iter().any(|entry| entry.offsets.is_some());
-    let context = Context::of(manifest, values);
+    let has_values = manifest.entries.iter().any(|entry| entry.offsets.is_some());
+    let context = Context::of(manifest, has_values);
     let choices: Vec<Choice> = manifest.entries.iter().map(|entry| context.choose(entry)).collect();
     let names: Vec<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
     let rules = patterns::rules(&names, &choices);
@@ -43,19 +45,22 @@ pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
     let (tensors, file) = (counted(manifest.entries.len() as u64, "tensor"), escaped(file));
     _ = writeln!(
         text,
-        "# A draft for {file}: {tensors}, {} values, seen by name and shape only.",
+        "# A draft for {file}: {tensors}, {} values. It was made from names and shapes only.",
         count(manifest.values())
     );
-    _ = writeln!(text, "# Read each line: what begins with CHECK is a guess. What comes of it:");
+    _ = writeln!(
+        text,
+        "# Check each line. Lines that begin with CHECK are guesses. To see what each tensor gets:"
+    );
     _ = writeln!(text, "#   fanin init THIS.toml --like {file} --dry-run");
     _ = writeln!(
         text,
-        "# docs/recipes.md is the page about recipes; for completion, `fanin recipe --schema > recipe.schema.json`"
+        "# docs/recipes.md explains recipes. For completion in an editor, run `fanin recipe --schema > recipe.schema.json`"
     );
-    _ = writeln!(text, "# and `#:schema ./recipe.schema.json` as the first line here.");
+    _ = writeln!(text, "# and write `#:schema ./recipe.schema.json` as the first line of this file.");
     if rules.iter().any(|rule| rule.choice.spec.contains("n_layer")) {
-        let layers = context.layers();
-        _ = writeln!(text, "\n[vars]\nn_layer = {layers} # layers, as their names count them");
+        let n_layer = context.n_layer();
+        _ = writeln!(text, "\n[vars]\nn_layer = {n_layer} # the number of layers");
     }
     text.push_str("\n[init]\n");
     let mut section = None;
@@ -69,28 +74,28 @@ pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
         _ = writeln!(text, "{} = {}", quoted(&rule.pattern), quoted(&rule.choice.spec));
     }
     text.push_str(&ties(manifest, &choices));
-    Recipe::parse(&text, std::path::Path::new("draft.toml"))?.apply(manifest, &[])?;
+    Recipe::parse(&text, Path::new("draft.toml"))?.plan(manifest, &[])?;
     Ok(text)
 }
 
-/// Why, and what it is about.
-fn comment(manifest: &Manifest, rule: &Drafted<'_>) -> String {
+/// Returns the comment above a rule: its reason, and the names and shapes of its tensors.
+fn comment(manifest: &Manifest, rule: &DraftRule<'_>) -> String {
     let entries: Vec<_> = rule.members.iter().map(|&member| &manifest.entries[member]).collect();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    let alike = groups(&names, |number| &entries[number].shape);
-    let mut about: Vec<String> = alike
+    let groups = groups(&names, |index| &entries[index].shape);
+    let mut tensors: Vec<String> = groups
         .iter()
-        .take(NAMED)
+        .take(MAX_NAMES)
         .map(|group| format!("{} {:?}", escaped(&group.name), entries[group.members[0]].shape))
         .collect();
-    if alike.len() > NAMED {
-        about.push(format!("and {} more", alike.len() - NAMED));
+    if groups.len() > MAX_NAMES {
+        tensors.push(format!("and {} more", groups.len() - MAX_NAMES));
     }
-    let check = if rule.choice.sure { "" } else { "CHECK " };
-    format!("# {check}{}: {}", rule.choice.why, about.join(", "))
+    let check = if rule.choice.is_guess { "CHECK " } else { "" };
+    format!("# {check}{}: {}", rule.choice.reason, tensors.join(", "))
 }
 
-/// A hint at matrices that may be one.
+/// Returns a commented `[tie]` for an output matrix that has the shape of an embedding, or an empty text.
 fn ties(manifest: &Manifest, choices: &[Choice]) -> String {
     let of = |section: Section| {
         let all = manifest.entries.iter().zip(choices);
@@ -98,15 +103,15 @@ fn ties(manifest: &Manifest, choices: &[Choice]) -> String {
     };
     let mut text = String::new();
     for head in of(Section::Heads).filter(|head| head.name.ends_with(".weight") || head.name == "weight") {
-        if let Some(first) =
+        if let Some(embedding) =
             of(Section::Embeddings).find(|entry| entry.shape == head.shape && entry.shape.len() == 2)
         {
             let shape = &head.shape;
             _ = write!(
                 text,
-                "\n# CHECK whether these two are one tensor, as both are {shape:?}: then take the # away.\n# [tie]\n# {} = {}\n",
+                "\n# CHECK whether these two tensors of shape {shape:?} are tied. If so, remove the # from these lines:\n# [tie]\n# {} = {}\n",
                 quoted(&head.name).replace("\\n", " "),
-                quoted(&first.name)
+                quoted(&embedding.name)
             );
             break;
         }

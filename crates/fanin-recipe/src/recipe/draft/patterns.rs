@@ -1,71 +1,73 @@
-//! Patterns for tensors that get the same: as general as can be without taking another.
+//! Patterns of a draft: the most general patterns that match only tensors with the same choice.
 
 use globset::GlobBuilder;
 
-use super::kinds::Choice;
+use super::choice::Choice;
 
 /// A rule of a draft.
 #[derive(Debug)]
-pub(super) struct Drafted<'a> {
+pub(super) struct DraftRule<'a> {
     pub(super) pattern: String,
     pub(super) choice: &'a Choice,
-    /// The tensors that it is first for.
+    /// The indices of the tensors for which the rule wins.
     pub(super) members: Vec<usize>,
 }
 
-/// Comparisons of patterns with names that a draft is worth: some seconds. Beyond it names stand for themselves.
-const MOST: usize = 50_000_000;
+/// The maximum number of comparisons of patterns with names, which take some seconds. After that, every remaining tensor
+/// gets a rule with its own name.
+const MAX_COMPARISONS: usize = 50_000_000;
 
-/// Rules that give each of these names its choice, section after section. Each takes at least one name.
-pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<Drafted<'a>> {
-    // What is alike stands together, in the order of its first tensor.
+/// Returns rules that give each name its choice, ordered by section. Each rule wins for at least one name.
+pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<'a>> {
+    // `kinds[i]` numbers the distinct choices in the order of their first tensors.
     let mut distinct: Vec<usize> = Vec::new();
     let kinds: Vec<usize> = (0..names.len())
-        .map(|number| {
-            let known = distinct.iter().position(|&first| choices[first] == choices[number]);
+        .map(|index| {
+            let known = distinct.iter().position(|&first| choices[first] == choices[index]);
             known.unwrap_or_else(|| {
-                distinct.push(number);
+                distinct.push(index);
                 distinct.len() - 1
             })
         })
         .collect();
     let mut order: Vec<usize> = (0..names.len()).collect();
-    order.sort_by_key(|&number| (choices[number].section, kinds[number], number));
-    let mut open = vec![true; names.len()];
-    // Of the names that are open, in their order, and now and then one that is not any more.
-    let mut left: Vec<usize> = (0..names.len()).collect();
-    let (mut rules, mut compared) = (Vec::new(), 0);
-    for number in order {
-        if !open[number] {
+    order.sort_by_key(|&index| (choices[index].section, kinds[index], index));
+    let mut is_open = vec![true; names.len()];
+    // The names that have no rule yet. Names that got one alone are removed later, with the next group.
+    let mut open: Vec<usize> = (0..names.len()).collect();
+    let (mut rules, mut comparisons) = (Vec::new(), 0);
+    for index in order {
+        if !is_open[index] {
             continue;
         }
-        let mut fits = |pattern: String| {
-            if compared > MOST {
+        // Returns the pattern with the open names that it matches, if it matches no name of another kind.
+        let mut try_pattern = |pattern: String| {
+            if comparisons > MAX_COMPARISONS {
                 return None;
             }
-            compared += left.len();
+            comparisons += open.len();
             let matcher = GlobBuilder::new(&pattern).literal_separator(false).build().ok()?.compile_matcher();
-            let takes = left.iter().copied().filter(|&other| open[other] && matcher.is_match(names[other]));
-            let members: Vec<usize> = takes.collect();
-            let only =
-                members.contains(&number) && members.iter().all(|&other| kinds[other] == kinds[number]);
-            only.then_some((pattern, members))
+            let is_match = |&other: &usize| is_open[other] && matcher.is_match(names[other]);
+            let members: Vec<usize> = open.iter().copied().filter(is_match).collect();
+            let is_valid =
+                members.contains(&index) && members.iter().all(|&other| kinds[other] == kinds[index]);
+            is_valid.then_some((pattern, members))
         };
-        let found = candidates(names[number]).into_iter().find_map(&mut fits);
-        // What is for one tensor has its name.
+        let found = candidates(names[index]).into_iter().find_map(&mut try_pattern);
+        // The rule of a single tensor has the tensor's name as its pattern.
         let (pattern, members) = found
             .filter(|(_, members)| members.len() > 1)
-            .unwrap_or_else(|| (literal(names[number]), vec![number]));
-        members.iter().for_each(|&member| open[member] = false);
+            .unwrap_or_else(|| (literal(names[index]), vec![index]));
+        members.iter().for_each(|&member| is_open[member] = false);
         if members.len() > 1 {
-            left.retain(|&other| open[other]);
+            open.retain(|&other| is_open[other]);
         }
-        rules.push(Drafted { pattern, choice: &choices[number], members });
+        rules.push(DraftRule { pattern, choice: &choices[index], members });
     }
     rules
 }
 
-/// Patterns that match a name, the most general first.
+/// Returns patterns that match a name, the most general first.
 fn candidates(name: &str) -> Vec<String> {
     let parts: Vec<&str> = name.split('.').collect();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -81,7 +83,7 @@ fn candidates(name: &str) -> Vec<String> {
             continue;
         }
         if length == 2 {
-            // ln_1, ln_2 or conv1, conv2: one pattern for all.
+            // One pattern for ln_1 and ln_2, or for conv1 and conv2.
             let stem = end[0].trim_end_matches(|c: char| c.is_ascii_digit());
             if stem != end[0] && !stem.is_empty() {
                 all.push(format!("*.{}*.{}", literal(stem), literal(end[1])));
@@ -98,11 +100,11 @@ fn candidates(name: &str) -> Vec<String> {
     all
 }
 
-/// A name as a pattern, with a star for each number in it: `t*` of `t0` and `t17`.
+/// Returns a name as a pattern with a star for each number in it: `t*` for `t0` and `t17`.
 fn numberless(name: &str) -> String {
     let mut pattern = String::new();
-    for (at, text) in name.split(|c: char| c.is_ascii_digit()).enumerate() {
-        if at > 0 && !pattern.ends_with('*') {
+    for (index, text) in name.split(|c: char| c.is_ascii_digit()).enumerate() {
+        if index > 0 && !pattern.ends_with('*') {
             pattern.push('*');
         }
         pattern.push_str(&literal(text));
@@ -110,7 +112,7 @@ fn numberless(name: &str) -> String {
     pattern
 }
 
-/// A text as a pattern that matches it alone.
+/// Returns a pattern that matches only this text.
 fn literal(text: &str) -> String {
     let mut pattern = String::new();
     for character in text.chars() {
@@ -124,12 +126,12 @@ fn literal(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kinds::{Section, sure};
+    use super::super::choice::{Section, known};
     use super::*;
 
     #[test]
-    fn one_tensor_goes_by_its_name_and_numbered_ones_share_a_pattern() {
-        let choice = |spec| sure(Section::Others, spec, "because");
+    fn a_single_tensor_has_its_name_as_pattern_and_numbered_tensors_share_one() {
+        let choice = |spec| known(Section::Others, spec, "because");
         let names = ["fc.weight", "a.weight", "b.weight", "t0", "t17", "t[3]", "x*"];
         let choices = ["ones", "zeros", "zeros", "normal", "normal", "normal", "eye"].map(choice);
         let rules = rules(&names, &choices);
@@ -139,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn very_many_names_do_not_take_for_ever() {
+    fn very_many_names_take_seconds() {
         let names: Vec<String> =
-            (0..100_000).map(|number| format!("{number:x}.{number:x}g.h{number:x}i")).collect();
+            (0..100_000).map(|index| format!("{index:x}.{index:x}g.h{index:x}i")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let choices: Vec<Choice> = (0..names.len())
-            .map(|number| sure(Section::Others, ["zeros", "ones"][number % 2], "so"))
+            .map(|index| known(Section::Others, ["zeros", "ones"][index % 2], "because"))
             .collect();
-        // Each compared with all others: an hour.
+        // Comparing each name with all others would take an hour.
         let rules = rules(&names, &choices);
         assert_eq!(rules.iter().map(|rule| rule.members.len()).sum::<usize>(), names.len());
     }

@@ -1,21 +1,22 @@
-//! What vectors and scalars seem to be.
+//! Choices for tensors of one axis, and for scalars.
 
-use super::kinds::{Choice, Section, guess, sure};
-use super::words::{contains, ends, has};
+use super::choice::{Choice, Section, guess, known};
+use super::words::{contains, has, split_last};
 use crate::manifest::Entry;
 
-/// Vectors and scalars.
-pub(super) fn vector(entry: &Entry, before: &str, last: &str, beside: impl Fn(&str) -> bool) -> Choice {
+/// Returns the choice for a vector or a scalar. `path` and `last` are the two halves of its name; `has_sibling` says whether
+/// its module has a tensor of another name.
+pub(super) fn vector(entry: &Entry, path: &str, last: &str, has_sibling: impl Fn(&str) -> bool) -> Choice {
     let name = &entry.name;
-    let norm = contains(before, &["norm", "layernorm", "rms"])
-        || has(before, &["ln", "bn", "gn", "norm", "layernorm"])
-        || contains(ends(before).1, &["ln_", "bn"]);
+    let is_norm = contains(path, &["norm", "layernorm", "rms"])
+        || has(path, &["ln", "bn", "gn", "norm", "layernorm"])
+        || contains(split_last(path).1, &["ln_", "bn"]);
     if contains(last, &["logit_scale"]) {
-        return guess(Section::Norms, "constant(2.6592600369327783)", "ln(1/0.07), as CLIP");
+        return guess(Section::Norms, "constant(2.6592600369327783)", "ln(1/0.07), as in CLIP");
     }
     if contains(last, &["layer_scale", "lambda"])
         || (contains(last, &["gamma"])
-            && (has(before, &["ls"]) || contains(last, &["gamma_", "gamma1", "gamma2"])))
+            && (has(path, &["ls"]) || contains(last, &["gamma_", "gamma1", "gamma2"])))
     {
         return guess(
             Section::Norms,
@@ -24,37 +25,37 @@ pub(super) fn vector(entry: &Entry, before: &str, last: &str, beside: impl Fn(&s
         );
     }
     if contains(name, &["prelu"]) {
-        return sure(Section::Norms, "constant(0.25)", "slopes of PReLU, as He et al. 2015 and torch");
+        return known(Section::Norms, "constant(0.25)", "slopes of PReLU, as in He et al. 2015 and torch");
     }
     if ["dt_bias", "A_log", "D"].contains(&last) {
         return guess(
             Section::Others,
             if last == "D" { "ones" } else { "zeros" },
-            "a state space model's: Mamba sets it by a formula of its own",
+            "parameter of a state space model: Mamba computes it by a formula of its own",
         );
     }
     if contains(last, &["bias"]) || ["b", "beta", "offset"].contains(&last) {
         if last.starts_with("bias_ih") || last.starts_with("bias_hh") {
-            return sure(
+            return known(
                 Section::Biases,
                 "zeros",
-                "biases of recurrent layers; an LSTM's forget gate is often given 1, which needs its slice",
+                "biases of recurrent layers; the biases of an LSTM's forget gate, a part of this vector, are often 1",
             );
         }
-        return sure(Section::Biases, "zeros", "biases");
+        return known(Section::Biases, "zeros", "biases");
     }
-    let gain = ["weight", "gamma", "scale", "g", "w", "gain"].contains(&last);
-    if gain && (norm || beside("running_var") || beside("beta")) {
-        return sure(Section::Norms, "ones", "gains of norms");
+    let is_gain = ["weight", "gamma", "scale", "g", "w", "gain"].contains(&last);
+    if is_gain && (is_norm || has_sibling("running_var") || has_sibling("beta")) {
+        return known(Section::Norms, "ones", "gains of norms");
     }
-    if gain {
-        return guess(Section::Norms, "ones", "a vector by this name is a norm's gain");
+    if is_gain {
+        return guess(Section::Norms, "ones", "a vector of this name usually is the gain of a norm");
     }
-    if norm {
-        return guess(Section::Norms, "ones", "in a norm, and no bias by its name");
+    if is_norm {
+        return guess(Section::Norms, "ones", "belongs to a norm, and its name is not that of a bias");
     }
     if contains(last, &["token", "embed", "query"]) {
-        return guess(Section::Embeddings, "normal(std=0.02)", "learned vectors, N(0, 0.02) as ViT");
+        return guess(Section::Embeddings, "normal(std=0.02)", "learned vectors: N(0, 0.02) as in ViT");
     }
     guess(Section::Others, "zeros", "vectors of unknown meaning")
 }

@@ -1,26 +1,29 @@
-//! Words in names.
+//! Searching for words in tensor names.
 
-/// Whether a name has one of these among its parts, which `.` and `_` and digits part.
+/// Whether one of the words of a name, which are separated by dots, underscores and digits, is in `words`.
 pub(super) fn has(name: &str, words: &[&str]) -> bool {
     let lower = name.to_ascii_lowercase();
-    lower.split(|c: char| !c.is_ascii_alphabetic()).any(|part| words.contains(&part))
+    lower.split(|c: char| !c.is_ascii_alphabetic()).any(|word| words.contains(&word))
 }
 
-/// Whether a name has one of these anywhere.
-pub(super) fn contains(name: &str, words: &[&str]) -> bool {
+/// Whether a name contains one of these texts anywhere.
+pub(super) fn contains(name: &str, texts: &[&str]) -> bool {
     let lower = name.to_ascii_lowercase();
-    words.iter().any(|word| lower.contains(word))
+    texts.iter().any(|text| lower.contains(text))
 }
 
-/// A name's last part, and what stands before it.
-pub(super) fn ends(name: &str) -> (&str, &str) {
-    name.rsplit_once('.').map_or(("", name), |(before, last)| (before, last))
+/// Splits a name at its last dot into the module's path and the parameter's own name.
+pub(super) fn split_last(name: &str) -> (&str, &str) {
+    name.rsplit_once('.').unwrap_or(("", name))
 }
 
-/// Whether a name is one of a projection that GPT-2 and its kin scale by depth.
-pub(super) fn scaled(name: &str) -> bool {
-    let (before, last) = ends(name);
-    last == "weight"
-        && ["c_proj", "dense_4h_to_h"].contains(&ends(before).1)
-        && name.split('.').any(|part| part.parse::<u64>().is_ok())
+/// Whether a name has a number between its dots: the parameter belongs to a numbered layer.
+pub(super) fn has_layer(name: &str) -> bool {
+    name.split('.').any(|word| word.parse::<u64>().is_ok())
+}
+
+/// Whether a name is that of a projection that GPT-2 and similar models scale by depth.
+pub(super) fn is_residual_projection(name: &str) -> bool {
+    let (path, last) = split_last(name);
+    last == "weight" && ["c_proj", "dense_4h_to_h"].contains(&split_last(path).1) && has_layer(name)
 }

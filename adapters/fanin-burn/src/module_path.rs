@@ -1,0 +1,39 @@
+//! The position of a visitor in a module tree.
+
+use crate::Axes;
+
+/// The path from a module to the field that is being visited.
+pub(crate) struct ModulePath {
+    axes: Axes,
+    /// For each level, the name of the field and the type of the struct that has the field.
+    levels: Vec<(String, String)>,
+}
+
+impl ModulePath {
+    pub(crate) fn new(axes: Axes) -> Self {
+        Self { axes, levels: Vec::new() }
+    }
+
+    pub(crate) fn enter(&mut self, name: &str, container: &str) {
+        self.levels.push((name.to_owned(), container.to_owned()));
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.levels.pop();
+    }
+
+    /// Returns the name of the current parameter, for example `layers.0.weight`.
+    pub(crate) fn name(&self) -> String {
+        self.levels.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".")
+    }
+
+    /// Returns the type of the struct that has the current parameter, for example `Struct:Linear`.
+    pub(crate) fn container(&self) -> &str {
+        self.levels.last().map_or("", |(_, container)| container)
+    }
+
+    /// Whether the current parameter, which has `rank` axes, is transposed between burn and the chosen axes.
+    pub(crate) fn is_transposed(&self, rank: usize) -> bool {
+        self.levels.last().is_some_and(|(name, container)| self.axes.transposes(name, container, rank))
+    }
+}

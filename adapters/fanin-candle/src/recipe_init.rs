@@ -1,0 +1,258 @@
+//! Initializing candle models by recipe. The whole model is planned before a value is drawn.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder, VarMap};
+use fanin_recipe::{Entry, Manifest, ModelValues, ParameterValues, Planned, Recipe, StoredType};
+
+use crate::SeedSource;
+use crate::draw::{var_of, with_name};
+
+/// A recipe with settings of its variables, which initializes candle models.
+#[derive(Debug, Clone)]
+pub struct RecipeInit(fanin_recipe::RecipeInit);
+
+impl RecipeInit {
+    /// Returns an initialization by this recipe.
+    pub fn new(recipe: Recipe) -> Self {
+        Self(fanin_recipe::RecipeInit::new(recipe))
+    }
+
+    /// Returns an initialization by the recipe of a built-in model. `fanin models` lists the names.
+    ///
+    /// # Errors
+    /// If there is no such model. The message suggests a similar name.
+    pub fn built_in(name: &str) -> Result<Self> {
+        fanin_recipe::RecipeInit::built_in(name).map(Self).map_err(Error::wrap)
+    }
+
+    /// Sets a variable of the recipe. Initializing a model returns an error if the recipe does not have the variable.
+    #[must_use]
+    pub fn set(self, name: &str, value: f64) -> Self {
+        Self(self.0.set(name, value))
+    }
+
+    /// Builds a model whose parameters are initialized by the recipe. Returns the model and its variables.
+    ///
+    /// `model` is called twice. The first time it gets zeros that take no memory, and the names, shapes and order of its
+    /// parameters are recorded and matched with the recipe. So an unmatched parameter or an unused rule is an error before
+    /// a value is drawn. The second time it gets the initialized values. On the torch stream they are drawn in the order
+    /// in which `model` requested the parameters.
+    ///
+    /// # Errors
+    /// If the recipe does not fit the model; if `model` requests other parameters the second time, or one name in two
+    /// shapes; if `model` returns an error.
+    pub fn build<M>(
+        &self,
+        dtype: DType,
+        device: &Device,
+        seed_source: &mut SeedSource,
+        mut model: impl FnMut(VarBuilder<'static>) -> Result<M>,
+    ) -> Result<(M, VarMap)> {
+        let recorder = Recorder::default();
+        model(VarBuilder::from_backend(Box::new(recorder.clone()), dtype, device.clone()))?;
+        let entries = std::mem::take(&mut *recorder.lock());
+        let vars = self.var_map(&Manifest { entries, ..Manifest::default() }, device, seed_source)?;
+        let expected = vars.data().lock().expect("mutex poisoned").len();
+        let model = model(VarBuilder::from_varmap(&vars, dtype, device))?;
+        let found = vars.data().lock().expect("mutex poisoned").len();
+        if found != expected {
+            candle_core::bail!(
+                "the model requested {expected} parameters the first time and {found} the second time: it must \
+                 request the same parameters each time"
+            );
+        }
+        Ok((model, vars))
+    }
+
+    /// Returns variables for the tensors of a manifest, in the manifest's dtypes. On the torch stream they are drawn in the
+    /// manifest's order. Tied tensors are separate variables with the same values: a model that shares a parameter
+    /// requests it by one name.
+    ///
+    /// # Errors
+    /// If the recipe does not fit the manifest; if it copies or skips a tensor; if candle does not have a dtype.
+    pub fn var_map(
+        &self,
+        manifest: &Manifest,
+        device: &Device,
+        seed_source: &mut SeedSource,
+    ) -> Result<VarMap> {
+        let mut values = self.0.values(manifest, seed_source).map_err(Error::wrap)?;
+        if let Some(kept) = values.planned().iter().find(|planned| !planned.is_known()) {
+            candle_core::bail!(
+                "{}: a new variable has no values to keep: write a spec instead of {}",
+                kept.description(),
+                kept.action
+            );
+        }
+        let dtypes = manifest.entries.iter().map(|entry| candle_dtype(entry.dtype));
+        let dtypes = dtypes.collect::<Result<Vec<DType>>>()?;
+        let vars = VarMap::new();
+        let mut data = vars.data().lock().expect("mutex poisoned");
+        for (entry, dtype) in manifest.entries.iter().zip(dtypes) {
+            let tensor = new_values(&mut values, &entry.name, &entry.shape, dtype, device, seed_source)?;
+            let tensor = tensor.expect("kept tensors are refused above");
+            data.insert(entry.name.clone(), Var::from_tensor(&tensor)?);
+        }
+        drop(data);
+        Ok(vars)
+    }
+
+    /// Gives the variables of a map new values, in their dtypes and on their devices, and returns what each of them got.
+    /// If there is an error in the recipe, no variable is changed.
+    ///
+    /// A `VarMap` does not keep the order in which it was filled. Use [`RecipeInit::fill_in_order`] for the torch stream.
+    ///
+    /// # Errors
+    /// If the stream is the torch stream, or the recipe does not fit the variables.
+    pub fn fill(&self, vars: &VarMap, seed_source: &mut SeedSource) -> Result<Vec<Planned>> {
+        if seed_source.is_sequential() {
+            candle_core::bail!(
+                "the values of the torch stream depend on the order of the parameters, which a VarMap does not keep: \
+                 use fill_in_order or build"
+            );
+        }
+        let names: BTreeSet<String> = vars.data().lock().expect("mutex poisoned").keys().cloned().collect();
+        self.fill_in_order(vars, names, seed_source)
+    }
+
+    /// As [`RecipeInit::fill`], with the variables drawn in the order of `names`, on either stream.
+    ///
+    /// # Errors
+    /// If `names` does not contain every name of the map exactly once, or the recipe does not fit the variables.
+    pub fn fill_in_order<S: AsRef<str>>(
+        &self,
+        vars: &VarMap,
+        names: impl IntoIterator<Item = S>,
+        seed_source: &mut SeedSource,
+    ) -> Result<Vec<Planned>> {
+        let data = vars.data().lock().expect("mutex poisoned");
+        let mut missing: BTreeSet<&str> = data.keys().map(String::as_str).collect();
+        let mut entries = Vec::new();
+        for name in names {
+            let name = name.as_ref();
+            let Some(var) = data.get(name).filter(|_| missing.remove(name)) else {
+                candle_core::bail!("{name:?} is not in the VarMap, or was named before");
+            };
+            entries.push(entry(name, var.shape(), var.dtype())?);
+        }
+        if !missing.is_empty() {
+            let missing: Vec<&str> = missing.into_iter().collect();
+            candle_core::bail!("the order leaves out {}: name every variable once", missing.join(", "));
+        }
+        let manifest = Manifest { entries, ..Manifest::default() };
+        let mut values = self.0.values(&manifest, seed_source).map_err(Error::wrap)?;
+        for entry in &manifest.entries {
+            let var = &data[&entry.name];
+            let (dtype, device) = (var.dtype(), var.device());
+            if let Some(tensor) =
+                new_values(&mut values, &entry.name, &entry.shape, dtype, device, seed_source)?
+            {
+                var.set(&tensor)?;
+            }
+        }
+        Ok(values.into_planned())
+    }
+}
+
+/// Returns the new values of a parameter as a tensor that shares no memory with another parameter, or `None` if the
+/// parameter keeps its values.
+fn new_values(
+    values: &mut ModelValues<Tensor>,
+    name: &str,
+    shape: &[usize],
+    dtype: DType,
+    device: &Device,
+    seed_source: &mut SeedSource,
+) -> Result<Option<Tensor>> {
+    let drawn = values.get(name, seed_source, |plan, stream| {
+        let var = stream.map_err(Error::wrap).and_then(|stream| var_of(plan, device, stream));
+        with_name(name, var.map(Var::into_inner))
+    })?;
+    Ok(match drawn {
+        // Variables that share memory would be updated twice by an optimizer.
+        ParameterValues::Drawn { values, is_shared: true } => Some(values.detach().copy()?),
+        ParameterValues::Drawn { values, is_shared: false } => Some(values),
+        ParameterValues::Integers(values) => {
+            Some(Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
+        }
+        ParameterValues::Kept => None,
+    })
+}
+
+/// Returns the safetensors dtype of a candle dtype.
+fn stored_type(dtype: DType) -> Result<StoredType> {
+    Ok(match dtype {
+        DType::F64 => StoredType::F64,
+        DType::F32 => StoredType::F32,
+        DType::F16 => StoredType::F16,
+        DType::BF16 => StoredType::BF16,
+        DType::I64 => StoredType::I64,
+        DType::I32 => StoredType::I32,
+        DType::I16 => StoredType::I16,
+        DType::U32 => StoredType::U32,
+        DType::U8 => StoredType::U8,
+        other => candle_core::bail!(
+            "dtype {other:?} cannot be initialized: use f32, f64, f16, bf16 or an integer dtype"
+        ),
+    })
+}
+
+/// Returns the candle dtype of a safetensors dtype.
+fn candle_dtype(stored: StoredType) -> Result<DType> {
+    Ok(match stored {
+        StoredType::F64 => DType::F64,
+        StoredType::F32 => DType::F32,
+        StoredType::F16 => DType::F16,
+        StoredType::BF16 => DType::BF16,
+        StoredType::I64 => DType::I64,
+        StoredType::I32 => DType::I32,
+        StoredType::I16 => DType::I16,
+        StoredType::U32 => DType::U32,
+        StoredType::U8 => DType::U8,
+        other => candle_core::bail!("candle does not have dtype {other}"),
+    })
+}
+
+fn entry(name: &str, shape: &Shape, dtype: DType) -> Result<Entry> {
+    let dtype = with_name(name, stored_type(dtype))?;
+    Ok(Entry { name: name.to_owned(), dtype, shape: shape.dims().to_vec(), offsets: None })
+}
+
+/// A backend that records the requested parameters and returns zeros that take no memory.
+#[derive(Clone, Default)]
+struct Recorder(Arc<Mutex<Vec<Entry>>>);
+
+impl Recorder {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
+        self.0.lock().expect("mutex poisoned")
+    }
+}
+
+impl SimpleBackend for Recorder {
+    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
+        let mut entries = self.lock();
+        match entries.iter().find(|entry| entry.name == name) {
+            Some(known) if known.shape != shape.dims() => {
+                candle_core::bail!(
+                    "{name} is requested as {shape:?}, and was requested as {:?}",
+                    known.shape
+                );
+            }
+            Some(_) => {}
+            None => entries.push(entry(name, &shape, dtype)?),
+        }
+        Tensor::zeros((), dtype, device)?.broadcast_as(shape)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+        candle_core::bail!("{name} is requested without its shape, which is needed: use VarBuilder::get")
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.lock().iter().any(|entry| entry.name == name)
+    }
+}

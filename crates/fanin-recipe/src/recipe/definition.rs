@@ -1,0 +1,63 @@
+//! The parsed form of a recipe.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fanin::DType;
+
+use super::rule::{Assignment, Rule};
+use super::source::{Source, Span};
+use super::tie::Tie;
+use super::variable::Variable;
+
+/// The keys that a recipe may have, in the recommended order.
+pub(super) const KEYS: [&str; 5] = ["extends", "vars", "init", "dtype", "tie"];
+
+/// A parsed recipe: rules that say how each parameter of a model is initialized.
+///
+/// The first rule whose pattern matches a name wins. A recipe that extends another contains the rules, variables and ties
+/// of both.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    pub(super) source: Arc<Source>,
+    /// The value of `extends`.
+    pub(super) base: Option<String>,
+    /// The name of the built-in model that the recipe belongs to.
+    pub(super) model: Option<&'static str>,
+    pub(super) variables: Vec<Variable>,
+    pub(super) rules: Vec<Rule<Assignment>>,
+    pub(super) dtypes: Vec<Rule<DType>>,
+    pub(super) ties: Vec<Tie>,
+    /// The span of the `[init]` header, for diagnostics about a missing rule.
+    pub(super) init_span: Span,
+}
+
+impl Recipe {
+    /// Returns the text that the recipe was parsed from.
+    pub fn text(&self) -> &str {
+        &self.source.text
+    }
+
+    /// Returns the path that the recipe was read from, or the name that diagnostics show.
+    pub fn path(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// Returns the value of `extends`: the recipe that this one extends.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Returns the canonical name of a tensor: the name to which `name` is tied, or `name` itself if it is not tied.
+    pub fn canonical_name<'a>(&'a self, name: &'a str) -> &'a str {
+        let tie = self.ties.iter().find(|tie| tie.alias == name);
+        tie.and_then(|tie| tie.canonical.as_deref()).unwrap_or(name)
+    }
+
+    /// Whether a tensor of this name keeps the values that it has: its rule is `copy` or `skip`.
+    pub fn keeps_values(&self, name: &str) -> bool {
+        let name = self.canonical_name(name);
+        let rule = self.rules.iter().find(|rule| rule.pattern.matches(name));
+        rule.is_some_and(|rule| rule.value.keeps_values())
+    }
+}

@@ -1,0 +1,350 @@
+//! Planning: a recipe matched with the tensors of a model.
+
+use std::collections::{HashMap, HashSet};
+
+use fanin::DType;
+
+use super::definition::Recipe;
+use super::matching::Matching;
+use super::plan_tensor::{ModelContext, plan_tensor};
+use super::planned::Planned;
+use super::source::into_result;
+use super::tie::{Tie, ties_of};
+use super::variable::{Property, VariableValue, VariableValues};
+use crate::error::{Error, Result, did_you_mean};
+use crate::manifest::{Entry, Manifest};
+use crate::stored_type::StoredType;
+
+impl Recipe {
+    /// Plans every tensor of a manifest in the dtype that the manifest has. Skipped tensors are included.
+    ///
+    /// `settings` gives variables of the recipe other values.
+    ///
+    /// # Errors
+    /// First, a setting for a variable that the recipe does not have, or that contradicts the model. Then, all together:
+    /// parameters that no rule matches; unused rules and variables; specs that do not parse or do not fit a tensor (each
+    /// for the first such tensor); ties of tensors of different shapes. Inherited rules, variables and ties may be unused.
+    pub fn plan(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<Vec<Planned>> {
+        self.plan_all(manifest, settings, |entry, _| entry.dtype)
+    }
+
+    /// As [`Recipe::plan`], with each tensor in the dtype that it is to be written in: the dtype of the first matching
+    /// rule of `[dtype]`, else `overall`, else the manifest's. Integer, copied and skipped tensors keep the manifest's.
+    ///
+    /// # Errors
+    /// As [`Recipe::plan`]; an `overall` dtype that applies to no tensor.
+    pub fn plan_with_dtype(
+        &self,
+        manifest: &Manifest,
+        settings: &[(String, f64)],
+        overall: Option<DType>,
+    ) -> Result<Vec<Planned>> {
+        let planned = self.plan_all(manifest, settings, |entry, chosen_dtype| {
+            chosen_dtype.or(overall).map_or(entry.dtype, StoredType::from_float)
+        })?;
+        let mut drawn = planned.iter().filter(|planned| planned.plan.is_some()).peekable();
+        if let (Some(overall), true) = (overall, drawn.peek().is_some())
+            && drawn.all(|planned| planned.chosen_dtype.is_some())
+        {
+            let message =
+                format!("dtype {overall} has no effect: rules of [dtype] choose the dtype of every tensor");
+            let last = self.dtypes.last().expect("a rule chose each dtype");
+            return Err(last.span.error(message, "change this rule, or do not set an overall dtype"));
+        }
+        Ok(planned)
+    }
+
+    /// Returns an error at the rule that matched a planned tensor of this recipe.
+    pub fn error_at(&self, planned: &Planned, message: impl Into<String>, remedy: &str) -> Error {
+        let rule = self.rules.iter().find(|rule| rule.pattern.text == planned.pattern);
+        rule.map_or(&self.init_span, |rule| &rule.span).error(message, remedy)
+    }
+
+    /// Plans every tensor. `written_dtype` returns the dtype of an entry for which a dtype may be chosen, given the dtype
+    /// that `[dtype]` chooses for it.
+    fn plan_all(
+        &self,
+        manifest: &Manifest,
+        settings: &[(String, f64)],
+        written_dtype: impl Fn(&Entry, Option<DType>) -> StoredType,
+    ) -> Result<Vec<Planned>> {
+        let variables = self.variable_values(manifest, settings)?;
+        let (ties, tie_diagnostics) = ties_of(&self.ties, manifest);
+        let names: Vec<&str> = manifest
+            .entries
+            .iter()
+            .zip(&ties)
+            .map(|(entry, tie)| tie.and_then(|tie| tie.canonical.as_deref()).unwrap_or(&entry.name))
+            .collect();
+        let (rules, dtypes) = (Matching::new(&self.rules), Matching::new(&self.dtypes));
+        let matches: Vec<Vec<usize>> = names.iter().map(|name| rules.matching(name)).collect();
+        let dtype_matches: Vec<Vec<usize>> = manifest
+            .entries
+            .iter()
+            .zip(&names)
+            .map(|(entry, name)| if has_dtype_choice(entry) { dtypes.matching(name) } else { Vec::new() })
+            .collect();
+        let mut diagnostics = self.coverage_diagnostics(&names, &matches, &dtype_matches);
+        diagnostics.extend(tie_diagnostics);
+        diagnostics.extend(self.unused_variables(settings));
+        let entries = manifest.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+        let context = ModelContext { variables: &variables, entries: &entries };
+        let (mut all, mut faulty_rules, mut reported) = (Vec::new(), HashSet::new(), HashSet::new());
+        for (index, entry) in manifest.entries.iter().enumerate() {
+            // Each faulty rule is reported for the first tensor only.
+            let Some(&winner) = matches[index].first().filter(|&rule| !faulty_rules.contains(rule)) else {
+                continue;
+            };
+            let rule = &self.rules[winner];
+            let keeps_values = rule.value.keeps_values();
+            let dtype_rule = dtype_matches[index].first().filter(|_| !keeps_values);
+            let chosen_dtype = dtype_rule.map(|&rule| self.dtypes[rule].value);
+            let mut entry = entry.clone();
+            if has_dtype_choice(&entry) && !keeps_values {
+                entry.dtype = written_dtype(&entry, chosen_dtype);
+            }
+            match plan_tensor(entry, rule, ties[index], chosen_dtype, context) {
+                Ok(planned) => all.push(planned),
+                Err(Error::Recipe(more)) => {
+                    faulty_rules.insert(winner);
+                    diagnostics.extend(more.into_iter().filter(|one| reported.insert(one.to_string())));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        into_result(diagnostics)?;
+        check_tied_dtypes(&all, &ties)?;
+        Ok(all)
+    }
+
+    /// Returns the values of the variables for these tensors, with `settings` applied.
+    fn variable_values(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<VariableValues> {
+        let mut values = VariableValues::default();
+        for variable in &self.variables {
+            match variable.value.evaluate(manifest) {
+                Ok(number) => _ = values.known.insert(variable.name.clone(), number),
+                Err(diagnostic) => _ = values.failed.insert(variable.name.clone(), diagnostic),
+            }
+        }
+        for (name, value) in settings {
+            let Some(variable) = self.variables.iter().find(|variable| variable.name == *name) else {
+                let names: Vec<&str> = self.variables.iter().map(|variable| variable.name.as_str()).collect();
+                let hint = did_you_mean(name, names.iter().copied());
+                let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                let message =
+                    format!("the recipe has no variable {name:?} to set{hint} (its variables: {names})");
+                return Err(Error::file(&self.source.path, message));
+            };
+            if let (VariableValue::Property(property, pattern), Some(found)) =
+                (&variable.value, values.known.get(name))
+                && found != value
+            {
+                let definition = match property {
+                    Property::Count => format!("the number of tensors that match {:?}", pattern.text),
+                    _ => format!("the {} of {:?}", property.name(), pattern.text),
+                };
+                let message = format!(
+                    "{name} = {value} contradicts the model: {name} is {definition}, and in this model that is \
+                     {found}. Setting it does not add layers or change shapes"
+                );
+                let remedy = format!(
+                    "give names and shapes of a model with {name} = {value} (--like, in Python like=), or, to use \
+                     {value} with this model, extend this recipe and write {name} = {value} under [vars]"
+                );
+                return Err(variable.span.error(message, remedy));
+            }
+            values.failed.remove(name);
+            values.known.insert(name.clone(), *value);
+        }
+        Ok(values)
+    }
+}
+
+/// Whether a recipe may choose the dtype of a tensor: it is neither an integer nor complex.
+fn has_dtype_choice(entry: &Entry) -> bool {
+    entry.dtype.integers().is_none() && entry.dtype != StoredType::C64
+}
+
+/// Returns an error if an alias and its canonical tensor have different dtypes. `ties[i]` is the tie of `all[i]`.
+fn check_tied_dtypes(all: &[Planned], ties: &[Option<&Tie>]) -> Result {
+    let entries: HashMap<&str, &Entry> =
+        all.iter().map(|planned| (planned.entry.name.as_str(), &planned.entry)).collect();
+    for (planned, tie) in all.iter().zip(ties) {
+        let canonical = planned.tied.as_deref().and_then(|canonical| entries.get(canonical));
+        if let (Some(tie), Some(canonical)) = (tie, canonical)
+            && canonical.dtype != planned.entry.dtype
+        {
+            let (alias, name) = (&planned.entry.name, &canonical.name);
+            let message = format!(
+                "{alias:?} is {} and {name:?}, to which it is tied, is {}: tied tensors must have the same dtype",
+                planned.entry.dtype, canonical.dtype
+            );
+            let remedy = format!("write {name:?} = \"f32\", or another dtype, under [dtype]");
+            return Err(tie.span.error(message, remedy));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use fanin::Distribution;
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let json = r#"{"h.0.fc.weight": {"dtype": "F32", "shape": [8, 4]}, "h.0.fc.bias": {"dtype": "BF16", "shape": [8]},
+                       "steps": {"dtype": "I64", "shape": []}}"#;
+        Manifest::from_json(json, Path::new("m.json")).unwrap()
+    }
+
+    fn plan(text: &str, settings: &[(&str, f64)]) -> Result<Vec<Planned>> {
+        let settings: Vec<(String, f64)> =
+            settings.iter().map(|(name, value)| (name.to_string(), *value)).collect();
+        Recipe::parse(text, Path::new("r.toml"))?.plan(&manifest(), &settings)
+    }
+
+    #[test]
+    fn the_first_matching_rule_wins_and_specs_use_variables() {
+        let text = "[vars]\nn = 4\n[init]\n\"*.bias\" = \"zeros\"\n\"h.*\" = \"normal(std=0.5/sqrt(n*fan_in))\"\n\"*\" = \"zeros\"";
+        let planned = plan(text, &[]).unwrap();
+        assert_eq!(
+            planned[0].plan.as_ref().unwrap().distribution(),
+            Distribution::Normal { mean: 0.0, std: 0.125 }
+        );
+        assert_eq!(planned[1].pattern, "*.bias");
+        assert_eq!(planned[2].integer, Some(0));
+        let planned = plan(text, &[("n", 1.0)]).unwrap();
+        assert_eq!(planned[0].plan.as_ref().unwrap().std(), 0.25);
+    }
+
+    #[test]
+    fn a_bias_has_the_fans_of_its_weight_and_a_name_has_a_layer() {
+        let text = "[init]\n\"*.bias\" = \"linear_default_bias(weight_fan_in)\"\n\"h.*\" = \"normal(std=depth_scaled(layer))\"\n\"*\" = \"zeros\"";
+        let planned = plan(text, &[]).unwrap();
+        assert_eq!(planned[0].action.to_string(), format!("normal(std={})", 1.0 / 2f64.sqrt()));
+        assert_eq!(planned[1].action.to_string(), "linear_default_bias(fan_in=4)");
+        let error = plan("[init]\n\"*\" = \"normal(std=1/(layer+1))\"", &[]).unwrap_err().to_string();
+        assert!(error.contains("steps") && error.contains("there is no layer"), "{error}");
+        let error = plan("[init]\n\"*\" = \"normal(std=weight_fan_out)\"", &[]).unwrap_err().to_string();
+        assert!(error.contains("there is no weight_fan_out"), "{error}");
+    }
+
+    #[test]
+    fn a_dtype_is_chosen_by_rule_then_overall_then_manifest() {
+        let dtypes = |dtype: &str, overall| {
+            let text = format!("[init]\n\"*\" = \"zeros\"\n{dtype}");
+            let recipe = Recipe::parse(&text, Path::new("r.toml")).unwrap();
+            let planned = recipe.plan_with_dtype(&manifest(), &[], overall).unwrap();
+            planned.iter().map(|planned| planned.entry.dtype.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(dtypes("", None), ["F32", "BF16", "I64"]);
+        assert_eq!(dtypes("", Some(DType::F16)), ["F16", "F16", "I64"]);
+        assert_eq!(dtypes("[dtype]\n\"*.bias\" = \"f64\"", Some(DType::F16)), ["F16", "F64", "I64"]);
+        let rules = "[dtype]\n\"*.bias\" = \"f64\"\n\"*\" = \"float16\"";
+        assert_eq!(dtypes(rules, None), ["F16", "F64", "I64"]);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_with_its_position() {
+        let zeros = "\"*\" = \"zeros\"";
+        for (text, settings, needles) in [
+            (
+                "[init]\n\"*.bias\" = \"zeros\"".to_owned(),
+                &[][..],
+                &["r.toml:1:2: no rule matches 2 parameters", "h.0.fc.weight", "steps"][..],
+            ),
+            (
+                format!("[init]\n{zeros}\n\"*.wight\" = \"ones\""),
+                &[],
+                &["r.toml:3:1: ", "unused rule \"*.wight\": the pattern matches no tensor"],
+            ),
+            (
+                format!("[init]\n{zeros}\n\"*.bias\" = \"ones\""),
+                &[],
+                &["unused rule \"*.bias\": all tensors that it matches are taken by earlier rules: \"*\""],
+            ),
+            (
+                format!("[init]\n\"*.bias\" = \"ones\"\n\"h.*\" = \"ones\"\n\"h.0.*\" = \"ones\"\n{zeros}"),
+                &[],
+                &["r.toml:4:1: ", "taken by earlier rules: \"*.bias\", \"h.*\""],
+            ),
+            (
+                "[init]\n\"*.wight\" = \"ones\"\n\"*.bias\" = \"zeros\"\nsteps = \"zeros\"".to_owned(),
+                &[],
+                &["no rule matches 1 parameter:\n  h.0.fc.weight", "\nr.toml:2:1: unused rule \"*.wight\""],
+            ),
+            ("[init]\n\"*\" = \"zeroes\"".to_owned(), &[], &["r.toml:2:8: ", "did you mean zeros?", "^"]),
+            (
+                format!("[init]\n\"*.weight\" = \"normal(std=-1)\"\n{zeros}"),
+                &[],
+                &["r.toml:2:14: ", "h.0.fc.weight", "std = -1"],
+            ),
+            (
+                "[init]\n\"*\" = \"normal(std=1/fan_in)\"".to_owned(),
+                &[],
+                &["r.toml:2:21: ", "no fan_in", "h.0.fc.bias", "^"],
+            ),
+            (format!("[init]\nsteps = \"normal\"\n{zeros}"), &[], &["cannot be written as I64"]),
+            (format!("[init]\nsteps = \"constant(0.5)\"\n{zeros}"), &[], &["cannot be written as I64"]),
+            (format!("[init]\nsteps = \"constant(2^63)\"\n{zeros}"), &[], &["cannot be written as I64"]),
+            (format!("[init]\n{zeros}"), &[("n_layers", 3.0)], &["no variable \"n_layers\""]),
+            (
+                format!("[vars]\nn_layer = 1\n[init]\n{zeros}"),
+                &[("n_layers", 3.0)],
+                &["did you mean n_layer?"],
+            ),
+            (
+                "[vars]\nn = { count = \"x.*\" }\n[init]\n\"*\" = \"constant(n)\"".to_owned(),
+                &[],
+                &["r.toml:2:15: ", "no tensor of this model matches \"x.*\""],
+            ),
+            (
+                "[vars]\nn = { fan_in = \"*\" }\n[init]\n\"*\" = \"constant(n)\"".to_owned(),
+                &[],
+                &["r.toml:2:16: ", "h.0.fc.bias [8] has no fans"],
+            ),
+        ] {
+            let error = plan(&text, settings).unwrap_err().to_string();
+            for needle in needles {
+                assert!(error.contains(needle), "{text}: {error}");
+            }
+            assert!(error.starts_with("r.toml:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_marks_are_under_the_mistake_in_every_kind_of_string() {
+        for (toml, wrong) in [
+            ("\"normal(std=x)\"", "x"),
+            ("'normal(std=x)'", "x"),
+            ("\"\\u006eormal(std=x)\"", "x"),
+            ("\"norm\\x61l(\\tstd=x)\"", "x"),
+            ("\"\"\"\nnormal(\n  std=x)\"\"\"", "x"),
+            ("'''\nnormal(\n\n  std=x)'''", "x"),
+            ("\"\"\"normal(\\\n     std=x)\"\"\"", "x"),
+            ("\"\"\"normal(std=\\\n     x)\"\"\"", "x"),
+            ("\"nrmal(std=1)\"", "nrmal"),
+            ("\"\\U0000006erm\"", "\\U0000006erm"),
+            ("\"normal(std=1\"", "\""),
+            ("\"n\u{e9}(1)\"", "n\u{e9}"),
+        ] {
+            let text = format!("[init]\n\"*\" = {toml}\n");
+            let json = r#"{"a": {"dtype": "F32", "shape": [2, 2]}}"#;
+            let manifest = Manifest::from_json(json, Path::new("m")).unwrap();
+            let recipe = Recipe::parse(&text, Path::new("r.toml"));
+            let error = recipe.and_then(|recipe| recipe.plan(&manifest, &[])).unwrap_err();
+            let Error::Recipe(diagnostics) = error else { panic!("{error}") };
+            let [diagnostic] = diagnostics.as_slice() else { panic!("{diagnostics:?}") };
+            let line = text.lines().nth(diagnostic.line - 1).unwrap();
+            let marked: String = line
+                .chars()
+                .skip(diagnostic.column - 1)
+                .take(diagnostic.marks_length.max(wrong.chars().count()))
+                .collect();
+            assert_eq!(marked, wrong, "{toml}: {diagnostic}");
+        }
+    }
+}

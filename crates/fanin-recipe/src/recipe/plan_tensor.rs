@@ -1,0 +1,109 @@
+//! Planning one tensor by the rule that matched it.
+
+use std::collections::HashMap;
+
+use fanin::init::Init;
+use fanin::{DType, Distribution, Initializer as _};
+
+use super::planned::{Action, Planned};
+use super::rule::{Assignment, Rule};
+use super::scope::{Scope, ScopeError};
+use super::tie::Tie;
+use super::variable::VariableValues;
+use crate::error::{Error, Result};
+use crate::manifest::Entry;
+
+/// What is known about the whole model while one tensor is planned.
+#[derive(Clone, Copy)]
+pub(super) struct ModelContext<'a> {
+    pub(super) variables: &'a VariableValues,
+    /// All tensors of the model by name.
+    pub(super) entries: &'a HashMap<&'a str, &'a Entry>,
+}
+
+/// Plans a tensor. `entry` already has the dtype that it is to be written in.
+pub(super) fn plan_tensor(
+    entry: Entry,
+    rule: &Rule<Assignment>,
+    tie: Option<&Tie>,
+    chosen_dtype: Option<DType>,
+    model: ModelContext<'_>,
+) -> Result<Planned> {
+    let (mut plan, mut integer) = (None, None);
+    let action = match rule.value {
+        Assignment::Copy => Action::Copy,
+        Assignment::Skip => Action::Skip,
+        Assignment::Arange => {
+            check_arange(&entry, rule)?;
+            Action::Arange
+        }
+        Assignment::Spec => {
+            let read = Scope::new(model.variables, &entry, model.entries).read(&rule.text);
+            let init = read.map_err(|error| match error {
+                ScopeError::Spec(error) => spec_error(&entry, rule, error),
+                ScopeError::Variable(diagnostic) => Error::Recipe(vec![diagnostic]),
+            })?;
+            match entry.dtype.float() {
+                Some(dtype) => {
+                    let resolved = init.resolve(&entry.shape, dtype);
+                    plan = Some(resolved.map_err(|error| spec_error(&entry, rule, error))?);
+                }
+                None => integer = Some(integer_value(&entry, rule, &init)?),
+            }
+            Action::Init(init)
+        }
+    };
+    let tied = tie.and_then(|tie| tie.canonical.clone());
+    let pattern = rule.pattern.text.clone();
+    let location = Some(rule.span.location());
+    Ok(Planned { entry, pattern, location, action, plan, integer, tied, chosen_dtype })
+}
+
+/// Returns an error unless the tensor's dtype can store the positions along its last axis.
+fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
+    let dtype = entry.dtype;
+    let Some((_, max)) = dtype.integers() else {
+        let message = format!("arange cannot be written as {dtype}");
+        return Err(rule_error(entry, rule, message, "arange is for integer tensors: write a spec instead"));
+    };
+    let length = entry.shape.last().copied().unwrap_or(1);
+    if length as i128 - 1 > max {
+        let message = format!("the greatest {dtype} is {max}, and the last axis has {length} positions");
+        return Err(rule_error(entry, rule, message, "write \"copy\" or \"skip\" instead"));
+    }
+    Ok(())
+}
+
+/// Returns the one value that an initializer gives all elements of an integer tensor.
+fn integer_value(entry: &Entry, rule: &Rule<Assignment>, init: &Init) -> Result<i128> {
+    let dtype = entry.dtype;
+    let Some((min, max)) = dtype.integers() else {
+        let message = format!("{dtype} is a type that fanin does not draw");
+        let remedy = "write \"copy\" or \"skip\" instead, or choose another dtype under [dtype]";
+        return Err(rule_error(entry, rule, message, remedy));
+    };
+    let resolved = init.resolve(&entry.shape, DType::F64);
+    let plan = resolved.map_err(|error| spec_error(entry, rule, error))?;
+    let value = match plan.distribution() {
+        Distribution::Constant { value } if value.fract() == 0.0 => Some(value as i128),
+        _ => None,
+    };
+    value.filter(|value| (min..=max).contains(value)).ok_or_else(|| {
+        let remedy = format!(
+            "an integer tensor takes zeros, ones, a whole constant from {min} to {max}, arange, copy or skip"
+        );
+        rule_error(entry, rule, format!("{init} cannot be written as {dtype}"), &remedy)
+    })
+}
+
+fn rule_error(entry: &Entry, rule: &Rule<Assignment>, message: String, remedy: &str) -> Error {
+    rule.span.error(format!("{}: {message}", context(entry, rule)), remedy)
+}
+
+fn spec_error(entry: &Entry, rule: &Rule<Assignment>, error: fanin::Error) -> Error {
+    rule.span.spec_error(&context(entry, rule), error)
+}
+
+fn context(entry: &Entry, rule: &Rule<Assignment>) -> String {
+    format!("{:?} for {}", rule.pattern.text, entry.name)
+}

@@ -1,0 +1,78 @@
+//! Strings and keys of TOML: quoting, and offsets in a quoted string.
+
+use std::fmt::Write as _;
+
+/// Returns a text as a TOML string on one line.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => out.extend(['\\', character]),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => _ = write!(out, "\\u{:04X}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Returns a name as a TOML key, quoted where TOML requires quotes.
+pub(super) fn key(name: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quoted(name) }
+}
+
+/// Returns the byte offset in `raw`, a TOML string with its quotes and escapes, of the byte at `offset` of its value.
+pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
+    let (quotes, has_escapes) = match raw.as_bytes() {
+        [b'"', b'"', b'"', ..] => (3, true),
+        [b'\'', b'\'', b'\'', ..] => (3, false),
+        [b'"', ..] => (1, true),
+        [b'\'', ..] => (1, false),
+        _ => (0, false),
+    };
+    let mut position = quotes;
+    if quotes == 3 {
+        // TOML: a line break directly after the opening quotes is not part of the value.
+        let rest = &raw[position..];
+        position += if rest.starts_with("\r\n") { 2 } else { usize::from(rest.starts_with('\n')) };
+    }
+    let mut value = 0;
+    while value < offset {
+        let Some(character) = raw[position..].chars().next() else { break };
+        let (raw_bytes, value_bytes) = match (character, has_escapes) {
+            ('\\', true) => escape(&raw[position..]),
+            _ => (character.len_utf8(), character.len_utf8()),
+        };
+        position += raw_bytes;
+        value += value_bytes;
+    }
+    // Skip escapes that stand for nothing: a backslash at the end of a line, with the white space after it.
+    while has_escapes && raw[position..].starts_with('\\') {
+        let (raw_bytes, value_bytes) = escape(&raw[position..]);
+        if value_bytes > 0 {
+            break;
+        }
+        position += raw_bytes;
+    }
+    position.min(raw.len().saturating_sub(quotes))
+}
+
+/// Returns the number of bytes of the escape at the beginning of `raw`, and of the text that it stands for.
+fn escape(raw: &str) -> (usize, usize) {
+    let digits = |count: usize| {
+        let code = raw.get(2..2 + count).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        (2 + count, code.and_then(char::from_u32).map_or(1, char::len_utf8))
+    };
+    match raw.as_bytes().get(1) {
+        Some(b'x') => digits(2),
+        Some(b'u') => digits(4),
+        Some(b'U') => digits(8),
+        Some(b'b' | b't' | b'n' | b'f' | b'r' | b'e' | b'"' | b'\\') => (2, 1),
+        // A backslash at the end of a line removes all white space up to the next character.
+        Some(_) => (raw.len() - raw[1..].trim_start().len(), 0),
+        None => (1, 1),
+    }
+}

@@ -1,0 +1,112 @@
+//! Diagnostics about parameters without a rule, rules that win for no tensor, and variables that no rule uses.
+
+use std::collections::BTreeSet;
+
+use super::definition::Recipe;
+use super::rule::Rule;
+use super::variable::{PARAMETER_VARIABLES, RESERVED, Variable, words};
+use crate::diagnostic::Diagnostic;
+use crate::error::did_you_mean;
+use crate::names::grouped;
+use crate::text::counted;
+
+impl Recipe {
+    /// Returns diagnostics about parameters that no rule matches and about unused rules of `[init]` and `[dtype]`. Both are
+    /// reported together because one misspelled pattern often causes both.
+    ///
+    /// `matches[i]` has the indices of the rules of `[init]` that match `names[i]`, the winner first. `dtype_matches` has
+    /// the same for the rules of `[dtype]`.
+    pub(super) fn coverage_diagnostics(
+        &self,
+        names: &[&str],
+        matches: &[Vec<usize>],
+        dtype_matches: &[Vec<usize>],
+    ) -> Vec<Diagnostic> {
+        let mut diagnostics = Vec::new();
+        let unmatched: Vec<&str> =
+            names.iter().zip(matches).filter(|(_, rules)| rules.is_empty()).map(|(name, _)| *name).collect();
+        let uncovered = (!unmatched.is_empty()).then(|| {
+            let count = counted(unmatched.len() as u64, "parameter");
+            format!("no rule matches {count}:\n  {}", grouped(&unmatched).join("\n  "))
+        });
+        let unused_rules = diagnose_unused(&self.rules, matches, "", "tensor");
+        if let Some(model) = self.model.filter(|_| !unused_rules.is_empty()) {
+            // The user cannot correct a built-in recipe: it was used with a different model.
+            let (unused, all) = (unused_rules.len(), self.rules.len());
+            let uncovered = uncovered.map_or_else(String::new, |uncovered| format!(", and {uncovered}"));
+            let message = format!(
+                "these tensors are not those of the model {model}: {unused} of the {all} rules of its recipe match \
+                 no tensor{uncovered}"
+            );
+            let remedy = format!(
+                "draft a recipe for these tensors with `fanin recipe FILE`, or write one with extends = \"{model}\""
+            );
+            diagnostics.push(self.init_span.diagnostic(message, remedy));
+        } else {
+            let remedy = "add rules for these parameters, or a last rule \"*\" = \"...\"";
+            diagnostics.extend(uncovered.map(|uncovered| self.init_span.diagnostic(uncovered, remedy)));
+            diagnostics.extend(unused_rules);
+        }
+        diagnostics.extend(diagnose_unused(
+            &self.dtypes,
+            dtype_matches,
+            " in [dtype]",
+            "floating-point tensor",
+        ));
+        diagnostics
+    }
+
+    /// Returns diagnostics about variables that no rule uses. A variable of a base recipe, or one that `settings` sets, may
+    /// be unused.
+    pub(super) fn unused_variables(&self, settings: &[(String, f64)]) -> Vec<Diagnostic> {
+        let used: BTreeSet<&str> = self.rules.iter().flat_map(|rule| words(&rule.text)).collect();
+        let is_unused = |variable: &&Variable| {
+            let name = &variable.name;
+            !variable.inherited
+                && !used.contains(name.as_str())
+                && settings.iter().all(|(setting, _)| setting != name)
+        };
+        // Words of the specs that are not defined: the unused variable may be a misspelling of one of these.
+        let undefined = || {
+            let is_defined = |word: &str| self.variables.iter().any(|variable| variable.name == word);
+            used.iter().copied().filter(move |word| {
+                !is_defined(word) && !PARAMETER_VARIABLES.contains(word) && !RESERVED.contains(word)
+            })
+        };
+        let diagnostic = |variable: &Variable| {
+            let name = &variable.name;
+            let message = format!("no rule uses the variable {name}{}", did_you_mean(name, undefined()));
+            variable.span.diagnostic(message, "use the variable in a rule, or remove this line")
+        };
+        self.variables.iter().filter(is_unused).map(diagnostic).collect()
+    }
+}
+
+/// Returns a diagnostic for each rule that wins for no tensor. `section` and `tensor` are words of the message.
+fn diagnose_unused<T>(
+    rules: &[Rule<T>],
+    matches: &[Vec<usize>],
+    section: &str,
+    tensor: &str,
+) -> Vec<Diagnostic> {
+    // For each rule, the rules that win for the tensors that it matches.
+    let mut winners = vec![BTreeSet::new(); rules.len()];
+    for matching in matches {
+        for &rule in matching {
+            winners[rule].insert(matching[0]);
+        }
+    }
+    let is_unused = |&index: &usize| !rules[index].inherited && !winners[index].contains(&index);
+    let diagnostic = |index: usize| {
+        let pattern = &rules[index].pattern;
+        let earlier: Vec<String> =
+            winners[index].iter().map(|&winner| format!("{:?}", rules[winner].pattern.text)).collect();
+        let reason = match earlier.as_slice() {
+            [] => format!("the pattern matches no {tensor} of this model"),
+            _ => format!("all tensors that it matches are taken by earlier rules: {}", earlier.join(", ")),
+        };
+        let message = format!("unused rule {:?}{section}: {reason}", pattern.text);
+        pattern.span.diagnostic(message, "correct the pattern, or remove the rule")
+    };
+    (0..rules.len()).filter(is_unused).map(diagnostic).collect()
+}

@@ -1,0 +1,111 @@
+//! Variables: numbers that specs use, written in `[vars]` or read from the model's shapes.
+
+use std::collections::BTreeMap;
+
+use fanin::{AxisLayout, Fans};
+
+use super::rule::Pattern;
+use super::source::Span;
+use crate::diagnostic::Diagnostic;
+use crate::manifest::Manifest;
+use crate::text::counted;
+
+/// The variables that each parameter has by itself: its fans, for a bias, the fans of the weight of the same module;
+/// and the first number in its name, which is the number of its layer. A recipe cannot define them.
+pub(super) const PARAMETER_VARIABLES: [&str; 5] =
+    ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
+
+/// Names that specs use for functions and constants. A recipe cannot define them.
+pub(super) const RESERVED: [&str; 5] = ["sqrt", "math", "inf", "nan", "pi"];
+
+/// A variable of `[vars]`.
+#[derive(Debug, Clone)]
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) value: VariableValue,
+    /// The span of the name.
+    pub(super) span: Span,
+    /// Whether a recipe that this one extends also has the variable.
+    pub(super) inherited: bool,
+}
+
+/// The definition of a variable.
+#[derive(Debug, Clone)]
+pub(super) enum VariableValue {
+    /// A number.
+    Number(f64),
+    /// A property of the tensors that match the pattern.
+    Property(Property, Pattern),
+}
+
+/// A property of the tensors that match a pattern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Property {
+    /// The number of tensors.
+    Count,
+    /// The `fan_in`, which must be the same for all of the tensors.
+    FanIn,
+    /// The `fan_out`, which must be the same for all of the tensors.
+    FanOut,
+}
+
+impl Property {
+    /// All properties, with their names in recipes.
+    pub(super) const ALL: [(&'static str, Property); 3] =
+        [("count", Property::Count), ("fan_in", Property::FanIn), ("fan_out", Property::FanOut)];
+
+    pub(super) fn name(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, property)| *property == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// The values of a recipe's variables for one model.
+#[derive(Debug, Default)]
+pub(super) struct VariableValues {
+    pub(super) known: BTreeMap<String, f64>,
+    /// Variables whose property this model does not have, with the reason. It is an error only if a spec uses one.
+    pub(super) failed: BTreeMap<String, Diagnostic>,
+}
+
+impl VariableValue {
+    /// Returns the number that the variable is for the tensors of `manifest`.
+    pub(super) fn evaluate(&self, manifest: &Manifest) -> Result<f64, Diagnostic> {
+        let (property, pattern) = match self {
+            VariableValue::Number(number) => return Ok(*number),
+            VariableValue::Property(property, pattern) => (*property, pattern),
+        };
+        let matched = || manifest.entries.iter().filter(|entry| pattern.matches(&entry.name));
+        let error =
+            |message: String| Err(pattern.span.diagnostic(message, "correct the pattern, or write a number"));
+        if matched().next().is_none() {
+            return error(format!("no tensor of this model matches {:?}", pattern.text));
+        }
+        if property == Property::Count {
+            return Ok(matched().count() as f64);
+        }
+        let fan = |fans: Fans| if property == Property::FanIn { fans.fan_in } else { fans.fan_out };
+        let mut first: Option<(usize, &str)> = None;
+        for entry in matched() {
+            let Ok(fans) = AxisLayout::OutIn.fans(&entry.shape) else {
+                return error(format!("{} {:?} has no fans", entry.name, entry.shape));
+            };
+            match first {
+                Some((expected, name)) if expected != fan(fans) => {
+                    let tensors = counted(matched().count() as u64, "tensor");
+                    let (property, other) = (property.name(), fan(fans));
+                    return error(format!(
+                        "{tensors} match, and their {property} differs: {name} has {expected}, {} has {other}",
+                        entry.name
+                    ));
+                }
+                _ => first = Some((fan(fans), &entry.name)),
+            }
+        }
+        Ok(first.map_or(0, |(fan, _)| fan) as f64)
+    }
+}
+
+/// Returns the words of a spec, numbers included.
+pub(super) fn words(spec: &str) -> impl Iterator<Item = &str> {
+    spec.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
+}
