@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands, one module each.
 
 mod audit;
 mod diff;
@@ -22,10 +22,10 @@ use crate::args::{Args, Command};
 use crate::error::Result;
 use crate::terminal::output;
 
-/// Carries out a command.
+/// Runs a command.
 ///
 /// # Errors
-/// Everything that is wrong with the request, or goes wrong on the way.
+/// Returns an error if the request is invalid, if a file cannot be read or written, and if a check fails.
 pub fn run(args: Args) -> Result {
     let quiet = args.quiet;
     match args.command {
@@ -46,17 +46,17 @@ pub fn run(args: Args) -> Result {
     }
 }
 
-/// The tensors of a checkpoint matched with a recipe: the name of a built-in model or a file.
+/// Compares the tensors of a checkpoint with a recipe, which is given by the name of a built-in model or by a file.
 fn compared(name: &str, settings: &[(String, f64)], file: &Manifest) -> Result<ModelComparison> {
     let (recipe, model) = Recipe::find(name)?;
     Ok(ModelComparison::new(&recipe, settings, file, model.map(Model::manifest))?)
 }
 
-/// Opens a checkpoint, and says what is odd about its index.
+/// Opens a checkpoint, and prints the warnings about its index unless `quiet`.
 fn open(path: &Path, quiet: bool) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::open(path)?;
     let file = path.display().to_string();
-    let odd = checkpoint.warnings.iter().map(|text| (file.as_str(), text.clone()));
-    output::warnings(odd, quiet);
+    let warnings = checkpoint.warnings.iter().map(|text| (file.as_str(), text.clone()));
+    output::warnings(warnings, quiet);
     Ok(checkpoint)
 }
