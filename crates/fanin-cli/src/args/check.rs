@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Stream;
+use super::choices::Stream;
 use super::value::{parse_alpha, parse_seed, parse_setting};
 
 /// Arguments of `verify`.

@@ -3,7 +3,7 @@
 use fanin_analysis::audit::Audit;
 use fanin_recipe::text;
 
-use super::open;
+use super::input::open;
 use crate::args;
 use crate::error::{Error, Result};
 use crate::terminal::progress::TerminalProgress;

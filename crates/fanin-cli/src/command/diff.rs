@@ -3,7 +3,7 @@
 use fanin_analysis::diff::{self, Difference};
 use fanin_recipe::text;
 
-use super::open;
+use super::input::open;
 use crate::args::Diff;
 use crate::error::{Error, Result};
 use crate::terminal::progress::TerminalProgress;

@@ -5,7 +5,7 @@ use fanin::init::Init;
 use fanin_checkpoint::{CheckpointPlan, OutputForm};
 use fanin_recipe::{Entry, StoredType};
 
-use super::init::{draw, note_obstacles, target, warn, write_out};
+use super::write::{draw, note_obstacles, target, warn, write};
 use crate::args::Fill;
 use crate::error::{Error, Result};
 
@@ -28,5 +28,5 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
         note_obstacles(&plan, &args.output, false, quiet);
         return super::explain::show(&init, &args.shape.0, args.dtype);
     }
-    write_out(&plan, target, quiet)
+    write(&plan, target, quiet)
 }

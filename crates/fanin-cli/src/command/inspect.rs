@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{compared, open};
+use super::input::{compare_with_recipe, open};
 use crate::args::Inspect;
 use crate::error::{Error, Result};
 use crate::terminal::progress::TerminalProgress;
@@ -17,7 +17,8 @@ use fanin_recipe::text;
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let checkpoint = open(&args.file, quiet)?;
     let recipe = args.recipe.as_deref();
-    let comparison = recipe.map(|name| compared(name, &args.settings, &checkpoint.manifest)).transpose()?;
+    let comparison =
+        recipe.map(|name| compare_with_recipe(name, &args.settings, &checkpoint.manifest)).transpose()?;
     let page = args.html.as_deref().map(Page::new).transpose()?;
     let spectra = (args.json || page.is_some()) && !args.no_spectra;
     let ModelComparison { planned, odd, missing, .. } = comparison.unwrap_or_default();

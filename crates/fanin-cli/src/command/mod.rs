@@ -6,17 +6,14 @@ mod dry_run;
 mod explain;
 mod fill;
 mod init;
+mod input;
 mod inspect;
 mod models;
 mod recipe_draft;
 mod verify;
-
-use std::path::Path;
+mod write;
 
 use clap::CommandFactory as _;
-use fanin_analysis::check::model::ModelComparison;
-use fanin_checkpoint::Checkpoint;
-use fanin_recipe::{Manifest, Model, Recipe};
 
 use crate::args::{Args, Command};
 use crate::error::Result;
@@ -44,19 +41,4 @@ pub fn run(args: Args) -> Result {
             output::line(String::from_utf8_lossy(&script).trim_end())
         }
     }
-}
-
-/// Compares the tensors of a checkpoint with a recipe, which is given by the name of a built-in model or by a file.
-fn compared(name: &str, settings: &[(String, f64)], file: &Manifest) -> Result<ModelComparison> {
-    let (recipe, model) = Recipe::find(name)?;
-    Ok(ModelComparison::new(&recipe, settings, file, model.map(Model::manifest))?)
-}
-
-/// Opens a checkpoint, and prints the warnings about its index unless `quiet`.
-fn open(path: &Path, quiet: bool) -> Result<Checkpoint> {
-    let checkpoint = Checkpoint::open(path)?;
-    let file = path.display().to_string();
-    let warnings = checkpoint.warnings.iter().map(|text| (file.as_str(), text.clone()));
-    output::warnings(warnings, quiet);
-    Ok(checkpoint)
 }

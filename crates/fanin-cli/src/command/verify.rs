@@ -4,7 +4,7 @@ use fanin_analysis::verify::{Request, Verification};
 use fanin_checkpoint::read_manifest;
 use fanin_recipe::{Planned, Recipe, text};
 
-use super::open;
+use super::input::open;
 use crate::args::Verify;
 use crate::error::{Error, Result};
 use crate::terminal::progress::TerminalProgress;
