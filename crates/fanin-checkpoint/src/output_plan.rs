@@ -1,4 +1,5 @@
-//! The files that a checkpoint in whole files consists of, and those of them that this process writes.
+//! The files of a checkpoint, and those that this process writes. A single file that several processes write is not
+//! planned here: see `partitioned_file`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Writing a checkpoint in whole files.
+//! Writing a checkpoint.
 
 use std::thread::ScopedJoinHandle;
 

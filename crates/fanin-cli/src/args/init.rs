@@ -13,7 +13,7 @@ use super::value::{Shape, output_parser, parse_seed, parse_setting, parse_shape,
 /// Arguments that `init` and `fill` have in common: where values come from, and where they go.
 #[derive(Debug, clap::Args)]
 pub struct Output {
-    /// The seed: a whole number from -2^63 to 2^64 - 1. A negative seed is the one that PyTorch takes it for.
+    /// The seed: a whole number from -2^63 to 2^64 - 1. As in PyTorch, -1 means 2^64 - 1.
     #[arg(long, default_value = "0", value_parser = parse_seed, allow_hyphen_values = true)]
     pub seed: u64,
     /// The stream to draw values from.
