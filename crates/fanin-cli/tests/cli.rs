@@ -172,7 +172,7 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     // So are a wrong std, mean and distribution, a tensor that is zero, and one that should be zero.
     let right = r#"[init]
 "*.weight" = "normal(std=0.5/sqrt(2*fan_in))""#;
-    for (right, wrong, said) in [
+    for (right, wrong, message) in [
         (right, "[init]\n\"*.weight\" = \"normal(std=0.47/sqrt(2*fan_in))\"", "planned 0.04226: -5"),
         (right, "[init]\n\"*.weight\" = \"normal(mean=0.01, std=0.04)\"", "planned 0: +"),
         (right, "[init]\n\"*.weight\" = \"orthogonal\"", "standard errors (b.weight)"),
@@ -185,7 +185,7 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
         }
         fixture.good(&["init", "wrong.toml", "--like", "m.json", "--force", "-q", "-o", "wrong.safetensors"]);
         let ran = fixture.good(&["inspect", "wrong.safetensors", "--recipe", "right.toml"]);
-        assert!(ran.stderr.contains("warning:") && ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        assert!(ran.stderr.contains("warning:") && ran.stderr.contains(message), "{message}: {}", ran.stderr);
         let quiet = fixture.good(&["inspect", "wrong.safetensors", "--recipe", "wrong.toml"]);
         assert!(quiet.stderr.is_empty(), "{}", quiet.stderr);
     }

@@ -41,12 +41,12 @@ fn partitions_in_any_order_give_the_file_of_one_process() {
             let out = format!("{stream}-{}.safetensors", order.len());
             for (at, part) in order.iter().enumerate() {
                 assert!(!fixture.path(&out).exists(), "the last partition renames the file");
-                let said = fixture.good(&distributions(
+                let ran = fixture.good(&distributions(
                     &out,
                     &["--stream", stream, "--part", &format!("{part}/{}", order.len())],
                 ));
                 let missing = order.len() - at - 1;
-                assert_eq!(said.stderr.contains("not complete yet"), missing > 0, "{}", said.stderr);
+                assert_eq!(ran.stderr.contains("not complete yet"), missing > 0, "{}", ran.stderr);
             }
             assert!(fixture.bytes(&out) == fixture.bytes(&one), "{stream} {order:?}");
             assert_eq!(folders(&fixture), 0);
@@ -70,8 +70,8 @@ fn a_partition_can_be_written_again_and_repairs_a_damaged_one() {
     fixture.good(&distributions("one.safetensors", &[]));
     fixture.good(&distributions("x.safetensors", &["--part", "1/2"]));
     fixture.good(&distributions("x.safetensors", &["--part=1/2"]));
-    let said = fixture.good(&distributions("x.safetensors", &["--part", "1/2", "--resume"]));
-    assert!(said.stderr.contains("kept"), "{}", said.stderr);
+    let ran = fixture.good(&distributions("x.safetensors", &["--part", "1/2", "--resume"]));
+    assert!(ran.stderr.contains("kept"), "{}", ran.stderr);
     // A killed process leaves values without a marker.
     let folder =
         fixture.files().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".parts")).unwrap().0;

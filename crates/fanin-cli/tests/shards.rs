@@ -31,8 +31,8 @@ fn refused(fixture: &Fixture, more: &[&str], needles: &[&str]) {
 fn shards_have_the_tensors_of_one_file() {
     let fixture = Fixture::new();
     init(&fixture, &["-o", "one.safetensors"]);
-    let said = init(&fixture, &["-o", "many/", "--max-shard-size", "1kB"]);
-    assert!(said.contains("2 of 2 files, 5 tensors"), "{said}");
+    let stderr = init(&fixture, &["-o", "many/", "--max-shard-size", "1kB"]);
+    assert!(stderr.contains("2 of 2 files, 5 tensors"), "{stderr}");
     let many = folder(&fixture, "many");
     assert_eq!(
         many.keys().map(String::as_str).collect::<Vec<_>>(),
@@ -147,8 +147,8 @@ fn resume_keeps_correct_files_and_refuses_others() {
     let before = modified();
     std::fs::remove_file(fixture.path("out/model-00003-of-00004.safetensors")).unwrap();
     std::fs::remove_file(fixture.path("out/model.safetensors.index.json")).unwrap();
-    let said = init(&fixture, &shards);
-    assert!(said.contains("4 of 4 files, 3 already complete, kept"), "{said}");
+    let stderr = init(&fixture, &shards);
+    assert!(stderr.contains("4 of 4 files, 3 already complete, kept"), "{stderr}");
     assert!(folder(&fixture, "out") == whole);
     assert_eq!(modified(), before, "a correct file is not written again");
     // One bit of a value.
@@ -160,8 +160,8 @@ fn resume_keeps_correct_files_and_refuses_others() {
     };
     corrupt(0);
     refused(&fixture, &shards, &["model-00001-of-00004", "its values differ, first at byte", "--force"]);
-    let said = init(&fixture, &[&shards[..], &["--force"]].concat());
-    assert!(said.contains("3 already complete") && folder(&fixture, "out") == whole, "{said}");
+    let stderr = init(&fixture, &[&shards[..], &["--force"]].concat());
+    assert!(stderr.contains("3 already complete") && folder(&fixture, "out") == whole, "{stderr}");
     // Another header, and another size.
     corrupt(20);
     refused(&fixture, &shards, &["model-00001-of-00004", "header", "--force"]);
@@ -172,8 +172,8 @@ fn resume_keeps_correct_files_and_refuses_others() {
     assert!(folder(&fixture, "out") == whole);
     // One file alone.
     init(&fixture, &["-o", "o.safetensors", "--resume"]);
-    let said = init(&fixture, &["-o", "o.safetensors", "--resume"]);
-    assert!(said.contains("1 already complete"), "{said}");
+    let stderr = init(&fixture, &["-o", "o.safetensors", "--resume"]);
+    assert!(stderr.contains("1 already complete"), "{stderr}");
     fixture.refused(
         &["init", "r.toml", "--like", "m.json", "--seed", "8", "-o", "o.safetensors", "--resume"],
         &["differs from what would be written", "another seed"],

@@ -129,10 +129,10 @@ fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
         .current_dir(fixture.path("."))
         .spawn()
         .unwrap();
-    let begun = |(path, size): &(std::path::PathBuf, u64)| {
+    let is_started = |(path, size): &(std::path::PathBuf, u64)| {
         path.extension().is_some_and(|extension| extension == "unfinished") && *size > 1_000_000
     };
-    while !fixture.files().iter().any(begun) {
+    while !fixture.files().iter().any(is_started) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
         std::thread::yield_now();
     }
@@ -241,8 +241,8 @@ fn an_output_that_is_no_regular_file_is_an_error_with_a_remedy() {
     };
     fill(&["-o", "-"], &["standard output", "./-"]);
     fill(&["-o", "-dash.st"], &["./-dash.st"]);
-    let said = fill(&["-o", "--force"], &["after -o"]);
-    assert!(!said.contains("'-- "), "{said}");
+    let stderr = fill(&["-o", "--force"], &["after -o"]);
+    assert!(!stderr.contains("'-- "), "{stderr}");
     fixture.good(&["fill", "normal", "--shape", "4", "-o", "./-dash.st"]);
     assert!(fixture.path("-dash.st").is_file());
     #[cfg(target_os = "linux")]
@@ -250,8 +250,9 @@ fn an_output_that_is_no_regular_file_is_an_error_with_a_remedy() {
         // Standard output of the command is a pipe to this test.
         fill(&["-o", "/dev/stdout"], &["/dev/stdout", "not a regular file", "pipe"]);
         fill(&["-o", "/dev/stdout", "--force"], &["/dev/stdout", "not a regular file"]);
-        let said = fill(&["-o", "/proc/x.safetensors"], &["/proc", "no file can be created in this folder"]);
-        assert!(!said.contains("disk"), "{said}");
+        let stderr =
+            fill(&["-o", "/proc/x.safetensors"], &["/proc", "no file can be created in this folder"]);
+        assert!(!stderr.contains("disk"), "{stderr}");
     }
 }
 
@@ -273,12 +274,12 @@ fn a_negative_number_is_reported_as_an_invalid_value() {
         (&verify, "--alpha", "-0.1", "from 1e-12 to 0.5"),
         (&fill, "--seed", "-x", "-2^63"),
     ] {
-        let said = fixture.refused(&[command, &[option, value]].concat(), &[option, needle]);
-        assert!(!said.contains("unexpected argument") && !said.contains("'-- "), "{said}");
+        let stderr = fixture.refused(&[command, &[option, value]].concat(), &[option, needle]);
+        assert!(!stderr.contains("unexpected argument") && !stderr.contains("'-- "), "{stderr}");
     }
     // An option is not taken for the value of another.
-    let said = fixture.refused(&[&fill[..], &["--threads", "--force"]].concat(), &["--threads"]);
-    assert!(said.contains("a value is required"), "{said}");
+    let stderr = fixture.refused(&[&fill[..], &["--threads", "--force"]].concat(), &["--threads"]);
+    assert!(stderr.contains("a value is required"), "{stderr}");
 }
 
 #[test]
@@ -289,26 +290,26 @@ fn a_dry_run_lists_the_files_and_reports_what_would_prevent_writing() {
     }
     for layout in ["hf", "dcp"] {
         let shards = ["--max-shard-size", "50KB", "--layout", layout];
-        let told = fixture.good(&init(&[&shards[..], &["--dry-run", "--json"]].concat()));
-        let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+        let dry_run = fixture.good(&init(&[&shards[..], &["--dry-run", "--json"]].concat()));
+        let json: serde_json::Value = serde_json::from_str(&dry_run.stdout).unwrap();
         fixture.good(&init(&[&shards[..], &["-o", layout]].concat()));
-        let mut told: Vec<(String, u64)> = json["files"]
+        let mut planned: Vec<(String, u64)> = json["files"]
             .as_array()
             .unwrap()
             .iter()
             .map(|file| (file["name"].as_str().unwrap().to_owned(), file["bytes"].as_u64().unwrap()))
             .collect();
-        told.sort();
+        planned.sort();
         let entries = std::fs::read_dir(fixture.path(layout)).unwrap().map(|entry| entry.unwrap());
-        let mut there: Vec<(String, u64)> = entries
+        let mut written: Vec<(String, u64)> = entries
             .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
             .collect();
-        there.sort();
-        assert_eq!(told, there);
-        assert!(there.len() >= 2, "{there:?}");
+        written.sort();
+        assert_eq!(planned, written);
+        assert!(written.len() >= 2, "{written:?}");
         let table = fixture.good(&init(&[&shards[..], &["--dry-run"]].concat())).stdout;
-        assert!(there.iter().all(|(name, _)| table.contains(name)), "{table}");
-        assert!(table.contains(&format!("{} files, ", there.len())), "{table}");
+        assert!(written.iter().all(|(name, _)| table.contains(name)), "{table}");
+        assert!(table.contains(&format!("{} files, ", written.len())), "{table}");
         // A long list of files is shortened.
         let many = fixture.good(&init(&["--max-shard-size", "1KB", "--layout", "dcp", "--dry-run"])).stdout;
         assert!(many.contains("more") && many.lines().count() < 50, "{many}");
@@ -317,8 +318,8 @@ fn a_dry_run_lists_the_files_and_reports_what_would_prevent_writing() {
     let dry = |more: &[&str]| fixture.good(&init(&[&["--dry-run"], more].concat())).stderr;
     assert_eq!(dry(&["-o", "new.safetensors"]), "");
     for more in [&["-o", "m.json"][..], &["-o", "hf", "--max-shard-size", "50KB"]] {
-        let said = dry(more);
-        assert!(said.starts_with("note: ") && said.contains("use --force to replace it"), "{said}");
+        let stderr = dry(more);
+        assert!(stderr.starts_with("note: ") && stderr.contains("use --force to replace it"), "{stderr}");
         assert_eq!(dry(&[more, &["--force"]].concat()), "");
         assert_eq!(dry(&[more, &["-q"]].concat()), "");
     }
@@ -343,11 +344,11 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
         .current_dir(fixture.path("."))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("the maximum size") && said.contains("out.safetensors"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("the maximum size") && stderr.contains("out.safetensors"), "{stderr}");
     // The number of bytes written is the limit.
-    assert!(said.contains("after 5.1 MB") || said.contains("after 10.2 MB"), "{said}");
+    assert!(stderr.contains("after 5.1 MB") || stderr.contains("after 10.2 MB"), "{stderr}");
     assert_eq!(fixture.files(), before);
 }
 

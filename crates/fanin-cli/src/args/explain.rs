@@ -34,7 +34,7 @@ pub struct Explain {
     /// The axis layout of the weight.
     ///
     /// out_in (also torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), or one
-    /// letter for each axis, for example hwio. By default out_in, unless the spec says otherwise.
+    /// letter for each axis, for example hwio. By default it is the layout of the spec, or out_in if the spec has none.
     #[arg(long, value_name = "LAYOUT", value_parser = parse_layout)]
     pub layout: Option<AxisLayout>,
     /// The number of groups of the convolution.
