@@ -151,7 +151,7 @@ def test_a_launcher_that_says_nothing_is_told_of(monkeypatch):
     for name in ("SLURM_ARRAY_TASK_ID", "SLURM_PROCID", "RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
-    with pytest.raises(ValueError, match='^part="auto": Kubernetes .*: say part="auto/n"$'):
+    with pytest.raises(ValueError, match='^part="auto": Kubernetes .*: use part="auto/n"$'):
         fanin.write_checkpoint("gpt2", "x/", part="auto")
 
 
