@@ -2,95 +2,97 @@
 
 use std::path::{Path, PathBuf};
 
-/// The result of anything in this crate.
+/// The result type of this crate.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
-/// An error while reading or writing a checkpoint.
+/// An error while planning, reading or writing a checkpoint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file could not be read or written.
+    /// A file or folder could not be read, created or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was being done, as a verb.
+        /// The failed operation as a verb, for example `read`.
         action: &'static str,
-        /// The file.
+        /// The file or folder.
         path: PathBuf,
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file has the wrong content, or cannot be used.
+    /// A file has invalid content, or cannot be used for the request.
     #[error("{}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file, and how to correct it.
         message: String,
     },
-    /// A request that another option would make possible.
+    /// The request was refused, and another option would make it possible.
     #[error("{message}")]
     Refused {
-        /// What is wrong.
+        /// Why the request was refused.
         message: String,
-        /// The option that would help.
+        /// The option that makes the request possible.
         remedy: Remedy,
     },
     /// A tensor cannot be initialized as requested.
     #[error("{tensor}: {source}")]
     Tensor {
-        /// The tensor's name, with its rule where it has one.
+        /// The tensor's name, and the recipe's rule for it if there is one.
         tensor: String,
-        /// Why.
+        /// Why the tensor cannot be initialized.
         source: fanin::Error,
     },
-    /// Something is wrong with a recipe or a manifest.
+    /// A recipe or a manifest is invalid.
     #[error(transparent)]
     Recipe(#[from] fanin_recipe::Error),
-    /// A spec or its numbers are wrong.
+    /// A spec or one of its arguments is invalid.
     #[error(transparent)]
     Spec(#[from] fanin::Error),
-    /// The write was cancelled.
+    /// The operation was cancelled through its [`fanin::CancelToken`].
     #[error("interrupted")]
     Interrupted,
-    /// Anything else that is wrong with the request.
+    /// Any other invalid request.
     #[error("{0}")]
     Request(String),
 }
 
-/// The option that makes a refused request possible. The caller names it as its own users write it: `--force` on a
-/// command line, `force=True` in Python.
+/// The option that makes a refused request possible.
+///
+/// This crate does not know how its callers spell their options. Each caller turns the remedy into its own words, for
+/// example `--force` on the command line and `force=True` in Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
     /// Replace existing files.
     Force,
-    /// Replace existing files, or keep those that are complete and correct.
+    /// Replace existing files, or keep those that are already complete and correct.
     ForceOrResume,
     /// Name a folder as the output.
     OutputFolder,
-    /// Name a checkpoint, a manifest or a model that has the names and shapes.
+    /// Name a checkpoint, a manifest or a built-in model, which has the tensors' names and shapes.
     Like,
-    /// Name a checkpoint with values; a manifest has none.
+    /// Name a checkpoint that has values; a manifest has none.
     LikeCheckpoint,
-    /// Say which partition this process writes.
+    /// Give the partition that this process writes, as number and count.
     Partition,
-    /// Say how many partitions there are.
+    /// Give the number of partitions; the number of this process is known.
     PartitionCount,
 }
 
 impl Error {
-    /// Something is wrong with the file at `path`.
-    pub fn file(path: &Path, message: impl Into<String>) -> Self {
+    /// Returns an [`Error::File`] for the file at `path`.
+    pub(crate) fn file(path: &Path, message: impl Into<String>) -> Self {
         Error::File { path: path.to_owned(), message: message.into() }
     }
 
-    /// The file at `path` is in the way; `remedy` would help.
-    pub fn refused(path: &Path, message: impl std::fmt::Display, remedy: Remedy) -> Self {
+    /// Returns an [`Error::Refused`] whose message begins with `path`.
+    pub(crate) fn refused(path: &Path, message: impl std::fmt::Display, remedy: Remedy) -> Self {
         Error::Refused { message: format!("{}: {message}", path.display()), remedy }
     }
 
-    /// Wraps an error of the operating system: `.map_err(Error::io("read", path))`.
-    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    /// Returns a function that wraps an error of the operating system: `.map_err(Error::io("read", path))`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }
 }

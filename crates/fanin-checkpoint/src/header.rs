@@ -1,16 +1,16 @@
-//! The header that a checkpoint begins with.
+//! Writing the header of a safetensors file.
 
+use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
 
-use fanin_recipe::manifest::Entry;
-
-/// The first bytes of a checkpoint with these tensors, one after another: the length, and the header padded with spaces
-/// to a multiple of eight. The metadata is told in order of its keys, so that equal runs write equal bytes.
+/// Returns the first bytes of a safetensors file with these tensors: the length of the header, and the header padded with
+/// spaces to a multiple of eight bytes. The metadata is sorted by key, so that equal requests give equal bytes.
 ///
-/// The tensors keep their order, a state_dict's, and follow one another without gaps: readers refuse any. So the values
-/// of an I64 after an odd number of F32 begin at no multiple of eight, which the format allows; who maps files and wants
-/// such alignment would have to sort the tensors by the size of their types, as safetensors' own writer does.
-pub fn bytes(entries: &[Entry], metadata: &[(String, String)]) -> Vec<u8> {
+/// The tensors keep their order, which is that of a state dict, and have no gaps between them, because readers reject
+/// gaps. A tensor's values may therefore begin at an offset that is not a multiple of the size of its type, for example
+/// an I64 after an odd number of F32. The format allows this. safetensors' own writer avoids it by sorting the tensors by
+/// the size of their type.
+pub(crate) fn to_bytes(entries: &[Entry], metadata: &[(String, String)]) -> Vec<u8> {
     let mut metadata: Vec<_> = metadata.to_vec();
     metadata.sort();
     let mut header = Map::new();
@@ -18,14 +18,14 @@ pub fn bytes(entries: &[Entry], metadata: &[(String, String)]) -> Vec<u8> {
         "__metadata__".to_owned(),
         Value::Object(metadata.into_iter().map(|(key, value)| (key, Value::String(value))).collect()),
     );
-    let mut at = 0;
+    let mut start = 0;
     for entry in entries {
-        let end = at + entry.bytes();
-        let tensor = json!({ "dtype": entry.dtype, "shape": entry.shape, "data_offsets": [at, end] });
+        let end = start + entry.bytes();
+        let tensor = json!({ "dtype": entry.dtype, "shape": entry.shape, "data_offsets": [start, end] });
         header.insert(entry.name.clone(), tensor);
-        at = end;
+        start = end;
     }
-    let mut json = serde_json::to_vec(&header).expect("strings and numbers are JSON");
+    let mut json = serde_json::to_vec(&header).expect("strings and numbers are valid JSON");
     json.resize(json.len().next_multiple_of(8), b' ');
     let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
     bytes.extend(json);

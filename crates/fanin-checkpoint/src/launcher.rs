@@ -1,57 +1,62 @@
-//! Which of several processes this one is: as it is told, or as its launcher says.
+//! The partition of this process: given by the caller, or read from the environment variables of its launcher.
 
 use crate::error::{Error, Remedy, Result};
 use crate::options::Partition;
 
-/// What `--part` says.
+/// A partition as the caller gives it: explicitly, or to be found out from the launcher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionArgument {
-    /// This part.
+    /// This partition.
     Partition(Partition),
-    /// The launcher knows; how many there are may be said.
+    /// The launcher's environment variables give the partition. The number of partitions may be given, for launchers that
+    /// do not set it.
     Auto(Option<usize>),
 }
 
-/// Reads `2/4`, `auto` or `auto/4`.
+/// Parses `2/4` (the second of four partitions), `auto`, or `auto/4`.
 ///
 /// # Errors
-/// What is none of these.
+/// Returns a message if `text` is none of these.
 pub fn parse_partition(text: &str) -> std::result::Result<PartitionArgument, String> {
     let read = |text: &str| text.trim().parse::<usize>().ok();
     if text == "auto" {
         return Ok(PartitionArgument::Auto(None));
     }
-    let (number, count) = text
-        .split_once('/')
-        .ok_or("write it as k/n: 1/4 is the first of four processes; or as auto, which asks the launcher")?;
+    let (number, count) = text.split_once('/').ok_or(
+        "expected k/n, for example 1/4 for the first of four processes, or auto, which asks the launcher",
+    )?;
     match (number, read(number), read(count)) {
         ("auto", _, Some(count)) if count > 0 => Ok(PartitionArgument::Auto(Some(count))),
         (_, Some(number), Some(count)) if (1..=count).contains(&number) => {
             Ok(PartitionArgument::Partition(Partition { number, count }))
         }
         (_, Some(0), Some(_)) => Err("processes are counted from 1: the first of four is 1/4".to_owned()),
-        _ => Err(format!("{text:?} is no k/n with k from 1 to n: the last of four processes is 4/4")),
+        _ => Err(format!("{text:?} is not k/n with k from 1 to n: the last of four processes is 4/4")),
     }
 }
 
-/// Variables that tell which process this is and how many there are.
+/// The environment variables in which a launcher gives a process its index and the number of processes.
 struct Launcher {
     name: &'static str,
-    which: &'static str,
-    /// The number of the first process: a variable, or nothing for 0.
+    /// The variable with the index of this process.
+    index: &'static str,
+    /// The variable with the index of the first process. Without one, the first process has index 0.
     first: Option<&'static str>,
+    /// The variable with the difference between the indices of successive processes. Without one, it is 1.
     step: Option<&'static str>,
+    /// The variable with the number of processes.
     count: Option<&'static str>,
 }
 
-const fn launcher(name: &'static str, which: &'static str, count: Option<&'static str>) -> Launcher {
-    Launcher { name, which, first: None, step: None, count }
+/// Returns a launcher that numbers its processes 0, 1, 2, ...
+const fn launcher(name: &'static str, index: &'static str, count: Option<&'static str>) -> Launcher {
+    Launcher { name, index, first: None, step: None, count }
 }
 
 const LAUNCHERS: [Launcher; 7] = [
     Launcher {
         name: "a Slurm array",
-        which: "SLURM_ARRAY_TASK_ID",
+        index: "SLURM_ARRAY_TASK_ID",
         first: Some("SLURM_ARRAY_TASK_MIN"),
         step: Some("SLURM_ARRAY_TASK_STEP"),
         count: Some("SLURM_ARRAY_TASK_COUNT"),
@@ -65,72 +70,79 @@ const LAUNCHERS: [Launcher; 7] = [
 ];
 
 impl PartitionArgument {
-    /// The part, for which a launcher's variables are looked up with `variable`.
+    /// Returns the partition of this process. `variable` looks up an environment variable.
     ///
     /// # Errors
-    /// No launcher, several that disagree, or one that does not tell how many processes there are.
+    /// [`Error::Refused`] if no launcher's variables are set, if those of two launchers contradict each other, or if the
+    /// number of processes is unknown.
     pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Partition> {
         let count = match self {
-            PartitionArgument::Partition(part) => return Ok(part),
+            PartitionArgument::Partition(partition) => return Ok(partition),
             PartitionArgument::Auto(count) => count,
         };
         let mut found = Vec::new();
         for launcher in &LAUNCHERS {
-            found.extend(launcher.partition(count, &variable)?.map(|part| (launcher, part)));
+            found.extend(launcher.partition(count, &variable)?.map(|partition| (launcher, partition)));
         }
-        // One that has started a single process says nothing beside one that has started many.
-        if found.iter().any(|(_, part)| part.count > 1) {
-            found.retain(|(_, part)| part.count > 1);
+        // A launcher that started one process is ignored beside one that started several: a Slurm array of jobs in
+        // which srun starts one process each, for example.
+        if found.iter().any(|(_, partition)| partition.count > 1) {
+            found.retain(|(_, partition)| partition.count > 1);
         }
-        let Some((first, part)) = found.first() else {
-            let names: Vec<_> = LAUNCHERS.iter().map(|launcher| launcher.which).collect();
-            let message = format!("no launcher says which process this is ({})", names.join(", "));
+        let Some((first, partition)) = found.first() else {
+            let names: Vec<_> = LAUNCHERS.iter().map(|launcher| launcher.index).collect();
+            let message = format!("no launcher found: none of {} is set", names.join(", "));
             return Err(Error::Refused { message, remedy: Remedy::Partition });
         };
-        if let Some((other, second)) = found.iter().find(|(_, other)| other != part) {
+        if let Some((other, second)) = found.iter().find(|(_, other)| other != partition) {
             let message = format!(
-                "by {} this is part {}/{}, by {} it is {}/{}",
-                first.name, part.number, part.count, other.name, second.number, second.count,
+                "the launchers contradict each other: {} says {}/{}, {} says {}/{}",
+                first.name, partition.number, partition.count, other.name, second.number, second.count,
             );
             return Err(Error::Refused { message, remedy: Remedy::Partition });
         }
-        Ok(*part)
+        Ok(*partition)
     }
 }
 
 impl Launcher {
+    /// Returns the partition that this launcher's variables give, or `None` if they are not set. `count` replaces the
+    /// launcher's number of processes.
     fn partition(
         &self,
         count: Option<usize>,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Partition>> {
-        let wrong = |message: String, remedy: Remedy| Error::Refused { message, remedy };
+        let refused = |message: String, remedy: Remedy| Error::Refused { message, remedy };
         let read = |name: &str| -> Result<Option<usize>> {
             let Some(text) = variable(name) else { return Ok(None) };
             let number = text.trim().parse();
-            number.map(Some).map_err(|_| wrong(format!("{name}={text:?} is no number"), Remedy::Partition))
+            number
+                .map(Some)
+                .map_err(|_| refused(format!("{name}={text:?} is not a number"), Remedy::Partition))
         };
-        let Some(which) = read(self.which)? else { return Ok(None) };
-        let or = |name: Option<&str>, otherwise: usize| -> Result<usize> {
-            Ok(name.map(read).transpose()?.flatten().unwrap_or(otherwise))
+        let Some(index) = read(self.index)? else { return Ok(None) };
+        let read_or = |name: Option<&str>, default: usize| -> Result<usize> {
+            Ok(name.map(read).transpose()?.flatten().unwrap_or(default))
         };
-        let told = self.count.map(read).transpose()?.flatten();
-        let Some(all) = count.or(told) else {
-            let Launcher { name, which, .. } = self;
-            let what = format!("{name} says which process this is ({which}), and not of how many");
-            return Err(wrong(what, Remedy::PartitionCount));
+        let launched = self.count.map(read).transpose()?.flatten();
+        let Some(count) = count.or(launched) else {
+            let Launcher { name, index, .. } = self;
+            let message = format!("{name} sets {index}, but not the number of processes");
+            return Err(refused(message, Remedy::PartitionCount));
         };
-        let (first, step) = (or(self.first, usize::from(self.first.is_some()))?, or(self.step, 1)?.max(1));
-        let number = which.checked_sub(first).map(|after| after / step + 1).filter(|number| *number <= all);
-        let exact = number.filter(|number| first + (number - 1) * step == which);
-        match exact {
-            Some(number) => Ok(Some(Partition { number, count: all })),
+        let (first, step) =
+            (read_or(self.first, usize::from(self.first.is_some()))?, read_or(self.step, 1)?.max(1));
+        let number = index.checked_sub(first).map(|distance| distance / step + 1);
+        let number = number.filter(|&number| number <= count && first + (number - 1) * step == index);
+        match number {
+            Some(number) => Ok(Some(Partition { number, count })),
             None => {
-                let name = self.which;
-                let what = format!(
-                    "{name}={which} is none of {all} processes counted from {first} in steps of {step}"
+                let name = self.index;
+                let message = format!(
+                    "{name}={index} is not the index of one of {count} processes counted from {first} in steps of {step}"
                 );
-                Err(wrong(what, Remedy::Partition))
+                Err(refused(message, Remedy::Partition))
             }
         }
     }
@@ -143,12 +155,12 @@ mod tests {
     fn auto(text: &str, variables: &[(&str, &str)]) -> std::result::Result<(usize, usize), String> {
         let found =
             |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-        let part = parse_partition(text).unwrap().resolve(found).map_err(|error| error.to_string())?;
-        Ok((part.number, part.count))
+        let partition = parse_partition(text).unwrap().resolve(found).map_err(|error| error.to_string())?;
+        Ok((partition.number, partition.count))
     }
 
     #[test]
-    fn shares_as_they_are_typed() {
+    fn partitions_are_parsed() {
         assert_eq!(
             parse_partition("2/4"),
             Ok(PartitionArgument::Partition(Partition { number: 2, count: 4 }))
@@ -160,11 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn launchers_are_asked() {
+    fn the_launchers_variables_give_the_partition() {
         let array =
             [("SLURM_ARRAY_TASK_ID", "7"), ("SLURM_ARRAY_TASK_COUNT", "4"), ("SLURM_ARRAY_TASK_MIN", "1")];
         assert_eq!(auto("auto", &[&array[..], &[("SLURM_ARRAY_TASK_STEP", "3")]].concat()), Ok((3, 4)));
-        assert!(auto("auto", &array).unwrap_err().contains("SLURM_ARRAY_TASK_ID=7 is none of 4"));
+        assert!(
+            auto("auto", &array).unwrap_err().contains("SLURM_ARRAY_TASK_ID=7 is not the index of one of 4")
+        );
         let zero =
             [("SLURM_ARRAY_TASK_ID", "0"), ("SLURM_ARRAY_TASK_COUNT", "2"), ("SLURM_ARRAY_TASK_MIN", "0")];
         assert_eq!(auto("auto", &zero), Ok((1, 2)));
@@ -172,18 +186,18 @@ mod tests {
         assert_eq!(auto("auto", &[("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "2")]), Ok((1, 2)));
         assert_eq!(auto("auto", &[("PMI_RANK", "2"), ("PMI_SIZE", "3")]), Ok((3, 3)));
         assert_eq!(auto("auto/5", &[("JOB_COMPLETION_INDEX", "4")]), Ok((5, 5)));
-        // One process of srun in an array.
+        // An array of jobs, in each of which srun starts one process.
         let srun = [("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "1")];
         assert_eq!(auto("auto", &[&zero[..], &srun].concat()), Ok((1, 2)));
         for (variables, needle) in [
             (&[][..], "no launcher"),
-            (&[("JOB_COMPLETION_INDEX", "0")], "not of how many"),
-            (&[("RANK", "x"), ("WORLD_SIZE", "2")], "RANK=\"x\" is no number"),
-            (&[("RANK", "2"), ("WORLD_SIZE", "2")], "none of 2"),
-            (&[("RANK", "1"), ("WORLD_SIZE", "2"), ("PMI_RANK", "0"), ("PMI_SIZE", "2")], "by MPI it is 1/2"),
+            (&[("JOB_COMPLETION_INDEX", "0")], "not the number of processes"),
+            (&[("RANK", "x"), ("WORLD_SIZE", "2")], "RANK=\"x\" is not a number"),
+            (&[("RANK", "2"), ("WORLD_SIZE", "2")], "not the index of one of 2"),
+            (&[("RANK", "1"), ("WORLD_SIZE", "2"), ("PMI_RANK", "0"), ("PMI_SIZE", "2")], "MPI says 1/2"),
         ] {
-            let said = auto("auto", variables).unwrap_err();
-            assert!(said.contains(needle), "{said}");
+            let error = auto("auto", variables).unwrap_err();
+            assert!(error.contains(needle), "{error}");
         }
     }
 }

@@ -1,45 +1,87 @@
-//! Initial checkpoints in the safetensors format: read, written, sharded, shared between processes, resumed.
+//! Safetensors checkpoints for [`fanin`]: reading them, and writing initial ones.
 //!
-//! [`Checkpoint`] reads a file, a folder of shards or an index. [`Request`] describes an initial checkpoint; its
-//! [`CheckpointPlan`] has every tensor planned and every error raised, and writes it.
+//! [`Checkpoint`] reads a checkpoint: a file, a folder of files or an index. [`read_manifest`] reads only its names,
+//! types and shapes.
 //!
-//! | module | what it has |
-//! |---|---|
-//! | [`checkpoint`], [`mod@file`] | reading: one file or many as one; one file |
-//! | [`request`] | from a recipe to a plan of a checkpoint |
-//! | [`write`](mod@write) | writing, comparing with what exists, resuming |
-//! | [`target`] | where a checkpoint goes, and what happens to existing files |
-//! | [`shards`], [`partitioned_file`] | file layouts; one file written by several processes |
-//! | [`launcher`] | which of several processes this one is |
-//! | [`unfinished`] | temporary files |
-//! | [`draw`], [`torch_sequence`], [`values`], [`range`](mod@range), [`header`] | what writing is made of |
+//! [`Request`] describes an initial checkpoint: a recipe, the shapes of a model, a seed. Its [`plan`](Request::plan) is a
+//! [`CheckpointPlan`], which has every tensor planned and every error reported. [`CheckpointPlan::write`] writes the
+//! checkpoint to a [`Target`].
+//!
+//! ```
+//! use fanin::CancelToken;
+//! use fanin_checkpoint::{Checkpoint, Draw, Existing, OutputForm, Partitioning, Request, StreamKind, Target};
+//!
+//! let (recipe, model) = fanin_recipe::Recipe::find("gpt2")?;
+//! let request = Request {
+//!     recipe: &recipe,
+//!     model,
+//!     like: None,
+//!     settings: &[],
+//!     dtype: None,
+//!     draw: Draw { stream: StreamKind::Native, seed: 0, threads: None },
+//!     partitioning: Partitioning::default(),
+//! };
+//! let plan = request.plan()?;
+//! assert_eq!(plan.bytes(), 497_759_232);
+//! # if false {
+//! let target = Target::new("gpt2.safetensors".as_ref(), OutputForm::File, Existing::default())?;
+//! plan.write(&target, &(), &CancelToken::new())?;
+//! # }
+//! # Ok::<(), fanin_checkpoint::Error>(())
+//! ```
+//!
+//! A file is written under a temporary name and renamed when it is complete on the disk, so that a killed process leaves
+//! no incomplete checkpoint. A checkpoint can be split into files ([`FileLayout`]) and written by several processes
+//! ([`Partition`]) that do not communicate. An interrupted write can be resumed ([`Existing::resume`]).
 
 #![forbid(unsafe_code)]
 
-pub mod checkpoint;
-pub mod draw;
-pub mod error;
-pub mod file;
-pub mod header;
-pub mod launcher;
-pub mod options;
-pub mod partitioned_file;
-pub mod progress;
-pub mod range;
-pub mod request;
-pub mod shards;
-pub mod target;
-pub mod torch_sequence;
-pub mod unfinished;
-pub mod values;
-pub mod write;
+mod background_sync;
+mod checkpoint;
+mod checkpoint_values;
+mod comparison;
+mod decode;
+mod disk_space;
+mod error;
+mod feasibility;
+mod file;
+mod file_names;
+mod header;
+mod index;
+mod launcher;
+mod messages;
+mod options;
+mod output_plan;
+mod partitioned_file;
+mod paths;
+mod plan;
+mod producer;
+mod progress;
+mod request;
+mod resume;
+mod shards;
+mod target;
+mod temporary_file;
+mod temporary_name;
+mod tensor_range;
+mod torch_sequence;
+mod value_buffer;
+mod write;
+mod write_error;
+mod written;
 
 pub use checkpoint::{Checkpoint, read_manifest};
+pub use decode::decode;
 pub use error::{Error, Remedy, Result};
 pub use file::SafetensorsFile;
 pub use launcher::{PartitionArgument, parse_partition};
-pub use options::{Draw, Existing, FileLayout, Form, Partition, Partitioning, StreamKind, parse_size};
+pub use options::{Draw, Existing, FileLayout, OutputForm, Partition, Partitioning, StreamKind, parse_size};
+pub use output_plan::PlannedFile;
+pub use plan::CheckpointPlan;
 pub use progress::Progress;
-pub use request::{CheckpointPlan, Request};
+pub use request::Request;
 pub use target::Target;
-pub use write::{PlannedFile, Written};
+pub use temporary_file::{RemovedFiles, remove_temporary_files, write_atomically};
+pub use torch_sequence::TorchSequence;
+pub use value_buffer::ValueBuffer;
+pub use written::Written;

@@ -1,18 +1,18 @@
-//! How a checkpoint is drawn, laid out in files, and shared between processes.
+//! Options of a checkpoint: stream, seed, file layout, partition, and what happens to existing files.
 
 use std::num::NonZeroUsize;
 
-/// Which stream the values come from.
+/// The stream that the values are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamKind {
-    /// The native stream: a value depends only on seed, tensor name and index.
+    /// The native stream: counter-based; a value depends only on seed, tensor name and index.
     Native,
-    /// The torch stream: PyTorch's CPU generator, bit for bit.
+    /// The torch stream: PyTorch's CPU generator (MT19937), bit for bit.
     Torch,
 }
 
 impl StreamKind {
-    /// `native` or `torch`.
+    /// Returns `"native"` or `"torch"`.
     pub const fn name(self) -> &'static str {
         match self {
             StreamKind::Native => "native",
@@ -20,7 +20,7 @@ impl StreamKind {
         }
     }
 
-    /// The stream of this name.
+    /// Returns the stream that is called `name`, or `None` if there is none.
     pub fn from_name(name: &str) -> Option<Self> {
         [StreamKind::Native, StreamKind::Torch].into_iter().find(|stream| stream.name() == name)
     }
@@ -29,15 +29,16 @@ impl StreamKind {
 /// The layout of a checkpoint's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FileLayout {
-    /// Hugging Face's: whole tensors in each file, and an index.
+    /// The layout of Hugging Face: each file has whole tensors, and an index names the file of each tensor.
     #[default]
     Hf,
-    /// torch.distributed.checkpoint's: rows of tensors in each file, with their offsets in its header.
+    /// The layout of `torch.distributed.checkpoint`: each file has rows of tensors, and the header of the file has the
+    /// offsets of these rows in their tensors.
     Dcp,
 }
 
 impl FileLayout {
-    /// `hf` or `dcp`.
+    /// Returns `"hf"` or `"dcp"`.
     pub const fn name(self) -> &'static str {
         match self {
             FileLayout::Hf => "hf",
@@ -45,83 +46,86 @@ impl FileLayout {
         }
     }
 
-    /// The layout of this name.
+    /// Returns the layout that is called `name`, or `None` if there is none.
     pub fn from_name(name: &str) -> Option<Self> {
         [FileLayout::Hf, FileLayout::Dcp].into_iter().find(|layout| layout.name() == name)
     }
 }
 
-/// One of several processes that write a checkpoint together.
+/// One partition of a checkpoint that several processes write together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
-    /// The number of this process, from 1.
+    /// The number of the partition, from 1 to `count`.
     pub number: usize,
-    /// The number of processes.
+    /// The number of partitions, which is the number of processes.
     pub count: usize,
 }
 
-/// How a checkpoint is split into files, and the files between processes.
+/// How a checkpoint is split into files, and how the work is split between processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Partitioning {
-    /// The most bytes of values in a file; `None` writes one file.
+    /// The maximum number of bytes of values in a file. `None` sets no limit: the `hf` layout then has one file, and the
+    /// `dcp` layout one file for each partition.
     pub max_shard_size: Option<u64>,
-    /// The partition that this process writes: every `count`th file, or a range of the one file. `None` writes all.
+    /// The partition that this process writes. Of a checkpoint in several files it is every `count`th file, beginning
+    /// with file `number`; of a single file it is a range of the file's values. `None` writes the whole checkpoint.
     pub partition: Option<Partition>,
     /// The layout of the files.
     pub layout: FileLayout,
 }
 
 impl Partitioning {
-    /// Whether the checkpoint is a folder of files.
-    pub fn in_files(self) -> bool {
+    /// Returns whether the checkpoint is written as files in a folder, rather than as one file of any name.
+    pub fn is_folder(self) -> bool {
         self.max_shard_size.is_some() || self.layout == FileLayout::Dcp
     }
 
-    /// What is written: a file, a range of a file, or a folder of files.
-    pub fn form(self) -> Form {
+    /// Returns what this process writes.
+    pub fn form(self) -> OutputForm {
         match self {
-            _ if self.in_files() => Form::Files,
-            Partitioning { partition: Some(_), .. } => Form::PartitionOfFile,
-            _ => Form::File,
+            _ if self.is_folder() => OutputForm::Folder,
+            Partitioning { partition: Some(_), .. } => OutputForm::PartitionOfFile,
+            _ => OutputForm::File,
         }
     }
 }
 
-/// What is written.
+/// What a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum OutputForm {
     /// One file.
     File,
-    /// A range of one file. An existing file of that name may be the finished one.
+    /// A range of one file that several processes write. The file may exist already: then it is compared, not refused.
     PartitionOfFile,
-    /// A folder of files.
-    Files,
+    /// One or more files in a folder.
+    Folder,
 }
 
-/// What happens to existing files.
+/// What happens to existing files. By default an existing file is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Existing {
-    /// They are replaced. Otherwise they are an error.
+    /// Replace existing files.
     pub force: bool,
-    /// Those that are complete and correct are kept.
+    /// Keep existing files that are complete and correct. Any other existing file is an error, unless `force` is set.
     pub resume: bool,
 }
 
 /// How the values are drawn.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
-    /// The stream.
+    /// The stream that the values are drawn from.
     pub stream: StreamKind,
-    /// Its seed.
+    /// The seed of the stream.
     pub seed: u64,
-    /// The number of threads; `None` uses all cores.
+    /// The number of threads that draw values. `None` uses all cores. The values do not depend on it.
     pub threads: Option<NonZeroUsize>,
 }
 
-/// A number of bytes: `5GB`, `512 MiB`, `1.5e9`. As Hugging Face reads it, the case of the unit does not matter.
+/// Parses a number of bytes: `5GB`, `512 MiB`, `1.5e9`. The case of the unit does not matter, as in Hugging Face's
+/// `max_shard_size`.
 ///
 /// # Errors
-/// What is no whole number of bytes.
+/// Returns a message if `text` is not a whole number of bytes from 1 to 2^53.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, f64); 9] = [
         ("kib", 1024.0),
@@ -138,11 +142,11 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let unit = UNITS.iter().find_map(|(unit, factor)| Some((lower.strip_suffix(unit)?, factor)));
     let (number, factor) = unit.unwrap_or((&lower, &1.0));
     let bytes = number.trim().parse::<f64>().ok().map(|number| number * factor);
-    // Beyond 2^53 a float is no whole number of bytes any more, and no file is as large.
+    // Above 2^53, f64 cannot represent every whole number. No file is that large.
     let whole = bytes.filter(|bytes| (1.0..=9007199254740992.0).contains(bytes) && bytes.fract() == 0.0);
-    whole
-        .map(|bytes| bytes as u64)
-        .ok_or_else(|| format!("{text:?} is no size: write a number of bytes, as 5GB, 512MiB or 1000000"))
+    whole.map(|bytes| bytes as u64).ok_or_else(|| {
+        format!("{text:?} is not a size: expected a number of bytes such as 5GB, 512MiB or 1000000")
+    })
 }
 
 #[cfg(test)]
@@ -150,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
+    fn sizes_are_parsed_with_decimal_and_binary_units() {
         for (text, size) in [
             ("5GB", 5_000_000_000),
             ("5gb", 5_000_000_000),

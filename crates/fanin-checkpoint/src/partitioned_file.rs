@@ -1,107 +1,89 @@
-//! One file that several processes write, each a stretch of its values at the offset that the plan gives it.
+//! One file that several processes write, each a range of its values.
 //!
-//! Until all parts are there the file lies in a folder beside its name, `NAME.HASH.parts`, with a mark for each part that is
-//! on the disk. The hash is that of the header and of the number of parts, so that another seed, recipe or number has a
-//! folder of its own. A process that is done looks for all marks, and the one that finds them gives the file its name: by
-//! then nobody has anything left to write. Any part may be written again, at any time: the bytes are the same.
+//! Until all partitions are written, the values are in the file `values` in a folder beside the final file,
+//! `NAME.HASH.parts`. The folder also has a marker file for each partition that is on the disk. The hash is that of the
+//! header and of the number of partitions, so that another seed, recipe or number of partitions uses another folder.
+//!
+//! A process that has written its partition looks for the markers of all partitions. A process that finds all of them
+//! renames the file: no other process has anything left to write. A partition can be written again at any time, because
+//! it has the same bytes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::Progress;
-use crate::draw::{Drawing, Item};
+use fanin_recipe::Entry;
+
+use crate::checkpoint_values::{CheckpointValues, Step};
+use crate::comparison::{ByteComparison, header_difference};
 use crate::error::{Error, Remedy, Result};
-use crate::header;
-use crate::options::{FileLayout, Partition, StreamKind};
-use crate::range::{TensorRange, cuts};
-use crate::shards::{WHOLE, split};
-use crate::target::Target;
-use crate::target::replaceable;
-use crate::unfinished::{Counted, sync_folder, trouble};
-use crate::write::{Written, room_for};
-use fanin_recipe::manifest::Entry;
+use crate::file_names::SINGLE_FILE;
+use crate::options::{FileLayout, Partition};
+use crate::shards::{partition_of_file, split_tensors};
+use crate::target::{Target, check_replaceable};
+use crate::temporary_file::sync_folder;
+use crate::tensor_range::TensorRange;
+use crate::write_error::{CountingWriter, write_error};
+use crate::written::Written;
+use crate::{disk_space, header};
 
-/// Values that a tensor is cut at multiples of: the native stream makes so many at once.
-const GROUP: usize = 64;
-
-/// What one of several processes writes. A sequential stream is cut between tensors.
-pub fn stretch(entries: &[Entry], stream: StreamKind, part: Partition) -> TensorRange {
-    let step = if stream == StreamKind::Native { GROUP } else { usize::MAX };
-    cuts(entries, part.count, |_| step).swap_remove(part.number - 1)
-}
-
-/// A file that is written in parts.
-struct Parted<'a> {
-    target: &'a Target,
-    path: PathBuf,
-    folder: PathBuf,
-    header: Vec<u8>,
-    size: u64,
-    part: Partition,
-}
-
-/// Writes a part of the one file of a checkpoint; if it is the last, the file takes its name.
-pub fn write(
+/// Writes one partition of a file. If all other partitions are written already, renames the file to its final name.
+///
+/// # Errors
+/// Returns an error if another file exists at the final path and must not be replaced, if the disk has no space, and if
+/// the values cannot be written.
+pub(crate) fn write(
     target: &Target,
     metadata: &[(String, String)],
-    drawing: Drawing<'_>,
-    part: Partition,
-    progress: &dyn Progress,
+    entries: &[Entry],
+    values: CheckpointValues<'_>,
+    partition: Partition,
 ) -> Result<Written> {
-    let entries: Vec<Entry> = drawing.planned.iter().map(|planned| planned.entry.clone()).collect();
-    target.refuse_others(&split(&entries, u64::MAX), FileLayout::Hf)?;
-    let stretch = stretch(&entries, drawing.draw.stream, part);
-    let header = header::bytes(&entries, metadata);
-    let before: u64 = entries[..stretch.start()].iter().map(Entry::bytes).sum();
-    let within = entries
-        .get(stretch.start())
-        .map_or(0, |entry| entry.bytes_of(stretch.of(stretch.start(), entry.values()).start));
-    let offset = header.len() as u64 + before + within;
-    let size = header.len() as u64 + entries.iter().map(Entry::bytes).sum::<u64>();
-    let path = target.place(WHOLE)?;
-    let file = Parted { folder: folder(&path, &header, part.count), target, path, header, size, part };
-    let work = Work { drawing, stretch: &stretch, offset, progress };
-    let bytes = stretch.bytes(&entries);
-    let mut done = Written {
+    target.check_no_other_checkpoint(&split_tensors(entries, u64::MAX), FileLayout::Hf)?;
+    let range = partition_of_file(entries, values.draw.stream, partition);
+    let header = header::to_bytes(entries, metadata);
+    let written = Written {
         files: 1,
         written: 1,
-        tensors: stretch.tensors(&entries).filter(|(_, values)| !values.is_empty()).count() as u64,
-        values: stretch.tensors(&entries).map(|(_, values)| values.len() as u64).sum(),
-        bytes,
+        tensors: range.tensors(entries).filter(|(_, values)| !values.is_empty()).count() as u64,
+        values: range.values(entries),
+        bytes: range.bytes(entries),
         ..Written::default()
     };
-    if file.is_whole()? {
-        // Written again after all were done: compared, and left if it is right.
-        let wrong = work.differs(&file.path)?;
-        if wrong.is_none() {
-            (done.written, done.kept) = (0, 1);
-            return Ok(done);
-        }
-        let at = wrong.filter(|_| !target.existing.force);
-        if let Some(at) = at {
-            let message = format!("its values differ, first at byte {at}");
+    let kept = Written { written: 0, kept: 1, ..written.clone() };
+    let path = target.file_path(SINGLE_FILE)?;
+    let size = header.len() as u64 + entries.iter().map(Entry::bytes).sum::<u64>();
+    let offset = header.len() as u64 + range.bytes_before(entries);
+    let folder = partitions_folder(&path, &header, partition.count);
+    let file = PartitionedFile { target, path, folder, header, size, partition };
+    let values = PartitionValues { values, range, offset };
+    if file.is_complete()? {
+        let Some(offset) = values.first_difference(&file.path)? else { return Ok(kept) };
+        if !target.existing.force {
+            let message = format!("its values differ, first at byte {offset}");
             return Err(Error::refused(&file.path, message, Remedy::Force));
         }
-        work.write(&file.path, None)?;
-        return Ok(done);
+        let existing = OpenOptions::new().write(true).open(&file.path);
+        values.write(existing.map_err(Error::io("write", &file.path))?, &file.path)?;
+        return Ok(written);
     }
-    room_for(target, bytes)?;
-    std::fs::create_dir_all(&file.folder).map_err(Error::io("make", &file.folder))?;
-    let (values, mark) = (file.values(), file.mark(part.number));
-    if target.existing.resume && mark.exists() && work.differs(&values)?.is_none() {
-        (done.written, done.kept) = (0, 1);
-    } else {
-        work.write(&values, Some(&file))?;
-        file.made_way(File::create(&mark).and_then(|mark| mark.sync_all()), "write", &mark)?;
-        file.made_way(sync(&mark), "write", &mark)?;
+    disk_space::check(target, written.bytes)?;
+    std::fs::create_dir_all(&file.folder).map_err(Error::io("create", &file.folder))?;
+    let (path, marker) = (file.values(), file.marker(partition.number));
+    let keep = target.existing.resume && marker.exists() && values.first_difference(&path)?.is_none();
+    if !keep {
+        values.write(file.create_values()?, &path)?;
+        let marked = File::create(&marker).and_then(|marker| marker.sync_all());
+        file.ignore_renamed(marked, "write", &marker)?;
+        let synced = sync_folder(&marker).map_err(|_| std::io::Error::from(ErrorKind::NotFound));
+        file.ignore_renamed(synced, "write", &marker)?;
     }
-    done.lacking = file.finish()?;
-    Ok(done)
+    let missing_partitions = file.rename_if_complete()?;
+    Ok(Written { missing_partitions, ..if keep { kept } else { written } })
 }
 
-/// Where the parts lie until all are there.
-fn folder(path: &Path, header: &[u8], count: usize) -> PathBuf {
+/// Returns the folder that has the file's values until all partitions are written.
+fn partitions_folder(path: &Path, header: &[u8], count: usize) -> PathBuf {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(count as u64).to_le_bytes());
     hasher.update(header);
@@ -110,134 +92,131 @@ fn folder(path: &Path, header: &[u8], count: usize) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn sync(path: &Path) -> std::io::Result<()> {
-    sync_folder(path).map_err(|_| std::io::Error::from(ErrorKind::NotFound))
+/// A file that several processes write.
+struct PartitionedFile<'a> {
+    target: &'a Target,
+    /// The final path.
+    path: PathBuf,
+    /// The folder that has the file's values until all partitions are written.
+    folder: PathBuf,
+    header: Vec<u8>,
+    /// The size of the file in bytes.
+    size: u64,
+    /// The partition of this process.
+    partition: Partition,
 }
 
-impl Parted<'_> {
+impl PartitionedFile<'_> {
+    /// Returns the path of the file's values until all partitions are written.
     fn values(&self) -> PathBuf {
         self.folder.join("values")
     }
 
-    fn mark(&self, number: usize) -> PathBuf {
-        self.folder.join(format!("{number}-of-{}", self.part.count))
+    /// Returns the path of the marker of partition `number`.
+    fn marker(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("{number}-of-{}", self.partition.count))
     }
 
-    /// Whether the file has its name and is this checkpoint, by header and size.
+    /// Opens the file for the values, with its header and its full size. Every process creates or overwrites both, with the
+    /// same bytes.
+    fn create_values(&self) -> Result<File> {
+        let path = self.values();
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).open(&path);
+        let mut file = file.map_err(Error::io("write", &path))?;
+        let written = file.set_len(self.size).and_then(|()| file.write_all(&self.header));
+        written.map_err(|error| write_error(&path, 0, error))?;
+        Ok(file)
+    }
+
+    /// Returns whether the file exists at its final path, with the header and the size of this checkpoint.
     ///
     /// # Errors
-    /// If it is another one and must not be replaced.
-    fn is_whole(&self) -> Result<bool> {
+    /// Returns an error if another file exists there and must not be replaced.
+    fn is_complete(&self) -> Result<bool> {
         if !self.path.exists() {
             return Ok(false);
         }
-        replaceable(&self.path)?;
-        let mut found = Vec::new();
-        let file = File::open(&self.path).map_err(Error::io("open", &self.path))?;
-        let mut file = file.take(self.header.len() as u64);
-        file.read_to_end(&mut found).map_err(Error::io("read", &self.path))?;
-        let size = file.get_ref().metadata().map_err(Error::io("read", &self.path))?.len();
-        if found == self.header && size == self.size {
+        check_replaceable(&self.path)?;
+        if header_difference(&self.path, &self.header, self.size)?.is_none() {
             return Ok(true);
         }
         if self.target.existing.force {
             return Ok(false);
         }
-        let message = "exists already, of other tensors, another seed or another recipe";
+        let message = "exists already, with other tensors, another seed or another recipe";
         Err(Error::refused(&self.path, message, Remedy::Force))
     }
 
-    /// What is not there any more is no error if somebody has given the file its name meanwhile.
-    fn made_way(&self, done: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
-        match done {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.is_whole()? => Ok(()),
-            done => done.map_err(Error::io(action, path)),
+    /// Returns the result of an operation in the folder, except that "not found" is no error if another process has
+    /// completed the file and removed the folder meanwhile.
+    fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
+        match result {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),
+            result => result.map_err(Error::io(action, path)),
         }
     }
 
-    /// Gives the file its name if all parts are there; else says how many are lacking.
-    fn finish(&self) -> Result<usize> {
-        let lacking = (1..=self.part.count).filter(|&number| !self.mark(number).exists()).count();
-        if lacking > 0 {
-            // Unless another process has done so: then the marks are gone.
-            let whole = self.path.exists() && self.is_whole()?;
-            if whole {
-                self.clear();
+    /// Renames the file to its final path if all partitions are written. Returns the number of missing partitions.
+    fn rename_if_complete(&self) -> Result<usize> {
+        let missing = (1..=self.partition.count).filter(|&number| !self.marker(number).exists()).count();
+        if missing > 0 {
+            // Markers are also missing when another process has renamed the file and removed the folder.
+            let complete = self.path.exists() && self.is_complete()?;
+            if complete {
+                self.remove_folder();
             }
-            return Ok(if whole { 0 } else { lacking });
+            return Ok(if complete { 0 } else { missing });
         }
-        self.made_way(std::fs::rename(self.values(), &self.path), "write", &self.path)?;
+        self.ignore_renamed(std::fs::rename(self.values(), &self.path), "write", &self.path)?;
         sync_folder(&self.path)?;
-        self.clear();
+        self.remove_folder();
         Ok(0)
     }
 
-    /// Removes what is not needed any more. What cannot be removed harms nobody.
-    fn clear(&self) {
-        for number in 1..=self.part.count {
-            _ = std::fs::remove_file(self.mark(number));
+    /// Removes the folder. Errors are ignored: the checkpoint is complete, and another process may remove it as well.
+    fn remove_folder(&self) {
+        for number in 1..=self.partition.count {
+            _ = std::fs::remove_file(self.marker(number));
         }
         _ = std::fs::remove_file(self.values());
         _ = std::fs::remove_dir(&self.folder);
     }
 }
 
-/// A part's values.
-struct Work<'a> {
-    drawing: Drawing<'a>,
-    stretch: &'a TensorRange,
-    /// Where they begin in the file.
+/// The values of a partition.
+struct PartitionValues<'a> {
+    values: CheckpointValues<'a>,
+    range: TensorRange,
+    /// The offset in the file of the first value, in bytes.
     offset: u64,
-    progress: &'a dyn Progress,
 }
 
-impl Work<'_> {
-    /// Writes them to their place, and the header of a file that begins.
-    fn write(&self, path: &Path, begin: Option<&Parted<'_>>) -> Result {
-        let mut options = OpenOptions::new();
-        options.write(true).create(begin.is_some()).truncate(false);
-        let mut file = options.open(path).map_err(Error::io("write", path))?;
-        let wrong = |error| trouble(path, 0, error);
-        if let Some(parted) = begin {
-            // Each process does so: the same length, the same header.
-            file.set_len(parted.size).and_then(|()| file.write_all(&parted.header)).map_err(wrong)?;
-        }
+impl PartitionValues<'_> {
+    /// Writes the values to their offset in `file`, which was opened at `path`, and waits until they are on the disk.
+    /// Another process may rename the file meanwhile.
+    fn write(&self, mut file: File, path: &Path) -> Result {
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io("write", path))?;
-        let mut counted = Counted::new(&file);
-        self.each(|bytes| {
-            let done = counted.write_all(bytes);
-            done.map_err(|error| trouble(path, counted.written, error))
+        let mut file = CountingWriter::new(file);
+        self.for_each(|bytes| {
+            let result = file.write_all(bytes);
+            result.map_err(|error| write_error(path, file.written, error))
         })?;
-        file.sync_all().map_err(|error| trouble(path, counted.written, error))
+        file.inner.sync_all().map_err(|error| write_error(path, file.written, error))
     }
 
-    /// The first byte of the file that is not as it should be.
-    fn differs(&self, path: &Path) -> Result<Option<u64>> {
-        let mut file = File::open(path).map_err(Error::io("open", path))?;
-        file.seek(SeekFrom::Start(self.offset)).map_err(Error::io("read", path))?;
-        let (mut found, mut at, mut differs) = (Vec::new(), self.offset, None);
-        self.each(|bytes| {
-            if differs.is_none() {
-                found.resize(bytes.len(), 0);
-                file.read_exact(&mut found).map_err(Error::io("read", path))?;
-                differs =
-                    found.iter().zip(bytes).position(|(found, right)| found != right).map(|n| at + n as u64);
-            }
-            at += bytes.len() as u64;
-            Ok(())
-        })?;
-        Ok(differs)
+    /// Returns the offset of the first byte of the file that differs from the partition's values.
+    fn first_difference(&self, path: &Path) -> Result<Option<u64>> {
+        let mut comparison = ByteComparison::open(path, self.offset)?;
+        self.for_each(|bytes| comparison.compare(bytes))?;
+        Ok(comparison.first_difference())
     }
 
-    fn each(&self, mut take: impl FnMut(&[u8]) -> Result) -> Result {
-        self.drawing.pump(std::slice::from_ref(self.stretch), |item| {
-            self.drawing.check_cancelled()?;
-            let Item::Values(values) = item else { return Ok(None) };
-            let bytes = values.bytes();
-            take(&bytes)?;
-            self.progress.add(values.count() as u64, bytes.len() as u64);
-            drop(bytes);
-            Ok(Some(values))
+    /// Calls `take` with the bytes of the values, a chunk at a time.
+    fn for_each(&self, mut take: impl FnMut(&[u8]) -> Result) -> Result {
+        self.values.for_each(std::slice::from_ref(&self.range), |step| match step {
+            Step::Bytes(bytes) => take(bytes),
+            Step::Begin(_) | Step::End => Ok(()),
         })
     }
 }

@@ -1,8 +1,8 @@
-//! Progress of long work, reported to the caller.
+//! Progress of long operations.
 
-/// Receives the progress of reading and writing. `()` ignores it.
+/// Receives the progress of an operation that reads or writes a checkpoint. `()` ignores it.
 pub trait Progress: Sync {
-    /// Called after `values` more values, which take `bytes` bytes, have been read or written.
+    /// Reports that `values` more values have been read or written, which take `bytes` bytes.
     fn add(&self, values: u64, bytes: u64);
 }
 

@@ -1,157 +1,143 @@
-//! Where a checkpoint goes: refused before any work if it cannot.
+//! Where a checkpoint is written, checked before any value is drawn.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Remedy, Result};
-use crate::options::{Existing, FileLayout, Form};
-use crate::shards::{INDEX, Shard, WHOLE, is_part};
+use crate::file_names::{INDEX, SINGLE_FILE, is_hf_name};
+use crate::options::{Existing, FileLayout, OutputForm};
+use crate::paths::{parent_folder, resolve_links};
+use crate::shards::Shard;
 
-/// A place that a checkpoint may be written to.
+/// The output of a checkpoint: a file of any name, or a folder in which the file layout names the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     folder: PathBuf,
-    /// The file, if it is one that was named; else the layout names the folder's files.
+    /// The file, or `None` if the output is a folder.
     file: Option<PathBuf>,
     pub(crate) existing: Existing,
 }
 
 impl Target {
-    /// The file `output`, or the folder if it is one or ends like one; a checkpoint in `shards` goes to a folder. What
-    /// a link names is what is written, so that it goes on pointing there. Nothing is made yet.
+    /// Returns the target for the path `output`. It is a folder if `output` is an existing folder or ends with a
+    /// separator, and always for [`OutputForm::Folder`]. A symbolic link is followed: the file that it leads to is
+    /// written, and the link stays. Nothing is created.
     ///
     /// # Errors
-    /// An existing file that is not to be replaced or kept, one that is no file, a folder that is not there.
-    pub fn new(output: &Path, form: Form, existing: Existing) -> Result<Self> {
-        let shards = form == Form::Files;
+    /// Returns an error if the file exists and `existing` does not allow it, if the output is a device or a pipe, and if
+    /// the folder that is to contain the file does not exist.
+    pub fn new(output: &Path, form: OutputForm, existing: Existing) -> Result<Self> {
         let named_as_folder =
             output.as_os_str().to_string_lossy().chars().next_back().is_some_and(std::path::is_separator);
-        let named_as_file = output.extension().is_some_and(|extension| extension == "safetensors");
-        if shards && !named_as_folder && !output.is_dir() && (output.exists() || named_as_file) {
-            return Err(Error::refused(
-                output,
-                "a checkpoint in shards goes to a folder",
-                Remedy::OutputFolder,
-            ));
-        }
-        // The name of a pipe, as /dev/stdout may be, leads to no file that could be found.
-        if output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-            let message = "is not a regular file. A checkpoint takes its name when all of it is on the disk: it cannot go \
-                           through a pipe or to a device";
-            return Err(Error::file(output, message));
-        }
-        let (folder, file) = if named_as_folder || shards || output.is_dir() {
+        check_kind(output, form, named_as_folder)?;
+        let (folder, file) = if named_as_folder || form == OutputForm::Folder || output.is_dir() {
             (output.to_owned(), None)
         } else {
-            let file = followed(output)?;
-            (parent(&file).to_owned(), Some(file))
+            let file = resolve_links(output)?;
+            (parent_folder(&file).to_owned(), Some(file))
         };
-        if !folder.is_dir() && (file.is_some() || folder.exists()) {
-            let what = if folder.exists() {
-                "is no folder"
-            } else {
-                "there is no such folder to write to: make it first"
-            };
-            return Err(Error::file(&folder, what));
+        if folder.exists() && !folder.is_dir() {
+            return Err(Error::file(&folder, "is not a folder"));
+        }
+        if file.is_some() && !folder.exists() {
+            return Err(Error::file(&folder, "no such folder: create it first"));
         }
         let target = Self { folder, file, existing };
-        if form == Form::File {
-            target.look(WHOLE)?;
+        if form == OutputForm::File {
+            target.check_file(SINGLE_FILE)?;
         }
         Ok(target)
     }
 
-    /// The folder that the files lie in.
+    /// Returns the folder that contains the files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What the user is told was written.
+    /// Returns the path of the output: the file, or the folder.
     pub fn path(&self) -> &Path {
         self.file.as_ref().unwrap_or(&self.folder)
     }
 
-    /// The path of the file that the layout calls `name`.
-    pub fn place(&self, name: &str) -> Result<PathBuf> {
+    /// Returns the path of the file that is called `name` in a folder. For a target that is a file it is this file.
+    pub(crate) fn file_path(&self, name: &str) -> Result<PathBuf> {
         match &self.file {
             Some(file) => Ok(file.clone()),
-            None => followed(&self.folder.join(name)),
+            None => resolve_links(&self.folder.join(name)),
         }
     }
 
-    /// The path of the file that the layout calls `name`, and whether it is there.
+    /// Returns the same path as [`file_path`](Self::file_path), and whether the file exists.
     ///
     /// # Errors
-    /// If it is and must not be.
-    pub fn look(&self, name: &str) -> Result<(PathBuf, bool)> {
-        let path = self.place(name)?;
-        // A name too long, or a folder that is not to be entered, is told before the work, not after.
+    /// Returns an error if the file exists and must not be replaced or kept, and if the operating system refuses the
+    /// path, for example because the name is too long.
+    pub(crate) fn check_file(&self, name: &str) -> Result<(PathBuf, bool)> {
+        let path = self.file_path(name)?;
         if !path.try_exists().map_err(Error::io("write to", &path))? {
             return Ok((path, false));
         }
-        replaceable(&path)?;
+        check_replaceable(&path)?;
         if self.existing == Existing::default() {
             return Err(Error::refused(&path, "exists already", Remedy::ForceOrResume));
         }
         Ok((path, true))
     }
 
-    /// Refuses a folder with files of another checkpoint: readers would mix the two up.
-    pub fn refuse_others(&self, shards: &[Shard], layout: FileLayout) -> Result {
+    /// Checks that the folder has no file of another checkpoint, which a reader would take for a file of this one.
+    ///
+    /// # Errors
+    /// Returns an error that names the first such file.
+    pub(crate) fn check_no_other_checkpoint(&self, shards: &[Shard], layout: FileLayout) -> Result {
         if self.file.is_some() || !self.folder.is_dir() {
             return Ok(());
         }
         let dcp = layout == FileLayout::Dcp;
-        let ours = |name: &str| {
+        let written = |name: &str| {
             (name == INDEX && shards.len() > 1 && !dcp) || shards.iter().any(|shard| shard.name == name)
         };
-        // torch's reader of distributed checkpoints reads every file of the format.
-        let theirs = |name: &str| is_part(name) || (dcp && name.ends_with(".safetensors"));
+        // torch's reader of the dcp layout reads every safetensors file of a folder.
+        let read = |name: &str| is_hf_name(name) || (dcp && name.ends_with(".safetensors"));
         let mut others = Vec::new();
         for entry in std::fs::read_dir(&self.folder).map_err(Error::io("read", &self.folder))? {
             let name = entry.map_err(Error::io("read", &self.folder))?.file_name();
-            others.extend(name.to_str().filter(|name| theirs(name) && !ours(name)).map(str::to_owned));
+            others.extend(name.to_str().filter(|name| read(name) && !written(name)).map(str::to_owned));
         }
         others.sort();
         let Some(first) = others.first() else { return Ok(()) };
         let more = if others.len() > 1 { format!(" and {} more", others.len() - 1) } else { String::new() };
         let message = format!(
-            "the folder has {first}{more} of a checkpoint in other files, and readers would mix the two up: remove them, \
-             or choose another folder"
+            "the folder has files of another checkpoint ({first}{more}), which readers would mix with this one: remove \
+             them, or choose another folder"
         );
         Err(Error::file(&self.folder, message))
     }
 }
 
-/// Refuses what is no file: a device or a pipe would be lost, replaced and not written to; a folder cannot be replaced.
-pub fn replaceable(path: &Path) -> Result {
-    if path.exists() && !path.is_file() {
-        return Err(Error::file(path, "is not a regular file, and a checkpoint would take its place"));
+/// Checks that `output` is not a file where a folder is needed, and that it is not a pipe or a device.
+fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result {
+    let named_as_file = output.extension().is_some_and(|extension| extension == "safetensors");
+    let is_file = !named_as_folder && !output.is_dir() && (output.exists() || named_as_file);
+    if form == OutputForm::Folder && is_file {
+        let message = "a checkpoint in several files goes to a folder, not to a file";
+        return Err(Error::refused(output, message, Remedy::OutputFolder));
+    }
+    // Checked before links are resolved: a link to a pipe, such as /dev/stdout, leads to no path.
+    if output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let message = "is not a regular file. A checkpoint is written to a temporary file that is then renamed, so it \
+                       cannot go to a pipe or a device";
+        return Err(Error::file(output, message));
     }
     Ok(())
 }
 
-/// Where a path ends that may be a link, whether or not something is there.
-fn followed(path: &Path) -> Result<PathBuf> {
-    if path.exists() {
-        return if path.is_symlink() {
-            path.canonicalize().map_err(Error::io("find", path))
-        } else {
-            Ok(path.into())
-        };
+/// Checks that nothing but a regular file exists at `path`. Renaming a file to `path` would replace a pipe or a device,
+/// and cannot replace a folder.
+pub(crate) fn check_replaceable(path: &Path) -> Result {
+    if path.exists() && !path.is_file() {
+        return Err(Error::file(
+            path,
+            "is not a regular file, and cannot be replaced by one of the checkpoint",
+        ));
     }
-    let mut end = path.to_owned();
-    for _ in 0..40 {
-        match std::fs::read_link(&end) {
-            Ok(next) => end = parent(&end).join(next),
-            Err(_) => return Ok(end),
-        }
-    }
-    Err(Error::file(path, "this link leads in a circle"))
-}
-
-pub fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+    Ok(())
 }

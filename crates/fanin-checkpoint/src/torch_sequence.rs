@@ -1,74 +1,81 @@
-//! The torch stream over a checkpoint: in pieces where that gives the same bits.
+//! The torch stream over the tensors of a checkpoint, in the order of the checkpoint.
 
-use std::collections::{HashMap, TryReserveError};
+use std::collections::HashMap;
 
 use fanin::{Distribution, Plan, Torch};
-
-use fanin_recipe::recipe::Planned;
+use fanin_recipe::Planned;
 
 /// A chunk of a fill of normals that begins at a multiple of this number can be filled by itself.
 const GROUP: usize = Torch::GROUP;
 
-/// The plans of stretches of a tensor's values, each of about `most` values, that filled one after another give the
-/// tensor's; the tensor's own plan if it can be filled as a whole only.
-pub fn pieces(plan: &Plan, most: usize) -> Vec<Plan> {
-    let most = (most / GROUP * GROUP).max(2 * GROUP);
-    let cuts = matches!(
+/// Returns plans of consecutive ranges of a tensor's values, of about `max_values` values each. Filling them one after
+/// another gives the same values as filling the tensor. The result is the tensor's own plan if the tensor must be filled
+/// as a whole.
+pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
+    let max_values = (max_values / GROUP * GROUP).max(2 * GROUP);
+    let divisible = matches!(
         plan.distribution(),
         Distribution::Constant { .. } | Distribution::Uniform { .. } | Distribution::Normal { .. }
     );
-    // A plan may carry another last bit for torch, which a plan of its distribution alone has not.
-    let alike = |plan: &Plan| {
-        let again = Plan::new(plan.shape(), plan.dtype(), plan.distribution()).ok()?;
-        let again = plan.fans().map_or(again.clone(), |fans| again.with_fans(fans));
-        let known = again.warnings().len();
-        Some(
-            plan.warnings()
-                .iter()
-                .skip(known)
-                .fold(again, |plan, warning| plan.with_warning(warning.clone())),
-        )
-    };
-    if !cuts || plan.len() <= most || alike(plan).as_ref() != Some(plan) {
+    if !divisible || plan.len() <= max_values || !is_given_by_distribution(plan) {
         return vec![plan.clone()];
     }
     let mut left = plan.len();
     let mut counts = Vec::new();
     while left > 0 {
-        // The last sixteen values are drawn in a way of their own: they stay together.
-        let now = if left > most && left - most < GROUP { most - GROUP } else { left.min(most) };
-        counts.push(now);
-        left -= now;
+        // torch generates the last 16 values of a tensor in a special way: they must be in one chunk.
+        let short_rest = left > max_values && left - max_values < GROUP;
+        let count = if short_rest { max_values - GROUP } else { left.min(max_values) };
+        counts.push(count);
+        left -= count;
     }
-    let piece =
-        |count| Plan::new(&[count], plan.dtype(), plan.distribution()).expect("the whole has been planned");
-    counts.into_iter().map(piece).collect()
+    let chunk = |count| {
+        Plan::new(&[count], plan.dtype(), plan.distribution()).expect("the plan of the tensor is valid")
+    };
+    counts.into_iter().map(chunk).collect()
 }
 
-/// torch's generator over the tensors of a checkpoint, one after another. Tied tensors are drawn once, where the first
-/// of their names stands, as a loop over `named_parameters()` would; the others draw the same again.
+/// Returns whether a plan is equal to the one that its shape, type and distribution give, fans and warnings aside. A
+/// plan for torch may differ in the last bit of a parameter; it must then not be replaced by plans of chunks.
+fn is_given_by_distribution(plan: &Plan) -> bool {
+    let Ok(again) = Plan::new(plan.shape(), plan.dtype(), plan.distribution()) else { return false };
+    let again = match plan.fans() {
+        Some(fans) => again.with_fans(fans),
+        None => again,
+    };
+    let known = again.warnings().len();
+    let again =
+        plan.warnings().iter().skip(known).fold(again, |again, warning| again.with_warning(warning.clone()));
+    again == *plan
+}
+
+/// PyTorch's generator, applied to the tensors of a checkpoint one after another.
+///
+/// Tied tensors share their values. They are drawn once, at the position of the first of their names, as by a loop over
+/// `named_parameters()`. At their other names the generator repeats them from the state before they were drawn.
 #[derive(Debug)]
-pub struct Sequence {
+pub struct TorchSequence {
     torch: Torch,
-    /// Of each tensor with several names, where the generator stood before it was drawn.
+    /// For each source that tied tensors share: the generator before the source was drawn, once it has been drawn.
     before: HashMap<String, Option<Torch>>,
-    again: Torch,
+    /// The generator that repeats a tied tensor.
+    repeat: Torch,
 }
 
-impl Sequence {
-    /// For these tensors, in their order.
+impl TorchSequence {
+    /// Returns the sequence for these tensors, which must be drawn or skipped in this order.
     pub fn new(seed: u64, planned: &[Planned]) -> Self {
         let shared = planned.iter().filter_map(|planned| planned.tied.clone());
         let before = shared.map(|name| (name, None)).collect();
-        Self { torch: Torch::new(seed), before, again: Torch::new(seed) }
+        Self { torch: Torch::new(seed), before, repeat: Torch::new(seed) }
     }
 
-    /// The generator that draws a tensor next.
-    pub fn at(&mut self, planned: &Planned) -> &mut Torch {
+    /// Returns the generator to draw the next tensor with.
+    pub fn generator(&mut self, planned: &Planned) -> &mut Torch {
         match self.before.get_mut(planned.source()) {
             Some(Some(before)) => {
-                self.again = before.clone();
-                &mut self.again
+                self.repeat = before.clone();
+                &mut self.repeat
             }
             Some(first) => {
                 *first = Some(self.torch.clone());
@@ -78,32 +85,15 @@ impl Sequence {
         }
     }
 
-    /// Passes over a tensor's values.
-    pub fn pass(&mut self, planned: &Planned, plan: &Plan) -> Result<(), fanin::Error> {
+    /// Advances the generator past the values of the next tensor without drawing them.
+    ///
+    /// # Errors
+    /// Returns an error if the torch stream does not have the algorithm of `plan`.
+    pub fn skip(&mut self, planned: &Planned, plan: &Plan) -> Result<(), fanin::Error> {
         match self.before.get(planned.source()) {
             Some(Some(_)) => Ok(()),
-            _ => self.at(planned).advance_past(plan),
+            _ => self.generator(planned).advance_past(plan),
         }
-    }
-}
-
-/// Why a tensor could not be drawn.
-pub enum Trouble {
-    /// There is no memory for it.
-    Memory,
-    /// The stream cannot carry out its plan.
-    Draw(fanin::Error),
-}
-
-impl From<TryReserveError> for Trouble {
-    fn from(_: TryReserveError) -> Self {
-        Trouble::Memory
-    }
-}
-
-impl From<fanin::Error> for Trouble {
-    fn from(error: fanin::Error) -> Self {
-        Trouble::Draw(error)
     }
 }
 
@@ -113,7 +103,7 @@ mod tests {
     use fanin::{DType, Initializer as _, Stream as _};
 
     use super::*;
-    use crate::values::Values;
+    use crate::value_buffer::ValueBuffer;
 
     const SPECS: [&str; 10] = [
         "zeros",
@@ -128,7 +118,7 @@ mod tests {
         "kaiming_normal(a=sqrt(5), nonlinearity=leaky_relu)",
     ];
 
-    /// A generator in the middle of its work, with a normal kept back.
+    /// A generator that has drawn an odd number of normals, so that it keeps the second value of a pair.
     fn generator() -> Torch {
         let mut torch = Torch::new(3);
         let mut values = [0f32; 3];
@@ -137,28 +127,28 @@ mod tests {
     }
 
     #[test]
-    fn pieces_have_the_bits_of_the_whole() {
-        let mut cut = 0;
+    fn chunks_have_the_values_of_the_whole_tensor() {
+        let mut divided = 0;
         for spec in SPECS {
             for shape in [[1, 64], [1, 65], [5, 13], [1, 79], [1, 80], [1, 95], [1, 97], [31, 33]] {
                 for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
                     let Ok(plan) = Init::parse(spec).unwrap().resolve(&shape, dtype) else { continue };
-                    let (mut whole, mut parts) = (generator(), generator());
-                    let mut values = Values::new(dtype, plan.len()).unwrap();
+                    let (mut whole, mut chunked) = (generator(), generator());
+                    let mut values = ValueBuffer::new(dtype, plan.len()).unwrap();
                     whole.fill(&plan, values.tensor(&shape).unwrap()).unwrap();
                     let mut bytes = Vec::new();
-                    let pieces = pieces(&plan, 64);
-                    cut += usize::from(pieces.len() > 1);
-                    for piece in pieces {
-                        let mut part = Values::new(dtype, piece.len()).unwrap();
-                        parts.fill(&piece, part.tensor(piece.shape()).unwrap()).unwrap();
-                        bytes.extend_from_slice(&part.bytes());
+                    let chunks = chunk_plans(&plan, 64);
+                    divided += usize::from(chunks.len() > 1);
+                    for chunk in chunks {
+                        let mut values = ValueBuffer::new(dtype, chunk.len()).unwrap();
+                        chunked.fill(&chunk, values.tensor(chunk.shape()).unwrap()).unwrap();
+                        bytes.extend_from_slice(&values.bytes());
                     }
                     assert!(bytes == values.bytes().as_ref(), "{spec} {shape:?} {dtype}");
-                    assert!(whole.state() == parts.state(), "{spec} {shape:?} {dtype}");
+                    assert!(whole.state() == chunked.state(), "{spec} {shape:?} {dtype}");
                 }
             }
         }
-        assert!(cut > 50, "{cut}");
+        assert!(divided > 50, "{divided}");
     }
 }

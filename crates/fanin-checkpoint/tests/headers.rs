@@ -1,5 +1,5 @@
-//! Headers that are damaged in every way: an error that names the file, or a manifest that the file's size bears out; no
-//! panic, and no memory before the size is known.
+//! Reading damaged headers gives an error that names the file, or a manifest that matches the file's size. It never panics,
+//! and never allocates memory before the size is checked.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use proptest::sample::{Index, select};
 
 const CASES: u32 = 1000;
 
-/// A file of these bytes, opened; what is wrong with it, if something is.
+/// Writes `bytes` to a file and opens it. Returns its manifest, or the message of the error, which must name the file.
 fn open(bytes: &[u8]) -> Result<Manifest, String> {
     thread_local!(static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap());
     let path = FOLDER.with(|folder| folder.path().join("model.safetensors"));
@@ -23,6 +23,7 @@ fn open(bytes: &[u8]) -> Result<Manifest, String> {
     opened
 }
 
+/// Returns the bytes of a file with this header and `data` zeros after it.
 fn file(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
@@ -30,13 +31,13 @@ fn file(header: &str, data: usize) -> Vec<u8> {
     bytes
 }
 
-/// Names, types and shapes whose tensors follow one another, and their bytes.
+/// A strategy for names, types and shapes of tensors, and their total number of bytes.
 fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, usize)> {
-    let whole = |(dtype, shape): &(StoredType, Vec<usize>)| {
+    let whole_bytes = |(dtype, shape): &(StoredType, Vec<usize>)| {
         (shape.iter().product::<usize>() * dtype.bits()).is_multiple_of(8)
     };
     let one = (select(StoredType::ALL.to_vec()), prop::collection::vec(0usize..5, 0..4))
-        .prop_filter("bytes", whole);
+        .prop_filter("bytes", whole_bytes);
     prop::collection::vec(one, 1..6).prop_map(|all| {
         let size =
             |(dtype, shape): &(StoredType, Vec<usize>)| shape.iter().product::<usize>() * dtype.bits() / 8;
@@ -46,6 +47,7 @@ fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, us
     })
 }
 
+/// Returns the header of a file with these tensors one after another.
 fn header(tensors: &[(String, StoredType, Vec<usize>)]) -> serde_json::Map<String, serde_json::Value> {
     let mut at = 0;
     let mut header = serde_json::Map::new();
@@ -60,8 +62,8 @@ fn header(tensors: &[(String, StoredType, Vec<usize>)]) -> serde_json::Map<Strin
     header
 }
 
-/// What a manifest promises: tensors one after another, to the end of the file.
-fn bears_out(manifest: &Manifest, data: usize) {
+/// Checks that the tensors of a manifest follow one another and end with the file, which has `data` bytes of values.
+fn check_offsets(manifest: &Manifest, data: usize) {
     let mut at = 0;
     for entry in &manifest.entries {
         let (start, end) = entry.offsets.unwrap();
@@ -75,30 +77,30 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whole_headers_are_read((tensors, total) in tensors()) {
+    fn valid_headers_are_read((tensors, total) in tensors()) {
         let text = serde_json::to_string(&header(&tensors)).unwrap();
         let manifest = open(&file(&text, total)).unwrap();
-        bears_out(&manifest, total);
+        check_offsets(&manifest, total);
         prop_assert_eq!(manifest.entries.len(), tensors.len());
     }
 
     #[test]
-    fn damaged_bytes_are_an_error_or_a_header(
+    fn damaged_bytes_give_an_error_or_a_manifest(
         (tensors, total) in tensors(),
         damage in prop::collection::vec((any::<Index>(), any::<u8>()), 1..4),
-        cut in prop::option::of(any::<Index>()),
+        length in prop::option::of(any::<Index>()),
     ) {
         let mut bytes = file(&serde_json::to_string(&header(&tensors)).unwrap(), total);
-        for (place, byte) in damage {
-            let place = place.index(bytes.len());
-            bytes[place] = byte;
+        for (index, byte) in damage {
+            let index = index.index(bytes.len());
+            bytes[index] = byte;
         }
-        if let Some(cut) = cut {
-            bytes.truncate(cut.index(bytes.len() + 1));
+        if let Some(length) = length {
+            bytes.truncate(length.index(bytes.len() + 1));
         }
         if let Ok(manifest) = open(&bytes) {
             let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-            bears_out(&manifest, bytes.len() - 8 - length);
+            check_offsets(&manifest, bytes.len() - 8 - length);
         }
     }
 
@@ -122,16 +124,16 @@ proptest! {
     }
 
     #[test]
-    fn gaps_overlaps_and_doubles_are_an_error((tensors, total) in tensors(), which in any::<Index>(), by in 1i64..9, sign in any::<bool>()) {
+    fn gaps_overlaps_and_repeated_names_are_an_error((tensors, total) in tensors(), which in any::<Index>(), by in 1i64..9, sign in any::<bool>()) {
         let mut header = header(&tensors);
         let (name, dtype, shape) = &tensors[which.index(tensors.len())];
-        // A tensor twice, under the same name: JSON that no writer makes.
+        // A name twice.
         let once = serde_json::to_string(&header).unwrap();
         let twice = format!("{},{}", once.strip_suffix('}').unwrap(), once.strip_prefix('{').unwrap());
         prop_assert!(open(&file(&twice, total)).unwrap_err().contains("appears twice"));
-        // Another size of the file.
+        // A file that is too long.
         prop_assert!(open(&file(&once, total + by as usize)).unwrap_err().contains("truncated"));
-        // Moved: a gap before it or after it, or an overlap.
+        // Other offsets: a gap or an overlap.
         let by = if sign { by } else { -by };
         let old: Vec<i64> = serde_json::from_value(header[name]["data_offsets"].clone()).unwrap();
         if shape.iter().product::<usize>() * dtype.bits() > 0 && old[0] + by >= 0 {
@@ -141,28 +143,28 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_an_error_or_a_manifest(text in "[\\[\\]{}\":,0-9a-z\\\\ ]{0,60}") {
+    fn any_text_gives_an_error_or_a_manifest(text in "[\\[\\]{}\":,0-9a-z\\\\ ]{0,60}") {
         _ = Manifest::from_json(&text, Path::new("m.json"));
         _ = open(&file(&text, 0));
     }
 }
 
 #[test]
-fn sizes_are_checked_before_memory_is_taken() {
-    // A header that says it has so many bytes, in a file that has not.
+fn sizes_are_checked_before_memory_is_allocated() {
+    // A header with a length that is larger than the file.
     for length in [9, 1 << 20, 1 << 40, u64::MAX, u64::MAX - 7, 100_000_001] {
         let mut bytes = length.to_le_bytes().to_vec();
         bytes.extend(b"{}");
         assert!(open(&bytes).unwrap_err().contains("announced"), "{length}");
     }
-    // A sparse file that bears the size out still has too long a header.
+    // A sparse file that is as long as its header says. The header is too long nevertheless.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     std::fs::write(&path, (1u64 << 33).to_le_bytes()).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 34).unwrap();
     let error = SafetensorsFile::open(&path).unwrap_err().to_string();
     assert!(error.contains("longer than the format allows"), "{error}");
-    // Nested without end.
+    // JSON that is nested too deeply.
     let deep = "[".repeat(200_000);
     assert!(open(&file(&deep, 0)).is_err());
     let deep = format!("{{\"a\": {}", "{\"a\": ".repeat(100_000));
@@ -172,7 +174,7 @@ fn sizes_are_checked_before_memory_is_taken() {
 
 #[test]
 fn only_the_header_is_read() {
-    // The values are not there to be read: a hole of four gigabytes.
+    // The values are a hole of four gigabytes in a sparse file.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let text = r#"{"a": {"dtype": "F32", "shape": [1024, 1048576], "data_offsets": [0, 4294967296]}}"#;
@@ -180,7 +182,7 @@ fn only_the_header_is_read() {
     let length = 8 + text.len() as u64 + (1 << 32);
     std::fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
     assert_eq!(Manifest::read(&path).unwrap().values(), 1 << 30);
-    // A manifest as long as a file of weights is none.
+    // A manifest is not longer than the header of a safetensors file may be.
     let json = folder.path().join("m.json");
     std::fs::File::create(&json).unwrap().set_len(1 << 32).unwrap();
     assert!(Manifest::read(&json).unwrap_err().to_string().contains("a header has at most"));

@@ -1,73 +1,74 @@
-//! The errors of the command line, and their wording.
+//! The error type of the command line, and the wording of its messages.
 
 use std::path::{Path, PathBuf};
 
 use fanin_checkpoint::Remedy;
 
-/// The result of anything here.
+/// The result type of the command line.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
 /// An error of the command line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The check failed: exit code 1, and the report says why.
+    /// The check failed. The report on standard output says why; the exit code is 1.
     #[error("check failed")]
     CheckFailed,
     /// A file could not be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was being done, as a verb.
+        /// The failed operation as a verb, for example `read`.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file cannot be used.
+    /// A file cannot be used for the request.
     #[error("{}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and the remedy.
+        /// What is wrong with the file, and how to correct it.
         message: String,
     },
-    /// Output could not be written.
+    /// Standard output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
-    /// An error of a check.
+    /// An error while analyzing a checkpoint or explaining an initializer.
     #[error("{}", analysis(.0))]
     Analysis(#[from] fanin_analysis::Error),
-    /// An error of reading or writing a checkpoint.
+    /// An error while planning, reading or writing a checkpoint.
     #[error("{}", checkpoint(.0))]
     Checkpoint(#[from] fanin_checkpoint::Error),
     /// An error of a recipe or a manifest.
     #[error("{}", recipe(.0))]
     Recipe(#[from] fanin_recipe::Error),
-    /// A spec or its numbers are wrong.
+    /// A spec or one of its arguments is invalid.
     #[error(transparent)]
     Spec(#[from] fanin::Error),
-    /// Anything else that is wrong with the request.
+    /// Any other invalid request.
     #[error("{0}")]
     Request(String),
 }
 
 impl Error {
-    /// Something is wrong with the file at `path`.
+    /// Returns an [`Error::File`] for the file at `path`.
     pub fn file(path: &Path, message: impl Into<String>) -> Self {
         Error::File { path: path.to_owned(), message: message.into() }
     }
 
-    /// Wraps an error of the operating system: `.map_err(Error::io("read", path))`.
+    /// Returns a function that wraps an error of the operating system: `.map_err(Error::io("read", path))`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }
 
-    /// Whether the reader of the output has closed it.
+    /// Returns whether standard output is a pipe that its reader has closed.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Error::Output(source) if source.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
+/// Returns the message of an error of the analysis.
 fn analysis(error: &fanin_analysis::Error) -> String {
     match error {
         fanin_analysis::Error::Checkpoint(error) => checkpoint(error),
@@ -76,6 +77,7 @@ fn analysis(error: &fanin_analysis::Error) -> String {
     }
 }
 
+/// Returns the message of an error of a recipe, with the command that lists the models where it helps.
 fn recipe(error: &fanin_recipe::Error) -> String {
     match error {
         fanin_recipe::Error::UnknownModel { suggestion: None, .. }
@@ -86,7 +88,7 @@ fn recipe(error: &fanin_recipe::Error) -> String {
     }
 }
 
-/// The message, with the option that helps as it is typed.
+/// Returns the message of an error of a checkpoint, with the option that makes a refused request possible.
 fn checkpoint(error: &fanin_checkpoint::Error) -> String {
     let fanin_checkpoint::Error::Refused { message, remedy } = error else {
         return match error {
@@ -95,20 +97,22 @@ fn checkpoint(error: &fanin_checkpoint::Error) -> String {
         };
     };
     match remedy {
-        Remedy::Force => format!("{message}: --force replaces it"),
+        Remedy::Force => format!("{message}: use --force to replace it"),
         Remedy::ForceOrResume => {
-            format!("{message}: --force replaces it, init's --resume keeps it if it is right")
+            format!(
+                "{message}: use --force to replace it, or, with init, --resume to keep it if it is complete and correct"
+            )
         }
-        Remedy::OutputFolder => format!("{message}: --output DIR/"),
+        Remedy::OutputFolder => format!("{message}: use --output DIR/"),
         Remedy::Like => format!(
-            "{message}: add --like model.safetensors (only its header is read), or --like manifest.json (`fanin models gpt2 \
-             --manifest` prints one)"
+            "{message}: use --like with a checkpoint, a manifest in JSON (`fanin models gpt2 --manifest` prints one), or \
+             the name of a built-in model"
         ),
         Remedy::LikeCheckpoint => format!(
-            "{message}: say --like model.safetensors, a checkpoint that has them and no manifest, or skip it"
+            "{message}: use --like model.safetensors, a checkpoint with values rather than a manifest, or \"skip\" the tensor"
         ),
-        Remedy::Partition => format!("--part auto: {message}: say --part k/n"),
-        Remedy::PartitionCount => format!("--part auto: {message}: say --part auto/n"),
+        Remedy::Partition => format!("--part auto: {message}: use --part k/n"),
+        Remedy::PartitionCount => format!("--part auto: {message}: use --part auto/n"),
         _ => message.clone(),
     }
 }

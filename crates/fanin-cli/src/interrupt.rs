@@ -1,70 +1,72 @@
-//! What becomes of unfinished files when the process is told to end.
+//! Removing temporary files when a signal stops the process.
 
-use fanin_checkpoint::unfinished::remove_all;
+use fanin_checkpoint::remove_temporary_files;
 
-/// Ends the process when it is interrupted, told to end, or its terminal goes away, and removes the temporary files. A
-/// signal that was ignored when the process began (`nohup`, a job in the background) stays ignored. For the command
-/// line alone: a library leaves its process's signals as they are.
+/// Installs handlers that remove the temporary files and exit the process on SIGINT, SIGTERM and SIGHUP. A signal that
+/// was ignored when the process started, as by `nohup` or for a job in the background, stays ignored.
+///
+/// Only the command line does this: a library must not change the signal handlers of its process.
 pub(crate) fn clean_up_when_interrupted() {
     static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(listen);
+    ONCE.call_once(install_handlers);
 }
 
-/// Removes what is unfinished, and ends with this exit code.
-fn end(code: i32) -> ! {
-    let removed = remove_all();
-    if removed.as_ref().is_some_and(|paths| !paths.is_empty()) {
-        crate::terminal::output::say("interrupted: what was unfinished is removed");
+/// Removes the temporary files, and exits the process with this code.
+fn remove_and_exit(code: i32) -> ! {
+    let removed = remove_temporary_files();
+    if !removed.is_empty() {
+        crate::terminal::output::message("interrupted: temporary files were removed");
     }
-    // The list stays locked to the end: no file is begun from here on.
+    // `removed` is alive until the process exits, so that no temporary file is created meanwhile.
     std::process::exit(code)
 }
 
 #[cfg(not(unix))]
-fn listen() {
-    // A handler that is there already is ours.
-    _ = ctrlc::set_handler(|| end(130));
+fn install_handlers() {
+    // This fails only if a handler is installed already.
+    _ = ctrlc::set_handler(|| remove_and_exit(130));
 }
 
 #[cfg(unix)]
-fn listen() {
+fn install_handlers() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
-    // Beyond `ulimit -f` the system would end us; with a handler, of whatever kind, writing fails and says why.
+    // Without a handler, SIGXFSZ kills a process that exceeds `ulimit -f`. With one, the write returns an error.
     _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
-    let ignored = ignored();
-    let wanted: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
+    let ignored = ignored_signals();
+    let handled: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
         .into_iter()
         .filter(|&signal| match ignored {
             Some(mask) => mask >> (signal - 1) & 1 == 0,
-            // Without knowing, the one that `nohup` is for is left as it is.
+            // Where this is unknown, SIGHUP is not handled, because `nohup` may have ignored it.
             None => signal != SIGHUP,
         })
         .collect();
-    let (ready, begun) = std::sync::mpsc::channel();
+    let (ready, installed) = std::sync::mpsc::channel();
     let work = move || {
-        let signals = Signals::new(wanted);
+        let signals = Signals::new(handled);
         _ = ready.send(());
         if let Some(signal) = signals.ok().and_then(|mut signals| signals.forever().next()) {
-            // As shells tell of whom a signal has ended.
-            end(128 + signal)
+            // The exit code that shells give a process that a signal has killed.
+            remove_and_exit(128 + signal)
         }
     };
-    // Without a thread the signals do what they do by themselves.
+    // If the thread cannot be started, the signals keep their default actions.
     if std::thread::Builder::new().name("fanin-signals".to_owned()).spawn(work).is_ok() {
-        _ = begun.recv();
+        _ = installed.recv();
     }
 }
 
-/// The signals that are ignored, a bit each from the first on, where the system tells: on Linux.
+/// Returns the ignored signals as a bit mask, with signal 1 in the lowest bit. `None` means that they are unknown, as on
+/// any system but Linux.
 #[cfg(unix)]
-fn ignored() -> Option<u64> {
-    mask(&std::fs::read_to_string("/proc/self/status").ok()?)
+fn ignored_signals() -> Option<u64> {
+    ignored_mask(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
 #[cfg(unix)]
-fn mask(status: &str) -> Option<u64> {
+fn ignored_mask(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }
@@ -76,10 +78,10 @@ mod tests {
     #[test]
     fn the_mask_of_ignored_signals_is_read() {
         assert_eq!(
-            mask("Name:\tfanin\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n"),
+            ignored_mask("Name:\tfanin\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n"),
             Some(0x1001)
         );
-        assert_eq!(mask("Name:\tfanin\n"), None);
-        assert_eq!(mask("SigIgn:\tnone\n"), None);
+        assert_eq!(ignored_mask("Name:\tfanin\n"), None);
+        assert_eq!(ignored_mask("SigIgn:\tnone\n"), None);
     }
 }

@@ -1,5 +1,6 @@
-//! The command line of fanin: arguments, commands, terminal output. The binary and the Python package's `fanin` command
-//! call [`run_from`].
+//! The `fanin` command line: arguments, commands and terminal output.
+//!
+//! The binary calls [`run`], the `fanin` command of the Python package calls [`run_from`].
 
 #![forbid(unsafe_code)]
 

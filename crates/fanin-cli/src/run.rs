@@ -1,4 +1,4 @@
-//! The program: arguments in, exit code out.
+//! The entry points of the command line: from arguments to an exit code.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -9,40 +9,43 @@ use crate::error::Error;
 use crate::terminal::output;
 use crate::{args, command, interrupt};
 
-/// Runs the command line on the process's own arguments: exit code 0 for good, 1 if the answer is no, 2 for bad usage
-/// or input; 128 and the number of the signal that ended it.
+/// Runs the command line on the arguments of this process.
+///
+/// The exit code is 0 for success, 1 for a failed check, and 2 for invalid arguments or input. A process that a signal
+/// stops exits with 128 plus the number of the signal.
 pub fn run() -> ExitCode {
     ExitCode::from(run_from(std::env::args_os().collect()))
 }
 
-/// Runs the command line on these arguments, of which the first is the program's name. Gives the exit code.
+/// Runs the command line on these arguments, the first of which is the program's name. Returns the exit code.
 ///
-/// From here on an interrupt ends the process, and takes an unfinished file with it.
+/// From here on, an interrupt removes the temporary files and exits the process.
 pub fn run_from(arguments: Vec<OsString>) -> u8 {
     interrupt::clean_up_when_interrupted();
     let args = match args::Args::try_parse_from(&arguments) {
         Ok(args) => args,
-        Err(answer) => return answer_of_clap(&answer, &arguments),
+        Err(answer) => return print_answer(&answer, &arguments),
     };
     args.color.apply();
     match command::run(args) {
         Ok(()) => 0,
-        // Whoever read our output has seen enough.
+        // The reader of a pipe, such as `head`, has closed it.
         Err(error) if error.is_broken_pipe() => 0,
         Err(Error::CheckFailed) => 1,
         Err(error) => {
-            output::say(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {error}"));
+            output::message(format_args!("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {error}"));
             2
         }
     }
 }
 
-/// What clap answers (help, the version, a complaint), coloured as asked for although the arguments did not parse.
-fn answer_of_clap(answer: &clap::Error, arguments: &[OsString]) -> u8 {
-    args::Color::asked_for(arguments.iter().skip(1).cloned()).apply();
+/// Prints clap's answer: help, the version, or an error in the arguments. `--color` is respected although the arguments
+/// did not parse. Returns the exit code.
+fn print_answer(answer: &clap::Error, arguments: &[OsString]) -> u8 {
+    args::Color::from_arguments(arguments.iter().skip(1).cloned()).apply();
     let text = answer.render().ansi().to_string();
     if answer.use_stderr() {
-        output::say(text.trim_end());
+        output::message(text.trim_end());
     } else if let Err(error) = output::line(text.trim_end()) {
         return if error.is_broken_pipe() { 0 } else { 2 };
     }

@@ -1,4 +1,4 @@
-//! The real binary, in temporary folders: what a user types and what they get.
+//! The commands of the binary, run in temporary folders.
 
 mod fixture;
 
@@ -6,7 +6,7 @@ use fixture::{Fixture, RECIPE, floats};
 use safetensors::SafeTensors;
 
 #[test]
-fn init_writes_a_checkpoint_that_others_read() {
+fn init_writes_a_checkpoint_that_the_safetensors_crate_reads() {
     let fixture = Fixture::new();
     let ran = fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
     assert!(ran.stdout.is_empty() && ran.stderr.contains("5 tensors, 21,064 values"), "{}", ran.stderr);
@@ -28,13 +28,13 @@ fn init_writes_a_checkpoint_that_others_read() {
     {
         assert_eq!(metadata.get(key).map(String::as_str), Some(value));
     }
-    // The file's order is the manifest's.
+    // The file has the order of the manifest.
     let header = String::from_utf8_lossy(&bytes).into_owned();
     assert!(header.find("\"b.weight\"").unwrap() < header.find("\"a.weight\"").unwrap());
 }
 
 #[test]
-fn the_values_are_the_librarys() {
+fn init_writes_the_values_of_the_library() {
     let fixture = Fixture::new();
     fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", "7", "-o", "out.safetensors"]);
     let bytes = fixture.bytes("out.safetensors");
@@ -46,20 +46,20 @@ fn the_values_are_the_librarys() {
 }
 
 #[test]
-fn equal_runs_write_equal_bytes_and_seeds_differ() {
+fn equal_runs_write_equal_bytes_and_other_seeds_other_bytes() {
     let fixture = Fixture::new();
     for (seed, out) in [("1", "a.safetensors"), ("1", "b.safetensors"), ("2", "c.safetensors")] {
         fixture.good(&["init", "r.toml", "--like", "m.json", "--seed", seed, "-o", out, "-q"]);
     }
     assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("b.safetensors"));
     assert_ne!(fixture.bytes("a.safetensors"), fixture.bytes("c.safetensors"));
-    // What was written serves as --like: the header alone is read.
+    // A checkpoint serves as --like: only its header is read.
     fixture.good(&["init", "r.toml", "--like", "a.safetensors", "--seed", "1", "-o", "d.safetensors", "-q"]);
     assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("d.safetensors"));
 }
 
 #[test]
-fn a_tensor_larger_than_a_chunk_is_one_tensor() {
+fn a_tensor_larger_than_a_chunk_has_the_values_of_one_fill() {
     let fixture = Fixture::new();
     fixture.good(&["fill", "normal", "--shape", "3,1500001", "--seed", "5", "-o", "out.safetensors"]);
     let bytes = fixture.bytes("out.safetensors");
@@ -70,7 +70,7 @@ fn a_tensor_larger_than_a_chunk_is_one_tensor() {
 }
 
 #[test]
-fn the_torch_stream_draws_one_tensor_after_another() {
+fn the_torch_stream_draws_tensors_in_the_order_of_the_file() {
     let fixture = Fixture::new();
     fixture.good(&[
         "init",
@@ -96,7 +96,7 @@ fn the_torch_stream_draws_one_tensor_after_another() {
 }
 
 #[test]
-fn options_of_init() {
+fn init_respects_dtype_settings_output_and_dry_run() {
     let fixture = Fixture::new();
     fixture.good(&[
         "init",
@@ -114,7 +114,7 @@ fn options_of_init() {
     let read = SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(read.tensor("b.weight").unwrap().dtype(), safetensors::Dtype::BF16);
     assert_eq!(read.tensor("steps").unwrap().dtype(), safetensors::Dtype::I64, "integers keep their type");
-    // A folder gets model.safetensors.
+    // In a folder the file is model.safetensors.
     std::fs::create_dir(fixture.path("dir")).unwrap();
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "dir"]);
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "new/"]);
@@ -129,7 +129,7 @@ fn options_of_init() {
 }
 
 #[test]
-fn inspect_shows_what_is_there_and_what_was_planned() {
+fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     let fixture = Fixture::new();
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"]);
     let plain = fixture.good(&["inspect", "out.safetensors"]);
@@ -144,7 +144,7 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
     assert!((measured / planned - 1.0).abs() < 0.025);
     assert_eq!(weight["measured"]["nans"], 0);
     assert_eq!(json["tensors"][1]["measured"]["zeros"], 3);
-    // The bars of a draw are those that its plan expects: chi-square of 32 bars, beyond 100 once in 1e8.
+    // The histogram matches its plan: a chi-square of 32 bars is above 100 once in 1e8 cases.
     let histogram = &weight["measured"]["histogram"];
     let [counts, expected] = ["counts", "planned"].map(|member| -> Vec<f64> {
         histogram[member].as_array().unwrap().iter().map(|count| count.as_f64().unwrap()).collect()
@@ -160,7 +160,7 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
         (&json["warnings"], &json["tensors"][4]["measured"]["mean"]),
         (&serde_json::json!([]), &serde_json::Value::Null)
     );
-    // A NaN is seen.
+    // NaN is reported.
     let mut bytes = fixture.bytes("out.safetensors");
     let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     bytes[data..data + 4].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -169,10 +169,10 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["tensors"][0]["measured"]["nans"], 1);
     assert_eq!(json["warnings"][0]["text"], "1 of 21,000 values are NaN");
-    // So are a wrong std, a wrong mean, a wrong distribution, a tensor left at zero, and one that should be.
+    // So are a wrong std, mean and distribution, a tensor that is zero, and one that should be zero.
     let right = r#"[init]
 "*.weight" = "normal(std=0.5/sqrt(2*fan_in))""#;
-    for (right, wrong, said) in [
+    for (right, wrong, message) in [
         (right, "[init]\n\"*.weight\" = \"normal(std=0.47/sqrt(2*fan_in))\"", "planned 0.04226: -5"),
         (right, "[init]\n\"*.weight\" = \"normal(mean=0.01, std=0.04)\"", "planned 0: +"),
         (right, "[init]\n\"*.weight\" = \"orthogonal\"", "standard errors (b.weight)"),
@@ -185,7 +185,7 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
         }
         fixture.good(&["init", "wrong.toml", "--like", "m.json", "--force", "-q", "-o", "wrong.safetensors"]);
         let ran = fixture.good(&["inspect", "wrong.safetensors", "--recipe", "right.toml"]);
-        assert!(ran.stderr.contains("warning:") && ran.stderr.contains(said), "{said}: {}", ran.stderr);
+        assert!(ran.stderr.contains("warning:") && ran.stderr.contains(message), "{message}: {}", ran.stderr);
         let quiet = fixture.good(&["inspect", "wrong.safetensors", "--recipe", "wrong.toml"]);
         assert!(quiet.stderr.is_empty(), "{}", quiet.stderr);
     }
@@ -193,7 +193,7 @@ fn inspect_shows_what_is_there_and_what_was_planned() {
 }
 
 #[test]
-fn explain_and_models_tell_the_numbers() {
+fn explain_and_models_print_fans_stds_and_sizes() {
     let fixture = Fixture::new();
     let text = fixture.good(&["explain", "kaiming_uniform(a=sqrt(5))", "--shape", "64,3,7,7"]).stdout;
     for needle in ["fan_in", "147", "3,136", "0.577350269189", "He, Zhang, Ren, Sun 2015", "bounds"] {
@@ -213,7 +213,7 @@ fn explain_and_models_tell_the_numbers() {
     assert!(list.contains("gpt2-xl") && list.contains("124,439,808") && list.contains("timm"), "{list}");
     let json: serde_json::Value = serde_json::from_str(&fixture.good(&["models", "--json"]).stdout).unwrap();
     assert_eq!((json.as_array().unwrap().len(), &json[0]["tensors"]), (9, &148.into()));
-    // A recipe and a manifest that were printed make the same checkpoint as the model does.
+    // The printed recipe and manifest give the same plan as the model.
     std::fs::write(fixture.path("g.toml"), fixture.good(&["models", "resnet50", "--recipe"]).stdout).unwrap();
     std::fs::write(fixture.path("g.json"), fixture.good(&["models", "resnet50", "--manifest"]).stdout)
         .unwrap();
@@ -227,7 +227,7 @@ fn explain_and_models_tell_the_numbers() {
 }
 
 #[test]
-fn help_version_completions_and_silence() {
+fn help_version_completions_quiet_and_colors_work() {
     let fixture = Fixture::new();
     for command in ["init", "fill", "inspect", "explain", "recipe", "models"] {
         let help = fixture.good(&[command, "--help"]).stdout;
@@ -242,14 +242,14 @@ fn help_version_completions_and_silence() {
     assert!(["129 SIGHUP", "130 SIGINT", "143 SIGTERM"].iter().all(|code| help.contains(code)), "{help}");
     let quiet = fixture.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "q.safetensors", "-q"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", quiet.stderr);
-    // In a pipe there are no colours and no bars; asked for, there are colours.
+    // In a pipe there are no colors and no progress bars. --color=always forces colors.
     let loud = fixture.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "l.safetensors"]).stderr;
     assert!(loud.contains("warning:") && !loud.contains('\u{1b}') && !loud.contains('\r'), "{loud:?}");
     assert!(fixture.run(&["--color", "always", "init", "gtp2", "-o", "x"]).stderr.contains('\u{1b}'));
 }
 
 #[test]
-fn threads_change_no_byte() {
+fn the_number_of_threads_does_not_change_the_values() {
     let fixture = Fixture::new();
     for stream in ["native", "torch"] {
         for threads in ["1", "3"] {

@@ -1,4 +1,4 @@
-//! The real binary writing one file in parts, and torch's layout of distributed checkpoints.
+//! One file written by several processes, and the layout of torch's distributed checkpoints.
 
 mod fixture;
 
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use fixture::Fixture;
 use safetensors::SafeTensors;
 
-/// Every distribution, in tensors that a cut goes through.
+/// Every distribution, in tensors that are split between partitions.
 const RECIPE: &str = "[init]\n\"n.*\" = \"normal\"\n\"o.*\" = \"orthogonal\"\n\"s.*\" = \"sparse(0.3)\"\n\
                       \"d.*\" = \"dirac\"\n\"t.*\" = \"trunc_normal(std=0.5)\"\n\"i\" = \"constant(3)\"\n\"*\" = \"zeros\"\n";
 const MANIFEST: &str = r#"{"n.w": {"dtype": "F32", "shape": [300, 70]}, "o.w": {"dtype": "BF16", "shape": [90, 40]},
@@ -32,7 +32,7 @@ fn folders(fixture: &Fixture) -> usize {
 }
 
 #[test]
-fn parts_in_any_order_are_the_file_of_one_process() {
+fn partitions_in_any_order_give_the_file_of_one_process() {
     let fixture = fixture();
     for stream in ["native", "torch"] {
         let one = format!("{stream}.safetensors");
@@ -40,22 +40,22 @@ fn parts_in_any_order_are_the_file_of_one_process() {
         for order in [&[1][..], &[2, 1], &[3, 1, 2], &[4, 2, 5, 1, 3]] {
             let out = format!("{stream}-{}.safetensors", order.len());
             for (at, part) in order.iter().enumerate() {
-                assert!(!fixture.path(&out).exists(), "it takes its name with the last part");
-                let said = fixture.good(&distributions(
+                assert!(!fixture.path(&out).exists(), "the last partition renames the file");
+                let ran = fixture.good(&distributions(
                     &out,
                     &["--stream", stream, "--part", &format!("{part}/{}", order.len())],
                 ));
-                let lacking = order.len() - at - 1;
-                assert_eq!(said.stderr.contains("lacks"), lacking > 0, "{}", said.stderr);
+                let missing = order.len() - at - 1;
+                assert_eq!(ran.stderr.contains("not complete yet"), missing > 0, "{}", ran.stderr);
             }
             assert!(fixture.bytes(&out) == fixture.bytes(&one), "{stream} {order:?}");
             assert_eq!(folders(&fixture), 0);
-            // Once more, when all is done: compared, and left.
+            // A partition of a complete file is compared and kept.
             let again = fixture
                 .good(&distributions(&out, &["--stream", stream, "--part", &format!("1/{}", order.len())]));
-            assert!(again.stderr.contains("kept as complete and right"), "{}", again.stderr);
+            assert!(again.stderr.contains("already complete, kept"), "{}", again.stderr);
         }
-        // A folder gets model.safetensors; more parts than there are bytes to share out.
+        // In a folder the file is model.safetensors. Some of the 40 partitions are empty.
         std::fs::create_dir(fixture.path(stream)).unwrap();
         for part in 1..=40 {
             fixture.good(&distributions(stream, &["--stream", stream, "--part", &format!("{part}/40")]));
@@ -65,14 +65,14 @@ fn parts_in_any_order_are_the_file_of_one_process() {
 }
 
 #[test]
-fn a_part_may_be_run_twice_or_spoilt_and_run_again() {
+fn a_partition_can_be_written_again_and_repairs_a_damaged_one() {
     let fixture = fixture();
     fixture.good(&distributions("one.safetensors", &[]));
     fixture.good(&distributions("x.safetensors", &["--part", "1/2"]));
     fixture.good(&distributions("x.safetensors", &["--part=1/2"]));
-    let said = fixture.good(&distributions("x.safetensors", &["--part", "1/2", "--resume"]));
-    assert!(said.stderr.contains("kept"), "{}", said.stderr);
-    // As a killed process leaves it: values, and no mark.
+    let ran = fixture.good(&distributions("x.safetensors", &["--part", "1/2", "--resume"]));
+    assert!(ran.stderr.contains("kept"), "{}", ran.stderr);
+    // A killed process leaves values without a marker.
     let folder =
         fixture.files().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".parts")).unwrap().0;
     let values = folder.join("values");
@@ -82,7 +82,7 @@ fn a_part_may_be_run_twice_or_spoilt_and_run_again() {
     std::fs::write(&values, bytes).unwrap();
     fixture.good(&distributions("x.safetensors", &["--part", "2/2"]));
     assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
-    // Spoilt afterwards: refused, or mended in its place.
+    // A complete file that was damaged is refused, or repaired in place.
     let mut bytes = fixture.bytes("x.safetensors");
     let last = bytes.len() - 1;
     bytes[last - 2000] ^= 1;
@@ -94,7 +94,7 @@ fn a_part_may_be_run_twice_or_spoilt_and_run_again() {
     );
     fixture.good(&distributions("x.safetensors", &["--part", "2/2", "--force"]));
     assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
-    // Another seed does not mix with this one.
+    // Another seed is refused.
     fixture.refused(
         &[
             "init",
@@ -113,7 +113,7 @@ fn a_part_may_be_run_twice_or_spoilt_and_run_again() {
 }
 
 #[test]
-fn processes_at_once_one_of_them_killed() {
+fn processes_run_at_the_same_time_and_one_is_killed() {
     let fixture = fixture();
     let big =
         r#"{"n.w": {"dtype": "F32", "shape": [4000, 3000]}, "s.w": {"dtype": "F32", "shape": [3000, 1000]}}"#;
@@ -144,7 +144,7 @@ fn processes_at_once_one_of_them_killed() {
 }
 
 #[test]
-fn the_launcher_is_asked() {
+fn the_partition_is_read_from_the_launchers_variables() {
     let fixture = fixture();
     fixture.good(&distributions("one.safetensors", &[]));
     let run = |variables: &[(&str, &str)], part: &str| {
@@ -162,7 +162,7 @@ fn the_launcher_is_asked() {
 }
 
 #[test]
-fn torchs_layout_has_rows_and_offsets() {
+fn the_dcp_layout_has_rows_and_their_offsets() {
     let fixture = fixture();
     fixture.good(&distributions("one.safetensors", &[]));
     let whole = fixture.bytes("one.safetensors");
@@ -195,8 +195,8 @@ fn torchs_layout_has_rows_and_offsets() {
     fixture.good(&distributions("all", &["--layout", "dcp"]));
     assert_eq!(read("all"), (1, 0));
     fixture.good(&distributions("size", &["--layout", "dcp", "--max-shard-size", "20kB"]));
-    let (files, cut) = read("size");
-    assert!(files > 6 && cut >= 2, "{files} {cut}");
+    let (files, split) = read("size");
+    assert!(files > 6 && split >= 2, "{files} {split}");
     for part in ["2/3", "3/3", "1/3"] {
         fixture.good(&distributions("parts", &["--layout", "dcp", "--part", part]));
     }
@@ -205,10 +205,10 @@ fn torchs_layout_has_rows_and_offsets() {
         fixture
             .good(&distributions("shared", &["--layout", "dcp", "--max-shard-size", "20kB", "--part", part]));
     }
-    assert_eq!(read("shared"), (files, cut));
+    assert_eq!(read("shared"), (files, split));
     let kept =
         fixture.good(&distributions("shared", &["--layout", "dcp", "--max-shard-size", "20kB", "--resume"]));
-    assert!(kept.stderr.contains(&format!("{files} kept")), "{}", kept.stderr);
+    assert!(kept.stderr.contains(&format!("{files} already complete")), "{}", kept.stderr);
     fixture.refused(&distributions("x.safetensors", &["--layout", "dcp"]), &["goes to a folder"]);
-    fixture.refused(&distributions(".", &["--layout", "dcp"]), &["one.safetensors", "in other files"]);
+    fixture.refused(&distributions(".", &["--layout", "dcp"]), &["one.safetensors", "another checkpoint"]);
 }

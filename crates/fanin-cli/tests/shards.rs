@@ -1,4 +1,4 @@
-//! The real binary writing shards: one process, several, and again after a stop.
+//! Checkpoints in several files: written by one process, by several, and resumed.
 
 mod fixture;
 
@@ -28,11 +28,11 @@ fn refused(fixture: &Fixture, more: &[&str], needles: &[&str]) {
 }
 
 #[test]
-fn shards_hold_what_one_file_holds() {
+fn shards_have_the_tensors_of_one_file() {
     let fixture = Fixture::new();
     init(&fixture, &["-o", "one.safetensors"]);
-    let said = init(&fixture, &["-o", "many/", "--max-shard-size", "1kB"]);
-    assert!(said.contains("2 of 2 files, 5 tensors"), "{said}");
+    let stderr = init(&fixture, &["-o", "many/", "--max-shard-size", "1kB"]);
+    assert!(stderr.contains("2 of 2 files, 5 tensors"), "{stderr}");
     let many = folder(&fixture, "many");
     assert_eq!(
         many.keys().map(String::as_str).collect::<Vec<_>>(),
@@ -53,20 +53,20 @@ fn shards_hold_what_one_file_holds() {
         seen += 1;
     }
     assert_eq!(seen, one.len());
-    // What reads checkpoints here reads them.
+    // The other commands read them.
     fixture.good(&["verify", "many", "--recipe", "r.toml", "--seed", "7"]);
     fixture.good(&["diff", "many", "one.safetensors"]);
-    // What fits one shard is a plain file.
+    // A checkpoint that fits one file is model.safetensors.
     init(&fixture, &["-o", "few", "--max-shard-size", "1MB"]);
     assert_eq!(folder(&fixture, "few").keys().collect::<Vec<_>>(), ["model.safetensors"]);
     assert_eq!(fixture.bytes("few/model.safetensors"), fixture.bytes("one.safetensors"));
 }
 
 #[test]
-fn processes_that_do_not_talk_write_what_one_writes() {
+fn several_processes_write_the_files_of_one() {
     let fixture = Fixture::new();
     let spec = |stream: &str| {
-        // Every distribution that draws, on tensors that each have a file: what others draw must be passed over.
+        // Every drawn distribution, each tensor in its own file: a process must skip the tensors of the others.
         let distributions = [
             "normal",
             "uniform",
@@ -117,13 +117,17 @@ fn processes_that_do_not_talk_write_what_one_writes() {
             run(&many, Some(part));
             assert!(
                 folder(&fixture, &many).contains_key("model.safetensors.index.json"),
-                "each writes the index"
+                "every process writes the index"
             );
         }
-        assert_eq!(folder(&fixture, &many).len(), 11, "two of twelve are the fourth's");
+        assert_eq!(
+            folder(&fixture, &many).len(),
+            11,
+            "two of the twelve files are those of the fourth process"
+        );
         run(&many, Some("4/5"));
         assert!(folder(&fixture, &many) == whole, "{stream}");
-        // More processes than files: some have nothing to do.
+        // With more processes than files some write no file.
         for part in ["13/13", "1/13"] {
             run(&format!("{stream}-13"), Some(part));
         }
@@ -132,7 +136,7 @@ fn processes_that_do_not_talk_write_what_one_writes() {
 }
 
 #[test]
-fn resume_keeps_what_is_right_and_refuses_what_is_not() {
+fn resume_keeps_correct_files_and_refuses_others() {
     let fixture = Fixture::new();
     let shards = ["-o", "out", "--max-shard-size", "10", "--resume"];
     init(&fixture, &shards);
@@ -143,23 +147,23 @@ fn resume_keeps_what_is_right_and_refuses_what_is_not() {
     let before = modified();
     std::fs::remove_file(fixture.path("out/model-00003-of-00004.safetensors")).unwrap();
     std::fs::remove_file(fixture.path("out/model.safetensors.index.json")).unwrap();
-    let said = init(&fixture, &shards);
-    assert!(said.contains("4 of 4 files, 3 kept as complete and right"), "{said}");
+    let stderr = init(&fixture, &shards);
+    assert!(stderr.contains("4 of 4 files, 3 already complete, kept"), "{stderr}");
     assert!(folder(&fixture, "out") == whole);
-    assert_eq!(modified(), before, "what is right is not written again");
+    assert_eq!(modified(), before, "a correct file is not written again");
     // One bit of a value.
-    let spoil = |at: usize| {
+    let corrupt = |at: usize| {
         let mut bytes = whole["model-00001-of-00004.safetensors"].clone();
         let at = if at == 0 { bytes.len() - 1 } else { at };
         bytes[at] ^= 1;
         std::fs::write(fixture.path("out/model-00001-of-00004.safetensors"), bytes).unwrap();
     };
-    spoil(0);
+    corrupt(0);
     refused(&fixture, &shards, &["model-00001-of-00004", "its values differ, first at byte", "--force"]);
-    let said = init(&fixture, &[&shards[..], &["--force"]].concat());
-    assert!(said.contains("3 kept") && folder(&fixture, "out") == whole, "{said}");
-    // A header of something else, and another size.
-    spoil(20);
+    let stderr = init(&fixture, &[&shards[..], &["--force"]].concat());
+    assert!(stderr.contains("3 already complete") && folder(&fixture, "out") == whole, "{stderr}");
+    // Another header, and another size.
+    corrupt(20);
     refused(&fixture, &shards, &["model-00001-of-00004", "header", "--force"]);
     let short = &whole["model-00001-of-00004.safetensors"];
     std::fs::write(fixture.path("out/model-00001-of-00004.safetensors"), &short[..short.len() - 1]).unwrap();
@@ -168,16 +172,16 @@ fn resume_keeps_what_is_right_and_refuses_what_is_not() {
     assert!(folder(&fixture, "out") == whole);
     // One file alone.
     init(&fixture, &["-o", "o.safetensors", "--resume"]);
-    let said = init(&fixture, &["-o", "o.safetensors", "--resume"]);
-    assert!(said.contains("1 kept"), "{said}");
+    let stderr = init(&fixture, &["-o", "o.safetensors", "--resume"]);
+    assert!(stderr.contains("1 already complete"), "{stderr}");
     fixture.refused(
         &["init", "r.toml", "--like", "m.json", "--seed", "8", "-o", "o.safetensors", "--resume"],
-        &["is not what would be written here", "another seed"],
+        &["differs from what would be written", "another seed"],
     );
 }
 
 #[test]
-fn folders_are_not_mixed_up() {
+fn a_folder_with_another_checkpoint_is_refused() {
     let fixture = Fixture::new();
     let shards = ["-o", "out", "--max-shard-size", "10"];
     init(&fixture, &shards);
@@ -188,9 +192,13 @@ fn folders_are_not_mixed_up() {
     );
     init(&fixture, &[&shards[..], &["--force"]].concat());
     refused(&fixture, &["-o", "out", "--max-shard-size", "1kB", "--force"], &["-of-00004", "remove them"]);
-    refused(&fixture, &["-o", "out", "--force"], &["readers would mix the two up"]);
+    refused(&fixture, &["-o", "out", "--force"], &["readers would mix with this one"]);
     init(&fixture, &["-o", "plain/"]);
-    refused(&fixture, &["-o", "plain", "--max-shard-size", "10"], &["model.safetensors of a checkpoint"]);
+    refused(
+        &fixture,
+        &["-o", "plain", "--max-shard-size", "10"],
+        &["another checkpoint (model.safetensors)"],
+    );
     refused(
         &fixture,
         &["-o", "x.safetensors", "--max-shard-size", "10"],
@@ -200,7 +208,7 @@ fn folders_are_not_mixed_up() {
     refused(&fixture, &["-o", "no/such", "--part", "1/2"], &["no such folder"]);
     refused(&fixture, &["-o", "new", "--max-shard-size", "10", "--part", "0/2"], &["counted from 1"]);
     refused(&fixture, &["-o", "new", "--max-shard-size", "5G"], &["5GB"]);
-    // An index of something else is refused; the same one may have been written by another process.
+    // Another index is refused.
     std::fs::create_dir(fixture.path("new")).unwrap();
     std::fs::write(fixture.path("new/model.safetensors.index.json"), "{}").unwrap();
     refused(

@@ -587,7 +587,7 @@ fn an_index_is_held_against_its_files() {
         1,
     );
     std::fs::write(&path, twice).unwrap();
-    fixture.refused(&["inspect", "many"], &["\"h.0.attn.weight\" stands twice"]);
+    fixture.refused(&["inspect", "many"], &["\"h.0.attn.weight\" twice"]);
     std::fs::write(&path, "{\"weight_map\": {}}").unwrap();
     fixture.refused(&["inspect", "many"], &["names no tensor"]);
     let mut index: serde_json::Value = serde_json::from_str(&right).unwrap();
@@ -597,7 +597,7 @@ fn an_index_is_held_against_its_files() {
         .unwrap();
     for command in [&["inspect"][..], &["audit"], &["verify", "--recipe", "right.toml"]] {
         let ran = fixture.good(&[command, &["many"]].concat());
-        assert!(ran.stderr.contains("total_size 7"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("total_size is 7"), "{}", ran.stderr);
         assert!(ran.stderr.contains("does not name model-00009-of-00009.safetensors"), "{}", ran.stderr);
     }
 }

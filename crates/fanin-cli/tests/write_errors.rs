@@ -1,4 +1,5 @@
-//! The real binary in trouble: bad requests, damaged files, interruptions. Nothing is lost and nothing left behind.
+//! Errors of `fanin init` and `fanin fill`: invalid requests, damaged files, interruptions. No existing file is lost, and no
+//! new file is left behind.
 
 mod fixture;
 
@@ -7,7 +8,7 @@ use fixture::Fixture;
 use safetensors::SafeTensors;
 
 #[test]
-fn an_existing_file_is_kept_unless_forced_and_links_go_on_pointing() {
+fn an_existing_file_is_kept_without_force_and_a_link_is_followed() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("out.safetensors"), "precious").unwrap();
     let arguments = ["init", "r.toml", "--like", "m.json", "-o", "out.safetensors"];
@@ -26,13 +27,13 @@ fn an_existing_file_is_kept_unless_forced_and_links_go_on_pointing() {
             .refused(&["fill", "normal", "--shape", "4", "-o", "pipe", "--force"], &["not a regular file"]);
         let mode = |name: &str| fixture.path(name).metadata().unwrap().permissions().mode();
         std::fs::write(fixture.path("plain"), "").unwrap();
-        assert_eq!(mode("out.safetensors"), mode("plain"), "as any new file");
+        assert_eq!(mode("out.safetensors"), mode("plain"), "has the permissions of any new file");
     }
     fixture.good(&[&arguments[..], &["--force"]].concat());
 }
 
 #[test]
-fn what_cannot_be_is_refused_and_nothing_is_left_behind() {
+fn an_invalid_request_is_an_error_and_writes_no_file() {
     let fixture = Fixture::new();
     let like = ["--like", "m.json", "-o", "out.safetensors"];
     let init = |recipe: &str, needles: &[&str]| {
@@ -110,15 +111,16 @@ fn damaged_files_are_refused_without_a_crash() {
             .refused(&["init", "r.toml", "--like", "bad.safetensors", "-o", "o.safetensors"], &[needle]);
         assert!(!message.contains("panicked"), "{message}");
     }
-    // A folder is read as a checkpoint, if there is one in it.
+    // A folder without safetensors files is not a checkpoint.
     std::fs::create_dir(fixture.path("empty")).unwrap();
     fixture.refused(&["inspect", "empty"], &["no safetensors file in this folder"]);
     fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-/// A run that writes so many values to out.safetensors, as far as its unfinished file is there; `shell` stands before it.
+/// Starts a run that writes `values` values to out.safetensors, and waits until its temporary file has a megabyte. `shell`
+/// is a shell command that is run before.
 #[cfg(unix)]
-fn begun(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
+fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
     let program = Fixture::program().display().to_string();
     let command =
         format!("{shell} exec '{program}' fill normal --shape {values} -o out.safetensors --force -q");
@@ -127,10 +129,10 @@ fn begun(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
         .current_dir(fixture.path("."))
         .spawn()
         .unwrap();
-    let begun = |(path, size): &(std::path::PathBuf, u64)| {
+    let is_started = |(path, size): &(std::path::PathBuf, u64)| {
         path.extension().is_some_and(|extension| extension == "unfinished") && *size > 1_000_000
     };
-    while !fixture.files().iter().any(begun) {
+    while !fixture.files().iter().any(is_started) {
         assert!(child.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
         std::thread::yield_now();
     }
@@ -139,11 +141,12 @@ fn begun(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
 
 #[cfg(unix)]
 fn signal(child: &std::process::Child, name: &str) {
-    let told = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-    assert!(told.success());
+    let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
 }
 
-/// Whether this process, and so what it starts, ignores that signal: in a shell's job in the background it does.
+/// Returns whether this process ignores a signal, and with it the processes that it starts. A background job of a shell
+/// does.
 #[cfg(unix)]
 fn is_ignored(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -158,14 +161,14 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
-    // SIGHUP is left alone where nobody tells whether it was ignored.
+    // SIGHUP is handled only where it is known whether it was ignored.
     let hangup: &[_] = if cfg!(target_os = "linux") { &[("-HUP", 129)] } else { &[] };
     for (name, code) in [("-INT", 130), ("-TERM", 143)].iter().chain(hangup) {
         if is_ignored(code - 128) {
             continue;
         }
-        // Two gigabytes: some seconds of work, interrupted as soon as the unfinished file is there.
-        let mut child = begun(&fixture, "", "500000000");
+        // Two gigabytes take some seconds. The run is interrupted as soon as the temporary file exists.
+        let mut child = start(&fixture, "", "500000000");
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), Some(*code as i32), "{name}");
         assert_eq!(fixture.files(), before, "{name}");
@@ -176,14 +179,14 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
 #[cfg(target_os = "linux")]
 fn signals_that_were_ignored_stay_ignored() {
     let fixture = Fixture::new();
-    // As `nohup` and a shell's job in the background leave them.
-    let mut child = begun(&fixture, "trap '' HUP INT;", "100000000");
+    // `nohup` and background jobs of a shell ignore these signals.
+    let mut child = start(&fixture, "trap '' HUP INT;", "100000000");
     signal(&child, "-HUP");
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(fixture.path("out.safetensors").metadata().unwrap().len() > 400_000_000);
-    // The others end it.
-    let mut child = begun(&fixture, "trap '' HUP INT;", "500000000");
+    // A signal that is not ignored stops the run.
+    let mut child = start(&fixture, "trap '' HUP INT;", "500000000");
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
 }
@@ -220,7 +223,7 @@ fn a_file_that_replaces_another_has_its_permissions() {
 }
 
 #[test]
-fn what_is_in_the_way_of_the_index_is_seen_before_the_work() {
+fn a_folder_in_place_of_the_index_is_an_error_before_files_are_written() {
     let fixture = Fixture::new();
     std::fs::create_dir_all(fixture.path("out/model.safetensors.index.json")).unwrap();
     let init = ["init", "r.toml", "--like", "m.json", "--max-shard-size", "1KB", "-o", "out"];
@@ -231,29 +234,30 @@ fn what_is_in_the_way_of_the_index_is_seen_before_the_work() {
 }
 
 #[test]
-fn what_is_no_file_to_write_is_refused_with_what_to_do() {
+fn an_output_that_is_no_regular_file_is_an_error_with_a_remedy() {
     let fixture = Fixture::new();
     let fill = |output: &[&str], needles: &[&str]| {
         fixture.refused(&[&["fill", "normal", "--shape", "4"], output].concat(), needles)
     };
     fill(&["-o", "-"], &["standard output", "./-"]);
     fill(&["-o", "-dash.st"], &["./-dash.st"]);
-    let said = fill(&["-o", "--force"], &["after -o"]);
-    assert!(!said.contains("'-- "), "{said}");
+    let stderr = fill(&["-o", "--force"], &["after -o"]);
+    assert!(!stderr.contains("'-- "), "{stderr}");
     fixture.good(&["fill", "normal", "--shape", "4", "-o", "./-dash.st"]);
     assert!(fixture.path("-dash.st").is_file());
     #[cfg(target_os = "linux")]
     {
-        // The test's own output of the command is a pipe.
+        // Standard output of the command is a pipe to this test.
         fill(&["-o", "/dev/stdout"], &["/dev/stdout", "not a regular file", "pipe"]);
         fill(&["-o", "/dev/stdout", "--force"], &["/dev/stdout", "not a regular file"]);
-        let said = fill(&["-o", "/proc/x.safetensors"], &["/proc", "no file can be made in this folder"]);
-        assert!(!said.contains("disk"), "{said}");
+        let stderr =
+            fill(&["-o", "/proc/x.safetensors"], &["/proc", "no file can be created in this folder"]);
+        assert!(!stderr.contains("disk"), "{stderr}");
     }
 }
 
 #[test]
-fn negative_numbers_are_told_to_be_wrong_ones() {
+fn a_negative_number_is_reported_as_an_invalid_value() {
     let fixture = Fixture::new();
     let fill = ["fill", "normal", "--shape", "4", "-o", "x.safetensors"];
     let explain = ["explain", "kaiming_normal", "--shape", "4,4"];
@@ -270,43 +274,43 @@ fn negative_numbers_are_told_to_be_wrong_ones() {
         (&verify, "--alpha", "-0.1", "from 1e-12 to 0.5"),
         (&fill, "--seed", "-x", "-2^63"),
     ] {
-        let said = fixture.refused(&[command, &[option, value]].concat(), &[option, needle]);
-        assert!(!said.contains("unexpected argument") && !said.contains("'-- "), "{said}");
+        let stderr = fixture.refused(&[command, &[option, value]].concat(), &[option, needle]);
+        assert!(!stderr.contains("unexpected argument") && !stderr.contains("'-- "), "{stderr}");
     }
-    // An option is none.
-    let said = fixture.refused(&[&fill[..], &["--threads", "--force"]].concat(), &["--threads"]);
-    assert!(said.contains("a value is required"), "{said}");
+    // An option is not taken for the value of another.
+    let stderr = fixture.refused(&[&fill[..], &["--threads", "--force"]].concat(), &["--threads"]);
+    assert!(stderr.contains("a value is required"), "{stderr}");
 }
 
 #[test]
-fn a_dry_run_tells_the_files_and_what_would_be_in_the_way() {
+fn a_dry_run_lists_the_files_and_reports_what_would_prevent_writing() {
     let fixture = Fixture::new();
     fn init<'a>(more: &[&'a str]) -> Vec<&'a str> {
         [&["init", "r.toml", "--like", "m.json"], more].concat()
     }
     for layout in ["hf", "dcp"] {
         let shards = ["--max-shard-size", "50KB", "--layout", layout];
-        let told = fixture.good(&init(&[&shards[..], &["--dry-run", "--json"]].concat()));
-        let json: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
+        let dry_run = fixture.good(&init(&[&shards[..], &["--dry-run", "--json"]].concat()));
+        let json: serde_json::Value = serde_json::from_str(&dry_run.stdout).unwrap();
         fixture.good(&init(&[&shards[..], &["-o", layout]].concat()));
-        let mut told: Vec<(String, u64)> = json["files"]
+        let mut planned: Vec<(String, u64)> = json["files"]
             .as_array()
             .unwrap()
             .iter()
             .map(|file| (file["name"].as_str().unwrap().to_owned(), file["bytes"].as_u64().unwrap()))
             .collect();
-        told.sort();
+        planned.sort();
         let entries = std::fs::read_dir(fixture.path(layout)).unwrap().map(|entry| entry.unwrap());
-        let mut there: Vec<(String, u64)> = entries
+        let mut written: Vec<(String, u64)> = entries
             .map(|entry| (entry.file_name().into_string().unwrap(), entry.metadata().unwrap().len()))
             .collect();
-        there.sort();
-        assert_eq!(told, there);
-        assert!(there.len() >= 2, "{there:?}");
+        written.sort();
+        assert_eq!(planned, written);
+        assert!(written.len() >= 2, "{written:?}");
         let table = fixture.good(&init(&[&shards[..], &["--dry-run"]].concat())).stdout;
-        assert!(there.iter().all(|(name, _)| table.contains(name)), "{table}");
-        assert!(table.contains(&format!("{} files, ", there.len())), "{table}");
-        // Of many files not each has a line.
+        assert!(written.iter().all(|(name, _)| table.contains(name)), "{table}");
+        assert!(table.contains(&format!("{} files, ", written.len())), "{table}");
+        // A long list of files is shortened.
         let many = fixture.good(&init(&["--max-shard-size", "1KB", "--layout", "dcp", "--dry-run"])).stdout;
         assert!(many.contains("more") && many.lines().count() < 50, "{many}");
     }
@@ -314,8 +318,8 @@ fn a_dry_run_tells_the_files_and_what_would_be_in_the_way() {
     let dry = |more: &[&str]| fixture.good(&init(&[&["--dry-run"], more].concat())).stderr;
     assert_eq!(dry(&["-o", "new.safetensors"]), "");
     for more in [&["-o", "m.json"][..], &["-o", "hf", "--max-shard-size", "50KB"]] {
-        let said = dry(more);
-        assert!(said.starts_with("note: ") && said.contains("--force replaces it"), "{said}");
+        let stderr = dry(more);
+        assert!(stderr.starts_with("note: ") && stderr.contains("use --force to replace it"), "{stderr}");
         assert_eq!(dry(&[more, &["--force"]].concat()), "");
         assert_eq!(dry(&[more, &["-q"]].concat()), "");
     }
@@ -327,12 +331,12 @@ fn a_dry_run_tells_the_files_and_what_would_be_in_the_way() {
 
 #[test]
 #[cfg(unix)]
-fn a_limit_on_file_sizes_is_an_error_and_leaves_nothing() {
+fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
     let program = Fixture::program().display().to_string();
-    // In blocks of 512 bytes or of 1024: five megabytes or ten, of forty.
+    // The unit is 512 or 1024 bytes: the limit is 5 or 10 MB, the file has 40 MB.
     let command =
         format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
     let output = std::process::Command::new("sh")
@@ -340,33 +344,33 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_nothing() {
         .current_dir(fixture.path("."))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("no larger file is allowed here") && said.contains("out.safetensors"), "{said}");
-    // What was really written, to the limit and not beyond.
-    assert!(said.contains("after 5.1 MB") || said.contains("after 10.2 MB"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("the maximum size") && stderr.contains("out.safetensors"), "{stderr}");
+    // The number of bytes written is the limit.
+    assert!(stderr.contains("after 5.1 MB") || stderr.contains("after 10.2 MB"), "{stderr}");
     assert_eq!(fixture.files(), before);
 }
 
 #[test]
 #[cfg(unix)]
-fn names_that_the_system_refuses_are_refused_before_the_work() {
+fn a_name_that_the_system_refuses_is_an_error_before_files_are_written() {
     let fixture = Fixture::new();
     let long = format!("{}.safetensors", "l".repeat(250));
     fixture.refused(&["fill", "normal", "--shape", "4", "-o", &long], &["cannot write to lll"]);
     fixture.refused(
         &["fill", "normal", "--shape", "4", "-o", "r.toml/x.safetensors"],
-        &["r.toml", "is no folder"],
+        &["r.toml", "is not a folder"],
     );
-    // As long as the system allows, blanks, quotes, an emoji, a line break, bytes that are no UTF-8.
+    // The longest name, spaces, quotes, an emoji, a line break, bytes that are not UTF-8.
     use std::os::unix::ffi::OsStrExt as _;
     let name = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_owned();
     let longest = format!("{}.safetensors", "l".repeat(243));
     let names =
         [longest.as_bytes(), b"a b'\"$.safetensors", "ü😀.safetensors".as_bytes(), b"a\nb.safetensors"];
-    // macOS has no names that are no UTF-8.
-    let wild: &[&[u8]] = if cfg!(target_os = "linux") { &[b"bad\xff.safetensors"] } else { &[] };
-    for bytes in names.iter().chain(wild) {
+    // Names on macOS are UTF-8.
+    let not_utf8: &[&[u8]] = if cfg!(target_os = "linux") { &[b"bad\xff.safetensors"] } else { &[] };
+    for bytes in names.iter().chain(not_utf8) {
         let run = |arguments: &[&str]| {
             let mut command = std::process::Command::new(Fixture::program());
             command.current_dir(fixture.path(".")).args(arguments).arg(name(bytes)).output().unwrap()
@@ -384,7 +388,7 @@ fn names_that_the_system_refuses_are_refused_before_the_work() {
 
 #[test]
 #[cfg(unix)]
-fn a_reader_that_has_seen_enough_is_no_error() {
+fn a_closed_pipe_is_no_error() {
     let fixture = Fixture::new();
     let program = Fixture::program().display().to_string();
     let output = std::process::Command::new("sh")

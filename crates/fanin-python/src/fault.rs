@@ -33,19 +33,21 @@ pub fn checkpoint(error: fanin_checkpoint::Error) -> PyErr {
         fanin_checkpoint::Error::Interrupted => PyKeyboardInterrupt::new_err(()),
         fanin_checkpoint::Error::Io { ref source, .. } => os_error(source, error.to_string()),
         fanin_checkpoint::Error::Refused { message, remedy } => PyValueError::new_err(match remedy {
-            Remedy::Force => format!("{message}: force=True replaces it"),
+            Remedy::Force => format!("{message}: use force=True to replace it"),
             Remedy::ForceOrResume => {
-                format!("{message}: force=True replaces it, resume=True keeps it if it is right")
+                format!(
+                    "{message}: use force=True to replace it, or resume=True to keep it if it is complete and correct"
+                )
             }
-            Remedy::OutputFolder => format!("{message}: output=\"DIR/\""),
+            Remedy::OutputFolder => format!("{message}: use output=\"DIR/\""),
             Remedy::Like => {
-                format!("{message}: add like=\"model.safetensors\", like=\"manifest.json\" or a model's name")
+                format!("{message}: use like=\"model.safetensors\", like=\"manifest.json\" or a model's name")
             }
             Remedy::LikeCheckpoint => format!(
-                "{message}: say like=\"model.safetensors\", a checkpoint that has them and no manifest, or skip it"
+                "{message}: use like=\"model.safetensors\", a checkpoint with values rather than a manifest, or skip the tensor"
             ),
-            Remedy::Partition => format!("part=\"auto\": {message}: say part=\"k/n\""),
-            Remedy::PartitionCount => format!("part=\"auto\": {message}: say part=\"auto/n\""),
+            Remedy::Partition => format!("part=\"auto\": {message}: use part=\"k/n\""),
+            Remedy::PartitionCount => format!("part=\"auto\": {message}: use part=\"auto/n\""),
             _ => message,
         }),
         other => PyValueError::new_err(other.to_string()),

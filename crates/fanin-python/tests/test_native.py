@@ -107,9 +107,9 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.manifest("no/such/file.safetensors"), FileNotFoundError, "cannot open"),
         (lambda: fanin.write_checkpoint("gpt2", "no/such/folder/x.safetensors"), ValueError, "no such folder"),
         (lambda: fanin.write_checkpoint("gpt2", "x.safetensors", stream="numpy"), ValueError, "native"),
-        (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size="5G"), ValueError, "max_shard_size: \"5G\" is no size"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size="5G"), ValueError, "max_shard_size: \"5G\" is not a size"),
         (lambda: fanin.write_checkpoint("gpt2", "x/", max_shard_size=9, part=(3, 2)), ValueError, "k from 1 to n"),
-        (lambda: fanin.write_checkpoint("gpt2", "x/", part="2"), ValueError, "write it as k/n"),
+        (lambda: fanin.write_checkpoint("gpt2", "x/", part="2"), ValueError, "expected k/n"),
         (lambda: fanin.write_checkpoint("gpt2", "x/", part=(-1, 2)), ValueError, "part = (-1, 2): must be (k, n)"),
         (lambda: fanin.write_checkpoint("gpt2", "x/", part=(1, 2, 3)), ValueError, "part = (1, 2, 3): must be (k, n)"),
         (lambda: fanin.write_checkpoint("gpt2", "x/", part=2), TypeError, "part = 2: must be (k, n)"),
@@ -127,31 +127,31 @@ def test_bad_input_is_named(call, kind, needle):
 
 def test_errors_name_options_as_python_has_them(tmp_path):
     path = tmp_path / "w.safetensors"
-    with pytest.raises(ValueError, match="add like=\"model.safetensors\""):
+    with pytest.raises(ValueError, match="use like=\"model.safetensors\""):
         fanin.write_checkpoint(RECIPE, path)
     copying = fanin.Recipe('[init]\n"*" = "copy"')
-    with pytest.raises(ValueError, match="say like=\"model.safetensors\""):
+    with pytest.raises(ValueError, match="use like=\"model.safetensors\""):
         fanin.write_checkpoint(copying, path, like="gpt2")
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match="force=True replaces it, resume=True keeps it"):
+    with pytest.raises(ValueError, match="use force=True to replace it, or resume=True to keep it"):
         fanin.write_checkpoint("resnet50", path)
-    with pytest.raises(ValueError, match="another recipe: force=True replaces it"):
+    with pytest.raises(ValueError, match="another recipe: use force=True to replace it"):
         fanin.write_checkpoint("resnet50", path, part=(1, 2))
-    with pytest.raises(ValueError, match="goes to a folder: output=\"DIR/\""):
+    with pytest.raises(ValueError, match="goes to a folder, not to a file: use output=\"DIR/\""):
         fanin.write_checkpoint("resnet50", path, max_shard_size="1GB")
     os.rename(path, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="; force=True replaces it"):
+    with pytest.raises(ValueError, match="; use force=True to replace it"):
         fanin.write_checkpoint("resnet50", tmp_path, resume=True)
     # And the command as it has them.
     command = [sys.executable, "-m", "fanin", "init", "resnet50", "-o", str(tmp_path)]
-    assert "--force replaces it, init's --resume keeps it" in subprocess.run(command, capture_output=True, text=True).stderr
+    assert "use --force to replace it, or, with init, --resume to keep it" in subprocess.run(command, capture_output=True, text=True).stderr
 
 
 def test_a_launcher_that_says_nothing_is_told_of(monkeypatch):
     for name in ("SLURM_ARRAY_TASK_ID", "SLURM_PROCID", "RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
-    with pytest.raises(ValueError, match='^part="auto": Kubernetes .*: say part="auto/n"$'):
+    with pytest.raises(ValueError, match='^part="auto": Kubernetes .*: use part="auto/n"$'):
         fanin.write_checkpoint("gpt2", "x/", part="auto")
 
 

@@ -7,11 +7,11 @@ use fanin::{Distribution, Native, Plan, Stream as _, Torch};
 use super::sample::Outcome;
 use crate::error::{Error, Result};
 use fanin::region::Chunks;
-use fanin_checkpoint::checkpoint::Checkpoint;
-use fanin_checkpoint::file::decode;
-use fanin_checkpoint::options::StreamKind;
-use fanin_checkpoint::torch_sequence::Sequence;
-use fanin_checkpoint::values::Values;
+use fanin_checkpoint::Checkpoint;
+use fanin_checkpoint::StreamKind;
+use fanin_checkpoint::TorchSequence;
+use fanin_checkpoint::ValueBuffer;
+use fanin_checkpoint::decode;
 use fanin_recipe::recipe::{Action, Planned};
 use fanin_recipe::text as numbers;
 
@@ -75,7 +75,7 @@ enum Of {
     /// The native stream of a seed.
     Native(Native),
     /// The torch stream, for tensors that come in its order.
-    Torch(Box<Sequence>),
+    Torch(Box<TorchSequence>),
     /// The torch stream as it stands before each tensor.
     Places(HashMap<String, Torch>),
 }
@@ -85,7 +85,7 @@ impl Source {
     pub fn new(stream: StreamKind, seed: u64, planned: &[Planned]) -> Self {
         Source(match stream {
             StreamKind::Native => Of::Native(Native::new(seed)),
-            StreamKind::Torch => Of::Torch(Box::new(Sequence::new(seed, planned))),
+            StreamKind::Torch => Of::Torch(Box::new(TorchSequence::new(seed, planned))),
         })
     }
 
@@ -94,13 +94,13 @@ impl Source {
     /// # Errors
     /// If the stream cannot carry out a plan.
     pub fn in_order_of(model: &[Planned], seed: u64) -> Result<Self> {
-        let mut sequence = Sequence::new(seed, model);
+        let mut sequence = TorchSequence::new(seed, model);
         let mut places = HashMap::new();
         for planned in model {
             let Some(plan) = &planned.plan else { continue };
-            places.insert(planned.entry.name.clone(), sequence.at(planned).clone());
+            places.insert(planned.entry.name.clone(), sequence.generator(planned).clone());
             let wrong = |source| Error::Tensor { tensor: planned.entry.name.clone(), source };
-            sequence.pass(planned, plan).map_err(wrong)?;
+            sequence.skip(planned, plan).map_err(wrong)?;
         }
         Ok(Source(Of::Places(places)))
     }
@@ -151,8 +151,8 @@ impl Source {
         };
         let wrong = |source| Error::Tensor { tensor: planned.entry.name.clone(), source };
         let full = |_| Error::Request(format!("{}: no memory for its values", planned.entry.name));
-        let drawn = |torch: &mut Torch| -> Result<Values> {
-            let mut values = Values::new(plan.dtype(), plan.len()).map_err(full)?;
+        let drawn = |torch: &mut Torch| -> Result<ValueBuffer> {
+            let mut values = ValueBuffer::new(plan.dtype(), plan.len()).map_err(full)?;
             values.tensor(plan.shape()).and_then(|tensor| torch.fill(plan, tensor)).map_err(wrong)?;
             Ok(values)
         };
@@ -160,7 +160,7 @@ impl Source {
             Of::Native(native) => {
                 let prepared = native.tensor(planned.source()).prepare(plan).map_err(wrong)?;
                 for (start, size) in Chunks::new(plan.shape(), CHUNK) {
-                    let mut values = Values::new(plan.dtype(), size.iter().product()).map_err(full)?;
+                    let mut values = ValueBuffer::new(plan.dtype(), size.iter().product()).map_err(full)?;
                     values
                         .tensor(&size)
                         .and_then(|tensor| prepared.fill_region(&start, tensor))
@@ -168,7 +168,7 @@ impl Source {
                     next(&values.bytes(), 0.0)?;
                 }
             }
-            Of::Torch(sequence) => next(&drawn(sequence.at(planned))?.bytes(), slack(plan))?,
+            Of::Torch(sequence) => next(&drawn(sequence.generator(planned))?.bytes(), slack(plan))?,
             Of::Places(places) => {
                 let place = places.get_mut(&planned.entry.name);
                 let torch = place.expect("what the model has not is compared with nothing");

@@ -12,7 +12,7 @@ use super::repeats::{Repeats, Twice};
 use super::sample::{Reference, Sample};
 use super::tensor_view::TensorView;
 use crate::error::Result;
-use fanin_checkpoint::checkpoint::Checkpoint;
+use fanin_checkpoint::Checkpoint;
 
 /// Values below which nothing can be told about a distribution.
 const FEW: u64 = 64;

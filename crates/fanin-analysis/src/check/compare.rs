@@ -8,7 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use fanin_checkpoint::checkpoint::Checkpoint;
+use fanin_checkpoint::Checkpoint;
 use fanin_recipe::manifest::StoredType;
 
 /// Bytes of either file at a time, and thread: they stay in the nearest caches.

@@ -12,8 +12,8 @@ use super::sample::{Outcome, Reference, Sample};
 use super::tensor_view::TensorView;
 use crate::error::{Error, Result};
 use fanin::region::Chunks;
-use fanin_checkpoint::file::decode;
-use fanin_checkpoint::values::Values;
+use fanin_checkpoint::ValueBuffer;
+use fanin_checkpoint::decode;
 use fanin_recipe::text as numbers;
 
 /// What was found.
@@ -153,7 +153,7 @@ impl Followed {
         let mut next = || -> Result<f64> {
             if planned.len() == 0 {
                 let (start, size) = boxes.next().expect("a plan has as many values as its view");
-                let mut values = Values::new(plan.dtype(), size.iter().product()).map_err(full)?;
+                let mut values = ValueBuffer::new(plan.dtype(), size.iter().product()).map_err(full)?;
                 values
                     .tensor(&size)
                     .and_then(|tensor| prepared.fill_region(&start, tensor))

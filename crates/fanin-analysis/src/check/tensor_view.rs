@@ -4,7 +4,7 @@ use fanin::{Block, Plan};
 
 use crate::error::Result;
 use fanin::region::{Region, Runs};
-use fanin_checkpoint::checkpoint::Checkpoint;
+use fanin_checkpoint::Checkpoint;
 use fanin_recipe::manifest::Entry;
 
 /// A tensor, or a box of one.

@@ -12,7 +12,7 @@ use fanin::linalg::singular_values;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use fanin_checkpoint::checkpoint::Checkpoint;
+use fanin_checkpoint::Checkpoint;
 use fanin_recipe::manifest::Entry;
 
 /// Multiply-adds up to which a matrix is factored: short side squared times long side.

@@ -1,8 +1,8 @@
-//! Arguments of the commands that look at checkpoints.
+//! Arguments of the commands that check checkpoints: `verify`, `audit` and `diff`.
 
 use std::path::PathBuf;
 
-use super::Stream;
+use super::choices::Stream;
 use super::value::{parse_alpha, parse_seed, parse_setting};
 
 /// Arguments of `verify`.
@@ -13,47 +13,56 @@ use super::value::{parse_alpha, parse_seed, parse_setting};
   fanin verify sharded/ --recipe my-recipe.toml --set n_layer=24 --json
   fanin verify start.safetensors --recipe my-recipe.toml --like trained.safetensors
 
-With a built-in model's recipe, the file must have that model's tensors: names, shapes and
-types, which are the model's or one other floating-point type for all. --like names another
-model or file to hold it against; one's own recipe alone says nothing of them.
+Names, shapes and types:
+  With the recipe of a built-in model, the checkpoint must have the names and shapes of that
+  model, and its types or one other floating-point type for all tensors. With a recipe file,
+  names, shapes and types are compared only if --like gives them.
 
-Without a seed the distributions are checked: constants exactly; drawn tensors by range, mean, std,
-Kolmogorov-Smirnov distance, order, the extremes and repeated stretches; orthogonal matrices by
-their product, and by zeros, the greatest and the mean absolute entry, that they were drawn.
-What stands twice in a tensor: rows of some values, and stretches anywhere of 12 values or,
-in tensors beyond 65,000, of a thousandth of them.
-All tests of a file together call a right one wrong in at most --alpha of all cases. With
-a seed the bits are checked as well. Exit code 1 if something deviates. torch's own f16 and
-bf16 draws do deviate, where few values of the type lie: far tails, and the places at a
-bound: of bf16 uniforms the one in 512 that rounds to the upper bound becomes the lower one.
-Such tensors are told, although their bits are torch's.")]
+Without --seed, distributions are checked:
+  Constants are compared exactly. Drawn tensors are tested by range, mean, standard deviation,
+  Kolmogorov-Smirnov distance, order, extremes and repeated values. Orthogonal matrices are
+  tested by their product, their zeros, and their largest and mean absolute entry. Repeated
+  values are equal rows, and any 12 consecutive values that occur twice (in a tensor of more
+  than 65,000 values, a thousandth of its values).
+  --alpha is the probability that a correct checkpoint fails, over all tests together.
+
+With --seed, every value is compared bit for bit as well.
+
+Half-precision values of the torch stream:
+  PyTorch's own f16 and bf16 values deviate from their distribution in the far tails and at
+  the bounds: one in 512 bf16 uniform values is rounded to the upper bound and then replaced
+  by the lower one. Such tensors are reported, although they are equal to PyTorch's.
+
+Exit code: 0 if the checkpoint passes, 1 if it does not.")]
 pub struct Verify {
-    /// A safetensors file, a folder of them, or a model.safetensors.index.json.
+    /// The checkpoint: a safetensors file, a folder, or a model.safetensors.index.json.
     pub file: PathBuf,
-    /// The recipe it should follow: a built-in model or a file.
+    /// The recipe to compare with: the name of a built-in model, or a recipe file.
     #[arg(long, value_name = "MODEL|RECIPE.toml")]
     pub recipe: String,
-    /// The names, shapes and types that it should have, and the order in which torch's stream draws them: a safetensors
-    /// file, folder or index, a manifest in JSON, or a built-in model. Left out, those of the built-in model whose recipe it
-    /// is.
+    /// Take the expected names, shapes and types from this file.
+    ///
+    /// The file is a checkpoint (a safetensors file, a folder or an index), a manifest in JSON, or the name of a built-in
+    /// model. Its order of tensors is the order in which the torch stream draws them. By default, the built-in model that
+    /// the recipe belongs to is used.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
-    /// Set a variable of the recipe.
+    /// Set a variable of the recipe. Can be given several times.
     #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
     pub settings: Vec<(String, f64)>,
-    /// The seed it was made from: every value is compared to the bit.
+    /// Compare every value bit for bit with those of this seed.
     #[arg(long, value_parser = parse_seed, allow_hyphen_values = true)]
     pub seed: Option<u64>,
-    /// Where its numbers came from.
+    /// The stream that the values were drawn from.
     #[arg(long, default_value = "native", requires = "seed")]
     pub stream: Stream,
-    /// How often a right checkpoint may be called wrong.
+    /// The probability that a correct checkpoint fails the check.
     #[arg(long, default_value = "0.001", value_parser = parse_alpha, allow_negative_numbers = true)]
     pub alpha: f64,
-    /// Tensors of equal values are meant to be so: tied weights that are stored twice.
+    /// Accept tensors with equal values, such as tied weights that are stored twice.
     #[arg(long)]
     pub tied: bool,
-    /// As JSON.
+    /// Print JSON instead of a table.
     #[arg(long)]
     pub json: bool,
 }
@@ -64,19 +73,25 @@ pub struct Verify {
   fanin audit model.safetensors
   fanin audit sharded/ --json
 
-Exit code 1 if a tensor holds what no initialization or training leaves on purpose: NaN,
-uninitialized memory, a repeated block, the values of another tensor, outliers. A repeated
-block is 12 values of a freshly drawn tensor (a thousandth of one beyond 65,000), or two
-equal rows; of others, two percent. Tables that are computed, as positions, are told as such.
+What is reported as a defect:
+  NaN, uninitialized memory, a repeated block, the values of another tensor, outliers. A
+  repeated block is two equal rows, or 12 consecutive values that occur twice in a freshly
+  initialized tensor (in one of more than 65,000 values, a thousandth of its values). In any
+  other tensor it is two percent of the values. Computed tables, such as position encodings,
+  are recognized.
 
-How often it errs: of 1848 tensors as transformers and timm start them (9 models, 3 seeds, f32
-and bf16) one was not taken for fresh, none was called wrong but one that was: a value of timm's
-trunc_normal_ 100 std out. Of 288 damages in large matrices, of 8 kinds, none was missed. A matrix
-trained a little may still look fresh: it did once in 9 looks at a small net.")]
+How often it is wrong:
+  Of 1848 tensors as transformers and timm initialize them (9 models, 3 seeds, f32 and bf16),
+  one was not recognized as freshly initialized, and one was reported as a defect: a value of
+  timm's trunc_normal_ that is 100 standard deviations from the mean. Of 288 defects of 8
+  kinds, made in large matrices, all were found. A matrix that was trained only a little can
+  still look freshly initialized.
+
+Exit code: 0 if there is no defect, 1 if there is one.")]
 pub struct Audit {
-    /// A safetensors file, a folder of them, or a model.safetensors.index.json.
+    /// The checkpoint: a safetensors file, a folder, or a model.safetensors.index.json.
     pub file: PathBuf,
-    /// As JSON.
+    /// Print JSON instead of a table.
     #[arg(long)]
     pub json: bool,
 }
@@ -85,16 +100,17 @@ pub struct Audit {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
   fanin diff before.safetensors after.safetensors
-  fanin diff sharded/ whole.safetensors --json
+  fanin diff sharded/ single.safetensors --json
 
-Exit code 0 if every tensor has the same name, type, shape and bytes, else 1. Metadata,
-order and sharding are not compared.")]
+Metadata, the order of tensors and the split into files are not compared.
+
+Exit code: 0 if all tensors have equal names, types, shapes and bytes, 1 if not.")]
 pub struct Diff {
-    /// A safetensors file, a folder of them, or a model.safetensors.index.json.
+    /// The first checkpoint: a safetensors file, a folder, or a model.safetensors.index.json.
     pub a: PathBuf,
-    /// The other.
+    /// The second checkpoint.
     pub b: PathBuf,
-    /// As JSON.
+    /// Print JSON instead of a table.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,4 +1,4 @@
-//! Arguments of the commands that explain and draft.
+//! Arguments of `explain` and `recipe`.
 
 use std::path::PathBuf;
 
@@ -16,33 +16,40 @@ use super::value::{Shape, parse_layout, parse_shape};
   fanin explain kaiming_normal --shape 64,32,4,4 --layout conv_transpose
   fanin explain kaiming_normal --shape 3,3,32,64 --layout keras
 
-The fans are those of the layer: which axes are inputs, outputs and taps is what --layout
-says, and a grouped convolution's weight has the channels of one group on one of them. What
-happens to a signal is for wide layers one after another, with biases 0 and no norms or
-shortcuts between them: a norm after each layer sets the signal to 1 again.")]
+The fans are computed from the shape, the axis layout and the number of groups. --layout tells
+which axes are inputs, outputs and kernel positions. The weight of a grouped convolution has
+the input channels (or, transposed, the output channels) of one group only.
+
+The signal is followed through wide layers one after another, with zero biases, and without
+normalization layers and skip connections. A normalization layer would reset it to 1.")]
 pub struct Explain {
-    /// What to explain: name(key=value, ...), in torch's words.
+    /// The initializer: name(key=value, ...), with the names of torch.nn.init.
     pub spec: String,
-    /// The sizes of the axes, as 64,3,7,7; `scalar` has none.
+    /// The shape of the tensor: 64,3,7,7, or scalar.
     #[arg(long, value_parser = parse_shape, allow_hyphen_values = true)]
     pub shape: Shape,
-    /// The type of the values: f32, f64, f16 or bf16.
+    /// The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
     #[arg(long, default_value = "f32")]
     pub dtype: DType,
-    /// Which axis is which: out_in (torch, linear, conv), in_out (conv_transpose), kernel_in_out (keras, jax), or a letter an axis (hwio).
+    /// The axis layout of the weight.
+    ///
+    /// out_in (also torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), or one
+    /// letter for each axis, for example hwio. By default it is the layout of the spec, or out_in if the spec has none.
     #[arg(long, value_name = "LAYOUT", value_parser = parse_layout)]
     pub layout: Option<AxisLayout>,
-    /// Groups of the convolution.
+    /// The number of groups of the convolution.
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub groups: usize,
-    /// What follows the layer, if not what the spec says: relu, leaky_relu(0.2), tanh, gelu, silu, mish, sine(30) ...
+    /// The activation function after the layer, for example relu, leaky_relu(0.2), tanh, gelu, silu, mish or sine(30).
+    ///
+    /// By default it is the nonlinearity of the spec.
     #[arg(long, value_name = "NAME")]
     pub nonlinearity: Option<String>,
-    /// Numbers of layers to follow a signal through.
+    /// The numbers of layers after which to report the signal.
     #[arg(long, value_name = "N,N", default_value = "1,10,50", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     #[arg(allow_hyphen_values = true)]
     pub layers: Vec<u32>,
-    /// As JSON.
+    /// Print JSON instead of a table.
     #[arg(long)]
     pub json: bool,
 }
@@ -50,18 +57,21 @@ pub struct Explain {
 /// Arguments of `recipe`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:
-  fanin recipe model.safetensors > my-recipe.toml    # only the header is read
+  fanin recipe model.safetensors > my-recipe.toml    # reads only the header
   fanin init my-recipe.toml --like model.safetensors --dry-run
   fanin recipe --schema > recipe.schema.json         # for completion in an editor
 
-A draft is for a person to read: each rule says why it is there and what it is about, and
-what begins with CHECK is a guess. It parses, covers every tensor and has no unused rule. With
-`#:schema ./recipe.schema.json` as its first line, editors complete and check a recipe.")]
+The draft is a valid recipe that covers every tensor and has no unused rule. A comment on each
+rule gives the reason for it. Comments that begin with CHECK mark guesses: check these rules
+before you use the recipe.
+
+With `#:schema ./recipe.schema.json` as the first line of a recipe, editors complete and check
+it.")]
 pub struct Draft {
-    /// A safetensors file, a folder of them, an index, a manifest in JSON, or a built-in model.
+    /// A checkpoint, a manifest in JSON, or the name of a built-in model.
     #[arg(required_unless_present = "schema")]
     pub file: Option<PathBuf>,
-    /// Print the JSON schema of recipes instead.
+    /// Print the JSON schema of recipes instead of a draft.
     #[arg(long, conflicts_with = "file")]
     pub schema: bool,
 }

@@ -1,4 +1,4 @@
-//! Values as they are typed: shapes, seeds, settings.
+//! Parsers of argument values: shapes, seeds, paths, settings.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use fanin::AxisLayout;
 
-/// A shape as it is typed.
+/// The shape of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shape(pub Vec<usize>);
 
+/// Parses a shape: `64,3,7,7`, `64x3`, `[64, 3]`, `(5,)`, or `scalar`.
 pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
     let text = text.trim();
     let inner = text.trim_start_matches(['[', '(']).trim_end_matches([']', ')']).trim();
-    // Nothing at all is rather a variable of a script that was never set.
+    // An empty argument is more likely an unset variable of a script than the shape of a scalar.
     if inner == "scalar" || (inner.is_empty() && !text.is_empty()) {
         return Ok(Shape(Vec::new()));
     }
@@ -23,70 +24,70 @@ pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
         .map(|size| {
             size.trim()
                 .parse()
-                .map_err(|_| format!("{size:?} is not a size: write sizes as 64,3,7,7, or scalar"))
+                .map_err(|_| format!("{size:?} is not a size: expected a shape such as 64,3,7,7, or scalar"))
         })
         .collect::<Result<_, _>>()
         .map(Shape)
 }
 
+/// Parses a seed: a decimal number, which may be negative, or a hexadecimal one that begins with `0x`.
 pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
         None => text.parse::<u64>().ok().or_else(|| text.parse::<i64>().ok().map(|seed| seed as u64)),
     };
-    parsed.ok_or_else(|| "a seed is a whole number from -2^63 to 2^64 - 1".to_owned())
+    parsed.ok_or_else(|| "expected a whole number from -2^63 to 2^64 - 1".to_owned())
 }
 
-/// The path of a file to write. `-o --force` lacks its file, and `-` is what others call standard output.
+/// Returns a parser for the path of a file or folder to write. A path that begins with a hyphen is an error: `-` usually
+/// means standard output, and in `-o --force` the path is missing.
 pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         let shown = path.display();
         match path.as_os_str().as_encoded_bytes() {
-            b"-" => Err("a checkpoint takes its name when all of it is on the disk, so it cannot go to standard output: \
-                         name a file; one called - is ./-"
+            b"-" => Err("a checkpoint is written to a temporary file that is then renamed, so it cannot go to standard \
+                         output: name a file (a file called - is ./-)"
                 .to_owned()),
-            [b'-', ..] => Err(format!("name a file or a folder after -o; one of this name is ./{shown}")),
+            [b'-', ..] => Err(format!("name a file or a folder after -o (for a file of this name, write ./{shown})")),
             _ => Ok(path),
         }
     })
 }
 
+/// Parses the value of a recipe's variable: `NAME=NUMBER`. Infinity must be spelled out.
 pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=NUMBER, as in n_layer=24")?;
+    let (name, value) = text.split_once('=').ok_or("expected NAME=NUMBER, for example n_layer=24")?;
     let number: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
-    let named = value.to_ascii_lowercase().contains("inf");
-    if number.is_nan() || (number.is_infinite() && !named) {
-        return Err(format!("{value:?} is no number that an f64 holds"));
+    // A number that is too large for f64 is parsed as infinity.
+    let overflow = number.is_infinite() && !value.to_ascii_lowercase().contains("inf");
+    if number.is_nan() || overflow {
+        return Err(format!("{value:?} is not a number that f64 can represent"));
     }
-    let value = number;
-    Ok((name.trim().to_owned(), value))
+    Ok((name.trim().to_owned(), number))
 }
 
-/// A number of threads.
-///
-/// # Errors
-/// None, or more than any machine would be glad of: each is a thread of the system, whether it has work or not.
+/// Parses a number of threads. It is limited, because every thread is started even if there is no work for it.
 pub(super) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
-    const MOST: usize = 1024;
-    let threads = text.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= MOST);
-    threads.ok_or_else(|| format!("use a number from 1 to {MOST}, or leave it out for all cores"))
+    const MAX_THREADS: usize = 1024;
+    let threads = text.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= MAX_THREADS);
+    threads.ok_or_else(|| {
+        format!("expected a number from 1 to {MAX_THREADS}; without this option all cores are used")
+    })
 }
 
-/// A layout by its own name, letter by letter, or by whose it is.
-///
-/// # Errors
-/// Any other word.
+/// Parses an axis layout: its name, the name of a framework or layer that uses it, or a letter for each axis.
 pub fn parse_layout(text: &str) -> Result<AxisLayout, String> {
     text.to_ascii_lowercase().parse().map_err(|_| {
-        "use out_in (torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), or a \
-         letter an axis, as hwio or eoi"
+        "expected out_in (torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), \
+         or a letter for each axis, for example hwio or eoi"
             .to_owned()
     })
 }
 
+/// Parses a probability of a false alarm.
 pub(super) fn parse_alpha(text: &str) -> Result<f64, String> {
     let alpha = text.parse().ok().filter(|alpha| (1e-12..0.5).contains(alpha));
-    alpha.ok_or_else(|| "a rate is a number from 1e-12 to 0.5, as 0.001".to_owned())
+    alpha.ok_or_else(|| "expected a number from 1e-12 to 0.5, for example 0.001".to_owned())
 }
 
 #[cfg(test)]
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shapes_and_seeds() {
+    fn shapes_and_seeds_are_parsed() {
         for (text, shape) in [
             ("64,3,7,7", &[64, 3, 7, 7][..]),
             ("[2, 3]", &[2, 3]),
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_begin_with_a_hyphen_say_so() {
+    fn a_path_that_begins_with_a_hyphen_is_an_error_with_a_remedy() {
         let parse = |text: &str| {
             let command = clap::Command::new("fanin");
             let path = output_parser().parse_ref(&command, None, std::ffi::OsStr::new(text));

@@ -3,17 +3,17 @@
 use fanin_analysis::audit::Audit;
 use fanin_recipe::text;
 
-use super::open;
+use super::input::open;
 use crate::args;
 use crate::error::{Error, Result};
-use crate::terminal::progress::Bar;
+use crate::terminal::progress::TerminalProgress;
 use crate::terminal::{output, table};
 
 pub(super) fn run(args: &args::Audit, quiet: bool) -> Result {
     let checkpoint = open(&args.file, quiet)?;
-    let progress = Bar::new("looking", checkpoint.manifest.bytes(), quiet);
+    let progress = TerminalProgress::new("looking", checkpoint.manifest.bytes(), quiet);
     let audit = Audit::new(&checkpoint, &progress);
-    progress.done();
+    progress.finish();
     let audit = audit?;
     if args.json {
         output::json(&audit.to_json(&args.file.display().to_string()))?;

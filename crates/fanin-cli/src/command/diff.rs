@@ -3,17 +3,17 @@
 use fanin_analysis::diff::{self, Difference};
 use fanin_recipe::text;
 
-use super::open;
+use super::input::open;
 use crate::args::Diff;
 use crate::error::{Error, Result};
-use crate::terminal::progress::Bar;
+use crate::terminal::progress::TerminalProgress;
 use crate::terminal::{output, table};
 
 pub(super) fn run(args: &Diff, quiet: bool) -> Result {
     let (a, b) = (open(&args.a, quiet)?, open(&args.b, quiet)?);
-    let progress = Bar::new("comparing", a.manifest.bytes(), quiet);
+    let progress = TerminalProgress::new("comparing", a.manifest.bytes(), quiet);
     let found = diff::Diff::new(&a, &b, &progress);
-    progress.done();
+    progress.finish();
     let found = found?;
     if args.json {
         output::json(&found.to_json())?;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::terminal::{output, table};
 use fanin_analysis::describe;
-use fanin_checkpoint::write::PlannedFile;
+use fanin_checkpoint::PlannedFile;
 use fanin_recipe::manifest::StoredType;
 use fanin_recipe::names::{Group, groups};
 use fanin_recipe::recipe::{Action, Planned};

@@ -1,11 +1,11 @@
-//! `fanin fill`: one tensor.
+//! `fanin fill`: a checkpoint of one tensor.
 
 use fanin::Initializer as _;
 use fanin::init::Init;
-use fanin_checkpoint::{CheckpointPlan, Form};
+use fanin_checkpoint::{CheckpointPlan, OutputForm};
 use fanin_recipe::{Entry, StoredType};
 
-use super::init::{draw, note_obstacles, target, warn, write_out};
+use super::write::{draw, note_obstacles, target, warn, write};
 use crate::args::Fill;
 use crate::error::{Error, Result};
 
@@ -13,9 +13,9 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
     let init = Init::parse(&args.spec)?;
     let plan = init.resolve(&args.shape.0, args.dtype)?;
     if args.name == "__metadata__" || args.name.is_empty() {
-        return Err(Error::Request(format!("{:?} cannot be a tensor's name", args.name)));
+        return Err(Error::Request(format!("{:?} cannot be the name of a tensor", args.name)));
     }
-    let target = target(&args.output, Form::File, false)?;
+    let target = target(&args.output, OutputForm::File, false)?;
     let entry = Entry {
         name: args.name.clone(),
         dtype: StoredType::from_float(args.dtype),
@@ -28,5 +28,5 @@ pub(super) fn run(args: &Fill, quiet: bool) -> Result {
         note_obstacles(&plan, &args.output, false, quiet);
         return super::explain::show(&init, &args.shape.0, args.dtype);
     }
-    write_out(&plan, target, quiet)
+    write(&plan, target, quiet)
 }

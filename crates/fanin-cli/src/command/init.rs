@@ -1,14 +1,13 @@
 //! `fanin init`: an initial checkpoint from a recipe and a seed.
 
-use fanin::CancelToken;
-use fanin_checkpoint::{CheckpointPlan, Draw, Existing, Form, Partitioning, Request, Target};
-use fanin_recipe::{Planned, Recipe, text};
+use fanin_checkpoint::{Partitioning, Request};
+use fanin_recipe::Recipe;
 
 use super::dry_run;
-use crate::args::{Init, Output};
-use crate::error::{Error, Result};
+use super::write::{draw, note_obstacles, target, warn, write};
+use crate::args::Init;
+use crate::error::Result;
 use crate::terminal::output;
-use crate::terminal::progress::Bar;
 
 pub(super) fn run(args: &Init, quiet: bool) -> Result {
     let (recipe, model) = Recipe::find(&args.recipe)?;
@@ -36,79 +35,5 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
             dry_run::show(&plan.all, &plan.files())
         };
     }
-    write_out(&plan, target, quiet)
-}
-
-/// How the values are drawn.
-pub(super) fn draw(output: &Output) -> Draw {
-    Draw { stream: output.stream.into(), seed: output.seed, threads: output.threads }
-}
-
-/// Where to write, checked before any work is done; `None` for a dry run.
-pub(super) fn target(output: &Output, form: Form, resume: bool) -> Result<Option<Target>> {
-    match &output.output {
-        Some(path) if !output.dry_run => {
-            Ok(Some(Target::new(path, form, Existing { force: output.force, resume })?))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// Reports what would prevent the run that a dry run stands for, if it has an output.
-pub(super) fn note_obstacles(plan: &CheckpointPlan, output: &Output, resume: bool, quiet: bool) {
-    let Some(path) = output.output.as_ref().filter(|_| !quiet) else { return };
-    let target = Target::new(path, plan.partitioning.form(), Existing { force: output.force, resume });
-    if let Err(error) = target.and_then(|target| plan.check_target(&target)) {
-        let error = Error::from(error);
-        output::say(format_args!("\u{1b}[1mnote:\u{1b}[0m the run itself would be refused: {error}"));
-    }
-}
-
-/// Writes the checkpoint, with a progress bar on a terminal, and reports what was written.
-pub(super) fn write_out(plan: &CheckpointPlan, target: Option<Target>, quiet: bool) -> Result {
-    let target = target.ok_or_else(|| Error::Request("where to? add -o OUT.safetensors".to_owned()))?;
-    let progress = Bar::new("writing", plan.bytes(), quiet);
-    let start = std::time::Instant::now();
-    // An interrupt ends this process, so nobody cancels the write.
-    let written = plan.write(&target, &progress, &CancelToken::new());
-    progress.done();
-    let written = written?;
-    if quiet {
-        return Ok(());
-    }
-    let mut files = String::new();
-    if written.files > 1 {
-        let here = written.written + written.kept;
-        files = format!("{here} of {} files, ", written.files);
-    }
-    if written.kept > 0 {
-        files.push_str(&format!("{} kept as complete and right, ", written.kept));
-    }
-    output::say(format_args!(
-        "{}: {files}{}, {}, {} in {:.1} s (seed {}, {} stream)",
-        target.path().display(),
-        text::counted(written.tensors, "tensor"),
-        text::counted(written.values, "value"),
-        text::bytes(written.bytes),
-        start.elapsed().as_secs_f64(),
-        plan.draw.seed,
-        plan.draw.stream.name(),
-    ));
-    if written.lacking > 0 {
-        output::say(format_args!(
-            "{} lacks {} still: it takes its name with the last",
-            target.path().display(),
-            text::counted(written.lacking as u64, "part")
-        ));
-    }
-    Ok(())
-}
-
-/// Prints the warnings of the plans.
-pub(super) fn warn(planned: &[Planned], quiet: bool) {
-    let all = planned.iter().filter_map(|planned| Some((planned, planned.plan.as_ref()?)));
-    let all = all.flat_map(|(planned, plan)| {
-        plan.warnings().iter().map(|warning| (planned.entry.name.as_str(), warning.to_string()))
-    });
-    output::warnings(all, quiet);
+    write(&plan, target, quiet)
 }

@@ -3,28 +3,29 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{compared, open};
+use super::input::{compare_with_recipe, open};
 use crate::args::Inspect;
 use crate::error::{Error, Result};
-use crate::terminal::progress::Bar;
+use crate::terminal::progress::TerminalProgress;
 use crate::terminal::{output, table};
 use fanin_analysis::check::model::ModelComparison;
 use fanin_analysis::inspect::page::BEGIN;
 use fanin_analysis::inspect::{self, Inspection};
-use fanin_checkpoint::unfinished::write_whole;
+use fanin_checkpoint::write_atomically;
 use fanin_recipe::text;
 
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let checkpoint = open(&args.file, quiet)?;
     let recipe = args.recipe.as_deref();
-    let comparison = recipe.map(|name| compared(name, &args.settings, &checkpoint.manifest)).transpose()?;
+    let comparison =
+        recipe.map(|name| compare_with_recipe(name, &args.settings, &checkpoint.manifest)).transpose()?;
     let page = args.html.as_deref().map(Page::new).transpose()?;
     let spectra = (args.json || page.is_some()) && !args.no_spectra;
     let ModelComparison { planned, odd, missing, .. } = comparison.unwrap_or_default();
     let passes = if spectra { 2 } else { 1 };
-    let progress = Bar::new("reading", checkpoint.manifest.bytes() * passes, quiet);
+    let progress = TerminalProgress::new("reading", checkpoint.manifest.bytes() * passes, quiet);
     let inspection = Inspection::take(&args.file, &checkpoint, recipe, planned, spectra, &progress);
-    progress.done();
+    progress.finish();
     let mut inspection = inspection?;
     for (number, _, text) in odd {
         inspection.rows[number].findings.push(text);
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
         Some(page) => {
             if !quiet {
                 let tensors = text::counted(inspection.rows.len() as u64, "tensor");
-                output::say(format_args!("{}: {tensors} on one page", page.path.display()));
+                output::message(format_args!("{}: {tensors} on one page", page.path.display()));
             }
             Ok(())
         }
@@ -86,7 +87,7 @@ impl Page {
     }
 
     fn write(&self, inspection: &Inspection) -> Result {
-        Ok(write_whole(&self.path, inspection.page().as_bytes())?)
+        Ok(write_atomically(&self.path, inspection.page().as_bytes())?)
     }
 }
 

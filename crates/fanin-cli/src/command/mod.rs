@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands, one module each.
 
 mod audit;
 mod diff;
@@ -6,26 +6,23 @@ mod dry_run;
 mod explain;
 mod fill;
 mod init;
+mod input;
 mod inspect;
 mod models;
 mod recipe_draft;
 mod verify;
-
-use std::path::Path;
+mod write;
 
 use clap::CommandFactory as _;
-use fanin_analysis::check::model::ModelComparison;
-use fanin_checkpoint::Checkpoint;
-use fanin_recipe::{Manifest, Model, Recipe};
 
 use crate::args::{Args, Command};
 use crate::error::Result;
 use crate::terminal::output;
 
-/// Carries out a command.
+/// Runs a command.
 ///
 /// # Errors
-/// Everything that is wrong with the request, or goes wrong on the way.
+/// Returns an error if the request is invalid, if a file cannot be read or written, and if a check fails.
 pub fn run(args: Args) -> Result {
     let quiet = args.quiet;
     match args.command {
@@ -44,19 +41,4 @@ pub fn run(args: Args) -> Result {
             output::line(String::from_utf8_lossy(&script).trim_end())
         }
     }
-}
-
-/// The tensors of a checkpoint matched with a recipe: the name of a built-in model or a file.
-fn compared(name: &str, settings: &[(String, f64)], file: &Manifest) -> Result<ModelComparison> {
-    let (recipe, model) = Recipe::find(name)?;
-    Ok(ModelComparison::new(&recipe, settings, file, model.map(Model::manifest))?)
-}
-
-/// Opens a checkpoint, and says what is odd about its index.
-fn open(path: &Path, quiet: bool) -> Result<Checkpoint> {
-    let checkpoint = Checkpoint::open(path)?;
-    let file = path.display().to_string();
-    let odd = checkpoint.warnings.iter().map(|text| (file.as_str(), text.clone()));
-    output::warnings(odd, quiet);
-    Ok(checkpoint)
 }

@@ -4,10 +4,10 @@ use fanin_analysis::verify::{Request, Verification};
 use fanin_checkpoint::read_manifest;
 use fanin_recipe::{Planned, Recipe, text};
 
-use super::open;
+use super::input::open;
 use crate::args::Verify;
 use crate::error::{Error, Result};
-use crate::terminal::progress::Bar;
+use crate::terminal::progress::TerminalProgress;
 use crate::terminal::{output, table};
 
 pub(super) fn run(args: &Verify, quiet: bool) -> Result {
@@ -15,7 +15,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     let (recipe, model) = Recipe::find(&args.recipe)?;
     let like = args.like.as_deref().map(read_manifest).transpose()?;
     let passes = 1 + u64::from(args.seed.is_some());
-    let progress = Bar::new("verifying", checkpoint.manifest.bytes() * passes, quiet);
+    let progress = TerminalProgress::new("verifying", checkpoint.manifest.bytes() * passes, quiet);
     let request = Request {
         recipe: &recipe,
         settings: &args.settings,
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
         tied: args.tied,
     };
     let found = Verification::new(&checkpoint, request, &progress);
-    progress.done();
+    progress.finish();
     let found = found?;
     output::warnings(found.tensors.iter().flat_map(|tensor| warnings_of(&tensor.planned)), quiet);
     if args.json {

@@ -1,4 +1,4 @@
-//! Lines, JSON and warnings, on the output where they belong.
+//! Lines and JSON on standard output, messages and warnings on standard error.
 
 use std::io::Write as _;
 
@@ -7,24 +7,27 @@ use serde::Serialize;
 use crate::error::Result;
 use fanin_recipe::text;
 
-/// Writes a line to standard output; an output that is closed is an error that ends the program quietly.
+/// Writes a line to standard output.
 ///
 /// # Errors
-/// If it cannot be written.
+/// Returns an error if the line cannot be written. For a closed pipe, [`Error::is_broken_pipe`] is true.
+///
+/// [`Error::is_broken_pipe`]: crate::error::Error::is_broken_pipe
 pub fn line(text: impl std::fmt::Display) -> Result {
     writeln!(anstream::stdout().lock(), "{text}")?;
     Ok(())
 }
 
-/// Says something on standard error. If nobody listens, so be it.
-pub fn say(text: impl std::fmt::Display) {
+/// Writes a line to standard error. Errors are ignored.
+pub fn message(text: impl std::fmt::Display) {
     _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// Writes JSON to standard output, as it is made: not all of it is in memory at once.
+/// Writes a value as JSON to standard output. It is serialized while it is written, so the text is never in memory as a
+/// whole.
 ///
 /// # Errors
-/// If it cannot be written.
+/// Returns an error if the text cannot be written.
 pub fn json(value: &impl Serialize) -> Result {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     serde_json::to_writer_pretty(&mut out, value).map_err(std::io::Error::from)?;
@@ -33,16 +36,20 @@ pub fn json(value: &impl Serialize) -> Result {
     Ok(())
 }
 
-/// Says on standard error what is worth saying, each text once with the tensors that it is about.
-pub fn warnings<'a>(all: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
-    for (message, tensors) in text::grouped(all).into_iter().filter(|_| !quiet) {
-        let more = tensors.len().saturating_sub(3);
-        let named = tensors[..tensors.len() - more]
-            .iter()
-            .map(|name| text::escaped(name))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        say(format_args!("\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {message} ({named}{more})"));
+/// Writes warnings to standard error, unless `quiet`. An item is the name of a tensor or file, and a message about it.
+/// Equal messages are written once, with up to three of the names.
+pub fn warnings<'a>(items: impl Iterator<Item = (&'a str, String)>, quiet: bool) {
+    const MAX_NAMES: usize = 3;
+    if quiet {
+        return;
+    }
+    for (text, names) in text::grouped(items) {
+        let shown: Vec<String> = names.iter().take(MAX_NAMES).map(|name| text::escaped(name)).collect();
+        let shown = shown.join(", ");
+        let more = match names.len().saturating_sub(MAX_NAMES) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        message(format_args!("\u{1b}[1m\u{1b}[33mwarning:\u{1b}[0m {text} ({shown}{more})"));
     }
 }

@@ -1,4 +1,4 @@
-//! A bar on standard error, where a person watches.
+//! A progress bar on standard error.
 
 use std::fmt::Write;
 use std::io::IsTerminal as _;
@@ -11,21 +11,21 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use fanin_checkpoint::Progress;
 use fanin_recipe::text;
 
-/// Progress through a number of bytes. Silent in a pipe and when quiet.
+/// A progress bar over a number of bytes. It is hidden if standard error is not a terminal.
 #[derive(Debug, Clone)]
-pub struct Bar {
+pub struct TerminalProgress {
     bar: ProgressBar,
     values: Arc<AtomicU64>,
 }
 
-impl Bar {
-    /// A bar over so many bytes.
-    pub fn new(what: &str, bytes: u64, quiet: bool) -> Self {
+impl TerminalProgress {
+    /// Returns a bar over `bytes` bytes that is labeled `label`, and hidden if `quiet`.
+    pub fn new(label: &str, bytes: u64, quiet: bool) -> Self {
         let values = Arc::new(AtomicU64::new(0));
         if quiet || !std::io::stderr().is_terminal() {
             return Self { bar: ProgressBar::hidden(), values };
         }
-        let bar = ProgressBar::new(bytes).with_message(what.to_owned());
+        let bar = ProgressBar::new(bytes).with_message(label.to_owned());
         let counted = Arc::clone(&values);
         let rate = move |state: &ProgressState, out: &mut dyn Write| {
             let values = counted.load(Ordering::Relaxed) as f64;
@@ -33,19 +33,19 @@ impl Bar {
         };
         let style = "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}, {values_per_sec}  \
                      {eta} left";
-        let style = ProgressStyle::with_template(style).expect("the template is tested by being used");
+        let style = ProgressStyle::with_template(style).expect("the template is valid");
         bar.set_style(style.with_key("values_per_sec", rate));
         bar.enable_steady_tick(Duration::from_millis(100));
         Self { bar, values }
     }
 
-    /// Takes the bar away.
-    pub fn done(&self) {
+    /// Removes the bar from the terminal.
+    pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-impl Progress for Bar {
+impl Progress for TerminalProgress {
     fn add(&self, values: u64, bytes: u64) {
         self.values.fetch_add(values, Ordering::Relaxed);
         self.bar.inc(bytes);

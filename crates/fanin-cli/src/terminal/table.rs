@@ -1,8 +1,8 @@
-//! Tables, as wide as they need to be.
+//! Tables for a terminal.
 
 use comfy_table::{CellAlignment, Table, presets};
 
-/// A table with this header; columns whose name begins with `>` are set to the right.
+/// Returns an empty table with this header. A column whose name begins with `>` is aligned right.
 pub fn new(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -18,7 +18,7 @@ pub fn new(header: &[&str]) -> Table {
     table
 }
 
-/// The table as text, without the blanks at the ends of its lines.
+/// Returns the table as text, without spaces at the ends of its lines.
 pub fn text(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }

@@ -1,0 +1,106 @@
+//! The values of a checkpoint, produced by one thread while another uses them.
+
+use std::path::Path;
+
+use fanin::CancelToken;
+use fanin_recipe::{Action, Planned};
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::messages::{Message, MessageReceiver, Stopped, message_channel};
+use crate::options::Draw;
+use crate::plan::CheckpointPlan;
+use crate::producer::Producer;
+use crate::progress::Progress;
+use crate::tensor_range::TensorRange;
+
+/// The values of a checkpoint.
+#[derive(Clone, Copy)]
+pub(crate) struct CheckpointValues<'a> {
+    /// The tensors of the whole checkpoint.
+    pub(crate) planned: &'a [Planned],
+    /// The checkpoint that has the values of copied tensors.
+    copies: Option<&'a Path>,
+    pub(crate) draw: Draw,
+    progress: &'a dyn Progress,
+    cancel: &'a CancelToken,
+}
+
+/// A step of [`CheckpointValues::for_each`].
+pub(crate) enum Step<'a> {
+    /// The range with this index begins.
+    Begin(usize),
+    /// The next bytes of the range, as they are stored in a file.
+    Bytes(&'a [u8]),
+    /// The range is complete.
+    End,
+}
+
+impl<'a> CheckpointValues<'a> {
+    /// Returns the values of a plan. `progress` is called for each chunk of values that is used.
+    pub(crate) fn new(plan: &'a CheckpointPlan, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
+        let CheckpointPlan { planned, copies, draw, .. } = plan;
+        Self { planned, copies: copies.as_deref(), draw: *draw, progress, cancel }
+    }
+
+    /// Produces the values of these ranges, which must be in ascending order, and calls `receive` on this thread for each
+    /// step. Another thread produces the next values meanwhile.
+    ///
+    /// # Errors
+    /// Returns the first error of `receive` or of producing the values, and [`Error::Interrupted`] after the operation is
+    /// cancelled.
+    pub(crate) fn for_each(
+        self,
+        ranges: &[TensorRange],
+        mut receive: impl FnMut(Step<'_>) -> Result,
+    ) -> Result {
+        let pool = match self.draw.threads {
+            None => None,
+            Some(count) => {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(count.get()).build();
+                Some(pool.map_err(|error| Error::Request(format!("cannot start {count} threads: {error}")))?)
+            }
+        };
+        let copied = self.planned.iter().any(|planned| planned.action == Action::Copy);
+        let copies = self.copies.filter(|_| copied).map(Checkpoint::open).transpose()?;
+        let (planned, draw) = (self.planned, self.draw);
+        std::thread::scope(|scope| {
+            let (sender, MessageReceiver { messages, returned }) = message_channel();
+            let producer = scope.spawn(move || {
+                let produce = || Producer::new(planned, draw, copies, sender).produce(ranges);
+                match &pool {
+                    Some(pool) => pool.install(produce),
+                    None => produce(),
+                }
+            });
+            let mut received = Ok(());
+            for message in messages {
+                received = self.check_cancelled().and_then(|()| match message {
+                    Message::Begin(index) => receive(Step::Begin(index)),
+                    Message::End => receive(Step::End),
+                    Message::Values(values) => {
+                        let bytes = values.bytes();
+                        receive(Step::Bytes(&bytes))?;
+                        self.progress.add(values.count() as u64, bytes.len() as u64);
+                        drop(bytes);
+                        _ = returned.send(values);
+                        Ok(())
+                    }
+                });
+                if received.is_err() {
+                    break;
+                }
+            }
+            // A producer that waits for a buffer would wait forever if this end stayed open.
+            drop(returned);
+            match producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                Ok(()) | Err(Stopped::Disconnected) => received,
+                Err(Stopped::Failed(error)) => received.and(Err(error)),
+            }
+        })
+    }
+
+    fn check_cancelled(&self) -> Result {
+        if self.cancel.is_cancelled() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}

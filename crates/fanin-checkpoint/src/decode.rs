@@ -1,0 +1,35 @@
+//! Stored values as f64.
+
+use fanin_recipe::StoredType;
+
+/// Returns little-endian values of type `dtype` as f64. Integers above 2^53 in magnitude are rounded. The result is empty
+/// for types that are not read as numbers: those for which [`StoredType::is_read`] is false.
+pub fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
+    macro_rules! each {
+        ($type:ty, $size:literal, $wide:expr) => {{
+            let wide: fn($type) -> f64 = $wide;
+            bytes.as_chunks::<$size>().0.iter().map(|bytes| wide(<$type>::from_le_bytes(*bytes))).collect()
+        }};
+    }
+    match dtype {
+        StoredType::F64 => each!(f64, 8, |x| x),
+        StoredType::F32 => each!(f32, 4, |x| x.into()),
+        StoredType::F16 => each!(fanin::half::f16, 2, |x| x.to_f64()),
+        StoredType::BF16 => each!(fanin::half::bf16, 2, |x| x.to_f64()),
+        StoredType::F8_E4M3 => {
+            bytes.iter().map(|&bits| fanin::F8E4M3::from_bits(bits).to_f32().into()).collect()
+        }
+        StoredType::F8_E5M2 => {
+            bytes.iter().map(|&bits| fanin::F8E5M2::from_bits(bits).to_f32().into()).collect()
+        }
+        StoredType::I64 => each!(i64, 8, |x| x as f64),
+        StoredType::I32 => each!(i32, 4, |x| x.into()),
+        StoredType::I16 => each!(i16, 2, |x| x.into()),
+        StoredType::I8 => each!(i8, 1, |x| x.into()),
+        StoredType::U64 => each!(u64, 8, |x| x as f64),
+        StoredType::U32 => each!(u32, 4, |x| x.into()),
+        StoredType::U16 => each!(u16, 2, |x| x.into()),
+        StoredType::U8 | StoredType::BOOL => each!(u8, 1, |x| x.into()),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,48 @@
+//! Checks that can be made before anything is written.
+
+use std::collections::HashSet;
+
+use fanin::{Distribution, Native};
+use fanin_recipe::Planned;
+use fanin_recipe::manifest::MAX_FILE_BYTES;
+
+use crate::error::{Error, Result};
+use crate::options::StreamKind;
+
+/// Checks that the tensors can be drawn from the stream and written to a file.
+///
+/// # Errors
+/// Returns an error if the tensors have more bytes than a file can have. On the native stream, returns an error if two
+/// tensor names give the same key, or if the stream does not have the algorithm of a plan.
+pub(crate) fn check(planned: &[Planned], stream: StreamKind) -> Result {
+    let total = planned.iter().try_fold(0u64, |total, planned| total.checked_add(planned.entry.bytes()));
+    if total.is_none_or(|total| total > MAX_FILE_BYTES) {
+        return Err(Error::Request(format!(
+            "the tensors have more bytes than a file can have ({MAX_FILE_BYTES})"
+        )));
+    }
+    match stream {
+        StreamKind::Native => check_native(planned),
+        StreamKind::Torch => Ok(()),
+    }
+}
+
+fn check_native(planned: &[Planned]) -> Result {
+    let mut model = Native::new(0).model();
+    let mut sources = HashSet::new();
+    for planned in planned {
+        let error = |source| Error::Tensor { tensor: planned.description(), source };
+        // Tied tensors share one source, which the job must see once only.
+        let name = planned.source();
+        let tensor =
+            if sources.insert(name) { model.tensor(name).map_err(error)? } else { Native::new(0).tensor(name) };
+        // Preparing an orthogonal plan factorizes a matrix. Every other plan is prepared at no cost.
+        let cheap = planned.plan.as_ref().filter(|plan| {
+            !matches!(plan.distribution(), Distribution::Orthogonal { .. } | Distribution::Blocks { .. })
+        });
+        if let Some(plan) = cheap {
+            tensor.prepare(plan).map_err(error)?;
+        }
+    }
+    Ok(())
+}

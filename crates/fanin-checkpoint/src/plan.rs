@@ -1,0 +1,66 @@
+//! The plan of a checkpoint.
+
+use std::path::PathBuf;
+
+use fanin::init::Init;
+use fanin::{Native, Plan};
+use fanin_recipe::{Entry, Planned};
+
+use crate::error::Result;
+use crate::feasibility;
+use crate::options::{Draw, Partitioning, StreamKind};
+
+/// A checkpoint of which every tensor is planned. All errors of the request have been reported; no value is drawn and no
+/// file is written yet.
+#[derive(Debug)]
+pub struct CheckpointPlan {
+    /// All tensors of the manifest, including those that the recipe skips.
+    pub all: Vec<Planned>,
+    /// The tensors that are written.
+    pub planned: Vec<Planned>,
+    /// The checkpoint that has the values of copied tensors.
+    pub copies: Option<PathBuf>,
+    /// The metadata of the files' headers, as pairs of key and value.
+    pub metadata: Vec<(String, String)>,
+    /// How values are drawn.
+    pub draw: Draw,
+    /// How the checkpoint is split into files and between processes.
+    pub partitioning: Partitioning,
+}
+
+impl CheckpointPlan {
+    /// Returns the plan of a checkpoint that is one file with one tensor.
+    ///
+    /// # Errors
+    /// Returns an error if the stream does not have the algorithm of `plan`, or if the tensor is larger than a file can
+    /// be.
+    pub fn of_tensor(entry: Entry, init: &Init, plan: Plan, draw: Draw) -> Result<Self> {
+        let planned = vec![Planned::of(entry, init.clone(), plan)];
+        feasibility::check(&planned, draw.stream)?;
+        let mut metadata = metadata(draw);
+        metadata.push(("fanin.spec".to_owned(), init.to_string()));
+        let (all, partitioning) = (planned.clone(), Partitioning::default());
+        Ok(Self { all, planned, copies: None, metadata, draw, partitioning })
+    }
+
+    /// Returns name, type and shape of the tensors that are written.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.planned.iter().map(|planned| planned.entry.clone()).collect()
+    }
+}
+
+/// Returns metadata that describes how a checkpoint was made, sufficient to make it again. Equal requests have equal
+/// metadata.
+pub(crate) fn metadata(draw: Draw) -> Vec<(String, String)> {
+    let mut metadata = vec![
+        // transformers expects the name of the framework whose conventions the tensors follow.
+        ("format".to_owned(), "pt".to_owned()),
+        ("fanin.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+        ("fanin.stream".to_owned(), draw.stream.name().to_owned()),
+        ("fanin.seed".to_owned(), draw.seed.to_string()),
+    ];
+    if draw.stream == StreamKind::Native {
+        metadata.push(("fanin.stream_version".to_owned(), Native::VERSION.to_string()));
+    }
+    metadata
+}

@@ -1,0 +1,181 @@
+//! Producing the values of a checkpoint's tensors: drawn, copied, counted or constant.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use fanin::region::Chunks;
+use fanin::{Native, Plan, Stream as _};
+use fanin_recipe::{Action, Entry, Planned, text};
+
+use crate::checkpoint::Checkpoint;
+use crate::error::Error;
+use crate::messages::{CHUNK, FillError, Message, MessageSender, Stopped};
+use crate::options::{Draw, StreamKind};
+use crate::tensor_range::TensorRange;
+use crate::torch_sequence::{TorchSequence, chunk_plans};
+
+/// Produces the values of a checkpoint's tensors, and sends them to the receiving thread.
+pub(crate) struct Producer<'a> {
+    /// All tensors of the checkpoint.
+    planned: &'a [Planned],
+    generator: Generator,
+    copies: Option<CopySource>,
+    sender: MessageSender,
+}
+
+/// The random generator.
+enum Generator {
+    Native(Native),
+    Torch(Box<TorchSequence>),
+}
+
+/// The checkpoint that has the values of copied tensors.
+struct CopySource {
+    checkpoint: Checkpoint,
+    /// The index of each tensor in the checkpoint, by name.
+    numbers: HashMap<String, usize>,
+}
+
+impl<'a> Producer<'a> {
+    /// Returns a producer for the tensors of a checkpoint. `copies` has the values of copied tensors.
+    pub(crate) fn new(
+        planned: &'a [Planned],
+        draw: Draw,
+        copies: Option<Checkpoint>,
+        sender: MessageSender,
+    ) -> Self {
+        let generator = match draw.stream {
+            StreamKind::Native => Generator::Native(Native::new(draw.seed)),
+            StreamKind::Torch => Generator::Torch(Box::new(TorchSequence::new(draw.seed, planned))),
+        };
+        let copies = copies.map(|checkpoint| {
+            let entries = checkpoint.manifest.entries.iter().enumerate();
+            let numbers = entries.map(|(number, entry)| (entry.name.clone(), number)).collect();
+            CopySource { checkpoint, numbers }
+        });
+        Self { planned, generator, copies, sender }
+    }
+
+    /// Produces the values of these ranges, which must be in ascending order.
+    pub(crate) fn produce(mut self, ranges: &[TensorRange]) -> Result<(), Stopped> {
+        let all = self.planned;
+        let mut next = 0;
+        for (index, range) in ranges.iter().enumerate() {
+            self.skip(all.get(next..range.start()).unwrap_or_default())?;
+            self.sender.send(Message::Begin(index))?;
+            for number in range.start()..range.end() {
+                let planned = &all[number];
+                let values = range.values_of(number, planned.entry.values());
+                match (&planned.plan, &planned.action) {
+                    (Some(plan), _) => self.draw(planned, plan, values)?,
+                    (None, Action::Copy) => self.copy(&planned.entry, values)?,
+                    (None, Action::Arange) => self.arange(planned, values)?,
+                    (None, Action::Init(_) | Action::Skip) => self.repeat(planned, values.len())?,
+                }
+            }
+            self.sender.send(Message::End)?;
+            next = range.end();
+        }
+        Ok(())
+    }
+
+    /// Advances a sequential stream past tensors that other processes draw, or that are in files that are kept.
+    fn skip(&mut self, planned: &[Planned]) -> Result<(), Stopped> {
+        let Generator::Torch(sequence) = &mut self.generator else { return Ok(()) };
+        for planned in planned {
+            if let Some(plan) = &planned.plan {
+                let skipped = sequence.skip(planned, plan);
+                skipped.map_err(|error| stopped(&planned.entry, FillError::Draw(error)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws these values of a tensor. On the torch stream `values` must be the whole tensor.
+    fn draw(&mut self, planned: &Planned, plan: &Plan, values: Range<usize>) -> Result<(), Stopped> {
+        let Self { generator, sender, .. } = self;
+        let max_values = CHUNK / plan.dtype().size();
+        let stopped = |error| stopped(&planned.entry, error);
+        match generator {
+            Generator::Native(_) if values.is_empty() => {}
+            // That all tensor names have different keys was checked when the checkpoint was planned.
+            Generator::Native(native) => {
+                let prepared = native.tensor(planned.source()).prepare(plan);
+                let prepared = prepared.map_err(|error| stopped(FillError::Draw(error)))?;
+                for (start, size) in Chunks::range(plan.shape(), values, max_values) {
+                    let fill = |tensor: fanin::TensorMut<'_>| prepared.fill_region(&start, tensor);
+                    sender.send_drawn(plan.dtype(), &size, fill, stopped)?;
+                }
+            }
+            Generator::Torch(sequence) => {
+                let torch = sequence.generator(planned);
+                for chunk in chunk_plans(plan, max_values) {
+                    let fill = |tensor: fanin::TensorMut<'_>| torch.fill(&chunk, tensor);
+                    sender.send_drawn(chunk.dtype(), chunk.shape(), fill, stopped)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Produces integers that count along the last axis.
+    fn arange(&mut self, planned: &Planned, values: Range<usize>) -> Result<(), Stopped> {
+        let size = planned.entry.dtype.size();
+        let mut start = values.start;
+        while start < values.end {
+            let count = (values.end - start).min(CHUNK / size);
+            let mut buffer = self.sender.buffer(count * size)?;
+            let integers = (start..start + count).map(|index| planned.step(index) as u64);
+            let filled = buffer.fill_integers(size, count, integers);
+            filled.map_err(|_| stopped(&planned.entry, FillError::Memory))?;
+            self.sender.send(Message::Values(buffer))?;
+            start += count;
+        }
+        Ok(())
+    }
+
+    /// Copies values from the tensor of the same name in another checkpoint.
+    fn copy(&mut self, entry: &Entry, values: Range<usize>) -> Result<(), Stopped> {
+        let missing =
+            || Stopped::Failed(Error::Request(format!("{}: no file has values to copy", entry.name)));
+        let copies = self.copies.as_ref().ok_or_else(missing)?;
+        let number = *copies.numbers.get(&entry.name).ok_or_else(missing)?;
+        let (mut start, end) = (entry.bytes_of(values.start), entry.bytes_of(values.end));
+        while start < end {
+            let count = (end - start).min(CHUNK as u64) as usize;
+            let mut buffer = self.sender.buffer(count)?;
+            let bytes = buffer.resize_stored(count).map_err(|_| stopped(entry, FillError::Memory))?;
+            copies.checkpoint.read(number, start, bytes).map_err(Stopped::Failed)?;
+            self.sender.send(Message::Values(buffer))?;
+            start += count as u64;
+        }
+        Ok(())
+    }
+
+    /// Produces `count` values of an integer tensor whose values are equal.
+    fn repeat(&mut self, planned: &Planned, count: usize) -> Result<(), Stopped> {
+        let (value, size) = (planned.integer.unwrap_or_default().to_le_bytes(), planned.entry.dtype.size());
+        let mut left = count;
+        while left > 0 {
+            let count = left.min(CHUNK / size);
+            let mut buffer = self.sender.buffer(count * size)?;
+            let filled = buffer.fill_repeated(&value[..size], count);
+            filled.map_err(|_| stopped(&planned.entry, FillError::Memory))?;
+            self.sender.send(Message::Values(buffer))?;
+            left -= count;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the reason to stop after an error with this tensor.
+fn stopped(entry: &Entry, error: FillError) -> Stopped {
+    Stopped::Failed(match error {
+        FillError::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },
+        FillError::Memory => {
+            let (name, bytes) = (&entry.name, text::bytes(entry.bytes()));
+            let remedy = "the torch stream draws such a tensor as a whole, the native stream in chunks";
+            Error::Request(format!("{name}: cannot allocate memory for its {bytes}: {remedy}"))
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! Files that are written under a temporary name and renamed when they are complete.
+//!
+//! A temporary file is removed when it is dropped before it is renamed. When the process is killed it stays, and the next
+//! run that writes the same file removes it. A lock tells the next run whether a process still writes the file.
+
+use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use tempfile::{NamedTempFile, TempPath};
+
+use crate::background_sync::BackgroundSync;
+use crate::error::{Error, Result};
+use crate::paths::parent_folder;
+use crate::temporary_name::{RANDOM, SUFFIX, prefix, remove_leftovers};
+use crate::write_error::{CountingWriter, write_error};
+
+/// The paths of this process's temporary files, for [`remove_temporary_files`].
+static REGISTRY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Removes all temporary files of this process, for a process that is about to exit. While the result is alive, no
+/// temporary file can be created.
+pub fn remove_temporary_files() -> RemovedFiles {
+    let registry = REGISTRY.lock().ok();
+    for path in registry.iter().flat_map(|registry| registry.iter()) {
+        _ = std::fs::remove_file(path);
+    }
+    RemovedFiles(registry)
+}
+
+/// The files that [`remove_temporary_files`] removed. While this is alive, no temporary file can be created.
+#[derive(Debug)]
+pub struct RemovedFiles(Option<MutexGuard<'static, BTreeSet<PathBuf>>>);
+
+impl RemovedFiles {
+    /// Returns whether there was no temporary file.
+    pub fn is_empty(&self) -> bool {
+        self.0.as_ref().is_none_or(|registry| registry.is_empty())
+    }
+}
+
+/// The registration of a temporary file. Dropping it removes the file's path from the registry.
+struct Registration(PathBuf);
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Ok(mut registry) = REGISTRY.lock() {
+            registry.remove(&self.0);
+        }
+    }
+}
+
+/// The number of bytes after which written data is synchronized with the disk.
+const SYNC_INTERVAL: u64 = 32 << 20;
+
+/// A file that is being written under a temporary name, in the folder of its final path.
+pub(crate) struct TemporaryFile {
+    file: BufWriter<CountingWriter<NamedTempFile>>,
+    /// The final path.
+    path: PathBuf,
+    /// The number of bytes passed to [`write`](Self::write), including those in the buffer.
+    len: u64,
+    sync: Option<BackgroundSync>,
+    registration: Registration,
+}
+
+/// A complete file on the disk that still has its temporary name.
+pub(crate) struct FinishedFile {
+    /// The locked file. The lock is released when it is closed.
+    lock: Option<File>,
+    file: TempPath,
+    path: PathBuf,
+    _registration: Registration,
+}
+
+impl TemporaryFile {
+    /// Creates the temporary file for the final path `path`, and its folder if there is none. Temporary files that killed
+    /// processes left behind for this path are removed.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let folder = parent_folder(path);
+        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        remove_leftovers(path);
+        let prefix = prefix(path);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&prefix).rand_bytes(RANDOM).suffix(SUFFIX);
+        #[cfg(unix)]
+        let replaced = {
+            use std::os::unix::fs::PermissionsExt as _;
+            let replaced =
+                path.metadata().ok().filter(|found| found.is_file()).map(|found| found.permissions());
+            // A new file gets what the umask allows. A replacement must at no time be readable by more users than the
+            // file that it replaces.
+            let mode = replaced.as_ref().map_or(0o666, |replaced| replaced.mode() & 0o666);
+            builder.permissions(std::fs::Permissions::from_mode(mode));
+            replaced
+        };
+        loop {
+            let Ok(mut registry) = REGISTRY.lock() else { return Err(Error::Interrupted) };
+            let file = builder.tempfile_in(folder).map_err(|error| create_error(folder, error))?;
+            registry.insert(file.path().to_owned());
+            drop(registry);
+            let registration = Registration(file.path().to_owned());
+            // Between its creation and its locking, another process may take the file for a leftover, lock it and remove
+            // it. Then another file is created. Where files cannot be locked, leftovers are never removed.
+            let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
+            if !taken && file.path().exists() {
+                #[cfg(unix)]
+                if let Some(replaced) = replaced {
+                    // Sets the bits that the umask cleared. Some file systems have no permissions to set.
+                    _ = file.as_file().set_permissions(replaced);
+                }
+                let file = BufWriter::with_capacity(1 << 20, CountingWriter::new(file));
+                return Ok(Self { file, path: path.to_owned(), len: 0, sync: None, registration });
+            }
+        }
+    }
+
+    /// Appends `bytes` to the file.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result {
+        let result = self.file.write_all(bytes);
+        result.map_err(|error| write_error(&self.path, self.file.get_ref().written, error))?;
+        let intervals = self.len / SYNC_INTERVAL;
+        self.len += bytes.len() as u64;
+        if self.len / SYNC_INTERVAL > intervals {
+            match &self.sync {
+                Some(sync) => sync.request(),
+                None => self.sync = BackgroundSync::start(self.file.get_ref().inner.as_file()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the whole file is on the disk.
+    pub(crate) fn finish(self) -> Result<FinishedFile> {
+        let Self { mut file, path, sync, registration, .. } = self;
+        let synced = sync
+            .map_or(Ok(()), BackgroundSync::finish)
+            .and_then(|()| file.flush())
+            .and_then(|()| file.get_ref().inner.as_file().sync_all());
+        synced.map_err(|error| write_error(&path, file.get_ref().written, error))?;
+        let (CountingWriter { inner, .. }, _) = file.into_parts();
+        let (lock, file) = inner.into_parts();
+        Ok(FinishedFile { lock: Some(lock), file, path, _registration: registration })
+    }
+}
+
+impl FinishedFile {
+    /// Renames the file to its final path. `force` replaces a file that exists there.
+    pub(crate) fn rename(self, force: bool) -> Result {
+        let Self { lock, file, path, _registration } = self;
+        let renamed = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
+        drop(lock);
+        renamed.map_err(|error| Error::io("write", &path)(error.error))?;
+        sync_folder(&path)
+    }
+
+    /// Closes the file, which also releases its lock. The file can still be renamed.
+    pub(crate) fn close(&mut self) {
+        self.lock = None;
+    }
+}
+
+/// Returns the error for a temporary file that could not be created in `folder`.
+fn create_error(folder: &Path, error: std::io::Error) -> Error {
+    // /proc reports that a file cannot be created there as NotFound, although the folder exists.
+    if error.kind() == ErrorKind::NotFound && folder.is_dir() {
+        return Error::file(folder, "no file can be created in this folder: choose another");
+    }
+    Error::io("write to", folder)(error)
+}
+
+/// Writes a file that is complete whenever it exists: `bytes` go to a temporary file, which is renamed to `path` when all
+/// of them are on the disk. An existing file is replaced.
+///
+/// # Errors
+/// Returns an error if the file cannot be written. An existing file is then unchanged.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result {
+    let mut file = TemporaryFile::create(path)?;
+    file.write(bytes)?;
+    file.finish()?.rename(true)
+}
+
+/// Waits until the folder of `path` is on the disk. A new or changed file name is permanent only then.
+pub(crate) fn sync_folder(path: &Path) -> Result {
+    #[cfg(unix)]
+    File::open(parent_folder(path)).and_then(|folder| folder.sync_all()).map_err(Error::io("write", path))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn temporary_files(folder: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "unfinished")).collect()
+    }
+
+    #[test]
+    fn a_file_is_not_removed_as_a_leftover_while_its_process_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let mut file = TemporaryFile::create(&path).unwrap();
+        file.write(b"all of it").unwrap();
+        remove_leftovers(&path);
+        let finished = file.finish().unwrap();
+        // Another process that writes the same file does this.
+        remove_leftovers(&path);
+        assert_eq!(temporary_files(folder.path()).len(), 1);
+        finished.rename(false).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"all of it");
+        assert!(temporary_files(folder.path()).is_empty());
+        // No process has locked this one.
+        std::fs::write(folder.path().join(".fanin-a.safetensors-x1Y2z3.unfinished"), "left").unwrap();
+        remove_leftovers(&path);
+        assert!(temporary_files(folder.path()).is_empty());
+    }
+}

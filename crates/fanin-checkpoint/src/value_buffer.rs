@@ -1,0 +1,149 @@
+//! A reusable buffer for values of any type.
+
+use std::borrow::Cow;
+use std::collections::TryReserveError;
+
+use fanin::half::{bf16, f16};
+use fanin::{DType, F8E4M3, F8E5M2, TensorMut};
+
+/// Values of one type between their generation and the file. The memory is kept when the buffer is resized.
+#[derive(Debug, Default)]
+pub struct ValueBuffer {
+    /// The memory, as words so that it is aligned for every type.
+    words: Vec<u64>,
+    kind: Kind,
+    count: usize,
+}
+
+/// The type of the values in a buffer.
+#[derive(Debug, Clone, Copy, Default)]
+enum Kind {
+    /// Floating-point values in the memory order of this machine, which a stream can fill.
+    Float(DType),
+    /// Values as they are stored in the file, each of this number of bytes.
+    Stored(usize),
+    #[default]
+    Empty,
+}
+
+impl ValueBuffer {
+    /// Returns a buffer of `count` zeros of type `dtype`.
+    ///
+    /// # Errors
+    /// Returns an error if the memory cannot be allocated.
+    pub fn new(dtype: DType, count: usize) -> Result<Self, TryReserveError> {
+        let mut values = Self::default();
+        values.resize(dtype, count)?;
+        Ok(values)
+    }
+
+    /// Makes this a buffer of `count` values of type `dtype`. The values are unspecified.
+    pub(crate) fn resize(&mut self, dtype: DType, count: usize) -> Result<(), TryReserveError> {
+        self.grow_to(count * dtype.size())?;
+        (self.kind, self.count) = (Kind::Float(dtype), count);
+        Ok(())
+    }
+
+    /// Fills the buffer with `count` copies of a value that is stored as the bytes `value`.
+    pub(crate) fn fill_repeated(&mut self, value: &[u8], count: usize) -> Result<(), TryReserveError> {
+        let bytes = self.resize_stored(count * value.len())?;
+        bytes.chunks_exact_mut(value.len()).for_each(|slot| slot.copy_from_slice(value));
+        (self.kind, self.count) = (Kind::Stored(value.len()), count);
+        Ok(())
+    }
+
+    /// Fills the buffer with `count` integers of `size` bytes each. The integers must not be negative.
+    pub(crate) fn fill_integers(
+        &mut self,
+        size: usize,
+        count: usize,
+        values: impl Iterator<Item = u64>,
+    ) -> Result<(), TryReserveError> {
+        let bytes = self.resize_stored(count * size)?;
+        for (slot, value) in bytes.chunks_exact_mut(size).zip(values) {
+            slot.copy_from_slice(&value.to_le_bytes()[..size]);
+        }
+        (self.kind, self.count) = (Kind::Stored(size), count);
+        Ok(())
+    }
+
+    /// Makes this a buffer of `count` bytes that are written to the file unchanged, and returns them. Their content is
+    /// unspecified.
+    pub(crate) fn resize_stored(&mut self, count: usize) -> Result<&mut [u8], TryReserveError> {
+        self.grow_to(count)?;
+        (self.kind, self.count) = (Kind::Stored(1), count);
+        Ok(&mut bytemuck::cast_slice_mut(&mut self.words)[..count])
+    }
+
+    /// Allocates memory for at least `bytes` bytes.
+    fn grow_to(&mut self, bytes: usize) -> Result<(), TryReserveError> {
+        let words = bytes.div_ceil(8);
+        if let Some(more) = words.checked_sub(self.words.len()) {
+            self.words.try_reserve_exact(more)?;
+            self.words.resize(words, 0);
+        }
+        Ok(())
+    }
+
+    /// Empties the buffer and frees its memory if that has more than `bytes` bytes.
+    pub(crate) fn free_above(&mut self, bytes: usize) {
+        if self.words.len() * 8 > bytes {
+            *self = Self::default();
+        }
+    }
+
+    /// Returns the number of values.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the floating-point values as a contiguous tensor of this shape, to be filled.
+    ///
+    /// # Errors
+    /// Returns an error if `shape` does not have as many values as the buffer.
+    ///
+    /// # Panics
+    /// Panics if the buffer has stored bytes rather than floating-point values.
+    pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
+        let (words, count) = (&mut self.words[..], self.count);
+        match self.kind {
+            Kind::Float(DType::F64) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f64>(words)[..count], shape)
+            }
+            Kind::Float(DType::F16) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f16>(words)[..count], shape)
+            }
+            Kind::Float(DType::BF16) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, bf16>(words)[..count], shape)
+            }
+            Kind::Float(DType::F8E4M3) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E4M3>(words)[..count], shape)
+            }
+            Kind::Float(DType::F8E5M2) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E5M2>(words)[..count], shape)
+            }
+            // `DType` is non-exhaustive. For a type unknown here the fill returns an error, because its plan has another
+            // type than this tensor.
+            Kind::Float(_) => {
+                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f32>(words)[..count], shape)
+            }
+            Kind::Stored(_) | Kind::Empty => unreachable!("only floating-point values are drawn"),
+        }
+    }
+
+    /// Returns the values as they are stored in the file: little-endian.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        let size = match self.kind {
+            Kind::Float(dtype) => dtype.size(),
+            Kind::Stored(size) => size,
+            Kind::Empty => 0,
+        };
+        let bytes = &bytemuck::cast_slice::<_, u8>(&self.words)[..self.count * size];
+        #[cfg(target_endian = "big")]
+        if let Kind::Float(_) = self.kind {
+            let swapped = bytes.chunks_exact(size).flat_map(|value| value.iter().rev().copied());
+            return Cow::Owned(swapped.collect());
+        }
+        Cow::Borrowed(bytes)
+    }
+}

@@ -1,0 +1,107 @@
+//! Arguments of the commands that write checkpoints: `init` and `fill`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use fanin::DType;
+use fanin_checkpoint::{PartitionArgument, parse_partition, parse_size};
+
+use super::choices::{Layout, Stream};
+use super::init_help::INIT_HELP;
+use super::value::{Shape, output_parser, parse_seed, parse_setting, parse_shape, parse_threads};
+
+/// Arguments that `init` and `fill` have in common: where values come from, and where they go.
+#[derive(Debug, clap::Args)]
+pub struct Output {
+    /// The seed: a whole number from -2^63 to 2^64 - 1. As in PyTorch, -1 means 2^64 - 1.
+    #[arg(long, default_value = "0", value_parser = parse_seed, allow_hyphen_values = true)]
+    pub seed: u64,
+    /// The stream to draw values from.
+    #[arg(long, default_value = "native")]
+    pub stream: Stream,
+    /// The file or folder to write. In a folder, the file is model.safetensors.
+    #[arg(short, long, value_name = "OUT.safetensors|DIR", required_unless_present = "dry_run")]
+    #[arg(value_parser = output_parser(), allow_hyphen_values = true)]
+    pub output: Option<PathBuf>,
+    /// The number of threads. By default all cores are used. The values do not depend on it.
+    #[arg(long, value_name = "N", value_parser = parse_threads, allow_negative_numbers = true)]
+    pub threads: Option<NonZeroUsize>,
+    /// Replace existing files, and keep their permissions.
+    #[arg(long)]
+    pub force: bool,
+    /// Show what would be written without writing it. With --output, also report what would prevent it.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = INIT_HELP)]
+pub struct Init {
+    /// The name of a built-in model (see `fanin models`), or a recipe file.
+    #[arg(value_name = "MODEL|RECIPE.toml")]
+    pub recipe: String,
+    /// Take the names, shapes and types of the tensors from this file.
+    ///
+    /// The file is a checkpoint (a safetensors file, a folder or an index; only headers are read), a manifest in JSON, or
+    /// the name of a built-in model.
+    #[arg(long, value_name = "FILE|MODEL")]
+    pub like: Option<PathBuf>,
+    /// Set a variable of the recipe. Can be given several times.
+    #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
+    pub settings: Vec<(String, f64)>,
+    /// The type of floating-point tensors: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
+    ///
+    /// It is overridden by the [dtype] rules of the recipe, and overrides the types of --like. Integer tensors keep their
+    /// types.
+    #[arg(long)]
+    pub dtype: Option<DType>,
+    /// Print JSON instead of a table. Requires --dry-run.
+    #[arg(long, requires = "dry_run")]
+    pub json: bool,
+    /// Split the checkpoint into files of at most this size, for example 5GB, 500MiB or 1000000.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
+    pub max_shard_size: Option<u64>,
+    /// Write only the partition of the K-th of N processes, counted from 1. `auto` asks the launcher.
+    #[arg(long, value_name = "K/N", value_parser = parse_partition, num_args = 0..=1, default_missing_value = "auto")]
+    #[arg(alias = "shard")]
+    pub part: Option<PartitionArgument>,
+    /// The layout of the checkpoint's files.
+    #[arg(long, default_value = "hf")]
+    pub layout: Layout,
+    /// Keep existing files that are complete and correct.
+    ///
+    /// Each existing file is read, its values are drawn again, and both are compared. A file that differs is an error, or
+    /// is replaced with --force.
+    #[arg(long)]
+    pub resume: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened: its fields are documented")]
+    pub output: Output,
+}
+
+/// Arguments of `fill`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:
+  fanin fill 'kaiming_uniform(a=sqrt(5))' --shape 64,3,7,7 -o w.safetensors
+  fanin fill 'orthogonal(gain=relu)' --shape 512,512 --stream torch -o w.safetensors
+  fanin fill 'trunc_normal(std=0.02, a=-0.04, b=0.04)' --shape 1000 --seed=-1 -o b.safetensors
+
+With --stream torch, the values are those of torch.manual_seed(SEED) followed by one call of
+torch.nn.init.")]
+pub struct Fill {
+    /// The initializer: name(key=value, ...), with the names of torch.nn.init.
+    pub spec: String,
+    /// The shape of the tensor: 64,3,7,7, or scalar.
+    #[arg(long, value_parser = parse_shape, allow_hyphen_values = true)]
+    pub shape: Shape,
+    /// The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
+    #[arg(long, default_value = "f32")]
+    pub dtype: DType,
+    /// The name of the tensor. On the native stream, the values depend on it.
+    #[arg(long, default_value = "weight")]
+    pub name: String,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened: its fields are documented")]
+    pub output: Output,
+}
