@@ -14,7 +14,7 @@ mod verify;
 use std::path::Path;
 
 use clap::CommandFactory as _;
-use fanin_analysis::check::model::ModelComparison;
+use fanin_analysis::check::ModelComparison;
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::{Manifest, Model, Recipe};
 
@@ -46,17 +46,17 @@ pub fn run(args: Args) -> Result {
     }
 }
 
-/// The tensors of a checkpoint matched with a recipe: the name of a built-in model or a file.
-fn compared(name: &str, settings: &[(String, f64)], file: &Manifest) -> Result<ModelComparison> {
+/// Compares the tensors of a checkpoint with a recipe, which is the name of a built-in model or a file.
+fn compare_with_recipe(name: &str, settings: &[(String, f64)], file: &Manifest) -> Result<ModelComparison> {
     let (recipe, model) = Recipe::find(name)?;
     Ok(ModelComparison::new(&recipe, settings, file, model.map(Model::manifest))?)
 }
 
-/// Opens a checkpoint, and says what is odd about its index.
+/// Opens a checkpoint, and prints warnings about its index.
 fn open(path: &Path, quiet: bool) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::open(path)?;
     let file = path.display().to_string();
-    let odd = checkpoint.warnings.iter().map(|text| (file.as_str(), text.clone()));
-    output::warnings(odd, quiet);
+    let warnings = checkpoint.warnings.iter().map(|text| (file.as_str(), text.clone()));
+    output::warnings(warnings, quiet);
     Ok(checkpoint)
 }
