@@ -12,8 +12,8 @@ pub struct Request<'a> {
     pub settings: &'a [(String, f64)],
     /// The names, shapes and types that the checkpoint must have; `None` leaves them unchecked.
     pub model: Option<Manifest>,
-    /// Whether the caller named `model`. If not, it is the built-in model of the recipe.
-    pub like_given: bool,
+    /// Whether the caller chose `model`. If not, it is the built-in model of the recipe.
+    pub model_given: bool,
     /// The seed. With a seed, every value is compared bit for bit.
     pub seed: Option<u64>,
     /// The stream that generated the values.

@@ -89,7 +89,7 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     // the caller named. The order of a built-in model counts only if the file has it: the file may have been made from
     // another file with another order.
     let has_model = !comparison.model.is_empty();
-    let in_model_order = has_model && (request.like_given || comparison.is_in_model_order());
+    let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {
         return ExpectedValues::torch_in_model_order(&comparison.model, seed).map(Some);
     }

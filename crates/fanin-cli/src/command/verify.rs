@@ -19,7 +19,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     let request = Request {
         recipe: &recipe,
         settings: &args.settings,
-        like_given: like.is_some(),
+        model_given: like.is_some(),
         model: like.or_else(|| model.map(|model| model.manifest())),
         seed: args.seed,
         stream: args.stream.into(),
