@@ -122,19 +122,19 @@ fn a_browser_sorts_filters_and_opens() {
     let dom = dom_of(&browser, &fixture, "clicks.html");
     let seen = dom.split("<pre id=\"seen\">").nth(1).unwrap_or_else(|| panic!("no end: {dom}"));
     let seen = seen.split("</pre>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">");
-    let odd = "<img src=x onerror=\"document.title='hurt'\">";
+    let hostile = "<img src=x onerror=\"document.title='hurt'\">";
     let right = format!(
-        "start: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
-std ascending: h.1.bias h.10.weight h.2.weight h.1.weight {odd}
-std descending: h.1.weight h.2.weight h.10.weight h.1.bias {odd}
-std null: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
-tensor ascending: {odd} h.1.bias h.1.weight h.2.weight h.10.weight
-shape descending: h.1.weight h.2.weight h.10.weight h.1.bias {odd}
+        "start: h.2.weight h.10.weight h.1.weight h.1.bias {hostile}
+std ascending: h.1.bias h.10.weight h.2.weight h.1.weight {hostile}
+std descending: h.1.weight h.2.weight h.10.weight h.1.bias {hostile}
+std null: h.2.weight h.10.weight h.1.weight h.1.bias {hostile}
+tensor ascending: {hostile} h.1.bias h.1.weight h.2.weight h.10.weight
+shape descending: h.1.weight h.2.weight h.10.weight h.1.bias {hostile}
 filter: h.1.weight h.1.bias = 2 of 5
 filter:  = 0 of 5
 warned: h.2.weight = 1 of 5
 all: 5 of 5
-select: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
+select: h.2.weight h.10.weight h.1.weight h.1.bias {hostile}
 closed: 0 false
 open: true true
 chart: true
