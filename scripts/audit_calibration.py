@@ -1,10 +1,10 @@
-"""What `fanin audit` says of real fresh initializations (transformers, timm: small configurations) and of damaged ones.
+"""Measures how `fanin audit` classifies fresh initializations of real models (transformers, timm) and damaged ones.
 
     python scripts/audit_calibration.py --fanin target/release/fanin > results
 
-Fresh: every tensor of 64 values and more that is not one value must look freshly drawn; nothing may be a problem, but
-what the library does on purpose. Damaged: one damage in one weight matrix each time; it must be named. Trained:
-stood in for by a few hundred steps of Adam on a random task, since no trained weights are at hand.
+Fresh: every tensor of at least 64 values that is not constant must be classified as fresh, and no tensor may have a
+problem, except those that the library causes on purpose. Damaged: a weight matrix is damaged in one way at a time, and
+the damage must be noticed. Trained: a few hundred steps of Adam on a random task stand for training.
 """
 
 import argparse
@@ -95,9 +95,9 @@ def main():
                 for dtype in (torch.float32, torch.bfloat16):
                     cast = {k: v.to(dtype) if v.is_floating_point() else v for k, v in tensors.items()}
                     for key, tensor in audit(cast).items():
-                        if tensor["look"] in ("fresh", "orthogonal", "trained or other", "uninitialized"):
+                        if tensor["kind"] in ("fresh", "orthogonal", "trained or other", "uninitialized"):
                             seen += 1
-                            if tensor["look"] not in ("fresh", "orthogonal"):
+                            if tensor["kind"] not in ("fresh", "orthogonal"):
                                 missed += 1
                                 print(f"not fresh: {name} {dtype} {key} {tensor['shape']} std {tensor['std']:.3g}")
                         if tensor["problems"]:
@@ -112,11 +112,11 @@ def main():
                         damage(damaged[key])
                         found = audit(damaged)[key]
                         tried[damage.__name__] = tried.get(damage.__name__, 0) + 1
-                        noticed = bool(found["problems"]) or found["look"] not in ("fresh", "orthogonal")
+                        noticed = bool(found["problems"]) or found["kind"] not in ("fresh", "orthogonal")
                         caught[damage.__name__] = caught.get(damage.__name__, 0) + noticed
                         if not noticed:
-                            print(f"not noticed: {damage.__name__} {name} {key} {tensors[key].shape}: {found['law']}")
-        print(f"fresh: {seen} drawn tensors, {missed} not taken as fresh, {alarms} problems")
+                            print(f"not noticed: {damage.__name__} {name} {key} {tensors[key].shape}: {found['distribution']}")
+        print(f"fresh: {seen} random tensors, {missed} not classified as fresh, {alarms} problems")
         for name, count in tried.items():
             print(f"damage {name}: noticed {caught[name]} of {count}")
 
@@ -127,9 +127,9 @@ def main():
         optimizer = torch.optim.Adam(net.parameters(), 1e-3)
         for step in range(1501):
             if step in (0, 100, 500, 1500):
-                looks = {k: t["look"] for k, t in audit({k: v.detach().clone() for k, v in net.state_dict().items()
+                kinds = {k: t["kind"] for k, t in audit({k: v.detach().clone() for k, v in net.state_dict().items()
                                                          if v.dim() == 2}).items()}
-                print(f"after {step} steps of Adam: {looks}")
+                print(f"after {step} steps of Adam: {kinds}")
             x = torch.randn(128, 64)
             loss = ((net(x) - target(x).detach()) ** 2).mean()
             optimizer.zero_grad()

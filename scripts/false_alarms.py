@@ -1,4 +1,4 @@
-"""How often `fanin verify` calls a right checkpoint wrong: many seeds, laws, types and both streams.
+"""Measures how often `fanin verify` fails correct checkpoints: many seeds, distributions and types, and both streams.
 
     python scripts/false_alarms.py --fanin target/release/fanin --seeds 200
 """
@@ -9,11 +9,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-LAWS = {
+SPECS = {
     "normal": "normal(std=0.02)",
     "shifted": "normal(mean=1, std=0.1)",
     "uniform": "kaiming_uniform(a=sqrt(5))",
-    "cut": "trunc_normal(std=0.02, a=-0.04, b=0.04)",
+    "truncated": "trunc_normal(std=0.02, a=-0.04, b=0.04)",
     "tail": "trunc_normal(std=1, a=3, b=8)",
     "tiny": "normal(std=1e-6)",
     "sparse": "sparse(sparsity=0.3, std=0.01)",
@@ -29,13 +29,13 @@ def main():
     parser.add_argument("--alpha", default="0.01")
     arguments = parser.parse_args()
     manifest = {
-        f"{law}.{size}.{dtype}": {"dtype": dtype.upper(), "shape": shape}
-        for law in LAWS
+        f"{name}.{size}.{dtype}": {"dtype": dtype.upper(), "shape": shape}
+        for name in SPECS
         for size, shape in SHAPES.items()
         for dtype in ("f32", "f16", "bf16")
-        if not (law == "orthogonal" and size == "l")
+        if not (name == "orthogonal" and size == "l")
     }
-    recipe = "[init]\n" + "".join(f'"{law}.*" = "{spec}"\n' for law, spec in LAWS.items())
+    recipe = "[init]\n" + "".join(f'"{name}.*" = "{spec}"\n' for name, spec in SPECS.items())
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "m.json").write_text(json.dumps(manifest))
@@ -57,7 +57,7 @@ def main():
                         seen[key] = seen.get(key, 0) + 1
                 for deviation in report["rules"]:
                     seen[deviation["text"][:40]] = seen.get(deviation["text"][:40], 0) + 1
-            print(f"{stream}: {alarms} alarms in {arguments.seeds} right files at alpha {arguments.alpha}: {seen}")
+            print(f"{stream}: {alarms} alarms in {arguments.seeds} correct files at alpha {arguments.alpha}: {seen}")
 
 
 if __name__ == "__main__":

@@ -1,174 +1,182 @@
-//! What the tensors of a checkpoint look like, without a recipe.
+//! Classification of a checkpoint's tensors, without a recipe.
 
 use std::collections::HashMap;
 
 use fanin_checkpoint::{Checkpoint, Progress};
-use fanin_recipe::text as numbers;
-use fanin_recipe::{Entry, Manifest};
-use serde_json::{Value, json};
+use fanin_recipe::text::short;
+use fanin_recipe::{Entry, StoredType};
+use serde::Serialize;
 
-use crate::check::classify::{self, Classification, Kind};
-use crate::check::distribution::Draw;
+use crate::check::classify::{classify, schemes::schemes};
+use crate::check::{Classification, Kind, Univariate};
 use crate::error::Result;
 
-/// What was found of every tensor.
+/// The classification of every tensor of a checkpoint.
 #[derive(Debug)]
 pub struct Audit {
-    /// The tensors of the checkpoint, in its order.
+    /// The tensors, in the order of the checkpoint.
     pub tensors: Vec<AuditedTensor>,
 }
 
-/// What was found of one tensor.
+/// A classified tensor.
 #[derive(Debug)]
 pub struct AuditedTensor {
     /// Its name, type and shape.
     pub entry: Entry,
-    /// What it looks like.
+    /// What its values are.
     pub classification: Classification,
 }
 
+/// An audit as JSON.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    file: &'a str,
+    /// Whether no tensor has problems.
+    good: bool,
+    tensors: Vec<TensorReport<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct TensorReport<'a> {
+    name: &'a str,
+    dtype: StoredType,
+    shape: &'a [usize],
+    kind: &'static str,
+    distribution: String,
+    schemes: Vec<String>,
+    problems: &'a [String],
+    notes: &'a [String],
+    mean: f64,
+    std: f64,
+    zeros: u64,
+}
+
 impl Audit {
-    /// Looks at every tensor of a checkpoint.
+    /// Classifies every tensor of a checkpoint. Reads the values up to a few times; `progress` counts the first pass.
     ///
     /// # Errors
     /// If the checkpoint cannot be read.
     pub fn new(checkpoint: &Checkpoint, progress: &dyn Progress) -> Result<Self> {
-        let Manifest { entries, .. } = &checkpoint.manifest;
+        let entries = &checkpoint.manifest.entries;
         let mut tensors: Vec<AuditedTensor> = Vec::new();
-        let mut same: HashMap<(u64, usize), usize> = HashMap::new();
-        for (number, entry) in entries.iter().enumerate() {
-            let size = entry.dtype.size() as u64;
-            let mut classification =
-                classify::of(checkpoint, number, |values| progress.add(values as u64, values as u64 * size))?;
-            // Constants are alike everywhere.
-            if matches!(classification.look, Kind::Fresh(_) | Kind::Orthogonal(_) | Kind::Other | Kind::Few)
+        // The last tensor with this hash and number of values.
+        let mut by_hash: HashMap<(u64, usize), usize> = HashMap::new();
+        for (tensor, entry) in entries.iter().enumerate() {
+            let mut classification = classify(checkpoint, tensor, progress)?;
+            // Constants and tables are equal in many tensors.
+            let distinct =
+                matches!(classification.kind, Kind::Other | Kind::TooFew) || classification.kind.is_fresh();
+            if distinct
                 && entry.values() > 3
-                && let Some(twin) = same.insert((classification.hash, entry.values()), number)
+                && let Some(twin) = by_hash.insert((classification.hash, entry.values()), tensor)
             {
-                classification.problems.push(format!("the very values of {}", entries[twin].name));
+                classification
+                    .problems
+                    .push(format!("has exactly the same values as {}", entries[twin].name));
             }
             tensors.push(AuditedTensor { entry: entry.clone(), classification });
         }
         Ok(Self { tensors })
     }
 
-    /// The number of tensors with problems.
+    fn count(&self, matches: impl Fn(&Classification) -> bool) -> usize {
+        self.tensors.iter().filter(|tensor| matches(&tensor.classification)).count()
+    }
+
+    /// Returns the number of tensors with problems.
     pub fn wrong(&self) -> usize {
-        self.tensors.iter().filter(|tensor| !tensor.classification.problems.is_empty()).count()
+        self.count(|classification| !classification.problems.is_empty())
     }
 
-    /// The number of tensors that look freshly drawn.
+    /// Returns the number of tensors that look freshly initialized.
     pub fn fresh(&self) -> usize {
-        let fresh = |tensor: &&AuditedTensor| {
-            matches!(tensor.classification.look, Kind::Fresh(_) | Kind::Orthogonal(_))
-        };
-        self.tensors.iter().filter(fresh).count()
+        self.count(|classification| classification.kind.is_fresh())
     }
 
-    /// The number of tensors that look trained, or like no known distribution.
+    /// Returns the number of tensors that look trained, or follow no known distribution.
     pub fn other(&self) -> usize {
-        self.tensors.iter().filter(|tensor| tensor.classification.look == Kind::Other).count()
+        self.count(|classification| classification.kind == Kind::Other)
     }
 
-    /// The result as JSON; `file` is the checkpoint's name.
-    pub fn to_json(&self, file: &str) -> Value {
-        let tensors: Vec<Value> = self
-            .tensors
-            .iter()
-            .map(|tensor| {
-                let AuditedTensor { entry, classification } = tensor;
-                json!({
-                    "name": entry.name, "dtype": entry.dtype, "shape": entry.shape, "look": tensor.kind(),
-                    "distribution": tensor.distribution(), "schemes": tensor.schemes(),
-                    "problems": classification.problems, "notes": classification.notes,
-                    "mean": classification.mean, "std": classification.std, "zeros": classification.zeros,
-                })
-            })
-            .collect();
-        json!({ "file": file, "good": self.wrong() == 0, "tensors": tensors })
+    /// Returns the audit in the form that serializes to JSON. `file` is the name of the checkpoint.
+    pub fn report<'a>(&'a self, file: &'a str) -> Report<'a> {
+        let tensors = self.tensors.iter().map(AuditedTensor::report).collect();
+        Report { file, good: self.wrong() == 0, tensors }
     }
 }
 
 impl AuditedTensor {
-    /// What it looks like, in a word or two.
-    pub fn kind(&self) -> &'static str {
-        kind(&self.classification.look)
-    }
-
-    /// The distribution that fits it, as a spec where there is one; empty where none fits.
-    pub fn distribution(&self) -> String {
-        distribution(&self.entry, &self.classification)
-    }
-
-    /// The schemes that give this distribution on this shape, the likeliest first.
-    pub fn schemes(&self) -> Vec<String> {
-        schemes(&self.entry, &self.classification)
-    }
-}
-
-/// The look in a word or two.
-fn kind(look: &Kind) -> &'static str {
-    match look {
-        Kind::Empty => "empty",
-        Kind::Integers => "integers",
-        Kind::Unread => "not examined",
-        Kind::Constant(_) => "one value",
-        Kind::ZerosAndOnes => "zeros and ones",
-        Kind::Few => "too few to tell",
-        Kind::Fresh(_) => "fresh",
-        Kind::Orthogonal(_) => "orthogonal",
-        Kind::Table(_) => "a table",
-        Kind::Other => "trained or other",
-        Kind::Garbage => "uninitialized",
-    }
-}
-
-/// The part that is zero, if zeros are scattered over the tensor; rows of them are not.
-fn sparse(entry: &Entry, classification: &Classification) -> Option<f64> {
-    let width: usize = entry.shape.iter().skip(1).product();
-    let scattered = classification.zeros.saturating_sub((classification.empty_rows * width) as u64);
-    let part = scattered as f64 / entry.values() as f64;
-    (part > 1e-3).then_some(part)
-}
-
-fn distribution(entry: &Entry, classification: &Classification) -> String {
-    let short = numbers::short;
-    let distribution = distribution_alone(&classification.look);
-    match (&classification.look, sparse(entry, classification)) {
-        (Kind::Fresh(draw @ Draw::Normal { mean, std, .. }), Some(part))
-            if draw.is_normal() && *mean == 0.0 =>
-        {
-            format!("sparse(sparsity={part:.2}, std={})", short(*std))
+    fn report(&self) -> TensorReport<'_> {
+        let Self { entry, classification } = self;
+        TensorReport {
+            name: &entry.name,
+            dtype: entry.dtype,
+            shape: &entry.shape,
+            kind: classification.kind.name(),
+            distribution: self.distribution(),
+            schemes: self.schemes(),
+            problems: &classification.problems,
+            notes: &classification.notes,
+            mean: classification.mean,
+            std: classification.std,
+            zeros: classification.zeros,
         }
-        (Kind::Fresh(_), Some(part)) => format!("{distribution}, {:.1} % zeros", part * 100.0),
-        (Kind::Fresh(_), None) if classification.empty_rows == 1 => format!("{distribution}, a row of zeros"),
-        _ => distribution,
+    }
+
+    /// Returns the distribution that fits the values, as a spec where one exists; empty if none fits.
+    pub fn distribution(&self) -> String {
+        let Classification { kind, zero_rows, .. } = &self.classification;
+        let distribution = spec(kind);
+        match (kind, self.sparsity()) {
+            (Kind::Fresh(normal @ Univariate::Normal { mean, std, .. }), Some(sparsity))
+                if normal.is_normal() && *mean == 0.0 =>
+            {
+                format!("sparse(sparsity={sparsity:.2}, std={})", short(*std))
+            }
+            (Kind::Fresh(_), Some(sparsity)) => format!("{distribution}, {:.1} % zeros", sparsity * 100.0),
+            (Kind::Fresh(_), None) if *zero_rows == 1 => format!("{distribution}, one row of zeros"),
+            _ => distribution,
+        }
+    }
+
+    /// Returns the schemes that give this distribution for this shape, the likeliest first.
+    pub fn schemes(&self) -> Vec<String> {
+        let entry = &self.entry;
+        match (&self.classification.kind, entry.dtype.float()) {
+            (Kind::Fresh(distribution), Some(dtype)) => {
+                schemes(distribution, &entry.shape, entry.values() as u64, dtype, self.sparsity())
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns the fraction of zeros that are scattered over the tensor, if it is more than 0.1 %. Rows of zeros are not
+    /// counted.
+    fn sparsity(&self) -> Option<f64> {
+        let Classification { zeros, zero_rows, .. } = self.classification;
+        let width: usize = self.entry.shape.iter().skip(1).product();
+        let scattered = zeros.saturating_sub((zero_rows * width) as u64);
+        let fraction = scattered as f64 / self.entry.values() as f64;
+        (fraction > 1e-3).then_some(fraction)
     }
 }
 
-fn distribution_alone(look: &Kind) -> String {
-    let short = numbers::short;
-    match look {
-        Kind::Table(what) => (*what).to_owned(),
+/// Returns the spec of the values of a kind, without regard to zeros; empty for kinds that have none.
+fn spec(kind: &Kind) -> String {
+    match kind {
+        Kind::Table(description) => (*description).to_owned(),
         Kind::Constant(value) => short(*value),
         Kind::Orthogonal(gain) => format!("orthogonal(gain={})", short(*gain)),
-        Kind::Fresh(Draw::Uniform { low, high }) => format!("uniform(a={}, b={})", short(*low), short(*high)),
-        Kind::Fresh(draw @ Draw::Normal { mean, std, .. }) if draw.is_normal() => {
+        Kind::Fresh(Univariate::Uniform { low, high }) => {
+            format!("uniform(a={}, b={})", short(*low), short(*high))
+        }
+        Kind::Fresh(normal @ Univariate::Normal { mean, std, .. }) if normal.is_normal() => {
             let mean = if *mean == 0.0 { String::new() } else { format!("mean={}, ", short(*mean)) };
             format!("normal({mean}std={})", short(*std))
         }
-        Kind::Fresh(Draw::Normal { std, low, high, .. }) => {
+        Kind::Fresh(Univariate::Normal { std, low, high, .. }) => {
             format!("trunc_normal(std={}, a={}, b={})", short(*std), short(*low), short(*high))
         }
         _ => String::new(),
-    }
-}
-
-fn schemes(entry: &Entry, classification: &Classification) -> Vec<String> {
-    match (&classification.look, entry.dtype.float()) {
-        (Kind::Fresh(draw), Some(dtype)) => {
-            classify::schemes(draw, &entry.shape, entry.values() as u64, dtype, sparse(entry, classification))
-        }
-        _ => Vec::new(),
     }
 }

@@ -1,8 +1,8 @@
-//! Distributions in words.
+//! Distributions as text.
 
 use fanin::{Distribution, Plan};
 
-/// The distribution with its numbers.
+/// Returns the distribution of a plan with its parameters, such as `N(0, 0.02^2)`.
 pub fn text(plan: &Plan) -> String {
     match plan.distribution() {
         Distribution::Constant { value } => format!("{value} everywhere"),
@@ -19,23 +19,24 @@ pub fn text(plan: &Plan) -> String {
         Distribution::Sparse { zeros, std } => format!("N(0, {std}^2) with {zeros} zeros in every column"),
         Distribution::Hadamard { scale } => format!("+-{scale}, the signs of a Hadamard matrix"),
         Distribution::RepeatedEye { value } => format!("{value} where row = column modulo the columns"),
-        Distribution::Blocks { .. } => parts(plan),
+        Distribution::Blocks { .. } => blocks(plan),
         other => format!("{other:?}"),
     }
 }
 
-/// The distributions of the parts, of like ones the first for all.
-fn parts(plan: &Plan) -> String {
-    let mut kinds: Vec<(String, usize)> = Vec::new();
-    for part in plan.blocks() {
-        let own = format!("{} {}", fanin_recipe::text::shape(part.plan().shape()), text(part.plan()));
-        match kinds.iter_mut().find(|(kind, _)| *kind == own) {
+/// Returns shape and distribution of each block of a plan. Equal blocks are listed once, with their number.
+fn blocks(plan: &Plan) -> String {
+    let mut distinct: Vec<(String, usize)> = Vec::new();
+    for block in plan.blocks() {
+        let description =
+            format!("{} {}", fanin_recipe::text::shape(block.plan().shape()), text(block.plan()));
+        match distinct.iter_mut().find(|(known, _)| *known == description) {
             Some((_, count)) => *count += 1,
-            None => kinds.push((own, 1)),
+            None => distinct.push((description, 1)),
         }
     }
-    let each = |(kind, count): &(String, usize)| {
-        if *count == 1 { kind.clone() } else { format!("{count} of {kind}") }
+    let with_count = |(description, count): &(String, usize)| {
+        if *count == 1 { description.clone() } else { format!("{count} of {description}") }
     };
-    kinds.iter().map(each).collect::<Vec<_>>().join("; ")
+    distinct.iter().map(with_count).collect::<Vec<_>>().join("; ")
 }

@@ -1,107 +1,143 @@
-//! How two checkpoints differ.
+//! Differences between two checkpoints.
 
 use std::collections::{HashMap, HashSet};
 
 use fanin_checkpoint::{Checkpoint, Progress};
 use fanin_recipe::{Entry, text};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use crate::check::compare::Change;
+use crate::check::ValueDifference;
 use crate::error::Result;
 
 /// The differences between two checkpoints.
 #[derive(Debug)]
 pub struct Diff {
-    /// The tensors that differ, in the order of the first checkpoint; then those that only the second has.
-    pub differences: Vec<Difference>,
-    /// The number of tensors that are identical.
+    /// The tensors that differ, in the order of the first checkpoint; then the tensors that only the second has.
+    pub differences: Vec<TensorDifference>,
+    /// The number of tensors that are bitwise equal.
     pub identical: u64,
 }
 
 /// A tensor that differs.
 #[derive(Debug)]
-pub struct Difference {
-    /// How: `added`, `removed`, `reshaped`, `retyped`, both, or `changed`.
-    pub what: &'static str,
-    /// Its name.
+pub struct TensorDifference {
+    /// What differs: `added`, `removed`, `reshaped`, `retyped`, `reshaped, retyped` or `changed`.
+    pub change: &'static str,
+    /// The tensor's name.
     pub name: String,
-    /// Its type and shape; both where they differ.
-    pub kind: String,
-    /// Whether its values are read as numbers.
+    /// The tensor's type and shape; those of both tensors where they differ.
+    pub type_and_shape: String,
+    /// Whether the values can be read as numbers.
     pub examined: bool,
-    /// How its values differ, where types and shapes agree.
-    pub change: Option<Change>,
+    /// The difference of the values of a `changed` tensor.
+    pub values: Option<ValueDifference>,
 }
 
-impl Difference {
-    fn new(what: &'static str, entry: &Entry, kind: String, change: Option<Change>) -> Self {
-        Self { what, name: entry.name.clone(), kind, examined: entry.dtype.is_read(), change }
+/// The differences as JSON.
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    /// Whether nothing differs.
+    same: bool,
+    identical: u64,
+    tensors: Vec<TensorReport<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct TensorReport<'a> {
+    name: &'a str,
+    what: &'static str,
+    kind: &'a str,
+    examined: bool,
+    values_changed: Option<u64>,
+    max: Option<f64>,
+    relative: Option<f64>,
+    cosine: Option<f64>,
+}
+
+/// Returns the type and shape of a tensor as text.
+fn type_and_shape(entry: &Entry) -> String {
+    format!("{} {}", entry.dtype, text::shape(&entry.shape))
+}
+
+impl TensorDifference {
+    fn new(change: &'static str, entry: &Entry) -> Self {
+        Self {
+            change,
+            name: entry.name.clone(),
+            type_and_shape: type_and_shape(entry),
+            examined: entry.dtype.is_read(),
+            values: None,
+        }
+    }
+
+    /// Returns the difference between the types and shapes of two tensors of one name, if there is one.
+    fn of_entries(a: &Entry, b: &Entry) -> Option<Self> {
+        let change = match (a.shape == b.shape, a.dtype == b.dtype) {
+            (true, true) => return None,
+            (true, false) => "retyped",
+            (false, true) => "reshaped",
+            (false, false) => "reshaped, retyped",
+        };
+        let both = format!("{} -> {}", type_and_shape(a), type_and_shape(b));
+        Some(Self { type_and_shape: both, ..Self::new(change, a) })
+    }
+
+    fn report(&self) -> TensorReport<'_> {
+        let values = self.values.as_ref().filter(|_| self.examined);
+        TensorReport {
+            name: &self.name,
+            what: self.change,
+            kind: &self.type_and_shape,
+            examined: self.examined,
+            values_changed: values.map(|values| values.values),
+            max: values.map(|values| values.max),
+            relative: values.map(ValueDifference::relative),
+            cosine: values.map(ValueDifference::cosine),
+        }
     }
 }
 
 impl Diff {
-    /// Compares two checkpoints, tensor by tensor. Metadata, order and sharding do not matter.
+    /// Compares two checkpoints, tensor by tensor. Metadata, order and sharding are not compared.
     ///
     /// # Errors
-    /// If one cannot be read.
+    /// If one of them cannot be read.
     pub fn new(a: &Checkpoint, b: &Checkpoint, progress: &dyn Progress) -> Result<Self> {
-        let (left, right) = (&a.manifest.entries, &b.manifest.entries);
+        let (a_entries, b_entries) = (&a.manifest.entries, &b.manifest.entries);
         let (mut differences, mut identical) = (Vec::new(), 0);
-        let numbers: HashMap<&str, usize> =
-            right.iter().enumerate().map(|(number, entry)| (entry.name.as_str(), number)).collect();
-        let known: HashSet<&str> = left.iter().map(|entry| entry.name.as_str()).collect();
-        let kind = |entry: &Entry| format!("{} {}", entry.dtype, text::shape(&entry.shape));
-        for (number, entry) in left.iter().enumerate() {
-            let Some(&other_number) = numbers.get(entry.name.as_str()) else {
-                differences.push(Difference::new("removed", entry, kind(entry), None));
+        let b_tensors: HashMap<&str, usize> =
+            b_entries.iter().enumerate().map(|(tensor, entry)| (entry.name.as_str(), tensor)).collect();
+        for (tensor, entry) in a_entries.iter().enumerate() {
+            let Some(&other) = b_tensors.get(entry.name.as_str()) else {
+                differences.push(TensorDifference::new("removed", entry));
                 continue;
             };
-            let other = &right[other_number];
-            if entry.shape != other.shape || entry.dtype != other.dtype {
-                let what = match (entry.shape == other.shape, entry.dtype == other.dtype) {
-                    (true, _) => "retyped",
-                    (false, true) => "reshaped",
-                    (false, false) => "reshaped, retyped",
-                };
-                let kinds = format!("{} -> {}", kind(entry), kind(other));
-                differences.push(Difference::new(what, entry, kinds, None));
+            if let Some(difference) = TensorDifference::of_entries(entry, &b_entries[other]) {
+                differences.push(difference);
                 continue;
             }
-            let seen = |bytes: u64| progress.add(bytes * 8 / entry.dtype.bits() as u64, bytes);
-            match Change::of([a, b], [number, other_number], seen)? {
-                Some(change) => {
-                    differences.push(Difference::new("changed", entry, kind(entry), Some(change)));
-                }
+            let report = |bytes: u64| progress.add(bytes * 8 / entry.dtype.bits() as u64, bytes);
+            match ValueDifference::new([a, b], [tensor, other], report)? {
                 None => identical += 1,
+                values => {
+                    differences.push(TensorDifference { values, ..TensorDifference::new("changed", entry) });
+                }
             }
         }
-        for entry in right.iter().filter(|entry| !known.contains(entry.name.as_str())) {
-            differences.push(Difference::new("added", entry, kind(entry), None));
-        }
+        let a_names: HashSet<&str> = a_entries.iter().map(|entry| entry.name.as_str()).collect();
+        let added = b_entries.iter().filter(|entry| !a_names.contains(entry.name.as_str()));
+        differences.extend(added.map(|entry| TensorDifference::new("added", entry)));
         Ok(Self { differences, identical })
     }
 
-    /// Whether nothing differs.
+    /// Returns whether nothing differs.
     pub fn is_same(&self) -> bool {
         self.differences.is_empty()
     }
 
-    /// The result as JSON.
-    pub fn to_json(&self) -> Value {
-        let tensors: Vec<Value> = self
-            .differences
-            .iter()
-            .map(|Difference { what, name, kind, examined, change }| {
-                let change = change.as_ref().filter(|_| *examined);
-                json!({
-                    "name": name, "what": what, "kind": kind, "examined": examined,
-                    "values_changed": change.map(|change| change.values),
-                    "max": change.map(|change| change.max),
-                    "relative": change.map(Change::relative),
-                    "cosine": change.map(Change::cosine),
-                })
-            })
-            .collect();
-        json!({ "same": self.is_same(), "identical": self.identical, "tensors": tensors })
+    /// Returns the differences in the form that serializes to JSON.
+    pub fn report(&self) -> Report<'_> {
+        let tensors = self.differences.iter().map(TensorDifference::report).collect();
+        Report { same: self.is_same(), identical: self.identical, tensors }
     }
 }

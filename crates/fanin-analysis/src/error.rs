@@ -1,30 +1,30 @@
 //! The error type of this crate.
 
-/// The result of anything in this crate.
+/// The result type of this crate's functions.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
 /// An error while checking a checkpoint or explaining a spec.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A checkpoint could not be read.
+    /// A checkpoint cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] fanin_checkpoint::Error),
-    /// A tensor's values cannot be drawn for comparison.
+    /// The expected values of a tensor cannot be generated.
     #[error("{tensor}: {source}")]
     Tensor {
         /// The tensor's name.
         tensor: String,
-        /// Why.
+        /// The reason.
         source: fanin::Error,
     },
-    /// Something is wrong with a recipe or a manifest.
+    /// A recipe or a manifest is invalid.
     #[error(transparent)]
     Recipe(#[from] fanin_recipe::Error),
-    /// A spec or its numbers are wrong.
+    /// A spec is invalid, or cannot be resolved for a shape.
     #[error(transparent)]
     Spec(#[from] fanin::Error),
-    /// Anything else that is wrong with the request.
+    /// The request is invalid or cannot be carried out. The message says why.
     #[error("{0}")]
     Request(String),
 }

@@ -1,65 +1,68 @@
-//! A histogram of values whose range is not known before the last of them.
+//! A histogram of values whose range is not known in advance.
 
-/// The most bars that a histogram is shown with.
-pub const MOST: usize = 32;
+/// The largest number of bars that a histogram is shown with.
+pub(crate) const MAX_BARS: usize = 32;
 
-/// Bins that are counted in: many for each bar, so that a bar's edge is right to about a hundredth of its width.
-const BINS: usize = 64 * MOST;
+/// The number of bins that values are counted in. There are many for each bar, so that the edge of a bar is exact to
+/// about a hundredth of its width.
+const BINS: usize = 64 * MAX_BARS;
 
-/// Equal bins over a range that doubles until all values lie in it.
+/// Counts in bins of equal width, over a range that doubles until it contains all values.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Histogram {
+pub(crate) struct RunningHistogram {
+    /// The lower end of the range.
     low: f64,
+    /// The width of a bin.
     width: f64,
     bins: Vec<u64>,
 }
 
-impl Histogram {
-    /// One for values from `min` to `max`, to begin with.
-    pub fn new(min: f64, max: f64) -> Self {
-        // A single value has no range: begin with next to none around it, and let it grow.
-        let least = (min.abs() * f64::EPSILON).max(f64::MIN_POSITIVE);
-        let width = (max / BINS as f64 - min / BINS as f64).max(least);
+impl RunningHistogram {
+    /// Returns an empty histogram that begins with the range from `min` to `max`.
+    pub(crate) fn new(min: f64, max: f64) -> Self {
+        // A single value has no range: begin with the smallest one that is representable around it.
+        let smallest = (min.abs() * f64::EPSILON).max(f64::MIN_POSITIVE);
+        let width = (max / BINS as f64 - min / BINS as f64).max(smallest);
         Self { low: min, width, bins: vec![0; BINS] }
     }
 
-    /// Doubles the range, up or down, until it reaches from `min` to `max`.
-    pub fn reach(&mut self, min: f64, max: f64) {
+    /// Doubles the range, downwards or upwards, until it contains `min` and `max`.
+    pub(crate) fn extend_to(&mut self, min: f64, max: f64) {
         while min < self.low {
             self.low -= self.width * self.bins.len() as f64;
-            self.fold(self.bins.len());
+            self.merge_pairs(self.bins.len());
         }
         while max > self.low + self.width * self.bins.len() as f64 {
-            self.fold(0);
+            self.merge_pairs(0);
         }
     }
 
-    /// Bins of twice the width, the old ones among them from `first` on, counted in old widths.
-    fn fold(&mut self, first: usize) {
-        let none = vec![0; self.bins.len()];
-        let old = std::mem::replace(&mut self.bins, none);
+    /// Doubles the width of the bins. `offset` is the position of the old bins in the new range, in old bins.
+    fn merge_pairs(&mut self, offset: usize) {
+        let empty = vec![0; self.bins.len()];
+        let old = std::mem::replace(&mut self.bins, empty);
         for (bin, count) in old.into_iter().enumerate() {
-            self.bins[(first + bin) / 2] += count;
+            self.bins[(offset + bin) / 2] += count;
         }
         self.width *= 2.0;
     }
 
-    /// Counts a value that it reaches. A conversion saturates, so the greatest falls into the last bin.
+    /// Counts a value, which must be in the range. The upper end of the range belongs to the last bin.
     #[inline]
-    pub fn add(&mut self, x: f64) {
+    pub(crate) fn add(&mut self, x: f64) {
         let last = self.bins.len() - 1;
         self.bins[(((x - self.low) / self.width) as usize).min(last)] += 1;
     }
 
-    /// Keeps a bin for each bar from `min` to `max` and no more: what is shown of thousands of tensors is to be small.
-    pub fn settle(&mut self, min: f64, max: f64) {
-        let bars = self.bars::<MOST>(min, max);
-        *self = Self { low: min, width: max / MOST as f64 - min / MOST as f64, bins: bars.to_vec() };
+    /// Reduces the bins to one for each bar from `min` to `max`, to save memory.
+    pub(crate) fn compact(&mut self, min: f64, max: f64) {
+        let bars = self.bars::<MAX_BARS>(min, max);
+        *self = Self { low: min, width: max / MAX_BARS as f64 - min / MAX_BARS as f64, bins: bars.to_vec() };
     }
 
-    /// The counts in `BARS` equal steps from `min` to `max`.
-    pub fn bars<const BARS: usize>(&self, min: f64, max: f64) -> [u64; BARS] {
-        const { assert!(BARS <= MOST, "the bins are too few for so many bars") };
+    /// Returns the counts in `BARS` equal steps from `min` to `max`.
+    pub(crate) fn bars<const BARS: usize>(&self, min: f64, max: f64) -> [u64; BARS] {
+        const { assert!(BARS <= MAX_BARS, "too few bins for this number of bars") };
         let mut bars = [0; BARS];
         for (bin, &count) in self.bins.iter().enumerate().filter(|(_, count)| **count > 0) {
             let middle = self.low + (bin as f64 + 0.5) * self.width;
@@ -75,16 +78,16 @@ mod tests {
 
     const BARS: usize = 16;
 
-    /// Counts values a chunk at a time.
+    /// Returns the bars of values that are added a chunk at a time.
     fn bars(chunks: &[&[f64]]) -> [u64; BARS] {
-        let mut histogram: Option<Histogram> = None;
+        let mut histogram: Option<RunningHistogram> = None;
         let range = |values: &[f64]| {
             values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &x| (a.min(x), b.max(x)))
         };
         for chunk in chunks {
             let (min, max) = range(chunk);
-            let histogram = histogram.get_or_insert_with(|| Histogram::new(min, max));
-            histogram.reach(min, max);
+            let histogram = histogram.get_or_insert_with(|| RunningHistogram::new(min, max));
+            histogram.extend_to(min, max);
             chunk.iter().for_each(|&x| histogram.add(x));
         }
         let (min, max) = range(&chunks.concat());
@@ -92,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn one_chunk_is_counted_exactly() {
+    fn the_bars_of_one_chunk_are_exact() {
         let values: Vec<f64> = (0..1600).map(|k| f64::from(k) + 0.5).collect();
         assert_eq!(bars(&[&values]), [100; BARS]);
     }
 
     #[test]
-    fn the_order_of_the_chunks_hardly_matters() {
+    fn bars_hardly_depend_on_the_order_of_the_values() {
         let values: Vec<f64> = (0..160_000).map(|k| f64::from(k * 7919 % 160_000)).collect();
         let mut sorted = values.clone();
         sorted.sort_by(f64::total_cmp);
@@ -112,24 +115,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_settled_shows_the_same_bars() {
-        let mut histogram = Histogram::new(-3.0, 5.0);
+    fn a_compact_histogram_shows_the_same_bars() {
+        let mut histogram = RunningHistogram::new(-3.0, 5.0);
         for k in 0..10_000 {
             histogram.add(f64::from(k * 7919 % 10_000).sqrt() * 0.08 - 3.0);
         }
-        let shown =
-            |histogram: &Histogram| (histogram.bars::<16>(-3.0, 5.0), histogram.bars::<MOST>(-3.0, 5.0));
+        let shown = |histogram: &RunningHistogram| {
+            (histogram.bars::<16>(-3.0, 5.0), histogram.bars::<MAX_BARS>(-3.0, 5.0))
+        };
         let before = shown(&histogram);
-        histogram.settle(-3.0, 5.0);
-        assert_eq!((shown(&histogram), histogram.bins.len()), (before, MOST));
-        // More of it is counted all the same.
-        histogram.reach(-3.0, 9.0);
+        histogram.compact(-3.0, 5.0);
+        assert_eq!((shown(&histogram), histogram.bins.len()), (before, MAX_BARS));
+        // Values can still be added.
+        histogram.extend_to(-3.0, 9.0);
         histogram.add(9.0);
         assert_eq!(histogram.bars::<16>(-3.0, 9.0).iter().sum::<u64>(), 10_001);
     }
 
     #[test]
-    fn a_beginning_without_range_is_no_end() {
+    fn the_range_grows_from_a_single_value() {
         let zeros = [0.0; 100];
         let both: Vec<f64> = (-800..=800).map(f64::from).collect();
         let bars = bars(&[&zeros, &both]);
@@ -138,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_f64_are_reached() {
+    fn the_range_can_be_all_of_f64() {
         let counted = bars(&[&[0.0], &[f64::MAX], &[-f64::MAX], &[f64::MIN_POSITIVE]]);
         assert_eq!(counted.iter().sum::<u64>(), 4);
         assert_eq!(bars(&[&[3.0; 5], &[3.0; 2]]).iter().sum::<u64>(), 7);

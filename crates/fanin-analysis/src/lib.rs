@@ -1,14 +1,14 @@
-//! Checks and reports on checkpoints. Results are typed; they render as JSON and, for [`inspect`], as HTML. Nothing is
-//! printed.
+//! Checks and reports on checkpoints. Results are typed; they serialize to JSON and, for [`inspect`], render as HTML.
+//! Nothing is printed.
 //!
 //! | module | what it answers |
 //! |---|---|
 //! | [`verify`] | does a checkpoint match its recipe: distributions and, with a seed, exact values |
-//! | [`audit`] | what do the tensors look like, without a recipe: fresh, trained, repeated, uninitialized |
-//! | [`inspect`] | what does a checkpoint hold: moments, histograms, spectra |
+//! | [`audit`] | what are the values of each tensor, without a recipe: fresh, trained, repeated, uninitialized |
+//! | [`inspect`] | what does a checkpoint contain: moments, histograms, spectra |
 //! | [`diff`] | how do two checkpoints differ |
-//! | [`explain`] | what does a spec do to a shape, and to a signal |
-//! | [`check`] | the tests that these are made of |
+//! | [`explain`] | what does a spec give for a shape, and what does the layer do to a signal |
+//! | [`check`] | the tests that these modules use |
 
 #![forbid(unsafe_code)]
 
@@ -16,10 +16,11 @@ pub mod audit;
 pub mod check;
 pub mod describe;
 pub mod diff;
-pub mod error;
+mod error;
 pub mod explain;
-pub mod histogram;
+mod histogram;
 pub mod inspect;
+mod signs;
 pub mod stats;
 pub mod verify;
 

@@ -1,37 +1,37 @@
-//! What the values of a tensor look like.
+//! Count, moments, range and histogram of a tensor's values.
 
-use super::histogram::{Histogram, MOST};
+use crate::histogram::{MAX_BARS, RunningHistogram};
 
-/// Count, moments, range and a small histogram of a tensor, gathered a chunk at a time.
+/// Count, moments, range and histogram of values, which are added a chunk at a time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
-    /// Values seen.
+    /// The number of values.
     pub count: u64,
-    /// Of these: zeros.
+    /// The number of exact zeros.
     pub zeros: u64,
-    /// Of these: not a number.
+    /// The number of values that are NaN.
     pub nans: u64,
-    /// Of these: infinite.
+    /// The number of infinite values.
     pub infinite: u64,
-    /// What is known of the finite ones, if there are any.
-    finite: Option<Finite>,
+    /// The statistics of the finite values, if there are any.
+    finite: Option<FiniteStats>,
 }
 
 /// Moments, range and histogram of finite values.
 #[derive(Debug, Clone, PartialEq)]
-struct Finite {
+struct FiniteStats {
     count: u64,
     mean: f64,
-    /// Sum of squared distances from the mean.
+    /// The sum of the squared distances from the mean.
     squares: f64,
     min: f64,
     max: f64,
-    histogram: Histogram,
+    histogram: RunningHistogram,
 }
 
 impl Stats {
-    /// Takes in more values.
-    pub fn add(&mut self, values: &[f64]) {
+    /// Adds values.
+    pub(crate) fn add(&mut self, values: &[f64]) {
         self.count += values.len() as u64;
         let (mut count, mut sum) = (0u64, 0.0);
         let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -49,61 +49,61 @@ impl Stats {
         if count == 0 {
             return;
         }
-        let finite = self.finite.get_or_insert_with(|| Finite {
+        let finite = self.finite.get_or_insert_with(|| FiniteStats {
             count: 0,
             mean: 0.0,
             squares: 0.0,
             min,
             max,
-            histogram: Histogram::new(min, max),
+            histogram: RunningHistogram::new(min, max),
         });
-        finite.histogram.reach(min, max);
+        finite.histogram.extend_to(min, max);
         let mean = sum / count as f64;
         let mut squares = 0.0;
         for &x in values.iter().filter(|x| x.is_finite()) {
             squares += (x - mean) * (x - mean);
             finite.histogram.add(x);
         }
-        // Chan, Golub and LeVeque 1983: two groups' moments make the whole's.
+        // The moments of two groups give those of both together (Chan, Golub and LeVeque 1983).
         let (a, b) = (finite.count as f64, count as f64);
-        let apart = mean - finite.mean;
-        finite.squares += squares + apart * apart * a * b / (a + b);
-        finite.mean += apart * b / (a + b);
+        let difference = mean - finite.mean;
+        finite.squares += squares + difference * difference * a * b / (a + b);
+        finite.mean += difference * b / (a + b);
         finite.count += count;
         finite.min = finite.min.min(min);
         finite.max = finite.max.max(max);
     }
 
-    /// Makes it small, when all values are in.
-    pub fn settle(&mut self) {
-        if let Some(Finite { min, max, histogram, .. }) = &mut self.finite
+    /// Reduces the memory of the histogram. Call this after all values are added.
+    pub(crate) fn finish(&mut self) {
+        if let Some(FiniteStats { min, max, histogram, .. }) = &mut self.finite
             && min < max
         {
-            histogram.settle(*min, *max);
+            histogram.compact(*min, *max);
         }
     }
 
-    /// Mean of the finite values, if there are any.
+    /// Returns the mean of the finite values, if there are any.
     pub fn mean(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| finite.mean)
     }
 
-    /// Standard deviation of the finite values, if there are any.
+    /// Returns the standard deviation of the finite values, if there are any.
     pub fn std(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| (finite.squares / finite.count as f64).sqrt())
     }
 
-    /// The least finite value, if there is one.
+    /// Returns the smallest finite value, if there is one.
     pub fn min(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| finite.min)
     }
 
-    /// The greatest finite value, if there is one.
+    /// Returns the largest finite value, if there is one.
     pub fn max(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| finite.max)
     }
 
-    /// The histogram as a line of bars; one value everywhere is a single bar.
+    /// Returns the histogram as text of 16 block characters. Equal values give a single vertical line.
     pub fn sparkline(&self) -> String {
         const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let Some(finite) = &self.finite else { return String::new() };
@@ -111,24 +111,26 @@ impl Stats {
             return "│".to_owned();
         }
         let bars = finite.histogram.bars::<16>(finite.min, finite.max);
-        // Every bar that is not empty is seen.
+        // Heights are rounded up, so that every bar that is not empty is visible.
         let highest = bars.iter().copied().max().unwrap_or(1).max(1);
         bars.iter().map(|&count| HEIGHTS[(u128::from(count) * 8).div_ceil(highest.into()) as usize]).collect()
     }
 
-    /// The histogram: edges, ascending, and the counts between them. One value everywhere has two equal edges; where
-    /// no value is finite there is nothing.
-    pub fn bars(&self) -> (Vec<f64>, Vec<u64>) {
-        let Some(Finite { count, min, max, histogram, .. }) = &self.finite else { return Default::default() };
+    /// Returns the histogram of the finite values: the edges in ascending order, and the counts between them. Equal
+    /// values give one bar with two equal edges. Without finite values both are empty.
+    pub(crate) fn bars(&self) -> (Vec<f64>, Vec<u64>) {
+        let Some(FiniteStats { count, min, max, histogram, .. }) = &self.finite else {
+            return Default::default();
+        };
         if min == max {
             return (vec![*min, *max], vec![*count]);
         }
-        // Parts of both ends: their difference may be beyond f64.
+        // Both ends are weighted, because their difference may overflow.
         let edge = |k: usize| {
-            let part = k as f64 / MOST as f64;
-            min * (1.0 - part) + max * part
+            let weight = k as f64 / MAX_BARS as f64;
+            min * (1.0 - weight) + max * weight
         };
-        ((0..=MOST).map(edge).collect(), histogram.bars::<MOST>(*min, *max).to_vec())
+        ((0..=MAX_BARS).map(edge).collect(), histogram.bars::<MAX_BARS>(*min, *max).to_vec())
     }
 }
 
@@ -137,15 +139,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_make_the_whole() {
+    fn chunks_give_the_statistics_of_the_whole() {
         let values: Vec<f64> = (0..1000).map(|k| f64::from(k * 7919 % 1000) / 100.0 + 1e6).collect();
         let mut whole = Stats::default();
         whole.add(&values);
-        let mut parts = Stats::default();
-        values.chunks(37).for_each(|chunk| parts.add(chunk));
-        // 0 to 999, each once, over 100: variance (n^2 - 1) / 12.
+        let mut chunked = Stats::default();
+        values.chunks(37).for_each(|chunk| chunked.add(chunk));
+        // Each of 0 to 999 once, divided by 100: the variance of n such integers is (n^2 - 1) / 12.
         let std = (999_999.0f64 / 12.0).sqrt() / 100.0;
-        for stats in [&whole, &parts] {
+        for stats in [&whole, &chunked] {
             let (mean, measured) = (stats.mean().unwrap(), stats.std().unwrap());
             assert!((mean - 1_000_004.995).abs() < 1e-6 && (measured - std).abs() < 1e-6, "{stats:?}");
             assert_eq!((stats.min(), stats.max(), stats.count), (Some(1e6), Some(1e6 + 9.99), 1000));
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_counted_apart() {
+    fn non_finite_values_are_counted_separately() {
         let mut stats = Stats::default();
         stats.add(&[f64::NAN, 0.0, -0.0, f64::INFINITY, 1.0, f64::NEG_INFINITY, 2.0]);
         assert_eq!((stats.zeros, stats.nans, stats.infinite), (2, 1, 2));

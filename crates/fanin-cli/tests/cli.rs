@@ -173,12 +173,16 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     let right = r#"[init]
 "*.weight" = "normal(std=0.5/sqrt(2*fan_in))""#;
     for (right, wrong, message) in [
-        (right, "[init]\n\"*.weight\" = \"normal(std=0.47/sqrt(2*fan_in))\"", "planned 0.04226: -5"),
-        (right, "[init]\n\"*.weight\" = \"normal(mean=0.01, std=0.04)\"", "planned 0: +"),
+        (right, "[init]\n\"*.weight\" = \"normal(std=0.47/sqrt(2*fan_in))\"", "expected 0.04226: -5"),
+        (right, "[init]\n\"*.weight\" = \"normal(mean=0.01, std=0.04)\"", "expected 0: +"),
         (right, "[init]\n\"*.weight\" = \"orthogonal\"", "standard errors (b.weight)"),
-        (right, "[init]\n\"*.weight\" = \"zeros\"", "every value is 0, planned is a draw of std 0.04226"),
-        ("[init]\n\"*.weight\" = \"uniform(a=-0.01, b=0.01)\"", right, "planned are -0.01 to 0.01"),
-        ("[init]\n\"*.weight\" = \"zeros\"", right, "planned 0 everywhere"),
+        (
+            right,
+            "[init]\n\"*.weight\" = \"zeros\"",
+            "every value is 0, expected random values of std 0.04226",
+        ),
+        ("[init]\n\"*.weight\" = \"uniform(a=-0.01, b=0.01)\"", right, "expected -0.01 to 0.01"),
+        ("[init]\n\"*.weight\" = \"zeros\"", right, "expected 0 everywhere"),
     ] {
         for (name, rules) in [("right.toml", right), ("wrong.toml", wrong)] {
             std::fs::write(fixture.path(name), format!("{rules}\n\"*\" = \"constant(3)\"\n")).unwrap();

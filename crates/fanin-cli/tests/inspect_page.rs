@@ -1,5 +1,5 @@
-//! The page of `inspect --html` without a browser: whole, well-formed, closed to the network and to hostile names, and
-//! with the numbers of the JSON. `browser.rs` opens it.
+//! The page of `inspect --html` without a browser: it is well-formed, loads nothing, escapes hostile names, and has the
+//! numbers of the JSON. `inspect_page_browser.rs` opens it in a browser.
 
 mod fixture;
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fixture::Fixture;
 use serde_json::Value;
 
-/// Names that would be markup if they were let, and recipes for them.
+/// Names that would be markup if they were not escaped.
 const HOSTILE: [&str; 6] = [
     "</title></style></script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -18,12 +18,12 @@ const HOSTILE: [&str; 6] = [
     "\u{202e}thgiew.0.h \u{1b}[31m\n\t\u{0}",
 ];
 
-/// What a tag is.
+/// An opening tag.
 #[derive(Debug, PartialEq)]
 struct Tag {
     name: String,
     attributes: BTreeMap<String, String>,
-    /// What follows it, up to the next tag.
+    /// The text up to the next tag.
     text: String,
 }
 
@@ -31,7 +31,7 @@ fn plain(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
-/// The opening tags of a page, in order. Fails unless every element that must be closed is, in its turn.
+/// Returns the opening tags of a page, in order. Panics unless elements are closed in the right order.
 fn tags(page: &str) -> Vec<Tag> {
     const VOID: [&str; 3] = ["meta", "input", "br"];
     let (mut tags, mut open, mut rest) = (Vec::<Tag>::new(), Vec::<String>::new(), page);
@@ -86,8 +86,8 @@ fn attribute<'a>(tag: &'a Tag, key: &str) -> Option<&'a str> {
     tag.attributes.get(key).map(String::as_str)
 }
 
-/// Inspects `x.safetensors`; the page and the JSON.
-fn look(fixture: &Fixture, more: &[&str]) -> (String, Value) {
+/// Inspects `x.safetensors`, and returns the page and the JSON.
+fn inspect(fixture: &Fixture, more: &[&str]) -> (String, Value) {
     let all = [&["inspect", "x.safetensors", "--html", "x.html", "--json"][..], more].concat();
     let json = fixture.good(&all).stdout;
     (String::from_utf8(fixture.bytes("x.html")).unwrap(), serde_json::from_str(&json).unwrap())
@@ -105,7 +105,7 @@ fn the_page_has_the_numbers_of_the_json() {
         &["--recipe", "r.toml", "--no-spectra"],
         &[],
     ] {
-        let (page, json) = look(&fixture, more);
+        let (page, json) = inspect(&fixture, more);
         let tags = tags(&page);
         let bodies: Vec<usize> = (0..tags.len()).filter(|&n| tags[n].name == "tbody").collect();
         let tensors = json["tensors"].as_array().unwrap();
@@ -134,13 +134,13 @@ fn the_page_has_the_numbers_of_the_json() {
                 ("norm", &spectrum["norm"]),
                 ("condition", &spectrum["condition"]),
             ] {
-                // serde_json reads a number to the last bit but one.
+                // serde_json may parse a number with an error in the last bit.
                 let near = |a: f64, b: f64| a == b || (a / b - 1.0).abs() < 1e-15;
                 let (found, right) = (value(label), right.as_f64());
                 let same = found.zip(right).map_or(found.is_none() && right.is_none(), |(a, b)| near(a, b));
                 assert!(same, "{label} of {}: {found:?} {right:?}", tensor["name"]);
             }
-            // A bar for each of the histogram, and a point of the plan.
+            // One bar for each count of the histogram, and one point for each planned count.
             let path = |id: String| body.iter().find(|tag| attribute(tag, "id") == Some(&*id));
             let counts = measured["histogram"]["counts"].as_array().unwrap().len();
             let bars = path(format!("b{number}")).map_or(0, |path| path.attributes["d"].matches('h').count());
@@ -149,7 +149,7 @@ fn the_page_has_the_numbers_of_the_json() {
                 path(format!("p{number}")).map(|path| path.attributes["d"].matches(['M', 'L']).count());
             assert_eq!(plan, measured["histogram"]["planned"].as_array().map(Vec::len));
         }
-        // At the top: each warning once, with links to its tensors.
+        // At the top, each warning is listed once, with links to its tensors.
         let texts: Vec<&str> = json["warnings"]
             .as_array()
             .unwrap()
@@ -161,7 +161,7 @@ fn the_page_has_the_numbers_of_the_json() {
         assert_eq!(links, texts.len());
         let before_table = page.split("<table").next().unwrap();
         assert!(texts.iter().all(|text| plain(before_table).contains(text)), "{texts:?}");
-        // Headings and cells are as many.
+        // The details span all columns.
         let heads = tags.iter().filter(|tag| attribute(tag, "scope") == Some("col")).count();
         let span = tags.iter().find_map(|tag| attribute(tag, "colspan")).unwrap();
         assert_eq!(heads.to_string(), span);
@@ -172,7 +172,7 @@ fn the_page_has_the_numbers_of_the_json() {
 }
 
 #[test]
-fn hostile_names_are_text_and_nothing_is_loaded() {
+fn hostile_names_are_escaped_and_nothing_is_loaded() {
     let fixture = Fixture::new();
     let entry =
         |name: &&str| (format!("h.0.{name}"), serde_json::json!({ "dtype": "F32", "shape": [3, 40] }));
@@ -181,28 +181,28 @@ fn hostile_names_are_text_and_nothing_is_loaded() {
     let recipe = "# </pre></script><script>alert(1)</script>\n[init]\n\"*\" = \"constant(0.5)\"\n";
     std::fs::write(fixture.path("h.toml"), recipe).unwrap();
     fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors"]);
-    let (page, json) = look(&fixture, &["--recipe", "h.toml"]);
+    let (page, json) = inspect(&fixture, &["--recipe", "h.toml"]);
     assert_eq!(json["tensors"].as_array().unwrap().len(), HOSTILE.len());
-    // Had a name become markup, the tags would not fit together, or be others than those of a page with good names.
+    // If a name became markup, the page would have other tags than a page with harmless names.
     let kinds = |page: &str| -> Vec<String> { tags(page).into_iter().map(|tag| tag.name).collect() };
     let hostile = kinds(&page);
     let good: serde_json::Map<String, Value> =
         (0..HOSTILE.len()).map(|n| entry(&&*format!("w{n}"))).collect();
     std::fs::write(fixture.path("h.json"), serde_json::to_string(&good).unwrap()).unwrap();
     fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors", "--force"]);
-    assert_eq!(hostile.len(), kinds(&look(&fixture, &["--recipe", "h.toml"]).0).len());
+    assert_eq!(hostile.len(), kinds(&inspect(&fixture, &["--recipe", "h.toml"]).0).len());
     assert_eq!((page.matches("<script").count(), page.matches("<img").count()), (1, 0));
-    assert!(!page.contains('\u{1b}') && page.contains("\\u{1b}[31m"), "control characters are spelled out");
+    assert!(!page.contains('\u{1b}') && page.contains("\\u{1b}[31m"), "control characters are escaped");
     for outside in ["http:", "https:", "//cdn", "src=", "url(", "@import", "<link", "<iframe"] {
         let found = page.replace("src=x", "").replace("default-src", "").contains(outside);
         assert!(!found, "{outside}");
     }
-    // The policy is the second thing that a browser reads: it binds all that follows.
+    // The policy applies to everything after it, so it comes first.
     assert!(page.find("Content-Security-Policy").unwrap() < page.find("<title").unwrap());
 }
 
 #[test]
-fn a_thousand_tensors_are_a_few_megabytes() {
+fn the_page_of_a_thousand_tensors_is_a_few_megabytes() {
     let fixture = Fixture::new();
     let entry = |n: usize| {
         let (layer, kind) = (n / 10, n % 10);
@@ -213,7 +213,7 @@ fn a_thousand_tensors_are_a_few_megabytes() {
     std::fs::write(fixture.path("many.json"), serde_json::to_string(&manifest).unwrap()).unwrap();
     std::fs::write(fixture.path("many.toml"), "[init]\n\"*\" = \"normal(std=0.02)\"\n").unwrap();
     fixture.good(&["init", "many.toml", "--like", "many.json", "-o", "x.safetensors"]);
-    let (page, _) = look(&fixture, &["--recipe", "many.toml"]);
+    let (page, _) = inspect(&fixture, &["--recipe", "many.toml"]);
     assert_eq!(tags(&page).iter().filter(|tag| tag.name == "tbody").count(), 1000);
     assert!(page.len() < 7_000_000, "{} bytes", page.len());
 }
@@ -232,7 +232,8 @@ fn a_page_replaces_a_page_and_nothing_else() {
     assert_eq!(fixture.bytes("r.html"), first, "equal runs write equal pages");
     for name in ["x.safetensors", "r.toml"] {
         let before = fixture.bytes(name);
-        fixture.refused(&["inspect", "x.safetensors", "--html", name], &[name, "no page of fanin's"]);
+        fixture
+            .refused(&["inspect", "x.safetensors", "--html", name], &[name, "not a page written by fanin"]);
         assert_eq!(fixture.bytes(name), before);
     }
     fixture.refused(&inspect("no/r.html"), &["no such folder"]);

@@ -1,7 +1,8 @@
-//! The page of `inspect --html` in a real browser: it runs under its own policy, sorts, filters and opens.
+//! The page of `inspect --html` in a real browser: the script runs under the page's own policy, sorts, filters and opens
+//! details.
 //!
-//! Chromium, Chrome or Edge, as `FANIN_BROWSER` names it or as it is found. Where there is none this is said, and
-//! `page.rs` is all that is tested.
+//! The browser is Chromium, Chrome or Edge: the one that `FANIN_BROWSER` names, or the first that is found. Without a
+//! browser the test prints a message and passes; `inspect_page.rs` tests the page without one.
 
 mod fixture;
 
@@ -27,15 +28,16 @@ fn browser() -> Option<PathBuf> {
     ];
     let found = on_path.chain(elsewhere.map(PathBuf::from)).find(|path| path.is_file());
     if found.is_none() {
-        // Past the harness, which shows nothing of tests that pass.
-        let message = "no browser found: the page is tested without one (FANIN_BROWSER names one)";
+        // Written directly, because the test harness hides the output of tests that pass.
+        let message =
+            "no browser found, so the page is not tested in one: set FANIN_BROWSER to the path of a browser";
         _ = writeln!(std::io::stderr(), "\n{message}\n");
     }
     found
 }
 
-/// The page as the browser has it when its scripts have run.
-fn opened(browser: &Path, fixture: &Fixture, page: &str) -> String {
+/// Returns the DOM of the page after its scripts have run.
+fn dom_of(browser: &Path, fixture: &Fixture, page: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
@@ -50,7 +52,8 @@ fn opened(browser: &Path, fixture: &Fixture, page: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Clicks, and writes down what is seen then. The page's own policy lets no such script run: the copy's does.
+/// A script that clicks, and appends what is visible after each click to the page. The policy of the page blocks it, so it
+/// runs in a copy with another policy.
 const CLICKS: &str = r##"
 const out = [];
 const say = (what, value) => out.push(what + ": " + value);
@@ -102,36 +105,36 @@ fn a_browser_sorts_filters_and_opens() {
              \"*\" = \"zeros\"\n"
         )
     };
-    std::fs::write(fixture.path("is.toml"), rules("normal(std=0.2)")).unwrap();
-    std::fs::write(fixture.path("said.toml"), rules("normal(std=0.4)")).unwrap();
-    fixture.good(&["init", "is.toml", "--like", "b.json", "-o", "b.safetensors"]);
-    fixture.good(&["inspect", "b.safetensors", "--recipe", "said.toml", "--html", "b.html"]);
+    std::fs::write(fixture.path("used.toml"), rules("normal(std=0.2)")).unwrap();
+    std::fs::write(fixture.path("planned.toml"), rules("normal(std=0.4)")).unwrap();
+    fixture.good(&["init", "used.toml", "--like", "b.json", "-o", "b.safetensors"]);
+    fixture.good(&["inspect", "b.safetensors", "--recipe", "planned.toml", "--html", "b.html"]);
     let page = String::from_utf8(fixture.bytes("b.html")).unwrap();
-    // As it is: its script has run, under its policy; the name is text.
-    let own = opened(&browser, &fixture, "b.html");
+    // The unchanged page: its script has run under its policy, and the hostile name is text.
+    let own = dom_of(&browser, &fixture, "b.html");
     assert!(own.contains("<option value=\"1\">tensor ▼</option>"), "the page's script did not run");
     assert!(own.contains("<bdi>&lt;img src=x") && !own.contains("<img") && !own.contains("<title>hurt"));
-    // With our clicks.
+    // The copy with the clicks.
     let policy = page.split("script-src ").nth(1).unwrap().split('"').next().unwrap();
     let clicking = page.replace(policy, "'unsafe-inline'");
     let clicking = clicking.replace("</body>", &format!("<script type=\"module\">{CLICKS}</script></body>"));
     std::fs::write(fixture.path("clicks.html"), clicking).unwrap();
-    let dom = opened(&browser, &fixture, "clicks.html");
+    let dom = dom_of(&browser, &fixture, "clicks.html");
     let seen = dom.split("<pre id=\"seen\">").nth(1).unwrap_or_else(|| panic!("no end: {dom}"));
     let seen = seen.split("</pre>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">");
-    let odd = "<img src=x onerror=\"document.title='hurt'\">";
+    let hostile = "<img src=x onerror=\"document.title='hurt'\">";
     let right = format!(
-        "start: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
-std ascending: h.1.bias h.10.weight h.2.weight h.1.weight {odd}
-std descending: h.1.weight h.2.weight h.10.weight h.1.bias {odd}
-std null: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
-tensor ascending: {odd} h.1.bias h.1.weight h.2.weight h.10.weight
-shape descending: h.1.weight h.2.weight h.10.weight h.1.bias {odd}
+        "start: h.2.weight h.10.weight h.1.weight h.1.bias {hostile}
+std ascending: h.1.bias h.10.weight h.2.weight h.1.weight {hostile}
+std descending: h.1.weight h.2.weight h.10.weight h.1.bias {hostile}
+std null: h.2.weight h.10.weight h.1.weight h.1.bias {hostile}
+tensor ascending: {hostile} h.1.bias h.1.weight h.2.weight h.10.weight
+shape descending: h.1.weight h.2.weight h.10.weight h.1.bias {hostile}
 filter: h.1.weight h.1.bias = 2 of 5
 filter:  = 0 of 5
 warned: h.2.weight = 1 of 5
 all: 5 of 5
-select: h.2.weight h.10.weight h.1.weight h.1.bias {odd}
+select: h.2.weight h.10.weight h.1.weight h.1.bias {hostile}
 closed: 0 false
 open: true true
 chart: true

@@ -1,190 +1,187 @@
-//! Whether a file has the very values that a seed makes, computed on the fly.
+//! Comparison of a checkpoint with the values that a seed gives. The expected values are generated a chunk at a time.
 
 use std::collections::HashMap;
 
-use fanin::{Distribution, Native, Plan, Stream as _, Torch};
-
-use super::sample::Outcome;
-use crate::error::{Error, Result};
 use fanin::region::Chunks;
-use fanin_checkpoint::Checkpoint;
-use fanin_checkpoint::StreamKind;
-use fanin_checkpoint::TorchSequence;
-use fanin_checkpoint::ValueBuffer;
+use fanin::{Distribution, Native, Plan, Stream as _, Torch};
 use fanin_checkpoint::decode;
-use fanin_recipe::recipe::{Action, Planned};
-use fanin_recipe::text as numbers;
+use fanin_checkpoint::TorchSequence;
+use fanin_checkpoint::{Checkpoint, Progress, StreamKind};
+use fanin_recipe::{Action, Planned};
 
-/// Values made at a time.
-const CHUNK: usize = 1 << 20;
+use super::generate::{CHUNK, generate, report_read};
+use super::mismatch::Mismatch;
+use super::orthogonal;
+use crate::error::{Error, Result};
 
-/// How the values of a tensor differ from those expected.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Difference {
-    /// How many do.
-    pub values: u64,
-    /// The first of them by row-major index: the index, what is expected, what is found.
-    pub first: Option<(usize, f64, f64)>,
-    /// The greatest distance; infinite if one of the two is not finite.
-    pub largest: f64,
-}
-
-impl Difference {
-    fn add(&mut self, at: usize, planned: &Planned, expected: &[u8], found: &[u8], slack: f64) {
-        if expected == found {
-            return;
-        }
-        let dtype = planned.entry.dtype;
-        let pairs = decode(dtype, expected).into_iter().zip(decode(dtype, found));
-        let size = dtype.size();
-        for (k, (right, is)) in pairs.enumerate() {
-            if expected[k * size..(k + 1) * size] == found[k * size..(k + 1) * size]
-                // Without slack -0 is not 0.
-                || (slack > 0.0 && (right - is).abs() <= slack)
-            {
-                continue;
-            }
-            self.count(at + k, right, is);
-        }
-    }
-
-    /// Counts a value that differs.
-    pub fn count(&mut self, at: usize, right: f64, is: f64) {
-        let distance = (right - is).abs();
-        self.values += 1;
-        self.first.get_or_insert((at, right, is));
-        self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
-    }
-
-    /// What is told of so many values that nothing random is in, if one differs.
-    pub fn exact(&self, values: usize) -> Option<Outcome> {
-        let (index, right, is) = self.first?;
-        let many = numbers::counted(self.values, "value");
-        let text =
-            format!("{many} of {values} not as planned, the first at {index}: {is} instead of {right}");
-        Some(Outcome { test: "exact", p: 0.0, text })
-    }
-}
-
-/// What makes the expected values, one tensor after another.
+/// Generates the expected values of a checkpoint's tensors, one tensor after another.
 #[derive(Debug)]
-pub struct Source(Of);
-
-#[derive(Debug)]
-enum Of {
-    /// The native stream of a seed.
+pub(crate) enum ExpectedValues {
+    /// From the native stream of a seed.
     Native(Native),
-    /// The torch stream, for tensors that come in its order.
-    Torch(Box<TorchSequence>),
-    /// The torch stream as it stands before each tensor.
-    Places(HashMap<String, Torch>),
+    /// From the torch stream, for tensors that are compared in the order in which they were generated.
+    TorchInOrder(Box<TorchSequence>),
+    /// From the torch stream, for tensors in any order: the generator before each tensor, by the tensor's name.
+    TorchByName(HashMap<String, Torch>),
 }
 
-impl Source {
-    /// The stream of that name and seed, for these tensors in their order.
-    pub fn new(stream: StreamKind, seed: u64, planned: &[Planned]) -> Self {
-        Source(match stream {
-            StreamKind::Native => Of::Native(Native::new(seed)),
-            StreamKind::Torch => Of::Torch(Box::new(TorchSequence::new(seed, planned))),
-        })
+impl ExpectedValues {
+    /// Returns the values of a stream and seed, for these tensors in this order.
+    pub(crate) fn new(stream: StreamKind, seed: u64, planned: &[Planned]) -> Self {
+        match stream {
+            StreamKind::Native => Self::Native(Native::new(seed)),
+            StreamKind::Torch => Self::TorchInOrder(Box::new(TorchSequence::new(seed, planned))),
+        }
     }
 
-    /// The torch stream of that seed over a model's tensors in the model's order, for a file that has them in another.
+    /// Returns the values of the torch stream for a model's tensors in the model's order. The tensors can then be
+    /// compared in any order.
     ///
     /// # Errors
     /// If the stream cannot carry out a plan.
-    pub fn in_order_of(model: &[Planned], seed: u64) -> Result<Self> {
+    pub(crate) fn torch_in_model_order(model: &[Planned], seed: u64) -> Result<Self> {
         let mut sequence = TorchSequence::new(seed, model);
-        let mut places = HashMap::new();
+        let mut generators = HashMap::new();
         for planned in model {
             let Some(plan) = &planned.plan else { continue };
-            places.insert(planned.entry.name.clone(), sequence.generator(planned).clone());
-            let wrong = |source| Error::Tensor { tensor: planned.entry.name.clone(), source };
-            sequence.skip(planned, plan).map_err(wrong)?;
+            let name = &planned.entry.name;
+            generators.insert(name.clone(), sequence.generator(planned).clone());
+            let error = |source| Error::Tensor { tensor: name.clone(), source };
+            sequence.skip(planned, plan).map_err(error)?;
         }
-        Ok(Source(Of::Places(places)))
+        Ok(Self::TorchByName(generators))
     }
 
-    /// Compares the tensor of that number with what the stream makes of its plan.
+    /// Compares the tensor at this index of the manifest with its expected values.
     ///
     /// # Errors
     /// If the file cannot be read, or the stream cannot carry out the plan.
-    pub fn compare(
+    pub(crate) fn compare(
         &mut self,
         checkpoint: &Checkpoint,
-        number: usize,
+        tensor: usize,
         planned: &Planned,
-        mut seen: impl FnMut(&[u8]),
-    ) -> Result<Difference> {
-        let mut difference = Difference::default();
-        let (mut at, size) = (0usize, planned.entry.dtype.size());
-        let mut found = Vec::new();
-        let mut next = |expected: &[u8], slack: f64| -> Result {
-            for expected in expected.chunks(1 << 22) {
-                found.resize(expected.len(), 0);
-                checkpoint.read(number, (at * size) as u64, &mut found)?;
-                seen(&found);
-                difference.add(at, planned, expected, &found, slack);
-                at += expected.len() / size;
-            }
-            Ok(())
-        };
+        progress: &dyn Progress,
+    ) -> Result<Mismatch> {
         let Some(plan) = &planned.plan else {
-            if planned.action == Action::Arange {
-                let all = planned.entry.values();
-                for first in (0..all).step_by(CHUNK) {
-                    let steps = first..all.min(first + CHUNK);
-                    let bytes = steps
-                        .flat_map(|index| (planned.step(index) as u64).to_le_bytes().into_iter().take(size));
-                    next(&bytes.collect::<Vec<u8>>(), 0.0)?;
-                }
-                return Ok(difference);
-            }
-            let value = &planned.integer.unwrap_or_default().to_le_bytes()[..size];
-            let mut left = planned.entry.values();
-            while left > 0 {
-                let now = left.min(CHUNK);
-                next(&value.repeat(now), 0.0)?;
-                left -= now;
-            }
-            return Ok(difference);
+            return compare_integers(checkpoint, tensor, planned, progress);
         };
-        let wrong = |source| Error::Tensor { tensor: planned.entry.name.clone(), source };
-        let full = |_| Error::Request(format!("{}: no memory for its values", planned.entry.name));
-        let drawn = |torch: &mut Torch| -> Result<ValueBuffer> {
-            let mut values = ValueBuffer::new(plan.dtype(), plan.len()).map_err(full)?;
-            values.tensor(plan.shape()).and_then(|tensor| torch.fill(plan, tensor)).map_err(wrong)?;
-            Ok(values)
-        };
-        match &mut self.0 {
-            Of::Native(native) => {
-                let prepared = native.tensor(planned.source()).prepare(plan).map_err(wrong)?;
+        let name = &planned.entry.name;
+        let mut comparison = Comparison::new(checkpoint, tensor, planned, progress);
+        let torch = match self {
+            Self::Native(native) => {
+                let error = |source| Error::Tensor { tensor: name.clone(), source };
+                let prepared = native.tensor(planned.source()).prepare(plan).map_err(error)?;
                 for (start, size) in Chunks::new(plan.shape(), CHUNK) {
-                    let mut values = ValueBuffer::new(plan.dtype(), size.iter().product()).map_err(full)?;
-                    values
-                        .tensor(&size)
-                        .and_then(|tensor| prepared.fill_region(&start, tensor))
-                        .map_err(wrong)?;
-                    next(&values.bytes(), 0.0)?;
+                    let values =
+                        generate(name, plan.dtype(), &size, |values| prepared.fill_region(&start, values))?;
+                    comparison.add(&values.bytes())?;
                 }
+                return Ok(comparison.mismatch);
             }
-            Of::Torch(sequence) => next(&drawn(sequence.generator(planned))?.bytes(), slack(plan))?,
-            Of::Places(places) => {
-                let place = places.get_mut(&planned.entry.name);
-                let torch = place.expect("what the model has not is compared with nothing");
-                next(&drawn(torch)?.bytes(), slack(plan))?;
+            Self::TorchInOrder(sequence) => sequence.generator(planned),
+            Self::TorchByName(generators) => {
+                generators.get_mut(name).expect("a tensor that is not in the model has no plan")
             }
-        }
-        Ok(difference)
+        };
+        let values = generate(name, plan.dtype(), plan.shape(), |values| torch.fill(plan, values))?;
+        comparison.tolerance = tolerance(plan);
+        comparison.add(&values.bytes())?;
+        Ok(comparison.mismatch)
     }
 }
 
-/// How far torch's own values may be from ours: `orthogonal` agrees to rounding only, as LAPACK builds do.
-fn slack(plan: &Plan) -> f64 {
+/// Compares a tensor of an integer type with its planned values: one value everywhere, or consecutive integers.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn compare_integers(
+    checkpoint: &Checkpoint,
+    tensor: usize,
+    planned: &Planned,
+    progress: &dyn Progress,
+) -> Result<Mismatch> {
+    let (values, size) = (planned.entry.values(), planned.entry.dtype.size());
+    let mut comparison = Comparison::new(checkpoint, tensor, planned, progress);
+    let constant = planned.integer.unwrap_or_default().to_le_bytes();
+    for first in (0..values).step_by(CHUNK) {
+        let chunk = first..values.min(first + CHUNK);
+        let expected: Vec<u8> = if planned.action == Action::Arange {
+            let bytes = |index| (planned.step(index) as u64).to_le_bytes().into_iter().take(size);
+            chunk.flat_map(bytes).collect()
+        } else {
+            constant[..size].repeat(chunk.len())
+        };
+        comparison.add(&expected)?;
+    }
+    Ok(comparison.mismatch)
+}
+
+/// A tensor that is being compared with its expected values, from its first value to its last.
+struct Comparison<'a> {
+    checkpoint: &'a Checkpoint,
+    /// The tensor's index in the manifest.
+    tensor: usize,
+    planned: &'a Planned,
+    progress: &'a dyn Progress,
+    /// The distance up to which two values count as equal. At 0 the bytes must be equal, so -0 differs from 0.
+    tolerance: f64,
+    /// The index of the next value.
+    index: usize,
+    /// Bytes read from the file.
+    stored: Vec<u8>,
+    mismatch: Mismatch,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(
+        checkpoint: &'a Checkpoint,
+        tensor: usize,
+        planned: &'a Planned,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let mismatch = Mismatch::default();
+        Self { checkpoint, tensor, planned, progress, tolerance: 0.0, index: 0, stored: Vec::new(), mismatch }
+    }
+
+    /// Compares the next values with the expected ones, which are given as bytes of the file's type.
+    fn add(&mut self, expected: &[u8]) -> Result {
+        const BYTES: usize = 1 << 22;
+        let entry = &self.planned.entry;
+        let size = entry.dtype.size();
+        for expected in expected.chunks(BYTES) {
+            self.stored.resize(expected.len(), 0);
+            self.checkpoint.read(self.tensor, (self.index * size) as u64, &mut self.stored)?;
+            report_read(self.progress, entry, expected.len() / size);
+            if expected != self.stored {
+                self.count_differences(expected);
+            }
+            self.index += expected.len() / size;
+        }
+        Ok(())
+    }
+
+    /// Counts the values of the last read that differ.
+    fn count_differences(&mut self, expected: &[u8]) {
+        let dtype = self.planned.entry.dtype;
+        let bytes = expected.chunks(dtype.size()).zip(self.stored.chunks(dtype.size()));
+        let values = decode(dtype, expected).into_iter().zip(decode(dtype, &self.stored));
+        for (k, ((expected_bytes, found_bytes), (expected, found))) in bytes.zip(values).enumerate() {
+            let close = self.tolerance > 0.0 && (expected - found).abs() <= self.tolerance;
+            if expected_bytes != found_bytes && !close {
+                self.mismatch.add(self.index + k, expected, found);
+            }
+        }
+    }
+}
+
+/// Returns the distance up to which a value of a torch plan counts as equal. It is 0 except for `orthogonal`, which
+/// agrees with torch only to rounding, as different LAPACK builds do.
+fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
-        Distribution::Orthogonal { gain } => gain.abs() * super::orthogonal::tolerance(plan.dtype()) / 4.0,
+        Distribution::Orthogonal { gain } => gain.abs() * orthogonal::tolerance(plan.dtype()) / 4.0,
         Distribution::Blocks { .. } => {
-            plan.blocks().iter().map(|part| slack(part.plan())).fold(0.0, f64::max)
+            plan.blocks().iter().map(|block| tolerance(block.plan())).fold(0.0, f64::max)
         }
         _ => 0.0,
     }

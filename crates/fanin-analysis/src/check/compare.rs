@@ -1,105 +1,107 @@
-//! How the values of a tensor in one file differ from those in another: on all threads, a stretch at a time.
+//! Differences between the values of one tensor in two files. All threads take part, a chunk at a time.
 //!
-//! Most tensors of two checkpoints are alike to the last byte, and to see that takes no arithmetic: bytes are compared
-//! first, and the sums are formed only where some differ.
+//! Most tensors of two checkpoints are bitwise equal, so bytes are compared first. Sums are computed only for tensors that
+//! differ.
 
-use std::ops::Range;
-
+use fanin_checkpoint::Checkpoint;
+use fanin_recipe::StoredType;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use fanin_checkpoint::Checkpoint;
-use fanin_recipe::manifest::StoredType;
 
-/// Bytes of either file at a time, and thread: they stay in the nearest caches.
-const STRETCH: u64 = 1 << 18;
+/// The number of bytes that a thread reads from each file at a time: two chunks fit into the L2 cache.
+const CHUNK: u64 = 1 << 18;
 
-/// Sums side by side.
+/// The number of partial sums, so that the loop over values can be vectorized.
 const LANES: usize = 8;
 
-/// Sums over the pairs of values of one tensor in two files.
+/// The difference between the values a and b of one tensor in two files.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Change {
-    /// Values whose bytes differ.
+pub struct ValueDifference {
+    /// The number of values whose bytes differ.
     pub values: u64,
-    /// The greatest distance; NaN if one of the two is.
+    /// The largest |a - b|; NaN if one of two different values is NaN.
     pub max: f64,
-    /// Of the differences, the one side and the other: sums of squares; and the sum of products.
-    difference: f64,
-    a: f64,
-    b: f64,
-    product: f64,
+    /// The sum of (a - b)^2.
+    difference_squares: f64,
+    /// The sum of a^2.
+    a_squares: f64,
+    /// The sum of b^2.
+    b_squares: f64,
+    /// The sum of a b.
+    products: f64,
 }
 
-impl Change {
-    /// Compares the tensors of these numbers, which have one type and shape; `None` if they have the same bytes. `seen`
-    /// hears of each tensor's bytes once.
+impl ValueDifference {
+    /// Compares two tensors of equal type and shape, given by their indices in the two manifests. Returns `None` if they
+    /// have the same bytes. `report` is called with the number of bytes of each chunk, once for both files.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn of(
+    pub(crate) fn new(
         [a, b]: [&Checkpoint; 2],
-        numbers: [usize; 2],
-        seen: impl Fn(u64) + Sync,
+        tensors: [usize; 2],
+        report: impl Fn(u64) + Sync,
     ) -> Result<Option<Self>> {
-        let entry = &a.manifest.entries[numbers[0]];
+        let entry = &a.manifest.entries[tensors[0]];
         let (size, dtype) = (entry.bytes(), entry.dtype);
-        let stretches = 0..size.div_ceil(STRETCH);
-        let read = |n: u64, left: &mut Vec<u8>, right: &mut Vec<u8>| -> Result {
-            let at = n * STRETCH;
-            let now = (size - at).min(STRETCH) as usize;
-            left.resize(now, 0);
-            right.resize(now, 0);
-            a.read(numbers[0], at, left)?;
-            Ok(b.read(numbers[1], at, right)?)
+        let chunks = 0..size.div_ceil(CHUNK);
+        let read = |chunk: u64, left: &mut Vec<u8>, right: &mut Vec<u8>| -> Result {
+            let start = chunk * CHUNK;
+            let length = (size - start).min(CHUNK) as usize;
+            left.resize(length, 0);
+            right.resize(length, 0);
+            a.read(tensors[0], start, left)?;
+            Ok(b.read(tensors[1], start, right)?)
         };
-        let alike = stretches.clone().into_par_iter().map_init(Default::default, |(left, right), n| {
-            read(n, left, right)?;
-            seen(left.len() as u64);
+        let equal = chunks.clone().into_par_iter().map_init(Default::default, |(left, right), chunk| {
+            read(chunk, left, right)?;
+            report(left.len() as u64);
             Result::Ok(left == right)
         });
-        // The first stretch that differs ends it.
-        let differs = alike.find_any(|alike| !matches!(alike, Ok(true))).transpose()?;
+        // Stops at the first chunk that differs.
+        let differs = equal.find_any(|equal| !matches!(equal, Ok(true))).transpose()?;
         if differs.is_none() {
             return Ok(None);
         }
-        let sums = stretches.into_par_iter().map_init(Default::default, |(left, right), n| {
-            read(n, left, right)?;
+        let sums = chunks.into_par_iter().map_init(Default::default, |(left, right), chunk| {
+            read(chunk, left, right)?;
             Ok(of_bytes(dtype, left, right))
         });
-        // In the order of the file, whoever was first: equal runs say equal numbers.
+        // Adding in file order makes the result independent of the threads.
         let sums: Vec<Self> = sums.collect::<Result<_>>()?;
-        Ok(Some(sums.into_iter().fold(Self::default(), Self::and)))
+        Ok(Some(sums.into_iter().fold(Self::default(), Self::plus)))
     }
 
-    fn and(self, more: Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         Self {
-            values: self.values + more.values,
-            max: worse(self.max, more.max),
-            difference: self.difference + more.difference,
-            a: self.a + more.a,
-            b: self.b + more.b,
-            product: self.product + more.product,
+            values: self.values + other.values,
+            max: max_or_nan(self.max, other.max),
+            difference_squares: self.difference_squares + other.difference_squares,
+            a_squares: self.a_squares + other.a_squares,
+            b_squares: self.b_squares + other.b_squares,
+            products: self.products + other.products,
         }
     }
 
-    /// |a - b| / |a|, in Euclid's norm; infinite where a is zero.
+    /// Returns |a - b| / |a| in the Euclidean norm; infinite if a is zero.
     pub fn relative(&self) -> f64 {
-        (self.difference / self.a).sqrt()
+        (self.difference_squares / self.a_squares).sqrt()
     }
 
-    /// The cosine of the angle between the two; NaN where one is zero.
+    /// Returns the cosine of the angle between a and b; NaN if one of the two is zero.
     pub fn cosine(&self) -> f64 {
-        self.product / (self.a.sqrt() * self.b.sqrt())
+        self.products / (self.a_squares.sqrt() * self.b_squares.sqrt())
     }
 }
 
-/// The greater of the two, or NaN.
-fn worse(a: f64, b: f64) -> f64 {
+/// Returns the larger of two numbers, or NaN if one of them is NaN.
+fn max_or_nan(a: f64, b: f64) -> f64 {
     if a.is_nan() || a > b { a } else { b }
 }
 
-fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> Change {
+/// Compares two slices of bytes as values of a stored type. Types that are not read as numbers give an empty difference.
+fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
     use fanin::half::{bf16, f16};
     match dtype {
         StoredType::F64 => of_values(left, right, f64::from_le_bytes),
@@ -120,62 +122,67 @@ fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> Change {
         StoredType::U32 => of_values(left, right, |bytes| u32::from_le_bytes(bytes).into()),
         StoredType::U16 => of_values(left, right, |bytes| u16::from_le_bytes(bytes).into()),
         StoredType::U8 | StoredType::BOOL => of_values(left, right, |[byte]| byte.into()),
-        // Types that are not read as numbers: that their bytes differ is known.
-        _ => Change::default(),
+        _ => ValueDifference::default(),
     }
 }
 
-fn of_values<const SIZE: usize>(left: &[u8], right: &[u8], wide: impl Fn([u8; SIZE]) -> f64) -> Change {
+/// Compares two slices of bytes as values of `SIZE` bytes. `to_f64` converts the bytes of a value.
+fn of_values<const SIZE: usize>(
+    left: &[u8],
+    right: &[u8],
+    to_f64: impl Fn([u8; SIZE]) -> f64,
+) -> ValueDifference {
     let (left, right) = (left.as_chunks::<SIZE>().0, right.as_chunks::<SIZE>().0);
     let ((a, a_rest), (b, b_rest)) = (left.as_chunks::<LANES>(), right.as_chunks::<LANES>());
-    let mut lanes = [Change::default(); LANES];
-    let add = |change: &mut Change, left: [u8; SIZE], right: [u8; SIZE]| {
-        let (x, y) = (wide(left), wide(right));
-        // Two infinities of one sign are no distance apart.
-        let away = if left == right { 0.0 } else { (x - y).abs() };
-        change.values += u64::from(left != right);
-        change.max = worse(change.max, away);
-        change.difference += away * away;
-        change.a += x * x;
-        change.b += y * y;
-        change.product += x * y;
+    let mut lanes = [ValueDifference::default(); LANES];
+    let add = |sums: &mut ValueDifference, left: [u8; SIZE], right: [u8; SIZE]| {
+        let (x, y) = (to_f64(left), to_f64(right));
+        // The difference of two equal infinities would be NaN.
+        let distance = if left == right { 0.0 } else { (x - y).abs() };
+        sums.values += u64::from(left != right);
+        sums.max = max_or_nan(sums.max, distance);
+        sums.difference_squares += distance * distance;
+        sums.a_squares += x * x;
+        sums.b_squares += y * y;
+        sums.products += x * y;
     };
     for (a, b) in a.iter().zip(b) {
         for k in 0..LANES {
             add(&mut lanes[k], a[k], b[k]);
         }
     }
-    let rest: Range<usize> = 0..a_rest.len();
-    rest.for_each(|k| add(&mut lanes[k], a_rest[k], b_rest[k]));
-    lanes.into_iter().fold(Change::default(), Change::and)
+    for k in 0..a_rest.len() {
+        add(&mut lanes[k], a_rest[k], b_rest[k]);
+    }
+    lanes.into_iter().fold(ValueDifference::default(), ValueDifference::plus)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of_floats(left: &[f32], right: &[f32]) -> Change {
+    fn of_floats(left: &[f32], right: &[f32]) -> ValueDifference {
         let bytes = |values: &[f32]| values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>();
         of_bytes(StoredType::F32, &bytes(left), &bytes(right))
     }
 
     #[test]
-    fn sums_by_hand() {
+    fn differences_agree_with_hand_computed_ones() {
         let mut right = [3f32; 19];
         (right[4], right[18]) = (3.5, 1.0);
-        let change = of_floats(&[3.0; 19], &right);
-        assert_eq!((change.values, change.max), (2, 2.0));
-        assert!((change.relative() - (4.25f64 / 171.0).sqrt()).abs() < 1e-15);
+        let difference = of_floats(&[3.0; 19], &right);
+        assert_eq!((difference.values, difference.max), (2, 2.0));
+        assert!((difference.relative() - (4.25f64 / 171.0).sqrt()).abs() < 1e-15);
         let cosine = (17.0 * 9.0 + 10.5 + 3.0) / (171.0f64 * (17.0 * 9.0 + 12.25 + 1.0)).sqrt();
-        assert!((change.cosine() - cosine).abs() < 1e-15);
+        assert!((difference.cosine() - cosine).abs() < 1e-15);
         assert!((of_floats(&[1.0, 2.0], &[-1.0, -2.0]).cosine() + 1.0).abs() < 1e-15);
-        assert_eq!(of_floats(&[0.0], &[-0.0]).values, 1, "other bytes, the same number");
+        assert_eq!(of_floats(&[0.0], &[-0.0]).values, 1, "different bytes of an equal number");
         assert_eq!(of_bytes(StoredType::I8, &[255, 1], &[2, 1]).max, 3.0);
         assert_eq!(of_bytes(StoredType::BF16, &[0x80, 0x3f], &[0, 0x40]).max, 1.0);
     }
 
     #[test]
-    fn what_is_not_finite_is_told() {
+    fn non_finite_values_are_reported() {
         assert!(of_floats(&[1.0, 5.0], &[f32::NAN, 2.0]).max.is_nan());
         assert!(
             of_floats(&[1.0; 40], &{
@@ -186,7 +193,7 @@ mod tests {
             .max
             .is_nan()
         );
-        // The same infinity in both is no difference.
+        // Equal infinities do not differ.
         assert_eq!(of_floats(&[f32::INFINITY, 5.0], &[f32::INFINITY, 2.0]).max, 3.0);
         assert_eq!(of_floats(&[f32::INFINITY], &[1.0]).max, f64::INFINITY);
     }

@@ -1,158 +1,164 @@
-//! Distributions of independent values: distribution function, density, moments, and edges to count between.
+//! Univariate distributions: distribution function, density, moments, and bin edges for counting values.
 
 use fanin::{DType, Distribution, Plan};
 use statrs::function::erf::{erf, erfc};
 
 use super::grid;
 
-/// The distribution that the values of a tensor are drawn from, one by one.
+/// The distribution of one value of a tensor whose values are independent.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[allow(missing_docs, reason = "the fields are those of fanin's Distribution")]
-pub enum Draw {
+pub enum Univariate {
+    /// Uniform on `[low, high)`.
     Uniform {
+        /// The lower bound.
         low: f64,
+        /// The upper bound.
         high: f64,
     },
-    /// A normal, cut to `[low, high]`, which may be infinite.
+    /// Normal, truncated to `[low, high]`. Infinite bounds give the normal distribution itself.
     Normal {
+        /// The mean before truncation.
         mean: f64,
+        /// The standard deviation before truncation.
         std: f64,
+        /// The lower bound.
         low: f64,
+        /// The upper bound.
         high: f64,
     },
 }
 
-/// Moments about the mean.
+/// The mean, and central moments: the expected value of (X - mean)^k.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[allow(missing_docs, reason = "`m3` is the third moment about the mean, and so on")]
-pub struct Moments {
-    pub mean: f64,
-    pub variance: f64,
-    pub m3: f64,
-    pub m4: f64,
-    pub m6: f64,
+pub(crate) struct Moments {
+    /// The mean.
+    pub(crate) mean: f64,
+    /// The second central moment.
+    pub(crate) variance: f64,
+    /// The third central moment.
+    pub(crate) m3: f64,
+    /// The fourth central moment.
+    pub(crate) m4: f64,
+    /// The sixth central moment.
+    pub(crate) m6: f64,
 }
 
-/// Phi(z), the standard normal's distribution function.
+/// Returns Phi(z), the distribution function of the standard normal distribution.
 fn phi(z: f64) -> f64 {
     erfc(-z / std::f64::consts::SQRT_2) / 2.0
 }
 
-/// Phi(b) - Phi(a), computed where it is small.
-fn between(a: f64, b: f64) -> f64 {
+/// Returns Phi(b) - Phi(a). In the tails it subtracts tail probabilities, which keeps the relative precision.
+fn normal_probability(a: f64, b: f64) -> f64 {
     if a > 0.0 {
         phi(-a) - phi(-b)
     } else if b < 0.0 {
         phi(b) - phi(a)
     } else {
-        let half = std::f64::consts::SQRT_2;
-        (erf(b / half) - erf(a / half)) / 2.0
+        let root = std::f64::consts::SQRT_2;
+        (erf(b / root) - erf(a / root)) / 2.0
     }
 }
 
-impl Draw {
-    /// The distribution of a plan's random values (of `sparse`: those that are not set to zero); `None` where they are all
-    /// settled by the plan, or depend on one another.
+impl Univariate {
+    /// Returns the distribution of a plan's independent random values. Of a `sparse` plan these are the values that are
+    /// not set to zero.
+    ///
+    /// Returns `None` if the plan determines every value, or if its values depend on one another (`orthogonal`).
     pub fn of(plan: &Plan) -> Option<Self> {
         Some(match plan.distribution() {
-            Distribution::Uniform { low, high } if low < high => Draw::Uniform { low, high },
-            Distribution::Normal { mean, std } if std > 0.0 => Draw::normal(mean, std),
-            Distribution::Sparse { std, .. } if std > 0.0 => Draw::normal(0.0, std),
+            Distribution::Uniform { low, high } if low < high => Self::Uniform { low, high },
+            Distribution::Normal { mean, std } if std > 0.0 => Self::normal(mean, std),
+            Distribution::Sparse { std, .. } if std > 0.0 => Self::normal(0.0, std),
             Distribution::TruncatedNormal { mean, std, low, high, .. } if low < high => {
-                Draw::Normal { mean, std, low, high }
+                Self::Normal { mean, std, low, high }
             }
             _ => return None,
         })
     }
 
-    /// A normal without a cut.
+    /// Returns a normal distribution that is not truncated.
     pub fn normal(mean: f64, std: f64) -> Self {
-        Draw::Normal { mean, std, low: f64::NEG_INFINITY, high: f64::INFINITY }
+        Self::Normal { mean, std, low: f64::NEG_INFINITY, high: f64::INFINITY }
     }
 
-    /// Whether it is a normal without a cut that matters.
+    /// Returns whether this is a normal distribution whose bounds, if any, are more than 12 standard deviations from the
+    /// mean.
     pub fn is_normal(&self) -> bool {
-        matches!(*self, Draw::Normal { mean, std, low, high } if low < mean - 12.0 * std && high > mean + 12.0 * std)
+        matches!(*self, Self::Normal { mean, std, low, high } if low < mean - 12.0 * std && high > mean + 12.0 * std)
     }
 
-    /// The least and greatest value.
+    /// Returns the lower and upper bound of the values; infinite where there is none.
     pub fn bounds(&self) -> (f64, f64) {
         match *self {
-            Draw::Uniform { low, high } | Draw::Normal { low, high, .. } => (low, high),
+            Self::Uniform { low, high } | Self::Normal { low, high, .. } => (low, high),
         }
     }
 
-    /// The distance in which the distribution changes.
-    pub fn scale(&self) -> f64 {
-        match *self {
-            Draw::Uniform { low, high } => high - low,
-            Draw::Normal { std, .. } => std,
-        }
+    /// Returns P(X < x).
+    pub(crate) fn cdf(&self, x: f64) -> f64 {
+        self.probability(f64::NEG_INFINITY, x)
     }
 
-    /// P(X < x).
-    pub fn below(&self, x: f64) -> f64 {
-        self.share(f64::NEG_INFINITY, x)
+    /// Returns P(X > x).
+    pub(crate) fn survival(&self, x: f64) -> f64 {
+        self.probability(x, f64::INFINITY)
     }
 
-    /// P(X > x).
-    pub fn above(&self, x: f64) -> f64 {
-        self.share(x, f64::INFINITY)
-    }
-
-    /// P(a < X < b).
-    pub fn share(&self, a: f64, b: f64) -> f64 {
+    /// Returns P(a < X < b).
+    pub(crate) fn probability(&self, a: f64, b: f64) -> f64 {
         let (low, high) = self.bounds();
         let (a, b) = (a.max(low), b.min(high));
         if a >= b {
             return 0.0;
         }
         match *self {
-            Draw::Uniform { .. } => (b - a) / (high - low),
-            Draw::Normal { mean, std, .. } => {
+            Self::Uniform { .. } => (b - a) / (high - low),
+            Self::Normal { mean, std, .. } => {
                 let z = |x: f64| (x - mean) / std;
-                between(z(a), z(b)) / between(z(low), z(high))
+                normal_probability(z(a), z(b)) / normal_probability(z(low), z(high))
             }
         }
     }
 
-    /// The density at `x`.
-    pub fn density(&self, x: f64) -> f64 {
+    /// Returns the probability density at `x`.
+    pub(crate) fn density(&self, x: f64) -> f64 {
         let (low, high) = self.bounds();
         if x < low || x > high {
             return 0.0;
         }
         match *self {
-            Draw::Uniform { .. } => 1.0 / (high - low),
-            Draw::Normal { mean, std, .. } => {
+            Self::Uniform { .. } => 1.0 / (high - low),
+            Self::Normal { mean, std, .. } => {
                 let z = (x - mean) / std;
                 let norm = std * (2.0 * std::f64::consts::PI).sqrt();
-                (-z * z / 2.0).exp() / norm / between((low - mean) / std, (high - mean) / std)
+                (-z * z / 2.0).exp() / norm / normal_probability((low - mean) / std, (high - mean) / std)
             }
         }
     }
 
-    /// An interval that holds all but less than 1e-20 of the distribution.
+    /// Returns an interval outside of which the probability is less than 1e-20.
     fn support(&self) -> (f64, f64) {
         match *self {
-            Draw::Uniform { low, high } => (low, high),
-            Draw::Normal { mean, std, low, high } => {
+            Self::Uniform { low, high } => (low, high),
+            Self::Normal { mean, std, low, high } => {
                 let (from, to) = (mean.min(high).max(low), mean.max(low).min(high));
                 (low.max(from - 10.0 * std), high.min(to + 10.0 * std))
             }
         }
     }
 
-    /// The moments of the values as the type has them. Of 16-bit types, whose grid is coarse, the rounded values'.
-    pub fn moments(&self, dtype: DType) -> Moments {
+    /// Returns the moments of the values as the dtype stores them. For dtypes of 16 and 8 bits they are those of the
+    /// rounded values. Wider dtypes are treated as exact.
+    pub(crate) fn moments(&self, dtype: DType) -> Moments {
         let (from, to) = self.support();
-        // Points and weights: the type's own values, or Simpson's rule over the density.
+        // Points and weights: all values of the dtype with their probabilities, or Simpson's rule over the density.
         let mut points = Vec::new();
         let (low, high) = self.bounds();
         for x in grid::values(dtype) {
-            let (below, above) = grid::cell(dtype, x);
+            let (below, above) = grid::rounding_interval(dtype, x);
             if above > from && below < to {
-                points.push((x.clamp(low, high), self.share(below, above)));
+                points.push((x.clamp(low, high), self.probability(below, above)));
             }
         }
         if points.is_empty() {
@@ -172,25 +178,29 @@ impl Draw {
         Moments { mean, variance: moment(2), m3: moment(3), m4: moment(4), m6: moment(6) }
     }
 
-    /// Places between values of the type, at about equal steps of probability, each with P(X < place). A value is
-    /// rounded to its own side of such a place, so the counts between them have the distribution's probabilities on any grid.
-    pub fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
-        const STEPS: usize = 512;
+    /// Returns up to 511 bin edges in ascending order, each with the probability P(X < edge). The bins have about equal
+    /// probability.
+    ///
+    /// Each edge lies half-way between two adjacent values of the dtype. Rounding does not move a value across such an
+    /// edge, so the probabilities hold for rounded values too, however coarse the dtype is.
+    pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
+        const BINS: usize = 512;
         let (low, high) = self.bounds();
         let (from, to) = self.support();
         let mut edges: Vec<(f64, f64)> = Vec::new();
-        for k in 1..STEPS {
-            let wanted = k as f64 / STEPS as f64;
+        for k in 1..BINS {
+            let wanted = k as f64 / BINS as f64;
             let (mut a, mut b) = (from, to);
             for _ in 0..40 {
                 let middle = a / 2.0 + b / 2.0;
-                if self.below(middle) < wanted { a = middle } else { b = middle }
+                if self.cdf(middle) < wanted { a = middle } else { b = middle }
             }
             let value = dtype.round(a);
-            let (next, edge) = (grid::neighbours(dtype, value).1, grid::cell(dtype, value).1);
-            // Values beside a bound may have been kept inside it.
+            let next = grid::neighbours(dtype, value).1;
+            let edge = grid::rounding_interval(dtype, value).1;
+            // Samplers clamp values that rounding moved out of the bounds, so counts next to a bound are not exact.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
-                edges.push((edge, self.below(edge)));
+                edges.push((edge, self.cdf(edge)));
             }
         }
         edges
@@ -202,8 +212,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_moments() {
-        let normal = Draw::normal(1.0, 2.0).moments(DType::F32);
+    fn moments_agree_with_closed_forms() {
+        let normal = Univariate::normal(1.0, 2.0).moments(DType::F32);
         for (found, right) in [
             (normal.mean, 1.0),
             (normal.variance, 4.0),
@@ -213,27 +223,29 @@ mod tests {
         ] {
             assert!((found - right).abs() < 1e-7, "{found} {right}");
         }
-        let uniform = Draw::Uniform { low: -1.0, high: 3.0 }.moments(DType::F64);
+        let uniform = Univariate::Uniform { low: -1.0, high: 3.0 }.moments(DType::F64);
         assert!((uniform.variance - 16.0 / 12.0).abs() < 1e-9 && (uniform.m4 - 16.0 / 5.0).abs() < 1e-9);
-        // Cut at two sigma: 0.8796 of the std; bf16 adds its rounding, a third of 2^-18 relative at most.
-        let cut = Draw::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
-        assert!((cut.moments(DType::F32).variance.sqrt() - 0.879_626).abs() < 1e-6);
-        assert!((cut.moments(DType::BF16).variance.sqrt() - 0.879_626).abs() < 1e-4);
+        // Truncated at two sigma, 0.8796 of the std remain. bf16 adds the variance of its rounding, at most a third of
+        // 2^-18 relative.
+        let truncated = Univariate::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
+        assert!((truncated.moments(DType::F32).variance.sqrt() - 0.879_626).abs() < 1e-6);
+        assert!((truncated.moments(DType::BF16).variance.sqrt() - 0.879_626).abs() < 1e-4);
     }
 
     #[test]
-    fn the_far_tail_is_not_lost() {
-        let distribution = Draw::normal(0.0, 1.0);
-        assert!((distribution.above(8.0) / 6.22e-16 - 1.0).abs() < 1e-3);
-        let tail = Draw::Normal { mean: 0.0, std: 1.0, low: 9.0, high: f64::INFINITY };
-        assert!((tail.below(9.1) - 0.597).abs() < 0.01, "{}", tail.below(9.1));
+    fn probabilities_in_the_far_tail_are_precise() {
+        let distribution = Univariate::normal(0.0, 1.0);
+        assert!((distribution.survival(8.0) / 6.22e-16 - 1.0).abs() < 1e-3);
+        let tail = Univariate::Normal { mean: 0.0, std: 1.0, low: 9.0, high: f64::INFINITY };
+        assert!((tail.cdf(9.1) - 0.597).abs() < 0.01, "{}", tail.cdf(9.1));
         assert!(tail.moments(DType::F32).mean > 9.1 && tail.moments(DType::F32).mean < 9.12);
     }
 
     #[test]
     fn edges_ascend_and_lie_between_values() {
         for dtype in [DType::F32, DType::BF16, DType::F16] {
-            for distribution in [Draw::normal(0.0, 0.02), Draw::Uniform { low: -0.3, high: 0.3 }] {
+            for distribution in [Univariate::normal(0.0, 0.02), Univariate::Uniform { low: -0.3, high: 0.3 }]
+            {
                 let edges = distribution.edges(dtype);
                 assert!(edges.len() > 300, "{dtype} {}", edges.len());
                 assert!(edges.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1));

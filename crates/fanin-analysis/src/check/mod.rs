@@ -1,13 +1,25 @@
-//! Whether values are what they should be: distributions, bits, orthogonality, repeated stretches; names, shapes, types.
+//! The tests that `verify`, `audit`, `diff` and `inspect` are made of: distributions, exact values, orthogonality,
+//! repeated values; names, shapes and types of a model's tensors.
 
-pub mod bits;
-pub mod classify;
-pub mod compare;
-pub mod distribution;
-pub mod grid;
-pub mod model;
-pub mod orthogonal;
-pub mod repeats;
-pub mod sample;
-pub mod tensor;
-pub mod tensor_view;
+pub(crate) mod bits;
+pub(crate) mod classify;
+pub(crate) mod compare;
+pub(crate) mod distribution;
+pub(crate) mod generate;
+pub(crate) mod grid;
+pub(crate) mod mismatch;
+pub(crate) mod model;
+pub(crate) mod orthogonal;
+pub(crate) mod p_value;
+pub(crate) mod reference;
+pub(crate) mod repeats;
+pub(crate) mod sample;
+pub(crate) mod tensor;
+pub(crate) mod tensor_view;
+pub(crate) mod test_result;
+
+pub use classify::kind::{Classification, Kind};
+pub use compare::ValueDifference;
+pub use distribution::Univariate;
+pub use model::{ModelComparison, ModelMismatch};
+pub use test_result::TestResult;

@@ -1,31 +1,71 @@
-//! Whether a file has the tensors of a model: their names, shapes and types.
+//! Comparison of a file with a model: names, shapes and types of its tensors.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::error::Result;
-use fanin_recipe::manifest::{Entry, Manifest, StoredType};
-use fanin_recipe::recipe::{Planned, Recipe};
 use fanin_recipe::text::{counted, shape};
+use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
-/// A file held against a model.
+use crate::error::Result;
+
+/// The tensors of a file, planned by a recipe and compared with those of a model.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
-    /// What the recipe says of each tensor of the file, in its order. One that the model does not have, or has in
-    /// another shape or kind of type, is skipped: it is among `odd`.
+    /// The plan of each tensor of the file, in the file's order. A tensor that the model does not have, or has with
+    /// another shape or an incompatible type, is skipped here and listed in `mismatches`.
     pub planned: Vec<Planned>,
-    /// What is wrong with a tensor of the file: its number, in which respect, how. The numbers ascend.
-    pub odd: Vec<(usize, &'static str, String)>,
-    /// The model's tensors that the file lacks.
+    /// The tensors of the file that do not match the model, in the file's order. A tensor may be listed twice.
+    pub mismatches: Vec<ModelMismatch>,
+    /// The tensors of the model that the file lacks.
     pub missing: Vec<Entry>,
-    /// The model's tensors in its own order, which is that of a sequential stream; none if there is no model.
+    /// The tensors of the model in the model's order, which is the order in which the torch stream generates them. Empty
+    /// without a model.
     pub model: Vec<Planned>,
 }
 
+/// A tensor of a file that does not match the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelMismatch {
+    /// The tensor's index in the file's manifest.
+    pub tensor: usize,
+    /// What does not match: `extra` (the model has no such tensor), `shape` or `dtype`.
+    pub test: &'static str,
+    /// What was found, and what the model has.
+    pub text: String,
+}
+
+/// A model's tensors by name. Tied names stand for one tensor.
+struct ModelTensors<'a> {
+    recipe: &'a Recipe,
+    entries: &'a [Entry],
+    indices: HashMap<&'a str, usize>,
+}
+
+impl<'a> ModelTensors<'a> {
+    fn new(recipe: &'a Recipe, model: &'a Manifest) -> Self {
+        let names = || model.entries.iter().enumerate();
+        let indices = names()
+            .map(|(index, entry)| (recipe.canonical_name(&entry.name), index))
+            .chain(names().map(|(index, entry)| (entry.name.as_str(), index)))
+            .collect();
+        Self { recipe, entries: &model.entries, indices }
+    }
+
+    /// Returns the index in the model of the tensor of this name, or of a name tied to it.
+    fn index(&self, name: &str) -> Option<usize> {
+        self.indices.get(name).or_else(|| self.indices.get(self.recipe.canonical_name(name))).copied()
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Entry> {
+        self.index(name).map(|index| &self.entries[index])
+    }
+}
+
 impl ModelComparison {
-    /// Plans the tensors of a file by a recipe, and holds their names, shapes and types against a model's if one is given.
+    /// Plans the tensors of a file by a recipe. With a model, compares their names, shapes and types with the model's.
     ///
-    /// Tied names are one tensor: a file may have any of them. What the recipe copies or skips, the file may have beside
-    /// the model's. The types are the model's, or another floating-point type for all, as `init --dtype` writes them.
+    /// A file may have any of the names of a tied tensor. It may have tensors beside the model's if the recipe copies or
+    /// skips them. Its floating-point types must be those of the model, or one other type for all tensors, as a changed
+    /// dtype of the whole checkpoint gives.
     ///
     /// # Errors
     /// As [`Recipe::apply`].
@@ -39,133 +79,139 @@ impl ModelComparison {
             let planned = recipe.plan(file, settings)?;
             return Ok(Self { planned, ..Self::default() });
         };
-        let model = named_as(file, model);
-        let names = || model.entries.iter().enumerate();
-        let spots: HashMap<&str, usize> = names()
-            .map(|(spot, entry)| (recipe.canonical_name(&entry.name), spot))
-            .chain(names().map(|(spot, entry)| (entry.name.as_str(), spot)))
-            .collect();
-        let spot = |name: &str| spots.get(name).or_else(|| spots.get(recipe.canonical_name(name))).copied();
-        let there: HashSet<&str> =
+        let model = without_prefix(file, model);
+        let tensors = ModelTensors::new(recipe, &model);
+        let present: HashSet<&str> =
             file.entries.iter().map(|entry| recipe.canonical_name(&entry.name)).collect();
-        let mut held = Self::default();
-        let absent = model.entries.iter().filter(|entry| !there.contains(recipe.canonical_name(&entry.name)));
-        held.missing.extend(absent.cloned());
-        // What is planned has the model's shapes and the file's types and order, and nothing is left out of it: so numbers
-        // that are read off the model are the model's.
-        let mut plans = Manifest { metadata: file.metadata.clone(), entries: Vec::new() };
-        // Another than the model's, so that no plan fits it.
-        let mut unlike = HashSet::new();
-        for (number, entry) in file.entries.iter().enumerate() {
-            let Some(right) = spot(&entry.name).map(|spot| &model.entries[spot]) else {
-                if recipe.keeps_values(&entry.name) {
-                    plans.entries.push(entry.clone());
+        let mut comparison = Self::default();
+        let missing = model.entries.iter().filter(|entry| !present.contains(recipe.canonical_name(&entry.name)));
+        comparison.missing.extend(missing.cloned());
+
+        // The manifest to plan has the file's names, types and order, the model's shapes, and also the missing tensors:
+        // recipes can read numbers, such as the depth, off the whole model.
+        let mut entries = comparison.compare_entries(file, &tensors);
+        if entries.is_empty() {
+            // Nothing in common: the recipe is one of another model, and applying it gives the best error.
+            recipe.plan(file, settings)?;
+        }
+        let first_missing = entries.len();
+        entries.extend(comparison.missing.iter().cloned());
+        let manifest = Manifest { metadata: file.metadata.clone(), entries };
+        let mut planned = recipe.plan(&manifest, settings)?;
+        let in_model = |planned: &Planned| tensors.index(&planned.entry.name);
+        comparison.model = planned.iter().filter(|planned| in_model(planned).is_some()).cloned().collect();
+        comparison.model.sort_by_key(in_model);
+        planned.truncate(first_missing);
+
+        // Tensors of another shape or kind of type do not fit their plan.
+        let unfit: HashSet<usize> = comparison.mismatches.iter().map(|mismatch| mismatch.tensor).collect();
+        comparison.compare_float_types(&planned, file, &tensors);
+        let mut planned: HashMap<String, Planned> =
+            planned.into_iter().map(|planned| (planned.entry.name.clone(), planned)).collect();
+        for (tensor, entry) in file.entries.iter().enumerate() {
+            let plan = planned.remove(&entry.name).filter(|_| !unfit.contains(&tensor));
+            comparison.planned.push(plan.unwrap_or_else(|| Planned::skipped(entry.clone())));
+        }
+        comparison.mismatches.sort_by_key(|mismatch| mismatch.tensor);
+        Ok(comparison)
+    }
+
+    /// Compares the tensors of the file with the model's. Returns the entries to plan: the file's names and floating-point
+    /// types with the model's shapes.
+    fn compare_entries(&mut self, file: &Manifest, model: &ModelTensors<'_>) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for (tensor, entry) in file.entries.iter().enumerate() {
+            let Some(expected) = model.get(&entry.name) else {
+                if model.recipe.keeps_values(&entry.name) {
+                    entries.push(entry.clone());
                 } else {
-                    held.odd.push((number, "extra", "the model has no tensor of this name".to_owned()));
+                    self.mismatch(tensor, "extra", "the model has no tensor of this name".to_owned());
                 }
                 continue;
             };
-            if entry.shape != right.shape {
-                let turned = entry.shape.iter().rev().eq(&right.shape) && entry.shape.len() == 2;
-                let text = format!(
-                    "{}, the model has {}{}",
-                    shape(&entry.shape),
-                    shape(&right.shape),
-                    if turned { ": transposed?" } else { "" }
-                );
-                held.odd.push((number, "shape", text));
-                unlike.insert(number);
+            if entry.shape != expected.shape {
+                let reversed = entry.shape.iter().rev().eq(&expected.shape) && entry.shape.len() == 2;
+                let hint = if reversed { ": transposed?" } else { "" };
+                let text =
+                    format!("shape {}, the model has {}{hint}", shape(&entry.shape), shape(&expected.shape));
+                self.mismatch(tensor, "shape", text);
             }
-            let floats = entry.dtype.float().is_some() && right.dtype.float().is_some();
-            if entry.dtype != right.dtype && !floats {
-                let text = format!("stored as {}, the model has {}", entry.dtype, right.dtype);
-                held.odd.push((number, "dtype", text));
-                unlike.insert(number);
+            let floats = entry.dtype.float().is_some() && expected.dtype.float().is_some();
+            if entry.dtype != expected.dtype && !floats {
+                let text = format!("stored as {}, the model has {}", entry.dtype, expected.dtype);
+                self.mismatch(tensor, "dtype", text);
             }
-            let dtype = if floats { entry.dtype } else { right.dtype };
-            plans.entries.push(Entry { name: entry.name.clone(), dtype, ..right.clone() });
+            let dtype = if floats { entry.dtype } else { expected.dtype };
+            entries.push(Entry { name: entry.name.clone(), dtype, ..expected.clone() });
         }
-        if plans.entries.is_empty() {
-            // Nothing in common: the recipe of another model, which mostly says so itself.
-            recipe.plan(file, settings)?;
-        }
-        let first_missing = plans.entries.len();
-        plans.entries.extend(held.missing.iter().cloned());
-        let mut planned = recipe.plan(&plans, settings)?;
-        let in_model = |planned: &Planned| spot(&planned.entry.name);
-        held.model = planned.iter().filter(|planned| in_model(planned).is_some()).cloned().collect();
-        held.model.sort_by_key(in_model);
-        planned.truncate(first_missing);
-        held.types(&planned, file, |name| spots.get(name).map(|&spot| model.entries[spot].dtype), recipe);
-        let mut planned: HashMap<String, Planned> =
-            planned.into_iter().map(|planned| (planned.entry.name.clone(), planned)).collect();
-        for (number, entry) in file.entries.iter().enumerate() {
-            let plan = planned.remove(&entry.name).filter(|_| !unlike.contains(&number));
-            held.planned.push(plan.unwrap_or_else(|| Planned::skipped(entry.clone())));
-        }
-        held.odd.sort_by_key(|odd| odd.0);
-        Ok(held)
+        entries
     }
 
-    /// Whether the file has its tensors in the order of the model.
-    pub fn in_order(&self) -> bool {
+    fn mismatch(&mut self, tensor: usize, test: &'static str, text: String) {
+        self.mismatches.push(ModelMismatch { tensor, test, text });
+    }
+
+    /// Returns whether the file has its tensors in the order of the model.
+    pub(crate) fn is_in_model_order(&self) -> bool {
         let known: HashSet<&str> = self.model.iter().map(|planned| planned.entry.name.as_str()).collect();
-        let mut left = self.model.iter().map(|planned| planned.entry.name.as_str());
+        let mut model = self.model.iter().map(|planned| planned.entry.name.as_str());
         let mut file = self.planned.iter().map(|planned| planned.entry.name.as_str());
-        file.all(|name| !known.contains(name) || left.any(|next| next == name))
+        file.all(|name| !known.contains(name) || model.any(|next| next == name))
     }
 
-    /// Names the floating-point tensors whose type is neither the model's nor the one that the file has for all,
-    /// whichever of the two leaves fewer. What the recipe says of types is held against the file elsewhere.
-    fn types<'a>(
-        &mut self,
-        planned: &'a [Planned],
-        file: &Manifest,
-        right: impl Fn(&str) -> Option<StoredType>,
-        recipe: &'a Recipe,
-    ) {
-        let places: HashMap<&str, usize> =
-            file.entries.iter().enumerate().map(|(number, entry)| (entry.name.as_str(), number)).collect();
+    /// Lists the floating-point tensors that have the wrong type. The right types are the model's, or one type for all,
+    /// whichever gives fewer mismatches. Tensors whose type the recipe sets are left out: they are tested elsewhere.
+    fn compare_float_types(&mut self, planned: &[Planned], file: &Manifest, model: &ModelTensors<'_>) {
+        let indices: HashMap<&str, usize> =
+            file.entries.iter().enumerate().map(|(index, entry)| (entry.name.as_str(), index)).collect();
+        // Name, type in the file, type in the model.
         let free: Vec<(&str, StoredType, StoredType)> = planned
             .iter()
             .filter(|planned| planned.plan.is_some() && planned.chosen_dtype.is_none())
             .filter_map(|planned| {
                 let name = planned.entry.name.as_str();
-                let right = right(name).or_else(|| right(recipe.canonical_name(name)))?;
-                Some((name, planned.entry.dtype, right))
+                Some((name, planned.entry.dtype, model.get(name)?.dtype))
             })
             .collect();
-        let off = |overall: Option<StoredType>| {
-            let off =
-                move |&&(_, is, right): &&(&str, StoredType, StoredType)| is != overall.unwrap_or(right);
-            free.iter().filter(off).collect::<Vec<_>>()
-        };
-        let types = StoredType::ALL.into_iter().filter(|dtype| dtype.float().is_some());
-        // As the model has them, where that is as good.
-        let choices = [None].into_iter().chain(types.map(Some));
-        let best = choices.min_by_key(|&overall| off(overall).len()).unwrap_or_default();
-        for &&(name, is, right) in &off(best) {
-            let others = counted((free.len() - off(best).len()) as u64, "other tensor");
-            let text = match best {
-                Some(overall) => format!("stored as {is}, and {others} as {overall}"),
-                None => format!("stored as {is}, the model has {right}; {others} as it has them"),
+        let mismatches = |overall: Option<StoredType>| {
+            let differs = move |&&(_, found, expected): &&(&str, StoredType, StoredType)| {
+                found != overall.unwrap_or(expected)
             };
-            self.odd.push((places[name], "dtype", text));
+            free.iter().filter(differs).collect::<Vec<_>>()
+        };
+        let floats = StoredType::ALL.into_iter().filter(|dtype| dtype.float().is_some());
+        // `None` stands for the model's types. It comes first, so it wins a tie.
+        let choices = [None].into_iter().chain(floats.map(Some));
+        let best = choices.min_by_key(|&overall| mismatches(overall).len()).unwrap_or_default();
+        let wrong = mismatches(best);
+        let others = counted((free.len() - wrong.len()) as u64, "other tensor");
+        for &(name, found, expected) in wrong {
+            let text = match best {
+                Some(overall) => format!("stored as {found}, but {others} as {overall}"),
+                None => {
+                    format!("stored as {found}, the model has {expected}; {others} as in the model")
+                }
+            };
+            self.mismatch(indices[name], "dtype", text);
         }
     }
 }
 
-/// The model under the names that the file has: a model without its head is saved without the first word of its names
-/// (transformers' GPT2Model has `wte.weight` where GPT2LMHeadModel has `transformer.wte.weight`).
-fn named_as(file: &Manifest, mut model: Manifest) -> Manifest {
-    let there: HashSet<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
-    let Some(first) = model.entries.first().and_then(|entry| entry.name.split_once('.')) else {
+/// Returns the model with the names that the file has. If the file has the model's names without their first component,
+/// that component is removed from the model's names.
+///
+/// This is how a model without its head is saved: transformers' GPT2Model has `wte.weight` where GPT2LMHeadModel has
+/// `transformer.wte.weight`.
+fn without_prefix(file: &Manifest, mut model: Manifest) -> Manifest {
+    let present: HashSet<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
+    let Some((first, _)) = model.entries.first().and_then(|entry| entry.name.split_once('.')) else {
         return model;
     };
-    let prefix = format!("{}.", first.0);
-    let short = |entry: &Entry| entry.name.strip_prefix(&prefix).is_some_and(|name| there.contains(name));
-    if model.entries.iter().any(|entry| there.contains(entry.name.as_str()))
-        || !model.entries.iter().any(short)
+    let prefix = format!("{first}.");
+    let matches_without =
+        |entry: &Entry| entry.name.strip_prefix(&prefix).is_some_and(|name| present.contains(name));
+    if model.entries.iter().any(|entry| present.contains(entry.name.as_str()))
+        || !model.entries.iter().any(matches_without)
     {
         return model;
     }

@@ -1,147 +1,160 @@
-//! Whether a matrix is orthogonal, without its Gram matrix: Q Q^T v = gain^2 v for random v.
+//! Tests of whether a matrix is orthogonal, and whether it was drawn from the Haar measure.
 //!
-//! With entries +-1 in v the expected squared length of (Q Q^T - gain^2) v is the squared Frobenius norm of that matrix,
-//! so nothing that is not orthogonal hides from a few of them. Two passes over the values, memory for some vectors.
+//! Orthogonality is tested without the Gram matrix: Q Q^T v = gain^2 v for random vectors v with entries +1 and -1. For
+//! such v the expected squared length of (Q Q^T - gain^2) v is the squared Frobenius norm of Q Q^T - gain^2, so a few
+//! vectors reveal any matrix that is not orthogonal. The test takes two passes over the values and memory for a few
+//! vectors.
 //!
-//! A matrix may be orthogonal and not drawn: the identity, a permutation, blocks. [`Entries`] holds the entries against
-//! those of a matrix drawn by Haar's measure, with p-values that are exact or too large, as in `sample`. Below, n is the
-//! longer side, N the number of entries, and the gain is 1.
-//! - Exact zeros: an entry squared is Beta(1/2, (n - 1)/2), which says how many round to zero. What computes them ends in
-//!   a difference of numbers below 1, so up to 2^-24 either side may become zero too. Their number is Poisson's.
-//! - The greatest entry: N times the chance of one, by Boole's inequality. Permutations, nearly so, have it near 1.
-//! - The sum of absolute values F, which is least where few entries hold all. Its mean is N times that of one entry,
-//!   Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). It changes by at most sqrt(N) times the change of the matrix in Frobenius'
-//!   norm (Cauchy-Schwarz), and the Ricci curvature of SO(n) is (n - 2)/4 in that metric; so by Bakry and Emery's
+//! An orthogonal matrix need not be random: the identity, permutations and block-diagonal matrices are not.
+//! [`EntryStatistics`] compares the entries with those of a matrix drawn from the Haar measure. Its p-values are exact or
+//! too large, as in `sample`. Below, n is the longer side, N the number of entries, and the gain is 1.
+//! - Exact zeros: the square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the probability that it rounds
+//!   to zero. Algorithms end in a difference of numbers below 1, so entries within 2^-24 of zero may become zero too. The
+//!   number of zeros is Poisson distributed.
+//! - The largest entry: its p-value is at most N times that of one entry (Boole's inequality). Permutation matrices and
+//!   matrices near them have an entry near 1.
+//! - The sum F of the absolute values, which is small if few entries carry all the weight. Its mean is N times that of
+//!   one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at most sqrt(N) times the Frobenius norm of a change
+//!   of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n) is (n - 2)/4 in that metric. By Bakry and Emery's
 //!   logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of the Classical Compact
-//!   Groups", 2019, chapter 5) P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). With an alarm in 1e6 that is 13 / sqrt(N)
-//!   of the mean: two equal blocks, or half of the entries nearly zero, take 29 % away, which shows from some 2000 entries
-//!   on. What rounding of each entry may add is taken off first.
+//!   Groups", 2019, chapter 5), P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At one false alarm in 1e6, F may deviate
+//!   by 13 / sqrt(N) of its mean. Two equal blocks, or half of the entries nearly zero, lower F by 29 %, which is detected
+//!   from some 2000 entries on. The largest effect that rounding can have on F is subtracted first.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
 
 use super::grid;
-use super::sample::Outcome;
+use super::p_value::poisson_at_least;
 use super::tensor_view::TensorView;
+use super::test_result::TestResult;
 use crate::error::Result;
-use crate::inspect::spectrum::sign;
+use crate::signs::sign;
 
-/// How many vectors are tried.
+/// The number of random vectors.
 const VECTORS: usize = 4;
 
-/// The greatest departure from orthogonality that rounding to the type explains, with room to spare.
-pub fn tolerance(dtype: DType) -> f64 {
+/// Returns the largest [`departure`] from orthogonality that rounding to the dtype explains, with a safety margin.
+pub(crate) fn tolerance(dtype: DType) -> f64 {
     match dtype {
         DType::F64 => 1e-10,
         DType::F16 => 4e-3,
         DType::BF16 => 2e-2,
-        // Of three bits or two little can be said, and small entries are none: the multiple of bf16's is as coarse as they.
+        // With 3 or 2 bits of precision the test is weak, and small entries are stored as zero. These bounds exceed that
+        // of bf16 by more than the ratio of the precisions.
         DType::F8E4M3 => 0.6,
         DType::F8E5M2 => 0.9,
         _ => 1e-4,
     }
 }
 
-/// |(Q Q^T - gain^2) v| / (gain^2 |v|), the greatest of a few random v; of a tall matrix that of its transpose.
+/// Returns the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) of a few random vectors v. If the matrix Q has more rows than
+/// columns, its transpose is used. Trailing axes are flattened. The result is NaN if a value is.
 ///
 /// # Errors
 /// If the file cannot be read.
-pub fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
+pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     let shape = view.shape();
     let (rows, columns) = (shape[0], shape[1..].iter().product::<usize>());
     let (short, long) = (rows.min(columns), rows.max(columns));
     let v: Vec<[f64; VECTORS]> =
         (0..short).map(|n| std::array::from_fn(|k| sign((k * short + n) as u64))).collect();
-    let product = |from: &[[f64; VECTORS]], size: usize, down: bool| -> Result<Vec<[f64; VECTORS]>> {
-        let mut to = vec![[0.0; VECTORS]; size];
-        let (mut row, mut column) = (0, 0);
-        view.values(|values| {
-            for &x in values {
-                let (source, target) = if down { (row, column) } else { (column, row) };
-                for k in 0..VECTORS {
-                    to[target][k] += from[source][k] * x;
+    // The product of the matrix, or of its transpose, with `vectors`.
+    let product =
+        |vectors: &[[f64; VECTORS]], size: usize, transposed: bool| -> Result<Vec<[f64; VECTORS]>> {
+            let mut sums = vec![[0.0; VECTORS]; size];
+            let (mut row, mut column) = (0, 0);
+            view.values(|values| {
+                for &x in values {
+                    let (source, target) = if transposed { (row, column) } else { (column, row) };
+                    for k in 0..VECTORS {
+                        sums[target][k] += vectors[source][k] * x;
+                    }
+                    column += 1;
+                    if column == columns {
+                        (row, column) = (row + 1, 0);
+                    }
                 }
-                column += 1;
-                if column == columns {
-                    (row, column) = (row + 1, 0);
-                }
-            }
-        })?;
-        Ok(to)
-    };
+            })?;
+            Ok(sums)
+        };
     let wide = rows <= columns;
-    let there = product(&v, long, wide)?;
-    let back = product(&there, short, !wide)?;
+    let projected = product(&v, long, wide)?;
+    let back = product(&projected, short, !wide)?;
     let square = gain * gain;
     let departure = |k: usize| {
         let squares: f64 = back.iter().zip(&v).map(|(u, v)| (u[k] / square - v[k]).powi(2)).sum();
         (squares / short as f64).sqrt()
     };
-    // A NaN must not be lost in a maximum.
+    // f64::max would drop a NaN.
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
-/// What is gathered of the entries.
+/// Statistics of the entries of an orthogonal matrix.
 #[derive(Debug, Default)]
-pub struct Entries {
+pub(crate) struct EntryStatistics {
     count: u64,
     zeros: u64,
+    /// Sum of the absolute values.
     sum: f64,
-    greatest: f64,
+    /// The largest absolute value.
+    largest: f64,
 }
 
-impl Entries {
-    /// Takes in more entries.
-    pub fn add(&mut self, values: &[f64]) {
+impl EntryStatistics {
+    /// Adds entries.
+    pub(crate) fn add(&mut self, values: &[f64]) {
         self.count += values.len() as u64;
         for x in values.iter().map(|x| x.abs()) {
             self.zeros += u64::from(x == 0.0);
             self.sum += x;
-            self.greatest = self.greatest.max(x);
+            self.largest = self.largest.max(x);
         }
     }
 
-    /// Tests them against those of a matrix of this shape drawn by Haar's measure, times the gain.
-    pub fn tests(&self, shape: &[usize], gain: f64, dtype: DType) -> Vec<Outcome> {
+    /// Compares the entries with those of a matrix of this shape drawn from the Haar measure, times the gain.
+    pub(crate) fn tests(&self, shape: &[usize], gain: f64, dtype: DType) -> Vec<TestResult> {
         let long = shape[0].max(shape[1..].iter().product());
         let gain = gain.abs();
-        // In one dimension there is nothing to draw but a sign.
+        // In one dimension only the sign is random.
         if long < 2 {
             return Vec::new();
         }
         let (count, n) = (self.count as f64, long as f64);
-        let beyond = |x: f64| {
+        // P(|X| > x) of one entry X.
+        let exceeds = |x: f64| {
             let rest = 1.0 - (x / gain).powi(2);
             if rest <= 0.0 { 0.0 } else { beta_reg((n - 1.0) / 2.0, 0.5, rest.min(1.0)) }
         };
-        // Half of a value's last place, as a part of it; the least value above zero.
-        let round = (grid::neighbours(dtype, 1.0).1 - 1.0) / 2.0;
-        let least = grid::neighbours(dtype, 0.0).1;
-        let expected = count * (1.0 - beyond(least / 2.0 + gain * 2f64.powi(-24)));
-        let zeros = self.zeros as f64;
-        let p = if self.zeros == 0 { 1.0 } else { gamma::gamma_lr(zeros, expected.max(1e-300)) };
-        let text =
-            format!("{} of {} entries are exactly 0, expected are {expected:.1}", self.zeros, self.count);
-        let mut all = vec![Outcome { test: "zeros", p, text }];
+        // The largest relative rounding error, and the smallest positive value.
+        let rounding = grid::epsilon(dtype) / 2.0;
+        let smallest = grid::neighbours(dtype, 0.0).1;
+
+        let expected = count * (1.0 - exceeds(smallest / 2.0 + gain * 2f64.powi(-24)));
+        let text = format!("{} of {} entries are exactly 0, expected {expected:.1}", self.zeros, self.count);
+        let mut results = vec![TestResult::new("zeros", poisson_at_least(self.zeros, expected), text)];
+
         let text = format!(
-            "greatest entry {:.4e}, of a matrix drawn by chance with {long} entries a line",
-            self.greatest
+            "largest absolute entry {:.4e}, too large for a random orthogonal matrix with {long} entries a row",
+            self.largest
         );
-        let p = count * beyond(self.greatest * (1.0 - round) - least / 2.0);
-        all.push(Outcome { test: "outlier", p: p.clamp(0.0, 1.0), text });
+        let p = count * exceeds(self.largest * (1.0 - rounding) - smallest / 2.0);
+        results.push(TestResult::new("outlier", p, text));
+
         if long > 2 {
             let one = (gamma::ln_gamma(n / 2.0) - gamma::ln_gamma((n + 1.0) / 2.0)).exp();
-            let right = count * one / std::f64::consts::PI.sqrt();
+            let expected = count * one / std::f64::consts::PI.sqrt();
             let found = self.sum / gain;
-            let away = ((found - right).abs() - round * right - count * least / gain / 2.0).max(0.0);
-            let p = 2.0 * (-(n - 2.0) * away * away / (8.0 * count)).exp();
+            let rounding = rounding * expected + count * smallest / gain / 2.0;
+            let distance = ((found - expected).abs() - rounding).max(0.0);
+            let p = 2.0 * (-(n - 2.0) * distance * distance / (8.0 * count)).exp();
             let text = format!(
-                "mean absolute entry {:.4e}, {:+.1} % off that of a matrix drawn by chance: blocks, or zeros nearly?",
+                "mean absolute entry {:.4e}, {:+.1} % off that of a random orthogonal matrix: blocks, or entries near zero?",
                 self.sum / count,
-                (found / right - 1.0) * 100.0
+                (found / expected - 1.0) * 100.0
             );
-            all.push(Outcome { test: "distribution", p: p.clamp(0.0, 1.0), text });
+            results.push(TestResult::new("distribution", p, text));
         }
-        all
+        results
     }
 }

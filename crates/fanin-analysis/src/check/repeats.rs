@@ -1,154 +1,181 @@
-//! Values of a tensor that stand in it twice: what a sharded run leaves when two shards draw the same numbers.
+//! Values that occur twice in a tensor. A sharded run leaves them if two shards generate the same numbers.
 //!
-//! Two searches in one pass. Stretches: of all windows of `LENGTH` values those are kept whose hash says so, about
-//! `KEPT` of them. What a window holds decides, not where it stands, so a stretch that stands twice has its kept windows
-//! kept twice: one of k times n / `KEPT` values, n those of the tensor, is missed about once in e^k. Rows: of each a
-//! hash, so none is missed that is long enough.
+//! One pass searches in two ways.
+//! - Ranges: every window of `WINDOW` consecutive values has a hash, and the windows with the smallest hashes are kept,
+//!   about `KEPT` of a tensor. A window is kept for its values, not for its position. So if a range of values occurs twice,
+//!   the same windows of both occurrences are kept. In a tensor of n values, a repeated range of k n / `KEPT` values is
+//!   missed with a probability of about e^-k.
+//! - Rows: every row has a hash, so equal rows are always found if rows are long enough.
 
 use std::collections::HashMap;
 
-/// Values of a window. Of an honest draw, even in bf16, so many agree by chance in less than 1 of 1e15 pairs.
-const LENGTH: usize = 12;
+/// The number of values in a window. Windows of independent values, even of bf16, are equal by chance in less than one
+/// of 1e15 pairs.
+const WINDOW: usize = 12;
 
-/// About how many windows of a large tensor are kept. Their hashes have 64 bits: among so many two agree by chance once
-/// in 1e10 tensors.
+/// About how many windows of a large tensor are kept. With 64-bit hashes, two of so many windows have the same hash by
+/// chance once in 1e10 tensors.
 const KEPT: usize = 1 << 16;
 
-/// How many values of a tensor say how often two are equal.
+/// The number of leading values from which the probability that two values are equal is estimated.
 const FIRST: usize = 1 << 16;
 
-/// What one pass gathers.
+/// The base of the polynomial hash, and the increment of the row hash.
+const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A search for repeated values, fed with the values of a tensor in order.
 #[derive(Debug)]
-pub struct Repeats {
-    width: usize,
+pub(crate) struct RepeatSearch {
+    /// The number of values in a row; 0 if the tensor has less than two axes.
+    row_width: usize,
+    /// The number of values seen.
     position: usize,
-    /// The last values, and the hash of them: a polynomial in an odd number, which rolls on.
-    ring: [u64; LENGTH],
+    /// The mixed bits of the last `WINDOW` values; the value of index i is at i modulo `WINDOW`.
+    ring: [u64; WINDOW],
+    /// The polynomial hash of the last `WINDOW` values.
     rolling: u64,
-    leaving: u64,
-    /// Hashes below it are kept.
-    below: u64,
+    /// The factor of the value that leaves the window.
+    leaving_factor: u64,
+    /// Windows with a hash up to this one are kept.
+    max_hash: u64,
+    /// The first index of each kept window, by its hash.
     windows: HashMap<u64, usize>,
+    /// The number of windows whose hash is small enough.
     kept: u64,
-    again: u64,
-    first: Option<(usize, usize)>,
-    row: u64,
-    rows: Vec<u64>,
+    /// How many of them occurred before.
+    repeated: u64,
+    /// The first window that occurred before: both of its indices.
+    first_repeat: Option<(usize, usize)>,
+    /// The hash of the current row so far.
+    row_hash: u64,
+    row_hashes: Vec<u64>,
+    /// How often each of the `FIRST` leading values occurs.
     counts: HashMap<u64, u64>,
 }
 
-/// What stands twice.
+/// Values that occur twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Twice {
-    /// A stretch, from these indices on.
-    Stretch(usize, usize),
-    /// These two rows.
+pub(crate) enum Repeat {
+    /// A range of values: the row-major indices at which its two occurrences start.
+    Range(usize, usize),
+    /// Two equal rows: their indices.
     Rows(usize, usize),
 }
 
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+impl std::fmt::Display for Repeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Range(first, second) => {
+                write!(f, "a range of values occurs twice, at indices {first} and {second}")
+            }
+            Self::Rows(first, second) => write!(f, "rows {first} and {second} are equal"),
+        }
+    }
+}
 
-/// Spreads the bits of a hash.
-fn spread(mut bits: u64) -> u64 {
+/// Returns a hash of 64 bits (the finalizer of SplitMix64).
+fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
 }
 
-impl Repeats {
-    /// Nothing gathered yet, of a tensor of this shape.
-    pub fn new(shape: &[usize]) -> Self {
+impl RepeatSearch {
+    /// Starts a search in a tensor of this shape.
+    pub(crate) fn new(shape: &[usize]) -> Self {
         let count: usize = shape.iter().product();
-        let width = if shape.len() < 2 { 0 } else { shape[1..].iter().product() };
         Self {
-            width,
+            row_width: if shape.len() < 2 { 0 } else { shape[1..].iter().product() },
             position: 0,
-            ring: [0; LENGTH],
+            ring: [0; WINDOW],
             rolling: 0,
-            leaving: STEP.wrapping_pow(LENGTH as u32),
-            below: u64::MAX / count.div_ceil(KEPT).max(1) as u64,
+            leaving_factor: BASE.wrapping_pow(WINDOW as u32),
+            max_hash: u64::MAX / count.div_ceil(KEPT).max(1) as u64,
             windows: HashMap::new(),
             kept: 0,
-            again: 0,
-            first: None,
-            row: 0,
-            rows: Vec::new(),
+            repeated: 0,
+            first_repeat: None,
+            row_hash: 0,
+            row_hashes: Vec::new(),
             counts: HashMap::new(),
         }
     }
 
-    /// Takes in the next values.
-    pub fn add(&mut self, values: &[f64]) {
+    /// Adds the values that follow those added before.
+    pub(crate) fn add(&mut self, values: &[f64]) {
         for value in values {
             let bits = value.to_bits();
-            let place = self.position % LENGTH;
-            let old = std::mem::replace(&mut self.ring[place], spread(bits));
-            self.rolling = (self.rolling.wrapping_mul(STEP).wrapping_add(self.ring[place]))
-                .wrapping_sub(old.wrapping_mul(self.leaving));
+            let slot = self.position % WINDOW;
+            let old = std::mem::replace(&mut self.ring[slot], mix(bits));
+            self.rolling = (self.rolling.wrapping_mul(BASE).wrapping_add(self.ring[slot]))
+                .wrapping_sub(old.wrapping_mul(self.leaving_factor));
             self.position += 1;
             if self.position <= FIRST {
                 *self.counts.entry(bits).or_default() += 1;
             }
-            let hash = spread(self.rolling);
-            if hash <= self.below && self.position >= LENGTH && self.tells() {
-                let start = self.position - LENGTH;
+            let hash = mix(self.rolling);
+            if hash <= self.max_hash && self.position >= WINDOW && self.is_distinctive() {
+                let start = self.position - WINDOW;
                 self.kept += 1;
                 if let Some(&before) = self.windows.get(&hash) {
-                    self.again += 1;
-                    self.first.get_or_insert((before, start));
+                    self.repeated += 1;
+                    self.first_repeat.get_or_insert((before, start));
                 } else {
                     self.windows.insert(hash, start);
                 }
             }
-            if self.width > 0 {
-                self.row = spread(self.row ^ bits).wrapping_add(STEP);
-                if self.position.is_multiple_of(self.width) {
-                    self.rows.push(std::mem::take(&mut self.row));
+            if self.row_width > 0 {
+                self.row_hash = mix(self.row_hash ^ bits).wrapping_add(BASE);
+                if self.position.is_multiple_of(self.row_width) {
+                    self.row_hashes.push(std::mem::take(&mut self.row_hash));
                 }
             }
         }
     }
 
-    /// Whether the window proves anything: one with a value in it several times does not.
-    fn tells(&self) -> bool {
-        let mut distinct = self.ring;
-        distinct.sort_unstable();
-        distinct.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
+    /// Returns whether the values of the current window are distinct, but for two at most. Windows of few distinct values
+    /// are equal by chance.
+    fn is_distinctive(&self) -> bool {
+        let mut sorted = self.ring;
+        sorted.sort_unstable();
+        sorted.windows(2).filter(|pair| pair[0] == pair[1]).count() <= 2
     }
 
-    /// Whether there are several rows, all equal.
-    pub fn all_rows_equal(&self) -> bool {
-        self.rows.len() > 1 && self.rows.iter().all(|row| *row == self.rows[0])
+    /// Returns whether the tensor has more than one row, and all rows are equal.
+    pub(crate) fn all_rows_equal(&self) -> bool {
+        self.row_hashes.len() > 1 && self.row_hashes.iter().all(|row| *row == self.row_hashes[0])
     }
 
-    /// What stands twice, however short it is: of values that were drawn one by one, none.
-    pub fn any(&self) -> Option<Twice> {
-        let stretch = self.first.map(|(first, second)| Twice::Stretch(first, second));
-        stretch.or_else(|| self.equal_rows())
+    /// Returns the first repeat that was found, however short. Independent random values have none.
+    pub(crate) fn any(&self) -> Option<Repeat> {
+        let range = self.first_repeat.map(|(first, second)| Repeat::Range(first, second));
+        range.or_else(|| self.equal_rows())
     }
 
-    /// A stretch that stands twice and makes two percent of the tensor or more: trained tables may have rows alike, of
-    /// tokens that never came up.
-    pub fn large(&self) -> Option<Twice> {
-        let (first, second) = self.first.filter(|_| self.again * 50 >= self.kept)?;
-        Some(Twice::Stretch(first, second))
+    /// Returns a repeated range if repeats make up two percent of the tensor or more. Trained embeddings may have a few
+    /// equal rows, of tokens that never occurred.
+    pub(crate) fn large(&self) -> Option<Repeat> {
+        let (first, second) = self.first_repeat.filter(|_| self.repeated * 50 >= self.kept)?;
+        Some(Repeat::Range(first, second))
     }
 
-    /// Two equal rows, if rows are long enough that none are by chance: that two values are equal is seen in the first
-    /// ones, at least once in 2^16; that two rows of all are must be rarer than 2^-40.
-    fn equal_rows(&self) -> Option<Twice> {
+    /// Returns two equal rows, if rows are so long that none are equal by chance.
+    ///
+    /// The probability that two values are equal is estimated from the first values, and is at least 2^-16. The
+    /// probability that any two rows are equal must be less than 2^-40.
+    fn equal_rows(&self) -> Option<Repeat> {
         let n = self.counts.values().sum::<u64>() as f64;
         let pairs: f64 = self.counts.values().map(|&count| count as f64 * (count as f64 - 1.0)).sum();
-        let bits = -(pairs / (n * (n - 1.0))).max(2f64.powi(-16)).log2();
-        let needed = 40.0 + 2.0 * (self.rows.len().max(1) as f64).log2();
-        if bits.is_nan() || self.width as f64 * bits < needed {
+        let bits_per_value = -(pairs / (n * (n - 1.0))).max(2f64.powi(-16)).log2();
+        let needed = 40.0 + 2.0 * (self.row_hashes.len().max(1) as f64).log2();
+        if bits_per_value.is_nan() || self.row_width as f64 * bits_per_value < needed {
             return None;
         }
-        let mut rows: Vec<(u64, usize)> = self.rows.iter().copied().zip(0..).collect();
+        let mut rows: Vec<(u64, usize)> = self.row_hashes.iter().copied().zip(0..).collect();
         rows.sort_unstable();
         let equal = rows.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-        let equal = equal.map(|pair| (pair[0].1, pair[1].1)).min()?;
-        Some(Twice::Rows(equal.0, equal.1))
+        let (first, second) = equal.map(|pair| (pair[0].1, pair[1].1)).min()?;
+        Some(Repeat::Rows(first, second))
     }
 }
 
@@ -156,20 +183,20 @@ impl Repeats {
 mod tests {
     use super::*;
 
-    /// Distinct values, or of few bits.
+    /// Returns pseudo-random values of this many bits.
     fn values(count: usize, bits: u32) -> Vec<f64> {
-        (0..count as u64).map(|n| (spread(n.wrapping_mul(STEP) + 1) >> (64 - bits)) as f64).collect()
+        (0..count as u64).map(|n| (mix(n.wrapping_mul(BASE) + 1) >> (64 - bits)) as f64).collect()
     }
 
-    fn found(shape: &[usize], values: &[f64]) -> Option<Twice> {
-        let mut repeats = Repeats::new(shape);
-        // In chunks that fit nothing.
-        values.chunks(1001).for_each(|chunk| repeats.add(chunk));
-        repeats.any()
+    fn found(shape: &[usize], values: &[f64]) -> Option<Repeat> {
+        let mut search = RepeatSearch::new(shape);
+        // A chunk size that divides neither rows nor windows.
+        values.chunks(1001).for_each(|chunk| search.add(chunk));
+        search.any()
     }
 
     #[test]
-    fn rows_and_stretches_are_found_and_nothing_else() {
+    fn repeated_ranges_and_rows_are_found_and_nothing_else() {
         for bits in [8, 24] {
             let right = values(600 * 700, bits);
             assert_eq!(found(&[600, 700], &right), None, "{bits}");
@@ -177,24 +204,24 @@ mod tests {
             for (from, to, length) in [(100, 9_000, 300), (7, 301_003, 30_000), (400_000, 13, 2_000)] {
                 let mut wrong = right.clone();
                 wrong.copy_within(from..from + length, to);
-                let Some(Twice::Stretch(first, second)) = found(&[600 * 700], &wrong) else {
+                let Some(Repeat::Range(first, second)) = found(&[600 * 700], &wrong) else {
                     panic!("{bits} {from}")
                 };
                 assert_eq!(second - first, from.abs_diff(to), "{bits} {from}");
             }
         }
-        // A row is shorter than what is sure to have a window that is kept.
+        // A single row is too short to be sure to contain a kept window.
         let mut wrong = values(60_000 * 20, 24);
         wrong.copy_within(20 * 17..20 * 18, 20 * 50_000);
         let apart = match found(&[60_000, 20], &wrong).expect("equal rows") {
-            Twice::Rows(first, second) => (second - first) * 20,
-            Twice::Stretch(first, second) => second - first,
+            Repeat::Rows(first, second) => (second - first) * 20,
+            Repeat::Range(first, second) => second - first,
         };
         assert_eq!(apart, (50_000 - 17) * 20);
     }
 
     #[test]
-    fn few_values_prove_nothing() {
+    fn short_rows_and_few_distinct_values_prove_nothing() {
         assert_eq!(found(&[4000, 12], &values(48_000, 1)), None);
         assert_eq!(found(&[2, 4], &[1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0, 4.0]), None);
         assert_eq!(found(&[100, 50], &[0.0; 5000]), None);

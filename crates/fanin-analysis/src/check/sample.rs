@@ -1,151 +1,83 @@
-//! Whether independent values follow a distribution: what is gathered in one pass, and the tests on it.
+//! Tests of whether independent values follow a distribution: statistics from one pass over the values, and the tests on
+//! them.
 //!
-//! Every test has a p-value that is exact or too large, so a bound on it bounds the false alarms:
-//! - mean and spread about the planned numbers, as normal deviates with Cramér's correction for the skewness; the spread
-//!   of a normal by the chi-square distribution;
-//! - Kolmogorov-Smirnov distance at 511 places of equal probability, which is at most the distance everywhere; its
-//!   p-value is Massart's bound 2 exp(-2 n D^2) (1990), true for every n;
-//! - the correlation of values that follow one another, which sorted or smooth ones have and drawn ones have not;
-//! - least and greatest value, too far out or not far enough, by the distribution of extremes;
-//! - exact zeros, by Poisson's distribution.
+//! Every test has a p-value that is exact or too large, so a bound on it also bounds the rate of false alarms:
+//! - mean and standard deviation against the planned ones, as normal deviates with Cramér's correction for the skewness;
+//!   the standard deviation of a normal distribution by the chi-square distribution;
+//! - the Kolmogorov-Smirnov distance at up to 511 edges of equal probability, which is at most the distance over all
+//!   values;
+//! - the correlation of consecutive values, which sorted or smooth values have and independent ones do not;
+//! - the smallest and the largest value, too extreme or not extreme enough, by the distribution of extreme values;
+//! - the number of exact zeros, by the Poisson distribution.
 
-use fanin::{DType, Plan};
-use statrs::function::{erf::erfc, gamma};
+use statrs::function::gamma;
 
-use super::distribution::{Draw, Moments};
+use super::distribution::Moments;
 use super::grid;
+use super::p_value;
+use super::reference::ReferenceDistribution;
+use super::test_result::TestResult;
 
-/// A distribution as the type has it, ready to be counted against.
+/// Statistics of a sample, gathered for comparison with a reference distribution.
 #[derive(Debug, Clone)]
-pub struct Reference {
-    /// The distribution.
-    pub draw: Draw,
-    /// The type of the values.
-    pub dtype: DType,
-    /// Moments of the values.
-    pub moments: Moments,
-    edges: Vec<(f64, f64)>,
-    /// Of equal steps from the first edge to the last, the bin in which each begins: where to look for a value's bin.
-    starts: Vec<u32>,
-}
-
-impl Reference {
-    /// Prepares a distribution.
-    pub fn new(draw: Draw, dtype: DType) -> Self {
-        const STEPS: usize = 2048;
-        let edges = draw.edges(dtype);
-        let mut starts = Vec::new();
-        if let (Some(first), Some(last)) = (edges.first(), edges.last()) {
-            let mut bin = 0;
-            for k in 0..STEPS {
-                let at = first.0 + (last.0 - first.0) * k as f64 / STEPS as f64;
-                while bin < edges.len() && edges[bin].0 < at {
-                    bin += 1;
-                }
-                // A conversion may round up: one bin early is never wrong.
-                starts.push(u32::try_from(bin.saturating_sub(1)).unwrap_or(0));
-            }
-        }
-        Self { draw, dtype, moments: draw.moments(dtype), edges, starts }
-    }
-
-    /// The reference of a plan's random values among those known already, made if need be; `None` as [`Draw::of`].
-    pub fn known<'a>(all: &'a mut Vec<Self>, plan: &Plan) -> Option<&'a Self> {
-        let (draw, dtype) = (Draw::of(plan)?, plan.dtype());
-        let known = all.iter().position(|known| known.draw == draw && known.dtype == dtype);
-        let known = known.unwrap_or_else(|| {
-            all.push(Self::new(draw, dtype));
-            all.len() - 1
-        });
-        all.get(known)
-    }
-
-    #[inline]
-    fn bin(&self, x: f64) -> usize {
-        let (Some(first), Some(last)) = (self.edges.first(), self.edges.last()) else { return 0 };
-        if x < first.0 {
-            return 0;
-        }
-        let step = (x - first.0) / (last.0 - first.0) * self.starts.len() as f64;
-        let mut bin = self.starts[(step as usize).min(self.starts.len() - 1)] as usize;
-        while bin < self.edges.len() && x >= self.edges[bin].0 {
-            bin += 1;
-        }
-        bin
-    }
-}
-
-/// What is gathered of the values.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    /// Values counted: all but NaN and infinities and, of `sparse`, zeros.
-    pub count: u64,
-    /// NaN and infinities.
-    pub wild: u64,
-    /// Exact zeros.
-    pub zeros: u64,
-    /// The least value.
-    pub min: f64,
-    /// The greatest value.
-    pub max: f64,
+pub(crate) struct SampleStatistics {
+    /// The number of values in the sums below: finite values and, with `skip_zeros`, only those that are not zero.
+    pub(crate) count: u64,
+    /// The number of values that are NaN or infinite.
+    non_finite: u64,
+    /// The number of exact zeros.
+    zeros: u64,
+    min: f64,
+    max: f64,
+    /// Sum of the distances from the planned mean.
     sum: f64,
+    /// Sum of the squared distances from the planned mean.
     squares: f64,
-    /// Sum of the products of neighbours, each as its distance from the planned mean, and the last of these distances.
+    /// Sum of the products of the distances of consecutive values.
     products: f64,
+    /// The distance of the last value.
     last: f64,
+    /// Values in each bin of the reference distribution.
     bins: Vec<u64>,
     skip_zeros: bool,
 }
 
-/// The outcome of a test.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// Which test.
-    pub test: &'static str,
-    /// How probable so great a deviation is if the distribution is right; 0 if it is impossible.
-    pub p: f64,
-    /// What was found, and what was expected.
-    pub text: String,
-}
-
-impl Sample {
-    /// Nothing gathered yet. With `skip_zeros` exact zeros are counted, and are no values.
-    pub fn new(reference: &Reference, skip_zeros: bool) -> Self {
-        let bins = vec![0; reference.edges.len() + 1];
-        let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
+impl SampleStatistics {
+    /// Returns the statistics of an empty sample. With `skip_zeros`, exact zeros are counted and otherwise ignored.
+    pub(crate) fn new(reference: &ReferenceDistribution, skip_zeros: bool) -> Self {
         Self {
             count: 0,
-            wild: 0,
+            non_finite: 0,
             zeros: 0,
-            min,
-            max,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
             sum: 0.0,
             squares: 0.0,
             products: 0.0,
             last: 0.0,
-            bins,
+            bins: vec![0; reference.edges().len() + 1],
             skip_zeros,
         }
     }
 
-    /// Takes in more values, which follow those before.
-    pub fn add(&mut self, reference: &Reference, values: &[f64]) {
+    /// Adds the values that follow those added before.
+    pub(crate) fn add(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
         let (mut sum, mut squares, mut products) = (0.0, 0.0, 0.0);
         for &x in values {
             if !x.is_finite() {
-                self.wild += 1;
+                self.non_finite += 1;
                 continue;
             }
             self.zeros += u64::from(x == 0.0);
             if x == 0.0 && self.skip_zeros {
                 continue;
             }
-            let away = x - reference.moments.mean;
+            let distance = x - reference.moments.mean;
             self.count += 1;
-            sum += away;
-            squares += away * away;
-            products += away * self.last;
-            self.last = away;
+            sum += distance;
+            squares += distance * distance;
+            products += distance * self.last;
+            self.last = distance;
             self.min = self.min.min(x);
             self.max = self.max.max(x);
             self.bins[reference.bin(x)] += 1;
@@ -155,171 +87,184 @@ impl Sample {
         self.products += products;
     }
 
-    /// The mean.
-    pub fn mean(&self, reference: &Reference) -> f64 {
-        reference.moments.mean + self.sum / self.count as f64
-    }
-
-    /// The root of the mean squared distance from the planned mean.
-    pub fn spread(&self) -> f64 {
+    /// Returns the root mean square distance from the planned mean.
+    fn root_mean_square(&self) -> f64 {
         (self.squares / self.count as f64).sqrt()
     }
 
-    /// The spread as a sum of independent deviates and its variance, for pooling over tensors of one rule.
-    pub fn excess(&self, reference: &Reference) -> (f64, f64) {
+    /// Returns the sum of (x - mean)^2 / variance - 1 over all values, and the variance of this sum if the values follow
+    /// the reference distribution. The sums of several tensors can be added for a common test.
+    pub(crate) fn variance_excess(&self, reference: &ReferenceDistribution) -> (f64, f64) {
         let Moments { variance, m4, .. } = reference.moments;
         let n = self.count as f64;
         (self.squares / variance - n, n * (m4 / (variance * variance) - 1.0))
     }
 
-    /// The Kolmogorov-Smirnov distance, and the value at which it is.
-    pub fn distance(&self, reference: &Reference) -> (f64, f64) {
-        let (mut seen, mut worst) = (0, (0.0, f64::NAN));
-        for (&count, &(edge, share)) in self.bins.iter().zip(&reference.edges) {
-            seen += count;
-            let distance = (seen as f64 / self.count as f64 - share).abs();
-            if distance > worst.0 {
-                worst = (distance, edge);
+    /// Returns the Kolmogorov-Smirnov distance, and the value at which the distribution functions are so far apart.
+    pub(crate) fn kolmogorov_smirnov_distance(&self, reference: &ReferenceDistribution) -> (f64, f64) {
+        let (mut below, mut largest) = (0, (0.0, f64::NAN));
+        for (&count, &(edge, probability)) in self.bins.iter().zip(reference.edges()) {
+            below += count;
+            let distance = (below as f64 / self.count as f64 - probability).abs();
+            if distance > largest.0 {
+                largest = (distance, edge);
             }
         }
-        worst
+        largest
     }
 
-    /// All tests.
-    pub fn tests(&self, reference: &Reference) -> Vec<Outcome> {
-        let mut all = Vec::new();
-        let mut say = |test, p: f64, text: String| all.push(Outcome { test, p: p.clamp(0.0, 1.0), text });
-        let (low, high) = reference.draw.bounds();
-        let n = self.count as f64;
-        if self.wild > 0 {
-            say(
-                "finite",
-                0.0,
-                format!("{} of {} values are NaN or infinite", self.wild, self.wild + self.count),
-            );
+    /// Returns the results of all tests against the reference distribution.
+    pub(crate) fn tests(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
+        let mut results = Vec::new();
+        if self.non_finite > 0 {
+            let all = self.non_finite + self.count;
+            let text = format!("{} of {all} values are NaN or infinite", self.non_finite);
+            results.push(TestResult::failure("finite", text));
         }
         if self.count == 0 {
-            return all;
+            return results;
         }
-        // Rounding may lead to the value next to a bound.
-        let (least, greatest) = (low.min(reference.dtype.round(low)), high.max(reference.dtype.round(high)));
-        if self.min < least || self.max > greatest {
-            let found = format!("values from {:.6e} to {:.6e}", self.min, self.max);
-            say("bounds", 0.0, format!("{found}, planned are [{low:.6e}, {high:.6e}]"));
+        results.extend(self.bounds(reference));
+        // Below 30 values the normal approximation is poor for other distributions than the normal one. The
+        // Kolmogorov-Smirnov test remains.
+        if reference.distribution.is_normal() || self.count >= 30 {
+            results.push(self.mean(reference));
+            results.push(self.std(reference));
         }
-        let Moments { mean, variance, m3, m4, m6 } = reference.moments;
-        let std = variance.sqrt();
-        // Below 30 values the normal approximation is poor for distributions other than the normal, and the distance does alone.
-        let normal = reference.draw.is_normal();
-        if normal || self.count >= 30 {
-            let z = self.sum / (std * n.sqrt());
-            let text =
-                format!("mean {:.6e}, planned {mean:.6e}: {z:+.1} standard errors", self.mean(reference));
-            say("mean", deviate(z, m3 / (variance * std), n), text);
-            let spread = self.squares / variance;
-            let wide = m4 - variance * variance;
-            let z = (spread - n) * variance / (wide * n).sqrt();
-            let p = if normal && self.count < 100_000 {
-                let (below, above) =
-                    (gamma::gamma_lr(n / 2.0, spread / 2.0), gamma::gamma_ur(n / 2.0, spread / 2.0));
-                2.0 * below.min(above)
-            } else {
-                let skewness = (m6 - 3.0 * m4 * variance + 2.0 * variance.powi(3)) / wide.powf(1.5);
-                deviate(z, skewness, n)
-            };
-            let off = (self.spread() / std - 1.0) * 100.0;
-            say(
-                "std",
-                p,
-                format!("std {:.6e}, planned {std:.6e}: {off:+.2} %, {z:+.1} standard errors", self.spread()),
-            );
-        }
-        let (distance, at) = self.distance(reference);
-        let text =
-            format!("Kolmogorov-Smirnov distance {distance:.4} at {at:.4e} over {} values", self.count);
-        say("distribution", 2.0 * (-2.0 * n * distance * distance).exp(), text);
-        // Products of few values are far from normal. By the spread that was found: the planned one has its own test.
-        if self.count >= 1000 && self.squares > 0.0 {
-            let correlation = self.products / self.squares;
-            let z = correlation * n.sqrt();
-            // The fourth moment of such a product exceeds a normal's by 6 at the most, by less under distributions with ends.
-            let p = corrected(z, z.powi(4) / (4.0 * n));
-            say("order", p, format!("correlation of neighbours {correlation:+.4}: {z:+.1} standard errors"));
-        }
-        self.extremes(reference, &mut say);
+        results.push(self.kolmogorov_smirnov(reference));
+        results.extend(self.serial_correlation());
+        results.extend(self.extremes(reference));
         if !self.skip_zeros {
-            let (below, above) = grid::cell(reference.dtype, 0.0);
-            // torch's normal is exactly zero once in 2^24 draws.
-            let chance = (reference.draw.below(above) - reference.draw.below(below)).max(0.0);
-            let expected = n * (chance + 2f64.powi(-23));
-            let p =
-                if self.zeros == 0 { 1.0 } else { gamma::gamma_lr(self.zeros as f64, expected.max(1e-300)) };
-            say("zeros", p, format!("{} values are exactly 0, expected are {expected:.1}", self.zeros));
+            results.push(self.zeros(reference));
         }
-        all
+        results
     }
 
-    fn extremes(&self, reference: &Reference, say: &mut impl FnMut(&'static str, f64, String)) {
-        let (n, draw) = (self.count as f64, &reference.draw);
-        let (low, high) = draw.bounds();
+    /// Fails if a value lies outside of the bounds of the distribution.
+    fn bounds(&self, reference: &ReferenceDistribution) -> Option<TestResult> {
+        let (low, high) = reference.distribution.bounds();
+        // Rounding may give the value next to a bound.
+        let (smallest, largest) =
+            (low.min(reference.dtype.round(low)), high.max(reference.dtype.round(high)));
+        (self.min < smallest || self.max > largest).then(|| {
+            let found = format!("values from {:.6e} to {:.6e}", self.min, self.max);
+            TestResult::failure("bounds", format!("{found}, expected [{low:.6e}, {high:.6e}]"))
+        })
+    }
+
+    /// Compares the mean with the planned one.
+    fn mean(&self, reference: &ReferenceDistribution) -> TestResult {
+        let Moments { mean, variance, m3, .. } = reference.moments;
+        let (n, std) = (self.count as f64, variance.sqrt());
+        let z = self.sum / (std * n.sqrt());
+        let found = mean + self.sum / n;
+        let text = format!("mean {found:.6e}, expected {mean:.6e}: {z:+.1} standard errors");
+        TestResult::new("mean", p_value::standardized_sum(z, m3 / (variance * std), n), text)
+    }
+
+    /// Compares the standard deviation with the planned one.
+    fn std(&self, reference: &ReferenceDistribution) -> TestResult {
+        let Moments { variance, m4, m6, .. } = reference.moments;
+        let (n, std) = (self.count as f64, variance.sqrt());
+        let chi_square = self.squares / variance;
+        let variance_of_square = m4 - variance * variance;
+        let z = (chi_square - n) * variance / (variance_of_square * n).sqrt();
+        let p = if reference.distribution.is_normal() && self.count < 100_000 {
+            let below = gamma::gamma_lr(n / 2.0, chi_square / 2.0);
+            let above = gamma::gamma_ur(n / 2.0, chi_square / 2.0);
+            2.0 * below.min(above)
+        } else {
+            let skewness = (m6 - 3.0 * m4 * variance + 2.0 * variance.powi(3)) / variance_of_square.powf(1.5);
+            p_value::standardized_sum(z, skewness, n)
+        };
+        let found = self.root_mean_square();
+        let percent = (found / std - 1.0) * 100.0;
+        let text = format!("std {found:.6e}, expected {std:.6e}: {percent:+.2} %, {z:+.1} standard errors");
+        TestResult::new("std", p, text)
+    }
+
+    /// Compares the distribution functions.
+    fn kolmogorov_smirnov(&self, reference: &ReferenceDistribution) -> TestResult {
+        let (distance, x) = self.kolmogorov_smirnov_distance(reference);
+        let text = format!("Kolmogorov-Smirnov distance {distance:.4} at {x:.4e} over {} values", self.count);
+        let p = p_value::kolmogorov_smirnov(distance, self.count as f64);
+        TestResult::new("distribution", p, text)
+    }
+
+    /// Tests the correlation of consecutive values.
+    fn serial_correlation(&self) -> Option<TestResult> {
+        // The sum of fewer products is far from normal. The correlation is relative to the measured standard deviation,
+        // since the planned one has its own test.
+        if self.count < 1000 || self.squares <= 0.0 {
+            return None;
+        }
+        let n = self.count as f64;
+        let correlation = self.products / self.squares;
+        let z = correlation * n.sqrt();
+        // The fourth moment of such a product exceeds that of a normal variable by at most 6, and by less for bounded
+        // distributions.
+        let p = p_value::corrected_normal(z, z.powi(4) / (4.0 * n));
+        let text = format!("correlation of consecutive values {correlation:+.4}: {z:+.1} standard errors");
+        Some(TestResult::new("order", p, text))
+    }
+
+    /// Tests whether the smallest and the largest value are too extreme (`outlier`) or not extreme enough (`tail`).
+    fn extremes(&self, reference: &ReferenceDistribution) -> Vec<TestResult> {
+        let (n, distribution) = (self.count as f64, &reference.distribution);
+        let (low, high) = distribution.bounds();
         let std = reference.moments.variance.sqrt();
-        for (name, x, outside, inside) in [
-            (
-                "greatest",
-                self.max,
-                draw.above(grid::cell(reference.dtype, self.max).0),
-                draw.above(grid::cell(reference.dtype, self.max).1),
-            ),
-            (
-                "least",
-                self.min,
-                draw.below(grid::cell(reference.dtype, self.min).1),
-                draw.below(grid::cell(reference.dtype, self.min).0),
-            ),
+        let largest = grid::rounding_interval(reference.dtype, self.max);
+        let smallest = grid::rounding_interval(reference.dtype, self.min);
+        let mut results = Vec::new();
+        // The probability that one value is at least, and strictly more, extreme.
+        for (name, x, at_least, more) in [
+            ("largest", self.max, distribution.survival(largest.0), distribution.survival(largest.1)),
+            ("smallest", self.min, distribution.cdf(smallest.1), distribution.cdf(smallest.0)),
         ] {
-            let away = (x - reference.moments.mean) / std;
+            let deviation = (x - reference.moments.mean) / std;
             let text =
-                format!("{name} value {x:.4e}, {away:+.2} std from the mean, of {} values", self.count);
-            say("outlier", n * outside, text.clone());
-            // torch's f32 draws end at 5.77 std (24 bits), the last of them uneven.
-            // Beside a bound there is nothing further out: rounding may have led there, or been led back.
-            let beside = grid::neighbours(reference.dtype, x);
-            if away.abs() < 5.4 && beside.0 > low && beside.1 < high {
-                say("tail", (n * (-inside).ln_1p()).exp(), text);
+                format!("{name} value {x:.4e}, {deviation:+.2} std from the mean, of {} values", self.count);
+            results.push(TestResult::new("outlier", n * at_least, text.clone()));
+            // torch's f32 normals end at 5.77 std (24 random bits), and the last values before that are not evenly
+            // distributed. Next to a bound no value is more extreme, and rounding may have moved a value there.
+            let adjacent = grid::neighbours(reference.dtype, x);
+            if deviation.abs() < 5.4 && adjacent.0 > low && adjacent.1 < high {
+                results.push(TestResult::new("tail", (n * (-more).ln_1p()).exp(), text));
             }
         }
+        results
     }
-}
 
-/// The two-sided p-value of a standardized sum of n terms of that skewness.
-pub fn deviate(z: f64, skewness: f64, n: f64) -> f64 {
-    // Cramér's correction.
-    corrected(z, z.powi(3) * skewness / (6.0 * n.sqrt()))
-}
-
-/// A normal deviate's two-sided p-value times e to the correction, where it is one: for a deviate small against the root
-/// of the number of terms.
-fn corrected(z: f64, correction: f64) -> f64 {
-    let p = erfc(z.abs() / std::f64::consts::SQRT_2);
-    // Of a deviate beyond 38 nothing is left, and the correction may be infinite: their product would be no number.
-    if p == 0.0 { 0.0 } else { p * correction.clamp(0.0, z * z / 4.0).exp() }
+    /// Tests whether there are too many exact zeros.
+    fn zeros(&self, reference: &ReferenceDistribution) -> TestResult {
+        let (below, above) = grid::rounding_interval(reference.dtype, 0.0);
+        let distribution = &reference.distribution;
+        let probability = (distribution.cdf(above) - distribution.cdf(below)).max(0.0);
+        // torch's normal is exactly zero once in 2^24 values.
+        let expected = self.count as f64 * (probability + 2f64.powi(-23));
+        let text = format!("{} values are exactly 0, expected {expected:.1}", self.zeros);
+        TestResult::new("zeros", p_value::poisson_at_least(self.zeros, expected), text)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use fanin::DType;
+
+    use super::super::distribution::Univariate;
     use super::*;
 
     #[test]
-    fn what_is_far_off_is_impossible_at_any_size() {
-        // A std of twice the planned one, in 200,000 values: the correction alone is beyond f64.
-        assert_eq!(deviate(948.0, 2.83, 2e5), 0.0);
-        assert!((deviate(1.96, 0.0, 1e9) - 0.05).abs() < 1e-4);
-        let reference = Reference::new(Draw::normal(0.0, 1.0), DType::F32);
-        let mut sample = Sample::new(&reference, false);
+    fn a_large_deviation_is_impossible_at_any_size() {
+        // A std of twice the planned one in 200,000 values: the correction alone is beyond f64.
+        assert_eq!(p_value::standardized_sum(948.0, 2.83, 2e5), 0.0);
+        assert!((p_value::standardized_sum(1.96, 0.0, 1e9) - 0.05).abs() < 1e-4);
+        let reference = ReferenceDistribution::new(Univariate::normal(0.0, 1.0), DType::F32);
+        let mut sample = SampleStatistics::new(&reference, false);
         let wide: Vec<f64> = (0..200_000).map(|k| f64::from(k * 7919 % 200_000) / 25_000.0 - 4.0).collect();
         sample.add(&reference, &wide);
-        let outcomes = sample.tests(&reference);
-        assert!(outcomes.iter().all(|outcome| !outcome.p.is_nan()), "{outcomes:?}");
-        assert!(outcomes.iter().any(|outcome| outcome.test == "std" && outcome.p == 0.0), "{outcomes:?}");
+        let results = sample.tests(&reference);
+        assert!(results.iter().all(|result| !result.p_value.is_nan()), "{results:?}");
+        assert!(results.iter().any(|result| result.test == "std" && result.p_value == 0.0), "{results:?}");
     }
 }

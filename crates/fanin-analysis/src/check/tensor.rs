@@ -1,187 +1,193 @@
-//! Whether a view follows its plan: the tests that the plan's distribution asks for, in one pass and a few more of what is
-//! orthogonal.
+//! Tests of one tensor, or one block of it, against its plan. Which tests run depends on the plan's distribution.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
-use fanin::{Distribution, Native, Plan};
-
-use super::bits::Difference;
-use super::orthogonal;
-use super::repeats::{Repeats, Twice};
-use super::sample::{Outcome, Reference, Sample};
-use super::tensor_view::TensorView;
-use crate::error::{Error, Result};
 use fanin::region::Chunks;
-use fanin_checkpoint::ValueBuffer;
+use fanin::{Distribution, Native, Plan};
+use fanin_checkpoint::Progress;
 use fanin_checkpoint::decode;
-use fanin_recipe::text as numbers;
+use fanin_recipe::text::counted;
 
-/// What was found.
+use super::generate::{CHUNK, generate, report_read};
+use super::mismatch::Mismatch;
+use super::orthogonal::{self, EntryStatistics};
+use super::reference::{ReferenceCache, ReferenceDistribution};
+use super::repeats::{Repeat, RepeatSearch};
+use super::sample::SampleStatistics;
+use super::tensor_view::TensorView;
+use super::test_result::TestResult;
+use crate::error::{Error, Result};
+
+/// The results of the tests of a view.
 #[derive(Debug, Default)]
-pub struct Followed {
-    /// The tests.
-    pub outcomes: Vec<Outcome>,
-    /// A hash of the values of a random distribution: no two tensors have one.
-    pub hash: Option<u64>,
-    /// Of independent values, [`Sample::excess`].
-    pub excess: Option<(f64, f64)>,
+pub(crate) struct ViewTests {
+    /// The results.
+    pub(crate) results: Vec<TestResult>,
+    /// A hash of the values if they are random: two tensors with the same hash were generated from the same numbers.
+    pub(crate) hash: Option<u64>,
+    /// [`SampleStatistics::variance_excess`], if the values are independent.
+    pub(crate) variance_excess: Option<(f64, f64)>,
 }
 
-impl Followed {
-    fn say(&mut self, test: &'static str, p: f64, text: String) {
-        self.outcomes.push(Outcome { test, p, text });
-    }
-
-    /// Holds the values of a view against its plan, which has no parts. `seen` is told how many were looked at.
+impl ViewTests {
+    /// Tests the values of a view against its plan, which must have no blocks.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn of(
+    pub(crate) fn new(
         view: &TensorView<'_>,
         plan: &Plan,
-        references: &mut Vec<Reference>,
-        seen: impl FnMut(usize),
+        references: &mut ReferenceCache,
+        progress: &dyn Progress,
     ) -> Result<Self> {
-        let mut found = Self::default();
-        match (Reference::known(references, plan), plan.distribution()) {
-            // Where the type cannot hold the distribution all its values are one.
+        let mut tests = Self::default();
+        match (references.get(plan), plan.distribution()) {
+            // A variance of 0 means that the dtype rounds all values to one: they are compared exactly.
             (Some(reference), distribution) if reference.moments.variance > 0.0 => {
                 let zeros = match distribution {
                     Distribution::Sparse { zeros, .. } => Some(zeros),
                     _ => None,
                 };
-                found.independent(view, reference, zeros, seen)?;
+                tests.independent(view, reference, zeros, progress)?;
             }
             (None, Distribution::Orthogonal { gain }) if gain != 0.0 && !plan.is_empty() => {
-                found.orthogonal(view, gain, plan, seen)?;
+                tests.orthogonal(view, gain, plan, progress)?;
             }
-            _ => found.exact(view, plan, seen)?,
+            _ => tests.exact(view, plan, progress)?,
         }
-        Ok(found)
+        Ok(tests)
     }
 
-    /// Values drawn one by one, and, of `sparse`, so many zeros in each column.
+    fn fail(&mut self, test: &'static str, text: String) {
+        self.results.push(TestResult::failure(test, text));
+    }
+
+    /// Tests independent random values. With `zeros`, every column must have that many zeros (`sparse`).
     fn independent(
         &mut self,
         view: &TensorView<'_>,
-        reference: &Reference,
+        reference: &ReferenceDistribution,
         zeros: Option<usize>,
-        mut seen: impl FnMut(usize),
+        progress: &dyn Progress,
     ) -> Result {
         let mut hash = DefaultHasher::new();
-        let mut repeats = Repeats::new(view.shape());
-        let mut sample = Sample::new(reference, zeros.is_some());
-        let mut columns = vec![0u64; zeros.map_or(0, |_| view.shape()[1])];
+        let mut repeats = RepeatSearch::new(view.shape());
+        let mut sample = SampleStatistics::new(reference, zeros.is_some());
+        let mut zeros_of_columns = vec![0u64; zeros.map_or(0, |_| view.shape()[1])];
         let mut column = 0;
         view.values(|values| {
             sample.add(reference, values);
             repeats.add(values);
             values.iter().for_each(|x| hash.write_u64(x.to_bits()));
-            if !columns.is_empty() {
+            if !zeros_of_columns.is_empty() {
                 for x in values {
-                    columns[column] += u64::from(*x == 0.0);
-                    column = (column + 1) % columns.len();
+                    zeros_of_columns[column] += u64::from(*x == 0.0);
+                    column = (column + 1) % zeros_of_columns.len();
                 }
             }
-            seen(values.len());
+            report_read(progress, view.entry(), values.len());
         })?;
         self.hash = Some(hash.finish());
-        self.outcomes = sample.tests(reference);
+        self.results = sample.tests(reference);
         if let Some(zeros) = zeros {
-            let off = columns.iter().filter(|&&found| found < zeros as u64).count();
-            if off > 0 {
-                let text = format!("{off} of {} columns have fewer than {zeros} zeros", columns.len());
-                self.say("zeros", 0.0, text);
-            }
-            let more: u64 = columns.iter().map(|&found| found.saturating_sub(zeros as u64)).sum();
-            let expected = sample.count as f64 * (2f64.powi(-23) + reference.draw.density(0.0) * 1e-7);
-            if more as f64 > 20.0 + 10.0 * expected {
-                self.say("zeros", 0.0, format!("{more} zeros more than the {zeros} planned in each column"));
-            }
+            self.column_zeros(&zeros_of_columns, zeros as u64, &sample, reference);
         }
-        if let Some(twice) = repeats.any() {
-            let text = match twice {
-                Twice::Stretch(first, second) => format!(
-                    "a stretch of values stands twice, at the indices {first} and {second}: {} apart of {}",
-                    second - first,
-                    numbers::counted(view.shape().iter().product::<usize>() as u64, "value")
-                ),
-                Twice::Rows(first, second) => format!("the rows {first} and {second} are equal"),
-            };
-            self.say("repeats", 0.0, text);
+        if let Some(repeat) = repeats.any() {
+            let mut text = repeat.to_string();
+            if let Repeat::Range(first, second) = repeat {
+                let values = view.shape().iter().product::<usize>();
+                text += &format!(": {} apart in {}", second - first, counted(values as u64, "value"));
+            }
+            self.fail("repeats", text);
         }
-        self.excess = (sample.count > 0).then(|| sample.excess(reference));
+        self.variance_excess = (sample.count > 0).then(|| sample.variance_excess(reference));
         Ok(())
     }
 
-    /// A matrix with orthonormal rows or columns times a gain, drawn by Haar's measure.
+    /// Tests the number of zeros in each column of a `sparse` matrix. Random values may be exactly zero too.
+    fn column_zeros(
+        &mut self,
+        found: &[u64],
+        planned: u64,
+        sample: &SampleStatistics,
+        reference: &ReferenceDistribution,
+    ) {
+        let short = found.iter().filter(|&&found| found < planned).count();
+        if short > 0 {
+            self.fail("zeros", format!("{short} of {} columns have fewer than {planned} zeros", found.len()));
+        }
+        let extra: u64 = found.iter().map(|&found| found.saturating_sub(planned)).sum();
+        let expected = sample.count as f64 * (2f64.powi(-23) + reference.distribution.density(0.0) * 1e-7);
+        if extra as f64 > 20.0 + 10.0 * expected {
+            self.fail("zeros", format!("{extra} zeros more than the {planned} planned in each column"));
+        }
+    }
+
+    /// Tests a random matrix with orthonormal rows or columns times a gain, drawn from the Haar measure.
     fn orthogonal(
         &mut self,
         view: &TensorView<'_>,
         gain: f64,
         plan: &Plan,
-        mut seen: impl FnMut(usize),
+        progress: &dyn Progress,
     ) -> Result {
         let mut hash = DefaultHasher::new();
-        let mut entries = orthogonal::Entries::default();
+        let mut entries = EntryStatistics::default();
         view.values(|values| {
             entries.add(values);
             values.iter().for_each(|x| hash.write_u64(x.to_bits()));
-            seen(values.len());
+            report_read(progress, view.entry(), values.len());
         })?;
         self.hash = Some(hash.finish());
-        let (departure, most) = (orthogonal::departure(view, gain)?, orthogonal::tolerance(plan.dtype()));
-        if departure > most || departure.is_nan() {
-            let text =
-                format!("not orthogonal times {gain}: off by {departure:.2e}, rounding explains {most:.0e}");
-            self.say("orthogonal", 0.0, text);
+        let departure = orthogonal::departure(view, gain)?;
+        let tolerance = orthogonal::tolerance(plan.dtype());
+        if departure > tolerance || departure.is_nan() {
+            let text = format!(
+                "not orthogonal with gain {gain}: relative error {departure:.2e}, rounding explains up to {tolerance:.0e}"
+            );
+            self.fail("orthogonal", text);
         }
-        self.outcomes.extend(entries.tests(view.shape(), gain, plan.dtype()));
+        self.results.extend(entries.tests(view.shape(), gain, plan.dtype()));
         Ok(())
     }
 
-    /// Nothing is random: any seed tells the values.
-    fn exact(&mut self, view: &TensorView<'_>, plan: &Plan, mut seen: impl FnMut(usize)) -> Result {
-        const CHUNK: usize = 1 << 20;
+    /// Compares values that do not depend on the seed with those of the plan, bit for bit.
+    fn exact(&mut self, view: &TensorView<'_>, plan: &Plan, progress: &dyn Progress) -> Result {
         let name = &view.entry().name;
-        let wrong = |source| Error::Tensor { tensor: name.clone(), source };
-        let full = |_| Error::Request(format!("{name}: no memory for its values"));
         let native = Native::new(0);
-        let prepared = native.tensor("").prepare(plan).map_err(wrong)?;
-        let mut boxes = Chunks::new(plan.shape(), CHUNK);
-        let mut planned = Vec::new().into_iter();
-        let mut next = || -> Result<f64> {
-            if planned.len() == 0 {
-                let (start, size) = boxes.next().expect("a plan has as many values as its view");
-                let mut values = ValueBuffer::new(plan.dtype(), size.iter().product()).map_err(full)?;
-                values
-                    .tensor(&size)
-                    .and_then(|tensor| prepared.fill_region(&start, tensor))
-                    .map_err(wrong)?;
-                planned = decode(view.entry().dtype, &values.bytes()).into_iter();
+        let error = |source| Error::Tensor { tensor: name.clone(), source };
+        let prepared = native.tensor("").prepare(plan).map_err(error)?;
+        let mut chunks = Chunks::new(plan.shape(), CHUNK);
+        let mut chunk = Vec::new().into_iter();
+        let mut next_expected = || -> Result<f64> {
+            if chunk.len() == 0 {
+                let (start, size) = chunks.next().expect("a plan has as many values as its view");
+                let values =
+                    generate(name, plan.dtype(), &size, |values| prepared.fill_region(&start, values))?;
+                chunk = decode(view.entry().dtype, &values.bytes()).into_iter();
             }
-            Ok(planned.next().expect("a box has values"))
+            Ok(chunk.next().expect("a chunk has at least one value"))
         };
-        let (mut at, mut difference, mut trouble) = (0, Difference::default(), None);
+        let (mut index, mut mismatch, mut error) = (0, Mismatch::default(), None);
         view.values(|values| {
-            for &is in values {
-                match next() {
-                    // -0 is not 0.
-                    Ok(right) if right.to_bits() == is.to_bits() => {}
-                    Ok(right) => difference.count(at, right, is),
-                    Err(error) => {
-                        trouble.get_or_insert(error);
+            for &found in values {
+                match next_expected() {
+                    // Bits are compared, so -0 differs from 0.
+                    Ok(expected) if expected.to_bits() == found.to_bits() => {}
+                    Ok(expected) => mismatch.add(index, expected, found),
+                    Err(failed) => {
+                        error.get_or_insert(failed);
                         return;
                     }
                 }
-                at += 1;
+                index += 1;
             }
-            seen(values.len());
+            report_read(progress, view.entry(), values.len());
         })?;
-        if let Some(trouble) = trouble {
-            return Err(trouble);
+        if let Some(error) = error {
+            return Err(error);
         }
-        self.outcomes.extend(difference.exact(at));
+        self.results.extend(mismatch.exact_failure(index));
         Ok(())
     }
 }

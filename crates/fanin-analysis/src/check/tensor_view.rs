@@ -1,91 +1,109 @@
-//! What is held against one distribution: a tensor of a checkpoint, or a part of it that is drawn as if it were alone.
+//! Views of a stored tensor: all of it, or one block of a fused parameter.
 
+use fanin::region::{Region, Runs};
 use fanin::{Block, Plan};
+use fanin_checkpoint::Checkpoint;
+use fanin_recipe::Entry;
 
 use crate::error::Result;
-use fanin::region::{Region, Runs};
-use fanin_checkpoint::Checkpoint;
-use fanin_recipe::manifest::Entry;
 
-/// A tensor, or a box of one.
+/// A tensor of a checkpoint, or one block of it.
 #[derive(Debug, Clone)]
-pub struct TensorView<'a> {
+pub(crate) struct TensorView<'a> {
     checkpoint: &'a Checkpoint,
-    number: usize,
+    /// The tensor's index in the manifest.
+    tensor: usize,
     shape: Vec<usize>,
+    /// The row-major indices of the view's values in the tensor.
     runs: Runs,
 }
 
+/// A view of a block, and the plan of its values.
+#[derive(Debug)]
+pub(crate) struct PlannedView<'a, 'p> {
+    /// The block's suffix to the tensor's name, such as `[2][0]`; empty for a view of the whole tensor.
+    pub(crate) suffix: &'p str,
+    /// The view.
+    pub(crate) view: TensorView<'a>,
+    /// The plan of the view's values. It has no blocks.
+    pub(crate) plan: &'p Plan,
+}
+
 impl<'a> TensorView<'a> {
-    /// All of the tensor of that number.
-    pub fn whole(checkpoint: &'a Checkpoint, number: usize) -> Self {
-        let shape = checkpoint.manifest.entries[number].shape.clone();
+    /// Returns a view of the whole tensor at this index of the manifest.
+    pub(crate) fn whole(checkpoint: &'a Checkpoint, tensor: usize) -> Self {
+        let shape = checkpoint.manifest.entries[tensor].shape.clone();
         let runs = Region::whole(&shape).runs();
-        Self { checkpoint, number, shape, runs }
+        Self { checkpoint, tensor, shape, runs }
     }
 
-    /// A part of it. Its axes are in the order of the tensor's, whatever theirs is in the part: values and rows come as
-    /// they lie in the file.
-    pub fn part(checkpoint: &'a Checkpoint, number: usize, part: &Block) -> Self {
-        let extent = part.extent();
-        let runs = Region::new(&checkpoint.manifest.entries[number].shape, part.start(), &extent).runs();
-        let mut axes = part.axes().to_vec();
+    /// Returns a view of one block of the tensor at this index of the manifest.
+    ///
+    /// The axes of the view are in the order of the tensor's axes, even if the block's plan orders them differently, so
+    /// that values are read in file order.
+    fn block(checkpoint: &'a Checkpoint, tensor: usize, block: &Block) -> Self {
+        let extent = block.extent();
+        let runs = Region::new(&checkpoint.manifest.entries[tensor].shape, block.start(), &extent).runs();
+        let mut axes = block.axes().to_vec();
         axes.sort_unstable();
-        Self { checkpoint, number, shape: axes.iter().map(|&axis| extent[axis]).collect(), runs }
+        Self { checkpoint, tensor, shape: axes.iter().map(|&axis| extent[axis]).collect(), runs }
     }
 
-    /// What of the tensor has a plan of its own: its parts, each with what is added to its name, or else all of it.
-    pub fn all<'p>(
+    /// Returns a view of each block of the plan, or one view of the whole tensor if the plan has no blocks.
+    pub(crate) fn all<'p>(
         checkpoint: &'a Checkpoint,
-        number: usize,
+        tensor: usize,
         plan: &'p Plan,
-    ) -> Vec<(String, Self, &'p Plan)> {
+    ) -> Vec<PlannedView<'a, 'p>> {
         if plan.blocks().is_empty() {
-            return vec![(String::new(), Self::whole(checkpoint, number), plan)];
+            return vec![PlannedView { suffix: "", view: Self::whole(checkpoint, tensor), plan }];
         }
-        let part =
-            |part: &'p Block| (part.suffix().to_owned(), Self::part(checkpoint, number, part), part.plan());
-        plan.blocks().iter().map(part).collect()
+        let view = |block: &'p Block| PlannedView {
+            suffix: block.suffix(),
+            view: Self::block(checkpoint, tensor, block),
+            plan: block.plan(),
+        };
+        plan.blocks().iter().map(view).collect()
     }
 
-    /// How many values are not 0 in none of these views of the tensor, of which no two overlap.
+    /// Returns the number of non-zero values of a tensor outside of all these views, which must not overlap. NaN and -0
+    /// count as non-zero.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn between(
+    pub(crate) fn nonzero_outside(
         checkpoint: &'a Checkpoint,
-        number: usize,
-        views: &[(String, Self, &Plan)],
+        tensor: usize,
+        views: &[PlannedView<'a, '_>],
     ) -> Result<u64> {
-        let values = views.iter().map(|(_, _, plan)| plan.len()).sum::<usize>();
-        if values == checkpoint.manifest.entries[number].values() {
+        let inside = views.iter().map(|view| view.plan.len()).sum::<usize>();
+        if inside == checkpoint.manifest.entries[tensor].values() {
             return Ok(0);
         }
-        let others = |view: &Self| -> Result<u64> {
-            let mut others = 0;
-            // NaN is no 0, and -0 is none.
-            view.values(|values| others += values.iter().filter(|x| x.to_bits() != 0).count() as u64)?;
-            Ok(others)
+        let nonzero = |view: &Self| -> Result<u64> {
+            let mut count = 0;
+            view.values(|values| count += values.iter().filter(|x| x.to_bits() != 0).count() as u64)?;
+            Ok(count)
         };
-        let inside = views.iter().map(|(_, view, _)| others(view)).sum::<Result<u64>>()?;
-        Ok(others(&Self::whole(checkpoint, number))? - inside)
+        let inside = views.iter().map(|planned| nonzero(&planned.view)).sum::<Result<u64>>()?;
+        Ok(nonzero(&Self::whole(checkpoint, tensor))? - inside)
     }
 
-    /// The tensor.
-    pub fn entry(&self) -> &'a Entry {
-        &self.checkpoint.manifest.entries[self.number]
+    /// Returns the tensor's entry in the manifest.
+    pub(crate) fn entry(&self) -> &'a Entry {
+        &self.checkpoint.manifest.entries[self.tensor]
     }
 
-    /// Its sizes.
-    pub fn shape(&self) -> &[usize] {
+    /// Returns the shape of the view.
+    pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// As [`Checkpoint::values_of`].
+    /// Passes the values of the view to `take` in row-major order, a chunk at a time.
     ///
     /// # Errors
     /// If the file cannot be read.
-    pub fn values(&self, take: impl FnMut(&[f64])) -> Result {
-        Ok(self.checkpoint.values_of(self.number, self.runs.clone(), take)?)
+    pub(crate) fn values(&self, take: impl FnMut(&[f64])) -> Result {
+        Ok(self.checkpoint.values_of(self.tensor, self.runs.clone(), take)?)
     }
 }

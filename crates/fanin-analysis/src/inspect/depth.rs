@@ -1,123 +1,142 @@
-//! Where in a model a tensor stands, as its name tells: the `3` of `h.3.attn.weight`, the `2.0` of `layer2.0.conv1.weight`.
+//! The position of a tensor in the depth of a model, from its name: the `3` of `h.3.attn.weight`, the `2.0` of
+//! `layer2.0.conv1.weight`.
 
-use super::Inspection;
-use fanin_recipe::manifest::Entry;
+use std::collections::HashMap;
 
-/// The numbers in a name down to its last part that is a number, and the name with stars in their place: what tensors of
-/// one kind at different depths have in common. `None` for a name without such a part.
-pub fn of(name: &str) -> Option<(Vec<u64>, String)> {
-    let parts: Vec<&str> = name.split('.').collect();
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let last = parts.iter().rposition(|part| digits(part))?;
-    let (mut place, mut role) = (Vec::new(), Vec::new());
-    for part in &parts[..=last] {
-        let stem = part.trim_end_matches(|character: char| character.is_ascii_digit());
-        match part[stem.len()..].parse() {
-            Ok(number) => {
-                place.push(number);
-                role.push(format!("{stem}*"));
+use fanin_recipe::{Entry, Planned};
+
+use super::inspection::Inspection;
+
+/// The position and role of a tensor, from its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamedPosition {
+    /// The numbers in the name, up to its last component that is a number.
+    pub(super) position: Vec<u64>,
+    /// The name with `*` for these numbers: what tensors of one kind at different depths have in common.
+    pub(super) role: String,
+}
+
+impl NamedPosition {
+    /// Returns the position and role of a tensor of this name, or `None` if no component of the name is a number.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let components: Vec<&str> = name.split('.').collect();
+        let is_number =
+            |component: &str| !component.is_empty() && component.bytes().all(|byte| byte.is_ascii_digit());
+        let last = components.iter().rposition(|component| is_number(component))?;
+        let (mut position, mut role) = (Vec::new(), Vec::new());
+        for component in &components[..=last] {
+            let stem = component.trim_end_matches(|character: char| character.is_ascii_digit());
+            match component[stem.len()..].parse() {
+                Ok(number) => {
+                    position.push(number);
+                    role.push(format!("{stem}*"));
+                }
+                // There are no digits, or the number overflows 64 bits.
+                Err(_) => role.push((*component).to_owned()),
             }
-            // No number, or one that counts nothing: beyond 64 bits.
-            Err(_) => role.push((*part).to_owned()),
         }
+        role.extend(components[last + 1..].iter().map(|component| (*component).to_owned()));
+        (!position.is_empty()).then(|| Self { position, role: role.join(".") })
     }
-    role.extend(parts[last + 1..].iter().map(|part| (*part).to_owned()));
-    (!place.is_empty()).then(|| (place, role.join(".")))
 }
 
-/// Stds of a checkpoint's matrices by depth.
+/// Standard deviations of a checkpoint's matrices by depth.
 #[derive(Debug, Default)]
-pub struct Depth {
-    /// The places that there are, in order.
-    pub places: Vec<Vec<u64>>,
-    /// The kinds of tensors that stand in more than one place, in the file's order.
-    pub series: Vec<Series>,
-    /// Matrices that vary and are in no series.
-    pub others: usize,
+pub(super) struct StdByDepth {
+    /// All positions, in ascending order.
+    pub(super) positions: Vec<Vec<u64>>,
+    /// One series for each role that occurs at more than one position, in the file's order.
+    pub(super) series: Vec<Series>,
+    /// The number of matrices that are in no series. Constant matrices are not counted.
+    pub(super) others: usize,
 }
 
-/// Tensors of one kind.
+/// The tensors of one role.
 #[derive(Debug)]
-pub struct Series {
-    /// Their name, with stars for its numbers.
-    pub role: String,
-    /// In order of their places.
-    pub points: Vec<Point>,
+pub(super) struct Series {
+    /// The role.
+    pub(super) role: String,
+    /// The tensors, ordered by position.
+    pub(super) points: Vec<Point>,
 }
 
-/// A tensor in its place.
+/// A tensor in a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Point {
-    /// Which of the places.
-    pub place: usize,
-    /// Which tensor.
-    pub tensor: usize,
-    /// Its std, above zero.
-    pub std: f64,
-    /// The planned one.
-    pub planned: Option<f64>,
+pub(super) struct Point {
+    /// The index of its position in [`StdByDepth::positions`].
+    pub(super) position: usize,
+    /// The tensor's index in the inspection.
+    pub(super) tensor: usize,
+    /// The measured standard deviation, above zero.
+    pub(super) std: f64,
+    /// The planned standard deviation, if it is known and above zero.
+    pub(super) planned: Option<f64>,
 }
 
-/// A point, and the numbers in its tensor's name.
-type Placed = (Vec<u64>, Point);
-
-impl Depth {
-    /// Those of a inspection.
-    pub fn of(inspection: &Inspection) -> Self {
-        let matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
-        let mut kinds: Vec<(String, Vec<Placed>)> = Vec::new();
-        let mut numbers = std::collections::HashMap::new();
-        let mut all = 0;
-        for (tensor, row) in inspection.rows.iter().enumerate().filter(|(_, row)| matrix(&row.entry)) {
-            let Some(std) = row.stats.std().filter(|std| *std > 0.0) else { continue };
-            all += 1;
-            let Some((place, role)) = of(&row.entry.name) else { continue };
-            let planned =
-                row.planned.as_ref().map(fanin_recipe::recipe::Planned::std).filter(|std| *std > 0.0);
-            let number = *numbers.entry(role.clone()).or_insert(kinds.len());
-            if number == kinds.len() {
-                kinds.push((role, Vec::new()));
+impl StdByDepth {
+    /// Returns the standard deviations of an inspection's matrices.
+    pub(super) fn of(inspection: &Inspection) -> Self {
+        let is_matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
+        let matrices = inspection.tensors.iter().enumerate().filter(|(_, tensor)| is_matrix(&tensor.entry));
+        // Each role with its points; the index of a point's position is set below.
+        let mut roles: Vec<(String, Vec<(Vec<u64>, Point)>)> = Vec::new();
+        let mut indices: HashMap<String, usize> = HashMap::new();
+        let mut count = 0;
+        for (tensor, inspected) in matrices {
+            let Some(std) = inspected.stats.std().filter(|std| *std > 0.0) else { continue };
+            count += 1;
+            let Some(NamedPosition { position, role }) = NamedPosition::parse(&inspected.entry.name) else {
+                continue;
+            };
+            let planned = inspected.planned.as_ref().map(Planned::std).filter(|std| *std > 0.0);
+            let index = *indices.entry(role.clone()).or_insert(roles.len());
+            if index == roles.len() {
+                roles.push((role, Vec::new()));
             }
-            kinds[number].1.push((place, Point { place: 0, tensor, std, planned }));
+            roles[index].1.push((position, Point { position: 0, tensor, std, planned }));
         }
-        kinds.retain(|(_, points)| points.iter().any(|(place, _)| *place != points[0].0));
-        let mut places: Vec<Vec<u64>> =
-            kinds.iter().flat_map(|(_, points)| points.iter().map(|(place, _)| place.clone())).collect();
-        places.sort();
-        places.dedup();
-        let mut shown = 0;
-        let series = kinds.into_iter().map(|(role, points)| {
-            let placed = |(place, point): Placed| Point {
-                place: places.binary_search(&place).unwrap_or_default(),
+        roles.retain(|(_, points)| points.iter().any(|(position, _)| *position != points[0].0));
+
+        let mut positions: Vec<Vec<u64>> = roles
+            .iter()
+            .flat_map(|(_, points)| points.iter().map(|(position, _)| position.clone()))
+            .collect();
+        positions.sort();
+        positions.dedup();
+        let mut in_series = 0;
+        let series = roles.into_iter().map(|(role, points)| {
+            let with_index = |(position, point): (Vec<u64>, Point)| Point {
+                position: positions.binary_search(&position).unwrap_or_default(),
                 ..point
             };
-            let mut points: Vec<Point> = points.into_iter().map(placed).collect();
-            points.sort_by_key(|point| (point.place, point.tensor));
-            shown += points.len();
+            let mut points: Vec<Point> = points.into_iter().map(with_index).collect();
+            points.sort_by_key(|point| (point.position, point.tensor));
+            in_series += points.len();
             Series { role, points }
         });
         let series = series.collect();
-        Self { places, series, others: all - shown }
+        Self { positions, series, others: count - in_series }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::NamedPosition;
 
     #[test]
-    fn names_tell_places() {
-        for (name, place, role) in [
+    fn positions_are_read_from_names() {
+        for (name, position, role) in [
             ("transformer.h.3.attn.c_attn.weight", &[3][..], "transformer.h.*.attn.c_attn.weight"),
             ("layer2.0.conv1.weight", &[2, 0], "layer*.*.conv1.weight"),
             ("model.layers.5.experts.7.w1.weight", &[5, 7], "model.layers.*.experts.*.w1.weight"),
             ("0.weight", &[0], "*.weight"),
             ("a..12", &[12], "a..*"),
         ] {
-            assert_eq!(of(name), Some((place.to_vec(), role.to_owned())));
+            let expected = NamedPosition { position: position.to_vec(), role: role.to_owned() };
+            assert_eq!(NamedPosition::parse(name), Some(expected));
         }
         for name in ["fc.weight", "conv1.weight", "", ".", "h.99999999999999999999.w", "h.\u{664}.w"] {
-            assert_eq!(of(name), None, "{name}");
+            assert_eq!(NamedPosition::parse(name), None, "{name}");
         }
     }
 }

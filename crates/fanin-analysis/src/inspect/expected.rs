@@ -1,42 +1,45 @@
-//! How many values a plan puts between edges.
+//! The number of values that a plan expects in each bar of a histogram.
 
 use fanin::{Distribution, Plan};
 use statrs::function::beta::beta_reg;
 
-use crate::check::distribution::Draw;
+use crate::check::Univariate;
 use crate::stats::Stats;
 
-/// Of the values measured, how many are expected between the edges; `None` for plans without a density.
+/// Returns how many of the finite values are expected between consecutive edges. Returns `None` for plans whose
+/// distribution has no density, and if all values are equal.
 pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f64>> {
     let (first, last) = (edges.first()?, edges.last()?);
     if first == last {
         return None;
     }
-    let mut drawn = (stats.count - stats.nans - stats.infinite) as f64;
+    let mut random = (stats.count - stats.nans - stats.infinite) as f64;
     let mut zeros = 0.0;
-    let share: Box<dyn Fn(f64, f64) -> f64> = match plan.distribution() {
+    let probability: Box<dyn Fn(f64, f64) -> f64> = match plan.distribution() {
         Distribution::Orthogonal { gain } if gain != 0.0 => {
-            let long = plan.shape()[0].max(plan.shape()[1..].iter().product());
-            Box::new(move |a, b| entry_below(b / gain.abs(), long) - entry_below(a / gain.abs(), long))
+            let size = plan.shape()[0].max(plan.shape()[1..].iter().product());
+            let gain = gain.abs();
+            Box::new(move |a, b| orthogonal_entry_cdf(b / gain, size) - orthogonal_entry_cdf(a / gain, size))
         }
         distribution => {
-            if let Distribution::Sparse { zeros: each, .. } = distribution {
-                zeros = (each * plan.shape()[1]) as f64;
-                drawn -= zeros;
+            if let Distribution::Sparse { zeros: in_column, .. } = distribution {
+                zeros = (in_column * plan.shape()[1]) as f64;
+                random -= zeros;
             }
-            let draw = Draw::of(plan)?;
-            Box::new(move |a, b| draw.share(a, b))
+            let univariate = Univariate::of(plan)?;
+            Box::new(move |a, b| univariate.probability(a, b))
         }
     };
-    let mut counts: Vec<f64> = edges.windows(2).map(|edge| drawn * share(edge[0], edge[1])).collect();
-    if let Some(at) = edges.windows(2).position(|edge| edge[0] <= 0.0 && 0.0 < edge[1]) {
-        counts[at] += zeros;
+    let mut counts: Vec<f64> = edges.windows(2).map(|edge| random * probability(edge[0], edge[1])).collect();
+    if let Some(bar) = edges.windows(2).position(|edge| edge[0] <= 0.0 && 0.0 < edge[1]) {
+        counts[bar] += zeros;
     }
     Some(counts)
 }
 
-/// P(X < x) for an entry of a Haar-distributed orthogonal matrix of that size: X^2 is Beta(1/2, (n - 1)/2).
-fn entry_below(x: f64, size: usize) -> f64 {
+/// Returns P(X < x) for an entry X of a Haar-distributed orthogonal matrix whose longer side is `size`. X^2 is
+/// Beta(1/2, (size - 1)/2) distributed.
+fn orthogonal_entry_cdf(x: f64, size: usize) -> f64 {
     if size < 2 || x.abs() >= 1.0 {
         return if x <= -1.0 {
             0.0
@@ -63,17 +66,17 @@ mod tests {
     }
 
     #[test]
-    fn by_hand() {
+    fn expected_counts_agree_with_hand_computed_ones() {
         let near = |found: Vec<f64>, right: &[f64]| {
             assert!(found.iter().zip(right).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?} {right:?}");
         };
-        // Phi(1) - Phi(0) = 0.341345; a quarter of a uniform; NaN are not counted.
+        // Phi(1) - Phi(0) = 0.341345; a quarter of a uniform; NaN and infinities are not counted.
         let hundred = [0.5; 100];
         near(counted("normal", &[100], &hundred, &[0.0, 1.0, 9.0]).unwrap(), &[34.1345, 15.8655]);
         near(counted("uniform(a=-2, b=2)", &[100], &hundred, &[-2.0, -1.0, 2.0]).unwrap(), &[25.0, 75.0]);
-        let wild = [0.5, f64::NAN, f64::INFINITY, 0.1];
-        near(counted("uniform(a=0, b=1)", &[4], &wild, &[0.0, 0.5, 1.0]).unwrap(), &[1.0, 1.0]);
-        // 2 zeros in each of 2 columns of 4, the other 4 values on both sides.
+        let non_finite = [0.5, f64::NAN, f64::INFINITY, 0.1];
+        near(counted("uniform(a=0, b=1)", &[4], &non_finite, &[0.0, 0.5, 1.0]).unwrap(), &[1.0, 1.0]);
+        // 2 zeros in each of 2 columns of 4 values; the other 4 values are on both sides of zero.
         near(counted("sparse(sparsity=0.5)", &[4, 2], &[0.0; 8], &[-1.0, 0.0, 1.0]).unwrap(), &[2.0, 6.0]);
         // In three dimensions an entry is uniform on [-1, 1] (Archimedes), times the gain 2 on [-2, 2].
         near(counted("orthogonal(gain=2)", &[3, 3], &[0.5; 9], &[-2.0, -1.0, 2.0]).unwrap(), &[2.25, 6.75]);

@@ -1,93 +1,221 @@
-//! The inspection as JSON: `docs/inspect.schema.json` says what each member is.
+//! The inspection as JSON. `docs/inspect.schema.json` describes every member.
 
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
-use serde_json::{Map, Value, json};
+use fanin_recipe::{Planned, StoredType};
+use serde::Serialize;
+use serde::ser::Serializer;
 
-use super::depth;
+use super::depth::NamedPosition;
+use super::inspection::{Inspection, MISSING, TensorInspection, Total};
 use super::spectrum::{Method, Spectrum};
-use super::{Inspection, MISSING, Row, Total};
 use crate::describe;
-use fanin_recipe::recipe::Planned;
 
-/// The name of this form. It changes when a member changes its meaning or goes; new members may come.
-pub const FORMAT: &str = "fanin-inspect-1";
+/// The name of the format. It changes when a member is removed or changes its meaning. Members may be added.
+const FORMAT: &str = "fanin-inspect-1";
 
-/// All of it. What is not a number there is null.
+#[derive(Serialize)]
+struct Report<'a> {
+    format: &'static str,
+    file: &'a str,
+    recipe: Option<&'a str>,
+    metadata: Metadata<'a>,
+    totals: Totals,
+    warnings: Vec<Warning<'a>>,
+    tensors: Tensors<'a>,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    tensors: u64,
+    values: u64,
+    bytes: u64,
+    dtypes: Vec<TypeTotal>,
+}
+
+#[derive(Serialize)]
+struct TypeTotal {
+    dtype: StoredType,
+    tensors: u64,
+    values: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Warning<'a> {
+    tensor: &'a str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct TensorReport<'a> {
+    name: &'a str,
+    dtype: StoredType,
+    shape: &'a [usize],
+    values: usize,
+    bytes: u64,
+    depth: Option<Depth>,
+    planned: Option<PlannedReport<'a>>,
+    measured: Measured<'a>,
+    spectrum: Option<SpectrumReport>,
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Depth {
+    position: Vec<u64>,
+    role: String,
+}
+
+#[derive(Serialize)]
+struct PlannedReport<'a> {
+    scheme: String,
+    rule: &'a str,
+    distribution: Option<String>,
+    mean: f64,
+    std: f64,
+    low: f64,
+    high: f64,
+}
+
+#[derive(Serialize)]
+struct Measured<'a> {
+    mean: Option<f64>,
+    std: Option<f64>,
+    min: Option<f64>,
+    max: Option<f64>,
+    zeros: u64,
+    nans: u64,
+    infinite: u64,
+    histogram: HistogramReport<'a>,
+}
+
+#[derive(Serialize)]
+struct HistogramReport<'a> {
+    edges: &'a [f64],
+    counts: &'a [u64],
+    planned: Option<&'a [f64]>,
+}
+
+#[derive(Serialize)]
+struct SpectrumReport {
+    rows: usize,
+    columns: usize,
+    method: &'static str,
+    rows_used: usize,
+    norm: f64,
+    error: f64,
+    least: Option<f64>,
+    condition: Option<f64>,
+}
+
+/// Serializes tensors one at a time: the reports of 20,000 tensors at once would take 300 MB.
+struct Tensors<'a>(&'a [TensorInspection]);
+
+impl Serialize for Tensors<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(TensorInspection::report))
+    }
+}
+
+/// Serializes as an object, in the order of the pairs. Keys are unique.
+struct Metadata<'a>(&'a [(String, String)]);
+
+impl Serialize for Metadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// Serializes as the JSON of `docs/inspect.schema.json`. Numbers that are NaN or infinite become null.
 impl Serialize for Inspection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let metadata: Map<_, _> =
-            self.manifest.metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-        let dtypes: Vec<Value> = self
-            .by_type()
-            .into_iter()
-            .map(|(dtype, Total { tensors, values, bytes })| {
-                json!({ "dtype": dtype, "tensors": tensors, "values": values, "bytes": bytes })
-            })
-            .collect();
         let Total { tensors, values, bytes } = self.total();
-        let warnings: Vec<Value> = self
-            .rows
-            .iter()
-            .flat_map(|row| row.findings.iter().map(|text| json!({ "tensor": row.entry.name, "text": text })))
-            .chain(self.missing.iter().map(|entry| json!({ "tensor": entry.name, "text": MISSING })))
-            .collect();
-        let totals = json!({ "tensors": tensors, "values": values, "bytes": bytes, "dtypes": dtypes });
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("format", FORMAT)?;
-        map.serialize_entry("file", &self.file)?;
-        map.serialize_entry("recipe", &self.recipe)?;
-        map.serialize_entry("metadata", &metadata)?;
-        map.serialize_entry("totals", &totals)?;
-        map.serialize_entry("warnings", &warnings)?;
-        map.serialize_entry("tensors", &Rows(&self.rows))?;
-        map.end()
+        let dtypes = self.by_type().into_iter();
+        let dtypes = dtypes.map(|(dtype, Total { tensors, values, bytes })| TypeTotal {
+            dtype,
+            tensors,
+            values,
+            bytes,
+        });
+        let warnings = self.tensors.iter().flat_map(|tensor| {
+            tensor.warnings.iter().map(|text| Warning { tensor: &tensor.entry.name, text })
+        });
+        let missing = self.missing.iter().map(|entry| Warning { tensor: &entry.name, text: MISSING });
+        let report = Report {
+            format: FORMAT,
+            file: &self.file,
+            recipe: self.recipe.as_deref(),
+            metadata: Metadata(&self.manifest.metadata),
+            totals: Totals { tensors, values, bytes, dtypes: dtypes.collect() },
+            warnings: warnings.chain(missing).collect(),
+            tensors: Tensors(&self.tensors),
+        };
+        report.serialize(serializer)
     }
 }
 
-/// One after another: the JSON of 20,000 at once would take 300 MB.
-struct Rows<'a>(&'a [Row]);
-
-impl Serialize for Rows<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Row::json))
-    }
-}
-
-impl Row {
-    fn json(&self) -> Value {
-        let (entry, stats, bars) = (&self.entry, &self.stats, &self.bars);
-        let depth = depth::of(&entry.name).map(|(place, role)| json!({ "place": place, "role": role }));
-        json!({
-            "name": entry.name, "dtype": entry.dtype, "shape": entry.shape,
-            "values": entry.values(), "bytes": entry.bytes(), "depth": depth,
-            "planned": self.planned.as_ref().map(planned),
-            "measured": {
-                "mean": stats.mean(), "std": stats.std(), "min": stats.min(), "max": stats.max(),
-                "zeros": stats.zeros, "nans": stats.nans, "infinite": stats.infinite,
-                "histogram": { "edges": bars.edges, "counts": bars.counts, "planned": bars.planned },
+impl TensorInspection {
+    fn report(&self) -> TensorReport<'_> {
+        let Self { entry, planned, stats, histogram, spectrum, warnings } = self;
+        let depth = NamedPosition::parse(&entry.name);
+        TensorReport {
+            name: &entry.name,
+            dtype: entry.dtype,
+            shape: &entry.shape,
+            values: entry.values(),
+            bytes: entry.bytes(),
+            depth: depth.map(|NamedPosition { position, role }| Depth { position, role }),
+            planned: planned.as_ref().map(PlannedReport::new),
+            measured: Measured {
+                mean: stats.mean(),
+                std: stats.std(),
+                min: stats.min(),
+                max: stats.max(),
+                zeros: stats.zeros,
+                nans: stats.nans,
+                infinite: stats.infinite,
+                histogram: HistogramReport {
+                    edges: &histogram.edges,
+                    counts: &histogram.counts,
+                    planned: histogram.planned.as_deref(),
+                },
             },
-            "spectrum": self.spectrum.as_ref().map(spectrum),
-            "warnings": self.findings,
-        })
+            spectrum: spectrum.as_ref().map(SpectrumReport::new),
+            warnings,
+        }
     }
 }
 
-fn planned(planned: &Planned) -> Value {
-    let plan = planned.plan.as_ref();
-    let (low, high) = plan.map_or((planned.mean(), planned.mean()), fanin::Plan::bounds);
-    json!({
-        "scheme": planned.action.to_string(), "rule": planned.pattern, "distribution": plan.map(describe::text),
-        "mean": planned.mean(), "std": planned.std(), "low": low, "high": high,
-    })
+impl<'a> PlannedReport<'a> {
+    fn new(planned: &'a Planned) -> Self {
+        let plan = planned.plan.as_ref();
+        let (low, high) = plan.map_or((planned.mean(), planned.mean()), fanin::Plan::bounds);
+        Self {
+            scheme: planned.action.to_string(),
+            rule: &planned.pattern,
+            distribution: plan.map(describe::text),
+            mean: planned.mean(),
+            std: planned.std(),
+            low,
+            high,
+        }
+    }
 }
 
-fn spectrum(found: &Spectrum) -> Value {
-    let (method, rows_used, error) = match found.method {
-        Method::Exact => ("exact", found.rows, 0.0),
-        Method::Lanczos { rows, error } => ("lanczos", rows, error),
-    };
-    json!({
-        "rows": found.rows, "columns": found.columns, "method": method, "rows_used": rows_used,
-        "norm": found.norm, "error": error, "least": found.least, "condition": found.condition(),
-    })
+impl SpectrumReport {
+    fn new(spectrum: &Spectrum) -> Self {
+        let (method, rows_used, error) = match spectrum.method {
+            Method::Exact => ("exact", spectrum.rows, 0.0),
+            Method::Lanczos { rows, error } => ("lanczos", rows, error),
+        };
+        Self {
+            rows: spectrum.rows,
+            columns: spectrum.columns,
+            method,
+            rows_used,
+            norm: spectrum.norm,
+            error,
+            least: spectrum.least,
+            condition: spectrum.condition(),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `fanin audit`: what the tensors of a checkpoint look like, without a recipe.
+//! `fanin audit`: classify the tensors of a checkpoint, without a recipe.
 
 use fanin_analysis::audit::Audit;
 use fanin_recipe::text;
@@ -11,12 +11,12 @@ use crate::terminal::{output, table};
 
 pub(super) fn run(args: &args::Audit, quiet: bool) -> Result {
     let checkpoint = open(&args.file, quiet)?;
-    let progress = TerminalProgress::new("looking", checkpoint.manifest.bytes(), quiet);
+    let progress = TerminalProgress::new("reading", checkpoint.manifest.bytes(), quiet);
     let audit = Audit::new(&checkpoint, &progress);
     progress.finish();
     let audit = audit?;
     if args.json {
-        output::json(&audit.to_json(&args.file.display().to_string()))?;
+        output::json(&audit.report(&args.file.display().to_string()))?;
     } else {
         show(&audit)?;
     }
@@ -24,20 +24,20 @@ pub(super) fn run(args: &args::Audit, quiet: bool) -> Result {
 }
 
 fn show(audit: &Audit) -> Result {
-    let mut shown = table::new(&["tensor", "shape", ">std", "looks", "distribution", "as from"]);
+    let mut rows = table::new(&["tensor", "shape", ">std", "kind", "distribution", "possible schemes"]);
     for tensor in &audit.tensors {
         let mut schemes = tensor.schemes();
         schemes.truncate(2);
-        shown.add_row([
+        rows.add_row([
             text::escaped(&tensor.entry.name),
             text::shape(&tensor.entry.shape),
             text::short(tensor.classification.std),
-            tensor.kind().to_owned(),
+            tensor.classification.kind.name().to_owned(),
             tensor.distribution(),
             schemes.join(" or "),
         ]);
     }
-    output::line(table::text(&shown))?;
+    output::line(table::text(&rows))?;
     for tensor in &audit.tensors {
         for note in tensor.classification.problems.iter().chain(&tensor.classification.notes) {
             output::line(format!("\n{}: {}", text::escaped(&tensor.entry.name), text::escaped(note)))?;
@@ -45,7 +45,7 @@ fn show(audit: &Audit) -> Result {
     }
     let tensors = text::counted(audit.tensors.len() as u64, "tensor");
     output::line(format!(
-        "\n{tensors}: {} freshly drawn, {} trained or of no known distribution, {} with problems",
+        "\n{tensors}: {} freshly initialized, {} trained or of no known distribution, {} with problems",
         audit.fresh(),
         audit.other(),
         audit.wrong()

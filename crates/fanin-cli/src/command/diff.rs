@@ -1,6 +1,6 @@
-//! `fanin diff`: how two checkpoints differ.
+//! `fanin diff`: compare two checkpoints.
 
-use fanin_analysis::diff::{self, Difference};
+use fanin_analysis::diff::{self, TensorDifference};
 use fanin_recipe::text;
 
 use super::input::open;
@@ -16,7 +16,7 @@ pub(super) fn run(args: &Diff, quiet: bool) -> Result {
     progress.finish();
     let found = found?;
     if args.json {
-        output::json(&found.to_json())?;
+        output::json(&found.report())?;
     } else {
         show(&found)?;
     }
@@ -25,23 +25,23 @@ pub(super) fn run(args: &Diff, quiet: bool) -> Result {
 
 fn show(found: &diff::Diff) -> Result {
     let header = ["", "tensor", "type and shape", ">values", ">max |a-b|", ">|a-b|/|a|", ">cosine"];
-    let mut shown = table::new(&header);
-    for Difference { what, name, kind, examined, change } in &found.differences {
-        let mut row = vec![(*what).to_owned(), text::escaped(name), kind.clone()];
-        row.extend(match change {
+    let mut rows = table::new(&header);
+    for TensorDifference { change, name, type_and_shape, examined, values } in &found.differences {
+        let mut row = vec![(*change).to_owned(), text::escaped(name), type_and_shape.clone()];
+        row.extend(match values {
             Some(_) if !examined => ["not examined", "", "", ""].map(str::to_owned),
-            Some(change) => [
-                text::count(change.values),
-                text::short(change.max),
-                text::short(change.relative()),
-                format!("{:.6}", change.cosine()),
+            Some(values) => [
+                text::count(values.values),
+                text::short(values.max),
+                text::short(values.relative()),
+                format!("{:.6}", values.cosine()),
             ],
             None => [const { String::new() }; 4],
         });
-        shown.add_row(row);
+        rows.add_row(row);
     }
     if !found.is_same() {
-        output::line(format!("{}\n", table::text(&shown)))?;
+        output::line(format!("{}\n", table::text(&rows)))?;
     }
     let identical = text::counted(found.identical, "tensor");
     output::line(format!("{identical} identical, {} different", text::count(found.differences.len() as u64)))

@@ -1,4 +1,4 @@
-//! `fanin explain`: what a spec does to a shape, as a small textbook.
+//! `fanin explain`: show what a spec gives for a shape, and what the layer does to a signal.
 
 use fanin::init::Init;
 use fanin::{DType, Distribution};
@@ -12,14 +12,14 @@ use fanin_analysis::explain::{
 };
 use fanin_recipe::text;
 
-/// Layers that a signal is followed through where nobody says.
+/// The numbers of layers after which the signal is shown, unless the caller gives others.
 const DEPTHS: [usize; 3] = [1, 10, 50];
 
 pub(super) fn run(args: &Explain, quiet: bool) -> Result {
     let explanation = explanation(args)?;
     let warnings = explanation.plan.warnings().iter();
     output::warnings(warnings.map(|warning| (args.spec.as_str(), warning.to_string())), quiet);
-    if args.json { output::json(&json::to_json(&explanation)) } else { tell(&explanation) }
+    if args.json { output::json(&json::to_json(&explanation)) } else { print(&explanation) }
 }
 
 fn explanation(args: &Explain) -> Result<Explanation> {
@@ -38,7 +38,7 @@ fn explanation(args: &Explain) -> Result<Explanation> {
     Ok(Explanation::new(&options)?)
 }
 
-/// Shows an initializer on a shape.
+/// Prints the explanation of an initializer on a shape.
 pub(super) fn show(init: &Init, shape: &[usize], dtype: DType) -> Result {
     let options = Options {
         init: init.clone(),
@@ -49,10 +49,11 @@ pub(super) fn show(init: &Init, shape: &[usize], dtype: DType) -> Result {
         nonlinearity: None,
         depths: &DEPTHS,
     };
-    tell(&Explanation::new(&options)?)
+    print(&Explanation::new(&options)?)
 }
 
-fn tell(explanation: &Explanation) -> Result {
+/// Prints an explanation.
+fn print(explanation: &Explanation) -> Result {
     let Explanation { init, plan, layer, notes, .. } = explanation;
     let shape = plan.shape();
     let values = text::counted(plan.len() as u64, "value");
@@ -86,8 +87,8 @@ fn tell(explanation: &Explanation) -> Result {
     if let Distribution::TruncatedNormal { mean, std, low, high, .. } = plan.distribution() {
         let sigmas = |bound: f64| text::short((bound - mean) / std);
         row(
-            "cut at",
-            format!("{} and {} sigma; the std above is that of what is left", sigmas(low), sigmas(high)),
+            "truncated at",
+            format!("{} and {} sigma; the std above is that after truncation", sigmas(low), sigmas(high)),
         );
     }
     let source = steps::source(init);
@@ -95,25 +96,27 @@ fn tell(explanation: &Explanation) -> Result {
         row("source", source);
     }
     output::line(table::text(&rows).trim_start_matches(['\n', ' ']))?;
-    signal(explanation)?;
+    print_signal(explanation)?;
     for note in notes {
         output::line(format!("\n{note}"))?;
     }
-    if explanation.signal.is_some() { others(explanation) } else { Ok(()) }
+    if explanation.signal.is_some() { print_other_nonlinearities(explanation) } else { Ok(()) }
 }
 
-/// What the layer, and many like it, do to a signal and to its gradient.
-fn signal(explanation: &Explanation) -> Result {
-    let (Some(all), Some(layer), Some((forward, backward))) =
+/// Prints what the layer, and a stack of such layers, do to a signal and to its gradient.
+fn print_signal(explanation: &Explanation) -> Result {
+    let (Some(signal), Some(layer), Some((forward, backward))) =
         (&explanation.signal, &explanation.layer, explanation.factors())
     else {
         return Ok(());
     };
     let (short, fans, std) = (text::short, layer.fans(), explanation.plan.std());
     let (square, f) = (short(std * std), explanation.nonlinearity);
-    let whose = if explanation.nonlinearity_is_given { "" } else { " (nothing said: --nonlinearity)" };
+    let default_note = if explanation.nonlinearity_is_given { "" } else { " (the default; --nonlinearity sets it)" };
     let sums = fans.fan_in as f64 * std * std;
-    output::line(format!("\nWhat it does to a signal of mean square 1, with {f} after each layer{whose}:"))?;
+    output::line(format!(
+        "\nWhat it does to a signal of mean square 1, with {f} after each layer{default_note}:"
+    ))?;
     output::line(format!(
         "  forward   sums    fan_in * std^2 = {} * {square} = {}\n            outputs E[f^2] of that = {}",
         fans.fan_in,
@@ -127,7 +130,7 @@ fn signal(explanation: &Explanation) -> Result {
         short(backward)
     ))?;
     let mut rows = table::new(&[">layers", ">forward", "", ">backward", ""]);
-    for MeanSquares { layers, forward, backward, last } in all {
+    for MeanSquares { layers, forward, backward, last } in signal {
         rows.add_row([
             layers.to_string(),
             short(*forward),
@@ -139,10 +142,10 @@ fn signal(explanation: &Explanation) -> Result {
     output::line(format!("\n{}", table::text(&rows)))
 }
 
-/// What would suit other nonlinearities.
-fn others(explanation: &Explanation) -> Result {
+/// Prints suitable specs for other nonlinearities.
+fn print_other_nonlinearities(explanation: &Explanation) -> Result {
     let Some(layer) = &explanation.layer else { return Ok(()) };
-    let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "a spec that suits it", "why"]);
+    let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "suitable spec", "why"]);
     for f in nonlinearity::COMMON {
         let recommendation = recommend(f, layer);
         let [forward, backward] = [moments::forward(f, 1.0), moments::backward(f, 1.0)].map(text::short);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fanin_analysis::check::model::ModelComparison;
+use fanin_analysis::check::ModelComparison;
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::{Manifest, Model, Recipe};
 

@@ -1,4 +1,4 @@
-//! `fanin inspect`: what a checkpoint holds.
+//! `fanin inspect`: show the tensors of a checkpoint.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,45 +8,41 @@ use crate::args::Inspect;
 use crate::error::{Error, Result};
 use crate::terminal::progress::TerminalProgress;
 use crate::terminal::{output, table};
-use fanin_analysis::check::model::ModelComparison;
-use fanin_analysis::inspect::page::BEGIN;
-use fanin_analysis::inspect::{self, Inspection};
+use fanin_analysis::inspect::{self, Inspection, PAGE_BEGIN};
 use fanin_checkpoint::write_atomically;
 use fanin_recipe::text;
 
 pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     let checkpoint = open(&args.file, quiet)?;
     let recipe = args.recipe.as_deref();
-    let comparison =
-        recipe.map(|name| compare_with_recipe(name, &args.settings, &checkpoint.manifest)).transpose()?;
+    let comparison = recipe
+        .map(|name| compare_with_recipe(name, &args.settings, &checkpoint.manifest))
+        .transpose()?
+        .unwrap_or_default();
     let page = args.html.as_deref().map(Page::new).transpose()?;
     let spectra = (args.json || page.is_some()) && !args.no_spectra;
-    let ModelComparison { planned, odd, missing, .. } = comparison.unwrap_or_default();
     let passes = if spectra { 2 } else { 1 };
     let progress = TerminalProgress::new("reading", checkpoint.manifest.bytes() * passes, quiet);
-    let inspection = Inspection::take(&args.file, &checkpoint, recipe, planned, spectra, &progress);
+    let file = args.file.display().to_string();
+    let request = inspect::Request { file: &file, recipe, comparison, spectra };
+    let inspection = Inspection::new(&checkpoint, request, &progress);
     progress.finish();
-    let mut inspection = inspection?;
-    for (number, _, text) in odd {
-        inspection.rows[number].findings.push(text);
-    }
-    inspection.missing = missing;
+    let inspection = inspection?;
     if let Some(page) = &page {
         page.write(&inspection)?;
     }
     if args.json {
         return output::json(&inspection);
     }
-    let findings = inspection
-        .rows
-        .iter()
-        .flat_map(|row| row.findings.iter().map(|finding| (row.entry.name.as_str(), finding.clone())));
+    let warnings = inspection.tensors.iter().flat_map(|tensor| {
+        tensor.warnings.iter().map(|warning| (tensor.entry.name.as_str(), warning.clone()))
+    });
     let missing = inspection.missing.iter().map(|entry| (entry.name.as_str(), inspect::MISSING.to_owned()));
-    output::warnings(findings.chain(missing), quiet);
+    output::warnings(warnings.chain(missing), quiet);
     match page {
         Some(page) => {
             if !quiet {
-                let tensors = text::counted(inspection.rows.len() as u64, "tensor");
+                let tensors = text::counted(inspection.tensors.len() as u64, "tensor");
                 output::message(format_args!("{}: {tensors} on one page", page.path.display()));
             }
             Ok(())
@@ -55,43 +51,46 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     }
 }
 
-/// Where a page goes: settled before a checkpoint is read, which may take minutes.
+/// The file of an HTML page. It is checked before the checkpoint is read, which may take minutes.
 struct Page {
     path: PathBuf,
 }
 
 impl Page {
-    /// The file of that name, which is a page already or is not there.
+    /// Checks that the file at this path can be written: it must be a page already, or not exist.
     fn new(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() {
-            return Err(Error::file(path, "is a folder: name a file in it, as --html report.html"));
+            return Err(Error::file(
+                path,
+                "is a folder: give the name of a file, such as --html report.html",
+            ));
         }
         if !folder.is_dir() {
-            return Err(Error::file(folder, "there is no such folder to write the page to: make it first"));
+            return Err(Error::file(folder, "cannot write the page: no such folder; create it first"));
         }
         if !path.exists() {
             return Ok(Self { path: path.to_owned() });
         }
         let path = path.canonicalize().map_err(Error::io("find", path))?;
-        let mut begin = vec![0; BEGIN.len()];
+        let mut begin = vec![0; PAGE_BEGIN.len()];
         let page = path.is_file()
             && std::fs::File::open(&path).and_then(|mut file| file.read_exact(&mut begin)).is_ok()
-            && begin == BEGIN.as_bytes();
+            && begin == PAGE_BEGIN.as_bytes();
         if !page {
-            let message = "exists already and is no page of fanin's, which alone would be replaced: remove it, or \
-                           choose another name";
+            let message = "already exists and is not a page written by fanin, so it is not replaced: remove it, or choose \
+                           another name";
             return Err(Error::file(&path, message));
         }
         Ok(Self { path })
     }
 
     fn write(&self, inspection: &Inspection) -> Result {
-        Ok(write_atomically(&self.path, inspection.page().as_bytes())?)
+        Ok(write_atomically(&self.path, inspection.to_html().as_bytes())?)
     }
 }
 
-/// The table.
+/// Prints the table.
 fn show(inspection: &Inspection) -> Result {
     let manifest = &inspection.manifest;
     for (key, value) in manifest.metadata.iter().filter(|(key, _)| key != "fanin.recipe") {
@@ -103,12 +102,12 @@ fn show(inspection: &Inspection) -> Result {
         header.extend(["scheme", ">planned mean", ">planned std"]);
     }
     header.extend([">mean", ">std", ">min", ">max", ">zeros", ">NaN, inf", "histogram"]);
-    let mut shown = table::new(&header);
-    // Where no value is finite there is no mean of them.
+    let mut rows = table::new(&header);
+    // Without finite values there is no mean.
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), text::short);
-    for row in &inspection.rows {
-        let (entry, stats) = (&row.entry, &row.stats);
-        let planned = row.planned.as_ref();
+    for tensor in &inspection.tensors {
+        let (entry, stats) = (&tensor.entry, &tensor.stats);
+        let planned = tensor.planned.as_ref();
         let mut row = vec![text::escaped(&entry.name), entry.dtype.to_string(), text::shape(&entry.shape)];
         if let Some(planned) = planned {
             row.push(planned.action.to_string());
@@ -120,9 +119,9 @@ fn show(inspection: &Inspection) -> Result {
         row.push(text::count(stats.zeros));
         row.push(text::count(stats.nans + stats.infinite));
         row.push(stats.sparkline());
-        shown.add_row(row);
+        rows.add_row(row);
     }
-    output::line(table::text(&shown))?;
+    output::line(table::text(&rows))?;
     let total = inspection.total();
     output::line(format!(
         "\n{}, {}, {}",

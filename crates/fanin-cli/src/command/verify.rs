@@ -19,7 +19,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     let request = Request {
         recipe: &recipe,
         settings: &args.settings,
-        like_given: like.is_some(),
+        model_given: like.is_some(),
         model: like.or_else(|| model.map(|model| model.manifest())),
         seed: args.seed,
         stream: args.stream.into(),
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
     let found = found?;
     output::warnings(found.tensors.iter().flat_map(|tensor| warnings_of(&tensor.planned)), quiet);
     if args.json {
-        output::json(&found.to_json(&args.file.display().to_string()))?;
+        output::json(&found.report(&args.file.display().to_string()))?;
     } else {
         show(&found)?;
     }
@@ -39,10 +39,10 @@ pub(super) fn run(args: &Verify, quiet: bool) -> Result {
 }
 
 fn show(found: &Verification) -> Result {
-    let mut shown = table::new(&["tensor", "scheme", "test", "what deviates"]);
+    let mut rows = table::new(&["tensor", "scheme", "test", "deviation"]);
     for tensor in &found.tensors {
         for deviation in &tensor.deviations {
-            shown.add_row([
+            rows.add_row([
                 text::escaped(&tensor.planned.entry.name),
                 tensor.planned.action.to_string(),
                 deviation.test.to_owned(),
@@ -51,19 +51,23 @@ fn show(found: &Verification) -> Result {
         }
     }
     for entry in &found.missing {
-        let text = format!("the model has it as {} {}", entry.dtype, text::shape(&entry.shape));
-        shown.add_row([text::escaped(&entry.name), String::new(), "missing".to_owned(), text]);
+        let text = format!(
+            "not in the checkpoint; the model has it as {} {}",
+            entry.dtype,
+            text::shape(&entry.shape)
+        );
+        rows.add_row([text::escaped(&entry.name), String::new(), "missing".to_owned(), text]);
     }
     if found.wrong() > 0 || !found.missing.is_empty() {
-        output::line(table::text(&shown))?;
+        output::line(table::text(&rows))?;
     }
-    for outcome in &found.rules {
-        output::line(&outcome.text)?;
+    for deviation in &found.rules {
+        output::line(&deviation.text)?;
     }
     if let Some((stream, seed)) = found.recorded {
         let stream = stream.name();
         output::line(format!(
-            "\nthe file says stream {stream}, seed {seed}: --stream {stream} --seed {seed}?"
+            "\nthe file's metadata has stream {stream} and seed {seed}: try --stream {stream} --seed {seed}"
         ))?;
     }
     let count = text::counted(found.tensors.len() as u64, "tensor");
@@ -71,7 +75,7 @@ fn show(found: &Verification) -> Result {
         if found.missing.is_empty() { String::new() } else { format!(", {} missing", found.missing.len()) };
     let bits = if found.bits_compared { ", bits compared" } else { "" };
     output::line(format!(
-        "{}{count}, {} not as planned{missing}; {} tests{bits}; false-alarm rate of the whole at most {}",
+        "{}{count}, {} not as planned{missing}; {} tests{bits}; probability of a false alarm at most {}",
         if found.is_good() { "" } else { "\n" },
         found.wrong(),
         found.tests,

@@ -1,42 +1,42 @@
-//! Round numbers along an axis.
+//! Tick marks at round numbers.
 
-use fanin_recipe::text as numbers;
+use fanin_recipe::text::short;
 
-/// A number on an axis and its label.
+/// A number on an axis, and its label.
 pub(super) type Tick = (f64, String);
 
-/// About so many round numbers from `low` to `high`, labelled with the digits that tell them apart.
-pub(super) fn linear(low: f64, high: f64, wanted: f64) -> Vec<Tick> {
-    // Parts of both ends: their difference may be beyond f64.
-    let rough = high / wanted - low / wanted;
+/// Returns about `count` round numbers from `low` to `high`. Labels have as many digits as are needed to distinguish them.
+pub(super) fn linear(low: f64, high: f64, count: f64) -> Vec<Tick> {
+    // Both ends are divided first, because their difference may overflow.
+    let rough = high / count - low / count;
     if !(rough.is_finite() && rough > 0.0) {
-        return vec![(low, numbers::short(low))];
+        return vec![(low, short(low))];
     }
     let power = 10f64.powi(rough.log10().floor() as i32);
     let step =
-        [1.0, 2.0, 5.0, 10.0].map(|times| times * power).into_iter().find(|step| *step >= rough * 0.999);
-    let Some(step) = step.filter(|step| step.is_normal()) else { return vec![(low, numbers::short(low))] };
+        [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999);
+    let Some(step) = step.filter(|step| step.is_normal()) else { return vec![(low, short(low))] };
     let (first, last) = ((low / step).ceil(), (high / step).floor());
-    // Further from zero than f64 counts in steps: the ends tell what there is to tell.
+    // So far from zero, f64 cannot represent the steps: label the lower end only.
     if first.abs().max(last.abs()) > 1e12 {
         return vec![(low, format!("{low:e}"))];
     }
     (first as i64..=last as i64).map(|k| (k as f64 * step, label(k, step))).collect()
 }
 
-/// `k` steps, with as many digits as the step has.
+/// Returns the label of `k` steps, rounded to the digit of the step.
 fn label(k: i64, step: f64) -> String {
     let x = k as f64 * step;
-    // The last digit of a step is its only one.
-    let place = step.log10().floor() as i32;
+    // A step has one significant digit: this is its decimal exponent.
+    let step_exponent = step.log10().floor() as i32;
     if x == 0.0 {
         return "0".to_owned();
     }
-    let size = x.abs().log10().floor() as i32;
-    let text = if (-4..6).contains(&size) {
-        format!("{x:.*}", (-place).max(0) as usize)
+    let exponent = x.abs().log10().floor() as i32;
+    let text = if (-4..6).contains(&exponent) {
+        format!("{x:.*}", (-step_exponent).max(0) as usize)
     } else {
-        format!("{x:.*e}", (size - place).max(0) as usize)
+        format!("{x:.*e}", (exponent - step_exponent).max(0) as usize)
     };
     let (mantissa, exponent) = text.split_once('e').map_or((text.as_str(), ""), |(m, e)| (m, e));
     let short =
@@ -44,16 +44,17 @@ fn label(k: i64, step: f64) -> String {
     if exponent.is_empty() { short.to_owned() } else { format!("{short}e{exponent}") }
 }
 
-/// 1, 2 and 5 times powers of ten from `low` to `high`, both above zero; powers alone if those are many.
+/// Returns 1, 2 and 5 times powers of ten from `low` to `high`, which must be above zero; powers of ten alone for a wide
+/// range.
 pub(super) fn logarithmic(low: f64, high: f64) -> Vec<Tick> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let every = ((last - first) / 8).max(1) as usize;
-    let times: &[f64] = if last - first > 3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let factors: &[f64] = if last - first > 3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     (first..=last)
         .step_by(every)
-        .flat_map(|power| times.iter().map(move |times| times * 10f64.powi(power)))
+        .flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)))
         .filter(|x| (low..=high).contains(x))
-        .map(|x| (x, numbers::short(x)))
+        .map(|x| (x, short(x)))
         .collect()
 }
 
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn axes_have_round_numbers() {
+    fn ticks_are_round_numbers() {
         assert_eq!(labels(&linear(-0.09, 0.1, 4.0)), ["-0.05", "0", "0.05", "0.1"]);
         assert_eq!(labels(&linear(0.0, 21_000.0, 4.0)), ["0", "10000", "20000"]);
         assert_eq!(labels(&linear(0.0, 3e7, 3.0)), ["0", "1e7", "2e7", "3e7"]);
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_f64_have_axes_too() {
+    fn any_range_of_f64_has_ticks() {
         for (low, high) in [
             (-f64::MAX, f64::MAX),
             (0.0, f64::MIN_POSITIVE / 4.0),

@@ -1,33 +1,27 @@
-//! The inspection as a page: one file that holds all it needs, so that it opens anywhere.
+//! The inspection as an HTML page: one file that contains all it needs, so that it opens offline.
 //!
-//! Names and texts come from files that anybody may have written. maud escapes them, and the page's own policy lets run
-//! the one script that is part of it and nothing else, and load nothing at all.
+//! Names and texts in a checkpoint may be hostile. maud escapes them, and the page's content security policy allows only
+//! the page's own script and style sheet, and no loading of anything.
 
+mod assets;
 mod axis;
 mod chart;
 mod table;
 
+use assets::{POLICY, SCRIPT, STYLE};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::depth::Depth;
-use super::{Inspection, MISSING};
-use fanin_recipe::text::{self as numbers, escaped as shown};
+use super::depth::StdByDepth;
+use super::inspection::{Inspection, MISSING};
+use fanin_recipe::text::{self, escaped};
 
-/// How a page begins: what says that a file is one, and may be replaced by a newer one.
-pub const BEGIN: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" content=\"fanin ";
-
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
-
-/// What may run and load: the style and the script of these SHA-256 sums.
-const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
-                      style-src 'sha256-i90bUO5bIH/IBqpJlcG6H4YyBU0WRq9sKF2arqY6T5k='; \
-                      script-src 'sha256-O0aRT0eeS9uF9yfRDaxdVQCvKb0kphgKf/17FaejQyI='";
+/// The beginning of every page. A file that begins so is a page, and may be replaced by a newer one.
+pub const PAGE_BEGIN: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" content=\"fanin ";
 
 impl Inspection {
-    /// All of it as a page.
-    pub fn page(&self) -> String {
-        let depth = Depth::of(self);
+    /// Returns the inspection as an HTML page.
+    pub fn to_html(&self) -> String {
+        let depth = StdByDepth::of(self);
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -37,18 +31,18 @@ impl Inspection {
                     meta http-equiv="Content-Security-Policy" content=(POLICY);
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    title { (shown(&self.file)) " – fanin inspect" }
+                    title { (escaped(&self.file)) " – fanin inspect" }
                     style { (PreEscaped(STYLE)) }
                 }
                 body {
                     header {
-                        h1 { bdi { (shown(&self.file)) } }
+                        h1 { bdi { (escaped(&self.file)) } }
                         p.note { (self.subtitle()) }
                     }
                     main {
                         (self.warnings())
                         (self.overview())
-                        @if depth.places.len() > 1 {
+                        @if depth.positions.len() > 1 {
                             section {
                                 h2 #depth { "Std by depth" }
                                 (chart::depth(self, &depth))
@@ -69,45 +63,46 @@ impl Inspection {
 
     fn subtitle(&self) -> Markup {
         html! {
-            "Seen by fanin " (env!("CARGO_PKG_VERSION"))
+            "Inspected with fanin " (env!("CARGO_PKG_VERSION"))
             @match &self.recipe {
-                Some(recipe) => { ", held against the recipe " bdi { (shown(recipe)) } "." }
-                None => ". No recipe was given: --recipe adds what was planned."
+                Some(recipe) => { ", compared with the recipe " bdi { (escaped(recipe)) } "." }
+                None => ". No recipe was given, so there are no planned values."
             }
         }
     }
 
-    /// All warnings, each text once, with the tensors that it is about.
+    /// The warnings at the top: each text once, with links to its tensors.
     fn warnings(&self) -> Markup {
-        let all = self.rows.iter().enumerate();
-        let grouped = numbers::grouped(
-            all.flat_map(|(number, row)| row.findings.iter().map(move |text| (number, text.as_str()))),
-        );
-        let tensors = self.rows.iter().filter(|row| !row.findings.is_empty()).count() + self.missing.len();
+        let all = self.tensors.iter().enumerate();
+        let grouped = text::grouped(all.flat_map(|(index, tensor)| {
+            tensor.warnings.iter().map(move |warning| (index, warning.as_str()))
+        }));
+        let with_warnings = self.tensors.iter().filter(|tensor| !tensor.warnings.is_empty()).count();
+        let tensors = with_warnings + self.missing.len();
         let good = tensors == 0;
         html! {
             section #warnings class=(if good { "good" } else { "bad" }) {
                 h2 {
                     @if good { "No warnings" } @else {
-                        (numbers::counted(tensors as u64, "tensor")) " with warnings"
+                        (text::counted(tensors as u64, "tensor")) " with warnings"
                     }
                 }
                 @if good {
                     p {
                         @if self.recipe.is_some() {
-                            "No NaN, nothing outside its bounds, no mean and no std more than 5 standard errors from its plan. "
+                            "No NaN, no value outside of its bounds, and no mean or std more than 5 standard errors from its plan. "
                             code { "fanin verify" } " has the full tests."
                         } @else {
-                            "No NaN, no infinity, no matrix of one value or of less than full rank. More can be said with a recipe; "
-                            code { "fanin audit" } " tells what the values look like without one."
+                            "No NaN, no infinity, and no matrix that is constant or not of full rank. A recipe allows more checks; "
+                            code { "fanin audit" } " classifies the values without one."
                         }
                     }
                 }
                 ul {
-                    @for entry in &self.missing { li { (MISSING) ": " bdi { (shown(&entry.name)) } } }
-                    @for (text, tensors) in &grouped {
+                    @for entry in &self.missing { li { (MISSING) ": " bdi { (escaped(&entry.name)) } } }
+                    @for (warning, tensors) in &grouped {
                         li {
-                            (text) " "
+                            (warning) " "
                             @if tensors.len() > 8 {
                                 details { summary { (tensors.len()) " tensors" } (self.links(tensors)) }
                             } @else { (self.links(tensors)) }
@@ -121,8 +116,8 @@ impl Inspection {
     fn links(&self, tensors: &[usize]) -> Markup {
         html! {
             span.links {
-                @for number in tensors {
-                    a href={ "#t" (number) } { bdi { (shown(&self.rows[*number].entry.name)) } } " "
+                @for index in tensors {
+                    a href={ "#t" (index) } { bdi { (escaped(&self.tensors[*index].entry.name)) } } " "
                 }
             }
         }
@@ -136,14 +131,14 @@ impl Inspection {
             section {
                 h2 { "Overview" }
                 dl.tiles {
-                    div { dt { "tensors" } dd { (numbers::count(total.tensors)) } }
-                    div { dt { "values" } dd { (numbers::count(total.values)) } }
-                    div { dt { "size" } dd { (numbers::bytes(total.bytes)) } }
-                    @for (dtype, part) in &types {
+                    div { dt { "tensors" } dd { (text::count(total.tensors)) } }
+                    div { dt { "values" } dd { (text::count(total.values)) } }
+                    div { dt { "size" } dd { (text::bytes(total.bytes)) } }
+                    @for (dtype, total) in &types {
                         div {
                             dt { (dtype) }
-                            dd { (numbers::counted(part.tensors, "tensor")) }
-                            dd.note { (numbers::counted(part.values, "value")) ", " (numbers::bytes(part.bytes)) }
+                            dd { (text::counted(total.tensors, "tensor")) }
+                            dd.note { (text::counted(total.values, "value")) ", " (text::bytes(total.bytes)) }
                         }
                     }
                 }
@@ -152,16 +147,16 @@ impl Inspection {
                         summary { "Metadata" }
                         dl.facts {
                             @for (key, value) in metadata() {
-                                dt { bdi { (shown(key)) } }
-                                dd { bdi { (shown(value)) } }
+                                dt { bdi { (escaped(key)) } }
+                                dd { bdi { (escaped(value)) } }
                             }
                         }
                     }
                 }
                 @if let Some(recipe) = self.manifest.metadata("fanin.recipe") {
                     details {
-                        summary { "The recipe that the file names as its own" }
-                        pre { @for line in recipe.lines() { (shown(line)) "\n" } }
+                        summary { "The recipe in the metadata of the file" }
+                        pre { @for line in recipe.lines() { (escaped(line)) "\n" } }
                     }
                 }
             }
@@ -169,18 +164,15 @@ impl Inspection {
     }
 
     fn controls(&self) -> Markup {
-        let total = self.rows.len();
+        let total = self.tensors.len();
         html! {
             div.controls {
                 label { "Filter " input #filter type="search" placeholder="attn weight F32" autocomplete="off" spellcheck="false"; }
                 label { input #warned type="checkbox"; " with warnings only" }
-                label.narrow { "Sort by " select #sort { option value="-1" { "the file's order" } } }
+                label.narrow { "Sort by " select #sort { option value="-1" { "file order" } } }
                 button #close type="button" hidden { "Close all" }
                 output #shown role="status" { (total) " of " (total) }
             }
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

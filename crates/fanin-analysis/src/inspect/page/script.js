@@ -4,11 +4,11 @@
   const table = get("tensors");
   const bodies = [...table.tBodies];
   const heads = [...table.tHead.rows[0].cells];
-  const words = bodies.map((body) => [...body.rows[0].cells].filter((cell) => !cell.matches(".n:not([data-l=shape])"))
+  const searchTexts = bodies.map((body) => [...body.rows[0].cells].filter((cell) => !cell.matches(".n:not([data-l=shape])"))
     .map((cell) => cell.textContent).join(" ").toLowerCase());
   const collator = new Intl.Collator("en", { numeric: true });
 
-  // Sorting: up, down, and back to the file's order. What has no number comes last either way.
+  // Sorting: ascending, descending, and back to file order. Cells without a number come last in both directions.
   const key = (body, column) => {
     const cell = body.rows[0].cells[column];
     if (!heads[column].classList.contains("n")) return cell.textContent;
@@ -19,8 +19,8 @@
     if (direction) {
       order.sort((a, b) => {
         if (a.key === null || b.key === null) return (a.key === null) - (b.key === null) || a.n - b.n;
-        const by = typeof a.key === "number" ? a.key - b.key : collator.compare(a.key, b.key);
-        return by * direction || a.n - b.n;
+        const difference = typeof a.key === "number" ? a.key - b.key : collator.compare(a.key, b.key);
+        return difference * direction || a.n - b.n;
       });
     }
     heads.forEach((head, n) => {
@@ -34,8 +34,8 @@
     const button = head.querySelector("button");
     if (!button) return;
     button.addEventListener("click", () => {
-      const now = head.getAttribute("aria-sort");
-      sort(column, now === "ascending" ? -1 : now === "descending" ? 0 : 1);
+      const current = head.getAttribute("aria-sort");
+      sort(column, current === "ascending" ? -1 : current === "descending" ? 0 : 1);
     });
     for (const [n, arrow] of ["▲", "▼"].entries()) {
       get("sort").add(new Option(`${button.textContent} ${arrow}`, column * 2 + n));
@@ -47,33 +47,33 @@
     else sort(chosen >> 1, chosen % 2 ? -1 : 1);
   });
 
-  // Filtering: every word of the filter must stand in name, type, shape or scheme.
+  // Filtering: every word of the filter must occur in name, type, shape or scheme.
   const filter = () => {
-    const wanted = get("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const filterWords = get("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
     const warned = get("warned").checked;
     let count = 0;
     bodies.forEach((body, n) => {
-      const fits = wanted.every((word) => words[n].includes(word)) && (!warned || body.dataset.w !== "0");
-      body.hidden = !fits;
-      count += fits;
+      const matches = filterWords.every((word) => searchTexts[n].includes(word)) && (!warned || body.dataset.w !== "0");
+      body.hidden = !matches;
+      count += matches;
     });
     get("shown").textContent = `${count} of ${bodies.length}`;
   };
   get("filter").addEventListener("input", filter);
   get("warned").addEventListener("change", filter);
 
-  // Rows that open.
-  const open = (body, yes) => {
-    body.rows[1].hidden = !yes;
-    body.querySelector(".name").setAttribute("aria-expanded", yes);
+  // Details that open below a row.
+  const setOpen = (body, isOpen) => {
+    body.rows[1].hidden = !isOpen;
+    body.querySelector(".name").setAttribute("aria-expanded", isOpen);
     get("close").hidden = !table.querySelector("[aria-expanded=true]");
   };
   table.addEventListener("click", (event) => {
     const button = event.target.closest(".name");
-    if (button) open(button.closest("tbody"), button.getAttribute("aria-expanded") !== "true");
+    if (button) setOpen(button.closest("tbody"), button.getAttribute("aria-expanded") !== "true");
   });
-  get("close").addEventListener("click", () => bodies.forEach((body) => open(body, false)));
-  const follow = () => {
+  get("close").addEventListener("click", () => bodies.forEach((body) => setOpen(body, false)));
+  const openLinkedTensor = () => {
     const body = bodies.find((body) => "#" + body.id === location.hash);
     if (!body) return;
     if (body.hidden) {
@@ -81,37 +81,37 @@
       get("warned").checked = false;
       filter();
     }
-    open(body, true);
+    setOpen(body, true);
     body.scrollIntoView({ block: "center" });
     body.querySelector(".name").focus({ preventScroll: true });
   };
   document.addEventListener("click", (event) => {
-    // A link that was followed already leads there again.
-    if (event.target.closest(".links a")) setTimeout(follow);
+    // Clicking the link of the current hash fires no hashchange event.
+    if (event.target.closest(".links a")) setTimeout(openLinkedTensor);
   });
-  addEventListener("hashchange", follow);
-  follow();
-  // What was typed before a reload is still there.
+  addEventListener("hashchange", openLinkedTensor);
+  openLinkedTensor();
+  // Browsers keep the text of the filter over a reload.
   filter();
 
-  // The chart: a kind that is pointed at, or chosen, stands out.
+  // The chart: series that are hovered or selected are highlighted.
   const chart = document.querySelector(".depth");
   const buttons = [...document.querySelectorAll("[data-s]")];
-  const light = (pointed) => {
-    let any = false;
+  const highlight = (hovered) => {
+    let anyOn = false;
     for (const button of buttons) {
-      const on = button === pointed || button.getAttribute("aria-pressed") === "true";
+      const on = button === hovered || button.getAttribute("aria-pressed") === "true";
       get("s" + button.dataset.s).classList.toggle("on", on);
-      any ||= on;
+      anyOn ||= on;
     }
-    chart.classList.toggle("lit", any);
+    chart.classList.toggle("lit", anyOn);
   };
   for (const button of buttons) {
     button.addEventListener("click", () => {
       button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") !== "true");
-      light(null);
+      highlight(null);
     });
-    button.addEventListener("pointerenter", () => light(button));
-    button.addEventListener("pointerleave", () => light(null));
+    button.addEventListener("pointerenter", () => highlight(button));
+    button.addEventListener("pointerleave", () => highlight(null));
   }
 })();

@@ -1,74 +1,66 @@
-//! The table of tensors: a row for each, and what opens below it.
+//! The table of tensors: a row for each tensor, and the details that open below the row.
 
 use maud::{Markup, html};
 
 use super::chart;
 use crate::describe;
+use crate::inspect::inspection::{Inspection, TensorInspection};
 use crate::inspect::spectrum::{Method, Spectrum};
-use crate::inspect::{Inspection, Row};
-use fanin_recipe::recipe::Planned;
-use fanin_recipe::text::{self as numbers, escaped as shown};
+use fanin_recipe::Planned;
+use fanin_recipe::text::{self, escaped};
 
-/// A column: its heading, what to say of it, and whether it has numbers.
+/// A column: its heading, its tooltip, and whether it has numbers.
 type Column = (&'static str, &'static str, bool);
 
-/// The columns. Those of a plan and of singular values are there if there are such.
+/// Returns the columns. Columns of planned values need a recipe, those of singular values at least one spectrum.
 fn columns(inspection: &Inspection) -> Vec<Column> {
     let mut all: Vec<Column> = vec![
-        ("tensor", "Name, in the file's order", false),
+        ("tensor", "Name", false),
         ("dtype", "Type of the values", false),
-        ("shape", "Sorts by the number of values", true),
-        ("histogram", "Values found, and the plan as a line", false),
+        ("shape", "Shape; sorts by the number of values", true),
+        ("histogram", "Values found as bars, planned values as a line", false),
     ];
     if inspection.recipe.is_some() {
-        all.push(("scheme", "What the recipe says", false));
-        all.push(("planned std", "Standard deviation that the recipe gives", true));
+        all.push(("scheme", "Initialization scheme of the recipe", false));
+        all.push(("planned std", "Standard deviation by the recipe", true));
     }
     all.push(("std", "Standard deviation of the finite values", true));
     if inspection.recipe.is_some() {
-        all.push(("off, %", "The std measured against the planned one, in percent", true));
+        all.push(("off, %", "Difference between measured and planned std, in percent", true));
     }
     all.push(("mean", "Mean of the finite values", true));
-    all.push(("min", "Least finite value", true));
-    all.push(("max", "Greatest finite value", true));
-    if inspection.rows.iter().any(|row| row.spectrum.is_some()) {
-        all.push((
-            "norm",
-            "Spectral norm: the greatest singular value; a lower bound where it begins with ≥",
-            true,
-        ));
-        all.push((
-            "condition",
-            "Greatest over least singular value; a lower bound where it begins with ≥",
-            true,
-        ));
+    all.push(("min", "Smallest finite value", true));
+    all.push(("max", "Largest finite value", true));
+    if inspection.tensors.iter().any(|tensor| tensor.spectrum.is_some()) {
+        all.push(("norm", "Spectral norm: the largest singular value; ≥ marks a lower bound", true));
+        all.push(("condition", "Largest over smallest singular value; ≥ marks a lower bound", true));
     }
     all
 }
 
-/// The table.
+/// Returns the table.
 pub(super) fn table(inspection: &Inspection) -> Markup {
     let columns = columns(inspection);
     html! {
         table #tensors {
             thead {
                 tr {
-                    @for (name, about, number) in &columns {
-                        th scope="col" class=[number.then_some("n")] {
+                    @for (name, tooltip, numeric) in &columns {
+                        th scope="col" class=[numeric.then_some("n")] {
                             @if *name == "histogram" { (name) } @else {
-                                button type="button" title=(about) { (name) }
+                                button type="button" title=(tooltip) { (name) }
                             }
                         }
                     }
                 }
             }
-            @for (number, row) in inspection.rows.iter().enumerate() {
-                tbody id={ "t" (number) } data-w=(row.findings.len()) {
+            @for (index, tensor) in inspection.tensors.iter().enumerate() {
+                tbody id={ "t" (index) } data-w=(tensor.warnings.len()) {
                     tr {
-                        @for (column, _, _) in &columns { (cell(column, number, row)) }
+                        @for (column, _, _) in &columns { (cell(column, index, tensor)) }
                     }
                     tr.more hidden {
-                        td colspan=(columns.len()) { (more(number, row)) }
+                        td colspan=(columns.len()) { (details(index, tensor)) }
                     }
                 }
             }
@@ -76,9 +68,9 @@ pub(super) fn table(inspection: &Inspection) -> Markup {
     }
 }
 
-/// A cell with a number; where there is none, a dash that sorts to the end.
-fn numeral(label: &str, value: Option<f64>, text: impl FnOnce(f64) -> String) -> Markup {
-    // Beyond f64 there is a number, and JSON has none for it: the largest sorts as it should.
+/// Returns a cell with a number, or with a dash that sorts to the end.
+fn number_cell(label: &str, value: Option<f64>, text: impl FnOnce(f64) -> String) -> Markup {
+    // Infinities are replaced by the largest finite numbers, which the script can parse and sort.
     let sorted = value.filter(|x| !x.is_nan()).map(|x| x.clamp(-f64::MAX, f64::MAX));
     html! {
         td.n data-l=(label) data-v=[sorted] {
@@ -87,11 +79,12 @@ fn numeral(label: &str, value: Option<f64>, text: impl FnOnce(f64) -> String) ->
     }
 }
 
-fn cell(column: &str, number: usize, row: &Row) -> Markup {
-    let (entry, stats) = (&row.entry, &row.stats);
-    let planned = row.planned.as_ref();
-    let spectrum = row.spectrum.as_ref();
-    let short = |x: f64| numbers::short(x);
+/// Returns the cell of a column for the tensor at this index.
+fn cell(column: &str, index: usize, tensor: &TensorInspection) -> Markup {
+    let (entry, stats) = (&tensor.entry, &tensor.stats);
+    let planned = tensor.planned.as_ref();
+    let spectrum = tensor.spectrum.as_ref();
+    let short = |x: f64| text::short(x);
     let bound = |x: f64| {
         let exact = spectrum.is_some_and(Spectrum::is_exact);
         if x.is_infinite() {
@@ -103,46 +96,46 @@ fn cell(column: &str, number: usize, row: &Row) -> Markup {
     match column {
         "tensor" => html! {
             th scope="row" {
-                button.name type="button" aria-expanded="false" { bdi { (shown(&entry.name)) } }
-                @if !row.findings.is_empty() {
-                    span.mark title="has warnings" { "⚠ " (row.findings.len()) }
+                button.name type="button" aria-expanded="false" { bdi { (escaped(&entry.name)) } }
+                @if !tensor.warnings.is_empty() {
+                    span.mark title="has warnings" { "⚠ " (tensor.warnings.len()) }
                 }
             }
         },
         "dtype" => html! { td data-l=(column) { (entry.dtype) } },
-        "shape" => html! { td.n data-l=(column) data-v=(entry.values()) { (numbers::shape(&entry.shape)) } },
-        "histogram" => html! { td.h { (chart::small(number, &row.bars)) } },
+        "shape" => html! { td.n data-l=(column) data-v=(entry.values()) { (text::shape(&entry.shape)) } },
+        "histogram" => html! { td.h { (chart::small(index, &tensor.histogram)) } },
         "scheme" => {
-            html! { td.scheme data-l=(column) { (planned.map(|p| p.action.to_string()).unwrap_or_default()) } }
+            html! { td.scheme data-l=(column) { (planned.map(|planned| planned.action.to_string()).unwrap_or_default()) } }
         }
-        "planned std" => numeral(column, planned.map(Planned::std), short),
-        "std" => numeral(column, stats.std(), short),
-        "off, %" => numeral(column, off(row), |x| format!("{x:+.2}")),
-        "mean" => numeral(column, stats.mean(), short),
-        "min" => numeral(column, stats.min(), short),
-        "max" => numeral(column, stats.max(), short),
-        "norm" => numeral(column, spectrum.map(|found| found.norm), bound),
-        _ => numeral(column, spectrum.and_then(Spectrum::condition), bound),
+        "planned std" => number_cell(column, planned.map(Planned::std), short),
+        "std" => number_cell(column, stats.std(), short),
+        "off, %" => number_cell(column, std_difference(tensor), |x| format!("{x:+.2}")),
+        "mean" => number_cell(column, stats.mean(), short),
+        "min" => number_cell(column, stats.min(), short),
+        "max" => number_cell(column, stats.max(), short),
+        "norm" => number_cell(column, spectrum.map(|found| found.norm), bound),
+        _ => number_cell(column, spectrum.and_then(Spectrum::condition), bound),
     }
 }
 
-/// How far the std is from the planned one, in percent.
-fn off(row: &Row) -> Option<f64> {
-    let planned = row.planned.as_ref()?.std();
-    (planned > 0.0).then(|| row.stats.std().map(|std| (std / planned - 1.0) * 100.0)).flatten()
+/// Returns the difference between the std and the planned one, in percent.
+fn std_difference(tensor: &TensorInspection) -> Option<f64> {
+    let planned = tensor.planned.as_ref()?.std();
+    (planned > 0.0).then(|| tensor.stats.std().map(|std| (std / planned - 1.0) * 100.0)).flatten()
 }
 
-/// What opens below a row.
-fn more(number: usize, row: &Row) -> Markup {
-    let (entry, stats) = (&row.entry, &row.stats);
+/// Returns the details that open below a row.
+fn details(index: usize, tensor: &TensorInspection) -> Markup {
+    let (entry, stats) = (&tensor.entry, &tensor.stats);
     let found = [("mean", stats.mean()), ("std", stats.std()), ("min", stats.min()), ("max", stats.max())];
     html! {
         div.cols {
-            figure { (chart::large(number, row)) }
+            figure { (chart::large(index, tensor)) }
             dl {
-                dt { "values" } dd { (numbers::count(entry.values() as u64)) ", " (numbers::bytes(entry.bytes())) }
-                @if let Some(planned) = &row.planned {
-                    dt { "rule" } dd { code { bdi { (shown(&planned.pattern)) } } }
+                dt { "values" } dd { (text::count(entry.values() as u64)) ", " (text::bytes(entry.bytes())) }
+                @if let Some(planned) = &tensor.planned {
+                    dt { "rule" } dd { code { bdi { (escaped(&planned.pattern)) } } }
                     dt { "scheme" } dd { code { (planned.action) } }
                     @if let Some(plan) = &planned.plan {
                         dt { "distribution" } dd { (describe::text(plan)) }
@@ -152,40 +145,41 @@ fn more(number: usize, row: &Row) -> Markup {
                 @for (name, value) in found {
                     dt { (name) } dd { @match value { Some(value) => (long(value)), None => "–" } }
                 }
-                dt { "zeros" } dd { (numbers::count(stats.zeros)) }
-                dt { "NaN, infinite" } dd { (numbers::count(stats.nans)) ", " (numbers::count(stats.infinite)) }
-                @if let Some(found) = &row.spectrum { (spectrum(found)) }
+                dt { "zeros" } dd { (text::count(stats.zeros)) }
+                dt { "NaN, infinite" } dd { (text::count(stats.nans)) ", " (text::count(stats.infinite)) }
+                @if let Some(found) = &tensor.spectrum { (spectrum(found)) }
             }
         }
-        @if !row.findings.is_empty() {
-            ul.warnings { @for finding in &row.findings { li { (finding) } } }
+        @if !tensor.warnings.is_empty() {
+            ul.warnings { @for warning in &tensor.warnings { li { (warning) } } }
         }
     }
 }
 
+/// Returns the singular values, as entries of a description list.
 fn spectrum(found: &Spectrum) -> Markup {
-    let least = if found.is_exact() { "" } else { "at least " };
-    let most = if found.is_exact() { "" } else { "at most " };
+    let at_least = if found.is_exact() { "" } else { "at least " };
+    let at_most = if found.is_exact() { "" } else { "at most " };
     html! {
-        dt { "as a matrix" } dd { (numbers::count(found.rows as u64)) " x " (numbers::count(found.columns as u64)) }
-        dt { "spectral norm" } dd { (least) (long(found.norm)) }
-        @if let Some(value) = found.least { dt { "least singular value" } dd { (most) (long(value)) } }
+        dt { "matrix shape" } dd { (text::count(found.rows as u64)) " x " (text::count(found.columns as u64)) }
+        dt { "spectral norm" } dd { (at_least) (long(found.norm)) }
+        @if let Some(value) = found.least { dt { "smallest singular value" } dd { (at_most) (long(value)) } }
         @if let Some(value) = found.condition() {
             dt { "condition number" }
-            dd { @if value.is_infinite() { "∞: not of full rank" } @else { (least) (long(value)) } }
+            dd { @if value.is_infinite() { "∞: not of full rank" } @else { (at_least) (long(value)) } }
         }
         @if let Method::Lanczos { rows, error } = found.method {
-            dt { "found by" }
+            dt { "computed by" }
             dd {
                 "16 Lanczos steps on "
-                @if rows < found.rows { (numbers::count(rows as u64)) " evenly spaced rows" } @else { "all rows" }
-                "; a singular value within " (numbers::short(error * 100.0)) " % of the norm"
+                @if rows < found.rows { (text::count(rows as u64)) " evenly spaced rows" } @else { "all rows" }
+                "; a singular value within " (text::short(error * 100.0)) " % of the norm"
             }
         }
     }
 }
 
-/// With seven digits: more than a std has that tell anything.
+/// Returns a number with seven significant digits.
 fn long(x: f64) -> String {
     if x == 0.0 || !x.is_finite() || (x.fract() == 0.0 && x.abs() < 1e9) {
         return format!("{x}");

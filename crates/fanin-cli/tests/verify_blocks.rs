@@ -1,4 +1,4 @@
-//! `verify` on fused and stacked tensors: each part is held against its own distribution, with a seed or without.
+//! `verify` on fused and stacked tensors: each block is tested against its own distribution, with a seed or without.
 
 mod fixture;
 
@@ -33,7 +33,7 @@ fn make(fixture: &Fixture, recipe: &str, more: &[&str]) {
     fixture.good(&[&make[..], more].concat());
 }
 
-/// Changes values of a tensor, by their index.
+/// Replaces values of a tensor in `x.safetensors`: those at an index for which `value` returns some.
 fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Option<f32>) {
     let path = fixture.path("x.safetensors");
     let checkpoint = SafetensorsFile::open(&path).unwrap();
@@ -44,7 +44,7 @@ fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Optio
     for index in 0..entry.values() {
         if let Some(value) = value(index) {
             let value = value.to_le_bytes();
-            // bf16 is the upper half.
+            // A bf16 is the upper half of an f32.
             let size = entry.dtype.size();
             bytes[start + index * size..][..size].copy_from_slice(&value[4 - size..]);
         }
@@ -58,7 +58,7 @@ fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
     checkpoint.window(entry, 0, entry.values()).unwrap().into_iter().map(|x| x as f32).collect()
 }
 
-/// Verifies without a seed: it must fail, and a line names all of these.
+/// Verifies without a seed. This must fail, and one line of the output must contain all needles.
 fn caught(fixture: &Fixture, needles: &[&str]) {
     let ran = fixture.run(&["verify", "x.safetensors", "--recipe", "p.toml"]);
     assert_eq!(ran.code, 1, "{needles:?}: {}{}", ran.stdout, ran.stderr);
@@ -67,7 +67,7 @@ fn caught(fixture: &Fixture, needles: &[&str]) {
 }
 
 #[test]
-fn right_parts_pass_by_law_and_by_bits() {
+fn correct_blocks_pass_with_and_without_a_seed() {
     let fixture = fixture();
     for seed in 0..6 {
         let seed = &seed.to_string();
@@ -81,13 +81,13 @@ fn right_parts_pass_by_law_and_by_bits() {
 }
 
 #[test]
-fn a_part_with_another_law_is_named() {
+fn a_block_with_a_wrong_distribution_is_named() {
     let fixture = fixture();
-    for (right, wrong, tensor, part, test) in [
+    for (right, wrong, tensor, block, test) in [
         ("normal(std=0.1)", "normal(std=0.104)", "qkv", "[2]", "std"),
         ("xavier_uniform", "xavier_normal", "qkv", "[1]", "bounds"),
         ("blocks(orthogonal, x", "blocks(xavier_normal, x", "qkv", "[0]", "orthogonal"),
-        // The fan of the whole instead of the block's.
+        // The fan of the whole tensor instead of that of the block.
         (
             "blocks(kaiming_normal, xavier_uniform, kaiming_normal, axis=1)",
             "kaiming_normal",
@@ -105,35 +105,38 @@ fn a_part_with_another_law_is_named() {
         assert_ne!(text, RECIPE);
         std::fs::write(fixture.path("w.toml"), text).unwrap();
         make(&fixture, "w.toml", &["--seed", "5"]);
-        caught(&fixture, &[tensor, &format!("part {part}: "), test]);
+        caught(&fixture, &[tensor, &format!("block {block}: "), test]);
     }
 }
 
 #[test]
-fn what_happens_to_one_part_is_named() {
+fn damage_to_one_block_is_named() {
     let fixture = fixture();
-    let spoil = |tensor: &str, value: &dyn Fn(usize) -> Option<f32>, needles: &[&str]| {
+    let damaged = |tensor: &str, value: &dyn Fn(usize) -> Option<f32>, needles: &[&str]| {
         make(&fixture, "p.toml", &["--seed", "5"]);
         change(&fixture, tensor, value);
         caught(&fixture, &[&[tensor][..], needles].concat());
     };
-    // The middle columns, a third of each line.
-    spoil("h.0.side.weight", &|n| (n % 384 / 128 == 1).then_some(0.0), &["part [1]: ", "exactly 0"]);
-    spoil("h.0.qkv.weight", &|n| (n == 300 * 128).then_some(f32::NAN), &["part [2]: ", "NaN"]);
-    spoil("h.0.conv.weight", &|n| (n == 7).then_some(1e-3), &["1 other value between the parts"]);
-    spoil("h.0.conv.weight", &|n| (n % 9 == 4).then_some(0.0), &["not orthogonal"]);
+    // The middle third of each row is one block.
+    damaged("h.0.side.weight", &|n| (n % 384 / 128 == 1).then_some(0.0), &["block [1]: ", "exactly 0"]);
+    damaged("h.0.qkv.weight", &|n| (n == 300 * 128).then_some(f32::NAN), &["block [2]: ", "NaN"]);
+    damaged("h.0.conv.weight", &|n| (n == 7).then_some(1e-3), &["1 non-zero value outside of the blocks"]);
+    damaged("h.0.conv.weight", &|n| (n % 9 == 4).then_some(0.0), &["not orthogonal"]);
 
-    // One draw in two experts, in two blocks of a matrix, in two layers.
+    // The same values in two experts, in two blocks of a matrix, in two layers.
     make(&fixture, "p.toml", &["--seed", "5"]);
     let experts = values(&fixture, "h.0.experts.weight");
     let (each, half) = (96 * 128, 48 * 128);
     change(&fixture, "h.0.experts.weight", |n| (n / each == 2 && n % each < half).then(|| experts[n - each]));
-    caught(&fixture, &["h.0.experts.weight", "part [2][0]: the very values of h.0.experts.weight[1][0]"]);
+    caught(
+        &fixture,
+        &["h.0.experts.weight", "block [2][0]: has exactly the same values as h.0.experts.weight[1][0]"],
+    );
     make(&fixture, "p.toml", &["--seed", "5"]);
     let side = values(&fixture, "h.0.side.weight");
     change(&fixture, "h.0.side.weight", |n| (n % 384 >= 256).then(|| side[n - 256]));
-    caught(&fixture, &["h.0.side.weight", "part [2]: the very values of h.0.side.weight[0]"]);
+    caught(&fixture, &["h.0.side.weight", "block [2]: has exactly the same values as h.0.side.weight[0]"]);
     make(&fixture, "p.toml", &["--seed", "5"]);
     change(&fixture, "h.1.side.weight", |n| (n % 384 < 128).then(|| side[n]));
-    caught(&fixture, &["h.1.side.weight", "part [0]: the very values of h.0.side.weight[0]"]);
+    caught(&fixture, &["h.1.side.weight", "block [0]: has exactly the same values as h.0.side.weight[0]"]);
 }

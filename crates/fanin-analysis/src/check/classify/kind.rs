@@ -1,0 +1,76 @@
+//! The kinds of tensors that a classification tells apart.
+
+use crate::check::distribution::Univariate;
+
+/// What the values of a tensor are.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Kind {
+    /// The tensor has no values.
+    #[default]
+    Empty,
+    /// The tensor has an integer type.
+    Integers,
+    /// The type is not read as numbers.
+    NotExamined,
+    /// All values are this one.
+    Constant(f64),
+    /// All values are 0 or 1.
+    ZerosAndOnes,
+    /// The tensor has too few values to recognize a distribution.
+    TooFew,
+    /// The values are independent and follow this distribution. Many exact zeros may be among them.
+    Fresh(Univariate),
+    /// The values are computed, not random. The text says how: all rows equal, or sines and cosines.
+    Table(&'static str),
+    /// The rows or columns are orthogonal and have this length.
+    Orthogonal(f64),
+    /// The values follow no known distribution: the tensor is trained, or initialized by an unknown scheme.
+    Other,
+    /// The values are subnormal or astronomically large, as in memory that was never written.
+    Uninitialized,
+}
+
+impl Kind {
+    /// Returns the name of the kind, as tables and JSON show it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Integers => "integers",
+            Self::NotExamined => "not examined",
+            Self::Constant(_) => "constant",
+            Self::ZerosAndOnes => "zeros and ones",
+            Self::TooFew => "too few values",
+            Self::Fresh(_) => "fresh",
+            Self::Orthogonal(_) => "orthogonal",
+            Self::Table(_) => "table",
+            Self::Other => "trained or other",
+            Self::Uninitialized => "uninitialized",
+        }
+    }
+
+    /// Returns whether the values look like those of a random initialization.
+    pub fn is_fresh(&self) -> bool {
+        matches!(self, Self::Fresh(_) | Self::Orthogonal(_))
+    }
+}
+
+/// The result of classifying a tensor.
+#[derive(Debug, Clone, Default)]
+pub struct Classification {
+    /// What the values are.
+    pub kind: Kind,
+    /// What is wrong with the tensor: NaN, uninitialized memory, repeated values, outliers.
+    pub problems: Vec<String>,
+    /// What may be intended, and should be checked.
+    pub notes: Vec<String>,
+    /// The number of rows that are all zeros.
+    pub zero_rows: usize,
+    /// The mean of the finite values.
+    pub mean: f64,
+    /// The standard deviation of the finite values.
+    pub std: f64,
+    /// The number of exact zeros.
+    pub zeros: u64,
+    /// A hash of all values.
+    pub hash: u64,
+}

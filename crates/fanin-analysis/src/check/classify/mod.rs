@@ -1,0 +1,149 @@
+//! Classification of a tensor without a plan: which distribution its values follow, or what else they are.
+//!
+//! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5 and if rows and columns are alike: their
+//! means and mean squares must vary as those of independent values do, within 6 standard errors. Massart's bound is used
+//! for the p-value; fitting the parameters makes the distance only smaller. Training changes the size of rows long before
+//! it changes the shape of the distribution.
+
+mod fit;
+pub(crate) mod kind;
+mod scan;
+pub(crate) mod schemes;
+mod summary;
+mod tables;
+
+use fanin_checkpoint::{Checkpoint, Progress};
+
+use super::orthogonal;
+use super::repeats::Repeat;
+use super::tensor_view::TensorView;
+use crate::error::Result;
+use kind::{Classification, Kind};
+use scan::Scan;
+
+/// The number of values below which no distribution is recognized.
+const MIN_VALUES: u64 = 64;
+
+/// Classifies the tensor at this index of the manifest.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn classify(
+    checkpoint: &Checkpoint,
+    tensor: usize,
+    progress: &dyn Progress,
+) -> Result<Classification> {
+    let entry = &checkpoint.manifest.entries[tensor];
+    let Some(dtype) = entry.dtype.float() else {
+        let kind = match entry.dtype.is_read() {
+            _ if entry.values() == 0 => Kind::Empty,
+            true => Kind::Integers,
+            false => Kind::NotExamined,
+        };
+        return Ok(Classification { kind, ..Classification::default() });
+    };
+    let scan = Scan::new(checkpoint, tensor, dtype, progress)?;
+    let mut problems = Vec::new();
+    problems.extend(non_finite_values(&scan));
+    let kind = kind_of(&scan, &mut problems)?;
+    problems.extend(repeated_values(&scan, kind));
+    let summary = &scan.summary;
+    Ok(Classification {
+        kind,
+        problems,
+        notes: notes(&scan, kind),
+        zero_rows: summary.zero_rows(),
+        mean: summary.mean(),
+        std: summary.std(),
+        zeros: summary.zeros,
+        hash: summary.hash,
+    })
+}
+
+/// Decides the kind of a tensor. What is wrong with the values is added to `problems`.
+fn kind_of(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Kind> {
+    let summary = &scan.summary;
+    if scan.entry.values() == 0 {
+        return Ok(Kind::Empty);
+    }
+    if summary.finite == 0 {
+        return Ok(Kind::Other);
+    }
+    if let Some(problem) = uninitialized_memory(scan) {
+        problems.push(problem);
+        return Ok(Kind::Uninitialized);
+    }
+    if summary.min == summary.max {
+        return Ok(Kind::Constant(summary.min));
+    }
+    if summary.zeros + summary.ones == summary.finite {
+        return Ok(Kind::ZerosAndOnes);
+    }
+    if let Some(table) = tables::table(scan, problems)? {
+        return Ok(table);
+    }
+    if summary.finite < MIN_VALUES {
+        return Ok(Kind::TooFew);
+    }
+    if let Some(gain) = orthogonal_gain(scan)? {
+        return Ok(Kind::Orthogonal(gain));
+    }
+    fit::distribution(scan, problems)
+}
+
+/// Returns a problem if there are values that are NaN or infinite.
+fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
+    let summary = &scan.summary;
+    if summary.finite == 0 && summary.infinite > 0 && summary.infinite == summary.non_finite {
+        return Some("every value is infinite: an overflow?".to_owned());
+    }
+    let values = scan.entry.values();
+    (summary.non_finite > 0).then(|| format!("{} of {values} values are NaN or infinite", summary.non_finite))
+}
+
+/// Returns a problem if values are subnormal or astronomically large.
+fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
+    let summary = &scan.summary;
+    if summary.min == summary.max {
+        return summary
+            .is_subnormal(summary.min)
+            .then(|| format!("every value is {:.1e}, subnormal: uninitialized memory?", summary.min));
+    }
+    let implausible = summary.implausible;
+    (implausible as f64 > 0.001 * summary.finite as f64)
+        .then(|| format!("{implausible} values are subnormal or beyond 1e15: uninitialized memory?"))
+}
+
+/// Returns a problem if values occur twice that should not, for a tensor of this kind.
+fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
+    let repeat = match kind {
+        Kind::Fresh(_) | Kind::Orthogonal(_) => scan.repeats.any(),
+        Kind::Table(_) => None,
+        _ => scan.repeats.large(),
+    };
+    repeat.map(|repeat| match repeat {
+        Repeat::Range(..) => format!("{repeat}: two shards with the same values?"),
+        Repeat::Rows(..) => repeat.to_string(),
+    })
+}
+
+/// Returns what may be intended, and should be checked.
+fn notes(scan: &Scan<'_>, kind: Kind) -> Vec<String> {
+    let zero_matrix = kind == Kind::Constant(0.0) && scan.entry.shape.len() >= 2 && scan.entry.values() > 1;
+    let text =
+        "every value of this matrix is 0: intended, as for a last layer or LoRA's B, or never written?";
+    if zero_matrix { vec![text.to_owned()] } else { Vec::new() }
+}
+
+/// Returns the length of the rows or columns if they are orthogonal.
+fn orthogonal_gain(scan: &Scan<'_>) -> Result<Option<f64>> {
+    let summary = &scan.summary;
+    let short = summary.rows().min(summary.columns());
+    if short < 2 || summary.non_finite > 0 {
+        return Ok(None);
+    }
+    let gain = (summary.squares / short as f64).sqrt();
+    let view = TensorView::whole(scan.checkpoint(), scan.tensor);
+    let departure = orthogonal::departure(&view, gain)?;
+    Ok((departure < orthogonal::tolerance(scan.dtype)).then_some(gain))
+}

@@ -1,0 +1,74 @@
+//! A floating-point tensor after one pass over its values.
+
+use fanin::DType;
+use fanin_checkpoint::{Checkpoint, Progress};
+use fanin_recipe::Entry;
+
+use super::summary::Summary;
+use crate::check::generate::report_read;
+use crate::check::repeats::RepeatSearch;
+use crate::error::Result;
+
+/// A tensor that is being classified.
+#[derive(Debug)]
+pub(super) struct Scan<'a> {
+    checkpoint: &'a Checkpoint,
+    /// The tensor's index in the manifest.
+    pub(super) tensor: usize,
+    /// The tensor's name, type and shape.
+    pub(super) entry: &'a Entry,
+    /// The dtype of its values.
+    pub(super) dtype: DType,
+    /// Sums over the values.
+    pub(super) summary: Summary,
+    /// The search for repeated values.
+    pub(super) repeats: RepeatSearch,
+}
+
+impl<'a> Scan<'a> {
+    /// Reads the tensor at this index of the manifest once.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(super) fn new(
+        checkpoint: &'a Checkpoint,
+        tensor: usize,
+        dtype: DType,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let entry = &checkpoint.manifest.entries[tensor];
+        // In types of a narrow range, small values are common.
+        let narrow = dtype == DType::F16 || dtype.size() == 1;
+        let mut summary = Summary::new(&entry.shape, if narrow { 0.0 } else { 1e-30 });
+        let mut repeats = RepeatSearch::new(&entry.shape);
+        let mut index = 0;
+        checkpoint.values(tensor, |values| {
+            summary.add(index, values);
+            repeats.add(values);
+            index += values.len();
+            report_read(progress, entry, values.len());
+        })?;
+        Ok(Self { checkpoint, tensor, entry, dtype, summary, repeats })
+    }
+
+    /// Returns the checkpoint of the tensor.
+    pub(super) fn checkpoint(&self) -> &'a Checkpoint {
+        self.checkpoint
+    }
+
+    /// Reads the values again, a chunk at a time.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(super) fn values(&self, take: impl FnMut(&[f64])) -> Result {
+        Ok(self.checkpoint.values(self.tensor, take)?)
+    }
+
+    /// Returns the first row.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(super) fn first_row(&self) -> Result<Vec<f64>> {
+        Ok(self.checkpoint.window(self.tensor, 0, self.summary.columns())?)
+    }
+}

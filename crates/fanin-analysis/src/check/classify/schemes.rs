@@ -1,0 +1,113 @@
+//! The initialization schemes that give a distribution.
+
+use fanin::{AxisLayout, DType, Fan, Fans};
+
+use super::fit::STD_TRUNCATED_AT_2;
+use crate::check::distribution::Univariate;
+use crate::check::grid::epsilon;
+
+/// Standard deviations that models use for tensors of any shape.
+const FIXED_STDS: [f64; 7] = [0.02, 0.01, 1.0, 0.1, 0.05, 0.006, 1e-6];
+
+/// A fitted distribution of a tensor.
+struct Fitted<'a> {
+    distribution: &'a Univariate,
+    /// The standard deviation of its values as the dtype stores them.
+    std: f64,
+    /// The largest relative difference between the fitted std and that of a scheme.
+    tolerance: f64,
+}
+
+impl Fitted<'_> {
+    fn is_uniform(&self) -> bool {
+        matches!(self.distribution, Univariate::Uniform { .. })
+    }
+
+    /// Returns whether the fitted std agrees with that of a scheme.
+    fn agrees(&self, std: f64) -> bool {
+        (self.std / std - 1.0).abs() < self.tolerance
+    }
+
+    /// Returns the fixed stds that agree, if the distribution is normal.
+    fn fixed_normal_stds(&self) -> impl Iterator<Item = f64> {
+        FIXED_STDS.into_iter().filter(|std| self.agrees(*std) && self.distribution.is_normal())
+    }
+}
+
+/// Returns the schemes whose std for this shape agrees with the fitted distribution, within some 4 standard errors, the
+/// likeliest first.
+///
+/// `values` is the number of values of the tensor. `sparsity` is the fraction of zeros, if zeros are scattered over the
+/// tensor.
+pub(crate) fn schemes(
+    distribution: &Univariate,
+    shape: &[usize],
+    values: u64,
+    dtype: DType,
+    sparsity: Option<f64>,
+) -> Vec<String> {
+    let moments = distribution.moments(dtype);
+    let std = moments.variance.sqrt();
+    let is_uniform = matches!(distribution, Univariate::Uniform { .. });
+    // The std of a uniform distribution is estimated from its range, which is more precise than the sum of squares.
+    let error = if is_uniform { 4.0 / values as f64 } else { 3.0 / (2.0 * values as f64).sqrt() }
+        + if dtype == DType::BF16 { 4e-3 } else { 0.0 }
+        + if dtype.size() == 1 { 3e-2 } else { 0.0 };
+    let fitted = Fitted { distribution, std, tolerance: error.max(1e-6) * 1.4 };
+    if let Some(sparsity) = sparsity {
+        return fitted
+            .fixed_normal_stds()
+            .map(|std| format!("sparse(sparsity={sparsity:.2}, std={std})"))
+            .collect();
+    }
+    if moments.mean.abs() > 1e-6 * std {
+        // A gain has mean 1. No scheme is known for another mean.
+        let error = 5.0 * std / (values as f64).sqrt() + epsilon(dtype);
+        return if (moments.mean - 1.0).abs() < error {
+            fitted.fixed_normal_stds().map(|std| format!("normal(mean=1, std={std})")).collect()
+        } else {
+            Vec::new()
+        };
+    }
+    let mut schemes = scaled_by_fan(&fitted, shape);
+    if !fitted.is_uniform() {
+        schemes.extend(normals(&fitted));
+    }
+    schemes
+}
+
+/// Returns the schemes that scale with the fans of the shape.
+fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
+    let Ok(Fans { fan_in, fan_out }) = AxisLayout::OutIn.fans(shape) else { return Vec::new() };
+    let name = if fitted.is_uniform() { "uniform" } else { "normal" };
+    let mut schemes = vec![((2.0 / (fan_in + fan_out) as f64).sqrt(), format!("xavier_{name}"))];
+    for (fan, size) in [(Fan::In, fan_in), (Fan::Out, fan_out)] {
+        let std = 1.0 / (size as f64).sqrt();
+        schemes.push((std, format!("kaiming_{name}(mode={fan}, nonlinearity=linear), LeCun's")));
+        schemes.push((std * 2f64.sqrt(), format!("kaiming_{name}(mode={fan}, nonlinearity=relu)")));
+        let default = format!("kaiming_{name}(mode={fan}, a=sqrt(5)), torch's default");
+        schemes.push((std / 3f64.sqrt(), default));
+    }
+    schemes.into_iter().filter(|(std, _)| fitted.agrees(*std)).map(|(_, scheme)| scheme).collect()
+}
+
+/// Returns the normal and truncated normal schemes of a fixed std, and that of residual projections.
+fn normals(fitted: &Fitted<'_>) -> Vec<String> {
+    let mut schemes = Vec::new();
+    for std in FIXED_STDS {
+        if fitted.agrees(std) {
+            schemes.push(format!("normal(std={std})"));
+        }
+        if !fitted.distribution.is_normal() && fitted.agrees(std * STD_TRUNCATED_AT_2) {
+            schemes.push(format!("trunc_normal(std={std}, a=-2 std, b=2 std)"));
+        }
+    }
+    // GPT-2's residual projections. With several depths that agree, the depth is not known.
+    let depths: Vec<u32> =
+        (2..=96).filter(|&depth| fitted.agrees(0.02 / f64::from(2 * depth).sqrt())).collect();
+    if let [depth] = depths[..] {
+        schemes
+            .push(format!("normal(std=0.02/sqrt(2*{depth})), as for residual projections of {depth} blocks"));
+    }
+    schemes
+}

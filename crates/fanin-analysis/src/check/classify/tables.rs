@@ -1,0 +1,63 @@
+//! Tensors whose values are computed, not random.
+
+use super::kind::Kind;
+use super::scan::Scan;
+use crate::check::grid;
+use crate::error::Result;
+
+/// The number of values below which a tensor is not recognized as sines and cosines.
+const MIN_VALUES: u64 = 64;
+
+/// Returns the kind of a tensor whose rows are all equal, or whose rows are sines and cosines of common angles. A random
+/// row that is repeated is a problem.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(super) fn table(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Option<Kind>> {
+    let summary = &scan.summary;
+    if scan.repeats.all_rows_equal() && summary.non_finite == 0 {
+        if is_random(&scan.first_row()?) {
+            problems.push("every row is the same: drawn once and repeated?".to_owned());
+            return Ok(Some(Kind::Other));
+        }
+        return Ok(Some(Kind::Table("every row the same")));
+    }
+    if summary.finite >= MIN_VALUES && summary.max == 1.0 && summary.min >= -1.0 && is_sines(scan)? {
+        return Ok(Some(Kind::Table("sines and cosines")));
+    }
+    Ok(None)
+}
+
+/// Returns whether a row rises and falls as often as random values do.
+///
+/// Of n random values, 2/3 (n - 2) are turning points on average. Computed rows have few. The threshold is half of the
+/// average, which for 16 random values is 3 standard deviations below it.
+fn is_random(row: &[f64]) -> bool {
+    let is_turning_point = |w: &&[f64]| (w[1] > w[0]) != (w[2] > w[1]) && w[0] != w[1] && w[1] != w[2];
+    let turning_points = row.windows(3).filter(is_turning_point).count();
+    turning_points as f64 > row.len().saturating_sub(2) as f64 / 3.0
+}
+
+/// Returns whether each line along the last axis consists of the sines and cosines of the same angles. The squares of
+/// such a line of n values add up to n/2, up to rounding. Lines of zeros, as for a class token, are ignored.
+fn is_sines(scan: &Scan<'_>) -> Result<bool> {
+    let width = scan.entry.shape.last().copied().unwrap_or_default();
+    if width < 4 || !width.is_multiple_of(2) {
+        return Ok(false);
+    }
+    let expected = width as f64 / 2.0;
+    let tolerance = 1e-5 + 4.0 * grid::epsilon(scan.dtype);
+    let (mut squares, mut column, mut wrong, mut lines) = (0.0, 0, 0u64, 0u64);
+    scan.values(|values| {
+        for x in values {
+            squares += x * x;
+            column += 1;
+            if column == width {
+                lines += u64::from(squares > 0.0);
+                wrong += u64::from(squares > 0.0 && (squares / expected - 1.0).abs() > tolerance);
+                (squares, column) = (0.0, 0);
+            }
+        }
+    })?;
+    Ok(wrong == 0 && lines > 0)
+}

@@ -1,0 +1,37 @@
+//! Memory for generated values, and the progress of reading values to compare them with.
+
+use fanin::{DType, TensorMut};
+use fanin_checkpoint::Progress;
+use fanin_checkpoint::ValueBuffer;
+use fanin_recipe::Entry;
+
+use crate::error::{Error, Result};
+
+/// The number of values that are generated at a time.
+pub(crate) const CHUNK: usize = 1 << 20;
+
+/// Returns values of this shape, filled by `fill`. `name` is the tensor's name, for errors.
+///
+/// # Errors
+/// If there is not enough memory, or `fill` fails.
+pub(crate) fn generate(
+    name: &str,
+    dtype: DType,
+    shape: &[usize],
+    fill: impl FnOnce(TensorMut<'_>) -> std::result::Result<(), fanin::Error>,
+) -> Result<ValueBuffer> {
+    let count = shape.iter().product();
+    let mut values = ValueBuffer::new(dtype, count).map_err(|_| {
+        Error::Request(format!("{name}: out of memory: cannot allocate {count} values of {dtype}"))
+    })?;
+    values
+        .tensor(shape)
+        .and_then(fill)
+        .map_err(|source| Error::Tensor { tensor: name.to_owned(), source })?;
+    Ok(values)
+}
+
+/// Reports that `values` values of a tensor were read.
+pub(crate) fn report_read(progress: &dyn Progress, entry: &Entry, values: usize) {
+    progress.add(values as u64, (values * entry.dtype.size()) as u64);
+}

@@ -1,0 +1,56 @@
+//! Values that differ from the expected ones.
+
+use super::test_result::TestResult;
+
+/// How the values of a tensor differ from the expected values.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Mismatch {
+    /// The number of values that differ.
+    pub(crate) count: u64,
+    /// The first of these values.
+    first: Option<FirstMismatch>,
+    /// The largest distance; infinite if one of the two values is not finite.
+    largest: f64,
+}
+
+/// The first value that differs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct FirstMismatch {
+    /// The row-major index.
+    index: usize,
+    expected: f64,
+    found: f64,
+}
+
+impl Mismatch {
+    /// Counts a value that differs. Values must come in the order of their indices.
+    pub(crate) fn add(&mut self, index: usize, expected: f64, found: f64) {
+        let distance = (expected - found).abs();
+        self.count += 1;
+        self.first.get_or_insert(FirstMismatch { index, expected, found });
+        self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
+    }
+
+    /// Returns the failure of values that do not depend on a seed, or `None` if no value differs. `values` is the number
+    /// of values compared.
+    pub(crate) fn exact_failure(&self, values: usize) -> Option<TestResult> {
+        let FirstMismatch { index, expected, found } = self.first?;
+        let text = format!(
+            "values that differ from the plan: {} of {values}; first at index {index}: expected {expected}, got {found}",
+            self.count
+        );
+        Some(TestResult::failure("exact", text))
+    }
+
+    /// Returns the failure of values that a seed determines, or `None` if no value differs. `values` is the number of
+    /// values compared.
+    pub(crate) fn seed_failure(&self, values: usize) -> Option<TestResult> {
+        let FirstMismatch { index, expected, found } = self.first?;
+        let text = format!(
+            "values that differ from the seed's: {} of {values}, by up to {:.3e}; first at index {index}: expected \
+             {expected}, got {found}",
+            self.count, self.largest
+        );
+        Some(TestResult::failure("bits", text))
+    }
+}

@@ -1,0 +1,176 @@
+//! The inspection of a checkpoint.
+
+use fanin_checkpoint::{Checkpoint, Progress};
+use fanin_recipe::{Entry, Manifest, Planned, StoredType};
+
+use super::expected;
+use super::spectrum::Spectrum;
+use super::warnings;
+use crate::check::ModelComparison;
+use crate::check::generate::report_read;
+use crate::check::reference::ReferenceCache;
+use crate::error::Result;
+use crate::stats::Stats;
+
+/// What to inspect.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The name of the file or folder, as the caller gave it.
+    pub file: &'a str,
+    /// The name of the recipe, as the caller gave it.
+    pub recipe: Option<&'a str>,
+    /// The file's tensors, planned by the recipe; the default without a recipe.
+    pub comparison: ModelComparison,
+    /// Whether to compute singular values, which takes most of the time.
+    pub spectra: bool,
+}
+
+/// An inspected checkpoint.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The name of the file or folder, as the caller gave it.
+    pub file: String,
+    /// The name of the recipe, as the caller gave it.
+    pub recipe: Option<String>,
+    /// Names, types and shapes of the tensors, and the file's metadata.
+    pub manifest: Manifest,
+    /// The tensors, in the manifest's order.
+    pub tensors: Vec<TensorInspection>,
+    /// The tensors of the recipe's model that the checkpoint lacks.
+    pub missing: Vec<Entry>,
+}
+
+/// The warning about a tensor of the model that the checkpoint lacks.
+pub const MISSING: &str = "the model has this tensor, but the checkpoint does not";
+
+/// An inspected tensor.
+#[derive(Debug)]
+pub struct TensorInspection {
+    /// Its name, type and shape.
+    pub entry: Entry,
+    /// Its plan, if there is a recipe.
+    pub planned: Option<Planned>,
+    /// The statistics of its values.
+    pub stats: Stats,
+    /// The histogram of its values.
+    pub histogram: Histogram,
+    /// Its singular values, if they were requested and the tensor is a matrix of finite values.
+    pub spectrum: Option<Spectrum>,
+    /// What should be checked.
+    pub warnings: Vec<String>,
+}
+
+/// A histogram with bars of equal width.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Histogram {
+    /// The edges of the bars in ascending order: one more than bars, or none at all. Equal values give two equal edges.
+    pub edges: Vec<f64>,
+    /// The number of values in each bar.
+    pub counts: Vec<u64>,
+    /// The number of values that the plan expects in each bar, if its distribution has a density.
+    pub planned: Option<Vec<f64>>,
+}
+
+/// The size of several tensors together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Total {
+    /// The number of tensors.
+    pub tensors: u64,
+    /// The number of values.
+    pub values: u64,
+    /// The number of bytes.
+    pub bytes: u64,
+}
+
+impl Inspection {
+    /// Inspects a checkpoint. Reads it once, and large matrices a second time if `spectra` is set. `progress` counts both.
+    ///
+    /// # Errors
+    /// If the checkpoint cannot be read.
+    pub fn new(checkpoint: &Checkpoint, request: Request<'_>, progress: &dyn Progress) -> Result<Self> {
+        let ModelComparison { planned, mismatches, missing, .. } = request.comparison;
+        let mut references = ReferenceCache::default();
+        let mut plans = planned.into_iter();
+        let mut tensors = Vec::new();
+        for tensor in 0..checkpoint.manifest.entries.len() {
+            let planned = plans.next().filter(Planned::is_known);
+            tensors.push(TensorInspection::new(
+                checkpoint,
+                tensor,
+                planned,
+                &mut references,
+                request.spectra,
+                progress,
+            )?);
+        }
+        for mismatch in mismatches {
+            tensors[mismatch.tensor].warnings.push(mismatch.text);
+        }
+        Ok(Self {
+            file: request.file.to_owned(),
+            recipe: request.recipe.map(str::to_owned),
+            manifest: checkpoint.manifest.clone(),
+            tensors,
+            missing,
+        })
+    }
+
+    /// Returns the size of all tensors.
+    pub fn total(&self) -> Total {
+        self.sum(|_| true)
+    }
+
+    /// Returns the size of all tensors of each type, the type with the most bytes first.
+    pub fn by_type(&self) -> Vec<(StoredType, Total)> {
+        let mut types: Vec<(StoredType, Total)> = Vec::new();
+        for tensor in &self.tensors {
+            let dtype = tensor.entry.dtype;
+            if types.iter().all(|(known, _)| *known != dtype) {
+                types.push((dtype, self.sum(|entry| entry.dtype == dtype)));
+            }
+        }
+        types.sort_by_key(|(_, total)| std::cmp::Reverse(total.bytes));
+        types
+    }
+
+    fn sum(&self, includes: impl Fn(&Entry) -> bool) -> Total {
+        let mut total = Total::default();
+        for entry in self.manifest.entries.iter().filter(|entry| includes(entry)) {
+            total.tensors += 1;
+            total.values += entry.values() as u64;
+            total.bytes += entry.bytes();
+        }
+        total
+    }
+}
+
+impl TensorInspection {
+    fn new(
+        checkpoint: &Checkpoint,
+        tensor: usize,
+        planned: Option<Planned>,
+        references: &mut ReferenceCache,
+        spectra: bool,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let entry = checkpoint.manifest.entries[tensor].clone();
+        let mut stats = Stats::default();
+        checkpoint.values(tensor, |values| {
+            stats.add(values);
+            report_read(progress, &entry, values.len());
+        })?;
+        stats.finish();
+        let plan = planned.as_ref().and_then(|planned| planned.plan.as_ref());
+        let (edges, counts) = stats.bars();
+        let expected = plan.and_then(|plan| expected::counts(plan, &edges, &stats));
+        let histogram = Histogram { edges, counts, planned: expected };
+        let finite = stats.nans + stats.infinite == 0 && entry.dtype.is_read();
+        let spectrum = if spectra && finite { Spectrum::of(checkpoint, tensor)? } else { None };
+        if spectra {
+            progress.add(0, entry.bytes());
+        }
+        let reference = plan.and_then(|plan| references.get(plan));
+        let warnings = warnings::of(&entry, &stats, planned.as_ref(), reference, spectrum.as_ref());
+        Ok(Self { entry, planned, stats, histogram, spectrum, warnings })
+    }
+}

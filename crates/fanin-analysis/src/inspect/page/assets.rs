@@ -1,0 +1,32 @@
+//! The style sheet and the script of the page, and the policy that allows them.
+
+/// The style sheet.
+pub(super) const STYLE: &str = include_str!("style.css");
+
+/// The script.
+pub(super) const SCRIPT: &str = include_str!("script.js");
+
+/// The content security policy: only the style sheet and the script with these SHA-256 sums may run, and nothing is
+/// loaded.
+pub(super) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
+                                 style-src 'sha256-M2GHxAB9+bKcyyUZFpMiA6EbB81IIAuzYPU0nMXYxtU='; \
+                                 script-src 'sha256-BBhliVIJeKSGQ2MzFwJEn+uQmGQmO6eCxhK+4FepPao='";
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+
+    use super::{POLICY, SCRIPT, STYLE};
+
+    #[test]
+    fn the_policy_has_the_sums_of_script_and_style() {
+        for (kind, text) in [("style", STYLE), ("script", SCRIPT)] {
+            let sum = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(text));
+            let source = format!("{kind}-src 'sha256-{sum}'");
+            assert!(POLICY.contains(&source), "POLICY must contain {source}, the sum of page/{kind}");
+            // A closing tag in the text would end the element early, and the sum would not match.
+            assert!(!text.contains("</"), "{kind}");
+        }
+    }
+}

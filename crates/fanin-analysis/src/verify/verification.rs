@@ -1,0 +1,109 @@
+//! Verification of a whole checkpoint.
+
+use fanin_checkpoint::{Checkpoint, Progress, StreamKind};
+use fanin_recipe::{Entry, Manifest, Planned};
+
+use super::request::Request;
+use super::verified_tensor::VerifiedTensor;
+use super::verifier::Verifier;
+use crate::check::bits::ExpectedValues;
+use crate::check::{ModelComparison, TestResult};
+use crate::error::Result;
+
+/// The results of verifying a checkpoint.
+#[derive(Debug)]
+pub struct Verification {
+    /// The tensors, in the order of the checkpoint.
+    pub tensors: Vec<VerifiedTensor>,
+    /// Deviations of all tensors of a rule together.
+    pub rules: Vec<TestResult>,
+    /// The tensors of the model that the checkpoint lacks.
+    pub missing: Vec<Entry>,
+    /// The number of tests.
+    pub tests: usize,
+    /// The p-value below which a test counts as a deviation.
+    pub threshold: f64,
+    /// The largest probability that a correct checkpoint fails.
+    pub alpha: f64,
+    /// Whether values were compared bit for bit.
+    pub bits_compared: bool,
+    /// If exact values differ: the stream and seed in the file's metadata, where they are not those of the request.
+    pub recorded: Option<(StreamKind, u64)>,
+}
+
+impl Verification {
+    /// Compares a checkpoint with a recipe. `progress` counts the values of each pass: one for the distributions and, with
+    /// a seed, one for the exact values.
+    ///
+    /// # Errors
+    /// If the checkpoint cannot be read, or the recipe does not apply to it.
+    pub fn new(checkpoint: &Checkpoint, request: Request<'_>, progress: &dyn Progress) -> Result<Self> {
+        let manifest = &checkpoint.manifest;
+        let comparison =
+            ModelComparison::new(request.recipe, request.settings, manifest, request.model.clone())?;
+        let mut expected = expected_values(&request, &comparison)?;
+        let ModelComparison { planned, mismatches, missing, .. } = comparison;
+
+        let mut verifier = Verifier::new(checkpoint, &planned, request.tied, progress);
+        let mut mismatches = mismatches.into_iter().peekable();
+        let mut tensors = Vec::new();
+        for (tensor, planned) in planned.iter().enumerate() {
+            let mut verified = VerifiedTensor::new(planned);
+            while let Some(mismatch) = mismatches.next_if(|mismatch| mismatch.tensor == tensor) {
+                verified.fail(mismatch.test, mismatch.text);
+            }
+            verifier.verify(tensor, &mut verified, expected.as_mut())?;
+            tensors.push(verified);
+        }
+        let pooled = verifier.pooled_results();
+
+        // Bonferroni correction: the error rates of the tests add up to alpha at most.
+        let tests = tensors.iter().map(|tensor| tensor.results.len()).sum::<usize>() + pooled.len();
+        let threshold = request.alpha / tests.max(1) as f64;
+        let deviates = |result: &TestResult| result.p_value < threshold;
+        for tensor in &mut tensors {
+            tensor.deviations = tensor.results.iter().filter(|result| deviates(result)).cloned().collect();
+        }
+        let rules = pooled.into_iter().filter(deviates).collect();
+        let recorded = recorded_elsewhere(manifest, &request, &tensors);
+        let (alpha, bits_compared) = (request.alpha, request.seed.is_some());
+        Ok(Self { tensors, rules, missing, tests, threshold, alpha, bits_compared, recorded })
+    }
+
+    /// Returns the number of tensors that deviate.
+    pub fn wrong(&self) -> usize {
+        self.tensors.iter().filter(|tensor| !tensor.deviations.is_empty()).count()
+    }
+
+    /// Returns whether the checkpoint matches its recipe.
+    pub fn is_good(&self) -> bool {
+        self.wrong() == 0 && self.rules.is_empty() && self.missing.is_empty()
+    }
+}
+
+/// Returns the values that the request's seed gives; `None` without a seed.
+fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
+    let Some(seed) = request.seed else { return Ok(None) };
+    let planned: &[Planned] = &comparison.planned;
+    // The torch stream is sequential, so its values depend on the order of the tensors. That is the order of a model which
+    // the caller named. The order of a built-in model counts only if the file has it: the file may have been made from
+    // another file with another order.
+    let has_model = !comparison.model.is_empty();
+    let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
+    if request.stream == StreamKind::Torch && in_model_order {
+        return ExpectedValues::torch_in_model_order(&comparison.model, seed).map(Some);
+    }
+    Ok(Some(ExpectedValues::new(request.stream, seed, planned)))
+}
+
+/// Returns the stream and seed in the file's metadata, if exact values differ and the request has another stream or seed.
+fn recorded_elsewhere(
+    manifest: &Manifest,
+    request: &Request<'_>,
+    tensors: &[VerifiedTensor],
+) -> Option<(StreamKind, u64)> {
+    let stream = StreamKind::from_name(manifest.metadata("fanin.stream")?)?;
+    let seed = manifest.metadata("fanin.seed")?.parse().ok()?;
+    let differs = tensors.iter().any(|tensor| tensor.bits == Some(false));
+    (differs && (stream != request.stream || Some(seed) != request.seed)).then_some((stream, seed))
+}
