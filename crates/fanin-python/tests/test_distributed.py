@@ -9,8 +9,9 @@ import fanin
 import fanin.torch
 import processes
 
-sys.path.insert(0, str(many.RANKS))
-from zoo import RECIPE, Zoo, digest, held  # noqa: E402
+sys.path.insert(0, str(processes.RANKS))
+from digests import digest, local_regions  # noqa: E402
+from model_configs import EVERY_SCHEME_RECIPE, EveryScheme  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
 

@@ -135,7 +135,7 @@ def test_autograd_and_errors_are_those_of_torch(count):
                  lambda: torch.zeros(count).uniform_(fram=1), lambda: torch.zeros(count).uniform_(a=1),
                  lambda: torch.zeros(count).uniform_(0, **{"from": -1}), lambda: torch.zeros(count).normal_(1, mean=1),
                  lambda: torch.zeros(count).normal_(std=3, mean=1), lambda: torch.zeros(count).uniform_(**{"from": -1}),
-                 lambda: torch.zeros(count).normal_("x"), lambda: torch.zeros(count).normal_(law=1),
+                 lambda: torch.zeros(count).normal_("x"), lambda: torch.zeros(count).normal_(scale=1),
                  lambda: torch.zeros(count).normal_(torch.tensor(1.0), torch.tensor(2.0)), lambda: torch.zeros(count, dtype=torch.int8).normal_(),
                  lambda: torch.zeros(count).uniform_(generator=torch.Generator().manual_seed(1), to=3)):
         expected = outcome(call)
