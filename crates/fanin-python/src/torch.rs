@@ -69,12 +69,6 @@ impl FillRequest {
     fn sparse(zeros: usize, std: &Bound<'_, PyAny>) -> Option<FillRequest> {
         Some(FillRequest { distribution: Distribution::Sparse { zeros, std: number(std)? } })
     }
-
-    /// Whether a fill may be deferred: for uniform and normal values the generator can advance without drawing them.
-    #[getter]
-    fn is_deferrable(&self) -> bool {
-        matches!(self.distribution, Distribution::Uniform { .. } | Distribution::Normal { .. })
-    }
 }
 
 /// Returns the type of this name: f32, f64, f16 or bf16.
