@@ -198,6 +198,40 @@ SMALL = {
 }
 
 
+def _medium(model: str, config: str, **sizes: int) -> Callable[[], nn.Module]:
+    """Returns a function that builds a class of transformers."""
+
+    def build() -> nn.Module:
+        import transformers
+
+        return getattr(transformers, model)(getattr(transformers, config)(vocab_size=2000, **sizes))
+
+    return build
+
+
+#: Models with matrices large enough for `fanin audit` to classify.
+AUDITED: dict[str, Callable[[], nn.Module]] = {
+    "gpt2": _medium("GPT2LMHeadModel", "GPT2Config", n_layer=3, n_embd=192, n_head=4),
+    "bert": _medium(
+        "BertModel", "BertConfig", hidden_size=192, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512
+    ),
+    "llama": _medium(
+        "LlamaForCausalLM",
+        "LlamaConfig",
+        hidden_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=384,
+    ),
+    "t5": _medium("T5Model", "T5Config", d_model=192, num_layers=2, num_heads=4, d_ff=384),
+    **{
+        name: partial(timm_model, name)
+        for name in ("resnet18", "mobilenetv3_small_100", "vit_tiny_patch16_224", "convnext_atto", "mixer_s32_224")
+    },
+}
+
+
 class EveryScheme(nn.Module):
     """A module with a parameter for each scheme, of shapes that numbers of ranks do not divide."""
 
