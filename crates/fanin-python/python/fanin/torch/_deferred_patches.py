@@ -103,4 +103,4 @@ def remove(queue: DeferredQueue) -> None:
     with _lock:
         queues.remove(queue)
         if not queues:
-            patches.remove()
+            patches.restore()

@@ -173,7 +173,7 @@ class fast_init(contextlib.ContextDecorator):
             with _lock:
                 _entered -= 1
                 if _entered == 0:
-                    _patches.remove()
+                    _patches.restore()
 
 
 #: The mode of a thread that defers fills, and how often the thread has entered it.

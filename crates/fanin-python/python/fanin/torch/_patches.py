@@ -21,7 +21,7 @@ class Patches(list[Patch]):
         for owner, name, replacement, _ in self:
             setattr(owner, name, replacement)
 
-    def remove(self) -> None:
+    def restore(self) -> None:
         """Restores the attributes, and empties the list.
 
         An attribute that other code has replaced in the meantime keeps that replacement. The patch below it calls the

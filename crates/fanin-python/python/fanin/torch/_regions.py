@@ -37,7 +37,7 @@ class _Split(NamedTuple):
     """A split of a dimension over a mesh dimension."""
 
     #: The number of chunks.
-    count: int
+    chunks: int
     #: The mesh dimension.
     mesh_dim: int
     #: The number of equal blocks of the dimension, each of which is split by itself.
@@ -115,10 +115,10 @@ def intervals_of(
     """
     intervals = [[(0, size)] for size in shape]
     for dimension, splits in _splits_in_order(len(shape), mesh, placements).items():
-        for count, mesh_dim, blocks in splits:
+        for chunks, mesh_dim, blocks in splits:
             parts = [_chunk(intervals[dimension], blocks, block) for block in range(blocks)]
             intervals[dimension] = [
-                interval for part in parts for interval in _chunk(part, count, coordinate[mesh_dim])
+                interval for part in parts for interval in _chunk(part, chunks, coordinate[mesh_dim])
             ]
     return intervals
 
@@ -158,7 +158,7 @@ def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
         return 0, factor
     chunks = 1
     for position, split in enumerate(right):
-        chunks *= split.count
+        chunks *= split.chunks
         if chunks == factor:
             return position + 1, 1
     raise ValueError(
