@@ -163,9 +163,10 @@ pub fn write_checkpoint(
         .ok_or_else(|| PyValueError::new_err(format!("layout = {layout:?}: must be \"hf\" or \"dcp\"")))?;
     let Recipe { recipe, model } = read_recipe(recipe)?;
     let variable = |name: &str| std::env::var(name).ok();
-    let partition = part.as_ref().map(read_partition).transpose()?;
-    let partition =
-        partition.map(|part| part.resolve(variable)).transpose().map_err(errors::from_checkpoint)?;
+    let partition = match part.as_ref() {
+        Some(part) => Some(read_partition(part)?.resolve(variable).map_err(errors::from_checkpoint)?),
+        None => None,
+    };
     let max_shard_size = max_shard_size.as_ref().map(read_size).transpose()?;
     let partitioning = Partitioning { max_shard_size, partition, layout };
     let target = Target::new(&output, partitioning.form(), Existing { force, resume });
@@ -180,7 +181,10 @@ pub fn write_checkpoint(
         draw: Draw { stream, seed: seed.0, threads: None },
         partitioning,
     };
-    let write = |cancel: &CancelToken| request.plan()?.write(&target, &(), cancel);
-    interruptible(py, write)?.map_err(errors::from_checkpoint)?;
-    Ok(())
+    let write = |cancel: &CancelToken| -> PyResult<()> {
+        let plan = request.plan().map_err(errors::from_checkpoint)?;
+        plan.write(&target, &(), cancel).map_err(errors::from_checkpoint)?;
+        Ok(())
+    };
+    interruptible(py, write)?
 }
