@@ -1,10 +1,10 @@
-"""fanin beside torch, NumPy, JAX and the plain memory fill, in one process and one run.
+"""Times fanin, torch, NumPy, JAX and a memory fill, in one process and one run.
 
 `cargo xtask bench` builds the package, makes the environment and calls this. For each number of threads a child process
-measures everything: in each round every contender fills once, so that what slows the machine slows them all; the medians
-of the rounds are compared, and beside them the least times, which neighbours on a shared machine disturb less. Memory
-has been written before, but where JAX and NumPy insist on memory of their own. What is written is checked: the torch
-stream against torch, bit for bit, state and all; the native stream against digests in the repository.
+measures all cases. In each round every contender fills once, so that a slow phase of the machine affects all of them. The
+medians of the rounds are compared, and the minimum times, which other processes disturb less. Memory was written to
+before, except where JAX and NumPy allocate it. The values are checked: the torch stream must be bitwise equal to torch,
+including the generator's state, and the native stream must match the digests in the repository.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ sys.path.insert(0, str(HERE))
 
 from cases import CASES, SIZES, QUICK, Case, quick, sized  # noqa: E402
 
-#: Seconds that a case may take, all rounds and contenders together, before it has had three rounds.
+#: Seconds after which a case that has had three rounds gets no more.
 BUDGET = 40.0
 ROUNDS = 15
-#: Seconds between two contenders of a long fill: threads that look out for more work after a parallel operation, as
-#: OpenMP's do for some milliseconds, must not take a core from whoever comes next. Then each contender's own threads are
-#: woken by a call that is not timed, if it takes less than so many seconds.
+#: Seconds between two contenders of a long fill: OpenMP threads spin for some milliseconds after a parallel operation, and
+#: would compete with the threads of the next contender.
 REST = 0.03
+#: A fill that takes less than this many seconds is called once without timing after the rest, to wake its threads.
 WAKE = 0.05
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: to try the suite")
-    parser.add_argument("--only", metavar="TEXT", help="cases whose name has this in it; no curves")
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds, to test the suite")
+    parser.add_argument("--only", metavar="TEXT", help="only cases whose name contains TEXT; no curves")
     parser.add_argument("--threads", metavar="N,N", help="thread counts (default: 1, powers of two, all cores)")
     parser.add_argument("--save", action="store_true", help="write docs/bench.json and docs/bench.svg")
-    parser.add_argument("--models", action="store_true", help="whole models under fast_init() instead of single fills")
-    parser.add_argument("--write-digests", action="store_true", help="take the native stream's values for right")
+    parser.add_argument("--models", action="store_true", help="construction of models under fast_init() instead of single fills")
+    parser.add_argument("--write-digests", action="store_true", help="write the digests of the native stream instead of checking them")
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -101,7 +101,7 @@ def models(options: argparse.Namespace) -> None:
 
 
 def into_page(cases: list[dict[str, Any]], page: Path) -> None:
-    """Puts the ratios of a run between their marks on the page about speed."""
+    """Writes the table of speedups into docs/speed.md, between its two comments."""
     begin, end = "<!-- table -->", "<!-- end of table -->"
     lines = ["| fill | torch stream | goal | native stream | goal |", "|---|---|---|---|---|"]
     for case in cases:
@@ -116,7 +116,7 @@ def into_page(cases: list[dict[str, Any]], page: Path) -> None:
 
 
 def write(result: dict[str, Any], name: str, options: argparse.Namespace) -> Path:
-    """Puts a result where it belongs: into the docs if it is to be kept."""
+    """Writes a result to the target folder, or to docs/ with --save."""
     root = HERE.parent
     target = root / "docs" if options.save else Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "bench"
     target.mkdir(parents=True, exist_ok=True)
@@ -149,15 +149,15 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
     chosen = [shrink(case) for case in CASES if not options.only or options.only in case.name]
     result = {"cases": [measure(case, rounds, options) for case in chosen], "sizes": {}}
     if not options.only:
-        for law in ("uniform", "normal"):
+        for distribution in ("uniform", "normal"):
             sizes = QUICK["sizes"] if options.quick else SIZES
-            fills = [measure(sized(law, size), rounds, options, curve=True) for size in sizes]
-            result["sizes"][law] = fills
+            fills = [measure(sized(distribution, size), rounds, options, curve=True) for size in sizes]
+            result["sizes"][distribution] = fills
     return result
 
 
 def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = False) -> dict[str, Any]:
-    """Checks a case, and gives the seconds of each contender: median and least."""
+    """Checks a case, and returns the median and minimum seconds of each contender."""
     print(f"{case.name} {'x'.join(map(str, case.shape))} ...", end=" ", file=sys.stderr, flush=True)
     started = time.perf_counter()
     check(case, options)
@@ -165,8 +165,8 @@ def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = 
     calls, fast = {}, {}
     for name, call in contenders.items():
         call()
-        # Calls that are too short for the clock are timed together.
-        seconds = least(call, 3 if case.values < 1 << 20 else 1)
+        # Calls that are too short for the clock are timed several at once.
+        seconds = minimum(call, 3 if case.values < 1 << 20 else 1)
         fast[name] = seconds < WAKE
         calls[name] = max(1, min(100_000, round(2e-3 / max(seconds, 1e-8))))
     times: dict[str, list[float]] = {name: [] for name in contenders}
@@ -201,7 +201,7 @@ def timed(call: Callable[[], Any], times: int) -> float:
     return (time.perf_counter() - begun) / times
 
 
-def least(call: Callable[[], Any], times: int) -> float:
+def minimum(call: Callable[[], Any], times: int) -> float:
     return min(timed(call, 1) for _ in range(times))
 
 
@@ -213,7 +213,7 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """A call for each contender. All write the same memory, but JAX, which has none to give away."""
+    """Returns a call for each contender. All write to the same memory, except JAX, which allocates its own."""
     import numpy as np
     import torch
 
@@ -223,7 +223,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
     w = tensor(case)
     bits = w.view({4: torch.int32, 8: torch.int64, 2: torch.int16}[w.element_size()]).numpy()
     spec, constant = fanin.Initializer(case.spec), fanin.Initializer("constant(1)")
-    # As NumPy's own where it has the type: the shortest way in.
+    # A NumPy array if NumPy has the type: fanin.fill is fastest with it.
     array = w.numpy() if case.dtype != "bf16" else bits.view(np.uint16)
     dtype = "bf16" if case.dtype == "bf16" else None
     calls: dict[str, Callable[[], Any]] = {
@@ -231,7 +231,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
         "torch stream": lambda: case.torch(fanin.torch, w),
         "native stream": lambda: fanin.fill(array, spec, seed=0, name="w", dtype=dtype),
         "memory fill": lambda: bits.fill(0x3C003C00 if bits.itemsize > 2 else 0x3C00),
-        "memory fill around the caches": lambda: fanin.fill(array, constant, dtype=dtype),
+        "memory fill, non-temporal": lambda: fanin.fill(array, constant, dtype=dtype),
     }
     if case.numpy:
         rng = np.random.Generator(np.random.SFC64(0))
@@ -241,7 +241,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
         jax.config.update("jax_enable_x64", True)
         key = jax.random.key(0)
-        # A new key at each call, as in use, and so that nothing is remembered.
+        # A new key for each call, as in real use, and so that no result is cached.
         jitted = jax.jit(lambda number: case.jax(jax, jax.random.fold_in(key, number)))
         numbers = iter(range(1 << 31))
         calls["jax"] = lambda: jitted(next(numbers)).block_until_ready()
@@ -249,7 +249,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
 
 def check(case: Case, options: argparse.Namespace) -> None:
-    """The numbers are right, or there is nothing to measure."""
+    """Exits with an error unless the values of a case are right."""
     import torch
 
     import fanin
@@ -262,7 +262,7 @@ def check(case: Case, options: argparse.Namespace) -> None:
     torch.manual_seed(5)
     case.torch(fanin.torch, found)
     if not torch.equal(state, torch.get_rng_state()):
-        sys.exit(f"{case.name}: the generator is elsewhere than after torch's own fill")
+        sys.exit(f"{case.name}: the state of the generator differs from that after torch's fill")
     if case.tolerance is None:
         if digest(expected) != digest(found):
             sys.exit(f"{case.name}: the torch stream differs from torch")
@@ -284,8 +284,8 @@ def digest(w: Any) -> str:
 
 
 def table(cases: list[dict[str, Any]], title: str) -> str:
-    """Times torch over the others', the goals beside them."""
-    head = ["", "torch", "torch stream", "least", "goal", "native stream", "least", "goal", "of memory fill", "NumPy", "JAX"]
+    """Returns the table of speedups over torch, with the goals."""
+    head = ["", "torch", "torch stream", "minimum", "goal", "native stream", "minimum", "goal", "of memory fill", "NumPy", "JAX"]
     rows = [head]
     for case in cases:
         seconds = case["seconds"]
@@ -294,10 +294,10 @@ def table(cases: list[dict[str, Any]], title: str) -> str:
             return f"{significant(seconds['torch'] / seconds[name])}x" if name in seconds else ""
 
         def goal(name: str) -> str:
-            wanted = case["goals"][name]
-            if wanted is None:
+            required = case["goals"][name]
+            if required is None:
                 return ""
-            return f"{wanted:g}x {'met' if seconds['torch'] / seconds[name] >= wanted else '-'}"
+            return f"{required:g}x {'met' if seconds['torch'] / seconds[name] >= required else '-'}"
 
         rows.append([
             case["name"],
@@ -318,8 +318,8 @@ def table(cases: list[dict[str, Any]], title: str) -> str:
 
 
 def store(seconds: dict[str, float]) -> float:
-    """What writing the memory costs: plainly or around the caches, whichever is sooner."""
-    return min(seconds["memory fill"], seconds["memory fill around the caches"])
+    """Returns the seconds of writing the memory, with plain or non-temporal stores, whichever is faster."""
+    return min(seconds["memory fill"], seconds["memory fill, non-temporal"])
 
 
 def significant(x: float) -> str:

@@ -1,4 +1,4 @@
-"""What is measured, and the goals it is measured against."""
+"""The fills that are measured, and their goals."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ LARGE = (1 << 24,)
 
 @dataclass(frozen=True)
 class Case:
-    """One fill: how torch calls it, and what the native stream is told."""
+    """A fill: a call for each contender."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     spec: str
-    #: From a module with torch.nn.init's names and a tensor.
+    #: A function of a module with the names of torch.nn.init, and a tensor.
     torch: Callable[[Any, Any], Any]
-    #: Times torch that the torch stream and the native stream are to reach, if a number was set.
+    #: The speedups over torch that the torch stream and the native stream must reach; None: no goal.
     goals: tuple[float | None, float | None] = (None, None)
-    #: From jax and a key, the jitted expression, if JAX has the law.
+    #: A function of jax and a key, which is jitted; None if JAX does not have the distribution.
     jax: Callable[[Any, Any], Any] | None = None
-    #: From a generator and an array, if NumPy has the law.
+    #: A function of a generator and an array; None if NumPy does not have the distribution.
     numpy: Callable[[Any, Any], Any] | None = None
-    #: torch and fanin agree to this, where bits are not promised.
+    #: The allowed difference between torch and fanin; None: bitwise equal.
     tolerance: float | None = None
 
     @property
@@ -133,20 +133,20 @@ CASES = [
     Case("eye 4096 x 4096 f32", SQUARE, "f32", "eye", lambda init, w: init.eye_(w)),
 ]
 
-#: The size curve: both laws, from a few values to a gigabyte.
+#: The sizes of the curves: from a few values to a gigabyte of f32.
 SIZES = [1 << exponent for exponent in range(4, 29, 2)]
 
 
-def sized(law: str, size: int) -> Case:
-    return {"uniform": uniform, "normal": normal}[law]("f32", (size,))
+def sized(distribution: str, size: int) -> Case:
+    return {"uniform": uniform, "normal": normal}[distribution]("f32", (size,))
 
 
-#: For trying the suite itself.
+#: Sizes for --quick.
 QUICK = {"values": 1 << 18, "sizes": SIZES[:7], "square": 256}
 
 
 def quick(case: Case) -> Case:
-    """The same fill, small."""
+    """Returns the same fill with fewer values."""
     if case.values <= QUICK["values"]:
         return case
     side = QUICK["square"]

@@ -1,4 +1,4 @@
-"""The picture of a run: how many times faster than torch, by size, by threads."""
+"""Draws the speedups over torch of a run, by case, by size and by number of threads."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def draw(result: dict[str, Any], path: Path) -> None:
         "figure.facecolor": PAPER,
     })
     runs = {int(count): run for count, run in result["threads"].items()}
-    most = max(runs)
-    cases = runs[most]["cases"]
-    curves = bool(runs[most]["sizes"])
+    max_threads = max(runs)
+    cases = runs[max_threads]["cases"]
+    curves = bool(runs[max_threads]["sizes"])
     figure = plt.figure(figsize=(10, 9.2 if curves else 5.5))
     grid = figure.add_gridspec(2 if curves else 1, 2, height_ratios=(1.5, 1) if curves else (1,), hspace=0.28, wspace=0.22)
-    bars(figure.add_subplot(grid[0, :]), cases, most)
+    bars(figure.add_subplot(grid[0, :]), cases, max_threads)
     if curves:
-        by_size(figure.add_subplot(grid[1, 0]), runs[most]["sizes"]["normal"])
+        by_size(figure.add_subplot(grid[1, 0]), runs[max_threads]["sizes"]["normal"])
         by_threads(figure.add_subplot(grid[1, 1]), runs)
     machine = result["machine"]
     figure.text(
@@ -60,18 +60,18 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 
 def bars(axes: Any, cases: list[dict[str, Any]], threads: int) -> None:
-    """A row a fill; log scale, torch at 1."""
+    """Draws a row for each fill, on a log scale with torch at 1."""
     names = [case["name"] for case in cases]
     height = 0.36
     for offset, stream in ((-height / 2, "native stream"), (height / 2, "torch stream")):
         ratios = [case["seconds"]["torch"] / case["seconds"][stream] for case in cases]
-        places = [row + offset for row in range(len(cases))]
+        positions = [row + offset for row in range(len(cases))]
         left = [min(1, ratio) for ratio in ratios]
         widths = [abs(ratio - 1) for ratio in ratios]
-        axes.barh(places, widths, height * 0.92, left=left, color=COLOURS[stream], label=stream)
-        for place, ratio in zip(places, ratios):
+        axes.barh(positions, widths, height * 0.92, left=left, color=COLOURS[stream], label=stream)
+        for position, ratio in zip(positions, ratios):
             text = f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.1f}x"
-            axes.text(max(ratio, 1) * 1.06, place, text, va="center", fontsize=7.5, color=COLOURS[stream])
+            axes.text(max(ratio, 1) * 1.06, position, text, va="center", fontsize=7.5, color=COLOURS[stream])
     axes.axvline(1, color=COLOURS["torch"], linewidth=1)
     axes.set_xscale("log")
     axes.set_yticks(range(len(names)), names)
@@ -80,7 +80,7 @@ def bars(axes: Any, cases: list[dict[str, Any]], threads: int) -> None:
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}x")
-    axes.set_title(f"Times faster than torch, {threads} threads, 2^24 values unless said", loc="left", fontsize=11)
+    axes.set_title(f"Times faster than torch, {threads} threads, 2^24 values unless stated", loc="left", fontsize=11)
     axes.legend(frameon=False, loc="lower right")
 
 
@@ -94,22 +94,22 @@ def by_size(axes: Any, fills: list[dict[str, Any]]) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
     axes.grid(color=FAINT, linewidth=0.6)
-    axes.set_title("normal f32: ns a value, by number of values", loc="left", fontsize=11)
+    axes.set_title("normal f32: ns per value, by number of values", loc="left", fontsize=11)
     axes.legend(frameon=False, fontsize=8)
 
 
 def by_threads(axes: Any, runs: dict[int, dict[str, Any]]) -> None:
-    for law, style in (("normal f32", "-"), ("uniform f32", ":")):
+    for name_of_case, style in (("normal f32", "-"), ("uniform f32", ":")):
         for name in ("torch", "torch stream", "native stream"):
             points = []
             for count, run in sorted(runs.items()):
                 for case in run["cases"]:
-                    if case["name"] == law:
+                    if case["name"] == name_of_case:
                         points.append((count, case["values"] / case["seconds"][name] / 1e9))
             if points:
-                axes.plot(*zip(*points), style, color=COLOURS[name], label=f"{name}, {law.split()[0]}", marker="o", markersize=3)
+                axes.plot(*zip(*points), style, color=COLOURS[name], label=f"{name}, {name_of_case.split()[0]}", marker="o", markersize=3)
     axes.set_xticks(sorted(runs))
     axes.set_ylim(bottom=0)
     axes.grid(color=FAINT, linewidth=0.6)
-    axes.set_title("Billions of values a second, by threads", loc="left", fontsize=11)
+    axes.set_title("Billions of values per second, by threads", loc="left", fontsize=11)
     axes.legend(frameon=False, fontsize=8)

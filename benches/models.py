@@ -1,11 +1,10 @@
-"""Models built plainly, under `fast_init()` and under `fast_init(defer=True)`, by turns in one process.
+"""Times the construction of models: plain, under `fast_init()` and under `fast_init(defer=True)`, interleaved in one process.
 
-`cargo xtask bench --models` calls this. Each builder's own code runs as it is. After every build the generator's state,
-and once the weights, are held against those of the plain one; only the building is timed.
+`cargo xtask bench --models` calls this. After every build the generator's state is compared with that of the plain build, and
+once the weights are. Only the construction is timed.
 
-Large models are built twice over: in new memory, as a process that builds one model does, and, in a process of their own,
-in memory that the process keeps from one build to the next. What the first costs more is the system's: pages that are
-found and cleared, whoever writes there.
+Large models are measured twice: in newly allocated memory, as in a process that builds one model, and, in a process of its
+own, in memory that the process keeps from one build to the next. The difference is the time of page faults.
 """
 
 from __future__ import annotations
@@ -19,13 +18,18 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any, Callable, ContextManager
 
 import torch
 
 import fanin.torch
 
-#: Seconds that a model may take, all rounds and ways together, before it has had three rounds.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+import model_configs  # noqa: E402
+
+#: Seconds after which a model that has had three rounds gets no more.
 BUDGET = 150.0
 ROUNDS = 5
 
@@ -36,52 +40,14 @@ WAYS: dict[str, Callable[[], ContextManager[Any]]] = {
 }
 
 
-def gpt2(layers: int, heads: int, width: int) -> Callable[[], torch.nn.Module]:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    return lambda: GPT2LMHeadModel(GPT2Config(n_layer=layers, n_head=heads, n_embd=width))
-
-
-def llama() -> torch.nn.Module:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=128256,
-            hidden_size=2048,
-            intermediate_size=8192,
-            num_hidden_layers=16,
-            num_attention_heads=32,
-            num_key_value_heads=8,
-            tie_word_embeddings=True,
-        )
-    )
-
-
-def vit_large() -> torch.nn.Module:
-    import timm
-
-    return timm.create_model("vit_large_patch16_224")
-
-
-def resnet50() -> torch.nn.Module:
-    import torchvision
-
-    return torchvision.models.resnet50()
-
-
-def mlp() -> torch.nn.Module:
-    return torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
-
-
-#: Name, builder, and the times sooner that fast_init, and waiting, are to reach.
+#: Name, builder, and the speedups that fast_init and deferring must reach.
 MODELS = [
-    ("GPT-2 large (transformers)", gpt2(36, 20, 1280), (5, 12)),
-    ("Llama, 1.2B (transformers)", llama, (5, 12)),
-    ("ViT-L (timm)", vit_large, (4, None)),
-    ("ResNet-50 (torchvision)", resnet50, (1, 1)),
-    ("GPT-2, 2 layers of 64", gpt2(2, 2, 64), (1, 1)),
-    ("two Linear layers of 64", mlp, (1, 1)),
+    ("GPT-2 large (transformers)", model_configs.build_gpt2_large, (5, 12)),
+    ("Llama, 1.2B (transformers)", model_configs.build_llama_1b, (5, 12)),
+    ("ViT-L (timm)", partial(model_configs.timm_model, "vit_large_patch16_224"), (4, None)),
+    ("ResNet-50 (torchvision)", model_configs.torchvision_resnet50, (1, 1)),
+    ("GPT-2, 2 layers of 64", model_configs.build_two_layer_gpt2, (1, 1)),
+    ("two Linear layers of 64", model_configs.build_mlp, (1, 1)),
 ]
 
 
@@ -103,20 +69,20 @@ def digest(model: torch.nn.Module) -> str:
 
 def measure(name: str, builder: Callable[[], torch.nn.Module], quick: bool) -> dict[str, Any]:
     print(f"{name} ...", end=" ", file=sys.stderr, flush=True)
-    wanted = None
+    expected = None
     for way in WAYS:
         _, model = build(builder, way)
         found = digest(model), torch.get_rng_state()
-        wanted = wanted or found
-        if found[0] != wanted[0] or not torch.equal(found[1], wanted[1]):
-            sys.exit(f"{name}, {way}: not the weights or not the generator of torch alone")
+        expected = expected or found
+        if found[0] != expected[0] or not torch.equal(found[1], expected[1]):
+            sys.exit(f"{name}, {way}: the weights or the generator differ from those of torch alone")
         del model
         gc.collect()
     times: dict[str, list[float]] = {way: [] for way in WAYS}
     begun = time.perf_counter()
     while len(times["plain"]) < (1 if quick else ROUNDS):
         for way in WAYS:
-            # What is too short for the clock is built many times.
+            # A small model is built many times, since one build is too short for the clock.
             seconds, model = build(builder, way)
             del model
             repeats = min(200, max(1, round(0.1 / seconds)))
@@ -149,7 +115,7 @@ def main(quick: bool, only: str | None) -> list[dict[str, Any]]:
 
 
 def in_kept_memory(name: str) -> dict[str, Any]:
-    """Measures a model in a process whose allocator gives nothing back to the system (glibc's, by its own variables)."""
+    """Measures a model in a process whose allocator (glibc) keeps freed memory."""
     variables = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
     command = [sys.executable, __file__, name]
     child = subprocess.run(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, check=False)

@@ -18,25 +18,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 from safetensors.torch import save_file
 
+import model_configs
+
 
 def models(seed):
-    from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
-    from transformers import T5Config, T5Model
-    import timm
-
-    def seeded(make):
+    for name, build in model_configs.AUDITED.items():
         torch.manual_seed(seed)
-        return make()
-
-    yield "gpt2", seeded(lambda: GPT2LMHeadModel(GPT2Config(n_layer=3, n_embd=192, n_head=4, vocab_size=2000)))
-    yield "bert", seeded(lambda: BertModel(BertConfig(hidden_size=192, num_hidden_layers=2, num_attention_heads=4,
-                                                      intermediate_size=512, vocab_size=2000)))
-    yield "llama", seeded(lambda: LlamaForCausalLM(LlamaConfig(hidden_size=192, num_hidden_layers=2,
-                                                               num_attention_heads=4, num_key_value_heads=2,
-                                                               intermediate_size=384, vocab_size=2000)))
-    yield "t5", seeded(lambda: T5Model(T5Config(d_model=192, num_layers=2, num_heads=4, d_ff=384, vocab_size=2000)))
-    for name in ("resnet18", "mobilenetv3_small_100", "vit_tiny_patch16_224", "convnext_atto", "mixer_s32_224"):
-        yield name, seeded(lambda: timm.create_model(name, pretrained=False))
+        yield name, build()
 
 
 def damages(weight):

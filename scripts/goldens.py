@@ -1,11 +1,11 @@
-"""Makes crates/fanin/tests/golden/*.tsv: what torch.nn.init gives, for Rust tests that run without torch.
+"""Writes crates/fanin/tests/golden/*.tsv: values of torch.nn.init, for Rust tests that run without torch.
 
     python scripts/goldens.py            writes the files
-    python scripts/goldens.py --check    makes them again, compares, writes nothing; exit code 1 if one differs
+    python scripts/goldens.py --check    compares new values with the files, writes nothing; exit code 1 if one differs
 
-Needs torch (2.15 made the files that are checked in) and safetensors. The specs and most cases are those of
-tests/torch/compare_fill.py. Files whose values torch computes by LAPACK or MKL, which differ from CPU to CPU, hold
-values instead of hashes and are compared within a tolerance.
+Needs torch (the files were written with 2.15) and safetensors. The specs and most cases are those of
+tests/torch/compare_fill.py. Values that torch computes with LAPACK or MKL differ from CPU to CPU: their files hold the
+values instead of hashes, and are compared within a tolerance.
 """
 
 import argparse
@@ -40,7 +40,7 @@ STATE = """\
 
 
 def empty(shape, dtype, layout="c"):
-    """Memory of a shape, laid out as the header says. Filled with NaN, so that what is not written shows."""
+    """Returns a tensor of NaN, in a memory order that CALL describes. Elements that are not written to stay NaN."""
     dtype = grid.DTYPES[dtype]
     tensor = {
         "c": lambda: torch.empty(shape, dtype=dtype),
@@ -52,12 +52,12 @@ def empty(shape, dtype, layout="c"):
 
 
 def raw(tensor):
-    """The logical row-major bytes."""
+    """Returns the bytes of the values in logical row-major order."""
     return tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
 
 
 def values(tensor):
-    """Each value's bits in hex, comma separated."""
+    """Returns the bits of each value in hex, comma separated."""
     data, size = raw(tensor), tensor.element_size()
     return ",".join(data[i : i + size][::-1].hex() for i in range(0, len(data), size)) or "-"
 
@@ -84,8 +84,8 @@ def filled(spec, shape, dtype, layout):
     return short_hash(raw(tensor)), values(tensor.flatten()[:4]), short_hash(state_bytes())
 
 
-# The layouts, with shapes on both sides of 16 values. (2, 1, 5, 5) channels_last and (1, 40) transposed count as
-# contiguous in torch, (1, 5, 6, 1) channels_last does not.
+# Memory orders, with shapes of fewer and of more than 16 values. (2, 1, 5, 5) channels_last and (1, 40) transposed are
+# contiguous for torch, (1, 5, 6, 1) channels_last is not.
 STRIDED = {
     "t": [(3, 5), (17, 33), (1, 40)],
     "cl": [(2, 3, 2, 1), (5, 6, 7, 3), (2, 1, 5, 5), (1, 5, 6, 1)],
@@ -95,13 +95,13 @@ STRIDED_SPECS = ["uniform(a=-0.3, b=2.1)", "normal(mean=0.1, std=0.02)", "trunc_
 
 
 def torch_cases():
-    """compare_fill's cases, thinned out and without the largest, then the layouts."""
+    """Yields a part of the cases of compare_fill, without the largest, and cases of other memory orders."""
     chosen = []
     for case in dict.fromkeys(grid.cases()):
         if case.close or math.prod(case.shape) > 40_000 or case.spec.startswith("sparse") and case.shape == (700, 40):
             continue
-        everyone = case.spec in grid.EVERY and case.seed == 42
-        if everyone or case.shape == (257, 129) or len(chosen) % 3 == 0:
+        always = case.spec in grid.EVERY and case.seed == 42
+        if always or case.shape == (257, 129) or len(chosen) % 3 == 0:
             yield case, "c"
         chosen.append(case)
     dtypes = list(grid.DTYPES)
@@ -131,7 +131,7 @@ def torch_file():
 
 
 SEQUENCES = [
-    (  # 15 normals leave the second of a pair behind; it waits through other fills for the next serial normal
+    (  # 15 normals leave the second of a pair in the generator, where it stays until the next serial normal
         5,
         [
             ("normal", "f32", (15,), "c"), ("uniform", "f32", (5,), "c"),
@@ -149,7 +149,7 @@ SEQUENCES = [
             ("trunc_normal", "bf16", (3, 7), "s2"), ("normal", "f32", (1,), "c"),
         ],
     ),
-    (  # words 624 and 1248, where the engine makes new ones, are passed inside fills
+    (  # fills that pass the words 624 and 1248, where the generator computes a new block of words
         2**32 + 9,
         [
             ("uniform", "f32", (623,), "c"), ("uniform", "f64", (1,), "c"), ("uniform", "f16", (622,), "c"),
@@ -237,18 +237,18 @@ def rows(text):
 
 
 def same(name, old, new):
-    """Whether two rows say the same: equal, or values that are close where torch's own are not one."""
+    """Returns whether two rows are equal, or, where torch itself differs from CPU to CPU, close."""
     if name == "state.tsv" and old[0] == new[0] == "state":
-        return unpack(old[1]) == unpack(new[1])  # one zlib does not write another's bytes
+        return unpack(old[1]) == unpack(new[1])  # the compressed bytes depend on the version of zlib
     if old == new or name not in ("orthogonal.tsv", "inverse_cdf.tsv"):
         return old == new
     if old[:6] + old[7:] != new[:6] + new[7:]:
         return False
     _, spec, dtype, seed, shape = new[:5]
     decoded = ([number(bits) for bits in text.split(",")] for text in (old[6], new[6]))
-    there, expected = (torch.tensor(numbers, dtype=torch.float64) for numbers in decoded)
+    found, expected = (torch.tensor(numbers, dtype=torch.float64) for numbers in decoded)
     case = grid.Case(spec, shape, dtype, seed)
-    return bool(((there - expected).abs() <= grid.slack(case, expected.to(grid.DTYPES[dtype]))).all())
+    return bool(((found - expected).abs() <= grid.tolerance(case, expected.to(grid.DTYPES[dtype]))).all())
 
 
 def unpack(text):
@@ -261,11 +261,11 @@ def number(bits):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the files there are")
+    parser.add_argument("--check", action="store_true", help="compare with the existing files, write nothing")
     check = parser.parse_args().check
     torch.set_num_threads(1)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    stale = 0
+    failures = 0
     for name, make in FILES.items():
         text, path = "\n".join(make()) + "\n", FOLDER / name
         if not check:
@@ -275,13 +275,13 @@ def main():
         old, new = rows(path.read_text() if path.exists() else ""), rows(text)
         different = [i for i, pair in enumerate(zip(old, new)) if not same(name, *pair)]
         if different or len(old) != len(new):
-            stale += 1
-            print(f"{name}: {len(old)} rows, {len(new)} made now, {len(different)} differ")
+            failures += 1
+            print(f"{name}: {len(old)} rows, {len(new)} expected, {len(different)} differ")
             for i in different[:3]:
-                print(f"  there {old[i]}\n  now   {new[i]}")
+                print(f"  file     {old[i]}\n  expected {new[i]}")
         else:
-            print(f"{name}: {len(new)} rows, as before")
-    return 1 if stale else 0
+            print(f"{name}: {len(new)} rows, unchanged")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""How long two ranks take beside one, and what memory a rank holds beyond its shard. By hand, on a quiet machine:
+"""Measures the time of init_module on two ranks compared with one, and the memory of a rank beyond its shard.
+
+Run it by hand on an idle machine:
 
     target/python/bin/python scripts/many_processes.py [--values 300000000] [--rounds 3]
 
-One thread a rank, as launchers start them. Rounds alternate between one rank and two; the medians are compared. Memory is
-the peak resident size during the fill less what the rank had before it, its shard being allocated and touched already.
+Each rank has one thread, as launchers start them. Rounds alternate between one rank and two; the medians are compared.
+Memory is the peak resident size during the fill minus that before it, when the shard was already allocated and written to.
 """
 
 import argparse
@@ -42,13 +44,13 @@ def rank_main(rank, count, store, values):
     shard = sum(parameter.to_local().nbytes for parameter in model.parameters())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     dist.barrier()
-    start, busy = time.perf_counter(), time.process_time()
+    start, cpu = time.perf_counter(), time.process_time()
     fanin.torch.init_module(model, recipe, seed=0)
-    mine, busy = time.perf_counter() - start, time.process_time() - busy
+    own, cpu = time.perf_counter() - start, time.process_time() - cpu
     dist.barrier()
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"wall": wall, "own": mine, "cpu": busy, "shard": shard, "more": after - before}), flush=True)
+    print(json.dumps({"wall": wall, "own": own, "cpu": cpu, "shard": shard, "extra": after - before}), flush=True)
     os._exit(0)
 
 
@@ -76,21 +78,21 @@ def main():
     parser.add_argument("--values", type=int, default=300_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rank", nargs=3, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.rank:
-        rank_main(int(given.rank[0]), int(given.rank[1]), given.rank[2], given.values)
-    walls, cpus, more = {1: [], 2: []}, {1: [], 2: []}, 0
-    for _ in range(given.rounds):
+    options = parser.parse_args()
+    if options.rank:
+        rank_main(int(options.rank[0]), int(options.rank[1]), options.rank[2], options.values)
+    walls, cpus, extra = {1: [], 2: []}, {1: [], 2: []}, 0
+    for _ in range(options.rounds):
         for count in (1, 2):
-            found = run(count, given.values)
+            found = run(count, options.values)
             walls[count].append(max(rank["wall"] for rank in found))
             cpus[count].append(max(rank["cpu"] for rank in found))
-            more = max(more, *(rank["more"] for rank in found))
+            extra = max(extra, *(rank["extra"] for rank in found))
             print(count, found, flush=True)
     one, two = (statistics.median(walls[count]) for count in (1, 2))
-    busy = statistics.median(cpus[2]) / statistics.median(cpus[1])
-    print(f"wall: 1 rank {one:.2f} s, 2 ranks {two:.2f} s: {two / one:.2f}; CPU time of a rank: {busy:.2f}")
-    print(f"memory beyond the shard: {more / 1e6:.0f} MB at most")
+    cpu = statistics.median(cpus[2]) / statistics.median(cpus[1])
+    print(f"wall: 1 rank {one:.2f} s, 2 ranks {two:.2f} s: {two / one:.2f}; CPU time of a rank: {cpu:.2f}")
+    print(f"memory beyond the shard: at most {extra / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Makes the polynomial tables of crates/fanin/src/math/quantile.rs.
+"""Prints the polynomial tables of crates/fanin/src/math/quantile.rs.
 
     pip install mpmath && python scripts/tables.py
 
-Each table is the interpolant of a smooth function at Chebyshev nodes, which is within a small factor of the best
-polynomial of its degree; the relative error printed beside it is measured on 2000 points after the coefficients were
-rounded to the type that evaluates them, with the evaluation itself still exact.
+Each table interpolates a smooth function at Chebyshev nodes, which is within a small factor of the best polynomial of that
+degree. The relative error is measured at 2000 points, with the coefficients rounded to the type in which the polynomial is
+evaluated, and exact arithmetic.
 """
 
 import struct
@@ -19,7 +19,7 @@ def as_f32(x):
 
 
 def interpolate(function, low, high, degree):
-    """Coefficients in (x - middle), lowest first."""
+    """Returns the middle of the interval, and the coefficients in powers of (x - middle), lowest first."""
     middle, half = (mp.mpf(low) + high) / 2, (mp.mpf(high) - low) / 2
     nodes = [mp.cos(mp.pi * (2 * k + 1) / (2 * (degree + 1))) for k in range(degree + 1)]
     matrix = mp.matrix(degree + 1, degree + 1)
@@ -28,11 +28,11 @@ def interpolate(function, low, high, degree):
         for column in range(degree + 1):
             matrix[row, column] = node**column
         values[row] = function(middle + half * node)
-    solved = mp.lu_solve(matrix, values)
-    return middle, [solved[k] / half**k for k in range(degree + 1)]
+    solution = mp.lu_solve(matrix, values)
+    return middle, [solution[k] / half**k for k in range(degree + 1)]
 
 
-def table(name, what, function, low, high, degree, rounded):
+def table(name, description, function, low, high, degree, rounded):
     middle, coefficients = interpolate(function, low, high, degree)
     coefficients = [rounded(c) for c in coefficients]
     worst = mp.mpf(0)
@@ -41,13 +41,13 @@ def table(name, what, function, low, high, degree, rounded):
         exact = function(x)
         fitted = mp.polyval([mp.mpf(c) for c in reversed(coefficients)], x - middle)
         worst = max(worst, abs(fitted / exact - 1) if exact else abs(fitted))
-    print(f"// {what}")
+    print(f"// {description}")
     print(f"// for x in [{low}, {high}], in x - {mp.nstr(middle, 8)}; relative error {mp.nstr(worst, 2)}.")
     print(f"{name}: {[float(c) for c in coefficients]}\n")
 
 
 def quantile(tail):
-    """z >= 0 with P(Z > z) = tail, by Newton from the asymptotic form."""
+    """Returns z >= 0 with P(Z > z) = tail, for a standard normal Z, by Newton's method."""
     tail = mp.mpf(tail)
     if tail == mp.mpf(1) / 2:
         return mp.mpf(0)
@@ -63,7 +63,7 @@ def quantile(tail):
 
 
 def over_x(w):
-    """z / x where x = 1 - 2 tail and w = -ln(1 - x^2)."""
+    """Returns z / x, where z is the quantile at x = 1 - 2 tail, and w = -ln(1 - x^2)."""
     w = mp.mpf(w)
     if w < mp.mpf(10) ** -30:
         return mp.sqrt(mp.pi / 2)
@@ -73,7 +73,7 @@ def over_x(w):
 
 
 def log_mills(y):
-    """ln(z M(z)) at z = y^(-1/2), where M(z) = P(Z > z) / density(z) is Mills' ratio."""
+    """Returns ln(z M(z)) at z = y^(-1/2), where M(z) = P(Z > z) / density(z) is Mills' ratio."""
     y = mp.mpf(y)
     if y < mp.mpf(10) ** -25:
         return -y

@@ -1,12 +1,12 @@
-"""Compares `fanin fill --stream torch` with torch.nn.init, byte for byte, and checks what fanin refuses.
+"""Compares `fanin fill --stream torch` with torch.nn.init, byte for byte, and checks the errors of fanin.
 
     python tests/torch/compare_fill.py --fanin target/release/fanin [--only SUBSTRING] [--quick]
 
-Each case runs the real binary in a temporary directory and reads its file back. Bytes must be equal, except
-- orthogonal: LAPACK builds differ among themselves; within 2e-5 (f32) or 1e-8 (f64), f16 and bf16 are not in torch;
-- trunc_normal(method=inverse_cdf), torch's algorithm before 2.12: it stands on erfinv, whose last bit in torch depends
-  on the CPU (MKL picks a kernel); within a few units in the last place.
-Whatever torch warns of, fanin must say on stderr. The last line is `N passed, M failed`; the exit code is 1 on failure.
+Each case runs the binary in a temporary directory and reads its file. The bytes must be equal, except for
+- orthogonal: builds of LAPACK differ, so values must agree within 2e-5 (f32) or 1e-8 (f64); torch has no f16 or bf16;
+- trunc_normal(method=inverse_cdf), torch's algorithm before 2.12: the last bit of torch's erfinv depends on the CPU (MKL
+  picks a kernel), so values must agree within a few units in the last place.
+fanin must print every warning of torch on stderr. The last line is `N passed, M failed`; the exit code is 1 on failure.
 """
 
 import argparse
@@ -27,28 +27,28 @@ BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Names(dict):
-    """A name that means nothing else is a word: mode=fan_out."""
+    """Names for `eval`: an unknown name is a word, as in mode=fan_out."""
 
     def __missing__(self, name):
         return name
 
 
 def read_spec(spec):
-    """`kaiming_uniform(a=sqrt(5), mode=fan_out)` -> ("kaiming_uniform", {"a": 2.23.., "mode": "fan_out"})."""
+    """Parses a spec: `kaiming_uniform(a=sqrt(5), mode=fan_out)` -> ("kaiming_uniform", {"a": 2.23.., "mode": "fan_out"})."""
     name, _, arguments = spec.partition("(")
     words = Names(dict=dict, sqrt=math.sqrt, nan=math.nan, inf=math.inf)
     return name, eval(f"dict({arguments or ')'}", {"__builtins__": {}}, words)
 
 
 def inverse_cdf_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
-    """trunc_normal_ as torch had it before 2.12."""
+    """Does trunc_normal_ as torch before 2.12."""
     low, high = ((1 + math.erf((bound - mean) / std / math.sqrt(2))) / 2 for bound in (a, b))
     tensor.uniform_(2 * low - 1, 2 * high - 1).erfinv_()
     return tensor.mul_(std * math.sqrt(2)).add_(mean).clamp_(min=a, max=b)
 
 
 def torch_fill(tensor, spec):
-    """Fills `tensor` as `spec` says, by torch.nn.init, from torch's default generator. Returns torch's warnings."""
+    """Fills `tensor` from a spec with torch.nn.init and torch's default generator. Returns torch's warnings."""
     name, arguments = read_spec(spec)
     if name in ("orthogonal", "xavier_uniform", "xavier_normal") and isinstance(arguments.get("gain"), str):
         arguments["gain"] = torch.nn.init.calculate_gain(arguments["gain"])
@@ -79,7 +79,7 @@ DRAWN = ["uniform(a=-0.3, b=2.1)", "normal(mean=0.1, std=0.02)", "trunc_normal(s
 TINY = [(0, 4), (1,), (1, 1), (15,), (16,), (17,), (3, 5), (7, 1, 3), (31,), (33,), (100,), (2, 3, 4, 5),
         (5, 2, 3, 3, 3)]  # fmt: skip
 LARGE = [(257, 129), (1000003,)]
-EVERY = [  # on (6, 4, 3, 3), or on (23, 17) where two axes are asked for
+EVERY = [  # for the shape (6, 4, 3, 3), or (23, 17) if the scheme needs a matrix
     "uniform", "normal", "trunc_normal", "constant(val=0.3)", "ones", "zeros", "eye", "dirac(groups=2)",
     "xavier_uniform(gain=2)", "xavier_normal(gain=tanh)", "kaiming_uniform(a=sqrt(5))",
     "kaiming_normal(mode=fan_out, nonlinearity=relu)", "sparse(sparsity=0.9, std=0.01)",
@@ -87,17 +87,17 @@ EVERY = [  # on (6, 4, 3, 3), or on (23, 17) where two axes are asked for
 TRUNCATED = [
     "trunc_normal(a=-1, b=1)",  # p = 0.68: normals until inside
     "trunc_normal(mean=1, std=2, a=-1, b=2.5)",
-    "trunc_normal(a=0.25, b=9)",  # one side, most of it cut
+    "trunc_normal(a=0.25, b=9)",  # one side, most of it truncated
     "trunc_normal(a=-0.4, b=0.4)",  # p = 0.3108, just above the threshold
     "trunc_normal(a=-0.38, b=0.38)",  # p = 0.2961, just below it: uniform proposals
     "trunc_normal(a=1, b=2)",
     "trunc_normal(a=2, b=6)",
     "trunc_normal(a=-6, b=-4)",
-    "trunc_normal(mean=0.1, std=0.02, a=0.3, b=0.31)",  # 10 sigma away
+    "trunc_normal(mean=0.1, std=0.02, a=0.3, b=0.31)",  # 10 standard deviations from the mean
     "trunc_normal(mean=-0.3, std=0.7, a=0.1, b=0.12)",  # a narrow window
     "trunc_normal(mean=0.5, std=3, a=0.5, b=0.5)",  # a point
     "trunc_normal(mean=5, a=-2, b=2)",
-    "trunc_normal(std=0.02, method=rejection)",  # cut-offs at 100 sigma
+    "trunc_normal(std=0.02, method=rejection)",  # bounds at 100 standard deviations
 ]
 INVERSE = [
     "trunc_normal(method=inverse_cdf)",
@@ -120,7 +120,7 @@ FANNED = [
     "kaiming_uniform", "kaiming_uniform(mode=fan_out)", "kaiming_uniform(nonlinearity=tanh)", "kaiming_normal(a=0.2)",
     "kaiming_uniform(a=-1.5, mode=FAN_OUT)", "kaiming_normal(nonlinearity=linear)", "kaiming_normal(nonlinearity=selu)",
     "kaiming_normal(mode=fan_out, nonlinearity=sigmoid)", "kaiming_uniform(nonlinearity=conv_transpose2d)",
-    "kaiming_uniform(a=18.144)",  # torch squares by pow(), which is not always a * a: here the bound differs
+    "kaiming_uniform(a=18.144)",  # torch squares by pow(), which can differ from a * a: here the bound does
     "xavier_uniform", "xavier_normal", "xavier_uniform(gain=relu)", "xavier_normal(gain=5/3)",
 ]  # fmt: skip
 FAN_SHAPES = [(1, 1), (3, 5), (10, 7), (64, 3, 7, 7), (5, 2, 3, 3, 3), (30, 11, 4)]
@@ -138,7 +138,7 @@ ORTHOGONAL = [("orthogonal", (5, 3)), ("orthogonal", (3, 5)), ("orthogonal", (4,
 
 
 def cases():
-    """The whole grid."""
+    """Yields all cases."""
     two_axes = ("eye", "sparse")
     for dtype in DTYPES:
         yield from (Case(s, (23, 17) if s.startswith(two_axes) else (6, 4, 3, 3), dtype, 42) for s in EVERY)
@@ -161,7 +161,7 @@ def cases():
         yield from (Case(s, shape) for shape in [(0, 4), (4, 0), (0, 4, 4)])
 
 
-# What must be refused: spec, shape, dtype, then what stderr must name (argument, value, torch's own text).
+# Requests that must fail: spec, shape, dtype, then texts that stderr must contain (argument, value, torch's message).
 ERRORS = [
     ("normal(std=-1)", "4,4", "f32", "std", "-1"),
     ("normal(std=nan)", "4,4", "f32", "std", "nan"),
@@ -218,8 +218,8 @@ def run(fanin, spec, shape, dtype, seed, path):
         capture_output=True, text=True)  # fmt: skip
 
 
-def slack(case, expected):
-    """How far from torch a value may lie, where torch's own bits are not one."""
+def tolerance(case, expected):
+    """Returns the allowed difference from torch for cases in which torch itself differs from CPU to CPU."""
     if case.spec.startswith("orthogonal"):
         return 2e-5 if case.dtype == "f32" else 1e-8
     arguments = read_spec(case.spec)[1]
@@ -228,7 +228,7 @@ def slack(case, expected):
 
 
 def difference(case, found, expected):
-    """None if `found` is right, else what is wrong."""
+    """Returns None if `found` equals `expected`, else a description of the difference."""
     if list(found) != ["weight"]:
         return f"the file holds {list(found)}"
     found = found["weight"]
@@ -237,15 +237,15 @@ def difference(case, found, expected):
     if not found.numel():
         return None
     if case.close:
-        wrong = ~((found.double() - expected.double()).abs() <= slack(case, expected))
+        wrong = ~((found.double() - expected.double()).abs() <= tolerance(case, expected))
     else:
         bits = BITS[expected.element_size()]
         wrong = found.view(bits) != expected.view(bits)
     if not wrong.any():
         return None
     first = wrong.nonzero()[0].tolist()
-    got, wanted = found[tuple(first)].item(), expected[tuple(first)].item()
-    return f"first at {first}: got {got!r}, torch has {wanted!r}; {wrong.sum().item()} of {wrong.numel()} differ"
+    got, by_torch = found[tuple(first)].item(), expected[tuple(first)].item()
+    return f"first at {first}: expected {by_torch!r} as torch, got {got!r}; {wrong.sum().item()} of {wrong.numel()} differ"
 
 
 def check_case(case, result, path):
@@ -256,7 +256,7 @@ def check_case(case, result, path):
         return f"exit code {result.returncode}: {result.stderr.strip()}"
     for text in warned:
         if text not in result.stderr:
-            return f"torch warns {text!r}, fanin says {result.stderr.strip()!r}"
+            return f"torch warns {text!r}, fanin prints {result.stderr.strip()!r}"
     return difference(case, load_file(path), expected)
 
 
@@ -264,16 +264,16 @@ def check_error(error, result, path):
     if path.exists():
         return "a file was written"
     if result.returncode != 2:
-        return f"exit code {result.returncode}, not 2: {result.stderr.strip()}"
+        return f"expected exit code 2, got {result.returncode}: {result.stderr.strip()}"
     missing = [text for text in error[3:] if text.lower() not in result.stderr.lower()]
-    return f"stderr does not say {missing}: {result.stderr.strip()}" if missing else None
+    return f"stderr does not contain {missing}: {result.stderr.strip()}" if missing else None
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fanin", required=True, help="path of the binary")
     parser.add_argument("--only", default="", help="only cases whose line contains this")
-    parser.add_argument("--quick", action="store_true", help="every sixth case, none of a million values")
+    parser.add_argument("--quick", action="store_true", help="every sixth case, without those of a million values")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -290,7 +290,7 @@ def main():
             path = Path(folder, f"{number}.safetensors")
             return path, pool.submit(run, arguments.fanin, spec, shape, dtype, seed, path)
 
-        # Two processes run ahead of torch, in slices, so that the folder stays small.
+        # Two processes run ahead of torch, in batches, so that the folder stays small.
         work = [(check_case, case, (case.spec, ",".join(map(str, case.shape)), case.dtype, case.seed)) for case in grid]
         work += [(check_error, error, (*error[:3], 0)) for error in errors]
         for start in range(0, len(work), 32):
@@ -299,7 +299,7 @@ def main():
             for (check, case, _), (path, future) in zip(batch, jobs):
                 try:
                     wrong = check(case, future.result(), path)
-                except Exception as error:  # a broken file is a failure of its case, not of the run
+                except Exception as error:  # an unreadable file must not end the run
                     wrong = f"{type(error).__name__}: {error}"
                 if wrong:
                     failed += 1

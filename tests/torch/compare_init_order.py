@@ -1,10 +1,10 @@
-"""Checks that `fanin init --stream torch` draws a whole checkpoint from one generator, as a loop in torch does.
+"""Checks that `fanin init --stream torch` draws a checkpoint from one generator, tensor by tensor, as a loop in torch does.
 
     python tests/torch/compare_init_order.py --fanin target/release/fanin
 
-A small checkpoint is written by hand, its header in an order that is not the alphabet's, with tensors of fewer than 16
-values, so that the second normal of a pair, kept in the generator, is handed from one tensor to a later one. The recipe
-goes by glob, first match wins. The same seed again must give the same file, and a missing or an idle rule an error.
+The header of the checkpoint is not in alphabetical order. Tensors of fewer than 16 values leave the second normal of a pair
+in the generator, for a later tensor. A second run must write the same file. A tensor without a rule and an unused rule must
+be errors.
 The last line is `N passed, M failed`; the exit code is 1 on failure.
 """
 
@@ -32,7 +32,7 @@ RECIPE = {
     "gate.*": "uniform(a=-0.1, b=0.1)",
     "*": "normal(std=0.02)",
 }
-SMALL = [  # in file order; the sizes below 16 leave a cached normal behind
+SMALL = [  # in file order; sizes below 16 leave a cached normal in the generator
     ("z.weight", "F32", (3, 5)),
     ("conv.weight", "F32", (4, 3, 3, 3)),
     ("norm.scale", "F32", (7,)),
@@ -51,7 +51,7 @@ MIXED += [("turn.weight", "F64", (6, 4)), ("last.weight", "F16", (1,)), ("very.l
 
 
 def write_checkpoint(path, tensors):
-    """A safetensors file of zeros, its header in the order given."""
+    """Writes a safetensors file of zeros, with the header in the order of `tensors`."""
     header, end = {}, 0
     for name, kind, shape in tensors:
         start, end = end, end + math.prod(shape) * DTYPES[kind.lower()].itemsize
@@ -62,7 +62,7 @@ def write_checkpoint(path, tensors):
 
 
 def write_recipe(path, rules):
-    # A JSON string is a TOML string here: no control characters, no surrogates.
+    # These JSON strings are valid TOML strings, since they have no control characters or surrogates.
     path.write_text("[init]\n" + "".join(f"{json.dumps(rule)} = {json.dumps(spec)}\n" for rule, spec in rules.items()))
 
 
@@ -106,7 +106,7 @@ def main():
                 continue
             found = load_file(out)
             names = {name for name, _, _ in tensors}
-            report(f"{label}: names", set(found) != names and f"{sorted(found)} instead of {sorted(names)}")
+            report(f"{label}: names", set(found) != names and f"expected {sorted(names)}, got {sorted(found)}")
             for name, case, tensor in expected(tensors, 7):
                 if name in found:
                     report(f"{label}: {name}: {case}", difference(case, {"weight": found[name]}, tensor))
@@ -117,7 +117,7 @@ def main():
         for label, rules, word in (
             ("a tensor without a rule", {"*.weight": "zeros"}, "norm.scale"),
             ("a rule without a tensor", {"nothing.*": "ones", "*": "zeros"}, "nothing.*"),
-            ("a spec that is none", {"*": "normal(std=)"}, "normal(std=)"),
+            ("an invalid spec", {"*": "normal(std=)"}, "normal(std=)"),
         ):
             write_recipe(recipe, rules)
             out = folder / "refused.safetensors"

@@ -1,8 +1,8 @@
-"""Variance scaling and its famous names beside JAX and Keras themselves: their streams are others, so the law is compared.
+"""Compares the distributions of fanin's variance scaling schemes with those of JAX and Keras, which draw other values.
 
-For each scheme, shape and layout: the planned std beside the formula read off their own source by sampling, the measured
-std of 10^6 values on both sides, the bounds that they draw within, and a two-sample Kolmogorov-Smirnov distance. 10^6
-values tell a std to 0.07 %, so 0.5 % is seven standard errors; the distance has a false-alarm rate of 10^-6.
+For each scheme, shape and axis layout, of about 10^6 values each: the measured standard deviations of both sides are compared
+with the planned one, the largest values with each other, and the samples by a two-sample Kolmogorov-Smirnov test. The
+standard error of a standard deviation is 0.07 %, and 0.5 % are allowed; the test has a false-alarm rate of 10^-6.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ DENSE, CONV = (1000, 1000), (3, 3, 250, 450)
 failures = 0
 
 
-def same(name: str, ours: np.ndarray, theirs: np.ndarray, planned: float) -> None:
+def compare(name: str, ours: np.ndarray, reference: np.ndarray, planned: float) -> None:
     global failures
-    ours, theirs = np.sort(ours.ravel().astype(np.float64)), np.sort(np.asarray(theirs, np.float64).ravel())
+    ours, reference = np.sort(ours.ravel().astype(np.float64)), np.sort(np.asarray(reference, np.float64).ravel())
     wrong = []
-    for side, values in (("fanin", ours), ("theirs", theirs)):
+    for side, values in (("fanin", ours), ("reference", reference)):
         std = math.sqrt(float((values**2).mean()))
         if abs(std / planned - 1) > 5e-3:
             wrong.append(f"std of {side} {std:.6g}, planned {planned:.6g}")
-    grid = np.concatenate([ours, theirs])
+    grid = np.concatenate([ours, reference])
     distance = np.abs(
-        np.searchsorted(ours, grid, "right") / len(ours) - np.searchsorted(theirs, grid, "right") / len(theirs)
+        np.searchsorted(ours, grid, "right") / len(ours) - np.searchsorted(reference, grid, "right") / len(reference)
     ).max()
-    n = len(ours) * len(theirs) / (len(ours) + len(theirs))
+    n = len(ours) * len(reference) / (len(ours) + len(reference))
     if distance > math.sqrt(math.log(2 / 1e-6) / 2 / n):
         wrong.append(f"Kolmogorov-Smirnov distance {distance:.5f}")
-    # Where the law has an edge both come near it, and neither passes it.
-    if abs(ours[-1] / theirs[-1] - 1) > 2e-3 and "untruncated" not in name and "normal)" not in name:
-        wrong.append(f"greatest value {ours[-1]:.6g} beside {theirs[-1]:.6g}")
+    # The largest values of a bounded distribution are near its bound.
+    if abs(ours[-1] / reference[-1] - 1) > 2e-3 and "untruncated" not in name and "normal)" not in name:
+        wrong.append(f"largest value {ours[-1]:.6g}, reference {reference[-1]:.6g}")
     failures += bool(wrong)
     print(f"{'WRONG' if wrong else 'good '} {name:60} {'; '.join(wrong)}")
 
@@ -54,27 +54,27 @@ def main() -> int:
         for name in ("lecun_uniform", "lecun_normal", "he_uniform", "he_normal", "glorot_uniform", "glorot_normal"):
             init = fanin.Initializer(f"{name}(layout=kernel_in_out)")
             ours, planned = fanin.filled(shape, init, seed=1, name="w"), init.resolve(shape).std
-            same(f"jax {name} {shape}", ours, getattr(jnn, name)()(key, shape), planned)
+            compare(f"jax {name} {shape}", ours, getattr(jnn, name)()(key, shape), planned)
             camel = "".join(part.capitalize() for part in name.split("_"))
-            same(f"keras {name} {shape}", ours, getattr(kin, camel)(seed=3)(shape), planned)
+            compare(f"keras {name} {shape}", ours, getattr(kin, camel)(seed=3)(shape), planned)
         for mode in ("fan_in", "fan_out", "fan_avg", "fan_geo_avg"):
             for distribution in ("truncated_normal", "normal", "uniform"):
                 spec = f"variance_scaling(0.7, {mode}, {distribution}, kernel_in_out)"
                 init = fanin.Initializer(spec)
                 ours, planned = fanin.filled(shape, init, seed=2, name="w"), init.resolve(shape).std
-                theirs = jnn.variance_scaling(0.7, mode, distribution)(key, shape)
-                same(f"jax {mode} {shape} ({distribution})", ours, theirs, planned)
+                reference = jnn.variance_scaling(0.7, mode, distribution)(key, shape)
+                compare(f"jax {mode} {shape} ({distribution})", ours, reference, planned)
                 if mode != "fan_geo_avg":
                     other = {"normal": "untruncated_normal"}.get(distribution, distribution)
-                    theirs = kin.VarianceScaling(0.7, mode, other, seed=5)(shape)
-                    same(f"keras {mode} {shape} ({other})", ours, theirs, planned)
-    # Stacked experts: a batch axis there, a letter here.
+                    reference = kin.VarianceScaling(0.7, mode, other, seed=5)(shape)
+                    compare(f"keras {mode} {shape} ({other})", ours, reference, planned)
+    # Stacked experts: batch_axis in JAX, the axis letter e in fanin.
     shape = (4, 500, 500)
     init = fanin.Initializer("lecun_normal(layout=eio)")
     ours = fanin.filled(shape, init, seed=1, name="w")
-    same("jax batch axis", ours, jnn.lecun_normal(batch_axis=0)(key, shape), init.resolve(shape).std)
-    same("stacked", fanin.filled(shape, "stacked(lecun_normal(layout=in_out))", seed=1, name="w"), ours, init.resolve(shape).std)
-    # One tap, orthonormal rows [in, out] on both sides.
+    compare("jax batch axis", ours, jnn.lecun_normal(batch_axis=0)(key, shape), init.resolve(shape).std)
+    compare("stacked", fanin.filled(shape, "stacked(lecun_normal(layout=in_out))", seed=1, name="w"), ours, init.resolve(shape).std)
+    # One kernel position is non-zero, and has orthonormal rows, since the matrix is [in, out].
     for side, w in (
         ("fanin", fanin.filled((3, 3, 40, 60), "delta_orthogonal(layout=kernel_in_out)", seed=1)),
         ("jax", np.asarray(jnn.delta_orthogonal()(key, (3, 3, 40, 60)))),

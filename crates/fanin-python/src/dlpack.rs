@@ -1,4 +1,4 @@
-//! Arrays of anybody's, by DLPack: the protocol by which NumPy, torch, JAX and others show each other their memory.
+//! Memory of arrays by DLPack, the protocol by which NumPy, torch, JAX and other libraries share memory.
 //!
 //! The structures are those of dlpack.h, versions 0.8 and 1.x (Apache-2.0, the DLPack contributors).
 
@@ -15,16 +15,16 @@ use crate::autograd;
 use crate::memory::Memory;
 
 const CPU: i32 = 1;
-/// Memory of the host, reachable as such: kDLCUDAHost, kDLROCMHost, kDLCUDAManaged.
+/// Devices whose memory the CPU can access: kDLCPU, kDLCUDAHost, kDLROCMHost, kDLCUDAManaged.
 const HOST: [i32; 4] = [CPU, 3, 11, 13];
 const FLOAT: u8 = 2;
 const BFLOAT: u8 = 4;
 const READ_ONLY: u64 = 1;
 
-/// The keywords of the newer protocol.
+/// The keyword arguments of `__dlpack__` since DLPack 1.0: the newest version that is read here.
 static VERSIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
-const PLAIN: &CStr = c"dltensor";
+const UNVERSIONED: &CStr = c"dltensor";
 const VERSIONED: &CStr = c"dltensor_versioned";
 
 #[repr(C)]
@@ -41,12 +41,13 @@ struct DlTensor {
     byte_offset: u64,
 }
 
-/// `DLManagedTensor`: what stands behind the tensor frees itself with the capsule that we leave unconsumed.
+/// The beginning of `DLManagedTensor`. The rest is not read: the capsule is not consumed, and frees the structure itself.
 #[repr(C)]
 struct Managed {
     tensor: DlTensor,
 }
 
+/// The beginning of `DLManagedTensorVersioned`.
 #[repr(C)]
 struct ManagedVersioned {
     major: u32,
@@ -57,35 +58,36 @@ struct ManagedVersioned {
     tensor: DlTensor,
 }
 
-/// An array's memory, and what keeps it.
+/// The memory of an array, and the capsule that keeps it alive.
 pub struct Array<'py> {
     pub memory: Memory,
-    /// Whether it is a tensor of torch's.
+    /// Whether the array is a torch tensor.
     pub is_tensor: bool,
-    /// While the capsule lives, unconsumed, the exporter keeps the memory; its destructor lets go.
+    /// The exporter keeps the memory until the destructor of the unconsumed capsule runs.
     _capsule: Bound<'py, PyCapsule>,
 }
 
 impl<'py> Array<'py> {
-    /// The memory of `array`, to be written. `dtype` reads two-byte integers as the halves that NumPy has no name for.
+    /// Returns the writable memory of `array`. With `dtype`, integers of one or two bytes are taken as the bits of a float
+    /// type that NumPy does not have.
     ///
     /// # Errors
-    /// TypeError for what does not speak DLPack, or has another type; ValueError for what is not on the CPU or may not
-    /// be written.
+    /// TypeError for an object without `__dlpack__` or of another element type; ValueError for memory that is not on the
+    /// CPU or is read-only.
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        // NumPy's own arrays without keywords, which take a tenth of a small fill: the older protocol cannot say what is
-        // read-only, and NumPy then refuses, to be asked again below.
+        // NumPy's own arrays are exported without keyword arguments, which take a tenth of the time of a small fill. The
+        // older protocol has no read-only flag, so NumPy refuses read-only arrays; they are exported again below.
         if is_numpy(array)?
             && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))
             && let Ok(capsule) = exported.cast_into::<PyCapsule>()
         {
-            return Self::shown(capsule, dtype, kind);
+            return Self::from_capsule(capsule, dtype, kind);
         }
         let is_tensor = autograd::is_tensor(array)?;
-        let plain = is_tensor.then(|| autograd::plain(array)).transpose()?;
-        let array = plain.as_ref().unwrap_or(array);
+        let detached = is_tensor.then(|| autograd::detached(array)).transpose()?;
+        let array = detached.as_ref().unwrap_or(array);
         let Some(export) = array.getattr_opt(intern!(py, "__dlpack__"))? else {
             return Err(PyTypeError::new_err(format!(
                 "a {} cannot be filled: give a NumPy array, a torch tensor, or anything else that has __dlpack__",
@@ -97,60 +99,60 @@ impl<'py> Array<'py> {
             versions.set_item("max_version", (1, 1)).map(|()| versions.unbind())
         })?;
         let exported = match export.call((), Some(versions.bind(py))) {
-            // Older exporters know no versions.
+            // Older exporters do not accept `max_version`.
             Err(error) if error.is_instance_of::<PyTypeError>(py) => export.call0(),
             exported => exported,
         };
         let capsule = exported
             .map_err(|error| {
-                let message = format!("this {} gives its memory to nobody: {}", kind(), error.value(py));
-                let said = PyValueError::new_err(message);
-                said.set_cause(py, Some(error));
-                said
+                let message = format!("the __dlpack__ of this {} raises: {}", kind(), error.value(py));
+                let raised = PyValueError::new_err(message);
+                raised.set_cause(py, Some(error));
+                raised
             })?
             .cast_into::<PyCapsule>()
             .map_err(|_| {
-                PyTypeError::new_err(format!("the __dlpack__ of this {} gives no capsule", kind()))
+                PyTypeError::new_err(format!("the __dlpack__ of this {} does not return a capsule", kind()))
             })?;
-        Ok(Self { is_tensor, ..Self::shown(capsule, dtype, kind)? })
+        Ok(Self { is_tensor, ..Self::from_capsule(capsule, dtype, kind)? })
     }
 
-    /// The memory that a capsule shows, of an array of this type's name.
-    fn shown(
+    /// Returns the memory that a capsule describes. `kind` returns the name of the array's type, for errors.
+    fn from_capsule(
         capsule: Bound<'py, PyCapsule>,
         dtype: Option<DType>,
         kind: impl Fn() -> String,
     ) -> PyResult<Self> {
         let (tensor, read_only) = if capsule.is_valid_checked(Some(VERSIONED)) {
             let pointer = capsule.pointer_checked(Some(VERSIONED))?;
-            // SAFETY: a capsule of this name holds this structure, by the protocol, and lives on in `capsule`.
+            // SAFETY: by the protocol a capsule of this name points to this structure, which lives as long as `capsule`.
             let managed = unsafe { pointer.cast::<ManagedVersioned>().as_ref() };
             if managed.major != 1 {
-                let message = format!("DLPack version {}.{} is not known here", managed.major, managed.minor);
+                let message = format!(
+                    "DLPack version {}.{} is not supported: expected 1.x",
+                    managed.major, managed.minor
+                );
                 return Err(PyTypeError::new_err(message));
             }
             (&managed.tensor, managed.flags & READ_ONLY != 0)
         } else {
-            let pointer = capsule.pointer_checked(Some(PLAIN))?;
+            let pointer = capsule.pointer_checked(Some(UNVERSIONED))?;
             // SAFETY: as above.
             (unsafe { &pointer.cast::<Managed>().as_ref().tensor }, false)
         };
         if read_only {
-            return Err(PyValueError::new_err(format!(
-                "this {} may not be written to: it is read-only",
-                kind()
-            )));
+            return Err(PyValueError::new_err(format!("this {} is read-only: fill a copy of it", kind())));
         }
         if !HOST.contains(&tensor.device_type) {
             return Err(PyValueError::new_err(format!(
-                "this {} is not in the CPU's memory: fill one that is, and copy it",
+                "this {} is not in CPU memory: fill an array that is, and copy it",
                 kind()
             )));
         }
         let dtype = element_type(tensor, dtype, &kind)?;
         let ndim = usize::try_from(tensor.ndim).unwrap_or_default();
-        // SAFETY: by the protocol, `ndim` numbers each; strides may be absent.
-        let (shape, strides) = unsafe { (numbers(tensor.shape, ndim), numbers(tensor.strides, ndim)) };
+        // SAFETY: by the protocol both point to `ndim` numbers; strides may be null.
+        let (shape, strides) = unsafe { (numbers_at(tensor.shape, ndim), numbers_at(tensor.strides, ndim)) };
         let shape: Vec<usize> = shape.unwrap_or_default().iter().map(|&size| size as usize).collect();
         let address = tensor.data.expose_provenance() + tensor.byte_offset as usize;
         let size = usize::from(tensor.type_bits / 8);
@@ -160,17 +162,17 @@ impl<'py> Array<'py> {
                 kind()
             )));
         }
-        // Tensors without memory, which some exporters show as the CPU's.
+        // Some exporters export tensors without memory as tensors on the CPU.
         if tensor.data.is_null() && !shape.contains(&0) {
-            return Err(PyValueError::new_err(format!("this {} has no memory to be filled", kind())));
+            return Err(PyValueError::new_err(format!("this {} has no memory", kind())));
         }
-        // SAFETY: the exporter vouches for address, shape and strides while the capsule lives, and `Array` keeps it.
+        // SAFETY: the exporter guarantees address, shape and strides while the capsule lives, and `Array` holds it.
         let memory = unsafe { Memory::new(address, dtype, shape, strides) };
         Ok(Self { memory, is_tensor: false, _capsule: capsule })
     }
 }
 
-/// Whether an array is NumPy's own, no subclass.
+/// Returns whether an array is a `numpy.ndarray` and of no subclass.
 fn is_numpy(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     static NUMPY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let (py, kind) = (array.py(), array.get_type());
@@ -184,15 +186,17 @@ fn is_numpy(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(kind.is(NUMPY.get_or_init(py, || known.unbind())))
 }
 
+/// Returns the numbers at `pointer`; None if it is null.
+///
 /// # Safety
 /// `pointer` is null or points to `count` numbers that live for `'a`.
-unsafe fn numbers<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]> {
-    // SAFETY: the caller's.
+unsafe fn numbers_at<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]> {
+    // SAFETY: required of the caller.
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// The type of the values; `wanted` may name the type whose bits integers of two bytes or one stand for.
-fn element_type(tensor: &DlTensor, wanted: Option<DType>, kind: impl Fn() -> String) -> PyResult<DType> {
+/// Returns the element type. If the elements are integers of one or two bytes, `expected` names the type of their bits.
+fn element_type(tensor: &DlTensor, expected: Option<DType>, kind: impl Fn() -> String) -> PyResult<DType> {
     const INTEGERS: [u8; 2] = [0, 1];
     // DLPack 1.1: dlpack.h, DLDataTypeCode.
     const FLOAT8_E4M3FN: u8 = 10;
@@ -203,24 +207,24 @@ fn element_type(tensor: &DlTensor, wanted: Option<DType>, kind: impl Fn() -> Str
         (FLOAT, 16, 1) => Some(DType::F16),
         (BFLOAT, 16, 1) => Some(DType::BF16),
         (code, 16, 1) if INTEGERS.contains(&code) => {
-            wanted.filter(|dtype| matches!(dtype, DType::F16 | DType::BF16))
+            expected.filter(|dtype| matches!(dtype, DType::F16 | DType::BF16))
         }
         (code, 8, 1) if INTEGERS.contains(&code) => {
-            wanted.filter(|dtype| matches!(dtype, DType::F8E4M3 | DType::F8E5M2))
+            expected.filter(|dtype| matches!(dtype, DType::F8E4M3 | DType::F8E5M2))
         }
         (FLOAT8_E4M3FN, 8, 1) => Some(DType::F8E4M3),
         (FLOAT8_E5M2, 8, 1) => Some(DType::F8E5M2),
         _ => None,
     };
-    match (found, wanted) {
+    match (found, expected) {
         (Some(found), None) => Ok(found),
-        (Some(found), Some(wanted)) if found == wanted => Ok(found),
-        (Some(found), Some(wanted)) => {
-            Err(PyTypeError::new_err(format!("dtype={wanted}, but this {} holds {found}", kind())))
+        (Some(found), Some(expected)) if found == expected => Ok(found),
+        (Some(found), Some(expected)) => {
+            Err(PyTypeError::new_err(format!("dtype={expected}, but this {} holds {found}", kind())))
         }
         (None, _) => Err(PyTypeError::new_err(format!(
-            "this {} holds neither f32, f64, f16, bf16 nor float8 values (for bits in an array of integers, say \
-             dtype=\"bf16\" or \"f8_e4m3\")",
+            "this {} holds neither f32, f64, f16, bf16 nor float8 values (to fill an array of integers with their bits, \
+             pass dtype=\"bf16\" or \"f8_e4m3\")",
             kind()
         ))),
     }

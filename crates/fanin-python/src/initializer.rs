@@ -1,19 +1,19 @@
-//! Initializers and plans as Python objects.
+//! The Python classes `Initializer` and `Plan`.
 
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::CString;
 use std::hash::{Hash as _, Hasher as _};
 
 use fanin::init::Init;
-use fanin::{DType, Initializer as _, Plan as RustPlan};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use fanin::{Initializer as _, Plan as RustPlan};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::fault;
-use crate::given::{Given, SIZES};
+use crate::arguments::{Argument, SIZES, read_dtype};
+use crate::errors;
 
-/// What is wanted of a tensor's values: made by a function of the scheme's name, or from a spec.
+/// A scheme with its arguments, such as `normal(std=0.02)`. Made from a spec, or by the function of the scheme's name.
 ///
 /// >>> import fanin
 /// >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")
@@ -28,18 +28,19 @@ pub struct Initializer(pub Init);
 impl Initializer {
     #[new]
     fn new(spec: &str) -> PyResult<Self> {
-        spec.parse().map(Initializer).map_err(fault::library)
+        spec.parse().map(Initializer).map_err(errors::from_library)
     }
 
-    /// The plan for a tensor of this shape and type: all numbers known, nothing drawn.
+    /// Returns the plan for a tensor of this shape and type: all parameters of the distribution are known, no value is
+    /// drawn yet.
     ///
     /// >>> import fanin
     /// >>> fanin.xavier_uniform().resolve((256, 128)).std
     /// 0.07216878364870322
     #[pyo3(signature = (shape, dtype="f32"))]
-    fn resolve(&self, py: Python<'_>, shape: Given<'_, Vec<usize>>, dtype: &str) -> PyResult<Plan> {
+    fn resolve(&self, py: Python<'_>, shape: Argument<'_, Vec<usize>>, dtype: &str) -> PyResult<Plan> {
         let shape = shape.read("shape", SIZES)?;
-        let plan = self.0.resolve(&shape, read_dtype(dtype)?).map_err(fault::library)?;
+        let plan = self.0.resolve(&shape, read_dtype(dtype)?).map_err(errors::from_library)?;
         warn(py, &plan)?;
         Ok(Plan { plan, init: self.clone() })
     }
@@ -67,7 +68,7 @@ impl Initializer {
     }
 }
 
-/// A spec or an initializer, wherever one is asked for.
+/// Reads an argument that is a spec (str) or an `Initializer`.
 pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     match spec.cast::<PyString>() {
         Ok(text) => Initializer::new(text.to_str()?),
@@ -80,12 +81,13 @@ pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     }
 }
 
-/// What a fill will write: made by `Initializer.resolve`.
+/// The distribution, with all its parameters, that a fill of a given shape and type draws from. Made by
+/// `Initializer.resolve`.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug, Clone)]
 pub struct Plan {
     plan: RustPlan,
-    /// What was resolved: a plan is pickled by it.
+    /// The initializer that was resolved: unpickling resolves it again.
     init: Initializer,
 }
 
@@ -103,25 +105,25 @@ impl Plan {
         self.plan.dtype().name()
     }
 
-    /// The mean that an element has, over all seeds.
+    /// The expected value of an element.
     #[getter]
     fn mean(&self) -> f64 {
         self.plan.mean()
     }
 
-    /// The standard deviation that an element has, over all seeds.
+    /// The standard deviation of an element.
     #[getter]
     fn std(&self) -> f64 {
         self.plan.std()
     }
 
-    /// The least and the greatest value that can be written.
+    /// The smallest and the largest value that can be written.
     #[getter]
     fn bounds(&self) -> (f64, f64) {
         self.plan.bounds()
     }
 
-    /// (fan_in, fan_out), if the numbers came from fans.
+    /// `(fan_in, fan_out)` if the scheme uses fans, else None.
     #[getter]
     fn fans(&self) -> Option<(usize, usize)> {
         self.plan.fans().map(|fans| (fans.fan_in, fans.fan_out))
@@ -138,40 +140,16 @@ impl Plan {
     }
 }
 
-/// The schemes that a spec can name: name, parameters with their defaults, formula, source.
+/// Returns the schemes that a spec can name, each as (name, [(parameter, default)], formula, source).
 #[pyfunction]
-#[allow(clippy::type_complexity, reason = "a tuple to be read once, by Python")]
+#[allow(clippy::type_complexity, reason = "the type is named once, in Python")]
 pub fn schemes() -> Vec<(&'static str, Vec<(&'static str, Option<&'static str>)>, &'static str, &'static str)>
 {
     let all = fanin::spec::schemes().iter();
-    all.map(|family| (family.name, family.parameters.to_vec(), family.formula, family.source)).collect()
+    all.map(|scheme| (scheme.name, scheme.parameters.to_vec(), scheme.formula, scheme.source)).collect()
 }
 
-/// A type as an argument.
-#[derive(Debug, Clone, Copy)]
-pub struct Kind(pub DType);
-
-impl FromPyObject<'_, '_> for Kind {
-    type Error = PyErr;
-
-    #[cfg(feature = "stubs")]
-    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = String::INPUT_TYPE;
-
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let Ok(text) = object.cast::<PyString>() else {
-            let message = format!("dtype = {}: must be a type's name, as \"bf16\"", object.as_any());
-            return Err(PyTypeError::new_err(message));
-        };
-        read_dtype(text.to_str()?).map(Kind)
-    }
-}
-
-/// A type by fanin's, torch's, NumPy's or safetensors' name.
-pub fn read_dtype(name: &str) -> PyResult<DType> {
-    name.parse().map_err(|error: fanin::SpecError| PyValueError::new_err(error.to_string()))
-}
-
-/// Shows a plan's warnings as Python's.
+/// Issues a plan's warnings as Python UserWarnings.
 pub fn warn(py: Python<'_>, plan: &RustPlan) -> PyResult<()> {
     for warning in plan.warnings() {
         let text = CString::new(warning.to_string()).unwrap_or_default();

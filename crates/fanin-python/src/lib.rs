@@ -1,35 +1,42 @@
-//! The module `fanin._fanin`: what the Python package does in Rust. Its face is in `python/fanin`.
+//! The extension module `fanin._fanin`, the Rust side of the Python package. The public Python interface is in
+//! `python/fanin`.
 
-mod attend;
+mod arguments;
 mod autograd;
+mod checkpoint;
+mod deferred;
 mod dlpack;
-mod fault;
-mod given;
+mod errors;
+mod explain;
 mod initializer;
+mod interrupt;
 mod memory;
 mod native;
+mod openmp;
 mod recipe;
-mod team;
 mod torch;
-mod waiting;
 
 use pyo3::prelude::*;
 
-/// The Rust side of fanin. Use the names in `fanin` and `fanin.torch`.
+/// The Rust side of fanin. Use the names in `fanin` and `fanin.torch` instead.
 #[pymodule(gil_used = false)]
 mod _fanin {
+    #[pymodule_export]
+    use super::checkpoint::{manifest, models, write_checkpoint};
+    #[pymodule_export]
+    use super::deferred::{DeferredFill, torch_flush, torch_words};
+    #[pymodule_export]
+    use super::explain::explain;
     #[pymodule_export]
     use super::initializer::{Initializer, Plan, schemes};
     #[pymodule_export]
     use super::native::{Prepared, canonical_name, fill_array};
     #[pymodule_export]
-    use super::recipe::{Planned, Recipe, explain_json, manifest, models, write_checkpoint};
+    use super::openmp::use_openmp;
     #[pymodule_export]
-    use super::team::use_openmp;
+    use super::recipe::{Planned, Recipe};
     #[pymodule_export]
-    use super::torch::{torch_draw, torch_pass};
-    #[pymodule_export]
-    use super::waiting::{torch_settle, torch_words};
+    use super::torch::{FillRequest, torch_advance, torch_fill};
     use super::*;
 
     /// The package's version.
@@ -37,7 +44,7 @@ mod _fanin {
     #[allow(non_upper_case_globals, reason = "Python's name for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
-    /// The command `fanin`, on the process's own arguments. Returns the exit code.
+    /// Runs the command line `fanin` on `sys.argv` and returns its exit code.
     #[pyfunction]
     fn main(py: Python<'_>) -> PyResult<u8> {
         let arguments: Vec<std::ffi::OsString> = py.import("sys")?.getattr("argv")?.extract()?;

@@ -1,33 +1,34 @@
-//! Memory that Python owns, seen as a tensor. With [`crate::dlpack`] and [`crate::team`] the home of what is unsafe here.
+//! Memory that Python owns, as a tensor. This module, [`crate::dlpack`], [`crate::openmp`] and the callers of
+//! [`Memory::new`] and [`state_at`] hold the unsafe code of the crate.
 
 use std::ops::Range;
 
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element, F8E4M3, F8E5M2, TensorMut, Values};
 
-/// Bytes from which large pages pay: two of them.
+/// The number of bytes from which huge pages are requested: two huge pages.
 #[cfg(target_os = "linux")]
-const LARGE: usize = 4 << 20;
+const HUGE_PAGES_FROM: usize = 4 << 20;
 
-/// A stretch of memory that holds values of one type, and how a tensor lies in it.
+/// The memory of a tensor: address, element type, shape and strides.
 ///
-/// Whoever makes one vouches for it, see [`Memory::new`]; everything else here is safe.
+/// The caller of [`Memory::new`] guarantees that it is valid; the methods are safe.
 #[derive(Debug)]
 pub struct Memory {
     address: usize,
     dtype: DType,
     shape: Vec<usize>,
-    /// In elements; `None` for row-major memory, and for no other.
+    /// In elements. `None` if and only if the tensor is contiguous in row-major order.
     strides: Option<Vec<isize>>,
 }
 
 impl Memory {
-    /// The tensor of this shape whose element of index 0 lies at `address`.
+    /// Describes a tensor whose element of index 0 is at `address`. `strides` are in elements; None: row-major.
     ///
     /// # Safety
-    /// While this lives, every element that shape and strides reach is allocated, aligned for `dtype`, and kept from
-    /// being freed. Nobody else reads or writes there during a fill: that much is between the caller and their threads,
-    /// as it is with any library that fills an array.
+    /// While the value lives, every element that shape and strides reach is allocated and aligned for `dtype`. No other
+    /// code reads or writes the memory during a fill: as with any library that fills an array, the Python caller's
+    /// threads are responsible for that.
     pub unsafe fn new(address: usize, dtype: DType, shape: Vec<usize>, strides: Option<&[i64]>) -> Self {
         let strides = strides
             .filter(|strides| !is_row_major(&shape, strides))
@@ -43,27 +44,27 @@ impl Memory {
         &self.shape
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether the elements lie one after another in row-major order. Axes of size 1 do not count.
+    /// Returns whether the elements follow one another in row-major order. Strides of axes of size 1 are ignored.
     pub fn is_contiguous(&self) -> bool {
         self.strides.is_none()
     }
 
-    /// Asks for large pages where that pays. New memory costs a page fault for every 4 KiB that is written for the first
-    /// time: measured, twice as long as a fill of the same values.
-    pub fn expect_writes(&self) {
+    /// Asks the system for huge pages before a large tensor is written (Linux). The first write to new memory costs a
+    /// page fault for every page; with pages of 4 KiB the faults take twice as long as the fill itself.
+    pub fn advise_huge_pages(&self) {
         #[cfg(target_os = "linux")]
         if self.is_contiguous() {
             const PAGE: usize = 4096;
             let start = self.address.next_multiple_of(PAGE);
             let end = (self.address + self.len() * self.dtype.size()) / PAGE * PAGE;
-            if end.saturating_sub(start) >= LARGE {
-                // SAFETY: the pages lie in memory that `new` vouches for, and the advice does not change what they hold.
-                // If the system does not take it, nothing is lost.
+            if end.saturating_sub(start) >= HUGE_PAGES_FROM {
+                // SAFETY: the pages are in memory that is allocated (see `new`), and the advice does not change their
+                // contents. An error is ignored: the pages are then small ones.
                 unsafe {
                     libc::madvise(
                         std::ptr::with_exposed_provenance_mut(start),
@@ -75,10 +76,10 @@ impl Memory {
         }
     }
 
-    /// All of it as a tensor.
+    /// Returns the memory as a tensor.
     ///
     /// # Errors
-    /// Strides that put two elements in one place.
+    /// Strides by which two elements have the same address.
     pub fn tensor(&mut self) -> Result<TensorMut<'_>, fanin::Error> {
         match self.dtype {
             DType::F64 => self.typed::<f64>(),
@@ -90,8 +91,11 @@ impl Memory {
         }
     }
 
-    /// A stretch of row-major memory.
-    pub fn stretch(&mut self, range: Range<usize>) -> Values<'_> {
+    /// Returns the elements of a range of contiguous memory.
+    ///
+    /// # Panics
+    /// If the memory is not contiguous, or the range reaches past its end.
+    pub fn range(&mut self, range: Range<usize>) -> Values<'_> {
         assert!(self.is_contiguous() && range.end <= self.len());
         match self.dtype {
             DType::F64 => f64::values(self.slice(range.start, range.len())),
@@ -106,11 +110,11 @@ impl Memory {
     fn typed<E: Element>(&mut self) -> Result<TensorMut<'_>, fanin::Error> {
         let shape = &self.shape;
         let Some(strides) = self.strides.as_ref().filter(|_| !shape.contains(&0)) else {
-            // SAFETY: the memory is row-major, and `new` says that the shape is allocated.
+            // SAFETY: the memory is row-major, and all elements of the shape are allocated (see `new`).
             let buffer = unsafe { slice_at::<E>(self.address, self.len()) };
             return TensorMut::contiguous(buffer, shape);
         };
-        // The lowest and the highest element, counted from that of index 0.
+        // The offsets of the lowest and the highest element from the element of index 0.
         let reach = |backwards: bool| -> isize {
             let steps = shape.iter().zip(strides);
             steps.filter(|(_, s)| (**s < 0) == backwards).map(|(&n, &s)| (n as isize - 1) * s).sum()
@@ -118,19 +122,19 @@ impl Memory {
         let (low, high) = (reach(true), reach(false));
         let length = (high - low) as usize + 1;
         let first = self.address.wrapping_add_signed(low * size_of::<E>() as isize);
-        // SAFETY: the elements at both ends are allocated (`new`), so what lies between them in the same allocation is.
+        // SAFETY: the elements at both ends are allocated (see `new`), so all between them in the same allocation are.
         let buffer = unsafe { slice_at(first, length) };
         TensorMut::strided::<E>(buffer, shape, strides, low.unsigned_abs())
     }
 
-    /// `count` elements from the element `start` on.
+    /// Returns the elements `start..start + count` of contiguous memory.
     fn slice<E: Element>(&mut self, start: usize, count: usize) -> &mut [E] {
-        // SAFETY: only called for row-major memory and a range inside the shape, which `new` says is allocated.
+        // SAFETY: `range` checks that the memory is row-major and the range inside the shape, which is allocated (`new`).
         unsafe { slice_at(self.address + start * size_of::<E>(), count) }
     }
 }
 
-/// Whether elements lie one after another in row-major order. Axes of size 1 do not count.
+/// Returns whether elements follow one another in row-major order. Strides of axes of size 1 are ignored.
 fn is_row_major(shape: &[usize], strides: &[i64]) -> bool {
     let mut step = 1;
     shape.len() == strides.len()
@@ -141,21 +145,23 @@ fn is_row_major(shape: &[usize], strides: &[i64]) -> bool {
         })
 }
 
+/// Returns the slice of `count` elements at `address`.
+///
 /// # Safety
-/// As `std::slice::from_raw_parts_mut`, except that an empty slice may have any address.
+/// As for `std::slice::from_raw_parts_mut`, except that the address of an empty slice may be invalid.
 unsafe fn slice_at<'a, E>(address: usize, count: usize) -> &'a mut [E] {
     if count == 0 {
         return &mut [];
     }
-    // SAFETY: the caller's.
+    // SAFETY: required of the caller.
     unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut(address), count) }
 }
 
-/// The 5056 bytes of a torch generator's state.
+/// Returns the bytes of the torch generator's state at `address`.
 ///
 /// # Safety
-/// So many bytes at `address` are allocated and nobody else uses them meanwhile.
+/// [`fanin::Torch::STATE_BYTES`] bytes at `address` are allocated, and no other code accesses them during `'a`.
 pub unsafe fn state_at<'a>(address: usize) -> &'a mut [u8] {
-    // SAFETY: the caller's.
+    // SAFETY: required of the caller.
     unsafe { slice_at(address, fanin::Torch::STATE_BYTES) }
 }

@@ -1,117 +1,91 @@
-//! The native stream on memory that Python owns.
+//! Fills of memory that Python owns, on the native stream.
 
 use fanin::init::Init;
 use fanin::region::Chunks;
 use fanin::{Distribution, Initializer as _, Native, Stream as _, TensorMut};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::attend::attended;
-use crate::autograd;
+use crate::arguments::{Argument, DTypeName, SIZES, Seed, read_dtype};
 use crate::dlpack::Array;
-use crate::fault;
-use crate::given::{Given, SIZES};
-use crate::initializer::{Initializer, Kind, read_spec, warn};
+use crate::initializer::{Initializer, read_spec, warn};
+use crate::interrupt::{self, interruptible};
 use crate::memory::Memory;
-use crate::team;
-use crate::torch::ENDLESS;
+use crate::{autograd, errors, openmp};
 
-/// Fewest values for which other Python threads may run meanwhile: sooner done than said.
-const SLOW: usize = 1 << 13;
+/// The number of values from which the GIL is released during a fill. A smaller fill takes less time than the release.
+const RELEASE_GIL: usize = 1 << 13;
 
-/// Whether a fill of so many values takes long enough for somebody to want it to end. Entries of orthogonal matrices take
-/// longer than others.
-fn is_endless(distribution: Distribution, count: usize) -> bool {
-    count >= if matches!(distribution, Distribution::Orthogonal { .. }) { 1 << 22 } else { ENDLESS }
+/// Returns whether a fill of `count` values takes long enough that a user may want to interrupt it. An element of an
+/// orthogonal matrix takes longer than one of another distribution.
+fn is_long(distribution: Distribution, count: usize) -> bool {
+    let orthogonal = matches!(distribution, Distribution::Orthogonal { .. });
+    count >= if orthogonal { 1 << 22 } else { interrupt::MIN_VALUES }
 }
 
-/// Values of a flat range between two looks at Ctrl-C.
-const STRETCH: usize = 1 << 22;
+/// The number of values of a flat range that are filled between two checks for signals.
+const CHUNK: usize = 1 << 22;
 
-/// A seed as Python has it: -2^63 to 2^64 - 1, negative ones as torch takes them.
-#[derive(Debug, Clone, Copy)]
-pub struct Seed(pub u64);
-
-impl FromPyObject<'_, '_> for Seed {
-    type Error = PyErr;
-
-    #[cfg(feature = "stubs")]
-    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = u64::INPUT_TYPE;
-
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        object
-            .extract::<u64>()
-            .or_else(|_| object.extract::<i64>().map(|seed| seed as u64))
-            .map(Seed)
-            .map_err(|error| {
-                let py = object.py();
-                let message =
-                    format!("seed = {}: must be a whole number from -2^63 to 2^64 - 1", object.as_any());
-                if error.is_instance_of::<PyOverflowError>(py) {
-                    PyValueError::new_err(message)
-                } else {
-                    PyTypeError::new_err(message)
-                }
-            })
-    }
-}
-
-/// Which part of a larger tensor an array is: the whole's shape, and the index at which it begins.
+/// The region of a global tensor that an array holds.
 #[derive(Debug, Default)]
-pub struct Place {
-    pub whole: Option<Vec<usize>>,
-    pub start: Option<Vec<usize>>,
+struct Region {
+    /// The shape of the global tensor. None: the shape of the array.
+    global_shape: Option<Vec<usize>>,
+    /// The index of the region's first element in the global tensor. None: zeros.
+    start: Option<Vec<usize>>,
 }
 
-/// Fills `memory` with the values of `init` for the tensor `name` under `seed`.
+/// Fills `memory` with the values of `init` for a region of the tensor `name` under `seed`.
 ///
 /// # Errors
-/// What is wrong with the request, before a value is written; KeyboardInterrupt from the middle of a long fill.
-pub fn fill_memory(
+/// An invalid request, before a value is written; KeyboardInterrupt part of the way through a long fill.
+fn fill_memory(
     py: Python<'_>,
     memory: &mut Memory,
     init: Init,
     seed: Seed,
     name: &str,
-    place: &Place,
+    region: &Region,
 ) -> PyResult<()> {
-    let whole = place.whole.as_deref().unwrap_or(memory.shape());
-    let plan = init.resolve(whole, memory.dtype()).map_err(fault::library)?;
-    let start = place.start.clone().unwrap_or_else(|| vec![0; plan.shape().len()]);
+    let shape = region.global_shape.as_deref().unwrap_or(memory.shape());
+    let plan = init.resolve(shape, memory.dtype()).map_err(errors::from_library)?;
+    let start = region.start.clone().unwrap_or_else(|| vec![0; plan.shape().len()]);
     warn(py, &plan)?;
-    if plan.len() < SLOW {
-        let tensor = memory.tensor().map_err(fault::library)?;
-        return Native::new(seed.0).tensor(name).fill_region(&plan, &start, tensor).map_err(fault::library);
+    if plan.len() < RELEASE_GIL {
+        let tensor = memory.tensor().map_err(errors::from_library)?;
+        let filled = Native::new(seed.0).tensor(name).fill_region(&plan, &start, tensor);
+        return filled.map_err(errors::from_library);
     }
-    memory.expect_writes();
-    // Factorizing, for `orthogonal`, is most of the work.
+    memory.advise_huge_pages();
+    // Most of the time of an orthogonal fill is the factorization, which is done when the tensor is prepared.
     let factorized = matches!(plan.distribution(), Distribution::Orthogonal { .. });
-    let endless = is_endless(plan.distribution(), memory.len());
-    let threads = team::threads(py, factorized || endless);
+    let long = is_long(plan.distribution(), memory.len());
+    let threads = openmp::threads(py, factorized || long);
     let prepare = || Native::new(seed.0).with_threads(threads).tensor(name).prepare(&plan);
-    let prepared = if factorized { attended(py, |_| prepare())? } else { prepare() };
-    fill_region(py, memory, &prepared.map_err(fault::library)?, &start, endless)
+    let prepared = if factorized { interruptible(py, |_| prepare())? } else { prepare() };
+    fill_region(py, memory, &prepared.map_err(errors::from_library)?, &start, long)
 }
 
-/// Fills `memory` with the box of `prepared` that begins at `start`.
+/// Fills `memory` with the region of `prepared` that begins at the index `start`. `long`: Ctrl-C can interrupt it.
 ///
 /// # Errors
-/// A box that does not lie in the whole, before a value is written; KeyboardInterrupt from the middle of a long fill.
+/// A region that reaches outside the tensor, before a value is written; KeyboardInterrupt part of the way through a long
+/// fill.
 fn fill_region(
     py: Python<'_>,
     memory: &mut Memory,
     prepared: &fanin::Prepared,
     start: &[usize],
-    endless: bool,
+    long: bool,
 ) -> PyResult<()> {
-    let tensor = memory.tensor().map_err(fault::library)?;
+    let tensor = memory.tensor().map_err(errors::from_library)?;
     let fill = move || prepared.fill_region(start, tensor);
-    let filled = if endless { attended(py, |_| fill())? } else { py.detach(fill) };
-    filled.map_err(fault::library)
+    let filled = if long { interruptible(py, |_| fill())? } else { py.detach(fill) };
+    filled.map_err(errors::from_library)
 }
 
-/// A tensor of which parts are to be filled: planned, its common work done once. Whoever makes it has seen the plan's
-/// warnings.
+/// A tensor whose regions are filled one by one: the plan, and the work that all regions share, done once. The plan's
+/// warnings are not shown: the caller resolves the spec first.
 ///
 /// >>> import numpy as np
 /// >>> import fanin
@@ -137,70 +111,71 @@ impl Prepared {
     fn new(
         py: Python<'_>,
         #[pyo3(from_py_with = read_spec)] spec: Initializer,
-        shape: Given<'_, Vec<usize>>,
+        shape: Argument<'_, Vec<usize>>,
         dtype: &str,
         seed: Seed,
         name: &str,
     ) -> PyResult<Self> {
         let shape = shape.read("shape", SIZES)?;
-        let plan = spec.0.resolve(&shape, crate::initializer::read_dtype(dtype)?).map_err(fault::library)?;
-        let prepared =
-            attended(py, |_| Native::new(seed.0).tensor(name).prepare(&plan))?.map_err(fault::library)?;
+        let plan = spec.0.resolve(&shape, read_dtype(dtype)?).map_err(errors::from_library)?;
+        let prepared = interruptible(py, |_| Native::new(seed.0).tensor(name).prepare(&plan))?
+            .map_err(errors::from_library)?;
         Ok(Self { prepared, plan })
     }
 
-    /// Fills an array, by DLPack, with the box of its shape that begins at `start`.
+    /// Fills an array (anything with `__dlpack__`) with the region of its shape that begins at the index `start`.
     #[pyo3(signature = (array, start, dtype=None))]
     fn fill_region(
         &self,
         array: &Bound<'_, PyAny>,
-        start: Given<'_, Vec<usize>>,
-        dtype: Option<Kind>,
+        start: Argument<'_, Vec<usize>>,
+        dtype: Option<DTypeName>,
     ) -> PyResult<()> {
         let py = array.py();
         let start = start.read("start", SIZES)?;
         let mut array = self.array(array, dtype)?;
         let memory = &mut array.memory;
-        memory.expect_writes();
-        let endless = is_endless(self.plan.distribution(), memory.len());
-        fill_region(py, memory, &self.prepared, &start, endless)
+        memory.advise_huge_pages();
+        let long = is_long(self.plan.distribution(), memory.len());
+        fill_region(py, memory, &self.prepared, &start, long)
     }
 
-    /// Fills a vector, by DLPack, with the row-major values from the index `first` on.
+    /// Fills a contiguous vector (anything with `__dlpack__`) with the values at the row-major indices `first`,
+    /// `first + 1`, ...
     #[pyo3(signature = (array, first, dtype=None))]
-    fn fill_flat(&self, array: &Bound<'_, PyAny>, first: usize, dtype: Option<Kind>) -> PyResult<()> {
+    fn fill_flat(&self, array: &Bound<'_, PyAny>, first: usize, dtype: Option<DTypeName>) -> PyResult<()> {
         let py = array.py();
         let mut array = self.array(array, dtype)?;
         let memory = &mut array.memory;
         let (count, all) = (memory.len(), self.plan.len());
         if memory.shape().len() != 1 || !memory.is_contiguous() {
             let message =
-                format!("a flat range goes into a dense vector, not into the shape {:?}", memory.shape());
+                format!("a flat range fills a contiguous vector, not an array of shape {:?}", memory.shape());
             return Err(PyValueError::new_err(message));
         }
         if first.checked_add(count).is_none_or(|end| end > all) {
-            let message = format!("the values {first} to {} do not lie in a tensor of {all}", first + count);
+            let message = format!("the range {first}..{} is outside a tensor of {all} values", first + count);
             return Err(PyValueError::new_err(message));
         }
-        memory.expect_writes();
-        let mut at = 0;
-        for (start, size) in Chunks::range(self.plan.shape(), first..first + count, STRETCH) {
-            let values = size.iter().product::<usize>();
-            let stretch = memory.stretch(at..at + values);
+        memory.advise_huge_pages();
+        let mut offset = 0;
+        for (start, size) in Chunks::range(self.plan.shape(), first..first + count, CHUNK) {
+            let end = offset + size.iter().product::<usize>();
+            let values = memory.range(offset..end);
             py.detach(|| {
-                let tensor = TensorMut::from_values(stretch, &size)?;
+                let tensor = TensorMut::from_values(values, &size)?;
                 self.prepared.fill_region(&start, tensor)
             })
-            .map_err(fault::library)?;
+            .map_err(errors::from_library)?;
             py.check_signals()?;
-            at += values;
+            offset = end;
         }
         Ok(())
     }
 }
 
 impl Prepared {
-    fn array<'py>(&self, array: &Bound<'py, PyAny>, dtype: Option<Kind>) -> PyResult<Array<'py>> {
+    fn array<'py>(&self, array: &Bound<'py, PyAny>, dtype: Option<DTypeName>) -> PyResult<Array<'py>> {
         let array = Array::of(array, dtype.map(|dtype| dtype.0))?;
         if array.memory.dtype() != self.plan.dtype() {
             let (found, wanted) = (array.memory.dtype(), self.plan.dtype());
@@ -210,13 +185,14 @@ impl Prepared {
     }
 }
 
-/// A parameter's name without what wrappers add: DataParallel, torch.compile, FSDP, activation checkpointing.
+/// Returns a parameter's name without the prefixes of wrappers: DataParallel, torch.compile, FSDP, activation
+/// checkpointing.
 #[pyfunction]
 pub fn canonical_name(name: &str) -> String {
     fanin::canonical_name(name).into_owned()
 }
 
-/// Fills an array by DLPack. Autograd is told of a tensor of torch's.
+/// Fills an array (anything with `__dlpack__`): see `fanin.fill`. Increments the version counter of a torch tensor.
 #[pyfunction]
 #[pyo3(signature = (array, spec: "str | Initializer", seed, name, dtype=None, whole=None, start=None))]
 #[allow(clippy::too_many_arguments, reason = "the keywords of fanin.fill")]
@@ -224,24 +200,25 @@ pub fn fill_array(
     array: &Bound<'_, PyAny>,
     #[pyo3(from_py_with = read_spec)] spec: Initializer,
     seed: Seed,
-    name: Given<'_, String>,
-    dtype: Option<Kind>,
-    whole: Option<Given<'_, Vec<usize>>>,
-    start: Option<Given<'_, Vec<usize>>>,
+    name: Argument<'_, String>,
+    dtype: Option<DTypeName>,
+    whole: Option<Argument<'_, Vec<usize>>>,
+    start: Option<Argument<'_, Vec<usize>>>,
 ) -> PyResult<()> {
     let py = array.py();
     let name = name.read("name", "a text, the tensor's name")?;
     let whole = whole.map(|whole| whole.read("whole", SIZES)).transpose()?;
     let start = start.map(|start| start.read("start", SIZES)).transpose()?;
-    let mut shown = Array::of(array, dtype.map(|dtype| dtype.0))?;
-    let filled = fill_memory(py, &mut shown.memory, spec.0, seed, &name, &Place { whole, start });
-    // What is refused is refused before a value is written; Ctrl-C comes in the middle.
+    let region = Region { global_shape: whole, start };
+    let mut exported = Array::of(array, dtype.map(|dtype| dtype.0))?;
+    let filled = fill_memory(py, &mut exported.memory, spec.0, seed, &name, &region);
+    // An invalid request fails before a value is written; only Ctrl-C stops a fill part of the way through.
     let written = match &filled {
         Ok(()) => true,
         Err(error) => error.is_instance_of::<PyKeyboardInterrupt>(py),
     };
-    if written && shown.is_tensor {
-        autograd::changed(array)?;
+    if written && exported.is_tensor {
+        autograd::increment_version(array)?;
     }
     filled
 }

@@ -1,32 +1,24 @@
-//! Recipes and checkpoints: the command line's own code.
+//! The Python classes `Recipe` and `Planned`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use fanin::CancelToken;
-use fanin::init::Init;
-use fanin_analysis::explain::{Explanation, Options, json as explain, nonlinearity};
-use fanin_checkpoint::{
-    Draw, Existing, FileLayout, Partition, PartitionArgument, Partitioning, Request, StreamKind, Target,
-    parse_partition, parse_size, read_manifest,
-};
+use fanin_checkpoint::read_manifest;
+use fanin_recipe::manifest::MAX_FILE_BYTES;
 use fanin_recipe::recipe::draft;
-use fanin_recipe::{Action, Entry, MODELS, Manifest, Model, StoredType};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use fanin_recipe::{Action, Entry, Manifest, Model, StoredType};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyMapping, PyString, PyTuple};
-use serde_json::json;
+use pyo3::types::PyTuple;
 
-use crate::attend::attended;
-use crate::fault;
-use crate::given::{Given, SIZES, refused};
-use crate::initializer::{Initializer, Kind, read_dtype, warn};
-use crate::native::Seed;
+use crate::arguments::{Argument, SIZES, Settings, argument_error};
+use crate::errors;
+use crate::initializer::{Initializer, warn};
 
-/// Name, type and shape of a tensor, the type in safetensors' spelling.
-type Row = (String, String, Vec<usize>);
+/// Name, type and shape of a tensor. The type is spelled as in safetensors.
+pub type Row = (String, String, Vec<usize>);
 
-/// Which parameter gets which spec: patterns on names, of which the first that matches wins.
+/// Rules that map parameter names to specs: patterns, of which the first that matches wins.
 ///
 /// >>> import fanin
 /// >>> recipe = fanin.Recipe('''
@@ -39,38 +31,40 @@ type Row = (String, String, Vec<usize>);
 /// >>> fanin.Recipe.read("gpt2").model
 /// 'gpt2'
 ///
-/// It is pickled as its text and its name: one that extends a file must find that file where it is unpickled.
+/// A recipe is pickled as its text and its name. If it extends a file, that file must exist where it is unpickled.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug)]
 pub struct Recipe {
-    recipe: fanin_recipe::recipe::Recipe,
-    model: Option<&'static Model>,
+    pub recipe: fanin_recipe::recipe::Recipe,
+    pub model: Option<&'static Model>,
 }
 
 #[pymethods]
 impl Recipe {
-    /// A recipe of this text; `name` is what complaints call it.
+    /// Parses the text of a recipe. Error messages call it `name`.
     #[new]
     #[pyo3(signature = (text, name="recipe"))]
     fn new(text: &str, name: &str) -> PyResult<Self> {
-        let recipe = fanin_recipe::recipe::Recipe::parse(text, Path::new(name)).map_err(fault::recipe)?;
+        let recipe =
+            fanin_recipe::recipe::Recipe::parse(text, Path::new(name)).map_err(errors::from_recipe)?;
         Ok(Self { recipe, model: None })
     }
 
-    /// The recipe of a built-in model, or of a file.
+    /// Reads the recipe of a built-in model, or a recipe file.
     #[staticmethod]
     fn read(name: PathBuf) -> PyResult<Self> {
-        let (recipe, model) = fanin_recipe::Recipe::find(&name.to_string_lossy()).map_err(fault::recipe)?;
+        let (recipe, model) =
+            fanin_recipe::Recipe::find(&name.to_string_lossy()).map_err(errors::from_recipe)?;
         Ok(Self { recipe, model })
     }
 
-    /// The text in TOML.
+    /// The text of the recipe, in TOML.
     #[getter]
     fn text(&self) -> &str {
         self.recipe.text()
     }
 
-    /// The built-in model that it belongs to.
+    /// The name of the built-in model that the recipe belongs to, or None.
     #[getter]
     fn model(&self) -> Option<&'static str> {
         self.model.map(|model| model.name)
@@ -87,7 +81,7 @@ impl Recipe {
         })
     }
 
-    /// Whether a tensor of this name is copied or skipped.
+    /// Returns whether the recipe copies or skips a tensor of this name.
     ///
     /// >>> import fanin
     /// >>> fanin.Recipe('[init]\n"*.mask" = "skip"\n"*" = "zeros"').leaves("attn.mask")
@@ -96,38 +90,39 @@ impl Recipe {
         self.recipe.keeps_values(name)
     }
 
-    /// The text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model, for
-    /// a person to read and to mend: `fanin recipe`.
+    /// Returns the text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model,
+    /// as `fanin recipe` prints it. Review and edit it before use.
     ///
     /// >>> import fanin
     /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
     /// True
     #[staticmethod]
     fn draft(name: PathBuf) -> PyResult<String> {
-        let manifest = read_manifest(&name).map_err(fault::checkpoint)?;
-        draft::draft(&manifest, &name.to_string_lossy()).map_err(fault::recipe)
+        let manifest = read_manifest(&name).map_err(errors::from_checkpoint)?;
+        draft::draft(&manifest, &name.to_string_lossy()).map_err(errors::from_recipe)
     }
 
-    /// What each of these tensors, (name, dtype, shape), will be, with these variables set. The types are taken as they
-    /// are: what [dtype] says is for files. A type that safetensors has no name for can be copied or skipped.
+    /// Returns what the recipe does with each of the tensors, given as (name, dtype, shape). `settings` are values of the
+    /// recipe's variables. The recipe's [dtype] is ignored: it applies to files. A tensor of a type that safetensors does
+    /// not have can only be copied or skipped.
     ///
-    /// A tensor that no rule matches is an error, and so is a rule that matches nothing.
+    /// A tensor that no rule matches is an error, and so is a rule that matches no tensor.
     #[pyo3(signature = (tensors, settings=None))]
     fn plan(&self, py: Python<'_>, tensors: Rows, settings: Option<Settings>) -> PyResult<Vec<Planned>> {
         let Rows(mut rows) = tensors;
-        let mut others = HashMap::new();
+        let mut unknown_types = HashMap::new();
         for (name, dtype, _) in &mut rows {
             if StoredType::named(dtype).is_none() && self.recipe.keeps_values(name) {
-                // Nobody looks at its values: any type that is not drawn does in its place.
-                others.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
+                // The tensor is not filled, so any type that safetensors has can stand for its own.
+                unknown_types.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
             }
         }
-        let manifest = manifest_of(rows).map_err(fault::recipe)?;
+        let manifest = manifest_of(rows)?;
         let all = settings.map(|settings| settings.0).unwrap_or_default();
-        let planned = self.recipe.plan(&manifest, &all).map_err(fault::recipe)?;
+        let planned = self.recipe.plan(&manifest, &all).map_err(errors::from_recipe)?;
         let planned = planned.into_iter().map(|planned| {
             let mut planned = Planned::new(py, planned)?;
-            if let Some(dtype) = others.remove(&planned.name) {
+            if let Some(dtype) = unknown_types.remove(&planned.name) {
                 planned.dtype = dtype;
             }
             Ok(planned)
@@ -136,7 +131,7 @@ impl Recipe {
     }
 }
 
-/// The tensors of a model.
+/// The argument `tensors`: (name, dtype, shape) of each tensor.
 pub struct Rows(Vec<Row>);
 
 impl FromPyObject<'_, '_> for Rows {
@@ -146,9 +141,9 @@ impl FromPyObject<'_, '_> for Rows {
     const INPUT_TYPE: pyo3::inspect::PyStaticExpr = Vec::<Row>::INPUT_TYPE;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let rows: Vec<(String, String, Given<'_, Vec<usize>>)> = object.extract().map_err(|error| {
-            let must = "a list of (name, dtype, shape), as [(\"fc.weight\", \"F32\", [8, 16])]";
-            refused(&object, "tensors", must, &error)
+        let rows: Vec<(String, String, Argument<'_, Vec<usize>>)> = object.extract().map_err(|error| {
+            let expected = "a list of (name, dtype, shape), as [(\"fc.weight\", \"F32\", [8, 16])]";
+            argument_error(&object, "tensors", expected, &error)
         })?;
         let rows = rows.into_iter().map(|(name, dtype, shape)| {
             let shape = shape.read(&format!("tensors: the shape of {name}"), SIZES)?;
@@ -158,65 +153,57 @@ impl FromPyObject<'_, '_> for Rows {
     }
 }
 
-/// Variables of a recipe and their values: any mapping.
-pub struct Settings(Vec<(String, f64)>);
-
-impl FromPyObject<'_, '_> for Settings {
-    type Error = PyErr;
-
-    #[cfg(feature = "stubs")]
-    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
-        <PyMapping as pyo3::PyTypeInfo>::TYPE_HINT,
-        String::INPUT_TYPE,
-        f64::INPUT_TYPE
-    );
-
-    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let items = object.cast::<PyMapping>().ok().map(|mapping| mapping.items()).transpose()?;
-        items
-            .map_or_else(|| Err(PyTypeError::new_err("no mapping")), |items| items.extract())
-            .map(Self)
-            .map_err(|error| refused(&object, "settings", "a mapping of names to numbers", &error))
-    }
-}
-
-/// A manifest of these rows; the reader of manifests checks them.
-fn manifest_of(rows: Vec<Row>) -> fanin_recipe::Result<Manifest> {
+/// Checks rows of (name, dtype, shape) and returns them as a manifest.
+///
+/// # Errors
+/// ValueError for a type that safetensors does not have, and for a shape whose values do not fit in a file or do not fill
+/// whole bytes.
+fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     let mut manifest = Manifest::default();
     for (name, dtype, shape) in rows {
-        let one = json!({ &name: { "dtype": dtype, "shape": shape } }).to_string();
-        manifest.entries.extend(Manifest::from_json(&one, Path::new("tensors"))?.entries);
+        let error = |message: String| PyValueError::new_err(format!("tensors: {name:?}: {message}"));
+        let stored = StoredType::named(&dtype).ok_or_else(|| {
+            let known: Vec<String> = StoredType::ALL.iter().map(ToString::to_string).collect();
+            error(format!("unknown dtype {dtype:?}: must be one of {}", known.join(", ")))
+        })?;
+        if fanin::element_count(&shape).is_err() {
+            return Err(error(format!("the shape {shape:?} has more elements than fit")));
+        }
+        let entry = Entry { name: name.clone(), dtype: stored, shape, offsets: None };
+        if !(entry.values() as u128 * stored.bits() as u128).is_multiple_of(8) {
+            return Err(error(format!("{dtype} {:?} does not fill whole bytes", entry.shape)));
+        }
+        if entry.bytes() > MAX_FILE_BYTES {
+            return Err(error(format!("the shape {:?} has more bytes than a file can hold", entry.shape)));
+        }
+        manifest.entries.push(entry);
     }
     Ok(manifest)
 }
 
-fn rows_of(entries: Vec<Entry>) -> Vec<Row> {
-    entries.into_iter().map(|entry| (entry.name, entry.dtype.to_string(), entry.shape)).collect()
-}
-
-/// What a tensor will be: made by `Recipe.plan`.
+/// What a recipe does with a tensor. Made by `Recipe.plan`.
 #[pyclass(frozen, get_all, module = "fanin")]
 #[derive(Debug)]
 pub struct Planned {
-    /// The tensor's name.
+    /// The name of the tensor.
     name: String,
-    /// Its type, in safetensors' spelling.
+    /// The type of the tensor, spelled as in safetensors.
     dtype: String,
-    /// The sizes of its axes.
+    /// The sizes of the axes.
     shape: Vec<usize>,
-    /// The pattern that matched it.
+    /// The pattern that matched the name.
     pattern: String,
-    /// The initializer; None where the recipe says arange, copy or skip.
+    /// The initializer; None if the rule says arange, copy or skip.
     spec: Option<Initializer>,
-    /// What it gets, as the recipe says it with all numbers known.
+    /// The spec of the rule with all variables replaced by numbers, or arange, copy or skip.
     scheme: String,
-    /// The name whose values it has: its own, or the first name of a tied tensor.
+    /// The name under which the values are drawn: the tensor's own, or the one that it is tied to.
     source: String,
-    /// The value of an integer tensor that has one, None for any other.
+    /// The constant that an integer tensor is filled with; None for other tensors.
     integer: Option<i128>,
-    /// The mean that its values have.
+    /// The expected value of an element.
     mean: f64,
-    /// The standard deviation that its values have.
+    /// The standard deviation of an element.
     std: f64,
 }
 
@@ -239,9 +226,9 @@ impl Planned {
 
 #[pymethods]
 impl Planned {
-    /// One by what it says of itself, as it is unpickled.
+    /// Makes an object from its attributes, for unpickling.
     #[new]
-    #[allow(clippy::too_many_arguments, reason = "all that it says")]
+    #[allow(clippy::too_many_arguments, reason = "one argument for each attribute")]
     fn of(
         name: String,
         dtype: String,
@@ -266,185 +253,4 @@ impl Planned {
     fn __repr__(&self) -> String {
         format!("Planned({}: {} {:?} = {})", self.name, self.dtype, self.shape, self.scheme)
     }
-}
-
-/// The names of the built-in models.
-///
-/// >>> import fanin
-/// >>> "gpt2" in fanin.models()
-/// True
-#[pyfunction]
-pub fn models() -> Vec<&'static str> {
-    MODELS.iter().map(|model| model.name).collect()
-}
-
-/// (name, dtype, shape) of each tensor of a built-in model, a safetensors file (only its header is read) or a manifest
-/// in JSON.
-///
-/// >>> import fanin
-/// >>> fanin.manifest("gpt2")[0]
-/// ('transformer.wte.weight', 'F32', [50257, 768])
-#[pyfunction]
-pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
-    Ok(rows_of(read_manifest(&name).map_err(fault::checkpoint)?.entries))
-}
-
-/// What a spec does to a shape, as JSON: `fanin explain --json`.
-#[pyfunction]
-#[pyo3(signature = (spec, shape, dtype, layout, groups, nonlinearity, layers))]
-pub fn explain_json(
-    spec: &str,
-    shape: Given<'_, Vec<usize>>,
-    dtype: &str,
-    layout: Option<&str>,
-    groups: Given<'_, usize>,
-    nonlinearity: Option<String>,
-    layers: Given<'_, Vec<u32>>,
-) -> PyResult<String> {
-    let shape = shape.read("shape", SIZES)?;
-    let groups = groups.read("groups", "a whole number from 1 on")?;
-    let layers = layers.read("layers", "whole numbers from 1 to 10000")?;
-    let layout = layout.map(|layout| layout.to_ascii_lowercase().parse()).transpose();
-    let layout = layout.map_err(|error: fanin::Error| PyValueError::new_err(error.to_string()))?;
-    if let Some(wrong) = layers.iter().find(|layers| !(1..=10_000).contains(*layers)) {
-        return Err(PyValueError::new_err(format!("layers = {wrong}: must be from 1 to 10000")));
-    }
-    let mut depths: Vec<usize> = layers.into_iter().map(|layers| layers as usize).collect();
-    depths.sort_unstable();
-    depths.dedup();
-    let nonlinearity =
-        nonlinearity.as_deref().map(nonlinearity::read).transpose().map_err(fault::analysis)?;
-    let init = Init::parse(spec).map_err(fault::library)?;
-    let options = Options {
-        init,
-        shape: &shape,
-        dtype: read_dtype(dtype)?,
-        layout,
-        groups,
-        nonlinearity,
-        depths: &depths,
-    };
-    let explanation = Explanation::new(&options).map_err(fault::analysis)?;
-    Ok(explain::to_json(&explanation).to_string())
-}
-
-/// A number of bytes, or a text that says one.
-fn size(given: &Bound<'_, PyAny>) -> PyResult<u64> {
-    let text = match given.cast::<PyString>() {
-        Ok(text) => text.to_string(),
-        Err(_) => {
-            let must = "a number of bytes, or a text as \"5GB\"";
-            let bytes: u64 =
-                given.extract().map_err(|error| refused(given, "max_shard_size", must, &error))?;
-            bytes.to_string()
-        }
-    };
-    parse_size(&text).map_err(|message| PyValueError::new_err(format!("max_shard_size: {message}")))
-}
-
-/// One of several processes: (k, n), or a text that `--part` takes.
-fn partition(given: &Bound<'_, PyAny>) -> PyResult<PartitionArgument> {
-    if let Ok(text) = given.cast::<PyString>() {
-        return parse_partition(text.to_str()?)
-            .map_err(|message| PyValueError::new_err(format!("part: {message}")));
-    }
-    match given.extract::<(usize, usize)>() {
-        Ok((number, count)) if (1..=count).contains(&number) => {
-            Ok(PartitionArgument::Partition(Partition { number, count }))
-        }
-        _ => {
-            let message = format!("part = {given}: must be (k, n) with k from 1 to n, or \"auto\"");
-            let is_tuple = given.is_instance_of::<PyTuple>();
-            Err(if is_tuple { PyValueError::new_err(message) } else { PyTypeError::new_err(message) })
-        }
-    }
-}
-
-/// A recipe as it is, or by its name.
-fn recipe_of(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
-    if let Ok(recipe) = given.cast::<Recipe>() {
-        let Recipe { recipe, model } = recipe.get();
-        return Ok(Recipe { recipe: recipe.clone(), model: *model });
-    }
-    let must = "the name of a built-in model, a recipe file, or a Recipe";
-    let name: PathBuf = given.extract().map_err(|error| refused(given, "recipe", must, &error))?;
-    let name = name.to_string_lossy().into_owned();
-    let (recipe, model) = fanin_recipe::Recipe::find(&name).map_err(fault::recipe)?;
-    Ok(Recipe { recipe, model })
-}
-
-/// Writes an initial checkpoint, as `fanin init` does: the same bytes.
-///
-/// `recipe` is a built-in model, a recipe file or a `Recipe`, `output` a file or a folder, `like` what has names and
-/// shapes if the recipe belongs to no model. The target takes its name only when it is whole.
-///
-/// With `max_shard_size`, a number of bytes or a text like "5GB", the output is a folder in the layout of Hugging Face.
-/// `part=(k, n)` writes the part of the k-th of n processes, which make what one makes without talking to each other: of
-/// one file a stretch, of several every n-th; `part="auto"` asks the launcher. `layout="dcp"` is that of torch's distributed
-/// checkpoints. `fanin init --help` says more.
-/// `resume=True` keeps files that are there if they are, to the last byte, what would be written.
-///
-/// >>> import fanin, os, tempfile
-/// >>> with tempfile.TemporaryDirectory() as folder:
-/// ...     fanin.write_checkpoint("resnet50", os.path.join(folder, "w.safetensors"), seed=7)
-/// ...     len(fanin.manifest(os.path.join(folder, "w.safetensors")))
-/// 320
-#[pyfunction]
-#[pyo3(signature = (
-    recipe: "str | PathLike[str] | Recipe",
-    output,
-    *,
-    like=None,
-    settings=None,
-    seed=Seed(0),
-    stream="native",
-    dtype=None,
-    force=false,
-    max_shard_size: "SupportsIndex | str | None"=None,
-    part: "tuple[SupportsIndex, SupportsIndex] | str | None"=None,
-    layout="hf",
-    resume=false,
-))]
-#[allow(clippy::too_many_arguments, reason = "the options of fanin init")]
-pub fn write_checkpoint(
-    py: Python<'_>,
-    recipe: &Bound<'_, PyAny>,
-    output: PathBuf,
-    like: Option<PathBuf>,
-    settings: Option<Settings>,
-    seed: Seed,
-    stream: &str,
-    dtype: Option<Kind>,
-    force: bool,
-    max_shard_size: Option<Bound<'_, PyAny>>,
-    part: Option<Bound<'_, PyAny>>,
-    layout: &str,
-    resume: bool,
-) -> PyResult<()> {
-    let stream = StreamKind::from_name(stream).ok_or_else(|| {
-        PyValueError::new_err(format!("stream = {stream:?}: must be \"native\" or \"torch\""))
-    })?;
-    let layout = FileLayout::from_name(layout)
-        .ok_or_else(|| PyValueError::new_err(format!("layout = {layout:?}: must be \"hf\" or \"dcp\"")))?;
-    let Recipe { recipe, model } = recipe_of(recipe)?;
-    let variable = |name: &str| std::env::var(name).ok();
-    let partition = part.as_ref().map(partition).transpose()?;
-    let partition = partition.map(|part| part.resolve(variable)).transpose().map_err(fault::checkpoint)?;
-    let max_shard_size = max_shard_size.as_ref().map(size).transpose()?;
-    let partitioning = Partitioning { max_shard_size, partition, layout };
-    let target = Target::new(&output, partitioning.form(), Existing { force, resume });
-    let target = target.map_err(fault::checkpoint)?;
-    let settings = settings.map(|settings| settings.0).unwrap_or_default();
-    let request = Request {
-        recipe: &recipe,
-        model,
-        like: like.as_deref(),
-        settings: &settings,
-        dtype: dtype.map(|dtype| dtype.0),
-        draw: Draw { stream, seed: seed.0, threads: None },
-        partitioning,
-    };
-    let write = |cancel: &CancelToken| request.plan()?.write(&target, &(), cancel);
-    attended(py, write)?.map_err(fault::checkpoint)?;
-    Ok(())
 }

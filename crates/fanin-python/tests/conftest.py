@@ -1,35 +1,40 @@
-"""What the tests share: torch's answer to a call, and the comparison of two answers to the bit."""
+"""Shared by the tests: the outcome of a call, and the bitwise comparison of tensors."""
 
 import os
 import signal
+import sys
 import warnings
+from pathlib import Path
 
-# A shell's job in the background ignores Ctrl-C, and so would every program that a test starts and interrupts.
+# A background job of a shell ignores SIGINT, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Model libraries are to build from configurations, not to look for files.
+# Model libraries build from configurations and must not look for files.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# model_configs.py
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 import pytest
 import torch
 
 
 def bits(tensor):
-    """The values of a tensor as integers, in index order: NaNs and signed zeros count."""
+    """Returns the bits of a tensor's values as integers, so that NaNs and signed zeros can be compared."""
     kinds = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     return tensor.detach().contiguous().view(kinds[tensor.element_size()])
 
 
 def same(a, b):
-    """Whether two tensors are equal to the bit, in type, shape and strides too."""
+    """Returns whether two tensors are bitwise equal and have the same type, shape and strides."""
     if (a.dtype, a.shape, a.stride()) != (b.dtype, b.shape, b.stride()):
         return False
     return bool(torch.equal(bits(a), bits(b)))
 
 
 def outcome(call, seed=0):
-    """What `call` does from a seed: its result or error, the warnings, the state of the default generator after."""
+    """Calls `call` after seeding torch. Returns its result, its error, its warnings, and the state of the default generator."""
     torch.manual_seed(seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -41,8 +46,8 @@ def outcome(call, seed=0):
 
 
 @pytest.fixture(autouse=True)
-def torch_as_it_was():
-    """Each test leaves torch without doors and modes."""
+def torch_is_unpatched():
+    """Checks that a test leaves no patched method and no mode in torch."""
     yield
     assert "normal_" not in torch.Tensor.__dict__ and "uniform_" not in torch.Tensor.__dict__
     assert torch._C._len_torch_dispatch_stack() == 0 and torch.is_grad_enabled()

@@ -1,4 +1,4 @@
-"""The snippets of docs/distributed.md, run as they stand, in order and in one folder."""
+"""Runs the snippets of docs/distributed.md, in order and in one folder."""
 
 import os
 import re
@@ -31,60 +31,60 @@ def run(command, folder, timeout=240):
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        said, _ = process.communicate(timeout=timeout)
+        output, _ = process.communicate(timeout=timeout)
     except BaseException:
         os.killpg(process.pid, 9)
         process.wait()
         raise
-    assert process.returncode == 0, said[-4000:]
+    assert process.returncode == 0, output[-4000:]
 
 
-def test_every_snippet_is_run():
+def test_every_snippet_has_a_run_comment():
     assert len(SNIPPETS) == DOCS.read_text().count("```python") + DOCS.read_text().count("```sh") >= 10
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
-@pytest.mark.skipif(os.name == "nt", reason="shells and launchers are POSIX's")
-def test_snippet(number, folder):
-    how, count, text = SNIPPETS[number]
+@pytest.mark.skipif(os.name == "nt", reason="shells and launchers need POSIX")
+def test_the_snippet_runs(number, folder):
+    runner, count, text = SNIPPETS[number]
     script = folder / f"snippet{number}.py"
     script.write_text(text)
     python = [sys.executable, str(script)]
-    if how == "sh":
+    if runner == "sh":
         run(["sh", "-ec", text.replace("fanin init", f"{sys.executable} -m fanin init")], folder)
-    elif how == "torchrun":
+    elif runner == "torchrun":
         launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count, str(script)]
         try:
             run(launch, folder)
         except AssertionError as failed:
-            # On a busy machine a worker of torch's may abort as it ends, the first snippet's too, which has no fanin in it.
+            # On a busy machine a worker of torch may abort when it ends, also in the first snippet, which does not use fanin.
             if "terminate called without an active exception" not in str(failed):
                 raise
             run(launch, folder)
-    elif how == "mpi":
+    elif runner == "mpi":
         pytest.importorskip("mpi4py")
         mpiexec = shutil.which("mpiexec", path=f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}")
         if mpiexec is None:
             pytest.skip("no mpiexec")
         (folder / "start.safetensors").unlink(missing_ok=True)
         run([mpiexec, "-n", count, *python], folder)
-        assert (folder / "start.safetensors").read_bytes() == one(folder)
+        assert (folder / "start.safetensors").read_bytes() == single_file(folder)
     else:
-        if how == "ray":
+        if runner == "ray":
             pytest.importorskip("ray")
         run(python, folder)
-        if how == "ray":
-            assert (folder / "start.safetensors").read_bytes() == one(folder)
+        if runner == "ray":
+            assert (folder / "start.safetensors").read_bytes() == single_file(folder)
 
 
-def one(folder):
+def single_file(folder):
     fanin.write_checkpoint("resnet50", folder / "one.safetensors", seed=0, force=True)
     return (folder / "one.safetensors").read_bytes()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no Ray here")
-def test_ray_with_a_worker_killed(tmp_path):
-    """A worker that dies in the middle is started again by Ray, and the file is the same."""
+@pytest.mark.skipif(os.name == "nt", reason="no Ray on Windows")
+def test_ray_writes_the_same_file_if_a_worker_is_killed(tmp_path):
+    """Ray starts the worker again."""
     pytest.importorskip("ray")
     script = tmp_path / "killed.py"
     script.write_text(
@@ -104,4 +104,4 @@ assert os.path.exists("died")
 """
     )
     run([sys.executable, str(script)], tmp_path)
-    assert (tmp_path / "start.safetensors").read_bytes() == one(tmp_path)
+    assert (tmp_path / "start.safetensors").read_bytes() == single_file(tmp_path)

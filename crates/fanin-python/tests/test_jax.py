@@ -1,4 +1,4 @@
-"""JAX: any sharding, the same weights; one process and several."""
+"""JAX: the weights do not depend on the sharding, in one process and in several."""
 
 import socket
 
@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 import fanin
-import many
+import processes
 
 jax = pytest.importorskip("jax")
 
 
 def test_any_sharding_has_the_weights_of_one_array(tmp_path):
-    assert many.run("jaxes.py", 1, tmp_path, 0)[0] == 7 * (1 + 2 + 4 * 5)
+    assert processes.run("jax_shardings.py", 1, tmp_path, 0)[0] == 7 * (1 + 2 + 4 * 5)
 
 
-def test_two_processes_of_two_devices(tmp_path):
+def test_two_processes_of_two_devices_have_the_weights_of_one_array(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    assert many.run("jaxes.py", 2, tmp_path, port) == [7 * 2 * 5] * 2
+    assert processes.run("jax_shardings.py", 2, tmp_path, port) == [7 * 2 * 5] * 2
 
 
-def test_initializers_have_jaxs_signature():
+def test_initializers_have_the_signature_of_jax():
     import fanin.jax
     import jax.numpy as jnp
 
@@ -30,7 +30,7 @@ def test_initializers_have_jaxs_signature():
     a, b = (init(jax.random.key(seed), (8, 4), jnp.float32) for seed in (0, 1))
     assert a.shape == (8, 4) and (a != b).all()
     assert (init(jax.random.PRNGKey(1), (8, 4)) == b).all()
-    # Under jit and vmap: the same values.
+    # The values are the same under jit and vmap.
     jitted = jax.jit(lambda key: init(key, (8, 4), jnp.float32))
     assert (jitted(jax.random.key(1)) == b).all()
     both = jax.vmap(lambda key: init(key, (8, 4)))(jnp.stack([jax.random.PRNGKey(0), jax.random.PRNGKey(1)]))
@@ -55,9 +55,9 @@ def test_a_slice_is_computed_once(monkeypatch):
         def __init__(self, *arguments):
             self.prepared = fanin._fanin.Prepared(*arguments)
 
-        def fill_box(self, memory, start, dtype=None):
+        def fill_region(self, memory, start, dtype=None):
             made.append(start)
-            self.prepared.fill_box(memory, start, dtype)
+            self.prepared.fill_region(memory, start, dtype)
 
     monkeypatch.setattr(fanin.jax, "Prepared", Counted)
     sharding = jax.sharding.NamedSharding(jax.make_mesh((1,), ("x",)), jax.sharding.PartitionSpec())

@@ -1,4 +1,4 @@
-"""NumPy and DLPack arrays, modules, recipes and checkpoints on the native stream."""
+"""The native stream: NumPy and DLPack arrays, modules, recipes and checkpoints."""
 
 import array
 import copy
@@ -24,35 +24,35 @@ SPECS = ["normal(std=0.02)", "uniform(-1, 1)", "trunc_normal", "orthogonal(gain=
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-def test_any_memory_holds_the_same_values(spec, dtype):
-    wanted = fanin.filled((37, 23), spec, dtype=dtype, seed=5, name="w")
-    assert wanted.dtype == dtype and wanted.flags.c_contiguous
+def test_values_do_not_depend_on_the_memory(spec, dtype):
+    expected = fanin.filled((37, 23), spec, dtype=dtype, seed=5, name="w")
+    assert expected.dtype == dtype and expected.flags.c_contiguous
     fortran = np.empty((37, 23), dtype, order="F")
     strided = np.empty((74, 46), dtype)[::2, ::-2]
     tensor = torch.empty(37, 23, dtype=getattr(torch, dtype))
     for memory in (fortran, strided, tensor, tensor.t().contiguous().t()):
         assert fanin.fill(memory, spec, seed=5, name="w") is memory
-        np.testing.assert_array_equal(np.asarray(memory), wanted)
-    box = fanin.fill(np.empty((5, 7), dtype), spec, seed=5, name="w", whole=(37, 23), start=(30, 11))
-    np.testing.assert_array_equal(box, wanted[30:35, 11:18])
+        np.testing.assert_array_equal(np.asarray(memory), expected)
+    region = fanin.fill(np.empty((5, 7), dtype), spec, seed=5, name="w", whole=(37, 23), start=(30, 11))
+    np.testing.assert_array_equal(region, expected[30:35, 11:18])
     pattern = np.zeros((37, 23))
     assert fanin.fill(pattern, spec, seed=5, name="w", out=fortran) is fortran and not pattern.any()
-    np.testing.assert_array_equal(fanin.filled_like(fortran, spec, seed=5, name="w"), wanted)
-    assert spec in ("eye", "constant(3)") or (fanin.filled((37, 23), spec, dtype=dtype, seed=6, name="w") != wanted).any()
-    assert spec in ("eye", "constant(3)") or (fanin.filled((37, 23), spec, dtype=dtype, seed=5, name="v") != wanted).any()
+    np.testing.assert_array_equal(fanin.filled_like(fortran, spec, seed=5, name="w"), expected)
+    assert spec in ("eye", "constant(3)") or (fanin.filled((37, 23), spec, dtype=dtype, seed=6, name="w") != expected).any()
+    assert spec in ("eye", "constant(3)") or (fanin.filled((37, 23), spec, dtype=dtype, seed=5, name="v") != expected).any()
 
 
-def test_bf16_needs_no_package():
-    wanted = torch.empty(50, 40, dtype=torch.bfloat16)
-    fanin.fill(wanted, "normal", seed=1)
-    assert (wanted.float() == torch.from_numpy(fanin.filled((50, 40), "normal", seed=1)).bfloat16()).all()
+def test_bf16_needs_no_other_package():
+    expected = torch.empty(50, 40, dtype=torch.bfloat16)
+    fanin.fill(expected, "normal", seed=1)
+    assert (expected.float() == torch.from_numpy(fanin.filled((50, 40), "normal", seed=1)).bfloat16()).all()
     bits = fanin.filled((50, 40), "normal", dtype="bf16", seed=1)
-    assert bits.dtype == np.uint16 and (torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16) == wanted).all()
+    assert bits.dtype == np.uint16 and (torch.from_numpy(bits.view(np.int16)).view(torch.bfloat16) == expected).all()
     half = fanin.fill(np.empty((50, 40), np.uint16), "normal", dtype="f16", seed=1)
     np.testing.assert_array_equal(half.view(np.float16), fanin.filled((50, 40), "normal", dtype=np.float16, seed=1))
 
 
-def test_large_arrays_cut_into_rows_are_the_same():
+def test_rows_of_a_large_array_are_those_of_the_whole_array():
     whole = fanin.filled((3000, 2999), "sparse(0.2)", seed=3)
     rows = np.empty((1000, 2999), np.float32)
     for start in (0, 1000, 2000):
@@ -66,7 +66,7 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.fill([1.0, 2.0], "normal"), TypeError, "a list cannot be filled"),
         (lambda: fanin.fill(array.array("f", [1]), "normal"), TypeError, "__dlpack__"),
         (lambda: fanin.fill(np.zeros(3, np.int32), "zeros"), TypeError, "neither f32, f64, f16, bf16 nor float8"),
-        (lambda: fanin.fill(np.zeros(3, ">f4"), "zeros"), ValueError, "gives its memory to nobody"),
+        (lambda: fanin.fill(np.zeros(3, ">f4"), "zeros"), ValueError, "the __dlpack__ of this ndarray raises"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "zeros", dtype="f64"), TypeError, "dtype=f64, but this ndarray holds f32"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "zeros", dtype="f33"), ValueError, "unknown dtype f33"),
         (lambda: fanin.fill(np.broadcast_to(np.float32(1), (3, 4)), "normal"), ValueError, "read"),
@@ -95,7 +95,7 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: RECIPE.plan([("w", "F32")]), TypeError, "must be a list of (name, dtype, shape)"),
         (lambda: RECIPE.plan([], {"std": "wide"}), TypeError, "settings = {'std': 'wide'}: must"),
         (lambda: fanin.init_module(3, "gpt2"), TypeError, "module = 3: must be a torch.nn.Module"),
-        (lambda: fanin.init_module(nn.LazyLinear(3), RECIPE), ValueError, "weight has no shape yet, its module is lazy: run"),
+        (lambda: fanin.init_module(nn.LazyLinear(3), RECIPE), ValueError, "weight has no shape yet because its module is lazy: run"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=1 << 64), ValueError, "whole number from -2^63"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=0.5), TypeError, "whole number"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", whole=(5,), start=(3,)), ValueError, "does not lie in"),
@@ -119,13 +119,13 @@ def test_large_arrays_cut_into_rows_are_the_same():
         (lambda: fanin.write_checkpoint("gpt2", "x/", layout="tar"), ValueError, "must be"),
     ],
 )
-def test_bad_input_is_named(call, kind, needle):
+def test_errors_name_the_argument_and_its_value(call, kind, needle):
     with pytest.raises(kind) as error:
         call()
     assert needle in str(error.value), str(error.value)
 
 
-def test_errors_name_options_as_python_has_them(tmp_path):
+def test_errors_name_options_as_keyword_arguments(tmp_path):
     path = tmp_path / "w.safetensors"
     with pytest.raises(ValueError, match="use like=\"model.safetensors\""):
         fanin.write_checkpoint(RECIPE, path)
@@ -142,12 +142,12 @@ def test_errors_name_options_as_python_has_them(tmp_path):
     os.rename(path, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="; use force=True to replace it"):
         fanin.write_checkpoint("resnet50", tmp_path, resume=True)
-    # And the command as it has them.
+    # The command line names its own options.
     command = [sys.executable, "-m", "fanin", "init", "resnet50", "-o", str(tmp_path)]
     assert "use --force to replace it, or, with init, --resume to keep it" in subprocess.run(command, capture_output=True, text=True).stderr
 
 
-def test_a_launcher_that_says_nothing_is_told_of(monkeypatch):
+def test_a_launcher_without_a_process_count_is_an_error(monkeypatch):
     for name in ("SLURM_ARRAY_TASK_ID", "SLURM_PROCID", "RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
@@ -155,18 +155,18 @@ def test_a_launcher_that_says_nothing_is_told_of(monkeypatch):
         fanin.write_checkpoint("gpt2", "x/", part="auto")
 
 
-def test_parameters_are_filled_and_autograd_is_told():
+def test_parameters_are_filled_and_their_version_is_incremented():
     weight = nn.Parameter(torch.zeros(3, 4))
     version = weight._version
     assert fanin.fill(weight, "normal", seed=2) is weight and weight.requires_grad and weight.is_leaf
     np.testing.assert_array_equal(weight.detach().numpy(), fanin.filled((3, 4), "normal", seed=2))
     assert weight._version > version
-    # What is refused changes nothing.
+    # A request with an error changes nothing.
     version = weight._version
     with pytest.raises(ValueError):
         fanin.fill(weight, "normal(std=-1)")
     assert weight._version == version
-    # A tensor that a backward pass still needs.
+    # A backward pass that needs the overwritten tensor raises an error.
     scale = torch.ones(3, 4)
     product = (weight * scale).sum()
     fanin.fill(scale, "zeros")
@@ -174,7 +174,7 @@ def test_parameters_are_filled_and_autograd_is_told():
         product.backward()
 
 
-def test_tensors_without_memory_are_refused():
+def test_tensors_without_memory_are_errors():
     from torch._subclasses import FakeTensorMode
 
     with FakeTensorMode():
@@ -188,16 +188,16 @@ def test_tensors_without_memory_are_refused():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.float8_e5m2])
-def test_a_type_of_torchs_makes_a_tensor(dtype):
+def test_a_dtype_of_torch_makes_a_tensor(dtype):
     made = fanin.filled((5, 7), "normal", dtype=dtype, seed=3, name="w")
-    wanted = fanin.fill(torch.empty(5, 7, dtype=dtype), "normal", seed=3, name="w")
+    expected = fanin.fill(torch.empty(5, 7, dtype=dtype), "normal", seed=3, name="w")
     like = fanin.filled_like(nn.Parameter(torch.zeros(5, 7, dtype=dtype), requires_grad=False), "normal", seed=3, name="w")
     for tensor in (made, like):
         assert type(tensor) is torch.Tensor and tensor.dtype == dtype
-        assert torch.equal(tensor.view(torch.uint8), wanted.view(torch.uint8))
+        assert torch.equal(tensor.view(torch.uint8), expected.view(torch.uint8))
 
 
-def test_initializers_are_values():
+def test_initializers_are_compared_hashed_and_pickled_by_value():
     init = fanin.kaiming_uniform(5**0.5, layout="in_out")
     assert init == fanin.Initializer(str(init)) and hash(init) == hash(fanin.Initializer(str(init)))
     assert init != fanin.kaiming_uniform() and init != str(init)
@@ -205,7 +205,7 @@ def test_initializers_are_values():
     assert len({fanin.zeros(), fanin.constant(0), fanin.ones()}) == 2
     plan = fanin.xavier_uniform("relu").resolve((40, 20), "bf16")
     assert (plan.shape, plan.dtype, plan.fans, plan.mean) == ([40, 20], "bf16", (20, 40), 0.0)
-    for name, parameters, formula, _ in fanin._fanin.families():
+    for name, parameters, formula, _ in fanin._fanin.schemes():
         make = getattr(fanin, name)
         arguments = {"sparsity": 0.5, "val": 2.0, "scale": 0.5, "fan_in": 16, "spec": "normal"}
         required = {key: arguments[key] for key, default in parameters if default is None}
@@ -231,12 +231,12 @@ def test_recipes_and_plans_are_pickled(tmp_path):
     for same in (again(planned), again(recipe).plan(rows, {"n": 4}), copy.deepcopy(recipe).plan(rows, {"n": 4})):
         for name in ("name", "dtype", "shape", "pattern", "spec", "scheme", "source", "integer", "mean", "std"):
             assert repr([getattr(one, name) for one in same]) == repr([getattr(one, name) for one in planned])
-    # A complaint has the name too.
+    # An error message has the name of the recipe.
     with pytest.raises(ValueError, match="mine:2:1: "):
         again(fanin.Recipe('[init]\n"*.bias" = "zeros"', "mine")).plan([("w", "F32", [2])])
 
 
-def test_warnings_are_pythons():
+def test_warnings_are_python_warnings():
     with pytest.warns(UserWarning, match="mean is more than 2 std from"):
         fanin.trunc_normal(mean=9).resolve((3,))
     with pytest.warns(UserWarning, match="zero-element"):
@@ -282,7 +282,7 @@ def test_a_module_is_filled_by_name():
     assert (half[0].weight == net[0].weight.bfloat16()).all()
 
 
-def test_a_module_is_filled_whole_or_not_at_all():
+def test_a_module_is_filled_completely_or_not_at_all():
     net = module()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     for bad, needle in [
@@ -302,7 +302,7 @@ def test_a_module_is_filled_whole_or_not_at_all():
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), empty.state_dict().values()))
 
 
-def test_module_file_and_command_agree(tmp_path):
+def test_module_file_and_command_have_the_same_values(tmp_path):
     from torchvision.models import resnet50
 
     net = resnet50()
@@ -323,7 +323,7 @@ def test_module_file_and_command_agree(tmp_path):
     assert fanin.manifest(path)[0][1] == "BF16"
 
 
-def test_shards_hold_what_one_file_holds(tmp_path):
+def test_shards_have_the_values_of_one_file(tmp_path):
     fanin.write_checkpoint("resnet50", tmp_path / "one.safetensors", seed=3)
     for i in (2, 1):
         fanin.write_checkpoint("resnet50", tmp_path / "many", seed=3, max_shard_size="40MB", part=(i, 2))
@@ -336,7 +336,7 @@ def test_shards_hold_what_one_file_holds(tmp_path):
     fanin.write_checkpoint("resnet50", tmp_path / "many", seed=3, max_shard_size=40_000_000, resume=True)
 
 
-def test_the_command_answers_as_the_binary_does():
+def test_python_m_fanin_runs_the_command_line():
     def run(*arguments):
         command = [sys.executable, "-m", "fanin", *arguments]
         return subprocess.run(command, capture_output=True, text=True)
@@ -347,7 +347,7 @@ def test_the_command_answers_as_the_binary_does():
     assert run("--version").stdout.strip() == f"fanin {fanin.__version__}"
 
 
-def test_torch_and_numpy_are_imported_by_those_who_need_them():
+def test_importing_fanin_imports_neither_torch_nor_numpy():
     code = "import fanin, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
 
@@ -363,7 +363,7 @@ for _ in range(99): fanin.write_checkpoint('gpt2-large', 'x.safetensors', stream
         "import numpy; a = numpy.empty((1 << 13, 1 << 14), 'f4', order='F'); print('go', flush=True)\nfor _ in range(99): fanin.fill(a, 'sparse(0.5)')",
     ],
 )
-@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
+@pytest.mark.skipif(os.name == "nt", reason="signals need POSIX")
 def test_a_long_fill_can_be_interrupted(long, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", "import fanin\n" + long], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -371,13 +371,13 @@ def test_a_long_fill_can_be_interrupted(long, tmp_path):
     assert process.stdout.readline() == "go\n"
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
-    assert "KeyboardInterrupt" in said, said
+    _, output = process.communicate(timeout=20)
+    assert "KeyboardInterrupt" in output, output
     assert not list(tmp_path.iterdir())
 
 
 def test_other_threads_run_during_a_fill():
-    """The interpreter is released: a thread that counts goes on counting."""
+    """The GIL is released: a thread that counts goes on counting."""
     counted, done = 0, threading.Event()
 
     def count():
@@ -388,7 +388,7 @@ def test_other_threads_run_during_a_fill():
 
     big = np.empty((1 << 12, 1 << 10), np.float32)
     thread = threading.Thread(target=count)
-    # Nobody is made to give the interpreter up: only a fill that releases it lets the other thread run.
+    # Threads are not switched by time, so the other thread only runs when a fill releases the GIL.
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1000)
     try:
@@ -405,9 +405,9 @@ def test_other_threads_run_during_a_fill():
     assert during > 0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_forked_process_fills_too():
-    """The pool's threads do not survive a fork: the child must not wait for them."""
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_can_fill():
+    """The threads of the pool do not exist in the child, which must not wait for them."""
     script = """
 import os, signal
 import numpy as np, fanin
@@ -420,8 +420,8 @@ raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=120).returncode == 0
 
 
-def test_threads_fill_at_the_same_time():
-    wanted = [fanin.filled((300, 400), "normal", seed=seed) for seed in range(16)]
+def test_threads_can_fill_at_the_same_time():
+    expected = [fanin.filled((300, 400), "normal", seed=seed) for seed in range(16)]
     got = [None] * 16
 
     def work(seed):
@@ -432,11 +432,10 @@ def test_threads_fill_at_the_same_time():
         thread.start()
     for thread in threads:
         thread.join()
-    assert all(np.array_equal(a, b) for a, b in zip(got, wanted))
+    assert all(np.array_equal(a, b) for a, b in zip(got, expected))
 
 
-def test_save_file_reads_back(tmp_path):
-    """A recipe file over the names of a checkpoint."""
+def test_a_recipe_file_is_applied_to_the_names_of_a_checkpoint(tmp_path):
     save_file({"a.weight": torch.zeros(4, 6), "a.bias": torch.zeros(4)}, tmp_path / "like.safetensors")
     (tmp_path / "r.toml").write_text('[vars]\nn = 2\n[init]\n"*.bias" = "zeros"\n"*" = "normal(std=1/n)"\n')
     out = tmp_path / "out.safetensors"
@@ -448,7 +447,7 @@ def test_save_file_reads_back(tmp_path):
     assert again.read_bytes() == out.read_bytes()
 
 
-def test_a_recipe_counts_copies_skips_and_ties():
+def test_a_module_is_filled_by_a_recipe_with_copies_skips_and_ties():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
@@ -483,9 +482,9 @@ def test_a_recipe_counts_copies_skips_and_ties():
         fanin.init_module(net, fanin.Recipe('[init]\n"phases" = "skip"\n"*" = "zeros"'))
 
 
-def test_explain_and_draft():
-    lesson = fanin.explain(fanin.kaiming_normal(mode="fan_out"), (128, 16, 3, 3), groups=4)
-    assert (lesson["fan_out"], lesson["formula_fan_out"]) == (288, 1152)
+def test_explain_and_draft_return_what_the_command_prints():
+    explanation = fanin.explain(fanin.kaiming_normal(mode="fan_out"), (128, 16, 3, 3), groups=4)
+    assert (explanation["fan_out"], explanation["formula_fan_out"]) == (288, 1152)
     with pytest.raises(ValueError, match="kernel_in_out"):
         fanin.explain("normal", (2, 2), layout="nchw")
     with pytest.raises(ValueError, match="layers = 0"):
@@ -494,8 +493,7 @@ def test_explain_and_draft():
     assert len(fanin.Recipe(draft).plan(fanin.manifest("vit-b16"))) == len(fanin.manifest("vit-b16"))
 
 
-def test_the_schema_knows_recipes():
-    """The schema for editors takes the recipes that the parser takes, and refuses what it refuses."""
+def test_the_recipe_schema_accepts_and_rejects_the_same_recipes_as_the_parser():
     tomllib = pytest.importorskip("tomllib")
     import json
     from pathlib import Path
@@ -506,7 +504,7 @@ def test_the_schema_knows_recipes():
     schema = json.loads((root / "docs/recipe.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft7Validator.check_schema(schema)
     validator = jsonschema.Draft7Validator(schema)
-    models = sorted((root / "crates/fanin-cli/models").glob("*.toml"))
+    models = sorted((root / "crates/fanin-recipe/models").glob("*.toml"))
     page = (root / "docs/recipes.md").read_text(encoding="utf-8")
     examples = [part.split("```")[0] for part in page.split("```toml\n")[1:]]
     texts = [path.read_text(encoding="utf-8") for path in models] + [fanin.Recipe.draft(name) for name in fanin.models()]

@@ -1,4 +1,4 @@
-"""The package as others see it: examples that run, stubs that are true."""
+"""The package: docstring examples run, stubs match the module, and type checkers accept programs."""
 
 import doctest
 import importlib
@@ -29,7 +29,7 @@ def test_examples_run(name):
     for test in finder.find(module, name, globs=globs):
         runner.run(test)
     if name == "fanin._fanin":
-        # Built-in functions are passed over by the finder.
+        # DocTestFinder skips built-in functions.
         for attribute in ("models", "manifest", "write_checkpoint"):
             text = getattr(module, attribute).__doc__
             runner.run(doctest.DocTestParser().get_doctest(text, dict(globs), attribute, None, None))
@@ -44,7 +44,7 @@ def test_public_names_have_docs():
         assert getattr(fanin.torch, name).__doc__, name
 
 
-def test_stubs_are_true():
+def test_stubs_match_the_module():
     pytest.importorskip("mypy")
     for command in (["mypy.stubtest", "fanin._fanin"], ["mypy", "--strict-equality", "-p", "fanin"]):
         done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
@@ -89,13 +89,12 @@ planned: list[fanin.Planned] = fanin.init_module(layer, "gpt2", seed=7)
 
 
 @pytest.mark.parametrize("program", [PROGRAM, TORCH_PROGRAM])
-def test_a_strict_users_program_is_understood(program, tmp_path):
+def test_mypy_strict_accepts_a_program_and_finds_a_mistake(program, tmp_path):
     pytest.importorskip("mypy")
     (tmp_path / "program.py").write_text(program)
     command = [sys.executable, "-m", "mypy", "--strict", "program.py"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    # And a mistake is found.
     wrong = {PROGRAM: "seed: str = fanin.filled(3, 'zeros')", TORCH_PROGRAM: "init.normal_(layer.weight, meen=1)"}[program]
     (tmp_path / "program.py").write_text(program + wrong)
     assert subprocess.run(command, capture_output=True, cwd=tmp_path).returncode == 1

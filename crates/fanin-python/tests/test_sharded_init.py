@@ -1,4 +1,4 @@
-"""sharded_init and init_module in one process; placements and parts; weights split by hand."""
+"""sharded_init in one process; regions of placements; views of parameters; weights split without DTensor."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from torch import nn
 
 import fanin
 import fanin.torch
-from fanin.torch._boxes import intervals_of
+from fanin.torch._regions import intervals_of
 
 placement_types = pytest.importorskip("torch.distributed.tensor.placement_types")
 Shard, StridedShard = placement_types.Shard, placement_types._StridedShard
@@ -17,12 +17,12 @@ Replicate, Partial = placement_types.Replicate, placement_types.Partial
 
 
 def chunk(rows, count, index):
-    """What DTensor and FSDP2 give to a rank."""
-    pieces = list(torch.chunk(rows, count))
-    return pieces[index] if index < len(pieces) else rows[:0]
+    """Returns the rows that DTensor and FSDP2 give to a rank."""
+    chunks = list(torch.chunk(rows, count))
+    return chunks[index] if index < len(chunks) else rows[:0]
 
 
-def held(size, mesh, coordinate, placements):
+def indices(size, mesh, coordinate, placements):
     along = intervals_of((size,), mesh, coordinate, placements)[0]
     return [index for start, end in along for index in range(start, end)]
 
@@ -31,22 +31,22 @@ def test_splits_are_taken_in_the_order_in_which_they_were_made():
     for size, a, b in itertools.product((0, 1, 5, 7, 12, 23), range(1, 5), range(1, 5)):
         rows = torch.arange(size)
         for i, j in itertools.product(range(a), range(b)):
-            plain = held(size, (a, b), (i, j), (Shard(0), Shard(0)))
+            plain = indices(size, (a, b), (i, j), (Shard(0), Shard(0)))
             assert plain == chunk(chunk(rows, a, i), b, j).tolist()
             # FSDP2 over tensor parallel: the chunk of tensor parallel first.
-            strided = held(size, (a, b), (i, j), (StridedShard(0, split_factor=b), Shard(0)))
+            strided = indices(size, (a, b), (i, j), (StridedShard(0, split_factor=b), Shard(0)))
             assert strided == chunk(chunk(rows, b, j), a, i).tolist()
             # Three dimensions: FSDP2 over two that shard, and copies.
             three = (StridedShard(0, split_factor=a * b), Shard(0), Shard(0))
             for k in range(3):
-                wanted = chunk(chunk(chunk(rows, a, i), b, j), 3, k).tolist()
-                assert held(size, (3, a, b), (k, i, j), three) == wanted
+                expected = chunk(chunk(chunk(rows, a, i), b, j), 3, k).tolist()
+                assert indices(size, (3, a, b), (k, i, j), three) == expected
             copies = (Replicate(), StridedShard(0, split_factor=b), Shard(0))
-            assert held(size, (2, a, b), (1, i, j), copies) == strided
+            assert indices(size, (2, a, b), (1, i, j), copies) == strided
 
 
-def test_torchs_own_offsets_are_wrong_where_rows_do_not_divide():
-    """The reason for an order of our own: when torch mends it, its function may be used."""
+def test_offsets_of_torch_are_wrong_for_sizes_that_do_not_divide_evenly():
+    """fanin sorts the splits itself for this reason. If torch fixes its function, fanin can use it."""
     from torch.distributed.tensor._utils import _compute_local_shape_and_global_offset
 
     placements = (StridedShard(0, split_factor=2), Shard(0))
@@ -58,19 +58,19 @@ def test_torchs_own_offsets_are_wrong_where_rows_do_not_divide():
     assert differ > 0
 
 
-def test_strided_over_nothing_is_several_boxes():
+def test_a_strided_split_without_a_split_to_its_right_is_several_regions():
     assert intervals_of((9,), (2,), (1,), (StridedShard(0, split_factor=3),)) == [[(2, 3), (5, 6), (8, 9)]]
 
 
 @pytest.mark.parametrize(
     "placements, needle",
     [
-        ((Partial(), Shard(0)), "none of Shard, Replicate"),
-        ((StridedShard(0, split_factor=3), Shard(0)), "cannot be told"),
-        ((Shard(1), Shard(0)), "a tensor of 1 has not"),
+        ((Partial(), Shard(0)), "is not Shard, Replicate"),
+        ((StridedShard(0, split_factor=3), Shard(0)), "order of the splits is unknown"),
+        ((Shard(1), Shard(0)), "a tensor of 1 dimensions does not have"),
     ],
 )
-def test_placements_that_are_not_known_are_refused(placements, needle):
+def test_unknown_placements_are_errors(placements, needle):
     with pytest.raises(ValueError, match=needle):
         intervals_of((8,), (2, 2), (0, 0), placements)
 
@@ -85,8 +85,8 @@ def named(shape, spec, name, seed=5):
     return torch.from_numpy(fanin.filled(shape, spec, seed=seed, name=name))
 
 
-def test_modules_keep_their_own_code():
-    """torch's layers, whose functions were imported long before; the generator is as it was."""
+def test_layers_of_torch_are_filled_by_their_own_code():
+    """The layers have imported the functions of torch.nn.init before. The generator's state is restored."""
     net = nn.Sequential(nn.Linear(30, 20), nn.MultiheadAttention(8, 2), nn.Embedding(9, 4, padding_idx=2), nn.GRU(3, 4))
     before = torch.get_rng_state()
 
@@ -107,33 +107,33 @@ def test_modules_keep_their_own_code():
     torch.manual_seed(0)
     plain = nn.init.orthogonal_(torch.empty(4, 4))
     torch.manual_seed(0)
-    assert torch.equal(nn.init.orthogonal_(torch.empty(4, 4)), plain), "torch's functions are torch's again"
+    assert torch.equal(nn.init.orthogonal_(torch.empty(4, 4)), plain), "the functions of torch are restored"
 
 
-def test_parts_and_views():
+def test_views_of_a_parameter_are_filled():
     net = nn.Linear(6, 12, bias=False)
     all_normal = named((12, 6), "normal(std=2)", "weight")
 
     def views(net):
         weight = net.weight
-        for part in weight.data.chunk(3):
-            part.normal_(0.0, 2.0)
+        for chunk in weight.data.chunk(3):
+            chunk.normal_(0.0, 2.0)
 
     assert torch.equal(initialized(net, views).weight, all_normal)
     flat = initialized(net, lambda net: nn.init.normal_(net.weight.view(3, 24), std=2.0))
     assert torch.equal(flat.weight, all_normal)
     turned = initialized(net, lambda net: nn.init.normal_(net.weight.t(), std=2.0))
     assert torch.equal(turned.weight, all_normal)
-    gates = initialized(net, lambda net: [nn.init.orthogonal_(part) for part in net.weight.chunk(2)])
+    gates = initialized(net, lambda net: [nn.init.orthogonal_(gate) for gate in net.weight.chunk(2)])
     for at in (0, 6):
-        part = gates.weight.detach()[at : at + 6]
-        assert torch.allclose(part @ part.T, torch.eye(6), atol=1e-5)
-        assert torch.equal(part, named((6, 6), "orthogonal", f"weight[{at}:{at + 6}]"))
+        gate = gates.weight.detach()[at : at + 6]
+        assert torch.allclose(gate @ gate.T, torch.eye(6), atol=1e-5)
+        assert torch.equal(gate, named((6, 6), "orthogonal", f"weight[{at}:{at + 6}]"))
     with pytest.raises(ValueError, match="another shape"):
         initialized(net, lambda net: nn.init.sparse_(net.weight.view(3, 24), 0.5))
 
 
-def test_half_types_are_the_wide_value_rounded_once():
+def test_bf16_values_are_f32_values_rounded_once():
     net = nn.Linear(40, 30, bias=False).to(torch.bfloat16)
 
     def like(net):
@@ -145,7 +145,7 @@ def test_half_types_are_the_wide_value_rounded_once():
     assert torch.equal(initialized(net, like).weight, named((30, 40), "orthogonal", "weight").bfloat16())
 
 
-def test_what_is_forgotten_is_an_error():
+def test_a_parameter_that_is_not_written_to_is_an_error():
     net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     with pytest.raises(ValueError, match="nothing was written to 1.weight, 1.bias"):
         initialized(net, lambda net: net[0].reset_parameters())
@@ -157,11 +157,11 @@ def test_what_is_forgotten_is_an_error():
             initialized(net, lambda net: None)
     with pytest.raises(KeyError):
         with fanin.torch.sharded_init(net):
-            raise KeyError("the user's own error is told, not ours")
+            raise KeyError("an error of the caller passes through")
     assert getattr(torch.nn.init.normal_, "__code__").co_name == "normal_" and torch.nn.init.normal_.__code__.co_argcount > 0
 
 
-def test_names_do_not_count_wrappers():
+def test_names_are_without_the_prefixes_of_wrappers():
     net = initialized(nn.Linear(5, 4), lambda net: net.reset_parameters())
     wrapped = initialized(nn.DataParallel(nn.Linear(5, 4)), lambda net: net.module.reset_parameters())
     assert torch.equal(net.weight, wrapped.module.weight)
@@ -175,23 +175,23 @@ def test_names_do_not_count_wrappers():
 
 @pytest.mark.parametrize("spec", ["normal", "orthogonal", "sparse(0.3)", "xavier_uniform", "eye"])
 @pytest.mark.parametrize("dim, stride", [(0, 1), (0, 3), (1, 1), (1, 2), (-1, 2)])
-def test_weights_split_as_megatron_does(spec, dim, stride):
+def test_weights_are_split_as_in_megatron(spec, dim, stride):
     whole = named((12, 24), spec, "w")
     for count in (1, 2):
         shape = [12, 24]
         shape[dim] //= count
         length = shape[dim] // stride
-        pieces = torch.split(whole, length, dim=dim)
+        blocks = torch.split(whole, length, dim=dim)
         for rank in range(count):
             method = fanin.torch.init_method(
                 spec, seed=5, name="w", rank=rank, world_size=count, dim=dim, stride=stride
             )
             part = method(nn.Parameter(torch.empty(shape)))
-            assert torch.equal(part, torch.cat(pieces[rank::count], dim=dim))
+            assert torch.equal(part, torch.cat(blocks[rank::count], dim=dim))
 
 
 @pytest.mark.parametrize("spec", ["normal", "orthogonal", "sparse(0.3)", "trunc_normal", "kaiming_normal"])
-def test_flat_ranges_as_zero_3_has_them(spec):
+def test_flat_ranges_are_those_of_zero_3(spec):
     shape = (7, 5, 3) if spec not in ("sparse(0.3)",) else (21, 5)
     whole = named(shape, spec, "w").flatten()
     for count in (1, 2, 3, 4):
@@ -212,22 +212,22 @@ def test_flat_ranges_as_zero_3_has_them(spec):
         (lambda: fanin.torch.init_method("normal", name="w")(torch.empty(2, 2)), "not initialized"),
         (lambda: fanin.torch.init_method("normal", name="w", rank=0, world_size=1, stride=3)(torch.empty(2, 2)), "stride = 3"),
         (lambda: fanin.torch.init_method("normal", name="w", rank=0, world_size=1, dim=2)(torch.empty(2, 2)), "dim = 2"),
-        (lambda: fanin.torch.fill_flat(torch.empty(2, 2), "normal", shape=(4,), start=0, name="w"), "dense vector"),
+        (lambda: fanin.torch.fill_flat(torch.empty(2, 2), "normal", shape=(4,), start=0, name="w"), "contiguous vector"),
         (lambda: fanin.torch.fill_flat(torch.empty(2), "normal", shape=(4,), start=-1, name="w"), "start = -1"),
     ],
 )
-def test_bad_splits_are_named(call, needle):
+def test_errors_of_splits_name_the_argument(call, needle):
     with pytest.raises(ValueError, match=needle):
         call()
 
 
-def test_prepared_refuses_what_does_not_lie_in_it():
+def test_regions_outside_of_a_prepared_tensor_are_errors():
     prepared = fanin._fanin.Prepared("normal", (4, 3), "f32", 0, "w")
     for call, kind in [
         (lambda: prepared.fill_flat(np.empty(5, np.float32), 8), ValueError),
         (lambda: prepared.fill_flat(np.empty((2, 2), np.float32), 0), ValueError),
-        (lambda: prepared.fill_box(np.empty((2, 3), np.float32), (3, 0)), ValueError),
-        (lambda: prepared.fill_box(np.empty((2, 3), np.float64), (0, 0)), TypeError),
+        (lambda: prepared.fill_region(np.empty((2, 3), np.float32), (3, 0)), ValueError),
+        (lambda: prepared.fill_region(np.empty((2, 3), np.float64), (0, 0)), TypeError),
     ]:
         with pytest.raises(kind):
             call()

@@ -1,4 +1,4 @@
-"""fanin.torch against torch.nn.init: bits, generator state, errors, warnings, signatures."""
+"""fanin.torch compared with torch.nn.init: values, generator state, errors, warnings, signatures."""
 
 import inspect
 import itertools
@@ -18,7 +18,7 @@ import fanin.torch as init
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 
-#: Around the sizes where something changes: sixteen, the hand-over to fanin, the release of the interpreter, a stretch.
+#: Sizes around those where the code path changes: groups of sixteen, fills by fanin, fills without the GIL, several chunks.
 SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (8192,), (2, 4096), (91, 92), (33, 4, 7, 7), (300, 251), (3, 2, 9, 50, 11)]
 
 
@@ -31,12 +31,12 @@ def transposed(shape, dtype):
 
 
 def sliced(shape, dtype):
-    """Every second column of a wider tensor: not dense."""
+    """Every second column of a wider tensor: not contiguous."""
     return torch.full((*shape[:-1], 2 * shape[-1] + 1), 7.0, dtype=dtype)[..., 1::2]
 
 
 def offset(shape, dtype):
-    """Row-major, but not from the storage's beginning, and not aligned for vectors."""
+    """Row-major, but not at the beginning of the storage, and not aligned for SIMD."""
     return torch.full((math.prod(shape) + 3,), 7.0, dtype=dtype)[3:].view(shape)
 
 
@@ -49,9 +49,9 @@ def parameter(shape, dtype):
     return torch.nn.Parameter(torch.full(shape, 7.0, dtype=dtype))
 
 
-LAYOUTS = [plain, transposed, sliced, offset, channels_last, parameter]
+MEMORY_ORDERS = [plain, transposed, sliced, offset, channels_last, parameter]
 
-#: Name and arguments; a generator is added by the test.
+#: Name and arguments. The test adds a generator.
 CALLS = [
     ("uniform_", dict()),
     ("uniform_", dict(a=-0.3, b=0.7)),
@@ -78,36 +78,36 @@ CALLS = [
     ("dirac_", dict()),
     ("dirac_", dict(groups=3)),
 ]
-GENERATED = {"uniform_", "normal_", "trunc_normal_", "xavier_uniform_", "xavier_normal_", "kaiming_uniform_",
+TAKES_GENERATOR = {"uniform_", "normal_", "trunc_normal_", "xavier_uniform_", "xavier_normal_", "kaiming_uniform_",
              "kaiming_normal_", "orthogonal_", "sparse_"}
 
 
 @pytest.mark.parametrize("name, arguments", CALLS, ids=lambda value: str(value))
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_same_bits_state_errors_and_warnings(name, arguments, layout):
+@pytest.mark.parametrize("memory_order", MEMORY_ORDERS)
+def test_values_state_errors_and_warnings_are_those_of_torch(name, arguments, memory_order):
     for shape, dtype, own in itertools.product(SHAPES, DTYPES, [False, True]):
-        if own and name not in GENERATED:
+        if own and name not in TAKES_GENERATOR:
             continue
-        answers = []
+        outcomes = []
         for module in (torch.nn.init, init):
-            tensor = layout(shape, dtype)
+            tensor = memory_order(shape, dtype)
             extra = dict(generator=torch.Generator().manual_seed(3)) if own else {}
             result, error, warned, state = outcome(lambda: getattr(module, name)(tensor, **arguments, **extra))
             own_state = extra["generator"].get_state() if own else state
-            answers.append((tensor, result is tensor, error, warned, state, own_state))
-        (ours, *said), (torchs, *wanted) = answers[1], answers[0]
-        where = f"{name}({arguments}) {layout.__name__} {shape} {dtype} own={own}"
-        assert same(ours, torchs), where
-        assert said[:3] == wanted[:3], where
-        assert torch.equal(said[3], wanted[3]) and torch.equal(said[4], wanted[4]), where
-        assert ours.requires_grad == torchs.requires_grad and ours.is_leaf, where
-        # How often torch touches a tensor on its way is its own affair.
-        assert (ours._version > 0) == (torchs._version > 0), where
+            outcomes.append((tensor, result is tensor, error, warned, state, own_state))
+        (ours, *found), (by_torch, *expected) = outcomes[1], outcomes[0]
+        where = f"{name}({arguments}) {memory_order.__name__} {shape} {dtype} own={own}"
+        assert same(ours, by_torch), where
+        assert found[:3] == expected[:3], where
+        assert torch.equal(found[3], expected[3]) and torch.equal(found[4], expected[4]), where
+        assert ours.requires_grad == by_torch.requires_grad and ours.is_leaf, where
+        # torch may write to a tensor several times in one call.
+        assert (ours._version > 0) == (by_torch._version > 0), where
 
 
 @pytest.mark.parametrize("count", [(1 << 24) + 5, (1 << 24) + 16, (1 << 25) + 21])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_large_fills_cut_into_stretches_are_the_same(count, dtype):
+def test_large_fills_in_chunks_are_the_same(count, dtype):
     for name in ("normal_", "uniform_"):
         expected, _, _, state = outcome(lambda: getattr(torch.nn.init, name)(torch.empty(count, dtype=dtype)))
         got, _, _, ours = outcome(lambda: getattr(init, name)(torch.empty(count, dtype=dtype)))
@@ -172,26 +172,26 @@ def test_any_mix_of_calls_gives_what_torch_alone_gives():
         ("calculate_gain", (), {}),
     ],
 )
-def test_bad_input_is_torchs_error(name, args, kwargs, size):
+def test_bad_input_raises_the_error_of_torch(name, args, kwargs, size):
     for shape in [(size,), (size, 2), (size, 2, 3)]:
-        answers = []
+        outcomes = []
         for module in (torch.nn.init, init):
             tensor = torch.zeros(shape)
-            answers.append((tensor, *outcome(lambda: getattr(module, name)(tensor, *args, **kwargs))[1:]))
-        (expected, *wanted, state), (got, *said, ours) = answers
-        assert said == wanted and torch.equal(ours, state) and same(got, expected), shape
+            outcomes.append((tensor, *outcome(lambda: getattr(module, name)(tensor, *args, **kwargs))[1:]))
+        (expected, *errors, state), (got, *found, ours) = outcomes
+        assert found == errors and torch.equal(ours, state) and same(got, expected), shape
 
 
 @pytest.mark.parametrize("what", [[1.0], None, 3, "w"])
-def test_what_is_no_tensor_is_torchs_error(what):
+def test_an_argument_that_is_no_tensor_raises_the_error_of_torch(what):
     for name in ("normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "xavier_uniform_", "orthogonal_",
                  "sparse_", "dirac_", "eye_", "zeros_"):
         arguments = (0.1,) if name == "sparse_" else ()
-        wanted = outcome(lambda: getattr(torch.nn.init, name)(what, *arguments))[1]
-        assert outcome(lambda: getattr(init, name)(what, *arguments))[1] == wanted, name
+        expected = outcome(lambda: getattr(torch.nn.init, name)(what, *arguments))[1]
+        assert outcome(lambda: getattr(init, name)(what, *arguments))[1] == expected, name
 
 
-def test_signatures_and_names_are_torchs():
+def test_signatures_and_names_are_those_of_torch():
     for name in [*torch.nn.init.__all__, "_calculate_fan_in_and_fan_out", "_calculate_correct_fan"]:
         ours, theirs = getattr(init, name), getattr(torch.nn.init, name)
         assert inspect.signature(ours) == inspect.signature(theirs), name
@@ -205,9 +205,9 @@ def test_deprecated_names_warn_and_do_the_same():
                  "kaiming_normal", "orthogonal", "sparse"):
         shape = (60, 50, 3) if name == "dirac" else (60, 50)
         arguments = dict(constant=(0.5,), sparse=(0.2,)).get(name, ())
-        wanted = outcome(lambda: getattr(torch.nn.init, name)(torch.empty(shape), *arguments))
+        expected = outcome(lambda: getattr(torch.nn.init, name)(torch.empty(shape), *arguments))
         got = outcome(lambda: getattr(init, name)(torch.empty(shape), *arguments))
-        assert same(got[0], wanted[0]) and got[1:3] == wanted[1:3] and torch.equal(got[3], wanted[3])
+        assert same(got[0], expected[0]) and got[1:3] == expected[1:3] and torch.equal(got[3], expected[3])
         assert got[2][0][0] is FutureWarning
 
 
@@ -220,7 +220,7 @@ class Subclass(torch.Tensor):
         return super().__torch_function__(function, types, args, kwargs or {})
 
 
-def test_what_is_not_plain_goes_to_torch():
+def test_tensors_that_are_not_plain_go_to_torch():
     def meta():
         return init.normal_(torch.empty(9000, device="meta"))
 
@@ -274,25 +274,25 @@ def test_modes_and_transforms_see_the_call():
     for module in (torch.nn.init, init):
         got = outcome(lambda: torch.func.vmap(lambda x: module.normal_(x), randomness="different")(batch.clone()))
         if module is torch.nn.init:
-            wanted = got
-    assert same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
+            expected = got
+    assert same(got[0], expected[0]) and torch.equal(got[3], expected[3])
     with torch.device("cpu"):
         got = outcome(lambda: init.normal_(torch.empty(9000)))
     assert same(got[0], outcome(lambda: torch.nn.init.normal_(torch.empty(9000)))[0])
 
 
-def test_compiled_code_is_torchs():
+def test_compiled_code_calls_torch():
     @torch.compile(backend="eager", fullgraph=True)
     def build(tensor):
         return init.normal_(tensor, 0.0, 2.0)
 
     for count in (16, 9000):
         got = outcome(lambda: build(torch.empty(count)))
-        wanted = outcome(lambda: torch.nn.init.normal_(torch.empty(count), 0.0, 2.0))
-        assert got[1] is None and same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
+        expected = outcome(lambda: torch.nn.init.normal_(torch.empty(count), 0.0, 2.0))
+        assert got[1] is None and same(got[0], expected[0]) and torch.equal(got[3], expected[3])
 
 
-def test_autograd_knows_that_a_tensor_has_changed():
+def test_a_fill_increments_the_version_that_autograd_checks():
     weight = torch.ones(9000, requires_grad=True)
     loss = (weight * weight).sum()
     init.normal_(weight)
@@ -300,8 +300,8 @@ def test_autograd_knows_that_a_tensor_has_changed():
         loss.backward()
 
 
-def test_other_threads_draw_numbers_of_their_own():
-    """Two threads on one generator: as with torch, no number comes twice."""
+def test_threads_on_one_generator_draw_different_values():
+    """As in torch, no part of the stream is drawn twice."""
     import threading
 
     torch.manual_seed(0)
@@ -326,7 +326,7 @@ def tasks():
     return len(os.listdir("/proc/self/task"))
 
 def fill(first):
-    # torch's operation first, and torch has its threads; or fanin's.
+    # The first operation is one of torch, which starts torch's threads, or one of fanin.
     if first:
         torch.ones(1 << 20).mul_(2.0)
     before = tasks()
@@ -341,21 +341,21 @@ def fill(first):
     torch.ones(1 << 20).mul_(2.0)
     return (before if first else between) == tasks()
 
-answers = [fill(True)]
-# The same in a thread that torch has not been used in.
-thread = threading.Thread(target=lambda: answers.append(fill(False)))
+outcomes = [fill(True)]
+# The same in a thread in which torch was not used before.
+thread = threading.Thread(target=lambda: outcomes.append(fill(False)))
 thread.start()
 thread.join()
-print(*answers)
+print(*outcomes)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch's threads are not OpenMP's by these names")
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux fills use the threads of torch")
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_fills_take_torchs_threads_and_start_none(threads):
+def test_fills_use_the_threads_of_torch_and_start_none(threads):
     script = THREADS.format(threads=threads)
-    said = subprocess.check_output([sys.executable, "-c", script], text=True, timeout=200)
-    assert said.split() == ["True", "True"]
+    output = subprocess.check_output([sys.executable, "-c", script], text=True, timeout=200)
+    assert output.split() == ["True", "True"]
 
 
 FORKED = """
@@ -363,25 +363,25 @@ import os, signal, torch
 {before}
 torch.ones(1 << 20).mul_(2.0)
 torch.manual_seed(5)
-wanted = torch.nn.init.normal_(torch.empty(1 << 21))
+expected = torch.nn.init.normal_(torch.empty(1 << 21))
 {between}
 if os.fork() == 0:
     signal.alarm(60)
     import fanin.torch as init
-    # The CPU's own operations of torch would wait here for threads that have not come along: bits are compared by NumPy.
+    # NumPy compares the values, since torch's operations would wait for threads that do not exist in the child.
     torch.manual_seed(5)
-    os._exit(int((init.normal_(torch.empty(1 << 21)).numpy() != wanted.numpy()).any()))
+    os._exit(int((init.normal_(torch.empty(1 << 21)).numpy() != expected.numpy()).any()))
 raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize(
     ("before", "between"),
     [("", ""), ("import fanin.torch", ""), ("import fanin.torch", "fanin.torch.normal_(torch.empty(1 << 21))")],
 )
-def test_a_forked_process_fills_too(before, between):
-    """Neither torch's threads nor a pool's survive a fork: the child must not wait for them."""
+def test_a_forked_process_can_fill(before, between):
+    """Neither the threads of torch nor those of the pool exist in the child, which must not wait for them."""
     script = FORKED.format(before=before, between=between)
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=120).returncode == 0
 
@@ -404,7 +404,7 @@ def interrupted(call, shape, generator):
             now = (generator or torch.default_generator).get_state()
         if torch.equal(now, before):
             return True
-        # The signal may have come as a fill had just ended: then all of the fill was drawn.
+        # If the signal came just after a fill, the whole fill was drawn.
         (generator or torch.default_generator).set_state(before)
         call(tensor, generator=generator)
         if not torch.equal((generator or torch.default_generator).get_state(), now):
@@ -415,7 +415,7 @@ def sparse(tensor, generator):
     init.sparse_(tensor, 0.5)
 
 def tail(tensor, generator):
-    # Accepted about once in 10^12: without Ctrl-C it would not end.
+    # One proposal in about 10^12 is accepted, so the fill does not end without Ctrl-C.
     init.trunc_normal_(tensor, a=5.0, b=5e12, generator=generator)
 
 own = torch.Generator().manual_seed(1)
@@ -425,14 +425,14 @@ print(interrupted(init.trunc_normal_, (1 << 25,), None), interrupted(tail, (9000
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
-def test_ctrl_c_ends_a_long_fill_and_leaves_the_generator():
+@pytest.mark.skipif(os.name == "nt", reason="signals need POSIX")
+def test_ctrl_c_interrupts_a_long_fill_and_restores_the_generator():
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=200)
     assert done.stdout.split() == ["True"] * 5, done.stdout + done.stderr
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
-def test_ctrl_c_ends_a_factorization_and_leaves_the_tensor():
+@pytest.mark.skipif(os.name == "nt", reason="signals need POSIX")
+def test_ctrl_c_interrupts_a_factorization_and_leaves_the_tensor_unchanged():
     script = """
 import os, signal, sys, threading, time, torch, fanin.torch as init
 tensor = torch.full((3000, 3000), 7.0)
@@ -451,13 +451,13 @@ except KeyboardInterrupt:
     assert done.stdout.split() == ["True"], done.stdout + done.stderr
 
 
-def test_a_long_factorization_has_torchs_bits(monkeypatch):
+def test_a_long_factorization_has_the_values_of_torch(monkeypatch):
     from fanin.torch import _init
 
-    monkeypatch.setattr(_init, "_ENDLESS", 0)
+    monkeypatch.setattr(_init, "_INTERRUPTIBLE", 0)
     for shape in [(60, 50), (300, 700), (900, 400)]:
-        wanted = outcome(lambda: torch.nn.init.orthogonal_(torch.empty(shape)))
+        expected = outcome(lambda: torch.nn.init.orthogonal_(torch.empty(shape)))
         got = outcome(lambda: init.orthogonal_(torch.empty(shape)))
-        assert same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
+        assert same(got[0], expected[0]) and torch.equal(got[3], expected[3])
     half = [outcome(lambda: m.orthogonal_(torch.empty(60, 50, dtype=torch.float16)))[1] for m in (init, torch.nn.init)]
     assert half[0] == half[1] is not None

@@ -1,4 +1,4 @@
-"""Weight initialization for neural networks: any split, the same weights.
+"""Weight initialization for neural networks, with values that do not depend on how the work is split.
 
 >>> import fanin
 >>> import numpy as np
@@ -8,48 +8,46 @@
 >>> bool((rows == w[254:]).all())
 True
 
-On the native stream the value at an index of the tensor called `name` under `seed` depends on these alone. `fanin.torch`
-is torch.nn.init with torch's numbers; torch is imported by it alone, NumPy by the functions that make arrays.
+On the native stream, a value depends only on `seed`, the `name` of the tensor and the index in it. `fanin.torch` is a faster
+torch.nn.init with torch's values. Only `fanin.torch` imports torch, and only functions that make arrays import NumPy.
 """
 
-from ._beyond import (
+from ._fanin import Initializer, Plan, Planned, Recipe, __version__, manifest, models, write_checkpoint
+from ._explain import explain
+from ._fill import fill, filled, filled_like
+from ._init_module import init_module
+from ._schemes import (
     blocks,
+    constant,
     delta_orthogonal,
+    dirac,
+    eye,
     glorot_normal,
     glorot_uniform,
     he_normal,
     he_uniform,
     idinit,
+    kaiming_normal,
+    kaiming_uniform,
     lecun_normal,
     lecun_uniform,
     linear_default,
     linear_default_bias,
-    siren,
-    siren_first,
-    spectral,
-    stacked,
-    trunc_normal_tf,
-    variance_scaling,
-    zero_hadamard,
-)
-from ._fanin import Initializer, Plan, Planned, Recipe, __version__, manifest, models, write_checkpoint
-from ._explain import explain
-from ._fill import fill, filled, filled_like
-from ._module import init_module
-from ._schemes import (
-    constant,
-    dirac,
-    eye,
-    kaiming_normal,
-    kaiming_uniform,
     normal,
     ones,
     orthogonal,
+    siren,
+    siren_first,
     sparse,
+    spectral,
+    stacked,
     trunc_normal,
+    trunc_normal_tf,
     uniform,
+    variance_scaling,
     xavier_normal,
     xavier_uniform,
+    zero_hadamard,
     zeros,
 )
 

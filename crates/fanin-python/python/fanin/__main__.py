@@ -1,4 +1,4 @@
-"""`python -m fanin`: the command line."""
+"""Runs the command line: `python -m fanin`."""
 
 import sys
 

@@ -1,12 +1,12 @@
-"""A spec explained on a shape."""
+"""explain: what a spec does to a shape."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from ._fanin import Initializer, explain_json
+from . import _fanin
+from ._fanin import Initializer
 
 
 def explain(
@@ -19,16 +19,32 @@ def explain(
     nonlinearity: str | None = None,
     layers: Sequence[int] = (1, 10, 50),
 ) -> dict[str, Any]:
-    """What a spec does to a shape: fans, formula with its numbers, law, and what happens to a signal and to its gradient
-    over so many layers. What `fanin explain --json` prints.
+    """Returns what a spec does to a shape: fans, formula, distribution, and the growth of signal and gradient over layers.
 
-    `layout` is "out_in" (torch), "in_out" (torch's transposed convolutions) or "kernel_in_out" (Keras, JAX); the spec's
-    own, or torch's, if left out.
+    The content is that of `fanin explain --json`.
 
-    >>> lesson = explain("kaiming_normal(nonlinearity=relu)", (64, 3, 7, 7), layers=[50])
-    >>> lesson["fan_in"], round(lesson["signal"][0]["forward"], 6)
+    Parameters
+    ----------
+    spec
+        A spec or an initializer.
+    shape
+        The shape of the weight.
+    dtype
+        The type of the values.
+    layout
+        The axis layout: "out_in" (torch), "in_out" (transposed convolutions of torch) or "kernel_in_out" (Keras, JAX). The
+        default is that of the spec, or "out_in".
+    groups
+        The number of groups of a grouped convolution.
+    nonlinearity
+        The nonlinearity after each layer. The default is that of the spec.
+    layers
+        Depths, from 1 to 10000 layers, for which the growth is computed.
+
+    Examples
+    --------
+    >>> explanation = explain("kaiming_normal(nonlinearity=relu)", (64, 3, 7, 7), layers=[50])
+    >>> explanation["fan_in"], round(explanation["signal"][0]["forward"], 6)
     (147, 1.0)
     """
-    text = explain_json(str(spec), list(shape), dtype, layout, groups, nonlinearity, list(layers))
-    lesson: dict[str, Any] = json.loads(text)
-    return lesson
+    return _fanin.explain(str(spec), list(shape), dtype, layout, groups, nonlinearity, list(layers))

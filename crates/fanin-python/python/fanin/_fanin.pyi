@@ -1,6 +1,6 @@
 # Made by `cargo xtask stubs` from what the module says of itself.
 """
-The Rust side of fanin. Use the names in `fanin` and `fanin.torch`.
+The Rust side of fanin. Use the names in `fanin` and `fanin.torch` instead.
 """
 
 from _typeshed import SupportsGetItem
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["__version__", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "canonical_name", "explain_json", "families", "fill_array", "main", "manifest", "models", "torch_draw", "torch_pass", "torch_settle", "torch_words", "use_openmp", "write_checkpoint"]
+__all__ = ["__version__", "DeferredFill", "FillRequest", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "canonical_name", "explain", "fill_array", "main", "manifest", "models", "schemes", "torch_advance", "torch_fill", "torch_flush", "torch_words", "use_openmp", "write_checkpoint"]
 
 __version__: Final[str]
 """
@@ -16,9 +16,53 @@ The package's version.
 """
 
 @final
+class DeferredFill:
+    """
+    A fill of contiguous memory that was deferred.
+    """
+    def __new__(cls, /, request: FillRequest, address: SupportsIndex, dtype: str, count: SupportsIndex, state: SupportsIndex) -> DeferredFill:
+        """
+        Describes a fill of `count` values at `address`; `state` is the address of the generator's state before it.
+        """
+    @property
+    def count(self, /) -> int:
+        """
+        The number of values.
+        """
+
+@final
+class FillRequest:
+    """
+    A distribution to be drawn from torch's generator.
+
+    The constructors return None for arguments that are no Python float or int, or too large for a float: torch accepts
+    some of them and raises its own error for the rest.
+    """
+    @staticmethod
+    def normal(mean: Any, std: Any) -> FillRequest | None:
+        """
+        Requests a normal distribution.
+        """
+    @staticmethod
+    def sparse(zeros: SupportsIndex, std: Any) -> FillRequest | None:
+        """
+        Requests a normal matrix of mean 0 with `zeros` zeros in each column.
+        """
+    @staticmethod
+    def trunc_normal(mean: Any, std: Any, low: Any, high: Any) -> FillRequest | None:
+        """
+        Requests a normal distribution truncated to [low, high], by torch's rejection sampling.
+        """
+    @staticmethod
+    def uniform(low: Any, high: Any) -> FillRequest | None:
+        """
+        Requests the uniform distribution on `low..high`.
+        """
+
+@final
 class Initializer:
     """
-    What is wanted of a tensor's values: made by a function of the scheme's name, or from a spec.
+    A scheme with its arguments, such as `normal(std=0.02)`. Made from a spec, or by the function of the scheme's name.
 
     >>> import fanin
     >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")
@@ -34,7 +78,8 @@ class Initializer:
     def __str__(self, /) -> str: ...
     def resolve(self, /, shape: SupportsGetItem[int, SupportsIndex], dtype: str = "f32") -> Plan:
         """
-        The plan for a tensor of this shape and type: all numbers known, nothing drawn.
+        Returns the plan for a tensor of this shape and type: all parameters of the distribution are known, no value is
+        drawn yet.
 
         >>> import fanin
         >>> fanin.xavier_uniform().resolve((256, 128)).std
@@ -44,14 +89,15 @@ class Initializer:
 @final
 class Plan:
     """
-    What a fill will write: made by `Initializer.resolve`.
+    The distribution, with all its parameters, that a fill of a given shape and type draws from. Made by
+    `Initializer.resolve`.
     """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
     @property
     def bounds(self, /) -> tuple[float, float]:
         """
-        The least and the greatest value that can be written.
+        The smallest and the largest value that can be written.
         """
     @property
     def dtype(self, /) -> str:
@@ -61,12 +107,12 @@ class Plan:
     @property
     def fans(self, /) -> tuple[int, int] | None:
         """
-        (fan_in, fan_out), if the numbers came from fans.
+        `(fan_in, fan_out)` if the scheme uses fans, else None.
         """
     @property
     def mean(self, /) -> float:
         """
-        The mean that an element has, over all seeds.
+        The expected value of an element.
         """
     @property
     def shape(self, /) -> list[int]:
@@ -76,102 +122,103 @@ class Plan:
     @property
     def std(self, /) -> float:
         """
-        The standard deviation that an element has, over all seeds.
+        The standard deviation of an element.
         """
 
 @final
 class Planned:
     """
-    What a tensor will be: made by `Recipe.plan`.
+    What a recipe does with a tensor. Made by `Recipe.plan`.
     """
     def __new__(cls, /, name: str, dtype: str, shape: SupportsGetItem[int, SupportsIndex], pattern: str, spec: Initializer | None, scheme: str, source: str, integer: SupportsIndex | None, mean: SupportsFloat | SupportsIndex, std: SupportsFloat | SupportsIndex) -> Planned:
         """
-        One by what it says of itself, as it is unpickled.
+        Makes an object from its attributes, for unpickling.
         """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
     @property
     def dtype(self, /) -> str:
         """
-        Its type, in safetensors' spelling.
+        The type of the tensor, spelled as in safetensors.
         """
     @property
     def integer(self, /) -> int | None:
         """
-        The value of an integer tensor that has one, None for any other.
+        The constant that an integer tensor is filled with; None for other tensors.
         """
     @property
     def mean(self, /) -> float:
         """
-        The mean that its values have.
+        The expected value of an element.
         """
     @property
     def name(self, /) -> str:
         """
-        The tensor's name.
+        The name of the tensor.
         """
     @property
     def pattern(self, /) -> str:
         """
-        The pattern that matched it.
+        The pattern that matched the name.
         """
     @property
     def scheme(self, /) -> str:
         """
-        What it gets, as the recipe says it with all numbers known.
+        The spec of the rule with all variables replaced by numbers, or arange, copy or skip.
         """
     @property
     def shape(self, /) -> list[int]:
         """
-        The sizes of its axes.
+        The sizes of the axes.
         """
     @property
     def source(self, /) -> str:
         """
-        The name whose values it has: its own, or the first name of a tied tensor.
+        The name under which the values are drawn: the tensor's own, or the one that it is tied to.
         """
     @property
     def spec(self, /) -> Initializer | None:
         """
-        The initializer; None where the recipe says arange, copy or skip.
+        The initializer; None if the rule says arange, copy or skip.
         """
     @property
     def std(self, /) -> float:
         """
-        The standard deviation that its values have.
+        The standard deviation of an element.
         """
 
 @final
 class Prepared:
     """
-    A tensor of which parts are to be filled: planned, its common work done once. Whoever makes it has seen the plan's
-    warnings.
+    A tensor whose regions are filled one by one: the plan, and the work that all regions share, done once. The plan's
+    warnings are not shown: the caller resolves the spec first.
 
     >>> import numpy as np
     >>> import fanin
     >>> from fanin._fanin import Prepared
     >>> tensor = Prepared("orthogonal", (4, 3), "f32", 0, "w")
     >>> last, middle = np.empty((1, 3), np.float32), np.empty(5, np.float32)
-    >>> tensor.fill_box(last, (3, 0))
+    >>> tensor.fill_region(last, (3, 0))
     >>> tensor.fill_flat(middle, 4)
     >>> whole = fanin.filled((4, 3), "orthogonal", name="w")
     >>> bool((last == whole[3:]).all() and (middle == whole.ravel()[4:9]).all())
     True
     """
     def __new__(cls, /, spec: "str | Initializer", shape: SupportsGetItem[int, SupportsIndex], dtype: str, seed: SupportsIndex, name: str) -> Prepared: ...
-    def fill_box(self, /, array: Any, start: SupportsGetItem[int, SupportsIndex], dtype: str | None = None) -> None:
+    def fill_region(self, /, array: Any, start: SupportsGetItem[int, SupportsIndex], dtype: str | None = None) -> None:
         """
-        Fills an array, by DLPack, with the box of its shape that begins at `start`.
+        Fills an array (anything with `__dlpack__`) with the region of its shape that begins at the index `start`.
         """
     def fill_flat(self, /, array: Any, first: SupportsIndex, dtype: str | None = None) -> None:
         """
-        Fills a vector, by DLPack, with the row-major values from the index `first` on.
+        Fills a contiguous vector (anything with `__dlpack__`) with the values at the row-major indices `first`,
+        `first + 1`, ...
         """
 
 @final
 class Recipe:
     """
-    Which parameter gets which spec: patterns on names, of which the first that matches wins.
+    Rules that map parameter names to specs: patterns, of which the first that matches wins.
 
     >>> import fanin
     >>> recipe = fanin.Recipe('''
@@ -184,18 +231,18 @@ class Recipe:
     >>> fanin.Recipe.read("gpt2").model
     'gpt2'
 
-    It is pickled as its text and its name: one that extends a file must find that file where it is unpickled.
+    A recipe is pickled as its text and its name. If it extends a file, that file must exist where it is unpickled.
     """
     def __new__(cls, /, text: str, name: str = "recipe") -> Recipe:
         """
-        A recipe of this text; `name` is what complaints call it.
+        Parses the text of a recipe. Error messages call it `name`.
         """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     @staticmethod
     def draft(name: str | PathLike[str]) -> str:
         """
-        The text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model, for
-        a person to read and to mend: `fanin recipe`.
+        Returns the text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model,
+        as `fanin recipe` prints it. Review and edit it before use.
 
         >>> import fanin
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -203,7 +250,7 @@ class Recipe:
         """
     def leaves(self, /, name: str) -> bool:
         """
-        Whether a tensor of this name is copied or skipped.
+        Returns whether the recipe copies or skips a tensor of this name.
 
         >>> import fanin
         >>> fanin.Recipe('[init]\\n"*.mask" = "skip"\\n"*" = "zeros"').leaves("attn.mask")
@@ -212,55 +259,52 @@ class Recipe:
     @property
     def model(self, /) -> str | None:
         """
-        The built-in model that it belongs to.
+        The name of the built-in model that the recipe belongs to, or None.
         """
     def plan(self, /, tensors: SupportsGetItem[int, tuple[str, str, SupportsGetItem[int, SupportsIndex]]], settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None) -> list[Planned]:
         """
-        What each of these tensors, (name, dtype, shape), will be, with these variables set. The types are taken as they
-        are: what [dtype] says is for files. A type that safetensors has no name for can be copied or skipped.
+        Returns what the recipe does with each of the tensors, given as (name, dtype, shape). `settings` are values of the
+        recipe's variables. The recipe's [dtype] is ignored: it applies to files. A tensor of a type that safetensors does
+        not have can only be copied or skipped.
 
-        A tensor that no rule matches is an error, and so is a rule that matches nothing.
+        A tensor that no rule matches is an error, and so is a rule that matches no tensor.
         """
     @staticmethod
     def read(name: str | PathLike[str]) -> Recipe:
         """
-        The recipe of a built-in model, or of a file.
+        Reads the recipe of a built-in model, or a recipe file.
         """
     @property
     def text(self, /) -> str:
         """
-        The text in TOML.
+        The text of the recipe, in TOML.
         """
 
 def canonical_name(name: str) -> str:
     """
-    A parameter's name without what wrappers add: DataParallel, torch.compile, FSDP, activation checkpointing.
+    Returns a parameter's name without the prefixes of wrappers: DataParallel, torch.compile, FSDP, activation
+    checkpointing.
     """
 
-def explain_json(spec: str, shape: SupportsGetItem[int, SupportsIndex], dtype: str, layout: str | None, groups: SupportsIndex, nonlinearity: str | None, layers: SupportsGetItem[int, SupportsIndex]) -> str:
+def explain(spec: str, shape: SupportsGetItem[int, SupportsIndex], dtype: str, layout: str | None, groups: SupportsIndex, nonlinearity: str | None, layers: SupportsGetItem[int, SupportsIndex]) -> "dict[str, Any]":
     """
-    What a spec does to a shape, as JSON: `fanin explain --json`.
-    """
-
-def families() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
-    """
-    The schemes that a spec can name: name, parameters with their defaults, formula, source.
+    Returns what a spec does to a shape, as the objects that `json.loads` makes of the output of `fanin explain --json`.
     """
 
 def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name: str, dtype: str | None = None, whole: SupportsGetItem[int, SupportsIndex] | None = None, start: SupportsGetItem[int, SupportsIndex] | None = None) -> None:
     """
-    Fills an array by DLPack. Autograd is told of a tensor of torch's.
+    Fills an array (anything with `__dlpack__`): see `fanin.fill`. Increments the version counter of a torch tensor.
     """
 
 def main() -> int:
     """
-    The command `fanin`, on the process's own arguments. Returns the exit code.
+    Runs the command line `fanin` on `sys.argv` and returns its exit code.
     """
 
 def manifest(name: str | PathLike[str]) -> list[tuple[str, str, list[int]]]:
     """
-    (name, dtype, shape) of each tensor of a built-in model, a safetensors file (only its header is read) or a manifest
-    in JSON.
+    Returns (name, dtype, shape) of each tensor of a built-in model, a safetensors file (only its header is read) or a
+    manifest in JSON.
 
     >>> import fanin
     >>> fanin.manifest("gpt2")[0]
@@ -269,60 +313,94 @@ def manifest(name: str | PathLike[str]) -> list[tuple[str, str, list[int]]]:
 
 def models() -> list[str]:
     """
-    The names of the built-in models.
+    Returns the names of the built-in models.
 
     >>> import fanin
     >>> "gpt2" in fanin.models()
     True
     """
 
-def torch_draw(wish: tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], address: SupportsIndex, dtype: SupportsIndex, shape: SupportsGetItem[int, SupportsIndex], strides: SupportsGetItem[int, SupportsIndex] | None, generator: Any) -> bool:
+def schemes() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
     """
-    Draws `wish` into the tensor at `address` from `generator`, and moves that on. `strides` is None for row-major memory.
-
-    False if it would rather not: nothing has been written or drawn then. During a long fill other threads run, and one
-    of them may draw from the generator: then its numbers came first, and the fill is done again from what it left, the
-    last time with nobody running. If Ctrl-C ends it, the generator is where it was, and what the tensor holds nobody knows.
+    Returns the schemes that a spec can name, each as (name, [(parameter, default)], formula, source).
     """
 
-def torch_pass(generator: Any, words: SupportsIndex) -> Any | None:
+def torch_advance(generator: Any, words: SupportsIndex) -> Any | None:
     """
-    Moves `generator` on by `words` of its words, and gives the state that it had. None if it would rather not.
+    Advances `generator` by `words` 32-bit words, and returns the state tensor that it had before. Returns None, and leaves
+    the generator as it is, if its state is not valid.
     """
 
-def torch_settle(fills: SupportsGetItem[int, tuple[tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], SupportsIndex, SupportsIndex, SupportsIndex, SupportsIndex]]) -> None:
+def torch_fill(request: FillRequest, address: SupportsIndex, dtype: str, shape: SupportsGetItem[int, SupportsIndex], strides: SupportsGetItem[int, SupportsIndex] | None, generator: Any) -> bool:
     """
-    Does the fills that have waited, on as many threads as torch has. Their generator has moved on already.
+    Fills the tensor at `address` from `generator`, and advances the generator. `strides` is None for row-major memory.
+
+    Returns False if the request cannot be served; nothing is written or drawn then. Other threads run during a long fill,
+    and one of them may draw from the generator. The fill is then repeated from the state that the other thread left, and
+    the fourth time with the GIL held. If Ctrl-C interrupts a fill, the generator is as before, and the tensor holds old
+    and new values.
+    """
+
+def torch_flush(fills: SupportsGetItem[int, DeferredFill]) -> None:
+    """
+    Flushes deferred fills on as many threads as torch uses. torch's generator has advanced past them already.
 
     # Errors
-    RuntimeError if one of them cannot be done, which `torch_words` should have found; KeyboardInterrupt from the middle:
-    nobody knows then which of them have been done.
+    RuntimeError if one of the fills fails, which `torch_words` rules out; KeyboardInterrupt for Ctrl-C, when some of the
+    fills are done and others are not.
     """
 
-def torch_words(wish: tuple[SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex, SupportsFloat | SupportsIndex], dtype: SupportsIndex, count: SupportsIndex) -> int | None:
+def torch_words(request: FillRequest, dtype: str, count: SupportsIndex) -> int | None:
     """
-    How many 32-bit words a fill of `count` contiguous values takes from torch's generator. None for what takes other
-    than words alone (pairs of normals, rejection), and for what torch would refuse.
+    Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
+
+    Returns None if that number depends on the values drawn (rejection) or the generator keeps more than words (pairs of
+    normals), and for a request that torch would refuse.
     """
 
 def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
     """
-    Says where the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP are.
+    Sets the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP. Has no effect if one
+    is 0, or after the first call.
     """
 
 def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathLike[str], *, like: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: "SupportsIndex | str | None" = None, part: "tuple[SupportsIndex, SupportsIndex] | str | None" = None, layout: str = "hf", resume: bool = False) -> None:
     """
-    Writes an initial checkpoint, as `fanin init` does: the same bytes.
+    Writes an initial checkpoint: the same bytes as `fanin init`.
 
-    `recipe` is a built-in model, a recipe file or a `Recipe`, `output` a file or a folder, `like` what has names and
-    shapes if the recipe belongs to no model. The target takes its name only when it is whole.
+    The output gets its name only when it is complete. See also `fanin init --help`.
 
-    With `max_shard_size`, a number of bytes or a text like "5GB", the output is a folder in the layout of Hugging Face.
-    `part=(k, n)` writes the part of the k-th of n processes, which make what one makes without talking to each other: of
-    one file a stretch, of several every n-th; `part="auto"` asks the launcher. `layout="dcp"` is that of torch's distributed
-    checkpoints. `fanin init --help` says more.
-    `resume=True` keeps files that are there if they are, to the last byte, what would be written.
+    Parameters
+    ----------
+    recipe
+        The name of a built-in model, a recipe file, or a `Recipe`.
+    output
+        A file or a folder.
+    like
+        A checkpoint, manifest or model with the names and shapes of the tensors. Required if the recipe belongs to no
+        model.
+    settings
+        Values of the recipe's variables.
+    seed
+        A whole number from -2^63 to 2^64 - 1.
+    stream
+        "native" or "torch".
+    dtype
+        The type of the values. The default is the type in `like` or the model.
+    force
+        Replace an existing output.
+    max_shard_size
+        A number of bytes, or a text such as "5GB": the output is then a folder of files of at most this size.
+    part
+        `(k, n)`: write the partition of process k of n, k from 1 to n, without communication. Of a single file it is a
+        range of bytes, of several files every n-th. "auto": read k and n from the launcher's environment variables.
+    layout
+        "hf" for the file layout of Hugging Face, "dcp" for that of torch.distributed.checkpoint.
+    resume
+        Keep existing files if they are, byte for byte, the ones that would be written.
 
+    Examples
+    --------
     >>> import fanin, os, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     fanin.write_checkpoint("resnet50", os.path.join(folder, "w.safetensors"), seed=7)

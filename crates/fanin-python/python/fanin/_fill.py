@@ -1,4 +1,4 @@
-"""Arrays filled on the native stream."""
+"""fill, filled and filled_like: arrays with values of the native stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array")
 
-#: What NumPy calls the types; it has no bf16 and no float8, whose bits go into unsigned integers.
+#: The NumPy type of each type of fanin. NumPy has no bf16 or float8: their bits are stored in unsigned integers.
 _NUMPY = {
     "f32": "float32",
     "f64": "float64",
@@ -24,11 +24,11 @@ _NUMPY = {
     "f8_e5m2": "uint8",
 }
 
-#: What NumPy and torch call the types that are drawn.
-_DRAWN = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
+#: The names of the types in NumPy (with ml_dtypes) and torch.
+_DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-#: Types that DLPack's exporters do not name, and what to view them as.
-_VIEWED = {
+#: Types of ml_dtypes that NumPy cannot export by DLPack: the integer type of a view, and the name in fanin.
+_VIEW_DTYPES = {
     "bfloat16": ("uint16", "bf16"),
     "float8_e4m3fn": ("uint8", "f8_e4m3"),
     "float8_e5m2": ("uint8", "f8_e5m2"),
@@ -46,15 +46,30 @@ def fill(
     whole: Sequence[int] | None = None,
     start: Sequence[int] | None = None,
 ) -> Array:
-    """Fill `array` in place (or `out`, if it is given: the array is then only a pattern), and give it back.
+    """Fills an array in place and returns it.
 
-    The array is NumPy's, torch's or anybody's who speaks DLPack, in the CPU's memory, of any strides. Of a tensor that
-    requires grad the memory is filled, as torch.nn.init does, and autograd is told of any tensor. With `whole` and
-    `start` it is that box of a larger tensor, and gets the values that filling the whole and slicing would give.
+    Parameters
+    ----------
+    array
+        An array of NumPy, torch or any other library with `__dlpack__`, in CPU memory, with any strides. A tensor may
+        require grad; its version counter is incremented, as by torch.nn.init.
+    spec
+        A spec or an initializer.
+    seed
+        The seed of the native stream.
+    name
+        The name of the tensor. Two names have independent values.
+    out
+        Fill and return this array instead; `array` then only has to have the same shape.
+    dtype
+        For integer arrays that hold the bits of floats: "bf16" (uint16), "f8_e4m3" or "f8_e5m2" (uint8). Not needed for the
+        types of ml_dtypes and torch.
+    whole, start
+        The array is the region of a global tensor of shape `whole` that begins at the index `start`. It gets the values
+        that filling the global tensor and slicing it would give.
 
-    bf16 in NumPy: an array of ml_dtypes' bfloat16, or one of uint16 with `dtype="bf16"`, which holds the bits. Likewise
-    float8_e4m3fn and float8_e5m2, or uint8 with `dtype="f8_e4m3"` or `"f8_e5m2"`; torch's own tensors as they are.
-
+    Examples
+    --------
     >>> import numpy as np
     >>> fill(np.empty((2, 2), np.float32), "eye")
     array([[1., 0.],
@@ -69,13 +84,13 @@ def fill(
         fill_array(target, spec, seed, name, dtype, whole, start)
         return target  # type: ignore[no-any-return]
     except (TypeError, ValueError):
-        # Only now: to be asked for its type takes an array as long as a small fill.
+        # After the first attempt, because reading the type of an array takes as long as a small fill.
         kind: Any = getattr(target, "dtype", None)
         foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
-        viewed = _VIEWED.get(str(kind)) if foreign else None
+        viewed = _VIEW_DTYPES.get(str(kind)) if foreign else None
         if viewed is None:
             raise
-    # NumPy has no name for it in DLPack.
+    # NumPy cannot export this type by DLPack, but a view of integers.
     memory: Any = target
     fill_array(memory.view(viewed[0]), spec, seed, name, dtype or viewed[1], whole, start)
     return target  # type: ignore[no-any-return]
@@ -84,7 +99,7 @@ def fill(
 def _shape(array: Any, name: str) -> tuple[int, ...]:
     shape = getattr(array, "shape", None)
     if shape is None:
-        raise TypeError(f"{name}: a {type(array).__name__} has no shape: give an array or a tensor")
+        raise TypeError(f"{name}: a {type(array).__name__} has no shape: expected an array or a tensor")
     return tuple(shape)
 
 
@@ -124,9 +139,26 @@ def filled(
     whole: Sequence[int] | None = None,
     start: Sequence[int] | None = None,
 ) -> Any:
-    """A new NumPy array of this shape. `dtype` is f32, f64, f16, bf16 (bits, in uint16), f8_e4m3
-    or f8_e5m2 (bits, in uint8), or NumPy's. With a type of torch's it is a tensor.
+    """Returns a new array with values of the native stream.
 
+    Parameters
+    ----------
+    shape
+        The shape of the array.
+    spec
+        A spec or an initializer.
+    dtype
+        A name: "f32", "f64", "f16", "bf16" (bits in uint16), "f8_e4m3" or "f8_e5m2" (bits in uint8); or a type of NumPy.
+        With a type of torch a tensor in CPU memory is returned.
+    seed
+        The seed of the native stream.
+    name
+        The name of the tensor. Two names have independent values.
+    whole, start
+        The array is the region of a global tensor of shape `whole` that begins at the index `start`.
+
+    Examples
+    --------
     >>> filled((3, 2), "uniform(-1, 1)", seed=7).shape
     (3, 2)
     >>> filled(4, "zeros", dtype="bf16")
@@ -134,8 +166,8 @@ def filled(
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(dtype, torch.dtype):
-        if str(dtype).removeprefix("torch.") not in _DRAWN:
-            raise _wrong(dtype)
+        if str(dtype).removeprefix("torch.") not in _DTYPES:
+            raise _dtype_error(dtype)
         tensor = torch.empty(shape, dtype=dtype, device="cpu")
         return fill(tensor, spec, seed=seed, name=name, whole=whole, start=start)
     import numpy as np
@@ -148,15 +180,15 @@ def filled(
         try:
             kind = np.dtype(dtype)
         except TypeError:
-            raise _wrong(dtype) from None
-        if str(kind.newbyteorder("=")) not in _DRAWN:
-            raise _wrong(dtype)
+            raise _dtype_error(dtype) from None
+        if str(kind.newbyteorder("=")) not in _DTYPES:
+            raise _dtype_error(dtype)
         dtype = kind
     return fill(np.empty(shape, dtype), spec, seed=seed, name=name, dtype=bits, whole=whole, start=start)
 
 
-def _wrong(dtype: Any) -> Exception:
-    message = f"dtype = {dtype!r}: must be one of {', '.join(_NUMPY)}, or a type of NumPy's or torch's that is one of them"
+def _dtype_error(dtype: Any) -> Exception:
+    message = f"dtype = {dtype!r}: must be one of {', '.join(_NUMPY)}, or one of these types of NumPy or torch"
     return ValueError(message) if isinstance(dtype, str) else TypeError(message)
 
 
@@ -190,9 +222,23 @@ def filled_like(
     seed: int = 0,
     name: str = "weight",
 ) -> Any:
-    """A new NumPy array of `array`'s shape, and of its type unless `dtype` says another. With a type of torch's it is a
-    tensor, in the CPU's memory.
+    """Returns a new array of the shape and type of `array`, with values of the native stream.
 
+    Parameters
+    ----------
+    array
+        An array or a tensor; its values are not read.
+    spec
+        A spec or an initializer.
+    dtype
+        Another type, as for `filled`. With a type of torch, also that of `array`, a tensor in CPU memory is returned.
+    seed
+        The seed of the native stream.
+    name
+        The name of the tensor. Two names have independent values.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> filled_like(np.zeros((2, 3), np.float64), "ones")
     array([[1., 1., 1.],

@@ -1,6 +1,7 @@
-"""A function for each scheme that a spec can name: it makes the initializer, and the grammar reads the arguments.
+"""A function for each scheme, which returns an `Initializer`.
 
-So that a wrong argument is complained of in the same words everywhere, the arguments are put into a spec.
+The arguments are written into a spec, which Rust parses: a wrong argument has the same error message everywhere. The schemes
+of torch.nn.init come first, in torch's order.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import math
 from ._fanin import Initializer
 
 
-def _word(value: float | str) -> str:
+def _format(value: float | str) -> str:
+    """Writes an argument as specs do: a float without a fraction as an integer."""
     if isinstance(value, str):
         return value
     value = float(value)
@@ -20,12 +22,13 @@ def _word(value: float | str) -> str:
 
 
 def _make(name: str, **arguments: float | str | None) -> Initializer:
-    given = ", ".join(f"{key}={_word(value)}" for key, value in arguments.items() if value is not None)
-    return Initializer(f"{name}({given})")
+    """Returns the initializer of a scheme; arguments that are None get their default."""
+    written = ", ".join(f"{key}={_format(value)}" for key, value in arguments.items() if value is not None)
+    return Initializer(f"{name}({written})")
 
 
 def uniform(a: float = 0.0, b: float = 1.0) -> Initializer:
-    """U[a, b).
+    """Uniform on `a..b`.
 
     >>> uniform(-0.1, 0.1)
     uniform(a=-0.1, b=0.1)
@@ -34,7 +37,7 @@ def uniform(a: float = 0.0, b: float = 1.0) -> Initializer:
 
 
 def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
-    """N(mean, std^2).
+    """Normal with mean `mean` and standard deviation `std`.
 
     >>> normal(std=0.02)
     normal(std=0.02)
@@ -45,7 +48,9 @@ def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
 def trunc_normal(
     mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, method: str | None = None
 ) -> Initializer:
-    """N(mean, std^2) conditioned on [a, b]. The bounds are absolute, not multiples of std.
+    """Normal truncated to [a, b]. The bounds are absolute, not multiples of `std`.
+
+    `method` is "inverse_cdf" or "rejection": see the scheme in `fanin fill --help`.
 
     >>> trunc_normal(std=0.02, a=-0.04, b=0.04)
     trunc_normal(std=0.02, a=-0.04, b=0.04)
@@ -54,7 +59,7 @@ def trunc_normal(
 
 
 def constant(val: float) -> Initializer:
-    """`val` everywhere.
+    """Every element is `val`.
 
     >>> constant(0.5)
     constant(val=0.5)
@@ -63,7 +68,7 @@ def constant(val: float) -> Initializer:
 
 
 def ones() -> Initializer:
-    """1 everywhere.
+    """Every element is 1.
 
     >>> ones()
     ones
@@ -72,7 +77,7 @@ def ones() -> Initializer:
 
 
 def zeros() -> Initializer:
-    """0 everywhere.
+    """Every element is 0.
 
     >>> zeros()
     zeros
@@ -90,7 +95,7 @@ def eye() -> Initializer:
 
 
 def dirac(groups: int = 1) -> Initializer:
-    """The Dirac delta at the kernel's centre.
+    """The Dirac delta: 1 at the center of the kernel where the input channel is the output channel, else 0.
 
     >>> dirac(groups=2)
     dirac(groups=2)
@@ -99,7 +104,7 @@ def dirac(groups: int = 1) -> Initializer:
 
 
 def xavier_uniform(gain: float | str = 1.0, *, layout: str | None = None, groups: int | None = None) -> Initializer:
-    """U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). The gain is a number or a nonlinearity's name.
+    """Uniform on -a..a with a = gain * sqrt(6 / (fan_in + fan_out)). `gain` is a number or the name of a nonlinearity.
 
     >>> xavier_uniform("relu").resolve((30, 20)).bounds[1]
     0.4898979485566357
@@ -108,7 +113,7 @@ def xavier_uniform(gain: float | str = 1.0, *, layout: str | None = None, groups
 
 
 def xavier_normal(gain: float | str = 1.0, *, layout: str | None = None, groups: int | None = None) -> Initializer:
-    """N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)).
+    """Normal with std = gain * sqrt(2 / (fan_in + fan_out)).
 
     >>> xavier_normal().resolve((30, 20)).std
     0.2
@@ -119,7 +124,7 @@ def xavier_normal(gain: float | str = 1.0, *, layout: str | None = None, groups:
 def kaiming_uniform(
     a: float | None = None, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, layout: str | None = None, groups: int | None = None
 ) -> Initializer:
-    """U[-bound, bound), bound = gain * sqrt(3 / fan). `a` is the slope of a leaky_relu.
+    """Uniform on -bound..bound with bound = gain * sqrt(3 / fan). `a` is the negative slope of leaky_relu.
 
     >>> kaiming_uniform(mode="fan_out", nonlinearity="relu")
     kaiming_uniform(mode=fan_out, nonlinearity=relu)
@@ -130,7 +135,7 @@ def kaiming_uniform(
 def kaiming_normal(
     a: float | None = None, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, layout: str | None = None, groups: int | None = None
 ) -> Initializer:
-    """N(0, std^2), std = gain / sqrt(fan). `a` is the slope of a leaky_relu.
+    """Normal with std = gain / sqrt(fan). `a` is the negative slope of leaky_relu.
 
     >>> kaiming_normal(nonlinearity="tanh").resolve((40, 25)).std
     0.33333333333333337
@@ -139,7 +144,7 @@ def kaiming_normal(
 
 
 def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initializer:
-    """gain * Q, Q semi-orthogonal and Haar-distributed.
+    """gain * Q, where Q is a semi-orthogonal matrix from the Haar distribution.
 
     >>> orthogonal("relu")
     orthogonal(gain=relu)
@@ -148,9 +153,152 @@ def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initial
 
 
 def sparse(sparsity: float, std: float = 0.01) -> Initializer:
-    """N(0, std^2) with ceil(sparsity * rows) zeros in every column.
+    """Normal with standard deviation `std`, and ceil(sparsity * rows) zeros in every column.
 
     >>> sparse(0.9)
     sparse(sparsity=0.9)
     """
     return _make("sparse", sparsity=sparsity, std=std)
+
+
+def trunc_normal_tf(
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    corrected: bool = False,
+    method: str | None = None,
+) -> Initializer:
+    """Normal truncated to [mean + a * std, mean + b * std], as `trunc_normal_tf_` of timm. With `corrected` the normal
+    distribution is widened, so that the standard deviation of the values is `std`.
+
+    >>> trunc_normal_tf(std=0.02, corrected=True)
+    trunc_normal_tf(std=0.02, corrected=true)
+    """
+    corrected_word = "true" if corrected else "false"
+    return _make("trunc_normal_tf", mean=mean, std=std, a=a, b=b, corrected=corrected_word, method=method)
+
+
+def variance_scaling(
+    scale: float,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+    layout: str = "out_in",
+    groups: int = 1,
+) -> Initializer:
+    """Variance scale / n, where n is the fan that `mode` names: the general form in JAX and Keras.
+
+    JAX and Keras have kernels of the axis layout "kernel_in_out".
+
+    >>> variance_scaling(0.5, "fan_avg", "uniform")
+    variance_scaling(scale=0.5, mode=fan_avg, distribution=uniform)
+    """
+    return _make(
+        "variance_scaling", scale=scale, mode=mode, distribution=distribution, layout=layout, groups=groups
+    )
+
+
+def lecun_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
+    """Uniform on -a..a with a = sqrt(3 / fan_in)."""
+    return _make("lecun_uniform", layout=layout, groups=groups)
+
+
+def lecun_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
+    """Normal truncated at two standard deviations, of variance 1 / fan_in, as in JAX and Keras."""
+    return _make("lecun_normal", layout=layout, groups=groups)
+
+
+def he_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
+    """Uniform on -a..a with a = sqrt(6 / fan_in)."""
+    return _make("he_uniform", layout=layout, groups=groups)
+
+
+def he_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
+    """Normal truncated at two standard deviations, of variance 2 / fan_in, as in JAX and Keras.
+
+    `kaiming_normal` is not truncated.
+    """
+    return _make("he_normal", layout=layout, groups=groups)
+
+
+def glorot_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
+    """Uniform on -a..a with a = sqrt(6 / (fan_in + fan_out))."""
+    return _make("glorot_uniform", layout=layout, groups=groups)
+
+
+def glorot_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
+    """Normal truncated at two standard deviations, of variance 2 / (fan_in + fan_out), as in JAX and Keras.
+
+    `xavier_normal` is not truncated.
+    """
+    return _make("glorot_normal", layout=layout, groups=groups)
+
+
+def linear_default(layout: str = "out_in", groups: int = 1) -> Initializer:
+    """Uniform on -bound..bound with bound = 1 / sqrt(fan_in): the default of weights of torch's Linear and Conv layers."""
+    return _make("linear_default", layout=layout, groups=groups)
+
+
+def linear_default_bias(fan_in: int) -> Initializer:
+    """Uniform on -bound..bound with bound = 1 / sqrt(fan_in): the default of biases in torch.
+
+    `fan_in` is that of the weight that the bias belongs to.
+    """
+    return _make("linear_default_bias", fan_in=fan_in)
+
+
+def delta_orthogonal(gain: float | str = 1.0, layout: str = "out_in") -> Initializer:
+    """An orthogonal matrix at the center of the kernel, zeros elsewhere (Xiao et al. 2018)."""
+    return _make("delta_orthogonal", gain=gain, layout=layout)
+
+
+def zero_hadamard() -> Initializer:
+    """ZerO (Zhao et al. 2022): the identity, or a scaled Hadamard matrix if there are more outputs than inputs."""
+    return _make("zero_hadamard")
+
+
+def idinit(tau: float = 1.0) -> Initializer:
+    """IDInit (Pan et al. 2025): the identity, repeated along the rows if there are more outputs than inputs."""
+    return _make("idinit", tau=tau)
+
+
+def siren(omega: float = 30.0) -> Initializer:
+    """Uniform on -b..b with b = sqrt(6 / fan_in) / omega: hidden layers of a SIREN (Sitzmann et al. 2020)."""
+    return _make("siren", omega=omega)
+
+
+def siren_first() -> Initializer:
+    """Uniform on -1 / fan_in..1 / fan_in: the first layer of a SIREN (Sitzmann et al. 2020)."""
+    return _make("siren_first")
+
+
+def spectral(sigma: float = 1.0, layout: str = "out_in") -> Initializer:
+    """Normal with std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in)) (Yang et al. 2023)."""
+    return _make("spectral", sigma=sigma, layout=layout)
+
+
+def blocks(
+    *spec: str | Initializer | tuple[int, str | Initializer], parts: int | None = None, axis: int = 0
+) -> Initializer:
+    """Blocks along an axis of a fused parameter, each initialized like a tensor of its own.
+
+    The arguments are one spec for each of several equal blocks, `(size, spec)` for each block, or one spec and the number
+    of blocks, `parts`.
+
+    >>> blocks((4096, "xavier_uniform"), (1024, "xavier_uniform"), (1024, "xavier_uniform(gain=0.5)"))
+    blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5))
+    >>> blocks("orthogonal", parts=3)
+    blocks(orthogonal, parts=3)
+    """
+    texts = [f"{one[0]}: {one[1]}" if isinstance(one, tuple) else str(one) for one in spec]
+    texts += [] if parts is None else [f"parts={parts}"]
+    return Initializer(f"blocks({', '.join([*texts, f'axis={axis}'])})")
+
+
+def stacked(spec: str | Initializer, axis: int = 0) -> Initializer:
+    """Tensors that are stacked along an axis, such as experts: each is initialized like a tensor without that axis.
+
+    >>> stacked("orthogonal")
+    stacked(orthogonal)
+    """
+    return Initializer(f"stacked({spec}, axis={axis})")

@@ -1,4 +1,6 @@
-"""JAX arrays on the native stream: sharded in any way, the same weights, and the same as torch's of the same names.
+"""JAX arrays with values of the native stream, which do not depend on the sharding.
+
+Arrays and torch tensors of the same seed, name and shape have the same values.
 
 >>> import jax
 >>> mesh = jax.make_mesh((1,), ("x",))
@@ -23,8 +25,8 @@ from ._fanin import Initializer, Prepared, Recipe, canonical_name
 
 __all__ = ["fill_sharded", "init_tree", "initializer", "names"]
 
-#: JAX's types as specs call them, and as recipes do.
-_DRAWN = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16"}
+#: The types that fanin draws for JAX, and their names in Rust.
+_DTYPES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16"}
 
 
 def fill_sharded(
@@ -36,32 +38,46 @@ def fill_sharded(
     name: str = "weight",
     dtype: Any = jnp.float32,
 ) -> jax.Array:
-    """A new array of this shape, laid out by `sharding`: each process computes its devices' slices, and nothing else.
+    """Returns a new sharded array; each process computes only the slices of its own devices.
 
-    Slices that several devices hold are computed once. The values depend on the seed, the name, the global shape and the
-    index alone. It is `jax.make_array_from_callback` that puts them on the devices.
+    The values depend only on the seed, the name, the global shape and the index. Slices that several devices hold are
+    computed once. `jax.make_array_from_callback` puts them on the devices.
 
-    A type that fanin does not draw is a TypeError, what is wrong with the spec a ValueError.
+    Parameters
+    ----------
+    shape
+        The global shape.
+    sharding
+        The sharding of the array.
+    spec
+        A spec or an initializer.
+    seed
+        The seed of the native stream.
+    name
+        The name of the tensor. Two names have independent values.
+    dtype
+        float32, float64, float16 or bfloat16.
     """
     shape, dtype = tuple(shape), np.dtype(dtype)
-    drawn = _drawn(name, dtype)
-    # Here, so that what is wrong is wrong in every process, whatever it holds.
-    (spec if isinstance(spec, Initializer) else Initializer(spec)).resolve(shape, drawn)
+    dtype_name = _dtype_name(name, dtype)
+    # Resolved in every process, also in those that hold no slice, so that errors are raised in all of them.
+    (spec if isinstance(spec, Initializer) else Initializer(spec)).resolve(shape, dtype_name)
     prepared: list[Prepared] = []
     slices: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
 
-    def part(index: Any) -> Any:
-        place = tuple(axis.indices(size)[:2] for axis, size in zip(index, shape))
-        if place not in slices:
+    def slice_at(index: Any) -> Any:
+        bounds = tuple(axis.indices(size)[:2] for axis, size in zip(index, shape))
+        if bounds not in slices:
             if not prepared:
-                prepared.append(Prepared(spec, shape, drawn, seed, name))
-            array = np.empty(tuple(end - start for start, end in place), dtype)
-            memory = array.view(np.uint16) if drawn == "bf16" else array
-            prepared[0].fill_box(memory, tuple(start for start, _ in place), "bf16" if drawn == "bf16" else None)
-            slices[place] = array
-        return slices[place]
+                prepared.append(Prepared(spec, shape, dtype_name, seed, name))
+            array = np.empty(tuple(end - start for start, end in bounds), dtype)
+            memory = array.view(np.uint16) if dtype_name == "bf16" else array
+            bits = "bf16" if dtype_name == "bf16" else None
+            prepared[0].fill_region(memory, tuple(start for start, _ in bounds), bits)
+            slices[bounds] = array
+        return slices[bounds]
 
-    return jax.make_array_from_callback(shape, sharding, part)
+    return jax.make_array_from_callback(shape, sharding, slice_at)
 
 
 def init_tree(
@@ -72,12 +88,27 @@ def init_tree(
     settings: Mapping[str, float] | None = None,
     separator: str = ".",
 ) -> Any:
-    """A pytree of new arrays from a recipe, by path.
+    """Returns a pytree of new arrays, filled from a recipe by path.
 
-    The leaves of `tree` have a shape, a type and, if they have one, a sharding: arrays, or what `jax.eval_shape` gives. A
-    leaf's name is its path, `params.dense.kernel`. A leaf that no rule matches is an error, and so is a rule that matches
-    nothing. Integer leaves take the number that their rule says.
+    A leaf that no rule matches is an error, and so is a rule that matches no leaf. Integer leaves are filled with the
+    constant of their rule.
 
+    Parameters
+    ----------
+    tree
+        A pytree of arrays, or of the `jax.ShapeDtypeStruct` that `jax.eval_shape` returns. A new array has the shape, the
+        type and the sharding (if there is one) of the leaf.
+    recipe
+        A `Recipe`, the name of a built-in model, or a recipe file.
+    seed
+        The seed of the native stream.
+    settings
+        Values of the recipe's variables.
+    separator
+        The text between the keys of a path. A leaf's name is its path, such as `params.dense.kernel`.
+
+    Examples
+    --------
     >>> tree = {"dense": {"kernel": jax.ShapeDtypeStruct((4, 3), jnp.float32)}}
     >>> made = init_tree(tree, Recipe('[init]\\n"*.kernel" = "xavier_uniform(layout=kernel_in_out)"'), seed=1)
     >>> made["dense"]["kernel"].shape
@@ -94,7 +125,7 @@ def init_tree(
             raise ValueError(f"{first} and {name} are one name, {canonical_name(name)}: they would get the same values")
     if len(leaves) < len(named):
         raise ValueError(f"two paths are one name with the separator {separator!r}: choose another")
-    rows = [(name, _stored(name, np.dtype(leaf.dtype)), list(leaf.shape)) for name, leaf in leaves.items()]
+    rows = [(name, _stored_type(name, np.dtype(leaf.dtype)), list(leaf.shape)) for name, leaf in leaves.items()]
     made: dict[str, Any] = {}
     for one in recipe.plan(rows, dict(settings or {})):
         leaf = leaves[one.name]
@@ -102,13 +133,13 @@ def init_tree(
         if one.integer is not None:
             number = np.asarray(one.integer, leaf.dtype)
 
-            def same(index, leaf=leaf, number=number):
-                place = [axis.indices(size)[:2] for axis, size in zip(index, leaf.shape)]
-                return np.full([end - start for start, end in place], number)
+            def constant(index, leaf=leaf, number=number):
+                bounds = [axis.indices(size)[:2] for axis, size in zip(index, leaf.shape)]
+                return np.full([end - start for start, end in bounds], number)
 
-            made[one.name] = jax.make_array_from_callback(tuple(leaf.shape), sharding, same)
+            made[one.name] = jax.make_array_from_callback(tuple(leaf.shape), sharding, constant)
         elif one.spec is None:
-            raise ValueError(f"{one.name}: the recipe has no scheme for it, and a tree of arrays is drawn by schemes alone")
+            raise ValueError(f"{one.name}: the recipe says {one.scheme}, but init_tree can only fill arrays from schemes")
         else:
             made[one.name] = fill_sharded(
                 leaf.shape, sharding, one.spec, seed=seed, name=one.name, dtype=leaf.dtype
@@ -117,7 +148,7 @@ def init_tree(
 
 
 def names(tree: Any, separator: str = ".") -> list[str]:
-    """The names that `init_tree` gives the leaves of a tree.
+    """Returns the names that `init_tree` gives the leaves of a tree.
 
     >>> names({"dense": {"kernel": 0, "bias": 0}})
     ['dense.bias', 'dense.kernel']
@@ -129,14 +160,23 @@ def names(tree: Any, separator: str = ".") -> list[str]:
 def initializer(
     spec: str | Initializer, *, seed: int | None = None, name: str = "weight"
 ) -> Callable[..., jax.Array]:
-    """An initializer with the call signature of those in `jax.nn.initializers`: `(key, shape, dtype, out_sharding)`.
+    """Returns an initializer with the call signature of `jax.nn.initializers`: `(key, shape, dtype, out_sharding)`.
 
-    Each key is another seed; with `seed` given the key is not looked at, and the values are those that the tensor called
-    `name` has everywhere. It works under `jax.jit`, where the values are made by a callback to the host; arrays laid
-    out by a sharding are `fill_sharded`'s.
+    Under `jax.jit` the values are drawn by a callback to the host. Use `fill_sharded` for large sharded arrays: this
+    function draws the global array in every process.
 
-    JAX's kernels are [..., in, out]: a spec that has fans says `layout=kernel_in_out`.
+    Parameters
+    ----------
+    spec
+        A spec or an initializer. JAX's kernels have the shape [..., in, out]: a spec with fans needs
+        `layout=kernel_in_out`.
+    seed
+        The seed. By default it is made of the key; if it is given, the key is ignored.
+    name
+        The name of the tensor.
 
+    Examples
+    --------
     >>> init = initializer("kaiming_normal(nonlinearity=relu, layout=kernel_in_out)")
     >>> init(jax.random.key(0), (16, 8)).shape
     (16, 8)
@@ -145,17 +185,17 @@ def initializer(
 
     def init(key: Any, shape: Sequence[int], dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
         shape, dtype = tuple(shape), np.dtype(dtype)
-        drawn = _drawn(name, dtype)
-        spec.resolve(shape, drawn)
+        dtype_name = _dtype_name(name, dtype)
+        spec.resolve(shape, dtype_name)
 
-        def fill(words: Any = None) -> np.ndarray:
-            chosen = seed
-            if chosen is None:
-                chosen = int.from_bytes(np.asarray(words, np.uint32).tobytes()[-8:].rjust(8, b"\0"), "little")
+        def draw(words: Any = None) -> np.ndarray:
+            key_seed = seed
+            if key_seed is None:
+                key_seed = int.from_bytes(np.asarray(words, np.uint32).tobytes()[-8:].rjust(8, b"\0"), "little")
             array = np.empty(shape, dtype)
-            memory = array.view(np.uint16) if drawn == "bf16" else array
-            bf16 = "bf16" if drawn == "bf16" else None
-            Prepared(spec, shape, drawn, chosen, name).fill_box(memory, (0,) * len(shape), bf16)
+            memory = array.view(np.uint16) if dtype_name == "bf16" else array
+            bits = "bf16" if dtype_name == "bf16" else None
+            Prepared(spec, shape, dtype_name, key_seed, name).fill_region(memory, (0,) * len(shape), bits)
             return array
 
         if seed is None:
@@ -164,26 +204,26 @@ def initializer(
         else:
             words = None
         if out_sharding is not None and not isinstance(words, jax.core.Tracer):
-            values = fill(words)
+            values = draw(words)
             return jax.make_array_from_callback(shape, out_sharding, lambda index: values[index])
         if isinstance(words, jax.core.Tracer):
-            form = jax.ShapeDtypeStruct(shape, dtype)
-            return jax.pure_callback(fill, form, words, vmap_method="sequential")
-        return jnp.asarray(fill(words))
+            result = jax.ShapeDtypeStruct(shape, dtype)
+            return jax.pure_callback(draw, result, words, vmap_method="sequential")
+        return jnp.asarray(draw(words))
 
     return init
 
 
-def _drawn(name: str, dtype: np.dtype) -> str:
-    drawn = _DRAWN.get(dtype.name)
-    if drawn is None:
+def _dtype_name(name: str, dtype: np.dtype) -> str:
+    dtype_name = _DTYPES.get(dtype.name)
+    if dtype_name is None:
         raise TypeError(f"{name}: an array of {dtype} cannot be drawn: float32, float64, float16 and bfloat16 can")
-    return drawn
+    return dtype_name
 
 
-def _stored(name: str, dtype: np.dtype) -> str:
-    if dtype.name in _DRAWN:
-        return _DRAWN[dtype.name].upper()
+def _stored_type(name: str, dtype: np.dtype) -> str:
+    if dtype.name in _DTYPES:
+        return _DTYPES[dtype.name].upper()
     if dtype.name == "bool":
         return "BOOL"
     if dtype.kind in "iu":

@@ -1,4 +1,4 @@
-"""torch's distributed checkpoints: saved by two ranks, or written by the command line; loaded by other numbers of ranks."""
+"""Saves or loads a torch distributed checkpoint. Prints the digest of the model."""
 
 import json
 import os
@@ -9,32 +9,33 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from zoo import RECIPE, Zoo, digest, held
+from digests import digest, local_regions
+from model_configs import EVERY_SCHEME_RECIPE, EveryScheme
 
 import fanin
 import fanin.torch
 
-rank, count, folder, store, way = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6]
+rank, count, folder, store, action = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6]
 torch.set_num_threads(1)
-dist.init_process_group("gloo", init_method=f"file://{folder}/store-{way}-{count}", rank=rank, world_size=count)
+dist.init_process_group("gloo", init_method=f"file://{folder}/store-{action}-{count}", rank=rank, world_size=count)
 mesh = init_device_mesh("cpu", (count,))
-model = fully_shard(Zoo(device="meta"), mesh=mesh).to_empty(device="cpu")
-if way == "save":
-    fanin.torch.init_module(model, fanin.Recipe(RECIPE), seed=7)
+model = fully_shard(EveryScheme(device="meta"), mesh=mesh).to_empty(device="cpu")
+if action == "save":
+    fanin.torch.init_module(model, fanin.Recipe(EVERY_SCHEME_RECIPE), seed=7)
     dcp.save(model.state_dict(), checkpoint_id=store)
 else:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(9.0)
     state = model.state_dict()
-    if way == "load":
+    if action == "load":
         dcp.load(state, checkpoint_id=store)
     else:
         dcp.load(state, storage_reader=dcp.HuggingFaceStorageReader(store))
     model.load_state_dict(state)
-everybody = [None] * count
-dist.all_gather_object(everybody, held(model))
-found = digest(everybody) if rank == 0 else None
+of_ranks = [None] * count
+dist.all_gather_object(of_ranks, local_regions(model))
+found = digest(of_ranks) if rank == 0 else None
 dist.barrier()
 print(json.dumps(found), flush=True)
 os._exit(0)

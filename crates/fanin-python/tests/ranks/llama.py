@@ -1,4 +1,4 @@
-"""transformers' own Llama recipe: digests and forward losses on one, two and three ranks and on 2 x 2."""
+"""Runs init_weights of transformers' Llama on one, two and three ranks and on 2 x 2. Prints digests and losses."""
 
 import json
 import os
@@ -9,37 +9,28 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor.debug import CommDebugMode
-from transformers import LlamaConfig, LlamaForCausalLM
-from zoo import digest, held
+from digests import digest, local_regions
+from model_configs import odd_llama
 
 import fanin.torch
 
 rank, count, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 torch.set_num_threads(1)
-config = LlamaConfig(
-    vocab_size=61,
-    hidden_size=24,
-    intermediate_size=40,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    pad_token_id=5,
-)
 tokens = torch.arange(30).view(2, 15)
 
 
 def initialized(mesh):
     with torch.device("meta"):
-        model = LlamaForCausalLM(config)
+        model = odd_llama()
     if mesh is not None:
         for layer in model.model.layers:
             fully_shard(layer, mesh=mesh)
         fully_shard(model, mesh=mesh)
     model.to_empty(device="cpu")
-    with CommDebugMode() as talk, fanin.torch.sharded_init(model, seed=3):
+    with CommDebugMode() as communication, fanin.torch.sharded_init(model, seed=3):
         model.init_weights()
-    assert talk.get_total_counts() == 0
-    parts = held(model)
+    assert communication.get_total_counts() == 0
+    parts = local_regions(model)
     loss = model(input_ids=tokens, labels=tokens).loss
     return parts, loss.detach().view(torch.int32).item()
 
@@ -54,11 +45,11 @@ else:
         ranks = torch.arange(torch.tensor(shape).prod()).view(shape)
         mesh = DeviceMesh("cpu", ranks, mesh_dim_names=("copies", "fsdp")[-len(shape) :])
         mine = initialized(mesh) if rank < ranks.numel() else ({}, None)
-        everybody = [None] * count
-        dist.all_gather_object(everybody, mine)
-        losses = {loss for _, loss in everybody if loss is not None}
+        of_ranks = [None] * count
+        dist.all_gather_object(of_ranks, mine)
+        losses = {loss for _, loss in of_ranks if loss is not None}
         assert len(losses) == 1, losses
-        found[case] = [digest([parts for parts, _ in everybody]), losses.pop()]
+        found[case] = [digest([parts for parts, _ in of_ranks]), losses.pop()]
     dist.barrier()
 print(json.dumps(found), flush=True)
 os._exit(0)

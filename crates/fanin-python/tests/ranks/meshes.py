@@ -1,4 +1,7 @@
-"""Six ranks: the zoo on every mesh, by sharded_init and by init_module, and the rows that each rank really holds."""
+"""Fills a model with every scheme on several meshes of six ranks, by sharded_init and init_module. Prints digests.
+
+Also compares the regions that fanin computes with the rows that torch gives to each rank.
+"""
 
 import json
 import os
@@ -11,16 +14,17 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import Shard
 from torch.distributed.tensor.debug import CommDebugMode
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
-from zoo import RECIPE, Zoo, digest, held
+from digests import digest, local_regions
+from model_configs import EVERY_SCHEME_RECIPE, EveryScheme
 
 import fanin
 import fanin.torch
-from fanin.torch._boxes import boxes_of, local_of, view_of
+from fanin.torch._regions import local_of, regions_of, view_of
 
 rank, count, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 torch.set_num_threads(1)
 
-#: Sizes and names of meshes: the first ranks make them.
+#: Names and sizes of the dimensions of each mesh, which consists of the first ranks.
 MESHES = {
     "fsdp 2": {"fsdp": 2},
     "fsdp 3": {"fsdp": 3},
@@ -46,18 +50,18 @@ def split(model, mesh, names):
     data = [name for name in names if name != "tp"]
     if data:
         submesh = mesh[tuple(data)] if len(data) > 1 else mesh[data[0]]
-        # One dimension other than the first, where it divides.
+        # Sharded along dimension 1 if the size divides evenly.
         fully_shard(model.thin, mesh=submesh, shard_placement_fn=lambda p: Shard(1) if "fsdp 2" in case else Shard(0))
         fully_shard(model.embed, mesh=submesh)
         fully_shard(model, mesh=submesh)
     return model
 
 
-def silently(work):
-    """Does it, and holds that no rank talks to another meanwhile."""
-    with CommDebugMode() as talk:
+def without_communication(work):
+    """Calls `work`, and asserts that it does not communicate."""
+    with CommDebugMode() as communication:
         work()
-    assert talk.get_total_counts() == 0, talk.get_comm_counts()
+    assert communication.get_total_counts() == 0, communication.get_comm_counts()
 
 
 dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
@@ -68,8 +72,8 @@ for case, dims in MESHES.items():
     mesh = DeviceMesh("cpu", ranks, mesh_dim_names=names)
     mine = {"recipe": {}, "own": {}, "meta": {}}
     if rank < ranks.numel():
-        # Real rows: each value is its own index, and torch does the sharding.
-        model = Zoo()
+        # Each value is its own row-major index, and torch shards the tensors.
+        model = EveryScheme()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.copy_(torch.arange(parameter.numel()).view(parameter.shape))
@@ -77,30 +81,30 @@ for case, dims in MESHES.items():
         for name, parameter in model.named_parameters():
             rows = torch.arange(parameter.numel(), dtype=torch.float32).view(parameter.shape)
             local, seen = local_of(parameter).detach(), 0
-            for box in boxes_of(parameter, name):
-                there = rows[tuple(slice(at, at + size) for at, size in zip(box.start, box.size))]
-                assert torch.equal(view_of(local, box), there), (case, name, box)
-                seen += there.numel()
+            for region in regions_of(parameter, name):
+                expected = rows[tuple(slice(at, at + size) for at, size in zip(region.start, region.size))]
+                assert torch.equal(view_of(local, region), expected), (case, name, region)
+                seen += expected.numel()
             assert seen == local.numel(), (case, name)
-        recipe = fanin.Recipe(RECIPE)
-        silently(lambda: fanin.torch.init_module(model, recipe, seed=7))
-        mine["recipe"] = held(model)
+        recipe = fanin.Recipe(EVERY_SCHEME_RECIPE)
+        without_communication(lambda: fanin.torch.init_module(model, recipe, seed=7))
+        mine["recipe"] = local_regions(model)
         before = torch.get_rng_state()
 
         def own(model=model):
             with fanin.torch.sharded_init(model, seed=7):
                 model.init_weights()
 
-        silently(own)
+        without_communication(own)
         assert torch.equal(torch.get_rng_state(), before)
-        mine["own"] = held(model)
-        model = split(Zoo(device="meta"), mesh, names).to_empty(device="cpu")
-        silently(lambda: own(model))
-        mine["meta"] = held(model)
-    everybody = [None] * count
-    dist.all_gather_object(everybody, mine)
+        mine["own"] = local_regions(model)
+        model = split(EveryScheme(device="meta"), mesh, names).to_empty(device="cpu")
+        without_communication(lambda: own(model))
+        mine["meta"] = local_regions(model)
+    of_ranks = [None] * count
+    dist.all_gather_object(of_ranks, mine)
     if rank == 0:
-        found[case] = {way: digest([parts[way] for parts in everybody]) for way in mine}
+        found[case] = {way: digest([parts[way] for parts in of_ranks]) for way in mine}
 dist.barrier()
 print(json.dumps(found), flush=True)
 os._exit(0)

@@ -1,10 +1,10 @@
 """torch.nn.init by its own names: the functions of `fanin.torch`.
 
-Each does what torch's function of the name does, in torch's order, and draws with fanin where `_plain` allows. The
-formulas of gains and fans are torch's own functions: there is nothing to win in them.
+Each function does the same as torch's function of that name, in the same order, and fills with fanin where `_torch_stream`
+allows it. Gains and fans are computed by torch's own functions.
 """
 
-# Annotations stay objects, as in torch.nn.init: the signatures are to be equal.
+# No `from __future__ import annotations`: the annotations must be objects, so that the signatures equal those of torch.
 
 import inspect
 import math
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import init as _torch
 from torch.nn.init import _calculate_correct_fan, _calculate_fan_in_and_fan_out, calculate_gain
 
-from ._plain import FEW, NORMAL, SPARSE, TRUNC_NORMAL, UNIFORM, draw, is_for_torch, is_plain
+from ._torch_stream import MIN_VALUES, NORMAL, SPARSE, TRUNC_NORMAL, UNIFORM, fill, is_for_torch, is_plain
 
 if TYPE_CHECKING:
     from torch.nn.init import _FanMode, _NonlinearityType
@@ -26,13 +26,13 @@ else:
     _NonlinearityType = getattr(_torch, "_NonlinearityType", str)
 
 _grad_is_enabled = torch.is_grad_enabled
-# The switch itself: torch.no_grad() as a context costs more than a small fill.
+# torch.no_grad() as a context manager costs more than a small fill.
 _set_grad_enabled = torch._C._set_grad_enabled
 
 
 def _fill_uniform(tensor, a, b, generator):
-    """tensor.uniform_(a, b) under no_grad."""
-    if tensor.numel() >= FEW and draw((UNIFORM, a, b, 0.0, 0.0), tensor, generator):
+    """Does tensor.uniform_(a, b) under no_grad."""
+    if tensor.numel() >= MIN_VALUES and fill(UNIFORM, (a, b), tensor, generator):
         return tensor
     before = _grad_is_enabled()
     _set_grad_enabled(False)
@@ -43,8 +43,8 @@ def _fill_uniform(tensor, a, b, generator):
 
 
 def _fill_normal(tensor, mean, std, generator):
-    """tensor.normal_(mean, std) under no_grad."""
-    if tensor.numel() >= FEW and draw((NORMAL, mean, std, 0.0, 0.0), tensor, generator):
+    """Does tensor.normal_(mean, std) under no_grad."""
+    if tensor.numel() >= MIN_VALUES and fill(NORMAL, (mean, std), tensor, generator):
         return tensor
     before = _grad_is_enabled()
     _set_grad_enabled(False)
@@ -55,7 +55,7 @@ def _fill_normal(tensor, mean, std, generator):
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fill with U[a, b).
+    """Fills with U[a, b).
 
     >>> w = torch.empty(3, 5)
     >>> bool((uniform_(w, -1, 1).abs() <= 1).all())
@@ -67,7 +67,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Ge
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fill with N(mean, std^2).
+    """Fills with N(mean, std^2).
 
     >>> a, b = torch.empty(300, 50), torch.empty(300, 50)
     >>> _ = torch.manual_seed(0), normal_(a, std=0.02)
@@ -88,24 +88,24 @@ def trunc_normal_(
     b: float = 2.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fill with N(mean, std^2) conditioned on [a, b]. The bounds are absolute, not multiples of std.
+    """Fills with N(mean, std^2) conditioned on [a, b]. The bounds are absolute, not multiples of std.
 
     >>> w = trunc_normal_(torch.empty(300, 50), std=0.02, a=-0.04, b=0.04)
     >>> float(w.abs().max()) <= 0.04
     True
     """
-    if is_for_torch(tensor) or tensor.numel() < FEW or not _draw_truncated(tensor, mean, std, a, b, generator):
+    if is_for_torch(tensor) or tensor.numel() < MIN_VALUES or not _fill_truncated(tensor, mean, std, a, b, generator):
         return _torch.trunc_normal_(tensor, mean, std, a, b, generator)
     return tensor
 
 
-def _draw_truncated(tensor, mean, std, a, b, generator) -> bool:
-    """trunc_normal_ by fanin, torch's warning with it. False: nothing is done, torch should."""
+def _fill_truncated(tensor, mean, std, a, b, generator) -> bool:
+    """Does trunc_normal_ with fanin, including torch's warning. Returns False if torch must do it."""
     try:
         far = mean < a - 2 * std or mean > b + 2 * std
     except TypeError:
         return False
-    if not draw((TRUNC_NORMAL, mean, std, a, b), tensor, generator):
+    if not fill(TRUNC_NORMAL, (mean, std, a, b), tensor, generator):
         return False
     if far:
         warnings.warn(
@@ -117,7 +117,7 @@ def _draw_truncated(tensor, mean, std, a, b, generator) -> bool:
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fill with `val`.
+    """Fills with `val`.
 
     >>> constant_(torch.empty(2), 0.3)
     tensor([0.3000, 0.3000])
@@ -133,7 +133,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fill with 1.
+    """Fills with 1.
 
     >>> ones_(torch.empty(2))
     tensor([1., 1.])
@@ -142,7 +142,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fill with 0.
+    """Fills with 0.
 
     >>> zeros_(torch.empty(2))
     tensor([0., 0.])
@@ -158,7 +158,7 @@ def zeros_(tensor: Tensor) -> Tensor:
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """Fill a matrix with the identity.
+    """Fills a matrix with the identity.
 
     >>> eye_(torch.empty(2, 3))
     tensor([[1., 0., 0.],
@@ -168,7 +168,7 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Fill a kernel of 3 to 5 dimensions with the Dirac delta: each group of channels is passed on as it is.
+    """Fills a kernel of 3 to 5 dimensions with the Dirac delta, with which a convolution returns each group of channels unchanged.
 
     >>> dirac_(torch.empty(2, 2, 3))[0]
     tensor([[0., 1., 0.],
@@ -180,17 +180,17 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         return _torch.dirac_(tensor, groups)
     with torch.no_grad():
         tensor.zero_()
-        taps = tensor
-        while taps.ndim > 2:
-            taps = taps.select(2, taps.shape[2] // 2)
-        # One write along a diagonal, where torch writes element by element.
-        for group in taps.split(tensor.shape[0] // groups):
+        center = tensor
+        while center.ndim > 2:
+            center = center.select(2, center.shape[2] // 2)
+        # One write for each diagonal; torch writes element by element.
+        for group in center.split(tensor.shape[0] // groups):
             group.diagonal().fill_(1)
     return tensor
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fill with U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010).
+    """Fills with U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010).
 
     >>> w = xavier_uniform_(torch.empty(30, 50), gain=calculate_gain("relu"))
     """
@@ -203,7 +203,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generato
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fill with N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010).
+    """Fills with N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010).
 
     >>> w = xavier_normal_(torch.empty(30, 50))
     """
@@ -221,7 +221,7 @@ def kaiming_uniform_(
     nonlinearity: _NonlinearityType = "leaky_relu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fill with U[-bound, bound), bound = gain * sqrt(3 / fan) (He et al. 2015). `a` is the slope of a leaky_relu.
+    """Fills with U[-bound, bound), bound = gain * sqrt(3 / fan) (He et al. 2015). `a` is the slope of a leaky_relu.
 
     >>> w = kaiming_uniform_(torch.empty(64, 3, 7, 7), mode="fan_out", nonlinearity="relu")
     """
@@ -244,7 +244,7 @@ def kaiming_normal_(
     nonlinearity: _NonlinearityType = "leaky_relu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fill with N(0, std^2), std = gain / sqrt(fan) (He et al. 2015). `a` is the slope of a leaky_relu.
+    """Fills with N(0, std^2), std = gain / sqrt(fan) (He et al. 2015). `a` is the slope of a leaky_relu.
 
     >>> w = kaiming_normal_(torch.empty(64, 3, 7, 7), mode="fan_out", nonlinearity="relu")
     """
@@ -260,11 +260,11 @@ def kaiming_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
-    """Fill with gain * Q, Q semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
+    """Fills with gain * Q, Q semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
 
-    The normal values are fanin's, the factorization is torch's LAPACK: so the bits are torch's. LAPACK cannot be stopped:
-    if Ctrl-C comes while a large matrix is factorized, the call ends at once, the tensor as it was and the generator past
-    the normal values, but a thread goes on computing, in memory of its own, until it is through.
+    The normal values are drawn by fanin and factorized by torch's LAPACK, so the result is bit-identical to torch's. LAPACK
+    cannot be interrupted. If Ctrl-C is pressed while a large matrix is factorized, the call ends at once: the tensor is
+    unchanged, and the generator is past the normal values. A thread goes on with the factorization until it is done.
 
     >>> w = orthogonal_(torch.empty(30, 50))
     >>> torch.allclose(w @ w.T, torch.eye(30), atol=1e-5)
@@ -287,13 +287,13 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     return tensor
 
 
-#: Multiplications from which somebody may want a factorization to end: a tenth of a second.
-_ENDLESS = 1 << 31
+#: The number of multiplications from which Ctrl-C can interrupt a factorization: about a tenth of a second.
+_INTERRUPTIBLE = 1 << 31
 
 
 def _factorize(matrix):
-    """torch.linalg.qr; Ctrl-C is answered meanwhile, if it is long and this is the thread that answers."""
-    if matrix.numel() * min(matrix.shape) < _ENDLESS or threading.current_thread() is not threading.main_thread():
+    """Does torch.linalg.qr. Ctrl-C interrupts a long factorization in the main thread, which handles signals."""
+    if matrix.numel() * min(matrix.shape) < _INTERRUPTIBLE or threading.current_thread() is not threading.main_thread():
         return torch.linalg.qr(matrix)
     done = []
 
@@ -315,26 +315,26 @@ def _factorize(matrix):
 def sparse_(
     tensor: Tensor, sparsity: float, std: float = 0.01, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Fill a matrix with N(0, std^2) and ceil(sparsity * rows) zeros in each column (Martens 2010).
+    """Fills a matrix with N(0, std^2) and ceil(sparsity * rows) zeros in each column (Martens 2010).
 
     >>> w = sparse_(torch.empty(10, 5), sparsity=0.3)
     >>> (w == 0).sum(0)
     tensor([3, 3, 3, 3, 3])
     """
     if generator is not None or is_for_torch(tensor) or not is_plain(tensor) or tensor.ndim != 2:
-        # With a generator torch still draws the places from its default one.
+        # torch draws the positions of the zeros from the default generator, whatever `generator` is.
         return _torch.sparse_(tensor, sparsity, std, generator)
     try:
         zeros = math.ceil(sparsity * tensor.shape[0])
     except (TypeError, ValueError, OverflowError):
         zeros = -1
-    if 0 <= zeros <= tensor.shape[0] and draw((SPARSE, zeros, std, 0.0, 0.0), tensor, None):
+    if 0 <= zeros <= tensor.shape[0] and fill(SPARSE, (zeros, std), tensor, None):
         return tensor
     return _torch.sparse_(tensor, sparsity, std, generator)
 
 
 def _deprecated(function):
-    """torch's name of `function` without the underscore, which warns."""
+    """Returns the deprecated function of torch.nn.init without the underscore, which warns and calls `function`."""
     new = function.__name__
     old = new[:-1]
 
@@ -345,7 +345,7 @@ def _deprecated(function):
         return function(*args, **kwargs)
 
     deprecated.__name__ = deprecated.__qualname__ = old
-    deprecated.__doc__ = f"torch's deprecated name of `{new}`."
+    deprecated.__doc__ = f"The deprecated name of `{new}` in torch."
     deprecated.__signature__ = inspect.signature(getattr(_torch, old))
     return deprecated
 

@@ -1,4 +1,4 @@
-"""A module filled from a recipe."""
+"""init_module: fills a module from a recipe."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from .._fanin import Planned, Recipe
-from ._boxes import boxes_of, local_of
-from ._write import changed, check, fill
+from ._native_stream import check_memory, fill, increment_version
+from ._regions import local_of, regions_of
 
-#: torch's types in safetensors' spelling.
-STORED = {
+#: The types of torch, and their names in safetensors.
+_STORED = {
     torch.float64: "F64",
     torch.float32: "F32",
     torch.float16: "F16",
@@ -40,19 +40,36 @@ def init_module(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> list[Planned]:
-    """Fill a module's parameters and persistent buffers in place from a recipe, by name, on the native stream.
+    """Fills a module's parameters and persistent buffers in place from a recipe, by name, on the native stream.
 
-    `recipe` is a `Recipe`, the name of a built-in model or a file; `settings` sets its variables. The values of a
-    tensor depend on the seed, its name, its shape and its type: not on the order of modules, on wrappers (the prefixes
-    of DataParallel, torch.compile and FSDP do not count), on the machine, or on how it is split. Tied tensors take the
-    first of their names, or the one that the recipe's [tie] says. What it copies or skips stays as it is, and so do types.
+    The values of a tensor depend on the seed and on its name, shape and type. They do not depend on the order of modules,
+    on wrappers (the prefixes of DataParallel, torch.compile and FSDP are ignored), on the machine, or on how the tensor is
+    split. Tied tensors are filled under the first of their names, or the one in the recipe's [tie]. Tensors that the recipe
+    copies or skips keep their values. Types do not change.
 
-    A tensor may be plain or a DTensor, of any mesh: each rank fills the part that it holds with what the whole has there
-    (fans are those of the whole), and no rank talks to another. A model made on the meta device wants `to_empty` first, a
-    lazy one a forward pass.
+    A tensor may be a DTensor on any mesh: each rank fills its own part, without communication, and fans are those of the
+    global tensor. Call `to_empty` first on a model that is on the meta device, and run a forward pass of a lazy one.
 
-    Nothing is written unless everything can be. Returns what was done, tensor by tensor.
+    All errors are raised before a value is written.
 
+    Parameters
+    ----------
+    module
+        The module.
+    recipe
+        A `Recipe`, the name of a built-in model, or a recipe file.
+    seed
+        The seed of the native stream.
+    settings
+        Values of the recipe's variables.
+
+    Returns
+    -------
+    list of Planned
+        What was done with each tensor.
+
+    Examples
+    --------
     >>> model = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.LayerNorm(8))
     >>> recipe = Recipe('''
     ... [init]
@@ -70,13 +87,13 @@ def init_module(
     tensors = _tensors(module)
     rows = [(name, _stored(name, tensor, recipe), list(tensor.shape)) for name, tensor in tensors.items()]
     planned = recipe.plan(rows, dict(settings or {}))
-    filled = [one for one in planned if one.scheme not in ("copy", "skip")]
-    for one in filled:
-        check(tensors[one.name], one.name)
-        boxes_of(tensors[one.name], one.name)
+    written = [one for one in planned if one.scheme not in ("copy", "skip")]
+    for one in written:
+        check_memory(tensors[one.name], one.name)
+        regions_of(tensors[one.name], one.name)
         if one.scheme == "arange" and hasattr(tensors[one.name], "device_mesh"):
-            raise TypeError(f"{one.name} is a DTensor: arange fills whole tensors")
-    for one in filled:
+            raise TypeError(f"{one.name} is a DTensor: arange can only fill a plain tensor")
+    for one in written:
         tensor = tensors[one.name]
         if one.spec is not None and one.integer is None:
             fill(tensor, one.spec, seed, one.source)
@@ -88,25 +105,25 @@ def init_module(
                 tensor.zero_()
             else:
                 tensor.copy_(torch.arange(tensor.shape[-1], device=tensor.device).expand(tensor.shape))
-        changed(tensor)
+        increment_version(tensor)
     return planned
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """What state_dict() holds, each tensor under the first of its names."""
+    """Returns the tensors of state_dict(), each under the first of its names."""
     seen: set[int] = set()
     found = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         if isinstance(tensor, Tensor) and id(tensor) not in seen:
             if nn.parameter.is_lazy(tensor):
-                raise ValueError(f"{name} has no shape yet, its module is lazy: run a forward pass first")
+                raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
             seen.add(id(tensor))
             found[name] = tensor
     return found
 
 
 def _stored(name: str, tensor: Tensor, recipe: Recipe) -> str:
-    stored = STORED.get(tensor.dtype)
+    stored = _STORED.get(tensor.dtype)
     if stored is None and not recipe.leaves(name):
         raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: the recipe may copy or skip it")
     return stored or str(tensor.dtype).removeprefix("torch.")

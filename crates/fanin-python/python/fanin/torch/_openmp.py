@@ -1,4 +1,4 @@
-"""Fills share the threads that torch keeps for its own operations, where those are OpenMP's by GNU's names."""
+"""Fills on the OpenMP threads of torch, if its OpenMP library has the functions of GNU's libgomp (Linux)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import torch
 from .._fanin import use_openmp
 
 
-def _forked() -> bool:
-    """Whether this process was forked off another and has run no program of its own since.
+def _is_forked() -> bool:
+    """Returns whether this process was forked and has not called exec since.
 
-    OpenMP's threads, which the other may have had, did not come along, and it would wait for them.
+    OpenMP would wait for threads that exist in the parent process only.
     """
-    PF_FORKNOEXEC = 0x40  # noqa: N806 - Linux's name
+    PF_FORKNOEXEC = 0x40  # noqa: N806 - the name in Linux
     flags = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[6]
     return bool(int(flags) & PF_FORKNOEXEC)
 
 
-def share() -> None:
-    """Finds OpenMP as torch does: among the libraries that `libtorch_cpu` was linked with."""
+def use_torch_threads() -> None:
+    """Passes the functions of the OpenMP library that `libtorch_cpu` is linked with to Rust. Does nothing if they are not
+    found."""
     if sys.platform != "linux":
         return
     try:
-        if _forked():
+        if _is_forked():
             return
         path = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
         library = ctypes.CDLL(str(path), mode=os.RTLD_NOLOAD | os.RTLD_LAZY)

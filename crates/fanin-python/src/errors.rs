@@ -1,21 +1,21 @@
-//! fanin's errors as Python's exceptions.
+//! Conversion of fanin's errors into Python exceptions.
 
 use fanin_checkpoint::Remedy;
 use pyo3::PyErr;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError};
 
-/// A wrong type of memory is a TypeError; anything else that is wrong with a request is a ValueError.
-pub fn library(error: fanin::Error) -> PyErr {
+/// Returns the exception for an error of the library: TypeError for memory of a wrong element type, else ValueError.
+pub fn from_library(error: fanin::Error) -> PyErr {
     match error {
         fanin::Error::ElementType { .. } => PyTypeError::new_err(error.to_string()),
         other => PyValueError::new_err(other.to_string()),
     }
 }
 
-/// An error of a recipe or a manifest.
-pub fn recipe(error: fanin_recipe::Error) -> PyErr {
+/// Returns the exception for an error of a recipe or a manifest.
+pub fn from_recipe(error: fanin_recipe::Error) -> PyErr {
     match error {
-        fanin_recipe::Error::Spec(error) => library(error),
+        fanin_recipe::Error::Spec(error) => from_library(error),
         fanin_recipe::Error::Io { ref source, .. } => os_error(source, error.to_string()),
         fanin_recipe::Error::UnknownModel { suggestion: None, .. }
         | fanin_recipe::Error::UnknownRecipe { suggestion: None, .. } => {
@@ -25,11 +25,12 @@ pub fn recipe(error: fanin_recipe::Error) -> PyErr {
     }
 }
 
-/// An error of reading or writing a checkpoint, with the keyword that helps.
-pub fn checkpoint(error: fanin_checkpoint::Error) -> PyErr {
+/// Returns the exception for an error of reading or writing a checkpoint. Its message names the keyword argument that
+/// helps.
+pub fn from_checkpoint(error: fanin_checkpoint::Error) -> PyErr {
     match error {
-        fanin_checkpoint::Error::Recipe(error) => recipe(error),
-        fanin_checkpoint::Error::Spec(error) => library(error),
+        fanin_checkpoint::Error::Recipe(error) => from_recipe(error),
+        fanin_checkpoint::Error::Spec(error) => from_library(error),
         fanin_checkpoint::Error::Interrupted => PyKeyboardInterrupt::new_err(()),
         fanin_checkpoint::Error::Io { ref source, .. } => os_error(source, error.to_string()),
         fanin_checkpoint::Error::Refused { message, remedy } => PyValueError::new_err(match remedy {
@@ -54,17 +55,17 @@ pub fn checkpoint(error: fanin_checkpoint::Error) -> PyErr {
     }
 }
 
-/// An error of an explanation.
-pub fn analysis(error: fanin_analysis::Error) -> PyErr {
+/// Returns the exception for an error of an explanation.
+pub fn from_analysis(error: fanin_analysis::Error) -> PyErr {
     match error {
-        fanin_analysis::Error::Checkpoint(error) => checkpoint(error),
-        fanin_analysis::Error::Recipe(error) => recipe(error),
-        fanin_analysis::Error::Spec(error) => library(error),
+        fanin_analysis::Error::Checkpoint(error) => from_checkpoint(error),
+        fanin_analysis::Error::Recipe(error) => from_recipe(error),
+        fanin_analysis::Error::Spec(error) => from_library(error),
         other => PyValueError::new_err(other.to_string()),
     }
 }
 
-/// An OSError of the kind that the errno says: FileNotFoundError, PermissionError and so on.
+/// Returns an OSError. Python picks the subclass by the errno: FileNotFoundError, PermissionError and so on.
 fn os_error(source: &std::io::Error, text: String) -> PyErr {
     match source.raw_os_error() {
         Some(errno) => PyOSError::new_err((errno, text)),

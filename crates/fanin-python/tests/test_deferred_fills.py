@@ -1,4 +1,4 @@
-"""fast_init(defer=True): fills that wait are done before anybody can tell, or never."""
+"""fast_init(defer=True): a deferred fill is done before anything reads the tensor, or never."""
 
 import contextlib
 import copy
@@ -11,108 +11,111 @@ import numpy as np
 import pytest
 import torch
 from conftest import outcome, same
-from test_fast_init import MODELS, assert_same_models, build
+from model_configs import BUILT_IN, SMALL
+from test_fast_init import assert_same_models, build
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils.dlpack import to_dlpack
 
-from fanin.torch import _defer, _plain, fast_init
-
+from fanin.torch import _deferred_mode, _deferred_patches, _queued_fill, _torch_stream, fast_init
 
 
 @contextlib.contextmanager
 def deferring():
-    """The context, its mode on from the beginning: fills of any size wait."""
+    """The context with the mode on from the beginning, so that fills of any size are deferred."""
     with fast_init(defer=True):
-        _defer.wake(torch.empty(0))
+        _deferred_mode.wake(torch.empty(0))
         yield
 
 
 @pytest.fixture
-def settled(monkeypatch):
-    """The fills that were done, by their number of values, call by call."""
+def done(monkeypatch):
+    """The numbers of values of the fills that were done, one list for each call of Rust."""
     calls = []
-    settle, write = _defer.torch_settle, _plain.write
-    monkeypatch.setattr(_defer, "torch_settle", lambda fills: calls.append([fill[3] for fill in fills]) or settle(fills))
-    monkeypatch.setattr(
-        _plain, "write", lambda wish, tensor, g: calls.append([tensor.numel()]) or write(wish, tensor, g)
-    )
+    torch_flush, fill_plain = _queued_fill.torch_flush, _torch_stream.fill_plain
+
+    def counted_flush(fills):
+        calls.append([fill.count for fill in fills])
+        return torch_flush(fills)
+
+    def counted_fill(request, tensor, generator):
+        calls.append([tensor.numel()])
+        return fill_plain(request, tensor, generator)
+
+    monkeypatch.setattr(_queued_fill, "torch_flush", counted_flush)
+    monkeypatch.setattr(_torch_stream, "fill_plain", counted_fill)
     return calls
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALL)
 def test_models_are_the_same(name):
-    assert_same_models(build(MODELS[name], deferring), build(MODELS[name]))
+    assert_same_models(build(SMALL[name], deferring), build(SMALL[name]))
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_models_are_the_same_asleep_or_woken(name):
+@pytest.mark.parametrize("name", SMALL)
+def test_models_are_the_same_whether_the_mode_turns_on_or_not(name):
     def context():
         return fast_init(defer=True)
 
-    assert_same_models(build(MODELS[name], context), build(MODELS[name]))
+    assert_same_models(build(SMALL[name], context), build(SMALL[name]))
 
 
-LARGE = _plain.LARGE
+LARGE = _torch_stream.MIN_DEFERRED_VALUES
 
 
-def test_the_mode_sleeps_until_a_large_fill(settled):
+def test_the_mode_is_off_until_a_large_fill(done):
     with fast_init(defer=True):
         torch.empty(LARGE - 1).normal_()
-        assert torch._C._len_torch_dispatch_stack() == 0 and settled == [[LARGE - 1]]
+        assert torch._C._len_torch_dispatch_stack() == 0 and done == [[LARGE - 1]]
         torch.empty(LARGE + 1).normal_()
         assert torch._C._len_torch_dispatch_stack() == 1
     assert torch._C._len_torch_dispatch_stack() == 0
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/pagemap"), reason="only Linux tells which pages are in place")
-def test_the_fill_that_wakes_the_mode_waits_if_its_memory_is_new(settled):
+@pytest.mark.skipif(not os.path.exists("/proc/self/pagemap"), reason="only Linux says which pages were written to")
+def test_the_fill_that_turns_the_mode_on_is_deferred_if_its_memory_is_new(done):
     count = 1 << 25
 
     def run():
-        new = torch.empty(count)  # so large that it has memory of its own, without a page in place
+        new = torch.empty(count)  # so large that the system allocates it, and no page was written to
         new.uniform_()
         new.normal_()
         return new
 
-    wanted = outcome(run)
-    settled.clear()
+    expected = outcome(run)
+    done.clear()
     with fast_init(defer=True):
         got = outcome(run)
-        assert settled == []
-    assert same(got[0], wanted[0]) and settled == [[count]] and torch.equal(torch.get_rng_state(), wanted[3])
+        assert done == []
+    assert same(got[0], expected[0]) and done == [[count]] and torch.equal(torch.get_rng_state(), expected[3])
 
 
-def test_the_fill_that_wakes_the_mode_is_done_if_its_memory_may_be_known(settled):
+def test_the_fill_that_turns_the_mode_on_is_done_if_its_memory_may_be_exposed(done):
     count = 1 << 24
     for make in (lambda: torch.zeros(count).add_(1), lambda: torch.from_numpy(np.empty(count, np.float32))):
-        settled.clear()
+        done.clear()
         with fast_init(defer=True):
             make().normal_()
-            assert settled == [[count]]
-    settled.clear()
+            assert done == [[count]]
+    done.clear()
     with fast_init(defer=True):
         new = torch.empty(count)
         view = new.numpy()
         new.normal_()
-        assert view[:5].any() and settled == [[count]]
+        assert view[:5].any() and done == [[count]]
 
 
 @pytest.mark.slow
-def test_a_whole_gpt2_is_the_same_and_draws_each_value_once(settled):
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    def make():
-        return GPT2LMHeadModel(GPT2Config())
-
+def test_gpt2_in_its_real_size_is_the_same_and_draws_each_value_once(done):
+    make = BUILT_IN["gpt2"].build
     got = build(make, deferring)
     assert_same_models(got, build(make))
-    drawn = sum(map(sum, settled))
+    drawn = sum(map(sum, done))
     assert drawn <= sum(p.numel() for p in got[0].parameters())
 
 
-def test_what_is_filled_again_is_not_drawn(settled):
+def test_a_fill_that_is_overwritten_is_not_drawn(done):
     def make():
         weight = torch.empty(300, 200)
         nn.init.kaiming_uniform_(weight)
@@ -122,15 +125,15 @@ def test_what_is_filled_again_is_not_drawn(settled):
         other.zero_()
         nn.init.constant_(third, 2.0)
         fourth.copy_(torch.ones(5000))
-        torch.empty(6000).normal_()  # nobody has it any more
+        torch.empty(6000).normal_()  # nothing refers to it
         return weight, other, third, fourth
 
-    wanted = outcome(make)
+    expected = outcome(make)
     with deferring():
         got = outcome(make)
-        assert settled == []
-    assert all(map(same, got[0], wanted[0])) and settled == [[60000]]
-    assert torch.equal(torch.get_rng_state(), wanted[3])
+        assert done == []
+    assert all(map(same, got[0], expected[0])) and done == [[60000]]
+    assert torch.equal(torch.get_rng_state(), expected[3])
 
 
 READERS = {
@@ -214,7 +217,7 @@ def script_saved(tensor):
 
 @torch.library.custom_op("fanin_tests::nested", mutates_args=())
 def nested(tensor: torch.Tensor) -> torch.Tensor:
-    """An operator of which nothing is known."""
+    """An operator that is not of torch, so its effects are unknown."""
     return torch.from_numpy(tensor.numpy() + 1)
 
 
@@ -251,29 +254,29 @@ def moved(tensor):
 
 
 def plain(value):
-    """For comparison: tensors and arrays as their bytes."""
+    """Returns tensors and arrays as bytes, for comparison."""
     if isinstance(value, torch.Tensor):
         return value.detach().clone().numpy().tobytes()
     return value.tobytes() if isinstance(value, np.ndarray) else value
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_whoever_reads_sees_the_values(name):
+def test_every_way_to_read_a_tensor_sees_its_values(name):
     def run():
         torch.empty(4000).uniform_()
         tensor = torch.empty(50, 60).normal_()
         result = plain(READERS[name](tensor))
         return result, tensor, torch.rand(3)
 
-    wanted = outcome(run)
+    expected = outcome(run)
     with deferring():
         got = outcome(run)
         first = plain(got[0][1]) if got[0] else None
-    assert got[1] == wanted[1] is None
+    assert got[1] == expected[1] is None
     if name != "pickle":
-        assert got[0][0] == wanted[0][0]
-    assert first == plain(wanted[0][1]) and same(got[0][1], wanted[0][1]) and same(got[0][2], wanted[0][2])
-    assert torch.equal(torch.get_rng_state(), wanted[3])
+        assert got[0][0] == expected[0][0]
+    assert first == plain(expected[0][1]) and same(got[0][1], expected[0][1]) and same(got[0][2], expected[0][2])
+    assert torch.equal(torch.get_rng_state(), expected[3])
 
 
 GENERATORS = {
@@ -306,7 +309,7 @@ GENERATORS = {
 
 
 def elsewhere(work):
-    """In a thread that is waited for."""
+    """Calls `work` in another thread, and returns its result."""
     results = []
     thread = threading.Thread(target=lambda: results.append(work()))
     thread.start()
@@ -321,42 +324,42 @@ def forked():
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_the_generator_is_where_it_would_be(name):
+def test_the_generator_has_the_state_that_torch_leaves(name):
     def run():
         first = torch.empty(4001).normal_()
         result = GENERATORS[name]()
         return first, result, torch.empty(4002).normal_()
 
-    wanted = outcome(run)
+    expected = outcome(run)
     with deferring():
         got = outcome(run)
-    for ours, torchs in zip(got[0], wanted[0]):
-        assert ours is None or same(ours, torchs)
-    assert torch.equal(torch.get_rng_state(), wanted[3])
+    for found, by_torch in zip(got[0], expected[0]):
+        assert found is None or same(found, by_torch)
+    assert torch.equal(torch.get_rng_state(), expected[3])
 
 
-def test_memory_from_elsewhere_does_not_wait(settled):
+def test_fills_of_memory_from_elsewhere_are_not_deferred(done):
     array = np.zeros(5000, np.float32)
     before = torch.zeros(5000)
     with deferring():
         torch.from_numpy(array).normal_()
         assert array.any()
         before.normal_()
-        assert before.tolist() and settled == [[5000], [5000]]
-        shown = torch.zeros(5000)
-        view = shown.numpy()
-        shown.normal_()
+        assert before.tolist() and done == [[5000], [5000]]
+        exposed = torch.zeros(5000)
+        view = exposed.numpy()
+        exposed.normal_()
         assert view.any()
         part = torch.empty(5000)[10:]
         part.normal_()
-        assert settled == [[5000], [5000], [5000], [4990]]
-        waits = torch.empty(5001).normal_()
-        assert len(settled) == 4
-        waits.sum()
-        assert settled[4:] == [[5001]]
+        assert done == [[5000], [5000], [5000], [4990]]
+        deferred = torch.empty(5001).normal_()
+        assert len(done) == 4
+        deferred.sum()
+        assert done[4:] == [[5001]]
 
 
-def test_an_exception_leaves_everything_done():
+def test_an_exception_leaves_all_fills_done():
     def run():
         kept = torch.empty(4000)
         with pytest.raises(KeyError):
@@ -366,14 +369,14 @@ def test_an_exception_leaves_everything_done():
         return kept
 
     defer = False
-    wanted = outcome(run)
+    expected = outcome(run)
     defer = True
     got = outcome(run)
-    assert same(got[0], wanted[0]) and torch.equal(got[3], wanted[3])
-    assert not _defer._open and not _defer._doors and "numpy" not in torch.Tensor.__dict__
+    assert same(got[0], expected[0]) and torch.equal(got[3], expected[3])
+    assert not _deferred_patches.queues and not _deferred_patches.patches and "numpy" not in torch.Tensor.__dict__
 
 
-def test_a_write_from_another_thread_is_found_out():
+def test_a_write_from_another_thread_is_an_error():
     weight = None
     with pytest.raises(RuntimeError, match="leave out defer=True"):
         with deferring():
@@ -390,12 +393,12 @@ def test_a_write_from_another_thread_is_found_out():
     assert weight.sum() == 5000
 
 
-def test_what_was_not_written_over_is_done_all_the_same():
+def test_other_fills_are_done_when_one_was_overwritten_by_another_thread():
     with pytest.raises(RuntimeError, match="leave out defer=True"):
         with deferring():
-            kept, overtaken = torch.empty(5000).normal_(), torch.empty(5000).normal_()
-            elsewhere(lambda: overtaken.zero_().add_(1))
-    assert kept.std() > 0.9 and overtaken.sum() == 5000
+            kept, overwritten = torch.empty(5000).normal_(), torch.empty(5000).normal_()
+            elsewhere(lambda: overwritten.zero_().add_(1))
+    assert kept.std() > 0.9 and overwritten.sum() == 5000
 
 
 def test_an_element_taken_before_the_fill_has_its_value():
@@ -405,13 +408,13 @@ def test_an_element_taken_before_the_fill_has_its_value():
         weight.normal_()
         return torch.tensor([element]), torch.Tensor([element]), weight
 
-    wanted = outcome(run)
+    expected = outcome(run)
     with deferring():
         got = outcome(run)
-    assert all(map(same, got[0], wanted[0]))
+    assert all(map(same, got[0], expected[0]))
 
 
-def test_memory_that_a_file_shares_does_not_wait(tmp_path):
+def test_fills_of_memory_that_a_file_shares_are_not_deferred(tmp_path):
     file = tmp_path / "shared"
     file.write_bytes(bytes(4 * 5000))
     with deferring():
@@ -419,18 +422,18 @@ def test_memory_that_a_file_shares_does_not_wait(tmp_path):
         assert np.fromfile(file, np.float32).any()
 
 
-def test_memory_that_nobody_has_is_let_go():
+def test_fills_of_memory_that_nothing_refers_to_are_dropped():
     with deferring():
         for _ in range(40):
             torch.ones(5000).normal_()
-        mode = _defer._open[0]
-        assert len(mode.waiting) <= 2
+        queue = _deferred_patches.queues[0]
+        assert len(queue.fills) <= 2
         kept = [torch.ones(5000).normal_() for _ in range(40)]
-        assert len(mode.waiting) >= 40
+        assert len(queue.fills) >= 40
     assert all(tensor.std() > 0.9 for tensor in kept)
 
 
-def test_the_mode_does_not_wake_in_a_backward_pass():
+def test_the_mode_does_not_turn_on_in_a_backward_pass():
     x = torch.ones(3, requires_grad=True)
     with fast_init(defer=True):
         x.register_hook(lambda grad: torch.empty(LARGE * 32).normal_()[:3])
@@ -441,7 +444,7 @@ def test_the_mode_does_not_wake_in_a_backward_pass():
     assert torch.equal(x.grad, torch.empty(LARGE * 32).normal_()[:3])
 
 
-def test_sparse_gradients_are_not_in_the_way():
+def test_sparse_gradients_work():
     with deferring():
         module = nn.Embedding(100, 50, sparse=True)
         module(torch.tensor([1])).sum().backward()
@@ -449,15 +452,15 @@ def test_sparse_gradients_are_not_in_the_way():
     assert module.weight.grad.is_sparse
 
 
-def test_another_thread_does_not_leave_the_context():
+def test_another_thread_cannot_leave_the_context():
     context = fast_init(defer=True)
     with context:
         error = elsewhere(lambda: pytest.raises(RuntimeError, context.__exit__, None, None, None).value)
         assert "entered in another thread" in str(error)
-    assert not _defer._open and "normal_" not in torch.Tensor.__dict__
+    assert not _deferred_patches.queues and "normal_" not in torch.Tensor.__dict__
 
 
-def test_threads_wait_each_for_themselves():
+def test_each_thread_defers_its_own_fills():
     results = {}
 
     def work(k):

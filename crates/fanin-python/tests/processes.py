@@ -1,4 +1,4 @@
-"""Several processes for a test: started together, given a time, and ended with it."""
+"""Runs the scripts in `ranks/` in several processes."""
 
 import json
 import os
@@ -11,12 +11,12 @@ RANKS = Path(__file__).parent / "ranks"
 
 
 def run(script, count, folder, *arguments, timeout=600, environment=None):
-    """Runs `ranks/SCRIPT rank count folder ...` in `count` processes. Gives what each printed last, read as JSON.
+    """Runs `ranks/SCRIPT rank count folder ...` in `count` processes. Returns the last line of each, read as JSON.
 
-    If one fails or takes too long all are ended: a rank that waits for another never hangs the tests.
+    If one process fails, or `timeout` seconds have passed, all are ended, so that ranks never wait for each other forever.
     """
     settings = {
-        # One thread a rank, as launchers have it.
+        # One thread for each rank, as launchers set it.
         "OMP_NUM_THREADS": "1",
         "RAYON_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
@@ -34,10 +34,10 @@ def run(script, count, folder, *arguments, timeout=600, environment=None):
                 processes.append(subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment))
         end = time.monotonic() + timeout
         while any(process.poll() is None for process in processes):
-            assert not any(process.poll() for process in processes), "a rank failed:\n" + _said(logs)
-            assert time.monotonic() < end, f"the ranks took more than {timeout} s:\n" + _said(logs)
+            assert not any(process.poll() for process in processes), "a rank failed:\n" + _output(logs)
+            assert time.monotonic() < end, f"the ranks took more than {timeout} s:\n" + _output(logs)
             time.sleep(0.05)
-        assert not any(process.returncode for process in processes), "a rank failed:\n" + _said(logs)
+        assert not any(process.returncode for process in processes), "a rank failed:\n" + _output(logs)
     finally:
         for process in processes:
             if process.poll() is None:
@@ -46,5 +46,5 @@ def run(script, count, folder, *arguments, timeout=600, environment=None):
     return [json.loads(log.read_text().splitlines()[-1]) for log in logs]
 
 
-def _said(logs):
+def _output(logs):
     return "\n".join(f"--- {log.name}\n" + "\n".join(log.read_text().splitlines()[-25:]) for log in logs)

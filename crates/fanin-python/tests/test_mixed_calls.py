@@ -1,6 +1,6 @@
-"""Random sequences of calls on a few generators: by torch alone, and mixed with fanin. Bits, errors, states are equal.
+"""Random sequences of calls on several generators, by torch alone and mixed with fanin: results must be bitwise equal.
 
-The suite plays a few fixed seeds. `python test_mixed.py 1000 2000` plays others, as many as one has time for.
+The tests run a few fixed seeds. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ import torch
 from conftest import bits
 
 import fanin.torch as init
-from fanin.torch import _defer, fast_init
+from fanin.torch import _deferred_mode, fast_init
 
 DTYPES = [torch.float32] * 4 + [torch.float64, torch.float16, torch.bfloat16]
 
-#: Around sixteen, the hand-over to fanin, and blocks of words.
+#: Around torch's groups of sixteen, the size from which fanin fills, and the generator's blocks of words.
 LENGTHS = [1, 2, 3, 15, 16, 17, 31, 33, 623, 625, 2047, 2048, 2049, 2063, 2065, 4097, 8191, 8192, 8193, 8207, 8209]
 
 
@@ -36,7 +36,7 @@ def a_shape(r):
 
 
 def a_tensor(r, shape, dtype):
-    """A tensor of sevens, somewhere in memory."""
+    """Returns a tensor of sevens with random strides and storage offset."""
 
     def sevens(*shape):
         return torch.full(shape, 7.0, dtype=dtype)
@@ -61,7 +61,7 @@ def a_tensor(r, shape, dtype):
 
 
 def a_call(r):
-    """A function's name and its arguments."""
+    """Returns the name of a function and its arguments."""
     name = r.choice(["uniform_", "normal_", "trunc_normal_", "sparse_", "orthogonal_", *init.__all__])
     while not name.endswith("_"):
         name = r.choice(init.__all__)
@@ -88,7 +88,7 @@ def a_call(r):
     return name, dict(val=r.uniform(-2, 2)) if name == "constant_" else {}
 
 
-#: What else draws from a generator.
+#: Other functions that draw from a generator.
 OTHERS = [
     lambda r, g: torch.rand(r.randrange(1, 40), generator=g),
     lambda r, g: torch.randn(r.randrange(1, 40), generator=g),
@@ -104,7 +104,7 @@ DRAWS = {"uniform_", "normal_", "trunc_normal_", "sparse_", "orthogonal_", "xavi
 
 
 def play(seed, calls, modules):
-    """What a sequence leaves: each call's tensor, error and warnings; then the states of the generators."""
+    """Returns the tensor, error and warnings of each call, and the final states of the generators."""
     r = random.Random(seed)
     torch.manual_seed(r.randrange(-9, 1 << 40))
     generators = [torch.Generator().manual_seed(r.randrange(1 << 33)), torch.Generator().manual_seed(5)]
@@ -132,7 +132,7 @@ def play(seed, calls, modules):
             except Exception as raised:
                 error = type(raised), str(raised)
         kept = [*kept, tensor][-5:]
-        # Under a mode in which fills wait, not every tensor is to be looked at.
+        # Only some tensors are read here, so that fills of the others stay deferred.
         seen = tensor.detach().clone() if r.random() < 0.3 else tensor
         left.append((text, seen, error, [(w.category, str(w.message)) for w in caught]))
     return left, [torch.get_rng_state(), *(generator.get_state() for generator in generators)]
@@ -141,7 +141,7 @@ def play(seed, calls, modules):
 @contextlib.contextmanager
 def deferring():
     with fast_init(defer=True):
-        _defer.wake(torch.empty(0))
+        _deferred_mode.wake(torch.empty(0))
         yield
 
 
@@ -149,10 +149,10 @@ CONTEXTS = {"drop-in": contextlib.nullcontext, "fast_init": fast_init, "deferrin
 
 
 def compare(seed, calls, context):
-    wanted, states = play(seed, calls, (torch.nn.init, torch.nn.init))
+    expected, states = play(seed, calls, (torch.nn.init, torch.nn.init))
     with CONTEXTS[context]():
         got, ours = play(seed, calls, (torch.nn.init, init))
-    for k, (one, other) in enumerate(zip(got, wanted, strict=True)):
+    for k, (one, other) in enumerate(zip(got, expected, strict=True)):
         where = f"seed {seed}, {context}, call {k}: {one[0]}"
         assert (one[0], one[2:]) == (other[0], other[2:]), where
         assert one[1].stride() == other[1].stride(), where
@@ -163,7 +163,7 @@ def compare(seed, calls, context):
 
 @pytest.mark.parametrize("context", CONTEXTS)
 @pytest.mark.parametrize("seed", range(3))
-def test_mixed_calls_leave_what_torch_alone_leaves(seed, context):
+def test_mixed_calls_have_the_results_of_torch_alone(seed, context):
     compare(seed, 120, context)
 
 

@@ -1,4 +1,4 @@
-"""`fanin inspect --json` against its schema: what the file in docs/ promises is what the command writes."""
+"""The output of `fanin inspect --json` matches the schema in docs/inspect.schema.json."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "inspect.schema.json")
 RECIPE = """[init]
 "flat" = "constant(3)"
 "draw.*" = "normal(std=0.5)"
-"cut" = "trunc_normal(std=0.02, a=-0.04, b=0.04)"
+"truncated" = "trunc_normal(std=0.02, a=-0.04, b=0.04)"
 "turn" = "orthogonal"
 "*" = "zeros"
 """
@@ -23,15 +23,15 @@ RECIPE = """[init]
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A file with everything that is odd in it, and a recipe for it."""
+    """A folder with a checkpoint of unusual tensors (non-finite, empty, constant ...) and a recipe for it."""
     folder = tmp_path_factory.mktemp("report")
     random = np.random.default_rng(0)
     q, _ = np.linalg.qr(random.standard_normal((40, 24)))
     tensors = {
         "draw.half": random.standard_normal((64, 32)).astype(np.float16) / 2,
         "draw.nan": np.array([[np.nan, np.inf], [0.5, -np.inf]], np.float32),
-        "draw.wild": np.full((2, 3), np.nan),
-        "cut": np.clip(random.standard_normal((30, 70)) * 0.02, -0.04, 0.04).astype(np.float32),
+        "draw.non_finite": np.full((2, 3), np.nan),
+        "truncated": np.clip(random.standard_normal((30, 70)) * 0.02, -0.04, 0.04).astype(np.float32),
         "turn": q.astype(np.float32),
         "flat": np.full(7, 3.0, np.float64),
         "steps": np.array(-3, np.int64),
@@ -52,13 +52,13 @@ def inspect(folder, *more, file="x.safetensors"):
 
 
 @pytest.mark.parametrize("more", [(), ("--recipe", "r.toml"), ("--no-spectra",)])
-def test_the_output_is_what_the_schema_says(checkpoint, more):
+def test_the_output_matches_the_schema(checkpoint, more):
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     report = inspect(checkpoint, *more)
     jsonschema.validate(report, SCHEMA)
     for tensor in report["tensors"]:
         assert (tensor["planned"] is not None) == ("r.toml" in more)
-        matrix = tensor["name"] in ("draw.half", "cut", "turn") or "script" in tensor["name"]
+        matrix = tensor["name"] in ("draw.half", "truncated", "turn") or "script" in tensor["name"]
         assert (tensor["spectrum"] is not None) == (matrix and "--no-spectra" not in more)
         measured = tensor["measured"]
         histogram = measured["histogram"]
@@ -70,11 +70,11 @@ def test_the_output_is_what_the_schema_says(checkpoint, more):
         if histogram["planned"] is not None:
             assert len(histogram["planned"]) == len(counts)
     assert sum(tensor["values"] for tensor in report["tensors"]) == report["totals"]["values"]
-    told = {warning["tensor"] for warning in report["warnings"]}
-    assert {"draw.nan", "draw.wild"} <= told and ("steps" in told) == ("r.toml" in more), report["warnings"]
+    warned = {warning["tensor"] for warning in report["warnings"]}
+    assert {"draw.nan", "draw.non_finite"} <= warned and ("steps" in warned) == ("r.toml" in more), report["warnings"]
 
 
-def test_singular_values_are_numpys(checkpoint):
+def test_singular_values_are_those_of_numpy(checkpoint):
     random = np.random.default_rng(1)
     tensors = {
         "conv": random.standard_normal((12, 5, 3, 3)).astype(np.float32),
@@ -84,26 +84,26 @@ def test_singular_values_are_numpys(checkpoint):
     save_file(tensors, checkpoint / "y.safetensors")
     report = inspect(checkpoint, file="y.safetensors")
     found = {tensor["name"]: tensor["spectrum"] for tensor in report["tensors"]}
-    right = {name: np.linalg.svd(w.reshape(len(w), -1).astype(np.float64), compute_uv=False) for name, w in tensors.items()}
+    expected = {name: np.linalg.svd(w.reshape(len(w), -1).astype(np.float64), compute_uv=False) for name, w in tensors.items()}
     assert (found["conv"]["rows"], found["conv"]["columns"], found["conv"]["method"]) == (12, 45, "exact")
-    assert found["conv"]["norm"] == pytest.approx(right["conv"][0], rel=1e-12)
-    assert found["conv"]["condition"] == pytest.approx(right["conv"][0] / right["conv"][-1], rel=1e-11)
+    assert found["conv"]["norm"] == pytest.approx(expected["conv"][0], rel=1e-12)
+    assert found["conv"]["condition"] == pytest.approx(expected["conv"][0] / expected["conv"][-1], rel=1e-11)
     assert found["low"]["condition"] is None and any("full rank" in w["text"] for w in report["warnings"])
     large = found["large"]
-    assert large["method"] == "lanczos" and 0.99 * right["large"][0] < large["norm"] <= right["large"][0] * (1 + 1e-7)
-    assert large["least"] >= right["large"][-1] and large["error"] < 0.03
+    assert large["method"] == "lanczos" and 0.99 * expected["large"][0] < large["norm"] <= expected["large"][0] * (1 + 1e-7)
+    assert large["least"] >= expected["large"][-1] and large["error"] < 0.03
 
 
-def test_the_schema_can_refuse(checkpoint):
+def test_the_schema_rejects_other_documents(checkpoint):
     report = inspect(checkpoint)
-    for spoil in (
+    for change in (
         lambda report: report.pop("totals"),
         lambda report: report.update(format="fanin-inspect-0"),
         lambda report: report["tensors"][0].update(news=1),
         lambda report: report["tensors"][0].update(dtype="F8"),
         lambda report: report["tensors"][0]["measured"].update(zeros=-1),
     ):
-        spoiled = json.loads(json.dumps(report))
-        spoil(spoiled)
+        changed = json.loads(json.dumps(report))
+        change(changed)
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(spoiled, SCHEMA)
+            jsonschema.validate(changed, SCHEMA)

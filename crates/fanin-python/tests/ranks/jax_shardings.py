@@ -1,4 +1,4 @@
-"""JAX: one process with four devices, or two with two each. Prints of each tensor what this process's devices hold."""
+"""Fills sharded JAX arrays, in one process with four devices or two with two each. Prints the number of shards compared."""
 
 import json
 import os
@@ -29,7 +29,7 @@ SPECS = {
 }
 
 
-def layouts():
+def shardings():
     devices = np.array(jax.devices())
     if count == 1:
         yield "1", NamedSharding(Mesh(devices[:1], ("x",)), P())
@@ -42,15 +42,15 @@ def layouts():
     yield "replicated", NamedSharding(line, P())
 
 
-made = 0
-for case, sharding in layouts():
+compared = 0
+for case, sharding in shardings():
     for name, (spec, shape) in SPECS.items():
         array = fanin.jax.fill_sharded(shape, sharding, spec, seed=7, name=name)
-        wanted = fanin.filled(shape, spec, seed=7, name=name)
+        expected = fanin.filled(shape, spec, seed=7, name=name)
         assert array.shape == shape and array.sharding == sharding
         for shard in array.addressable_shards:
-            np.testing.assert_array_equal(np.asarray(shard.data), wanted[shard.index], err_msg=f"{case} {name}")
-            made += 1
+            np.testing.assert_array_equal(np.asarray(shard.data), expected[shard.index], err_msg=f"{case} {name}")
+            compared += 1
 tree = {
     name: jax.ShapeDtypeStruct(shape, jnp.bfloat16 if name == "a.normal" else jnp.float32, sharding=sharding)
     for name, (_, shape) in SPECS.items()
@@ -61,8 +61,8 @@ filled = fanin.jax.init_tree(tree, fanin.Recipe(recipe), seed=7)
 assert (np.asarray(filled["steps"]) == 3).all()
 for name, (spec, shape) in SPECS.items():
     array = filled["params"][name]
-    wanted = fanin.filled(shape, spec, seed=7, name=f"params.{name}").astype(array.dtype)
+    expected = fanin.filled(shape, spec, seed=7, name=f"params.{name}").astype(array.dtype)
     for shard in array.addressable_shards:
-        assert (np.asarray(shard.data) == wanted[shard.index]).all(), name
-print(json.dumps(made), flush=True)
+        assert (np.asarray(shard.data) == expected[shard.index]).all(), name
+print(json.dumps(compared), flush=True)
 os._exit(0)

@@ -1,4 +1,4 @@
-"""`fanin.torch.init_module` under the package's own name. torch is not imported here: whoever has a module has it already."""
+"""`fanin.torch.init_module` as `fanin.init_module`. torch is not imported before it is called."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ def init_module(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> list[Planned]:
-    """Fill a torch module's parameters and persistent buffers in place from a recipe, by name: see
-    `fanin.torch.init_module`, which this is.
+    """Fills the parameters and persistent buffers of a torch module from a recipe: see `fanin.torch.init_module`.
 
     >>> import torch
     >>> init_module(torch.nn.Linear(16, 8), Recipe('[init]\\n"*" = "zeros"'), seed=42)[0]
     Planned(weight: F32 [8, 16] = zeros)
     """
-    from .torch._module import init_module
+    from .torch._init_module import init_module
 
     return init_module(module, recipe, seed=seed, settings=settings)

@@ -1,4 +1,4 @@
-"""What torch itself writes into a weight that is split over the ranks."""
+"""Fills DTensors with torch.nn.init alone. Prints in which ways the values are wrong."""
 
 import json
 import os

@@ -1,0 +1,85 @@
+"""Fills of this rank's memory on the native stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from .._fanin import Initializer, Prepared
+from ._regions import Region, local_of, regions_of, view_of
+
+#: The types that fanin draws, and their names in Rust.
+DTYPES = {
+    torch.float32: "f32",
+    torch.float64: "f64",
+    torch.float16: "f16",
+    torch.bfloat16: "bf16",
+    torch.float8_e4m3fn: "f8_e4m3",
+    torch.float8_e5m2: "f8_e5m2",
+}
+
+#: The number of values that are drawn into CPU memory and copied at a time, for tensors on other devices.
+COPIED_VALUES = 1 << 24
+
+
+def dtype_of(tensor: Tensor, name: str) -> str:
+    """Returns the name of a tensor's type. Raises TypeError if fanin does not draw it."""
+    dtype = DTYPES.get(tensor.dtype)
+    if dtype is None:
+        known = ", ".join(str(one).removeprefix("torch.") for one in DTYPES)
+        raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: {known} can")
+    return dtype
+
+
+def check_memory(tensor: Tensor, name: str) -> None:
+    """Raises an error unless this rank's part of a tensor is dense memory that can be written."""
+    local = local_of(tensor)
+    if local.is_meta:
+        raise ValueError(f"{name} is on the meta device and has no memory: call module.to_empty(device=...) first")
+    if local.layout is not torch.strided:
+        raise TypeError(f"{name} has the layout {local.layout}: only dense tensors are filled")
+    if local.is_neg():
+        raise ValueError(f"{name}: its memory holds the values negated: replace it by the result of resolve_neg()")
+
+
+def fill(tensor: Tensor, spec: str | Initializer, seed: int, name: str) -> None:
+    """Fills a tensor, or this rank's part of a DTensor, with the values of the global tensor."""
+    check_memory(tensor, name)
+    regions = regions_of(tensor, name)
+    if regions:
+        prepared = Prepared(spec, tuple(tensor.shape), dtype_of(tensor, name), seed, name)
+        fill_regions(local_of(tensor), prepared, regions)
+    increment_version(tensor)
+
+
+def fill_regions(local: Tensor, prepared: Prepared, regions: Iterable[Region]) -> None:
+    """Fills this rank's memory with regions of the global tensor."""
+    local = local.detach()
+    for region in regions:
+        fill_region(view_of(local, region), prepared, region.start)
+
+
+def fill_region(view: Tensor, prepared: Prepared, start: tuple[int, ...]) -> None:
+    """Fills a view, on any device, with the region that begins at the index `start`."""
+    if view.device.type == "cpu" and torch._debug_has_internal_overlap(view) == 0:
+        prepared.fill_region(view, start)
+        return
+    # Drawn into CPU memory and copied, some rows at a time if the view is large.
+    count = view.numel()
+    rows = view.shape[0] if view.ndim and count > COPIED_VALUES else 1
+    step = max(1, rows * COPIED_VALUES // count) if rows > 1 else 1
+    for first in range(0, rows, step):
+        rows_view = view[first : first + step] if rows > 1 else view
+        memory = torch.empty(rows_view.shape, dtype=rows_view.dtype, device="cpu")
+        prepared.fill_region(memory, (start[0] + first, *start[1:]) if rows > 1 else start)
+        with torch.no_grad():
+            rows_view.copy_(memory)
+
+
+def increment_version(tensor: Tensor) -> None:
+    """Increments the version counters of a tensor and its local part, as an operation under no_grad does."""
+    for one in {id(each): each for each in (tensor, local_of(tensor))}.values():
+        if not one.is_inference():
+            torch.autograd.graph.increment_version(one)

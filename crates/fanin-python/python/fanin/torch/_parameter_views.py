@@ -1,0 +1,237 @@
+"""Which view of which parameter a tensor is.
+
+Initialization code takes parameters apart: `weight[padding_idx].fill_(0)`, `weight.chunk(4)`, `weight.view(rows, -1)`. Such
+views of a plain parameter share its memory. Views of a DTensor would be made by communication, or as copies whose fills are
+lost, so here they are made of a *twin*: a tensor on the meta device with the parameter's global shape and no memory. In both
+cases the storage offset and the strides of a view determine the indices that it covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .._fanin import canonical_name
+from ._regions import Region, is_dtensor, local_of, regions_of, view_of
+
+
+class NamedTensor:
+    """A parameter or a buffer, and its canonical name."""
+
+    __slots__ = ("filled", "is_parameter", "name", "tensor", "twin")
+
+    def __init__(self, name: str, tensor: Tensor):
+        self.name = name
+        self.tensor = tensor
+        self.is_parameter = isinstance(tensor, nn.Parameter)
+        self.filled = False
+        self.twin = None
+        if is_dtensor(tensor):
+            self.twin = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.shape)
+
+    @property
+    def base(self) -> Tensor:
+        """The tensor that views of the parameter are views of."""
+        return self.tensor if self.twin is None else self.twin
+
+
+class LocalRegion(NamedTuple):
+    """A region of a view that this rank holds."""
+
+    #: The index of its first element in the parameter.
+    start: tuple[int, ...]
+    #: Its memory, with the dimensions of the parameter.
+    memory: Tensor
+    #: The region in the indices of the view.
+    region: Region
+    #: Its memory, with the dimensions of the view.
+    view: Tensor
+
+
+class ParameterView:
+    """A view of a parameter: a range of indices along each of the parameter's dimensions.
+
+    A dimension of the view is one of the parameter's, or was inserted with size 1. A dimension of the parameter that the
+    view does not have has a range of one index.
+    """
+
+    def __init__(
+        self, named: NamedTensor, start: tuple[int, ...], size: tuple[int, ...], axes: tuple[int | None, ...], shape
+    ):
+        self.named = named
+        #: The index of the first element in the parameter, and the lengths of the ranges.
+        self.start, self.size = start, size
+        #: For each dimension of the view the parameter's dimension; None for an inserted one.
+        self.axes = axes
+        #: The shape of the view.
+        self.shape = tuple(shape)
+
+    @property
+    def is_reshaped(self) -> bool:
+        """Whether it is the whole parameter in another shape, in row-major order."""
+        return len(self.axes) != len(self.shape)
+
+    @property
+    def is_itself(self) -> bool:
+        """Whether it is the whole parameter in its own shape."""
+        shape = self.named.shape
+        return self.size == shape and self.shape == shape and self.axes == tuple(range(len(shape)))
+
+    @property
+    def name(self) -> str:
+        """The name of the view as a tensor of its own: the parameter's name with the slice, as in `weight[0:4]`."""
+        if self.is_itself:
+            return self.named.name
+        slices = [f"{start}:{start + size}" for start, size in zip(self.start, self.size)]
+        while slices and self.size[len(slices) - 1] == self.named.shape[len(slices) - 1]:
+            slices.pop()
+        axes = [axis for axis in self.axes if axis is not None]
+        name = f"{self.named.name}[{', '.join(slices)}]" if slices else self.named.name
+        return name if axes == sorted(axes) else f"{name}.permute{tuple(axes)}".replace(",)", ")")
+
+    def local_regions(self) -> Iterator[LocalRegion]:
+        """Returns the regions of the view that this rank holds."""
+        local = local_of(self.named.tensor).detach()
+        for region in regions_of(self.named.tensor, self.named.name):
+            low = [max(a, b) for a, b in zip(region.start, self.start)]
+            high = [min(a + n, b + m) for a, n, b, m in zip(region.start, region.size, self.start, self.size)]
+            if any(a >= b for a, b in zip(low, high)):
+                continue
+            start, size = tuple(low), tuple(b - a for a, b in zip(low, high))
+            offset = tuple(at + a - b for at, a, b in zip(region.local, low, region.start))
+            memory = view_of(local, Region(offset, start, size))
+            yield LocalRegion(start, memory, *self._in_view(start, size, memory))
+
+    def _in_view(self, start, size, memory: Tensor) -> tuple[Region, Tensor]:
+        """Converts a region of the parameter to the indices of the view, and its memory to the view's dimensions."""
+        kept = [axis for axis in self.axes if axis is not None]
+        dropped = [axis for axis in range(len(size)) if axis not in kept]
+        view = memory.permute([*kept, *dropped])
+        for _ in dropped:
+            view = view.select(-1, 0)
+        starts, sizes = [], []
+        for dimension, axis in enumerate(self.axes):
+            if axis is None:
+                view = view.unsqueeze(dimension)
+            starts.append(0 if axis is None else start[axis] - self.start[axis])
+            sizes.append(1 if axis is None else size[axis])
+        return Region(tuple(starts), tuple(starts), tuple(sizes)), view
+
+
+class ModuleTensors:
+    """The parameters and buffers of a module, found by the memory of a tensor."""
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+        #: By the id of the tensor.
+        self.by_id: dict[int, NamedTensor] = {}
+        #: By the storage of the tensor, of its local tensor and of its twin.
+        self.by_storage: dict[int, list[NamedTensor]] = {}
+        self.update()
+
+    def update(self) -> None:
+        """Reads the module's parameters and buffers again, since code may have replaced them."""
+        names: dict[str, str] = {}
+        by_id: dict[int, NamedTensor] = {}
+        for name, tensor in [*self.module.named_parameters(), *self.module.named_buffers()]:
+            canonical = canonical_name(name)
+            if canonical in names:
+                raise ValueError(
+                    f"{names[canonical]} and {name} are one name, {canonical}: they would get the same values"
+                )
+            names[canonical] = name
+            before = self.by_id.get(id(tensor))
+            same = before is not None and before.tensor is tensor and before.name == canonical
+            by_id[id(tensor)] = before if same and before is not None else NamedTensor(canonical, tensor)
+        self.by_id = by_id
+        self.by_storage = {}
+        for named in by_id.values():
+            for tensor in (named.base, local_of(named.tensor)):
+                self.by_storage.setdefault(_storage(tensor), []).append(named)
+
+    def find(self, tensor: Tensor) -> ParameterView | None:
+        """Returns the view of a parameter that a tensor is, or None if it shares no parameter's memory.
+
+        Raises
+        ------
+        ValueError
+            If the tensor shares a parameter's memory and is neither a region of it nor a reshape of the whole.
+        """
+        if is_dtensor(tensor):
+            for named in self.by_storage.get(_storage(local_of(tensor)), ()):
+                if named.twin is not None and tensor.shape == named.tensor.shape:
+                    if tensor.placements == named.tensor.placements:  # type: ignore[attr-defined]
+                        return whole(named)
+            return None
+        for named in self.by_storage.get(_storage(tensor), ()):
+            base = named.base
+            if _storage(base) != _storage(tensor):
+                continue
+            first, end = base.storage_offset(), base.storage_offset() + _extent(base)
+            if first <= tensor.storage_offset() and tensor.storage_offset() + _extent(tensor) <= end:
+                return _view(named, tensor)
+        return None
+
+    def is_local(self, tensor: Tensor) -> bool:
+        """Returns whether a plain tensor is the local tensor of a DTensor, or a view of it."""
+        sharing = self.by_storage.get(_storage(tensor), ())
+        return not is_dtensor(tensor) and any(_storage(named.base) != _storage(tensor) for named in sharing)
+
+
+def whole(named: NamedTensor) -> ParameterView:
+    """Returns the view that is the whole parameter in its own shape."""
+    shape = named.shape
+    return ParameterView(named, (0,) * len(shape), shape, tuple(range(len(shape))), shape)
+
+
+def _storage(tensor: Tensor) -> int:
+    return torch._C.TensorBase.untyped_storage(tensor)._cdata
+
+
+def _extent(tensor: Tensor) -> int:
+    """Returns the number of elements of memory from the first to the last element, both included."""
+    return sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride())) + 1 if tensor.numel() else 0
+
+
+def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
+    """Finds the ranges of a view by its storage offset and strides."""
+    base = named.base
+    shape, strides = named.shape, base.stride()
+    if tuple(tensor.shape) == shape and (tensor.stride() == strides or 0 in shape):
+        return whole(named)
+    remainder = int(tensor.storage_offset()) - int(base.storage_offset())
+    start = [0] * len(shape)
+    for axis in sorted(range(len(shape)), key=lambda axis: -strides[axis]):
+        if shape[axis] > 1:
+            start[axis], remainder = divmod(remainder, strides[axis])
+    size = [1] * len(shape)
+    axes: list[int | None] = []
+    for n, stride in zip(tensor.shape, tensor.stride()):
+        fits = [a for a in range(len(shape)) if shape[a] > 1 and strides[a] == stride and start[a] + n <= shape[a]]
+        fits = [axis for axis in fits if axis not in axes]
+        if n == 1:
+            axes.append(None)
+        elif fits:
+            size[fits[0]] = n
+            axes.append(fits[0])
+        else:
+            break
+    else:
+        if remainder == 0:
+            return ParameterView(named, tuple(start), tuple(size), tuple(axes), tensor.shape)
+    # The whole parameter in another shape, in row-major order.
+    if tensor.is_contiguous() and base.is_contiguous() and prod(tensor.shape) == prod(shape):
+        flat = whole(named)
+        return ParameterView(named, flat.start, flat.size, (), tensor.shape)
+    raise ValueError(
+        f"{named.name}: a view of shape {tuple(tensor.shape)} and strides {tensor.stride()} is not a region of the "
+        f"parameter's shape {shape}: initialize a slice of its dimensions, or the whole parameter"
+    )

@@ -1,0 +1,190 @@
+"""The regions of a global tensor that this rank holds of a DTensor, computed without communication.
+
+torch splits a dimension as `torch.chunk` does, once for each mesh dimension that shards it, and what a rank holds depends on
+the order of these splits. `_StridedShard` means that the split was made after those of mesh dimensions to its right: FSDP2
+over tensor parallelism splits the tensor-parallel chunk of each rank, although its mesh dimension is the first. Placements
+are therefore sorted by the order of the splits, and each split is applied to the result of the ones before it. (torch's own
+compute_local_shape_and_global_offset reads them from left to right, which is wrong for sizes that do not divide evenly.)
+
+A placement of another class, or one whose order cannot be determined, is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+#: Start and end (exclusive) of a range of indices along a dimension.
+Interval = tuple[int, int]
+
+
+class Region(NamedTuple):
+    """A region of a global tensor, and where it is in this rank's memory."""
+
+    #: The index of its first element in the local tensor.
+    local: tuple[int, ...]
+    #: The index of its first element in the global tensor.
+    start: tuple[int, ...]
+    #: Its shape.
+    size: tuple[int, ...]
+
+
+class _Split(NamedTuple):
+    """A split of a dimension over a mesh dimension."""
+
+    #: The number of chunks.
+    chunks: int
+    #: The mesh dimension.
+    mesh_dim: int
+    #: The number of equal blocks of the dimension, each of which is split by itself.
+    blocks: int
+
+
+def is_dtensor(tensor: object) -> bool:
+    """Returns whether an object is a DTensor. Does not import torch.distributed, which may not be available."""
+    return hasattr(tensor, "_local_tensor") and hasattr(tensor, "placements") and hasattr(tensor, "device_mesh")
+
+
+def local_of(tensor: Tensor) -> Tensor:
+    """Returns the local tensor of a DTensor, or a plain tensor itself."""
+    return tensor._local_tensor if is_dtensor(tensor) else tensor  # type: ignore[attr-defined]
+
+
+def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
+    """Returns the regions of a tensor that this rank holds.
+
+    There is none if the local tensor is empty, several if a strided split has no split to its right, and else one. Errors
+    call the tensor `name`.
+
+    >>> regions_of(torch.empty(3, 2))
+    [Region(local=(0, 0), start=(0, 0), size=(3, 2))]
+    """
+    shape = tuple(tensor.shape)
+    if not is_dtensor(tensor):
+        return [Region((0,) * len(shape), (0,) * len(shape), shape)] if tensor.numel() else []
+    mesh = tensor.device_mesh  # type: ignore[attr-defined]
+    coordinate = mesh.get_coordinate()
+    if coordinate is None:
+        # This rank is not in the mesh.
+        return []
+    try:
+        intervals = intervals_of(shape, tuple(mesh.shape), coordinate, tensor.placements)  # type: ignore[attr-defined]
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    regions = list(regions_between(intervals))
+    expected = tuple(sum(end - start for start, end in along) for along in intervals)
+    found = tuple(local_of(tensor).shape)
+    if expected != found and (regions or local_of(tensor).numel()):
+        raise ValueError(
+            f"{name}: with placements {tensor.placements} on a mesh of {tuple(mesh.shape)}, expected a local tensor of "  # type: ignore[attr-defined]
+            f"shape {list(expected)} of {list(shape)}, got {list(found)}: the splits were not made in the order of FSDP2 and "
+            "DTensor, so the region of this rank is unknown"
+        )
+    return regions
+
+
+def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]:
+    """Returns the regions of all combinations of intervals, one of each dimension.
+
+    The local tensor holds the intervals of a dimension one after another.
+    """
+    placed = []
+    for along in intervals:
+        offset, parts = 0, []
+        for start, end in along:
+            if end > start:
+                parts.append((offset, start, end - start))
+                offset += end - start
+        placed.append(parts)
+    for combination in product(*placed):
+        yield Region(*(tuple(part[i] for part in combination) for i in range(3)))
+
+
+def intervals_of(
+    shape: Sequence[int], mesh: Sequence[int], coordinate: Sequence[int], placements: Sequence[object]
+) -> list[list[Interval]]:
+    """Returns, for each dimension of a DTensor, the indices that the rank at `coordinate` of the mesh holds.
+
+    >>> from torch.distributed.tensor.placement_types import Shard, _StridedShard
+    >>> intervals_of((7,), (2, 2), (1, 0), (_StridedShard(0, split_factor=2), Shard(0)))
+    [[(2, 4)]]
+    """
+    intervals = [[(0, size)] for size in shape]
+    for dimension, splits in _splits_in_order(len(shape), mesh, placements).items():
+        for chunks, mesh_dim, blocks in splits:
+            parts = [_chunk(intervals[dimension], blocks, block) for block in range(blocks)]
+            intervals[dimension] = [
+                interval for part in parts for interval in _chunk(part, chunks, coordinate[mesh_dim])
+            ]
+    return intervals
+
+
+def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object]) -> dict[int, list[_Split]]:
+    """Returns the splits of each dimension in the order in which they were made."""
+    from torch.distributed.tensor.placement_types import Replicate, Shard, _StridedShard
+
+    splits: dict[int, list[_Split]] = {}
+    # From right to left: a plain shard was made before those to its right, a strided one after some of them, by its factor.
+    for mesh_dim in reversed(range(len(placements))):
+        placement = placements[mesh_dim]
+        if type(placement) is Replicate:
+            continue
+        if type(placement) is Shard:
+            position, blocks = 0, 1
+        elif type(placement) is _StridedShard:
+            position, blocks = _position_of(placement, splits.get(placement.dim, []), placements)
+        else:
+            raise ValueError(
+                f"the placement {placement!r} is not Shard, Replicate or _StridedShard: redistribute the tensor, or "
+                "initialize it before it is distributed"
+            )
+        if not 0 <= placement.dim < ndim:
+            raise ValueError(f"the placement {placement!r} shards a dimension that a tensor of {ndim} dimensions does not have")
+        splits.setdefault(placement.dim, []).insert(position, _Split(mesh[mesh_dim], mesh_dim, blocks))
+    return splits
+
+
+def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
+    """Returns how many of the splits to its right were made before a strided one, and the number of its blocks."""
+    factor = int(placement.split_factor)
+    if factor == 1:
+        return 0, 1
+    if not right:
+        # No split divides the blocks between ranks, so this rank has chunks of all of them.
+        return 0, factor
+    chunks = 1
+    for position, split in enumerate(right):
+        chunks *= split.chunks
+        if chunks == factor:
+            return position + 1, 1
+    raise ValueError(
+        f"{placement!r} among {tuple(placements)} has the split factor {factor}, but the mesh dimensions to its right do "
+        "not make as many chunks: the order of the splits is unknown"
+    )
+
+
+def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interval]:
+    """Returns chunk `index` of the `count` chunks that torch.chunk makes of these indices; empty if it makes fewer."""
+    size = sum(end - start for start, end in intervals)
+    step = -(-size // count)
+    first, last = min(size, step * index), min(size, step * (index + 1))
+    chunk, offset = [], 0
+    for start, end in intervals:
+        low, high = max(first, offset), min(last, offset + end - start)
+        if low < high:
+            chunk.append((start + low - offset, start + high - offset))
+        offset += end - start
+    return chunk
+
+
+def view_of(tensor: Tensor, region: Region) -> Tensor:
+    """Returns the view of a rank's local tensor that holds a region."""
+    view = tensor
+    for dimension, (start, size) in enumerate(zip(region.local, region.size)):
+        if size != view.shape[dimension]:
+            view = torch.narrow(view, dimension, start, size)
+    return view

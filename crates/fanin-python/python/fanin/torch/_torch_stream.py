@@ -1,0 +1,183 @@
+"""Fills on the torch stream: which tensors fanin may fill itself, and how it fills them.
+
+A tensor is *plain* if it is dense CPU memory of a type that fanin draws, and nothing stands between a call and that memory:
+no subclass, mode, tracing, vmap, inference mode or forward-mode derivative. torch keeps this state in two sets of dispatch
+keys, one of the thread and one of the tensor. Both are compared with those of an ordinary tensor in a new thread, so a
+feature that a later torch adds is passed to torch as well.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn import Parameter
+from torch.overrides import _get_current_function_mode_stack as _function_modes
+from torch.utils._device import DeviceContext
+
+from .._fanin import FillRequest, torch_fill
+from ._openmp import use_torch_threads
+
+MakeRequest = Callable[..., "FillRequest | None"]
+
+UNIFORM = FillRequest.uniform
+NORMAL = FillRequest.normal
+TRUNC_NORMAL = FillRequest.trunc_normal
+SPARSE = FillRequest.sparse
+
+#: The types that fanin draws on the torch stream, and their names in Rust.
+DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
+
+#: The number of values from which fanin fills a tensor itself. For smaller tensors torch is faster: reading and setting the
+#: generator's state costs more than the fill. docs/speed.md has the measurements.
+MIN_VALUES = 8192
+
+#: The number of values from which a fill is worth deferring.
+MIN_DEFERRED_VALUES = 1 << 20
+
+TENSOR_TYPES = (Tensor, Parameter)
+_thread_keys = torch._C._dispatch_tls_local_include_set
+_tensor_keys = torch._C._dispatch_keys
+has_function_mode = torch._C._has_torch_function_unary
+_increment_version = torch._C._increment_version
+# The original method, not the one that fast_init(defer=True) puts in its place.
+data_ptr = torch._C.TensorBase.data_ptr
+_default_generator = torch.default_generator
+
+
+def _ordinary_keys() -> tuple[int, int]:
+    """Returns the dispatch keys of a new thread, and of a dense CPU tensor made in it."""
+    found = []
+
+    def read():
+        found.append((_thread_keys().raw_repr(), _tensor_keys(torch.empty(0, device="cpu")).raw_repr()))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+_THREAD_KEYS, _TENSOR_KEYS = _ordinary_keys()
+
+
+use_torch_threads()
+
+
+def only_device_contexts() -> bool:
+    """Returns whether every active function mode is `with torch.device(...)`, which does not affect fills."""
+    return all(type(mode) is DeviceContext for mode in _function_modes())
+
+
+def is_for_torch(tensor: Tensor) -> bool:
+    """Returns whether a call must go to torch: the argument is a subclass or no tensor, or a function mode is active."""
+    return type(tensor) not in TENSOR_TYPES or (has_function_mode(tensor) and not only_device_contexts())
+
+
+def has_ordinary_keys(tensor: Tensor) -> bool:
+    """Returns whether a tensor has the dispatch keys of a dense CPU tensor."""
+    return _tensor_keys(tensor).raw_repr() == _TENSOR_KEYS
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Returns whether fanin may write to the memory of `tensor` itself."""
+    return (
+        not torch.compiler.is_compiling()
+        and not is_for_torch(tensor)
+        and _thread_keys().raw_repr() == _THREAD_KEYS
+        and _tensor_keys(tensor).raw_repr() == _TENSOR_KEYS
+        and tensor.dtype in DTYPES
+        and forward_ad._current_level < 0
+    )
+
+
+def is_cpu_generator(generator: torch.Generator | None) -> bool:
+    """Returns whether `generator` is None (the default generator) or a CPU generator of torch's own class."""
+    return generator is None or (type(generator) is torch.Generator and generator.device.type == "cpu")
+
+
+def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **named):
+    """Reads the arguments of `Tensor.uniform_` or `Tensor.normal_`.
+
+    Parameters
+    ----------
+    names
+        The names of the two numbers, which default to 0 and 1.
+    given
+        The positional arguments after the tensor.
+
+    Returns
+    -------
+    tuple or None
+        The two numbers and the generator, or None for arguments that torch rejects.
+    """
+    first, second = names
+    if len(given) > 2 or not named.keys() <= set(names[len(given) :]):
+        return None
+    a = given[0] if given else named.get(first, 0.0)
+    b = given[1] if len(given) == 2 else named.get(second, 1.0)
+    return a, b, generator
+
+
+def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator | None) -> bool:
+    """Fills a tensor that `is_plain`, and advances the generator.
+
+    The tensor's version counter is incremented, as by an operation of torch under no_grad. Returns False, before anything
+    is written, if torch must do the fill.
+    """
+    generator = _default_generator if generator is None else generator
+    address = data_ptr(tensor)
+    if address == 0:
+        return False
+    dtype, shape = DTYPES[tensor.dtype], tensor.shape
+    strides = None if tensor.is_contiguous() else tensor.stride()
+    if not torch_fill(request, address, dtype, shape, strides, generator):
+        return False
+    _increment_version((tensor,))
+    return True
+
+
+def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: torch.Generator | None) -> bool:
+    """Fills a tensor if it is plain, the generator is one of torch's and the arguments are numbers.
+
+    Parameters
+    ----------
+    make_request
+        One of UNIFORM, NORMAL, TRUNC_NORMAL and SPARSE.
+    arguments
+        The arguments of `make_request`.
+
+    Returns
+    -------
+    bool
+        False if torch must do the fill. Nothing is written then.
+    """
+    try:
+        if is_plain(tensor):
+            # The mode sees the fill only if it goes through torch's operator.
+            if (
+                wake_mode is not None
+                and (make_request is UNIFORM or make_request is NORMAL)
+                and tensor.numel() >= MIN_DEFERRED_VALUES
+                and wake_mode(tensor)
+            ):
+                return False
+            if not is_cpu_generator(generator):
+                return False
+            request = make_request(*arguments)
+            return request is not None and fill_plain(request, tensor, generator)
+        return fill_under_mode is not None and fill_under_mode(make_request, arguments, tensor, generator)
+    except (TypeError, OverflowError):
+        return False
+
+
+#: Fills a tensor while the mode of `_deferred_mode` is on. Set when that module is imported.
+fill_under_mode: Callable[[MakeRequest, Any, Tensor, torch.Generator | None], bool] | None = None
+
+#: Turns on the mode of `_deferred_mode` in this thread, if it waits for a large fill, and returns whether it did. Set when
+#: that module is imported.
+wake_mode: Callable[[Tensor], bool] | None = None

@@ -1,0 +1,120 @@
+//! Types that read Python arguments, with errors that name the argument, its value and the expected type.
+
+use std::marker::PhantomData;
+
+use fanin::DType;
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyMapping, PyString};
+
+/// The expected value of arguments that are sizes or indices, for error messages.
+pub const SIZES: &str = "whole numbers from 0 on, one for each axis";
+
+/// An argument that is converted to `T` by [`Argument::read`], where its name is known.
+pub struct Argument<'py, T> {
+    object: Bound<'py, PyAny>,
+    expected: PhantomData<T>,
+}
+
+impl<'py, T: FromPyObject<'py, 'py>> FromPyObject<'_, 'py> for Argument<'py, T> {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = T::INPUT_TYPE;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self { object: object.to_owned(), expected: PhantomData })
+    }
+}
+
+impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
+    /// Converts the argument `name` to `T`. `expected` describes the values that it may have, for the error message.
+    ///
+    /// # Errors
+    /// TypeError for a wrong type, ValueError for a number that is out of range.
+    pub fn read(&self, name: &str, expected: &str) -> PyResult<T> {
+        let read = self.object.extract().map_err(Into::<PyErr>::into);
+        read.map_err(|error| argument_error(&self.object, name, expected, &error))
+    }
+}
+
+/// Returns the error for an argument that could not be converted: ValueError if `error` is an OverflowError, else
+/// TypeError.
+pub fn argument_error(object: &Bound<'_, PyAny>, name: &str, expected: &str, error: &PyErr) -> PyErr {
+    let shown = object.repr().map_or_else(|_| "?".to_owned(), |shown| shown.to_string());
+    let message = format!("{name} = {shown}: must be {expected}");
+    if error.is_instance_of::<PyOverflowError>(object.py()) {
+        PyValueError::new_err(message)
+    } else {
+        PyTypeError::new_err(message)
+    }
+}
+
+/// A seed: a Python int from -2^63 to 2^64 - 1. A negative one is taken modulo 2^64, as torch does.
+#[derive(Debug, Clone, Copy)]
+pub struct Seed(pub u64);
+
+impl FromPyObject<'_, '_> for Seed {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = u64::INPUT_TYPE;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        object
+            .extract::<u64>()
+            .or_else(|_| object.extract::<i64>().map(|seed| seed as u64))
+            .map(Seed)
+            .map_err(|error| argument_error(&object, "seed", "a whole number from -2^63 to 2^64 - 1", &error))
+    }
+}
+
+/// The name of an element type.
+#[derive(Debug, Clone, Copy)]
+pub struct DTypeName(pub DType);
+
+impl FromPyObject<'_, '_> for DTypeName {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = String::INPUT_TYPE;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let Ok(text) = object.cast::<PyString>() else {
+            let message = format!("dtype = {}: must be a type's name, as \"bf16\"", object.as_any());
+            return Err(PyTypeError::new_err(message));
+        };
+        read_dtype(text.to_str()?).map(DTypeName)
+    }
+}
+
+/// Returns the element type that has this name in fanin, torch, NumPy or safetensors.
+///
+/// # Errors
+/// ValueError for an unknown name.
+pub fn read_dtype(name: &str) -> PyResult<DType> {
+    name.parse().map_err(|error: fanin::SpecError| PyValueError::new_err(error.to_string()))
+}
+
+/// The variables of a recipe and their values, from any mapping.
+#[derive(Debug, Default)]
+pub struct Settings(pub Vec<(String, f64)>);
+
+impl FromPyObject<'_, '_> for Settings {
+    type Error = PyErr;
+
+    #[cfg(feature = "stubs")]
+    const INPUT_TYPE: pyo3::inspect::PyStaticExpr = pyo3::type_hint_subscript!(
+        <PyMapping as pyo3::PyTypeInfo>::TYPE_HINT,
+        String::INPUT_TYPE,
+        f64::INPUT_TYPE
+    );
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let items = object.cast::<PyMapping>().ok().map(|mapping| mapping.items()).transpose()?;
+        items
+            .map_or_else(|| Err(PyTypeError::new_err("not a mapping")), |items| items.extract())
+            .map(Self)
+            .map_err(|error| argument_error(&object, "settings", "a mapping of names to numbers", &error))
+    }
+}

@@ -1,0 +1,190 @@
+//! Functions that read manifests and write checkpoints, by the code of the command line.
+
+use std::path::PathBuf;
+
+use fanin::CancelToken;
+use fanin_checkpoint::{
+    Draw, Existing, FileLayout, Partition, PartitionArgument, Partitioning, Request, StreamKind, Target,
+    parse_partition, parse_size, read_manifest,
+};
+use fanin_recipe::MODELS;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyTuple};
+
+use crate::arguments::{DTypeName, Seed, Settings, argument_error};
+use crate::errors;
+use crate::interrupt::interruptible;
+use crate::recipe::{Recipe, Row};
+
+/// Returns the names of the built-in models.
+///
+/// >>> import fanin
+/// >>> "gpt2" in fanin.models()
+/// True
+#[pyfunction]
+pub fn models() -> Vec<&'static str> {
+    MODELS.iter().map(|model| model.name).collect()
+}
+
+/// Returns (name, dtype, shape) of each tensor of a built-in model, a safetensors file (only its header is read) or a
+/// manifest in JSON.
+///
+/// >>> import fanin
+/// >>> fanin.manifest("gpt2")[0]
+/// ('transformer.wte.weight', 'F32', [50257, 768])
+#[pyfunction]
+pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
+    let entries = read_manifest(&name).map_err(errors::from_checkpoint)?.entries;
+    Ok(entries.into_iter().map(|entry| (entry.name, entry.dtype.to_string(), entry.shape)).collect())
+}
+
+/// Reads `max_shard_size`: a number of bytes, or a text such as "5GB".
+fn read_size(given: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let text = match given.cast::<PyString>() {
+        Ok(text) => text.to_string(),
+        Err(_) => {
+            let expected = "a number of bytes, or a text as \"5GB\"";
+            let bytes: u64 =
+                given.extract().map_err(|error| argument_error(given, "max_shard_size", expected, &error))?;
+            bytes.to_string()
+        }
+    };
+    parse_size(&text).map_err(|message| PyValueError::new_err(format!("max_shard_size: {message}")))
+}
+
+/// Reads `part`: a tuple (k, n), or a text as for `--part`.
+fn read_partition(given: &Bound<'_, PyAny>) -> PyResult<PartitionArgument> {
+    if let Ok(text) = given.cast::<PyString>() {
+        return parse_partition(text.to_str()?)
+            .map_err(|message| PyValueError::new_err(format!("part: {message}")));
+    }
+    match given.extract::<(usize, usize)>() {
+        Ok((number, count)) if (1..=count).contains(&number) => {
+            Ok(PartitionArgument::Partition(Partition { number, count }))
+        }
+        _ => {
+            let message = format!("part = {given}: must be (k, n) with k from 1 to n, or \"auto\"");
+            let is_tuple = given.is_instance_of::<PyTuple>();
+            Err(if is_tuple { PyValueError::new_err(message) } else { PyTypeError::new_err(message) })
+        }
+    }
+}
+
+/// Reads `recipe`: a `Recipe`, the name of a built-in model, or a recipe file.
+fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
+    if let Ok(recipe) = given.cast::<Recipe>() {
+        let Recipe { recipe, model } = recipe.get();
+        return Ok(Recipe { recipe: recipe.clone(), model: *model });
+    }
+    let expected = "the name of a built-in model, a recipe file, or a Recipe";
+    let name: PathBuf = given.extract().map_err(|error| argument_error(given, "recipe", expected, &error))?;
+    let name = name.to_string_lossy().into_owned();
+    let (recipe, model) = fanin_recipe::Recipe::find(&name).map_err(errors::from_recipe)?;
+    Ok(Recipe { recipe, model })
+}
+
+/// Writes an initial checkpoint: the same bytes as `fanin init`.
+///
+/// The output gets its name only when it is complete. See also `fanin init --help`.
+///
+/// Parameters
+/// ----------
+/// recipe
+///     The name of a built-in model, a recipe file, or a `Recipe`.
+/// output
+///     A file or a folder.
+/// like
+///     A checkpoint, manifest or model with the names and shapes of the tensors. Required if the recipe belongs to no
+///     model.
+/// settings
+///     Values of the recipe's variables.
+/// seed
+///     A whole number from -2^63 to 2^64 - 1.
+/// stream
+///     "native" or "torch".
+/// dtype
+///     The type of the values. The default is the type in `like` or the model.
+/// force
+///     Replace an existing output.
+/// max_shard_size
+///     A number of bytes, or a text such as "5GB": the output is then a folder of files of at most this size.
+/// part
+///     `(k, n)`: write the partition of process k of n, k from 1 to n, without communication. Of a single file it is a
+///     range of bytes, of several files every n-th. "auto": read k and n from the launcher's environment variables.
+/// layout
+///     "hf" for the file layout of Hugging Face, "dcp" for that of torch.distributed.checkpoint.
+/// resume
+///     Keep existing files if they are, byte for byte, the ones that would be written.
+///
+/// Examples
+/// --------
+/// >>> import fanin, os, tempfile
+/// >>> with tempfile.TemporaryDirectory() as folder:
+/// ...     fanin.write_checkpoint("resnet50", os.path.join(folder, "w.safetensors"), seed=7)
+/// ...     len(fanin.manifest(os.path.join(folder, "w.safetensors")))
+/// 320
+#[pyfunction]
+#[pyo3(signature = (
+    recipe: "str | PathLike[str] | Recipe",
+    output,
+    *,
+    like=None,
+    settings=None,
+    seed=Seed(0),
+    stream="native",
+    dtype=None,
+    force=false,
+    max_shard_size: "SupportsIndex | str | None"=None,
+    part: "tuple[SupportsIndex, SupportsIndex] | str | None"=None,
+    layout="hf",
+    resume=false,
+))]
+#[allow(clippy::too_many_arguments, reason = "the options of fanin init")]
+pub fn write_checkpoint(
+    py: Python<'_>,
+    recipe: &Bound<'_, PyAny>,
+    output: PathBuf,
+    like: Option<PathBuf>,
+    settings: Option<Settings>,
+    seed: Seed,
+    stream: &str,
+    dtype: Option<DTypeName>,
+    force: bool,
+    max_shard_size: Option<Bound<'_, PyAny>>,
+    part: Option<Bound<'_, PyAny>>,
+    layout: &str,
+    resume: bool,
+) -> PyResult<()> {
+    let stream = StreamKind::from_name(stream).ok_or_else(|| {
+        PyValueError::new_err(format!("stream = {stream:?}: must be \"native\" or \"torch\""))
+    })?;
+    let layout = FileLayout::from_name(layout)
+        .ok_or_else(|| PyValueError::new_err(format!("layout = {layout:?}: must be \"hf\" or \"dcp\"")))?;
+    let Recipe { recipe, model } = read_recipe(recipe)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let partition = match part.as_ref() {
+        Some(part) => Some(read_partition(part)?.resolve(variable).map_err(errors::from_checkpoint)?),
+        None => None,
+    };
+    let max_shard_size = max_shard_size.as_ref().map(read_size).transpose()?;
+    let partitioning = Partitioning { max_shard_size, partition, layout };
+    let target = Target::new(&output, partitioning.form(), Existing { force, resume });
+    let target = target.map_err(errors::from_checkpoint)?;
+    let settings = settings.map(|settings| settings.0).unwrap_or_default();
+    let request = Request {
+        recipe: &recipe,
+        model,
+        like: like.as_deref(),
+        settings: &settings,
+        dtype: dtype.map(|dtype| dtype.0),
+        draw: Draw { stream, seed: seed.0, threads: None },
+        partitioning,
+    };
+    let write = |cancel: &CancelToken| -> PyResult<()> {
+        let plan = request.plan().map_err(errors::from_checkpoint)?;
+        plan.write(&target, &(), cancel).map_err(errors::from_checkpoint)?;
+        Ok(())
+    };
+    interruptible(py, write)?
+}
