@@ -29,7 +29,10 @@ pub(super) struct PreparedBlocks {
 /// The next region is likely to intersect the same blocks. Keeping the matrices of all blocks, of a whole stack for
 /// example, might take more memory than there is.
 #[derive(Debug, Clone, Default)]
-struct RecentMatrices(Arc<Mutex<Vec<(usize, Arc<PreparedSingle>)>>>);
+struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
+
+/// The number of a block, and its prepared matrix.
+type NumberedMatrix = (usize, Arc<PreparedSingle>);
 
 /// Number of prepared matrices that are kept.
 const KEPT: usize = 3;

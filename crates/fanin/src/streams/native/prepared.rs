@@ -16,7 +16,7 @@ pub struct Prepared(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     Single(PreparedSingle),
-    Blocks(Box<PreparedBlocks>),
+    Blocks(PreparedBlocks),
 }
 
 impl NativeTensor {
@@ -31,7 +31,7 @@ impl NativeTensor {
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
         check_method(plan, "native")?;
         Ok(Prepared(match plan.distribution() {
-            Distribution::Blocks { .. } => Kind::Blocks(Box::new(PreparedBlocks::new(self, plan))),
+            Distribution::Blocks { .. } => Kind::Blocks(PreparedBlocks::new(self, plan)),
             _ => Kind::Single(PreparedSingle::new(self, plan)?),
         }))
     }
