@@ -14,7 +14,7 @@ use super::reflections::Reflections;
 use super::{Real, transpose};
 use crate::cancel::check;
 use crate::dtype::Element;
-use crate::simd::{SimdIsa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
 /// Writes `gain` times the orthogonal matrix that torch makes of a Gaussian one, row-major: of the matrix, or of its

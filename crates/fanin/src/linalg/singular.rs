@@ -11,7 +11,7 @@ use super::product::View;
 use super::qr::{Qr, factor, reflection};
 use super::transpose;
 use crate::cancel::check;
-use crate::simd::{SimdIsa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
 /// Gives the singular values of a row-major matrix, the greatest first: as many as the shorter side is long. `None` if a

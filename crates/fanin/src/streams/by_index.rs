@@ -6,11 +6,11 @@ use crate::distributions::normal::{Normal32, Normal64};
 use crate::distributions::truncated::{Truncated, Visitor32, Visitor64};
 use crate::distributions::uniform::{Uniform32, Uniform64};
 use crate::distributions::{GROUP_32, GROUP_64, Transform32, Transform64};
-use crate::dtype::{Element, Values, values};
+use crate::dtype::{DType, Element, Values, values};
 use crate::plan::Distribution;
 use crate::region::{Region, RegionSlice};
-use crate::rng::{Philox, GroupSource, GroupWords};
-use crate::simd::{Prefetch, SimdIsa, Kernel, Level, dispatch};
+use crate::rng::{GroupSource, GroupWords, Philox};
+use crate::simd::{Kernel, Level, Prefetch, SimdIsa, dispatch};
 use crate::threads::Threads;
 
 /// Number of values that one thread computes at a time. Waking a thread of a pool takes microseconds, so that a second
@@ -51,7 +51,7 @@ pub(super) fn fill_lower_normal(
         for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
             let values = &mut values[..columns.min(row + 1)];
             let slice = region.all().slice(row * columns, values.len());
-            fill_by_index(level, STANDARD, source, slice, Element::values(values));
+            fill_by_index(level, STANDARD, &mut { source }, slice, Element::values(values));
         }
     }));
 }
@@ -67,7 +67,7 @@ pub(super) fn fill_by_index_on(
 ) {
     values!(out, out => threads.chunks(out, CHUNK, |first, out| {
         let slice = region.all().slice(first, out.len());
-        fill_by_index(level, distribution, source, slice, Element::values(out));
+        fill_by_index(level, distribution, &mut { source }, slice, Element::values(out));
     }));
 }
 
@@ -96,16 +96,16 @@ pub(super) fn fill_by_index_in_sequence(
 pub(super) fn fill_by_index(
     level: Level,
     distribution: Distribution,
-    source: impl GroupSource,
+    source: &mut impl GroupSource,
     slice: RegionSlice<'_>,
     out: Values<'_>,
 ) {
     match out {
-        Values::F32(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
-        Values::F16(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
-        Values::BF16(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
-        Values::F8E4M3(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
-        Values::F8E5M2(out) => fill_by_index_32(distribution, Fill { source, slice, out, level }),
+        Values::F32(out) => fill_f32(level, distribution, f32::DTYPE, source, slice, out),
+        Values::F16(out) => fill_narrow(level, distribution, source, slice, out),
+        Values::BF16(out) => fill_narrow(level, distribution, source, slice, out),
+        Values::F8E4M3(out) => fill_narrow(level, distribution, source, slice, out),
+        Values::F8E5M2(out) => fill_narrow(level, distribution, source, slice, out),
         Values::F64(out) => {
             let fill = Fill { source, slice, out, level };
             match distribution {
@@ -121,27 +121,77 @@ pub(super) fn fill_by_index(
     }
 }
 
-fn fill_by_index_32<E: Element>(distribution: Distribution, fill: Fill<'_, impl GroupSource, E>) {
+/// Fills `out` with values that are bounded to what `dtype` can hold, before they are rounded to it.
+fn fill_f32(
+    level: Level,
+    distribution: Distribution,
+    dtype: DType,
+    source: &mut impl GroupSource,
+    slice: RegionSlice<'_>,
+    out: &mut [f32],
+) {
+    let fill = Fill { source, slice, out, level };
     match distribution {
-        Distribution::Uniform { low, high } if low == high => fill.out.fill(E::from_f64(low)),
-        Distribution::Uniform { low, high } => fill.visit32(Uniform32::new(low, high, E::DTYPE)),
+        Distribution::Uniform { low, high } if low == high => fill.out.fill(low as f32),
+        Distribution::Uniform { low, high } => fill.visit32(Uniform32::new(low, high, dtype)),
         Distribution::Normal { mean, std } => fill.visit32(Normal32::new(mean, std)),
         Distribution::TruncatedNormal { mean, std, low, high, .. } => {
-            Truncated::new(mean, std, low, high, E::DTYPE).visit32(E::DTYPE, fill);
+            Truncated::new(mean, std, low, high, dtype).visit32(dtype, fill);
         }
         _ => unreachable!("{distribution:?} is not drawn by index"),
     }
 }
 
+/// Fills memory of a type narrower than f32: f32 values into a buffer that stays in the nearest cache, then rounded. So the
+/// kernels of the distributions are compiled for f32 alone (docs/dev/build.md).
+fn fill_narrow<E: Element>(
+    level: Level,
+    distribution: Distribution,
+    source: &mut impl GroupSource,
+    slice: RegionSlice<'_>,
+    out: &mut [E],
+) {
+    /// Number of values in the buffer: whole groups, because a sequential source cannot compute a group twice.
+    const BUFFER: usize = 2048;
+    const { assert!(BUFFER.is_multiple_of(GROUP_32)) };
+    if let Distribution::Uniform { low, high } = distribution
+        && low == high
+    {
+        // Rounded once, from f64.
+        return out.fill(E::from_f64(low));
+    }
+    let mut buffer = [0f32; BUFFER];
+    for (number, out) in out.chunks_mut(BUFFER).enumerate() {
+        let exact = &mut buffer[..out.len()];
+        fill_f32(level, distribution, E::DTYPE, source, slice.slice(number * BUFFER, out.len()), exact);
+        dispatch(level, Store { exact, out });
+    }
+}
+
+/// Rounds f32 values to a narrower type.
+struct Store<'a, E> {
+    exact: &'a [f32],
+    out: &'a mut [E],
+}
+
+impl<E: Element> Kernel for Store<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: SimdIsa>(self) {
+        E::store(self.exact, self.out);
+    }
+}
+
 /// The arguments of a fill, to be combined with the transform of its distribution.
 struct Fill<'a, S, E> {
-    source: S,
+    source: &'a mut S,
     slice: RegionSlice<'a>,
     out: &'a mut [E],
     level: Level,
 }
 
-impl<S: GroupSource, E: Element> Visitor32 for Fill<'_, S, E> {
+impl<S: GroupSource> Visitor32 for Fill<'_, S, f32> {
     type Output = ();
 
     fn visit32(self, transform: impl Transform32) {
@@ -157,17 +207,15 @@ impl<S: GroupSource> Visitor64 for Fill<'_, S, f64> {
     }
 }
 
-/// A transform from the words of a group to its `N` values of type `E`. Implementations are `#[inline(always)]`.
+/// A transform from the words of a group to its `N` values. Implementations are `#[inline(always)]`.
 trait GroupTransform<E, const N: usize> {
     fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; N]);
 }
 
-impl<E: Element, T: Transform32> GroupTransform<E, GROUP_32> for T {
+impl<T: Transform32> GroupTransform<f32, GROUP_32> for T {
     #[inline(always)]
-    fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; GROUP_32]) {
-        let mut exact = [0f32; GROUP_32];
-        self.apply::<I>(words, &mut exact);
-        E::store(&exact, values);
+    fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [f32; GROUP_32]) {
+        self.apply::<I>(words, values);
     }
 }
 
@@ -178,18 +226,18 @@ impl<T: Transform64> GroupTransform<f64, GROUP_64> for T {
     }
 }
 
-struct Fill32<'a, S, E, T> {
-    fill: Fill<'a, S, E>,
+struct Fill32<'a, S, T> {
+    fill: Fill<'a, S, f32>,
     transform: T,
 }
 
-impl<S: GroupSource, E: Element, T: Transform32> Kernel for Fill32<'_, S, E, T> {
+impl<S: GroupSource, T: Transform32> Kernel for Fill32<'_, S, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
         let Self { fill: Fill { source, slice, out, .. }, transform } = self;
-        write_groups::<I, E, GROUP_32>(slice, out, source, transform);
+        write_groups::<I, f32, GROUP_32>(slice, out, source, transform);
     }
 }
 
@@ -214,7 +262,7 @@ impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
 fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     slice: RegionSlice<'_>,
     mut out: &mut [E],
-    mut source: impl GroupSource,
+    source: &mut impl GroupSource,
     distribution: impl GroupTransform<E, N>,
 ) {
     let mut words: [GroupWords; 3] = Default::default();

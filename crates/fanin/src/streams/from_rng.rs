@@ -12,8 +12,8 @@ use super::stream::Stream;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::region::Region;
-use crate::rng::{LANES, Philox, GroupSource, GroupWords};
-use crate::simd::{SimdIsa, Level};
+use crate::rng::{GroupSource, GroupWords, LANES, Philox};
+use crate::simd::{Level, SimdIsa};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 

@@ -5,7 +5,7 @@ use crate::distributions::normal::{Normal32, Normal64};
 use crate::distributions::{GROUP_32, GROUP_64, Transform32, Transform64};
 use crate::dtype::{Element, Values};
 use crate::rng::{LANES, Philox};
-use crate::simd::{SimdIsa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
 /// The non-zero values of a band of rows, computed one by one.
 #[derive(Clone, Copy)]

@@ -9,8 +9,8 @@ use super::zero_mask::ZeroMask;
 use crate::dtype::{Element, Values, values};
 use crate::plan::Distribution;
 use crate::region::Region;
-use crate::rng::{SHUFFLE_MAX, Permutation, Philox, choose_by_shuffle};
-use crate::simd::{SimdIsa, Kernel, Level, dispatch};
+use crate::rng::{Permutation, Philox, SHUFFLE_MAX, choose_by_shuffle};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::{cancel::check, threads::Threads};
 
 /// Number of values that one thread computes at a time, rounded down to whole rows.
@@ -81,7 +81,7 @@ impl Sparse {
                 kept.fill(level, self.std, Element::values(out));
             } else {
                 let slice = region.all().slice(first, out.len());
-                fill_by_index(level, distribution, self.values, slice, Element::values(&mut *out));
+                fill_by_index(level, distribution, &mut { self.values }, slice, Element::values(&mut *out));
                 mask.clear_range(level, first, width, out);
             }
         }));
@@ -170,7 +170,8 @@ mod tests {
                 for column in 0..columns {
                     let mut picked = vec![false; rows];
                     if rows <= SHUFFLE_MAX {
-                        picked.copy_from_slice(&choose_by_shuffle(&engine, column as u64, rows, zeros)[..rows]);
+                        picked
+                            .copy_from_slice(&choose_by_shuffle(&engine, column as u64, rows, zeros)[..rows]);
                     } else {
                         let key = engine.block(column as u64);
                         dispatch(Level::Scalar, Images { rows, key, zeros, picked: &mut picked });

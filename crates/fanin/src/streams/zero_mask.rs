@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::ops::Range;
 
 use crate::dtype::Element;
-use crate::simd::{SimdIsa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
 /// Number of columns whose bits share the words of a block.

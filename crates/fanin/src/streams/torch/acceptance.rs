@@ -3,7 +3,7 @@
 use super::rounded::Rounded;
 use crate::dtype::{DType, Element};
 use crate::math::ln;
-use crate::simd::{SimdIsa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
 /// torch's test of a uniform proposal: it is rejected if the logarithm of the draw is greater than the logarithm of the
 /// density at the proposal relative to the peak of the density.

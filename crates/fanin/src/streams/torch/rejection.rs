@@ -116,7 +116,10 @@ fn draw_partition<E: Element>(
         engines.iter_mut().map(|engine| Cursor::new(engine, level)).collect();
     let start = || {
         let before = if begun { 0 } else { trial.words() };
-        sequences.iter().map(|words| StateReader::new(engine.clone(), level).renumbered_from(before + words)).collect()
+        sequences
+            .iter()
+            .map(|words| StateReader::new(engine.clone(), level).renumbered_from(before + words))
+            .collect()
     };
     // A single block reads each pass once: no state readers need to be kept.
     let max_kept = if single { 0 } else { KEPT };

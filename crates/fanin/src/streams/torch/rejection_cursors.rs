@@ -63,8 +63,9 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
             return &mut self.kept[pass];
         }
         let before = self.current.take().or_else(|| self.kept.last().cloned());
-        let later =
-            |readers: StateReaders| readers.into_iter().map(|reader| reader.renumbered_from(self.words)).collect();
+        let later = |readers: StateReaders| {
+            readers.into_iter().map(|reader| reader.renumbered_from(self.words)).collect()
+        };
         let readers = before.map_or_else(&self.start, later);
         if pass < self.max_kept {
             self.kept.push(readers);

@@ -5,7 +5,7 @@ use super::variates::{pairs, uniforms, uniforms64, unit64};
 use super::words::{GROUP, Groups, words_each};
 use crate::dtype::{Element, Values};
 use crate::rng::StateReader;
-use crate::simd::{SimdFloat, SimdIsa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
 
 /// Number of values that are computed together.
 pub(super) const TOGETHER: usize = 128;
@@ -138,13 +138,7 @@ impl<E: Element> Kernel for Normals32<'_, E> {
         let (mut values, mut sines) = ([0f32; TOGETHER], [0f32; TOGETHER]);
         let distribution = (self.mean as f32, self.std as f32);
         for at in (0..count).step_by(I::F32::LANES) {
-            pairs::<I::F32>(
-                &radii[at..],
-                &angles[at..],
-                distribution,
-                &mut values[at..],
-                &mut sines[at..],
-            );
+            pairs::<I::F32>(&radii[at..], &angles[at..], distribution, &mut values[at..], &mut sines[at..]);
         }
         let values = &mut values[..count];
         for ((value, of_sine), sine) in values.iter_mut().zip(&sines).zip(self.sine) {

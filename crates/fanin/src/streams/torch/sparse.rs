@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::region::Region;
 use crate::rng::Mt19937;
-use crate::simd::{SimdIsa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::streams::checks::check_memory_bytes;
 use crate::streams::zero_mask::ZeroMask;
 use crate::tensor::TensorMut;

@@ -17,7 +17,7 @@ use crate::math::quantile64;
 use crate::plan::{Distribution, Plan, Truncation};
 use crate::region::RegionSlice;
 use crate::rng::StateReader;
-use crate::simd::{U32X16_LANES, SimdIsa, Kernel, Level, dispatch};
+use crate::simd::{Kernel, Level, SimdIsa, U32X16_LANES, dispatch};
 
 /// The standard normal distribution function, `(1 + erf(x / sqrt 2)) / 2`, computed as torch computes it: which way
 /// torch samples depends on its value.

@@ -7,7 +7,7 @@ use super::words::GROUP;
 use crate::dtype::{Element, Values};
 use crate::math::{angle, polar};
 use crate::rng::Mt19937;
-use crate::simd::{Prefetch, SimdBits, SimdFloat, SimdIsa, Kernel, Level, SimdF32, dispatch};
+use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
 
 /// Number of values that are computed together: whole groups, and few enough to stay in the nearest cache.
 const CHUNK: usize = 1248;
