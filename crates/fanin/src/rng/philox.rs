@@ -291,7 +291,7 @@ mod tests {
 
     struct Group(Philox, u64);
     impl Kernel for Group {
-        type Output = Words;
+        type Output = GroupWords;
         #[inline(always)]
         fn run<I: SimdIsa>(self) -> GroupWords {
             self.0.group::<I>(self.1)
@@ -318,9 +318,9 @@ mod tests {
 
     struct Three(Philox, u64);
     impl Kernel for Three {
-        type Output = Vec<Words>;
+        type Output = Vec<GroupWords>;
         #[inline(always)]
-        fn run<I: SimdIsa>(mut self) -> Vec<Words> {
+        fn run<I: SimdIsa>(mut self) -> Vec<GroupWords> {
             let mut words = [[[0; LANES]; 4]; 3];
             self.0.three_groups::<I>(self.1, &mut words);
             words.to_vec()
@@ -341,7 +341,7 @@ mod tests {
 
     struct Scattered(Philox, [u64; LANES]);
     impl Kernel for Scattered {
-        type Output = Words;
+        type Output = GroupWords;
         #[inline(always)]
         fn run<I: SimdIsa>(self) -> GroupWords {
             self.0.scattered::<I>(&self.1)

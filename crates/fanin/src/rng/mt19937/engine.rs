@@ -254,10 +254,10 @@ mod tests {
         for count in [0usize, 1, 3, 623, 624, 625, 2000, 7, 1248] {
             let mut bulk = vec![0; count];
             in_bulk.words_at(Level::best(), &mut bulk);
-            assert!(bulk.iter().all(|&word| word == one_by_a.word()));
+            assert!(bulk.iter().all(|&word| word == one_by_one.word()));
             assert_eq!(in_bulk, one_by_one, "after reading {count} words");
             in_bulk.advance(count as u64);
-            (0..count).for_each(|_| _ = one_by_a.word());
+            (0..count).for_each(|_| _ = one_by_one.word());
             assert_eq!(in_bulk, one_by_one, "after advancing by {count}");
         }
     }
