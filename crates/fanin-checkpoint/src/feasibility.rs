@@ -34,8 +34,11 @@ fn check_native(planned: &[Planned]) -> Result {
         let error = |source| Error::Tensor { tensor: planned.description(), source };
         // Tied tensors share one source, which the job must see once only.
         let name = planned.source();
-        let tensor =
-            if sources.insert(name) { model.tensor(name).map_err(error)? } else { Native::new(0).tensor(name) };
+        let tensor = if sources.insert(name) {
+            model.tensor(name).map_err(error)?
+        } else {
+            Native::new(0).tensor(name)
+        };
         // Preparing an orthogonal plan factorizes a matrix. Every other plan is prepared at no cost.
         let cheap = planned.plan.as_ref().filter(|plan| {
             !matches!(plan.distribution(), Distribution::Orthogonal { .. } | Distribution::Blocks { .. })

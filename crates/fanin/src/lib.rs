@@ -125,7 +125,7 @@
 //! # Further modules
 //!
 //! [`region`] splits a region of a tensor into contiguous runs, [`rng`] has the generators of random words, [`streams`] documents
-//! each stream in full, and [`interop`] connects fanin with other crates. [`element_count`] counts the elements of a shape,
+//! each stream in full, [`linalg`] computes singular values, and [`interop`] connects fanin with other crates. [`element_count`] counts the elements of a shape,
 //! [`nearest`] finds the name that was meant, and [`SpecError`] is the error of a spec.
 //!
 //! # Features

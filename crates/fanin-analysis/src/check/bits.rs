@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use fanin::region::Chunks;
 use fanin::{Distribution, Native, Plan, Stream as _, Torch};
-use fanin_checkpoint::decode;
 use fanin_checkpoint::TorchSequence;
+use fanin_checkpoint::decode;
 use fanin_checkpoint::{Checkpoint, Progress, StreamKind};
 use fanin_recipe::{Action, Planned};
 

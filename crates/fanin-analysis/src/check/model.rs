@@ -84,7 +84,8 @@ impl ModelComparison {
         let present: HashSet<&str> =
             file.entries.iter().map(|entry| recipe.canonical_name(&entry.name)).collect();
         let mut comparison = Self::default();
-        let missing = model.entries.iter().filter(|entry| !present.contains(recipe.canonical_name(&entry.name)));
+        let missing =
+            model.entries.iter().filter(|entry| !present.contains(recipe.canonical_name(&entry.name)));
         comparison.missing.extend(missing.cloned());
 
         // The manifest to plan has the file's names, types and order, the model's shapes, and also the missing tensors:

@@ -47,7 +47,7 @@ impl LayerShape {
             let count = sizes(all_groups).product::<usize>();
             if groups == 0 || !count.is_multiple_of(groups) {
                 return Err(Error::Request(format!(
-                    "--groups {groups}: the {count} {channels} channels of the shape {shape:?} cannot be split into {groups} \
+                    "groups = {groups}: the {count} {channels} channels of the shape {shape:?} cannot be split into {groups} \
                      equal groups"
                 )));
             }

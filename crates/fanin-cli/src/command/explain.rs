@@ -112,7 +112,8 @@ fn print_signal(explanation: &Explanation) -> Result {
     };
     let (short, fans, std) = (text::short, layer.fans(), explanation.plan.std());
     let (square, f) = (short(std * std), explanation.nonlinearity);
-    let default_note = if explanation.nonlinearity_is_given { "" } else { " (the default; --nonlinearity sets it)" };
+    let default_note =
+        if explanation.nonlinearity_is_given { "" } else { " (the default; --nonlinearity sets it)" };
     let sums = fans.fan_in as f64 * std * std;
     output::line(format!(
         "\nWhat it does to a signal of mean square 1, with {f} after each layer{default_note}:"

@@ -2,6 +2,7 @@
 
 use fanin_checkpoint::read_manifest;
 use fanin_recipe::recipe::{draft, schema};
+use fanin_recipe::text;
 
 use crate::args::Draft;
 use crate::error::Result;
@@ -10,8 +11,15 @@ use crate::terminal::output;
 pub(super) fn run(args: &Draft) -> Result {
     match &args.file {
         Some(file) => {
-            let draft = draft::draft(&read_manifest(file)?, &file.to_string_lossy())?;
-            output::line(draft.trim_end())
+            let name = file.to_string_lossy();
+            let draft = draft::draft(&read_manifest(file)?, &name)?;
+            output::line(format_args!(
+                "# To see what each tensor gets: fanin init THIS.toml --like {} --dry-run\n\
+                 # For completion in an editor: fanin recipe --schema > recipe.schema.json, and as the first line here\n\
+                 # #:schema ./recipe.schema.json\n{}",
+                text::escaped(&name),
+                draft.trim_end()
+            ))
         }
         None => output::json(&schema::schema()),
     }

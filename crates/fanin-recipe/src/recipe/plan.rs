@@ -148,8 +148,8 @@ impl Recipe {
                      {found}. Setting it does not add layers or change shapes"
                 );
                 let remedy = format!(
-                    "give names and shapes of a model with {name} = {value} (--like, in Python like=), or, to use \
-                     {value} with this model, extend this recipe and write {name} = {value} under [vars]"
+                    "give the names and shapes of a model with {name} = {value}; or, to use {value} with this model, \
+                     extend this recipe and write {name} = {value} under [vars]"
                 );
                 return Err(variable.span.error(message, remedy));
             }

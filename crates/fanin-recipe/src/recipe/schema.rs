@@ -58,7 +58,7 @@ pub fn schema() -> Value {
         "dtype": {
             "title": "dtypes: pattern = dtype",
             "type": "object",
-            "description": "The first pattern that matches a name wins. It takes precedence over --dtype and over the dtype of the file. Integer tensors keep their dtype.",
+            "description": "The first pattern that matches a name wins. It takes precedence over the dtype that is given for the whole checkpoint, and over the dtype of the file. Integer tensors keep their dtype.",
             "additionalProperties": { "type": "string", "enum": dtypes },
         },
         "tie": {
@@ -115,7 +115,7 @@ fn descriptions() -> Vec<String> {
     };
     let words = [
         "arange: 0, 1, 2, ... along the last axis, for integer tensors",
-        "copy: the values of the checkpoint that --like names",
+        "copy: the values of the checkpoint that names and shapes come from",
         "skip: the tensor is not written",
     ];
     schemes().iter().map(scheme).chain(words.map(str::to_owned)).collect()

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::Real;
+use super::real::Real;
 use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdElement, SimdIsa, SimdVector, dispatch};
 

@@ -10,8 +10,9 @@
 //! `product`, and norms and scalar products in [`LANES`] partial sums.
 
 use super::product::{View, Worth, add_product};
+use super::real::Real;
 use super::reflections::Reflections;
-use super::{Real, transpose};
+use super::transpose::transpose;
 use crate::cancel::check;
 use crate::dtype::Element;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};

@@ -11,8 +11,8 @@
 
 use std::ops::Range;
 
-use super::Real;
 use super::product::{View, Worth, add_product};
+use super::real::Real;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 

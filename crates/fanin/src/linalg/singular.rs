@@ -9,7 +9,7 @@
 
 use super::product::View;
 use super::qr::{Qr, factor, reflection};
-use super::transpose;
+use super::transpose::transpose;
 use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;

@@ -50,14 +50,8 @@ pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
     );
     _ = writeln!(
         text,
-        "# Check each line. Lines that begin with CHECK are guesses. To see what each tensor gets:"
+        "# Check each line. Lines that begin with CHECK are guesses. docs/recipes.md explains recipes."
     );
-    _ = writeln!(text, "#   fanin init THIS.toml --like {file} --dry-run");
-    _ = writeln!(
-        text,
-        "# docs/recipes.md explains recipes. For completion in an editor, run `fanin recipe --schema > recipe.schema.json`"
-    );
-    _ = writeln!(text, "# and write `#:schema ./recipe.schema.json` as the first line of this file.");
     if rules.iter().any(|rule| rule.choice.spec.contains("n_layer")) {
         let n_layer = context.n_layer();
         _ = writeln!(text, "\n[vars]\nn_layer = {n_layer} # the number of layers");

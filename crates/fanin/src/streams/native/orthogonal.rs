@@ -2,7 +2,7 @@
 
 use crate::dtype::{DType, Element, Values};
 use crate::linalg::reflections::Reflections;
-use crate::linalg::{Real, transpose};
+use crate::linalg::{real::Real, transpose::transpose};
 use crate::plan::Plan;
 use crate::region::Region;
 use crate::simd::Level;

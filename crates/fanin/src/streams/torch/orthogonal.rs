@@ -4,7 +4,7 @@ use super::generator::Torch;
 use super::sequences::ByGroups;
 use crate::dtype::{Element, Values, values};
 use crate::error::Error;
-use crate::linalg::{Real, qr::haar};
+use crate::linalg::{qr::haar, real::Real};
 use crate::plan::Plan;
 use crate::region::Region;
 use crate::streams::checks::check_memory;

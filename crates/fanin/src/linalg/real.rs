@@ -1,0 +1,51 @@
+//! The arithmetic of f32 and f64.
+
+use crate::dtype::{Element, Values};
+use crate::simd::SimdElement;
+
+/// The arithmetic of f32 and f64, for code that is the same for both.
+pub(crate) trait Real:
+    SimdElement
+    + PartialEq
+    + PartialOrd
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
+    + std::ops::Mul<Output = Self>
+    + std::ops::Div<Output = Self>
+    + std::ops::Neg<Output = Self>
+{
+    const ONE: Self;
+    /// Sums of squares below this have lost digits to underflow.
+    const TINY: Self;
+    fn root(self) -> Self;
+    /// The memory, if it is of this type.
+    fn memory(values: Values<'_>) -> Option<&mut [Self]>;
+    /// Writes numbers to memory of any type, each rounded once.
+    fn store<E: Element>(from: &[Self], to: &mut [E]);
+}
+
+macro_rules! real {
+    ($type:ty, $variant:ident, $tiny:expr, $store:expr) => {
+        impl Real for $type {
+            const ONE: Self = 1.0;
+            const TINY: Self = $tiny;
+            #[inline(always)]
+            fn root(self) -> Self {
+                self.sqrt()
+            }
+            fn memory(values: Values<'_>) -> Option<&mut [Self]> {
+                if let Values::$variant(memory) = values { Some(memory) } else { None }
+            }
+            fn store<E: Element>(from: &[Self], to: &mut [E]) {
+                $store(from, to);
+            }
+        }
+    };
+}
+real!(f32, F32, 1e-30, E::store);
+real!(f64, F64, 1e-290, |from: &[f64], to: &mut [E]| {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = E::from_f64(*from));
+});
