@@ -56,7 +56,7 @@
 //! | `FromRng` | those of the generator | no |
 //!
 //! A model is filled tensor by tensor: [`Native::tensor`] makes the stream of a tensor ([`NativeTensor`]), whose name is
-//! normalized by [`canonical_name`]. [`Native::job`] makes a [`Job`], which returns an error if two tensors have the same name.
+//! normalized by [`canonical_name`]. [`Native::model`] makes a [`NativeModel`], which returns an error if two tensors have the same name.
 //! [`Prepared`] fills several regions of one tensor without repeating the work that they share. [`Threads`] and [`Team`] say
 //! which threads a fill uses, and a [`CancelToken`] cancels it.
 //!
