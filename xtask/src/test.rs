@@ -82,7 +82,7 @@ fn quick(steps: &mut Steps) -> Result {
 }
 
 /// The library's examples. Each checks what it shows.
-const EXAMPLES: [&str; 5] = ["any_split", "fused", "own_scheme", "recipe_rules", "torch_parity"];
+const EXAMPLES: [&str; 5] = ["any_split", "fused", "own_scheme", "scaling_factors", "torch_parity"];
 
 fn rust(steps: &mut Steps, tier: Tier) -> Result {
     let test = || {
