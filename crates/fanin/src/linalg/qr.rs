@@ -32,7 +32,12 @@ pub(crate) fn haar<T: Real, E: Element>(
     out: &mut [E],
 ) {
     let wide = rows < columns;
-    let short = rows.min(columns);
+    let (long, short) = (rows.max(columns), rows.min(columns));
+    /// Multiply-adds (long side times short side squared) from which more than one thread is used: below, waiting for each
+    /// other takes as long as they save.
+    const MANY: u128 = 1 << 26;
+    let enough = long as u128 * (short as u128).pow(2) >= MANY;
+    let threads = if enough { threads } else { Threads::One };
     let factored = Qr::new(gaussian, (rows, columns), level, threads);
     let signs = factored.diagonal.iter().map(|&r| sign(r)).collect();
     let vectors = factored.vectors(threads);
@@ -45,17 +50,20 @@ pub(crate) fn haar<T: Real, E: Element>(
     threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
         let top = number * BAND;
         let band = top..top + out.len() / columns;
-        if !wide && let Some(out) = T::memory(E::values(&mut *out)) {
-            return q.part(band, 0..columns, gain, out);
+        let write = |out: &mut [T]| {
+            if wide {
+                let mut tall = vec![T::default(); out.len()];
+                q.part(0..columns, band.clone(), gain, &mut tall);
+                transpose(&tall, band.len(), out, columns);
+            } else {
+                q.part(band.clone(), 0..columns, gain, out);
+            }
+        };
+        if let Some(out) = T::memory(E::values(&mut *out)) {
+            return write(out);
         }
         let mut part = vec![T::default(); out.len()];
-        if wide {
-            let mut tall = vec![T::default(); out.len()];
-            q.part(0..columns, band.clone(), gain, &mut tall);
-            transpose(&tall, band.len(), &mut part, columns);
-        } else {
-            q.part(band, 0..columns, gain, &mut part);
-        }
+        write(&mut part);
         T::store(&part, out);
     });
 }
