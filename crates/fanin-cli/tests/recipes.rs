@@ -381,7 +381,7 @@ fn a_counted_variable_must_agree_with_the_model() {
         "n_layer = 24 contradicts the model",
         "number of tensors",
         "that is 12",
-        "--like",
+        "give the names and shapes of a model",
         "gpt2.toml:9:1: ",
     ];
     fixture.refused(&["init", "gpt2", "--set", "n_layer=24", "-o", "x.safetensors"], &needles);

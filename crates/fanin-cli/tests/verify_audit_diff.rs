@@ -206,10 +206,10 @@ fn folders_and_indices_are_read_as_one_checkpoint() {
     }
     map.insert("missing".into(), "model-1-of-2.safetensors".into());
     index(&map);
-    fixture.refused(&["inspect", "sharded"], &["\"missing\"", "not there"]);
+    fixture.refused(&["inspect", "sharded"], &["\"missing\"", "does not have the tensor"]);
     map["missing"] = "../elsewhere.safetensors".into();
     index(&map);
-    fixture.refused(&["inspect", "sharded"], &["../elsewhere.safetensors", "beside their index"]);
+    fixture.refused(&["inspect", "sharded"], &["../elsewhere.safetensors", "in the folder of their index"]);
 }
 
 #[test]

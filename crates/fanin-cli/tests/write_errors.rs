@@ -48,7 +48,7 @@ fn an_invalid_request_is_an_error_and_writes_no_file() {
         "[init]\n\"*.weight\" = \"zeros\"\n\"*\" = \"orthogonal\"",
         &["Only tensors with 2 or more dimensions"],
     );
-    init("[init]\n\"*\" = \"zeros\"\n[extra]\n", &["\"extra\" has no meaning"]);
+    init("[init]\n\"*\" = \"zeros\"\n[extra]\n", &["unknown key \"extra\""]);
     init("not toml", &["bad.toml"]);
     fixture.refused(&["init", "gtp2", "-o", "x.safetensors"], &["did you mean gpt2?"]);
     fixture.refused(&["init", "missing.toml", "--like", "m.json", "-o", "x.safetensors"], &["missing.toml"]);
