@@ -612,11 +612,16 @@ fn a_pipe_is_not_a_checkpoint() {
     let made = std::process::Command::new("mkfifo").arg(fixture.path("pipe")).status().unwrap();
     assert!(made.success());
     fixture.refused(&["inspect", "pipe"], &["not a regular file"]);
-    let ran = assert_cmd::Command::new(Fixture::program())
+    let mut child = std::process::Command::new(Fixture::program())
         .args(["inspect", "/dev/stdin"])
-        .write_stdin(fixture.bytes("x.safetensors"))
-        .output()
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
         .unwrap();
+    // The process may end before it has read anything.
+    _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), &fixture.bytes("x.safetensors"));
+    let ran = child.wait_with_output().unwrap();
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(ran.status.code() == Some(2) && said.contains("not a regular file"), "{said}");
 }
