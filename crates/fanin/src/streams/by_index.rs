@@ -188,7 +188,8 @@ impl<E: Element> Kernel for Store<'_, E> {
     }
 }
 
-/// The arguments of a fill. The distribution calls [`Visitor32`] or [`Visitor64`] on them with its transform.
+/// The arguments of a fill. The methods of [`Visitor32`] and [`Visitor64`] combine them with the transform of a
+/// distribution.
 struct Fill<'a, S, E> {
     source: &'a mut S,
     slice: RegionSlice<'a>,
