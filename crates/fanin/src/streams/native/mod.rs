@@ -76,8 +76,8 @@
 //! `mass` between them, the tails at u are `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`; the
 //! smaller one is the quantile's tail. In f32 both tails use `w + 2^31 mod 2^32` in place of w, and the signed distance
 //! from the median is `x = fma(s(w) + 1/2, 2 mass / 2^32, below - above)`; `w*` is `-ln(4 t (1 - t))` at the smallest
-//! tail `t = min(below, above) + mass / 2^33`, and the quantile's polynomial for tails is not evaluated where w* <
-//! 5.249.
+//! tail `t = min(below, above) + mass / 2^33`, and the quantile's polynomial for tails is not evaluated where
+//! `w* < 5.249`.
 //!
 //! *Tail.* `delta` solves `g(delta) = -ln(1 - u m)`, where with M the Mills ratio and `h(z) = ln(z M(z))`,
 //! `g(delta) = delta (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)` is minus the logarithm of
@@ -90,9 +90,9 @@
 //! The entry at an index is the normal value at that index, or 0. In each column, `zeros` rows are 0. The words under
 //! `permutation` pick these rows for each column c.
 //!
-//! Up to 256 rows, a forward Fisher-Yates shuffle of the row indices 0..rows picks the rows. Step t = 0, 1, .., zeros -
-//! 1 swaps entry t with entry `t + word mod (rows - t)`, where the word is word `t mod 4` of block `64 c + t / 4`. The
-//! rows in the first `zeros` entries are picked.
+//! Up to 256 rows, a forward Fisher-Yates shuffle of the row indices 0..rows picks the rows. Step
+//! `t = 0, 1, .., zeros - 1` swaps entry t with entry `t + word mod (rows - t)`, where the word is word `t mod 4` of
+//! block `64 c + t / 4`. The rows in the first `zeros` entries are picked.
 //!
 //! Beyond 256 rows, row r is picked if its image under a permutation of 0..rows is below `zeros`. The permutation is a
 //! Feistel network with cycle walking, where `2^(bits-1) < rows <= 2^bits`. An index is split into `left`, its upper
