@@ -172,11 +172,11 @@ impl RegionSlice<'_> {
 pub struct Runs {
     /// The axes that are stepped through, each with its current index.
     outer: Vec<Step>,
-    /// First row-major index of the next run, including the values that are skipped.
+    /// Row-major index at which the next run begins.
     next: usize,
     /// Number of values in a whole run.
     run: usize,
-    /// Number of values to skip at the beginning of the next run, because the slice begins after them.
+    /// Number of values at the beginning of the next run that are skipped, because they precede the slice.
     skip: usize,
     /// Number of values of the slice that are still to come.
     left: usize,

@@ -16,7 +16,8 @@ const CHUNK: usize = 1 << 16;
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
 /// Fills `tensor` with the region of the plan that begins at the index `start`, if the plan's distribution draws no
-/// random words. Returns whether it did. If the distribution draws random words, nothing is written.
+/// random words. Returns `true` if `tensor` was filled. Returns `false`, and writes nothing, if the distribution draws
+/// random words.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),
@@ -33,7 +34,7 @@ pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor:
 }
 
 /// Fills `tensor` with the region of the plan that begins at the index `start`, if the plan's values are a formula of
-/// the index. Returns whether it did. Nothing is written for any other plan.
+/// the index. Returns `true` if `tensor` was filled. Returns `false`, and writes nothing, for any other plan.
 fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     let Some(formula) = plan.formula() else { return false };
     let region = Region::new(plan.shape(), start, tensor.shape());

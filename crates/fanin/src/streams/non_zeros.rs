@@ -104,8 +104,8 @@ trait Single<E> {
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]);
 }
 
-/// For each index of a value in groups of `N` values, returns the number of its Philox block, and which of the values
-/// of that block belongs to the index.
+/// Returns two numbers for each index: the number of the Philox block of the value at the index, and which value of the
+/// block it is. The values are computed in groups of `N`.
 #[inline(always)]
 fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
     const EACH: u64 = LANES as u64;

@@ -35,9 +35,9 @@ impl Cost {
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// The cost of truncated normal values by rejection of normal proposals. Torch draws these only if more than three
-    /// in ten proposals are accepted. The time to pass over words is counted for the first pass only, because between
-    /// two passes all threads pass over equally many words.
+    /// The cost of truncated normal values by rejection of normal proposals. torch draws normal proposals only if more
+    /// than three in ten proposals are accepted. The time to pass over words is counted for the first pass only,
+    /// because between two passes all threads pass over equally many words.
     pub(super) fn of_bounded_normals<E: Element>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<E>().compute, ..Self::of_normals::<E>() }
     }

@@ -97,8 +97,8 @@ impl Torch {
     }
 }
 
-/// Draws one partition of a tensor. `slice` is the partition, and `out` its memory. `engine` is the generator before
-/// the first pass, or after the first pass if `begun` is true.
+/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. `engine` is the generator
+/// before the first pass, or after the first pass if `begun` is true.
 fn draw_partition<E: Element>(
     trial: &impl Trial<E>,
     (level, engine): (Level, &Mt19937),

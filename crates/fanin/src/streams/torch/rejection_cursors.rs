@@ -9,17 +9,18 @@ type StateReaders = Vec<StateReader>;
 /// megabytes.
 pub(super) const KEPT: usize = 1 << 12;
 
-/// The state readers of all passes after the first. Blocks of values go through these passes one after another.
+/// The state readers of the later passes, which are all passes after the first one. Blocks of values go through the
+/// later passes one block after another.
 ///
-/// The state readers of each of the first `max_kept` passes are stored, because at the end of a block they are at the
-/// words where the next block begins. All further passes share one set of state readers. This set moves from pass to
-/// pass, and is set up anew for each block.
+/// The state readers of each of the first `max_kept` later passes are stored, because at the end of a block they are at
+/// the words where the next block begins. All further passes share one set of state readers. This set moves from pass
+/// to pass, and is set up anew for each block.
 pub(super) struct RejectionCursors<S> {
-    /// Creates the state readers of the first pass after the first pass of the tensor.
+    /// Creates the state readers of the first later pass.
     start: S,
     /// Number of words that a pass over the whole tensor takes.
     words: u64,
-    /// Largest number of passes whose state readers are stored in `kept`.
+    /// Number of later passes whose state readers are stored in `kept`.
     max_kept: usize,
     kept: Vec<StateReaders>,
     /// The state readers of the current pass of the current block, if they are not in `kept`.
@@ -27,15 +28,15 @@ pub(super) struct RejectionCursors<S> {
     /// The state readers of the last pass of the block that has taken the most passes so far, if they are not in
     /// `kept`.
     farthest: Option<StateReaders>,
-    /// Number of passes that the current block has begun.
+    /// Number of later passes that the current block has begun.
     pass: usize,
-    /// Largest number of passes that a block before the current one has taken.
+    /// Largest number of later passes that a block before the current one has taken.
     max_passes: usize,
 }
 
 impl<S: Fn() -> StateReaders> RejectionCursors<S> {
-    /// Creates the state readers of no pass yet. `start` creates those of the first pass. `words` is the number of
-    /// words of a pass.
+    /// Creates the cursors before any pass. `start` creates the state readers of the first later pass. `words` is the
+    /// number of words that a pass over the whole tensor takes.
     pub(super) fn new(start: S, words: u64, max_kept: usize) -> Self {
         Self {
             start,
@@ -49,7 +50,7 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Ends the current block of values and begins the next one.
+    /// Ends the current block of values, if there is one, and begins the next block.
     pub(super) fn begin_block(&mut self) {
         let current = self.current.take();
         if self.pass > self.max_passes {
@@ -59,7 +60,7 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         self.pass = 0;
     }
 
-    /// Begins the next pass of the current block, and returns the state readers of the pass.
+    /// Begins the next later pass of the current block, and returns the state readers of the pass.
     pub(super) fn next_pass(&mut self) -> &mut StateReaders {
         let pass = self.pass;
         self.pass += 1;
@@ -79,8 +80,8 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Ends the current block. Returns the largest number of passes that a block has taken, and the state readers of
-    /// the last of these passes. The state readers are `None` if no block has taken a pass.
+    /// Ends the current block. Returns the largest number of later passes that a block has taken, and the state readers
+    /// of the last of these passes. The state readers are `None` if no block has taken a later pass.
     pub(super) fn finish(mut self) -> (u64, Option<StateReaders>) {
         self.begin_block();
         let farthest = if self.max_passes > self.max_kept { self.farthest } else { self.kept.pop() };

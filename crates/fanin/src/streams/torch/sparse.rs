@@ -131,8 +131,8 @@ impl ShuffleSteps {
 
     /// Replaces each word by its remainder modulo the divisor of the word's step.
     ///
-    /// The quotient is rounded to nearest. If it is one too high, the remainder is negative, and the divisor is added.
-    /// The arithmetic is exact, because all values but the reciprocals are integers below 2^53.
+    /// The quotient is rounded to nearest. If the rounded quotient is one too high, the remainder is negative, and the
+    /// divisor is added to the remainder. The remainder is exact, because it is computed from integers below 2^53.
     #[inline(always)]
     fn remainders(&self, words: &mut [u32]) {
         const SHIFT: f64 = (1u64 << 52) as f64;

@@ -250,8 +250,8 @@ pub(super) fn pairs<F: SimdF32>(
     sines: &mut [f32],
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
-    // torch computes log(1 - u) and TAU * u for a draw u on [0, 1). Here u is an integer of 24 bits, which is divided
-    // by 2^24 later. The division by a power of two is exact, so it can be made at any point.
+    // torch computes log(1 - u) and TAU * u for a draw u on [0, 1). Here the integer `2^24 u` is used in place of u,
+    // and the division by 2^24 is made later. The results are the same, because division by a power of two is exact.
     let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).convert_signed();
     let angle = angle(F::splat(TAU * UNIT).mul(low_bits(F::Bits::load(angles)).convert_signed()));
     let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);

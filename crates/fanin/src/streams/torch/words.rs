@@ -103,8 +103,9 @@ pub(super) struct Groups {
     count: usize,
     /// Number of words of a group.
     pub(super) words: usize,
-    /// If the number of values is no multiple of sixteen, torch draws the last sixteen values again as a group, after
-    /// all other values. This is the position of the first word of that group.
+    /// The position of the first word of the last group, if the number of values is no multiple of sixteen. In this
+    /// case torch draws the last sixteen values again as a group, after all other values. `None` if the number of
+    /// values is a multiple of sixteen.
     last: Option<u64>,
     /// Number of words of the whole fill.
     pub(super) total: u64,
