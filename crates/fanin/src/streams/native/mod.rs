@@ -44,13 +44,15 @@
 //! a = b, every value is a.
 //!
 //! # normal
-//! The Box-Muller transform: two standard normals `z = r cos t` and `z = r sin t`; the value is `fma(z, std, mean)`.
+//! The Box-Muller transform gives two standard normals, `z = r cos t` and `z = r sin t`. The value is
+//! `fma(z, std, mean)`.
 //!
-//! f32: words 0 and 1 of a block give the values that belong to word 0 (cosine) and word 1 (sine); words 2 and 3 give
-//! the values that belong to words 2 and 3. With w the first and w' the second word of a pair, `r = sqrt(-2 ln u)`,
-//! `u = min(w + 1/2, 2^32 - 2^8) / 2^32`, and `t = 2 pi (w' + 1/2) / 2^32`, reduced in integers: the number of quarter
-//! turns is `q = (w' + 2^29 mod 2^32) / 2^30`, and the remainder, `w' - 2^30 q mod 2^32` as a signed integer plus 1/2,
-//! is multiplied by 2 pi / 2^32.
+//! f32: words 0 and 1 of a block are one pair, and words 2 and 3 are another. The cosine gives the value that belongs
+//! to the first word of a pair, and the sine gives the value that belongs to the second word. With w the first and w'
+//! the second word of a pair, `r = sqrt(-2 ln u)`, `u = min(w + 1/2, 2^32 - 2^8) / 2^32`, and
+//! `t = 2 pi (w' + 1/2) / 2^32`. The angle is reduced in integers: the number of quarter turns is
+//! `q = (w' + 2^29 mod 2^32) / 2^30`, and the remainder, `w' - 2^30 q mod 2^32` as a signed integer plus 1/2, is
+//! multiplied by 2 pi / 2^32.
 //!
 //! f64: words 0 and 1 of a block are the radius, `u = min(W + 1/2, 2^64 - 2^11) / 2^64`; words 2 and 3 are the angle,
 //! `t = 2 pi (W' + 1/2) / 2^64`, where the remainder after the quarter turns is
@@ -81,10 +83,10 @@
 //!
 //! *Tail.* `delta` solves `g(delta) = -ln(1 - u m)`, where with M the Mills ratio and `h(z) = ln(z M(z))`,
 //! `g(delta) = delta (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)` is minus the logarithm of
-//! the fraction of the upper tail that lies beyond `near + delta`, and `m = 1 - exp(-g(width))`. It is solved by four
-//! Newton steps from `2 E / (sqrt(near^2 + 2 E) + near)`, where E is the right-hand side. An interval narrower than
-//! 2^-26 takes `delta = E / near` with `m = 1 - exp(-near width)`. The arithmetic is f64; the value is rounded to the
-//! type last.
+//! the fraction of the upper tail that is beyond `near + delta`, and `m = 1 - exp(-g(width))`. The equation is solved
+//! by four Newton steps from `2 E / (sqrt(near^2 + 2 E) + near)`, where E is the right-hand side. An interval narrower
+//! than 2^-26 takes `delta = E / near` with `m = 1 - exp(-near width)`. The arithmetic is f64; the value is rounded to
+//! the type last.
 //!
 //! # sparse
 //! The entry at an index is the normal value at that index, or 0. In each column, `zeros` rows are 0. The words under
@@ -105,11 +107,12 @@
 //! For `m = max(rows, rest)` and `n = min(rows, rest)`, where `rest` is the product of the trailing sizes, entry (i, j)
 //! of an m by n matrix X is the standard normal value at index `i n + j` under `reflections32` (`reflections64`). The
 //! entries of column j from row j on are a vector x_j; `v_j = x_j + sign(x_jj) |x_j| e_j`, sign(0) = 1. With
-//! `S = striu(V^T V) + diag(|x_j| (|x_j| + |x_jj|))` and `W = S^-1 V_top^T`, the matrix is
-//! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) * -sign(x_cc) * gain`, transposed if rows < rest. Each sum starts at 0
-//! and runs by fused multiply-adds in the type: |x_j|^2 and V^T V by row, ascending; Q by k, ascending. W is solved
-//! from its last row up: row j starts at row j of V_top^T, where V_top is the first n rows of V; `S[j][k] W[k]` is
-//! subtracted from the last k down to j + 1; and the result is divided by `S[j][j]`.
+//! `S = striu(V^T V) + diag(|x_j| (|x_j| + |x_jj|))` and `W = S^-1 V_top^T`, where V_top is the first n rows of V, the
+//! matrix is `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) * -sign(x_cc) * gain`, transposed if rows < rest. Each sum
+//! starts at 0 and adds one term after another by fused multiply-adds in the type of the arithmetic. The terms of
+//! |x_j|^2 and of V^T V are added by row, ascending; the terms of Q are added by k, ascending. The rows of W are
+//! computed from the last to the first. Row j starts as row j of V_top^T. Then `S[j][k] W[k]` is subtracted for each k
+//! from the last down to j + 1, and the result is divided by `S[j][j]`.
 //!
 //! # constant, eye, dirac
 //! Each value is a function of its index only. No words are used.

@@ -2,7 +2,7 @@
 //!
 //! The stream is tested against torch 2.15 on CPUs with AVX2 or better.
 //!
-//! # What is bit-identical to torch
+//! # Bit-identical results
 //!
 //! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes that are made of them: both the values
 //!   and the state of the generator afterwards are bit-identical. This holds for f32, f64, f16 and bf16, in contiguous
@@ -21,7 +21,7 @@
 //! compares with the correctly rounded logarithm, while the results of torch's logarithm depend on the CPU. In 10^8
 //! comparisons, no different outcome was found.
 //!
-//! # What torch does not have
+//! # Features that torch does not have
 //!
 //! * **Regions.** [`Torch::peek_region`] computes any region of a uniform, normal, truncated normal or sparse tensor
 //!   without the rest of the tensor, because the Mersenne Twister can jump ahead.
