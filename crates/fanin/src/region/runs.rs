@@ -131,7 +131,7 @@ impl RegionSlice<'_> {
             global.extend(now.iter().map(|position| first + (u64::from(*position) - begin)));
             rest = later;
         }
-        debug_assert!(rest.is_empty(), "a position lies beyond the slice");
+        debug_assert!(rest.is_empty(), "a position is beyond the slice");
     }
 
     /// Calls `write` for each run of this slice, with the first row-major index of the run in the whole tensor and the

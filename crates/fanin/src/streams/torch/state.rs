@@ -38,7 +38,7 @@ impl Torch {
     /// # Panics
     /// If the length of `bytes` is not [`Torch::STATE_BYTES`].
     pub fn write_state(&self, bytes: &mut [u8]) {
-        assert_eq!(bytes.len(), Self::STATE_BYTES, "the length of a generator state");
+        assert_eq!(bytes.len(), Self::STATE_BYTES, "`bytes` must have the length of a generator state");
         let (head, rest) = bytes.split_at_mut(24);
         let (words, tail) = rest.split_at_mut(8 * Mt19937::STATE_WORDS);
         head[..8].copy_from_slice(&self.seed.to_le_bytes());

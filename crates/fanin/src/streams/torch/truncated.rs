@@ -285,7 +285,7 @@ impl<E: Element> Trial<E> for Proposals {
     }
 
     fn test(&self, _: &[E], _: &mut Vec<u32>) {
-        unreachable!("the first pass of uniform proposals is never drawn before");
+        unreachable!("only `first_pass` draws the first pass of uniform proposals");
     }
 
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [E], rejected: &mut [bool]) {
