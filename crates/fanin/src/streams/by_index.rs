@@ -124,7 +124,7 @@ pub(super) fn fill_by_index(
 }
 
 /// Fills `out` with f32 values, which the caller then rounds to `dtype`. Uniform and truncated normal values are
-/// clamped here, so that a rounded value still lies within the bounds of the distribution.
+/// clamped here, so that rounding does not move them out of the bounds of the distribution.
 fn fill_f32(
     level: Level,
     distribution: Distribution,
@@ -188,7 +188,7 @@ impl<E: Element> Kernel for Store<'_, E> {
     }
 }
 
-/// The arguments of a fill. The methods of [`Visitor32`] and [`Visitor64`] combine them with the transform of a
+/// The arguments of a fill. [`Visitor32::visit32`] and [`Visitor64::visit64`] fill `out` by the transform of a
 /// distribution.
 struct Fill<'a, S, E> {
     source: &'a mut S,

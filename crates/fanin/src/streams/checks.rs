@@ -51,7 +51,7 @@ pub(super) fn check_memory_bytes(plan: &Plan, bytes: u128) -> Result<(), Error> 
 
 /// Returns an error if the plan, or one of its blocks, asks for an algorithm that only the torch stream implements.
 ///
-/// The error calls the stream `stream`.
+/// `stream` is the name of the calling stream, which the error message contains.
 pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Error> {
     plan.blocks().iter().try_for_each(|block| check_method(block.plan(), stream))?;
     match plan.distribution() {

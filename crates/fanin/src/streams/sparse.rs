@@ -111,9 +111,10 @@ impl Kernel for FindZeros<'_> {
         let &Zeros { permutation: engine, rows: size, zeros, .. } = zeros;
         let height = rows.len();
         let permutation = Permutation::new(size as u64);
-        // A row is zero if its image under the permutation is below `zeros`. Forwards, each row of the mask is
-        // permuted. Backwards, the images of all zeros, or of all non-zeros if these are fewer, are permuted back to
-        // their rows. The direction that permutes fewer numbers is used.
+        // A row is zero if its image under the permutation is below `zeros`. There are two ways to find these rows in a
+        // column of more than `SHUFFLE_MAX` rows. One way computes the image of each row of the mask. The other way
+        // goes backwards: it computes the rows whose images are those of the zeros, or those of the non-zeros if these
+        // are fewer. The way with fewer computations is used.
         let non_zeros = zeros > size / 2;
         let images = if non_zeros { zeros as u64..size as u64 } else { 0..zeros as u64 };
         let backwards = images.end - images.start < height as u64;

@@ -66,13 +66,13 @@ impl ZeroMask {
         self.words[row..].iter().step_by(self.height).copied()
     }
 
-    /// Sets each entry of `memory` to zero whose bit is set. `memory` is the whole matrix in row-major order.
+    /// Sets to zero each entry of `memory` whose bit is set. `memory` is the whole matrix in row-major order.
     pub(super) fn clear<E: Element>(&self, threads: Threads, level: Level, memory: &mut [E]) {
         let width = memory.len() / self.height;
         threads.chunks(memory, BAND * width, |first, band| self.clear_range(level, first, width, band));
     }
 
-    /// Sets each entry of `range` to zero whose bit is set. `range` is a contiguous part of the row-major memory of a
+    /// Sets to zero each entry of `range` whose bit is set. `range` is a contiguous part of the row-major memory of a
     /// matrix with `width` columns, and begins at the row-major index `first`.
     pub(super) fn clear_range<E: Element>(&self, level: Level, first: usize, width: usize, range: &mut [E]) {
         dispatch(level, Clear { mask: self, first, width, range });
@@ -94,7 +94,7 @@ impl ZeroMask {
 /// Number of values that [`clear`] processes together.
 const LANES: usize = 16;
 
-/// Sets each value to zero whose bit is set in `bits`.
+/// Sets to zero each value whose bit is set in `bits`.
 ///
 /// All values are stored again, also those that do not change. Without `black_box` LLVM would notice that these values
 /// are unchanged, and would emit a masked store, which takes dozens of cycles on some CPUs.

@@ -17,11 +17,12 @@ impl Torch {
     /// generator.
     ///
     /// [`Torch::advance`] by this number has the same effect as [`Torch::advance_past`] with the plan. Returns `None`
-    /// if the number is known only after drawing:
+    /// for
     ///
-    /// * truncated normals by rejection, because they are drawn again until every value is accepted;
-    /// * fewer than [`Torch::GROUP`] normals, because they are drawn in pairs, and the generator may still have the
-    ///   second value of the last pair;
+    /// * truncated normals by rejection, because they are drawn again until every value is accepted, so that the number
+    ///   is known only after drawing;
+    /// * fewer than [`Torch::GROUP`] normals, because they are drawn in pairs, and the number depends on whether the
+    ///   generator still has the second value of an earlier pair;
     /// * plans that the stream cannot fill, for which [`Stream::fill`](crate::Stream::fill) returns an error.
     ///
     /// ```

@@ -1,4 +1,4 @@
-//! Draws distributions whose values are drawn one after another.
+//! Draws uniform, normal and truncated normal values, and the normal values of sparse tensors.
 
 use super::generator::Torch;
 use super::sequences::ByGroups;

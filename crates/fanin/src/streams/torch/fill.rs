@@ -53,7 +53,8 @@ impl Stream for Torch {
 }
 
 impl Torch {
-    /// Fills `tensor` in memory order, with a distribution that [`Torch::draw`] can draw.
+    /// Fills `tensor` in memory order, with a distribution that [`Torch::draw`] can draw. Then writes the zeros of a
+    /// sparse distribution.
     fn fill_value_by_value(
         &mut self,
         plan: &Plan,

@@ -62,7 +62,7 @@ impl Torch {
         Ok(())
     }
 
-    /// Does [`Torch::peek_region`] for a plan of blocks.
+    /// Implements [`Torch::peek_region`] for plans of blocks.
     fn peek_blocks(&self, plan: &Plan, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
         let size = tensor.shape().to_vec();
         if plan.has_background() {

@@ -30,11 +30,14 @@ pub(super) trait Trial<E: Element>: Sync {
     /// Returns the time that a value takes in all passes together.
     fn cost(&self) -> Cost;
 
-    /// Returns one entry for each sequence of words in a pass: the number of words of the pass before the sequence.
+    /// Returns one entry for each sequence of words in a pass: the number of words of the pass before the sequence. A
+    /// pass of normal proposals is one sequence. A pass of uniform proposals is two: the proposals, then the draws that
+    /// decide on them.
     fn sequences(&self) -> Vec<u64>;
 
-    /// Draws the proposals of the first pass for the elements of `slice`, writes them to `out`, and appends the
-    /// positions of the rejected ones in `slice` to `rejected`. `cursors` has one cursor for each sequence of words.
+    /// Draws the proposals of the first pass for the elements of `slice`, writes them to `out`, and appends to
+    /// `rejected` the position in `slice` of each rejected proposal. `cursors` has one cursor for each sequence of
+    /// words.
     fn first_pass(
         &self,
         cursors: &mut [Cursor<'_, E>],

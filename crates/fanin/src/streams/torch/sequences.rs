@@ -22,8 +22,8 @@ pub(super) struct ByGroups {
     /// values.
     pub(super) tensor: bool,
     /// Whether torch draws a copy of the tensor by groups. In each later rejection pass torch allocates a new tensor
-    /// like this one and draws into it. It draws by groups if the new tensor is contiguous and has at least [`BULK`]
-    /// values.
+    /// like this one and draws into the new tensor. It does so by groups if the new tensor is contiguous and has at
+    /// least [`BULK`] values.
     pub(super) copy: bool,
 }
 

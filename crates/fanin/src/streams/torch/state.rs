@@ -1,7 +1,7 @@
 //! Converts the state of torch's CPU generator to bytes and back.
 //!
-//! All integers and floating-point values are in the byte order of the machine on which torch runs. It is little-endian
-//! here:
+//! torch stores integers and floating-point values in the byte order of its machine. Here all of them are
+//! little-endian:
 //!
 //! | bytes | content |
 //! |---|---|

@@ -20,7 +20,7 @@ use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdIsa, U32X16_LANES, dispatch};
 
 /// Returns the standard normal distribution function at `x`: `(1 + erf(x / sqrt 2)) / 2`. It is computed as torch
-/// computes it, because torch chooses between normal and uniform proposals by its value.
+/// computes it, because torch uses the result to choose between normal and uniform proposals.
 fn cdf(x: f64) -> f64 {
     (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
 }

@@ -125,8 +125,8 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Number of values from `index` on whose groups follow one another in the words of the fill. These are all values
-    /// but the last sixteen if the last sixteen are drawn again, and all values otherwise.
+    /// Number of values from `index` on whose groups follow one another in the words of the fill. The last sixteen
+    /// values of the fill are not counted if torch draws them again.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize
