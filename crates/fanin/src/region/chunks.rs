@@ -57,7 +57,7 @@ impl Iterator for Chunks<'_> {
             .collect::<Vec<_>>();
         let mut size = vec![1; self.shape.len()];
         // Finds the outermost axis along which the next region can extend: `first` is a multiple of the stride of the
-        // axis, and at least that many values fit in `room`.
+        // axis, and `room` is not less than the stride.
         let room = left.min(self.max_values);
         let axis = self.strides.iter().position(|&stride| first.is_multiple_of(stride) && stride <= room);
         let mut taken = 1;

@@ -134,8 +134,9 @@ impl RegionSlice<'_> {
         debug_assert!(rest.is_empty(), "a position is beyond the slice");
     }
 
-    /// Calls `write` for each run of this slice, with the first row-major index of the run in the whole tensor and the
-    /// memory of the run in `out`. `out` is the memory of all values of this slice.
+    /// Calls `write` for each run (contiguous range of row-major indices) of this slice. The arguments are the first
+    /// row-major index of the run in the whole tensor, and the part of `out` that belongs to the run. `out` is the
+    /// memory of all values of this slice.
     pub(crate) fn for_each_run<E>(self, mut out: &mut [E], mut write: impl FnMut(u64, &mut [E])) {
         for run in self.runs() {
             let (now, later) = std::mem::take(&mut out).split_at_mut(run.len());

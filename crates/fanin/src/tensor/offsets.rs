@@ -100,8 +100,8 @@ impl Offsets {
         self.next as usize
     }
 
-    /// Calls `work` with each remaining offset. Every [`CHECK_EVERY`] offsets it checks whether the fill was cancelled.
-    /// If so, the check unwinds, and the remaining offsets are not visited.
+    /// Calls `work` with each remaining offset. Checks for cancellation every [`CHECK_EVERY`] offsets. If the fill was
+    /// cancelled, the check unwinds, and `work` is not called for the remaining offsets.
     pub(crate) fn for_each_cancellable(mut self, mut work: impl FnMut(usize)) {
         while self.left > 0 {
             check();

@@ -68,8 +68,8 @@ impl PreparedBlocks {
         Ok(())
     }
 
-    /// Fills the intersection of a block with the region of the plan that begins at the index `start`. `tensor` is the
-    /// region.
+    /// Fills the intersection of a block with a region of the plan. The region begins at the index `start`, and
+    /// `tensor` is the memory of the whole region.
     fn fill_block(
         &self,
         number: usize,

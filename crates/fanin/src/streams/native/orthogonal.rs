@@ -29,8 +29,8 @@ enum Precision {
 
 impl Orthogonal {
     /// Factors a Gaussian matrix that has `max(rows, columns)` rows and `min(rows, columns)` columns. `draw` gets the
-    /// memory of the matrix, which is all zeros. It must write the entries on and below the diagonal, and leave zeros
-    /// above the diagonal.
+    /// memory of the matrix, which is all zeros. `draw` must write the entries on and below the diagonal, and leave
+    /// zeros above the diagonal.
     pub(super) fn new(
         plan: &Plan,
         gain: f64,

@@ -15,8 +15,8 @@ impl Native {
     /// Returns the native stream of the tensor called `name`. The name is first converted to its canonical form by
     /// [`canonical_name`].
     ///
-    /// Two tensors of the same canonical name get the same values. [`Native::model`] returns an error if a name is
-    /// requested twice.
+    /// Two tensors of the same canonical name get the same values. To get an error if a name is requested twice, use
+    /// [`Native::model`].
     pub fn tensor(self, name: &str) -> NativeTensor {
         NativeTensor { native: self, name: canonical_name(name).into_owned() }
     }

@@ -13,8 +13,8 @@ pub(super) struct Cursor<'a, E> {
     level: Level,
     /// Number of words of the fill before the position.
     pub(super) passed: u64,
-    /// The group of normal values that was computed last, together with the position of the group's first word. It is
-    /// stored because the next values to be filled may be in the same group.
+    /// The group of normal values that was computed last, together with the position of the group's first word in the
+    /// words of the fill. The group is stored because the next values to be filled may belong to the same group.
     last_group: Option<(u64, [E; GROUP])>,
 }
 
