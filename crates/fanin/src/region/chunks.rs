@@ -1,12 +1,12 @@
-//! A range of row-major indices cut into regions.
+//! Splits a range of row-major indices into regions.
 
 use std::ops::Range;
 
-/// Iterator over the regions that a range of row-major indices of a tensor is cut into.
+/// Iterator over regions of a tensor that together cover a range of row-major indices.
 ///
-/// Each region has at most `max_values` elements and is itself one contiguous range; the regions come in row-major
-/// order. An item is the start index and the size of a region, one entry for each axis. Regions are computed one at a
-/// time, because a tensor may have more of them than memory holds.
+/// Each region has at most `max_values` elements, and its elements are one contiguous range of row-major indices. The
+/// regions come in row-major order. An item is the start index and the size of a region, each with one entry for each
+/// axis. Regions are computed one at a time, because a list of all of them might not fit in memory.
 ///
 /// ```
 /// use fanin::region::Chunks;
@@ -23,15 +23,15 @@ pub struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    /// Cuts a whole tensor of shape `shape`, whose number of elements must fit in `usize`.
+    /// Splits a whole tensor of shape `shape`, whose number of elements must fit in `usize`.
     pub fn new(shape: &'a [usize], max_values: usize) -> Self {
         Self::range(shape, 0..shape.iter().product(), max_values)
     }
 
-    /// Cuts the row-major indices `values`.
+    /// Splits the range `values` of row-major indices.
     ///
-    /// Rows that follow one another share a region as far as `max_values` allows. A start and an end of `values` inside
-    /// of a row need additional smaller regions, at most one for each axis and end.
+    /// Consecutive rows are in one region as far as `max_values` allows. If `values` begins or ends inside of a row,
+    /// additional smaller regions are needed: at most one for each axis at the beginning, and as many at the end.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
@@ -56,7 +56,8 @@ impl Iterator for Chunks<'_> {
             .map(|(stride, size)| first / stride % size)
             .collect::<Vec<_>>();
         let mut size = vec![1; self.shape.len()];
-        // The outermost axis of which at least one whole step begins here and fits.
+        // Finds the outermost axis along which the next region can extend: `first` is a multiple of the stride of the
+        // axis, and `room` is not less than the stride.
         let room = left.min(self.max_values);
         let axis = self.strides.iter().position(|&stride| first.is_multiple_of(stride) && stride <= room);
         let mut taken = 1;
@@ -74,7 +75,8 @@ impl Iterator for Chunks<'_> {
 mod tests {
     use super::*;
 
-    /// Asserts that the regions are contiguous and cover the row-major indices `values` in order. Returns their number.
+    /// Asserts that the regions are contiguous and cover the row-major indices `values` in order. Returns the number of
+    /// regions.
     fn assert_covers(chunks: Chunks<'_>, shape: &[usize], values: Range<usize>, max: usize) -> usize {
         let (mut next, mut count) = (values.start, 0);
         for (start, size) in chunks {
@@ -83,7 +85,7 @@ mod tests {
             let first = start.iter().zip(shape).fold(0, |index, (&start, &size)| index * size + start);
             assert_eq!(first, next, "{shape:?} {max} {start:?}");
             assert!(start.iter().zip(&size).zip(shape).all(|((start, size), all)| start + size <= *all));
-            // Contiguous: all axes after the first axis of more than one index are whole.
+            // A region is contiguous if all axes after its first axis of more than one index are whole.
             let inner = size.iter().position(|&size| size > 1).map_or(size.len(), |axis| axis + 1);
             assert_eq!(size[inner..], shape[inner..]);
             next += taken;

@@ -1,8 +1,8 @@
-//! Regions of a tensor as contiguous ranges of its row-major indices.
+//! Regions of a tensor, and the contiguous ranges of row-major indices that they consist of.
 //!
-//! A *region* is a hyper-rectangle: a start index and a size along each axis. [`Region::runs`] goes from a region to
-//! the ranges of row-major indices that it consists of. [`Chunks`] goes the other way: it cuts a range of row-major
-//! indices into regions, each of which is one contiguous range.
+//! A *region* is a hyper-rectangle: a start index and a size along each axis. [`Region::runs`] converts a region to
+//! ranges of row-major indices. [`Chunks`] does the reverse: it splits a range of row-major indices into regions, each
+//! of which is one contiguous range.
 
 mod chunks;
 mod runs;

@@ -1,4 +1,4 @@
-//! A region of a tensor and its contiguous runs.
+//! A region of a tensor and its runs, which are contiguous ranges of row-major indices.
 
 use std::ops::Range;
 
@@ -13,9 +13,9 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub struct Region {
     axes: Vec<RegionAxis>,
-    /// Number of leading axes that are stepped through. All later axes lie within one run.
+    /// Number of leading axes that [`Runs`] steps through, one index after another. Each run spans all later axes.
     outer: usize,
-    /// Number of values of a run.
+    /// Number of values in a run.
     run: usize,
 }
 
@@ -33,8 +33,8 @@ pub(crate) struct RegionAxis {
 }
 
 impl Region {
-    /// The region of a tensor of shape `shape` that begins at the index `start` and has `size` elements along each
-    /// axis.
+    /// Creates the region of a tensor of shape `shape` that begins at the index `start` and has `size` elements along
+    /// each axis.
     ///
     /// `start` and `size` must have one entry for each axis of `shape`, and `start + size` must not exceed `shape`.
     pub fn new(shape: &[usize], start: &[usize], size: &[usize]) -> Self {
@@ -42,20 +42,21 @@ impl Region {
         Self::along((0..shape.len()).map(axis).collect())
     }
 
-    /// The region that is the whole of a tensor of shape `shape`.
+    /// Creates the region that consists of all elements of a tensor of shape `shape`.
     pub fn whole(shape: &[usize]) -> Self {
         let axis = |&size: &usize| RegionAxis { start: 0, size, whole: size, stride: 1 };
         Self::along(shape.iter().map(axis).collect())
     }
 
-    /// The region along these axes. Their strides are computed here.
+    /// Creates the region with these axes. Their strides are computed here.
     fn along(mut axes: Vec<RegionAxis>) -> Self {
         let mut stride = 1;
         for axis in axes.iter_mut().rev() {
             axis.stride = stride;
             stride *= axis.whole;
         }
-        // Axes of which the region has all indices continue the run of the axis before them without a gap.
+        // After the axis `outer`, the region contains all indices of every axis. So a run is contiguous from `outer` to
+        // the last axis.
         let outer = axes.iter().rposition(|axis| axis.size != axis.whole).unwrap_or(0);
         let run = axes[outer..].iter().map(|axis| axis.size).product();
         Self { axes, outer, run }
@@ -71,7 +72,8 @@ impl Region {
         self.axes.iter().any(|axis| axis.size == 0)
     }
 
-    /// Iterates over the contiguous ranges of row-major indices of the whole tensor that make up the region, in order.
+    /// Iterates over the runs of the region in order. A run is a contiguous range of row-major indices of the whole
+    /// tensor.
     pub fn runs(&self) -> Runs {
         self.all().runs()
     }
@@ -81,36 +83,37 @@ impl Region {
         &self.axes
     }
 
-    /// All values of the region.
+    /// Returns the slice that consists of all values of the region.
     pub(crate) fn all(&self) -> RegionSlice<'_> {
         RegionSlice { region: self, first: 0, length: self.len() }
     }
 
-    /// The contiguous column ranges of one row of the region, where the tensor is seen as a matrix whose rows are the
-    /// first axis. Every row of the region has the same ranges.
+    /// Returns the contiguous ranges of columns that one row of the region consists of. The tensor is seen as a matrix:
+    /// its first axis is the rows, and its other axes are flattened to the columns. Every row of the region has the
+    /// same ranges.
     pub(crate) fn runs_of_row(&self) -> Vec<Range<usize>> {
         Region::along(self.axes[1..].to_vec()).runs().collect()
     }
 }
 
-/// Some consecutive values of a [`Region`], in row-major order of the region.
+/// A slice of a [`Region`]: some consecutive values, in row-major order of the region.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RegionSlice<'a> {
     region: &'a Region,
-    /// Number of values of the region before the slice.
+    /// Number of values of the region that precede the slice.
     first: usize,
     length: usize,
 }
 
 impl RegionSlice<'_> {
-    /// The values `first..first + length` of this slice.
+    /// Returns the values `first..first + length` of this slice as a slice.
     pub(crate) fn slice(self, first: usize, length: usize) -> Self {
         debug_assert!(first + length <= self.length);
         Self { first: self.first + first, length, ..self }
     }
 
-    /// Replaces the contents of `global` by the row-major indices in the whole tensor of the values at `positions` of
-    /// this slice. `positions` must ascend.
+    /// Writes to `global` the row-major indices that the values at `positions` of this slice have in the whole tensor.
+    /// The previous contents of `global` are dropped. `positions` must ascend.
     pub(crate) fn global_indices(self, positions: &[u32], global: &mut Vec<u64>) {
         global.clear();
         let (mut rest, mut end) = (positions, 0);
@@ -128,11 +131,12 @@ impl RegionSlice<'_> {
             global.extend(now.iter().map(|position| first + (u64::from(*position) - begin)));
             rest = later;
         }
-        debug_assert!(rest.is_empty(), "a position lies beyond the slice");
+        debug_assert!(rest.is_empty(), "a position is beyond the slice");
     }
 
-    /// Calls `write` for each run with its first row-major index in the whole tensor and the part of `out` that belongs
-    /// to it. `out` holds the values of this slice.
+    /// Calls `write` for each run (contiguous range of row-major indices) of this slice. The arguments are the first
+    /// row-major index of the run in the whole tensor, and the part of `out` that belongs to the run. `out` is the
+    /// memory of all values of this slice.
     pub(crate) fn for_each_run<E>(self, mut out: &mut [E], mut write: impl FnMut(u64, &mut [E])) {
         for run in self.runs() {
             let (now, later) = std::mem::take(&mut out).split_at_mut(run.len());
@@ -141,7 +145,8 @@ impl RegionSlice<'_> {
         }
     }
 
-    /// Iterates over the contiguous ranges of row-major indices of the whole tensor that make up this slice, in order.
+    /// Iterates over the runs of this slice in order. A run is a contiguous range of row-major indices of the whole
+    /// tensor.
     pub(crate) fn runs(self) -> Runs {
         let Self { region, first, length } = self;
         let mut next = region.axes.iter().map(|axis| axis.start * axis.stride).sum();
@@ -163,18 +168,18 @@ impl RegionSlice<'_> {
     }
 }
 
-/// Iterator over the contiguous ranges of row-major indices of a region: see [`Region::runs`].
+/// Iterator over the contiguous ranges of row-major indices that a region consists of. [`Region::runs`] creates it.
 #[derive(Debug, Clone)]
 pub struct Runs {
-    /// The axes that are stepped through, with the index reached along each.
+    /// The axes that are stepped through, each with its current index.
     outer: Vec<Step>,
-    /// First row-major index of the next run.
+    /// Row-major index at which the next run begins.
     next: usize,
-    /// Number of values of a run.
+    /// Number of values in a whole run.
     run: usize,
-    /// Number of values of the next run that are passed over.
+    /// Number of values at the beginning of the next run that are skipped, because they precede the slice.
     skip: usize,
-    /// Number of values left.
+    /// Number of values of the slice that are still to come.
     left: usize,
 }
 

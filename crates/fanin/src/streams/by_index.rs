@@ -1,4 +1,4 @@
-//! Fills of distributions whose value at an index is computed from the random words of that index alone.
+//! Fills tensors with distributions whose value at an index is computed from the random words of that index alone.
 
 #[cfg(feature = "rand_core")]
 use crate::cancel::check;
@@ -13,14 +13,14 @@ use crate::rng::{GroupSource, GroupWords, Philox};
 use crate::simd::{Kernel, Level, Prefetch, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Number of values that one thread computes at a time. Waking a thread of a pool takes microseconds, so that a second
-/// thread is worth it only from twice as many values on.
+/// Number of values that one thread computes at a time. Waking a thread of the pool takes microseconds, so a tensor of
+/// up to this many values is filled by a single thread.
 const CHUNK: usize = 1 << 16;
 
 const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
 
-/// Fills `out`, a row-major matrix of `columns` columns, with standard normal values on and below the diagonal and
-/// zeros above it. The words come from `source` in sequence, also those of the entries that are then set to zero.
+/// Fills `out`, a row-major matrix with `columns` columns: standard normal values on and below the diagonal, zeros
+/// above it. The words are drawn from `source` in sequence. Words are also drawn for the entries above the diagonal.
 #[cfg(feature = "rand_core")]
 pub(super) fn fill_lower_normal_in_sequence(
     level: Level,
@@ -36,8 +36,9 @@ pub(super) fn fill_lower_normal_in_sequence(
     });
 }
 
-/// Writes standard normal values on and below the diagonal of `out`, a row-major matrix of `columns` columns that is
-/// all zeros. Computes on several threads, and no values above the diagonal: `source` has random access.
+/// Writes standard normal values to the entries of `out` on and below the diagonal. `out` is a row-major matrix with
+/// `columns` columns, and must be all zeros. Several threads compute the values. Values above the diagonal are not
+/// computed, because the words of `source` can be computed in any order.
 pub(super) fn fill_lower_normal(
     threads: Threads,
     level: Level,
@@ -56,7 +57,8 @@ pub(super) fn fill_lower_normal(
     }));
 }
 
-/// Fills `out`, the row-major memory of `region`, on several threads. `source` has random access.
+/// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses its own copy of `source`, which
+/// can compute the words of any index directly.
 pub(super) fn fill_by_index_on(
     threads: Threads,
     level: Level,
@@ -71,7 +73,7 @@ pub(super) fn fill_by_index_on(
     }));
 }
 
-/// Fills `out`, the row-major memory of `region`, on the calling thread, from a `source` whose words come in sequence.
+/// Fills `out`, the row-major memory of `region`, on the calling thread. `source` produces its words in sequence.
 #[cfg(feature = "rand_core")]
 pub(super) fn fill_by_index_in_sequence(
     level: Level,
@@ -80,7 +82,7 @@ pub(super) fn fill_by_index_in_sequence(
     region: &Region,
     out: Values<'_>,
 ) {
-    // Chunks are whole groups: a sequential source cannot compute a group twice.
+    // Each chunk consists of whole groups of words, because a sequential source cannot produce a group twice.
     const { assert!(CHUNK.is_multiple_of(GROUP_32) && CHUNK.is_multiple_of(GROUP_64)) };
     values!(out, out => for (number, out) in out.chunks_mut(CHUNK).enumerate() {
         check();
@@ -121,7 +123,8 @@ pub(super) fn fill_by_index(
     }
 }
 
-/// Fills `out` with values that are bounded to what `dtype` can hold, before they are rounded to it.
+/// Fills `out` with f32 values, which the caller then rounds to `dtype`. Uniform and truncated normal values are
+/// clamped here, so that rounding does not move them out of the bounds of the distribution.
 fn fill_f32(
     level: Level,
     distribution: Distribution,
@@ -142,8 +145,9 @@ fn fill_f32(
     }
 }
 
-/// Fills memory of a type narrower than f32: f32 values into a buffer that stays in the nearest cache, then rounded. So the
-/// kernels of the distributions are compiled for f32 alone (docs/dev/build.md).
+/// Fills memory of a type narrower than f32. The values are computed as f32 in a buffer that stays in the nearest
+/// cache, and are then rounded to the type. Therefore the kernels of the distributions are compiled for f32 alone
+/// (docs/dev/build.md).
 fn fill_narrow<E: Element>(
     level: Level,
     distribution: Distribution,
@@ -151,13 +155,14 @@ fn fill_narrow<E: Element>(
     slice: RegionSlice<'_>,
     out: &mut [E],
 ) {
-    /// Number of values in the buffer: whole groups, because a sequential source cannot compute a group twice.
+    /// Number of values in the buffer. The buffer holds whole groups, because a sequential source cannot produce a
+    /// group twice.
     const BUFFER: usize = 2048;
     const { assert!(BUFFER.is_multiple_of(GROUP_32)) };
     if let Distribution::Uniform { low, high } = distribution
         && low == high
     {
-        // Rounded once, from f64.
+        // The constant is rounded once, from f64 directly to the type.
         return out.fill(E::from_f64(low));
     }
     let mut buffer = [0f32; BUFFER];
@@ -168,7 +173,7 @@ fn fill_narrow<E: Element>(
     }
 }
 
-/// Rounds f32 values to a narrower type.
+/// The kernel that rounds the f32 values of `exact` to the type of `out`.
 struct Store<'a, E> {
     exact: &'a [f32],
     out: &'a mut [E],
@@ -183,7 +188,8 @@ impl<E: Element> Kernel for Store<'_, E> {
     }
 }
 
-/// The arguments of a fill, to be combined with the transform of its distribution.
+/// The arguments of a fill. [`Visitor32::visit32`] and [`Visitor64::visit64`] fill `out` by the transform of a
+/// distribution.
 struct Fill<'a, S, E> {
     source: &'a mut S,
     slice: RegionSlice<'a>,
@@ -207,7 +213,7 @@ impl<S: GroupSource> Visitor64 for Fill<'_, S, f64> {
     }
 }
 
-/// A transform from the words of a group to its `N` values. Implementations are `#[inline(always)]`.
+/// A transform from the words of a group to the `N` values of the group. Implementations are `#[inline(always)]`.
 trait GroupTransform<E, const N: usize> {
     fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; N]);
 }
@@ -256,8 +262,9 @@ impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
     }
 }
 
-/// Computes the groups of `N` values that `slice` needs, and writes them to `out`. A group that two runs share is
-/// computed once if the runs follow one another.
+/// Fills `out` with the values of `slice`, which are computed in groups of `N`. `slice` consists of runs: contiguous
+/// ranges of row-major indices. If a run ends inside of a group and the next run begins in the same group, the group is
+/// computed once.
 #[inline(always)]
 fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     slice: RegionSlice<'_>,
@@ -266,7 +273,7 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     distribution: impl GroupTransform<E, N>,
 ) {
     let mut words: [GroupWords; 3] = Default::default();
-    // The last group of which only a part was written: the next run may need another part.
+    // The last group of which only some values were written. The next run may need other values of the same group.
     let mut kept = [E::default(); N];
     let mut kept_group = None;
     for run in slice.runs() {
@@ -289,7 +296,7 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
                 let (three, later) = std::mem::take(&mut now).split_at_mut(3 * N);
                 let three = three.as_chunks_mut::<N>().0;
                 source.three_groups::<I>(group, &mut words);
-                // Prefetches the memory of the groups after these.
+                // Prefetches the memory that is written after these three groups.
                 let mut prefetch = Prefetch::new(&*later);
                 for (words, values) in words.iter().zip(three) {
                     prefetch.next_lines_for(values);

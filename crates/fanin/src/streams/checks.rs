@@ -1,11 +1,12 @@
-//! Checks that every stream makes before it writes a value.
+//! The checks that every stream performs before it writes a value.
 
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 use crate::tensor::TensorMut;
 
-/// Returns an error unless `tensor` has the plan's type and its shape, placed at `start`, lies within the plan's shape.
+/// Returns an error if the type of `tensor` is not the plan's type, or if a region of the shape of `tensor` that begins
+/// at the index `start` exceeds the plan's shape.
 pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.dtype() != plan.dtype() {
         return Err(Error::ElementType { expected: plan.dtype(), found: tensor.dtype() });
@@ -21,7 +22,7 @@ pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>)
     Err(Error::Region { shape: shape.to_vec(), start: start.to_vec(), size: size.to_vec() })
 }
 
-/// Returns an error unless `tensor` has the plan's type and shape.
+/// Returns an error if `tensor` does not have the plan's type and shape.
 pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.shape() != plan.shape() {
         return Err(Error::Length {
@@ -33,14 +34,15 @@ pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Err
     check_region(plan, &vec![0; plan.shape().len()], tensor)
 }
 
-/// Returns an error unless memory for `values` numbers can be allocated: f64 for an f64 plan, f32 for any other.
+/// Returns an error if memory for `values` floating-point numbers cannot be allocated. The numbers are f64 for an f64
+/// plan and f32 for any other plan.
 ///
 /// Without this check a failed allocation would abort the process in the middle of the fill.
 pub(super) fn check_memory(plan: &Plan, values: u128) -> Result<(), Error> {
     check_memory_bytes(plan, values * if plan.dtype() == DType::F64 { 8 } else { 4 })
 }
 
-/// Returns an error unless `bytes` bytes can be allocated.
+/// Returns an error if `bytes` bytes cannot be allocated. The error reports the shape of `plan`.
 pub(super) fn check_memory_bytes(plan: &Plan, bytes: u128) -> Result<(), Error> {
     let available =
         usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
@@ -49,7 +51,7 @@ pub(super) fn check_memory_bytes(plan: &Plan, bytes: u128) -> Result<(), Error> 
 
 /// Returns an error if the plan, or one of its blocks, asks for an algorithm that only the torch stream implements.
 ///
-/// `stream` is the name of the stream in the error.
+/// `stream` is the name of the calling stream, which the error message contains.
 pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Error> {
     plan.blocks().iter().try_for_each(|block| check_method(block.plan(), stream))?;
     match plan.distribution() {

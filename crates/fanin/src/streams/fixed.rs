@@ -1,4 +1,4 @@
-//! Distributions that draw no random numbers: constants, `eye`, `dirac`, and formulas of the index.
+//! Distributions that draw no random words: constants, `eye`, `dirac`, and formulas of the index.
 
 use crate::cancel::check;
 use crate::dtype::{Element, values};
@@ -11,12 +11,13 @@ use crate::threads::Threads;
 /// Number of values that one thread writes at a time.
 const CHUNK: usize = 1 << 16;
 
-/// Number of bytes from which a constant is written by non-temporal stores: so much memory does not stay in the caches.
-/// Random values are always written by plain stores, whose latency is hidden behind the arithmetic.
+/// Number of bytes from which a constant is written by non-temporal stores, because the caches cannot hold that much
+/// memory. Random values are always written by ordinary stores, whose latency is hidden behind the arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// Fills `tensor` with the region of the plan that begins at `start`, if the plan's distribution draws no random
-/// numbers. Returns `false`, and writes nothing, if it draws some.
+/// Fills `tensor` with the region of the plan that begins at the index `start`, if the plan's distribution draws no
+/// random words. Returns `true` if `tensor` was filled. Returns `false`, and writes nothing, if the distribution draws
+/// random words.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),
@@ -32,7 +33,8 @@ pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor:
     true
 }
 
-/// Fills `tensor` with a region of a plan whose values are a formula of the index. Returns `false` for any other plan.
+/// Fills `tensor` with the region of the plan that begins at the index `start`, if the plan's values are a formula of
+/// the index. Returns `true` if `tensor` was filled. Returns `false`, and writes nothing, for any other plan.
 fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     let Some(formula) = plan.formula() else { return false };
     let region = Region::new(plan.shape(), start, tensor.shape());
@@ -47,7 +49,7 @@ fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> boo
     true
 }
 
-/// Sets every element of `tensor` to `value`, rounded to its type.
+/// Sets every element of `tensor` to `value`, rounded to the element type.
 pub(super) fn fill_constant(threads: Threads, value: f64, tensor: &mut TensorMut<'_>) {
     let covers_buffer = tensor.covers_buffer();
     let (memory, offsets) = tensor.offsets(Order::Memory);

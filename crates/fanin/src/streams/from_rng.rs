@@ -1,4 +1,4 @@
-//! A stream that draws from any generator of the `rand` crates.
+//! A stream that draws its words from any generator of the `rand` crates.
 
 use rand_core::Rng;
 
@@ -19,9 +19,9 @@ use crate::threads::Threads;
 
 /// A stream that draws its words from a generator that implements `rand_core::Rng`.
 ///
-/// The transforms from words to values are those of the native stream. The words are taken from the generator in
-/// sequence, 64 at a time, so that the i-th value of a uniform f32 tensor comes from the i-th word. Only whole tensors
-/// can be filled, because each word depends on the words drawn before.
+/// The words are transformed to values as on the native stream. They are taken from the generator in sequence, 64 at a
+/// time, so the i-th value of a uniform f32 tensor comes from the i-th word. Only whole tensors can be filled, because
+/// the generator cannot skip to the words of a region.
 ///
 /// ```
 /// use fanin::{FromRng, init};
@@ -43,8 +43,8 @@ impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
         Self { rng, level: None }
     }
 
-    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support
-    /// `level`. The values do not depend on the level.
+    /// Computes with the instructions of the CPU level `level`. If the CPU does not support `level`, the best level
+    /// that the CPU supports is used. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }

@@ -1,4 +1,5 @@
-//! The non-zero values of a sparse matrix on the native stream, where they are few: computed one by one.
+//! Computes the non-zero values of a sparse matrix one by one on the native stream. This is faster where few values are
+//! non-zero.
 
 use super::zero_mask::{BLOCK, ZeroMask};
 use crate::distributions::normal::{Normal32, Normal64};
@@ -7,14 +8,14 @@ use crate::dtype::{Element, Values};
 use crate::rng::{LANES, Philox};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The non-zero values of a band of rows, computed one by one.
+/// Computes the non-zero values of a band: some consecutive rows of a region of a sparse matrix.
 #[derive(Clone, Copy)]
 pub(super) struct NonZeros<'a> {
     pub(super) engine: Philox,
     pub(super) mask: &'a ZeroMask,
-    /// The band's first row in the mask.
+    /// The row of the mask at which the band begins.
     pub(super) row: usize,
-    /// Row and column of the matrix at which the band begins.
+    /// The row and the column of the matrix at which the band begins.
     pub(super) corner: (u64, u64),
     /// Number of columns of the matrix.
     pub(super) columns: u64,
@@ -23,7 +24,7 @@ pub(super) struct NonZeros<'a> {
 }
 
 impl NonZeros<'_> {
-    /// Fills `out`, the memory of the band.
+    /// Fills `out`, the row-major memory of the band, with zeros and with the non-zero values.
     pub(super) fn fill(self, level: Level, std: f64, out: Values<'_>) {
         let transform = Normal32::new(0.0, std);
         match out {
@@ -42,7 +43,8 @@ impl NonZeros<'_> {
     fn write<I: SimdIsa, E: Element>(self, distribution: impl Single<E>, out: &mut [E]) {
         let Self { mask, corner, columns, width, .. } = self;
         out.fill(E::default());
-        // Offsets in the band, and row-major indices in the matrix, of values that are not computed yet.
+        // The values that are found but not yet computed: their offsets in the band and their row-major indices in the
+        // matrix.
         let mut offsets = [0usize; BLOCK + AT_ONCE];
         let mut indices = [0u64; BLOCK + AT_ONCE];
         let mut pending = 0;
@@ -74,7 +76,8 @@ impl NonZeros<'_> {
         self.compute::<I, E>(&distribution, &offsets[..pending], &indices, out);
     }
 
-    /// Computes the values at `indices` and writes them to `out` at `offsets`. `indices` may be longer than `offsets`.
+    /// Computes the values at `indices` and writes the k-th one to `out` at `offsets[k]`. `indices` may be longer than
+    /// `offsets`; the values of the additional indices are dropped.
     #[inline(always)]
     fn compute<I: SimdIsa, E: Element>(
         &self,
@@ -101,7 +104,8 @@ trait Single<E> {
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]);
 }
 
-/// For values in groups of `N`: the Philox block of each index, and which of the block's values belongs to the index.
+/// Returns two numbers for each index: the number of the Philox block of the value at the index, and which value of the
+/// block it is. The values are computed in groups of `N`.
 #[inline(always)]
 fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
     const EACH: u64 = LANES as u64;
@@ -114,8 +118,9 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 }
 
 impl<E: Element> Single<E> for Normal32 {
-    /// A value needs two of the four words of its block. So 32 values are transformed as one group: the words of the
-    /// first 16 values are the group's words 0 and 1, those of the last 16 values its words 2 and 3.
+    /// A value needs only two of the four words of its Philox block. So 32 values are transformed as one group: the
+    /// words of the first 16 values are passed as words 0 and 1 of the group, and the words of the last 16 values as
+    /// words 2 and 3.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];

@@ -1,4 +1,4 @@
-//! Plans of blocks on streams that draw one value after another.
+//! Fills plans of blocks on streams that draw their values in sequence.
 
 use super::fixed::fill_constant;
 use super::stream::Stream;
@@ -7,7 +7,7 @@ use crate::plan::Plan;
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// Fills the blocks of a plan one after another, each as if it were a contiguous tensor of its own.
+/// Fills the blocks of a plan one after another. Each block is drawn like a contiguous tensor of its own.
 pub(super) fn fill_blocks(
     stream: &mut dyn Stream,
     plan: &Plan,

@@ -1,5 +1,6 @@
-//! `sparse` on the native stream and on `FromRng`. [`crate::streams::native`] defines which entries are zero. This
-//! module locates either the zeros or the non-zeros, whichever are fewer.
+//! `sparse` on the native stream and on `FromRng`. The definition of the native stream ([`crate::streams::native`])
+//! specifies which entries are zero. This module finds either the zeros or the non-zeros of a matrix, whichever are
+//! fewer.
 
 use std::ops::Range;
 
@@ -16,10 +17,11 @@ use crate::{cancel::check, threads::Threads};
 /// Number of values that one thread computes at a time, rounded down to whole rows.
 const CHUNK: usize = 1 << 16;
 
-/// If fewer than one in this many values is not zero, only the non-zero values are computed.
+/// Only the non-zero values of a matrix are computed if they are fewer than one in this many values. Otherwise all
+/// values are computed, and the zeros are written over them.
 const SPARSITY: usize = 4;
 
-/// Where the zeros of a sparse matrix are.
+/// Specifies which entries of a sparse matrix are zero.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Zeros {
     pub(super) threads: Threads,
@@ -32,14 +34,14 @@ pub(super) struct Zeros {
 }
 
 impl Zeros {
-    /// Writes the zeros of `region` to `out`, its row-major memory.
+    /// Sets the zeros of `region` in `out`, the row-major memory of `region`. Other values are left as they are.
     #[cfg(feature = "rand_core")]
     pub(super) fn clear(&self, region: &Region, out: Values<'_>) {
         let mask = self.mask(region);
         values!(out, out => mask.clear(self.threads, self.level, out));
     }
 
-    /// The mask of the zeros of `region`.
+    /// Returns the mask of the zeros of `region`.
     fn mask(&self, region: &Region) -> ZeroMask {
         let [down, across] = region.axes() else { unreachable!("sparse is a distribution of matrices") };
         ZeroMask::new(self.threads, down.size, across.size, |columns, words| {
@@ -49,7 +51,7 @@ impl Zeros {
     }
 }
 
-/// A sparse matrix: its normal values and its zeros.
+/// A sparse matrix: the normal values of all entries, and the entries that are set to zero.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sparse {
     pub(super) zeros: Zeros,
@@ -91,11 +93,11 @@ impl Sparse {
 /// The kernel that sets the mask bits of the zeros of some consecutive columns.
 struct FindZeros<'a> {
     zeros: &'a Zeros,
-    /// The rows of the matrix that the mask covers.
+    /// The range of rows of the matrix that the mask covers.
     rows: Range<usize>,
-    /// The column of the matrix at which the mask begins.
+    /// The first column of the matrix that the mask covers.
     left: usize,
-    /// The columns to work on, counted from `left`.
+    /// The columns to search, counted from `left`.
     columns: Range<usize>,
     words: &'a mut [u64],
 }
@@ -109,8 +111,10 @@ impl Kernel for FindZeros<'_> {
         let &Zeros { permutation: engine, rows: size, zeros, .. } = zeros;
         let height = rows.len();
         let permutation = Permutation::new(size as u64);
-        // Either forwards, from each row to its image; or backwards, from the images of the zeros, or of the non-zeros
-        // if these are fewer.
+        // A row is zero if its image under the permutation is below `zeros`. There are two ways to find these rows in a
+        // column of more than `SHUFFLE_MAX` rows. One way computes the image of each row of the mask. The other way
+        // goes backwards: it computes the rows whose images are those of the zeros, or those of the non-zeros if these
+        // are fewer. The way with fewer computations is used.
         let non_zeros = zeros > size / 2;
         let images = if non_zeros { zeros as u64..size as u64 } else { 0..zeros as u64 };
         let backwards = images.end - images.start < height as u64;

@@ -7,25 +7,26 @@ use crate::tensor::TensorMut;
 
 /// A source of random values that can fill a tensor according to any [`Plan`].
 ///
-/// [`NativeTensor`](super::native::NativeTensor) computes the value at each index as a pure function of seed, tensor
-/// name and index. [`Torch`](super::torch::Torch) draws PyTorch's values in PyTorch's order. With the feature
-/// `rand_core`, `FromRng` draws from any generator of the `rand` crates.
+/// [`NativeTensor`](super::native::NativeTensor) computes the value at each index as a function of the seed, the
+/// tensor's name and the index only. [`Torch`](super::torch::Torch) draws PyTorch's values in PyTorch's order. With the
+/// feature `rand_core`, `FromRng` draws from any generator of the `rand` crates.
 pub trait Stream {
     /// Fills `tensor`, which must have the plan's shape and element type.
     ///
     /// # Errors
-    /// `Length` or `ElementType` if `tensor` has not the plan's shape or type; `BoundsOverflow`, `Method`, `Feature`,
-    /// `Memory` and `ShapeOverflow` as described for [`Plan::fill`]. No value has been written then.
+    /// `Length` or `ElementType` if `tensor` does not have the plan's shape or type; `BoundsOverflow`, `Method`,
+    /// `Feature`, `Memory` and `ShapeOverflow` as described for [`Plan::fill`]. If an error is returned, no value has
+    /// been written.
     fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
 
     /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
-    /// The values are bit-identical to filling the whole tensor and slicing it. Values outside of the region are not
-    /// computed, except for `orthogonal`, where each entry depends on all Gaussian vectors.
+    /// The values are bit-identical to filling the whole tensor and slicing the result. Values outside of the region
+    /// are not computed. The exception is `orthogonal`, where each entry depends on the whole Gaussian matrix.
     ///
     /// # Errors
     /// The errors of [`Stream::fill`]; `Region` if the region exceeds the plan's shape; `NoRandomAccess` if the stream
-    /// can only be read from its beginning and the region is not the whole tensor.
+    /// can only fill whole tensors and the region is not the whole tensor.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error>;
 }
 
@@ -33,13 +34,13 @@ impl Plan {
     /// Fills `buffer`, the memory of a whole tensor in row-major order, with values from `stream`.
     ///
     /// # Errors
-    /// No value has been written when an error is returned.
+    /// If an error is returned, no value has been written.
     ///
-    /// * `Length` or `ElementType`: the buffer has not the plan's number of elements or its type.
-    /// * `BoundsOverflow`: the truncation bounds are infinite, or too large for the type, on a stream that needs finite
-    ///   ones.
-    /// * `Method`: the stream does not implement the plan's algorithm.
-    /// * `Feature`: the build lacks a cargo feature that the fill needs.
+    /// * `Length` or `ElementType`: the buffer does not have the plan's number of elements or the plan's type.
+    /// * `BoundsOverflow`: the stream needs finite truncation bounds, and the plan's bounds are infinite or too large
+    ///   for the element type.
+    /// * `Method`: the stream does not implement the algorithm that the plan asks for.
+    /// * `Feature`: the fill needs a cargo feature that is not enabled in this build.
     /// * `Memory`: the temporary memory that the fill needs cannot be allocated.
     /// * `ShapeOverflow`: the torch stream would consume more words than can be counted.
     pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! A bit mask of the zeros of a sparse matrix, shared by both streams.
+//! A bit mask of the zeros of a sparse matrix. The native stream and the torch stream use it.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -7,26 +7,27 @@ use crate::dtype::Element;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Number of columns whose bits share the words of a block.
+/// Number of columns in a block of columns. Their bits are stored in the same words.
 pub(super) const BLOCK: usize = 64;
 
-/// Number of rows that one thread clears at a time.
+/// Number of rows in which one thread writes the zeros at a time.
 const BAND: usize = 64;
 
-/// One bit for each entry of a matrix: set where the entry is zero.
+/// A mask with one bit for each entry of a matrix. The bit is set if the entry is zero.
 ///
-/// The columns are split into blocks of 64. A block has one word for each row, with one bit for each of its columns.
-/// Bits beyond the last column of the matrix are not set.
+/// The columns are split into blocks of 64. A block of columns has one word for each row, with one bit for each of its
+/// columns. Bits beyond the last column of the matrix are not set.
 pub(super) struct ZeroMask {
     height: usize,
     words: Vec<u64>,
 }
 
 impl ZeroMask {
-    /// The mask of a matrix of `height` rows and `width` columns, neither of them zero.
+    /// Creates the mask of a matrix with `height` rows and `width` columns. Neither may be 0.
     ///
-    /// `find` is called on several threads, each time with a range of columns and the words of these columns, all
-    /// zeros. It must set the bit of each zero; [`Self::column`] gives the words and the bit of a column.
+    /// `find` is called on several threads. Each call gets a range of columns and the words of these columns, which are
+    /// all 0. `find` must set the bit of each zero in these columns. [`Self::column`] returns the words and the bit of
+    /// a column.
     pub(super) fn new(
         threads: Threads,
         height: usize,
@@ -40,7 +41,8 @@ impl ZeroMask {
             let left = first / height * BLOCK;
             find(left..width.min(left + chunk * BLOCK), words);
         });
-        // `find` may set the bits of the non-zeros and invert all words, which sets the bits beyond the last column.
+        // `find` may set the bits of the non-zeros and then invert all words. That also sets the bits beyond the last
+        // column, so these bits are cleared here.
         let inside = u64::MAX >> (blocks * BLOCK - width);
         words[(blocks - 1) * height..].iter_mut().for_each(|word| *word &= inside);
         Self { height, words }
@@ -51,32 +53,32 @@ impl ZeroMask {
         threads.count().min(width.div_ceil(BLOCK))
     }
 
-    /// The words of one column, one for each row, and the bit of the column in them. `words` are the words of a range
-    /// of columns, and `column` counts from the first of that range.
+    /// Returns the words of one column, one word for each row, and the bit that stands for the column in these words.
+    /// `words` are the words of a range of columns, and `column` is counted from the first column of that range.
     #[inline(always)]
     pub(super) fn column(words: &mut [u64], height: usize, column: usize) -> (&mut [u64], u64) {
         (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))
     }
 
-    /// Iterates over the words of a row, one for each block of columns.
+    /// Iterates over the words of a row. There is one word for each block of columns.
     #[inline(always)]
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = u64> + '_ {
         self.words[row..].iter().step_by(self.height).copied()
     }
 
-    /// Sets to zero the entries of `memory`, the whole matrix in row-major order, whose bit is set.
+    /// Sets to zero each entry of `memory` whose bit is set. `memory` is the whole matrix in row-major order.
     pub(super) fn clear<E: Element>(&self, threads: Threads, level: Level, memory: &mut [E]) {
         let width = memory.len() / self.height;
         threads.chunks(memory, BAND * width, |first, band| self.clear_range(level, first, width, band));
     }
 
-    /// Sets to zero the entries of `range` whose bit is set. `range` is a contiguous range of the row-major memory of a
-    /// matrix of `width` columns, which begins at the row-major index `first`.
+    /// Sets to zero each entry of `range` whose bit is set. `range` is a contiguous part of the row-major memory of a
+    /// matrix with `width` columns, and begins at the row-major index `first`.
     pub(super) fn clear_range<E: Element>(&self, level: Level, first: usize, width: usize, range: &mut [E]) {
         dispatch(level, Clear { mask: self, first, width, range });
     }
 
-    /// Calls `visit` with row and column of each bit that is set.
+    /// Calls `visit` with the row and the column of each bit that is set.
     pub(super) fn for_each_zero(&self, mut visit: impl FnMut(usize, usize)) {
         for (block, words) in self.words.chunks_exact(self.height).enumerate() {
             for (row, mut word) in words.iter().copied().enumerate() {
@@ -89,13 +91,13 @@ impl ZeroMask {
     }
 }
 
-/// Number of values that are cleared together.
+/// Number of values that [`clear`] processes together.
 const LANES: usize = 16;
 
-/// Sets to zero the values whose bit is set.
+/// Sets to zero each value whose bit is set in `bits`.
 ///
-/// All values are stored again. `black_box` hides from LLVM that the stored values are the loaded ones: otherwise it
-/// emits a masked store, which takes dozens of cycles on some CPUs.
+/// All values are stored again, also those that do not change. Without `black_box` LLVM would notice that these values
+/// are unchanged, and would emit a masked store, which takes dozens of cycles on some CPUs.
 #[inline(always)]
 fn clear<E: Element>(values: &mut [E; LANES], bits: u32) {
     let old = black_box(*values);
@@ -118,7 +120,7 @@ impl<E: Element> Kernel for Clear<'_, E> {
         let Self { mask: ZeroMask { height, words }, first, width, mut range } = self;
         let (mut row, mut column) = (first / width, first % width);
         while !range.is_empty() {
-            // Up to the end of the block of columns or of the row.
+            // Takes the values up to the end of the block of columns, the end of the row or the end of the range.
             let (block, begin) = (column / BLOCK, column % BLOCK);
             let taken = (BLOCK - begin).min(width - column).min(range.len());
             let (values, rest) = std::mem::take(&mut range).split_at_mut(taken);

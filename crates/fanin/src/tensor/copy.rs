@@ -1,12 +1,12 @@
-//! Writing to strided memory by way of a contiguous copy.
+//! Writes to strided memory through a contiguous copy.
 
 use super::offsets::{CHECK_EVERY, Offsets};
 use super::strides::{axes_by_stride, row_major};
 use crate::cancel::check;
 use crate::dtype::{Element, Values, values};
 
-/// Calls `write` with new contiguous memory for the elements at `offsets`, and moves the values to these offsets in
-/// `memory`.
+/// Calls `write` with new contiguous memory for the elements at `offsets`, and then copies the values to these offsets
+/// in `memory`.
 pub(super) fn write_copy(memory: Values<'_>, offsets: &Offsets, write: impl FnOnce(Values<'_>)) {
     values!(memory, memory => {
         let mut copy = vec![Default::default(); offsets.len()];
@@ -15,8 +15,8 @@ pub(super) fn write_copy(memory: Values<'_>, offsets: &Offsets, write: impl FnOn
     });
 }
 
-/// Writes the values of `from` to `memory` at `offsets`. The inner loop runs along the axis of the smallest stride in
-/// `memory`, because scattered writes take longer than scattered reads.
+/// Copies the values of `from`, one for each offset in order, to these offsets in `memory`. The inner loop runs along
+/// the axis that has the smallest stride in `memory`, because scattered writes take longer than scattered reads.
 fn scatter<E: Copy>(memory: &mut [E], offsets: &Offsets, from: &[E]) {
     let (sizes, strides, count) = (offsets.sizes(), offsets.strides(), offsets.len());
     let axes: Vec<usize> = axes_by_stride(sizes, strides).collect();

@@ -1,4 +1,4 @@
-//! Memory to be filled, as a tensor.
+//! Views of memory as tensors. Streams write their values through these views.
 
 mod copy;
 mod offsets;

@@ -1,30 +1,30 @@
-//! The offsets in memory of a tensor's elements.
+//! The offsets in memory of the elements of a tensor.
 
 use std::ops::Range;
 
 use super::strides::axes_by_stride;
 use crate::cancel::check;
 
-/// An order of the elements of a tensor.
+/// The order in which the elements of a tensor are visited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Ascending row-major index.
+    /// By ascending row-major index.
     Index,
-    /// Ascending offset in memory: the order in which torch draws.
+    /// By ascending offset in memory. This is the order in which torch draws values.
     Memory,
 }
 
-/// Iterator over the offsets in memory of a tensor's elements.
+/// Iterator over the offsets in memory of the elements of a tensor.
 #[derive(Debug, Clone)]
 pub(crate) struct Offsets {
-    /// Size and stride of each axis, outermost axis first.
+    /// The size of each axis. The last axis varies fastest. `strides` has the same order.
     sizes: Vec<usize>,
     strides: Vec<isize>,
     /// The index of the next element.
     index: Vec<usize>,
     /// The offset of the next element.
     next: isize,
-    /// Number of elements left.
+    /// Number of elements that are still to come.
     left: usize,
 }
 
@@ -53,11 +53,12 @@ impl Iterator for Offsets {
 
 impl ExactSizeIterator for Offsets {}
 
-/// Number of elements that are written between two checks for cancellation: a millisecond or less.
+/// Number of elements that are written between two checks for cancellation. Writing them takes a millisecond or less.
 pub(super) const CHECK_EVERY: usize = 1 << 16;
 
 impl Offsets {
-    /// The offsets of all elements of a tensor whose element at index 0 is at `offset`.
+    /// Iterates over the offsets of all elements of a tensor, in the given order. The element at index 0 is at
+    /// `offset`.
     pub(super) fn new(shape: Vec<usize>, strides: Vec<isize>, offset: usize, order: Order) -> Self {
         let left = shape.iter().product();
         let (mut sizes, mut strides, mut next) = (shape, strides, offset as isize);
@@ -75,8 +76,8 @@ impl Offsets {
         Self { index: vec![0; sizes.len()], sizes, strides, next, left }
     }
 
-    /// Restricts the offsets to a range of indices along the first axis. Nothing must have been taken from the
-    /// iterator.
+    /// Restricts the iteration to the elements in a range of indices along the first axis. The iterator must be at its
+    /// beginning.
     pub(super) fn rows(mut self, rows: Range<usize>) -> Self {
         self.next += rows.start as isize * self.strides[0];
         self.left = self.left / self.sizes[0] * rows.len();
@@ -84,12 +85,12 @@ impl Offsets {
         self
     }
 
-    /// The size of each axis, in the order of the iteration.
+    /// The size of each axis, in the order of iteration.
     pub(super) fn sizes(&self) -> &[usize] {
         &self.sizes
     }
 
-    /// The stride of each axis, in the order of the iteration.
+    /// The stride of each axis, in the order of iteration.
     pub(super) fn strides(&self) -> &[isize] {
         &self.strides
     }
@@ -99,7 +100,8 @@ impl Offsets {
         self.next as usize
     }
 
-    /// Calls `work` with each offset. The loop can be cancelled.
+    /// Calls `work` with each remaining offset. Checks for cancellation every [`CHECK_EVERY`] offsets. If the fill was
+    /// cancelled, the check unwinds, and `work` is not called for the remaining offsets.
     pub(crate) fn for_each_cancellable(mut self, mut work: impl FnMut(usize)) {
         while self.left > 0 {
             check();

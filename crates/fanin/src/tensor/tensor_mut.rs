@@ -1,4 +1,4 @@
-//! Memory to be filled: contiguous or strided, of any element type.
+//! A mutable view of memory as a tensor: contiguous or strided, of any element type.
 
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use crate::dtype::{DType, Element, Values, values};
 use crate::error::Error;
 use crate::shape::element_count;
 
-/// A mutable view of memory as a tensor: a buffer, a shape and, unless the elements are contiguous in row-major order,
-/// strides.
+/// A mutable view of memory as a tensor. The view has a buffer, a shape, and strides if the elements are not contiguous
+/// in row-major order.
 ///
 /// The constructors check that every element is inside of the buffer and that no two elements share memory.
 ///
@@ -26,22 +26,22 @@ use crate::shape::element_count;
 pub struct TensorMut<'a> {
     values: Values<'a>,
     shape: Vec<usize>,
-    /// Strides, and the offset in `values` of the element at index 0. `None`: contiguous in row-major order, from the
-    /// first value on.
+    /// Strides, and the offset in `values` of the element at index 0. `None` if the elements are contiguous in
+    /// row-major order and begin with the first value.
     strides: Option<(Vec<isize>, usize)>,
 }
 
 impl<'a> TensorMut<'a> {
-    /// A tensor in contiguous row-major memory, which is the whole of `buffer`.
+    /// Creates a view of contiguous row-major memory, which is the whole of `buffer`.
     ///
     /// # Errors
-    /// `Length` if the length of `buffer` is not the number of elements; `ShapeOverflow` if that number does not fit in
-    /// `usize`.
+    /// `Length` if the length of `buffer` is not the number of elements of the shape; `ShapeOverflow` if the number of
+    /// elements does not fit in `usize`.
     pub fn contiguous<E: Element>(buffer: &'a mut [E], shape: &[usize]) -> Result<Self, Error> {
         Self::from_values(E::values(buffer), shape)
     }
 
-    /// A tensor in contiguous row-major memory whose element type is known at run time.
+    /// Creates a view of contiguous row-major memory whose element type is known only at run time.
     ///
     /// # Errors
     /// The errors of [`TensorMut::contiguous`].
@@ -53,12 +53,12 @@ impl<'a> TensorMut<'a> {
         Ok(Self { values, shape: shape.to_vec(), strides: None })
     }
 
-    /// A tensor in strided memory. Strides count elements and may be negative; `offset` is the offset in `buffer` of
-    /// the element at index 0.
+    /// Creates a view of strided memory. Strides count elements and may be negative. `offset` is the offset in `buffer`
+    /// of the element at index 0.
     ///
     /// # Errors
-    /// `Strides` if there is not one stride for each axis, an element is outside of `buffer`, or two elements may share
-    /// memory.
+    /// `Strides` if the number of strides is not the number of axes, if an element is outside of `buffer`, or if two
+    /// elements may share memory.
     pub fn strided<E: Element>(
         buffer: &'a mut [E],
         shape: &[usize],
@@ -80,7 +80,8 @@ impl<'a> TensorMut<'a> {
             if low < 0 || high >= buffer.len() as i128 {
                 return fail("an element is outside the buffer");
             }
-            // In the order of strides, each stride must exceed the distance that the axes before it span.
+            // No two elements share memory if each stride exceeds the distance that all axes of smaller strides span
+            // together.
             let mut spanned = 0u128;
             for axis in axes_by_stride(shape, strides) {
                 let step = strides[axis].unsigned_abs() as u128;
@@ -124,19 +125,19 @@ impl<'a> TensorMut<'a> {
     }
 
     /// Whether a new tensor that torch allocates like this one (`torch.empty_like`) is contiguous in row-major order.
-    /// torch keeps the order of the axes in memory and closes gaps.
+    /// The new tensor has the memory order of this tensor, but no gaps between the elements.
     pub(crate) fn copy_is_contiguous(&self) -> bool {
         let Some((strides, _)) = &self.strides else { return true };
         axes_by_stride(&self.shape, strides).is_sorted_by(|a, b| a > b)
     }
 
-    /// Whether the buffer has the elements of the tensor only, without gaps, in any order.
+    /// Whether the buffer consists of the elements of the tensor only, in any order, without gaps.
     pub(crate) fn covers_buffer(&self) -> bool {
         self.values.len() == self.len()
     }
 
-    /// Returns a view of some elements: the first one is at the index `start`, and axis k of the view has `size[k]`
-    /// elements along the axis `axes[k]` of this tensor.
+    /// Returns a view of some elements of this tensor. The first element of the view is at the index `start` of this
+    /// tensor. Axis k of the view has `size[k]` elements, and runs along the axis `axes[k]` of this tensor.
     pub(crate) fn view(&mut self, start: &[usize], axes: &[usize], size: &[usize]) -> TensorMut<'_> {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let steps = start.iter().zip(&strides).map(|(&index, &stride)| index as isize * stride);
@@ -151,13 +152,15 @@ impl<'a> TensorMut<'a> {
         TensorMut { values, shape, strides: Some((strides, first)) }
     }
 
-    /// Resizes `memory` to the size of the buffer, and returns it as a tensor of f32 with the same shape and strides.
+    /// Resizes `memory` to the length of this tensor's buffer, and returns it as an f32 tensor that has the shape and
+    /// strides of this tensor.
     pub(crate) fn widened<'b>(&self, memory: &'b mut Vec<f32>) -> TensorMut<'b> {
         memory.resize(self.values.len(), 0.0);
         TensorMut { values: Values::F32(memory), shape: self.shape.clone(), strides: self.strides.clone() }
     }
 
-    /// Rounds the elements of `from`, which is the memory of [`TensorMut::widened`], to this tensor.
+    /// Rounds the elements of `from` to this tensor's type, and writes them to this tensor. `from` is the memory that
+    /// was passed to [`TensorMut::widened`].
     pub(crate) fn narrow_from(&mut self, from: &[f32]) {
         let covers_buffer = self.covers_buffer();
         let (memory, offsets) = self.offsets(Order::Memory);
@@ -175,8 +178,9 @@ impl<'a> TensorMut<'a> {
         });
     }
 
-    /// Calls `write` with contiguous memory for the elements in the given order: the tensor's own memory if its
-    /// elements are contiguous in that order, otherwise a copy whose values are then moved to the tensor.
+    /// Calls `write` with contiguous memory for all elements in the given order. If the elements of the tensor are
+    /// contiguous in that order, this is the tensor's own memory. Otherwise it is temporary memory, and the values are
+    /// then copied to the tensor.
     pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
         if self.strides.is_none() {
             return write(self.values.reborrow());
@@ -189,8 +193,8 @@ impl<'a> TensorMut<'a> {
         write_copy(memory, &offsets, write);
     }
 
-    /// Calls `write` with contiguous memory for `rows`, a range of indices along the first axis, in row-major order,
-    /// and moves the values to the tensor.
+    /// Calls `write` with temporary contiguous memory for `rows`, a range of indices along the first axis, in row-major
+    /// order. The values are then copied to the tensor.
     pub(crate) fn write_rows(&mut self, rows: Range<usize>, write: impl FnOnce(Values<'_>)) {
         let (memory, offsets) = self.offsets(Order::Index);
         write_copy(memory, &offsets.rows(rows), write);
@@ -198,9 +202,9 @@ impl<'a> TensorMut<'a> {
 
     /// Splits strided memory along the axis of the largest stride into slabs that do not overlap in memory.
     ///
-    /// Returns the axis, and each slab with the index along the axis at which it begins. `length` is called with the
-    /// axis and the number of elements at one index of it, and returns the number of indices of a slab. Returns `None`
-    /// for contiguous memory.
+    /// Returns the axis, and each slab together with the index along the axis at which the slab begins. Returns `None`
+    /// if the memory is contiguous. `length(axis, n)` must return the number of indices of a slab along the axis, where
+    /// `n` is the number of elements at one index of the axis.
     pub(crate) fn slabs(
         self,
         length: impl FnOnce(usize, usize) -> usize,
@@ -211,7 +215,8 @@ impl<'a> TensorMut<'a> {
         let (size, step) = (shape[axis], strides[axis].unsigned_abs());
         let backwards = strides[axis] < 0;
         let length = length(axis, shape.iter().product::<usize>() / size).clamp(1, size);
-        // How far the elements along an axis of negative stride reach below the first element.
+        // The distance from the first element down to the lowest element along an axis. It is 0 if the stride is
+        // positive.
         let below = |axis: usize| {
             if strides[axis] < 0 { (shape[axis] - 1) * strides[axis].unsigned_abs() } else { 0 }
         };
@@ -232,7 +237,7 @@ impl<'a> TensorMut<'a> {
         Some((axis, slabs))
     }
 
-    /// The strides of the rows and of the columns of a matrix.
+    /// Returns the stride from row to row and the stride from column to column of a matrix.
     pub(crate) fn matrix_strides(&self) -> (isize, isize) {
         match &self.strides {
             Some((strides, _)) => (strides[0], strides[1]),
@@ -240,7 +245,7 @@ impl<'a> TensorMut<'a> {
         }
     }
 
-    /// Returns the whole buffer, and the offset in it of the element at `index`.
+    /// Returns the whole buffer, and the offset in the buffer of the element at `index`.
     pub(crate) fn element(&mut self, index: &[usize]) -> (Values<'_>, usize) {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let steps = index.iter().zip(strides).map(|(&index, stride)| index as isize * stride);
@@ -248,7 +253,7 @@ impl<'a> TensorMut<'a> {
         (self.values.reborrow(), offset as usize)
     }
 
-    /// Returns the whole buffer, and the offsets in it of all elements in the given order.
+    /// Returns the whole buffer, and the offsets in the buffer of all elements in the given order.
     pub(crate) fn offsets(&mut self, order: Order) -> (Values<'_>, Offsets) {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let offsets = Offsets::new(self.shape.clone(), strides, offset, order);
@@ -256,7 +261,7 @@ impl<'a> TensorMut<'a> {
     }
 }
 
-/// Splits values at a position, or at the end if that comes first.
+/// Splits values at a position. A position beyond the end counts as the end.
 fn split(values: Values<'_>, position: usize) -> (Values<'_>, Values<'_>) {
     values!(values, slice => {
         let (before, after) = slice.split_at_mut(position.min(slice.len()));
@@ -264,7 +269,7 @@ fn split(values: Values<'_>, position: usize) -> (Values<'_>, Values<'_>) {
     })
 }
 
-/// The values `start..start + count`.
+/// Returns the values `start..start + count`.
 fn window(values: Values<'_>, start: usize, count: usize) -> Values<'_> {
     values!(values, slice => Element::values(&mut slice[start..start + count]))
 }

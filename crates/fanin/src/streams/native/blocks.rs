@@ -1,4 +1,4 @@
-//! Plans of blocks on the native stream.
+//! Fills plans of blocks on the native stream.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,41 +14,43 @@ use crate::streams::checks::check_region;
 use crate::streams::fixed::{fill_constant, fill_fixed};
 use crate::tensor::{Order, TensorMut};
 
-/// A plan of blocks, prepared to fill any region of its tensor.
+/// A plan of blocks on the native stream of one tensor. It can fill any region of the tensor.
 #[derive(Debug, Clone)]
 pub(super) struct PreparedBlocks {
     plan: Plan,
     tensor: NativeTensor,
-    /// The generator of the values that are computed by their index in the whole tensor.
+    /// The generator of uniform, normal and truncated normal values. They depend on their index in the whole tensor.
     values: Philox,
     recent: RecentMatrices,
 }
 
-/// The prepared matrices of the blocks that were filled last, each with the block's number, oldest first.
+/// The prepared matrices of the blocks that were prepared last, each with the number of its block. The oldest one comes
+/// first.
 ///
-/// The next region is likely to intersect the same blocks. Keeping the matrices of all blocks, of a whole stack for
-/// example, might take more memory than there is.
+/// The next region is likely to intersect the same blocks. The matrices of all blocks, for example of a stack, may need
+/// more memory than there is, so only a few are stored.
 #[derive(Debug, Clone, Default)]
 struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
 
-/// The number of a block, and its prepared matrix.
+/// The number of a block, and the block's matrix, prepared to fill regions.
 type NumberedMatrix = (usize, Arc<PreparedSingle>);
 
-/// Number of prepared matrices that are kept.
+/// Largest number of prepared matrices that are stored.
 const KEPT: usize = 3;
 
 impl PreparedBlocks {
-    /// Prepares a plan of blocks. The matrix of a block is prepared when a region first intersects the block.
+    /// Prepares a plan of blocks. A block that is drawn as a matrix is prepared later, when a region first intersects
+    /// it.
     pub(super) fn new(tensor: &NativeTensor, plan: &Plan) -> Self {
         let values = tensor.philox(if plan.dtype() == DType::F64 { "values64" } else { "values32" });
         Self { plan: plan.clone(), tensor: tensor.clone(), values, recent: RecentMatrices::default() }
     }
 
-    /// Fills `tensor` with the region that begins at the index `start` and has the shape of `tensor`.
+    /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the
-    /// matrix of a block cannot be allocated.
+    /// memory for the matrix of a block cannot be allocated.
     pub(super) fn fill_region(&self, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(&self.plan, start, &tensor)?;
         if tensor.is_empty() {
@@ -66,7 +68,8 @@ impl PreparedBlocks {
         Ok(())
     }
 
-    /// Fills the intersection of a block with the region that begins at the index `start`.
+    /// Fills the intersection of a block with a region of the plan. The region begins at the index `start`, and
+    /// `tensor` is the memory of the whole region.
     fn fill_block(
         &self,
         number: usize,
@@ -82,7 +85,7 @@ impl PreparedBlocks {
         | Distribution::Normal { .. }
         | Distribution::TruncatedNormal { .. } = distribution
         {
-            // The values depend on their index in the whole tensor.
+            // These values depend on their index in the whole tensor, not on their index in the block.
             let first: Vec<usize> =
                 start.iter().zip(in_region).map(|(start, offset)| start + offset).collect();
             let region = Region::new(self.plan.shape(), &first, extent);
@@ -99,7 +102,7 @@ impl PreparedBlocks {
         self.matrix(number, block)?.fill_region(in_block, view)
     }
 
-    /// Returns the prepared matrix of a block, which is the tensor of the block's own name.
+    /// Returns the prepared matrix of a block. Its values are those of a tensor of the block's own shape and name.
     fn matrix(&self, number: usize, block: &Block) -> Result<Arc<PreparedSingle>, Error> {
         let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, prepared)) = recent().iter().find(|(kept, _)| *kept == number) {

@@ -6,7 +6,8 @@ use super::seed::Native;
 use super::tensor::NativeTensor;
 use crate::error::Error;
 
-/// The native stream of a whole model: hands out the stream of each tensor by name, and refuses the same name twice.
+/// The native stream of a whole model. [`NativeModel::tensor`] returns the stream of each tensor by name, and returns
+/// an error if the same name is requested twice.
 ///
 /// ```
 /// use fanin::Native;
@@ -17,12 +18,12 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct NativeModel {
     native: Native,
-    /// Maps each canonical name to the spelling under which it was asked for.
+    /// Maps each requested canonical name to the name as it was requested.
     names: HashMap<String, String>,
 }
 
 impl Native {
-    /// Returns the stream of a whole model under this seed.
+    /// Returns the native stream of a whole model under this seed.
     pub fn model(self) -> NativeModel {
         NativeModel { native: self, names: HashMap::new() }
     }
@@ -32,7 +33,7 @@ impl NativeModel {
     /// Returns the stream of the tensor called `name`.
     ///
     /// # Errors
-    /// `DuplicateName` if a tensor of the same [canonical name](super::canonical_name) has been asked for before.
+    /// `DuplicateName` if a name with the same [canonical form](super::canonical_name) was requested before.
     pub fn tensor(&mut self, name: &str) -> Result<NativeTensor, Error> {
         let tensor = self.native.tensor(name);
         match self.names.get(&tensor.name) {

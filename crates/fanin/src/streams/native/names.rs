@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-/// Returns a parameter's name without the path components that PyTorch's wrapper modules add.
+/// Returns the name of a parameter without the path components that PyTorch's wrapper modules add.
 ///
 /// The components `_orig_mod` (torch.compile), `_fsdp_wrapped_module` and `_checkpoint_wrapped_module` are removed
-/// everywhere but at the end of the name. The component `module` (DataParallel, DistributedDataParallel) is removed at
-/// the beginning of the name.
+/// wherever they occur. The component `module` (DataParallel, DistributedDataParallel) is removed only at the beginning
+/// of the name. The last component of a name is never removed.
 ///
 /// ```
 /// # use fanin::canonical_name;
@@ -15,8 +15,8 @@ use std::borrow::Cow;
 /// ```
 pub fn canonical_name(name: &str) -> Cow<'_, str> {
     const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-    // A quick test: every wrapper component other than `module` begins with an underscore, which few names contain
-    // there.
+    // This quick test returns most names unchanged. Only a component that begins with an underscore, or `module` at the
+    // beginning of the name, can be a wrapper, and few names contain either.
     if !name.starts_with("module.") && !name.starts_with('_') && !name.contains("._") {
         return Cow::Borrowed(name);
     }

@@ -8,19 +8,19 @@ use crate::region::Region;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// The factorization of an orthogonal matrix, from which any region of the matrix can be computed.
+/// The factorization of an orthogonal matrix. Any region of the matrix can be computed from it.
 ///
-/// It is computed in f64 for an f64 plan and in f32 for any other. A matrix with fewer rows than columns is the
-/// transpose of the factored one.
+/// The factorization is computed in f64 for an f64 plan, and in f32 for any other plan. If the matrix has fewer rows
+/// than columns, its transpose is factored.
 #[derive(Debug, Clone)]
 pub(super) struct Orthogonal {
-    /// Rows and columns of the matrix.
+    /// Numbers of rows and columns of the matrix.
     shape: (usize, usize),
     threads: Threads,
     reflections: Precision,
 }
 
-/// The reflections and the gain, in the arithmetic of the plan.
+/// The reflections and the gain, in the type in which the plan is computed.
 #[derive(Debug, Clone)]
 enum Precision {
     F32(Reflections<f32>, f32),
@@ -28,8 +28,9 @@ enum Precision {
 }
 
 impl Orthogonal {
-    /// Factors a Gaussian matrix of `max(rows, columns)` rows and `min(rows, columns)` columns. `draw` must write its
-    /// entries on and below the diagonal to memory that is all zeros, and leave zeros above the diagonal.
+    /// Factors a Gaussian matrix that has `max(rows, columns)` rows and `min(rows, columns)` columns. `draw` gets the
+    /// memory of the matrix, which is all zeros. `draw` must write the entries on and below the diagonal, and leave
+    /// zeros above the diagonal.
     pub(super) fn new(
         plan: &Plan,
         gain: f64,
@@ -51,8 +52,8 @@ impl Orthogonal {
         Self { shape: (rows, columns), threads, reflections }
     }
 
-    /// Fills `out`, the row-major memory of `region`, which is a region of the tensor before its trailing axes are
-    /// flattened.
+    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor, whose trailing axes are
+    /// flattened to the columns of the matrix.
     pub(super) fn fill(&self, region: &Region, out: Values<'_>) {
         match &self.reflections {
             Precision::F32(reflections, gain) => match out {
@@ -70,7 +71,7 @@ impl Orthogonal {
         }
     }
 
-    /// Writes the region, a band of rows at a time.
+    /// Computes the region in bands of rows, several bands in parallel, and writes it to `out`.
     fn write<T: Real, E: Element>(
         &self,
         reflections: &Reflections<T>,
@@ -85,7 +86,7 @@ impl Orthogonal {
         let right = runs.iter().map(|run| run.end).max().unwrap_or(0);
         let (width, row_length) = (right - left, runs.iter().map(ExactSizeIterator::len).sum::<usize>());
         let bands: Vec<_> = out.chunks_mut((BAND * row_length).max(1)).enumerate().collect();
-        // The last rows have the longest sums: they come first.
+        // The bands begin from the last to the first, because the sums of the last rows are the longest.
         self.threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
             let top = region.axes()[0].start + number * BAND;
             let band = top..top + out.len() / row_length;
@@ -93,7 +94,7 @@ impl Orthogonal {
                 && runs.len() == 1
                 && let Some(out) = T::memory(E::values(&mut *out))
             {
-                // The memory is contiguous and of the type of the arithmetic.
+                // The memory of the band is contiguous and has the type of the arithmetic, so no copy is needed.
                 return reflections.part(band, left..right, gain, out);
             }
             let mut block = vec![T::default(); band.len() * width];

@@ -1,4 +1,4 @@
-//! Plans on the native stream of a tensor, prepared for filling.
+//! Prepares plans on the native stream of one tensor, so that any region of the tensor can be filled.
 
 use super::blocks::PreparedBlocks;
 use super::single::PreparedSingle;
@@ -9,7 +9,8 @@ use crate::streams::checks::{check_method, check_region, check_whole};
 use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
-/// A plan on the native stream of one tensor, prepared to fill any region of the tensor: see [`NativeTensor::prepare`].
+/// A plan that can fill any region of one tensor on the native stream. [`NativeTensor::prepare`] creates it, and
+/// computes in advance what all regions share.
 #[derive(Debug, Clone)]
 pub struct Prepared(Kind);
 
@@ -20,14 +21,15 @@ enum Kind {
 }
 
 impl NativeTensor {
-    /// Computes once what all regions of a plan share.
+    /// Prepares a plan to fill regions of this tensor: computes in advance what all regions share.
     ///
-    /// For `orthogonal` this is the factorization, which takes up to three times the memory of the matrix. For every
-    /// other distribution it takes next to no time and memory.
+    /// For `orthogonal` this is the factorization, which takes up to three times the memory of the matrix. In a plan of
+    /// blocks, an orthogonal block is factored when a region first intersects the block. For every other distribution
+    /// this method takes next to no time and memory.
     ///
     /// # Errors
-    /// `Method` if the plan asks for truncated normals by rejection, which has no random access; `Memory` if the memory
-    /// for an orthogonal plan cannot be allocated.
+    /// `Method` if the plan asks for truncated normals by rejection, because the native stream does not implement
+    /// rejection; `Memory` if the memory for an orthogonal plan cannot be allocated.
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
         check_method(plan, "native")?;
         Ok(Prepared(match plan.distribution() {
@@ -38,7 +40,7 @@ impl NativeTensor {
 }
 
 impl Prepared {
-    /// Fills `tensor` with the region that begins at the index `start` and has the shape of `tensor`.
+    /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the

@@ -3,7 +3,8 @@
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// A seed of the native stream. Each tensor has a stream of its own, identified by its name.
+/// A seed of the native stream. Under a seed, each tensor has a stream of its own, which is identified by the tensor's
+/// name.
 ///
 /// ```
 /// use fanin::{Native, init};
@@ -17,28 +18,28 @@ use crate::threads::Threads;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Native {
     pub(super) seed: u64,
-    /// `None`: the best level that the CPU supports.
+    /// `None` stands for the best level that the CPU supports.
     level: Option<Level>,
     pub(super) threads: Threads,
 }
 
 impl Native {
-    /// The version of the stream's definition. A change of a single bit of a value would be a new version.
+    /// The version of the stream's definition. A new version is needed if a single bit of any value changes.
     pub const VERSION: u32 = 1;
 
-    /// The native stream of a seed. Every `u64` is a seed.
+    /// Returns the native stream of a seed. Every `u64` is a valid seed.
     pub const fn new(seed: u64) -> Self {
         Self { seed, level: None, threads: Threads::Pool }
     }
 
-    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support
-    /// `level`. The values do not depend on the level.
+    /// Computes with the instructions of the CPU level `level`. If the CPU does not support `level`, the best level
+    /// that the CPU supports is used. The values do not depend on the level.
     #[must_use]
     pub const fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
     }
 
-    /// Computes on `threads`. The values do not depend on the threads.
+    /// Computes on `threads`. The values do not depend on the number of threads.
     #[must_use]
     pub const fn with_threads(self, threads: Threads) -> Self {
         Self { threads, ..self }

@@ -1,4 +1,4 @@
-//! Plans of a single distribution on the native stream.
+//! Fills plans that are not made of blocks on the native stream.
 
 use super::orthogonal::Orthogonal;
 use super::tensor::NativeTensor;
@@ -16,7 +16,7 @@ use crate::streams::sparse::{Sparse, Zeros};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// A plan that is not made of blocks, prepared to fill any region of its tensor.
+/// A plan that is not made of blocks, on the native stream of one tensor. It can fill any region of the tensor.
 #[derive(Debug, Clone)]
 pub(in crate::streams) struct PreparedSingle {
     plan: Plan,
@@ -25,10 +25,10 @@ pub(in crate::streams) struct PreparedSingle {
     drawn: Drawn,
 }
 
-/// What the values of a plan are computed from.
+/// The source from which the values of a plan are computed.
 #[derive(Debug, Clone)]
 enum Drawn {
-    /// The generator whose words at an index give the value at that index.
+    /// Each value is computed from the words that this generator has at the index of the value.
     ByIndex(Philox),
     Sparse(Sparse),
     Orthogonal(Box<Orthogonal>),
@@ -47,7 +47,8 @@ impl PreparedSingle {
         let drawn = match plan.distribution() {
             Distribution::Orthogonal { gain } if !plan.is_empty() => {
                 let short = rows.min(columns);
-                // The reflection vectors, the products of any two of them, and the triangular factor.
+                // Memory is needed for the reflection vectors, the products of any two of them, and the triangular
+                // factor.
                 check_memory(plan, rows as u128 * columns as u128 + 2 * short as u128 * short as u128)?;
                 let philox = tensor.philox(if double { "reflections64" } else { "reflections32" });
                 let draw = |out: Values<'_>| fill_lower_normal(threads, level, philox, short, out);
@@ -62,7 +63,7 @@ impl PreparedSingle {
         Ok(Self { plan: plan.clone(), level, threads, drawn })
     }
 
-    /// Fills `tensor` with the region that begins at the index `start` and has the shape of `tensor`.
+    /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
     /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type.
@@ -93,22 +94,23 @@ impl PreparedSingle {
         Ok(())
     }
 
-    /// Fills strided memory with a distribution that is computed by index.
+    /// Fills strided memory with a distribution whose values are computed by index.
     ///
-    /// The threads share slabs that do not overlap in memory. Each slab is filled by tiles of some rows, which are
-    /// computed in contiguous memory that stays in the nearest caches and then copied.
+    /// The memory is split into slabs that do not overlap, which are filled in parallel. Each slab is filled in tiles
+    /// of some rows. A tile is computed in contiguous memory that stays in the nearest caches, and is then copied to
+    /// the slab.
     fn fill_strided(&self, values: Philox, start: &[usize], tensor: TensorMut<'_>) {
-        /// Number of values of a tile.
+        /// Number of values in a tile.
         const TILE: usize = 1 << 13;
         let last = start.len() - 1;
-        // A slab along the last axis cuts every row: with whole groups of words in each slab no group is computed
-        // twice.
+        // Slabs along the last axis split every row. The length of such a slab is a multiple of the group size, to
+        // avoid computing a group of words for two slabs.
         let length = |axis: usize, values_each: usize| {
             let length = TILE.div_ceil(values_each);
             if axis == last { length.next_multiple_of(GROUP_32) } else { length }
         };
         let Some((axis, slabs)) = tensor.slabs(length) else { return };
-        // Threads are not nested: if the slabs are shared by threads, each slab stays on one.
+        // Threads are not nested: if several slabs are filled in parallel, each slab is filled by one thread.
         let inside = if slabs.len() > 1 { Threads::One } else { self.threads };
         self.threads.for_each(slabs, |(begin, mut slab): (usize, TensorMut<'_>)| {
             let mut start = start.to_vec();
@@ -129,7 +131,7 @@ impl PreparedSingle {
     }
 }
 
-/// Prepares an orthogonal plan whose Gaussian matrix is drawn from `source` in sequence, on the calling thread.
+/// Prepares an orthogonal plan. The Gaussian matrix is drawn from `source` in sequence, on the calling thread.
 #[cfg(feature = "rand_core")]
 pub(in crate::streams) fn orthogonal_from(
     plan: &Plan,

@@ -4,7 +4,7 @@ use super::names::canonical_name;
 use super::seed::Native;
 use crate::rng::Philox;
 
-/// The native stream of one tensor: see [`Native::tensor`].
+/// The native stream of one tensor. [`Native::tensor`] returns it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NativeTensor {
     pub(super) native: Native,
@@ -12,24 +12,27 @@ pub struct NativeTensor {
 }
 
 impl Native {
-    /// Returns the stream of the tensor called `name`, which is first brought to its canonical form by
+    /// Returns the native stream of the tensor called `name`. The name is first converted to its canonical form by
     /// [`canonical_name`].
     ///
-    /// Two tensors of the same name get the same values. [`Native::model`] refuses a name that is asked for twice.
+    /// Two tensors of the same canonical name get the same values. To get an error if a name is requested twice, use
+    /// [`Native::model`].
     pub fn tensor(self, name: &str) -> NativeTensor {
         NativeTensor { native: self, name: canonical_name(name).into_owned() }
     }
 }
 
 impl NativeTensor {
-    /// The canonical name of the tensor.
+    /// Returns the canonical name of the tensor.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The Philox generator for a purpose, as section "Keys" of the stream's definition specifies.
+    /// Returns the Philox generator for a purpose. The key is derived as section "Keys" of the stream's definition
+    /// specifies.
     pub(in crate::streams) fn philox(&self, purpose: &str) -> Philox {
-        // The message is hashed in one call: an incremental hasher first initializes a state of two kilobytes.
+        // The message is hashed in one call, because an incremental hasher would first initialize a state of two
+        // kilobytes.
         let fields = [
             b"fanin native stream",
             &Native::VERSION.to_le_bytes()[..],
@@ -39,7 +42,7 @@ impl NativeTensor {
             &(self.name.len() as u64).to_le_bytes(),
             self.name.as_bytes(),
         ];
-        // A message that fits in this array needs no allocation.
+        // A message of at most 128 bytes is assembled in this array, which avoids an allocation.
         let mut array = [0; 128];
         let length = fields.iter().map(|field| field.len()).sum();
         let hash = match array.get_mut(..length) {

@@ -1,12 +1,13 @@
-//! torch's test of uniform proposals in rejection sampling.
+//! The test by which torch accepts or rejects uniform proposals in rejection sampling.
 
 use super::rounded::Rounded;
 use crate::dtype::{DType, Element};
 use crate::math::ln;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// torch's test of a uniform proposal: it is rejected if the logarithm of the draw is greater than the logarithm of the
-/// density at the proposal relative to the peak of the density.
+/// torch's test of a uniform proposal. Each proposal has a uniform draw on [0, 1). The proposal is rejected if the
+/// logarithm of the draw is greater than the logarithm of the density at the proposal, relative to the peak of the
+/// density.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AcceptanceTest {
     mean: f64,
@@ -15,16 +16,16 @@ pub(super) struct AcceptanceTest {
 }
 
 impl AcceptanceTest {
-    /// The test for N(mean, std^2). `peak` is the logarithm of the density at its peak within the bounds, up to a
-    /// constant.
+    /// Creates the test for N(mean, std^2). `peak` is the logarithm of the density at its peak within the bounds,
+    /// without the constant of normalization.
     pub(super) fn new<E: Element>(mean: f64, std: f64, peak: f64) -> Self {
         let steps = Rounded::new::<E>();
-        // torch rounds a subtrahend to the type, and a divisor to the type of the arithmetic.
+        // torch rounds a subtrahend to the element type, and a divisor to the type of the arithmetic.
         let of_type = |x: f64| if E::DTYPE == DType::F64 { x } else { steps.round(x) };
         Self { mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
 
-    /// Sets `rejected` for each proposal.
+    /// Sets `rejected` to whether each proposal is rejected. `draws` has one draw for each proposal.
     pub(super) fn test<E: Element>(self, level: Level, proposals: &[E], draws: &[E], rejected: &mut [bool]) {
         dispatch(level, Test { test: self, proposals, draws, rejected });
     }
@@ -63,10 +64,10 @@ impl<E: Element> Kernel for Test<'_, E> {
 const LANES: usize = 32;
 
 impl AcceptanceTest {
-    /// Returns which proposals are rejected.
+    /// Returns whether each proposal is rejected.
     ///
-    /// A quick logarithm decides, unless a draw is so close to the density that the error of the logarithm matters:
-    /// then the exact logarithm decides for all of them.
+    /// A fast logarithm decides, unless a draw is so close to the density that the error of the fast logarithm could
+    /// change a result. In that case the exact logarithm decides for all proposals.
     #[inline(always)]
     #[allow(
         clippy::disallowed_methods,
@@ -102,7 +103,7 @@ impl AcceptanceTest {
     fn exponent<E: Element>(self, proposal: E) -> f64 {
         let Self { mean, std, peak } = self;
         if E::DTYPE == DType::F32 {
-            // In f32 itself: the same results in less time.
+            // Computing in f32 gives the same results as rounding each f64 step to f32, and takes less time.
             let x = (proposal.to_f64() as f32 - mean as f32) / std as f32;
             f64::from(x * x * -0.5 - peak as f32)
         } else {

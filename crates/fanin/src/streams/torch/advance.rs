@@ -1,4 +1,4 @@
-//! Moving the generator past a fill without filling.
+//! Moves the generator past a fill without filling.
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
@@ -13,13 +13,16 @@ use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
 impl Torch {
-    /// Returns the number of 32-bit words that filling contiguous memory according to `plan` takes from the generator.
+    /// Returns the number of 32-bit words that a fill of contiguous memory according to `plan` takes from the
+    /// generator.
     ///
-    /// [`Torch::advance`] by this number is [`Torch::advance_past`] the plan. Returns `None` where only drawing tells:
+    /// [`Torch::advance`] by this number has the same effect as [`Torch::advance_past`] with the plan. Returns `None`
+    /// for
     ///
-    /// * truncated normals by rejection, which draw again until every value is accepted;
-    /// * fewer than [`Torch::GROUP`] normals, which are drawn in pairs, so that the number depends on whether the
-    ///   generator has kept the second value of a pair;
+    /// * truncated normals by rejection, because they are drawn again until every value is accepted, so that the number
+    ///   is known only after drawing;
+    /// * fewer than [`Torch::GROUP`] normals, because they are drawn in pairs, and the number depends on whether the
+    ///   generator still has the second value of an earlier pair;
     /// * plans that the stream cannot fill, for which [`Stream::fill`](crate::Stream::fill) returns an error.
     ///
     /// ```
@@ -35,10 +38,11 @@ impl Torch {
         words_of(plan)
     }
 
-    /// Moves the generator to where [`Stream::fill`] with this plan would leave it, without filling anything.
+    /// Moves the generator to the state after [`Stream::fill`] with this plan, without filling anything.
     ///
-    /// If [`Torch::words`] is known, this is a jump. Otherwise the values are drawn and dropped: fewer than
-    /// [`Torch::GROUP`] normals, or truncated normals by rejection, which are drawn a chunk at a time.
+    /// If [`Torch::words`] returns a number, the generator jumps over that many words. Otherwise the values are drawn
+    /// and dropped, which applies to fewer than [`Torch::GROUP`] normals and to truncated normals by rejection. Many
+    /// values are drawn a chunk at a time.
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, Stream as _, TensorMut, Torch, init};
@@ -78,7 +82,8 @@ impl Torch {
         }
     }
 
-    /// Draws all values of a plan of type `E` that is drawn value by value.
+    /// Draws all values of a plan and drops them. `E` is the type of the plan, and the plan must be one that
+    /// [`Torch::draw`] can draw.
     fn draw_and_drop<E: Element>(&mut self, plan: &Plan) -> Result<(), Error> {
         /// Number of values that are drawn at a time.
         const CHUNK: usize = 1 << 22;
@@ -87,8 +92,8 @@ impl Torch {
             let mut values = vec![E::default(); count];
             return self.fill(plan, TensorMut::contiguous(&mut values, plan.shape())?);
         }
-        // Each chunk takes as many passes as the values in it need. The whole tensor takes as many as the chunk with
-        // the most.
+        // Each chunk takes as many rejection passes as the values in the chunk need. The whole tensor takes as many
+        // passes as the chunk that takes the most.
         let whole = Region::whole(&[count]);
         let mut values = vec![E::default(); count.min(CHUNK)];
         let mut words = 0;

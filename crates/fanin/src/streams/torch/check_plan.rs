@@ -1,4 +1,4 @@
-//! Which plans the torch stream can fill.
+//! Checks whether the torch stream can fill a plan.
 
 use super::truncated::check_bounds;
 use super::words::check_countable;
@@ -11,7 +11,7 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), Error> {
     if let Distribution::Sparse { .. } = plan.distribution()
         && u32::try_from(plan.matrix().0).is_err()
     {
-        // torch.randperm of 2^32 or more uses another algorithm.
+        // For 2^32 rows or more, torch.randperm uses another algorithm.
         return Err(Error::ShapeOverflow { shape: plan.shape().to_vec() });
     }
     check_countable(plan)?;

@@ -1,4 +1,4 @@
-//! A position in the words of a uniform or normal fill.
+//! Reads the words of a uniform or normal fill from the generator.
 
 use super::narrow::NARROW;
 use super::variates::{Normal32, Normal64, Uniform32, Uniform64, transform};
@@ -7,24 +7,25 @@ use crate::dtype::{Element, Values};
 use crate::rng::Mt19937;
 use crate::simd::{Level, dispatch};
 
-/// A position in the words of a fill, which moves forwards only.
+/// A position in the words of a fill. It moves forwards only. `engine` draws the word at the position next.
 pub(super) struct Cursor<'a, E> {
     engine: &'a mut Mt19937,
     level: Level,
-    /// Number of words passed so far.
+    /// Number of words of the fill before the position.
     pub(super) passed: u64,
-    /// The group of normals that was computed last, with the number of its first word: the next run may need another
-    /// part of it.
+    /// The group of normal values that was computed last, together with the position of the group's first word in the
+    /// words of the fill. The group is stored because the next values to be filled may belong to the same group.
     last_group: Option<(u64, [E; GROUP])>,
 }
 
 impl<'a, E: Element> Cursor<'a, E> {
-    /// A cursor at the first word of a fill, which `engine` draws next.
+    /// Creates a cursor at the first word of a fill, which must be the next word of `engine`.
     pub(super) fn new(engine: &'a mut Mt19937, level: Level) -> Self {
         Self { engine, level, passed: 0, last_group: None }
     }
 
-    /// Fills `out` with the uniform values on [low, high) from the index `first` on.
+    /// Fills `out` with consecutive values of a uniform fill on [low, high). The first one is the value at the index
+    /// `first`.
     pub(super) fn uniforms(&mut self, (low, high): (f64, f64), first: u64, out: &mut [E]) {
         let each = words_each::<E>();
         self.seek(each * first);
@@ -39,7 +40,8 @@ impl<'a, E: Element> Cursor<'a, E> {
         }
     }
 
-    /// Fills `out` with the normal values, drawn by groups, from the index `first` on.
+    /// Fills `out` with consecutive values of a normal fill that torch draws by groups. The first one is the value at
+    /// the index `first`.
     pub(super) fn normals(
         &mut self,
         groups: &Groups,
@@ -50,7 +52,7 @@ impl<'a, E: Element> Cursor<'a, E> {
         while !out.is_empty() {
             let left = groups.left_in_order(first);
             if first.is_multiple_of(GROUP as u64) && left.min(out.len()) >= GROUP {
-                // Whole groups in sequence.
+                // Computes whole groups whose words follow one another.
                 let whole = left.min(out.len()) / GROUP * GROUP;
                 let (now, later) = std::mem::take(&mut out).split_at_mut(whole);
                 let (start, _) = groups.of(first);
@@ -75,13 +77,13 @@ impl<'a, E: Element> Cursor<'a, E> {
         }
     }
 
-    /// Moves forwards to a word of the fill.
+    /// Moves forwards to the word `word` of the fill.
     fn seek(&mut self, word: u64) {
         self.engine.advance_at(self.level, word - self.passed);
         self.passed = word;
     }
 
-    /// Returns the group of normal values that begins at the word `start`.
+    /// Returns the group of normal values whose first word is the word `start` of the fill.
     fn group(&mut self, start: u64, words: usize, distribution: (f64, f64)) -> &[E; GROUP] {
         if self.last_group.as_ref().is_none_or(|group| group.0 != start) {
             self.seek(start);

@@ -1,4 +1,4 @@
-//! Distributions that are drawn value by value.
+//! Draws uniform, normal and truncated normal values, and the normal values of sparse tensors.
 
 use super::generator::Torch;
 use super::sequences::ByGroups;
@@ -8,15 +8,16 @@ use crate::plan::{Distribution, Truncation};
 use crate::region::RegionSlice;
 
 impl Torch {
-    /// Fills `out` with the values of `slice`, a part of a tensor of `count` values.
+    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` values.
     ///
-    /// Moves the generator past the words that it returns. These are the words of the whole tensor; by rejection, they
-    /// are the words of as many passes as the values in `slice` need. Normals that are not drawn by groups return 0,
-    /// and leave the generator after the words that they drew.
+    /// Returns the number of words that the generator has moved. This is the number of words of the whole tensor. By
+    /// rejection, it is the number of words of as many passes over the whole tensor as the values in `slice` need.
+    /// Words of values that torch draws one by one, and not by groups, are not counted.
+    ///
+    /// For a sparse distribution, only the normal values are drawn, and no zeros are written.
     ///
     /// # Panics
-    /// If `distribution` is not uniform, normal, sparse or truncated normal. Of a sparse distribution only the normal
-    /// values are drawn.
+    /// If `distribution` is not uniform, normal, sparse or truncated normal.
     pub(super) fn draw<E: Element>(
         &mut self,
         distribution: Distribution,

@@ -1,4 +1,4 @@
-//! Fills of whole tensors on the torch stream.
+//! Fills whole tensors on the torch stream.
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
@@ -38,9 +38,10 @@ impl Stream for Torch {
         }
     }
 
-    /// Fills `tensor` with the region, and moves the generator to where filling the whole tensor would leave it
-    /// ([`Torch::advance_past`]). [`Torch::peek_region`] leaves the generator where it is. The region is that of a
-    /// tensor that torch fills in contiguous memory.
+    /// Fills `tensor` with the region of the plan that begins at the index `start`. Then moves the generator past the
+    /// words of the whole tensor, as [`Torch::advance_past`] does. [`Torch::peek_region`] does not move the generator.
+    ///
+    /// The values are those that torch draws for a tensor in contiguous memory.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(plan, start, &tensor)?;
         if tensor.shape() == plan.shape() && tensor.is_contiguous() {
@@ -52,7 +53,8 @@ impl Stream for Torch {
 }
 
 impl Torch {
-    /// Fills `tensor` with a distribution that is drawn value by value, in the order of its memory.
+    /// Fills `tensor` in memory order, with a distribution that [`Torch::draw`] can draw. Then writes the zeros of a
+    /// sparse distribution.
     fn fill_value_by_value(
         &mut self,
         plan: &Plan,

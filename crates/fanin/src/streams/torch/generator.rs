@@ -1,10 +1,10 @@
-//! torch's CPU generator.
+//! PyTorch's CPU generator.
 
 use crate::rng::Mt19937;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// torch's CPU generator: a Mersenne Twister, and the second normal value of a pair if only the first was used.
+/// PyTorch's CPU generator: a Mersenne Twister, and the second normal value of a pair if only the first one was used.
 ///
 /// ```
 /// use fanin::{Torch, init};
@@ -18,32 +18,36 @@ use crate::threads::Threads;
 pub struct Torch {
     pub(super) seed: u64,
     pub(super) engine: Mt19937,
-    /// The second standard normal value of a pair. The next normal that is drawn singly takes it.
+    /// The second standard normal value of a pair of which only the first one was used. The next normal value that is
+    /// drawn one by one is this value.
     pub(super) next_normal: Option<f64>,
-    /// The same for f32, and whether it is valid. Nothing on the CPU uses it; it is kept because the state has it.
+    /// The second f32 normal value of a pair, and whether it is valid. torch does not use it on the CPU. It is stored
+    /// because the state of torch's generator contains it.
     pub(super) next_float_normal: (f32, bool),
-    /// `None`: the best level that the CPU supports.
+    /// `None` stands for the best level that the CPU supports.
     level: Option<Level>,
     pub(super) threads: Threads,
 }
 
 impl Torch {
-    /// Number of normal values that torch draws as a group. A contiguous fill of fewer values is drawn one by one.
+    /// Number of normal values that torch draws together as a group. In a contiguous fill of fewer values, torch draws
+    /// the values one by one.
     ///
-    /// A contiguous fill can be split: chunks whose lengths are multiples of this number, and then a last chunk of at
-    /// least this many values, give the same values if they are filled one after another.
+    /// A contiguous fill can be split into chunks that are filled one after another. The values are the same if the
+    /// length of each chunk but the last is a multiple of this number, and the last chunk has at least this many
+    /// values.
     pub const GROUP: usize = 16;
 
-    /// The generator after `torch.manual_seed(seed)`. torch also accepts negative seeds: cast them, as in
-    /// `-1i64 as u64`.
+    /// Creates the generator in the state after `torch.manual_seed(seed)`. torch also accepts negative seeds: cast
+    /// them, as in `-1i64 as u64`.
     ///
-    /// Only the low 32 bits seed the Mersenne Twister: seeds that agree in these give the same values.
+    /// Only the low 32 bits seed the Mersenne Twister. Two seeds whose low 32 bits are equal give the same values.
     #[doc(alias = "manual_seed")]
     pub fn new(seed: u64) -> Self {
         Self::from_parts(seed, Mt19937::new(seed as u32), None, (0.0, false))
     }
 
-    /// A generator with the default level and threads.
+    /// Creates a generator with the default CPU level and threads.
     pub(super) fn from_parts(
         seed: u64,
         engine: Mt19937,
@@ -53,29 +57,29 @@ impl Torch {
         Self { seed, engine, next_normal, next_float_normal, level: None, threads: Threads::Pool }
     }
 
-    /// Replaces the state by that of `other`, and keeps level and threads.
+    /// Replaces the state of this generator by the state of `other`. The CPU level and the threads do not change.
     pub(super) fn take_state(&mut self, other: Self) {
         *self = Self { level: self.level, threads: self.threads, ..other };
     }
 
-    /// Seeds the generator anew, as `torch.manual_seed(seed)` does. The second normal value of a pair is dropped.
+    /// Seeds the generator anew, as `torch.manual_seed(seed)` does. An unused second normal value of a pair is dropped.
     pub fn manual_seed(&mut self, seed: u64) {
         self.take_state(Self::new(seed));
     }
 
-    /// Returns the seed that the generator was last seeded with, as `torch.initial_seed()` does.
+    /// Returns the seed with which the generator was last seeded, as `torch.initial_seed()` does.
     pub fn initial_seed(&self) -> u64 {
         self.seed
     }
 
-    /// Computes with the instructions of `level`, or of the best level that the CPU supports if it does not support
-    /// `level`. The values do not depend on the level.
+    /// Computes with the instructions of the CPU level `level`. If the CPU does not support `level`, the best level
+    /// that the CPU supports is used. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
     }
 
-    /// Computes on `threads`. The values do not depend on the threads.
+    /// Computes on `threads`. The values do not depend on the number of threads.
     #[must_use]
     pub fn with_threads(self, threads: Threads) -> Self {
         Self { threads, ..self }
@@ -85,23 +89,24 @@ impl Torch {
         self.level.unwrap_or_else(Level::best)
     }
 
-    /// Draws the next 32-bit word, as `generator->random()` does in torch's C++ code.
+    /// Draws the next 32-bit word and returns it, as `generator->random()` does in torch's C++ code.
     pub fn word(&mut self) -> u32 {
         self.engine.word()
     }
 
     /// Passes over the next `words` 32-bit words as if they had been drawn.
     ///
-    /// Large counts are passed by a jump, which takes about a millisecond at most. The second normal value of a pair is
-    /// kept.
+    /// The generator jumps over large numbers of words, which takes about a millisecond at most. An unused second
+    /// normal value of a pair remains in the generator.
     pub fn advance(&mut self, words: u64) {
         self.engine.advance_at(self.level(), words);
     }
 
-    /// Returns `torch.randperm(n)`: a forward Fisher-Yates shuffle that draws one word for each step.
+    /// Returns `torch.randperm(n)`: a random permutation of 0..n. It is computed by a forward Fisher-Yates shuffle,
+    /// which draws one word for each step.
     ///
     /// # Panics
-    /// If n is 2^32 or more: torch then uses another algorithm.
+    /// If n is 2^32 or more, because torch then uses another algorithm.
     pub fn randperm(&mut self, n: usize) -> Vec<usize> {
         assert!(u32::try_from(n).is_ok(), "randperm supports n below 2^32, got {n}");
         let mut permutation: Vec<usize> = (0..n).collect();

@@ -1,34 +1,37 @@
 //! The torch stream: the values of PyTorch's CPU generator (MT19937), bit for bit.
 //!
-//! It is checked against torch 2.15 on CPUs with AVX2 or better.
+//! The stream is tested against torch 2.15 on CPUs with AVX2 or better.
 //!
-//! # What is bit-identical to torch
+//! # Bit-identical results
 //!
-//! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes made of them: the values for f32, f64,
-//!   f16 and bf16, in contiguous and strided memory, and the state of the generator afterwards. Strided memory is
-//!   filled in memory order, as torch fills it.
-//! * `orthogonal`: only the state of the generator. The values agree to rounding, because builds of LAPACK differ among
-//!   themselves. torch refuses f16 and bf16; here they are drawn and factored in f32.
-//! * `trunc_normal` by `inverse_cdf` (torch before 2.12): only the state of the generator. The values agree to two
-//!   units in the last place, because torch's inverse error function comes from a library whose results depend on the
-//!   CPU.
+//! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes that are made of them: both the values
+//!   and the state of the generator afterwards are bit-identical. This holds for f32, f64, f16 and bf16, in contiguous
+//!   and in strided memory. Strided memory is filled in memory order, as torch fills it.
+//! * `orthogonal`: only the state of the generator is bit-identical. The values agree to rounding, because different
+//!   builds of LAPACK also give different values. torch does not support f16 and bf16 here. In this crate they are
+//!   drawn and factored in f32.
+//! * `trunc_normal` by `inverse_cdf` (torch before 2.12): only the state of the generator is bit-identical. The values
+//!   agree to two units in the last place, because torch's inverse error function comes from a library whose results
+//!   depend on the CPU.
 //!
-//! Normal values of f64 use the logarithm, sine and cosine of the platform's C library, as torch does. They are
-//! bit-identical if both use the same library.
+//! Normal values of f64 use the logarithm, sine and cosine of the platform's C library, as in torch. They are
+//! bit-identical if this crate and torch use the same library.
 //!
-//! One known difference does not matter in practice: in f32 and f64, rejection in a narrow or distant tail compares
-//! with the correctly rounded logarithm, while torch's logarithm depends on the CPU. No comparison with another outcome
-//! was found in 10^8.
+//! One difference is known, which does not matter in practice. In f32 and f64, rejection in a narrow or distant tail
+//! compares with the correctly rounded logarithm, while the results of torch's logarithm depend on the CPU. In 10^8
+//! comparisons, no different outcome was found.
 //!
-//! # What torch does not have
+//! # Features that torch does not have
 //!
-//! * **Regions.** [`Torch::peek_region`], and [`Stream::fill_region`](crate::Stream::fill_region), which moves the
-//!   generator as well, compute any region of a uniform, normal, truncated normal or sparse tensor without the rest of
-//!   it. The Mersenne Twister jumps ahead. The region is that of a tensor that torch fills in contiguous memory.
-//! * **Eight-bit types.** torch cannot draw them. Their values are the f32 values, rounded as torch's `.to` rounds. The
-//!   state of the generator is that after the f32 fill. Rounding may pass `low` and reach `high`.
-//! * **Blocks.** The blocks of a plan are drawn one after another, each as a contiguous tensor of its own: like
-//!   `torch.cat` of initialized blocks, or `torch.stack` of initialized tensors.
+//! * **Regions.** [`Torch::peek_region`] computes any region of a uniform, normal, truncated normal or sparse tensor
+//!   without the rest of the tensor, because the Mersenne Twister can jump ahead.
+//!   [`Stream::fill_region`](crate::Stream::fill_region) does the same, and then moves the generator past the whole
+//!   tensor. The values of a region are those that torch draws for a tensor in contiguous memory.
+//! * **Eight-bit types.** torch cannot draw eight-bit types. Here their values are the f32 values, rounded as torch's
+//!   `.to` rounds. The state of the generator afterwards is the state after the f32 fill. Rounding may move a uniform
+//!   value out of [low, high).
+//! * **Blocks.** The blocks of a plan are drawn one after another, each as a contiguous tensor of its own. The result
+//!   is that of `torch.cat` on initialized blocks, or of `torch.stack` on initialized tensors.
 
 mod acceptance;
 mod advance;

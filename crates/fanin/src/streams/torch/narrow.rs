@@ -3,15 +3,15 @@
 use crate::dtype::{DType, Element, F8E4M3, F8E5M2};
 use crate::plan::Plan;
 
-/// Why code that draws values is never called for an eight-bit type: the panic message.
+/// The message of panics in code that draws values, which must not be called for an eight-bit type.
 pub(super) const NARROW: &str = "eight-bit types are drawn in f32";
 
-/// Whether a plan is of an eight-bit type.
+/// Whether the element type of a plan is an eight-bit type.
 pub(super) fn is_narrow(plan: &Plan) -> bool {
     [F8E4M3::DTYPE, F8E5M2::DTYPE].contains(&plan.dtype())
 }
 
-/// Returns the same plan in f32.
+/// Returns the plan with the element type f32.
 pub(super) fn widened(plan: &Plan) -> Plan {
     plan.in_type(DType::F32)
 }

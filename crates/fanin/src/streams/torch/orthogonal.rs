@@ -30,7 +30,8 @@ impl Torch {
         Ok(())
     }
 
-    /// Writes `gain * Q` of a Gaussian matrix, row-major, computed in the arithmetic of `T`.
+    /// Draws a Gaussian matrix, and writes `gain` times the Q of its QR factorization to `out` in row-major order. `T`
+    /// is the type of the arithmetic.
     fn orthogonal<T: Element + Real, E: Element>(&mut self, plan: &Plan, gain: T, out: &mut [E]) {
         let count = plan.len();
         let mut gaussian = vec![T::default(); count];

@@ -1,63 +1,66 @@
-//! How a sequential fill is partitioned among threads.
+//! Partitions a fill among threads, where the generator draws its words in sequence.
 //!
-//! Each thread first passes over the words before its partition. Partitions are sized so that all threads finish
-//! together. The first partition is the longest, because its thread has no words to pass over.
+//! Each thread first passes over the words before its partition. Partitions are sized so that all threads finish at the
+//! same time. The first partition is the longest, because its thread has no words to pass over.
 
 use super::generator::Torch;
 use super::words::{GROUP, words_each};
 use crate::dtype::Element;
 use crate::rng::Mt19937;
 
-/// The time that values take to draw. The unit is the time to pass over one word, about an eighth of a nanosecond.
+/// The time that it takes to draw values. The unit is the time to pass over one word, about an eighth of a nanosecond.
 ///
-/// The numbers were measured on the machine on which torch's fills are fastest (docs/speed.md): on others the estimate
-/// is too low rather than too high, so that a fill uses too few threads rather than too many.
+/// The times were measured on the machine on which torch's fills are fastest (docs/speed.md). On other machines the
+/// estimate is too low rather than too high. A fill then uses too few threads rather than too many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
-    /// Time to compute a value.
+    /// Time to compute one value.
     compute: f64,
-    /// Number of words of a value in one sequence.
+    /// Number of words that a value takes in each sequence of words.
     words: f64,
-    /// Number of sequences of words that a thread passes over.
+    /// Number of sequences of words. In each of them a thread passes over the words before its partition.
     sequences: f64,
 }
 
 impl Cost {
-    /// The cost of uniform values, most of which is generating words.
+    /// The cost of uniform values. Most of the time is spent on generating the words.
     pub(super) fn of_uniforms<E: Element>() -> Self {
         let words = words_each::<E>() as f64;
         Self { compute: 3.0 * words, words, sequences: 1.0 }
     }
 
-    /// The cost of normal values. In f64 they call the C library's functions, which are slow.
+    /// The cost of normal values. In f64 they are slow, because they call functions of the C library.
     pub(super) fn of_normals<E: Element>() -> Self {
         let words = words_each::<E>() as f64;
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// The cost of normal values that are drawn again until all lie within bounds, which accept at least three in ten.
-    /// Passing over words counts in the first pass only: from pass to pass it takes all threads equally long.
+    /// The cost of truncated normal values by rejection of normal proposals. torch draws normal proposals only if more
+    /// than three in ten proposals are accepted. The time to pass over words is counted for the first pass only,
+    /// because between two passes all threads pass over equally many words.
     pub(super) fn of_bounded_normals<E: Element>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<E>().compute, ..Self::of_normals::<E>() }
     }
 
-    /// The cost of uniform proposals that are drawn again until all are accepted. Each pass has two sequences.
+    /// The cost of truncated normal values by rejection of uniform proposals. A pass has two sequences of words: one
+    /// for the proposals, and one for the draws that decide on them.
     pub(super) fn of_proposals<E: Element>() -> Self {
         Self { compute: 160.0, words: words_each::<E>() as f64, sequences: 2.0 }
     }
 
-    /// Time to pass over the words of `values` values.
+    /// Time to pass over the words of `values` values. Beyond a certain distance the generator jumps, and the time does
+    /// not grow.
     fn before(&self, values: f64) -> f64 {
         self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }
 }
 
-/// Time for which a thread is worth waking: about sixty microseconds.
+/// Time that a fill must take for each thread, so that waking the thread is worthwhile: about sixty microseconds.
 const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {
-    /// Splits `out` into one partition for each thread that is worth waking. Returns for each partition the position at
-    /// which it begins, and its memory. All partitions but the last have whole groups.
+    /// Splits `out` into partitions, one for each thread that is worth waking. Returns each partition together with the
+    /// position in `out` at which it begins. All partitions but the last consist of whole groups.
     pub(super) fn partitions<'o, E: Element>(
         &self,
         cost: Cost,
@@ -76,13 +79,14 @@ impl Torch {
     }
 }
 
-/// Splits `values` values into at most `threads` partitions that take equally long, and returns their lengths. There is
-/// at least one partition, which is empty if there are no values.
+/// Splits `values` values into at most `threads` partitions that take equally long. Returns the lengths of the
+/// partitions. If there are no values, there is one empty partition.
 fn lengths(cost: Cost, values: usize, threads: usize) -> Vec<usize> {
     if threads == 1 || values == 0 {
         return vec![values];
     }
-    // The partitions, of whole groups, that the threads can finish within a time, and the number of values in them.
+    // Returns the lengths of the partitions that the threads can finish within `time`, and the number of values in all
+    // of them. The lengths are whole groups.
     let within = |time: f64| {
         let (mut begin, mut lengths) = (0, Vec::with_capacity(threads));
         while lengths.len() < threads && begin < values {

@@ -1,4 +1,4 @@
-//! Regions of a tensor on the torch stream.
+//! Computes regions of a tensor on the torch stream.
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
@@ -15,8 +15,8 @@ use crate::streams::stream::Stream;
 use crate::tensor::{Order, TensorMut};
 
 impl Torch {
-    /// Fills `tensor` with a region as [`Stream::fill_region`] does, and leaves the generator where it is. Use this to
-    /// fill several regions of one tensor.
+    /// Fills `tensor` with a region as [`Stream::fill_region`] does, but does not move the generator. Use this to fill
+    /// several regions of one tensor.
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, TensorMut, Torch, init};
@@ -62,7 +62,7 @@ impl Torch {
         Ok(())
     }
 
-    /// [`Torch::peek_region`] of a plan of blocks.
+    /// Implements [`Torch::peek_region`] for plans of blocks.
     fn peek_blocks(&self, plan: &Plan, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
         let size = tensor.shape().to_vec();
         if plan.has_background() {
@@ -79,7 +79,7 @@ impl Torch {
         Ok(())
     }
 
-    /// Draws a whole tensor and copies `region` of it to `tensor`.
+    /// Draws the whole tensor of a plan, and copies the values of `region` to `tensor`.
     fn draw_whole(&mut self, plan: &Plan, region: &Region, tensor: &mut TensorMut<'_>) -> Result<(), Error> {
         check_memory(plan, plan.len() as u128)?;
         let (memory, mut offsets) = tensor.offsets(Order::Index);

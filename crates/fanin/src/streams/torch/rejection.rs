@@ -1,8 +1,9 @@
-//! Rejection sampling of a whole tensor.
+//! Rejection sampling.
 //!
-//! torch makes passes over the tensor. In each pass it draws a proposal for every element, and uses the proposals of
-//! the elements whose values so far were all rejected. Here a block of elements goes through all passes while it is in
-//! the cache. Each pass has state readers of its own, which read the words of the rejected elements only.
+//! torch makes passes over the tensor. In each pass torch draws a new proposal for every element. The proposal is used
+//! only if all earlier proposals for the same element were rejected. Here the tensor is split into blocks of elements.
+//! A block goes through all passes while it is in the cache, and then the next block begins. Each pass has its own
+//! state readers, which read only the words of the rejected elements.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -14,26 +15,29 @@ use crate::region::RegionSlice;
 use crate::rng::{Mt19937, StateReader};
 use crate::simd::Level;
 
-/// Number of elements that go through the passes together.
+/// Number of elements in a block. The elements of a block go through the passes together.
 const BLOCK: usize = 1 << 15;
 
-/// Up to this many elements form a single block, and one set of state readers moves from pass to pass: to set up state
-/// readers for each pass would take as long as the passes.
+/// Up to this many elements form a single block. One set of state readers then moves from pass to pass, because setting
+/// up state readers for each pass would take as long as the passes.
 const SINGLE_BLOCK: usize = 1 << 20;
 
-/// A way to draw proposals and to reject them.
+/// A distribution of proposals, and the test that rejects some of them.
 pub(super) trait Trial<E: Element>: Sync {
-    /// Number of words of a pass.
+    /// Returns the number of words that a pass over the whole tensor takes.
     fn words(&self) -> u64;
 
-    /// The time that a value takes, through all passes.
+    /// Returns the time that a value takes in all passes together.
     fn cost(&self) -> Cost;
 
-    /// For each sequence of words that a pass consists of, the number of words of the pass before the sequence.
+    /// Returns one entry for each sequence of words in a pass: the number of words of the pass before the sequence. A
+    /// pass of normal proposals is one sequence. A pass of uniform proposals is two: the proposals, then the draws that
+    /// decide on them.
     fn sequences(&self) -> Vec<u64>;
 
-    /// Fills `out` with the proposals of the first pass for `slice`, with a cursor in each sequence, and appends the
-    /// positions in `slice` of the rejected ones to `rejected`.
+    /// Draws the proposals of the first pass for the elements of `slice`, writes them to `out`, and appends to
+    /// `rejected` the position in `slice` of each rejected proposal. `cursors` has one cursor for each sequence of
+    /// words.
     fn first_pass(
         &self,
         cursors: &mut [Cursor<'_, E>],
@@ -42,31 +46,33 @@ pub(super) trait Trial<E: Element>: Sync {
         rejected: &mut Vec<u32>,
     );
 
-    /// Appends to `rejected` the positions of rejected values, where the first pass was drawn before.
+    /// Appends the positions of the rejected values of `out` to `rejected`. Called if `out` already contains the
+    /// proposals of the first pass.
     fn test(&self, out: &[E], rejected: &mut Vec<u32>);
 
-    /// Fills `out` with the proposals of a later pass for the elements at `indices` of the tensor, with a state reader
-    /// in each sequence, and sets `rejected` for each.
+    /// Draws the proposals of a later pass for the elements at the row-major indices `indices` of the tensor, writes
+    /// them to `out`, and sets `rejected` to whether each proposal is rejected. `readers` has one state reader for each
+    /// sequence of words.
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [E], rejected: &mut [bool]);
 }
 
-/// The generators after the values of a partition were drawn.
+/// The state of the generators after the values of one partition were drawn.
 struct Drawn {
-    /// Number of passes after the first.
+    /// Number of passes that the partition took after the first pass.
     later_passes: u64,
-    /// The generator at the end of the last of these passes, if there was one.
+    /// The generator at the end of the last later pass. `None` if there was no later pass.
     after_last: Option<Mt19937>,
-    /// The generator at the end of the partition in the last sequence of the first pass, and the number of words of
-    /// that sequence that it has passed. `None` if the first pass was drawn before.
+    /// The generator after the words of the partition in the last sequence of the first pass, and the number of words
+    /// of that sequence before this point. `None` if the first pass had already been drawn by the caller.
     after_first: Option<(Mt19937, u64)>,
 }
 
 impl Torch {
-    /// Fills `out` with the values of `slice` by rejection. If `begun`, `out` already holds the proposals of the first
-    /// pass.
+    /// Fills `out` with the values of `slice` by rejection. If `begun` is true, `out` must contain the proposals of the
+    /// first pass, and the generator must be at the end of the first pass.
     ///
-    /// Moves the generator past as many passes as the values of `slice` need. Returns the number of words of these
-    /// passes, without a first pass that was drawn before.
+    /// Moves the generator past as many passes as the values of `slice` need. Returns the number of words that the
+    /// generator moved.
     pub(super) fn reject<E: Element>(
         &mut self,
         trial: &impl Trial<E>,
@@ -88,12 +94,14 @@ impl Torch {
             let before = *trial.sequences().last().expect("a pass has a sequence");
             self.engine.advance_at(level, words - before - passed);
         }
-        // Saturates only for a tensor that is too large to be drawn in a lifetime. A region of one ignores the number.
+        // The product can saturate only for a tensor that is too large to be drawn as a whole. A region of such a
+        // tensor can be drawn, and then the number is not used.
         (passes + u64::from(!begun)).saturating_mul(words)
     }
 }
 
-/// Draws a partition of a slice. `engine` is the generator at the beginning of the tensor.
+/// Draws one partition of the values. `slice` is the partition, and `out` is its memory. `engine` is the generator
+/// before the first pass, or after the first pass if `begun` is true.
 fn draw_partition<E: Element>(
     trial: &impl Trial<E>,
     (level, engine): (Level, &Mt19937),
@@ -121,7 +129,7 @@ fn draw_partition<E: Element>(
             .map(|words| StateReader::new(engine.clone(), level).renumbered_from(before + words))
             .collect()
     };
-    // A single block reads each pass once: no state readers need to be kept.
+    // A single block goes through each pass once, so no state readers are stored for another block.
     let max_kept = if single { 0 } else { KEPT };
     let mut later_cursors = RejectionCursors::new(start, trial.words(), max_kept);
     let mut rejected = Rejected::default();
@@ -150,22 +158,22 @@ fn draw_partition<E: Element>(
     Drawn { later_passes, after_last, after_first }
 }
 
-/// The elements of a block whose values so far were all rejected, and the memory for their next proposals.
+/// The elements of a block for which all proposals so far were rejected, and the memory for their next proposals.
 #[derive(Default)]
 struct Rejected<E> {
-    /// Positions in the block.
+    /// The positions of the elements in the block.
     positions: Vec<u32>,
-    /// Row-major indices in the tensor.
+    /// The row-major indices of the elements in the tensor.
     indices: Vec<u64>,
-    /// The proposals of a pass, one for each element.
+    /// The proposals of the current pass, one for each element.
     values: Vec<E>,
-    /// Whether each of these is rejected.
+    /// Whether each proposal in `values` is rejected.
     flags: Vec<bool>,
 }
 
 impl<E: Element> Rejected<E> {
-    /// Draws a later pass: writes the proposals to `out`, the values of the block, and keeps the elements that are
-    /// rejected again.
+    /// Draws one later pass. Writes the new proposals to `out`, the memory of the block. Then removes the elements
+    /// whose proposals are accepted from this list.
     fn draw_again(&mut self, trial: &impl Trial<E>, readers: &mut [StateReader], out: &mut [E]) {
         let count = self.positions.len();
         self.values.resize(count, E::default());
@@ -177,7 +185,7 @@ impl<E: Element> Rejected<E> {
         for k in 0..count {
             let (position, index) = (positions[k], indices[k]);
             out[position as usize] = values[k];
-            // Without a branch: an accepted element is overwritten by the next one.
+            // Each element is stored without a branch. If it was accepted, the next element overwrites it.
             (positions[left], indices[left]) = (position, index);
             left += usize::from(flags[k]);
         }
@@ -186,7 +194,7 @@ impl<E: Element> Rejected<E> {
     }
 }
 
-/// Appends to `positions` the position of each `true` in `flags`, counted from `first`.
+/// Appends the position of each `true` in `flags` to `positions`. The position of the first flag is `first`.
 pub(super) fn append_positions(flags: &[bool], first: u32, positions: &mut Vec<u32>) {
     let begin = positions.len();
     positions.resize(begin + flags.len(), 0);

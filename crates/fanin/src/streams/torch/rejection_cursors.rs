@@ -1,37 +1,42 @@
-//! The positions of rejection sampling in the words of its passes.
+//! The state readers of the passes of rejection sampling.
 
 use crate::rng::StateReader;
 
-/// The state readers of a pass, one for each of its sequences of words.
+/// The state readers of one pass. There is one for each sequence of words in the pass.
 type StateReaders = Vec<StateReader>;
 
-/// Number of passes whose state readers are kept, which take about 20 megabytes.
+/// Largest number of passes whose state readers are stored. The state readers of so many passes take about 20
+/// megabytes.
 pub(super) const KEPT: usize = 1 << 12;
 
-/// The state readers of all passes after the first, for blocks of values that go through the passes one after another.
+/// The state readers of the later passes, which are all passes after the first one. Blocks of values go through the
+/// later passes one block after another.
 ///
-/// Each of the first `max_kept` passes keeps its state readers: they are where the next block needs them. Later passes
-/// share one set of state readers, which moves from pass to pass and is set up anew for each block.
+/// The state readers of each of the first `max_kept` later passes are stored, because at the end of a block they are at
+/// the words where the next block begins. All further passes share one set of state readers. This set moves from pass
+/// to pass, and is set up anew for each block.
 pub(super) struct RejectionCursors<S> {
-    /// Creates the state readers of the first of these passes.
+    /// Creates the state readers of the first later pass.
     start: S,
-    /// Number of words of a pass.
+    /// Number of words that a pass over the whole tensor takes.
     words: u64,
-    /// Number of passes that keep their state readers.
+    /// Number of later passes whose state readers are stored in `kept`.
     max_kept: usize,
     kept: Vec<StateReaders>,
-    /// The state readers of the current pass of the current block, if the pass does not keep them.
+    /// The state readers of the current pass of the current block, if they are not in `kept`.
     current: Option<StateReaders>,
-    /// The state readers of the last pass of the block with the most passes so far, if that pass does not keep them.
+    /// The state readers of the last pass of the block that has taken the most passes so far, if they are not in
+    /// `kept`.
     farthest: Option<StateReaders>,
-    /// Number of passes of the current block so far.
+    /// Number of later passes that the current block has begun.
     pass: usize,
-    /// Largest number of passes of a block before the current one.
+    /// Largest number of later passes that a block before the current one has taken.
     max_passes: usize,
 }
 
 impl<S: Fn() -> StateReaders> RejectionCursors<S> {
-    /// `start` creates the state readers of the first pass, `words` is the number of words of a pass.
+    /// Creates the cursors before any pass. `start` creates the state readers of the first later pass. `words` is the
+    /// number of words that a pass over the whole tensor takes.
     pub(super) fn new(start: S, words: u64, max_kept: usize) -> Self {
         Self {
             start,
@@ -45,7 +50,7 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Begins a block of values.
+    /// Ends the current block of values, if there is one, and begins the next block.
     pub(super) fn begin_block(&mut self) {
         let current = self.current.take();
         if self.pass > self.max_passes {
@@ -55,7 +60,7 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         self.pass = 0;
     }
 
-    /// Returns the state readers of the block's next pass.
+    /// Begins the next later pass of the current block, and returns the state readers of the pass.
     pub(super) fn next_pass(&mut self) -> &mut StateReaders {
         let pass = self.pass;
         self.pass += 1;
@@ -75,7 +80,8 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Returns the largest number of passes of a block, and the state readers of the last of these passes.
+    /// Ends the current block. Returns the largest number of later passes that a block has taken, and the state readers
+    /// of the last of these passes. The state readers are `None` if no block has taken a later pass.
     pub(super) fn finish(mut self) -> (u64, Option<StateReaders>) {
         self.begin_block();
         let farthest = if self.max_passes > self.max_kept { self.farthest } else { self.kept.pop() };

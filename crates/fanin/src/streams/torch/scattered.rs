@@ -1,4 +1,5 @@
-//! Values at arbitrary indices of a sequence, which rejection draws again.
+//! Computes values at arbitrary indices of a uniform or normal fill. Rejection sampling uses them to draw the rejected
+//! elements again.
 
 use super::narrow::NARROW;
 use super::variates::{pairs, uniforms, uniforms64, unit64};
@@ -7,10 +8,10 @@ use crate::dtype::{Element, Values};
 use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
 
-/// Number of values that are computed together.
+/// Number of values that are computed together at most.
 pub(super) const TOGETHER: usize = 128;
 
-/// Computes the values that a uniform fill on [low, high) has at `indices`, which must ascend.
+/// Computes the values at `indices` of a uniform fill on [low, high), and writes them to `out`. `indices` must ascend.
 pub(super) fn uniforms_at<E: Element>(
     level: Level,
     reader: &mut StateReader,
@@ -57,7 +58,7 @@ impl<E: Element> Kernel for Uniforms32<'_, E> {
 
 /// The kernel of [`uniforms_at`] for f64.
 struct Uniforms64<'a> {
-    /// The upper words of all values, then their lower words.
+    /// The upper words of all values, followed by their lower words.
     words: &'a [u32],
     low: f64,
     high: f64,
@@ -78,7 +79,8 @@ impl Kernel for Uniforms64<'_> {
     }
 }
 
-/// Computes the values that a normal fill by groups has at `indices`, which must ascend.
+/// Computes the values at `indices` of a normal fill that torch draws by groups, and writes them to `out`. `indices`
+/// must ascend.
 pub(super) fn normals_at<E: Element>(
     level: Level,
     reader: &mut StateReader,
@@ -87,7 +89,8 @@ pub(super) fn normals_at<E: Element>(
     (mean, std): (f64, f64),
     out: &mut [E],
 ) {
-    // A value takes the word of a radius, and the word of an angle half a group later.
+    // Each value is computed from a radius and an angle. The words of the angle are half a group after the words of the
+    // radius.
     const HALF: usize = GROUP / 2;
     let each = words_each::<E>();
     let (mut first, mut sine) = ([0; TOGETHER], [false; TOGETHER]);
@@ -117,9 +120,9 @@ pub(super) fn normals_at<E: Element>(
 
 /// The kernel of [`normals_at`] for all types but f64.
 struct Normals32<'a, E> {
-    /// The words of all radii, then the words of all angles.
+    /// The words of all radii, followed by the words of all angles.
     words: &'a [u32],
-    /// Whether a value is the sine of its pair, and not the cosine.
+    /// Whether each value uses the sine of its angle. Otherwise it uses the cosine.
     sine: &'a [bool],
     mean: f64,
     std: f64,
@@ -150,9 +153,10 @@ impl<E: Element> Kernel for Normals32<'_, E> {
 
 /// The kernel of [`normals_at`] for f64.
 struct Normals64<'a> {
-    /// The upper words of all radii, their lower words, the upper words of all angles, their lower words.
+    /// The words of all values in this order: the upper words of the radii, the lower words of the radii, the upper
+    /// words of the angles, the lower words of the angles.
     words: &'a [u32],
-    /// Whether a value is the sine of its pair, and not the cosine.
+    /// Whether each value uses the sine of its angle. Otherwise it uses the cosine.
     sine: &'a [bool],
     mean: f64,
     std: f64,

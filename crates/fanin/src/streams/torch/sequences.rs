@@ -1,4 +1,4 @@
-//! Sequences of uniform and normal values, as torch draws them.
+//! Draws uniform and normal values in sequence, as torch draws them.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -10,29 +10,35 @@ use crate::dtype::Element;
 use crate::region::RegionSlice;
 use crate::rng::Mt19937;
 
-/// Number of values that are drawn between two checks for cancellation: whole groups, which take some milliseconds.
+/// Number of values that are drawn between two checks for cancellation. They are whole groups, and take some
+/// milliseconds.
 pub(super) const CHECK_EVERY: usize = 1 << 20;
 
-/// Whether torch draws normals by groups or one by one, which depends on the memory of the tensor.
+/// Whether torch draws normal values by groups. Otherwise torch draws them one by one. This depends on the memory of
+/// the tensor and on its number of values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ByGroups {
-    /// In the tensor itself: it is contiguous and has at least [`BULK`] values.
+    /// Whether torch draws the tensor itself by groups. It does if the tensor is contiguous and has at least [`BULK`]
+    /// values.
     pub(super) tensor: bool,
-    /// In a new tensor that torch allocates like this one: that tensor is contiguous and has at least [`BULK`] values.
+    /// Whether torch draws a copy of the tensor by groups. In each later rejection pass torch allocates a new tensor
+    /// like this one and draws into the new tensor. It does so by groups if the new tensor is contiguous and has at
+    /// least [`BULK`] values.
     pub(super) copy: bool,
 }
 
 impl ByGroups {
-    /// For contiguous memory of `count` values.
+    /// Returns whether torch draws a tensor of `count` values in contiguous memory by groups.
     pub(super) fn contiguous(count: usize) -> Self {
         Self { tensor: count >= BULK, copy: count >= BULK }
     }
 }
 
 impl Torch {
-    /// Fills `out` with the values of `slice`, a part of a tensor of `count` uniform values on [low, high).
+    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` uniform values on [low, high).
+    /// `interval` is `(low, high)`.
     ///
-    /// Moves the generator past the whole tensor, and returns the number of its words.
+    /// Moves the generator past the words of the whole tensor, and returns the number of these words.
     pub(super) fn uniforms<E: Element>(
         &mut self,
         interval: (f64, f64),
@@ -47,11 +53,12 @@ impl Torch {
         words
     }
 
-    /// Fills `out` with the values of `slice`, a part of a tensor of `count` normal values.
+    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` normal values. `distribution` is
+    /// the mean and the standard deviation.
     ///
-    /// With `by_groups`, `count` must be at least [`BULK`]; this moves the generator past the whole tensor, and returns
-    /// the number of its words. Otherwise the values are drawn one by one, `slice` must be the whole tensor, and 0 is
-    /// returned.
+    /// If `by_groups` is true, `count` must be at least [`BULK`]. The generator is moved past the words of the whole
+    /// tensor, and the number of these words is returned. If `by_groups` is false, `slice` must be the whole tensor.
+    /// Its values are drawn one by one, and 0 is returned.
     pub(super) fn normals<E: Element>(
         &mut self,
         distribution: (f64, f64),
@@ -71,8 +78,8 @@ impl Torch {
         groups.total
     }
 
-    /// Fills `out` with normal values as torch fills strided memory, and memory of fewer than [`BULK`] values: one by
-    /// one, in pairs.
+    /// Fills `out` with normal values that are drawn one by one, in pairs. torch draws them in this way for strided
+    /// memory, and for fewer than [`BULK`] values.
     pub(super) fn normals_one_by_one<E: Element>(&mut self, (mean, std): (f64, f64), out: &mut [E]) {
         for out in out.chunks_mut(CHECK_EVERY) {
             check();
@@ -82,11 +89,11 @@ impl Torch {
         }
     }
 
-    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with a generator of
-    /// its own, which has jumped to the partition.
+    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with its own copy of
+    /// the generator, which first jumps to the words of the partition.
     ///
-    /// `draw` is called with a cursor, the row-major index at which a run begins, and the memory of the run. Afterwards
-    /// the generator has passed `words` words.
+    /// `draw` is called with a cursor, the row-major index of the first of some consecutive values, and the memory of
+    /// these values. When this returns, the generator has moved by `words` words.
     pub(super) fn draw_runs<E: Element>(
         &mut self,
         cost: Cost,
@@ -122,7 +129,7 @@ impl Torch {
         self.engine.advance_at(level, words - passed);
     }
 
-    /// Draws a standard normal value. Values are drawn in pairs; the second one is kept for the next call.
+    /// Draws one standard normal value. Two values are computed at a time. The second one is stored for the next call.
     #[allow(
         clippy::disallowed_methods,
         reason = "torch calls the C library, and bit-identical values need the same functions"

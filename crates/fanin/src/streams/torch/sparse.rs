@@ -1,4 +1,4 @@
-//! `sparse` on the torch stream: in each column, the first rows of a random permutation are zero.
+//! `sparse` on the torch stream. In each column, the rows that come first in a random permutation of the rows are zero.
 
 use super::generator::Torch;
 use super::partition::Cost;
@@ -14,10 +14,10 @@ use crate::streams::zero_mask::ZeroMask;
 use crate::tensor::TensorMut;
 use crate::{cancel::check, threads::Threads};
 
-/// Number of values that are drawn, and whose zeros are then written while the values are in the cache.
+/// Number of values that are drawn at a time. The zeros among them are then written while the values are in the cache.
 const IN_CACHE: usize = 1 << 14;
 
-/// Number of bytes of temporary memory that finding the zeros of `width` columns takes.
+/// Returns the number of bytes of temporary memory that are needed to find the zeros of `width` columns.
 fn memory(threads: Threads, plan: &Plan, zeros: usize, width: usize) -> u128 {
     let (rows, zeros) = (plan.matrix().0 as u128, zeros as u128);
     let each_thread = INTERLEAVED as u128 * (rows + zeros * size_of::<u32>() as u128);
@@ -26,8 +26,8 @@ fn memory(threads: Threads, plan: &Plan, zeros: usize, width: usize) -> u128 {
 }
 
 impl Torch {
-    /// Returns an error if the temporary memory for the zeros of `width` columns cannot be allocated. Plans without
-    /// zeros need none.
+    /// Returns an error if the temporary memory that is needed to find the zeros of `width` columns cannot be
+    /// allocated. A plan without zeros needs no such memory.
     pub(super) fn check_memory_of_zeros(&self, plan: &Plan, width: usize) -> Result<(), Error> {
         match plan.distribution() {
             Distribution::Sparse { zeros: zeros @ 1.., .. } if width > 0 => {
@@ -37,9 +37,10 @@ impl Torch {
         }
     }
 
-    /// Fills `out`, the row-major memory of a whole matrix, with normal values drawn by groups and with zeros.
+    /// Fills `out`, the row-major memory of a whole matrix, with normal values that are drawn by groups, and with
+    /// zeros.
     ///
-    /// Moves the generator past the words of the normal values, but not past those of the zeros.
+    /// Moves the generator past the words of the normal values, but not past the words of the zeros.
     pub(super) fn sparse<E: Element>(&mut self, plan: &Plan, (zeros, std): (usize, f64), out: &mut [E]) {
         let (rows, columns) = plan.matrix();
         let groups = Groups::new(E::DTYPE, out.len());
@@ -57,8 +58,9 @@ impl Torch {
         });
     }
 
-    /// Returns the zeros of the region of a matrix that begins at `start`. Its height and width must not be 0. The next
-    /// word of `engine` must be the first word of the zeros of the whole matrix.
+    /// Returns the mask of the zeros of a region. The region begins at the index `start` of the matrix, and its height
+    /// and its width must not be 0. The next word of `engine` must be the first of the words that choose the zeros of
+    /// the whole matrix.
     fn zero_mask(
         &self,
         engine: &Mt19937,
@@ -79,8 +81,9 @@ impl Torch {
         })
     }
 
-    /// Writes the zeros of the region of a matrix that begins at `start` to `tensor`: in each column of the matrix the
-    /// first `zeros` rows of `torch.randperm(rows)`. Does not move the generator past their words.
+    /// Writes zeros to `tensor`, which is the region of a matrix that begins at the index `start`. In each column of
+    /// the matrix, the first `zeros` entries of `torch.randperm(rows)` are the rows that are zero. Does not move the
+    /// generator past the words of these permutations.
     pub(super) fn write_zeros(&self, plan: &Plan, zeros: usize, start: &[usize], tensor: &mut TensorMut<'_>) {
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
@@ -89,7 +92,7 @@ impl Torch {
         }
     }
 
-    /// Sets to zero the elements whose bit is set.
+    /// Sets to zero each element of `tensor` whose bit is set in `mask`.
     fn clear(&self, mask: &ZeroMask, tensor: &mut TensorMut<'_>) {
         let (row_stride, column_stride) = tensor.matrix_strides();
         let contiguous = tensor.is_contiguous();
@@ -106,30 +109,30 @@ impl Torch {
     }
 }
 
-/// The first steps of a forward Fisher-Yates shuffle of rows: as many as there are zeros.
+/// The first steps of a forward Fisher-Yates shuffle of the rows. Each step chooses one row to be zero.
 struct ShuffleSteps {
     rows: usize,
     zeros: usize,
-    /// For each step the number of rows that it chooses from.
+    /// For each step, the number of rows from which the step chooses.
     divisors: Vec<f64>,
     /// The reciprocals of the divisors.
     reciprocals: Vec<f64>,
 }
 
 impl ShuffleSteps {
-    /// The steps for a column of `rows` rows and `zeros` zeros.
+    /// Creates the steps for columns of `rows` rows, `zeros` of which are zero.
     fn new(rows: usize, zeros: usize) -> Self {
-        // The last step has no choice, and draws no word.
+        // The last step of a full shuffle has only one row to choose, so it draws no word.
         let steps = zeros.min(rows - 1);
         let divisors: Vec<f64> = (0..steps).map(|step| (rows - step) as f64).collect();
         let reciprocals = divisors.iter().map(|divisor| 1.0 / divisor).collect();
         Self { rows, zeros, divisors, reciprocals }
     }
 
-    /// Replaces each word by its remainder modulo the divisor of its step.
+    /// Replaces each word by its remainder modulo the divisor of the word's step.
     ///
-    /// The quotient is rounded to nearest. Where it is one too high the remainder is negative, and is corrected. All
-    /// numbers are integers below 2^53, so that the arithmetic is exact.
+    /// The quotient is rounded to nearest. If the rounded quotient is one too high, the remainder is negative, and the
+    /// divisor is added to the remainder. The remainder is exact, because it is computed from integers below 2^53.
     #[inline(always)]
     fn remainders(&self, words: &mut [u32]) {
         const SHIFT: f64 = (1u64 << 52) as f64;
@@ -142,13 +145,14 @@ impl ShuffleSteps {
         }
     }
 
-    /// Runs the shuffles of `N` columns, whose remainders are given. Sets `kept` to 1 for each row that is not among
-    /// the first `zeros` rows of the permutation, and to 0 for the others.
+    /// Shuffles `N` columns, given the remainders of their words. In each column, sets `kept` to 0 for the first
+    /// `zeros` rows of the permutation, and to 1 for all other rows.
     ///
-    /// The steps run backwards: step k swaps entry k with a later entry. Undoing the swaps from the last to the first
-    /// carries the flags of the shuffled positions back to the rows. When step k is undone, the flag at k is still 0,
-    /// so that moving the flag of the later entry is enough. A step may need the flag that the step before has just
-    /// written: interleaving the columns hides that latency.
+    /// Step k of a shuffle swaps entry k with itself or with a later entry. The swaps are undone here from the last to
+    /// the first, which moves the flags from the shuffled positions back to the rows. Before step k is undone, the flag
+    /// of entry k is still 0. Therefore it is enough to move the flag of the other entry to entry k, and to set the
+    /// other flag to 0. The next step may read a flag that was just written. The columns are interleaved to hide that
+    /// latency.
     #[inline(always)]
     fn find_kept<const N: usize>(
         &self,
@@ -171,19 +175,20 @@ impl ShuffleSteps {
     }
 }
 
-/// Number of columns whose shuffles are interleaved: their words and rows stay in the nearest cache.
+/// Number of columns whose shuffles are interleaved. It is small enough that their words and rows stay in the nearest
+/// cache.
 const INTERLEAVED: usize = 2;
 
 /// The kernel that sets the mask bits of the zeros of some consecutive columns.
 struct FindZeros<'a> {
-    /// Its next word is the first word of the first column's permutation.
+    /// The generator. Its next word is the first word of the permutation of the first column.
     engine: &'a mut Mt19937,
     level: Level,
     steps: &'a ShuffleSteps,
-    /// The first row of the matrix that the mask covers, and the number of these rows.
+    /// The first row of the matrix that the mask covers. The mask covers `height` rows.
     top: usize,
     height: usize,
-    /// Number of columns.
+    /// Number of columns that this kernel searches.
     columns: usize,
     /// The words of the mask for these columns.
     mask: &'a mut [u64],
@@ -217,7 +222,7 @@ impl Kernel for FindZeros<'_> {
                 }
             }
         }
-        // The bits of the non-zeros are set: the mask has those of the zeros.
+        // So far the bits of the non-zeros are set. Inverting all words sets the bits of the zeros instead.
         mask.iter_mut().for_each(|word| *word = !*word);
     }
 }
@@ -239,7 +244,7 @@ mod tests {
                     words.iter().zip(&steps.divisors).map(|(word, divisor)| word % *divisor as u32).collect();
                 steps.remainders(&mut words);
                 assert_eq!(words, expected, "{rows} {word}");
-                // Multiples of a divisor, and their neighbours.
+                // These words are multiples of a divisor, and the numbers next to the multiples.
                 for shift in [0, 1, u32::MAX] {
                     let near = |k: usize| {
                         let divisor = steps.divisors[k] as u32;

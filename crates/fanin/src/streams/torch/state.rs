@@ -1,6 +1,7 @@
-//! The state of torch's CPU generator as bytes.
+//! Converts the state of torch's CPU generator to bytes and back.
 //!
-//! All numbers are in the byte order of the machine on which torch runs, little-endian here:
+//! torch stores integers and floating-point values in the byte order of its machine. Here all of them are
+//! little-endian:
 //!
 //! | bytes | content |
 //! |---|---|
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::rng::Mt19937;
 
 impl Torch {
-    /// Number of bytes of [`Torch::state`].
+    /// Number of bytes that [`Torch::state`] returns.
     pub const STATE_BYTES: usize = 5056;
 
     /// Returns the state as `torch.get_rng_state()` does: 5056 bytes.
@@ -32,12 +33,12 @@ impl Torch {
         bytes
     }
 
-    /// Writes [`Torch::state`] to `bytes`, for example to the memory of a state that torch returned.
+    /// Writes the bytes of [`Torch::state`] to `bytes`, for example to the memory of a state that torch returned.
     ///
     /// # Panics
-    /// If `bytes` has not [`Torch::STATE_BYTES`] bytes.
+    /// If the length of `bytes` is not [`Torch::STATE_BYTES`].
     pub fn write_state(&self, bytes: &mut [u8]) {
-        assert_eq!(bytes.len(), Self::STATE_BYTES, "the length of a generator state");
+        assert_eq!(bytes.len(), Self::STATE_BYTES, "`bytes` must have the length of a generator state");
         let (head, rest) = bytes.split_at_mut(24);
         let (words, tail) = rest.split_at_mut(8 * Mt19937::STATE_WORDS);
         head[..8].copy_from_slice(&self.seed.to_le_bytes());
@@ -55,11 +56,11 @@ impl Torch {
         tail[36] = u8::from(valid);
     }
 
-    /// Returns the generator of a state that [`Torch::state`] or `torch.get_rng_state()` returned.
+    /// Creates a generator from a state that [`Torch::state`] or `torch.get_rng_state()` returned.
     ///
     /// # Errors
-    /// `State` if `bytes` has another length than [`Torch::STATE_BYTES`], or describes a position that the Mersenne
-    /// Twister cannot have.
+    /// `State` if the length of `bytes` is not [`Torch::STATE_BYTES`], or if `bytes` describes a position that the
+    /// Mersenne Twister cannot have.
     #[doc(alias = "set_rng_state")]
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() != Self::STATE_BYTES {
@@ -75,7 +76,8 @@ impl Torch {
             let reason = format!("Invalid mt19937 state (seeded = {seeded}, left = {left}, next = {next})");
             return Err(Error::State { reason });
         }
-        // torch does not check this, and reads past its state if the two numbers contradict each other.
+        // torch does not check whether `left` and `next` contradict each other. If they do, torch reads past the end of
+        // its state.
         let fresh = next == 0 && left == 1;
         if !fresh && next + u64::from(left) != u64::from(words) + 1 {
             let reason = format!("left = {left} and next = {next} contradict each other");
@@ -88,10 +90,10 @@ impl Torch {
         Ok(Self::from_parts(u64_from(0), engine, next_normal, next_float_normal))
     }
 
-    /// Sets the state, as `torch.set_rng_state()` does.
+    /// Sets the state of the generator, as `torch.set_rng_state()` does.
     ///
     /// # Errors
-    /// The errors of [`Torch::from_state`]. The generator is unchanged then.
+    /// The errors of [`Torch::from_state`]. If an error is returned, the generator is unchanged.
     pub fn set_state(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.take_state(Self::from_state(bytes)?);
         Ok(())

@@ -1,5 +1,5 @@
-//! Truncated normal values, by torch's current algorithm (rejection) and by the one before 2.12 (inverse distribution
-//! function).
+//! Truncated normal values, by the two algorithms of torch: rejection (since 2.12) and the inverse distribution
+//! function (before 2.12).
 
 use super::acceptance::AcceptanceTest;
 use super::cursor::Cursor;
@@ -19,19 +19,19 @@ use crate::region::RegionSlice;
 use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdIsa, U32X16_LANES, dispatch};
 
-/// The standard normal distribution function, `(1 + erf(x / sqrt 2)) / 2`, computed as torch computes it: which way
-/// torch samples depends on its value.
+/// Returns the standard normal distribution function at `x`: `(1 + erf(x / sqrt 2)) / 2`. It is computed as torch
+/// computes it, because torch uses the result to choose between normal and uniform proposals.
 fn cdf(x: f64) -> f64 {
     (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
 }
 
-/// Whether torch draws normal proposals, and not uniform proposals on [low, high].
+/// Whether torch draws normal proposals. Otherwise torch draws uniform proposals on [low, high].
 fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
     cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
 }
 
-/// Returns an error if torch draws uniform proposals and the bounds, or their difference, are not finite in the plan's
-/// type.
+/// Returns an error if torch draws uniform proposals for the plan and the bounds, or the difference of the bounds, are
+/// not finite in the plan's type.
 pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     if let Distribution::TruncatedNormal { mean, std, low, high, method } = plan.distribution()
         && method != Some(Truncation::InverseCdf)
@@ -50,7 +50,7 @@ pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// N(mean, std^2) conditioned on [low, high].
+/// The distribution N(mean, std^2), conditioned on [low, high].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounded {
     pub(super) mean: f64,
@@ -60,12 +60,13 @@ pub(super) struct Bounded {
 }
 
 impl Torch {
-    /// Fills `out` with the values of `slice`, a part of a tensor of `count` values, as torch since 2.12 does: by
-    /// rejection.
+    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` values, by rejection. torch does
+    /// this since 2.12.
     ///
-    /// torch draws proposals for all elements, and again for all until none is rejected. Here later proposals are
-    /// computed for the rejected elements only. Returns the number of words of the passes that `slice` needs; the rest
-    /// of the tensor may need more passes.
+    /// torch draws proposals for all elements, again and again, until every element has an accepted proposal. Here
+    /// later proposals are computed only for the elements that were rejected so far. Returns the number of words of as
+    /// many passes as the values of `slice` need. The rest of the tensor may need more passes. Words of a pass whose
+    /// values torch draws one by one are not counted.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<E: Element>(
         &mut self,
@@ -85,7 +86,8 @@ impl Torch {
                 }
                 return self.reject(&trial, slice, out, !by_groups.tensor);
             }
-            // Few values, or strided memory: every pass draws all values one by one.
+            // There are few values, or the memory is strided. In this case torch draws all values one by one in every
+            // pass.
             self.normals((mean, std), slice, count, out, by_groups.tensor);
             let mut fresh = vec![E::default(); out.len()];
             while out.iter().any(|value| trial.is_outside(*value)) {
@@ -99,18 +101,21 @@ impl Torch {
             return 0;
         }
         let mode = low.max(high.min(mean));
-        // Python squares by the C library's pow. Without `black_box` the compiler would multiply instead.
+        // Python squares by the `pow` of the C library. Without `black_box` the compiler would multiply instead.
         let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
         let test = AcceptanceTest::new::<E>(mean, std, peak);
         let trial = Proposals { level: self.level(), count, low, high, test };
         self.reject(&trial, slice, out, false)
     }
 
-    /// Fills `out` with the values of `slice`, a part of a tensor of `count` values, as torch before 2.12 did: a
-    /// uniform value between the values of the distribution function at the bounds, the inverse error function of it,
-    /// scaled, shifted and clamped. Each step is rounded to the type.
+    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` values, by the inverse
+    /// distribution function. torch did this before 2.12.
     ///
-    /// Moves the generator past the whole tensor, and returns the number of its words.
+    /// A uniform value is drawn between `2 cdf - 1` at the lower bound and `2 cdf - 1` at the upper bound. The inverse
+    /// error function of this value is scaled, shifted by the mean, and clamped to the bounds. The result of each step
+    /// is rounded to the element type.
+    ///
+    /// Moves the generator past the words of the whole tensor, and returns the number of these words.
     pub(super) fn truncated_by_inverse<E: Element>(
         &mut self,
         Bounded { mean, std, low, high }: Bounded,
@@ -127,7 +132,8 @@ impl Torch {
             for value in out {
                 let y = value.to_f64();
                 let z = if y.abs() < 1.0 {
-                    // The inverse error function of y is the normal quantile at (1 + y) / 2, divided by sqrt 2.
+                    // The inverse error function of y is the quantile of the normal distribution at (1 + y) / 2,
+                    // divided by sqrt 2.
                     quantile64(y / 2.0, (1.0 - y.abs()) / 2.0) / 2f64.sqrt()
                 } else {
                     f64::INFINITY.copysign(y)
@@ -142,7 +148,7 @@ impl Torch {
     }
 }
 
-/// Normal proposals, which are rejected outside of the bounds.
+/// Normal proposals. A proposal is rejected if it is outside of the bounds.
 struct Normals<E> {
     level: Level,
     groups: Groups,
@@ -152,7 +158,7 @@ struct Normals<E> {
 }
 
 impl<E: Element> Normals<E> {
-    /// Whether a proposal is rejected.
+    /// Whether the proposal `value` is outside of the bounds, and is therefore rejected.
     fn is_outside(&self, value: E) -> bool {
         value < self.low || value > self.high
     }
@@ -194,7 +200,7 @@ impl<E: Element> Trial<E> for Normals<E> {
     }
 }
 
-/// The kernel that appends the positions of values outside of the bounds.
+/// The kernel that appends the positions of the values outside of the bounds to `positions`.
 struct Outside<'a, E> {
     values: &'a [E],
     low: E,
@@ -232,11 +238,11 @@ impl<E: Element> Kernel for Outside<'_, E> {
     }
 }
 
-/// Number of proposals of a first pass that are tested while they are in the nearest cache. Their words are whole
-/// states of the generator.
+/// Number of proposals of the first pass that are drawn at a time and then tested while they are in the nearest cache.
+/// It is a multiple of 624, so that their words are whole states of the generator.
 const IN_CACHE: usize = 2496;
 
-/// Uniform proposals, each with a uniform draw on [0, 1) that decides whether it is accepted.
+/// Uniform proposals. Each has a uniform draw on [0, 1), which decides whether the proposal is accepted.
 struct Proposals {
     level: Level,
     count: usize,
@@ -279,7 +285,7 @@ impl<E: Element> Trial<E> for Proposals {
     }
 
     fn test(&self, _: &[E], _: &mut Vec<u32>) {
-        unreachable!("the first pass of uniform proposals is never drawn before");
+        unreachable!("only `first_pass` draws the first pass of uniform proposals");
     }
 
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [E], rejected: &mut [bool]) {

@@ -1,4 +1,4 @@
-//! The transforms from words of the generator to uniform and normal values, as torch computes them.
+//! Transforms words of the generator to uniform and normal values, as torch does.
 
 use std::f32::consts::TAU;
 
@@ -9,10 +9,10 @@ use crate::math::{angle, polar};
 use crate::rng::Mt19937;
 use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
 
-/// Number of values that are computed together: whole groups, and few enough to stay in the nearest cache.
+/// Number of values that are computed together. They are whole groups, and few enough to stay in the nearest cache.
 const CHUNK: usize = 1248;
 
-/// Transforms the words of whole groups to normal values.
+/// Transforms the words of whole groups to normal values, and writes the values to `out`.
 pub(super) fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [E]) {
     match E::values(out) {
         Values::F64(out) => dispatch(level, Groups64 { words, mean, std, out }),
@@ -87,7 +87,8 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
     }
 }
 
-/// Splits up to `count` values off the front of `rest`. Returns them, and the prefetch of the values that follow them.
+/// Splits the first `count` values off `rest`, or all values if there are fewer. Returns these values, and a prefetch
+/// of the values that follow them.
 #[inline(always)]
 fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mut [E], Prefetch<'b>) {
     let first = count.min(rest.len());
@@ -96,10 +97,11 @@ fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mu
     (now, Prefetch::new(&rest[..count.min(rest.len())]))
 }
 
-/// Transforms words to uniform values on [low, high), one word for each value, at most [`CHUNK`] values.
+/// Transforms at most [`CHUNK`] words to uniform values on [low, high). Each value takes one word.
 #[inline(always)]
 pub(super) fn uniforms<I: SimdIsa, E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
-    // A value that rounds to the upper bound becomes the lower bound, both rounded to the type.
+    // A value that rounds to the upper bound is replaced by the lower bound. Both bounds are rounded to the element
+    // type.
     let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
     let low = low as f32;
     let range = high as f32 - low;
@@ -112,7 +114,8 @@ pub(super) fn uniforms<I: SimdIsa, E: Element>(words: &[u32], low: f64, high: f6
         scaled::<I>(words, low, range, values);
         E::store(values, out);
     }
-    // If the value of the greatest word rounds below the upper bound, so do all others.
+    // The greatest word gives the greatest value. If that value rounds to less than the upper bound, no value needs to
+    // be replaced.
     let greatest = unit::<f32>(u32::MAX).mul_add(range, low);
     if E::from_f64(greatest.into()) >= last {
         for out in out {
@@ -121,7 +124,7 @@ pub(super) fn uniforms<I: SimdIsa, E: Element>(words: &[u32], low: f64, high: f6
     }
 }
 
-/// Computes `low + range * u` for u of 24 bits, rounded once.
+/// Computes `low + range * u`, rounded once, where u is a uniform draw on [0, 1) that has 24 bits.
 #[inline(always)]
 fn scaled<I: SimdIsa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
     let (floats_low, floats_range) = (I::F32::splat(low), I::F32::splat(range));
@@ -135,7 +138,7 @@ fn scaled<I: SimdIsa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
     }
 }
 
-/// The kernel that draws uniform values on [low, high) of f64.
+/// The kernel that draws f64 uniform values on [low, high).
 pub(super) struct Uniform64<'a> {
     pub(super) engine: &'a mut Mt19937,
     pub(super) low: f64,
@@ -159,7 +162,7 @@ impl Kernel for Uniform64<'_> {
     }
 }
 
-/// U[low, high) from two words each.
+/// Transforms words to f64 uniform values on [low, high). Each value takes two words.
 #[inline(always)]
 pub(super) fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
     let range = high - low;
@@ -194,7 +197,7 @@ impl<E: Element> Kernel for Normal32<'_, E> {
     }
 }
 
-/// Number of values whose groups are transformed together: enough to fill the widest vectors.
+/// Number of values that [`groups`] transforms together. It is large enough to fill the widest vectors.
 const TOGETHER: usize = 4 * GROUP;
 
 /// Transforms whole groups to normal values, [`TOGETHER`] values at a time.
@@ -215,7 +218,8 @@ fn groups<I: SimdIsa, E: Element>(words: &[u32], out: &mut [E], mean: f32, std: 
     }
 }
 
-/// Transforms four groups. In each group the first eight words are radii and the last eight are angles.
+/// Transforms the words of four groups to normal values. In each group the first eight words are radii and the last
+/// eight are angles.
 #[inline(always)]
 fn four_groups<I: SimdIsa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
     const HALF: usize = GROUP / 2;
@@ -235,7 +239,8 @@ fn four_groups<I: SimdIsa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER]
     }
 }
 
-/// Transforms words of radii and angles to pairs of normal values, as many as a vector `F` has lanes.
+/// Transforms words of radii and words of angles to pairs of normal values. Computes as many pairs as a vector `F` has
+/// lanes.
 #[inline(always)]
 pub(super) fn pairs<F: SimdF32>(
     radii: &[u32],
@@ -245,8 +250,8 @@ pub(super) fn pairs<F: SimdF32>(
     sines: &mut [f32],
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
-    // torch computes log(1 - u) and TAU * u for u on [0, 1). Here u is kept as an integer of 24 bits: the division by a
-    // power of two is exact wherever it is made.
+    // torch computes log(1 - u) and TAU * u for a draw u on [0, 1). Here the integer `2^24 u` is used in place of u,
+    // and the division by 2^24 is made later. The results are the same, because division by a power of two is exact.
     let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).convert_signed();
     let angle = angle(F::splat(TAU * UNIT).mul(low_bits(F::Bits::load(angles)).convert_signed()));
     let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
@@ -254,26 +259,26 @@ pub(super) fn pairs<F: SimdF32>(
     sin.mul_add(std, mean).store(sines);
 }
 
-/// Number of bits of a word, the lowest ones, that a draw on [0, 1) takes.
+/// Number of bits in a uniform draw on [0, 1). They are the lowest bits of a word.
 const UNIT_BITS: i32 = 24;
 
-/// The distance between neighbouring draws on [0, 1).
+/// The distance between two neighbouring values of a uniform draw on [0, 1).
 const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
 
-/// Returns the lowest [`UNIT_BITS`] bits. They convert exactly as signed integers, for which every level has an
-/// instruction.
+/// Returns the lowest [`UNIT_BITS`] bits of each word. They can be converted to f32 exactly, as signed integers. Every
+/// CPU level has an instruction for this conversion.
 #[inline(always)]
 fn low_bits<B: SimdBits<Scalar = u32>>(words: B) -> B {
     words.and(B::splat((1 << UNIT_BITS) - 1))
 }
 
-/// Returns the uniform draws on [0, 1) of words.
+/// Returns the uniform draw on [0, 1) that a word gives, for each word.
 #[inline(always)]
 fn unit<F: SimdF32>(word: F::Bits) -> F {
     low_bits(word).convert_signed().mul(F::splat(UNIT))
 }
 
-/// The kernel that draws whole groups of normal values of f64.
+/// The kernel that draws whole groups of f64 normal values.
 pub(super) struct Normal64<'a> {
     pub(super) engine: &'a mut Mt19937,
     pub(super) mean: f64,
@@ -297,7 +302,7 @@ impl Kernel for Normal64<'_> {
     }
 }
 
-/// Transforms whole groups to normal values of f64, two words for each value.
+/// Transforms the words of whole groups to f64 normal values. Each value takes two words.
 #[allow(
     clippy::disallowed_methods,
     reason = "torch calls the C library, and bit-identical values need the same functions"

@@ -1,18 +1,20 @@
-//! How many words of the generator a fill takes, and which word each value begins at.
+//! Computes the number of words that a fill takes from the generator, and the word at which each value begins.
 
 use super::generator::Torch;
 use crate::dtype::{DType, Element};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// Number of values in a group of normals: torch transforms the words of a group together. The first half of the group
-/// are radii, the second half are angles.
+/// Number of values in a group of normals. torch transforms the words of a group together: the first half of the words
+/// are radii, and the second half are angles.
 pub(super) const GROUP: usize = Torch::GROUP;
 
-/// Number of values from which torch draws a contiguous normal fill by groups. Fewer are drawn one by one, in pairs.
+/// Number of values from which torch draws a contiguous normal fill by groups. Fewer values are drawn one by one, in
+/// pairs.
 pub(super) const BULK: usize = GROUP;
 
-/// [`Torch::words`] of a plan that the stream can fill. An eight-bit plan takes the words of the f32 plan.
+/// Computes [`Torch::words`] for a plan that the stream can fill. A plan of an eight-bit type takes as many words as
+/// the f32 plan.
 pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     let (dtype, count) = (plan.dtype(), plan.len());
     let normals = |dtype| match count {
@@ -38,8 +40,9 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// Returns an error if the words of the plan cannot be counted: in 64 bits those of a normal fill, in 62 bits those of
-/// two passes of rejection, because a state reader counts signed positions over two passes.
+/// Returns an error if the words of the plan cannot be counted. The words of a normal fill must be countable in 64
+/// bits. The words of two passes of rejection must be countable in 62 bits, because a state reader counts the words of
+/// two passes in signed integers.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
     let (values, again) = (plan.len() as u128, GROUP as u128);
@@ -50,24 +53,24 @@ pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
         Distribution::Normal { .. } | Distribution::Orthogonal { .. } => {
             u64::try_from(words * (values + again)).is_ok()
         }
-        // The permutations take less than a word for each value.
+        // The permutations take less than one word for each value.
         Distribution::Sparse { .. } => u64::try_from(words * (values + again) + values).is_ok(),
         _ => true,
     };
     if countable { Ok(()) } else { Err(Error::ShapeOverflow { shape: plan.shape().to_vec() }) }
 }
 
-/// Number of words that a value takes.
+/// Number of words that one value of the type `dtype` takes.
 pub(super) const fn words_per_value(dtype: DType) -> u64 {
     if matches!(dtype, DType::F64) { 2 } else { 1 }
 }
 
-/// Number of words that a value of type `E` takes.
+/// Number of words that one value of the type `E` takes.
 pub(super) fn words_each<E: Element>() -> u64 {
     words_per_value(E::DTYPE)
 }
 
-/// The type in which a Gaussian matrix is drawn for an orthogonal plan: f32 for all types but f64.
+/// The type in which the Gaussian matrix of an orthogonal plan is drawn: f64 for f64, and f32 for all other types.
 pub(super) fn orthogonal_dtype(dtype: DType) -> DType {
     if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
@@ -77,42 +80,44 @@ pub(super) fn words_of_uniforms(dtype: DType, count: usize) -> u64 {
     words_per_value(dtype) * count as u64
 }
 
-/// Number of words that `count` normal values take if they are drawn by groups.
+/// Number of words that `count` normal values take if torch draws them by groups.
 fn words_of_normals(dtype: DType, count: usize) -> u64 {
     Groups::new(dtype, count).total
 }
 
-/// Number of words that the permutations of a sparse matrix take: one permutation of the rows for each column.
+/// Number of words that the zeros of a sparse matrix take. Each column takes the words of one permutation of the rows.
 pub(super) fn words_of_permutations((rows, columns): (usize, usize)) -> u64 {
     columns as u64 * words_of_permutation(rows)
 }
 
-/// Number of words that a permutation of `rows` rows takes. The last step of a shuffle has no choice, and draws no
-/// word.
+/// Number of words that a permutation of `rows` rows takes. Each step of the shuffle draws one word, except the last
+/// step, which has only one row to choose.
 pub(super) fn words_of_permutation(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }
 
-/// The words of a normal fill that is drawn by groups.
+/// The positions of the words of a normal fill that torch draws by groups.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Groups {
     /// Number of values of the fill.
     count: usize,
     /// Number of words of a group.
     pub(super) words: usize,
-    /// The word at which the last sixteen values begin, if the number of values is no multiple of sixteen: they are
-    /// drawn again as a group, after all other values.
+    /// The position of the first word of the last group, if the number of values is no multiple of sixteen. In this
+    /// case torch draws the last sixteen values again as a group, after all other values. `None` if the number of
+    /// values is a multiple of sixteen.
     last: Option<u64>,
     /// Number of words of the whole fill.
     pub(super) total: u64,
 }
 
 impl Groups {
-    /// The groups of a fill of `count` values, sixteen or more.
+    /// Creates the groups of a fill of `count` values. `count` must be at least sixteen.
     pub(super) fn new(dtype: DType, count: usize) -> Self {
         let each = words_per_value(dtype);
         let words = each as usize * GROUP;
-        // For f16 and bf16 torch draws whole groups only. For other types it first draws the words of all values.
+        // For f16 and bf16, torch first draws the words of whole groups only. For other types it first draws the words
+        // of all values.
         let drawn = if dtype.size() == 2 { count / GROUP * GROUP } else { count };
         let drawn = each * drawn as u64;
         let last = (!count.is_multiple_of(GROUP)).then_some(drawn);
@@ -120,14 +125,15 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Number of values from `index` on whose groups are in sequence: without the last sixteen values, if these are
-    /// drawn again.
+    /// Number of values from `index` on whose groups follow one another in the words of the fill. The last sixteen
+    /// values of the fill are not counted if torch draws them again.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize
     }
 
-    /// Returns the first word of the group of the value at `index`, and the position of the value in the group.
+    /// Returns the position of the first word of the group to which the value at `index` belongs, and the position of
+    /// the value in that group.
     pub(super) fn of(&self, index: u64) -> (u64, usize) {
         match self.last {
             Some(last) if self.left_in_order(index) == 0 => {
