@@ -265,7 +265,7 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
         let height = R.min(a.rows - top);
         if a.row_step == 1 && height == R {
             for (column, to) in panel.iter_mut().enumerate() {
-                let from: &[T; R] = a.data[a.place(top, column)..].first_chunk().expect("a column of the panel must have R elements");
+                let from: &[T; R] = a.data[a.place(top, column)..].first_chunk().expect("R elements");
                 for row in 0..R {
                     to[row] = sign * from[row];
                 }

@@ -136,7 +136,7 @@ impl<T: Real> Qr<T> {
         let mut left = 0;
         while let Some(reflector) = next.take() {
             let across = reflector.halves.len();
-            let (done, rest) = panels[left / width..].split_first_mut().expect("each reflector must have a panel");
+            let (done, rest) = panels[left / width..].split_first_mut().expect("a panel to update");
             let vectors = View::new(&done[left * across..], across);
             let jobs = rest.iter_mut().enumerate().collect();
             let factored = threads.map(jobs, |(number, panel): (usize, &mut Vec<T>)| {
@@ -383,7 +383,7 @@ impl<T: Real> Kernel for Leaf<'_, T> {
             let mut fours = later.chunks_exact_mut(4 * rows);
             for four in &mut fours {
                 let mut columns = four.chunks_exact_mut(rows).map(|column| &mut column[top + j..]);
-                reflect(x, *half, std::array::from_fn::<_, 4, _>(|_| columns.next().expect("a block must have four columns")));
+                reflect(x, *half, std::array::from_fn::<_, 4, _>(|_| columns.next().expect("four columns")));
             }
             for column in fours.into_remainder().chunks_exact_mut(rows) {
                 reflect(x, *half, [&mut column[top + j..]]);
