@@ -75,7 +75,7 @@ fn sine_and_cosine_by_torchs_reduction_are_accurate() {
     }
 }
 
-/// The logarithm, step by step as sse_mathfun publishes it.
+/// Returns the logarithm, computed step by step as sse_mathfun publishes it.
 fn published_ln(x: f32) -> f32 {
     let bits = x.to_bits();
     let mut exponent = ((bits >> 23) as i32 - 126) as f32;
@@ -92,7 +92,7 @@ fn published_ln(x: f32) -> f32 {
     exponent.mul_add(0.693359375, x + square.mul_add(-0.5, y))
 }
 
-/// Sine and cosine, step by step as sse_mathfun publishes them.
+/// Returns the sine and cosine, computed step by step as sse_mathfun publishes them.
 fn published_sin_cos(x: f32) -> (f32, f32) {
     let octant = ((x * 1.27323954473516) as i32 + 1) & !1;
     let y = octant as f32;

@@ -93,8 +93,8 @@ struct NearerEnd {
 impl TailRule for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
-        // A word is a signed integer, and 0 is the middle of the interval. Words of the lower half have their highest
-        // bit set. Counted from the nearer end, the position is less than 2^31.
+        // A word is a signed integer. Words below the middle of the interval are negative, so their highest bit is set.
+        // Counted from the nearer end, the position is less than 2^31.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
