@@ -1,9 +1,10 @@
 //! Blocked QR factorization by Householder reflections.
 //!
-//! The columns are factored in panels. The reflections of a panel are `H_j = I - v_j v_j^T / h_j` with `h_j = |v_j|^2 /
-//! 2`. They are applied to the columns C to the right of the panel as one block reflector: `C := C - V Y`, where Y
-//! solves `S^T Y = V^T C` and `S = striu(V^T V) + diag(h)`. This is the compact WY form `I - V T V^T` (Schreiber and
-//! Van Loan 1989) with `T = S^-1`. The UT transform (Joffrain et al. 2006) solves with S, so T itself is not computed.
+//! The columns are factored in panels. The reflections of a panel are `H_j = I - v_j v_j^T / h_j` with
+//! `h_j = |v_j|^2 / 2`. They are applied to the columns C to the right of the panel as one block reflector:
+//! `C := C - V Y`, where Y solves `S^T Y = V^T C` and `S = striu(V^T V) + diag(h)`. This is the compact WY form
+//! `I - V T V^T` (Schreiber and Van Loan 1989) with `T = S^-1`. The UT transform (Joffrain et al. 2006) solves with S,
+//! so T itself is not computed.
 //!
 //! The thread that updates the next panel also factors it, while other threads update the later panels.
 //!
@@ -19,10 +20,11 @@ use crate::dtype::Element;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Writes `gain` times the orthogonal matrix that torch computes from a Gaussian matrix. Both are row-major.
+/// Writes `gain` times the orthogonal matrix that torch computes from a Gaussian matrix. Both matrices are row-major.
 ///
-/// The result is the thin Q of the QR factorization, with each column multiplied by the sign of the diagonal element of
-/// R. If the matrix has fewer rows than columns, its transpose is factored, and the result is transposed back.
+/// The result is the thin Q of the QR factorization of the Gaussian matrix, with each column multiplied by the sign of
+/// the diagonal element of R. If the Gaussian matrix has fewer rows than columns, its transpose is factored, and the
+/// result is transposed back.
 ///
 /// sign(0) is 0, as in torch. If a diagonal element of R is zero, the column of the result is therefore zero.
 pub(crate) fn haar<T: Real, E: Element>(
@@ -245,8 +247,8 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
-/// Applies the reflections to each row of a matrix C, the last reflection last: `C := C - Y V^T`, where Y solves `Y S =
-/// C V`. C has `count` rows, which begin `step` elements apart. `vectors` are V and its transpose.
+/// Applies the reflections to each row of a matrix C, the last reflection last: `C := C - Y V^T`, where Y solves
+/// `Y S = C V`. C has `count` rows, which begin `step` elements apart. `vectors` are V and its transpose.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],
     s: &[T],

@@ -2,13 +2,13 @@
 //!
 //! Let m be the number of rows and n <= m the number of columns. For j = 0..n, let x_j be a vector that has independent
 //! standard Gaussian variates in the rows j..m, and zeros above. Let `v_j = x_j + sign(x_jj) |x_j| e_j`. The reflection
-//! `H_j = I - 2 v_j v_j^T / |v_j|^2` then maps x_j to `-sign(x_jj) |x_j| e_j`. With `D = diag(d)` and `d_j =
-//! -sign(x_jj)`, the first n columns of `H_0 H_1 .. H_(n-1) D` are Haar-distributed.
+//! `H_j = I - 2 v_j v_j^T / |v_j|^2` then maps x_j to `-sign(x_jj) |x_j| e_j`. With `D = diag(d)` and
+//! `d_j = -sign(x_jj)`, the first n columns of `H_0 H_1 .. H_(n-1) D` are Haar-distributed.
 //!
-//! Let V be the matrix with the columns v_j, and V_top its first n rows. The product of the reflections is `I - V S^-1
-//! V^T` with `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle (the UT transform;
-//! Joffrain et al. 2006). Any element of the result is therefore `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`,
-//! where `W = S^-1 V_top^T` is upper triangular.
+//! Let V be the matrix with the columns v_j, and V_top its first n rows. The product of the reflections is
+//! `I - V S^-1 V^T` with `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle (the UT
+//! transform; Joffrain et al. 2006). Any element of the result is therefore
+//! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`, where `W = S^-1 V_top^T` is upper triangular.
 //!
 //! The order of every sum is fixed, and each step is one fused multiply-add in the element type. Column norms and S are
 //! summed over the rows of V in ascending order, W over k in descending order, and Q over k in ascending order.
@@ -68,7 +68,7 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// Computes W and stores it in `self.factor`. `halves` are the values `|v_j|^2 / 2`.
+    /// Computes W and stores it in `self.factor`. `halves` has the values `|v_j|^2 / 2`.
     fn factor(&mut self, halves: &[T], threads: Threads) {
         let it = self;
         let columns = it.columns;
@@ -117,8 +117,8 @@ impl<T: Real> Reflections<T> {
             let diagonal = &mut self.vectors[j * n + j];
             let negative = *diagonal < T::default();
             let magnitude = if negative { -*diagonal } else { *diagonal };
-            // `|v|^2 / 2 = |x| (|x| + |x_jj|)`. For a vector of zeros 1 takes its place, to avoid a division by zero.
-            // The reflection is then the identity. sign(0) is 1 here.
+            // The new value is `|v|^2 / 2 = |x| (|x| + |x_jj|)`. For a vector of zeros it would be 0. It is then set to
+            // 1, because it is a divisor, and the reflection is the identity. sign(0) is 1 here.
             let half_square = norm * (norm + magnitude);
             *half = if half_square == T::default() { T::ONE } else { half_square };
             *diagonal = if negative { *diagonal - norm } else { *diagonal + norm };
@@ -127,7 +127,7 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// Returns S, row-major. `diagonal` are the values `|v_j|^2 / 2`. The elements below the diagonal are undefined,
+    /// Returns S, row-major. `diagonal` has the values `|v_j|^2 / 2`. The elements below the diagonal are undefined,
     /// except for those to the left of the diagonal block of a panel, which are zero.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;

@@ -1,8 +1,8 @@
 //! The quantile of the standard normal distribution in f32 and f64, and the Mills ratio in the far tail.
 //!
-//! In f32 the quantile is `z = x * factor(w)`, where `x = 1 - 2 tail` carries the sign and `w = -ln(1 - x^2) = -ln(4
-//! tail (1 - tail))`. This form is that of Giles 2010, "Approximating the erfinv function". The coefficients were
-//! computed by scripts/tables.py.
+//! In f32 the quantile is `z = x * factor(w)`, where `x = 1 - 2 tail` carries the sign and
+//! `w = -ln(1 - x^2) = -ln(4 tail (1 - tail))`. This form is that of Giles 2010, "Approximating the erfinv function".
+//! The coefficients were computed by scripts/tables.py.
 
 use super::double::ln64;
 use super::polynomial::{horner, horner_lowest_first};

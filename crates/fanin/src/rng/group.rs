@@ -13,7 +13,7 @@ pub(crate) trait GroupSource {
     /// Returns the words of the group with index `group`.
     fn words<I: SimdIsa>(&mut self, group: u64) -> GroupWords;
 
-    /// Writes the words of the groups `group..group + 3`.
+    /// Writes the words of the groups `group..group + 3` to `words`.
     #[inline(always)]
     fn three_groups<I: SimdIsa>(&mut self, group: u64, words: &mut [GroupWords; 3]) {
         groups_one_by_one::<I>(self, group, words);

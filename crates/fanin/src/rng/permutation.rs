@@ -3,8 +3,8 @@
 //!
 //! For up to 256 rows, [`choose_by_shuffle`] computes the first steps of a Fisher-Yates shuffle. For more rows, a
 //! [`Permutation`] computes the image of any single index. It is a Feistel network with cycle walking (Black and
-//! Rogaway 2002), whose round function is the finalizer of MurmurHash3 (Appleby). Few rows need the shuffle, because
-//! the twelve rounds of the network would not make all subsets equally likely.
+//! Rogaway 2002), whose round function is the finalizer of MurmurHash3 (Appleby). For few rows, the twelve rounds of
+//! the network would not make all subsets equally likely, so the shuffle is used.
 
 use std::ops::Range;
 
@@ -95,7 +95,7 @@ impl Permutation {
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // For each number whose result is not yet less than `size`: the number itself, and the last result.
+        // The numbers whose results are not yet less than `size` (`start`), and their last results (`current`).
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;

@@ -54,10 +54,10 @@ impl Philox {
 
     /// Returns the words of a group, which has the blocks `16 * group..16 * group + 16`.
     ///
-    /// A 64-bit lane has one word of a block, and there is one vector for each of the four words of the blocks. A 32 x
-    /// 32 bit product fills the lane, and one shift gives the high half of the product. The next multiplication ignores
-    /// the bits 32 and above of a lane. Blocks with even numbers and blocks with odd numbers are in separate vectors,
-    /// so that a shift and a blend pack their words.
+    /// A 64-bit lane has one word of a block, and there is one vector for each of the four words of the blocks. The
+    /// product of two 32-bit words fills the lane, and one shift gives the high half of the product. The next
+    /// multiplication ignores the bits 32 and above of a lane. Blocks with even numbers and blocks with odd numbers are
+    /// in separate vectors, so that a shift and a blend pack their words.
     #[inline(always)]
     pub(crate) fn group<I: SimdIsa>(&self, group: u64) -> GroupWords {
         // The first block number is a multiple of 16, so adding the lane number never carries into word 1 of the
@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use crate::simd::{Kernel, Level, dispatch};
 
-    /// Counter, key and words of `philox4x32 10` in the file `kat_vectors` of Random123 1.14.
+    /// The counters, keys and words of `philox4x32 10` in the file `kat_vectors` of Random123 1.14.
     const KNOWN: [([u32; 4], [u32; 2], [u32; 4]); 3] = [
         ([0; 4], [0; 2], [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]),
         ([u32::MAX; 4], [u32::MAX; 2], [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]),

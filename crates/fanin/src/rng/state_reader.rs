@@ -8,7 +8,7 @@ const HISTORY: usize = 32;
 
 /// Reads words of an MT19937 sequence by their numbers.
 ///
-/// Number 0 is the next word of the engine that the reader was created from. The numbers of the reads must increase:
+/// Number 0 is the next word of the engine that the reader was created from. Reads move forwards through the sequence:
 /// the reader stores one state and the [`HISTORY`] words before this state, and it skips or jumps over the states
 /// between two reads. Reading a few distant words is therefore much cheaper than generating all words before them.
 #[derive(Debug, Clone)]

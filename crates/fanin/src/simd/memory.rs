@@ -31,7 +31,7 @@ pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
     to.fill(value);
 }
 
-/// Prefetches memory that will be written soon into the caches, one cache line at a time.
+/// A prefetcher of memory that will soon be written. It fetches one cache line at a time into the caches.
 ///
 /// A caller alternates arithmetic with calls of [`Prefetch::next_line`], so that the CPU fetches the memory while it
 /// computes. Prefetching all lines at once would stall the CPU, which can fetch only a few lines at the same time.

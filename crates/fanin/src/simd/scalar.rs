@@ -183,8 +183,8 @@ impl SimdF32Bits for u32 {
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
 /// Returns the f64 equal to a signed integer of magnitude less than 2^51. Adding the integer to the bits of
-/// [`UNIT_SPACING`] adds the integer to its value, too. AVX2 has no instruction that converts 64-bit integers, so all
-/// levels except AVX-512 use this method.
+/// [`UNIT_SPACING`] also adds the integer to the value of [`UNIT_SPACING`]. AVX2 has no instruction that converts
+/// 64-bit integers, so all levels except AVX-512 use this method.
 #[inline(always)]
 fn convert_52_bits(word: u64) -> f64 {
     f64::from_bits(word.wrapping_add(UNIT_SPACING.to_bits())) - UNIT_SPACING

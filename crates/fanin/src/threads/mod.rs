@@ -59,7 +59,8 @@ impl Threads {
 
     /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs.
     ///
-    /// Jobs begin in their order, so long jobs should be first. Cancellation is checked before each job.
+    /// Jobs begin in their order, so long jobs should be first. Before each job, [`check`] tests whether the work has
+    /// been cancelled, and unwinds if so.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         if jobs.len() > 1
             && let Some(team) = self.team()

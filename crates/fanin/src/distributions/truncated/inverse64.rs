@@ -1,4 +1,4 @@
-//! Truncated normal variates in f64: by the quantile of the probability, and by the distance from a cut-off.
+//! Truncated normal variates in f64, computed as quantiles of a probability or from the distance to a cut-off.
 
 use super::super::transform::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::math::{TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile64};
@@ -37,8 +37,8 @@ impl<P: InverseCdf> Transform32 for OneWord<P> {
 }
 
 impl<P: InverseCdf> Transform64 for P {
-    /// Writes the values of a group of words. Each value is computed from two words: `u = (high * 2^32 + low + 1/2) /
-    /// 2^64`.
+    /// Writes the values of a group of words. Each value is computed from two words:
+    /// `u = (high * 2^32 + low + 1/2) / 2^64`.
     #[inline(always)]
     fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]) {
         for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {

@@ -1,4 +1,4 @@
-//! Truncated normal variates in f32: the quantile of the probability.
+//! Truncated normal variates in f32, computed as quantiles of a probability.
 
 use super::super::transform::{GROUP_32, Transform32, clamp};
 use super::inverse64::Central;
@@ -9,8 +9,8 @@ use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 /// Computes values in f32 as quantiles of a probability. Each value is computed from one word. `TAIL` states whether
 /// the interval needs the tail of the quantile function.
 ///
-/// The probability is the smaller of the two tails of the value, the tail below it and the tail above it. Small tails
-/// therefore keep their relative precision.
+/// The computation uses the smaller of two tails: the probability below the value and the probability above it. Small
+/// tails therefore keep their relative precision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -37,8 +37,8 @@ struct End {
 }
 
 impl End {
-    /// Returns the tail at the position of a word: the probability on the side of this end. The tail does not decrease
-    /// if the position increases.
+    /// Returns the tail of a word on the side of this end: the probability of the interval up to the position of the
+    /// word, plus the probability beyond this end. The tail does not decrease if the position increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -49,12 +49,12 @@ impl End {
 /// The method that finds the smaller of the two tails of a word.
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// For an interval with equal tails beyond its ends. The smaller tail is that of the end that is nearer to the
-    /// word.
+    /// Used if the tails beyond both ends of the interval are equal. The smaller tail of a word is that of the end that
+    /// is nearer to the word.
     Nearer(NearerEnd),
-    /// For an interval in which the tail of one end, which is given here, is the smaller one for every word.
+    /// Used if the tail of this end is the smaller tail of every word.
     Always(End),
-    /// For all other intervals. Both tails are computed and compared.
+    /// Used for all other intervals. Both tails are computed and compared.
     Either([End; 2]),
 }
 

@@ -224,9 +224,9 @@ pub(super) use f32_conversions;
 
 /// Defines the functions that implement `barrier` and `barrier_with` of [`SimdFloat`](crate::simd::SimdFloat).
 ///
-/// Each function is inline assembly without instructions. Its inputs and outputs are all registers of one vector, or of
-/// two vectors. The compiler must therefore compute all of these registers before the assembly, and can use them only
-/// after it.
+/// Each function is inline assembly without instructions. The inputs and outputs of the assembly are all registers of
+/// one vector, or of two vectors. The compiler must therefore compute all of these registers before the assembly, and
+/// the next steps must come after the assembly.
 macro_rules! barriers {
     ($barrier:ident, $barrier_with:ident, $register:ty, $class:ident, $features:literal, [$($one:ident)*], [$($other:ident)*], $text:literal) => {
         #[target_feature(enable = $features)]
