@@ -1,4 +1,4 @@
-//! The enumeration of element types.
+//! The enumeration of the element types.
 
 use half::{bf16, f16};
 

@@ -32,7 +32,8 @@ pub trait Element:
     fn store(from: &[f32], to: &mut [Self]);
 }
 
-/// Implements [`Element`] for a type, given the exact conversion to f64, the rounding of an f64, and the rounding of an f32.
+/// Implements [`Element`] for a type, given the exact conversion to f64, the rounding of an f64, and the rounding of an
+/// f32.
 macro_rules! element {
     ($type:ty, $variant:ident, $to_f64:expr, $from_f64:expr, $from_f32:expr) => {
         impl sealed::Sealed for $type {}

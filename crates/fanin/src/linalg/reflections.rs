@@ -166,9 +166,9 @@ impl<T: Real> Reflections<T> {
         solved
     }
 
-    /// Solves `rows` of the system. The terms of all later rows must have been subtracted before. The function solves
-    /// the lower half of the rows, subtracts its terms from the upper half, and solves the upper half. Each sum has the
-    /// same order as in a solution row by row.
+    /// Solves `rows` of `S W = V_top^T`. The terms of all later rows must have been subtracted before. The function
+    /// solves the lower half of the rows, subtracts its terms from the upper half, and solves the upper half. Each sum
+    /// has the same order as in a solution row by row.
     fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
         let Range { start, end } = rows;
         if rows.len() <= FEW {
@@ -209,8 +209,8 @@ impl<T: Real> Reflections<T> {
 }
 
 /// Writes zeros to freshly allocated zeroed memory that would otherwise be read before it is written. The system maps a
-/// page that is read first to a shared page of zeros. The first write to the page then replaces the mapping, and all
-/// CPUs that run threads of the process must drop the old one and wait for each other.
+/// page that is read first to a shared page of zeros. The first write to the page then replaces this mapping, and all
+/// CPUs that run threads of the process must drop the old mapping and wait for each other.
 fn claim<T: Real>(zeros: &mut [T]) {
     zeros.fill(T::default());
     std::hint::black_box(zeros);

@@ -7,9 +7,9 @@
 //! bisection.
 //!
 //! Bisection counts the singular values below a bound by the differential stationary qd transformation. The count is
-//! exact for a bidiagonal matrix whose elements have been changed by small relative amounts, and such changes cause
-//! relative changes of the singular values that are as small (Fernando and Parlett 1994; Demmel and Kahan 1990). The
-//! error of the result is therefore that of the reduction alone: a modest multiple of `n * eps * norm`.
+//! exact for a bidiagonal matrix whose elements differ from the given ones by small relative amounts. Such differences
+//! cause relative changes of the singular values that are as small (Fernando and Parlett 1994; Demmel and Kahan 1990).
+//! The error of the result is therefore that of the reduction alone: a modest multiple of `n * eps * norm`.
 
 use super::product::View;
 use super::qr::{Qr, factor, reflection};
@@ -157,9 +157,9 @@ impl Kernel for Chase {
                 check();
             }
             // `clear_row` sets the elements of row `source` to the right of column `left` to zero. This creates
-            // non-zero elements below the diagonal in the columns left..right. `clear_column` sets those of column
-            // `left` to zero. This creates non-zero elements to the right of the band, which the next iteration removes
-            // from row `left`.
+            // non-zero elements below the diagonal in the columns left..right. `clear_column` then sets the elements
+            // below the diagonal in column `left` to zero. This creates non-zero elements to the right of the band,
+            // which the next iteration removes from row `left`.
             let (mut source, mut left) = (first, first + 1);
             loop {
                 let right = n.min(source + if source == first { WIDTH + 1 } else { 2 * WIDTH });

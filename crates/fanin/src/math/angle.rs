@@ -7,7 +7,7 @@ use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat};
 /// 2^32.
 pub(crate) const TWO_32: f64 = 4_294_967_296.0;
 
-/// An angle: a number of right angles, and a remainder of at most pi / 4 in magnitude.
+/// An angle: a number of right angles, and a remainder of at most pi / 4 in magnitude. The angle is their sum.
 #[derive(Clone, Copy)]
 pub(crate) struct Angle<F: SimdFloat> {
     /// The number of right angles, 0 to 3, in the two highest bits. The other bits are arbitrary.

@@ -1,5 +1,5 @@
-//! Logarithm, sine and cosine in f64: the kernels of Sun's fdlibm (e_log.c, k_sin.c, k_cos.c), with fused multiply-add where
-//! `mul_add` is written.
+//! Logarithm, sine and cosine in f64: the kernels of Sun's fdlibm (e_log.c, k_sin.c, k_cos.c), with fused multiply-add
+//! where `mul_add` is written.
 
 use std::f64::consts::SQRT_2;
 

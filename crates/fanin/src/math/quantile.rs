@@ -69,7 +69,7 @@ const LOG_MILLS: [f64; 17] = [
 ];
 
 /// Returns -w for a tail probability. `tail` is the smaller of the two tails, `min((1 - x) / 2, (1 + x) / 2)`, which is
-/// in (0, 1/2]. It must have full relative precision.
+/// in (0, 1/2]. `tail` must have full relative precision.
 #[inline(always)]
 pub(crate) fn tail_to_minus_w<F: SimdF32>(tail: F) -> F {
     ln_scaled::<F, 2>(tail.mul(F::splat(1.0).sub(tail)))
@@ -93,8 +93,8 @@ pub(crate) fn quantile_factor<F: SimdF32>(minus_w: F) -> F {
 /// Returns the quantile of the standard normal distribution in f64, for |z| <= 37, with a relative error below 1e-15:
 /// Wichura 1988, algorithm AS 241 (PPND16).
 ///
-/// `q` is the probability minus 1/2. `tail` is the smaller of the probability and its complement. Near the centre `q`
-/// must have full relative precision. In the tails `tail` must have it.
+/// `q` is the probability minus 1/2. `tail` is the smaller of the probability and its complement. `q` must have full
+/// relative precision near the centre, and `tail` must have full relative precision in the tails.
 #[inline(always)]
 pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
     let r = 0.180625 - q * q;

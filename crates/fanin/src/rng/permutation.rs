@@ -320,8 +320,8 @@ mod tests {
         }
     }
 
-    /// Checks that the chi-square statistic is at most six standard deviations above its mean. Cells are merged until at
-    /// least ten are expected in each.
+    /// Checks that the chi-square statistic is at most six standard deviations above its mean. Cells are merged until
+    /// at least ten are expected in each.
     fn check_chi_square(counts: impl Iterator<Item = u32>, expected: &[f64]) {
         let (mut chi, mut cells) = (0.0, 0.0);
         let (mut found, mut merged) = (0.0, 0.0);

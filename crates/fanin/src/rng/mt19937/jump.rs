@@ -1,5 +1,5 @@
-//! Jumping ahead in MT19937: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead for F2-linear
-//! random number generators".
+//! Jumping ahead in MT19937: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead for
+//! F2-linear random number generators".
 //!
 //! The generator is linear over the field of two elements. The state `k` words later is therefore a sum (an exclusive
 //! or) of some of the next 19937 states. The state at offset `i` is part of the sum if x^i has the coefficient 1 in

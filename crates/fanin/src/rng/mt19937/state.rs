@@ -80,16 +80,16 @@ impl State {
     }
 }
 
-/// Returns block `number` of the state, modulo the number of blocks. A block is sixteen words. `number` must be less than
-/// twice the number of blocks.
+/// Returns block `number` of the state, modulo the number of blocks. A block is sixteen words. `number` must be less
+/// than twice the number of blocks.
 #[inline(always)]
 fn block(state: &[u32; SIZE], number: usize) -> &[u32; U32X16_LANES] {
     let blocks = state.as_chunks().0;
     &blocks[if number < blocks.len() { number } else { number - blocks.len() }]
 }
 
-/// Returns the product of the twist matrix and the words that consist of the highest bit of `upper` and the other bits of
-/// `lower`.
+/// Returns the product of the twist matrix and the words that consist of the highest bit of `upper` and the other bits
+/// of `lower`.
 #[inline(always)]
 fn twist<B: SimdU32x16>(upper: B, lower: B) -> B {
     let mixed = upper.and(B::splat(0x8000_0000)).xor(lower.and(B::splat(0x7fff_ffff)));

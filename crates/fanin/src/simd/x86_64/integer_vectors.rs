@@ -100,7 +100,7 @@ macro_rules! u64_vector {
             fn iota_stride_2(first: u64) -> Self {
                 const EVEN: [u64; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
                 const { assert!($lanes <= EVEN.len()) };
-                // SAFETY: the level was detected; `EVEN` has a number for each lane; unaligned loads are allowed.
+                // SAFETY: the level was detected; `EVEN` has an element for each lane; unaligned loads are allowed.
                 Self(unsafe { $add($splat(first.cast_signed()), $load(EVEN.as_ptr().cast())) })
             }
 
@@ -110,7 +110,7 @@ macro_rules! u64_vector {
                 for lane in 0..$lanes {
                     chosen[lane] = from[2 * lane];
                 }
-                // SAFETY: the level was detected; `chosen` has a number for each lane; unaligned loads are allowed.
+                // SAFETY: the level was detected; `chosen` has an element for each lane; unaligned loads are allowed.
                 Self(unsafe { $load(chosen.as_ptr().cast()) })
             }
 
