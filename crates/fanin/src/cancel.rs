@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A token that cancels running fills from another thread, for programs that must respond to a user during a long fill.
+/// A token with which a thread cancels fills that run on other threads. It is meant for programs that must respond to a
+/// user during a long fill.
 ///
-/// Clones share the same state.
+/// All clones of a token share the same state.
 ///
 /// ```
 /// use fanin::{CancelToken, Torch, init};
@@ -23,30 +24,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// A token that is not cancelled.
+    /// Creates a token that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels all work that runs under this token. The work ends within some milliseconds. A token stays cancelled.
+    /// Cancels all work that runs under this token. Long fills check the token every few milliseconds, and end by
+    /// unwinding. A token stays cancelled forever.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the token has been cancelled.
+    /// Returns whether the token has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` under this token, and returns its result, or `None` if the token was cancelled before `work` ended.
+    /// Runs `work` under this token. Returns the result of `work`, or `None` if the token was cancelled before `work`
+    /// ended.
     ///
-    /// After `None` some values have been written and others have not. Drop a generator from which `work` was drawing.
+    /// After `None`, some values have been written and others have not. If `work` used a generator, drop the generator:
+    /// its state is unspecified.
     ///
-    /// Work that `work` itself hands to other threads does not run under the token: call `run` there as well. `work`
-    /// should not wait in a rayon pool, because a waiting thread runs other work of the pool, which would be cancelled
-    /// too. Fills that take their threads from a pool take care of both.
+    /// If `work` starts jobs on other threads, these jobs do not run under the token unless they call `run` as well.
+    /// `work` should not wait in a rayon pool, because a waiting thread runs other jobs of the pool, which would be
+    /// cancelled too. Fills that use the threads of a pool handle both cases.
     ///
-    /// Work is cancelled by unwinding. A program that is built with `panic = "abort"` aborts when a token is cancelled.
+    /// Work is cancelled by unwinding. A program that is built with `panic = "abort"` therefore aborts when running
+    /// work is cancelled.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(|| CurrentToken(Some(self.clone())).run(work))) {
             Ok(result) => (!self.is_cancelled()).then_some(result),
@@ -63,23 +68,23 @@ thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The token under which the work of a thread runs, if there is one. Threads that do part of the work must run under it
-/// too.
+/// The token under which a thread runs its work, or no token. Other threads that do part of this work must run under
+/// the same token.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
 impl CurrentToken {
-    /// No token: for a thread that waits, and may run unrelated work meanwhile.
+    /// No token. A thread runs under `NONE` while it waits, because it may run unrelated work meanwhile.
     pub(crate) const NONE: Self = Self(None);
 
-    /// The token of the calling thread.
+    /// Returns the token of the calling thread.
     pub(crate) fn get() -> Self {
         Self(CURRENT.with_borrow(Clone::clone))
     }
 
-    /// Runs `work` on this thread under this token, in place of the thread's own.
+    /// Runs `work` on this thread under this token. Restores the previous token of the thread afterwards.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        /// Restores the thread's own token when dropped.
+        /// Restores the previous token of the thread when dropped.
         struct Restore(Option<CancelToken>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -92,8 +97,8 @@ impl CurrentToken {
     }
 }
 
-/// Ends the work of this thread, by unwinding, if its token has been cancelled. Long loops call this every few
-/// milliseconds; it takes nanoseconds.
+/// Ends the work of this thread by unwinding if the token of the thread has been cancelled. [`CancelToken::run`]
+/// catches the unwinding. Long loops call this function every few milliseconds. A call takes nanoseconds.
 pub(crate) fn check() {
     if CURRENT.with_borrow(|token| token.as_ref().is_some_and(CancelToken::is_cancelled)) {
         // Unlike `panic!`, this calls no panic hook and prints nothing.

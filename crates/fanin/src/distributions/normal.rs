@@ -5,9 +5,10 @@ use crate::math::{TWO_32, angle_of_turn, angle_of_turn64, polar, polar64};
 use crate::rng::{GroupWords, LANES};
 use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat, SimdIsa};
 
-/// N(mean, std^2) in f32.
+/// The normal distribution N(mean, std^2), computed in f32.
 ///
-/// Of each block, words 0 (radius) and 1 (angle) give variates 0 and 1, and words 2 and 3 give variates 2 and 3.
+/// In each block, word 0 gives the radius and word 1 gives the angle of variates 0 and 1. Words 2 and 3 give the radius
+/// and the angle of variates 2 and 3.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal32 {
     mean: f32,
@@ -15,13 +16,13 @@ pub(crate) struct Normal32 {
 }
 
 impl Normal32 {
-    /// Prepares the distribution; the parameters are rounded to f32.
+    /// Creates the distribution. The parameters are rounded to f32.
     pub(crate) fn new(mean: f64, std: f64) -> Self {
         Self { mean: mean as f32, std: std as f32 }
     }
 }
 
-/// Returns the pairs of standard normal variates `(r cos t, r sin t)` of two words, where `r = sqrt(-2 ln u)`,
+/// Returns the pair of standard normal variates `(r cos t, r sin t)` of two words, where `r = sqrt(-2 ln u)`,
 /// `u = min(radius + 1/2, 2^32 - 2^8) / 2^32` and `t = 2 pi (turn + 1/2) / 2^32`. r is in [0.00049, 6.763].
 #[inline(always)]
 fn pair<F: SimdF32>(radius: F::Bits, turn: F::Bits) -> (F, F) {
@@ -56,9 +57,9 @@ impl Transform32 for Normal32 {
     }
 }
 
-/// N(mean, std^2) in f64.
+/// The normal distribution N(mean, std^2), computed in f64.
 ///
-/// Of each block, words 0 and 1 give the radius and words 2 and 3 the angle of variates 0 and 1.
+/// In each block, words 0 and 1 give the radius and words 2 and 3 give the angle of variates 0 and 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal64 {
     mean: f64,
@@ -66,13 +67,13 @@ pub(crate) struct Normal64 {
 }
 
 impl Normal64 {
-    /// Prepares the distribution.
+    /// Creates the distribution.
     pub(crate) fn new(mean: f64, std: f64) -> Self {
         Self { mean, std }
     }
 }
 
-/// Returns the pairs of standard normal variates `(r cos t, r sin t)` of two 64-bit numbers, where `r = sqrt(-2 ln u)`,
+/// Returns the pair of standard normal variates `(r cos t, r sin t)` of two 64-bit words, where `r = sqrt(-2 ln u)`,
 /// `u = min(radius + 1/2, 2^64 - 2^11) / 2^64` and `t = 2 pi (turn + 1/2) / 2^64`. r is in [1.5e-8, 9.49].
 ///
 /// `radius` and `turn` are given as their high and low 32-bit halves.

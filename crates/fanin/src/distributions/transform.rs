@@ -3,21 +3,23 @@
 use crate::rng::GroupWords;
 use crate::simd::{SimdFloat, SimdIsa};
 
-/// The number of f32 variates in a group.
+/// The number of f32 variates that a group of words gives.
 pub(crate) const GROUP_32: usize = 64;
 
-/// The number of f64 variates in a group.
+/// The number of f64 variates that a group of words gives.
 pub(crate) const GROUP_64: usize = 32;
 
-/// A distribution with its parameters, prepared to produce f32 variates.
+/// A distribution that turns words into f32 variates. Its parameters are stored as the constants that the computation
+/// needs.
 pub(crate) trait Transform32: Copy {
-    /// Writes the variates of a group. Implementations are branch-free and `#[inline(always)]`.
+    /// Writes the variates of a group of words to `out`. Implementations have no branches and are `#[inline(always)]`.
     fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f32; GROUP_32]);
 }
 
-/// A distribution with its parameters, prepared to produce f64 variates.
+/// A distribution that turns words into f64 variates. Its parameters are stored as the constants that the computation
+/// needs.
 pub(crate) trait Transform64: Copy {
-    /// Writes the variates of a group. Implementations are branch-free and `#[inline(always)]`.
+    /// Writes the variates of a group of words to `out`. Implementations have no branches and are `#[inline(always)]`.
     fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]);
 }
 

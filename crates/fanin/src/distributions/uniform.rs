@@ -6,8 +6,8 @@ use crate::math::TWO_32;
 use crate::rng::{GroupWords, LANES};
 use crate::simd::{SimdBits, SimdFloat, SimdIsa};
 
-/// Returns the least and the greatest value of `dtype` in [low, high). If there is none, both are the value of `dtype` nearest
-/// to the middle.
+/// Returns the least and the greatest value of `dtype` in [low, high). If there is no such value, both results are the
+/// value of `dtype` that is nearest to the middle of the interval.
 pub(crate) fn range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     let least = at_least(low, dtype);
     let greatest = at_most(high, dtype);
@@ -15,8 +15,8 @@ pub(crate) fn range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, dtype) }
 }
 
-/// Returns the least and the greatest value of `dtype` in [low, high]. If there is none, both are the value of `dtype` nearest
-/// to the middle.
+/// Returns the least and the greatest value of `dtype` in [low, high]. If there is no such value, both results are the
+/// value of `dtype` that is nearest to the middle of the interval.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     let (least, greatest) = (at_least(low, dtype), at_most(high, dtype));
     if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, dtype) }
@@ -29,7 +29,7 @@ fn nearest_to_middle(low: f64, high: f64, dtype: DType) -> (f64, f64) {
 
 /// Returns the least value of `dtype` that is not less than `bound`.
 fn at_least(bound: f64, dtype: DType) -> f64 {
-    // Clamped first, because some types have no infinity to round to.
+    // The bound is clamped first, because some types have no infinity that it could be rounded to.
     let rounded = dtype.round(bound.clamp(-dtype.largest(), dtype.largest()));
     if rounded < bound { dtype.next_up(rounded) } else { rounded }
 }
@@ -39,10 +39,11 @@ fn at_most(bound: f64, dtype: DType) -> f64 {
     -at_least(-bound, dtype)
 }
 
-/// U[low, high) in f32: `value = word * scale + middle`, where the word is signed and the result is rounded once and then
-/// clamped.
+/// The uniform distribution U[low, high), computed in f32: `value = word * scale + middle`, where `word` is a signed
+/// integer. The product and the sum are rounded once, together. The value is then clamped.
 ///
-/// Scaling about the middle gives a symmetric distribution full relative precision down to 2^-32 of its width.
+/// Because words are scaled about the middle, values of an interval that is symmetric about 0 have full relative
+/// precision down to 2^-32 of the width of the interval.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform32 {
     scale: f32,
@@ -52,12 +53,12 @@ pub(crate) struct Uniform32 {
 }
 
 impl Uniform32 {
-    /// Prepares U[low, high). Values are clamped to those of `dtype` in this interval.
+    /// Creates U[low, high). Values are clamped to the least and the greatest value of `dtype` in this interval.
     pub(crate) fn new(low: f64, high: f64, dtype: DType) -> Self {
         Self::within(low, high, range(low, high, dtype))
     }
 
-    /// Prepares U[low, high], which includes the upper bound.
+    /// Creates U[low, high], which includes the upper bound.
     pub(crate) fn closed(low: f64, high: f64, dtype: DType) -> Self {
         Self::within(low, high, closed_range(low, high, dtype))
     }
@@ -82,7 +83,8 @@ impl Transform32 for Uniform32 {
     }
 }
 
-/// U[low, high) in f64, computed as [`Uniform32`] from a signed 64-bit number: two words.
+/// The uniform distribution U[low, high), computed in f64 by the method of [`Uniform32`]. `word` is a signed 64-bit
+/// integer that consists of two words.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform64 {
     scale: f64,
@@ -92,12 +94,12 @@ pub(crate) struct Uniform64 {
 }
 
 impl Uniform64 {
-    /// Prepares U[low, high).
+    /// Creates U[low, high).
     pub(crate) fn new(low: f64, high: f64) -> Self {
         Self::within(low, high, range(low, high, DType::F64))
     }
 
-    /// Prepares U[low, high], which includes the upper bound.
+    /// Creates U[low, high], which includes the upper bound.
     pub(crate) fn closed(low: f64, high: f64) -> Self {
         Self::within(low, high, closed_range(low, high, DType::F64))
     }
@@ -115,7 +117,7 @@ impl Transform64 for Uniform64 {
             for at in (0..LANES).step_by(I::F64::LANES) {
                 let high: <I::F64 as SimdFloat>::Bits = SimdBits::load(&words[0][at..]);
                 let low: <I::F64 as SimdFloat>::Bits = SimdBits::load(&words[1][at..]);
-                // `(high ^ 2^31) - 2^31` is the high word as a signed number.
+                // `(high ^ 2^31) - 2^31` is the high word as a signed integer.
                 let sign = SimdBits::splat(1 << 31);
                 let word =
                     high.xor(sign).sub(sign).convert_signed().mul_add(splat(TWO_32), low.convert_unsigned());

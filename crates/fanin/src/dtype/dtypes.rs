@@ -1,4 +1,4 @@
-//! The enumeration of element types.
+//! The enumeration of the element types.
 
 use half::{bf16, f16};
 
@@ -63,7 +63,7 @@ impl DType {
 
     /// Returns `x` rounded to this type: to nearest, ties to even.
     ///
-    /// For a type narrower than f32, `x` is first rounded to f32, as torch does with a Python number.
+    /// If the type is narrower than f32, `x` is first rounded to f32, as torch does with a Python number.
     #[inline]
     pub fn round(self, x: f64) -> f64 {
         match self {

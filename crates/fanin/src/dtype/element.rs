@@ -11,27 +11,29 @@ mod sealed {
     pub trait Sealed: bytemuck::Pod {}
 }
 
-/// A type of value that a fill can write: `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`].
+/// An element type that a fill can write: `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`].
 pub trait Element:
     sealed::Sealed + Copy + Default + PartialEq + PartialOrd + std::fmt::Debug + Send + Sync + 'static
 {
-    /// The element type as a value.
+    /// The [`DType`] that stands for this type.
     const DTYPE: DType;
 
-    /// Returns the slice with its element type known at run time.
+    /// Returns the slice as a [`Values`].
     fn values(slice: &mut [Self]) -> Values<'_>;
 
-    /// Returns the value, exactly.
+    /// Converts the value to f64, exactly.
     fn to_f64(self) -> f64;
 
-    /// Returns the value nearest to `x`, ties to even, rounded as by [`DType::round`].
+    /// Returns the value of this type that is nearest to `x`, ties to even, rounded as by [`DType::round`].
     fn from_f64(x: f64) -> Self;
 
-    /// Writes f32 values to the elements of `to`, each rounded once: to nearest, ties to even. Branch-free.
+    /// Writes the values of `from` to the elements of `to`. Each value is rounded once, to nearest, ties to even.
+    /// Implementations have no branches.
     fn store(from: &[f32], to: &mut [Self]);
 }
 
-/// Implements [`Element`] for a type, given the exact conversion to f64, the rounding of an f64, and the rounding of an f32.
+/// Implements [`Element`] for a type, given the exact conversion to f64, the rounding of an f64, and the rounding of an
+/// f32.
 macro_rules! element {
     ($type:ty, $variant:ident, $to_f64:expr, $from_f64:expr, $from_f32:expr) => {
         impl sealed::Sealed for $type {}

@@ -1,8 +1,8 @@
 //! The two 8-bit float types of checkpoints.
 //!
-//! Rounding equals that of `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch 2.15: to nearest, ties to even. e4m3fn
-//! has no infinity: values that are too large, and infinities, become +-448. In e5m2 values that are too large become infinite. A
-//! NaN stays a NaN.
+//! Rounding equals that of `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch 2.15: to nearest, ties to
+//! even. e4m3fn has no infinity, so values that are too large, and infinities, become +-448. In e5m2, values that are
+//! too large become infinite. In both types, a NaN stays a NaN.
 
 use half::f16;
 
@@ -10,7 +10,8 @@ macro_rules! float8 {
     ($name:ident, $from_f32:ident, $to_f32:ident, $doc:literal) => {
         #[doc = $doc]
         ///
-        /// One byte. The type implements `bytemuck::Pod`, so that slices of bytes can be cast to slices of this type and back.
+        /// A value has one byte. The type implements `bytemuck::Pod`, so that slices of bytes can be cast to slices of
+        /// this type and back.
         #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(transparent)]
         pub struct $name(u8);
@@ -26,14 +27,14 @@ macro_rules! float8 {
                 self.0
             }
 
-            /// Returns the value nearest to `x`, ties to even. A value that is too large becomes 448 in e4m3fn and infinite in
-            /// e5m2.
+            /// Returns the value nearest to `x`, ties to even. A value that is too large becomes 448 in e4m3fn, and
+            /// infinite in e5m2. The sign is that of `x`.
             #[inline(always)]
             pub fn from_f32(x: f32) -> Self {
                 Self($from_f32(x))
             }
 
-            /// Returns the value, exactly.
+            /// Converts the value to f32, exactly.
             #[inline]
             pub fn to_f32(self) -> f32 {
                 $to_f32(self.0)
@@ -70,20 +71,20 @@ float8!(
     F8E4M3,
     e4m3_bits,
     e4m3_to_f32,
-    "`float8_e4m3fn`: four exponent bits, three mantissa bits. The largest value is 448. There is no infinity."
+    "The type `float8_e4m3fn`: four exponent bits and three mantissa bits. The largest value is 448. There is no infinity."
 );
 float8!(
     F8E5M2,
     e5m2_bits,
     e5m2_to_f32,
-    "`float8_e5m2`: five exponent bits, two mantissa bits: the upper half of an f16. The largest finite value is 57344."
+    "The type `float8_e5m2`, the upper half of an f16: five exponent bits, two mantissa bits. Finite values are at most 57344."
 );
 
 /// Returns the bits of the e4m3fn nearest to `x`, ties to even.
 ///
-/// Below 2^-6 the result is subnormal. There, adding 2^14 to |x| lets the f32 adder round to a multiple of 2^-9, the subnormal
-/// step. Above, rounding is an integer addition at bit 20. From 464 on, the midpoint of 448 and the next step 480, the result
-/// is 448.
+/// If |x| is less than 2^-6, the result is subnormal. Adding 2^14 to |x| in f32 then rounds |x| to a multiple of 2^-9,
+/// which is the spacing of subnormal values. For a greater |x|, an integer addition at bit 20 rounds the mantissa. If
+/// |x| is at least 464, which is the midpoint of 448 and the next step 480, the result is 448.
 #[inline(always)]
 fn e4m3_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -99,8 +100,8 @@ fn e4m3_bits(x: f32) -> u8 {
 
 /// Returns the bits of the e5m2 nearest to `x`, ties to even.
 ///
-/// Works as [`e4m3_bits`], with subnormals below 2^-14 in steps of 2^-16, and rounding at bit 21. From 61440 on, the result is
-/// infinite.
+/// The method is that of [`e4m3_bits`]. Results are subnormal if |x| is less than 2^-14, and their spacing is 2^-16.
+/// The mantissa is rounded at bit 21. If |x| is at least 61440, the result is infinite.
 #[inline(always)]
 fn e5m2_bits(x: f32) -> u8 {
     let bits = x.to_bits();

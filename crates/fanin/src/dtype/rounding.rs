@@ -1,6 +1,8 @@
-//! Rounding of f32 to the 16-bit types, branch-free so that loops are vectorized. The 8-bit types are in `float8`.
+//! Rounding of f32 to the 16-bit types. The functions have no branches, so that loops are vectorized. The rounding to
+//! 8-bit types is in `float8`.
 
-/// Returns the bits of the bf16 nearest to `x`, ties to even. A NaN becomes the quiet NaN with its sign and leading bits.
+/// Returns the bits of the bf16 nearest to `x`, ties to even. A NaN becomes a quiet NaN with the same sign and the same
+/// leading bits.
 #[inline(always)]
 pub(super) fn bf16_bits(x: f32) -> u16 {
     let bits = x.to_bits();
@@ -9,11 +11,11 @@ pub(super) fn bf16_bits(x: f32) -> u16 {
     (if bits & 0x7fff_ffff > 0x7f80_0000 { nan } else { rounded }) as u16
 }
 
-/// Returns the bits of the f16 nearest to `x`, ties to even. A NaN becomes the quiet NaN with its sign.
+/// Returns the bits of the f16 nearest to `x`, ties to even. A NaN becomes a quiet NaN with the same sign.
 ///
-/// Below 2^-14 an f16 is subnormal. There, adding 1/2 to |x| lets the f32 adder round to a multiple of 2^-24, the subnormal
-/// step, and leaves the result in the low bits. Above, rounding is an integer addition at bit 13. From 65520 on, the result
-/// is infinite.
+/// If |x| is less than 2^-14, the result is subnormal. Adding 1/2 to |x| in f32 then rounds |x| to a multiple of 2^-24,
+/// which is the spacing of subnormal values, and leaves the result in the low bits. For a greater |x|, an integer
+/// addition at bit 13 rounds the mantissa. If |x| is at least 65520, the result is infinite.
 #[inline(always)]
 pub(super) fn f16_bits(x: f32) -> u16 {
     let bits = x.to_bits();

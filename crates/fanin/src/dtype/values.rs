@@ -1,11 +1,11 @@
-//! Slices whose element type is known at run time.
+//! Slices whose element type is known only at run time.
 
 use half::{bf16, f16};
 
 use super::dtypes::DType;
 use super::float8::{F8E4M3, F8E5M2};
 
-/// A mutable slice whose element type is known at run time.
+/// A mutable slice whose element type is known only at run time.
 #[derive(Debug)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each variant is named after its element type")]
@@ -18,8 +18,8 @@ pub enum Values<'a> {
     F8E5M2(&'a mut [F8E5M2]),
 }
 
-/// Evaluates an expression with the slice of a [`Values`], whatever its type: `values!(values, slice => expression)`. The
-/// expression is compiled for each element type.
+/// Evaluates an expression with the slice of a [`Values`]: `values!(values, slice => expression)`. The expression is
+/// compiled once for each element type.
 macro_rules! values {
     ($values:expr, $slice:ident => $body:expr) => {
         match $values {

@@ -1,5 +1,5 @@
-//! Dense linear algebra: singular values, and what `orthogonal` is made with (matrix products in a fixed order of
-//! summation, Householder reflections, QR factorization).
+//! Dense linear algebra: singular values, and the building blocks of the `orthogonal` initializer. These are matrix
+//! products with a fixed order of summation, Householder reflections and QR factorization.
 
 mod product;
 pub(crate) mod qr;

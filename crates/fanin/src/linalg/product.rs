@@ -1,8 +1,8 @@
-//! Matrix products whose every sum runs in one order.
+//! Matrix products with a fixed order of summation.
 //!
-//! `c[i][j] = fma(a[i][k], b[k][j], c[i][j])` for k in sequence: so the bits do not depend on how the work is blocked,
-//! on the width of the vectors (which run across j) or on which part of c is asked for. A library's product promises
-//! none of these.
+//! Each element is computed as `c[i][j] = fma(a[i][k], b[k][j], c[i][j])` for k = 0, 1, 2 and so on. The result is
+//! therefore bit-identical for every blocking of the work, for every vector width (the vectors extend along j) and for
+//! every part of c that is computed. The matrix products of libraries do not guarantee this.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::real::Real;
 use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdElement, SimdIsa, SimdVector, dispatch};
 
-/// A matrix inside a slice.
+/// A matrix that is stored in a slice: element (i, j) is `data[start + i * row_step + j * column_step]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a, T> {
     data: &'a [T],
@@ -22,23 +22,23 @@ pub(super) struct View<'a, T> {
 }
 
 impl<'a, T: Real> View<'a, T> {
-    /// The row-major matrix with rows of length `columns`.
+    /// Creates a view of a row-major matrix with `columns` columns.
     pub(super) fn new(data: &'a [T], columns: usize) -> Self {
         let rows = data.len().checked_div(columns).unwrap_or(0);
         Self { data, start: 0, row_step: columns as isize, column_step: 1, rows, columns }
     }
 
-    /// The matrix of so many rows and columns whose rows begin `step` apart.
+    /// Creates a view of a row-major matrix whose rows begin `step` elements apart in `data`.
     pub(super) fn with_step(data: &'a [T], [rows, columns]: [usize; 2], step: usize) -> Self {
         Self { data, start: 0, row_step: step as isize, column_step: 1, rows, columns }
     }
 
-    /// Rows and columns.
+    /// Returns the numbers of rows and columns.
     pub(super) fn size(self) -> [usize; 2] {
         [self.rows, self.columns]
     }
 
-    /// Rows and columns exchanged.
+    /// Returns the transpose of the matrix.
     pub(super) fn transposed(self) -> Self {
         Self {
             row_step: self.column_step,
@@ -49,7 +49,7 @@ impl<'a, T: Real> View<'a, T> {
         }
     }
 
-    /// The part with these rows and columns.
+    /// Returns the submatrix of these rows and columns.
     pub(super) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         debug_assert!(rows.end <= self.rows && columns.end <= self.columns);
         if rows.is_empty() || columns.is_empty() {
@@ -63,7 +63,7 @@ impl<'a, T: Real> View<'a, T> {
         }
     }
 
-    /// The columns in opposite order.
+    /// Returns the matrix with its columns in reverse order.
     pub(super) fn columns_reversed(self) -> Self {
         if self.columns == 0 || self.rows == 0 {
             return self;
@@ -71,12 +71,12 @@ impl<'a, T: Real> View<'a, T> {
         Self { start: self.place(0, self.columns - 1), column_step: -self.column_step, ..self }
     }
 
-    /// The rows in opposite order.
+    /// Returns the matrix with its rows in reverse order.
     pub(super) fn rows_reversed(self) -> Self {
         self.transposed().columns_reversed().transposed()
     }
 
-    /// An entry.
+    /// Returns an element.
     #[inline(always)]
     pub(super) fn at(&self, row: usize, column: usize) -> T {
         self.data[self.place(row, column)]
@@ -88,19 +88,22 @@ impl<'a, T: Real> View<'a, T> {
     }
 }
 
-/// Which products are worth adding: the others would add nothing, or to sums that nobody wants.
+/// The terms of a matrix product that are computed. The other terms are skipped, because they are zero or because they
+/// belong to elements of c that are not needed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Worth {
-    /// All of them.
+    /// All terms.
     All,
-    /// Column j of b is zero from row `j + 1 + offset` on.
+    /// Column j of b is zero from row `j + 1 + offset` on. The terms with these zeros are skipped.
     Upper { offset: usize },
-    /// Column j of b is zero before row j, and of row i of c only columns from i on are wanted.
+    /// Column j of b is zero above row j, and only the elements of c on and above the diagonal are needed. The terms
+    /// with these zeros are skipped. The elements of c below the diagonal may lack terms.
     Gram,
 }
 
 impl Worth {
-    /// The terms that are worth adding to the tile of so many columns that lies at this place.
+    /// Returns the range of k of the terms to add to a tile of c. The tile begins at `(row, column)` and has `across`
+    /// columns.
     #[inline(always)]
     fn terms(self, (row, column): (usize, usize), across: usize) -> Range<usize> {
         match self {
@@ -112,8 +115,8 @@ impl Worth {
     }
 }
 
-/// Adds `sign * a b` to the rows of `c`, which lie `step` apart and are as long as b is wide. The columns of b must lie
-/// one after another.
+/// Adds `sign * a b` to the matrix c, for the terms that `worth` selects. The rows of c begin `step` elements apart in
+/// the slice, and have as many elements as b has columns. Adjacent columns of b must be adjacent in memory.
 pub(super) fn add_product<T: Real>(
     level: Level,
     sign: T,
@@ -125,7 +128,8 @@ pub(super) fn add_product<T: Real>(
 ) {
     debug_assert!(a.columns == b.rows && (b.columns < 2 || b.column_step == 1));
     let product = Product { sign, a, b, worth, c, step };
-    // The rows of a tile: with two vectors a row, so many sums as the level has registers for.
+    // Chooses the number of rows of a tile. A row of sums takes two vectors, and all sums of a tile fit in the
+    // registers of the level.
     match level.or_best() {
         Level::Avx512 => dispatch(level, Tiled::<T, 12>(product)),
         Level::Avx2 => dispatch(level, Tiled::<T, 6>(product)),
@@ -142,15 +146,18 @@ struct Product<'a, T> {
     step: usize,
 }
 
-/// Terms of the sums that are added at one visit to a tile: a panel of b so deep stays in the nearest cache.
+/// The number of terms that are added to a tile at a time. A packed panel of b with this many rows fits in the L1
+/// cache.
 const DEEP: usize = 192;
-/// Rows and columns of c that are finished together, and of a and b that are packed for them: with the panels they stay in
-/// the next cache.
+/// The number of rows of c that are computed together, and of the rows of a that are packed for them. `DEEP`, `HIGH`
+/// and `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
 const HIGH: usize = 384;
+/// The number of columns of c that are computed together, and of the columns of b that are packed for them.
 const WIDE: usize = 512;
 
-/// A product by tiles of R rows and two vectors of sums that stay in registers (Goto and van de Geijn 2008, "Anatomy of
-/// high-performance matrix multiplication"), the factors packed in the order in which the tiles read them.
+/// Computes a product in tiles whose sums stay in registers (Goto and van de Geijn 2008, "Anatomy of high-performance
+/// matrix multiplication"). A tile has `R` rows of two vectors. The factors are first copied in the order in which the
+/// tiles read them (packing).
 struct Tiled<'a, T, const R: usize>(Product<'a, T>);
 
 impl<T: Real, const R: usize> Kernel for Tiled<'_, T, R> {
@@ -210,7 +217,7 @@ impl<T: Real, const R: usize> Tiled<'_, T, R> {
                                 add_tile::<T, L, R>(a, b, c, step);
                                 continue;
                             }
-                            // A tile that is cut off is summed in memory of its own.
+                            // A tile that extends beyond c is computed in a temporary buffer.
                             for (row, tile) in tile.chunks_exact_mut(across).take(rows).enumerate() {
                                 tile[..columns].copy_from_slice(&c[row * step..][..columns]);
                             }
@@ -226,7 +233,8 @@ impl<T: Real, const R: usize> Tiled<'_, T, R> {
     }
 }
 
-/// Lays out the columns of b, which lie one after another, in panels of `across`, each row by row; what is missing is zero.
+/// Copies b to `packed` in panels of `across` columns, each panel row by row. The last panel is padded with zeros.
+/// Adjacent columns of b must be adjacent in memory.
 #[inline(always)]
 fn pack_columns<T: Real>(b: View<'_, T>, across: usize, packed: &mut [T]) {
     let (depth, rest) = (b.rows, b.columns % across);
@@ -247,7 +255,8 @@ fn pack_columns<T: Real>(b: View<'_, T>, across: usize, packed: &mut [T]) {
     }
 }
 
-/// Lays out `sign` times the rows of a in panels of R, each column by column; what is missing is zero.
+/// Copies `sign * a` to `packed` in panels of `R` rows, each panel column by column. The last panel is padded with
+/// zeros.
 #[inline(always)]
 fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T]) {
     let depth = a.columns;
@@ -256,13 +265,13 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
         let height = R.min(a.rows - top);
         if a.row_step == 1 && height == R {
             for (column, to) in panel.iter_mut().enumerate() {
-                let from: &[T; R] = a.data[a.place(top, column)..].first_chunk().expect("a panel's rows");
+                let from: &[T; R] = a.data[a.place(top, column)..].first_chunk().expect("R elements");
                 for row in 0..R {
                     to[row] = sign * from[row];
                 }
             }
         } else if a.column_step.unsigned_abs() == 1 && height == R {
-            // So many rows at once, from the first column to the last or the other way.
+            // Reads `R` rows at a time. The elements of a row are adjacent in memory, in ascending or descending order.
             let back = a.column_step < 0;
             let first = if back { depth - 1 } else { 0 };
             let lines: [&[T]; R] = std::array::from_fn(|row| &a.data[a.place(top + row, first)..][..depth]);
@@ -282,7 +291,8 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
     }
 }
 
-/// Adds the products of a panel of R rows and one of two vectors to a tile, term by term.
+/// Adds the product of a panel of a (`R` rows) and a panel of b (two vectors of columns) to a tile of c, in the order
+/// of the terms.
 #[inline(always)]
 fn add_tile<T: Real, L: SimdVector<T>, const R: usize>(a: &[T], b: &[T], c: &mut [T], step: usize) {
     let mut sums = [[L::splat(T::default()); 2]; R];
@@ -371,7 +381,7 @@ mod tests {
                 c
             };
             assert_eq!(sums(Worth::All), sums(Worth::Upper { offset: 280 }), "{level:?}");
-            // b is lower triangular, and of c what lies on or above the diagonal is wanted.
+            // b is lower triangular, and only the elements of c on or above the diagonal are needed.
             let mut b = filled(depth * width, 3);
             for (place, value) in b.iter_mut().enumerate() {
                 *value = if place / width < place % width { 0.0 } else { *value };

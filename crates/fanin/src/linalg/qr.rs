@@ -1,13 +1,15 @@
 //! Blocked QR factorization by Householder reflections.
 //!
-//! The columns are factored in panels. The reflections of a panel, `H_j = I - v_j v_j^T / h_j` with `h_j = |v_j|^2 / 2`,
-//! are applied to the columns right of it as one block reflector: `C := C - V Y`, `S^T Y = V^T C`,
-//! `S = striu(V^T V) + diag(h)`. This is the compact WY form `I - V T V^T` (Schreiber and Van Loan 1989) with
-//! `T = S^-1`, the UT transform (Joffrain et al. 2006): T itself is not formed. The next panel is factored by the thread
-//! that has updated it, while other threads update the panels after it.
+//! The columns are factored in panels. The reflections of a panel are `H_j = I - v_j v_j^T / h_j` with
+//! `h_j = |v_j|^2 / 2`. They are applied to the columns C to the right of the panel as one block reflector:
+//! `C := C - V Y`, where Y solves `S^T Y = V^T C` and `S = striu(V^T V) + diag(h)`. This is the compact WY form
+//! `I - V T V^T` (Schreiber and Van Loan 1989) with `T = S^-1`. The UT transform (Joffrain et al. 2006) solves with S,
+//! so T itself is not computed.
 //!
-//! The order of every sum is fixed, and does not depend on the number of threads or on the CPU level: products sum as in
-//! `product`, and norms and scalar products in [`LANES`] partial sums.
+//! The thread that updates the next panel also factors it, while other threads update the later panels.
+//!
+//! The order of every sum is fixed, and does not depend on the number of threads or on the CPU level. Matrix products
+//! are summed as in `product`. Norms and scalar products are summed in [`LANES`] partial sums.
 
 use super::product::{View, Worth, add_product};
 use super::real::Real;
@@ -18,11 +20,13 @@ use crate::dtype::Element;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Writes `gain` times the orthogonal matrix that torch makes of a Gaussian one, row-major: of the matrix, or of its
-/// transpose if it has fewer rows than columns, the thin Q of the QR factorization, each column times the sign of R's
-/// diagonal entry; transposed back.
+/// Writes `gain` times the orthogonal matrix that torch computes from a Gaussian matrix. Both matrices are row-major.
 ///
-/// sign(0) is 0, as in torch: where R's diagonal is zero, so is the column.
+/// The result is the thin Q of the QR factorization of the Gaussian matrix, with each column multiplied by the sign of
+/// the diagonal element of R. If the Gaussian matrix has fewer rows than columns, its transpose is factored, and the
+/// result is transposed back.
+///
+/// sign(0) is 0, as in torch. If a diagonal element of R is zero, the column of the result is therefore zero.
 pub(crate) fn haar<T: Real, E: Element>(
     gaussian: Vec<T>,
     (rows, columns): (usize, usize),
@@ -43,10 +47,10 @@ pub(crate) fn haar<T: Real, E: Element>(
     let vectors = factored.vectors(threads);
     let q = Reflections::from_vectors(vectors, short, &factored.halves, signs, level, threads);
     drop(factored);
-    /// Rows that one job writes.
+    /// The number of rows that one job writes.
     const BAND: usize = 384;
     let bands: Vec<_> = out.chunks_mut((BAND * columns).max(1)).enumerate().collect();
-    // The last rows have the longest sums.
+    // The last rows have the longest sums, so they are computed first.
     threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
         let top = number * BAND;
         let band = top..top + out.len() / columns;
@@ -82,18 +86,19 @@ fn sign<T: Real>(value: T) -> T {
 pub(super) struct Qr<T> {
     rows: usize,
     columns: usize,
-    /// The panels, row-major, each `width` columns but for the last: of R above the panel's first row, V from there on.
+    /// The panels of columns, row-major. Each has `width` columns, except that the last may have fewer. The rows above
+    /// the diagonal block of a panel are part of R. The other rows are part of V.
     panels: Vec<Vec<T>>,
-    /// Of each panel R's square block on the diagonal, row-major.
+    /// The part of R above the diagonal in the diagonal block of each panel, row-major.
     corners: Vec<Vec<T>>,
     width: usize,
-    /// h.
+    /// The values h_j of all reflections.
     pub(super) halves: Vec<T>,
-    /// R's diagonal.
+    /// The diagonal of R.
     pub(super) diagonal: Vec<T>,
 }
 
-/// Columns of a panel.
+/// Returns the number of columns of a panel, for a matrix with `columns` columns.
 fn panel_width(columns: usize) -> usize {
     match columns {
         0..=512 => 64,
@@ -103,8 +108,9 @@ fn panel_width(columns: usize) -> usize {
 }
 
 impl<T: Real> Qr<T> {
-    /// Of a row-major matrix, or of its transpose if it has fewer rows than columns. Entries are to be of moderate size: their
-    /// squares neither overflow nor, of those that matter, underflow.
+    /// Factors a row-major matrix, or its transpose if it has fewer rows than columns. The elements must be of moderate
+    /// size: sums of their squares must not overflow, and a column whose sum of squares is less than `Real::TINY`
+    /// counts as zero.
     pub(super) fn new(
         matrix: Vec<T>,
         (rows, columns): (usize, usize),
@@ -140,7 +146,7 @@ impl<T: Real> Qr<T> {
         let mut left = 0;
         while let Some(reflector) = next.take() {
             let across = reflector.halves.len();
-            let (done, rest) = panels[left / width..].split_first_mut().expect("a panel");
+            let (done, rest) = panels[left / width..].split_first_mut().expect("a panel to update");
             let vectors = View::new(&done[left * across..], across);
             let jobs = rest.iter_mut().enumerate().collect();
             let factored = threads.map(jobs, |(number, panel): (usize, &mut Vec<T>)| {
@@ -158,7 +164,7 @@ impl<T: Real> Qr<T> {
         it
     }
 
-    /// V, row-major: zero above the diagonal.
+    /// Returns V, row-major. It is zero above the diagonal.
     pub(super) fn vectors(&self, threads: Threads) -> Vec<T> {
         let (n, width) = (self.columns, self.width);
         let mut vectors = vec![T::default(); self.rows * n];
@@ -172,7 +178,7 @@ impl<T: Real> Qr<T> {
         vectors
     }
 
-    /// R, row-major: zero below the diagonal.
+    /// Returns R, row-major. It is zero below the diagonal.
     pub(super) fn upper(&self) -> Vec<T> {
         let (n, width) = (self.columns, self.width);
         let mut upper = vec![T::default(); n * n];
@@ -190,21 +196,22 @@ impl<T: Real> Qr<T> {
     }
 }
 
-/// The reflections of a panel beside their vectors.
+/// The reflections of a panel without their vectors v_j, which replace the panel.
 pub(super) struct Reflector<T> {
-    /// S, row-major; below its diagonal there is nothing of meaning.
+    /// The matrix S, row-major. The elements below the diagonal are undefined.
     s: Vec<T>,
     halves: Vec<T>,
-    /// R's diagonal.
+    /// The diagonal of R.
     pub(super) diagonal: Vec<T>,
-    /// What is above it of R's square block, row-major.
+    /// The part of R above the diagonal in the diagonal block of the panel, row-major.
     pub(super) corner: Vec<T>,
 }
 
-/// Columns that are factored one by one.
+/// The number of columns that are factored one by one. Their reflections are then applied as a block to the later
+/// columns of the panel.
 const LEAF: usize = 32;
 
-/// Factors a row-major panel of `across` columns, and leaves V in it, with zeros above the diagonal.
+/// Factors a row-major panel of `across` columns, and replaces the panel by V, which is zero above the diagonal.
 pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
     let rows = panel.len() / across;
     let (mut halves, mut diagonal) = (vec![T::ONE; across], vec![T::default(); across]);
@@ -237,7 +244,7 @@ pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> R
     Reflector { s, halves, diagonal, corner }
 }
 
-/// `striu(V^T V) + diag(halves)`; below the diagonal there is nothing of meaning.
+/// Returns `S = striu(V^T V) + diag(halves)`. The elements below the diagonal are undefined.
 fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     let width = halves.len();
     let mut s = vec![T::default(); width * width];
@@ -248,8 +255,8 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
-/// `C := C - Y V^T`, `Y S = C V`, for `count` rows of a matrix, which begin `step` apart: each is reflected, by the last
-/// reflection last. `vectors` are V and its transpose.
+/// Applies the reflections to each row of a matrix C, the last reflection last: `C := C - Y V^T`, where Y solves
+/// `Y S = C V`. C has `count` rows, which begin `step` elements apart. `vectors` are V and its transpose.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],
     s: &[T],
@@ -267,7 +274,8 @@ fn reflect_rows<T: Real>(
 }
 
 impl<T: Real> Reflector<T> {
-    /// Applies the reflections to `count` rows of a matrix, which begin `step` apart. `vectors` are V and its transpose.
+    /// Applies the reflections to each row of a matrix, the last reflection last. The matrix has `count` rows, which
+    /// begin `step` elements apart. `vectors` are V and its transpose.
     pub(super) fn apply_right(
         &self,
         vectors: [View<'_, T>; 2],
@@ -279,7 +287,8 @@ impl<T: Real> Reflector<T> {
         reflect_rows(vectors, &self.s, matrix, step, count, level);
     }
 
-    /// Applies the reflections to so many columns of a matrix whose rows begin `step` apart, the last one last.
+    /// Applies the reflections to each column of a matrix, the last reflection last. The matrix has `across` columns,
+    /// and its rows begin `step` elements apart. `vectors` is V.
     pub(super) fn apply(
         &self,
         vectors: View<'_, T>,
@@ -293,7 +302,7 @@ impl<T: Real> Reflector<T> {
         let mut y = vec![T::default(); width * across];
         let these = View::with_step(matrix, [vectors.size()[0], across], step);
         add_product(level, T::ONE, vectors.transposed(), these, Worth::All, &mut y, across);
-        // S^T Y = V^T C, some rows at a time.
+        // Solves `S^T Y = V^T C`, a few rows at a time.
         let s = View::new(&self.s, width);
         for top in (0..width).step_by(FEW) {
             let bottom = width.min(top + FEW);
@@ -308,7 +317,7 @@ impl<T: Real> Reflector<T> {
     }
 }
 
-/// Solves `S^T Y = C` for a few rows, the first one first.
+/// Solves a few rows of `S^T Y = V^T C`, the first row first. `y` has the right side, and is replaced by the solution.
 struct Few<'a, T> {
     s: View<'a, T>,
     y: &'a mut [T],
@@ -336,7 +345,7 @@ impl<T: Real> Kernel for Few<'_, T> {
     }
 }
 
-/// Solves `y S = c` for each row of a matrix.
+/// Solves `y S = c` for each row c of a matrix. `y` has the rows c, and is replaced by the solutions.
 struct Rows<'a, T> {
     s: &'a [T],
     y: &'a mut [T],
@@ -361,7 +370,7 @@ impl<T: Real> Kernel for Rows<'_, T> {
     }
 }
 
-/// Factors columns one by one. Column-major; the first one's pivot is in row `top`.
+/// Factors columns one by one. `columns` is column-major. The diagonal element of its first column is in row `top`.
 struct Leaf<'a, T> {
     columns: &'a mut [T],
     rows: usize,
@@ -384,7 +393,7 @@ impl<T: Real> Kernel for Leaf<'_, T> {
             let mut fours = later.chunks_exact_mut(4 * rows);
             for four in &mut fours {
                 let mut columns = four.chunks_exact_mut(rows).map(|column| &mut column[top + j..]);
-                reflect(x, *half, std::array::from_fn::<_, 4, _>(|_| columns.next().expect("four")));
+                reflect(x, *half, std::array::from_fn::<_, 4, _>(|_| columns.next().expect("four columns")));
             }
             for column in fours.into_remainder().chunks_exact_mut(rows) {
                 reflect(x, *half, [&mut column[top + j..]]);
@@ -393,8 +402,11 @@ impl<T: Real> Kernel for Leaf<'_, T> {
     }
 }
 
-/// Makes x into the vector v of the reflection that carries it to a multiple of the first unit vector, and gives
-/// `|v|^2 / 2` and the multiple. A vector whose squares would underflow is made zero: nothing reflects it.
+/// Computes the reflection that maps `x` to a multiple of the first unit vector. Replaces `x` by the vector v of the
+/// reflection, and returns `|v|^2 / 2` and the multiple.
+///
+/// Returns `None` if the sum of squares of `x` is less than `Real::TINY`. Sets `x` to zero in this case: there is no
+/// reflection.
 #[inline(always)]
 pub(super) fn reflection<T: Real>(x: &mut [T]) -> Option<(T, T)> {
     let [square] = products(x, [x]);
@@ -409,7 +421,7 @@ pub(super) fn reflection<T: Real>(x: &mut [T]) -> Option<(T, T)> {
     Some((norm * (norm + magnitude), if negative { norm } else { -norm }))
 }
 
-/// Applies a reflection to columns.
+/// Applies the reflection with the vector `v` and `half = |v|^2 / 2` to each of `columns`.
 #[inline(always)]
 pub(super) fn reflect<T: Real, const N: usize>(v: &[T], half: T, mut columns: [&mut [T]; N]) {
     let along: [T; N] = products(v, std::array::from_fn(|k| &*columns[k]));
@@ -421,10 +433,11 @@ pub(super) fn reflect<T: Real, const N: usize>(v: &[T], half: T, mut columns: [&
     }
 }
 
-/// Partial sums of a scalar product, which do not wait for each other.
+/// The number of partial sums of a scalar product. The partial sums do not depend on each other, so the CPU computes
+/// them in parallel.
 const LANES: usize = 32;
 
-/// Scalar products of one vector with others of the same length.
+/// Returns the scalar products of `x` with each of `others`, which must be at least as long as `x`.
 #[inline(always)]
 fn products<T: Real, const N: usize>(x: &[T], others: [&[T]; N]) -> [T; N] {
     let mut sums = [[T::default(); LANES]; N];
@@ -468,7 +481,8 @@ mod tests {
 
     fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
 
-    /// The greatest difference of `a b` and `c`, of row-major matrices that are as deep as `b` is high.
+    /// Returns the greatest absolute difference between an element of `a b` and the same element of c. The matrices are
+    /// row-major, and b has `depth` rows.
     fn apart(a: &[f64], b: &[f64], c: &[f64], depth: usize) -> f64 {
         let columns = b.len() / depth;
         let mut product = vec![0.0; c.len()];

@@ -1,9 +1,9 @@
-//! The arithmetic of f32 and f64.
+//! The trait of f32 and f64 for generic linear algebra.
 
 use crate::dtype::{Element, Values};
 use crate::simd::SimdElement;
 
-/// The arithmetic of f32 and f64, for code that is the same for both.
+/// A float type, f32 or f64, with the arithmetic that the functions of `linalg` need.
 pub(crate) trait Real:
     SimdElement
     + PartialEq
@@ -18,12 +18,13 @@ pub(crate) trait Real:
     + std::ops::Neg<Output = Self>
 {
     const ONE: Self;
-    /// Sums of squares below this have lost digits to underflow.
+    /// A sum of squares that is less than this has lost precision, because some squares have underflowed.
     const TINY: Self;
+    /// Returns the square root.
     fn root(self) -> Self;
-    /// The memory, if it is of this type.
+    /// Returns the slice if its elements are of this type, and `None` otherwise.
     fn memory(values: Values<'_>) -> Option<&mut [Self]>;
-    /// Writes numbers to memory of any type, each rounded once.
+    /// Writes the values of `from` to the elements of `to`. Each value is rounded once.
     fn store<E: Element>(from: &[Self], to: &mut [E]);
 }
 

@@ -1,13 +1,17 @@
-//! A Haar-distributed matrix as a product of Householder reflections (Stewart 1980, section 3).
+//! Haar-distributed matrices as products of Householder reflections (Stewart 1980, section 3).
 //!
-//! For m rows and n <= m columns let x_j be independent standard Gaussian vectors on the rows j..m (j = 0..n), and
-//! `v_j = x_j + sign(x_jj) |x_j| e_j`, so that `H_j = I - 2 v_j v_j^T / |v_j|^2` carries x_j to
-//! `-sign(x_jj) |x_j| e_j`. With `D = diag(-sign(x_jj))` the first n columns of `H_0 H_1 .. H_(n-1) D` are Haar.
-//! The product is `I - V S^-1 V^T`, `S = striu(V^T V) + diag(|v_j|^2 / 2)` (the UT transform; Joffrain et al. 2006), so
-//! any entry is `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c` with `W = S^-1 V_top^T` upper triangular.
+//! Let m be the number of rows and n <= m the number of columns. For j = 0..n, let x_j be a vector that has independent
+//! standard Gaussian variates in the rows j..m, and zeros above. Let `v_j = x_j + sign(x_jj) |x_j| e_j`. The reflection
+//! `H_j = I - 2 v_j v_j^T / |v_j|^2` then maps x_j to `-sign(x_jj) |x_j| e_j`. With `D = diag(d)` and
+//! `d_j = -sign(x_jj)`, the first n columns of `H_0 H_1 .. H_(n-1) D` are Haar-distributed.
 //!
-//! The order of every sum is fixed: column norms by row, ascending; S by row of V, ascending; W from the last k to the
-//! first; Q by k, ascending; each step one fused multiply-add in the element type.
+//! Let V be the matrix with the columns v_j, and V_top its first n rows. The product of the reflections is
+//! `I - V S^-1 V^T` with `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle (the UT
+//! transform; Joffrain et al. 2006). Any element of the result is therefore
+//! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`, where `W = S^-1 V_top^T` is upper triangular.
+//!
+//! The order of every sum is fixed, and each step is one fused multiply-add in the element type. Column norms and S are
+//! summed over the rows of V in ascending order, W over k in descending order, and Q over k in ascending order.
 
 use std::ops::Range;
 
@@ -16,30 +20,31 @@ use super::real::Real;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// The reflections of one matrix, ready to give any part of it.
+/// The reflections whose product is one orthogonal matrix. Any part of the matrix can be computed from them.
 #[derive(Debug, Clone)]
 pub(crate) struct Reflections<T> {
     columns: usize,
-    /// V, row-major: zero above the diagonal.
+    /// The matrix V, row-major. It is zero above the diagonal.
     vectors: Vec<T>,
-    /// W, row-major: zero below the diagonal.
+    /// The matrix W, row-major. It is zero below the diagonal.
     factor: Vec<T>,
-    /// d.
+    /// The factors d of the columns: 1, -1 or 0.
     signs: Vec<T>,
     level: Level,
 }
 
-/// Rows of S that are summed together, and columns of W that are solved together: enough for products to be quick, and few
-/// enough for every thread to have some.
+/// Returns the number of rows of S, and of columns of W, that one job computes. Large panels make the matrix products
+/// fast. Small panels give every thread some jobs.
 fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
 }
 
-/// Rows of W that are solved without products.
+/// The largest number of rows of W that are solved directly, without matrix products.
 const FEW: usize = 16;
 
 impl<T: Real> Reflections<T> {
-    /// From Gaussian entries on and below the diagonal, row-major, and zeros above it. At least as many rows as columns.
+    /// Creates the reflections of a row-major matrix that has Gaussian elements on and below the diagonal, and zeros
+    /// above the diagonal. The matrix must have at least as many rows as columns.
     pub(crate) fn new(gaussian: Vec<T>, columns: usize, level: Level, threads: Threads) -> Self {
         let mut it = Self { columns, vectors: gaussian, factor: Vec::new(), signs: Vec::new(), level };
         debug_assert!(it.vectors.len() >= columns * columns);
@@ -48,7 +53,8 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// From the v_j, row-major with zeros above the diagonal, `|v_j|^2 / 2` and d.
+    /// Creates the reflections from V (row-major, with zeros above the diagonal), from `|v_j|^2 / 2` for each j
+    /// (`halves`), and from the factors d (`signs`).
     pub(super) fn from_vectors(
         vectors: Vec<T>,
         columns: usize,
@@ -62,7 +68,7 @@ impl<T: Real> Reflections<T> {
         it
     }
 
-    /// Computes W.
+    /// Computes W and stores it in `self.factor`. `halves` has the values `|v_j|^2 / 2`.
     fn factor(&mut self, halves: &[T], threads: Threads) {
         let it = self;
         let columns = it.columns;
@@ -71,14 +77,15 @@ impl<T: Real> Reflections<T> {
             .into_iter()
             .map(|panel| (panel.clone(), Vec::new()))
             .collect();
-        // The last panels are the highest.
+        // The last panels have the most rows, so they are solved first.
         threads.for_each(solved.iter_mut().rev().collect(), |(panel, solved)| {
             *solved = it.solve(&product, panel.clone());
         });
         it.factor = product;
         threads.chunks(&mut it.factor, 64 * columns.max(1), |first, rows| {
             for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
-                // Left of the panels that reach this row nobody has written.
+                // Panels that end above this row are skipped. The memory, which was that of S, still has its zeros
+                // there.
                 for (panel, solved) in &solved {
                     if let Some(solved) = solved.get(row * panel.len()..(row + 1) * panel.len()) {
                         values[panel.clone()].copy_from_slice(solved);
@@ -92,7 +99,7 @@ impl<T: Real> Reflections<T> {
         View::new(&self.vectors, self.columns)
     }
 
-    /// Makes each x_j into v_j, and gives half the square of its length.
+    /// Replaces each x_j by v_j, computes the factors d, and returns `|v_j|^2 / 2` for each j.
     fn reflect(&mut self, threads: Threads) -> Vec<T> {
         let n = self.columns;
         let squares = threads.map(panels(n, panel(n, threads)), |panel| {
@@ -110,7 +117,8 @@ impl<T: Real> Reflections<T> {
             let diagonal = &mut self.vectors[j * n + j];
             let negative = *diagonal < T::default();
             let magnitude = if negative { -*diagonal } else { *diagonal };
-            // |v|^2 / 2 = |x| (|x| + |x_jj|). A vector of zeros reflects nothing; sign(0) is 1 here.
+            // The new value is `|v|^2 / 2 = |x| (|x| + |x_jj|)`. For a vector of zeros it would be 0. It is then set to
+            // 1, because it is a divisor, and the reflection is the identity. sign(0) is 1 here.
             let half_square = norm * (norm + magnitude);
             *half = if half_square == T::default() { T::ONE } else { half_square };
             *diagonal = if negative { *diagonal - norm } else { *diagonal + norm };
@@ -119,7 +127,8 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// S, row-major; below its diagonal there is nothing of meaning, and left of a row's panel there are zeros.
+    /// Returns S, row-major. `diagonal` has the values `|v_j|^2 / 2`. The elements below the diagonal are undefined,
+    /// except for those to the left of the diagonal block of a panel, which are zero.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
         let rows = self.vectors.len().checked_div(n).unwrap_or(0);
@@ -129,7 +138,7 @@ impl<T: Real> Reflections<T> {
         threads.for_each(blocks, |(number, product): (usize, &mut [T])| {
             let top = number * height;
             let bottom = n.min(top + height);
-            // V is zero above its diagonal: no sum begins before row `top`.
+            // V is zero above its diagonal, so all terms before row `top` are zero.
             let these = self.view().part(top..rows, top..bottom).transposed();
             product.chunks_exact_mut(n).for_each(|row| claim(&mut row[top..]));
             let those = self.view().part(top..rows, top..n);
@@ -141,7 +150,8 @@ impl<T: Real> Reflections<T> {
         product
     }
 
-    /// A panel of W with S W = V_top^T, by substitution from the last row up.
+    /// Returns the columns `panel` of W, the solution of `S W = V_top^T`, by back substitution from the last row to the
+    /// first. `product` is S. Only the rows above `panel.end` are returned, because W is zero below them.
     fn solve(&self, product: &[T], panel: Range<usize>) -> Vec<T> {
         let (n, width) = (self.columns, panel.len());
         // V_top^T is zero below its diagonal, and so is W.
@@ -156,8 +166,9 @@ impl<T: Real> Reflections<T> {
         solved
     }
 
-    /// Solves these rows, from which all later ones have been taken off: the lower half, takes it off the upper one, and
-    /// solves that. The order of the sums is that of row by row.
+    /// Solves `rows` of `S W = V_top^T`. The terms of all later rows must have been subtracted before. The function
+    /// solves the lower half of the rows, subtracts its terms from the upper half, and solves the upper half. Each sum
+    /// has the same order as in a solution row by row.
     fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
         let Range { start, end } = rows;
         if rows.len() <= FEW {
@@ -173,11 +184,11 @@ impl<T: Real> Reflections<T> {
         self.solve_rows(s, start..middle, solved, width);
     }
 
-    /// Writes `gain * Q` for these rows and columns, row-major.
+    /// Writes these rows and columns of `gain * Q` to `out`, row-major.
     pub(crate) fn part(&self, rows: Range<usize>, columns: Range<usize>, gain: T, out: &mut [T]) {
         let width = columns.len();
         out.fill(T::default());
-        // V is zero right of its diagonal, W below: later terms add nothing.
+        // V is zero to the right of its diagonal, and W is zero below its diagonal. All later terms are therefore zero.
         let depth = columns.end.min(rows.end);
         if !out.is_empty() {
             let vectors = self.view().part(rows.clone(), 0..depth);
@@ -197,19 +208,20 @@ impl<T: Real> Reflections<T> {
     }
 }
 
-/// Writes the zeros of new memory, which is to be read before it is written. Read first, each page of it would be the one that
-/// the system shows in place of all zeros; the write after that takes this one away, from all CPUs, which wait for each other.
+/// Writes zeros to freshly allocated zeroed memory that would otherwise be read before it is written. The system maps a
+/// page that is read first to a shared page of zeros. The first write to the page then replaces this mapping, and all
+/// CPUs that run threads of the process must drop the old mapping and wait for each other.
 fn claim<T: Real>(zeros: &mut [T]) {
     zeros.fill(T::default());
     std::hint::black_box(zeros);
 }
 
-/// Columns by panels.
+/// Splits `0..columns` into ranges of length `width`. The last range may be shorter.
 fn panels(columns: usize, width: usize) -> Vec<Range<usize>> {
     (0..columns).step_by(width.max(1)).map(|left| left..columns.min(left + width)).collect()
 }
 
-/// The sums of squares of a panel's columns, by row.
+/// Adds the squares of the elements of each column of a panel to `squares`, row by row.
 struct Squares<'a, T> {
     vectors: &'a [T],
     columns: usize,
@@ -230,7 +242,8 @@ impl<T: Real> Kernel for Squares<'_, T> {
     }
 }
 
-/// Solves a few rows, the last one first.
+/// Solves a few rows of `S W = V_top^T` by back substitution, the last row first. `solved` has the right side, and is
+/// replaced by the solution.
 struct Substitution<'a, T> {
     s: View<'a, T>,
     solved: &'a mut [T],

@@ -1,11 +1,15 @@
-//! Singular values.
+//! Singular values of matrices.
 //!
-//! A matrix that is not square is replaced by R of its QR factorization. R is reduced to an upper band matrix by blocked
-//! reflections from both sides, the band matrix to a bidiagonal one by chasing the elements outside of it down the diagonal
-//! (two-stage reduction: Grosser and Lang 1999), and the singular values of the bidiagonal matrix are found by bisection.
-//! The number of singular values below a bound is counted by the differential stationary qd transformation, which errs by
-//! small relative changes of the entries, and these change singular values by as small a ratio (Fernando and Parlett 1994;
-//! Demmel and Kahan 1990). So the error comes from the reduction alone: a modest multiple of `n * eps * norm`.
+//! A matrix that is not square is first replaced by the R of its QR factorization. The square matrix is reduced to an
+//! upper band matrix by blocked reflections from both sides. The band matrix is reduced to a bidiagonal matrix by bulge
+//! chasing: the elements that a reflection creates outside of the band are moved down the diagonal by further
+//! reflections (two-stage reduction: Grosser and Lang 1999). The singular values of the bidiagonal matrix are found by
+//! bisection.
+//!
+//! Bisection counts the singular values below a bound by the differential stationary qd transformation. The count is
+//! exact for a bidiagonal matrix whose elements differ from the given ones by small relative amounts. Such differences
+//! cause relative changes of the singular values that are as small (Fernando and Parlett 1994; Demmel and Kahan 1990).
+//! The error of the result is therefore that of the reduction alone: a modest multiple of `n * eps * norm`.
 
 use super::product::View;
 use super::qr::{Qr, factor, reflection};
@@ -14,12 +18,12 @@ use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Gives the singular values of a row-major matrix, the greatest first: as many as the shorter side is long. `None` if a
-/// value is infinite or NaN.
+/// Returns the `min(rows, columns)` singular values of a row-major matrix in descending order, or `None` if a value is
+/// infinite or NaN.
 ///
-/// The absolute error is a modest multiple of `n * eps * norm`, with n the shorter side, `eps` that of f64 and `norm` the
-/// greatest singular value; this also holds if the matrix is rank-deficient. Works on the calling thread. The result does not
-/// depend on the CPU level.
+/// The absolute error is a modest multiple of `n * eps * norm`, where n is `min(rows, columns)`, eps is `f64::EPSILON`
+/// and norm is the greatest singular value. This also holds for rank-deficient matrices. The function runs on the
+/// calling thread only. The result does not depend on the CPU level.
 ///
 /// ```
 /// use fanin::linalg::singular_values;
@@ -28,7 +32,7 @@ use crate::threads::Threads;
 /// ```
 ///
 /// # Panics
-/// If there are not `rows * columns` values.
+/// If `values` does not have `rows * columns` elements.
 pub fn singular_values(values: &[f64], rows: usize, columns: usize) -> Option<Vec<f64>> {
     singular_values_at(Level::best(), values, rows, columns)
 }
@@ -47,7 +51,7 @@ fn singular_values_at(level: Level, values: &[f64], rows: usize, columns: usize)
     if greatest == 0.0 {
         return Some(vec![0.0; n]);
     }
-    // Powers of two: nothing is rounded but what is next to zero.
+    // Scaling by a power of two is exact, except for values that become subnormal.
     let (_, exponent) = libm::frexp(greatest);
     let scaled = |value: f64, by: i32| value * power(by / 2) * power(by - by / 2);
     let mut matrix: Vec<f64> = values.iter().map(|&value| scaled(value, -exponent)).collect();
@@ -61,32 +65,32 @@ fn singular_values_at(level: Level, values: &[f64], rows: usize, columns: usize)
     Some(found)
 }
 
-/// 2^exponent, for -1022 to 1023.
+/// Returns 2^exponent, for an exponent from -1022 to 1023.
 fn power(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
 }
 
-/// Superdiagonals of the band matrix.
+/// The number of superdiagonals of the band matrix.
 const WIDTH: usize = 32;
 
-/// Numbers that are held of each row: from the diagonal `WIDTH` to the left and `2 * WIDTH` to the right, for what is there
-/// while elements are chased.
+/// The number of elements that are stored for row i: those of the columns `i - WIDTH..i + 2 * WIDTH`. Elements outside
+/// of the band are non-zero only during bulge chasing.
 const HELD: usize = 3 * WIDTH;
 
-/// An upper band matrix. Row i's column j is at `i * HELD + WIDTH + j - i`.
+/// An upper band matrix. Element (i, j) is `values[i * HELD + WIDTH + j - i]`.
 struct Band {
     values: Vec<f64>,
     size: usize,
 }
 
 impl Band {
-    /// Reduces a square row-major matrix.
+    /// Reduces a square row-major matrix with `n` rows to a band matrix that has the same singular values.
     fn of(mut matrix: Vec<f64>, n: usize, level: Level) -> Self {
         for top in (0..n).step_by(WIDTH) {
             check();
             let width = WIDTH.min(n - top);
             let right = top + width;
-            // QR of the columns top..right, from row `top` on.
+            // QR factorization of the columns top..right, from row `top` on.
             let mut panel = Vec::with_capacity((n - top) * width);
             matrix[top * n..].chunks_exact(n).for_each(|row| panel.extend_from_slice(&row[top..right]));
             let reflector = factor(&mut panel, width, level);
@@ -100,7 +104,7 @@ impl Band {
             }
             let vectors = View::new(&panel, width);
             reflector.apply(vectors, &mut matrix[top * n + right..], n, rest, level);
-            // LQ of the rows top..bottom, from column `right` on.
+            // LQ factorization of the rows top..bottom, from column `right` on: the QR factorization of the transpose.
             let height = width.min(rest);
             let bottom = top + height;
             let mut panel = vec![0.0; rest * height];
@@ -130,15 +134,15 @@ impl Band {
         Self { values, size: n }
     }
 
-    /// So many numbers of a row, from this column on.
+    /// Returns `N` elements of a row, from `column` on.
     #[inline(always)]
     fn part<const N: usize>(&mut self, row: usize, column: usize) -> &mut [f64; N] {
         let place = row * HELD + WIDTH + column - row;
-        self.values[place..].first_chunk_mut().expect("a part of a row")
+        self.values[place..].first_chunk_mut().expect("the row must have N elements from the column on")
     }
 }
 
-/// Reduces a band matrix to a bidiagonal one, and gives its diagonal and what is above it.
+/// Reduces a band matrix to a bidiagonal matrix. Returns the diagonal and the superdiagonal of the result.
 struct Chase(Band);
 
 impl Kernel for Chase {
@@ -152,8 +156,10 @@ impl Kernel for Chase {
             if first % 64 == 0 {
                 check();
             }
-            // Of row `source` what is right of column `left` is made zero. This fills what is below the diagonal in the columns
-            // left..right; the first of them is cleared, which fills rows to the right of the band.
+            // `clear_row` sets the elements of row `source` to the right of column `left` to zero. This creates
+            // non-zero elements below the diagonal in the columns left..right. `clear_column` then sets the elements
+            // below the diagonal in column `left` to zero. This creates non-zero elements to the right of the band,
+            // which the next iteration removes from row `left`.
             let (mut source, mut left) = (first, first + 1);
             loop {
                 let right = n.min(source + if source == first { WIDTH + 1 } else { 2 * WIDTH });
@@ -170,7 +176,8 @@ impl Kernel for Chase {
     }
 }
 
-/// Carries a row's part to a multiple of its first unit vector, by a reflection of these columns.
+/// Sets the elements of `row` in `columns`, except for the first of these columns, to zero, by a reflection of these
+/// columns.
 #[inline(always)]
 fn clear_row(band: &mut Band, row: usize, columns: std::ops::Range<usize>) {
     let (left, count) = (columns.start, columns.len());
@@ -197,7 +204,7 @@ fn clear_row(band: &mut Band, row: usize, columns: std::ops::Range<usize>) {
     }
 }
 
-/// Clears the first of these columns below the diagonal, by a reflection of the rows of the same numbers.
+/// Sets the elements below the diagonal in column `rows.start` to zero, by a reflection of `rows`.
 #[inline(always)]
 fn clear_column(band: &mut Band, rows: std::ops::Range<usize>) {
     let (left, count) = (rows.start, rows.len());
@@ -221,10 +228,10 @@ fn clear_column(band: &mut Band, rows: std::ops::Range<usize>) {
     band.part::<1>(left, left)[0] = to;
 }
 
-/// Singular values that are found together.
+/// The number of singular values that are computed together.
 const TOGETHER: usize = 32;
 
-/// The singular values of a bidiagonal matrix, in no order.
+/// Returns the singular values of a bidiagonal matrix, unsorted. `above` is the superdiagonal.
 fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     let n = diagonal.len();
     if let [one] = diagonal {
@@ -232,7 +239,8 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     }
     let row = (0..n).map(|k| diagonal[k].abs() + above.get(k).map_or(0.0, |x| x.abs()));
     let column = (0..n).map(|k| diagonal[k].abs() + if k > 0 { above[k - 1].abs() } else { 0.0 });
-    // The norm is at most the root of the product of these two.
+    // The spectral norm is at most the square root of the greatest row sum times the greatest column sum. It is
+    // therefore at most the greater of these two.
     let bound = row.chain(column).fold(0f64, f64::max) * (1.0 + 1e-15);
     let squares: Vec<[f64; 2]> =
         (0..n).map(|k| [diagonal[k] * diagonal[k], above.get(k).map_or(0.0, |x| x * x)]).collect();
@@ -244,9 +252,11 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     found
 }
 
-/// The singular values of these numbers, the least being number 0.
+/// Computes the singular values with the indices `first..first + found.len()` in ascending order, by bisection.
 struct Bisection<'a> {
+    /// The squares of each diagonal element and of the element to the right of it.
     squares: &'a [[f64; 2]],
+    /// An upper bound of all singular values.
     bound: f64,
     first: usize,
     found: &'a mut [f64],
@@ -259,7 +269,7 @@ impl Kernel for Bisection<'_> {
     fn run<I: SimdIsa>(self) {
         let Self { squares, bound, first, found } = self;
         let (mut low, mut high) = ([0f64; TOGETHER], [bound; TOGETHER]);
-        // The interval ends about as wide as half a unit in the last place of the bound.
+        // The final interval is the bound divided by 2^54, which is at most half a unit in the last place of the bound.
         for _ in 0..54 {
             let mut middle = [0f64; TOGETHER];
             let mut shift = [0f64; TOGETHER];
@@ -280,10 +290,11 @@ impl Kernel for Bisection<'_> {
     }
 }
 
-/// Of each bound's square the number of singular values below the bound: of negative pivots of `B^T B - shift`.
+/// Returns, for each shift, the number of singular values whose square is less than the shift. This is the number of
+/// negative pivots of `B^T B - shift`, where B is the bidiagonal matrix.
 #[inline(always)]
 fn below(squares: &[[f64; 2]], shift: &[f64; TOGETHER]) -> [f64; TOGETHER] {
-    /// In place of a pivot of zero.
+    /// A pivot of smaller magnitude is replaced by minus this value, because pivots are divisors.
     const LEAST: f64 = 1e-290;
     let mut counts = [0f64; TOGETHER];
     let mut carried = shift.map(|shift| -shift);
@@ -309,7 +320,7 @@ mod tests {
         values
     }
 
-    /// Largest error in units of `n * eps * norm`.
+    /// Returns the largest absolute error in units of `n * eps * norm`.
     fn error(found: &[f64], expected: &[f64]) -> f64 {
         assert_eq!(found.len(), expected.len());
         let most = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -320,7 +331,7 @@ mod tests {
     fn the_hilbert_matrix() {
         let values: Vec<f64> = (0..64).map(|place| 1.0 / (place / 8 + place % 8 + 1) as f64).collect();
         let found = singular_values(&values, 8, 8).unwrap();
-        // By mpmath 1.3, from the entries as rational numbers.
+        // Computed by mpmath 1.3 from the elements as rational numbers.
         let expected = [
             1.6959389969219495,
             0.298_125_211_316_930_7,
@@ -336,7 +347,8 @@ mod tests {
 
     #[test]
     fn differences_of_neighbours() {
-        // 2 on the diagonal, -1 beside it: 2 - 2 cos(k pi / (n + 1)).
+        // The matrix has 2 on the diagonal and -1 beside it. Its singular values are 2 - 2 cos(k pi / (n + 1)) for k =
+        // 1..=n.
         for n in [2, 31, 32, 33, 34, 64, 65, 66, 97, 200] {
             let mut values = vec![0.0; n * n];
             for k in 0..n {
@@ -362,9 +374,9 @@ mod tests {
             let least = 2.0 / n as f64;
             for diagonal in [
                 (0..n).map(|k| (n - k) as f64).collect::<Vec<_>>(),
-                // Graded over 60 orders of magnitude.
+                // Singular values that extend over 60 orders of magnitude.
                 (0..n).map(|k| 1e-60f64.powf(k as f64 / n as f64)).collect(),
-                // Half of the rank is missing; all are the same.
+                // Half of the singular values are zero. In the last matrix all are equal.
                 (0..n).map(|k| (1.0 - k as f64 * least).max(0.0)).collect(),
                 vec![3.0; n],
             ] {
@@ -376,10 +388,10 @@ mod tests {
                     }
                 }
                 let found = singular_values(&values, rows, columns).unwrap();
-                // The factors are orthogonal to rounding.
+                // The factors are orthogonal up to rounding errors.
                 assert!(error(&found, &diagonal) < 10.0, "{rows} {columns} {found:?} {diagonal:?}");
                 assert!(found.is_sorted_by(|a, b| a >= b));
-                // Any power of two scales them exactly.
+                // Scaling the matrix by a power of two scales the singular values by the same power of two.
                 for power in [2f64.powi(900), 2f64.powi(-900)] {
                     let scaled: Vec<f64> = values.iter().map(|value| value * power).collect();
                     let scaled = singular_values(&scaled, rows, columns).unwrap();

@@ -7,7 +7,7 @@ use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat};
 /// 2^32.
 pub(crate) const TWO_32: f64 = 4_294_967_296.0;
 
-/// An angle: a number of right angles, and a remainder of at most pi / 4 in magnitude.
+/// An angle: a number of right angles, and a remainder of at most pi / 4 in magnitude. The angle is their sum.
 #[derive(Clone, Copy)]
 pub(crate) struct Angle<F: SimdFloat> {
     /// The number of right angles, 0 to 3, in the two highest bits. The other bits are arbitrary.
@@ -15,11 +15,11 @@ pub(crate) struct Angle<F: SimdFloat> {
     pub(super) remainder: F,
 }
 
-/// Returns the angle `x`, for 0 <= x <= 2 pi, reduced as torch does.
+/// Returns the angle `x`, with the reduction that torch uses. `x` must be in [0, 2 pi].
 #[inline(always)]
 pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
     let word = F::Bits::splat;
-    // One more than the octant, from 1 to 9. Its even part is twice the number of right angles.
+    // The octant plus 1, from 1 to 9. Rounded down to an even number, this is twice the number of right angles.
     let octant = x.mul(F::splat(1.27323954473516)).truncate_to_int().add(word(1));
     let y = octant.and(word(!1)).convert_signed();
     // Subtracts y pi / 4, with pi / 4 as a sum of three constants (Cody and Waite).
@@ -31,10 +31,11 @@ pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
 
 /// Returns the angle `2 pi (word + 1/2) / 2^32`.
 ///
-/// The reduction is exact, in integers. The remainder is never 0, so neither sine nor cosine is.
+/// The reduction is exact, because it is computed in integers. The remainder is never 0, so the sine and the cosine are
+/// never 0.
 #[inline(always)]
 pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
-    // The two highest bits are the number of right angles nearest to the word.
+    // The two highest bits of `nearest` are the number of right angles that is nearest to the angle.
     let nearest = word.add(F::Bits::splat(1 << 29));
     let remainder = word.sub(nearest.and(F::Bits::splat(3 << 30))).convert_signed();
     Angle { quadrant: nearest, remainder: remainder.add(F::splat(0.5)).mul(F::splat(TAU / TWO_32 as f32)) }
@@ -42,20 +43,21 @@ pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
 
 /// Returns the angle `2 pi (high * 2^32 + low + 1/2) / 2^64`, where `high` and `low` are less than 2^32.
 ///
-/// The reduction is exact, in integers. The remainder is never 0, so neither sine nor cosine is.
+/// The reduction is exact, because it is computed in integers. The remainder is never 0, so the sine and the cosine are
+/// never 0.
 #[inline(always)]
 pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<D> {
     use std::f64::consts::TAU;
     let word = D::Bits::splat;
-    // The nearest multiple of 2^30, up to 2^32. Its bits 30 and 31 are the number of right angles.
+    // The multiple of 2^30 that is nearest to `high`, at most 2^32. Its bits 30 and 31 are the number of right angles.
     let nearest = high.add(word(1 << 29)).and(word(7 << 30));
     let remainder = high.sub(nearest).convert_signed();
     let x = remainder.mul_add(D::splat(TWO_32), low.convert_unsigned().add(D::splat(0.5)));
     Angle { quadrant: nearest.shl(32), remainder: x.mul(D::splat(TAU / TWO_32 / TWO_32)) }
 }
 
-/// Returns the sine and cosine of an angle, given its quadrant and the sine and cosine of its remainder: exchanges them and
-/// changes their signs.
+/// Returns the sine and cosine of an angle, given its quadrant and the sine and cosine of its remainder. In an odd
+/// quadrant the two are exchanged, and the signs depend on the quadrant.
 #[inline(always)]
 pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F) -> (F, F) {
     let odd = quadrant.shl(1);
@@ -67,8 +69,8 @@ pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F
     (sin, cos)
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln)`, given a logarithm, the quadrant of t, and the sine and cosine of its
-/// remainder.
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln)`. The angle t is given by its quadrant and by the sine and cosine
+/// of its remainder.
 #[inline(always)]
 pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     ln: F,
@@ -76,7 +78,8 @@ pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     sin: F,
     cos: F,
 ) -> (F, F) {
-    // The barrier starts the square root before the rotation, which takes as long and is then done meanwhile.
+    // The barrier makes the square root start before the rotation. Both take about as long, so the rotation is computed
+    // while the square root is in progress.
     let (radius, sin) = ln.mul(F::splat((-2).into())).sqrt().barrier_with(sin);
     let (sin, cos) = rotate_to_quadrant(quadrant, sin, cos);
     (radius.mul(cos), radius.mul(sin))

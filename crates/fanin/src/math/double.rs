@@ -1,5 +1,5 @@
-//! Logarithm, sine and cosine in f64: the kernels of Sun's fdlibm (e_log.c, k_sin.c, k_cos.c), with fused multiply-add where
-//! `mul_add` is written.
+//! Logarithm, sine and cosine in f64: the kernels of Sun's fdlibm (e_log.c, k_sin.c, k_cos.c), with fused multiply-add
+//! where `mul_add` is written.
 
 use std::f64::consts::SQRT_2;
 
@@ -53,7 +53,8 @@ fn exponent_and_fraction64<D: SimdF64>(x: D) -> (D, D) {
     (exponent, mantissa.sub(D::splat(1.0)))
 }
 
-/// Returns `ln((1 + f) * 2^exponent)`, given `s = f / (2 + f)`, `z = s^2` and `series`, the polynomial [`LN`] at z.
+/// Returns `ln((1 + f) * 2^exponent)`, given `s = f / (2 + f)`, `z = s^2`, and `series`, the value of the polynomial
+/// [`LN`] at z.
 #[inline(always)]
 fn ln_of_series64<D: SimdF64>(exponent: D, f: D, s: D, z: D, series: D) -> D {
     let half_square = D::splat(0.5).mul(f).mul(f);
@@ -79,15 +80,15 @@ pub(super) fn ln64<D: SimdF64>(x: D) -> D {
 #[inline(always)]
 pub(crate) fn ln_1p64(x: f64) -> f64 {
     let sum = 1.0 + x;
-    // Corrects the rounding error of the sum, to first order.
+    // The second term corrects the rounding error of `sum`, to first order.
     ln64(sum) + (x - (sum - 1.0)) / sum
 }
 
-/// Returns `-ln(1 - x)` for `x` in (0, 1). `complement` is `1 - x`, also to full relative precision.
+/// Returns `-ln(1 - x)` for `x` in (0, 1). `complement` is `1 - x`. Both arguments must have full relative precision.
 #[inline(always)]
 pub(crate) fn minus_ln_complement64(x: f64, complement: f64) -> f64 {
     let (exponent, fraction) = exponent_and_fraction64(complement);
-    // For a small x the fraction is -x, which has more significant bits than the complement.
+    // For a small x, the fraction is -x. Here x has more significant bits than the complement.
     let fraction = if exponent == 0.0 && fraction <= 0.0 { -x } else { fraction };
     -ln_of_fraction64((exponent, fraction))
 }
@@ -101,7 +102,7 @@ pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     let square = remainder.mul(remainder);
     let (exponent, f) = exponent_and_fraction64(x);
     let s = f.div(splat(2.0).add(f));
-    // The division takes about as long as this polynomial.
+    // The division above takes about as long as this polynomial, which is computed at the same time.
     let sin = horner(square, SIN).mul(square).mul_add(remainder, remainder);
     let z = s.mul(s);
     let (mut ln, mut cos) = (splat(LN[0]), splat(COS[0]));
@@ -115,7 +116,7 @@ pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     (ln_of_series64(exponent, f, s, z, ln), sin, cos)
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)`, where `u` must be in (0, 1), and the angle t.
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)` and the angle t. `u` must be in (0, 1).
 #[inline(always)]
 pub(crate) fn polar64<D: SimdF64>(u: D, angle: Angle<D>) -> (D, D) {
     let (ln, sin, cos) = ln_sin_cos64(u, angle.remainder);

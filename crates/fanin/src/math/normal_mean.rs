@@ -1,6 +1,7 @@
 //! The mean of a function of a standard normal variate, by quadrature with a fixed order of operations.
 
-/// Nodes and weights of the Gauss-Legendre rule of eight points on [-1, 1]: the positive nodes.
+/// The positive nodes of the Gauss-Legendre rule with eight points on [-1, 1], each with its weight. The negative nodes
+/// have the same weights.
 const GAUSS_LEGENDRE: [(f64, f64); 4] = [
     (0.183_434_642_495_649_8, 0.362_683_783_378_362),
     (0.525_532_409_916_329, 0.313_706_645_877_887_3),
@@ -8,13 +9,13 @@ const GAUSS_LEGENDRE: [(f64, f64); 4] = [
     (0.960_289_856_497_536_3, 0.101_228_536_290_376_26),
 ];
 
-/// Integration ends at this distance from 0. Beyond, the density of the normal distribution is less than 1e-40.
+/// The integral extends to this distance from 0. Beyond it, the density of the normal distribution is less than 1e-40.
 const REACH: i32 = 14;
 
-/// Returns E[f(z)] for z ~ N(0, 1).
+/// Returns E[f(z)], the mean of `f(z)`, for z ~ N(0, 1).
 ///
-/// The interval is divided into panels of width 1/2. A panel is halved until the sum of its halves agrees with the whole,
-/// so that panels become small around kinks and steps of `f`.
+/// The interval is divided into panels of width 1/2. A panel is halved until the sum of the integrals of its halves
+/// agrees with the integral of the panel. Panels therefore become small around kinks and steps of `f`.
 pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
     let weighted = |z: f64| f(z) * (libm::exp(-z * z / 2.0) / std::f64::consts::TAU.sqrt());
     let panel = |low: f64, high: f64| {
@@ -24,7 +25,8 @@ pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
             .map(|(x, w)| w * (weighted(middle - half * x) + weighted(middle + half * x)))
             .sum::<f64>()
     };
-    // The largest number of panels: enough for about thirty kinks. It bounds the work for a function that is nowhere smooth.
+    // The largest number of panels, which is enough for about thirty kinks. It limits the computation for a function
+    // that is nowhere smooth.
     let mut budget = 20_000;
     let mut sum = 0.0;
     for k in -2 * REACH..2 * REACH {

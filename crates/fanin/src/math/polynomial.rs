@@ -1,4 +1,4 @@
-//! Polynomials by Horner's rule, every step a fused multiply-add.
+//! Polynomials, evaluated by Horner's rule. Every step is one fused multiply-add.
 
 use crate::simd::SimdFloat;
 

@@ -1,7 +1,7 @@
 //! Logarithm, sine and cosine in f32.
 //!
-//! The polynomials are those of Moshier's Cephes library (logf.c, sinf.c), in the arrangement that sse_mathfun and
-//! avx_mathfun publish and torch uses. Every multiplication that feeds an addition is fused.
+//! The polynomials are those of Moshier's Cephes library (logf.c, sinf.c). The order of operations is that of
+//! sse_mathfun and avx_mathfun, which torch uses. A multiplication is fused with the addition that uses its product.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -28,8 +28,9 @@ pub(super) const SIN: [f32; 3] = [-1.9515295891e-4, 8.3321608736e-3, -1.66666546
 /// The coefficients of the cosine's polynomial in x^2, highest first.
 pub(super) const COS: [f32; 3] = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2];
 
-/// Returns the exponent and the fraction of `2^POWER x`: `2^POWER x = (1 + fraction) * 2^exponent` with `1 + fraction` in
-/// [sqrt(1/2), sqrt(2)). `x` and `2^POWER x` must be positive and normal. Scaling by the power is free.
+/// Returns the exponent and the fraction of `2^POWER x`: `2^POWER x = (1 + fraction) * 2^exponent` with `1 + fraction`
+/// in [sqrt(1/2), sqrt(2)). `x` and `2^POWER x` must be positive and normal. The scaling by 2^POWER takes no
+/// instruction.
 #[inline(always)]
 fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
     /// The bits of sqrt(1/2), where the range of `1 + fraction` begins.
@@ -40,11 +41,12 @@ fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
     (offset.shr_signed(23).convert_signed(), mantissa.sub(F::splat(1.0)))
 }
 
-/// Returns `ln((1 + x) * 2^exponent)`, given `square`, x^2, and `series`, the polynomial [`LN`] at x.
+/// Returns `ln((1 + x) * 2^exponent)`, given `square`, which is x^2, and `series`, the value of the polynomial [`LN`]
+/// at x.
 #[inline(always)]
 fn ln_of_series<F: SimdF32>(exponent: F, x: F, square: F, series: F) -> F {
-    // ln 2 is the sum of 0.693359375, which has few bits, so that its product with the exponent is exact, and
-    // -2.12194440e-4.
+    // ln 2 is the sum of 0.693359375 and -2.12194440e-4. The first constant has few bits, so that its product with the
+    // exponent is exact.
     let low = series.mul(x).mul_add(square, exponent.mul(F::splat(-2.12194440e-4)));
     let low = square.mul_add(F::splat(-0.5), low);
     exponent.mul_add(F::splat(0.693359375), x.add(low))
@@ -65,8 +67,8 @@ pub(crate) fn ln<F: SimdF32>(x: F) -> F {
 
 /// Returns `ln(2^POWER x)`, and the sine and cosine of the remainder of an angle.
 ///
-/// The steps of the three polynomials are interleaved. One polynomial after another would leave the CPU waiting for each
-/// step.
+/// The steps of the three polynomials are interleaved. If the polynomials were computed one after another, the CPU
+/// would wait for each step.
 #[inline(always)]
 pub(super) fn ln_sin_cos<F: SimdF32, const POWER: i32>(x: F, remainder: F) -> (F, F, F) {
     let splat = F::splat;
@@ -84,7 +86,7 @@ pub(super) fn ln_sin_cos<F: SimdF32, const POWER: i32>(x: F, remainder: F) -> (F
     (ln_of_series(exponent, x, x.mul(x), ln), sin, cos.add(splat(1.0)))
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)`, where `u = 2^POWER x` must be in (0, 1), and the angle t.
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)`, `u = 2^POWER x`, and the angle t. u must be in (0, 1).
 #[inline(always)]
 pub(crate) fn polar<F: SimdF32, const POWER: i32>(x: F, angle: Angle<F>) -> (F, F) {
     let (ln, sin, cos) = ln_sin_cos::<F, POWER>(x, angle.remainder);

@@ -8,12 +8,12 @@ pub(crate) const LANES: usize = 16;
 /// The words of a group: `[word][block]`, four words for each of sixteen blocks.
 pub(crate) type GroupWords = [[u32; LANES]; 4];
 
-/// A source of groups of words: [`Philox`](super::Philox), or a generator of the caller.
+/// A generator of groups of words: [`Philox`](super::Philox), or a generator that the caller provides.
 pub(crate) trait GroupSource {
     /// Returns the words of the group with index `group`.
     fn words<I: SimdIsa>(&mut self, group: u64) -> GroupWords;
 
-    /// Writes the words of the groups `group..group + 3`.
+    /// Writes the words of the groups `group..group + 3` to `words`.
     #[inline(always)]
     fn three_groups<I: SimdIsa>(&mut self, group: u64, words: &mut [GroupWords; 3]) {
         groups_one_by_one::<I>(self, group, words);

@@ -1,4 +1,4 @@
-//! Random number generators: they produce words. The module `distributions` turns words into variates.
+//! Random number generators, which generate 32-bit words. The module `distributions` turns words into variates.
 //!
 //! - [`Philox`]: counter-based, for the native stream.
 //! - [`Mt19937`]: the Mersenne Twister, for the torch stream, with [`StateReader`] for random access to its words.

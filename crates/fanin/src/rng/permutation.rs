@@ -1,9 +1,10 @@
-//! Random subsets of `0..size` from a key: the rows of a column that a sparse initializer sets to zero. The exact definition is
-//! in [`crate::streams::native`], under "sparse".
+//! Random subsets of the indices `0..size`. A sparse initializer uses them to choose the rows of a column that it sets
+//! to zero. The exact definition is in [`crate::streams::native`], under "sparse".
 //!
-//! Up to 256 rows, [`choose_by_shuffle`] runs the first steps of a Fisher-Yates shuffle. Beyond, a [`Permutation`] gives
-//! random access: a Feistel network with cycle walking (Black and Rogaway 2002) and the finalizer of MurmurHash3
-//! (Appleby) as its round function. For few rows, twelve rounds would not make all subsets equally likely.
+//! For up to 256 rows, [`choose_by_shuffle`] computes the first steps of a Fisher-Yates shuffle. For more rows, a
+//! [`Permutation`] computes the image of any single index. It is a Feistel network with cycle walking (Black and
+//! Rogaway 2002), whose round function is the finalizer of MurmurHash3 (Appleby). For few rows, the twelve rounds of
+//! the network would not make all subsets equally likely, so the shuffle is used.
 
 use std::ops::Range;
 
@@ -13,9 +14,11 @@ use crate::simd::{SimdIsa, SimdU32x16, U32X16_LANES};
 /// The largest `size` for which [`choose_by_shuffle`] is used.
 pub(crate) const SHUFFLE_MAX: usize = 256;
 
-/// Chooses `count` of the indices `0..size`, each subset being equally likely. `size` is at most [`SHUFFLE_MAX`].
+/// Chooses `count` of the indices `0..size`. All subsets of `count` indices are equally likely. `size` must be at most
+/// [`SHUFFLE_MAX`].
 ///
-/// Returns whether each index is chosen. The words are those of the blocks of `engine` that belong to `column`.
+/// Returns an array that is true at the indices that are chosen. The random words are those of the blocks of `engine`
+/// that belong to `column`.
 pub(crate) fn choose_by_shuffle(
     engine: &Philox,
     column: u64,
@@ -39,8 +42,8 @@ pub(crate) fn choose_by_shuffle(
 /// The number of rounds of the Feistel network.
 const ROUNDS: u32 = 12;
 
-/// The number of vectors that go through the network together. The rounds of one vector depend on each other, so several
-/// vectors hide the latency.
+/// The number of vectors that go through the network together. Each round of a vector depends on the round before. The
+/// rounds of the other vectors hide the latency.
 const VECTORS: usize = 4;
 
 /// The number of indices that go through the network together.
@@ -76,14 +79,15 @@ impl Permutation {
         self.cycle_walk::<I::U32x16, false>(indices, key, &mut each);
     }
 
-    /// Calls `each(index)` with the index whose image it is, for each of `images`, in any order.
+    /// Calls `each(index)` for each of `images`, in any order, where `index` is the index that has this image.
     #[inline(always)]
     pub(crate) fn preimages<I: SimdIsa>(&self, images: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64)) {
         self.cycle_walk::<I::U32x16, true>(images, key, &mut |_, index| each(index));
     }
 
-    /// Calls `each(number, result)` for each of `numbers`. The network permutes a power of two of numbers: a result that is
-    /// not less than `size` goes through the network again, until it is (cycle walking).
+    /// Calls `each(number, result)` for each of `numbers`, where `result` is the image of `number`, or its preimage if
+    /// `INVERSE` is true. The network permutes `0..2^bits`, where 2^bits may exceed `size`. A result that is not less
+    /// than `size` therefore goes through the network again, until the result is less than `size` (cycle walking).
     #[inline(always)]
     fn cycle_walk<B: SimdU32x16, const INVERSE: bool>(
         &self,
@@ -91,7 +95,7 @@ impl Permutation {
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // The numbers that are still walking: where each began, and its last result.
+        // The numbers whose results are not yet less than `size` (`start`), and their last results (`current`).
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;
@@ -117,7 +121,8 @@ impl Permutation {
         }
     }
 
-    /// Returns the numbers after one pass through the network, or through its inverse.
+    /// Applies the network once to each of `numbers`, or the inverse network if `INVERSE` is true, and returns the
+    /// results.
     #[inline(always)]
     fn network<B: SimdU32x16, const INVERSE: bool>(
         &self,
@@ -160,7 +165,7 @@ impl Permutation {
     }
 }
 
-/// Applies one round: combines `to` with the hash of `from` by an exclusive or.
+/// Applies one round of the network: replaces `to` by its exclusive or with a hash of `from` and `key`.
 #[inline(always)]
 fn feistel_round<B: SimdU32x16>(to: &mut [B; VECTORS], from: &[B; VECTORS], key: B, mask: B) {
     for vector in 0..VECTORS {
@@ -168,7 +173,7 @@ fn feistel_round<B: SimdU32x16>(to: &mut [B; VECTORS], from: &[B; VECTORS], key:
     }
 }
 
-/// Returns the 32-bit finalizer of MurmurHash3.
+/// Returns the 32-bit finalizer of MurmurHash3 of each lane.
 #[inline(always)]
 fn murmur_finalizer<B: SimdU32x16>(mut x: B) -> B {
     x = x.xor(x.shr(16)).mul(B::splat(0x85eb_ca6b));
@@ -185,7 +190,8 @@ mod tests {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column))
     }
 
-    /// Collects the pairs of index and image of a range of indices, or the preimages of a range of images, sorted.
+    /// Returns the sorted pairs of index and image for a range of indices, or the sorted preimages of a range of
+    /// images.
     struct Walk<'a>(&'a Permutation, Range<u64>, [u32; 4], bool);
     impl Kernel for Walk<'_> {
         type Output = Vec<(u64, u64)>;
@@ -207,7 +213,7 @@ mod tests {
         dispatch(level, Walk(permutation, images, key, true)).into_iter().map(|(index, _)| index).collect()
     }
 
-    /// Returns the image of one index, as the definition of the native stream states it.
+    /// Returns the image of one index, computed as in the definition of the native stream.
     fn image(permutation: &Permutation, index: u64, key: [u32; 4]) -> u64 {
         let Permutation { size, right_bits, left_mask, right_mask } = *permutation;
         let mut at = index;
@@ -258,7 +264,7 @@ mod tests {
         }
     }
 
-    /// Chi-square over all subsets, from 200,000 columns.
+    /// Chi-square test over all subsets, with 200,000 columns.
     #[test]
     fn every_subset_of_a_short_column_is_equally_likely() {
         let cases =
@@ -277,8 +283,9 @@ mod tests {
         }
     }
 
-    /// The number of chosen indices in a fixed half of the column is hypergeometric, for any half: the even indices, the
-    /// first ones, or those with an even number of certain bits, on which a network with too few rounds fails.
+    /// The number of chosen indices in any fixed half of the column must be hypergeometric. The test uses the even
+    /// indices, the first indices, and the indices with an even number of certain bits. A network with too few rounds
+    /// fails for the last of these halves.
     #[test]
     fn the_number_of_chosen_indices_in_any_half_of_a_long_column_is_hypergeometric() {
         for (size, chosen) in [(257u64, 40u64), (512, 256), (300, 270), (1000, 100)] {
@@ -313,8 +320,8 @@ mod tests {
         }
     }
 
-    /// Checks that the chi-square statistic is at most six standard deviations above its mean. Cells are merged until at
-    /// least ten are expected in each.
+    /// Checks that the chi-square statistic is at most six standard deviations above its mean. Cells are merged until
+    /// at least ten are expected in each.
     fn check_chi_square(counts: impl Iterator<Item = u32>, expected: &[f64]) {
         let (mut chi, mut cells) = (0.0, 0.0);
         let (mut found, mut merged) = (0.0, 0.0);

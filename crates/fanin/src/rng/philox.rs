@@ -9,9 +9,10 @@ const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 const LOW: u64 = 0xffff_ffff;
 
-/// The counter-based generator Philox4x32-10: block `n` is a function of the key and of `n` alone, four words of 32 bits.
+/// The counter-based generator Philox4x32-10. It generates blocks of four 32-bit words. Block `n` depends only on `n`
+/// and on the parameters of the generator.
 ///
-/// The counter has 128 bits. Its low half is the block number. Its high half is fixed, like the key.
+/// The counter has 128 bits. Its low half is the block number `n`. Its high half and the key are the parameters.
 ///
 /// ```
 /// use fanin::rng::Philox;
@@ -26,7 +27,7 @@ pub struct Philox {
 }
 
 impl Philox {
-    /// Creates the generator of a key and of the high half of the counter (words 2 and 3).
+    /// Creates a generator from a key and the high half of the counter (words 2 and 3).
     pub const fn new(key: [u32; 2], high: [u32; 2]) -> Self {
         Self { key, high }
     }
@@ -51,14 +52,16 @@ impl Philox {
         counter
     }
 
-    /// Returns the words of a group: of the blocks `16 * group..16 * group + 16`.
+    /// Returns the words of a group, which has the blocks `16 * group..16 * group + 16`.
     ///
-    /// Each block takes one 64-bit lane, with one vector for each of its four words. A 32 x 32 bit product then fills the
-    /// lane, and its high half is one shift away. Bits 32 and above of a word are ignored by the next multiplication. Even and
-    /// odd blocks are computed in separate vectors, so that a shift and a blend pack their words.
+    /// A 64-bit lane has one word of a block, and there is one vector for each of the four words of the blocks. The
+    /// product of two 32-bit words fills the lane, and one shift gives the high half of the product. The next
+    /// multiplication ignores the bits 32 and above of a lane. Blocks with even numbers and blocks with odd numbers are
+    /// in separate vectors, so that a shift and a blend pack their words.
     #[inline(always)]
     pub(crate) fn group<I: SimdIsa>(&self, group: u64) -> GroupWords {
-        // The first block number is a multiple of 16, so adding the lane never carries into word 1 of the counter.
+        // The first block number is a multiple of 16, so adding the lane number never carries into word 1 of the
+        // counter.
         let first = group.wrapping_mul(LANES as u64);
         let start = self.start::<I::U64>((first >> 32) as u32);
         let mut words = [[0; LANES]; 4];
@@ -70,7 +73,7 @@ impl Philox {
         words
     }
 
-    /// Returns the words of sixteen blocks with any numbers.
+    /// Returns the words of the sixteen blocks whose numbers are `blocks`. The numbers may be in any order.
     #[inline(always)]
     pub(crate) fn scattered<I: SimdIsa>(&self, blocks: &[u64; LANES]) -> GroupWords {
         let high = [I::U64::splat(self.high[0].into()), I::U64::splat(self.high[1].into())];
@@ -88,7 +91,8 @@ impl Philox {
         words
     }
 
-    /// Returns the part of the first three rounds that all blocks with this word 1 of the counter share.
+    /// Returns the part of the first three rounds that is the same for all blocks that have `word1` as word 1 of the
+    /// counter.
     #[inline(always)]
     fn start<W: SimdU64>(&self, word1: u32) -> Start<W> {
         let split = |product: u64| [(product >> 32) as u32, product as u32];
@@ -106,8 +110,8 @@ impl Philox {
         }
     }
 
-    /// Returns the result of the rounds after the first three, except for the exclusive ors of the last round: for each
-    /// block the two products, in the order that [`last_products`] gives.
+    /// Computes the rounds after the first three, except for the exclusive ors of the last round. Returns the four
+    /// vectors of [`last_products`] for each of the two vectors of blocks.
     ///
     /// The rounds are unrolled. In a loop, the compiler would broadcast the keys of each round again for every group.
     #[inline(always)]
@@ -122,7 +126,8 @@ impl Philox {
         [last_products(vectors[0]), last_products(vectors[1])]
     }
 
-    /// Does the exclusive ors of the last round for two vectors of blocks, and writes their words from lane `at` on.
+    /// Computes the exclusive ors of the last round for a vector of even blocks and a vector of odd blocks. Writes the
+    /// words of these blocks to `words`, from lane `at` on.
     #[inline(always)]
     fn finish<W: SimdU64>(&self, [even, odd]: [[W; 4]; 2], words: &mut GroupWords, at: usize) {
         let key = |which| {
@@ -137,10 +142,10 @@ impl Philox {
         }
     }
 
-    /// Writes the words of the groups `group..group + 3`, for vectors of four lanes.
+    /// Writes the words of the groups `group..group + 3`. The vectors must have four lanes.
     ///
-    /// Works on three vectors at a time, because with two the CPU would wait for products. A group is four vectors, so the
-    /// triples straddle the groups.
+    /// The function computes three vectors at a time, because with two vectors the CPU would wait for products. A group
+    /// consists of four vectors, so the vectors that are computed together may belong to two groups.
     #[inline(always)]
     fn three_groups_of_four_lanes<I: SimdIsa>(&self, group: u64, words: &mut [GroupWords; 3]) {
         let first = group.wrapping_mul(LANES as u64);
@@ -158,8 +163,8 @@ impl Philox {
         self.finish([e, f], &mut words[2], 8);
     }
 
-    /// Returns three vectors before the exclusive ors of the last round. Vector `k` has the blocks `low + offsets[k]`,
-    /// `low + offsets[k] + 2` and so on.
+    /// Computes all rounds for three vectors of blocks, except for the exclusive ors of the last round. Vector `k` has
+    /// the blocks with `low + offsets[k]`, `low + offsets[k] + 2` and so on as word 0 of the counter.
     #[inline(always)]
     fn three_vectors<W: SimdU64>(&self, start: &Start<W>, low: u64, offsets: [u64; 3]) -> [[W; 4]; 3] {
         let mut keys = [[0; 2]; 6];
@@ -176,26 +181,27 @@ impl Philox {
         [last_products(a), last_products(b), last_products(c)]
     }
 
-    /// Returns the two keys of a round, in every lane.
+    /// Returns the two keys of round `number`, each in every lane of a vector.
     #[inline(always)]
     fn round_keys<W: SimdU64>(&self, number: u32) -> [W; 2] {
         [W::splat(self.key_of(0, number).into()), W::splat(self.key_of(1, number).into())]
     }
 
-    /// Returns key `which`, 0 or 1, of a round.
+    /// Returns key `which`, 0 or 1, of round `number`.
     #[inline(always)]
     const fn key_of(&self, which: usize, number: u32) -> u32 {
         self.key[which].wrapping_add(KEY_STEPS[which].wrapping_mul(number))
     }
 }
 
-/// The number of rounds that [`Start`] does.
+/// The number of rounds that [`Start`] computes.
 const START_ROUNDS: u32 = 3;
 
 /// The first three rounds for blocks whose counters differ only in word 0.
 ///
-/// Much of these rounds is the same for all such blocks and is computed once, in scalars. Each field is what remains to be
-/// combined by an exclusive or with a word of the named round: the shared words and the keys.
+/// Much of the computation of these rounds is the same for all such blocks. This part is computed once, in scalars. A
+/// field is named after a round and a word of its result. The field is the part of this word that is the same for all
+/// blocks. The word is the exclusive or of the field and the parts that depend on the block.
 struct Start<W> {
     round1_word2: W,
     round2_word0: W,
@@ -232,15 +238,16 @@ impl<W: SimdU64> Start<W> {
     }
 }
 
-/// Returns the result of one round on two vectors of blocks. Two vectors side by side hide the latency of the product, the
-/// shift and the exclusive or.
+/// Returns the result of one round on two vectors of blocks. Computing two vectors at a time hides the latency of the
+/// product, the shift and the exclusive or.
 #[inline(always)]
 fn round<W: SimdU64>([even, odd]: [[W; 4]; 2], keys: [W; 2]) -> [[W; 4]; 2] {
     let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
     [W::philox_round(even, multipliers, keys), W::philox_round(odd, multipliers, keys)]
 }
 
-/// Returns the words with words 0 and 2 replaced by their products of the last round.
+/// Returns the four words of a vector of blocks before the last round, with words 0 and 2 replaced by their products of
+/// the last round.
 #[inline(always)]
 fn last_products<W: SimdU64>([word0, word1, word2, word3]: [W; 4]) -> [W; 4] {
     let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
@@ -256,7 +263,7 @@ impl GroupSource for Philox {
     #[inline(always)]
     fn three_groups<I: SimdIsa>(&mut self, group: u64, words: &mut [GroupWords; 3]) {
         let last = (group.wrapping_mul(LANES as u64) & LOW) + 3 * LANES as u64 - 1;
-        // Only if word 1 of the counter is the same for all blocks.
+        // Three groups can be computed together only if word 1 of the counter is the same for all of their blocks.
         if I::U64::LANES == 4 && last <= LOW {
             self.three_groups_of_four_lanes::<I>(group, words);
         } else {
@@ -270,7 +277,7 @@ mod tests {
     use super::*;
     use crate::simd::{Kernel, Level, dispatch};
 
-    /// Counter, key and words of `philox4x32 10` in the file `kat_vectors` of Random123 1.14.
+    /// The counters, keys and words of `philox4x32 10` in the file `kat_vectors` of Random123 1.14.
     const KNOWN: [([u32; 4], [u32; 2], [u32; 4]); 3] = [
         ([0; 4], [0; 2], [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]),
         ([u32::MAX; 4], [u32::MAX; 2], [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]),

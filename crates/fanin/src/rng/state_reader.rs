@@ -3,17 +3,17 @@
 use super::mt19937::{Mt19937, SIZE, temper_all};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The number of words before the current state that are kept, so that a read may span two states.
+/// The number of words before the current state that the reader stores, so that a read may span two states.
 const HISTORY: usize = 32;
 
 /// Reads words of an MT19937 sequence by their numbers.
 ///
 /// Number 0 is the next word of the engine that the reader was created from. Reads move forwards through the sequence:
-/// the reader holds one state and the last [`HISTORY`] words before it, and skips or jumps over states in between.
-/// This makes reading a few distant words much cheaper than generating all words up to them.
+/// the reader stores one state and the [`HISTORY`] words before this state, and it skips or jumps over the states
+/// between two reads. Reading a few distant words is therefore much cheaper than generating all words before them.
 #[derive(Debug, Clone)]
 pub(crate) struct StateReader {
-    /// Holds the current state. Its counters are not used.
+    /// The engine that has the current state. The counters of the engine are not used.
     engine: Mt19937,
     level: Level,
     /// The number of the first word of the current state. Negative if that word precedes number 0.
@@ -29,7 +29,7 @@ impl StateReader {
         Self { engine, level, base, history: [0; HISTORY] }
     }
 
-    /// Returns the reader with the words renumbered: word `words` becomes number 0.
+    /// Renumbers the words and returns the reader: the word with the number `words` becomes number 0.
     pub(crate) fn renumbered_from(mut self, words: u64) -> Self {
         self.base -= words as i64;
         self
@@ -37,17 +37,17 @@ impl StateReader {
 
     /// Reads the words with numbers `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
-    /// `first` and `distances` must be ascending, and the distances must span less than [`HISTORY`]. A number may be less
-    /// than the highest number of an earlier read, but by less than [`HISTORY`].
+    /// `first` and `distances` must be ascending, and the distances must span less than [`HISTORY`]. A number may be
+    /// less than the highest number of an earlier read, if the difference is less than [`HISTORY`].
     ///
     /// # Panics
-    /// If the length of `out` is not `N * first.len()`.
+    /// If the length of `out` is not `N * first.len()`, where N is the number of distances.
     pub(crate) fn read<const N: usize>(&mut self, first: &[u64], distances: [u32; N], out: &mut [u32]) {
         dispatch(self.level, Read { reader: self, first, distances, out });
     }
 
-    /// Advances until the current state contains the word `distance` words after `index`. `index` is relative to the
-    /// first word of the current state.
+    /// Advances until the current state contains the word at `index + distance`. Indices are relative to the first word
+    /// of the state before the call.
     #[inline(always)]
     fn advance_to<I: SimdIsa>(&mut self, index: i64, distance: i64) {
         let states = (index + distance) / SIZE as i64;
@@ -59,7 +59,7 @@ impl StateReader {
         self.base += states * SIZE as i64;
     }
 
-    /// Returns an engine whose next word is number `word`, which must not precede the current state.
+    /// Returns an engine whose next word has the number `word`. This word must not precede the current state.
     pub(crate) fn into_engine(mut self, word: u64) -> Mt19937 {
         self.engine.begin_state();
         self.engine.advance_at(self.level, (word as i64 - self.base) as u64);
@@ -67,7 +67,7 @@ impl StateReader {
     }
 }
 
-/// [`StateReader::read`] as a kernel.
+/// The kernel of [`StateReader::read`].
 struct Read<'a, const N: usize> {
     reader: &'a mut StateReader,
     first: &'a [u64],
@@ -90,7 +90,7 @@ impl<const N: usize> Kernel for Read<'_, N> {
             if index + last >= SIZE as i64 {
                 reader.advance_to::<I>(index, last);
             }
-            // Reads that begin in the history.
+            // Reads whose first word is in the history.
             while done < count && (first[done] as i64) < reader.base {
                 let index = first[done] as i64 - reader.base;
                 for number in 0..N {
@@ -102,7 +102,7 @@ impl<const N: usize> Kernel for Read<'_, N> {
                 }
                 done += 1;
             }
-            // Reads that lie entirely in the current state.
+            // Reads whose words are all in the current state.
             let state = &reader.engine.state.0;
             let base = reader.base as u64;
             for &first in &first[done..] {

@@ -1,10 +1,10 @@
-//! The CPU levels, and which of them this CPU has.
+//! The CPU levels, and the detection of the levels that this CPU has.
 
 use std::sync::OnceLock;
 
 /// A set of CPU instructions that kernels are compiled for.
 ///
-/// Values do not depend on the level; only the speed does.
+/// The level affects only the speed. Values do not depend on the level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Level {
@@ -12,7 +12,7 @@ pub enum Level {
     Scalar,
     /// x86-64 with AVX2, FMA, F16C, BMI1 and BMI2.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ and VL, and all of [`Level::Avx2`].
+    /// x86-64 with AVX-512 F, BW, DQ and VL, and all instructions of [`Level::Avx2`].
     Avx512,
 }
 
@@ -58,7 +58,7 @@ fn detect() -> Vec<Level> {
     levels
 }
 
-/// Returns the levels that this CPU has: only the scalar one on this target.
+/// Returns the levels that this CPU has. On this target there is only the scalar level.
 #[cfg(not(target_arch = "x86_64"))]
 fn detect() -> Vec<Level> {
     vec![Level::Scalar]

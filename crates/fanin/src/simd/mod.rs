@@ -1,10 +1,10 @@
-//! SIMD: the CPU levels, the vector types of each level, and the dispatch of a kernel to a level. The only module with
-//! `unsafe` code.
+//! SIMD: the CPU levels, the vector types of each level, and the dispatch of a kernel to a level. This is the only
+//! module with `unsafe` code.
 //!
 //! A [`Kernel`] is safe code that is generic over an instruction set ([`SimdIsa`]) and marked `#[inline(always)]`.
-//! [`dispatch`] instantiates it inside a function that is compiled with the target features of a level, so that the
-//! compiler may use the instructions of the level throughout the kernel. Every operation gives the same bits at every
-//! level. Only the number of lanes differs.
+//! [`dispatch`] instantiates the kernel inside a function that is compiled with the target features of a level, so that
+//! the compiler may use the instructions of the level throughout the kernel. The result of every operation is
+//! bit-identical at every level. Only the number of lanes differs between levels.
 //!
 //! - `traits`: the vector traits.
 //! - `scalar`: the implementation for every CPU. There is no NEON code: on aarch64 all kernels use this implementation,

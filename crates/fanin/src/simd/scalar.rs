@@ -1,4 +1,5 @@
-//! The implementation for every CPU: scalars, and short arrays whose loops the compiler vectorizes.
+//! The implementation for every CPU. Its vectors are single floats, or short arrays in whose loops the compiler uses
+//! SIMD instructions.
 
 use super::traits::{
     SimdBits, SimdElement, SimdF32, SimdF32Bits, SimdFloat, SimdIsa, SimdU32x16, SimdU64, SimdVector,
@@ -24,7 +25,7 @@ impl SimdIsa for Scalar {
     }
 }
 
-/// Implements the float and bit traits for a float type and the integer of the same size.
+/// Implements `SimdFloat` for a float type, and `SimdBits` for the unsigned integer of the same size.
 macro_rules! scalar {
     ($float:ident, $word:ident, $convert_signed:expr, $convert_unsigned:expr) => {
         impl SimdFloat for $float {
@@ -182,7 +183,8 @@ impl SimdF32Bits for u32 {
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
 /// Returns the f64 equal to a signed integer of magnitude less than 2^51. Adding the integer to the bits of
-/// [`UNIT_SPACING`] adds it to the value. AVX2 has no conversion of 64-bit integers, so all levels but AVX-512 use this.
+/// [`UNIT_SPACING`] also adds the integer to the value of [`UNIT_SPACING`]. AVX2 has no instruction that converts
+/// 64-bit integers, so all levels except AVX-512 use this method.
 #[inline(always)]
 fn convert_52_bits(word: u64) -> f64 {
     f64::from_bits(word.wrapping_add(UNIT_SPACING.to_bits())) - UNIT_SPACING
@@ -317,7 +319,7 @@ impl SimdU32x16 for [u32; U32X16_LANES] {
     }
 }
 
-/// Four elements of a matrix.
+/// A vector of four matrix elements.
 #[derive(Clone, Copy)]
 pub(crate) struct Array<T>([T; 4]);
 

@@ -1,37 +1,38 @@
-//! The vector traits: what a kernel can do, whatever the CPU level.
+//! The vector traits: the operations that a kernel may use. Every CPU level implements all of them.
 //!
-//! All methods are `#[inline(always)]`. A method works on each lane as it would on one scalar, and gives the same bits at
-//! every level. The implementations are in `scalar` and `x86_64`.
+//! All methods are `#[inline(always)]`. Arithmetic works on each lane independently. The result of a method is
+//! bit-identical at every level. The implementations are in the modules `scalar` and `x86_64`.
 
 /// A computation that is compiled once for each CPU level and run by [`super::dispatch`].
 pub(crate) trait Kernel {
     /// The result of the computation.
     type Output;
 
-    /// Runs the computation with the vector types of `I`. Must be `#[inline(always)]`, and so must every function it
-    /// calls, because only inlined code is compiled with the target features of the level.
+    /// Runs the computation with the vector types of `I`. This function and all functions that it calls must be
+    /// `#[inline(always)]`, because only inlined code is compiled with the target features of the level.
     fn run<I: SimdIsa>(self) -> Self::Output;
 }
 
 /// An instruction set: the vector types of a CPU level.
 ///
-/// Only [`super::dispatch`] names an instruction set other than the scalar one, after it has detected that the CPU has the
-/// level. The safety of the implementations rests on this.
+/// Only [`super::dispatch`] passes an instruction set other than the scalar one to a kernel, and it does so only after
+/// it has detected that the CPU has the level. The safety of the implementations depends on this rule.
 pub(crate) trait SimdIsa {
-    /// f32 lanes for the functions of `math`, in about half of the registers.
+    /// A vector of f32 for the functions of `math`. It takes so few registers that the temporaries of a function stay
+    /// in registers too.
     type F32: SimdF32;
-    /// f32 lanes for a function whose steps all depend on each other. More lanes than [`SimdIsa::F32`] has, so that there
-    /// is independent work while a step waits for the one before.
+    /// A vector of f32 for a function in which each step depends on the step before. It may have more lanes than
+    /// [`SimdIsa::F32`], so that the CPU can work on other lanes while a step waits for the step before.
     type F32Wide: SimdF32;
-    /// f64 lanes for the functions of `math`.
+    /// A vector of f64 for the functions of `math`.
     type F64: SimdF64;
-    /// u64 lanes for Philox.
+    /// A vector of u64 for Philox.
     type U64: SimdU64;
-    /// Sixteen u32 lanes.
+    /// A vector of sixteen u32.
     type U32x16: SimdU32x16;
-    /// One register of f32 lanes, for matrix products.
+    /// A single register of f32, for matrix products.
     type F32Register: SimdVector<f32>;
-    /// One register of f64 lanes, for matrix products.
+    /// A single register of f64, for matrix products.
     type F64Register: SimdVector<f64>;
 
     /// Returns a mask whose bit `k` is set if `values[k] < low || values[k] > high`.
@@ -43,7 +44,7 @@ pub(crate) trait SimdFloat: Copy {
     /// The type of a lane.
     type Scalar: Copy;
 
-    /// The vector of as many integers, with lanes of the same size.
+    /// The vector of unsigned integers that has the same number of lanes, each of the same size.
     type Bits: SimdBits<Floats = Self>;
 
     /// The number of lanes.
@@ -76,24 +77,27 @@ pub(crate) trait SimdFloat: Copy {
     /// Returns `if self < other { if_less } else { otherwise }`.
     fn select_less(self, other: Self, if_less: Self, otherwise: Self) -> Self;
 
-    /// Returns `if self < other { self } else { other }`. Unlike `f32::min`, this returns `other` if a lane is NaN.
+    /// Returns `if self < other { self } else { other }`. Unlike `f32::min`, this returns `other` in each lane in which
+    /// either operand is NaN.
     fn min(self, other: Self) -> Self;
 
-    /// Returns `if self > other { self } else { other }`. Unlike `f32::max`, this returns `other` if a lane is NaN.
+    /// Returns `if self > other { self } else { other }`. Unlike `f32::max`, this returns `other` in each lane in which
+    /// either operand is NaN.
     fn max(self, other: Self) -> Self;
 
-    /// Returns the bits of the floats, as `f32::to_bits`.
+    /// Returns the bits of the floats, as `f32::to_bits` does.
     fn to_bits(self) -> Self::Bits;
 
-    /// Returns the same vector, after an optimization barrier: all its registers are computed before the next step of any
-    /// of them. Without it, a compiler that is short of registers takes one register through all steps, then the next.
+    /// Returns the same vector, after an optimization barrier: the compiler computes all registers of the vector before
+    /// it computes the next step of any of them. Without the barrier, a compiler that is short of registers computes
+    /// all steps for one register, then all steps for the next.
     #[inline(always)]
     fn barrier(self) -> Self {
         self
     }
 
-    /// Returns both vectors, after an optimization barrier: all registers of both are computed before the next step of
-    /// any of them.
+    /// Returns both vectors, after an optimization barrier: the compiler computes all registers of both vectors before
+    /// it computes the next step of any of them.
     #[inline(always)]
     fn barrier_with(self, other: Self) -> (Self, Self) {
         (self, other)
@@ -105,7 +109,7 @@ pub(crate) trait SimdBits: Copy {
     /// The type of a lane.
     type Scalar: Copy + From<u8>;
 
-    /// The vector of as many floats, with lanes of the same size.
+    /// The vector of floats that has the same number of lanes, each of the same size.
     type Floats: SimdFloat<Bits = Self>;
 
     /// Returns the vector with `word` in every lane.
@@ -133,13 +137,15 @@ pub(crate) trait SimdBits: Copy {
     /// Returns `self >> bits`.
     fn shr(self, bits: u32) -> Self;
 
-    /// Returns the floats that have these bits, as `f32::from_bits`.
+    /// Returns the floats that have these bits, as `f32::from_bits` does.
     fn bitcast(self) -> Self::Floats;
 
-    /// Returns the floats nearest to the lanes as signed integers. A 64-bit lane must be less than 2^51 in magnitude.
+    /// Returns the floats that are nearest to the lanes, where a lane is a signed integer. The magnitude of a 64-bit
+    /// lane must be less than 2^51.
     fn convert_signed(self) -> Self::Floats;
 
-    /// Returns the floats nearest to the lanes as unsigned integers. A 64-bit lane must be less than 2^51.
+    /// Returns the floats that are nearest to the lanes, where a lane is an unsigned integer. A 64-bit lane must be
+    /// less than 2^51.
     fn convert_unsigned(self) -> Self::Floats;
 
     /// Returns `if_set` in each lane whose highest bit is set, and `if_clear` in the others.
@@ -154,7 +160,7 @@ pub(crate) trait SimdF32: SimdFloat<Scalar = f32, Bits: SimdF32Bits> {
 
 /// The bits of a vector of f32.
 pub(crate) trait SimdF32Bits: SimdBits<Scalar = u32> {
-    /// Returns the lanes as signed integers, shifted right: the sign is kept.
+    /// Returns the lanes, as signed integers, shifted right: copies of the sign bit are shifted in.
     fn shr_signed(self, bits: u32) -> Self;
 }
 
@@ -165,7 +171,8 @@ impl<F: SimdFloat<Scalar = f64, Bits: SimdBits<Scalar = u64>>> SimdF64 for F {}
 
 /// A vector of u64, with the operations of Philox. Each lane holds one 32-bit word of a Philox block in its low half.
 ///
-/// Written by hand because the speed of loops over arrays varied with the surrounding code: `docs/dev/simd.md`.
+/// The implementations are written by hand, because the speed of loops over arrays depended on the surrounding code:
+/// see `docs/dev/simd.md`.
 pub(crate) trait SimdU64: Copy {
     /// The number of lanes.
     const LANES: usize;
@@ -182,23 +189,24 @@ pub(crate) trait SimdU64: Copy {
     /// Returns `self ^ other`.
     fn xor(self, other: Self) -> Self;
 
-    /// Returns the 64-bit products of the low halves.
+    /// Returns the 64-bit products of the low halves of the lanes.
     fn mul_low_halves(self, other: Self) -> Self;
 
     /// Returns `self >> 32`.
     fn high_halves(self) -> Self;
 
-    /// Returns the low halves of `self`, with the low halves of `odd` as high halves.
+    /// Returns lanes whose low half is the low half of `self`, and whose high half is the low half of `odd`.
     fn interleave_low(self, odd: Self) -> Self;
 
-    /// Returns the high halves of `self`, with the high halves of `odd` as high halves.
+    /// Returns lanes whose low half is the high half of `self`, and whose high half is the high half of `odd`.
     fn interleave_high(self, odd: Self) -> Self;
 
-    /// Writes both halves of every lane, low halves first, to the first `2 * LANES` words of a slice. Panics if the slice
-    /// is shorter.
+    /// Writes both halves of every lane, the low half first, to the first `2 * LANES` words of a slice. Panics if the
+    /// slice is shorter.
     fn store(self, to: &mut [u32]);
 
-    /// Returns the result of one Philox round on a vector of blocks, given as one vector for each of the four words.
+    /// Returns the result of one Philox round on a vector of blocks. The blocks are given as one vector for each of
+    /// their four words.
     #[inline(always)]
     fn philox_round(
         [word0, word1, word2, word3]: [Self; 4],
@@ -206,12 +214,13 @@ pub(crate) trait SimdU64: Copy {
         [key0, key1]: [Self; 2],
     ) -> [Self; 4] {
         let (product0, product1) = (word0.mul_low_halves(multiplier0), word2.mul_low_halves(multiplier1));
-        // These do not depend on the products, so they run while the products are computed.
+        // The exclusive ors with the keys do not depend on the products, so the CPU can compute both at the same time.
         let (keyed0, keyed1) = (word1.xor(key0), word3.xor(key1));
         [product1.high_halves().xor(keyed0), product1, product0.high_halves().xor(keyed1), product0]
     }
 
-    /// Returns the results of six Philox rounds on three vectors of blocks, whose instructions are interleaved.
+    /// Returns the results of six Philox rounds on three vectors of blocks. The instructions for the three vectors are
+    /// interleaved. `keys` has the two keys of each round.
     #[inline(always)]
     fn philox_six_rounds(
         mut vectors: [[Self; 4]; 3],
@@ -233,8 +242,8 @@ pub(crate) const U32X16_LANES: usize = 16;
 
 /// A vector of sixteen u32, for the Mersenne Twister and for keyed permutations.
 ///
-/// The Mersenne Twister reads words at unaligned offsets from memory that it has just written. Ordinary loads would wait
-/// for the stores, so the words are shifted between registers instead (`slide`).
+/// The Mersenne Twister reads words at unaligned offsets from memory that it has just written. Ordinary loads would
+/// wait for the stores. The words are therefore shifted between registers (by the `slide` methods).
 pub(crate) trait SimdU32x16: Copy {
     /// Reads sixteen words.
     fn load(from: &[u32; U32X16_LANES]) -> Self;
@@ -266,18 +275,19 @@ pub(crate) trait SimdU32x16: Copy {
     /// Returns `word` in each lane whose lowest bit is set, and 0 in the others.
     fn select_if_odd(self, word: u32) -> Self;
 
-    /// Returns lanes 1..17 of `self` followed by `next`.
+    /// Returns the lanes 1..17 of the 32 lanes of `self` followed by `next`.
     fn slide_1(self, next: Self) -> Self;
 
-    /// Returns [`SimdU32x16::slide_1`] where `memory` holds `self` and the first lane of `next`, and was not written
-    /// recently: a level may read the result from there.
+    /// Returns the same result as [`SimdU32x16::slide_1`]. `memory` must contain the lanes of `self` and the first lane
+    /// of `next`. An implementation may load the result from `memory`, which is fast if `memory` was not written
+    /// recently.
     #[inline(always)]
     fn slide_1_from(self, next: Self, _memory: &[u32; U32X16_LANES + 1]) -> Self {
         self.slide_1(next)
     }
 
-    /// Returns lanes 13..29 of `self` followed by `next`. `memory` holds `self` and `next`: a level may read parts from
-    /// there.
+    /// Returns the lanes 13..29 of the 32 lanes of `self` followed by `next`. `memory` must contain the lanes of `self`
+    /// and of `next`. An implementation may load parts of the result from `memory`.
     fn slide_13(self, next: Self, memory: [&[u32; U32X16_LANES]; 2]) -> Self;
 }
 
@@ -289,7 +299,7 @@ pub(crate) trait SimdVector<T>: Copy {
     /// Returns the vector with `value` in every lane.
     fn splat(value: T) -> Self;
 
-    /// Returns the first elements of a slice. Panics if the slice is shorter than the vector.
+    /// Returns the vector of the first elements of a slice. Panics if the slice is shorter than the vector.
     fn load(from: &[T]) -> Self;
 
     /// Writes the lanes to the first elements of a slice. Panics if the slice is shorter than the vector.

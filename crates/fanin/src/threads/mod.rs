@@ -5,7 +5,7 @@ mod team;
 use crate::cancel::check;
 pub use team::Team;
 
-/// The threads that a fill may use. The values do not depend on them.
+/// The threads that a fill may use. The values that a fill writes do not depend on the threads.
 ///
 /// ```
 /// use fanin::{Native, Threads, init};
@@ -24,21 +24,23 @@ pub use team::Team;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Threads {
-    /// The threads of a rayon pool: the pool of the surrounding `ThreadPool::install`, else the global pool, which has
-    /// one thread for each core, or as many as the environment variable RAYON_NUM_THREADS sets.
+    /// The threads of a rayon pool. This is the pool of the surrounding `ThreadPool::install` if there is one, and the
+    /// global pool otherwise. The global pool has one thread for each core, or as many threads as the environment
+    /// variable RAYON_NUM_THREADS sets.
     ///
-    /// Small fills use the calling thread only. So do all fills without the feature `rayon`, and fills in a process
-    /// that was forked off after a fill: threads do not survive a fork, and the pool would wait for them forever.
+    /// Small fills use the calling thread only. If the feature `rayon` is off, all fills use the calling thread only.
+    /// So do fills in a process that was forked off after a fill: threads do not survive a fork, so such a fill would
+    /// wait for the threads of the pool forever.
     #[default]
     Pool,
     /// The calling thread only.
     One,
-    /// Threads of the caller that are not a rayon pool. Needs no feature.
+    /// Threads that the caller provides and that are not a rayon pool. This variant needs no feature.
     Team(Team),
 }
 
 impl Threads {
-    /// Number of threads.
+    /// Returns the number of threads.
     pub(crate) fn count(self) -> usize {
         self.team().map_or(1, Team::count)
     }
@@ -57,7 +59,8 @@ impl Threads {
 
     /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs.
     ///
-    /// Jobs begin in their order: put long jobs first. Cancellation is checked before each job.
+    /// Jobs begin in their order, so long jobs should be first. Before each job, [`check`] tests whether the work has
+    /// been cancelled, and unwinds if so.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         if jobs.len() > 1
             && let Some(team) = self.team()
@@ -76,8 +79,8 @@ impl Threads {
         self.map(jobs, work);
     }
 
-    /// Splits `slice` into chunks of `length` elements, the last one possibly shorter, and calls `work` on each chunk
-    /// in parallel, with the position in `slice` at which the chunk begins.
+    /// Splits `slice` into chunks of `length` elements, and calls `work` on each chunk in parallel. The last chunk may
+    /// be shorter. The first argument of `work` is the index in `slice` at which the chunk begins.
     pub(crate) fn chunks<T: Send>(
         self,
         slice: &mut [T],
@@ -94,13 +97,14 @@ impl Threads {
     }
 }
 
-/// Calls `work` `count` times in parallel on the current rayon pool. This is the `run` of a [`Team`].
+/// Calls `work` `count` times in parallel on the current rayon pool. This is the function `run` of the [`Team`] that
+/// stands for the pool.
 #[cfg(feature = "rayon")]
 fn run_on_pool(count: usize, work: &(dyn Fn() + Sync)) {
     rayon::scope(|scope| (0..count).for_each(|_| scope.spawn(|_| work())));
 }
 
-/// Whether this process was forked off from the process in which this function was first called.
+/// Returns whether this process was forked off from the process that first called this function.
 fn is_forked() -> bool {
     static FIRST_PROCESS: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     *FIRST_PROCESS.get_or_init(std::process::id) != std::process::id()
@@ -125,8 +129,8 @@ mod tests {
             scope.spawn(|scope| {
                 let cancellable = std::thread::current().id();
                 let ended = token.run(|| {
-                    // The job of the cancelled thread ends, and the thread waits for the job of the other thread. That
-                    // job waits for the foreign work, which only the cancelled thread can run.
+                    // The job of the cancelled thread ends, and the thread waits for the job of the other thread. The
+                    // other job waits for the foreign work, which only the cancelled thread can run.
                     Threads::Pool.for_each(vec![(); 2], |()| {
                         both.wait();
                         if std::thread::current().id() == cancellable {

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cancel::CurrentToken;
 
-/// A function that calls its second argument in parallel, up to as many times as its first argument says, and returns
-/// when all calls have returned.
+/// A function `run(count, work)` that calls `work` in parallel, at most `count` times, and returns when all calls have
+/// returned.
 type Run = fn(usize, &(dyn Fn() + Sync));
 
 /// Threads that the caller provides for fills: the threads of another library, for example, or threads that are spawned
@@ -35,12 +35,12 @@ pub struct Team {
 }
 
 impl Team {
-    /// A team of `count` threads, at most 2^16: a larger count counts as 2^16.
+    /// Creates a team of `count` threads. If `count` is greater than 2^16, the team has 2^16 threads.
     ///
-    /// `run(count, work)` must call `work` on each of the threads, and return when all calls have returned. It may call
-    /// `work` on fewer threads or on none: the calling thread then does the rest of the work. `run` is never called
-    /// from inside of `work`. It is not called in a process that was forked off after a fill, because threads do not
-    /// survive a fork.
+    /// `run(count, work)` must call `work` once on each of the threads, and must return when all calls have returned.
+    /// `run` may call `work` on fewer threads, or not at all. The calling thread then does the rest of the work. `run`
+    /// is never called from inside of `work`. `run` is not called in a process that was forked off after a fill,
+    /// because threads do not survive a fork.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
         const MAX: usize = 1 << 16;
         Self { count: if count < MAX { count } else { MAX }, run }
@@ -54,7 +54,7 @@ impl Team {
     /// their order.
     ///
     /// # Panics
-    /// If a job panics, with its panic. No job begins after it.
+    /// If a job panics, with the payload of the first such panic. No job begins after a panic.
     pub(super) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         let count = self.count.min(jobs.len());
         let token = CurrentToken::get();
@@ -67,14 +67,14 @@ impl Team {
                 match catch_unwind(AssertUnwindSafe(|| token.run(|| work(job)))) {
                     Ok(result) => lock(&done).push((number, result)),
                     Err(reason) => {
-                        // The first panic is reported, and the queue is emptied.
+                        // The first panic is passed on to the caller. The jobs that have not begun are dropped.
                         lock(&panic).get_or_insert(reason);
                         lock(&queue).by_ref().for_each(drop);
                     }
                 }
             }
         };
-        // While this thread waits, a pool may run unrelated work on it.
+        // While this thread waits, a pool may run unrelated work on it. The token must not cancel that work.
         CurrentToken::NONE.run(|| {
             (self.run)(count, &member);
             member();
@@ -88,7 +88,8 @@ impl Team {
     }
 }
 
-/// Locks a mutex. None of the mutexes here is held while a job runs, so that poison does not matter.
+/// Locks a mutex, and ignores whether it is poisoned. No mutex of this module is locked while a job runs, so a panic of
+/// a job cannot leave the data of a mutex inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -171,7 +172,8 @@ mod tests {
     #[test]
     fn jobs_run_on_the_threads_of_the_team() {
         let here = std::thread::current().id();
-        // Each job waits for the other job: a single thread would wait forever.
+        // Each of the two jobs waits until the other job has begun. If a single thread ran both jobs, it would wait
+        // forever.
         let both = std::sync::Barrier::new(2);
         let threads = Threads::Team(Team::new(2, scoped)).map(vec![(); 2], |()| {
             both.wait();

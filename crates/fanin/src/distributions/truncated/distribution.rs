@@ -8,18 +8,18 @@ use super::quantile32::Quantile32;
 use crate::dtype::DType;
 use crate::math::{BODY_END, TAIL_END, TWO_32};
 
-/// A truncated normal distribution, prepared: the method and its parameters.
+/// A truncated normal distribution: the method that computes its values, and the parameters of the method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Truncated {
-    /// f32 arithmetic, for intervals that need only the body of the quantile.
+    /// The quantile function in f32, for intervals that need only the body of the quantile function (see [`BODY_END`]).
     Body(Quantile32<false>),
-    /// f32 arithmetic, for intervals that need the tail of the quantile as well.
+    /// The quantile function in f32, for intervals that also need the tail of the quantile function (see [`TAIL_END`]).
     BodyAndTail(Quantile32<true>),
-    /// f64 arithmetic on probabilities.
+    /// The quantile function in f64.
     Central(Central),
-    /// f64 arithmetic on distances from the nearer cut-off.
+    /// The distance from the nearer cut-off in f64, for intervals in the far tail and for narrow intervals.
     Tail(Tail),
-    /// A uniform distribution, for intervals over which the density does not change in f64.
+    /// A uniform distribution, for intervals within which the density is constant in f64 precision.
     Flat {
         /// The lower cut-off.
         low: f64,
@@ -29,7 +29,8 @@ pub(crate) enum Truncated {
 }
 
 impl Truncated {
-    /// Prepares N(mean, std^2) on [low, high], for values of `dtype`.
+    /// Chooses the method for N(mean, std^2) truncated to [low, high], and computes its parameters. `dtype` is the type
+    /// of the values.
     pub(crate) fn new(mean: f64, std: f64, low: f64, high: f64, dtype: DType) -> Self {
         let (alpha, beta) = ((low - mean) / std, (high - mean) / std);
         let reflected = alpha + beta < 0.0;
@@ -37,7 +38,8 @@ impl Truncated {
         let width = (high - low) / std;
         let origin = if reflected { high } else { low };
         if near > 1e150 {
-            // The scale of the distribution, std / near, is far below the spacing of any type.
+            // The scale of the distribution, std / near, is far below the spacing of the values of any type. All values
+            // therefore equal the nearer cut-off.
             return Truncated::Flat { low: origin, high: origin };
         }
         if width * near.abs().max(1.0) <= NARROW {
@@ -57,7 +59,7 @@ impl Truncated {
         let mass = if near > 0.0 { cdf(-near) - above } else { 1.0 - below - above };
         let smallest = below.min(above) + mass / TWO_32 / 2.0;
         let w = -libm::log(4.0 * smallest * (1.0 - smallest));
-        // P(Z < alpha) and P(Z > beta), of the distribution before the reflection.
+        // From here on, `below` is P(Z < alpha) and `above` is P(Z > beta), for the interval before the reflection.
         let (below, above) = if reflected { (above, below) } else { (below, above) };
         let central = Central { mean, std, below, above, mass, least, greatest };
         if dtype != DType::F64 && width >= 0.125 && w < TAIL_END - 0.5 {
@@ -81,31 +83,32 @@ impl Truncated {
         }
     }
 
-    /// Calls `visitor` with the f64 transform of this distribution. It must have been prepared for f64 values.
+    /// Calls `visitor` with the f64 transform of this distribution. The distribution must have been created for
+    /// [`DType::F64`].
     pub(crate) fn visit64<V: Visitor64>(self, visitor: V) -> V::Output {
         match self {
             Truncated::Central(transform) => visitor.visit64(transform),
             Truncated::Tail(transform) => visitor.visit64(transform),
             Truncated::Flat { low, high } => visitor.visit64(Uniform64::closed(low, high)),
             Truncated::Body(_) | Truncated::BodyAndTail(_) => {
-                unreachable!("prepared only for types that are computed in f32")
+                unreachable!("this method is chosen only for types that are computed in f32")
             }
         }
     }
 }
 
-/// A function that is generic over the f32 transform it is called with.
+/// A function that can be called with any type of f32 transform. This is a trait because a closure cannot be generic.
 pub(crate) trait Visitor32 {
-    /// The result.
+    /// The result of the function.
     type Output;
-    /// Calls the function.
+    /// Calls the function with `transform`.
     fn visit32(self, transform: impl Transform32) -> Self::Output;
 }
 
-/// A function that is generic over the f64 transform it is called with.
+/// A function that can be called with any type of f64 transform. This is a trait because a closure cannot be generic.
 pub(crate) trait Visitor64 {
-    /// The result.
+    /// The result of the function.
     type Output;
-    /// Calls the function.
+    /// Calls the function with `transform`.
     fn visit64(self, transform: impl Transform64) -> Self::Output;
 }

@@ -3,7 +3,8 @@
 /// The square root of 2.
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
-/// The lower cut-off, in standard deviations, from which on the upper tail is handled by its logarithm.
+/// The least lower cut-off, in standard deviations from the mean, for which values are computed from the logarithm of
+/// the upper tail.
 pub(super) const FAR_TAIL: f64 = 5.0;
 
 /// Returns P(Z < z) for a standard normal Z.
@@ -24,8 +25,9 @@ pub(crate) fn moments(alpha: f64, beta: f64) -> (f64, f64) {
     }
     let width = beta - alpha;
     if width < 1e-3 || alpha >= FAR_TAIL {
-        // The closed form would cancel. The density is close to exponential with rate alpha: Simpson's rule, over at most
-        // 60 times its scale.
+        // The closed form would lose precision to cancellation, so Simpson's rule is used. The density is close to that
+        // of an exponential distribution with rate alpha. The integral therefore ends at 60 times the scale of that
+        // distribution, if the interval does not end before.
         let reach = width.min(60.0 / alpha.max(1.0));
         let steps = 4000;
         let (mut mass, mut first, mut second) = (0.0, 0.0, 0.0);

@@ -1,4 +1,4 @@
-//! Truncated normal variates in f32: the quantile of the probability.
+//! Truncated normal variates in f32, computed as quantiles of a probability.
 
 use super::super::transform::{GROUP_32, Transform32, clamp};
 use super::inverse64::Central;
@@ -6,27 +6,28 @@ use crate::math::{TWO_32, body_factor, quantile_factor, tail_to_minus_w};
 use crate::rng::GroupWords;
 use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 
-/// The quantile of the probability in f32, one word for each value. `TAIL` is whether the interval needs the tail of the
-/// quantile function.
+/// Computes values in f32 as quantiles of a probability. Each value is computed from one word. `TAIL` states whether
+/// the interval needs the tail of the quantile function.
 ///
-/// The probability is measured from the end of the distribution with the smaller tail, so that small tails keep their
-/// relative precision.
+/// The computation uses the smaller of two tails: the probability below the value and the probability above it. Small
+/// tails therefore keep their relative precision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
     std: f32,
     smaller: SmallerTail,
-    /// The probability of one word: that of the interval, divided by 2^32.
+    /// The probability of the interval, divided by the number of words, 2^32.
     word_mass: f32,
-    /// `2 p - 1` at the middle of the interval's probability, and its change from word to word.
+    /// The value of `2 p - 1` for the middle word (`middle`), and its change from one word to the next (`scale`), where
+    /// p is the probability below the value.
     middle: f32,
     scale: f32,
     least: f32,
     greatest: f32,
 }
 
-/// One end of the interval. The same position is counted from either end: as `word + 2^31` from the lower end, and as the
-/// bitwise complement of this from the upper end.
+/// One end of the interval. The position of a word is counted from this end: it is `word + 2^31` from the lower end,
+/// and the bitwise complement of `word + 2^31` from the upper end.
 #[derive(Debug, Clone, Copy)]
 struct End {
     /// The position of a word is the exclusive or of the word and this mask.
@@ -36,8 +37,8 @@ struct End {
 }
 
 impl End {
-    /// Returns the tail at the position of a word: the probability beyond it, on the side of this end. Does not decrease with
-    /// the position.
+    /// Returns the tail of a word on the side of this end: the probability of the interval up to the position of the
+    /// word, plus the probability beyond this end. The tail does not decrease if the position increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -45,21 +46,22 @@ impl End {
     }
 }
 
-/// How the smaller of the two tails is found.
+/// The method that finds the smaller of the two tails of a word.
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// The tails beyond both ends are equal: the smaller tail is that of the nearer end.
+    /// Used if the tails beyond both ends of the interval are equal. The smaller tail of a word is that of the end that
+    /// is nearer to the word.
     Nearer(NearerEnd),
-    /// The tail of this end is the smaller one for every word.
+    /// Used if the tail of this end is the smaller tail of every word.
     Always(End),
-    /// Both tails are computed and compared.
+    /// Used for all other intervals. Both tails are computed and compared.
     Either([End; 2]),
 }
 
 impl SmallerTail {
     fn new(ends: [End; 2], word_mass: f32) -> Self {
         let [below, above] = ends;
-        // At the last position from `one`, its tail is largest and that of `other` is smallest.
+        // At the last position from `one`, the tail of `one` is largest and the tail of `other` is smallest.
         let never_larger = |one: End, other: End| {
             one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
         };
@@ -75,13 +77,13 @@ impl SmallerTail {
     }
 }
 
-/// A rule for the smaller tail.
+/// A rule that finds the smaller tail of a word.
 trait TailRule {
-    /// Returns the smaller tail at the position of a word. `#[inline(always)]`.
+    /// Returns the smaller tail at the position of a word. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// The rule where the tails beyond both ends are equal.
+/// The rule for an interval with equal tails beyond its ends.
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability beyond either end.
@@ -91,8 +93,8 @@ struct NearerEnd {
 impl TailRule for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
-        // A word is a signed number about the middle: those of the lower half have their highest bit set. From the nearer
-        // end, the position is less than 2^31.
+        // A word is a signed integer. Words below the middle of the interval are negative, so their highest bit is set.
+        // Counted from the nearer end, the position is less than 2^31.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
@@ -115,7 +117,7 @@ impl TailRule for [End; 2] {
 }
 
 impl<const TAIL: bool> Quantile32<TAIL> {
-    /// Prepares the distribution in f32.
+    /// Converts the parameters of `central` to f32.
     pub(super) fn new(central: &Central) -> Self {
         let &Central { mean, std, below, above, mass, least, greatest } = central;
         let ends = [End { flip: 1 << 31, tail: below as f32 }, End { flip: !(1 << 31), tail: above as f32 }];
@@ -132,7 +134,7 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
-    /// Writes the values of a group, with this rule for the smaller tail.
+    /// Writes the values of a group of words, with `rule` to find the smaller tail.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, rule: impl TailRule, words: &GroupWords, out: &mut [f32; GROUP_32]) {
         let words = words.as_flattened();

@@ -6,8 +6,8 @@ use crate::simd::{Kernel, Level, Prefetch, SimdIsa, SimdU32x16, U32X16_LANES, di
 
 /// The Mersenne Twister MT19937 with 32-bit words, as PyTorch's CPU generator uses it.
 ///
-/// It is seeded as `init_genrand` of the reference implementation (2002), with the low 32 bits of a seed. The words are
-/// those of NumPy's `RandomState(seed)`.
+/// The engine is seeded as by `init_genrand` of the reference implementation (2002), with the low 32 bits of a seed. It
+/// generates the same words as NumPy's `RandomState(seed)`.
 ///
 /// ```
 /// use fanin::rng::Mt19937;
@@ -18,10 +18,10 @@ use crate::simd::{Kernel, Level, Prefetch, SimdIsa, SimdU32x16, U32X16_LANES, di
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mt19937 {
     pub(crate) state: Box<State>,
-    /// The index in the state of the next word.
+    /// The index of the next word in the state.
     pub(crate) next: u32,
-    /// One more than the number of unused words in the state, as torch counts. The state is renewed when a word is
-    /// wanted and this is 1.
+    /// One more than the number of unused words in the state, as torch counts. If this is 1, the state is renewed
+    /// before the next word is read.
     pub(crate) left: u32,
 }
 
@@ -29,16 +29,17 @@ impl Mt19937 {
     /// The number of words of the state.
     pub const STATE_WORDS: usize = SIZE;
 
-    /// The number of words from which [`Mt19937::advance`] jumps instead of stepping. A jump costs as much as stepping
-    /// over one million words if its distance is cached, and three million otherwise.
+    /// The smallest distance, in words, over which [`Mt19937::advance`] jumps instead of renewing the state step by
+    /// step. A jump takes as long as stepping over one million words if its distance is in the cache, and over three
+    /// million words otherwise.
     pub(crate) const MIN_JUMP: u64 = 2 << 20;
 
-    /// Creates the engine of a seed.
+    /// Creates an engine from a seed.
     pub fn new(seed: u32) -> Self {
         Self { state: State::seeded(seed), next: 0, left: 1 }
     }
 
-    /// Creates an engine from the first 624 of `words` as its state, and its counters.
+    /// Creates an engine from its state (the first 624 of `words`) and its counters.
     pub(crate) fn with_state(words: impl Iterator<Item = u32>, next: u32, left: u32) -> Self {
         let mut state = Box::new(State([0; SIZE]));
         state.0.iter_mut().zip(words).for_each(|(to, word)| *to = word);
@@ -56,13 +57,13 @@ impl Mt19937 {
         word
     }
 
-    /// Returns a 64-bit number made of the next two words, the first one in its high half.
+    /// Returns a 64-bit word that consists of the next two words. The first of them is the high half.
     pub fn word64(&mut self) -> u64 {
         let high = u64::from(self.word());
         high << 32 | u64::from(self.word())
     }
 
-    /// Fills `out` with the next words, at this CPU level.
+    /// Fills `out` with the next words, at the CPU level `level`.
     pub(crate) fn words_at(&mut self, level: Level, out: &mut [u32]) {
         dispatch(level, ReadWords { engine: self, out });
     }
@@ -73,13 +74,13 @@ impl Mt19937 {
         self.words_and_prefetch::<I>(out, Prefetch::none());
     }
 
-    /// Fills `out` with the next words, and prefetches one cache line for each sixteen words meanwhile.
+    /// Fills `out` with the next words. For each sixteen words prefetches one cache line of `prefetch`.
     #[inline(always)]
     pub(crate) fn words_and_prefetch<I: SimdIsa>(&mut self, mut out: &mut [u32], mut prefetch: Prefetch<'_>) {
         while !out.is_empty() {
             if self.left == 1 {
                 if out.len() >= SIZE {
-                    // A whole state is tempered while it is in registers.
+                    // A whole state is tempered while its words are in registers.
                     let (now, later) = out.split_at_mut(SIZE);
                     self.renew::<I::U32x16>(Some(now), &mut prefetch);
                     (self.next, self.left) = (SIZE as u32, 1);
@@ -103,8 +104,8 @@ impl Mt19937 {
 
     /// Advances by `count` words, as `count` calls of [`Mt19937::word`] do.
     ///
-    /// Takes about a tenth of a nanosecond for each word, and never more than a fraction of a millisecond: large distances
-    /// are jumped over.
+    /// This takes about a tenth of a nanosecond for each word, and never more than a fraction of a millisecond, because
+    /// the engine jumps over large distances.
     ///
     /// ```
     /// use fanin::rng::Mt19937;
@@ -117,7 +118,7 @@ impl Mt19937 {
         self.advance_at(Level::best(), count);
     }
 
-    /// Advances by `count` words as [`Mt19937::advance`], at this CPU level.
+    /// Advances by `count` words, as [`Mt19937::advance`] does, at the CPU level `level`.
     pub(crate) fn advance_at(&mut self, level: Level, count: u64) {
         if count == 0 {
             return;
@@ -132,8 +133,8 @@ impl Mt19937 {
         self.left = SIZE as u32 - last as u32;
     }
 
-    /// Returns the index of the next word, counted from the first word of the state. It is [`SIZE`] if the next word is
-    /// the first one of the following state: all words are used, or the engine was just seeded.
+    /// Returns the index of the next word in the state. The index is [`SIZE`] if the next word is the first word of the
+    /// following state. This is the case after seeding, and after the last word of a state has been read.
     pub(in crate::rng) fn position(&self) -> u64 {
         if self.left == 1 { SIZE as u64 } else { u64::from(self.next) }
     }
@@ -160,7 +161,7 @@ impl Mt19937 {
         (self.next, self.left) = (0, SIZE as u32 + 1);
     }
 
-    /// Renews the state, see [`State::renew`], and resets the counters.
+    /// Renews the state as [`State::renew`] does, and resets the counters.
     #[inline(always)]
     fn renew<B: SimdU32x16>(&mut self, tempered: Option<&mut [u32]>, prefetch: &mut Prefetch<'_>) {
         self.state.renew::<B>(tempered, prefetch);
@@ -187,7 +188,7 @@ impl Kernel for ReadWords<'_> {
 /// Renews the state `count` times.
 struct Renewals<'a> {
     engine: &'a mut Mt19937,
-    /// If given, receives each state before it is renewed.
+    /// If this is given, each state is written to it before the state is renewed.
     record: Option<&'a mut [u32]>,
     count: usize,
 }

@@ -1,9 +1,10 @@
-//! Jumping ahead in MT19937: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead for F2-linear
-//! random number generators".
+//! Jumping ahead in MT19937: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead for
+//! F2-linear random number generators".
 //!
-//! The generator is linear over the field of two elements. The state `k` words later is therefore a sum of some of the
-//! next 19937 states: those at the offsets whose power of x occurs in `x^k mod p`, where p is the characteristic polynomial
-//! of the recurrence. The states overlap: each begins one word after the one before.
+//! The generator is linear over the field of two elements. The state `k` words later is therefore a sum (an exclusive
+//! or) of some of the next 19937 states. The state at offset `i` is part of the sum if x^i has the coefficient 1 in
+//! `x^k mod p`, where p is the characteristic polynomial of the recurrence. The states overlap: each state begins one
+//! word after the state before.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,10 +15,11 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
 /// Returns the state `distance` words later. `distance` must be at least 1.
 ///
-/// `words` are the words (not tempered) from the first of the current state on. There must be at least [`REACH`].
+/// `words` are the untempered words of the sequence, from the first word of the current state on. There must be at
+/// least [`REACH`] words.
 pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
-    // Only one bit of a state's first word takes part in the recurrence. The sum is therefore made of the states that
-    // begin one word later, which are `distance - 1` words before the result.
+    // Only one bit of the first word of a state takes part in the recurrence. The sum is therefore made of states that
+    // begin one word later. The result is `distance - 1` words after the first of these states.
     let terms = Terms::of_power(distance - 1, level);
     dispatch(level, Sum { terms: &terms, words: &words[1..] })
 }
@@ -25,20 +27,20 @@ pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
 /// The number of words that [`jump`] reads.
 pub(super) const REACH: usize = 34 * SIZE;
 
-/// The kinds of terms. A term is the sum of up to three consecutive states: the first one, and those at these offsets from
-/// it.
+/// The kinds of terms. A term is the sum of up to three states: a first state, and the states at these offsets from the
+/// first state.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
 /// The number of words that are precomputed for each kind of terms.
 const KIND_WORDS: usize = 33 * SIZE;
 
-/// A residue as a list of terms: for each, the index of its first word among the words of all [`KINDS`], which are stored
-/// one kind after another.
+/// A residue (see [`Residue`]) as a list of terms. The words of all [`KINDS`] are precomputed in one array, one kind
+/// after another. A term is the index of its first word in this array.
 struct Terms(Vec<u32>);
 
 impl Terms {
-    /// Returns the terms of x^k mod p, from a cache if possible: fills of the same size, and the passes of one fill, jump
-    /// by the same distance.
+    /// Returns the terms of x^k mod p, from a cache if possible. The cache has an effect because fills of the same size
+    /// jump by the same distance, and so do repeated jumps of one fill.
     fn of_power(k: u64, level: Level) -> Arc<Self> {
         /// The number of powers in the cache.
         const CACHED: usize = 16;
@@ -57,7 +59,8 @@ impl Terms {
         terms
     }
 
-    /// Returns the terms of a residue: a term begins at each power that occurs and is not part of the term before.
+    /// Returns the terms of a residue. A term begins at each power of x that has the coefficient 1 and is not part of
+    /// the term before.
     fn of(residue: &Residue) -> Self {
         let mut terms = Vec::with_capacity(DEGREE / 4);
         let mut power = 0;
@@ -74,7 +77,7 @@ impl Terms {
     }
 }
 
-/// Computes the sum of the terms.
+/// Computes the sum of the terms, which is the state after the jump.
 struct Sum<'a> {
     terms: &'a Terms,
     words: &'a [u32],
@@ -119,7 +122,7 @@ mod tests {
     #[test]
     fn cached_terms_equal_computed_terms() {
         let level = Level::best();
-        // More powers than the cache holds, and the first one again and again.
+        // The test uses more powers than the cache can store, and uses the first power repeatedly.
         for k in (0..40u64).flat_map(|k| [100_000, 100_000 + k, 1 << k]) {
             assert_eq!(Terms::of_power(k, level).0, Terms::of(&Residue::power(k, level)).0, "{k}");
         }

@@ -15,7 +15,7 @@ const WORDS: usize = DEGREE.div_ceil(64);
 /// The number of words of a square that are reduced together.
 const BLOCK: usize = 7;
 
-/// Returns the exponents of p below its degree, in the order in which they are to be processed.
+/// Returns the exponents of the terms of p, without the leading term, in the order in which they are processed.
 ///
 /// Matsumoto and Nishimura 1998, appendix A: with `A = x^624 + x^397` and `B = x^623 + x^396`,
 /// `p = A B^31 + a_0 A B^30 + ... + a_30 A + a_31`, where `a_i` is bit `i` of the last row of the twist matrix.
@@ -43,13 +43,14 @@ fn exponents() -> &'static [usize] {
         }
         assert!(set.remove(&DEGREE), "the leading exponent must be the degree");
         let sorted: Vec<usize> = set.into_iter().collect();
-        // Neighbouring exponents are processed this far apart, so that no step reads words that the step before wrote.
+        // Exponents that are processed one after the other are this many positions apart in the sorted list, so that no
+        // step reads words that the step before wrote.
         const DISTANCE: usize = 12;
         (0..DISTANCE).flat_map(|first| sorted.iter().skip(first).step_by(DISTANCE)).copied().collect()
     })
 }
 
-/// A polynomial modulo p. Bit `k` is the coefficient of x^k.
+/// A polynomial modulo p, with a degree less than that of p. Bit `k` is the coefficient of x^k.
 #[derive(Clone)]
 pub(super) struct Residue {
     words: Box<[u64; WORDS]>,
@@ -90,7 +91,7 @@ impl Residue {
         self.reduce();
     }
 
-    /// Reduces the coefficients at the degree and above, all of which are in the last word.
+    /// Reduces the coefficients of x^19937 and of higher powers, all of which are in the last word.
     fn reduce(&mut self) {
         let above = self.words[WORDS - 1] >> (DEGREE % 64);
         self.words[WORDS - 1] ^= above << (DEGREE % 64);
@@ -119,8 +120,8 @@ impl Kernel for Square<'_> {
         for (pair, word) in product.as_chunks_mut::<2>().0.iter_mut().zip(self.0.words.iter()) {
             *pair = [spread_bits(*word as u32), spread_bits((*word >> 32) as u32)];
         }
-        // Reduces from the highest words down, a block at a time. p has no exponent among the 622 below its degree, so
-        // the reduction of a block changes only words below it.
+        // Reduces the words from the highest down, one block at a time. None of the 622 exponents directly below the
+        // degree occurs in p, so the reduction of a block changes only words below the block.
         for start in (WORDS..2 * WORDS).step_by(BLOCK).rev() {
             let mut high = [0u64; BLOCK + 2];
             high[1..=BLOCK].copy_from_slice(&product[start..start + BLOCK]);
@@ -141,7 +142,8 @@ impl Kernel for Square<'_> {
     }
 }
 
-/// Returns the bits of a word with a zero bit above each: the square of a polynomial of 32 coefficients.
+/// Returns the bits of a word, with a zero bit inserted above each bit. This is the square of a polynomial with 32
+/// coefficients.
 #[inline(always)]
 fn spread_bits(word: u32) -> u64 {
     let x = u64::from(word);

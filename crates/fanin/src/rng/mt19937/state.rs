@@ -2,7 +2,7 @@
 
 use crate::simd::{Prefetch, SimdU32x16, U32X16_LANES};
 
-/// Words of a state: n in the paper.
+/// The number of words of a state: n in the paper.
 pub(in crate::rng) const SIZE: usize = 624;
 
 /// The offset of the third word of the recurrence: m in the paper.
@@ -31,7 +31,7 @@ impl std::ops::DerefMut for State {
 }
 
 impl State {
-    /// Returns the state that `init_genrand` of the reference implementation (2002) makes of a seed.
+    /// Returns the state that `init_genrand` of the reference implementation (2002) computes from a seed.
     pub(super) fn seeded(seed: u32) -> Box<Self> {
         let mut state = Box::new(State([seed; SIZE]));
         for i in 1..SIZE {
@@ -41,12 +41,13 @@ impl State {
         state
     }
 
-    /// Replaces the words by the next 624 words of the recurrence. If `tempered` is given, writes them there as well,
-    /// tempered. Prefetches one cache line for each sixteen words.
+    /// Replaces the words by the next 624 words of the recurrence. If `tempered` is given, also writes these words to
+    /// it, tempered. For each sixteen words prefetches one cache line of `prefetch`.
     ///
-    /// The recurrence reads the words from `MIDDLE` on, which is thirteen words after a multiple of sixteen. They are
-    /// assembled from two aligned vectors. An unaligned load would overlap words that were stored just before, and would
-    /// wait until the store buffer has written them, which in a large fill waits for the memory.
+    /// The recurrence reads words at offset [`MIDDLE`], which is thirteen more than a multiple of sixteen. These words
+    /// are assembled from two aligned vectors. An unaligned load would overlap words that were stored just before, and
+    /// would wait until the store buffer has written these words. In a large fill, the store buffer itself waits for
+    /// the memory.
     #[inline(always)]
     pub(super) fn renew<B: SimdU32x16>(
         &mut self,
@@ -79,16 +80,16 @@ impl State {
     }
 }
 
-/// Returns block `number` of the state, modulo the number of blocks. A block is sixteen words. `number` must be less than
-/// twice the number of blocks.
+/// Returns block `number` of the state, modulo the number of blocks. A block is sixteen words. `number` must be less
+/// than twice the number of blocks.
 #[inline(always)]
 fn block(state: &[u32; SIZE], number: usize) -> &[u32; U32X16_LANES] {
     let blocks = state.as_chunks().0;
     &blocks[if number < blocks.len() { number } else { number - blocks.len() }]
 }
 
-/// Returns the product of the twist matrix and the words that consist of the highest bit of `upper` and the other bits of
-/// `lower`.
+/// Returns the product of the twist matrix and the words that consist of the highest bit of `upper` and the other bits
+/// of `lower`.
 #[inline(always)]
 fn twist<B: SimdU32x16>(upper: B, lower: B) -> B {
     let mixed = upper.and(B::splat(0x8000_0000)).xor(lower.and(B::splat(0x7fff_ffff)));
@@ -104,7 +105,7 @@ fn temper_vector<B: SimdU32x16>(mut words: B) -> B {
     words.xor(words.shr(18))
 }
 
-/// Returns a tempered word: the word of the sequence for a word of the state.
+/// Returns the tempered word of the sequence for a word of the state.
 #[inline(always)]
 pub(super) fn temper(mut word: u32) -> u32 {
     word ^= word >> 11;

@@ -10,7 +10,7 @@ use crate::simd::traits::{
     Kernel, SimdBits, SimdF32, SimdF32Bits, SimdFloat, SimdIsa, SimdU32x16, SimdU64, SimdVector, U32X16_LANES,
 };
 
-/// Runs a kernel, compiled with the instructions of this level.
+/// Runs a kernel inside a function that is compiled with the instructions of this level.
 #[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2")]
 pub(in crate::simd) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx2>()
@@ -46,7 +46,7 @@ impl SimdIsa for Avx2 {
     }
 }
 
-/// Implements f32 lanes in these registers.
+/// Implements the traits of f32 vectors for arrays of `__m256` registers.
 macro_rules! f32_vector {
     ($floats:ident, $bits:ident, [$($at:literal)*], $barrier:ident $barrier_with:ident) => {
         float_vector! { $floats, $bits, f32, u32, __m256, __m256i, 8, [$($at)*], {
@@ -62,7 +62,7 @@ macro_rules! f32_vector {
 }
 
 f32_vector! { F32x32, U32x32, [0 1 2 3], barrier_ps barrier_with_ps }
-// Half of these registers are spilled to memory; instructions take them from there as operands.
+// Half of these eight registers are spilled to memory. Instructions read them from memory as operands.
 f32_vector! { F32x64, U32x64, [0 1 2 3 4 5 6 7], barrier_8_ps barrier_with_8_ps }
 float_vector! { F64x16, U64x16, f64, u64, __m256d, __m256i, 4, [0 1 2 3], {
     _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd
@@ -85,8 +85,9 @@ u32x16! { __m256i, 8, [0 1], {
     _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi32 _mm256_and_si256 _mm256_xor_si256
     _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_add_epi32 _mm256_mullo_epi32
 }, {
-    // `vpsignd` by 1 or 0. Compilers turn the alternatives (a mask, a multiplication) into two shifts, and on most CPUs
-    // only one of the four vector ports shifts.
+    // `vpsignd` multiplies `word` by the lowest bit of each lane, 1 or 0. The alternatives are a mask and a
+    // multiplication. Compilers turn both into two shifts, and on most CPUs only one of the four vector ports can
+    // shift.
     #[inline(always)]
     fn select_if_odd(self, word: u32) -> Self {
         let (lowest, word) = (self.and(Self::splat(1)).0, Self::splat(word).0[0]);
@@ -106,7 +107,8 @@ u32x16! { __m256i, 8, [0 1], {
         Self::load(memory.last_chunk().expect("the memory is one word longer than the vector"))
     }
 
-    // Loads aligned quarters, for the same reason. Each lies within a single earlier store, so no load waits.
+    // Loads aligned quarters of vectors, because exchanging the halves of registers would be slow here as well. Each
+    // quarter is within a single earlier store, so no load waits.
     #[inline(always)]
     fn slide_13(self, next: Self, [memory, next_memory]: [&[u32; U32X16_LANES]; 2]) -> Self {
         let (quarters, next_quarters) = (memory.as_chunks().0, next_memory.as_chunks().0);
@@ -117,14 +119,14 @@ u32x16! { __m256i, 8, [0 1], {
     }
 } }
 
-/// Returns lanes 1..9 of `register` followed by `next`.
+/// Returns the lanes 1..9 of the sixteen lanes of `register` followed by `next`.
 #[inline(always)]
 fn slide_register_1(register: __m256i, next: __m256i) -> __m256i {
     // SAFETY: the level was detected, since only `U32x16` calls this.
     unsafe { _mm256_alignr_epi8::<4>(_mm256_permute2x128_si256::<0x21>(register, next), register) }
 }
 
-/// Loads a register from two halves.
+/// Returns the register with the words of `low` in its low half and the words of `high` in its high half.
 #[inline(always)]
 fn load_halves(low: &[u32; 4], high: &[u32; 4]) -> __m256i {
     // SAFETY: the level was detected, since only `U32x16` calls this; unaligned loads are allowed.
@@ -134,7 +136,7 @@ fn load_halves(low: &[u32; 4], high: &[u32; 4]) -> __m256i {
     }
 }
 
-/// Returns the even 32-bit words of `even` and the odd ones of `odd`.
+/// Returns the register with the even 32-bit words of `even` and the odd 32-bit words of `odd`.
 #[inline(always)]
 unsafe fn blend_even_odd(even: __m256i, odd: __m256i) -> __m256i {
     // SAFETY: the caller has detected the level.
@@ -178,7 +180,7 @@ unsafe fn load_u32_as_u64(from: *const u32) -> __m256i {
     unsafe { _mm256_cvtepu32_epi64(_mm_loadu_si128(from.cast())) }
 }
 
-/// Converts integers of less than 52 bits to f64, as `convert_52_bits` in `scalar`.
+/// Converts signed integers of magnitude less than 2^51 to f64, by the method of `convert_52_bits` in `scalar`.
 #[inline(always)]
 unsafe fn convert_52_bits(words: __m256i) -> __m256d {
     // SAFETY: the caller has detected the level.
@@ -188,8 +190,8 @@ unsafe fn convert_52_bits(words: __m256i) -> __m256d {
     }
 }
 
-/// Converts u32 to f32. The 16-bit halves are placed in the mantissas of 2^23 and of 2^39, both exact, so that only the final
-/// sum rounds.
+/// Converts u32 to f32. The low 16 bits of a word are put in the mantissa of 2^23, and the high 16 bits in the mantissa
+/// of 2^39. Both floats are exact, so that only the final sum is rounded.
 #[inline(always)]
 unsafe fn convert_u32(words: __m256i) -> __m256 {
     // SAFETY: the caller has detected the level.
@@ -206,7 +208,8 @@ unsafe fn convert_u32(words: __m256i) -> __m256 {
 barriers! { barrier_ps, barrier_with_ps, __m256, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 barriers! { barrier_pd, barrier_with_pd, __m256d, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 
-/// The barrier of eight registers: half of the sixteen that exist. A barrier of more could not keep them in registers.
+/// The barrier for a vector of eight registers, which are half of the sixteen registers of AVX2. A barrier for more
+/// registers could not keep all of them in registers.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn barrier_8_ps(registers: [__m256; 8]) -> [__m256; 8] {

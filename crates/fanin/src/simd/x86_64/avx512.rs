@@ -8,7 +8,7 @@ use crate::simd::traits::{
     Kernel, SimdBits, SimdF32, SimdF32Bits, SimdFloat, SimdIsa, SimdU32x16, SimdU64, SimdVector, U32X16_LANES,
 };
 
-/// Runs a kernel, compiled with the instructions of this level.
+/// Runs a kernel inside a function that is compiled with the instructions of this level.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,bmi1,bmi2")]
 pub(in crate::simd) fn run<K: Kernel>(kernel: K) -> K::Output {
     kernel.run::<Avx512>()
@@ -87,7 +87,7 @@ u32x16! { __m512i, 16, [0], {
     }
 } }
 
-/// Returns the even 32-bit words of `even` and the odd ones of `odd`.
+/// Returns the register with the even 32-bit words of `even` and the odd 32-bit words of `odd`.
 #[inline(always)]
 unsafe fn blend_even_odd(even: __m512i, odd: __m512i) -> __m512i {
     // SAFETY: the caller has detected the level.

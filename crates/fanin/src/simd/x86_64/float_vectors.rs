@@ -1,10 +1,12 @@
 //! Macros that implement the float vectors of a level.
 
-/// Implements [`SimdFloat`](crate::simd::SimdFloat) and [`SimdBits`](crate::simd::SimdBits) for arrays of registers.
+/// Defines the vector types `$floats` and `$bits`, which are arrays of SIMD registers, and implements
+/// [`SimdFloat`](crate::simd::SimdFloat) and [`SimdBits`](crate::simd::SimdBits) for them.
 ///
-/// `$lanes` is the number of lanes of a register and `[$($at)*]` lists the indices of the registers. Each step is written
-/// out for all registers before the next step, so that the registers are independent work. Enough registers hide the
-/// latency of a step.
+/// `$lanes` is the number of lanes of a register. `[$($at)*]` lists the indices of the registers in the array, for
+/// example `[0 1 2 3]`. Each method executes its instruction once for each register. These instructions do not depend
+/// on each other, so the CPU can execute them in parallel. With enough registers this hides the latency of an
+/// instruction.
 macro_rules! float_vector {
     ($floats:ident, $bits:ident, $scalar:ty, $word:ty, $float_register:ty, $int_register:ty, $lanes:literal, [$($at:literal)*], {
         $splat:ident $store:ident $add:ident $sub:ident $mul:ident $div:ident $mul_add:ident $sqrt:ident
@@ -197,7 +199,7 @@ macro_rules! float_vector {
 }
 pub(super) use float_vector;
 
-/// Implements [`SimdF32`](crate::simd::SimdF32) for vectors of `float_vector`.
+/// Implements [`SimdF32`](crate::simd::SimdF32) and `SimdF32Bits` for vector types that `float_vector` has defined.
 macro_rules! f32_conversions {
     ($floats:ident, $bits:ident, [$($at:literal)*], $truncate:ident, $shr_signed:ident) => {
         impl SimdF32 for $floats {
@@ -220,8 +222,11 @@ macro_rules! f32_conversions {
 }
 pub(super) use f32_conversions;
 
-/// Defines the barriers of [`SimdFloat`](crate::simd::SimdFloat): assembly without instructions that takes all registers of one
-/// vector, or of two vectors, as inputs and outputs at once.
+/// Defines the functions that implement `barrier` and `barrier_with` of [`SimdFloat`](crate::simd::SimdFloat).
+///
+/// Each function is inline assembly without instructions. The inputs and outputs of the assembly are all registers of
+/// one vector, or of two vectors. The compiler must therefore compute all of these registers before the assembly, and
+/// the next steps must come after the assembly.
 macro_rules! barriers {
     ($barrier:ident, $barrier_with:ident, $register:ty, $class:ident, $features:literal, [$($one:ident)*], [$($other:ident)*], $text:literal) => {
         #[target_feature(enable = $features)]
@@ -248,7 +253,7 @@ macro_rules! barriers {
 }
 pub(super) use barriers;
 
-/// Implements [`SimdVector`](crate::simd::SimdVector) for one register.
+/// Defines the vector type `$name` of one register, and implements [`SimdVector`](crate::simd::SimdVector) for it.
 macro_rules! register {
     ($name:ident, $scalar:ty, $register:ty, $lanes:literal, $splat:ident $load:ident $store:ident $mul_add:ident) => {
         #[derive(Clone, Copy)]

@@ -1,8 +1,10 @@
 //! Macros that implement the integer vectors of a level.
 
-/// Implements [`SimdU32x16`](crate::simd::SimdU32x16) for an array of registers of `$lanes` lanes.
+/// Defines `U32x16`, an array of registers of `$lanes` lanes, and implements [`SimdU32x16`](crate::simd::SimdU32x16)
+/// for it.
 ///
-/// The methods in `$specific` are those that the levels write differently.
+/// `[$($at)*]` lists the indices of the registers in the array. `$specific` has the methods that differ between the
+/// levels.
 macro_rules! u32x16 {
     ($register:ty, $lanes:literal, [$($at:literal)*], {
         $load:ident $store:ident $splat:ident $and:ident $xor:ident $shl:ident $shr:ident $add:ident $mul:ident
@@ -73,9 +75,11 @@ macro_rules! u32x16 {
 }
 pub(super) use u32x16;
 
-/// Implements [`SimdU64`](crate::simd::SimdU64) for one register of `$lanes` lanes.
+/// Defines the vector type `$name` of one register of `$lanes` lanes, and implements [`SimdU64`](crate::simd::SimdU64)
+/// for it.
 ///
-/// `$blend` takes the even 32-bit words of its first argument and the odd ones of its second.
+/// `$blend` returns the even 32-bit words of its first argument and the odd 32-bit words of its second argument.
+/// `$six_rounds` computes six rounds of Philox; without it, the default method of the trait is used.
 macro_rules! u64_vector {
     ($name:ident, $register:ty, $lanes:literal, {
         $splat:ident $load:ident $store:ident $add:ident $xor:ident $mul:ident $shl:ident $shr:ident $blend:ident
@@ -96,7 +100,7 @@ macro_rules! u64_vector {
             fn iota_stride_2(first: u64) -> Self {
                 const EVEN: [u64; 8] = [0, 2, 4, 6, 8, 10, 12, 14];
                 const { assert!($lanes <= EVEN.len()) };
-                // SAFETY: the level was detected; `EVEN` has a number for each lane; unaligned loads are allowed.
+                // SAFETY: the level was detected; `EVEN` has an element for each lane; unaligned loads are allowed.
                 Self(unsafe { $add($splat(first.cast_signed()), $load(EVEN.as_ptr().cast())) })
             }
 
@@ -106,7 +110,7 @@ macro_rules! u64_vector {
                 for lane in 0..$lanes {
                     chosen[lane] = from[2 * lane];
                 }
-                // SAFETY: the level was detected; `chosen` has a number for each lane; unaligned loads are allowed.
+                // SAFETY: the level was detected; `chosen` has an element for each lane; unaligned loads are allowed.
                 Self(unsafe { $load(chosen.as_ptr().cast()) })
             }
 

@@ -1,12 +1,12 @@
 //! Six rounds of Philox on three AVX2 vectors of blocks, in assembly.
 //!
-//! Twelve words, two multipliers, a key and a temporary take all sixteen registers. Compilers spill some of the words
-//! that the next instruction waits for.
+//! The rounds need twelve words, two multipliers, a key and a temporary. These take all sixteen registers. Compilers
+//! spill some of the words to memory, and the next instruction then waits until they are loaded again.
 
 use std::arch::{asm, x86_64::__m256i};
 
-/// Returns three instructions `name`: one for the register of word `$word` of each of the vectors a, b and c, with the
-/// register `$other` as the second operand.
+/// Returns three instructions `$name`: one for each of the vectors a, b and c. The first operand and the destination
+/// are the register of word `$word` of the vector. The second operand is the register `$other`.
 macro_rules! each_vector {
     ($name:literal $word:literal $other:literal) => {
         concat!(
@@ -16,8 +16,8 @@ macro_rules! each_vector {
     };
 }
 
-/// Returns the instructions that combine word `$word` of vector `$vector` with the high half of the product in register
-/// `$product` by an exclusive or.
+/// Returns the instructions that replace word `$word` of vector `$vector` by its exclusive or with the high half of the
+/// product in the register of word `$product`.
 macro_rules! xor_high_half {
     ($vector:literal $word:literal $product:literal) => {
         concat!(
@@ -36,8 +36,8 @@ macro_rules! xor_high_half {
     };
 }
 
-/// Returns the instructions of one round. Products replace their factors, so the words are renamed from round to round:
-/// word 1 becomes word 0, 2 becomes 1, 3 becomes 2, and 0 becomes 3.
+/// Returns the instructions of one round. A product replaces its factor, so the registers change their roles: those of
+/// the words 1, 2, 3 and 0 have the words 0, 1, 2 and 3 of the next round.
 macro_rules! round {
     ($word0:literal $word1:literal $word2:literal $word3:literal, $key0:literal $key1:literal) => {
         concat!(
@@ -51,7 +51,8 @@ macro_rules! round {
     };
 }
 
-/// Returns the results of six rounds on three vectors of blocks, each given as one register for each of the four words.
+/// Returns the results of six rounds on three vectors of blocks. A vector of blocks is given as four registers, one for
+/// each word of the blocks. `keys` has the two keys of each round.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(super) fn six_rounds(
@@ -59,7 +60,7 @@ pub(super) fn six_rounds(
     [multiplier0, multiplier1]: [__m256i; 2],
     keys: &[[u64; 2]; 6],
 ) -> [[__m256i; 4]; 3] {
-    // SAFETY: the function requires AVX2; the only memory that is read is the twelve numbers of `keys`.
+    // SAFETY: the function requires AVX2; the assembly reads no memory except for the twelve keys in `keys`.
     unsafe {
         asm!(
             round!("0" "1" "2" "3", "0" "8"),
@@ -86,7 +87,8 @@ pub(super) fn six_rounds(
 mod tests {
     use crate::simd::{Kernel, Level, SimdIsa, SimdU64, dispatch};
 
-    /// Runs six rounds on three vectors of blocks, and returns the low halves of the words by vector, word and block.
+    /// Computes six rounds on three vectors of blocks. Returns the low halves of the words, ordered by vector, word and
+    /// block.
     struct SixRounds;
     impl Kernel for SixRounds {
         type Output = Vec<u32>;
@@ -102,7 +104,7 @@ mod tests {
                 for word in words {
                     let mut to = [0; 16];
                     word.interleave_low(word).store(&mut to);
-                    // Only the first two blocks: the scalar level has no more.
+                    // Only the first two blocks are returned, because a vector of the scalar level has no more.
                     all.extend([to[0], to[2]]);
                 }
             }
