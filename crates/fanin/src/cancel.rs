@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A token that cancels running fills from another thread, for programs that must respond to a user during a long fill.
 ///
-/// Clones share the same state.
+/// Clones share one state: cancelling a clone cancels all of them.
 ///
 /// ```
 /// use fanin::{CancelToken, Torch, init};
@@ -23,30 +23,35 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// A token that is not cancelled.
+    /// Returns a new token, which is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels all work that runs under this token. The work ends within some milliseconds. A token stays cancelled.
+    /// Cancels all work that runs under this token or under a clone of it. A running fill ends within milliseconds. A
+    /// token stays cancelled.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the token has been cancelled.
+    /// Returns whether the token, or a clone of it, has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` under this token, and returns its result, or `None` if the token was cancelled before `work` ended.
+    /// Runs `work` under this token. Returns the result of `work`, or `None` if the token was cancelled before `work`
+    /// ended.
     ///
-    /// After `None` some values have been written and others have not. Drop a generator from which `work` was drawing.
+    /// After `None`, some values have been written and others have not. A generator from which `work` was drawing is in
+    /// an undefined state, so it must not be used again.
     ///
-    /// Work that `work` itself hands to other threads does not run under the token: call `run` there as well. `work`
-    /// should not wait in a rayon pool, because a waiting thread runs other work of the pool, which would be cancelled
-    /// too. Fills that take their threads from a pool take care of both.
+    /// The token covers the calling thread. If `work` starts threads of its own, each of them must call `run` as well.
+    /// `work` should not wait for a rayon pool, because a waiting thread runs other work of the pool, which would then
+    /// be cancelled too. A fill that uses several threads takes care of both.
     ///
-    /// Work is cancelled by unwinding. A program that is built with `panic = "abort"` aborts when a token is cancelled.
+    /// Cancellation is a panic that prints nothing: a fill checks the token every few milliseconds and unwinds if the
+    /// token has been cancelled, and `run` catches this panic. A program that is built with `panic = "abort"` therefore
+    /// aborts when a token is cancelled.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(|| CurrentToken(Some(self.clone())).run(work))) {
             Ok(result) => (!self.is_cancelled()).then_some(result),
@@ -56,30 +61,30 @@ impl CancelToken {
     }
 }
 
-/// The payload of the unwinding that cancels work.
+/// The payload of the panic that cancels work. [`CancelToken::run`] recognizes a cancelled fill by this type.
 struct Cancelled;
 
 thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The token under which the work of a thread runs, if there is one. Threads that do part of the work must run under it
-/// too.
+/// The token under which the work of a thread runs, if there is one. If a fill starts more threads, the work of these
+/// threads must run under the same token.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
 impl CurrentToken {
-    /// No token: for a thread that waits, and may run unrelated work meanwhile.
+    /// No token. A waiting thread uses this, because a pool may run unrelated work on the thread meanwhile.
     pub(crate) const NONE: Self = Self(None);
 
-    /// The token of the calling thread.
+    /// Returns the token of the calling thread.
     pub(crate) fn get() -> Self {
         Self(CURRENT.with_borrow(Clone::clone))
     }
 
-    /// Runs `work` on this thread under this token, in place of the thread's own.
+    /// Runs `work` on the calling thread under this token. Afterwards the thread has its previous token again.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        /// Restores the thread's own token when dropped.
+        /// Gives the thread its previous token back when dropped, also after a panic.
         struct Restore(Option<CancelToken>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -92,8 +97,9 @@ impl CurrentToken {
     }
 }
 
-/// Ends the work of this thread, by unwinding, if its token has been cancelled. Long loops call this every few
-/// milliseconds; it takes nanoseconds.
+/// Unwinds the calling thread if its token has been cancelled. [`CancelToken::run`] catches the unwinding.
+///
+/// Long loops must call this function every few milliseconds. A call takes nanoseconds.
 pub(crate) fn check() {
     if CURRENT.with_borrow(|token| token.as_ref().is_some_and(CancelToken::is_cancelled)) {
         // Unlike `panic!`, this calls no panic hook and prints nothing.
