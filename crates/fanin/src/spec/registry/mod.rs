@@ -1,4 +1,4 @@
-//! The registry of schemes: the parameters in torch's order, the formula and the source of each.
+//! The registry of schemes: the parameters in torch's order, the formula and the source of each scheme.
 
 mod other;
 mod shared;
@@ -16,6 +16,7 @@ pub fn schemes() -> &'static [Scheme] {
     &ALL
 }
 
-/// Synonyms, with the name of the scheme: the two matrices of LoRA, as loralib and peft initialize them. (Hu et al. 2021, arXiv
-/// 2106.09685, section 4.1, has a Gaussian for A. The authors' code has a uniform distribution, and so has this.)
+/// Synonyms of schemes, each with the name of the scheme. These two initialize the matrices A and B of LoRA as loralib
+/// and peft do. (Hu et al. 2021, arXiv 2106.09685, section 4.1, initialize A from a Gaussian. The authors' code uses a
+/// uniform distribution, and so does `lora_a`.)
 pub(super) const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];
