@@ -1,4 +1,4 @@
-//! The error type of the crate, the warnings that plans carry, and name suggestions.
+//! The error type of the crate, the warnings of plans, and suggestions for misspelled names.
 
 use crate::dtype::DType;
 
@@ -56,7 +56,7 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The number of explicit axes is not the number of axes of the shape.
+    /// An axis layout has a different number of letters than the shape has axes.
     #[error(
         "layout = {layout} has {} letters, but the shape {shape:?} has {} axes: write one letter for each axis",
         layout.len(), shape.len()
@@ -149,7 +149,7 @@ pub enum Error {
         /// The name given.
         name: String,
     },
-    /// The number of elements of the shape does not fit the address space.
+    /// The shape has more elements than fit in the address space.
     #[error(
         "the shape {shape:?} has more elements than fit the address space of {} bits: use a smaller shape",
         usize::BITS
@@ -158,7 +158,7 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The length of the buffer is not the element count of the shape.
+    /// The buffer has a different number of elements than the shape.
     #[error("the buffer has {found} values, but the shape {shape:?} has {expected}: they must be equal")]
     Length {
         /// The shape given.
@@ -178,7 +178,7 @@ pub enum Error {
         /// The element type of the memory.
         found: DType,
     },
-    /// The strides leave the buffer, or put two elements at the same address.
+    /// The strides reach outside of the buffer, or give two elements the same address.
     #[error("strides {strides:?} with shape {shape:?} and offset {offset}: {reason}")]
     Strides {
         /// The shape given.
@@ -203,7 +203,7 @@ pub enum Error {
         /// The region's size along each axis.
         size: Vec<usize>,
     },
-    /// A region was requested from a stream that can only be read from its beginning.
+    /// A region was requested from a stream that can only fill whole tensors.
     #[error("a {stream} stream can only fill whole tensors: to fill a region, use the native stream")]
     NoRandomAccess {
         /// The name of the stream.
@@ -386,7 +386,7 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
-    /// A slope was given for a nonlinearity without a slope.
+    /// A slope was given for a nonlinearity that has no slope. The slope has no effect.
     SlopeIgnored {
         /// The slope given.
         a: f64,

@@ -1,5 +1,5 @@
-//! Weight initialization for neural networks: every scheme of `torch.nn.init` and more. It reproduces PyTorch's values bit for
-//! bit, or generates values that do not depend on how the work is split.
+//! Weight initialization for neural networks: every scheme of `torch.nn.init` and more. The crate reproduces PyTorch's
+//! values bit for bit, or generates values that do not depend on how the work is split.
 //!
 //! # Quick start
 //!
@@ -54,7 +54,7 @@
 //! | stream | values | a region can be filled alone |
 //! |---|---|---|
 //! | [`Native`] | a function of seed, tensor name and index, frozen as version 1 | yes |
-//! | [`Torch`] | torch's, and the generator's state afterwards is torch's too | yes, except for orthogonal matrices |
+//! | [`Torch`] | those of torch; the state of the generator after a fill is that of torch as well | yes, except for orthogonal matrices |
 //! | `FromRng` | those of the generator | no |
 //!
 //! A model is filled tensor by tensor. [`Native::tensor`] returns the stream of one tensor, a [`NativeTensor`];

@@ -76,7 +76,7 @@ pub enum Nonlinearity {
     Celu,
     /// `torch.nn.functional.elu` with alpha 1.
     Elu,
-    /// `torch.nn.functional.gelu`, exact.
+    /// `torch.nn.functional.gelu` without an approximation.
     Gelu,
     /// `torch.nn.functional.gelu(approximate="tanh")`.
     GeluTanh,
@@ -84,7 +84,7 @@ pub enum Nonlinearity {
     Hardsigmoid,
     /// `torch.nn.functional.hardswish`.
     Hardswish,
-    /// `torch.nn.functional.hardtanh`, from -1 to 1.
+    /// `torch.nn.functional.hardtanh` with the range -1 to 1.
     Hardtanh,
     /// `torch.nn.functional.logsigmoid`.
     Logsigmoid,

@@ -197,10 +197,11 @@ mod tests {
             ("deepnorm_beta", &[18.0], 0.288_675_134_594_812_87),
             ("deepnorm_encoder_beta", &[18.0, 18.0], 0.352_571_005_957_042_77),
             ("deepnorm_decoder_beta", &[18.0], 0.260_847_430_012_214_55),
-            // T-Fixup: 0.67 * 6 ** (-1/4) and (9 * 6) ** (-1/4).
+            // T-Fixup, section 3, for 6 layers: 0.67 * 6 ** (-1/4) and (9 * 6) ** (-1/4).
             ("tfixup_encoder", &[6.0], 0.428_091_879_845_002_6),
             ("tfixup_decoder", &[6.0], 0.368_893_973_233_440_53),
-            // Fixup's ResNet-110 has 54 basic blocks of two convolutions: num_layers ** (-0.5).
+            // Fixup's ResNet-110 has 54 basic blocks of two convolutions. The authors' code has the factor
+            // num_layers ** (-0.5).
             ("fixup", &[54.0, 2.0], 0.136_082_763_487_954_34),
         ] {
             let factor = find(name);

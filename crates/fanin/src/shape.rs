@@ -34,7 +34,7 @@ pub struct Fans {
 /// | `out_in` | `[out, in / groups, kernel...]` | torch's `Linear` and `Conv` |
 /// | `in_out` | `[in, out / groups, kernel...]` | torch's `ConvTranspose`, burn's `Linear`, transformers' `Conv1D` |
 /// | `kernel_in_out` | `[kernel..., in / groups, out]` | Keras, JAX |
-/// | one letter an axis, such as `eoi` | see [`Axes`] | stacked experts |
+/// | one letter for each axis, such as `eoi` | see [`Axes`] | stacked experts |
 ///
 /// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. Therefore it swaps the fans of a
 /// transposed convolution; [`AxisLayout::InOut`] has the right fans. And its fan_out of a grouped convolution is too

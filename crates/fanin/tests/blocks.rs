@@ -37,7 +37,7 @@ fn an_axis_layout_transposes_the_matrix() {
     let torch = filled("orthogonal", &[6, 4, 3], DType::F32, &mut SEED.tensor("w")).to_f64();
     let keras =
         filled("orthogonal(layout=kernel_in_out)", &[3, 4, 6], DType::F32, &mut SEED.tensor("w")).to_f64();
-    // The axes [out, in, k] of the first matrix are [k, in, out] in the second, whose columns are the outputs.
+    // The element [out, in, k] of the first tensor is the element [k, in, out] of the second.
     for (out, k, i) in [(0, 0, 0), (5, 2, 3), (2, 1, 0)] {
         assert_eq!(keras[(k * 4 + i) * 6 + out], torch[out * 12 + k * 4 + i]);
     }

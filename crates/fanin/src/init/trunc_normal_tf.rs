@@ -29,7 +29,7 @@ pub struct TruncNormalTf {
 /// [`TruncNormalTf::corrected`] widens the distribution so that the values have the standard deviation `std`, as JAX's
 /// variance scaling does.
 ///
-/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, with `method` as for `trunc_normal`. On the torch stream,
+/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, and `method` as in `trunc_normal`. On the torch stream,
 /// `method=inverse_cdf` agrees with timm up to rounding.
 ///
 /// ```

@@ -38,7 +38,7 @@ impl FanMode {
         }
     }
 
-    /// Returns the number that divides the scale.
+    /// Returns the number n that divides the scale, for a weight with these fans.
     pub fn of(self, fans: Fans) -> f64 {
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         match self {
@@ -124,7 +124,7 @@ pub struct VarianceScaling {
 /// | `uniform` | U[-a, a), a = sqrt(3 scale / n) |
 ///
 /// `scale` must be finite and greater than 0, and the shape must have two axes or more. The axis layout is torch's by default
-/// ([`VarianceScaling::layout`]); JAX and Keras have `kernel_in_out`.
+/// ([`VarianceScaling::layout`]). The weights of JAX and Keras have the layout `kernel_in_out`.
 ///
 /// Spec: `variance_scaling(scale, mode=fan_in, distribution=truncated_normal, layout=out_in, groups=1)`.
 ///

@@ -1,7 +1,8 @@
-//! Arrays of the crate `ndarray`: any dimension, owned or borrowed, in any memory order.
+//! Fills arrays of the crate `ndarray` of any dimension, owned or borrowed, in any memory order.
 //!
 //! Matrices of nalgebra and faer do not need a module: [`TensorMut::strided`] takes a slice with strides, which is
-//! `matrix.as_mut_slice()` with strides `[1, rows]` in nalgebra, and `col_as_slice_mut` for each column in faer.
+//! `matrix.as_mut_slice()` with the strides `[1, rows]` in nalgebra. In faer, `col_as_slice_mut` gives the slice of each
+//! column.
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
 

@@ -59,7 +59,7 @@ impl SeedableRng for Mt19937 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhiloxRng {
     philox: Philox,
-    /// The counter of the block after `words`.
+    /// The number of the block that follows `words`.
     next_block: u64,
     words: [u32; 4],
     /// The number of elements of `words` that have been returned.

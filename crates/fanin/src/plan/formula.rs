@@ -4,8 +4,8 @@ use super::distribution::Distribution;
 use super::types::Plan;
 
 impl Plan {
-    /// Returns the function from a row-major index to the value, for Hadamard matrices and repeated identities; `None`
-    /// for any other distribution.
+    /// Returns the function that maps a row-major index to the value there, for Hadamard matrices and repeated
+    /// identities. Returns `None` for any other distribution.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (distribution, (_, columns)) = (self.distribution, self.matrix());
         let columns = columns.max(1) as u64;

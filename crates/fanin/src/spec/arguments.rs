@@ -1,4 +1,4 @@
-//! The arguments of a spec, with typed access for the schemes.
+//! The arguments of a spec. Schemes read each argument as the type that they need.
 
 use std::collections::HashMap;
 

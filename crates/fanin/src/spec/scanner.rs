@@ -3,7 +3,7 @@
 use super::variables::Variables;
 use crate::error::SpecError;
 
-/// The greatest nesting depth of parentheses, signs and specs. The limit keeps recursion from overflowing the stack.
+/// The greatest nesting depth of parentheses, signs and specs. Without this limit, recursion could overflow the stack.
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// A position in the text of a spec, and the variables that the arithmetic of the spec can use.

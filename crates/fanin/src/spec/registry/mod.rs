@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use super::scheme::Scheme;
 
-/// Returns every scheme that a spec can name: the schemes of torch.nn.init in the order of torch's documentation, then the
-/// others.
+/// Returns every scheme that a spec can name. The schemes of torch.nn.init come first, in the order of torch's
+/// documentation.
 pub fn schemes() -> &'static [Scheme] {
     static ALL: LazyLock<Vec<Scheme>> =
         LazyLock::new(|| torch::TORCH.into_iter().chain(other::OTHER).collect());
