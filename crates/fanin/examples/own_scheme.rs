@@ -1,4 +1,4 @@
-//! Adds a scheme: an initializer that resolves a shape into a plan. Fills on every stream then work.
+//! Adds a scheme: an initializer that resolves a shape into a plan. Every stream can then fill tensors by the scheme.
 
 use fanin::{AxisLayout, DType, Distribution, Error, Initializer, Native, Plan, forward_gain};
 

@@ -1,4 +1,4 @@
-//! Scaling factors in specs: the parameters of a small language model, each with its own std by depth and width.
+//! Uses scaling factors in specs: the stds of the parameters of a small language model depend on its depth and width.
 
 use std::collections::BTreeMap;
 

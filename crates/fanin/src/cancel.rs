@@ -6,10 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A token with which a thread cancels fills that run on other threads. It is meant for programs that must respond to a
-/// user during a long fill.
+/// A token that cancels running fills from another thread, for programs that must respond to a user during a long fill.
 ///
-/// All clones of a token share the same state.
+/// Clones share one state: cancelling a clone cancels all of them.
 ///
 /// ```
 /// use fanin::{CancelToken, Torch, init};
@@ -24,18 +23,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// Creates a token that is not cancelled.
+    /// Returns a new token, which is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels all work that runs under this token. Long fills check the token every few milliseconds, and end by
-    /// unwinding. A token stays cancelled forever.
+    /// Cancels all work that runs under this token or under a clone of it. A running fill ends within milliseconds. A
+    /// token stays cancelled.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the token has been cancelled.
+    /// Returns whether the token, or a clone of it, has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -43,15 +42,16 @@ impl CancelToken {
     /// Runs `work` under this token. Returns the result of `work`, or `None` if the token was cancelled before `work`
     /// ended.
     ///
-    /// After `None`, some values have been written and others have not. If `work` used a generator, drop the generator:
-    /// its state is unspecified.
+    /// After `None`, some values have been written and others have not. A generator from which `work` was drawing is in
+    /// an undefined state, so it must not be used again.
     ///
-    /// If `work` starts jobs on other threads, these jobs do not run under the token unless they call `run` as well.
-    /// `work` should not wait in a rayon pool, because a waiting thread runs other jobs of the pool, which would be
-    /// cancelled too. Fills that use the threads of a pool handle both cases.
+    /// The token covers the calling thread. If `work` starts threads of its own, each of them must call `run` as well.
+    /// `work` should not wait for a rayon pool, because a waiting thread runs other work of the pool, which would then
+    /// be cancelled too. A fill that uses several threads takes care of both.
     ///
-    /// Work is cancelled by unwinding. A program that is built with `panic = "abort"` therefore aborts when running
-    /// work is cancelled.
+    /// Cancellation is a panic that prints nothing: a fill checks the token every few milliseconds and unwinds if the
+    /// token has been cancelled, and `run` catches this panic. A program that is built with `panic = "abort"` therefore
+    /// aborts when a token is cancelled.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(|| CurrentToken(Some(self.clone())).run(work))) {
             Ok(result) => (!self.is_cancelled()).then_some(result),
@@ -61,20 +61,20 @@ impl CancelToken {
     }
 }
 
-/// The payload of the unwinding that cancels work.
+/// The payload of the panic that cancels work. [`CancelToken::run`] recognizes a cancelled fill by this type.
 struct Cancelled;
 
 thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The token under which a thread runs its work, or no token. Other threads that do part of this work must run under
-/// the same token.
+/// The token under which the work of a thread runs, if there is one. If a fill starts more threads, the work of these
+/// threads must run under the same token.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
 impl CurrentToken {
-    /// No token. A thread runs under `NONE` while it waits, because it may run unrelated work meanwhile.
+    /// No token. A waiting thread uses this, because a pool may run unrelated work on the thread meanwhile.
     pub(crate) const NONE: Self = Self(None);
 
     /// Returns the token of the calling thread.
@@ -82,9 +82,9 @@ impl CurrentToken {
         Self(CURRENT.with_borrow(Clone::clone))
     }
 
-    /// Runs `work` on this thread under this token. Restores the previous token of the thread afterwards.
+    /// Runs `work` on the calling thread under this token. Afterwards the thread has its previous token again.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        /// Restores the previous token of the thread when dropped.
+        /// Gives the thread its previous token back when dropped, also after a panic.
         struct Restore(Option<CancelToken>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -97,8 +97,9 @@ impl CurrentToken {
     }
 }
 
-/// Ends the work of this thread by unwinding if the token of the thread has been cancelled. [`CancelToken::run`]
-/// catches the unwinding. Long loops call this function every few milliseconds. A call takes nanoseconds.
+/// Unwinds the calling thread if its token has been cancelled. [`CancelToken::run`] catches the unwinding.
+///
+/// Long loops must call this function every few milliseconds. A call takes nanoseconds.
 pub(crate) fn check() {
     if CURRENT.with_borrow(|token| token.as_ref().is_some_and(CancelToken::is_cancelled)) {
         // Unlike `panic!`, this calls no panic hook and prints nothing.

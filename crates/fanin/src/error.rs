@@ -1,10 +1,10 @@
-//! The error type of the crate, the warnings that plans carry, and name suggestions.
+//! The error type of the crate, the warnings of plans, and suggestions for misspelled names.
 
 use crate::dtype::DType;
 
-/// Everything that can be wrong with a request. It is returned before a single value is written.
+/// The reason why a request is invalid or cannot be carried out. When an error is returned, no value has been written.
 ///
-/// Each variant carries the arguments of the request as data. Its message names the argument, the value and the remedy.
+/// Each variant has the arguments of the request as fields. The message names the argument, the value and the remedy.
 /// Where `torch.nn.init` raises an error for the same mistake, the message has torch's wording.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -56,7 +56,7 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The number of explicit axes is not the number of axes of the shape.
+    /// An axis layout has a different number of letters than the shape has axes.
     #[error(
         "layout = {layout} has {} letters, but the shape {shape:?} has {} axes: write one letter for each axis",
         layout.len(), shape.len()
@@ -120,7 +120,8 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A plan of blocks was requested by its distribution alone, which does not have the blocks.
+    /// [`Plan::new`](crate::Plan::new) was called with [`Distribution::Blocks`](crate::Distribution::Blocks), which
+    /// does not contain the plans of the blocks.
     #[error(
         "a plan of blocks cannot be made from its distribution alone: use an initializer such as init::blocks (the shape is {shape:?})"
     )]
@@ -136,7 +137,7 @@ pub enum Error {
         /// The nearest known name, if one is similar.
         suggestion: Option<&'static str>,
     },
-    /// The slope of a leaky_relu is not a number.
+    /// The slope of a leaky_relu is NaN.
     #[error("negative_slope {value} not a valid number")]
     NegativeSlope {
         /// The value given, as text.
@@ -148,7 +149,7 @@ pub enum Error {
         /// The name given.
         name: String,
     },
-    /// The number of elements of the shape does not fit the address space.
+    /// The shape has more elements than fit in the address space.
     #[error(
         "the shape {shape:?} has more elements than fit the address space of {} bits: use a smaller shape",
         usize::BITS
@@ -157,7 +158,7 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The length of the buffer is not the element count of the shape.
+    /// The buffer has a different number of elements than the shape.
     #[error("the buffer has {found} values, but the shape {shape:?} has {expected}: they must be equal")]
     Length {
         /// The shape given.
@@ -167,7 +168,7 @@ pub enum Error {
         /// The length of the buffer.
         found: usize,
     },
-    /// The element type of the memory is not that of the plan.
+    /// The memory has a different element type than the plan.
     #[error(
         "the plan is for {expected} values, but the memory has {found} values: resolve the plan for {found}"
     )]
@@ -177,7 +178,7 @@ pub enum Error {
         /// The element type of the memory.
         found: DType,
     },
-    /// The strides leave the buffer, or put two elements at the same address.
+    /// The strides reach outside of the buffer, or give two elements the same address.
     #[error("strides {strides:?} with shape {shape:?} and offset {offset}: {reason}")]
     Strides {
         /// The shape given.
@@ -202,13 +203,13 @@ pub enum Error {
         /// The region's size along each axis.
         size: Vec<usize>,
     },
-    /// A region was requested from a stream that can only be read from its beginning.
+    /// A region was requested from a stream that can only fill whole tensors.
     #[error("a {stream} stream can only fill whole tensors: to fill a region, use the native stream")]
     NoRandomAccess {
         /// The name of the stream.
         stream: &'static str,
     },
-    /// The stream does not implement the algorithm.
+    /// The stream does not implement the requested algorithm for truncated normal values.
     #[error("the {stream} stream does not implement method={method}: leave the argument method out")]
     Method {
         /// The name of the stream.
@@ -216,20 +217,21 @@ pub enum Error {
         /// The requested algorithm, as specs spell it.
         method: &'static str,
     },
-    /// Two tensors of a job have the same name, so they would get the same values.
+    /// Two tensors of a model have the same canonical name ([`canonical_name`](crate::canonical_name)), so they would
+    /// get the same values.
     #[error(
         "two tensors of one job are called {name:?} (as {first:?} and as {second:?}) and would get the same values: give them \
          different names"
     )]
     DuplicateName {
-        /// The canonical name.
+        /// The canonical name of both tensors.
         name: String,
-        /// The first spelling.
+        /// The name of the first tensor, as it was given.
         first: String,
-        /// The second spelling.
+        /// The name of the second tensor, as it was given.
         second: String,
     },
-    /// The bytes are not a generator state.
+    /// The bytes are not a valid state of a generator.
     #[error("not a generator state: {reason}")]
     State {
         /// What is wrong.
@@ -242,7 +244,7 @@ pub enum Error {
     Memory {
         /// The shape of the plan.
         shape: Vec<usize>,
-        /// The number of bytes requested.
+        /// The number of bytes that the fill needs.
         bytes: u128,
     },
     /// A spec cannot be parsed.
@@ -255,7 +257,7 @@ pub enum Error {
 pub struct SpecError {
     /// The whole text of the spec.
     pub text: String,
-    /// The byte offset of the character that the error is about.
+    /// The byte offset in `text` of the character that the error is about.
     pub at: usize,
     /// What is wrong at that character.
     pub message: String,
@@ -266,7 +268,8 @@ pub struct SpecError {
 impl std::error::Error for SpecError {}
 
 impl std::fmt::Display for SpecError {
-    /// Prints the message, the text with a caret under the character that the error is about, and the remedy.
+    /// Prints the message, the text of the spec with a caret under the character that the error is about, and the
+    /// remedy.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let column = self.text[..self.at.min(self.text.len())].chars().count();
         write!(f, "{}\n  {}\n  {:column$}^", self.message, self.text.replace(['\n', '\t'], " "), "")?;
@@ -286,7 +289,8 @@ impl From<SpecError> for Error {
 impl std::str::FromStr for DType {
     type Err = SpecError;
 
-    /// Reads a name of fanin, torch or safetensors: `f16`, `float16`, `half`, `F16`; `float8_e4m3fn`, `F8_E4M3`.
+    /// Reads the name of an element type as fanin, torch or safetensors spell it, such as `f16`, `float16`,
+    /// `torch.half`, `F16`, `float8_e4m3fn` or `F8_E4M3`. The case of letters does not matter.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name.to_ascii_lowercase().trim_start_matches("torch.") {
             "f32" | "float32" | "float" => Ok(DType::F32),
@@ -305,12 +309,13 @@ impl std::str::FromStr for DType {
     }
 }
 
-/// Returns ": did you mean NAME?", or nothing without a suggestion.
+/// Returns ": did you mean NAME?", or an empty text if there is no suggestion.
 fn suggested(suggestion: &Option<&'static str>) -> String {
     suggestion.map(|name| format!(": did you mean {name}?")).unwrap_or_default()
 }
 
-/// Returns "did you mean NAME?" if a candidate is similar to `name`, else the text that `otherwise` returns.
+/// Returns "did you mean NAME?" with the most similar candidate. If no candidate is similar to `name`, returns the text
+/// that `otherwise` returns.
 pub(crate) fn did_you_mean_or<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -319,10 +324,11 @@ pub(crate) fn did_you_mean_or<'a>(
     nearest(name, candidates).map_or_else(otherwise, |candidate| format!("did you mean {candidate}?"))
 }
 
-/// Returns the candidate that is most similar to `name`, for "did you mean".
+/// Returns the candidate that is most similar to `name`, for "did you mean" in error messages. Returns `None` if no
+/// candidate is similar.
 ///
-/// Returns `None` if no candidate is similar. The distance is Damerau-Levenshtein, and at most 1 plus a quarter of the shorter
-/// length. The case of `name` does not count.
+/// A candidate is similar if its Damerau-Levenshtein distance from `name` is at most 1 plus a quarter of the length of
+/// the shorter one. `name` is converted to lower case first.
 ///
 /// ```
 /// assert_eq!(fanin::nearest("nromal", ["uniform", "normal"]), Some("normal"));
@@ -338,8 +344,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// A condition that does not stop a fill, but that a user may want to know. The library prints nothing: plans carry their
-/// warnings ([`Plan::warnings`](crate::Plan::warnings)).
+/// A condition that does not prevent a fill, but that the user may want to know about.
+///
+/// The library prints nothing: [`Plan::warnings`](crate::Plan::warnings) returns the warnings of a plan.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -348,7 +355,7 @@ pub enum Warning {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The mean lies more than two standard deviations outside the bounds.
+    /// The mean of a truncated normal distribution is more than two standard deviations outside the bounds.
     MeanFarOutside {
         /// Mean of the untruncated distribution.
         mean: f64,
@@ -359,8 +366,8 @@ pub enum Warning {
         /// Upper bound.
         b: f64,
     },
-    /// Some values of a normal distribution are too large for the element type. They become infinite, or the largest value of a
-    /// type that has no infinity.
+    /// Some values of a normal distribution are too large for the element type. Such a value becomes infinite, or the
+    /// largest value of the type if the type has no infinity.
     Overflow {
         /// The mean.
         mean: f64,
@@ -369,7 +376,8 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
-    /// The standard deviation is less than the spacing of the element type at the mean, so nearly all values become one number.
+    /// The standard deviation is less than the distance between neighbouring values of the element type at the mean.
+    /// Nearly all values are therefore rounded to the same value.
     Collapse {
         /// The mean.
         mean: f64,
@@ -378,7 +386,7 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
-    /// A slope was given for a nonlinearity without a slope.
+    /// A slope was given for a nonlinearity that has no slope. The slope has no effect.
     SlopeIgnored {
         /// The slope given.
         a: f64,

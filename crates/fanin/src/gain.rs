@@ -8,9 +8,9 @@ use crate::nonlinearity::Nonlinearity;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Gain {
-    /// The number itself.
+    /// A number.
     Value(f64),
-    /// The [`Nonlinearity::gain`] of a nonlinearity.
+    /// The gain of a nonlinearity: [`Nonlinearity::gain`].
     Of(Nonlinearity),
 }
 

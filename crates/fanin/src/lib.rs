@@ -1,5 +1,5 @@
-//! Weight initialization for neural networks: every scheme of `torch.nn.init` and more. It reproduces PyTorch's values bit for
-//! bit, or generates values that do not depend on how the work is split.
+//! Weight initialization for neural networks: every scheme of `torch.nn.init` and more. The crate reproduces PyTorch's
+//! values bit for bit, or generates values that do not depend on how the work is split.
 //!
 //! # Quick start
 //!
@@ -33,13 +33,15 @@
 //! ```
 //!
 //! 1. An *initializer* ([`init`], [`Initializer`]) is a small value: a scheme with its arguments.
-//! 2. For a shape and a [`DType`] it resolves into a [`Plan`]: the [`Distribution`] with all its numbers, the [`Fans`] and the
-//!    [`Warning`]s. Every [`Error`] is returned here, and nothing has been generated yet.
-//! 3. A plan and a [`Stream`] fill memory ([`TensorMut`], contiguous or strided) with [`Element`]s: `f32`, `f64`, [`half::f16`],
-//!    [`half::bf16`], [`F8E4M3`] or [`F8E5M2`]. [`Values`] is memory of any of these types.
+//! 2. [`Initializer::resolve`] turns it into a [`Plan`] for a shape and a [`DType`]. The plan has the [`Distribution`] with
+//!    all its parameters, the [`Fans`] and the [`Warning`]s. Invalid arguments and shapes are an [`Error`] here, before any
+//!    value is generated.
+//! 3. A [`Stream`] fills memory according to the plan. The memory is a [`TensorMut`], contiguous or strided. Its
+//!    [`Element`]s are `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`]. [`Values`] is a slice of any
+//!    of these types.
 //!
-//! A *spec* is an initializer as text, such as `"trunc_normal(std=0.02, a=-0.04, b=0.04)"`. It parses into [`init::Init`]. The
-//! module [`spec`] describes the grammar and lists the schemes.
+//! A *spec* is an initializer as text, such as `"trunc_normal(std=0.02, a=-0.04, b=0.04)"`. [`init::Init`] is the type
+//! that every spec parses into. The module [`spec`] describes the grammar and lists the schemes.
 //!
 //! # Streams
 //!
@@ -47,22 +49,24 @@
 //!   index.
 //! * The **torch stream** ([`Torch`]) is PyTorch's CPU generator (MT19937), bit for bit.
 //!
-//! With the feature `rand_core`, `FromRng` generates values from any random number generator.
+//! With the feature `rand_core`, the stream `FromRng` takes its random words from any random number generator.
 //!
 //! | stream | values | a region can be filled alone |
 //! |---|---|---|
 //! | [`Native`] | a function of seed, tensor name and index, frozen as version 1 | yes |
-//! | [`Torch`] | torch's, and the generator's state afterwards is torch's too | yes, except for orthogonal matrices |
+//! | [`Torch`] | those of torch; the state of the generator after a fill is that of torch as well | yes, except for orthogonal matrices |
 //! | `FromRng` | those of the generator | no |
 //!
-//! A model is filled tensor by tensor: [`Native::tensor`] makes the stream of a tensor ([`NativeTensor`]), whose name is
-//! normalized by [`canonical_name`]. [`Native::model`] makes a [`NativeModel`], which returns an error if two tensors have the same name.
-//! [`Prepared`] fills several regions of one tensor without repeating the work that they share. [`Threads`] and [`Team`] say
-//! which threads a fill uses, and a [`CancelToken`] cancels it.
+//! A model is filled tensor by tensor. [`Native::tensor`] returns the stream of one tensor, a [`NativeTensor`];
+//! [`canonical_name`] normalizes the tensor's name. [`Native::model`] returns a [`NativeModel`], which also returns the
+//! streams of tensors, but returns an error if two tensors have the same name. [`Prepared`] fills several regions of
+//! one tensor without repeating the work that the regions share. [`Threads`] and [`Team`] set which threads a fill
+//! uses. A [`CancelToken`] cancels a running fill.
 //!
 //! # torch.nn.init by name
 //!
-//! The module [`torch`] has the functions of `torch.nn.init` with the same names and arguments. The schemes behind them are:
+//! The module [`torch`] has the functions of `torch.nn.init` with the same names and arguments. This table has the
+//! initializer and the spec of each function:
 //!
 //! | `torch.nn.init` | fanin | spec |
 //! |---|---|---|
@@ -109,39 +113,42 @@
 //! | `blocks` | [`init::blocks`] | fused parameters: `blocks(4096: xavier_uniform, 1024: xavier_uniform)` |
 //! | `stacked` | [`init::stacked`] | stacked parameters: `stacked(orthogonal)` for `[expert, out, in]` |
 //!
-//! The specs `lora_a` and `lora_b` are synonyms of `linear_default` and `zeros`, for the two matrices of LoRA.
+//! The spec `lora_a` is a synonym of `linear_default`, and `lora_b` is a synonym of `zeros`. They are for the two
+//! matrices of LoRA.
 //!
 //! Arguments that many schemes share:
 //!
-//! * The axis layout, `layout` in specs, defines which axes of a weight are inputs and outputs: [`AxisLayout`], [`Axes`],
-//!   [`AxisRole`], [`Fans`], [`Fan`]. `groups` is the number of groups of a convolution.
-//! * A [`Gain`] is a number or that of a [`Nonlinearity`]: `gain=relu` has torch's number, `gain=gelu` and `gain=forward(tanh)` are
-//!   computed by [`forward_gain`].
-//! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. Specs call them as
-//!   functions: `normal(std=0.02*gpt2_residual(n_layer))`.
+//! * The axis layout, `layout` in specs, defines which axes of a weight are inputs and outputs: [`AxisLayout`],
+//!   [`Axes`], [`AxisRole`], [`Fans`], [`Fan`]. `groups` is the number of groups of a convolution.
+//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. `gain=relu` has the value of torch's table. `gain=gelu`
+//!   and `gain=forward(tanh)` are computed by [`forward_gain`].
+//! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. Specs call
+//!   them as functions: `normal(std=0.02*gpt2_residual(n_layer))`.
 //! * [`Truncation`] is the algorithm of a truncated normal distribution.
-//! * A [`Block`] is a block of a fused parameter, with a plan of its own.
+//! * A [`Block`] is a block of a fused or stacked parameter. It has a plan of its own.
 //!
 //! # Further modules
 //!
-//! [`region`] splits a region of a tensor into contiguous runs, [`rng`] has the generators of random words, [`streams`] documents
-//! each stream in full, [`linalg`] computes singular values, and [`interop`] connects fanin with other crates. [`element_count`] counts the elements of a shape,
-//! [`nearest`] finds the name that was meant, and [`SpecError`] is the error of a spec.
+//! [`region`] splits a region of a tensor into contiguous runs of elements. [`rng`] has the generators of random words.
+//! [`streams`] documents each stream in full. [`linalg`] computes singular values. [`interop`] connects fanin with
+//! other crates. [`element_count`] counts the elements of a shape. [`nearest`] suggests a name for a misspelled one.
+//! [`SpecError`] is the error of a spec that cannot be parsed.
 //!
 //! # Features
 //!
 //! * `rayon` (default): fills use all cores ([`Threads`]). Without it, every fill runs on the calling thread.
-//! * `ndarray`: fills and makes arrays of the crate ndarray (`interop::ndarray`).
-//! * `rand_core`: the generators implement the traits of rand_core, and `FromRng` fills from any generator.
+//! * `ndarray`: the module `interop::ndarray` fills and makes arrays of the crate ndarray.
+//! * `rand_core`: the generators implement the traits of rand_core, and the stream `FromRng` fills from any generator.
 //!
 //! # Stability
 //!
-//! * The native stream is frozen as [`Native::VERSION`] 1. If a single bit changed, it would be a new version. [`streams::native`]
-//!   defines it in enough detail to implement it again. The values are the same on every CPU and at every SIMD [`Level`].
-//! * The torch stream follows the current release of torch. [`streams::torch`] lists what is bit-identical. Where torch changed an
-//!   algorithm, each version has a name ([`Truncation`]).
-//! * Every mistake in a request is an [`Error`] before a value is written. The library prints nothing: a [`Warning`] is part of
-//!   the plan.
+//! * The native stream is frozen as version 1 ([`Native::VERSION`]). A change of a single bit of a value would be a new
+//!   version. [`streams::native`] defines the stream in enough detail to implement it again. The values are the same on
+//!   every CPU and at every SIMD [`Level`].
+//! * The torch stream follows the current release of torch. [`streams::torch`] lists what is bit-identical. Where torch
+//!   changed an algorithm, [`Truncation`] names both versions.
+//! * An invalid request returns an [`Error`], and no value is written. The library prints nothing: a [`Warning`] is
+//!   part of the plan.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

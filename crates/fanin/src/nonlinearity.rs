@@ -7,11 +7,11 @@ use crate::math::normal_mean;
 
 /// Returns the gain `E[f(z)^2]^(-1/2)` of a function `f`, for z ~ N(0, 1).
 ///
-/// With weights of variance `gain^2 / fan_in`, the outputs of a layer after `f` keep a mean square of 1 (He et al. 2015,
-/// section 2.2, for any function).
+/// If the weights have the variance `gain^2 / fan_in`, and the values that `f` is applied to have the variance 1 in one
+/// layer, then they have the variance 1 in the next layer as well. He et al. 2015, section 2.2, derive this for relu.
 ///
-/// The expectation is computed by quadrature. The relative error is about 1e-12 if `f` is smooth between kinks or steps.
-/// The result is infinite if `f` is 0 everywhere, and 0 or NaN if `f` is not square-integrable.
+/// The expectation is computed by quadrature. The relative error is about 1e-12 if `f` is smooth between kinks or
+/// steps. The result is infinite if `f` is 0 everywhere, and 0 or NaN if `f` is not square-integrable.
 ///
 /// ```
 /// assert!((fanin::forward_gain(|z| z.max(0.0)) - 2f64.sqrt()).abs() < 1e-12);
@@ -29,10 +29,11 @@ pub fn forward_gain(f: impl Fn(f64) -> f64) -> f64 {
 ///
 /// [`Nonlinearity::gain`] is the factor on the standard deviation of the layer's weights. There are two conventions:
 ///
-/// * **torch's table** (`torch.nn.init.calculate_gain`) has the variants `Linear` to `Selu`. It mixes conventions: sigmoid
-///   has 1, tanh 5/3, selu 3/4, while relu and leaky_relu have the gain of He et al. 2015.
-/// * **The forward gain** `E[f(z)^2]^(-1/2)`, z ~ N(0, 1), is the same formula for all functions ([`forward_gain`]). It is
-///   the gain of every variant that torch's table does not have, and of [`Nonlinearity::Forward`].
+/// * **torch's table** (`torch.nn.init.calculate_gain`) has the variants `Linear` to `Selu`. Its values do not follow
+///   one formula: relu and leaky_relu have the gain of He et al. 2015, while sigmoid has 1, tanh 5/3 and selu 3/4.
+/// * **The forward gain** `E[f(z)^2]^(-1/2)`, z ~ N(0, 1), is one formula for all functions ([`forward_gain`]).
+///   [`Nonlinearity::gain`] returns the forward gain for every variant that torch's table does not have, and for
+///   [`Nonlinearity::Forward`].
 ///
 /// ```
 /// use fanin::Nonlinearity;
@@ -68,14 +69,14 @@ pub enum Nonlinearity {
         /// The slope for negative inputs. The schemes return an error if it is infinite or NaN.
         slope: f64,
     },
-    /// SELU: gain 3/4. For a self-normalizing network use [`Nonlinearity::Linear`], so that the variance is
-    /// 1 / fan_in (Klambauer et al. 2017). With 3/4, gradients are steadier in rectangular layers.
+    /// SELU: gain 3/4. A self-normalizing network needs weights of variance 1 / fan_in (Klambauer et al. 2017): use
+    /// [`Nonlinearity::Linear`] for such a network. With the gain 3/4, gradients are more stable in rectangular layers.
     Selu,
     /// `torch.nn.functional.celu` with alpha 1.
     Celu,
     /// `torch.nn.functional.elu` with alpha 1.
     Elu,
-    /// `torch.nn.functional.gelu`, exact.
+    /// `torch.nn.functional.gelu` without an approximation.
     Gelu,
     /// `torch.nn.functional.gelu(approximate="tanh")`.
     GeluTanh,
@@ -83,7 +84,7 @@ pub enum Nonlinearity {
     Hardsigmoid,
     /// `torch.nn.functional.hardswish`.
     Hardswish,
-    /// `torch.nn.functional.hardtanh`, from -1 to 1.
+    /// `torch.nn.functional.hardtanh` with the range -1 to 1.
     Hardtanh,
     /// `torch.nn.functional.logsigmoid`.
     Logsigmoid,
@@ -113,7 +114,7 @@ pub enum Nonlinearity {
     Forward(&'static Nonlinearity),
 }
 
-/// The variants of torch's table without a payload, in torch's order.
+/// The variants of torch's table that have no parameter, in torch's order.
 const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Linear,
     Nonlinearity::Conv1d,
@@ -128,7 +129,7 @@ const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Selu,
 ];
 
-/// The functions without a payload that torch's table does not have.
+/// The variants that torch's table does not have and that have no parameter.
 const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Celu,
     Nonlinearity::Elu,
@@ -148,11 +149,12 @@ const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Tanhshrink,
 ];
 
-/// The nonlinearities of torch's table whose forward gain a spec can ask for: `forward(tanh)`.
+/// The nonlinearities of torch's table whose forward gain a spec can name, such as `forward(tanh)`.
 static FORWARD: [Nonlinearity; 4] =
     [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
 
-// Klambauer et al. 2017, equation 14: mean 0 and variance 1 are a fixed point.
+// Klambauer et al. 2017, equation 14: with these constants, mean 0 and variance 1 are a fixed point from layer to
+// layer.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
@@ -160,8 +162,8 @@ impl Nonlinearity {
     /// torch's default slope of a leaky_relu.
     pub const DEFAULT_SLOPE: f64 = 0.01;
 
-    /// Returns the gain, the factor on a weight's standard deviation: torch's number for the variants of torch's table,
-    /// else the [forward gain](Nonlinearity::forward_gain).
+    /// Returns the gain, a factor on the standard deviation of a weight. For the variants of torch's table this is
+    /// torch's value. For all other variants it is the [forward gain](Nonlinearity::forward_gain).
     ///
     /// ```
     /// # use fanin::Nonlinearity;
@@ -187,30 +189,32 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns `E[f(z)^2]^(-1/2)` for z ~ N(0, 1): [`forward_gain`] of this function.
+    /// Returns `E[f(z)^2]^(-1/2)` for z ~ N(0, 1): the function [`forward_gain`], applied to this nonlinearity.
     pub fn forward_gain(self) -> f64 {
         match self {
-            // In closed form, because quadrature cannot follow a fast sine.
+            // This is the closed form, because quadrature is inaccurate for a sine with a large omega.
             Nonlinearity::Sine { omega } => 1.0 / (-0.5 * libm::expm1(-2.0 * omega * omega)).sqrt(),
             other => forward_gain(|x| other.apply(x)),
         }
     }
 
-    /// Returns [`Nonlinearity::gain`] with the slope squared by the C library's `pow`, as Python computes it. For about one
-    /// slope in a thousand the result differs from `slope * slope` in the last bit.
+    /// Returns the gain that torch computes. For a leaky_relu it can differ from [`Nonlinearity::gain`], because Python
+    /// squares the slope with the C library's `pow`. For about one slope in a thousand this square differs from
+    /// `slope * slope` in the last place.
     #[allow(
         clippy::disallowed_methods,
         reason = "only the torch stream uses it, and torch calls the C library"
     )]
     pub(crate) fn gain_on_torch(self) -> f64 {
         match self {
-            // The black box keeps the compiler from replacing the square by a multiplication.
+            // The black box keeps the compiler from replacing `powf` by a multiplication.
             Nonlinearity::LeakyRelu { slope } => (2.0 / (1.0 + slope.powf(std::hint::black_box(2.0)))).sqrt(),
             other => other.gain(),
         }
     }
 
-    /// Returns the name in specs, which is torch's where torch has the function. A payload is left out: `Display` prints it.
+    /// Returns the name in specs, without `forward(...)` and without a parameter such as the slope, which `Display`
+    /// prints. It is torch's name if torch has the function.
     pub const fn name(self) -> &'static str {
         match self {
             Nonlinearity::Linear => "linear",
@@ -246,8 +250,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the nonlinearity with this name in torch's table. `slope` is the slope of a leaky_relu, 0.01 if `None`; it
-    /// has no effect on the other nonlinearities, as in torch.
+    /// Returns the nonlinearity with this name in torch's table. `slope` is the slope of a leaky_relu; `None` means
+    /// 0.01. As in torch, `slope` has no effect on the other nonlinearities.
     ///
     /// # Errors
     /// [`Error::Nonlinearity`] if torch's table does not have the name. [`str::parse`] reads the names of all
@@ -267,13 +271,13 @@ impl Nonlinearity {
         TORCH.into_iter().map(Self::name).chain(["leaky_relu"])
     }
 
-    /// Returns every name that [`str::parse`] reads, without the synonyms.
+    /// Returns every name that [`str::parse`] reads, except synonyms such as `swish` and the names with `forward(...)`.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::torch_names().chain(BEYOND_TORCH.map(Self::name)).chain(["sine"])
     }
 
-    /// Returns the nonlinearity that a spec calls `name`, which may be `forward(name)`. `parameter` is the slope of a
-    /// leaky_relu or the omega of a sine; it has no effect on the other nonlinearities.
+    /// Returns the nonlinearity that a spec calls `name`, such as `relu` or `forward(tanh)`. `parameter` is the slope
+    /// of a leaky_relu or the omega of a sine, and has no effect on the other nonlinearities.
     pub(crate) fn from_name(name: &str, parameter: Option<f64>) -> Result<Self, Error> {
         let inner = name.strip_prefix("forward(").and_then(|rest| rest.strip_suffix(')'));
         let bare = match inner.unwrap_or(name) {
@@ -300,7 +304,7 @@ impl Nonlinearity {
     }
 
     /// Returns the nonlinearity that computes the same function and is not a synonym: `Linear` for the convolutions of
-    /// torch's table, and the function itself for [`Nonlinearity::Forward`].
+    /// torch's table, the inner nonlinearity for [`Nonlinearity::Forward`], and `self` for every other variant.
     #[must_use]
     pub const fn function(self) -> Self {
         match self {
@@ -315,7 +319,7 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns f(x), by the definition and the defaults of torch.nn.functional.
+    /// Returns f(x). The definition and the default arguments are those of torch.nn.functional.
     pub fn apply(self, x: f64) -> f64 {
         match self.function() {
             Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),
@@ -345,7 +349,7 @@ impl Nonlinearity {
             Nonlinearity::Softsign => x / (1.0 + x.abs()),
             Nonlinearity::Tanh => libm::tanh(x),
             Nonlinearity::Tanhshrink => x - libm::tanh(x),
-            // `function` returns no other variant.
+            // This is `Linear`: `function` returns no synonym of it, and no `Forward`.
             _ => x,
         }
     }
@@ -385,7 +389,7 @@ impl Nonlinearity {
             Nonlinearity::Softsign => 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs())),
             Nonlinearity::Tanh => tanh_derivative(x),
             Nonlinearity::Tanhshrink => libm::tanh(x) * libm::tanh(x),
-            // `function` returns no other variant.
+            // This is `Linear`: `function` returns no synonym of it, and no `Forward`.
             _ => 1.0,
         }
     }
@@ -415,8 +419,8 @@ impl std::fmt::Display for Nonlinearity {
 impl std::str::FromStr for Nonlinearity {
     type Err = Error;
 
-    /// Reads what `Display` prints. The parameter of `leaky_relu` and `sine` may be left out: `leaky_relu` has the slope
-    /// 0.01, `sine` the omega 1.
+    /// Reads a name as `Display` prints it. The parameter of `leaky_relu` and `sine` may be left out: `leaky_relu` then
+    /// has the slope 0.01, and `sine` has the omega 1.
     fn from_str(text: &str) -> Result<Self, Error> {
         let number = |name: &str| {
             let inside = text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')?;
@@ -462,7 +466,7 @@ mod tests {
 
     #[test]
     fn forward_gains_agree_with_an_independent_integration() {
-        // mpmath.quad, 30 digits, split at the kinks.
+        // The expected gains were computed by mpmath.quad with 30 digits. The interval was split at the kinks.
         for (nonlinearity, gain) in [
             (Nonlinearity::Relu, SQRT_2),
             (Nonlinearity::ReluSquared, (2f64 / 3.0).sqrt()),

@@ -1,12 +1,12 @@
 //! Scaling factors: how the depth and the width of a model scale a standard deviation.
 //!
-//! Each factor is a function of numbers of the model: depths are numbers of layers, widths are fans or hidden sizes. Specs
-//! call the same functions by name: `normal(std=0.02*gpt2_residual(n_layer))`, `xavier_normal(gain=deepnorm_beta(n_layer))`.
-//! [`scaling_factors`] lists them.
+//! Each factor is a function of sizes of the model: depths are numbers of layers, widths are fans or hidden sizes.
+//! Specs call the same functions by name: `normal(std=0.02*gpt2_residual(n_layer))`,
+//! `xavier_normal(gain=deepnorm_beta(n_layer))`. [`scaling_factors`] lists them.
 
-/// Returns `1 / sqrt(2 layers)`: GPT-2's factor for the projections that end a residual branch, in a model of `layers` layers
-/// with two branches each (Radford et al. 2019, Language models are unsupervised multitask learners, section 2.3;
-/// Megatron's `scaled_init_method`).
+/// Returns `1 / sqrt(2 layers)`: GPT-2's factor for the projections that end a residual branch, in a model of `layers`
+/// layers with two residual branches in each layer (Radford et al. 2019, Language models are unsupervised multitask
+/// learners, section 2.3; Megatron's `scaled_init_method`).
 pub fn gpt2_residual(layers: f64) -> f64 {
     1.0 / (2.0 * layers).sqrt()
 }
@@ -30,27 +30,28 @@ pub fn wang_init(layers: f64, width: f64) -> f64 {
     2.0 / (layers * width.sqrt())
 }
 
-/// Returns `sqrt(base / fan_in)`: muP's factor for matrices both of whose sides grow with the width. `base` is the fan_in in
-/// the base model (Yang et al. 2022, Tensor programs V, arXiv 2203.03466, table 3: variance 1 / fan_in).
+/// Returns `sqrt(base / fan_in)`: muP's factor for a matrix whose two sides both grow with the width of the model.
+/// `base` is the fan_in of the same matrix in the base model (Yang et al. 2022, Tensor programs V, arXiv 2203.03466,
+/// table 3: variance 1 / fan_in).
 pub fn mup_hidden(fan_in: f64, base: f64) -> f64 {
     (base / fan_in).sqrt()
 }
 
-/// Returns `base / fan_in`: muP's factor for the output weights. `base` is the fan_in in the base model (Yang et al. 2022,
-/// table 3: variance 1 / fan_in^2). The package `mup` leaves the std of the output weights as it is and divides the output
-/// instead (table 8).
+/// Returns `base / fan_in`: muP's factor for the output weights. `base` is the fan_in of the same matrix in the base
+/// model (Yang et al. 2022, table 3: variance 1 / fan_in^2). The package `mup` does not scale the std of the output
+/// weights. It divides the output of the layer instead (table 8).
 pub fn mup_output(fan_in: f64, base: f64) -> f64 {
     base / fan_in
 }
 
-/// Returns 1: muP's factor for embeddings, input weights and biases, whose fan_in does not grow with the width (Yang et al.
-/// 2022, table 3). It takes the arguments of [`mup_hidden`], so that the factors can be exchanged in a spec.
+/// Returns 1: muP's factor for embeddings, input weights and biases, whose fan_in does not grow with the width (Yang et
+/// al. 2022, table 3). The arguments are those of [`mup_hidden`], so that one factor can replace the other in a spec.
 pub fn mup_embedding(_fan_in: f64, _base: f64) -> f64 {
     1.0
 }
 
-/// Returns `(8 layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices, in a model that is an encoder
-/// or a decoder alone, of `layers` layers (Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2).
+/// Returns `(8 layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices, in an encoder-only or
+/// decoder-only model of `layers` layers (Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2).
 pub fn deepnorm_beta(layers: f64) -> f64 {
     quarter_root(8.0 * layers)
 }
@@ -76,17 +77,17 @@ pub fn tfixup_encoder(layers: f64) -> f64 {
 /// Returns `(9 layers)^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of a decoder of `layers` layers
 /// (Huang et al. 2020, section 3).
 ///
-/// The embeddings of encoder and decoder have the std `width^(-1/2)` times this factor. The authors' code multiplies the
-/// value matrices by sqrt 2 as well, which cancels the gain 1/sqrt 2 that fairseq gives them.
+/// The embeddings of encoder and decoder have the std `width^(-1/2)` times this factor. The authors' code also
+/// multiplies the value matrices by sqrt 2, because fairseq initializes them with the gain 1/sqrt 2.
 pub fn tfixup_decoder(layers: f64) -> f64 {
     quarter_root(9.0 * layers)
 }
 
-/// Returns `branches^(-1 / (2 depth - 2))`: Fixup's factor for the weights inside a residual branch of `depth` layers, in a
-/// network of `branches` branches (Zhang et al. 2019, Fixup initialization, arXiv 1901.09321, section 3).
+/// Returns `branches^(-1 / (2 depth - 2))`: Fixup's factor for the weights inside a residual branch of `depth` layers,
+/// in a network of `branches` residual branches (Zhang et al. 2019, Fixup initialization, arXiv 1901.09321, section 3).
 ///
-/// The last layer of each branch, and the classifier, are initialized to 0. The result is NaN for `depth` below 2, because
-/// the only layer of such a branch is its last.
+/// The last layer of each branch, and the classifier, are initialized to 0. For `depth` below 2 the result is NaN,
+/// because such a branch has no layer besides its last one.
 pub fn fixup(branches: f64, depth: f64) -> f64 {
     if depth < 2.0 {
         return f64::NAN;
@@ -98,7 +99,8 @@ fn quarter_root(x: f64) -> f64 {
     1.0 / x.sqrt().sqrt()
 }
 
-/// A scaling factor as specs know it: a function of the module [`scaling`](self) with its name and documentation.
+/// A scaling factor that specs can call: a function of the module [`scaling`](self) with its name, parameters, formula
+/// and source.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ScalingFactor {
@@ -116,8 +118,8 @@ pub struct ScalingFactor {
 impl ScalingFactor {
     /// Returns the factor for these arguments.
     ///
-    /// Returns `None` if the number of arguments is not that of the parameters, or if an argument is negative or outside the
-    /// domain of the formula, such as 0 layers.
+    /// Returns `None` if the number of arguments differs from the number of parameters, if an argument is negative, or
+    /// if an argument is outside the domain of the formula, such as 0 layers.
     pub fn apply(&self, arguments: &[f64]) -> Option<f64> {
         (arguments.len() == self.parameters.len())
             .then(|| (self.apply)(arguments))
@@ -179,25 +181,27 @@ mod tests {
     #[test]
     fn factors_agree_with_the_papers_and_with_reference_code() {
         for (name, arguments, number) in [
-            // GPT-2 small: 0.02 / sqrt(24), as transformers' GPT2PreTrainedModel computes it.
+            // transformers' GPT2PreTrainedModel computes the std of GPT-2 small as 0.02 / sqrt(24).
             ("gpt2_residual", &[12.0][..], 0.204_124_145_231_931_54),
-            // torchtitan: 0.02 / (2 * (layer_id + 1)) ** 0.5.
+            // torchtitan computes the std as 0.02 / (2 * (layer_id + 1)) ** 0.5.
             ("depth_scaled", &[3.0], 0.353_553_390_593_273_8),
-            // GPT-NeoX: math.sqrt(2 / (5 * 768)) and 2 / 12 / math.sqrt(768).
+            // GPT-NeoX computes the std as math.sqrt(2 / (5 * 768)) and as 2 / 12 / math.sqrt(768).
             ("small_init", &[768.0], 0.022_821_773_229_381_92),
             ("wang_init", &[12.0, 768.0], 0.006_014_065_304_058_602),
-            // mup 1.0, init.normal_ at 4 times the base width: width_mult() ** -0.5; its readout keeps the std.
+            // At 4 times the base width, init.normal_ of mup 1.0 multiplies the std by width_mult() ** -0.5. Its
+            // readout layer keeps the std.
             ("mup_hidden", &[1024.0, 256.0], 0.5),
             ("mup_output", &[1024.0, 256.0], 0.25),
             ("mup_embedding", &[1024.0, 256.0], 1.0),
-            // DeepNet, figure 2; torchscale: math.pow(8.0 * decoder_layers, 0.25) and the like, inverted.
+            // DeepNet, figure 2. torchscale divides by math.pow(8.0 * decoder_layers, 0.25) and by similar terms.
             ("deepnorm_beta", &[18.0], 0.288_675_134_594_812_87),
             ("deepnorm_encoder_beta", &[18.0, 18.0], 0.352_571_005_957_042_77),
             ("deepnorm_decoder_beta", &[18.0], 0.260_847_430_012_214_55),
-            // T-Fixup: 0.67 * 6 ** (-1/4) and (9 * 6) ** (-1/4).
+            // T-Fixup, section 3, for 6 layers: 0.67 * 6 ** (-1/4) and (9 * 6) ** (-1/4).
             ("tfixup_encoder", &[6.0], 0.428_091_879_845_002_6),
             ("tfixup_decoder", &[6.0], 0.368_893_973_233_440_53),
-            // Fixup's ResNet-110 has 54 basic blocks of two convolutions: num_layers ** (-0.5).
+            // Fixup's ResNet-110 has 54 basic blocks of two convolutions. The authors' code has the factor
+            // num_layers ** (-0.5).
             ("fixup", &[54.0, 2.0], 0.136_082_763_487_954_34),
         ] {
             let factor = find(name);

@@ -2,11 +2,11 @@
 
 use crate::error::{Error, nearest};
 
-/// Returns the number of elements of a tensor with this shape. The empty shape is a scalar and has 1.
+/// Returns the number of elements of a tensor with this shape. The empty shape is a scalar, which has one element.
 ///
 /// # Errors
-/// [`Error::ShapeOverflow`] if the count does not fit an `isize`. Sizes of 0 are left out of this check, because the strides
-/// of an empty tensor are products of its other sizes.
+/// [`Error::ShapeOverflow`] if the product of all sizes that are not 0 does not fit in an `isize`. This includes empty
+/// tensors, because their strides are products of the other sizes.
 pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
     let overflow = || Error::ShapeOverflow { shape: shape.to_vec() };
     let nonzero =
@@ -17,8 +17,8 @@ pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
 
 /// The fan_in and the fan_out of a layer.
 ///
-/// The receptive field size below is the number of kernel positions, `prod(kernel)`; it is 1 for a matrix. Sources: Glorot and
-/// Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
+/// Below, the receptive field size is the number of kernel positions, `prod(kernel)`. It is 1 for a matrix. Sources:
+/// Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fans {
     /// The number of inputs that feed one output: input channels times the receptive field size.
@@ -27,20 +27,20 @@ pub struct Fans {
     pub fan_out: usize,
 }
 
-/// The axis layout of a weight: which axis has the outputs, which the inputs, and which belong to the kernel.
+/// The axis layout of a weight: which axis is the outputs, which axis is the inputs, and which axes are the kernel.
 ///
 /// | axis layout | shape of a weight | used by |
 /// |---|---|---|
 /// | `out_in` | `[out, in / groups, kernel...]` | torch's `Linear` and `Conv` |
 /// | `in_out` | `[in, out / groups, kernel...]` | torch's `ConvTranspose`, burn's `Linear`, transformers' `Conv1D` |
 /// | `kernel_in_out` | `[kernel..., in / groups, out]` | Keras, JAX |
-/// | one letter an axis, such as `eoi` | see [`Axes`] | stacked experts |
+/// | one letter for each axis, such as `eoi` | see [`Axes`] | stacked experts |
 ///
-/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. It therefore swaps the fans of a transposed
-/// convolution, which [`AxisLayout::InOut`] corrects, and its fan_out of a grouped convolution is too large by the factor
-/// `groups`, which [`AxisLayout::grouped_fans`] corrects.
+/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. Therefore it swaps the fans of a
+/// transposed convolution; [`AxisLayout::InOut`] has the right fans. And its fan_out of a grouped convolution is too
+/// large by the factor `groups`; [`AxisLayout::grouped_fans`] returns the right fans.
 ///
-/// An axis layout is printed as, and parses from, its name or its letters.
+/// `Display` prints the name or the letters of an axis layout, and `FromStr` reads them.
 ///
 /// ```
 /// use fanin::{AxisLayout, Fans};
@@ -63,11 +63,11 @@ pub enum AxisLayout {
 }
 
 impl AxisLayout {
-    /// The layouts that have a name.
+    /// The axis layouts that have a name.
     pub const ALL: [AxisLayout; 3] = [AxisLayout::OutIn, AxisLayout::InOut, AxisLayout::KernelInOut];
 
-    /// Returns the name in specs: `out_in`, `in_out` or `kernel_in_out`, and `axes` for explicit axes, whose letters
-    /// `Display` prints.
+    /// Returns the name in specs: `out_in`, `in_out` or `kernel_in_out`. For explicit axes the name is `axes`, and
+    /// `Display` prints their letters.
     pub const fn name(self) -> &'static str {
         match self {
             AxisLayout::OutIn => "out_in",
@@ -79,13 +79,13 @@ impl AxisLayout {
 
     /// Returns the fans of a weight with this shape, for a layer without groups.
     ///
-    /// For [`AxisLayout::OutIn`], `fan_in = shape[1] * prod(shape[2..])` and `fan_out = shape[0] * prod(shape[2..])`, as
-    /// `torch.nn.init._calculate_fan_in_and_fan_out` computes them. For explicit axes, the sizes of all axes of a role are
-    /// multiplied, and batch axes do not count.
+    /// For [`AxisLayout::OutIn`], `fan_in = shape[1] * prod(shape[2..])` and `fan_out = shape[0] * prod(shape[2..])`,
+    /// as `torch.nn.init._calculate_fan_in_and_fan_out` computes them. For explicit axes, the sizes of all axes with
+    /// the same role are multiplied, and batch axes are ignored.
     ///
     /// # Errors
     /// * [`Error::Fans`] for fewer than two axes,
-    /// * [`Error::AxisLayout`] if the number of explicit axes is not that of the shape,
+    /// * [`Error::AxisLayout`] if the number of explicit axes differs from the number of axes of the shape,
     /// * [`Error::ShapeOverflow`] if a fan does not fit a `usize`.
     ///
     /// ```
@@ -101,10 +101,10 @@ impl AxisLayout {
 
     /// Returns the fans of a weight with this shape, for a convolution with `groups` groups.
     ///
-    /// In a grouped convolution, the outputs of a group depend on the inputs of that group only. One channel axis of the weight
-    /// has the channels of a single group, which is the number that counts. The second channel axis has the channels of all
-    /// groups, and its size is divided by `groups`: it is the output axis in [`AxisLayout::OutIn`] and
-    /// [`AxisLayout::KernelInOut`], and the input axis in [`AxisLayout::InOut`] (a transposed convolution).
+    /// In a grouped convolution, the outputs of a group depend on the inputs of that group only. One channel axis of
+    /// the weight has the channels of a single group, and its size is used unchanged. The other channel axis has the
+    /// channels of all groups, and its size is divided by `groups`. This is the output axis in [`AxisLayout::OutIn`]
+    /// and [`AxisLayout::KernelInOut`], and the input axis in [`AxisLayout::InOut`] (a transposed convolution).
     ///
     /// ```
     /// use fanin::{AxisLayout, Fans};
@@ -116,8 +116,9 @@ impl AxisLayout {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`AxisLayout::fans`]. [`Error::FanGroups`] if `groups` is 0, if it does not divide the axis of all groups,
-    /// or if it is not 1 for explicit axes, which do not say which axis has the channels of all groups.
+    /// The errors of [`AxisLayout::fans`]. [`Error::FanGroups`] if `groups` is 0, or does not divide the size of the
+    /// axis that has the channels of all groups. Also [`Error::FanGroups`] for explicit axes if `groups` is not 1,
+    /// because explicit axes do not define which axis has the channels of all groups.
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
         if shape.len() < 2 {
             return Err(Error::Fans { shape: shape.to_vec() });
@@ -145,8 +146,8 @@ impl AxisLayout {
         Ok(Fans { fan_in: fan(inputs)?, fan_out: fan(outputs)? })
     }
 
-    /// Returns the role of each axis of a weight with `rank` axes, first to last. Explicit axes are returned as they are,
-    /// whatever the rank. For a rank below 2 the named layouts return two roles.
+    /// Returns the role of each axis of a weight with `rank` axes, first to last. Explicit axes are returned unchanged
+    /// for any rank. For a rank below 2 the named layouts return two roles.
     pub fn roles(self, rank: usize) -> Vec<AxisRole> {
         let kernel = vec![AxisRole::Kernel; rank.saturating_sub(2)];
         match self {
@@ -170,8 +171,9 @@ impl std::fmt::Display for AxisLayout {
 impl std::str::FromStr for AxisLayout {
     type Err = Error;
 
-    /// Reads a name or letters ([`Axes`]). The names are `out_in` (synonyms `torch`, `linear`, `conv`), `in_out` (synonyms
-    /// `conv_transpose`, `transposed`) and `kernel_in_out` (synonyms `keras`, `jax`, `flax`).
+    /// Reads the name of an axis layout, or one letter for each axis ([`Axes`]). The names are `out_in` (synonyms
+    /// `torch`, `linear`, `conv`), `in_out` (synonyms `conv_transpose`, `transposed`) and `kernel_in_out` (synonyms
+    /// `keras`, `jax`, `flax`).
     fn from_str(text: &str) -> Result<Self, Error> {
         match text {
             "out_in" | "torch" | "linear" | "conv" => Ok(AxisLayout::OutIn),
@@ -197,11 +199,11 @@ pub enum AxisRole {
 
 /// The role of each axis of a weight, given explicitly: `oihw` and `hwio` for convolutions, `eoi` for stacked experts.
 ///
-/// The letters are those of [`AxisRole`]. The sizes of axes with the same role are multiplied. At least one axis must be an
-/// input and one an output.
+/// The letters are those of [`AxisRole`]. The sizes of axes with the same role are multiplied. At least one axis must
+/// be an input, and at least one axis must be an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Axes {
-    /// Elements from `length` on are `Batch`, so that the derived comparison is right.
+    /// The elements from index `length` on are unused. They are always `Batch`, so that equal axes compare equal.
     roles: [AxisRole; Axes::MAX_LEN],
     length: u8,
 }
@@ -210,7 +212,8 @@ impl Axes {
     /// The largest number of axes.
     pub const MAX_LEN: usize = 8;
 
-    /// Returns the axes with these roles, or `None` if they are more than [`Axes::MAX_LEN`] or lack an input or an output.
+    /// Returns the axes with these roles. Returns `None` if there are more than [`Axes::MAX_LEN`] roles, or if no role
+    /// is an input or no role is an output.
     pub fn new(axes: &[AxisRole]) -> Option<Self> {
         let has = |role| axes.contains(&role);
         let mut roles = [AxisRole::Batch; Axes::MAX_LEN];

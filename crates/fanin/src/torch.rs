@@ -1,8 +1,8 @@
-//! `torch.nn.init` by its own names: the same functions, with the same arguments in the same order and the same messages.
+//! The functions of `torch.nn.init`, with the same names, the same arguments in the same order, and the same messages.
 //!
-//! A tensor is a [`TensorMut`], and the generator is an explicit argument, a [`Generator`]. Every function returns the [`Plan`] of
-//! the tensor. [`Plan::warnings`] are the warnings that torch raises; nothing is printed. The names that torch has deprecated
-//! are `#[deprecated]` here, and the plan has torch's warning.
+//! A tensor is a [`TensorMut`], and the generator is an explicit argument, a [`Generator`]. Every function returns the
+//! [`Plan`] of the tensor. [`Plan::warnings`] returns the warnings that torch raises; nothing is printed. The names
+//! that torch has deprecated are `#[deprecated]` here, and the plan has torch's warning.
 //!
 //! ```
 //! use fanin::{TensorMut, torch};
@@ -13,9 +13,9 @@
 //! # Ok::<(), fanin::Error>(())
 //! ```
 //!
-//! Some invalid arguments that torch accepts are errors here: a negative std in `trunc_normal_`, `sparsity = 1.5`, `groups = 0`.
-//! An error is returned before a value is written. `sparse_` draws the positions of the zeros from the given generator, while
-//! torch always draws them from its global generator.
+//! Some invalid arguments that torch accepts are errors here: a negative std in `trunc_normal_`, `sparsity = 1.5`,
+//! `groups = 0`. When an error is returned, no value has been written. `sparse_` draws the positions of the zeros from
+//! the given generator, while torch always draws them from its global generator.
 
 use crate::error::{Error, Warning};
 use crate::gain::Gain;
@@ -26,7 +26,7 @@ use crate::shape::{AxisLayout, Fan};
 pub use crate::streams::torch::Torch as Generator;
 use crate::tensor::TensorMut;
 
-/// Returns the gain of the nonlinearity with this name in torch. `param` is the slope of leaky_relu, 0.01 if `None`.
+/// Returns the gain of the nonlinearity with this name in torch. `param` is the slope of leaky_relu; `None` means 0.01.
 ///
 /// # Errors
 /// [`Error::Nonlinearity`] for an unknown name, [`Error::NegativeSlope`] for a slope that is NaN.
@@ -54,7 +54,8 @@ pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), 
     Ok((fans.fan_in, fans.fan_out))
 }
 
-/// Returns the fan of a shape that `mode` names, in upper or lower case.
+/// Returns the fan that `mode` names, `fan_in` or `fan_out`, of a shape `[out, in, kernel...]`. The case of `mode` does
+/// not matter.
 ///
 /// # Errors
 /// [`Error::Mode`] for an unknown mode, [`Error::Fans`] for fewer than two dimensions.
@@ -63,8 +64,8 @@ pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Erro
     Ok(fan.of(AxisLayout::OutIn.fans(shape)?))
 }
 
-/// Defines functions of torch.nn.init, each from its arguments, the initializer that they make, and the deprecated name if torch
-/// has one.
+/// Defines functions of torch.nn.init. Each function is described by its name, its arguments and an expression that
+/// makes the initializer from the arguments. `formerly` adds the deprecated name if torch has one.
 macro_rules! mirror {
     ($( $(#[$doc:meta])* $name:ident $arguments:tt = $build:expr $(, formerly $old:ident)?; )*) => { $(
         mirror!(@function [$(#[$doc])*] $name $arguments $build);
@@ -74,7 +75,8 @@ macro_rules! mirror {
         $($doc)*
         ///
         /// # Errors
-        /// The arguments or the shape are not valid. Nothing has been written, and the generator has not advanced.
+        /// An error if the arguments or the shape are not valid. Nothing is written then, and the generator does not
+        /// advance.
         pub fn $name($tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
             $build.fill_tensor($tensor, generator)
         }
@@ -139,7 +141,8 @@ mirror! {
     sparse_(tensor, sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
 }
 
-/// Sets the arguments of a Kaiming scheme. For a tensor without elements they are ignored, because torch does not check them then.
+/// Returns the Kaiming scheme with these arguments. If the tensor has no elements, the arguments are ignored, because
+/// torch does not check the arguments of an empty tensor.
 fn kaiming(
     scheme: init::Kaiming,
     tensor: &TensorMut<'_>,
@@ -154,7 +157,8 @@ fn kaiming(
 mod tests {
     use super::*;
 
-    /// Runs `run` on a tensor of zeros, and returns its result and the values.
+    /// Calls `run` on a tensor of zeros and a generator with seed 0. Returns the result of `run`, and the values of the
+    /// tensor.
     fn on<R>(shape: &[usize], run: impl FnOnce(TensorMut<'_>, &mut Generator) -> R) -> (R, Vec<f32>) {
         let mut buffer = vec![0f32; shape.iter().product()];
         let result = run(TensorMut::contiguous(&mut buffer, shape).unwrap(), &mut Generator::new(0));

@@ -1,4 +1,4 @@
-//! The structure of the workspace: imports run one way, and the front page of the crate is complete.
+//! The structure of the workspace: no files import each other, and the front page of the crate lists every public item.
 
 mod imports;
 
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use imports::{Graph, sources};
 
-/// The top-level modules of the crate `fanin` in layers, lowest first. A module imports from its own layer and from those below.
+/// The top-level modules of the crate `fanin` in layers, lowest first. A module may import from its own layer and from
+/// lower layers.
 const LAYERS: [&[&str]; 6] = [
     &["dtype", "simd", "math", "rng", "cancel", "threads", "error"],
     &["shape", "nonlinearity", "gain", "scaling", "linalg", "distributions"],
@@ -17,7 +18,7 @@ const LAYERS: [&[&str]; 6] = [
     &["torch", "interop"],
 ];
 
-/// The crates, with the crates of this workspace that each may depend on.
+/// The crates of this workspace, each with the crates of this workspace that it may depend on.
 const CRATES: [(&str, &[&str]); 8] = [
     ("crates/fanin", &[]),
     ("crates/fanin-recipe", &["fanin"]),
@@ -149,7 +150,8 @@ fn the_front_page_links_to_every_public_item() {
     }
     assert!(items.len() > 30, "{items:?}");
     for (name, linked) in &mut items {
-        // A link to an item that only exists with a feature would be broken without it.
+        // An item that exists only with a feature is on the page as code without a link, because the link would be
+        // broken without the feature.
         let forms =
             [format!("[`{name}`]"), format!("[`{name}::"), format!("[`half::{name}`]"), format!("`{name}` ")];
         *linked = forms.iter().any(|form| doc.contains(form.as_str()));

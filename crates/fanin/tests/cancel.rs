@@ -1,4 +1,4 @@
-//! A cancelled token ends a fill soon, on every stream, for every scheme that takes long.
+//! A fill ends soon after its token is cancelled, on every stream and for every scheme that takes long.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use fanin::{
     CancelToken, DType, Distribution, Initializer as _, Native, Plan, Stream, TensorMut, Threads, Torch, init,
 };
 
-/// A plan that takes long to fill, and a stream for it.
+/// The name of a case, a plan that takes long to fill, and a function that makes the stream.
 type Case = (&'static str, Plan, fn(Threads) -> Box<dyn Stream>);
 
 fn cases() -> Vec<Case> {
@@ -23,7 +23,7 @@ fn cases() -> Vec<Case> {
         ("torch normal", plan(init::normal(0.0, 1.0).into(), &flat), torch),
         ("torch uniform", plan(init::uniform(0.0, 1.0).into(), &flat), torch),
         ("torch trunc_normal", plan(init::trunc_normal(0.0, 1.0).into(), &flat), torch),
-        // One value in 10^12 is accepted, so this fill does not end unless it is cancelled.
+        // Fewer than one proposal in 10^13 is accepted, so this fill does not end unless it is cancelled.
         ("torch tail", plan(init::trunc_normal(0.0, 1.0).bounds(5.0, 5e12).into(), &[2048]), torch),
         ("torch orthogonal", plan(init::orthogonal().into(), &[6000, 6000]), torch),
         ("torch sparse", plan(init::sparse(0.5).into(), &square), torch),
@@ -48,7 +48,7 @@ fn a_cancelled_token_ends_fills() {
             });
             assert!(filled.is_none_or(|filled| filled.is_ok()), "{name}");
             assert!(token.run(|| ()).is_none(), "{name}");
-            // This takes milliseconds. The bound allows for a busy machine.
+            // The fill ends within milliseconds of the cancellation. The bound of 20 seconds allows for a busy machine.
             assert!(begun.elapsed() < Duration::from_secs(20), "{name} took {:?}", begun.elapsed());
         }
     }
@@ -69,7 +69,7 @@ fn every_long_fill_checks_the_token() {
         ("trunc_normal by its inverse", inverse.resolve(&long, DType::F32).unwrap()),
         ("orthogonal", plan(Distribution::Orthogonal { gain: 1.0 }, &square)),
     ] {
-        // Contiguous memory, and memory with a stride of two.
+        // `step` is the distance between neighbouring elements in memory: 1 for contiguous memory, or 2.
         for step in [1, 2] {
             let fill = |stream: &mut dyn Stream| {
                 let mut memory = vec![7f32; step * plan.len()];

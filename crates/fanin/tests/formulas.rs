@@ -55,7 +55,8 @@ fn fans_of_grouped_convolutions_are_those_of_a_group() {
         let fans = layout.grouped_fans(shape, groups).unwrap();
         (fans.fan_in, fans.fan_out)
     };
-    // Conv2d(64, 128, 3, groups=4), the same in Keras's and JAX's layout, and ConvTranspose2d(64, 128, 3, groups=4).
+    // These are Conv2d(64, 128, 3, groups=4), the same layer in Keras and JAX, and ConvTranspose2d(64, 128, 3,
+    // groups=4).
     assert_eq!(fans(AxisLayout::OutIn, &[128, 16, 3, 3], 4), (144, 288));
     assert_eq!(fans(AxisLayout::KernelInOut, &[3, 3, 16, 128], 4), (144, 288));
     assert_eq!(fans(AxisLayout::InOut, &[64, 32, 3, 3], 4), (144, 288));
@@ -159,7 +160,7 @@ fn formulas_have_the_order_of_operations_of_torch() {
             Distribution::Uniform { low: -bound, high: bound }
         );
     }
-    // nn.Linear's own default is U(+-1 / sqrt(fan_in)).
+    // torch's nn.Linear initializes its weight from U(+-1 / sqrt(fan_in)).
     let Distribution::Uniform { high, .. } = distribution("kaiming_uniform(sqrt(5))", &[10, 64]) else {
         panic!()
     };
@@ -187,10 +188,10 @@ fn plans_have_the_mean_and_std_of_their_distribution() {
     assert_eq!(moments("eye", &[2, 4]), (0.25, (0.25f64 * 0.75).sqrt()));
     assert_eq!(moments("dirac", &[2, 2, 3]), (2.0 / 12.0, (2.0 / 12.0 * (1.0 - 2.0 / 12.0f64)).sqrt()));
     assert_eq!(moments("orthogonal(2)", &[4, 3, 3]), (0.0, 2.0 / 3.0));
-    // JAX's constant for a normal truncated at two sigma.
+    // JAX has this constant for the std of a normal distribution truncated at two sigma.
     let (mean, std) = moments("trunc_normal", &[5]);
     assert!(mean.abs() < 1e-17 && (std - 0.879_625_661_034_239_8).abs() < 1e-15, "{mean} {std}");
-    // Half-normal: mean sqrt(2 / pi), variance 1 - 2 / pi.
+    // A half-normal distribution has the mean sqrt(2 / pi) and the variance 1 - 2 / pi.
     let (mean, std) = moments("trunc_normal(a=0, b=inf)", &[5]);
     let half = (2.0 / std::f64::consts::PI).sqrt();
     assert!((mean - half).abs() < 1e-15 && (std - (1.0 - half * half).sqrt()).abs() < 1e-14, "{mean} {std}");
@@ -212,14 +213,15 @@ fn identities_have_ones_at_the_right_indices() {
 
 #[test]
 fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
-    // Queries, keys and values have a fan_out of their own. That of the fused matrix is 1.5 times as large.
+    // Queries have fan_out 8, keys and values 4. The fused matrix as a whole would have fan_out 16.
     let fused =
         plan("blocks(8: xavier_normal, 4: xavier_normal, 4: xavier_normal)", &[16, 8], DType::F32).unwrap();
     let stds: Vec<f64> = fused.blocks().iter().map(|part| part.plan().std()).collect();
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
     assert_eq!(fused.blocks()[2].start(), [12, 0]);
-    // Blocks of one distribution by index are planned as one distribution; if only fan_in counts, blocks are not needed.
+    // If all blocks have the same distribution, whose values depend on the index alone, the plan has this distribution
+    // and no blocks. This is so for kaiming_normal here, because every block has the same fan_in.
     assert_eq!(
         distribution("blocks(kaiming_normal, parts=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])
@@ -257,7 +259,8 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
 
 #[test]
 fn schemes_agree_with_their_papers() {
-    // SIREN, explore_siren.ipynb: hidden sqrt(6 / 256) / 30, first 1 / 2.
+    // SIREN, explore_siren.ipynb: a hidden layer has the bound sqrt(6 / 256) / 30, and the first layer has the bound 1
+    // / 2.
     assert_eq!(
         distribution("siren", &[256, 256]),
         Distribution::Uniform { low: -(6.0 / 256.0f64).sqrt() / 30.0, high: (6.0 / 256.0f64).sqrt() / 30.0 }
@@ -268,7 +271,7 @@ fn schemes_agree_with_their_papers() {
         Distribution::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 }
     );
     assert_eq!(distribution("spectral", &[256, 64]), Distribution::Normal { mean: 0.0, std: 0.125 });
-    // ZerO: torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs; the identity where it fits.
+    // ZerO: torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs. With no more outputs than inputs it is the identity.
     assert_eq!(distribution("zero_hadamard", &[9, 5]), Distribution::Hadamard { scale: 0.25 });
     assert_eq!(
         distribution("zero_hadamard", &[8, 5]),
@@ -276,7 +279,8 @@ fn schemes_agree_with_their_papers() {
     );
     assert_eq!(distribution("zero_hadamard", &[5, 9]), Distribution::Eye);
     assert_eq!(distribution("zero_hadamard", &[5, 9, 3]), Distribution::Dirac { groups: 1 });
-    // IDInit: with more outputs than inputs the identity is repeated; with more inputs than outputs the rest is 0.
+    // IDInit: with more outputs than inputs the identity is repeated. With more inputs than outputs the last columns
+    // are 0.
     let init: fanin::init::Init = "idinit(0.5)".parse().unwrap();
     for (shape, right) in [
         ([5, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0]),
@@ -288,7 +292,7 @@ fn schemes_agree_with_their_papers() {
         let plan = fanin::Initializer::resolve(&init, &shape, DType::F32).unwrap();
         assert!((plan.mean() - 0.5 / shape[1] as f64).abs() < 1e-15, "{shape:?}");
     }
-    // LoRA, peft's reset_lora_parameters: kaiming_uniform_(a=math.sqrt(5)) of [r, in].
+    // LoRA: peft's reset_lora_parameters calls kaiming_uniform_(a=math.sqrt(5)) for the matrix A of shape [r, in].
     let Distribution::Uniform { high, .. } = distribution("lora_a", &[8, 1024]) else { panic!() };
     assert!((high - 1.0 / 32.0).abs() < 1e-16);
 }

@@ -17,7 +17,7 @@ fn any_region_of_any_scheme_and_type_is_the_slice_at_every_level() {
                 let whole = filled(spec, shape, dtype, &mut Native::new(3).tensor("w"));
                 assert!(
                     !whole.to_f64().contains(&dtype.largest()),
-                    "{spec} {shape:?}: a place was left unwritten"
+                    "{spec} {shape:?}: an element was not written"
                 );
                 for &level in Level::available() {
                     let native = Native::new(3).with_level(level).tensor("w");
@@ -42,7 +42,8 @@ fn any_region_of_any_scheme_and_type_is_the_slice_at_every_level() {
     assert!(cases > 1500, "{cases}");
 }
 
-/// Returns pseudo-random numbers below n, the same in every run.
+/// Returns a generator of pseudo-random numbers. A call with `n` returns a number below `n`. The sequence depends on
+/// `seed` alone.
 fn picks(seed: u64) -> impl FnMut(usize) -> usize {
     let mut pick = seed;
     move |n| {
@@ -66,18 +67,19 @@ fn ten_thousand_random_regions_of_both_streams_are_slices() {
                 let mut torch = Torch::new(below(1 << 20) as u64);
                 torch.advance(below(2000) as u64);
                 if below(2) == 0 {
-                    // The generator has a cached normal.
+                    // Filling one normal value leaves a second normal in the cache of the generator.
                     common::plan("normal", &[1], DType::F32).unwrap().fill(&mut [0f32], &mut torch).unwrap();
                 }
                 let mut after = torch.clone();
                 let mut whole_torch = Buffer::new(dtype, plan.len());
-                // Shapes that torch cannot fill are errors, for regions too.
+                // If the torch stream cannot fill the whole tensor, it must return an error for regions and for
+                // `advance_past` as well.
                 let drawn = fanin::Stream::fill(&mut after, &plan, whole_torch.tensor(shape)).is_ok();
                 let whole_native = filled(spec, shape, dtype, &mut Native::new(7).tensor("w"));
                 let mut advanced = torch.clone();
                 assert_eq!(advanced.advance_past(&plan).is_ok(), drawn, "{spec} {shape:?} {dtype}");
                 if drawn {
-                    assert!(advanced == after, "{spec} {shape:?} {dtype}: another state after passing over");
+                    assert!(advanced == after, "{spec} {shape:?} {dtype}: another state after advance_past");
                 }
                 for _ in 0..6 {
                     let start: Vec<usize> = shape.iter().map(|&size| below(size)).collect();
@@ -107,7 +109,7 @@ fn ten_thousand_random_regions_of_both_streams_are_slices() {
 
 #[test]
 fn regions_reach_far_into_the_torch_stream() {
-    // Two rows at the end of 40 GB of normal values: the generator jumps over 2^33 words.
+    // The two rows are at the end of a tensor of 40 GB. The generator jumps over about 10^10 words, more than 2^33.
     let shape = [100_000, 100_000];
     for spec in ["normal", "uniform", "sparse(0.5)"] {
         let plan = plan(spec, &shape, DType::F32).unwrap();
@@ -118,7 +120,8 @@ fn regions_reach_far_into_the_torch_stream() {
         generator.peek_region(&plan, &[99_999, 99_998], corner.tensor(&[1, 2])).unwrap();
         assert_eq!(corner.bytes(), rows.at(&[598, 599]).bytes(), "{spec}");
         if spec == "uniform" {
-            // The index determines the word: the last value comes from the last word before the generator's new position.
+            // Each value takes one word. The last value therefore comes from the last word before the new position of
+            // the generator.
             let mut walked = Torch::new(3);
             walked.advance(10_000_000_000 - 1);
             let last = (walked.word() & 0x00ff_ffff) as f64 / 16_777_216.0;
@@ -132,7 +135,7 @@ fn regions_reach_far_into_the_torch_stream() {
 
 #[test]
 fn strided_memory_gets_the_same_values() {
-    // Also with several tiles.
+    // The large shapes have more values than a tile, which is a number of rows that a fill computes at once.
     let large: &[&[usize]] = &[&[190, 70], &[70, 190], &[2, 10_001], &[9, 7, 5, 31], &[40, 3, 130]];
     for (spec, shapes) in CATALOGUE {
         for shape in shapes.iter().chain(large).filter(|shape| shape.len() >= 2) {
@@ -141,7 +144,7 @@ fn strided_memory_gets_the_same_values() {
                     continue;
                 }
                 let whole = filled(spec, shape, dtype, &mut Native::new(9).tensor("w"));
-                // Axes in reverse order, with gaps, and a negative stride on the first.
+                // The axes are in reverse order in memory, with gaps, and the first axis has a negative stride.
                 let mut strides = vec![2isize; shape.len()];
                 for axis in 1..shape.len() {
                     strides[axis] = strides[axis - 1] * shape[axis - 1] as isize + 1;
@@ -185,7 +188,7 @@ fn strided_memory_has_the_zeros_of_the_permutations_of_torch() {
         for sparsity in [0.0, 0.3, 0.9, 1.0] {
             for dtype in DType::ALL {
                 let [rows, columns] = shape;
-                // Every second value of a transposed matrix.
+                // The memory is a transposed matrix in which only every second value is used.
                 let strides = [2, 2 * rows as isize + 3];
                 let spot = |row: usize, column: usize| row * 2 + column * strides[1] as usize;
                 let fill = |spec: &str, generator: &mut Torch| {
@@ -213,7 +216,7 @@ fn strided_memory_has_the_zeros_of_the_permutations_of_torch() {
 
 #[test]
 fn indices_above_2_to_the_32_have_values_of_their_own() {
-    // The last two rows of a tensor of 19.6 GB.
+    // The region is in the last two rows of a tensor of 19.6 GB.
     let shape = [70_000, 70_000];
     for spec in ["normal", "uniform", "trunc_normal", "sparse(0.5)", "eye"] {
         let plan = plan(spec, &shape, DType::F32).unwrap();
@@ -222,7 +225,7 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
         let mut stream = native.clone();
         let tensor = TensorMut::contiguous(&mut corner, &[2, 100]).unwrap();
         fanin::Stream::fill_region(&mut stream, &plan, &[69_998, 69_900], tensor).unwrap();
-        // Filling one value at a time gives the same values.
+        // Filling single elements gives the same values.
         for (row, column) in [(0, 0), (0, 63), (1, 99), (1, 98)] {
             let mut one = [9f32];
             let tensor = TensorMut::contiguous(&mut one, &[1, 1]).unwrap();
@@ -233,7 +236,8 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
             assert_eq!(corner.iter().sum::<f32>(), 2.0);
             continue;
         }
-        // The value at the index minus 2^32 must differ, because the counter has 64 bits.
+        // Indices that are truncated to 32 bits would give the same values at the index minus 2^32. The values must
+        // differ.
         let low = 69_998u64 * 70_000 + 69_900 - (1 << 32);
         let mut wrapped = vec![9f32; 100];
         let tensor = TensorMut::contiguous(&mut wrapped, &[1, 100]).unwrap();
@@ -246,7 +250,7 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
 
 #[test]
 fn a_region_of_a_huge_identity_costs_no_more_than_the_region() {
-    // A fill that visited every 1 of these identities would take a minute each.
+    // A fill that visited every 1 of one of these identities would take a minute.
     let side = (1 << 31) - 1;
     for (distribution, shape, start, size, ones) in [
         (Distribution::Eye, &[side, side][..], &[side - 3, side - 5][..], &[3, 4][..], &[2, 7][..]),
@@ -295,7 +299,7 @@ fn regions_outside_the_shape_and_memory_of_the_wrong_type_are_errors() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Splitting a flat tensor at any index gives the same values.
+    /// Filling a flat tensor in two parts, split at any index, gives the values of the whole tensor.
     #[test]
     fn splitting_a_long_tensor_at_any_index_changes_no_value(length in 1usize..3000, split in 0usize..3000, which in 0usize..16) {
         let (spec, _) = CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()).nth(which).unwrap();

@@ -1,9 +1,9 @@
 //! Statistical tests of the distributions, with 1,000,000 values and fixed seeds.
 //!
-//! Each Kolmogorov-Smirnov test has the level alpha = 1e-4 (D sqrt n < 2.2253). With about sixty of them, a correct stream fails
-//! a test of this file for one choice of seeds in 170. The seeds are fixed, so a failure means that the stream has changed.
-//! Kolmogorov-Smirnov does not detect errors in the tails, in the number of distinct values, in the mass at a bound, and in
-//! zeros; these have tests of their own.
+//! Each Kolmogorov-Smirnov test has the level alpha = 1e-4 (D sqrt n < 2.2253). There are about a hundred of them, so a
+//! correct stream fails a test of this file for at most about one choice of seeds in 100. The seeds are fixed, so a
+//! failure means that the stream has changed. Kolmogorov-Smirnov does not detect errors in the tails, in the number of
+//! distinct values, in the mass at a bound, and in zeros. These have tests of their own.
 
 mod common;
 
@@ -16,18 +16,19 @@ const N: usize = 1_000_000;
 const KS: f64 = 2.2253;
 
 fn standard(z: f64) -> f64 {
-    // Both tails to full relative precision.
+    // This is P(Z <= z) for a standard normal Z. For negative z the result has full relative precision. For positive z
+    // the result is near 1, and its absolute error is about 1e-16.
     if z > 0.0 { 1.0 - libm::erfc(z / 2f64.sqrt()) / 2.0 } else { libm::erfc(-z / 2f64.sqrt()) / 2.0 }
 }
 
-/// Returns sqrt(n) times the largest distance between the empirical distribution function and that of the distribution.
+/// Returns sqrt(n) times the largest distance between the empirical distribution function of `sample` and `cdf`.
 fn distance(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     sample.sort_by(f64::total_cmp);
     let n = sample.len() as f64;
     let mut worst = 0f64;
     let mut at = 0;
     while at < sample.len() {
-        // A rounded type has ties: compare below and above each distinct value.
+        // The values of a rounded type are often equal. Compare just below and at each distinct value.
         let end = at + sample[at..].partition_point(|&x| x == sample[at]);
         let p = cdf(sample[at]);
         worst = worst.max((p - at as f64 / n).abs()).max((end as f64 / n - p).abs());
@@ -56,7 +57,9 @@ fn uniform_values_have_their_distribution() {
             let d = distance(sample.clone(), |x| ((x - low) / (high - low)).clamp(0.0, 1.0));
             assert!(d < KS, "{low} {high} {dtype}: {d}");
             let different = distinct(&sample);
-            // Expected by the birthday problem: f32 has at most 2^25 values on an interval about 0, 2^22 on [1, 1.5).
+            // Every f32 interval of the list has at least 2^22 values, which is the number on [1, 1.5). By the birthday
+            // problem, a million draws from 2^22 values have about 890,000 distinct ones. In f64, no two draws are
+            // expected to be equal.
             let least = if dtype == DType::F64 { N } else { 880_000 };
             assert!(different >= least, "{low} {high} {dtype}: {different} distinct");
         }
@@ -77,7 +80,7 @@ fn half_types_round_the_f32_value_once_and_never_reach_the_upper_bound() {
             for (wide, narrow) in wide.iter().zip(&narrow) {
                 assert!(low <= *narrow && *narrow <= high);
                 if dtype.round(*wide) != *narrow {
-                    // Only if rounding would have gone past a bound.
+                    // The values may differ only where rounding reaches or passes a bound.
                     let rounded = dtype.round(*wide);
                     assert!(rounded <= low || rounded >= high, "{spec} {dtype}: {wide} became {narrow}");
                     clamped += 1;
@@ -85,7 +88,8 @@ fn half_types_round_the_f32_value_once_and_never_reach_the_upper_bound() {
             }
             if spec.starts_with("uniform") {
                 assert!(narrow.iter().all(|&x| x < high));
-                // Half the spacing of bf16 below 1 is 2^-9 of the interval [0, 1).
+                // Below 1, bf16 values are 2^-8 apart. The values within half this distance of 1, a fraction of 2^-9,
+                // would round to 1.
                 assert!(clamped < N / 200, "{spec} {dtype}: {clamped} clamped");
             }
         }
@@ -103,13 +107,14 @@ fn normal_values_have_their_distribution_in_body_and_tails() {
             for beyond in [3.0, 4.0] {
                 let expected = 2.0 * N as f64 * normal.cdf(-beyond);
                 let found = sample.iter().filter(|&&x| ((x - mean) / std).abs() > beyond).count() as f64;
-                // Poisson: five standard deviations.
+                // The count has a Poisson distribution. The tolerance is five standard deviations.
                 assert!(
                     (found - expected).abs() < 5.0 * expected.sqrt() + 1.0,
                     "{beyond}: {found} {expected}"
                 );
             }
-            // Near 0.5 the spacing of f32 is 1.5e-6 of this sigma.
+            // With the mean 0.5 and the std 0.02, f32 values are only 1.5e-6 to 3e-6 std apart, so equal values are
+            // common.
             assert!(mean != 0.0 || distinct(&sample) > 880_000);
             assert!(mean != 0.0 || !sample.contains(&0.0), "no exact zero of the standard distribution");
         }
@@ -118,7 +123,8 @@ fn normal_values_have_their_distribution_in_body_and_tails() {
 
 #[test]
 fn f32_normals_reach_past_six_sigma() {
-    // Among 4e8 values 0.8 are expected beyond 6 sigma, so this test uses words: among 2^28 values some are beyond 5.5 sigma.
+    // Only 0.5 of 2^28 values are expected beyond 6 sigma. The test therefore counts the values beyond 4.5, 5 and 5.5
+    // sigma (10 expected), and asserts that one is beyond 5.7 sigma (3 expected).
     let plan = common::plan("normal", &[1 << 28], DType::F32).unwrap();
     let prepared = Native::new(11).tensor("tails").prepare(&plan).unwrap();
     let mut chunk = vec![0f32; 1 << 20];
@@ -141,7 +147,9 @@ fn f32_normals_reach_past_six_sigma() {
     assert!(furthest > 5.7, "{furthest}");
 }
 
-/// Returns P(X <= x) for a standard normal on [a, b], to full relative precision in either tail.
+/// Returns P(X <= x) for a standard normal X conditioned on [a, b]. The probabilities are computed in the upper tail,
+/// where the complementary error function has full relative precision. If the middle of [a, b] is negative, the
+/// interval is reflected.
 fn truncated(x: f64, a: f64, b: f64) -> f64 {
     if a + b < 0.0 {
         return 1.0 - truncated(-x, -b, -a);
@@ -150,13 +158,14 @@ fn truncated(x: f64, a: f64, b: f64) -> f64 {
         let tail = |z: f64| libm::erfc(z / 2f64.sqrt());
         return ((tail(a) - tail(x)) / (tail(a) - tail(b))).clamp(0.0, 1.0);
     }
-    // Fractions of the tail beyond a, from the ratio of complementary error functions scaled by exp(a^2 / 2).
+    // Returns the probability beyond x, divided by the probability beyond a. It is computed from Mills ratios, because
+    // far in the tail both probabilities underflow.
     let share = |x: f64| {
         if x == f64::INFINITY {
             return 0.0;
         }
         let mills = |z: f64| {
-            // Laplace's continued fraction, evaluated from its last term.
+            // This is Laplace's continued fraction for the Mills ratio, evaluated from its last term.
             (1..60).rev().fold(z, |tail, k| z + f64::from(k) / tail).recip()
         };
         (-(x - a) * (x + a) / 2.0).exp() * mills(x) / mills(a)
@@ -191,7 +200,7 @@ fn truncated_normal_values_have_their_distribution_in_every_regime() {
         (-4.0, -4.0 + 1e-9),
     ] {
         for dtype in [DType::F32, DType::F64] {
-            // In f32 a narrow interval far from 0 has few values, so the mean is chosen to move it near 0.
+            // Far from 0, a narrow interval contains few f32 values. The mean `-shift` moves such an interval near 0.
             let shift = if a.is_finite() {
                 a
             } else if b.is_finite() {
@@ -208,7 +217,8 @@ fn truncated_normal_values_have_their_distribution_in_every_regime() {
                 assert!(sample.iter().all(|&x| low <= x && x <= high), "{a} {b} {dtype}");
                 let d = distance(sample.clone(), |x| truncated(x - mean, a, b));
                 assert!(d < KS, "[{a}, {b}] from {mean} {dtype}: {d}");
-                // Near 37 sigma the spacing of f32 has 1.4e-4 of the mass, and the bound must not have more.
+                // A bound must not occur more often than the values within one f32 step of it would. Near 37 sigma the
+                // probability of this step is 1.4e-4.
                 let step = |x: f64| if dtype == DType::F32 { (x as f32).next_up() as f64 - x } else { 1e-16 };
                 for (bound, share) in [
                     (low, truncated(a + step(low), a, b)),
@@ -245,7 +255,7 @@ fn planned_moments_agree_with_measured_ones() {
         let variance = sample.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / N as f64;
         let error = plan.std() / (N as f64).sqrt();
         assert!((mean - plan.mean()).abs() <= 5.0 * error, "{spec}: {mean} {}", plan.mean());
-        // The relative error of the standard deviation is sqrt((kurtosis - 1) / 4 n), at most 1.5e-3 for these distributions.
+        // The relative standard error of the std is sqrt((kurtosis - 1) / 4 n), at most 1.5e-3 for these distributions.
         assert!(
             (variance.sqrt() - plan.std()).abs() <= 5e-3 * plan.std(),
             "{spec}: {} {}",
@@ -317,9 +327,10 @@ fn orthogonal_matrices_are_orthogonal() {
     }
 }
 
-/// Haar's distribution, and not orthogonality alone: invariance fixes the distribution of any entry, of the trace and its powers
-/// (Diaconis and Shahshahani 1994: for the orthogonal group the trace of Q^k is near normal, of mean 1 for even k and 0
-/// for odd k, of variance k), of the determinant's sign, and of the eigenvalues' angles.
+/// Tests Haar's distribution, and not orthogonality alone. The invariance of this distribution fixes the distribution
+/// of any entry, of the sign of the determinant, and of the traces of the powers of Q. For the orthogonal group the
+/// trace of Q^k is near normal, with the variance k and with the mean 1 for even k and 0 for odd k (Diaconis and
+/// Shahshahani 1994).
 #[test]
 fn orthogonal_matrices_are_haar_distributed() {
     const SIZE: usize = 8;
@@ -349,7 +360,7 @@ fn orthogonal_matrices_are_haar_distributed() {
         }
         positive += usize::from(determinant(q) > 0.0);
     }
-    // An entry squared is Beta(1/2, (n - 1) / 2): so (1 + x) / 2 is Beta((n - 1) / 2, (n - 1) / 2).
+    // The square of an entry x is Beta(1/2, (n - 1) / 2), so (1 + x) / 2 is Beta((n - 1) / 2, (n - 1) / 2).
     let half = (SIZE as f64 - 1.0) / 2.0;
     let beta = statrs::distribution::Beta::new(half, half).unwrap();
     for (place, sample) in [("middle", entries), ("first", corners), ("last", last)] {
@@ -362,7 +373,7 @@ fn orthogonal_matrices_are_haar_distributed() {
         let variance = sample.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
         let expected = if k % 2 == 0 { 1.0 } else { 0.0 };
         assert!((mean - expected).abs() < 5.0 * (f64::from(k) / n).sqrt(), "trace of Q^{k}: mean {mean}");
-        // The variance of a near-normal sample variance is 2 k^2 / n.
+        // The sample variance of a near-normal sample of variance k has the variance 2 k^2 / n.
         assert!((variance - f64::from(k)).abs() < 6.0 * f64::from(k) * (2.0 / n).sqrt(), "Q^{k}: {variance}");
     }
     let off = (positive as f64 - TRIALS as f64 / 2.0) / (TRIALS as f64 / 4.0).sqrt();

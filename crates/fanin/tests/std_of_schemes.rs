@@ -1,6 +1,8 @@
-//! The standard deviation of every scheme, measured over a million values and compared with a formula written here by hand.
+//! The standard deviation of every scheme, measured over about a million values. It is compared with a formula that is
+//! written by hand in this file.
 //!
-//! The standard error of the std of a million normal values is 0.07 %, so the tolerance of 0.5 % is seven standard errors.
+//! The relative standard error of the std of a million normal values is 0.07 %. The tolerance of 0.5 % is seven
+//! standard errors.
 
 mod common;
 
@@ -14,7 +16,7 @@ const KERAS: &[usize] = &[3, 3, 450, 250];
 /// Returns specs, each with a shape and the expected standard deviation of its values.
 fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     let sqrt = f64::sqrt;
-    // The std of a standard normal truncated at two sigma, at one and at three: by mpmath.
+    // The std of a standard normal truncated at 2, 1 and 3 sigma, computed by mpmath.
     let (at_2, at_1, at_3) = (0.879_625_661_034_239_8, 0.539_560_093_754_895, 0.986_578_392_558_108_6);
     vec![
         ("uniform(-1, 2)", LINEAR, 3.0 / sqrt(12.0)),
@@ -54,7 +56,7 @@ fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     ]
 }
 
-/// Returns the standard deviation of values.
+/// Returns the standard deviation of `values`.
 fn std_of(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / values.len() as f64).sqrt()
@@ -65,7 +67,8 @@ fn measured_and_planned_stds_agree_with_the_formulas() {
     for (spec, shape, std) in definitions() {
         let planned = plan(spec, shape, DType::F32).unwrap().std();
         let measured = std_of(&filled(spec, shape, DType::F32, &mut Native::new(9).tensor("w")).to_f64());
-        // The signs of a Hadamard matrix do not cancel exactly in these columns. The plan takes this into account.
+        // The mean of these columns of a Hadamard matrix is not exactly 0. The plan subtracts it, and the formula by
+        // hand does not.
         let near = if spec == "zero_hadamard" { 1e-3 } else { 1e-9 };
         assert!((planned / std - 1.0).abs() < near, "{spec}: planned {planned}, by hand {std}");
         assert!((measured / std - 1.0).abs() < 5e-3, "{spec}: measured {measured}, by hand {std}");
@@ -99,7 +102,7 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                 sorted.sort_by(f64::total_cmp);
                 let (low, high) = plan.bounds();
                 assert!(torch || (sorted[0] >= low && *sorted.last().unwrap() <= high), "{spec} {dtype}");
-                // Compare the number of extreme values with that of the nearest smaller or larger value.
+                // Compare how often an extreme value occurs with how often its nearest different value occurs.
                 for (end, next) in [
                     (sorted[0], sorted.iter().copied().find(|x| *x > sorted[0])),
                     (sorted[199_999], sorted.iter().rev().copied().find(|x| *x < sorted[199_999])),
@@ -107,7 +110,8 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                     let Some(next) = next else { continue };
                     let count = sorted.iter().filter(|x| **x == end).count() as f64;
                     let neighbours = sorted.iter().filter(|x| **x == next).count() as f64;
-                    // Rounding moves at most half a cell of values to the extreme value, in addition to its own cell.
+                    // Rounding adds to an extreme value at most the values of half a cell, where a cell is the interval
+                    // that rounds to one value.
                     assert!(
                         count <= 2.0 * neighbours + 6.0 * neighbours.sqrt() + 10.0,
                         "{spec} {dtype}: {count} at {end}, {neighbours} beside it"

@@ -1,4 +1,4 @@
-//! The values, and the generator afterwards, are the same for any number of threads.
+//! The values, and the state of the generator afterwards, are the same for any number of threads.
 
 #![cfg(feature = "rayon")]
 
@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use common::{Buffer, plan};
 use fanin::{DType, Native, Stream as _, Team, TensorMut, Threads, Torch};
 
-/// Large enough for every fill to use several threads and jumps, and not a multiple of any block size.
+/// A number of values for which every fill uses several threads, and the generators of the threads jump ahead. It is
+/// not a multiple of any block size.
 const LONG: usize = (9 << 20) + 21;
 
-/// Large enough for several threads; the generators of the threads advance without a jump.
+/// A number of values for which a fill uses several threads, but their generators advance without a jump.
 const SHORT: usize = (3 << 18) + 37;
 
-/// The threads that fill.
+/// The threads that a fill uses.
 #[derive(Debug, Clone, Copy)]
 enum Crew {
     Alone,
@@ -85,7 +86,8 @@ fn values_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// The number of calls of `run` from inside its own work. A pool that waits for its threads would deadlock there.
+/// The number of times that `watchful` is called by a thread that is running its work. A pool whose threads wait for
+/// each other would deadlock in such a call.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
 
 fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
@@ -105,7 +107,7 @@ fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
 fn a_team_is_not_called_from_inside_its_own_work() {
     let team = Threads::Team(Team::new(2, watchful));
     for (spec, shape, strides) in [
-        // One row of a tile has enough values for a second thread.
+        // A single row of the first axis has enough values for two threads.
         ("normal", &[2, 70_000, 70][..], &[70_000, 1, 140_000][..]),
         ("normal", &[2, 70_000, 5], &[70_000, 1, 140_000]),
         ("sparse(0.5)", &[300, 900], &[1, 300]),

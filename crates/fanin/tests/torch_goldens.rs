@@ -1,4 +1,4 @@
-//! Compares the torch stream with values of torch. `scripts/goldens.py` writes the files.
+//! Compares the torch stream with values of torch, which `scripts/goldens.py` writes to the folder `golden`.
 
 mod common;
 
@@ -10,7 +10,7 @@ use fanin::half::{bf16, f16};
 use fanin::{DType, Level, Stream, Torch};
 use sha2::{Digest, Sha256};
 
-/// Returns the rows of a golden file, each as a map from the column names.
+/// Returns the rows of a golden file, each as a map from the name of a column to its text.
 fn rows(name: &str) -> Vec<HashMap<String, String>> {
     let path = format!("{}/tests/golden/{name}.tsv", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).unwrap();
@@ -25,7 +25,7 @@ fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Runs the fill of a row, and returns the values in row-major order.
+/// Fills memory as a row of a golden file describes, and returns the values in row-major order.
 fn carry_out(row: &HashMap<String, String>, stream: &mut dyn Stream) -> Buffer {
     let shape: Vec<usize> = row["shape"].split(',').map(|size| size.parse().unwrap()).collect();
     let dtype: DType = row["dtype"].parse().unwrap();
@@ -98,14 +98,14 @@ fn consecutive_fills_share_one_generator_and_its_cached_normal() {
         let values = carry_out(&row, &mut torch);
         assert_eq!(short_hash(&values.bytes()), row["sha256"], "{row:?}");
         assert_eq!(short_hash(&torch.state()), row["state"], "{row:?}");
-        // A state that is written and read again continues the sequence.
+        // A generator that is restored from a saved state must continue the sequence.
         let copy = Torch::from_state(&torch.state()).unwrap();
         assert_eq!(copy.state(), torch.state());
         torch = copy;
     }
 }
 
-/// Returns golden values as f64.
+/// Returns the golden values of a row as f64.
 fn values(row: &HashMap<String, String>) -> Vec<f64> {
     let number = |hex: &str| match row["dtype"].as_str() {
         "f64" => f64::from_bits(u64::from_str_radix(hex, 16).unwrap()),
@@ -141,7 +141,8 @@ fn the_older_truncated_normal_agrees_to_two_units() {
             "f16" => 2f64.powi(-10),
             _ => 2f64.powi(-7),
         };
-        // The last bits of torch's inverse error function depend on the CPU, and std * z + mean keeps the difference.
+        // The results of torch's inverse error function depend on the CPU in the last bits. The difference is carried
+        // into std * z + mean.
         let scale = expected.iter().fold(1f64, |scale, value| scale.max(value.abs()));
         for (found, expected) in found.iter().zip(&expected) {
             assert!((found - expected).abs() <= 4.0 * epsilon * scale, "{found} {expected} {row:?}");
@@ -180,5 +181,5 @@ fn invalid_generator_states_are_errors() {
         assert!(matches!(error, fanin::Error::State { .. }), "byte {at}");
     }
     assert!(torch.set_state(&good[1..]).unwrap_err().to_string().contains("5055 bytes"));
-    assert_eq!(torch, Torch::new(7), "a refused state changes nothing");
+    assert_eq!(torch, Torch::new(7), "an invalid state must change nothing");
 }

@@ -1,7 +1,7 @@
-//! The native stream is frozen: test vectors for each code path of each initializer and type.
+//! The native stream is frozen: these are test vectors for each code path of each initializer and type.
 //!
-//! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` writes the file again. Once a version is released, a
-//! difference here is a breaking change, which needs a new version of the stream.
+//! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` writes the file of the vectors again. Once a version
+//! of the stream is released, a difference here is a breaking change, which needs a new version of the stream.
 
 mod common;
 

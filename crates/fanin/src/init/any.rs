@@ -1,4 +1,4 @@
-//! `Init`, the enum over all initializers, and the two initializers that contain others.
+//! `Init`, the enum of all initializers, and the two initializers that contain other initializers.
 
 use super::constant::Constant;
 use super::delta_orthogonal::DeltaOrthogonal;
@@ -23,33 +23,34 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::Plan;
 
-/// A fused parameter, whose blocks along an axis are initialized like tensors of their own: made by
-/// [`blocks`](super::blocks()) or [`equal_blocks`](super::equal_blocks).
+/// Initializer of a fused parameter: each block along an axis is initialized like a tensor of its own.
+/// [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks) make it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocks {
-    /// Each block's size along the axis, and its initializer. Without sizes, all blocks have the same size.
+    /// For each block, its size along the axis and its initializer. Either every block has a size, or no block has one
+    /// and all blocks have the same size.
     pub(super) blocks: Vec<(Option<usize>, Init)>,
-    /// The number of blocks that the only initializer in `blocks` stands for.
+    /// The number of blocks if `blocks` has one initializer for all of them. `None` if `blocks` has one for each block.
     pub(super) count: Option<usize>,
-    /// The axis; a negative one counts from the end.
+    /// The axis of the blocks. A negative axis counts from the end.
     pub(super) axis: isize,
 }
 
-/// Independent tensors stacked along an axis: made by [`stacked`](super::stacked).
+/// Initializer of independent tensors that are stacked along an axis. [`stacked`](super::stacked) makes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stacked {
     /// The initializer of each tensor.
     pub(super) each: Box<Init>,
-    /// The axis; a negative one counts from the end.
+    /// The axis along which the tensors are stacked. A negative axis counts from the end.
     pub(super) axis: isize,
 }
 
-/// Defines `Init` with a variant for each initializer type, which has the name of the type.
+/// Defines `Init` with one variant for each initializer type. Each variant has the name of its type.
 macro_rules! init {
     ($($name:ident)*) => {
-        /// Any of this crate's initializers.
+        /// An initializer of any scheme of this crate.
         ///
-        /// It parses from a spec and prints it ([`spec`](crate::spec)).
+        /// `FromStr` reads an initializer from its spec, and `Display` prints the spec ([`spec`](crate::spec)).
         ///
         /// ```
         /// use fanin::init::Init;
@@ -69,7 +70,7 @@ macro_rules! init {
         }
 
         impl Init {
-            /// Returns the initializer of the variant.
+            /// Returns the initializer in the variant twice: as an [`Initializer`] and for printing.
             fn inner(&self) -> (&dyn Initializer, &dyn std::fmt::Display) {
                 match self {
                     $(Init::$name(initializer) => (initializer, initializer),)*
@@ -99,7 +100,7 @@ impl Initializer for Init {
 }
 
 impl std::fmt::Display for Init {
-    /// Prints the spec. Arguments with default values are left out.
+    /// Prints the spec. Arguments that have their default values are left out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.inner().1.fmt(f)
     }

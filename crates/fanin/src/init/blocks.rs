@@ -7,18 +7,20 @@ use crate::error::{Error, Warning};
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::element_count;
 
-/// Makes an initializer of a fused parameter: blocks along axis 0 (or [`Blocks::axis`]), each with its size and its initializer.
-/// Each block is initialized like a tensor of its own, with its own fans. The sizes must add up to the size of the axis.
+/// Makes an initializer of a fused parameter: blocks along axis 0 (or [`Blocks::axis`]), each with its size and its
+/// initializer. Each block is initialized like a tensor of its own, with its own fans. The sizes must add up to the
+/// size of the axis.
 ///
-/// On the native stream, a value that depends only on its index has the index in the whole tensor: blocks of the same
-/// distribution have the values that the distribution gives the whole tensor. Matrices (`orthogonal`, `sparse`) are those of the
-/// tensors called `name[0]`, `name[1]` and so on.
+/// On the native stream, a block of a distribution such as uniform or normal has the values that this distribution
+/// gives the same elements of the whole tensor. A block of `orthogonal` or `sparse` has the values of a tensor of its
+/// own, which is called `name[0]`, `name[1]` and so on for a fused parameter called `name`.
 ///
-/// On the torch stream, the blocks are generated one after another like tensors joined by `torch.cat`. If all blocks have the
-/// same distribution, and its values depend only on their index, the whole tensor is generated at once.
+/// On the torch stream, the blocks are generated one after another, like tensors joined by `torch.cat`. The only
+/// exception is a tensor whose blocks all have the same distribution, such as uniform or normal: it is generated at
+/// once.
 ///
-/// Spec: `blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5), axis=0)`. Without sizes, the blocks
-/// have equal sizes; `blocks(orthogonal, parts=3)` has three blocks of one scheme.
+/// Spec: `blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5), axis=0)`. If the spec has
+/// no sizes, the blocks have equal sizes. `blocks(orthogonal, parts=3)` has three blocks of one scheme.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -34,8 +36,8 @@ pub fn blocks(blocks: impl IntoIterator<Item = (usize, impl Into<Init>)>) -> Blo
     Blocks { blocks, count: None, axis: 0 }
 }
 
-/// Makes an initializer of a fused parameter with `count` blocks of equal size and one initializer. Apart from that it is like
-/// [`blocks`].
+/// Makes an initializer of a fused parameter with `count` blocks of equal size, which all have the same initializer. In
+/// all other respects it is like [`blocks`].
 ///
 /// Spec: `blocks(orthogonal, parts=2)`.
 ///
@@ -48,10 +50,10 @@ pub fn equal_blocks(count: usize, each: impl Into<Init>) -> Blocks {
     Blocks { blocks: vec![(None, each.into())], count: Some(count), axis: 0 }
 }
 
-/// Makes an initializer of independent tensors that are stacked along axis 0 (or [`Stacked::axis`]), such as the experts of
-/// `[expert, out, in]`. Each tensor is initialized by `each`, with a shape that lacks this axis.
+/// Makes an initializer of independent tensors that are stacked along axis 0 (or [`Stacked::axis`]), such as the
+/// experts of `[expert, out, in]`. Each tensor is initialized by `each`, with a shape that lacks this axis.
 ///
-/// The values relate to those of the whole tensor as for [`blocks`].
+/// On each stream, the tensors of the stack are generated as [`blocks`] describes for the blocks of a fused parameter.
 ///
 /// Spec: `stacked(orthogonal, axis=0)`. It can be nested: `stacked(blocks(orthogonal, parts=2))`.
 ///
@@ -65,7 +67,8 @@ pub fn stacked(each: impl Into<Init>) -> Stacked {
     Stacked { each: Box::new(each.into()), axis: 0 }
 }
 
-/// Returns the index of an axis of `shape`. A negative `axis` counts from the end.
+/// Returns the index of an axis of `shape`, or an error if there is no such axis. A negative `axis` counts from the
+/// end.
 fn resolve_axis(scheme: &'static str, axis: isize, shape: &[usize]) -> Result<usize, Error> {
     let rank = shape.len() as isize;
     let index = if axis < 0 { axis + rank } else { axis };
@@ -86,13 +89,14 @@ impl Blocks {
         Self { axis, ..self }
     }
 
-    /// Makes the initializer that a spec describes. Either all blocks have a size, or none; `count` is for a single block without
-    /// a size.
+    /// Makes the initializer of a `blocks` spec. Either every block must have a size, or no block. `count` must be
+    /// `None` unless there is one block without a size.
     pub(crate) fn from_spec(blocks: Vec<(Option<usize>, Init)>, count: Option<usize>, axis: isize) -> Self {
         Self { blocks, count, axis }
     }
 
-    /// Returns the size and the initializer of each block on an axis of this length, or the reason why they do not fit.
+    /// Returns the size and the initializer of each block, for an axis with `length` elements. The error says why the
+    /// blocks do not fit the axis.
     fn split(&self, length: usize) -> Result<Vec<(usize, &Init)>, String> {
         let sized: Option<Vec<_>> =
             self.blocks.iter().map(|(size, init)| size.map(|size| (size, init))).collect();
@@ -129,7 +133,8 @@ impl Stacked {
         &self.each
     }
 
-    /// Returns the shape of one tensor in a stack with this shape, or `None` if the shape does not have the axis.
+    /// Returns the shape of one tensor of a stack that has the shape `shape`. Returns `None` if `shape` does not have
+    /// the axis.
     pub fn shape_of_each(&self, shape: &[usize]) -> Option<Vec<usize>> {
         let axis = resolve_axis("stacked", self.axis, shape).ok()?;
         let mut each = shape.to_vec();

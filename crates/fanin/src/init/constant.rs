@@ -1,11 +1,11 @@
-//! Constants.
+//! Initializers that write the same value everywhere.
 
 use super::initializer::{Initializer, initializer, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// The same value for every element: made by [`constant`], [`zeros`] or [`ones`].
+/// Initializer that writes the same value to every element. [`constant`], [`zeros`] and [`ones`] make it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constant {
     pub(super) val: f64,
@@ -13,7 +13,7 @@ pub struct Constant {
 
 /// Makes an initializer that sets every element to `val`, rounded to the element type. No random numbers are used.
 ///
-/// A finite `val` must be finite in the element type.
+/// If `val` is finite, it must also be finite in the element type. It may be infinite or NaN.
 ///
 /// Spec: `constant(val)`.
 ///

@@ -7,19 +7,21 @@ use crate::gain::Gain;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::{AxisLayout, AxisRole};
 
-/// An orthogonal matrix at the centre of a kernel: made by [`delta_orthogonal`].
+/// Initializer of a convolution with an orthogonal matrix at the centre of the kernel. [`delta_orthogonal`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DeltaOrthogonal {
     gain: Gain,
     layout: AxisLayout,
 }
 
-/// Makes an initializer of a convolution that keeps the norm of every signal: at the centre of the kernel, position
-/// `(k - 1) / 2` along each kernel axis, a matrix with orthonormal columns times a gain, and 0 elsewhere (Xiao et al. 2018,
-/// Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393, algorithm 2). The matrix is Haar-distributed.
+/// Makes an initializer of a convolution that keeps the norm of every signal if the gain is 1 (Xiao et al. 2018,
+/// Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393, algorithm 2).
 ///
-/// The shape is `[out, in, kernel...]` with three to five axes, and there must be at least as many outputs as inputs. The
-/// scheme is JAX's `delta_orthogonal`; JAX and Keras have the axis layout `kernel_in_out`.
+/// At the centre of the kernel, position `(k - 1) / 2` along each kernel axis, the weight is a matrix with orthonormal
+/// columns times the gain. The matrix is Haar-distributed. At all other positions the weight is 0.
+///
+/// The shape is `[out, in, kernel...]` with three to five axes, and there must be at least as many outputs as inputs.
+/// The scheme is JAX's `delta_orthogonal`. The weights of JAX and Keras have the axis layout `kernel_in_out`.
 ///
 /// Spec: `delta_orthogonal(gain=1, layout=out_in)`.
 ///
@@ -35,7 +37,7 @@ pub const fn delta_orthogonal() -> DeltaOrthogonal {
 }
 
 impl DeltaOrthogonal {
-    /// Sets the factor on the matrix (finite): a number or a nonlinearity.
+    /// Sets the finite factor on the matrix: a number, or the gain of a nonlinearity.
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }
@@ -79,7 +81,8 @@ impl Initializer for DeltaOrthogonal {
     }
 }
 
-/// Returns the output axis and the input axis of a weight that has one of each, and kernel axes.
+/// Returns the output axis and the input axis of a weight. It is an error if the weight does not have exactly one axis
+/// of each kind, or if it has a batch axis.
 fn single_channels(
     scheme: &'static str,
     layout: AxisLayout,

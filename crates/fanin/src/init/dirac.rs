@@ -5,15 +5,15 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// The identity of a convolution: made by [`dirac`].
+/// Initializer of a convolution that passes channels on unchanged. [`dirac`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dirac {
     pub(super) groups: usize,
 }
 
-/// Makes an initializer of the Dirac delta: 1 at the centre of the kernel (position `k / 2` along each kernel axis) from input
-/// channel d to output channel d of each group, 0 elsewhere. A convolution with this weight passes `min(out / groups, in)`
-/// channels of each group on.
+/// Makes an initializer of the Dirac delta. In each group, the weight from input channel d to output channel d is 1 at
+/// the centre of the kernel, position `k / 2` along each kernel axis. All other elements are 0. A convolution with this
+/// weight passes the first `min(out / groups, in)` input channels of each group on unchanged.
 ///
 /// The shape is `[out, in, kernel...]` with three to five axes, and `out` must be divisible by the number of groups. No random
 /// numbers are used.

@@ -5,18 +5,18 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// An identity repeated down the rows: made by [`idinit`].
+/// Initializer of an identity matrix that is repeated down the rows. [`idinit`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IdInit {
     tau: f64,
 }
 
-/// Makes an initializer of IDInit's identity-preserving matrix (Pan et al. 2025, IDInit, arXiv 2503.04626, equation 3): `tau`
-/// where the output is the input modulo the number of inputs, 0 elsewhere.
+/// Makes an initializer of IDInit's identity-preserving matrix (Pan et al. 2025, IDInit, arXiv 2503.04626, equation 3).
+/// An element is `tau` where the input equals the output modulo the number of inputs, and 0 elsewhere.
 ///
-/// With more outputs than inputs the identity is repeated, because outputs that are 0 would not learn. With more inputs than
-/// outputs the last inputs are not used. The noise that the paper adds, its zero-preserving matrix for the end of a residual
-/// branch, and its form for convolutions are not implemented.
+/// With more outputs than inputs the identity is repeated, because outputs that are 0 would not learn. With more inputs
+/// than outputs the last inputs are not used. Three things of the paper are not implemented: the noise that it adds,
+/// its zero-preserving matrix for the end of a residual branch, and its form for convolutions.
 ///
 /// The shape is `[out, in]`; `tau` is 1 by default. No random numbers are used.
 ///
@@ -34,7 +34,7 @@ pub const fn idinit() -> IdInit {
 }
 
 impl IdInit {
-    /// Sets the value on the diagonals (finite).
+    /// Sets the finite value on the diagonals.
     #[must_use]
     pub const fn tau(self, tau: f64) -> Self {
         Self { tau }

@@ -1,4 +1,4 @@
-//! The trait `Initializer`, and what its implementations share.
+//! The trait `Initializer`, and functions that its implementations share.
 
 use crate::dtype::{DType, Element};
 use crate::error::{Error, Warning};
@@ -7,7 +7,7 @@ use crate::shape::element_count;
 use crate::streams::Stream;
 use crate::tensor::TensorMut;
 
-/// A scheme with its arguments: turns a shape into a [`Plan`], and fills memory by it.
+/// A scheme with its arguments. It turns a shape into a [`Plan`], and fills memory according to the plan.
 ///
 /// Implement [`Initializer::resolve`] to add a scheme of your own.
 ///
@@ -34,13 +34,13 @@ pub trait Initializer {
     /// Returns the plan for a tensor of this shape and type. No random numbers are generated.
     ///
     /// # Errors
-    /// The arguments or the shape are not valid for the scheme.
+    /// An error if the arguments or the shape are not valid for the scheme.
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error>;
 
     /// Fills row-major memory with values from `stream`, and returns the plan with its warnings.
     ///
     /// # Errors
-    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. Nothing has been written then.
+    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
     fn fill<E: Element>(
         &self,
         buffer: &mut [E],
@@ -53,10 +53,10 @@ pub trait Initializer {
         self.fill_tensor(TensorMut::contiguous(buffer, shape)?, stream)
     }
 
-    /// Fills memory of any strides with values from `stream`, and returns the plan with its warnings.
+    /// Fills memory with any strides with values from `stream`, and returns the plan with its warnings.
     ///
     /// # Errors
-    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. Nothing has been written then.
+    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
     fn fill_tensor(&self, tensor: TensorMut<'_>, stream: &mut dyn Stream) -> Result<Plan, Error> {
         let plan = self.resolve(tensor.shape(), tensor.dtype())?;
         stream.fill(&plan, tensor)?;
@@ -66,7 +66,8 @@ pub trait Initializer {
     /// Fills row-major memory with a region of a larger tensor, and returns the plan of the whole tensor.
     ///
     /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. The values are
-    /// bit-identical to filling the whole tensor and slicing it; the rest of the tensor is not stored.
+    /// bit-identical to filling the whole tensor and slicing it. Memory is needed for the region only, not for the
+    /// whole tensor.
     ///
     /// ```
     /// use fanin::{init, Native};
@@ -99,14 +100,15 @@ pub trait Initializer {
     }
 }
 
-/// Defines the methods of [`Initializer`] as inherent methods, so that they work without the trait in scope.
+/// Defines the methods of [`Initializer`] as inherent methods of a type, so that callers need not import the trait.
 macro_rules! initializer {
     ($name:ident) => {
         impl $name {
-            /// Fills row-major memory: [`Initializer::fill`](crate::Initializer::fill).
+            /// Fills row-major memory, as [`Initializer::fill`](crate::Initializer::fill) does.
             ///
             /// # Errors
-            /// The errors of [`Initializer::fill`](crate::Initializer::fill). Nothing has been written then.
+            /// The errors of [`Initializer::fill`](crate::Initializer::fill). When an error is returned, nothing has
+            /// been written.
             pub fn fill<E: $crate::Element>(
                 &self,
                 buffer: &mut [E],
@@ -116,11 +118,12 @@ macro_rules! initializer {
                 $crate::Initializer::fill(self, buffer, shape, stream)
             }
 
-            /// Fills row-major memory with a region of a larger tensor:
-            /// [`Initializer::fill_region`](crate::Initializer::fill_region).
+            /// Fills row-major memory with a region of a larger tensor, as
+            /// [`Initializer::fill_region`](crate::Initializer::fill_region) does.
             ///
             /// # Errors
-            /// The errors of [`Initializer::fill_region`](crate::Initializer::fill_region). Nothing has been written then.
+            /// The errors of [`Initializer::fill_region`](crate::Initializer::fill_region). When an error is returned,
+            /// nothing has been written.
             pub fn fill_region<E: $crate::Element>(
                 &self,
                 buffer: &mut [E],
@@ -132,7 +135,7 @@ macro_rules! initializer {
                 $crate::Initializer::fill_region(self, buffer, global, start, size, stream)
             }
 
-            /// Returns the plan for a shape and a type: [`Initializer::resolve`](crate::Initializer::resolve).
+            /// Returns the plan for a shape and a type, as [`Initializer::resolve`](crate::Initializer::resolve) does.
             ///
             /// # Errors
             /// The errors of [`Initializer::resolve`](crate::Initializer::resolve).
@@ -165,7 +168,8 @@ pub(super) fn write_spec(
     if opened { f.write_str(")") } else { Ok(()) }
 }
 
-/// Returns `Some(value)` if it is not the default, so that [`write_spec`] prints it.
+/// Returns `Some(value)` if `value` differs from `default`, so that [`write_spec`] prints it. Returns `None` if both
+/// are equal.
 pub(super) fn unless<T: PartialEq + std::fmt::Display>(
     value: &T,
     default: T,
@@ -173,9 +177,10 @@ pub(super) fn unless<T: PartialEq + std::fmt::Display>(
     (*value != default).then_some(value as &dyn std::fmt::Display)
 }
 
-/// Returns a plan that writes nothing, with a warning, if the shape has no elements.
+/// Returns a plan that writes nothing, with a warning, if the shape has no elements. Returns `None` for any other
+/// shape.
 ///
-/// The schemes with fans call it before they divide by a fan, which may be 0 then.
+/// Schemes that divide by a fan call this function first, because the fans of such a shape may be 0.
 pub(super) fn empty_plan(shape: &[usize], dtype: DType) -> Result<Option<Plan>, Error> {
     if element_count(shape)? > 0 {
         return Ok(None);

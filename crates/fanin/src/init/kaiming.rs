@@ -7,24 +7,25 @@ use crate::nonlinearity::Nonlinearity;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::{AxisLayout, Fan};
 
-/// A distribution with variance `gain^2 / fan`: made by [`kaiming_uniform`] or [`kaiming_normal`].
+/// Initializer with the variance `gain^2 / fan`. [`kaiming_uniform`] and [`kaiming_normal`] make it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kaiming {
     pub(super) fan: Fan,
     pub(super) nonlinearity: Nonlinearity,
-    /// A slope that was given for a nonlinearity without a slope. It is printed, and the plan has a warning.
+    /// The slope `a` that was given, if it is not 0 and the nonlinearity has no slope. `Display` prints it, and the plan
+    /// has a warning.
     pub(super) unused_slope: Option<f64>,
     pub(super) layout: AxisLayout,
     pub(super) groups: usize,
     pub(super) uniform: bool,
 }
 
-/// Makes an initializer of U[-bound, bound) with `bound = gain * sqrt(3 / fan)`: He et al. 2015, Delving deep into rectifiers,
-/// section 2.2, for a uniform distribution.
+/// Makes an initializer of U[-bound, bound) with `bound = gain * sqrt(3 / fan)`. This is the uniform form of He et al.
+/// 2015, Delving deep into rectifiers, section 2.2.
 ///
-/// The shape must have two axes or more. The fan is fan_in by default ([`Kaiming::fan`]). The gain is sqrt 2 by default, which
-/// is the gain of a leaky_relu with slope 0, as in torch ([`Kaiming::nonlinearity`]). For a tensor without elements, the plan
-/// has a warning and writes nothing.
+/// The shape must have two axes or more. The fan is fan_in by default ([`Kaiming::fan`]). The gain is sqrt 2 by
+/// default, which is the gain of a leaky_relu with slope 0, as in torch ([`Kaiming::nonlinearity`]). For a tensor
+/// without elements, the plan has a warning and writes nothing.
 ///
 /// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu, layout=out_in, groups=1)`, where `a` is the slope.
 ///
@@ -54,7 +55,8 @@ pub const fn kaiming_uniform() -> Kaiming {
 /// Makes an initializer of N(0, std^2) with `std = gain / sqrt(fan)`: He et al. 2015, Delving deep into rectifiers, equations 10
 /// and 14. The distribution is not truncated.
 ///
-/// The shape must have two axes or more. Defaults and tensors without elements are as for [`kaiming_uniform`].
+/// The shape must have two axes or more. Default arguments, and tensors without elements, are as for
+/// [`kaiming_uniform`].
 ///
 /// Spec: `kaiming_normal(a=0, mode=fan_in, nonlinearity=leaky_relu, layout=out_in, groups=1)`, where `a` is the slope.
 ///
@@ -89,19 +91,19 @@ impl Kaiming {
         Self { layout, ..self }
     }
 
-    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]). torch itself has no such
-    /// argument, and its fan_out is too large by the factor `groups`.
+    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]). torch has no such
+    /// argument, so its fan_out of a grouped convolution is too large by the factor `groups`.
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
     }
 
-    /// Sets the nonlinearity by torch's two arguments: the slope `a`, which only a leaky_relu uses, and the name.
+    /// Sets the nonlinearity from torch's two arguments: the slope `a`, which only a leaky_relu uses, and the name.
     pub(crate) fn torch_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
         Ok(self.with_slope(a, Nonlinearity::from_torch_name(name, Some(a))?))
     }
 
-    /// Sets the nonlinearity, and records the argument `a` of a spec if the nonlinearity has no slope.
+    /// Sets the nonlinearity. If it has no slope and `a` is not 0, stores `a` for the warning.
     pub(crate) fn with_slope(self, a: f64, nonlinearity: Nonlinearity) -> Self {
         let used = matches!(nonlinearity, Nonlinearity::LeakyRelu { .. });
         Self { nonlinearity, unused_slope: (!used && a != 0.0).then_some(a), ..self }
@@ -134,7 +136,8 @@ impl Initializer for Kaiming {
                 });
             }
         }
-        // This is torch's order of operations. For some fans any other order gives a different last bit.
+        // This is torch's order of operations. For some fans, any other order gives a result that differs in the last
+        // place.
         let distribution = |gain: f64| {
             let std = gain / (self.fan.of(fans) as f64).sqrt();
             if self.uniform {

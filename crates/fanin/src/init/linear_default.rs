@@ -8,24 +8,24 @@ use crate::nonlinearity::Nonlinearity;
 use crate::plan::{Distribution, Plan};
 use crate::shape::AxisLayout;
 
-/// The default of the weight of `nn.Linear` and `nn.Conv*`: made by [`linear_default`].
+/// Initializer with torch's default for the weights of `nn.Linear` and `nn.Conv*`. [`linear_default`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinearDefault {
     layout: AxisLayout,
     groups: usize,
 }
 
-/// The default of the bias of `nn.Linear` and `nn.Conv*`: made by [`linear_default_bias`].
+/// Initializer with torch's default for the biases of `nn.Linear` and `nn.Conv*`. [`linear_default_bias`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearDefaultBias {
     fan_in: usize,
 }
 
-/// Makes an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`: the default of the weights of torch's `nn.Linear`
-/// and `nn.Conv*` (`reset_parameters`), which torch computes as kaiming_uniform with the slope sqrt 5.
+/// Makes an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. This is the default of the weights of
+/// torch's `nn.Linear` and `nn.Conv*` (`reset_parameters`). torch computes it as kaiming_uniform with the slope sqrt 5.
 ///
-/// The std is `1 / sqrt(3 fan_in)`, which is 0.41 of the std that keeps the variance with relu. The shape must have two axes or
-/// more.
+/// The std is `1 / sqrt(3 fan_in)`. This is 0.41 times `sqrt(2 / fan_in)`, the std that keeps the variance with relu.
+/// The shape must have two axes or more.
 ///
 /// Spec: `linear_default(layout=out_in, groups=1)`.
 #[doc(alias = "reset_parameters")]
@@ -33,8 +33,9 @@ pub const fn linear_default() -> LinearDefault {
     LinearDefault { layout: AxisLayout::OutIn, groups: 1 }
 }
 
-/// Makes an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`: the default of the biases of torch's `nn.Linear` and
-/// `nn.Conv*`. `fan_in` is that of the **weight** of the layer. If it is 0, the bias is 0.
+/// Makes an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. This is the default of the biases of
+/// torch's `nn.Linear` and `nn.Conv*`. `fan_in` is the fan_in of the **weight** of the layer. If it is 0, the bias is
+/// 0.
 ///
 /// Spec: `linear_default_bias(fan_in)`; in a recipe, `linear_default_bias(weight_fan_in)`.
 ///

@@ -1,8 +1,9 @@
 //! Initializers: one function for each scheme, such as [`kaiming_normal`](kaiming_normal()), and the type that it returns.
 //!
-//! An initializer is a small value with the arguments of a scheme. It can be compared, it prints its spec, and it parses from it.
-//! [`Initializer::resolve`] turns it into a [`Plan`](crate::Plan) for a shape, and [`Initializer::fill`] also fills memory from
-//! a [`Stream`](crate::Stream). [`Init`] is the enum over all of them.
+//! An initializer is a small value with the arguments of a scheme. It can be compared with `==`. `Display` prints its
+//! spec, and `FromStr` reads it from the spec. [`Initializer::resolve`] makes a [`Plan`](crate::Plan) for a shape.
+//! [`Initializer::fill`] makes the plan and fills memory from a [`Stream`](crate::Stream). [`Init`] is the enum of all
+//! initializers.
 //!
 //! ```
 //! use fanin::{Native, Nonlinearity, init};

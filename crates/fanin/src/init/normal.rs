@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// The normal distribution N(mean, std^2): made by [`normal`].
+/// Initializer of the normal distribution N(mean, std^2). [`normal`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normal {
     pub(super) mean: f64,

@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Normal values with zeros in every column of a matrix: made by [`sparse`].
+/// Initializer of normal values with zeros in every column of a matrix. [`sparse`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sparse {
     pub(super) sparsity: f64,
@@ -53,7 +53,7 @@ impl Initializer for Sparse {
                 requirement: "must be a fraction between 0 and 1".to_owned(),
             });
         }
-        // With more than 2^53 rows the product can be rounded up past the number of rows.
+        // With more than 2^53 rows, rounding can make the product larger than the number of rows.
         let zeros = ((self.sparsity * *rows as f64).ceil() as usize).min(*rows);
         Plan::new(shape, dtype, Distribution::Sparse { zeros, std: self.std })
     }

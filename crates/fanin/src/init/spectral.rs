@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::AxisLayout;
 
-/// A normal distribution scaled to a spectral norm: made by [`spectral`].
+/// Initializer of a normal distribution that is scaled for a spectral norm. [`spectral`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spectral {
     sigma: f64,
@@ -16,8 +16,9 @@ pub struct Spectral {
 /// Makes an initializer of N(0, std^2) with `std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))`: Yang, Simon and
 /// Bernstein 2023, A spectral condition for feature learning, arXiv 2310.17813, parametrization 1.
 ///
-/// The spectral norm of the weight is then about `sqrt(fan_out / fan_in)`, and features keep their size at any width. The shape
-/// must have two axes or more. `sigma` is 1 by default ([`Spectral::sigma`]).
+/// If `sigma` is 1, the spectral norm of the weight is about `sqrt(fan_out / fan_in)`. The features of a layer then
+/// have the same size at any width. The shape must have two axes or more. `sigma` is 1 by default
+/// ([`Spectral::sigma`]).
 ///
 /// Spec: `spectral(sigma=1, layout=out_in)`.
 ///

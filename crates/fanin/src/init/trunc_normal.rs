@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// The truncated normal distribution, N(mean, std^2) conditioned on [a, b]: made by [`trunc_normal`].
+/// Initializer of the truncated normal distribution, N(mean, std^2) conditioned on [a, b]. [`trunc_normal`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TruncNormal {
     pub(super) mean: f64,
@@ -18,11 +18,13 @@ pub struct TruncNormal {
 /// Makes an initializer of N(mean, std^2) conditioned on \[a, b], with the mean `mean` (mu, finite) and the standard deviation
 /// `std` (sigma, finite, > 0) before the truncation. The bounds are -2 and 2 by default ([`TruncNormal::bounds`]).
 ///
-/// The bounds are **absolute**, as in torch: with `std = 0.02` the default bounds are at 100 sigma and truncate nothing. A bound
-/// may be infinite. The torch stream returns an error for an infinite bound if the whole interval is in the far tail.
+/// The bounds are **absolute**, as in torch: with `std = 0.02` the default bounds are at 100 sigma and truncate
+/// nothing. A bound may be infinite, with one exception: by rejection, the torch stream returns an error for an
+/// infinite bound if the interval has a probability of 0.3 or less before the truncation. torch then draws uniform
+/// proposals on the interval.
 ///
-/// The standard deviation of the values is less than `std`: with bounds at +-2 sigma it is `0.8796 * std`. [`Plan::std`] returns
-/// the exact number.
+/// The standard deviation of the values is less than `std`: with bounds at +-2 sigma it is `0.8796 * std`.
+/// [`Plan::std`] returns the exact standard deviation.
 ///
 /// Spec: `trunc_normal(mean=0, std=1, a=-2, b=2)`, with `method=rejection` or `method=inverse_cdf` for the algorithm
 /// ([`Truncation`]).
@@ -48,7 +50,8 @@ impl TruncNormal {
         Self { a, b, ..self }
     }
 
-    /// Sets the algorithm. By default each stream uses its own: the torch stream that of torch's current release.
+    /// Sets the algorithm that generates the values. By default the torch stream uses rejection, as torch does since
+    /// 2.12, and all other streams use the inverse distribution function.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

@@ -6,7 +6,8 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation, finite};
 
-/// A normal distribution truncated at multiples of its standard deviation: made by [`trunc_normal_tf`].
+/// Initializer of a normal distribution that is truncated at multiples of its standard deviation. [`trunc_normal_tf`]
+/// makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TruncNormalTf {
     mean: f64,
@@ -17,17 +18,18 @@ pub struct TruncNormalTf {
     method: Option<Truncation>,
 }
 
-/// Makes an initializer of N(mean, std^2) conditioned on \[mean + a std, mean + b std], as timm's `trunc_normal_tf_` and the
-/// truncated normal distributions of TensorFlow and JAX. `mean` must be finite, and `std` finite and greater than 0.
+/// Makes an initializer of N(mean, std^2) conditioned on \[mean + a std, mean + b std]. This is the distribution of
+/// timm's `trunc_normal_tf_` and of the truncated normals of TensorFlow and JAX. `mean` must be finite, and `std` must
+/// be finite and greater than 0.
 ///
-/// **The bounds are in units of std**, -2 and 2 by default ([`TruncNormalTf::bounds`]). A bound may be infinite. torch's
-/// [`trunc_normal`](super::trunc_normal()) has absolute bounds.
+/// **The bounds `a` and `b` are in units of std**, -2 and 2 by default ([`TruncNormalTf::bounds`]). A bound may be
+/// infinite. torch's [`trunc_normal`](super::trunc_normal()) has absolute bounds instead.
 ///
-/// The standard deviation of the values is less than `std`: with bounds at +-2 it is `0.8796 * std`. With
-/// [`TruncNormalTf::corrected`] the distribution is widened, so that the values have the standard deviation `std`, as in JAX's
-/// variance scaling.
+/// The standard deviation of the values is less than `std`: with bounds at +-2 it is `0.8796 * std`.
+/// [`TruncNormalTf::corrected`] widens the distribution so that the values have the standard deviation `std`, as JAX's
+/// variance scaling does.
 ///
-/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, with `method` as for `trunc_normal`. On the torch stream,
+/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, and `method` as in `trunc_normal`. On the torch stream,
 /// `method=inverse_cdf` agrees with timm up to rounding.
 ///
 /// ```
@@ -51,13 +53,14 @@ impl TruncNormalTf {
         Self { a, b, ..self }
     }
 
-    /// Sets whether the distribution and its bounds are widened, so that the values have the standard deviation `std`.
+    /// Sets whether the distribution and its bounds are widened so that the values have the standard deviation `std`.
     #[must_use]
     pub const fn corrected(self, corrected: bool) -> Self {
         Self { corrected, ..self }
     }
 
-    /// Sets the algorithm. By default each stream uses its own: the torch stream that of torch's current release.
+    /// Sets the algorithm that generates the values. By default the torch stream uses rejection, as torch does since
+    /// 2.12, and all other streams use the inverse distribution function.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// The uniform distribution U[a, b): made by [`uniform`].
+/// Initializer of the uniform distribution U[a, b). [`uniform`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Uniform {
     pub(super) a: f64,
@@ -14,8 +14,8 @@ pub struct Uniform {
 
 /// Makes an initializer of U[a, b), the uniform distribution on \[a, b).
 ///
-/// `a <= b`, both finite, and their difference finite in the element type. If `a = b`, every value is `a`. Otherwise no value
-/// is `b`, in any element type.
+/// `a` must not be greater than `b`. Both bounds, and their difference, must be finite in the element type. If `a = b`,
+/// every value is `a`. Otherwise no value of the native stream is `b`, in any element type.
 ///
 /// Spec: `uniform(a=0, b=1)`.
 ///

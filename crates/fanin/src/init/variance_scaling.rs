@@ -1,4 +1,4 @@
-//! Variance scaling as in JAX and Keras, and its special cases.
+//! Variance scaling as in JAX and Keras, and the schemes that are special cases of it.
 
 use super::initializer::{Initializer, empty_plan, initializer, positive, unless, write_spec};
 use crate::dtype::DType;
@@ -38,7 +38,7 @@ impl FanMode {
         }
     }
 
-    /// Returns the number that divides the scale.
+    /// Returns the number n that divides the scale, for a weight with these fans.
     pub fn of(self, fans: Fans) -> f64 {
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         match self {
@@ -69,8 +69,8 @@ impl std::fmt::Display for FanMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ScalingDistribution {
-    /// A normal distribution truncated at two sigma, and widened so that its variance after the truncation is the requested one.
-    /// `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras are of this kind.
+    /// A normal distribution truncated at two sigma. It is widened so that the variance after the truncation is the
+    /// requested variance. `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have this distribution.
     #[default]
     TruncatedNormal,
     /// The normal distribution. Keras calls it `untruncated_normal`.
@@ -100,8 +100,8 @@ impl std::fmt::Display for ScalingDistribution {
     }
 }
 
-/// A distribution with variance `scale / n`, where the mode defines n: made by [`variance_scaling`] or by one of its special
-/// cases, such as [`he_normal`].
+/// Initializer with the variance `scale / n`, where the mode defines n. [`variance_scaling`] makes it, and so do its
+/// special cases, such as [`he_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VarianceScaling {
     scale: f64,
@@ -124,7 +124,7 @@ pub struct VarianceScaling {
 /// | `uniform` | U[-a, a), a = sqrt(3 scale / n) |
 ///
 /// `scale` must be finite and greater than 0, and the shape must have two axes or more. The axis layout is torch's by default
-/// ([`VarianceScaling::layout`]); JAX and Keras have `kernel_in_out`.
+/// ([`VarianceScaling::layout`]). The weights of JAX and Keras have the layout `kernel_in_out`.
 ///
 /// Spec: `variance_scaling(scale, mode=fan_in, distribution=truncated_normal, layout=out_in, groups=1)`.
 ///
@@ -165,8 +165,8 @@ pub const fn lecun_normal() -> VarianceScaling {
     variance_scaling(1.0)
 }
 
-/// Makes an initializer of U[-a, a) with `a = sqrt(6 / fan_in)`, whose variance is 2 / fan_in: He et al. 2015, section 2.2. It is
-/// the name of [`kaiming_uniform`](super::kaiming_uniform) in JAX and Keras.
+/// Makes an initializer of U[-a, a) with `a = sqrt(6 / fan_in)`, whose variance is 2 / fan_in: He et al. 2015, section
+/// 2.2. JAX and Keras use this name for the distribution that torch calls [`kaiming_uniform`](super::kaiming_uniform).
 ///
 /// Spec: `he_uniform(layout=out_in, groups=1)`.
 pub const fn he_uniform() -> VarianceScaling {
@@ -183,8 +183,8 @@ pub const fn he_normal() -> VarianceScaling {
     variance_scaling(2.0)
 }
 
-/// Makes an initializer of U[-a, a) with `a = sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010, equation 16. It is the name
-/// of [`xavier_uniform`](super::xavier_uniform) in JAX and Keras.
+/// Makes an initializer of U[-a, a) with `a = sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010, equation 16. JAX
+/// and Keras use this name for the distribution that torch calls [`xavier_uniform`](super::xavier_uniform).
 ///
 /// Spec: `glorot_uniform(layout=out_in, groups=1)`.
 pub const fn glorot_uniform() -> VarianceScaling {
@@ -194,8 +194,8 @@ pub const fn glorot_uniform() -> VarianceScaling {
 /// Makes an initializer of a normal distribution **truncated at two sigma**, with variance 2 / (fan_in + fan_out) after the
 /// truncation, as in JAX and Keras: Glorot and Bengio 2010, equation 12.
 ///
-/// The distribution without truncation is torch's [`xavier_normal`](super::xavier_normal). JAX's `xavier_normal` is truncated, and
-/// the same as this one.
+/// The distribution without truncation is torch's [`xavier_normal`](super::xavier_normal). JAX's function
+/// `xavier_normal` is a synonym of its `glorot_normal`, and therefore truncated.
 ///
 /// Spec: `glorot_normal(layout=out_in, groups=1)`.
 pub const fn glorot_normal() -> VarianceScaling {
@@ -203,18 +203,18 @@ pub const fn glorot_normal() -> VarianceScaling {
 }
 
 impl VarianceScaling {
-    /// Sets the fan that divides the scale.
+    /// Sets the fan that divides the scale, which is fan_in by default.
     #[must_use]
     pub fn mode(self, mode: impl Into<FanMode>) -> Self {
         self.mode_of(mode.into())
     }
 
-    /// Sets the mode, in constant functions.
+    /// Sets the mode. Unlike [`VarianceScaling::mode`], this can be called in constant functions.
     const fn mode_of(self, mode: FanMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// Sets the distribution.
+    /// Sets the distribution, which is a truncated normal by default.
     #[must_use]
     pub const fn distribution(self, distribution: ScalingDistribution) -> Self {
         Self { distribution, ..self }

@@ -7,7 +7,7 @@ use crate::gain::Gain;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::AxisLayout;
 
-/// A distribution with variance `gain^2 * 2 / (fan_in + fan_out)`: made by [`xavier_uniform`] or [`xavier_normal`].
+/// Initializer with the variance `gain^2 * 2 / (fan_in + fan_out)`. [`xavier_uniform`] and [`xavier_normal`] make it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Xavier {
     pub(super) gain: Gain,
@@ -55,7 +55,7 @@ pub const fn xavier_normal() -> Xavier {
 }
 
 impl Xavier {
-    /// Sets the factor on the standard deviation (finite, >= 0): a number or a nonlinearity.
+    /// Sets the factor on the standard deviation (finite, >= 0): a number, or the gain of a nonlinearity.
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }
@@ -92,7 +92,8 @@ impl Initializer for Xavier {
         if let Some(plan) = empty_plan(shape, dtype)? {
             return Ok(plan.with_fans(fans));
         }
-        // This is torch's order of operations. For some fans any other order gives a different last bit.
+        // This is torch's order of operations. For some fans, any other order gives a result that differs in the last
+        // place.
         let std = gain * (2.0 / (fans.fan_in as f64 + fans.fan_out as f64)).sqrt();
         let distribution = if self.uniform {
             let bound = 3f64.sqrt() * std;

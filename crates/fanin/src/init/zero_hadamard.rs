@@ -1,4 +1,4 @@
-//! ZerO (Zhao et al. 2022).
+//! ZerO initialization (Zhao et al. 2022).
 
 use super::dirac::dirac;
 use super::eye::eye;
@@ -8,18 +8,20 @@ use crate::error::Error;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::element_count;
 
-/// The identity, or columns of a Hadamard matrix: made by [`zero_hadamard`].
+/// Initializer of the identity, or of columns of a Hadamard matrix. [`zero_hadamard`] makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZeroHadamard;
 
 /// Makes an initializer of ZerO (Zhao et al. 2022, ZerO initialization, arXiv 2110.12661, algorithms 1 and 2).
 ///
-/// If there are no more outputs than inputs, the weight is the identity. Otherwise it has the first columns of a Hadamard
-/// matrix: every value is `+-2^(-m / 2)`, with `2^m` the smallest power of two that is not less than the number of outputs. A
-/// convolution has this matrix at the kernel position `k / 2` of each kernel axis, and 0 elsewhere.
+/// If there are no more outputs than inputs, the weight is the identity. Otherwise it has the first rows and columns of
+/// a Hadamard matrix. Every value is then `+-2^(-m / 2)`, where `2^m` is the smallest power of two that is not less
+/// than the number of outputs. A convolution has this matrix at the kernel position `k / 2` of each kernel axis, and 0
+/// elsewhere.
 ///
-/// The scale is that of the authors' code, which keeps norms exactly if the number of outputs is a power of two. The paper
-/// prints `2^(-(m - 1) / 2)`. The paper also sets the last layers to 0, which is left to the recipe.
+/// The scale is that of the authors' code. It keeps norms exactly if the number of outputs is a power of two. The scale
+/// that the paper prints is `2^(-(m - 1) / 2)`. The paper also sets the last layers to 0. This initializer does not do
+/// so: use `zeros` for these layers.
 ///
 /// The shape is `[out, in, kernel...]` with two to five axes. No random numbers are used.
 ///

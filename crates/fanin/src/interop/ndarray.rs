@@ -1,7 +1,8 @@
-//! Arrays of the crate `ndarray`: any dimension, owned or borrowed, in any memory order.
+//! Fills arrays of the crate `ndarray` of any dimension, owned or borrowed, in any memory order.
 //!
 //! Matrices of nalgebra and faer do not need a module: [`TensorMut::strided`] takes a slice with strides, which is
-//! `matrix.as_mut_slice()` with strides `[1, rows]` in nalgebra, and `col_as_slice_mut` for each column in faer.
+//! `matrix.as_mut_slice()` with the strides `[1, rows]` in nalgebra. In faer, `col_as_slice_mut` gives the slice of each
+//! column.
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
 
@@ -17,8 +18,11 @@ use crate::tensor::TensorMut;
 pub trait InitArray {
     /// Fills the array, and returns the plan with its warnings.
     ///
-    /// The value at an index is that of a row-major tensor, in any memory order. A view with gaps is filled through a copy,
-    /// because ndarray does not give access to its memory. On the torch stream its values are those of a contiguous tensor.
+    /// On the native stream, the value at an index does not depend on the memory order of the array. On the torch
+    /// stream, the values are those of a torch tensor with the same strides.
+    ///
+    /// A view with gaps is filled through a copy, because ndarray does not give access to the memory of the view. On
+    /// the torch stream, the values of such a view are those of a contiguous tensor.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::InitArray as _};
@@ -30,13 +34,13 @@ pub trait InitArray {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. Nothing has been written then.
+    /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
     fn init(&mut self, init: &impl Initializer, stream: &mut dyn Stream) -> Result<Plan, Error>;
 }
 
 /// Makes a new array.
 pub trait FromInit<E, D: Dimension>: Sized {
-    /// Returns a filled array of this shape, row-major, or column-major for `shape.f()`.
+    /// Returns a filled array of this shape. It is row-major, or column-major if the shape is `shape.f()`.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::FromInit as _};

@@ -1,4 +1,5 @@
-//! The generators of fanin as generators of rand_core. In the opposite direction, [`crate::FromRng`] fills from any generator.
+//! Implements the traits of rand_core for the generators of fanin. In the opposite direction, the stream
+//! [`crate::FromRng`] fills tensors from any generator.
 
 use std::convert::Infallible;
 
@@ -54,14 +55,14 @@ impl SeedableRng for Mt19937 {
     }
 }
 
-/// A generator that returns the words of [`Philox`] in sequence: block 0, block 1, and so on.
+/// A generator that returns the words of the blocks of [`Philox`] in sequence: block 0, block 1, and so on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhiloxRng {
     philox: Philox,
-    /// The counter of the block after `words`.
+    /// The number of the block that follows `words`.
     next_block: u64,
     words: [u32; 4],
-    /// The number of words that have been returned.
+    /// The number of elements of `words` that have been returned.
     used: usize,
 }
 
@@ -73,7 +74,8 @@ impl PhiloxRng {
 }
 
 impl SeedableRng for PhiloxRng {
-    /// The key, then the high half of the counter, little-endian.
+    /// The first eight bytes are the key, and the last eight are words 2 and 3 of the counter. All words are
+    /// little-endian.
     type Seed = [u8; 16];
 
     fn from_seed(seed: [u8; 16]) -> Self {

@@ -1,4 +1,5 @@
-//! Plans of blocks: blocks of a fused parameter, tensors of a stack, a matrix at one kernel position.
+//! Plans of blocks. A block is one tensor of a fused parameter, one tensor of a stack, or a matrix at one kernel
+//! position.
 
 use super::distribution::Distribution;
 use super::types::{Block, Plan};
@@ -8,19 +9,20 @@ use crate::shape::element_count;
 
 /// The intersection of a block with a region of the whole tensor.
 pub(crate) struct Intersection {
-    /// The index at which it begins, counted from the beginning of the region.
+    /// The first index of the intersection, relative to the first index of the region. It has the axes of the whole
+    /// tensor.
     pub(crate) in_region: Vec<usize>,
-    /// The index at which it begins in the block.
+    /// The first index of the intersection in the block. It has the axes of the block.
     pub(crate) in_block: Vec<usize>,
-    /// Its size along each axis of the block.
+    /// The size of the intersection along each axis of the block.
     pub(crate) size: Vec<usize>,
-    /// Its size along each axis of the whole tensor.
+    /// The size of the intersection along each axis of the whole tensor.
     pub(crate) extent: Vec<usize>,
 }
 
 impl Block {
-    /// Returns the intersection with the region of the whole tensor that begins at `start` and has `size` elements
-    /// along each axis, or `None` if they do not intersect.
+    /// Returns the intersection of the block with a region of the whole tensor, or `None` if they do not intersect. The
+    /// region begins at `start` and has `size` elements along each axis.
     pub(crate) fn intersection(&self, start: &[usize], size: &[usize]) -> Option<Intersection> {
         let own = self.extent();
         let mut first = self.start.clone();
@@ -38,8 +40,8 @@ impl Block {
         })
     }
 
-    /// Returns the blocks of the block's plan as blocks of the whole tensor, or the block itself if its plan has no
-    /// blocks.
+    /// Replaces a block whose plan consists of blocks by these inner blocks, with their axes and indices in the whole
+    /// tensor. Returns any other block unchanged.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];
@@ -55,8 +57,8 @@ impl Block {
     }
 }
 
-/// Whether the value at an index depends on the index alone, so that blocks of the same distribution have the values of
-/// that distribution over the whole tensor.
+/// Returns whether the value at an index depends on the index alone. Blocks of one such distribution that cover a
+/// tensor have the values that the distribution gives the whole tensor.
 fn is_by_index(distribution: Distribution) -> bool {
     matches!(
         distribution,
@@ -68,13 +70,13 @@ fn is_by_index(distribution: Distribution) -> bool {
 }
 
 impl Plan {
-    /// A plan of blocks that do not overlap. Elements outside of all blocks are 0.
+    /// Returns a plan of blocks that do not overlap. Elements outside of all blocks are 0.
     ///
-    /// If the blocks cover the whole tensor and have the same distribution, whose values depend on the index alone, the
-    /// result is a plan of that distribution without blocks.
+    /// If the blocks cover the whole tensor and have the same distribution, and if the values of this distribution
+    /// depend on the index alone, then the result is a plan of that distribution without blocks.
     ///
     /// # Errors
-    /// `ShapeOverflow` if the number of elements does not fit in `usize`.
+    /// `ShapeOverflow` if the number of elements does not fit in an `isize`.
     pub(crate) fn of_blocks(shape: &[usize], dtype: DType, blocks: Vec<Block>) -> Result<Self, Error> {
         let count = element_count(shape)?;
         let blocks: Vec<Block> =

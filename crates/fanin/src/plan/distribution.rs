@@ -1,12 +1,15 @@
 //! The distributions of a tensor's values.
 
-/// The algorithm that draws truncated normal values. The distribution is the same for both, the values differ.
+/// The algorithm that generates truncated normal values. Both algorithms have the same distribution, but different
+/// values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Truncation {
-    /// Draw proposals until one is accepted: torch since 2.12. Only the torch stream implements it.
+    /// Draws proposals until one is accepted. torch uses this algorithm since 2.12. Only the torch stream implements
+    /// it.
     Rejection,
-    /// Transform one uniform value by the inverse distribution function: torch before 2.12, and the native stream.
+    /// Applies the inverse distribution function to one uniform value. torch used this algorithm before 2.12. All
+    /// streams implement it.
     InverseCdf,
 }
 
@@ -29,21 +32,21 @@ pub enum Distribution {
         /// The value, before it is rounded to the element type.
         value: f64,
     },
-    /// U[low, high).
+    /// The uniform distribution U[low, high).
     Uniform {
         /// Lower bound, included.
         low: f64,
         /// Upper bound, excluded unless it equals `low`.
         high: f64,
     },
-    /// N(mean, std^2).
+    /// The normal distribution N(mean, std^2).
     Normal {
         /// Mean; finite.
         mean: f64,
         /// Standard deviation; finite, not negative.
         std: f64,
     },
-    /// N(mean, std^2) conditioned on [low, high].
+    /// The normal distribution N(mean, std^2) conditioned on [low, high].
     TruncatedNormal {
         /// Mean of the distribution before truncation; finite.
         mean: f64,
@@ -64,13 +67,13 @@ pub enum Distribution {
         /// Number of groups; must divide `shape[0]`.
         groups: usize,
     },
-    /// A Haar-distributed semi-orthogonal matrix times `gain`. Its rows are the first axis; all other axes are
-    /// flattened.
+    /// A Haar-distributed semi-orthogonal matrix times `gain`. The first axis of the tensor is the rows of the matrix.
+    /// All other axes are flattened to its columns.
     Orthogonal {
         /// The factor; finite.
         gain: f64,
     },
-    /// N(0, std^2), with zeros in `zeros` random rows of each column of a matrix.
+    /// Values from N(0, std^2), except for zeros in `zeros` random rows of each column of a matrix.
     Sparse {
         /// Number of zeros in each column.
         zeros: usize,
@@ -80,16 +83,16 @@ pub enum Distribution {
     /// The first rows and columns of a Hadamard matrix of Sylvester's construction, times `scale`: the entry is
     /// `scale * (-1)^popcount(row & column)`.
     Hadamard {
-        /// The factor, which is the magnitude of every value if positive; finite.
+        /// The magnitude of the values; finite. If it is negative, all signs are reversed.
         scale: f64,
     },
-    /// The identity matrix times `value`, repeated down the rows of a matrix: `value` where the column equals the row
-    /// modulo the number of columns, zeros elsewhere.
+    /// The identity matrix times `value`, repeated down the rows of a matrix. An element is `value` where the column
+    /// equals the row modulo the number of columns, and 0 elsewhere.
     RepeatedEye {
         /// The value on the diagonals; finite.
         value: f64,
     },
-    /// Several plans, each for a block of the tensor: see [`Plan::blocks`](super::Plan::blocks).
+    /// A plan of its own for each block of the tensor: see [`Plan::blocks`](super::Plan::blocks).
     Blocks {
         /// Number of blocks.
         count: usize,

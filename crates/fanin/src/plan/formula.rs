@@ -1,11 +1,11 @@
-//! Distributions whose values are a formula of the index.
+//! Distributions whose values are given by a formula of the index.
 
 use super::distribution::Distribution;
 use super::types::Plan;
 
 impl Plan {
-    /// Returns the function from a row-major index to the value, for Hadamard matrices and repeated identities; `None`
-    /// for any other distribution.
+    /// Returns the function that maps a row-major index to the value there, for Hadamard matrices and repeated
+    /// identities. Returns `None` for any other distribution.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (distribution, (_, columns)) = (self.distribution, self.matrix());
         let columns = columns.max(1) as u64;
@@ -22,10 +22,11 @@ impl Plan {
         )
     }
 
-    /// Iterates over the indices of the ones of `eye` and `dirac` within the region that begins at `start` and has
-    /// `size` elements along each axis. Other distributions have none.
+    /// Returns the index of every element that is 1, for `eye` and `dirac`, within a region. The region begins at
+    /// `start` and has `size` elements along each axis. The indices are those in the whole tensor. For any other
+    /// distribution there are none.
     ///
-    /// The time depends on the size of the region, and not on that of the whole tensor.
+    /// The time depends on the size of the region, and not on the size of the whole tensor.
     pub(crate) fn ones_in(
         &self,
         start: &[usize],
@@ -34,7 +35,8 @@ impl Plan {
         let end: Vec<usize> = start.iter().zip(size).map(|(start, size)| start + size).collect();
         let centre: Vec<usize> = self.shape.iter().skip(2).map(|size| size / 2).collect();
         let outside = |(axis, index): (usize, &usize)| !(start[axis]..end[axis]).contains(index);
-        // Each group of rows has a diagonal of ones, which begins at the first column.
+        // Each group of output channels has a diagonal of ones, which begins at the first row of the group and at
+        // column 0.
         let groups = match self.distribution {
             Distribution::Eye => 1,
             Distribution::Dirac { groups } => groups,
@@ -52,7 +54,8 @@ impl Plan {
         })
     }
 
-    /// The mean of the values of a formula over the matrix. Any other distribution returns 0.
+    /// Returns the mean over all elements of a Hadamard matrix or a repeated identity. Returns 0 for any other
+    /// distribution.
     pub(super) fn mean_of_formula(&self) -> f64 {
         let (rows, columns) = self.matrix();
         match self.distribution {
@@ -69,7 +72,8 @@ impl Plan {
 /// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`,
 /// a power of two.
 ///
-/// In whole rows or columns every sum but the first is 0. Otherwise the matrix is split into its four quadrants.
+/// The sum of a whole row or column is 0, except in the first one, where it is `side`. If neither the rows nor the
+/// columns are whole, the matrix is split into its four quadrants. The signs of the lower right quadrant are reversed.
 fn sum_of_signs(rows: usize, columns: usize, side: usize) -> i64 {
     if rows == 0 || columns == 0 {
         return 0;
@@ -109,7 +113,7 @@ mod tests {
                 })
                 .collect::<Vec<Vec<usize>>>();
             assert_eq!(all, expected, "{shape:?} {distribution:?}");
-            // Every region of rows and columns, with the whole of the trailing axes and with a part of the last one.
+            // Test every range of rows and every range of columns. The last kernel axis begins at index 0 or 1.
             for (top, height) in
                 (0..shape[0]).flat_map(|top| (0..=shape[0] - top).map(move |height| (top, height)))
             {

@@ -1,4 +1,4 @@
-//! Plans: what a fill will write, with all numbers computed and no value drawn.
+//! Plans. A plan describes what a fill will write: all parameters are computed, and no value has been generated.
 
 mod blocks;
 mod distribution;

@@ -5,8 +5,8 @@ use super::types::Plan;
 use crate::distributions::truncated;
 
 impl Plan {
-    /// The mean of an element over all seeds. For distributions that draw no random numbers, such as `eye`, and for
-    /// blocks it is the mean over the elements.
+    /// Returns the mean of an element over all seeds. For distributions that draw no random numbers, such as `eye`, and
+    /// for plans of blocks, this is the mean over the elements.
     pub fn mean(&self) -> f64 {
         match self.distribution {
             Distribution::Constant { value } => self.dtype.round(value),
@@ -23,8 +23,8 @@ impl Plan {
         }
     }
 
-    /// The standard deviation of an element over all seeds. For distributions that draw no random numbers, such as
-    /// `eye`, and for blocks it is the standard deviation over the elements.
+    /// Returns the standard deviation of an element over all seeds. For distributions that draw no random numbers, such
+    /// as `eye`, and for plans of blocks, this is the standard deviation over the elements.
     ///
     /// * Uniform: `(b - a) / sqrt(12)`.
     /// * Truncated normal: the standard deviation after truncation.
@@ -62,8 +62,8 @@ impl Plan {
         }
     }
 
-    /// The least and the greatest value that the distribution can have, before rounding to the type. Infinite where the
-    /// distribution has no bound.
+    /// Returns the least and the greatest value that the distribution can have, before rounding to the type. A side
+    /// without a bound is infinite.
     pub fn bounds(&self) -> (f64, f64) {
         match self.distribution {
             Distribution::Constant { value } => (self.dtype.round(value), self.dtype.round(value)),
@@ -78,7 +78,7 @@ impl Plan {
         }
     }
 
-    /// The fraction of elements that are 1 in `eye` and `dirac`.
+    /// Returns the fraction of the elements that are 1, for `eye` and `dirac`.
     fn fraction_of_ones(&self) -> f64 {
         let count = match (self.distribution, self.shape.as_slice()) {
             (Distribution::Eye, [rows, columns]) => *rows.min(columns),
@@ -90,7 +90,7 @@ impl Plan {
         count as f64 / self.len() as f64
     }
 
-    /// Mean and mean square over all elements of a plan of blocks.
+    /// Returns the mean and the mean square over all elements of a plan of blocks.
     fn moments_of_blocks(&self) -> (f64, f64) {
         let (mut first, mut second) = (0.0, 0.0);
         for block in &self.blocks {
@@ -102,7 +102,7 @@ impl Plan {
         (first, second)
     }
 
-    /// The least and the greatest value of a plan of blocks.
+    /// Returns the least and the greatest value that the elements of a plan of blocks can have.
     fn bounds_of_blocks(&self) -> (f64, f64) {
         let background = if self.has_background() { (0.0, 0.0) } else { (f64::INFINITY, f64::NEG_INFINITY) };
         self.blocks

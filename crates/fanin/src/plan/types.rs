@@ -5,27 +5,28 @@ use crate::dtype::DType;
 use crate::error::Warning;
 use crate::shape::Fans;
 
-/// A resolved initializer: the shape, the element type and the distribution of a tensor, with all numbers computed and
-/// checked, and no value drawn.
+/// A resolved initializer: the shape, the element type and the distribution of a tensor. All parameters are computed
+/// and checked, and no value has been generated.
 ///
 /// [`Initializer::resolve`](crate::Initializer::resolve) returns a plan. [`Plan::new`] makes one from a distribution.
-/// The numbers of a plan are valid: a fill can only fail for its memory, or for what a stream does not support.
+/// Because the parameters of a plan are valid, a fill can only fail because of its memory, or because the stream does
+/// not support the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(super) shape: Vec<usize>,
     pub(super) dtype: DType,
     pub(super) distribution: Distribution,
-    /// The distribution on the torch stream, if it differs: torch's C library may round an intermediate number
-    /// differently, so that the last bit of a parameter differs.
+    /// The distribution on the torch stream, if it differs from `distribution`. A parameter can differ in the last
+    /// place, because torch computes it with its C library, whose results depend on the machine.
     pub(super) distribution_on_torch: Option<Distribution>,
     pub(super) fans: Option<Fans>,
     pub(super) warnings: Vec<Warning>,
-    /// Empty unless the distribution is [`Distribution::Blocks`].
+    /// The blocks if the distribution is [`Distribution::Blocks`], else empty.
     pub(super) blocks: Vec<Block>,
 }
 
-/// A block of a tensor with a plan of its own: a block of a fused parameter, a tensor of a stack, or a matrix within a
-/// kernel.
+/// A block of a tensor, with a plan of its own: one tensor of a fused parameter, one tensor of a stack, or a matrix
+/// within a kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     pub(super) start: Vec<usize>,
@@ -35,29 +36,31 @@ pub struct Block {
 }
 
 impl Plan {
-    /// Returns the plan with the fans that its numbers were computed from.
+    /// Returns the plan with `fans` as the fans that its parameters were computed from.
     #[must_use]
     pub fn with_fans(mut self, fans: Fans) -> Self {
         self.fans = Some(fans);
         self
     }
 
-    /// Returns the plan with a distribution of its own for the torch stream.
+    /// Returns the plan with `distribution` as its distribution on the torch stream.
     ///
-    /// The plan's distribution is the same on every machine. The numbers of torch depend on its C library.
+    /// On the other streams a plan has the same parameters on every machine. The parameters of torch depend on its C
+    /// library.
     pub(crate) fn with_distribution_on_torch(self, distribution: Distribution) -> Self {
         Self { distribution_on_torch: (distribution != self.distribution).then_some(distribution), ..self }
     }
 
-    /// Returns the plan for a wider element type, in which its numbers are valid as well.
+    /// Returns the same plan for `dtype`, a wider element type. It is not checked again, because parameters that fit a
+    /// type also fit every wider type.
     pub(crate) fn in_type(&self, dtype: DType) -> Self {
         let mut wide = Self { dtype, ..self.clone() };
         wide.blocks.iter_mut().for_each(|block| block.plan = block.plan.in_type(dtype));
         wide
     }
 
-    /// The distribution on the torch stream: its numbers differ from those of [`Plan::distribution`] by a last bit at
-    /// most.
+    /// Returns the distribution on the torch stream. Its parameters can differ from those of [`Plan::distribution`] in
+    /// the last place, because torch computes them with its C library.
     pub(crate) fn distribution_on_torch(&self) -> Distribution {
         self.distribution_on_torch.unwrap_or(self.distribution)
     }
@@ -84,12 +87,13 @@ impl Plan {
         self.distribution
     }
 
-    /// The fans that the numbers were computed from, if they depend on fans.
+    /// The fans that the parameters were computed from. `None` if the scheme does not depend on fans, or if the blocks
+    /// of the plan have different fans.
     pub fn fans(&self) -> Option<Fans> {
         self.fans
     }
 
-    /// The warnings about the plan. The library prints nothing: it is up to the caller to show them.
+    /// The warnings about the plan. The library prints nothing, so the caller should show them.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
@@ -99,13 +103,13 @@ impl Plan {
         self.shape.iter().product()
     }
 
-    /// Whether the tensor has no elements.
+    /// Returns whether the tensor has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Rows and columns of the tensor as a matrix: the rows are the first axis, all other axes are flattened to
-    /// columns. A scalar is a matrix of one row and one column.
+    /// Returns the number of rows and columns of the tensor as a matrix. The first axis is the rows, and all other axes
+    /// are flattened to the columns. A scalar is a matrix of one row and one column.
     pub(crate) fn matrix(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [] => (1, 1),
@@ -113,23 +117,23 @@ impl Plan {
         }
     }
 
-    /// The blocks of a plan of blocks ([`Distribution::Blocks`]). Any other plan has none.
+    /// The blocks of the tensor if the distribution is [`Distribution::Blocks`]. Any other plan has no blocks.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// Whether the tensor has elements outside of all blocks. They are 0.
+    /// Returns whether a plan of blocks has elements outside of all blocks. Such elements are 0.
     pub(crate) fn has_background(&self) -> bool {
         self.blocks.iter().map(|block| block.plan.len()).sum::<usize>() < self.len()
     }
 }
 
 impl Block {
-    /// The block whose first element is at the index `start` of the whole tensor.
+    /// Returns the block whose first element is at the index `start` of the whole tensor.
     ///
-    /// `axes` are the axes of the whole tensor that the axes of the block run along, in the order of the block's axes.
-    /// Along all other axes the block has one element. `suffix` is appended to the tensor's name for a block that is
-    /// drawn as a matrix.
+    /// `axes` has, for each axis of the block, the number of the corresponding axis of the whole tensor. Along all
+    /// other axes the block has one element. `suffix` is appended to the tensor's name to name the matrix of the block
+    /// ([`Block::suffix`]).
     pub(crate) fn new(start: Vec<usize>, axes: Vec<usize>, suffix: String, plan: Plan) -> Self {
         debug_assert_eq!(axes.len(), plan.shape.len());
         Self { start, axes, suffix, plan }
@@ -140,19 +144,19 @@ impl Block {
         &self.plan
     }
 
-    /// The index in the whole tensor of the block's first element.
+    /// The index in the whole tensor of the first element of the block.
     pub fn start(&self) -> &[usize] {
         &self.start
     }
 
-    /// The axes of the whole tensor that the axes of the block run along, in the order of the block's axes. Along all
-    /// other axes the block has one element.
+    /// For each axis of the block, the number of the corresponding axis of the whole tensor. Along all other axes the
+    /// block has one element.
     pub fn axes(&self) -> &[usize] {
         &self.axes
     }
 
-    /// The text that the native stream appends to the tensor's name for a block that is drawn as a matrix: `[1]` for
-    /// block 1, `[3][0]` for block 0 of tensor 3 of a stack.
+    /// The text that the native stream appends to the tensor's name if the block is an `orthogonal` or `sparse` matrix.
+    /// It is `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }

@@ -1,4 +1,4 @@
-//! Plans from a distribution, with the checks of its numbers.
+//! Makes plans from a distribution, and checks the parameters of the distribution.
 
 use super::distribution::Distribution;
 use super::types::Plan;
@@ -7,13 +7,15 @@ use crate::error::{Error, Warning};
 use crate::shape::element_count;
 
 impl Plan {
-    /// A plan for a tensor of shape `shape` and type `dtype` whose values have the distribution `distribution`.
+    /// Returns a plan for a tensor of shape `shape` and type `dtype` whose values have the distribution `distribution`.
     ///
     /// # Errors
-    /// * `ShapeOverflow` if the number of elements does not fit in `usize`.
-    /// * `Argument`, `Bounds`, `BoundsOverflow` if the numbers of the distribution are invalid, or do not fit the type.
+    /// * `ShapeOverflow` if the number of elements does not fit in an `isize`.
+    /// * `Argument`, `Bounds`, `BoundsOverflow` if the parameters of the distribution are invalid, or do not fit the
+    ///   type.
     /// * `Dimensions`, `Groups` if the distribution does not support the shape.
-    /// * `CompositePlan` for [`Distribution::Blocks`]: schemes of blocks make such plans.
+    /// * `CompositePlan` for [`Distribution::Blocks`], because the distribution does not contain the blocks. Use an
+    ///   initializer such as [`blocks`](crate::init::blocks()).
     pub fn new(shape: &[usize], dtype: DType, distribution: Distribution) -> Result<Self, Error> {
         element_count(shape)?;
         let mut warnings = Vec::new();
@@ -114,15 +116,15 @@ impl Plan {
     }
 }
 
-/// Returns a warning if a normal distribution exceeds the range of the type within six standard deviations: about one
-/// in 10^9 values or more would overflow.
+/// Returns a warning if a value within six standard deviations of the mean of a normal distribution would overflow the
+/// type. In this case at least about one value in 10^9 overflows.
 fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let Distribution::Normal { mean, std } = distribution else { return None };
     (mean.abs() + 6.0 * std > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
 }
 
-/// Returns a warning if the standard deviation is smaller than the distance of neighbouring values of the type at the
-/// mean: most values would be rounded to the same value.
+/// Returns a warning if the standard deviation is smaller than the distance between neighbouring values of the type at
+/// the mean. Most values would be rounded to the same value.
 fn collapse(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let (mean, std) = match distribution {
         Distribution::Normal { mean, std } => (mean, std),
@@ -139,7 +141,7 @@ fn argument(scheme: &'static str, argument: &'static str, value: f64, requiremen
     Error::Argument { scheme, argument, value, requirement }
 }
 
-/// Returns an error unless both bounds are numbers and `a` is not greater than `b`.
+/// Returns an error if a bound is NaN, or if `a` is greater than `b`.
 fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
     for (name, bound) in [("a", a), ("b", b)] {
         if bound.is_nan() {

@@ -1,4 +1,4 @@
-//! The arguments of a spec, with typed access for the schemes.
+//! The arguments of a spec. Schemes read each argument as the type that they need.
 
 use std::collections::HashMap;
 
@@ -7,23 +7,24 @@ use crate::gain::Gain;
 use crate::nonlinearity::Nonlinearity;
 use crate::shape::AxisLayout;
 
-/// The value of an argument. The scheme checks whether it is of the right kind.
+/// The value of an argument: a number or a word. The scheme checks whether the argument must be a number or a word.
 pub(super) enum Value {
     /// The result of an arithmetic expression.
     Number(f64),
-    /// A name such as `fan_out`, with the number in parentheses behind it, as in `leaky_relu(0.2)`.
+    /// A name such as `fan_out`. The number is the one in parentheses after the name, as in `leaky_relu(0.2)`, or
+    /// `None`.
     Word(String, Option<f64>),
 }
 
-/// The arguments of a spec.
+/// The arguments of one scheme in a spec.
 pub(super) struct Arguments<'a> {
     /// The text of the whole spec, for error messages.
     pub(super) text: &'a str,
-    /// The byte offset of the end of the arguments.
+    /// The byte offset in `text` at which the arguments end.
     pub(super) end: usize,
     /// The name of the scheme.
     pub(super) scheme: &'static str,
-    /// The byte offset and the value of each argument, by parameter name.
+    /// The byte offset in `text` and the value of each argument, by the name of its parameter.
     pub(super) values: HashMap<&'static str, (usize, Value)>,
 }
 
@@ -33,7 +34,8 @@ impl Arguments<'_> {
         SpecError { text: self.text.to_owned(), at, message, help: None }
     }
 
-    /// Returns the number of an argument, or `default` if it is left out.
+    /// Returns the value of the argument `name`, which must be a number. Returns `default` if the spec does not have
+    /// the argument.
     pub(super) fn number(&self, name: &'static str, default: f64) -> Result<f64, SpecError> {
         match self.values.get(name) {
             None => Ok(default),
@@ -44,7 +46,8 @@ impl Arguments<'_> {
         }
     }
 
-    /// Returns the number of an argument that must be present.
+    /// Returns the value of the argument `name`, which must be a number. It is an error if the spec does not have the
+    /// argument.
     pub(super) fn required(&self, name: &'static str) -> Result<f64, SpecError> {
         if self.values.contains_key(name) {
             return self.number(name, 0.0);
@@ -55,7 +58,8 @@ impl Arguments<'_> {
         })
     }
 
-    /// Returns the non-negative integer of an argument, or `default` if it is left out.
+    /// Returns the value of the argument `name`, which must be a non-negative integer. Returns `default` if the spec
+    /// does not have the argument.
     pub(super) fn count(&self, name: &'static str, default: usize) -> Result<usize, SpecError> {
         let number = self.number(name, default as f64)?;
         if number >= 0.0 && number < (1u64 << 53) as f64 && number.fract() == 0.0 {
@@ -65,8 +69,8 @@ impl Arguments<'_> {
         Err(self.error(at, format!("{}: {name} = {number} must be a non-negative integer", self.scheme)))
     }
 
-    /// Returns the byte offset, the name and the number in parentheses of an argument, or `None` if it is left out. The name
-    /// is empty if the argument is a number.
+    /// Returns the byte offset of the argument `name`, its word, and the number in parentheses after the word. The word
+    /// is empty if the argument is a number. Returns `None` if the spec does not have the argument.
     pub(super) fn word(&self, name: &str) -> Option<(usize, &str, Option<f64>)> {
         match self.values.get(name)? {
             (at, Value::Word(word, number)) => Some((*at, word, *number)),
@@ -74,7 +78,8 @@ impl Arguments<'_> {
         }
     }
 
-    /// Returns the choice that an argument names, or `None` if it is left out.
+    /// Returns the element of `choices` whose name is the value of the argument `parameter`. Returns `None` if the spec
+    /// does not have the argument. It is an error if no element has that name.
     pub(super) fn choice<T: Copy, const N: usize>(
         &self,
         parameter: &'static str,
@@ -91,7 +96,7 @@ impl Arguments<'_> {
         Err(SpecError { help: Some(help), ..self.error(at, message) })
     }
 
-    /// Returns the axis layout that the argument `layout` names.
+    /// Returns the axis layout that the argument `layout` names, or `out_in` if the spec does not have the argument.
     pub(super) fn layout(&self) -> Result<AxisLayout, SpecError> {
         let Some((at, word, _)) = self.word("layout") else { return Ok(AxisLayout::default()) };
         word.parse().map_err(|error| match error {
@@ -111,18 +116,20 @@ impl Arguments<'_> {
         })
     }
 
-    /// Returns the argument as a boolean, `false` if it is left out.
+    /// Returns the value of the argument `parameter`, which must be `true` or `false`. Returns `false` if the spec does
+    /// not have the argument.
     pub(super) fn boolean(&self, parameter: &'static str) -> Result<bool, SpecError> {
         let name = |value| if value { "true" } else { "false" };
         Ok(self.choice(parameter, [true, false], name)?.unwrap_or_default())
     }
 
-    /// Returns the argument `groups`, 1 if it is left out.
+    /// Returns the value of the argument `groups`, or 1 if the spec does not have the argument.
     pub(super) fn groups(&self) -> Result<usize, SpecError> {
         self.count("groups", 1)
     }
 
-    /// Returns the argument `gain`: a number or the name of a nonlinearity, 1 if it is left out.
+    /// Returns the value of the argument `gain`, a number or the name of a nonlinearity, or 1 if the spec does not have
+    /// the argument.
     pub(super) fn gain(&self) -> Result<Gain, SpecError> {
         match self.values.get("gain") {
             Some((at, Value::Word(word, parameter))) => Nonlinearity::from_name(word, *parameter)
@@ -132,7 +139,8 @@ impl Arguments<'_> {
         }
     }
 
-    /// Returns the error of reading a nonlinearity, placed at byte offset `at`, with a remedy.
+    /// Converts an error of [`Nonlinearity::from_name`] into an error about the character at byte offset `at`, with a
+    /// remedy.
     pub(super) fn nonlinearity_error(&self, at: usize, error: &Error) -> SpecError {
         let (message, help) = match error {
             Error::Nonlinearity { name, suggestion } => (

@@ -5,8 +5,8 @@ use crate::error::{SpecError, did_you_mean_or};
 use crate::scaling::{ScalingFactor, scaling_factors};
 
 impl Scanner<'_> {
-    /// Reads an expression and returns its value. The functions below read the rules of the grammar of the same name, which
-    /// `spec/parser.rs` documents.
+    /// Reads an `expression` of the grammar and returns its value. The functions `term`, `unary`, `power` and `atom`
+    /// read the parts of the grammar with the same names. The documentation of `spec/parser.rs` has the grammar.
     pub(super) fn expression(&mut self) -> Result<f64, SpecError> {
         let mut sum = self.term()?;
         loop {
@@ -140,7 +140,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads the arguments of a scaling factor and returns its value. Its name begins at byte offset `at`.
+    /// Reads the arguments of `factor`, whose name begins at byte offset `at`, and returns the value of the factor.
     fn scaling_factor(&mut self, at: usize, factor: &ScalingFactor) -> Result<f64, SpecError> {
         let signature = format!("{}({})", factor.name, factor.parameters.join(", "));
         self.enter()?;

@@ -1,9 +1,11 @@
 //! Specs: initializers as text, such as `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
 //!
-//! A spec is the name of a scheme with its arguments. Arguments are positional, in torch's order, or named. Numbers may be
-//! arithmetic with `+ - * / ^`, `sqrt`, `pi`, parentheses, named [`Variables`] and the functions of [`crate::scaling`].
+//! A spec is the name of a scheme with its arguments. Arguments are positional, in torch's order, or named. A number
+//! can be written as arithmetic with `+ - * / ^`, `sqrt`, `pi`, parentheses, named [`Variables`] and the functions of
+//! [`crate::scaling`].
 //!
-//! [`Init::parse`] reads a spec, and [`schemes`] lists every scheme that a spec can name. An initializer prints its spec.
+//! [`Init::parse`] reads a spec. [`schemes`] lists every scheme that a spec can name. `Display` of an initializer
+//! prints its spec.
 //!
 //! ```
 //! use fanin::init::Init;
@@ -53,7 +55,7 @@ impl Init {
         Ok(parser::parse(text, variables)?)
     }
 
-    /// Returns the scheme of this initializer, with its parameters, formula and source.
+    /// Returns the scheme of this initializer. A [`Scheme`] has the parameters, the formula and the source.
     pub fn scheme(&self) -> &'static Scheme {
         let spec = self.to_string();
         let name = spec.split('(').next().unwrap_or_default();
@@ -69,7 +71,7 @@ impl std::str::FromStr for Init {
     }
 }
 
-/// Implements `FromStr` for each initializer type, so that it parses from the spec that it prints.
+/// Implements `FromStr` for each initializer type, so that every type can be read from the spec that it prints.
 macro_rules! from_str {
     ($($name:ident)*) => {$(
         impl std::str::FromStr for $name {

@@ -2,7 +2,8 @@
 //!
 //! # Grammar
 //!
-//! Quoted text stands for itself, `[ ]` for an optional part, `{ }` for any number of repetitions, `|` for alternatives.
+//! Quoted text stands for itself, `[ ]` encloses an optional part, `{ }` encloses a part that occurs any number of
+//! times, and `|` separates alternatives.
 //!
 //! ```text
 //! spec       = blocks | stacked | scheme
@@ -36,7 +37,7 @@ use crate::error::{SpecError, did_you_mean_or};
 use crate::init::{Blocks, Init, stacked};
 use crate::scaling::scaling_factors;
 
-/// Reads a spec: the whole of `text`.
+/// Reads a spec. It is an error if the spec does not end at the end of `text`.
 pub(super) fn parse(text: &str, variables: &dyn Variables) -> Result<Init, SpecError> {
     let mut parser = Scanner { text, at: 0, depth: 0, variables };
     let init = parser.spec()?;
@@ -47,7 +48,7 @@ pub(super) fn parse(text: &str, variables: &dyn Variables) -> Result<Init, SpecE
 }
 
 impl Scanner<'_> {
-    /// Reads a spec, which may be nested in another.
+    /// Reads a spec that may be nested in another spec, and counts the nesting depth.
     fn spec(&mut self) -> Result<Init, SpecError> {
         self.enter()?;
         let init = self.unnested_spec();
@@ -55,7 +56,7 @@ impl Scanner<'_> {
         init
     }
 
-    /// Reads a spec, without counting the nesting depth.
+    /// Reads a spec as [`Scanner::spec`] does, but does not count the nesting depth.
     fn unnested_spec(&mut self) -> Result<Init, SpecError> {
         self.rest();
         let start = self.at;
@@ -156,8 +157,8 @@ impl Scanner<'_> {
         Ok(stacked(each).axis(axis as isize).into())
     }
 
-    /// Reads `name =` and returns the name, which must be one of `known`. Returns `None`, and reads nothing, if the text does
-    /// not continue with a name and "=".
+    /// Reads `name =` and returns the name, which must be one of `known`. If the text does not continue with a name and
+    /// "=", returns `None` and reads nothing.
     fn keyword(&mut self, known: &[&'static str]) -> Result<Option<&'static str>, SpecError> {
         self.rest();
         let at = self.at;
@@ -175,8 +176,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads `size :` and returns the size of a block. Returns `None`, and reads nothing, if the text does not continue with an
-    /// expression and ":".
+    /// Reads `size :` and returns the size of a block. If the text does not continue with an expression and ":",
+    /// returns `None` and reads nothing.
     fn block_size(&mut self) -> Result<Option<usize>, SpecError> {
         let (at, depth) = (self.at, self.depth);
         let mut lookahead = Scanner { text: self.text, at, depth, variables: self.variables };
@@ -188,7 +189,7 @@ impl Scanner<'_> {
         Ok(Some(size as usize))
     }
 
-    /// Reads an expression whose value must be an integer of at least `min`. `name` is for the error message.
+    /// Reads an expression whose value must be an integer of at least `min`. The error message calls the value `name`.
     fn integer(&mut self, name: &str, min: i64) -> Result<i64, SpecError> {
         self.rest();
         let at = self.at;
@@ -201,8 +202,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads an argument into `values`. `keywords` is whether a named argument has been read, after which positional ones are
-    /// errors.
+    /// Reads an argument into `values`. `keywords` is true after the first named argument. A positional argument is
+    /// then an error.
     fn argument(
         &mut self,
         scheme: &'static Scheme,
@@ -216,7 +217,7 @@ impl Scanner<'_> {
         let at = self.at;
         let value = match parameter {
             "mode" | "nonlinearity" | "method" | "layout" | "distribution" | "corrected" => self.word()?,
-            // The name of a nonlinearity or an expression.
+            // The gain is the name of a nonlinearity or an expression.
             "gain" => match self.word() {
                 Ok(Value::Word(name, _)) if self.begins_expression(&name) => {
                     self.at = at;
@@ -237,7 +238,8 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Reads `key =` and returns the parameter of that name. Without a key, returns the parameter at `position`.
+    /// If the text continues with `key =`, reads this and returns the parameter called `key`. Otherwise reads nothing
+    /// and returns the parameter at `position`.
     fn parameter(
         &mut self,
         scheme: &'static Scheme,
@@ -271,7 +273,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Returns whether `name` is the start of an expression, and not a word.
+    /// Returns whether `name` is the first name of an expression, such as `sqrt` or a variable, and not the name of a
+    /// nonlinearity.
     fn begins_expression(&self, name: &str) -> bool {
         ["sqrt", "math", "inf", "nan", "pi"].contains(&name)
             || self.variables.get(name).is_some()

@@ -3,10 +3,10 @@
 use super::variables::Variables;
 use crate::error::SpecError;
 
-/// The greatest nesting depth of parentheses, signs and specs. The limit keeps recursion from overflowing the stack.
+/// The greatest nesting depth of parentheses, signs and specs. Without this limit, recursion could overflow the stack.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// A position in the text of a spec, with the variables that its arithmetic can use.
+/// A position in the text of a spec, and the variables that the arithmetic of the spec can use.
 pub(super) struct Scanner<'a> {
     pub(super) text: &'a str,
     /// The byte offset of the next character.
@@ -27,10 +27,11 @@ impl<'a> Scanner<'a> {
         Err(SpecError { text: self.text.to_owned(), at, message: message.into(), help })
     }
 
-    /// Enters one more level of nesting. Every successful parse must leave it with `self.depth -= 1`.
+    /// Counts one more level of nesting. After the nested text has been read, the caller must leave the level with
+    /// `self.depth -= 1`.
     ///
     /// # Errors
-    /// Nesting deeper than [`MAX_DEPTH`].
+    /// An error if the nesting is deeper than [`MAX_DEPTH`].
     pub(super) fn enter(&mut self) -> Result<(), SpecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -46,7 +47,8 @@ impl<'a> Scanner<'a> {
         rest
     }
 
-    /// Skips white space, and then `token` if the text continues with it. Returns whether it did.
+    /// Skips white space. If the text then continues with `token`, skips the token and returns true. Otherwise returns
+    /// false.
     pub(super) fn eat(&mut self, token: &str) -> bool {
         let found = self.rest().starts_with(token);
         if found {
@@ -55,10 +57,10 @@ impl<'a> Scanner<'a> {
         found
     }
 
-    /// Skips `token`.
+    /// Skips white space and `token`.
     ///
     /// # Errors
-    /// The text does not continue with `token`. `context` completes the sentence "expected TOKEN ...".
+    /// An error if the text does not continue with `token`. `context` completes the sentence "expected TOKEN ...".
     pub(super) fn expect(&mut self, token: &str, context: &str) -> Result<(), SpecError> {
         if self.eat(token) {
             return Ok(());
@@ -70,7 +72,8 @@ impl<'a> Scanner<'a> {
         self.error(self.at, format!("expected {token:?} {context}, {found}"), None)
     }
 
-    /// Skips an identifier and returns it, or returns `None` if the text does not continue with one.
+    /// Skips white space and an identifier, and returns the identifier. Returns `None` if the text does not continue
+    /// with one.
     pub(super) fn identifier(&mut self) -> Option<&'a str> {
         let rest = self.rest();
         if !rest.starts_with(|c: char| c.is_alphabetic() || c == '_') {

@@ -4,17 +4,18 @@ use super::arguments::Arguments;
 use crate::error::SpecError;
 use crate::init::Init;
 
-/// A scheme that a spec can name, with its documentation. [`schemes`](super::schemes) lists them all.
+/// The documentation of a scheme that a spec can name. [`schemes`](super::schemes) lists all schemes.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Scheme {
-    /// The name in specs: torch's without the underscore.
+    /// The name in specs. For the schemes of torch.nn.init it is torch's name without the trailing underscore.
     pub name: &'static str,
-    /// The parameters in torch's order, each with its default value. A required parameter has no default.
+    /// The name and the default value of each parameter, in torch's order. The default is `None` for a required
+    /// parameter.
     pub parameters: &'static [(&'static str, Option<&'static str>)],
-    /// The distribution or the values that the scheme writes, as a formula of the parameters.
+    /// The formula of the distribution, or of the values, in terms of the parameters.
     pub formula: &'static str,
-    /// The paper or the library that defines the scheme; empty for the elementary ones.
+    /// The paper or the library that defines the scheme. It is empty for elementary schemes such as `normal`.
     pub source: &'static str,
     /// Makes the initializer from the arguments of a spec.
     pub(super) build: fn(&Arguments<'_>) -> Result<Init, SpecError>,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// The variables that the arithmetic of a spec can use, such as `n_layer`. `BTreeMap<String, f64>` implements it.
+/// The variables that the arithmetic of a spec can use, such as `n_layer`. `BTreeMap<String, f64>` implements this
+/// trait.
 pub trait Variables {
     /// Returns the value of the variable `name`, or `None` if there is no such variable.
     fn get(&self, name: &str) -> Option<f64>;

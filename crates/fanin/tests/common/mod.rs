@@ -1,8 +1,9 @@
-//! Shared by the test files: a catalogue of specs that reaches every code path, and fills of a type chosen at run time.
+//! Code that the test files share: a catalogue of specs that reaches every code path, and fills of an element type that
+//! is chosen at run time.
 //!
-//! Formulas are tested exactly, through plans. Streams are tested by vectors, by properties that hold bit for bit (any split, any
-//! SIMD level, any memory order), and by statistics with a stated error rate and fixed seeds. A test with a tolerance states
-//! where the tolerance comes from.
+//! Formulas are tested exactly, through plans. Streams are tested in three ways: by test vectors, by properties that
+//! hold bit for bit (the values do not depend on the split, the SIMD level or the memory order), and by statistics with
+//! a stated error rate and fixed seeds. A test with a tolerance states the reason for the tolerance.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -10,7 +11,8 @@ use fanin::half::{bf16, f16};
 use fanin::init::Init;
 use fanin::{DType, Element, Error, F8E4M3, F8E5M2, Plan, Stream, TensorMut};
 
-/// Specs with the shapes they are tested with: every distribution, and every regime of the truncated normal.
+/// Specs, each with the shapes that it is tested with. They cover every distribution, and every regime of the truncated
+/// normal.
 pub const CATALOGUE: &[(&str, &[&[usize]])] = &[
     ("zeros", ANY),
     ("constant(-0.3)", ANY),
@@ -59,7 +61,7 @@ const MATRIX: &[&[usize]] = &[&[1, 1], &[5, 9], &[9, 5], &[33, 40]];
 const KERNEL: &[&[usize]] = &[&[4, 3, 3], &[5, 7, 2, 4], &[3, 3, 1, 2, 3]];
 const TWO_OR_MORE: &[&[usize]] = &[&[1, 1], &[9, 7], &[5, 40], &[3, 5, 4], &[4, 3, 2, 5], &[2, 3, 1, 2, 3]];
 
-/// A buffer whose element type is chosen at run time. Buffers are compared by bits.
+/// A buffer whose element type is chosen at run time. Buffers are compared by their bits.
 #[derive(Debug, Clone)]
 pub enum Buffer {
     F32(Vec<f32>),
@@ -70,7 +72,7 @@ pub enum Buffer {
     F8E5M2(Vec<F8E5M2>),
 }
 
-/// Runs the same code on a buffer of any element type.
+/// Evaluates an expression with the slice of a buffer, for any element type.
 #[macro_export]
 macro_rules! each {
     ($buffer:expr, $slice:ident => $body:expr) => {
@@ -86,7 +88,8 @@ macro_rules! each {
 }
 
 impl Buffer {
-    /// Returns a buffer of `count` values, all of them a number that no fill writes.
+    /// Returns a buffer of `count` elements. All of them have the largest value of the type, which no fill in these
+    /// tests writes.
     pub fn new(dtype: DType, count: usize) -> Self {
         match dtype {
             DType::F32 => Buffer::F32(vec![f32::MAX; count]),
@@ -121,7 +124,7 @@ impl Buffer {
         each!(self, values => TensorMut::strided(values, shape, strides, offset).unwrap())
     }
 
-    /// Returns the values at these indices.
+    /// Returns the values at these row-major indices.
     pub fn at(&self, indices: &[usize]) -> Buffer {
         match self {
             Buffer::F32(values) => Buffer::F32(indices.iter().map(|&index| values[index]).collect()),
@@ -142,7 +145,7 @@ pub fn plan(text: &str, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
     fanin::Initializer::resolve(&spec(text), shape, dtype)
 }
 
-/// Returns the values of the whole tensor.
+/// Returns the values of a whole tensor, filled from `stream` by the spec `text`.
 pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream) -> Buffer {
     let plan = plan(text, shape, dtype).unwrap();
     let mut buffer = Buffer::new(dtype, plan.len());
@@ -150,7 +153,8 @@ pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream
     buffer
 }
 
-/// Returns the row-major indices of a region in a tensor.
+/// Returns the row-major indices, in the whole tensor, of the elements of a region. The region begins at `start` and
+/// has `size` elements along each axis.
 pub fn indices(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
     let mut indices = vec![0];
     for axis in 0..shape.len() {

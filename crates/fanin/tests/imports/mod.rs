@@ -1,8 +1,8 @@
 //! The import graph of a crate, file by file, read from its source text.
 //!
-//! Paths are resolved like the compiler does it, as far as a text allows: `crate`, `self`, `super`, names of child modules and
-//! imported names, nested braces, globs, and re-exports, which lead to the file that defines the item. Comments, literals and
-//! items under `#[cfg(test)]` are ignored.
+//! Paths are resolved as the compiler resolves them, as far as source text alone allows. This covers `crate`, `self`,
+//! `super`, names of child modules, imported names, nested braces and globs. A re-export leads to the file that defines
+//! the item. Comments, literals and items under `#[cfg(test)]` are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A module path: the names from the root of the crate on.
+/// The names of a module path, from the root of the crate.
 type Segments = Vec<String>;
 
 /// A source file, which is a module of the crate.
@@ -30,11 +30,12 @@ type Segments = Vec<String>;
 struct Module {
     /// The file, relative to the folder `src`.
     file: String,
-    /// What each imported name stands for.
+    /// The path that each imported name stands for.
     names: BTreeMap<String, Segments>,
-    /// Every path of the file from the root of the crate on: imports, and paths in the code. A glob ends in `*`.
+    /// Every path in the imports and in the code of the file, from the root of the crate. The path of a glob import
+    /// ends in `*`.
     paths: Vec<Segments>,
-    /// Whether the file defines anything besides modules and re-exports.
+    /// Whether the file defines an item besides modules and re-exports.
     defines: bool,
 }
 
@@ -45,7 +46,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Reads the crate whose sources are in this folder `src`.
+    /// Reads the source files of a crate in the folder `src`.
     pub fn read(src: &Path) -> Self {
         let mut texts: BTreeMap<Segments, (String, String)> = BTreeMap::new();
         for path in sources(src) {
@@ -78,7 +79,7 @@ impl Graph {
         Self { imports }
     }
 
-    /// Returns the sets of two files or more that import each other, directly or through others.
+    /// Returns each set of two or more files that import each other, directly or through other files.
     pub fn cycles(&self) -> Vec<BTreeSet<String>> {
         let reachable: BTreeMap<&String, BTreeSet<&String>> =
             self.imports.keys().map(|file| (file, self.reachable(file))).collect();
@@ -93,7 +94,7 @@ impl Graph {
         cycles
     }
 
-    /// Returns the files that a file imports from, directly or through others.
+    /// Returns the files that `file` imports from, directly or through other files.
     fn reachable(&self, file: &String) -> BTreeSet<&String> {
         let mut found = BTreeSet::new();
         let mut open: Vec<&String> = self.imports[file].iter().collect();
@@ -106,10 +107,10 @@ impl Graph {
     }
 }
 
-/// Reads the names and the paths of a file. `files` has the module path of every file of the crate.
+/// Reads the imported names and the paths of a file. `files` contains the module path of every file of the crate.
 fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segments>) -> Module {
     let mut module = Module { file, ..Module::default() };
-    // The imports come first, because paths in the code can begin with an imported name.
+    // The imports are read first, because paths in the code can begin with an imported name.
     let mut rest = Vec::new();
     for (context, statement) in statements(path, code) {
         let words: Vec<&str> =
@@ -141,12 +142,12 @@ fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segme
     module
 }
 
-/// Splits code at `;`, `{` and `}` into statements, each with the path of its module, which may be an inline module. A use
-/// declaration with braces is one statement.
+/// Splits code at `;`, `{` and `}` into statements. Returns each statement with the path of the module that contains
+/// it, which may be an inline module. A use declaration with braces is one statement.
 fn statements(path: &Segments, code: &str) -> Vec<(Segments, String)> {
     let mut found = Vec::new();
     let mut current = String::new();
-    // The inline modules that the position is in, each with the depth of its braces.
+    // The inline modules that contain the current position, each with the brace depth at which it begins.
     let mut inline: Vec<(String, usize)> = Vec::new();
     let (mut depth, mut use_depth) = (0usize, 0usize);
     let context = |inline: &[(String, usize)]| -> Segments {
@@ -183,14 +184,14 @@ fn statements(path: &Segments, code: &str) -> Vec<(Segments, String)> {
     found
 }
 
-/// Returns whether the text before the word `use` consists of attributes and a visibility alone.
+/// Returns whether the text before the word `use` has nothing but attributes and a visibility.
 fn is_visibility(before: &str) -> bool {
     let before = before.trim();
     let before = before.rsplit_once(']').map_or(before, |(_, after)| after.trim());
     before.is_empty() || before == "pub" || (before.starts_with("pub(") && before.ends_with(')'))
 }
 
-/// Returns every path in the tree of a use declaration, with the name that it introduces.
+/// Returns every path in the tree of a use declaration, each with the name that it imports.
 fn use_tree(tree: &str) -> Vec<(Segments, String)> {
     let tree: String = tree.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some(open) = tree.find('{') {
@@ -233,7 +234,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Returns the paths `a::b::c` in a piece of code. Generic arguments end a path.
+/// Returns the paths such as `a::b::c` in code. Generic arguments end a path.
 fn inline_paths(code: &str) -> Vec<Segments> {
     let mut found = Vec::new();
     let mut path: Segments = Vec::new();
@@ -255,7 +256,7 @@ fn inline_paths(code: &str) -> Vec<Segments> {
     found
 }
 
-/// Returns the path from the root of the crate on, or `None` for a path into another crate.
+/// Returns the path from the root of the crate, or `None` if the path leads into another crate.
 fn absolute(
     segments: &Segments,
     context: &Segments,
@@ -290,7 +291,7 @@ fn absolute(
     Some(module)
 }
 
-/// Adds the files that define what a path names. Re-exports are followed.
+/// Adds to `found` the files that define the item at `path`, also through re-exports.
 fn targets(
     path: &Segments,
     modules: &BTreeMap<Segments, Module>,
@@ -337,7 +338,7 @@ fn without_comments(text: &str) -> String {
                 });
                 end.map_or(rest.len(), |end| end + 2)
             }
-            // A character literal, and not a lifetime.
+            // This matches a character literal and not a lifetime.
             '\'' if rest.starts_with("'\\") => rest[3..].find('\'').map_or(rest.len(), |end| end + 4),
             '\'' if rest.chars().nth(2) == Some('\'') => 2 + rest.chars().nth(1).unwrap().len_utf8(),
             _ => 0,

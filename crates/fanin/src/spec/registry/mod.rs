@@ -1,4 +1,4 @@
-//! The registry of schemes: the parameters in torch's order, the formula and the source of each.
+//! The registry of schemes: the parameters in torch's order, the formula and the source of each scheme.
 
 mod other;
 mod shared;
@@ -8,14 +8,15 @@ use std::sync::LazyLock;
 
 use super::scheme::Scheme;
 
-/// Returns every scheme that a spec can name: the schemes of torch.nn.init in the order of torch's documentation, then the
-/// others.
+/// Returns every scheme that a spec can name. The schemes of torch.nn.init come first, in the order of torch's
+/// documentation.
 pub fn schemes() -> &'static [Scheme] {
     static ALL: LazyLock<Vec<Scheme>> =
         LazyLock::new(|| torch::TORCH.into_iter().chain(other::OTHER).collect());
     &ALL
 }
 
-/// Synonyms, with the name of the scheme: the two matrices of LoRA, as loralib and peft initialize them. (Hu et al. 2021, arXiv
-/// 2106.09685, section 4.1, has a Gaussian for A. The authors' code has a uniform distribution, and so has this.)
+/// Synonyms of schemes, each with the name of the scheme. These two initialize the matrices A and B of LoRA as loralib
+/// and peft do. (Hu et al. 2021, arXiv 2106.09685, section 4.1, initialize A from a Gaussian. The authors' code uses a
+/// uniform distribution, and so does `lora_a`.)
 pub(super) const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];

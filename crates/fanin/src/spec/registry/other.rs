@@ -53,7 +53,7 @@ pub(super) const OTHER: [Scheme; 18] = [
         source: "jax.nn.initializers.variance_scaling, keras.initializers.VarianceScaling",
         build: |arguments| {
             let mode = arguments.choice("mode", FanMode::ALL, FanMode::name)?.unwrap_or_default();
-            // Keras's name of the normal distribution.
+            // Keras calls the normal distribution `untruncated_normal`.
             let untruncated = matches!(arguments.word("distribution"), Some((_, "untruncated_normal", _)));
             let distribution = match untruncated {
                 true => ScalingDistribution::Normal,
