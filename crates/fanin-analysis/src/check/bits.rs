@@ -94,7 +94,7 @@ impl ExpectedValues {
 /// Compares a tensor of an integer type with its planned values: one value everywhere, or consecutive integers.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(crate) fn compare_integers(
     checkpoint: &Checkpoint,
     tensor: usize,

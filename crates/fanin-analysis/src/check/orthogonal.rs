@@ -52,7 +52,7 @@ pub(crate) fn tolerance(dtype: DType) -> f64 {
 /// columns, its transpose is used. Trailing axes are flattened. The result is NaN if a value is.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     let shape = view.shape();
     let (rows, columns) = (shape[0], shape[1..].iter().product::<usize>());

@@ -33,7 +33,7 @@ impl ViewTests {
     /// Tests the values of a view against its plan, which must have no blocks.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(crate) fn new(
         view: &TensorView<'_>,
         plan: &Plan,

@@ -70,7 +70,7 @@ impl<'a> TensorView<'a> {
     /// count as non-zero.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(crate) fn nonzero_outside(
         checkpoint: &'a Checkpoint,
         tensor: usize,
@@ -102,7 +102,7 @@ impl<'a> TensorView<'a> {
     /// Passes the values of the view to `take` in row-major order, a chunk at a time.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(crate) fn values(&self, take: impl FnMut(&[f64])) -> Result {
         Ok(self.checkpoint.values_of(self.tensor, self.runs.clone(), take)?)
     }

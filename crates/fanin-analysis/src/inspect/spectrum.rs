@@ -62,7 +62,7 @@ impl Spectrum {
     /// `None` if it is not a matrix.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(crate) fn of(checkpoint: &Checkpoint, number: usize) -> Result<Option<Self>> {
         let entry = checkpoint.manifest.entries[number].clone();
         let Some((rows, columns)) = matrix(&entry) else { return Ok(None) };

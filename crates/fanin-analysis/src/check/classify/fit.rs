@@ -74,7 +74,7 @@ impl Estimate {
 /// rows of zeros are problems.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(super) fn distribution(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Kind> {
     let summary = &scan.summary;
     let estimate = Estimate::new(summary);

@@ -27,7 +27,7 @@ const MIN_VALUES: u64 = 64;
 /// Classifies the tensor at this index of the manifest.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(crate) fn classify(
     checkpoint: &Checkpoint,
     tensor: usize,

@@ -29,7 +29,7 @@ impl<'a> Scan<'a> {
     /// Reads the tensor at this index of the manifest once.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn new(
         checkpoint: &'a Checkpoint,
         tensor: usize,
@@ -59,7 +59,7 @@ impl<'a> Scan<'a> {
     /// Reads the values again, a chunk at a time.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn values(&self, take: impl FnMut(&[f64])) -> Result {
         Ok(self.checkpoint.values(self.tensor, take)?)
     }
@@ -67,7 +67,7 @@ impl<'a> Scan<'a> {
     /// Returns the first row.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn first_row(&self) -> Result<Vec<f64>> {
         Ok(self.checkpoint.window(self.tensor, 0, self.summary.columns())?)
     }

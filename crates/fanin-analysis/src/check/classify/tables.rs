@@ -12,7 +12,7 @@ const MIN_VALUES: u64 = 64;
 /// row that is repeated is a problem.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(super) fn table(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Option<Kind>> {
     let summary = &scan.summary;
     if scan.repeats.all_rows_equal() && summary.non_finite == 0 {
