@@ -1,5 +1,5 @@
-//! The tests that `verify`, `audit`, `diff` and `inspect` are made of: distributions, exact values, orthogonality,
-//! repeated values; names, shapes and types of a model's tensors.
+//! The tests that `verify`, `audit`, `diff` and `inspect` use. They test the values of a tensor: its distribution,
+//! exact values, orthogonality and repeated values. They also test the names, shapes and types of a model's tensors.
 
 pub(crate) mod bits;
 pub(crate) mod classify;
