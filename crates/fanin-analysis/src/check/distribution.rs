@@ -203,8 +203,8 @@ impl Univariate {
             let value = dtype.round(a);
             let next = grid::neighbours(dtype, value).1;
             let edge = grid::rounding_interval(dtype, value).1;
-            // No edge is next to a bound. Samplers clamp values that rounding moved out of the bounds, so the
-            // probabilities next to a bound are not exact.
+            // Both values next to an edge must be within the bounds. Samplers clamp values that rounding moved out of
+            // the bounds, so the probabilities of other edges would not be exact.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
                 edges.push((edge, self.cdf(edge)));
             }

@@ -33,8 +33,8 @@ fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
 /// Returns the next smaller and the next larger value than the value with these 8 bits (sign and magnitude). `to_f64`
 /// converts bits to a value.
 ///
-/// In e4m3fn the largest value is followed by NaN. The function then returns a larger neighbour that is as far from the
-/// largest value as the smaller neighbour is.
+/// In e4m3fn, NaN follows the value of the largest magnitude. In place of NaN, the function returns the number that is
+/// as far from this value as its other neighbour.
 fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x80, bits & 0x7f);
     let value = to_f64(bits);

@@ -1,4 +1,4 @@
-//! A floating-point tensor after one pass over its values.
+//! A floating-point tensor with sums over its values, which were read once.
 
 use fanin::DType;
 use fanin_checkpoint::{Checkpoint, Progress};
@@ -17,7 +17,7 @@ pub(super) struct Scan<'a> {
     pub(super) tensor: usize,
     /// The tensor's name, type and shape.
     pub(super) entry: &'a Entry,
-    /// The dtype of its values.
+    /// The dtype of the tensor's values.
     pub(super) dtype: DType,
     /// Sums over the values.
     pub(super) summary: Summary,
@@ -26,7 +26,7 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Reads the tensor at this index of the manifest once.
+    /// Reads the values of the tensor at this index of the manifest once, to compute the sums.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -37,7 +37,7 @@ impl<'a> Scan<'a> {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let entry = &checkpoint.manifest.entries[tensor];
-        // In types of a narrow range, small values are common.
+        // In types of a narrow range, small values are common, so no value is implausibly small.
         let narrow = dtype == DType::F16 || dtype.size() == 1;
         let mut summary = Summary::new(&entry.shape, if narrow { 0.0 } else { 1e-30 });
         let mut repeats = RepeatSearch::new(&entry.shape);
@@ -56,7 +56,7 @@ impl<'a> Scan<'a> {
         self.checkpoint
     }
 
-    /// Reads the values again, a chunk at a time.
+    /// Reads the values again, and calls `take` with one chunk after another.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -64,7 +64,7 @@ impl<'a> Scan<'a> {
         Ok(self.checkpoint.values(self.tensor, take)?)
     }
 
-    /// Returns the first row.
+    /// Reads the values of the first row.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
