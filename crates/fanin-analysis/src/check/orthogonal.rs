@@ -8,19 +8,21 @@
 //! An orthogonal matrix need not be random. Examples are the identity, permutations and block-diagonal matrices.
 //! [`EntryStatistics`] therefore compares the entries with those of a matrix drawn from the Haar measure, by three
 //! tests. Their p-values are exact or too large, as in `sample`. In the list, n is the length of the longer side, N is
-//! the number of entries, and the gain is 1. - The number of exact zeros: the square of an entry is Beta(1/2, (n -
-//! 1)/2) distributed, which gives the probability that the entry rounds to zero. Algorithms compute an entry as a
-//! difference of numbers below 1, so entries within 2^-24 of zero may become zero too. The number of zeros is Poisson
-//! distributed. - The largest absolute entry: its p-value is at most N times that of one entry (Boole's inequality).
-//! This test detects permutation matrices and matrices close to them, because they have an entry close to 1. - The sum
-//! F of the absolute values: F is small if a few entries are large and the others are nearly zero. The mean of F is N
-//! times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at most sqrt(N)
-//! times the Frobenius norm of a change of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n) is (n - 2)/4
-//! in the metric of that norm. By Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument (Meckes, "The
-//! Random Matrix Theory of the Classical Compact Groups", 2019, chapter 5), P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8
-//! N)). At a rate of one false alarm in 1e6, the relative deviation of F from its mean may be 13 / sqrt(N). Two equal
-//! blocks, or half of the entries nearly zero, lower F by 29 %, which is detected in matrices of about 2000 entries or
-//! more. The largest effect that rounding can have on F is subtracted from the deviation first.
+//! the number of entries, and the gain is 1.
+//! - The number of exact zeros: the square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the probability
+//!   that the entry rounds to zero. Algorithms compute an entry as a difference of numbers below 1, so entries within
+//!   2^-24 of zero may become zero too. The number of zeros is Poisson distributed.
+//! - The largest absolute entry: its p-value is at most N times that of one entry (Boole's inequality). This test
+//!   detects permutation matrices and matrices close to them, because they have an entry close to 1.
+//! - The sum F of the absolute values: F is small if a few entries are large and the others are nearly zero. The mean
+//!   of F is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at
+//!   most sqrt(N) times the Frobenius norm of a change of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n)
+//!   is (n - 2)/4 in the metric of that norm. By Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument
+//!   (Meckes, "The Random Matrix Theory of the Classical Compact Groups", 2019, chapter 5),
+//!   P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At a rate of one false alarm in 1e6, the relative deviation of F
+//!   from its mean may be 13 / sqrt(N). Two equal blocks, or half of the entries nearly zero, lower F by 29 %, which is
+//!   detected in matrices of about 2000 entries or more. The largest effect that rounding can have on F is subtracted
+//!   from the deviation first.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};

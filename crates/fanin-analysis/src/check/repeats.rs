@@ -1,12 +1,13 @@
 //! Search for ranges of values that occur twice in a tensor. A program that generates a tensor in shards writes such a
 //! tensor if two shards use the same random numbers.
 //!
-//! The values are read once and searched in two ways. - Ranges: every window of `WINDOW` consecutive values has a hash.
-//! The windows with the smallest hashes are recorded, about `KEPT` of a large tensor. Whether a window is recorded
-//! depends on its values and not on its position. So if a range of values occurs twice, the same windows are recorded
-//! in both occurrences, and their hashes are equal. In a tensor of n values, a repeated range of k n / `KEPT` values is
-//! missed with a probability of about e^-k. - Rows: every row has a hash, and the hash of every row is recorded. Equal
-//! rows are therefore always found, if rows are so long that they are not equal by chance.
+//! The values are read once and searched in two ways.
+//! - Ranges: every window of `WINDOW` consecutive values has a hash. The windows with the smallest hashes are recorded,
+//!   about `KEPT` of a large tensor. Whether a window is recorded depends on its values and not on its position. So if
+//!   a range of values occurs twice, the same windows are recorded in both occurrences, and their hashes are equal. In
+//!   a tensor of n values, a repeated range of k n / `KEPT` values is missed with a probability of about e^-k.
+//! - Rows: every row has a hash, and the hash of every row is recorded. Equal rows are therefore always found, if rows
+//!   are so long that they are not equal by chance.
 
 use std::collections::HashMap;
 

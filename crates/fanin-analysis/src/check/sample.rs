@@ -2,13 +2,16 @@
 //! tests are made on the statistics.
 //!
 //! The p-value of each test is exact or too large. A test that fails if its p-value is below a threshold therefore
-//! gives false alarms at a rate of at most that threshold. The tests are: - The mean and the standard deviation are
-//! compared with the planned ones. Their deviations are treated as normal, with Cramér's correction for the skewness.
-//! For fewer than 100,000 normal values, the standard deviation is compared by the chi-square distribution. - The
-//! Kolmogorov-Smirnov distance is measured at up to 511 bin edges. It is at most the distance over all values. - The
-//! correlation of consecutive values is compared with 0. Sorted or smooth values are correlated; independent values are
-//! not. - The smallest and the largest value must not be too extreme, and must be extreme enough, by the distribution
-//! of extreme values. - The number of exact zeros is compared by the Poisson distribution.
+//! gives false alarms at a rate of at most that threshold. The tests are:
+//! - The mean and the standard deviation are compared with the planned ones. Their deviations are treated as normal,
+//!   with Cramér's correction for the skewness. For fewer than 100,000 normal values, the standard deviation is
+//!   compared by the chi-square distribution.
+//! - The Kolmogorov-Smirnov distance is measured at up to 511 bin edges. It is at most the distance over all values.
+//! - The correlation of consecutive values is compared with 0. Sorted or smooth values are correlated; independent
+//!   values are not.
+//! - The smallest and the largest value must not be too extreme, and must be extreme enough, by the distribution of
+//!   extreme values.
+//! - The number of exact zeros is compared by the Poisson distribution.
 
 use statrs::function::gamma;
 
