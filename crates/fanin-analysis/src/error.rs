@@ -15,7 +15,7 @@ pub enum Error {
     Tensor {
         /// The tensor's name.
         tensor: String,
-        /// The error that the generation of the values returned.
+        /// The error that occurred when the values were generated.
         source: fanin::Error,
     },
     /// A recipe or a manifest is invalid.

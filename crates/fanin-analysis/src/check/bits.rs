@@ -55,7 +55,7 @@ impl ExpectedValues {
         Ok(Self::TorchByName(generators))
     }
 
-    /// Compares a tensor with its expected values. `tensor` is its index in the manifest.
+    /// Compares a tensor with its expected values. `tensor` is the tensor's index in the manifest.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, or if the stream does not have the algorithm of the plan.
@@ -128,8 +128,8 @@ struct Comparison<'a> {
     tensor: usize,
     planned: &'a Planned,
     progress: &'a dyn Progress,
-    /// The distance up to which two values count as equal. If it is 0, the bytes of two values must be equal, so -0
-    /// differs from 0.
+    /// The distance up to which two values count as equal. At a tolerance of 0, the bytes of two values must be equal,
+    /// so -0 differs from 0.
     tolerance: f64,
     /// The row-major index of the next value.
     index: usize,
@@ -181,8 +181,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Returns the tolerance for values of the torch stream. It is 0 except for `orthogonal`. Orthogonal values agree with
-/// torch's only up to rounding, because torch's values depend on its LAPACK build.
+/// Returns the tolerance for values of the torch stream. The tolerance is 0 except for `orthogonal`. Orthogonal values
+/// agree with torch's only up to rounding, because torch's values depend on its LAPACK build.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
         Distribution::Orthogonal { gain } => gain.abs() * orthogonal::tolerance(plan.dtype()) / 4.0,

@@ -85,8 +85,8 @@ impl Univariate {
         Self::Normal { mean, std, low: f64::NEG_INFINITY, high: f64::INFINITY }
     }
 
-    /// Returns whether this is a normal distribution whose bounds, if any, are more than 12 standard deviations from the
-    /// mean.
+    /// Returns whether this is a normal distribution that is not truncated, or that is truncated at more than 12
+    /// standard deviations from the mean.
     pub fn is_normal(&self) -> bool {
         matches!(*self, Self::Normal { mean, std, low, high } if low < mean - 12.0 * std && high > mean + 12.0 * std)
     }
@@ -231,8 +231,8 @@ mod tests {
         }
         let uniform = Univariate::Uniform { low: -1.0, high: 3.0 }.moments(DType::F64);
         assert!((uniform.variance - 16.0 / 12.0).abs() < 1e-9 && (uniform.m4 - 16.0 / 5.0).abs() < 1e-9);
-        // Truncation at two standard deviations reduces the std by a factor of 0.8796. Rounding to bf16 adds a relative
-        // variance of at most a third of 2^-18.
+        // Truncation at two standard deviations multiplies the std by 0.8796. Rounding to bf16 adds a relative variance
+        // of at most a third of 2^-18.
         let truncated = Univariate::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
         assert!((truncated.moments(DType::F32).variance.sqrt() - 0.879_626).abs() < 1e-6);
         assert!((truncated.moments(DType::BF16).variance.sqrt() - 0.879_626).abs() < 1e-4);

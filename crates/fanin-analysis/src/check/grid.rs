@@ -4,7 +4,8 @@
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element as _, F8E4M3, F8E5M2};
 
-/// Returns the next smaller and the next larger value of the dtype. `x` must be a finite value of the dtype.
+/// Returns the neighbours of `x` in the dtype: the next smaller and the next larger value. `x` must be a finite value
+/// of the dtype.
 pub(crate) fn neighbours(dtype: DType, x: f64) -> (f64, f64) {
     match dtype {
         DType::F64 => (x.next_down(), x.next_up()),
@@ -20,8 +21,8 @@ pub(crate) fn neighbours(dtype: DType, x: f64) -> (f64, f64) {
     }
 }
 
-/// Returns the next smaller and the next larger value than the value with these 16 bits (sign and magnitude). `to_f64`
-/// converts bits to a value.
+/// Returns the neighbours of the value with these 16 bits (sign and magnitude): the next smaller and the next larger
+/// value. `to_f64` converts bits to a value.
 fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x8000, bits & 0x7fff);
     let away_from_zero = to_f64(sign | (magnitude + 1));
@@ -30,8 +31,8 @@ fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
     (away_from_zero.min(towards_zero), away_from_zero.max(towards_zero))
 }
 
-/// Returns the next smaller and the next larger value than the value with these 8 bits (sign and magnitude). `to_f64`
-/// converts bits to a value.
+/// Returns the neighbours of the value with these 8 bits (sign and magnitude): the next smaller and the next larger
+/// value. `to_f64` converts bits to a value.
 ///
 /// In e4m3fn, NaN follows the value of the largest magnitude. In place of NaN, the function returns the number that is
 /// as far from this value as its other neighbour.

@@ -18,7 +18,7 @@ pub struct ModelComparison {
     pub mismatches: Vec<ModelMismatch>,
     /// The tensors of the model that the file lacks.
     pub missing: Vec<Entry>,
-    /// The tensors of the model in the model's order, which is the order in which the torch stream generates them. Empty
+    /// The tensors of the model in the model's order. The torch stream generates them in this order. The list is empty
     /// without a model.
     pub model: Vec<Planned>,
 }
@@ -121,8 +121,8 @@ impl ModelComparison {
         Ok(comparison)
     }
 
-    /// Compares the tensors of the file with the model's. Returns the entries to plan: the file's names and floating-point
-    /// types with the model's shapes.
+    /// Compares the tensors of the file with those of the model. Returns the entries to plan, which have the names and
+    /// floating-point types of the file and the shapes of the model.
     fn compare_entries(&mut self, file: &Manifest, model: &ModelTensors<'_>) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (tensor, entry) in file.entries.iter().enumerate() {

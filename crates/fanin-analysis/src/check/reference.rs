@@ -11,7 +11,7 @@ pub(crate) struct ReferenceDistribution {
     pub(crate) distribution: Univariate,
     /// The dtype of the values.
     pub(crate) dtype: DType,
-    /// Moments of the rounded values.
+    /// The moments of the rounded values.
     pub(crate) moments: Moments,
     /// The bin edges in ascending order, each with the probability that a value is below the edge.
     edges: Vec<(f64, f64)>,
@@ -33,8 +33,8 @@ impl ReferenceDistribution {
                 while bin < edges.len() && edges[bin].0 < x {
                     bin += 1;
                 }
-                // Rounding may give a value the step after its own. The search only moves forward, so it starts one bin
-                // early.
+                // Rounding may give a value the step after its own. Because the search only moves forward, it starts
+                // one bin early.
                 search_starts.push(u32::try_from(bin.saturating_sub(1)).unwrap_or(0));
             }
         }
@@ -68,8 +68,9 @@ impl ReferenceDistribution {
 pub(crate) struct ReferenceCache(Vec<ReferenceDistribution>);
 
 impl ReferenceCache {
-    /// Returns the reference distribution of a plan's independent random values. It is computed at the first call for
-    /// this distribution and dtype. Returns `None` if [`Univariate::of`] returns `None` for the plan.
+    /// Returns the reference distribution of a plan's independent random values. The reference distribution is computed
+    /// at the first call for this distribution and dtype. Returns `None` if [`Univariate::of`] returns `None` for the
+    /// plan.
     pub(crate) fn get(&mut self, plan: &Plan) -> Option<&ReferenceDistribution> {
         let (distribution, dtype) = (Univariate::of(plan)?, plan.dtype());
         let matches =

@@ -22,13 +22,13 @@ const KEPT: usize = 1 << 16;
 /// The number of values at the start of a tensor from which the probability that two values are equal is estimated.
 const FIRST: usize = 1 << 16;
 
-/// The base of the polynomial hash, and the increment of the row hash.
+/// The base of the polynomial hash of a window, and the increment of the hash of a row.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A search for repeated values. The values of a tensor are added in row-major order, chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct RepeatSearch {
-    /// The number of values in a row; 0 if the tensor has less than two axes.
+    /// The number of values in a row; 0 if the tensor has fewer than two axes.
     row_width: usize,
     /// The number of values added so far.
     position: usize,

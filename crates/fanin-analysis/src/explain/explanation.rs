@@ -24,8 +24,8 @@ pub struct Options<'a> {
     pub layout: Option<AxisLayout>,
     /// The number of groups of the convolution. 1 means the number in the spec, or one group if the spec has none.
     pub groups: usize,
-    /// The nonlinearity after the layer. `None` means the nonlinearity that the spec names. If the spec names none, it
-    /// is ReLU for a Kaiming scheme and linear for every other scheme.
+    /// The nonlinearity after the layer. `None` means the nonlinearity that the spec names. If the spec names none, the
+    /// nonlinearity is ReLU for a Kaiming scheme and linear for every other scheme.
     pub nonlinearity: Option<Nonlinearity>,
     /// The numbers of layers after which the mean squares of a signal are computed, in ascending order.
     pub depths: &'a [usize],
@@ -34,7 +34,7 @@ pub struct Options<'a> {
 /// The explanation of a spec for a shape.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    /// The initializer. If its spec has no axis layout, it has the one of [`Options::layout`].
+    /// The initializer. If the spec has no axis layout, the layout of [`Options::layout`] is added to the initializer.
     pub init: Init,
     /// The plan of the initializer.
     pub plan: Plan,
@@ -125,8 +125,8 @@ impl Explanation {
 fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
     let name = steps::argument(spec, "nonlinearity").or_else(|| steps::argument(spec, "gain"));
     match (name.as_deref(), init) {
-        // If a Kaiming spec names no nonlinearity, it is a leaky_relu of slope a. A slope above 1 only sets the gain,
-        // as torch's default a = sqrt(5) does.
+        // If a Kaiming spec names no nonlinearity, the nonlinearity is a leaky_relu of slope a. A slope above 1 only
+        // sets the gain, as torch's default a = sqrt(5) does.
         (None | Some("leaky_relu"), Init::Kaiming(_)) => match steps::slope(spec) {
             0.0 => Some(Nonlinearity::Relu),
             slope if slope.abs() > 1.0 => None,

@@ -8,8 +8,7 @@ pub fn forward(f: Nonlinearity, variance: f64) -> f64 {
         return f.apply(0.0).powi(2);
     }
     if let Nonlinearity::Sine { omega } = f {
-        // A sine has a closed form. It is used because the step of the quadrature is too coarse for a sine of high
-        // frequency.
+        // For a sine the closed form is used, because the step of the quadrature is too coarse for a high frequency.
         return -0.5 * (-2.0 * omega * omega * variance).exp_m1();
     }
     expectation(f, variance, |x| f.apply(x).powi(2))
@@ -48,7 +47,7 @@ fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
         let [from, to] = [ends[0], ends[1]];
         let panels = 2 * ((to - from) / STEP / 2.0).ceil().max(1.0) as usize;
         let step = (to - from) / panels as f64;
-        // Because g may jump at the ends of an interval, g is evaluated just inside of them.
+        // Because g may jump at the ends of an interval, g is evaluated just inside of the ends.
         let inside = |z: f64| z.clamp(from + 1e-12, to - 1e-12);
         let at = |k: usize| {
             let z = inside(from + k as f64 * step);

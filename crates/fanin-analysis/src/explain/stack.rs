@@ -4,8 +4,8 @@ use fanin::{Fans, Nonlinearity};
 
 use super::moments;
 
-/// A stack of equal layers: the weights are independent with mean 0 and the same variance, the biases are 0, and each layer is
-/// followed by the nonlinearity f.
+/// A stack of equal layers. The weights are independent, with mean 0 and the same variance. The biases are 0. Each
+/// layer is followed by the nonlinearity f.
 ///
 /// The weighted sums of a wide layer are nearly normally distributed. If the inputs of a layer have the mean square m,
 /// then
@@ -15,8 +15,8 @@ use super::moments;
 /// m' = E[f(sqrt(q) z)^2]          mean square of the outputs      (Poole et al. 2016, equation 3)
 /// ```
 ///
-/// for z ~ N(0, 1). If the gradient of the outputs has the mean square g, the gradient of the inputs has the mean square
-/// `fan_out std^2 E[f'(sqrt(q) z)^2] g` (He et al. 2015, equation 12).
+/// for z ~ N(0, 1). If the gradient of the outputs has the mean square g, the gradient of the inputs has the mean
+/// square `fan_out std^2 E[f'(sqrt(q) z)^2] g` (He et al. 2015, equation 12).
 #[derive(Debug, Clone, Copy)]
 pub struct LayerStack {
     /// The fans of each layer.
@@ -96,7 +96,7 @@ mod tests {
         near(stack(1.0 / 20.0, Nonlinearity::Selu).after(&[50])[0].forward, 1.0);
         // The gradient of a sigmoid vanishes, because its derivative is at most 1/4.
         assert!(stack(1.0 / 20.0, Nonlinearity::Sigmoid).after(&[10])[0].backward < 16f64.powi(-10));
-        // A tanh bounds a signal that is too large.
+        // The values of tanh are bounded, so the mean square of the signal stays below 1.
         let tanh = stack(5.0 / 20.0, Nonlinearity::Tanh).after(&[50]);
         assert!(tanh[0].forward < 1.0 && tanh[0].forward > 0.5);
         assert_eq!(verdict(tanh[0].forward, tanh[0].last.0), "stable");

@@ -1,5 +1,5 @@
-//! The position of a tensor in the depth of a model, read from the tensor's name. It is 3 for `h.3.attn.weight`, and
-//! 2.0 for `layer2.0.conv1.weight`.
+//! The position of a tensor in the depth of a model, read from the tensor's name. For example, the position is 3 for
+//! `h.3.attn.weight`, and 2.0 for `layer2.0.conv1.weight`.
 
 use std::collections::HashMap;
 

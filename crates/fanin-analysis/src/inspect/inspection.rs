@@ -19,7 +19,7 @@ pub struct Request<'a> {
     pub file: &'a str,
     /// The name of the recipe, as the caller gave it.
     pub recipe: Option<&'a str>,
-    /// The file's tensors with the plans of the recipe. Without a recipe, it is the default value.
+    /// The file's tensors with the plans of the recipe. Without a recipe, this is `ModelComparison::default()`.
     pub comparison: ModelComparison,
     /// Whether to compute singular values, which takes most of the time.
     pub spectra: bool,

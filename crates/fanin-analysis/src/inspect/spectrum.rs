@@ -65,8 +65,8 @@ pub enum Method {
 }
 
 impl Spectrum {
-    /// Computes the singular values of the tensor at this index of the manifest. All its values must be finite. Returns
-    /// `None` if the tensor is not a matrix, or if the computation does not converge.
+    /// Computes the singular values of the tensor at this index of the manifest. All values of the tensor must be
+    /// finite. Returns `None` if the tensor is not a matrix, or if the computation does not converge.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -185,7 +185,7 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
             if sweep == 50 {
                 return None;
             }
-            // Wilkinson's shift.
+            // The QL step begins with Wilkinson's shift.
             let half = (diagonal[first + 1] - diagonal[first]) / (2.0 * beside[first]);
             let mut g =
                 diagonal[end] - diagonal[first] + beside[first] / (half + half.hypot(1.0).copysign(half));

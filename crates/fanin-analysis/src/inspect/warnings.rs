@@ -1,4 +1,4 @@
-//! Warnings about a tensor. They are derived from its statistics alone.
+//! The warnings about a tensor. They are derived from the statistics, the singular values and the plan of the tensor.
 //!
 //! A mean or a standard deviation is reported if it is more than [`LIMIT`] standard errors from the planned one.
 //! `verify` has the full tests, with a stated rate of false alarms.
@@ -120,8 +120,8 @@ fn deviation(
     }
 }
 
-/// Returns a warning if the root mean square of the values differs from the planned one by more than 1 %. It is called
-/// for plans that determine the root mean square up to rounding.
+/// Returns a warning if the root mean square of the values differs from the planned one by more than 1 %. This function
+/// is called for plans that determine the root mean square up to rounding.
 fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     let root_mean_square = |mean: f64, std: f64| (mean * mean + std * std).sqrt();
     let found = root_mean_square(measured.mean, measured.std);

@@ -17,7 +17,7 @@ pub struct Request<'a> {
     /// The seed that generated the values. If `None`, only the distributions are tested. Otherwise every value is also
     /// compared with the value that the seed gives.
     pub seed: Option<u64>,
-    /// The stream that generated the values.
+    /// The stream that generated the values from the seed.
     pub stream: StreamKind,
     /// The largest acceptable probability that a correct checkpoint fails.
     pub alpha: f64,

@@ -135,8 +135,8 @@ impl<'a> Verifier<'a> {
         Some(format!("{}{suffix}", self.planned[twin].entry.name))
     }
 
-    /// Returns one result for each rule of more than one tensor or block: that of testing the std of all tensors of the
-    /// rule together.
+    /// Returns one result for each rule of more than one tensor or block: the result of testing the std of all these
+    /// tensors and blocks together.
     pub(super) fn pooled_results(&self) -> Vec<TestResult> {
         let rules = self.pooled.iter().filter(|(_, pool)| pool.tensors > 1);
         rules

@@ -141,8 +141,8 @@ impl Summary {
         let variance_of_square = moments.m4 - moments.variance * moments.variance;
         let mut largest = 0.0f64;
         for (lines, length) in [(&self.rows, self.columns.len()), (&self.columns, self.rows.len())] {
-            // For fewer than 8 lines, or for lines of fewer than 32 values, the sum of squares is far from chi-square
-            // distributed.
+            // The sum of squares is far from chi-square distributed if there are fewer than 8 rows or columns, or if
+            // they have fewer than 32 values.
             if lines.len() < 8 || length < 32 || moments.mean.abs() > moments.variance.sqrt() {
                 continue;
             }

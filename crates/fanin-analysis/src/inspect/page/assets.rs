@@ -6,8 +6,8 @@ pub(super) const STYLE: &str = include_str!("style.css");
 /// The script of the page.
 pub(super) const SCRIPT: &str = include_str!("script.js");
 
-/// The content security policy of the page. It allows only the style sheet and the script with these SHA-256 sums, and
-/// forbids the page to load anything.
+/// The content security policy of the page. The policy allows only the style sheet and the script with these SHA-256
+/// sums, and forbids the page to load anything.
 pub(super) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
                                  style-src 'sha256-M2GHxAB9+bKcyyUZFpMiA6EbB81IIAuzYPU0nMXYxtU='; \
                                  script-src 'sha256-BBhliVIJeKSGQ2MzFwJEn+uQmGQmO6eCxhK+4FepPao='";

@@ -1,8 +1,8 @@
 //! An inspection as an HTML page. The page is one file that contains its style sheet and script, so that it can be
 //! opened offline.
 //!
-//! Names and texts in a checkpoint may contain malicious HTML. maud escapes them. The page's content security policy
-//! allows only the page's own script and style sheet, and forbids the page to load anything.
+//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them. The page's content
+//! security policy allows only the page's own script and style sheet, and forbids the page to load anything.
 
 mod assets;
 mod axis;

@@ -69,7 +69,7 @@ pub(super) fn table(inspection: &Inspection) -> Markup {
     }
 }
 
-/// Returns a cell with a number. If `value` is `None`, the cell has a dash, and the script sorts it to the end.
+/// Returns a cell with a number. If `value` is `None`, the cell has a dash, and the script sorts the cell to the end.
 fn number_cell(label: &str, value: Option<f64>, text: impl FnOnce(f64) -> String) -> Markup {
     // Infinities are replaced by the largest finite numbers, because the script can parse and sort these.
     let sorted = value.filter(|x| !x.is_nan()).map(|x| x.clamp(-f64::MAX, f64::MAX));
