@@ -24,8 +24,7 @@ use super::test_result::TestResult;
 /// Statistics of a sample, gathered for comparison with a reference distribution.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleStatistics {
-    /// The number of values in the sums: the finite values or, if `skip_zeros` is true, the finite values that are not
-    /// 0.
+    /// The number of values in the sums: the finite values, without the zeros if `skip_zeros` is true.
     pub(crate) count: u64,
     /// The number of values that are NaN or infinite.
     non_finite: u64,
