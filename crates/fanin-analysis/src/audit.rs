@@ -21,9 +21,9 @@ pub struct Audit {
 /// A classified tensor.
 #[derive(Debug)]
 pub struct AuditedTensor {
-    /// Its name, type and shape.
+    /// The tensor's name, type and shape.
     pub entry: Entry,
-    /// What its values are.
+    /// The result of classifying the tensor's values.
     pub classification: Classification,
 }
 
@@ -52,18 +52,19 @@ struct TensorReport<'a> {
 }
 
 impl Audit {
-    /// Classifies every tensor of a checkpoint. Reads the values up to a few times; `progress` counts the first pass.
+    /// Classifies every tensor of a checkpoint. The values of a tensor are read once or a few times. `progress` counts
+    /// the first reading only.
     ///
     /// # Errors
-    /// If the checkpoint cannot be read.
+    /// Returns an error if the checkpoint cannot be read.
     pub fn new(checkpoint: &Checkpoint, progress: &dyn Progress) -> Result<Self> {
         let entries = &checkpoint.manifest.entries;
         let mut tensors: Vec<AuditedTensor> = Vec::new();
-        // The last tensor with this hash and number of values.
+        // The index of the last tensor with a given hash and number of values.
         let mut by_hash: HashMap<(u64, usize), usize> = HashMap::new();
         for (tensor, entry) in entries.iter().enumerate() {
             let mut classification = classify(checkpoint, tensor, progress)?;
-            // Constants and tables are equal in many tensors.
+            // Several tensors may have the same constant or the same computed values. This is not a problem.
             let distinct =
                 matches!(classification.kind, Kind::Other | Kind::TooFew) || classification.kind.is_fresh();
             if distinct
@@ -123,7 +124,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the distribution that fits the values, as a spec where one exists; empty if none fits.
+    /// Returns a description of the values: the spec of the distribution that fits them, the value of a constant, or
+    /// how the values were computed. The text is empty for other kinds of tensors.
     pub fn distribution(&self) -> String {
         let Classification { kind, zero_rows, .. } = &self.classification;
         let distribution = spec(kind);
@@ -139,7 +141,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the schemes that give this distribution for this shape, the likeliest first.
+    /// Returns the schemes that give the fitted distribution for the tensor's shape, the most likely scheme first. The
+    /// list is empty unless the kind is [`Kind::Fresh`].
     pub fn schemes(&self) -> Vec<String> {
         let entry = &self.entry;
         match (&self.classification.kind, entry.dtype.float()) {
@@ -150,8 +153,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the fraction of zeros that are scattered over the tensor, if it is more than 0.1 %. Rows of zeros are not
-    /// counted.
+    /// Returns the number of zeros outside of rows of zeros as a fraction of all values. Returns `None` if the fraction
+    /// is 0.1 % or less.
     fn sparsity(&self) -> Option<f64> {
         let Classification { zeros, zero_rows, .. } = self.classification;
         let width: usize = self.entry.shape.iter().skip(1).product();
@@ -161,7 +164,8 @@ impl AuditedTensor {
     }
 }
 
-/// Returns the spec of the values of a kind, without regard to zeros; empty for kinds that have none.
+/// Returns the part of [`AuditedTensor::distribution`] that depends on the kind alone. The text is empty for kinds
+/// without a description.
 fn spec(kind: &Kind) -> String {
     match kind {
         Kind::Table(description) => (*description).to_owned(),

@@ -2,7 +2,7 @@
 
 use fanin::{Distribution, Plan};
 
-/// Returns the distribution of a plan with its parameters, such as `N(0, 0.02^2)`.
+/// Returns the distribution of a plan and its parameters as text, such as `N(0, 0.02^2)`.
 pub fn text(plan: &Plan) -> String {
     match plan.distribution() {
         Distribution::Constant { value } => format!("{value} everywhere"),
@@ -24,7 +24,8 @@ pub fn text(plan: &Plan) -> String {
     }
 }
 
-/// Returns shape and distribution of each block of a plan. Equal blocks are listed once, with their number.
+/// Returns the shape and the distribution of each block of a plan as text. Blocks with the same shape and distribution
+/// are listed once, with their count.
 fn blocks(plan: &Plan) -> String {
     let mut distinct: Vec<(String, usize)> = Vec::new();
     for block in plan.blocks() {

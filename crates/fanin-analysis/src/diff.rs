@@ -18,22 +18,22 @@ pub struct Diff {
     pub identical: u64,
 }
 
-/// A tensor that differs.
+/// A tensor that differs between two checkpoints.
 #[derive(Debug)]
 pub struct TensorDifference {
     /// What differs: `added`, `removed`, `reshaped`, `retyped`, `reshaped, retyped` or `changed`.
     pub change: &'static str,
     /// The tensor's name.
     pub name: String,
-    /// The tensor's type and shape; those of both tensors where they differ.
+    /// The tensor's type and shape as text. If they differ between the checkpoints, the text has those of both.
     pub type_and_shape: String,
-    /// Whether the values can be read as numbers.
+    /// Whether the tensor has a type that is read as numbers.
     pub examined: bool,
-    /// The difference of the values of a `changed` tensor.
+    /// The difference between the values of a `changed` tensor; `None` for every other change.
     pub values: Option<ValueDifference>,
 }
 
-/// The differences as JSON.
+/// The differences between two checkpoints as JSON.
 #[derive(Debug, Serialize)]
 pub struct Report<'a> {
     /// Whether nothing differs.
@@ -54,7 +54,7 @@ struct TensorReport<'a> {
     cosine: Option<f64>,
 }
 
-/// Returns the type and shape of a tensor as text.
+/// Returns the type and the shape of a tensor as text.
 fn type_and_shape(entry: &Entry) -> String {
     format!("{} {}", entry.dtype, text::shape(&entry.shape))
 }
@@ -70,7 +70,7 @@ impl TensorDifference {
         }
     }
 
-    /// Returns the difference between the types and shapes of two tensors of one name, if there is one.
+    /// Compares the types and shapes of two tensors of the same name. Returns `None` if both are equal.
     fn of_entries(a: &Entry, b: &Entry) -> Option<Self> {
         let change = match (a.shape == b.shape, a.dtype == b.dtype) {
             (true, true) => return None,
@@ -98,10 +98,11 @@ impl TensorDifference {
 }
 
 impl Diff {
-    /// Compares two checkpoints, tensor by tensor. Metadata, order and sharding are not compared.
+    /// Compares two checkpoints tensor by tensor. The metadata, the order of the tensors and the division into files
+    /// are not compared.
     ///
     /// # Errors
-    /// If one of them cannot be read.
+    /// Returns an error if one of the checkpoints cannot be read.
     pub fn new(a: &Checkpoint, b: &Checkpoint, progress: &dyn Progress) -> Result<Self> {
         let (a_entries, b_entries) = (&a.manifest.entries, &b.manifest.entries);
         let (mut differences, mut identical) = (Vec::new(), 0);

@@ -3,7 +3,7 @@
 /// The result type of this crate's functions.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
-/// An error while checking a checkpoint or explaining a spec.
+/// An error from checking a checkpoint or explaining a spec.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -15,7 +15,7 @@ pub enum Error {
     Tensor {
         /// The tensor's name.
         tensor: String,
-        /// The reason.
+        /// The error that occurred when the values were generated.
         source: fanin::Error,
     },
     /// A recipe or a manifest is invalid.

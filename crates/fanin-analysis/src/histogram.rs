@@ -1,13 +1,13 @@
 //! A histogram of values whose range is not known in advance.
 
-/// The largest number of bars that a histogram is shown with.
+/// The largest number of bars in which a histogram is shown.
 pub(crate) const MAX_BARS: usize = 32;
 
-/// The number of bins that values are counted in. There are many for each bar, so that the edge of a bar is exact to
-/// about a hundredth of its width.
+/// The number of bins in which values are counted. A bar is the sum of many bins, so that its edges are exact to about
+/// a hundredth of its width.
 const BINS: usize = 64 * MAX_BARS;
 
-/// Counts in bins of equal width, over a range that doubles until it contains all values.
+/// A histogram with bins of equal width. The range of the histogram doubles until it contains all values.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RunningHistogram {
     /// The lower end of the range.
@@ -18,9 +18,10 @@ pub(crate) struct RunningHistogram {
 }
 
 impl RunningHistogram {
-    /// Returns an empty histogram that begins with the range from `min` to `max`.
+    /// Returns an empty histogram whose first range is `min` to `max`.
     pub(crate) fn new(min: f64, max: f64) -> Self {
-        // A single value has no range: begin with the smallest one that is representable around it.
+        // If `min` equals `max`, the range is empty. A bin is therefore at least as wide as the distance between
+        // adjacent f64 values at `min`.
         let smallest = (min.abs() * f64::EPSILON).max(f64::MIN_POSITIVE);
         let width = (max / BINS as f64 - min / BINS as f64).max(smallest);
         Self { low: min, width, bins: vec![0; BINS] }
@@ -37,7 +38,8 @@ impl RunningHistogram {
         }
     }
 
-    /// Doubles the width of the bins. `offset` is the position of the old bins in the new range, in old bins.
+    /// Adds up pairs of bins, which doubles the width of the bins and the range. `offset` is the distance from the
+    /// start of the new range to the start of the old one, in bins of the old width.
     fn merge_pairs(&mut self, offset: usize) {
         let empty = vec![0; self.bins.len()];
         let old = std::mem::replace(&mut self.bins, empty);
@@ -54,13 +56,14 @@ impl RunningHistogram {
         self.bins[(((x - self.low) / self.width) as usize).min(last)] += 1;
     }
 
-    /// Reduces the bins to one for each bar from `min` to `max`, to save memory.
+    /// Replaces the bins with `MAX_BARS` bins from `min` to `max`, to save memory.
     pub(crate) fn compact(&mut self, min: f64, max: f64) {
         let bars = self.bars::<MAX_BARS>(min, max);
         *self = Self { low: min, width: max / MAX_BARS as f64 - min / MAX_BARS as f64, bins: bars.to_vec() };
     }
 
-    /// Returns the counts in `BARS` equal steps from `min` to `max`.
+    /// Returns the number of values in each of `BARS` bars of equal width from `min` to `max`. A bin belongs to the bar
+    /// that contains the middle of the bin.
     pub(crate) fn bars<const BARS: usize>(&self, min: f64, max: f64) -> [u64; BARS] {
         const { assert!(BARS <= MAX_BARS, "too few bins for this number of bars") };
         let mut bars = [0; BARS];
@@ -78,7 +81,7 @@ mod tests {
 
     const BARS: usize = 16;
 
-    /// Returns the bars of values that are added a chunk at a time.
+    /// Returns the bars of a histogram to which these chunks of values were added.
     fn bars(chunks: &[&[f64]]) -> [u64; BARS] {
         let mut histogram: Option<RunningHistogram> = None;
         let range = |values: &[f64]| {
@@ -126,7 +129,7 @@ mod tests {
         let before = shown(&histogram);
         histogram.compact(-3.0, 5.0);
         assert_eq!((shown(&histogram), histogram.bins.len()), (before, MAX_BARS));
-        // Values can still be added.
+        // Values can be added after `compact`.
         histogram.extend_to(-3.0, 9.0);
         histogram.add(9.0);
         assert_eq!(histogram.bars::<16>(-3.0, 9.0).iter().sum::<u64>(), 10_001);

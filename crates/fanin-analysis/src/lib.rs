@@ -1,14 +1,16 @@
-//! Checks and reports on checkpoints. Results are typed; they serialize to JSON and, for [`inspect`], render as HTML.
-//! Nothing is printed.
+//! Checks and reports on initial checkpoints. The results are typed and serialize to JSON. The result of [`inspect`]
+//! also renders as an HTML page. The crate prints nothing.
 //!
-//! | module | what it answers |
+//! | module | purpose |
 //! |---|---|
-//! | [`verify`] | does a checkpoint match its recipe: distributions and, with a seed, exact values |
-//! | [`audit`] | what are the values of each tensor, without a recipe: fresh, trained, repeated, uninitialized |
-//! | [`inspect`] | what does a checkpoint contain: moments, histograms, spectra |
-//! | [`diff`] | how do two checkpoints differ |
-//! | [`explain`] | what does a spec give for a shape, and what does the layer do to a signal |
-//! | [`check`] | the tests that these modules use |
+//! | [`verify`] | tests whether a checkpoint matches its recipe: the distributions and, with a seed, the exact values |
+//! | [`audit`] | classifies the values of each tensor without a recipe: fresh, trained, repeated, uninitialized |
+//! | [`inspect`] | reports the contents of a checkpoint: moments, histograms, spectra |
+//! | [`diff`] | compares the tensors of two checkpoints |
+//! | [`explain`] | explains a spec for a shape: the distribution, and the effect of the layer on a signal |
+//! | [`describe`] | describes the distribution of a plan as text |
+//! | [`stats`] | computes the moments, the range and the histogram of values |
+//! | [`check`] | has the tests that the other modules use |
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
-//! Pseudo-random signs: fixed test vectors for products with a matrix.
+//! Pseudo-random signs: the entries of the fixed vectors that matrices are multiplied with.
 
-/// Returns +1 or -1, a fixed pseudo-random function of `n`.
+/// Returns +1 or -1. The sign is a fixed pseudo-random function of `n`.
 pub(crate) fn sign(n: u64) -> f64 {
     let mut bits = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

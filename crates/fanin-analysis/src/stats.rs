@@ -2,7 +2,7 @@
 
 use crate::histogram::{MAX_BARS, RunningHistogram};
 
-/// Count, moments, range and histogram of values, which are added a chunk at a time.
+/// The count, moments, range and histogram of a tensor's values. The values are added chunk by chunk.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Stats {
     /// The number of values.
@@ -13,7 +13,7 @@ pub struct Stats {
     pub nans: u64,
     /// The number of infinite values.
     pub infinite: u64,
-    /// The statistics of the finite values, if there are any.
+    /// The statistics of the finite values; `None` if no value is finite.
     finite: Option<FiniteStats>,
 }
 
@@ -30,7 +30,7 @@ struct FiniteStats {
 }
 
 impl Stats {
-    /// Adds values.
+    /// Adds a chunk of values.
     pub(crate) fn add(&mut self, values: &[f64]) {
         self.count += values.len() as u64;
         let (mut count, mut sum) = (0u64, 0.0);
@@ -64,7 +64,7 @@ impl Stats {
             squares += (x - mean) * (x - mean);
             finite.histogram.add(x);
         }
-        // The moments of two groups give those of both together (Chan, Golub and LeVeque 1983).
+        // Combines the moments of the values added before with those of this chunk (Chan, Golub and LeVeque 1983).
         let (a, b) = (finite.count as f64, count as f64);
         let difference = mean - finite.mean;
         finite.squares += squares + difference * difference * a * b / (a + b);
@@ -74,7 +74,7 @@ impl Stats {
         finite.max = finite.max.max(max);
     }
 
-    /// Reduces the memory of the histogram. Call this after all values are added.
+    /// Reduces the memory of the histogram. Call this after the last value is added.
     pub(crate) fn finish(&mut self) {
         if let Some(FiniteStats { min, max, histogram, .. }) = &mut self.finite
             && min < max
@@ -83,27 +83,29 @@ impl Stats {
         }
     }
 
-    /// Returns the mean of the finite values, if there are any.
+    /// Returns the mean of the finite values, or `None` if no value is finite.
     pub fn mean(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| finite.mean)
     }
 
-    /// Returns the standard deviation of the finite values, if there are any.
+    /// Returns the standard deviation of the finite values, or `None` if no value is finite. The sum of the squared
+    /// distances from the mean is divided by the number of values.
     pub fn std(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| (finite.squares / finite.count as f64).sqrt())
     }
 
-    /// Returns the smallest finite value, if there is one.
+    /// Returns the smallest finite value, or `None` if no value is finite.
     pub fn min(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| finite.min)
     }
 
-    /// Returns the largest finite value, if there is one.
+    /// Returns the largest finite value, or `None` if no value is finite.
     pub fn max(&self) -> Option<f64> {
         self.finite.as_ref().map(|finite| finite.max)
     }
 
-    /// Returns the histogram as text of 16 block characters. Equal values give a single vertical line.
+    /// Returns the histogram as text of 16 block characters. If all finite values are equal, the text is a single
+    /// vertical line. If no value is finite, the text is empty.
     pub fn sparkline(&self) -> String {
         const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let Some(finite) = &self.finite else { return String::new() };
@@ -116,8 +118,9 @@ impl Stats {
         bars.iter().map(|&count| HEIGHTS[(u128::from(count) * 8).div_ceil(highest.into()) as usize]).collect()
     }
 
-    /// Returns the histogram of the finite values: the edges in ascending order, and the counts between them. Equal
-    /// values give one bar with two equal edges. Without finite values both are empty.
+    /// Returns the histogram of the finite values: the edges of the bars in ascending order, and the number of values
+    /// in each bar. If all finite values are equal, there is one bar with two equal edges. If no value is finite, both
+    /// vectors are empty.
     pub(crate) fn bars(&self) -> (Vec<f64>, Vec<u64>) {
         let Some(FiniteStats { count, min, max, histogram, .. }) = &self.finite else {
             return Default::default();
@@ -125,7 +128,7 @@ impl Stats {
         if min == max {
             return (vec![*min, *max], vec![*count]);
         }
-        // Both ends are weighted, because their difference may overflow.
+        // An edge is a weighted sum of `min` and `max`, because their difference may overflow.
         let edge = |k: usize| {
             let weight = k as f64 / MAX_BARS as f64;
             min * (1.0 - weight) + max * weight
@@ -145,7 +148,8 @@ mod tests {
         whole.add(&values);
         let mut chunked = Stats::default();
         values.chunks(37).for_each(|chunk| chunked.add(chunk));
-        // Each of 0 to 999 once, divided by 100: the variance of n such integers is (n^2 - 1) / 12.
+        // The values are the integers 0 to 999 in another order, divided by 100, plus 1e6. The variance of the integers
+        // 0 to n - 1 is (n^2 - 1) / 12.
         let std = (999_999.0f64 / 12.0).sqrt() / 100.0;
         for stats in [&whole, &chunked] {
             let (mean, measured) = (stats.mean().unwrap(), stats.std().unwrap());

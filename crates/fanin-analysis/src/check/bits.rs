@@ -1,4 +1,5 @@
-//! Comparison of a checkpoint with the values that a seed gives. The expected values are generated a chunk at a time.
+//! Comparison of a checkpoint with the values that a seed gives. The native stream generates the expected values chunk
+//! by chunk, and the torch stream tensor by tensor.
 
 use std::collections::HashMap;
 
@@ -14,19 +15,21 @@ use super::mismatch::Mismatch;
 use super::orthogonal;
 use crate::error::{Error, Result};
 
-/// Generates the expected values of a checkpoint's tensors, one tensor after another.
+/// A generator of the expected values of a checkpoint's tensors.
 #[derive(Debug)]
 pub(crate) enum ExpectedValues {
-    /// From the native stream of a seed.
+    /// The native stream of a seed.
     Native(Native),
-    /// From the torch stream, for tensors that are compared in the order in which they were generated.
+    /// The torch stream, for tensors that are compared in the order in which they were generated.
     TorchInOrder(Box<TorchSequence>),
-    /// From the torch stream, for tensors in any order: the generator before each tensor, by the tensor's name.
+    /// The torch stream, for tensors that are compared in any order. The map has the state of torch's generator before
+    /// each tensor, by the tensor's name.
     TorchByName(HashMap<String, Torch>),
 }
 
 impl ExpectedValues {
-    /// Returns the values of a stream and seed, for these tensors in this order.
+    /// Returns the generator for a stream and a seed. If the stream is the torch stream, the tensors must be compared
+    /// in the order of `planned`.
     pub(crate) fn new(stream: StreamKind, seed: u64, planned: &[Planned]) -> Self {
         match stream {
             StreamKind::Native => Self::Native(Native::new(seed)),
@@ -34,11 +37,11 @@ impl ExpectedValues {
         }
     }
 
-    /// Returns the values of the torch stream for a model's tensors in the model's order. The tensors can then be
-    /// compared in any order.
+    /// Returns the generator for the torch stream and a seed, if the tensors were generated in the order of a model.
+    /// The tensors can be compared in any order.
     ///
     /// # Errors
-    /// If the stream cannot carry out a plan.
+    /// Returns an error if the torch stream does not have the algorithm of a plan.
     pub(crate) fn torch_in_model_order(model: &[Planned], seed: u64) -> Result<Self> {
         let mut sequence = TorchSequence::new(seed, model);
         let mut generators = HashMap::new();
@@ -52,10 +55,10 @@ impl ExpectedValues {
         Ok(Self::TorchByName(generators))
     }
 
-    /// Compares the tensor at this index of the manifest with its expected values.
+    /// Compares a tensor with its expected values. `tensor` is the tensor's index in the manifest.
     ///
     /// # Errors
-    /// If the file cannot be read, or the stream cannot carry out the plan.
+    /// Returns an error if the file cannot be read, or if the stream does not have the algorithm of the plan.
     pub(crate) fn compare(
         &mut self,
         checkpoint: &Checkpoint,
@@ -91,10 +94,11 @@ impl ExpectedValues {
     }
 }
 
-/// Compares a tensor of an integer type with its planned values: one value everywhere, or consecutive integers.
+/// Compares a tensor of an integer type with its planned values: the same value everywhere, or consecutive integers
+/// (`arange`).
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(crate) fn compare_integers(
     checkpoint: &Checkpoint,
     tensor: usize,
@@ -117,18 +121,19 @@ pub(crate) fn compare_integers(
     Ok(comparison.mismatch)
 }
 
-/// A tensor that is being compared with its expected values, from its first value to its last.
+/// A comparison of a tensor with its expected values, from the first value to the last.
 struct Comparison<'a> {
     checkpoint: &'a Checkpoint,
     /// The tensor's index in the manifest.
     tensor: usize,
     planned: &'a Planned,
     progress: &'a dyn Progress,
-    /// The distance up to which two values count as equal. At 0 the bytes must be equal, so -0 differs from 0.
+    /// The distance up to which two values count as equal. At a tolerance of 0, the bytes of two values must be equal,
+    /// so -0 differs from 0.
     tolerance: f64,
-    /// The index of the next value.
+    /// The row-major index of the next value.
     index: usize,
-    /// Bytes read from the file.
+    /// The bytes of the last read from the file.
     stored: Vec<u8>,
     mismatch: Mismatch,
 }
@@ -144,7 +149,8 @@ impl<'a> Comparison<'a> {
         Self { checkpoint, tensor, planned, progress, tolerance: 0.0, index: 0, stored: Vec::new(), mismatch }
     }
 
-    /// Compares the next values with the expected ones, which are given as bytes of the file's type.
+    /// Reads the next values from the file and compares them with the expected values. `expected` has the bytes of the
+    /// expected values in the file's type.
     fn add(&mut self, expected: &[u8]) -> Result {
         const BYTES: usize = 1 << 22;
         let entry = &self.planned.entry;
@@ -161,7 +167,7 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Counts the values of the last read that differ.
+    /// Counts the values of the last read that differ from the expected values by more than the tolerance.
     fn count_differences(&mut self, expected: &[u8]) {
         let dtype = self.planned.entry.dtype;
         let bytes = expected.chunks(dtype.size()).zip(self.stored.chunks(dtype.size()));
@@ -175,8 +181,8 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Returns the distance up to which a value of a torch plan counts as equal. It is 0 except for `orthogonal`, which
-/// agrees with torch only to rounding, as different LAPACK builds do.
+/// Returns the tolerance for values of the torch stream. The tolerance is 0 except for `orthogonal`. Orthogonal values
+/// agree with torch's only up to rounding, because torch's values depend on its LAPACK build.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
         Distribution::Orthogonal { gain } => gain.abs() * orthogonal::tolerance(plan.dtype()) / 4.0,

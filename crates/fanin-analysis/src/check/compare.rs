@@ -1,7 +1,7 @@
-//! Differences between the values of one tensor in two files. All threads take part, a chunk at a time.
+//! The difference between the values of one tensor in two files. The threads compare chunks of the tensor in parallel.
 //!
-//! Most tensors of two checkpoints are bitwise equal, so bytes are compared first. Sums are computed only for tensors that
-//! differ.
+//! Often most tensors of two checkpoints are bitwise equal. The bytes are therefore compared first, and sums over the
+//! values are computed only for tensors that differ.
 
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::StoredType;
@@ -9,10 +9,12 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 
-/// The number of bytes that a thread reads from each file at a time: two chunks fit into the L2 cache.
+/// The number of bytes that a thread reads from each file at a time. The chunks of both files fit into the L2 cache
+/// together.
 const CHUNK: u64 = 1 << 18;
 
-/// The number of partial sums, so that the loop over values can be vectorized.
+/// The number of partial sums of each quantity. Separate partial sums allow the compiler to vectorize the loop over
+/// values.
 const LANES: usize = 8;
 
 /// The difference between the values a and b of one tensor in two files.
@@ -20,7 +22,7 @@ const LANES: usize = 8;
 pub struct ValueDifference {
     /// The number of values whose bytes differ.
     pub values: u64,
-    /// The largest |a - b|; NaN if one of two different values is NaN.
+    /// The largest |a - b|. It is NaN if two values differ and one of them is NaN.
     pub max: f64,
     /// The sum of (a - b)^2.
     difference_squares: f64,
@@ -33,11 +35,12 @@ pub struct ValueDifference {
 }
 
 impl ValueDifference {
-    /// Compares two tensors of equal type and shape, given by their indices in the two manifests. Returns `None` if they
-    /// have the same bytes. `report` is called with the number of bytes of each chunk, once for both files.
+    /// Compares two tensors of equal type and shape, given by their indices in the two manifests. Returns `None` if the
+    /// tensors are bitwise equal. `report` is called once for each pair of chunks, with the number of bytes of one
+    /// chunk.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// Returns an error if a file cannot be read.
     pub(crate) fn new(
         [a, b]: [&Checkpoint; 2],
         tensors: [usize; 2],
@@ -59,7 +62,7 @@ impl ValueDifference {
             report(left.len() as u64);
             Result::Ok(left == right)
         });
-        // Stops at the first chunk that differs.
+        // The search ends as soon as a thread finds a chunk that differs or cannot be read.
         let differs = equal.find_any(|equal| !matches!(equal, Ok(true))).transpose()?;
         if differs.is_none() {
             return Ok(None);
@@ -68,7 +71,7 @@ impl ValueDifference {
             read(chunk, left, right)?;
             Ok(of_bytes(dtype, left, right))
         });
-        // Adding in file order makes the result independent of the threads.
+        // The sums are added in the order of the chunks, so that the result does not depend on the threads.
         let sums: Vec<Self> = sums.collect::<Result<_>>()?;
         Ok(Some(sums.into_iter().fold(Self::default(), Self::plus)))
     }
@@ -84,12 +87,12 @@ impl ValueDifference {
         }
     }
 
-    /// Returns |a - b| / |a| in the Euclidean norm; infinite if a is zero.
+    /// Returns |a - b| / |a| in the Euclidean norm. It is infinite if all values of a are 0.
     pub fn relative(&self) -> f64 {
         (self.difference_squares / self.a_squares).sqrt()
     }
 
-    /// Returns the cosine of the angle between a and b; NaN if one of the two is zero.
+    /// Returns the cosine of the angle between a and b. It is NaN if all values of a or all values of b are 0.
     pub fn cosine(&self) -> f64 {
         self.products / (self.a_squares.sqrt() * self.b_squares.sqrt())
     }
@@ -100,7 +103,8 @@ fn max_or_nan(a: f64, b: f64) -> f64 {
     if a.is_nan() || a > b { a } else { b }
 }
 
-/// Compares two slices of bytes as values of a stored type. Types that are not read as numbers give an empty difference.
+/// Compares two slices of bytes as values of a stored type. Returns an empty difference for types that are not read as
+/// numbers.
 fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
     use fanin::half::{bf16, f16};
     match dtype {
@@ -126,7 +130,7 @@ fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
     }
 }
 
-/// Compares two slices of bytes as values of `SIZE` bytes. `to_f64` converts the bytes of a value.
+/// Compares two slices of bytes as values of `SIZE` bytes. `to_f64` converts the bytes of a value to the value.
 fn of_values<const SIZE: usize>(
     left: &[u8],
     right: &[u8],
@@ -137,7 +141,7 @@ fn of_values<const SIZE: usize>(
     let mut lanes = [ValueDifference::default(); LANES];
     let add = |sums: &mut ValueDifference, left: [u8; SIZE], right: [u8; SIZE]| {
         let (x, y) = (to_f64(left), to_f64(right));
-        // The difference of two equal infinities would be NaN.
+        // Equal values are not subtracted, because the difference of two equal infinities would be NaN.
         let distance = if left == right { 0.0 } else { (x - y).abs() };
         sums.values += u64::from(left != right);
         sums.max = max_or_nan(sums.max, distance);

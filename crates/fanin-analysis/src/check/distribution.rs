@@ -1,4 +1,5 @@
-//! Univariate distributions: distribution function, density, moments, and bin edges for counting values.
+//! Univariate distributions: their distribution function, density and moments, and edges of bins in which values are
+//! counted.
 
 use fanin::{DType, Distribution, Plan};
 use statrs::function::erf::{erf, erfc};
@@ -15,7 +16,7 @@ pub enum Univariate {
         /// The upper bound.
         high: f64,
     },
-    /// Normal, truncated to `[low, high]`. Infinite bounds give the normal distribution itself.
+    /// Normal, truncated to `[low, high]`. With infinite bounds it is the normal distribution without truncation.
     Normal {
         /// The mean before truncation.
         mean: f64,
@@ -28,7 +29,7 @@ pub enum Univariate {
     },
 }
 
-/// The mean, and central moments: the expected value of (X - mean)^k.
+/// The mean and central moments of a distribution. The k-th central moment is the expected value of (X - mean)^k.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Moments {
     /// The mean.
@@ -48,7 +49,8 @@ fn phi(z: f64) -> f64 {
     erfc(-z / std::f64::consts::SQRT_2) / 2.0
 }
 
-/// Returns Phi(b) - Phi(a). In the tails it subtracts tail probabilities, which keeps the relative precision.
+/// Returns Phi(b) - Phi(a). If a and b are in the same tail, the probabilities of this tail are subtracted, because
+/// this keeps the relative precision of small results.
 fn normal_probability(a: f64, b: f64) -> f64 {
     if a > 0.0 {
         phi(-a) - phi(-b)
@@ -61,10 +63,11 @@ fn normal_probability(a: f64, b: f64) -> f64 {
 }
 
 impl Univariate {
-    /// Returns the distribution of a plan's independent random values. Of a `sparse` plan these are the values that are
-    /// not set to zero.
+    /// Returns the distribution of a plan's independent random values. For a `sparse` plan, it is the distribution of
+    /// the values that are not set to zero.
     ///
-    /// Returns `None` if the plan determines every value, or if its values depend on one another (`orthogonal`).
+    /// Returns `None` if the plan determines every value, if its values depend on one another (`orthogonal`), or if the
+    /// plan has blocks.
     pub fn of(plan: &Plan) -> Option<Self> {
         Some(match plan.distribution() {
             Distribution::Uniform { low, high } if low < high => Self::Uniform { low, high },
@@ -82,13 +85,14 @@ impl Univariate {
         Self::Normal { mean, std, low: f64::NEG_INFINITY, high: f64::INFINITY }
     }
 
-    /// Returns whether this is a normal distribution whose bounds, if any, are more than 12 standard deviations from the
-    /// mean.
+    /// Returns whether this is a normal distribution that is not truncated, or that is truncated at more than 12
+    /// standard deviations from the mean.
     pub fn is_normal(&self) -> bool {
         matches!(*self, Self::Normal { mean, std, low, high } if low < mean - 12.0 * std && high > mean + 12.0 * std)
     }
 
-    /// Returns the lower and upper bound of the values; infinite where there is none.
+    /// Returns the lower and the upper bound of the values. A bound is infinite if the values are not bounded on that
+    /// side.
     pub fn bounds(&self) -> (f64, f64) {
         match *self {
             Self::Uniform { low, high } | Self::Normal { low, high, .. } => (low, high),
@@ -148,11 +152,12 @@ impl Univariate {
         }
     }
 
-    /// Returns the moments of the values as the dtype stores them. For dtypes of 16 and 8 bits they are those of the
-    /// rounded values. Wider dtypes are treated as exact.
+    /// Returns the moments of the values in a dtype. For dtypes of 16 and 8 bits they are the moments of the rounded
+    /// values. For wider dtypes the rounding is neglected.
     pub(crate) fn moments(&self, dtype: DType) -> Moments {
         let (from, to) = self.support();
-        // Points and weights: all values of the dtype with their probabilities, or Simpson's rule over the density.
+        // The moments are weighted sums over points. For narrow dtypes the points are all values of the dtype, and the
+        // weights are their probabilities. For wide dtypes they are those of Simpson's rule over the density.
         let mut points = Vec::new();
         let (low, high) = self.bounds();
         for x in grid::values(dtype) {
@@ -181,8 +186,8 @@ impl Univariate {
     /// Returns up to 511 bin edges in ascending order, each with the probability P(X < edge). The bins have about equal
     /// probability.
     ///
-    /// Each edge lies half-way between two adjacent values of the dtype. Rounding does not move a value across such an
-    /// edge, so the probabilities hold for rounded values too, however coarse the dtype is.
+    /// Each edge is half-way between two adjacent values of the dtype (for f64, at a value). Rounding does not move a
+    /// value across such an edge, so the probabilities hold for rounded values too, however coarse the dtype is.
     pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
         const BINS: usize = 512;
         let (low, high) = self.bounds();
@@ -198,7 +203,8 @@ impl Univariate {
             let value = dtype.round(a);
             let next = grid::neighbours(dtype, value).1;
             let edge = grid::rounding_interval(dtype, value).1;
-            // Samplers clamp values that rounding moved out of the bounds, so counts next to a bound are not exact.
+            // Both values next to an edge must be within the bounds. Samplers clamp values that rounding moved out of
+            // the bounds, so the probabilities of other edges would not be exact.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
                 edges.push((edge, self.cdf(edge)));
             }
@@ -225,8 +231,8 @@ mod tests {
         }
         let uniform = Univariate::Uniform { low: -1.0, high: 3.0 }.moments(DType::F64);
         assert!((uniform.variance - 16.0 / 12.0).abs() < 1e-9 && (uniform.m4 - 16.0 / 5.0).abs() < 1e-9);
-        // Truncated at two sigma, 0.8796 of the std remain. bf16 adds the variance of its rounding, at most a third of
-        // 2^-18 relative.
+        // Truncation at two standard deviations multiplies the std by 0.8796. Rounding to bf16 adds a relative variance
+        // of at most a third of 2^-18.
         let truncated = Univariate::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
         assert!((truncated.moments(DType::F32).variance.sqrt() - 0.879_626).abs() < 1e-6);
         assert!((truncated.moments(DType::BF16).variance.sqrt() - 0.879_626).abs() < 1e-4);

@@ -1,4 +1,4 @@
-//! Memory for generated values, and the progress of reading values to compare them with.
+//! Generation of expected values into new memory, and the progress of reading the stored values.
 
 use fanin::{DType, TensorMut};
 use fanin_checkpoint::Progress;
@@ -10,10 +10,11 @@ use crate::error::{Error, Result};
 /// The number of values that are generated at a time.
 pub(crate) const CHUNK: usize = 1 << 20;
 
-/// Returns values of this shape, filled by `fill`. `name` is the tensor's name, for errors.
+/// Allocates memory for a tensor of this shape and calls `fill` to generate its values. `name` is the tensor's name in
+/// error messages.
 ///
 /// # Errors
-/// If there is not enough memory, or `fill` fails.
+/// Returns an error if there is not enough memory, or if `fill` fails.
 pub(crate) fn generate(
     name: &str,
     dtype: DType,
@@ -31,7 +32,7 @@ pub(crate) fn generate(
     Ok(values)
 }
 
-/// Reports that `values` values of a tensor were read.
+/// Reports to `progress` that `values` values of a tensor were read.
 pub(crate) fn report_read(progress: &dyn Progress, entry: &Entry, values: usize) {
     progress.add(values as u64, (values * entry.dtype.size()) as u64);
 }

@@ -4,7 +4,8 @@
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element as _, F8E4M3, F8E5M2};
 
-/// Returns the representable values next below and next above `x`, which must be a finite value of the dtype.
+/// Returns the neighbours of `x` in the dtype: the next smaller and the next larger value. `x` must be a finite value
+/// of the dtype.
 pub(crate) fn neighbours(dtype: DType, x: f64) -> (f64, f64) {
     match dtype {
         DType::F64 => (x.next_down(), x.next_up()),
@@ -20,20 +21,21 @@ pub(crate) fn neighbours(dtype: DType, x: f64) -> (f64, f64) {
     }
 }
 
-/// Returns the values next below and next above the value with these 16 bits (sign and magnitude). `to_f64` converts
-/// bits to a value.
+/// Returns the neighbours of the value with these 16 bits (sign and magnitude): the next smaller and the next larger
+/// value. `to_f64` converts bits to a value.
 fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x8000, bits & 0x7fff);
     let away_from_zero = to_f64(sign | (magnitude + 1));
-    // On its other side, zero has the smallest value of the opposite sign.
+    // If the value is zero, the neighbour on its other side is the smallest value of the opposite sign.
     let towards_zero = if magnitude == 0 { -away_from_zero } else { to_f64(sign | (magnitude - 1)) };
     (away_from_zero.min(towards_zero), away_from_zero.max(towards_zero))
 }
 
-/// Returns the values next below and next above the value with these 8 bits (sign and magnitude). `to_f64` converts
-/// bits to a value.
+/// Returns the neighbours of the value with these 8 bits (sign and magnitude): the next smaller and the next larger
+/// value. `to_f64` converts bits to a value.
 ///
-/// In e4m3fn the successor of the largest value is NaN. The step below the largest value is then used above it too.
+/// In e4m3fn, NaN follows the value of the largest magnitude. In place of NaN, the function returns the number that is
+/// as far from this value as its other neighbour.
 fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x80, bits & 0x7f);
     let value = to_f64(bits);
@@ -55,8 +57,8 @@ pub(crate) fn epsilon(dtype: DType) -> f64 {
     neighbours(dtype, 1.0).1 - 1.0
 }
 
-/// Returns all finite values of a dtype of 16 or 8 bits in ascending order, with zero once. Returns an empty vector for
-/// wider dtypes.
+/// Returns all finite values of a dtype of 16 or 8 bits in ascending order. Zero occurs once. Returns an empty vector
+/// for wider dtypes.
 pub(crate) fn values(dtype: DType) -> Vec<f64> {
     let to_f64: fn(u16) -> f64 = match dtype {
         DType::F16 => |bits| f16::from_bits(bits).to_f64(),

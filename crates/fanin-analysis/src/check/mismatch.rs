@@ -2,14 +2,14 @@
 
 use super::test_result::TestResult;
 
-/// How the values of a tensor differ from the expected values.
+/// The differences between the values of a tensor and the expected values.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Mismatch {
     /// The number of values that differ.
     pub(crate) count: u64,
-    /// The first of these values.
+    /// The first value that differs; `None` if no value differs.
     first: Option<FirstMismatch>,
-    /// The largest distance; infinite if one of the two values is not finite.
+    /// The largest distance between a value and its expected value. It is infinite if one of the two is not finite.
     largest: f64,
 }
 
@@ -23,7 +23,7 @@ struct FirstMismatch {
 }
 
 impl Mismatch {
-    /// Counts a value that differs. Values must come in the order of their indices.
+    /// Counts a value that differs. The values must be added in the order of their indices.
     pub(crate) fn add(&mut self, index: usize, expected: f64, found: f64) {
         let distance = (expected - found).abs();
         self.count += 1;
@@ -31,8 +31,8 @@ impl Mismatch {
         self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
     }
 
-    /// Returns the failure of values that do not depend on a seed, or `None` if no value differs. `values` is the number
-    /// of values compared.
+    /// Returns the failed test of values that do not depend on a seed, or `None` if no value differs. `values` is the
+    /// number of values compared.
     pub(crate) fn exact_failure(&self, values: usize) -> Option<TestResult> {
         let FirstMismatch { index, expected, found } = self.first?;
         let text = format!(
@@ -42,8 +42,8 @@ impl Mismatch {
         Some(TestResult::failure("exact", text))
     }
 
-    /// Returns the failure of values that a seed determines, or `None` if no value differs. `values` is the number of
-    /// values compared.
+    /// Returns the failed test of values that a seed determines, or `None` if no value differs. `values` is the number
+    /// of values compared.
     pub(crate) fn seed_failure(&self, values: usize) -> Option<TestResult> {
         let FirstMismatch { index, expected, found } = self.first?;
         let text = format!(

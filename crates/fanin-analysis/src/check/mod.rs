@@ -1,5 +1,6 @@
-//! The tests that `verify`, `audit`, `diff` and `inspect` are made of: distributions, exact values, orthogonality,
-//! repeated values; names, shapes and types of a model's tensors.
+//! The tests that `verify`, `audit`, `diff` and `inspect` use. Tests of a tensor's values are those of the
+//! distribution, exact values, orthogonality and repeated values. Tests of a model are those of the names, shapes and
+//! types of its tensors.
 
 pub(crate) mod bits;
 pub(crate) mod classify;

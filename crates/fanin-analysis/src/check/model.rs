@@ -1,4 +1,4 @@
-//! Comparison of a file with a model: names, shapes and types of its tensors.
+//! Comparison of a file with a model: the names, shapes and types of the tensors.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,14 +10,15 @@ use crate::error::Result;
 /// The tensors of a file, planned by a recipe and compared with those of a model.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
-    /// The plan of each tensor of the file, in the file's order. A tensor that the model does not have, or has with
-    /// another shape or an incompatible type, is skipped here and listed in `mismatches`.
+    /// The plan of each tensor of the file, in the file's order. If the model lacks a tensor, or has it with another
+    /// shape or an incompatible type, the plan skips the tensor, and `mismatches` lists it.
     pub planned: Vec<Planned>,
-    /// The tensors of the file that do not match the model, in the file's order. A tensor may be listed twice.
+    /// The tensors of the file that do not match the model, in the file's order. A tensor with two mismatches is listed
+    /// twice.
     pub mismatches: Vec<ModelMismatch>,
     /// The tensors of the model that the file lacks.
     pub missing: Vec<Entry>,
-    /// The tensors of the model in the model's order, which is the order in which the torch stream generates them. Empty
+    /// The tensors of the model in the model's order. The torch stream generates them in this order. The list is empty
     /// without a model.
     pub model: Vec<Planned>,
 }
@@ -29,11 +30,11 @@ pub struct ModelMismatch {
     pub tensor: usize,
     /// What does not match: `extra` (the model has no such tensor), `shape` or `dtype`.
     pub test: &'static str,
-    /// What was found, and what the model has.
+    /// A message with what the file has and what the model has.
     pub text: String,
 }
 
-/// A model's tensors by name. Tied names stand for one tensor.
+/// The tensors of a model by name. All names of a tied tensor give the same tensor.
 struct ModelTensors<'a> {
     recipe: &'a Recipe,
     entries: &'a [Entry],
@@ -50,7 +51,8 @@ impl<'a> ModelTensors<'a> {
         Self { recipe, entries: &model.entries, indices }
     }
 
-    /// Returns the index in the model of the tensor of this name, or of a name tied to it.
+    /// Returns the index of a tensor in the model. `name` is the tensor's name in the model, or a name that is tied to
+    /// it. Returns `None` if the model has no such tensor.
     fn index(&self, name: &str) -> Option<usize> {
         self.indices.get(name).or_else(|| self.indices.get(self.recipe.canonical_name(name))).copied()
     }
@@ -61,14 +63,15 @@ impl<'a> ModelTensors<'a> {
 }
 
 impl ModelComparison {
-    /// Plans the tensors of a file by a recipe. With a model, compares their names, shapes and types with the model's.
+    /// Plans the tensors of a file by a recipe. If a model is given, the names, shapes and types of the tensors are
+    /// compared with those of the model.
     ///
-    /// A file may have any of the names of a tied tensor. It may have tensors beside the model's if the recipe copies or
-    /// skips them. Its floating-point types must be those of the model, or one other type for all tensors, as a changed
-    /// dtype of the whole checkpoint gives.
+    /// The file may have a tied tensor under any of its names. The file may have tensors that the model lacks, if the
+    /// recipe copies or skips them. The floating-point tensors must have the types of the model, or all of them must
+    /// have one other type, as after a conversion of the whole checkpoint to another dtype.
     ///
     /// # Errors
-    /// As [`Recipe::apply`].
+    /// Returns the errors of [`Recipe::plan`].
     pub fn new(
         recipe: &Recipe,
         settings: &[(String, f64)],
@@ -88,11 +91,12 @@ impl ModelComparison {
             model.entries.iter().filter(|entry| !present.contains(recipe.canonical_name(&entry.name)));
         comparison.missing.extend(missing.cloned());
 
-        // The manifest to plan has the file's names, types and order, the model's shapes, and also the missing tensors:
-        // recipes can read numbers, such as the depth, off the whole model.
+        // The manifest to plan has the names, types and order of the file and the shapes of the model. It also has the
+        // missing tensors, because a recipe can derive variables, such as the depth, from all tensors of the model.
         let mut entries = comparison.compare_entries(file, &tensors);
         if entries.is_empty() {
-            // Nothing in common: the recipe is one of another model, and applying it gives the best error.
+            // The file and the model have no tensor in common, so the recipe is for another model. Planning the file by
+            // the recipe gives the most helpful error.
             recipe.plan(file, settings)?;
         }
         let first_missing = entries.len();
@@ -104,7 +108,7 @@ impl ModelComparison {
         comparison.model.sort_by_key(in_model);
         planned.truncate(first_missing);
 
-        // Tensors of another shape or kind of type do not fit their plan.
+        // A tensor whose shape or kind of type differs from the model's does not fit its plan.
         let unfit: HashSet<usize> = comparison.mismatches.iter().map(|mismatch| mismatch.tensor).collect();
         comparison.compare_float_types(&planned, file, &tensors);
         let mut planned: HashMap<String, Planned> =
@@ -117,8 +121,8 @@ impl ModelComparison {
         Ok(comparison)
     }
 
-    /// Compares the tensors of the file with the model's. Returns the entries to plan: the file's names and floating-point
-    /// types with the model's shapes.
+    /// Compares the tensors of the file with those of the model. Returns the entries to plan, which have the names and
+    /// floating-point types of the file and the shapes of the model.
     fn compare_entries(&mut self, file: &Manifest, model: &ModelTensors<'_>) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (tensor, entry) in file.entries.iter().enumerate() {
@@ -152,7 +156,7 @@ impl ModelComparison {
         self.mismatches.push(ModelMismatch { tensor, test, text });
     }
 
-    /// Returns whether the file has its tensors in the order of the model.
+    /// Returns whether the file has the model's tensors in the order of the model.
     pub(crate) fn is_in_model_order(&self) -> bool {
         let known: HashSet<&str> = self.model.iter().map(|planned| planned.entry.name.as_str()).collect();
         let mut model = self.model.iter().map(|planned| planned.entry.name.as_str());
@@ -160,12 +164,13 @@ impl ModelComparison {
         file.all(|name| !known.contains(name) || model.any(|next| next == name))
     }
 
-    /// Lists the floating-point tensors that have the wrong type. The right types are the model's, or one type for all,
-    /// whichever gives fewer mismatches. Tensors whose type the recipe sets are left out: they are tested elsewhere.
+    /// Adds a mismatch for each floating-point tensor that has the wrong type. The expected types are the model's
+    /// types, or one type for all tensors, whichever gives fewer mismatches. Tensors whose type the recipe sets are not
+    /// compared with the model, because `verify` compares them with the recipe.
     fn compare_float_types(&mut self, planned: &[Planned], file: &Manifest, model: &ModelTensors<'_>) {
         let indices: HashMap<&str, usize> =
             file.entries.iter().enumerate().map(|(index, entry)| (entry.name.as_str(), index)).collect();
-        // Name, type in the file, type in the model.
+        // The name, the type in the file and the type in the model of each tensor whose type the recipe does not set.
         let free: Vec<(&str, StoredType, StoredType)> = planned
             .iter()
             .filter(|planned| planned.plan.is_some() && planned.chosen_dtype.is_none())
@@ -181,7 +186,8 @@ impl ModelComparison {
             free.iter().filter(differs).collect::<Vec<_>>()
         };
         let floats = StoredType::ALL.into_iter().filter(|dtype| dtype.float().is_some());
-        // `None` stands for the model's types. It comes first, so it wins a tie.
+        // `None` stands for the model's types. `min_by_key` returns the first minimum, so a tie is decided for the
+        // model's types.
         let choices = [None].into_iter().chain(floats.map(Some));
         let best = choices.min_by_key(|&overall| mismatches(overall).len()).unwrap_or_default();
         let wrong = mismatches(best);
@@ -199,10 +205,10 @@ impl ModelComparison {
 }
 
 /// Returns the model with the names that the file has. If the file has the model's names without their first component,
-/// that component is removed from the model's names.
+/// the first component is removed from the model's names. Otherwise the model is unchanged.
 ///
-/// This is how a model without its head is saved: transformers' GPT2Model has `wte.weight` where GPT2LMHeadModel has
-/// `transformer.wte.weight`.
+/// A model that is saved without its head has such names: transformers' GPT2Model has `wte.weight` where
+/// GPT2LMHeadModel has `transformer.wte.weight`.
 fn without_prefix(file: &Manifest, mut model: Manifest) -> Manifest {
     let present: HashSet<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
     let Some((first, _)) = model.entries.first().and_then(|entry| entry.name.split_once('.')) else {

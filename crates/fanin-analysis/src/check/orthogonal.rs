@@ -1,25 +1,28 @@
-//! Tests of whether a matrix is orthogonal, and whether it was drawn from the Haar measure.
+//! Tests whether a matrix is orthogonal, and whether the matrix was drawn from the Haar measure.
 //!
-//! Orthogonality is tested without the Gram matrix: Q Q^T v = gain^2 v for random vectors v with entries +1 and -1. For
-//! such v the expected squared length of (Q Q^T - gain^2) v is the squared Frobenius norm of Q Q^T - gain^2, so a few
-//! vectors reveal any matrix that is not orthogonal. The test takes two passes over the values and memory for a few
-//! vectors.
+//! Orthogonality is tested without computing the Gram matrix Q Q^T. The test checks that Q Q^T v = gain^2 v for random
+//! vectors v with entries +1 and -1. For such v the expected squared length of (Q Q^T - gain^2) v is the squared
+//! Frobenius norm of Q Q^T - gain^2, so a few vectors reveal any matrix that is not orthogonal. The test reads the
+//! values twice, and needs memory for a few vectors only.
 //!
-//! An orthogonal matrix need not be random: the identity, permutations and block-diagonal matrices are not.
-//! [`EntryStatistics`] compares the entries with those of a matrix drawn from the Haar measure. Its p-values are exact or
-//! too large, as in `sample`. Below, n is the longer side, N the number of entries, and the gain is 1.
-//! - Exact zeros: the square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the probability that it rounds
-//!   to zero. Algorithms end in a difference of numbers below 1, so entries within 2^-24 of zero may become zero too. The
-//!   number of zeros is Poisson distributed.
-//! - The largest entry: its p-value is at most N times that of one entry (Boole's inequality). Permutation matrices and
-//!   matrices near them have an entry near 1.
-//! - The sum F of the absolute values, which is small if few entries carry all the weight. Its mean is N times that of
-//!   one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at most sqrt(N) times the Frobenius norm of a change
-//!   of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n) is (n - 2)/4 in that metric. By Bakry and Emery's
-//!   logarithmic Sobolev inequality and Herbst's argument (Meckes, "The Random Matrix Theory of the Classical Compact
-//!   Groups", 2019, chapter 5), P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At one false alarm in 1e6, F may deviate
-//!   by 13 / sqrt(N) of its mean. Two equal blocks, or half of the entries nearly zero, lower F by 29 %, which is detected
-//!   from some 2000 entries on. The largest effect that rounding can have on F is subtracted first.
+//! An orthogonal matrix need not be random. Examples are the identity, permutations and block-diagonal matrices.
+//! [`EntryStatistics`] therefore compares the entries with those of a matrix drawn from the Haar measure, by three
+//! tests. Their p-values are exact or too large, as in `sample`. In the list, n is the length of the longer side, N is
+//! the number of entries, and the gain is 1.
+//! - The number of exact zeros: the square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the probability
+//!   that the entry rounds to zero. Algorithms compute an entry as a difference of numbers below 1, so entries within
+//!   2^-24 of zero may become zero too. The number of zeros is Poisson distributed.
+//! - The largest absolute entry: its p-value is at most N times that of one entry (Boole's inequality). This test
+//!   detects permutation matrices and matrices close to them, because they have an entry close to 1.
+//! - The sum F of the absolute values: F is small if a few entries are large and the others are nearly zero. The mean
+//!   of F is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at
+//!   most sqrt(N) times the Frobenius norm of a change of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n)
+//!   is (n - 2)/4 in the metric of that norm. By Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument
+//!   (Meckes, "The Random Matrix Theory of the Classical Compact Groups", 2019, chapter 5),
+//!   P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At a rate of one false alarm in 1e6, the relative deviation of F
+//!   from its mean may be 13 / sqrt(N). Two equal blocks, or half of the entries nearly zero, lower F by 29 %, which is
+//!   detected in matrices of about 2000 entries or more. The largest effect that rounding can have on F is subtracted
+//!   from the deviation first.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
@@ -40,26 +43,27 @@ pub(crate) fn tolerance(dtype: DType) -> f64 {
         DType::F64 => 1e-10,
         DType::F16 => 4e-3,
         DType::BF16 => 2e-2,
-        // With 3 or 2 bits of precision the test is weak, and small entries are stored as zero. These bounds exceed that
-        // of bf16 by more than the ratio of the precisions.
+        // The test is weak for types with 3 or 2 mantissa bits, because they store small entries as zero. Their
+        // tolerances exceed that of bf16 by more than the ratio of the precisions.
         DType::F8E4M3 => 0.6,
         DType::F8E5M2 => 0.9,
         _ => 1e-4,
     }
 }
 
-/// Returns the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) of a few random vectors v. If the matrix Q has more rows than
-/// columns, its transpose is used. Trailing axes are flattened. The result is NaN if a value is.
+/// Returns the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) of a few random vectors v. Q is the tensor as a matrix:
+/// trailing axes are flattened into columns. If the matrix has more rows than columns, Q is its transpose. The result
+/// is NaN if a value of the tensor is NaN.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     let shape = view.shape();
     let (rows, columns) = (shape[0], shape[1..].iter().product::<usize>());
     let (short, long) = (rows.min(columns), rows.max(columns));
     let v: Vec<[f64; VECTORS]> =
         (0..short).map(|n| std::array::from_fn(|k| sign((k * short + n) as u64))).collect();
-    // The product of the matrix, or of its transpose, with `vectors`.
+    // Returns the product of the matrix with `vectors`, or of its transpose if `transposed` is true.
     let product =
         |vectors: &[[f64; VECTORS]], size: usize, transposed: bool| -> Result<Vec<[f64; VECTORS]>> {
             let mut sums = vec![[0.0; VECTORS]; size];
@@ -86,7 +90,7 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
         let squares: f64 = back.iter().zip(&v).map(|(u, v)| (u[k] / square - v[k]).powi(2)).sum();
         (squares / short as f64).sqrt()
     };
-    // f64::max would drop a NaN.
+    // `f64::max` cannot be used, because it ignores NaN.
     Ok((0..VECTORS).map(departure).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
 }
 
@@ -95,7 +99,7 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
 pub(crate) struct EntryStatistics {
     count: u64,
     zeros: u64,
-    /// Sum of the absolute values.
+    /// The sum of the absolute values.
     sum: f64,
     /// The largest absolute value.
     largest: f64,
@@ -112,21 +116,22 @@ impl EntryStatistics {
         }
     }
 
-    /// Compares the entries with those of a matrix of this shape drawn from the Haar measure, times the gain.
+    /// Compares the entries with those of a matrix of this shape that is drawn from the Haar measure and multiplied by
+    /// the gain.
     pub(crate) fn tests(&self, shape: &[usize], gain: f64, dtype: DType) -> Vec<TestResult> {
         let long = shape[0].max(shape[1..].iter().product());
         let gain = gain.abs();
-        // In one dimension only the sign is random.
+        // In a matrix of one entry, only the sign is random.
         if long < 2 {
             return Vec::new();
         }
         let (count, n) = (self.count as f64, long as f64);
-        // P(|X| > x) of one entry X.
+        // Returns P(|X| > x) for one entry X.
         let exceeds = |x: f64| {
             let rest = 1.0 - (x / gain).powi(2);
             if rest <= 0.0 { 0.0 } else { beta_reg((n - 1.0) / 2.0, 0.5, rest.min(1.0)) }
         };
-        // The largest relative rounding error, and the smallest positive value.
+        // The largest relative rounding error, and the smallest positive value of the dtype.
         let rounding = grid::epsilon(dtype) / 2.0;
         let smallest = grid::neighbours(dtype, 0.0).1;
 

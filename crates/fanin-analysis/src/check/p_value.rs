@@ -1,4 +1,5 @@
-//! p-values. Each is exact or too large, so a bound on it also bounds the rate of false alarms.
+//! p-values of the tests. Each p-value is exact or too large. A test that fails if its p-value is below a threshold
+//! therefore gives false alarms at a rate of at most that threshold.
 
 use statrs::function::{erf::erfc, gamma};
 
@@ -11,16 +12,17 @@ pub(crate) fn standardized_sum(z: f64, skewness: f64, n: f64) -> f64 {
 
 /// Returns the two-sided p-value of a normal deviate `z`, times e^`correction`.
 ///
-/// The correction of Cramér's theorem holds for deviates that are small against the square root of the number of terms.
-/// It is clamped to 0 to z^2 / 4.
+/// The correction of Cramér's theorem holds for deviates that are small compared with the square root of the number of
+/// terms. The correction is clamped to the range from 0 to z^2 / 4.
 pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     let p = erfc(z.abs() / std::f64::consts::SQRT_2);
-    // Beyond 38 standard deviations p underflows to 0, and e^correction may be infinite: their product would be NaN.
+    // Beyond 38 standard deviations p underflows to 0. Its product with e^correction would be NaN if e^correction is
+    // infinite.
     if p == 0.0 { 0.0 } else { p * correction.clamp(0.0, z * z / 4.0).exp() }
 }
 
-/// Returns the p-value of a Kolmogorov-Smirnov distance over `n` values: Massart's bound 2 exp(-2 n D^2) (1990), which
-/// is true for every `n`. It may exceed 1.
+/// Returns an upper bound on the p-value of the Kolmogorov-Smirnov distance D of `n` values. Massart's bound (1990), 2
+/// exp(-2 n D^2), holds for every `n`. The bound may exceed 1.
 pub(crate) fn kolmogorov_smirnov(distance: f64, n: f64) -> f64 {
     2.0 * (-2.0 * n * distance * distance).exp()
 }

@@ -1,27 +1,27 @@
-//! Distributions prepared for comparison with a sample.
+//! Distributions with precomputed moments and bins, with which samples are compared.
 
 use fanin::{DType, Plan};
 
 use super::distribution::{Moments, Univariate};
 
-/// A univariate distribution as a dtype stores it, with its moments and with bins for counting values.
+/// A univariate distribution of values that are rounded to a dtype, with its moments and with bins for counting values.
 #[derive(Debug, Clone)]
 pub(crate) struct ReferenceDistribution {
     /// The distribution before rounding.
     pub(crate) distribution: Univariate,
     /// The dtype of the values.
     pub(crate) dtype: DType,
-    /// Moments of the rounded values.
+    /// The moments of the rounded values.
     pub(crate) moments: Moments,
-    /// The bin edges in ascending order, each with the probability of a smaller value.
+    /// The bin edges in ascending order, each with the probability that a value is below the edge.
     edges: Vec<(f64, f64)>,
-    /// The range from the first edge to the last, divided into equal steps: for each step the bin at which the search
-    /// for a value in that step begins.
+    /// The range from the first edge to the last is divided into equal steps. For each step, this vector has the bin at
+    /// which the search for the bin of a value in that step begins.
     search_starts: Vec<u32>,
 }
 
 impl ReferenceDistribution {
-    /// Computes moments and bins of a distribution on a dtype.
+    /// Computes the moments and the bins of a distribution whose values are rounded to a dtype.
     pub(crate) fn new(distribution: Univariate, dtype: DType) -> Self {
         const STEPS: usize = 2048;
         let edges = distribution.edges(dtype);
@@ -33,15 +33,16 @@ impl ReferenceDistribution {
                 while bin < edges.len() && edges[bin].0 < x {
                     bin += 1;
                 }
-                // The step of a value may be rounded up. The search only moves forward, so it starts one bin early.
+                // Rounding may give a value the step after its own. Because the search only moves forward, it starts
+                // one bin early.
                 search_starts.push(u32::try_from(bin.saturating_sub(1)).unwrap_or(0));
             }
         }
         Self { distribution, dtype, moments: distribution.moments(dtype), edges, search_starts }
     }
 
-    /// Returns the bin edges in ascending order, each with the probability of a smaller value. There is one bin more
-    /// than edges.
+    /// Returns the bin edges in ascending order, each with the probability that a value is below the edge. There is one
+    /// bin more than edges.
     pub(crate) fn edges(&self) -> &[(f64, f64)] {
         &self.edges
     }
@@ -62,13 +63,14 @@ impl ReferenceDistribution {
     }
 }
 
-/// The reference distributions that were needed so far. Most tensors of a model share a few of them.
+/// A cache of reference distributions. Many tensors of a model have the same distribution.
 #[derive(Debug, Default)]
 pub(crate) struct ReferenceCache(Vec<ReferenceDistribution>);
 
 impl ReferenceCache {
-    /// Returns the reference distribution of a plan's independent random values, computed on first use. Returns `None`
-    /// where [`Univariate::of`] does.
+    /// Returns the reference distribution of a plan's independent random values. The reference distribution is computed
+    /// at the first call for this distribution and dtype. Returns `None` if [`Univariate::of`] returns `None` for the
+    /// plan.
     pub(crate) fn get(&mut self, plan: &Plan) -> Option<&ReferenceDistribution> {
         let (distribution, dtype) = (Univariate::of(plan)?, plan.dtype());
         let matches =

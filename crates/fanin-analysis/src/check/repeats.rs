@@ -1,11 +1,13 @@
-//! Values that occur twice in a tensor. A sharded run leaves them if two shards generate the same numbers.
+//! Search for ranges of values that occur twice in a tensor. A program that generates a tensor in shards writes such a
+//! tensor if two shards use the same random numbers.
 //!
-//! One pass searches in two ways.
-//! - Ranges: every window of `WINDOW` consecutive values has a hash, and the windows with the smallest hashes are kept,
-//!   about `KEPT` of a tensor. A window is kept for its values, not for its position. So if a range of values occurs twice,
-//!   the same windows of both occurrences are kept. In a tensor of n values, a repeated range of k n / `KEPT` values is
-//!   missed with a probability of about e^-k.
-//! - Rows: every row has a hash, so equal rows are always found if rows are long enough.
+//! The values are read once and searched in two ways.
+//! - Ranges: every window of `WINDOW` consecutive values has a hash. The windows with the smallest hashes are recorded,
+//!   about `KEPT` of a large tensor. Whether a window is recorded depends on its values and not on its position. So if
+//!   a range of values occurs twice, the same windows are recorded in both occurrences, and their hashes are equal. In
+//!   a tensor of n values, a repeated range of k n / `KEPT` values is missed with a probability of about e^-k.
+//! - Rows: every row has a hash, and the hash of every row is recorded. Equal rows are therefore always found, if rows
+//!   are so long that they are not equal by chance.
 
 use std::collections::HashMap;
 
@@ -13,52 +15,55 @@ use std::collections::HashMap;
 /// of 1e15 pairs.
 const WINDOW: usize = 12;
 
-/// About how many windows of a large tensor are kept. With 64-bit hashes, two of so many windows have the same hash by
-/// chance once in 1e10 tensors.
+/// The approximate number of windows of a large tensor that are recorded. In a tensor of n values, two different
+/// recorded windows have the same 64-bit hash with a probability of about n * `KEPT` / 2^65: 2e-7 for 1e8 values.
 const KEPT: usize = 1 << 16;
 
-/// The number of leading values from which the probability that two values are equal is estimated.
+/// The number of values at the start of a tensor from which the probability that two values are equal is estimated.
 const FIRST: usize = 1 << 16;
 
-/// The base of the polynomial hash, and the increment of the row hash.
+/// The base of the polynomial hash of a window, and the increment of the hash of a row.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A search for repeated values, fed with the values of a tensor in order.
+/// A search for repeated values. The values of a tensor are added in row-major order, chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct RepeatSearch {
-    /// The number of values in a row; 0 if the tensor has less than two axes.
+    /// The number of values in a row; 0 if the tensor has fewer than two axes.
     row_width: usize,
-    /// The number of values seen.
+    /// The number of values added so far.
     position: usize,
-    /// The mixed bits of the last `WINDOW` values; the value of index i is at i modulo `WINDOW`.
+    /// The hashes of the last `WINDOW` values. The hash of the value with the row-major index i is at i modulo
+    /// `WINDOW`.
     ring: [u64; WINDOW],
     /// The polynomial hash of the last `WINDOW` values.
     rolling: u64,
-    /// The factor of the value that leaves the window.
+    /// The factor of a value in the polynomial hash when the value leaves the window: `BASE` to the power of `WINDOW`.
     leaving_factor: u64,
-    /// Windows with a hash up to this one are kept.
+    /// The largest hash with which a window is recorded.
     max_hash: u64,
-    /// The first index of each kept window, by its hash.
+    /// The row-major index at which each recorded window starts, by the hash of the window. Of equal windows, it is the
+    /// index of the first.
     windows: HashMap<u64, usize>,
-    /// The number of windows whose hash is small enough.
+    /// The number of recorded windows. Equal windows are counted separately.
     kept: u64,
-    /// How many of them occurred before.
+    /// The number of recorded windows that are equal to an earlier one.
     repeated: u64,
-    /// The first window that occurred before: both of its indices.
+    /// The row-major indices at which the first repeated window starts, in its first and its second occurrence. `None`
+    /// if no window is repeated.
     first_repeat: Option<(usize, usize)>,
-    /// The hash of the current row so far.
+    /// The hash of the values that were added to the current row.
     row_hash: u64,
     row_hashes: Vec<u64>,
-    /// How often each of the `FIRST` leading values occurs.
+    /// The number of occurrences of each value among the first `FIRST` values of the tensor.
     counts: HashMap<u64, u64>,
 }
 
-/// Values that occur twice.
+/// A repetition of values in a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// A range of values: the row-major indices at which its two occurrences start.
+    /// A range of values occurs twice, at these row-major indices.
     Range(usize, usize),
-    /// Two equal rows: their indices.
+    /// The rows at these indices are equal.
     Rows(usize, usize),
 }
 
@@ -73,7 +78,7 @@ impl std::fmt::Display for Repeat {
     }
 }
 
-/// Returns a hash of 64 bits (the finalizer of SplitMix64).
+/// Returns a hash of a 64-bit number (the finalizer of SplitMix64).
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -101,7 +106,7 @@ impl RepeatSearch {
         }
     }
 
-    /// Adds the values that follow those added before.
+    /// Adds the next values of the tensor.
     pub(crate) fn add(&mut self, values: &[f64]) {
         for value in values {
             let bits = value.to_bits();
@@ -133,8 +138,8 @@ impl RepeatSearch {
         }
     }
 
-    /// Returns whether the values of the current window are distinct, but for two at most. Windows of few distinct values
-    /// are equal by chance.
+    /// Returns whether the current window has at least `WINDOW` - 2 distinct values. Windows with fewer distinct values
+    /// are not recorded, because they may be equal by chance.
     fn is_distinctive(&self) -> bool {
         let mut sorted = self.ring;
         sorted.sort_unstable();
@@ -146,23 +151,26 @@ impl RepeatSearch {
         self.row_hashes.len() > 1 && self.row_hashes.iter().all(|row| *row == self.row_hashes[0])
     }
 
-    /// Returns the first repeat that was found, however short. Independent random values have none.
+    /// Returns the first repetition of any length, or `None` if there is none. Independent random values have no
+    /// repetition.
     pub(crate) fn any(&self) -> Option<Repeat> {
         let range = self.first_repeat.map(|(first, second)| Repeat::Range(first, second));
         range.or_else(|| self.equal_rows())
     }
 
-    /// Returns a repeated range if repeats make up two percent of the tensor or more. Trained embeddings may have a few
-    /// equal rows, of tokens that never occurred.
+    /// Returns the first repeated range if at least 2 % of the recorded windows are repeated, and `None` otherwise. A
+    /// few repetitions are allowed, because the rows of a trained embedding may be equal for tokens that never
+    /// occurred.
     pub(crate) fn large(&self) -> Option<Repeat> {
         let (first, second) = self.first_repeat.filter(|_| self.repeated * 50 >= self.kept)?;
         Some(Repeat::Range(first, second))
     }
 
-    /// Returns two equal rows, if rows are so long that none are equal by chance.
+    /// Returns the first two equal rows. Returns `None` if no rows are equal, or if rows are so short that they may be
+    /// equal by chance.
     ///
-    /// The probability that two values are equal is estimated from the first values, and is at least 2^-16. The
-    /// probability that any two rows are equal must be less than 2^-40.
+    /// The probability that two values are equal is estimated from the first `FIRST` values, and the estimate is at
+    /// least 2^-16. Rows are long enough if the probability that any two are equal by chance is less than 2^-40.
     fn equal_rows(&self) -> Option<Repeat> {
         let n = self.counts.values().sum::<u64>() as f64;
         let pairs: f64 = self.counts.values().map(|&count| count as f64 * (count as f64 - 1.0)).sum();
@@ -183,14 +191,14 @@ impl RepeatSearch {
 mod tests {
     use super::*;
 
-    /// Returns pseudo-random values of this many bits.
+    /// Returns `count` pseudo-random integers of `bits` bits.
     fn values(count: usize, bits: u32) -> Vec<f64> {
         (0..count as u64).map(|n| (mix(n.wrapping_mul(BASE) + 1) >> (64 - bits)) as f64).collect()
     }
 
     fn found(shape: &[usize], values: &[f64]) -> Option<Repeat> {
         let mut search = RepeatSearch::new(shape);
-        // A chunk size that divides neither rows nor windows.
+        // With this size, chunks end within rows and within windows.
         values.chunks(1001).for_each(|chunk| search.add(chunk));
         search.any()
     }
@@ -210,7 +218,7 @@ mod tests {
                 assert_eq!(second - first, from.abs_diff(to), "{bits} {from}");
             }
         }
-        // A single row is too short to be sure to contain a kept window.
+        // A single row is so short that it may have no recorded window.
         let mut wrong = values(60_000 * 20, 24);
         wrong.copy_within(20 * 17..20 * 18, 20 * 50_000);
         let apart = match found(&[60_000, 20], &wrong).expect("equal rows") {

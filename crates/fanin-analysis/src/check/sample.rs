@@ -1,14 +1,17 @@
-//! Tests of whether independent values follow a distribution: statistics from one pass over the values, and the tests on
-//! them.
+//! Tests whether independent values follow a distribution. The values are read once to compute statistics, and the
+//! tests are made on the statistics.
 //!
-//! Every test has a p-value that is exact or too large, so a bound on it also bounds the rate of false alarms:
-//! - mean and standard deviation against the planned ones, as normal deviates with Cramér's correction for the skewness;
-//!   the standard deviation of a normal distribution by the chi-square distribution;
-//! - the Kolmogorov-Smirnov distance at up to 511 edges of equal probability, which is at most the distance over all
-//!   values;
-//! - the correlation of consecutive values, which sorted or smooth values have and independent ones do not;
-//! - the smallest and the largest value, too extreme or not extreme enough, by the distribution of extreme values;
-//! - the number of exact zeros, by the Poisson distribution.
+//! The p-value of each test is exact or too large. A test that fails if its p-value is below a threshold therefore
+//! gives false alarms at a rate of at most that threshold. The tests are:
+//! - The mean and the standard deviation are compared with the planned ones. Their deviations are treated as normal,
+//!   with Cramér's correction for the skewness. For fewer than 100,000 normal values, the standard deviation is
+//!   compared by the chi-square distribution.
+//! - The Kolmogorov-Smirnov distance is measured at up to 511 bin edges. It is at most the distance over all values.
+//! - The correlation of consecutive values is compared with 0. Sorted or smooth values are correlated; independent
+//!   values are not.
+//! - The smallest and the largest value must not be too extreme, and must be extreme enough, by the distribution of
+//!   extreme values.
+//! - The number of exact zeros is compared by the Poisson distribution.
 
 use statrs::function::gamma;
 
@@ -21,7 +24,7 @@ use super::test_result::TestResult;
 /// Statistics of a sample, gathered for comparison with a reference distribution.
 #[derive(Debug, Clone)]
 pub(crate) struct SampleStatistics {
-    /// The number of values in the sums below: finite values and, with `skip_zeros`, only those that are not zero.
+    /// The number of values in the sums: the finite values, without the zeros if `skip_zeros` is true.
     pub(crate) count: u64,
     /// The number of values that are NaN or infinite.
     non_finite: u64,
@@ -29,21 +32,22 @@ pub(crate) struct SampleStatistics {
     zeros: u64,
     min: f64,
     max: f64,
-    /// Sum of the distances from the planned mean.
+    /// The sum of the signed distances of the values from the planned mean.
     sum: f64,
-    /// Sum of the squared distances from the planned mean.
+    /// The sum of the squared distances from the planned mean.
     squares: f64,
-    /// Sum of the products of the distances of consecutive values.
+    /// The sum of the products of the signed distances of consecutive values.
     products: f64,
-    /// The distance of the last value.
+    /// The signed distance of the last value from the planned mean.
     last: f64,
-    /// Values in each bin of the reference distribution.
+    /// The number of values in each bin of the reference distribution.
     bins: Vec<u64>,
     skip_zeros: bool,
 }
 
 impl SampleStatistics {
-    /// Returns the statistics of an empty sample. With `skip_zeros`, exact zeros are counted and otherwise ignored.
+    /// Returns the statistics of an empty sample. If `skip_zeros` is true, exact zeros are counted and otherwise
+    /// ignored.
     pub(crate) fn new(reference: &ReferenceDistribution, skip_zeros: bool) -> Self {
         Self {
             count: 0,
@@ -60,7 +64,7 @@ impl SampleStatistics {
         }
     }
 
-    /// Adds the values that follow those added before.
+    /// Adds the next values of the sample.
     pub(crate) fn add(&mut self, reference: &ReferenceDistribution, values: &[f64]) {
         let (mut sum, mut squares, mut products) = (0.0, 0.0, 0.0);
         for &x in values {
@@ -92,15 +96,17 @@ impl SampleStatistics {
         (self.squares / self.count as f64).sqrt()
     }
 
-    /// Returns the sum of (x - mean)^2 / variance - 1 over all values, and the variance of this sum if the values follow
-    /// the reference distribution. The sums of several tensors can be added for a common test.
+    /// Returns the sum of ((x - mean)^2 / variance - 1) over all values x, with the planned mean and variance. The
+    /// second result is the variance of this sum if the values follow the reference distribution. Both results can be
+    /// added over several tensors for a common test.
     pub(crate) fn variance_excess(&self, reference: &ReferenceDistribution) -> (f64, f64) {
         let Moments { variance, m4, .. } = reference.moments;
         let n = self.count as f64;
         (self.squares / variance - n, n * (m4 / (variance * variance) - 1.0))
     }
 
-    /// Returns the Kolmogorov-Smirnov distance, and the value at which the distribution functions are so far apart.
+    /// Returns the Kolmogorov-Smirnov distance, and the bin edge at which the two distribution functions have this
+    /// distance.
     pub(crate) fn kolmogorov_smirnov_distance(&self, reference: &ReferenceDistribution) -> (f64, f64) {
         let (mut below, mut largest) = (0, (0.0, f64::NAN));
         for (&count, &(edge, probability)) in self.bins.iter().zip(reference.edges()) {
@@ -125,8 +131,8 @@ impl SampleStatistics {
             return results;
         }
         results.extend(self.bounds(reference));
-        // Below 30 values the normal approximation is poor for other distributions than the normal one. The
-        // Kolmogorov-Smirnov test remains.
+        // For fewer than 30 values that are not normally distributed, the normal approximation of these two tests is
+        // poor. The two tests are left out.
         if reference.distribution.is_normal() || self.count >= 30 {
             results.push(self.mean(reference));
             results.push(self.std(reference));
@@ -140,10 +146,10 @@ impl SampleStatistics {
         results
     }
 
-    /// Fails if a value lies outside of the bounds of the distribution.
+    /// Returns a failed test if a value is outside of the bounds of the distribution, and `None` otherwise.
     fn bounds(&self, reference: &ReferenceDistribution) -> Option<TestResult> {
         let (low, high) = reference.distribution.bounds();
-        // Rounding may give the value next to a bound.
+        // A value at a bound may be rounded to a value outside of the bounds.
         let (smallest, largest) =
             (low.min(reference.dtype.round(low)), high.max(reference.dtype.round(high)));
         (self.min < smallest || self.max > largest).then(|| {
@@ -152,7 +158,7 @@ impl SampleStatistics {
         })
     }
 
-    /// Compares the mean with the planned one.
+    /// Compares the mean with the planned mean.
     fn mean(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { mean, variance, m3, .. } = reference.moments;
         let (n, std) = (self.count as f64, variance.sqrt());
@@ -162,7 +168,7 @@ impl SampleStatistics {
         TestResult::new("mean", p_value::standardized_sum(z, m3 / (variance * std), n), text)
     }
 
-    /// Compares the standard deviation with the planned one.
+    /// Compares the standard deviation with the planned standard deviation.
     fn std(&self, reference: &ReferenceDistribution) -> TestResult {
         let Moments { variance, m4, m6, .. } = reference.moments;
         let (n, std) = (self.count as f64, variance.sqrt());
@@ -183,7 +189,7 @@ impl SampleStatistics {
         TestResult::new("std", p, text)
     }
 
-    /// Compares the distribution functions.
+    /// Compares the distribution function of the sample with the planned one.
     fn kolmogorov_smirnov(&self, reference: &ReferenceDistribution) -> TestResult {
         let (distance, x) = self.kolmogorov_smirnov_distance(reference);
         let text = format!("Kolmogorov-Smirnov distance {distance:.4} at {x:.4e} over {} values", self.count);
@@ -191,18 +197,18 @@ impl SampleStatistics {
         TestResult::new("distribution", p, text)
     }
 
-    /// Tests the correlation of consecutive values.
+    /// Tests whether consecutive values are correlated. Returns `None` if there are too few values.
     fn serial_correlation(&self) -> Option<TestResult> {
-        // The sum of fewer products is far from normal. The correlation is relative to the measured standard deviation,
-        // since the planned one has its own test.
+        // The sum of fewer than 1000 products is far from normally distributed. The correlation is computed with the
+        // measured variance, because the planned variance has its own test.
         if self.count < 1000 || self.squares <= 0.0 {
             return None;
         }
         let n = self.count as f64;
         let correlation = self.products / self.squares;
         let z = correlation * n.sqrt();
-        // The fourth moment of such a product exceeds that of a normal variable by at most 6, and by less for bounded
-        // distributions.
+        // The correction is that for terms with an excess kurtosis of 6. The product of two independent normal
+        // variables has this kurtosis, and the product of two bounded variables has a smaller one.
         let p = p_value::corrected_normal(z, z.powi(4) / (4.0 * n));
         let text = format!("correlation of consecutive values {correlation:+.4}: {z:+.1} standard errors");
         Some(TestResult::new("order", p, text))
@@ -216,7 +222,7 @@ impl SampleStatistics {
         let largest = grid::rounding_interval(reference.dtype, self.max);
         let smallest = grid::rounding_interval(reference.dtype, self.min);
         let mut results = Vec::new();
-        // The probability that one value is at least, and strictly more, extreme.
+        // The probability that a value is at least as extreme as x, and the probability that it is more extreme than x.
         for (name, x, at_least, more) in [
             ("largest", self.max, distribution.survival(largest.0), distribution.survival(largest.1)),
             ("smallest", self.min, distribution.cdf(smallest.1), distribution.cdf(smallest.0)),
@@ -225,8 +231,9 @@ impl SampleStatistics {
             let text =
                 format!("{name} value {x:.4e}, {deviation:+.2} std from the mean, of {} values", self.count);
             results.push(TestResult::new("outlier", n * at_least, text.clone()));
-            // torch's f32 normals end at 5.77 std (24 random bits), and the last values before that are not evenly
-            // distributed. Next to a bound no value is more extreme, and rounding may have moved a value there.
+            // The `tail` test is left out beyond 5.4 std and next to a bound. torch's f32 normals have 24 random bits:
+            // they end at 5.77 std, and are unevenly spaced just before. Next to a bound no value is more extreme than
+            // x, and rounding may have moved a value to x.
             let adjacent = grid::neighbours(reference.dtype, x);
             if deviation.abs() < 5.4 && adjacent.0 > low && adjacent.1 < high {
                 results.push(TestResult::new("tail", (n * (-more).ln_1p()).exp(), text));
@@ -240,7 +247,7 @@ impl SampleStatistics {
         let (below, above) = grid::rounding_interval(reference.dtype, 0.0);
         let distribution = &reference.distribution;
         let probability = (distribution.cdf(above) - distribution.cdf(below)).max(0.0);
-        // torch's normal is exactly zero once in 2^24 values.
+        // torch's normal sampler returns exactly 0 once in 2^24 values. The test allows twice this rate.
         let expected = self.count as f64 * (probability + 2f64.powi(-23));
         let text = format!("{} values are exactly 0, expected {expected:.1}", self.zeros);
         TestResult::new("zeros", p_value::poisson_at_least(self.zeros, expected), text)
@@ -256,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_large_deviation_is_impossible_at_any_size() {
-        // A std of twice the planned one in 200,000 values: the correction alone is beyond f64.
+        // The deviation of 200,000 values whose std is twice the planned one. The correction alone exceeds the range of
+        // f64.
         assert_eq!(p_value::standardized_sum(948.0, 2.83, 2e5), 0.0);
         assert!((p_value::standardized_sum(1.96, 0.0, 1e9) - 0.05).abs() < 1e-4);
         let reference = ReferenceDistribution::new(Univariate::normal(0.0, 1.0), DType::F32);

@@ -1,4 +1,5 @@
-//! Tests of one tensor, or one block of it, against its plan. Which tests run depends on the plan's distribution.
+//! Tests of one tensor, or of one block of a fused parameter, against its plan. The distribution of the plan decides
+//! which tests are made.
 
 use std::hash::{DefaultHasher, Hasher as _};
 
@@ -18,14 +19,15 @@ use super::tensor_view::TensorView;
 use super::test_result::TestResult;
 use crate::error::{Error, Result};
 
-/// The results of the tests of a view.
+/// The results of testing a view of a tensor.
 #[derive(Debug, Default)]
 pub(crate) struct ViewTests {
-    /// The results.
+    /// The results of the tests.
     pub(crate) results: Vec<TestResult>,
-    /// A hash of the values if they are random: two tensors with the same hash were generated from the same numbers.
+    /// A hash of the values, or `None` if they are not random. Two tensors with the same hash were generated from the
+    /// same random numbers.
     pub(crate) hash: Option<u64>,
-    /// [`SampleStatistics::variance_excess`], if the values are independent.
+    /// The result of [`SampleStatistics::variance_excess`], or `None` if the values are not independent.
     pub(crate) variance_excess: Option<(f64, f64)>,
 }
 
@@ -33,7 +35,7 @@ impl ViewTests {
     /// Tests the values of a view against its plan, which must have no blocks.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(crate) fn new(
         view: &TensorView<'_>,
         plan: &Plan,
@@ -42,7 +44,8 @@ impl ViewTests {
     ) -> Result<Self> {
         let mut tests = Self::default();
         match (references.get(plan), plan.distribution()) {
-            // A variance of 0 means that the dtype rounds all values to one: they are compared exactly.
+            // If the variance is 0, the dtype rounds all values to the same value. They are then compared exactly, by
+            // the last arm.
             (Some(reference), distribution) if reference.moments.variance > 0.0 => {
                 let zeros = match distribution {
                     Distribution::Sparse { zeros, .. } => Some(zeros),
@@ -62,7 +65,8 @@ impl ViewTests {
         self.results.push(TestResult::failure(test, text));
     }
 
-    /// Tests independent random values. With `zeros`, every column must have that many zeros (`sparse`).
+    /// Tests independent random values. If `zeros` is given (`sparse`), it is the planned number of zeros in each
+    /// column.
     fn independent(
         &mut self,
         view: &TensorView<'_>,
@@ -104,7 +108,8 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Tests the number of zeros in each column of a `sparse` matrix. Random values may be exactly zero too.
+    /// Tests the number of zeros in each column of a `sparse` matrix. `found` has the number in each column. A few more
+    /// zeros than planned are allowed, because random values may be exactly 0 too.
     fn column_zeros(
         &mut self,
         found: &[u64],
@@ -123,7 +128,7 @@ impl ViewTests {
         }
     }
 
-    /// Tests a random matrix with orthonormal rows or columns times a gain, drawn from the Haar measure.
+    /// Tests whether a matrix is `gain` times a random orthogonal matrix from the Haar measure.
     fn orthogonal(
         &mut self,
         view: &TensorView<'_>,
@@ -172,7 +177,7 @@ impl ViewTests {
         view.values(|values| {
             for &found in values {
                 match next_expected() {
-                    // Bits are compared, so -0 differs from 0.
+                    // The bits of the values are compared, so -0 differs from 0.
                     Ok(expected) if expected.to_bits() == found.to_bits() => {}
                     Ok(expected) => mismatch.add(index, expected, found),
                     Err(failed) => {

@@ -1,4 +1,4 @@
-//! Views of a stored tensor: all of it, or one block of a fused parameter.
+//! Views of a stored tensor. A view has the values of the whole tensor, or of one block of a fused parameter.
 
 use fanin::region::{Region, Runs};
 use fanin::{Block, Plan};
@@ -7,25 +7,25 @@ use fanin_recipe::Entry;
 
 use crate::error::Result;
 
-/// A tensor of a checkpoint, or one block of it.
+/// A view of a tensor in a checkpoint: of the whole tensor, or of one of its blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorView<'a> {
     checkpoint: &'a Checkpoint,
     /// The tensor's index in the manifest.
     tensor: usize,
     shape: Vec<usize>,
-    /// The row-major indices of the view's values in the tensor.
+    /// The row-major indices in the tensor of the view's values, as ranges.
     runs: Runs,
 }
 
-/// A view of a block, and the plan of its values.
+/// A view of a tensor or block, with the plan of the view's values.
 #[derive(Debug)]
 pub(crate) struct PlannedView<'a, 'p> {
     /// The block's suffix to the tensor's name, such as `[2][0]`; empty for a view of the whole tensor.
     pub(crate) suffix: &'p str,
-    /// The view.
+    /// The view of the tensor or block.
     pub(crate) view: TensorView<'a>,
-    /// The plan of the view's values. It has no blocks.
+    /// The plan of the view's values. This plan has no blocks.
     pub(crate) plan: &'p Plan,
 }
 
@@ -70,7 +70,7 @@ impl<'a> TensorView<'a> {
     /// count as non-zero.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(crate) fn nonzero_outside(
         checkpoint: &'a Checkpoint,
         tensor: usize,
@@ -99,10 +99,10 @@ impl<'a> TensorView<'a> {
         &self.shape
     }
 
-    /// Passes the values of the view to `take` in row-major order, a chunk at a time.
+    /// Calls `take` with the values of the view in row-major order, a chunk at a time.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(crate) fn values(&self, take: impl FnMut(&[f64])) -> Result {
         Ok(self.checkpoint.values_of(self.tensor, self.runs.clone(), take)?)
     }

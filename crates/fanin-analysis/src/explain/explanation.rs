@@ -10,7 +10,7 @@ use super::stack::{LayerStack, MeanSquares};
 use super::steps;
 use crate::error::Result;
 
-/// What to explain.
+/// The initializer and the layer to explain.
 #[derive(Debug, Clone)]
 pub struct Options<'a> {
     /// The initializer.
@@ -19,11 +19,13 @@ pub struct Options<'a> {
     pub shape: &'a [usize],
     /// The element type of the weight.
     pub dtype: DType,
-    /// The axis layout of the layer. By default it is that of the spec, or torch's if the spec has none.
+    /// The axis layout of the layer's weight. `None` means the layout in the spec, or torch's layout if the spec has
+    /// none.
     pub layout: Option<AxisLayout>,
-    /// The number of groups of the convolution.
+    /// The number of groups of the convolution. 1 means the number in the spec, or one group if the spec has none.
     pub groups: usize,
-    /// The nonlinearity after the layer. By default it is the one that the spec names.
+    /// The nonlinearity after the layer. `None` means the nonlinearity that the spec names. If the spec names none, the
+    /// nonlinearity is ReLU for a Kaiming scheme and linear for every other scheme.
     pub nonlinearity: Option<Nonlinearity>,
     /// The numbers of layers after which the mean squares of a signal are computed, in ascending order.
     pub depths: &'a [usize],
@@ -32,22 +34,22 @@ pub struct Options<'a> {
 /// The explanation of a spec for a shape.
 #[derive(Debug, Clone)]
 pub struct Explanation {
-    /// The initializer, with the axis layout of the options if the spec leaves it open.
+    /// The initializer. If the spec has no axis layout, the layout of [`Options::layout`] is added to the initializer.
     pub init: Init,
     /// The plan of the initializer.
     pub plan: Plan,
     /// The shape of the layer, or `None` for scalars and vectors.
     pub layer: Option<LayerShape>,
-    /// The fans in the formula of the scheme, or `None` if it uses no fans.
+    /// The fans in the formula of the scheme, or `None` if the formula uses no fans.
     pub formula_fans: Option<Fans>,
     /// The nonlinearity after the layer.
     pub nonlinearity: Nonlinearity,
-    /// Whether the spec or the options name the nonlinearity. Otherwise it is a default.
+    /// Whether the spec or the options name the nonlinearity. If false, `nonlinearity` is a default.
     pub nonlinearity_is_given: bool,
-    /// The mean squares of a signal and of its gradient after each depth. `None` if the shape is not that of a layer, if the weights
-    /// are not random, or if their mean is not 0.
+    /// The mean squares of a signal and of its gradient after each depth. `None` for scalars, vectors, empty tensors
+    /// and fused parameters, for weights that are not random, and for weights whose mean is not 0.
     pub signal: Option<Vec<MeanSquares>>,
-    /// Remarks, such as a difference between the fans of the formula and those of the layer.
+    /// Remarks, such as that the fans in the formula differ from the fans of the layer.
     pub notes: Vec<String>,
 }
 
@@ -55,9 +57,9 @@ impl Explanation {
     /// Explains an initializer.
     ///
     /// # Errors
-    /// The shape, the groups or the arguments of the spec are not valid.
+    /// Returns an error if the shape, the groups or the arguments of the spec are not valid.
     pub fn new(options: &Options<'_>) -> Result<Self> {
-        // A stack is explained by one of its tensors.
+        // For a stack of tensors, one of the tensors is explained.
         let (each, shape) = match &options.init {
             Init::Stacked(stack) => (
                 stack.each().clone(),
@@ -71,7 +73,8 @@ impl Explanation {
         let spec_groups = steps::argument(&spec, "groups").and_then(|groups| groups.parse().ok());
         let layout = options.layout.or(spec_layout).unwrap_or_default();
         let groups = if options.groups > 1 { options.groups } else { spec_groups.unwrap_or(1) };
-        // The layout of the spec is never replaced. If the spec leaves it open, and the scheme has the argument, it is set.
+        // A layout in the spec is never replaced. If the spec has no layout and the scheme takes one, the layout of the
+        // options is added to the spec.
         let (init, each) = match options.layout {
             Some(layout) if spec_layout.is_none() && layout != AxisLayout::default() => {
                 match (steps::with_argument(&each, "layout", &layout), &options.init) {
@@ -91,10 +94,11 @@ impl Explanation {
             Init::Kaiming(_) => Nonlinearity::Relu,
             _ => Nonlinearity::Linear,
         });
-        // The blocks of a fused parameter are layers of their own, and means over weights that are not random mean nothing.
+        // The formulas for a signal hold for the random weights of one layer. Each block of a fused parameter is a
+        // layer of its own.
         let random =
             !is_fixed(each_plan.distribution()) && !matches!(each, Init::Blocks(_) | Init::ZeroHadamard(_));
-        // With another mean the sums of a layer are not centred, and the formulas of the stack do not hold.
+        // The formulas for a signal hold only if the mean of the weights is 0.
         let centred = plan.mean().abs() <= 1e-9 * plan.std();
         let signal = layer.as_ref().filter(|_| random && centred && !plan.is_empty()).map(|layer| {
             LayerStack { fans: layer.fans(), std: plan.std(), nonlinearity }.after(options.depths)
@@ -108,8 +112,8 @@ impl Explanation {
         Ok(Self { init, plan, layer, formula_fans, nonlinearity, nonlinearity_is_given, signal, notes })
     }
 
-    /// Returns the factors by which one layer multiplies the mean square of a signal, and that of its gradient, for a signal of mean
-    /// square 1. Returns `None` where [`Explanation::signal`] is `None`.
+    /// Returns the factors by which one layer multiplies the mean square of a signal and the mean square of its
+    /// gradient. The mean square of the layer's inputs is 1. Returns `None` if [`Explanation::signal`] is `None`.
     pub fn factors(&self) -> Option<(f64, f64)> {
         let (Some(_), Some(layer)) = (&self.signal, &self.layer) else { return None };
         let stack = LayerStack { fans: layer.fans(), std: self.plan.std(), nonlinearity: self.nonlinearity };
@@ -117,11 +121,12 @@ impl Explanation {
     }
 }
 
-/// Returns the nonlinearity that a spec names, or `None`.
+/// Returns the nonlinearity that a spec names, or `None` if it names none.
 fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
     let name = steps::argument(spec, "nonlinearity").or_else(|| steps::argument(spec, "gain"));
     match (name.as_deref(), init) {
-        // The default of Kaiming is a leaky_relu of slope a. A slope above 1 is only a way to write a number.
+        // If a Kaiming spec names no nonlinearity, the nonlinearity is a leaky_relu of slope a. A slope above 1 only
+        // sets the gain, as torch's default a = sqrt(5) does.
         (None | Some("leaky_relu"), Init::Kaiming(_)) => match steps::slope(spec) {
             0.0 => Some(Nonlinearity::Relu),
             slope if slope.abs() > 1.0 => None,
@@ -136,7 +141,7 @@ fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
     }
 }
 
-/// Returns whether a distribution has no randomness.
+/// Returns whether a distribution determines every value, so that nothing is random.
 fn is_fixed(distribution: Distribution) -> bool {
     matches!(
         distribution,

@@ -1,4 +1,4 @@
-//! The shape of a layer: the inputs, the outputs and the kernel of a weight.
+//! The shape of a layer: its numbers of channels and its kernel, read from the shape of its weight.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,12 @@ use fanin::{AxisLayout, AxisRole, Fans, element_count};
 
 use crate::error::{Error, Result};
 
-/// The inputs, outputs and kernel of the layer that a weight belongs to.
+/// The shape of the layer that a weight belongs to: its numbers of input and output channels, and its kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerShape {
     /// The axis layout of the weight.
     pub layout: AxisLayout,
-    /// The number of groups of the convolution.
+    /// The number of groups of the convolution; 1 for other layers.
     pub groups: usize,
     /// The number of input channels that one output depends on.
     pub inputs: usize,
@@ -24,12 +24,13 @@ pub struct LayerShape {
 impl LayerShape {
     /// Returns the shape of the layer with a weight of this shape, or `None` for scalars and vectors.
     ///
-    /// The weight of a grouped layer has the channels of one group on its input axis and all channels on its output axis. For
-    /// [`AxisLayout::InOut`], a transposed convolution, the two are reversed.
+    /// The weight of a grouped convolution has the input channels of one group and the output channels of all groups.
+    /// For [`AxisLayout::InOut`], the layout of transposed convolutions, the weight has the input channels of all
+    /// groups and the output channels of one group.
     ///
     /// # Errors
-    /// The groups do not divide the channels, the number of explicit axes is not that of the shape, there are groups with explicit
-    /// axes, or a fan does not fit a `usize`.
+    /// Returns an error if the groups do not divide the channels, if the number of explicit axes is not that of the
+    /// shape, if groups are combined with explicit axes, or if a fan does not fit a `usize`.
     pub fn of(shape: &[usize], layout: AxisLayout, groups: usize) -> Result<Option<Self>> {
         element_count(shape)?;
         if shape.len() < 2 {
@@ -52,7 +53,7 @@ impl LayerShape {
                 )));
             }
         }
-        // This also checks explicit axes, and that the fans fit a usize.
+        // This call also checks that explicit axes match the shape, and that the fans fit a usize.
         layout.grouped_fans(shape, groups)?;
         let channels = |role: AxisRole| {
             let count = sizes(role).product::<usize>();
@@ -67,7 +68,8 @@ impl LayerShape {
         self.kernel.iter().product()
     }
 
-    /// Returns the fans: the number of inputs that feed one output, and of outputs that one input feeds with a stride of 1.
+    /// Returns the fans: the number of inputs that feed one output, and the number of outputs that one input feeds at a
+    /// stride of 1.
     pub fn fans(&self) -> Fans {
         let size = self.receptive_field_size();
         Fans { fan_in: self.inputs * size, fan_out: self.outputs * size }
@@ -100,8 +102,8 @@ impl LayerShape {
         description.into()
     }
 
-    /// Returns the factors of a fan, such as `3 input channels * 7 * 7 kernel positions`. `channels` is the number of channels, and
-    /// `direction` is "input" or "output".
+    /// Returns a fan as a product in words, such as `3 input channels * 7 * 7 kernel positions`. `channels` is the
+    /// number of channels, and `direction` is "input" or "output".
     pub fn fan_factors(&self, channels: usize, direction: &str) -> String {
         if self.kernel.is_empty() {
             return format!("{channels} {direction}s");
@@ -124,11 +126,13 @@ mod tests {
             (&[10, 20], AxisLayout::InOut, 1, 10, 20),
             (&[10, 20], AxisLayout::KernelInOut, 1, 10, 20),
             (&[7, 7, 3, 64], AxisLayout::KernelInOut, 1, 147, 3136),
-            // Conv2d(64, 128, 3, groups=4) has [128, 16, 3, 3]: 16 inputs, and each input reaches 32 outputs.
+            // The weight of Conv2d(64, 128, 3, groups=4) is [128, 16, 3, 3]: a group has 16 input and 32 output
+            // channels.
             (&[128, 16, 3, 3], AxisLayout::OutIn, 4, 144, 288),
-            // Depthwise: one input and one output for each group.
+            // In a depthwise convolution, a group has 1 input and 1 output channel.
             (&[64, 1, 3, 3], AxisLayout::OutIn, 64, 9, 9),
-            // ConvTranspose2d(64, 32, 4, groups=2) has [64, 16, 4, 4]: 32 inputs and 16 outputs in a group.
+            // The weight of ConvTranspose2d(64, 32, 4, groups=2) is [64, 16, 4, 4]: a group has 32 input and 16 output
+            // channels.
             (&[64, 16, 4, 4], AxisLayout::InOut, 2, 512, 256),
             (&[3, 3, 16, 128], AxisLayout::KernelInOut, 4, 144, 288),
         ] {

@@ -1,4 +1,5 @@
-//! Explains a spec for a shape: the fans, the formula with its numbers, and what the weights do to a signal.
+//! Explanation of a spec for a shape: the fans, the formula of the scheme with its values filled in, and the factors by
+//! which the weights change the mean square of a signal.
 
 mod explanation;
 pub mod json;

@@ -1,4 +1,4 @@
-//! Second moments of a nonlinearity: how it changes the mean square of a normal signal, and of its gradient.
+//! The factors by which a nonlinearity changes the mean square of a normally distributed signal and of its gradient.
 
 use fanin::Nonlinearity;
 
@@ -8,13 +8,14 @@ pub fn forward(f: Nonlinearity, variance: f64) -> f64 {
         return f.apply(0.0).powi(2);
     }
     if let Nonlinearity::Sine { omega } = f {
-        // In closed form, because the quadrature below cannot follow a fast sine.
+        // For a sine the closed form is used, because the step of the quadrature is too coarse for a high frequency.
         return -0.5 * (-2.0 * omega * omega * variance).exp_m1();
     }
     expectation(f, variance, |x| f.apply(x).powi(2))
 }
 
-/// Returns `E[f'(x)^2]` for x ~ N(0, variance): the factor on the mean square of a gradient that passes back through f.
+/// Returns `E[f'(x)^2]` for x ~ N(0, variance): the factor by which f changes the mean square of a gradient in the
+/// backward pass.
 pub fn backward(f: Nonlinearity, variance: f64) -> f64 {
     if let Nonlinearity::Sine { omega } = f {
         return 0.5 * omega * omega * (1.0 + (-2.0 * omega * omega * variance).exp());
@@ -22,20 +23,22 @@ pub fn backward(f: Nonlinearity, variance: f64) -> f64 {
     expectation(f, variance, |x| f.derivative(x).powi(2))
 }
 
-/// Returns the relative derivative of [`forward`] at a variance of 1.
+/// Returns the derivative of [`forward`] at a variance of 1, divided by the value of [`forward`] there.
 ///
-/// In a stack of layers that keeps the mean square of 1, a small deviation from it is multiplied by this factor in each layer.
+/// In a stack of layers that keeps a mean square of 1, each layer multiplies a small deviation of the mean square from
+/// 1 by this factor.
 pub fn deviation_factor(f: Nonlinearity) -> f64 {
     const STEP: f64 = 1e-4;
     (forward(f, 1.0 + STEP) - forward(f, 1.0 - STEP)) / (2.0 * STEP) / forward(f, 1.0)
 }
 
-/// Returns `E[g(x)]` for x ~ N(0, variance), by Simpson's rule on the intervals between the kinks of f.
+/// Returns `E[g(x)]` for x ~ N(0, variance), computed by Simpson's rule on the intervals between the kinks of f: the
+/// points where the derivative of f jumps.
 fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
-    // The range of integration and the step, in standard deviations.
+    // The end of the range of integration and the step, in standard deviations.
     const RANGE: f64 = 10.0;
     const STEP: f64 = 0.005;
-    // For a variance of 0 or infinity the limit is computed.
+    // A variance of 0 or infinity is replaced by a very small or very large one, which gives the limit.
     let std = variance.sqrt().clamp(1e-150, 1e150);
     let mut ends = vec![-RANGE, 0.0, RANGE];
     ends.extend(f.kinks().iter().map(|kink| kink / std).filter(|z| z.abs() < RANGE));
@@ -44,7 +47,7 @@ fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
         let [from, to] = [ends[0], ends[1]];
         let panels = 2 * ((to - from) / STEP / 2.0).ceil().max(1.0) as usize;
         let step = (to - from) / panels as f64;
-        // At the ends of an interval, g may jump: it is evaluated just inside.
+        // Because g may jump at the ends of an interval, g is evaluated just inside of the ends.
         let inside = |z: f64| z.clamp(from + 1e-12, to - 1e-12);
         let at = |k: usize| {
             let z = inside(from + k as f64 * step);
@@ -76,19 +79,19 @@ mod tests {
         near(backward(Nonlinearity::LeakyRelu { slope: 0.5 }, 7.0), 0.625);
         // Klambauer et al. 2017: mean 0 and variance 1 are a fixed point.
         near(forward(Nonlinearity::Selu, 1.0), 1.0);
-        // By mpmath, quad of f(z)^2 over the normal density, 30 digits.
+        // Computed by mpmath with 30 digits: the integral of f(z)^2 times the normal density.
         near(forward(Nonlinearity::Tanh, 1.0), 0.394294490397841);
         near(forward(Nonlinearity::Gelu, 1.0), 0.425221482570299);
         near(forward(Nonlinearity::Silu, 1.0), 0.355775519817352);
         near(backward(Nonlinearity::Sigmoid, 1.0), 0.0448362413501944);
-        // Derivatives that jump away from 0: P(|z| < 1), and a 36th of P(|z| < 3 / 2).
+        // These derivatives jump at points other than 0. The expected values are P(|z| < 1) and P(|z| < 3 / 2) / 36.
         near(backward(Nonlinearity::Hardtanh, 1.0), 0.682689492137086);
         near(backward(Nonlinearity::Hardsigmoid, 4.0), 0.866385597462284 / 36.0);
         // The closed forms of a sine agree with the quadrature.
         let sine = Nonlinearity::Sine { omega: 2.0 };
         near(forward(sine, 0.7), expectation(sine, 0.7, |x| (2.0 * x).sin().powi(2)));
         near(backward(sine, 0.7), expectation(sine, 0.7, |x| (2.0 * (2.0 * x).cos()).powi(2)));
-        // By mpmath, the mean of z f(z) f'(z) over E[f^2].
+        // Computed by mpmath: E[z f(z) f'(z)] / E[f(z)^2].
         assert!((deviation_factor(Nonlinearity::Gelu) - 1.144).abs() < 1e-3);
         assert!((deviation_factor(Nonlinearity::Tanh) - 0.461).abs() < 1e-3);
     }

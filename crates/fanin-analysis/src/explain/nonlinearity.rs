@@ -1,4 +1,4 @@
-//! The nonlinearities that an explanation knows: reading them, and the ones to compare.
+//! The parser of nonlinearities for explanations, and the list of nonlinearities that an explanation compares.
 
 use fanin::Nonlinearity;
 
@@ -17,11 +17,11 @@ pub const COMMON: [Nonlinearity; 9] = [
     Nonlinearity::Silu,
 ];
 
-/// Reads the function of a nonlinearity, such as `gelu`, `leaky_relu(0.2)` or `sine(30)`. The names of layers in torch's table of
-/// gains, such as `conv2d`, are read as `linear`, and `forward(tanh)` as `tanh`.
+/// Parses a nonlinearity, such as `gelu`, `leaky_relu(0.2)` or `sine(30)`. The names of layers in torch's table of
+/// gains, such as `conv2d`, are parsed as `linear`, and `forward(tanh)` is parsed as `tanh`.
 ///
 /// # Errors
-/// The name is unknown, or the number in parentheses is not valid.
+/// Returns an error if the name is unknown, or if the number in parentheses is not valid.
 pub fn read(text: &str) -> Result<Nonlinearity> {
     text.parse::<Nonlinearity>().map(Nonlinearity::function).map_err(|_| {
         let name = text.split('(').next().unwrap_or_default();

@@ -9,8 +9,8 @@ use fanin_recipe::text::short;
 use super::layer::LayerShape;
 use super::steps;
 
-/// Returns the remarks on an initializer and its plan for a layer. `spec_layout` is the axis layout in the spec, and `random` is
-/// whether the weights are random.
+/// Returns the remarks on an initializer and its plan for a layer. `layer` is `None` for scalars and vectors,
+/// `spec_layout` is the axis layout in the spec if it has one, and `random` is true if the weights are random.
 pub(super) fn notes(
     init: &Init,
     plan: &Plan,
@@ -53,7 +53,7 @@ pub(super) fn notes(
     notes
 }
 
-/// Returns the remark that the fans of the formula are not those of the layer.
+/// Returns the remark that the fans in the formula differ from the fans of the layer, or `None` if they are equal.
 fn different_fans(
     init: &Init,
     plan: &Plan,
@@ -82,7 +82,7 @@ fn different_fans(
     ))
 }
 
-/// Returns the remark on the distribution.
+/// Returns a remark on the effect of the plan's distribution on a signal, or `None` if there is nothing to say.
 fn on_distribution(init: &Init, plan: &Plan, layer: &LayerShape, random: bool) -> Option<String> {
     let fans = layer.fans();
     let note = match plan.distribution() {

@@ -7,23 +7,23 @@ use fanin_recipe::text::short;
 use super::layer::LayerShape;
 use super::moments::{deviation_factor, forward};
 
-/// A spec with the reason for it.
+/// A recommended spec, with the reason for the recommendation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recommendation {
     /// The spec.
     pub spec: String,
-    /// The formula of its variance or standard deviation, with the source.
+    /// The formula of the variance or the standard deviation of the weights, with its source.
     pub reason: String,
 }
 
-/// Returns a scheme that suits a layer of this shape before the nonlinearity `f`.
+/// Returns the recommended spec for a layer of this shape that is followed by the nonlinearity `f`.
 pub fn recommend(f: Nonlinearity, layer: &LayerShape) -> Recommendation {
     let (layout, groups, fan_in) = (layer.layout, layer.groups, layer.fans().fan_in);
     let kaiming = |nonlinearity| {
         let scheme = kaiming_normal().nonlinearity(nonlinearity).layout(layout).groups(groups);
         Init::from(scheme).to_string()
     };
-    // A normal distribution with variance `scale / fan_in`.
+    // Returns the spec of a normal distribution with the variance `scale / fan_in`.
     let normal = |scale: f64| format!("normal(std={})", short((scale / fan_in.max(1) as f64).sqrt()));
     let (spec, reason) = match f.function() {
         Nonlinearity::Linear => (
@@ -42,7 +42,7 @@ pub fn recommend(f: Nonlinearity, layer: &LayerShape) -> Recommendation {
             kaiming(Nonlinearity::Linear),
             "variance 1/fan_in: the slope at 0 is 1, and this is the edge of chaos (Poole et al. 2016)",
         ),
-        // 1 / (f'(0)^2 (1 + f(0)^2)) with f(0) = 1/2 and f'(0) = 1/4.
+        // The scale is 1 / (f'(0)^2 (1 + f(0)^2)), with f(0) = 1/2 and f'(0) = 1/4.
         Nonlinearity::Sigmoid => (
             normal(16.0 / 1.25),
             "std 3.6/sqrt(fan_in): Kumar 2017, arXiv 1704.08863; no std keeps the gradient in a deep stack",

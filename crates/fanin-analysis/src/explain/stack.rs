@@ -4,18 +4,19 @@ use fanin::{Fans, Nonlinearity};
 
 use super::moments;
 
-/// A stack of equal layers: the weights are independent with mean 0 and the same variance, the biases are 0, and each layer is
-/// followed by the nonlinearity f.
+/// A stack of equal layers. The weights are independent, with mean 0 and the same variance. The biases are 0. Each
+/// layer is followed by the nonlinearity f.
 ///
-/// In wide layers the sums are normally distributed. A layer whose inputs have the mean square m has
+/// The weighted sums of a wide layer are nearly normally distributed. If the inputs of a layer have the mean square m,
+/// then
 ///
 /// ```text
 /// q  = fan_in std^2 m             variance of the sums            (He et al. 2015, equation 7)
 /// m' = E[f(sqrt(q) z)^2]          mean square of the outputs      (Poole et al. 2016, equation 3)
 /// ```
 ///
-/// for z ~ N(0, 1). If the gradient of the outputs has the mean square g, the gradient of the inputs has the mean square
-/// `fan_out std^2 E[f'(sqrt(q) z)^2] g` (He et al. 2015, equation 12).
+/// for z ~ N(0, 1). If the gradient of the outputs has the mean square g, the gradient of the inputs has the mean
+/// square `fan_out std^2 E[f'(sqrt(q) z)^2] g` (He et al. 2015, equation 12).
 #[derive(Debug, Clone, Copy)]
 pub struct LayerStack {
     /// The fans of each layer.
@@ -26,7 +27,7 @@ pub struct LayerStack {
     pub nonlinearity: Nonlinearity,
 }
 
-/// The mean squares of a signal and of its gradient after a number of layers, if both are 1 at first.
+/// The mean squares of a signal and of its gradient after a number of layers. Both are 1 before the first layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MeanSquares {
     /// The number of layers.
@@ -35,7 +36,7 @@ pub struct MeanSquares {
     pub forward: f64,
     /// The mean square of the gradient that has passed back through all layers.
     pub backward: f64,
-    /// The factors of the last layer on the two mean squares.
+    /// The factors by which the last layer multiplied `forward` and `backward`; 1 without layers.
     pub last: (f64, f64),
 }
 
@@ -61,8 +62,8 @@ impl LayerStack {
     }
 }
 
-/// Returns a word for a mean square that was 1 at first. `factor` is the mean square, and `last` the factor of the last layer,
-/// which tells whether it still changes.
+/// Returns a word for the change of a mean square that was 1 before the first layer. `factor` is the mean square after
+/// the last layer. `last` is the factor of the last layer, which shows whether the mean square still changes.
 pub fn verdict(factor: f64, last: f64) -> &'static str {
     match factor {
         x if x.is_nan() => "NaN",
@@ -95,11 +96,11 @@ mod tests {
         near(stack(1.0 / 20.0, Nonlinearity::Selu).after(&[50])[0].forward, 1.0);
         // The gradient of a sigmoid vanishes, because its derivative is at most 1/4.
         assert!(stack(1.0 / 20.0, Nonlinearity::Sigmoid).after(&[10])[0].backward < 16f64.powi(-10));
-        // A tanh bounds a signal that is too large.
+        // The values of tanh are bounded, so the mean square of the signal stays below 1.
         let tanh = stack(5.0 / 20.0, Nonlinearity::Tanh).after(&[50]);
         assert!(tanh[0].forward < 1.0 && tanh[0].forward > 0.5);
         assert_eq!(verdict(tanh[0].forward, tanh[0].last.0), "stable");
-        // In a SIREN the mean square converges to the fixed point of m = E[sin^2] at the variance 2 m.
+        // In a SIREN the mean square m converges to the solution of m = E[sin(x)^2] for x ~ N(0, 2 m).
         let siren = stack((2.0f64 / 400.0).sqrt() / 30.0, Nonlinearity::Sine { omega: 30.0 }).after(&[20]);
         assert_eq!(verdict(siren[0].forward, siren[0].last.0), "stable");
         near(siren[0].forward, -0.5 * (-4.0 * siren[0].forward).exp_m1());

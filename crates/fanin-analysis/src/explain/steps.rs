@@ -1,11 +1,13 @@
-//! The formula of a scheme with its numbers, and the arguments in a printed spec.
+//! The computation of a plan's standard deviation from the arguments of a scheme, written out step by step. The
+//! arguments are read from the text of the spec.
 
 use fanin::init::Init;
 use fanin::{Distribution, Plan};
 
 use fanin_recipe::text::short;
 
-/// Returns the initializer with one more argument, or `None` if its scheme has no argument of that name.
+/// Returns the initializer with the argument `name=value` added to its spec. Returns `None` if the new spec is not
+/// valid, for example because the scheme has no argument of that name.
 pub fn with_argument(init: &Init, name: &str, value: &dyn std::fmt::Display) -> Option<Init> {
     let spec = init.to_string();
     let spec = match spec.strip_suffix(')') {
@@ -15,7 +17,8 @@ pub fn with_argument(init: &Init, name: &str, value: &dyn std::fmt::Display) -> 
     Init::parse(&spec).ok()
 }
 
-/// Returns the value of an argument in a spec as `Display` prints it.
+/// Returns the value of the argument `name` in a spec, or `None` if the spec does not have the argument. The spec must
+/// have the format of `Init`'s `Display`.
 pub fn argument(spec: &str, name: &str) -> Option<String> {
     let inside = spec.split_once('(')?.1.strip_suffix(')')?;
     inside.split(", ").find_map(|argument| {
@@ -24,12 +27,13 @@ pub fn argument(spec: &str, name: &str) -> Option<String> {
     })
 }
 
-/// Returns the slope `a` of a Kaiming spec, 0 if it is left out.
+/// Returns the slope `a` in a Kaiming spec, or 0 if the spec has no slope.
 pub fn slope(spec: &str) -> f64 {
     argument(spec, "a").and_then(|a| a.parse().ok()).unwrap_or(0.0)
 }
 
-/// Returns the steps of the computation from the arguments to the numbers of the distribution.
+/// Returns the steps that compute the bound and the standard deviation of a plan from the arguments of its initializer.
+/// Each step is a line of text, such as `std = 1 / sqrt(64) = 0.125, with fan_in = 64`.
 pub fn of(init: &Init, plan: &Plan) -> Vec<String> {
     let spec = init.to_string();
     let scheme = init.scheme().name;
@@ -111,7 +115,8 @@ pub fn gain(init: &Init) -> Option<f64> {
     }
 }
 
-/// Returns the source of the formula, with the number of the equation if it has one.
+/// Returns the publication from which the formula of the scheme is taken, with the number of the equation if it is
+/// known.
 pub fn source(init: &Init) -> String {
     match (init.scheme().source, equation(init)) {
         (source, Some(equation)) => format!("{source}; {equation}"),
@@ -119,7 +124,7 @@ pub fn source(init: &Init) -> String {
     }
 }
 
-/// Returns the number of the equation in the source of a scheme, or `None`.
+/// Returns the number of the scheme's equation in its source, or `None` if no equation is known for these arguments.
 fn equation(init: &Init) -> Option<&'static str> {
     let spec = init.to_string();
     let mode = argument(&spec, "mode");

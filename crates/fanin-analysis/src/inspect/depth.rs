@@ -1,5 +1,5 @@
-//! The position of a tensor in the depth of a model, from its name: the `3` of `h.3.attn.weight`, the `2.0` of
-//! `layer2.0.conv1.weight`.
+//! The position of a tensor in the depth of a model, read from the tensor's name. For example, the position is 3 for
+//! `h.3.attn.weight`, and 2.0 for `layer2.0.conv1.weight`.
 
 use std::collections::HashMap;
 
@@ -7,17 +7,17 @@ use fanin_recipe::{Entry, Planned};
 
 use super::inspection::Inspection;
 
-/// The position and role of a tensor, from its name.
+/// The position and the role of a tensor, read from its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NamedPosition {
-    /// The numbers in the name, up to its last component that is a number.
+    /// The numbers at the ends of the name's components, up to the last component that is a number.
     pub(super) position: Vec<u64>,
-    /// The name with `*` for these numbers: what tensors of one kind at different depths have in common.
+    /// The name with `*` in place of these numbers. Tensors of the same kind at different depths have the same role.
     pub(super) role: String,
 }
 
 impl NamedPosition {
-    /// Returns the position and role of a tensor of this name, or `None` if no component of the name is a number.
+    /// Returns the position and the role of a tensor with this name, or `None` if no component of the name is a number.
     pub(super) fn parse(name: &str) -> Option<Self> {
         let components: Vec<&str> = name.split('.').collect();
         let is_number =
@@ -31,7 +31,7 @@ impl NamedPosition {
                     position.push(number);
                     role.push(format!("{stem}*"));
                 }
-                // There are no digits, or the number overflows 64 bits.
+                // The component does not end with a digit, or the number overflows 64 bits.
                 Err(_) => role.push((*component).to_owned()),
             }
         }
@@ -40,10 +40,10 @@ impl NamedPosition {
     }
 }
 
-/// Standard deviations of a checkpoint's matrices by depth.
+/// The standard deviations of a checkpoint's matrices by depth.
 #[derive(Debug, Default)]
 pub(super) struct StdByDepth {
-    /// All positions, in ascending order.
+    /// The positions of all points, in ascending order.
     pub(super) positions: Vec<Vec<u64>>,
     /// One series for each role that occurs at more than one position, in the file's order.
     pub(super) series: Vec<Series>,
@@ -54,7 +54,7 @@ pub(super) struct StdByDepth {
 /// The tensors of one role.
 #[derive(Debug)]
 pub(super) struct Series {
-    /// The role.
+    /// The role: see [`NamedPosition::role`].
     pub(super) role: String,
     /// The tensors, ordered by position.
     pub(super) points: Vec<Point>,
@@ -63,11 +63,11 @@ pub(super) struct Series {
 /// A tensor in a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Point {
-    /// The index of its position in [`StdByDepth::positions`].
+    /// The index of the tensor's position in [`StdByDepth::positions`].
     pub(super) position: usize,
     /// The tensor's index in the inspection.
     pub(super) tensor: usize,
-    /// The measured standard deviation, above zero.
+    /// The measured standard deviation, which is above zero.
     pub(super) std: f64,
     /// The planned standard deviation, if it is known and above zero.
     pub(super) planned: Option<f64>,
@@ -78,7 +78,7 @@ impl StdByDepth {
     pub(super) fn of(inspection: &Inspection) -> Self {
         let is_matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
         let matrices = inspection.tensors.iter().enumerate().filter(|(_, tensor)| is_matrix(&tensor.entry));
-        // Each role with its points; the index of a point's position is set below.
+        // Each role with its points. `Point::position` is set after all positions are known.
         let mut roles: Vec<(String, Vec<(Vec<u64>, Point)>)> = Vec::new();
         let mut indices: HashMap<String, usize> = HashMap::new();
         let mut count = 0;

@@ -6,8 +6,8 @@ use statrs::function::beta::beta_reg;
 use crate::check::Univariate;
 use crate::stats::Stats;
 
-/// Returns how many of the finite values are expected between consecutive edges. Returns `None` for plans whose
-/// distribution has no density, and if all values are equal.
+/// Returns the number of finite values that the plan expects in each bar, from one edge to the next. Returns `None` if
+/// the plan's distribution has no density, or if all values are equal.
 pub(super) fn counts(plan: &Plan, edges: &[f64], stats: &Stats) -> Option<Vec<f64>> {
     let (first, last) = (edges.first()?, edges.last()?);
     if first == last {
@@ -70,17 +70,18 @@ mod tests {
         let near = |found: Vec<f64>, right: &[f64]| {
             assert!(found.iter().zip(right).all(|(a, b)| (a - b).abs() < 1e-3), "{found:?} {right:?}");
         };
-        // Phi(1) - Phi(0) = 0.341345; a quarter of a uniform; NaN and infinities are not counted.
+        // A normal value is in [0, 1] with the probability Phi(1) - Phi(0) = 0.341345. A quarter of the uniform values
+        // is in the first bar. NaN and infinities are not counted.
         let hundred = [0.5; 100];
         near(counted("normal", &[100], &hundred, &[0.0, 1.0, 9.0]).unwrap(), &[34.1345, 15.8655]);
         near(counted("uniform(a=-2, b=2)", &[100], &hundred, &[-2.0, -1.0, 2.0]).unwrap(), &[25.0, 75.0]);
         let non_finite = [0.5, f64::NAN, f64::INFINITY, 0.1];
         near(counted("uniform(a=0, b=1)", &[4], &non_finite, &[0.0, 0.5, 1.0]).unwrap(), &[1.0, 1.0]);
-        // 2 zeros in each of 2 columns of 4 values; the other 4 values are on both sides of zero.
+        // Each of the 2 columns has 4 values, of which 2 are zeros. The other 4 values are on both sides of zero.
         near(counted("sparse(sparsity=0.5)", &[4, 2], &[0.0; 8], &[-1.0, 0.0, 1.0]).unwrap(), &[2.0, 6.0]);
-        // In three dimensions an entry is uniform on [-1, 1] (Archimedes), times the gain 2 on [-2, 2].
+        // In three dimensions an entry is uniform on [-1, 1] (Archimedes), and with the gain 2 on [-2, 2].
         near(counted("orthogonal(gain=2)", &[3, 3], &[0.5; 9], &[-2.0, -1.0, 2.0]).unwrap(), &[2.25, 6.75]);
-        // In two dimensions it is a cosine: P(X < 1/2) = 1 - arccos(1/2)/pi = 2/3.
+        // In two dimensions an entry is the cosine of a uniform angle: P(X < 1/2) = 1 - arccos(1/2)/pi = 2/3.
         near(counted("orthogonal", &[2, 2], &[0.5; 4], &[-1.0, 0.5, 1.0]).unwrap(), &[8.0 / 3.0, 4.0 / 3.0]);
         assert_eq!(counted("ones", &[4], &[1.0; 4], &[0.0, 1.0]), None);
         assert_eq!(counted("normal", &[4], &[1.0; 4], &[1.0, 1.0]), None);

@@ -12,14 +12,14 @@ use crate::check::reference::ReferenceCache;
 use crate::error::Result;
 use crate::stats::Stats;
 
-/// What to inspect.
+/// The arguments of an inspection.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The name of the file or folder, as the caller gave it.
     pub file: &'a str,
     /// The name of the recipe, as the caller gave it.
     pub recipe: Option<&'a str>,
-    /// The file's tensors, planned by the recipe; the default without a recipe.
+    /// The file's tensors with the plans of the recipe. Without a recipe, this is `ModelComparison::default()`.
     pub comparison: ModelComparison,
     /// Whether to compute singular values, which takes most of the time.
     pub spectra: bool,
@@ -32,7 +32,7 @@ pub struct Inspection {
     pub file: String,
     /// The name of the recipe, as the caller gave it.
     pub recipe: Option<String>,
-    /// Names, types and shapes of the tensors, and the file's metadata.
+    /// The names, types and shapes of the tensors, and the file's metadata.
     pub manifest: Manifest,
     /// The tensors, in the manifest's order.
     pub tensors: Vec<TensorInspection>,
@@ -46,32 +46,35 @@ pub const MISSING: &str = "the model has this tensor, but the checkpoint does no
 /// An inspected tensor.
 #[derive(Debug)]
 pub struct TensorInspection {
-    /// Its name, type and shape.
+    /// The tensor's name, type and shape.
     pub entry: Entry,
-    /// Its plan, if there is a recipe.
+    /// The tensor's plan. `None` if there is no recipe, or if the recipe does not define the tensor's values.
     pub planned: Option<Planned>,
-    /// The statistics of its values.
+    /// The statistics of the tensor's values.
     pub stats: Stats,
-    /// The histogram of its values.
+    /// The histogram of the tensor's values.
     pub histogram: Histogram,
-    /// Its singular values, if they were requested and the tensor is a matrix of finite values.
+    /// The tensor's singular values. `None` if they were not requested, or if the tensor is not a matrix of finite
+    /// values.
     pub spectrum: Option<Spectrum>,
-    /// What should be checked.
+    /// Messages on what should be checked.
     pub warnings: Vec<String>,
 }
 
 /// A histogram with bars of equal width.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Histogram {
-    /// The edges of the bars in ascending order: one more than bars, or none at all. Equal values give two equal edges.
+    /// The edges of the bars in ascending order: one more than there are bars. If all finite values are equal, there
+    /// are two equal edges. If no value is finite, there are none.
     pub edges: Vec<f64>,
     /// The number of values in each bar.
     pub counts: Vec<u64>,
-    /// The number of values that the plan expects in each bar, if its distribution has a density.
+    /// The number of values that the plan expects in each bar. `None` if there is no plan, or if its distribution has
+    /// no density.
     pub planned: Option<Vec<f64>>,
 }
 
-/// The size of several tensors together.
+/// The total size of several tensors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Total {
     /// The number of tensors.
@@ -83,10 +86,11 @@ pub struct Total {
 }
 
 impl Inspection {
-    /// Inspects a checkpoint. Reads it once, and large matrices a second time if `spectra` is set. `progress` counts both.
+    /// Inspects a checkpoint. All values are read once. If `spectra` is set, matrices are read a second time.
+    /// `progress` counts both.
     ///
     /// # Errors
-    /// If the checkpoint cannot be read.
+    /// Returns an error if the checkpoint cannot be read.
     pub fn new(checkpoint: &Checkpoint, request: Request<'_>, progress: &dyn Progress) -> Result<Self> {
         let ModelComparison { planned, mismatches, missing, .. } = request.comparison;
         let mut references = ReferenceCache::default();
@@ -115,12 +119,12 @@ impl Inspection {
         })
     }
 
-    /// Returns the size of all tensors.
+    /// Returns the total size of all tensors.
     pub fn total(&self) -> Total {
         self.sum(|_| true)
     }
 
-    /// Returns the size of all tensors of each type, the type with the most bytes first.
+    /// Returns the total size of the tensors of each type. The type with the most bytes is first.
     pub fn by_type(&self) -> Vec<(StoredType, Total)> {
         let mut types: Vec<(StoredType, Total)> = Vec::new();
         for tensor in &self.tensors {

@@ -1,4 +1,4 @@
-//! The inspection as JSON. `docs/inspect.schema.json` describes every member.
+//! An inspection as JSON. `docs/inspect.schema.json` describes every member.
 
 use fanin_recipe::{Planned, StoredType};
 use serde::Serialize;
@@ -9,7 +9,8 @@ use super::inspection::{Inspection, MISSING, TensorInspection, Total};
 use super::spectrum::{Method, Spectrum};
 use crate::describe;
 
-/// The name of the format. It changes when a member is removed or changes its meaning. Members may be added.
+/// The name of the JSON format. The name changes if a member is removed or changes its meaning. The name does not
+/// change if a member is added.
 const FORMAT: &str = "fanin-inspect-1";
 
 #[derive(Serialize)]
@@ -107,7 +108,8 @@ struct SpectrumReport {
     condition: Option<f64>,
 }
 
-/// Serializes tensors one at a time: the reports of 20,000 tensors at once would take 300 MB.
+/// The reports of the tensors. They are created and serialized one at a time, because 20,000 reports would take 300 MB
+/// of memory.
 struct Tensors<'a>(&'a [TensorInspection]);
 
 impl Serialize for Tensors<'_> {
@@ -116,7 +118,7 @@ impl Serialize for Tensors<'_> {
     }
 }
 
-/// Serializes as an object, in the order of the pairs. Keys are unique.
+/// Metadata that serializes as an object, in the order of the pairs. The keys are unique.
 struct Metadata<'a>(&'a [(String, String)]);
 
 impl Serialize for Metadata<'_> {
@@ -125,7 +127,8 @@ impl Serialize for Metadata<'_> {
     }
 }
 
-/// Serializes as the JSON of `docs/inspect.schema.json`. Numbers that are NaN or infinite become null.
+/// Serializes an inspection to the JSON that `docs/inspect.schema.json` describes. NaN and infinite numbers are written
+/// as null.
 impl Serialize for Inspection {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Total { tensors, values, bytes } = self.total();

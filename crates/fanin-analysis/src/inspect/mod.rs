@@ -1,7 +1,7 @@
-//! Inspection of a checkpoint: for each tensor what was planned, what was measured, and warnings.
+//! Inspection of a checkpoint: the planned distribution, the measured statistics and the warnings of each tensor.
 //!
-//! An [`Inspection`] serializes to JSON as `docs/inspect.schema.json` describes, and renders as an HTML page with
-//! [`Inspection::to_html`].
+//! An [`Inspection`] serializes to JSON, which `docs/inspect.schema.json` describes. [`Inspection::to_html`] renders it
+//! as an HTML page.
 
 mod depth;
 mod expected;

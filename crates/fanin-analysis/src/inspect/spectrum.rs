@@ -1,14 +1,20 @@
-//! Singular values of a tensor as a matrix, with trailing axes flattened: the largest, the smallest, and their ratio.
+//! The largest and the smallest singular value of a tensor as a matrix, and their ratio. Trailing axes are flattened
+//! into columns.
 //!
-//! For small matrices all singular values are computed ([`fanin::linalg::singular_values`]). For larger ones both ends of the spectrum are estimated by the
-//! Lanczos process on the Gram matrix of the shorter side: `STEPS` steps from a fixed vector of signs, with full
-//! reorthogonalization. The estimate of the largest singular value is a lower bound, that of the smallest an upper bound,
-//! so the condition number is a lower bound. Of matrices with more than `MAX_VALUES` values, evenly spaced rows are used.
-//! Their norm is a lower bound too, but their smallest singular value says nothing about the whole matrix.
+//! For small matrices all singular values are computed ([`fanin::linalg::singular_values`]). For larger ones the
+//! largest and the smallest singular value are estimated by the Lanczos process on the Gram matrix of the shorter side.
+//! The process takes `STEPS` steps from a fixed vector of signs, with full reorthogonalization. The estimate of the
+//! largest singular value is a lower bound, and that of the smallest is an upper bound. The condition number is
+//! therefore a lower bound.
 //!
-//! Measured on Gaussian matrices (`lanczos_error`): the norm is 0.05 to 0.7 % too low. The smallest singular value is 2 to
-//! 3 % too high for matrices with four times as many rows as columns. For square matrices it is close to zero and cannot be
-//! estimated, so the lower bound on the condition number is weak.
+//! For matrices with more than `MAX_VALUES` values, only evenly spaced rows are used. The norm of these rows is a lower
+//! bound on the norm of the matrix. Their smallest singular value says nothing about that of the matrix, and is not
+//! reported.
+//!
+//! The test `lanczos_error` measures the errors for Gaussian matrices. The norm is 0.05 to 0.7 % too low. The smallest
+//! singular value is 2 to 3 % too high for matrices with four times as many rows as columns. For square matrices the
+//! smallest singular value is close to zero and cannot be estimated, so the lower bound on the condition number is
+//! weak.
 
 use fanin::linalg::singular_values;
 use rayon::prelude::*;
@@ -18,10 +24,11 @@ use crate::signs::sign;
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::Entry;
 
-/// The largest number of multiply-adds, short side squared times long side, for which all singular values are computed.
+/// The largest number of multiply-adds for which all singular values are computed. The number is the square of the
+/// shorter side times the longer side.
 const EXACT: u128 = 1 << 31;
 
-/// The largest number of values that are kept in memory, as f32.
+/// The largest number of values of a matrix that are stored in memory, as f32.
 const MAX_VALUES: usize = 1 << 26;
 
 /// The number of steps of the Lanczos process.
@@ -34,35 +41,35 @@ pub struct Spectrum {
     pub rows: usize,
     /// The number of columns.
     pub columns: usize,
-    /// The spectral norm: the largest singular value.
+    /// The spectral norm: the largest singular value, or a lower bound on it.
     pub norm: f64,
-    /// The smallest singular value, or an upper bound; `None` if not all rows were used.
+    /// The smallest singular value, or an upper bound on it. `None` if not all rows were used.
     pub least: Option<f64>,
-    /// How they were computed.
+    /// The method by which the singular values were computed.
     pub method: Method,
 }
 
-/// How singular values were computed.
+/// The method by which singular values were computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Method {
-    /// All singular values, up to rounding.
+    /// All singular values were computed, up to rounding.
     Exact,
-    /// By the Lanczos process. The norm is a lower bound, and a singular value lies within a relative distance of `error`
-    /// of it.
+    /// The largest and the smallest singular value were estimated by the Lanczos process. The norm is a lower bound.
     Lanczos {
         /// The number of rows that were used.
         rows: usize,
-        /// The relative error of the norm.
+        /// The relative error of the norm: a singular value of the used rows is within this relative distance of the
+        /// norm.
         error: f64,
     },
 }
 
 impl Spectrum {
-    /// Computes the singular values of the tensor at this index of the manifest, whose values must be finite. Returns
-    /// `None` if it is not a matrix.
+    /// Computes the singular values of the tensor at this index of the manifest. All values of the tensor must be
+    /// finite. Returns `None` if the tensor is not a matrix, or if the computation does not converge.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(crate) fn of(checkpoint: &Checkpoint, number: usize) -> Result<Option<Self>> {
         let entry = checkpoint.manifest.entries[number].clone();
         let Some((rows, columns)) = matrix(&entry) else { return Ok(None) };
@@ -92,20 +99,21 @@ impl Spectrum {
         }))
     }
 
-    /// Returns the largest over the smallest singular value; infinite if the matrix does not have full rank, up to
-    /// rounding.
+    /// Returns the condition number: the largest singular value divided by the smallest. It is infinite if the matrix
+    /// does not have full rank, up to rounding. Returns `None` if the smallest singular value is not known.
     pub fn condition(&self) -> Option<f64> {
         let rounding = self.norm * f64::EPSILON * self.rows.max(self.columns) as f64;
         self.least.map(|least| if least <= rounding { f64::INFINITY } else { self.norm / least })
     }
 
-    /// Returns whether norm and condition number are exact, not bounds.
+    /// Returns whether the norm and the condition number are exact. If not, they are lower bounds.
     pub fn is_exact(&self) -> bool {
         self.method == Method::Exact
     }
 }
 
-/// Returns the number of rows and columns of a tensor that is a matrix of more than one value.
+/// Returns the number of rows and columns of a floating-point matrix of more than one value, or `None` for other
+/// tensors.
 fn matrix(entry: &Entry) -> Option<(usize, usize)> {
     let (rows, columns) = (*entry.shape.first()?, entry.shape.get(1..)?.iter().product());
     (entry.dtype.float().is_some() && entry.shape.len() >= 2 && rows * columns > 1).then_some((rows, columns))
@@ -117,7 +125,8 @@ fn exact(values: &[f64], rows: usize, columns: usize) -> Option<Spectrum> {
     norm.is_finite().then_some(Spectrum { rows, columns, norm, least, method: Method::Exact })
 }
 
-/// Returns the norm, the smallest singular value, and the relative error of the norm.
+/// Returns the estimates of the norm and of the smallest singular value, and the relative error of the norm. Returns
+/// `None` if the norm is 0 or the computation fails.
 fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64)> {
     let size = rows.min(columns);
     let steps = STEPS.min(size);
@@ -140,7 +149,7 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
         }
         length = dot(&next, &next).sqrt();
         beside.push(length);
-        // The Krylov space is exhausted.
+        // The Krylov space is exhausted, so further steps add nothing.
         if length <= diagonal[0].abs() * 1e-12 {
             break;
         }
@@ -153,9 +162,12 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
     (most > 0.0 && most.is_finite()).then(|| (most.sqrt(), least.sqrt(), residual / most / 2.0))
 }
 
-/// The eigenvalues of a symmetric tridiagonal matrix, in no order, each with the last component of its unit eigenvector.
-/// By the implicit QL method (Martin and Wilkinson 1968; of the eigenvectors the last row alone is formed, as in Golub and
-/// Welsch 1969). `None` if it does not converge, which only infinite or NaN entries are known to cause.
+/// Returns the eigenvalues of a symmetric tridiagonal matrix in no particular order, each with the last component of
+/// its unit eigenvector. `beside` has the entries next to the diagonal.
+///
+/// Uses the implicit QL method (Martin and Wilkinson 1968). Only the last row of the matrix of eigenvectors is
+/// computed, as in Golub and Welsch 1969. Returns `None` if the method does not converge. Only infinite or NaN entries
+/// are known to cause this.
 fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>> {
     let size = diagonal.len();
     let mut components = vec![0.0; size];
@@ -163,7 +175,7 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
     beside.resize(size, 0.0);
     for first in 0..size {
         for sweep in 0.. {
-            // The first entry beside the diagonal that is zero to rounding ends the block.
+            // The block ends at the first entry beside the diagonal that is zero up to rounding.
             let small =
                 |k: usize| beside[k].abs() <= f64::EPSILON * (diagonal[k].abs() + diagonal[k + 1].abs());
             let end = (first..size - 1).find(|&k| small(k)).unwrap_or(size - 1);
@@ -173,7 +185,7 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
             if sweep == 50 {
                 return None;
             }
-            // Wilkinson's shift.
+            // The QL step begins with Wilkinson's shift.
             let half = (diagonal[first + 1] - diagonal[first]) / (2.0 * beside[first]);
             let mut g =
                 diagonal[end] - diagonal[first] + beside[first] / (half + half.hypot(1.0).copysign(half));
@@ -208,7 +220,8 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
     Some(diagonal.into_iter().zip(components).collect())
 }
 
-/// Returns A^T A v, or A A^T v if A has more columns than rows. The order of the sums does not depend on the threads.
+/// Returns A^T A v, or A A^T v if A has more columns than rows. The order of summation does not depend on the number of
+/// threads.
 fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
     const BLOCKS: usize = 16;
     let block = rows.div_ceil(BLOCKS);
@@ -279,7 +292,7 @@ mod tests {
         assert!(
             (found.norm - 45f64.sqrt()).abs() < 1e-14 && (found.condition().unwrap() - 3.0).abs() < 1e-14
         );
-        // Rank one; zeros; a single row.
+        // A matrix of rank one, a matrix of zeros, and a single row.
         let found = exact(&[2.0; 12], 3, 4).unwrap();
         assert!((found.norm - 48f64.sqrt()).abs() < 1e-13 && found.condition() == Some(f64::INFINITY));
         assert_eq!(exact(&[0.0; 6], 2, 3).unwrap().condition(), Some(f64::INFINITY));
@@ -288,7 +301,8 @@ mod tests {
 
     #[test]
     fn tridiagonal_matrices_of_known_eigenvalues() {
-        // 2 on the diagonal, -1 beside it: 2 - 2 cos(k pi / (n + 1)), components proportional to sin(j k pi / (n + 1)).
+        // The matrix has 2 on the diagonal and -1 beside it. Its eigenvalues are 2 - 2 cos(k pi / (n + 1)), with
+        // components of eigenvectors proportional to sin(j k pi / (n + 1)).
         let n = 16;
         let mut found = eigen(vec![2.0; n], vec![-1.0; n - 1]).unwrap();
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -299,7 +313,7 @@ mod tests {
             assert!((component.abs() - expected).abs() < 1e-13, "{component} {expected}");
         }
         assert_eq!(eigen(vec![3.0], vec![]), Some(vec![(3.0, 1.0)]));
-        // Blocks that are not connected.
+        // The matrix consists of two blocks that are not connected.
         assert_eq!(eigen(vec![1.0, 5.0], vec![0.0]), Some(vec![(1.0, 0.0), (5.0, 1.0)]));
         assert_eq!(eigen(vec![f64::NAN; 3], vec![1.0; 2]), None);
     }
@@ -325,7 +339,7 @@ mod tests {
             assert!(least >= right.least.unwrap() * (1.0 - 1e-9), "{least} {right:?}");
             assert!(error < 0.05, "{error}");
         }
-        // A single dominant singular value, as training gives, is found exactly.
+        // A single dominant singular value, as in trained matrices, is found exactly.
         let mut values = drawn("normal(std=0.02)", 600, 500);
         values.iter_mut().enumerate().for_each(|(n, x)| *x += 0.02 * sign(n as u64 / 500) as f32);
         let (right, (norm, ..)) = (exact_of(&values, 600, 500), lanczos(&values, 600, 500).unwrap());

@@ -1,7 +1,7 @@
-//! Warnings about a tensor, from its statistics alone.
+//! The warnings about a tensor. They are derived from the statistics, the singular values and the plan of the tensor.
 //!
-//! A mean or standard deviation is reported if it lies more than [`LIMIT`] standard errors from the planned one. `verify`
-//! has the full tests, with a stated rate of false alarms.
+//! A mean or a standard deviation is reported if it is more than [`LIMIT`] standard errors from the planned one.
+//! `verify` has the full tests, with a stated rate of false alarms.
 
 use fanin::{Distribution, Plan};
 use fanin_recipe::text::{count, counted, short};
@@ -11,10 +11,11 @@ use super::spectrum::Spectrum;
 use crate::check::reference::ReferenceDistribution;
 use crate::stats::Stats;
 
-/// The number of standard errors beyond which a deviation is reported. A normal variable exceeds it once in 1.7 million.
+/// The number of standard errors beyond which a deviation is reported. A normal variable deviates more than that once
+/// in 1.7 million.
 const LIMIT: f64 = 5.0;
 
-/// Mean, standard deviation and range of the finite values.
+/// The mean, standard deviation and range of the finite values.
 struct Measured {
     mean: f64,
     std: f64,
@@ -67,7 +68,8 @@ pub(super) fn of(
     warnings
 }
 
-/// Returns a warning if a matrix does not have full rank, unless its plan does not give full rank either.
+/// Returns a warning if a matrix does not have full rank. There is no warning for plans that do not ensure full rank,
+/// such as constants.
 fn rank_deficiency(
     planned: Option<&Planned>,
     measured: &Measured,
@@ -90,7 +92,7 @@ fn rank_deficiency(
     })
 }
 
-/// Returns a warning if not all values are `value`.
+/// Returns a warning if a value differs from `value`.
 fn not_constant(value: f64, measured: &Measured) -> Option<String> {
     let Measured { min, max, .. } = *measured;
     let found = if min == max { short(min) } else { format!("values from {} to {}", short(min), short(max)) };
@@ -118,7 +120,8 @@ fn deviation(
     }
 }
 
-/// Returns a warning if the root mean square differs from that of the plan, which determines it up to rounding.
+/// Returns a warning if the root mean square of the values differs from the planned one by more than 1 %. This function
+/// is called for plans that determine the root mean square up to rounding.
 fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     let root_mean_square = |mean: f64, std: f64| (mean * mean + std * std).sqrt();
     let found = root_mean_square(measured.mean, measured.std);
@@ -130,7 +133,8 @@ fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     })
 }
 
-/// Returns a warning if range, mean or standard deviation of independent values differ from the planned ones.
+/// Returns a warning if the range, the mean or the standard deviation of independent values differs from the planned
+/// one.
 fn moment_deviation(
     plan: &Plan,
     stats: &Stats,

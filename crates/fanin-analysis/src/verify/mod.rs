@@ -1,7 +1,7 @@
 //! Verification of a checkpoint against its recipe.
 //!
-//! Every tensor is tested against its plan: the distribution of its values and, with a seed, the exact values. The result
-//! is a [`Verification`].
+//! Every tensor is tested against its plan: the distribution of its values and, with a seed, the exact values. The
+//! result is a [`Verification`].
 
 mod report;
 mod request;

@@ -20,7 +20,7 @@ pub struct Report<'a> {
     tests: usize,
     threshold: f64,
     tensors: Vec<TensorReport<'a>>,
-    /// Deviations of all tensors of a rule together.
+    /// The failed tests that test all tensors of a rule together.
     rules: &'a [TestResult],
 }
 

@@ -13,30 +13,31 @@ use crate::error::Result;
 /// The results of verifying a checkpoint.
 #[derive(Debug)]
 pub struct Verification {
-    /// The tensors, in the order of the checkpoint.
+    /// The tensors with their results, in the order of the checkpoint.
     pub tensors: Vec<VerifiedTensor>,
-    /// Deviations of all tensors of a rule together.
+    /// The failed tests that test all tensors of a rule together.
     pub rules: Vec<TestResult>,
     /// The tensors of the model that the checkpoint lacks.
     pub missing: Vec<Entry>,
-    /// The number of tests.
+    /// The number of tests of all tensors and rules.
     pub tests: usize,
     /// The p-value below which a test counts as a deviation.
     pub threshold: f64,
     /// The largest probability that a correct checkpoint fails.
     pub alpha: f64,
-    /// Whether values were compared bit for bit.
+    /// Whether the values were compared with those that a seed gives.
     pub bits_compared: bool,
-    /// If exact values differ: the stream and seed in the file's metadata, where they are not those of the request.
+    /// The stream and seed in the file's metadata, if exact values differ and the request has another stream or seed.
+    /// `None` otherwise.
     pub recorded: Option<(StreamKind, u64)>,
 }
 
 impl Verification {
-    /// Compares a checkpoint with a recipe. `progress` counts the values of each pass: one for the distributions and, with
-    /// a seed, one for the exact values.
+    /// Compares a checkpoint with a recipe. `progress` counts the values that are read to test the distributions. With
+    /// a seed, the values are read once more to compare them exactly, and are counted again.
     ///
     /// # Errors
-    /// If the checkpoint cannot be read, or the recipe does not apply to it.
+    /// Returns an error if the checkpoint cannot be read, or if the recipe does not fit the checkpoint.
     pub fn new(checkpoint: &Checkpoint, request: Request<'_>, progress: &dyn Progress) -> Result<Self> {
         let manifest = &checkpoint.manifest;
         let comparison =
@@ -70,7 +71,7 @@ impl Verification {
         Ok(Self { tensors, rules, missing, tests, threshold, alpha, bits_compared, recorded })
     }
 
-    /// Returns the number of tensors that deviate.
+    /// Returns the number of tensors with deviations.
     pub fn wrong(&self) -> usize {
         self.tensors.iter().filter(|tensor| !tensor.deviations.is_empty()).count()
     }
@@ -81,13 +82,13 @@ impl Verification {
     }
 }
 
-/// Returns the values that the request's seed gives; `None` without a seed.
+/// Returns the generator of the expected values, or `None` if the request has no seed.
 fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;
-    // The torch stream is sequential, so its values depend on the order of the tensors. That is the order of a model which
-    // the caller named. The order of a built-in model counts only if the file has it: the file may have been made from
-    // another file with another order.
+    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller named a model,
+    // the tensors are in the order of this model. The order of a built-in model is used only if the file has the same
+    // order, because the file may have been made from another file with another order.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {
@@ -96,7 +97,8 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     Ok(Some(ExpectedValues::new(request.stream, seed, planned)))
 }
 
-/// Returns the stream and seed in the file's metadata, if exact values differ and the request has another stream or seed.
+/// Returns the stream and seed in the file's metadata, if exact values differ and the request has another stream or
+/// seed. Returns `None` otherwise.
 fn recorded_elsewhere(
     manifest: &Manifest,
     request: &Request<'_>,

@@ -1,4 +1,4 @@
-//! The results of one tensor.
+//! The results of testing one tensor.
 
 use fanin_recipe::Planned;
 
@@ -7,13 +7,13 @@ use crate::check::TestResult;
 /// The results of the tests of one tensor.
 #[derive(Debug)]
 pub struct VerifiedTensor {
-    /// The tensor's plan by the recipe.
+    /// The plan that the recipe gives for the tensor.
     pub planned: Planned,
     /// The results of all tests.
     pub results: Vec<TestResult>,
     /// The results that deviate: those whose p-value is below the threshold.
     pub deviations: Vec<TestResult>,
-    /// Whether every value is bitwise equal to that of the stream; `None` if this was not tested.
+    /// Whether every value agrees with the value that the seed gives. `None` if this was not tested.
     pub bits: Option<bool>,
 }
 
@@ -23,7 +23,7 @@ impl VerifiedTensor {
         Self { planned: planned.clone(), results: Vec::new(), deviations: Vec::new(), bits: None }
     }
 
-    /// Adds the result of a test that failed with certainty.
+    /// Adds the result of a test that failed with certainty: its p-value is 0.
     pub(super) fn fail(&mut self, test: &'static str, text: String) {
         self.results.push(TestResult::failure(test, text));
     }

@@ -15,21 +15,22 @@ use crate::check::tensor::ViewTests;
 use crate::check::tensor_view::{PlannedView, TensorView};
 use crate::error::Result;
 
-/// The number of values below which two tensors may be equal by chance.
+/// The smallest number of values with which two random tensors cannot be equal by chance.
 const MIN_DISTINCT: usize = 16;
 
-/// The variance of all tensors of a rule, pooled.
+/// Sums over all tensors of a rule, for a common test of their variance.
 #[derive(Debug, Default)]
 struct PooledVariance {
     /// The sum of [`ViewTests::variance_excess`].
     excess: f64,
-    /// The variance of that sum.
+    /// The variance of `excess` if all values follow their plans.
     variance: f64,
     /// The number of tensors and blocks in the sum.
     tensors: u64,
 }
 
-/// Tests the tensors of a checkpoint, and remembers what concerns several of them.
+/// Tests the tensors of a checkpoint one after another. Stores hashes and sums for the tests that compare or combine
+/// several tensors.
 pub(super) struct Verifier<'a> {
     pub(super) checkpoint: &'a Checkpoint,
     /// The plans of all tensors, in the checkpoint's order.
@@ -38,9 +39,9 @@ pub(super) struct Verifier<'a> {
     pub(super) tied: bool,
     pub(super) progress: &'a dyn Progress,
     references: ReferenceCache,
-    /// The tensor, and the suffix of its block, that had random values of this hash and number.
+    /// The index of the last tensor, and the suffix of its block, by the hash and the number of its random values.
     seen: HashMap<(u64, usize), (usize, String)>,
-    /// By the pattern of the rule.
+    /// The pooled variance of each rule, by the pattern of the rule.
     pooled: BTreeMap<&'a str, PooledVariance>,
 }
 
@@ -56,10 +57,11 @@ impl<'a> Verifier<'a> {
         Self { checkpoint, planned, tied, progress, references, seen, pooled }
     }
 
-    /// Tests the tensor at this index of the manifest. With `expected`, its exact values are compared too.
+    /// Tests the tensor at this index of the manifest, and adds the results to `verified`. If `expected` is given, the
+    /// exact values are compared too.
     ///
     /// # Errors
-    /// If the file cannot be read, or expected values cannot be generated.
+    /// Returns an error if the file cannot be read, or if expected values cannot be generated.
     pub(super) fn verify(
         &mut self,
         tensor: usize,
@@ -121,8 +123,8 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// Remembers the hash of a view's values. Returns the name of an earlier view with the same values, unless equal
-    /// values are expected.
+    /// Stores the hash of a view's values. Returns the name of an earlier view with the same values. Returns `None` if
+    /// there is none, if the views have too few values to be distinct, or if equal values are expected.
     fn twin(&mut self, tensor: usize, view: &PlannedView<'_, '_>, hash: u64) -> Option<String> {
         let expected = self.tied || self.planned[tensor].tied.is_some();
         if expected || view.plan.len() < MIN_DISTINCT {
@@ -133,7 +135,8 @@ impl<'a> Verifier<'a> {
         Some(format!("{}{suffix}", self.planned[twin].entry.name))
     }
 
-    /// Returns the results of the tests of the std of all tensors of a rule together, for rules with more than one.
+    /// Returns one result for each rule of more than one tensor or block: the result of testing the std of all these
+    /// tensors and blocks together.
     pub(super) fn pooled_results(&self) -> Vec<TestResult> {
         let rules = self.pooled.iter().filter(|(_, pool)| pool.tensors > 1);
         rules
@@ -142,7 +145,7 @@ impl<'a> Verifier<'a> {
                 let text = format!(
                     "rule {rule:?}: the std of its {tensors} tensors or blocks together is {z:+.1} standard errors off"
                 );
-                // A sum of this many terms is nearly normal. A skewness of 2 is allowed for.
+                // The sum has so many terms that it is nearly normal. The correction allows for a skewness of 2.
                 TestResult::new("std of a rule", standardized_sum(z, 2.0, *variance), text)
             })
             .collect()

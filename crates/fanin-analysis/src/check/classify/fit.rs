@@ -19,16 +19,17 @@ pub(super) const STD_TRUNCATED_AT_2: f64 = 0.879_625_66;
 /// The std of a standard normal distribution truncated at 3 std.
 const STD_TRUNCATED_AT_3: f64 = 0.986_578_28;
 
-/// Values farther from the mean than this many standard deviations are trimmed as outliers.
+/// The distance from the mean, in standard deviations, beyond which values are trimmed as outliers.
 const TRIM: f64 = 6.5;
 
-/// Mean and standard deviation of the values that a distribution has to fit.
+/// The mean and the standard deviation of the values that a distribution must fit.
 struct Estimate {
-    /// Whether exact zeros are ignored: they are planned (`sparse`, a padding row) and not part of the distribution.
+    /// Whether exact zeros are ignored. They are if more than 0.1 % of the values are 0, because random values have
+    /// fewer zeros: the zeros come from a `sparse` scheme or from the row of a padding token.
     ignore_zeros: bool,
-    /// The number of values.
+    /// The number of finite values, without the ignored zeros.
     count: f64,
-    /// The mean; 0 if it is within 5 standard errors of 0.
+    /// The mean, or 0 if the measured mean is within 5 standard errors of 0.
     mean: f64,
     std: f64,
 }
@@ -44,7 +45,7 @@ impl Estimate {
         Self { ignore_zeros, count, mean, std }
     }
 
-    /// Returns the largest distance of a value from the mean.
+    /// Returns the largest distance of any value from the mean.
     fn reach(&self, summary: &Summary) -> f64 {
         (summary.max - self.mean).max(self.mean - summary.min)
     }
@@ -53,12 +54,14 @@ impl Estimate {
     fn candidates(&self, summary: &Summary) -> Vec<Univariate> {
         let Self { count, mean, std, .. } = *self;
         let mut candidates = Vec::new();
-        // The extremes of n uniform values lie about 1/n of the half-width from the bounds.
+        // The largest distance of n uniform values from the mean is about 1/n smaller than half of the width between
+        // the bounds.
         let reach = self.reach(summary) * (1.0 + 1.0 / count);
         if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + 3.0 / count.sqrt() {
             candidates.push(Univariate::Uniform { low: mean - reach, high: mean + reach });
         }
-        // Truncated normals come before the normal: a normal fits truncated values only if they are few.
+        // Truncated normal distributions are tried first, because the normal distribution also fits truncated values if
+        // there are few of them.
         for (bound, remaining) in [(2.0, STD_TRUNCATED_AT_2), (3.0, STD_TRUNCATED_AT_3)] {
             let std = std / remaining;
             if reach <= bound * std * 1.02 && reach >= bound * std * 0.98 {
@@ -70,11 +73,11 @@ impl Estimate {
     }
 }
 
-/// Returns [`Kind::Fresh`] with the distribution that fits the values, or [`Kind::Other`]. Outliers, clamped values and
-/// rows of zeros are problems.
+/// Returns [`Kind::Fresh`] with the distribution that fits the values, or [`Kind::Other`] if none fits. If there are
+/// outliers, clamped values or rows of zeros, messages are added to `problems`.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(super) fn distribution(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Kind> {
     let summary = &scan.summary;
     let estimate = Estimate::new(summary);
@@ -83,13 +86,14 @@ pub(super) fn distribution(scan: &Scan<'_>, problems: &mut Vec<String>) -> Resul
         fitted = fit_without_outliers(scan, &estimate, problems)?;
     }
     clamped_values(scan, fitted.is_some(), problems);
-    // A single row of zeros is that of a padding token.
+    // A single row of zeros is not a problem: it is the row of a padding token.
     if summary.zero_rows() > 1 {
         let (zero_rows, rows) = (summary.zero_rows(), summary.rows());
         problems.push(format!("{zero_rows} of {rows} rows are all zeros: never written?"));
     }
     Ok(match fitted {
-        // Training changes the size of rows and columns long before it changes the distribution.
+        // Training changes the means and mean squares of rows and columns long before it changes the distribution of
+        // all values.
         Some(reference)
             if problems.is_empty() && !estimate.ignore_zeros && summary.line_deviation(&reference) > 6.0 =>
         {
@@ -100,7 +104,8 @@ pub(super) fn distribution(scan: &Scan<'_>, problems: &mut Vec<String>) -> Resul
     })
 }
 
-/// Returns the first candidate that fits the values whose distance from the mean is at most `reach`.
+/// Returns the first candidate that fits the values whose distance from the mean is at most `reach`, or `None` if no
+/// candidate fits.
 fn fit(
     scan: &Scan<'_>,
     candidates: Vec<Univariate>,
@@ -133,7 +138,9 @@ fn fit(
     Ok(fitted.map(|(reference, _)| reference))
 }
 
-/// Returns the normal distribution that fits the values without a few outliers, if there are outliers.
+/// Returns the normal distribution that fits the values other than a few outliers, and adds a message on the outliers
+/// to `problems`. Returns `None` if there are no outliers or too many, or if the other values are not normally
+/// distributed.
 fn fit_without_outliers(
     scan: &Scan<'_>,
     estimate: &Estimate,
@@ -145,7 +152,8 @@ fn fit_without_outliers(
     if finite * statrs::function::erf::erfc(deviation / std::f64::consts::SQRT_2) >= 1e-6 {
         return Ok(None);
     }
-    // Outliers enlarge the std by which they are judged, so it is estimated again without them, a few times.
+    // A value is an outlier if it is farther than `TRIM` standard deviations from the mean. Outliers enlarge the std,
+    // so the std is estimated four times, each time without the outliers found by the estimate before.
     let (mut std, mut outliers) = (estimate.std, 0u64);
     for _ in 0..4 {
         let (mut squares, mut inside) = (0.0, 0u64);
@@ -177,11 +185,11 @@ fn fit_without_outliers(
     Ok(fitted)
 }
 
-/// Reports values that pile up at the smallest or the largest value.
+/// Adds a message to `problems` if many values are equal to the smallest or the largest value.
 fn clamped_values(scan: &Scan<'_>, fitted: bool, problems: &mut Vec<String>) {
     let summary = &scan.summary;
     let finite = summary.finite as f64;
-    // Random values of a narrow type repeat.
+    // Equal random values are rare in a wide type and common in a narrow one.
     let wide = scan.dtype == DType::F32 || scan.dtype == DType::F64;
     let piled = |count: u64| if wide { count >= 5 } else { count as f64 > 0.02 * finite };
     for (name, bound, count) in

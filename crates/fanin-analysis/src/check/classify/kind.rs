@@ -1,8 +1,8 @@
-//! The kinds of tensors that a classification tells apart.
+//! The kinds of tensors that a classification distinguishes.
 
 use crate::check::distribution::Univariate;
 
-/// What the values of a tensor are.
+/// The kind of a tensor's values.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Kind {
     /// The tensor has no values.
@@ -10,19 +10,20 @@ pub enum Kind {
     Empty,
     /// The tensor has an integer type.
     Integers,
-    /// The type is not read as numbers.
+    /// The values have a type that is not read as numbers.
     NotExamined,
-    /// All values are this one.
+    /// All values are equal to this number.
     Constant(f64),
     /// All values are 0 or 1.
     ZerosAndOnes,
     /// The tensor has too few values to recognize a distribution.
     TooFew,
-    /// The values are independent and follow this distribution. Many exact zeros may be among them.
+    /// The values are independent and follow this distribution. Exact zeros that are not from this distribution may be
+    /// among them.
     Fresh(Univariate),
-    /// The values are computed, not random. The text says how: all rows equal, or sines and cosines.
+    /// The values are computed, not random. The text describes them: all rows equal, or sines and cosines.
     Table(&'static str),
-    /// The rows or columns are orthogonal and have this length.
+    /// The rows or columns are orthogonal, and all have this Euclidean norm.
     Orthogonal(f64),
     /// The values follow no known distribution: the tensor is trained, or initialized by an unknown scheme.
     Other,
@@ -31,7 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the name of the kind, as tables and JSON show it.
+    /// Returns the name of the kind in tables and in JSON.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -57,11 +58,11 @@ impl Kind {
 /// The result of classifying a tensor.
 #[derive(Debug, Clone, Default)]
 pub struct Classification {
-    /// What the values are.
+    /// The kind of the values.
     pub kind: Kind,
-    /// What is wrong with the tensor: NaN, uninitialized memory, repeated values, outliers.
+    /// Messages on what is wrong with the tensor: NaN, uninitialized memory, repeated values, outliers.
     pub problems: Vec<String>,
-    /// What may be intended, and should be checked.
+    /// Messages on what may be intended, but should be checked.
     pub notes: Vec<String>,
     /// The number of rows that are all zeros.
     pub zero_rows: usize,

@@ -1,9 +1,12 @@
-//! Classification of a tensor without a plan: which distribution its values follow, or what else they are.
+//! Classification of a tensor without a plan: the distribution that the values follow, or another kind of values.
 //!
-//! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5 and if rows and columns are alike: their
-//! means and mean squares must vary as those of independent values do, within 6 standard errors. Massart's bound is used
-//! for the p-value; fitting the parameters makes the distance only smaller. Training changes the size of rows long before
-//! it changes the shape of the distribution.
+//! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5, if the smallest and the largest value
+//! are plausible, and if rows and columns are alike. The p-value is Massart's bound. The bound also holds for fitted
+//! parameters, because fitting makes the distance only smaller.
+//!
+//! Rows and columns are alike if their means and mean squares vary as those of independent values do, within 6 standard
+//! errors. This is tested because training changes the means and mean squares of rows long before it changes the
+//! distribution of all values.
 
 mod fit;
 pub(crate) mod kind;
@@ -27,7 +30,7 @@ const MIN_VALUES: u64 = 64;
 /// Classifies the tensor at this index of the manifest.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(crate) fn classify(
     checkpoint: &Checkpoint,
     tensor: usize,
@@ -60,7 +63,7 @@ pub(crate) fn classify(
     })
 }
 
-/// Decides the kind of a tensor. What is wrong with the values is added to `problems`.
+/// Returns the kind of a tensor. Messages on what is wrong with the values are added to `problems`.
 fn kind_of(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Kind> {
     let summary = &scan.summary;
     if scan.entry.values() == 0 {
@@ -91,7 +94,7 @@ fn kind_of(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Kind> {
     fit::distribution(scan, problems)
 }
 
-/// Returns a problem if there are values that are NaN or infinite.
+/// Returns a message if values are NaN or infinite, and `None` otherwise.
 fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     let summary = &scan.summary;
     if summary.finite == 0 && summary.infinite > 0 && summary.infinite == summary.non_finite {
@@ -101,7 +104,8 @@ fn non_finite_values(scan: &Scan<'_>) -> Option<String> {
     (summary.non_finite > 0).then(|| format!("{} of {values} values are NaN or infinite", summary.non_finite))
 }
 
-/// Returns a problem if values are subnormal or astronomically large.
+/// Returns a message if more than 0.1 % of the values are subnormal or above 1e15, or if all values are the same
+/// subnormal number. Returns `None` otherwise.
 fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
     let summary = &scan.summary;
     if summary.min == summary.max {
@@ -114,7 +118,8 @@ fn uninitialized_memory(scan: &Scan<'_>) -> Option<String> {
         .then(|| format!("{implausible} values are subnormal or beyond 1e15: uninitialized memory?"))
 }
 
-/// Returns a problem if values occur twice that should not, for a tensor of this kind.
+/// Returns a message if a range or a row of values is repeated, and if this is a problem for a tensor of this kind.
+/// Returns `None` otherwise.
 fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     let repeat = match kind {
         Kind::Fresh(_) | Kind::Orthogonal(_) => scan.repeats.any(),
@@ -127,7 +132,7 @@ fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     })
 }
 
-/// Returns what may be intended, and should be checked.
+/// Returns messages on what may be intended, but should be checked.
 fn notes(scan: &Scan<'_>, kind: Kind) -> Vec<String> {
     let zero_matrix = kind == Kind::Constant(0.0) && scan.entry.shape.len() >= 2 && scan.entry.values() > 1;
     let text =
@@ -135,7 +140,7 @@ fn notes(scan: &Scan<'_>, kind: Kind) -> Vec<String> {
     if zero_matrix { vec![text.to_owned()] } else { Vec::new() }
 }
 
-/// Returns the length of the rows or columns if they are orthogonal.
+/// Returns the Euclidean norm of the rows or columns if they are orthogonal, and `None` otherwise.
 fn orthogonal_gain(scan: &Scan<'_>) -> Result<Option<f64>> {
     let summary = &scan.summary;
     let short = summary.rows().min(summary.columns());

@@ -1,4 +1,4 @@
-//! A floating-point tensor after one pass over its values.
+//! A floating-point tensor with sums over its values, which were read once.
 
 use fanin::DType;
 use fanin_checkpoint::{Checkpoint, Progress};
@@ -17,7 +17,7 @@ pub(super) struct Scan<'a> {
     pub(super) tensor: usize,
     /// The tensor's name, type and shape.
     pub(super) entry: &'a Entry,
-    /// The dtype of its values.
+    /// The dtype of the tensor's values.
     pub(super) dtype: DType,
     /// Sums over the values.
     pub(super) summary: Summary,
@@ -26,10 +26,10 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// Reads the tensor at this index of the manifest once.
+    /// Reads the values of the tensor at this index of the manifest once, to compute the sums.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn new(
         checkpoint: &'a Checkpoint,
         tensor: usize,
@@ -37,7 +37,7 @@ impl<'a> Scan<'a> {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let entry = &checkpoint.manifest.entries[tensor];
-        // In types of a narrow range, small values are common.
+        // In types of a narrow range, small values are common, so no value is implausibly small.
         let narrow = dtype == DType::F16 || dtype.size() == 1;
         let mut summary = Summary::new(&entry.shape, if narrow { 0.0 } else { 1e-30 });
         let mut repeats = RepeatSearch::new(&entry.shape);
@@ -56,18 +56,18 @@ impl<'a> Scan<'a> {
         self.checkpoint
     }
 
-    /// Reads the values again, a chunk at a time.
+    /// Reads the values again, and calls `take` with one chunk after another.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn values(&self, take: impl FnMut(&[f64])) -> Result {
         Ok(self.checkpoint.values(self.tensor, take)?)
     }
 
-    /// Returns the first row.
+    /// Reads the values of the first row.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// Returns an error if the file cannot be read.
     pub(super) fn first_row(&self) -> Result<Vec<f64>> {
         Ok(self.checkpoint.window(self.tensor, 0, self.summary.columns())?)
     }

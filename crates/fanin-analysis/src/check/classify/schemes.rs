@@ -1,4 +1,4 @@
-//! The initialization schemes that give a distribution.
+//! The initialization schemes that give a fitted distribution.
 
 use fanin::{AxisLayout, DType, Fan, Fans};
 
@@ -9,10 +9,10 @@ use crate::check::grid::epsilon;
 /// Standard deviations that models use for tensors of any shape.
 const FIXED_STDS: [f64; 7] = [0.02, 0.01, 1.0, 0.1, 0.05, 0.006, 1e-6];
 
-/// A fitted distribution of a tensor.
+/// A distribution that was fitted to the values of a tensor.
 struct Fitted<'a> {
     distribution: &'a Univariate,
-    /// The standard deviation of its values as the dtype stores them.
+    /// The standard deviation of the distribution after rounding to the dtype.
     std: f64,
     /// The largest relative difference between the fitted std and that of a scheme.
     tolerance: f64,
@@ -23,22 +23,23 @@ impl Fitted<'_> {
         matches!(self.distribution, Univariate::Uniform { .. })
     }
 
-    /// Returns whether the fitted std agrees with that of a scheme.
+    /// Returns whether the fitted std agrees with `std`, the std of a scheme.
     fn agrees(&self, std: f64) -> bool {
         (self.std / std - 1.0).abs() < self.tolerance
     }
 
-    /// Returns the fixed stds that agree, if the distribution is normal.
+    /// Returns the values of `FIXED_STDS` that agree with the fitted std. There are none if the distribution is not
+    /// normal.
     fn fixed_normal_stds(&self) -> impl Iterator<Item = f64> {
         FIXED_STDS.into_iter().filter(|std| self.agrees(*std) && self.distribution.is_normal())
     }
 }
 
-/// Returns the schemes whose std for this shape agrees with the fitted distribution, within some 4 standard errors, the
-/// likeliest first.
+/// Returns the schemes whose std for this shape agrees with the fitted std within about 4 standard errors. The most
+/// likely scheme is first.
 ///
-/// `values` is the number of values of the tensor. `sparsity` is the fraction of zeros, if zeros are scattered over the
-/// tensor.
+/// `values` is the number of values of the tensor. `sparsity` is the fraction of zeros if zeros are scattered over the
+/// tensor, and `None` otherwise.
 pub(crate) fn schemes(
     distribution: &Univariate,
     shape: &[usize],
@@ -49,7 +50,8 @@ pub(crate) fn schemes(
     let moments = distribution.moments(dtype);
     let std = moments.variance.sqrt();
     let is_uniform = matches!(distribution, Univariate::Uniform { .. });
-    // The std of a uniform distribution is estimated from its range, which is more precise than the sum of squares.
+    // The std of a uniform distribution is estimated from the range of the values. This is more precise than an
+    // estimate from the sum of squares.
     let error = if is_uniform { 4.0 / values as f64 } else { 3.0 / (2.0 * values as f64).sqrt() }
         + if dtype == DType::BF16 { 4e-3 } else { 0.0 }
         + if dtype.size() == 1 { 3e-2 } else { 0.0 };
@@ -61,7 +63,7 @@ pub(crate) fn schemes(
             .collect();
     }
     if moments.mean.abs() > 1e-6 * std {
-        // A gain has mean 1. No scheme is known for another mean.
+        // The gain of a norm layer may have mean 1. No scheme is known for other means than 0 and 1.
         let error = 5.0 * std / (values as f64).sqrt() + epsilon(dtype);
         return if (moments.mean - 1.0).abs() < error {
             fitted.fixed_normal_stds().map(|std| format!("normal(mean=1, std={std})")).collect()
@@ -76,7 +78,7 @@ pub(crate) fn schemes(
     schemes
 }
 
-/// Returns the schemes that scale with the fans of the shape.
+/// Returns the schemes whose std depends on the fans of the shape and agrees with the fitted std.
 fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
     let Ok(Fans { fan_in, fan_out }) = AxisLayout::OutIn.fans(shape) else { return Vec::new() };
     let name = if fitted.is_uniform() { "uniform" } else { "normal" };
@@ -91,7 +93,8 @@ fn scaled_by_fan(fitted: &Fitted<'_>, shape: &[usize]) -> Vec<String> {
     schemes.into_iter().filter(|(std, _)| fitted.agrees(*std)).map(|(_, scheme)| scheme).collect()
 }
 
-/// Returns the normal and truncated normal schemes of a fixed std, and that of residual projections.
+/// Returns the normal and truncated normal schemes of a fixed std, and the scheme of GPT-2's residual projections, if
+/// their std agrees with the fitted std.
 fn normals(fitted: &Fitted<'_>) -> Vec<String> {
     let mut schemes = Vec::new();
     for std in FIXED_STDS {
@@ -102,7 +105,8 @@ fn normals(fitted: &Fitted<'_>) -> Vec<String> {
             schemes.push(format!("trunc_normal(std={std}, a=-2 std, b=2 std)"));
         }
     }
-    // GPT-2's residual projections. With several depths that agree, the depth is not known.
+    // The std of GPT-2's residual projections depends on the depth. If several depths agree, the depth is not known,
+    // and no scheme is returned.
     let depths: Vec<u32> =
         (2..=96).filter(|&depth| fitted.agrees(0.02 / f64::from(2 * depth).sqrt())).collect();
     if let [depth] = depths[..] {

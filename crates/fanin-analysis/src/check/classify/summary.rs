@@ -1,8 +1,8 @@
-//! Sums over the values of a tensor, from one pass.
+//! Counts and sums over the values of a tensor, for which the values are read once.
 
 use crate::check::reference::ReferenceDistribution;
 
-/// The sum and the sum of squares of a row or column.
+/// The sum and the sum of squares of the values of a row or column.
 #[derive(Debug, Clone, Copy, Default)]
 struct LineSums {
     sum: f64,
@@ -12,7 +12,7 @@ struct LineSums {
 /// Counts, sums and range of the values of a tensor.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    /// The number of finite values. The sums below are over these.
+    /// The number of finite values. All sums are over the finite values.
     pub(super) finite: u64,
     /// The number of values that are NaN or infinite.
     pub(super) non_finite: u64,
@@ -22,7 +22,7 @@ pub(super) struct Summary {
     pub(super) zeros: u64,
     /// The number of exact ones.
     pub(super) ones: u64,
-    /// The number of values that no computation gives on purpose: below `smallest_plausible` but not 0, or above 1e15.
+    /// The number of implausible values: their absolute value is above 1e15, or below `smallest_plausible` but not 0.
     pub(super) implausible: u64,
     /// The sum of the values.
     pub(super) sum: f64,
@@ -32,9 +32,9 @@ pub(super) struct Summary {
     pub(super) min: f64,
     /// The largest value.
     pub(super) max: f64,
-    /// How many values equal `min`.
+    /// The number of values that are equal to `min`.
     pub(super) count_at_min: u64,
-    /// How many values equal `max`.
+    /// The number of values that are equal to `max`.
     pub(super) count_at_max: u64,
     /// A hash of all values.
     pub(super) hash: u64,
@@ -45,8 +45,8 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Returns the summary of no values of a tensor of this shape. Trailing axes are flattened into columns; a tensor of
-    /// less than two axes has no rows and columns.
+    /// Returns an empty summary for a tensor of this shape. Trailing axes are flattened into columns. A tensor of fewer
+    /// than two axes has no rows and no columns.
     pub(super) fn new(shape: &[usize], smallest_plausible: f64) -> Self {
         let rows = if shape.len() < 2 { 0 } else { shape[0] };
         let columns = if rows == 0 { 0 } else { shape[1..].iter().product() };
@@ -60,7 +60,7 @@ impl Summary {
         }
     }
 
-    /// Adds values, of which the first has the row-major index `first`.
+    /// Adds consecutive values. `first` is the row-major index of the first value.
     pub(super) fn add(&mut self, first: usize, values: &[f64]) {
         let width = self.columns.len().max(1);
         let (mut row, mut column) = (first / width, first % width);
@@ -103,7 +103,7 @@ impl Summary {
         self.count_at_max += u64::from(x == self.max);
     }
 
-    /// Returns whether a value is too small to be computed on purpose, but not 0.
+    /// Returns whether a value is implausibly small: its absolute value is below `smallest_plausible`, but not 0.
     pub(super) fn is_subnormal(&self, x: f64) -> bool {
         x != 0.0 && x.abs() < self.smallest_plausible
     }
@@ -133,15 +133,16 @@ impl Summary {
         self.rows.iter().filter(|row| row.squares == 0.0).count()
     }
 
-    /// Returns by how many standard errors the means or the mean squares of rows or columns vary more than those of
-    /// independent values.
+    /// Returns how much more the means or mean squares of rows or columns vary than those of independent values, in
+    /// standard errors. The result is the largest of these excesses, and at least 0.
     pub(super) fn line_deviation(&self, reference: &ReferenceDistribution) -> f64 {
         let moments = reference.moments;
         let mean_square = moments.variance + moments.mean * moments.mean;
         let variance_of_square = moments.m4 - moments.variance * moments.variance;
         let mut largest = 0.0f64;
         for (lines, length) in [(&self.rows, self.columns.len()), (&self.columns, self.rows.len())] {
-            // For fewer or shorter lines the sum of squares below is far from a chi-square distribution.
+            // The sum of squares is far from chi-square distributed if there are fewer than 8 rows or columns, or if
+            // they have fewer than 32 values.
             if lines.len() < 8 || length < 32 || moments.mean.abs() > moments.variance.sqrt() {
                 continue;
             }
@@ -149,7 +150,8 @@ impl Summary {
             let chi_square = |sum: fn(&LineSums) -> f64, mean: f64, variance: f64| -> f64 {
                 lines.iter().map(|line| (sum(line) / n - mean).powi(2) * n / variance).sum()
             };
-            // The variance of a term is 2 plus its excess kurtosis, which is at most that of a mean of chi-squares.
+            // The variance of a squared term is 2 plus the excess kurtosis of the term. The bound on this kurtosis is a
+            // multiple of 12 / n, the excess kurtosis of the mean of n chi-square variables.
             for (sum, kurtosis) in [
                 (chi_square(|line| line.sum, moments.mean, moments.variance), 1.0),
                 (chi_square(|line| line.squares, mean_square, variance_of_square), 4.0),

@@ -5,14 +5,14 @@ use super::scan::Scan;
 use crate::check::grid;
 use crate::error::Result;
 
-/// The number of values below which a tensor is not recognized as sines and cosines.
+/// The smallest number of values with which a tensor is recognized as sines and cosines.
 const MIN_VALUES: u64 = 64;
 
-/// Returns the kind of a tensor whose rows are all equal, or whose rows are sines and cosines of common angles. A random
-/// row that is repeated is a problem.
+/// Returns the kind of a tensor whose rows are all equal, or whose rows are sines and cosines of common angles. Returns
+/// `None` for other tensors. If all rows are equal and look random, a message is added to `problems`.
 ///
 /// # Errors
-/// If the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub(super) fn table(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Option<Kind>> {
     let summary = &scan.summary;
     if scan.repeats.all_rows_equal() && summary.non_finite == 0 {
@@ -30,16 +30,18 @@ pub(super) fn table(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Optio
 
 /// Returns whether a row rises and falls as often as random values do.
 ///
-/// Of n random values, 2/3 (n - 2) are turning points on average. Computed rows have few. The threshold is half of the
-/// average, which for 16 random values is 3 standard deviations below it.
+/// Of n random values, 2/3 (n - 2) are turning points (local minima or maxima) on average. Computed rows have few
+/// turning points. The threshold is half of the average. For 16 random values, the threshold is 3 standard deviations
+/// below the average.
 fn is_random(row: &[f64]) -> bool {
     let is_turning_point = |w: &&[f64]| (w[1] > w[0]) != (w[2] > w[1]) && w[0] != w[1] && w[1] != w[2];
     let turning_points = row.windows(3).filter(is_turning_point).count();
     turning_points as f64 > row.len().saturating_sub(2) as f64 / 3.0
 }
 
-/// Returns whether each line along the last axis consists of the sines and cosines of the same angles. The squares of
-/// such a line of n values add up to n/2, up to rounding. Lines of zeros, as for a class token, are ignored.
+/// Returns whether each line along the last axis consists of the sines and the cosines of n/2 angles, where n is the
+/// length of the line. Because sin^2 + cos^2 = 1, the squares of such a line add up to n/2, up to rounding. Lines of
+/// zeros, as for a class token, are ignored.
 fn is_sines(scan: &Scan<'_>) -> Result<bool> {
     let width = scan.entry.shape.last().copied().unwrap_or_default();
     if width < 4 || !width.is_multiple_of(2) {

@@ -1,13 +1,13 @@
-//! The style sheet and the script of the page, and the policy that allows them.
+//! The style sheet and the script of the page, and the content security policy that allows them.
 
-/// The style sheet.
+/// The style sheet of the page.
 pub(super) const STYLE: &str = include_str!("style.css");
 
-/// The script.
+/// The script of the page.
 pub(super) const SCRIPT: &str = include_str!("script.js");
 
-/// The content security policy: only the style sheet and the script with these SHA-256 sums may run, and nothing is
-/// loaded.
+/// The content security policy of the page. The policy allows only the style sheet and the script with these SHA-256
+/// sums, and forbids the page to load anything.
 pub(super) const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; \
                                  style-src 'sha256-M2GHxAB9+bKcyyUZFpMiA6EbB81IIAuzYPU0nMXYxtU='; \
                                  script-src 'sha256-BBhliVIJeKSGQ2MzFwJEn+uQmGQmO6eCxhK+4FepPao='";

@@ -2,12 +2,13 @@
 
 use fanin_recipe::text::short;
 
-/// A number on an axis, and its label.
+/// A position on an axis, and its label.
 pub(super) type Tick = (f64, String);
 
-/// Returns about `count` round numbers from `low` to `high`. Labels have as many digits as are needed to distinguish them.
+/// Returns ticks at about `count` round numbers from `low` to `high`. The labels have as many digits as are needed to
+/// distinguish them.
 pub(super) fn linear(low: f64, high: f64, count: f64) -> Vec<Tick> {
-    // Both ends are divided first, because their difference may overflow.
+    // Both ends are divided before they are subtracted, because their difference may overflow.
     let rough = high / count - low / count;
     if !(rough.is_finite() && rough > 0.0) {
         return vec![(low, short(low))];
@@ -17,17 +18,18 @@ pub(super) fn linear(low: f64, high: f64, count: f64) -> Vec<Tick> {
         [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999);
     let Some(step) = step.filter(|step| step.is_normal()) else { return vec![(low, short(low))] };
     let (first, last) = ((low / step).ceil(), (high / step).floor());
-    // So far from zero, f64 cannot represent the steps: label the lower end only.
+    // At more than 1e12 steps from zero, f64 cannot represent the ticks precisely enough. Only the lower end gets a
+    // label.
     if first.abs().max(last.abs()) > 1e12 {
         return vec![(low, format!("{low:e}"))];
     }
     (first as i64..=last as i64).map(|k| (k as f64 * step, label(k, step))).collect()
 }
 
-/// Returns the label of `k` steps, rounded to the digit of the step.
+/// Returns the label of the number `k * step`, rounded to the digit of the step.
 fn label(k: i64, step: f64) -> String {
     let x = k as f64 * step;
-    // A step has one significant digit: this is its decimal exponent.
+    // The decimal exponent of the step, which has one significant digit.
     let step_exponent = step.log10().floor() as i32;
     if x == 0.0 {
         return "0".to_owned();
@@ -44,8 +46,8 @@ fn label(k: i64, step: f64) -> String {
     if exponent.is_empty() { short.to_owned() } else { format!("{short}e{exponent}") }
 }
 
-/// Returns 1, 2 and 5 times powers of ten from `low` to `high`, which must be above zero; powers of ten alone for a wide
-/// range.
+/// Returns ticks at 1, 2 and 5 times powers of ten from `low` to `high`, which must be above zero. For a wide range,
+/// the ticks are at powers of ten alone.
 pub(super) fn logarithmic(low: f64, high: f64) -> Vec<Tick> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
     let every = ((last - first) / 8).max(1) as usize;

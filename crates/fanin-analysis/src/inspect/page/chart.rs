@@ -9,22 +9,23 @@ use crate::inspect::depth::{Point, Series, StdByDepth};
 use crate::inspect::inspection::{Histogram, Inspection, TensorInspection};
 use fanin_recipe::text::{self, escaped};
 
-/// The height of a histogram in its own coordinates.
+/// The height of a histogram in the coordinates of its SVG.
 const HEIGHT: f64 = 100.0;
 
-/// Returns the largest number of values in a bar, found or planned; at least 1.
+/// Returns the largest number of values in a bar, measured or planned, and at least 1.
 fn max_count(histogram: &Histogram) -> f64 {
     let planned = histogram.planned.iter().flatten().copied();
     histogram.counts.iter().map(|&count| count as f64).chain(planned).fold(1.0, f64::max)
 }
 
-/// Returns a coordinate as text, with one decimal: a tenth of a pixel or less.
+/// Returns a coordinate as text with at most one decimal. One decimal is a tenth of a pixel or less.
 fn coordinate(x: f64) -> String {
     let text = format!("{x:.1}");
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
-/// Returns the small histogram of the tensor at this index: bars, and the plan as a line. [`large`] uses the same paths.
+/// Returns the small histogram of the tensor at this index: the counts as bars, and the planned counts as a line. The
+/// SVG of [`large`] uses the paths of this SVG.
 pub(super) fn small(index: usize, histogram: &Histogram) -> Markup {
     if histogram.counts.is_empty() {
         return html! {};
@@ -67,7 +68,7 @@ struct Frame {
 }
 
 impl Frame {
-    /// Returns both axes with ticks at these coordinates, grid lines, and the titles of the axes.
+    /// Returns both axes with ticks at these coordinates, the grid lines, and the titles of the axes.
     fn axes(&self, x: &[Tick], y: &[Tick], titles: [&str; 2]) -> Markup {
         let Frame { left, right, top, bottom } = *self;
         html! {
@@ -86,7 +87,7 @@ impl Frame {
     }
 }
 
-/// Returns the histogram of the tensor at this index with axes.
+/// Returns the large histogram of the tensor at this index, with axes.
 pub(super) fn large(index: usize, tensor: &TensorInspection) -> Markup {
     let histogram = &tensor.histogram;
     let (Some(&low), Some(&high)) = (histogram.edges.first(), histogram.edges.last()) else {
@@ -99,7 +100,7 @@ pub(super) fn large(index: usize, tensor: &TensorInspection) -> Markup {
         if low == high {
             return frame.left + width / 2.0;
         }
-        // Halves, because the difference may overflow.
+        // The ends are halved before they are subtracted, because their difference may overflow.
         let half = high / 2.0 - low / 2.0;
         frame.left + (x / 2.0 - low / 2.0) / half * width
     };
@@ -135,7 +136,7 @@ pub(super) fn large(index: usize, tensor: &TensorInspection) -> Markup {
     }
 }
 
-/// Returns the chart of the standard deviations of the matrices by depth, with a key of their roles.
+/// Returns the chart of the standard deviations of the matrices by depth, with a key that lists the roles.
 pub(super) fn depth(inspection: &Inspection, depth: &StdByDepth) -> Markup {
     let points = || depth.series.iter().flat_map(|series| &series.points);
     let both = |point: &Point| [Some(point.std), point.planned];
@@ -199,12 +200,14 @@ pub(super) fn depth(inspection: &Inspection, depth: &StdByDepth) -> Markup {
     }
 }
 
-/// Returns the CSS classes of a series: one of eight colours, and beyond eight series one of three dash patterns.
+/// Returns the CSS classes of a series: one of eight colours, and one of three dash patterns, which changes after every
+/// eight series.
 fn style(number: usize) -> String {
     format!("c{} d{}", number % 8, number / 8 % 3)
 }
 
-/// Returns the line and the dots of a series. `at` gives the coordinates of a point, and the y of its planned std.
+/// Returns the line and the dots of a series. `at` returns the x and y of a point, and the y of its planned std if
+/// there is one.
 fn series_of(
     inspection: &Inspection,
     number: usize,
@@ -237,7 +240,7 @@ fn series_of(
     }
 }
 
-/// Returns positions as text, without the leading numbers that are the same in all.
+/// Returns positions as text, without the leading numbers that all positions have in common.
 fn labels(positions: &[Vec<u64>]) -> Vec<String> {
     let length = positions.iter().map(Vec::len).min().unwrap_or(0);
     let same =

@@ -1,7 +1,8 @@
-//! The inspection as an HTML page: one file that contains all it needs, so that it opens offline.
+//! An inspection as an HTML page. The page is one file that contains its style sheet and script, so that it can be
+//! opened offline.
 //!
-//! Names and texts in a checkpoint may be hostile. maud escapes them, and the page's content security policy allows only
-//! the page's own script and style sheet, and no loading of anything.
+//! Names and texts in a checkpoint may contain malicious HTML. The crate `maud` escapes them. The page's content
+//! security policy allows only the page's own script and style sheet, and forbids the page to load anything.
 
 mod assets;
 mod axis;
@@ -15,7 +16,8 @@ use super::depth::StdByDepth;
 use super::inspection::{Inspection, MISSING};
 use fanin_recipe::text::{self, escaped};
 
-/// The beginning of every page. A file that begins so is a page, and may be replaced by a newer one.
+/// The text at the beginning of every page. A file that begins with this text is a page, and may be replaced by a newer
+/// page.
 pub const PAGE_BEGIN: &str = "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"generator\" content=\"fanin ";
 
 impl Inspection {
@@ -71,7 +73,8 @@ impl Inspection {
         }
     }
 
-    /// The warnings at the top: each text once, with links to its tensors.
+    /// Returns the warnings at the top of the page. Each text is shown once, with links to the tensors that have this
+    /// warning.
     fn warnings(&self) -> Markup {
         let all = self.tensors.iter().enumerate();
         let grouped = text::grouped(all.flat_map(|(index, tensor)| {

@@ -9,10 +9,11 @@ use crate::inspect::spectrum::{Method, Spectrum};
 use fanin_recipe::Planned;
 use fanin_recipe::text::{self, escaped};
 
-/// A column: its heading, its tooltip, and whether it has numbers.
+/// A column of the table: its heading, its tooltip, and whether its cells are numbers.
 type Column = (&'static str, &'static str, bool);
 
-/// Returns the columns. Columns of planned values need a recipe, those of singular values at least one spectrum.
+/// Returns the columns of the table. There are columns of planned values only with a recipe, and columns of singular
+/// values only if a tensor has a spectrum.
 fn columns(inspection: &Inspection) -> Vec<Column> {
     let mut all: Vec<Column> = vec![
         ("tensor", "Name", false),
@@ -38,7 +39,7 @@ fn columns(inspection: &Inspection) -> Vec<Column> {
     all
 }
 
-/// Returns the table.
+/// Returns the table of tensors.
 pub(super) fn table(inspection: &Inspection) -> Markup {
     let columns = columns(inspection);
     html! {
@@ -68,9 +69,9 @@ pub(super) fn table(inspection: &Inspection) -> Markup {
     }
 }
 
-/// Returns a cell with a number, or with a dash that sorts to the end.
+/// Returns a cell with a number. If `value` is `None`, the cell has a dash, and the script sorts the cell to the end.
 fn number_cell(label: &str, value: Option<f64>, text: impl FnOnce(f64) -> String) -> Markup {
-    // Infinities are replaced by the largest finite numbers, which the script can parse and sort.
+    // Infinities are replaced by the largest finite numbers, because the script can parse and sort these.
     let sorted = value.filter(|x| !x.is_nan()).map(|x| x.clamp(-f64::MAX, f64::MAX));
     html! {
         td.n data-l=(label) data-v=[sorted] {
@@ -119,7 +120,8 @@ fn cell(column: &str, index: usize, tensor: &TensorInspection) -> Markup {
     }
 }
 
-/// Returns the difference between the std and the planned one, in percent.
+/// Returns the relative difference between the measured and the planned std, in percent. Returns `None` if there is no
+/// planned std above 0.
 fn std_difference(tensor: &TensorInspection) -> Option<f64> {
     let planned = tensor.planned.as_ref()?.std();
     (planned > 0.0).then(|| tensor.stats.std().map(|std| (std / planned - 1.0) * 100.0)).flatten()
@@ -156,7 +158,7 @@ fn details(index: usize, tensor: &TensorInspection) -> Markup {
     }
 }
 
-/// Returns the singular values, as entries of a description list.
+/// Returns the singular values of a tensor as entries of a description list.
 fn spectrum(found: &Spectrum) -> Markup {
     let at_least = if found.is_exact() { "" } else { "at least " };
     let at_most = if found.is_exact() { "" } else { "at most " };
