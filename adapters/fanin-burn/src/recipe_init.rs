@@ -55,7 +55,7 @@ impl RecipeInit {
     /// do not change. On the torch stream, parameters are drawn in the order of the module's fields.
     ///
     /// # Errors
-    /// The errors of [`RecipeInit::plan`]. Also if the stream cannot draw a parameter. All parameters are checked
+    /// The errors of [`RecipeInit::plan`], and an error if the stream cannot draw a parameter. All parameters are checked
     /// before the first value is drawn.
     pub fn module<M: Module>(&self, module: M, seed_source: &mut SeedSource) -> Result<M> {
         let values = self.init.values(&manifest(&module, self.axes)?, seed_source)?;

@@ -42,8 +42,8 @@ impl Recipe {
     /// the dtype in the manifest.
     ///
     /// # Errors
-    /// The errors of [`Recipe::plan`]. Also if `overall` has no effect, because rules of `[dtype]` choose the dtype of
-    /// every drawn tensor.
+    /// The errors of [`Recipe::plan`], and an error if `overall` has no effect, because rules of `[dtype]` choose the dtype
+    /// of every drawn tensor.
     pub fn plan_with_dtype(
         &self,
         manifest: &Manifest,
