@@ -14,8 +14,8 @@ pub enum Axes {
 }
 
 impl Axes {
-    /// Whether the axes of a parameter in burn are swapped in comparison with these axes. This is the case only for the
-    /// weight of a `Linear` with torch's axes.
+    /// Whether the two axes of a parameter must be swapped to convert it from burn's order of axes to this order. True
+    /// only for the weight of a `Linear`, with torch's axes.
     ///
     /// `name` is the name of the parameter's field, `container` is the type of the struct that contains the field, and
     /// `rank` is the number of axes. Burn's derive macro names the type of a `Linear` `Struct:Linear`.

@@ -1,8 +1,9 @@
 //! fanin for [burn](burn_core): initializes the parameters of any module by an initializer or by a recipe.
 //!
-//! Burn draws all parameters from one global generator. This crate draws every value from a [`SeedSource`]. It is one
-//! of two streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed and
-//! on the parameter's path. The *torch stream* is PyTorch's CPU generator (MT19937) and reproduces PyTorch bit for bit.
+//! Burn draws all parameters from one global generator. This crate draws every value from a [`SeedSource`], which is
+//! one of two streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed
+//! and on the parameter's path. The *torch stream* is PyTorch's CPU generator (MT19937) and reproduces PyTorch bit for
+//! bit.
 //!
 //! ```no_run
 //! use burn_core::module::Module;

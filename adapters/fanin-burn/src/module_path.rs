@@ -32,8 +32,8 @@ impl ModulePath {
         self.levels.last().map_or("", |(_, container)| container)
     }
 
-    /// Whether the axes of the current parameter in burn are swapped in comparison with the chosen axes. `rank` is the
-    /// number of axes of the parameter.
+    /// Whether the two axes of the current parameter must be swapped to convert it from burn's order of axes to the
+    /// chosen order. `rank` is the number of axes of the parameter.
     pub(crate) fn is_transposed(&self, rank: usize) -> bool {
         self.levels.last().is_some_and(|(name, container)| self.axes.transposes(name, container, rank))
     }

@@ -15,12 +15,13 @@ pub struct RecipeInit {
 }
 
 impl RecipeInit {
-    /// Returns an initialization by this recipe, in torch's axes.
+    /// Returns a `RecipeInit` for this recipe, with torch's order of axes.
     pub fn new(recipe: Recipe) -> Self {
         Self { init: fanin_recipe::RecipeInit::new(recipe), axes: Axes::default() }
     }
 
-    /// Returns an initialization by the recipe of a built-in model, in torch's axes. `fanin models` lists the names.
+    /// Returns a `RecipeInit` for the recipe of a built-in model, with torch's order of axes. `fanin models` lists the
+    /// names of the models.
     ///
     /// # Errors
     /// If there is no such model. The error suggests a similar name if there is one.
@@ -55,8 +56,8 @@ impl RecipeInit {
     /// do not change. On the torch stream, parameters are drawn in the order of the module's fields.
     ///
     /// # Errors
-    /// The errors of [`RecipeInit::plan`], and an error if the stream cannot draw a parameter. All parameters are checked
-    /// before the first value is drawn.
+    /// The errors of [`RecipeInit::plan`], and an error if the stream cannot draw a parameter. All parameters are
+    /// checked before the first value is drawn.
     pub fn module<M: Module>(&self, module: M, seed_source: &mut SeedSource) -> Result<M> {
         let values = self.init.values(&manifest(&module, self.axes)?, seed_source)?;
         write_values(module, self.axes, seed_source, values)

@@ -21,8 +21,8 @@ pub struct ParameterRequest<'a> {
     pub shape: &'a [usize],
     /// The initialization that candle's layer proposes.
     pub hint: candle_nn::Init,
-    /// The shape of the `weight` in the same module, because torch computes the bound of a bias from the fans of the
-    /// weight. `None` if the weight was not requested before this parameter.
+    /// The shape of the `weight` in the same module. torch computes the bound of a bias from the fans of this weight.
+    /// `None` if the weight was not requested before this parameter.
     pub weight: Option<&'a [usize]>,
 }
 
@@ -170,8 +170,9 @@ pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
 /// b = 1/sqrt(fan_in of the weight). `Embedding` and norms have the same initialization in candle and in torch.
 ///
 /// # Errors
-/// If a bias is requested before the weight of the same module; if the parameter belongs to a recurrent layer. In torch,
-/// the bound of a recurrent layer depends on the hidden size, which cannot be computed from the shape of one parameter.
+/// If a bias is requested before the weight of the same module; if the parameter belongs to a recurrent layer. In
+/// torch, the bound of a recurrent layer depends on the hidden size, which cannot be computed from the shape of one
+/// parameter.
 pub fn torch_default(request: ParameterRequest<'_>) -> Result<Init> {
     let last = request.name.rsplit('.').next().unwrap_or_default();
     if ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].iter().any(|start| last.starts_with(start)) {

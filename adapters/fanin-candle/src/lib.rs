@@ -1,8 +1,8 @@
 //! fanin for [candle](candle_core): initializes tensors, variables and whole models by an initializer or by a recipe.
 //!
-//! Candle's own generator on the CPU cannot be seeded. This crate draws every value from a [`SeedSource`]. It is one of
-//! two streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed and on
-//! the parameter's name. The *torch stream* is PyTorch's CPU generator (MT19937) and reproduces PyTorch bit for bit.
+//! Candle's own generator on the CPU cannot be seeded. This crate draws every value from a [`SeedSource`], which is one
+//! of two streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed and
+//! on the parameter's name. The *torch stream* is PyTorch's CPU generator (MT19937) and reproduces PyTorch bit for bit.
 //!
 //! ```
 //! use candle_core::{DType, Device, Result, Tensor};

@@ -16,12 +16,12 @@ use crate::draw::{var_of, with_name};
 pub struct RecipeInit(fanin_recipe::RecipeInit);
 
 impl RecipeInit {
-    /// Returns an initialization by this recipe.
+    /// Returns a `RecipeInit` for this recipe.
     pub fn new(recipe: Recipe) -> Self {
         Self(fanin_recipe::RecipeInit::new(recipe))
     }
 
-    /// Returns an initialization by the recipe of a built-in model. `fanin models` lists the names.
+    /// Returns a `RecipeInit` for the recipe of a built-in model. `fanin models` lists the names of the models.
     ///
     /// # Errors
     /// If there is no such model. The error suggests a similar name if there is one.

@@ -13,7 +13,7 @@ pub use crate::stored_type::StoredType;
 /// The maximum length of a header that readers of the safetensors format accept, in bytes.
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The maximum size of a file in bytes. The tensors of a file cannot have more bytes together.
+/// The maximum size of a file in bytes. The tensors of a file together cannot be larger.
 pub const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
 /// A tensor of a manifest.

@@ -17,7 +17,7 @@ pub struct ModelValues<T> {
     planned: Vec<Planned>,
     /// Maps the name of each parameter to its index in `planned`.
     indices: HashMap<String, usize>,
-    /// Maps each canonical name to which a parameter is tied to the drawn values. `None` until the values are drawn.
+    /// The values that tied parameters share, by their canonical name. `None` until the values are drawn.
     shared: HashMap<String, Option<T>>,
 }
 
@@ -28,8 +28,8 @@ pub enum ParameterValues<T> {
     Drawn {
         /// The values, in row-major order of the planned shape.
         values: T,
-        /// Whether `values` is a clone that tied parameters get too. If clones of `T` share memory, the caller must
-        /// copy the values.
+        /// Whether tied parameters get clones of the same values. If clones of `T` share memory, the caller must copy
+        /// the values.
         is_shared: bool,
     },
     /// The values of an integer parameter.

@@ -16,12 +16,12 @@ pub struct RecipeInit {
 }
 
 impl RecipeInit {
-    /// Returns an initialization by this recipe, in which variables have the values that the recipe gives them.
+    /// Returns a `RecipeInit` for this recipe. The variables have the values that the recipe defines.
     pub fn new(recipe: Recipe) -> Self {
         Self { recipe, settings: Vec::new() }
     }
 
-    /// Returns an initialization by the recipe of a built-in model. `fanin models` lists the names.
+    /// Returns a `RecipeInit` for the recipe of a built-in model. `fanin models` lists the names of the models.
     ///
     /// # Errors
     /// [`Error::UnknownModel`](crate::Error::UnknownModel) if there is no such model.

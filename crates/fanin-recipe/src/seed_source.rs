@@ -58,8 +58,8 @@ impl SeedSource {
         }
     }
 
-    /// Checks that the stream can draw all of these plans, each for the parameter of the given name. No value is drawn,
-    /// and the state of the stream does not change.
+    /// Checks that the stream can draw each plan for the parameter with the given name. No value is drawn, and the
+    /// state of the stream does not change.
     ///
     /// # Errors
     /// [`Error::Tensor`] for the first plan that the stream cannot draw.
@@ -68,8 +68,8 @@ impl SeedSource {
         for (name, plan) in plans {
             let checked = match &mut copy.0 {
                 Kind::Native(model) => model.tensor(name).and_then(|stream| match plan.distribution() {
-                    // Not prepared, because `prepare` computes the reflections of an orthogonal matrix. This takes
-                    // long.
+                    // An orthogonal matrix is not prepared, because `prepare` would compute its reflections. This would
+                    // take long.
                     Distribution::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),
                 }),
@@ -81,7 +81,8 @@ impl SeedSource {
     }
 }
 
-/// Returns an error if the torch stream cannot draw a plan. Peeking an empty region runs the checks and draws no value.
+/// Returns an error if the torch stream cannot draw a plan. Peeks an empty region, which runs the same checks as
+/// drawing the plan, but draws no value.
 fn peek_nothing(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
     // A scalar has no empty region that could be peeked. No check is needed, because torch can draw any scalar.
     if plan.shape().is_empty() {

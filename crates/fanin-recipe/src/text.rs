@@ -42,7 +42,7 @@ pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// Formats a number with a unit prefix: `532 M`, `1.2 G`. Numbers with the prefix G have one decimal, others none.
+/// Formats a number with a unit prefix: `532 M`, `1.2 G`. Only numbers with the prefix G have a decimal.
 pub fn rough(x: f64) -> String {
     let mut x = x;
     for unit in ["", " k", " M"] {

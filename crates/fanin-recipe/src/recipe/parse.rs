@@ -107,7 +107,7 @@ fn variable(source: &Arc<Source>, name: &Key<'_>, value: &Spanned<DeValue<'_>>) 
         let message = format!("{text} cannot be defined: each parameter has its own {text}");
         return Err(span.error(message, "choose another name"));
     }
-    // Other names could not be used in a spec.
+    // The name must be a word that a spec can contain, and must not already have a meaning in specs.
     let mut characters = text.chars();
     let begins_well = characters.next().is_some_and(|c| c.is_alphabetic() || c == '_');
     if !begins_well || !characters.all(|c| c.is_alphanumeric() || c == '_') || RESERVED.contains(&text) {

@@ -22,7 +22,7 @@ impl Recipe {
     /// `settings` contains names of variables, and values that replace those of the recipe.
     ///
     /// # Errors
-    /// If a setting is for a variable that the recipe does not have, or contradicts the model, only this is reported.
+    /// A setting for a variable that the recipe does not have, or that contradicts the model, is reported alone.
     /// All other mistakes are reported together:
     ///
     /// - parameters that no rule matches;
@@ -42,8 +42,8 @@ impl Recipe {
     /// the dtype in the manifest.
     ///
     /// # Errors
-    /// The errors of [`Recipe::plan`], and an error if `overall` has no effect, because rules of `[dtype]` choose the dtype
-    /// of every drawn tensor.
+    /// The errors of [`Recipe::plan`], and an error if `overall` has no effect, because rules of `[dtype]` choose the
+    /// dtype of every drawn tensor.
     pub fn plan_with_dtype(
         &self,
         manifest: &Manifest,
@@ -72,8 +72,8 @@ impl Recipe {
     }
 
     /// Plans every tensor. `written_dtype` returns the dtype in which an entry will be written. Its second argument is
-    /// the dtype that a rule of `[dtype]` chooses for the entry, or `None`. It is called only for entries whose dtype a
-    /// recipe may choose.
+    /// the dtype that a rule of `[dtype]` chooses for the entry, or `None`. `written_dtype` is called only for entries
+    /// whose dtype a recipe may choose.
     fn plan_all(
         &self,
         manifest: &Manifest,
@@ -129,7 +129,8 @@ impl Recipe {
         Ok(all)
     }
 
-    /// Returns the values that the recipe's variables have for the tensors of `manifest`. `settings` replaces values.
+    /// Returns the values that the recipe's variables have for the tensors of `manifest`. A setting replaces the value
+    /// of its variable.
     fn variable_values(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<VariableValues> {
         let mut values = VariableValues::default();
         for variable in &self.variables {

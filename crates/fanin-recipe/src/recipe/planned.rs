@@ -69,7 +69,7 @@ impl Planned {
         }
     }
 
-    /// Returns a skipped tensor, for a tensor that the recipe did not plan.
+    /// Returns a planned tensor with [`Action::Skip`], for a tensor that no recipe planned.
     pub fn skipped(entry: Entry) -> Self {
         Self {
             pattern: entry.name.clone(),

@@ -34,9 +34,9 @@ impl<'a> Context<'a> {
         Self { manifest, names, has_attention, has_values }
     }
 
-    /// Returns the value of the variable `n_layer`: the number of residual projections whose names differ only in their
-    /// numbers. The value is `{ count = "pattern" }` if a pattern matches exactly these projections, otherwise a
-    /// number.
+    /// Returns the value of the variable `n_layer`, as text of a recipe. The value is the size of the largest group of
+    /// residual projections whose names differ only in their numbers. The text is `{ count = "pattern" }` if a pattern
+    /// matches exactly this group, otherwise a number.
     pub(super) fn n_layer(&self) -> String {
         let names = self.manifest.entries.iter().map(|entry| entry.name.as_str());
         let projections: Vec<&str> = names.filter(|name| is_residual_projection(name)).collect();

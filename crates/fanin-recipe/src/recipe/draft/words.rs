@@ -18,7 +18,7 @@ pub(super) fn split_last(name: &str) -> (&str, &str) {
     name.rsplit_once('.').unwrap_or(("", name))
 }
 
-/// Whether one of the parts of a name between its dots is a number, because the parameter belongs to a numbered layer.
+/// Whether the parameter with this name belongs to a numbered layer: a part of the name between dots is a number.
 pub(super) fn has_layer(name: &str) -> bool {
     name.split('.').any(|word| word.parse::<u64>().is_ok())
 }
