@@ -1,20 +1,24 @@
-//! The order of axes: burn's and torch's.
+//! The order of a parameter's axes, which differs between burn and torch.
 
-/// The order of axes in which parameters are planned, drawn and written.
+/// The order of axes in which parameters are planned and drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Axes {
-    /// torch's axes: the weight of burn's `Linear`, which is stored as `[in, out]`, is treated as `[out, in]`. Specs and
-    /// recipes for torch can be used unchanged, and the torch stream gives PyTorch's weights.
+    /// torch's axes: the weight of a `Linear`, which burn stores as `[in, out]`, is planned and drawn as `[out, in]`.
+    /// Specs and recipes for torch can then be used unchanged, and the torch stream gives the weights of PyTorch.
     #[default]
     Torch,
-    /// Burn's axes. A spec for the weight of a `Linear` must have `layout=in_out`, or its fans are swapped.
+    /// Burn's axes. A spec for the weight of a `Linear` must then have `layout=in_out`. Otherwise fan_in and fan_out
+    /// are swapped.
     Burn,
 }
 
 impl Axes {
-    /// Whether a parameter of `rank` axes is transposed between burn and these axes. It is the field `name` of a struct of
-    /// the type `container`, which burn's derive macro names `Struct:Linear` for a `Linear`.
+    /// Whether the two axes of a parameter must be swapped to convert it from burn's order of axes to this order. True
+    /// only for the weight of a `Linear`, with torch's axes.
+    ///
+    /// `name` is the name of the parameter's field, `container` is the type of the struct that contains the field, and
+    /// `rank` is the number of axes. Burn's derive macro names the type of a `Linear` `Struct:Linear`.
     pub(crate) fn transposes(self, name: &str, container: &str, rank: usize) -> bool {
         self == Axes::Torch && rank == 2 && name == "weight" && container == "Struct:Linear"
     }
@@ -22,7 +26,7 @@ impl Axes {
 
 /// Returns the transpose of a row-major matrix.
 pub(crate) fn transposed<E: Copy>(from: &[E], rows: usize, columns: usize) -> Vec<E> {
-    // Square blocks whose rows and columns both stay in the cache.
+    // The matrix is transposed in square blocks, so that the rows read and the columns written both stay in the cache.
     const BLOCK: usize = 32;
     let mut to = Vec::with_capacity(from.len());
     to.extend_from_slice(from);

@@ -8,10 +8,11 @@ use fanin_recipe::{Error, Result};
 
 use crate::axes::transposed;
 
-/// Returns a tensor with the values of an initializer. Axes are as given: nothing is transposed.
+/// Returns a tensor with the values of an initializer. The order of axes is that of `shape`: nothing is transposed.
 ///
 /// # Errors
-/// If `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream cannot draw the plan.
+/// If `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream cannot draw the
+/// plan.
 pub fn tensor<const D: usize>(
     init: &dyn Initializer,
     shape: [usize; D],
@@ -26,7 +27,7 @@ pub fn tensor<const D: usize>(
 /// Returns a trainable parameter with the values of an initializer and a new id.
 ///
 /// # Errors
-/// As [`tensor`].
+/// The errors of [`tensor`].
 pub fn param<const D: usize>(
     init: &dyn Initializer,
     shape: [usize; D],
@@ -39,7 +40,7 @@ pub fn param<const D: usize>(
     Ok(param)
 }
 
-/// Returns the fanin dtype of a burn dtype.
+/// Returns the fanin dtype in which the values of a burn dtype are drawn, or an error if fanin cannot draw the dtype.
 pub(crate) fn fanin_dtype(dtype: DType) -> Result<fanin::DType> {
     match dtype {
         DType::F32 | DType::Flex32 => Ok(fanin::DType::F32),
@@ -50,7 +51,7 @@ pub(crate) fn fanin_dtype(dtype: DType) -> Result<fanin::DType> {
     }
 }
 
-/// Draws the values of a plan, in the plan's axes.
+/// Draws the values of a plan. The order of axes is that of the plan's shape.
 pub(crate) fn draw(plan: &Plan, stream: &mut dyn Stream) -> Result<TensorData> {
     match plan.dtype() {
         fanin::DType::F32 => draw_as::<f32>(plan, stream),

@@ -1,4 +1,4 @@
-//! Giving the parameters of a module new values.
+//! Writing new values to the parameters of a module.
 
 use burn_core::module::{Module, ModuleMapper, Param};
 use burn_core::tensor::{Int, Tensor, TensorData};
@@ -11,23 +11,26 @@ use crate::module_path::ModulePath;
 use crate::visit::parameters;
 use crate::{Axes, SeedSource};
 
-/// A parameter for which [`init_module`] needs an initializer.
+/// A parameter of a module, for which the caller of [`init_module`] chooses an initializer.
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterRequest<'a> {
     /// The path of the parameter, for example `layers.0.weight`.
     pub name: &'a str,
-    /// The shape of the parameter in the chosen axes.
+    /// The shape of the parameter, in the order of axes that was given to [`init_module`].
     pub shape: &'a [usize],
-    /// The type of the struct that has the parameter, as burn names it: `Struct:Linear`, `Struct:LayerNorm`.
+    /// The type of the struct that contains the parameter, as burn names it: `Struct:Linear`, `Struct:LayerNorm`.
     pub container: &'a str,
 }
 
-/// Gives the floating-point parameters of a module the values of the initializers that `initializer_for` returns.
-/// Parameters for which it returns `None` keep their values, as do integer and boolean tensors. Ids, devices, dtypes and
-/// `require_grad` do not change.
+/// Initializes the floating-point parameters of a module. `initializer_for` returns the initializer of a parameter, or
+/// `None` if the parameter keeps its values.
+///
+/// Integer and boolean tensors also keep their values. Ids, devices, dtypes and `require_grad` do not change. On the
+/// torch stream, parameters are drawn in the order of the module's fields.
 ///
 /// # Errors
-/// If an initializer does not fit its parameter, or the stream cannot draw it. No value is drawn then.
+/// If `initializer_for` returns an error; if an initializer does not fit its parameter; if the stream cannot draw a
+/// parameter. All parameters are checked before the first value is drawn.
 pub fn init_module<M: Module>(
     module: M,
     axes: Axes,
@@ -50,7 +53,8 @@ pub fn init_module<M: Module>(
     write_values(module, axes, seed_source, values)
 }
 
-/// Writes planned values to the parameters of a module. On the torch stream they are drawn in the order of its fields.
+/// Draws planned values and writes them to the parameters of a module. On the torch stream, the values are drawn in the
+/// order of the module's fields.
 pub(crate) fn write_values<M: Module>(
     module: M,
     axes: Axes,
@@ -66,12 +70,13 @@ struct Writer<'a> {
     path: ModulePath,
     seed_source: &'a mut SeedSource,
     values: ModelValues<TensorData>,
-    /// The first error. A mapper cannot return one.
+    /// The first error. It is stored here because a mapper cannot return an error.
     error: Option<Error>,
 }
 
 impl Writer<'_> {
-    /// Returns the values of the current parameter in the chosen axes. After an error, every parameter keeps its values.
+    /// Draws the values of the current parameter, in the chosen axes. After an error, returns `Kept`, so that the
+    /// remaining parameters keep their values.
     fn values(&mut self) -> ParameterValues<TensorData> {
         if self.error.is_some() {
             return ParameterValues::Kept;
@@ -108,7 +113,7 @@ impl ModuleMapper for Writer<'_> {
                 }
             };
         }
-        // `Param::map` keeps the parameter's id and mappers.
+        // `Param::map` does not change the id and the mappers of the parameter.
         param.map(|old| {
             let new = Tensor::from_data(values, (&old.device(), old.dtype()));
             new.set_require_grad(old.is_require_grad())

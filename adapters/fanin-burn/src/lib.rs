@@ -1,8 +1,9 @@
-//! fanin for [burn](burn_core): the parameters of any module by initializer or recipe.
+//! fanin for [burn](burn_core): initializes the parameters of any module by an initializer or by a recipe.
 //!
-//! Burn draws all parameters from one global generator. This crate draws every value from a [`SeedSource`]: the *native stream*
-//! (counter-based, Philox), on which the values of a parameter depend only on the seed and on its path, or the *torch stream*
-//! (PyTorch's CPU generator, MT19937), which reproduces PyTorch bit for bit.
+//! Burn draws all parameters from one global generator. This crate draws every value from a [`SeedSource`], which is
+//! one of two streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed
+//! and on the parameter's path. The *torch stream* is PyTorch's CPU generator (MT19937) and reproduces PyTorch bit for
+//! bit.
 //!
 //! ```no_run
 //! use burn_core::module::Module;
@@ -19,10 +20,10 @@
 //! ```
 //!
 //! # Axes
-//! Burn stores the weight of a `Linear` as `[in, out]`, torch as `[out, in]`. All other parameters have the same axes in both.
-//! By default the weight of a `Linear` is planned and drawn in torch's axes and stored transposed, so that fans are computed
-//! correctly and values are PyTorch's: see [`Axes`]. Parameters have burn's own paths as names: `layers.0.weight`,
-//! `norm.gamma`.
+//! Burn stores the weight of a `Linear` as `[in, out]`, and torch stores it as `[out, in]`. All other parameters have
+//! the same axes in burn and in torch. By default, this crate draws the weight of a `Linear` in torch's axes and stores
+//! the transpose, so that the fans are correct and the values are those of PyTorch: see [`Axes`]. The name of a
+//! parameter is its path in burn: `layers.0.weight`, `norm.gamma`.
 
 mod axes;
 mod draw;

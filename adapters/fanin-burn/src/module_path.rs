@@ -1,11 +1,11 @@
-//! The position of a visitor in a module tree.
+//! [`ModulePath`]: the path of the parameter that a visitor of a module tree is visiting.
 
 use crate::Axes;
 
-/// The path from a module to the field that is being visited.
+/// The path from a module to the field that a visitor is visiting.
 pub(crate) struct ModulePath {
     axes: Axes,
-    /// For each level, the name of the field and the type of the struct that has the field.
+    /// The levels of the path. Each level has the name of a field, and the type of the struct that contains the field.
     levels: Vec<(String, String)>,
 }
 
@@ -27,12 +27,13 @@ impl ModulePath {
         self.levels.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(".")
     }
 
-    /// Returns the type of the struct that has the current parameter, for example `Struct:Linear`.
+    /// Returns the type of the struct that contains the current parameter, for example `Struct:Linear`.
     pub(crate) fn container(&self) -> &str {
         self.levels.last().map_or("", |(_, container)| container)
     }
 
-    /// Whether the current parameter, which has `rank` axes, is transposed between burn and the chosen axes.
+    /// Whether the two axes of the current parameter must be swapped to convert it from burn's order of axes to the
+    /// chosen order. `rank` is the number of axes of the parameter.
     pub(crate) fn is_transposed(&self, rank: usize) -> bool {
         self.levels.last().is_some_and(|(name, container)| self.axes.transposes(name, container, rank))
     }

@@ -1,4 +1,4 @@
-//! Initializing burn modules by recipe. The whole module is planned before a value is drawn.
+//! Initializing burn modules by a recipe. The whole module is planned before a value is drawn.
 
 use burn_core::module::Module;
 use fanin_recipe::{Planned, Recipe, Result};
@@ -7,7 +7,7 @@ use crate::init_module::write_values;
 use crate::visit::manifest;
 use crate::{Axes, SeedSource};
 
-/// A recipe with settings of its variables, which initializes burn modules.
+/// A recipe, with values for some of its variables, by which burn modules are initialized.
 #[derive(Debug, Clone)]
 pub struct RecipeInit {
     init: fanin_recipe::RecipeInit,
@@ -15,44 +15,49 @@ pub struct RecipeInit {
 }
 
 impl RecipeInit {
-    /// Returns an initialization by this recipe, in torch's axes.
+    /// Returns a `RecipeInit` for this recipe, with torch's order of axes.
     pub fn new(recipe: Recipe) -> Self {
         Self { init: fanin_recipe::RecipeInit::new(recipe), axes: Axes::default() }
     }
 
-    /// Returns an initialization by the recipe of a built-in model, in torch's axes. `fanin models` lists the names.
+    /// Returns a `RecipeInit` for the recipe of a built-in model, with torch's order of axes. `fanin models` lists the
+    /// names of the models.
     ///
     /// # Errors
-    /// If there is no such model. The message suggests a similar name.
+    /// If there is no such model. The error suggests a similar name if there is one.
     pub fn built_in(name: &str) -> Result<Self> {
         Ok(Self { init: fanin_recipe::RecipeInit::built_in(name)?, axes: Axes::default() })
     }
 
-    /// Sets a variable of the recipe. Initializing a module returns an error if the recipe does not have the variable.
+    /// Sets a variable of the recipe to `value`. If the recipe does not have the variable, [`RecipeInit::plan`] and
+    /// [`RecipeInit::module`] return an error.
     #[must_use]
     pub fn set(self, name: &str, value: f64) -> Self {
         Self { init: self.init.set(name, value), ..self }
     }
 
-    /// Plans and draws parameters in these axes.
+    /// Sets the order of axes in which parameters are planned and drawn.
     #[must_use]
     pub fn axes(self, axes: Axes) -> Self {
         Self { axes, ..self }
     }
 
-    /// Returns what each parameter of a module would get. No value is drawn.
+    /// Returns the plan of each parameter of a module: its rule, initializer and distribution. No value is drawn, and
+    /// the module does not change.
     ///
     /// # Errors
-    /// If the recipe does not fit the module: a parameter that no rule matches, an unused rule, a spec that does not fit.
+    /// If the recipe does not fit the module: no rule matches a parameter, a rule is unused, or a spec does not fit the
+    /// shape of a parameter.
     pub fn plan<M: Module>(&self, module: &M) -> Result<Vec<Planned>> {
         self.init.plan(&manifest(module, self.axes)?)
     }
 
-    /// Gives the parameters and running states of a module the values of the recipe. Ids, devices, dtypes and
-    /// `require_grad` do not change. On the torch stream parameters are drawn in the order of the module's fields.
+    /// Initializes the parameters and running states of a module by the recipe. Ids, devices, dtypes and `require_grad`
+    /// do not change. On the torch stream, parameters are drawn in the order of the module's fields.
     ///
     /// # Errors
-    /// As [`RecipeInit::plan`], and if the stream cannot draw a parameter. No value is drawn then.
+    /// The errors of [`RecipeInit::plan`], and an error if the stream cannot draw a parameter. All parameters are
+    /// checked before the first value is drawn.
     pub fn module<M: Module>(&self, module: M, seed_source: &mut SeedSource) -> Result<M> {
         let values = self.init.values(&manifest(&module, self.axes)?, seed_source)?;
         write_values(module, self.axes, seed_source, values)

@@ -8,7 +8,8 @@ use crate::Axes;
 use crate::draw::fanin_dtype;
 use crate::module_path::ModulePath;
 
-/// Returns the names, shapes and dtypes of a module's parameters and running states, in the order of its fields.
+/// Returns the names, shapes and dtypes of a module's parameters and running states, in the order of the module's
+/// fields. Shapes are in the order of axes that `axes` chooses.
 ///
 /// # Errors
 /// If a tensor has a dtype that is neither an integer nor f32, f64, f16 or bf16, for example a quantized one.
@@ -17,22 +18,22 @@ pub fn manifest<M: Module>(module: &M, axes: Axes) -> Result<Manifest> {
     Ok(Manifest { entries, ..Manifest::default() })
 }
 
-/// Returns the names and values of a module's parameters and running states, in these axes, for example to write a
-/// checkpoint.
+/// Returns the names and values of a module's parameters and running states, for example to write a checkpoint. Values
+/// are in the order of axes that `axes` chooses.
 pub fn tensors<M: Module>(module: &M, axes: Axes) -> Vec<(String, TensorData)> {
     let mut visitor = ValueVisitor { path: ModulePath::new(axes), tensors: Vec::new() };
     module.visit(&mut visitor);
     visitor.tensors
 }
 
-/// A parameter of a module.
+/// A parameter of a module: its name, shape, dtype and container.
 pub(crate) struct Parameter {
     pub(crate) entry: Entry,
-    /// The type of the struct that has the parameter.
+    /// The type of the struct that contains the parameter, for example `Struct:Linear`.
     pub(crate) container: String,
 }
 
-/// Returns the parameters of a module, in the order of its fields.
+/// Returns the parameters of a module, in the order of the module's fields.
 pub(crate) fn parameters<M: Module>(module: &M, axes: Axes) -> Result<Vec<Parameter>> {
     let mut visitor = ParameterVisitor { path: ModulePath::new(axes), parameters: Vec::new(), error: None };
     module.visit(&mut visitor);
@@ -42,7 +43,7 @@ pub(crate) fn parameters<M: Module>(module: &M, axes: Axes) -> Result<Vec<Parame
 struct ParameterVisitor {
     path: ModulePath,
     parameters: Vec<Parameter>,
-    /// The first error. A visitor cannot return one.
+    /// The first error. It is stored here because a visitor cannot return an error.
     error: Option<Error>,
 }
 
@@ -112,7 +113,7 @@ impl ModuleVisitor for ValueVisitor {
     }
 }
 
-/// Returns the safetensors dtype of a burn dtype.
+/// Returns the safetensors dtype in which the values of a burn dtype are stored, or an error if there is none.
 fn stored_type(dtype: DType) -> Result<StoredType> {
     Ok(match dtype {
         DType::I64 => StoredType::I64,

@@ -1,4 +1,4 @@
-//! The adapter gives the values of torch's modules, of the library and of the command line.
+//! The adapter gives the same values as the modules of torch, as the library and as the command line.
 
 use burn_core as burn;
 use burn_core::module::{Module, Param};
@@ -83,7 +83,7 @@ fn modules_have_the_values_of_torch_after_manual_seed() {
 #[test]
 fn a_linear_layer_has_the_fans_of_torch_and_the_values_of_its_name() {
     let net = recipe(NET).module(Net::new(&Device::flex()), &mut SeedSource::native(7)).unwrap();
-    // 16 inputs and 64 outputs; burn stores [in, out].
+    // The layer has 16 inputs and 64 outputs. Burn stores its weight as [in, out].
     let weight = net.fc1.weight.val();
     assert_eq!(weight.dims(), [16, 64]);
     let mut expected = vec![0f32; 64 * 16];
@@ -98,7 +98,7 @@ fn a_linear_layer_has_the_fans_of_torch_and_the_values_of_its_name() {
     // The bound is sqrt(3) / sqrt(3 fan_in) = 1/4. With swapped fans it would be 1/8.
     let max = found.iter().fold(0f32, |max, x| max.max(x.abs()));
     assert!(max <= 0.25 && max > 0.24, "{max}");
-    // In burn's axes nothing is transposed.
+    // With burn's axes, nothing is transposed.
     let burn_net =
         NET.replace("\"*.weight\" ", "\"{fc1,fc2,head}.weight\" = \"xavier_uniform\"\n\"*.weight\" ");
     let init_net = recipe(&burn_net).axes(Axes::Burn);
@@ -231,8 +231,8 @@ fn a_module_can_be_trained_with_autodiff() {
     assert!(after < before / 2.0, "{before} to {after}");
 }
 
-/// Runs the command line, and returns whether it exited with 0. The variable FANIN is the path of the binary, which
-/// `cargo xtask test --adapters` sets.
+/// Runs the command line, and returns whether it exited with 0. The environment variable FANIN is the path of the
+/// binary. `cargo xtask test --adapters` sets this variable.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
     let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());
@@ -261,7 +261,7 @@ fn the_command_line_verifies_and_reproduces_a_saved_module() {
     };
     assert!(verify("11"));
     assert!(!verify("12"), "another seed has other values");
-    // `fanin init` writes the same bytes for these names and shapes.
+    // `fanin init` writes the same bytes as the adapter for the names and shapes of net.safetensors.
     let init = ["init", "net.toml", "--like", "net.safetensors", "--seed", "11", "-o", "same.safetensors"];
     assert!(command_line(&init, folder.path()));
     let data = |name: &str| {

@@ -66,7 +66,8 @@ fn main() -> Result<()> {
     train_by_recipe("bad: normal(std=0.02), the signal vanishes", "normal(std=0.02)")?;
     train_by_recipe("bad: normal(std=0.5), the signal explodes", "normal(std=0.5)")?;
     train_by_recipe("good: kaiming_normal(nonlinearity=relu)", "kaiming_normal(nonlinearity=relu)")?;
-    // Without a recipe: the defaults of torch's nn.Linear, with torch's values after torch.manual_seed(0).
+    // Without a recipe, layers get the defaults of torch's nn.Linear. The values are torch's after
+    // torch.manual_seed(0).
     let layers = Layers::torch_defaults(SeedSource::torch(0));
     let model = Mlp::new(layers.var_builder(DType::F32, &Device::Cpu))?;
     train("torch's nn.Linear after torch.manual_seed(0)", &model, layers.var_map())

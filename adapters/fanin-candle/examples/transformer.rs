@@ -1,4 +1,5 @@
-//! Builds a model of candle-transformers by recipe, on the torch stream, and compares its first loss with ln(vocabulary).
+//! Initializes a model of candle-transformers by a recipe, on the torch stream. Compares the loss before training with
+//! ln(vocabulary).
 //!
 //! ```text
 //! cargo run --release --example transformer -- gpt.safetensors
@@ -14,7 +15,8 @@ const VOCABULARY: usize = 256;
 const BATCH: usize = 64;
 const LENGTH: usize = 8;
 
-/// The defaults of torch's layers. `nn.Embedding` is N(0, 1), and in this model it is also the output matrix.
+/// The defaults of torch's layers. The default of `nn.Embedding` is N(0, 1). In this model, the embedding is also the
+/// output matrix.
 const TORCH_DEFAULTS: &str = r#"
 [init]
 "*.ln_*.weight" = "ones"
@@ -40,7 +42,8 @@ fn config(layers: usize) -> Config {
 }
 
 fn build(title: &str, init: &RecipeInit, layers: usize) -> Result<VarMap> {
-    // As after torch.manual_seed(0), with the parameters in the order in which the model requests them.
+    // The values are those of torch after torch.manual_seed(0), drawn in the order in which the model requests
+    // parameters.
     let mut seed_source = SeedSource::torch(0);
     let (mut model, vars) =
         init.build(DType::F32, &Device::Cpu, &mut seed_source, |vb| GPTBigCode::load(vb, config(layers)))?;

@@ -16,8 +16,8 @@ use fanin::{Element, Initializer, Plan, Stream};
 /// ```
 ///
 /// # Errors
-/// If `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream cannot draw the plan;
-/// if copying to the device fails.
+/// If `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream cannot draw the
+/// plan; if copying to the device fails.
 pub fn tensor(
     init: &dyn Initializer,
     shape: impl Into<Shape>,
@@ -28,10 +28,10 @@ pub fn tensor(
     tensor_of(&resolve(init, &shape.into(), dtype)?, device, stream)
 }
 
-/// Returns a variable, which an optimizer can update, with the values of an initializer.
+/// Returns a variable with the values of an initializer. An optimizer can update the variable.
 ///
 /// # Errors
-/// As [`tensor`].
+/// The errors of [`tensor`].
 pub fn var(
     init: &dyn Initializer,
     shape: impl Into<Shape>,
@@ -42,10 +42,11 @@ pub fn var(
     var_of(&resolve(init, &shape.into(), dtype)?, device, stream)
 }
 
-/// Gives a variable new values, in its dtype and on its device. Tensors that share its memory change too.
+/// Draws new values for a variable by an initializer. The dtype and the device of the variable do not change. Tensors
+/// that share the variable's memory get the new values too.
 ///
 /// # Errors
-/// As [`tensor`]. The variable is then unchanged.
+/// The errors of [`tensor`]. If there is an error, the variable keeps its values.
 pub fn fill(var: &Var, init: &dyn Initializer, stream: &mut dyn Stream) -> Result<()> {
     let plan = resolve(init, var.shape(), var.dtype())?;
     var.set(&tensor_of(&plan, var.device(), stream)?)
@@ -67,12 +68,12 @@ pub(crate) fn resolve(init: &dyn Initializer, shape: &Shape, dtype: DType) -> Re
     init.resolve(shape.dims(), dtype).map_err(Error::wrap)
 }
 
-/// Draws a plan as a tensor.
+/// Draws the values of a plan, and returns them as a tensor.
 pub(crate) fn tensor_of(plan: &Plan, device: &Device, stream: &mut dyn Stream) -> Result<Tensor> {
     draw(plan, device, stream, false)
 }
 
-/// Draws a plan as a variable.
+/// Draws the values of a plan, and returns them as a variable.
 pub(crate) fn var_of(plan: &Plan, device: &Device, stream: &mut dyn Stream) -> Result<Var> {
     Var::from_tensor(&draw(plan, device, stream, true)?)
 }
@@ -95,7 +96,8 @@ fn draw_as<E: Element + WithDType>(
 ) -> Result<Tensor> {
     let mut values = vec![<E as Default>::default(); plan.len()];
     plan.fill(&mut values, stream).map_err(Error::wrap)?;
-    // A CPU tensor takes over the vector without a copy. Making a variable of an existing tensor would copy it.
+    // A CPU tensor or variable takes ownership of the vector without a copy. Converting an existing tensor to a
+    // variable would copy the values.
     if is_variable {
         return Ok(Var::from_vec(values, plan.shape(), device)?.into_inner());
     }

@@ -21,17 +21,17 @@ pub struct ParameterRequest<'a> {
     pub shape: &'a [usize],
     /// The initialization that candle's layer proposes.
     pub hint: candle_nn::Init,
-    /// The shape of the `weight` in the same module, if it was requested before. torch computes the bound of a bias from
-    /// its fans.
+    /// The shape of the `weight` in the same module. torch computes the bound of a bias from the fans of this weight.
+    /// `None` if the weight was not requested before this parameter.
     pub weight: Option<&'a [usize]>,
 }
 
 type InitializerFor = dyn Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync;
 
-/// Parameters that are initialized when layers request them, without a recipe.
+/// Initializes each parameter of a model when a layer requests it, without a recipe.
 ///
-/// A function chooses the initializer from the name, the shape and the initialization that candle's layer proposes. A
-/// parameter that is requested twice is one variable.
+/// A function chooses the initializer from the name, the shape and the initialization that candle's layer proposes. If
+/// a parameter is requested twice, both requests return the same variable.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -51,18 +51,19 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Initializes parameters as candle's layers propose, with the values of `seed_source`.
+    /// Initializes parameters as candle's layers propose, with values drawn from `seed_source`.
     pub fn candle_defaults(seed_source: SeedSource) -> Self {
         Self::new(seed_source, candle_default)
     }
 
-    /// Initializes parameters as the same modules of `torch.nn` do: see [`torch_default`]. With [`SeedSource::torch`] the
-    /// values are PyTorch's after `torch.manual_seed`, bit for bit, if the layers are built in the same order.
+    /// Initializes parameters with the defaults of the corresponding modules of `torch.nn`: see [`torch_default`]. With
+    /// [`SeedSource::torch`], the values are bit for bit those of PyTorch after `torch.manual_seed`, if the layers are
+    /// built in the same order as in PyTorch.
     pub fn torch_defaults(seed_source: SeedSource) -> Self {
         Self::new(seed_source, torch_default)
     }
 
-    /// Initializes each parameter by the initializer that `initializer_for` returns for it.
+    /// Initializes each parameter by the initializer that `initializer_for` returns for the parameter.
     pub fn new(
         seed_source: SeedSource,
         initializer_for: impl Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync + 'static,
@@ -74,7 +75,7 @@ impl Layers {
         }
     }
 
-    /// Returns the builder to build a model from.
+    /// Returns a `VarBuilder` for building a model. The variables of the model are added to [`Layers::var_map`].
     pub fn var_builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
         let backend = Self {
             vars: self.vars.clone(),
@@ -89,7 +90,7 @@ impl Layers {
         &self.vars
     }
 
-    /// Returns a copy of the stream in its current state.
+    /// Returns a copy of the random stream in its current state.
     pub fn seed_source(&self) -> SeedSource {
         self.seed_source.lock().expect("mutex poisoned").clone()
     }
@@ -140,10 +141,11 @@ impl SimpleBackend for Layers {
     }
 }
 
-/// Returns the initialization that candle's layer proposes, by candle's formulas: the fan of a tensor of one axis is 1.
+/// Returns the initializer that candle's layer proposes. Fans are computed by candle's formulas, in which the fans of a
+/// tensor of one axis are 1.
 ///
 /// # Errors
-/// None. The result has the type that [`Layers::new`] expects.
+/// None. The function returns a `Result` only because [`Layers::new`] expects one.
 pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
     Ok(match request.hint {
         candle_nn::Init::Const(value) => Init::Constant(constant(value)),
@@ -162,14 +164,15 @@ pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
     })
 }
 
-/// Returns the default initialization of the same module in `torch.nn`.
+/// Returns the initializer that the corresponding module of `torch.nn` has by default.
 ///
-/// Weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. Their biases get U(-b, b) with b = 1/sqrt(fan_in of the
-/// weight). `Embedding` and norms have the same initialization in candle and in torch.
+/// Weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. The bias of such a layer gets U(-b, b) with
+/// b = 1/sqrt(fan_in of the weight). `Embedding` and norms have the same initialization in candle and in torch.
 ///
 /// # Errors
-/// If the parameter belongs to a recurrent layer, because torch's bound depends on the hidden size, which the shape of a
-/// parameter does not determine; if a bias is requested before its weight.
+/// If a bias is requested before the weight of the same module; if the parameter belongs to a recurrent layer. In
+/// torch, the bound of a recurrent layer depends on the hidden size, which cannot be computed from the shape of one
+/// parameter.
 pub fn torch_default(request: ParameterRequest<'_>) -> Result<Init> {
     let last = request.name.rsplit('.').next().unwrap_or_default();
     if ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].iter().any(|start| last.starts_with(start)) {

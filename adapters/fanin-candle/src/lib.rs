@@ -1,8 +1,8 @@
-//! fanin for [candle](candle_core): tensors, variables and whole models by initializer or recipe.
+//! fanin for [candle](candle_core): initializes tensors, variables and whole models by an initializer or by a recipe.
 //!
-//! Candle's own generator on the CPU cannot be seeded. This crate draws every value from a [`SeedSource`]: the *native stream*
-//! (counter-based, Philox), on which the values of a parameter depend only on the seed and on its name, or the *torch stream*
-//! (PyTorch's CPU generator, MT19937), which reproduces PyTorch bit for bit.
+//! Candle's own generator on the CPU cannot be seeded. This crate draws every value from a [`SeedSource`], which is one
+//! of two streams. The *native stream* is counter-based (Philox): the values of a parameter depend only on the seed and
+//! on the parameter's name. The *torch stream* is PyTorch's CPU generator (MT19937) and reproduces PyTorch bit for bit.
 //!
 //! ```
 //! use candle_core::{DType, Device, Result, Tensor};
@@ -33,11 +33,12 @@
 //! | you have | use |
 //! |---|---|
 //! | an initializer and a shape | [`tensor`], [`var`], [`fill`] |
-//! | a model, a recipe | [`RecipeInit::build`]: the recipe is checked against the whole model before a value is drawn |
-//! | a `VarMap`, a recipe | [`RecipeInit::fill`], [`RecipeInit::fill_in_order`] |
-//! | a model, no recipe | [`Layers`]: the defaults of candle's layers or of torch's modules, from a seed |
+//! | a model and a recipe | [`RecipeInit::build`]: the recipe is checked against the whole model before a value is drawn |
+//! | a `VarMap` and a recipe | [`RecipeInit::fill`], [`RecipeInit::fill_in_order`] |
+//! | a model without a recipe | [`Layers`]: the defaults of candle's layers or of torch's modules, from a seed |
 //!
-//! Values are drawn on the CPU in their final dtype, and then copied to the device. CPU tensors are not copied.
+//! Values are drawn on the CPU in their final dtype, and then copied to the device. The values of CPU tensors are not
+//! copied.
 
 mod draw;
 mod layers;

@@ -1,4 +1,4 @@
-//! Initializing candle models by recipe. The whole model is planned before a value is drawn.
+//! Initializing candle models by a recipe. The whole model is planned before a value is drawn.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -11,25 +11,26 @@ use fanin_recipe::{Entry, Manifest, ModelValues, ParameterValues, Planned, Recip
 use crate::SeedSource;
 use crate::draw::{var_of, with_name};
 
-/// A recipe with settings of its variables, which initializes candle models.
+/// A recipe, with values for some of its variables, by which candle models are initialized.
 #[derive(Debug, Clone)]
 pub struct RecipeInit(fanin_recipe::RecipeInit);
 
 impl RecipeInit {
-    /// Returns an initialization by this recipe.
+    /// Returns a `RecipeInit` for this recipe.
     pub fn new(recipe: Recipe) -> Self {
         Self(fanin_recipe::RecipeInit::new(recipe))
     }
 
-    /// Returns an initialization by the recipe of a built-in model. `fanin models` lists the names.
+    /// Returns a `RecipeInit` for the recipe of a built-in model. `fanin models` lists the names of the models.
     ///
     /// # Errors
-    /// If there is no such model. The message suggests a similar name.
+    /// If there is no such model. The error suggests a similar name if there is one.
     pub fn built_in(name: &str) -> Result<Self> {
         fanin_recipe::RecipeInit::built_in(name).map(Self).map_err(Error::wrap)
     }
 
-    /// Sets a variable of the recipe. Initializing a model returns an error if the recipe does not have the variable.
+    /// Sets a variable of the recipe to `value`. If the recipe does not have the variable, the functions that
+    /// initialize a model return an error.
     #[must_use]
     pub fn set(self, name: &str, value: f64) -> Self {
         Self(self.0.set(name, value))
@@ -37,14 +38,15 @@ impl RecipeInit {
 
     /// Builds a model whose parameters are initialized by the recipe. Returns the model and its variables.
     ///
-    /// `model` is called twice. The first time it gets zeros that take no memory, and the names, shapes and order of its
-    /// parameters are recorded and matched with the recipe. So an unmatched parameter or an unused rule is an error before
-    /// a value is drawn. The second time it gets the initialized values. On the torch stream they are drawn in the order
-    /// in which `model` requested the parameters.
+    /// `model` is called twice. In the first call, every parameter is a tensor of zeros that takes no memory. This call
+    /// records the names, the shapes and the order of the parameters, to which the recipe is then applied. So a
+    /// parameter that no rule matches, or an unused rule, is an error before a value is drawn. In the second call, the
+    /// parameters have the values of the recipe. On the torch stream, these are drawn in the order in which `model`
+    /// requested the parameters.
     ///
     /// # Errors
-    /// If the recipe does not fit the model; if `model` requests other parameters the second time, or one name in two
-    /// shapes; if `model` returns an error.
+    /// If the recipe does not fit the model; if `model` requests different parameters in the two calls; if `model`
+    /// requests one name with two shapes; if `model` returns an error.
     pub fn build<M>(
         &self,
         dtype: DType,
@@ -68,12 +70,15 @@ impl RecipeInit {
         Ok((model, vars))
     }
 
-    /// Returns variables for the tensors of a manifest, in the manifest's dtypes. On the torch stream they are drawn in the
-    /// manifest's order. Tied tensors are separate variables with the same values: a model that shares a parameter
-    /// requests it by one name.
+    /// Returns initialized variables for the tensors of a manifest, in the dtypes of the manifest. On the torch stream,
+    /// the values are drawn in the order of the manifest.
+    ///
+    /// Tied tensors become separate variables with the same values. To share one variable between layers, a model must
+    /// request it by the same name in each layer.
     ///
     /// # Errors
-    /// If the recipe does not fit the manifest; if it copies or skips a tensor; if candle does not have a dtype.
+    /// If the recipe does not fit the manifest; if the recipe copies or skips a tensor; if candle does not have the
+    /// dtype of a tensor.
     pub fn var_map(
         &self,
         manifest: &Manifest,
@@ -94,20 +99,21 @@ impl RecipeInit {
         let mut data = vars.data().lock().expect("mutex poisoned");
         for (entry, dtype) in manifest.entries.iter().zip(dtypes) {
             let tensor = new_values(&mut values, &entry.name, &entry.shape, dtype, device, seed_source)?;
-            let tensor = tensor.expect("kept tensors are refused above");
+            let tensor = tensor.expect("copied and skipped tensors are refused above");
             data.insert(entry.name.clone(), Var::from_tensor(&tensor)?);
         }
         drop(data);
         Ok(vars)
     }
 
-    /// Gives the variables of a map new values, in their dtypes and on their devices, and returns what each of them got.
-    /// If there is an error in the recipe, no variable is changed.
+    /// Draws new values for the variables of a map, and returns the plan of each variable. Dtypes and devices do not
+    /// change. If the recipe has an error or does not fit the variables, no variable is changed.
     ///
-    /// A `VarMap` does not keep the order in which it was filled. Use [`RecipeInit::fill_in_order`] for the torch stream.
+    /// Only the native stream can be used, because a `VarMap` does not store the order of its variables. Use
+    /// [`RecipeInit::fill_in_order`] for the torch stream.
     ///
     /// # Errors
-    /// If the stream is the torch stream, or the recipe does not fit the variables.
+    /// If `seed_source` is the torch stream; if the recipe does not fit the variables.
     pub fn fill(&self, vars: &VarMap, seed_source: &mut SeedSource) -> Result<Vec<Planned>> {
         if seed_source.is_sequential() {
             candle_core::bail!(
@@ -119,10 +125,10 @@ impl RecipeInit {
         self.fill_in_order(vars, names, seed_source)
     }
 
-    /// As [`RecipeInit::fill`], with the variables drawn in the order of `names`, on either stream.
+    /// Like [`RecipeInit::fill`], but draws the variables in the order of `names`. Both streams can be used.
     ///
     /// # Errors
-    /// If `names` does not contain every name of the map exactly once, or the recipe does not fit the variables.
+    /// If `names` does not contain every name of the map exactly once; if the recipe does not fit the variables.
     pub fn fill_in_order<S: AsRef<str>>(
         &self,
         vars: &VarMap,
@@ -173,7 +179,7 @@ fn new_values(
         with_name(name, var.map(Var::into_inner))
     })?;
     Ok(match drawn {
-        // Variables that share memory would be updated twice by an optimizer.
+        // The values are copied, because an optimizer would update variables that share memory twice in each step.
         ParameterValues::Drawn { values, is_shared: true } => Some(values.detach().copy()?),
         ParameterValues::Drawn { values, is_shared: false } => Some(values),
         ParameterValues::Integers(values) => {
@@ -183,7 +189,7 @@ fn new_values(
     })
 }
 
-/// Returns the safetensors dtype of a candle dtype.
+/// Returns the safetensors dtype that is equal to a candle dtype, or an error if fanin cannot initialize the dtype.
 fn stored_type(dtype: DType) -> Result<StoredType> {
     Ok(match dtype {
         DType::F64 => StoredType::F64,
@@ -201,7 +207,7 @@ fn stored_type(dtype: DType) -> Result<StoredType> {
     })
 }
 
-/// Returns the candle dtype of a safetensors dtype.
+/// Returns the candle dtype that is equal to a safetensors dtype, or an error if there is none.
 fn candle_dtype(stored: StoredType) -> Result<DType> {
     Ok(match stored {
         StoredType::F64 => DType::F64,
@@ -222,7 +228,7 @@ fn entry(name: &str, shape: &Shape, dtype: DType) -> Result<Entry> {
     Ok(Entry { name: name.to_owned(), dtype, shape: shape.dims().to_vec(), offsets: None })
 }
 
-/// A backend that records the requested parameters and returns zeros that take no memory.
+/// A `VarBuilder` backend that records the requested parameters. It returns tensors of zeros that take no memory.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<Entry>>>);
 

@@ -1,4 +1,4 @@
-//! The adapter gives the values of torch's modules, of the library and of the command line.
+//! The adapter gives the same values as the modules of torch, as the library and as the command line.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module as _, Optimizer as _, VarBuilder, VarMap};
@@ -47,7 +47,8 @@ fn values(vars: &VarMap, name: &str) -> Vec<u32> {
 
 const MODULES: &str = include_str!("golden/modules.tsv");
 
-/// Asserts that every parameter has the first values, and the checksum of all values, of a golden file made by torch.
+/// Asserts that the variables have the values of a golden file, which a script wrote with torch. For each parameter,
+/// the shape, the first four values and a checksum of all values are compared.
 fn assert_golden(vars: &VarMap, golden: &str) {
     let mut count = 0;
     for line in golden.lines().filter(|line| !line.starts_with('#')) {
@@ -72,7 +73,7 @@ fn layers_have_the_values_of_torch_after_manual_seed() -> Result<()> {
     let layers = Layers::torch_defaults(SeedSource::torch(0));
     net(layers.var_builder(DType::F32, &CPU))?;
     assert_golden(layers.var_map(), MODULES);
-    // A recipe, for which the model is built twice, gives the same.
+    // A recipe gives the same values, although the model is built twice.
     let mut seed_source = SeedSource::torch(0);
     let (_, vars) = recipe(NET).build(DType::F32, &CPU, &mut seed_source, net)?;
     assert_golden(&vars, MODULES);
@@ -114,7 +115,7 @@ fn on_the_native_stream_values_depend_on_the_name() -> Result<()> {
     )
     .unwrap();
     assert_eq!(head.weight().flatten_all()?.to_vec1::<f32>()?, expected);
-    // Layers that are built one by one, in another order, and existing variables get the same values.
+    // The values are the same for layers that are built one by one in another order, and for existing variables.
     let layers = Layers::new(SeedSource::native(7), |request| match request.name.ends_with("bias") {
         true => fanin_candle::candle_default(request),
         false => init::Init::parse("kaiming_uniform(a=sqrt(5))").map_err(candle_core::Error::wrap),
@@ -133,7 +134,7 @@ fn on_the_native_stream_values_depend_on_the_name() -> Result<()> {
         assert_eq!(values(&other, &planned.entry.name), values(&vars, &planned.entry.name));
     }
     assert_eq!(bits(&shared), values(&vars, "fc1.bias"), "tensors that share the memory change too");
-    // In torch's order on the torch stream, the values are torch's.
+    // On the torch stream, the values are those of torch if the variables are named in torch's order.
     let order = MODULES.lines().skip(1).map(|line| line.split('\t').next().unwrap());
     init_net.fill_in_order(&other, order, &mut SeedSource::torch(0))?;
     assert_golden(&other, MODULES);
@@ -178,7 +179,8 @@ fn candle_defaults_have_the_standard_deviation_of_candles_layers() -> Result<()>
     let values = layers.var_map().data().lock().unwrap()["fc.weight"].flatten_all()?.to_vec1::<f32>()?;
     let std =
         (values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / values.len() as f64).sqrt();
-    // Candle's Linear has std = sqrt(2 / 300). The standard error of the estimate is std / sqrt(2 n).
+    // The weights of candle's Linear have std = sqrt(2 / 300). The standard error of the estimated std is std / sqrt(2
+    // n).
     let expected = (2f64 / 300.0).sqrt();
     assert!((std / expected - 1.0).abs() < 5.0 / (2.0 * values.len() as f64).sqrt(), "{std}");
     let once = layers.var_map().all_vars().len();
@@ -289,8 +291,8 @@ fn variables_have_gradients_and_can_be_trained() -> Result<()> {
     Ok(())
 }
 
-/// Runs the command line, and returns whether it exited with 0. The variable FANIN is the path of the binary, which
-/// `cargo xtask test --adapters` sets.
+/// Runs the command line, and returns whether it exited with 0. The environment variable FANIN is the path of the
+/// binary. `cargo xtask test --adapters` sets this variable.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
     let binary = std::env::var("FANIN").unwrap_or_else(|_| built.to_owned());
@@ -318,7 +320,7 @@ fn the_command_line_verifies_and_reproduces_a_saved_model() -> Result<()> {
         };
         assert!(verify("11"));
         assert!(!verify("12"), "another seed has other values");
-        // `fanin init` writes the same bytes for these names and shapes.
+        // `fanin init` writes the same bytes as the adapter for the names and shapes of net.safetensors.
         let init = [
             "init",
             "net.toml",

@@ -1,12 +1,18 @@
-//! A diagnostic: one mistake in a recipe, with its position, the line of text and a remedy.
+//! A diagnostic: one mistake in a recipe, with its position, the line of the recipe and a remedy.
 
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 /// One mistake in a recipe.
 ///
-/// [`Display`] prints three lines: file, line, column and message; the line of text; and marks (`^`) under the mistake,
-/// followed by the remedy.
+/// [`Display`] prints the position and the message, then the line of the recipe, then marks (`^`) under the mistake and
+/// the remedy:
+///
+/// ```text
+/// recipe.toml:3:1: unused rule "*.bais": the pattern matches no tensor of this model
+///   3 | "*.bais" = "ones"
+///     | ^^^^^^^^ correct the pattern, or remove the rule
+/// ```
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     /// The path of the recipe file, or the name of a built-in recipe.
@@ -15,15 +21,15 @@ pub struct Diagnostic {
     pub line: usize,
     /// The column in characters, from 1.
     pub column: usize,
-    /// What is wrong.
+    /// The description of the mistake.
     pub message: String,
-    /// What to do about it. May be empty.
+    /// How to correct the mistake. May be empty.
     pub remedy: String,
-    /// The line of text. Of a long line, only the characters around the mistake.
+    /// The line of the recipe. If the line is long, only the characters around the mistake.
     pub(crate) excerpt: Box<str>,
-    /// The number of characters of `excerpt` before the marks.
+    /// The number of characters of `excerpt` before the mistake.
     pub(crate) marks_start: usize,
-    /// The number of marks.
+    /// The number of marks (`^`).
     pub(crate) marks_length: usize,
 }
 

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
 
-/// The result of a function of this crate.
+/// A result with the [`Error`] of this crate.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
-/// An error in a recipe, in a manifest, or in how the two fit together.
+/// An error of this crate, for example an invalid recipe, an invalid manifest, or a recipe that does not fit a
+/// manifest.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,18 +27,18 @@ pub enum Error {
     File {
         /// The path of the file.
         path: PathBuf,
-        /// What is wrong with the content, and the remedy.
+        /// The mistake in the content, and the remedy.
         message: String,
     },
-    /// A recipe has mistakes. Each diagnostic has a file, a line and a column.
+    /// A recipe has mistakes. There is a diagnostic for each of them, with a file, a line and a column.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Recipe(Vec<Diagnostic>),
     /// A tensor cannot be initialized as requested.
     #[error("{tensor}: {source}")]
     Tensor {
-        /// The tensor's name, with the rule that matched it if there is one.
+        /// The tensor's name. May also contain the rule that matched the tensor.
         tensor: String,
-        /// The error of the initializer or of the stream.
+        /// The reason: an error of the initializer or of the stream.
         source: fanin::Error,
     },
     /// A spec is invalid, or an initializer has invalid arguments.
@@ -48,7 +49,7 @@ pub enum Error {
     UnknownModel {
         /// The requested name.
         name: String,
-        /// The most similar name of a built-in model, if one is similar.
+        /// The most similar name of a built-in model. `None` if no name is similar.
         suggestion: Option<&'static str>,
     },
     /// A name is neither a built-in model nor a recipe file.
@@ -56,10 +57,10 @@ pub enum Error {
     UnknownRecipe {
         /// The requested name.
         name: String,
-        /// The most similar name of a built-in model, if one is similar.
+        /// The most similar name of a built-in model. `None` if no name is similar.
         suggestion: Option<&'static str>,
     },
-    /// Any other error in a request.
+    /// Any other error, with its message.
     #[error("{0}")]
     Request(String),
 }
@@ -69,12 +70,12 @@ fn suggested(suggestion: &Option<&'static str>) -> String {
 }
 
 impl Error {
-    /// Returns an error for the content of the file at `path`.
+    /// Returns an [`Error::File`] about the content of the file at `path`.
     pub fn file(path: &Path, message: impl Into<String>) -> Self {
         Error::File { path: path.to_owned(), message: message.into() }
     }
 
-    /// Returns a function that wraps an I/O error, for `map_err`: `.map_err(Error::io("read", path))`.
+    /// Returns a function that converts an I/O error to [`Error::Io`]. Example: `.map_err(Error::io("read", path))`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }

@@ -7,10 +7,10 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::manifest::{MAX_HEADER_BYTES, Manifest};
 
-/// The header of a safetensors file, with the open file.
+/// The header of a safetensors file, and the open file itself.
 #[derive(Debug)]
 pub struct SafetensorsHeader {
-    /// The tensors, in the order of their data in the file.
+    /// The tensors of the file, in the order of their data.
     pub manifest: Manifest,
     /// The file, open for reading.
     pub file: File,
@@ -24,7 +24,7 @@ impl SafetensorsHeader {
     /// # Errors
     /// If the file cannot be read, or its header is invalid or does not match the size of the file.
     pub fn read(path: &Path) -> Result<Self> {
-        // Checked before opening: opening a pipe blocks until another process writes to it.
+        // The kind of the file is checked first, because opening a pipe blocks until another process writes to it.
         let meta = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if meta.is_dir() {
             return Err(Error::file(path, "is a directory, not a safetensors file"));
@@ -69,7 +69,7 @@ impl SafetensorsHeader {
         manifest.entries.sort_by_key(|entry| entry.offsets);
         let mut next = 0;
         for entry in &manifest.entries {
-            let (start, end) = entry.offsets.expect("checked above");
+            let (start, end) = entry.offsets.expect("every entry has offsets, as checked above");
             if start != next {
                 let problem =
                     if start < next { "overlaps the tensor before it" } else { "leaves a gap before it" };
@@ -90,7 +90,8 @@ impl SafetensorsHeader {
     }
 }
 
-/// Returns an error unless the file is a regular file. A pipe, terminal or device cannot be read at arbitrary offsets.
+/// Returns an error if the file at `path`, whose metadata is `meta`, is not a regular file: a pipe, terminal or device
+/// cannot be read at arbitrary offsets.
 pub fn regular(path: &Path, meta: &Metadata) -> Result {
     match meta.is_file() {
         true => Ok(()),
@@ -102,10 +103,11 @@ pub fn regular(path: &Path, meta: &Metadata) -> Result {
 }
 
 impl Manifest {
-    /// Reads names, shapes and dtypes from a manifest in JSON or from the header of a safetensors file.
+    /// Reads names, shapes and dtypes from a file. A file whose name ends with `.json` must be a manifest. Any other
+    /// file must be a safetensors file, of which only the header is read.
     ///
     /// # Errors
-    /// If the file cannot be read or is neither.
+    /// If the file cannot be read, or is not a valid manifest or safetensors file.
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         if name.ends_with(".json") {
@@ -115,7 +117,7 @@ impl Manifest {
     }
 }
 
-/// Reads a JSON file. Returns an error if it is longer than [`MAX_HEADER_BYTES`].
+/// Reads the text of a JSON file. Returns an error if the file is longer than [`MAX_HEADER_BYTES`].
 pub fn read_json(path: &Path) -> Result<String> {
     let size = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
     if size > MAX_HEADER_BYTES {

@@ -1,8 +1,9 @@
 //! Recipes for initializing whole models.
 //!
 //! A [`Manifest`] lists the names, shapes and dtypes of a model's tensors. A [`Recipe`] says which parameter gets which
-//! initializer. [`Recipe::plan`] matches the two and returns a [`Planned`] for each tensor, with its initializer and a plan
-//! in which all numbers are known. No value is drawn at this point.
+//! initializer. [`Recipe::plan`] applies a recipe to a manifest and returns a [`Planned`] for each tensor. A `Planned`
+//! contains the tensor's initializer, and a plan in which all parameters of the distribution are known, such as its
+//! standard deviation. No value is drawn yet.
 //!
 //! ```
 //! use fanin_recipe::{Manifest, Recipe};
@@ -18,10 +19,10 @@
 //! | [`manifest`], [`stored_type`] | names, shapes and dtypes of tensors |
 //! | [`header`] | reading the header of a safetensors file |
 //! | [`models`] | the built-in models: a manifest and a recipe each |
-//! | [`recipe`] | parsing recipes, planning a model; drafts and the JSON schema |
+//! | [`recipe`] | parsing recipes; planning the tensors of a model; drafting recipes; the JSON schema of recipes |
 //! | [`diagnostic`], [`error`] | errors with file, line, column and remedy |
-//! | [`seed_source`], [`model_values`], [`recipe_init`] | drawing the values of a whole model, for adapters of frameworks |
-//! | [`names`], [`text`] | formatting of names and numbers for terminal output |
+//! | [`seed_source`], [`model_values`], [`recipe_init`] | drawing the values of a whole model, for adapters to frameworks |
+//! | [`names`], [`text`] | formatting names and numbers for terminal output |
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Manifests: names, shapes and dtypes of a model's tensors, in the order of its `state_dict()`.
+//! Manifests: the names, shapes and dtypes of a model's tensors.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,20 +13,20 @@ pub use crate::stored_type::StoredType;
 /// The maximum length of a header that readers of the safetensors format accept, in bytes.
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The maximum number of bytes of the tensors of a file: the maximum size of a file.
+/// The maximum size of a file in bytes. The tensors of a file together cannot be larger.
 pub const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
 /// A tensor of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The parameter's name.
+    /// The name of the tensor.
     pub name: String,
     /// The dtype in which the values are stored.
     pub dtype: StoredType,
-    /// The sizes of its axes.
+    /// The sizes of the tensor's axes.
     pub shape: Vec<usize>,
-    /// Start and end (exclusive) of the data in bytes, relative to the end of the header. `None` if the manifest is not the
-    /// header of a checkpoint.
+    /// Start and end (exclusive) of the tensor's data, in bytes from the end of the header. `None` if the manifest is
+    /// not the header of a checkpoint.
     pub offsets: Option<(u64, u64)>,
 }
 
@@ -36,12 +36,13 @@ impl Entry {
         self.shape.iter().product()
     }
 
-    /// Returns the number of bytes that the values take, or `u64::MAX` if it is greater.
+    /// Returns the number of bytes that the values take. Returns `u64::MAX` if the number does not fit in a `u64`.
     pub fn bytes(&self) -> u64 {
         self.bytes_of(self.values())
     }
 
-    /// Returns the number of bytes that `values` values take, rounded up, or `u64::MAX` if it is greater.
+    /// Returns the number of bytes that `values` values of this dtype take, rounded up. Returns `u64::MAX` if the
+    /// number does not fit in a `u64`.
     pub fn bytes_of(&self, values: usize) -> u64 {
         let bits = values as u128 * self.dtype.bits() as u128;
         u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX)
@@ -51,13 +52,13 @@ impl Entry {
 /// Names, shapes and dtypes of a model's tensors.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
-    /// The `__metadata__` of the header.
+    /// The keys and values of the header's `__metadata__`.
     pub metadata: Vec<(String, String)>,
-    /// The tensors, in order.
+    /// The tensors. In a manifest parsed from JSON, they are in the order of the text.
     pub entries: Vec<Entry>,
 }
 
-/// A tensor as it is written in a header.
+/// The JSON object that describes a tensor in a header.
 #[derive(Deserialize)]
 struct Tensor {
     dtype: String,
@@ -65,14 +66,14 @@ struct Tensor {
     data_offsets: Option<(u64, u64)>,
 }
 
-/// A member of the header's JSON object.
+/// A member of the header's JSON object: a tensor or the metadata.
 enum Member {
     Tensor(Tensor),
     Metadata(std::collections::BTreeMap<String, String>),
 }
 
-/// Reads the members of a header in order, duplicates included. The cell holds the name of the member being read, for
-/// errors.
+/// Reads the members of a header's JSON object in order. A name that occurs twice gives two members. The cell contains
+/// the name of the member that is being read, so that an error can mention it.
 struct Members<'a>(&'a Cell<String>);
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {
@@ -109,10 +110,11 @@ impl<'de> Visitor<'de> for Members<'_> {
 const METADATA: &str = "__metadata__";
 
 impl Manifest {
-    /// Parses the JSON of a safetensors header, with or without offsets. `path` is shown in errors.
+    /// Parses the JSON of a safetensors header, with or without `data_offsets`. Errors show `path`.
     ///
     /// # Errors
-    /// [`Error::File`] if it is not valid JSON, a name occurs twice, a dtype is unknown, or a shape is too large.
+    /// [`Error::File`] if `json` is not the JSON of a header; if a name occurs twice; if a dtype is unknown; if a
+    /// tensor is too large, or does not fill whole bytes.
     pub fn from_json(json: &str, path: &Path) -> Result<Self> {
         let current = Cell::new(String::new());
         let mut reader = serde_json::Deserializer::from_str(json);
@@ -170,7 +172,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Returns the metadata value with this key.
+    /// Returns the metadata value with this key, or `None` if there is none.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }

@@ -1,4 +1,4 @@
-//! Drawing the values of a model's parameters one by one.
+//! [`ModelValues`]: draws the values of a planned model, one parameter at a time.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,16 +8,16 @@ use crate::error::{Error, Result};
 use crate::recipe::{Action, Planned};
 use crate::seed_source::SeedSource;
 
-/// The planned parameters of a model, of which values are drawn one parameter at a time.
+/// Draws the values of a model's planned parameters, one parameter at a time.
 ///
-/// `T` is a framework's tensor of drawn values. Tied parameters are drawn once: `T` is kept until the model is done, and
-/// cloned for each of them.
+/// `T` contains the drawn values of a parameter, for example as a tensor of a framework. The values of tied parameters
+/// are drawn once. They are stored here and cloned for each of the tied parameters.
 #[derive(Debug)]
 pub struct ModelValues<T> {
     planned: Vec<Planned>,
-    /// Indices into `planned` by name.
+    /// Maps the name of each parameter to its index in `planned`.
     indices: HashMap<String, usize>,
-    /// The values of canonical names that other parameters are tied to. `None` until they are drawn.
+    /// The values that tied parameters share, by their canonical name. `None` until the values are drawn.
     shared: HashMap<String, Option<T>>,
 }
 
@@ -28,17 +28,20 @@ pub enum ParameterValues<T> {
     Drawn {
         /// The values, in row-major order of the planned shape.
         values: T,
-        /// Whether tied parameters have the same values. A framework whose tensors share memory must copy them.
+        /// Whether tied parameters get clones of the same values. If clones of `T` share memory, the caller must copy
+        /// the values.
         is_shared: bool,
     },
     /// The values of an integer parameter.
     Integers(Vec<i64>),
-    /// The parameter keeps its values: it is copied, skipped, or not part of the plan.
+    /// The parameter keeps the values that it has: its rule is `copy` or `skip`, or it is not one of the planned
+    /// parameters.
     Kept,
 }
 
 impl<T: Clone> ModelValues<T> {
-    /// Checks that all planned parameters can be initialized from `seed_source`. No value is drawn.
+    /// Checks that all planned parameters can be initialized from `seed_source`, and returns their `ModelValues`. No
+    /// value is drawn yet.
     ///
     /// # Errors
     /// [`Error::Tensor`] if the stream cannot draw a plan; [`Error::Request`] if an integer does not fit in an `i64`.
@@ -49,7 +52,8 @@ impl<T: Clone> ModelValues<T> {
                 return Err(Error::Request(message));
             }
         }
-        // The native stream refuses a second use of a name, so a canonical name is checked once.
+        // A canonical name is checked only once, although several tied parameters may have it, because the native
+        // stream refuses a name that is used twice.
         let untied = planned.iter().filter(|planned| planned.tied.is_none());
         let mut checked: HashSet<&str> = untied.map(|planned| planned.entry.name.as_str()).collect();
         let to_check =
@@ -66,15 +70,17 @@ impl<T: Clone> ModelValues<T> {
         &self.planned
     }
 
-    /// Returns the planned parameters, without the drawn values.
+    /// Returns the planned parameters, and discards the stored values of tied parameters.
     pub fn into_planned(self) -> Vec<Planned> {
         self.planned
     }
 
-    /// Returns the values of the parameter `name`. If they must be drawn, `draw` is called with the plan and the stream.
+    /// Returns the values of the parameter `name`. If the values must be drawn, `draw` is called with the parameter's
+    /// plan and stream, and must return them.
     ///
     /// # Errors
-    /// The error of `draw`. `draw` gets an error instead of a stream if the name was used before on the native stream.
+    /// The error that `draw` returns. On the native stream, `draw` gets an error instead of a stream if the canonical
+    /// name of the parameter was used before.
     pub fn get<E>(
         &mut self,
         name: &str,
@@ -98,7 +104,7 @@ impl<T: Clone> ModelValues<T> {
     }
 }
 
-/// Returns the values of an integer parameter, or `None` if it keeps its values.
+/// Returns the values of an integer parameter, or `None` if its rule is `copy` or `skip`.
 fn integers(planned: &Planned) -> Option<Vec<i64>> {
     let count = planned.entry.values();
     match (planned.integer, &planned.action) {

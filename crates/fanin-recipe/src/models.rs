@@ -5,20 +5,21 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 
-/// A built-in model.
+/// A built-in model: a manifest and a recipe.
 #[derive(Debug)]
 pub struct Model {
     /// The name of the model, for example `gpt2`.
     pub name: &'static str,
-    /// The manifest: the JSON of a safetensors header without offsets.
+    /// The manifest: the JSON of a safetensors header without `data_offsets`.
     pub manifest_json: &'static str,
-    /// The recipe in TOML. Models of one family share a recipe, which reads the number of layers from the manifest.
+    /// The recipe in TOML. Several sizes of a model share a recipe, because the recipe reads the number of layers from
+    /// the manifest.
     pub recipe_toml: &'static str,
-    /// The file name of the recipe, for errors.
+    /// The file name of the recipe, which errors show.
     pub recipe_name: &'static str,
 }
 
-/// Makes a slice of models from `name: recipe` pairs.
+/// Returns a slice of models. Each pair `name: recipe` contains the name of a model and the name of its recipe.
 macro_rules! models {
     ($($name:literal: $recipe:literal),* $(,)?) => {
         &[$(Model {
@@ -43,21 +44,21 @@ pub const MODELS: &[Model] = models! {
     "resnet50": "resnet50",
 };
 
-/// Returns the name of the built-in model most similar to `name`, if one is similar.
+/// Returns the name of the built-in model that is most similar to `name`, or `None` if no name is similar.
 pub(crate) fn nearest_model(name: &str) -> Option<&'static str> {
     fanin::nearest(name, MODELS.iter().map(|model| model.name))
 }
 
 impl Model {
-    /// Returns the model with this name.
+    /// Returns the built-in model with this name, or `None` if there is none.
     pub fn find(name: &str) -> Option<&'static Self> {
         MODELS.iter().find(|model| model.name == name)
     }
 
-    /// Returns the model with this name.
+    /// Returns the built-in model with this name.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`] if there is none, with a suggestion if the name of a model is similar.
+    /// [`Error::UnknownModel`] if there is no such model. The error suggests a similar name if there is one.
     pub fn require(name: &str) -> Result<&'static Self> {
         Self::find(name)
             .ok_or_else(|| Error::UnknownModel { name: name.to_owned(), suggestion: nearest_model(name) })
@@ -65,10 +66,10 @@ impl Model {
 
     /// Returns the parsed manifest.
     pub fn manifest(&self) -> Manifest {
-        Manifest::from_json(self.manifest_json, Path::new(self.name)).expect("built-in manifests are tested")
+        Manifest::from_json(self.manifest_json, Path::new(self.name)).expect("a built-in manifest is valid")
     }
 
-    /// Returns the source of the recipe, which is cited in its first line.
+    /// Returns the source of the recipe: its first line, without the name of the model at the beginning.
     pub fn citation(&self) -> &'static str {
         let line = self.recipe_toml.lines().next().unwrap_or_default().trim_start_matches('#').trim();
         line.split_once(": ").map_or(line, |(_, citation)| citation)

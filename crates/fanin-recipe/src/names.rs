@@ -1,23 +1,24 @@
-//! Grouping tensor names that differ only in layer numbers: `h.{0..11}.attn.c_attn.weight`.
+//! Grouping tensor names that differ only in their numbers: `h.0.mlp.weight` to `h.11.mlp.weight` become
+//! `h.{0..11}.mlp.weight`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Tensors whose names differ only in their numbers.
+/// A group of names that differ only in their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// The common name, with the numbers in braces. The range `{0..11}` includes 11.
+    /// The common name, with sets of numbers in braces. Ranges include their end: `{0..11}` includes 11.
     pub name: String,
-    /// The indices of the names, in ascending order.
+    /// The indices of the group's names, in ascending order.
     pub members: Vec<usize>,
 }
 
-/// A name split at its dots. `None` stands for a number.
+/// The words of a name that is split at its dots. `None` stands for a number.
 type Template<'a> = Vec<Option<&'a str>>;
 
-/// The indices of names, by the numbers in them.
+/// Maps the numbers in a name to the index of the name, for names with the same [`Template`].
 type MembersByNumbers = BTreeMap<Vec<u64>, usize>;
 
-/// Splits a name into its template and its numbers. A word with leading zeros is not a number.
+/// Splits a name into its template and its numbers. A word with leading zeros, such as `00`, is not a number.
 fn split(name: &str) -> (Template<'_>, Vec<u64>) {
     let mut numbers = Vec::new();
     let template = name.split('.').map(|word| match word.parse::<u64>() {
@@ -30,10 +31,10 @@ fn split(name: &str) -> (Template<'_>, Vec<u64>) {
     (template.collect(), numbers)
 }
 
-/// Groups names that differ only in their numbers and have equal keys. `key` returns the key of the name at an index.
+/// Groups names that differ only in their numbers and have equal keys. `key(i)` returns the key of `names[i]`.
 ///
-/// A group contains every combination of the numbers in its name: `a.{0..1}.b.{0..1}` is four names. Groups are in the
-/// order of their first members.
+/// A group contains a name for every combination of the numbers in braces: `a.{0..1}.b.{0..1}` stands for four names.
+/// Groups are in the order of their first members.
 pub fn groups<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K) -> Vec<Group> {
     let mut classes: Vec<(Template<'_>, K, MembersByNumbers)> = Vec::new();
     let mut by_template: BTreeMap<Template<'_>, Vec<usize>> = BTreeMap::new();
@@ -72,19 +73,20 @@ pub fn groups<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K) -> Vec<Gro
     groups
 }
 
-/// Groups names that differ only in their numbers, and returns the common names.
+/// Groups names that differ only in their numbers. Returns the common name of each group.
 pub fn grouped(names: &[&str]) -> Vec<String> {
     groups(names, |_| ()).into_iter().map(|group| group.name).collect()
 }
 
-/// Writes a set of tuples as a disjoint union of Cartesian products of sets. All tuples have the same length.
+/// Splits a set of tuples into disjoint Cartesian products. Returns the factors of each product: a set of numbers for
+/// each position of the tuples. All tuples must have the same length.
 fn products(tuples: &BTreeSet<&[u64]>) -> Vec<Vec<BTreeSet<u64>>> {
     let mut tails_by_head: BTreeMap<u64, BTreeSet<&[u64]>> = BTreeMap::new();
     for tuple in tuples {
         let Some((head, tail)) = tuple.split_first() else { return vec![Vec::new()] };
         tails_by_head.entry(*head).or_default().insert(tail);
     }
-    // First elements with the same set of tails form one set of a product.
+    // First elements that are followed by the same set of tails form the first factor of a product.
     let mut heads_by_tails: Vec<(BTreeSet<u64>, BTreeSet<&[u64]>)> = Vec::new();
     for (head, tails) in tails_by_head {
         match heads_by_tails.iter_mut().find(|(_, known)| *known == tails) {
@@ -98,7 +100,7 @@ fn products(tuples: &BTreeSet<&[u64]>) -> Vec<Vec<BTreeSet<u64>>> {
     joined.collect()
 }
 
-/// Formats a set of numbers: `3`, `{0..11}`, `{0..3,7}`. Ranges include their end.
+/// Formats a set of numbers: `3`, `{0..11}`, `{0..3,7}`. A range includes its end.
 fn braces(numbers: &BTreeSet<u64>) -> String {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for &number in numbers {

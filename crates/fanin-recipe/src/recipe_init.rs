@@ -1,4 +1,4 @@
-//! A recipe together with settings of its variables.
+//! [`RecipeInit`]: a recipe together with values for its variables.
 
 use crate::error::Result;
 use crate::manifest::Manifest;
@@ -7,7 +7,8 @@ use crate::models::Model;
 use crate::recipe::{Planned, Recipe};
 use crate::seed_source::SeedSource;
 
-/// A recipe with settings of its variables. Adapters of frameworks wrap it to initialize their models.
+/// A recipe, with values for some of its variables. Adapters to machine learning frameworks wrap this type to
+/// initialize models of the framework.
 #[derive(Debug, Clone)]
 pub struct RecipeInit {
     recipe: Recipe,
@@ -15,12 +16,12 @@ pub struct RecipeInit {
 }
 
 impl RecipeInit {
-    /// Returns an initialization by this recipe.
+    /// Returns a `RecipeInit` for this recipe. The variables have the values that the recipe defines.
     pub fn new(recipe: Recipe) -> Self {
         Self { recipe, settings: Vec::new() }
     }
 
-    /// Returns an initialization by the recipe of a built-in model. `fanin models` lists the names.
+    /// Returns a `RecipeInit` for the recipe of a built-in model. `fanin models` lists the names of the models.
     ///
     /// # Errors
     /// [`Error::UnknownModel`](crate::Error::UnknownModel) if there is no such model.
@@ -28,7 +29,8 @@ impl RecipeInit {
         Ok(Self::new(Recipe::built_in(Model::require(name)?)?))
     }
 
-    /// Sets a variable of the recipe. [`RecipeInit::plan`] returns an error if the recipe does not have the variable.
+    /// Sets a variable of the recipe to `value`. [`RecipeInit::plan`] returns an error if the recipe does not have the
+    /// variable.
     #[must_use]
     pub fn set(mut self, name: &str, value: f64) -> Self {
         self.settings.push((name.to_owned(), value));
@@ -38,15 +40,16 @@ impl RecipeInit {
     /// Plans every tensor of a manifest.
     ///
     /// # Errors
-    /// As [`Recipe::plan`].
+    /// The errors of [`Recipe::plan`].
     pub fn plan(&self, manifest: &Manifest) -> Result<Vec<Planned>> {
         self.recipe.plan(manifest, &self.settings)
     }
 
-    /// Plans every tensor of a manifest, and checks that `seed_source` can draw them. No value is drawn.
+    /// Plans every tensor of a manifest, and checks that `seed_source` can draw the tensors. No value is drawn yet: the
+    /// returned [`ModelValues`] draws the values.
     ///
     /// # Errors
-    /// As [`Recipe::plan`] and [`ModelValues::new`].
+    /// The errors of [`Recipe::plan`] and [`ModelValues::new`].
     pub fn values<T: Clone>(&self, manifest: &Manifest, seed_source: &SeedSource) -> Result<ModelValues<T>> {
         ModelValues::new(self.plan(manifest)?, seed_source)
     }

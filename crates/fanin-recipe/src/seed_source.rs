@@ -1,10 +1,10 @@
-//! The random stream of a whole model, for code that draws into its own memory.
+//! [`SeedSource`]: the random stream from which an adapter draws the parameters of a whole model.
 
 use fanin::{DType, Distribution, Native, NativeModel, Plan, Stream, TensorMut, Torch};
 
 use crate::error::{Error, Result};
 
-/// The random stream of a whole model: native or torch, with a seed.
+/// The random stream of a whole model: the native stream or the torch stream, with a seed.
 #[derive(Debug, Clone)]
 pub struct SeedSource(Kind);
 
@@ -15,19 +15,19 @@ enum Kind {
 }
 
 impl SeedSource {
-    /// Returns the native stream (counter-based, Philox). The values of a parameter depend only on the seed and on its
-    /// name. Each name may be used once.
+    /// Returns the native stream (counter-based, Philox). The values of a parameter depend only on the seed and on the
+    /// parameter's name. Each name can be used only once.
     pub fn native(seed: u64) -> Self {
         Self(Kind::Native(Native::new(seed).model()))
     }
 
-    /// Returns the torch stream: PyTorch's CPU generator (MT19937) after `torch.manual_seed(seed)`, bit for bit. The values
-    /// depend on the order in which parameters are drawn.
+    /// Returns the torch stream: PyTorch's CPU generator (MT19937) after `torch.manual_seed(seed)`, bit for bit. The
+    /// values depend on the order in which parameters are drawn.
     pub fn torch(seed: u64) -> Self {
         Self::from(Torch::new(seed))
     }
 
-    /// Returns torch's generator in its current state, or `None` for the native stream.
+    /// Returns the generator of the torch stream in its current state, or `None` for the native stream.
     pub fn generator(&self) -> Option<&Torch> {
         match &self.0 {
             Kind::Native(_) => None,
@@ -35,13 +35,15 @@ impl SeedSource {
         }
     }
 
-    /// Whether the values depend on the order in which parameters are drawn: the torch stream.
+    /// Whether the values depend on the order in which parameters are drawn. True for the torch stream, false for the
+    /// native stream.
     pub fn is_sequential(&self) -> bool {
         matches!(self.0, Kind::Torch(_))
     }
 
-    /// Calls `draw` with the stream of the parameter `name`, or with an error if the name was used before on the native
-    /// stream. Returns what `draw` returns.
+    /// Calls `draw` with the stream of the parameter `name`, and returns the result of `draw`.
+    ///
+    /// On the native stream, `draw` gets an error instead of a stream if `name` was used before.
     pub fn with_stream<T>(
         &mut self,
         name: &str,
@@ -56,7 +58,8 @@ impl SeedSource {
         }
     }
 
-    /// Checks that the stream can draw all of these named plans, without drawing.
+    /// Checks that the stream can draw each plan for the parameter with the given name. No value is drawn, and the
+    /// state of the stream does not change.
     ///
     /// # Errors
     /// [`Error::Tensor`] for the first plan that the stream cannot draw.
@@ -65,7 +68,8 @@ impl SeedSource {
         for (name, plan) in plans {
             let checked = match &mut copy.0 {
                 Kind::Native(model) => model.tensor(name).and_then(|stream| match plan.distribution() {
-                    // Preparing an orthogonal matrix already computes its reflections, which takes long.
+                    // An orthogonal matrix is not prepared, because `prepare` would compute its reflections. This would
+                    // take long.
                     Distribution::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),
                 }),
@@ -77,9 +81,10 @@ impl SeedSource {
     }
 }
 
-/// Peeks an empty region of a plan, which runs the checks of the torch stream and draws nothing.
+/// Returns an error if the torch stream cannot draw a plan. Peeks an empty region, which runs the same checks as
+/// drawing the plan, but draws no value.
 fn peek_nothing(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
-    // A scalar has no empty region, and the torch stream can draw any scalar.
+    // A scalar has no empty region that could be peeked. No check is needed, because torch can draw any scalar.
     if plan.shape().is_empty() {
         return Ok(());
     }
@@ -94,7 +99,7 @@ fn peek_nothing(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Er
 }
 
 impl From<Torch> for SeedSource {
-    /// Continues from the current state of a generator.
+    /// Returns the torch stream that continues from the current state of the generator `torch`.
     fn from(torch: Torch) -> Self {
         Self(Kind::Torch(Box::new(torch)))
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use fanin::DType;
 use serde::{Deserialize, Serialize};
 
-/// A dtype of the safetensors format, with the name that the format gives it.
+/// A dtype of the safetensors format. The variants have the names of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, non_camel_case_types, reason = "the variants have the names of the format")]
 pub enum StoredType {
@@ -60,7 +60,8 @@ impl StoredType {
         StoredType::F4,
     ];
 
-    /// Returns the floating-point dtype that fanin can draw values in. `None` for integers and for other dtypes.
+    /// Returns this dtype as a [`DType`] in which fanin can draw values. `None` if fanin cannot draw values in this
+    /// dtype, for example because it is an integer dtype.
     pub const fn float(self) -> Option<DType> {
         match self {
             StoredType::F64 => Some(DType::F64),
@@ -73,23 +74,23 @@ impl StoredType {
         }
     }
 
-    /// Returns the dtype of the format for a dtype of the library.
+    /// Returns the dtype of the safetensors format that is equal to `dtype`.
     pub fn from_float(dtype: DType) -> Self {
         let stored = Self::ALL.into_iter().find(|stored| stored.float() == Some(dtype));
-        stored.expect("every dtype of the library is in the format")
+        stored.expect("every DType is a dtype of the format")
     }
 
-    /// Returns the dtype with this name, for example `BF16`.
+    /// Returns the dtype with this name, for example `BF16`, or `None` if there is none.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stored| stored.to_string() == name)
     }
 
-    /// Whether fanin reads the values as numbers. Values of other dtypes are copied and compared as bytes only.
+    /// Whether fanin can read the values as numbers. Values of other dtypes can only be copied and compared as bytes.
     pub fn is_read(self) -> bool {
         self.float().is_some() || self.integers().is_some()
     }
 
-    /// Returns the number of bits of a value.
+    /// Returns the number of bits of one value.
     pub const fn bits(self) -> usize {
         match self {
             StoredType::F64 | StoredType::I64 | StoredType::U64 | StoredType::C64 => 64,
@@ -101,12 +102,13 @@ impl StoredType {
         }
     }
 
-    /// Returns the number of bytes of a value, rounded up for dtypes of less than eight bits.
+    /// Returns the number of bytes of one value. Dtypes of less than eight bits are rounded up to one byte.
     pub const fn size(self) -> usize {
         self.bits().div_ceil(8)
     }
 
-    /// Returns the minimum and the maximum value of an integer dtype (`BOOL` is 0 to 1). `None` for other dtypes.
+    /// Returns the minimum and the maximum value of an integer dtype. `BOOL` counts as an integer dtype from 0 to 1.
+    /// `None` for other dtypes.
     pub fn integers(self) -> Option<(i128, i128)> {
         Some(match self {
             StoredType::I64 => (i64::MIN.into(), i64::MAX.into()),

@@ -1,7 +1,7 @@
 //! Formatting of numbers, sizes and names for terminal output.
 
-/// Formats a number with four significant digits and no trailing zeros: `0.02`, `-1.235e-8`. Whole numbers below a million
-/// keep all their digits.
+/// Formats a number with four significant digits and without trailing zeros: `0.02`, `-1.235e-8`. If the number is
+/// below a million, all digits before the decimal point are shown: `123457`.
 pub fn short(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
         return format!("{x}");
@@ -37,12 +37,12 @@ pub fn count(n: u64) -> String {
     out
 }
 
-/// Formats a count with its noun, in the plural unless `n` is 1: `1 parameter`, `2,000 parameters`.
+/// Formats a count with a noun: `1 parameter`, `2,000 parameters`. An s is appended to the noun unless `n` is 1.
 pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// Formats a number with a unit prefix and without decimals below a billion: `532 M`, `1.2 G`.
+/// Formats a number with a unit prefix: `532 M`, `1.2 G`. Only numbers with the prefix G have a decimal.
 pub fn rough(x: f64) -> String {
     let mut x = x;
     for unit in ["", " k", " M"] {
@@ -74,7 +74,8 @@ pub fn shape(shape: &[usize]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ")
 }
 
-/// Escapes control characters, so that a name from a file cannot move the cursor or change the colors of a terminal.
+/// Escapes the control characters of a name, so that a name from a file cannot move the cursor or change the colors of
+/// a terminal.
 pub fn escaped(name: &str) -> String {
     name.chars().fold(String::new(), |mut text, character| {
         if character.is_control() {
@@ -86,7 +87,7 @@ pub fn escaped(name: &str) -> String {
     })
 }
 
-/// Groups items that have the same text. Returns each text once, with its items, in the order of first occurrence.
+/// Groups items that have the same text. Returns each distinct text with its items, in the order of first occurrence.
 pub fn grouped<T, Text: Eq>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
     let mut by_text: Vec<(Text, Vec<T>)> = Vec::new();
     for (item, text) in all {

@@ -1,4 +1,4 @@
-//! The built-in models: their recipes plan their manifests.
+//! The built-in models: each recipe plans all tensors of the manifest of its model.
 
 use fanin_recipe::{Error, MODELS, Model, Recipe};
 

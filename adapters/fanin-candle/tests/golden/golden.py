@@ -1,7 +1,7 @@
-"""Writes golden files.
+"""Writes golden files: .tsv files with values of torch, for the tests.
 
-A line per parameter has its name, its shape, the bits of its first four values, and a checksum: the sum of the bits of each
-value times its index from 1.
+A golden file has a line for each parameter, with its name, its shape, the bits of its first four values, and a checksum.
+The checksum is the sum of i times the bits of value i modulo 2^64, where i counts from 1.
 """
 
 from pathlib import Path

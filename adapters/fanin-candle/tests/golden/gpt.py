@@ -1,7 +1,7 @@
 """Writes gpt.tsv: a small GPT-2 of two layers, initialized by torch.nn.init of torch 2.15 after torch.manual_seed(0).
 
-The layers have the names, shapes and order of candle-transformers' bigcode.rs, in which all heads share one key and
-one value.
+The layers have the same names, shapes and order as in bigcode.rs of candle-transformers. In that model, all heads share one
+key and one value.
 """
 
 from math import sqrt

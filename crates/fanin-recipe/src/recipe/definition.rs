@@ -15,14 +15,14 @@ pub(super) const KEYS: [&str; 5] = ["extends", "vars", "init", "dtype", "tie"];
 
 /// A parsed recipe: rules that say how each parameter of a model is initialized.
 ///
-/// The first rule whose pattern matches a name wins. A recipe that extends another contains the rules, variables and ties
-/// of both.
+/// The first rule whose pattern matches a name wins. If the recipe extends another recipe, this struct contains the
+/// rules, variables and ties of both.
 #[derive(Debug, Clone)]
 pub struct Recipe {
     pub(super) source: Arc<Source>,
-    /// The value of `extends`.
+    /// The value of `extends`: the name of the recipe that this one extends.
     pub(super) base: Option<String>,
-    /// The name of the built-in model that the recipe belongs to.
+    /// The name of the built-in model, if this is the recipe of a built-in model.
     pub(super) model: Option<&'static str>,
     pub(super) variables: Vec<Variable>,
     pub(super) rules: Vec<Rule<Assignment>>,
@@ -43,7 +43,7 @@ impl Recipe {
         &self.source.path
     }
 
-    /// Returns the value of `extends`: the recipe that this one extends.
+    /// Returns the value of `extends`: the name of the recipe that this one extends. `None` if it extends no other.
     pub fn base(&self) -> Option<&str> {
         self.base.as_deref()
     }
@@ -54,7 +54,8 @@ impl Recipe {
         tie.and_then(|tie| tie.canonical.as_deref()).unwrap_or(name)
     }
 
-    /// Whether a tensor of this name keeps the values that it has: its rule is `copy` or `skip`.
+    /// Whether a tensor of this name keeps the values that it has, because the rule that wins for it is `copy` or
+    /// `skip`.
     pub fn keeps_values(&self, name: &str) -> bool {
         let name = self.canonical_name(name);
         let rule = self.rules.iter().find(|rule| rule.pattern.matches(name));

@@ -1,4 +1,4 @@
-//! Writing a recipe and the recipes that it extends as one recipe, which a checkpoint stores in its metadata.
+//! Merging a recipe and the recipes that it extends into one text. A checkpoint stores this text in its metadata.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -14,10 +14,12 @@ use super::variable::{VariableValue, words};
 use crate::manifest::Manifest;
 
 impl Recipe {
-    /// Returns the text of a recipe that extends no other and plans the tensors of `manifest` as this one does.
+    /// Returns the text of a recipe that extends no other recipe, and that plans the tensors of `manifest` in the same
+    /// way as this recipe.
     ///
-    /// That is the recipe's own text if it extends none. Otherwise rules that win for no tensor, and variables and ties that
-    /// are then unused, are left out, because they would be errors in a recipe of its own.
+    /// If this recipe extends no other, the result is its own text. Otherwise the result leaves out rules that win for
+    /// no tensor, and variables and ties that no tensor needs, because unused rules, variables and ties of a recipe are
+    /// errors unless they are inherited.
     pub fn flatten(&self, manifest: &Manifest) -> String {
         let Some(base) = &self.base else { return self.text().to_owned() };
         let names: HashSet<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
@@ -55,7 +57,7 @@ impl Recipe {
     }
 }
 
-/// Returns the rules that win for one of these names.
+/// Returns the rules that win for at least one of these names.
 fn used_rules<'a, T>(rules: &'a [Rule<T>], names: &HashSet<&str>) -> Vec<&'a Rule<T>> {
     let matching = Matching::new(rules);
     let used: BTreeSet<usize> =

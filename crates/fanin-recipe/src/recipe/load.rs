@@ -15,7 +15,7 @@ use crate::models::{MODELS, Model, nearest_model};
 impl Recipe {
     /// Parses a recipe and the recipe that it extends.
     ///
-    /// `path` is shown in errors. A recipe file named by `extends` is looked up in the folder of `path`.
+    /// Errors show `path`. If `extends` names a recipe file, the file is looked up in the folder of `path`.
     ///
     /// # Errors
     /// [`Error::Recipe`] if the TOML is invalid, a key or a value is unknown, or the extended recipe does not exist or
@@ -27,7 +27,7 @@ impl Recipe {
     /// Reads a recipe file.
     ///
     /// # Errors
-    /// As [`Recipe::parse`]; [`Error::Io`] if the file cannot be read.
+    /// The errors of [`Recipe::parse`]; [`Error::Io`] if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&source::read(path)?, path)
     }
@@ -35,26 +35,29 @@ impl Recipe {
     /// Returns the recipe of a built-in model.
     ///
     /// # Errors
-    /// None in practice: every built-in recipe is tested.
+    /// None in practice, because a test parses every built-in recipe.
     pub fn built_in(model: &Model) -> Result<Self> {
         let chain = Chain(vec![Link::BuiltIn(model.recipe_name)]);
         let mut recipe = load(model.recipe_toml, Path::new(model.recipe_name), &chain)?;
-        // A checkpoint of a model without its head has neither name of a tie. Inherited ties may be unused.
+        // The ties are marked as inherited, because only inherited ties may be unused. A tie is unused in a checkpoint
+        // of a model without its head, which contains neither of the two tied tensors.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
         recipe.model = Some(model.name);
         Ok(recipe)
     }
 
-    /// Returns the recipe of the built-in model `name`, with the model, or the recipe in the file `name`.
+    /// Returns the recipe of the built-in model `name` and the model itself. If there is no such model, returns the
+    /// recipe in the file `name` and `None`.
     ///
     /// # Errors
-    /// [`Error::UnknownRecipe`] if `name` is neither; as [`Recipe::read`] for a file.
+    /// [`Error::UnknownRecipe`] if `name` is neither a built-in model nor a file; for a file, the errors of
+    /// [`Recipe::read`].
     pub fn find(name: &str) -> Result<(Self, Option<&'static Model>)> {
         if let Some(model) = Model::find(name) {
             return Ok((Self::built_in(model)?, Some(model)));
         }
         let path = Path::new(name);
-        // Names of models contain dots, so a misspelled model may look like a file name.
+        // Some names of models contain dots, as in `llama-3.2-1b`. So a dot alone does not make `name` a file name.
         let has_recipe_extension =
             path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         if path.exists() || has_recipe_extension || path.components().count() > 1 {
@@ -63,12 +66,15 @@ impl Recipe {
         Err(Error::UnknownRecipe { name: name.to_owned(), suggestion: nearest_model(name) })
     }
 
-    /// Adds the rules, variables and ties of a base recipe. The base's rules come after this recipe's. A rule with the
-    /// same pattern, a variable or a tie that both have is as this recipe says.
+    /// Adds the rules, variables and ties of `base`, the recipe that this one extends. The rules of `base` come after
+    /// the rules of this recipe.
+    ///
+    /// A rule of this recipe replaces the rule of `base` with the same pattern. A variable replaces the variable with
+    /// the same name, and a tie replaces the tie with the same alias.
     fn extend_from(&mut self, base: Recipe) -> Result {
         let in_base = |name: &str| base.variables.iter().any(|variable| variable.name == name);
         for variable in self.variables.iter().filter(|variable| !in_base(&variable.name)) {
-            // A misspelled variable of the base would have no effect.
+            // A new variable that no rule uses is an error, because it may be a misspelled variable of the base.
             let mut specs = self.rules.iter().chain(&base.rules).map(|rule| rule.text.as_str());
             if !specs.any(|spec| words(spec).any(|word| word == variable.name)) {
                 let name = &variable.name;
@@ -80,7 +86,8 @@ impl Recipe {
                 return Err(variable.span.error(format!("no rule uses the variable {name}{hint}"), remedy));
             }
         }
-        // A variable of the base may be unused here: it may be for other recipes that extend the base.
+        // A variable that the base also has may be unused, because it may be meant for other recipes that extend the
+        // base.
         self.variables.iter_mut().for_each(|variable| variable.inherited = in_base(&variable.name));
         inherit(&mut self.rules, base.rules);
         inherit(&mut self.dtypes, base.dtypes);
@@ -100,7 +107,7 @@ impl Recipe {
     }
 }
 
-/// Appends the rules of a base whose patterns are not among a recipe's own.
+/// Appends to `own` the rules of `base` whose patterns do not occur in `own`, and marks them as inherited.
 fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     let patterns: HashSet<&str> = own.iter().map(|rule| rule.pattern.text.as_str()).collect();
     let mut added: Vec<Rule<T>> =
@@ -109,7 +116,8 @@ fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     own.extend(added);
 }
 
-/// Parses a recipe, adds the recipe that it extends, and checks the whole. `chain` ends with the recipe.
+/// Parses a recipe, adds the recipe that it extends, and checks the result. The last link of `chain` is the recipe
+/// itself.
 fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     let is_base = chain.0.len() > 1;
     let (mut recipe, base_span) = parse(text, path, is_base)?;
@@ -123,8 +131,9 @@ fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// Loads the recipe that `extends = "name"` at `span` names: a built-in model's, or a file in the folder of the extending
-/// recipe or below it. Files elsewhere are refused, so that a recipe from someone else cannot open them.
+/// Loads the recipe that the value `name` of `extends` refers to. It is the recipe of a built-in model, or a file in
+/// the folder of the extending recipe or below it. Files elsewhere are refused, so that a recipe from someone else
+/// cannot open them. `span` is the position of the value, for errors.
 fn load_base(name: &str, span: &Span, chain: &Chain) -> Result<Recipe> {
     if let Some(model) = Model::find(name) {
         let chain = chain.with(Link::BuiltIn(model.recipe_name), span)?;
@@ -150,11 +159,11 @@ fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// The recipes that are being loaded. Each extends the next one.
+/// The recipes that are being loaded, for detecting cycles. Each recipe extends the next one.
 #[derive(Debug, Clone)]
 struct Chain(Vec<Link>);
 
-/// The identity of a recipe.
+/// Identifies a recipe: a built-in recipe by its file name, any other by its canonical path.
 #[derive(Debug, Clone, PartialEq)]
 enum Link {
     BuiltIn(&'static str),
@@ -162,7 +171,7 @@ enum Link {
 }
 
 impl Chain {
-    /// Returns the chain with one more recipe, or an error at `span` if the chain already has it.
+    /// Returns the chain with `link` appended, or an error at `span` if the chain already contains `link`.
     fn with(&self, link: Link, span: &Span) -> Result<Self> {
         if let Some(start) = self.0.iter().position(|known| *known == link) {
             let name = |link: &Link| match link {

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::rule::Rule;
 
-/// An index over rules. Rules that are plain names are found by hashing, because a recipe may have one for each of very
-/// many tensors.
+/// An index that finds the rules that match a name. Rules whose pattern is a name without wildcards are found by
+/// hashing, because a recipe may have such a rule for each of very many tensors.
 pub(super) struct Matching<'a, T> {
     rules: &'a [Rule<T>],
-    /// The indices of rules that are plain names.
+    /// Maps each pattern without wildcards to the index of its rule.
     names: HashMap<&'a str, usize>,
-    /// The indices of rules that are glob patterns.
+    /// The indices of the rules whose pattern has wildcards.
     patterns: Vec<usize>,
 }
 
@@ -26,7 +26,7 @@ impl<'a, T> Matching<'a, T> {
         Self { rules, names, patterns }
     }
 
-    /// Returns the indices of the rules that match a name, in the order of the recipe: the first one wins.
+    /// Returns the indices of the rules that match a name, in the order of the recipe. The first of these rules wins.
     pub(super) fn matching(&self, name: &str) -> Vec<usize> {
         let patterns = self.patterns.iter().copied();
         let mut all: Vec<usize> = patterns.filter(|&index| self.rules[index].pattern.matches(name)).collect();

@@ -1,7 +1,7 @@
-//! Recipes: which parameter gets which initializer. Users read about them in `docs/recipes.md`.
+//! Recipes, which say which parameter gets which initializer. `docs/recipes.md` describes the file format for users.
 //!
-//! [`Recipe::parse`] reads a recipe and the recipes that it extends. [`Recipe::plan`] matches it with the tensors of a
-//! manifest and returns a [`Planned`] for each of them.
+//! [`Recipe::parse`] reads a recipe and the recipes that it extends. [`Recipe::plan`] applies a recipe to the tensors
+//! of a manifest and returns a [`Planned`] for each tensor.
 
 mod definition;
 pub mod draft;

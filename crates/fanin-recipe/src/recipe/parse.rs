@@ -1,4 +1,4 @@
-//! Parsing one recipe: TOML to rules, variables and ties, with a line and a column for every mistake.
+//! Parsing the TOML text of one recipe to rules, variables and ties. Every error has a line and a column.
 
 use std::ops::Range;
 use std::path::Path;
@@ -16,8 +16,8 @@ use super::tie::Tie;
 use super::variable::{PARAMETER_VARIABLES, Property, RESERVED, Variable, VariableValue};
 use crate::error::{Result, did_you_mean};
 
-/// Parses the text of one recipe, without the recipe that it extends. Returns the recipe and the span of the value of
-/// `extends`. `is_base` says whether another recipe extends this one.
+/// Parses the text of one recipe, without the recipe that it extends. Returns the recipe, and the span of the value of
+/// `extends` if there is one. `is_base` says whether the recipe is loaded because another recipe extends it.
 pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, Option<Span>)> {
     let source = Arc::new(Source::new(path, text, is_base));
     let span_of = |range: Range<usize>| Span::new(&source, range);
@@ -34,7 +34,7 @@ pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, O
         init_span: span_of(0..0),
     };
     let mut base_span = None;
-    // The feature `preserve_order` of the crate toml keeps the order of the rules.
+    // The feature `preserve_order` of the crate toml is required, so that the rules keep the order of the text.
     for (key, value) in table.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("extends", DeValue::String(name)) => {
@@ -107,7 +107,7 @@ fn variable(source: &Arc<Source>, name: &Key<'_>, value: &Spanned<DeValue<'_>>) 
         let message = format!("{text} cannot be defined: each parameter has its own {text}");
         return Err(span.error(message, "choose another name"));
     }
-    // A spec could not contain any other name.
+    // The name must be a word that a spec can contain, and must not already have a meaning in specs.
     let mut characters = text.chars();
     let begins_well = characters.next().is_some_and(|c| c.is_alphabetic() || c == '_');
     if !begins_well || !characters.all(|c| c.is_alphanumeric() || c == '_') || RESERVED.contains(&text) {
@@ -121,7 +121,7 @@ fn variable(source: &Arc<Source>, name: &Key<'_>, value: &Spanned<DeValue<'_>>) 
     Ok(Variable { name: text.to_owned(), value, span, inherited: false })
 }
 
-/// Parses a variable that is read from the model, such as `{ count = "*.ln_1.weight" }`.
+/// Parses the value of a variable that is read from the model, such as `{ count = "*.ln_1.weight" }`.
 fn property(
     source: &Arc<Source>,
     variable: &str,
@@ -144,7 +144,7 @@ fn property(
     Ok(VariableValue::Property(property, Pattern::new(&text, Span::new(source, pattern.span()))?))
 }
 
-/// Parses a variable that is a number.
+/// Parses the value of a variable that is a number.
 fn number(
     source: &Arc<Source>,
     variable: &str,
@@ -153,7 +153,7 @@ fn number(
 ) -> Result<VariableValue> {
     let text = source.text.get(range.clone()).unwrap_or_default();
     let span = Span::new(source, range);
-    // TOML's numbers may have underscores, a base such as 0x, and may be infinite.
+    // In TOML, a number may contain underscores, an integer may have a base such as 0x, and a float may be inf or nan.
     let number = match value {
         DeValue::Integer(integer) => {
             i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|number| number as f64)
@@ -172,7 +172,7 @@ fn number(
     Ok(VariableValue::Number(number))
 }
 
-/// Returns the text of a string value, or an error with this remedy.
+/// Returns the text of a string value. If the value is not a string, returns an error with this remedy.
 fn string(source: &Arc<Source>, key: &Key<'_>, value: &Spanned<DeValue<'_>>, remedy: &str) -> Result<String> {
     match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),

@@ -1,4 +1,4 @@
-//! Planning: a recipe matched with the tensors of a model.
+//! Planning: applying a recipe to the tensors of a manifest.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,23 +16,34 @@ use crate::manifest::{Entry, Manifest};
 use crate::stored_type::StoredType;
 
 impl Recipe {
-    /// Plans every tensor of a manifest in the dtype that the manifest has. Skipped tensors are included.
+    /// Plans every tensor of a manifest, in the dtype that the tensor has in the manifest. The result includes tensors
+    /// that are copied or skipped.
     ///
-    /// `settings` gives variables of the recipe other values.
+    /// `settings` contains names of variables, and values that replace those of the recipe.
     ///
     /// # Errors
-    /// First, a setting for a variable that the recipe does not have, or that contradicts the model. Then, all together:
-    /// parameters that no rule matches; unused rules and variables; specs that do not parse or do not fit a tensor (each
-    /// for the first such tensor); ties of tensors of different shapes. Inherited rules, variables and ties may be unused.
+    /// A setting for a variable that the recipe does not have, or that contradicts the model, is reported alone.
+    /// All other mistakes are reported together:
+    ///
+    /// - parameters that no rule matches;
+    /// - unused rules, variables and ties, except those of an extended recipe;
+    /// - specs that are invalid or do not fit a tensor, each reported for the first such tensor;
+    /// - ties of tensors of different shapes.
+    ///
+    /// If there is no other mistake, ties of tensors of different dtypes are reported.
     pub fn plan(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<Vec<Planned>> {
         self.plan_all(manifest, settings, |entry, _| entry.dtype)
     }
 
-    /// As [`Recipe::plan`], with each tensor in the dtype that it is to be written in: the dtype of the first matching
-    /// rule of `[dtype]`, else `overall`, else the manifest's. Integer, copied and skipped tensors keep the manifest's.
+    /// Plans every tensor of a manifest, in the dtype in which the tensor will be written.
+    ///
+    /// This is the dtype of the first matching rule of `[dtype]`. If no such rule matches, it is `overall`. If
+    /// `overall` is `None`, it is the dtype in the manifest. Integer, complex, copied and skipped tensors always keep
+    /// the dtype in the manifest.
     ///
     /// # Errors
-    /// As [`Recipe::plan`]; an `overall` dtype that applies to no tensor.
+    /// The errors of [`Recipe::plan`], and an error if `overall` has no effect, because rules of `[dtype]` choose the
+    /// dtype of every drawn tensor.
     pub fn plan_with_dtype(
         &self,
         manifest: &Manifest,
@@ -48,20 +59,21 @@ impl Recipe {
         {
             let message =
                 format!("dtype {overall} has no effect: rules of [dtype] choose the dtype of every tensor");
-            let last = self.dtypes.last().expect("a rule chose each dtype");
+            let last = self.dtypes.last().expect("a rule of [dtype] matched");
             return Err(last.span.error(message, "change this rule, or do not set an overall dtype"));
         }
         Ok(planned)
     }
 
-    /// Returns an error at the rule that matched a planned tensor of this recipe.
+    /// Returns an error at the position of the rule by which this recipe planned a tensor.
     pub fn error_at(&self, planned: &Planned, message: impl Into<String>, remedy: &str) -> Error {
         let rule = self.rules.iter().find(|rule| rule.pattern.text == planned.pattern);
         rule.map_or(&self.init_span, |rule| &rule.span).error(message, remedy)
     }
 
-    /// Plans every tensor. `written_dtype` returns the dtype of an entry for which a dtype may be chosen, given the dtype
-    /// that `[dtype]` chooses for it.
+    /// Plans every tensor. `written_dtype` returns the dtype in which an entry will be written. Its second argument is
+    /// the dtype that a rule of `[dtype]` chooses for the entry, or `None`. `written_dtype` is called only for entries
+    /// whose dtype a recipe may choose.
     fn plan_all(
         &self,
         manifest: &Manifest,
@@ -91,7 +103,7 @@ impl Recipe {
         let context = ModelContext { variables: &variables, entries: &entries };
         let (mut all, mut faulty_rules, mut reported) = (Vec::new(), HashSet::new(), HashSet::new());
         for (index, entry) in manifest.entries.iter().enumerate() {
-            // Each faulty rule is reported for the first tensor only.
+            // An invalid rule is reported only for the first tensor that it does not fit.
             let Some(&winner) = matches[index].first().filter(|&rule| !faulty_rules.contains(rule)) else {
                 continue;
             };
@@ -117,7 +129,8 @@ impl Recipe {
         Ok(all)
     }
 
-    /// Returns the values of the variables for these tensors, with `settings` applied.
+    /// Returns the values that the recipe's variables have for the tensors of `manifest`. A setting replaces the value
+    /// of its variable.
     fn variable_values(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<VariableValues> {
         let mut values = VariableValues::default();
         for variable in &self.variables {
@@ -160,12 +173,13 @@ impl Recipe {
     }
 }
 
-/// Whether a recipe may choose the dtype of a tensor: it is neither an integer nor complex.
+/// Whether a recipe may choose the dtype of a tensor. False for integer and complex tensors.
 fn has_dtype_choice(entry: &Entry) -> bool {
     entry.dtype.integers().is_none() && entry.dtype != StoredType::C64
 }
 
-/// Returns an error if an alias and its canonical tensor have different dtypes. `ties[i]` is the tie of `all[i]`.
+/// Returns an error if an alias and its canonical tensor have different dtypes. `ties[i]` is the tie whose alias is
+/// `all[i]`, or `None`.
 fn check_tied_dtypes(all: &[Planned], ties: &[Option<&Tie>]) -> Result {
     let entries: HashMap<&str, &Entry> =
         all.iter().map(|planned| (planned.entry.name.as_str(), &planned.entry)).collect();

@@ -1,4 +1,4 @@
-//! Planning one tensor by the rule that matched it.
+//! Planning one tensor by the rule that wins for it.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::variable::VariableValues;
 use crate::error::{Error, Result};
 use crate::manifest::Entry;
 
-/// What is known about the whole model while one tensor is planned.
+/// The properties of the whole model that the plan of one tensor depends on.
 #[derive(Clone, Copy)]
 pub(super) struct ModelContext<'a> {
     pub(super) variables: &'a VariableValues,
@@ -21,7 +21,7 @@ pub(super) struct ModelContext<'a> {
     pub(super) entries: &'a HashMap<&'a str, &'a Entry>,
 }
 
-/// Plans a tensor. `entry` already has the dtype that it is to be written in.
+/// Plans a tensor by `rule`. `entry` must already have the dtype in which the tensor will be written.
 pub(super) fn plan_tensor(
     entry: Entry,
     rule: &Rule<Assignment>,
@@ -59,7 +59,7 @@ pub(super) fn plan_tensor(
     Ok(Planned { entry, pattern, location, action, plan, integer, tied, chosen_dtype })
 }
 
-/// Returns an error unless the tensor's dtype can store the positions along its last axis.
+/// Returns an error unless the tensor has an integer dtype that can store 0, 1, 2, ... up to the end of its last axis.
 fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
     let dtype = entry.dtype;
     let Some((_, max)) = dtype.integers() else {
@@ -74,7 +74,8 @@ fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
     Ok(())
 }
 
-/// Returns the one value that an initializer gives all elements of an integer tensor.
+/// Returns the value that `init` gives all elements of an integer tensor. Returns an error if `init` is not a constant
+/// that the tensor's dtype can store.
 fn integer_value(entry: &Entry, rule: &Rule<Assignment>, init: &Init) -> Result<i128> {
     let dtype = entry.dtype;
     let Some((min, max)) = dtype.integers() else {

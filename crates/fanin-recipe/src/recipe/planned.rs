@@ -1,4 +1,4 @@
-//! The planned values of one tensor.
+//! [`Planned`]: a tensor, together with what a recipe does with it.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Action {
     Init(Init),
     /// An integer tensor gets 0, 1, 2, ... along its last axis.
     Arange,
-    /// The tensor keeps the values of the checkpoint that names and shapes come from.
+    /// The tensor keeps the values that it has in the checkpoint from which names and shapes were read.
     Copy,
     /// The tensor is not written.
     Skip,
@@ -31,29 +31,30 @@ impl fmt::Display for Action {
     }
 }
 
-/// A tensor of a manifest, with what its recipe gives it.
+/// A tensor of a manifest, together with what a recipe does with it.
 #[derive(Debug, Clone)]
 pub struct Planned {
-    /// Name, shape and dtype of the tensor.
+    /// The name, the shape and the dtype of the tensor.
     pub entry: Entry,
-    /// The pattern of the rule that matched the tensor.
+    /// The pattern of the rule that matched the tensor. The tensor's name if no rule matched it.
     pub pattern: String,
-    /// The position of the rule's value as `file:line:column`. `None` if the plan does not come from a recipe.
+    /// The position of the rule's value as `file:line:column`. `None` if no rule matched the tensor.
     pub location: Option<String>,
     /// What the recipe does with the tensor.
     pub action: Action,
-    /// The plan of a floating-point tensor. `None` for other tensors, and for tensors that keep their values.
+    /// The plan by which the values are drawn. `None` for integer tensors, and for tensors that are copied or skipped.
     pub plan: Option<Plan>,
-    /// The value of all elements of an integer tensor with a constant initializer.
+    /// The value of all elements of an integer tensor with a constant initializer. `None` for other tensors.
     pub integer: Option<i128>,
-    /// The canonical name, if the tensor is tied: it has the values of the tensor of that name.
+    /// The name of the tensor to which this tensor is tied: both have the same values. `None` if this tensor is not
+    /// tied.
     pub tied: Option<String>,
-    /// The dtype that a rule of `[dtype]` chooses for the tensor.
+    /// The dtype that a rule of `[dtype]` chooses for the tensor. `None` if there is no such rule.
     pub chosen_dtype: Option<DType>,
 }
 
 impl Planned {
-    /// Returns a tensor with a plan that does not come from a recipe.
+    /// Returns a planned tensor whose initializer and plan do not come from a recipe.
     pub fn of(entry: Entry, init: Init, plan: Plan) -> Self {
         let pattern = entry.name.clone();
         Self {
@@ -68,7 +69,7 @@ impl Planned {
         }
     }
 
-    /// Returns a tensor that is skipped because the recipe does not know it.
+    /// Returns a planned tensor with [`Action::Skip`], for a tensor that no recipe planned.
     pub fn skipped(entry: Entry) -> Self {
         Self {
             pattern: entry.name.clone(),
@@ -82,7 +83,8 @@ impl Planned {
         }
     }
 
-    /// Returns the tensor's name for errors, with the position and the pattern of its rule if it has one.
+    /// Returns the text that identifies the tensor in errors: its name, after the position and the pattern of its rule
+    /// if a rule matched it.
     pub fn description(&self) -> String {
         match &self.location {
             Some(location) => format!("{location}: {:?} for {}", self.pattern, self.entry.name),
@@ -90,22 +92,23 @@ impl Planned {
         }
     }
 
-    /// Returns the canonical name of the tensor. On the native stream its values depend on the seed and this name.
+    /// Returns the canonical name of the tensor. On the native stream, the tensor's values depend only on the seed and
+    /// on this name.
     pub fn source(&self) -> &str {
         self.tied.as_deref().unwrap_or(&self.entry.name)
     }
 
-    /// Whether the recipe defines the values of the tensor: it is neither copied nor skipped.
+    /// Whether the recipe determines the values of the tensor. False if the tensor is copied or skipped.
     pub fn is_known(&self) -> bool {
         !matches!(self.action, Action::Copy | Action::Skip)
     }
 
-    /// Returns the value at a row-major index of a tensor with [`Action::Arange`].
+    /// Returns the value of a tensor with [`Action::Arange`] at a row-major index: the index along the last axis.
     pub fn step(&self, index: usize) -> usize {
         index % self.entry.shape.last().copied().unwrap_or(1).max(1)
     }
 
-    /// Returns the mean of the distribution of the values. NaN for copied and skipped tensors.
+    /// Returns the mean of the distribution of the values. Returns NaN for copied and skipped tensors.
     pub fn mean(&self) -> f64 {
         match (&self.plan, &self.action) {
             (Some(plan), _) => plan.mean(),
@@ -115,7 +118,7 @@ impl Planned {
         }
     }
 
-    /// Returns the standard deviation of the distribution of the values. NaN for copied and skipped tensors.
+    /// Returns the standard deviation of the distribution of the values. Returns NaN for copied and skipped tensors.
     pub fn std(&self) -> f64 {
         match (&self.plan, &self.action) {
             (Some(plan), _) => plan.std(),
@@ -128,7 +131,7 @@ impl Planned {
         }
     }
 
-    /// The length of the last axis.
+    /// Returns the length of the last axis. Returns 1 for a scalar.
     fn last_axis(&self) -> usize {
         self.entry.shape.last().copied().unwrap_or(1)
     }

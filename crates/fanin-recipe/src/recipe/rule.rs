@@ -1,11 +1,11 @@
-//! Rules: a pattern on tensor names, and what the matched tensors get.
+//! Rules, which assign a value to the tensors whose names match a pattern.
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::source::Span;
 use crate::error::Result;
 
-/// A rule: a pattern on names, and what the tensors that match it get.
+/// A rule: a pattern on tensor names, and the value that it assigns to the tensors whose names match.
 #[derive(Debug, Clone)]
 pub(super) struct Rule<T> {
     pub(super) pattern: Pattern,
@@ -24,14 +24,14 @@ pub(super) struct Rule<T> {
 pub(super) struct Pattern {
     pub(super) text: String,
     pub(super) span: Span,
-    /// `None` if the pattern is a plain name.
+    /// The compiled pattern. `None` if the pattern is a name without wildcards.
     pub(super) matcher: Option<GlobMatcher>,
 }
 
 impl Pattern {
-    /// Compiles a pattern.
+    /// Compiles a pattern. Returns an error at `span` if the pattern is invalid.
     pub(super) fn new(text: &str, span: Span) -> Result<Self> {
-        // Plain names are found by hashing, which is faster than matching a glob.
+        // A name without wildcards needs no glob matcher: comparing or hashing names is faster.
         if !text.contains(['*', '?', '[', ']', '{', '}', '\\']) {
             return Ok(Pattern { text: text.to_owned(), span, matcher: None });
         }
@@ -50,31 +50,31 @@ impl Pattern {
     }
 }
 
-/// What a rule of `[init]` gives a tensor.
+/// The value of a rule of `[init]`: the values that the matched tensors get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Assignment {
-    /// Values by a spec.
+    /// The values of the initializer that a spec describes.
     Spec,
     /// 0, 1, 2, ... along the last axis.
     Arange,
-    /// The values in the checkpoint that names and shapes come from.
+    /// The values in the checkpoint from which names and shapes were read.
     Copy,
     /// No values: the tensor is not written.
     Skip,
 }
 
 impl Assignment {
-    /// The words that may be written instead of a spec.
+    /// The words that a recipe may contain instead of a spec.
     pub(super) const WORDS: [(&'static str, Assignment); 3] =
         [("arange", Assignment::Arange), ("copy", Assignment::Copy), ("skip", Assignment::Skip)];
 
-    /// Returns the assignment that the value of a rule means.
+    /// Returns the assignment for the text of a rule's value. Any text that is not one of the words is a spec.
     pub(super) fn of(text: &str) -> Self {
         let word = Self::WORDS.into_iter().find(|(word, _)| *word == text.trim());
         word.map_or(Assignment::Spec, |(_, assignment)| assignment)
     }
 
-    /// Whether the tensor keeps its values and its dtype: it is copied or skipped.
+    /// Whether the matched tensors keep their values and dtypes, because they are copied or skipped.
     pub(super) fn keeps_values(self) -> bool {
         matches!(self, Assignment::Copy | Assignment::Skip)
     }

@@ -1,4 +1,4 @@
-//! The JSON schema of recipes, for editors. It is generated from the schemes, dtypes and keys that the code knows.
+//! The JSON schema of recipes, for editors. The schema is generated from the code's lists of schemes, dtypes and keys.
 
 use fanin::DType;
 use fanin::spec::{Scheme, schemes};
@@ -9,7 +9,7 @@ use super::rule::Assignment;
 use super::variable::{PARAMETER_VARIABLES, Property, RESERVED};
 use crate::models::MODELS;
 
-/// Returns the schema, in JSON Schema draft 7, which TOML language servers support.
+/// Returns the schema in JSON Schema draft 7, because TOML language servers support this draft.
 pub fn schema() -> Value {
     let specs = json!({
         "title": "the initializer of the matched tensors",
@@ -81,7 +81,7 @@ pub fn schema() -> Value {
     })
 }
 
-/// Returns the words that may be written instead of a spec.
+/// Returns the words that a recipe may contain instead of a spec.
 fn words() -> Vec<&'static str> {
     Assignment::WORDS.map(|(word, _)| word).to_vec()
 }
@@ -104,7 +104,7 @@ fn spec_pattern() -> String {
     format!(r"^\s*({})_?\s*(\([\s\S]*\))?\s*$", names.join("|"))
 }
 
-/// Returns a line for each scheme and each word: signature and formula.
+/// Returns a line for each scheme, with its signature and formula, and a line for each word, with its meaning.
 fn descriptions() -> Vec<String> {
     let scheme = |scheme: &Scheme| {
         let parameters = scheme.parameters.iter().map(|(name, default)| match default {
@@ -121,7 +121,7 @@ fn descriptions() -> Vec<String> {
     schemes().iter().map(scheme).chain(words.map(str::to_owned)).collect()
 }
 
-/// Returns a valid spec of each scheme, and a few more.
+/// Returns a valid spec of each scheme, and a few more valid specs.
 fn examples() -> Vec<String> {
     let argument = |name: &str| match name {
         // `blocks` takes specs as positional arguments.

@@ -1,4 +1,4 @@
-//! The variables that a spec sees when it is read for one parameter.
+//! The variables that a spec can use when it is parsed for one parameter.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,28 +11,31 @@ use super::variable::{PARAMETER_VARIABLES, VariableValues};
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Entry;
 
-/// Why a spec could not be read.
+/// The reason why a spec could not be parsed.
 pub(super) enum ScopeError {
     /// The spec is invalid.
     Spec(fanin::Error),
-    /// The spec uses a variable that cannot be read from this model.
+    /// The spec uses a variable of the recipe whose value cannot be read from this model.
     Variable(Diagnostic),
 }
 
-/// A recipe's variables together with the variables of one parameter.
+/// The variables of a recipe, together with the variables that each parameter has by itself, such as `fan_in`.
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The values of [`PARAMETER_VARIABLES`], in their order. `None` where the parameter does not have one.
+    /// The values of the variables in [`PARAMETER_VARIABLES`], in the same order. `None` if the parameter does not have
+    /// the variable: a bias has no `fan_in`.
     own: [Option<f64>; PARAMETER_VARIABLES.len()],
-    /// The variable of the parameter that the spec used although it has no value.
+    /// The last variable in [`PARAMETER_VARIABLES`] that the spec used although the parameter does not have it.
     missing: Cell<Option<&'static str>>,
-    /// The diagnostic of a recipe variable that the spec used although it could not be read from the model.
+    /// The diagnostic of the last variable of the recipe that the spec used although its value could not be read from
+    /// the model.
     failed: RefCell<Option<Diagnostic>>,
 }
 
 impl<'a> Scope<'a> {
-    /// Returns the scope of a parameter. `entries` has all tensors of the model by name.
+    /// Returns the scope of the parameter `entry`. `entries` maps the names of all tensors of the model to their
+    /// entries.
     pub(super) fn new(
         variables: &'a VariableValues,
         entry: &'a Entry,
@@ -51,7 +54,7 @@ impl<'a> Scope<'a> {
         Self { variables, entry, own, missing: Cell::new(None), failed: RefCell::new(None) }
     }
 
-    /// Reads a spec in this scope. If it uses a variable that the parameter does not have, the error says why.
+    /// Parses a spec in this scope. If the spec uses a variable that the parameter does not have, the error says why.
     pub(super) fn read(&self, spec: &str) -> Result<Init, ScopeError> {
         self.missing.set(None);
         let read = Init::parse_with(spec, self);
@@ -69,7 +72,7 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// Returns why the parameter does not have this variable, and the remedy.
+    /// Returns the reason why the parameter does not have this variable, and the remedy.
     fn why_missing(&self, variable: &str) -> (String, &'static str) {
         let (name, shape) = (&self.entry.name, &self.entry.shape);
         match variable {
@@ -137,7 +140,7 @@ mod tests {
             error.lines().nth(2).unwrap().starts_with(&format!("{:15}^ write the number", "")),
             "{error}"
         );
-        // `fan_in` is the name of a mode here, not a variable: the mistake is the nonlinearity.
+        // In this spec, `fan_in` is the name of a mode and not a variable. The mistake is the nonlinearity.
         let error = read(&[8], "kaiming_normal(mode=fan_in, nonlinearity=rel)").unwrap_err();
         assert!(error.contains("Unsupported nonlinearity rel") && !error.contains("no fan_in"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! The text of a recipe and spans in it, from which errors with line and column are made.
+//! The text of a recipe, and spans: ranges of the text, from which errors get their line and column.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use super::toml_string;
 use crate::diagnostic::Diagnostic;
 use crate::error::{Error, Result};
 
-/// The text of a recipe, with its path.
+/// The text of a recipe, and the path of its file.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
     pub(super) text: String,
     /// The byte offset at which each line begins.
     line_starts: Vec<usize>,
-    /// The maximum number of characters of a line that a diagnostic shows.
+    /// The maximum number of characters that a diagnostic shows of a line.
     max_excerpt: usize,
 }
 
 impl Source {
-    /// Returns the source of a recipe. `is_base` says whether another recipe extends this one: diagnostics then show less
-    /// of its lines, because the file may be one that the user did not mean to open.
+    /// Returns the source of a recipe. `is_base` says whether the recipe is loaded because another recipe extends it.
+    /// Diagnostics then show shorter excerpts, because the user may not have intended to open this file.
     pub(super) fn new(path: &Path, text: &str, is_base: bool) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = [0].into_iter().chain(breaks.map(|(offset, _)| offset + 1)).collect();
@@ -29,7 +29,7 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), line_starts, max_excerpt }
     }
 
-    /// Returns line and column, both from 1, of the character at a byte offset.
+    /// Returns the line and the column of the character at a byte offset. Both count from 1.
     fn position(&self, offset: usize) -> (usize, usize) {
         let offset = offset.min(self.text.len());
         let line = self.line_starts.partition_point(|&start| start <= offset).max(1);
@@ -50,7 +50,7 @@ impl Span {
         Self { source: source.clone(), range }
     }
 
-    /// Returns `file:line:column` of the first character.
+    /// Returns the position of the span's first character as `file:line:column`.
     pub(super) fn location(&self) -> String {
         let (line, column) = self.source.position(self.range.start);
         format!("{}:{line}:{column}", self.source.path.display())
@@ -66,7 +66,8 @@ impl Span {
         let whole = first_line(text.get(line_starts[line - 1]..));
         let mistake = first_line(text.get(self.range.clone()));
         let length = mistake.trim_end().chars().count().max(1);
-        // A control character such as a tab would move the marks away from the mistake.
+        // Control characters are replaced by spaces, because a tab, for example, would move the marks away from the
+        // mistake.
         let printable = whole.chars().map(|c| if c.is_control() { ' ' } else { c });
         let (excerpt, marks_start, marks_length) =
             excerpt(&printable.collect::<Vec<_>>(), column - 1, length, *max_excerpt);
@@ -87,8 +88,9 @@ impl Span {
         Error::Recipe(vec![self.diagnostic(message, remedy)])
     }
 
-    /// Converts an error of the spec that this span contains as a TOML string. An error with an offset into the spec
-    /// becomes a diagnostic at the word or character at that offset. `context` is put before the message.
+    /// Converts the error of a spec to an error with a diagnostic. This span must be that of the TOML string that
+    /// contains the spec. If the error has an offset into the spec, the diagnostic is at the word or character at that
+    /// offset; otherwise it is at the whole span. The message begins with `context`.
     pub(super) fn spec_error(&self, context: &str, error: fanin::Error) -> Error {
         let context = if context.is_empty() { String::new() } else { format!("{context}: ") };
         let fanin::Error::Spec(error) = error else {
@@ -107,8 +109,9 @@ impl Span {
     }
 }
 
-/// Returns at most `max` characters of a line, with the mistake among them, and the start and the length of the mistake
-/// in the returned text. `before` is the number of characters of the line before the mistake.
+/// Shortens a line to at most `max` characters around a mistake. Returns the shortened line, and the start and the
+/// length of the mistake in it. All lengths are in characters. In `line`, the mistake starts at `before` and has
+/// `length` characters.
 fn excerpt(line: &[char], before: usize, length: usize, max: usize) -> (String, usize, usize) {
     const DOTS: &str = "...";
     if line.len() <= max {
@@ -122,7 +125,7 @@ fn excerpt(line: &[char], before: usize, length: usize, max: usize) -> (String, 
     (text, before - start + lead.len(), length.min(end.saturating_sub(before)).max(1))
 }
 
-/// Replaces the middle of each line of more than 400 characters by dots.
+/// Shortens each line that has more than 400 characters, by replacing its middle with dots.
 fn shortened(text: &str) -> String {
     const MAX_CHARACTERS: usize = 400;
     let short = |line: &str| {
@@ -137,7 +140,7 @@ fn shortened(text: &str) -> String {
     text.split('\n').map(short).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns an error with all of these diagnostics, or `Ok` if there are none.
+/// Returns an error with all of these diagnostics, or `Ok` if there are no diagnostics.
 pub(super) fn into_result(diagnostics: Vec<Diagnostic>) -> Result {
     if diagnostics.is_empty() { Ok(()) } else { Err(Error::Recipe(diagnostics)) }
 }

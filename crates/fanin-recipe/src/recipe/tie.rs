@@ -11,13 +11,14 @@ use crate::manifest::{Entry, Manifest};
 #[derive(Debug, Clone)]
 pub(super) struct Tie {
     pub(super) alias: String,
-    /// `None` removes the tie that a base recipe has for this alias.
+    /// The name of the canonical tensor. `None` for a line `alias = false`, which removes the tie of the extended
+    /// recipe.
     pub(super) canonical: Option<String>,
     pub(super) span: Span,
     pub(super) inherited: bool,
 }
 
-/// Returns an error if a tie leads to another tie, or to itself.
+/// Returns an error if the canonical name of a tie is also an alias.
 pub(super) fn check_ties(ties: &[Tie]) -> Result {
     for tie in ties {
         let Some(canonical) = &tie.canonical else { continue };
@@ -38,7 +39,8 @@ pub(super) fn check_ties(ties: &[Tie]) -> Result {
     Ok(())
 }
 
-/// Returns the tie of each tensor of the manifest that is an alias, and diagnostics about the ties.
+/// Returns the tie of each tensor of the manifest, and diagnostics about unused ties and about ties of tensors of
+/// different shapes. The tie of a tensor is the tie whose alias is the tensor's name, or `None`.
 pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&'a Tie>>, Vec<Diagnostic>) {
     let by_alias: HashMap<&str, &Tie> = ties.iter().map(|tie| (tie.alias.as_str(), tie)).collect();
     let entries: HashMap<&str, &Entry> =
@@ -65,7 +67,7 @@ pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&
     (found, diagnostics)
 }
 
-/// Returns a diagnostic if the model has neither of the two names.
+/// Returns a diagnostic if the tie is unused: neither the alias nor the canonical name is a tensor of the model.
 fn unused(tie: &Tie, is_tensor: impl Fn(&str) -> bool) -> Option<Diagnostic> {
     let canonical =
         tie.canonical.as_deref().filter(|canonical| !is_tensor(canonical) && !is_tensor(&tie.alias))?;

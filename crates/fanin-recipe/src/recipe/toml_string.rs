@@ -1,8 +1,8 @@
-//! Strings and keys of TOML: quoting, and offsets in a quoted string.
+//! Strings and keys of TOML: writing them, and converting offsets in a string's value to offsets in its source text.
 
 use std::fmt::Write as _;
 
-/// Returns a text as a TOML string on one line.
+/// Returns a text as a TOML string in quotes, on one line.
 pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {
@@ -18,13 +18,14 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// Returns a name as a TOML key, quoted where TOML requires quotes.
+/// Returns a name as a TOML key. The key is in quotes if TOML requires quotes.
 pub(super) fn key(name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quoted(name) }
 }
 
-/// Returns the byte offset in `raw`, a TOML string with its quotes and escapes, of the byte at `offset` of its value.
+/// Converts a byte offset in the value of a TOML string to a byte offset in `raw`, the source text of the string with
+/// quotes and escapes.
 pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
     let (quotes, has_escapes) = match raw.as_bytes() {
         [b'"', b'"', b'"', ..] => (3, true),
@@ -35,7 +36,7 @@ pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
     };
     let mut position = quotes;
     if quotes == 3 {
-        // TOML: a line break directly after the opening quotes is not part of the value.
+        // In TOML, a line break directly after the opening quotes is not part of the value.
         let rest = &raw[position..];
         position += if rest.starts_with("\r\n") { 2 } else { usize::from(rest.starts_with('\n')) };
     }
@@ -49,7 +50,7 @@ pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
         position += raw_bytes;
         value += value_bytes;
     }
-    // Skip escapes that stand for nothing: a backslash at the end of a line, with the white space after it.
+    // Skip a backslash at the end of a line and the white space after it, because they are not part of the value.
     while has_escapes && raw[position..].starts_with('\\') {
         let (raw_bytes, value_bytes) = escape(&raw[position..]);
         if value_bytes > 0 {
@@ -60,7 +61,8 @@ pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
     position.min(raw.len().saturating_sub(quotes))
 }
 
-/// Returns the number of bytes of the escape at the beginning of `raw`, and of the text that it stands for.
+/// Returns the length of the escape at the beginning of `raw`, and the length of the text that the escape stands for.
+/// Both lengths are in bytes.
 fn escape(raw: &str) -> (usize, usize) {
     let digits = |count: usize| {
         let code = raw.get(2..2 + count).and_then(|hex| u32::from_str_radix(hex, 16).ok());

@@ -1,4 +1,4 @@
-//! Diagnostics about parameters without a rule, rules that win for no tensor, and variables that no rule uses.
+//! Diagnostics about parameters that no rule matches, rules that win for no tensor, and variables that no rule uses.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ use crate::names::grouped;
 use crate::text::counted;
 
 impl Recipe {
-    /// Returns diagnostics about parameters that no rule matches and about unused rules of `[init]` and `[dtype]`. Both are
-    /// reported together because one misspelled pattern often causes both.
+    /// Returns diagnostics about parameters that no rule matches, and about unused rules of `[init]` and `[dtype]`.
+    /// Both kinds of mistakes are reported together, because one misspelled pattern often causes both.
     ///
-    /// `matches[i]` has the indices of the rules of `[init]` that match `names[i]`, the winner first. `dtype_matches` has
-    /// the same for the rules of `[dtype]`.
+    /// `matches[i]` contains the indices of the rules of `[init]` that match `names[i]`. The first of these rules wins.
+    /// `dtype_matches[i]` contains the indices of the matching rules of `[dtype]` in the same order.
     pub(super) fn coverage_diagnostics(
         &self,
         names: &[&str],
@@ -31,7 +31,8 @@ impl Recipe {
         });
         let unused_rules = diagnose_unused(&self.rules, matches, "", "tensor");
         if let Some(model) = self.model.filter(|_| !unused_rules.is_empty()) {
-            // The user cannot correct a built-in recipe: it was used with a different model.
+            // A rule of a built-in recipe is unused only if the recipe is applied to a different model. The message
+            // says so, because the user cannot correct a built-in recipe.
             let (unused, all) = (unused_rules.len(), self.rules.len());
             let uncovered = uncovered.map_or_else(String::new, |uncovered| format!(", and {uncovered}"));
             let message = format!(
@@ -56,8 +57,8 @@ impl Recipe {
         diagnostics
     }
 
-    /// Returns diagnostics about variables that no rule uses. A variable of a base recipe, or one that `settings` sets, may
-    /// be unused.
+    /// Returns a diagnostic for each variable that no rule uses. Variables that an extended recipe has, and variables
+    /// that `settings` sets, may be unused.
     pub(super) fn unused_variables(&self, settings: &[(String, f64)]) -> Vec<Diagnostic> {
         let used: BTreeSet<&str> = self.rules.iter().flat_map(|rule| words(&rule.text)).collect();
         let is_unused = |variable: &&Variable| {
@@ -66,7 +67,7 @@ impl Recipe {
                 && !used.contains(name.as_str())
                 && settings.iter().all(|(setting, _)| setting != name)
         };
-        // Words of the specs that are not defined: the unused variable may be a misspelling of one of these.
+        // The undefined words of the specs. The name of the unused variable may be a misspelling of one of these words.
         let undefined = || {
             let is_defined = |word: &str| self.variables.iter().any(|variable| variable.name == word);
             used.iter().copied().filter(move |word| {
@@ -82,14 +83,15 @@ impl Recipe {
     }
 }
 
-/// Returns a diagnostic for each rule that wins for no tensor. `section` and `tensor` are words of the message.
+/// Returns a diagnostic for each rule that wins for no tensor. The message contains `section`, the section of the
+/// recipe that has the rule, and `tensor`, the kind of tensor that the rule should match.
 fn diagnose_unused<T>(
     rules: &[Rule<T>],
     matches: &[Vec<usize>],
     section: &str,
     tensor: &str,
 ) -> Vec<Diagnostic> {
-    // For each rule, the rules that win for the tensors that it matches.
+    // `winners[i]` contains the rules that win for the tensors that rule `i` matches.
     let mut winners = vec![BTreeSet::new(); rules.len()];
     for matching in matches {
         for &rule in matching {

@@ -1,4 +1,5 @@
-//! Variables: numbers that specs use, written in `[vars]` or read from the model's shapes.
+//! Variables: numbers that specs can use. `[vars]` defines a variable as a number, or as a property of the model's
+//! tensors.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,13 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::Manifest;
 use crate::text::counted;
 
-/// The variables that each parameter has by itself: its fans, for a bias, the fans of the weight of the same module;
-/// and the first number in its name, which is the number of its layer. A recipe cannot define them.
+/// The variables that each parameter has by itself. `fan_in` and `fan_out` are the fans of the parameter. For a bias,
+/// `weight_fan_in` and `weight_fan_out` are the fans of the weight of the same module. `layer` is the first number in
+/// the parameter's name, which is the number of its layer. A recipe cannot define variables with these names.
 pub(super) const PARAMETER_VARIABLES: [&str; 5] =
     ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 
-/// Names that specs use for functions and constants. A recipe cannot define them.
+/// Names that specs use for functions and constants. A recipe cannot define variables with these names.
 pub(super) const RESERVED: [&str; 5] = ["sqrt", "math", "inf", "nan", "pi"];
 
 /// A variable of `[vars]`.
@@ -25,11 +27,11 @@ pub(super) struct Variable {
     pub(super) value: VariableValue,
     /// The span of the name.
     pub(super) span: Span,
-    /// Whether a recipe that this one extends also has the variable.
+    /// Whether an extended recipe has a variable of this name. The variable may then be unused.
     pub(super) inherited: bool,
 }
 
-/// The definition of a variable.
+/// The value of a variable, as a recipe defines it.
 #[derive(Debug, Clone)]
 pub(super) enum VariableValue {
     /// A number.
@@ -41,11 +43,11 @@ pub(super) enum VariableValue {
 /// A property of the tensors that match a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Property {
-    /// The number of tensors.
+    /// The number of matching tensors.
     Count,
-    /// The `fan_in`, which must be the same for all of the tensors.
+    /// The `fan_in` of the matching tensors, which must be the same for all of them.
     FanIn,
-    /// The `fan_out`, which must be the same for all of the tensors.
+    /// The `fan_out` of the matching tensors, which must be the same for all of them.
     FanOut,
 }
 
@@ -63,12 +65,13 @@ impl Property {
 #[derive(Debug, Default)]
 pub(super) struct VariableValues {
     pub(super) known: BTreeMap<String, f64>,
-    /// Variables whose property this model does not have, with the reason. It is an error only if a spec uses one.
+    /// The variables whose value cannot be read from this model, with the reason. This is an error only if a spec uses
+    /// such a variable.
     pub(super) failed: BTreeMap<String, Diagnostic>,
 }
 
 impl VariableValue {
-    /// Returns the number that the variable is for the tensors of `manifest`.
+    /// Returns the value that the variable has for the tensors of `manifest`.
     pub(super) fn evaluate(&self, manifest: &Manifest) -> Result<f64, Diagnostic> {
         let (property, pattern) = match self {
             VariableValue::Number(number) => return Ok(*number),
@@ -105,7 +108,7 @@ impl VariableValue {
     }
 }
 
-/// Returns the words of a spec, numbers included.
+/// Returns the words of a spec: its longest sequences of letters, digits and underscores. Numbers count as words.
 pub(super) fn words(spec: &str) -> impl Iterator<Item = &str> {
     spec.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }

@@ -1,6 +1,6 @@
-//! The proposed initializer of a tensor in a draft.
+//! [`Choice`]: the initializer that a draft proposes for a tensor.
 
-/// The sections of a draft, in order.
+/// The sections of a draft, in the order in which the draft contains them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Section {
     Buffers,
@@ -33,22 +33,23 @@ impl Section {
     }
 }
 
-/// The proposed value of a rule, with the reason that the draft gives in a comment.
+/// The initializer that a draft proposes for a tensor: a spec, the reason for it, and the section of the draft that
+/// gets the rule. The draft shows the reason in a comment above the rule.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Choice {
     pub(super) section: Section,
     pub(super) spec: String,
     pub(super) reason: &'static str,
-    /// Whether the draft marks the rule with CHECK.
+    /// Whether the spec is a guess. The draft then marks the rule with CHECK, so that the user checks it.
     pub(super) is_guess: bool,
 }
 
-/// Returns a choice that follows common practice.
+/// Returns a choice that follows common practice. The draft does not mark it with CHECK.
 pub(super) fn known(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { section, spec: spec.to_owned(), reason, is_guess: false }
 }
 
-/// Returns a choice that the user must check.
+/// Returns a choice that is a guess. The draft marks it with CHECK.
 pub(super) fn guess(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { is_guess: true, ..known(section, spec, reason) }
 }

@@ -13,13 +13,13 @@ use super::words::{contains, has, is_residual_projection, split_last};
 use crate::manifest::{Entry, Manifest};
 use crate::recipe::toml_string::quoted;
 
-/// What the choices depend on besides the tensor itself.
+/// The properties of the whole model on which the choice for each tensor depends.
 pub(super) struct Context<'a> {
     manifest: &'a Manifest,
     names: HashSet<&'a str>,
-    /// Whether the model has attention. Its matrices are then initialized as those of transformers.
+    /// Whether the model has attention. If so, its tensors are initialized as in transformers.
     has_attention: bool,
-    /// Whether the manifest is the header of a checkpoint, so that values can be copied.
+    /// Whether the manifest is the header of a checkpoint. If so, a rule can copy the values of the checkpoint.
     has_values: bool,
 }
 
@@ -34,8 +34,9 @@ impl<'a> Context<'a> {
         Self { manifest, names, has_attention, has_values }
     }
 
-    /// Returns the value of the variable `n_layer`: `{ count = "pattern" }` where a pattern counts the residual projections
-    /// of one kind, else their number.
+    /// Returns the value of the variable `n_layer`, as text of a recipe. The value is the size of the largest group of
+    /// residual projections whose names differ only in their numbers. The text is `{ count = "pattern" }` if a pattern
+    /// matches exactly this group, otherwise a number.
     pub(super) fn n_layer(&self) -> String {
         let names = self.manifest.entries.iter().map(|entry| entry.name.as_str());
         let projections: Vec<&str> = names.filter(|name| is_residual_projection(name)).collect();
@@ -54,7 +55,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns a choice for a tensor whose spec fits the tensor's shape.
+    /// Returns the choice for a tensor. If its spec does not fit the tensor's shape, returns a guess of `zeros`
+    /// instead.
     pub(super) fn choose(&self, entry: &Entry) -> Choice {
         let choice = self.classify(entry);
         let variables = BTreeMap::from([("n_layer".to_owned(), 1.0)]);
@@ -106,7 +108,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the choice for a tensor that is computed or counted, not drawn: copied if there are values, else skipped.
+    /// Returns the choice for a tensor whose values are not drawn, for example because the model's code computes them.
+    /// The tensor is copied if the manifest is the header of a checkpoint, and skipped otherwise.
     fn kept(&self, reason_to_copy: &'static str, reason_to_skip: &'static str) -> Choice {
         if self.has_values {
             guess(Section::Buffers, "copy", reason_to_copy)
@@ -132,7 +135,8 @@ impl<'a> Context<'a> {
         guess(Section::Buffers, "zeros", "integers of unknown meaning")
     }
 
-    /// Returns the choice for a floating-point buffer, or `None` if the name and the shape are not those of one.
+    /// Returns the choice for a floating-point buffer: a running statistic, a mask or a table, which is not trained.
+    /// Returns `None` if the tensor's name and shape are not those of a known buffer.
     fn buffer(&self, entry: &Entry, last: &str) -> Option<Choice> {
         match last {
             "running_mean" => return Some(known(Section::Buffers, "zeros", "running mean of a batch norm")),

@@ -1,10 +1,11 @@
-//! Choices for tensors of three or more axes, most of which are kernels of convolutions.
+//! Choices for tensors of three or more axes. Most of these tensors are kernels of convolutions.
 
 use super::choice::{Choice, Section, guess, known};
 use super::words::{contains, has};
 use crate::manifest::Entry;
 
-/// Returns the choice for a tensor of three or more axes. `last` is the last part of its name.
+/// Returns the choice for a tensor of three or more axes. `last` is the part of the tensor's name after the last dot.
+/// `has_attention` says whether the model has attention.
 pub(super) fn kernel(entry: &Entry, last: &str, has_attention: bool) -> Choice {
     let name = &entry.name;
     let learned_vectors =

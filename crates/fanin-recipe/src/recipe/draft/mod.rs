@@ -1,7 +1,8 @@
-//! Drafting a recipe from names and shapes alone, for a person to check and edit.
+//! Drafting a recipe from the names and shapes of tensors alone. A person then checks and edits the draft.
 //!
-//! Each tensor first gets a choice: a spec and the reason for it. Tensors with the same choice then share the most general
-//! patterns that match no other tensor. A draft always parses, covers all tensors, and has no unused rule.
+//! Each tensor first gets a choice: a spec and the reason for the spec. The rules of a draft then have the most general
+//! patterns that match only tensors with the same choice. A draft can always be parsed, has a rule for every tensor,
+//! and has no unused rule.
 
 mod choice;
 mod classify;
@@ -24,11 +25,11 @@ use choice::{Choice, Section};
 use classify::Context;
 use patterns::DraftRule;
 
-/// The maximum number of names in a comment.
+/// The maximum number of names in the comment above a rule.
 const MAX_NAMES: usize = 3;
 
-/// Returns the text of a drafted recipe for these tensors. `file` is the name of the file that they come from, which the
-/// draft's first line shows.
+/// Returns the text of a drafted recipe for the tensors of `manifest`. `file` is the name of the file from which the
+/// manifest was read. The first line of the draft shows this name.
 ///
 /// # Errors
 /// If there are no tensors.
@@ -72,7 +73,7 @@ pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Returns the comment above a rule: its reason, and the names and shapes of its tensors.
+/// Returns the comment above a rule: the reason for its spec, and the names and shapes of tensors for which it wins.
 fn comment(manifest: &Manifest, rule: &DraftRule<'_>) -> String {
     let entries: Vec<_> = rule.members.iter().map(|&member| &manifest.entries[member]).collect();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
@@ -89,7 +90,8 @@ fn comment(manifest: &Manifest, rule: &DraftRule<'_>) -> String {
     format!("# {check}{}: {}", rule.choice.reason, tensors.join(", "))
 }
 
-/// Returns a commented `[tie]` for an output matrix that has the shape of an embedding, or an empty text.
+/// Returns a section `[tie]`, commented out, for an output matrix that has the same shape as an embedding. Returns an
+/// empty text if there is no such matrix.
 fn ties(manifest: &Manifest, choices: &[Choice]) -> String {
     let of = |section: Section| {
         let all = manifest.entries.iter().zip(choices);

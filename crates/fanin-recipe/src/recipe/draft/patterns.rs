@@ -1,4 +1,4 @@
-//! Patterns of a draft: the most general patterns that match only tensors with the same choice.
+//! The patterns of a draft's rules: the most general patterns that match only tensors with the same choice.
 
 use globset::GlobBuilder;
 
@@ -13,13 +13,14 @@ pub(super) struct DraftRule<'a> {
     pub(super) members: Vec<usize>,
 }
 
-/// The maximum number of comparisons of patterns with names, which take some seconds. After that, every remaining tensor
-/// gets a rule with its own name.
+/// The maximum number of comparisons of a pattern with a name. This many comparisons take some seconds. After that,
+/// every tensor without a rule gets a rule whose pattern is the tensor's name.
 const MAX_COMPARISONS: usize = 50_000_000;
 
-/// Returns rules that give each name its choice, ordered by section. Each rule wins for at least one name.
+/// Returns rules that give each tensor its choice, ordered by section. `choices[i]` is the choice of the tensor
+/// `names[i]`. Each rule wins for at least one tensor.
 pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<'a>> {
-    // `kinds[i]` numbers the distinct choices in the order of their first tensors.
+    // Distinct choices are numbered in the order of first occurrence. `kinds[i]` is the number of `choices[i]`.
     let mut distinct: Vec<usize> = Vec::new();
     let kinds: Vec<usize> = (0..names.len())
         .map(|index| {
@@ -33,14 +34,16 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by_key(|&index| (choices[index].section, kinds[index], index));
     let mut is_open = vec![true; names.len()];
-    // The names that have no rule yet. Names that got one alone are removed later, with the next group.
+    // The names that have no rule yet. A name whose rule matches only this name is removed later, to save time: when a
+    // rule that matches several names is added. `is_open` is false for such a name.
     let mut open: Vec<usize> = (0..names.len()).collect();
     let (mut rules, mut comparisons) = (Vec::new(), 0);
     for index in order {
         if !is_open[index] {
             continue;
         }
-        // Returns the pattern with the open names that it matches, if it matches no name of another kind.
+        // Returns the pattern and the open names that it matches. Returns `None` if one of these names is of another
+        // kind.
         let mut try_pattern = |pattern: String| {
             if comparisons > MAX_COMPARISONS {
                 return None;
@@ -54,7 +57,7 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
             is_valid.then_some((pattern, members))
         };
         let found = candidates(names[index]).into_iter().find_map(&mut try_pattern);
-        // The rule of a single tensor has the tensor's name as its pattern.
+        // A rule that wins for only one tensor has the tensor's name as its pattern.
         let (pattern, members) = found
             .filter(|(_, members)| members.len() > 1)
             .unwrap_or_else(|| (literal(names[index]), vec![index]));
@@ -67,7 +70,7 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
     rules
 }
 
-/// Returns patterns that match a name, the most general first.
+/// Returns patterns that match a name, in order from the most general to the most specific.
 fn candidates(name: &str) -> Vec<String> {
     let parts: Vec<&str> = name.split('.').collect();
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -83,7 +86,7 @@ fn candidates(name: &str) -> Vec<String> {
             continue;
         }
         if length == 2 {
-            // One pattern for ln_1 and ln_2, or for conv1 and conv2.
+            // This pattern matches both ln_1 and ln_2, or both conv1 and conv2.
             let stem = end[0].trim_end_matches(|c: char| c.is_ascii_digit());
             if stem != end[0] && !stem.is_empty() {
                 all.push(format!("*.{}*.{}", literal(stem), literal(end[1])));
@@ -100,7 +103,7 @@ fn candidates(name: &str) -> Vec<String> {
     all
 }
 
-/// Returns a name as a pattern with a star for each number in it: `t*` for `t0` and `t17`.
+/// Returns a pattern in which each number of the name is replaced by a star: `t*` for `t0` and `t17`.
 fn numberless(name: &str) -> String {
     let mut pattern = String::new();
     for (index, text) in name.split(|c: char| c.is_ascii_digit()).enumerate() {
@@ -148,7 +151,7 @@ mod tests {
         let choices: Vec<Choice> = (0..names.len())
             .map(|index| known(Section::Others, ["zeros", "ones"][index % 2], "because"))
             .collect();
-        // Comparing each name with all others would take an hour.
+        // Without the maximum number of comparisons, this would take an hour.
         let rules = rules(&names, &choices);
         assert_eq!(rules.iter().map(|rule| rule.members.len()).sum::<usize>(), names.len());
     }

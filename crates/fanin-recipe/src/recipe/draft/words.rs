@@ -1,28 +1,30 @@
 //! Searching for words in tensor names.
 
-/// Whether one of the words of a name, which are separated by dots, underscores and digits, is in `words`.
+/// Whether one of the words of a name is in `words`. A word of a name is a sequence of letters between other characters
+/// such as dots, underscores and digits. Upper case counts as lower case.
 pub(super) fn has(name: &str, words: &[&str]) -> bool {
     let lower = name.to_ascii_lowercase();
     lower.split(|c: char| !c.is_ascii_alphabetic()).any(|word| words.contains(&word))
 }
 
-/// Whether a name contains one of these texts anywhere.
+/// Whether a name contains one of these texts anywhere, even within a word. Upper case counts as lower case.
 pub(super) fn contains(name: &str, texts: &[&str]) -> bool {
     let lower = name.to_ascii_lowercase();
     texts.iter().any(|text| lower.contains(text))
 }
 
-/// Splits a name at its last dot into the module's path and the parameter's own name.
+/// Splits a name at its last dot into the path of the module and the parameter's name within the module.
 pub(super) fn split_last(name: &str) -> (&str, &str) {
     name.rsplit_once('.').unwrap_or(("", name))
 }
 
-/// Whether a name has a number between its dots: the parameter belongs to a numbered layer.
+/// Whether the parameter with this name belongs to a numbered layer: a part of the name between dots is a number.
 pub(super) fn has_layer(name: &str) -> bool {
     name.split('.').any(|word| word.parse::<u64>().is_ok())
 }
 
-/// Whether a name is that of a projection that GPT-2 and similar models scale by depth.
+/// Whether a name is that of a projection that ends in a residual sum. GPT-2 and similar models scale the weights of
+/// such a projection by the number of layers.
 pub(super) fn is_residual_projection(name: &str) -> bool {
     let (path, last) = split_last(name);
     last == "weight" && ["c_proj", "dense_4h_to_h"].contains(&split_last(path).1) && has_layer(name)
