@@ -1,5 +1,5 @@
-//! Reading damaged headers gives an error that names the file, or a manifest that matches the file's size. It never panics,
-//! and never allocates memory before the size is checked.
+//! Tests of reading damaged headers. The result is an error that names the file, or a manifest that matches the file's size.
+//! The reader never panics, and checks a size before it allocates memory for it.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use proptest::sample::{Index, select};
 
 const CASES: u32 = 1000;
 
-/// Writes `bytes` to a file and opens it. Returns its manifest, or the message of the error, which must name the file.
+/// Writes `bytes` to a file and opens the file. Returns the manifest, or the error message, which must name the file.
 fn open(bytes: &[u8]) -> Result<Manifest, String> {
     thread_local!(static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap());
     let path = FOLDER.with(|folder| folder.path().join("model.safetensors"));
@@ -62,7 +62,7 @@ fn header(tensors: &[(String, StoredType, Vec<usize>)]) -> serde_json::Map<Strin
     header
 }
 
-/// Checks that the tensors of a manifest follow one another and end with the file, which has `data` bytes of values.
+/// Checks that the tensors of a manifest follow one another without gaps, and take `data` bytes in total.
 fn check_offsets(manifest: &Manifest, data: usize) {
     let mut at = 0;
     for entry in &manifest.entries {
@@ -127,7 +127,7 @@ proptest! {
     fn gaps_overlaps_and_repeated_names_are_an_error((tensors, total) in tensors(), which in any::<Index>(), by in 1i64..9, sign in any::<bool>()) {
         let mut header = header(&tensors);
         let (name, dtype, shape) = &tensors[which.index(tensors.len())];
-        // A name twice.
+        // A header in which every name appears twice.
         let once = serde_json::to_string(&header).unwrap();
         let twice = format!("{},{}", once.strip_suffix('}').unwrap(), once.strip_prefix('{').unwrap());
         prop_assert!(open(&file(&twice, total)).unwrap_err().contains("appears twice"));
@@ -157,7 +157,7 @@ fn sizes_are_checked_before_memory_is_allocated() {
         bytes.extend(b"{}");
         assert!(open(&bytes).unwrap_err().contains("announced"), "{length}");
     }
-    // A sparse file that is as long as its header says. The header is too long nevertheless.
+    // A sparse file that is as long as its first eight bytes say. The header is longer than the format allows.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     std::fs::write(&path, (1u64 << 33).to_le_bytes()).unwrap();
@@ -182,7 +182,7 @@ fn only_the_header_is_read() {
     let length = 8 + text.len() as u64 + (1 << 32);
     std::fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
     assert_eq!(Manifest::read(&path).unwrap().values(), 1 << 30);
-    // A manifest is not longer than the header of a safetensors file may be.
+    // A manifest must not be longer than the maximum length of a safetensors header.
     let json = folder.path().join("m.json");
     std::fs::File::create(&json).unwrap().set_len(1 << 32).unwrap();
     assert!(Manifest::read(&json).unwrap_err().to_string().contains("a header has at most"));

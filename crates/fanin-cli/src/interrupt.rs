@@ -17,13 +17,13 @@ fn remove_and_exit(code: i32) -> ! {
     if !removed.is_empty() {
         crate::terminal::output::message("interrupted: temporary files were removed");
     }
-    // `removed` is alive until the process exits, so that no temporary file is created meanwhile.
+    // `removed` is not dropped before the process exits, so no other thread can create a temporary file.
     std::process::exit(code)
 }
 
 #[cfg(not(unix))]
 fn install_handlers() {
-    // This fails only if a handler is installed already.
+    // `set_handler` fails only if a handler is installed already. That handler then stays.
     _ = ctrlc::set_handler(|| remove_and_exit(130));
 }
 
@@ -32,14 +32,14 @@ fn install_handlers() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
-    // Without a handler, SIGXFSZ kills a process that exceeds `ulimit -f`. With one, the write returns an error.
+    // Without a handler, SIGXFSZ kills a process that exceeds `ulimit -f`. With a handler, the write returns an error.
     _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
     let ignored = ignored_signals();
     let handled: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
         .into_iter()
         .filter(|&signal| match ignored {
             Some(mask) => mask >> (signal - 1) & 1 == 0,
-            // Where this is unknown, SIGHUP is not handled, because `nohup` may have ignored it.
+            // The ignored signals are unknown. SIGHUP is not handled, because `nohup` may have set it to be ignored.
             None => signal != SIGHUP,
         })
         .collect();
@@ -48,7 +48,7 @@ fn install_handlers() {
         let signals = Signals::new(handled);
         _ = ready.send(());
         if let Some(signal) = signals.ok().and_then(|mut signals| signals.forever().next()) {
-            // The exit code that shells give a process that a signal has killed.
+            // Shells report 128 + N as the exit code of a process that signal N has killed.
             remove_and_exit(128 + signal)
         }
     };
