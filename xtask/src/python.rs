@@ -30,8 +30,8 @@ const PACKAGES: [&str; 15] = [
 /// The packages that the benchmarks need in addition.
 pub const BENCH_PACKAGES: [&str; 1] = ["matplotlib"];
 
-/// Returns the interpreter of a virtual environment in `target/`. The environment is created if it does not exist or if the
-/// list of packages has changed.
+/// Returns the interpreter of a virtual environment in `target/`. The environment is created if it does not exist or if
+/// the list of packages has changed.
 ///
 /// # Errors
 /// Returns an error if no Python 3.10 or newer is found, or if a package cannot be installed.
@@ -84,8 +84,8 @@ pub fn install_wheel(python: &Path, profile: &str) -> Result {
         .arg(wheel))
 }
 
-/// Generates the type stubs of the Python module from the compiled module, and writes them. If `check` is true, compares them
-/// with the stubs in the repository instead.
+/// Generates the type stubs of the Python module from the compiled module, and writes them. If `check` is true,
+/// compares them with the stubs in the repository instead.
 ///
 /// # Errors
 /// Returns an error if the build fails, or if `check` is true and the stubs are not up to date.

@@ -32,8 +32,8 @@ pub enum Part {
 
 /// Runs the tests of a tier. `part` selects one part of the tests; `None` runs all parts.
 ///
-/// All builds use the same profile and, where possible, the same features. So each crate is built only once for the tests,
-/// the command and the wheel.
+/// All builds use the same profile and, where possible, the same features. So each crate is built only once for the
+/// tests, the command and the wheel.
 ///
 /// # Errors
 /// Returns the error of the first step that fails.
@@ -161,8 +161,8 @@ fn python_package(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     steps.step("tests of the Python package, comparison with JAX", || run_side_by_side(vec![pytest, jax]))
 }
 
-/// Compares the results of the command line with those of torch, transformers and timm. Then checks that the golden files
-/// are up to date.
+/// Compares the results of the command line with those of torch, transformers and timm. Then checks that the golden
+/// files are up to date.
 fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     let debug = binary(steps)?;
     let compare = |binary: &Path, script: &str| {

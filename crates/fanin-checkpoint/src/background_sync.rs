@@ -33,8 +33,8 @@ impl BackgroundSync {
         Some(sync)
     }
 
-    /// Requests a synchronization, and does not wait until it is done. After an error the request is ignored, because the
-    /// thread has ended; [`finish`](Self::finish) returns the error.
+    /// Requests a synchronization, and does not wait until it is done. After an error the request is ignored, because
+    /// the thread has ended; [`finish`](Self::finish) returns the error.
     pub(crate) fn request(&self) {
         _ = self.requests.send(());
     }

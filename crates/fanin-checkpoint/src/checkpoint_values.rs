@@ -26,7 +26,8 @@ pub(crate) struct CheckpointValues<'a> {
     cancel: &'a CancelToken,
 }
 
-/// What [`CheckpointValues::for_each`] passes to its callback: for each range `Begin`, any number of `Bytes`, and `End`.
+/// What [`CheckpointValues::for_each`] passes to its callback: for each range `Begin`, any number of `Bytes`, and
+/// `End`.
 pub(crate) enum Step<'a> {
     /// The range with this index in the list of ranges begins.
     Begin(usize),
@@ -37,8 +38,8 @@ pub(crate) enum Step<'a> {
 }
 
 impl<'a> CheckpointValues<'a> {
-    /// Returns the values of a plan. `progress` is informed of each chunk of values after it has been received. Cancelling
-    /// `cancel` stops [`for_each`](Self::for_each).
+    /// Returns the values of a plan. `progress` is informed of each chunk of values after it has been received.
+    /// Cancelling `cancel` stops [`for_each`](Self::for_each).
     pub(crate) fn new(plan: &'a CheckpointPlan, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
         let CheckpointPlan { planned, copies, draw, .. } = plan;
         Self { planned, copies: copies.as_deref(), draw: *draw, progress, cancel }

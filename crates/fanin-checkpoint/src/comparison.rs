@@ -15,8 +15,8 @@ pub(crate) enum HeaderDifference {
     Size,
 }
 
-/// Compares the file at `path` with the header and the size in bytes of the file that would be written. Returns `None` if
-/// header and size are equal.
+/// Compares the file at `path` with the header and the size in bytes of the file that would be written. Returns `None`
+/// if header and size are equal.
 pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result<Option<HeaderDifference>> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut found = Vec::new();

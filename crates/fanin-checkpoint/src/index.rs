@@ -57,8 +57,8 @@ impl Index {
         names
     }
 
-    /// Returns `metadata.total_size`, the number of bytes of all tensors. Returns JSON's null if the index does not have
-    /// this member.
+    /// Returns `metadata.total_size`, the number of bytes of all tensors. Returns JSON's null if the index does not
+    /// have this member.
     pub(crate) fn total_size(&self) -> &serde_json::Value {
         &self.metadata["total_size"]
     }
@@ -93,8 +93,8 @@ impl<'de> Deserialize<'de> for UniqueNames {
     }
 }
 
-/// Returns the bytes of an index, exactly as Hugging Face's libraries write them. `total_size` is the number of bytes of
-/// all tensors.
+/// Returns the bytes of an index, exactly as Hugging Face's libraries write them. `total_size` is the number of bytes
+/// of all tensors.
 pub(crate) fn to_bytes(weight_map: WeightMap, total_size: u64) -> Vec<u8> {
     /// The members are in alphabetical order, as in Hugging Face's files.
     #[derive(Serialize)]

@@ -107,8 +107,8 @@ impl PartitionArgument {
 }
 
 impl Launcher {
-    /// Returns the partition that this launcher's variables give, or `None` if the variables are not set. `count` replaces
-    /// the launcher's number of processes.
+    /// Returns the partition that this launcher's variables give, or `None` if the variables are not set. `count`
+    /// replaces the launcher's number of processes.
     fn partition(
         &self,
         count: Option<usize>,

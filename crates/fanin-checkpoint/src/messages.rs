@@ -11,8 +11,8 @@ use crate::value_buffer::ValueBuffer;
 /// depend on the size of the checkpoint.
 pub(crate) const CHUNK: usize = 16 << 20;
 
-/// The number of buffers: one that is being filled, one that is being written to a file, and one between the two threads.
-/// Because of the third, neither thread waits as long as both are about equally fast.
+/// The number of buffers: one that is being filled, one that is being written to a file, and one between the two
+/// threads. Because of the third, neither thread waits as long as both are about equally fast.
 const BUFFERS: usize = 3;
 
 /// A message to the receiving thread.
@@ -67,8 +67,8 @@ impl MessageSender {
         self.messages.send(message).map_err(|_| Stopped::Disconnected)
     }
 
-    /// Waits for a free buffer and returns it. The caller fills it with `bytes` bytes. If `bytes` is more than a chunk, this
-    /// waits until at most one other buffer is in use, because large buffers take much memory.
+    /// Waits for a free buffer and returns it. The caller fills it with `bytes` bytes. If `bytes` is more than a chunk,
+    /// this waits until at most one other buffer is in use, because large buffers take much memory.
     pub(crate) fn buffer(&mut self, bytes: usize) -> Result<ValueBuffer, Stopped> {
         let needed = if bytes > CHUNK { BUFFERS - 1 } else { 1 };
         while self.free.len() < needed {
@@ -79,7 +79,8 @@ impl MessageSender {
         Ok(self.free.pop().expect("at least one buffer is free"))
     }
 
-    /// Draws a tensor of values by calling `fill`, and sends it. `stopped` converts an error into the returned [`Stopped`].
+    /// Draws a tensor of values by calling `fill`, and sends it. `stopped` converts an error into the returned
+    /// [`Stopped`].
     pub(crate) fn send_drawn(
         &mut self,
         dtype: DType,

@@ -32,8 +32,8 @@ pub enum FileLayout {
     /// The layout of Hugging Face: each file has whole tensors, and an index names the file of each tensor.
     #[default]
     Hf,
-    /// The layout of `torch.distributed.checkpoint`: each file has rows of tensors. The header of the file says at which
-    /// row of its tensor each of these blocks of rows begins.
+    /// The layout of `torch.distributed.checkpoint`: each file has rows of tensors. The header of the file says at
+    /// which row of its tensor each of these blocks of rows begins.
     Dcp,
 }
 
@@ -67,17 +67,17 @@ pub struct Partitioning {
     /// The maximum number of bytes of values in a file. `None` sets no limit: the `hf` layout then has one file, and the
     /// `dcp` layout one file for each partition.
     pub max_shard_size: Option<u64>,
-    /// The partition that this process writes. If the checkpoint has several files, the partition is every `count`th file,
-    /// beginning with file `number`. If the checkpoint is a single file, the partition is a range of the file's values.
-    /// `None` writes the whole checkpoint.
+    /// The partition that this process writes. If the checkpoint has several files, the partition is every `count`th
+    /// file, beginning with file `number`. If the checkpoint is a single file, the partition is a range of the file's
+    /// values. `None` writes the whole checkpoint.
     pub partition: Option<Partition>,
     /// The layout of the files.
     pub layout: FileLayout,
 }
 
 impl Partitioning {
-    /// Returns true if the checkpoint is written as files in a folder, and false if it is written as one file, whose name
-    /// the caller chooses.
+    /// Returns true if the checkpoint is written as files in a folder, and false if it is written as one file, whose
+    /// name the caller chooses.
     pub fn is_folder(self) -> bool {
         self.max_shard_size.is_some() || self.layout == FileLayout::Dcp
     }
@@ -120,7 +120,8 @@ pub struct Draw {
     pub stream: StreamKind,
     /// The seed of the stream.
     pub seed: u64,
-    /// The number of threads that draw values. `None` uses all cores. The values do not depend on the number of threads.
+    /// The number of threads that draw values. `None` uses all cores. The values do not depend on the number of
+    /// threads.
     pub threads: Option<NonZeroUsize>,
 }
 

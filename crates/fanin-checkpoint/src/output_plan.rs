@@ -1,5 +1,5 @@
-//! Plans the files of a checkpoint, and selects the files that this process writes. A single file that several processes
-//! write is planned in `partitioned_file`.
+//! Plans the files of a checkpoint, and selects the files that this process writes. A single file that several
+//! processes write is planned in `partitioned_file`.
 
 use std::path::PathBuf;
 
@@ -25,8 +25,8 @@ pub struct PlannedFile {
 }
 
 impl CheckpointPlan {
-    /// Returns the files of the checkpoint in a folder, including the index. Returns an empty vector if the checkpoint is
-    /// written as one file, whose name the caller chooses.
+    /// Returns the files of the checkpoint in a folder, including the index. Returns an empty vector if the checkpoint
+    /// is written as one file, whose name the caller chooses.
     pub fn files(&self) -> Vec<PlannedFile> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = self;
         if !partitioning.is_folder() {
@@ -57,8 +57,8 @@ impl CheckpointPlan {
         OutputPlan::new(self, &self.entries(), target).map(|_| ())
     }
 
-    /// Returns the number of bytes of all values that this process produces, to write them or to compare them with existing
-    /// files.
+    /// Returns the number of bytes of all values that this process produces, to write them or to compare them with
+    /// existing files.
     pub fn bytes(&self) -> u64 {
         let (entries, partitioning) = (self.entries(), self.partitioning);
         match partitioning.partition {

@@ -1,13 +1,13 @@
 //! One file that several processes write. Each process writes one partition: a range of the file's values.
 //!
 //! The final file has a folder beside it, `NAME.HASH.parts`, until all partitions are written. In this folder, the file
-//! `values` has the values that are written so far, and an empty marker file stands for each partition that is complete on
-//! the disk. HASH is computed from the header and from the number of partitions, so that another seed, recipe or number of
-//! partitions uses another folder.
+//! `values` has the values that are written so far, and an empty marker file stands for each partition that is complete
+//! on the disk. HASH is computed from the header and from the number of partitions, so that another seed, recipe or
+//! number of partitions uses another folder.
 //!
-//! A process that has written its partition looks for the markers of all partitions. If it finds all of them, it renames
-//! `values` to the final name, because no process has anything left to write. A partition can be written again at any
-//! time, because every process writes the same bytes to the same range.
+//! A process that has written its partition looks for the markers of all partitions. If it finds all of them, it
+//! renames `values` to the final name, because no process has anything left to write. A partition can be written again
+//! at any time, because every process writes the same bytes to the same range.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -118,8 +118,8 @@ impl PartitionedFile<'_> {
         self.folder.join(format!("{number}-of-{}", self.partition.count))
     }
 
-    /// Opens the file `values`, sets its size to that of the final file, and writes the header. Every process does this,
-    /// with the same size and the same bytes.
+    /// Opens the file `values`, sets its size to that of the final file, and writes the header. Every process does
+    /// this, with the same size and the same bytes.
     fn create_values(&self) -> Result<File> {
         let path = self.values();
         let mut options = OpenOptions::new();
@@ -149,8 +149,8 @@ impl PartitionedFile<'_> {
         Err(Error::refused(&self.path, message, Remedy::Force))
     }
 
-    /// Returns `result`, the result of an operation in the folder. Returns `Ok` if the error is "not found" and the final
-    /// file is complete: another process has then renamed the file and removed the folder.
+    /// Returns `result`, the result of an operation in the folder. Returns `Ok` if the error is "not found" and the
+    /// final file is complete: another process has then renamed the file and removed the folder.
     fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),
@@ -176,8 +176,8 @@ impl PartitionedFile<'_> {
         Ok(0)
     }
 
-    /// Removes the folder. Errors are ignored, because the checkpoint is complete, and another process may be removing the
-    /// folder too.
+    /// Removes the folder. Errors are ignored, because the checkpoint is complete, and another process may be removing
+    /// the folder too.
     fn remove_folder(&self) {
         for number in 1..=self.partition.count {
             _ = std::fs::remove_file(self.marker(number));

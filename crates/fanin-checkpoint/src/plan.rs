@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::feasibility;
 use crate::options::{Draw, Partitioning, StreamKind};
 
-/// The plan of a checkpoint: a plan for every tensor, and the options for writing. The request has been checked, no value
-/// has been drawn, and no file has been written.
+/// The plan of a checkpoint: a plan for every tensor, and the options for writing. The request has been checked, no
+/// value has been drawn, and no file has been written.
 #[derive(Debug)]
 pub struct CheckpointPlan {
     /// All tensors of the manifest, including those that the recipe skips.
@@ -49,8 +49,8 @@ impl CheckpointPlan {
     }
 }
 
-/// Returns metadata that says how the values are drawn: the version of fanin, the stream and the seed. Equal requests have
-/// equal metadata.
+/// Returns metadata that says how the values are drawn: the version of fanin, the stream and the seed. Equal requests
+/// have equal metadata.
 pub(crate) fn metadata(draw: Draw) -> Vec<(String, String)> {
     let mut metadata = vec![
         // transformers expects the name of the framework whose conventions the tensors follow.

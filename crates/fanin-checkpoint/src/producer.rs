@@ -1,5 +1,5 @@
-//! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint, counted
-//! (`arange`), or constant.
+//! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint,
+//! counted (`arange`), or constant.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -80,8 +80,8 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Advances the torch stream past tensors that are not drawn here, because another process draws them or because they
-    /// are in an existing file that stays. The native stream needs no advancing.
+    /// Advances the torch stream past tensors that are not drawn here, because another process draws them or because
+    /// they are in an existing file that stays. The native stream needs no advancing.
     fn skip(&mut self, planned: &[Planned]) -> Result<(), Stopped> {
         let Generator::Torch(sequence) = &mut self.generator else { return Ok(()) };
         for planned in planned {

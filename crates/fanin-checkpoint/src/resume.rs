@@ -56,8 +56,8 @@ pub(crate) fn differing_files(
     Ok(differing)
 }
 
-/// Returns, for each file, the offset of the first byte that differs from what would be written, or `None` if there is no
-/// difference.
+/// Returns, for each file, the offset of the first byte that differs from what would be written, or `None` if there is
+/// no difference.
 fn first_differences(files: &[FilePlan], values: CheckpointValues<'_>) -> Result<Vec<Option<u64>>> {
     let ranges: Vec<_> = files.iter().map(|file| file.range.clone()).collect();
     let mut differences = Vec::new();

@@ -1,8 +1,8 @@
 //! The files that a checkpoint is split into.
 //!
-//! In the `hf` layout (Hugging Face), a file has whole tensors, and an index names the file of each tensor. In the `dcp`
-//! layout (`torch.distributed.checkpoint` with safetensors files), a file has rows of tensors, and the header of the file
-//! says at which row of its tensor each block of rows begins.
+//! In the `hf` layout (Hugging Face), a file has whole tensors, and an index names the file of each tensor. In the
+//! `dcp` layout (`torch.distributed.checkpoint` with safetensors files), a file has rows of tensors, and the header of
+//! the file says at which row of its tensor each block of rows begins.
 
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
@@ -46,8 +46,8 @@ pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) 
 
 /// Returns the range of a single file's values that the process with this partition writes.
 ///
-/// On the native stream, a tensor is split at multiples of 64 values, because the stream generates 64 values at a time. On
-/// the torch stream, the file is split only between tensors, because the stream is sequential.
+/// On the native stream, a tensor is split at multiples of 64 values, because the stream generates 64 values at a time.
+/// On the torch stream, the file is split only between tensors, because the stream is sequential.
 pub(crate) fn partition_of_file(entries: &[Entry], stream: StreamKind, partition: Partition) -> TensorRange {
     let granularity = if stream == StreamKind::Native { 64 } else { usize::MAX };
     split_evenly(entries, partition.count, |_| granularity).swap_remove(partition.number - 1)
@@ -56,9 +56,9 @@ pub(crate) fn partition_of_file(entries: &[Entry], stream: StreamKind, partition
 /// Splits a checkpoint into files of whole tensors, with at most `max_bytes` bytes of values in each. A larger tensor has
 /// a file of its own.
 ///
-/// The tensors keep their order, and each file gets as many tensors as fit. So on the torch stream the files can be written
-/// one after another. Hugging Face's own function puts the tensors after a large tensor into the file before the large
-/// tensor. Readers accept both ways.
+/// The tensors keep their order, and each file gets as many tensors as fit. So on the torch stream the files can be
+/// written one after another. Hugging Face's own function puts the tensors after a large tensor into the file before
+/// the large tensor. Readers accept both ways.
 pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0u64);
     for (tensor, entry) in entries.iter().enumerate() {
@@ -77,11 +77,11 @@ pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     ranges.into_iter().enumerate().map(shard).collect()
 }
 
-/// Splits a checkpoint into files of rows of tensors. `torch.distributed.checkpoint.HuggingFaceStorageReader` reads such
-/// files. A file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, there are `count` files.
+/// Splits a checkpoint into files of rows of tensors. `torch.distributed.checkpoint.HuggingFaceStorageReader` reads
+/// such files. A file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, there are `count` files.
 ///
-/// A row of more than `max_bytes` bytes has a file of its own. On the torch stream a file has whole tensors, because the
-/// stream draws whole tensors.
+/// A row of more than `max_bytes` bytes has a file of its own. On the torch stream a file has whole tensors, because
+/// the stream draws whole tensors.
 fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: StreamKind) -> Vec<Shard> {
     let native = stream == StreamKind::Native;
     let ranges = match max_bytes {
@@ -95,8 +95,9 @@ fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: S
     ranges.into_iter().enumerate().map(shard).filter(|shard| !shard.range.is_empty(entries)).collect()
 }
 
-/// Splits a checkpoint into ranges of at most `max_bytes` bytes. `unit` returns, for a tensor, the number of values in a
-/// unit: the tensor may be split at multiples of this number. A unit of more than `max_bytes` bytes is a range of its own.
+/// Splits a checkpoint into ranges of at most `max_bytes` bytes. `unit` returns, for a tensor, the number of values in
+/// a unit: the tensor may be split at multiples of this number. A unit of more than `max_bytes` bytes is a range of its
+/// own.
 fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usize) -> Vec<TensorRange> {
     let (mut ranges, mut range, mut free) = (Vec::new(), TensorRange::whole(0..0), max_bytes);
     for (tensor, entry) in entries.iter().enumerate() {
@@ -148,8 +149,8 @@ pub(crate) fn header(
     header::to_bytes(&stored, &metadata)
 }
 
-/// Returns the bytes of the index of these files, or `None` if the checkpoint has no index: it has a single file, or it is
-/// in the `dcp` layout.
+/// Returns the bytes of the index of these files, or `None` if the checkpoint has no index: it has a single file, or it
+/// is in the `dcp` layout.
 pub(crate) fn index(entries: &[Entry], shards: &[Shard], layout: FileLayout) -> Option<Vec<u8>> {
     if shards.len() < 2 || layout == FileLayout::Dcp {
         return None;

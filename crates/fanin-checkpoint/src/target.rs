@@ -21,9 +21,9 @@ pub struct Target {
 impl Target {
     /// Returns the target for the path `output`, without creating a file or a folder.
     ///
-    /// The target is a folder if `form` is [`OutputForm::Folder`], if `output` is an existing folder, or if `output` ends
-    /// with a path separator. Otherwise the target is a file. If `output` is a symbolic link, the file at the end of the
-    /// link will be written, and the link stays.
+    /// The target is a folder if `form` is [`OutputForm::Folder`], if `output` is an existing folder, or if `output`
+    /// ends with a path separator. Otherwise the target is a file. If `output` is a symbolic link, the file at the end
+    /// of the link will be written, and the link stays.
     ///
     /// # Errors
     /// Returns an error if the file exists and `existing` does not allow existing files, if the output is a device or a
@@ -61,8 +61,8 @@ impl Target {
         self.file.as_ref().unwrap_or(&self.folder)
     }
 
-    /// Returns the path of the checkpoint's file `name`. If the target is a folder, the path is `name` in this folder. If
-    /// the target is a file, `name` is ignored, and the path of this file is returned.
+    /// Returns the path of the checkpoint's file `name`. If the target is a folder, the path is `name` in this folder.
+    /// If the target is a file, `name` is ignored, and the path of this file is returned.
     pub(crate) fn file_path(&self, name: &str) -> Result<PathBuf> {
         match &self.file {
             Some(file) => Ok(file.clone()),
@@ -87,8 +87,8 @@ impl Target {
         Ok((path, true))
     }
 
-    /// Checks that the folder has no file that belongs to another checkpoint. A reader would treat such a file as a part of
-    /// this checkpoint.
+    /// Checks that the folder has no file that belongs to another checkpoint. A reader would treat such a file as a
+    /// part of this checkpoint.
     ///
     /// # Errors
     /// Returns an error that names the first such file.
@@ -126,7 +126,8 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
         let message = "a checkpoint in several files goes to a folder, not to a file";
         return Err(Error::refused(output, message, Remedy::OutputFolder));
     }
-    // This check comes before links are resolved, because a link to a pipe, such as /dev/stdout, has no path at its end.
+    // This check comes before links are resolved, because a link to a pipe, such as /dev/stdout, has no path at its
+    // end.
     if output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         let message = "is not a regular file. A checkpoint is written to a temporary file that is then renamed, so it \
                        cannot go to a pipe or a device";
@@ -135,8 +136,8 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
     Ok(())
 }
 
-/// Checks that `path` is a regular file or does not exist. Renaming a file to `path` would destroy a pipe or a device, and
-/// would fail for a folder.
+/// Checks that `path` is a regular file or does not exist. Renaming a file to `path` would destroy a pipe or a device,
+/// and would fail for a folder.
 pub(crate) fn check_replaceable(path: &Path) -> Result {
     if path.exists() && !path.is_file() {
         return Err(Error::file(

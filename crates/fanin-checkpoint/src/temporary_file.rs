@@ -1,8 +1,8 @@
 //! Files that are written under a temporary name and renamed when they are complete.
 //!
-//! A temporary file is removed if it is dropped before it is renamed. If the process is killed, the temporary file stays.
-//! The next process that writes to the same final path then removes it. A process locks its temporary files, so that other
-//! processes do not remove a file that is still being written.
+//! A temporary file is removed if it is dropped before it is renamed. If the process is killed, the temporary file
+//! stays. The next process that writes to the same final path then removes it. A process locks its temporary files, so
+//! that other processes do not remove a file that is still being written.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -77,8 +77,8 @@ pub(crate) struct FinishedFile {
 }
 
 impl TemporaryFile {
-    /// Creates a temporary file for the final path `path`. The folder of `path` is created if it does not exist. Temporary
-    /// files that killed processes left behind for the same path are removed.
+    /// Creates a temporary file for the final path `path`. The folder of `path` is created if it does not exist.
+    /// Temporary files that killed processes left behind for the same path are removed.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = parent_folder(path);
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -103,9 +103,9 @@ impl TemporaryFile {
             registry.insert(file.path().to_owned());
             drop(registry);
             let registration = Registration(file.path().to_owned());
-            // Another process may lock and remove the new file before this process locks it, because a file without a lock
-            // looks like a leftover. In this case the loop creates another file. On a file system without locks, no
-            // process removes leftovers.
+            // Another process may lock and remove the new file before this process locks it, because a file without a
+            // lock looks like a leftover. In this case the loop creates another file. On a file system without locks,
+            // no process removes leftovers.
             let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
             if !taken && file.path().exists() {
                 #[cfg(unix)]
@@ -174,8 +174,8 @@ fn create_error(folder: &Path, error: std::io::Error) -> Error {
     Error::io("write to", folder)(error)
 }
 
-/// Writes `bytes` to a temporary file, and renames the file to `path` when all bytes are on the disk. So a file at `path` is
-/// always complete. An existing file is replaced.
+/// Writes `bytes` to a temporary file, and renames the file to `path` when all bytes are on the disk. So a file at
+/// `path` is always complete. An existing file is replaced.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written. An existing file is then unchanged.
@@ -185,8 +185,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result {
     file.finish()?.rename(true)
 }
 
-/// Waits until the entries of the folder of `path` are on the disk. Only then is a new or changed file name permanent. Does
-/// nothing on Windows.
+/// Waits until the entries of the folder of `path` are on the disk. Only then is a new or changed file name permanent.
+/// Does nothing on Windows.
 pub(crate) fn sync_folder(path: &Path) -> Result {
     #[cfg(unix)]
     File::open(parent_folder(path)).and_then(|folder| folder.sync_all()).map_err(Error::io("write", path))?;

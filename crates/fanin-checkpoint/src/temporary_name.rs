@@ -12,8 +12,8 @@ pub(crate) const SUFFIX: &str = ".unfinished";
 /// The number of random letters and digits in a temporary name.
 pub(crate) const RANDOM: usize = 6;
 
-/// Returns the beginning of the temporary names for the file at `path`. A file name of more than 40 characters is cut, and
-/// a hash of the whole name is added, because file systems limit the length of a name.
+/// Returns the beginning of the temporary names for the file at `path`. A file name of more than 40 characters is cut,
+/// and a hash of the whole name is added, because file systems limit the length of a name.
 pub(crate) fn prefix(path: &Path) -> OsString {
     const MAX_CHARACTERS: usize = 40;
     let name = path.file_name().unwrap_or_default();
@@ -28,8 +28,8 @@ pub(crate) fn prefix(path: &Path) -> OsString {
     format!(".fanin-{short}-").into()
 }
 
-/// Returns true if `name` is a temporary name with this prefix. The length of the random part is checked too. Otherwise the
-/// prefix for `a` would match a temporary name for `a-b`.
+/// Returns true if `name` is a temporary name with this prefix. The length of the random part is checked too. Otherwise
+/// the prefix for `a` would match a temporary name for `a-b`.
 fn is_temporary(name: &[u8], prefix: &[u8]) -> bool {
     name.strip_prefix(prefix)
         .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()))

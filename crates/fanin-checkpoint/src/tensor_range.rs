@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use fanin_recipe::Entry;
 
-/// A range of a checkpoint's values. It consists of consecutive tensors. Values at the beginning of the first tensor and at
-/// the end of the last tensor may be outside the range. A tensor is given by its index in the checkpoint.
+/// A range of a checkpoint's values. It consists of consecutive tensors. Values at the beginning of the first tensor
+/// and at the end of the last tensor may be outside the range. A tensor is given by its index in the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TensorRange {
     tensors: Range<usize>,
@@ -21,8 +21,8 @@ impl TensorRange {
         Self { tensors, start_in_first: 0, end_in_last: usize::MAX }
     }
 
-    /// Returns the range from the position `from` to the position `to` (exclusive). A position is a pair of a tensor and a
-    /// row-major index in this tensor.
+    /// Returns the range from the position `from` to the position `to` (exclusive). A position is a pair of a tensor
+    /// and a row-major index in this tensor.
     fn between(from: (usize, usize), to: (usize, usize)) -> Self {
         let (end, end_in_last) = if to.1 == 0 { (to.0, usize::MAX) } else { (to.0 + 1, to.1) };
         Self { tensors: from.0..end.max(from.0), start_in_first: from.1, end_in_last }
@@ -35,8 +35,8 @@ impl TensorRange {
         Self::between((self.tensors.start, self.start_in_first), to)
     }
 
-    /// Returns an empty range that begins at the row-major index `value` of `tensor`. `count` is the number of values of
-    /// `tensor`. Use [`ending_at`](Self::ending_at) to set the end of the range.
+    /// Returns an empty range that begins at the row-major index `value` of `tensor`. `count` is the number of values
+    /// of `tensor`. Use [`ending_at`](Self::ending_at) to set the end of the range.
     pub(crate) fn starting_at(tensor: usize, value: usize, count: usize) -> Self {
         let (tensor, start_in_first) = next_position(tensor, value, count);
         Self { tensors: tensor..tensor, start_in_first, end_in_last: usize::MAX }
@@ -60,16 +60,16 @@ impl TensorRange {
         self.tensors.clone().map(|tensor| (tensor, self.values_of(tensor, entries[tensor].values())))
     }
 
-    /// Returns the row-major indices of `tensor` that are in the range. `tensor` must be one of the range's tensors, and
-    /// `count` is the number of its values.
+    /// Returns the row-major indices of `tensor` that are in the range. `tensor` must be one of the range's tensors,
+    /// and `count` is the number of its values.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };
         start..end.max(start)
     }
 
-    /// Returns true if the range has nothing to write: no value, and no tensor of size 0. A file lists a tensor of size 0 in
-    /// its header.
+    /// Returns true if the range has nothing to write: no value, and no tensor of size 0. A file lists a tensor of size
+    /// 0 in its header.
     pub(crate) fn is_empty(&self, entries: &[Entry]) -> bool {
         self.tensors(entries).all(|(tensor, values)| values.is_empty() && entries[tensor].values() > 0)
     }
@@ -105,9 +105,9 @@ fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }
 
-/// Splits a checkpoint into `count` consecutive ranges of about equal numbers of bytes. Some ranges are empty if there are
-/// few values. A tensor is split only at multiples of `granularity(tensor)` values. A granularity of `usize::MAX` means
-/// that the tensor is not split.
+/// Splits a checkpoint into `count` consecutive ranges of about equal numbers of bytes. Some ranges are empty if there
+/// are few values. A tensor is split only at multiples of `granularity(tensor)` values. A granularity of `usize::MAX`
+/// means that the tensor is not split.
 pub(crate) fn split_evenly(
     entries: &[Entry],
     count: usize,

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use fanin::{Distribution, Plan, Torch};
 use fanin_recipe::Planned;
 
-/// torch generates normals in groups of this many values. A chunk of normals that begins at a multiple of this number can
-/// be filled separately.
+/// torch generates normals in groups of this many values. A chunk of normals that begins at a multiple of this number
+/// can be filled separately.
 const GROUP: usize = Torch::GROUP;
 
-/// Splits a tensor's values into consecutive chunks of about `max_values` values each, and returns a plan for each chunk.
-/// Filling the chunks one after another gives the same values as filling the whole tensor. If the tensor must be filled
-/// as a whole, returns only the tensor's own plan.
+/// Splits a tensor's values into consecutive chunks of about `max_values` values each, and returns a plan for each
+/// chunk. Filling the chunks one after another gives the same values as filling the whole tensor. If the tensor must be
+/// filled as a whole, returns only the tensor's own plan.
 pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let max_values = (max_values / GROUP * GROUP).max(2 * GROUP);
     let divisible = matches!(
@@ -62,8 +62,8 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
 #[derive(Debug)]
 pub struct TorchSequence {
     torch: Torch,
-    /// For each name that tied tensors share (see `Planned::source`): a copy of the generator from before the values were
-    /// drawn. `None` until they are drawn.
+    /// For each name that tied tensors share (see `Planned::source`): a copy of the generator from before the values
+    /// were drawn. `None` until they are drawn.
     before: HashMap<String, Option<Torch>>,
     /// The generator that draws the values of a tied tensor again.
     repeat: Torch,

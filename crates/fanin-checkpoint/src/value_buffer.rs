@@ -67,8 +67,8 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Changes the buffer to `count` bytes that will be written to the file unchanged. Returns the bytes, whose content is
-    /// unspecified, for the caller to fill.
+    /// Changes the buffer to `count` bytes that will be written to the file unchanged. Returns the bytes, whose content
+    /// is unspecified, for the caller to fill.
     pub(crate) fn resize_stored(&mut self, count: usize) -> Result<&mut [u8], TryReserveError> {
         self.grow_to(count)?;
         (self.kind, self.count) = (Kind::Stored(1), count);
@@ -122,8 +122,8 @@ impl ValueBuffer {
             Kind::Float(DType::F8E5M2) => {
                 TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E5M2>(words)[..count], shape)
             }
-            // `DType` is non-exhaustive. A type that is unknown here gets an f32 tensor. The fill then returns an error,
-            // because the type of its plan is not f32.
+            // `DType` is non-exhaustive. A type that is unknown here gets an f32 tensor. The fill then returns an
+            // error, because the type of its plan is not f32.
             Kind::Float(_) => {
                 TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f32>(words)[..count], shape)
             }

@@ -16,26 +16,26 @@ use crate::temporary_file::{FinishedFile, TemporaryFile, sync_folder};
 use crate::written::Written;
 use crate::{disk_space, feasibility, partitioned_file};
 
-/// The maximum number of finished files that stay open until they are renamed. If there are more files, each is closed when
-/// it is finished, because some systems allow a process only 256 open files.
+/// The maximum number of finished files that stay open until they are renamed. If there are more files, each is closed
+/// when it is finished, because some systems allow a process only 256 open files.
 const MAX_OPEN_FILES: usize = 128;
 
 impl CheckpointPlan {
     /// Writes the checkpoint, or the partition of this process.
     ///
-    /// A file is written under a temporary name and renamed when it is complete on the disk. If at least one file replaces
-    /// an existing file, all files are renamed together at the end. The index is renamed last.
+    /// A file is written under a temporary name and renamed when it is complete on the disk. If at least one file
+    /// replaces an existing file, all files are renamed together at the end. The index is renamed last.
     ///
-    /// If several processes write the checkpoint, each of them writes the index. The content of the index does not depend
-    /// on the values. So all processes write the same bytes, and no process waits for another.
+    /// If several processes write the checkpoint, each of them writes the index. The content of the index does not
+    /// depend on the values. So all processes write the same bytes, and no process waits for another.
     ///
-    /// At most three chunks of 16 MiB are in memory at a time. A tensor that the torch stream cannot draw in chunks is in
-    /// memory as a whole, and so is the factorization of an orthogonal tensor.
+    /// At most three chunks of 16 MiB are in memory at a time. A tensor that the torch stream cannot draw in chunks is
+    /// in memory as a whole, and so is the factorization of an orthogonal tensor.
     ///
     /// # Errors
     /// Returns an error if a file exists that must not be replaced, if the disk has no space, or if a file cannot be
-    /// written. Returns [`Error::Interrupted`] soon after `cancel` is cancelled. After an error, files that existed before
-    /// are unchanged, unless the final renaming failed.
+    /// written. Returns [`Error::Interrupted`] soon after `cancel` is cancelled. After an error, files that existed
+    /// before are unchanged, unless the final renaming failed.
     pub fn write(&self, target: &Target, progress: &dyn Progress, cancel: &CancelToken) -> Result<Written> {
         feasibility::check(&self.planned, self.draw.stream)?;
         let values = CheckpointValues::new(self, progress, cancel);
@@ -92,8 +92,8 @@ fn write_all(
     })?;
     let finished_index = index.as_ref().map(write_index).transpose()?;
     if let Some(IndexPlan { path, .. }) = index.filter(|index| rename_together && index.path.exists()) {
-        // Readers need an index. Without it, they report an error instead of reading a mixture of old and new files. The
-        // new index is renamed last.
+        // Readers need an index. Without it, they report an error instead of reading a mixture of old and new files.
+        // The new index is renamed last.
         std::fs::remove_file(&path).map_err(Error::io("replace", &path))?;
         sync_folder(&path)?;
     }
@@ -107,7 +107,8 @@ fn write_all(
     Ok(())
 }
 
-/// Writes these files under temporary names, and calls `finish` for each of them. Returns the files that `finish` returns.
+/// Writes these files under temporary names, and calls `finish` for each of them. Returns the files that `finish`
+/// returns.
 ///
 /// `finish` runs on another thread, so that the values of the next file are generated while the rest of a file is
 /// synchronized with the disk.

@@ -9,14 +9,14 @@ pub struct Written {
     pub written: usize,
     /// The number of files that this process did not write, because they existed already with the right content.
     pub kept: usize,
-    /// The number of tensors in the files that `written` and `kept` count. A tensor that is split between files counts once
-    /// in each of them.
+    /// The number of tensors in the files that `written` and `kept` count. A tensor that is split between files counts
+    /// once in each of them.
     pub tensors: u64,
     /// The number of values in these files.
     pub values: u64,
     /// The number of bytes of these values.
     pub bytes: u64,
-    /// The number of partitions of a single file that no process has written yet. When no partition is missing, the file
-    /// is renamed to its final name.
+    /// The number of partitions of a single file that no process has written yet. When no partition is missing, the
+    /// file is renamed to its final name.
     pub missing_partitions: usize,
 }

@@ -1,5 +1,5 @@
-//! Tests of reading damaged headers. The result is an error that names the file, or a manifest that matches the file's size.
-//! The reader never panics, and checks a size before it allocates memory for it.
+//! Tests of reading damaged headers. The result is an error that names the file, or a manifest that matches the file's
+//! size. The reader never panics, and checks a size before it allocates memory for it.
 
 use std::path::Path;
 

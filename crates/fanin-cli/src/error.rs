@@ -77,8 +77,8 @@ fn analysis(error: &fanin_analysis::Error) -> String {
     }
 }
 
-/// Returns the message of an error of a recipe. For an unknown model without a suggestion, the message names the command
-/// that lists the models.
+/// Returns the message of an error of a recipe. For an unknown model without a suggestion, the message names the
+/// command that lists the models.
 fn recipe(error: &fanin_recipe::Error) -> String {
     match error {
         fanin_recipe::Error::UnknownModel { suggestion: None, .. }

@@ -2,8 +2,9 @@
 
 use fanin_checkpoint::remove_temporary_files;
 
-/// Installs handlers for SIGINT, SIGTERM and SIGHUP. A handler removes the temporary files and exits the process. A signal
-/// that is ignored when the process starts stays ignored: `nohup` and shells (for background jobs) start processes so.
+/// Installs handlers for SIGINT, SIGTERM and SIGHUP. A handler removes the temporary files and exits the process. A
+/// signal that is ignored when the process starts stays ignored: `nohup` and shells (for background jobs) start
+/// processes so.
 ///
 /// Only the command line installs handlers, because a library must not change the signal handlers of its process.
 pub(crate) fn clean_up_when_interrupted() {
@@ -58,8 +59,8 @@ fn install_handlers() {
     }
 }
 
-/// Returns the ignored signals as a bit mask, with signal 1 in the lowest bit. Returns `None` if they are unknown, as on all
-/// systems other than Linux.
+/// Returns the ignored signals as a bit mask, with signal 1 in the lowest bit. Returns `None` if they are unknown, as
+/// on all systems other than Linux.
 #[cfg(unix)]
 fn ignored_signals() -> Option<u64> {
     ignored_mask(&std::fs::read_to_string("/proc/self/status").ok()?)

@@ -144,7 +144,8 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     assert!((measured / planned - 1.0).abs() < 0.025);
     assert_eq!(weight["measured"]["nans"], 0);
     assert_eq!(json["tensors"][1]["measured"]["zeros"], 3);
-    // The histogram matches the planned one. The chi-square statistic of 32 bars exceeds 100 with a probability of 1e-8.
+    // The histogram matches the planned one. The chi-square statistic of 32 bars exceeds 100 with a probability of
+    // 1e-8.
     let histogram = &weight["measured"]["histogram"];
     let [counts, expected] = ["counts", "planned"].map(|member| -> Vec<f64> {
         histogram[member].as_array().unwrap().iter().map(|count| count.as_f64().unwrap()).collect()

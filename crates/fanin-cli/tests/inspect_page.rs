@@ -1,5 +1,5 @@
-//! Tests of the page of `inspect --html` without a browser. The page is well-formed, loads no other file, escapes names that
-//! contain markup, and has the same numbers as the JSON. `inspect_page_browser.rs` opens the page in a browser.
+//! Tests of the page of `inspect --html` without a browser. The page is well-formed, loads no other file, escapes names
+//! that contain markup, and has the same numbers as the JSON. `inspect_page_browser.rs` opens the page in a browser.
 
 mod fixture;
 

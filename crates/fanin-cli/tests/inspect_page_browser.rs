@@ -1,8 +1,9 @@
-//! Tests of the page of `inspect --html` in a browser. The page's script runs under the page's own content security policy,
-//! and sorts rows, filters rows and opens details.
+//! Tests of the page of `inspect --html` in a browser. The page's script runs under the page's own content security
+//! policy, and sorts rows, filters rows and opens details.
 //!
-//! The variable `FANIN_BROWSER` names the browser. Without the variable, the first of Chromium, Chrome and Edge that is found
-//! is used. If there is no browser, the test prints a message and passes. `inspect_page.rs` tests the page without a browser.
+//! The variable `FANIN_BROWSER` names the browser. Without the variable, the first of Chromium, Chrome and Edge that is
+//! found is used. If there is no browser, the test prints a message and passes. `inspect_page.rs` tests the page
+//! without a browser.
 
 mod fixture;
 
@@ -28,7 +29,8 @@ fn browser() -> Option<PathBuf> {
     ];
     let found = on_path.chain(elsewhere.map(PathBuf::from)).find(|path| path.is_file());
     if found.is_none() {
-        // The message is written directly to the file descriptor, because the test harness hides what a passing test prints.
+        // The message is written directly to the file descriptor, because the test harness hides what a passing test
+        // prints.
         let message =
             "no browser found, so the page is not tested in one: set FANIN_BROWSER to the path of a browser";
         _ = writeln!(std::io::stderr(), "\n{message}\n");
@@ -52,8 +54,8 @@ fn dom_of(browser: &Path, fixture: &Fixture, page: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A script that clicks, and after each click appends the visible text to the page. The policy of the page would block this
-/// script, so it runs in a copy of the page that has another policy.
+/// A script that clicks, and after each click appends the visible text to the page. The policy of the page would block
+/// this script, so it runs in a copy of the page that has another policy.
 const CLICKS: &str = r##"
 const out = [];
 const say = (what, value) => out.push(what + ": " + value);

@@ -1,9 +1,9 @@
-//! Kills processes that write checkpoints, at times spread over their duration. Afterwards, every file with a final name is
-//! complete and correct, and an existing file is either unchanged or replaced as a whole. A process with `--resume` then
-//! writes the same checkpoint as a process that is not killed.
+//! Kills processes that write checkpoints, at times spread over their duration. Afterwards, every file with a final
+//! name is complete and correct, and an existing file is either unchanged or replaced as a whole. A process with
+//! `--resume` then writes the same checkpoint as a process that is not killed.
 //!
-//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 processes in each scenario. Without the variable, only a
-//! few are killed.
+//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 processes in each scenario. Without the variable,
+//! only a few are killed.
 
 mod fixture;
 

@@ -1,4 +1,5 @@
-//! Tests of recipes on the command line: the examples of docs/recipes.md, extended recipes, dtypes, ties, copies, drafts.
+//! Tests of recipes on the command line: the examples of docs/recipes.md, extended recipes, dtypes, ties, copies,
+//! drafts.
 
 mod fixture;
 
@@ -141,7 +142,8 @@ fn ties_dtypes_copies_and_arange_are_written() {
             &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--resume", "-o", stream]].concat(),
         );
     }
-    // On the native stream, the values of a tied tensor depend on its canonical name, even if the file has only the alias.
+    // On the native stream, the values of a tied tensor depend on its canonical name, even if the file has only the
+    // alias.
     let mut expected = vec![0f32; 240];
     fanin::init::normal(0.0, 0.02)
         .fill(&mut expected, &[30, 8], &mut fanin::Native::new(5).tensor("wte.weight"))
@@ -338,8 +340,8 @@ fn a_recipe_extends_only_files_in_its_folder_and_errors_show_little_of_them() {
 #[test]
 fn very_many_tensors_take_seconds() {
     let fixture = Fixture::new();
-    // Drafting and applying a recipe take little time for 100,000 tensors: no name is compared with all others, which would
-    // take minutes.
+    // Drafting and applying a recipe take little time for 100,000 tensors: no name is compared with all others, which
+    // would take minutes.
     let names: [fn(usize) -> String; 2] =
         [|number| format!("t{number}"), |number| format!("h.{number}.{}", ["weight", "bias"][number % 2])];
     for name in names {

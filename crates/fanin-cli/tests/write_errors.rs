@@ -1,5 +1,5 @@
-//! Errors of `fanin init` and `fanin fill`: invalid requests, damaged files, interruptions. After an error, no existing file
-//! is lost, and no new file is left behind.
+//! Errors of `fanin init` and `fanin fill`: invalid requests, damaged files, interruptions. After an error, no existing
+//! file is lost, and no new file is left behind.
 
 mod fixture;
 
@@ -117,8 +117,8 @@ fn damaged_files_are_refused_without_a_crash() {
     fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-/// Starts a process that writes `values` values to out.safetensors, and waits until its temporary file has a megabyte. The
-/// shell command `shell` runs first, in the same shell.
+/// Starts a process that writes `values` values to out.safetensors, and waits until its temporary file has a megabyte.
+/// The shell command `shell` runs first, in the same shell.
 #[cfg(unix)]
 fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
     let program = Fixture::program().display().to_string();
@@ -145,8 +145,8 @@ fn signal(child: &std::process::Child, name: &str) {
     assert!(status.success());
 }
 
-/// Returns true if this process ignores a signal. The processes that it starts then ignore the signal too. A shell may start
-/// a background job so.
+/// Returns true if this process ignores a signal. The processes that it starts then ignore the signal too. A shell may
+/// start a background job so.
 #[cfg(unix)]
 fn is_ignored(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -336,7 +336,8 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
     let program = Fixture::program().display().to_string();
-    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell. So the limit is 5 or 10 MB. The file has 40 MB.
+    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell. So the limit is 5 or 10 MB. The file has 40
+    // MB.
     let command =
         format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
     let output = std::process::Command::new("sh")

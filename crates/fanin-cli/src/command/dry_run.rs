@@ -11,8 +11,8 @@ use fanin_recipe::names::{Group, groups};
 use fanin_recipe::recipe::{Action, Planned};
 use fanin_recipe::text;
 
-/// The name and version of the JSON format. The version changes if a key is removed or gets another meaning. It does not
-/// change if a key is added.
+/// The name and version of the JSON format. The version changes if a key is removed or gets another meaning. It does
+/// not change if a key is added.
 const FORMAT: &str = "fanin-plan-1";
 
 /// Groups tensors whose names differ only in the numbers, for example `h.0.weight` and `h.1.weight`.

@@ -26,8 +26,8 @@ pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<
     }
 }
 
-/// For a dry run with `--output`, checks the existing files there. If they would make the command fail without `--dry-run`,
-/// prints the error.
+/// For a dry run with `--output`, checks the existing files there. If they would make the command fail without
+/// `--dry-run`, prints the error.
 pub(super) fn note_obstacles(plan: &CheckpointPlan, output: &Output, resume: bool, quiet: bool) {
     let Some(path) = output.output.as_ref().filter(|_| !quiet) else { return };
     let target = Target::new(path, plan.partitioning.form(), Existing { force: output.force, resume });
