@@ -21,7 +21,7 @@ impl BackgroundSync {
         let (requests, received): (_, Receiver<()>) = channel();
         let work = move || {
             while received.recv().is_ok() {
-                // One synchronization serves all requests that are waiting.
+                // All requests that have arrived by now are removed, because one synchronization is enough for them.
                 while received.try_recv().is_ok() {}
                 file.sync_data()?;
             }

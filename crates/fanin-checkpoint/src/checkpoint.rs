@@ -1,4 +1,4 @@
-//! Reading a checkpoint that consists of one or more files.
+//! Reads a checkpoint that consists of one or more files.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

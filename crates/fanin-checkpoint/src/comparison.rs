@@ -1,4 +1,4 @@
-//! Comparing existing files with the bytes that would be written.
+//! Compares existing files with the bytes that would be written.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

@@ -66,7 +66,7 @@ pub enum Error {
 pub enum Remedy {
     /// Replace existing files.
     Force,
-    /// Replace existing files, or keep those that are already complete and correct.
+    /// Replace existing files, or resume: keep existing files that are complete and correct.
     ForceOrResume,
     /// Name a folder as the output.
     OutputFolder,

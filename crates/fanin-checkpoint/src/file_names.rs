@@ -16,7 +16,7 @@ pub(crate) fn dcp_file(number: usize) -> String {
     format!("shard-{number:05}-model-00001-of-00001.safetensors")
 }
 
-/// Returns whether a reader of the `hf` layout treats a file of this name as a part of the checkpoint in the folder.
+/// Returns true if a reader of the `hf` layout treats a file of this name as a part of the checkpoint in the folder.
 pub(crate) fn is_hf_name(name: &str) -> bool {
     name == SINGLE_FILE
         || name == INDEX

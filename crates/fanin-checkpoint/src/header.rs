@@ -1,4 +1,4 @@
-//! Writing the header of a safetensors file.
+//! Creates the header of a safetensors file.
 
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};

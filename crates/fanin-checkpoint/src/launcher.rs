@@ -49,7 +49,7 @@ struct Launcher {
     count: Option<&'static str>,
 }
 
-/// Returns a launcher that numbers its processes 0, 1, 2, ...
+/// Returns a launcher whose processes have the indices 0, 1, 2, ...
 const fn launcher(name: &'static str, index: &'static str, count: Option<&'static str>) -> Launcher {
     Launcher { name, index, first: None, step: None, count }
 }

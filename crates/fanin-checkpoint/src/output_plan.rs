@@ -50,7 +50,8 @@ impl CheckpointPlan {
     /// # Errors
     /// Returns the error that [`CheckpointPlan::write`] would return for these files.
     pub fn check_target(&self, target: &Target) -> Result {
-        // Several processes write one file. If it exists, `partitioned_file` compares it when the partition is written.
+        // The checkpoint is one file that several processes write. `partitioned_file` checks an existing file when a
+        // partition is written.
         if self.partitioning.partition.is_some() && !self.partitioning.is_folder() {
             return Ok(());
         }

@@ -130,7 +130,8 @@ impl PartitionedFile<'_> {
         Ok(file)
     }
 
-    /// Returns whether the file exists at its final path, with the header and the size of this checkpoint.
+    /// Returns true if the file exists at its final path with the header and the size of this checkpoint. Returns false
+    /// if no file exists there, or if another file may be replaced.
     ///
     /// # Errors
     /// Returns an error if another file exists at the final path and must not be replaced.

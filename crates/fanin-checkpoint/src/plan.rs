@@ -14,9 +14,9 @@ use crate::options::{Draw, Partitioning, StreamKind};
 /// value has been drawn, and no file has been written.
 #[derive(Debug)]
 pub struct CheckpointPlan {
-    /// All tensors of the manifest, including those that the recipe skips.
+    /// All tensors of the manifest, including tensors that the recipe skips.
     pub all: Vec<Planned>,
-    /// The tensors that are written.
+    /// The tensors that are written: all except the skipped ones.
     pub planned: Vec<Planned>,
     /// The path of the checkpoint from which the copied tensors take their values.
     pub copies: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Resuming an interrupted write: finds the existing files that are complete and correct.
+//! Resumes an interrupted write: finds the existing files that are complete and correct.
 
 use fanin_recipe::Entry;
 

@@ -12,9 +12,9 @@ pub struct Written {
     /// The number of tensors in the files that `written` and `kept` count. A tensor that is split between files counts
     /// once in each of them.
     pub tensors: u64,
-    /// The number of values in these files.
+    /// The number of values that this process wrote to these files or found in them.
     pub values: u64,
-    /// The number of bytes of these values.
+    /// The number of bytes of the values that `values` counts.
     pub bytes: u64,
     /// The number of partitions of a single file that no process has written yet. When no partition is missing, the
     /// file is renamed to its final name.

@@ -1,4 +1,4 @@
-//! Removing temporary files when a signal stops the process.
+//! Removes temporary files when a signal stops the process.
 
 use fanin_checkpoint::remove_temporary_files;
 

@@ -1,4 +1,4 @@
-//! The commands of the binary, run in temporary folders.
+//! Tests of the commands of the binary, which runs in temporary folders.
 
 mod fixture;
 

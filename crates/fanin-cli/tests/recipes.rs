@@ -298,7 +298,7 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
         &[],
         &["bad.toml:2:5: ", "n = nan is not a finite"],
     );
-    // A built-in recipe that is used with another model cannot be corrected by the user.
+    // A built-in recipe does not match another model. The message does not tell the user to edit the built-in recipe.
     let said = fixture.refused(
         &["init", "gpt2", "--like", "m.json", "-o", "x.safetensors"],
         &["gpt2.toml:", "these tensors are not those of the model gpt2", "no rule matches", "fanin recipe"],
@@ -398,7 +398,8 @@ fn a_counted_variable_must_agree_with_the_model() {
     std::fs::write(fixture.path("xl.json"), xl).unwrap();
     let plan = fixture.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 96f64.sqrt())), "{plan}");
-    // The names of the published gpt2, without head and prefix, work too, as do files with both names of the embedding.
+    // The recipe also matches the names of the published gpt2 (without head and prefix), and files that have both names
+    // of the embedding.
     let named = |change: &dyn Fn(&str) -> String| {
         let json = Model::find("gpt2").unwrap().manifest_json;
         std::fs::write(fixture.path("named.json"), change(json)).unwrap();
@@ -647,11 +648,11 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
         let other = json(&["kaiming_normal(nonlinearity=relu)", "--shape", shape, "--layout", layout]);
         assert_eq!((&other["fan_in"], &other["std"]), (&he["fan_in"], &he["std"]), "{layout}");
     }
-    // Groups: torch's formula counts fan_out over all of them.
+    // A grouped convolution: torch's formula counts the fan_out of all groups together.
     let grouped = json(&["kaiming_normal(mode=fan_out)", "--shape", "128,16,3,3", "--groups", "4"]);
     assert_eq!((&grouped["fan_out"], &grouped["formula_fan_out"]), (&288.into(), &1152.into()));
     assert!(grouped["notes"][0].as_str().unwrap().contains("4 groups"), "{grouped}");
-    // Groups and axes that the spec itself names are used.
+    // If the spec gives groups or axes, the explanation uses them.
     let grouped = json(&["kaiming_normal(mode=fan_out, groups=4)", "--shape", "128,16,3,3"]);
     near(&grouped["signal"][0]["backward"], 1.0);
     let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);

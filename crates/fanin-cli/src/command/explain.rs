@@ -143,7 +143,7 @@ fn print_signal(explanation: &Explanation) -> Result {
     output::line(format!("\n{}", table::text(&rows)))
 }
 
-/// Prints suitable specs for other nonlinearities.
+/// Prints a table of other nonlinearities, with a suitable spec for each.
 fn print_other_nonlinearities(explanation: &Explanation) -> Result {
     let Some(layer) = &explanation.layer else { return Ok(()) };
     let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "suitable spec", "why"]);
