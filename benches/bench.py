@@ -1,4 +1,4 @@
-"""Times fanin, torch, NumPy, JAX and a memory fill, in one process and one run.
+"""Times the fills of fanin, torch, NumPy and JAX and a plain memory fill, alternately in one process.
 
 `cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. A child process
 measures all cases for one number of threads. In each round, every contender (fanin or another library) fills once, so that a

@@ -40,7 +40,7 @@ STATE = """\
 
 
 def empty(shape, dtype, layout="c"):
-    """Returns a tensor filled with NaN. `layout` is a memory order that CALL describes. An element that a fill omits stays NaN."""
+    """Returns a tensor of NaN in the memory order `layout`, which CALL describes. An element that no fill writes stays NaN."""
     dtype = grid.DTYPES[dtype]
     tensor = {
         "c": lambda: torch.empty(shape, dtype=dtype),

@@ -30,7 +30,7 @@ DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64"}
 def entries(model):
     """Returns the state_dict with one name for each tied tensor: the name under which save_pretrained saves it."""
     state = model.state_dict(keep_vars=True)
-    aliases = getattr(model, "all_tied_weights_keys", {})  # of transformers: maps a tensor's second name to the name that is saved
+    aliases = getattr(model, "all_tied_weights_keys", {})  # maps a second name to the saved name
     kept = {name: tensor for name, tensor in state.items() if state.get(aliases.get(name)) is not tensor}
     assert len({id(tensor) for tensor in kept.values()}) == len(kept), "a tensor under two names"
     return kept

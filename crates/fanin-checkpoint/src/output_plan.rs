@@ -75,8 +75,8 @@ impl CheckpointPlan {
     }
 }
 
-/// A file that this process writes. With [`Existing::resume`](crate::Existing::resume), an
-/// existing file with the right content stays instead.
+/// A file that this process writes. With [`Existing::resume`](crate::Existing::resume), an existing file with the right
+/// content is not written again.
 pub(crate) struct FilePlan {
     pub(crate) path: PathBuf,
     pub(crate) range: TensorRange,
@@ -103,7 +103,7 @@ pub(crate) struct OutputPlan {
     pub(crate) total_files: usize,
     /// The files of this process.
     pub(crate) files: Vec<FilePlan>,
-    /// The index, or `None` if the checkpoint has none or the index exists already.
+    /// The index, or `None` if the checkpoint has no index or if the same index exists already.
     pub(crate) index: Option<IndexPlan>,
 }
 

@@ -131,7 +131,7 @@ impl PartitionedFile<'_> {
     }
 
     /// Returns true if the file exists at its final path with the header and the size of this checkpoint. Returns false
-    /// if no file exists there, or if another file may be replaced.
+    /// if no file exists there, or if another file exists and the options allow to replace it.
     ///
     /// # Errors
     /// Returns an error if another file exists at the final path and must not be replaced.
