@@ -1,10 +1,12 @@
-"""Times fanin, torch, NumPy, JAX and a memory fill, in one process and one run.
+"""Times the fills of fanin, torch, NumPy and JAX and a plain memory fill, alternately in one process.
 
-`cargo xtask bench` builds the package, makes the environment and calls this. For each number of threads a child process
-measures all cases. In each round every contender fills once, so that a slow phase of the machine affects all of them. The
-medians of the rounds are compared, and the minimum times, which other processes disturb less. Memory was written to
-before, except where JAX and NumPy allocate it. The values are checked: the torch stream must be bitwise equal to torch,
-including the generator's state, and the native stream must match the digests in the repository.
+`cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. A child process
+measures all cases for one number of threads. In each round, every contender (fanin or another library) fills once, so that a
+slow phase of the machine affects all of them. Medians are compared, and also minimum times, which depend less on other
+processes. All contenders write to memory that has been written to before, except JAX, which allocates its own.
+
+The values are checked before they are timed. The torch stream must give the same bits and the same state of the generator as
+torch. The native stream must match the digests in the repository.
 """
 
 from __future__ import annotations
@@ -29,13 +31,13 @@ sys.path.insert(0, str(HERE))
 
 from cases import CASES, SIZES, QUICK, Case, quick, sized  # noqa: E402
 
-#: Seconds after which a case that has had three rounds gets no more.
+#: A case gets no more rounds after this many seconds, but at least three rounds.
 BUDGET = 40.0
 ROUNDS = 15
-#: Seconds between two contenders of a long fill: OpenMP threads spin for some milliseconds after a parallel operation, and
-#: would compete with the threads of the next contender.
+#: Seconds of sleep before each contender of a long fill. OpenMP threads spin for some milliseconds after a parallel operation,
+#: and would otherwise compete with the threads of the next contender.
 REST = 0.03
-#: A fill that takes less than this many seconds is called once without timing after the rest, to wake its threads.
+#: A long fill that takes less than this many seconds is called once without timing after the sleep, to wake its threads.
 WAKE = 0.05
 
 
@@ -101,7 +103,7 @@ def models(options: argparse.Namespace) -> None:
 
 
 def into_page(cases: list[dict[str, Any]], page: Path) -> None:
-    """Writes the table of speedups into docs/speed.md, between its two comments."""
+    """Writes the table of speedups into docs/performance.md, between the two comments that mark the table."""
     begin, end = "<!-- table -->", "<!-- end of table -->"
     lines = ["| fill | torch stream | goal | native stream | goal |", "|---|---|---|---|---|"]
     for case in cases:
@@ -157,7 +159,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = False) -> dict[str, Any]:
-    """Checks a case, and returns the median and minimum seconds of each contender."""
+    """Checks the values of a case. Then returns the median and the minimum time of each contender, in seconds."""
     print(f"{case.name} {'x'.join(map(str, case.shape))} ...", end=" ", file=sys.stderr, flush=True)
     started = time.perf_counter()
     check(case, options)
@@ -165,7 +167,7 @@ def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = 
     calls, fast = {}, {}
     for name, call in contenders.items():
         call()
-        # Calls that are too short for the clock are timed several at once.
+        # If one call is too short for the clock, several calls are timed together.
         seconds = minimum(call, 3 if case.values < 1 << 20 else 1)
         fast[name] = seconds < WAKE
         calls[name] = max(1, min(100_000, round(2e-3 / max(seconds, 1e-8))))
@@ -213,7 +215,8 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """Returns a call for each contender. All write to the same memory, except JAX, which allocates its own."""
+    """Returns a function for each contender, which does the fill once. All write to the same memory, except that of JAX, which
+    allocates its own."""
     import numpy as np
     import torch
 
@@ -223,7 +226,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
     w = tensor(case)
     bits = w.view({4: torch.int32, 8: torch.int64, 2: torch.int16}[w.element_size()]).numpy()
     spec, constant = fanin.Initializer(case.spec), fanin.Initializer("constant(1)")
-    # A NumPy array if NumPy has the type: fanin.fill is fastest with it.
+    # `fanin.fill` is fastest with NumPy arrays. NumPy has no bf16, so an array of its bits is used.
     array = w.numpy() if case.dtype != "bf16" else bits.view(np.uint16)
     dtype = "bf16" if case.dtype == "bf16" else None
     calls: dict[str, Callable[[], Any]] = {
@@ -241,7 +244,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
         jax.config.update("jax_enable_x64", True)
         key = jax.random.key(0)
-        # A new key for each call, as in real use, and so that no result is cached.
+        # Each call uses a new key, as programs do, so that no result can be cached.
         jitted = jax.jit(lambda number: case.jax(jax, jax.random.fold_in(key, number)))
         numbers = iter(range(1 << 31))
         calls["jax"] = lambda: jitted(next(numbers)).block_until_ready()
@@ -249,7 +252,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
 
 def check(case: Case, options: argparse.Namespace) -> None:
-    """Exits with an error unless the values of a case are right."""
+    """Compares the torch stream with torch, and the native stream with the known digest. Exits with an error if they differ."""
     import torch
 
     import fanin
@@ -318,7 +321,7 @@ def table(cases: list[dict[str, Any]], title: str) -> str:
 
 
 def store(seconds: dict[str, float]) -> float:
-    """Returns the seconds of writing the memory, with plain or non-temporal stores, whichever is faster."""
+    """Returns the time of writing the memory in seconds: the smaller one of ordinary and of non-temporal stores."""
     return min(seconds["memory fill"], seconds["memory fill, non-temporal"])
 
 

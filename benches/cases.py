@@ -1,4 +1,4 @@
-"""The fills that are measured, and their goals."""
+"""The fills that `bench.py` measures, and the speedups that they should reach."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import math
 from dataclasses import dataclass
 from typing import Any, Callable
 
-#: Sixteen million values: 64 MB of f32.
+#: The shape of 2^24 values, which take 64 MiB as f32.
 LARGE = (1 << 24,)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A fill: a call for each contender."""
+    """A fill, described for each library that is measured."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     spec: str
-    #: A function of a module with the names of torch.nn.init, and a tensor.
+    #: Fills a tensor. The arguments are a module with the functions of torch.nn.init, and the tensor.
     torch: Callable[[Any, Any], Any]
-    #: The speedups over torch that the torch stream and the native stream must reach; None: no goal.
+    #: The speedups over torch that the torch stream and the native stream should reach. None means no goal.
     goals: tuple[float | None, float | None] = (None, None)
-    #: A function of jax and a key, which is jitted; None if JAX does not have the distribution.
+    #: Returns an array. The arguments are the module jax and a key. The function is jitted. None if JAX does not have the
+    #: distribution.
     jax: Callable[[Any, Any], Any] | None = None
-    #: A function of a generator and an array; None if NumPy does not have the distribution.
+    #: Fills an array. The arguments are a generator and the array. None if NumPy does not have the distribution.
     numpy: Callable[[Any, Any], Any] | None = None
-    #: The allowed difference between torch and fanin; None: bitwise equal.
+    #: The maximum absolute difference between torch and fanin. None means that the values must be bitwise equal.
     tolerance: float | None = None
 
     @property
@@ -133,7 +134,7 @@ CASES = [
     Case("eye 4096 x 4096 f32", SQUARE, "f32", "eye", lambda init, w: init.eye_(w)),
 ]
 
-#: The sizes of the curves: from a few values to a gigabyte of f32.
+#: The numbers of values in the curves, from 16 to 2^28 (one GiB of f32).
 SIZES = [1 << exponent for exponent in range(4, 29, 2)]
 
 
@@ -141,7 +142,7 @@ def sized(distribution: str, size: int) -> Case:
     return {"uniform": uniform, "normal": normal}[distribution]("f32", (size,))
 
 
-#: Sizes for --quick.
+#: The sizes that --quick uses.
 QUICK = {"values": 1 << 18, "sizes": SIZES[:7], "square": 256}
 
 

@@ -1,10 +1,11 @@
-"""Measures how `fanin audit` classifies fresh initializations of real models (transformers, timm) and damaged ones.
+"""Measures how `fanin audit` classifies the weights of real models (transformers, timm): fresh, damaged and trained.
 
     python scripts/audit_calibration.py --fanin target/release/fanin > results
 
-Fresh: every tensor of at least 64 values that is not constant must be classified as fresh, and no tensor may have a
-problem, except those that the library causes on purpose. Damaged: a weight matrix is damaged in one way at a time, and
-the damage must be noticed. Trained: a few hundred steps of Adam on a random task stand for training.
+- Fresh weights: every tensor of at least 64 values that is not constant should be classified as fresh. No tensor should have
+  a problem, except problems that the library causes on purpose.
+- Damaged weights: each weight matrix is damaged in one way at a time. `fanin audit` should report the damage.
+- Trained weights: a small network is trained on a random task with up to 1500 steps of Adam.
 """
 
 import argparse

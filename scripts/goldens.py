@@ -1,11 +1,11 @@
 """Writes crates/fanin/tests/golden/*.tsv: values of torch.nn.init, for Rust tests that run without torch.
 
     python scripts/goldens.py            writes the files
-    python scripts/goldens.py --check    compares new values with the files, writes nothing; exit code 1 if one differs
+    python scripts/goldens.py --check    compares new values with the files, writes nothing; exit code 1 if a value differs
 
-Needs torch (the files were written with 2.15) and safetensors. The specs and most cases are those of
-tests/torch/compare_fill.py. Values that torch computes with LAPACK or MKL differ from CPU to CPU: their files hold the
-values instead of hashes, and are compared within a tolerance.
+The script needs safetensors and torch. The files were written with torch 2.15. The specs and most cases come from
+tests/torch/compare_fill.py. Values that torch computes with LAPACK or MKL depend on the CPU. The files with such values have
+the values themselves instead of hashes, and are compared within a tolerance.
 """
 
 import argparse
@@ -40,7 +40,7 @@ STATE = """\
 
 
 def empty(shape, dtype, layout="c"):
-    """Returns a tensor of NaN, in a memory order that CALL describes. Elements that are not written to stay NaN."""
+    """Returns a tensor of NaN in the memory order `layout`, which CALL describes. An element that no fill writes stays NaN."""
     dtype = grid.DTYPES[dtype]
     tensor = {
         "c": lambda: torch.empty(shape, dtype=dtype),
@@ -84,8 +84,8 @@ def filled(spec, shape, dtype, layout):
     return short_hash(raw(tensor)), values(tensor.flatten()[:4]), short_hash(state_bytes())
 
 
-# Memory orders, with shapes of fewer and of more than 16 values. (2, 1, 5, 5) channels_last and (1, 40) transposed are
-# contiguous for torch, (1, 5, 6, 1) channels_last is not.
+# The shapes for each memory order, with fewer and with more than 16 values. torch treats (2, 1, 5, 5) in channels_last and
+# (1, 40) transposed as contiguous, but not (1, 5, 6, 1) in channels_last.
 STRIDED = {
     "t": [(3, 5), (17, 33), (1, 40)],
     "cl": [(2, 3, 2, 1), (5, 6, 7, 3), (2, 1, 5, 5), (1, 5, 6, 1)],
@@ -95,7 +95,7 @@ STRIDED_SPECS = ["uniform(a=-0.3, b=2.1)", "normal(mean=0.1, std=0.02)", "trunc_
 
 
 def torch_cases():
-    """Yields a part of the cases of compare_fill, without the largest, and cases of other memory orders."""
+    """Yields some of the cases of compare_fill, without the largest, and cases with other memory orders."""
     chosen = []
     for case in dict.fromkeys(grid.cases()):
         if case.close or math.prod(case.shape) > 40_000 or case.spec.startswith("sparse") and case.shape == (700, 40):
@@ -131,7 +131,7 @@ def torch_file():
 
 
 SEQUENCES = [
-    (  # 15 normals leave the second of a pair in the generator, where it stays until the next serial normal
+    (  # after 15 normals the generator stores the second normal of a pair, until normals are drawn in pairs again
         5,
         [
             ("normal", "f32", (15,), "c"), ("uniform", "f32", (5,), "c"),
@@ -149,7 +149,7 @@ SEQUENCES = [
             ("trunc_normal", "bf16", (3, 7), "s2"), ("normal", "f32", (1,), "c"),
         ],
     ),
-    (  # fills that pass the words 624 and 1248, where the generator computes a new block of words
+    (  # fills that cross word 624 or 1248, where the generator computes the next block of 624 words
         2**32 + 9,
         [
             ("uniform", "f32", (623,), "c"), ("uniform", "f64", (1,), "c"), ("uniform", "f16", (622,), "c"),
@@ -237,7 +237,7 @@ def rows(text):
 
 
 def same(name, old, new):
-    """Returns whether two rows are equal, or, where torch itself differs from CPU to CPU, close."""
+    """Returns True if two rows are equal. Values of torch that depend on the CPU may differ within a tolerance."""
     if name == "state.tsv" and old[0] == new[0] == "state":
         return unpack(old[1]) == unpack(new[1])  # the compressed bytes depend on the version of zlib
     if old == new or name not in ("orthogonal.tsv", "inverse_cdf.tsv"):

@@ -2,13 +2,13 @@
 
     pip install torch torchvision transformers timm && python scripts/manifests.py [--check]
 
-A manifest is the header of a safetensors file without the offsets: name -> dtype and shape, in the order of the model's
-state_dict(). Every model is built on torch's meta device from its configuration in `model_configs.py`: nothing is
-downloaded, no weight is allocated, and all models together take seconds.
+A manifest is the header of a safetensors file without the offsets: it maps each tensor's name to dtype and shape, in the order
+of the model's state_dict(). Every model is built on torch's meta device from its configuration in `model_configs.py`. So
+nothing is downloaded, no weight is allocated, and all models together take seconds.
 
-With --check nothing is written. The manifests on disk are compared with new ones, and every recipe is applied to every model
-that uses it: each tensor must match a rule, and each rule must match a tensor that no earlier rule matches. Every difference
-is printed, and the exit code is 1.
+With --check, nothing is written. The manifests in the repository are compared with new ones. Every recipe is applied to every
+model that uses it: each tensor must match a rule, and each rule must match a tensor that no earlier rule matches. Every error
+is printed. The exit code is 1 if there is an error.
 """
 
 import json
@@ -30,7 +30,7 @@ DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64"}
 def entries(model):
     """Returns the state_dict with one name for each tied tensor: the name under which save_pretrained saves it."""
     state = model.state_dict(keep_vars=True)
-    aliases = getattr(model, "all_tied_weights_keys", {})  # transformers: second name -> the name that is kept
+    aliases = getattr(model, "all_tied_weights_keys", {})  # maps a second name to the saved name
     kept = {name: tensor for name, tensor in state.items() if state.get(aliases.get(name)) is not tensor}
     assert len({id(tensor) for tensor in kept.values()}) == len(kept), "a tensor under two names"
     return kept
@@ -45,7 +45,7 @@ def manifest(name):
         "model": name,
         "loads_in": built_in.loads_in,
         "made_with": f"{package.__name__} {package.__version__}",
-        "parameters": str(sum(parameter.numel() for parameter in model.parameters())),  # a tied one counts once
+        "parameters": str(sum(parameter.numel() for parameter in model.parameters())),  # a tied parameter counts once
         "recipe": built_in.recipe,
     }
     lines = {"__metadata__": metadata}
@@ -57,7 +57,7 @@ def manifest(name):
 
 
 def read_recipe(file):
-    """Reads a recipe, merged with the one that it extends: its own rules come first."""
+    """Reads a recipe. If it extends another recipe, the rules of the other recipe follow its own rules."""
     recipe = tomllib.loads((MODELS / file).read_text())
     if "extends" not in recipe:
         return recipe
@@ -66,7 +66,7 @@ def read_recipe(file):
 
 
 def recipe_errors(name, text):
-    """Yields tensors without a rule, rules without a tensor, and undefined names in specs."""
+    """Yields an error for each tensor without a rule, rule without a tensor, and undefined name in a spec."""
     tensors = [key for key in json.loads(text) if key != "__metadata__"]
     recipe = read_recipe(BUILT_IN[name].recipe)
     variables = recipe.get("vars", {})

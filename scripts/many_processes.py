@@ -1,11 +1,12 @@
-"""Measures the time of init_module on two ranks compared with one, and the memory of a rank beyond its shard.
+"""Compares the time of init_module on two ranks with that on one rank, and measures the memory of a rank beyond its shard.
 
-Run it by hand on an idle machine:
+Run this script by hand on an idle machine:
 
     target/python/bin/python scripts/many_processes.py [--values 300000000] [--rounds 3]
 
-Each rank has one thread, as launchers start them. Rounds alternate between one rank and two; the medians are compared.
-Memory is the peak resident size during the fill minus that before it, when the shard was already allocated and written to.
+Each rank has one thread, because launchers start ranks with one thread. In each round, one rank and then two ranks are
+measured. The medians of the rounds are compared. The memory beyond the shard is the peak resident size after the fill minus
+the peak before it. The shard is allocated and written to before the first measurement.
 """
 
 import argparse

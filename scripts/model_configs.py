@@ -62,19 +62,19 @@ def torchvision_resnet50() -> nn.Module:
 class BuiltIn(NamedTuple):
     """A built-in model of fanin."""
 
-    #: A class of transformers, or a model of timm.
+    #: The name of a class of transformers, or of a model of timm.
     name: str
-    #: The configuration of a class of transformers; None for a model of timm.
+    #: Returns the configuration for a class of transformers. None for a model of timm.
     config: Callable[[], Any] | None
-    #: The file of its recipe.
+    #: The file name of the model's recipe.
     recipe: str
     dtype: torch.dtype = torch.float32
-    #: Another model that a checkpoint loads in, beside the first.
+    #: Another model that can load a checkpoint of this model, or None.
     also_loads_in: str | None = None
 
     @property
     def loads_in(self) -> str:
-        """The code that makes the models that a checkpoint loads in."""
+        """The Python expressions of the models that can load a checkpoint of this model."""
         first = f"timm.create_model({self.name!r})" if self.config is None else f"transformers.{self.name}"
         return first if self.also_loads_in is None else f"{first}, {self.also_loads_in}"
 
@@ -87,7 +87,7 @@ class BuiltIn(NamedTuple):
         return model if self.dtype == torch.float32 else model.to(self.dtype)
 
     def on_meta(self) -> nn.Module:
-        """Builds the model on the meta device: without memory."""
+        """Builds the model on the meta device, where tensors have no memory."""
         with torch.device("meta"):
             return self.build()
 
@@ -130,7 +130,7 @@ def small_llama(**dtype: torch.dtype) -> nn.Module:
 
 
 def odd_llama() -> nn.Module:
-    """A small Llama whose vocabulary no number of ranks divides, with a padding token."""
+    """Returns a small Llama with a padding token. Its vocabulary size, 61, is prime, so no number of ranks divides it."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -158,7 +158,7 @@ def small_vit() -> nn.Module:
 
 
 class EveryLayer(nn.Module):
-    """Each layer of torch that draws in its constructor, and some fills of parameters."""
+    """A module with each layer of torch that draws in its constructor, and with some parameters that it fills itself."""
 
     def __init__(self):
         super().__init__()
@@ -233,11 +233,11 @@ AUDITED: dict[str, Callable[[], nn.Module]] = {
 
 
 class EveryScheme(nn.Module):
-    """A module with a parameter for each scheme, of shapes that numbers of ranks do not divide."""
+    """A module with a parameter for each scheme. The numbers of ranks in the tests do not divide most of the shapes."""
 
     def __init__(self, **where):
         super().__init__()
-        # As in GPT-2: 50257 rows, which neither 2 nor 3 divides.
+        # 50257 rows, as in GPT-2. Neither 2 nor 3 divides this number.
         self.embed = nn.Embedding(50257, 2, padding_idx=3, **where)
         self.up = nn.Linear(2, 53, **where)
         self.down = nn.Linear(53, 6, **where)
@@ -273,7 +273,7 @@ class EveryScheme(nn.Module):
             init.orthogonal_(gate)
         self.gates.data[3:6].add_(1.0)
         with torch.no_grad():
-            # Drawn from torch's generator, which is the same on every rank.
+            # `rand` draws from torch's generator, whose state is the same on every rank.
             self.scale.copy_(torch.rand(13).log())
             self.scale[2:5] = 7.0
 

@@ -2,9 +2,9 @@
 
     pip install mpmath && python scripts/tables.py
 
-Each table interpolates a smooth function at Chebyshev nodes, which is within a small factor of the best polynomial of that
-degree. The relative error is measured at 2000 points, with the coefficients rounded to the type in which the polynomial is
-evaluated, and exact arithmetic.
+Each table has the coefficients of a polynomial that interpolates a smooth function at Chebyshev nodes. The error of such a
+polynomial is within a small factor of the smallest possible one for its degree. The printed relative error is the largest at
+2000 points. It is computed in exact arithmetic, with the coefficients rounded to the type in which the polynomial is evaluated.
 """
 
 import struct
@@ -19,7 +19,8 @@ def as_f32(x):
 
 
 def interpolate(function, low, high, degree):
-    """Returns the middle of the interval, and the coefficients in powers of (x - middle), lowest first."""
+    """Interpolates `function` on [low, high]. Returns the middle of the interval, and the coefficients of the powers of
+    (x - middle), lowest power first."""
     middle, half = (mp.mpf(low) + high) / 2, (mp.mpf(high) - low) / 2
     nodes = [mp.cos(mp.pi * (2 * k + 1) / (2 * (degree + 1))) for k in range(degree + 1)]
     matrix = mp.matrix(degree + 1, degree + 1)

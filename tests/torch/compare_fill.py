@@ -2,11 +2,14 @@
 
     python tests/torch/compare_fill.py --fanin target/release/fanin [--only SUBSTRING] [--quick]
 
-Each case runs the binary in a temporary directory and reads its file. The bytes must be equal, except for
-- orthogonal: builds of LAPACK differ, so values must agree within 2e-5 (f32) or 1e-8 (f64); torch has no f16 or bf16;
-- trunc_normal(method=inverse_cdf), torch's algorithm before 2.12: the last bit of torch's erfinv depends on the CPU (MKL
-  picks a kernel), so values must agree within a few units in the last place.
-fanin must print every warning of torch on stderr. The last line is `N passed, M failed`; the exit code is 1 on failure.
+Each case runs the binary in a temporary directory, reads the file that the binary writes, and compares the file's values
+with those of torch. The bytes must be equal, with two exceptions:
+- orthogonal: the result of torch depends on the build of LAPACK, so values must agree within 2e-5 (f32) or 1e-8 (f64).
+  f16 and bf16 are not compared, because torch cannot factorize them.
+- trunc_normal(method=inverse_cdf), torch's algorithm before 2.12: the last bits of torch's erfinv depend on the CPU,
+  because MKL chooses a kernel for the CPU. So values must agree within a few units in the last place.
+fanin must print every warning of torch to stderr. The last line of the output is `N passed, M failed`. The exit code is 1 if
+a case fails.
 """
 
 import argparse
@@ -27,7 +30,7 @@ BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Names(dict):
-    """Names for `eval`: an unknown name is a word, as in mode=fan_out."""
+    """Names for `eval`: an unknown name evaluates to itself as a string, such as fan_out in mode=fan_out."""
 
     def __missing__(self, name):
         return name
@@ -41,14 +44,14 @@ def read_spec(spec):
 
 
 def inverse_cdf_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
-    """Does trunc_normal_ as torch before 2.12."""
+    """Fills `tensor` as `trunc_normal_` of torch did before torch 2.12."""
     low, high = ((1 + math.erf((bound - mean) / std / math.sqrt(2))) / 2 for bound in (a, b))
     tensor.uniform_(2 * low - 1, 2 * high - 1).erfinv_()
     return tensor.mul_(std * math.sqrt(2)).add_(mean).clamp_(min=a, max=b)
 
 
 def torch_fill(tensor, spec):
-    """Fills `tensor` from a spec with torch.nn.init and torch's default generator. Returns torch's warnings."""
+    """Fills `tensor` with the function of torch.nn.init that `spec` names. Returns the messages of torch's warnings."""
     name, arguments = read_spec(spec)
     if name in ("orthogonal", "xavier_uniform", "xavier_normal") and isinstance(arguments.get("gain"), str):
         arguments["gain"] = torch.nn.init.calculate_gain(arguments["gain"])
@@ -79,23 +82,23 @@ DRAWN = ["uniform(a=-0.3, b=2.1)", "normal(mean=0.1, std=0.02)", "trunc_normal(s
 TINY = [(0, 4), (1,), (1, 1), (15,), (16,), (17,), (3, 5), (7, 1, 3), (31,), (33,), (100,), (2, 3, 4, 5),
         (5, 2, 3, 3, 3)]  # fmt: skip
 LARGE = [(257, 129), (1000003,)]
-EVERY = [  # for the shape (6, 4, 3, 3), or (23, 17) if the scheme needs a matrix
+EVERY = [  # filled with the shape (6, 4, 3, 3), or with (23, 17) if the scheme needs a matrix
     "uniform", "normal", "trunc_normal", "constant(val=0.3)", "ones", "zeros", "eye", "dirac(groups=2)",
     "xavier_uniform(gain=2)", "xavier_normal(gain=tanh)", "kaiming_uniform(a=sqrt(5))",
     "kaiming_normal(mode=fan_out, nonlinearity=relu)", "sparse(sparsity=0.9, std=0.01)",
 ]  # fmt: skip
 TRUNCATED = [
-    "trunc_normal(a=-1, b=1)",  # p = 0.68: normals until inside
+    "trunc_normal(a=-1, b=1)",  # p = 0.68: torch draws normals until all are within the bounds
     "trunc_normal(mean=1, std=2, a=-1, b=2.5)",
-    "trunc_normal(a=0.25, b=9)",  # one side, most of it truncated
-    "trunc_normal(a=-0.4, b=0.4)",  # p = 0.3108, just above the threshold
-    "trunc_normal(a=-0.38, b=0.38)",  # p = 0.2961, just below it: uniform proposals
+    "trunc_normal(a=0.25, b=9)",  # only the values above 0.25, less than half of the distribution
+    "trunc_normal(a=-0.4, b=0.4)",  # p = 0.3108, just above the threshold 0.3: normals
+    "trunc_normal(a=-0.38, b=0.38)",  # p = 0.2961, just below the threshold: uniform proposals
     "trunc_normal(a=1, b=2)",
     "trunc_normal(a=2, b=6)",
     "trunc_normal(a=-6, b=-4)",
-    "trunc_normal(mean=0.1, std=0.02, a=0.3, b=0.31)",  # 10 standard deviations from the mean
-    "trunc_normal(mean=-0.3, std=0.7, a=0.1, b=0.12)",  # a narrow window
-    "trunc_normal(mean=0.5, std=3, a=0.5, b=0.5)",  # a point
+    "trunc_normal(mean=0.1, std=0.02, a=0.3, b=0.31)",  # bounds at 10 standard deviations from the mean
+    "trunc_normal(mean=-0.3, std=0.7, a=0.1, b=0.12)",  # bounds close to each other
+    "trunc_normal(mean=0.5, std=3, a=0.5, b=0.5)",  # equal bounds
     "trunc_normal(mean=5, a=-2, b=2)",
     "trunc_normal(std=0.02, method=rejection)",  # bounds at 100 standard deviations
 ]
@@ -120,7 +123,7 @@ FANNED = [
     "kaiming_uniform", "kaiming_uniform(mode=fan_out)", "kaiming_uniform(nonlinearity=tanh)", "kaiming_normal(a=0.2)",
     "kaiming_uniform(a=-1.5, mode=FAN_OUT)", "kaiming_normal(nonlinearity=linear)", "kaiming_normal(nonlinearity=selu)",
     "kaiming_normal(mode=fan_out, nonlinearity=sigmoid)", "kaiming_uniform(nonlinearity=conv_transpose2d)",
-    "kaiming_uniform(a=18.144)",  # torch squares by pow(), which can differ from a * a: here the bound does
+    "kaiming_uniform(a=18.144)",  # torch computes a^2 by pow(), whose result differs from a * a here
     "xavier_uniform", "xavier_normal", "xavier_uniform(gain=relu)", "xavier_normal(gain=5/3)",
 ]  # fmt: skip
 FAN_SHAPES = [(1, 1), (3, 5), (10, 7), (64, 3, 7, 7), (5, 2, 3, 3, 3), (30, 11, 4)]
@@ -161,7 +164,8 @@ def cases():
         yield from (Case(s, shape) for shape in [(0, 4), (4, 0), (0, 4, 4)])
 
 
-# Requests that must fail: spec, shape, dtype, then texts that stderr must contain (argument, value, torch's message).
+# Requests that must fail: spec, shape and dtype, followed by the texts that stderr must contain: the names and values of
+# arguments, or torch's message.
 ERRORS = [
     ("normal(std=-1)", "4,4", "f32", "std", "-1"),
     ("normal(std=nan)", "4,4", "f32", "std", "nan"),
@@ -219,7 +223,7 @@ def run(fanin, spec, shape, dtype, seed, path):
 
 
 def tolerance(case, expected):
-    """Returns the allowed difference from torch for cases in which torch itself differs from CPU to CPU."""
+    """Returns the tolerance, an absolute difference, for a case in which the values of torch depend on the CPU."""
     if case.spec.startswith("orthogonal"):
         return 2e-5 if case.dtype == "f32" else 1e-8
     arguments = read_spec(case.spec)[1]
@@ -228,7 +232,7 @@ def tolerance(case, expected):
 
 
 def difference(case, found, expected):
-    """Returns None if `found` equals `expected`, else a description of the difference."""
+    """Compares `found`, the tensors of a file, with the tensor `expected`. Returns None, or a description of the difference."""
     if list(found) != ["weight"]:
         return f"the file holds {list(found)}"
     found = found["weight"]
@@ -271,7 +275,7 @@ def check_error(error, result, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fanin", required=True, help="path of the binary")
+    parser.add_argument("--fanin", required=True, help="path of the fanin binary")
     parser.add_argument("--only", default="", help="only cases whose line contains this")
     parser.add_argument("--quick", action="store_true", help="every sixth case, without those of a million values")
     arguments = parser.parse_args()
@@ -290,7 +294,8 @@ def main():
             path = Path(folder, f"{number}.safetensors")
             return path, pool.submit(run, arguments.fanin, spec, shape, dtype, seed, path)
 
-        # Two processes run ahead of torch, in batches, so that the folder stays small.
+        # Two processes of fanin run at a time, while torch computes the expected values. The cases are run in batches of 32,
+        # so that the folder has few files.
         work = [(check_case, case, (case.spec, ",".join(map(str, case.shape)), case.dtype, case.seed)) for case in grid]
         work += [(check_error, error, (*error[:3], 0)) for error in errors]
         for start in range(0, len(work), 32):
@@ -299,7 +304,7 @@ def main():
             for (check, case, _), (path, future) in zip(batch, jobs):
                 try:
                     wrong = check(case, future.result(), path)
-                except Exception as error:  # an unreadable file must not end the run
+                except Exception as error:  # an unreadable file must not stop the script
                     wrong = f"{type(error).__name__}: {error}"
                 if wrong:
                     failed += 1

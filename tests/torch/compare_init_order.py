@@ -2,10 +2,10 @@
 
     python tests/torch/compare_init_order.py --fanin target/release/fanin
 
-The header of the checkpoint is not in alphabetical order. Tensors of fewer than 16 values leave the second normal of a pair
-in the generator, for a later tensor. A second run must write the same file. A tensor without a rule and an unused rule must
-be errors.
-The last line is `N passed, M failed`; the exit code is 1 on failure.
+The tensors of the checkpoint are not in alphabetical order. After a tensor of fewer than 16 normals, the generator may store
+the second normal of a pair, which a later tensor then uses. Running the command again must write the same file. A tensor
+without a rule and a rule without a tensor must be errors. The last line of the output is `N passed, M failed`. The exit code
+is 1 if a check fails.
 """
 
 import argparse
@@ -32,7 +32,7 @@ RECIPE = {
     "gate.*": "uniform(a=-0.1, b=0.1)",
     "*": "normal(std=0.02)",
 }
-SMALL = [  # in file order; sizes below 16 leave a cached normal in the generator
+SMALL = [  # in the order of the file; after a size below 16, the generator may store a normal
     ("z.weight", "F32", (3, 5)),
     ("conv.weight", "F32", (4, 3, 3, 3)),
     ("norm.scale", "F32", (7,)),
@@ -46,7 +46,7 @@ SMALL = [  # in file order; sizes below 16 leave a cached normal in the generato
     ("b.weight", "F32", (2, 2)),
 ]
 MIXED = [(name, kind, shape) for (name, _, shape), kind in zip(SMALL, ["F64", "F16", "F32", "BF16"] * 3)]
-MIXED = [tensor for tensor in MIXED if tensor[0] != "turn.weight"]  # torch has no f16 QR
+MIXED = [tensor for tensor in MIXED if tensor[0] != "turn.weight"]  # torch has no QR factorization for f16
 MIXED += [("turn.weight", "F64", (6, 4)), ("last.weight", "F16", (1,)), ("very.last", "F64", (1,))]
 
 
@@ -62,7 +62,7 @@ def write_checkpoint(path, tensors):
 
 
 def write_recipe(path, rules):
-    # These JSON strings are valid TOML strings, since they have no control characters or surrogates.
+    # A JSON string is also a TOML string, unless it has control characters or surrogates. These strings have none.
     path.write_text("[init]\n" + "".join(f"{json.dumps(rule)} = {json.dumps(spec)}\n" for rule, spec in rules.items()))
 
 

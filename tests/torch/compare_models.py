@@ -1,12 +1,15 @@
-"""Loads checkpoints of `fanin init MODEL` in the libraries that they are made for, and runs each model once.
+"""Loads the checkpoints of `fanin init MODEL` with transformers or timm, and runs each model once.
 
     python tests/torch/compare_models.py --fanin target/release/fanin [--all] [--only SUBSTRING]
 
-For every model of `fanin models --json` a checkpoint is written, and checked as follows. Its names, shapes and types must be
-those of the model that `scripts/model_configs.py` builds on torch's meta device (one name of a tied weight may be missing).
-transformers' from_pretrained must report no missing, unexpected or mismatched tensor, and must load the file's values, also
-from shards that two processes wrote. One forward pass on a random input must be finite. Nothing is downloaded. Without
---all, models above 500 MB are left out. The last line is `N passed, M failed`; the exit code is 1 on failure.
+A checkpoint is written for every model of `fanin models --json`, and checked as follows:
+- The names, shapes and types must be those of the model that `scripts/model_configs.py` builds on torch's meta device. If a
+  weight is tied, one of its names may be missing.
+- transformers' from_pretrained must report no missing, unexpected or mismatched tensor, and must load the values of the file.
+  The same must hold for shards that two processes have written.
+- One forward pass on a random input must give finite values.
+Nothing is downloaded. Without --all, models of more than 500 MB are skipped. The last line of the output is
+`N passed, M failed`. The exit code is 1 if a model fails.
 """
 
 import argparse
@@ -31,7 +34,7 @@ SMALL = 500_000_000  # bytes
 
 
 def size(model):
-    """Returns the number of bytes of a model's tensors; a tied one is counted once."""
+    """Returns the number of bytes of a model's tensors. A tied tensor is counted once."""
     tensors = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
@@ -53,7 +56,7 @@ def errors_of_file(model, state):
 
 
 def loaded(name, folder, state):
-    """Returns the model with the file's values, and the errors."""
+    """Loads the file in `folder`, whose tensors are `state`. Returns the model and a list of errors."""
     if BUILT_IN[name].config is None:
         model = BUILT_IN[name].on_meta()
         model.load_state_dict(state, strict=True, assign=True)
@@ -67,7 +70,7 @@ def loaded(name, folder, state):
 
 
 def errors_of_shards(fanin, name, state, folder):
-    """Yields errors unless from_pretrained reads the same values from shards that two processes wrote."""
+    """Lets two processes write shards. Yields an error for each difference between the loaded values and `state`."""
     if BUILT_IN[name].config is None:
         return
     folder = folder / "shards"
@@ -116,7 +119,7 @@ def find_errors(fanin, listed, model, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fanin", required=True, help="path of the binary")
-    parser.add_argument("--all", action="store_true", help="the models above 500 MB too, one at a time")
+    parser.add_argument("--all", action="store_true", help="also check models of more than 500 MB, one at a time")
     parser.add_argument("--only", default="", help="only models whose name contains this")
     arguments = parser.parse_args()
     transformers.logging.set_verbosity_error()
@@ -144,7 +147,7 @@ def main():
             try:
                 for error in find_errors(arguments.fanin, listed, model, Path(folder)):
                     errors.append(error)
-            except Exception as error:  # a model that does not load must not end the run
+            except Exception as error:  # a model that does not load must not stop the script
                 errors.append(f"{type(error).__name__}: {error}")
         gc.collect()
         passed += not errors

@@ -55,7 +55,7 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The tier and the part that the options of `cargo xtask test` name.
+/// Returns the tier and the part that the options of `cargo xtask test` select, or `None` if an option is unknown.
 fn options_of_test(options: &[&str]) -> Option<(Tier, Option<Part>)> {
     let (mut tier, mut part) = (Tier::Default, None);
     for option in options {
@@ -72,7 +72,7 @@ fn options_of_test(options: &[&str]) -> Option<(Tier, Option<Part>)> {
     Some((tier, part))
 }
 
-/// Measures the package beside other libraries. The wheel is built in release mode.
+/// Builds the wheel in release mode, installs it, and measures the speed of fanin and other libraries.
 fn bench(options: &[&str]) -> Result {
     let script = root().join("benches/bench.py");
     let python = python::environment()?;

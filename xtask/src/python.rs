@@ -5,10 +5,10 @@ use std::process::Command;
 
 use crate::steps::{Result, Steps, cargo, root, run, target};
 
-/// The release of torch that the torch stream is compared with.
+/// The release of torch whose values the torch stream must reproduce.
 const TORCH: &str = "torch==2.15.0";
 
-/// The packages that the tests of the Python package and the comparisons need, beside torch.
+/// The packages that the tests of the Python package and the comparisons need in addition to torch.
 const PACKAGES: [&str; 15] = [
     "numpy",
     "safetensors",
@@ -30,11 +30,11 @@ const PACKAGES: [&str; 15] = [
 /// The packages that the benchmarks need in addition.
 pub const BENCH_PACKAGES: [&str; 1] = ["matplotlib"];
 
-/// Returns the interpreter of a virtual environment in `target/`. It is created at the first call, and again whenever the
-/// packages change.
+/// Returns the interpreter of a virtual environment in `target/`. The environment is created if it does not exist or if
+/// the list of packages has changed.
 ///
 /// # Errors
-/// No Python 3.10 or newer; packages that cannot be installed.
+/// Returns an error if no Python 3.10 or newer is found, or if a package cannot be installed.
 pub fn environment() -> Result<PathBuf> {
     let home = target().join("python");
     let python = if cfg!(windows) { home.join("Scripts/python.exe") } else { home.join("bin/python") };
@@ -53,7 +53,7 @@ pub fn environment() -> Result<PathBuf> {
     let pip = |packages: &[&str]| {
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))
     };
-    // The build for CPUs alone is a tenth of the size, where the package index has it.
+    // The build of torch for CPUs only has a tenth of the size. Not every package index has it.
     if pip(&[&format!("{TORCH}+cpu")]).is_err() {
         eprintln!("no {TORCH} for CPUs alone in this package index: the default build is installed");
     }
@@ -62,13 +62,13 @@ pub fn environment() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Builds the wheel in a profile of cargo's and installs it into the Python environment.
+/// Builds the wheel with this cargo profile, and installs it into the Python environment.
 ///
 /// # Errors
-/// A build or an installation that fails.
+/// Returns an error if the build or the installation fails.
 pub fn install_wheel(python: &Path, profile: &str) -> Result {
     let wheels = target().join("wheels");
-    // Only the wheel of this build may be in the folder.
+    // Older wheels are removed, so that the only wheel in the folder is the one that is built now.
     if wheels.exists() {
         std::fs::remove_dir_all(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
     }
@@ -84,10 +84,11 @@ pub fn install_wheel(python: &Path, profile: &str) -> Result {
         .arg(wheel))
 }
 
-/// Writes the type stubs of the Python module, made from the module itself; or checks that they are up to date.
+/// Generates the type stubs of the Python module from the compiled module, and writes them. If `check` is true,
+/// compares them with the stubs in the repository instead.
 ///
 /// # Errors
-/// A build that fails; stubs that are not up to date.
+/// Returns an error if the build fails, or if `check` is true and the stubs are not up to date.
 pub fn stubs(steps: &mut Steps, check: bool) -> Result {
     steps.step("build the Python module for its stubs", || {
         run(cargo().args(["build", "--package", "fanin-python", "--features", "stubs"]))

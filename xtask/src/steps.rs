@@ -1,4 +1,4 @@
-//! Commands that are run one after another, and how long each took.
+//! Runs commands, and records how long each step takes.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// The result of a command.
 pub type Result<T = ()> = std::result::Result<T, String>;
 
-/// The steps that have been run.
+/// The steps that have been run, each with its name and duration.
 #[derive(Default)]
 pub struct Steps {
     done: Vec<(String, Duration)>,
@@ -36,36 +36,36 @@ impl Steps {
     }
 }
 
-/// The workspace's folder.
+/// Returns the folder of the workspace.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a member of the workspace").to_owned()
 }
 
-/// The folder that cargo builds into.
+/// Returns the folder that cargo builds into: `CARGO_TARGET_DIR`, or `target` in the workspace.
 pub fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     std::path::absolute(&target).unwrap_or(target)
 }
 
-/// The cargo that started this program.
+/// Returns a command for the cargo that started this program.
 pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs a command in the workspace's folder.
+/// Runs a command in the folder of the workspace.
 ///
 /// # Errors
-/// A command that cannot be started, or that fails.
+/// Returns an error if the command cannot be started, or if its exit code is not 0.
 pub fn run(command: &mut Command) -> Result {
     eprintln!("+ {command:?}");
     let status = command.current_dir(root()).status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
 
-/// Runs commands side by side, each with its output kept until it ends.
+/// Runs commands at the same time. The output of each command is printed when the command ends.
 ///
 /// # Errors
-/// The first that fails, after all have ended.
+/// Returns the error of the first command in the list that failed, after all commands have ended.
 pub fn run_side_by_side(commands: Vec<Command>) -> Result {
     std::thread::scope(|scope| {
         let run = |mut command: Command| {

@@ -1,4 +1,4 @@
-//! `cargo xtask test`.
+//! `cargo xtask test`: runs the tests of the project.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,14 +6,14 @@ use std::process::Command;
 use crate::python;
 use crate::steps::{Result, Steps, cargo, root, run, run_side_by_side, target};
 
-/// How much is tested.
+/// The amount of testing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
-    /// What fits between two edits.
+    /// Tests that take a few minutes in total, to run after each small change.
     Quick,
-    /// Everything but what takes long and rarely fails.
+    /// All tests except those that take long and rarely fail.
     Default,
-    /// Everything.
+    /// All tests.
     Slow,
 }
 
@@ -30,19 +30,19 @@ pub enum Part {
     Adapters,
 }
 
-/// Runs the tests of a tier: all parts, or one.
+/// Runs the tests of a tier. `part` selects one part of the tests; `None` runs all parts.
 ///
-/// All builds use one profile and, where possible, one set of features, so that each crate is built once for the tests,
-/// the command and the wheel.
+/// All builds use the same profile and, where possible, the same features. So each crate is built only once for the
+/// tests, the command and the wheel.
 ///
 /// # Errors
-/// The first step that fails.
+/// Returns the error of the first step that fails.
 pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
     if tier == Tier::Quick {
         return quick(steps);
     }
     let wanted = |this: Part| part.is_none_or(|part| part == this);
-    // Packages are downloaded while the crates are built.
+    // The Python packages are installed on another thread while the crates are built.
     std::thread::scope(|scope| {
         let packages =
             (wanted(Part::Python) || wanted(Part::Torch)).then(|| scope.spawn(python::environment));
@@ -66,7 +66,7 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
     })
 }
 
-/// Unit tests, golden values and the main tests of the command line.
+/// Runs unit tests, golden values and the main tests of the command line.
 fn quick(steps: &mut Steps) -> Result {
     steps.step("unit tests of the workspace", || {
         run(cargo().args(["test", "--workspace", "--lib", "--bins"]))
@@ -81,7 +81,7 @@ fn quick(steps: &mut Steps) -> Result {
     })
 }
 
-/// The library's examples. Each checks what it shows.
+/// The examples of the library. An example fails if its own assertions fail.
 const EXAMPLES: [&str; 5] = ["any_split", "fused", "own_scheme", "scaling_factors", "torch_parity"];
 
 fn rust(steps: &mut Steps, tier: Tier) -> Result {
@@ -101,7 +101,7 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
             run(cargo().args(["run", "--quiet", "--package", "fanin", "--example", example]))
         })
     })?;
-    // Built without optimization: these features add interfaces, not kernels.
+    // The profile `features` builds without optimization, because these features add interfaces and no kernels.
     let features = ["--package", "fanin", "--profile", "features", "--features", "rand_core,ndarray"];
     steps.step("interfaces to rand_core and ndarray", || {
         run(cargo().arg("test").args(features).args(["--lib", "interop", "--test", "generators"]))?;
@@ -116,10 +116,11 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
     Ok(())
 }
 
-/// The adapters: workspaces of their own, because the frameworks are large and change fast. They share a target folder.
+/// The adapters. Each is a separate workspace, because the frameworks are large and change often. All share one target
+/// folder.
 const ADAPTERS: [&str; 2] = ["adapters/fanin-candle", "adapters/fanin-burn"];
 
-/// Runs the adapters' tests, some of which compare a saved model with what the command line writes.
+/// Runs the tests of the adapters. Some of them compare a saved model with a checkpoint that the command line writes.
 fn adapters(steps: &mut Steps) -> Result {
     let binary = binary(steps)?;
     for adapter in ADAPTERS {
@@ -141,7 +142,7 @@ fn cargo_in(adapter: &str, command: &str) -> Command {
     cargo
 }
 
-/// Builds the `fanin` command in the profile of the tests, and returns its path.
+/// Builds the `fanin` command with the profile of the tests, and returns the path of the binary.
 fn binary(steps: &mut Steps) -> Result<PathBuf> {
     steps.step("build the command", || run(cargo().args(["build", "--workspace", "--bins"])))?;
     Ok(target().join("debug").join(format!("fanin{}", std::env::consts::EXE_SUFFIX)))
@@ -160,7 +161,8 @@ fn python_package(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     steps.step("tests of the Python package, comparison with JAX", || run_side_by_side(vec![pytest, jax]))
 }
 
-/// Compares the command line with torch, transformers and timm; checks that golden files are up to date.
+/// Compares the results of the command line with those of torch, transformers and timm. Then checks that the golden
+/// files are up to date.
 fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     let debug = binary(steps)?;
     let compare = |binary: &Path, script: &str| {
@@ -174,7 +176,7 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
         run_side_by_side(vec![compare(&debug, "compare_init_order.py"), compare(&debug, "compare_models.py")])
     })?;
     if tier == Tier::Slow {
-        // The released command is compiled otherwise: it must draw the same bits.
+        // The release build has other compiler options. It must draw bit-identical values.
         steps.step("build the command for release", || {
             run(cargo().args(["build", "--release", "--package", "fanin-cli"]))
         })?;
@@ -185,10 +187,11 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     golden_scripts(steps, python, true)
 }
 
-/// Regenerates golden files and manifests, or checks that they are up to date.
+/// Regenerates the golden files and the manifests. If `check` is true, compares them with the files in the repository
+/// instead.
 ///
 /// # Errors
-/// A script that fails.
+/// Returns an error if a script fails.
 pub fn golden_scripts(steps: &mut Steps, python: &Path, check: bool) -> Result {
     let scripts = ["scripts/goldens.py", "scripts/manifests.py"].map(|script| {
         let mut command = Command::new(python);

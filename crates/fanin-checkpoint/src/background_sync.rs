@@ -1,13 +1,13 @@
-//! Writing a file's data to the disk while more of it is generated.
+//! A thread that synchronizes a file with the disk while the next values of the file are generated.
 
 use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-/// A thread that calls `sync_data` on a file while the file is written.
+/// A thread that calls `sync_data` on a file while another thread writes the file.
 ///
-/// Without it, the operating system keeps gigabytes of written data in memory, and the final `sync_all` waits for all of
-/// them.
+/// Without this thread, the operating system keeps gigabytes of written data in memory, and the final `sync_all` waits
+/// until all of this data is on the disk.
 pub(crate) struct BackgroundSync {
     requests: Sender<()>,
     thread: JoinHandle<std::io::Result<()>>,
@@ -15,13 +15,13 @@ pub(crate) struct BackgroundSync {
 
 impl BackgroundSync {
     /// Starts a thread for `file`, and requests the first synchronization. Returns `None` if the file's handle cannot be
-    /// duplicated or no thread can be started; then the final `sync_all` does all the work.
+    /// duplicated or the thread cannot be started. The final `sync_all` then synchronizes all data.
     pub(crate) fn start(file: &File) -> Option<Self> {
         let file = file.try_clone().ok()?;
         let (requests, received): (_, Receiver<()>) = channel();
         let work = move || {
             while received.recv().is_ok() {
-                // One synchronization serves all requests that are waiting.
+                // All requests that have arrived by now are removed, because one synchronization is enough for them.
                 while received.try_recv().is_ok() {}
                 file.sync_data()?;
             }
@@ -33,14 +33,14 @@ impl BackgroundSync {
         Some(sync)
     }
 
-    /// Requests a synchronization, without waiting for it. After an error this does nothing: [`finish`](Self::finish)
-    /// returns the error.
+    /// Requests a synchronization, and does not wait until it is done. After an error the request is ignored, because
+    /// the thread has ended; [`finish`](Self::finish) returns the error.
     pub(crate) fn request(&self) {
         _ = self.requests.send(());
     }
 
-    /// Waits for the thread, and returns its error. The operating system reports an error of a file only once, so it
-    /// must not be lost here.
+    /// Waits until all requested synchronizations are done. Returns the first error of the thread. The caller must not
+    /// ignore the error, because the operating system reports a write error only once.
     pub(crate) fn finish(self) -> std::io::Result<()> {
         drop(self.requests);
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

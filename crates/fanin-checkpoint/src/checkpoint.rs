@@ -1,4 +1,4 @@
-//! Reading a checkpoint in one or more files.
+//! Reads a checkpoint that consists of one or more files.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,12 +27,12 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a safetensors file, an index in JSON, or a folder. Of a folder, the index is opened if there is one, else
+    /// Opens a safetensors file, an index in JSON, or a folder. In a folder, this opens the index if there is one, else
     /// `model.safetensors`, else all safetensors files in alphabetical order. Only headers are read.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or has an invalid header, if two files have a tensor of the same name,
-    /// and if an index and its files do not have the same tensors.
+    /// or if an index and its files do not have the same tensors.
     pub fn open(path: &Path) -> Result<Self> {
         let (paths, index) = locate(path)?;
         let files = paths.iter().map(|path| SafetensorsFile::open(path)).collect::<Result<Vec<_>>>()?;
@@ -104,10 +104,10 @@ impl Checkpoint {
 }
 
 /// Reads the names, types and shapes of a model's tensors. `path` is the name of a built-in model, a manifest in JSON, or
-/// a checkpoint: a safetensors file, a folder or an index. Of a checkpoint only the headers are read.
+/// a checkpoint (a safetensors file, a folder or an index). Only the headers of a checkpoint are read.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read or is none of these.
+/// Returns an error if the file cannot be read, or is neither a manifest nor a checkpoint.
 pub fn read_manifest(path: &Path) -> Result<Manifest> {
     if let Some(model) = path.to_str().and_then(fanin_recipe::Model::find).filter(|_| !path.exists()) {
         return Ok(model.manifest());
@@ -119,7 +119,7 @@ pub fn read_manifest(path: &Path) -> Result<Manifest> {
     Ok(Checkpoint::open(path)?.manifest)
 }
 
-/// Returns the paths of a checkpoint's safetensors files, and its index if it has one.
+/// Returns the paths of a checkpoint's safetensors files, and the checkpoint's index, or `None` if there is no index.
 fn locate(path: &Path) -> Result<(Vec<PathBuf>, Option<Index>)> {
     let index_path = if path.is_dir() {
         Some(path.join(INDEX)).filter(|index| index.is_file())
@@ -137,7 +137,8 @@ fn locate(path: &Path) -> Result<(Vec<PathBuf>, Option<Index>)> {
     Ok((paths, None))
 }
 
-/// Returns the paths of the safetensors files of a folder without an index.
+/// Returns the paths of the checkpoint's safetensors files in a folder that has no index: `model.safetensors` if it
+/// exists, else all safetensors files.
 fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join(SINGLE_FILE);
     if single.is_file() {
@@ -157,11 +158,13 @@ fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Compares an index with the files that it names, and returns inconsistencies that do not prevent reading.
-/// `file_of_name` has the index in `paths` of each tensor's file; `size` is the number of bytes of all tensors.
+/// Compares an index with the files that it names, and returns a message for each inconsistency that does not prevent
+/// reading. `file_of_name` has, for each tensor, the position of its file in `paths`. `size` is the number of bytes of
+/// all tensors.
 ///
 /// # Errors
-/// Returns an error if the index has a tensor that its file does not have, or does not have a tensor of its files.
+/// Returns an error if the index names a file for a tensor and the file does not have the tensor, or if a file has a
+/// tensor that the index does not have.
 fn compare_with_index(
     path: &Path,
     index: &Index,

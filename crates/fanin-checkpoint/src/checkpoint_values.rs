@@ -1,4 +1,4 @@
-//! The values of a checkpoint, produced by one thread while another uses them.
+//! The values of a checkpoint: one thread produces them while another writes or compares them.
 
 use std::path::Path;
 
@@ -14,40 +14,43 @@ use crate::producer::Producer;
 use crate::progress::Progress;
 use crate::tensor_range::TensorRange;
 
-/// The values of a checkpoint.
+/// The values of a checkpoint. They are produced on demand by [`for_each`](Self::for_each).
 #[derive(Clone, Copy)]
 pub(crate) struct CheckpointValues<'a> {
     /// The tensors of the whole checkpoint.
     pub(crate) planned: &'a [Planned],
-    /// The checkpoint that has the values of copied tensors.
+    /// The path of the checkpoint from which the copied tensors take their values. `None` if no tensor can be copied.
     copies: Option<&'a Path>,
     pub(crate) draw: Draw,
     progress: &'a dyn Progress,
     cancel: &'a CancelToken,
 }
 
-/// A step of [`CheckpointValues::for_each`].
+/// What [`CheckpointValues::for_each`] passes to its callback: for each range `Begin`, any number of `Bytes`, and
+/// `End`.
 pub(crate) enum Step<'a> {
-    /// The range with this index begins.
+    /// The range with this index in the list of ranges begins.
     Begin(usize),
     /// The next bytes of the range, as they are stored in a file.
     Bytes(&'a [u8]),
-    /// The range is complete.
+    /// All bytes of the range have been passed.
     End,
 }
 
 impl<'a> CheckpointValues<'a> {
-    /// Returns the values of a plan. `progress` is called for each chunk of values that is used.
+    /// Returns the values of a plan. `progress` is informed of each chunk of values after it has been received.
+    /// Cancelling `cancel` stops [`for_each`](Self::for_each).
     pub(crate) fn new(plan: &'a CheckpointPlan, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
         let CheckpointPlan { planned, copies, draw, .. } = plan;
         Self { planned, copies: copies.as_deref(), draw: *draw, progress, cancel }
     }
 
-    /// Produces the values of these ranges, which must be in ascending order, and calls `receive` on this thread for each
-    /// step. Another thread produces the next values meanwhile.
+    /// Produces the values of these ranges, which must be in ascending order, and calls `receive` for each step.
+    ///
+    /// `receive` runs on the calling thread. Another thread produces the next values at the same time.
     ///
     /// # Errors
-    /// Returns the first error of `receive` or of producing the values, and [`Error::Interrupted`] after the operation is
+    /// Returns the first error of `receive` or of producing the values, and [`Error::Interrupted`] if the operation was
     /// cancelled.
     pub(crate) fn for_each(
         self,
@@ -91,7 +94,7 @@ impl<'a> CheckpointValues<'a> {
                     break;
                 }
             }
-            // A producer that waits for a buffer would wait forever if this end stayed open.
+            // A producer may be waiting for a returned buffer. Dropping the sender ends this wait with an error.
             drop(returned);
             match producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
                 Ok(()) | Err(Stopped::Disconnected) => received,

@@ -1,4 +1,4 @@
-//! Comparing existing files with what would be written.
+//! Compares existing files with the bytes that would be written.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// How an existing file differs from the file that would be written, as far as its header and size show.
+/// The difference between an existing file and the file that would be written, found without reading the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderDifference {
-    /// It has another header: other tensors, another seed or another recipe.
+    /// The headers differ: the existing file has other tensors, another seed or another recipe.
     Header,
-    /// It has the same header and another size.
+    /// The headers are equal, but the sizes differ.
     Size,
 }
 
-/// Compares the header and the size in bytes of the file at `path` with those that would be written. `None` means that
-/// both are equal.
+/// Compares the file at `path` with the header and the size in bytes of the file that would be written. Returns `None`
+/// if header and size are equal.
 pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result<Option<HeaderDifference>> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut found = Vec::new();
@@ -28,14 +28,14 @@ pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result
     Ok((found != size).then_some(HeaderDifference::Size))
 }
 
-/// A comparison of an open file with bytes that are generated in the order of the file.
+/// A comparison of an open file with expected bytes, which are generated from the beginning of the file to its end.
 pub(crate) struct ByteComparison {
     file: File,
     path: PathBuf,
     /// The offset in the file of the next byte to compare.
     offset: u64,
     found: Vec<u8>,
-    /// The offset of the first byte that differs.
+    /// The offset in the file of the first byte that differs. `None` until a difference is found.
     first_difference: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl ByteComparison {
         Ok(Self { file, path: path.to_owned(), offset, found: Vec::new(), first_difference: None })
     }
 
-    /// Compares the next bytes of the file with `expected`. After a difference nothing more is read.
+    /// Compares the next bytes of the file with `expected`. Once a difference has been found, nothing more is read.
     pub(crate) fn compare(&mut self, expected: &[u8]) -> Result {
         if self.first_difference.is_some() {
             return Ok(());
@@ -62,7 +62,7 @@ impl ByteComparison {
         Ok(())
     }
 
-    /// Returns the offset in the file of the first byte that differs.
+    /// Returns the offset in the file of the first byte that differs, or `None` if all compared bytes are equal.
     pub(crate) fn first_difference(&self) -> Option<u64> {
         self.first_difference
     }

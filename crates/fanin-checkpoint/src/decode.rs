@@ -1,9 +1,9 @@
-//! Stored values as f64.
+//! Conversion of stored values to f64.
 
 use fanin_recipe::StoredType;
 
-/// Returns little-endian values of type `dtype` as f64. Integers above 2^53 in magnitude are rounded. The result is empty
-/// for types that are not read as numbers: those for which [`StoredType::is_read`] is false.
+/// Converts little-endian values of type `dtype` to f64. Integers above 2^53 in magnitude are rounded. Returns an empty
+/// vector for types that fanin cannot read as numbers, for which [`StoredType::is_read`] is false.
 pub fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
     macro_rules! each {
         ($type:ty, $size:literal, $wide:expr) => {{

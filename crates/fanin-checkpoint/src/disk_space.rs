@@ -1,4 +1,4 @@
-//! Whether a disk has space for a checkpoint.
+//! Checks that the disk has enough space for a checkpoint.
 
 use std::path::Path;
 
@@ -15,7 +15,8 @@ pub(crate) fn check(target: &Target, bytes: u64) -> Result {
     // The folder itself may not exist yet.
     let folder = target.folder().ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     match fs4::statvfs(folder) {
-        // A file system without any space, such as /proc, is not a disk: creating the file gives a better message.
+        // A file system with a total size of 0, such as /proc, is not a disk. No error is returned for it here, because
+        // creating the file gives a better message.
         Ok(disk) if disk.total_space() > 0 && disk.available_space() < bytes => {
             let (needed, available) = (text::bytes(bytes), text::bytes(disk.available_space()));
             let message = format!(

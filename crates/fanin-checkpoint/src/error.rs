@@ -59,24 +59,24 @@ pub enum Error {
 
 /// The option that makes a refused request possible.
 ///
-/// This crate does not know how its callers spell their options. Each caller turns the remedy into its own words, for
-/// example `--force` on the command line and `force=True` in Python.
+/// The option has another name in each interface, for example `--force` on the command line and `force=True` in Python.
+/// Each interface adds its own name to the error message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
     /// Replace existing files.
     Force,
-    /// Replace existing files, or keep those that are already complete and correct.
+    /// Replace existing files, or resume: keep existing files that are complete and correct.
     ForceOrResume,
     /// Name a folder as the output.
     OutputFolder,
     /// Name a checkpoint, a manifest or a built-in model, which has the tensors' names and shapes.
     Like,
-    /// Name a checkpoint that has values; a manifest has none.
+    /// Name a checkpoint with values. A manifest has no values.
     LikeCheckpoint,
-    /// Give the partition that this process writes, as number and count.
+    /// Give the partition that this process writes: its number and the number of partitions.
     Partition,
-    /// Give the number of partitions; the number of this process is known.
+    /// Give the number of partitions. The partition of this process is already known from the launcher.
     PartitionCount,
 }
 
@@ -91,7 +91,7 @@ impl Error {
         Error::Refused { message: format!("{}: {message}", path.display()), remedy }
     }
 
-    /// Returns a function that wraps an error of the operating system: `.map_err(Error::io("read", path))`.
+    /// Returns a function that wraps an error of the operating system, for use as `.map_err(Error::io("read", path))`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }

@@ -1,4 +1,4 @@
-//! Checks that can be made before anything is written.
+//! Checks of the plans before any value is drawn and any file is written.
 
 use std::collections::HashSet;
 
@@ -12,8 +12,8 @@ use crate::options::StreamKind;
 /// Checks that the tensors can be drawn from the stream and written to a file.
 ///
 /// # Errors
-/// Returns an error if the tensors have more bytes than a file can have. On the native stream, returns an error if two
-/// tensor names give the same key, or if the stream does not have the algorithm of a plan.
+/// Returns an error if the tensors have more bytes than a file can have. On the native stream, also returns an error if
+/// two tensor names give the same key, or if the stream does not have the algorithm of a plan.
 pub(crate) fn check(planned: &[Planned], stream: StreamKind) -> Result {
     let total = planned.iter().try_fold(0u64, |total, planned| total.checked_add(planned.entry.bytes()));
     if total.is_none_or(|total| total > MAX_FILE_BYTES) {
@@ -32,14 +32,15 @@ fn check_native(planned: &[Planned]) -> Result {
     let mut sources = HashSet::new();
     for planned in planned {
         let error = |source| Error::Tensor { tensor: planned.description(), source };
-        // Tied tensors share one source, which the job must see once only.
+        // `model` rejects a name that it has seen before. Tied tensors share one source name, so it is added only once.
         let name = planned.source();
         let tensor = if sources.insert(name) {
             model.tensor(name).map_err(error)?
         } else {
             Native::new(0).tensor(name)
         };
-        // Preparing an orthogonal plan factorizes a matrix. Every other plan is prepared at no cost.
+        // Orthogonal plans and blocks are not checked here: preparing an orthogonal matrix factorizes it, which is
+        // expensive, and a block may be orthogonal. Preparing any other plan costs almost nothing.
         let cheap = planned.plan.as_ref().filter(|plan| {
             !matches!(plan.distribution(), Distribution::Orthogonal { .. } | Distribution::Blocks { .. })
         });

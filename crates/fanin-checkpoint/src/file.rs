@@ -1,4 +1,4 @@
-//! Reading one safetensors file: its header at once, its values in chunks.
+//! Reading one safetensors file: the header when the file is opened, the values later, in chunks.
 
 use std::fs::File;
 use std::ops::Range;
@@ -41,7 +41,7 @@ impl SafetensorsFile {
         Ok(decode(entry.dtype, &bytes))
     }
 
-    /// Fills `bytes` with bytes of a tensor, beginning `offset` bytes after the tensor's first.
+    /// Fills `bytes` with bytes of a tensor, beginning `offset` bytes after the tensor's first byte.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -50,8 +50,8 @@ impl SafetensorsFile {
         read_exact_at(&self.file, self.data + start + offset, bytes).map_err(Error::io("read", &self.path))
     }
 
-    /// Calls `take` with all values of a tensor as f64, a chunk at a time in row-major order. It is not called for a type
-    /// that is not read as numbers.
+    /// Calls `take` with all values of a tensor as f64, a chunk at a time in row-major order. If fanin cannot read the
+    /// tensor's type as numbers (see [`decode`]), `take` is not called.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -74,7 +74,7 @@ impl SafetensorsFile {
         if !entry.dtype.is_read() {
             return Ok(());
         }
-        // Whole chunks are read, gaps between ranges included: one read then serves many short ranges.
+        // A chunk is read as a whole, with the gaps between ranges, so that many short ranges need only one read.
         let (mut first, mut chunk) = (0, Vec::new());
         for mut range in ranges {
             while !range.is_empty() {
@@ -91,8 +91,8 @@ impl SafetensorsFile {
     }
 }
 
-/// Fills `bytes` from the file at `offset`. The file's own position is neither used nor changed on Unix, and not used on
-/// Windows, so that several threads can read one file.
+/// Fills `bytes` with the bytes of the file from `offset` on. The file's own position is not used (Windows changes it,
+/// Unix does not), so several threads can read one file at the same time.
 #[cfg(unix)]
 fn read_exact_at(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)

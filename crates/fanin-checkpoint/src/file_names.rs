@@ -1,6 +1,6 @@
-//! The names of the files that a checkpoint in a folder consists of.
+//! The names of a checkpoint's files in a folder.
 
-/// The name of the file of a checkpoint that has one file.
+/// The name of the file if the checkpoint has only one file.
 pub(crate) const SINGLE_FILE: &str = "model.safetensors";
 
 /// The name of the index of a checkpoint in the `hf` layout.
@@ -16,7 +16,7 @@ pub(crate) fn dcp_file(number: usize) -> String {
     format!("shard-{number:05}-model-00001-of-00001.safetensors")
 }
 
-/// Returns whether readers of the `hf` layout take a file of this name for a file of the checkpoint in its folder.
+/// Returns true if a reader of the `hf` layout treats a file of this name as a part of the checkpoint in the folder.
 pub(crate) fn is_hf_name(name: &str) -> bool {
     name == SINGLE_FILE
         || name == INDEX

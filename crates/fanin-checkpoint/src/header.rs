@@ -1,4 +1,4 @@
-//! Writing the header of a safetensors file.
+//! Creates the header of a safetensors file.
 
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 /// Returns the first bytes of a safetensors file with these tensors: the length of the header, and the header padded with
 /// spaces to a multiple of eight bytes. The metadata is sorted by key, so that equal requests give equal bytes.
 ///
-/// The tensors keep their order, which is that of a state dict, and have no gaps between them, because readers reject
-/// gaps. A tensor's values may therefore begin at an offset that is not a multiple of the size of its type, for example
-/// an I64 after an odd number of F32. The format allows this. safetensors' own writer avoids it by sorting the tensors by
-/// the size of their type.
+/// The tensors keep their order, which is the order of a state dict. There are no gaps between them, because readers
+/// reject gaps. A tensor may therefore begin at an offset that is not a multiple of the size of its type: for example,
+/// an I64 tensor after an odd number of F32 values. The format allows this. The writer of the safetensors library
+/// avoids such offsets by sorting the tensors by the size of their type.
 pub(crate) fn to_bytes(entries: &[Entry], metadata: &[(String, String)]) -> Vec<u8> {
     let mut metadata: Vec<_> = metadata.to_vec();
     metadata.sort();

@@ -21,11 +21,12 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Reads and checks an index. The files that it names are not opened.
+    /// Reads and checks an index. The files named in the index are not opened.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read or is not an index, if the index is empty or has a tensor twice, and
-    /// if a file name is a path: an index must not make its reader open files outside of its folder.
+    /// Returns an error if the file cannot be read or is not an index, or if the index is empty or has a tensor twice.
+    /// Also returns an error if a file name is a path, because an index must not make its reader open files in other
+    /// folders.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
         regular(path, &metadata)?;
@@ -56,13 +57,14 @@ impl Index {
         names
     }
 
-    /// Returns `metadata.total_size`, the number of bytes of all tensors; JSON's null if the index has none.
+    /// Returns `metadata.total_size`, the number of bytes of all tensors. Returns JSON's null if the index does not
+    /// have this member.
     pub(crate) fn total_size(&self) -> &serde_json::Value {
         &self.metadata["total_size"]
     }
 }
 
-/// A weight map whose JSON has each tensor once. serde would silently keep the last of several equal names.
+/// A weight map that is an error to parse if a tensor appears twice. serde's own map would silently use the last entry.
 struct UniqueNames(WeightMap);
 
 impl<'de> Deserialize<'de> for UniqueNames {
@@ -91,7 +93,8 @@ impl<'de> Deserialize<'de> for UniqueNames {
     }
 }
 
-/// Returns the bytes of an index, exactly as Hugging Face writes it. `total_size` is the number of bytes of all tensors.
+/// Returns the bytes of an index, exactly as Hugging Face's libraries write them. `total_size` is the number of bytes
+/// of all tensors.
 pub(crate) fn to_bytes(weight_map: WeightMap, total_size: u64) -> Vec<u8> {
     /// The members are in alphabetical order, as in Hugging Face's files.
     #[derive(Serialize)]

@@ -1,22 +1,23 @@
-//! The partition of this process: given by the caller, or read from the environment variables of its launcher.
+//! The partition that this process writes: given by the caller, or read from the environment variables of the launcher
+//! (Slurm, torchrun, MPI, ...).
 
 use crate::error::{Error, Remedy, Result};
 use crate::options::Partition;
 
-/// A partition as the caller gives it: explicitly, or to be found out from the launcher.
+/// The argument that selects the partition of this process: the partition itself, or `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionArgument {
-    /// This partition.
+    /// A given partition.
     Partition(Partition),
-    /// The launcher's environment variables give the partition. The number of partitions may be given, for launchers that
-    /// do not set it.
+    /// The partition is read from the launcher's environment variables. The value is the number of partitions, for
+    /// launchers that do not set a variable with it. `None` reads this number from the launcher too.
     Auto(Option<usize>),
 }
 
 /// Parses `2/4` (the second of four partitions), `auto`, or `auto/4`.
 ///
 /// # Errors
-/// Returns a message if `text` is none of these.
+/// Returns a message if `text` does not have one of these forms.
 pub fn parse_partition(text: &str) -> std::result::Result<PartitionArgument, String> {
     let read = |text: &str| text.trim().parse::<usize>().ok();
     if text == "auto" {
@@ -40,15 +41,15 @@ struct Launcher {
     name: &'static str,
     /// The variable with the index of this process.
     index: &'static str,
-    /// The variable with the index of the first process. Without one, the first process has index 0.
+    /// The variable with the index of the first process. `None` means that the first process has index 0.
     first: Option<&'static str>,
-    /// The variable with the difference between the indices of successive processes. Without one, it is 1.
+    /// The variable with the difference between the indices of successive processes. `None` means that it is 1.
     step: Option<&'static str>,
-    /// The variable with the number of processes.
+    /// The variable with the number of processes. `None` means that the launcher sets no such variable.
     count: Option<&'static str>,
 }
 
-/// Returns a launcher that numbers its processes 0, 1, 2, ...
+/// Returns a launcher whose processes have the indices 0, 1, 2, ...
 const fn launcher(name: &'static str, index: &'static str, count: Option<&'static str>) -> Launcher {
     Launcher { name, index, first: None, step: None, count }
 }
@@ -73,8 +74,8 @@ impl PartitionArgument {
     /// Returns the partition of this process. `variable` looks up an environment variable.
     ///
     /// # Errors
-    /// [`Error::Refused`] if no launcher's variables are set, if those of two launchers contradict each other, or if the
-    /// number of processes is unknown.
+    /// Returns [`Error::Refused`] if no launcher's variables are set, if the variables of two launchers contradict each
+    /// other, or if the number of processes is unknown.
     pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Partition> {
         let count = match self {
             PartitionArgument::Partition(partition) => return Ok(partition),
@@ -84,8 +85,8 @@ impl PartitionArgument {
         for launcher in &LAUNCHERS {
             found.extend(launcher.partition(count, &variable)?.map(|partition| (launcher, partition)));
         }
-        // A launcher that started one process is ignored beside one that started several: a Slurm array of jobs in
-        // which srun starts one process each, for example.
+        // If one launcher started several processes and another only one, the latter is ignored. For example, each job
+        // of a Slurm array may use srun to start one process.
         if found.iter().any(|(_, partition)| partition.count > 1) {
             found.retain(|(_, partition)| partition.count > 1);
         }
@@ -106,8 +107,8 @@ impl PartitionArgument {
 }
 
 impl Launcher {
-    /// Returns the partition that this launcher's variables give, or `None` if they are not set. `count` replaces the
-    /// launcher's number of processes.
+    /// Returns the partition that this launcher's variables give, or `None` if the variables are not set. `count`
+    /// replaces the launcher's number of processes.
     fn partition(
         &self,
         count: Option<usize>,
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!(auto("auto", &[("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "2")]), Ok((1, 2)));
         assert_eq!(auto("auto", &[("PMI_RANK", "2"), ("PMI_SIZE", "3")]), Ok((3, 3)));
         assert_eq!(auto("auto/5", &[("JOB_COMPLETION_INDEX", "4")]), Ok((5, 5)));
-        // An array of jobs, in each of which srun starts one process.
+        // A Slurm array of two jobs. In each job, srun starts one process.
         let srun = [("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "1")];
         assert_eq!(auto("auto", &[&zero[..], &srun].concat()), Ok((1, 2)));
         for (variables, needle) in [

@@ -1,11 +1,11 @@
-//! Safetensors checkpoints for [`fanin`]: reading them, and writing initial ones.
+//! Reads and writes safetensors checkpoints for [`fanin`]. The written checkpoints have the initial weights of a model.
 //!
-//! [`Checkpoint`] reads a checkpoint: a file, a folder of files or an index. [`read_manifest`] reads only its names,
-//! types and shapes.
+//! [`Checkpoint`] reads a checkpoint: a file, a folder of files or an index. [`read_manifest`] reads only the names,
+//! types and shapes of the tensors.
 //!
-//! [`Request`] describes an initial checkpoint: a recipe, the shapes of a model, a seed. Its [`plan`](Request::plan) is a
-//! [`CheckpointPlan`], which has every tensor planned and every error reported. [`CheckpointPlan::write`] writes the
-//! checkpoint to a [`Target`].
+//! [`Request`] describes a checkpoint to be written: a recipe, the shapes of a model, a seed. [`Request::plan`] plans
+//! every tensor, reports every error, and returns a [`CheckpointPlan`]. [`CheckpointPlan::write`] writes the checkpoint
+//! to a [`Target`].
 //!
 //! ```
 //! use fanin::CancelToken;
@@ -30,9 +30,10 @@
 //! # Ok::<(), fanin_checkpoint::Error>(())
 //! ```
 //!
-//! A file is written under a temporary name and renamed when it is complete on the disk, so that a killed process leaves
-//! no incomplete checkpoint. A checkpoint can be split into files ([`FileLayout`]) and written by several processes
-//! ([`Partition`]) that do not communicate. An interrupted write can be resumed ([`Existing::resume`]).
+//! A file is written under a temporary name and renamed when it is complete on the disk. A killed process therefore
+//! leaves no incomplete file under a final name. A checkpoint can be split into files ([`FileLayout`]), and several
+//! processes can write it without communication ([`Partition`]). An interrupted write can be resumed
+//! ([`Existing::resume`]).
 
 #![forbid(unsafe_code)]
 

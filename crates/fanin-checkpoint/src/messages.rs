@@ -7,26 +7,27 @@ use fanin::{DType, TensorMut};
 use crate::error::Error;
 use crate::value_buffer::ValueBuffer;
 
-/// The number of bytes that are produced at a time, so that memory does not grow with the checkpoint.
+/// The number of bytes in a chunk of values. Values are produced a chunk at a time, so that the needed memory does not
+/// depend on the size of the checkpoint.
 pub(crate) const CHUNK: usize = 16 << 20;
 
-/// The number of buffers: one being filled, one being received, and one waiting, so that neither thread waits for the
-/// other.
+/// The number of buffers: one that is being filled, one that is being written to a file, and one between the two
+/// threads. Because of the third, neither thread waits as long as both are about equally fast.
 const BUFFERS: usize = 3;
 
 /// A message to the receiving thread.
 pub(crate) enum Message {
-    /// The range with this index begins.
+    /// The range with this index in the list of ranges begins.
     Begin(usize),
     /// The next values of the range.
     Values(ValueBuffer),
-    /// The range is complete.
+    /// All values of the range have been sent.
     End,
 }
 
 /// Why a producer stopped early.
 pub(crate) enum Stopped {
-    /// The receiver is gone. It has its own error to report.
+    /// The receiver has dropped its end of the channel, because of an error that it reports itself.
     Disconnected,
     /// A value could not be produced.
     Failed(Error),
@@ -40,14 +41,14 @@ pub(crate) enum FillError {
     Draw(fanin::Error),
 }
 
-/// The producer's end of the channel. The receiver sends buffers back when it has used them.
+/// The producer's end of the channel. The receiver sends each buffer back after use, and the producer fills it again.
 pub(crate) struct MessageSender {
     messages: Sender<Message>,
     returned: Receiver<ValueBuffer>,
     free: Vec<ValueBuffer>,
 }
 
-/// The receiver's end of the channel.
+/// The receiver's end of the channel: `messages` arrive, and used buffers are sent back through `returned`.
 pub(crate) struct MessageReceiver {
     pub(crate) messages: Receiver<Message>,
     pub(crate) returned: Sender<ValueBuffer>,
@@ -61,13 +62,13 @@ pub(crate) fn message_channel() -> (MessageSender, MessageReceiver) {
 }
 
 impl MessageSender {
-    /// Sends a message.
+    /// Sends a message. Returns [`Stopped::Disconnected`] if the receiver has dropped its end.
     pub(crate) fn send(&self, message: Message) -> Result<(), Stopped> {
         self.messages.send(message).map_err(|_| Stopped::Disconnected)
     }
 
-    /// Returns a buffer to be filled with `bytes` bytes, and waits until there is one. For more bytes than a chunk it
-    /// waits until only one other buffer is in use, to limit memory.
+    /// Waits for a free buffer and returns it. The caller fills it with `bytes` bytes. If `bytes` is more than a chunk,
+    /// this waits until at most one other buffer is in use, because large buffers take much memory.
     pub(crate) fn buffer(&mut self, bytes: usize) -> Result<ValueBuffer, Stopped> {
         let needed = if bytes > CHUNK { BUFFERS - 1 } else { 1 };
         while self.free.len() < needed {
@@ -78,7 +79,8 @@ impl MessageSender {
         Ok(self.free.pop().expect("at least one buffer is free"))
     }
 
-    /// Sends a tensor of values that `fill` draws. `stopped` turns an error into the reason to stop.
+    /// Draws a tensor of values by calling `fill`, and sends it. `stopped` converts an error into the returned
+    /// [`Stopped`].
     pub(crate) fn send_drawn(
         &mut self,
         dtype: DType,

@@ -1,4 +1,4 @@
-//! Options of a checkpoint: stream, seed, file layout, partition, and what happens to existing files.
+//! Options for writing a checkpoint: stream, seed, file layout, partition, and the treatment of existing files.
 
 use std::num::NonZeroUsize;
 
@@ -20,7 +20,7 @@ impl StreamKind {
         }
     }
 
-    /// Returns the stream that is called `name`, or `None` if there is none.
+    /// Returns the stream that is called `name`, or `None` if no stream has this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [StreamKind::Native, StreamKind::Torch].into_iter().find(|stream| stream.name() == name)
     }
@@ -32,8 +32,8 @@ pub enum FileLayout {
     /// The layout of Hugging Face: each file has whole tensors, and an index names the file of each tensor.
     #[default]
     Hf,
-    /// The layout of `torch.distributed.checkpoint`: each file has rows of tensors, and the header of the file has the
-    /// offsets of these rows in their tensors.
+    /// The layout of `torch.distributed.checkpoint`: each file has rows of tensors. The header of the file says at
+    /// which row of its tensor each of these blocks of rows begins.
     Dcp,
 }
 
@@ -46,7 +46,7 @@ impl FileLayout {
         }
     }
 
-    /// Returns the layout that is called `name`, or `None` if there is none.
+    /// Returns the layout that is called `name`, or `None` if no layout has this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [FileLayout::Hf, FileLayout::Dcp].into_iter().find(|layout| layout.name() == name)
     }
@@ -67,20 +67,22 @@ pub struct Partitioning {
     /// The maximum number of bytes of values in a file. `None` sets no limit: the `hf` layout then has one file, and the
     /// `dcp` layout one file for each partition.
     pub max_shard_size: Option<u64>,
-    /// The partition that this process writes. Of a checkpoint in several files it is every `count`th file, beginning
-    /// with file `number`; of a single file it is a range of the file's values. `None` writes the whole checkpoint.
+    /// The partition that this process writes. If the checkpoint has several files, the partition is every `count`th
+    /// file, beginning with file `number`. If the checkpoint is a single file, the partition is a range of the file's
+    /// values. `None` writes the whole checkpoint.
     pub partition: Option<Partition>,
     /// The layout of the files.
     pub layout: FileLayout,
 }
 
 impl Partitioning {
-    /// Returns whether the checkpoint is written as files in a folder, rather than as one file of any name.
+    /// Returns true if the checkpoint is written as files in a folder, and false if it is written as one file, whose
+    /// name the caller chooses.
     pub fn is_folder(self) -> bool {
         self.max_shard_size.is_some() || self.layout == FileLayout::Dcp
     }
 
-    /// Returns what this process writes.
+    /// Returns what this process writes: one file, a range of one file, or files in a folder.
     pub fn form(self) -> OutputForm {
         match self {
             _ if self.is_folder() => OutputForm::Folder,
@@ -95,13 +97,14 @@ impl Partitioning {
 pub enum OutputForm {
     /// One file.
     File,
-    /// A range of one file that several processes write. The file may exist already: then it is compared, not refused.
+    /// A range of one file that several processes write. The file may already exist, because another process may have
+    /// completed it. An existing file is compared with the values of this process.
     PartitionOfFile,
     /// One or more files in a folder.
     Folder,
 }
 
-/// What happens to existing files. By default an existing file is an error.
+/// The treatment of existing files. By default, an existing file is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Existing {
     /// Replace existing files.
@@ -117,7 +120,8 @@ pub struct Draw {
     pub stream: StreamKind,
     /// The seed of the stream.
     pub seed: u64,
-    /// The number of threads that draw values. `None` uses all cores. The values do not depend on it.
+    /// The number of threads that draw values. `None` uses all cores. The values do not depend on the number of
+    /// threads.
     pub threads: Option<NonZeroUsize>,
 }
 

@@ -1,5 +1,5 @@
-//! The files of a checkpoint, and those that this process writes. A single file that several processes write is not
-//! planned here: see `partitioned_file`.
+//! Plans the files of a checkpoint, and selects the files that this process writes. A single file that several
+//! processes write is planned in `partitioned_file`.
 
 use std::path::PathBuf;
 
@@ -18,15 +18,15 @@ use crate::tensor_range::TensorRange;
 pub struct PlannedFile {
     /// The file's name in its folder.
     pub name: String,
-    /// The number of tensors in the file. A tensor that is split between files counts in each.
+    /// The number of tensors in the file. A tensor that is split between files counts once in each of them.
     pub tensors: usize,
     /// The size of the file in bytes.
     pub bytes: u64,
 }
 
 impl CheckpointPlan {
-    /// Returns the files of the checkpoint, including the index. The result is empty for a checkpoint that is one file of
-    /// any name.
+    /// Returns the files of the checkpoint in a folder, including the index. Returns an empty vector if the checkpoint
+    /// is written as one file, whose name the caller chooses.
     pub fn files(&self) -> Vec<PlannedFile> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = self;
         if !partitioning.is_folder() {
@@ -50,14 +50,16 @@ impl CheckpointPlan {
     /// # Errors
     /// Returns the error that [`CheckpointPlan::write`] would return for these files.
     pub fn check_target(&self, target: &Target) -> Result {
-        // A partition of one file is written to an existing file if that is the same checkpoint.
+        // The checkpoint is one file that several processes write. `partitioned_file` checks an existing file when a
+        // partition is written.
         if self.partitioning.partition.is_some() && !self.partitioning.is_folder() {
             return Ok(());
         }
         OutputPlan::new(self, &self.entries(), target).map(|_| ())
     }
 
-    /// Returns the number of bytes of the values that this process writes, or compares with existing files.
+    /// Returns the number of bytes of all values that this process produces, to write them or to compare them with
+    /// existing files.
     pub fn bytes(&self) -> u64 {
         let (entries, partitioning) = (self.entries(), self.partitioning);
         match partitioning.partition {
@@ -73,7 +75,8 @@ impl CheckpointPlan {
     }
 }
 
-/// A file that this process writes, or keeps if it exists.
+/// A file that this process writes. With [`Existing::resume`](crate::Existing::resume), an existing file with the right
+/// content is not written again.
 pub(crate) struct FilePlan {
     pub(crate) path: PathBuf,
     pub(crate) range: TensorRange,
@@ -88,28 +91,28 @@ impl FilePlan {
     }
 }
 
-/// The index that this process writes.
+/// The index file that this process writes: its path and its content.
 pub(crate) struct IndexPlan {
     pub(crate) path: PathBuf,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// What this process writes.
+/// The files and the index that this process writes.
 pub(crate) struct OutputPlan {
     /// The number of files of the whole checkpoint, without the index.
     pub(crate) total_files: usize,
     /// The files of this process.
     pub(crate) files: Vec<FilePlan>,
-    /// The index, or `None` if the checkpoint has none or the index exists already.
+    /// The index, or `None` if the checkpoint has no index or if the same index exists already.
     pub(crate) index: Option<IndexPlan>,
 }
 
 impl OutputPlan {
-    /// Returns what this process writes to `target`. `entries` are those of the plan.
+    /// Returns the files and the index that this process writes to `target`. `entries` are the entries of `plan`.
     ///
     /// # Errors
-    /// Returns an error if a file exists that must not be replaced or kept, and if the folder has files of another
-    /// checkpoint.
+    /// Returns an error if a file exists and the options allow neither to replace nor to keep it, or if the folder has
+    /// files of another checkpoint.
     pub(crate) fn new(plan: &CheckpointPlan, entries: &[Entry], target: &Target) -> Result<Self> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = plan;
         let layout = partitioning.layout;
@@ -129,8 +132,9 @@ impl OutputPlan {
     }
 }
 
-/// Returns the plan of an index, or `None` if the same index exists and need not be written again. Every one of several
-/// processes writes the index, and all write the same bytes.
+/// Returns the plan of an index, or `None` if an index with the same content exists and need not be written again.
+///
+/// If several processes write the checkpoint, each of them writes the index. All write the same bytes.
 fn plan_index(target: &Target, partitioning: Partitioning, bytes: Vec<u8>) -> Result<Option<IndexPlan>> {
     let path = target.file_path(INDEX)?;
     let same = path.is_file() && std::fs::read(&path).is_ok_and(|found| found == bytes);

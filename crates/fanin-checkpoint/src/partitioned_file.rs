@@ -1,12 +1,13 @@
-//! One file that several processes write, each a range of its values.
+//! One file that several processes write. Each process writes one partition: a range of the file's values.
 //!
-//! Until all partitions are written, the values are in the file `values` in a folder beside the final file,
-//! `NAME.HASH.parts`. The folder also has a marker file for each partition that is on the disk. The hash is that of the
-//! header and of the number of partitions, so that another seed, recipe or number of partitions uses another folder.
+//! The final file has a folder beside it, `NAME.HASH.parts`, until all partitions are written. In this folder, the file
+//! `values` has the values that are written so far, and an empty marker file stands for each partition that is complete
+//! on the disk. HASH is computed from the header and from the number of partitions, so that another seed, recipe or
+//! number of partitions uses another folder.
 //!
-//! A process that has written its partition looks for the markers of all partitions. A process that finds all of them
-//! renames the file: no other process has anything left to write. A partition can be written again at any time, because
-//! it has the same bytes.
+//! A process that has written its partition looks for the markers of all partitions. If it finds all of them, it
+//! renames `values` to the final name, because no process has anything left to write. A partition can be written again
+//! at any time, because every process writes the same bytes to the same range.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -30,7 +31,7 @@ use crate::{disk_space, header};
 /// Writes one partition of a file. If all other partitions are written already, renames the file to its final name.
 ///
 /// # Errors
-/// Returns an error if another file exists at the final path and must not be replaced, if the disk has no space, and if
+/// Returns an error if another file exists at the final path and must not be replaced, if the disk has no space, or if
 /// the values cannot be written.
 pub(crate) fn write(
     target: &Target,
@@ -107,18 +108,18 @@ struct PartitionedFile<'a> {
 }
 
 impl PartitionedFile<'_> {
-    /// Returns the path of the file's values until all partitions are written.
+    /// Returns the path of the file `values`, which has the values until all partitions are written.
     fn values(&self) -> PathBuf {
         self.folder.join("values")
     }
 
-    /// Returns the path of the marker of partition `number`.
+    /// Returns the path of the marker file of partition `number`.
     fn marker(&self, number: usize) -> PathBuf {
         self.folder.join(format!("{number}-of-{}", self.partition.count))
     }
 
-    /// Opens the file for the values, with its header and its full size. Every process creates or overwrites both, with the
-    /// same bytes.
+    /// Opens the file `values`, sets its size to that of the final file, and writes the header. Every process does
+    /// this, with the same size and the same bytes.
     fn create_values(&self) -> Result<File> {
         let path = self.values();
         let mut options = OpenOptions::new();
@@ -129,10 +130,11 @@ impl PartitionedFile<'_> {
         Ok(file)
     }
 
-    /// Returns whether the file exists at its final path, with the header and the size of this checkpoint.
+    /// Returns true if the file exists at its final path with the header and the size of this checkpoint. Returns false
+    /// if no file exists there, or if another file exists and the options allow to replace it.
     ///
     /// # Errors
-    /// Returns an error if another file exists there and must not be replaced.
+    /// Returns an error if another file exists at the final path and must not be replaced.
     fn is_complete(&self) -> Result<bool> {
         if !self.path.exists() {
             return Ok(false);
@@ -148,8 +150,8 @@ impl PartitionedFile<'_> {
         Err(Error::refused(&self.path, message, Remedy::Force))
     }
 
-    /// Returns the result of an operation in the folder, except that "not found" is no error if another process has
-    /// completed the file and removed the folder meanwhile.
+    /// Returns `result`, the result of an operation in the folder. Returns `Ok` if the error is "not found" and the
+    /// final file is complete: another process has then renamed the file and removed the folder.
     fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),
@@ -157,11 +159,12 @@ impl PartitionedFile<'_> {
         }
     }
 
-    /// Renames the file to its final path if all partitions are written. Returns the number of missing partitions.
+    /// Renames `values` to the final path if all partitions are written. Returns the number of partitions that are not
+    /// written yet.
     fn rename_if_complete(&self) -> Result<usize> {
         let missing = (1..=self.partition.count).filter(|&number| !self.marker(number).exists()).count();
         if missing > 0 {
-            // Markers are also missing when another process has renamed the file and removed the folder.
+            // Markers are also missing if another process has renamed the file and removed the folder.
             let complete = self.path.exists() && self.is_complete()?;
             if complete {
                 self.remove_folder();
@@ -174,7 +177,8 @@ impl PartitionedFile<'_> {
         Ok(0)
     }
 
-    /// Removes the folder. Errors are ignored: the checkpoint is complete, and another process may remove it as well.
+    /// Removes the folder. Errors are ignored, because the checkpoint is complete, and another process may be removing
+    /// the folder too.
     fn remove_folder(&self) {
         for number in 1..=self.partition.count {
             _ = std::fs::remove_file(self.marker(number));
@@ -188,7 +192,7 @@ impl PartitionedFile<'_> {
 struct PartitionValues<'a> {
     values: CheckpointValues<'a>,
     range: TensorRange,
-    /// The offset in the file of the first value, in bytes.
+    /// The offset in the file at which the partition's values begin, in bytes.
     offset: u64,
 }
 
@@ -205,7 +209,8 @@ impl PartitionValues<'_> {
         file.inner.sync_all().map_err(|error| write_error(path, file.written, error))
     }
 
-    /// Returns the offset of the first byte of the file that differs from the partition's values.
+    /// Compares the file at `path` with the partition's values. Returns the offset in the file of the first byte that
+    /// differs, or `None` if all values are equal.
     fn first_difference(&self, path: &Path) -> Result<Option<u64>> {
         let mut comparison = ByteComparison::open(path, self.offset)?;
         self.for_each(|bytes| comparison.compare(bytes))?;

@@ -1,4 +1,4 @@
-//! Folders of files, and symbolic links.
+//! Functions on paths: the folder of a file, and the end of a chain of symbolic links.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub(crate) fn parent_folder(path: &Path) -> &Path {
 /// # Errors
 /// Returns an error if the links form a cycle or cannot be followed.
 pub(crate) fn resolve_links(path: &Path) -> Result<PathBuf> {
-    /// As many as Linux follows.
+    /// The maximum number of links that Linux follows.
     const MAX_LINKS: usize = 40;
     if path.exists() {
         return if path.is_symlink() {

@@ -10,15 +10,15 @@ use crate::error::Result;
 use crate::feasibility;
 use crate::options::{Draw, Partitioning, StreamKind};
 
-/// A checkpoint of which every tensor is planned. All errors of the request have been reported; no value is drawn and no
-/// file is written yet.
+/// The plan of a checkpoint: a plan for every tensor, and the options for writing. The request has been checked, no
+/// value has been drawn, and no file has been written.
 #[derive(Debug)]
 pub struct CheckpointPlan {
-    /// All tensors of the manifest, including those that the recipe skips.
+    /// All tensors of the manifest, including tensors that the recipe skips.
     pub all: Vec<Planned>,
-    /// The tensors that are written.
+    /// The tensors that are written: all except the skipped ones.
     pub planned: Vec<Planned>,
-    /// The checkpoint that has the values of copied tensors.
+    /// The path of the checkpoint from which the copied tensors take their values.
     pub copies: Option<PathBuf>,
     /// The metadata of the files' headers, as pairs of key and value.
     pub metadata: Vec<(String, String)>,
@@ -43,14 +43,14 @@ impl CheckpointPlan {
         Ok(Self { all, planned, copies: None, metadata, draw, partitioning })
     }
 
-    /// Returns name, type and shape of the tensors that are written.
+    /// Returns the name, type and shape of each tensor that is written.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.planned.iter().map(|planned| planned.entry.clone()).collect()
     }
 }
 
-/// Returns metadata that describes how a checkpoint was made, sufficient to make it again. Equal requests have equal
-/// metadata.
+/// Returns metadata that says how the values are drawn: the version of fanin, the stream and the seed. Equal requests
+/// have equal metadata.
 pub(crate) fn metadata(draw: Draw) -> Vec<(String, String)> {
     let mut metadata = vec![
         // transformers expects the name of the framework whose conventions the tensors follow.

@@ -1,4 +1,5 @@
-//! Producing the values of a checkpoint's tensors: drawn, copied, counted or constant.
+//! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint,
+//! counted (`arange`), or constant.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -23,13 +24,13 @@ pub(crate) struct Producer<'a> {
     sender: MessageSender,
 }
 
-/// The random generator.
+/// The random generator of the stream that the values are drawn from.
 enum Generator {
     Native(Native),
     Torch(Box<TorchSequence>),
 }
 
-/// The checkpoint that has the values of copied tensors.
+/// The checkpoint from which the copied tensors take their values.
 struct CopySource {
     checkpoint: Checkpoint,
     /// The index of each tensor in the checkpoint, by name.
@@ -37,7 +38,7 @@ struct CopySource {
 }
 
 impl<'a> Producer<'a> {
-    /// Returns a producer for the tensors of a checkpoint. `copies` has the values of copied tensors.
+    /// Returns a producer for the tensors `planned`. The copied tensors take their values from `copies`.
     pub(crate) fn new(
         planned: &'a [Planned],
         draw: Draw,
@@ -79,7 +80,8 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Advances a sequential stream past tensors that other processes draw, or that are in files that are kept.
+    /// Advances the torch stream past tensors that are not drawn here, because another process draws them or because
+    /// they are in an existing file that stays. The native stream needs no advancing.
     fn skip(&mut self, planned: &[Planned]) -> Result<(), Stopped> {
         let Generator::Torch(sequence) = &mut self.generator else { return Ok(()) };
         for planned in planned {
@@ -98,7 +100,7 @@ impl<'a> Producer<'a> {
         let stopped = |error| stopped(&planned.entry, error);
         match generator {
             Generator::Native(_) if values.is_empty() => {}
-            // That all tensor names have different keys was checked when the checkpoint was planned.
+            // `feasibility::check` has checked that no two tensor names have the same key.
             Generator::Native(native) => {
                 let prepared = native.tensor(planned.source()).prepare(plan);
                 let prepared = prepared.map_err(|error| stopped(FillError::Draw(error)))?;
@@ -118,7 +120,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Produces integers that count along the last axis.
+    /// Produces the values of an integer tensor in which each row counts up along the last axis.
     fn arange(&mut self, planned: &Planned, values: Range<usize>) -> Result<(), Stopped> {
         let size = planned.entry.dtype.size();
         let mut start = values.start;
@@ -152,7 +154,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Produces `count` values of an integer tensor whose values are equal.
+    /// Produces `count` values of an integer tensor that has the same value everywhere.
     fn repeat(&mut self, planned: &Planned, count: usize) -> Result<(), Stopped> {
         let (value, size) = (planned.integer.unwrap_or_default().to_le_bytes(), planned.entry.dtype.size());
         let mut left = count;
@@ -168,7 +170,7 @@ impl<'a> Producer<'a> {
     }
 }
 
-/// Returns the reason to stop after an error with this tensor.
+/// Returns the reason to stop after `error`, which occurred while the values of this tensor were produced.
 fn stopped(entry: &Entry, error: FillError) -> Stopped {
     Stopped::Failed(match error {
         FillError::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },

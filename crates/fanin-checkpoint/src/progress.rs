@@ -1,8 +1,8 @@
-//! Progress of long operations.
+//! The progress of operations that read or write a checkpoint.
 
-/// Receives the progress of an operation that reads or writes a checkpoint. `()` ignores it.
+/// Receives reports on the progress of an operation that reads or writes a checkpoint. `()` ignores the reports.
 pub trait Progress: Sync {
-    /// Reports that `values` more values have been read or written, which take `bytes` bytes.
+    /// Reports that `values` more values have been read or written. They have `bytes` bytes in total.
     fn add(&self, values: u64, bytes: u64);
 }
 

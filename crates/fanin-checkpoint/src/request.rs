@@ -1,4 +1,4 @@
-//! From a recipe to the plan of a checkpoint.
+//! A request for a checkpoint, and how it becomes a plan.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::feasibility;
 use crate::options::{Draw, Partitioning};
 use crate::plan::{CheckpointPlan, metadata};
 
-/// A request for an initial checkpoint.
+/// A request for a checkpoint with the initial weights of a model.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The recipe, which gives each tensor its initializer.
@@ -20,9 +20,9 @@ pub struct Request<'a> {
     /// The built-in model that the recipe belongs to, if any.
     pub model: Option<&'a Model>,
     /// The file that has the tensors' names, shapes and types: a checkpoint, a manifest, or the name of a built-in model.
-    /// `None` takes those of `model`, or of the built-in model that the recipe extends.
+    /// `None` uses the tensors of `model`, or of the built-in model that the recipe extends.
     pub like: Option<&'a Path>,
-    /// Values of the recipe's variables, which replace those in the recipe.
+    /// Pairs of a variable's name and its value. The value replaces the one that the recipe gives.
     pub settings: &'a [(String, f64)],
     /// The type of every floating-point tensor for which the recipe does not choose one. `None` keeps the manifest's type.
     pub dtype: Option<DType>,
@@ -37,7 +37,7 @@ impl Request<'_> {
     ///
     /// # Errors
     /// Returns an error if the manifest cannot be read, if the recipe is invalid or does not match the manifest, if no
-    /// tensor is to be written, and if the stream does not have the algorithm of a plan.
+    /// tensor is to be written, or if the stream does not have the algorithm of a plan.
     pub fn plan(&self) -> Result<CheckpointPlan> {
         let manifest = self.manifest()?;
         if manifest.entries.is_empty() {
@@ -86,7 +86,7 @@ impl Request<'_> {
             metadata.push(("fanin.model".to_owned(), model.name.to_owned()));
         }
         if !self.settings.is_empty() {
-            // Of several settings of one variable the last counts.
+            // If a variable is set several times, the last value is used.
             let last: BTreeMap<_, _> = self.settings.iter().cloned().collect();
             let last: Vec<String> = last.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
             metadata.push(("fanin.set".to_owned(), last.join(",")));

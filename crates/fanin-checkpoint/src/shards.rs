@@ -1,8 +1,8 @@
 //! The files that a checkpoint is split into.
 //!
-//! In the `hf` layout, Hugging Face's, a file has whole tensors, and an index names the file of each tensor. In the `dcp`
-//! layout, that of `torch.distributed.checkpoint` in safetensors, a file has rows of tensors, and its header has the
-//! offsets of the rows.
+//! In the `hf` layout (Hugging Face), a file has whole tensors, and an index names the file of each tensor. In the
+//! `dcp` layout (`torch.distributed.checkpoint` with safetensors files), a file has rows of tensors, and the header of
+//! the file says at which row of its tensor each block of rows begins.
 
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use crate::options::{FileLayout, Partition, Partitioning, StreamKind};
 use crate::tensor_range::{TensorRange, split_evenly};
 use crate::{file_names, header, index};
 
-/// One file of a checkpoint in a folder.
+/// One file of a checkpoint that is written to a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// The file's name, without a folder.
@@ -36,17 +36,18 @@ pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) 
     let Partitioning { max_shard_size, partition, layout } = partitioning;
     let Some(Partition { number, count }) = partition else { return shards.iter().collect() };
     if layout == FileLayout::Dcp && max_shard_size.is_none() {
-        // Each partition has the file of its number. A partition without values has no file, so the numbers have gaps.
+        // Each partition has the file with its number. A partition without values has no file, so the numbers of the
+        // existing files may have gaps.
         let name = file_names::dcp_file(number);
         return shards.iter().filter(|shard| shard.name == name).collect();
     }
     shards.iter().skip(number - 1).step_by(count).collect()
 }
 
-/// Returns the range of a single file that one of several processes writes.
+/// Returns the range of a single file's values that the process with this partition writes.
 ///
-/// On the native stream a tensor is split at multiples of 64 values, the number that the stream generates at a time. The
-/// torch stream is sequential, so the split is between tensors.
+/// On the native stream, a tensor is split at multiples of 64 values, because the stream generates 64 values at a time.
+/// On the torch stream, the file is split only between tensors, because the stream is sequential.
 pub(crate) fn partition_of_file(entries: &[Entry], stream: StreamKind, partition: Partition) -> TensorRange {
     let granularity = if stream == StreamKind::Native { 64 } else { usize::MAX };
     split_evenly(entries, partition.count, |_| granularity).swap_remove(partition.number - 1)
@@ -55,9 +56,9 @@ pub(crate) fn partition_of_file(entries: &[Entry], stream: StreamKind, partition
 /// Splits a checkpoint into files of whole tensors, with at most `max_bytes` bytes of values in each. A larger tensor has
 /// a file of its own.
 ///
-/// The tensors keep their order, each file as full as possible: on the torch stream the files can then be written one
-/// after another. Hugging Face's own splitter puts the tensors after a large one into the file before it. Readers accept
-/// either.
+/// The tensors keep their order, and each file gets as many tensors as fit. So on the torch stream the files can be
+/// written one after another. Hugging Face's own function puts the tensors after a large tensor into the file before
+/// the large tensor. Readers accept both ways.
 pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0u64);
     for (tensor, entry) in entries.iter().enumerate() {
@@ -76,11 +77,11 @@ pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     ranges.into_iter().enumerate().map(shard).collect()
 }
 
-/// Splits a checkpoint into files of rows of tensors, as `torch.distributed.checkpoint.HuggingFaceStorageReader` reads
-/// them: with at most `max_bytes` bytes of values in each, or into `count` files if `max_bytes` is `None`.
+/// Splits a checkpoint into files of rows of tensors. `torch.distributed.checkpoint.HuggingFaceStorageReader` reads
+/// such files. A file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, there are `count` files.
 ///
-/// A row of more than `max_bytes` bytes has a file of its own. The torch stream draws whole tensors, so on it a file has
-/// whole tensors.
+/// A row of more than `max_bytes` bytes has a file of its own. On the torch stream a file has whole tensors, because
+/// the stream draws whole tensors.
 fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: StreamKind) -> Vec<Shard> {
     let native = stream == StreamKind::Native;
     let ranges = match max_bytes {
@@ -94,15 +95,16 @@ fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: S
     ranges.into_iter().enumerate().map(shard).filter(|shard| !shard.range.is_empty(entries)).collect()
 }
 
-/// Splits a checkpoint into ranges of at most `max_bytes` bytes, or of one unit if that is larger. `unit` returns the
-/// number of values between which a tensor may be split.
+/// Splits a checkpoint into ranges of at most `max_bytes` bytes. `unit` returns, for a tensor, the number of values in
+/// a unit: the tensor may be split at multiples of this number. A unit of more than `max_bytes` bytes is a range of its
+/// own.
 fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usize) -> Vec<TensorRange> {
     let (mut ranges, mut range, mut free) = (Vec::new(), TensorRange::whole(0..0), max_bytes);
     for (tensor, entry) in entries.iter().enumerate() {
         let (size, unit, mut start) = (entry.dtype.size() as u64, unit(entry), 0);
         while entry.bytes() - start as u64 * size > free {
             let fitting = (free / size) as usize / unit * unit;
-            // A unit that does not fit an empty file either is written to it nevertheless.
+            // A unit that is larger than `max_bytes` is written to an empty file nevertheless.
             start += if fitting == 0 && free == max_bytes { unit } else { fitting };
             ranges.push(range.ending_at(tensor, start, entry.values()));
             range = TensorRange::starting_at(tensor, start, entry.values());
@@ -114,7 +116,7 @@ fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usi
     ranges
 }
 
-/// Returns the number of values in a row: those with the same index of the first axis.
+/// Returns the number of values in a row. A row has all values with the same index along the first axis.
 fn row_length(entry: &Entry) -> usize {
     entry.shape.get(1..).unwrap_or_default().iter().product::<usize>().max(1)
 }
@@ -147,7 +149,8 @@ pub(crate) fn header(
     header::to_bytes(&stored, &metadata)
 }
 
-/// Returns the bytes of the index of these files. A checkpoint in one file and one in the `dcp` layout have none.
+/// Returns the bytes of the index of these files, or `None` if the checkpoint has no index: it has a single file, or it
+/// is in the `dcp` layout.
 pub(crate) fn index(entries: &[Entry], shards: &[Shard], layout: FileLayout) -> Option<Vec<u8>> {
     if shards.len() < 2 || layout == FileLayout::Dcp {
         return None;

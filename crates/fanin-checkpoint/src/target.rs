@@ -1,4 +1,4 @@
-//! Where a checkpoint is written, checked before any value is drawn.
+//! The path that a checkpoint is written to. It is checked before any value is drawn.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,8 @@ use crate::options::{Existing, FileLayout, OutputForm};
 use crate::paths::{parent_folder, resolve_links};
 use crate::shards::Shard;
 
-/// The output of a checkpoint: a file of any name, or a folder in which the file layout names the files.
+/// The output of a checkpoint: a file, whose name the caller chooses, or a folder of files, whose names follow from the
+/// file layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     folder: PathBuf,
@@ -18,13 +19,15 @@ pub struct Target {
 }
 
 impl Target {
-    /// Returns the target for the path `output`. It is a folder if `output` is an existing folder or ends with a
-    /// separator, and always for [`OutputForm::Folder`]. A symbolic link is followed: the file that it leads to is
-    /// written, and the link stays. Nothing is created.
+    /// Returns the target for the path `output`, without creating a file or a folder.
+    ///
+    /// The target is a folder if `form` is [`OutputForm::Folder`], if `output` is an existing folder, or if `output`
+    /// ends with a path separator. Otherwise the target is a file. If `output` is a symbolic link, the file at the end
+    /// of the link will be written, and the link stays.
     ///
     /// # Errors
-    /// Returns an error if the file exists and `existing` does not allow it, if the output is a device or a pipe, and if
-    /// the folder that is to contain the file does not exist.
+    /// Returns an error if the file exists and `existing` does not allow existing files, if the output is a device or a
+    /// pipe, or if the folder for the file does not exist.
     pub fn new(output: &Path, form: OutputForm, existing: Existing) -> Result<Self> {
         let named_as_folder =
             output.as_os_str().to_string_lossy().chars().next_back().is_some_and(std::path::is_separator);
@@ -58,7 +61,8 @@ impl Target {
         self.file.as_ref().unwrap_or(&self.folder)
     }
 
-    /// Returns the path of the file that is called `name` in a folder. For a target that is a file it is this file.
+    /// Returns the path of the checkpoint's file `name`. If the target is a folder, the path is `name` in this folder.
+    /// If the target is a file, `name` is ignored, and the path of this file is returned.
     pub(crate) fn file_path(&self, name: &str) -> Result<PathBuf> {
         match &self.file {
             Some(file) => Ok(file.clone()),
@@ -66,11 +70,11 @@ impl Target {
         }
     }
 
-    /// Returns the same path as [`file_path`](Self::file_path), and whether the file exists.
+    /// Returns the same path as [`file_path`](Self::file_path), and true if a file exists there.
     ///
     /// # Errors
-    /// Returns an error if the file exists and must not be replaced or kept, and if the operating system refuses the
-    /// path, for example because the name is too long.
+    /// Returns an error if the file exists and the options allow neither to replace nor to keep it, or if the operating
+    /// system refuses the path, for example because the name is too long.
     pub(crate) fn check_file(&self, name: &str) -> Result<(PathBuf, bool)> {
         let path = self.file_path(name)?;
         if !path.try_exists().map_err(Error::io("write to", &path))? {
@@ -83,7 +87,8 @@ impl Target {
         Ok((path, true))
     }
 
-    /// Checks that the folder has no file of another checkpoint, which a reader would take for a file of this one.
+    /// Checks that the folder has no file that belongs to another checkpoint. A reader would treat such a file as a
+    /// part of this checkpoint.
     ///
     /// # Errors
     /// Returns an error that names the first such file.
@@ -121,7 +126,8 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
         let message = "a checkpoint in several files goes to a folder, not to a file";
         return Err(Error::refused(output, message, Remedy::OutputFolder));
     }
-    // Checked before links are resolved: a link to a pipe, such as /dev/stdout, leads to no path.
+    // This check comes before links are resolved, because a link to a pipe, such as /dev/stdout, has no path at its
+    // end.
     if output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         let message = "is not a regular file. A checkpoint is written to a temporary file that is then renamed, so it \
                        cannot go to a pipe or a device";
@@ -130,8 +136,8 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
     Ok(())
 }
 
-/// Checks that nothing but a regular file exists at `path`. Renaming a file to `path` would replace a pipe or a device,
-/// and cannot replace a folder.
+/// Checks that `path` is a regular file or does not exist. Renaming a file to `path` would destroy a pipe or a device,
+/// and would fail for a folder.
 pub(crate) fn check_replaceable(path: &Path) -> Result {
     if path.exists() && !path.is_file() {
         return Err(Error::file(

@@ -1,7 +1,8 @@
 //! Files that are written under a temporary name and renamed when they are complete.
 //!
-//! A temporary file is removed when it is dropped before it is renamed. When the process is killed it stays, and the next
-//! run that writes the same file removes it. A lock tells the next run whether a process still writes the file.
+//! A temporary file is removed if it is dropped before it is renamed. If the process is killed, the temporary file
+//! stays. The next process that writes to the same final path then removes it. A process locks its temporary files, so
+//! that other processes do not remove a file that is still being written.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -20,8 +21,8 @@ use crate::write_error::{CountingWriter, write_error};
 /// The paths of this process's temporary files, for [`remove_temporary_files`].
 static REGISTRY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Removes all temporary files of this process, for a process that is about to exit. While the result is alive, no
-/// temporary file can be created.
+/// Removes all temporary files of this process. Call this just before the process exits. No thread can create another
+/// temporary file until the returned value is dropped.
 pub fn remove_temporary_files() -> RemovedFiles {
     let registry = REGISTRY.lock().ok();
     for path in registry.iter().flat_map(|registry| registry.iter()) {
@@ -30,18 +31,18 @@ pub fn remove_temporary_files() -> RemovedFiles {
     RemovedFiles(registry)
 }
 
-/// The files that [`remove_temporary_files`] removed. While this is alive, no temporary file can be created.
+/// The result of [`remove_temporary_files`]. No thread can create a temporary file until this value is dropped.
 #[derive(Debug)]
 pub struct RemovedFiles(Option<MutexGuard<'static, BTreeSet<PathBuf>>>);
 
 impl RemovedFiles {
-    /// Returns whether there was no temporary file.
+    /// Returns true if there was no temporary file to remove.
     pub fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|registry| registry.is_empty())
     }
 }
 
-/// The registration of a temporary file. Dropping it removes the file's path from the registry.
+/// The entry of a temporary file in the registry. Dropping this value removes the entry.
 struct Registration(PathBuf);
 
 impl Drop for Registration {
@@ -52,7 +53,7 @@ impl Drop for Registration {
     }
 }
 
-/// The number of bytes after which written data is synchronized with the disk.
+/// Written data is synchronized with the disk each time that this number of bytes has been written.
 const SYNC_INTERVAL: u64 = 32 << 20;
 
 /// A file that is being written under a temporary name, in the folder of its final path.
@@ -68,7 +69,7 @@ pub(crate) struct TemporaryFile {
 
 /// A complete file on the disk that still has its temporary name.
 pub(crate) struct FinishedFile {
-    /// The locked file. The lock is released when it is closed.
+    /// The open file, which this process has locked. Closing the file releases the lock.
     lock: Option<File>,
     file: TempPath,
     path: PathBuf,
@@ -76,8 +77,8 @@ pub(crate) struct FinishedFile {
 }
 
 impl TemporaryFile {
-    /// Creates the temporary file for the final path `path`, and its folder if there is none. Temporary files that killed
-    /// processes left behind for this path are removed.
+    /// Creates a temporary file for the final path `path`. The folder of `path` is created if it does not exist.
+    /// Temporary files that killed processes left behind for the same path are removed.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = parent_folder(path);
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -90,8 +91,8 @@ impl TemporaryFile {
             use std::os::unix::fs::PermissionsExt as _;
             let replaced =
                 path.metadata().ok().filter(|found| found.is_file()).map(|found| found.permissions());
-            // A new file gets what the umask allows. A replacement must at no time be readable by more users than the
-            // file that it replaces.
+            // A new file gets all permissions that the umask allows. A file that replaces another must at no time be
+            // readable by more users than the replaced file.
             let mode = replaced.as_ref().map_or(0o666, |replaced| replaced.mode() & 0o666);
             builder.permissions(std::fs::Permissions::from_mode(mode));
             replaced
@@ -102,13 +103,15 @@ impl TemporaryFile {
             registry.insert(file.path().to_owned());
             drop(registry);
             let registration = Registration(file.path().to_owned());
-            // Between its creation and its locking, another process may take the file for a leftover, lock it and remove
-            // it. Then another file is created. Where files cannot be locked, leftovers are never removed.
+            // Another process may lock and remove the new file before this process locks it, because a file without a
+            // lock looks like a leftover. In this case the loop creates another file. On a file system without locks,
+            // no process removes leftovers.
             let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
             if !taken && file.path().exists() {
                 #[cfg(unix)]
                 if let Some(replaced) = replaced {
-                    // Sets the bits that the umask cleared. Some file systems have no permissions to set.
+                    // Sets the permission bits that the umask cleared. Errors are ignored, because some file systems
+                    // have no permissions.
                     _ = file.as_file().set_permissions(replaced);
                 }
                 let file = BufWriter::with_capacity(1 << 20, CountingWriter::new(file));
@@ -171,8 +174,8 @@ fn create_error(folder: &Path, error: std::io::Error) -> Error {
     Error::io("write to", folder)(error)
 }
 
-/// Writes a file that is complete whenever it exists: `bytes` go to a temporary file, which is renamed to `path` when all
-/// of them are on the disk. An existing file is replaced.
+/// Writes `bytes` to a temporary file, and renames the file to `path` when all bytes are on the disk. So a file at
+/// `path` is always complete. An existing file is replaced.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written. An existing file is then unchanged.
@@ -182,7 +185,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result {
     file.finish()?.rename(true)
 }
 
-/// Waits until the folder of `path` is on the disk. A new or changed file name is permanent only then.
+/// Waits until the entries of the folder of `path` are on the disk. Only then is a new or changed file name permanent.
+/// Does nothing on Windows.
 pub(crate) fn sync_folder(path: &Path) -> Result {
     #[cfg(unix)]
     File::open(parent_folder(path)).and_then(|folder| folder.sync_all()).map_err(Error::io("write", path))?;
@@ -206,13 +210,13 @@ mod tests {
         file.write(b"all of it").unwrap();
         remove_leftovers(&path);
         let finished = file.finish().unwrap();
-        // Another process that writes the same file does this.
+        // Another process that writes to the same path calls this function.
         remove_leftovers(&path);
         assert_eq!(temporary_files(folder.path()).len(), 1);
         finished.rename(false).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"all of it");
         assert!(temporary_files(folder.path()).is_empty());
-        // No process has locked this one.
+        // A leftover: no process has locked the file.
         std::fs::write(folder.path().join(".fanin-a.safetensors-x1Y2z3.unfinished"), "left").unwrap();
         remove_leftovers(&path);
         assert!(temporary_files(folder.path()).is_empty());

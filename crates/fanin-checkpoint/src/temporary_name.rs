@@ -12,8 +12,8 @@ pub(crate) const SUFFIX: &str = ".unfinished";
 /// The number of random letters and digits in a temporary name.
 pub(crate) const RANDOM: usize = 6;
 
-/// Returns the beginning of the temporary names for the file at `path`. A name of more than 40 characters is shortened
-/// and gets a hash, because a temporary name must not be longer than the file system allows.
+/// Returns the beginning of the temporary names for the file at `path`. A file name of more than 40 characters is cut,
+/// and a hash of the whole name is added, because file systems limit the length of a name.
 pub(crate) fn prefix(path: &Path) -> OsString {
     const MAX_CHARACTERS: usize = 40;
     let name = path.file_name().unwrap_or_default();
@@ -28,16 +28,16 @@ pub(crate) fn prefix(path: &Path) -> OsString {
     format!(".fanin-{short}-").into()
 }
 
-/// Returns whether `name` is a temporary name with this prefix. The length of the random part is checked, so that the
-/// prefix for `a` does not match a temporary name of `a-b`.
+/// Returns true if `name` is a temporary name with this prefix. The length of the random part is checked too. Otherwise
+/// the prefix for `a` would match a temporary name for `a-b`.
 fn is_temporary(name: &[u8], prefix: &[u8]) -> bool {
     name.strip_prefix(prefix)
         .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()))
         .is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Removes the temporary files for `path` that killed processes left behind: those that no process has locked. Where
-/// files cannot be locked, they stay.
+/// Removes the temporary files for `path` that killed processes left behind. These are the files that no process has
+/// locked. On a file system without locks, no file is removed.
 pub(crate) fn remove_leftovers(path: &Path) {
     let prefix = prefix(path);
     let Ok(entries) = std::fs::read_dir(parent_folder(path)) else { return };

@@ -1,11 +1,11 @@
-//! Ranges of a checkpoint's values.
+//! Ranges of a checkpoint's values, which may begin and end within a tensor.
 
 use std::ops::Range;
 
 use fanin_recipe::Entry;
 
-/// A range of a checkpoint's values: consecutive tensors, of which the first may lack values at its beginning and the
-/// last may lack values at its end. Tensors are given by their index in the checkpoint.
+/// A range of a checkpoint's values. It consists of consecutive tensors. Values at the beginning of the first tensor
+/// and at the end of the last tensor may be outside the range. A tensor is given by its index in the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TensorRange {
     tensors: Range<usize>,
@@ -21,21 +21,22 @@ impl TensorRange {
         Self { tensors, start_in_first: 0, end_in_last: usize::MAX }
     }
 
-    /// Returns the range from one position to another (exclusive). A position is a tensor and a row-major index in it.
+    /// Returns the range from the position `from` to the position `to` (exclusive). A position is a pair of a tensor
+    /// and a row-major index in this tensor.
     fn between(from: (usize, usize), to: (usize, usize)) -> Self {
         let (end, end_in_last) = if to.1 == 0 { (to.0, usize::MAX) } else { (to.0 + 1, to.1) };
         Self { tensors: from.0..end.max(from.0), start_in_first: from.1, end_in_last }
     }
 
-    /// Returns this range with another end (exclusive): the row-major index `value` of `tensor`, which has `count`
-    /// values.
+    /// Returns the range that begins where this range begins, and ends at the row-major index `value` (exclusive) of
+    /// `tensor`. `count` is the number of values of `tensor`.
     pub(crate) fn ending_at(&self, tensor: usize, value: usize, count: usize) -> Self {
         let to = next_position(tensor, value, count);
         Self::between((self.tensors.start, self.start_in_first), to)
     }
 
-    /// Returns an empty range that begins at the row-major index `value` of `tensor`, which has `count` values.
-    /// [`ending_at`](Self::ending_at) gives it an end.
+    /// Returns an empty range that begins at the row-major index `value` of `tensor`. `count` is the number of values
+    /// of `tensor`. Use [`ending_at`](Self::ending_at) to set the end of the range.
     pub(crate) fn starting_at(tensor: usize, value: usize, count: usize) -> Self {
         let (tensor, start_in_first) = next_position(tensor, value, count);
         Self { tensors: tensor..tensor, start_in_first, end_in_last: usize::MAX }
@@ -46,7 +47,7 @@ impl TensorRange {
         self.tensors.start
     }
 
-    /// Returns the tensor after the last of the range.
+    /// Returns the end (exclusive) of the range of tensors: the tensor after the last one.
     pub(crate) fn end(&self) -> usize {
         self.tensors.end
     }
@@ -59,15 +60,16 @@ impl TensorRange {
         self.tensors.clone().map(|tensor| (tensor, self.values_of(tensor, entries[tensor].values())))
     }
 
-    /// Returns the row-major indices of `tensor` that are in the range. The tensor has `count` values and must be one of
-    /// the range.
+    /// Returns the row-major indices of `tensor` that are in the range. `tensor` must be one of the range's tensors,
+    /// and `count` is the number of its values.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };
         start..end.max(start)
     }
 
-    /// Returns whether the range has nothing to write: no value, and no tensor that is empty itself.
+    /// Returns true if the range has nothing to write: no value, and no tensor of size 0. A file lists a tensor of size
+    /// 0 in its header.
     pub(crate) fn is_empty(&self, entries: &[Entry]) -> bool {
         self.tensors(entries).all(|(tensor, values)| values.is_empty() && entries[tensor].values() > 0)
     }
@@ -97,13 +99,15 @@ impl TensorRange {
     }
 }
 
-/// Returns a position, with the end of a tensor that has `count` values given as the beginning of the next tensor.
+/// Returns the position `(tensor, value)`. If `value` is the end of `tensor`, which has `count` values, returns the
+/// beginning of the next tensor.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }
 
-/// Splits a checkpoint into `count` consecutive ranges of about equal numbers of bytes. Some are empty if there are few
-/// values. A tensor is split only at multiples of `granularity(tensor)` values; `usize::MAX` never splits it.
+/// Splits a checkpoint into `count` consecutive ranges of about equal numbers of bytes. Some ranges are empty if there
+/// are few values. A tensor is split only at multiples of `granularity(tensor)` values. A granularity of `usize::MAX`
+/// means that the tensor is not split.
 pub(crate) fn split_evenly(
     entries: &[Entry],
     count: usize,

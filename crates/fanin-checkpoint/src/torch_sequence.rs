@@ -1,16 +1,17 @@
-//! The torch stream over the tensors of a checkpoint, in the order of the checkpoint.
+//! The torch stream for a whole checkpoint: draws the tensors one after another, in the order of the checkpoint.
 
 use std::collections::HashMap;
 
 use fanin::{Distribution, Plan, Torch};
 use fanin_recipe::Planned;
 
-/// A chunk of a fill of normals that begins at a multiple of this number can be filled by itself.
+/// torch generates normals in groups of this many values. A chunk of normals that begins at a multiple of this number
+/// can be filled separately.
 const GROUP: usize = Torch::GROUP;
 
-/// Returns plans of consecutive ranges of a tensor's values, of about `max_values` values each. Filling them one after
-/// another gives the same values as filling the tensor. The result is the tensor's own plan if the tensor must be filled
-/// as a whole.
+/// Splits a tensor's values into consecutive chunks of about `max_values` values each, and returns a plan for each
+/// chunk. Filling the chunks one after another gives the same values as filling the whole tensor. If the tensor must be
+/// filled as a whole, returns only the tensor's own plan.
 pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let max_values = (max_values / GROUP * GROUP).max(2 * GROUP);
     let divisible = matches!(
@@ -23,7 +24,8 @@ pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let mut left = plan.len();
     let mut counts = Vec::new();
     while left > 0 {
-        // torch generates the last 16 values of a tensor in a special way: they must be in one chunk.
+        // If the number of values is not a multiple of 16, torch generates the last 16 values of the tensor separately.
+        // These 16 values must be in one chunk.
         let short_rest = left > max_values && left - max_values < GROUP;
         let count = if short_rest { max_values - GROUP } else { left.min(max_values) };
         counts.push(count);
@@ -35,8 +37,11 @@ pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     counts.into_iter().map(chunk).collect()
 }
 
-/// Returns whether a plan is equal to the one that its shape, type and distribution give, fans and warnings aside. A
-/// plan for torch may differ in the last bit of a parameter; it must then not be replaced by plans of chunks.
+/// Returns true if `Plan::new` gives an equal plan for the same shape, type and distribution. Fans and warnings are not
+/// compared.
+///
+/// A parameter of a plan may have another value on the torch stream, which differs in the last bit. The plans of chunks
+/// would not have this value, so the tensor must then be filled as a whole.
 fn is_given_by_distribution(plan: &Plan) -> bool {
     let Ok(again) = Plan::new(plan.shape(), plan.dtype(), plan.distribution()) else { return false };
     let again = match plan.fans() {
@@ -51,26 +56,28 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
 
 /// PyTorch's generator, applied to the tensors of a checkpoint one after another.
 ///
-/// Tied tensors share their values. They are drawn once, at the position of the first of their names, as by a loop over
-/// `named_parameters()`. At their other names the generator repeats them from the state before they were drawn.
+/// Tied tensors share their values. The values are drawn once, at the first of the tensors' names, as in a loop over
+/// `named_parameters()`. At the other names, the same values are drawn again by a copy of the generator, which has the
+/// state from before the first draw.
 #[derive(Debug)]
 pub struct TorchSequence {
     torch: Torch,
-    /// For each source that tied tensors share: the generator before the source was drawn, once it has been drawn.
+    /// For each name that tied tensors share (see `Planned::source`): a copy of the generator from before the values
+    /// were drawn. `None` until they are drawn.
     before: HashMap<String, Option<Torch>>,
-    /// The generator that repeats a tied tensor.
+    /// The generator that draws the values of a tied tensor again.
     repeat: Torch,
 }
 
 impl TorchSequence {
-    /// Returns the sequence for these tensors, which must be drawn or skipped in this order.
+    /// Returns the sequence for these tensors. The caller must draw or skip every tensor, in this order.
     pub fn new(seed: u64, planned: &[Planned]) -> Self {
         let shared = planned.iter().filter_map(|planned| planned.tied.clone());
         let before = shared.map(|name| (name, None)).collect();
         Self { torch: Torch::new(seed), before, repeat: Torch::new(seed) }
     }
 
-    /// Returns the generator to draw the next tensor with.
+    /// Returns the generator with which the next tensor, `planned`, must be drawn.
     pub fn generator(&mut self, planned: &Planned) -> &mut Torch {
         match self.before.get_mut(planned.source()) {
             Some(Some(before)) => {
@@ -118,7 +125,7 @@ mod tests {
         "kaiming_normal(a=sqrt(5), nonlinearity=leaky_relu)",
     ];
 
-    /// A generator that has drawn an odd number of normals, so that it keeps the second value of a pair.
+    /// Returns a generator that has drawn an odd number of normals. It stores the second normal of the last pair.
     fn generator() -> Torch {
         let mut torch = Torch::new(3);
         let mut values = [0f32; 3];

@@ -6,10 +6,10 @@ use std::collections::TryReserveError;
 use fanin::half::{bf16, f16};
 use fanin::{DType, F8E4M3, F8E5M2, TensorMut};
 
-/// Values of one type between their generation and the file. The memory is kept when the buffer is resized.
+/// Values of one type, from their generation until they are written to a file. A smaller size does not free memory.
 #[derive(Debug, Default)]
 pub struct ValueBuffer {
-    /// The memory, as words so that it is aligned for every type.
+    /// The memory. It consists of u64 words, so that it is aligned for every type.
     words: Vec<u64>,
     kind: Kind,
     count: usize,
@@ -18,9 +18,9 @@ pub struct ValueBuffer {
 /// The type of the values in a buffer.
 #[derive(Debug, Clone, Copy, Default)]
 enum Kind {
-    /// Floating-point values in the memory order of this machine, which a stream can fill.
+    /// Floating-point values in the byte order of this machine. A stream can fill them.
     Float(DType),
-    /// Values as they are stored in the file, each of this number of bytes.
+    /// Values in the byte order of the file (little-endian). The number is the size of a value in bytes.
     Stored(usize),
     #[default]
     Empty,
@@ -37,7 +37,7 @@ impl ValueBuffer {
         Ok(values)
     }
 
-    /// Makes this a buffer of `count` values of type `dtype`. The values are unspecified.
+    /// Changes the buffer to `count` values of type `dtype`. The values are unspecified until they are filled.
     pub(crate) fn resize(&mut self, dtype: DType, count: usize) -> Result<(), TryReserveError> {
         self.grow_to(count * dtype.size())?;
         (self.kind, self.count) = (Kind::Float(dtype), count);
@@ -52,7 +52,7 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Fills the buffer with `count` integers of `size` bytes each. The integers must not be negative.
+    /// Fills the buffer with the first `count` integers of `values`. Each is stored in `size` bytes.
     pub(crate) fn fill_integers(
         &mut self,
         size: usize,
@@ -67,15 +67,15 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Makes this a buffer of `count` bytes that are written to the file unchanged, and returns them. Their content is
-    /// unspecified.
+    /// Changes the buffer to `count` bytes that will be written to the file unchanged. Returns the bytes, whose content
+    /// is unspecified, for the caller to fill.
     pub(crate) fn resize_stored(&mut self, count: usize) -> Result<&mut [u8], TryReserveError> {
         self.grow_to(count)?;
         (self.kind, self.count) = (Kind::Stored(1), count);
         Ok(&mut bytemuck::cast_slice_mut(&mut self.words)[..count])
     }
 
-    /// Allocates memory for at least `bytes` bytes.
+    /// Allocates more memory if the buffer has memory for fewer than `bytes` bytes.
     fn grow_to(&mut self, bytes: usize) -> Result<(), TryReserveError> {
         let words = bytes.div_ceil(8);
         if let Some(more) = words.checked_sub(self.words.len()) {
@@ -85,7 +85,7 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Empties the buffer and frees its memory if that has more than `bytes` bytes.
+    /// If the buffer has memory for more than `bytes` bytes, frees the memory and leaves an empty buffer.
     pub(crate) fn free_above(&mut self, bytes: usize) {
         if self.words.len() * 8 > bytes {
             *self = Self::default();
@@ -97,13 +97,13 @@ impl ValueBuffer {
         self.count
     }
 
-    /// Returns the floating-point values as a contiguous tensor of this shape, to be filled.
+    /// Returns the floating-point values as a contiguous tensor of this shape, which a stream can fill.
     ///
     /// # Errors
     /// Returns an error if `shape` does not have as many values as the buffer.
     ///
     /// # Panics
-    /// Panics if the buffer has stored bytes rather than floating-point values.
+    /// Panics if the buffer is empty, or has values in the byte order of the file.
     pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
         let (words, count) = (&mut self.words[..], self.count);
         match self.kind {
@@ -122,8 +122,8 @@ impl ValueBuffer {
             Kind::Float(DType::F8E5M2) => {
                 TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E5M2>(words)[..count], shape)
             }
-            // `DType` is non-exhaustive. For a type unknown here the fill returns an error, because its plan has another
-            // type than this tensor.
+            // `DType` is non-exhaustive. A type that is unknown here gets an f32 tensor. The fill then returns an
+            // error, because the type of its plan is not f32.
             Kind::Float(_) => {
                 TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f32>(words)[..count], shape)
             }
@@ -131,7 +131,7 @@ impl ValueBuffer {
         }
     }
 
-    /// Returns the values as they are stored in the file: little-endian.
+    /// Returns the values in the byte order of the file, which is little-endian.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
         let size = match self.kind {
             Kind::Float(dtype) => dtype.size(),

@@ -1,4 +1,4 @@
-//! Writing a checkpoint.
+//! Writes a checkpoint.
 
 use std::thread::ScopedJoinHandle;
 
@@ -16,24 +16,26 @@ use crate::temporary_file::{FinishedFile, TemporaryFile, sync_folder};
 use crate::written::Written;
 use crate::{disk_space, feasibility, partitioned_file};
 
-/// The maximum number of finished files that stay open until they are renamed. Some systems allow a process 256 open
-/// files only.
+/// The maximum number of finished files that stay open until they are renamed. If there are more files, each is closed
+/// when it is finished, because some systems allow a process only 256 open files.
 const MAX_OPEN_FILES: usize = 128;
 
 impl CheckpointPlan {
     /// Writes the checkpoint, or the partition of this process.
     ///
-    /// A file is written under a temporary name and renamed when it is complete on the disk. If a file replaces an
-    /// existing one, all files are renamed together at the end. The index is renamed last. Each of several processes
-    /// writes the index: it does not depend on the values, so that all write the same bytes and none waits for another.
+    /// A file is written under a temporary name and renamed when it is complete on the disk. If at least one file
+    /// replaces an existing file, all files are renamed together at the end. The index is renamed last.
     ///
-    /// Memory holds three chunks of 16 MiB at a time. On the torch stream, a tensor that cannot be drawn in chunks is in
-    /// memory as a whole, and so is the factorization of an orthogonal tensor.
+    /// If several processes write the checkpoint, each of them writes the index. The content of the index does not
+    /// depend on the values. So all processes write the same bytes, and no process waits for another.
+    ///
+    /// At most three chunks of 16 MiB are in memory at a time. A tensor that the torch stream cannot draw in chunks is
+    /// in memory as a whole, and so is the factorization of an orthogonal tensor.
     ///
     /// # Errors
-    /// Returns an error if a file exists that must not be replaced, if the disk has no space, if a file cannot be written,
-    /// and [`Error::Interrupted`] soon after `cancel` is cancelled. Files that existed before are then unchanged, unless
-    /// the error is in the final renaming.
+    /// Returns an error if a file exists that must not be replaced, if the disk has no space, or if a file cannot be
+    /// written. Returns [`Error::Interrupted`] soon after `cancel` is cancelled. After an error, files that existed
+    /// before are unchanged, unless the final renaming failed.
     pub fn write(&self, target: &Target, progress: &dyn Progress, cancel: &CancelToken) -> Result<Written> {
         feasibility::check(&self.planned, self.draw.stream)?;
         let values = CheckpointValues::new(self, progress, cancel);
@@ -56,7 +58,7 @@ impl CheckpointPlan {
         }
         if let Err(error) = write_all(target, &files, index, &entries, values) {
             if folder_is_new {
-                // Fails if the folder has files, for example of another process. It then stays.
+                // Removing fails if the folder has files, for example of another process. The folder then stays.
                 _ = std::fs::remove_dir(target.folder());
             }
             return Err(error);
@@ -75,7 +77,7 @@ fn write_all(
 ) -> Result {
     disk_space::check(target, files.iter().map(|file| file.size(entries)).sum())?;
     let force = target.existing.force;
-    // When files are replaced, the old checkpoint stays complete until all new files are.
+    // If files are replaced, the old checkpoint must stay complete until all new files are complete.
     let rename_together = files.iter().any(|file| file.exists);
     let finished = write_files(files, values, |file| {
         let mut file = file.finish()?;
@@ -90,7 +92,8 @@ fn write_all(
     })?;
     let finished_index = index.as_ref().map(write_index).transpose()?;
     if let Some(IndexPlan { path, .. }) = index.filter(|index| rename_together && index.path.exists()) {
-        // Until the new index is there, the folder is no checkpoint, rather than a mixture of the old and the new one.
+        // Readers need an index. Without it, they report an error instead of reading a mixture of old and new files.
+        // The new index is renamed last.
         std::fs::remove_file(&path).map_err(Error::io("replace", &path))?;
         sync_folder(&path)?;
     }
@@ -98,14 +101,17 @@ fn write_all(
         file.rename(force)?;
     }
     if let Some(index) = finished_index {
-        // Another process may have written the same index meanwhile.
+        // `true` replaces an existing index: another process may have written the same index meanwhile.
         index.rename(true)?;
     }
     Ok(())
 }
 
-/// Writes these files under temporary names and calls `finish` for each, on another thread: while the disk takes the rest
-/// of one file, the next is generated. Returns the files that `finish` returns.
+/// Writes these files under temporary names, and calls `finish` for each of them. Returns the files that `finish`
+/// returns.
+///
+/// `finish` runs on another thread, so that the values of the next file are generated while the rest of a file is
+/// synchronized with the disk.
 fn write_files(
     files: &[FilePlan],
     values: CheckpointValues<'_>,

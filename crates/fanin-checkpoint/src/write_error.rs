@@ -1,4 +1,4 @@
-//! Errors while writing a file.
+//! Errors that occur while a file is written.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -32,8 +32,8 @@ impl<W: Write> Write for CountingWriter<W> {
     }
 }
 
-/// Returns the error for a failed write to `path`, after `written` bytes were written. Where a limit was reached, the
-/// message says which, and how to proceed.
+/// Returns the error for a failed write to `path`, after `written` bytes were written. If a limit of the disk or the
+/// file size was reached, the message names this limit and says how to proceed.
 pub(crate) fn write_error(path: &Path, written: u64, error: std::io::Error) -> Error {
     let limit = match error.kind() {
         ErrorKind::StorageFull => "the disk is full",

@@ -57,12 +57,12 @@ impl Error {
         Error::File { path: path.to_owned(), message: message.into() }
     }
 
-    /// Returns a function that wraps an error of the operating system: `.map_err(Error::io("read", path))`.
+    /// Returns a function that wraps an error of the operating system, for use as `.map_err(Error::io("read", path))`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }
 
-    /// Returns whether standard output is a pipe that its reader has closed.
+    /// Returns true if the output could not be written because standard output is a pipe that its reader has closed.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Error::Output(source) if source.kind() == std::io::ErrorKind::BrokenPipe)
     }
@@ -77,7 +77,8 @@ fn analysis(error: &fanin_analysis::Error) -> String {
     }
 }
 
-/// Returns the message of an error of a recipe, with the command that lists the models where it helps.
+/// Returns the message of an error of a recipe. For an unknown model without a suggestion, the message names the
+/// command that lists the models.
 fn recipe(error: &fanin_recipe::Error) -> String {
     match error {
         fanin_recipe::Error::UnknownModel { suggestion: None, .. }

@@ -1,11 +1,12 @@
-//! Removing temporary files when a signal stops the process.
+//! Removes temporary files when a signal stops the process.
 
 use fanin_checkpoint::remove_temporary_files;
 
-/// Installs handlers that remove the temporary files and exit the process on SIGINT, SIGTERM and SIGHUP. A signal that
-/// was ignored when the process started, as by `nohup` or for a job in the background, stays ignored.
+/// Installs handlers for SIGINT, SIGTERM and SIGHUP. A handler removes the temporary files and exits the process. A
+/// signal that is ignored when the process starts stays ignored: `nohup` and shells (for background jobs) start
+/// processes so.
 ///
-/// Only the command line does this: a library must not change the signal handlers of its process.
+/// Only the command line installs handlers, because a library must not change the signal handlers of its process.
 pub(crate) fn clean_up_when_interrupted() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(install_handlers);
@@ -17,13 +18,13 @@ fn remove_and_exit(code: i32) -> ! {
     if !removed.is_empty() {
         crate::terminal::output::message("interrupted: temporary files were removed");
     }
-    // `removed` is alive until the process exits, so that no temporary file is created meanwhile.
+    // `removed` is not dropped before the process exits, so no other thread can create a temporary file.
     std::process::exit(code)
 }
 
 #[cfg(not(unix))]
 fn install_handlers() {
-    // This fails only if a handler is installed already.
+    // `set_handler` fails only if a handler is installed already. That handler then stays.
     _ = ctrlc::set_handler(|| remove_and_exit(130));
 }
 
@@ -32,14 +33,14 @@ fn install_handlers() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
-    // Without a handler, SIGXFSZ kills a process that exceeds `ulimit -f`. With one, the write returns an error.
+    // Without a handler, SIGXFSZ kills a process that exceeds `ulimit -f`. With a handler, the write returns an error.
     _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
     let ignored = ignored_signals();
     let handled: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
         .into_iter()
         .filter(|&signal| match ignored {
             Some(mask) => mask >> (signal - 1) & 1 == 0,
-            // Where this is unknown, SIGHUP is not handled, because `nohup` may have ignored it.
+            // The ignored signals are unknown. SIGHUP is not handled, because `nohup` may have set it to be ignored.
             None => signal != SIGHUP,
         })
         .collect();
@@ -48,7 +49,7 @@ fn install_handlers() {
         let signals = Signals::new(handled);
         _ = ready.send(());
         if let Some(signal) = signals.ok().and_then(|mut signals| signals.forever().next()) {
-            // The exit code that shells give a process that a signal has killed.
+            // Shells report 128 + N as the exit code of a process that signal N has killed.
             remove_and_exit(128 + signal)
         }
     };
@@ -58,8 +59,8 @@ fn install_handlers() {
     }
 }
 
-/// Returns the ignored signals as a bit mask, with signal 1 in the lowest bit. `None` means that they are unknown, as on
-/// any system but Linux.
+/// Returns the ignored signals as a bit mask, with signal 1 in the lowest bit. Returns `None` if they are unknown, as
+/// on all systems other than Linux.
 #[cfg(unix)]
 fn ignored_signals() -> Option<u64> {
     ignored_mask(&std::fs::read_to_string("/proc/self/status").ok()?)

@@ -1,6 +1,6 @@
 //! The `fanin` command line: arguments, commands and terminal output.
 //!
-//! The binary calls [`run`], the `fanin` command of the Python package calls [`run_from`].
+//! The binary calls [`run`]. The `fanin` command of the Python package calls [`run_from`].
 
 #![forbid(unsafe_code)]
 

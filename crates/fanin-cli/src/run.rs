@@ -19,7 +19,8 @@ pub fn run() -> ExitCode {
 
 /// Runs the command line on these arguments, the first of which is the program's name. Returns the exit code.
 ///
-/// From here on, an interrupt removes the temporary files and exits the process.
+/// After this call, an interrupt removes the temporary files and exits the process, even when the function has
+/// returned.
 pub fn run_from(arguments: Vec<OsString>) -> u8 {
     interrupt::clean_up_when_interrupted();
     let args = match args::Args::try_parse_from(&arguments) {
@@ -29,7 +30,7 @@ pub fn run_from(arguments: Vec<OsString>) -> u8 {
     args.color.apply();
     match command::run(args) {
         Ok(()) => 0,
-        // The reader of a pipe, such as `head`, has closed it.
+        // Standard output is a pipe, and its reader, such as `head`, has closed it. This is not an error.
         Err(error) if error.is_broken_pipe() => 0,
         Err(Error::CheckFailed) => 1,
         Err(error) => {
@@ -39,8 +40,8 @@ pub fn run_from(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// Prints clap's answer: help, the version, or an error in the arguments. `--color` is respected although the arguments
-/// did not parse. Returns the exit code.
+/// Prints clap's answer: help, the version, or an error in the arguments. Returns the exit code. `--color` is
+/// respected, although clap did not return parsed arguments.
 fn print_answer(answer: &clap::Error, arguments: &[OsString]) -> u8 {
     args::Color::from_arguments(arguments.iter().skip(1).cloned()).apply();
     let text = answer.render().ansi().to_string();

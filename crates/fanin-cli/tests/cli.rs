@@ -1,4 +1,4 @@
-//! The commands of the binary, run in temporary folders.
+//! Tests of the commands of the binary, which runs in temporary folders.
 
 mod fixture;
 
@@ -28,7 +28,7 @@ fn init_writes_a_checkpoint_that_the_safetensors_crate_reads() {
     {
         assert_eq!(metadata.get(key).map(String::as_str), Some(value));
     }
-    // The file has the order of the manifest.
+    // The tensors in the file are in the order of the manifest.
     let header = String::from_utf8_lossy(&bytes).into_owned();
     assert!(header.find("\"b.weight\"").unwrap() < header.find("\"a.weight\"").unwrap());
 }
@@ -53,7 +53,7 @@ fn equal_runs_write_equal_bytes_and_other_seeds_other_bytes() {
     }
     assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("b.safetensors"));
     assert_ne!(fixture.bytes("a.safetensors"), fixture.bytes("c.safetensors"));
-    // A checkpoint serves as --like: only its header is read.
+    // --like accepts a checkpoint. Only its header is read.
     fixture.good(&["init", "r.toml", "--like", "a.safetensors", "--seed", "1", "-o", "d.safetensors", "-q"]);
     assert_eq!(fixture.bytes("a.safetensors"), fixture.bytes("d.safetensors"));
 }
@@ -144,7 +144,8 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     assert!((measured / planned - 1.0).abs() < 0.025);
     assert_eq!(weight["measured"]["nans"], 0);
     assert_eq!(json["tensors"][1]["measured"]["zeros"], 3);
-    // The histogram matches its plan: a chi-square of 32 bars is above 100 once in 1e8 cases.
+    // The histogram matches the planned one. The chi-square statistic of 32 bars exceeds 100 with a probability of
+    // 1e-8.
     let histogram = &weight["measured"]["histogram"];
     let [counts, expected] = ["counts", "planned"].map(|member| -> Vec<f64> {
         histogram[member].as_array().unwrap().iter().map(|count| count.as_f64().unwrap()).collect()
@@ -169,7 +170,7 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["tensors"][0]["measured"]["nans"], 1);
     assert_eq!(json["warnings"][0]["text"], "1 of 21,000 values are NaN");
-    // So are a wrong std, mean and distribution, a tensor that is zero, and one that should be zero.
+    // A wrong std, mean or distribution is reported, and so are a tensor of zeros and a tensor that should be zero.
     let right = r#"[init]
 "*.weight" = "normal(std=0.5/sqrt(2*fan_in))""#;
     for (right, wrong, message) in [

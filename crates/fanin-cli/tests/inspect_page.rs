@@ -1,5 +1,5 @@
-//! The page of `inspect --html` without a browser: it is well-formed, loads nothing, escapes hostile names, and has the
-//! numbers of the JSON. `inspect_page_browser.rs` opens it in a browser.
+//! Tests of the page of `inspect --html` without a browser. The page is well-formed, loads no other file, escapes names
+//! that contain markup, and has the same numbers as the JSON. `inspect_page_browser.rs` opens the page in a browser.
 
 mod fixture;
 
@@ -134,7 +134,7 @@ fn the_page_has_the_numbers_of_the_json() {
                 ("norm", &spectrum["norm"]),
                 ("condition", &spectrum["condition"]),
             ] {
-                // serde_json may parse a number with an error in the last bit.
+                // serde_json may parse a number with an error of one unit in the last place.
                 let near = |a: f64, b: f64| a == b || (a / b - 1.0).abs() < 1e-15;
                 let (found, right) = (value(label), right.as_f64());
                 let same = found.zip(right).map_or(found.is_none() && right.is_none(), |(a, b)| near(a, b));
@@ -197,7 +197,7 @@ fn hostile_names_are_escaped_and_nothing_is_loaded() {
         let found = page.replace("src=x", "").replace("default-src", "").contains(outside);
         assert!(!found, "{outside}");
     }
-    // The policy applies to everything after it, so it comes first.
+    // The policy applies only to elements after it, so it must be the first.
     assert!(page.find("Content-Security-Policy").unwrap() < page.find("<title").unwrap());
 }
 

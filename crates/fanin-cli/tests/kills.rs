@@ -1,8 +1,9 @@
-//! Runs that are killed at moments spread over their duration. Files that have their final name are complete and correct,
-//! existing files are unchanged or replaced, and `--resume` gives the checkpoint of an uninterrupted run.
+//! Kills processes that write checkpoints, at times spread over their duration. Afterwards, every file with a final
+//! name is complete and correct, and an existing file is either unchanged or replaced as a whole. A process with
+//! `--resume` then writes the same checkpoint as a process that is not killed.
 //!
-//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 runs in each scenario. Without the variable there are a
-//! few.
+//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 processes in each scenario. Without the variable,
+//! only a few are killed.
 
 mod fixture;
 
@@ -38,14 +39,14 @@ fn fixture() -> Fixture {
 
 const INIT: [&str; 5] = ["init", "large.toml", "--like", "large.json", "-q"];
 
-/// Runs the program and returns the duration of the run.
+/// Runs the program until it ends, and returns how long this took.
 fn run_timed(fixture: &Fixture, more: &[&str]) -> Duration {
     let start = Instant::now();
     fixture.good(&[&INIT[..], more].concat());
     start.elapsed()
 }
 
-/// Runs the program and kills it after this time. Returns whether it was killed before its end.
+/// Starts the program and kills it after this time. Returns true if it was killed, and false if it had already ended.
 fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     let mut child = Command::new(Fixture::program())
         .current_dir(fixture.path("."))
@@ -59,11 +60,11 @@ fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// Returns moments as fractions of a run, from 0 to 1.05: `few`, or the number in FANIN_KILLS. Every run of the test uses
-/// the same.
+/// Returns times at which to kill a process, as fractions of its duration, from 0 to 1.05. The number of times is the
+/// value of FANIN_KILLS, or `few` if the variable is not set. The times are the same whenever the test runs.
 fn moments(few: usize) -> impl Iterator<Item = f64> {
     let count = std::env::var("FANIN_KILLS").map_or(few, |count| count.parse().unwrap());
-    // The Weyl sequence of the golden ratio is evenly spread for any number of moments.
+    // The multiples of the golden ratio, modulo 1 (a Weyl sequence), are evenly spread for every `count`.
     (1..=count).map(|k| (k as f64 * 0.618_033_988_75).fract() * 1.05)
 }
 
@@ -110,7 +111,7 @@ fn a_killed_run_leaves_existing_files_old_or_new() {
                 let is = found.get(name);
                 assert!(is == old.get(name) || is == new.get(name), "{name} after {moment} of a run");
             }
-            // A folder with an index is a checkpoint: all files are old, or all are new.
+            // If the folder has an index, it is a checkpoint. Then all its files are old, or all are new.
             if let Some(index) = found.get("model.safetensors.index.json") {
                 assert!(index == &old["model.safetensors.index.json"]);
                 let of = |files: &Files| files.iter().all(|(name, bytes)| found.get(name) == Some(bytes));

@@ -1,4 +1,5 @@
-//! Recipes on the command line: the examples of docs/recipes.md, extended recipes, dtypes, ties, copies, drafts.
+//! Tests of recipes on the command line: the examples of docs/recipes.md, extended recipes, dtypes, ties, copies,
+//! drafts.
 
 mod fixture;
 
@@ -55,7 +56,7 @@ fn the_examples_of_the_page_have_the_results_that_it_shows() {
     assert!(error.is_none() && run == 10, "{run} {error:?}");
 }
 
-/// Returns a checkpoint of these tensors. Its bytes count up.
+/// Returns a safetensors file with these tensors. The bytes of each tensor count up.
 fn checkpoint(tensors: &[(&str, safetensors::Dtype, &[usize])]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
@@ -141,7 +142,8 @@ fn ties_dtypes_copies_and_arange_are_written() {
             &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--resume", "-o", stream]].concat(),
         );
     }
-    // On the native stream values depend on the canonical name, also if a file has only the alias.
+    // On the native stream, the values of a tied tensor depend on its canonical name, even if the file has only the
+    // alias.
     let mut expected = vec![0f32; 240];
     fanin::init::normal(0.0, 0.02)
         .fill(&mut expected, &[30, 8], &mut fanin::Native::new(5).tensor("wte.weight"))
@@ -175,7 +177,7 @@ fn ties_dtypes_copies_and_arange_are_written() {
     );
 }
 
-/// Writes the recipe for a file that does not have the skipped tensor.
+/// Writes `ODD_RECIPE` without its skipped tensor, and returns the name of the recipe.
 fn skipless(fixture: &Fixture) -> &'static str {
     std::fs::write(fixture.path("skipless.toml"), ODD_RECIPE.replace("\"packed\" = \"skip\"\n", "")).unwrap();
     "skipless.toml"
@@ -274,7 +276,7 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
         ],
     );
     assert_eq!(said.matches("nrmal").count(), 2, "{said}");
-    // Unused variables, unless they are set on the command line, or the extended recipe has them.
+    // An unused variable is an error, unless the command line sets it or the extended recipe defines it.
     let vars = "[vars]\nsgma = 2\n[init]\n\"*.weight\" = \"normal(std=sigma)\"\n\"*\" = \"zeros\"";
     refused(
         vars,
@@ -296,7 +298,7 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
         &[],
         &["bad.toml:2:5: ", "n = nan is not a finite"],
     );
-    // A built-in recipe that is used with another model cannot be corrected by the user.
+    // A built-in recipe does not match another model. The message does not tell the user to edit the built-in recipe.
     let said = fixture.refused(
         &["init", "gpt2", "--like", "m.json", "-o", "x.safetensors"],
         &["gpt2.toml:", "these tensors are not those of the model gpt2", "no rule matches", "fanin recipe"],
@@ -327,7 +329,7 @@ fn a_recipe_extends_only_files_in_its_folder_and_errors_show_little_of_them() {
     assert!(ran.code == 2 && ran.stderr.contains("in/secret.txt:1:"), "{}", ran.stderr);
     assert!(ran.stderr.matches("s3cret").count() < 12 && ran.stderr.len() < 1000, "{}", ran.stderr);
     assert_eq!(run("below/base.toml").code, 0);
-    // Long lines of the recipe itself are shortened too.
+    // An error message shortens a long line of the recipe too.
     let long = format!("[init]\n\"*\" = \"normal(std={}x)\"\n", "1+".repeat(50_000));
     std::fs::write(fixture.path("long.toml"), long).unwrap();
     let said = fixture
@@ -338,7 +340,8 @@ fn a_recipe_extends_only_files_in_its_folder_and_errors_show_little_of_them() {
 #[test]
 fn very_many_tensors_take_seconds() {
     let fixture = Fixture::new();
-    // Comparing each name with all others would take minutes.
+    // Drafting and applying a recipe take little time for 100,000 tensors: no name is compared with all others, which
+    // would take minutes.
     let names: [fn(usize) -> String; 2] =
         [|number| format!("t{number}"), |number| format!("h.{number}.{}", ["weight", "bias"][number % 2])];
     for name in names {
@@ -390,12 +393,13 @@ fn a_counted_variable_must_agree_with_the_model() {
         &["init", "resnet50", "--set", "fc_fan_in=512", "-o", "x"],
         &["is the fan_in of \"fc.weight\"", "2048"],
     );
-    // A deeper model is scaled by its own depth.
+    // The weights of a deeper model are scaled by its own depth.
     let xl = fixture.good(&["models", "gpt2-xl", "--manifest"]).stdout;
     std::fs::write(fixture.path("xl.json"), xl).unwrap();
     let plan = fixture.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 96f64.sqrt())), "{plan}");
-    // The names of the published gpt2, without head and prefix, work too, as do files with both names of the embedding.
+    // The recipe also matches the names of the published gpt2 (without head and prefix), and files that have both names
+    // of the embedding.
     let named = |change: &dyn Fn(&str) -> String| {
         let json = Model::find("gpt2").unwrap().manifest_json;
         std::fs::write(fixture.path("named.json"), change(json)).unwrap();
@@ -429,7 +433,7 @@ fn a_checkpoint_stores_the_recipe_with_the_recipe_that_it_extends() {
     fixture.good(&["init", "kept.toml", "--like", "one.safetensors", "--seed", "3", "-o", "two.safetensors"]);
     fixture.good(&["diff", "one.safetensors", "two.safetensors"]);
     fixture.good(&["verify", "two.safetensors", "--recipe", "kept.toml", "--seed", "3"]);
-    // The same with an extended built-in recipe.
+    // A recipe that extends a built-in recipe is flattened the same way.
     std::fs::write(fixture.path("mine.toml"), "extends = \"resnet50\"\n[init]\n\"fc.weight\" = \"zeros\"\n")
         .unwrap();
     let manifest = Model::find("resnet50").unwrap().manifest();
@@ -644,11 +648,11 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
         let other = json(&["kaiming_normal(nonlinearity=relu)", "--shape", shape, "--layout", layout]);
         assert_eq!((&other["fan_in"], &other["std"]), (&he["fan_in"], &he["std"]), "{layout}");
     }
-    // Groups: torch's formula counts fan_out over all of them.
+    // A grouped convolution: torch's formula counts the fan_out of all groups together.
     let grouped = json(&["kaiming_normal(mode=fan_out)", "--shape", "128,16,3,3", "--groups", "4"]);
     assert_eq!((&grouped["fan_out"], &grouped["formula_fan_out"]), (&288.into(), &1152.into()));
     assert!(grouped["notes"][0].as_str().unwrap().contains("4 groups"), "{grouped}");
-    // Groups and axes that the spec itself names are used.
+    // If the spec gives groups or axes, the explanation uses them.
     let grouped = json(&["kaiming_normal(mode=fan_out, groups=4)", "--shape", "128,16,3,3"]);
     near(&grouped["signal"][0]["backward"], 1.0);
     let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);

@@ -1,4 +1,4 @@
-//! Checkpoints in several files: written by one process, by several, and resumed.
+//! Tests of checkpoints in several files, written by one process or several, and of `--resume`.
 
 mod fixture;
 
@@ -53,10 +53,10 @@ fn shards_have_the_tensors_of_one_file() {
         seen += 1;
     }
     assert_eq!(seen, one.len());
-    // The other commands read them.
+    // The other commands read a checkpoint in several files.
     fixture.good(&["verify", "many", "--recipe", "r.toml", "--seed", "7"]);
     fixture.good(&["diff", "many", "one.safetensors"]);
-    // A checkpoint that fits one file is model.safetensors.
+    // If the checkpoint fits in one file, the file is called model.safetensors.
     init(&fixture, &["-o", "few", "--max-shard-size", "1MB"]);
     assert_eq!(folder(&fixture, "few").keys().collect::<Vec<_>>(), ["model.safetensors"]);
     assert_eq!(fixture.bytes("few/model.safetensors"), fixture.bytes("one.safetensors"));
@@ -66,7 +66,8 @@ fn shards_have_the_tensors_of_one_file() {
 fn several_processes_write_the_files_of_one() {
     let fixture = Fixture::new();
     let spec = |stream: &str| {
-        // Every drawn distribution, each tensor in its own file: a process must skip the tensors of the others.
+        // A tensor of every drawn distribution, each in its own file. On the torch stream, a process must advance the
+        // generator past the tensors of the other processes.
         let distributions = [
             "normal",
             "uniform",
@@ -127,7 +128,7 @@ fn several_processes_write_the_files_of_one() {
         );
         run(&many, Some("4/5"));
         assert!(folder(&fixture, &many) == whole, "{stream}");
-        // With more processes than files some write no file.
+        // If there are more processes than files, some processes write no file.
         for part in ["13/13", "1/13"] {
             run(&format!("{stream}-13"), Some(part));
         }
@@ -151,7 +152,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
     assert!(stderr.contains("4 of 4 files, 3 already complete, kept"), "{stderr}");
     assert!(folder(&fixture, "out") == whole);
     assert_eq!(modified(), before, "a correct file is not written again");
-    // One bit of a value.
+    // A file in which one bit of a value is wrong.
     let corrupt = |at: usize| {
         let mut bytes = whole["model-00001-of-00004.safetensors"].clone();
         let at = if at == 0 { bytes.len() - 1 } else { at };
@@ -162,7 +163,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
     refused(&fixture, &shards, &["model-00001-of-00004", "its values differ, first at byte", "--force"]);
     let stderr = init(&fixture, &[&shards[..], &["--force"]].concat());
     assert!(stderr.contains("3 already complete") && folder(&fixture, "out") == whole, "{stderr}");
-    // Another header, and another size.
+    // A file with another header, and a file with another size.
     corrupt(20);
     refused(&fixture, &shards, &["model-00001-of-00004", "header", "--force"]);
     let short = &whole["model-00001-of-00004.safetensors"];
@@ -170,7 +171,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
     refused(&fixture, &shards, &["another size"]);
     init(&fixture, &[&shards[..], &["--force"]].concat());
     assert!(folder(&fixture, "out") == whole);
-    // One file alone.
+    // A checkpoint that is a single file.
     init(&fixture, &["-o", "o.safetensors", "--resume"]);
     let stderr = init(&fixture, &["-o", "o.safetensors", "--resume"]);
     assert!(stderr.contains("1 already complete"), "{stderr}");
@@ -208,7 +209,7 @@ fn a_folder_with_another_checkpoint_is_refused() {
     refused(&fixture, &["-o", "no/such", "--part", "1/2"], &["no such folder"]);
     refused(&fixture, &["-o", "new", "--max-shard-size", "10", "--part", "0/2"], &["counted from 1"]);
     refused(&fixture, &["-o", "new", "--max-shard-size", "5G"], &["5GB"]);
-    // Another index is refused.
+    // A folder that has another index is an error.
     std::fs::create_dir(fixture.path("new")).unwrap();
     std::fs::write(fixture.path("new/model.safetensors.index.json"), "{}").unwrap();
     refused(

@@ -1,4 +1,4 @@
-//! `verify`, `audit` and `diff` on the real binary: correct files pass, and each common initialization bug is named.
+//! Tests of `verify`, `audit` and `diff` with the binary. Correct files pass, and the output names each common bug.
 
 mod fixture;
 
@@ -15,7 +15,7 @@ const MANIFEST: &str = r#"{
     "h.0.norm.weight": {"dtype": "BF16", "shape": [192]},
     "h.0.bias": {"dtype": "F32", "shape": [192]}}"#;
 
-/// Returns the correct recipe with these rules replaced.
+/// Returns the correct recipe, in which `changes` replace the rules of the same pattern.
 fn recipe(changes: &[(&str, &str)]) -> String {
     let mut text = "[init]\n".to_owned();
     for (pattern, spec) in [
@@ -42,7 +42,7 @@ fn fixture() -> Fixture {
     fixture
 }
 
-/// Verifies `x.safetensors`. This must fail, and one line of the output must name this tensor and this test.
+/// Verifies `x.safetensors`. The check must fail, and one line of the output must contain both `tensor` and `test`.
 fn caught(fixture: &Fixture, more: &[&str], tensor: &str, test: &str) {
     let ran = fixture.run(&[&["verify", "x.safetensors", "--recipe", "right.toml"], more].concat());
     assert_eq!(ran.code, 1, "{tensor} {test}: {}{}", ran.stdout, ran.stderr);
@@ -85,21 +85,21 @@ fn wrong_distributions_are_caught() {
         ("*.attn.weight", "normal(std=1/sqrt(fan_out))", "h.0.attn", "std"),
         ("*.conv.weight", "kaiming_uniform(nonlinearity=relu)", "h.0.conv", "bounds"),
         ("*.c_proj.weight", "normal(std=0.02)", "h.0.c_proj", "std"),
-        // A variance that is corrected for the truncation twice: 1.137 times too large.
+        // The variance is corrected for the truncation twice, so the standard deviation is 1.137 times too large.
         (
             "*.trunc.weight",
             "trunc_normal(std=1.137/sqrt(fan_in), a=-2.274/sqrt(fan_in), b=2.274/sqrt(fan_in))",
             "h.0.trunc",
             "bounds",
         ),
-        // The fan of one shard of four.
+        // The fan of one of four shards instead of the fan of the whole tensor.
         (
             "*.trunc.weight",
             "trunc_normal(std=2/sqrt(fan_in), a=-2/sqrt(fan_in), b=2/sqrt(fan_in))",
             "h.0.trunc",
             "std",
         ),
-        // Truncated instead of normal; normal instead of truncated; another distribution of the same std.
+        // Truncated instead of normal; normal instead of truncated; another distribution with the same std.
         ("*.attn.weight", "trunc_normal(std=1/sqrt(192), a=-3/sqrt(192), b=3/sqrt(192))", "h.0.attn", "tail"),
         ("*.trunc.weight", "normal(std=0.8796/sqrt(fan_in))", "h.0.trunc", "bounds"),
         ("*.attn.weight", "uniform(a=-sqrt(3/192), b=sqrt(3/192))", "h.1.attn", "distribution"),
@@ -132,7 +132,7 @@ fn damage_is_caught() {
     damaged("h.0.trunc.weight", &|bytes| bytes[..4].copy_from_slice(&9f32.to_le_bytes()), "bounds");
     damaged("h.0.c_proj.weight", &|bytes| bytes[..4].copy_from_slice(&0.1f32.to_le_bytes()), "outlier");
     damaged("h.0.bias", &|bytes| bytes[4..8].copy_from_slice(&1e-30f32.to_le_bytes()), "exact");
-    // Two equal shards: of rows; of rows, the last two of four; of columns.
+    // Repeated values: two equal halves of the rows; the last two of four blocks of rows; two equal blocks of columns.
     damaged("h.0.attn.weight", &|bytes| bytes.copy_within(..384 * 192 * 2, 384 * 192 * 2), "repeats");
     damaged("h.1.attn.weight", &|bytes| bytes.copy_within(192 * 192..288 * 192, 288 * 192), "repeats");
     damaged(
@@ -362,7 +362,7 @@ fn a_file_is_compared_with_a_model() {
     let ran =
         fixture.run(&["verify", "x.safetensors", "--recipe", "right.toml", "--like", "resnet50", "--json"]);
     assert_eq!(ran.code, 2, "the recipe does not fit: {}", ran.stdout);
-    // One other type for all tensors matches the model.
+    // A checkpoint matches the model if all its tensors have another type, the same for all.
     fixture.good(&["init", "right.toml", "--like", "shapes.json", "--dtype", "bf16", "-o", "b.safetensors"]);
     fixture.good(&["verify", "b.safetensors", "--recipe", "right.toml", "--like", "shapes.json"]);
 }
@@ -402,7 +402,7 @@ fn a_built_in_recipe_brings_its_model() {
     }
     let warned = fixture.good(&["inspect", "y.safetensors", "--recipe", "resnet50"]).stderr;
     assert!(warned.contains("bn1.bias") && warned.contains("transposed?"), "{warned}");
-    // Another model can be named.
+    // --like selects the file that has the expected names and shapes.
     fixture.good(&["verify", "y.safetensors", "--recipe", "resnet50", "--like", "m.json"]);
 }
 
@@ -453,7 +453,7 @@ fn orthogonal_matrices_that_are_not_random_are_caught() {
         assert!(ran.code == 1 && named, "{test}: {}", ran.stdout);
         assert!(!ran.stdout.contains("not orthogonal"), "{}", ran.stdout);
     };
-    // A block-diagonal matrix; the same rotated by a small angle, so that no entry is exactly zero.
+    // A block-diagonal matrix, and the same matrix rotated by a small angle, so that no entry is exactly zero.
     let (n, half) = (128, 64);
     let blocks = [drawn([half, half], 1), drawn([half, half], 2)];
     let mut wrong = vec![0f32; n * n];
@@ -632,7 +632,7 @@ fn torch_values_are_compared_in_the_order_of_the_model() {
     let more = ["--seed", "3", "--stream", "torch"];
     let make = ["init", "right.toml", "--like", "shapes.json", "--force", "-q", "-o", "x.safetensors"];
     fixture.good(&[&make[..], &more].concat());
-    // The same tensors sorted by name, as other libraries write them; also without a tensor in the middle.
+    // The same tensors sorted by name, as other libraries write them. Then also without one tensor in the middle.
     let bytes = fixture.bytes("x.safetensors");
     let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(MANIFEST).unwrap();
     let write = |left_out: &str| {

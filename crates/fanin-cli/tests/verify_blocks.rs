@@ -1,4 +1,5 @@
-//! `verify` on fused and stacked tensors: each block is tested against its own distribution, with a seed or without.
+//! Tests of `verify` on fused and stacked tensors: each block is compared with its own distribution, with a seed or
+//! without.
 
 mod fixture;
 
@@ -33,7 +34,8 @@ fn make(fixture: &Fixture, recipe: &str, more: &[&str]) {
     fixture.good(&[&make[..], more].concat());
 }
 
-/// Replaces values of a tensor in `x.safetensors`: those at an index for which `value` returns some.
+/// Changes values of a tensor in `x.safetensors`. `value` gets an index, and returns the new value there, or `None` to
+/// leave the old one.
 fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Option<f32>) {
     let path = fixture.path("x.safetensors");
     let checkpoint = SafetensorsFile::open(&path).unwrap();
@@ -44,7 +46,7 @@ fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Optio
     for index in 0..entry.values() {
         if let Some(value) = value(index) {
             let value = value.to_le_bytes();
-            // A bf16 is the upper half of an f32.
+            // The bytes of a bf16 are the upper half of the bytes of an f32.
             let size = entry.dtype.size();
             bytes[start + index * size..][..size].copy_from_slice(&value[4 - size..]);
         }
@@ -58,7 +60,7 @@ fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
     checkpoint.window(entry, 0, entry.values()).unwrap().into_iter().map(|x| x as f32).collect()
 }
 
-/// Verifies without a seed. This must fail, and one line of the output must contain all needles.
+/// Verifies without a seed. The check must fail, and one line of the output must contain all of `needles`.
 fn caught(fixture: &Fixture, needles: &[&str]) {
     let ran = fixture.run(&["verify", "x.safetensors", "--recipe", "p.toml"]);
     assert_eq!(ran.code, 1, "{needles:?}: {}{}", ran.stdout, ran.stderr);
@@ -87,7 +89,7 @@ fn a_block_with_a_wrong_distribution_is_named() {
         ("normal(std=0.1)", "normal(std=0.104)", "qkv", "[2]", "std"),
         ("xavier_uniform", "xavier_normal", "qkv", "[1]", "bounds"),
         ("blocks(orthogonal, x", "blocks(xavier_normal, x", "qkv", "[0]", "orthogonal"),
-        // The fan of the whole tensor instead of that of the block.
+        // The fan of the whole tensor instead of the fan of the block.
         (
             "blocks(kaiming_normal, xavier_uniform, kaiming_normal, axis=1)",
             "kaiming_normal",

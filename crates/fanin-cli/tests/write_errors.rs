@@ -1,5 +1,5 @@
-//! Errors of `fanin init` and `fanin fill`: invalid requests, damaged files, interruptions. No existing file is lost, and no
-//! new file is left behind.
+//! Errors of `fanin init` and `fanin fill`: invalid requests, damaged files, interruptions. After an error, no existing
+//! file is lost, and no new file is left behind.
 
 mod fixture;
 
@@ -117,8 +117,8 @@ fn damaged_files_are_refused_without_a_crash() {
     fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-/// Starts a run that writes `values` values to out.safetensors, and waits until its temporary file has a megabyte. `shell`
-/// is a shell command that is run before.
+/// Starts a process that writes `values` values to out.safetensors, and waits until its temporary file has a megabyte.
+/// The shell command `shell` runs first, in the same shell.
 #[cfg(unix)]
 fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
     let program = Fixture::program().display().to_string();
@@ -145,8 +145,8 @@ fn signal(child: &std::process::Child, name: &str) {
     assert!(status.success());
 }
 
-/// Returns whether this process ignores a signal, and with it the processes that it starts. A background job of a shell
-/// does.
+/// Returns true if this process ignores a signal. The processes that it starts then ignore the signal too. A shell may
+/// start a background job so.
 #[cfg(unix)]
 fn is_ignored(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -161,13 +161,13 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
-    // SIGHUP is handled only where it is known whether it was ignored.
+    // SIGHUP is handled only on Linux, where a process can read which signals were ignored at its start.
     let hangup: &[_] = if cfg!(target_os = "linux") { &[("-HUP", 129)] } else { &[] };
     for (name, code) in [("-INT", 130), ("-TERM", 143)].iter().chain(hangup) {
         if is_ignored(code - 128) {
             continue;
         }
-        // Two gigabytes take some seconds. The run is interrupted as soon as the temporary file exists.
+        // Writing two gigabytes takes some seconds. The process is interrupted as soon as `start` returns.
         let mut child = start(&fixture, "", "500000000");
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), Some(*code as i32), "{name}");
@@ -185,7 +185,7 @@ fn signals_that_were_ignored_stay_ignored() {
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(fixture.path("out.safetensors").metadata().unwrap().len() > 400_000_000);
-    // A signal that is not ignored stops the run.
+    // SIGTERM is not ignored, so it stops the process.
     let mut child = start(&fixture, "trap '' HUP INT;", "500000000");
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
@@ -277,7 +277,7 @@ fn a_negative_number_is_reported_as_an_invalid_value() {
         let stderr = fixture.refused(&[command, &[option, value]].concat(), &[option, needle]);
         assert!(!stderr.contains("unexpected argument") && !stderr.contains("'-- "), "{stderr}");
     }
-    // An option is not taken for the value of another.
+    // An option is never used as the value of the option before it.
     let stderr = fixture.refused(&[&fill[..], &["--threads", "--force"]].concat(), &["--threads"]);
     assert!(stderr.contains("a value is required"), "{stderr}");
 }
@@ -310,7 +310,7 @@ fn a_dry_run_lists_the_files_and_reports_what_would_prevent_writing() {
         let table = fixture.good(&init(&[&shards[..], &["--dry-run"]].concat())).stdout;
         assert!(written.iter().all(|(name, _)| table.contains(name)), "{table}");
         assert!(table.contains(&format!("{} files, ", written.len())), "{table}");
-        // A long list of files is shortened.
+        // A dry run shows only some of many files.
         let many = fixture.good(&init(&["--max-shard-size", "1KB", "--layout", "dcp", "--dry-run"])).stdout;
         assert!(many.contains("more") && many.lines().count() < 50, "{many}");
     }
@@ -336,7 +336,8 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
     let program = Fixture::program().display().to_string();
-    // The unit is 512 or 1024 bytes: the limit is 5 or 10 MB, the file has 40 MB.
+    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell. So the limit is 5 or 10 MB. The file has 40
+    // MB.
     let command =
         format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
     let output = std::process::Command::new("sh")
@@ -347,7 +348,7 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("the maximum size") && stderr.contains("out.safetensors"), "{stderr}");
-    // The number of bytes written is the limit.
+    // The message gives the number of bytes that were written, which is the limit.
     assert!(stderr.contains("after 5.1 MB") || stderr.contains("after 10.2 MB"), "{stderr}");
     assert_eq!(fixture.files(), before);
 }
@@ -362,13 +363,13 @@ fn a_name_that_the_system_refuses_is_an_error_before_files_are_written() {
         &["fill", "normal", "--shape", "4", "-o", "r.toml/x.safetensors"],
         &["r.toml", "is not a folder"],
     );
-    // The longest name, spaces, quotes, an emoji, a line break, bytes that are not UTF-8.
+    // Names of the maximum length, and names with spaces, quotes, an emoji, a line break, or bytes that are not UTF-8.
     use std::os::unix::ffi::OsStrExt as _;
     let name = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_owned();
     let longest = format!("{}.safetensors", "l".repeat(243));
     let names =
         [longest.as_bytes(), b"a b'\"$.safetensors", "ü😀.safetensors".as_bytes(), b"a\nb.safetensors"];
-    // Names on macOS are UTF-8.
+    // On macOS all file names are UTF-8, so a name that is not is tested on Linux only.
     let not_utf8: &[&[u8]] = if cfg!(target_os = "linux") { &[b"bad\xff.safetensors"] } else { &[] };
     for bytes in names.iter().chain(not_utf8) {
         let run = |arguments: &[&str]| {

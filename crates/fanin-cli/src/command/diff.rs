@@ -1,4 +1,4 @@
-//! `fanin diff`: compare two checkpoints.
+//! `fanin diff`: compares two checkpoints.
 
 use fanin_analysis::diff::{self, TensorDifference};
 use fanin_recipe::text;

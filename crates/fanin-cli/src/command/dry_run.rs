@@ -11,10 +11,11 @@ use fanin_recipe::names::{Group, groups};
 use fanin_recipe::recipe::{Action, Planned};
 use fanin_recipe::text;
 
-/// The name of the JSON format. It changes when a key is removed or changes its meaning. New keys may be added.
+/// The name and version of the JSON format. The version changes if a key is removed or gets another meaning. It does
+/// not change if a key is added.
 const FORMAT: &str = "fanin-plan-1";
 
-/// Groups tensors that differ only in the numbers of their names.
+/// Groups tensors whose names differ only in the numbers, for example `h.0.weight` and `h.1.weight`.
 fn grouped(planned: &[Planned]) -> Vec<Group> {
     let names: Vec<&str> = planned.iter().map(|planned| planned.entry.name.as_str()).collect();
     groups(&names, |index| {
@@ -23,10 +24,10 @@ fn grouped(planned: &[Planned]) -> Vec<Group> {
     })
 }
 
-/// The number of tensors, of values and of bytes.
+/// The number of tensors, the number of their values, and the number of their bytes.
 type Counts = [u64; 3];
 
-/// Counts the tensors of each dtype. The dtype with the most bytes comes first.
+/// Returns, for each dtype, the counts of its tensors. The dtype with the most bytes comes first.
 fn by_dtype<'a>(planned: impl Iterator<Item = &'a Planned>) -> Vec<(StoredType, Counts)> {
     let mut dtypes: Vec<(StoredType, Counts)> = Vec::new();
     for Planned { entry, .. } in planned {
@@ -44,7 +45,7 @@ fn total(dtypes: &[(StoredType, Counts)]) -> Counts {
     dtypes.iter().fold([0; 3], |total, (_, counts)| [0, 1, 2].map(|k| total[k] + counts[k]))
 }
 
-/// Returns the spec of a tensor, and the name that it is tied to.
+/// Returns the spec of a tensor. If the tensor is tied to another, the name of the other tensor follows.
 fn scheme(planned: &Planned) -> String {
     match &planned.tied {
         Some(canonical) => format!("{}, tied to {}", planned.action, text::escaped(canonical)),
@@ -52,7 +53,7 @@ fn scheme(planned: &Planned) -> String {
     }
 }
 
-/// Formats a number. NaN, which stands for an unknown number, becomes a dash.
+/// Formats a number. NaN means that the number is unknown, and becomes a dash.
 fn number(x: f64) -> String {
     if x.is_nan() { "-".to_owned() } else { text::short(x) }
 }
@@ -60,7 +61,7 @@ fn number(x: f64) -> String {
 /// The maximum number of rows of the table of files.
 const MAX_FILES: usize = 20;
 
-/// Shows a table of the files, if the checkpoint has more than one.
+/// Shows a table of the files, if the checkpoint is written to a folder.
 fn show_files(files: &[PlannedFile]) -> Result {
     if files.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `fanin explain`: show what a spec gives for a shape, and what the layer does to a signal.
+//! `fanin explain`: shows the distribution that a spec gives for a shape, and how the layer changes a signal.
 
 use fanin::init::Init;
 use fanin::{DType, Distribution};
@@ -12,7 +12,7 @@ use fanin_analysis::explain::{
 };
 use fanin_recipe::text;
 
-/// The numbers of layers after which the signal is shown, unless the caller gives others.
+/// The numbers of layers after which the signal is shown, unless `--layers` gives others.
 const DEPTHS: [usize; 3] = [1, 10, 50];
 
 pub(super) fn run(args: &Explain, quiet: bool) -> Result {
@@ -103,7 +103,7 @@ fn print(explanation: &Explanation) -> Result {
     if explanation.signal.is_some() { print_other_nonlinearities(explanation) } else { Ok(()) }
 }
 
-/// Prints what the layer, and a stack of such layers, do to a signal and to its gradient.
+/// Prints the factors by which one layer, and several such layers in a row, change a signal and its gradient.
 fn print_signal(explanation: &Explanation) -> Result {
     let (Some(signal), Some(layer), Some((forward, backward))) =
         (&explanation.signal, &explanation.layer, explanation.factors())
@@ -143,7 +143,7 @@ fn print_signal(explanation: &Explanation) -> Result {
     output::line(format!("\n{}", table::text(&rows)))
 }
 
-/// Prints suitable specs for other nonlinearities.
+/// Prints a table of other nonlinearities, with a suitable spec for each.
 fn print_other_nonlinearities(explanation: &Explanation) -> Result {
     let Some(layer) = &explanation.layer else { return Ok(()) };
     let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "suitable spec", "why"]);

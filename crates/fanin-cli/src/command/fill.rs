@@ -1,4 +1,4 @@
-//! `fanin fill`: a checkpoint of one tensor.
+//! `fanin fill`: writes a checkpoint of one tensor.
 
 use fanin::Initializer as _;
 use fanin::init::Init;

@@ -1,4 +1,4 @@
-//! `fanin init`: an initial checkpoint from a recipe and a seed.
+//! `fanin init`: writes a checkpoint with initial weights from a recipe and a seed.
 
 use fanin_checkpoint::{Partitioning, Request};
 use fanin_recipe::Recipe;

@@ -1,4 +1,4 @@
-//! What commands read: checkpoints and recipes.
+//! Reads the inputs of the commands: checkpoints and recipes.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use fanin_recipe::{Manifest, Model, Recipe};
 use crate::error::Result;
 use crate::terminal::output;
 
-/// Compares the tensors of a checkpoint with a recipe, which is given by the name of a built-in model or by a file.
+/// Compares the tensors of a checkpoint with a recipe. `name` is the name of a built-in model or the path of a recipe.
 pub(super) fn compare_with_recipe(
     name: &str,
     settings: &[(String, f64)],

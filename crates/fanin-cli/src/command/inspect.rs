@@ -1,4 +1,4 @@
-//! `fanin inspect`: show the tensors of a checkpoint.
+//! `fanin inspect`: shows the tensors of a checkpoint.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -51,13 +51,13 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     }
 }
 
-/// The file of an HTML page. It is checked before the checkpoint is read, which may take minutes.
+/// The file of an HTML page. The path is checked before the checkpoint is read, because reading may take minutes.
 struct Page {
     path: PathBuf,
 }
 
 impl Page {
-    /// Checks that the file at this path can be written: it must be a page already, or not exist.
+    /// Checks that the page can be written to this path. Nothing may exist there, except a page that fanin has written.
     fn new(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() {

@@ -1,4 +1,4 @@
-//! What the commands that write checkpoints have in common.
+//! Functions that all commands that write checkpoints share.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 use crate::terminal::output;
 use crate::terminal::progress::TerminalProgress;
 
-/// Returns how values are drawn.
+/// Returns the stream, the seed and the number of threads that the arguments give.
 pub(super) fn draw(output: &Output) -> Draw {
     Draw { stream: output.stream.into(), seed: output.seed, threads: output.threads }
 }
 
-/// Returns where to write, or `None` for a dry run. It is checked before any work is done.
+/// Returns the path to write to, or `None` for a dry run. The path is checked here, before any value is drawn.
 pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<Option<Target>> {
     match &output.output {
         Some(path) if !output.dry_run => {
@@ -26,8 +26,8 @@ pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<
     }
 }
 
-/// For a dry run with an output, prints the error that a run without `--dry-run` would end with because of existing
-/// files.
+/// For a dry run with `--output`, checks the existing files there. If they would make the command fail without
+/// `--dry-run`, prints the error.
 pub(super) fn note_obstacles(plan: &CheckpointPlan, output: &Output, resume: bool, quiet: bool) {
     let Some(path) = output.output.as_ref().filter(|_| !quiet) else { return };
     let target = Target::new(path, plan.partitioning.form(), Existing { force: output.force, resume });
@@ -42,7 +42,7 @@ pub(super) fn write(plan: &CheckpointPlan, target: Option<Target>, quiet: bool) 
     let target = target.ok_or_else(|| Error::Request("no output: add -o OUT.safetensors".to_owned()))?;
     let progress = TerminalProgress::new("writing", plan.bytes(), quiet);
     let start = Instant::now();
-    // The token is never cancelled: an interrupt exits the process.
+    // The token is never cancelled, because an interrupt ends the whole process (see `interrupt`).
     let written = plan.write(&target, &progress, &CancelToken::new());
     progress.finish();
     let written = written?;
