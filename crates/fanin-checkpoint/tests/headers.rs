@@ -40,9 +40,8 @@ fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, us
     let whole_bytes = |(dtype, shape): &(StoredType, Vec<usize>)| {
         (shape.iter().product::<usize>() * dtype.bits()).is_multiple_of(8)
     };
-    let one = (select(StoredType::ALL.to_vec()), prop::vec(0usize..5, 0..4))
-        .prop_filter("bytes", whole_bytes);
-    prop::vec(one, 1..6).prop_map(|all| {
+    let one = (select(StoredType::ALL.to_vec()), vec(0usize..5, 0..4)).prop_filter("bytes", whole_bytes);
+    vec(one, 1..6).prop_map(|all| {
         let size =
             |(dtype, shape): &(StoredType, Vec<usize>)| shape.iter().product::<usize>() * dtype.bits() / 8;
         let total = all.iter().map(size).sum();
@@ -91,7 +90,7 @@ proptest! {
     #[test]
     fn damaged_bytes_give_an_error_or_a_manifest(
         (tensors, total) in tensors(),
-        damage in prop::vec((any::<Index>(), any::<u8>()), 1..4),
+        damage in vec((any::<Index>(), any::<u8>()), 1..4),
         length in prop::option::of(any::<Index>()),
     ) {
         let mut bytes = file(&serde_json::to_string(&header(&tensors)).unwrap(), total);
