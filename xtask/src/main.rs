@@ -12,7 +12,7 @@ use test::{Part, Tier};
 const HELP: &str = "\
 cargo xtask test        run all tests, but for the slow ones; installs what they need into target/
     --quick             a few minutes: unit tests, golden values, the command line; no Python, no adapters
-    --slow              also the slow ones: more kills and regions, every build without features, a release build
+    --slow              also the slow ones: 50 killed writers, the library without features, the release build
     --rust              the Rust crates only
     --python            the Python package only
     --torch             the comparisons with torch only

@@ -57,7 +57,7 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
             packages.join().expect("installing packages does not panic")
         })?;
         if wanted(Part::Python) {
-            python_package(steps, &python, tier)?;
+            python_package(steps, &python)?;
         }
         if wanted(Part::Torch) {
             comparisons(steps, &python, tier)?;
@@ -89,7 +89,7 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
         let mut test = cargo();
         test.args(["test", "--workspace"]);
         if tier == Tier::Slow {
-            test.env("FANIN_SLOW", "1");
+            test.env("FANIN_KILLS", "50");
         }
         test
     };
@@ -148,14 +148,11 @@ fn binary(steps: &mut Steps) -> Result<PathBuf> {
     Ok(target().join("debug").join(format!("fanin{}", std::env::consts::EXE_SUFFIX)))
 }
 
-fn python_package(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
+fn python_package(steps: &mut Steps, python: &Path) -> Result {
     python::stubs(steps, true)?;
     steps.step("build and install the wheel", || python::install_wheel(python, "dev"))?;
     let mut pytest = Command::new(python);
     pytest.args(["-m", "pytest"]).env("HF_HUB_OFFLINE", "1");
-    if tier == Tier::Slow {
-        pytest.env("FANIN_SLOW", "1");
-    }
     let mut jax = Command::new(python);
     jax.arg(root().join("tests/torch/compare_jax.py"));
     steps.step("tests of the Python package, comparison with JAX", || run_side_by_side(vec![pytest, jax]))
