@@ -1,5 +1,5 @@
-//! The extension module `fanin._fanin`, the Rust side of the Python package. The public Python interface is in
-//! `python/fanin`.
+//! The extension module `fanin._fanin`: the functions and classes of the Python package that are written in Rust. The
+//! public Python interface is in `python/fanin`.
 
 mod arguments;
 mod autograd;
@@ -41,7 +41,7 @@ mod _fanin {
 
     /// The package's version.
     #[pymodule_export]
-    #[allow(non_upper_case_globals, reason = "Python's name for it")]
+    #[allow(non_upper_case_globals, reason = "Python packages use this name")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     /// Runs the command line `fanin` on `sys.argv` and returns its exit code.

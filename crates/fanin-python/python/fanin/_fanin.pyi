@@ -22,47 +22,50 @@ class DeferredFill:
     """
     def __new__(cls, /, request: FillRequest, address: SupportsIndex, dtype: str, count: SupportsIndex, state: SupportsIndex) -> DeferredFill:
         """
-        Describes a fill of `count` values at `address`; `state` is the address of the generator's state before it.
+        Describes a fill of `count` values at `address`. `state` is the address of the state that the generator had
+        before the fill.
         """
     @property
     def count(self, /) -> int:
         """
-        The number of values.
+        The number of values of the fill.
         """
 
 @final
 class FillRequest:
     """
-    A distribution to be drawn from torch's generator.
+    A distribution whose values are to be drawn from torch's generator.
 
-    The constructors return None for arguments that are no Python float or int, or too large for a float: torch accepts
-    some of them and raises its own error for the rest.
+    The constructors return None for an argument that is not a Python float or int, or that is too large for a float.
+    torch must do the fill then: it accepts some of these arguments, and raises its own error for the others.
     """
     @staticmethod
     def normal(mean: Any, std: Any) -> FillRequest | None:
         """
-        Requests a normal distribution.
+        Requests the normal distribution with mean `mean` and standard deviation `std`.
         """
     @staticmethod
     def sparse(zeros: SupportsIndex, std: Any) -> FillRequest | None:
         """
-        Requests a normal matrix of mean 0 with `zeros` zeros in each column.
+        Requests a matrix with `zeros` zeros in each column. The other elements are normal with mean 0 and standard
+        deviation `std`.
         """
     @staticmethod
     def trunc_normal(mean: Any, std: Any, low: Any, high: Any) -> FillRequest | None:
         """
-        Requests a normal distribution truncated to [low, high], by torch's rejection sampling.
+        Requests the normal distribution truncated to [low, high], drawn by rejection sampling as in torch.
         """
     @staticmethod
     def uniform(low: Any, high: Any) -> FillRequest | None:
         """
-        Requests the uniform distribution on `low..high`.
+        Requests the uniform distribution on `low..high` (`high` exclusive).
         """
 
 @final
 class Initializer:
     """
-    A scheme with its arguments, such as `normal(std=0.02)`. Made from a spec, or by the function of the scheme's name.
+    A scheme with its arguments, such as `normal(std=0.02)`. Create one from a spec, or by the function that has the
+    scheme's name.
 
     >>> import fanin
     >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")
@@ -78,8 +81,8 @@ class Initializer:
     def __str__(self, /) -> str: ...
     def resolve(self, /, shape: SupportsGetItem[int, SupportsIndex], dtype: str = "f32") -> Plan:
         """
-        Returns the plan for a tensor of this shape and type: all parameters of the distribution are known, no value is
-        drawn yet.
+        Returns the plan for a tensor of this shape and type: the distribution with the values of all its parameters. No
+        value of the tensor is drawn.
 
         >>> import fanin
         >>> fanin.xavier_uniform().resolve((256, 128)).std
@@ -89,15 +92,15 @@ class Initializer:
 @final
 class Plan:
     """
-    The distribution, with all its parameters, that a fill of a given shape and type draws from. Made by
-    `Initializer.resolve`.
+    The distribution from which a tensor of a given shape and type is filled, with the values of all its parameters.
+    `Initializer.resolve` returns it.
     """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
     @property
     def bounds(self, /) -> tuple[float, float]:
         """
-        The smallest and the largest value that can be written.
+        The smallest and the largest value that a fill can write.
         """
     @property
     def dtype(self, /) -> str:
@@ -128,11 +131,11 @@ class Plan:
 @final
 class Planned:
     """
-    What a recipe does with a tensor. Made by `Recipe.plan`.
+    A tensor, and what a recipe does with it. `Recipe.plan` returns one for each tensor.
     """
     def __new__(cls, /, name: str, dtype: str, shape: SupportsGetItem[int, SupportsIndex], pattern: str, spec: Initializer | None, scheme: str, source: str, integer: SupportsIndex | None, mean: SupportsFloat | SupportsIndex, std: SupportsFloat | SupportsIndex) -> Planned:
         """
-        Makes an object from its attributes, for unpickling.
+        Returns an object with these attributes. Unpickling calls it.
         """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     def __repr__(self, /) -> str: ...
@@ -190,8 +193,8 @@ class Planned:
 @final
 class Prepared:
     """
-    A tensor whose regions are filled one by one: the plan, and the work that all regions share, done once. The plan's
-    warnings are not shown: the caller resolves the spec first.
+    A tensor whose regions can be filled one by one. The constructor does the work that all regions share, such as the
+    factorization of an orthogonal matrix. It issues no warnings: call `Initializer.resolve` for them.
 
     >>> import numpy as np
     >>> import fanin
@@ -207,18 +210,20 @@ class Prepared:
     def __new__(cls, /, spec: "str | Initializer", shape: SupportsGetItem[int, SupportsIndex], dtype: str, seed: SupportsIndex, name: str) -> Prepared: ...
     def fill_region(self, /, array: Any, start: SupportsGetItem[int, SupportsIndex], dtype: str | None = None) -> None:
         """
-        Fills an array (anything with `__dlpack__`) with the region of its shape that begins at the index `start`.
+        Fills an array (any object with `__dlpack__`) with the region of the tensor that begins at the index `start` and
+        has the shape of the array.
         """
     def fill_flat(self, /, array: Any, first: SupportsIndex, dtype: str | None = None) -> None:
         """
-        Fills a contiguous vector (anything with `__dlpack__`) with the values at the row-major indices `first`,
-        `first + 1`, ...
+        Fills a contiguous vector (any object with `__dlpack__`) with the tensor's values at the row-major indices
+        `first`, `first + 1`, ...
         """
 
 @final
 class Recipe:
     """
-    Rules that map parameter names to specs: patterns, of which the first that matches wins.
+    A list of rules. Each rule has a pattern for the names of tensors, and a spec for the tensors that match. The first
+    rule that matches a name applies.
 
     >>> import fanin
     >>> recipe = fanin.Recipe('''
@@ -231,18 +236,19 @@ class Recipe:
     >>> fanin.Recipe.read("gpt2").model
     'gpt2'
 
-    A recipe is pickled as its text and its name. If it extends a file, that file must exist where it is unpickled.
+    Pickling stores the text and the name of the recipe. If the recipe extends a file, unpickling reads that file again.
     """
     def __new__(cls, /, text: str, name: str = "recipe") -> Recipe:
         """
-        Parses the text of a recipe. Error messages call it `name`.
+        Parses the text of a recipe. Error messages use `name` as its file name.
         """
     def __reduce__(self, /) -> tuple[Any, tuple]: ...
     @staticmethod
     def draft(name: str | PathLike[str]) -> str:
         """
-        Returns the text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model,
-        as `fanin recipe` prints it. Review and edit it before use.
+        Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is a
+        safetensors file, a manifest or a built-in model. `fanin recipe` prints the same text. Review and edit it before
+        use.
 
         >>> import fanin
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -250,7 +256,7 @@ class Recipe:
         """
     def leaves(self, /, name: str) -> bool:
         """
-        Returns whether the recipe copies or skips a tensor of this name.
+        Returns whether a tensor of this name is not filled: the rule that matches it says copy or skip.
 
         >>> import fanin
         >>> fanin.Recipe('[init]\\n"*.mask" = "skip"\\n"*" = "zeros"').leaves("attn.mask")
@@ -259,20 +265,20 @@ class Recipe:
     @property
     def model(self, /) -> str | None:
         """
-        The name of the built-in model that the recipe belongs to, or None.
+        The name of the built-in model that the recipe belongs to, or None if it belongs to none.
         """
     def plan(self, /, tensors: SupportsGetItem[int, tuple[str, str, SupportsGetItem[int, SupportsIndex]]], settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None) -> list[Planned]:
         """
-        Returns what the recipe does with each of the tensors, given as (name, dtype, shape). `settings` are values of the
-        recipe's variables. The recipe's [dtype] is ignored: it applies to files. A tensor of a type that safetensors does
-        not have can only be copied or skipped.
+        Returns what the recipe does with each of the tensors, given as (name, dtype, shape). `settings` are values of
+        the recipe's variables. The recipe's [dtype] is ignored, because it applies only to files. If safetensors does
+        not have the type of a tensor, the recipe must copy or skip the tensor.
 
-        A tensor that no rule matches is an error, and so is a rule that matches no tensor.
+        Raises ValueError if no rule matches a tensor, or if a rule matches no tensor.
         """
     @staticmethod
     def read(name: str | PathLike[str]) -> Recipe:
         """
-        Reads the recipe of a built-in model, or a recipe file.
+        Reads a recipe. `name` is the name of a built-in model, or the path of a recipe file.
         """
     @property
     def text(self, /) -> str:
@@ -282,18 +288,19 @@ class Recipe:
 
 def canonical_name(name: str) -> str:
     """
-    Returns a parameter's name without the prefixes of wrappers: DataParallel, torch.compile, FSDP, activation
-    checkpointing.
+    Returns a parameter's name without the prefixes that wrapper modules add: DataParallel, torch.compile, FSDP and
+    activation checkpointing.
     """
 
 def explain(spec: str, shape: SupportsGetItem[int, SupportsIndex], dtype: str, layout: str | None, groups: SupportsIndex, nonlinearity: str | None, layers: SupportsGetItem[int, SupportsIndex]) -> "dict[str, Any]":
     """
-    Returns what a spec does to a shape, as the objects that `json.loads` makes of the output of `fanin explain --json`.
+    Returns the explanation of a spec for a shape: a dict equal to the parsed output of `fanin explain --json`.
     """
 
 def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name: str, dtype: str | None = None, whole: SupportsGetItem[int, SupportsIndex] | None = None, start: SupportsGetItem[int, SupportsIndex] | None = None) -> None:
     """
-    Fills an array (anything with `__dlpack__`): see `fanin.fill`. Increments the version counter of a torch tensor.
+    Fills an array (any object with `__dlpack__`) as `fanin.fill` does. If the array is a torch tensor, its version
+    counter is incremented.
     """
 
 def main() -> int:
@@ -303,8 +310,8 @@ def main() -> int:
 
 def manifest(name: str | PathLike[str]) -> list[tuple[str, str, list[int]]]:
     """
-    Returns (name, dtype, shape) of each tensor of a built-in model, a safetensors file (only its header is read) or a
-    manifest in JSON.
+    Returns (name, dtype, shape) of each tensor in a manifest. `name` is a built-in model, a safetensors file, of which
+    only the header is read, or a manifest file in JSON.
 
     >>> import fanin
     >>> fanin.manifest("gpt2")[0]
@@ -327,48 +334,53 @@ def schemes() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
 
 def torch_advance(generator: Any, words: SupportsIndex) -> Any | None:
     """
-    Advances `generator` by `words` 32-bit words, and returns the state tensor that it had before. Returns None, and leaves
-    the generator as it is, if its state is not valid.
+    Advances `generator` by `words` 32-bit words, and returns its state from before the call, as a tensor. If the state
+    of the generator is not valid, returns None and does not change the generator.
     """
 
 def torch_fill(request: FillRequest, address: SupportsIndex, dtype: str, shape: SupportsGetItem[int, SupportsIndex], strides: SupportsGetItem[int, SupportsIndex] | None, generator: Any) -> bool:
     """
     Fills the tensor at `address` from `generator`, and advances the generator. `strides` is None for row-major memory.
 
-    Returns False if the request cannot be served; nothing is written or drawn then. Other threads run during a long fill,
-    and one of them may draw from the generator. The fill is then repeated from the state that the other thread left, and
-    the fourth time with the GIL held. If Ctrl-C interrupts a fill, the generator is as before, and the tensor holds old
-    and new values.
+    Returns True if the tensor was filled. Returns False if torch must do the fill; nothing is written or drawn then.
+
+    A large fill releases the GIL, so another thread may draw from the generator during the fill. The fill is then
+    repeated from the generator's new state. After three such attempts, the fill is done with the GIL held.
+
+    If Ctrl-C interrupts a fill, the generator has its state from before the fill, and the tensor holds old and new
+    values.
     """
 
 def torch_flush(fills: SupportsGetItem[int, DeferredFill]) -> None:
     """
-    Flushes deferred fills on as many threads as torch uses. torch's generator has advanced past them already.
+    Does deferred fills, on as many threads as torch uses. Does not change torch's generator, which advanced past the
+    fills when they were deferred.
 
     # Errors
-    RuntimeError if one of the fills fails, which `torch_words` rules out; KeyboardInterrupt for Ctrl-C, when some of the
-    fills are done and others are not.
+    RuntimeError if a fill fails. This does not happen if `torch_words` returned a number for the fill.
+    KeyboardInterrupt for Ctrl-C; some of the fills are then done and others are not.
     """
 
 def torch_words(request: FillRequest, dtype: str, count: SupportsIndex) -> int | None:
     """
     Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 
-    Returns None if that number depends on the values drawn (rejection) or the generator keeps more than words (pairs of
-    normals), and for a request that torch would refuse.
+    Returns None if the number is not known before the fill: for rejection sampling, because it depends on the values
+    drawn; and for fewer than 16 normal values, because torch draws them in pairs and the generator may have stored the
+    second value of a pair. Also returns None for a request for which torch raises an error.
     """
 
 def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
     """
-    Sets the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP. Has no effect if one
-    is 0, or after the first call.
+    Stores the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP library. Does
+    nothing if an address is 0, or if addresses are stored already.
     """
 
 def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathLike[str], *, like: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: "SupportsIndex | str | None" = None, part: "tuple[SupportsIndex, SupportsIndex] | str | None" = None, layout: str = "hf", resume: bool = False) -> None:
     """
-    Writes an initial checkpoint: the same bytes as `fanin init`.
+    Writes an initial checkpoint. The files are byte for byte those that `fanin init` writes.
 
-    The output gets its name only when it is complete. See also `fanin init --help`.
+    A file gets its final name only when it is complete. See also `fanin init --help`.
 
     Parameters
     ----------
@@ -377,27 +389,31 @@ def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathL
     output
         A file or a folder.
     like
-        A checkpoint, manifest or model with the names and shapes of the tensors. Required if the recipe belongs to no
-        model.
+        The names, shapes and types of the tensors: a checkpoint, a manifest or a built-in model. Required if the
+        recipe does not belong to a built-in model.
     settings
         Values of the recipe's variables.
     seed
         A whole number from -2^63 to 2^64 - 1.
     stream
-        "native" or "torch".
+        "native" for fanin's own values, or "torch" for the values of torch's CPU generator.
     dtype
-        The type of the values. The default is the type in `like` or the model.
+        The type of the tensors that no [dtype] rule of the recipe matches. The default is the type in `like` or the
+        built-in model. Integer tensors keep their types.
     force
         Replace an existing output.
     max_shard_size
-        A number of bytes, or a text such as "5GB": the output is then a folder of files of at most this size.
+        The largest size of a file: a number of bytes, or a text such as "5GB". The output is then a folder of several
+        files.
     part
-        `(k, n)`: write the partition of process k of n, k from 1 to n, without communication. Of a single file it is a
-        range of bytes, of several files every n-th. "auto": read k and n from the launcher's environment variables.
+        `(k, n)`: write only the partition of process k, where n processes write the checkpoint together without
+        communication, and k is from 1 to n. If the output is a single file, a partition is a range of its bytes. If
+        there are several files, it is every n-th file. "auto": read k and n from the environment variables that the
+        launcher sets.
     layout
-        "hf" for the file layout of Hugging Face, "dcp" for that of torch.distributed.checkpoint.
+        "hf" for the file layout of Hugging Face, "dcp" for the file layout of torch.distributed.checkpoint.
     resume
-        Keep existing files if they are, byte for byte, the ones that would be written.
+        Keep an existing file if its content is byte for byte the content that would be written.
 
     Examples
     --------
