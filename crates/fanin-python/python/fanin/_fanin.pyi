@@ -147,7 +147,7 @@ class Planned:
     @property
     def integer(self, /) -> int | None:
         """
-        The constant that an integer tensor is filled with; None for other tensors.
+        If an integer tensor is filled with a constant, that constant; else None.
         """
     @property
     def mean(self, /) -> float:
@@ -167,7 +167,7 @@ class Planned:
     @property
     def scheme(self, /) -> str:
         """
-        The spec of the rule with all variables replaced by numbers, or arange, copy or skip.
+        The spec of the rule with all variables replaced by their values, or arange, copy or skip.
         """
     @property
     def shape(self, /) -> list[int]:
@@ -177,12 +177,13 @@ class Planned:
     @property
     def source(self, /) -> str:
         """
-        The name under which the values are drawn: the tensor's own, or the one that it is tied to.
+        The name from which the native stream derives the values: the tensor's own name, or, if the tensor is tied to
+        another tensor, the name of that tensor.
         """
     @property
     def spec(self, /) -> Initializer | None:
         """
-        The initializer; None if the rule says arange, copy or skip.
+        The initializer, or None if the rule says arange, copy or skip.
         """
     @property
     def std(self, /) -> float:
