@@ -173,7 +173,9 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Fills a kernel of 3 to 5 dimensions with the Dirac delta. A convolution with it returns the channels of each group unchanged.
+    """Fills a kernel of 3 to 5 dimensions with the Dirac delta.
+
+    A convolution with this kernel returns the channels of each group unchanged.
 
     >>> dirac_(torch.empty(2, 2, 3))[0]
     tensor([[0., 1., 0.],
