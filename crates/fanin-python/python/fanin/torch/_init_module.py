@@ -51,7 +51,7 @@ def init_module(
     A tensor may be a DTensor on any mesh. Each rank then fills its own part, without communication. Fans are computed from the
     shape of the global tensor.
 
-    All tensors must have memory and a shape. Call `module.to_empty` first if the module is on the meta device, and run a
+    The tensors must have memory and a shape. Call `module.to_empty` first if the module is on the meta device, and run a
     forward pass first if the module is lazy.
 
     All errors are raised before a value is written.
