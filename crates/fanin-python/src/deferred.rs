@@ -196,8 +196,7 @@ impl Chunk {
         let usable =
             |generator: &Generator| generator.state == self.state && generator.words <= self.words_before;
         if !generator.as_ref().is_some_and(usable) {
-            // SAFETY: the Python caller keeps the state tensors alive during the flush, and no other code writes to
-            // them.
+            // SAFETY: the Python caller keeps the state tensor alive during the flush, and no other code writes to it.
             let torch = Torch::from_state(unsafe { state_at(self.state) })?.with_threads(Threads::One);
             *generator = Some(Generator { state: self.state, words: 0, torch });
         }

@@ -142,7 +142,7 @@ impl<'py> Array<'py> {
             (&managed.tensor, managed.flags & READ_ONLY != 0)
         } else {
             let pointer = capsule.pointer_checked(Some(UNVERSIONED))?;
-            // SAFETY: by the protocol, a capsule of this name points to `DLManagedTensor`, which lives as long as the
+            // SAFETY: by the protocol, a capsule of this name points to a `DLManagedTensor`. It lives as long as the
             // capsule.
             (unsafe { &pointer.cast::<Managed>().as_ref().tensor }, false)
         };

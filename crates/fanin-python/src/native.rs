@@ -220,8 +220,7 @@ pub fn fill_array(
     let region = Region { global_shape: whole, start };
     let mut exported = Array::of(array, dtype.map(|dtype| dtype.0))?;
     let filled = fill_memory(py, &mut exported.memory, spec.0, seed, &name, &region);
-    // Some values are written if the fill succeeds, and if Ctrl-C stops it. All other errors come before the first
-    // write.
+    // Values are written if the fill succeeds or if Ctrl-C stops it. All other errors come before the first write.
     let written = match &filled {
         Ok(()) => true,
         Err(error) => error.is_instance_of::<PyKeyboardInterrupt>(py),

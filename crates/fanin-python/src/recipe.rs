@@ -92,8 +92,8 @@ impl Recipe {
     }
 
     /// Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is a
-    /// safetensors file, a manifest or a built-in model. `fanin recipe` prints the same text. Review and edit it before
-    /// use.
+    /// safetensors file, a manifest or a built-in model. `fanin recipe` prints the same text. Review and edit the
+    /// recipe before you use it.
     ///
     /// >>> import fanin
     /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")

@@ -106,7 +106,7 @@ fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, 
 /// A large fill releases the GIL, so another thread may draw from the generator during the fill. The fill is then
 /// repeated from the generator's new state. After three such attempts, the fill is done with the GIL held.
 ///
-/// If Ctrl-C interrupts a fill, the generator has its state from before the fill, and the tensor holds old and new
+/// If Ctrl-C interrupts a fill, the generator has its state from before the fill. The tensor then holds old and new
 /// values.
 #[pyfunction]
 pub fn torch_fill(
@@ -172,8 +172,7 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
     }
 }
 
-/// Fills `memory` and returns true. Returns false if `torch` cannot fill it according to `plan`; nothing is written
-/// then.
+/// Fills `memory` according to `plan` and returns true. Returns false, and writes nothing, if `torch` cannot do this.
 fn is_filled(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
     memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
 }

@@ -248,8 +248,8 @@ class Recipe:
     def draft(name: str | PathLike[str]) -> str:
         """
         Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is a
-        safetensors file, a manifest or a built-in model. `fanin recipe` prints the same text. Review and edit it before
-        use.
+        safetensors file, a manifest or a built-in model. `fanin recipe` prints the same text. Review and edit the
+        recipe before you use it.
 
         >>> import fanin
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -348,7 +348,7 @@ def torch_fill(request: FillRequest, address: SupportsIndex, dtype: str, shape: 
     A large fill releases the GIL, so another thread may draw from the generator during the fill. The fill is then
     repeated from the generator's new state. After three such attempts, the fill is done with the GIL held.
 
-    If Ctrl-C interrupts a fill, the generator has its state from before the fill, and the tensor holds old and new
+    If Ctrl-C interrupts a fill, the generator has its state from before the fill. The tensor then holds old and new
     values.
     """
 

@@ -114,8 +114,8 @@ class fast_init(contextlib.ContextDecorator):
 
         - A tensor that is created inside the context is not used by other threads, by compiled code, or by C++ extensions that
           read its memory without an operator of torch.
-        - If a view of a tensor that torch does not know of (a NumPy array, a DLPack capsule or a storage) was made of the
-          result of torch.empty before the first write to that tensor, the view is not read inside the context.
+        - A view that torch does not know of (a NumPy array, a DLPack capsule or a storage) is not read inside the context, if
+          it was made of the result of torch.empty before the first write to that tensor.
         - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, are looked up when they are called. A reference
           from before the context, such as `f = torch.Tensor.tolist`, is not called.
 

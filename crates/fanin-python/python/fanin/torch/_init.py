@@ -353,8 +353,8 @@ def sparse_(
 def _deprecated(function):
     """Returns a function that issues torch's deprecation warning and calls `function`.
 
-    torch.nn.init has such a function for each deprecated name, which has no underscore at the end, such as `uniform` for
-    `uniform_`.
+    torch.nn.init has such a function for each deprecated name. A deprecated name is a name without its underscore at the end,
+    such as `uniform` for `uniform_`.
     """
     new = function.__name__
     old = new[:-1]

@@ -4,7 +4,8 @@ Initialization code writes to views of parameters, as in `weight[padding_idx].fi
 `weight.view(rows, -1)`. A view of an ordinary parameter shares the parameter's memory. For a DTensor, torch would compute a
 view by communication, or return a copy, so that a fill of the view would not change the parameter. `sharded_init` therefore
 computes the view of a *twin* of the DTensor: a tensor on the meta device that has the global shape of the DTensor, but no
-memory. In both cases, the storage offset and the strides of the view determine the indices that it covers. """
+memory. In both cases, the storage offset and the strides of the view determine the indices that it covers.
+"""
 
 from __future__ import annotations
 
@@ -87,8 +88,7 @@ class ParameterView:
 
     @property
     def name(self) -> str:
-        """The name under which the view is filled as a separate tensor: the parameter's name and the slice, as in
-        `weight[0:4]`."""
+        """The name of the view when it is filled as a separate tensor. It contains the slice, as in `weight[0:4]`."""
         if self.is_itself:
             return self.named.name
         slices = [f"{start}:{start + size}" for start, size in zip(self.start, self.size)]

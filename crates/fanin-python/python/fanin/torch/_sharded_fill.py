@@ -72,7 +72,8 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
     """Fills this rank's part of a view of a parameter.
 
     `spec` is an initializer, a number for a constant fill, or None. If it is None, nothing is written, but the parameter counts
-    as filled. """
+    as filled.
+    """
     named = view.named
     check_memory(named.tensor, named.name)
     named.filled = True

@@ -6,9 +6,8 @@ Initialization code writes to parameters in two ways, and each is intercepted in
   has a table of them. Inside the context the code object of each function is therefore replaced, so that a call by any
   reference calls fanin.
 - By methods of tensors. A function mode, which applies to one thread, intercepts `normal_` and `uniform_`. For a DTensor it
-also
-  intercepts operations that torch would do with communication or on a copy: indexing, views, and `copy_` from an ordinary
-  tensor.
+  also intercepts operations that torch would do with communication or on a copy: indexing, views, and `copy_` from an
+  ordinary tensor.
 
 torch does all other operations on a parameter that is not a DTensor.
 """

@@ -163,8 +163,7 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
     """
     try:
         if is_plain(tensor):
-            # If this fill turns the deferring mode on, torch's operator must be called, because the mode handles operators
-            # only.
+            # If this fill turns the deferring mode on, torch's operator must be called, because the mode sees only operators.
             if (
                 wake_mode is not None
                 and (make_request is UNIFORM or make_request is NORMAL)
