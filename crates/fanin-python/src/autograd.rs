@@ -15,7 +15,7 @@ pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     let Some(torch) = modules.get_item("torch")? else { return Ok(false) };
-    // The attribute does not exist yet while torch is being imported.
+    // While torch is being imported, it has no attribute `Tensor` yet.
     let Some(known) = torch.getattr_opt("Tensor")? else { return Ok(false) };
     let known = known.cast_into::<PyType>()?;
     array.is_instance(TENSOR.get_or_init(py, || known.unbind()).bind(py))

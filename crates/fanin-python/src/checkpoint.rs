@@ -98,7 +98,7 @@ fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
 ///     The names, shapes and types of the tensors: a checkpoint, a manifest or a built-in model. Required if the
 ///     recipe does not belong to a built-in model.
 /// settings
-///     Values of the recipe's variables.
+///     The values of the recipe's variables, by name.
 /// seed
 ///     A whole number from -2^63 to 2^64 - 1.
 /// stream

@@ -37,7 +37,7 @@ fn words_of(distribution: Distribution, dtype: DType, count: usize) -> Option<u6
     Torch::words(&Plan::new(&[count], dtype, distribution).ok()?)
 }
 
-/// A fill of contiguous memory that was deferred.
+/// A deferred fill of contiguous memory.
 #[pyclass(frozen, module = "fanin._fanin", from_py_object)]
 #[derive(Debug, Clone, Copy)]
 pub struct DeferredFill {

@@ -66,7 +66,8 @@ pub struct Array<'py> {
     pub memory: Memory,
     /// Whether the array is a torch tensor.
     pub is_tensor: bool,
-    /// The exporter keeps the memory until the destructor of the unconsumed capsule runs.
+    /// The library that exported the array keeps the memory alive until this capsule is destroyed, because the capsule
+    /// is not consumed.
     _capsule: Bound<'py, PyCapsule>,
 }
 
@@ -103,7 +104,7 @@ impl<'py> Array<'py> {
             versions.set_item("max_version", (1, 1)).map(|()| versions.unbind())
         })?;
         let exported = match export.call((), Some(versions.bind(py))) {
-            // Older exporters do not accept `max_version`.
+            // Older libraries raise TypeError, because they do not know the argument `max_version`.
             Err(error) if error.is_instance_of::<PyTypeError>(py) => export.call0(),
             exported => exported,
         };
@@ -121,7 +122,7 @@ impl<'py> Array<'py> {
         Ok(Self { is_tensor, ..Self::from_capsule(capsule, dtype, kind)? })
     }
 
-    /// Returns the memory that a capsule describes. `kind` returns the name of the array's type, for errors.
+    /// Returns the memory that a capsule describes. `kind` returns the name of the array's type, for error messages.
     fn from_capsule(
         capsule: Bound<'py, PyCapsule>,
         dtype: Option<DType>,
@@ -198,7 +199,7 @@ fn is_numpy(array: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// # Safety
 /// `pointer` is null or points to `count` integers that live for `'a`.
 unsafe fn numbers_at<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]> {
-    // SAFETY: required of the caller.
+    // SAFETY: the caller guarantees that a non-null pointer points to `count` integers.
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
@@ -209,7 +210,7 @@ unsafe fn numbers_at<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]>
 /// TypeError for a type that fanin cannot fill, and for a type other than `expected`.
 fn element_type(tensor: &DlTensor, expected: Option<DType>, kind: impl Fn() -> String) -> PyResult<DType> {
     const INTEGERS: [u8; 2] = [0, 1];
-    // DLPack 1.1: dlpack.h, DLDataTypeCode.
+    // Values of DLDataTypeCode in dlpack.h of DLPack 1.1.
     const FLOAT8_E4M3FN: u8 = 10;
     const FLOAT8_E5M2: u8 = 12;
     let found = match (tensor.type_code, tensor.type_bits, tensor.type_lanes) {

@@ -150,7 +150,7 @@ pub fn schemes() -> Vec<(&'static str, Vec<(&'static str, Option<&'static str>)>
     all.map(|scheme| (scheme.name, scheme.parameters.to_vec(), scheme.formula, scheme.source)).collect()
 }
 
-/// Issues a plan's warnings as Python UserWarnings.
+/// Issues each warning of a plan as a Python UserWarning.
 pub fn warn(py: Python<'_>, plan: &RustPlan) -> PyResult<()> {
     for warning in plan.warnings() {
         let text = CString::new(warning.to_string()).unwrap_or_default();

@@ -156,7 +156,7 @@ unsafe fn slice_at<'a, E>(address: usize, count: usize) -> &'a mut [E] {
     if count == 0 {
         return &mut [];
     }
-    // SAFETY: required of the caller.
+    // SAFETY: the caller meets the requirements of this function.
     unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut(address), count) }
 }
 
@@ -165,6 +165,6 @@ unsafe fn slice_at<'a, E>(address: usize, count: usize) -> &'a mut [E] {
 /// # Safety
 /// [`fanin::Torch::STATE_BYTES`] bytes at `address` are allocated, and no other code accesses them during `'a`.
 pub unsafe fn state_at<'a>(address: usize) -> &'a mut [u8] {
-    // SAFETY: required of the caller.
+    // SAFETY: the caller guarantees that `STATE_BYTES` bytes at `address` are allocated and not accessed by other code.
     unsafe { slice_at(address, fanin::Torch::STATE_BYTES) }
 }

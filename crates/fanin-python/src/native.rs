@@ -35,7 +35,7 @@ struct Region {
     start: Option<Vec<usize>>,
 }
 
-/// Fills `memory` with the values of `init` for a region of the tensor `name` under `seed`.
+/// Fills `memory` with a region of the tensor that `init` gives for the name `name` and the seed `seed`.
 ///
 /// # Errors
 /// TypeError or ValueError for an invalid request; no value is written then. KeyboardInterrupt if Ctrl-C stops a long

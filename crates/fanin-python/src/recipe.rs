@@ -156,7 +156,7 @@ impl FromPyObject<'_, '_> for Rows {
     }
 }
 
-/// Checks rows of (name, dtype, shape) and returns them as a manifest.
+/// Checks the (name, dtype, shape) of each tensor, and returns all of them as a manifest.
 ///
 /// # Errors
 /// ValueError for a type that safetensors does not have, for a tensor that is too large for a file, and for a tensor

@@ -1,4 +1,4 @@
-"""The native stream: NumPy and DLPack arrays, modules, recipes and checkpoints."""
+"""Fills on the native stream: NumPy and DLPack arrays, torch modules, recipes and checkpoints."""
 
 import array
 import copy

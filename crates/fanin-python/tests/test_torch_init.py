@@ -327,7 +327,7 @@ def tasks():
     return len(os.listdir("/proc/self/task"))
 
 def fill(first):
-    # The first operation is one of torch, which starts torch's threads, or one of fanin.
+    # If `first` is true, torch does the first operation, and starts its threads. Else fanin does the first operation.
     if first:
         torch.ones(1 << 20).mul_(2.0)
     before = tasks()
@@ -343,7 +343,7 @@ def fill(first):
     return (before if first else between) == tasks()
 
 outcomes = [fill(True)]
-# The same in a thread in which torch was not used before.
+# The same calls are made in a new thread, in which torch was not used before.
 thread = threading.Thread(target=lambda: outcomes.append(fill(False)))
 thread.start()
 thread.join()
@@ -369,7 +369,7 @@ expected = torch.nn.init.normal_(torch.empty(1 << 21))
 if os.fork() == 0:
     signal.alarm(60)
     import fanin.torch as init
-    # NumPy compares the values, since torch's operations would wait for threads that do not exist in the child.
+    # NumPy compares the values, because operations of torch would wait for threads that do not exist in the child.
     torch.manual_seed(5)
     os._exit(int((init.normal_(torch.empty(1 << 21)).numpy() != expected.numpy()).any()))
 raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
@@ -408,7 +408,7 @@ def interrupted(call, shape, generator):
             now = (generator or torch.default_generator).get_state()
         if torch.equal(now, before):
             return True
-        # If the signal came just after a fill, the whole fill was drawn.
+        # The signal may also have come just after a fill. The generator then has its state from after the whole fill.
         (generator or torch.default_generator).set_state(before)
         call(tensor, generator=generator)
         if not torch.equal((generator or torch.default_generator).get_state(), now):

@@ -26,7 +26,7 @@ def explain(
     Parameters
     ----------
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     shape
         The shape of the weight.
     dtype

@@ -1,6 +1,6 @@
 # Made by `cargo xtask stubs` from what the module says of itself.
 """
-The Rust side of fanin. Use the names in `fanin` and `fanin.torch` instead.
+The part of fanin that is written in Rust. Programs should import `fanin` and `fanin.torch`, not this module.
 """
 
 from _typeshed import SupportsGetItem
@@ -12,13 +12,13 @@ __all__ = ["__version__", "DeferredFill", "FillRequest", "Initializer", "Plan", 
 
 __version__: Final[str]
 """
-The package's version.
+The version of the package.
 """
 
 @final
 class DeferredFill:
     """
-    A fill of contiguous memory that was deferred.
+    A deferred fill of contiguous memory.
     """
     def __new__(cls, /, request: FillRequest, address: SupportsIndex, dtype: str, count: SupportsIndex, state: SupportsIndex) -> DeferredFill:
         """
@@ -393,7 +393,7 @@ def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathL
         The names, shapes and types of the tensors: a checkpoint, a manifest or a built-in model. Required if the
         recipe does not belong to a built-in model.
     settings
-        Values of the recipe's variables.
+        The values of the recipe's variables, by name.
     seed
         A whole number from -2^63 to 2^64 - 1.
     stream

@@ -56,7 +56,7 @@ def fill(
         An array in CPU memory, with any strides: a NumPy array, a torch tensor, or any other object with `__dlpack__`. A
         torch tensor may require grad. Its version counter is incremented, as by the functions of torch.nn.init.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
         The seed of the native stream.
     name
@@ -148,7 +148,7 @@ def filled(
     shape
         The shape of the array.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
         The type of the values: a name, a type of NumPy or a type of torch. The names are "f32", "f64", "f16", "bf16" (the
         array is of uint16 and holds the bits), "f8_e4m3" and "f8_e5m2" (the array is of uint8 and holds the bits). With a
@@ -233,7 +233,7 @@ def filled_like(
     array
         An array or a tensor. Only its shape and type are read.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
         The type of the values, as for `filled`. The default is the type of `array`. With a type of torch, a torch tensor in
         CPU memory is returned.

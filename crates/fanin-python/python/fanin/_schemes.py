@@ -153,7 +153,7 @@ def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initial
 
 
 def sparse(sparsity: float, std: float = 0.01) -> Initializer:
-    """Normal with standard deviation `std`, and ceil(sparsity * rows) zeros in every column.
+    """Normal with mean 0 and standard deviation `std`, except for ceil(sparsity * rows) zeros in every column.
 
     >>> sparse(0.9)
     sparse(sparsity=0.9)

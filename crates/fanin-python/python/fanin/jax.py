@@ -50,7 +50,7 @@ def fill_sharded(
     sharding
         The sharding of the array.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
         The seed of the native stream.
     name
@@ -102,7 +102,7 @@ def init_tree(
     seed
         The seed of the native stream.
     settings
-        Values of the recipe's variables.
+        The values of the recipe's variables, by name.
     separator
         The text between the keys of a path. The name of a leaf is its path, such as `params.dense.kernel`.
 
@@ -167,8 +167,8 @@ def initializer(
     Parameters
     ----------
     spec
-        A spec or an initializer. The kernels of JAX have the shape [..., in, out], so a scheme that uses fans needs
-        `layout=kernel_in_out`.
+        The distribution: a spec, or an `Initializer`. The kernels of JAX have the shape [..., in, out], so a scheme that
+        uses fans needs `layout=kernel_in_out`.
     seed
         The seed of the native stream. If it is given, the key is ignored. By default, the seed is derived from the key.
     name

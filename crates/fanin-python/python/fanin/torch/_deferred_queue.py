@@ -37,7 +37,7 @@ class DeferredQueue:
         self.own: dict[int, StorageWeakRef] = {}
         #: The storages that were exposed while the mode was off.
         self.exposed: dict[int, StorageWeakRef] = {}
-        #: Whether the mode is on.
+        #: Whether the dispatch mode of this thread is on.
         self.is_active = False
 
     def add_storage(self, tensor: Tensor) -> None:

@@ -56,7 +56,7 @@ def _fill_normal(tensor, mean, std, generator):
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with U[a, b).
+    """Fills with values of the uniform distribution U[a, b).
 
     >>> w = torch.empty(3, 5)
     >>> bool((uniform_(w, -1, 1).abs() <= 1).all())
@@ -68,7 +68,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Ge
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with N(mean, std^2).
+    """Fills with values of the normal distribution N(mean, std^2).
 
     >>> a, b = torch.empty(300, 50), torch.empty(300, 50)
     >>> _ = torch.manual_seed(0), normal_(a, std=0.02)

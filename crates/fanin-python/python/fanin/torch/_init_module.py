@@ -65,7 +65,7 @@ def init_module(
     seed
         The seed of the native stream.
     settings
-        Values of the recipe's variables.
+        The values of the recipe's variables, by name.
 
     Returns
     -------

@@ -34,7 +34,7 @@ def init_method(
     Parameters
     ----------
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
         The seed of the native stream.
     name
@@ -106,7 +106,7 @@ def fill_flat(
     tensor
         A contiguous vector.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     shape
         The shape of the global tensor.
     start

@@ -70,7 +70,7 @@ def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
     mesh = tensor.device_mesh  # type: ignore[attr-defined]
     coordinate = mesh.get_coordinate()
     if coordinate is None:
-        # This rank is not in the mesh.
+        # A rank that is not in the mesh holds no region.
         return []
     try:
         intervals = intervals_of(shape, tuple(mesh.shape), coordinate, tensor.placements)  # type: ignore[attr-defined]

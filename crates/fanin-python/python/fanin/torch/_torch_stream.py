@@ -106,7 +106,7 @@ def is_cpu_generator(generator: torch.Generator | None) -> bool:
 
 
 def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **named):
-    """Reads the arguments of `Tensor.uniform_` or `Tensor.normal_`.
+    """Parses the arguments of a call of `Tensor.uniform_` or `Tensor.normal_`.
 
     Parameters
     ----------
