@@ -21,7 +21,7 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 /// not run under the token: they must call [`CancelToken::run`] of the token that is passed to `work`.
 ///
 /// # Errors
-/// The exception that the signal handler raised, such as KeyboardInterrupt for Ctrl-C. `work` is then not complete.
+/// The exception that the signal handler raised, such as KeyboardInterrupt for Ctrl-C. `work` may then be incomplete.
 pub fn interruptible<R: Send>(py: Python<'_>, work: impl FnOnce(&CancelToken) -> R + Send) -> PyResult<R> {
     let (token, done) = (CancelToken::new(), AtomicBool::new(false));
     let caller = std::thread::current();
