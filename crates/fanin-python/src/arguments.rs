@@ -7,10 +7,10 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyMapping, PyString};
 
-/// The expected value of arguments that are sizes or indices, for error messages.
+/// A description of valid sizes and indices, for error messages.
 pub const SIZES: &str = "whole numbers from 0 on, one for each axis";
 
-/// An argument that is converted to `T` by [`Argument::read`], where its name is known.
+/// An argument that is not converted yet. [`Argument::read`] converts it to `T`, and names the argument in its error.
 pub struct Argument<'py, T> {
     object: Bound<'py, PyAny>,
     expected: PhantomData<T>,
@@ -28,7 +28,8 @@ impl<'py, T: FromPyObject<'py, 'py>> FromPyObject<'_, 'py> for Argument<'py, T> 
 }
 
 impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
-    /// Converts the argument `name` to `T`. `expected` describes the values that it may have, for the error message.
+    /// Converts the argument to `T`. The error message contains `name`, the name of the argument, and `expected`, a
+    /// description of its valid values.
     ///
     /// # Errors
     /// TypeError for a wrong type, ValueError for a number that is out of range.
@@ -38,8 +39,8 @@ impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
     }
 }
 
-/// Returns the error for an argument that could not be converted: ValueError if `error` is an OverflowError, else
-/// TypeError.
+/// Returns the error for the argument `name`, whose conversion failed with `error`: ValueError if `error` is an
+/// OverflowError, else TypeError. `expected` describes the valid values.
 pub fn argument_error(object: &Bound<'_, PyAny>, name: &str, expected: &str, error: &PyErr) -> PyErr {
     let shown = object.repr().map_or_else(|_| "?".to_owned(), |shown| shown.to_string());
     let message = format!("{name} = {shown}: must be {expected}");
@@ -50,7 +51,7 @@ pub fn argument_error(object: &Bound<'_, PyAny>, name: &str, expected: &str, err
     }
 }
 
-/// A seed: a Python int from -2^63 to 2^64 - 1. A negative one is taken modulo 2^64, as torch does.
+/// A seed: a Python int from -2^63 to 2^64 - 1. A negative seed is taken modulo 2^64, as torch does.
 #[derive(Debug, Clone, Copy)]
 pub struct Seed(pub u64);
 
@@ -69,7 +70,7 @@ impl FromPyObject<'_, '_> for Seed {
     }
 }
 
-/// The name of an element type.
+/// An argument `dtype` that is the name of an element type, such as "bf16".
 #[derive(Debug, Clone, Copy)]
 pub struct DTypeName(pub DType);
 
@@ -96,7 +97,7 @@ pub fn read_dtype(name: &str) -> PyResult<DType> {
     name.parse().map_err(|error: fanin::SpecError| PyValueError::new_err(error.to_string()))
 }
 
-/// The variables of a recipe and their values, from any mapping.
+/// The argument `settings`: the names of a recipe's variables and their values. Any Python mapping is accepted.
 #[derive(Debug, Default)]
 pub struct Settings(pub Vec<(String, f64)>);
 

@@ -1,4 +1,4 @@
-//! torch tensors: their type, and the version counter that autograd keeps of them.
+//! torch tensors: the test for their type, and autograd's version counter, which counts the writes to a tensor.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-/// Returns whether an array is a `torch.Tensor`. Does not import torch: a tensor only exists if torch is imported.
+/// Returns whether an array is a `torch.Tensor`. Does not import torch: if torch is not imported, no tensor exists.
 pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     static TENSOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let py = array.py();
@@ -15,13 +15,13 @@ pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
     let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
     let Some(torch) = modules.get_item("torch")? else { return Ok(false) };
-    // The attribute does not exist yet while torch is being imported.
+    // While torch is being imported, it has no attribute `Tensor` yet.
     let Some(known) = torch.getattr_opt("Tensor")? else { return Ok(false) };
     let known = known.cast_into::<PyType>()?;
     array.is_instance(TENSOR.get_or_init(py, || known.unbind()).bind(py))
 }
 
-/// Returns a tensor on the same memory that does not require grad, as `__dlpack__` demands.
+/// Returns a tensor on the same memory that does not require grad. `__dlpack__` raises for tensors that require grad.
 ///
 /// # Errors
 /// ValueError for a tensor with torch's negative bit, whose memory holds the negated values.
@@ -39,7 +39,8 @@ pub fn detached<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
     Ok(tensor.clone())
 }
 
-/// Increments the version counter of a tensor that was written to, as an in-place operation under `no_grad` does.
+/// Increments the version counter of a tensor that was written to, as torch does in an in-place operation under
+/// `no_grad`.
 pub fn increment_version(tensor: &Bound<'_, PyAny>) -> PyResult<()> {
     static INCREMENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = tensor.py();

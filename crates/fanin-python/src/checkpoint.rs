@@ -1,4 +1,4 @@
-//! Functions that read manifests and write checkpoints, by the code of the command line.
+//! Python functions that read manifests and write checkpoints. They use the same code as the command line.
 
 use std::path::PathBuf;
 
@@ -27,8 +27,8 @@ pub fn models() -> Vec<&'static str> {
     MODELS.iter().map(|model| model.name).collect()
 }
 
-/// Returns (name, dtype, shape) of each tensor of a built-in model, a safetensors file (only its header is read) or a
-/// manifest in JSON.
+/// Returns (name, dtype, shape) of each tensor in a manifest. `name` is a built-in model, a safetensors file, of which
+/// only the header is read, or a manifest file in JSON.
 ///
 /// >>> import fanin
 /// >>> fanin.manifest("gpt2")[0]
@@ -39,7 +39,7 @@ pub fn manifest(name: PathBuf) -> PyResult<Vec<Row>> {
     Ok(entries.into_iter().map(|entry| (entry.name, entry.dtype.to_string(), entry.shape)).collect())
 }
 
-/// Reads `max_shard_size`: a number of bytes, or a text such as "5GB".
+/// Converts the argument `max_shard_size`, a number of bytes or a text such as "5GB", to a number of bytes.
 fn read_size(given: &Bound<'_, PyAny>) -> PyResult<u64> {
     let text = match given.cast::<PyString>() {
         Ok(text) => text.to_string(),
@@ -53,7 +53,7 @@ fn read_size(given: &Bound<'_, PyAny>) -> PyResult<u64> {
     parse_size(&text).map_err(|message| PyValueError::new_err(format!("max_shard_size: {message}")))
 }
 
-/// Reads `part`: a tuple (k, n), or a text as for `--part`.
+/// Converts the argument `part`: a tuple (k, n), or a text such as the command line accepts for `--part`.
 fn read_partition(given: &Bound<'_, PyAny>) -> PyResult<PartitionArgument> {
     if let Ok(text) = given.cast::<PyString>() {
         return parse_partition(text.to_str()?)
@@ -71,7 +71,7 @@ fn read_partition(given: &Bound<'_, PyAny>) -> PyResult<PartitionArgument> {
     }
 }
 
-/// Reads `recipe`: a `Recipe`, the name of a built-in model, or a recipe file.
+/// Converts the argument `recipe`, which is a `Recipe`, the name of a built-in model or a recipe file, to a `Recipe`.
 fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
     if let Ok(recipe) = given.cast::<Recipe>() {
         let Recipe { recipe, model } = recipe.get();
@@ -84,9 +84,9 @@ fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
     Ok(Recipe { recipe, model })
 }
 
-/// Writes an initial checkpoint: the same bytes as `fanin init`.
+/// Writes an initial checkpoint. The files are byte for byte those that `fanin init` writes.
 ///
-/// The output gets its name only when it is complete. See also `fanin init --help`.
+/// A file gets its final name only when it is complete. See also `fanin init --help`.
 ///
 /// Parameters
 /// ----------
@@ -95,27 +95,31 @@ fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
 /// output
 ///     A file or a folder.
 /// like
-///     A checkpoint, manifest or model with the names and shapes of the tensors. Required if the recipe belongs to no
-///     model.
+///     The names, shapes and types of the tensors: a checkpoint, a manifest or a built-in model. Required if the
+///     recipe does not belong to a built-in model.
 /// settings
-///     Values of the recipe's variables.
+///     The values of the recipe's variables, by name.
 /// seed
 ///     A whole number from -2^63 to 2^64 - 1.
 /// stream
-///     "native" or "torch".
+///     "native" for fanin's own values, or "torch" for the values of torch's CPU generator.
 /// dtype
-///     The type of the values. The default is the type in `like` or the model.
+///     The type of the tensors that no [dtype] rule of the recipe matches. The default is the type in `like` or the
+///     built-in model. Integer tensors keep their types.
 /// force
 ///     Replace an existing output.
 /// max_shard_size
-///     A number of bytes, or a text such as "5GB": the output is then a folder of files of at most this size.
+///     The largest size of a file: a number of bytes, or a text such as "5GB". The output is then a folder of several
+///     files.
 /// part
-///     `(k, n)`: write the partition of process k of n, k from 1 to n, without communication. Of a single file it is a
-///     range of bytes, of several files every n-th. "auto": read k and n from the launcher's environment variables.
+///     `(k, n)`: write only the partition of process k, where n processes write the checkpoint together without
+///     communication, and k is from 1 to n. If the output is a single file, a partition is a range of its bytes. If
+///     there are several files, it is every n-th file. "auto": read k and n from the environment variables that the
+///     launcher sets.
 /// layout
-///     "hf" for the file layout of Hugging Face, "dcp" for that of torch.distributed.checkpoint.
+///     "hf" for the file layout of Hugging Face, "dcp" for the file layout of torch.distributed.checkpoint.
 /// resume
-///     Keep existing files if they are, byte for byte, the ones that would be written.
+///     Keep an existing file if its content is byte for byte the content that would be written.
 ///
 /// Examples
 /// --------

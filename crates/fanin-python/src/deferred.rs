@@ -1,9 +1,11 @@
-//! Deferred fills of torch tensors, flushed together on all threads.
+//! Deferred fills of torch tensors: fills that are done later, several at a time, on all threads. To *flush* fills
+//! means to do them.
 //!
-//! `fanin/torch/_deferred_queue.py` decides which fills are deferred, and keeps for each the state of torch's generator
-//! before it. A flush cuts the fills into chunks, and each thread takes runs of chunks, long ones first. If a run begins
-//! in the middle of a fill, the thread advances a generator to that position; from one chunk to the next the generator is
-//! in position already.
+//! `fanin/torch/_deferred_queue.py` decides which fills are deferred. For each of them it stores the state that torch's
+//! generator had before the fill. A flush splits the fills into chunks. Each thread repeatedly takes a *run*, which is
+//! a range of consecutive chunks, and fills its chunks in order. If the first chunk of a run is not the first of its
+//! fill, the thread advances its generator to that chunk. For the other chunks of the same fill, the generator is in
+//! position already.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,18 +24,20 @@ const CHUNK: usize = 1 << 20;
 
 /// Returns the number of 32-bit words that a fill of `count` contiguous values takes from torch's generator.
 ///
-/// Returns None if that number depends on the values drawn (rejection) or the generator keeps more than words (pairs of
-/// normals), and for a request that torch would refuse.
+/// Returns None if the number is not known before the fill: for rejection sampling, because it depends on the values
+/// drawn; and for fewer than 16 normal values, because torch draws them in pairs and the generator may have stored the
+/// second value of a pair. Also returns None for a request for which torch raises an error.
 #[pyfunction]
 pub fn torch_words(request: &Bound<'_, FillRequest>, dtype: &str, count: usize) -> Option<u64> {
     words_of(request.get().distribution, torch_dtype(dtype)?, count)
 }
 
+/// Returns the result of [`torch_words`] for a distribution.
 fn words_of(distribution: Distribution, dtype: DType, count: usize) -> Option<u64> {
     Torch::words(&Plan::new(&[count], dtype, distribution).ok()?)
 }
 
-/// A fill of contiguous memory that was deferred.
+/// A deferred fill of contiguous memory.
 #[pyclass(frozen, module = "fanin._fanin", from_py_object)]
 #[derive(Debug, Clone, Copy)]
 pub struct DeferredFill {
@@ -42,13 +46,14 @@ pub struct DeferredFill {
     /// The address of the first value.
     address: usize,
     count: usize,
-    /// The address of the generator's state before the fill.
+    /// The address of the state that the generator had before the fill.
     state: usize,
 }
 
 #[pymethods]
 impl DeferredFill {
-    /// Describes a fill of `count` values at `address`; `state` is the address of the generator's state before it.
+    /// Describes a fill of `count` values at `address`. `state` is the address of the state that the generator had
+    /// before the fill.
     #[new]
     fn new(
         request: &Bound<'_, FillRequest>,
@@ -66,7 +71,7 @@ impl DeferredFill {
         }
     }
 
-    /// The number of values.
+    /// The number of values of the fill.
     #[getter]
     fn count(&self) -> usize {
         self.count
@@ -75,25 +80,25 @@ impl DeferredFill {
 
 impl DeferredFill {
     fn memory(&self) -> Memory {
-        // SAFETY: Python holds the tensor during the flush, and the tensor is contiguous.
+        // SAFETY: the Python caller keeps the tensor alive during the flush, and the tensor is contiguous.
         unsafe { Memory::new(self.address, self.dtype, vec![self.count], None) }
     }
 
-    /// Fills the tensor.
+    /// Does this fill alone.
     fn flush(&self, threads: Threads) -> Result<(), fanin::Error> {
         let plan = Plan::new(&[self.count], self.dtype, self.distribution)?;
-        // SAFETY: Python holds the state during the flush, and no other code writes to it.
+        // SAFETY: the Python caller keeps the state tensor alive during the flush, and no other code writes to it.
         let mut torch = Torch::from_state(unsafe { state_at(self.state) })?.with_threads(threads);
         let mut memory = self.memory();
         memory.advise_huge_pages();
         torch.fill(&plan, memory.tensor()?)
     }
 
-    /// Cuts the fill into chunks.
+    /// Returns the chunks of the fill, in order.
     fn chunks(self) -> impl Iterator<Item = Chunk> {
         let Self { distribution, dtype, address, count, state } = self;
-        // The last chunk has at least one whole group beside an incomplete one. The chunks before it consist of whole
-        // groups.
+        // Every chunk except the last has `CHUNK` values, which are whole groups. The last chunk has at least
+        // `Torch::GROUP` values, because torch draws fewer normal values than that in another way.
         let chunks = count.saturating_sub(Torch::GROUP) / CHUNK + 1;
         let words = move |count| words_of(distribution, dtype, count).expect("checked by DeferredFill::new");
         (0..chunks).map(move |index| {
@@ -111,26 +116,27 @@ struct Chunk {
     dtype: DType,
     address: usize,
     count: usize,
-    /// The address of the generator's state before the fill.
+    /// The address of the state that the generator had before the whole fill.
     state: usize,
-    /// The number of words from that state to the first word of the chunk.
+    /// The number of 32-bit words that the generator produces between `state` and the first word of this chunk.
     words_before: u64,
-    /// The number of words that the chunk takes.
+    /// The number of 32-bit words that the chunk takes from the generator.
     words: u64,
 }
 
-/// A generator that has advanced by `words` words from the state at the address `state`.
+/// A generator that has advanced by `words` 32-bit words since the state that is stored at the address `state`.
 struct Generator {
     state: usize,
     words: u64,
     torch: Torch,
 }
 
-/// Flushes deferred fills on as many threads as torch uses. torch's generator has advanced past them already.
+/// Does deferred fills, on as many threads as torch uses. Does not change torch's generator, which advanced past the
+/// fills when they were deferred.
 ///
 /// # Errors
-/// RuntimeError if one of the fills fails, which `torch_words` rules out; KeyboardInterrupt for Ctrl-C, when some of the
-/// fills are done and others are not.
+/// RuntimeError if a fill fails. This does not happen if `torch_words` returned a number for the fill.
+/// KeyboardInterrupt for Ctrl-C; some of the fills are then done and others are not.
 #[pyfunction]
 pub fn torch_flush(py: Python<'_>, fills: Vec<DeferredFill>) -> PyResult<()> {
     let values: usize = fills.iter().map(|fill| fill.count).sum();
@@ -144,9 +150,10 @@ pub fn torch_flush(py: Python<'_>, fills: Vec<DeferredFill>) -> PyResult<()> {
     flushed.map_err(|error| PyRuntimeError::new_err(format!("a deferred fill failed: {error}")))
 }
 
+/// Does several fills on `threads` threads, under the token that cancels them.
 fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Result<(), fanin::Error> {
     for fill in fills {
-        // Before any thread writes.
+        // Huge pages must be requested before any thread writes to the memory.
         fill.memory().advise_huge_pages();
     }
     let chunks: Vec<Chunk> = fills.iter().flat_map(|fill| fill.chunks()).collect();
@@ -160,7 +167,8 @@ fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Res
         }
         Ok(())
     };
-    // `run` returns None if the token is cancelled: `interruptible` then raises what cancelled it.
+    // `run` returns None if a signal has cancelled the token. The result does not matter then, because `interruptible`
+    // returns the exception of the signal handler, such as KeyboardInterrupt.
     let cancellable = || token.run(work).unwrap_or(Ok(()));
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(cancellable)).collect();
@@ -169,8 +177,11 @@ fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Res
     })
 }
 
-/// Returns the chunks that a thread fills next: long runs first, since each begins with a jump of the generator, and
-/// single chunks at the end, so that all threads finish together.
+/// Takes the next run of chunks for a thread, and returns their indices. Returns None if all `count` chunks are taken.
+/// `taken` is the number of chunks that are taken.
+///
+/// The first runs are long, because the generator must jump to the beginning of each run. The last runs are single
+/// chunks, so that all threads finish at about the same time.
 fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<usize>> {
     let length = |start: usize| ((count - start) / (2 * threads)).max(1);
     let next = |start: usize| (start < count).then(|| start + length(start));
@@ -179,12 +190,13 @@ fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<u
 }
 
 impl Chunk {
-    /// Fills the chunk. `generator` is the thread's generator, which is usually in position or a little before it.
+    /// Fills the chunk. `generator` is the generator of the thread. If it belongs to this fill and is not past the
+    /// chunk, it is advanced to the chunk; otherwise it is replaced by a new generator.
     fn fill(&self, generator: &mut Option<Generator>) -> Result<(), fanin::Error> {
         let usable =
             |generator: &Generator| generator.state == self.state && generator.words <= self.words_before;
         if !generator.as_ref().is_some_and(usable) {
-            // SAFETY: Python holds the state of each fill during the flush, and no other code writes to it.
+            // SAFETY: the Python caller keeps the state tensor alive during the flush, and no other code writes to it.
             let torch = Torch::from_state(unsafe { state_at(self.state) })?.with_threads(Threads::One);
             *generator = Some(Generator { state: self.state, words: 0, torch });
         }
@@ -192,7 +204,8 @@ impl Chunk {
         generator.torch.advance(self.words_before - generator.words);
         generator.words = self.words_before + self.words;
         let shape = [self.count];
-        // SAFETY: Python holds the tensor during the flush, and the tensor is contiguous; chunks do not overlap.
+        // SAFETY: the Python caller keeps the tensor alive during the flush. The tensor is contiguous, and its chunks
+        // do not overlap.
         let mut memory = unsafe { Memory::new(self.address, self.dtype, shape.to_vec(), None) };
         let plan = Plan::new(&shape, self.dtype, self.distribution)?;
         generator.torch.fill(&plan, memory.tensor()?)

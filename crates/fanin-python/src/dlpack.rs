@@ -1,6 +1,7 @@
-//! Memory of arrays by DLPack, the protocol by which NumPy, torch, JAX and other libraries share memory.
+//! Access to the memory of arrays by DLPack, the protocol by which NumPy, torch, JAX and other libraries share memory.
 //!
-//! The structures are those of dlpack.h, versions 0.8 and 1.x (Apache-2.0, the DLPack contributors).
+//! The structures have the memory layout that dlpack.h defines, in versions 0.8 and 1.x (Apache-2.0, the DLPack
+//! contributors).
 
 use std::ffi::{CStr, c_void};
 
@@ -21,7 +22,8 @@ const FLOAT: u8 = 2;
 const BFLOAT: u8 = 4;
 const READ_ONLY: u64 = 1;
 
-/// The keyword arguments of `__dlpack__` since DLPack 1.0: the newest version that is read here.
+/// The keyword arguments that `__dlpack__` accepts since DLPack 1.0: `max_version` is the newest version that this
+/// module reads.
 static VERSIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
 const UNVERSIONED: &CStr = c"dltensor";
@@ -41,13 +43,14 @@ struct DlTensor {
     byte_offset: u64,
 }
 
-/// The beginning of `DLManagedTensor`. The rest is not read: the capsule is not consumed, and frees the structure itself.
+/// The first field of `DLManagedTensor`. This module needs no other field: it does not consume the capsule, so the
+/// capsule's destructor frees the structure.
 #[repr(C)]
 struct Managed {
     tensor: DlTensor,
 }
 
-/// The beginning of `DLManagedTensorVersioned`.
+/// The fields of `DLManagedTensorVersioned`.
 #[repr(C)]
 struct ManagedVersioned {
     major: u32,
@@ -58,27 +61,29 @@ struct ManagedVersioned {
     tensor: DlTensor,
 }
 
-/// The memory of an array, and the capsule that keeps it alive.
+/// The memory of an array, and the DLPack capsule that keeps this memory alive.
 pub struct Array<'py> {
     pub memory: Memory,
     /// Whether the array is a torch tensor.
     pub is_tensor: bool,
-    /// The exporter keeps the memory until the destructor of the unconsumed capsule runs.
+    /// The library that exported the array keeps the memory alive until this capsule is destroyed, because the capsule
+    /// is not consumed.
     _capsule: Bound<'py, PyCapsule>,
 }
 
 impl<'py> Array<'py> {
-    /// Returns the writable memory of `array`. With `dtype`, integers of one or two bytes are taken as the bits of a float
-    /// type that NumPy does not have.
+    /// Returns the writable memory of `array`. If the elements are integers of one or two bytes, they are treated as
+    /// the bits of `dtype`: NumPy has no bf16 and no float8.
     ///
     /// # Errors
-    /// TypeError for an object without `__dlpack__` or of another element type; ValueError for memory that is not on the
-    /// CPU or is read-only.
+    /// TypeError for an object without `__dlpack__`, and for an element type that is not `dtype` or not supported.
+    /// ValueError for memory that is not on the CPU or is read-only.
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-        // NumPy's own arrays are exported without keyword arguments, which take a tenth of the time of a small fill. The
-        // older protocol has no read-only flag, so NumPy refuses read-only arrays; they are exported again below.
+        // For a NumPy array, `__dlpack__` is called without keyword arguments, because passing them takes a tenth of
+        // the time of a small fill. The older protocol has no read-only flag, so NumPy raises for a read-only array.
+        // The code below then calls `__dlpack__` again with the arguments.
         if is_numpy(array)?
             && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))
             && let Ok(capsule) = exported.cast_into::<PyCapsule>()
@@ -99,7 +104,7 @@ impl<'py> Array<'py> {
             versions.set_item("max_version", (1, 1)).map(|()| versions.unbind())
         })?;
         let exported = match export.call((), Some(versions.bind(py))) {
-            // Older exporters do not accept `max_version`.
+            // Older libraries raise TypeError, because they do not know the argument `max_version`.
             Err(error) if error.is_instance_of::<PyTypeError>(py) => export.call0(),
             exported => exported,
         };
@@ -117,7 +122,7 @@ impl<'py> Array<'py> {
         Ok(Self { is_tensor, ..Self::from_capsule(capsule, dtype, kind)? })
     }
 
-    /// Returns the memory that a capsule describes. `kind` returns the name of the array's type, for errors.
+    /// Returns the memory that a capsule describes. `kind` returns the name of the array's type, for error messages.
     fn from_capsule(
         capsule: Bound<'py, PyCapsule>,
         dtype: Option<DType>,
@@ -125,7 +130,8 @@ impl<'py> Array<'py> {
     ) -> PyResult<Self> {
         let (tensor, read_only) = if capsule.is_valid_checked(Some(VERSIONED)) {
             let pointer = capsule.pointer_checked(Some(VERSIONED))?;
-            // SAFETY: by the protocol a capsule of this name points to this structure, which lives as long as `capsule`.
+            // SAFETY: by the protocol, a capsule of this name points to this structure. The structure lives as long as
+            // the capsule.
             let managed = unsafe { pointer.cast::<ManagedVersioned>().as_ref() };
             if managed.major != 1 {
                 let message = format!(
@@ -137,7 +143,8 @@ impl<'py> Array<'py> {
             (&managed.tensor, managed.flags & READ_ONLY != 0)
         } else {
             let pointer = capsule.pointer_checked(Some(UNVERSIONED))?;
-            // SAFETY: as above.
+            // SAFETY: by the protocol, a capsule of this name points to a `DLManagedTensor`. It lives as long as the
+            // capsule.
             (unsafe { &pointer.cast::<Managed>().as_ref().tensor }, false)
         };
         if read_only {
@@ -151,7 +158,7 @@ impl<'py> Array<'py> {
         }
         let dtype = element_type(tensor, dtype, &kind)?;
         let ndim = usize::try_from(tensor.ndim).unwrap_or_default();
-        // SAFETY: by the protocol both point to `ndim` numbers; strides may be null.
+        // SAFETY: by the protocol, `shape` and `strides` each point to `ndim` integers, and `strides` may be null.
         let (shape, strides) = unsafe { (numbers_at(tensor.shape, ndim), numbers_at(tensor.strides, ndim)) };
         let shape: Vec<usize> = shape.unwrap_or_default().iter().map(|&size| size as usize).collect();
         let address = tensor.data.expose_provenance() + tensor.byte_offset as usize;
@@ -162,17 +169,18 @@ impl<'py> Array<'py> {
                 kind()
             )));
         }
-        // Some exporters export tensors without memory as tensors on the CPU.
+        // Some libraries export a tensor without memory as a CPU tensor with a null pointer.
         if tensor.data.is_null() && !shape.contains(&0) {
             return Err(PyValueError::new_err(format!("this {} has no memory", kind())));
         }
-        // SAFETY: the exporter guarantees address, shape and strides while the capsule lives, and `Array` holds it.
+        // SAFETY: the exporter guarantees that address, shape and strides are valid while the capsule lives, and the
+        // new `Array` owns the capsule.
         let memory = unsafe { Memory::new(address, dtype, shape, strides) };
         Ok(Self { memory, is_tensor: false, _capsule: capsule })
     }
 }
 
-/// Returns whether an array is a `numpy.ndarray` and of no subclass.
+/// Returns whether the type of an array is exactly `numpy.ndarray`, not a subclass.
 fn is_numpy(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     static NUMPY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let (py, kind) = (array.py(), array.get_type());
@@ -186,19 +194,23 @@ fn is_numpy(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     Ok(kind.is(NUMPY.get_or_init(py, || known.unbind())))
 }
 
-/// Returns the numbers at `pointer`; None if it is null.
+/// Returns the `count` integers at `pointer`, or None if `pointer` is null.
 ///
 /// # Safety
-/// `pointer` is null or points to `count` numbers that live for `'a`.
+/// `pointer` is null or points to `count` integers that live for `'a`.
 unsafe fn numbers_at<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]> {
-    // SAFETY: required of the caller.
+    // SAFETY: the caller guarantees that a non-null pointer points to `count` integers.
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// Returns the element type. If the elements are integers of one or two bytes, `expected` names the type of their bits.
+/// Returns the element type of a tensor. If the elements are integers of one or two bytes, they are treated as the bits
+/// of the type `expected`.
+///
+/// # Errors
+/// TypeError for a type that fanin cannot fill, and for a type other than `expected`.
 fn element_type(tensor: &DlTensor, expected: Option<DType>, kind: impl Fn() -> String) -> PyResult<DType> {
     const INTEGERS: [u8; 2] = [0, 1];
-    // DLPack 1.1: dlpack.h, DLDataTypeCode.
+    // Values of DLDataTypeCode in dlpack.h of DLPack 1.1.
     const FLOAT8_E4M3FN: u8 = 10;
     const FLOAT8_E5M2: u8 = 12;
     let found = match (tensor.type_code, tensor.type_bits, tensor.type_lanes) {

@@ -4,7 +4,8 @@ use fanin_checkpoint::Remedy;
 use pyo3::PyErr;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError};
 
-/// Returns the exception for an error of the library: TypeError for memory of a wrong element type, else ValueError.
+/// Returns the exception for an error of the crate `fanin`: TypeError for memory of a wrong element type, else
+/// ValueError.
 pub fn from_library(error: fanin::Error) -> PyErr {
     match error {
         fanin::Error::ElementType { .. } => PyTypeError::new_err(error.to_string()),
@@ -25,8 +26,8 @@ pub fn from_recipe(error: fanin_recipe::Error) -> PyErr {
     }
 }
 
-/// Returns the exception for an error of reading or writing a checkpoint. Its message names the keyword argument that
-/// helps.
+/// Returns the exception for an error of reading or writing a checkpoint. If an argument of the Python function avoids
+/// the error, the message names that argument.
 pub fn from_checkpoint(error: fanin_checkpoint::Error) -> PyErr {
     match error {
         fanin_checkpoint::Error::Recipe(error) => from_recipe(error),
@@ -55,7 +56,7 @@ pub fn from_checkpoint(error: fanin_checkpoint::Error) -> PyErr {
     }
 }
 
-/// Returns the exception for an error of an explanation.
+/// Returns the exception for an error of the crate `fanin_analysis`.
 pub fn from_analysis(error: fanin_analysis::Error) -> PyErr {
     match error {
         fanin_analysis::Error::Checkpoint(error) => from_checkpoint(error),
@@ -65,7 +66,8 @@ pub fn from_analysis(error: fanin_analysis::Error) -> PyErr {
     }
 }
 
-/// Returns an OSError. Python picks the subclass by the errno: FileNotFoundError, PermissionError and so on.
+/// Returns an OSError with the message `text`. Python chooses the subclass, such as FileNotFoundError or
+/// PermissionError, by the errno of `source`.
 fn os_error(source: &std::io::Error, text: String) -> PyErr {
     match source.raw_os_error() {
         Some(errno) => PyOSError::new_err((errno, text)),

@@ -1,4 +1,4 @@
-//! The explanation of a spec as Python objects.
+//! Explanation of a spec (fans, formula, distribution, growth over layers) as Python objects.
 
 use fanin::init::Init;
 use fanin_analysis::explain::{Explanation, Options, json, nonlinearity as nonlinearities};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::arguments::{Argument, SIZES, read_dtype};
 use crate::errors;
 
-/// Returns what a spec does to a shape, as the objects that `json.loads` makes of the output of `fanin explain --json`.
+/// Returns the explanation of a spec for a shape: a dict equal to the parsed output of `fanin explain --json`.
 #[pyfunction]
 #[pyo3(signature = (spec, shape, dtype, layout, groups, nonlinearity, layers) -> "dict[str, Any]")]
 #[allow(clippy::too_many_arguments, reason = "the arguments of fanin.explain")]
@@ -52,7 +52,7 @@ pub fn explain<'py>(
     to_python(py, &json::to_json(&explanation))
 }
 
-/// Converts a JSON value as `json.loads` does.
+/// Converts a JSON value to the Python object that `json.loads` returns for it.
 fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     match value {
         Value::Null => Ok(py.None().into_bound(py)),

@@ -13,7 +13,8 @@ use pyo3::types::{PyString, PyTuple};
 use crate::arguments::{Argument, SIZES, read_dtype};
 use crate::errors;
 
-/// A scheme with its arguments, such as `normal(std=0.02)`. Made from a spec, or by the function of the scheme's name.
+/// A scheme with its arguments, such as `normal(std=0.02)`. Create one from a spec, or by the function that has the
+/// scheme's name.
 ///
 /// >>> import fanin
 /// >>> fanin.Initializer("kaiming_normal(mode=fan_out, nonlinearity=relu)")
@@ -31,8 +32,8 @@ impl Initializer {
         spec.parse().map(Initializer).map_err(errors::from_library)
     }
 
-    /// Returns the plan for a tensor of this shape and type: all parameters of the distribution are known, no value is
-    /// drawn yet.
+    /// Returns the plan for a tensor of this shape and type: the distribution with the values of all its parameters. No
+    /// value of the tensor is drawn.
     ///
     /// >>> import fanin
     /// >>> fanin.xavier_uniform().resolve((256, 128)).std
@@ -68,7 +69,7 @@ impl Initializer {
     }
 }
 
-/// Reads an argument that is a spec (str) or an `Initializer`.
+/// Converts the argument `spec`, which is a str or an `Initializer`, to an `Initializer`.
 pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     match spec.cast::<PyString>() {
         Ok(text) => Initializer::new(text.to_str()?),
@@ -81,13 +82,13 @@ pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
     }
 }
 
-/// The distribution, with all its parameters, that a fill of a given shape and type draws from. Made by
-/// `Initializer.resolve`.
+/// The distribution from which a tensor of a given shape and type is filled, with the values of all its parameters.
+/// `Initializer.resolve` returns it.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug, Clone)]
 pub struct Plan {
     plan: RustPlan,
-    /// The initializer that was resolved: unpickling resolves it again.
+    /// The initializer that was resolved. Unpickling calls `resolve` of this initializer again.
     init: Initializer,
 }
 
@@ -117,7 +118,7 @@ impl Plan {
         self.plan.std()
     }
 
-    /// The smallest and the largest value that can be written.
+    /// The smallest and the largest value that a fill can write.
     #[getter]
     fn bounds(&self) -> (f64, f64) {
         self.plan.bounds()
@@ -142,14 +143,14 @@ impl Plan {
 
 /// Returns the schemes that a spec can name, each as (name, [(parameter, default)], formula, source).
 #[pyfunction]
-#[allow(clippy::type_complexity, reason = "the type is named once, in Python")]
+#[allow(clippy::type_complexity, reason = "the tuple is only passed to Python")]
 pub fn schemes() -> Vec<(&'static str, Vec<(&'static str, Option<&'static str>)>, &'static str, &'static str)>
 {
     let all = fanin::spec::schemes().iter();
     all.map(|scheme| (scheme.name, scheme.parameters.to_vec(), scheme.formula, scheme.source)).collect()
 }
 
-/// Issues a plan's warnings as Python UserWarnings.
+/// Issues each warning of a plan as a Python UserWarning.
 pub fn warn(py: Python<'_>, plan: &RustPlan) -> PyResult<()> {
     for warning in plan.warnings() {
         let text = CString::new(warning.to_string()).unwrap_or_default();

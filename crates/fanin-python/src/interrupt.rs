@@ -1,4 +1,4 @@
-//! Long work that Ctrl-C can interrupt.
+//! Running long work so that Ctrl-C can interrupt it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -6,20 +6,22 @@ use std::time::Duration;
 use fanin::CancelToken;
 use pyo3::prelude::*;
 
-/// The number of values from which a fill takes long enough that a user may want to interrupt it.
+/// The number of values from which a fill takes so long that Ctrl-C must be able to interrupt it.
 pub const MIN_VALUES: usize = 1 << 25;
 
 /// The time between two checks for signals.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Runs `work` with the GIL released, and cancels it if a Python signal handler raises.
+/// Runs `work` with the GIL released, and returns its result. If a Python signal handler raises an exception, cancels
+/// `work` and returns the exception.
 ///
-/// Fills in `work` stop by themselves when they are cancelled. Threads that `work` starts must run their fills under the
-/// token that it is passed. Python handles signals on the main thread only, so `work` runs on a thread of its own, which
-/// costs some tens of microseconds.
+/// Python handles signals only on the main thread. Therefore the calling thread checks for signals, and `work` runs on
+/// a new thread, which costs some tens of microseconds. A handler's exception cancels the token under which `work`
+/// runs. A fill checks this token at regular intervals, and unwinds when it is cancelled. Threads that `work` starts do
+/// not run under the token: they must call [`CancelToken::run`] of the token that is passed to `work`.
 ///
 /// # Errors
-/// The exception that the handler raised: KeyboardInterrupt for Ctrl-C. `work` has then stopped part of the way through.
+/// The exception that the signal handler raised, such as KeyboardInterrupt for Ctrl-C. `work` may then be incomplete.
 pub fn interruptible<R: Send>(py: Python<'_>, work: impl FnOnce(&CancelToken) -> R + Send) -> PyResult<R> {
     let (token, done) = (CancelToken::new(), AtomicBool::new(false));
     let caller = std::thread::current();

@@ -1,5 +1,5 @@
-//! The extension module `fanin._fanin`, the Rust side of the Python package. The public Python interface is in
-//! `python/fanin`.
+//! The extension module `fanin._fanin`: the functions and classes of the Python package that are written in Rust. The
+//! public Python interface is in `python/fanin`.
 
 mod arguments;
 mod autograd;
@@ -18,7 +18,7 @@ mod torch;
 
 use pyo3::prelude::*;
 
-/// The Rust side of fanin. Use the names in `fanin` and `fanin.torch` instead.
+/// The part of fanin that is written in Rust. Programs should import `fanin` and `fanin.torch`, not this module.
 #[pymodule(gil_used = false)]
 mod _fanin {
     #[pymodule_export]
@@ -39,9 +39,9 @@ mod _fanin {
     use super::torch::{FillRequest, torch_advance, torch_fill};
     use super::*;
 
-    /// The package's version.
+    /// The version of the package.
     #[pymodule_export]
-    #[allow(non_upper_case_globals, reason = "Python's name for it")]
+    #[allow(non_upper_case_globals, reason = "Python packages use this name")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     /// Runs the command line `fanin` on `sys.argv` and returns its exit code.

@@ -1,34 +1,35 @@
-//! Memory that Python owns, as a tensor. This module, [`crate::dlpack`], [`crate::openmp`] and the callers of
-//! [`Memory::new`] and [`state_at`] hold the unsafe code of the crate.
+//! Tensors in memory that Python owns. The unsafe code of the crate is in this module, in [`crate::dlpack`], in
+//! [`crate::openmp`] and in the callers of [`Memory::new`] and [`state_at`].
 
 use std::ops::Range;
 
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element, F8E4M3, F8E5M2, TensorMut, Values};
 
-/// The number of bytes from which huge pages are requested: two huge pages.
+/// The size in bytes from which huge pages are requested: two huge pages of 2 MiB.
 #[cfg(target_os = "linux")]
 const HUGE_PAGES_FROM: usize = 4 << 20;
 
 /// The memory of a tensor: address, element type, shape and strides.
 ///
-/// The caller of [`Memory::new`] guarantees that it is valid; the methods are safe.
+/// The caller of [`Memory::new`] guarantees that the memory is valid. The methods rely on this and are safe.
 #[derive(Debug)]
 pub struct Memory {
     address: usize,
     dtype: DType,
     shape: Vec<usize>,
-    /// In elements. `None` if and only if the tensor is contiguous in row-major order.
+    /// The stride of each axis, in elements. `None` if and only if the tensor is contiguous in row-major order.
     strides: Option<Vec<isize>>,
 }
 
 impl Memory {
-    /// Describes a tensor whose element of index 0 is at `address`. `strides` are in elements; None: row-major.
+    /// Describes a tensor whose first element (index 0 along every axis) is at `address`. `strides` are in elements;
+    /// None means row-major order.
     ///
     /// # Safety
-    /// While the value lives, every element that shape and strides reach is allocated and aligned for `dtype`. No other
-    /// code reads or writes the memory during a fill: as with any library that fills an array, the Python caller's
-    /// threads are responsible for that.
+    /// As long as the returned value lives, every element that shape and strides reach is allocated and aligned for
+    /// `dtype`. No other code reads or writes the memory during a fill. fanin cannot check what other Python threads
+    /// do: as with any library that fills an array, the Python program must not access the array meanwhile.
     pub unsafe fn new(address: usize, dtype: DType, shape: Vec<usize>, strides: Option<&[i64]>) -> Self {
         let strides = strides
             .filter(|strides| !is_row_major(&shape, strides))
@@ -54,8 +55,8 @@ impl Memory {
         self.strides.is_none()
     }
 
-    /// Asks the system for huge pages before a large tensor is written (Linux). The first write to new memory costs a
-    /// page fault for every page; with pages of 4 KiB the faults take twice as long as the fill itself.
+    /// Asks the system for huge pages (Linux). Call it before a large tensor is filled, because the first write to each
+    /// new page costs a page fault. With pages of 4 KiB, all faults together take twice as long as the fill itself.
     pub fn advise_huge_pages(&self) {
         #[cfg(target_os = "linux")]
         if self.is_contiguous() {
@@ -63,8 +64,8 @@ impl Memory {
             let start = self.address.next_multiple_of(PAGE);
             let end = (self.address + self.len() * self.dtype.size()) / PAGE * PAGE;
             if end.saturating_sub(start) >= HUGE_PAGES_FROM {
-                // SAFETY: the pages are in memory that is allocated (see `new`), and the advice does not change their
-                // contents. An error is ignored: the pages are then small ones.
+                // SAFETY: the pages are in allocated memory (see `new`), and the advice does not change their contents.
+                // An error is ignored, because the memory then only keeps its small pages.
                 unsafe {
                     libc::madvise(
                         std::ptr::with_exposed_provenance_mut(start),
@@ -79,7 +80,7 @@ impl Memory {
     /// Returns the memory as a tensor.
     ///
     /// # Errors
-    /// Strides by which two elements have the same address.
+    /// The strides give two elements the same address.
     pub fn tensor(&mut self) -> Result<TensorMut<'_>, fanin::Error> {
         match self.dtype {
             DType::F64 => self.typed::<f64>(),
@@ -94,7 +95,7 @@ impl Memory {
     /// Returns the elements of a range of contiguous memory.
     ///
     /// # Panics
-    /// If the memory is not contiguous, or the range reaches past its end.
+    /// If the memory is not contiguous, or if the range ends after its last element.
     pub fn range(&mut self, range: Range<usize>) -> Values<'_> {
         assert!(self.is_contiguous() && range.end <= self.len());
         match self.dtype {
@@ -114,7 +115,7 @@ impl Memory {
             let buffer = unsafe { slice_at::<E>(self.address, self.len()) };
             return TensorMut::contiguous(buffer, shape);
         };
-        // The offsets of the lowest and the highest element from the element of index 0.
+        // Offsets, in elements, from the element of index 0 to the elements with the lowest and the highest address.
         let reach = |backwards: bool| -> isize {
             let steps = shape.iter().zip(strides);
             steps.filter(|(_, s)| (**s < 0) == backwards).map(|(&n, &s)| (n as isize - 1) * s).sum()
@@ -122,14 +123,16 @@ impl Memory {
         let (low, high) = (reach(true), reach(false));
         let length = (high - low) as usize + 1;
         let first = self.address.wrapping_add_signed(low * size_of::<E>() as isize);
-        // SAFETY: the elements at both ends are allocated (see `new`), so all between them in the same allocation are.
+        // SAFETY: the elements with the lowest and the highest address are in one allocation (see `new`), so all memory
+        // between them is allocated as well.
         let buffer = unsafe { slice_at(first, length) };
         TensorMut::strided::<E>(buffer, shape, strides, low.unsigned_abs())
     }
 
     /// Returns the elements `start..start + count` of contiguous memory.
     fn slice<E: Element>(&mut self, start: usize, count: usize) -> &mut [E] {
-        // SAFETY: `range` checks that the memory is row-major and the range inside the shape, which is allocated (`new`).
+        // SAFETY: `range` checks that the memory is row-major and that the range is inside the shape. All elements of
+        // the shape are allocated (see `new`).
         unsafe { slice_at(self.address + start * size_of::<E>(), count) }
     }
 }
@@ -148,20 +151,20 @@ fn is_row_major(shape: &[usize], strides: &[i64]) -> bool {
 /// Returns the slice of `count` elements at `address`.
 ///
 /// # Safety
-/// As for `std::slice::from_raw_parts_mut`, except that the address of an empty slice may be invalid.
+/// The requirements of `std::slice::from_raw_parts_mut`. If `count` is 0, any address is allowed.
 unsafe fn slice_at<'a, E>(address: usize, count: usize) -> &'a mut [E] {
     if count == 0 {
         return &mut [];
     }
-    // SAFETY: required of the caller.
+    // SAFETY: the caller meets the requirements of this function.
     unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut(address), count) }
 }
 
-/// Returns the bytes of the torch generator's state at `address`.
+/// Returns the bytes of the state of torch's generator that is stored at `address`.
 ///
 /// # Safety
 /// [`fanin::Torch::STATE_BYTES`] bytes at `address` are allocated, and no other code accesses them during `'a`.
 pub unsafe fn state_at<'a>(address: usize) -> &'a mut [u8] {
-    // SAFETY: required of the caller.
+    // SAFETY: the caller guarantees that `STATE_BYTES` bytes at `address` are allocated and not accessed by other code.
     unsafe { slice_at(address, fanin::Torch::STATE_BYTES) }
 }

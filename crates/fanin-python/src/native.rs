@@ -1,4 +1,4 @@
-//! Fills of memory that Python owns, on the native stream.
+//! Fills of memory that Python owns, with values of the native stream.
 
 use fanin::init::Init;
 use fanin::region::Chunks;
@@ -13,32 +13,33 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::Memory;
 use crate::{autograd, errors, openmp};
 
-/// The number of values from which the GIL is released during a fill. A smaller fill takes less time than the release.
+/// The number of values from which a fill releases the GIL. Releasing the GIL takes longer than a smaller fill.
 const RELEASE_GIL: usize = 1 << 13;
 
-/// Returns whether a fill of `count` values takes long enough that a user may want to interrupt it. An element of an
-/// orthogonal matrix takes longer than one of another distribution.
+/// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt it. The limit is lower
+/// for an orthogonal matrix, because each of its elements takes longer than an element of another distribution.
 fn is_long(distribution: Distribution, count: usize) -> bool {
     let orthogonal = matches!(distribution, Distribution::Orthogonal { .. });
     count >= if orthogonal { 1 << 22 } else { interrupt::MIN_VALUES }
 }
 
-/// The number of values of a flat range that are filled between two checks for signals.
+/// The number of values of a flat range that are filled between two checks for signals such as Ctrl-C.
 const CHUNK: usize = 1 << 22;
 
-/// The region of a global tensor that an array holds.
+/// The position of an array in a global tensor: the array gets the values of one region of that tensor.
 #[derive(Debug, Default)]
 struct Region {
-    /// The shape of the global tensor. None: the shape of the array.
+    /// The shape of the global tensor. None means the shape of the array.
     global_shape: Option<Vec<usize>>,
-    /// The index of the region's first element in the global tensor. None: zeros.
+    /// The index of the region's first element in the global tensor. None means index 0 along every axis.
     start: Option<Vec<usize>>,
 }
 
-/// Fills `memory` with the values of `init` for a region of the tensor `name` under `seed`.
+/// Fills `memory` with a region of the tensor that `init` gives for the name `name` and the seed `seed`.
 ///
 /// # Errors
-/// An invalid request, before a value is written; KeyboardInterrupt part of the way through a long fill.
+/// TypeError or ValueError for an invalid request; no value is written then. KeyboardInterrupt if Ctrl-C stops a long
+/// fill (see [`is_long`]); some values are written then.
 fn fill_memory(
     py: Python<'_>,
     memory: &mut Memory,
@@ -57,7 +58,7 @@ fn fill_memory(
         return filled.map_err(errors::from_library);
     }
     memory.advise_huge_pages();
-    // Most of the time of an orthogonal fill is the factorization, which is done when the tensor is prepared.
+    // `prepare` factorizes an orthogonal matrix. This takes most of the time of the fill, so Ctrl-C must interrupt it.
     let factorized = matches!(plan.distribution(), Distribution::Orthogonal { .. });
     let long = is_long(plan.distribution(), memory.len());
     let threads = openmp::threads(py, factorized || long);
@@ -66,11 +67,12 @@ fn fill_memory(
     fill_region(py, memory, &prepared.map_err(errors::from_library)?, &start, long)
 }
 
-/// Fills `memory` with the region of `prepared` that begins at the index `start`. `long`: Ctrl-C can interrupt it.
+/// Fills `memory` with the region of the tensor `prepared` that begins at the index `start`. If `long` is true, Ctrl-C
+/// can interrupt the fill.
 ///
 /// # Errors
-/// A region that reaches outside the tensor, before a value is written; KeyboardInterrupt part of the way through a long
-/// fill.
+/// ValueError for a region that reaches outside the tensor; no value is written then. KeyboardInterrupt if Ctrl-C stops
+/// the fill; some values are written then.
 fn fill_region(
     py: Python<'_>,
     memory: &mut Memory,
@@ -84,8 +86,8 @@ fn fill_region(
     filled.map_err(errors::from_library)
 }
 
-/// A tensor whose regions are filled one by one: the plan, and the work that all regions share, done once. The plan's
-/// warnings are not shown: the caller resolves the spec first.
+/// A tensor whose regions can be filled one by one. The constructor does the work that all regions share, such as the
+/// factorization of an orthogonal matrix. It issues no warnings: call `Initializer.resolve` for them.
 ///
 /// >>> import numpy as np
 /// >>> import fanin
@@ -123,7 +125,8 @@ impl Prepared {
         Ok(Self { prepared, plan })
     }
 
-    /// Fills an array (anything with `__dlpack__`) with the region of its shape that begins at the index `start`.
+    /// Fills an array (any object with `__dlpack__`) with the region of the tensor that begins at the index `start` and
+    /// has the shape of the array.
     #[pyo3(signature = (array, start, dtype=None))]
     fn fill_region(
         &self,
@@ -140,8 +143,8 @@ impl Prepared {
         fill_region(py, memory, &self.prepared, &start, long)
     }
 
-    /// Fills a contiguous vector (anything with `__dlpack__`) with the values at the row-major indices `first`,
-    /// `first + 1`, ...
+    /// Fills a contiguous vector (any object with `__dlpack__`) with the tensor's values at the row-major indices
+    /// `first`, `first + 1`, ...
     #[pyo3(signature = (array, first, dtype=None))]
     fn fill_flat(&self, array: &Bound<'_, PyAny>, first: usize, dtype: Option<DTypeName>) -> PyResult<()> {
         let py = array.py();
@@ -175,6 +178,10 @@ impl Prepared {
 }
 
 impl Prepared {
+    /// Returns the memory of `array`.
+    ///
+    /// # Errors
+    /// Those of [`Array::of`], and TypeError if the element type is not that of the tensor.
     fn array<'py>(&self, array: &Bound<'py, PyAny>, dtype: Option<DTypeName>) -> PyResult<Array<'py>> {
         let array = Array::of(array, dtype.map(|dtype| dtype.0))?;
         if array.memory.dtype() != self.plan.dtype() {
@@ -185,14 +192,15 @@ impl Prepared {
     }
 }
 
-/// Returns a parameter's name without the prefixes of wrappers: DataParallel, torch.compile, FSDP, activation
-/// checkpointing.
+/// Returns a parameter's name without the prefixes that wrapper modules add: DataParallel, torch.compile, FSDP and
+/// activation checkpointing.
 #[pyfunction]
 pub fn canonical_name(name: &str) -> String {
     fanin::canonical_name(name).into_owned()
 }
 
-/// Fills an array (anything with `__dlpack__`): see `fanin.fill`. Increments the version counter of a torch tensor.
+/// Fills an array (any object with `__dlpack__`) as `fanin.fill` does. If the array is a torch tensor, its version
+/// counter is incremented.
 #[pyfunction]
 #[pyo3(signature = (array, spec: "str | Initializer", seed, name, dtype=None, whole=None, start=None))]
 #[allow(clippy::too_many_arguments, reason = "the keywords of fanin.fill")]
@@ -212,7 +220,7 @@ pub fn fill_array(
     let region = Region { global_shape: whole, start };
     let mut exported = Array::of(array, dtype.map(|dtype| dtype.0))?;
     let filled = fill_memory(py, &mut exported.memory, spec.0, seed, &name, &region);
-    // An invalid request fails before a value is written; only Ctrl-C stops a fill part of the way through.
+    // Values are written if the fill succeeds or if Ctrl-C stops it. All other errors come before the first write.
     let written = match &filled {
         Ok(()) => true,
         Err(error) => error.is_instance_of::<PyKeyboardInterrupt>(py),

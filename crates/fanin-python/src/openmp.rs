@@ -1,8 +1,8 @@
 //! Fills on the OpenMP threads of torch.
 //!
-//! OpenMP threads keep spinning for some milliseconds after each of torch's operations. A fill on the threads of another
-//! pool competes with them for the CPUs, and takes twice as long. On torch's own threads it starts at once, and
-//! `torch.set_num_threads` applies to it.
+//! After each operation of torch, its OpenMP threads wait in a busy loop for some milliseconds. A fill on the threads
+//! of another pool competes with torch's threads for the CPUs, and therefore takes twice as long. A fill on torch's own
+//! threads starts at once, and uses the number of threads that `torch.set_num_threads` sets.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
@@ -15,28 +15,29 @@ use pyo3::prelude::*;
 /// calling thread.
 type Parallel = unsafe extern "C" fn(extern "C" fn(*mut c_void), *mut c_void, c_uint, c_uint);
 
-/// `omp_get_max_threads()`: the number of threads of the calling thread's next parallel region.
+/// `omp_get_max_threads()`: returns the number of threads that the calling thread's next parallel region will use.
 type MaxThreads = unsafe extern "C" fn() -> c_int;
 
 /// The functions of torch's OpenMP library.
 struct OpenMp {
     parallel: Parallel,
     max_threads: MaxThreads,
-    /// The process that loaded the library. A forked child has none of its threads, and OpenMP would wait for them.
+    /// The id of the process that loaded the library. A forked child must not call the functions: OpenMP would wait for
+    /// threads that exist only in this process.
     process: u32,
 }
 
 static OPENMP: OnceLock<OpenMp> = OnceLock::new();
 
-/// Sets the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP. Has no effect if one
-/// is 0, or after the first call.
+/// Stores the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP library. Does
+/// nothing if an address is 0, or if addresses are stored already.
 #[pyfunction]
 pub fn use_openmp(parallel: usize, max_threads: usize) {
     if parallel == 0 || max_threads == 0 {
         return;
     }
-    // SAFETY: `_openmp.py` finds the addresses under these names in the library that torch has loaded, which is never
-    // unloaded.
+    // SAFETY: `_openmp.py` looks up the addresses by these names in torch's OpenMP library. torch has loaded the
+    // library and never unloads it.
     let (parallel, max_threads) = unsafe {
         (
             std::mem::transmute::<usize, Parallel>(parallel),
@@ -47,27 +48,28 @@ pub fn use_openmp(parallel: usize, max_threads: usize) {
 }
 
 impl OpenMp {
-    /// Returns the functions if their addresses were set in this process.
+    /// Returns the functions, or None if their addresses were not stored by this process.
     fn current() -> Option<&'static Self> {
         OPENMP.get().filter(|openmp| openmp.process == std::process::id())
     }
 
-    /// Returns the number of threads that torch uses.
+    /// Returns the number of threads that torch uses for an operation of the calling thread.
     fn count(&self, py: Python<'_>) -> usize {
         thread_local! {
             static INITIALIZED: Cell<bool> = const { Cell::new(false) };
         }
-        // OpenMP's setting is per thread. torch applies its own when a thread first calls get_num_threads.
+        // OpenMP has a thread count for each calling thread. torch copies its own setting there only when that thread
+        // first calls get_num_threads.
         if !INITIALIZED.replace(true) {
             let _ = py.import("torch").and_then(|torch| torch.call_method0("get_num_threads"));
         }
-        // SAFETY: the function takes nothing and reads a setting.
+        // SAFETY: the function takes no arguments and only reads a setting.
         unsafe { (self.max_threads)() }.unsigned_abs() as usize
     }
 }
 
-/// Returns torch's threads, or the pool if they are not known or the work is `interruptible`: such work runs on a thread of
-/// its own, for which OpenMP would start another team.
+/// Returns torch's OpenMP threads if they are known, else fanin's thread pool. `interruptible` work always gets the
+/// pool: it runs on a new thread, and OpenMP would start further threads for every new thread.
 pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     match OpenMp::current() {
         Some(openmp) if !interruptible => Threads::Team(Team::new(openmp.count(py), parallel)),
@@ -75,7 +77,7 @@ pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     }
 }
 
-/// Returns the number of threads that torch uses, or the number of CPUs if it is not known.
+/// Returns the number of threads that torch uses, or the number of CPUs if torch's OpenMP functions are not known.
 pub fn count(py: Python<'_>) -> usize {
     OpenMp::current().map_or_else(
         || std::thread::available_parallelism().map_or(1, usize::from),
@@ -83,6 +85,7 @@ pub fn count(py: Python<'_>) -> usize {
     )
 }
 
+/// Calls `work` on each of `count` OpenMP threads, and returns when all calls have returned.
 fn parallel(count: usize, work: &(dyn Fn() + Sync)) {
     extern "C" fn member(work: *mut c_void) {
         // SAFETY: `work` is the address of `data` below, which outlives the parallel region.
@@ -90,7 +93,7 @@ fn parallel(count: usize, work: &(dyn Fn() + Sync)) {
     }
     let Some(openmp) = OPENMP.get() else { return work() };
     let mut data = work;
-    // SAFETY: the function calls `member(data)` on threads that all finish before it returns. `work` is Sync, so they may
-    // call it at the same time.
+    // SAFETY: `GOMP_parallel` calls `member` with the address of `data`, and returns only when all calls have returned.
+    // `work` is Sync, so several threads may call it at the same time.
     unsafe { (openmp.parallel)(member, std::ptr::from_mut(&mut data).cast(), count as c_uint, 0) }
 }

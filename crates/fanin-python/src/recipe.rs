@@ -18,7 +18,8 @@ use crate::initializer::{Initializer, warn};
 /// Name, type and shape of a tensor. The type is spelled as in safetensors.
 pub type Row = (String, String, Vec<usize>);
 
-/// Rules that map parameter names to specs: patterns, of which the first that matches wins.
+/// A list of rules. Each rule has a pattern for the names of tensors, and a spec for the tensors that match. The first
+/// rule that matches a name applies.
 ///
 /// >>> import fanin
 /// >>> recipe = fanin.Recipe('''
@@ -31,7 +32,7 @@ pub type Row = (String, String, Vec<usize>);
 /// >>> fanin.Recipe.read("gpt2").model
 /// 'gpt2'
 ///
-/// A recipe is pickled as its text and its name. If it extends a file, that file must exist where it is unpickled.
+/// Pickling stores the text and the name of the recipe. If the recipe extends a file, unpickling reads that file again.
 #[pyclass(frozen, module = "fanin")]
 #[derive(Debug)]
 pub struct Recipe {
@@ -41,7 +42,7 @@ pub struct Recipe {
 
 #[pymethods]
 impl Recipe {
-    /// Parses the text of a recipe. Error messages call it `name`.
+    /// Parses the text of a recipe. Error messages use `name` as its file name.
     #[new]
     #[pyo3(signature = (text, name="recipe"))]
     fn new(text: &str, name: &str) -> PyResult<Self> {
@@ -50,7 +51,7 @@ impl Recipe {
         Ok(Self { recipe, model: None })
     }
 
-    /// Reads the recipe of a built-in model, or a recipe file.
+    /// Reads a recipe. `name` is the name of a built-in model, or the path of a recipe file.
     #[staticmethod]
     fn read(name: PathBuf) -> PyResult<Self> {
         let (recipe, model) =
@@ -64,7 +65,7 @@ impl Recipe {
         self.recipe.text()
     }
 
-    /// The name of the built-in model that the recipe belongs to, or None.
+    /// The name of the built-in model that the recipe belongs to, or None if it belongs to none.
     #[getter]
     fn model(&self) -> Option<&'static str> {
         self.model.map(|model| model.name)
@@ -81,7 +82,7 @@ impl Recipe {
         })
     }
 
-    /// Returns whether the recipe copies or skips a tensor of this name.
+    /// Returns whether a tensor of this name is not filled: the rule that matches it says copy or skip.
     ///
     /// >>> import fanin
     /// >>> fanin.Recipe('[init]\n"*.mask" = "skip"\n"*" = "zeros"').leaves("attn.mask")
@@ -90,8 +91,9 @@ impl Recipe {
         self.recipe.keeps_values(name)
     }
 
-    /// Returns the text of a recipe drafted from the names and shapes of a safetensors file, a manifest or a built-in model,
-    /// as `fanin recipe` prints it. Review and edit it before use.
+    /// Returns the text of a new recipe, with rules guessed from the names and shapes of tensors. `name` is a
+    /// safetensors file, a manifest or a built-in model. `fanin recipe` prints the same text. Review and edit the
+    /// recipe before you use it.
     ///
     /// >>> import fanin
     /// >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
@@ -102,18 +104,19 @@ impl Recipe {
         draft::draft(&manifest, &name.to_string_lossy()).map_err(errors::from_recipe)
     }
 
-    /// Returns what the recipe does with each of the tensors, given as (name, dtype, shape). `settings` are values of the
-    /// recipe's variables. The recipe's [dtype] is ignored: it applies to files. A tensor of a type that safetensors does
-    /// not have can only be copied or skipped.
+    /// Returns what the recipe does with each of the tensors, given as (name, dtype, shape). `settings` are values of
+    /// the recipe's variables. The recipe's [dtype] is ignored, because it applies only to files. If safetensors does
+    /// not have the type of a tensor, the recipe must copy or skip the tensor.
     ///
-    /// A tensor that no rule matches is an error, and so is a rule that matches no tensor.
+    /// Raises ValueError if no rule matches a tensor, or if a rule matches no tensor.
     #[pyo3(signature = (tensors, settings=None))]
     fn plan(&self, py: Python<'_>, tensors: Rows, settings: Option<Settings>) -> PyResult<Vec<Planned>> {
         let Rows(mut rows) = tensors;
         let mut unknown_types = HashMap::new();
         for (name, dtype, _) in &mut rows {
             if StoredType::named(dtype).is_none() && self.recipe.keeps_values(name) {
-                // The tensor is not filled, so any type that safetensors has can stand for its own.
+                // The tensor is not filled, so its type does not matter. C64 replaces it in the manifest, which accepts
+                // only types of safetensors. The true type is restored below.
                 unknown_types.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
             }
         }
@@ -131,7 +134,7 @@ impl Recipe {
     }
 }
 
-/// The argument `tensors`: (name, dtype, shape) of each tensor.
+/// The argument `tensors`: a list of (name, dtype, shape), one for each tensor.
 pub struct Rows(Vec<Row>);
 
 impl FromPyObject<'_, '_> for Rows {
@@ -153,11 +156,11 @@ impl FromPyObject<'_, '_> for Rows {
     }
 }
 
-/// Checks rows of (name, dtype, shape) and returns them as a manifest.
+/// Checks the (name, dtype, shape) of each tensor, and returns all of them as a manifest.
 ///
 /// # Errors
-/// ValueError for a type that safetensors does not have, and for a shape whose values do not fit in a file or do not fill
-/// whole bytes.
+/// ValueError for a type that safetensors does not have, for a tensor that is too large for a file, and for a tensor
+/// whose size is not a whole number of bytes (types of less than 8 bits).
 fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     let mut manifest = Manifest::default();
     for (name, dtype, shape) in rows {
@@ -181,7 +184,7 @@ fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     Ok(manifest)
 }
 
-/// What a recipe does with a tensor. Made by `Recipe.plan`.
+/// A tensor, and what a recipe does with it. `Recipe.plan` returns one for each tensor.
 #[pyclass(frozen, get_all, module = "fanin")]
 #[derive(Debug)]
 pub struct Planned {
@@ -193,13 +196,14 @@ pub struct Planned {
     shape: Vec<usize>,
     /// The pattern that matched the name.
     pattern: String,
-    /// The initializer; None if the rule says arange, copy or skip.
+    /// The initializer, or None if the rule says arange, copy or skip.
     spec: Option<Initializer>,
-    /// The spec of the rule with all variables replaced by numbers, or arange, copy or skip.
+    /// The spec of the rule with all variables replaced by their values, or arange, copy or skip.
     scheme: String,
-    /// The name under which the values are drawn: the tensor's own, or the one that it is tied to.
+    /// The name from which the native stream derives the values: the tensor's own name, or, if the tensor is tied to
+    /// another tensor, the name of that tensor.
     source: String,
-    /// The constant that an integer tensor is filled with; None for other tensors.
+    /// If an integer tensor is filled with a constant, that constant; else None.
     integer: Option<i128>,
     /// The expected value of an element.
     mean: f64,
@@ -226,7 +230,7 @@ impl Planned {
 
 #[pymethods]
 impl Planned {
-    /// Makes an object from its attributes, for unpickling.
+    /// Returns an object with these attributes. Unpickling calls it.
     #[new]
     #[allow(clippy::too_many_arguments, reason = "one argument for each attribute")]
     fn of(

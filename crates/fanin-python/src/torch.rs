@@ -1,8 +1,9 @@
-//! Fills of torch's own memory on the torch stream, from torch's own generator.
+//! Fills of torch tensors with values of the torch stream, from a generator of torch.
 //!
-//! The Python module `fanin/torch/_torch_stream.py` checks that a tensor is dense CPU memory before it calls this module.
-//! A request that torch would refuse or that cannot be served here (a negative std, overlapping strides, an invalid
-//! generator state) returns `False` or `None` before a value is written: torch then does the fill, or raises its own error.
+//! The Python module `fanin/torch/_torch_stream.py` checks that a tensor is dense CPU memory before it calls this
+//! module. The functions return `False` or `None` for arguments that they do not support, such as a negative std,
+//! overlapping strides or an invalid generator state. Nothing is written then. The Python caller passes such a call to
+//! torch, which does the fill or raises its own error.
 
 use std::sync::Mutex;
 
@@ -16,20 +17,22 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::{Memory, state_at};
 use crate::openmp::threads;
 
-/// The number of values from which the GIL is released during a fill. The release costs microseconds.
+/// The number of values from which a fill releases the GIL. Releasing it costs microseconds, which is too much for
+/// smaller fills.
 const RELEASE_GIL: usize = 1 << 16;
 
-/// A distribution to be drawn from torch's generator.
+/// A distribution whose values are to be drawn from torch's generator.
 ///
-/// The constructors return None for arguments that are no Python float or int, or too large for a float: torch accepts
-/// some of them and raises its own error for the rest.
+/// The constructors return None for an argument that is not a Python float or int, or that is too large for a float.
+/// torch must do the fill then: it accepts some of these arguments, and raises its own error for the others.
 #[pyclass(frozen, module = "fanin._fanin")]
 #[derive(Debug)]
 pub struct FillRequest {
     pub distribution: Distribution,
 }
 
-/// Reads a Python float or int, subclasses included.
+/// Returns the value of a Python float or int, or of an instance of a subclass. Returns None for any other object, and
+/// for an int that is too large for a float.
 fn number(value: &Bound<'_, PyAny>) -> Option<f64> {
     let is_number = value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>();
     if is_number { value.extract().ok() } else { None }
@@ -37,21 +40,21 @@ fn number(value: &Bound<'_, PyAny>) -> Option<f64> {
 
 #[pymethods]
 impl FillRequest {
-    /// Requests the uniform distribution on `low..high`.
+    /// Requests the uniform distribution on `low..high` (`high` exclusive).
     #[staticmethod]
     fn uniform(low: &Bound<'_, PyAny>, high: &Bound<'_, PyAny>) -> Option<FillRequest> {
         let distribution = Distribution::Uniform { low: number(low)?, high: number(high)? };
         Some(FillRequest { distribution })
     }
 
-    /// Requests a normal distribution.
+    /// Requests the normal distribution with mean `mean` and standard deviation `std`.
     #[staticmethod]
     fn normal(mean: &Bound<'_, PyAny>, std: &Bound<'_, PyAny>) -> Option<FillRequest> {
         let distribution = Distribution::Normal { mean: number(mean)?, std: number(std)? };
         Some(FillRequest { distribution })
     }
 
-    /// Requests a normal distribution truncated to [low, high], by torch's rejection sampling.
+    /// Requests the normal distribution truncated to [low, high], drawn by rejection sampling as in torch.
     #[staticmethod]
     fn trunc_normal(
         mean: &Bound<'_, PyAny>,
@@ -64,20 +67,21 @@ impl FillRequest {
         Some(FillRequest { distribution: Distribution::TruncatedNormal { mean, std, low, high, method } })
     }
 
-    /// Requests a normal matrix of mean 0 with `zeros` zeros in each column.
+    /// Requests a matrix with `zeros` zeros in each column. The other elements are normal with mean 0 and standard
+    /// deviation `std`.
     #[staticmethod]
     fn sparse(zeros: usize, std: &Bound<'_, PyAny>) -> Option<FillRequest> {
         Some(FillRequest { distribution: Distribution::Sparse { zeros, std: number(std)? } })
     }
 }
 
-/// Returns the type of this name: f32, f64, f16 or bf16.
+/// Returns the element type of this name: f32, f64, f16 or bf16. Returns None for any other name.
 pub fn torch_dtype(name: &str) -> Option<DType> {
     [DType::F32, DType::F64, DType::F16, DType::BF16].into_iter().find(|dtype| dtype.name() == name)
 }
 
-/// Held from reading a generator's state to setting it, so that fills of two threads do not draw the same words. torch's
-/// own draws need the GIL, which is not released in between.
+/// The lock that a thread of fanin holds from reading a generator's state to setting it. Without it, two threads could
+/// draw the same words. Draws of torch itself cannot come in between, because they need the GIL, which is held as well.
 static GENERATOR_LOCK: Mutex<()> = Mutex::new(());
 
 static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -85,8 +89,8 @@ static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Returns the tensor that `generator.get_state()` returns, and the address of its bytes.
 fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, usize)> {
     let state = generator.call_method0(intern!(generator.py(), "get_state"))?;
-    // torch's own method: under `fast_init(defer=True)`, `Tensor.data_ptr` is patched, and flushes the deferred fills of
-    // other threads, for which it may have to wait.
+    // `TensorBase.data_ptr` is torch's original method. Under `fast_init(defer=True)`, `Tensor.data_ptr` is patched: it
+    // does the deferred fills of other threads, and may have to wait for their locks.
     let data_ptr = DATA_PTR.get_or_try_init(generator.py(), || -> PyResult<_> {
         let base = generator.py().import("torch._C")?.getattr("TensorBase")?;
         Ok(base.getattr("data_ptr")?.unbind())
@@ -97,10 +101,13 @@ fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, 
 
 /// Fills the tensor at `address` from `generator`, and advances the generator. `strides` is None for row-major memory.
 ///
-/// Returns False if the request cannot be served; nothing is written or drawn then. Other threads run during a long fill,
-/// and one of them may draw from the generator. The fill is then repeated from the state that the other thread left, and
-/// the fourth time with the GIL held. If Ctrl-C interrupts a fill, the generator is as before, and the tensor holds old
-/// and new values.
+/// Returns True if the tensor was filled. Returns False if torch must do the fill; nothing is written or drawn then.
+///
+/// A large fill releases the GIL, so another thread may draw from the generator during the fill. The fill is then
+/// repeated from the generator's new state. After three such attempts, the fill is done with the GIL held.
+///
+/// If Ctrl-C interrupts a fill, the generator has its state from before the fill. The tensor then holds old and new
+/// values.
 #[pyfunction]
 pub fn torch_fill(
     request: &Bound<'_, FillRequest>,
@@ -114,14 +121,15 @@ pub fn torch_fill(
     let distribution = request.get().distribution;
     let Some(dtype) = torch_dtype(dtype) else { return Ok(false) };
     let Ok(plan) = Plan::new(&shape, dtype, distribution) else { return Ok(false) };
-    // SAFETY: the caller holds the tensor during the call; `_torch_stream.py` takes address, shape and strides from it.
+    // SAFETY: `_torch_stream.py` reads address, shape and strides from the tensor, and keeps the tensor alive during
+    // the call.
     let mut memory = unsafe { Memory::new(address, dtype, shape, strides.as_deref()) };
     memory.advise_huge_pages();
     let long = may_be_long(distribution, memory.len());
     if memory.len() >= RELEASE_GIL || long {
         for _ in 0..3 {
             let (before, address) = state_of(generator)?;
-            // SAFETY: `before` owns the state's bytes, and no other code has it.
+            // SAFETY: `before` owns the bytes of the state, and no other code refers to this tensor.
             let before_bytes = unsafe { state_at(address) };
             let Ok(mut torch) = Torch::from_state(before_bytes) else { return Ok(false) };
             torch = torch.with_threads(threads(py, long));
@@ -132,7 +140,7 @@ pub fn torch_fill(
             }
             let _lock = GENERATOR_LOCK.lock_py_attached(py);
             let (_now, address) = state_of(generator)?;
-            // SAFETY: as above, for `_now`.
+            // SAFETY: `_now` owns the bytes of the state, and no other code refers to this tensor.
             if unsafe { state_at(address) } == before_bytes {
                 torch.write_state(before_bytes);
                 generator.call_method1(intern!(py, "set_state"), (before,))?;
@@ -142,7 +150,7 @@ pub fn torch_fill(
     }
     let _lock = GENERATOR_LOCK.lock_py_attached(py);
     let (state, address) = state_of(generator)?;
-    // SAFETY: `state` owns the bytes, and no other code has it.
+    // SAFETY: `state` owns the bytes, and no other code refers to this tensor.
     let bytes = unsafe { state_at(address) };
     let Ok(torch) = Torch::from_state(bytes) else { return Ok(false) };
     let mut torch = torch.with_threads(threads(py, false));
@@ -154,29 +162,30 @@ pub fn torch_fill(
     Ok(true)
 }
 
-/// Returns whether a fill may take long: it is large, or few proposals are accepted.
+/// Returns whether a fill may take so long that Ctrl-C must be able to interrupt it: it has many values, or rejection
+/// sampling accepts few proposals.
 fn may_be_long(distribution: Distribution, count: usize) -> bool {
     match distribution {
-        // If the mean is within the bounds, at least three in ten proposals are accepted.
+        // If the mean is within the bounds, rejection sampling accepts at least three in ten proposals, which is fast.
         Distribution::TruncatedNormal { mean, low, high, .. } if !(low..=high).contains(&mean) => true,
         _ => count >= interrupt::MIN_VALUES,
     }
 }
 
-/// Fills `memory`. Returns false if the request is invalid; nothing is written then.
+/// Fills `memory` according to `plan` and returns true. Returns false, and writes nothing, if `torch` cannot do this.
 fn is_filled(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
     memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
 }
 
-/// Advances `generator` by `words` 32-bit words, and returns the state tensor that it had before. Returns None, and leaves
-/// the generator as it is, if its state is not valid.
+/// Advances `generator` by `words` 32-bit words, and returns its state from before the call, as a tensor. If the state
+/// of the generator is not valid, returns None and does not change the generator.
 #[pyfunction]
 pub fn torch_advance<'py>(generator: &Bound<'py, PyAny>, words: u64) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = generator.py();
     let _lock = GENERATOR_LOCK.lock_py_attached(py);
     let (before, _) = state_of(generator)?;
     let (after, address) = state_of(generator)?;
-    // SAFETY: `after` owns the state's bytes, and no other code has it.
+    // SAFETY: `after` owns the bytes of the state, and no other code refers to this tensor.
     let bytes = unsafe { state_at(address) };
     let Ok(mut torch) = Torch::from_state(bytes) else { return Ok(None) };
     torch.advance(words);

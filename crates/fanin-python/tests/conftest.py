@@ -1,4 +1,4 @@
-"""Shared by the tests: the outcome of a call, and the bitwise comparison of tensors."""
+"""Functions that several tests use: `outcome` of a call, and `same` for a bitwise comparison of tensors."""
 
 import os
 import signal
@@ -6,14 +6,15 @@ import sys
 import warnings
 from pathlib import Path
 
-# A background job of a shell ignores SIGINT, and so would every program that a test starts and interrupts.
+# If these tests run as a background job of a shell, they ignore SIGINT. The programs that a test starts and interrupts would
+# inherit this and ignore SIGINT too.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Model libraries build from configurations and must not look for files.
+# The tests build models from configurations, without files. Model libraries must not try to download any.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-# model_configs.py
+# Makes `import model_configs` work.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 import pytest
@@ -47,7 +48,7 @@ def outcome(call, seed=0):
 
 @pytest.fixture(autouse=True)
 def torch_is_unpatched():
-    """Checks that a test leaves no patched method and no mode in torch."""
+    """Checks, after each test, that no method of torch is still patched and that no mode is still on."""
     yield
     assert "normal_" not in torch.Tensor.__dict__ and "uniform_" not in torch.Tensor.__dict__
     assert torch._C._len_torch_dispatch_stack() == 0 and torch.is_grad_enabled()

@@ -11,12 +11,13 @@ RANKS = Path(__file__).parent / "ranks"
 
 
 def run(script, count, folder, *arguments, timeout=600, environment=None):
-    """Runs `ranks/SCRIPT rank count folder ...` in `count` processes. Returns the last line of each, read as JSON.
+    """Runs `ranks/SCRIPT rank count folder ...` in `count` processes. Returns the last line of each output, parsed as JSON.
 
-    If one process fails, or `timeout` seconds have passed, all are ended, so that ranks never wait for each other forever.
+    If one process fails, or after `timeout` seconds, all processes are ended and the test fails: the ranks might otherwise wait
+    for each other forever.
     """
     settings = {
-        # One thread for each rank, as launchers set it.
+        # Each rank uses one thread, as launchers such as torchrun set it.
         "OMP_NUM_THREADS": "1",
         "RAYON_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",

@@ -57,7 +57,8 @@ def test_the_snippet_runs(number, folder):
         try:
             run(launch, folder)
         except AssertionError as failed:
-            # On a busy machine a worker of torch may abort when it ends, also in the first snippet, which does not use fanin.
+            # On a busy machine, a worker process of torch sometimes aborts when it ends. This is not an error of fanin: it also
+            # happens in the first snippet, which does not use fanin. The launch is then tried once more.
             if "terminate called without an active exception" not in str(failed):
                 raise
             run(launch, folder)
@@ -84,7 +85,7 @@ def single_file(folder):
 
 @pytest.mark.skipif(os.name == "nt", reason="no Ray on Windows")
 def test_ray_writes_the_same_file_if_a_worker_is_killed(tmp_path):
-    """Ray starts the worker again."""
+    """The worker is killed during the write. Ray starts it again, and the second attempt writes the file."""
     pytest.importorskip("ray")
     script = tmp_path / "killed.py"
     script.write_text(

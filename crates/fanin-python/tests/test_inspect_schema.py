@@ -23,7 +23,7 @@ RECIPE = """[init]
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A folder with a checkpoint of unusual tensors (non-finite, empty, constant ...) and a recipe for it."""
+    """A folder with a checkpoint of unusual tensors (such as non-finite, empty and constant ones) and a recipe for them."""
     folder = tmp_path_factory.mktemp("report")
     random = np.random.default_rng(0)
     q, _ = np.linalg.qr(random.standard_normal((40, 24)))

@@ -1,6 +1,7 @@
-"""Random sequences of calls on several generators, by torch alone and mixed with fanin: results must be bitwise equal.
+"""Random sequences of calls that draw from several generators.
 
-The tests run a few fixed seeds. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000.
+Each sequence is run once by torch alone, and once with some calls by fanin. The results must be bitwise equal. The tests run a
+few fixed seeds of the sequences. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000.
 """
 
 import contextlib
@@ -18,7 +19,8 @@ from fanin.torch import _deferred_mode, fast_init
 
 DTYPES = [torch.float32] * 4 + [torch.float64, torch.float16, torch.bfloat16]
 
-#: Around torch's groups of sixteen, the size from which fanin fills, and the generator's blocks of words.
+#: Lengths around multiples of 16 (torch draws groups of 16 normal values), around 624 (the generator produces its 32-bit words
+#: in blocks of 624), and around 2048, 4096 and 8192 (fanin fills tensors of at least 8192 values).
 LENGTHS = [1, 2, 3, 15, 16, 17, 31, 33, 623, 625, 2047, 2048, 2049, 2063, 2065, 4097, 8191, 8192, 8193, 8207, 8209]
 
 
@@ -36,7 +38,7 @@ def a_shape(r):
 
 
 def a_tensor(r, shape, dtype):
-    """Returns a tensor of sevens with random strides and storage offset."""
+    """Returns a tensor whose elements are all 7, with random strides and a random storage offset."""
 
     def sevens(*shape):
         return torch.full(shape, 7.0, dtype=dtype)
@@ -61,7 +63,7 @@ def a_tensor(r, shape, dtype):
 
 
 def a_call(r):
-    """Returns the name of a function and its arguments."""
+    """Returns the name of a random function of torch.nn.init, and random arguments for it."""
     name = r.choice(["uniform_", "normal_", "trunc_normal_", "sparse_", "orthogonal_", *init.__all__])
     while not name.endswith("_"):
         name = r.choice(init.__all__)
@@ -88,7 +90,7 @@ def a_call(r):
     return name, dict(val=r.uniform(-2, 2)) if name == "constant_" else {}
 
 
-#: Other functions that draw from a generator.
+#: Functions of torch that draw from a generator, other than those of torch.nn.init.
 OTHERS = [
     lambda r, g: torch.rand(r.randrange(1, 40), generator=g),
     lambda r, g: torch.randn(r.randrange(1, 40), generator=g),
@@ -104,7 +106,10 @@ DRAWS = {"uniform_", "normal_", "trunc_normal_", "sparse_", "orthogonal_", "xavi
 
 
 def play(seed, calls, modules):
-    """Returns the tensor, error and warnings of each call, and the final states of the generators."""
+    """Runs a random sequence of `calls` calls, each by one of the two `modules`.
+
+    Returns the tensor, the error and the warnings of each call, and the final states of the generators.
+    """
     r = random.Random(seed)
     torch.manual_seed(r.randrange(-9, 1 << 40))
     generators = [torch.Generator().manual_seed(r.randrange(1 << 33)), torch.Generator().manual_seed(5)]
@@ -132,7 +137,7 @@ def play(seed, calls, modules):
             except Exception as raised:
                 error = type(raised), str(raised)
         kept = [*kept, tensor][-5:]
-        # Only some tensors are read here, so that fills of the others stay deferred.
+        # Only some of the tensors are read at once, so that the fills of the other tensors stay deferred.
         seen = tensor.detach().clone() if r.random() < 0.3 else tensor
         left.append((text, seen, error, [(w.category, str(w.message)) for w in caught]))
     return left, [torch.get_rng_state(), *(generator.get_state() for generator in generators)]

@@ -1,4 +1,4 @@
-"""fanin.torch compared with torch.nn.init: values, generator state, errors, warnings, signatures."""
+"""Comparison of fanin.torch with torch.nn.init: values, generator state, errors, warnings and signatures."""
 
 import inspect
 import itertools
@@ -18,7 +18,8 @@ import fanin.torch as init
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 
-#: Sizes around those where the code path changes: groups of sixteen, fills by fanin, fills without the GIL, several chunks.
+#: Shapes whose numbers of values are around the limits between code paths: 16 (torch draws groups of 16 normal values), 8192
+#: (fanin fills tensors from this size on), 65536 (fills release the GIL from this size on), and sizes of several chunks.
 SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (8192,), (2, 4096), (91, 92), (33, 4, 7, 7), (300, 251), (3, 2, 9, 50, 11)]
 
 
@@ -31,12 +32,12 @@ def transposed(shape, dtype):
 
 
 def sliced(shape, dtype):
-    """Every second column of a wider tensor: not contiguous."""
+    """Returns every second column of a wider tensor. The result is not contiguous."""
     return torch.full((*shape[:-1], 2 * shape[-1] + 1), 7.0, dtype=dtype)[..., 1::2]
 
 
 def offset(shape, dtype):
-    """Row-major, but not at the beginning of the storage, and not aligned for SIMD."""
+    """Returns a row-major tensor that does not begin at the beginning of its storage and is not aligned for SIMD."""
     return torch.full((math.prod(shape) + 3,), 7.0, dtype=dtype)[3:].view(shape)
 
 
@@ -51,7 +52,7 @@ def parameter(shape, dtype):
 
 MEMORY_ORDERS = [plain, transposed, sliced, offset, channels_last, parameter]
 
-#: Name and arguments. The test adds a generator.
+#: The names of functions and their arguments. The test adds the argument `generator` to some calls.
 CALLS = [
     ("uniform_", dict()),
     ("uniform_", dict(a=-0.3, b=0.7)),
@@ -101,7 +102,7 @@ def test_values_state_errors_and_warnings_are_those_of_torch(name, arguments, me
         assert found[:3] == expected[:3], where
         assert torch.equal(found[3], expected[3]) and torch.equal(found[4], expected[4]), where
         assert ours.requires_grad == by_torch.requires_grad and ours.is_leaf, where
-        # torch may write to a tensor several times in one call.
+        # The versions need not be equal, because torch may write to a tensor several times in one call.
         assert (ours._version > 0) == (by_torch._version > 0), where
 
 
@@ -301,7 +302,7 @@ def test_a_fill_increments_the_version_that_autograd_checks():
 
 
 def test_threads_on_one_generator_draw_different_values():
-    """As in torch, no part of the stream is drawn twice."""
+    """As in torch, no two threads get the same part of the generator's stream."""
     import threading
 
     torch.manual_seed(0)
@@ -326,7 +327,7 @@ def tasks():
     return len(os.listdir("/proc/self/task"))
 
 def fill(first):
-    # The first operation is one of torch, which starts torch's threads, or one of fanin.
+    # If `first` is true, torch does the first operation, and starts its threads. Else fanin does the first operation.
     if first:
         torch.ones(1 << 20).mul_(2.0)
     before = tasks()
@@ -342,7 +343,7 @@ def fill(first):
     return (before if first else between) == tasks()
 
 outcomes = [fill(True)]
-# The same in a thread in which torch was not used before.
+# The same calls are made in a new thread, in which torch was not used before.
 thread = threading.Thread(target=lambda: outcomes.append(fill(False)))
 thread.start()
 thread.join()
@@ -368,7 +369,7 @@ expected = torch.nn.init.normal_(torch.empty(1 << 21))
 if os.fork() == 0:
     signal.alarm(60)
     import fanin.torch as init
-    # NumPy compares the values, since torch's operations would wait for threads that do not exist in the child.
+    # NumPy compares the values, because operations of torch would wait for threads that do not exist in the child.
     torch.manual_seed(5)
     os._exit(int((init.normal_(torch.empty(1 << 21)).numpy() != expected.numpy()).any()))
 raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
@@ -381,7 +382,10 @@ raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
     [("", ""), ("import fanin.torch", ""), ("import fanin.torch", "fanin.torch.normal_(torch.empty(1 << 21))")],
 )
 def test_a_forked_process_can_fill(before, between):
-    """Neither the threads of torch nor those of the pool exist in the child, which must not wait for them."""
+    """The child must not wait for threads of torch or of fanin's pool, because they exist only in the parent process.
+
+    `before` is code that the parent runs at its start, and `between` is code that it runs before the fork.
+    """
     script = FORKED.format(before=before, between=between)
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", script], timeout=120).returncode == 0
 
@@ -404,7 +408,7 @@ def interrupted(call, shape, generator):
             now = (generator or torch.default_generator).get_state()
         if torch.equal(now, before):
             return True
-        # If the signal came just after a fill, the whole fill was drawn.
+        # The signal may also have come just after a fill. The generator then has its state from after the whole fill.
         (generator or torch.default_generator).set_state(before)
         call(tensor, generator=generator)
         if not torch.equal((generator or torch.default_generator).get_state(), now):

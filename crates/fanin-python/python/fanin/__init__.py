@@ -8,8 +8,9 @@
 >>> bool((rows == w[254:]).all())
 True
 
-On the native stream, a value depends only on `seed`, the `name` of the tensor and the index in it. `fanin.torch` is a faster
-torch.nn.init with torch's values. Only `fanin.torch` imports torch, and only functions that make arrays import NumPy.
+The functions use the native stream: a value depends only on `seed`, on the `name` of the tensor, and on the index of the value
+in the tensor. `fanin.torch` is a faster torch.nn.init with the same values as torch. `import fanin` imports neither torch nor
+NumPy.
 """
 
 from ._fanin import Initializer, Plan, Planned, Recipe, __version__, manifest, models, write_checkpoint

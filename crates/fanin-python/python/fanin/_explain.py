@@ -1,4 +1,4 @@
-"""explain: what a spec does to a shape."""
+"""The function `explain`, which describes the distribution that a spec gives for a shape."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ def explain(
     nonlinearity: str | None = None,
     layers: Sequence[int] = (1, 10, 50),
 ) -> dict[str, Any]:
-    """Returns what a spec does to a shape: fans, formula, distribution, and the growth of signal and gradient over layers.
+    """Returns the fans, the formula and the distribution of a spec for a shape, and the growth of signal and gradient.
 
-    The content is that of `fanin explain --json`.
+    The dict has the same content as the output of `fanin explain --json`.
 
     Parameters
     ----------
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     shape
         The shape of the weight.
     dtype
         The type of the values.
     layout
         The axis layout: "out_in" (torch), "in_out" (transposed convolutions of torch) or "kernel_in_out" (Keras, JAX). The
-        default is that of the spec, or "out_in".
+        default is the layout in the spec, or "out_in" if the spec has none.
     groups
         The number of groups of a grouped convolution.
     nonlinearity
-        The nonlinearity after each layer. The default is that of the spec.
+        The nonlinearity after each layer. The default is the nonlinearity in the spec.
     layers
-        Depths, from 1 to 10000 layers, for which the growth is computed.
+        Numbers of layers, each from 1 to 10000. For each of them, the growth of signal and gradient over as many layers is
+        computed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""fill, filled and filled_like: arrays with values of the native stream."""
+"""The functions `fill`, `filled` and `filled_like`, which return arrays with values of the native stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array")
 
-#: The NumPy type of each type of fanin. NumPy has no bf16 or float8: their bits are stored in unsigned integers.
+#: For each type of fanin, the NumPy type of an array of such values. NumPy has no bf16 and no float8, so the bits of these
+#: values are stored in unsigned integers.
 _NUMPY = {
     "f32": "float32",
     "f64": "float64",
@@ -24,10 +25,11 @@ _NUMPY = {
     "f8_e5m2": "uint8",
 }
 
-#: The names of the types in NumPy (with ml_dtypes) and torch.
+#: The names that the types of fanin have in NumPy (with ml_dtypes) and in torch.
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-#: Types of ml_dtypes that NumPy cannot export by DLPack: the integer type of a view, and the name in fanin.
+#: The types of ml_dtypes, which NumPy cannot export by DLPack. For each type: the integer type of the view that is
+#: exported instead, and the name of the type in fanin.
 _VIEW_DTYPES = {
     "bfloat16": ("uint16", "bf16"),
     "float8_e4m3fn": ("uint8", "f8_e4m3"),
@@ -51,22 +53,22 @@ def fill(
     Parameters
     ----------
     array
-        An array of NumPy, torch or any other library with `__dlpack__`, in CPU memory, with any strides. A tensor may
-        require grad; its version counter is incremented, as by torch.nn.init.
+        An array in CPU memory, with any strides: a NumPy array, a torch tensor, or any other object with `__dlpack__`. A
+        torch tensor may require grad. Its version counter is incremented, as by the functions of torch.nn.init.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
         The seed of the native stream.
     name
-        The name of the tensor. Two names have independent values.
+        The name of the tensor. Tensors of different names have independent values.
     out
-        Fill and return this array instead; `array` then only has to have the same shape.
+        Fill and return `out` instead of `array`. `array` is not changed; it must have the same shape as `out`.
     dtype
-        For integer arrays that hold the bits of floats: "bf16" (uint16), "f8_e4m3" or "f8_e5m2" (uint8). Not needed for the
-        types of ml_dtypes and torch.
+        The type of the values, for an integer array that holds their bits: "bf16" (an array of uint16), "f8_e4m3" or
+        "f8_e5m2" (an array of uint8). Not needed for arrays of the types of ml_dtypes and torch.
     whole, start
-        The array is the region of a global tensor of shape `whole` that begins at the index `start`. It gets the values
-        that filling the global tensor and slicing it would give.
+        The shape of a global tensor, and an index in it. The array gets the values of the region of this tensor that begins
+        at the index `start`: the same values as a slice of the filled global tensor.
 
     Examples
     --------
@@ -84,13 +86,13 @@ def fill(
         fill_array(target, spec, seed, name, dtype, whole, start)
         return target  # type: ignore[no-any-return]
     except (TypeError, ValueError):
-        # After the first attempt, because reading the type of an array takes as long as a small fill.
+        # The type of the array is read only if the first attempt fails, because reading it takes as long as a small fill.
         kind: Any = getattr(target, "dtype", None)
         foreign = getattr(kind, "kind", None) == "V" or (getattr(kind, "kind", None) == "f" and kind.itemsize == 1)
         viewed = _VIEW_DTYPES.get(str(kind)) if foreign else None
         if viewed is None:
             raise
-    # NumPy cannot export this type by DLPack, but a view of integers.
+    # NumPy cannot export this type by DLPack, but it can export a view of the same memory as integers.
     memory: Any = target
     fill_array(memory.view(viewed[0]), spec, seed, name, dtype or viewed[1], whole, start)
     return target  # type: ignore[no-any-return]
@@ -146,16 +148,18 @@ def filled(
     shape
         The shape of the array.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
-        A name: "f32", "f64", "f16", "bf16" (bits in uint16), "f8_e4m3" or "f8_e5m2" (bits in uint8); or a type of NumPy.
-        With a type of torch a tensor in CPU memory is returned.
+        The type of the values: a name, a type of NumPy or a type of torch. The names are "f32", "f64", "f16", "bf16" (the
+        array is of uint16 and holds the bits), "f8_e4m3" and "f8_e5m2" (the array is of uint8 and holds the bits). With a
+        type of torch, a torch tensor in CPU memory is returned.
     seed
         The seed of the native stream.
     name
-        The name of the tensor. Two names have independent values.
+        The name of the tensor. Tensors of different names have independent values.
     whole, start
-        The array is the region of a global tensor of shape `whole` that begins at the index `start`.
+        The shape of a global tensor, and an index in it. The array gets the values of the region of this tensor that begins
+        at the index `start`.
 
     Examples
     --------
@@ -227,15 +231,16 @@ def filled_like(
     Parameters
     ----------
     array
-        An array or a tensor; its values are not read.
+        An array or a tensor. Only its shape and type are read.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
-        Another type, as for `filled`. With a type of torch, also that of `array`, a tensor in CPU memory is returned.
+        The type of the values, as for `filled`. The default is the type of `array`. With a type of torch, a torch tensor in
+        CPU memory is returned.
     seed
         The seed of the native stream.
     name
-        The name of the tensor. Two names have independent values.
+        The name of the tensor. Tensors of different names have independent values.
 
     Examples
     --------

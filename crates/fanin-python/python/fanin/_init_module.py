@@ -1,4 +1,4 @@
-"""`fanin.torch.init_module` as `fanin.init_module`. torch is not imported before it is called."""
+"""The function `fanin.init_module`, which imports torch and calls `fanin.torch.init_module`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def init_module(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> list[Planned]:
-    """Fills the parameters and persistent buffers of a torch module from a recipe: see `fanin.torch.init_module`.
+    """Fills the parameters and persistent buffers of a torch module from a recipe, as `fanin.torch.init_module` does.
 
     >>> import torch
     >>> init_module(torch.nn.Linear(16, 8), Recipe('[init]\\n"*" = "zeros"'), seed=42)[0]

@@ -1,7 +1,7 @@
-"""A function for each scheme, which returns an `Initializer`.
+"""One function for each scheme. Each function returns an `Initializer`.
 
-The arguments are written into a spec, which Rust parses: a wrong argument has the same error message everywhere. The schemes
-of torch.nn.init come first, in torch's order.
+A function writes its arguments into a spec, and Rust parses the spec. An invalid argument therefore has the same error message
+as in a spec. The schemes of torch.nn.init come first, in the order that they have in torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ._fanin import Initializer
 
 
 def _format(value: float | str) -> str:
-    """Writes an argument as specs do: a float without a fraction as an integer."""
+    """Returns an argument as it is written in specs. A float without a fractional part is written as an integer."""
     if isinstance(value, str):
         return value
     value = float(value)
@@ -22,13 +22,13 @@ def _format(value: float | str) -> str:
 
 
 def _make(name: str, **arguments: float | str | None) -> Initializer:
-    """Returns the initializer of a scheme; arguments that are None get their default."""
+    """Returns the initializer of the scheme `name`. An argument that is None gets its default."""
     written = ", ".join(f"{key}={_format(value)}" for key, value in arguments.items() if value is not None)
     return Initializer(f"{name}({written})")
 
 
 def uniform(a: float = 0.0, b: float = 1.0) -> Initializer:
-    """Uniform on `a..b`.
+    """Uniform on `a..b` (`b` exclusive).
 
     >>> uniform(-0.1, 0.1)
     uniform(a=-0.1, b=0.1)
@@ -50,7 +50,7 @@ def trunc_normal(
 ) -> Initializer:
     """Normal truncated to [a, b]. The bounds are absolute, not multiples of `std`.
 
-    `method` is "inverse_cdf" or "rejection": see the scheme in `fanin fill --help`.
+    `method` is "inverse_cdf" or "rejection". `fanin fill --help` explains the methods.
 
     >>> trunc_normal(std=0.02, a=-0.04, b=0.04)
     trunc_normal(std=0.02, a=-0.04, b=0.04)
@@ -95,7 +95,7 @@ def eye() -> Initializer:
 
 
 def dirac(groups: int = 1) -> Initializer:
-    """The Dirac delta: 1 at the center of the kernel where the input channel is the output channel, else 0.
+    """The Dirac delta: 1 at the center of the kernel where input channel and output channel have the same index, else 0.
 
     >>> dirac(groups=2)
     dirac(groups=2)
@@ -144,7 +144,7 @@ def kaiming_normal(
 
 
 def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initializer:
-    """gain * Q, where Q is a semi-orthogonal matrix from the Haar distribution.
+    """gain * Q, where Q is a semi-orthogonal matrix drawn from the Haar distribution.
 
     >>> orthogonal("relu")
     orthogonal(gain=relu)
@@ -153,7 +153,7 @@ def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initial
 
 
 def sparse(sparsity: float, std: float = 0.01) -> Initializer:
-    """Normal with standard deviation `std`, and ceil(sparsity * rows) zeros in every column.
+    """Normal with mean 0 and standard deviation `std`, except for ceil(sparsity * rows) zeros in every column.
 
     >>> sparse(0.9)
     sparse(sparsity=0.9)
@@ -169,8 +169,8 @@ def trunc_normal_tf(
     corrected: bool = False,
     method: str | None = None,
 ) -> Initializer:
-    """Normal truncated to [mean + a * std, mean + b * std], as `trunc_normal_tf_` of timm. With `corrected` the normal
-    distribution is widened, so that the standard deviation of the values is `std`.
+    """Normal truncated to [mean + a * std, mean + b * std], as `trunc_normal_tf_` of timm. If `corrected` is true, the normal
+    distribution is widened so that the standard deviation of the truncated values is `std`.
 
     >>> trunc_normal_tf(std=0.02, corrected=True)
     trunc_normal_tf(std=0.02, corrected=true)
@@ -186,9 +186,9 @@ def variance_scaling(
     layout: str = "out_in",
     groups: int = 1,
 ) -> Initializer:
-    """Variance scale / n, where n is the fan that `mode` names: the general form in JAX and Keras.
+    """Variance scale / n, where n is the fan that `mode` names. JAX and Keras have a scheme of the same name.
 
-    JAX and Keras have kernels of the axis layout "kernel_in_out".
+    Kernels of JAX and Keras have the axis layout "kernel_in_out".
 
     >>> variance_scaling(0.5, "fan_avg", "uniform")
     variance_scaling(scale=0.5, mode=fan_avg, distribution=uniform)
@@ -204,7 +204,7 @@ def lecun_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 
 
 def lecun_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Normal truncated at two standard deviations, of variance 1 / fan_in, as in JAX and Keras."""
+    """Normal truncated at two standard deviations, with variance 1 / fan_in, as in JAX and Keras."""
     return _make("lecun_normal", layout=layout, groups=groups)
 
 
@@ -214,7 +214,7 @@ def he_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 
 
 def he_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Normal truncated at two standard deviations, of variance 2 / fan_in, as in JAX and Keras.
+    """Normal truncated at two standard deviations, with variance 2 / fan_in, as in JAX and Keras.
 
     `kaiming_normal` is not truncated.
     """
@@ -227,7 +227,7 @@ def glorot_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
 
 
 def glorot_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Normal truncated at two standard deviations, of variance 2 / (fan_in + fan_out), as in JAX and Keras.
+    """Normal truncated at two standard deviations, with variance 2 / (fan_in + fan_out), as in JAX and Keras.
 
     `xavier_normal` is not truncated.
     """
@@ -235,14 +235,14 @@ def glorot_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
 
 
 def linear_default(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Uniform on -bound..bound with bound = 1 / sqrt(fan_in): the default of weights of torch's Linear and Conv layers."""
+    """Uniform on -bound..bound with bound = 1 / sqrt(fan_in): torch's default for the weights of Linear and Conv layers."""
     return _make("linear_default", layout=layout, groups=groups)
 
 
 def linear_default_bias(fan_in: int) -> Initializer:
-    """Uniform on -bound..bound with bound = 1 / sqrt(fan_in): the default of biases in torch.
+    """Uniform on -bound..bound with bound = 1 / sqrt(fan_in): torch's default for the biases of Linear and Conv layers.
 
-    `fan_in` is that of the weight that the bias belongs to.
+    `fan_in` is the fan-in of the weight to which the bias belongs.
     """
     return _make("linear_default_bias", fan_in=fan_in)
 
@@ -263,12 +263,12 @@ def idinit(tau: float = 1.0) -> Initializer:
 
 
 def siren(omega: float = 30.0) -> Initializer:
-    """Uniform on -b..b with b = sqrt(6 / fan_in) / omega: hidden layers of a SIREN (Sitzmann et al. 2020)."""
+    """Uniform on -b..b with b = sqrt(6 / fan_in) / omega, for the hidden layers of a SIREN (Sitzmann et al. 2020)."""
     return _make("siren", omega=omega)
 
 
 def siren_first() -> Initializer:
-    """Uniform on -1 / fan_in..1 / fan_in: the first layer of a SIREN (Sitzmann et al. 2020)."""
+    """Uniform on -b..b with b = 1 / fan_in, for the first layer of a SIREN (Sitzmann et al. 2020)."""
     return _make("siren_first")
 
 
@@ -280,10 +280,10 @@ def spectral(sigma: float = 1.0, layout: str = "out_in") -> Initializer:
 def blocks(
     *spec: str | Initializer | tuple[int, str | Initializer], parts: int | None = None, axis: int = 0
 ) -> Initializer:
-    """Blocks along an axis of a fused parameter, each initialized like a tensor of its own.
+    """Blocks along an axis of a fused parameter. Each block is initialized as a separate tensor.
 
-    The arguments are one spec for each of several equal blocks, `(size, spec)` for each block, or one spec and the number
-    of blocks, `parts`.
+    `spec` is one spec for each block, and all blocks have the same size; or `(size, spec)` for each block; or a single spec
+    for all blocks, and `parts` is the number of blocks.
 
     >>> blocks((4096, "xavier_uniform"), (1024, "xavier_uniform"), (1024, "xavier_uniform(gain=0.5)"))
     blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5))
@@ -296,7 +296,8 @@ def blocks(
 
 
 def stacked(spec: str | Initializer, axis: int = 0) -> Initializer:
-    """Tensors that are stacked along an axis, such as experts: each is initialized like a tensor without that axis.
+    """Tensors that are stacked along an axis, such as the weights of experts. Each is initialized as a separate tensor, which
+    does not have that axis.
 
     >>> stacked("orthogonal")
     stacked(orthogonal)

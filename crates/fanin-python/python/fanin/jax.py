@@ -1,6 +1,6 @@
-"""JAX arrays with values of the native stream, which do not depend on the sharding.
+"""JAX arrays with values of the native stream. The values do not depend on how an array is sharded.
 
-Arrays and torch tensors of the same seed, name and shape have the same values.
+A JAX array and a torch tensor with the same spec, seed, name, shape and type have the same values.
 
 >>> import jax
 >>> mesh = jax.make_mesh((1,), ("x",))
@@ -25,7 +25,7 @@ from ._fanin import Initializer, Prepared, Recipe, canonical_name
 
 __all__ = ["fill_sharded", "init_tree", "initializer", "names"]
 
-#: The types that fanin draws for JAX, and their names in Rust.
+#: The types of JAX arrays that fanin fills, and the names of these types in Rust.
 _DTYPES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16"}
 
 
@@ -38,10 +38,10 @@ def fill_sharded(
     name: str = "weight",
     dtype: Any = jnp.float32,
 ) -> jax.Array:
-    """Returns a new sharded array; each process computes only the slices of its own devices.
+    """Returns a new sharded array. Each process computes only the slices that its own devices hold.
 
-    The values depend only on the seed, the name, the global shape and the index. Slices that several devices hold are
-    computed once. `jax.make_array_from_callback` puts them on the devices.
+    A value depends only on the spec, the seed, the name, the global shape, the type and the index. A slice that several devices
+    of a process hold is computed once. `jax.make_array_from_callback` copies the slices to the devices.
 
     Parameters
     ----------
@@ -50,17 +50,17 @@ def fill_sharded(
     sharding
         The sharding of the array.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
         The seed of the native stream.
     name
-        The name of the tensor. Two names have independent values.
+        The name of the tensor. Tensors of different names have independent values.
     dtype
-        float32, float64, float16 or bfloat16.
+        The type of the values: float32, float64, float16 or bfloat16.
     """
     shape, dtype = tuple(shape), np.dtype(dtype)
     dtype_name = _dtype_name(name, dtype)
-    # Resolved in every process, also in those that hold no slice, so that errors are raised in all of them.
+    # Every process resolves the spec, even if it holds no slice, so that an error is raised in all processes.
     (spec if isinstance(spec, Initializer) else Initializer(spec)).resolve(shape, dtype_name)
     prepared: list[Prepared] = []
     slices: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
@@ -88,24 +88,23 @@ def init_tree(
     settings: Mapping[str, float] | None = None,
     separator: str = ".",
 ) -> Any:
-    """Returns a pytree of new arrays, filled from a recipe by path.
+    """Returns a pytree of new arrays, which are filled from a recipe. The rules match the paths of the leaves.
 
-    A leaf that no rule matches is an error, and so is a rule that matches no leaf. Integer leaves are filled with the
-    constant of their rule.
+    Raises ValueError if no rule matches a leaf, or if a rule matches no leaf. The rule for an integer leaf must be a constant.
 
     Parameters
     ----------
     tree
-        A pytree of arrays, or of the `jax.ShapeDtypeStruct` that `jax.eval_shape` returns. A new array has the shape, the
-        type and the sharding (if there is one) of the leaf.
+        A pytree whose leaves are arrays, or the `jax.ShapeDtypeStruct` objects that `jax.eval_shape` returns. Each new array
+        has the shape and the type of its leaf, and the leaf's sharding if the leaf has one.
     recipe
         A `Recipe`, the name of a built-in model, or a recipe file.
     seed
         The seed of the native stream.
     settings
-        Values of the recipe's variables.
+        The values of the recipe's variables, by name.
     separator
-        The text between the keys of a path. A leaf's name is its path, such as `params.dense.kernel`.
+        The text between the keys of a path. The name of a leaf is its path, such as `params.dense.kernel`.
 
     Examples
     --------
@@ -162,16 +161,16 @@ def initializer(
 ) -> Callable[..., jax.Array]:
     """Returns an initializer with the call signature of `jax.nn.initializers`: `(key, shape, dtype, out_sharding)`.
 
-    Under `jax.jit` the values are drawn by a callback to the host. Use `fill_sharded` for large sharded arrays: this
-    function draws the global array in every process.
+    Under `jax.jit`, a callback on the host computes the values. Every process computes the whole global array, so use
+    `fill_sharded` for large sharded arrays.
 
     Parameters
     ----------
     spec
-        A spec or an initializer. JAX's kernels have the shape [..., in, out]: a spec with fans needs
-        `layout=kernel_in_out`.
+        The distribution: a spec, or an `Initializer`. The kernels of JAX have the shape [..., in, out], so a scheme that
+        uses fans needs `layout=kernel_in_out`.
     seed
-        The seed. By default it is made of the key; if it is given, the key is ignored.
+        The seed of the native stream. If it is given, the key is ignored. By default, the seed is derived from the key.
     name
         The name of the tensor.
 

@@ -1,4 +1,4 @@
-"""Digests of the global tensors of a model, from the regions that each rank holds."""
+"""Functions that compute the digest of a model's global tensors from the regions that the ranks hold."""
 
 import hashlib
 import sys
@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "scripts"))
 
 
 def local_regions(module):
-    """Returns the regions that this rank holds: name -> (global shape, [(start, values)])."""
+    """Returns, for each tensor of a module, the regions that this rank holds: name -> (global shape, [(start, values)])."""
     parts = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         local = local_of(tensor).detach()
@@ -22,9 +22,9 @@ def local_regions(module):
 
 
 def digest(ranks):
-    """Returns the SHA-256 of all global tensors, by name, from the `local_regions` of all ranks.
+    """Returns the SHA-256 of all global tensors, in the order of their names. `ranks` has the `local_regions` of each rank.
 
-    Asserts that every element is held by a rank, and that copies of an element are equal.
+    Asserts that every element is held by at least one rank, and has the same value on all ranks that hold it.
     """
     tensors = {}
     for parts in ranks:

@@ -1,4 +1,7 @@
-"""Fills sharded JAX arrays, in one process with four devices or two with two each. Prints the number of shards compared."""
+"""Fills sharded JAX arrays, in one process with four devices, or in two processes with two devices each.
+
+Compares the shards of this process with the global array, and prints their number.
+"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Runs init_weights of transformers' Llama on one, two and three ranks and on 2 x 2. Prints digests and losses."""
+"""Runs init_weights of transformers' Llama on one, two and three ranks, and on a mesh of 2 x 2. Prints digests and losses."""
 
 import json
 import os

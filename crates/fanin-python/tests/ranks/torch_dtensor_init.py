@@ -1,4 +1,4 @@
-"""Fills DTensors with torch.nn.init alone. Prints in which ways the values are wrong."""
+"""Fills DTensors with torch.nn.init, without fanin. Prints which errors the values have."""
 
 import json
 import os

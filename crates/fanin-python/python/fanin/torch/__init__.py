@@ -1,29 +1,31 @@
-"""Faster torch.nn.init: the same names, signatures, errors, warnings and values.
+"""A faster torch.nn.init with the same names, signatures, errors, warnings and values.
 
 >>> import torch
 >>> import fanin.torch as init
 >>> conv = torch.nn.Conv2d(64, 128, 3)
 >>> _ = init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
-Every function draws from torch's own generator (the default one, or `generator=`) and leaves it in the state in which torch
-would leave it. Any mix of calls of fanin and torch gives the same values as torch alone, bit for bit. Calls that fanin does
-not speed up are passed to torch: tensors that are not dense CPU memory of float32, float64, float16 or bfloat16, subclasses
-of Tensor, tracing, and modes.
+Every function draws from a generator of torch: from `generator=` if it is given, else from the default generator. After the
+call, the generator has the state that it would have after the same call of torch. Any mix of calls of fanin and torch
+therefore gives the same values as calls of torch alone, bit for bit. fanin passes a call to torch if the tensor is not dense
+CPU memory of float32, float64, float16 or bfloat16, if its class is a subclass of Tensor, or if the call is traced or a mode of
+torch is active.
 
-On Linux, fills use the OpenMP threads of torch (GNU's libgomp), as many as `torch.set_num_threads` or OMP_NUM_THREADS
-says; torchrun, for example, sets 1. Once this module is imported, `fanin.fill` and the functions that call it use them too.
-On other systems, and for fills of 2^25 values or more, which Ctrl-C can interrupt, a pool with one thread for each core is
-used.
+On Linux, fills use the OpenMP threads of torch (GNU's libgomp). Their number is set by `torch.set_num_threads` or
+OMP_NUM_THREADS; torchrun, for example, sets it to 1. After the import of this module, `fanin.fill` and the functions that call
+`fanin.fill` use these threads too. fanin uses its own pool, with one thread for each core, on other systems, and for fills of
+2^25 values or more, because Ctrl-C can interrupt these fills.
 
-Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has the state from before the call, and
-the tensor holds old and new values.
+Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has its state from before the call,
+and the tensor holds old and new values.
 """
 
 from torch.nn import init as _torch
 
 from ._fast_init import fast_init
 
-# "as" marks the names as re-exported for type checkers, which cannot read torch's __all__.
+# Type checkers treat a name that is imported "as" itself as part of this module. They cannot evaluate `__all__` below, because
+# it is computed from torch's `__all__`.
 from ._init import (
     _calculate_correct_fan as _calculate_correct_fan,
     _calculate_fan_in_and_fan_out as _calculate_fan_in_and_fan_out,
@@ -62,5 +64,5 @@ __all__ = [*_torch.__all__, "fast_init", "fill_flat", "init_method", "init_modul
 
 
 def __getattr__(name: str):
-    """Returns torch's own function for a name that a newer torch.nn.init adds."""
+    """Returns the attribute `name` of torch.nn.init: a later release of torch may add functions that fanin does not have."""
     return getattr(_torch, name)

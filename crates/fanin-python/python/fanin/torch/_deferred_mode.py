@@ -1,21 +1,26 @@
-"""Deferred fills: under `fast_init(defer=True)` a fill of a whole tensor is done when something reads the tensor.
+"""Deferred fills: under `fast_init(defer=True)`, a fill of a whole tensor is done later, when something reads the tensor.
 
-Most fills of model code are overwritten before anything reads them: first the layer's own initialization runs, then the
-library's. When a fill is deferred, the generator advances past it, and the generator's state before it is kept. The fill is
+In model code, most fills are overwritten before anything reads the tensor: first a layer's own initialization fills the tensor,
+and then the initialization of the library fills it again. When a fill is deferred, the generator advances past the fill, and
+the state that it had before is stored. Later, one of three things happens to the deferred fill:
 
-- dropped if another fill covers the same memory, or if nothing refers to the memory any more;
-- done at once if an operation reads the memory or writes to a part of it;
-- done with all others at the end, on all threads.
+- It is dropped if another fill covers the same memory, or if nothing refers to the memory any more.
+- It is done at once if an operation reads the memory or writes to a part of the memory.
+- Otherwise it is done when the context ends, together with all other deferred fills, on all threads.
 
-Reads and writes are seen in two ways. A dispatch mode sees every operator of its thread. The schemas of torch's own
-operators say what they read and return. Of other operators (of a library, a subclass, or higher-order ones) nothing is
-known, and all fills are done first. Methods that read memory without an operator are patched, see `_deferred_patches`. Only
-fills of memory that was allocated under the mode, and not exposed through a patched method, are deferred.
+Reads and writes are noticed in two ways:
 
-The mode costs microseconds for each operator, more than all fills of a small model. It is therefore off until the first
-large fill. That fill may be deferred as well if no page of its memory has been written to yet.
+- A dispatch mode is called for every operator of its thread. The schemas of torch's own operators tell what they read and
+  return. For all other operators (those of a library or a subclass, and higher-order operators) nothing is known, so all
+  deferred fills are done first.
+- Methods that read memory without an operator are patched: see `_deferred_patches`.
 
-Some uses of memory cannot be seen, so deferring is optional: the docstring of `fast_init` lists them.
+A fill is deferred only if its memory was allocated while the mode was on, and was not exposed through a patched method.
+
+The mode costs microseconds for each operator. For a small model this is more than all fills cost. The mode is therefore off
+until the first large fill. This first fill is deferred as well if no page of its memory has been written to yet.
+
+Deferring is optional, because some uses of memory cannot be noticed. The docstring of `fast_init` lists them.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ from ._torch_stream import DTYPES, NORMAL, UNIFORM, fill, read_arguments
 
 _aten = torch.ops.aten
 
-#: Operators that read only the type and shape of a tensor.
+#: Operators that read only the type and the shape of their argument, not its values.
 _SHAPE_ONLY = {
     _aten.empty_like.default,
     _aten.zeros_like.default,
@@ -48,7 +53,7 @@ _SHAPE_ONLY = {
     _aten.new_full.default,
 }
 
-#: Operators that allocate memory and read none.
+#: Operators that allocate memory, and have no tensor arguments to read.
 _ALLOCATING = {
     _aten.empty.memory_format,
     _aten.empty_strided.default,
@@ -57,18 +62,19 @@ _ALLOCATING = {
     _aten.full.default,
 }
 
-#: Operators that return memory to which other code has access.
+#: Operators that return new tensors on memory to which other code has access, such as a mapped file.
 _SHARED = {_aten.from_file.default}
 
-#: What an operator does with the memory of its arguments: reads it, overwrites the first argument, makes a view of it,
-#: draws random values into the first argument, has no tensor arguments, or unknown.
+#: The effects of an operator on the memory of its arguments. _READ: reads or changes it. _OVERWRITE: overwrites the first
+#: argument. _VIEW: returns a view of it, or reads only its shape. _DRAW: draws random values into the first argument.
+#: _ALLOCATE: there are no tensor arguments. _UNKNOWN: nothing is known.
 _READ, _OVERWRITE, _VIEW, _DRAW, _ALLOCATE, _UNKNOWN = range(6)
-#: For each operator that was called: one of these effects, and whether its result is new memory.
+#: For each operator that was called: its effect, and whether its result may be new memory.
 _effects: dict[Any, tuple[int, bool]] = {}
 
 
 def _effect(operator: Any) -> tuple[int, bool]:
-    """Classifies an operator at its first call."""
+    """Determines the entry of an operator in `_effects`, stores it and returns it. Called at the first call of the operator."""
     if getattr(operator, "namespace", None) != "aten":
         effect = _UNKNOWN
     elif operator in (_aten.uniform_.default, _aten.normal_.default):
@@ -87,9 +93,9 @@ def _effect(operator: Any) -> tuple[int, bool]:
 
 
 class DeferredMode(TorchDispatchMode):
-    """The dispatch mode, and the queue of the fills that it defers."""
+    """The dispatch mode of a thread. It defers fills, and does the deferred fills before other operators read the memory."""
 
-    #: Higher-order operators are passed to `__torch_dispatch__` as well, which flushes all fills.
+    #: Tells torch to call `__torch_dispatch__` for higher-order operators too. Their effect is _UNKNOWN.
     supports_higher_order_operators = True
 
     def __init__(self):
@@ -101,7 +107,7 @@ class DeferredMode(TorchDispatchMode):
         effect, is_new = _effects.get(operator) or _effect(operator)
         queue = self.queue
         if types or effect == _UNKNOWN:
-            # A subclass may refer to memory that cannot be seen from here.
+            # An argument whose class is a subclass of Tensor may refer to memory of other tensors, which are not known here.
             queue.flush_all()
             return operator(*args, **kwargs)
         if effect == _ALLOCATE:
@@ -119,7 +125,7 @@ class DeferredMode(TorchDispatchMode):
                 if isinstance(arg, Tensor):
                     queue.flush(arg)
             result = operator(*args, **kwargs)
-            # After the operator: if it raises, the deferred fill still applies.
+            # The deferred fill is dropped only after the operator, because it must still be done if the operator raises.
             queue.drop(args[0])
         else:
             queue.flush_arguments(args, kwargs)
@@ -131,7 +137,7 @@ class DeferredMode(TorchDispatchMode):
         return result
 
     def wake(self, tensor: Tensor) -> None:
-        """Turns the mode on, before the fill of `tensor`."""
+        """Turns the mode on. Called before a large fill of `tensor`, which may then be deferred."""
         _sleeping.mode = None
         queue = self.queue
         queue.is_active = True
@@ -143,7 +149,7 @@ class DeferredMode(TorchDispatchMode):
         super().__enter__()
 
     def __enter__(self):
-        """Applies the patches. The mode stays off until `wake`."""
+        """Applies the patches. The mode itself stays off until `wake` is called."""
         _deferred_patches.apply(self.queue)
         _sleeping.mode = self
         return self
@@ -162,10 +168,10 @@ class DeferredMode(TorchDispatchMode):
 
 
 def _is_unwritten(storage) -> bool:
-    """Returns whether no page of a storage was written to since the system allocated it.
+    """Returns whether no page of a storage has been written to since the system allocated it.
 
-    Pages at the ends, which the storage may share with other memory, are not checked. Returns False if the pages cannot be
-    read: only Linux has /proc/self/pagemap.
+    The pages at the two ends are not checked, because the storage may share them with other memory. Returns False if the state
+    of the pages is not known: only Linux has /proc/self/pagemap.
     """
     page = mmap.PAGESIZE
     first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page
@@ -175,18 +181,19 @@ def _is_unwritten(storage) -> bool:
             entries = bytearray(pages.read(8 * (end - first)))
     except OSError:
         return False
-    # The two highest bits of an entry say that the page is in memory, or swapped out.
+    # An entry has 8 bytes. Its two highest bits are set if the page is in memory or swapped out, so they are 0 for a page to
+    # which nothing was written.
     return first < end and len(entries) == 8 * (end - first) and not max(entries[7::8]) >> 6
 
 
-#: The mode of this thread that was entered and is not on yet.
+#: For each thread: `mode`, the DeferredMode that was entered and is still off, or None.
 _sleeping = threading.local()
 
 
 def wake(tensor: Tensor) -> bool:
-    """Turns on the mode of this thread, if it was entered and is off. Returns whether it did."""
+    """Turns on the mode of this thread and returns True. Returns False if there is no mode that was entered and is off."""
     mode = getattr(_sleeping, "mode", None)
-    # At the end of a backward pass autograd restores the mode stack from before it.
+    # The mode cannot be turned on during a backward pass, because autograd restores the stack of modes at the end of the pass.
     if mode is None or torch._C._current_graph_task_id() != -1:
         return False
     mode.wake(tensor)
@@ -197,7 +204,7 @@ _torch_stream.wake_mode = wake
 
 
 def _read_operator(operator, args, kwargs):
-    """Returns how to make the request of a call of `aten.uniform_` or `aten.normal_`, its numbers and its generator."""
+    """Returns, for a call of `aten.uniform_` or `aten.normal_`: UNIFORM or NORMAL, its two arguments, and the generator."""
     if operator is _aten.uniform_.default:
         make_request, names = UNIFORM, ("from", "to")
     else:
@@ -207,7 +214,7 @@ def _read_operator(operator, args, kwargs):
 
 
 def _request(operator, args, kwargs):
-    """Returns the arguments of `DeferredQueue.defer` for a random operator."""
+    """Returns the arguments of `DeferredQueue.defer` for a call of `aten.uniform_` or `aten.normal_`."""
     make_request, numbers, generator = _read_operator(operator, args, kwargs)
     return make_request(*numbers), args[0], generator
 
@@ -218,9 +225,9 @@ def _fill_now(operator, args, kwargs) -> bool:
 
 
 def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
-    """Fills a tensor now, for code that runs under the mode of its thread. Returns False if torch must do the fill.
+    """Fills a tensor now while the mode of this thread is on, and returns True. Returns False if torch must do the fill.
 
-    Uniform and normal fills are left to torch's operators, which the mode sees and may defer.
+    Uniform and normal fills always return False: torch then calls an operator, whose fill the mode may defer.
     """
     if make_request is UNIFORM or make_request is NORMAL or torch._C._len_torch_dispatch_stack() != 1:
         return False

@@ -1,7 +1,7 @@
-"""Patched methods and functions that read memory without an operator, such as `Tensor.numpy` and `Tensor.data_ptr`.
+"""Patches of methods and functions that read memory without an operator, such as `Tensor.numpy` and `Tensor.data_ptr`.
 
-The dispatch mode of `_deferred_mode` does not see them, so each first flushes the deferred fill of its tensor, in every
-thread's queue. Functions that switch modes off flush all fills.
+The dispatch mode of `_deferred_mode` sees operators only. Each patch therefore first does the deferred fill of its tensor, in
+the queues of all threads. Functions that turn modes off are patched as well, and first do all deferred fills.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def _exposing_function(original):
 
 
 def _flushing_function(original):
-    """Wraps a function that switches modes off for a time, or reads any memory."""
+    """Returns a function that first does all deferred fills, and then calls `original`.
+
+    It is for functions that turn modes off for a time, and for functions that may read the memory of any tensor.
+    """
 
     def function(*args, **kwargs):
         for queue in tuple(queues):
@@ -64,7 +67,7 @@ def _flushing_function(original):
 
 
 def apply(queue: DeferredQueue) -> None:
-    """Applies the patches for a queue."""
+    """Adds a queue to `queues`, and applies the patches if it is the first."""
     with _lock:
         queues.append(queue)
         if len(queues) > 1:
@@ -88,7 +91,7 @@ def apply(queue: DeferredQueue) -> None:
 
 
 def apply_to_importers() -> None:
-    """Patches `to_dlpack` in modules that have imported it by name."""
+    """Replaces `to_dlpack` by its patch in all modules that have imported this function by name."""
     with _lock:
         for _, name, replacement, original in tuple(patches):
             if name == "to_dlpack":
@@ -99,7 +102,7 @@ def apply_to_importers() -> None:
 
 
 def remove(queue: DeferredQueue) -> None:
-    """Removes the patches, unless another queue needs them."""
+    """Removes a queue from `queues`, and removes the patches if no queue is left."""
     with _lock:
         queues.remove(queue)
         if not queues:

@@ -1,4 +1,4 @@
-"""The queue of deferred fills of a thread, and the memory whose fills may be deferred."""
+"""The class `DeferredQueue`: the deferred fills of a thread, and the storages whose fills may be deferred."""
 
 from __future__ import annotations
 
@@ -15,48 +15,55 @@ from ._torch_stream import DTYPES, TENSOR_TYPES, has_ordinary_keys, is_cpu_gener
 
 _default_generator = torch.default_generator
 
-#: One lock for all queues: a patched method flushes the fills of every queue, and two threads that each held the lock of
-#: their own queue would deadlock.
+#: The lock for all queues. A patched method flushes the fills of the queues of all threads. If each queue had its own lock, two
+#: threads that each hold the lock of their queue and wait for the other lock would deadlock.
 _lock = threading.RLock()
 
 
 class DeferredQueue:
-    """Deferred fills by storage, and the storages of which all uses are known.
+    """The deferred fills of a thread, and the storages whose fills may be deferred.
 
-    A fill is deferred only if its storage was allocated while the mode was on and was not exposed since: no NumPy view or
-    raw pointer to it exists.
+    A fill is deferred only if its storage was allocated while the mode was on, and was not *exposed* since then: code outside
+    torch has no access to the storage, because no NumPy view and no raw pointer of it exists.
     """
 
     def __init__(self):
-        #: The deferred fills, by the address of their storage.
+        #: The deferred fills. The key is the address of the storage object (`_cdata`), in all dicts of this class.
         self.fills: dict[int, QueuedFill] = {}
-        #: Bytes queued since unused entries were last dropped, and bytes that were queued then.
+        #: `queued_bytes` is the size of the fills that were deferred since `_drop_unused` was last called, and `kept_bytes` is
+        #: the size of the fills that were left after that call.
         self.queued_bytes = self.kept_bytes = 0
-        #: Storages whose fills may be deferred. A weak reference keeps the address from being used again.
+        #: The storages whose fills may be deferred. As long as a weak reference exists, no new storage gets the same address.
         self.own: dict[int, StorageWeakRef] = {}
-        #: Storages that were exposed before the mode was on.
+        #: The storages that were exposed while the mode was off.
         self.exposed: dict[int, StorageWeakRef] = {}
-        #: Whether the mode is on.
+        #: Whether the dispatch mode of this thread is on.
         self.is_active = False
 
     def add_storage(self, tensor: Tensor) -> None:
-        """Records that a tensor's storage was just allocated."""
+        """Records the storage of a tensor, which was just allocated, as one whose fills may be deferred."""
         storage = storage_of(tensor)
         self.own[storage._cdata] = StorageWeakRef(storage)
 
     def add_result(self, args, result: Tensor) -> None:
-        """Records the storage of an operator's result, unless it is that of an argument."""
+        """Records the storage of an operator's result as one whose fills may be deferred, if the operator allocated it.
+
+        The storage is not recorded if it may be the storage of one of the arguments.
+        """
         storage = storage_of(result)
         if storage._cdata in self.own:
             return
-        # Operators such as detach return the memory of an argument.
+        # Operators such as detach return a tensor on the memory of an argument.
         for arg in args:
             if isinstance(arg, Tensor) and (not has_cpu_memory(arg) or storage_of(arg)._cdata == storage._cdata):
                 return
         self.own[storage._cdata] = StorageWeakRef(storage)
 
     def defer(self, request: FillRequest | None, tensor: Tensor, generator) -> bool:
-        """Defers a fill and advances the default generator past it. Returns False if the fill must be done now."""
+        """Defers a fill, advances the default generator past the fill, and returns True.
+
+        Returns False, and changes nothing, if the fill must be done now.
+        """
         if (
             request is None
             or (generator is not None and generator is not _default_generator)
@@ -84,9 +91,10 @@ class DeferredQueue:
         return True
 
     def _drop_unused(self) -> None:
-        """Drops fills of memory that nothing else refers to.
+        """Drops the fills of storages to which nothing refers any more.
 
-        Called when the number of queued bytes has doubled, so the cost for each fill is constant on average.
+        `defer` calls this method only when the number of deferred bytes has doubled since the last call. The average cost for
+        each deferred fill is therefore constant.
         """
         for key in [key for key, fill in self.fills.items() if fill.is_unused()]:
             del self.fills[key]
@@ -94,12 +102,12 @@ class DeferredQueue:
         self.kept_bytes = sum(storage_of(fill.tensor).nbytes() for fill in self.fills.values())
 
     def drop(self, tensor: Tensor) -> None:
-        """Drops the fill of a tensor's memory, which was overwritten."""
+        """Drops the deferred fill of a tensor's memory. Call it after the memory was overwritten."""
         with _lock:
             self.fills.pop(storage_of(tensor)._cdata, None)
 
     def covers_fill(self, tensor: Tensor) -> bool:
-        """Returns whether the fill of a tensor's memory is deferred, and the tensor covers all of that memory."""
+        """Returns whether a fill of the tensor's storage is deferred, and the tensor covers this whole storage."""
         return (
             type(tensor) in TENSOR_TYPES
             and has_cpu_memory(tensor)
@@ -108,7 +116,7 @@ class DeferredQueue:
         )
 
     def flush(self, tensor: Tensor) -> None:
-        """Does the fill of a tensor's memory, if it is deferred."""
+        """Does the deferred fill of a tensor's storage, if there is one."""
         if not self.fills or not has_cpu_memory(tensor):
             return
         with _lock:
@@ -117,7 +125,7 @@ class DeferredQueue:
                 flush([fill])
 
     def flush_arguments(self, args, kwargs) -> None:
-        """Does the deferred fills of an operator's arguments."""
+        """Does the deferred fills of the storages of an operator's arguments."""
         if not self.fills:
             return
         for arg in (*args, *kwargs.values()):
@@ -129,7 +137,7 @@ class DeferredQueue:
                         self.flush(item)
 
     def flush_all(self) -> None:
-        """Does all deferred fills, except those of memory that nothing else refers to."""
+        """Does all deferred fills. Fills of storages to which nothing refers any more are dropped."""
         if self.fills:
             with _lock:
                 fills = [fill for fill in self.fills.values() if not fill.is_unused()]
@@ -137,7 +145,10 @@ class DeferredQueue:
                 flush(fills)
 
     def expose(self, tensor: Tensor) -> None:
-        """Does the fill of a tensor's memory, and never defers one of it again: code outside torch can read the memory."""
+        """Does the deferred fill of a tensor's storage, and makes sure that no later fill of this storage is deferred.
+
+        Called when code outside torch gets access to the storage.
+        """
         if type(tensor) in TENSOR_TYPES and has_cpu_memory(tensor):
             self.flush(tensor)
             storage = storage_of(tensor)
@@ -146,13 +157,16 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Exposes views of a single element: `torch.tensor([view, ...])` reads them without an operator."""
+        """Exposes the storages of those results of an operator that have a single element.
+
+        This is necessary because `torch.tensor([view, ...])` reads views of a single element without an operator.
+        """
         for view in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(view, Tensor) and view.numel() == 1:
                 self.expose(view)
 
     def fill(self, request: FillRequest, tensor: Tensor, generator) -> bool:
-        """Fills a tensor now, with the mode off. Returns False if torch must do the fill."""
+        """Fills a tensor now, and returns True. Returns False if torch must do the fill. The mode must be off meanwhile."""
         if not (is_plain(tensor) and is_cpu_generator(generator)):
             return False
         with _lock:

@@ -1,9 +1,10 @@
-"""fast_init: unchanged model code, whose random fills are done by fanin.
+"""The context manager `fast_init`: inside it, fanin does the random fills of unchanged model code.
 
-Every random fill of model code goes through one of three functions: the methods `Tensor.uniform_` and `Tensor.normal_`, which
-torch.nn.init, timm and transformers call at the moment of the fill, and `_no_grad_trunc_normal_`, which
-torch.nn.init.trunc_normal_ looks up at the moment of the call. These are patched, so it does not matter how a function was
-imported. Other operations cost nothing more; a mode would cost microseconds for each of them.
+Every random fill of model code calls one of three functions: the methods `Tensor.uniform_` and `Tensor.normal_`, which
+torch.nn.init, timm and transformers call, and the function `_no_grad_trunc_normal_`, which torch.nn.init.trunc_normal_ calls.
+The callers look these three up by name at each call. fast_init therefore patches them, and it does not matter how the model
+code has imported a function of torch.nn.init. The patches do not slow down other operations of torch. A mode of torch would
+cost microseconds for each operation.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _patches = Patches()
 
 
 def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]):
-    """Returns a replacement of a tensor's method that fills with fanin where it can, and else calls torch's method."""
+    """Returns a replacement for the method `name` of Tensor. It fills with fanin if possible, else it calls torch's method."""
     original = getattr(torch._C.TensorBase, name)
 
     def method(self, *args, **kwargs):
@@ -48,9 +49,9 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
         if is_for_torch(self):
             if not _is_overridden(self):
                 return original(self, *args, **kwargs)
-            # As in torch: __torch_function__ gets torch's method as the function.
+            # As in torch, `__torch_function__` of a subclass or a mode is called with torch's method as its `func`.
             return handle_torch_function(original, (self,), self, *args, **kwargs)
-        # torch raises for a leaf that requires grad, and records the fill of other tensors for autograd.
+        # A fill of a tensor that requires grad is left to torch: torch raises for a leaf, and records other fills for autograd.
         if not (_grad_is_enabled() and self.requires_grad):
             read = read_arguments(names, args, **kwargs)
             if read is not None and fill(make_request, read[:2], self, read[2]):
@@ -64,7 +65,10 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
 
 
 def _patched_trunc_normal(original):
-    """Returns a replacement of the body of torch.nn.init.trunc_normal_ that fills with fanin where it can."""
+    """Returns a replacement for `_no_grad_trunc_normal_`, the function by which torch.nn.init.trunc_normal_ fills.
+
+    The replacement fills with fanin if possible, else it calls `original`.
+    """
 
     def _no_grad_trunc_normal_(tensor, mean, std, a, b, generator=None):
         if not is_for_torch(tensor) and tensor.numel() >= MIN_VALUES:
@@ -77,7 +81,7 @@ def _patched_trunc_normal(original):
 
 def _install() -> None:
     for name, make_request, names in (("uniform_", UNIFORM, ("from", "to")), ("normal_", NORMAL, ("mean", "std"))):
-        # A method that other code has put there stays.
+        # If other code has set this attribute of Tensor, it is not replaced.
         if name not in Tensor.__dict__:
             _patches.append(Patch(Tensor, name, _patched_method(name, make_request, names), None))
     name = "_no_grad_trunc_normal_"
@@ -88,34 +92,35 @@ def _install() -> None:
 
 
 class fast_init(contextlib.ContextDecorator):
-    """A context manager or decorator in which models are built faster, with the same weights.
+    """A context manager or decorator inside which models are built faster, with the same weights.
 
-    Random fills of dense CPU tensors are done by fanin: those of torch.nn.init, however it was imported, of Tensor.normal_
-    and Tensor.uniform_, and so of the initializers of timm and transformers. The weights and the generator's state are
-    bit-identical to torch's.
+    Inside, fanin does the random fills of dense CPU tensors: the calls of torch.nn.init, however its functions were imported,
+    and the calls of Tensor.normal_ and Tensor.uniform_. This includes the initializers of timm and transformers. The weights
+    and the state of the generator are bit-identical to those without fast_init.
 
-    The context may be nested and entered again. While one thread is inside, fills of other threads are done by fanin as
-    well, with the same values as torch's.
+    The context may be nested and entered again. While one thread is inside, fanin also does the fills of all other threads,
+    with the same values as torch.
 
-    Ctrl-C during a fill leaves the generator as it was before the fill. During the flush of deferred fills it leaves the
-    generator after them, and the tensors with old and new values.
+    If Ctrl-C interrupts a fill, the generator has its state from before the fill. If Ctrl-C interrupts deferred fills while
+    they are done, the generator has its state from after all of them. In both cases the tensors hold old and new values.
 
     Parameters
     ----------
     defer
-        Defer fills of whole tensors. A fill that is overwritten before anything reads it is never done, and the others are
-        done together on all threads when the context ends. Weights and generator are the same as without it, provided that
-        inside the context
+        Defer fills of whole tensors: a fill is not done at the call, but before anything reads the tensor, or else when the
+        context ends. The fills at the end are done together, on all threads. A fill that is overwritten before anything
+        reads the tensor is never done. The weights and the state of the generator are the same as without `defer`, if the code
+        inside the context meets three conditions:
 
-        - tensors made there are not used by other threads, by compiled code, or by C++ extensions that read their memory
-          without an operator of torch;
-        - no view that torch does not know of (of NumPy, by DLPack, of a storage) is read that was made of a torch.empty
-          before anything was written to it;
-        - methods that read memory (`numpy`, `tolist`, `data_ptr` ...) are looked up when they are called, not kept from
-          before the context as in `f = torch.Tensor.tolist`.
+        - A tensor that is created inside the context is not used by other threads, by compiled code, or by C++ extensions that
+          read its memory without an operator of torch.
+        - A view that torch does not know of (a NumPy array, a DLPack capsule or a storage) is not read inside the context, if
+          it was made of the result of torch.empty before the first write to that tensor.
+        - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, are looked up when they are called. A reference
+          from before the context, such as `f = torch.Tensor.tolist`, is not called.
 
-        fanin cannot check these. All other reads of a tensor do its fill first. Deferring begins with the first fill of
-        2^20 values; until then it costs some tens of microseconds in all.
+        fanin cannot check these conditions. Any other read of a tensor first does its deferred fill. Deferring begins with the
+        first fill of at least 2^20 values. If there is no such fill, `defer` costs some tens of microseconds in all.
 
     Examples
     --------
@@ -131,7 +136,7 @@ class fast_init(contextlib.ContextDecorator):
 
     def __new__(cls, defer=False):
         if callable(defer):
-            # Used as a decorator without parentheses: @fast_init.
+            # The class is used as a decorator without parentheses, @fast_init, so `defer` is the decorated function.
             return cls()(defer)
         return super().__new__(cls)
 
@@ -149,7 +154,7 @@ class fast_init(contextlib.ContextDecorator):
         if self.defer:
             depth = getattr(_thread, "depth", 0)
             if depth == 0:
-                # Imported here because the import is slow, and most programs do not defer.
+                # This import is slow, and most programs do not defer fills.
                 from ._deferred_mode import DeferredMode
 
                 _thread.mode = DeferredMode()
@@ -176,5 +181,5 @@ class fast_init(contextlib.ContextDecorator):
                     _patches.restore()
 
 
-#: The mode of a thread that defers fills, and how often the thread has entered it.
+#: For each thread: `mode`, its DeferredMode, and `depth`, the number of contexts with `defer=True` that it is inside.
 _thread = threading.local()

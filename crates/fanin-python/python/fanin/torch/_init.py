@@ -1,10 +1,11 @@
-"""torch.nn.init by its own names: the functions of `fanin.torch`.
+"""The functions of `fanin.torch` that replace those of torch.nn.init, under the same names.
 
-Each function does the same as torch's function of that name, in the same order, and fills with fanin where `_torch_stream`
-allows it. Gains and fans are computed by torch's own functions.
+Each function does the same steps in the same order as torch's function of that name. If `_torch_stream` supports the tensor,
+fanin does the fill, else torch. Gains and fans are computed by torch's own functions.
 """
 
-# No `from __future__ import annotations`: the annotations must be objects, so that the signatures equal those of torch.
+# `from __future__ import annotations` would turn annotations into strings. The annotations must be objects, so that the
+# signatures equal those of torch's functions.
 
 import inspect
 import math
@@ -26,12 +27,12 @@ else:
     _NonlinearityType = getattr(_torch, "_NonlinearityType", str)
 
 _grad_is_enabled = torch.is_grad_enabled
-# torch.no_grad() as a context manager costs more than a small fill.
+# The functions below switch grad mode by this call, because entering torch.no_grad() takes longer than a small fill.
 _set_grad_enabled = torch._C._set_grad_enabled
 
 
 def _fill_uniform(tensor, a, b, generator):
-    """Does tensor.uniform_(a, b) under no_grad."""
+    """Fills a tensor as `tensor.uniform_(a, b)` does under no_grad, with fanin if possible, else with torch."""
     if tensor.numel() >= MIN_VALUES and fill(UNIFORM, (a, b), tensor, generator):
         return tensor
     before = _grad_is_enabled()
@@ -43,7 +44,7 @@ def _fill_uniform(tensor, a, b, generator):
 
 
 def _fill_normal(tensor, mean, std, generator):
-    """Does tensor.normal_(mean, std) under no_grad."""
+    """Fills a tensor as `tensor.normal_(mean, std)` does under no_grad, with fanin if possible, else with torch."""
     if tensor.numel() >= MIN_VALUES and fill(NORMAL, (mean, std), tensor, generator):
         return tensor
     before = _grad_is_enabled()
@@ -55,7 +56,7 @@ def _fill_normal(tensor, mean, std, generator):
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with U[a, b).
+    """Fills with values of the uniform distribution U[a, b).
 
     >>> w = torch.empty(3, 5)
     >>> bool((uniform_(w, -1, 1).abs() <= 1).all())
@@ -67,7 +68,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Ge
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with N(mean, std^2).
+    """Fills with values of the normal distribution N(mean, std^2).
 
     >>> a, b = torch.empty(300, 50), torch.empty(300, 50)
     >>> _ = torch.manual_seed(0), normal_(a, std=0.02)
@@ -88,7 +89,7 @@ def trunc_normal_(
     b: float = 2.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fills with N(mean, std^2) conditioned on [a, b]. The bounds are absolute, not multiples of std.
+    """Fills with N(mean, std^2) truncated to [a, b]. The bounds are absolute, not multiples of std.
 
     >>> w = trunc_normal_(torch.empty(300, 50), std=0.02, a=-0.04, b=0.04)
     >>> float(w.abs().max()) <= 0.04
@@ -100,7 +101,11 @@ def trunc_normal_(
 
 
 def _fill_truncated(tensor, mean, std, a, b, generator) -> bool:
-    """Does trunc_normal_ with fanin, including torch's warning. Returns False if torch must do it."""
+    """Fills a tensor with a truncated normal distribution by fanin, and returns True.
+
+    Issues the warning of torch if the mean is more than 2 std from [a, b]. Returns False, before anything is written, if torch
+    must do the fill.
+    """
     try:
         far = mean < a - 2 * std or mean > b + 2 * std
     except TypeError:
@@ -168,7 +173,9 @@ def eye_(tensor: Tensor) -> Tensor:
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
-    """Fills a kernel of 3 to 5 dimensions with the Dirac delta, with which a convolution returns each group of channels unchanged.
+    """Fills a kernel of 3 to 5 dimensions with the Dirac delta.
+
+    A convolution with this kernel returns the channels of each group unchanged.
 
     >>> dirac_(torch.empty(2, 2, 3))[0]
     tensor([[0., 1., 0.],
@@ -183,14 +190,14 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         center = tensor
         while center.ndim > 2:
             center = center.select(2, center.shape[2] // 2)
-        # One write for each diagonal; torch writes element by element.
+        # This is faster than torch, which writes each 1 separately.
         for group in center.split(tensor.shape[0] // groups):
             group.diagonal().fill_(1)
     return tensor
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010).
+    """Fills with U[-a, a), where a = gain * sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010).
 
     >>> w = xavier_uniform_(torch.empty(30, 50), gain=calculate_gain("relu"))
     """
@@ -203,7 +210,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generato
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010).
+    """Fills with N(0, std^2), where std = gain * sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010).
 
     >>> w = xavier_normal_(torch.empty(30, 50))
     """
@@ -221,7 +228,9 @@ def kaiming_uniform_(
     nonlinearity: _NonlinearityType = "leaky_relu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fills with U[-bound, bound), bound = gain * sqrt(3 / fan) (He et al. 2015). `a` is the slope of a leaky_relu.
+    """Fills with U[-bound, bound), where bound = gain * sqrt(3 / fan) (He et al. 2015).
+
+    `a` is the negative slope of leaky_relu.
 
     >>> w = kaiming_uniform_(torch.empty(64, 3, 7, 7), mode="fan_out", nonlinearity="relu")
     """
@@ -244,7 +253,9 @@ def kaiming_normal_(
     nonlinearity: _NonlinearityType = "leaky_relu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fills with N(0, std^2), std = gain / sqrt(fan) (He et al. 2015). `a` is the slope of a leaky_relu.
+    """Fills with N(0, std^2), where std = gain / sqrt(fan) (He et al. 2015).
+
+    `a` is the negative slope of leaky_relu.
 
     >>> w = kaiming_normal_(torch.empty(64, 3, 7, 7), mode="fan_out", nonlinearity="relu")
     """
@@ -260,11 +271,12 @@ def kaiming_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with gain * Q, Q semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
+    """Fills with gain * Q, where Q is semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
 
-    The normal values are drawn by fanin and factorized by torch's LAPACK, so the result is bit-identical to torch's. LAPACK
-    cannot be interrupted. If Ctrl-C is pressed while a large matrix is factorized, the call ends at once: the tensor is
-    unchanged, and the generator is past the normal values. A thread goes on with the factorization until it is done.
+    fanin draws a normal matrix, and torch's LAPACK factorizes it, so the result is bit-identical to that of torch. LAPACK
+    cannot be interrupted. If Ctrl-C is pressed while a large matrix is factorized, the call nevertheless ends at once, and a
+    background thread goes on with the factorization until it is done. The tensor is then unchanged. The normal values have been
+    drawn from the generator.
 
     >>> w = orthogonal_(torch.empty(30, 50))
     >>> torch.allclose(w @ w.T, torch.eye(30), atol=1e-5)
@@ -287,12 +299,16 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     return tensor
 
 
-#: The number of multiplications from which Ctrl-C can interrupt a factorization: about a tenth of a second.
+#: The number of multiplications from which Ctrl-C can interrupt a factorization. That many take about a tenth of a second.
 _INTERRUPTIBLE = 1 << 31
 
 
 def _factorize(matrix):
-    """Does torch.linalg.qr. Ctrl-C interrupts a long factorization in the main thread, which handles signals."""
+    """Returns `torch.linalg.qr(matrix)`. Ctrl-C interrupts the call if it is long and made in the main thread.
+
+    Python handles signals only in the main thread. The main thread therefore waits in a loop, and another thread does the
+    factorization.
+    """
     if matrix.numel() * min(matrix.shape) < _INTERRUPTIBLE or threading.current_thread() is not threading.main_thread():
         return torch.linalg.qr(matrix)
     done = []
@@ -315,14 +331,15 @@ def _factorize(matrix):
 def sparse_(
     tensor: Tensor, sparsity: float, std: float = 0.01, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Fills a matrix with N(0, std^2) and ceil(sparsity * rows) zeros in each column (Martens 2010).
+    """Fills a matrix with N(0, std^2), except for ceil(sparsity * rows) zeros in each column (Martens 2010).
 
     >>> w = sparse_(torch.empty(10, 5), sparsity=0.3)
     >>> (w == 0).sum(0)
     tensor([3, 3, 3, 3, 3])
     """
     if generator is not None or is_for_torch(tensor) or not is_plain(tensor) or tensor.ndim != 2:
-        # torch draws the positions of the zeros from the default generator, whatever `generator` is.
+        # If `generator` is given, torch does the fill, because it draws the positions of the zeros from the default generator
+        # even then.
         return _torch.sparse_(tensor, sparsity, std, generator)
     try:
         zeros = math.ceil(sparsity * tensor.shape[0])
@@ -334,7 +351,11 @@ def sparse_(
 
 
 def _deprecated(function):
-    """Returns the deprecated function of torch.nn.init without the underscore, which warns and calls `function`."""
+    """Returns a function that issues torch's deprecation warning and calls `function`.
+
+    torch.nn.init has such a function for each deprecated name. A deprecated name is a name without its underscore at the end,
+    such as `uniform` for `uniform_`.
+    """
     new = function.__name__
     old = new[:-1]
 

@@ -1,4 +1,4 @@
-"""init_module: fills a module from a recipe."""
+"""The function `init_module`, which fills a module from a recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._fanin import Planned, Recipe
 from ._native_stream import check_memory, fill, increment_version
 from ._regions import local_of, regions_of
 
-#: The types of torch, and their names in safetensors.
+#: The types of torch that safetensors has, and their names in safetensors.
 _STORED = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -40,15 +40,19 @@ def init_module(
     seed: int = 0,
     settings: Mapping[str, float] | None = None,
 ) -> list[Planned]:
-    """Fills a module's parameters and persistent buffers in place from a recipe, by name, on the native stream.
+    """Fills a module's parameters and persistent buffers in place. The rules of a recipe match the names of the tensors.
 
-    The values of a tensor depend on the seed and on its name, shape and type. They do not depend on the order of modules,
-    on wrappers (the prefixes of DataParallel, torch.compile and FSDP are ignored), on the machine, or on how the tensor is
-    split. Tied tensors are filled under the first of their names, or the one in the recipe's [tie]. Tensors that the recipe
-    copies or skips keep their values. Types do not change.
+    The values are those of the native stream: they depend on the seed, on the rule, and on the name, shape and type of the
+    tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split. They do not depend on
+    wrappers either: the prefixes that DataParallel, torch.compile and FSDP add to a name are ignored. A tensor with several
+    names is filled under the name that the recipe's [tie] gives, or else under the first of its names. Tensors that the recipe
+    copies or skips keep their values. No tensor changes its type.
 
-    A tensor may be a DTensor on any mesh: each rank fills its own part, without communication, and fans are those of the
-    global tensor. Call `to_empty` first on a model that is on the meta device, and run a forward pass of a lazy one.
+    A tensor may be a DTensor on any mesh. Each rank then fills its own part, without communication. Fans are computed from the
+    shape of the global tensor.
+
+    The tensors must have memory and a shape. Call `module.to_empty` first if the module is on the meta device, and run a
+    forward pass first if the module is lazy.
 
     All errors are raised before a value is written.
 
@@ -61,12 +65,12 @@ def init_module(
     seed
         The seed of the native stream.
     settings
-        Values of the recipe's variables.
+        The values of the recipe's variables, by name.
 
     Returns
     -------
     list of Planned
-        What was done with each tensor.
+        For each tensor, the rule that matched and what was done.
 
     Examples
     --------
@@ -110,7 +114,10 @@ def init_module(
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Returns the tensors of state_dict(), each under the first of its names."""
+    """Returns the tensors of the module's state_dict(). A tensor with several names is returned once, under the first name.
+
+    Raises ValueError for the parameters of a lazy module.
+    """
     seen: set[int] = set()
     found = {}
     for name, tensor in module.state_dict(keep_vars=True).items():

@@ -1,4 +1,7 @@
-"""Fills of weights that are split without DTensor, as in Megatron (along one dimension) and DeepSpeed (a flat range)."""
+"""Fills of weights that are split between ranks without DTensor.
+
+Megatron splits a weight along one dimension (`init_method`). DeepSpeed splits the row-major values into ranges (`fill_flat`).
+"""
 
 from __future__ import annotations
 
@@ -23,29 +26,29 @@ def init_method(
     dim: int = 0,
     stride: int = 1,
 ) -> Callable[[Tensor], Tensor]:
-    """Returns a callable that fills this rank's part of a weight that is split along `dim`: an init_method of Megatron.
+    """Returns a function that fills this rank's part of a weight that is split along one dimension.
 
-    The global weight is `world_size` times as long along `dim` as the tensor that the callable gets. The fans are those of
-    the global weight.
+    The function can be passed to Megatron as an `init_method`. Its argument is the tensor of this rank. The global weight is
+    `world_size` times as long along `dim` as this tensor. Fans are computed from the shape of the global weight.
 
     Parameters
     ----------
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
         The seed of the native stream.
     name
         The name of the weight.
     rank, world_size
-        The rank, and the number of ranks that share the weight: those of the tensor-parallel group. The default is those of
-        torch.distributed.
+        The rank of this process in the group of ranks that share the weight (the tensor-parallel group), and the number of
+        ranks in this group. By default, the rank and the world size of torch.distributed.
     dim
         The dimension along which the weight is split.
     stride
-        The number of weights that are fused along `dim`, such as a gate and an up projection. The dimension is cut into
-        `world_size * stride` equal blocks, and the rank has every `world_size`th of them, beginning with block `rank`, as
-        in Megatron's `_initialize_affine_weight`. The callable raises ValueError if `stride` does not divide the length of
-        the tensor.
+        The number of weights that are fused along `dim`, such as 2 for a gate and an up projection. The dimension is split
+        into `world_size * stride` equal blocks. The rank has the blocks `rank`, `rank + world_size`,
+        `rank + 2 * world_size`, ..., as in Megatron's `_initialize_affine_weight`. The function raises ValueError if `stride`
+        does not divide the length of this rank's tensor along `dim`.
 
     Examples
     --------
@@ -92,21 +95,22 @@ def _distributed() -> tuple[int, int]:
 def fill_flat(
     tensor: Tensor, spec: str | Initializer, *, shape: Sequence[int], start: int, seed: int = 0, name: str
 ) -> Tensor:
-    """Fills a vector with a range of the row-major values of a tensor.
+    """Fills a vector with a range of the values of a tensor, in row-major order.
 
-    This is how a rank holds a parameter in ZeRO-3 (`ds_tensor`, where `ds_shape` is the shape) or in the flat parameter of
-    FSDP1. Elements past the end of the tensor are padding and are set to 0.
+    A rank holds such a range of a parameter in ZeRO-3 (the vector is `ds_tensor`, and the shape of the parameter is `ds_shape`)
+    and in the flat parameter of FSDP1. If the range ends after the last value of the tensor, the other elements of the vector
+    are padding and are set to 0.
 
     Parameters
     ----------
     tensor
         A contiguous vector.
     spec
-        A spec or an initializer.
+        The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     shape
         The shape of the global tensor.
     start
-        The row-major index in the global tensor of the vector's first element.
+        The index of the vector's first element in the global tensor, counted in row-major order.
     seed
         The seed of the native stream.
     name

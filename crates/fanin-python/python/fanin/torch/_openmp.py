@@ -1,4 +1,7 @@
-"""Fills on the OpenMP threads of torch, if its OpenMP library has the functions of GNU's libgomp (Linux)."""
+"""Finds the functions of torch's OpenMP library, so that fills use the threads of torch.
+
+This works on Linux, if the library has the functions of GNU's libgomp.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from .._fanin import use_openmp
 def _is_forked() -> bool:
     """Returns whether this process was forked and has not called exec since.
 
-    OpenMP would wait for threads that exist in the parent process only.
+    In such a process the threads of OpenMP must not be used, because OpenMP would wait for threads that exist only in the
+    parent process.
     """
     PF_FORKNOEXEC = 0x40  # noqa: N806 - the name in Linux
     flags = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[6]
@@ -23,8 +27,10 @@ def _is_forked() -> bool:
 
 
 def use_torch_threads() -> None:
-    """Passes the functions of the OpenMP library that `libtorch_cpu` is linked with to Rust. Does nothing if they are not
-    found."""
+    """Passes the addresses of two functions of torch's OpenMP library to Rust, which then fills on the threads of torch.
+
+    torch's OpenMP library is the one that `libtorch_cpu` is linked with. Does nothing if the functions are not found.
+    """
     if sys.platform != "linux":
         return
     try:

@@ -1,9 +1,10 @@
-"""Which view of which parameter a tensor is.
+"""Finds the parameter of which a tensor is a view, and the indices of the parameter that the view covers.
 
-Initialization code takes parameters apart: `weight[padding_idx].fill_(0)`, `weight.chunk(4)`, `weight.view(rows, -1)`. Such
-views of a plain parameter share its memory. Views of a DTensor would be made by communication, or as copies whose fills are
-lost, so here they are made of a *twin*: a tensor on the meta device with the parameter's global shape and no memory. In both
-cases the storage offset and the strides of a view determine the indices that it covers.
+Initialization code writes to views of parameters, as in `weight[padding_idx].fill_(0)`, `weight.chunk(4)` and
+`weight.view(rows, -1)`. A view of an ordinary parameter shares the parameter's memory. For a DTensor, torch would compute a
+view by communication, or return a copy, so that a fill of the view would not change the parameter. `sharded_init` therefore
+computes the view of a *twin* of the DTensor: a tensor on the meta device that has the global shape of the DTensor, but no
+memory. In both cases, the storage offset and the strides of the view determine the indices that it covers.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ._regions import Region, is_dtensor, local_of, regions_of, view_of
 
 
 class NamedTensor:
-    """A parameter or a buffer, and its canonical name."""
+    """A parameter or a buffer, its canonical name (without prefixes of wrappers), and, for a DTensor, its twin."""
 
     __slots__ = ("filled", "is_parameter", "name", "tensor", "twin")
 
@@ -39,55 +40,55 @@ class NamedTensor:
 
     @property
     def base(self) -> Tensor:
-        """The tensor that views of the parameter are views of."""
+        """The tensor of which views are computed: the twin of a DTensor, or any other parameter itself."""
         return self.tensor if self.twin is None else self.twin
 
 
 class LocalRegion(NamedTuple):
-    """A region of a view that this rank holds."""
+    """A region of a ParameterView that this rank holds."""
 
-    #: The index of its first element in the parameter.
+    #: The index, in the parameter, of the region's first element.
     start: tuple[int, ...]
-    #: Its memory, with the dimensions of the parameter.
+    #: The memory of the region, as a tensor with the dimensions of the parameter.
     memory: Tensor
-    #: The region in the indices of the view.
+    #: The same region in indices of the view.
     region: Region
-    #: Its memory, with the dimensions of the view.
+    #: The memory of the region, as a tensor with the dimensions of the view.
     view: Tensor
 
 
 class ParameterView:
-    """A view of a parameter: a range of indices along each of the parameter's dimensions.
+    """A view of a parameter: it covers a range of indices along each dimension of the parameter.
 
-    A dimension of the view is one of the parameter's, or was inserted with size 1. A dimension of the parameter that the
-    view does not have has a range of one index.
+    Each dimension of the view is a dimension of the parameter, or was inserted and has size 1. If the view does not have some
+    dimension of the parameter, the range along this dimension has one index.
     """
 
     def __init__(
         self, named: NamedTensor, start: tuple[int, ...], size: tuple[int, ...], axes: tuple[int | None, ...], shape
     ):
         self.named = named
-        #: The index of the first element in the parameter, and the lengths of the ranges.
+        #: `start` is the index, in the parameter, of the view's first element. `size` has the lengths of the ranges.
         self.start, self.size = start, size
-        #: For each dimension of the view the parameter's dimension; None for an inserted one.
+        #: For each dimension of the view, the dimension of the parameter, or None for an inserted dimension.
         self.axes = axes
         #: The shape of the view.
         self.shape = tuple(shape)
 
     @property
     def is_reshaped(self) -> bool:
-        """Whether it is the whole parameter in another shape, in row-major order."""
+        """Whether the view is the whole parameter in another shape, in row-major order."""
         return len(self.axes) != len(self.shape)
 
     @property
     def is_itself(self) -> bool:
-        """Whether it is the whole parameter in its own shape."""
+        """Whether the view is the whole parameter in the parameter's own shape."""
         shape = self.named.shape
         return self.size == shape and self.shape == shape and self.axes == tuple(range(len(shape)))
 
     @property
     def name(self) -> str:
-        """The name of the view as a tensor of its own: the parameter's name with the slice, as in `weight[0:4]`."""
+        """The name of the view when it is filled as a separate tensor. It contains the slice, as in `weight[0:4]`."""
         if self.is_itself:
             return self.named.name
         slices = [f"{start}:{start + size}" for start, size in zip(self.start, self.size)]
@@ -111,7 +112,10 @@ class ParameterView:
             yield LocalRegion(start, memory, *self._in_view(start, size, memory))
 
     def _in_view(self, start, size, memory: Tensor) -> tuple[Region, Tensor]:
-        """Converts a region of the parameter to the indices of the view, and its memory to the view's dimensions."""
+        """Returns the fields `region` and `view` of a LocalRegion.
+
+        `start` and `size` are the region in indices of the parameter. `memory` has the dimensions of the parameter.
+        """
         kept = [axis for axis in self.axes if axis is not None]
         dropped = [axis for axis in range(len(size)) if axis not in kept]
         view = memory.permute([*kept, *dropped])
@@ -127,18 +131,19 @@ class ParameterView:
 
 
 class ModuleTensors:
-    """The parameters and buffers of a module, found by the memory of a tensor."""
+    """The parameters and buffers of a module. `find` returns the parameter with which a tensor shares memory."""
 
     def __init__(self, module: nn.Module):
         self.module = module
-        #: By the id of the tensor.
+        #: The parameters and buffers. The key is the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}
-        #: By the storage of the tensor, of its local tensor and of its twin.
+        #: The parameters and buffers that use a storage. The key is the address of the storage object. For a DTensor, these are
+        #: the storages of its local tensor and of its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
         self.update()
 
     def update(self) -> None:
-        """Reads the module's parameters and buffers again, since code may have replaced them."""
+        """Reads the parameters and buffers of the module again, because the module's code may have replaced some of them."""
         names: dict[str, str] = {}
         by_id: dict[int, NamedTensor] = {}
         for name, tensor in [*self.module.named_parameters(), *self.module.named_buffers()]:
@@ -158,12 +163,13 @@ class ModuleTensors:
                 self.by_storage.setdefault(_storage(tensor), []).append(named)
 
     def find(self, tensor: Tensor) -> ParameterView | None:
-        """Returns the view of a parameter that a tensor is, or None if it shares no parameter's memory.
+        """Returns the ParameterView that describes a tensor, or None if the tensor shares memory with no parameter.
 
         Raises
         ------
         ValueError
-            If the tensor shares a parameter's memory and is neither a region of it nor a reshape of the whole.
+            If the tensor shares memory with a parameter, but is neither a region of the parameter nor the whole parameter in
+            another shape.
         """
         if is_dtensor(tensor):
             for named in self.by_storage.get(_storage(local_of(tensor)), ()):
@@ -181,13 +187,13 @@ class ModuleTensors:
         return None
 
     def is_local(self, tensor: Tensor) -> bool:
-        """Returns whether a plain tensor is the local tensor of a DTensor, or a view of it."""
+        """Returns whether a tensor is the local tensor of one of the module's DTensors, or a view of such a local tensor."""
         sharing = self.by_storage.get(_storage(tensor), ())
         return not is_dtensor(tensor) and any(_storage(named.base) != _storage(tensor) for named in sharing)
 
 
 def whole(named: NamedTensor) -> ParameterView:
-    """Returns the view that is the whole parameter in its own shape."""
+    """Returns the view that covers the whole parameter in the parameter's own shape."""
     shape = named.shape
     return ParameterView(named, (0,) * len(shape), shape, tuple(range(len(shape))), shape)
 
@@ -197,12 +203,15 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _extent(tensor: Tensor) -> int:
-    """Returns the number of elements of memory from the first to the last element, both included."""
+    """Returns the number of elements of memory from the tensor's first to its last element (inclusive)."""
     return sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride())) + 1 if tensor.numel() else 0
 
 
 def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
-    """Finds the ranges of a view by its storage offset and strides."""
+    """Returns the ParameterView for `tensor`, which shares memory with `named.base`.
+
+    The storage offset of `tensor` determines where the ranges begin. Its strides determine the dimensions of the parameter.
+    """
     base = named.base
     shape, strides = named.shape, base.stride()
     if tuple(tensor.shape) == shape and (tensor.stride() == strides or 0 in shape):
@@ -227,7 +236,7 @@ def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
     else:
         if remainder == 0:
             return ParameterView(named, tuple(start), tuple(size), tuple(axes), tensor.shape)
-    # The whole parameter in another shape, in row-major order.
+    # The view is no region of the parameter. It may be the whole parameter in another shape, in row-major order.
     if tensor.is_contiguous() and base.is_contiguous() and prod(tensor.shape) == prod(shape):
         flat = whole(named)
         return ParameterView(named, flat.start, flat.size, (), tensor.shape)

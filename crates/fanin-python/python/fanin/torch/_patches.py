@@ -1,4 +1,4 @@
-"""Attributes of classes and modules that are replaced for a time."""
+"""Patches: temporary replacements of attributes of classes and modules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class Patch(NamedTuple):
     owner: Any
     name: str
     replacement: Any
-    #: The attribute in the owner itself before the patch; None if it is inherited.
+    #: The value of the attribute before the patch. None if the owner does not have the attribute itself, but inherits it.
     original: Any
 
 
@@ -17,15 +17,15 @@ class Patches(list[Patch]):
     """Patches that are applied and removed together."""
 
     def apply(self) -> None:
-        """Replaces the attributes."""
+        """Sets each attribute to its replacement."""
         for owner, name, replacement, _ in self:
             setattr(owner, name, replacement)
 
     def restore(self) -> None:
-        """Restores the attributes, and empties the list.
+        """Restores the original attributes, and empties the list.
 
-        An attribute that other code has replaced in the meantime keeps that replacement. The patch below it calls the
-        original.
+        If other code has replaced an attribute after the patch, the attribute is not changed. That code may still call the
+        patch, which then calls the original.
         """
         for owner, name, replacement, original in self:
             if owner.__dict__.get(name) is replacement:

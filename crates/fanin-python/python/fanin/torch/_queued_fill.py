@@ -1,4 +1,4 @@
-"""A deferred fill, and the flush of several."""
+"""The class `QueuedFill`, a deferred fill, and the function `flush`, which does deferred fills."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ storage_of = torch._C.TensorBase.untyped_storage
 
 
 def has_cpu_memory(tensor: Tensor) -> bool:
-    """Returns whether a tensor is strided CPU memory, not sparse or of another library's layout."""
+    """Returns whether a tensor is in CPU memory and has strides. A sparse or MKL-DNN tensor has none."""
     return tensor.layout is torch.strided and tensor.device.type == "cpu"
 
 
 def covers_storage(tensor: Tensor, count: int) -> bool:
-    """Returns whether a tensor of `count` elements is contiguous and fills its storage completely."""
+    """Returns whether a tensor of `count` elements is contiguous and has exactly the size of its storage."""
     return tensor.is_contiguous() and storage_of(tensor).nbytes() == count * tensor.element_size()
 
 
 class QueuedFill:
-    """A fill of a whole storage that is not done yet."""
+    """A fill of a whole storage that is deferred: the generator has advanced past the fill, but nothing is written yet."""
 
     __slots__ = ("count", "filled", "request", "state", "tensor", "version")
 
     def __init__(self, request: FillRequest, tensor: Tensor, count: int, state: Tensor):
         self.request = request
-        #: Another tensor on the same memory, since `parameter.data = other` gives the parameter other memory.
+        #: A new tensor on the memory to fill. `tensor` itself may get other memory, by `parameter.data = other`.
         self.tensor = tensor.detach()
         self.filled = weakref.ref(tensor)
         self.count = count
-        #: The state of the generator before the fill.
+        #: The state that the generator had before the fill.
         self.state = state
         self.version = tensor._version
 
     def deferred(self) -> DeferredFill:
-        """Returns what `torch_flush` takes."""
+        """Returns the description of this fill that `torch_flush` takes as an argument."""
         tensor = self.tensor
         return DeferredFill(self.request, data_ptr(tensor), DTYPES[tensor.dtype], self.count, data_ptr(self.state))
 
     def is_overwritten(self) -> bool:
-        """Returns whether the tensor was written to by an operation that the mode did not see."""
+        """Returns whether an operation that the mode did not see has written to the tensor since the fill was deferred."""
         filled = self.filled()
-        # Autograd counts the deferred fill as one write when it is queued. Other operations of this thread flush the fill.
+        # Deferring the fill has increased the version by one. Any other write of this thread would have been seen, and the fill
+        # would no longer be deferred. A larger version therefore means an unseen write.
         return (
             filled is not None
             and storage_of(filled)._cdata == storage_of(self.tensor)._cdata
@@ -54,12 +55,12 @@ class QueuedFill:
         )
 
     def is_unused(self) -> bool:
-        """Returns whether nothing but this object refers to the storage."""
+        """Returns whether only this object still refers to the storage, so that nothing can read the values of the fill."""
         return torch._C._storage_Use_Count(storage_of(self.tensor)._cdata) <= _UNUSED_COUNT
 
 
 def _unused_count() -> int:
-    """Returns the use count of a storage to which a single tensor refers, as `is_unused` reads it."""
+    """Returns the use count of a storage to which a single tensor refers. It is read in the same way as in `is_unused`."""
     tensor = torch.empty(1, device="cpu").detach()
     return torch._C._storage_Use_Count(storage_of(tensor)._cdata)
 
@@ -73,7 +74,8 @@ def flush(fills: list[QueuedFill]) -> None:
     Raises
     ------
     RuntimeError
-        If one of the tensors was written to unseen. It keeps what was written; the other fills are done.
+        If an operation that the mode did not see has written to one of the tensors. This tensor is not filled and keeps the
+        values that were written. The other fills are done.
     """
     overwritten = [fill for fill in fills if fill.is_overwritten()]
     ready = [fill for fill in fills if fill not in overwritten] if overwritten else fills

@@ -1,12 +1,13 @@
-"""The regions of a global tensor that this rank holds of a DTensor, computed without communication.
+"""Computes the regions of a DTensor that this rank holds, without communication.
 
-torch splits a dimension as `torch.chunk` does, once for each mesh dimension that shards it, and what a rank holds depends on
-the order of these splits. `_StridedShard` means that the split was made after those of mesh dimensions to its right: FSDP2
-over tensor parallelism splits the tensor-parallel chunk of each rank, although its mesh dimension is the first. Placements
-are therefore sorted by the order of the splits, and each split is applied to the result of the ones before it. (torch's own
-compute_local_shape_and_global_offset reads them from left to right, which is wrong for sizes that do not divide evenly.)
+torch splits a dimension of a tensor once for each mesh dimension that shards it. Each split makes chunks as `torch.chunk` does,
+and what a rank holds depends on the order of the splits. A `_StridedShard` says that its split was made after splits of mesh
+dimensions to its right. FSDP2 over tensor parallelism is an example: FSDP2 splits the chunk that tensor parallelism gives to a
+rank, although the mesh dimension of FSDP2 is the first. This module therefore sorts the placements by the order of their
+splits, and applies each split to the result of the splits before it. (torch's own compute_local_shape_and_global_offset applies
+the placements from left to right, which is wrong for sizes that do not divide evenly.)
 
-A placement of another class, or one whose order cannot be determined, is an error.
+Placements of other classes raise an error, and so do placements whose order cannot be determined.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ Interval = tuple[int, int]
 
 
 class Region(NamedTuple):
-    """A region of a global tensor, and where it is in this rank's memory."""
+    """A region of a global tensor, and its position in this rank's local tensor."""
 
-    #: The index of its first element in the local tensor.
+    #: The index, in the local tensor, of the region's first element.
     local: tuple[int, ...]
-    #: The index of its first element in the global tensor.
+    #: The index, in the global tensor, of the region's first element.
     start: tuple[int, ...]
-    #: Its shape.
+    #: The shape of the region.
     size: tuple[int, ...]
 
 
 class _Split(NamedTuple):
-    """A split of a dimension over a mesh dimension."""
+    """A split of a tensor's dimension between the ranks along a mesh dimension."""
 
     #: The number of chunks.
     chunks: int
-    #: The mesh dimension.
+    #: The mesh dimension. A rank has the chunk whose index is the rank's coordinate along this dimension.
     mesh_dim: int
-    #: The number of equal blocks of the dimension, each of which is split by itself.
+    #: The number of equal blocks into which the dimension is divided first. Each block is then split into `chunks` chunks.
     blocks: int
 
 
@@ -50,15 +51,15 @@ def is_dtensor(tensor: object) -> bool:
 
 
 def local_of(tensor: Tensor) -> Tensor:
-    """Returns the local tensor of a DTensor, or a plain tensor itself."""
+    """Returns the local tensor of a DTensor. Returns any other tensor unchanged."""
     return tensor._local_tensor if is_dtensor(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
-    """Returns the regions of a tensor that this rank holds.
+    """Returns the regions of a tensor that this rank holds. `name` is the name of the tensor in error messages.
 
-    There is none if the local tensor is empty, several if a strided split has no split to its right, and else one. Errors
-    call the tensor `name`.
+    The list is empty if the local tensor is empty. It has several regions if the placements contain a `_StridedShard` and no
+    mesh dimension to its right shards the same dimension. Otherwise it has one region.
 
     >>> regions_of(torch.empty(3, 2))
     [Region(local=(0, 0), start=(0, 0), size=(3, 2))]
@@ -69,7 +70,7 @@ def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
     mesh = tensor.device_mesh  # type: ignore[attr-defined]
     coordinate = mesh.get_coordinate()
     if coordinate is None:
-        # This rank is not in the mesh.
+        # A rank that is not in the mesh holds no region.
         return []
     try:
         intervals = intervals_of(shape, tuple(mesh.shape), coordinate, tensor.placements)  # type: ignore[attr-defined]
@@ -88,9 +89,9 @@ def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
 
 
 def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]:
-    """Returns the regions of all combinations of intervals, one of each dimension.
+    """Returns one region for each combination of intervals, where a combination has one interval of each dimension.
 
-    The local tensor holds the intervals of a dimension one after another.
+    In the local tensor, the intervals of a dimension follow one another without gaps.
     """
     placed = []
     for along in intervals:
@@ -107,7 +108,7 @@ def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]
 def intervals_of(
     shape: Sequence[int], mesh: Sequence[int], coordinate: Sequence[int], placements: Sequence[object]
 ) -> list[list[Interval]]:
-    """Returns, for each dimension of a DTensor, the indices that the rank at `coordinate` of the mesh holds.
+    """Returns, for each dimension of a DTensor, the intervals of indices that the rank at `coordinate` of the mesh holds.
 
     >>> from torch.distributed.tensor.placement_types import Shard, _StridedShard
     >>> intervals_of((7,), (2, 2), (1, 0), (_StridedShard(0, split_factor=2), Shard(0)))
@@ -124,11 +125,12 @@ def intervals_of(
 
 
 def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object]) -> dict[int, list[_Split]]:
-    """Returns the splits of each dimension in the order in which they were made."""
+    """Returns the splits of each dimension of the tensor, in the order in which they were made."""
     from torch.distributed.tensor.placement_types import Replicate, Shard, _StridedShard
 
     splits: dict[int, list[_Split]] = {}
-    # From right to left: a plain shard was made before those to its right, a strided one after some of them, by its factor.
+    # The mesh dimensions are read from right to left. The split of a Shard was made before all splits to its right. The split
+    # of a _StridedShard was made after some of the splits to its right: its split factor tells after which.
     for mesh_dim in reversed(range(len(placements))):
         placement = placements[mesh_dim]
         if type(placement) is Replicate:
@@ -149,12 +151,16 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
 
 def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
-    """Returns how many of the splits to its right were made before a strided one, and the number of its blocks."""
+    """Returns the position of a _StridedShard's split among `right`, and the number of its blocks.
+
+    `right` are the splits of the mesh dimensions to its right, in their order. The position is the number of these splits that
+    were made before it.
+    """
     factor = int(placement.split_factor)
     if factor == 1:
         return 0, 1
     if not right:
-        # No split divides the blocks between ranks, so this rank has chunks of all of them.
+        # No split to the right gives the blocks to different ranks, so this rank has a chunk of each block.
         return 0, factor
     chunks = 1
     for position, split in enumerate(right):
@@ -168,7 +174,10 @@ def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
 
 
 def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interval]:
-    """Returns chunk `index` of the `count` chunks that torch.chunk makes of these indices; empty if it makes fewer."""
+    """Returns chunk `index` of the chunks into which torch.chunk(..., count) splits these indices.
+
+    Returns an empty list if torch.chunk returns too few chunks.
+    """
     size = sum(end - start for start, end in intervals)
     step = -(-size // count)
     first, last = min(size, step * index), min(size, step * (index + 1))
@@ -182,7 +191,7 @@ def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interv
 
 
 def view_of(tensor: Tensor, region: Region) -> Tensor:
-    """Returns the view of a rank's local tensor that holds a region."""
+    """Returns the view of a region in a rank's local tensor."""
     view = tensor
     for dimension, (start, size) in enumerate(zip(region.local, region.size)):
         if size != view.shape[dimension]:

@@ -1,4 +1,4 @@
-"""What `sharded_init` writes to a view of a parameter."""
+"""Functions that write to views of parameters, for `sharded_init`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._parameter_views import ParameterView, whole
 from ._regions import is_dtensor, local_of
 from ._torch_stream import read_arguments
 
-#: Schemes whose value at an index does not depend on the shape.
+#: The schemes whose values do not depend on the shape: a slice of the parameter is filled with the parameter's own values.
 _INDEPENDENT_OF_SHAPE = ("uniform", "normal", "trunc_normal")
 
 
@@ -31,8 +31,8 @@ def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | No
     return initializer
 
 
-#: For each function of torch.nn.init that writes: a function of its arguments that returns the initializer. A number
-#: stands for a constant fill.
+#: For each function of torch.nn.init that writes: a function that takes the same arguments and returns the initializer. It
+#: returns a number for a constant fill, and None if nothing is to be written.
 INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
     "uniform_": lambda tensor, a=0.0, b=1.0: _schemes.uniform(float(a), float(b)),
     "normal_": lambda tensor, mean=0.0, std=1.0: _schemes.normal(float(mean), float(std)),
@@ -54,13 +54,14 @@ INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
 def _method(make: Callable[..., Initializer], names: tuple[str, str]):
     def initializer(*args, **kwargs) -> Initializer | None:
         read = read_arguments(names, args, **kwargs)
-        # torch raises its own error for invalid arguments.
+        # For invalid arguments the caller calls torch, which raises its own error.
         return None if read is None else make(float(read[0]), float(read[1]))
 
     return initializer
 
 
-#: For each method of Tensor that draws: a function of its arguments that returns the initializer.
+#: For `uniform_` and `normal_` of Tensor: a function that takes the method's arguments and returns the initializer, or None for
+#: invalid arguments.
 METHODS = {
     "uniform_": _method(_schemes.uniform, ("from", "to")),
     "normal_": _method(_schemes.normal, ("mean", "std")),
@@ -68,7 +69,11 @@ METHODS = {
 
 
 def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> None:
-    """Fills this rank's part of a view of a parameter. `spec` None writes nothing, a number is a constant."""
+    """Fills this rank's part of a view of a parameter.
+
+    `spec` is an initializer, a number for a constant fill, or None. If it is None, nothing is written, but the parameter counts
+    as filled.
+    """
     named = view.named
     check_memory(named.tensor, named.name)
     named.filled = True
@@ -78,11 +83,12 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
         apply_elementwise(view, "fill_", (spec,), {})
         return
     dtype = dtype_of(named.tensor, named.name)
-    # Resolved on every rank, also on those that hold nothing, so that errors are raised on all of them.
+    # Every rank resolves the spec, even if it holds no part of the view, so that an error is raised on all ranks.
     plan = spec.resolve(view.shape, dtype)
     scheme = str(spec).split("(")[0]
     if scheme.startswith(("xavier_", "kaiming_")) and not view.is_itself:
-        # The standard deviation follows from the fans of the view; the values are those of the parameter at these indices.
+        # The fans of the view give the standard deviation. With this standard deviation, the view gets the values that a
+        # uniform or normal fill of the whole parameter has at these indices.
         bound = math.sqrt(3.0) * plan.std
         spec = _schemes.uniform(-bound, bound) if scheme.endswith("_uniform") else _schemes.normal(0.0, plan.std)
         scheme = "uniform"
@@ -105,7 +111,7 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
 
 
 def apply_elementwise(view: ParameterView, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Applies an in-place method to every element of a view that this rank holds."""
+    """Applies an in-place method of Tensor to those elements of a view that this rank holds."""
     with torch.no_grad():
         for part in view.local_regions():
             getattr(part.memory, method)(*args, **kwargs)
@@ -114,7 +120,10 @@ def apply_elementwise(view: ParameterView, method: str, args: tuple[Any, ...], k
 
 
 def copy(view: ParameterView, source: Tensor) -> None:
-    """Does copy_ into a view, from a plain tensor that every rank has, or from a DTensor of the same placements."""
+    """Copies `source` into this rank's part of a view.
+
+    `source` is an ordinary tensor, which every rank has, or a DTensor with the same placements as the parameter.
+    """
     named = view.named
     with torch.no_grad():
         if is_dtensor(source):

@@ -1,12 +1,15 @@
-"""sharded_init: a module's own initialization code, with values from the native stream.
+"""The context manager `sharded_init`: inside it, a module's own initialization code writes values of the native stream.
 
-Values are written to parameters in two ways. The functions of torch.nn.init are referred to by name in many places (torch's
-layers import them, transformers keeps a table of them). Inside the context the code object of each function is therefore
-replaced, so that every reference calls fanin. Methods of tensors are seen by a function mode, which applies to one thread:
-`normal_` and `uniform_`, and for a DTensor also operations that torch would do with communication or on a copy (indexing,
-views, `copy_` from a plain tensor).
+Initialization code writes to parameters in two ways, and each is intercepted in another way:
 
-Other operations on a plain parameter are done by torch.
+- By functions of torch.nn.init. Many modules hold references to these functions: torch's layers import them, and transformers
+  has a table of them. Inside the context the code object of each function is therefore replaced, so that a call by any
+  reference calls fanin.
+- By methods of tensors. A function mode, which applies to one thread, intercepts `normal_` and `uniform_`. For a DTensor it
+  also intercepts operations that torch would do with communication or on a copy: indexing, views, and `copy_` from an
+  ordinary tensor.
+
+torch does all other operations on a parameter that is not a DTensor.
 """
 
 from __future__ import annotations
@@ -32,23 +35,24 @@ _VIEWS = frozenset(
     "transpose swapaxes swapdims permute movedim moveaxis squeeze unsqueeze diagonal unfold hsplit vsplit dsplit".split()
 )
 _SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
-#: Attributes that are views of a tensor.
+#: The getters of attributes of a tensor that are views of the tensor, and the names of these attributes.
 _VIEW_ATTRIBUTES = {getattr(Tensor, name).__get__: name for name in ("T", "mT", "H", "mH")}
 
-#: Functions that draw from torch's generator. On a DTensor every rank draws by itself, so the values depend on the mesh.
+#: Functions that draw from torch's generator. For a DTensor they are an error: each rank would draw for itself, so the values
+#: would depend on the mesh.
 _DRAWS = frozenset(
     "random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ bernoulli rand_like randn_like randint_like normal "
     "dropout dropout_ multinomial poisson".split()
 )
 
-#: In-place element-wise methods that take numbers.
+#: In-place methods that change each element by itself and whose arguments are numbers.
 _IN_PLACE = frozenset(
     "fill_ zero_ mul_ div_ add_ sub_ multiply_ divide_ subtract_ true_divide_ pow_ clamp_ clamp_min_ clamp_max_ clip_ neg_ "
     "abs_ exp_ log_ log1p_ expm1_ sqrt_ rsqrt_ reciprocal_ square_ sin_ cos_ tanh_ sigmoid_ erf_ erfinv_ round_ floor_ "
     "ceil_ trunc_ sign_".split()
 )
 
-#: Methods with a trailing underscore that write no values.
+#: Methods whose names end with an underscore, although they do not write values.
 _NOT_WRITING = frozenset("requires_grad_ detach_ share_memory_ rename_ retain_grad_ is_shared_".split())
 
 _thread = threading.local()
@@ -56,7 +60,8 @@ _lock = threading.RLock()
 _entered = 0
 _HOOK = "_fanin_sharded_init"
 
-#: For each function of torch.nn.init that writes: its original code object, a function with that code, and its signature.
+#: For each function of torch.nn.init that writes to its argument, by name: its original code object, a function that has this
+#: code object, and its signature.
 _codes: dict[str, types.CodeType] = {}
 _originals: dict[str, Callable[..., Any]] = {}
 _signatures: dict[str, inspect.Signature] = {}
@@ -87,7 +92,7 @@ def _remove() -> None:
 
 
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Does a call of a function of torch.nn.init, from any thread."""
+    """Does a call of the function `name` of torch.nn.init: inside sharded_init with fanin if possible, else with torch."""
     mode: _Mode | None = getattr(_thread, "mode", None)
     if mode is None:
         return _originals[name](*args, **kwargs)
@@ -96,7 +101,7 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     arguments = dict(bound.arguments)
     tensor = arguments.pop("tensor")
     arguments.pop("generator", None)
-    # Operations of fanin itself must not go through the mode.
+    # fanin's own operations on tensors must not be intercepted by the mode.
     with torch._C.DisableTorchFunction():
         view = mode.find(tensor, name)
         if view is not None:
@@ -106,17 +111,22 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 class _Mode(TorchFunctionMode):
-    """The function mode of a thread inside the context."""
+    """The function mode of a thread that is inside the context. It intercepts the methods and functions of tensors."""
 
     def __init__(self, module: nn.Module, seed: int):
         super().__init__()
         self.tensors = ModuleTensors(module)
         self.seed = seed
-        #: Tensors made by functions such as `empty_like` of a parameter, by id. They are drawn under the parameter's name.
+        #: Tensors that functions such as `empty_like` have returned for a parameter. A fill of such a tensor writes the values
+        #: of the parameter. The key is the id of the tensor.
         self.likes: dict[int, tuple[Tensor, ParameterView]] = {}
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
-        """Returns the view of a parameter that a tensor is, or was made like. `function` is for error messages."""
+        """Returns the ParameterView that describes a tensor, or None if the tensor has nothing to do with a parameter.
+
+        A tensor that was created by `empty_like` of a parameter is treated as the parameter. `function` is the name of the
+        called function, for error messages.
+        """
         if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return None
         like = self.likes.get(id(tensor))
@@ -124,7 +134,7 @@ class _Mode(TorchFunctionMode):
             return like[1]
         view = self.tensors.find(tensor)
         if view is None:
-            # The module may have got it since the last update.
+            # The tensor may be a parameter that was added to the module after the last update.
             self.tensors.update()
             view = self.tensors.find(tensor)
         if view is None and is_dtensor(tensor):
@@ -163,7 +173,11 @@ class _Mode(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _call_on_dtensor(self, func, name, args, kwargs):
-        """Does an operation on a DTensor, or on a view of its twin."""
+        """Does an operation on a DTensor or on a view of its twin, and returns the result.
+
+        A view of a DTensor is computed as a view of its twin. A write to the DTensor, or to a view of its twin, is done in the
+        local tensor of this rank. torch does all other operations.
+        """
         tensor = args[0]
         is_view = name in _VIEWS or func in _VIEW_ATTRIBUTES
         if not (is_view or self._writes(name)):
@@ -197,7 +211,7 @@ class _Mode(TorchFunctionMode):
         made = func(*args, **kwargs)
         view = self.tensors.find(args[0]) if args[0].numel() else None
         if view is not None and view.is_itself and isinstance(made, Tensor) and made.shape == args[0].shape:
-            # The tensor is kept so that its id is not used again.
+            # The dict also holds the tensor: as long as the tensor lives, no other tensor gets the same id.
             self.likes[id(made)] = (made, whole(NamedTensor(view.named.name, made)))
         return made
 
@@ -212,32 +226,34 @@ class _Mode(TorchFunctionMode):
 
 
 class sharded_init:
-    """A context manager in which a module's own initialization draws from the native stream.
+    """A context manager inside which a module's own initialization code writes values of the native stream.
 
     Inside, call the model's own code: `reset_parameters` of its modules, its `init_weights`, or the `init_weights` or
-    `_init_weights` of transformers. Its calls of torch.nn.init, `normal_` and `uniform_` are done by fanin: the value at an
-    index of a parameter depends only on the seed, the parameter's name and the index. The weights are therefore the same on
-    one process and on any mesh. Each rank fills its own part, without communication.
+    `_init_weights` of transformers. fanin does the calls of torch.nn.init, `normal_` and `uniform_` in this code. The value at
+    an index of a parameter depends only on the call, the seed, the parameter's name and the index. The weights are therefore
+    the same in one process and on any mesh. Each rank fills its own part, without communication.
 
-    Slices and views of a parameter may be filled as well. `uniform_`, `normal_` and `trunc_normal_` write the values that
-    the parameter has at these indices. `orthogonal_` and `sparse_` make a matrix of the slice, drawn under the name with the
-    slice, such as `rnn.weight_hh_l0[64:128]`.
+    Slices and views of a parameter may be filled as well. `uniform_`, `normal_` and `trunc_normal_` then write the values that
+    the same fill of the whole parameter has at these indices. `orthogonal_` and `sparse_` fill the slice as a separate matrix,
+    whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
-    Draws into other tensors (`torch.rand(n)`, which is then copied into a parameter) are done by torch's generator, which is
-    seeded with `seed` and restored at the end. They are the same on every rank if every rank makes the same draws.
+    torch does draws into other tensors, such as a `torch.rand(n)` that is then copied into a parameter. The default generator
+    is seeded with `seed` at the beginning, and gets its former state back at the end. These values are the same on every rank
+    if every rank makes the same draws.
 
-    transformers marks modules that were initialized, also on the meta device. The marks of modules are removed, so that its
-    `init_weights` fills them; the marks of loaded parameters stay.
+    transformers marks a module as initialized even if the module is on the meta device, and its `init_weights` skips such
+    modules. sharded_init removes the marks of modules, so that they are filled. It does not remove the marks of parameters that
+    were loaded from a checkpoint.
 
     Parameters
     ----------
     module
-        The module. Names of parameters are those in this module, without the prefixes of wrappers.
+        The module. The values of a parameter depend on its name in this module, without the prefixes that wrappers add.
     seed
         The seed of the native stream.
     partial
-        Allow parameters that are not written to. By default they raise a ValueError when the context ends: after `to_empty`
-        they would hold arbitrary memory.
+        Allow parameters to which nothing was written. By default, the end of the context raises a ValueError if there are
+        such parameters, because after `to_empty` their values are arbitrary.
 
     Examples
     --------

@@ -1,9 +1,10 @@
-"""Fills on the torch stream: which tensors fanin may fill itself, and how it fills them.
+"""Fills with values of the torch stream: decides which tensors fanin may fill itself, and fills them.
 
-A tensor is *plain* if it is dense CPU memory of a type that fanin draws, and nothing stands between a call and that memory:
-no subclass, mode, tracing, vmap, inference mode or forward-mode derivative. torch keeps this state in two sets of dispatch
-keys, one of the thread and one of the tensor. Both are compared with those of an ordinary tensor in a new thread, so a
-feature that a later torch adds is passed to torch as well.
+fanin fills only *plain* tensors. A tensor is plain if it is dense CPU memory of a type that fanin draws, and if no feature of
+torch changes what a call does: no subclass, mode, tracing, vmap, inference mode or forward-mode derivative. torch represents
+most of these features by two sets of dispatch keys, one of the thread and one of the tensor. `is_plain` requires that both sets
+equal those of an ordinary tensor in a new thread. If a later release of torch adds a feature with a new key, calls that use it
+are therefore passed to torch.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ NORMAL = FillRequest.normal
 TRUNC_NORMAL = FillRequest.trunc_normal
 SPARSE = FillRequest.sparse
 
-#: The types that fanin draws on the torch stream, and their names in Rust.
+#: The types whose values fanin draws on the torch stream, and the names of these types in Rust.
 DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
 
-#: The number of values from which fanin fills a tensor itself. For smaller tensors torch is faster: reading and setting the
-#: generator's state costs more than the fill. docs/speed.md has the measurements.
+#: The number of values from which fanin fills a tensor itself. For smaller tensors torch is faster, because fanin must read and
+#: set the generator's state, which takes longer than the fill. docs/speed.md has the measurements.
 MIN_VALUES = 8192
 
-#: The number of values from which a fill is worth deferring.
+#: The number of values from which a fill turns on the deferring of fills, in `fast_init(defer=True)`.
 MIN_DEFERRED_VALUES = 1 << 20
 
 TENSOR_TYPES = (Tensor, Parameter)
@@ -44,13 +45,13 @@ _thread_keys = torch._C._dispatch_tls_local_include_set
 _tensor_keys = torch._C._dispatch_keys
 has_function_mode = torch._C._has_torch_function_unary
 _increment_version = torch._C._increment_version
-# The original method, not the one that fast_init(defer=True) puts in its place.
+# torch's original method: fast_init(defer=True) patches `Tensor.data_ptr`, but not this attribute of its base class.
 data_ptr = torch._C.TensorBase.data_ptr
 _default_generator = torch.default_generator
 
 
 def _ordinary_keys() -> tuple[int, int]:
-    """Returns the dispatch keys of a new thread, and of a dense CPU tensor made in it."""
+    """Returns the dispatch keys of a new thread, and those of a dense CPU tensor that is created in this thread."""
     found = []
 
     def read():
@@ -74,7 +75,11 @@ def only_device_contexts() -> bool:
 
 
 def is_for_torch(tensor: Tensor) -> bool:
-    """Returns whether a call must go to torch: the argument is a subclass or no tensor, or a function mode is active."""
+    """Returns whether torch must do a call with this argument.
+
+    This is the case if the argument is not a tensor, if its class is a subclass of Tensor other than Parameter, or if a
+    function mode is active that is not a DeviceContext.
+    """
     return type(tensor) not in TENSOR_TYPES or (has_function_mode(tensor) and not only_device_contexts())
 
 
@@ -84,7 +89,7 @@ def has_ordinary_keys(tensor: Tensor) -> bool:
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Returns whether fanin may write to the memory of `tensor` itself."""
+    """Returns whether a tensor is plain, as defined at the top of this module: fanin may then write to its memory."""
     return (
         not torch.compiler.is_compiling()
         and not is_for_torch(tensor)
@@ -101,19 +106,19 @@ def is_cpu_generator(generator: torch.Generator | None) -> bool:
 
 
 def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **named):
-    """Reads the arguments of `Tensor.uniform_` or `Tensor.normal_`.
+    """Parses the arguments of a call of `Tensor.uniform_` or `Tensor.normal_`.
 
     Parameters
     ----------
     names
-        The names of the two numbers, which default to 0 and 1.
+        The names of the two parameters of the distribution. Their defaults are 0 and 1.
     given
         The positional arguments after the tensor.
 
     Returns
     -------
     tuple or None
-        The two numbers and the generator, or None for arguments that torch rejects.
+        The values of the two parameters and the generator, or None for arguments for which torch raises an error.
     """
     first, second = names
     if len(given) > 2 or not named.keys() <= set(names[len(given) :]):
@@ -124,9 +129,9 @@ def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **name
 
 
 def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator | None) -> bool:
-    """Fills a tensor that `is_plain`, and advances the generator.
+    """Fills a tensor for which `is_plain` is true, advances the generator, and returns True.
 
-    The tensor's version counter is incremented, as by an operation of torch under no_grad. Returns False, before anything
+    Increments the version counter of the tensor, as an operation of torch under no_grad does. Returns False, before anything
     is written, if torch must do the fill.
     """
     generator = _default_generator if generator is None else generator
@@ -142,7 +147,7 @@ def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator 
 
 
 def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: torch.Generator | None) -> bool:
-    """Fills a tensor if it is plain, the generator is one of torch's and the arguments are numbers.
+    """Fills a tensor, if it is plain, if the generator is a CPU generator of torch, and if the arguments are numbers.
 
     Parameters
     ----------
@@ -154,11 +159,11 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
     Returns
     -------
     bool
-        False if torch must do the fill. Nothing is written then.
+        True if the tensor was filled. False if torch must do the fill; nothing is written then.
     """
     try:
         if is_plain(tensor):
-            # The mode sees the fill only if it goes through torch's operator.
+            # If this fill turns the deferring mode on, torch's operator must be called, because the mode sees only operators.
             if (
                 wake_mode is not None
                 and (make_request is UNIFORM or make_request is NORMAL)
@@ -175,9 +180,10 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
         return False
 
 
-#: Fills a tensor while the mode of `_deferred_mode` is on. Set when that module is imported.
+#: The function `fill_under_mode` of `_deferred_mode`, which fills a tensor while the deferring mode is on. None until
+#: `_deferred_mode` is imported.
 fill_under_mode: Callable[[MakeRequest, Any, Tensor, torch.Generator | None], bool] | None = None
 
-#: Turns on the mode of `_deferred_mode` in this thread, if it waits for a large fill, and returns whether it did. Set when
-#: that module is imported.
+#: The function `wake` of `_deferred_mode`, which turns on the deferring mode of this thread before a large fill, and returns
+#: whether it turned the mode on. None until `_deferred_mode` is imported.
 wake_mode: Callable[[Tensor], bool] | None = None
