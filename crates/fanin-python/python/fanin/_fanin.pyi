@@ -209,14 +209,6 @@ class Prepared:
     True
     """
     def __new__(cls, /, spec: "str | Initializer", shape: SupportsGetItem[int, SupportsIndex], dtype: str, seed: SupportsIndex, name: str) -> Prepared: ...
-<<<<<<< HEAD
-=======
-    def fill_region(self, /, array: Any, start: SupportsGetItem[int, SupportsIndex], dtype: str | None = None) -> None:
-        """
-        Fills an array (any object with `__dlpack__`) with the region of the tensor that begins at the index `start` and
-        has the shape of the array.
-        """
->>>>>>> words7
     def fill_flat(self, /, array: Any, first: SupportsIndex, dtype: str | None = None) -> None:
         """
         Fills a contiguous vector (any object with `__dlpack__`) with the tensor's values at the row-major indices
@@ -224,7 +216,8 @@ class Prepared:
         """
     def fill_region(self, /, array: Any, start: SupportsGetItem[int, SupportsIndex], dtype: str | None = None) -> None:
         """
-        Fills an array (anything with `__dlpack__`) with the region of its shape that begins at the index `start`.
+        Fills an array (any object with `__dlpack__`) with the region of the tensor that begins at the index `start` and
+        has the shape of the array.
         """
 
 @final
