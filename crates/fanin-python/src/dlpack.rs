@@ -110,7 +110,11 @@ impl<'py> Array<'py> {
         };
         let capsule = exported
             .map_err(|error| {
-                let message = format!("the __dlpack__ of this {} raises: {}", kind(), error.value(py));
+                let message = format!(
+                    "cannot access the memory of this {}: its __dlpack__ raises: {}",
+                    kind(),
+                    error.value(py)
+                );
                 let raised = PyValueError::new_err(message);
                 raised.set_cause(py, Some(error));
                 raised

@@ -66,7 +66,7 @@ def test_rows_of_a_large_array_are_those_of_the_whole_array():
         (lambda: fanin.fill([1.0, 2.0], "normal"), TypeError, "a list cannot be filled"),
         (lambda: fanin.fill(array.array("f", [1]), "normal"), TypeError, "__dlpack__"),
         (lambda: fanin.fill(np.zeros(3, np.int32), "zeros"), TypeError, "neither f32, f64, f16, bf16 nor float8"),
-        (lambda: fanin.fill(np.zeros(3, ">f4"), "zeros"), ValueError, "the __dlpack__ of this ndarray raises"),
+        (lambda: fanin.fill(np.zeros(3, ">f4"), "zeros"), ValueError, "its __dlpack__ raises"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "zeros", dtype="f64"), TypeError, "dtype=f64, but this ndarray holds f32"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "zeros", dtype="f33"), ValueError, "unknown dtype f33"),
         (lambda: fanin.fill(np.broadcast_to(np.float32(1), (3, 4)), "normal"), ValueError, "read"),
@@ -98,8 +98,8 @@ def test_rows_of_a_large_array_are_those_of_the_whole_array():
         (lambda: fanin.init_module(nn.LazyLinear(3), RECIPE), ValueError, "weight has no shape yet because its module is lazy: run"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=1 << 64), ValueError, "whole number from -2^63"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=0.5), TypeError, "whole number"),
-        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", whole=(5,), start=(3,)), ValueError, "does not lie in"),
-        (lambda: fanin.fill(np.zeros((9000, 600), "f4"), "normal", whole=(9000, 600), start=(1, 0)), ValueError, "does not lie in"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", whole=(5,), start=(3,)), ValueError, "is not inside the shape"),
+        (lambda: fanin.fill(np.zeros((9000, 600), "f4"), "normal", whole=(9000, 600), start=(1, 0)), ValueError, "is not inside the shape"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", out=np.zeros(4, "f4")), ValueError, "out has the shape (4,)"),
         (lambda: fanin.kaiming_normal(mode="fan_uot"), ValueError, "did you mean fan_out?"),
         (lambda: fanin.Recipe("[init]\nx = 3"), ValueError, "recipe:2:5"),
@@ -140,7 +140,7 @@ def test_errors_name_options_as_keyword_arguments(tmp_path):
     with pytest.raises(ValueError, match="goes to a folder, not to a file: use output=\"DIR/\""):
         fanin.write_checkpoint("resnet50", path, max_shard_size="1GB")
     os.rename(path, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="; use force=True to replace it"):
+    with pytest.raises(ValueError, match="use force=True to replace it"):
         fanin.write_checkpoint("resnet50", tmp_path, resume=True)
     # In the command line, the same error names the options of the command line.
     command = [sys.executable, "-m", "fanin", "init", "resnet50", "-o", str(tmp_path)]

@@ -79,7 +79,8 @@ impl StdByDepth {
         let is_matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
         let matrices = inspection.tensors.iter().enumerate().filter(|(_, tensor)| is_matrix(&tensor.entry));
         // Each role with its points. `Point::position` is set after all positions are known.
-        let mut roles: Vec<(String, Vec<(Vec<u64>, Point)>)> = Vec::new();
+        type PositionedPoint = (Vec<u64>, Point);
+        let mut roles: Vec<(String, Vec<PositionedPoint>)> = Vec::new();
         let mut indices: HashMap<String, usize> = HashMap::new();
         let mut count = 0;
         for (tensor, inspected) in matrices {
