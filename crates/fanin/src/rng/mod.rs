@@ -1,7 +1,7 @@
 //! Random number generators, which generate 32-bit words. The module `distributions` turns words into variates.
 //!
 //! - [`Philox`]: counter-based, for the native stream.
-//! - [`Mt19937`]: the Mersenne Twister, for the torch stream, with [`StateReader`] for random access to its words.
+//! - [`Mt19937`]: the Mersenne Twister, for the torch stream, with `StateReader` for random access to its words.
 //! - `permutation`: random subsets, for sparse tensors of the native stream.
 //! - `group`: the unit in which the native stream produces words.
 
