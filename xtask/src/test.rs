@@ -82,7 +82,7 @@ fn quick(steps: &mut Steps) -> Result {
 }
 
 /// The examples of the library. An example fails if its own assertions fail.
-const EXAMPLES: [&str; 5] = ["any_split", "fused", "own_scheme", "scaling_factors", "torch_parity"];
+const EXAMPLES: [&str; 6] = ["any_split", "fused", "own_scheme", "readme", "scaling_factors", "torch_parity"];
 
 fn rust(steps: &mut Steps, tier: Tier) -> Result {
     let test = || {

@@ -1,4 +1,4 @@
-"""Runs the snippets of docs/distributed.md, in order and in one folder."""
+"""Runs the snippets of the README and of the guides, in order and in one folder."""
 
 import os
 import re
@@ -12,9 +12,10 @@ import pytest
 
 import fanin
 
-DOCS = Path(__file__).parents[3] / "docs" / "distributed.md"
+ROOT = Path(__file__).parents[3]
+PAGES = [(ROOT / page).read_text() for page in ("README.md", "docs/pytorch.md", "docs/distributed.md")]
 SNIPPET = re.compile(r"<!-- run: (\w+) ?(\d*) -->\n```(?:python|sh)\n(.*?)```", re.DOTALL)
-SNIPPETS = SNIPPET.findall(DOCS.read_text())
+SNIPPETS = [snippet for page in PAGES for snippet in SNIPPET.findall(page)]
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
@@ -40,7 +41,7 @@ def run(command, folder, timeout=240):
 
 
 def test_every_snippet_has_a_run_comment():
-    assert len(SNIPPETS) == DOCS.read_text().count("```python") + DOCS.read_text().count("```sh") >= 10
+    assert len(SNIPPETS) == sum(page.count("```python") + page.count("```sh") for page in PAGES) >= 16
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))

@@ -161,6 +161,14 @@ fn the_front_page_links_to_every_public_item() {
 }
 
 #[test]
+fn the_example_of_the_readme_is_the_one_that_is_run() {
+    let read = |path: &str| std::fs::read_to_string(workspace().join(path)).unwrap();
+    let example = read("crates/fanin/examples/readme.rs");
+    let (_, code) = example.split_once("\n\n").unwrap();
+    assert!(read("README.md").contains(&format!("```rust\n{code}```")));
+}
+
+#[test]
 fn only_the_simd_module_has_unsafe_code() {
     let mut count = 0;
     for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {

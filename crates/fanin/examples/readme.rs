@@ -1,0 +1,15 @@
+//! The example of the README.
+
+use fanin::{Fan, Native, Nonlinearity, init};
+
+fn main() -> Result<(), fanin::Error> {
+    let kaiming = init::kaiming_uniform().fan(Fan::Out).nonlinearity(Nonlinearity::Relu);
+    let seed = Native::new(42);
+    let mut w = vec![0f32; 256 * 128];
+    kaiming.fill(&mut w, &[256, 128], &mut seed.tensor("fc.weight"))?;
+    // The last two rows alone: the same bits.
+    let mut rows = vec![0f32; 2 * 128];
+    kaiming.fill_region(&mut rows, &[256, 128], &[254, 0], &[2, 128], &mut seed.tensor("fc.weight"))?;
+    assert_eq!(rows, w[254 * 128..]);
+    Ok(())
+}
