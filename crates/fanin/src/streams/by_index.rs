@@ -20,7 +20,8 @@ const CHUNK: usize = 1 << 16;
 const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
 
 /// Fills `out`, a row-major matrix with `columns` columns: standard normal values on and below the diagonal, zeros
-/// above it. The words are drawn from `source` in sequence. Words are also drawn for the entries above the diagonal.
+/// above the diagonal. The words are drawn from `source` in sequence. Words are also drawn for the entries above the
+/// diagonal, and their values are dropped.
 #[cfg(feature = "rand_core")]
 pub(super) fn fill_lower_normal_in_sequence(
     level: Level,
@@ -146,8 +147,8 @@ fn fill_f32(
 }
 
 /// Fills memory of a type narrower than f32. The values are computed as f32 in a buffer that stays in the nearest
-/// cache, and are then rounded to the type. Therefore the kernels of the distributions are compiled for f32 alone
-/// (docs/dev/build.md).
+/// cache, and are then rounded to the type. Because of this buffer, the kernels of the distributions are compiled for
+/// f32, and not again for each narrower type (docs/dev/build.md).
 fn fill_narrow<E: Element>(
     level: Level,
     distribution: Distribution,
@@ -188,8 +189,8 @@ impl<E: Element> Kernel for Store<'_, E> {
     }
 }
 
-/// The arguments of a fill. [`Visitor32::visit32`] and [`Visitor64::visit64`] fill `out` by the transform of a
-/// distribution.
+/// The arguments of a fill. [`Visitor32::visit32`] and [`Visitor64::visit64`] take the transform of a distribution, and
+/// fill `out` with the transformed words.
 struct Fill<'a, S, E> {
     source: &'a mut S,
     slice: RegionSlice<'a>,

@@ -1,5 +1,5 @@
-//! Computes the non-zero values of a sparse matrix one by one on the native stream. This is faster where few values are
-//! non-zero.
+//! Computes the non-zero values of a sparse matrix one by one on the native stream. This is faster than to compute all
+//! values if few values are non-zero.
 
 use super::zero_mask::{BLOCK, ZeroMask};
 use crate::distributions::normal::{Normal32, Normal64};
@@ -43,8 +43,8 @@ impl NonZeros<'_> {
     fn write<I: SimdIsa, E: Element>(self, distribution: impl Single<E>, out: &mut [E]) {
         let Self { mask, corner, columns, width, .. } = self;
         out.fill(E::default());
-        // The values that are found but not yet computed: their offsets in the band and their row-major indices in the
-        // matrix.
+        // The non-zero values whose positions were found, but which are not computed yet. `offsets` has their offsets
+        // in the band, and `indices` has their row-major indices in the matrix.
         let mut offsets = [0usize; BLOCK + AT_ONCE];
         let mut indices = [0u64; BLOCK + AT_ONCE];
         let mut pending = 0;
@@ -76,8 +76,8 @@ impl NonZeros<'_> {
         self.compute::<I, E>(&distribution, &offsets[..pending], &indices, out);
     }
 
-    /// Computes the values at `indices` and writes the k-th one to `out` at `offsets[k]`. `indices` may be longer than
-    /// `offsets`; the values of the additional indices are dropped.
+    /// Computes the values at `indices`, and writes the k-th value to `out` at `offsets[k]`. If `indices` is longer
+    /// than `offsets`, the values of the additional indices are dropped.
     #[inline(always)]
     fn compute<I: SimdIsa, E: Element>(
         &self,
@@ -100,12 +100,12 @@ const AT_ONCE: usize = 2 * LANES;
 
 /// A distribution that can compute values at arbitrary indices. Implementations are `#[inline(always)]`.
 trait Single<E> {
-    /// Computes the values at these row-major indices.
+    /// Computes the values at the row-major indices `indices`.
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]);
 }
 
-/// Returns two numbers for each index: the number of the Philox block of the value at the index, and which value of the
-/// block it is. The values are computed in groups of `N`.
+/// Finds the Philox blocks of the values at `indices`. Returns, for each index, the number of the block, and the
+/// position of the value among the values of that block. The values are computed in groups of `N`.
 #[inline(always)]
 fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
     const EACH: u64 = LANES as u64;
@@ -118,9 +118,9 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 }
 
 impl<E: Element> Single<E> for Normal32 {
-    /// A value needs only two of the four words of its Philox block. So 32 values are transformed as one group: the
-    /// words of the first 16 values are passed as words 0 and 1 of the group, and the words of the last 16 values as
-    /// words 2 and 3.
+    /// A value needs only two of the four words of its Philox block. Therefore 32 values are transformed as one group:
+    /// the words of the first 16 values are passed as words 0 and 1 of the group, and the words of the last 16 values
+    /// as words 2 and 3.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];
