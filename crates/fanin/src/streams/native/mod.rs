@@ -22,8 +22,8 @@
 //! A Philox block consists of four words. Sixteen blocks form a **group**. Divisions round down.
 //!
 //! An f32 value takes one word. The value at index i is in group `i / 64`. With `o = i mod 64` the value comes from
-//! word `o / 16` of block `16 * (i / 64) + o mod 16`. An f64 value takes two words. The value at index i is in group `i
-//! / 32`. With `o = i mod 32` the value comes from words `2 * (o / 16)` (high) and `2 * (o / 16) + 1` (low) of block
+//! word `o / 16` of block `16 * (i / 64) + o mod 16`. An f64 value takes two words. The value at index i is in group
+//! `i / 32`. With `o = i mod 32` the value comes from words `2 * (o / 16)` (high) and `2 * (o / 16) + 1` (low) of block
 //! `16 * (i / 32) + o mod 16`.
 //!
 //! Below, `w` is a word, `s(w)` the signed integer of the same bits, and `W = high * 2^32 + low` the integer of two
@@ -44,19 +44,20 @@
 //! a = b, every value is a.
 //!
 //! # normal
-//! The Box-Muller transform gives two standard normals, `z = r * cos(t)` and `z = r * sin(t)`. The value is `fma(z,
-//! std, mean)`.
+//! The Box-Muller transform gives two standard normals, `z = r * cos(t)` and `z = r * sin(t)`. The value is
+//! `fma(z, std, mean)`.
 //!
 //! f32: words 0 and 1 of a block are one pair, and words 2 and 3 are another. The cosine gives the value that belongs
 //! to the first word of a pair, and the sine gives the value that belongs to the second word. With w the first and w'
-//! the second word of a pair, `r = sqrt(-2 * ln(u))`, `u = min(w + 1/2, 2^32 - 2^8) / 2^32`, and `t = 2 * pi * (w' +
-//! 1/2) / 2^32`. The angle is reduced in integers. The number of quarter turns is `q = ((w' + 2^29) mod 2^32) / 2^30`.
-//! The remainder is `(w' - 2^30 * q) mod 2^32` as a signed integer, plus 1/2. It is multiplied by `2 * pi / 2^32`.
+//! the second word of a pair, `r = sqrt(-2 * ln(u))`, `u = min(w + 1/2, 2^32 - 2^8) / 2^32`, and
+//! `t = 2 * pi * (w' + 1/2) / 2^32`. The angle is reduced in integers. The number of quarter turns is
+//! `q = ((w' + 2^29) mod 2^32) / 2^30`. The remainder is `(w' - 2^30 * q) mod 2^32` as a signed integer, plus 1/2. It
+//! is multiplied by `2 * pi / 2^32`.
 //!
-//! f64: words 0 and 1 of a block are the radius, `u = min(W + 1/2, 2^64 - 2^11) / 2^64`; words 2 and 3 are the angle,
-//! `t = 2 * pi * (W' + 1/2) / 2^64`, where the remainder after the quarter turns is `fma(s(high), 2^32, low + 1/2) * (2
-//! * pi / 2^64)`. The cosine gives the value that belongs to words 0 and 1, the sine the value that belongs to words 2
-//! and 3.
+//! f64: words 0 and 1 of a block are the radius, `u = min(W + 1/2, 2^64 - 2^11) / 2^64`. Words 2 and 3 are the angle,
+//! `t = 2 * pi * (W' + 1/2) / 2^64`, where the remainder after the quarter turns is
+//! `fma(s(high), 2^32, low + 1/2) * (2 * pi / 2^64)`. The cosine gives the value that belongs to words 0 and 1, and the
+//! sine gives the value that belongs to words 2 and 3.
 //!
 //! # trunc_normal
 //! The inverse distribution function is applied to one uniform draw for each value. In standard units the bounds are
@@ -80,33 +81,33 @@
 //! the smallest tail `t = min(below, above) + mass / 2^33`, and the quantile's polynomial for tails is not evaluated
 //! where `w* < 5.249`.
 //!
-//! *Tail.* `delta` solves `g(delta) = -ln(1 - u * m)`. Here M is the Mills ratio, `h(z) = ln(z * M(z))`, and `g(delta)
-//! = delta * (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)`, which is minus the logarithm of
-//! the fraction of the upper tail that is beyond `near + delta`. `m` is `1 - exp(-g(width))`. The equation is solved by
-//! four Newton steps from `2 * E / (sqrt(near^2 + 2 * E) + near)`, where E is the right-hand side. An interval narrower
-//! than 2^-26 takes `delta = E / near` with `m = 1 - exp(-near * width)`. The arithmetic is f64; the value is rounded
-//! to the type last.
+//! *Tail.* `delta` solves `g(delta) = -ln(1 - u * m)`. Here M is the Mills ratio, `h(z) = ln(z * M(z))`, and
+//! `g(delta) = delta * (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)`, which is minus the
+//! logarithm of the fraction of the upper tail that is beyond `near + delta`. `m` is `1 - exp(-g(width))`. The equation
+//! is solved by four Newton steps from `2 * E / (sqrt(near^2 + 2 * E) + near)`, where E is the right-hand side. An
+//! interval narrower than 2^-26 takes `delta = E / near` with `m = 1 - exp(-near * width)`. The arithmetic is f64; the
+//! value is rounded to the type last.
 //!
 //! # sparse
 //! The entry at an index is the normal value at that index, or 0. In each column, `zeros` rows are 0. The words under
 //! `permutation` pick these rows for each column c.
 //!
-//! If there are at most 256 rows, a forward Fisher-Yates shuffle of the row indices 0..rows picks the rows. Step `t =
-//! 0, 1, .., zeros - 1` swaps entry t with entry `t + word mod (rows - t)`, where the word is word `t mod 4` of block
-//! `64 * c + t / 4`. The rows in the first `zeros` entries are picked.
+//! If there are at most 256 rows, a forward Fisher-Yates shuffle of the row indices 0..rows picks the rows. Step
+//! `t = 0, 1, .., zeros - 1` swaps entry t with entry `t + word mod (rows - t)`, where the word is word `t mod 4` of
+//! block `64 * c + t / 4`. The rows in the first `zeros` entries are picked.
 //!
 //! If there are more than 256 rows, row r is picked if its image under a permutation of 0..rows is below `zeros`. The
 //! permutation is a Feistel network with cycle walking, where `2^(bits-1) < rows <= 2^bits`. An index is split into
-//! `left`, its upper `bits / 2` bits (rounded down), and `right`, its other bits. Round i = 0, 1, .., 11, with word `i
-//! mod 4` of block c for its key, is `left ^= F(right)` for even i and `right ^= F(left)` for odd i, truncated to the
-//! number of bits of the half; `F(x) = mix(x + key + i * 0x9E3779B9)`, where mix is MurmurHash3's 32-bit finalizer. An
-//! image that is not below `rows` is permuted again.
+//! `left`, its upper `bits / 2` bits (rounded down), and `right`, its other bits. Round i = 0, 1, .., 11, with word
+//! `i mod 4` of block c for its key, is `left ^= F(right)` for even i and `right ^= F(left)` for odd i, truncated to
+//! the number of bits of the half; `F(x) = mix(x + key + i * 0x9E3779B9)`, where mix is MurmurHash3's 32-bit finalizer.
+//! An image that is not below `rows` is permuted again.
 //!
 //! # orthogonal
 //! For `m = max(rows, rest)` and `n = min(rows, rest)`, where `rest` is the product of the trailing sizes, entry (i, j)
 //! of an m by n matrix X is the standard normal value at index `i * n + j` under `reflections32` (`reflections64`). The
-//! entries of column j from row j on are a vector x_j; `v_j = x_j + sign(x_jj) |x_j| e_j`, sign(0) = 1. With `S =
-//! striu(V^T V) + diag(|x_j| (|x_j| + |x_jj|))` and `W = S^-1 V_top^T`, where V_top is the first n rows of V, the
+//! entries of column j from row j on are a vector x_j; `v_j = x_j + sign(x_jj) |x_j| e_j`, sign(0) = 1. With
+//! `S = striu(V^T V) + diag(|x_j| (|x_j| + |x_jj|))` and `W = S^-1 V_top^T`, where V_top is the first n rows of V, the
 //! matrix is `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) * -sign(x_cc) * gain`, transposed if rows < rest. Each sum
 //! starts at 0 and adds one term after another by fused multiply-adds in the type of the arithmetic. The terms of
 //! |x_j|^2 and of V^T V are added by row, ascending; the terms of Q are added by k, ascending. The rows of W are

@@ -4,22 +4,22 @@
 //!
 //! # Bit-identical results
 //!
-//! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes that are made of them: both the values
-//!   and the state of the generator afterwards are bit-identical. This holds for f32, f64, f16 and bf16, in contiguous
-//!   and in strided memory. Strided memory is filled in memory order, as torch fills it.
-//! * `orthogonal`: only the state of the generator is bit-identical. The values agree to rounding, because different
-//!   builds of LAPACK also give different values. torch does not support f16 and bf16 here. In this crate they are
-//!   drawn and factored in f32.
+//! * `uniform`, `normal`, `trunc_normal` by rejection, `sparse`, and all schemes that use these distributions: both the
+//!   values and the state of the generator afterwards are bit-identical. This holds for f32, f64, f16 and bf16, in
+//!   contiguous and in strided memory. Strided memory is filled in memory order, as torch fills it.
+//! * `orthogonal`: only the state of the generator is bit-identical. The values agree up to rounding errors. They
+//!   cannot be bit-identical to those of every torch, because different builds of LAPACK give different values. torch
+//!   does not support `orthogonal` in f16 and bf16. This crate draws and factors these matrices in f32.
 //! * `trunc_normal` by `inverse_cdf` (torch before 2.12): only the state of the generator is bit-identical. The values
-//!   agree to two units in the last place, because torch's inverse error function comes from a library whose results
-//!   depend on the CPU.
+//!   differ by at most two units in the last place, because torch's inverse error function comes from a library whose
+//!   results depend on the CPU.
 //!
-//! Normal values of f64 use the logarithm, sine and cosine of the platform's C library, as in torch. They are
+//! Normal values of f64 use the logarithm, sine and cosine of the platform's C library, as in torch. These values are
 //! bit-identical if this crate and torch use the same library.
 //!
-//! One difference is known, which does not matter in practice. In f32 and f64, rejection in a narrow or distant tail
-//! compares with the correctly rounded logarithm, while the results of torch's logarithm depend on the CPU. In 10^8
-//! comparisons, no different outcome was found.
+//! One difference is known. In f32 and f64, rejection in a narrow or distant tail compares with the correctly rounded
+//! logarithm, while the results of torch's logarithm depend on the CPU. The difference does not matter in practice: in
+//! 10^8 comparisons, no different outcome was found.
 //!
 //! # Features that torch does not have
 //!

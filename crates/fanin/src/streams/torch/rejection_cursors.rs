@@ -1,16 +1,16 @@
-//! The state readers of the passes of rejection sampling.
+//! The state readers of rejection sampling. They read the words of each rejection pass.
 
 use crate::rng::StateReader;
 
-/// The state readers of one pass. There is one for each sequence of words in the pass.
+/// The state readers of one rejection pass: one state reader for each sequence of words in the pass.
 type StateReaders = Vec<StateReader>;
 
-/// Largest number of passes whose state readers are stored. The state readers of so many passes take about 20
+/// Largest number of rejection passes whose state readers are stored. The state readers of so many passes take about 20
 /// megabytes.
 pub(super) const KEPT: usize = 1 << 12;
 
-/// The state readers of the later passes, which are all passes after the first one. Blocks of values go through the
-/// later passes one block after another.
+/// The state readers of the later passes, which are all rejection passes after the first one. Blocks of values go
+/// through the later passes one block after another.
 ///
 /// The state readers of each of the first `max_kept` later passes are stored, because at the end of a block they are at
 /// the words where the next block begins. All further passes share one set of state readers. This set moves from pass
