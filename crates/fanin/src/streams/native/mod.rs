@@ -39,9 +39,9 @@
 //! of the interval.
 //!
 //! # uniform
-//! f32: `fma(s(w), scale, middle)`, `scale = (b - a) / 2^32`, `middle = a / 2 + b / 2`, both computed in f64 and
-//! rounded to f32. f64: the same formula, with `fma(s(high), 2^32, low)` in place of s(w) and 2^64 in place of 2^32. If
-//! a = b, every value is a.
+//! f32: the value is `fma(s(w), scale, middle)`. `scale = (b - a) / 2^32` and `middle = a / 2 + b / 2` are computed in
+//! f64 and rounded to f32. f64: the formulas are the same, with `fma(s(high), 2^32, low)` in place of s(w), and 2^64 in
+//! place of 2^32. If a = b, every value is a.
 //!
 //! # normal
 //! The Box-Muller transform gives two standard normals, `z = r * cos(t)` and `z = r * sin(t)`. The value is
@@ -74,12 +74,12 @@
 //! | body | all types but f64; width >= 1/8; w* < 24.5 | `fma(z, std, mean)`, z the f32 quantile |
 //! | centre | otherwise | `fma(z, std, mean)`, z the f64 quantile (Wichura 1988, AS 241), rounded to the type last |
 //!
-//! *Centre and body.* With `below = P(Z < alpha)`, `above = P(Z > beta)` (by the complementary error function) and
-//! `mass` between them, the tails at u are `lower = fma(u, mass, below)` and `upper = fma(u', mass, above)`; the
-//! smaller one is the quantile's tail. In f32 both tails use `(w + 2^31) mod 2^32` in place of w, and the signed
-//! distance from the median is `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`; `w*` is `-ln(4 * t * (1 - t))` at
-//! the smallest tail `t = min(below, above) + mass / 2^33`, and the quantile's polynomial for tails is not evaluated
-//! where `w* < 5.249`.
+//! *Centre and body.* `below = P(Z < alpha)` and `above = P(Z > beta)` are computed by the complementary error
+//! function. `mass` is the probability between them. The tails at u are `lower = fma(u, mass, below)` and
+//! `upper = fma(u', mass, above)`. The smaller one is the quantile's tail. In f32 both tails use `(w + 2^31) mod 2^32`
+//! in place of w, and the signed distance from the median is `x = fma(s(w) + 1/2, 2 * mass / 2^32, below - above)`.
+//! `w*` is `-ln(4 * t * (1 - t))` at the smallest tail `t = min(below, above) + mass / 2^33`. The quantile's polynomial
+//! for tails is not evaluated where `w* < 5.249`.
 //!
 //! *Tail.* `delta` solves `g(delta) = -ln(1 - u * m)`. Here M is the Mills ratio, `h(z) = ln(z * M(z))`, and
 //! `g(delta) = delta * (near + delta / 2) + ln(1 + delta / near) - h(near + delta) + h(near)`, which is minus the
@@ -98,21 +98,22 @@
 //!
 //! If there are more than 256 rows, row r is picked if its image under a permutation of 0..rows is below `zeros`. The
 //! permutation is a Feistel network with cycle walking, where `2^(bits-1) < rows <= 2^bits`. An index is split into
-//! `left`, its upper `bits / 2` bits (rounded down), and `right`, its other bits. Round i = 0, 1, .., 11, with word
-//! `i mod 4` of block c for its key, is `left ^= F(right)` for even i and `right ^= F(left)` for odd i, truncated to
-//! the number of bits of the half; `F(x) = mix(x + key + i * 0x9E3779B9)`, where mix is MurmurHash3's 32-bit finalizer.
-//! An image that is not below `rows` is permuted again.
+//! `left`, its upper `bits / 2` bits (rounded down), and `right`, its other bits. Round i = 0, 1, .., 11 takes word
+//! `i mod 4` of block c as its key. The round is `left ^= F(right)` for even i and `right ^= F(left)` for odd i,
+//! truncated to the number of bits of the half. `F(x)` is `mix(x + key + i * 0x9E3779B9)`, where mix is MurmurHash3's
+//! 32-bit finalizer. An image that is not below `rows` is permuted again.
 //!
 //! # orthogonal
-//! For `m = max(rows, rest)` and `n = min(rows, rest)`, where `rest` is the product of the trailing sizes, entry (i, j)
-//! of an m by n matrix X is the standard normal value at index `i * n + j` under `reflections32` (`reflections64`). The
-//! entries of column j from row j on are a vector x_j; `v_j = x_j + sign(x_jj) |x_j| e_j`, sign(0) = 1. With
-//! `S = striu(V^T V) + diag(|x_j| (|x_j| + |x_jj|))` and `W = S^-1 V_top^T`, where V_top is the first n rows of V, the
-//! matrix is `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) * -sign(x_cc) * gain`, transposed if rows < rest. Each sum
-//! starts at 0 and adds one term after another by fused multiply-adds in the type of the arithmetic. The terms of
-//! |x_j|^2 and of V^T V are added by row, ascending; the terms of Q are added by k, ascending. The rows of W are
-//! computed from the last to the first. Row j starts as row j of V_top^T. Then `S[j][k] W[k]` is subtracted for each k
-//! from the last down to j + 1, and the result is divided by `S[j][j]`.
+//! `m` is `max(rows, rest)` and `n` is `min(rows, rest)`, where `rest` is the product of the trailing sizes. Entry (i,
+//! j) of an m by n matrix X is the standard normal value at index `i * n + j` under `reflections32` (`reflections64`).
+//! The entries of column j from row j on are a vector x_j. `v_j` is `x_j + sign(x_jj) * |x_j| * e_j`, with sign(0) = 1.
+//! V is the matrix of the columns v_j, and V_top is the first n rows of V. striu is the part above the diagonal. With
+//! `S = striu(V^T * V) + diag(|x_j| * (|x_j| + |x_jj|))` and `W = S^-1 * V_top^T`, the matrix is
+//! `Q[i][c] = (delta_ic - sum_k V[i][k] * W[k][c]) * -sign(x_cc) * gain`, transposed if rows < rest. Each sum starts at
+//! 0 and adds one term after another by fused multiply-adds in the type of the arithmetic. The terms of `|x_j|^2` and
+//! of `V^T * V` are added by row, ascending. The terms of Q are added by k, ascending. The rows of W are computed from
+//! the last to the first. Row j starts as row j of V_top^T. Then `S[j][k] * W[k]` is subtracted for each k from the
+//! last down to j + 1, and the result is divided by `S[j][j]`.
 //!
 //! # constant, eye, dirac
 //! Each value is a function of its index only. No words are used.

@@ -7,7 +7,7 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
 /// The test by which torch rejects uniform proposals. For each proposal there is a uniform draw on [0, 1). The proposal
 /// is rejected if the draw is greater than the density at the proposal divided by the greatest density within the
-/// bounds. The test compares the logarithms of both.
+/// bounds. The test compares the logarithms of the draw and of this quotient.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AcceptanceTest {
     mean: f64,

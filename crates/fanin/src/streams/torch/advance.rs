@@ -21,7 +21,7 @@ impl Torch {
     ///
     /// * truncated normals by rejection, because rejected values are drawn again, so that the number of words is known
     ///   only after drawing;
-    /// * fewer than [`Torch::GROUP`] normals, because they are drawn in pairs, and the number of words depends on
+    /// * fewer than [`Torch::GROUP`] normals, because they are computed in pairs, and the number of words depends on
     ///   whether the generator still stores the second value of an earlier pair;
     /// * plans that the stream cannot fill, for which [`Stream::fill`](crate::Stream::fill) returns an error.
     ///

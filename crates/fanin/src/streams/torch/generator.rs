@@ -23,7 +23,8 @@ pub struct Torch {
     /// normal value is drawn one by one, it is this value.
     pub(super) next_normal: Option<f64>,
     /// An f32 normal value and whether it is valid. The state of torch's generator has these two fields, but torch does
-    /// not use them on the CPU. They are stored here so that [`Torch::state`] returns what [`Torch::from_state`] got.
+    /// not use them on the CPU. They are stored here so that [`Torch::state`] returns the same bytes from which the
+    /// state was set.
     pub(super) next_float_normal: (f32, bool),
     /// `None` stands for the best level that the CPU supports.
     level: Option<Level>,
@@ -58,7 +59,7 @@ impl Torch {
         Self { seed, engine, next_normal, next_float_normal, level: None, threads: Threads::Pool }
     }
 
-    /// Replaces the state of this generator by the state of `other`. The CPU level and the threads do not change.
+    /// Replaces the state of this generator with the state of `other`. The CPU level and the threads do not change.
     pub(super) fn take_state(&mut self, other: Self) {
         *self = Self { level: self.level, threads: self.threads, ..other };
     }

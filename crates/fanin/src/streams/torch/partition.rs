@@ -48,8 +48,8 @@ impl Cost {
         Self { compute: 160.0, words: words_each::<E>() as f64, sequences: 2.0 }
     }
 
-    /// Time to pass over the words of `values` values. The generator jumps over more than [`Mt19937::MIN_JUMP`] words,
-    /// so the time does not grow beyond that number.
+    /// Time to pass over the words of `values` values. The generator jumps if there are more than [`Mt19937::MIN_JUMP`]
+    /// words to pass over, so the time does not grow any further.
     fn before(&self, values: f64) -> f64 {
         self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }

@@ -38,7 +38,7 @@ impl Torch {
     /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` uniform values on [low, high).
     /// `interval` is `(low, high)`.
     ///
-    /// Moves the generator past the words of the whole tensor, and returns the number of these words.
+    /// The generator moves past the words of the whole tensor. Returns the number of these words.
     pub(super) fn uniforms<E: Element>(
         &mut self,
         interval: (f64, f64),
@@ -56,9 +56,9 @@ impl Torch {
     /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` normal values. `distribution` is
     /// `(mean, std)`.
     ///
-    /// If `by_groups` is true, `count` must be at least [`BULK`]. The generator is moved past the words of the whole
+    /// If `by_groups` is true, `count` must be at least [`BULK`]. The generator moves past the words of the whole
     /// tensor, and the number of these words is returned. If `by_groups` is false, `slice` must be the whole tensor.
-    /// The values of the tensor are then drawn one by one, their words are not counted, and 0 is returned.
+    /// The values are drawn one by one, and 0 is returned because their words are not counted.
     pub(super) fn normals<E: Element>(
         &mut self,
         distribution: (f64, f64),
@@ -78,8 +78,8 @@ impl Torch {
         groups.total
     }
 
-    /// Fills `out` with normal values that are drawn one by one, from pairs of words. torch draws the values of strided
-    /// tensors, and of tensors with fewer than [`BULK`] values, in this way.
+    /// Fills `out` with normal values that are drawn one by one. torch does this for strided tensors, and for tensors
+    /// of fewer than [`BULK`] values.
     pub(super) fn normals_one_by_one<E: Element>(&mut self, (mean, std): (f64, f64), out: &mut [E]) {
         for out in out.chunks_mut(CHECK_EVERY) {
             check();
@@ -93,7 +93,7 @@ impl Torch {
     /// the generator, which first jumps to the words of the partition.
     ///
     /// `draw(cursor, first, out)` must fill `out` with the consecutive values from the row-major index `first` on. This
-    /// method moves the generator by `words` words in all.
+    /// method moves the generator by `words` words in total.
     pub(super) fn draw_runs<E: Element>(
         &mut self,
         cost: Cost,

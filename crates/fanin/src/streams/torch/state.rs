@@ -77,8 +77,8 @@ impl Torch {
             return Err(Error::State { reason });
         }
         // A generator that was just seeded has `next` = 0 and `left` = 1. In any other state, `next` and `left` add up
-        // to one more than the number of words. torch does not check this, and reads past the end of its state if the
-        // sum is wrong.
+        // to one more than the number of words. torch does not check the sum. If the sum is wrong, torch reads past the
+        // end of its state.
         let fresh = next == 0 && left == 1;
         if !fresh && next + u64::from(left) != u64::from(words) + 1 {
             let reason = format!("left = {left} and next = {next} contradict each other");

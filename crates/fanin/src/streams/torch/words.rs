@@ -5,12 +5,12 @@ use crate::dtype::{DType, Element};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// Number of values in a group of normals. torch transforms the words of a group together: the first half of the words
-/// are radii, and the second half are angles.
+/// Number of values in a group of normals. torch transforms the words of a group together by the Box-Muller transform:
+/// the first half of the words give the radii, and the second half give the angles.
 pub(super) const GROUP: usize = Torch::GROUP;
 
 /// Smallest number of values that torch draws by groups in a contiguous normal fill. torch draws fewer values one by
-/// one, in pairs.
+/// one.
 pub(super) const BULK: usize = GROUP;
 
 /// Computes [`Torch::words`] for a plan that the stream can fill. A plan of an eight-bit type takes as many words as
@@ -41,8 +41,8 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
 }
 
 /// Checks that the words of the plan can be counted. Otherwise returns the error `ShapeOverflow`. The words of a normal
-/// fill must be countable in 64 bits. The words of two passes of rejection must be countable in 62 bits, because a
-/// state reader counts the words of two passes in signed integers.
+/// fill must be countable in 64 bits. The words of two rejection passes must be countable in 62 bits, because a state
+/// reader counts the words of two passes in signed integers.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
     let (values, again) = (plan.len() as u128, GROUP as u128);
