@@ -1,4 +1,5 @@
-//! Fills tensors with distributions whose value at an index is computed from the random words of that index alone.
+//! Fills tensors with distributions whose value at an index is computed from the random words of that index alone. The
+//! words come in groups, which the section "Words" of [`crate::streams::native`] defines.
 
 #[cfg(feature = "rand_core")]
 use crate::cancel::check;
@@ -17,6 +18,7 @@ use crate::threads::Threads;
 /// up to this many values is filled by a single thread.
 const CHUNK: usize = 1 << 16;
 
+/// The standard normal distribution.
 const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
 
 /// Fills `out`, a row-major matrix with `columns` columns: standard normal values on and below the diagonal, zeros
@@ -58,7 +60,7 @@ pub(super) fn fill_lower_normal(
     }));
 }
 
-/// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses its own copy of `source`, which
+/// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses its own copy of `source`. A copy
 /// can compute the words of any index directly.
 pub(super) fn fill_by_index_on(
     threads: Threads,
@@ -216,6 +218,7 @@ impl<S: GroupSource> Visitor64 for Fill<'_, S, f64> {
 
 /// A transform from the words of a group to the `N` values of the group. Implementations are `#[inline(always)]`.
 trait GroupTransform<E, const N: usize> {
+    /// Computes the values of the group whose words are `words`.
     fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; N]);
 }
 
@@ -233,6 +236,7 @@ impl<T: Transform64> GroupTransform<f64, GROUP_64> for T {
     }
 }
 
+/// The kernel of [`Fill`] for f32.
 struct Fill32<'a, S, T> {
     fill: Fill<'a, S, f32>,
     transform: T,
@@ -248,6 +252,7 @@ impl<S: GroupSource, T: Transform32> Kernel for Fill32<'_, S, T> {
     }
 }
 
+/// The kernel of [`Fill`] for f64.
 struct Fill64<'a, S, T> {
     fill: Fill<'a, S, f64>,
     transform: T,
@@ -264,8 +269,8 @@ impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
 }
 
 /// Fills `out` with the values of `slice`, which are computed in groups of `N`. `slice` consists of runs: contiguous
-/// ranges of row-major indices. If a run ends inside of a group and the next run begins in the same group, the group is
-/// computed once.
+/// ranges of row-major indices. If a run ends inside a group and the next run begins inside the same group, the group
+/// is computed once.
 #[inline(always)]
 fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     slice: RegionSlice<'_>,

@@ -12,7 +12,7 @@ use crate::threads::Threads;
 const CHUNK: usize = 1 << 16;
 
 /// A constant is written by non-temporal stores if the memory has at least this many bytes, because the caches cannot
-/// hold so much memory. Random values are always written by ordinary stores, whose latency is hidden behind the
+/// hold this much memory. Random values are always written by ordinary stores, whose latency is hidden behind the
 /// arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 

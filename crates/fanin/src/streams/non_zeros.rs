@@ -11,7 +11,9 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// Computes the non-zero values of a band: some consecutive rows of a region of a sparse matrix.
 #[derive(Clone, Copy)]
 pub(super) struct NonZeros<'a> {
+    /// The generator of the values.
     pub(super) engine: Philox,
+    /// The zeros of the region to which the band belongs.
     pub(super) mask: &'a ZeroMask,
     /// The row of the mask at which the band begins.
     pub(super) row: usize,
@@ -39,6 +41,7 @@ impl NonZeros<'_> {
         }
     }
 
+    /// Implements [`NonZeros::fill`] for one element type. `distribution` computes the non-zero values.
     #[inline(always)]
     fn write<I: SimdIsa, E: Element>(self, distribution: impl Single<E>, out: &mut [E]) {
         let Self { mask, corner, columns, width, .. } = self;
@@ -86,7 +89,7 @@ impl NonZeros<'_> {
         indices: &[u64],
         out: &mut [E],
     ) {
-        let indices = indices.first_chunk().expect("the array has room for AT_ONCE more");
+        let indices = indices.first_chunk().expect("`indices` has at least AT_ONCE entries");
         let mut values = [E::default(); AT_ONCE];
         distribution.values::<I>(self.engine, indices, &mut values);
         for (&offset, &value) in offsets.iter().zip(&values) {
@@ -163,6 +166,7 @@ impl Single<f64> for Normal64 {
     }
 }
 
+/// The kernel of [`NonZeros::fill`] for all types but f64.
 struct NonZeros32<'a, E> {
     kept: NonZeros<'a>,
     transform: Normal32,
@@ -178,6 +182,7 @@ impl<E: Element> Kernel for NonZeros32<'_, E> {
     }
 }
 
+/// The kernel of [`NonZeros::fill`] for f64.
 struct NonZeros64<'a> {
     kept: NonZeros<'a>,
     transform: Normal64,

@@ -26,6 +26,7 @@ const SPARSITY: usize = 4;
 pub(super) struct Zeros {
     pub(super) threads: Threads,
     pub(super) level: Level,
+    /// The generator of the words that choose the zeros.
     pub(super) permutation: Philox,
     /// Number of rows of the matrix.
     pub(super) rows: usize,
@@ -56,9 +57,11 @@ impl Zeros {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sparse {
     pub(super) zeros: Zeros,
+    /// The generator of the normal values.
     pub(super) values: Philox,
     /// Number of columns of the matrix.
     pub(super) columns: usize,
+    /// Standard deviation of the normal values.
     pub(super) std: f64,
 }
 
@@ -100,6 +103,7 @@ struct FindZeros<'a> {
     left: usize,
     /// The columns to search, counted from `left`.
     columns: Range<usize>,
+    /// The words of the mask for these columns.
     words: &'a mut [u64],
 }
 
@@ -160,7 +164,8 @@ mod tests {
     use crate::streams::native::Native;
     use crate::tensor::TensorMut;
 
-    /// Compares fills with the definition of the native stream, value by value.
+    /// Asserts that fills of whole matrices and of regions have the values that the definition of the native stream
+    /// gives.
     fn check<E: Element + PartialEq + std::fmt::Debug>(level: Level) {
         let std = 0.5;
         for (rows, columns) in [(40usize, 70usize), (256, 3), (257, 130), (700, 65)] {
@@ -206,6 +211,7 @@ mod tests {
         }
     }
 
+    /// The kernel that sets `picked` for each row whose image is below `zeros`.
     struct Images<'a> {
         rows: usize,
         key: [u32; 4],

@@ -97,7 +97,7 @@ const LANES: usize = 16;
 
 /// Sets to zero each value whose bit is set in `bits`.
 ///
-/// All values are stored again, also those that do not change. Without `black_box` LLVM would notice that these values
+/// All values are stored again, including the unchanged ones. Without `black_box` LLVM would notice that some values
 /// are unchanged, and would emit a masked store, which takes dozens of cycles on some CPUs.
 #[inline(always)]
 fn clear<E: Element>(values: &mut [E; LANES], bits: u32) {

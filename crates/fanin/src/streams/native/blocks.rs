@@ -35,7 +35,7 @@ struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
 /// The number of a block, and the block's matrix, prepared to fill regions.
 type NumberedMatrix = (usize, Arc<PreparedSingle>);
 
-/// Largest number of prepared matrices that are stored.
+/// Largest number of prepared matrices that [`RecentMatrices`] stores.
 const KEPT: usize = 3;
 
 impl PreparedBlocks {

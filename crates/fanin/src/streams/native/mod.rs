@@ -107,8 +107,8 @@
 //! `m` is `max(rows, rest)` and `n` is `min(rows, rest)`, where `rest` is the product of the trailing sizes. Entry (i,
 //! j) of an m by n matrix X is the standard normal value at index `i * n + j` under `reflections32` (`reflections64`).
 //! The entries of column j from row j on are a vector x_j. `v_j` is `x_j + sign(x_jj) * |x_j| * e_j`, with sign(0) = 1.
-//! V is the matrix of the columns v_j, and V_top is the first n rows of V. striu is the part above the diagonal. With
-//! `S = striu(V^T * V) + diag(|x_j| * (|x_j| + |x_jj|))` and `W = S^-1 * V_top^T`, the matrix is
+//! V is the matrix that has the columns v_j, and V_top is the first n rows of V. `striu` keeps the entries above the
+//! diagonal. With `S = striu(V^T * V) + diag(|x_j| * (|x_j| + |x_jj|))` and `W = S^-1 * V_top^T`, the matrix is
 //! `Q[i][c] = (delta_ic - sum_k V[i][k] * W[k][c]) * -sign(x_cc) * gain`, transposed if rows < rest. Each sum starts at
 //! 0 and adds one term after another by fused multiply-adds in the type of the arithmetic. The terms of `|x_j|^2` and
 //! of `V^T * V` are added by row, ascending. The terms of Q are added by k, ascending. The rows of W are computed from

@@ -52,8 +52,8 @@ impl Orthogonal {
         Self { shape: (rows, columns), threads, reflections }
     }
 
-    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor, whose trailing axes are
-    /// flattened to the columns of the matrix.
+    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor. All axes of the tensor but
+    /// the first are flattened to the columns of the matrix.
     pub(super) fn fill(&self, region: &Region, out: Values<'_>) {
         match &self.reflections {
             Precision::F32(reflections, gain) => match out {

@@ -46,6 +46,7 @@ impl Native {
         Self { threads, ..self }
     }
 
+    /// Returns the CPU level to compute with.
     pub(super) fn level(self) -> Level {
         self.level.unwrap_or_else(Level::best)
     }

@@ -115,6 +115,7 @@ mod tests {
     use crate::dtype::{F8E4M3, F8E5M2};
     use crate::plan::Truncation;
 
+    /// Asserts that moving past a fill leaves the generator in the same state as the fill, for many plans of type `E`.
     fn check<E: Element>() {
         let truncated = |low, high, method| {
             let method = Some(method);

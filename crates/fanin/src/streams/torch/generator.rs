@@ -17,6 +17,7 @@ use crate::threads::Threads;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Torch {
+    /// The seed with which the generator was last seeded.
     pub(super) seed: u64,
     pub(super) engine: Mt19937,
     /// The second standard normal value of a pair, if only the first value of the pair was used. The next time that a
@@ -64,7 +65,8 @@ impl Torch {
         *self = Self { level: self.level, threads: self.threads, ..other };
     }
 
-    /// Seeds the generator anew, as `torch.manual_seed(seed)` does. An unused second normal value of a pair is dropped.
+    /// Seeds the generator again, as `torch.manual_seed(seed)` does. An unused second normal value of a pair is
+    /// dropped.
     pub fn manual_seed(&mut self, seed: u64) {
         self.take_state(Self::new(seed));
     }
@@ -87,6 +89,7 @@ impl Torch {
         Self { threads, ..self }
     }
 
+    /// Returns the CPU level to compute with.
     pub(super) fn level(&self) -> Level {
         self.level.unwrap_or_else(Level::best)
     }

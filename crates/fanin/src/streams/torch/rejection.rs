@@ -1,9 +1,9 @@
 //! Rejection sampling, with the results of torch.
 //!
-//! torch makes passes over the tensor. In each pass torch draws a new proposal for every element. The proposal is used
-//! only if all earlier proposals for the same element were rejected. Here the tensor is split into blocks of elements.
-//! A block goes through all passes while it is in the cache, and then the next block begins. Each pass has its own
-//! state readers, which read only the words of the rejected elements.
+//! torch makes several passes over the tensor. In each pass torch draws a new proposal for every element. The proposal
+//! is used only if all earlier proposals for the same element were rejected. Here the tensor is split into blocks of
+//! elements. A block goes through all passes while it is in the cache, and then the next block begins. Each pass has
+//! its own [`StateReader`]s, which read only the words of the rejected elements.
 
 use super::cursor::Cursor;
 use super::generator::Torch;

@@ -11,7 +11,7 @@ use crate::region::RegionSlice;
 use crate::rng::Mt19937;
 
 /// Number of values that are drawn between two checks for cancellation. This number is a multiple of the group size.
-/// Drawing so many values takes some milliseconds.
+/// Drawing this many values takes a few milliseconds.
 pub(super) const CHECK_EVERY: usize = 1 << 20;
 
 /// Whether torch draws normal values by groups (see [`Groups`]) or one by one. This depends on the strides of the

@@ -102,7 +102,8 @@ impl Torch {
             return 0;
         }
         let mode = low.max(high.min(mean));
-        // Python squares by the `pow` of the C library. Without `black_box` the compiler would multiply instead.
+        // Python computes the square by `pow` of the C library. Without `black_box` the compiler would replace `pow` by
+        // a multiplication.
         let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
         let test = AcceptanceTest::new::<E>(mean, std, peak);
         let trial = Proposals { level: self.level(), count, low, high, test };
