@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Iterator over regions of a tensor that together cover a range of row-major indices.
 ///
 /// Each region has at most `max_values` elements, and its elements are one contiguous range of row-major indices. The
-/// regions come in row-major order. An item is the start index and the size of a region, each with one entry for each
+/// regions come in row-major order. Each item is `(start, size)`: the start index and the size of a region along each
 /// axis. Regions are computed one at a time, because a list of all of them might not fit in memory.
 ///
 /// ```
@@ -23,15 +23,18 @@ pub struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    /// Splits a whole tensor of shape `shape`, whose number of elements must fit in `usize`.
+    /// Creates an iterator over regions that cover a whole tensor of shape `shape`. The number of elements of the
+    /// tensor must fit in `usize`.
     pub fn new(shape: &'a [usize], max_values: usize) -> Self {
         Self::range(shape, 0..shape.iter().product(), max_values)
     }
 
-    /// Splits the range `values` of row-major indices.
+    /// Creates an iterator over regions that cover the range `values` of row-major indices of a tensor of shape
+    /// `shape`.
     ///
-    /// Consecutive rows are in one region as far as `max_values` allows. If `values` begins or ends inside of a row,
-    /// additional smaller regions are needed: at most one for each axis at the beginning, and as many at the end.
+    /// Each region contains as many consecutive rows as `max_values` allows. If `values` begins or ends inside a row,
+    /// additional smaller regions are needed: at most one for each axis at the beginning of the range, and at most one
+    /// for each axis at its end.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
@@ -57,7 +60,7 @@ impl Iterator for Chunks<'_> {
             .collect::<Vec<_>>();
         let mut size = vec![1; self.shape.len()];
         // Finds the outermost axis along which the next region can extend: `first` is a multiple of the stride of the
-        // axis, and `room` is not less than the stride.
+        // axis, and `room` is at least the stride.
         let room = left.min(self.max_values);
         let axis = self.strides.iter().position(|&stride| first.is_multiple_of(stride) && stride <= room);
         let mut taken = 1;
@@ -85,7 +88,8 @@ mod tests {
             let first = start.iter().zip(shape).fold(0, |index, (&start, &size)| index * size + start);
             assert_eq!(first, next, "{shape:?} {max} {start:?}");
             assert!(start.iter().zip(&size).zip(shape).all(|((start, size), all)| start + size <= *all));
-            // A region is contiguous if all axes after its first axis of more than one index are whole.
+            // A region is contiguous if it spans the whole of every axis after the first axis along which it has more
+            // than one index.
             let inner = size.iter().position(|&size| size > 1).map_or(size.len(), |axis| axis + 1);
             assert_eq!(size[inner..], shape[inner..]);
             next += taken;
@@ -118,7 +122,8 @@ mod tests {
                 }
             }
         }
-        // Without a limit only the partial rows at both ends of each axis need regions of their own.
+        // Without a limit there is one region of whole planes, and at each end of the range a region of whole rows and
+        // a region inside a row.
         assert_eq!(Chunks::range(&[9, 8, 7], 3..500, usize::MAX).count(), 5);
     }
 

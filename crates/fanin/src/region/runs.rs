@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A region of a tensor: for each axis of the whole tensor a start index and a size.
+/// A region of a tensor: a start index and a size along each axis of the tensor.
 ///
 /// ```
 /// use fanin::region::Region;
@@ -13,7 +13,7 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub struct Region {
     axes: Vec<RegionAxis>,
-    /// Number of leading axes that [`Runs`] steps through, one index after another. Each run spans all later axes.
+    /// Number of leading axes whose indices [`Runs`] steps through. Each run spans all axes after them.
     outer: usize,
     /// Number of values in a run.
     run: usize,
@@ -48,15 +48,15 @@ impl Region {
         Self::along(shape.iter().map(axis).collect())
     }
 
-    /// Creates the region with these axes. Their strides are computed here.
+    /// Creates the region that has the axes `axes`. The `stride` of each axis is computed here.
     fn along(mut axes: Vec<RegionAxis>) -> Self {
         let mut stride = 1;
         for axis in axes.iter_mut().rev() {
             axis.stride = stride;
             stride *= axis.whole;
         }
-        // After the axis `outer`, the region contains all indices of every axis. So a run is contiguous from `outer` to
-        // the last axis.
+        // The region contains all indices along every axis after the axis `outer`. Therefore the part of the region
+        // along the axes from `outer` to the last one is contiguous, and is one run.
         let outer = axes.iter().rposition(|axis| axis.size != axis.whole).unwrap_or(0);
         let run = axes[outer..].iter().map(|axis| axis.size).product();
         Self { axes, outer, run }
@@ -88,9 +88,8 @@ impl Region {
         RegionSlice { region: self, first: 0, length: self.len() }
     }
 
-    /// Returns the contiguous ranges of columns that one row of the region consists of. The tensor is seen as a matrix:
-    /// its first axis is the rows, and its other axes are flattened to the columns. Every row of the region has the
-    /// same ranges.
+    /// Returns the contiguous ranges of columns that each row of the region consists of. Here the tensor is treated as
+    /// a matrix: the first axis of the tensor is the axis of the rows, and all other axes are flattened to the columns.
     pub(crate) fn runs_of_row(&self) -> Vec<Range<usize>> {
         Region::along(self.axes[1..].to_vec()).runs().collect()
     }
@@ -112,8 +111,8 @@ impl RegionSlice<'_> {
         Self { first: self.first + first, length, ..self }
     }
 
-    /// Writes to `global` the row-major indices that the values at `positions` of this slice have in the whole tensor.
-    /// The previous contents of `global` are dropped. `positions` must ascend.
+    /// Converts positions in this slice to row-major indices of the whole tensor, and writes the indices to `global`.
+    /// The previous contents of `global` are dropped. `positions` must be in ascending order.
     pub(crate) fn global_indices(self, positions: &[u32], global: &mut Vec<u64>) {
         global.clear();
         let (mut rest, mut end) = (positions, 0);
@@ -168,10 +167,10 @@ impl RegionSlice<'_> {
     }
 }
 
-/// Iterator over the contiguous ranges of row-major indices that a region consists of. [`Region::runs`] creates it.
+/// Iterator over the contiguous ranges of row-major indices that a region consists of. Created by [`Region::runs`].
 #[derive(Debug, Clone)]
 pub struct Runs {
-    /// The axes that are stepped through, each with its current index.
+    /// The leading axes whose indices the iterator steps through, each with its current index.
     outer: Vec<Step>,
     /// Row-major index at which the next run begins.
     next: usize,
@@ -179,7 +178,7 @@ pub struct Runs {
     run: usize,
     /// Number of values at the beginning of the next run that are skipped, because they precede the slice.
     skip: usize,
-    /// Number of values of the slice that are still to come.
+    /// Number of values of the slice in the runs that have not been returned yet.
     left: usize,
 }
 

@@ -1,4 +1,5 @@
-//! Fills tensors with distributions whose value at an index is computed from the random words of that index alone.
+//! Fills tensors with distributions whose value at an index is computed from the random words of that index alone. The
+//! words come in groups, which the section "Words" of [`crate::streams::native`] defines.
 
 #[cfg(feature = "rand_core")]
 use crate::cancel::check;
@@ -17,10 +18,12 @@ use crate::threads::Threads;
 /// up to this many values is filled by a single thread.
 const CHUNK: usize = 1 << 16;
 
+/// The standard normal distribution.
 const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
 
 /// Fills `out`, a row-major matrix with `columns` columns: standard normal values on and below the diagonal, zeros
-/// above it. The words are drawn from `source` in sequence. Words are also drawn for the entries above the diagonal.
+/// above the diagonal. The words are drawn from `source` in sequence. Words are also drawn for the entries above the
+/// diagonal, and their values are dropped.
 #[cfg(feature = "rand_core")]
 pub(super) fn fill_lower_normal_in_sequence(
     level: Level,
@@ -57,7 +60,7 @@ pub(super) fn fill_lower_normal(
     }));
 }
 
-/// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses its own copy of `source`, which
+/// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses its own copy of `source`. A copy
 /// can compute the words of any index directly.
 pub(super) fn fill_by_index_on(
     threads: Threads,
@@ -146,8 +149,8 @@ fn fill_f32(
 }
 
 /// Fills memory of a type narrower than f32. The values are computed as f32 in a buffer that stays in the nearest
-/// cache, and are then rounded to the type. Therefore the kernels of the distributions are compiled for f32 alone
-/// (docs/dev/build.md).
+/// cache, and are then rounded to the type. Because of this buffer, the kernels of the distributions are compiled for
+/// f32, and not again for each narrower type (docs/dev/build.md).
 fn fill_narrow<E: Element>(
     level: Level,
     distribution: Distribution,
@@ -188,8 +191,8 @@ impl<E: Element> Kernel for Store<'_, E> {
     }
 }
 
-/// The arguments of a fill. [`Visitor32::visit32`] and [`Visitor64::visit64`] fill `out` by the transform of a
-/// distribution.
+/// The arguments of a fill. [`Visitor32::visit32`] and [`Visitor64::visit64`] take the transform of a distribution, and
+/// fill `out` with the transformed words.
 struct Fill<'a, S, E> {
     source: &'a mut S,
     slice: RegionSlice<'a>,
@@ -215,6 +218,7 @@ impl<S: GroupSource> Visitor64 for Fill<'_, S, f64> {
 
 /// A transform from the words of a group to the `N` values of the group. Implementations are `#[inline(always)]`.
 trait GroupTransform<E, const N: usize> {
+    /// Computes the values of the group whose words are `words`.
     fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; N]);
 }
 
@@ -232,6 +236,7 @@ impl<T: Transform64> GroupTransform<f64, GROUP_64> for T {
     }
 }
 
+/// The kernel of [`Fill`] for f32.
 struct Fill32<'a, S, T> {
     fill: Fill<'a, S, f32>,
     transform: T,
@@ -247,6 +252,7 @@ impl<S: GroupSource, T: Transform32> Kernel for Fill32<'_, S, T> {
     }
 }
 
+/// The kernel of [`Fill`] for f64.
 struct Fill64<'a, S, T> {
     fill: Fill<'a, S, f64>,
     transform: T,
@@ -263,8 +269,8 @@ impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
 }
 
 /// Fills `out` with the values of `slice`, which are computed in groups of `N`. `slice` consists of runs: contiguous
-/// ranges of row-major indices. If a run ends inside of a group and the next run begins in the same group, the group is
-/// computed once.
+/// ranges of row-major indices. If a run ends inside a group and the next run begins inside the same group, the group
+/// is computed once.
 #[inline(always)]
 fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     slice: RegionSlice<'_>,

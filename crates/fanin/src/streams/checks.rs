@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 use crate::tensor::TensorMut;
 
-/// Returns an error if the type of `tensor` is not the plan's type, or if a region of the shape of `tensor` that begins
-/// at the index `start` exceeds the plan's shape.
+/// Checks that `tensor` has the plan's element type, and that a region is inside the plan's shape. The region begins at
+/// the index `start` and has the shape of `tensor`. Otherwise returns the error `ElementType` or `Region`.
 pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.dtype() != plan.dtype() {
         return Err(Error::ElementType { expected: plan.dtype(), found: tensor.dtype() });
@@ -22,7 +22,7 @@ pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>)
     Err(Error::Region { shape: shape.to_vec(), start: start.to_vec(), size: size.to_vec() })
 }
 
-/// Returns an error if `tensor` does not have the plan's type and shape.
+/// Checks that `tensor` has the plan's shape and element type. Otherwise returns the error `Length` or `ElementType`.
 pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.shape() != plan.shape() {
         return Err(Error::Length {
@@ -34,22 +34,23 @@ pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Err
     check_region(plan, &vec![0; plan.shape().len()], tensor)
 }
 
-/// Returns an error if memory for `values` floating-point numbers cannot be allocated. The numbers are f64 for an f64
-/// plan and f32 for any other plan.
+/// Checks that memory for `values` floating-point values can be allocated. Otherwise returns the error `Memory`. The
+/// values are f64 for an f64 plan, and f32 for any other plan.
 ///
 /// Without this check a failed allocation would abort the process in the middle of the fill.
 pub(super) fn check_memory(plan: &Plan, values: u128) -> Result<(), Error> {
     check_memory_bytes(plan, values * if plan.dtype() == DType::F64 { 8 } else { 4 })
 }
 
-/// Returns an error if `bytes` bytes cannot be allocated. The error reports the shape of `plan`.
+/// Checks that `bytes` bytes can be allocated. Otherwise returns the error `Memory`, which reports the shape of `plan`.
 pub(super) fn check_memory_bytes(plan: &Plan, bytes: u128) -> Result<(), Error> {
     let available =
         usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
     if available { Ok(()) } else { Err(Error::Memory { shape: plan.shape().to_vec(), bytes }) }
 }
 
-/// Returns an error if the plan, or one of its blocks, asks for an algorithm that only the torch stream implements.
+/// Checks that neither the plan nor any of its blocks asks for an algorithm that only the torch stream implements.
+/// Otherwise returns the error `Method`.
 ///
 /// `stream` is the name of the calling stream, which the error message contains.
 pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Error> {

@@ -11,13 +11,14 @@ use crate::threads::Threads;
 /// Number of values that one thread writes at a time.
 const CHUNK: usize = 1 << 16;
 
-/// Number of bytes from which a constant is written by non-temporal stores, because the caches cannot hold that much
-/// memory. Random values are always written by ordinary stores, whose latency is hidden behind the arithmetic.
+/// A constant is written by non-temporal stores if the memory has at least this many bytes, because the caches cannot
+/// hold this much memory. Random values are always written by ordinary stores, whose latency is hidden behind the
+/// arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// Fills `tensor` with the region of the plan that begins at the index `start`, if the plan's distribution draws no
-/// random words. Returns `true` if `tensor` was filled. Returns `false`, and writes nothing, if the distribution draws
-/// random words.
+/// Fills `tensor` if the plan's distribution draws no random words. The values are those of the region of the plan that
+/// begins at the index `start`. Returns `true` if `tensor` was filled. Returns `false`, and writes nothing, if the
+/// distribution draws random words.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),
@@ -33,8 +34,9 @@ pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor:
     true
 }
 
-/// Fills `tensor` with the region of the plan that begins at the index `start`, if the plan's values are a formula of
-/// the index. Returns `true` if `tensor` was filled. Returns `false`, and writes nothing, for any other plan.
+/// Fills `tensor` if the plan's values are computed by a formula of the index. The values are those of the region of
+/// the plan that begins at the index `start`. Returns `true` if `tensor` was filled. Returns `false`, and writes
+/// nothing, for any other plan.
 fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     let Some(formula) = plan.formula() else { return false };
     let region = Region::new(plan.shape(), start, tensor.shape());

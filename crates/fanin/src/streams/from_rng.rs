@@ -19,9 +19,9 @@ use crate::threads::Threads;
 
 /// A stream that draws its words from a generator that implements `rand_core::Rng`.
 ///
-/// The words are transformed to values as on the native stream. They are taken from the generator in sequence, 64 at a
-/// time, so the i-th value of a uniform f32 tensor comes from the i-th word. Only whole tensors can be filled, because
-/// the generator cannot skip to the words of a region.
+/// The words are transformed to values as on the native stream. The words are taken from the generator in sequence, 64
+/// at a time. Therefore the i-th value of a uniform f32 tensor comes from the i-th word. Only whole tensors can be
+/// filled, because the generator cannot skip to the words of a region.
 ///
 /// ```
 /// use fanin::{FromRng, init};
@@ -38,12 +38,12 @@ pub struct FromRng<'a, R: ?Sized> {
 }
 
 impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
-    /// A stream that draws from `rng`.
+    /// Creates a stream that draws its words from `rng`.
     pub fn new(rng: &'a mut R) -> Self {
         Self { rng, level: None }
     }
 
-    /// Computes with the instructions of the CPU level `level`. If the CPU does not support `level`, the best level
+    /// Sets the CPU level whose instructions compute the values. If the CPU does not support `level`, the best level
     /// that the CPU supports is used. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {

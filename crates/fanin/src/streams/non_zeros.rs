@@ -1,5 +1,5 @@
-//! Computes the non-zero values of a sparse matrix one by one on the native stream. This is faster where few values are
-//! non-zero.
+//! Computes the non-zero values of a sparse matrix one by one on the native stream. This is faster than to compute all
+//! values if few values are non-zero.
 
 use super::zero_mask::{BLOCK, ZeroMask};
 use crate::distributions::normal::{Normal32, Normal64};
@@ -11,7 +11,9 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// Computes the non-zero values of a band: some consecutive rows of a region of a sparse matrix.
 #[derive(Clone, Copy)]
 pub(super) struct NonZeros<'a> {
+    /// The generator of the values.
     pub(super) engine: Philox,
+    /// The zeros of the region to which the band belongs.
     pub(super) mask: &'a ZeroMask,
     /// The row of the mask at which the band begins.
     pub(super) row: usize,
@@ -39,12 +41,13 @@ impl NonZeros<'_> {
         }
     }
 
+    /// Implements [`NonZeros::fill`] for one element type. `distribution` computes the non-zero values.
     #[inline(always)]
     fn write<I: SimdIsa, E: Element>(self, distribution: impl Single<E>, out: &mut [E]) {
         let Self { mask, corner, columns, width, .. } = self;
         out.fill(E::default());
-        // The values that are found but not yet computed: their offsets in the band and their row-major indices in the
-        // matrix.
+        // The non-zero values whose positions were found, but which are not computed yet. `offsets` has their offsets
+        // in the band, and `indices` has their row-major indices in the matrix.
         let mut offsets = [0usize; BLOCK + AT_ONCE];
         let mut indices = [0u64; BLOCK + AT_ONCE];
         let mut pending = 0;
@@ -76,8 +79,8 @@ impl NonZeros<'_> {
         self.compute::<I, E>(&distribution, &offsets[..pending], &indices, out);
     }
 
-    /// Computes the values at `indices` and writes the k-th one to `out` at `offsets[k]`. `indices` may be longer than
-    /// `offsets`; the values of the additional indices are dropped.
+    /// Computes the values at `indices`, and writes the k-th value to `out` at `offsets[k]`. If `indices` is longer
+    /// than `offsets`, the values of the additional indices are dropped.
     #[inline(always)]
     fn compute<I: SimdIsa, E: Element>(
         &self,
@@ -86,7 +89,7 @@ impl NonZeros<'_> {
         indices: &[u64],
         out: &mut [E],
     ) {
-        let indices = indices.first_chunk().expect("the array has room for AT_ONCE more");
+        let indices = indices.first_chunk().expect("`indices` has at least AT_ONCE entries");
         let mut values = [E::default(); AT_ONCE];
         distribution.values::<I>(self.engine, indices, &mut values);
         for (&offset, &value) in offsets.iter().zip(&values) {
@@ -100,12 +103,12 @@ const AT_ONCE: usize = 2 * LANES;
 
 /// A distribution that can compute values at arbitrary indices. Implementations are `#[inline(always)]`.
 trait Single<E> {
-    /// Computes the values at these row-major indices.
+    /// Computes the values at the row-major indices `indices`.
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]);
 }
 
-/// Returns two numbers for each index: the number of the Philox block of the value at the index, and which value of the
-/// block it is. The values are computed in groups of `N`.
+/// Finds the Philox blocks of the values at `indices`. Returns, for each index, the number of the block, and the
+/// position of the value among the values of that block. The values are computed in groups of `N`.
 #[inline(always)]
 fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
     const EACH: u64 = LANES as u64;
@@ -118,9 +121,9 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 }
 
 impl<E: Element> Single<E> for Normal32 {
-    /// A value needs only two of the four words of its Philox block. So 32 values are transformed as one group: the
-    /// words of the first 16 values are passed as words 0 and 1 of the group, and the words of the last 16 values as
-    /// words 2 and 3.
+    /// A value needs only two of the four words of its Philox block. Therefore 32 values are transformed as one group:
+    /// the words of the first 16 values are passed as words 0 and 1 of the group, and the words of the last 16 values
+    /// as words 2 and 3.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];
@@ -163,6 +166,7 @@ impl Single<f64> for Normal64 {
     }
 }
 
+/// The kernel of [`NonZeros::fill`] for all types but f64.
 struct NonZeros32<'a, E> {
     kept: NonZeros<'a>,
     transform: Normal32,
@@ -178,6 +182,7 @@ impl<E: Element> Kernel for NonZeros32<'_, E> {
     }
 }
 
+/// The kernel of [`NonZeros::fill`] for f64.
 struct NonZeros64<'a> {
     kept: NonZeros<'a>,
     transform: Normal64,

@@ -1,4 +1,4 @@
-//! Fills plans of blocks on streams that draw their values in sequence.
+//! Fills tensors whose plan consists of blocks, on streams that draw their values in sequence.
 
 use super::fixed::fill_constant;
 use super::stream::Stream;
@@ -7,7 +7,8 @@ use crate::plan::Plan;
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// Fills the blocks of a plan one after another. Each block is drawn like a contiguous tensor of its own.
+/// Fills the blocks of a plan one after another. Each block is drawn like a contiguous tensor of its own. Elements
+/// outside of all blocks are set to 0.
 pub(super) fn fill_blocks(
     stream: &mut dyn Stream,
     plan: &Plan,

@@ -1,6 +1,6 @@
-//! `sparse` on the native stream and on `FromRng`. The definition of the native stream ([`crate::streams::native`])
-//! specifies which entries are zero. This module finds either the zeros or the non-zeros of a matrix, whichever are
-//! fewer.
+//! Fills sparse matrices on the native stream and on `FromRng`. The definition of the native stream
+//! ([`crate::streams::native`]) specifies which entries are zero. This module finds either the zeros or the non-zeros
+//! of a matrix, whichever are fewer.
 
 use std::ops::Range;
 
@@ -14,11 +14,11 @@ use crate::rng::{Permutation, Philox, SHUFFLE_MAX, choose_by_shuffle};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::{cancel::check, threads::Threads};
 
-/// Number of values that one thread computes at a time, rounded down to whole rows.
+/// Number of values that one thread computes at a time. It is rounded down to whole rows of a region.
 const CHUNK: usize = 1 << 16;
 
-/// Only the non-zero values of a matrix are computed if they are fewer than one in this many values. Otherwise all
-/// values are computed, and the zeros are written over them.
+/// If fewer than one in `SPARSITY` values of a matrix are non-zero, only the non-zero values are computed. Otherwise
+/// all values are computed, and zeros are then written over some of them.
 const SPARSITY: usize = 4;
 
 /// Specifies which entries of a sparse matrix are zero.
@@ -26,6 +26,7 @@ const SPARSITY: usize = 4;
 pub(super) struct Zeros {
     pub(super) threads: Threads,
     pub(super) level: Level,
+    /// The generator of the words that choose the zeros.
     pub(super) permutation: Philox,
     /// Number of rows of the matrix.
     pub(super) rows: usize,
@@ -34,7 +35,8 @@ pub(super) struct Zeros {
 }
 
 impl Zeros {
-    /// Sets the zeros of `region` in `out`, the row-major memory of `region`. Other values are left as they are.
+    /// Sets to 0 each value of `out` that is zero in the sparse matrix. All other values are left as they are. `out` is
+    /// the row-major memory of `region`.
     #[cfg(feature = "rand_core")]
     pub(super) fn clear(&self, region: &Region, out: Values<'_>) {
         let mask = self.mask(region);
@@ -55,9 +57,11 @@ impl Zeros {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sparse {
     pub(super) zeros: Zeros,
+    /// The generator of the normal values.
     pub(super) values: Philox,
     /// Number of columns of the matrix.
     pub(super) columns: usize,
+    /// Standard deviation of the normal values.
     pub(super) std: f64,
 }
 
@@ -99,6 +103,7 @@ struct FindZeros<'a> {
     left: usize,
     /// The columns to search, counted from `left`.
     columns: Range<usize>,
+    /// The words of the mask for these columns.
     words: &'a mut [u64],
 }
 
@@ -111,10 +116,11 @@ impl Kernel for FindZeros<'_> {
         let &Zeros { permutation: engine, rows: size, zeros, .. } = zeros;
         let height = rows.len();
         let permutation = Permutation::new(size as u64);
-        // A row is zero if its image under the permutation is below `zeros`. There are two ways to find these rows in a
-        // column of more than `SHUFFLE_MAX` rows. One way computes the image of each row of the mask. The other way
-        // goes backwards: it computes the rows whose images are those of the zeros, or those of the non-zeros if these
-        // are fewer. The way with fewer computations is used.
+        // In a column of more than `SHUFFLE_MAX` rows, an entry is zero if the image of its row under the permutation
+        // is below `zeros`. There are two ways to find these rows. The first way computes the image of each row of the
+        // mask. The second way inverts the permutation: it computes the rows whose images are below `zeros`, or the
+        // rows with all other images if the non-zeros are fewer than the zeros. The way with fewer computations is
+        // used.
         let non_zeros = zeros > size / 2;
         let images = if non_zeros { zeros as u64..size as u64 } else { 0..zeros as u64 };
         let backwards = images.end - images.start < height as u64;
@@ -158,7 +164,8 @@ mod tests {
     use crate::streams::native::Native;
     use crate::tensor::TensorMut;
 
-    /// Compares fills with the definition of the native stream, value by value.
+    /// Asserts that fills of whole matrices and of regions have the values that the definition of the native stream
+    /// gives.
     fn check<E: Element + PartialEq + std::fmt::Debug>(level: Level) {
         let std = 0.5;
         for (rows, columns) in [(40usize, 70usize), (256, 3), (257, 130), (700, 65)] {
@@ -204,6 +211,7 @@ mod tests {
         }
     }
 
+    /// The kernel that sets `picked` for each row whose image is below `zeros`.
     struct Images<'a> {
         rows: usize,
         key: [u32; 4],

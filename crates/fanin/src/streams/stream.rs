@@ -21,8 +21,8 @@ pub trait Stream {
 
     /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
-    /// The values are bit-identical to filling the whole tensor and slicing the result. Values outside of the region
-    /// are not computed. The exception is `orthogonal`, where each entry depends on the whole Gaussian matrix.
+    /// The values are bit-identical to those of this region in a fill of the whole tensor. Values outside of the region
+    /// are not computed, with one exception: each entry of an `orthogonal` matrix depends on the whole Gaussian matrix.
     ///
     /// # Errors
     /// The errors of [`Stream::fill`]; `Region` if the region exceeds the plan's shape; `NoRandomAccess` if the stream

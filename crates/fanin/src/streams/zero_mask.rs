@@ -7,10 +7,11 @@ use crate::dtype::Element;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Number of columns in a block of columns. Their bits are stored in the same words.
+/// Number of columns in a block of columns. One word of the mask contains the bits of one row for all columns of a
+/// block.
 pub(super) const BLOCK: usize = 64;
 
-/// Number of rows in which one thread writes the zeros at a time.
+/// Number of rows in a band. A thread writes the zeros of one band at a time.
 const BAND: usize = 64;
 
 /// A mask with one bit for each entry of a matrix. The bit is set if the entry is zero.
@@ -23,11 +24,11 @@ pub(super) struct ZeroMask {
 }
 
 impl ZeroMask {
-    /// Creates the mask of a matrix with `height` rows and `width` columns. Neither may be 0.
+    /// Creates the mask of a matrix with `height` rows and `width` columns. Both must be at least 1.
     ///
-    /// `find` is called on several threads. Each call gets a range of columns and the words of these columns, which are
-    /// all 0. `find` must set the bit of each zero in these columns. [`Self::column`] returns the words and the bit of
-    /// a column.
+    /// `find` is called on several threads. Each call gets a range of columns and the words of the mask for these
+    /// columns, which are all 0. `find` must set the bit of each entry of these columns that is zero in the matrix.
+    /// [`Self::column`] returns the words and the bit of a column.
     pub(super) fn new(
         threads: Threads,
         height: usize,
@@ -96,7 +97,7 @@ const LANES: usize = 16;
 
 /// Sets to zero each value whose bit is set in `bits`.
 ///
-/// All values are stored again, also those that do not change. Without `black_box` LLVM would notice that these values
+/// All values are stored again, including the unchanged ones. Without `black_box` LLVM would notice that some values
 /// are unchanged, and would emit a masked store, which takes dozens of cycles on some CPUs.
 #[inline(always)]
 fn clear<E: Element>(values: &mut [E; LANES], bits: u32) {
@@ -120,7 +121,8 @@ impl<E: Element> Kernel for Clear<'_, E> {
         let Self { mask: ZeroMask { height, words }, first, width, mut range } = self;
         let (mut row, mut column) = (first / width, first % width);
         while !range.is_empty() {
-            // Takes the values up to the end of the block of columns, the end of the row or the end of the range.
+            // Takes the values up to the end of the block of columns, of the row or of the range, whichever comes
+            // first.
             let (block, begin) = (column / BLOCK, column % BLOCK);
             let taken = (BLOCK - begin).min(width - column).min(range.len());
             let (values, rest) = std::mem::take(&mut range).split_at_mut(taken);

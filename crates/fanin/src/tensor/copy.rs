@@ -15,8 +15,9 @@ pub(super) fn write_copy(memory: Values<'_>, offsets: &Offsets, write: impl FnOn
     });
 }
 
-/// Copies the values of `from`, one for each offset in order, to these offsets in `memory`. The inner loop runs along
-/// the axis that has the smallest stride in `memory`, because scattered writes take longer than scattered reads.
+/// Copies each value of `from` to `memory`: the k-th value of `from` is copied to the k-th offset of `offsets`. The
+/// inner loop runs along the axis that has the smallest stride in `memory`, because scattered writes take longer than
+/// scattered reads.
 fn scatter<E: Copy>(memory: &mut [E], offsets: &Offsets, from: &[E]) {
     let (sizes, strides, count) = (offsets.sizes(), offsets.strides(), offsets.len());
     let axes: Vec<usize> = axes_by_stride(sizes, strides).collect();

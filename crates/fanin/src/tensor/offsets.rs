@@ -17,14 +17,15 @@ pub(crate) enum Order {
 /// Iterator over the offsets in memory of the elements of a tensor.
 #[derive(Debug, Clone)]
 pub(crate) struct Offsets {
-    /// The size of each axis. The last axis varies fastest. `strides` has the same order.
+    /// The size of each axis. The axes are in the order of iteration: the last axis varies fastest. `strides` has the
+    /// same order.
     sizes: Vec<usize>,
     strides: Vec<isize>,
     /// The index of the next element.
     index: Vec<usize>,
     /// The offset of the next element.
     next: isize,
-    /// Number of elements that are still to come.
+    /// Number of elements whose offsets have not been returned yet.
     left: usize,
 }
 
@@ -57,8 +58,8 @@ impl ExactSizeIterator for Offsets {}
 pub(super) const CHECK_EVERY: usize = 1 << 16;
 
 impl Offsets {
-    /// Iterates over the offsets of all elements of a tensor, in the given order. The element at index 0 is at
-    /// `offset`.
+    /// Creates an iterator over the offsets of all elements of a tensor, in the order `order`. `offset` is the offset
+    /// of the element whose index is 0 along every axis.
     pub(super) fn new(shape: Vec<usize>, strides: Vec<isize>, offset: usize, order: Order) -> Self {
         let left = shape.iter().product();
         let (mut sizes, mut strides, mut next) = (shape, strides, offset as isize);
@@ -76,8 +77,8 @@ impl Offsets {
         Self { index: vec![0; sizes.len()], sizes, strides, next, left }
     }
 
-    /// Restricts the iteration to the elements in a range of indices along the first axis. The iterator must be at its
-    /// beginning.
+    /// Restricts the iteration to the elements whose index along the first axis is in `rows`. The iterator must not
+    /// have returned any offset yet.
     pub(super) fn rows(mut self, rows: Range<usize>) -> Self {
         self.next += rows.start as isize * self.strides[0];
         self.left = self.left / self.sizes[0] * rows.len();

@@ -13,7 +13,7 @@ use crate::shape::element_count;
 /// A mutable view of memory as a tensor. The view has a buffer, a shape, and strides if the elements are not contiguous
 /// in row-major order.
 ///
-/// The constructors check that every element is inside of the buffer and that no two elements share memory.
+/// The constructors check that every element is inside the buffer and that no two elements share memory.
 ///
 /// ```
 /// use fanin::TensorMut;
@@ -32,7 +32,7 @@ pub struct TensorMut<'a> {
 }
 
 impl<'a> TensorMut<'a> {
-    /// Creates a view of contiguous row-major memory, which is the whole of `buffer`.
+    /// Creates a view of the whole of `buffer` as contiguous memory in row-major order.
     ///
     /// # Errors
     /// `Length` if the length of `buffer` is not the number of elements of the shape; `ShapeOverflow` if the number of
@@ -41,7 +41,8 @@ impl<'a> TensorMut<'a> {
         Self::from_values(E::values(buffer), shape)
     }
 
-    /// Creates a view of contiguous row-major memory whose element type is known only at run time.
+    /// Creates a view of the whole of `values` as contiguous memory in row-major order. The element type is known only
+    /// at run time.
     ///
     /// # Errors
     /// The errors of [`TensorMut::contiguous`].
@@ -53,8 +54,8 @@ impl<'a> TensorMut<'a> {
         Ok(Self { values, shape: shape.to_vec(), strides: None })
     }
 
-    /// Creates a view of strided memory. Strides count elements and may be negative. `offset` is the offset in `buffer`
-    /// of the element at index 0.
+    /// Creates a view of strided memory. Strides count elements and may be negative. `offset` is the position in
+    /// `buffer` of the element whose index is 0 along every axis.
     ///
     /// # Errors
     /// `Strides` if the number of strides is not the number of axes, if an element is outside of `buffer`, or if two
@@ -80,8 +81,8 @@ impl<'a> TensorMut<'a> {
             if low < 0 || high >= buffer.len() as i128 {
                 return fail("an element is outside the buffer");
             }
-            // No two elements share memory if each stride exceeds the distance that all axes of smaller strides span
-            // together.
+            // The axes are visited by ascending stride. No two elements share memory if each stride is greater than the
+            // distance that all axes visited before span together.
             let mut spanned = 0u128;
             for axis in axes_by_stride(shape, strides) {
                 let step = strides[axis].unsigned_abs() as u128;
@@ -124,20 +125,21 @@ impl<'a> TensorMut<'a> {
         self.strides.is_none()
     }
 
-    /// Whether a new tensor that torch allocates like this one (`torch.empty_like`) is contiguous in row-major order.
-    /// The new tensor has the memory order of this tensor, but no gaps between the elements.
+    /// Whether the result of `torch.empty_like` for this tensor is contiguous in row-major order. `torch.empty_like`
+    /// allocates a new tensor that has the memory order of this tensor, but no gaps between the elements.
     pub(crate) fn copy_is_contiguous(&self) -> bool {
         let Some((strides, _)) = &self.strides else { return true };
         axes_by_stride(&self.shape, strides).is_sorted_by(|a, b| a > b)
     }
 
-    /// Whether the buffer consists of the elements of the tensor only, in any order, without gaps.
+    /// Whether every value of the buffer is an element of the tensor. The elements may be in any order.
     pub(crate) fn covers_buffer(&self) -> bool {
         self.values.len() == self.len()
     }
 
-    /// Returns a view of some elements of this tensor. The first element of the view is at the index `start` of this
-    /// tensor. Axis k of the view has `size[k]` elements, and runs along the axis `axes[k]` of this tensor.
+    /// Returns a view of some elements of this tensor. The first element of the view is the element at the index
+    /// `start` of this tensor. Axis `k` of the view has the size `size[k]`, and runs along the axis `axes[k]` of this
+    /// tensor.
     pub(crate) fn view(&mut self, start: &[usize], axes: &[usize], size: &[usize]) -> TensorMut<'_> {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let steps = start.iter().zip(&strides).map(|(&index, &stride)| index as isize * stride);
@@ -152,15 +154,15 @@ impl<'a> TensorMut<'a> {
         TensorMut { values, shape, strides: Some((strides, first)) }
     }
 
-    /// Resizes `memory` to the length of this tensor's buffer, and returns it as an f32 tensor that has the shape and
-    /// strides of this tensor.
+    /// Returns an f32 tensor that has the shape and the strides of this tensor. Its buffer is `memory`, which is first
+    /// resized to the length of this tensor's buffer.
     pub(crate) fn widened<'b>(&self, memory: &'b mut Vec<f32>) -> TensorMut<'b> {
         memory.resize(self.values.len(), 0.0);
         TensorMut { values: Values::F32(memory), shape: self.shape.clone(), strides: self.strides.clone() }
     }
 
-    /// Rounds the elements of `from` to this tensor's type, and writes them to this tensor. `from` is the memory that
-    /// was passed to [`TensorMut::widened`].
+    /// Rounds the elements of `from` to this tensor's type, and writes them to this tensor. `from` must be the buffer
+    /// of an f32 tensor that [`TensorMut::widened`] returned for this tensor.
     pub(crate) fn narrow_from(&mut self, from: &[f32]) {
         let covers_buffer = self.covers_buffer();
         let (memory, offsets) = self.offsets(Order::Memory);
@@ -178,9 +180,9 @@ impl<'a> TensorMut<'a> {
         });
     }
 
-    /// Calls `write` with contiguous memory for all elements in the given order. If the elements of the tensor are
-    /// contiguous in that order, this is the tensor's own memory. Otherwise it is temporary memory, and the values are
-    /// then copied to the tensor.
+    /// Calls `write` with contiguous memory for all elements in the order `order`. If the elements of the tensor are
+    /// contiguous in this order, `write` gets the tensor's own memory. Otherwise `write` gets temporary memory, whose
+    /// values are then copied to the tensor.
     pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
         if self.strides.is_none() {
             return write(self.values.reborrow());
@@ -193,18 +195,19 @@ impl<'a> TensorMut<'a> {
         write_copy(memory, &offsets, write);
     }
 
-    /// Calls `write` with temporary contiguous memory for `rows`, a range of indices along the first axis, in row-major
-    /// order. The values are then copied to the tensor.
+    /// Calls `write` with temporary contiguous memory, in row-major order, for all elements whose index along the first
+    /// axis is in `rows`. Then copies the values from the temporary memory to the tensor.
     pub(crate) fn write_rows(&mut self, rows: Range<usize>, write: impl FnOnce(Values<'_>)) {
         let (memory, offsets) = self.offsets(Order::Index);
         write_copy(memory, &offsets.rows(rows), write);
     }
 
-    /// Splits strided memory along the axis of the largest stride into slabs that do not overlap in memory.
+    /// Splits a strided tensor into slabs along the axis that has the largest stride. The slabs do not overlap in
+    /// memory.
     ///
     /// Returns the axis, and each slab together with the index along the axis at which the slab begins. Returns `None`
-    /// if the memory is contiguous. `length(axis, n)` must return the number of indices of a slab along the axis, where
-    /// `n` is the number of elements at one index of the axis.
+    /// if the memory is contiguous. `length(axis, n)` must return the size of a slab along the axis. `n` is the number
+    /// of elements that the tensor has at each index along the axis.
     pub(crate) fn slabs(
         self,
         length: impl FnOnce(usize, usize) -> usize,
@@ -237,7 +240,8 @@ impl<'a> TensorMut<'a> {
         Some((axis, slabs))
     }
 
-    /// Returns the stride from row to row and the stride from column to column of a matrix.
+    /// Returns the strides of a matrix: the distance in memory from one row to the next, and from one column to the
+    /// next.
     pub(crate) fn matrix_strides(&self) -> (isize, isize) {
         match &self.strides {
             Some((strides, _)) => (strides[0], strides[1]),
@@ -261,7 +265,7 @@ impl<'a> TensorMut<'a> {
     }
 }
 
-/// Splits values at a position. A position beyond the end counts as the end.
+/// Splits `values` at `position`. If `position` is beyond the end, the second part is empty.
 fn split(values: Values<'_>, position: usize) -> (Values<'_>, Values<'_>) {
     values!(values, slice => {
         let (before, after) = slice.split_at_mut(position.min(slice.len()));

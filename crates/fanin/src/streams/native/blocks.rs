@@ -1,4 +1,4 @@
-//! Fills plans of blocks on the native stream.
+//! Fills tensors on the native stream, by plans that consist of blocks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,33 +14,33 @@ use crate::streams::checks::check_region;
 use crate::streams::fixed::{fill_constant, fill_fixed};
 use crate::tensor::{Order, TensorMut};
 
-/// A plan of blocks on the native stream of one tensor. It can fill any region of the tensor.
+/// A plan that consists of blocks, prepared to fill any region of one tensor on the native stream.
 #[derive(Debug, Clone)]
 pub(super) struct PreparedBlocks {
     plan: Plan,
     tensor: NativeTensor,
-    /// The generator of uniform, normal and truncated normal values. They depend on their index in the whole tensor.
+    /// The generator of uniform, normal and truncated normal values. A value of these distributions depends on its
+    /// index in the whole tensor, not on its index in a block.
     values: Philox,
     recent: RecentMatrices,
 }
 
-/// The prepared matrices of the blocks that were prepared last, each with the number of its block. The oldest one comes
-/// first.
+/// The block matrices that were prepared last, each with the number of its block. The oldest matrix comes first.
 ///
-/// The next region is likely to intersect the same blocks. The matrices of all blocks, for example of a stack, may need
-/// more memory than there is, so only a few are stored.
+/// Matrices are stored because the next region is likely to intersect the same blocks. At most [`KEPT`] matrices are
+/// stored, because the matrices of all blocks, for example of a stack, might not fit in memory.
 #[derive(Debug, Clone, Default)]
 struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
 
 /// The number of a block, and the block's matrix, prepared to fill regions.
 type NumberedMatrix = (usize, Arc<PreparedSingle>);
 
-/// Largest number of prepared matrices that are stored.
+/// Largest number of prepared matrices that [`RecentMatrices`] stores.
 const KEPT: usize = 3;
 
 impl PreparedBlocks {
-    /// Prepares a plan of blocks. A block that is drawn as a matrix is prepared later, when a region first intersects
-    /// it.
+    /// Prepares a plan that consists of blocks. A block that is drawn as a matrix (`sparse`, `orthogonal`) is prepared
+    /// later, when a region first intersects the block.
     pub(super) fn new(tensor: &NativeTensor, plan: &Plan) -> Self {
         let values = tensor.philox(if plan.dtype() == DType::F64 { "values64" } else { "values32" });
         Self { plan: plan.clone(), tensor: tensor.clone(), values, recent: RecentMatrices::default() }
@@ -102,7 +102,8 @@ impl PreparedBlocks {
         self.matrix(number, block)?.fill_region(in_block, view)
     }
 
-    /// Returns the prepared matrix of a block. Its values are those of a tensor of the block's own shape and name.
+    /// Returns the prepared matrix of a block. The matrix has the values of a tensor of the block's shape. The name of
+    /// this tensor is the name of the whole tensor followed by the block's suffix.
     fn matrix(&self, number: usize, block: &Block) -> Result<Arc<PreparedSingle>, Error> {
         let recent = || self.recent.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, prepared)) = recent().iter().find(|(kept, _)| *kept == number) {

@@ -6,8 +6,8 @@ use super::seed::Native;
 use super::tensor::NativeTensor;
 use crate::error::Error;
 
-/// The native stream of a whole model. [`NativeModel::tensor`] returns the stream of each tensor by name, and returns
-/// an error if the same name is requested twice.
+/// The native stream of a whole model. [`NativeModel::tensor`] returns the stream of a tensor by its name, and returns
+/// an error if the same name is requested twice. Created by [`Native::model`].
 ///
 /// ```
 /// use fanin::Native;

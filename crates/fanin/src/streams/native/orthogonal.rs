@@ -8,19 +8,19 @@ use crate::region::Region;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// The factorization of an orthogonal matrix. Any region of the matrix can be computed from it.
+/// The factorization of an orthogonal matrix. Any region of the matrix can be computed from the factorization.
 ///
 /// The factorization is computed in f64 for an f64 plan, and in f32 for any other plan. If the matrix has fewer rows
 /// than columns, its transpose is factored.
 #[derive(Debug, Clone)]
 pub(super) struct Orthogonal {
-    /// Numbers of rows and columns of the matrix.
+    /// Number of rows and number of columns of the matrix.
     shape: (usize, usize),
     threads: Threads,
     reflections: Precision,
 }
 
-/// The reflections and the gain, in the type in which the plan is computed.
+/// The reflections and the gain, in the type of the arithmetic.
 #[derive(Debug, Clone)]
 enum Precision {
     F32(Reflections<f32>, f32),
@@ -52,8 +52,8 @@ impl Orthogonal {
         Self { shape: (rows, columns), threads, reflections }
     }
 
-    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor, whose trailing axes are
-    /// flattened to the columns of the matrix.
+    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor. All axes of the tensor but
+    /// the first are flattened to the columns of the matrix.
     pub(super) fn fill(&self, region: &Region, out: Values<'_>) {
         match &self.reflections {
             Precision::F32(reflections, gain) => match out {
@@ -71,7 +71,8 @@ impl Orthogonal {
         }
     }
 
-    /// Computes the region in bands of rows, several bands in parallel, and writes it to `out`.
+    /// Computes the values of `region` in bands of rows, and writes them to `out`. Several bands are computed in
+    /// parallel.
     fn write<T: Real, E: Element>(
         &self,
         reflections: &Reflections<T>,
@@ -86,7 +87,8 @@ impl Orthogonal {
         let right = runs.iter().map(|run| run.end).max().unwrap_or(0);
         let (width, row_length) = (right - left, runs.iter().map(ExactSizeIterator::len).sum::<usize>());
         let bands: Vec<_> = out.chunks_mut((BAND * row_length).max(1)).enumerate().collect();
-        // The bands begin from the last to the first, because the sums of the last rows are the longest.
+        // The last band is started first and the first band last, because the sums in later rows have more terms, so
+        // that later bands take longer.
         self.threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
             let top = region.axes()[0].start + number * BAND;
             let band = top..top + out.len() / row_length;

@@ -9,8 +9,8 @@ use crate::streams::checks::{check_method, check_region, check_whole};
 use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
-/// A plan that can fill any region of one tensor on the native stream. [`NativeTensor::prepare`] creates it, and
-/// computes in advance what all regions share.
+/// A plan that is prepared to fill any region of one tensor on the native stream. Created by [`NativeTensor::prepare`],
+/// which computes in advance what all regions share.
 #[derive(Debug, Clone)]
 pub struct Prepared(Kind);
 
@@ -21,11 +21,12 @@ enum Kind {
 }
 
 impl NativeTensor {
-    /// Prepares a plan to fill regions of this tensor: computes in advance what all regions share.
+    /// Returns a plan that is prepared to fill regions of this tensor. This method computes in advance what all regions
+    /// share.
     ///
-    /// For `orthogonal` this is the factorization, which takes up to three times the memory of the matrix. In a plan of
-    /// blocks, an orthogonal block is factored when a region first intersects the block. For every other distribution
-    /// this method takes next to no time and memory.
+    /// For `orthogonal`, all regions share the factorization, which takes up to three times the memory of the matrix.
+    /// In a plan of blocks, an orthogonal block is factored when a region first intersects the block. For every other
+    /// distribution this method takes almost no time and memory.
     ///
     /// # Errors
     /// `Method` if the plan asks for truncated normals by rejection, because the native stream does not implement

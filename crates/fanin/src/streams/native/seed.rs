@@ -4,7 +4,7 @@ use crate::simd::Level;
 use crate::threads::Threads;
 
 /// A seed of the native stream. Under a seed, each tensor has a stream of its own, which is identified by the tensor's
-/// name.
+/// name. [`Native::tensor`] returns this stream.
 ///
 /// ```
 /// use fanin::{Native, init};
@@ -24,27 +24,29 @@ pub struct Native {
 }
 
 impl Native {
-    /// The version of the stream's definition. A new version is needed if a single bit of any value changes.
+    /// The version of the stream's definition. Any change of the definition that changes a bit of a value increases the
+    /// version.
     pub const VERSION: u32 = 1;
 
-    /// Returns the native stream of a seed. Every `u64` is a valid seed.
+    /// Creates the native stream of the seed `seed`. Every `u64` is a valid seed.
     pub const fn new(seed: u64) -> Self {
         Self { seed, level: None, threads: Threads::Pool }
     }
 
-    /// Computes with the instructions of the CPU level `level`. If the CPU does not support `level`, the best level
+    /// Sets the CPU level whose instructions compute the values. If the CPU does not support `level`, the best level
     /// that the CPU supports is used. The values do not depend on the level.
     #[must_use]
     pub const fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
     }
 
-    /// Computes on `threads`. The values do not depend on the number of threads.
+    /// Sets the threads that compute the values. The values do not depend on the number of threads.
     #[must_use]
     pub const fn with_threads(self, threads: Threads) -> Self {
         Self { threads, ..self }
     }
 
+    /// Returns the CPU level to compute with.
     pub(super) fn level(self) -> Level {
         self.level.unwrap_or_else(Level::best)
     }

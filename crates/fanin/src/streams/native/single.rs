@@ -1,4 +1,4 @@
-//! Fills plans that are not made of blocks on the native stream.
+//! Fills tensors on the native stream, by plans that do not consist of blocks.
 
 use super::orthogonal::Orthogonal;
 use super::tensor::NativeTensor;
@@ -16,7 +16,7 @@ use crate::streams::sparse::{Sparse, Zeros};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// A plan that is not made of blocks, on the native stream of one tensor. It can fill any region of the tensor.
+/// A plan that does not consist of blocks, prepared to fill any region of one tensor on the native stream.
 #[derive(Debug, Clone)]
 pub(in crate::streams) struct PreparedSingle {
     plan: Plan,
@@ -28,14 +28,15 @@ pub(in crate::streams) struct PreparedSingle {
 /// The source from which the values of a plan are computed.
 #[derive(Debug, Clone)]
 enum Drawn {
-    /// Each value is computed from the words that this generator has at the index of the value.
+    /// Each value is computed from the words that this generator produces for the index of the value.
     ByIndex(Philox),
     Sparse(Sparse),
     Orthogonal(Box<Orthogonal>),
 }
 
 impl PreparedSingle {
-    /// Prepares `plan`, which must not be made of blocks.
+    /// Prepares `plan` to fill regions of `tensor`: computes in advance what all regions share. `plan` must not consist
+    /// of blocks.
     ///
     /// # Errors
     /// `Memory` if the memory for the factorization of an orthogonal plan cannot be allocated.
@@ -47,8 +48,8 @@ impl PreparedSingle {
         let drawn = match plan.distribution() {
             Distribution::Orthogonal { gain } if !plan.is_empty() => {
                 let short = rows.min(columns);
-                // Memory is needed for the reflection vectors, the products of any two of them, and the triangular
-                // factor.
+                // Memory is needed for the reflection vectors, for the inner products of all pairs of these vectors,
+                // and for the triangular factor.
                 check_memory(plan, rows as u128 * columns as u128 + 2 * short as u128 * short as u128)?;
                 let philox = tensor.philox(if double { "reflections64" } else { "reflections32" });
                 let draw = |out: Values<'_>| fill_lower_normal(threads, level, philox, short, out);
@@ -103,8 +104,8 @@ impl PreparedSingle {
         /// Number of values in a tile.
         const TILE: usize = 1 << 13;
         let last = start.len() - 1;
-        // Slabs along the last axis split every row. The length of such a slab is a multiple of the group size, to
-        // avoid computing a group of words for two slabs.
+        // Slabs along the last axis split every row. The length of such a slab is a multiple of the group size, so that
+        // no group of words needs to be computed for two slabs.
         let length = |axis: usize, values_each: usize| {
             let length = TILE.div_ceil(values_each);
             if axis == last { length.next_multiple_of(GROUP_32) } else { length }
@@ -131,7 +132,8 @@ impl PreparedSingle {
     }
 }
 
-/// Prepares an orthogonal plan. The Gaussian matrix is drawn from `source` in sequence, on the calling thread.
+/// Prepares an orthogonal plan to fill regions. The words of the Gaussian matrix are drawn from `source` in sequence,
+/// on the calling thread.
 #[cfg(feature = "rand_core")]
 pub(in crate::streams) fn orthogonal_from(
     plan: &Plan,

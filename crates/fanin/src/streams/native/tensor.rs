@@ -4,7 +4,7 @@ use super::names::canonical_name;
 use super::seed::Native;
 use crate::rng::Philox;
 
-/// The native stream of one tensor. [`Native::tensor`] returns it.
+/// The native stream of one tensor. Created by [`Native::tensor`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NativeTensor {
     pub(super) native: Native,
@@ -28,8 +28,8 @@ impl NativeTensor {
         &self.name
     }
 
-    /// Returns the Philox generator for a purpose. The key is derived as section "Keys" of the stream's definition
-    /// specifies.
+    /// Returns the Philox generator for a purpose, for example `values32`. The section "Keys" of the [definition of the
+    /// stream](super) specifies the purposes and how the key is derived.
     pub(in crate::streams) fn philox(&self, purpose: &str) -> Philox {
         // The message is hashed in one call, because an incremental hasher would first initialize a state of two
         // kilobytes.

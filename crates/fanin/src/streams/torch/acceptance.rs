@@ -5,9 +5,9 @@ use crate::dtype::{DType, Element};
 use crate::math::ln;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// torch's test of a uniform proposal. Each proposal has a uniform draw on [0, 1). The proposal is rejected if the
-/// logarithm of the draw is greater than the logarithm of the density at the proposal, relative to the peak of the
-/// density.
+/// The test by which torch rejects uniform proposals. For each proposal there is a uniform draw on [0, 1). The proposal
+/// is rejected if the draw is greater than the density at the proposal divided by the greatest density within the
+/// bounds. The test compares the logarithms of the draw and of this quotient.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AcceptanceTest {
     mean: f64,
@@ -16,8 +16,8 @@ pub(super) struct AcceptanceTest {
 }
 
 impl AcceptanceTest {
-    /// Creates the test for N(mean, std^2). `peak` is the logarithm of the density at its peak within the bounds,
-    /// without the constant of normalization.
+    /// Creates the test for N(mean, std^2). `peak` is the logarithm of the greatest density within the bounds, without
+    /// the normalization constant.
     pub(super) fn new<E: Element>(mean: f64, std: f64, peak: f64) -> Self {
         let steps = Rounded::new::<E>();
         // torch rounds a subtrahend to the element type, and a divisor to the type of the arithmetic.
@@ -25,7 +25,8 @@ impl AcceptanceTest {
         Self { mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
 
-    /// Sets `rejected` to whether each proposal is rejected. `draws` has one draw for each proposal.
+    /// Sets `rejected[k]` to whether the proposal `proposals[k]` is rejected. `draws[k]` is the uniform draw for this
+    /// proposal.
     pub(super) fn test<E: Element>(self, level: Level, proposals: &[E], draws: &[E], rejected: &mut [bool]) {
         dispatch(level, Test { test: self, proposals, draws, rejected });
     }
@@ -64,7 +65,7 @@ impl<E: Element> Kernel for Test<'_, E> {
 const LANES: usize = 32;
 
 impl AcceptanceTest {
-    /// Returns whether each proposal is rejected.
+    /// Returns, for each proposal, whether it is rejected.
     ///
     /// A fast logarithm decides, unless a draw is so close to the density that the error of the fast logarithm could
     /// change a result. In that case the exact logarithm decides for all proposals.

@@ -1,4 +1,4 @@
-//! Moves the generator past a fill without filling.
+//! Moves the generator past the words of a fill, without filling a tensor.
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
@@ -13,16 +13,16 @@ use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
 impl Torch {
-    /// Returns the number of 32-bit words that a fill of contiguous memory according to `plan` takes from the
+    /// Returns the number of 32-bit words that filling a contiguous tensor according to `plan` takes from the
     /// generator.
     ///
     /// [`Torch::advance`] by this number has the same effect as [`Torch::advance_past`] with the plan. Returns `None`
     /// for
     ///
-    /// * truncated normals by rejection, because they are drawn again until every value is accepted, so that the number
-    ///   is known only after drawing;
-    /// * fewer than [`Torch::GROUP`] normals, because they are drawn in pairs, and the number depends on whether the
-    ///   generator still has the second value of an earlier pair;
+    /// * truncated normals by rejection, because rejected values are drawn again, so that the number of words is known
+    ///   only after drawing;
+    /// * fewer than [`Torch::GROUP`] normals, because they are computed in pairs, and the number of words depends on
+    ///   whether the generator still stores the second value of an earlier pair;
     /// * plans that the stream cannot fill, for which [`Stream::fill`](crate::Stream::fill) returns an error.
     ///
     /// ```
@@ -38,11 +38,11 @@ impl Torch {
         words_of(plan)
     }
 
-    /// Moves the generator to the state after [`Stream::fill`] with this plan, without filling anything.
+    /// Moves the generator to the state in which [`Stream::fill`] with this plan would leave it. No tensor is filled.
     ///
-    /// If [`Torch::words`] returns a number, the generator jumps over that many words. Otherwise the values are drawn
-    /// and dropped, which applies to fewer than [`Torch::GROUP`] normals and to truncated normals by rejection. Many
-    /// values are drawn a chunk at a time.
+    /// If [`Torch::words`] returns a number, the generator jumps over that many words. Otherwise (fewer than
+    /// [`Torch::GROUP`] normals, or truncated normals by rejection) the values are drawn and dropped. Large tensors are
+    /// drawn in chunks, to limit the temporary memory.
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, Stream as _, TensorMut, Torch, init};
@@ -92,8 +92,8 @@ impl Torch {
             let mut values = vec![E::default(); count];
             return self.fill(plan, TensorMut::contiguous(&mut values, plan.shape())?);
         }
-        // Each chunk takes as many rejection passes as the values in the chunk need. The whole tensor takes as many
-        // passes as the chunk that takes the most.
+        // A chunk takes as many rejection passes as the values in the chunk need. The whole tensor takes the largest
+        // number of passes that any of its chunks takes.
         let whole = Region::whole(&[count]);
         let mut values = vec![E::default(); count.min(CHUNK)];
         let mut words = 0;
@@ -115,6 +115,7 @@ mod tests {
     use crate::dtype::{F8E4M3, F8E5M2};
     use crate::plan::Truncation;
 
+    /// Asserts that moving past a fill leaves the generator in the same state as the fill, for many plans of type `E`.
     fn check<E: Element>() {
         let truncated = |low, high, method| {
             let method = Some(method);

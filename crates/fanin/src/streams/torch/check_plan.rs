@@ -5,7 +5,7 @@ use super::words::check_countable;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Returns an error if the torch stream cannot fill the plan.
+/// Checks that the torch stream can fill the plan, and returns an error if it cannot.
 pub(super) fn check_plan(plan: &Plan) -> Result<(), Error> {
     plan.blocks().iter().try_for_each(|block| check_plan(block.plan()))?;
     if let Distribution::Sparse { .. } = plan.distribution()

@@ -7,7 +7,8 @@ use crate::dtype::{Element, Values};
 use crate::rng::Mt19937;
 use crate::simd::{Level, dispatch};
 
-/// A position in the words of a fill. It moves forwards only. `engine` draws the word at the position next.
+/// A position in the words of a fill. The position only moves forwards. The next word of `engine` is the word at the
+/// position.
 pub(super) struct Cursor<'a, E> {
     engine: &'a mut Mt19937,
     level: Level,
@@ -77,7 +78,7 @@ impl<'a, E: Element> Cursor<'a, E> {
         }
     }
 
-    /// Moves forwards to the word `word` of the fill.
+    /// Moves the position forwards to the word of the fill that has the number `word`, counted from 0.
     fn seek(&mut self, word: u64) {
         self.engine.advance_at(self.level, word - self.passed);
         self.passed = word;

@@ -10,9 +10,9 @@ use crate::region::RegionSlice;
 impl Torch {
     /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` values.
     ///
-    /// Returns the number of words that the generator has moved. This is the number of words of the whole tensor. By
-    /// rejection, it is the number of words of as many passes over the whole tensor as the values in `slice` need.
-    /// Words of values that torch draws one by one, and not by groups, are not counted.
+    /// Returns the number of words that the generator has moved. This is the number of words of the whole tensor. For
+    /// rejection sampling, it is the number of words of as many passes over the whole tensor as the values in `slice`
+    /// need. If torch draws values one by one and not by groups, their words are not counted.
     ///
     /// For a sparse distribution, only the normal values are drawn, and no zeros are written.
     ///

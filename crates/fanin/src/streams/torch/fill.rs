@@ -39,7 +39,8 @@ impl Stream for Torch {
     }
 
     /// Fills `tensor` with the region of the plan that begins at the index `start`. Then moves the generator past the
-    /// words of the whole tensor, as [`Torch::advance_past`] does. [`Torch::peek_region`] does not move the generator.
+    /// words of the whole tensor, as [`Torch::advance_past`] does. To fill a region without moving the generator, use
+    /// [`Torch::peek_region`].
     ///
     /// The values are those that torch draws for a tensor in contiguous memory.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {

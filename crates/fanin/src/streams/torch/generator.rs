@@ -4,7 +4,8 @@ use crate::rng::Mt19937;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// PyTorch's CPU generator: a Mersenne Twister, and the second normal value of a pair if only the first one was used.
+/// PyTorch's CPU generator, a Mersenne Twister. Normal values that are drawn one by one are computed in pairs, and the
+/// generator stores the second value of a pair until it is used.
 ///
 /// ```
 /// use fanin::{Torch, init};
@@ -16,13 +17,15 @@ use crate::threads::Threads;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Torch {
+    /// The seed with which the generator was last seeded.
     pub(super) seed: u64,
     pub(super) engine: Mt19937,
-    /// The second standard normal value of a pair of which only the first one was used. The next normal value that is
-    /// drawn one by one is this value.
+    /// The second standard normal value of a pair, if only the first value of the pair was used. The next time that a
+    /// normal value is drawn one by one, it is this value.
     pub(super) next_normal: Option<f64>,
-    /// The second f32 normal value of a pair, and whether it is valid. torch does not use it on the CPU. It is stored
-    /// because the state of torch's generator contains it.
+    /// An f32 normal value and whether it is valid. The state of torch's generator has these two fields, but torch does
+    /// not use them on the CPU. They are stored here so that [`Torch::state`] returns the same bytes from which the
+    /// state was set.
     pub(super) next_float_normal: (f32, bool),
     /// `None` stands for the best level that the CPU supports.
     level: Option<Level>,
@@ -33,13 +36,13 @@ impl Torch {
     /// Number of normal values that torch draws together as a group. In a contiguous fill of fewer values, torch draws
     /// the values one by one.
     ///
-    /// A contiguous fill can be split into chunks that are filled one after another. The values are the same if the
+    /// A contiguous fill can be split into chunks that are filled one after another. The values do not change if the
     /// length of each chunk but the last is a multiple of this number, and the last chunk has at least this many
     /// values.
     pub const GROUP: usize = 16;
 
-    /// Creates the generator in the state after `torch.manual_seed(seed)`. torch also accepts negative seeds: cast
-    /// them, as in `-1i64 as u64`.
+    /// Creates the generator in the state after `torch.manual_seed(seed)`. torch also accepts negative seeds. To use
+    /// one here, cast it to `u64`: `-1i64 as u64`.
     ///
     /// Only the low 32 bits seed the Mersenne Twister. Two seeds whose low 32 bits are equal give the same values.
     #[doc(alias = "manual_seed")]
@@ -57,12 +60,13 @@ impl Torch {
         Self { seed, engine, next_normal, next_float_normal, level: None, threads: Threads::Pool }
     }
 
-    /// Replaces the state of this generator by the state of `other`. The CPU level and the threads do not change.
+    /// Replaces the state of this generator with the state of `other`. The CPU level and the threads do not change.
     pub(super) fn take_state(&mut self, other: Self) {
         *self = Self { level: self.level, threads: self.threads, ..other };
     }
 
-    /// Seeds the generator anew, as `torch.manual_seed(seed)` does. An unused second normal value of a pair is dropped.
+    /// Seeds the generator again, as `torch.manual_seed(seed)` does. An unused second normal value of a pair is
+    /// dropped.
     pub fn manual_seed(&mut self, seed: u64) {
         self.take_state(Self::new(seed));
     }
@@ -72,19 +76,20 @@ impl Torch {
         self.seed
     }
 
-    /// Computes with the instructions of the CPU level `level`. If the CPU does not support `level`, the best level
+    /// Sets the CPU level whose instructions compute the values. If the CPU does not support `level`, the best level
     /// that the CPU supports is used. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
     }
 
-    /// Computes on `threads`. The values do not depend on the number of threads.
+    /// Sets the threads that compute the values. The values do not depend on the number of threads.
     #[must_use]
     pub fn with_threads(self, threads: Threads) -> Self {
         Self { threads, ..self }
     }
 
+    /// Returns the CPU level to compute with.
     pub(super) fn level(&self) -> Level {
         self.level.unwrap_or_else(Level::best)
     }
@@ -106,7 +111,7 @@ impl Torch {
     /// which draws one word for each step.
     ///
     /// # Panics
-    /// If n is 2^32 or more, because torch then uses another algorithm.
+    /// If `n` is 2^32 or more, because torch then uses another algorithm.
     pub fn randperm(&mut self, n: usize) -> Vec<usize> {
         assert!(u32::try_from(n).is_ok(), "randperm supports n below 2^32, got {n}");
         let mut permutation: Vec<usize> = (0..n).collect();

@@ -1,4 +1,4 @@
-//! Partitions a fill among threads, where the generator draws its words in sequence.
+//! Splits a fill into partitions, one for each thread, although the generator draws its words in sequence.
 //!
 //! Each thread first passes over the words before its partition. Partitions are sized so that all threads finish at the
 //! same time. The first partition is the longest, because its thread has no words to pass over.
@@ -10,8 +10,8 @@ use crate::rng::Mt19937;
 
 /// The time that it takes to draw values. The unit is the time to pass over one word, about an eighth of a nanosecond.
 ///
-/// The times were measured on the machine on which torch's fills are fastest (docs/speed.md). On other machines the
-/// estimate is too low rather than too high. A fill then uses too few threads rather than too many.
+/// The times were measured on the machine on which torch's fills are fastest (docs/speed.md). Slower machines need more
+/// time than is estimated here. There a fill uses too few threads rather than too many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
     /// Time to compute one value.
@@ -29,33 +29,34 @@ impl Cost {
         Self { compute: 3.0 * words, words, sequences: 1.0 }
     }
 
-    /// The cost of normal values. In f64 they are slow, because they call functions of the C library.
+    /// The cost of normal values. f64 values take much longer, because they are computed by functions of the C library.
     pub(super) fn of_normals<E: Element>() -> Self {
         let words = words_each::<E>() as f64;
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
     /// The cost of truncated normal values by rejection of normal proposals. torch draws normal proposals only if more
-    /// than three in ten proposals are accepted. The time to pass over words is counted for the first pass only,
-    /// because between two passes all threads pass over equally many words.
+    /// than three in ten proposals are accepted. The time to pass over words is counted for the first rejection pass
+    /// only, because between two rejection passes all threads pass over equally many words.
     pub(super) fn of_bounded_normals<E: Element>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<E>().compute, ..Self::of_normals::<E>() }
     }
 
-    /// The cost of truncated normal values by rejection of uniform proposals. A pass has two sequences of words: one
-    /// for the proposals, and one for the draws that decide on them.
+    /// The cost of truncated normal values by rejection of uniform proposals. A rejection pass has two sequences of
+    /// words: one for the proposals, and one for the draws that decide which proposals are rejected.
     pub(super) fn of_proposals<E: Element>() -> Self {
         Self { compute: 160.0, words: words_each::<E>() as f64, sequences: 2.0 }
     }
 
-    /// Time to pass over the words of `values` values. Beyond a certain distance the generator jumps, and the time does
-    /// not grow.
+    /// Time to pass over the words of `values` values. The generator jumps if there are more than [`Mt19937::MIN_JUMP`]
+    /// words to pass over, so the time does not grow any further.
     fn before(&self, values: f64) -> f64 {
         self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }
 }
 
-/// Time that a fill must take for each thread, so that waking the thread is worthwhile: about sixty microseconds.
+/// Smallest time of computation for which it is worthwhile to wake a thread, in the unit of [`Cost`]. It is about 65
+/// microseconds.
 const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {

@@ -1,9 +1,9 @@
-//! Rejection sampling.
+//! Rejection sampling, with the results of torch.
 //!
-//! torch makes passes over the tensor. In each pass torch draws a new proposal for every element. The proposal is used
-//! only if all earlier proposals for the same element were rejected. Here the tensor is split into blocks of elements.
-//! A block goes through all passes while it is in the cache, and then the next block begins. Each pass has its own
-//! state readers, which read only the words of the rejected elements.
+//! torch makes several passes over the tensor. In each pass torch draws a new proposal for every element. The proposal
+//! is used only if all earlier proposals for the same element were rejected. Here the tensor is split into blocks of
+//! elements. A block goes through all passes while it is in the cache, and then the next block begins. Each pass has
+//! its own [`StateReader`]s, which read only the words of the rejected elements.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -18,8 +18,8 @@ use crate::simd::Level;
 /// Number of elements in a block. The elements of a block go through the passes together.
 const BLOCK: usize = 1 << 15;
 
-/// Up to this many elements form a single block. One set of state readers then moves from pass to pass, because setting
-/// up state readers for each pass would take as long as the passes.
+/// A partition of up to this many elements is a single block. One set of state readers then moves from pass to pass,
+/// because setting up state readers for each pass would take as long as the passes.
 const SINGLE_BLOCK: usize = 1 << 20;
 
 /// A distribution of proposals, and the test that rejects some of them.
@@ -30,9 +30,9 @@ pub(super) trait Trial<E: Element>: Sync {
     /// Returns the time that a value takes in all passes together.
     fn cost(&self) -> Cost;
 
-    /// Returns one entry for each sequence of words in a pass: the number of words of the pass before the sequence. A
-    /// pass of normal proposals is one sequence. A pass of uniform proposals is two: the proposals, then the draws that
-    /// decide on them.
+    /// Returns, for each sequence of words in a pass, the number of words that the pass takes before the sequence. A
+    /// pass of normal proposals has one sequence. A pass of uniform proposals has two: the words of the proposals, then
+    /// the words of the draws that decide which proposals are rejected.
     fn sequences(&self) -> Vec<u64>;
 
     /// Draws the proposals of the first pass for the elements of `slice`, writes them to `out`, and appends to
@@ -46,13 +46,13 @@ pub(super) trait Trial<E: Element>: Sync {
         rejected: &mut Vec<u32>,
     );
 
-    /// Appends the positions of the rejected values of `out` to `rejected`. Called if `out` already contains the
-    /// proposals of the first pass.
+    /// Tests the proposals of the first pass, which `out` already contains. Appends the position of each rejected
+    /// proposal to `rejected`.
     fn test(&self, out: &[E], rejected: &mut Vec<u32>);
 
     /// Draws the proposals of a later pass for the elements at the row-major indices `indices` of the tensor, writes
-    /// them to `out`, and sets `rejected` to whether each proposal is rejected. `readers` has one state reader for each
-    /// sequence of words.
+    /// them to `out`, and sets `rejected[k]` to whether the k-th proposal is rejected. `readers` has one state reader
+    /// for each sequence of words.
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [E], rejected: &mut [bool]);
 }
 
@@ -62,8 +62,9 @@ struct Drawn {
     later_passes: u64,
     /// The generator at the end of the last later pass. `None` if there was no later pass.
     after_last: Option<Mt19937>,
-    /// The generator after the words of the partition in the last sequence of the first pass, and the number of words
-    /// of that sequence before this point. `None` if the first pass had already been drawn by the caller.
+    /// The generator after it has drawn the words of the partition in the last sequence of the first pass, and the
+    /// number of words of this sequence that it has moved past. `None` if the first pass had already been drawn by the
+    /// caller.
     after_first: Option<(Mt19937, u64)>,
 }
 
@@ -172,8 +173,8 @@ struct Rejected<E> {
 }
 
 impl<E: Element> Rejected<E> {
-    /// Draws one later pass. Writes the new proposals to `out`, the memory of the block. Then removes the elements
-    /// whose proposals are accepted from this list.
+    /// Draws new proposals in one later pass, and writes them to `out`, the memory of the block. Then removes from this
+    /// list the elements whose new proposals are accepted.
     fn draw_again(&mut self, trial: &impl Trial<E>, readers: &mut [StateReader], out: &mut [E]) {
         let count = self.positions.len();
         self.values.resize(count, E::default());

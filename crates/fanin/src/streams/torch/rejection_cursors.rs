@@ -1,32 +1,32 @@
-//! The state readers of the passes of rejection sampling.
+//! The state readers of rejection sampling. They read the words of each rejection pass.
 
 use crate::rng::StateReader;
 
-/// The state readers of one pass. There is one for each sequence of words in the pass.
+/// The state readers of one rejection pass: one state reader for each sequence of words in the pass.
 type StateReaders = Vec<StateReader>;
 
-/// Largest number of passes whose state readers are stored. The state readers of so many passes take about 20
-/// megabytes.
+/// Largest number of rejection passes whose state readers are stored. The state readers of this many passes take about
+/// 20 megabytes.
 pub(super) const KEPT: usize = 1 << 12;
 
-/// The state readers of the later passes, which are all passes after the first one. Blocks of values go through the
-/// later passes one block after another.
+/// The state readers of the later passes, which are all rejection passes after the first one. Blocks of values go
+/// through the later passes one block after another.
 ///
 /// The state readers of each of the first `max_kept` later passes are stored, because at the end of a block they are at
 /// the words where the next block begins. All further passes share one set of state readers. This set moves from pass
-/// to pass, and is set up anew for each block.
+/// to pass, and is created again for each block.
 pub(super) struct RejectionCursors<S> {
     /// Creates the state readers of the first later pass.
     start: S,
     /// Number of words that a pass over the whole tensor takes.
     words: u64,
-    /// Number of later passes whose state readers are stored in `kept`.
+    /// Largest number of later passes whose state readers are stored in `kept`.
     max_kept: usize,
     kept: Vec<StateReaders>,
     /// The state readers of the current pass of the current block, if they are not in `kept`.
     current: Option<StateReaders>,
-    /// The state readers of the last pass of the block that has taken the most passes so far, if they are not in
-    /// `kept`.
+    /// The state readers at the end of the block that has taken the most passes so far: those of its last pass, if they
+    /// are not in `kept`.
     farthest: Option<StateReaders>,
     /// Number of later passes that the current block has begun.
     pass: usize,

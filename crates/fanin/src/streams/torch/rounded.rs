@@ -24,8 +24,8 @@ impl Rounded {
         self.dtype.round(x)
     }
 
-    /// Rounds a Python number that is an operand to the type in which torch computes: f64 for f64 tensors, f32 for all
-    /// others.
+    /// Rounds an operand that is a Python number to the type in which torch computes: f64 for f64 tensors, f32 for all
+    /// other tensors.
     pub(super) fn scalar(self, x: f64) -> f64 {
         if self.dtype == DType::F64 { x } else { x as f32 as f64 }
     }

@@ -8,7 +8,7 @@ use crate::dtype::{Element, Values};
 use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
 
-/// Number of values that are computed together at most.
+/// Largest number of values that are computed together.
 pub(super) const TOGETHER: usize = 128;
 
 /// Computes the values at `indices` of a uniform fill on [low, high), and writes them to `out`. `indices` must ascend.
@@ -122,7 +122,7 @@ pub(super) fn normals_at<E: Element>(
 struct Normals32<'a, E> {
     /// The words of all radii, followed by the words of all angles.
     words: &'a [u32],
-    /// Whether each value uses the sine of its angle. Otherwise it uses the cosine.
+    /// `true` for a value that uses the sine of its angle, `false` for a value that uses the cosine.
     sine: &'a [bool],
     mean: f64,
     std: f64,
@@ -156,7 +156,7 @@ struct Normals64<'a> {
     /// The words of all values in this order: the upper words of the radii, the lower words of the radii, the upper
     /// words of the angles, the lower words of the angles.
     words: &'a [u32],
-    /// Whether each value uses the sine of its angle. Otherwise it uses the cosine.
+    /// `true` for a value that uses the sine of its angle, `false` for a value that uses the cosine.
     sine: &'a [bool],
     mean: f64,
     std: f64,

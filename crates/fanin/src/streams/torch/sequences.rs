@@ -10,20 +10,20 @@ use crate::dtype::Element;
 use crate::region::RegionSlice;
 use crate::rng::Mt19937;
 
-/// Number of values that are drawn between two checks for cancellation. They are whole groups, and take some
-/// milliseconds.
+/// Number of values that are drawn between two checks for cancellation. This number is a multiple of the group size.
+/// Drawing this many values takes a few milliseconds.
 pub(super) const CHECK_EVERY: usize = 1 << 20;
 
-/// Whether torch draws normal values by groups. Otherwise torch draws them one by one. This depends on the memory of
-/// the tensor and on its number of values.
+/// Whether torch draws normal values by groups (see [`Groups`]) or one by one. This depends on the strides of the
+/// tensor and on its number of values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ByGroups {
-    /// Whether torch draws the tensor itself by groups. It does if the tensor is contiguous and has at least [`BULK`]
-    /// values.
+    /// Whether torch draws the values of the tensor itself by groups. This is the case if the tensor is contiguous and
+    /// has at least [`BULK`] values.
     pub(super) tensor: bool,
-    /// Whether torch draws a copy of the tensor by groups. In each later rejection pass torch allocates a new tensor
-    /// like this one and draws into the new tensor. It does so by groups if the new tensor is contiguous and has at
-    /// least [`BULK`] values.
+    /// Whether torch draws by groups in all rejection passes but the first. In each of these passes torch allocates a
+    /// new tensor by `torch.empty_like`, and draws the proposals into the new tensor. It draws them by groups if the
+    /// new tensor is contiguous and has at least [`BULK`] values.
     pub(super) copy: bool,
 }
 
@@ -38,7 +38,7 @@ impl Torch {
     /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` uniform values on [low, high).
     /// `interval` is `(low, high)`.
     ///
-    /// Moves the generator past the words of the whole tensor, and returns the number of these words.
+    /// The generator moves past the words of the whole tensor. Returns the number of these words.
     pub(super) fn uniforms<E: Element>(
         &mut self,
         interval: (f64, f64),
@@ -54,11 +54,11 @@ impl Torch {
     }
 
     /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` normal values. `distribution` is
-    /// the mean and the standard deviation.
+    /// `(mean, std)`.
     ///
-    /// If `by_groups` is true, `count` must be at least [`BULK`]. The generator is moved past the words of the whole
+    /// If `by_groups` is true, `count` must be at least [`BULK`]. The generator moves past the words of the whole
     /// tensor, and the number of these words is returned. If `by_groups` is false, `slice` must be the whole tensor.
-    /// Its values are drawn one by one, and 0 is returned.
+    /// The values are drawn one by one, and 0 is returned because their words are not counted.
     pub(super) fn normals<E: Element>(
         &mut self,
         distribution: (f64, f64),
@@ -78,8 +78,8 @@ impl Torch {
         groups.total
     }
 
-    /// Fills `out` with normal values that are drawn one by one, in pairs. torch draws them in this way for strided
-    /// memory, and for fewer than [`BULK`] values.
+    /// Fills `out` with normal values that are drawn one by one. torch does this for strided tensors, and for tensors
+    /// of fewer than [`BULK`] values.
     pub(super) fn normals_one_by_one<E: Element>(&mut self, (mean, std): (f64, f64), out: &mut [E]) {
         for out in out.chunks_mut(CHECK_EVERY) {
             check();
@@ -92,8 +92,8 @@ impl Torch {
     /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with its own copy of
     /// the generator, which first jumps to the words of the partition.
     ///
-    /// `draw` is called with a cursor, the row-major index of the first of some consecutive values, and the memory of
-    /// these values. When this returns, the generator has moved by `words` words.
+    /// `draw(cursor, first, out)` must fill `out` with the consecutive values from the row-major index `first` on. This
+    /// method moves the generator by `words` words in total.
     pub(super) fn draw_runs<E: Element>(
         &mut self,
         cost: Cost,
@@ -129,7 +129,8 @@ impl Torch {
         self.engine.advance_at(level, words - passed);
     }
 
-    /// Draws one standard normal value. Two values are computed at a time. The second one is stored for the next call.
+    /// Draws one standard normal value. Two values are computed at a time. The second value is stored, and the next
+    /// call returns it.
     #[allow(
         clippy::disallowed_methods,
         reason = "torch calls the C library, and bit-identical values need the same functions"

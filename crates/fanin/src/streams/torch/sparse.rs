@@ -1,4 +1,5 @@
-//! `sparse` on the torch stream. In each column, the rows that come first in a random permutation of the rows are zero.
+//! Fills sparse matrices on the torch stream. In each column, the entries of the rows that come first in a random
+//! permutation of all rows are zero.
 
 use super::generator::Torch;
 use super::partition::Cost;
@@ -14,7 +15,8 @@ use crate::streams::zero_mask::ZeroMask;
 use crate::tensor::TensorMut;
 use crate::{cancel::check, threads::Threads};
 
-/// Number of values that are drawn at a time. The zeros among them are then written while the values are in the cache.
+/// Number of values that are drawn at a time. Zeros are written over some of these values while the values are still in
+/// the cache.
 const IN_CACHE: usize = 1 << 14;
 
 /// Returns the number of bytes of temporary memory that are needed to find the zeros of `width` columns.
@@ -26,8 +28,8 @@ fn memory(threads: Threads, plan: &Plan, zeros: usize, width: usize) -> u128 {
 }
 
 impl Torch {
-    /// Returns an error if the temporary memory that is needed to find the zeros of `width` columns cannot be
-    /// allocated. A plan without zeros needs no such memory.
+    /// Checks that the temporary memory that is needed to find the zeros of `width` columns can be allocated. Otherwise
+    /// returns the error `Memory`. A plan that has no zeros needs no such memory, and always passes the check.
     pub(super) fn check_memory_of_zeros(&self, plan: &Plan, width: usize) -> Result<(), Error> {
         match plan.distribution() {
             Distribution::Sparse { zeros: zeros @ 1.., .. } if width > 0 => {
@@ -37,8 +39,8 @@ impl Torch {
         }
     }
 
-    /// Fills `out`, the row-major memory of a whole matrix, with normal values that are drawn by groups, and with
-    /// zeros.
+    /// Fills `out`, the row-major memory of a whole sparse matrix. The normal values are drawn by groups (see
+    /// [`Groups`]).
     ///
     /// Moves the generator past the words of the normal values, but not past the words of the zeros.
     pub(super) fn sparse<E: Element>(&mut self, plan: &Plan, (zeros, std): (usize, f64), out: &mut [E]) {
@@ -59,8 +61,8 @@ impl Torch {
     }
 
     /// Returns the mask of the zeros of a region. The region begins at the index `start` of the matrix, and its height
-    /// and its width must not be 0. The next word of `engine` must be the first of the words that choose the zeros of
-    /// the whole matrix.
+    /// and its width must be at least 1. The next word of `engine` must be the first of the words that choose the zeros
+    /// of the whole matrix.
     fn zero_mask(
         &self,
         engine: &Mt19937,
@@ -151,8 +153,8 @@ impl ShuffleSteps {
     /// Step k of a shuffle swaps entry k with itself or with a later entry. The swaps are undone here from the last to
     /// the first, which moves the flags from the shuffled positions back to the rows. Before step k is undone, the flag
     /// of entry k is still 0. Therefore it is enough to move the flag of the other entry to entry k, and to set the
-    /// other flag to 0. The next step may read a flag that was just written. The columns are interleaved to hide that
-    /// latency.
+    /// flag of the other entry to 0. A step may have to wait for a flag that the step before has just written. The
+    /// columns are interleaved to hide this latency.
     #[inline(always)]
     fn find_kept<const N: usize>(
         &self,
@@ -175,8 +177,8 @@ impl ShuffleSteps {
     }
 }
 
-/// Number of columns whose shuffles are interleaved. It is small enough that their words and rows stay in the nearest
-/// cache.
+/// Number of columns whose shuffles are interleaved. The number is so small that the words and the flags of these
+/// columns stay in the nearest cache.
 const INTERLEAVED: usize = 2;
 
 /// The kernel that sets the mask bits of the zeros of some consecutive columns.
@@ -244,7 +246,7 @@ mod tests {
                     words.iter().zip(&steps.divisors).map(|(word, divisor)| word % *divisor as u32).collect();
                 steps.remainders(&mut words);
                 assert_eq!(words, expected, "{rows} {word}");
-                // These words are multiples of a divisor, and the numbers next to the multiples.
+                // These words are multiples of a divisor, and the integers next to these multiples.
                 for shift in [0, 1, u32::MAX] {
                     let near = |k: usize| {
                         let divisor = steps.divisors[k] as u32;

@@ -24,7 +24,7 @@ impl Torch {
     /// Number of bytes that [`Torch::state`] returns.
     pub const STATE_BYTES: usize = 5056;
 
-    /// Returns the state as `torch.get_rng_state()` does: 5056 bytes.
+    /// Returns the state of the generator as bytes: the same 5056 bytes as `torch.get_rng_state()` returns.
     #[doc(alias = "get_rng_state")]
     #[doc(alias = "get_state")]
     pub fn state(&self) -> Vec<u8> {
@@ -76,8 +76,9 @@ impl Torch {
             let reason = format!("Invalid mt19937 state (seeded = {seeded}, left = {left}, next = {next})");
             return Err(Error::State { reason });
         }
-        // torch does not check whether `left` and `next` contradict each other. If they do, torch reads past the end of
-        // its state.
+        // A generator that was just seeded has `next` = 0 and `left` = 1. In any other state, `next` and `left` add up
+        // to one more than the number of words. torch does not check the sum. If the sum is wrong, torch reads past the
+        // end of its state.
         let fresh = next == 0 && left == 1;
         if !fresh && next + u64::from(left) != u64::from(words) + 1 {
             let reason = format!("left = {left} and next = {next} contradict each other");

@@ -25,13 +25,14 @@ fn cdf(x: f64) -> f64 {
     (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
 }
 
-/// Whether torch draws normal proposals. Otherwise torch draws uniform proposals on [low, high].
+/// Whether torch draws normal proposals, which it does if more than three in ten of them are within the bounds.
+/// Otherwise torch draws uniform proposals on [low, high].
 fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
     cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
 }
 
-/// Returns an error if torch draws uniform proposals for the plan and the bounds, or the difference of the bounds, are
-/// not finite in the plan's type.
+/// Checks that torch can draw proposals for the plan. Returns the error `BoundsOverflow` if torch draws uniform
+/// proposals for the plan, and a bound or the difference of the bounds is not finite in the plan's type.
 pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     if let Distribution::TruncatedNormal { mean, std, low, high, method } = plan.distribution()
         && method != Some(Truncation::InverseCdf)
@@ -60,13 +61,13 @@ pub(super) struct Bounded {
 }
 
 impl Torch {
-    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` values, by rejection. torch does
-    /// this since 2.12.
+    /// Fills `out` by rejection with the values of `slice`, which is a part of a tensor of `count` values. torch has
+    /// used rejection since 2.12.
     ///
     /// torch draws proposals for all elements, again and again, until every element has an accepted proposal. Here
     /// later proposals are computed only for the elements that were rejected so far. Returns the number of words of as
-    /// many passes as the values of `slice` need. The rest of the tensor may need more passes. Words of a pass whose
-    /// values torch draws one by one are not counted.
+    /// many passes over the whole tensor as the values of `slice` need. The other values of the tensor may need more
+    /// passes. If torch draws the values of a pass one by one, the words of the pass are not counted.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<E: Element>(
         &mut self,
@@ -101,17 +102,18 @@ impl Torch {
             return 0;
         }
         let mode = low.max(high.min(mean));
-        // Python squares by the `pow` of the C library. Without `black_box` the compiler would multiply instead.
+        // Python computes the square by `pow` of the C library. Without `black_box` the compiler would replace `pow` by
+        // a multiplication.
         let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
         let test = AcceptanceTest::new::<E>(mean, std, peak);
         let trial = Proposals { level: self.level(), count, low, high, test };
         self.reject(&trial, slice, out, false)
     }
 
-    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` values, by the inverse
-    /// distribution function. torch did this before 2.12.
+    /// Fills `out` by the inverse distribution function with the values of `slice`, which is a part of a tensor of
+    /// `count` values. torch used the inverse distribution function before 2.12.
     ///
-    /// A uniform value is drawn between `2 cdf - 1` at the lower bound and `2 cdf - 1` at the upper bound. The inverse
+    /// A uniform value is drawn between the values of `2 * cdf - 1` at the lower and at the upper bound. The inverse
     /// error function of this value is scaled, shifted by the mean, and clamped to the bounds. The result of each step
     /// is rounded to the element type.
     ///
@@ -132,8 +134,9 @@ impl Torch {
             for value in out {
                 let y = value.to_f64();
                 let z = if y.abs() < 1.0 {
-                    // The inverse error function of y is the quantile of the normal distribution at (1 + y) / 2,
-                    // divided by sqrt 2.
+                    // The inverse error function of `y` is the standard normal quantile at the probability
+                    // `p = (1 + y) / 2`, divided by sqrt(2). The arguments of `quantile64` are `p - 1/2` and the
+                    // smaller of `p` and `1 - p`.
                     quantile64(y / 2.0, (1.0 - y.abs()) / 2.0) / 2f64.sqrt()
                 } else {
                     f64::INFINITY.copysign(y)
@@ -239,7 +242,7 @@ impl<E: Element> Kernel for Outside<'_, E> {
 }
 
 /// Number of proposals of the first pass that are drawn at a time and then tested while they are in the nearest cache.
-/// It is a multiple of 624, so that their words are whole states of the generator.
+/// It is a multiple of 624, so that the words of the proposals fill whole states of the generator.
 const IN_CACHE: usize = 2496;
 
 /// Uniform proposals. Each has a uniform draw on [0, 1), which decides whether the proposal is accepted.

@@ -9,7 +9,8 @@ use crate::math::{angle, polar};
 use crate::rng::Mt19937;
 use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
 
-/// Number of values that are computed together. They are whole groups, and few enough to stay in the nearest cache.
+/// Number of values that are computed together. It is a multiple of the group size, and so small that the values stay
+/// in the nearest cache.
 const CHUNK: usize = 1248;
 
 /// Transforms the words of whole groups to normal values, and writes the values to `out`.
@@ -251,7 +252,7 @@ pub(super) fn pairs<F: SimdF32>(
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
     // torch computes log(1 - u) and TAU * u for a draw u on [0, 1). Here the integer `2^24 u` is used in place of u,
-    // and the division by 2^24 is made later. The results are the same, because division by a power of two is exact.
+    // and the result is divided by 2^24 later. The results are the same, because division by a power of two is exact.
     let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).convert_signed();
     let angle = angle(F::splat(TAU * UNIT).mul(low_bits(F::Bits::load(angles)).convert_signed()));
     let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
@@ -272,7 +273,7 @@ fn low_bits<B: SimdBits<Scalar = u32>>(words: B) -> B {
     words.and(B::splat((1 << UNIT_BITS) - 1))
 }
 
-/// Returns the uniform draw on [0, 1) that a word gives, for each word.
+/// Converts each word to a uniform draw on [0, 1).
 #[inline(always)]
 fn unit<F: SimdF32>(word: F::Bits) -> F {
     low_bits(word).convert_signed().mul(F::splat(UNIT))

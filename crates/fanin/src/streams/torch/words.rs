@@ -5,12 +5,12 @@ use crate::dtype::{DType, Element};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// Number of values in a group of normals. torch transforms the words of a group together: the first half of the words
-/// are radii, and the second half are angles.
+/// Number of values in a group of normals. torch transforms the words of a group together by the Box-Muller transform:
+/// the first half of the words give the radii, and the second half give the angles.
 pub(super) const GROUP: usize = Torch::GROUP;
 
-/// Number of values from which torch draws a contiguous normal fill by groups. Fewer values are drawn one by one, in
-/// pairs.
+/// Smallest number of values that torch draws by groups in a contiguous normal fill. torch draws fewer values one by
+/// one.
 pub(super) const BULK: usize = GROUP;
 
 /// Computes [`Torch::words`] for a plan that the stream can fill. A plan of an eight-bit type takes as many words as
@@ -40,9 +40,9 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// Returns an error if the words of the plan cannot be counted. The words of a normal fill must be countable in 64
-/// bits. The words of two passes of rejection must be countable in 62 bits, because a state reader counts the words of
-/// two passes in signed integers.
+/// Checks that the words of the plan can be counted. Otherwise returns the error `ShapeOverflow`. The words of a normal
+/// fill must be countable in 64 bits. The words of two rejection passes must be countable in 62 bits, because a state
+/// reader counts the words of two passes in signed integers.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
     let (values, again) = (plan.len() as u128, GROUP as u128);
@@ -103,7 +103,7 @@ pub(super) struct Groups {
     count: usize,
     /// Number of words of a group.
     pub(super) words: usize,
-    /// The position of the first word of the last group, if the number of values is no multiple of sixteen. In this
+    /// The position of the first word of the last group, if the number of values is not a multiple of sixteen. In this
     /// case torch draws the last sixteen values again as a group, after all other values. `None` if the number of
     /// values is a multiple of sixteen.
     last: Option<u64>,
@@ -125,8 +125,8 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Number of values from `index` on whose groups follow one another in the words of the fill. The last sixteen
-    /// values of the fill are not counted if torch draws them again.
+    /// Returns the number of values, from `index` on, whose groups follow one another in the words of the fill. If
+    /// torch draws the last sixteen values of the fill again, they are not counted.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize
