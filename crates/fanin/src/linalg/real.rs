@@ -18,7 +18,7 @@ pub(crate) trait Real:
     + std::ops::Neg<Output = Self>
 {
     const ONE: Self;
-    /// The least reliable sum of squares. A smaller sum may have lost precision, because squares may have underflowed.
+    /// The smallest sum of squares that has full precision. In a smaller sum, squares may have underflowed.
     const TINY: Self;
     /// Returns the square root.
     fn root(self) -> Self;
