@@ -32,7 +32,7 @@ use crate::threads::Threads;
 /// ```
 ///
 /// # Panics
-/// If `values` does not have `rows * columns` elements.
+/// Panics if `values` does not have `rows * columns` elements.
 pub fn singular_values(values: &[f64], rows: usize, columns: usize) -> Option<Vec<f64>> {
     singular_values_at(Level::best(), values, rows, columns)
 }

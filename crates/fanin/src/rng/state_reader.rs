@@ -39,11 +39,11 @@ impl StateReader {
 
     /// Reads the words with numbers `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
-    /// `first` and `distances` must be ascending, and the last distance must be less than [`HISTORY`]. A number may be
-    /// less than the highest number of an earlier read if the difference is less than [`HISTORY`].
+    /// `first` and `distances` must be ascending, and the last distance must exceed the first by less than [`HISTORY`].
+    /// A number may be less than the highest number of an earlier read if the difference is less than [`HISTORY`].
     ///
     /// # Panics
-    /// If the length of `out` is not `N * first.len()`, where N is the number of distances.
+    /// Panics if the length of `out` is not `N * first.len()`, where `N` is the number of distances.
     pub(crate) fn read<const N: usize>(&mut self, first: &[u64], distances: [u32; N], out: &mut [u32]) {
         dispatch(self.level, Read { reader: self, first, distances, out });
     }

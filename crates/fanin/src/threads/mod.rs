@@ -97,8 +97,8 @@ impl Threads {
     }
 }
 
-/// Calls `work` `count` times in parallel on the current rayon pool. [`Threads::Pool`] is a [`Team`] with this function
-/// as `run`.
+/// Calls `work` `count` times in parallel on the current rayon pool. [`Threads::Pool`] uses a [`Team`] with this
+/// function as `run`.
 #[cfg(feature = "rayon")]
 fn run_on_pool(count: usize, work: &(dyn Fn() + Sync)) {
     rayon::scope(|scope| (0..count).for_each(|_| scope.spawn(|_| work())));
