@@ -22,9 +22,9 @@ impl Normal32 {
     }
 }
 
-/// Returns the pair of standard normal variates `(r cos t, r sin t)` that is computed from two words, where `r =
-/// sqrt(-2 ln u)`, `u = min(radius + 1/2, 2^32 - 2^8) / 2^32` and `t = 2 pi (turn + 1/2) / 2^32`. r is in [0.00049,
-/// 6.763].
+/// Returns the pair of standard normal variates `(r cos t, r sin t)` that is computed from two words, where
+/// `r = sqrt(-2 ln u)`, `u = min(radius + 1/2, 2^32 - 2^8) / 2^32` and `t = 2 pi (turn + 1/2) / 2^32`. r is in
+/// [0.00049, 6.763].
 #[inline(always)]
 fn pair<F: SimdF32>(radius: F::Bits, turn: F::Bits) -> (F, F) {
     let x = F::splat(4_294_967_040.0).min(radius.convert_unsigned().add(F::splat(0.5)));
@@ -74,9 +74,9 @@ impl Normal64 {
     }
 }
 
-/// Returns the pair of standard normal variates `(r cos t, r sin t)` that is computed from two 64-bit words, where `r =
-/// sqrt(-2 ln u)`, `u = min(radius + 1/2, 2^64 - 2^11) / 2^64` and `t = 2 pi (turn + 1/2) / 2^64`. r is in [1.5e-8,
-/// 9.49].
+/// Returns the pair of standard normal variates `(r cos t, r sin t)` that is computed from two 64-bit words, where
+/// `r = sqrt(-2 ln u)`, `u = min(radius + 1/2, 2^64 - 2^11) / 2^64` and `t = 2 pi (turn + 1/2) / 2^64`. r is in
+/// [1.5e-8, 9.49].
 ///
 /// Each of `radius` and `turn` is given as its high and low 32-bit halves.
 #[inline(always)]

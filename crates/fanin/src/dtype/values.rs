@@ -18,8 +18,8 @@ pub enum Values<'a> {
     F8E5M2(&'a mut [F8E5M2]),
 }
 
-/// Evaluates an expression that uses the slice of a [`Values`], whatever the element type: `values!(values, slice =>
-/// expression)`. The expression is compiled once for each element type.
+/// Evaluates an expression that uses the slice of a [`Values`], whatever the element type:
+/// `values!(values, slice => expression)`. The expression is compiled once for each element type.
 macro_rules! values {
     ($values:expr, $slice:ident => $body:expr) => {
         match $values {

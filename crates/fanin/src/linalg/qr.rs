@@ -1,11 +1,11 @@
 //! Blocked QR factorization by Householder reflections.
 //!
-//! The columns are factored in panels. The reflections of a panel are `H_j = I - v_j v_j^T / h_j` with `h_j = |v_j|^2 /
-//! 2`. V is the matrix with the columns v_j. Let `S = striu(V^T V) + diag(h)`, where `striu` is the strictly upper
-//! triangle. The reflections are applied to the columns C to the right of the panel as one block reflector: `C := C - V
-//! Y`, where Y solves `S^T Y = V^T C`. This is the compact WY form `I - V T V^T` (Schreiber and Van Loan 1989) with `T
-//! = S^-1`. This module uses the UT transform (Joffrain et al. 2006), which solves a triangular system with the matrix
-//! S instead of computing T.
+//! The columns are factored in panels. The reflections of a panel are `H_j = I - v_j v_j^T / h_j` with
+//! `h_j = |v_j|^2 / 2`. V is the matrix with the columns v_j. Let `S = striu(V^T V) + diag(h)`, where `striu` is the
+//! strictly upper triangle. The reflections are applied to the columns C to the right of the panel as one block
+//! reflector: `C := C - V Y`, where Y solves `S^T Y = V^T C`. This is the compact WY form `I - V T V^T` (Schreiber and
+//! Van Loan 1989) with `T = S^-1`. This module uses the UT transform (Joffrain et al. 2006), which solves a triangular
+//! system with the matrix S instead of computing T.
 //!
 //! The thread that updates the next panel also factors it, while other threads update the later panels.
 //!
@@ -219,7 +219,7 @@ pub(super) struct Reflector<T> {
 const LEAF: usize = 32;
 
 /// Factors a row-major panel of `across` columns. Replaces the panel by the matrix V, which is zero above the diagonal,
-/// and returns the other results.
+/// and returns the rest of the factorization.
 pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
     let rows = panel.len() / across;
     let (mut halves, mut diagonal) = (vec![T::ONE; across], vec![T::default(); across]);
@@ -264,8 +264,8 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
-/// Applies the reflections, in ascending order, to each row of a matrix C: `C := C - Y V^T`, where Y solves `Y S = C
-/// V`. `matrix` is C. It has `count` rows, which begin `step` elements apart. The first argument is V and its
+/// Applies the reflections, in ascending order, to each row of a matrix C: `C := C - Y V^T`, where Y solves
+/// `Y S = C V`. `matrix` is C. It has `count` rows, which begin `step` elements apart. The first argument is V and its
 /// transpose.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],

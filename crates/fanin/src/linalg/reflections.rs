@@ -5,10 +5,11 @@
 //! `H_j = I - 2 v_j v_j^T / |v_j|^2` then maps x_j to `-sign(x_jj) |x_j| e_j`. With `D = diag(d)` and
 //! `d_j = -sign(x_jj)`, the first n columns of `H_0 H_1 .. H_(n-1) D` are Haar-distributed.
 //!
-//! Let V be the matrix with the columns v_j, and V_top its first n rows. The product of the reflections is `I - V S^-1
-//! V^T` with `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle (the UT transform;
-//! Joffrain et al. 2006). Any element of the result is therefore `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`,
-//! where delta is the Kronecker delta and `W = S^-1 V_top^T` is upper triangular.
+//! Let V be the matrix with the columns v_j, and V_top its first n rows. The product of the reflections is
+//! `I - V S^-1 V^T` with `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle (the UT
+//! transform; Joffrain et al. 2006). Any element of the result is therefore
+//! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`, where delta is the Kronecker delta and `W = S^-1 V_top^T` is
+//! upper triangular.
 //!
 //! The order of every sum is fixed, and each step is one fused multiply-add in the element type. The sums of the column
 //! norms and of S run over the rows of V in ascending order. The sums of W run over k in descending order. The sums of

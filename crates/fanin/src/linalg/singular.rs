@@ -1,10 +1,10 @@
 //! Singular values of matrices.
 //!
-//! A matrix that is not square is first replaced by the factor R of a QR factorization: that of the matrix, or that of
-//! its transpose if the matrix has fewer rows than columns. The square matrix is reduced to an upper band matrix by
-//! blocked reflections from both sides. The band matrix is reduced to a bidiagonal matrix by bulge chasing: the
-//! elements that a reflection creates outside of the band are moved down the diagonal by further reflections (two-stage
-//! reduction: Grosser and Lang 1999). The singular values of the bidiagonal matrix are found by bisection.
+//! A matrix that is not square is first replaced by the factor R of its QR factorization. If the matrix has fewer rows
+//! than columns, its transpose is factored. The square matrix is reduced to an upper band matrix by blocked reflections
+//! from both sides. The band matrix is reduced to a bidiagonal matrix by bulge chasing: the elements that a reflection
+//! creates outside of the band are moved down the diagonal by further reflections (two-stage reduction: Grosser and
+//! Lang 1999). The singular values of the bidiagonal matrix are found by bisection.
 //!
 //! Bisection counts the singular values below a bound by the differential stationary qd transformation. The count is
 //! exact for a bidiagonal matrix whose elements differ from the given ones by small relative amounts. Such differences
@@ -73,8 +73,8 @@ fn power(exponent: i32) -> f64 {
 /// The number of superdiagonals of the band matrix.
 const WIDTH: usize = 32;
 
-/// The number of elements that are stored for each row. Row i has the elements of the columns `i - WIDTH..i + 2 *
-/// WIDTH`. Elements outside of the band are non-zero only during bulge chasing.
+/// The number of elements that are stored for each row. Row i has the elements of the columns
+/// `i - WIDTH..i + 2 * WIDTH`. Elements outside of the band are non-zero only during bulge chasing.
 const HELD: usize = 3 * WIDTH;
 
 /// An upper band matrix. Element (i, j) is `values[i * HELD + WIDTH + j - i]`.

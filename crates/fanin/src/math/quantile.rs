@@ -1,8 +1,8 @@
 //! The quantile of the standard normal distribution in f32 and f64, and the Mills ratio in the far tail.
 //!
-//! In f32, the quantile of the probability p is `z = x * factor(w)` with `x = 2 * p - 1` and `w = -ln(1 - x^2) = -ln(4
-//! * tail * (1 - tail))`, where `tail` is the smaller of p and 1 - p. This form is that of Giles 2010, "Approximating
-//! the erfinv function". The coefficients were computed by scripts/tables.py.
+//! In f32, the quantile z of the probability p is computed as `z = x * factor(w)` with `x = 2 * p - 1`. Here
+//! `w = -ln(1 - x^2)`, which equals `-ln(4 * tail * (1 - tail))`. `tail` is the smaller of p and 1 - p. This form was
+//! published by Giles 2010, "Approximating the erfinv function". The coefficients were computed by scripts/tables.py.
 
 use super::double::ln64;
 use super::polynomial::{horner, horner_lowest_first};
@@ -30,8 +30,8 @@ const QUANTILE_BODY: [f32; 10] = [
     -1.1514293518644081e-08,
 ];
 
-/// The coefficients of the polynomial in `sqrt(w) - 3.64`, lowest first, that approximates z / x for sqrt(w) in [2.28,
-/// 5]. The relative error is at most about 1e-7.
+/// The coefficients of the polynomial in `sqrt(w) - 3.64`, lowest first, that approximates z / x for sqrt(w) in
+/// [2.28, 5]. The relative error is at most about 1e-7.
 const QUANTILE_TAIL: [f32; 11] = [
     4.916621208190918,
     1.425777554512024,
@@ -46,8 +46,8 @@ const QUANTILE_TAIL: [f32; 11] = [
     -1.5346753571066074e-05,
 ];
 
-/// The coefficients of the polynomial in `y - 0.02`, lowest first, that approximates ln(z M(z)) / y for y = z^-2 in [0,
-/// 0.04], where M is the Mills ratio. The relative error is at most about 5e-17.
+/// The coefficients of the polynomial in `y - 0.02`, lowest first, that approximates ln(z M(z)) / y for y = z^-2 in
+/// [0, 0.04], where M is the Mills ratio. The relative error is at most about 5e-17.
 const LOG_MILLS: [f64; 17] = [
     -0.954334508931698,
     2.092068344594306,
@@ -68,8 +68,8 @@ const LOG_MILLS: [f64; 17] = [
     -4372277617012165.5,
 ];
 
-/// Returns -w for a tail probability (see the module documentation). `tail` is the smaller of the two tails, `min((1 -
-/// x) / 2, (1 + x) / 2)`, in (0, 1/2]. It must have full relative precision.
+/// Returns -w for a tail probability (see the module documentation). `tail` is the smaller of the two tails,
+/// `min((1 - x) / 2, (1 + x) / 2)`, in (0, 1/2]. It must have full relative precision.
 #[inline(always)]
 pub(crate) fn tail_to_minus_w<F: SimdF32>(tail: F) -> F {
     ln_scaled::<F, 2>(tail.mul(F::splat(1.0).sub(tail)))

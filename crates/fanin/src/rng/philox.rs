@@ -242,7 +242,7 @@ impl<W: SimdU64> Start<W> {
 }
 
 /// Returns the result of one round on two vectors of blocks. While the CPU waits for a product of one vector, it
-/// computes the other vector.
+/// computes steps of the second vector.
 #[inline(always)]
 fn round<W: SimdU64>([even, odd]: [[W; 4]; 2], keys: [W; 2]) -> [[W; 4]; 2] {
     let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];

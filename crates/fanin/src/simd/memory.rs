@@ -24,8 +24,8 @@ pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
             unsafe { _mm_stream_si128(to.as_mut_ptr().cast(), vector) };
         }
         vectors.into_remainder().fill(value);
-        // SAFETY: every x86-64 CPU has SSE. Non-temporal stores are weakly ordered: without this fence, releasing a lock
-        // would not order them.
+        // SAFETY: every x86-64 CPU has SSE. Non-temporal stores are weakly ordered. Without this fence, releasing a
+        // lock would not order them.
         unsafe { _mm_sfence() };
     }
     #[cfg(not(target_arch = "x86_64"))]

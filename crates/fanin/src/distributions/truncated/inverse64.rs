@@ -38,8 +38,8 @@ impl<P: InverseCdf> Transform32 for OneWord<P> {
 }
 
 impl<P: InverseCdf> Transform64 for P {
-    /// Writes the values of a group of words. Each value is computed from the words `high` and `low`, by `u = (high *
-    /// 2^32 + low + 1/2) / 2^64`.
+    /// Writes the values of a group of words. Each value is computed from the words `high` and `low`, by
+    /// `u = (high * 2^32 + low + 1/2) / 2^64`.
     #[inline(always)]
     fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]) {
         for (words, out) in words.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
