@@ -1,7 +1,7 @@
 //! The two 8-bit float types of checkpoints.
 //!
-//! Rounding equals that of `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch 2.15: to nearest, ties to
-//! even. e4m3fn has no infinity: values that are too large become 448 or -448, and so do infinities. In e5m2, values
+//! Values are rounded to nearest, ties to even, like `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch
+//! 2.15. e4m3fn has no infinity: values that are too large become 448 or -448, and so do infinities. In e5m2, values
 //! that are too large become infinite. In both types, a NaN stays a NaN.
 
 use half::f16;

@@ -75,6 +75,7 @@ pub(crate) fn haar<T: Real, E: Element>(
     });
 }
 
+/// Returns the sign of a value: 1, -1 or 0.
 fn sign<T: Real>(value: T) -> T {
     if value > T::default() {
         T::ONE
@@ -492,6 +493,7 @@ mod tests {
         values
     }
 
+    /// A `run` function of a [`crate::Team`] that does not call `work`.
     fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
 
     /// Returns the greatest absolute difference between an element of the product of `a` and `b` and the corresponding

@@ -170,9 +170,9 @@ impl<T: Real> Reflections<T> {
     }
 
     /// Solves the equations `rows` of `S W = V_top^T`. `solved` is the right-hand side, from which the terms of all
-    /// later rows must have been subtracted. The solution replaces it. The function solves the lower half of the rows,
-    /// subtracts its terms from the upper half, and solves the upper half. Each sum has the same order as in a solution
-    /// row by row.
+    /// later rows must have been subtracted. The solution replaces `solved`. The function solves the lower half of the
+    /// rows, subtracts its terms from the upper half, and solves the upper half. Each sum has the same order as in a
+    /// solution row by row.
     fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
         let Range { start, end } = rows;
         if rows.len() <= FEW {
@@ -248,7 +248,7 @@ impl<T: Real> Kernel for Squares<'_, T> {
 
 /// Solves some rows of `S W = V_top^T` by back substitution, from the last row to the first. `s` is the diagonal block
 /// of S for these rows. `solved` is the right-hand side, from which the terms of all later rows have been subtracted.
-/// The solution replaces it.
+/// The solution replaces `solved`.
 struct Substitution<'a, T> {
     s: View<'a, T>,
     solved: &'a mut [T],

@@ -349,8 +349,8 @@ mod tests {
 
     #[test]
     fn differences_of_neighbours() {
-        // The matrix has 2 on the diagonal and -1 on the two adjacent diagonals. Its singular values are 2 - 2 cos(k pi
-        // / (n + 1)) for k = 1..=n.
+        // The matrix has 2 on the diagonal and -1 on the two adjacent diagonals. Its singular values are
+        // `2 - 2 cos(k pi / (n + 1))` for k = 1..=n.
         for n in [2, 31, 32, 33, 34, 64, 65, 66, 97, 200] {
             let mut values = vec![0.0; n * n];
             for k in 0..n {

@@ -11,7 +11,7 @@ pub(crate) const TWO_32: f64 = 4_294_967_296.0;
 /// pi / 4.
 #[derive(Clone, Copy)]
 pub(crate) struct Angle<F: SimdFloat> {
-    /// The number of right angles, 0 to 3, in the two highest bits. The other bits are arbitrary.
+    /// The two highest bits are the number of right angles, 0 to 3. The other bits are ignored.
     pub(super) quadrant: F::Bits,
     pub(super) remainder: F,
 }

@@ -187,6 +187,7 @@ mod tests {
     use super::*;
     use crate::simd::{Kernel, Level, dispatch};
 
+    /// Returns a key for each of `columns` columns.
     fn keys(columns: u64) -> impl Iterator<Item = [u32; 4]> {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column))
     }

@@ -121,6 +121,7 @@ mod tests {
     use super::*;
     use crate::{CancelToken, Threads};
 
+    /// A `run` function that spawns `count` threads.
     fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
         std::thread::scope(|scope| {
             for _ in 0..count {

@@ -20,7 +20,7 @@ pub struct Mt19937 {
     pub(crate) state: Box<State>,
     /// The index of the next word in the state.
     pub(crate) next: u32,
-    /// One more than the number of unused words in the state, as torch counts. If this is 1, the state is renewed
+    /// The number of unused words in the state plus 1. torch uses the same counter. If this is 1, the state is renewed
     /// before the next word is read.
     pub(crate) left: u32,
 }
