@@ -179,7 +179,8 @@ impl SimdF32Bits for u32 {
     }
 }
 
-/// The number 3 * 2^51. The f64 values from 2^52 to 2^53, in whose middle it is, are exactly 1 apart.
+/// The number 3 * 2^51, which is the middle between 2^52 and 2^53. Consecutive f64 values in this range differ by
+/// exactly 1.
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
 /// Converts a signed integer of magnitude less than 2^51 to f64, exactly. Adding the integer to the bits of

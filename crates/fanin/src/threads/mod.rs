@@ -30,7 +30,7 @@ pub enum Threads {
     ///
     /// Small fills use the calling thread only. If the feature `rayon` is off, all fills use the calling thread only.
     /// The same holds for all fills in a process that was forked from a process that had run a fill. Threads do not
-    /// survive a fork, so these fills would otherwise wait for the threads of the pool forever.
+    /// survive a fork, so the pool has no threads in such a process, and a fill would wait for them forever.
     #[default]
     Pool,
     /// The calling thread only.

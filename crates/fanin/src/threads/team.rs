@@ -88,8 +88,8 @@ impl Team {
     }
 }
 
-/// Locks a mutex, even if it is poisoned. This is sound because no mutex of this module is locked while a job runs: a
-/// panic of a job cannot leave the data of a mutex inconsistent.
+/// Locks a mutex, even if it is poisoned. This is correct, because no mutex of this module is locked while a job runs:
+/// a panic of a job cannot leave the data of a mutex inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// The degree of the characteristic polynomial p (see the module documentation).
 pub(super) const DEGREE: usize = 19937;
 
-/// The number of 64-bit words of a polynomial modulo p. It has [`DEGREE`] coefficients of one bit each.
+/// The number of 64-bit words of a polynomial modulo p. Such a polynomial has [`DEGREE`] coefficients of one bit each.
 const WORDS: usize = DEGREE.div_ceil(64);
 
 /// The number of 64-bit words of a square that are reduced modulo p together.
