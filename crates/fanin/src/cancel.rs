@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A token that cancels running fills from another thread, for programs that must respond to a user during a long fill.
 ///
-/// Clones share one state: cancelling a clone cancels all of them.
+/// All clones of a token share one state: cancelling one of them cancels all of them.
 ///
 /// ```
 /// use fanin::{CancelToken, Torch, init};
@@ -34,20 +34,21 @@ impl CancelToken {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether the token, or a clone of it, has been cancelled.
+    /// Returns `true` if the token or a clone of it has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` under this token. Returns the result of `work`, or `None` if the token was cancelled before `work`
-    /// ended.
+    /// Runs `work` under this token. Returns the result of `work`. Returns `None` if the token was cancelled before
+    /// `work` ended.
     ///
-    /// After `None`, some values have been written and others have not. A generator from which `work` was drawing is in
-    /// an undefined state, so it must not be used again.
+    /// If the result is `None`, `work` may have written only some of its values. The state of a generator that `work`
+    /// used is then unspecified, so the generator must not be used again.
     ///
     /// The token covers the calling thread. If `work` starts threads of its own, each of them must call `run` as well.
     /// `work` should not wait for a rayon pool, because a waiting thread runs other work of the pool, which would then
-    /// be cancelled too. A fill that uses several threads takes care of both.
+    /// be cancelled too. A fill of this crate that uses several threads cancels its own work on these threads, and no
+    /// other work of the pool.
     ///
     /// Cancellation is a panic that prints nothing: a fill checks the token every few milliseconds and unwinds if the
     /// token has been cancelled, and `run` catches this panic. A program that is built with `panic = "abort"` therefore
@@ -68,13 +69,14 @@ thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The token under which the work of a thread runs, if there is one. If a fill starts more threads, the work of these
-/// threads must run under the same token.
+/// The token under which a thread runs its current work, or no token. If a fill starts more threads, these threads must
+/// run their work under the same token.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
 impl CurrentToken {
-    /// No token. A waiting thread uses this, because a pool may run unrelated work on the thread meanwhile.
+    /// No token. A thread sets this while it waits for other threads, because a pool may run unrelated work on it
+    /// meanwhile.
     pub(crate) const NONE: Self = Self(None);
 
     /// Returns the token of the calling thread.
@@ -82,9 +84,10 @@ impl CurrentToken {
         Self(CURRENT.with_borrow(Clone::clone))
     }
 
-    /// Runs `work` on the calling thread under this token. Afterwards the thread has its previous token again.
+    /// Runs `work` on the calling thread under this token, and returns its result. Afterwards the thread has its
+    /// previous token again. Unwinds without running `work` if this token has been cancelled.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        /// Gives the thread its previous token back when dropped, also after a panic.
+        /// Restores the previous token of the thread when it is dropped, also after a panic.
         struct Restore(Option<CancelToken>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -97,7 +100,8 @@ impl CurrentToken {
     }
 }
 
-/// Unwinds the calling thread if its token has been cancelled. [`CancelToken::run`] catches the unwinding.
+/// Unwinds the calling thread if its token has been cancelled. [`CancelToken::run`] catches the panic and returns
+/// `None`.
 ///
 /// Long loops must call this function every few milliseconds. A call takes nanoseconds.
 pub(crate) fn check() {

@@ -1,5 +1,5 @@
-//! Distributions, which turn words of a generator into variates. They serve the native stream and the generators that
-//! the caller provides.
+//! Distributions, which turn words of a generator into variates. They are used by the native stream, and for generators
+//! that the caller provides.
 //!
 //! A [`Transform32`] turns a group of words (sixteen blocks of four, `[word][block]`) into 64 f32 variates, one for
 //! each word: variate `16 k + b` comes from word `k` of block `b`. A [`Transform64`] turns a group into 32 f64

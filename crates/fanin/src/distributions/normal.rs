@@ -7,8 +7,8 @@ use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat, SimdIsa};
 
 /// The normal distribution N(mean, std^2), computed in f32.
 ///
-/// In each block, word 0 gives the radius and word 1 gives the angle of variates 0 and 1. Words 2 and 3 give the radius
-/// and the angle of variates 2 and 3.
+/// Each block gives four variates. Word 0 gives the radius and word 1 gives the angle of the variates 0 and 1. Word 2
+/// gives the radius and word 3 gives the angle of the variates 2 and 3.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal32 {
     mean: f32,
@@ -22,15 +22,16 @@ impl Normal32 {
     }
 }
 
-/// Returns the pair of standard normal variates `(r cos t, r sin t)` of two words, where `r = sqrt(-2 ln u)`,
-/// `u = min(radius + 1/2, 2^32 - 2^8) / 2^32` and `t = 2 pi (turn + 1/2) / 2^32`. r is in [0.00049, 6.763].
+/// Returns the pair of standard normal variates `(r cos t, r sin t)` that is computed from two words, where
+/// `r = sqrt(-2 ln u)`, `u = min(radius + 1/2, 2^32 - 2^8) / 2^32` and `t = 2 pi (turn + 1/2) / 2^32`. r is in
+/// [0.00049, 6.763].
 #[inline(always)]
 fn pair<F: SimdF32>(radius: F::Bits, turn: F::Bits) -> (F, F) {
     let x = F::splat(4_294_967_040.0).min(radius.convert_unsigned().add(F::splat(0.5)));
     polar::<F, -32>(x, angle_of_turn(turn))
 }
 
-/// The number of pairs in a group.
+/// The number of pairs of variates that a group of words gives.
 const PAIRS: usize = GROUP_32 / 2;
 
 impl Transform32 for Normal32 {
@@ -59,7 +60,7 @@ impl Transform32 for Normal32 {
 
 /// The normal distribution N(mean, std^2), computed in f64.
 ///
-/// In each block, words 0 and 1 give the radius and words 2 and 3 give the angle of variates 0 and 1.
+/// Each block gives two variates. Words 0 and 1 give their radius, and words 2 and 3 give their angle.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Normal64 {
     mean: f64,
@@ -73,10 +74,11 @@ impl Normal64 {
     }
 }
 
-/// Returns the pair of standard normal variates `(r cos t, r sin t)` of two 64-bit words, where `r = sqrt(-2 ln u)`,
-/// `u = min(radius + 1/2, 2^64 - 2^11) / 2^64` and `t = 2 pi (turn + 1/2) / 2^64`. r is in [1.5e-8, 9.49].
+/// Returns the pair of standard normal variates `(r cos t, r sin t)` that is computed from two 64-bit words, where
+/// `r = sqrt(-2 ln u)`, `u = min(radius + 1/2, 2^64 - 2^11) / 2^64` and `t = 2 pi (turn + 1/2) / 2^64`. r is in
+/// [1.5e-8, 9.49].
 ///
-/// `radius` and `turn` are given as their high and low 32-bit halves.
+/// Each of `radius` and `turn` is given as its high and low 32-bit halves.
 #[inline(always)]
 fn pair64<D: SimdF64>(radius: [D::Bits; 2], turn: [D::Bits; 2]) -> (D, D) {
     let greatest = D::splat(TWO_32 * TWO_32 - 2048.0);
@@ -148,7 +150,7 @@ mod tests {
             }
             let exact = reference((w0 + (w1 + 0.5) / TWO_32) / TWO_32, (w2 + (w3 + 0.5) / TWO_32) / TWO_32);
             for (k, exact) in exact.into_iter().enumerate() {
-                // The reference rounds its angle with an error of up to 4e-16.
+                // The angle of the reference has a rounding error of up to 4e-16.
                 assert!((out64[k * LANES + 3] - exact).abs() < 2e-14, "{} {exact}", out64[k * LANES + 3]);
             }
         }

@@ -29,7 +29,7 @@ fn nearest_to_middle(low: f64, high: f64, dtype: DType) -> (f64, f64) {
 
 /// Returns the least value of `dtype` that is not less than `bound`.
 fn at_least(bound: f64, dtype: DType) -> f64 {
-    // The bound is clamped first, because some types have no infinity that it could be rounded to.
+    // The bound is clamped before it is rounded, because some types have no infinity.
     let rounded = dtype.round(bound.clamp(-dtype.largest(), dtype.largest()));
     if rounded < bound { dtype.next_up(rounded) } else { rounded }
 }
@@ -40,10 +40,10 @@ fn at_most(bound: f64, dtype: DType) -> f64 {
 }
 
 /// The uniform distribution U[low, high), computed in f32: `value = word * scale + middle`, where `word` is a signed
-/// integer. The product and the sum are rounded once, together. The value is then clamped.
+/// integer. The value is rounded once (fused multiply-add) and then clamped.
 ///
-/// Because words are scaled about the middle, values of an interval that is symmetric about 0 have full relative
-/// precision down to 2^-32 of the width of the interval.
+/// If the interval is symmetric about 0, `middle` is 0. Values of all magnitudes down to 2^-32 of the width of the
+/// interval then have full relative precision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform32 {
     scale: f32,
@@ -53,12 +53,13 @@ pub(crate) struct Uniform32 {
 }
 
 impl Uniform32 {
-    /// Creates U[low, high). Values are clamped to the least and the greatest value of `dtype` in this interval.
+    /// Creates the distribution U[low, high). Values are clamped to the least and the greatest value of `dtype` in this
+    /// interval.
     pub(crate) fn new(low: f64, high: f64, dtype: DType) -> Self {
         Self::within(low, high, range(low, high, dtype))
     }
 
-    /// Creates U[low, high], which includes the upper bound.
+    /// Creates the distribution U[low, high], which includes the upper bound.
     pub(crate) fn closed(low: f64, high: f64, dtype: DType) -> Self {
         Self::within(low, high, closed_range(low, high, dtype))
     }
@@ -83,8 +84,8 @@ impl Transform32 for Uniform32 {
     }
 }
 
-/// The uniform distribution U[low, high), computed in f64 by the method of [`Uniform32`]. `word` is a signed 64-bit
-/// integer that consists of two words.
+/// The uniform distribution U[low, high), computed in f64 by the method of [`Uniform32`]. Here `word` is a signed
+/// 64-bit integer that consists of two 32-bit words.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform64 {
     scale: f64,
@@ -94,12 +95,12 @@ pub(crate) struct Uniform64 {
 }
 
 impl Uniform64 {
-    /// Creates U[low, high).
+    /// Creates the distribution U[low, high).
     pub(crate) fn new(low: f64, high: f64) -> Self {
         Self::within(low, high, range(low, high, DType::F64))
     }
 
-    /// Creates U[low, high], which includes the upper bound.
+    /// Creates the distribution U[low, high], which includes the upper bound.
     pub(crate) fn closed(low: f64, high: f64) -> Self {
         Self::within(low, high, closed_range(low, high, DType::F64))
     }

@@ -27,7 +27,7 @@ impl DType {
     pub const ALL: [DType; 6] =
         [DType::F32, DType::F64, DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2];
 
-    /// Returns the name: `f32`, `f64`, `f16`, `bf16`, `f8_e4m3` or `f8_e5m2`.
+    /// Returns the name of this type: `f32`, `f64`, `f16`, `bf16`, `f8_e4m3` or `f8_e5m2`.
     pub const fn name(self) -> &'static str {
         match self {
             DType::F32 => "f32",
@@ -49,7 +49,7 @@ impl DType {
         }
     }
 
-    /// Returns the largest finite value.
+    /// Returns the largest finite value of this type.
     pub const fn largest(self) -> f64 {
         match self {
             DType::F32 => f32::MAX as f64,
@@ -61,9 +61,10 @@ impl DType {
         }
     }
 
-    /// Returns `x` rounded to this type: to nearest, ties to even.
+    /// Returns `x` rounded to the nearest value of this type, ties to even.
     ///
-    /// If the type is narrower than f32, `x` is first rounded to f32, as torch does with a Python number.
+    /// If the type is narrower than f32, `x` is first rounded to f32. torch does the same when it converts a Python
+    /// float to such a type.
     #[inline]
     pub fn round(self, x: f64) -> f64 {
         match self {
@@ -104,7 +105,7 @@ impl std::fmt::Display for DType {
     }
 }
 
-/// Returns the bits of the next greater value of a 16-bit float, given its bits.
+/// Returns the bits of the least 16-bit float that is greater than the float with the given bits.
 fn next_up_bits16(bits: u16) -> u16 {
     match bits {
         0x8000 | 0 => 1,
@@ -113,7 +114,7 @@ fn next_up_bits16(bits: u16) -> u16 {
     }
 }
 
-/// Returns the bits of the next greater value of an 8-bit float, given its bits.
+/// Returns the bits of the least 8-bit float that is greater than the float with the given bits.
 fn next_up_bits8(bits: u8) -> u8 {
     match bits {
         0x80 | 0 => 1,

@@ -21,14 +21,15 @@ pub trait Element:
     /// Returns the slice as a [`Values`].
     fn values(slice: &mut [Self]) -> Values<'_>;
 
-    /// Converts the value to f64, exactly.
+    /// Converts the value to f64. The conversion is exact.
     fn to_f64(self) -> f64;
 
-    /// Returns the value of this type that is nearest to `x`, ties to even, rounded as by [`DType::round`].
+    /// Returns the value of this type that is nearest to `x`, ties to even. `x` is rounded in the same way as by
+    /// [`DType::round`].
     fn from_f64(x: f64) -> Self;
 
     /// Writes the values of `from` to the elements of `to`. Each value is rounded once, to nearest, ties to even.
-    /// Implementations have no branches.
+    /// Implementations have no branches, so that loops are vectorized.
     fn store(from: &[f32], to: &mut [Self]);
 }
 

@@ -1,8 +1,8 @@
 //! The two 8-bit float types of checkpoints.
 //!
-//! Rounding equals that of `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch 2.15: to nearest, ties to
-//! even. e4m3fn has no infinity, so values that are too large, and infinities, become +-448. In e5m2, values that are
-//! too large become infinite. In both types, a NaN stays a NaN.
+//! Values are rounded to nearest, ties to even, like `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch
+//! 2.15. e4m3fn has no infinity: values that are too large become 448 or -448, and so do infinities. In e5m2, values
+//! that are too large become infinite. In both types, a NaN stays a NaN.
 
 use half::f16;
 
@@ -10,14 +10,14 @@ macro_rules! float8 {
     ($name:ident, $from_f32:ident, $to_f32:ident, $doc:literal) => {
         #[doc = $doc]
         ///
-        /// A value has one byte. The type implements `bytemuck::Pod`, so that slices of bytes can be cast to slices of
-        /// this type and back.
+        /// A value takes one byte. The type implements `bytemuck::Pod`, so slices of bytes can be cast to slices of
+        /// this type, and back.
         #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(transparent)]
         pub struct $name(u8);
 
         impl $name {
-            /// Returns the value with these bits.
+            /// Returns the value that has these bits.
             pub const fn from_bits(bits: u8) -> Self {
                 Self(bits)
             }
@@ -27,8 +27,8 @@ macro_rules! float8 {
                 self.0
             }
 
-            /// Returns the value nearest to `x`, ties to even. A value that is too large becomes 448 in e4m3fn, and
-            /// infinite in e5m2. The sign is that of `x`.
+            /// Returns the value nearest to `x`, ties to even. If `x` is too large, the magnitude of the result is 448
+            /// in e4m3fn, and infinite in e5m2. The result has the sign of `x`. A NaN stays a NaN.
             #[inline(always)]
             pub fn from_f32(x: f32) -> Self {
                 Self($from_f32(x))
@@ -84,7 +84,8 @@ float8!(
 ///
 /// If |x| is less than 2^-6, the result is subnormal. Adding 2^14 to |x| in f32 then rounds |x| to a multiple of 2^-9,
 /// which is the spacing of subnormal values. For a greater |x|, an integer addition at bit 20 rounds the mantissa. If
-/// |x| is at least 464, which is the midpoint of 448 and the next step 480, the result is 448.
+/// |x| is at least 464, the magnitude of the result is 448. 464 is the midpoint of 448 and 480, the value that would
+/// follow.
 #[inline(always)]
 fn e4m3_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -100,8 +101,9 @@ fn e4m3_bits(x: f32) -> u8 {
 
 /// Returns the bits of the e5m2 nearest to `x`, ties to even.
 ///
-/// The method is that of [`e4m3_bits`]. Results are subnormal if |x| is less than 2^-14, and their spacing is 2^-16.
-/// The mantissa is rounded at bit 21. If |x| is at least 61440, the result is infinite.
+/// The method is that of [`e4m3_bits`]. If |x| is less than 2^-14, the result is subnormal. The spacing of subnormal
+/// values is 2^-16. For a greater |x|, the mantissa is rounded at bit 21. If |x| is at least 61440, the result is
+/// infinite.
 #[inline(always)]
 fn e5m2_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -136,7 +138,7 @@ fn e5m2_to_f32(bits: u8) -> f32 {
 mod tests {
     use super::*;
 
-    /// Returns the bits of the value nearest to `x`, by a search through all values.
+    /// Returns the bits of the value nearest to `x`, found by a search through all values.
     fn nearest(x: f32, wide: fn(u8) -> f32, largest: u8) -> u8 {
         let magnitude = x.abs();
         let distance = |bits: u8| (f64::from(wide(bits)) - f64::from(magnitude)).abs();
@@ -158,7 +160,8 @@ mod tests {
                     continue;
                 }
                 assert_eq!(narrow(value), bits, "{value}");
-                // The value, the midpoint to the next value, and the f32 values next to each of these.
+                // Tests the value, the midpoint between it and the next value, and the f32 values next to each of
+                // these.
                 for step in [0i32, 1, -1, 0x7_ffff, 0x8_0000, 0x8_0001, 0xf_ffff, 0x10_0000, 0x10_0001] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(step));
                     let midpoint = f32::midpoint(value, wide(bits.wrapping_add(1)));

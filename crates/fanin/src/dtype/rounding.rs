@@ -1,5 +1,5 @@
-//! Rounding of f32 to the 16-bit types. The functions have no branches, so that loops are vectorized. The rounding to
-//! 8-bit types is in `float8`.
+//! Rounding of f32 to the 16-bit types. The functions have no branches, so the compiler can vectorize loops that call
+//! them. The module `float8` rounds to the 8-bit types.
 
 /// Returns the bits of the bf16 nearest to `x`, ties to even. A NaN becomes a quiet NaN with the same sign and the same
 /// leading bits.
@@ -39,7 +39,8 @@ mod tests {
     fn every_16_bit_value_and_its_neighbours_round_as_in_the_crate_half() {
         for bits in 0..=u16::MAX {
             for value in [f16::from_bits(bits).to_f32(), bf16::from_bits(bits).to_f32()] {
-                // The value, the midpoints to its neighbours, and the f32 values next to each of these.
+                // Tests the value, the midpoints between it and its neighbours, and the f32 values next to each of
+                // these.
                 for offset in [0i32, 1, -1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0x1fff] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(offset));
                     if x.is_nan() {

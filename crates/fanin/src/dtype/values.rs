@@ -18,8 +18,8 @@ pub enum Values<'a> {
     F8E5M2(&'a mut [F8E5M2]),
 }
 
-/// Evaluates an expression with the slice of a [`Values`]: `values!(values, slice => expression)`. The expression is
-/// compiled once for each element type.
+/// Evaluates an expression that uses the slice of a [`Values`], whatever the element type:
+/// `values!(values, slice => expression)`. The expression is compiled once for each element type.
 macro_rules! values {
     ($values:expr, $slice:ident => $body:expr) => {
         match $values {
@@ -35,7 +35,7 @@ macro_rules! values {
 pub(crate) use values;
 
 impl Values<'_> {
-    /// Returns the element type.
+    /// Returns the element type of the slice.
     pub fn dtype(&self) -> DType {
         match self {
             Values::F32(_) => DType::F32,
@@ -52,7 +52,7 @@ impl Values<'_> {
         values!(self, slice => slice.len())
     }
 
-    /// Returns whether the slice is empty.
+    /// Returns `true` if the slice is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

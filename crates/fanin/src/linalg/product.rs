@@ -1,8 +1,8 @@
 //! Matrix products with a fixed order of summation.
 //!
 //! Each element is computed as `c[i][j] = fma(a[i][k], b[k][j], c[i][j])` for k = 0, 1, 2 and so on. The result is
-//! therefore bit-identical for every blocking of the work, for every vector width (the vectors extend along j) and for
-//! every part of c that is computed. The matrix products of libraries do not guarantee this.
+//! therefore bit-identical for every blocking of the work, for every vector width (the vectors extend along j), and
+//! whether all of c is computed or only some of its elements. BLAS libraries do not guarantee this.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::real::Real;
 use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdElement, SimdIsa, SimdVector, dispatch};
 
-/// A matrix that is stored in a slice: element (i, j) is `data[start + i * row_step + j * column_step]`.
+/// A matrix whose elements are stored in a slice: element (i, j) is `data[start + i * row_step + j * column_step]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a, T> {
     data: &'a [T],
@@ -49,7 +49,7 @@ impl<'a, T: Real> View<'a, T> {
         }
     }
 
-    /// Returns the submatrix of these rows and columns.
+    /// Returns the submatrix that consists of these rows and columns.
     pub(super) fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         debug_assert!(rows.end <= self.rows && columns.end <= self.columns);
         if rows.is_empty() || columns.is_empty() {
@@ -76,7 +76,7 @@ impl<'a, T: Real> View<'a, T> {
         self.transposed().columns_reversed().transposed()
     }
 
-    /// Returns an element.
+    /// Returns the element in `row` and `column`.
     #[inline(always)]
     pub(super) fn at(&self, row: usize, column: usize) -> T {
         self.data[self.place(row, column)]
@@ -88,22 +88,22 @@ impl<'a, T: Real> View<'a, T> {
     }
 }
 
-/// The terms of a matrix product that are computed. The other terms are skipped, because they are zero or because they
-/// belong to elements of c that are not needed.
+/// Selects the terms of a matrix product that are computed. The other terms are skipped, because they are zero or
+/// because they belong to elements of c that are not needed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Worth {
     /// All terms.
     All,
-    /// Column j of b is zero from row `j + 1 + offset` on. The terms with these zeros are skipped.
+    /// All terms except for those with zeros of b. Column j of b must be zero from row `j + 1 + offset` on.
     Upper { offset: usize },
-    /// Column j of b is zero above row j, and only the elements of c on and above the diagonal are needed. The terms
-    /// with these zeros are skipped. The elements of c below the diagonal may lack terms.
+    /// The terms of the elements of c on and above the diagonal, except for those with zeros of b. Column j of b must
+    /// be zero above row j. The elements of c below the diagonal may lack terms.
     Gram,
 }
 
 impl Worth {
-    /// Returns the range of k of the terms to add to a tile of c. The tile begins at `(row, column)` and has `across`
-    /// columns.
+    /// Returns the range of the index k of the terms that are added to a tile of c. The tile begins at `(row, column)`
+    /// and has `across` columns.
     #[inline(always)]
     fn terms(self, (row, column): (usize, usize), across: usize) -> Range<usize> {
         match self {
@@ -115,8 +115,8 @@ impl Worth {
     }
 }
 
-/// Adds `sign * a b` to the matrix c, for the terms that `worth` selects. The rows of c begin `step` elements apart in
-/// the slice, and have as many elements as b has columns. Adjacent columns of b must be adjacent in memory.
+/// Adds the terms of `sign * a * b` that `worth` selects to the matrix `c`. The rows of `c` begin `step` elements apart
+/// in the slice, and have as many elements as `b` has columns. Adjacent columns of `b` must be adjacent in memory.
 pub(super) fn add_product<T: Real>(
     level: Level,
     sign: T,
@@ -128,8 +128,8 @@ pub(super) fn add_product<T: Real>(
 ) {
     debug_assert!(a.columns == b.rows && (b.columns < 2 || b.column_step == 1));
     let product = Product { sign, a, b, worth, c, step };
-    // Chooses the number of rows of a tile. A row of sums takes two vectors, and all sums of a tile fit in the
-    // registers of the level.
+    // The number of rows of a tile is chosen so that all sums of a tile fit in the registers of the level. A row of
+    // sums takes two vectors.
     match level.or_best() {
         Level::Avx512 => dispatch(level, Tiled::<T, 12>(product)),
         Level::Avx2 => dispatch(level, Tiled::<T, 6>(product)),
@@ -233,8 +233,8 @@ impl<T: Real, const R: usize> Tiled<'_, T, R> {
     }
 }
 
-/// Copies b to `packed` in panels of `across` columns, each panel row by row. The last panel is padded with zeros.
-/// Adjacent columns of b must be adjacent in memory.
+/// Copies `b` to `packed` in panels of `across` columns. Each panel is stored row by row. The last panel is padded with
+/// zeros. Adjacent columns of `b` must be adjacent in memory.
 #[inline(always)]
 fn pack_columns<T: Real>(b: View<'_, T>, across: usize, packed: &mut [T]) {
     let (depth, rest) = (b.rows, b.columns % across);
@@ -255,8 +255,8 @@ fn pack_columns<T: Real>(b: View<'_, T>, across: usize, packed: &mut [T]) {
     }
 }
 
-/// Copies `sign * a` to `packed` in panels of `R` rows, each panel column by column. The last panel is padded with
-/// zeros.
+/// Copies `sign * a` to `packed` in panels of `R` rows. Each panel is stored column by column. The last panel is padded
+/// with zeros.
 #[inline(always)]
 fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T]) {
     let depth = a.columns;
@@ -291,8 +291,8 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
     }
 }
 
-/// Adds the product of a panel of a (`R` rows) and a panel of b (two vectors of columns) to a tile of c, in the order
-/// of the terms.
+/// Adds the product of a packed panel of a (`R` rows) and a packed panel of b (two vectors of columns) to a tile of c.
+/// The terms are added in the order in which they are packed.
 #[inline(always)]
 fn add_tile<T: Real, L: SimdVector<T>, const R: usize>(a: &[T], b: &[T], c: &mut [T], step: usize) {
     let mut sums = [[L::splat(T::default()); 2]; R];

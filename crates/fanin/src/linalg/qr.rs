@@ -1,15 +1,17 @@
 //! Blocked QR factorization by Householder reflections.
 //!
 //! The columns are factored in panels. The reflections of a panel are `H_j = I - v_j v_j^T / h_j` with
-//! `h_j = |v_j|^2 / 2`. They are applied to the columns C to the right of the panel as one block reflector:
-//! `C := C - V Y`, where Y solves `S^T Y = V^T C` and `S = striu(V^T V) + diag(h)`. This is the compact WY form
-//! `I - V T V^T` (Schreiber and Van Loan 1989) with `T = S^-1`. The UT transform (Joffrain et al. 2006) solves with S,
-//! so T itself is not computed.
+//! `h_j = |v_j|^2 / 2`. V is the matrix with the columns v_j. Let `S = striu(V^T V) + diag(h)`, where `striu` is the
+//! strictly upper triangle. The reflections are applied to the columns C to the right of the panel as one block
+//! reflector: `C := C - V Y`, where Y solves `S^T Y = V^T C`. This is the compact WY form `I - V T V^T` (Schreiber and
+//! Van Loan 1989) with `T = S^-1`. This module uses the UT transform (Joffrain et al. 2006), which solves a triangular
+//! system with the matrix S instead of computing T.
 //!
 //! The thread that updates the next panel also factors it, while other threads update the later panels.
 //!
 //! The order of every sum is fixed, and does not depend on the number of threads or on the CPU level. Matrix products
-//! are summed as in `product`. Norms and scalar products are summed in [`LANES`] partial sums.
+//! are summed as in `product`. Norms and scalar products are computed as [`LANES`] partial sums, which are then added
+//! in a fixed order.
 
 use super::product::{View, Worth, add_product};
 use super::real::Real;
@@ -20,13 +22,14 @@ use crate::dtype::Element;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Writes `gain` times the orthogonal matrix that torch computes from a Gaussian matrix. Both matrices are row-major.
+/// Writes `gain * Q` to `out`, where Q is the orthogonal matrix that torch computes from the matrix `gaussian`. Both
+/// matrices are row-major and have the size `(rows, columns)`.
 ///
-/// The result is the thin Q of the QR factorization of the Gaussian matrix, with each column multiplied by the sign of
-/// the diagonal element of R. If the Gaussian matrix has fewer rows than columns, its transpose is factored, and the
-/// result is transposed back.
+/// Q is the thin orthogonal factor of the QR factorization of `gaussian`, with each column multiplied by the sign of
+/// the diagonal element of R in this column. If `gaussian` has fewer rows than columns, its transpose is factored, and
+/// the result is transposed back.
 ///
-/// sign(0) is 0, as in torch. If a diagonal element of R is zero, the column of the result is therefore zero.
+/// sign(0) is 0, as in torch. If a diagonal element of R is zero, the corresponding column of Q is therefore zero.
 pub(crate) fn haar<T: Real, E: Element>(
     gaussian: Vec<T>,
     (rows, columns): (usize, usize),
@@ -37,8 +40,8 @@ pub(crate) fn haar<T: Real, E: Element>(
 ) {
     let wide = rows < columns;
     let (long, short) = (rows.max(columns), rows.min(columns));
-    /// Multiply-adds (long side times short side squared) from which more than one thread is used: below, waiting for each
-    /// other takes as long as they save.
+    /// The least number of multiply-adds (long side times short side squared) for which several threads are used. With
+    /// fewer, the threads would lose as much time waiting for each other as they save.
     const MANY: u128 = 1 << 26;
     let enough = long as u128 * (short as u128).pow(2) >= MANY;
     let threads = if enough { threads } else { Threads::One };
@@ -50,7 +53,7 @@ pub(crate) fn haar<T: Real, E: Element>(
     /// The number of rows that one job writes.
     const BAND: usize = 384;
     let bands: Vec<_> = out.chunks_mut((BAND * columns).max(1)).enumerate().collect();
-    // The last rows have the longest sums, so they are computed first.
+    // The last rows have the longest sums, so their jobs begin first.
     threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
         let top = number * BAND;
         let band = top..top + out.len() / columns;
@@ -72,6 +75,7 @@ pub(crate) fn haar<T: Real, E: Element>(
     });
 }
 
+/// Returns the sign of a value: 1, -1 or 0.
 fn sign<T: Real>(value: T) -> T {
     if value > T::default() {
         T::ONE
@@ -87,12 +91,14 @@ pub(super) struct Qr<T> {
     rows: usize,
     columns: usize,
     /// The panels of columns, row-major. Each has `width` columns, except that the last may have fewer. The rows above
-    /// the diagonal block of a panel are part of R. The other rows are part of V.
+    /// the diagonal block of a panel belong to R. The other rows belong to V (see the module documentation).
     panels: Vec<Vec<T>>,
     /// The part of R above the diagonal in the diagonal block of each panel, row-major.
     corners: Vec<Vec<T>>,
+    /// The number of columns of a panel. The last panel may have fewer.
     width: usize,
-    /// The values h_j of all reflections.
+    /// The value `h_j = |v_j|^2 / 2` of each reflection. If v_j is zero, the value is 1, because it is used as a
+    /// divisor.
     pub(super) halves: Vec<T>,
     /// The diagonal of R.
     pub(super) diagonal: Vec<T>,
@@ -109,8 +115,8 @@ fn panel_width(columns: usize) -> usize {
 
 impl<T: Real> Qr<T> {
     /// Factors a row-major matrix, or its transpose if it has fewer rows than columns. The elements must be of moderate
-    /// size: sums of their squares must not overflow, and a column whose sum of squares is less than `Real::TINY`
-    /// counts as zero.
+    /// size: sums of their squares must not overflow. A column whose sum of squares is less than `Real::TINY` is
+    /// treated as zero.
     pub(super) fn new(
         matrix: Vec<T>,
         (rows, columns): (usize, usize),
@@ -164,7 +170,7 @@ impl<T: Real> Qr<T> {
         it
     }
 
-    /// Returns V, row-major. It is zero above the diagonal.
+    /// Returns the matrix V, row-major, with zeros above the diagonal.
     pub(super) fn vectors(&self, threads: Threads) -> Vec<T> {
         let (n, width) = (self.columns, self.width);
         let mut vectors = vec![T::default(); self.rows * n];
@@ -178,7 +184,7 @@ impl<T: Real> Qr<T> {
         vectors
     }
 
-    /// Returns R, row-major. It is zero below the diagonal.
+    /// Returns the matrix R, row-major, with zeros below the diagonal.
     pub(super) fn upper(&self) -> Vec<T> {
         let (n, width) = (self.columns, self.width);
         let mut upper = vec![T::default(); n * n];
@@ -196,10 +202,12 @@ impl<T: Real> Qr<T> {
     }
 }
 
-/// The reflections of a panel without their vectors v_j, which replace the panel.
+/// The QR factorization of a panel, except for the matrix V: [`factor`] writes V to the memory of the panel.
 pub(super) struct Reflector<T> {
-    /// The matrix S, row-major. The elements below the diagonal are undefined.
+    /// The matrix `S = striu(V^T V) + diag(h)`, row-major (see the module documentation). The elements below the
+    /// diagonal are unspecified and are never read.
     s: Vec<T>,
+    /// The value `h_j = |v_j|^2 / 2` of each reflection, or 1 if v_j is zero.
     halves: Vec<T>,
     /// The diagonal of R.
     pub(super) diagonal: Vec<T>,
@@ -207,11 +215,12 @@ pub(super) struct Reflector<T> {
     pub(super) corner: Vec<T>,
 }
 
-/// The number of columns that are factored one by one. Their reflections are then applied as a block to the later
-/// columns of the panel.
+/// The number of columns that are factored one by one. After each `LEAF` columns, their reflections are applied to the
+/// later columns of the panel as one block reflector.
 const LEAF: usize = 32;
 
-/// Factors a row-major panel of `across` columns, and replaces the panel by V, which is zero above the diagonal.
+/// Factors a row-major panel of `across` columns. Replaces the panel by the matrix V, which is zero above the diagonal,
+/// and returns the rest of the factorization.
 pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
     let rows = panel.len() / across;
     let (mut halves, mut diagonal) = (vec![T::ONE; across], vec![T::default(); across]);
@@ -244,7 +253,8 @@ pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> R
     Reflector { s, halves, diagonal, corner }
 }
 
-/// Returns `S = striu(V^T V) + diag(halves)`. The elements below the diagonal are undefined.
+/// Returns `S = striu(V^T V) + diag(halves)`, row-major. `vectors` is V. The elements below the diagonal are
+/// unspecified.
 fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     let width = halves.len();
     let mut s = vec![T::default(); width * width];
@@ -255,8 +265,9 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
-/// Applies the reflections to each row of a matrix C, the last reflection last: `C := C - Y V^T`, where Y solves
-/// `Y S = C V`. C has `count` rows, which begin `step` elements apart. `vectors` are V and its transpose.
+/// Applies the reflections, in ascending order, to each row of a matrix C: `C := C - Y V^T`, where Y solves
+/// `Y S = C V`. `matrix` is C. It has `count` rows, which begin `step` elements apart. The first argument is V and its
+/// transpose.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],
     s: &[T],
@@ -274,8 +285,8 @@ fn reflect_rows<T: Real>(
 }
 
 impl<T: Real> Reflector<T> {
-    /// Applies the reflections to each row of a matrix, the last reflection last. The matrix has `count` rows, which
-    /// begin `step` elements apart. `vectors` are V and its transpose.
+    /// Applies the reflections, in ascending order, to each row of `matrix`. The matrix has `count` rows, which begin
+    /// `step` elements apart. `vectors` are V and its transpose.
     pub(super) fn apply_right(
         &self,
         vectors: [View<'_, T>; 2],
@@ -287,8 +298,8 @@ impl<T: Real> Reflector<T> {
         reflect_rows(vectors, &self.s, matrix, step, count, level);
     }
 
-    /// Applies the reflections to each column of a matrix, the last reflection last. The matrix has `across` columns,
-    /// and its rows begin `step` elements apart. `vectors` is V.
+    /// Applies the reflections, in ascending order, to each column of `matrix`. The matrix has `across` columns, and
+    /// its rows begin `step` elements apart. `vectors` is V.
     pub(super) fn apply(
         &self,
         vectors: View<'_, T>,
@@ -302,7 +313,7 @@ impl<T: Real> Reflector<T> {
         let mut y = vec![T::default(); width * across];
         let these = View::with_step(matrix, [vectors.size()[0], across], step);
         add_product(level, T::ONE, vectors.transposed(), these, Worth::All, &mut y, across);
-        // Solves `S^T Y = V^T C`, a few rows at a time.
+        // Solves `S^T Y = V^T C`, `FEW` rows at a time.
         let s = View::new(&self.s, width);
         for top in (0..width).step_by(FEW) {
             let bottom = width.min(top + FEW);
@@ -317,7 +328,8 @@ impl<T: Real> Reflector<T> {
     }
 }
 
-/// Solves a few rows of `S^T Y = V^T C`, the first row first. `y` has the right side, and is replaced by the solution.
+/// Solves some rows of `S^T Y = V^T C` by forward substitution. `s` is the diagonal block of S for these rows. `y` is
+/// the right-hand side, from which the terms of all earlier rows have been subtracted. The solution replaces `y`.
 struct Few<'a, T> {
     s: View<'a, T>,
     y: &'a mut [T],
@@ -345,7 +357,8 @@ impl<T: Real> Kernel for Few<'_, T> {
     }
 }
 
-/// Solves `y S = c` for each row c of a matrix. `y` has the rows c, and is replaced by the solutions.
+/// Solves `x S = c` for each row c of a matrix with `width` columns. `y` contains the rows c. The solutions x replace
+/// them.
 struct Rows<'a, T> {
     s: &'a [T],
     y: &'a mut [T],
@@ -370,7 +383,8 @@ impl<T: Real> Kernel for Rows<'_, T> {
     }
 }
 
-/// Factors columns one by one. `columns` is column-major. The diagonal element of its first column is in row `top`.
+/// Factors `columns` one by one. They are stored one after another, with `rows` elements each. The diagonal element of
+/// the first column is in row `top`.
 struct Leaf<'a, T> {
     columns: &'a mut [T],
     rows: usize,
@@ -403,10 +417,10 @@ impl<T: Real> Kernel for Leaf<'_, T> {
 }
 
 /// Computes the reflection that maps `x` to a multiple of the first unit vector. Replaces `x` by the vector v of the
-/// reflection, and returns `|v|^2 / 2` and the multiple.
+/// reflection. Returns `|v|^2 / 2` and the factor of the unit vector.
 ///
-/// Returns `None` if the sum of squares of `x` is less than `Real::TINY`. Sets `x` to zero in this case: there is no
-/// reflection.
+/// Returns `None` and sets `x` to zero if the sum of squares of `x` is less than `Real::TINY`. There is no reflection
+/// in this case.
 #[inline(always)]
 pub(super) fn reflection<T: Real>(x: &mut [T]) -> Option<(T, T)> {
     let [square] = products(x, [x]);
@@ -433,8 +447,8 @@ pub(super) fn reflect<T: Real, const N: usize>(v: &[T], half: T, mut columns: [&
     }
 }
 
-/// The number of partial sums of a scalar product. The partial sums do not depend on each other, so the CPU computes
-/// them in parallel.
+/// The number of partial sums of a scalar product. The partial sums are independent of each other, so the CPU can
+/// compute them in parallel.
 const LANES: usize = 32;
 
 /// Returns the scalar products of `x` with each of `others`, which must be at least as long as `x`.
@@ -479,10 +493,11 @@ mod tests {
         values
     }
 
+    /// A `run` function of a [`crate::Team`] that does not call `work`.
     fn idle(_: usize, _: &(dyn Fn() + Sync)) {}
 
-    /// Returns the greatest absolute difference between an element of `a b` and the same element of c. The matrices are
-    /// row-major, and b has `depth` rows.
+    /// Returns the greatest absolute difference between an element of the product of `a` and `b` and the corresponding
+    /// element of `c`. The matrices are row-major, and `b` has `depth` rows.
     fn apart(a: &[f64], b: &[f64], c: &[f64], depth: usize) -> f64 {
         let columns = b.len() / depth;
         let mut product = vec![0.0; c.len()];

@@ -18,11 +18,11 @@ pub(crate) trait Real:
     + std::ops::Neg<Output = Self>
 {
     const ONE: Self;
-    /// A sum of squares that is less than this has lost precision, because some squares have underflowed.
+    /// The smallest sum of squares that has full precision. In a smaller sum, squares may have underflowed.
     const TINY: Self;
     /// Returns the square root.
     fn root(self) -> Self;
-    /// Returns the slice if its elements are of this type, and `None` otherwise.
+    /// Returns the slice of `values` if its elements are of this type, and `None` otherwise.
     fn memory(values: Values<'_>) -> Option<&mut [Self]>;
     /// Writes the values of `from` to the elements of `to`. Each value is rounded once.
     fn store<E: Element>(from: &[Self], to: &mut [E]);

@@ -8,10 +8,12 @@
 //! Let V be the matrix with the columns v_j, and V_top its first n rows. The product of the reflections is
 //! `I - V S^-1 V^T` with `S = striu(V^T V) + diag(|v_j|^2 / 2)`, where `striu` is the strictly upper triangle (the UT
 //! transform; Joffrain et al. 2006). Any element of the result is therefore
-//! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`, where `W = S^-1 V_top^T` is upper triangular.
+//! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`, where delta is the Kronecker delta and `W = S^-1 V_top^T` is
+//! upper triangular.
 //!
-//! The order of every sum is fixed, and each step is one fused multiply-add in the element type. Column norms and S are
-//! summed over the rows of V in ascending order, W over k in descending order, and Q over k in ascending order.
+//! The order of every sum is fixed, and each step is one fused multiply-add in the element type. The sums of the column
+//! norms and of S run over the rows of V in ascending order. The sums of W run over k in descending order. The sums of
+//! Q run over k in ascending order.
 
 use std::ops::Range;
 
@@ -20,7 +22,8 @@ use super::real::Real;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// The reflections whose product is one orthogonal matrix. Any part of the matrix can be computed from them.
+/// An orthogonal matrix Q, stored as a product of reflections (see the module documentation). Any part of Q can be
+/// computed separately.
 #[derive(Debug, Clone)]
 pub(crate) struct Reflections<T> {
     columns: usize,
@@ -33,8 +36,8 @@ pub(crate) struct Reflections<T> {
     level: Level,
 }
 
-/// Returns the number of rows of S, and of columns of W, that one job computes. Large panels make the matrix products
-/// fast. Small panels give every thread some jobs.
+/// Returns the size of a panel: the number of rows of S that one job computes, and also the number of columns of W.
+/// Large panels make the matrix products fast. Small panels give every thread some jobs.
 fn panel(columns: usize, threads: Threads) -> usize {
     (columns / (6 * threads.count())).next_multiple_of(96).clamp(96, 480)
 }
@@ -84,8 +87,8 @@ impl<T: Real> Reflections<T> {
         it.factor = product;
         threads.chunks(&mut it.factor, 64 * columns.max(1), |first, rows| {
             for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
-                // Panels that end above this row are skipped. The memory, which was that of S, still has its zeros
-                // there.
+                // A panel that ends above this row is skipped. The memory was that of S, which has zeros in these
+                // elements, so they need not be written.
                 for (panel, solved) in &solved {
                     if let Some(solved) = solved.get(row * panel.len()..(row + 1) * panel.len()) {
                         values[panel.clone()].copy_from_slice(solved);
@@ -117,8 +120,8 @@ impl<T: Real> Reflections<T> {
             let diagonal = &mut self.vectors[j * n + j];
             let negative = *diagonal < T::default();
             let magnitude = if negative { -*diagonal } else { *diagonal };
-            // The new value is `|v|^2 / 2 = |x| (|x| + |x_jj|)`. For a vector of zeros it would be 0. It is then set to
-            // 1, because it is a divisor, and the reflection is the identity. sign(0) is 1 here.
+            // `*half` becomes `|v|^2 / 2 = |x| (|x| + |x_jj|)`. If x is zero, `*half` is set to 1 instead, because it
+            // is used as a divisor. The reflection is then the identity, because v is zero. sign(0) is 1 here.
             let half_square = norm * (norm + magnitude);
             *half = if half_square == T::default() { T::ONE } else { half_square };
             *diagonal = if negative { *diagonal - norm } else { *diagonal + norm };
@@ -127,8 +130,8 @@ impl<T: Real> Reflections<T> {
         halves
     }
 
-    /// Returns S, row-major. `diagonal` has the values `|v_j|^2 / 2`. The elements below the diagonal are undefined,
-    /// except for those to the left of the diagonal block of a panel, which are zero.
+    /// Returns S, row-major. `diagonal` has the values `|v_j|^2 / 2`. The elements to the left of the diagonal block of
+    /// a panel are zero. The other elements below the diagonal are unspecified.
     fn products(&self, diagonal: &[T], threads: Threads) -> Vec<T> {
         let n = self.columns;
         let rows = self.vectors.len().checked_div(n).unwrap_or(0);
@@ -166,9 +169,10 @@ impl<T: Real> Reflections<T> {
         solved
     }
 
-    /// Solves `rows` of `S W = V_top^T`. The terms of all later rows must have been subtracted before. The function
-    /// solves the lower half of the rows, subtracts its terms from the upper half, and solves the upper half. Each sum
-    /// has the same order as in a solution row by row.
+    /// Solves the equations `rows` of `S W = V_top^T`. `solved` is the right-hand side, from which the terms of all
+    /// later rows must have been subtracted. The solution replaces `solved`. The function solves the lower half of the
+    /// rows, subtracts its terms from the upper half, and solves the upper half. Each sum has the same order as in a
+    /// solution row by row.
     fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
         let Range { start, end } = rows;
         if rows.len() <= FEW {
@@ -242,8 +246,9 @@ impl<T: Real> Kernel for Squares<'_, T> {
     }
 }
 
-/// Solves a few rows of `S W = V_top^T` by back substitution, the last row first. `solved` has the right side, and is
-/// replaced by the solution.
+/// Solves some rows of `S W = V_top^T` by back substitution, from the last row to the first. `s` is the diagonal block
+/// of S for these rows. `solved` is the right-hand side, from which the terms of all later rows have been subtracted.
+/// The solution replaces `solved`.
 struct Substitution<'a, T> {
     s: View<'a, T>,
     solved: &'a mut [T],

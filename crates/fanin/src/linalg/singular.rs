@@ -1,15 +1,15 @@
 //! Singular values of matrices.
 //!
-//! A matrix that is not square is first replaced by the R of its QR factorization. The square matrix is reduced to an
-//! upper band matrix by blocked reflections from both sides. The band matrix is reduced to a bidiagonal matrix by bulge
-//! chasing: the elements that a reflection creates outside of the band are moved down the diagonal by further
-//! reflections (two-stage reduction: Grosser and Lang 1999). The singular values of the bidiagonal matrix are found by
-//! bisection.
+//! A matrix that is not square is first replaced by the factor R of its QR factorization. If the matrix has fewer rows
+//! than columns, its transpose is factored. The square matrix is reduced to an upper band matrix by blocked reflections
+//! from both sides. The band matrix is reduced to a bidiagonal matrix by bulge chasing: the elements that a reflection
+//! creates outside of the band are moved down the diagonal by further reflections (two-stage reduction: Grosser and
+//! Lang 1999). The singular values of the bidiagonal matrix are found by bisection.
 //!
 //! Bisection counts the singular values below a bound by the differential stationary qd transformation. The count is
 //! exact for a bidiagonal matrix whose elements differ from the given ones by small relative amounts. Such differences
-//! cause relative changes of the singular values that are as small (Fernando and Parlett 1994; Demmel and Kahan 1990).
-//! The error of the result is therefore that of the reduction alone: a modest multiple of `n * eps * norm`.
+//! change the singular values only by similarly small relative amounts (Fernando and Parlett 1994; Demmel and Kahan
+//! 1990). The error of the result therefore comes from the reduction: it is a modest multiple of `n * eps * norm`.
 
 use super::product::View;
 use super::qr::{Qr, factor, reflection};
@@ -18,8 +18,8 @@ use crate::cancel::check;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Returns the `min(rows, columns)` singular values of a row-major matrix in descending order, or `None` if a value is
-/// infinite or NaN.
+/// Returns the `min(rows, columns)` singular values of a row-major matrix in descending order. Returns `None` if an
+/// element of the matrix is infinite or NaN.
 ///
 /// The absolute error is a modest multiple of `n * eps * norm`, where n is `min(rows, columns)`, eps is `f64::EPSILON`
 /// and norm is the greatest singular value. This also holds for rank-deficient matrices. The function runs on the
@@ -32,7 +32,7 @@ use crate::threads::Threads;
 /// ```
 ///
 /// # Panics
-/// If `values` does not have `rows * columns` elements.
+/// Panics if `values` does not have `rows * columns` elements.
 pub fn singular_values(values: &[f64], rows: usize, columns: usize) -> Option<Vec<f64>> {
     singular_values_at(Level::best(), values, rows, columns)
 }
@@ -73,8 +73,8 @@ fn power(exponent: i32) -> f64 {
 /// The number of superdiagonals of the band matrix.
 const WIDTH: usize = 32;
 
-/// The number of elements that are stored for row i: those of the columns `i - WIDTH..i + 2 * WIDTH`. Elements outside
-/// of the band are non-zero only during bulge chasing.
+/// The number of elements that are stored for each row. Row i has the elements of the columns
+/// `i - WIDTH..i + 2 * WIDTH`. Elements outside of the band are non-zero only during bulge chasing.
 const HELD: usize = 3 * WIDTH;
 
 /// An upper band matrix. Element (i, j) is `values[i * HELD + WIDTH + j - i]`.
@@ -176,8 +176,8 @@ impl Kernel for Chase {
     }
 }
 
-/// Sets the elements of `row` in `columns`, except for the first of these columns, to zero, by a reflection of these
-/// columns.
+/// Applies a reflection to `columns` that sets the elements of `row` in these columns to zero, except for the first
+/// element.
 #[inline(always)]
 fn clear_row(band: &mut Band, row: usize, columns: std::ops::Range<usize>) {
     let (left, count) = (columns.start, columns.len());
@@ -204,7 +204,7 @@ fn clear_row(band: &mut Band, row: usize, columns: std::ops::Range<usize>) {
     }
 }
 
-/// Sets the elements below the diagonal in column `rows.start` to zero, by a reflection of `rows`.
+/// Applies a reflection to `rows` that sets the elements below the diagonal in column `rows.start` to zero.
 #[inline(always)]
 fn clear_column(band: &mut Band, rows: std::ops::Range<usize>) {
     let (left, count) = (rows.start, rows.len());
@@ -254,9 +254,9 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
 
 /// Computes the singular values with the indices `first..first + found.len()` in ascending order, by bisection.
 struct Bisection<'a> {
-    /// The squares of each diagonal element and of the element to the right of it.
+    /// For each row, the square of the diagonal element and the square of the element to its right (0 in the last row).
     squares: &'a [[f64; 2]],
-    /// An upper bound of all singular values.
+    /// An upper bound of the singular values.
     bound: f64,
     first: usize,
     found: &'a mut [f64],
@@ -269,7 +269,8 @@ impl Kernel for Bisection<'_> {
     fn run<I: SimdIsa>(self) {
         let Self { squares, bound, first, found } = self;
         let (mut low, mut high) = ([0f64; TOGETHER], [bound; TOGETHER]);
-        // The final interval is the bound divided by 2^54, which is at most half a unit in the last place of the bound.
+        // The length of the final interval is the bound divided by 2^54. This is at most half a unit in the last place
+        // of the bound.
         for _ in 0..54 {
             let mut middle = [0f64; TOGETHER];
             let mut shift = [0f64; TOGETHER];
@@ -291,10 +292,11 @@ impl Kernel for Bisection<'_> {
 }
 
 /// Returns, for each shift, the number of singular values whose square is less than the shift. This is the number of
-/// negative pivots of `B^T B - shift`, where B is the bidiagonal matrix.
+/// negative pivots of `B^T B - shift * I`, where B is the bidiagonal matrix.
 #[inline(always)]
 fn below(squares: &[[f64; 2]], shift: &[f64; TOGETHER]) -> [f64; TOGETHER] {
-    /// A pivot of smaller magnitude is replaced by minus this value, because pivots are divisors.
+    /// The least magnitude of a pivot. A pivot of smaller magnitude is replaced by `-LEAST`, because pivots are
+    /// divisors.
     const LEAST: f64 = 1e-290;
     let mut counts = [0f64; TOGETHER];
     let mut carried = shift.map(|shift| -shift);
@@ -320,7 +322,7 @@ mod tests {
         values
     }
 
-    /// Returns the largest absolute error in units of `n * eps * norm`.
+    /// Returns the greatest absolute error in units of `n * eps * norm`.
     fn error(found: &[f64], expected: &[f64]) -> f64 {
         assert_eq!(found.len(), expected.len());
         let most = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -347,8 +349,8 @@ mod tests {
 
     #[test]
     fn differences_of_neighbours() {
-        // The matrix has 2 on the diagonal and -1 beside it. Its singular values are 2 - 2 cos(k pi / (n + 1)) for k =
-        // 1..=n.
+        // The matrix has 2 on the diagonal and -1 on the two adjacent diagonals. Its singular values are
+        // `2 - 2 cos(k pi / (n + 1))` for k = 1..=n.
         for n in [2, 31, 32, 33, 34, 64, 65, 66, 97, 200] {
             let mut values = vec![0.0; n * n];
             for k in 0..n {
@@ -376,8 +378,9 @@ mod tests {
                 (0..n).map(|k| (n - k) as f64).collect::<Vec<_>>(),
                 // Singular values that extend over 60 orders of magnitude.
                 (0..n).map(|k| 1e-60f64.powf(k as f64 / n as f64)).collect(),
-                // Half of the singular values are zero. In the last matrix all are equal.
+                // Half of the singular values are zero.
                 (0..n).map(|k| (1.0 - k as f64 * least).max(0.0)).collect(),
+                // All singular values are equal.
                 vec![3.0; n],
             ] {
                 let mut values = vec![0.0; rows * columns];
@@ -388,7 +391,7 @@ mod tests {
                     }
                 }
                 let found = singular_values(&values, rows, columns).unwrap();
-                // The factors are orthogonal up to rounding errors.
+                // The tolerance includes the error of the two factors, which are orthogonal only up to rounding.
                 assert!(error(&found, &diagonal) < 10.0, "{rows} {columns} {found:?} {diagonal:?}");
                 assert!(found.is_sorted_by(|a, b| a >= b));
                 // Scaling the matrix by a power of two scales the singular values by the same power of two.

@@ -7,22 +7,24 @@ use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat};
 /// 2^32.
 pub(crate) const TWO_32: f64 = 4_294_967_296.0;
 
-/// An angle: a number of right angles, and a remainder of at most pi / 4 in magnitude. The angle is their sum.
+/// An angle, stored as the sum of a number of right angles and a remainder. The magnitude of the remainder is at most
+/// pi / 4.
 #[derive(Clone, Copy)]
 pub(crate) struct Angle<F: SimdFloat> {
-    /// The number of right angles, 0 to 3, in the two highest bits. The other bits are arbitrary.
+    /// The two highest bits are the number of right angles, 0 to 3. The other bits are ignored.
     pub(super) quadrant: F::Bits,
     pub(super) remainder: F,
 }
 
-/// Returns the angle `x`, with the reduction that torch uses. `x` must be in [0, 2 pi].
+/// Reduces the angle `x` by the same operations as torch. `x` must be in [0, 2 pi].
 #[inline(always)]
 pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
     let word = F::Bits::splat;
-    // The octant plus 1, from 1 to 9. Rounded down to an even number, this is twice the number of right angles.
+    // The index of the octant plus 1, in 1..=9. Rounding it down to an even number gives twice the number of right
+    // angles.
     let octant = x.mul(F::splat(1.27323954473516)).truncate_to_int().add(word(1));
     let y = octant.and(word(!1)).convert_signed();
-    // Subtracts y pi / 4, with pi / 4 as a sum of three constants (Cody and Waite).
+    // Subtracts `y * pi / 4`. pi / 4 is split into a sum of three constants (Cody and Waite).
     let x = y.mul_add(F::splat(-0.78515625), x).barrier();
     let x = y.mul_add(F::splat(-2.4187564849853515625e-4), x).barrier();
     let x = y.mul_add(F::splat(-3.77489497744594108e-8), x).barrier();
@@ -35,7 +37,7 @@ pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
 /// never 0.
 #[inline(always)]
 pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
-    // The two highest bits of `nearest` are the number of right angles that is nearest to the angle.
+    // The two highest bits of `nearest` are the number of right angles that is nearest to the angle, modulo 4.
     let nearest = word.add(F::Bits::splat(1 << 29));
     let remainder = word.sub(nearest.and(F::Bits::splat(3 << 30))).convert_signed();
     Angle { quadrant: nearest, remainder: remainder.add(F::splat(0.5)).mul(F::splat(TAU / TWO_32 as f32)) }
@@ -57,7 +59,7 @@ pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<
 }
 
 /// Returns the sine and cosine of an angle, given its quadrant and the sine and cosine of its remainder. In an odd
-/// quadrant the two are exchanged, and the signs depend on the quadrant.
+/// quadrant, sine and cosine are exchanged. The signs also depend on the quadrant.
 #[inline(always)]
 pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F) -> (F, F) {
     let odd = quadrant.shl(1);
@@ -78,8 +80,8 @@ pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     sin: F,
     cos: F,
 ) -> (F, F) {
-    // The barrier makes the square root start before the rotation. Both take about as long, so the rotation is computed
-    // while the square root is in progress.
+    // The barrier makes the square root start before the rotation. The CPU computes the rotation while it waits for the
+    // square root, which takes about as long.
     let (radius, sin) = ln.mul(F::splat((-2).into())).sqrt().barrier_with(sin);
     let (sin, cos) = rotate_to_quadrant(quadrant, sin, cos);
     (radius.mul(cos), radius.mul(sin))

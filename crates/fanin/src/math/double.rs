@@ -1,5 +1,5 @@
-//! Logarithm, sine and cosine in f64: the kernels of Sun's fdlibm (e_log.c, k_sin.c, k_cos.c), with fused multiply-add
-//! where `mul_add` is written.
+//! Logarithm, sine and cosine in f64. The algorithms are the kernels of Sun's fdlibm (e_log.c, k_sin.c, k_cos.c), with
+//! fused multiply-add where `mul_add` is written.
 
 use std::f64::consts::SQRT_2;
 
@@ -7,7 +7,7 @@ use super::angle::{Angle, polar_of_ln};
 use super::polynomial::horner;
 use crate::simd::{SimdBits, SimdF64};
 
-/// The coefficients of the logarithm's polynomial in `z = s^2`, `s = fraction / (2 + fraction)`, highest first.
+/// The coefficients of the logarithm's polynomial in `z = s^2`, highest first, where `s = fraction / (2 + fraction)`.
 const LN: [f64; 7] = [
     1.479819860511658591e-01,
     1.531383769920937332e-01,
@@ -76,7 +76,7 @@ pub(super) fn ln64<D: SimdF64>(x: D) -> D {
     ln_of_fraction64(exponent_and_fraction64(x))
 }
 
-/// Returns `ln(1 + x)` for `x >= -1/2`, with full relative precision near 0.
+/// Returns `ln(1 + x)` for `x >= -1/2`. The result has full relative precision, even near 0.
 #[inline(always)]
 pub(crate) fn ln_1p64(x: f64) -> f64 {
     let sum = 1.0 + x;
@@ -88,14 +88,15 @@ pub(crate) fn ln_1p64(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn minus_ln_complement64(x: f64, complement: f64) -> f64 {
     let (exponent, fraction) = exponent_and_fraction64(complement);
-    // For a small x, the fraction is -x. Here x has more significant bits than the complement.
+    // If the complement is in [sqrt(1/2), 1], the fraction is `complement - 1`, which is -x. -x is used, because it has
+    // more significant bits than `complement - 1`.
     let fraction = if exponent == 0.0 && fraction <= 0.0 { -x } else { fraction };
     -ln_of_fraction64((exponent, fraction))
 }
 
 /// Returns `ln x`, and the sine and cosine of the remainder of an angle. `x` must be positive and normal.
 ///
-/// The steps of the three polynomials are interleaved, to hide the latency of each step.
+/// The steps of the polynomials are interleaved, so that the CPU does not wait for the previous step of one polynomial.
 #[inline(always)]
 pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     let splat = D::splat;

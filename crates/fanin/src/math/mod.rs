@@ -3,7 +3,7 @@
 //! Each function is a fixed sequence of IEEE 754 operations: addition, multiplication, division, square root, and fused
 //! multiply-add only where `mul_add` is written. The result is therefore bit-identical at every CPU level. The order of
 //! operations is part of the definition of both streams and must not change. No function has a branch, so that loops
-//! over arrays are vectorized: a condition selects one of two values that were both computed.
+//! over arrays are vectorized. A condition only selects one of two values, both of which are computed.
 
 #![allow(clippy::excessive_precision, reason = "coefficients are written as they were published")]
 

@@ -9,7 +9,8 @@ const GAUSS_LEGENDRE: [(f64, f64); 4] = [
     (0.960_289_856_497_536_3, 0.101_228_536_290_376_26),
 ];
 
-/// The integral extends to this distance from 0. Beyond it, the density of the normal distribution is less than 1e-40.
+/// The integral extends from `-REACH` to `REACH`. Outside of this interval, the density of the standard normal
+/// distribution is less than 1e-40.
 const REACH: i32 = 14;
 
 /// Returns E[f(z)], the mean of `f(z)`, for z ~ N(0, 1).
@@ -25,8 +26,8 @@ pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
             .map(|(x, w)| w * (weighted(middle - half * x) + weighted(middle + half * x)))
             .sum::<f64>()
     };
-    // The largest number of panels, which is enough for about thirty kinks. It limits the computation for a function
-    // that is nowhere smooth.
+    // The greatest number of panels, which is enough for about thirty kinks. Without this limit, the computation would
+    // take very long for a function that is nowhere smooth.
     let mut budget = 20_000;
     let mut sum = 0.0;
     for k in -2 * REACH..2 * REACH {

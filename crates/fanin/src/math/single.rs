@@ -1,7 +1,8 @@
 //! Logarithm, sine and cosine in f32.
 //!
 //! The polynomials are those of Moshier's Cephes library (logf.c, sinf.c). The order of operations is that of
-//! sse_mathfun and avx_mathfun, which torch uses. A multiplication is fused with the addition that uses its product.
+//! sse_mathfun and avx_mathfun, which torch uses. A multiplication and the addition that uses its product are one fused
+//! operation.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -29,7 +30,7 @@ pub(super) const SIN: [f32; 3] = [-1.9515295891e-4, 8.3321608736e-3, -1.66666546
 pub(super) const COS: [f32; 3] = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2];
 
 /// Returns the exponent and the fraction of `2^POWER x`: `2^POWER x = (1 + fraction) * 2^exponent` with `1 + fraction`
-/// in [sqrt(1/2), sqrt(2)). `x` and `2^POWER x` must be positive and normal. The scaling by 2^POWER takes no
+/// in [sqrt(1/2), sqrt(2)). `x` and `2^POWER x` must be positive and normal. The scaling by 2^POWER takes no additional
 /// instruction.
 #[inline(always)]
 fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
@@ -65,10 +66,10 @@ pub(crate) fn ln<F: SimdF32>(x: F) -> F {
     ln_scaled::<F, 0>(x)
 }
 
-/// Returns `ln(2^POWER x)`, and the sine and cosine of the remainder of an angle.
+/// Returns `ln(2^POWER x)`, and the sine and cosine of `remainder`, the remainder of an [`Angle`].
 ///
-/// The steps of the three polynomials are interleaved. If the polynomials were computed one after another, the CPU
-/// would wait for each step.
+/// The steps of the three polynomials are interleaved. If the polynomials were computed one after another, each step
+/// would wait for the previous step.
 #[inline(always)]
 pub(super) fn ln_sin_cos<F: SimdF32, const POWER: i32>(x: F, remainder: F) -> (F, F, F) {
     let splat = F::splat;

@@ -3,7 +3,7 @@
 //! - [`Philox`]: counter-based, for the native stream.
 //! - [`Mt19937`]: the Mersenne Twister, for the torch stream, with `StateReader` for random access to its words.
 //! - `permutation`: random subsets, for sparse tensors of the native stream.
-//! - `group`: the unit in which the native stream produces words.
+//! - `group`: groups of sixteen Philox blocks, in which the native stream produces words.
 
 mod group;
 mod mt19937;

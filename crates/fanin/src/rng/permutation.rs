@@ -1,10 +1,10 @@
-//! Random subsets of the indices `0..size`. A sparse initializer uses them to choose the rows of a column that it sets
-//! to zero. The exact definition is in [`crate::streams::native`], under "sparse".
+//! Random subsets of the indices `0..size`. A sparse initializer sets a random subset of the rows of each column to
+//! zero. The exact definition is in [`crate::streams::native`], under "sparse".
 //!
 //! For up to 256 rows, [`choose_by_shuffle`] computes the first steps of a Fisher-Yates shuffle. For more rows, a
 //! [`Permutation`] computes the image of any single index. It is a Feistel network with cycle walking (Black and
-//! Rogaway 2002), whose round function is the finalizer of MurmurHash3 (Appleby). For few rows, the twelve rounds of
-//! the network would not make all subsets equally likely, so the shuffle is used.
+//! Rogaway 2002), whose round function is the finalizer of MurmurHash3 (Appleby). The shuffle is used for few rows
+//! because the twelve rounds of the network would not make all subsets equally likely.
 
 use std::ops::Range;
 
@@ -17,8 +17,8 @@ pub(crate) const SHUFFLE_MAX: usize = 256;
 /// Chooses `count` of the indices `0..size`. All subsets of `count` indices are equally likely. `size` must be at most
 /// [`SHUFFLE_MAX`].
 ///
-/// Returns an array that is true at the indices that are chosen. The random words are those of the blocks of `engine`
-/// that belong to `column`.
+/// Returns an array that is `true` at the chosen indices. The random words come from the 64 blocks of `engine` that
+/// begin at block `64 * column`.
 pub(crate) fn choose_by_shuffle(
     engine: &Philox,
     column: u64,
@@ -42,14 +42,14 @@ pub(crate) fn choose_by_shuffle(
 /// The number of rounds of the Feistel network.
 const ROUNDS: u32 = 12;
 
-/// The number of vectors that go through the network together. Each round of a vector depends on the round before. The
-/// rounds of the other vectors hide the latency.
+/// The number of vectors that go through the network together. Each round of a vector waits for the previous round.
+/// Meanwhile the CPU computes rounds of the other vectors.
 const VECTORS: usize = 4;
 
 /// The number of indices that go through the network together.
 const BATCH: usize = VECTORS * U32X16_LANES;
 
-/// A family of keyed permutations of `0..size`. The key is an argument of each method.
+/// A family of permutations of `0..size`, one for each key. The key is an argument of each method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permutation {
     size: u64,
@@ -60,7 +60,7 @@ pub(crate) struct Permutation {
 }
 
 impl Permutation {
-    /// Creates the permutations of `0..size`.
+    /// Creates the family of permutations of `0..size`.
     pub(crate) fn new(size: u64) -> Self {
         let bits = u64::BITS - size.saturating_sub(1).leading_zeros();
         let (left_bits, right_bits) = (bits / 2, bits - bits / 2);
@@ -68,7 +68,7 @@ impl Permutation {
         Self { size, right_bits, left_mask: mask(left_bits), right_mask: mask(right_bits) }
     }
 
-    /// Calls `each(index, image)` for each of `indices`, in any order.
+    /// Calls `each(index, image)` once for each of `indices`, in any order.
     #[inline(always)]
     pub(crate) fn images<I: SimdIsa>(
         &self,
@@ -79,7 +79,7 @@ impl Permutation {
         self.cycle_walk::<I::U32x16, false>(indices, key, &mut each);
     }
 
-    /// Calls `each(index)` for each of `images`, in any order, where `index` is the index that has this image.
+    /// Calls `each(index)` once for each of `images`, in any order. `index` is the preimage: the index with this image.
     #[inline(always)]
     pub(crate) fn preimages<I: SimdIsa>(&self, images: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64)) {
         self.cycle_walk::<I::U32x16, true>(images, key, &mut |_, index| each(index));
@@ -87,7 +87,7 @@ impl Permutation {
 
     /// Calls `each(number, result)` for each of `numbers`, where `result` is the image of `number`, or its preimage if
     /// `INVERSE` is true. The network permutes `0..2^bits`, where 2^bits may exceed `size`. A result that is not less
-    /// than `size` therefore goes through the network again, until the result is less than `size` (cycle walking).
+    /// than `size` therefore goes through the network again, until it is less than `size` (cycle walking).
     #[inline(always)]
     fn cycle_walk<B: SimdU32x16, const INVERSE: bool>(
         &self,
@@ -95,7 +95,7 @@ impl Permutation {
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // The numbers whose results are not yet less than `size` (`start`), and their last results (`current`).
+        // `start` has the numbers whose results are not yet less than `size`. `current` has their latest results.
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;
@@ -165,7 +165,8 @@ impl Permutation {
     }
 }
 
-/// Applies one round of the network: replaces `to` by its exclusive or with a hash of `from` and `key`.
+/// Applies one round of the network: replaces `to` by its exclusive or with a hash of `from` and `key`, restricted to
+/// the bits of `mask`.
 #[inline(always)]
 fn feistel_round<B: SimdU32x16>(to: &mut [B; VECTORS], from: &[B; VECTORS], key: B, mask: B) {
     for vector in 0..VECTORS {
@@ -173,7 +174,7 @@ fn feistel_round<B: SimdU32x16>(to: &mut [B; VECTORS], from: &[B; VECTORS], key:
     }
 }
 
-/// Returns the 32-bit finalizer of MurmurHash3 of each lane.
+/// Returns the finalizer of the 32-bit MurmurHash3, applied to each lane.
 #[inline(always)]
 fn murmur_finalizer<B: SimdU32x16>(mut x: B) -> B {
     x = x.xor(x.shr(16)).mul(B::splat(0x85eb_ca6b));
@@ -186,12 +187,13 @@ mod tests {
     use super::*;
     use crate::simd::{Kernel, Level, dispatch};
 
+    /// Returns a key for each of `columns` columns.
     fn keys(columns: u64) -> impl Iterator<Item = [u32; 4]> {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column))
     }
 
-    /// Returns the sorted pairs of index and image for a range of indices, or the sorted preimages of a range of
-    /// images.
+    /// Returns the sorted pairs of index and image for a range of indices. If the last field is `true`, returns the
+    /// sorted preimages of a range of images instead.
     struct Walk<'a>(&'a Permutation, Range<u64>, [u32; 4], bool);
     impl Kernel for Walk<'_> {
         type Output = Vec<(u64, u64)>;
@@ -213,7 +215,7 @@ mod tests {
         dispatch(level, Walk(permutation, images, key, true)).into_iter().map(|(index, _)| index).collect()
     }
 
-    /// Returns the image of one index, computed as in the definition of the native stream.
+    /// Returns the image of one index, computed in scalars by the definition of the native stream.
     fn image(permutation: &Permutation, index: u64, key: [u32; 4]) -> u64 {
         let Permutation { size, right_bits, left_mask, right_mask } = *permutation;
         let mut at = index;
@@ -264,7 +266,7 @@ mod tests {
         }
     }
 
-    /// Chi-square test over all subsets, with 200,000 columns.
+    /// Applies a chi-square test to the counts of all subsets in 200,000 columns.
     #[test]
     fn every_subset_of_a_short_column_is_equally_likely() {
         let cases =
@@ -284,8 +286,8 @@ mod tests {
     }
 
     /// The number of chosen indices in any fixed half of the column must be hypergeometric. The test uses the even
-    /// indices, the first indices, and the indices with an even number of certain bits. A network with too few rounds
-    /// fails for the last of these halves.
+    /// indices, the first indices, and the indices in which an even number of certain bits is set. A network with too
+    /// few rounds fails for the last kind of half.
     #[test]
     fn the_number_of_chosen_indices_in_any_half_of_a_long_column_is_hypergeometric() {
         for (size, chosen) in [(257u64, 40u64), (512, 256), (300, 270), (1000, 100)] {

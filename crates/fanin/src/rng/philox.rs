@@ -12,7 +12,8 @@ const LOW: u64 = 0xffff_ffff;
 /// The counter-based generator Philox4x32-10. It generates blocks of four 32-bit words. Block `n` depends only on `n`
 /// and on the parameters of the generator.
 ///
-/// The counter has 128 bits. Its low half is the block number `n`. Its high half and the key are the parameters.
+/// The counter has 128 bits. Its low half is the block number `n`. The parameters are the high half of the counter and
+/// the key.
 ///
 /// ```
 /// use fanin::rng::Philox;
@@ -52,12 +53,12 @@ impl Philox {
         counter
     }
 
-    /// Returns the words of a group, which has the blocks `16 * group..16 * group + 16`.
+    /// Returns the words of a group, which consists of the blocks `16 * group..16 * group + 16`.
     ///
-    /// A 64-bit lane has one word of a block, and there is one vector for each of the four words of the blocks. The
-    /// product of two 32-bit words fills the lane, and one shift gives the high half of the product. The next
+    /// There is one vector for each of the four words of the blocks, and each 64-bit lane has the word of one block.
+    /// The product of two 32-bit words fills the lane, and one shift gives the high half of the product. The next
     /// multiplication ignores the bits 32 and above of a lane. Blocks with even numbers and blocks with odd numbers are
-    /// in separate vectors, so that a shift and a blend pack their words.
+    /// in separate vectors. A shift and a blend can therefore pack the words of both into one vector.
     #[inline(always)]
     pub(crate) fn group<I: SimdIsa>(&self, group: u64) -> GroupWords {
         // The first block number is a multiple of 16, so adding the lane number never carries into word 1 of the
@@ -91,7 +92,7 @@ impl Philox {
         words
     }
 
-    /// Returns the part of the first three rounds that is the same for all blocks that have `word1` as word 1 of the
+    /// Computes the part of the first three rounds that is the same for all blocks with `word1` as word 1 of the
     /// counter.
     #[inline(always)]
     fn start<W: SimdU64>(&self, word1: u32) -> Start<W> {
@@ -110,10 +111,11 @@ impl Philox {
         }
     }
 
-    /// Computes the rounds after the first three, except for the exclusive ors of the last round. Returns the four
-    /// vectors of [`last_products`] for each of the two vectors of blocks.
+    /// Computes the rounds after the first three, except for the exclusive ors of the last round. Returns the result of
+    /// [`last_products`] for each of the two vectors of blocks.
     ///
-    /// The rounds are unrolled. In a loop, the compiler would broadcast the keys of each round again for every group.
+    /// The rounds are unrolled. In a loop, the compiler would copy the keys of each round to the lanes of vectors again
+    /// for every group.
     #[inline(always)]
     fn middle_rounds<W: SimdU64>(&self, mut vectors: [[W; 4]; 2]) -> [[W; 4]; 2] {
         macro_rules! rounds {
@@ -144,8 +146,9 @@ impl Philox {
 
     /// Writes the words of the groups `group..group + 3`. The vectors must have four lanes.
     ///
-    /// The function computes three vectors at a time, because with two vectors the CPU would wait for products. A group
-    /// consists of four vectors, so the vectors that are computed together may belong to two groups.
+    /// The function computes three vectors at a time, because with only two the CPU would wait for the results of
+    /// multiplications. A group consists of four vectors, so the vectors that are computed together may belong to two
+    /// groups.
     #[inline(always)]
     fn three_groups_of_four_lanes<I: SimdIsa>(&self, group: u64, words: &mut [GroupWords; 3]) {
         let first = group.wrapping_mul(LANES as u64);
@@ -181,7 +184,7 @@ impl Philox {
         [last_products(a), last_products(b), last_products(c)]
     }
 
-    /// Returns the two keys of round `number`, each in every lane of a vector.
+    /// Returns two vectors: the first has key 0 of round `number` in every lane, and the second has key 1.
     #[inline(always)]
     fn round_keys<W: SimdU64>(&self, number: u32) -> [W; 2] {
         [W::splat(self.key_of(0, number).into()), W::splat(self.key_of(1, number).into())]
@@ -201,7 +204,7 @@ const START_ROUNDS: u32 = 3;
 ///
 /// Much of the computation of these rounds is the same for all such blocks. This part is computed once, in scalars. A
 /// field is named after a round and a word of its result. The field is the part of this word that is the same for all
-/// blocks. The word is the exclusive or of the field and the parts that depend on the block.
+/// blocks. The word itself is the exclusive or of the field and of terms that depend on the block.
 struct Start<W> {
     round1_word2: W,
     round2_word0: W,
@@ -211,7 +214,7 @@ struct Start<W> {
 }
 
 impl<W: SimdU64> Start<W> {
-    /// Returns the blocks after three rounds, given word 0 of their counters.
+    /// Returns the words of the blocks after three rounds, given word 0 of their counters.
     #[inline(always)]
     fn rounds<const N: usize>(&self, counters: [W; N]) -> [[W; 4]; N] {
         let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
@@ -238,16 +241,16 @@ impl<W: SimdU64> Start<W> {
     }
 }
 
-/// Returns the result of one round on two vectors of blocks. Computing two vectors at a time hides the latency of the
-/// product, the shift and the exclusive or.
+/// Returns the result of one round on two vectors of blocks. While the CPU waits for a product of one vector, it
+/// computes steps of the second vector.
 #[inline(always)]
 fn round<W: SimdU64>([even, odd]: [[W; 4]; 2], keys: [W; 2]) -> [[W; 4]; 2] {
     let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
     [W::philox_round(even, multipliers, keys), W::philox_round(odd, multipliers, keys)]
 }
 
-/// Returns the four words of a vector of blocks before the last round, with words 0 and 2 replaced by their products of
-/// the last round.
+/// Computes the two products of the last round. Returns the four words of a vector of blocks, with words 0 and 2
+/// replaced by their products.
 #[inline(always)]
 fn last_products<W: SimdU64>([word0, word1, word2, word3]: [W; 4]) -> [W; 4] {
     let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
@@ -277,7 +280,7 @@ mod tests {
     use super::*;
     use crate::simd::{Kernel, Level, dispatch};
 
-    /// The counters, keys and words of `philox4x32 10` in the file `kat_vectors` of Random123 1.14.
+    /// The counters, keys and resulting words of `philox4x32 10` in the file `kat_vectors` of Random123 1.14.
     const KNOWN: [([u32; 4], [u32; 2], [u32; 4]); 3] = [
         ([0; 4], [0; 2], [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]),
         ([u32::MAX; 4], [u32::MAX; 2], [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]),

@@ -3,22 +3,24 @@
 use super::mt19937::{Mt19937, SIZE, temper_all};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The number of words before the current state that the reader stores, so that a read may span two states.
+/// The number of words before the current state that the reader stores. They are needed for reads that span two states.
 const HISTORY: usize = 32;
 
 /// Reads words of an MT19937 sequence by their numbers.
 ///
-/// Number 0 is the next word of the engine that the reader was created from. Reads move forwards through the sequence:
-/// the reader stores one state and the [`HISTORY`] words before this state, and it skips or jumps over the states
-/// between two reads. Reading a few distant words is therefore much cheaper than generating all words before them.
+/// Number 0 is the next word of the engine that the reader was created from. Reads move forwards through the sequence.
+/// The reader stores only one state of 624 words, the current state, and the [`HISTORY`] words before it. Between two
+/// reads, it skips or jumps over states. Reading a few distant words is therefore much cheaper than generating all
+/// words before them.
 #[derive(Debug, Clone)]
 pub(crate) struct StateReader {
-    /// The engine that has the current state. The counters of the engine are not used.
+    /// The engine that stores the current state. The counters `next` and `left` of the engine are not used.
     engine: Mt19937,
     level: Level,
-    /// The number of the first word of the current state. Negative if that word precedes number 0.
+    /// The number of the first word of the current state. It is negative if this word precedes number 0.
     base: i64,
-    /// The words directly before the current state.
+    /// The last [`HISTORY`] words of the sequence before the current state, untempered. They are zeros until the reader
+    /// has left its first state, and are not read until then.
     history: [u32; HISTORY],
 }
 
@@ -29,7 +31,7 @@ impl StateReader {
         Self { engine, level, base, history: [0; HISTORY] }
     }
 
-    /// Renumbers the words and returns the reader: the word with the number `words` becomes number 0.
+    /// Returns the reader with renumbered words: the word with the number `words` gets number 0.
     pub(crate) fn renumbered_from(mut self, words: u64) -> Self {
         self.base -= words as i64;
         self
@@ -37,17 +39,17 @@ impl StateReader {
 
     /// Reads the words with numbers `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
-    /// `first` and `distances` must be ascending, and the distances must span less than [`HISTORY`]. A number may be
-    /// less than the highest number of an earlier read, if the difference is less than [`HISTORY`].
+    /// `first` and `distances` must be ascending, and the last distance must exceed the first by less than [`HISTORY`].
+    /// A number may be less than the highest number of an earlier read if the difference is less than [`HISTORY`].
     ///
     /// # Panics
-    /// If the length of `out` is not `N * first.len()`, where N is the number of distances.
+    /// Panics if the length of `out` is not `N * first.len()`, where `N` is the number of distances.
     pub(crate) fn read<const N: usize>(&mut self, first: &[u64], distances: [u32; N], out: &mut [u32]) {
         dispatch(self.level, Read { reader: self, first, distances, out });
     }
 
-    /// Advances until the current state contains the word at `index + distance`. Indices are relative to the first word
-    /// of the state before the call.
+    /// Advances to the state that contains the word at `index + distance`. Index 0 is the first word of the state that
+    /// is current before the call. The word must be in a later state.
     #[inline(always)]
     fn advance_to<I: SimdIsa>(&mut self, index: i64, distance: i64) {
         let states = (index + distance) / SIZE as i64;
@@ -90,7 +92,7 @@ impl<const N: usize> Kernel for Read<'_, N> {
             if index + last >= SIZE as i64 {
                 reader.advance_to::<I>(index, last);
             }
-            // Reads whose first word is in the history.
+            // These reads begin in `history`, before the current state.
             while done < count && (first[done] as i64) < reader.base {
                 let index = first[done] as i64 - reader.base;
                 for number in 0..N {
@@ -102,7 +104,7 @@ impl<const N: usize> Kernel for Read<'_, N> {
                 }
                 done += 1;
             }
-            // Reads whose words are all in the current state.
+            // These reads are entirely in the current state.
             let state = &reader.engine.state.0;
             let base = reader.base as u64;
             for &first in &first[done..] {

@@ -1,4 +1,4 @@
-//! The dispatch of a kernel to a CPU level.
+//! Dispatch: runs a kernel with the instructions of a CPU level.
 
 use super::level::Level;
 use super::scalar::Scalar;
@@ -6,7 +6,8 @@ use super::traits::Kernel;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{avx2, avx512};
 
-/// Runs a kernel at `level`, or at the best available level if this CPU lacks `level`.
+/// Runs a kernel at `level`, and returns its result. If this CPU lacks `level`, the kernel runs at the best available
+/// level.
 pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     match level.or_best() {
         Level::Scalar => kernel.run::<Scalar>(),

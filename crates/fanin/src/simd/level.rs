@@ -4,15 +4,15 @@ use std::sync::OnceLock;
 
 /// A set of CPU instructions that kernels are compiled for.
 ///
-/// The level affects only the speed. Values do not depend on the level.
+/// The level affects only the speed of a fill. Its values do not depend on the level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// The instructions that every CPU of the target has.
+    /// Only the instructions that every CPU of the compilation target has.
     Scalar,
-    /// x86-64 with AVX2, FMA, F16C, BMI1 and BMI2.
+    /// The instructions of x86-64 with AVX2, FMA, F16C, BMI1 and BMI2.
     Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ and VL, and all instructions of [`Level::Avx2`].
+    /// The instructions of [`Level::Avx2`], and AVX-512 F, BW, DQ and VL.
     Avx512,
 }
 
@@ -28,7 +28,7 @@ impl Level {
         *Level::available().last().expect("the scalar level is always available")
     }
 
-    /// Returns whether this CPU has the level.
+    /// Returns `true` if this CPU has the instructions of this level.
     pub fn is_available(self) -> bool {
         Level::available().contains(&self)
     }

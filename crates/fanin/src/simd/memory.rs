@@ -2,9 +2,9 @@
 
 /// Fills memory with one value by non-temporal stores, which bypass the caches.
 ///
-/// Use this function for memory that is larger than the caches: cached lines of such memory would be evicted before
-/// they are read. The function ends with a store fence, so that a thread that synchronizes with the caller afterwards
-/// sees the values.
+/// Use this function for memory that is larger than the caches. Cached lines of such memory would be evicted before
+/// they are read. The function ends with a store fence: a thread that synchronizes with the caller afterwards sees the
+/// values.
 pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -13,8 +13,8 @@ pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
         let bytes = bytemuck::bytes_of(&value);
         lanes.chunks_exact_mut(bytes.len()).for_each(|lane| lane.copy_from_slice(bytes));
         let vector: __m128i = bytemuck::cast(lanes);
-        // Ordinary stores write the values before the first 16-byte boundary and after the last 16-byte boundary. No
-        // value crosses a boundary, because the size of a value divides 16.
+        // Non-temporal stores write 16 aligned bytes. Ordinary stores write the values before the first and after the
+        // last 16-byte boundary. No value crosses a boundary, because the size of a value divides 16.
         let before = to.as_ptr().cast::<u8>().align_offset(16).div_ceil(bytes.len()).min(to.len());
         let (before, to) = to.split_at_mut(before);
         before.fill(value);
@@ -24,18 +24,18 @@ pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
             unsafe { _mm_stream_si128(to.as_mut_ptr().cast(), vector) };
         }
         vectors.into_remainder().fill(value);
-        // SAFETY: every x86-64 CPU has SSE. Non-temporal stores are weakly ordered: without this fence, releasing a lock
-        // would not order them.
+        // SAFETY: every x86-64 CPU has SSE. Non-temporal stores are weakly ordered. Without this fence, releasing a
+        // lock would not order them.
         unsafe { _mm_sfence() };
     }
     #[cfg(not(target_arch = "x86_64"))]
     to.fill(value);
 }
 
-/// A prefetcher of memory that will soon be written. It fetches one cache line at a time into the caches.
+/// A prefetcher for memory that will soon be written. It loads one cache line at a time into the caches.
 ///
-/// A caller alternates arithmetic with calls of [`Prefetch::next_line`], so that the CPU fetches the memory while it
-/// computes. Prefetching all lines at once would stall the CPU, which can fetch only a few lines at the same time.
+/// The caller alternates arithmetic with calls of [`Prefetch::next_line`]. The CPU then fetches memory while it
+/// computes. Prefetching all lines at once would stall the CPU, because it can fetch only a few lines at the same time.
 pub(crate) struct Prefetch<'a> {
     bytes: &'a [u8],
 }
@@ -44,19 +44,19 @@ pub(crate) struct Prefetch<'a> {
 const LINE: usize = 64;
 
 impl<'a> Prefetch<'a> {
-    /// Creates a prefetcher of `memory`. This does not fetch anything yet.
+    /// Creates a prefetcher for `memory`. Nothing is fetched yet.
     #[inline(always)]
     pub(crate) fn new<T: bytemuck::Pod>(memory: &'a [T]) -> Self {
         Self { bytes: bytemuck::cast_slice(memory) }
     }
 
-    /// Creates a prefetcher of no memory, which does nothing.
+    /// Creates a prefetcher for no memory. It does nothing.
     #[inline(always)]
     pub(crate) fn none() -> Self {
         Self { bytes: &[] }
     }
 
-    /// Prefetches the next lines: as many bytes as `values` has, rounded down to whole lines.
+    /// Prefetches as many bytes as `values` has, rounded down to whole cache lines.
     #[inline(always)]
     pub(crate) fn next_lines_for<T>(&mut self, values: &[T]) {
         for _ in 0..size_of_val(values) / LINE {
@@ -64,7 +64,7 @@ impl<'a> Prefetch<'a> {
         }
     }
 
-    /// Prefetches the next line. Does nothing if less than a whole line is left.
+    /// Prefetches the next cache line. Does nothing if less than a whole line of the memory is left.
     #[inline(always)]
     pub(crate) fn next_line(&mut self) {
         if let Some((line, later)) = self.bytes.split_first_chunk::<LINE>() {

@@ -4,7 +4,7 @@
 //! A [`Kernel`] is safe code that is generic over an instruction set ([`SimdIsa`]) and marked `#[inline(always)]`.
 //! [`dispatch`] instantiates the kernel inside a function that is compiled with the target features of a level, so that
 //! the compiler may use the instructions of the level throughout the kernel. The result of every operation is
-//! bit-identical at every level. Only the number of lanes differs between levels.
+//! bit-identical at every level. Only the number of lanes depends on the level.
 //!
 //! - `traits`: the vector traits.
 //! - `scalar`: the implementation for every CPU. There is no NEON code: on aarch64 all kernels use this implementation,

@@ -1,5 +1,5 @@
-//! The implementation for every CPU. Its vectors are single floats, or short arrays in whose loops the compiler uses
-//! SIMD instructions.
+//! The implementation for every CPU. Its vectors are single floats or short arrays. The compiler vectorizes the loops
+//! over these arrays.
 
 use super::traits::{
     SimdBits, SimdElement, SimdF32, SimdF32Bits, SimdFloat, SimdIsa, SimdU32x16, SimdU64, SimdVector,
@@ -179,12 +179,13 @@ impl SimdF32Bits for u32 {
     }
 }
 
-/// 3 * 2^51: near this number, consecutive f64 values differ by exactly 1.
+/// The number 3 * 2^51, which is the middle between 2^52 and 2^53. Consecutive f64 values in this range differ by
+/// exactly 1.
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
-/// Returns the f64 equal to a signed integer of magnitude less than 2^51. Adding the integer to the bits of
-/// [`UNIT_SPACING`] also adds the integer to the value of [`UNIT_SPACING`]. AVX2 has no instruction that converts
-/// 64-bit integers, so all levels except AVX-512 use this method.
+/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. Adding the integer to the bits of
+/// [`UNIT_SPACING`] also adds the integer to its value. AVX2 has no instruction that converts 64-bit integers, so all
+/// levels except AVX-512 use this method.
 #[inline(always)]
 fn convert_52_bits(word: u64) -> f64 {
     f64::from_bits(word.wrapping_add(UNIT_SPACING.to_bits())) - UNIT_SPACING

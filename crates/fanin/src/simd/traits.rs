@@ -18,17 +18,17 @@ pub(crate) trait Kernel {
 /// Only [`super::dispatch`] passes an instruction set other than the scalar one to a kernel, and it does so only after
 /// it has detected that the CPU has the level. The safety of the implementations depends on this rule.
 pub(crate) trait SimdIsa {
-    /// A vector of f32 for the functions of `math`. It takes so few registers that the temporaries of a function stay
-    /// in registers too.
+    /// A vector of f32 for the functions of `math`. It has so few registers that the temporaries of a function stay in
+    /// registers too.
     type F32: SimdF32;
-    /// A vector of f32 for a function in which each step depends on the step before. It may have more lanes than
-    /// [`SimdIsa::F32`], so that the CPU can work on other lanes while a step waits for the step before.
+    /// A vector of f32 for a function in which each step depends on the previous step. It may have more registers than
+    /// [`SimdIsa::F32`], so that the CPU can compute a step of one register while another register waits.
     type F32Wide: SimdF32;
     /// A vector of f64 for the functions of `math`.
     type F64: SimdF64;
     /// A vector of u64 for Philox.
     type U64: SimdU64;
-    /// A vector of sixteen u32.
+    /// A vector of sixteen u32, for the Mersenne Twister and for keyed permutations.
     type U32x16: SimdU32x16;
     /// A single register of f32, for matrix products.
     type F32Register: SimdVector<f32>;
@@ -88,16 +88,16 @@ pub(crate) trait SimdFloat: Copy {
     /// Returns the bits of the floats, as `f32::to_bits` does.
     fn to_bits(self) -> Self::Bits;
 
-    /// Returns the same vector, after an optimization barrier: the compiler computes all registers of the vector before
-    /// it computes the next step of any of them. Without the barrier, a compiler that is short of registers computes
-    /// all steps for one register, then all steps for the next.
+    /// Returns the same vector, after an optimization barrier: the compiled code computes all registers of the vector
+    /// before it begins the next step of any of them. Without the barrier, a compiler that is short of registers
+    /// computes all steps for one register, then all steps for the next, and each step waits for the previous step.
     #[inline(always)]
     fn barrier(self) -> Self {
         self
     }
 
-    /// Returns both vectors, after an optimization barrier: the compiler computes all registers of both vectors before
-    /// it computes the next step of any of them.
+    /// Returns both vectors, after an optimization barrier: the compiled code computes all registers of both vectors
+    /// before it begins the next step of any of them.
     #[inline(always)]
     fn barrier_with(self, other: Self) -> (Self, Self) {
         (self, other)
@@ -140,12 +140,11 @@ pub(crate) trait SimdBits: Copy {
     /// Returns the floats that have these bits, as `f32::from_bits` does.
     fn bitcast(self) -> Self::Floats;
 
-    /// Returns the floats that are nearest to the lanes, where a lane is a signed integer. The magnitude of a 64-bit
-    /// lane must be less than 2^51.
+    /// Converts the lanes, as signed integers, to the nearest floats. The magnitude of a 64-bit lane must be less than
+    /// 2^51.
     fn convert_signed(self) -> Self::Floats;
 
-    /// Returns the floats that are nearest to the lanes, where a lane is an unsigned integer. A 64-bit lane must be
-    /// less than 2^51.
+    /// Converts the lanes, as unsigned integers, to the nearest floats. A 64-bit lane must be less than 2^51.
     fn convert_unsigned(self) -> Self::Floats;
 
     /// Returns `if_set` in each lane whose highest bit is set, and `if_clear` in the others.
@@ -154,13 +153,13 @@ pub(crate) trait SimdBits: Copy {
 
 /// A vector of f32.
 pub(crate) trait SimdF32: SimdFloat<Scalar = f32, Bits: SimdF32Bits> {
-    /// Returns the lanes, which must be in [0, 2^31), rounded towards zero.
+    /// Converts the lanes to integers, rounding towards zero. The lanes must be in [0, 2^31).
     fn truncate_to_int(self) -> Self::Bits;
 }
 
 /// The bits of a vector of f32.
 pub(crate) trait SimdF32Bits: SimdBits<Scalar = u32> {
-    /// Returns the lanes, as signed integers, shifted right: copies of the sign bit are shifted in.
+    /// Returns `self >> bits` with the lanes as signed integers: copies of the sign bit are shifted in.
     fn shr_signed(self, bits: u32) -> Self;
 }
 
@@ -169,7 +168,7 @@ pub(crate) trait SimdF64: SimdFloat<Scalar = f64, Bits: SimdBits<Scalar = u64>> 
 
 impl<F: SimdFloat<Scalar = f64, Bits: SimdBits<Scalar = u64>>> SimdF64 for F {}
 
-/// A vector of u64, with the operations of Philox. Each lane holds one 32-bit word of a Philox block in its low half.
+/// A vector of u64, with the operations of Philox. The low half of each lane is one 32-bit word of a Philox block.
 ///
 /// The implementations are written by hand, because the speed of loops over arrays depended on the surrounding code:
 /// see `docs/dev/simd.md`.
@@ -189,20 +188,22 @@ pub(crate) trait SimdU64: Copy {
     /// Returns `self ^ other`.
     fn xor(self, other: Self) -> Self;
 
-    /// Returns the 64-bit products of the low halves of the lanes.
+    /// Returns the 64-bit products of the low halves of the lanes of `self` and `other`.
     fn mul_low_halves(self, other: Self) -> Self;
 
     /// Returns `self >> 32`.
     fn high_halves(self) -> Self;
 
-    /// Returns lanes whose low half is the low half of `self`, and whose high half is the low half of `odd`.
+    /// Interleaves the low halves: in each lane of the result, the low half is the low half of `self`, and the high
+    /// half is the low half of `odd`.
     fn interleave_low(self, odd: Self) -> Self;
 
-    /// Returns lanes whose low half is the high half of `self`, and whose high half is the high half of `odd`.
+    /// Interleaves the high halves: in each lane of the result, the low half is the high half of `self`, and the high
+    /// half is the high half of `odd`.
     fn interleave_high(self, odd: Self) -> Self;
 
-    /// Writes both halves of every lane, the low half first, to the first `2 * LANES` words of a slice. Panics if the
-    /// slice is shorter.
+    /// Writes the lanes to the first `2 * LANES` words of a slice. The low half of each lane precedes its high half.
+    /// Panics if the slice is shorter.
     fn store(self, to: &mut [u32]);
 
     /// Returns the result of one Philox round on a vector of blocks. The blocks are given as one vector for each of
@@ -243,7 +244,7 @@ pub(crate) const U32X16_LANES: usize = 16;
 /// A vector of sixteen u32, for the Mersenne Twister and for keyed permutations.
 ///
 /// The Mersenne Twister reads words at unaligned offsets from memory that it has just written. Ordinary loads would
-/// wait for the stores. The words are therefore shifted between registers (by the `slide` methods).
+/// wait for the stores. The `slide` methods therefore shift words between registers.
 pub(crate) trait SimdU32x16: Copy {
     /// Reads sixteen words.
     fn load(from: &[u32; U32X16_LANES]) -> Self;
@@ -275,18 +276,17 @@ pub(crate) trait SimdU32x16: Copy {
     /// Returns `word` in each lane whose lowest bit is set, and 0 in the others.
     fn select_if_odd(self, word: u32) -> Self;
 
-    /// Returns the lanes 1..17 of the 32 lanes of `self` followed by `next`.
+    /// Returns the lanes 1..17 of the concatenation of `self` and `next`.
     fn slide_1(self, next: Self) -> Self;
 
-    /// Returns the same result as [`SimdU32x16::slide_1`]. `memory` must contain the lanes of `self` and the first lane
-    /// of `next`. An implementation may load the result from `memory`, which is fast if `memory` was not written
-    /// recently.
+    /// Returns the result of [`SimdU32x16::slide_1`]. `memory` must contain the lanes of `self` and the first lane of
+    /// `next`. An implementation may load the result from `memory`, which is fast if `memory` was not written recently.
     #[inline(always)]
     fn slide_1_from(self, next: Self, _memory: &[u32; U32X16_LANES + 1]) -> Self {
         self.slide_1(next)
     }
 
-    /// Returns the lanes 13..29 of the 32 lanes of `self` followed by `next`. `memory` must contain the lanes of `self`
+    /// Returns the lanes 13..29 of the concatenation of `self` and `next`. `memory` must contain the lanes of `self`
     /// and of `next`. An implementation may load parts of the result from `memory`.
     fn slide_13(self, next: Self, memory: [&[u32; U32X16_LANES]; 2]) -> Self;
 }

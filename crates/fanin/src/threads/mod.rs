@@ -24,13 +24,13 @@ pub use team::Team;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Threads {
-    /// The threads of a rayon pool. This is the pool of the surrounding `ThreadPool::install` if there is one, and the
-    /// global pool otherwise. The global pool has one thread for each core, or as many threads as the environment
+    /// The threads of a rayon pool. Inside of `ThreadPool::install`, this is the pool of the `install` call. Otherwise
+    /// it is the global pool. The global pool has one thread for each core, or as many threads as the environment
     /// variable RAYON_NUM_THREADS sets.
     ///
     /// Small fills use the calling thread only. If the feature `rayon` is off, all fills use the calling thread only.
-    /// So do fills in a process that was forked off after a fill: threads do not survive a fork, so such a fill would
-    /// wait for the threads of the pool forever.
+    /// The same holds for all fills in a process that was forked from a process that had run a fill. Threads do not
+    /// survive a fork, so the pool has no threads in such a process, and a fill would wait for them forever.
     #[default]
     Pool,
     /// The calling thread only.
@@ -45,7 +45,7 @@ impl Threads {
         self.team().map_or(1, Team::count)
     }
 
-    /// Returns the threads as a team, or `None` if there is only the calling thread.
+    /// Returns the threads as a team, or `None` if the work must run on the calling thread only.
     fn team(self) -> Option<Team> {
         let team = match self {
             _ if is_forked() => return None,
@@ -59,8 +59,8 @@ impl Threads {
 
     /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs.
     ///
-    /// Jobs begin in their order, so long jobs should be first. Before each job, [`check`] tests whether the work has
-    /// been cancelled, and unwinds if so.
+    /// Jobs begin in the order of `jobs`, so long jobs should be first. Before each job, [`check`] unwinds if the work
+    /// has been cancelled.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         if jobs.len() > 1
             && let Some(team) = self.team()
@@ -74,7 +74,7 @@ impl Threads {
         jobs.into_iter().map(work).collect()
     }
 
-    /// Calls `work` on each of `jobs` in parallel: [`Threads::map`] without results.
+    /// Calls `work` on each of `jobs` in parallel, like [`Threads::map`], but without results.
     pub(crate) fn for_each<J: Send>(self, jobs: Vec<J>, work: impl Fn(J) + Sync) {
         self.map(jobs, work);
     }
@@ -97,14 +97,14 @@ impl Threads {
     }
 }
 
-/// Calls `work` `count` times in parallel on the current rayon pool. This is the function `run` of the [`Team`] that
-/// stands for the pool.
+/// Calls `work` `count` times in parallel on the current rayon pool. [`Threads::Pool`] uses a [`Team`] with this
+/// function as `run`.
 #[cfg(feature = "rayon")]
 fn run_on_pool(count: usize, work: &(dyn Fn() + Sync)) {
     rayon::scope(|scope| (0..count).for_each(|_| scope.spawn(|_| work())));
 }
 
-/// Returns whether this process was forked off from the process that first called this function.
+/// Returns `true` if this process was forked from the process that first called this function.
 fn is_forked() -> bool {
     static FIRST_PROCESS: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
     *FIRST_PROCESS.get_or_init(std::process::id) != std::process::id()
@@ -129,8 +129,8 @@ mod tests {
             scope.spawn(|scope| {
                 let cancellable = std::thread::current().id();
                 let ended = token.run(|| {
-                    // The job of the cancelled thread ends, and the thread waits for the job of the other thread. The
-                    // other job waits for the foreign work, which only the cancelled thread can run.
+                    // The job of the cancelled thread ends, and `for_each` waits on this thread for the job of the
+                    // other thread. The other job waits for the foreign work, which only the cancelled thread can run.
                     Threads::Pool.for_each(vec![(); 2], |()| {
                         both.wait();
                         if std::thread::current().id() == cancellable {

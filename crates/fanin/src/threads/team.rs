@@ -13,7 +13,7 @@ use crate::cancel::CurrentToken;
 /// returned.
 type Run = fn(usize, &(dyn Fn() + Sync));
 
-/// Threads that the caller provides for fills: the threads of another library, for example, or threads that are spawned
+/// Threads that the caller provides for fills. Examples are the threads of another library, or threads that are spawned
 /// for each fill.
 ///
 /// ```
@@ -39,8 +39,8 @@ impl Team {
     ///
     /// `run(count, work)` must call `work` once on each of the threads, and must return when all calls have returned.
     /// `run` may call `work` on fewer threads, or not at all. The calling thread then does the rest of the work. `run`
-    /// is never called from inside of `work`. `run` is not called in a process that was forked off after a fill,
-    /// because threads do not survive a fork.
+    /// is never called from inside of `work`. `run` is also not called in a process that was forked from a process that
+    /// had run a fill, because threads do not survive a fork.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
         const MAX: usize = 1 << 16;
         Self { count: if count < MAX { count } else { MAX }, run }
@@ -50,11 +50,11 @@ impl Team {
         self.count
     }
 
-    /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs. Jobs begin in
-    /// their order.
+    /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs. Jobs begin in the
+    /// order of `jobs`.
     ///
     /// # Panics
-    /// If a job panics, with the payload of the first such panic. No job begins after a panic.
+    /// Panics if a job panics, with the payload of the first such panic. After a panic, no further job begins.
     pub(super) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         let count = self.count.min(jobs.len());
         let token = CurrentToken::get();
@@ -67,7 +67,7 @@ impl Team {
                 match catch_unwind(AssertUnwindSafe(|| token.run(|| work(job)))) {
                     Ok(result) => lock(&done).push((number, result)),
                     Err(reason) => {
-                        // The first panic is passed on to the caller. The jobs that have not begun are dropped.
+                        // The caller gets the first panic. The jobs that have not begun are dropped.
                         lock(&panic).get_or_insert(reason);
                         lock(&queue).by_ref().for_each(drop);
                     }
@@ -88,8 +88,8 @@ impl Team {
     }
 }
 
-/// Locks a mutex, and ignores whether it is poisoned. No mutex of this module is locked while a job runs, so a panic of
-/// a job cannot leave the data of a mutex inconsistent.
+/// Locks a mutex, even if it is poisoned. This is correct, because no mutex of this module is locked while a job runs:
+/// a panic of a job cannot leave the data of a mutex inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -121,6 +121,7 @@ mod tests {
     use super::*;
     use crate::{CancelToken, Threads};
 
+    /// A `run` function that spawns `count` threads.
     fn scoped(count: usize, work: &(dyn Fn() + Sync)) {
         std::thread::scope(|scope| {
             for _ in 0..count {
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn jobs_run_on_the_threads_of_the_team() {
         let here = std::thread::current().id();
-        // Each of the two jobs waits until the other job has begun. If a single thread ran both jobs, it would wait
+        // Each of the two jobs waits until the other job has begun. A single thread that ran both jobs would wait
         // forever.
         let both = std::sync::Barrier::new(2);
         let threads = Threads::Team(Team::new(2, scoped)).map(vec![(); 2], |()| {

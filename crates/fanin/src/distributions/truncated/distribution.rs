@@ -1,4 +1,4 @@
-//! The choice of a method for a truncated normal distribution.
+//! Truncated normal distributions, and the choice of the method that computes their values.
 
 use super::super::transform::{Transform32, Transform64};
 use super::super::uniform::{Uniform32, Uniform64, closed_range};
@@ -8,18 +8,22 @@ use super::quantile32::Quantile32;
 use crate::dtype::DType;
 use crate::math::{BODY_END, TAIL_END, TWO_32};
 
-/// A truncated normal distribution: the method that computes its values, and the parameters of the method.
+/// A truncated normal distribution. A variant is a method to compute its values, with the parameters of the method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Truncated {
-    /// The quantile function in f32, for intervals that need only the body of the quantile function (see [`BODY_END`]).
+    /// The quantile function in f32. Used for intervals that need only the body of the quantile function (see
+    /// [`BODY_END`]).
     Body(Quantile32<false>),
-    /// The quantile function in f32, for intervals that also need the tail of the quantile function (see [`TAIL_END`]).
+    /// The quantile function in f32. Used for intervals that also need the tail of the quantile function (see
+    /// [`TAIL_END`]).
     BodyAndTail(Quantile32<true>),
-    /// The quantile function in f64.
+    /// The quantile function in f64. Used for all other intervals, and for f64 values instead of `Body` and
+    /// `BodyAndTail`.
     Central(Central),
-    /// The distance from the nearer cut-off in f64, for intervals in the far tail and for narrow intervals.
+    /// The distance from the cut-off that is nearer to the mean, in f64. Used for intervals in the far tail and for
+    /// narrow intervals.
     Tail(Tail),
-    /// A uniform distribution, for intervals within which the density is constant in f64 precision.
+    /// A uniform distribution. Used for intervals within which the density is constant in f64 precision.
     Flat {
         /// The lower cut-off.
         low: f64,
@@ -59,7 +63,7 @@ impl Truncated {
         let mass = if near > 0.0 { cdf(-near) - above } else { 1.0 - below - above };
         let smallest = below.min(above) + mass / TWO_32 / 2.0;
         let w = -libm::log(4.0 * smallest * (1.0 - smallest));
-        // From here on, `below` is P(Z < alpha) and `above` is P(Z > beta), for the interval before the reflection.
+        // Undoes the reflection: from here on, `below` is P(Z < alpha) and `above` is P(Z > beta).
         let (below, above) = if reflected { (above, below) } else { (below, above) };
         let central = Central { mean, std, below, above, mass, least, greatest };
         if dtype != DType::F64 && width >= 0.125 && w < TAIL_END - 0.5 {
@@ -72,7 +76,7 @@ impl Truncated {
         Truncated::Central(central)
     }
 
-    /// Calls `visitor` with the f32 transform of this distribution.
+    /// Calls `visitor` with the f32 transform of this distribution, and returns its result.
     pub(crate) fn visit32<V: Visitor32>(self, dtype: DType, visitor: V) -> V::Output {
         match self {
             Truncated::Body(transform) => visitor.visit32(transform),
@@ -83,8 +87,8 @@ impl Truncated {
         }
     }
 
-    /// Calls `visitor` with the f64 transform of this distribution. The distribution must have been created for
-    /// [`DType::F64`].
+    /// Calls `visitor` with the f64 transform of this distribution, and returns its result. The distribution must have
+    /// been created for [`DType::F64`].
     pub(crate) fn visit64<V: Visitor64>(self, visitor: V) -> V::Output {
         match self {
             Truncated::Central(transform) => visitor.visit64(transform),
@@ -97,7 +101,7 @@ impl Truncated {
     }
 }
 
-/// A function that can be called with any type of f32 transform. This is a trait because a closure cannot be generic.
+/// A function that can be called with any type of f32 transform. It is a trait, because a closure cannot be generic.
 pub(crate) trait Visitor32 {
     /// The result of the function.
     type Output;
@@ -105,7 +109,7 @@ pub(crate) trait Visitor32 {
     fn visit32(self, transform: impl Transform32) -> Self::Output;
 }
 
-/// A function that can be called with any type of f64 transform. This is a trait because a closure cannot be generic.
+/// A function that can be called with any type of f64 transform. It is a trait, because a closure cannot be generic.
 pub(crate) trait Visitor64 {
     /// The result of the function.
     type Output;

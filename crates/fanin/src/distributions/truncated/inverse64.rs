@@ -1,27 +1,28 @@
-//! Truncated normal variates in f64, computed as quantiles of a probability or from the distance to a cut-off.
+//! Truncated normal variates in f64. They are computed as quantiles of a probability, or from their distance to a
+//! cut-off.
 
 use super::super::transform::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::math::{TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile64};
 use crate::rng::{GroupWords, LANES};
 use crate::simd::SimdIsa;
 
-/// The width of an interval, in standard deviations, below which the curvature of the log density has no effect in f64
-/// precision.
+/// The width of a narrow interval, in standard deviations. Below this width, the curvature of the log density has no
+/// effect in f64 precision.
 pub(super) const NARROW: f64 = 1.0 / 67_108_864.0;
 
-/// The number of Newton steps of [`Tail`]. The relative error of the first guess is at most 1/25, and each step reduces
-/// the error by a factor of 2e-4 or better.
+/// The number of Newton steps of [`Tail`]. The relative error of the first guess is at most 1/25. Each step multiplies
+/// the error by at most 2e-4.
 const NEWTON_STEPS: usize = 4;
 
-/// A distribution given by its inverse distribution function in f64.
+/// A distribution that is given by its inverse distribution function in f64.
 pub(crate) trait InverseCdf: Copy {
     /// Returns the value at the probability `u` in (0, 1). `complement` is `1 - u`. Both arguments must have full
     /// relative precision.
     fn at(&self, u: f64, complement: f64) -> f64;
 }
 
-/// Computes f32 values by an [`InverseCdf`]. Each value is computed from one word, `u = (word + 1/2) / 2^32`, and
-/// rounded to f32.
+/// Computes f32 values by an [`InverseCdf`]. Each value is computed in f64 from one word, by `u = (word + 1/2) / 2^32`,
+/// and rounded to f32.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OneWord<P>(pub(super) P);
 
@@ -37,7 +38,7 @@ impl<P: InverseCdf> Transform32 for OneWord<P> {
 }
 
 impl<P: InverseCdf> Transform64 for P {
-    /// Writes the values of a group of words. Each value is computed from two words:
+    /// Writes the values of a group of words. Each value is computed from the words `high` and `low`, by
     /// `u = (high * 2^32 + low + 1/2) / 2^64`.
     #[inline(always)]
     fn apply<I: SimdIsa>(&self, words: &GroupWords, out: &mut [f64; GROUP_64]) {
@@ -58,12 +59,15 @@ impl<P: InverseCdf> Transform64 for P {
 pub(crate) struct Central {
     pub(super) mean: f64,
     pub(super) std: f64,
-    /// The probabilities below the interval (`below`), above it (`above`) and within it (`mass`).
+    /// The probability below the interval.
     pub(super) below: f64,
+    /// The probability above the interval.
     pub(super) above: f64,
+    /// The probability of the interval.
     pub(super) mass: f64,
-    /// The least and the greatest value that may be returned.
+    /// The least value that may be returned.
     pub(super) least: f64,
+    /// The greatest value that may be returned.
     pub(super) greatest: f64,
 }
 
@@ -81,26 +85,27 @@ impl InverseCdf for Central {
 /// Computes values in f64 from their distance to the cut-off that is nearer to the mean, for an interval in the far
 /// tail or a narrow interval.
 ///
-/// The distance `delta` solves `g(delta) = target`. The upper tail is the part of the distribution beyond alpha, and g
-/// is minus the logarithm of the fraction of the upper tail that is beyond `alpha + delta`.
+/// The upper tail is the part of the distribution beyond alpha. `g(delta)` is minus the logarithm of the fraction of
+/// the upper tail that is beyond `alpha + delta`. The distance `delta` of a value solves `g(delta) = target`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
-    /// The nearer cut-off in standard deviations from the mean. It is at least 5 unless `narrow` is true.
+    /// The nearer cut-off in standard deviations from the mean. It is at least 5 unless `narrow` is `true`.
     alpha: f64,
     /// `ln(alpha M(alpha))`, where M is the Mills ratio.
     log_mills: f64,
-    /// The fraction of the upper tail that is within the interval (`fraction`), and the fraction that is beyond it
-    /// (`complement`).
+    /// The fraction of the upper tail that is within the interval.
     fraction: f64,
+    /// The fraction of the upper tail that is beyond the interval.
     complement: f64,
-    /// The nearer cut-off as a value (`origin`), and the standard deviation (`std`), which is negative if the interval
-    /// extends downwards from the cut-off.
+    /// The value at the nearer cut-off.
     origin: f64,
+    /// The standard deviation. It is negative if the interval extends downwards from the nearer cut-off.
     std: f64,
-    /// The least and the greatest value that may be returned.
+    /// The least value that may be returned.
     least: f64,
+    /// The greatest value that may be returned.
     greatest: f64,
-    /// Whether the interval is narrower than [`NARROW`].
+    /// `true` if the interval is narrower than [`NARROW`].
     narrow: bool,
 }
 
@@ -136,18 +141,19 @@ impl InverseCdf for Tail {
     fn at(&self, u: f64, complement: f64) -> f64 {
         let target =
             minus_ln_complement64(u * self.fraction, complement.mul_add(self.fraction, self.complement));
-        // The first guess solves delta (alpha + delta / 2) = target, in a form without cancellation.
+        // The first guess solves `delta * (alpha + delta / 2) = target`. This form of the solution has no cancellation.
         let root = self.alpha.mul_add(self.alpha, 2.0 * target).sqrt();
         let mut delta = 2.0 * target / (root + self.alpha);
         for _ in 0..NEWTON_STEPS {
-            // The slope g' is 1 / M(z), where M is the Mills ratio. It is computed by its asymptotic series. The
-            // relative error of the series is at most 2e-4, at z = 5.
+            // The slope g' is 1 / M(z), where M is the Mills ratio. It is computed by an asymptotic series, whose
+            // relative error is at most 2e-4 for z >= 5.
             let z = self.alpha + delta;
             let y = 1.0 / (z * z);
             let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
             delta += (target - self.exponent(delta)) / slope;
         }
-        // For a narrow interval the curvature is ignored, because alpha may be too small for the series.
+        // For a narrow interval, `delta` is computed without the curvature of g, because alpha may be too small for the
+        // series.
         let delta = if self.narrow { target / self.alpha } else { delta };
         clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
     }

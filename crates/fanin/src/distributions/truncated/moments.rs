@@ -3,8 +3,8 @@
 /// The square root of 2.
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
-/// The least lower cut-off, in standard deviations from the mean, for which values are computed from the logarithm of
-/// the upper tail.
+/// The least cut-off in the far tail, in standard deviations from the mean. From this cut-off on, values are computed
+/// from the logarithm of the upper tail.
 pub(super) const FAR_TAIL: f64 = 5.0;
 
 /// Returns P(Z < z) for a standard normal Z.
@@ -12,12 +12,12 @@ pub(super) fn cdf(z: f64) -> f64 {
     libm::erfc(-z / SQRT_2) / 2.0
 }
 
-/// Returns the density of the standard normal distribution.
+/// Returns the density of the standard normal distribution at z.
 fn density(z: f64) -> f64 {
     libm::exp(-z * z / 2.0) / std::f64::consts::TAU.sqrt()
 }
 
-/// Returns the mean and the variance of a standard normal variate conditioned on [alpha, beta].
+/// Returns the mean and the variance of the standard normal distribution truncated to [alpha, beta].
 pub(crate) fn moments(alpha: f64, beta: f64) -> (f64, f64) {
     if alpha + beta < 0.0 {
         let (mean, variance) = moments(-beta, -alpha);
@@ -25,9 +25,9 @@ pub(crate) fn moments(alpha: f64, beta: f64) -> (f64, f64) {
     }
     let width = beta - alpha;
     if width < 1e-3 || alpha >= FAR_TAIL {
-        // The closed form would lose precision to cancellation, so Simpson's rule is used. The density is close to that
-        // of an exponential distribution with rate alpha. The integral therefore ends at 60 times the scale of that
-        // distribution, if the interval does not end before.
+        // The closed form would lose precision to cancellation, so Simpson's rule is used. In the tail, the density is
+        // close to that of an exponential distribution with the scale 1 / alpha. The integral therefore extends over at
+        // most 60 times this scale.
         let reach = width.min(60.0 / alpha.max(1.0));
         let steps = 4000;
         let (mut mass, mut first, mut second) = (0.0, 0.0, 0.0);

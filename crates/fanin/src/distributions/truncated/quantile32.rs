@@ -1,4 +1,4 @@
-//! Truncated normal variates in f32, computed as quantiles of a probability.
+//! Truncated normal variates in f32. They are computed as quantiles of a probability.
 
 use super::super::transform::{GROUP_32, Transform32, clamp};
 use super::inverse64::Central;
@@ -9,8 +9,8 @@ use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 /// Computes values in f32 as quantiles of a probability. Each value is computed from one word. `TAIL` states whether
 /// the interval needs the tail of the quantile function.
 ///
-/// The computation uses the smaller of two tails: the probability below the value and the probability above it. Small
-/// tails therefore keep their relative precision.
+/// A value has two tails: the probability below the value, and the probability above it. The computation uses the
+/// smaller tail, which has full relative precision even if it is close to 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -18,9 +18,9 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     smaller: SmallerTail,
     /// The probability of the interval, divided by the number of words, 2^32.
     word_mass: f32,
-    /// The value of `2 p - 1` for the middle word (`middle`), and its change from one word to the next (`scale`), where
-    /// p is the probability below the value.
+    /// `2 * p - 1` at the middle of the words, where p is the probability below the value.
     middle: f32,
+    /// The change of `2 * p - 1` from one word to the next.
     scale: f32,
     least: f32,
     greatest: f32,
@@ -30,15 +30,16 @@ pub(crate) struct Quantile32<const TAIL: bool> {
 /// and the bitwise complement of `word + 2^31` from the upper end.
 #[derive(Debug, Clone, Copy)]
 struct End {
-    /// The position of a word is the exclusive or of the word and this mask.
+    /// The exclusive or of this mask and a word is the position of the word.
     flip: u32,
     /// The probability beyond this end.
     tail: f32,
 }
 
 impl End {
-    /// Returns the tail of a word on the side of this end: the probability of the interval up to the position of the
-    /// word, plus the probability beyond this end. The tail does not decrease if the position increases.
+    /// Returns the tail of a word on the side of this end. This is the probability beyond this end, plus the
+    /// probability of the interval from this end to the position of the word. The tail does not decrease as the
+    /// position increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -49,19 +50,19 @@ impl End {
 /// The method that finds the smaller of the two tails of a word.
 #[derive(Debug, Clone, Copy)]
 enum SmallerTail {
-    /// Used if the tails beyond both ends of the interval are equal. The smaller tail of a word is that of the end that
-    /// is nearer to the word.
+    /// Used if the tails beyond both ends of the interval are equal. The smaller tail of a word is the tail on the side
+    /// of the nearer end.
     Nearer(NearerEnd),
-    /// Used if the tail of this end is the smaller tail of every word.
+    /// Used if the tail on the side of this end is the smaller tail of every word.
     Always(End),
-    /// Used for all other intervals. Both tails are computed and compared.
+    /// Used for all other intervals. Both tails are computed, and the smaller one is used.
     Either([End; 2]),
 }
 
 impl SmallerTail {
     fn new(ends: [End; 2], word_mass: f32) -> Self {
         let [below, above] = ends;
-        // At the last position from `one`, the tail of `one` is largest and the tail of `other` is smallest.
+        // At the last position as counted from `one`, the tail of `one` is largest and the tail of `other` is smallest.
         let never_larger = |one: End, other: End| {
             one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
         };
@@ -94,7 +95,7 @@ impl TailRule for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
         // A word is a signed integer. Words below the middle of the interval are negative, so their highest bit is set.
-        // Counted from the nearer end, the position is less than 2^31.
+        // The position of a word from the nearer end is less than 2^31.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
@@ -134,7 +135,7 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
-    /// Writes the values of a group of words, with `rule` to find the smaller tail.
+    /// Writes the values of a group of words to `out`. `rule` finds the smaller tail of each word.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, rule: impl TailRule, words: &GroupWords, out: &mut [f32; GROUP_32]) {
         let words = words.as_flattened();

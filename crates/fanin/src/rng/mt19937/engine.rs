@@ -20,7 +20,7 @@ pub struct Mt19937 {
     pub(crate) state: Box<State>,
     /// The index of the next word in the state.
     pub(crate) next: u32,
-    /// One more than the number of unused words in the state, as torch counts. If this is 1, the state is renewed
+    /// The number of unused words in the state plus 1. torch uses the same counter. If this is 1, the state is renewed
     /// before the next word is read.
     pub(crate) left: u32,
 }
@@ -30,8 +30,8 @@ impl Mt19937 {
     pub const STATE_WORDS: usize = SIZE;
 
     /// The smallest distance, in words, over which [`Mt19937::advance`] jumps instead of renewing the state step by
-    /// step. A jump takes as long as stepping over one million words if its distance is in the cache, and over three
-    /// million words otherwise.
+    /// step. A jump takes as long as stepping over three million words, or over one million words if the polynomial for
+    /// its distance is in a cache.
     pub(crate) const MIN_JUMP: u64 = 2 << 20;
 
     /// Creates an engine from a seed.
@@ -57,7 +57,7 @@ impl Mt19937 {
         word
     }
 
-    /// Returns a 64-bit word that consists of the next two words. The first of them is the high half.
+    /// Returns a 64-bit word that consists of the next two words. The first word is the high half.
     pub fn word64(&mut self) -> u64 {
         let high = u64::from(self.word());
         high << 32 | u64::from(self.word())
@@ -74,13 +74,13 @@ impl Mt19937 {
         self.words_and_prefetch::<I>(out, Prefetch::none());
     }
 
-    /// Fills `out` with the next words. For each sixteen words prefetches one cache line of `prefetch`.
+    /// Fills `out` with the next words. Prefetches one cache line of `prefetch` for each sixteen words.
     #[inline(always)]
     pub(crate) fn words_and_prefetch<I: SimdIsa>(&mut self, mut out: &mut [u32], mut prefetch: Prefetch<'_>) {
         while !out.is_empty() {
             if self.left == 1 {
                 if out.len() >= SIZE {
-                    // A whole state is tempered while its words are in registers.
+                    // `renew` tempers a whole state while its words are in registers.
                     let (now, later) = out.split_at_mut(SIZE);
                     self.renew::<I::U32x16>(Some(now), &mut prefetch);
                     (self.next, self.left) = (SIZE as u32, 1);
@@ -104,8 +104,8 @@ impl Mt19937 {
 
     /// Advances by `count` words, as `count` calls of [`Mt19937::word`] do.
     ///
-    /// This takes about a tenth of a nanosecond for each word, and never more than a fraction of a millisecond, because
-    /// the engine jumps over large distances.
+    /// The time is about 0.1 ns for each word, and less than 1 ms for any `count`, because the engine jumps over large
+    /// distances.
     ///
     /// ```
     /// use fanin::rng::Mt19937;
@@ -133,13 +133,14 @@ impl Mt19937 {
         self.left = SIZE as u32 - last as u32;
     }
 
-    /// Returns the index of the next word in the state. The index is [`SIZE`] if the next word is the first word of the
-    /// following state. This is the case after seeding, and after the last word of a state has been read.
+    /// Returns the index of the next word in the state. After seeding, and after the last word of a state has been
+    /// read, the index is [`SIZE`]: the next word is then the first word of the following state.
     pub(in crate::rng) fn position(&self) -> u64 {
         if self.left == 1 { SIZE as u64 } else { u64::from(self.next) }
     }
 
-    /// Renews the state `states` times. The counters are left undefined.
+    /// Renews the state `states` times. Afterwards the counters `next` and `left` are unspecified, so the caller must
+    /// set them.
     pub(in crate::rng) fn advance_states(&mut self, level: Level, states: u64) {
         if states * SIZE as u64 >= Self::MIN_JUMP {
             let mut words = vec![0; REACH];
@@ -188,7 +189,7 @@ impl Kernel for ReadWords<'_> {
 /// Renews the state `count` times.
 struct Renewals<'a> {
     engine: &'a mut Mt19937,
-    /// If this is given, each state is written to it before the state is renewed.
+    /// If this is `Some`, each state is copied to this slice before it is renewed.
     record: Option<&'a mut [u32]>,
     count: usize,
 }

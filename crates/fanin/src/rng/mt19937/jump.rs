@@ -18,17 +18,17 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// `words` are the untempered words of the sequence, from the first word of the current state on. There must be at
 /// least [`REACH`] words.
 pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
-    // Only one bit of the first word of a state takes part in the recurrence. The sum is therefore made of states that
-    // begin one word later. The result is `distance - 1` words after the first of these states.
+    // Only one bit of the first word of a state takes part in the recurrence. The sum therefore uses states that begin
+    // one word later. The result is `distance - 1` words after the first of these states.
     let terms = Terms::of_power(distance - 1, level);
     dispatch(level, Sum { terms: &terms, words: &words[1..] })
 }
 
-/// The number of words that [`jump`] reads.
+/// The number of words that [`jump`] reads from the current state on.
 pub(super) const REACH: usize = 34 * SIZE;
 
-/// The kinds of terms. A term is the sum of up to three states: a first state, and the states at these offsets from the
-/// first state.
+/// The kinds of terms. A term is the sum of up to three states: a first state, and further states at the listed offsets
+/// from it, in words.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
 /// The number of words that are precomputed for each kind of terms.
@@ -39,8 +39,9 @@ const KIND_WORDS: usize = 33 * SIZE;
 struct Terms(Vec<u32>);
 
 impl Terms {
-    /// Returns the terms of x^k mod p, from a cache if possible. The cache has an effect because fills of the same size
-    /// jump by the same distance, and so do repeated jumps of one fill.
+    /// Returns the terms of x^k mod p, where p is the characteristic polynomial. They are taken from a cache if
+    /// possible. The same powers recur, because fills of the same size jump by the same distances, and one fill may
+    /// jump by the same distance repeatedly.
     fn of_power(k: u64, level: Level) -> Arc<Self> {
         /// The number of powers in the cache.
         const CACHED: usize = 16;
@@ -60,7 +61,7 @@ impl Terms {
     }
 
     /// Returns the terms of a residue. A term begins at each power of x that has the coefficient 1 and is not part of
-    /// the term before.
+    /// the previous term.
     fn of(residue: &Residue) -> Self {
         let mut terms = Vec::with_capacity(DEGREE / 4);
         let mut power = 0;
@@ -77,7 +78,7 @@ impl Terms {
     }
 }
 
-/// Computes the sum of the terms, which is the state after the jump.
+/// Computes the sum (exclusive or) of the terms, which is the state after the jump.
 struct Sum<'a> {
     terms: &'a Terms,
     words: &'a [u32],

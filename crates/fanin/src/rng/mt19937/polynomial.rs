@@ -6,16 +6,17 @@ use std::sync::OnceLock;
 use super::state::{MATRIX, MIDDLE, SIZE};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The degree of p.
+/// The degree of the characteristic polynomial p (see the module documentation).
 pub(super) const DEGREE: usize = 19937;
 
-/// The number of 64-bit words of a polynomial of lower degree than p.
+/// The number of 64-bit words of a polynomial modulo p. Such a polynomial has [`DEGREE`] coefficients of one bit each.
 const WORDS: usize = DEGREE.div_ceil(64);
 
-/// The number of words of a square that are reduced together.
+/// The number of 64-bit words of a square that are reduced modulo p together.
 const BLOCK: usize = 7;
 
-/// Returns the exponents of the terms of p, without the leading term, in the order in which they are processed.
+/// Returns the exponents of the terms of the characteristic polynomial p, without the leading term. They are in the
+/// order in which a reduction modulo p processes them.
 ///
 /// Matsumoto and Nishimura 1998, appendix A: with `A = x^624 + x^397` and `B = x^623 + x^396`,
 /// `p = A B^31 + a_0 A B^30 + ... + a_30 A + a_31`, where `a_i` is bit `i` of the last row of the twist matrix.
@@ -43,21 +44,22 @@ fn exponents() -> &'static [usize] {
         }
         assert!(set.remove(&DEGREE), "the leading exponent must be the degree");
         let sorted: Vec<usize> = set.into_iter().collect();
-        // Exponents that are processed one after the other are this many positions apart in the sorted list, so that no
-        // step reads words that the step before wrote.
+        // Exponents that are processed one after the other are `DISTANCE` positions apart in the sorted list. No step
+        // therefore reads words that the previous step wrote.
         const DISTANCE: usize = 12;
         (0..DISTANCE).flat_map(|first| sorted.iter().skip(first).step_by(DISTANCE)).copied().collect()
     })
 }
 
-/// A polynomial modulo p, with a degree less than that of p. Bit `k` is the coefficient of x^k.
+/// A polynomial modulo p, the characteristic polynomial of MT19937's recurrence. Its degree is less than [`DEGREE`],
+/// the degree of p. Bit `k % 64` of `words[k / 64]` is the coefficient of x^k.
 #[derive(Clone)]
 pub(super) struct Residue {
     words: Box<[u64; WORDS]>,
 }
 
 impl Residue {
-    /// Returns x^k mod p, by repeated squaring.
+    /// Returns x^k mod p, computed by repeated squaring.
     pub(super) fn power(k: u64, level: Level) -> Self {
         // Starts from the longest prefix of the bits of k that is less than the degree.
         let mut bits = u64::BITS - k.leading_zeros();
@@ -78,11 +80,12 @@ impl Residue {
         residue
     }
 
-    /// Returns whether the coefficient of x^`power` is 1.
+    /// Returns `true` if the coefficient of x^`power` is 1.
     pub(super) fn has(&self, power: usize) -> bool {
         power < DEGREE && self.words[power / 64] >> (power % 64) & 1 == 1
     }
 
+    /// Replaces the residue by its product with x, modulo p.
     fn multiply_by_x(&mut self) {
         let mut carry = 0;
         for word in self.words.iter_mut() {
@@ -91,7 +94,7 @@ impl Residue {
         self.reduce();
     }
 
-    /// Reduces the coefficients of x^19937 and of higher powers, all of which are in the last word.
+    /// Reduces the polynomial modulo p. Only the last word may contain coefficients of x^19937 and of higher powers.
     fn reduce(&mut self) {
         let above = self.words[WORDS - 1] >> (DEGREE % 64);
         self.words[WORDS - 1] ^= above << (DEGREE % 64);
@@ -108,7 +111,7 @@ impl Residue {
     }
 }
 
-/// Computes the square of a residue.
+/// Computes the square of a residue modulo p.
 struct Square<'a>(&'a Residue);
 
 impl Kernel for Square<'_> {
@@ -142,8 +145,8 @@ impl Kernel for Square<'_> {
     }
 }
 
-/// Returns the bits of a word, with a zero bit inserted above each bit. This is the square of a polynomial with 32
-/// coefficients.
+/// Returns the bits of a word, with a zero bit inserted above each bit. If the word is a polynomial with 32
+/// coefficients, the result is its square.
 #[inline(always)]
 fn spread_bits(word: u32) -> u64 {
     let x = u64::from(word);

@@ -2,10 +2,10 @@
 
 use crate::simd::{Prefetch, SimdU32x16, U32X16_LANES};
 
-/// The number of words of a state: n in the paper.
+/// The number of words of a state: n in the paper by Matsumoto and Nishimura (1998).
 pub(in crate::rng) const SIZE: usize = 624;
 
-/// The offset of the third word of the recurrence: m in the paper.
+/// The offset of the third word that the recurrence reads: m in the paper.
 pub(super) const MIDDLE: usize = 397;
 
 /// The last row of the twist matrix: a in the paper.
@@ -41,13 +41,13 @@ impl State {
         state
     }
 
-    /// Replaces the words by the next 624 words of the recurrence. If `tempered` is given, also writes these words to
-    /// it, tempered. For each sixteen words prefetches one cache line of `prefetch`.
+    /// Replaces the words by the next 624 words of the recurrence. If `tempered` is `Some`, also writes the tempered
+    /// words to this slice. Prefetches one cache line of `prefetch` for each sixteen words.
     ///
     /// The recurrence reads words at offset [`MIDDLE`], which is thirteen more than a multiple of sixteen. These words
     /// are assembled from two aligned vectors. An unaligned load would overlap words that were stored just before, and
-    /// would wait until the store buffer has written these words. In a large fill, the store buffer itself waits for
-    /// the memory.
+    /// would wait until the CPU has written them from its store buffer to the cache. In a large fill, the store buffer
+    /// itself waits for memory.
     #[inline(always)]
     pub(super) fn renew<B: SimdU32x16>(
         &mut self,
@@ -96,7 +96,7 @@ fn twist<B: SimdU32x16>(upper: B, lower: B) -> B {
     mixed.shr(1).xor(lower.select_if_odd(MATRIX))
 }
 
-/// Returns sixteen tempered words.
+/// Returns the tempered words of sixteen words of the state.
 #[inline(always)]
 fn temper_vector<B: SimdU32x16>(mut words: B) -> B {
     words = words.xor(words.shr(11));
@@ -105,7 +105,7 @@ fn temper_vector<B: SimdU32x16>(mut words: B) -> B {
     words.xor(words.shr(18))
 }
 
-/// Returns the tempered word of the sequence for a word of the state.
+/// Returns the tempered word of a word of the state. The tempered words are the output of the generator.
 #[inline(always)]
 pub(super) fn temper(mut word: u32) -> u32 {
     word ^= word >> 11;

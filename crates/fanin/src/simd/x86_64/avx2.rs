@@ -62,7 +62,7 @@ macro_rules! f32_vector {
 }
 
 f32_vector! { F32x32, U32x32, [0 1 2 3], barrier_ps barrier_with_ps }
-// Half of these eight registers are spilled to memory. Instructions read them from memory as operands.
+// The compiler spills half of these eight registers to memory. Instructions then read them as memory operands.
 f32_vector! { F32x64, U32x64, [0 1 2 3 4 5 6 7], barrier_8_ps barrier_with_8_ps }
 float_vector! { F64x16, U64x16, f64, u64, __m256d, __m256i, 4, [0 1 2 3], {
     _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd
@@ -85,9 +85,9 @@ u32x16! { __m256i, 8, [0 1], {
     _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi32 _mm256_and_si256 _mm256_xor_si256
     _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_add_epi32 _mm256_mullo_epi32
 }, {
-    // `vpsignd` multiplies `word` by the lowest bit of each lane, 1 or 0. The alternatives are a mask and a
-    // multiplication. Compilers turn both into two shifts, and on most CPUs only one of the four vector ports can
-    // shift.
+    // The lanes of `lowest` are 1 or 0. `vpsignd` returns `word` where the lane is 1, and 0 where it is 0. A mask or a
+    // multiplication would be slower: compilers turn both into two shifts, and on most CPUs only one of the vector
+    // ports can shift.
     #[inline(always)]
     fn select_if_odd(self, word: u32) -> Self {
         let (lowest, word) = (self.and(Self::splat(1)).0, Self::splat(word).0[0]);
@@ -101,7 +101,8 @@ u32x16! { __m256i, 8, [0 1], {
         Self([slide_register_1(first, second), slide_register_1(second, next)])
     }
 
-    // Exchanging the halves of registers takes up to eight micro-operations on older CPUs. An unaligned load takes one.
+    // Loads the result from memory. This takes one micro-operation. Exchanging the halves of registers takes up to
+    // eight on older CPUs.
     #[inline(always)]
     fn slide_1_from(self, _: Self, memory: &[u32; U32X16_LANES + 1]) -> Self {
         Self::load(memory.last_chunk().expect("the memory is one word longer than the vector"))
@@ -119,7 +120,7 @@ u32x16! { __m256i, 8, [0 1], {
     }
 } }
 
-/// Returns the lanes 1..9 of the sixteen lanes of `register` followed by `next`.
+/// Returns the lanes 1..9 of the concatenation of `register` and `next`.
 #[inline(always)]
 fn slide_register_1(register: __m256i, next: __m256i) -> __m256i {
     // SAFETY: the level was detected, since only `U32x16` calls this.
@@ -155,7 +156,8 @@ unsafe fn select_less_pd(a: __m256d, b: __m256d, if_less: __m256d, otherwise: __
     unsafe { _mm256_blendv_pd(otherwise, if_less, _mm256_cmp_pd::<_CMP_LT_OQ>(a, b)) }
 }
 
-/// `vblendvps` selects by the highest bit of each lane.
+/// Returns `if_set` in each lane in which the highest bit of `words` is set, and `if_clear` in the others. `vblendvps`
+/// selects by this bit.
 #[inline(always)]
 unsafe fn select_by_sign_ps(words: __m256i, if_set: __m256, if_clear: __m256) -> __m256 {
     // SAFETY: the caller has detected the level.
@@ -191,7 +193,7 @@ unsafe fn convert_52_bits(words: __m256i) -> __m256d {
 }
 
 /// Converts u32 to f32. The low 16 bits of a word are put in the mantissa of 2^23, and the high 16 bits in the mantissa
-/// of 2^39. Both floats are exact, so that only the final sum is rounded.
+/// of 2^39. Both floats are exact, so only the final sum is rounded.
 #[inline(always)]
 unsafe fn convert_u32(words: __m256i) -> __m256 {
     // SAFETY: the caller has detected the level.
@@ -208,8 +210,8 @@ unsafe fn convert_u32(words: __m256i) -> __m256 {
 barriers! { barrier_ps, barrier_with_ps, __m256, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 barriers! { barrier_pd, barrier_with_pd, __m256d, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 
-/// The barrier for a vector of eight registers, which are half of the sixteen registers of AVX2. A barrier for more
-/// registers could not keep all of them in registers.
+/// The barrier for a vector of eight registers. A barrier for two such vectors together would need all sixteen
+/// registers of AVX2. `barrier_with_8_ps` is therefore two barriers, one for each vector.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn barrier_8_ps(registers: [__m256; 8]) -> [__m256; 8] {

@@ -5,8 +5,8 @@
 ///
 /// `$lanes` is the number of lanes of a register. `[$($at)*]` lists the indices of the registers in the array, for
 /// example `[0 1 2 3]`. Each method executes its instruction once for each register. These instructions do not depend
-/// on each other, so the CPU can execute them in parallel. With enough registers this hides the latency of an
-/// instruction.
+/// on each other, so the CPU can execute them in parallel. With enough registers, the CPU does not wait for the results
+/// of an instruction.
 macro_rules! float_vector {
     ($floats:ident, $bits:ident, $scalar:ty, $word:ty, $float_register:ty, $int_register:ty, $lanes:literal, [$($at:literal)*], {
         $splat:ident $store:ident $add:ident $sub:ident $mul:ident $div:ident $mul_add:ident $sqrt:ident
@@ -224,9 +224,9 @@ pub(super) use f32_conversions;
 
 /// Defines the functions that implement `barrier` and `barrier_with` of [`SimdFloat`](crate::simd::SimdFloat).
 ///
-/// Each function is inline assembly without instructions. The inputs and outputs of the assembly are all registers of
-/// one vector, or of two vectors. The compiler must therefore compute all of these registers before the assembly, and
-/// the next steps must come after the assembly.
+/// Each function is inline assembly without instructions. All registers of the vector (for `barrier_with`, of both
+/// vectors) are inputs and outputs of the assembly. The compiler must therefore compute all of these registers before
+/// the assembly, and the next steps must come after the assembly.
 macro_rules! barriers {
     ($barrier:ident, $barrier_with:ident, $register:ty, $class:ident, $features:literal, [$($one:ident)*], [$($other:ident)*], $text:literal) => {
         #[target_feature(enable = $features)]

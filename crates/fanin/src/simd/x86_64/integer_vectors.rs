@@ -3,8 +3,8 @@
 /// Defines `U32x16`, an array of registers of `$lanes` lanes, and implements [`SimdU32x16`](crate::simd::SimdU32x16)
 /// for it.
 ///
-/// `[$($at)*]` lists the indices of the registers in the array. `$specific` has the methods that differ between the
-/// levels.
+/// `[$($at)*]` lists the indices of the registers in the array. `$specific` has the methods whose implementations
+/// differ between the levels.
 macro_rules! u32x16 {
     ($register:ty, $lanes:literal, [$($at:literal)*], {
         $load:ident $store:ident $splat:ident $and:ident $xor:ident $shl:ident $shr:ident $add:ident $mul:ident
@@ -79,7 +79,8 @@ pub(super) use u32x16;
 /// for it.
 ///
 /// `$blend` returns the even 32-bit words of its first argument and the odd 32-bit words of its second argument.
-/// `$six_rounds` computes six rounds of Philox; without it, the default method of the trait is used.
+/// `$six_rounds` is a function that computes six rounds of Philox. It is optional: without it, the default method of
+/// the trait is used.
 macro_rules! u64_vector {
     ($name:ident, $register:ty, $lanes:literal, {
         $splat:ident $load:ident $store:ident $add:ident $xor:ident $mul:ident $shl:ident $shr:ident $blend:ident

@@ -1,7 +1,8 @@
 //! The implementations for AVX2 and AVX-512.
 //!
 //! The macros of `float_vectors` and `integer_vectors` implement the vector traits once for both levels. Each level
-//! passes its register types, its intrinsics, and the few operations that differ between the levels.
+//! passes its register types, its intrinsics, and its implementations of the few operations that differ between the
+//! levels.
 //!
 //! # Safety
 //! The vector types can be named only through the trait [`SimdIsa`](super::SimdIsa). Only [`dispatch`](super::dispatch)

@@ -1,7 +1,8 @@
 //! Six rounds of Philox on three AVX2 vectors of blocks, in assembly.
 //!
-//! The rounds need twelve words, two multipliers, a key and a temporary. These take all sixteen registers. Compilers
-//! spill some of the words to memory, and the next instruction then waits until they are loaded again.
+//! The rounds need registers for twelve words, two multipliers, a key and a temporary. These are all sixteen registers
+//! of AVX2. Compilers spill some of the words to memory, and the next instruction then waits until they are loaded
+//! again.
 
 use std::arch::{asm, x86_64::__m256i};
 
@@ -36,8 +37,8 @@ macro_rules! xor_high_half {
     };
 }
 
-/// Returns the instructions of one round. A product replaces its factor, so the registers change their roles: those of
-/// the words 1, 2, 3 and 0 have the words 0, 1, 2 and 3 of the next round.
+/// Returns the instructions of one round. A product replaces its factor, so the words change their registers: after the
+/// round, the registers `$word1`, `$word2`, `$word3` and `$word0` contain the words 0, 1, 2 and 3.
 macro_rules! round {
     ($word0:literal $word1:literal $word2:literal $word3:literal, $key0:literal $key1:literal) => {
         concat!(
@@ -104,7 +105,7 @@ mod tests {
                 for word in words {
                     let mut to = [0; 16];
                     word.interleave_low(word).store(&mut to);
-                    // Only the first two blocks are returned, because a vector of the scalar level has no more.
+                    // Only the first two blocks are returned, because a vector of the scalar level has only two.
                     all.extend([to[0], to[2]]);
                 }
             }
