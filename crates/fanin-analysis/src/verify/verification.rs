@@ -15,15 +15,15 @@ use crate::error::Result;
 pub struct Verification {
     /// The tensors with their results, in the order of the checkpoint.
     pub tensors: Vec<VerifiedTensor>,
-    /// The failed tests that test all tensors of a rule together.
+    /// The failed tests of rules. Such a test combines all tensors of one rule.
     pub rules: Vec<TestResult>,
     /// The tensors of the model that the checkpoint lacks.
     pub missing: Vec<Entry>,
-    /// The number of tests of all tensors and rules.
+    /// The total number of tests of tensors and rules.
     pub tests: usize,
     /// The p-value below which a test counts as a deviation.
     pub threshold: f64,
-    /// The largest probability that a correct checkpoint fails.
+    /// The upper limit of the probability that a correct checkpoint fails.
     pub alpha: f64,
     /// Whether the values were compared with those that a seed gives.
     pub bits_compared: bool,
@@ -88,7 +88,7 @@ fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Resul
     let planned: &[Planned] = &comparison.planned;
     // The torch stream is sequential, so its values depend on the order of the tensors. If the caller named a model,
     // the tensors are in the order of this model. The order of a built-in model is used only if the file has the same
-    // order, because the file may have been made from another file with another order.
+    // order, because the file may have been written for a model that has the tensors in another order.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {
