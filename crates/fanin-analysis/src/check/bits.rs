@@ -41,7 +41,7 @@ impl ExpectedValues {
     /// compared in any order.
     ///
     /// # Errors
-    /// Returns an error if the torch stream does not have the algorithm of a plan.
+    /// Returns an error if the torch stream does not implement the algorithm that a plan asks for.
     pub(crate) fn torch_in_model_order(model: &[Planned], seed: u64) -> Result<Self> {
         let mut sequence = TorchSequence::new(seed, model);
         let mut generators = HashMap::new();
@@ -58,7 +58,8 @@ impl ExpectedValues {
     /// Compares a tensor with its expected values. `tensor` is the tensor's index in the manifest.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, or if the stream does not have the algorithm of the plan.
+    /// Returns an error if the file cannot be read, or if the stream does not implement the algorithm that the plan
+    /// asks for.
     pub(crate) fn compare(
         &mut self,
         checkpoint: &Checkpoint,

@@ -86,9 +86,9 @@ impl Verification {
 fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;
-    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller named a model,
-    // the tensors are in the order of this model. The order of a built-in model is used only if the file has the same
-    // order, because the file may have been written for a model that has the tensors in another order.
+    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller gave a model, the
+    // values are generated in the order of this model. The order of a built-in model is used only if the file has the
+    // same order, because the file may have been generated from a list of tensors in another order.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {
