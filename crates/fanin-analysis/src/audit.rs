@@ -64,8 +64,8 @@ impl Audit {
         let mut by_hash: HashMap<(u64, usize), usize> = HashMap::new();
         for (tensor, entry) in entries.iter().enumerate() {
             let mut classification = classify(checkpoint, tensor, progress)?;
-            // Only random or trained values must differ between tensors. Several tensors may have the same constant or
-            // the same computed values.
+            // Equal values in two tensors are a problem only if the values are random or trained. Constant and computed
+            // values may be equal.
             let distinct =
                 matches!(classification.kind, Kind::Other | Kind::TooFew) || classification.kind.is_fresh();
             if distinct
@@ -165,7 +165,7 @@ impl AuditedTensor {
     }
 }
 
-/// Returns the description of values of a kind, without the zeros that [`AuditedTensor::distribution`] adds. The text
+/// Returns the description of values of a kind. [`AuditedTensor::distribution`] adds a remark on zeros to it. The text
 /// is empty for kinds without a description.
 fn spec(kind: &Kind) -> String {
     match kind {

@@ -183,8 +183,8 @@ impl<'a> Comparison<'a> {
 }
 
 /// Returns the tolerance for values of the torch stream. The tolerance is above 0 only for `orthogonal`, because the
-/// orthogonal values of torch depend on its LAPACK build. For a plan with blocks, the tolerance is the largest of those
-/// of the blocks.
+/// orthogonal values of torch depend on its LAPACK build. For a plan with blocks, the result is the largest tolerance
+/// of a block.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
         Distribution::Orthogonal { gain } => gain.abs() * orthogonal::tolerance(plan.dtype()) / 4.0,

@@ -133,7 +133,7 @@ fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
 }
 
 /// Returns the difference between two slices of bytes, read as values of `SIZE` bytes each. `to_f64` converts the bytes
-/// of a value to the value.
+/// of one value to f64.
 fn of_values<const SIZE: usize>(
     left: &[u8],
     right: &[u8],

@@ -18,11 +18,11 @@
 //!   of F is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at
 //!   most sqrt(N) times the Frobenius norm of a change of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n)
 //!   is (n - 2)/4 in the metric of that norm. By Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument
-//!   (Meckes, "The Random Matrix Theory of the Classical Compact Groups", 2019, chapter 5), P(|F - E F| > t) <= 2
-//!   exp(-(n - 2) t^2 / (8 N)). At a rate of one false alarm in 1e6, the relative deviation of F from its mean may be
-//!   up to 13 / sqrt(N). Two equal blocks, or half of the entries nearly zero, lower F by 29 %, which is detected in
-//!   matrices of about 2000 entries or more. The largest effect that rounding can have on F is subtracted from the
-//!   deviation first.
+//!   (Meckes, "The Random Matrix Theory of the Classical Compact Groups", 2019, chapter 5),
+//!   P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At a rate of one false alarm in 1e6, the relative deviation of F
+//!   from its mean may be up to 13 / sqrt(N). Two equal blocks, or half of the entries nearly zero, lower F by 29 %,
+//!   which is detected in matrices of about 2000 entries or more. The largest effect that rounding can have on F is
+//!   subtracted from the deviation first.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
@@ -63,7 +63,8 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     let (short, long) = (rows.min(columns), rows.max(columns));
     let v: Vec<[f64; VECTORS]> =
         (0..short).map(|n| std::array::from_fn(|k| sign((k * short + n) as u64))).collect();
-    // Returns the product of the matrix and `vectors`. If `transposed` is true, the matrix is transposed first.
+    // Returns the product of the matrix and `vectors`, which has `size` rows. If `transposed` is true, the matrix is
+    // transposed first.
     let product =
         |vectors: &[[f64; VECTORS]], size: usize, transposed: bool| -> Result<Vec<[f64; VECTORS]>> {
             let mut sums = vec![[0.0; VECTORS]; size];

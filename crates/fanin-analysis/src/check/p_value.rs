@@ -21,8 +21,8 @@ pub(crate) fn corrected_normal(z: f64, correction: f64) -> f64 {
     if p == 0.0 { 0.0 } else { p * correction.clamp(0.0, z * z / 4.0).exp() }
 }
 
-/// Returns an upper bound on the p-value of the Kolmogorov-Smirnov distance D of `n` values. Massart's bound (1990), 2
-/// exp(-2 n D^2), holds for every `n`. The bound may exceed 1.
+/// Returns `2 * exp(-2 * n * D^2)`, an upper bound on the p-value of the Kolmogorov-Smirnov distance D of `n` values.
+/// The bound holds for every `n` (Massart 1990), and may exceed 1.
 pub(crate) fn kolmogorov_smirnov(distance: f64, n: f64) -> f64 {
     2.0 * (-2.0 * n * distance * distance).exp()
 }

@@ -87,7 +87,7 @@ fn mix(mut bits: u64) -> u64 {
 }
 
 impl RepeatSearch {
-    /// Starts a search in a tensor of this shape.
+    /// Returns a search for a tensor of this shape, to which no values are added yet.
     pub(crate) fn new(shape: &[usize]) -> Self {
         let count: usize = shape.iter().product();
         Self {

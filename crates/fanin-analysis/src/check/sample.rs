@@ -10,8 +10,8 @@
 //!   values.
 //! - The correlation of consecutive values is compared with 0. Sorted or smooth values are correlated; independent
 //!   values are not.
-//! - The smallest and the largest value must not be too extreme, and must be extreme enough, by the distribution of
-//!   extreme values.
+//! - The smallest and the largest value are compared with the distribution of extreme values. They must be neither too
+//!   far from the mean nor too close to it.
 //! - The number of exact zeros is compared with the expected number by the Poisson distribution.
 
 use statrs::function::gamma;
@@ -131,8 +131,8 @@ impl SampleStatistics {
             return results;
         }
         results.extend(self.bounds(reference));
-        // The tests of the mean and the std are left out for fewer than 30 values of another distribution, because
-        // their normal approximation is then poor.
+        // If the values are not normally distributed, the tests of the mean and the std are only approximate. These two
+        // tests are left out below 30 values, where the approximation is poor.
         if reference.distribution.is_normal() || self.count >= 30 {
             results.push(self.mean(reference));
             results.push(self.std(reference));

@@ -40,7 +40,7 @@ pub struct Inspection {
     pub missing: Vec<Entry>,
 }
 
-/// The warning about a tensor of the model that the checkpoint lacks.
+/// The text of the warning about a tensor of the model that the checkpoint lacks.
 pub const MISSING: &str = "the model has this tensor, but the checkpoint does not";
 
 /// An inspected tensor.

@@ -11,10 +11,10 @@
 //! bound on the norm of the matrix. The smallest singular value is not reported, because these rows do not bound the
 //! smallest singular value of the matrix.
 //!
-//! The test `lanczos_error` measures the errors for Gaussian matrices. The norm is 0.05 to 0.7 % too low. The smallest
-//! singular value is 2 to 3 % too high for matrices with four times as many rows as columns. For square matrices the
-//! smallest singular value is close to zero and cannot be estimated, so the lower bound on the condition number is
-//! weak.
+//! The test `lanczos_error` measures the errors for Gaussian matrices. The norm is from 0.05 % to 0.7 % too low. For
+//! matrices with four times as many rows as columns, the smallest singular value is from 2 % to 3 % too high. For
+//! square matrices, the smallest singular value is close to zero and cannot be estimated, so the lower bound on the
+//! condition number is weak.
 
 use fanin::linalg::singular_values;
 use rayon::prelude::*;

@@ -21,7 +21,7 @@ pub struct Verification {
     pub missing: Vec<Entry>,
     /// The total number of tests of tensors and rules.
     pub tests: usize,
-    /// The p-value below which a test counts as a deviation.
+    /// The p-value below which a test fails and its result counts as a deviation.
     pub threshold: f64,
     /// The upper limit of the probability that a correct checkpoint fails.
     pub alpha: f64,
@@ -58,7 +58,7 @@ impl Verification {
         }
         let pooled = verifier.pooled_results();
 
-        // Bonferroni correction: the error rates of the tests add up to alpha at most.
+        // This is the Bonferroni correction: the rates of false alarms of all tests add up to at most alpha.
         let tests = tensors.iter().map(|tensor| tensor.results.len()).sum::<usize>() + pooled.len();
         let threshold = request.alpha / tests.max(1) as f64;
         let deviates = |result: &TestResult| result.p_value < threshold;

@@ -13,13 +13,13 @@ use fanin::DType;
 /// The smallest p-value of the Kolmogorov-Smirnov test at which a distribution is accepted.
 const MIN_P_VALUE: f64 = 1e-5;
 
-/// The std of a standard normal distribution truncated at 2 std.
+/// The std of the standard normal distribution truncated to `[-2, 2]`.
 pub(super) const STD_TRUNCATED_AT_2: f64 = 0.879_625_66;
 
-/// The std of a standard normal distribution truncated at 3 std.
+/// The std of the standard normal distribution truncated to `[-3, 3]`.
 const STD_TRUNCATED_AT_3: f64 = 0.986_578_28;
 
-/// The distance from the mean, in standard deviations, beyond which values are trimmed as outliers.
+/// The distance from the mean, in standard deviations, beyond which a value is an outlier.
 const TRIM: f64 = 6.5;
 
 /// The mean and the standard deviation of the values that a distribution must fit.
@@ -93,7 +93,7 @@ pub(super) fn distribution(scan: &Scan<'_>, problems: &mut Vec<String>) -> Resul
     }
     Ok(match fitted {
         // Training changes the means and mean squares of rows and columns long before it changes the distribution of
-        // all values.
+        // all values. A tensor whose rows or columns differ too much is therefore not fresh.
         Some(reference)
             if problems.is_empty() && !estimate.ignore_zeros && summary.line_deviation(&reference) > 6.0 =>
         {
@@ -104,8 +104,8 @@ pub(super) fn distribution(scan: &Scan<'_>, problems: &mut Vec<String>) -> Resul
     })
 }
 
-/// Returns the first candidate that fits the values whose distance from the mean is at most `reach`, or `None` if no
-/// candidate fits.
+/// Returns the first candidate that fits the values, or `None` if no candidate fits. Values whose distance from the
+/// mean is above `reach` are ignored.
 fn fit(
     scan: &Scan<'_>,
     candidates: Vec<Univariate>,
