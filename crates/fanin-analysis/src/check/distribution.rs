@@ -157,7 +157,7 @@ impl Univariate {
     pub(crate) fn moments(&self, dtype: DType) -> Moments {
         let (from, to) = self.support();
         // The moments are weighted sums over points. For narrow dtypes the points are all values of the dtype, and the
-        // weights are their probabilities. For wide dtypes, the points and the weights are those of Simpson's rule for
+        // weights are their probabilities. For wide dtypes, the points and the weights are given by Simpson's rule for
         // integrals over the density.
         let mut points = Vec::new();
         let (low, high) = self.bounds();

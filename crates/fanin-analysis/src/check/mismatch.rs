@@ -1,4 +1,4 @@
-//! Values that differ from the expected ones.
+//! Values that differ from the expected values.
 
 use super::test_result::TestResult;
 

@@ -7,7 +7,7 @@ use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
 use crate::error::Result;
 
-/// The tensors of a file, planned by a recipe and compared with those of a model.
+/// The tensors of a file, planned by a recipe and compared with the tensors of a model.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
     /// The plan of each tensor of the file, in the file's order. A tensor is skipped, and listed in `mismatches`, if
@@ -64,7 +64,7 @@ impl<'a> ModelTensors<'a> {
 
 impl ModelComparison {
     /// Plans the tensors of a file by a recipe. If a model is given, the names, shapes and types of the tensors are
-    /// compared with those of the model.
+    /// compared with the model.
     ///
     /// The file may have a tied tensor under any of its names. The file may have tensors that the model lacks, if the
     /// recipe copies or skips them. The floating-point tensors must have the types of the model, or all of them must
@@ -122,8 +122,8 @@ impl ModelComparison {
         Ok(comparison)
     }
 
-    /// Compares the tensors of the file with those of the model. Returns the entries to plan, which have the names and
-    /// floating-point types of the file and the shapes of the model.
+    /// Compares the tensors of the file with the tensors of the model. Returns the entries to plan, which have the
+    /// names and floating-point types of the file and the shapes of the model.
     fn compare_entries(&mut self, file: &Manifest, model: &ModelTensors<'_>) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (tensor, entry) in file.entries.iter().enumerate() {

@@ -6,14 +6,14 @@
 //! reads the values twice, and needs memory for a few vectors only.
 //!
 //! An orthogonal matrix need not be random. Examples are the identity, permutations and block-diagonal matrices.
-//! [`EntryStatistics`] therefore compares the entries with those of a matrix drawn from the Haar measure, by three
-//! tests. The p-value of each test is exact or an upper bound. In the list, n is the length of the longer side, N is
-//! the number of entries, and the gain is 1.
+//! [`EntryStatistics`] therefore compares the entries with the entries of a matrix drawn from the Haar measure, by
+//! three tests. The p-value of each test is exact or an upper bound. In the list, n is the length of the longer side, N
+//! is the number of entries, and the gain is 1.
 //! - The number of exact zeros: the square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the probability
 //!   that the entry rounds to zero. Algorithms compute an entry as a difference of numbers below 1, so entries within
 //!   2^-24 of zero may become zero too. The number of zeros is Poisson distributed.
-//! - The largest absolute entry: its p-value is at most N times that of one entry (Boole's inequality). This test
-//!   detects permutation matrices and matrices close to them, because they have an entry close to 1.
+//! - The largest absolute entry: its p-value is at most N times the p-value of a single entry (Boole's inequality).
+//!   This test detects permutation matrices and matrices close to them, because they have an entry close to 1.
 //! - The sum F of the absolute values: F is small if a few entries are large and the others are nearly zero. The mean
 //!   of F is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at
 //!   most sqrt(N) times the Frobenius norm of a change of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n)
@@ -43,8 +43,8 @@ pub(crate) fn tolerance(dtype: DType) -> f64 {
         DType::F64 => 1e-10,
         DType::F16 => 4e-3,
         DType::BF16 => 2e-2,
-        // The test is weak for types with 3 or 2 mantissa bits, because they store small entries as zero. Their
-        // tolerances exceed that of bf16 by more than the ratio of the precisions.
+        // The test is weak for types with 3 or 2 mantissa bits, because they store small entries as zero. Compared with
+        // bf16, their tolerances are larger than the lower precision alone requires.
         DType::F8E4M3 => 0.6,
         DType::F8E5M2 => 0.9,
         _ => 1e-4,
@@ -117,8 +117,8 @@ impl EntryStatistics {
         }
     }
 
-    /// Compares the entries with those of a matrix of this shape that is drawn from the Haar measure and multiplied by
-    /// the gain. Returns the results of the tests. There are none for a matrix of one entry.
+    /// Compares the entries with a random matrix of this shape, drawn from the Haar measure and multiplied by the gain.
+    /// Returns the results of the tests. There are none for a matrix of one entry.
     pub(crate) fn tests(&self, shape: &[usize], gain: f64, dtype: DType) -> Vec<TestResult> {
         let long = shape[0].max(shape[1..].iter().product());
         let gain = gain.abs();

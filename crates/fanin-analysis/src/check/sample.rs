@@ -3,7 +3,7 @@
 //!
 //! The p-value of each test is exact or an upper bound. A test that fails if its p-value is below a threshold therefore
 //! gives false alarms at a rate of at most that threshold. The tests are:
-//! - The mean and the standard deviation are compared with the planned ones. Their deviations are treated as normal,
+//! - The mean and the standard deviation are compared with their planned values. The deviations are treated as normal,
 //!   with Cramér's correction for the skewness. For fewer than 100,000 normal values, the p-value of the standard
 //!   deviation is computed from the chi-square distribution.
 //! - The Kolmogorov-Smirnov distance is computed at up to 511 bin edges. The result is at most the distance over all
@@ -189,7 +189,7 @@ impl SampleStatistics {
         TestResult::new("std", p, text)
     }
 
-    /// Compares the distribution function of the sample with the planned one.
+    /// Compares the distribution function of the sample with the planned distribution function.
     fn kolmogorov_smirnov(&self, reference: &ReferenceDistribution) -> TestResult {
         let (distance, x) = self.kolmogorov_smirnov_distance(reference);
         let text = format!("Kolmogorov-Smirnov distance {distance:.4} at {x:.4e} over {} values", self.count);

@@ -155,7 +155,7 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Compares values that do not depend on the seed with those of the plan, bit for bit.
+    /// Compares values that do not depend on the seed with the plan, bit for bit.
     fn exact(&mut self, view: &TensorView<'_>, plan: &Plan, progress: &dyn Progress) -> Result {
         let name = &view.entry().name;
         let native = Native::new(0);

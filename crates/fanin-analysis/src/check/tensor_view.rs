@@ -7,7 +7,7 @@ use fanin_recipe::Entry;
 
 use crate::error::Result;
 
-/// A view of a tensor in a checkpoint: of the whole tensor, or of one of its blocks.
+/// A view of the whole of a tensor in a checkpoint, or of one block of the tensor.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorView<'a> {
     checkpoint: &'a Checkpoint,

@@ -100,8 +100,8 @@ impl Spectrum {
         }))
     }
 
-    /// Returns the condition number: the largest singular value divided by the smallest. It is infinite if the matrix
-    /// does not have full rank, up to rounding. Returns `None` if the smallest singular value is not known.
+    /// Returns the condition number: the largest singular value divided by the smallest. The result is infinite if the
+    /// matrix does not have full rank, up to rounding. Returns `None` if the smallest singular value is not known.
     pub fn condition(&self) -> Option<f64> {
         let rounding = self.norm * f64::EPSILON * self.rows.max(self.columns) as f64;
         self.least.map(|least| if least <= rounding { f64::INFINITY } else { self.norm / least })

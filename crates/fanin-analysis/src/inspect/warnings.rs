@@ -1,6 +1,6 @@
 //! The warnings about a tensor. They are derived from the statistics, the singular values and the plan of the tensor.
 //!
-//! A mean or a standard deviation is reported if it is more than [`LIMIT`] standard errors from the planned one.
+//! A mean or a standard deviation is reported if it is more than [`LIMIT`] standard errors from its planned value.
 //! [`verify`](crate::verify) has more tests, and limits the rate of false alarms.
 
 use fanin::{Distribution, Plan};
@@ -120,8 +120,8 @@ fn deviation(
     }
 }
 
-/// Returns a warning if the root mean square of the values differs from the planned one by more than 1 %. This function
-/// is called only for plans that determine the root mean square of the values, up to rounding.
+/// Returns a warning if the root mean square of the values differs from the planned root mean square by more than 1 %.
+/// This function is called only for plans that determine the root mean square of the values, up to rounding.
 fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     let root_mean_square = |mean: f64, std: f64| (mean * mean + std * std).sqrt();
     let found = root_mean_square(measured.mean, measured.std);
@@ -133,8 +133,8 @@ fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     })
 }
 
-/// Returns a warning if the range, the mean or the standard deviation of independent values differs from the planned
-/// one.
+/// Returns a warning if independent values are outside of the planned range, or if their mean or standard deviation
+/// deviates from the plan.
 fn moment_deviation(
     plan: &Plan,
     stats: &Stats,

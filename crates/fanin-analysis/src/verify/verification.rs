@@ -25,7 +25,7 @@ pub struct Verification {
     pub threshold: f64,
     /// The upper limit of the probability that a correct checkpoint fails.
     pub alpha: f64,
-    /// Whether the values were compared with those that a seed gives.
+    /// Whether the values were compared with the values that a seed gives.
     pub bits_compared: bool,
     /// The stream and seed in the file's metadata, if exact values differ and the request has another stream or seed.
     /// `None` otherwise.

@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// Returns whether the values look like those of a random initialization.
+    /// Returns whether the values look like a random initialization.
     pub fn is_fresh(&self) -> bool {
         matches!(self, Self::Fresh(_) | Self::Orthogonal(_))
     }

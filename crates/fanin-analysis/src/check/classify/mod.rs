@@ -5,9 +5,9 @@
 //! are plausible, and if rows and columns are alike. The p-value is Massart's bound. The bound also holds if the
 //! parameters of the distribution were fitted to the values, because fitting can only reduce the distance.
 //!
-//! Rows and columns are alike if their means and mean squares vary as those of independent values do, within 6 standard
-//! errors. This is tested because training changes the means and mean squares of rows long before it changes the
-//! distribution of all values.
+//! Rows and columns are alike if their means and mean squares vary no more than for independent values, within 6
+//! standard errors. The test detects training, because training changes the means and mean squares of rows long before
+//! it changes the distribution of all values.
 
 mod fit;
 pub(crate) mod kind;

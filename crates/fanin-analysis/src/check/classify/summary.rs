@@ -20,7 +20,7 @@ pub(super) struct Summary {
     pub(super) infinite: u64,
     /// The number of exact zeros.
     pub(super) zeros: u64,
-    /// The number of exact ones.
+    /// The number of values that are exactly 1.
     pub(super) ones: u64,
     /// The number of implausible values: their absolute value is above 1e15, or below `smallest_plausible` but not 0.
     pub(super) implausible: u64,
@@ -133,8 +133,8 @@ impl Summary {
         self.rows.iter().filter(|row| row.squares == 0.0).count()
     }
 
-    /// Tests whether the means and mean squares of rows and columns vary more than those of independent values. Returns
-    /// the largest excess, in standard errors, and at least 0.
+    /// Tests whether the means and mean squares of rows and columns vary more than for independent values. Returns the
+    /// largest excess, in standard errors, and at least 0.
     pub(super) fn line_deviation(&self, reference: &ReferenceDistribution) -> f64 {
         let moments = reference.moments;
         let mean_square = moments.variance + moments.mean * moments.mean;
