@@ -52,19 +52,20 @@ struct TensorReport<'a> {
 }
 
 impl Audit {
-    /// Classifies every tensor of a checkpoint. The values of a tensor are read once or a few times. `progress` counts
-    /// the first reading only.
+    /// Classifies every tensor of a checkpoint. The values of a tensor are read one or more times, and `progress`
+    /// counts only the first time.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read.
     pub fn new(checkpoint: &Checkpoint, progress: &dyn Progress) -> Result<Self> {
         let entries = &checkpoint.manifest.entries;
         let mut tensors: Vec<AuditedTensor> = Vec::new();
-        // The index of the last tensor with a given hash and number of values.
+        // Maps a hash of values and the number of values to the index of the last tensor that has both.
         let mut by_hash: HashMap<(u64, usize), usize> = HashMap::new();
         for (tensor, entry) in entries.iter().enumerate() {
             let mut classification = classify(checkpoint, tensor, progress)?;
-            // Several tensors may have the same constant or the same computed values. This is not a problem.
+            // Equal values in two tensors are a problem only if the values are random or trained. Constant and computed
+            // values may be equal.
             let distinct =
                 matches!(classification.kind, Kind::Other | Kind::TooFew) || classification.kind.is_fresh();
             if distinct
@@ -99,7 +100,7 @@ impl Audit {
         self.count(|classification| classification.kind == Kind::Other)
     }
 
-    /// Returns the audit in the form that serializes to JSON. `file` is the name of the checkpoint.
+    /// Returns a report of the audit, which serializes to JSON. `file` is the name of the checkpoint.
     pub fn report<'a>(&'a self, file: &'a str) -> Report<'a> {
         let tensors = self.tensors.iter().map(AuditedTensor::report).collect();
         Report { file, good: self.wrong() == 0, tensors }
@@ -141,8 +142,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the schemes that give the fitted distribution for the tensor's shape, the most likely scheme first. The
-    /// list is empty unless the kind is [`Kind::Fresh`].
+    /// Returns the schemes that give the fitted distribution for the tensor's shape, in descending order of likelihood.
+    /// The list is empty unless the kind is [`Kind::Fresh`].
     pub fn schemes(&self) -> Vec<String> {
         let entry = &self.entry;
         match (&self.classification.kind, entry.dtype.float()) {
@@ -153,8 +154,8 @@ impl AuditedTensor {
         }
     }
 
-    /// Returns the number of zeros outside of rows of zeros as a fraction of all values. Returns `None` if the fraction
-    /// is 0.1 % or less.
+    /// Returns the fraction of all values that are zeros outside of all-zero rows. Returns `None` if the fraction is
+    /// 0.1 % or less.
     fn sparsity(&self) -> Option<f64> {
         let Classification { zeros, zero_rows, .. } = self.classification;
         let width: usize = self.entry.shape.iter().skip(1).product();
@@ -164,8 +165,8 @@ impl AuditedTensor {
     }
 }
 
-/// Returns the part of [`AuditedTensor::distribution`] that depends on the kind alone. The text is empty for kinds
-/// without a description.
+/// Returns the description of values of a kind. [`AuditedTensor::distribution`] adds a remark on zeros to it. The text
+/// is empty for kinds without a description.
 fn spec(kind: &Kind) -> String {
     match kind {
         Kind::Table(description) => (*description).to_owned(),

@@ -1,4 +1,4 @@
-//! Distributions as text.
+//! Descriptions of distributions as text.
 
 use fanin::{Distribution, Plan};
 
@@ -25,7 +25,7 @@ pub fn text(plan: &Plan) -> String {
 }
 
 /// Returns the shape and the distribution of each block of a plan as text. Blocks with the same shape and distribution
-/// are listed once, with their count.
+/// are listed once, with the number of such blocks.
 fn blocks(plan: &Plan) -> String {
     let mut distinct: Vec<(String, usize)> = Vec::new();
     for block in plan.blocks() {

@@ -14,7 +14,7 @@ use crate::error::Result;
 pub struct Diff {
     /// The tensors that differ, in the order of the first checkpoint; then the tensors that only the second has.
     pub differences: Vec<TensorDifference>,
-    /// The number of tensors that are bitwise equal.
+    /// The number of tensors that are bitwise equal in both checkpoints.
     pub identical: u64,
 }
 
@@ -25,9 +25,9 @@ pub struct TensorDifference {
     pub change: &'static str,
     /// The tensor's name.
     pub name: String,
-    /// The tensor's type and shape as text. If they differ between the checkpoints, the text has those of both.
+    /// The tensor's type and shape as text. If they differ between the checkpoints, the text is `first -> second`.
     pub type_and_shape: String,
-    /// Whether the tensor has a type that is read as numbers.
+    /// Whether the values can be read as numbers. If `false`, only the bytes are compared.
     pub examined: bool,
     /// The difference between the values of a `changed` tensor; `None` for every other change.
     pub values: Option<ValueDifference>,
@@ -36,7 +36,7 @@ pub struct TensorDifference {
 /// The differences between two checkpoints as JSON.
 #[derive(Debug, Serialize)]
 pub struct Report<'a> {
-    /// Whether nothing differs.
+    /// Whether all tensors are equal in both checkpoints.
     same: bool,
     identical: u64,
     tensors: Vec<TensorReport<'a>>,
@@ -70,7 +70,8 @@ impl TensorDifference {
         }
     }
 
-    /// Compares the types and shapes of two tensors of the same name. Returns `None` if both are equal.
+    /// Returns the difference between the types and shapes of two tensors of the same name. Returns `None` if the types
+    /// are equal and the shapes are equal.
     fn of_entries(a: &Entry, b: &Entry) -> Option<Self> {
         let change = match (a.shape == b.shape, a.dtype == b.dtype) {
             (true, true) => return None,
@@ -131,12 +132,12 @@ impl Diff {
         Ok(Self { differences, identical })
     }
 
-    /// Returns whether nothing differs.
+    /// Returns whether all tensors are equal in both checkpoints.
     pub fn is_same(&self) -> bool {
         self.differences.is_empty()
     }
 
-    /// Returns the differences in the form that serializes to JSON.
+    /// Returns a report of the differences, which serializes to JSON.
     pub fn report(&self) -> Report<'_> {
         let tensors = self.differences.iter().map(TensorDifference::report).collect();
         Report { same: self.is_same(), identical: self.identical, tensors }

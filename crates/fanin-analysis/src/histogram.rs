@@ -3,11 +3,12 @@
 /// The largest number of bars in which a histogram is shown.
 pub(crate) const MAX_BARS: usize = 32;
 
-/// The number of bins in which values are counted. A bar is the sum of many bins, so that its edges are exact to about
-/// a hundredth of its width.
+/// The number of bins in which values are counted. Each bar is the sum of many bins, so the edges of a bar are exact to
+/// about 1 % of the width of the bar.
 const BINS: usize = 64 * MAX_BARS;
 
-/// A histogram with bins of equal width. The range of the histogram doubles until it contains all values.
+/// A histogram with bins of equal width. Whenever a value is outside of the range of the histogram, the range is
+/// doubled until it contains the value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RunningHistogram {
     /// The lower end of the range.
@@ -18,7 +19,7 @@ pub(crate) struct RunningHistogram {
 }
 
 impl RunningHistogram {
-    /// Returns an empty histogram whose first range is `min` to `max`.
+    /// Returns an empty histogram whose initial range is `min` to `max`.
     pub(crate) fn new(min: f64, max: f64) -> Self {
         // If `min` equals `max`, the range is empty. A bin is therefore at least as wide as the distance between
         // adjacent f64 values at `min`.

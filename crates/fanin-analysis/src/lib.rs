@@ -4,13 +4,13 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`verify`] | tests whether a checkpoint matches its recipe: the distributions and, with a seed, the exact values |
-//! | [`audit`] | classifies the values of each tensor without a recipe: fresh, trained, repeated, uninitialized |
+//! | [`audit`] | classifies the values of each tensor without a recipe: initialized, trained, repeated, uninitialized |
 //! | [`inspect`] | reports the contents of a checkpoint: moments, histograms, spectra |
 //! | [`diff`] | compares the tensors of two checkpoints |
 //! | [`explain`] | explains a spec for a shape: the distribution, and the effect of the layer on a signal |
 //! | [`describe`] | describes the distribution of a plan as text |
 //! | [`stats`] | computes the moments, the range and the histogram of values |
-//! | [`check`] | has the tests that the other modules use |
+//! | [`check`] | contains the tests that the other modules use |
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Pseudo-random signs: the entries of the fixed vectors that matrices are multiplied with.
+//! Pseudo-random signs. The test of orthogonality and the Lanczos process multiply matrices by vectors of these signs.
 
 /// Returns +1 or -1. The sign is a fixed pseudo-random function of `n`.
 pub(crate) fn sign(n: u64) -> f64 {

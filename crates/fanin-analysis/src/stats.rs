@@ -7,7 +7,7 @@ use crate::histogram::{MAX_BARS, RunningHistogram};
 pub struct Stats {
     /// The number of values.
     pub count: u64,
-    /// The number of exact zeros.
+    /// The number of values that are 0 or -0.
     pub zeros: u64,
     /// The number of values that are NaN.
     pub nans: u64,
@@ -64,7 +64,7 @@ impl Stats {
             squares += (x - mean) * (x - mean);
             finite.histogram.add(x);
         }
-        // Combines the moments of the values added before with those of this chunk (Chan, Golub and LeVeque 1983).
+        // The moments of this chunk are merged into the moments of all earlier chunks (Chan, Golub and LeVeque 1983).
         let (a, b) = (finite.count as f64, count as f64);
         let difference = mean - finite.mean;
         finite.squares += squares + difference * difference * a * b / (a + b);
@@ -74,7 +74,7 @@ impl Stats {
         finite.max = finite.max.max(max);
     }
 
-    /// Reduces the memory of the histogram. Call this after the last value is added.
+    /// Reduces the number of bins of the histogram, to save memory. Call this method after the last value is added.
     pub(crate) fn finish(&mut self) {
         if let Some(FiniteStats { min, max, histogram, .. }) = &mut self.finite
             && min < max
@@ -148,8 +148,8 @@ mod tests {
         whole.add(&values);
         let mut chunked = Stats::default();
         values.chunks(37).for_each(|chunk| chunked.add(chunk));
-        // The values are the integers 0 to 999 in another order, divided by 100, plus 1e6. The variance of the integers
-        // 0 to n - 1 is (n^2 - 1) / 12.
+        // The values are the integers 0 to 999 in shuffled order, each divided by 100 and increased by 1e6. The
+        // variance of the integers 0 to n - 1 is (n^2 - 1) / 12.
         let std = (999_999.0f64 / 12.0).sqrt() / 100.0;
         for stats in [&whole, &chunked] {
             let (mean, measured) = (stats.mean().unwrap(), stats.std().unwrap());

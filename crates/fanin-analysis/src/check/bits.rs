@@ -1,5 +1,5 @@
-//! Comparison of a checkpoint with the values that a seed gives. The native stream generates the expected values chunk
-//! by chunk, and the torch stream tensor by tensor.
+//! Comparison of a checkpoint's values with the values that a seed gives. Expected values of the native stream are
+//! generated chunk by chunk. Expected values of the torch stream are generated tensor by tensor.
 
 use std::collections::HashMap;
 
@@ -18,18 +18,18 @@ use crate::error::{Error, Result};
 /// A generator of the expected values of a checkpoint's tensors.
 #[derive(Debug)]
 pub(crate) enum ExpectedValues {
-    /// The native stream of a seed.
+    /// The native stream with a seed. The tensors can be compared in any order.
     Native(Native),
     /// The torch stream, for tensors that are compared in the order in which they were generated.
     TorchInOrder(Box<TorchSequence>),
-    /// The torch stream, for tensors that are compared in any order. The map has the state of torch's generator before
-    /// each tensor, by the tensor's name.
+    /// The torch stream, for tensors that are compared in any order. The map's keys are the names of the tensors. Each
+    /// value is the state of torch's generator just before the tensor is generated.
     TorchByName(HashMap<String, Torch>),
 }
 
 impl ExpectedValues {
-    /// Returns the generator for a stream and a seed. If the stream is the torch stream, the tensors must be compared
-    /// in the order of `planned`.
+    /// Returns the generator for a stream and a seed. With the torch stream, the tensors must be compared in the order
+    /// of `planned`.
     pub(crate) fn new(stream: StreamKind, seed: u64, planned: &[Planned]) -> Self {
         match stream {
             StreamKind::Native => Self::Native(Native::new(seed)),
@@ -37,11 +37,11 @@ impl ExpectedValues {
         }
     }
 
-    /// Returns the generator for the torch stream and a seed, if the tensors were generated in the order of a model.
-    /// The tensors can be compared in any order.
+    /// Returns the generator for tensors that the torch stream generated in the order of a model. The tensors can be
+    /// compared in any order.
     ///
     /// # Errors
-    /// Returns an error if the torch stream does not have the algorithm of a plan.
+    /// Returns an error if the torch stream does not implement the algorithm that a plan asks for.
     pub(crate) fn torch_in_model_order(model: &[Planned], seed: u64) -> Result<Self> {
         let mut sequence = TorchSequence::new(seed, model);
         let mut generators = HashMap::new();
@@ -58,7 +58,8 @@ impl ExpectedValues {
     /// Compares a tensor with its expected values. `tensor` is the tensor's index in the manifest.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, or if the stream does not have the algorithm of the plan.
+    /// Returns an error if the file cannot be read, or if the stream does not implement the algorithm that the plan
+    /// asks for.
     pub(crate) fn compare(
         &mut self,
         checkpoint: &Checkpoint,
@@ -121,7 +122,7 @@ pub(crate) fn compare_integers(
     Ok(comparison.mismatch)
 }
 
-/// A comparison of a tensor with its expected values, from the first value to the last.
+/// A comparison of a tensor with its expected values, in row-major order.
 struct Comparison<'a> {
     checkpoint: &'a Checkpoint,
     /// The tensor's index in the manifest.
@@ -131,9 +132,9 @@ struct Comparison<'a> {
     /// The distance up to which two values count as equal. At a tolerance of 0, the bytes of two values must be equal,
     /// so -0 differs from 0.
     tolerance: f64,
-    /// The row-major index of the next value.
+    /// The row-major index of the next value to compare.
     index: usize,
-    /// The bytes of the last read from the file.
+    /// The bytes that were last read from the file.
     stored: Vec<u8>,
     mismatch: Mismatch,
 }
@@ -167,7 +168,7 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Counts the values of the last read that differ from the expected values by more than the tolerance.
+    /// Counts the values in `stored` that differ from the expected values by more than the tolerance.
     fn count_differences(&mut self, expected: &[u8]) {
         let dtype = self.planned.entry.dtype;
         let bytes = expected.chunks(dtype.size()).zip(self.stored.chunks(dtype.size()));
@@ -181,8 +182,9 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Returns the tolerance for values of the torch stream. The tolerance is 0 except for `orthogonal`. Orthogonal values
-/// agree with torch's only up to rounding, because torch's values depend on its LAPACK build.
+/// Returns the tolerance for values of the torch stream. The tolerance is above 0 only for `orthogonal`, because the
+/// orthogonal values of torch depend on its LAPACK build. For a plan with blocks, the result is the largest tolerance
+/// of a block.
 fn tolerance(plan: &Plan) -> f64 {
     match plan.distribution() {
         Distribution::Orthogonal { gain } => gain.abs() * orthogonal::tolerance(plan.dtype()) / 4.0,

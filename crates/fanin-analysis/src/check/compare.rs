@@ -1,4 +1,4 @@
-//! The difference between the values of one tensor in two files. The threads compare chunks of the tensor in parallel.
+//! The difference between the values of one tensor in two files. Chunks of the tensor are compared in parallel.
 //!
 //! Often most tensors of two checkpoints are bitwise equal. The bytes are therefore compared first, and sums over the
 //! values are computed only for tensors that differ.
@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 
-/// The number of bytes that a thread reads from each file at a time. The chunks of both files fit into the L2 cache
-/// together.
+/// The number of bytes that a thread reads from each file at a time. Two chunks, one from each file, fit into the L2
+/// cache together.
 const CHUNK: u64 = 1 << 18;
 
 /// The number of partial sums of each quantity. Separate partial sums allow the compiler to vectorize the loop over
@@ -30,14 +30,14 @@ pub struct ValueDifference {
     a_squares: f64,
     /// The sum of b^2.
     b_squares: f64,
-    /// The sum of a b.
+    /// The sum of the products a * b.
     products: f64,
 }
 
 impl ValueDifference {
     /// Compares two tensors of equal type and shape, given by their indices in the two manifests. Returns `None` if the
-    /// tensors are bitwise equal. `report` is called once for each pair of chunks, with the number of bytes of one
-    /// chunk.
+    /// tensors are bitwise equal. `report` is called for each chunk that is compared, with the number of bytes of the
+    /// chunk. The search for a difference stops early, so not every chunk is reported if the tensors differ.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -71,7 +71,8 @@ impl ValueDifference {
             read(chunk, left, right)?;
             Ok(of_bytes(dtype, left, right))
         });
-        // The sums are added in the order of the chunks, so that the result does not depend on the threads.
+        // The sums are added in the order of the chunks, so that the result does not depend on the order in which the
+        // threads finish.
         let sums: Vec<Self> = sums.collect::<Result<_>>()?;
         Ok(Some(sums.into_iter().fold(Self::default(), Self::plus)))
     }
@@ -87,12 +88,13 @@ impl ValueDifference {
         }
     }
 
-    /// Returns |a - b| / |a| in the Euclidean norm. It is infinite if all values of a are 0.
+    /// Returns |a - b| / |a| in the Euclidean norm. If all values of a are 0, the result is infinite, or NaN if all
+    /// values of b are 0 too.
     pub fn relative(&self) -> f64 {
         (self.difference_squares / self.a_squares).sqrt()
     }
 
-    /// Returns the cosine of the angle between a and b. It is NaN if all values of a or all values of b are 0.
+    /// Returns the cosine of the angle between a and b. The result is NaN if all values of a or all values of b are 0.
     pub fn cosine(&self) -> f64 {
         self.products / (self.a_squares.sqrt() * self.b_squares.sqrt())
     }
@@ -103,8 +105,8 @@ fn max_or_nan(a: f64, b: f64) -> f64 {
     if a.is_nan() || a > b { a } else { b }
 }
 
-/// Compares two slices of bytes as values of a stored type. Returns an empty difference for types that are not read as
-/// numbers.
+/// Returns the difference between two slices of bytes, read as values of a stored type. For types that are not read as
+/// numbers, every field of the difference is 0.
 fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
     use fanin::half::{bf16, f16};
     match dtype {
@@ -130,7 +132,8 @@ fn of_bytes(dtype: StoredType, left: &[u8], right: &[u8]) -> ValueDifference {
     }
 }
 
-/// Compares two slices of bytes as values of `SIZE` bytes. `to_f64` converts the bytes of a value to the value.
+/// Returns the difference between two slices of bytes, read as values of `SIZE` bytes each. `to_f64` converts the bytes
+/// of one value to f64.
 fn of_values<const SIZE: usize>(
     left: &[u8],
     right: &[u8],

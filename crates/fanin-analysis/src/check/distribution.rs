@@ -1,5 +1,5 @@
-//! Univariate distributions: their distribution function, density and moments, and edges of bins in which values are
-//! counted.
+//! Univariate distributions, with their cumulative distribution function, density and moments, and with bin edges for
+//! counting values.
 
 use fanin::{DType, Distribution, Plan};
 use statrs::function::erf::{erf, erfc};
@@ -16,7 +16,7 @@ pub enum Univariate {
         /// The upper bound.
         high: f64,
     },
-    /// Normal, truncated to `[low, high]`. With infinite bounds it is the normal distribution without truncation.
+    /// Normal, truncated to `[low, high]`. With infinite bounds, the distribution is not truncated.
     Normal {
         /// The mean before truncation.
         mean: f64,
@@ -44,13 +44,13 @@ pub(crate) struct Moments {
     pub(crate) m6: f64,
 }
 
-/// Returns Phi(z), the distribution function of the standard normal distribution.
+/// Returns Phi(z), the cumulative distribution function of the standard normal distribution.
 fn phi(z: f64) -> f64 {
     erfc(-z / std::f64::consts::SQRT_2) / 2.0
 }
 
-/// Returns Phi(b) - Phi(a). If a and b are in the same tail, the probabilities of this tail are subtracted, because
-/// this keeps the relative precision of small results.
+/// Returns Phi(b) - Phi(a). If a and b have the same sign, the function subtracts the probabilities of the tail that
+/// contains both. This keeps the relative precision of small results.
 fn normal_probability(a: f64, b: f64) -> f64 {
     if a > 0.0 {
         phi(-a) - phi(-b)
@@ -85,7 +85,7 @@ impl Univariate {
         Self::Normal { mean, std, low: f64::NEG_INFINITY, high: f64::INFINITY }
     }
 
-    /// Returns whether this is a normal distribution that is not truncated, or that is truncated at more than 12
+    /// Returns whether this is a normal distribution that is in effect not truncated: both bounds are more than 12
     /// standard deviations from the mean.
     pub fn is_normal(&self) -> bool {
         matches!(*self, Self::Normal { mean, std, low, high } if low < mean - 12.0 * std && high > mean + 12.0 * std)
@@ -152,12 +152,13 @@ impl Univariate {
         }
     }
 
-    /// Returns the moments of the values in a dtype. For dtypes of 16 and 8 bits they are the moments of the rounded
-    /// values. For wider dtypes the rounding is neglected.
+    /// Returns the moments of values that are rounded to a dtype. For dtypes of 32 and 64 bits, the rounding is
+    /// neglected.
     pub(crate) fn moments(&self, dtype: DType) -> Moments {
         let (from, to) = self.support();
         // The moments are weighted sums over points. For narrow dtypes the points are all values of the dtype, and the
-        // weights are their probabilities. For wide dtypes they are those of Simpson's rule over the density.
+        // weights are their probabilities. For wide dtypes, the points and the weights are given by Simpson's rule for
+        // integrals over the density.
         let mut points = Vec::new();
         let (low, high) = self.bounds();
         for x in grid::values(dtype) {
@@ -187,7 +188,7 @@ impl Univariate {
     /// probability.
     ///
     /// Each edge is half-way between two adjacent values of the dtype (for f64, at a value). Rounding does not move a
-    /// value across such an edge, so the probabilities hold for rounded values too, however coarse the dtype is.
+    /// value across such an edge, so the probabilities also hold for rounded values.
     pub(crate) fn edges(&self, dtype: DType) -> Vec<(f64, f64)> {
         const BINS: usize = 512;
         let (low, high) = self.bounds();
@@ -203,8 +204,8 @@ impl Univariate {
             let value = dtype.round(a);
             let next = grid::neighbours(dtype, value).1;
             let edge = grid::rounding_interval(dtype, value).1;
-            // Both values next to an edge must be within the bounds. Samplers clamp values that rounding moved out of
-            // the bounds, so the probabilities of other edges would not be exact.
+            // Both values next to an edge must be within the bounds. The probability of any other edge would not be
+            // exact, because samplers clamp values that rounding moves out of the bounds.
             if value >= low && next <= high && edges.last().is_none_or(|&(last, _)| edge > last) {
                 edges.push((edge, self.cdf(edge)));
             }
@@ -231,8 +232,8 @@ mod tests {
         }
         let uniform = Univariate::Uniform { low: -1.0, high: 3.0 }.moments(DType::F64);
         assert!((uniform.variance - 16.0 / 12.0).abs() < 1e-9 && (uniform.m4 - 16.0 / 5.0).abs() < 1e-9);
-        // Truncation at two standard deviations multiplies the std by 0.8796. Rounding to bf16 adds a relative variance
-        // of at most a third of 2^-18.
+        // Truncation at two standard deviations multiplies the std by 0.8796. Rounding to bf16 increases the variance
+        // by a fraction of at most 2^-18 / 3.
         let truncated = Univariate::Normal { mean: 0.0, std: 1.0, low: -2.0, high: 2.0 };
         assert!((truncated.moments(DType::F32).variance.sqrt() - 0.879_626).abs() < 1e-6);
         assert!((truncated.moments(DType::BF16).variance.sqrt() - 0.879_626).abs() < 1e-4);

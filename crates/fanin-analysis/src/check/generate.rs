@@ -1,4 +1,4 @@
-//! Generation of expected values into new memory, and the progress of reading the stored values.
+//! Functions that generate expected values, and that report the progress of reading stored values.
 
 use fanin::{DType, TensorMut};
 use fanin_checkpoint::Progress;
@@ -7,11 +7,11 @@ use fanin_recipe::Entry;
 
 use crate::error::{Error, Result};
 
-/// The number of values that are generated at a time.
+/// The largest number of values that are generated at a time.
 pub(crate) const CHUNK: usize = 1 << 20;
 
-/// Allocates memory for a tensor of this shape and calls `fill` to generate its values. `name` is the tensor's name in
-/// error messages.
+/// Allocates memory for a tensor of this shape, calls `fill` to generate the values, and returns them. `name` is the
+/// tensor's name in error messages.
 ///
 /// # Errors
 /// Returns an error if there is not enough memory, or if `fill` fails.

@@ -26,7 +26,7 @@ pub(crate) fn neighbours(dtype: DType, x: f64) -> (f64, f64) {
 fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x8000, bits & 0x7fff);
     let away_from_zero = to_f64(sign | (magnitude + 1));
-    // If the value is zero, the neighbour on its other side is the smallest value of the opposite sign.
+    // The two neighbours of zero are the smallest positive value and the negative of that value.
     let towards_zero = if magnitude == 0 { -away_from_zero } else { to_f64(sign | (magnitude - 1)) };
     (away_from_zero.min(towards_zero), away_from_zero.max(towards_zero))
 }
@@ -34,8 +34,8 @@ fn neighbours_16_bit(bits: u16, to_f64: impl Fn(u16) -> f64) -> (f64, f64) {
 /// Returns the neighbours of the value with these 8 bits (sign and magnitude): the next smaller and the next larger
 /// value. `to_f64` converts bits to a value.
 ///
-/// In e4m3fn, NaN follows the value of the largest magnitude. In place of NaN, the function returns the number that is
-/// as far from this value as its other neighbour.
+/// In e4m3fn, the value of the largest magnitude has only one finite neighbour, because the next bit pattern is NaN. In
+/// place of NaN, the function returns a number at the same distance on the other side of the value.
 fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
     let (sign, magnitude) = (bits & 0x80, bits & 0x7f);
     let value = to_f64(bits);
@@ -46,7 +46,7 @@ fn neighbours_8_bit(bits: u8, to_f64: impl Fn(u8) -> f64) -> (f64, f64) {
 }
 
 /// Returns the ends of the interval of real numbers that round to `x`: half-way to the value below, and half-way to the
-/// value above. For f64 both ends are `x`.
+/// value above. For f64, both ends are `x` itself.
 pub(crate) fn rounding_interval(dtype: DType, x: f64) -> (f64, f64) {
     let (below, above) = neighbours(dtype, x);
     if dtype == DType::F64 { (x, x) } else { ((below + x) / 2.0, (x + above) / 2.0) }

@@ -1,4 +1,4 @@
-//! Values that differ from the expected ones.
+//! Values that differ from the expected values.
 
 use super::test_result::TestResult;
 
@@ -31,8 +31,8 @@ impl Mismatch {
         self.largest = self.largest.max(if distance.is_nan() { f64::INFINITY } else { distance });
     }
 
-    /// Returns the failed test of values that do not depend on a seed, or `None` if no value differs. `values` is the
-    /// number of values compared.
+    /// Returns a failed result of the test `exact`, or `None` if no value differs. The test `exact` is for values that
+    /// do not depend on a seed. `values` is the number of values that were compared.
     pub(crate) fn exact_failure(&self, values: usize) -> Option<TestResult> {
         let FirstMismatch { index, expected, found } = self.first?;
         let text = format!(
@@ -42,8 +42,8 @@ impl Mismatch {
         Some(TestResult::failure("exact", text))
     }
 
-    /// Returns the failed test of values that a seed determines, or `None` if no value differs. `values` is the number
-    /// of values compared.
+    /// Returns a failed result of the test `bits`, or `None` if no value differs. The test `bits` is for values that a
+    /// seed determines. `values` is the number of values that were compared.
     pub(crate) fn seed_failure(&self, values: usize) -> Option<TestResult> {
         let FirstMismatch { index, expected, found } = self.first?;
         let text = format!(

@@ -1,6 +1,6 @@
-//! The tests that `verify`, `audit`, `diff` and `inspect` use. Tests of a tensor's values are those of the
-//! distribution, exact values, orthogonality and repeated values. Tests of a model are those of the names, shapes and
-//! types of its tensors.
+//! The tests that `verify`, `audit`, `diff` and `inspect` use. Some tests are for the values of a tensor: the
+//! distribution, exact values, orthogonality and repeated values. Others are for a model: the names, shapes and types
+//! of its tensors.
 
 pub(crate) mod bits;
 pub(crate) mod classify;

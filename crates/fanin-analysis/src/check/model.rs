@@ -7,19 +7,19 @@ use fanin_recipe::{Entry, Manifest, Planned, Recipe, StoredType};
 
 use crate::error::Result;
 
-/// The tensors of a file, planned by a recipe and compared with those of a model.
+/// The tensors of a file, planned by a recipe and compared with the tensors of a model.
 #[derive(Debug, Default)]
 pub struct ModelComparison {
-    /// The plan of each tensor of the file, in the file's order. If the model lacks a tensor, or has it with another
-    /// shape or an incompatible type, the plan skips the tensor, and `mismatches` lists it.
+    /// The plan of each tensor of the file, in the file's order. A tensor is skipped, and listed in `mismatches`, if
+    /// the model lacks it or has it with another shape or an incompatible type.
     pub planned: Vec<Planned>,
     /// The tensors of the file that do not match the model, in the file's order. A tensor with two mismatches is listed
     /// twice.
     pub mismatches: Vec<ModelMismatch>,
     /// The tensors of the model that the file lacks.
     pub missing: Vec<Entry>,
-    /// The tensors of the model in the model's order. The torch stream generates them in this order. The list is empty
-    /// without a model.
+    /// The tensors of the model in the model's order. The torch stream generates the tensors in this order. The list is
+    /// empty if there is no model.
     pub model: Vec<Planned>,
 }
 
@@ -30,11 +30,11 @@ pub struct ModelMismatch {
     pub tensor: usize,
     /// What does not match: `extra` (the model has no such tensor), `shape` or `dtype`.
     pub test: &'static str,
-    /// A message with what the file has and what the model has.
+    /// A message that says what the file has and what the model has.
     pub text: String,
 }
 
-/// The tensors of a model by name. All names of a tied tensor give the same tensor.
+/// The tensors of a model by name. Every name of a tied tensor maps to the same entry.
 struct ModelTensors<'a> {
     recipe: &'a Recipe,
     entries: &'a [Entry],
@@ -64,7 +64,7 @@ impl<'a> ModelTensors<'a> {
 
 impl ModelComparison {
     /// Plans the tensors of a file by a recipe. If a model is given, the names, shapes and types of the tensors are
-    /// compared with those of the model.
+    /// compared with the model.
     ///
     /// The file may have a tied tensor under any of its names. The file may have tensors that the model lacks, if the
     /// recipe copies or skips them. The floating-point tensors must have the types of the model, or all of them must
@@ -96,7 +96,7 @@ impl ModelComparison {
         let mut entries = comparison.compare_entries(file, &tensors);
         if entries.is_empty() {
             // The file and the model have no tensor in common, so the recipe is for another model. Planning the file by
-            // the recipe gives the most helpful error.
+            // the recipe returns the most helpful error.
             recipe.plan(file, settings)?;
         }
         let first_missing = entries.len();
@@ -108,7 +108,8 @@ impl ModelComparison {
         comparison.model.sort_by_key(in_model);
         planned.truncate(first_missing);
 
-        // A tensor whose shape or kind of type differs from the model's does not fit its plan.
+        // A tensor with a mismatch so far (an extra tensor, a wrong shape or an incompatible type) does not fit its
+        // plan, so the tensor is skipped.
         let unfit: HashSet<usize> = comparison.mismatches.iter().map(|mismatch| mismatch.tensor).collect();
         comparison.compare_float_types(&planned, file, &tensors);
         let mut planned: HashMap<String, Planned> =
@@ -121,8 +122,8 @@ impl ModelComparison {
         Ok(comparison)
     }
 
-    /// Compares the tensors of the file with those of the model. Returns the entries to plan, which have the names and
-    /// floating-point types of the file and the shapes of the model.
+    /// Compares the tensors of the file with the tensors of the model. Returns the entries to plan, which have the
+    /// names and floating-point types of the file and the shapes of the model.
     fn compare_entries(&mut self, file: &Manifest, model: &ModelTensors<'_>) -> Vec<Entry> {
         let mut entries = Vec::new();
         for (tensor, entry) in file.entries.iter().enumerate() {
@@ -156,7 +157,7 @@ impl ModelComparison {
         self.mismatches.push(ModelMismatch { tensor, test, text });
     }
 
-    /// Returns whether the file has the model's tensors in the order of the model.
+    /// Returns whether the tensors that the file and the model have in common are in the same order in both.
     pub(crate) fn is_in_model_order(&self) -> bool {
         let known: HashSet<&str> = self.model.iter().map(|planned| planned.entry.name.as_str()).collect();
         let mut model = self.model.iter().map(|planned| planned.entry.name.as_str());
@@ -186,8 +187,7 @@ impl ModelComparison {
             free.iter().filter(differs).collect::<Vec<_>>()
         };
         let floats = StoredType::ALL.into_iter().filter(|dtype| dtype.float().is_some());
-        // `None` stands for the model's types. `min_by_key` returns the first minimum, so a tie is decided for the
-        // model's types.
+        // `None` stands for the model's types. `min_by_key` returns the first minimum, so the model's types win a tie.
         let choices = [None].into_iter().chain(floats.map(Some));
         let best = choices.min_by_key(|&overall| mismatches(overall).len()).unwrap_or_default();
         let wrong = mismatches(best);
@@ -204,11 +204,11 @@ impl ModelComparison {
     }
 }
 
-/// Returns the model with the names that the file has. If the file has the model's names without their first component,
-/// the first component is removed from the model's names. Otherwise the model is unchanged.
+/// Removes a prefix from the names in the model, if the file has the names without this prefix. The prefix is the first
+/// component of the first name in the model. The model is returned unchanged if the file has any of the full names.
 ///
-/// A model that is saved without its head has such names: transformers' GPT2Model has `wte.weight` where
-/// GPT2LMHeadModel has `transformer.wte.weight`.
+/// Names lack the prefix if a model was saved without its head. For example, transformers' GPT2Model has `wte.weight`
+/// where GPT2LMHeadModel has `transformer.wte.weight`.
 fn without_prefix(file: &Manifest, mut model: Manifest) -> Manifest {
     let present: HashSet<&str> = file.entries.iter().map(|entry| entry.name.as_str()).collect();
     let Some((first, _)) = model.entries.first().and_then(|entry| entry.name.split_once('.')) else {

@@ -2,27 +2,27 @@
 //!
 //! Orthogonality is tested without computing the Gram matrix Q Q^T. The test checks that Q Q^T v = gain^2 v for random
 //! vectors v with entries +1 and -1. For such v the expected squared length of (Q Q^T - gain^2) v is the squared
-//! Frobenius norm of Q Q^T - gain^2, so a few vectors reveal any matrix that is not orthogonal. The test reads the
-//! values twice, and needs memory for a few vectors only.
+//! Frobenius norm of Q Q^T - gain^2, so a few vectors are enough to detect a matrix that is not orthogonal. The test
+//! reads the values twice, and needs memory for a few vectors only.
 //!
 //! An orthogonal matrix need not be random. Examples are the identity, permutations and block-diagonal matrices.
-//! [`EntryStatistics`] therefore compares the entries with those of a matrix drawn from the Haar measure, by three
-//! tests. Their p-values are exact or too large, as in `sample`. In the list, n is the length of the longer side, N is
-//! the number of entries, and the gain is 1.
+//! [`EntryStatistics`] therefore compares the entries with the entries of a matrix drawn from the Haar measure, by
+//! three tests. The p-value of each test is exact or an upper bound. In the list, n is the length of the longer side, N
+//! is the number of entries, and the gain is 1.
 //! - The number of exact zeros: the square of an entry is Beta(1/2, (n - 1)/2) distributed, which gives the probability
 //!   that the entry rounds to zero. Algorithms compute an entry as a difference of numbers below 1, so entries within
 //!   2^-24 of zero may become zero too. The number of zeros is Poisson distributed.
-//! - The largest absolute entry: its p-value is at most N times that of one entry (Boole's inequality). This test
-//!   detects permutation matrices and matrices close to them, because they have an entry close to 1.
+//! - The largest absolute entry: its p-value is at most N times the p-value of a single entry (Boole's inequality).
+//!   This test detects permutation matrices and matrices close to them, because they have an entry close to 1.
 //! - The sum F of the absolute values: F is small if a few entries are large and the others are nearly zero. The mean
 //!   of F is N times the mean absolute value of one entry, Gamma(n/2) / (sqrt(pi) Gamma((n + 1)/2)). F changes by at
 //!   most sqrt(N) times the Frobenius norm of a change of the matrix (Cauchy-Schwarz), and the Ricci curvature of SO(n)
 //!   is (n - 2)/4 in the metric of that norm. By Bakry and Emery's logarithmic Sobolev inequality and Herbst's argument
 //!   (Meckes, "The Random Matrix Theory of the Classical Compact Groups", 2019, chapter 5),
 //!   P(|F - E F| > t) <= 2 exp(-(n - 2) t^2 / (8 N)). At a rate of one false alarm in 1e6, the relative deviation of F
-//!   from its mean may be 13 / sqrt(N). Two equal blocks, or half of the entries nearly zero, lower F by 29 %, which is
-//!   detected in matrices of about 2000 entries or more. The largest effect that rounding can have on F is subtracted
-//!   from the deviation first.
+//!   from its mean may be up to 13 / sqrt(N). Two equal blocks, or half of the entries nearly zero, lower F by 29 %,
+//!   which is detected in matrices of about 2000 entries or more. The largest effect that rounding can have on F is
+//!   subtracted from the deviation first.
 
 use fanin::DType;
 use statrs::function::{beta::beta_reg, gamma};
@@ -37,21 +37,21 @@ use crate::signs::sign;
 /// The number of random vectors.
 const VECTORS: usize = 4;
 
-/// Returns the largest [`departure`] from orthogonality that rounding to the dtype explains, with a safety margin.
+/// Returns the largest [`departure`] from orthogonality that rounding to the dtype can cause, with a safety margin.
 pub(crate) fn tolerance(dtype: DType) -> f64 {
     match dtype {
         DType::F64 => 1e-10,
         DType::F16 => 4e-3,
         DType::BF16 => 2e-2,
-        // The test is weak for types with 3 or 2 mantissa bits, because they store small entries as zero. Their
-        // tolerances exceed that of bf16 by more than the ratio of the precisions.
+        // The test is weak for types with 3 or 2 mantissa bits, because they store small entries as zero. Compared with
+        // bf16, their tolerances are larger than the lower precision alone requires.
         DType::F8E4M3 => 0.6,
         DType::F8E5M2 => 0.9,
         _ => 1e-4,
     }
 }
 
-/// Returns the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) of a few random vectors v. Q is the tensor as a matrix:
+/// Returns the largest |(Q Q^T - gain^2) v| / (gain^2 |v|) over a few random vectors v. Q is the tensor as a matrix:
 /// trailing axes are flattened into columns. If the matrix has more rows than columns, Q is its transpose. The result
 /// is NaN if a value of the tensor is NaN.
 ///
@@ -63,7 +63,8 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     let (short, long) = (rows.min(columns), rows.max(columns));
     let v: Vec<[f64; VECTORS]> =
         (0..short).map(|n| std::array::from_fn(|k| sign((k * short + n) as u64))).collect();
-    // Returns the product of the matrix with `vectors`, or of its transpose if `transposed` is true.
+    // Returns the product of the matrix and `vectors`, which has `size` rows. If `transposed` is true, the matrix is
+    // transposed first.
     let product =
         |vectors: &[[f64; VECTORS]], size: usize, transposed: bool| -> Result<Vec<[f64; VECTORS]>> {
             let mut sums = vec![[0.0; VECTORS]; size];
@@ -116,8 +117,8 @@ impl EntryStatistics {
         }
     }
 
-    /// Compares the entries with those of a matrix of this shape that is drawn from the Haar measure and multiplied by
-    /// the gain.
+    /// Compares the entries with a random matrix of this shape, drawn from the Haar measure and multiplied by the gain.
+    /// Returns the results of the tests. There are none for a matrix of one entry.
     pub(crate) fn tests(&self, shape: &[usize], gain: f64, dtype: DType) -> Vec<TestResult> {
         let long = shape[0].max(shape[1..].iter().product());
         let gain = gain.abs();
@@ -131,7 +132,7 @@ impl EntryStatistics {
             let rest = 1.0 - (x / gain).powi(2);
             if rest <= 0.0 { 0.0 } else { beta_reg((n - 1.0) / 2.0, 0.5, rest.min(1.0)) }
         };
-        // The largest relative rounding error, and the smallest positive value of the dtype.
+        // `rounding` is the largest relative rounding error of the dtype. `smallest` is its smallest positive value.
         let rounding = grid::epsilon(dtype) / 2.0;
         let smallest = grid::neighbours(dtype, 0.0).1;
 

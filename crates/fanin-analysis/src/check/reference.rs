@@ -1,4 +1,4 @@
-//! Distributions with precomputed moments and bins, with which samples are compared.
+//! Reference distributions, with which samples are compared. Their moments and bins are computed in advance.
 
 use fanin::{DType, Plan};
 
@@ -15,8 +15,8 @@ pub(crate) struct ReferenceDistribution {
     pub(crate) moments: Moments,
     /// The bin edges in ascending order, each with the probability that a value is below the edge.
     edges: Vec<(f64, f64)>,
-    /// The range from the first edge to the last is divided into equal steps. For each step, this vector has the bin at
-    /// which the search for the bin of a value in that step begins.
+    /// The index of the first bin that `bin` searches, for each step. The steps divide the range from the first edge to
+    /// the last edge into equal parts.
     search_starts: Vec<u32>,
 }
 
@@ -33,16 +33,16 @@ impl ReferenceDistribution {
                 while bin < edges.len() && edges[bin].0 < x {
                     bin += 1;
                 }
-                // Rounding may give a value the step after its own. Because the search only moves forward, it starts
-                // one bin early.
+                // Because of rounding, `bin` may compute a step that is one too high. The search only moves forward, so
+                // it starts one bin early.
                 search_starts.push(u32::try_from(bin.saturating_sub(1)).unwrap_or(0));
             }
         }
         Self { distribution, dtype, moments: distribution.moments(dtype), edges, search_starts }
     }
 
-    /// Returns the bin edges in ascending order, each with the probability that a value is below the edge. There is one
-    /// bin more than edges.
+    /// Returns the bin edges in ascending order, each with the probability that a value is below the edge. The number
+    /// of bins is the number of edges plus one.
     pub(crate) fn edges(&self) -> &[(f64, f64)] {
         &self.edges
     }

@@ -1,13 +1,14 @@
-//! Search for ranges of values that occur twice in a tensor. A program that generates a tensor in shards writes such a
-//! tensor if two shards use the same random numbers.
+//! Search for ranges of values that occur twice in a tensor. Such ranges occur if a program generates a tensor in
+//! shards, and two shards use the same random numbers.
 //!
 //! The values are read once and searched in two ways.
-//! - Ranges: every window of `WINDOW` consecutive values has a hash. The windows with the smallest hashes are recorded,
-//!   about `KEPT` of a large tensor. Whether a window is recorded depends on its values and not on its position. So if
-//!   a range of values occurs twice, the same windows are recorded in both occurrences, and their hashes are equal. In
-//!   a tensor of n values, a repeated range of k n / `KEPT` values is missed with a probability of about e^-k.
-//! - Rows: every row has a hash, and the hash of every row is recorded. Equal rows are therefore always found, if rows
-//!   are so long that they are not equal by chance.
+//! - Ranges: a hash is computed for every window of `WINDOW` consecutive values. The windows whose hash is below a
+//!   limit are recorded. The limit is chosen so that about `KEPT` windows of a large tensor are recorded. Whether a
+//!   window is recorded depends on its values and not on its position. So if a range of values occurs twice, the same
+//!   windows are recorded in both occurrences, and their hashes are equal. In a tensor of n values, a repeated range of
+//!   k n / `KEPT` values is missed with a probability of about e^-k.
+//! - Rows: a hash is computed and recorded for every row. Equal rows are therefore always found, if rows are so long
+//!   that they are not equal by chance.
 
 use std::collections::HashMap;
 
@@ -32,26 +33,26 @@ pub(crate) struct RepeatSearch {
     row_width: usize,
     /// The number of values added so far.
     position: usize,
-    /// The hashes of the last `WINDOW` values. The hash of the value with the row-major index i is at i modulo
+    /// The hashes of the last `WINDOW` values. The hash of the value with the row-major index i is at index i modulo
     /// `WINDOW`.
     ring: [u64; WINDOW],
     /// The polynomial hash of the last `WINDOW` values.
     rolling: u64,
     /// The factor of a value in the polynomial hash when the value leaves the window: `BASE` to the power of `WINDOW`.
     leaving_factor: u64,
-    /// The largest hash with which a window is recorded.
+    /// The largest hash of a window that is recorded.
     max_hash: u64,
-    /// The row-major index at which each recorded window starts, by the hash of the window. Of equal windows, it is the
-    /// index of the first.
+    /// The row-major index at which each recorded window starts, by the hash of the window. If several windows have the
+    /// same hash, it is the index of the first.
     windows: HashMap<u64, usize>,
-    /// The number of recorded windows. Equal windows are counted separately.
+    /// The number of recorded windows. If a window occurs several times, every occurrence is counted.
     kept: u64,
     /// The number of recorded windows that are equal to an earlier one.
     repeated: u64,
     /// The row-major indices at which the first repeated window starts, in its first and its second occurrence. `None`
     /// if no window is repeated.
     first_repeat: Option<(usize, usize)>,
-    /// The hash of the values that were added to the current row.
+    /// The hash of the values of the current row that were added so far.
     row_hash: u64,
     row_hashes: Vec<u64>,
     /// The number of occurrences of each value among the first `FIRST` values of the tensor.
@@ -86,7 +87,7 @@ fn mix(mut bits: u64) -> u64 {
 }
 
 impl RepeatSearch {
-    /// Starts a search in a tensor of this shape.
+    /// Returns a search for a tensor of this shape, to which no values are added yet.
     pub(crate) fn new(shape: &[usize]) -> Self {
         let count: usize = shape.iter().product();
         Self {
@@ -151,8 +152,8 @@ impl RepeatSearch {
         self.row_hashes.len() > 1 && self.row_hashes.iter().all(|row| *row == self.row_hashes[0])
     }
 
-    /// Returns the first repetition of any length, or `None` if there is none. Independent random values have no
-    /// repetition.
+    /// Returns the first repetition of any length, or `None` if there is none. Independent random values practically
+    /// never have a repetition.
     pub(crate) fn any(&self) -> Option<Repeat> {
         let range = self.first_repeat.map(|(first, second)| Repeat::Range(first, second));
         range.or_else(|| self.equal_rows())
@@ -218,7 +219,8 @@ mod tests {
                 assert_eq!(second - first, from.abs_diff(to), "{bits} {from}");
             }
         }
-        // A single row is so short that it may have no recorded window.
+        // A row of 20 values is so short that possibly none of its windows is recorded. The two equal rows may
+        // therefore be found as a range or as rows.
         let mut wrong = values(60_000 * 20, 24);
         wrong.copy_within(20 * 17..20 * 18, 20 * 50_000);
         let apart = match found(&[60_000, 20], &wrong).expect("equal rows") {

@@ -1,17 +1,18 @@
-//! Tests whether independent values follow a distribution. The values are read once to compute statistics, and the
-//! tests are made on the statistics.
+//! Tests whether independent values follow a distribution. The values are read once to compute statistics. The tests
+//! use only the statistics.
 //!
-//! The p-value of each test is exact or too large. A test that fails if its p-value is below a threshold therefore
+//! The p-value of each test is exact or an upper bound. A test that fails if its p-value is below a threshold therefore
 //! gives false alarms at a rate of at most that threshold. The tests are:
-//! - The mean and the standard deviation are compared with the planned ones. Their deviations are treated as normal,
-//!   with Cramér's correction for the skewness. For fewer than 100,000 normal values, the standard deviation is
-//!   compared by the chi-square distribution.
-//! - The Kolmogorov-Smirnov distance is measured at up to 511 bin edges. It is at most the distance over all values.
+//! - The mean and the standard deviation are compared with their planned values. The deviations are treated as normal,
+//!   with Cramér's correction for the skewness. For fewer than 100,000 normal values, the p-value of the standard
+//!   deviation is computed from the chi-square distribution.
+//! - The Kolmogorov-Smirnov distance is computed at up to 511 bin edges. The result is at most the distance over all
+//!   values.
 //! - The correlation of consecutive values is compared with 0. Sorted or smooth values are correlated; independent
 //!   values are not.
-//! - The smallest and the largest value must not be too extreme, and must be extreme enough, by the distribution of
-//!   extreme values.
-//! - The number of exact zeros is compared by the Poisson distribution.
+//! - The smallest and the largest value are compared with the distribution of extreme values. They must be neither too
+//!   far from the mean nor too close to it.
+//! - The number of exact zeros is compared with the expected number by the Poisson distribution.
 
 use statrs::function::gamma;
 
@@ -36,7 +37,7 @@ pub(crate) struct SampleStatistics {
     sum: f64,
     /// The sum of the squared distances from the planned mean.
     squares: f64,
-    /// The sum of the products of the signed distances of consecutive values.
+    /// The sum of the products of the signed distances of consecutive values from the planned mean.
     products: f64,
     /// The signed distance of the last value from the planned mean.
     last: f64,
@@ -46,8 +47,8 @@ pub(crate) struct SampleStatistics {
 }
 
 impl SampleStatistics {
-    /// Returns the statistics of an empty sample. If `skip_zeros` is true, exact zeros are counted and otherwise
-    /// ignored.
+    /// Returns the statistics of an empty sample. If `skip_zeros` is true, exact zeros are counted, but no other
+    /// statistic includes them.
     pub(crate) fn new(reference: &ReferenceDistribution, skip_zeros: bool) -> Self {
         Self {
             count: 0,
@@ -96,17 +97,16 @@ impl SampleStatistics {
         (self.squares / self.count as f64).sqrt()
     }
 
-    /// Returns the sum of ((x - mean)^2 / variance - 1) over all values x, with the planned mean and variance. The
-    /// second result is the variance of this sum if the values follow the reference distribution. Both results can be
-    /// added over several tensors for a common test.
+    /// Returns two numbers. The first is the sum of ((x - mean)^2 / variance - 1) over all values x, with the planned
+    /// mean and variance. The second is the variance of this sum if the values follow the reference distribution. Both
+    /// can be added over several tensors for a common test.
     pub(crate) fn variance_excess(&self, reference: &ReferenceDistribution) -> (f64, f64) {
         let Moments { variance, m4, .. } = reference.moments;
         let n = self.count as f64;
         (self.squares / variance - n, n * (m4 / (variance * variance) - 1.0))
     }
 
-    /// Returns the Kolmogorov-Smirnov distance, and the bin edge at which the two distribution functions have this
-    /// distance.
+    /// Returns the Kolmogorov-Smirnov distance, and the bin edge at which the distance occurs.
     pub(crate) fn kolmogorov_smirnov_distance(&self, reference: &ReferenceDistribution) -> (f64, f64) {
         let (mut below, mut largest) = (0, (0.0, f64::NAN));
         for (&count, &(edge, probability)) in self.bins.iter().zip(reference.edges()) {
@@ -131,8 +131,8 @@ impl SampleStatistics {
             return results;
         }
         results.extend(self.bounds(reference));
-        // For fewer than 30 values that are not normally distributed, the normal approximation of these two tests is
-        // poor. The two tests are left out.
+        // If the values are not normally distributed, the tests of the mean and the std are only approximate. These two
+        // tests are left out below 30 values, where the approximation is poor.
         if reference.distribution.is_normal() || self.count >= 30 {
             results.push(self.mean(reference));
             results.push(self.std(reference));
@@ -149,7 +149,7 @@ impl SampleStatistics {
     /// Returns a failed test if a value is outside of the bounds of the distribution, and `None` otherwise.
     fn bounds(&self, reference: &ReferenceDistribution) -> Option<TestResult> {
         let (low, high) = reference.distribution.bounds();
-        // A value at a bound may be rounded to a value outside of the bounds.
+        // Rounding to the dtype may move a value at a bound out of the bounds.
         let (smallest, largest) =
             (low.min(reference.dtype.round(low)), high.max(reference.dtype.round(high)));
         (self.min < smallest || self.max > largest).then(|| {
@@ -189,7 +189,7 @@ impl SampleStatistics {
         TestResult::new("std", p, text)
     }
 
-    /// Compares the distribution function of the sample with the planned one.
+    /// Compares the distribution function of the sample with the planned distribution function.
     fn kolmogorov_smirnov(&self, reference: &ReferenceDistribution) -> TestResult {
         let (distance, x) = self.kolmogorov_smirnov_distance(reference);
         let text = format!("Kolmogorov-Smirnov distance {distance:.4} at {x:.4e} over {} values", self.count);
@@ -197,7 +197,7 @@ impl SampleStatistics {
         TestResult::new("distribution", p, text)
     }
 
-    /// Tests whether consecutive values are correlated. Returns `None` if there are too few values.
+    /// Tests whether consecutive values are correlated. Returns `None` for fewer than 1000 values.
     fn serial_correlation(&self) -> Option<TestResult> {
         // The sum of fewer than 1000 products is far from normally distributed. The correlation is computed with the
         // measured variance, because the planned variance has its own test.
@@ -207,7 +207,7 @@ impl SampleStatistics {
         let n = self.count as f64;
         let correlation = self.products / self.squares;
         let z = correlation * n.sqrt();
-        // The correction is that for terms with an excess kurtosis of 6. The product of two independent normal
+        // The correction z^4 / (4 n) is for terms with an excess kurtosis of 6. The product of two independent normal
         // variables has this kurtosis, and the product of two bounded variables has a smaller one.
         let p = p_value::corrected_normal(z, z.powi(4) / (4.0 * n));
         let text = format!("correlation of consecutive values {correlation:+.4}: {z:+.1} standard errors");
@@ -222,7 +222,8 @@ impl SampleStatistics {
         let largest = grid::rounding_interval(reference.dtype, self.max);
         let smallest = grid::rounding_interval(reference.dtype, self.min);
         let mut results = Vec::new();
-        // The probability that a value is at least as extreme as x, and the probability that it is more extreme than x.
+        // `at_least` is the probability that a value is at least as extreme as `x`. `more` is the probability that a
+        // value is more extreme than `x`.
         for (name, x, at_least, more) in [
             ("largest", self.max, distribution.survival(largest.0), distribution.survival(largest.1)),
             ("smallest", self.min, distribution.cdf(smallest.1), distribution.cdf(smallest.0)),
@@ -231,9 +232,9 @@ impl SampleStatistics {
             let text =
                 format!("{name} value {x:.4e}, {deviation:+.2} std from the mean, of {} values", self.count);
             results.push(TestResult::new("outlier", n * at_least, text.clone()));
-            // The `tail` test is left out beyond 5.4 std and next to a bound. torch's f32 normals have 24 random bits:
-            // they end at 5.77 std, and are unevenly spaced just before. Next to a bound no value is more extreme than
-            // x, and rounding may have moved a value to x.
+            // The `tail` test is left out beyond 5.4 std, because torch computes normal f32 values from 24 random bits.
+            // Such values end at 5.77 std and are unevenly spaced just below that. The test is also left out next to a
+            // bound, where no value is more extreme than `x` and rounding may have moved a value to `x`.
             let adjacent = grid::neighbours(reference.dtype, x);
             if deviation.abs() < 5.4 && adjacent.0 > low && adjacent.1 < high {
                 results.push(TestResult::new("tail", (n * (-more).ln_1p()).exp(), text));
@@ -263,8 +264,8 @@ mod tests {
 
     #[test]
     fn a_large_deviation_is_impossible_at_any_size() {
-        // The deviation of 200,000 values whose std is twice the planned one. The correction alone exceeds the range of
-        // f64.
+        // If the std of 200,000 values is twice the planned std, z is 948. The correction factor for this z exceeds the
+        // range of f64.
         assert_eq!(p_value::standardized_sum(948.0, 2.83, 2e5), 0.0);
         assert!((p_value::standardized_sum(1.96, 0.0, 1e9) - 0.05).abs() < 1e-4);
         let reference = ReferenceDistribution::new(Univariate::normal(0.0, 1.0), DType::F32);

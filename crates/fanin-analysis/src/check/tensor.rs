@@ -24,8 +24,7 @@ use crate::error::{Error, Result};
 pub(crate) struct ViewTests {
     /// The results of the tests.
     pub(crate) results: Vec<TestResult>,
-    /// A hash of the values, or `None` if they are not random. Two tensors with the same hash were generated from the
-    /// same random numbers.
+    /// A hash of the values, or `None` if they are not random. Tensors with the same hash have the same values.
     pub(crate) hash: Option<u64>,
     /// The result of [`SampleStatistics::variance_excess`], or `None` if the values are not independent.
     pub(crate) variance_excess: Option<(f64, f64)>,
@@ -44,8 +43,8 @@ impl ViewTests {
     ) -> Result<Self> {
         let mut tests = Self::default();
         match (references.get(plan), plan.distribution()) {
-            // If the variance is 0, the dtype rounds all values to the same value. They are then compared exactly, by
-            // the last arm.
+            // If the variance is 0, the dtype rounds all values to the same value. The last arm of the match then
+            // compares the values exactly.
             (Some(reference), distribution) if reference.moments.variance > 0.0 => {
                 let zeros = match distribution {
                     Distribution::Sparse { zeros, .. } => Some(zeros),
@@ -65,8 +64,8 @@ impl ViewTests {
         self.results.push(TestResult::failure(test, text));
     }
 
-    /// Tests independent random values. If `zeros` is given (`sparse`), it is the planned number of zeros in each
-    /// column.
+    /// Tests independent random values. `zeros` is the planned number of zeros in each column of a `sparse` matrix, and
+    /// `None` for other distributions.
     fn independent(
         &mut self,
         view: &TensorView<'_>,
@@ -108,8 +107,8 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Tests the number of zeros in each column of a `sparse` matrix. `found` has the number in each column. A few more
-    /// zeros than planned are allowed, because random values may be exactly 0 too.
+    /// Tests the number of zeros in each column of a `sparse` matrix. `found` has the number of zeros in each column. A
+    /// few more zeros than planned are allowed, because random values may be exactly 0 too.
     fn column_zeros(
         &mut self,
         found: &[u64],
@@ -156,7 +155,7 @@ impl ViewTests {
         Ok(())
     }
 
-    /// Compares values that do not depend on the seed with those of the plan, bit for bit.
+    /// Compares values that do not depend on the seed with the plan, bit for bit.
     fn exact(&mut self, view: &TensorView<'_>, plan: &Plan, progress: &dyn Progress) -> Result {
         let name = &view.entry().name;
         let native = Native::new(0);

@@ -7,14 +7,14 @@ use fanin_recipe::Entry;
 
 use crate::error::Result;
 
-/// A view of a tensor in a checkpoint: of the whole tensor, or of one of its blocks.
+/// A view of the whole of a tensor in a checkpoint, or of one block of the tensor.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorView<'a> {
     checkpoint: &'a Checkpoint,
     /// The tensor's index in the manifest.
     tensor: usize,
     shape: Vec<usize>,
-    /// The row-major indices in the tensor of the view's values, as ranges.
+    /// The positions of the view's values in the tensor, as ranges of row-major indices.
     runs: Runs,
 }
 
@@ -66,8 +66,8 @@ impl<'a> TensorView<'a> {
         plan.blocks().iter().map(view).collect()
     }
 
-    /// Returns the number of non-zero values of a tensor outside of all these views, which must not overlap. NaN and -0
-    /// count as non-zero.
+    /// Returns the number of non-zero values of a tensor that are in none of these views. The views must not overlap.
+    /// NaN and -0 count as non-zero.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

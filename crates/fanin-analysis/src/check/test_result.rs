@@ -16,13 +16,13 @@ pub struct TestResult {
 }
 
 impl TestResult {
-    /// Returns a result. The p-value is clamped to the range from 0 to 1, because an upper bound on a p-value may
-    /// exceed 1.
+    /// Returns the result of a test. The p-value is clamped to the range from 0 to 1, because an upper bound on a
+    /// p-value may exceed 1.
     pub(crate) fn new(test: &'static str, p_value: f64, text: String) -> Self {
         Self { test, p_value: p_value.clamp(0.0, 1.0), text }
     }
 
-    /// Returns the result of a test that failed with certainty. The p-value is 0.
+    /// Returns the result of a test that failed with certainty, which has a p-value of 0.
     pub(crate) fn failure(test: &'static str, text: String) -> Self {
         Self { test, p_value: 0.0, text }
     }

@@ -22,12 +22,13 @@ pub struct Options<'a> {
     /// The axis layout of the layer's weight. `None` means the layout in the spec, or torch's layout if the spec has
     /// none.
     pub layout: Option<AxisLayout>,
-    /// The number of groups of the convolution. 1 means the number in the spec, or one group if the spec has none.
+    /// The number of groups of the convolution. 1 means the number of groups in the spec, or one group if the spec has
+    /// no number.
     pub groups: usize,
     /// The nonlinearity after the layer. `None` means the nonlinearity that the spec names. If the spec names none, the
     /// nonlinearity is ReLU for a Kaiming scheme and linear for every other scheme.
     pub nonlinearity: Option<Nonlinearity>,
-    /// The numbers of layers after which the mean squares of a signal are computed, in ascending order.
+    /// The depths, in layers, at which the mean squares of a signal are computed. They must be in ascending order.
     pub depths: &'a [usize],
 }
 
@@ -46,10 +47,10 @@ pub struct Explanation {
     pub nonlinearity: Nonlinearity,
     /// Whether the spec or the options name the nonlinearity. If false, `nonlinearity` is a default.
     pub nonlinearity_is_given: bool,
-    /// The mean squares of a signal and of its gradient after each depth. `None` for scalars, vectors, empty tensors
-    /// and fused parameters, for weights that are not random, and for weights whose mean is not 0.
+    /// The mean squares of a signal and of its gradient after each depth. The value is `None` for scalars, vectors,
+    /// empty tensors and fused parameters. It is also `None` if the weights are not random or their mean is not 0.
     pub signal: Option<Vec<MeanSquares>>,
-    /// Remarks, such as that the fans in the formula differ from the fans of the layer.
+    /// Remarks, for example a remark that the fans in the formula differ from the fans of the layer.
     pub notes: Vec<String>,
 }
 
@@ -59,7 +60,7 @@ impl Explanation {
     /// # Errors
     /// Returns an error if the shape, the groups or the arguments of the spec are not valid.
     pub fn new(options: &Options<'_>) -> Result<Self> {
-        // For a stack of tensors, one of the tensors is explained.
+        // If the initializer is for a stack of tensors, one of these tensors is explained.
         let (each, shape) = match &options.init {
             Init::Stacked(stack) => (
                 stack.each().clone(),
@@ -94,8 +95,8 @@ impl Explanation {
             Init::Kaiming(_) => Nonlinearity::Relu,
             _ => Nonlinearity::Linear,
         });
-        // The formulas for a signal hold for the random weights of one layer. Each block of a fused parameter is a
-        // layer of its own.
+        // The formulas for a signal hold for the random weights of one layer. A fused parameter is excluded, because
+        // each of its blocks is a layer of its own.
         let random =
             !is_fixed(each_plan.distribution()) && !matches!(each, Init::Blocks(_) | Init::ZeroHadamard(_));
         // The formulas for a signal hold only if the mean of the weights is 0.
@@ -125,8 +126,8 @@ impl Explanation {
 fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
     let name = steps::argument(spec, "nonlinearity").or_else(|| steps::argument(spec, "gain"));
     match (name.as_deref(), init) {
-        // If a Kaiming spec names no nonlinearity, the nonlinearity is a leaky_relu of slope a. A slope above 1 only
-        // sets the gain, as torch's default a = sqrt(5) does.
+        // If a Kaiming spec names no nonlinearity, the nonlinearity is a leaky_relu of slope a. A slope above 1, such
+        // as torch's default a = sqrt(5), only sets the gain and names no nonlinearity.
         (None | Some("leaky_relu"), Init::Kaiming(_)) => match steps::slope(spec) {
             0.0 => Some(Nonlinearity::Relu),
             slope if slope.abs() > 1.0 => None,
@@ -141,7 +142,7 @@ fn nonlinearity_of(init: &Init, spec: &str) -> Option<Nonlinearity> {
     }
 }
 
-/// Returns whether a distribution determines every value, so that nothing is random.
+/// Returns whether a distribution determines every value without random numbers.
 fn is_fixed(distribution: Distribution) -> bool {
     matches!(
         distribution,

@@ -1,4 +1,4 @@
-//! The shape of a layer: its numbers of channels and its kernel, read from the shape of its weight.
+//! The shape of a layer: its numbers of channels and its kernel. They are derived from the shape of the layer's weight.
 
 use std::borrow::Cow;
 
@@ -29,8 +29,9 @@ impl LayerShape {
     /// groups and the output channels of one group.
     ///
     /// # Errors
-    /// Returns an error if the groups do not divide the channels, if the number of explicit axes is not that of the
-    /// shape, if groups are combined with explicit axes, or if a fan does not fit a `usize`.
+    /// Returns an error if the groups do not divide the channels, if an explicit layout ([`AxisLayout::Axes`]) has
+    /// another number of axes than the shape, if groups are combined with an explicit layout, or if a fan does not fit
+    /// a `usize`.
     pub fn of(shape: &[usize], layout: AxisLayout, groups: usize) -> Result<Option<Self>> {
         element_count(shape)?;
         if shape.len() < 2 {
@@ -53,7 +54,7 @@ impl LayerShape {
                 )));
             }
         }
-        // This call also checks that explicit axes match the shape, and that the fans fit a usize.
+        // This call checks that an explicit layout matches the shape, and that the fans fit a usize.
         layout.grouped_fans(shape, groups)?;
         let channels = |role: AxisRole| {
             let count = sizes(role).product::<usize>();
@@ -63,7 +64,7 @@ impl LayerShape {
         Ok(Some(Self { layout, groups, inputs, outputs, kernel: sizes(AxisRole::Kernel).collect() }))
     }
 
-    /// Returns the receptive field size: the number of kernel positions, 1 for a matrix.
+    /// Returns the receptive field size, which is the number of kernel positions. It is 1 for a matrix.
     pub fn receptive_field_size(&self) -> usize {
         self.kernel.iter().product()
     }

@@ -8,7 +8,8 @@ pub fn forward(f: Nonlinearity, variance: f64) -> f64 {
         return f.apply(0.0).powi(2);
     }
     if let Nonlinearity::Sine { omega } = f {
-        // For a sine the closed form is used, because the step of the quadrature is too coarse for a high frequency.
+        // The closed form is used for a sine, because the step of the numerical integration is too coarse for a high
+        // frequency.
         return -0.5 * (-2.0 * omega * omega * variance).exp_m1();
     }
     expectation(f, variance, |x| f.apply(x).powi(2))
@@ -23,22 +24,23 @@ pub fn backward(f: Nonlinearity, variance: f64) -> f64 {
     expectation(f, variance, |x| f.derivative(x).powi(2))
 }
 
-/// Returns the derivative of [`forward`] at a variance of 1, divided by the value of [`forward`] there.
+/// Returns the derivative of [`forward`] with respect to the variance, divided by [`forward`], both at a variance of 1.
 ///
-/// In a stack of layers that keeps a mean square of 1, each layer multiplies a small deviation of the mean square from
-/// 1 by this factor.
+/// In a stack of layers whose weights are scaled so that a mean square of 1 stays 1, each layer multiplies a small
+/// deviation from 1 by this factor.
 pub fn deviation_factor(f: Nonlinearity) -> f64 {
     const STEP: f64 = 1e-4;
     (forward(f, 1.0 + STEP) - forward(f, 1.0 - STEP)) / (2.0 * STEP) / forward(f, 1.0)
 }
 
-/// Returns `E[g(x)]` for x ~ N(0, variance), computed by Simpson's rule on the intervals between the kinks of f: the
-/// points where the derivative of f jumps.
+/// Returns `E[g(x)]` for x ~ N(0, variance). The integral is computed by Simpson's rule on each interval between the
+/// kinks of f, which are the points where the derivative of f jumps.
 fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
-    // The end of the range of integration and the step, in standard deviations.
+    // The integral is computed from -RANGE to RANGE standard deviations.
     const RANGE: f64 = 10.0;
+    // The largest step of Simpson's rule, in standard deviations.
     const STEP: f64 = 0.005;
-    // A variance of 0 or infinity is replaced by a very small or very large one, which gives the limit.
+    // The std is clamped, so that a variance of 0 or infinity gives the limit of the expectation.
     let std = variance.sqrt().clamp(1e-150, 1e150);
     let mut ends = vec![-RANGE, 0.0, RANGE];
     ends.extend(f.kinks().iter().map(|kink| kink / std).filter(|z| z.abs() < RANGE));
@@ -59,7 +61,7 @@ fn expectation(f: Nonlinearity, variance: f64, g: impl Fn(f64) -> f64) -> f64 {
     integrals.sum()
 }
 
-/// Returns the density of the standard normal distribution.
+/// Returns the density of the standard normal distribution at `x`.
 fn density(x: f64) -> f64 {
     (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
@@ -77,21 +79,23 @@ mod tests {
         near(forward(Nonlinearity::Relu, 0.0), 0.0);
         near(forward(Nonlinearity::LeakyRelu { slope: 0.5 }, 1.0), 0.625);
         near(backward(Nonlinearity::LeakyRelu { slope: 0.5 }, 7.0), 0.625);
-        // Klambauer et al. 2017: mean 0 and variance 1 are a fixed point.
+        // By Klambauer et al. 2017, SELU keeps a mean of 0 and a variance of 1.
         near(forward(Nonlinearity::Selu, 1.0), 1.0);
-        // Computed by mpmath with 30 digits: the integral of f(z)^2 times the normal density.
+        // The expected values are the integrals of f(z)^2, or of f'(z)^2 for `backward`, times the normal density. They
+        // were computed by mpmath with 30 digits.
         near(forward(Nonlinearity::Tanh, 1.0), 0.394294490397841);
         near(forward(Nonlinearity::Gelu, 1.0), 0.425221482570299);
         near(forward(Nonlinearity::Silu, 1.0), 0.355775519817352);
         near(backward(Nonlinearity::Sigmoid, 1.0), 0.0448362413501944);
-        // These derivatives jump at points other than 0. The expected values are P(|z| < 1) and P(|z| < 3 / 2) / 36.
+        // The derivatives of hardtanh and hardsigmoid jump at points other than 0. The expected values are P(|z| < 1)
+        // and P(|z| < 3 / 2) / 36.
         near(backward(Nonlinearity::Hardtanh, 1.0), 0.682689492137086);
         near(backward(Nonlinearity::Hardsigmoid, 4.0), 0.866385597462284 / 36.0);
-        // The closed forms of a sine agree with the quadrature.
+        // The closed forms for a sine agree with the numerical integration.
         let sine = Nonlinearity::Sine { omega: 2.0 };
         near(forward(sine, 0.7), expectation(sine, 0.7, |x| (2.0 * x).sin().powi(2)));
         near(backward(sine, 0.7), expectation(sine, 0.7, |x| (2.0 * (2.0 * x).cos()).powi(2)));
-        // Computed by mpmath: E[z f(z) f'(z)] / E[f(z)^2].
+        // The expected values are E[z f(z) f'(z)] / E[f(z)^2], computed by mpmath.
         assert!((deviation_factor(Nonlinearity::Gelu) - 1.144).abs() < 1e-3);
         assert!((deviation_factor(Nonlinearity::Tanh) - 0.461).abs() < 1e-3);
     }

@@ -1,4 +1,4 @@
-//! The parser of nonlinearities for explanations, and the list of nonlinearities that an explanation compares.
+//! The parser of nonlinearities for explanations, and the nonlinearities that an explanation compares.
 
 use fanin::Nonlinearity;
 

@@ -9,8 +9,9 @@ use fanin_recipe::text::short;
 use super::layer::LayerShape;
 use super::steps;
 
-/// Returns the remarks on an initializer and its plan for a layer. `layer` is `None` for scalars and vectors,
-/// `spec_layout` is the axis layout in the spec if it has one, and `random` is true if the weights are random.
+/// Returns the remarks on an initializer and its plan for a layer. `layer` is `None` for scalars and vectors.
+/// `spec_layout` is the axis layout in the spec, or `None` if the spec has no layout. `random` is true if the weights
+/// are random.
 pub(super) fn notes(
     init: &Init,
     plan: &Plan,
@@ -82,7 +83,8 @@ fn different_fans(
     ))
 }
 
-/// Returns a remark on the effect of the plan's distribution on a signal, or `None` if there is nothing to say.
+/// Returns a remark on the effect of the plan's distribution on a signal, or `None` if there is no remark for the
+/// distribution.
 fn on_distribution(init: &Init, plan: &Plan, layer: &LayerShape, random: bool) -> Option<String> {
     let fans = layer.fans();
     let note = match plan.distribution() {

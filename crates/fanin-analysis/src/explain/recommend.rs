@@ -1,4 +1,4 @@
-//! Recommended schemes: a spec that suits a nonlinearity, and why.
+//! Recommended specs for layers that are followed by a nonlinearity, with the reasons.
 
 use fanin::Nonlinearity;
 use fanin::init::{Init, kaiming_normal, xavier_normal};
@@ -12,7 +12,7 @@ use super::moments::{deviation_factor, forward};
 pub struct Recommendation {
     /// The spec.
     pub spec: String,
-    /// The formula of the variance or the standard deviation of the weights, with its source.
+    /// The reason: the formula of the variance or the standard deviation of the weights, its source, or both.
     pub reason: String,
 }
 
@@ -42,7 +42,7 @@ pub fn recommend(f: Nonlinearity, layer: &LayerShape) -> Recommendation {
             kaiming(Nonlinearity::Linear),
             "variance 1/fan_in: the slope at 0 is 1, and this is the edge of chaos (Poole et al. 2016)",
         ),
-        // The scale is 1 / (f'(0)^2 (1 + f(0)^2)), with f(0) = 1/2 and f'(0) = 1/4.
+        // The scale is 1 / (f'(0)^2 (1 + f(0)^2)), where f(0) = 1/2 and f'(0) = 1/4 for the sigmoid f.
         Nonlinearity::Sigmoid => (
             normal(16.0 / 1.25),
             "std 3.6/sqrt(fan_in): Kumar 2017, arXiv 1704.08863; no std keeps the gradient in a deep stack",

@@ -11,12 +11,12 @@ use super::moments;
 /// then
 ///
 /// ```text
-/// q  = fan_in std^2 m             variance of the sums            (He et al. 2015, equation 7)
-/// m' = E[f(sqrt(q) z)^2]          mean square of the outputs      (Poole et al. 2016, equation 3)
+/// q  = fan_in * std^2 * m         variance of the sums            (He et al. 2015, equation 7)
+/// m' = E[f(sqrt(q) * z)^2]        mean square of the outputs      (Poole et al. 2016, equation 3)
 /// ```
 ///
 /// for z ~ N(0, 1). If the gradient of the outputs has the mean square g, the gradient of the inputs has the mean
-/// square `fan_out std^2 E[f'(sqrt(q) z)^2] g` (He et al. 2015, equation 12).
+/// square `fan_out * std^2 * E[f'(sqrt(q) * z)^2] * g` (He et al. 2015, equation 12).
 #[derive(Debug, Clone, Copy)]
 pub struct LayerStack {
     /// The fans of each layer.
@@ -34,14 +34,16 @@ pub struct MeanSquares {
     pub layers: usize,
     /// The mean square of the signal after the last nonlinearity.
     pub forward: f64,
-    /// The mean square of the gradient that has passed back through all layers.
+    /// The mean square of the gradient after it is propagated back through all layers.
     pub backward: f64,
-    /// The factors by which the last layer multiplied `forward` and `backward`; 1 without layers.
+    /// The factors by which the last layer multiplied `forward` and `backward`. Both factors are 1 if there are no
+    /// layers.
     pub last: (f64, f64),
 }
 
 impl LayerStack {
-    /// Returns the mean squares after each of these numbers of layers, which must be in ascending order.
+    /// Returns the mean squares at each of these depths. A depth is a number of layers. The depths must be in ascending
+    /// order.
     pub fn after(&self, depths: &[usize]) -> Vec<MeanSquares> {
         let (mut forward, mut backward) = (1.0, 1.0);
         let (mut layer, mut last, mut found) = (0, (1.0, 1.0), Vec::new());
@@ -63,7 +65,7 @@ impl LayerStack {
 }
 
 /// Returns a word for the change of a mean square that was 1 before the first layer. `factor` is the mean square after
-/// the last layer. `last` is the factor of the last layer, which shows whether the mean square still changes.
+/// the last layer. `last` is the factor by which the last layer changed the mean square.
 pub fn verdict(factor: f64, last: f64) -> &'static str {
     match factor {
         x if x.is_nan() => "NaN",

@@ -1,5 +1,5 @@
-//! The computation of a plan's standard deviation from the arguments of a scheme, written out step by step. The
-//! arguments are read from the text of the spec.
+//! The computation of a plan's standard deviation from the arguments of a scheme, as text with one line for each step.
+//! The arguments are read from the text of the spec.
 
 use fanin::init::Init;
 use fanin::{Distribution, Plan};
@@ -18,7 +18,7 @@ pub fn with_argument(init: &Init, name: &str, value: &dyn std::fmt::Display) -> 
 }
 
 /// Returns the value of the argument `name` in a spec, or `None` if the spec does not have the argument. The spec must
-/// have the format of `Init`'s `Display`.
+/// be in the format that `Init` displays.
 pub fn argument(spec: &str, name: &str) -> Option<String> {
     let inside = spec.split_once('(')?.1.strip_suffix(')')?;
     inside.split(", ").find_map(|argument| {
@@ -27,7 +27,7 @@ pub fn argument(spec: &str, name: &str) -> Option<String> {
     })
 }
 
-/// Returns the slope `a` in a Kaiming spec, or 0 if the spec has no slope.
+/// Returns the argument `a` of a Kaiming spec (the slope of leaky_relu), or 0 if the spec does not have it.
 pub fn slope(spec: &str) -> f64 {
     argument(spec, "a").and_then(|a| a.parse().ok()).unwrap_or(0.0)
 }

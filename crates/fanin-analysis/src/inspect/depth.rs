@@ -1,5 +1,5 @@
-//! The position of a tensor in the depth of a model, read from the tensor's name. For example, the position is 3 for
-//! `h.3.attn.weight`, and 2.0 for `layer2.0.conv1.weight`.
+//! The position of a tensor in the layers of a model. The position is read from the tensor's name. For example, the
+//! position is 3 for `h.3.attn.weight`, and 2.0 for `layer2.0.conv1.weight`.
 
 use std::collections::HashMap;
 
@@ -78,7 +78,7 @@ impl StdByDepth {
     pub(super) fn of(inspection: &Inspection) -> Self {
         let is_matrix = |entry: &Entry| entry.dtype.float().is_some() && entry.shape.len() >= 2;
         let matrices = inspection.tensors.iter().enumerate().filter(|(_, tensor)| is_matrix(&tensor.entry));
-        // Each role with its points. `Point::position` is set after all positions are known.
+        // The points of each role. `Point::position` is 0 here, and is set after all positions are known.
         type PositionedPoint = (Vec<u64>, Point);
         let mut roles: Vec<(String, Vec<PositionedPoint>)> = Vec::new();
         let mut indices: HashMap<String, usize> = HashMap::new();

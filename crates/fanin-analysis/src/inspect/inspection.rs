@@ -21,7 +21,7 @@ pub struct Request<'a> {
     pub recipe: Option<&'a str>,
     /// The file's tensors with the plans of the recipe. Without a recipe, this is `ModelComparison::default()`.
     pub comparison: ModelComparison,
-    /// Whether to compute singular values, which takes most of the time.
+    /// Whether to compute singular values. They take most of the time of an inspection.
     pub spectra: bool,
 }
 
@@ -40,7 +40,7 @@ pub struct Inspection {
     pub missing: Vec<Entry>,
 }
 
-/// The warning about a tensor of the model that the checkpoint lacks.
+/// The text of the warning about a tensor of the model that the checkpoint lacks.
 pub const MISSING: &str = "the model has this tensor, but the checkpoint does not";
 
 /// An inspected tensor.
@@ -57,15 +57,15 @@ pub struct TensorInspection {
     /// The tensor's singular values. `None` if they were not requested, or if the tensor is not a matrix of finite
     /// values.
     pub spectrum: Option<Spectrum>,
-    /// Messages on what should be checked.
+    /// Messages on properties of the tensor that should be checked.
     pub warnings: Vec<String>,
 }
 
 /// A histogram with bars of equal width.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Histogram {
-    /// The edges of the bars in ascending order: one more than there are bars. If all finite values are equal, there
-    /// are two equal edges. If no value is finite, there are none.
+    /// The edges of the bars in ascending order. The number of edges is the number of bars plus one. If all finite
+    /// values are equal, there are two equal edges. If no value is finite, there are no edges and no bars.
     pub edges: Vec<f64>,
     /// The number of values in each bar.
     pub counts: Vec<u64>,
@@ -86,8 +86,8 @@ pub struct Total {
 }
 
 impl Inspection {
-    /// Inspects a checkpoint. All values are read once. If `spectra` is set, matrices are read a second time.
-    /// `progress` counts both.
+    /// Inspects a checkpoint. All values are read once. If [`Request::spectra`] is `true`, matrices are read a second
+    /// time, and `progress` counts the bytes of every tensor twice.
     ///
     /// # Errors
     /// Returns an error if the checkpoint cannot be read.

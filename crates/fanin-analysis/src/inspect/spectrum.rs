@@ -1,20 +1,20 @@
-//! The largest and the smallest singular value of a tensor as a matrix, and their ratio. Trailing axes are flattened
-//! into columns.
+//! The largest and the smallest singular value of a tensor, and the ratio of the two. The tensor is read as a matrix,
+//! whose columns are the flattened trailing axes.
 //!
-//! For small matrices all singular values are computed ([`fanin::linalg::singular_values`]). For larger ones the
+//! For small matrices all singular values are computed ([`fanin::linalg::singular_values`]). For larger matrices, the
 //! largest and the smallest singular value are estimated by the Lanczos process on the Gram matrix of the shorter side.
 //! The process takes `STEPS` steps from a fixed vector of signs, with full reorthogonalization. The estimate of the
-//! largest singular value is a lower bound, and that of the smallest is an upper bound. The condition number is
-//! therefore a lower bound.
+//! largest singular value is a lower bound. The estimate of the smallest singular value is an upper bound. The
+//! condition number is therefore a lower bound.
 //!
 //! For matrices with more than `MAX_VALUES` values, only evenly spaced rows are used. The norm of these rows is a lower
-//! bound on the norm of the matrix. Their smallest singular value says nothing about that of the matrix, and is not
-//! reported.
+//! bound on the norm of the matrix. The smallest singular value is not reported, because these rows do not bound the
+//! smallest singular value of the matrix.
 //!
-//! The test `lanczos_error` measures the errors for Gaussian matrices. The norm is 0.05 to 0.7 % too low. The smallest
-//! singular value is 2 to 3 % too high for matrices with four times as many rows as columns. For square matrices the
-//! smallest singular value is close to zero and cannot be estimated, so the lower bound on the condition number is
-//! weak.
+//! The test `lanczos_error` measures the errors for Gaussian matrices. The norm is from 0.05 % to 0.7 % too low. For
+//! matrices with four times as many rows as columns, the smallest singular value is from 2 % to 3 % too high. For
+//! square matrices, the smallest singular value is close to zero and cannot be estimated, so the lower bound on the
+//! condition number is weak.
 
 use fanin::linalg::singular_values;
 use rayon::prelude::*;
@@ -24,11 +24,12 @@ use crate::signs::sign;
 use fanin_checkpoint::Checkpoint;
 use fanin_recipe::Entry;
 
-/// The largest number of multiply-adds for which all singular values are computed. The number is the square of the
-/// shorter side times the longer side.
+/// All singular values are computed if this takes at most this many multiply-adds. The number of multiply-adds is the
+/// square of the shorter side times the longer side.
 const EXACT: u128 = 1 << 31;
 
-/// The largest number of values of a matrix that are stored in memory, as f32.
+/// The largest number of f32 values of a matrix that are stored in memory. Of a larger matrix, only evenly spaced rows
+/// are stored.
 const MAX_VALUES: usize = 1 << 26;
 
 /// The number of steps of the Lanczos process.
@@ -58,8 +59,8 @@ pub enum Method {
     Lanczos {
         /// The number of rows that were used.
         rows: usize,
-        /// The relative error of the norm: a singular value of the used rows is within this relative distance of the
-        /// norm.
+        /// A bound on the relative error of the norm. At least one singular value of the used rows differs from the
+        /// norm by at most this fraction of the norm.
         error: f64,
     },
 }
@@ -99,21 +100,21 @@ impl Spectrum {
         }))
     }
 
-    /// Returns the condition number: the largest singular value divided by the smallest. It is infinite if the matrix
-    /// does not have full rank, up to rounding. Returns `None` if the smallest singular value is not known.
+    /// Returns the condition number: the largest singular value divided by the smallest. The result is infinite if the
+    /// matrix does not have full rank, up to rounding. Returns `None` if the smallest singular value is not known.
     pub fn condition(&self) -> Option<f64> {
         let rounding = self.norm * f64::EPSILON * self.rows.max(self.columns) as f64;
         self.least.map(|least| if least <= rounding { f64::INFINITY } else { self.norm / least })
     }
 
-    /// Returns whether the norm and the condition number are exact. If not, they are lower bounds.
+    /// Returns whether the norm and the condition number are exact up to rounding. Otherwise both are lower bounds.
     pub fn is_exact(&self) -> bool {
         self.method == Method::Exact
     }
 }
 
-/// Returns the number of rows and columns of a floating-point matrix of more than one value, or `None` for other
-/// tensors.
+/// Returns the number of rows and columns of a floating-point matrix that has more than one value. Returns `None` for
+/// other tensors.
 fn matrix(entry: &Entry) -> Option<(usize, usize)> {
     let (rows, columns) = (*entry.shape.first()?, entry.shape.get(1..)?.iter().product());
     (entry.dtype.float().is_some() && entry.shape.len() >= 2 && rows * columns > 1).then_some((rows, columns))
@@ -125,8 +126,8 @@ fn exact(values: &[f64], rows: usize, columns: usize) -> Option<Spectrum> {
     norm.is_finite().then_some(Spectrum { rows, columns, norm, least, method: Method::Exact })
 }
 
-/// Returns the estimates of the norm and of the smallest singular value, and the relative error of the norm. Returns
-/// `None` if the norm is 0 or the computation fails.
+/// Estimates singular values by the Lanczos process. Returns the norm, the smallest singular value and the relative
+/// error of the norm (see [`Method::Lanczos`]). Returns `None` if the norm is 0, or if the computation fails.
 fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64)> {
     let size = rows.min(columns);
     let steps = STEPS.min(size);
@@ -162,12 +163,12 @@ fn lanczos(values: &[f32], rows: usize, columns: usize) -> Option<(f64, f64, f64
     (most > 0.0 && most.is_finite()).then(|| (most.sqrt(), least.sqrt(), residual / most / 2.0))
 }
 
-/// Returns the eigenvalues of a symmetric tridiagonal matrix in no particular order, each with the last component of
-/// its unit eigenvector. `beside` has the entries next to the diagonal.
+/// Returns the eigenvalues of a symmetric tridiagonal matrix, each with the last component of its unit eigenvector. The
+/// order of the eigenvalues is unspecified. `beside` has the off-diagonal entries.
 ///
 /// Uses the implicit QL method (Martin and Wilkinson 1968). Only the last row of the matrix of eigenvectors is
-/// computed, as in Golub and Welsch 1969. Returns `None` if the method does not converge. Only infinite or NaN entries
-/// are known to cause this.
+/// computed, as in Golub and Welsch 1969. Returns `None` if the method does not converge, which is known to happen only
+/// for infinite or NaN entries.
 fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>> {
     let size = diagonal.len();
     let mut components = vec![0.0; size];
@@ -175,7 +176,7 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
     beside.resize(size, 0.0);
     for first in 0..size {
         for sweep in 0.. {
-            // The block ends at the first entry beside the diagonal that is zero up to rounding.
+            // The block ends at the first off-diagonal entry that is zero up to rounding.
             let small =
                 |k: usize| beside[k].abs() <= f64::EPSILON * (diagonal[k].abs() + diagonal[k + 1].abs());
             let end = (first..size - 1).find(|&k| small(k)).unwrap_or(size - 1);
@@ -220,8 +221,8 @@ fn eigen(mut diagonal: Vec<f64>, mut beside: Vec<f64>) -> Option<Vec<(f64, f64)>
     Some(diagonal.into_iter().zip(components).collect())
 }
 
-/// Returns A^T A v, or A A^T v if A has more columns than rows. The order of summation does not depend on the number of
-/// threads.
+/// Returns A^T A v, or A A^T v if A has more columns than rows. A is the matrix of `values`. The result does not depend
+/// on the number of threads, because the order of summation is fixed.
 fn gram(values: &[f32], rows: usize, columns: usize, v: &[f64]) -> Vec<f64> {
     const BLOCKS: usize = 16;
     let block = rows.div_ceil(BLOCKS);
@@ -292,7 +293,7 @@ mod tests {
         assert!(
             (found.norm - 45f64.sqrt()).abs() < 1e-14 && (found.condition().unwrap() - 3.0).abs() < 1e-14
         );
-        // A matrix of rank one, a matrix of zeros, and a single row.
+        // The next matrices are a matrix of rank one, a matrix of zeros and a single row.
         let found = exact(&[2.0; 12], 3, 4).unwrap();
         assert!((found.norm - 48f64.sqrt()).abs() < 1e-13 && found.condition() == Some(f64::INFINITY));
         assert_eq!(exact(&[0.0; 6], 2, 3).unwrap().condition(), Some(f64::INFINITY));
@@ -301,8 +302,8 @@ mod tests {
 
     #[test]
     fn tridiagonal_matrices_of_known_eigenvalues() {
-        // The matrix has 2 on the diagonal and -1 beside it. Its eigenvalues are 2 - 2 cos(k pi / (n + 1)), with
-        // components of eigenvectors proportional to sin(j k pi / (n + 1)).
+        // The diagonal entries are 2, and the off-diagonal entries are -1. Let t = k pi / (n + 1). The k-th eigenvalue
+        // is 2 - 2 cos(t), and the j-th component of its eigenvector is proportional to sin(j t).
         let n = 16;
         let mut found = eigen(vec![2.0; n], vec![-1.0; n - 1]).unwrap();
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -313,14 +314,14 @@ mod tests {
             assert!((component.abs() - expected).abs() < 1e-13, "{component} {expected}");
         }
         assert_eq!(eigen(vec![3.0], vec![]), Some(vec![(3.0, 1.0)]));
-        // The matrix consists of two blocks that are not connected.
+        // The off-diagonal entry is 0, so the diagonal entries are the eigenvalues.
         assert_eq!(eigen(vec![1.0, 5.0], vec![0.0]), Some(vec![(1.0, 0.0), (5.0, 1.0)]));
         assert_eq!(eigen(vec![f64::NAN; 3], vec![1.0; 2]), None);
     }
 
     #[test]
     fn lanczos_agrees_with_the_factorization() {
-        // With as many steps as the shorter side has rows, the process finds all singular values.
+        // If the number of steps is the length of the shorter side, the process finds all singular values.
         for (rows, columns) in [(12, 40), (40, 12), (300, 9)] {
             let values = drawn("normal", rows, columns);
             let right = exact_of(&values, rows, columns);
@@ -339,7 +340,7 @@ mod tests {
             assert!(least >= right.least.unwrap() * (1.0 - 1e-9), "{least} {right:?}");
             assert!(error < 0.05, "{error}");
         }
-        // A single dominant singular value, as in trained matrices, is found exactly.
+        // A single dominant singular value, as in trained matrices, is found to a relative precision of 1e-6.
         let mut values = drawn("normal(std=0.02)", 600, 500);
         values.iter_mut().enumerate().for_each(|(n, x)| *x += 0.02 * sign(n as u64 / 500) as f32);
         let (right, (norm, ..)) = (exact_of(&values, 600, 500), lanczos(&values, 600, 500).unwrap());

@@ -1,7 +1,7 @@
 //! The warnings about a tensor. They are derived from the statistics, the singular values and the plan of the tensor.
 //!
-//! A mean or a standard deviation is reported if it is more than [`LIMIT`] standard errors from the planned one.
-//! `verify` has the full tests, with a stated rate of false alarms.
+//! A mean or a standard deviation is reported if it is more than [`LIMIT`] standard errors from its planned value.
+//! [`verify`](crate::verify) has more tests, and limits the rate of false alarms.
 
 use fanin::{Distribution, Plan};
 use fanin_recipe::text::{count, counted, short};
@@ -11,8 +11,8 @@ use super::spectrum::Spectrum;
 use crate::check::reference::ReferenceDistribution;
 use crate::stats::Stats;
 
-/// The number of standard errors beyond which a deviation is reported. A normal variable deviates more than that once
-/// in 1.7 million.
+/// The number of standard errors beyond which a deviation is reported. The probability that a normal variable deviates
+/// by more is 1 in 1.7 million.
 const LIMIT: f64 = 5.0;
 
 /// The mean, standard deviation and range of the finite values.
@@ -68,8 +68,8 @@ pub(super) fn of(
     warnings
 }
 
-/// Returns a warning if a matrix does not have full rank. There is no warning for plans that do not ensure full rank,
-/// such as constants.
+/// Returns a warning if a matrix does not have full rank. Returns `None` if the matrix has full rank, or if its plan
+/// does not ensure full rank (for example, a constant).
 fn rank_deficiency(
     planned: Option<&Planned>,
     measured: &Measured,
@@ -120,8 +120,8 @@ fn deviation(
     }
 }
 
-/// Returns a warning if the root mean square of the values differs from the planned one by more than 1 %. This function
-/// is called for plans that determine the root mean square up to rounding.
+/// Returns a warning if the root mean square of the values differs from the planned root mean square by more than 1 %.
+/// This function is called only for plans that determine the root mean square of the values, up to rounding.
 fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     let root_mean_square = |mean: f64, std: f64| (mean * mean + std * std).sqrt();
     let found = root_mean_square(measured.mean, measured.std);
@@ -133,8 +133,8 @@ fn wrong_norm(plan: &Plan, measured: &Measured) -> Option<String> {
     })
 }
 
-/// Returns a warning if the range, the mean or the standard deviation of independent values differs from the planned
-/// one.
+/// Returns a warning if independent values are outside of the planned range, or if their mean or standard deviation
+/// deviates from the plan.
 fn moment_deviation(
     plan: &Plan,
     stats: &Stats,

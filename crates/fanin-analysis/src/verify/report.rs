@@ -20,7 +20,7 @@ pub struct Report<'a> {
     tests: usize,
     threshold: f64,
     tensors: Vec<TensorReport<'a>>,
-    /// The failed tests that test all tensors of a rule together.
+    /// The failed tests of rules. Such a test combines all tensors of one rule.
     rules: &'a [TestResult],
 }
 
@@ -42,7 +42,7 @@ struct TensorReport<'a> {
 }
 
 impl Verification {
-    /// Returns the verification in the form that serializes to JSON. `file` is the name of the checkpoint.
+    /// Returns a report of the verification, which serializes to JSON. `file` is the name of the checkpoint.
     pub fn report<'a>(&'a self, file: &'a str) -> Report<'a> {
         let recorded = |(stream, seed): (StreamKind, u64)| Recorded { stream: stream.name(), seed };
         Report {

@@ -8,11 +8,11 @@ use fanin_recipe::{Manifest, Recipe};
 pub struct Request<'a> {
     /// The recipe.
     pub recipe: &'a Recipe,
-    /// Values for variables of the recipe, by the name of the variable.
+    /// The values of variables of the recipe. Each pair has the name and the value of a variable.
     pub settings: &'a [(String, f64)],
     /// The names, shapes and types that the checkpoint must have. If `None`, they are not checked.
     pub model: Option<Manifest>,
-    /// Whether the caller chose `model`. If false, `model` is the built-in model of the recipe.
+    /// Whether the caller chose `model`. If `false`, `model` is the built-in model of the recipe.
     pub model_given: bool,
     /// The seed that generated the values. If `None`, only the distributions are tested. Otherwise every value is also
     /// compared with the value that the seed gives.
@@ -21,7 +21,7 @@ pub struct Request<'a> {
     pub stream: StreamKind,
     /// The largest acceptable probability that a correct checkpoint fails.
     pub alpha: f64,
-    /// Whether tensors with the same values are expected, as for tied weights that are stored twice. If false, two
+    /// Whether tensors with the same values are expected, as for tied weights that are stored twice. If `false`, two
     /// tensors with the same random values fail.
     pub tied: bool,
 }

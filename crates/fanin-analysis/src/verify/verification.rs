@@ -15,17 +15,17 @@ use crate::error::Result;
 pub struct Verification {
     /// The tensors with their results, in the order of the checkpoint.
     pub tensors: Vec<VerifiedTensor>,
-    /// The failed tests that test all tensors of a rule together.
+    /// The failed tests of rules. Such a test combines all tensors of one rule.
     pub rules: Vec<TestResult>,
     /// The tensors of the model that the checkpoint lacks.
     pub missing: Vec<Entry>,
-    /// The number of tests of all tensors and rules.
+    /// The total number of tests of tensors and rules.
     pub tests: usize,
-    /// The p-value below which a test counts as a deviation.
+    /// The p-value below which a test fails and its result counts as a deviation.
     pub threshold: f64,
-    /// The largest probability that a correct checkpoint fails.
+    /// The upper limit of the probability that a correct checkpoint fails.
     pub alpha: f64,
-    /// Whether the values were compared with those that a seed gives.
+    /// Whether the values were compared with the values that a seed gives.
     pub bits_compared: bool,
     /// The stream and seed in the file's metadata, if exact values differ and the request has another stream or seed.
     /// `None` otherwise.
@@ -58,7 +58,7 @@ impl Verification {
         }
         let pooled = verifier.pooled_results();
 
-        // Bonferroni correction: the error rates of the tests add up to alpha at most.
+        // This is the Bonferroni correction: the rates of false alarms of all tests add up to at most alpha.
         let tests = tensors.iter().map(|tensor| tensor.results.len()).sum::<usize>() + pooled.len();
         let threshold = request.alpha / tests.max(1) as f64;
         let deviates = |result: &TestResult| result.p_value < threshold;
@@ -86,9 +86,9 @@ impl Verification {
 fn expected_values(request: &Request<'_>, comparison: &ModelComparison) -> Result<Option<ExpectedValues>> {
     let Some(seed) = request.seed else { return Ok(None) };
     let planned: &[Planned] = &comparison.planned;
-    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller named a model,
-    // the tensors are in the order of this model. The order of a built-in model is used only if the file has the same
-    // order, because the file may have been made from another file with another order.
+    // The torch stream is sequential, so its values depend on the order of the tensors. If the caller gave a model, the
+    // values are generated in the order of this model. The order of a built-in model is used only if the file has the
+    // same order, because the file may have been generated from a list of tensors in another order.
     let has_model = !comparison.model.is_empty();
     let in_model_order = has_model && (request.model_given || comparison.is_in_model_order());
     if request.stream == StreamKind::Torch && in_model_order {

@@ -11,14 +11,14 @@ pub struct VerifiedTensor {
     pub planned: Planned,
     /// The results of all tests.
     pub results: Vec<TestResult>,
-    /// The results that deviate: those whose p-value is below the threshold.
+    /// The results whose p-value is below [`Verification::threshold`](super::Verification::threshold).
     pub deviations: Vec<TestResult>,
     /// Whether every value agrees with the value that the seed gives. `None` if this was not tested.
     pub bits: Option<bool>,
 }
 
 impl VerifiedTensor {
-    /// Returns a tensor without results.
+    /// Returns a tensor that has no results yet.
     pub(super) fn new(planned: &Planned) -> Self {
         Self { planned: planned.clone(), results: Vec::new(), deviations: Vec::new(), bits: None }
     }

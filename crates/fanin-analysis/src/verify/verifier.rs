@@ -1,4 +1,4 @@
-//! The tests of a checkpoint's tensors, one after another.
+//! The verifier, which tests the tensors of a checkpoint one after another.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,10 +15,11 @@ use crate::check::tensor::ViewTests;
 use crate::check::tensor_view::{PlannedView, TensorView};
 use crate::error::Result;
 
-/// The smallest number of values with which two random tensors cannot be equal by chance.
+/// The smallest number of values for which equality of two random tensors is a failure. Tensors with fewer values may
+/// be equal by chance.
 const MIN_DISTINCT: usize = 16;
 
-/// Sums over all tensors of a rule, for a common test of their variance.
+/// Sums over all tensors of a rule. They are used to test the variance of all these tensors together.
 #[derive(Debug, Default)]
 struct PooledVariance {
     /// The sum of [`ViewTests::variance_excess`].
@@ -39,14 +40,15 @@ pub(super) struct Verifier<'a> {
     pub(super) tied: bool,
     pub(super) progress: &'a dyn Progress,
     references: ReferenceCache,
-    /// The index of the last tensor, and the suffix of its block, by the hash and the number of its random values.
+    /// The last random tensor or block with each hash and number of values: the index of the tensor, and the suffix of
+    /// the block.
     seen: HashMap<(u64, usize), (usize, String)>,
     /// The pooled variance of each rule, by the pattern of the rule.
     pooled: BTreeMap<&'a str, PooledVariance>,
 }
 
 impl<'a> Verifier<'a> {
-    /// Returns a verifier that has not tested anything yet.
+    /// Returns a verifier that has not tested any tensor yet.
     pub(super) fn new(
         checkpoint: &'a Checkpoint,
         planned: &'a [Planned],
@@ -123,8 +125,9 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    /// Stores the hash of a view's values. Returns the name of an earlier view with the same values. Returns `None` if
-    /// there is none, if the views have too few values to be distinct, or if equal values are expected.
+    /// Stores the hash of a view's values, and returns the name of the last earlier view with the same values. Returns
+    /// `None` if no earlier view has the same values. Also returns `None`, and stores nothing, if equal values are
+    /// expected or if the view has fewer than `MIN_DISTINCT` values.
     fn twin(&mut self, tensor: usize, view: &PlannedView<'_, '_>, hash: u64) -> Option<String> {
         let expected = self.tied || self.planned[tensor].tied.is_some();
         if expected || view.plan.len() < MIN_DISTINCT {
@@ -135,8 +138,8 @@ impl<'a> Verifier<'a> {
         Some(format!("{}{suffix}", self.planned[twin].entry.name))
     }
 
-    /// Returns one result for each rule of more than one tensor or block: the result of testing the std of all these
-    /// tensors and blocks together.
+    /// Tests the std of all tensors and blocks of a rule together. Returns one result for each rule that has more than
+    /// one tensor or block.
     pub(super) fn pooled_results(&self) -> Vec<TestResult> {
         let rules = self.pooled.iter().filter(|(_, pool)| pool.tensors > 1);
         rules
@@ -145,7 +148,8 @@ impl<'a> Verifier<'a> {
                 let text = format!(
                     "rule {rule:?}: the std of its {tensors} tensors or blocks together is {z:+.1} standard errors off"
                 );
-                // The sum has so many terms that it is nearly normal. The correction allows for a skewness of 2.
+                // The sum has so many terms that it is nearly normal. The correction assumes that the terms have a
+                // skewness of 2.
                 TestResult::new("std of a rule", standardized_sum(z, 2.0, *variance), text)
             })
             .collect()

@@ -1,4 +1,4 @@
-//! The distribution that fits the values of a tensor.
+//! The search for a distribution that fits the values of a tensor.
 
 use super::kind::Kind;
 use super::scan::Scan;
@@ -13,19 +13,19 @@ use fanin::DType;
 /// The smallest p-value of the Kolmogorov-Smirnov test at which a distribution is accepted.
 const MIN_P_VALUE: f64 = 1e-5;
 
-/// The std of a standard normal distribution truncated at 2 std.
+/// The std of the standard normal distribution truncated to `[-2, 2]`.
 pub(super) const STD_TRUNCATED_AT_2: f64 = 0.879_625_66;
 
-/// The std of a standard normal distribution truncated at 3 std.
+/// The std of the standard normal distribution truncated to `[-3, 3]`.
 const STD_TRUNCATED_AT_3: f64 = 0.986_578_28;
 
-/// The distance from the mean, in standard deviations, beyond which values are trimmed as outliers.
+/// The distance from the mean, in standard deviations, beyond which a value is an outlier.
 const TRIM: f64 = 6.5;
 
 /// The mean and the standard deviation of the values that a distribution must fit.
 struct Estimate {
-    /// Whether exact zeros are ignored. They are if more than 0.1 % of the values are 0, because random values have
-    /// fewer zeros: the zeros come from a `sparse` scheme or from the row of a padding token.
+    /// Whether exact zeros are ignored. This is true if more than 0.1 % of the finite values are 0. Random values have
+    /// fewer zeros, so most of the zeros are from a `sparse` scheme or from the row of a padding token.
     ignore_zeros: bool,
     /// The number of finite values, without the ignored zeros.
     count: f64,
@@ -45,7 +45,7 @@ impl Estimate {
         Self { ignore_zeros, count, mean, std }
     }
 
-    /// Returns the largest distance of any value from the mean.
+    /// Returns the largest distance of a value from the mean.
     fn reach(&self, summary: &Summary) -> f64 {
         (summary.max - self.mean).max(self.mean - summary.min)
     }
@@ -54,8 +54,8 @@ impl Estimate {
     fn candidates(&self, summary: &Summary) -> Vec<Univariate> {
         let Self { count, mean, std, .. } = *self;
         let mut candidates = Vec::new();
-        // The largest distance of n uniform values from the mean is about 1/n smaller than half of the width between
-        // the bounds.
+        // The distance from the mean to a bound is larger than the largest distance among n uniform values, by a
+        // fraction of about 1/n.
         let reach = self.reach(summary) * (1.0 + 1.0 / count);
         if (reach / 3f64.sqrt() / std - 1.0).abs() < 0.05 + 3.0 / count.sqrt() {
             candidates.push(Univariate::Uniform { low: mean - reach, high: mean + reach });
@@ -73,8 +73,8 @@ impl Estimate {
     }
 }
 
-/// Returns [`Kind::Fresh`] with the distribution that fits the values, or [`Kind::Other`] if none fits. If there are
-/// outliers, clamped values or rows of zeros, messages are added to `problems`.
+/// Returns [`Kind::Fresh`] with the distribution that fits the values, or [`Kind::Other`] if none fits. Adds messages
+/// to `problems` if there are outliers, clamped values or several rows of zeros.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.
@@ -86,14 +86,14 @@ pub(super) fn distribution(scan: &Scan<'_>, problems: &mut Vec<String>) -> Resul
         fitted = fit_without_outliers(scan, &estimate, problems)?;
     }
     clamped_values(scan, fitted.is_some(), problems);
-    // A single row of zeros is not a problem: it is the row of a padding token.
+    // A single row of zeros is not a problem, because it may be the row of a padding token.
     if summary.zero_rows() > 1 {
         let (zero_rows, rows) = (summary.zero_rows(), summary.rows());
         problems.push(format!("{zero_rows} of {rows} rows are all zeros: never written?"));
     }
     Ok(match fitted {
         // Training changes the means and mean squares of rows and columns long before it changes the distribution of
-        // all values.
+        // all values. A tensor whose rows or columns differ too much is therefore not fresh.
         Some(reference)
             if problems.is_empty() && !estimate.ignore_zeros && summary.line_deviation(&reference) > 6.0 =>
         {
@@ -104,8 +104,8 @@ pub(super) fn distribution(scan: &Scan<'_>, problems: &mut Vec<String>) -> Resul
     })
 }
 
-/// Returns the first candidate that fits the values whose distance from the mean is at most `reach`, or `None` if no
-/// candidate fits.
+/// Returns the first candidate that fits the values, or `None` if no candidate fits. Values whose distance from the
+/// mean is above `reach` are ignored.
 fn fit(
     scan: &Scan<'_>,
     candidates: Vec<Univariate>,
@@ -153,7 +153,8 @@ fn fit_without_outliers(
         return Ok(None);
     }
     // A value is an outlier if it is farther than `TRIM` standard deviations from the mean. Outliers enlarge the std,
-    // so the std is estimated four times, each time without the outliers found by the estimate before.
+    // so the std is estimated four times. Each estimate leaves out the values that are outliers by the previous
+    // estimate.
     let (mut std, mut outliers) = (estimate.std, 0u64);
     for _ in 0..4 {
         let (mut squares, mut inside) = (0.0, 0u64);
@@ -185,7 +186,8 @@ fn fit_without_outliers(
     Ok(fitted)
 }
 
-/// Adds a message to `problems` if many values are equal to the smallest or the largest value.
+/// Adds a message to `problems` if many values are equal to the smallest or the largest value. `fitted` is true if a
+/// distribution fits the values.
 fn clamped_values(scan: &Scan<'_>, fitted: bool, problems: &mut Vec<String>) {
     let summary = &scan.summary;
     let finite = summary.finite as f64;

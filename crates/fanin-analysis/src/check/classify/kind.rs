@@ -10,7 +10,7 @@ pub enum Kind {
     Empty,
     /// The tensor has an integer type.
     Integers,
-    /// The values have a type that is not read as numbers.
+    /// The tensor has a type that cannot be read as numbers.
     NotExamined,
     /// All values are equal to this number.
     Constant(f64),
@@ -18,8 +18,8 @@ pub enum Kind {
     ZerosAndOnes,
     /// The tensor has too few values to recognize a distribution.
     TooFew,
-    /// The values are independent and follow this distribution. Exact zeros that are not from this distribution may be
-    /// among them.
+    /// The values are independent and follow this distribution. There may also be exact zeros that are not from this
+    /// distribution, as in a `sparse` matrix or in the row of a padding token.
     Fresh(Univariate),
     /// The values are computed, not random. The text describes them: all rows equal, or sines and cosines.
     Table(&'static str),
@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// Returns whether the values look like those of a random initialization.
+    /// Returns whether the values look like a random initialization.
     pub fn is_fresh(&self) -> bool {
         matches!(self, Self::Fresh(_) | Self::Orthogonal(_))
     }
@@ -60,9 +60,9 @@ impl Kind {
 pub struct Classification {
     /// The kind of the values.
     pub kind: Kind,
-    /// Messages on what is wrong with the tensor: NaN, uninitialized memory, repeated values, outliers.
+    /// Messages that say what is wrong with the tensor: NaN, uninitialized memory, repeated values, outliers.
     pub problems: Vec<String>,
-    /// Messages on what may be intended, but should be checked.
+    /// Messages on properties that may be intended, but should be checked.
     pub notes: Vec<String>,
     /// The number of rows that are all zeros.
     pub zero_rows: usize,

@@ -1,12 +1,13 @@
-//! Classification of a tensor without a plan: the distribution that the values follow, or another kind of values.
+//! Classification of a tensor without a plan. The result is the distribution that the values follow, or another kind of
+//! values.
 //!
 //! A distribution is accepted if its Kolmogorov-Smirnov p-value is above 1e-5, if the smallest and the largest value
-//! are plausible, and if rows and columns are alike. The p-value is Massart's bound. The bound also holds for fitted
-//! parameters, because fitting makes the distance only smaller.
+//! are plausible, and if rows and columns are alike. The p-value is Massart's bound. The bound also holds if the
+//! parameters of the distribution were fitted to the values, because fitting can only reduce the distance.
 //!
-//! Rows and columns are alike if their means and mean squares vary as those of independent values do, within 6 standard
-//! errors. This is tested because training changes the means and mean squares of rows long before it changes the
-//! distribution of all values.
+//! Rows and columns are alike if their means and mean squares vary no more than for independent values, within 6
+//! standard errors. The test detects training, because training changes the means and mean squares of rows long before
+//! it changes the distribution of all values.
 
 mod fit;
 pub(crate) mod kind;
@@ -24,7 +25,7 @@ use crate::error::Result;
 use kind::{Classification, Kind};
 use scan::Scan;
 
-/// The number of values below which no distribution is recognized.
+/// The smallest number of finite values for which a distribution is recognized.
 const MIN_VALUES: u64 = 64;
 
 /// Classifies the tensor at this index of the manifest.
@@ -63,7 +64,7 @@ pub(crate) fn classify(
     })
 }
 
-/// Returns the kind of a tensor. Messages on what is wrong with the values are added to `problems`.
+/// Returns the kind of a tensor. Adds messages to `problems` that say what is wrong with the values.
 fn kind_of(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Kind> {
     let summary = &scan.summary;
     if scan.entry.values() == 0 {
@@ -132,7 +133,8 @@ fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     })
 }
 
-/// Returns messages on what may be intended, but should be checked.
+/// Returns a message if all values of a matrix are 0, and no message otherwise. Such a matrix may be intended, but
+/// should be checked.
 fn notes(scan: &Scan<'_>, kind: Kind) -> Vec<String> {
     let zero_matrix = kind == Kind::Constant(0.0) && scan.entry.shape.len() >= 2 && scan.entry.values() > 1;
     let text =
@@ -140,7 +142,8 @@ fn notes(scan: &Scan<'_>, kind: Kind) -> Vec<String> {
     if zero_matrix { vec![text.to_owned()] } else { Vec::new() }
 }
 
-/// Returns the Euclidean norm of the rows or columns if they are orthogonal, and `None` otherwise.
+/// Returns the Euclidean norm that all rows have in common if the rows are orthogonal, and `None` otherwise. In a
+/// matrix with more rows than columns, the columns take the place of the rows.
 fn orthogonal_gain(scan: &Scan<'_>) -> Result<Option<f64>> {
     let summary = &scan.summary;
     let short = summary.rows().min(summary.columns());

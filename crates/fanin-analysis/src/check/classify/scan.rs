@@ -1,4 +1,4 @@
-//! A floating-point tensor with sums over its values, which were read once.
+//! A floating-point tensor, with the sums that were computed when its values were read for the first time.
 
 use fanin::DType;
 use fanin_checkpoint::{Checkpoint, Progress};
@@ -37,7 +37,7 @@ impl<'a> Scan<'a> {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let entry = &checkpoint.manifest.entries[tensor];
-        // In types of a narrow range, small values are common, so no value is implausibly small.
+        // In types with few exponent bits, subnormal values are common, so no value is implausibly small.
         let narrow = dtype == DType::F16 || dtype.size() == 1;
         let mut summary = Summary::new(&entry.shape, if narrow { 0.0 } else { 1e-30 });
         let mut repeats = RepeatSearch::new(&entry.shape);
@@ -56,7 +56,7 @@ impl<'a> Scan<'a> {
         self.checkpoint
     }
 
-    /// Reads the values again, and calls `take` with one chunk after another.
+    /// Reads the values again, and calls `take` with each chunk of values in turn.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -64,7 +64,7 @@ impl<'a> Scan<'a> {
         Ok(self.checkpoint.values(self.tensor, take)?)
     }
 
-    /// Reads the values of the first row.
+    /// Reads and returns the values of the first row.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.

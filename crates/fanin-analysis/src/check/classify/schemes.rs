@@ -6,7 +6,7 @@ use super::fit::STD_TRUNCATED_AT_2;
 use crate::check::distribution::Univariate;
 use crate::check::grid::epsilon;
 
-/// Standard deviations that models use for tensors of any shape.
+/// Standard deviations that models commonly use, whatever the shape of the tensor is.
 const FIXED_STDS: [f64; 7] = [0.02, 0.01, 1.0, 0.1, 0.05, 0.006, 1e-6];
 
 /// A distribution that was fitted to the values of a tensor.
@@ -14,7 +14,7 @@ struct Fitted<'a> {
     distribution: &'a Univariate,
     /// The standard deviation of the distribution after rounding to the dtype.
     std: f64,
-    /// The largest relative difference between the fitted std and that of a scheme.
+    /// The largest relative difference at which the fitted std agrees with the std of a scheme.
     tolerance: f64,
 }
 
@@ -28,7 +28,7 @@ impl Fitted<'_> {
         (self.std / std - 1.0).abs() < self.tolerance
     }
 
-    /// Returns the values of `FIXED_STDS` that agree with the fitted std. There are none if the distribution is not
+    /// Returns the values of `FIXED_STDS` that agree with the fitted std. Returns no values if the distribution is not
     /// normal.
     fn fixed_normal_stds(&self) -> impl Iterator<Item = f64> {
         FIXED_STDS.into_iter().filter(|std| self.agrees(*std) && self.distribution.is_normal())
@@ -36,10 +36,10 @@ impl Fitted<'_> {
 }
 
 /// Returns the schemes whose std for this shape agrees with the fitted std within about 4 standard errors. The most
-/// likely scheme is first.
+/// likely scheme comes first.
 ///
-/// `values` is the number of values of the tensor. `sparsity` is the fraction of zeros if zeros are scattered over the
-/// tensor, and `None` otherwise.
+/// `values` is the number of values of the tensor. `sparsity` is the fraction of zeros that are scattered over the
+/// tensor, or `None` if there are almost none.
 pub(crate) fn schemes(
     distribution: &Univariate,
     shape: &[usize],
@@ -63,7 +63,7 @@ pub(crate) fn schemes(
             .collect();
     }
     if moments.mean.abs() > 1e-6 * std {
-        // The gain of a norm layer may have mean 1. No scheme is known for other means than 0 and 1.
+        // The weight of a normalization layer may have the mean 1. No scheme is known for means other than 0 and 1.
         let error = 5.0 * std / (values as f64).sqrt() + epsilon(dtype);
         return if (moments.mean - 1.0).abs() < error {
             fitted.fixed_normal_stds().map(|std| format!("normal(mean=1, std={std})")).collect()

@@ -1,4 +1,4 @@
-//! Counts and sums over the values of a tensor, for which the values are read once.
+//! Counts and sums over the values of a tensor. They are computed while the values are read for the first time.
 
 use crate::check::reference::ReferenceDistribution;
 
@@ -20,7 +20,7 @@ pub(super) struct Summary {
     pub(super) infinite: u64,
     /// The number of exact zeros.
     pub(super) zeros: u64,
-    /// The number of exact ones.
+    /// The number of values that are exactly 1.
     pub(super) ones: u64,
     /// The number of implausible values: their absolute value is above 1e15, or below `smallest_plausible` but not 0.
     pub(super) implausible: u64,
@@ -103,7 +103,7 @@ impl Summary {
         self.count_at_max += u64::from(x == self.max);
     }
 
-    /// Returns whether a value is implausibly small: its absolute value is below `smallest_plausible`, but not 0.
+    /// Returns whether a value is implausibly small: its absolute value is below `smallest_plausible` but above 0.
     pub(super) fn is_subnormal(&self, x: f64) -> bool {
         x != 0.0 && x.abs() < self.smallest_plausible
     }
@@ -133,8 +133,8 @@ impl Summary {
         self.rows.iter().filter(|row| row.squares == 0.0).count()
     }
 
-    /// Returns how much more the means or mean squares of rows or columns vary than those of independent values, in
-    /// standard errors. The result is the largest of these excesses, and at least 0.
+    /// Tests whether the means and mean squares of rows and columns vary more than for independent values. Returns the
+    /// largest excess, in standard errors, and at least 0.
     pub(super) fn line_deviation(&self, reference: &ReferenceDistribution) -> f64 {
         let moments = reference.moments;
         let mean_square = moments.variance + moments.mean * moments.mean;

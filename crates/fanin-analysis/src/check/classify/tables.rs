@@ -28,7 +28,7 @@ pub(super) fn table(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Optio
     Ok(None)
 }
 
-/// Returns whether a row rises and falls as often as random values do.
+/// Returns whether a row changes between rising and falling about as often as random values do.
 ///
 /// Of n random values, 2/3 (n - 2) are turning points (local minima or maxima) on average. Computed rows have few
 /// turning points. The threshold is half of the average. For 16 random values, the threshold is 3 standard deviations

@@ -1,4 +1,4 @@
-//! Tick marks at round numbers.
+//! The tick marks of an axis, at round numbers.
 
 use fanin_recipe::text::short;
 
@@ -18,8 +18,8 @@ pub(super) fn linear(low: f64, high: f64, count: f64) -> Vec<Tick> {
         [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999);
     let Some(step) = step.filter(|step| step.is_normal()) else { return vec![(low, short(low))] };
     let (first, last) = ((low / step).ceil(), (high / step).floor());
-    // At more than 1e12 steps from zero, f64 cannot represent the ticks precisely enough. Only the lower end gets a
-    // label.
+    // At more than 1e12 steps from zero, f64 cannot represent the ticks precisely enough. In this case, only the lower
+    // end gets a tick.
     if first.abs().max(last.abs()) > 1e12 {
         return vec![(low, format!("{low:e}"))];
     }
@@ -29,7 +29,7 @@ pub(super) fn linear(low: f64, high: f64, count: f64) -> Vec<Tick> {
 /// Returns the label of the number `k * step`, rounded to the digit of the step.
 fn label(k: i64, step: f64) -> String {
     let x = k as f64 * step;
-    // The decimal exponent of the step, which has one significant digit.
+    // The decimal exponent of the step is the position of the only significant digit of the step.
     let step_exponent = step.log10().floor() as i32;
     if x == 0.0 {
         return "0".to_owned();

@@ -12,7 +12,7 @@ use fanin_recipe::text::{self, escaped};
 /// The height of a histogram in the coordinates of its SVG.
 const HEIGHT: f64 = 100.0;
 
-/// Returns the largest number of values in a bar, measured or planned, and at least 1.
+/// Returns the largest measured or planned number of values in a bar, or 1 if this number is below 1.
 fn max_count(histogram: &Histogram) -> f64 {
     let planned = histogram.planned.iter().flatten().copied();
     histogram.counts.iter().map(|&count| count as f64).chain(planned).fold(1.0, f64::max)
@@ -200,8 +200,8 @@ pub(super) fn depth(inspection: &Inspection, depth: &StdByDepth) -> Markup {
     }
 }
 
-/// Returns the CSS classes of a series: one of eight colours, and one of three dash patterns, which changes after every
-/// eight series.
+/// Returns the CSS classes of a series: one of eight colours and one of three dash patterns. The dash pattern changes
+/// after every eight series.
 fn style(number: usize) -> String {
     format!("c{} d{}", number % 8, number / 8 % 3)
 }
