@@ -4,18 +4,19 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Axes {
-    /// torch's axes: the weight of a `Linear`, which burn stores as `[in, out]`, is planned and drawn as `[out, in]`.
-    /// Specs and recipes for torch can then be used unchanged, and the torch stream gives the weights of PyTorch.
+    /// The axes of torch. The weight of a `Linear`, which burn stores as `[in, out]`, is planned and drawn as `[out,
+    /// in]`. Specs and recipes for torch can then be used without changes, and the torch stream reproduces the weights
+    /// of PyTorch.
     #[default]
     Torch,
-    /// Burn's axes. A spec for the weight of a `Linear` must then have `layout=in_out`. Otherwise fan_in and fan_out
-    /// are swapped.
+    /// The axes of burn. A spec for the weight of a `Linear` must then have `layout=in_out`. Without this argument,
+    /// fan_in and fan_out are swapped.
     Burn,
 }
 
 impl Axes {
-    /// Whether the two axes of a parameter must be swapped to convert it from burn's order of axes to this order. True
-    /// only for the weight of a `Linear`, with torch's axes.
+    /// Returns whether the two axes of a parameter must be swapped to convert the parameter from burn's order of axes
+    /// to this order. Returns `true` only for the weight of a `Linear`, and only with torch's axes.
     ///
     /// `name` is the name of the parameter's field, `container` is the type of the struct that contains the field, and
     /// `rank` is the number of axes. Burn's derive macro names the type of a `Linear` `Struct:Linear`.

@@ -1,4 +1,4 @@
-//! Reading a recipe together with the recipes that it extends.
+//! Reads a recipe together with the recipes that it extends.
 
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::models::{MODELS, Model, nearest_model};
 impl Recipe {
     /// Parses a recipe and the recipe that it extends.
     ///
-    /// Errors show `path`. If `extends` names a recipe file, the file is looked up in the folder of `path`.
+    /// Error messages show `path`. If `extends` names a recipe file, the file is looked up in the folder of `path`.
     ///
     /// # Errors
-    /// [`Error::Recipe`] if the TOML is invalid, a key or a value is unknown, or the extended recipe does not exist or
-    /// extends this one. Each diagnostic has a line and a column.
+    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, or if the extended recipe does
+    /// not exist or extends this recipe. Each diagnostic has a line and a column.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         load(text, path, &Chain(vec![Link::File(canonical(path))]))
     }
@@ -27,7 +27,7 @@ impl Recipe {
     /// Reads a recipe file.
     ///
     /// # Errors
-    /// The errors of [`Recipe::parse`]; [`Error::Io`] if the file cannot be read.
+    /// The errors of [`Recipe::parse`]. Returns [`Error::Io`] if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&source::read(path)?, path)
     }
@@ -50,8 +50,8 @@ impl Recipe {
     /// recipe in the file `name` and `None`.
     ///
     /// # Errors
-    /// [`Error::UnknownRecipe`] if `name` is neither a built-in model nor a file; for a file, the errors of
-    /// [`Recipe::read`].
+    /// Returns [`Error::UnknownRecipe`] if `name` is neither a built-in model nor a file. For a file, the errors of
+    /// [`Recipe::read`] can also be returned.
     pub fn find(name: &str) -> Result<(Self, Option<&'static Model>)> {
         if let Some(model) = Model::find(name) {
             return Ok((Self::built_in(model)?, Some(model)));
@@ -86,8 +86,8 @@ impl Recipe {
                 return Err(variable.span.error(format!("no rule uses the variable {name}{hint}"), remedy));
             }
         }
-        // A variable that the base also has may be unused, because it may be meant for other recipes that extend the
-        // base.
+        // A variable that the base also defines may be unused. The base may define such a variable for other recipes
+        // that extend the base.
         self.variables.iter_mut().for_each(|variable| variable.inherited = in_base(&variable.name));
         inherit(&mut self.rules, base.rules);
         inherit(&mut self.dtypes, base.dtypes);
@@ -131,9 +131,9 @@ fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// Loads the recipe that the value `name` of `extends` refers to. It is the recipe of a built-in model, or a file in
-/// the folder of the extending recipe or below it. Files elsewhere are refused, so that a recipe from someone else
-/// cannot open them. `span` is the position of the value, for errors.
+/// Loads an extended recipe. `name` is the value of `extends`: the name of a built-in model, or a file in the folder of
+/// the extending recipe or below this folder. Files elsewhere are refused, so that a recipe from someone else cannot
+/// open them. `span` is the position of the value in the extending recipe, for error messages.
 fn load_base(name: &str, span: &Span, chain: &Chain) -> Result<Recipe> {
     if let Some(model) = Model::find(name) {
         let chain = chain.with(Link::BuiltIn(model.recipe_name), span)?;
