@@ -27,7 +27,8 @@ impl Axes {
 
 /// Returns the transpose of a row-major matrix.
 pub(crate) fn transposed<E: Copy>(from: &[E], rows: usize, columns: usize) -> Vec<E> {
-    // The matrix is transposed in square blocks, so that the rows read and the columns written both stay in the cache.
+    // The matrix is transposed in square blocks, so that the rows that are read and the columns that are written both
+    // fit in the cache.
     const BLOCK: usize = 32;
     let mut to = Vec::with_capacity(from.len());
     to.extend_from_slice(from);

@@ -18,7 +18,8 @@ pub struct ParameterRequest<'a> {
     pub name: &'a str,
     /// The shape of the parameter, in the order of axes that was passed to [`init_module`].
     pub shape: &'a [usize],
-    /// The type of the struct that contains the parameter, as burn names it: `Struct:Linear`, `Struct:LayerNorm`.
+    /// The type of the struct that contains the parameter, as burn names this type, for example `Struct:Linear` or
+    /// `Struct:LayerNorm`.
     pub container: &'a str,
 }
 

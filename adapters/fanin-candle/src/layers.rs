@@ -1,4 +1,4 @@
-//! A `VarBuilder` backend that initializes each parameter when a layer requests it.
+//! A `VarBuilder` backend that initializes each parameter when a layer requests the parameter.
 
 use std::sync::{Arc, Mutex};
 
@@ -28,7 +28,7 @@ pub struct ParameterRequest<'a> {
 
 type InitializerFor = dyn Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync;
 
-/// Initializes each parameter of a model when a layer requests it, without a recipe.
+/// Initializes each parameter of a model when a layer requests the parameter. No recipe is needed.
 ///
 /// A function chooses the initializer of each parameter from a [`ParameterRequest`]. If a parameter is requested twice,
 /// both requests return the same variable.

@@ -12,13 +12,14 @@ pub struct Group {
     pub members: Vec<usize>,
 }
 
-/// The words of a name that is split at its dots. `None` stands for a number.
+/// The words of a name, which are the texts between its dots. `None` stands for a number.
 type Template<'a> = Vec<Option<&'a str>>;
 
 /// Maps the numbers in each name to the index of the name. All names have the same [`Template`].
 type MembersByNumbers = BTreeMap<Vec<u64>, usize>;
 
-/// Splits a name into its template and its numbers. A word with leading zeros, such as `00`, is not a number.
+/// Splits a name into its template and its numbers. The words of a name are the texts between its dots. A word with
+/// leading zeros, such as `00`, is not a number.
 fn split(name: &str) -> (Template<'_>, Vec<u64>) {
     let mut numbers = Vec::new();
     let template = name.split('.').map(|word| match word.parse::<u64>() {

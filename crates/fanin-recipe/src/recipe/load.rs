@@ -39,8 +39,8 @@ impl Recipe {
     pub fn built_in(model: &Model) -> Result<Self> {
         let chain = Chain(vec![Link::BuiltIn(model.recipe_name)]);
         let mut recipe = load(model.recipe_toml, Path::new(model.recipe_name), &chain)?;
-        // The ties are marked as inherited, because only inherited ties may be unused. A tie is unused in a checkpoint
-        // of a model without its head, which contains neither of the two tied tensors.
+        // The ties are marked as inherited, because only inherited ties may be unused. For example, a tie is unused for
+        // a checkpoint of a model without its head, if the checkpoint has neither of the two names.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
         recipe.model = Some(model.name);
         Ok(recipe)
@@ -66,8 +66,8 @@ impl Recipe {
         Err(Error::UnknownRecipe { name: name.to_owned(), suggestion: nearest_model(name) })
     }
 
-    /// Adds the rules, variables and ties of `base`, the recipe that this one extends. The rules of `base` come after
-    /// the rules of this recipe.
+    /// Adds the rules, variables and ties of `base`, which is the recipe that this recipe extends. The rules of `base`
+    /// are added after the rules of this recipe.
     ///
     /// A rule of this recipe replaces the rule of `base` with the same pattern. A variable replaces the variable with
     /// the same name, and a tie replaces the tie with the same alias.
@@ -159,7 +159,7 @@ fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// The recipes that are being loaded, for detecting cycles. Each recipe extends the next one.
+/// The recipes that are being loaded. Each recipe extends the next one. The chain serves to detect cycles.
 #[derive(Debug, Clone)]
 struct Chain(Vec<Link>);
 

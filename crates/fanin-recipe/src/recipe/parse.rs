@@ -18,7 +18,7 @@ use crate::error::{Result, did_you_mean};
 
 /// Parses the text of one recipe, without the recipe that it extends. Returns the recipe. If the recipe has the key
 /// `extends`, also returns the span of the key's value. `is_base` says whether the recipe is loaded because another
-/// recipe extends it.
+/// recipe extends this one.
 pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, Option<Span>)> {
     let source = Arc::new(Source::new(path, text, is_base));
     let span_of = |range: Range<usize>| Span::new(&source, range);

@@ -72,9 +72,9 @@ impl Recipe {
         rule.map_or(&self.init_span, |rule| &rule.span).error(message, remedy)
     }
 
-    /// Plans every tensor. `written_dtype` returns the dtype in which an entry will be written. Its second argument is
-    /// the dtype that a rule of `[dtype]` chooses for the entry, or `None`. `written_dtype` is called only for entries
-    /// whose dtype a recipe may choose.
+    /// Plans every tensor. `written_dtype(entry, chosen_dtype)` must return the dtype in which `entry` will be written.
+    /// `chosen_dtype` is the dtype that a rule of `[dtype]` chooses for the entry, or `None` if no such rule matches.
+    /// The function is called only for entries whose dtype a recipe may choose.
     fn plan_all(
         &self,
         manifest: &Manifest,

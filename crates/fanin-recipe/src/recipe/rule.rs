@@ -1,4 +1,4 @@
-//! Rules, which assign a value to the tensors whose names match a pattern.
+//! Rules. A rule assigns a value to the tensors whose names match a pattern.
 
 use globset::{GlobBuilder, GlobMatcher};
 

@@ -1,4 +1,5 @@
-//! The JSON schema of recipes, for editors. The schema is generated from the code's lists of schemes, dtypes and keys.
+//! The JSON schema of recipes, for editors. The schema is generated from the lists of schemes, dtypes and keys in the
+//! code.
 
 use fanin::DType;
 use fanin::spec::{Scheme, schemes};

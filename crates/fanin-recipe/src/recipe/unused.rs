@@ -68,8 +68,8 @@ impl Recipe {
                 && !used.contains(name.as_str())
                 && settings.iter().all(|(setting, _)| setting != name)
         };
-        // Returns the words of the specs that are not variables. One of these words may be a misspelling of the unused
-        // variable, or the other way round.
+        // Returns the words of the specs that are not variables. One of these words may be a different spelling of the
+        // unused variable's name.
         let undefined = || {
             let is_defined = |word: &str| self.variables.iter().any(|variable| variable.name == word);
             used.iter().copied().filter(move |word| {

@@ -1,6 +1,6 @@
 //! [`Choice`]: the initializer that a draft proposes for a tensor.
 
-/// The sections of a draft, in the order in which the draft contains them.
+/// The sections of a draft. The draft contains the sections in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Section {
     Buffers,

@@ -1,4 +1,5 @@
-//! The patterns of a draft's rules: the most general patterns that match only tensors with the same choice.
+//! Finds the patterns of a draft's rules. Each pattern is the most general one that matches only tensors with the same
+//! choice.
 
 use globset::GlobBuilder;
 
@@ -104,7 +105,8 @@ fn candidates(name: &str) -> Vec<String> {
     all
 }
 
-/// Returns a pattern in which each number of the name is replaced by a star: `t*` for `t0` and `t17`.
+/// Returns the name as a pattern in which a star replaces each sequence of digits. For example, the pattern is `t*` for
+/// both `t0` and `t17`.
 fn numberless(name: &str) -> String {
     let mut pattern = String::new();
     for (index, text) in name.split(|c: char| c.is_ascii_digit()).enumerate() {
