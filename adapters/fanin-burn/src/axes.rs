@@ -4,9 +4,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Axes {
-    /// The axes of torch. The weight of a `Linear`, which burn stores as `[in, out]`, is planned and drawn as `[out,
-    /// in]`. Specs and recipes for torch can then be used without changes, and the torch stream reproduces the weights
-    /// of PyTorch.
+    /// The axes of torch. The weight of a `Linear`, which burn stores as `[in, out]`, is planned and drawn as
+    /// `[out, in]`. Specs and recipes for torch can then be used without changes, and the torch stream reproduces the
+    /// weights of PyTorch.
     #[default]
     Torch,
     /// The axes of burn. A spec for the weight of a `Linear` must then have `layout=in_out`. Without this argument,

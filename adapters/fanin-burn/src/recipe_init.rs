@@ -20,8 +20,8 @@ impl RecipeInit {
         Self { init: fanin_recipe::RecipeInit::new(recipe), axes: Axes::default() }
     }
 
-    /// Returns a `RecipeInit` for the recipe of a built-in model, with torch's order of axes. The command `fanin
-    /// models` lists the names of the models.
+    /// Returns a `RecipeInit` for the recipe of a built-in model, with torch's order of axes. The command
+    /// `fanin models` lists the names of the models.
     ///
     /// # Errors
     /// Returns an error if there is no such model. The error suggests a similar name if there is one.

@@ -1,4 +1,4 @@
-//! Reading and validating the header of a safetensors file.
+//! Reads and validates the header of a safetensors file.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use crate::error::{Error, Result};
 pub use crate::stored_type::StoredType;
 
-/// The maximum length of a header that readers of the safetensors format accept, in bytes.
+/// The maximum length of a header in bytes. Readers of the safetensors format reject longer headers.
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// The maximum size of a file in bytes. All tensors of a file together cannot have more bytes.

@@ -19,8 +19,8 @@ pub struct Model {
     pub recipe_name: &'static str,
 }
 
-/// Expands to a slice of models. Each pair `name: recipe` contains the name of a model, and the name of its recipe file
-/// without `.toml`.
+/// Expands to a slice of models. Each pair `name: recipe` contains the name of a model, and the name of the model's
+/// recipe file without `.toml`.
 macro_rules! models {
     ($($name:literal: $recipe:literal),* $(,)?) => {
         &[$(Model {

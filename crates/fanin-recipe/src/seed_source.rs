@@ -58,8 +58,9 @@ impl SeedSource {
         }
     }
 
-    /// Checks that the stream can draw all plans, and returns an error if it cannot. Each plan is preceded by the name
-    /// of its parameter. No value is drawn, and the state of the stream does not change.
+    /// Checks that the stream can draw all plans, and returns an error if it cannot. Each element of `plans` is the
+    /// name of a parameter and the plan of the parameter. No value is drawn, and the state of the stream does not
+    /// change.
     ///
     /// # Errors
     /// Returns [`Error::Tensor`] for the first plan that the stream cannot draw.

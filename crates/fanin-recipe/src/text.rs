@@ -1,4 +1,4 @@
-//! Formatting of numbers, sizes and names for terminal output.
+//! Formats numbers, sizes and names for terminal output.
 
 /// Formats a number with four significant digits and without trailing zeros: `0.02`, `-1.235e-8`. If the absolute value
 /// is below a million, all digits before the decimal point are shown: `123457`.

@@ -22,7 +22,8 @@ pub struct Recipe {
     pub(super) source: Arc<Source>,
     /// The value of `extends`: the name of the recipe that this recipe extends.
     pub(super) base: Option<String>,
-    /// The name of the built-in model, if this is the recipe of a built-in model.
+    /// The name of the built-in model to which the recipe belongs. `None` if the recipe is not that of a built-in
+    /// model.
     pub(super) model: Option<&'static str>,
     pub(super) variables: Vec<Variable>,
     pub(super) rules: Vec<Rule<Assignment>>,

@@ -18,8 +18,8 @@ impl Recipe {
     /// way as this recipe.
     ///
     /// If this recipe extends no other recipe, the result is the text of this recipe. Otherwise the result leaves out
-    /// the rules that win for no tensor, and the variables and ties that no tensor needs. In an extended recipe they
-    /// may be unused, but in the result they would be errors.
+    /// the rules that win for no tensor, and the variables and ties that no tensor needs. Unused rules, variables and
+    /// ties are allowed in an extended recipe, but they would be errors in the result.
     pub fn flatten(&self, manifest: &Manifest) -> String {
         let Some(base) = &self.base else { return self.text().to_owned() };
         let names: HashSet<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();

@@ -57,7 +57,8 @@ impl Recipe {
             return Ok((Self::built_in(model)?, Some(model)));
         }
         let path = Path::new(name);
-        // Some names of models contain dots, as in `llama-3.2-1b`. So a dot alone does not make `name` a file name.
+        // A dot alone does not make `name` a file name, because some names of models contain dots, for example
+        // `llama-3.2-1b`.
         let has_recipe_extension =
             path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         if path.exists() || has_recipe_extension || path.components().count() > 1 {
@@ -107,7 +108,8 @@ impl Recipe {
     }
 }
 
-/// Appends to `own` the rules of `base` whose patterns do not occur in `own`, and marks them as inherited.
+/// Appends to `own` the rules of `base` whose patterns do not occur in `own`, and marks the appended rules as
+/// inherited.
 fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     let patterns: HashSet<&str> = own.iter().map(|rule| rule.pattern.text.as_str()).collect();
     let mut added: Vec<Rule<T>> =
@@ -163,7 +165,7 @@ fn canonical(path: &Path) -> PathBuf {
 #[derive(Debug, Clone)]
 struct Chain(Vec<Link>);
 
-/// Identifies a recipe: a built-in recipe by its file name, any other by its canonical path.
+/// Identifies a recipe. A built-in recipe is identified by its file name, and any other recipe by its canonical path.
 #[derive(Debug, Clone, PartialEq)]
 enum Link {
     BuiltIn(&'static str),

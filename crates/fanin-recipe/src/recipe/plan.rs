@@ -1,4 +1,4 @@
-//! Planning: applying a recipe to the tensors of a manifest.
+//! Plans the tensors of a manifest by a recipe.
 
 use std::collections::{HashMap, HashSet};
 
@@ -43,8 +43,8 @@ impl Recipe {
     /// copied and skipped tensors always keep the dtype in the manifest.
     ///
     /// # Errors
-    /// The errors of [`Recipe::plan`], and an error if `overall` has no effect, because rules of `[dtype]` choose the
-    /// dtype of every drawn tensor.
+    /// The errors of [`Recipe::plan`]. Also returns an error if `overall` has no effect because rules of `[dtype]`
+    /// choose the dtype of every drawn tensor.
     pub fn plan_with_dtype(
         &self,
         manifest: &Manifest,

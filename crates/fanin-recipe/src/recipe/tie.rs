@@ -40,8 +40,8 @@ pub(super) fn check_ties(ties: &[Tie]) -> Result {
 }
 
 /// Returns the tie of each tensor of the manifest, and diagnostics about unused ties and about ties of tensors of
-/// different shapes. The tie of a tensor is the tie whose alias is the tensor's name. It is `None` if there is no such
-/// tie.
+/// different shapes. The tie of a tensor is the tie whose alias is the tensor's name. A tensor without such a tie gets
+/// `None`.
 pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&'a Tie>>, Vec<Diagnostic>) {
     let by_alias: HashMap<&str, &Tie> = ties.iter().map(|tie| (tie.alias.as_str(), tie)).collect();
     let entries: HashMap<&str, &Entry> =

@@ -110,7 +110,7 @@ impl VariableValue {
     }
 }
 
-/// Returns the words of a spec: its longest sequences of letters, digits and underscores. Numbers count as words.
+/// Returns the words of a spec: the maximal sequences of letters, digits and underscores. Numbers count as words.
 pub(super) fn words(spec: &str) -> impl Iterator<Item = &str> {
     spec.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }

@@ -21,7 +21,8 @@ const MAX_COMPARISONS: usize = 50_000_000;
 /// Returns rules that give each tensor its choice, ordered by section. `choices[i]` is the choice of the tensor
 /// `names[i]`. Each rule wins for at least one tensor.
 pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<'a>> {
-    // Distinct choices are numbered in the order of first occurrence. `kinds[i]` is the number of `choices[i]`.
+    // Distinct choices are numbered in the order of first occurrence. `kinds[i]` is the number of the choice
+    // `choices[i]`.
     let mut distinct: Vec<usize> = Vec::new();
     let kinds: Vec<usize> = (0..names.len())
         .map(|index| {
@@ -154,7 +155,7 @@ mod tests {
         let choices: Vec<Choice> = (0..names.len())
             .map(|index| known(Section::Others, ["zeros", "ones"][index % 2], "because"))
             .collect();
-        // Without the maximum number of comparisons, this would take an hour.
+        // Without the limit `MAX_COMPARISONS`, the function `rules` would take an hour for these names.
         let rules = rules(&names, &choices);
         assert_eq!(rules.iter().map(|rule| rule.members.len()).sum::<usize>(), names.len());
     }
