@@ -1,4 +1,4 @@
-//! The order of a parameter's axes, which differs between burn and torch.
+//! The order of a parameter's axes. For the weight of a `Linear`, burn and torch have different orders.
 
 /// The order of axes in which parameters are planned and drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

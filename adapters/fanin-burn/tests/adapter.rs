@@ -98,7 +98,7 @@ fn a_linear_layer_has_the_fans_of_torch_and_the_values_of_its_name() {
     // The bound is 1/sqrt(fan_in) = 1/sqrt(16) = 1/4. With swapped fans, the bound would be 1/sqrt(64) = 1/8.
     let max = found.iter().fold(0f32, |max, x| max.max(x.abs()));
     assert!(max <= 0.25 && max > 0.24, "{max}");
-    // With burn's axes, nothing is transposed.
+    // With `Axes::Burn`, the weight is not transposed.
     let burn_net =
         NET.replace("\"*.weight\" ", "\"{fc1,fc2,head}.weight\" = \"xavier_uniform\"\n\"*.weight\" ");
     let init_net = recipe(&burn_net).axes(Axes::Burn);

@@ -12,7 +12,7 @@ use fanin::init::{Init, constant, normal, uniform};
 use crate::SeedSource;
 use crate::draw::{resolve, var_of, with_name};
 
-/// A layer's request for a parameter.
+/// A parameter that a layer requests. A function such as [`torch_default`] chooses its initializer.
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterRequest<'a> {
     /// The path of the parameter, for example `fc1.weight`.
@@ -142,8 +142,8 @@ impl SimpleBackend for Layers {
     }
 }
 
-/// Returns the initializer that candle's layer proposes. Fans are computed by candle's formulas. By these, a tensor of
-/// one axis has fan_in 1, and its fan_out is its length.
+/// Returns the initializer that candle's layer proposes. Fans are computed by candle's formulas. By these formulas, a
+/// tensor of one axis has fan_in 1, and a fan_out equal to its length.
 ///
 /// # Errors
 /// This function never returns an error. The return type is `Result` only because [`Layers::new`] expects a function

@@ -107,8 +107,8 @@ impl RecipeInit {
         Ok(vars)
     }
 
-    /// Draws new values for the variables of a map, and returns the plan of each variable. Dtypes and devices do not
-    /// change. If the recipe has an error or does not fit the variables, no variable is changed.
+    /// Draws new values by the recipe for the variables of a map, and returns the plan of each variable. Dtypes and
+    /// devices do not change. If the recipe has an error or does not fit the variables, no variable is changed.
     ///
     /// Only the native stream can be used, because a `VarMap` does not store the order of its variables. Use
     /// [`RecipeInit::fill_in_order`] for the torch stream.
@@ -181,7 +181,8 @@ fn new_values(
         with_name(name, var.map(Var::into_inner))
     })?;
     Ok(match drawn {
-        // The values are copied, because an optimizer would update variables that share memory twice in each step.
+        // The values are copied, so that tied variables do not share memory. In each step, an optimizer would update
+        // shared memory once for each of these variables.
         ParameterValues::Drawn { values, is_shared: true } => Some(values.detach().copy()?),
         ParameterValues::Drawn { values, is_shared: false } => Some(values),
         ParameterValues::Integers(values) => {
