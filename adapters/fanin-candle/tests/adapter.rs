@@ -180,8 +180,8 @@ fn candle_defaults_have_the_standard_deviation_of_candles_layers() -> Result<()>
     let values = layers.var_map().data().lock().unwrap()["fc.weight"].flatten_all()?.to_vec1::<f32>()?;
     let std =
         (values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / values.len() as f64).sqrt();
-    // The weights of candle's Linear have std = sqrt(2 / 300). The standard error of the estimated std is std / sqrt(2
-    // * n), where n is the number of values.
+    // The weights of candle's Linear have std = sqrt(2 / 300). For n values, the standard error of the estimated std is
+    // `std / sqrt(2 * n)`.
     let expected = (2f64 / 300.0).sqrt();
     assert!((std / expected - 1.0).abs() < 5.0 / (2.0 * values.len() as f64).sqrt(), "{std}");
     let once = layers.var_map().all_vars().len();
