@@ -1,4 +1,4 @@
-//! Trains a deep network to fit a curve from three initializations, and prints the loss of each.
+//! Trains a deep network from each of four initializations to fit a curve, and prints the losses.
 //!
 //! ```text
 //! cargo run --release --example train

@@ -1,21 +1,22 @@
-//! The order of a parameter's axes, which differs between burn and torch.
+//! The order of a parameter's axes. For the weight of a `Linear`, burn and torch have different orders.
 
 /// The order of axes in which parameters are planned and drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Axes {
-    /// torch's axes: the weight of a `Linear`, which burn stores as `[in, out]`, is planned and drawn as `[out, in]`.
-    /// Specs and recipes for torch can then be used unchanged, and the torch stream gives the weights of PyTorch.
+    /// The axes of torch. The weight of a `Linear`, which burn stores as `[in, out]`, is planned and drawn as
+    /// `[out, in]`. Specs and recipes for torch can then be used without changes, and the torch stream reproduces the
+    /// weights of PyTorch.
     #[default]
     Torch,
-    /// Burn's axes. A spec for the weight of a `Linear` must then have `layout=in_out`. Otherwise fan_in and fan_out
-    /// are swapped.
+    /// The axes of burn. A spec for the weight of a `Linear` must then have `layout=in_out`. Without this argument,
+    /// fan_in and fan_out are swapped.
     Burn,
 }
 
 impl Axes {
-    /// Whether the two axes of a parameter must be swapped to convert it from burn's order of axes to this order. True
-    /// only for the weight of a `Linear`, with torch's axes.
+    /// Returns whether the two axes of a parameter must be swapped to convert the parameter from burn's order of axes
+    /// to this order. Returns `true` only for the weight of a `Linear`, and only with torch's axes.
     ///
     /// `name` is the name of the parameter's field, `container` is the type of the struct that contains the field, and
     /// `rank` is the number of axes. Burn's derive macro names the type of a `Linear` `Struct:Linear`.
@@ -26,7 +27,8 @@ impl Axes {
 
 /// Returns the transpose of a row-major matrix.
 pub(crate) fn transposed<E: Copy>(from: &[E], rows: usize, columns: usize) -> Vec<E> {
-    // The matrix is transposed in square blocks, so that the rows read and the columns written both stay in the cache.
+    // The matrix is transposed in square blocks, so that the rows that are read and the columns that are written both
+    // fit in the cache.
     const BLOCK: usize = 32;
     let mut to = Vec::with_capacity(from.len());
     to.extend_from_slice(from);

@@ -1,4 +1,4 @@
-//! Drawing one tensor.
+//! Draws one tensor.
 
 use burn_core::module::{Param, ParamId};
 use burn_core::tensor::{DType, Device, Element as BurnElement, Tensor, TensorData};
@@ -8,11 +8,11 @@ use fanin_recipe::{Error, Result};
 
 use crate::axes::transposed;
 
-/// Returns a tensor with the values of an initializer. The order of axes is that of `shape`: nothing is transposed.
+/// Returns a tensor with the values of an initializer. The axes are in the order of `shape`. Nothing is transposed.
 ///
 /// # Errors
-/// If `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream cannot draw the
-/// plan.
+/// Returns an error if `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; or if the
+/// stream cannot draw the values.
 pub fn tensor<const D: usize>(
     init: &dyn Initializer,
     shape: [usize; D],
@@ -40,7 +40,8 @@ pub fn param<const D: usize>(
     Ok(param)
 }
 
-/// Returns the fanin dtype in which the values of a burn dtype are drawn, or an error if fanin cannot draw the dtype.
+/// Returns the fanin dtype in which the values of a burn dtype are drawn. Returns an error if fanin cannot draw values
+/// of the dtype.
 pub(crate) fn fanin_dtype(dtype: DType) -> Result<fanin::DType> {
     match dtype {
         DType::F32 | DType::Flex32 => Ok(fanin::DType::F32),
@@ -51,7 +52,7 @@ pub(crate) fn fanin_dtype(dtype: DType) -> Result<fanin::DType> {
     }
 }
 
-/// Draws the values of a plan. The order of axes is that of the plan's shape.
+/// Draws the values of a plan, and returns them with the axes in the order of the plan's shape.
 pub(crate) fn draw(plan: &Plan, stream: &mut dyn Stream) -> Result<TensorData> {
     match plan.dtype() {
         fanin::DType::F32 => draw_as::<f32>(plan, stream),

@@ -1,4 +1,4 @@
-//! Writing new values to the parameters of a module.
+//! Writes new values to the parameters of a module.
 
 use burn_core::module::{Module, ModuleMapper, Param};
 use burn_core::tensor::{Int, Tensor, TensorData};
@@ -11,26 +11,27 @@ use crate::module_path::ModulePath;
 use crate::visit::parameters;
 use crate::{Axes, SeedSource};
 
-/// A parameter of a module, for which the caller of [`init_module`] chooses an initializer.
+/// A parameter of a module. The caller of [`init_module`] chooses an initializer for each parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterRequest<'a> {
     /// The path of the parameter, for example `layers.0.weight`.
     pub name: &'a str,
-    /// The shape of the parameter, in the order of axes that was given to [`init_module`].
+    /// The shape of the parameter, in the order of axes that was passed to [`init_module`].
     pub shape: &'a [usize],
-    /// The type of the struct that contains the parameter, as burn names it: `Struct:Linear`, `Struct:LayerNorm`.
+    /// The type of the struct that contains the parameter, as burn names this type, for example `Struct:Linear` or
+    /// `Struct:LayerNorm`.
     pub container: &'a str,
 }
 
-/// Initializes the floating-point parameters of a module. `initializer_for` returns the initializer of a parameter, or
-/// `None` if the parameter keeps its values.
+/// Initializes the floating-point parameters of a module. `initializer_for` must return the initializer of a parameter,
+/// or `None` to leave the parameter unchanged.
 ///
-/// Integer and boolean tensors also keep their values. Ids, devices, dtypes and `require_grad` do not change. On the
-/// torch stream, parameters are drawn in the order of the module's fields.
+/// Integer and boolean tensors do not change. Ids, devices, dtypes and `require_grad` do not change. On the torch
+/// stream, parameters are drawn in the order of the module's fields.
 ///
 /// # Errors
-/// If `initializer_for` returns an error; if an initializer does not fit its parameter; if the stream cannot draw a
-/// parameter. All parameters are checked before the first value is drawn.
+/// Returns an error if `initializer_for` returns an error; if an initializer does not fit its parameter; or if the
+/// stream cannot draw a parameter. All parameters are checked before the first value is drawn.
 pub fn init_module<M: Module>(
     module: M,
     axes: Axes,
@@ -70,13 +71,13 @@ struct Writer<'a> {
     path: ModulePath,
     seed_source: &'a mut SeedSource,
     values: ModelValues<TensorData>,
-    /// The first error. It is stored here because a mapper cannot return an error.
+    /// The first error. The error is stored here because the methods of a `ModuleMapper` cannot return an error.
     error: Option<Error>,
 }
 
 impl Writer<'_> {
-    /// Draws the values of the current parameter, in the chosen axes. After an error, returns `Kept`, so that the
-    /// remaining parameters keep their values.
+    /// Draws the values of the current parameter, in the chosen order of axes. After an error, returns `Kept`, so that
+    /// the remaining parameters do not change.
     fn values(&mut self) -> ParameterValues<TensorData> {
         if self.error.is_some() {
             return ParameterValues::Kept;
@@ -113,7 +114,7 @@ impl ModuleMapper for Writer<'_> {
                 }
             };
         }
-        // `Param::map` does not change the id and the mappers of the parameter.
+        // `Param::map` changes neither the id nor the mappers of the parameter.
         param.map(|old| {
             let new = Tensor::from_data(values, (&old.device(), old.dtype()));
             new.set_require_grad(old.is_require_grad())

@@ -20,10 +20,10 @@
 //! ```
 //!
 //! # Axes
-//! Burn stores the weight of a `Linear` as `[in, out]`, and torch stores it as `[out, in]`. All other parameters have
-//! the same axes in burn and in torch. By default, this crate draws the weight of a `Linear` in torch's axes and stores
-//! the transpose, so that the fans are correct and the values are those of PyTorch: see [`Axes`]. The name of a
-//! parameter is its path in burn: `layers.0.weight`, `norm.gamma`.
+//! Burn stores the weight of a `Linear` as `[in, out]`, and torch stores this weight as `[out, in]`. All other
+//! parameters have the same axes in burn and in torch. By default, this crate draws the weight of a `Linear` in torch's
+//! axes and stores the transpose. The fans are then correct, and the torch stream reproduces PyTorch's values. See
+//! [`Axes`]. The name of a parameter is its path in burn, for example `layers.0.weight` or `norm.gamma`.
 
 mod axes;
 mod draw;

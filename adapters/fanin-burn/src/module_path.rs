@@ -1,4 +1,4 @@
-//! [`ModulePath`]: the path of the parameter that a visitor of a module tree is visiting.
+//! [`ModulePath`]: the path of the parameter that a visitor of a module is visiting.
 
 use crate::Axes;
 
@@ -32,8 +32,8 @@ impl ModulePath {
         self.levels.last().map_or("", |(_, container)| container)
     }
 
-    /// Whether the two axes of the current parameter must be swapped to convert it from burn's order of axes to the
-    /// chosen order. `rank` is the number of axes of the parameter.
+    /// Returns whether the two axes of the current parameter must be swapped to convert the parameter from burn's order
+    /// of axes to the chosen order. `rank` is the number of axes of the parameter.
     pub(crate) fn is_transposed(&self, rank: usize) -> bool {
         self.levels.last().is_some_and(|(name, container)| self.axes.transposes(name, container, rank))
     }

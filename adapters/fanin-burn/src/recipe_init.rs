@@ -1,4 +1,4 @@
-//! Initializing burn modules by a recipe. The whole module is planned before a value is drawn.
+//! Initializes burn modules by a recipe. The whole module is planned before a value is drawn.
 
 use burn_core::module::Module;
 use fanin_recipe::{Planned, Recipe, Result};
@@ -7,7 +7,7 @@ use crate::init_module::write_values;
 use crate::visit::manifest;
 use crate::{Axes, SeedSource};
 
-/// A recipe, with values for some of its variables, by which burn modules are initialized.
+/// Initializes burn modules by a recipe, with values for some of the recipe's variables.
 #[derive(Debug, Clone)]
 pub struct RecipeInit {
     init: fanin_recipe::RecipeInit,
@@ -20,11 +20,11 @@ impl RecipeInit {
         Self { init: fanin_recipe::RecipeInit::new(recipe), axes: Axes::default() }
     }
 
-    /// Returns a `RecipeInit` for the recipe of a built-in model, with torch's order of axes. `fanin models` lists the
-    /// names of the models.
+    /// Returns a `RecipeInit` for the recipe of a built-in model, with torch's order of axes. The command
+    /// `fanin models` lists the names of the models.
     ///
     /// # Errors
-    /// If there is no such model. The error suggests a similar name if there is one.
+    /// Returns an error if there is no such model. The error suggests a similar name if there is one.
     pub fn built_in(name: &str) -> Result<Self> {
         Ok(Self { init: fanin_recipe::RecipeInit::built_in(name)?, axes: Axes::default() })
     }
@@ -46,8 +46,8 @@ impl RecipeInit {
     /// the module does not change.
     ///
     /// # Errors
-    /// If the recipe does not fit the module: no rule matches a parameter, a rule is unused, or a spec does not fit the
-    /// shape of a parameter.
+    /// Returns an error if the recipe does not fit the module. For example, no rule matches a parameter, a rule is
+    /// unused, or a spec does not fit the shape of a parameter.
     pub fn plan<M: Module>(&self, module: &M) -> Result<Vec<Planned>> {
         self.init.plan(&manifest(module, self.axes)?)
     }
@@ -56,8 +56,8 @@ impl RecipeInit {
     /// do not change. On the torch stream, parameters are drawn in the order of the module's fields.
     ///
     /// # Errors
-    /// The errors of [`RecipeInit::plan`], and an error if the stream cannot draw a parameter. All parameters are
-    /// checked before the first value is drawn.
+    /// The errors of [`RecipeInit::plan`]. Also returns an error if the stream cannot draw a parameter. All parameters
+    /// are checked before the first value is drawn.
     pub fn module<M: Module>(&self, module: M, seed_source: &mut SeedSource) -> Result<M> {
         let values = self.init.values(&manifest(&module, self.axes)?, seed_source)?;
         write_values(module, self.axes, seed_source, values)

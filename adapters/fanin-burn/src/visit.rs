@@ -1,4 +1,4 @@
-//! Reading the names, shapes, dtypes and values of a module's parameters.
+//! Reads the names, shapes, dtypes and values of a module's parameters.
 
 use burn_core::module::{Module, ModuleVisitor, Param};
 use burn_core::tensor::{DType, Int, Tensor, TensorData};
@@ -9,17 +9,18 @@ use crate::draw::fanin_dtype;
 use crate::module_path::ModulePath;
 
 /// Returns the names, shapes and dtypes of a module's parameters and running states, in the order of the module's
-/// fields. Shapes are in the order of axes that `axes` chooses.
+/// fields. `axes` is the order of the axes in the shapes.
 ///
 /// # Errors
-/// If a tensor has a dtype that is neither an integer nor f32, f64, f16 or bf16, for example a quantized one.
+/// Returns an error if the dtype of a tensor is neither an integer dtype nor f32, f64, f16 or bf16. For example,
+/// quantized dtypes are not supported.
 pub fn manifest<M: Module>(module: &M, axes: Axes) -> Result<Manifest> {
     let entries = parameters(module, axes)?.into_iter().map(|parameter| parameter.entry).collect();
     Ok(Manifest { entries, ..Manifest::default() })
 }
 
-/// Returns the names and values of a module's parameters and running states, for example to write a checkpoint. Values
-/// are in the order of axes that `axes` chooses.
+/// Returns the names and values of a module's parameters and running states, for example to write a checkpoint. `axes`
+/// is the order of the axes of the values.
 pub fn tensors<M: Module>(module: &M, axes: Axes) -> Vec<(String, TensorData)> {
     let mut visitor = ValueVisitor { path: ModulePath::new(axes), tensors: Vec::new() };
     module.visit(&mut visitor);
@@ -43,7 +44,7 @@ pub(crate) fn parameters<M: Module>(module: &M, axes: Axes) -> Result<Vec<Parame
 struct ParameterVisitor {
     path: ModulePath,
     parameters: Vec<Parameter>,
-    /// The first error. It is stored here because a visitor cannot return an error.
+    /// The first error. The error is stored here because the methods of a `ModuleVisitor` cannot return an error.
     error: Option<Error>,
 }
 
@@ -113,7 +114,7 @@ impl ModuleVisitor for ValueVisitor {
     }
 }
 
-/// Returns the safetensors dtype in which the values of a burn dtype are stored, or an error if there is none.
+/// Returns the safetensors dtype in which the values of a burn dtype are stored, or an error if there is no such dtype.
 fn stored_type(dtype: DType) -> Result<StoredType> {
     Ok(match dtype {
         DType::I64 => StoredType::I64,

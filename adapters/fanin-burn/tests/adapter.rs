@@ -1,4 +1,4 @@
-//! The adapter gives the same values as the modules of torch, as the library and as the command line.
+//! Tests that the adapter gives the same values as the modules of torch, the crate fanin, and the command line.
 
 use burn_core as burn;
 use burn_core::module::{Module, Param};
@@ -95,10 +95,10 @@ fn a_linear_layer_has_the_fans_of_torch_and_the_values_of_its_name() {
     for (row, column) in [(0, 0), (3, 5), (63, 15), (17, 2)] {
         assert_eq!(found[column * 64 + row].to_bits(), expected[row * 16 + column].to_bits());
     }
-    // The bound is sqrt(3) / sqrt(3 fan_in) = 1/4. With swapped fans it would be 1/8.
+    // The bound is 1/sqrt(fan_in) = 1/sqrt(16) = 1/4. With swapped fans, the bound would be 1/sqrt(64) = 1/8.
     let max = found.iter().fold(0f32, |max, x| max.max(x.abs()));
     assert!(max <= 0.25 && max > 0.24, "{max}");
-    // With burn's axes, nothing is transposed.
+    // With `Axes::Burn`, the weight is not transposed.
     let burn_net =
         NET.replace("\"*.weight\" ", "\"{fc1,fc2,head}.weight\" = \"xavier_uniform\"\n\"*.weight\" ");
     let init_net = recipe(&burn_net).axes(Axes::Burn);
@@ -168,7 +168,7 @@ fn parameters_of_containers_and_integers_are_initialized_by_name() {
     assert_eq!(names, expected);
     let module = init_steps.module(module, &mut SeedSource::native(0)).unwrap();
     assert_eq!(module.steps.val().into_data().convert::<i64>().as_slice::<i64>().unwrap(), [7, 7, 7]);
-    // Parameters for which the closure returns None keep their values.
+    // The parameters for which the closure returns `None` do not change.
     let module = init_module(module, Axes::Torch, &mut SeedSource::native(0), |request| {
         Ok((request.container == "Struct:Linear" && request.name.ends_with("bias"))
             .then(|| init::Init::parse("zeros").unwrap()))
@@ -231,7 +231,7 @@ fn a_module_can_be_trained_with_autodiff() {
     assert!(after < before / 2.0, "{before} to {after}");
 }
 
-/// Runs the command line, and returns whether it exited with 0. The environment variable FANIN is the path of the
+/// Runs the command line, and returns whether the exit status is 0. The environment variable FANIN is the path of the
 /// binary. `cargo xtask test --adapters` sets this variable.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
@@ -261,7 +261,7 @@ fn the_command_line_verifies_and_reproduces_a_saved_module() {
     };
     assert!(verify("11"));
     assert!(!verify("12"), "another seed has other values");
-    // `fanin init` writes the same bytes as the adapter for the names and shapes of net.safetensors.
+    // For the names and shapes of net.safetensors, `fanin init` writes the same tensor data as the adapter.
     let init = ["init", "net.toml", "--like", "net.safetensors", "--seed", "11", "-o", "same.safetensors"];
     assert!(command_line(&init, folder.path()));
     let data = |name: &str| {

@@ -1,4 +1,4 @@
-//! Trains a deep network to fit a curve from four initializations, and prints the loss of each.
+//! Trains a deep network from each of four initializations to fit a curve, and prints the losses.
 //!
 //! ```text
 //! cargo run --release --example train
@@ -66,8 +66,8 @@ fn main() -> Result<()> {
     train_by_recipe("bad: normal(std=0.02), the signal vanishes", "normal(std=0.02)")?;
     train_by_recipe("bad: normal(std=0.5), the signal explodes", "normal(std=0.5)")?;
     train_by_recipe("good: kaiming_normal(nonlinearity=relu)", "kaiming_normal(nonlinearity=relu)")?;
-    // Without a recipe, layers get the defaults of torch's nn.Linear. The values are torch's after
-    // torch.manual_seed(0).
+    // Without a recipe, the layers get the default initialization of torch's nn.Linear. The values are those of torch
+    // after torch.manual_seed(0).
     let layers = Layers::torch_defaults(SeedSource::torch(0));
     let model = Mlp::new(layers.var_builder(DType::F32, &Device::Cpu))?;
     train("torch's nn.Linear after torch.manual_seed(0)", &model, layers.var_map())

@@ -1,5 +1,5 @@
-//! Initializes a model of candle-transformers by a recipe, on the torch stream. Compares the loss before training with
-//! ln(vocabulary).
+//! Initializes a model of candle-transformers by a recipe, on the torch stream. Prints the loss before training and
+//! ln(vocabulary), which is the loss of a model that predicts all tokens with equal probability.
 //!
 //! ```text
 //! cargo run --release --example transformer -- gpt.safetensors
@@ -15,8 +15,8 @@ const VOCABULARY: usize = 256;
 const BATCH: usize = 64;
 const LENGTH: usize = 8;
 
-/// The defaults of torch's layers. The default of `nn.Embedding` is N(0, 1). In this model, the embedding is also the
-/// output matrix.
+/// A recipe with the default initialization of torch's layers. The default of `nn.Embedding` is N(0, 1). In this model,
+/// the embedding is also the output matrix.
 const TORCH_DEFAULTS: &str = r#"
 [init]
 "*.ln_*.weight" = "ones"
@@ -26,7 +26,7 @@ const TORCH_DEFAULTS: &str = r#"
 "*.bias"        = "linear_default_bias(weight_fan_in)"
 "#;
 
-/// A small model with the layer names of GPT-2. All heads share one key and one value.
+/// Returns the configuration of a small model with the layer names of GPT-2. All heads share one key and one value.
 fn config(layers: usize) -> Config {
     Config {
         vocab_size: VOCABULARY,

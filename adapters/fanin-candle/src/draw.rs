@@ -1,4 +1,4 @@
-//! Drawing one tensor.
+//! Draws one tensor.
 
 use candle_core::{DType, Device, Error, Result, Shape, Tensor, Var, WithDType};
 use fanin::half::{bf16, f16};
@@ -16,8 +16,8 @@ use fanin::{Element, Initializer, Plan, Stream};
 /// ```
 ///
 /// # Errors
-/// If `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream cannot draw the
-/// plan; if copying to the device fails.
+/// Returns an error if `dtype` is not f32, f64, f16 or bf16; if the initializer does not fit the shape; if the stream
+/// cannot draw the values; or if copying to the device fails.
 pub fn tensor(
     init: &dyn Initializer,
     shape: impl Into<Shape>,
@@ -46,7 +46,7 @@ pub fn var(
 /// that share the variable's memory get the new values too.
 ///
 /// # Errors
-/// The errors of [`tensor`]. If there is an error, the variable keeps its values.
+/// The errors of [`tensor`]. If an error is returned, the variable is unchanged.
 pub fn fill(var: &Var, init: &dyn Initializer, stream: &mut dyn Stream) -> Result<()> {
     let plan = resolve(init, var.shape(), var.dtype())?;
     var.set(&tensor_of(&plan, var.device(), stream)?)
@@ -96,8 +96,8 @@ fn draw_as<E: Element + WithDType>(
 ) -> Result<Tensor> {
     let mut values = vec![<E as Default>::default(); plan.len()];
     plan.fill(&mut values, stream).map_err(Error::wrap)?;
-    // A CPU tensor or variable takes ownership of the vector without a copy. Converting an existing tensor to a
-    // variable would copy the values.
+    // `from_vec` on the CPU moves the vector into the tensor or variable without a copy. Converting an existing tensor
+    // to a variable would copy the values.
     if is_variable {
         return Ok(Var::from_vec(values, plan.shape(), device)?.into_inner());
     }

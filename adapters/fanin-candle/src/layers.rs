@@ -1,4 +1,4 @@
-//! A `VarBuilder` backend that initializes each parameter when a layer requests it.
+//! A `VarBuilder` backend that initializes each parameter when a layer requests the parameter.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use fanin::init::{Init, constant, normal, uniform};
 use crate::SeedSource;
 use crate::draw::{resolve, var_of, with_name};
 
-/// A layer's request for a parameter.
+/// A parameter that a layer requests. A function such as [`torch_default`] chooses its initializer.
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterRequest<'a> {
     /// The path of the parameter, for example `fc1.weight`.
@@ -22,16 +22,16 @@ pub struct ParameterRequest<'a> {
     /// The initialization that candle's layer proposes.
     pub hint: candle_nn::Init,
     /// The shape of the `weight` in the same module. torch computes the bound of a bias from the fans of this weight.
-    /// `None` if the weight was not requested before this parameter.
+    /// The shape is `None` if the weight was not requested before this parameter.
     pub weight: Option<&'a [usize]>,
 }
 
 type InitializerFor = dyn Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync;
 
-/// Initializes each parameter of a model when a layer requests it, without a recipe.
+/// Initializes each parameter of a model when a layer requests the parameter. No recipe is needed.
 ///
-/// A function chooses the initializer from the name, the shape and the initialization that candle's layer proposes. If
-/// a parameter is requested twice, both requests return the same variable.
+/// A function chooses the initializer of each parameter from a [`ParameterRequest`]. If a parameter is requested twice,
+/// both requests return the same variable.
 ///
 /// ```
 /// use candle_core::{DType, Device};
@@ -51,19 +51,20 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Initializes parameters as candle's layers propose, with values drawn from `seed_source`.
+    /// Initializes parameters as candle's layers propose (see [`candle_default`]), with values drawn from
+    /// `seed_source`.
     pub fn candle_defaults(seed_source: SeedSource) -> Self {
         Self::new(seed_source, candle_default)
     }
 
-    /// Initializes parameters with the defaults of the corresponding modules of `torch.nn`: see [`torch_default`]. With
-    /// [`SeedSource::torch`], the values are bit for bit those of PyTorch after `torch.manual_seed`, if the layers are
-    /// built in the same order as in PyTorch.
+    /// Initializes parameters with the defaults of the corresponding modules of `torch.nn` (see [`torch_default`]).
+    /// With [`SeedSource::torch`], the values are bit for bit those of PyTorch after `torch.manual_seed`, provided that
+    /// the layers are built in the same order as in PyTorch.
     pub fn torch_defaults(seed_source: SeedSource) -> Self {
         Self::new(seed_source, torch_default)
     }
 
-    /// Initializes each parameter by the initializer that `initializer_for` returns for the parameter.
+    /// Initializes each parameter by the initializer that `initializer_for` returns.
     pub fn new(
         seed_source: SeedSource,
         initializer_for: impl Fn(ParameterRequest<'_>) -> Result<Init> + Send + Sync + 'static,
@@ -141,11 +142,12 @@ impl SimpleBackend for Layers {
     }
 }
 
-/// Returns the initializer that candle's layer proposes. Fans are computed by candle's formulas, in which the fans of a
-/// tensor of one axis are 1.
+/// Returns the initializer that candle's layer proposes. Fans are computed by candle's formulas. By these formulas, a
+/// tensor of one axis has fan_in 1, and a fan_out equal to its length.
 ///
 /// # Errors
-/// None. The function returns a `Result` only because [`Layers::new`] expects one.
+/// This function never returns an error. The return type is `Result` only because [`Layers::new`] expects a function
+/// with this type.
 pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
     Ok(match request.hint {
         candle_nn::Init::Const(value) => Init::Constant(constant(value)),
@@ -166,13 +168,14 @@ pub fn candle_default(request: ParameterRequest<'_>) -> Result<Init> {
 
 /// Returns the initializer that the corresponding module of `torch.nn` has by default.
 ///
-/// Weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. The bias of such a layer gets U(-b, b) with
-/// b = 1/sqrt(fan_in of the weight). `Embedding` and norms have the same initialization in candle and in torch.
+/// The weights of `Linear` and `Conv` get `kaiming_uniform(a=sqrt(5))`. The bias of such a layer gets the uniform
+/// distribution U(-b, b) with b = 1/sqrt(fan_in), where fan_in is that of the weight. `Embedding` and norms have the
+/// same initialization in candle and in torch.
 ///
 /// # Errors
-/// If a bias is requested before the weight of the same module; if the parameter belongs to a recurrent layer. In
-/// torch, the bound of a recurrent layer depends on the hidden size, which cannot be computed from the shape of one
-/// parameter.
+/// Returns an error if a bias is requested before the weight of the same module, or if the parameter belongs to a
+/// recurrent layer. In torch, the bound of a recurrent layer depends on the hidden size, which cannot be computed from
+/// the shape of one parameter.
 pub fn torch_default(request: ParameterRequest<'_>) -> Result<Init> {
     let last = request.name.rsplit('.').next().unwrap_or_default();
     if ["weight_ih", "weight_hh", "bias_ih", "bias_hh"].iter().any(|start| last.starts_with(start)) {

@@ -37,8 +37,8 @@
 //! | a `VarMap` and a recipe | [`RecipeInit::fill`], [`RecipeInit::fill_in_order`] |
 //! | a model without a recipe | [`Layers`]: the defaults of candle's layers or of torch's modules, from a seed |
 //!
-//! Values are drawn on the CPU in their final dtype, and then copied to the device. The values of CPU tensors are not
-//! copied.
+//! Values are drawn on the CPU in their final dtype, and then copied to the device. If the device is the CPU, this copy
+//! is not made.
 
 mod draw;
 mod layers;

@@ -1,4 +1,4 @@
-//! Initializing candle models by a recipe. The whole model is planned before a value is drawn.
+//! Initializes candle models by a recipe. The whole model is planned before a value is drawn.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use fanin_recipe::{Entry, Manifest, ModelValues, ParameterValues, Planned, Recip
 use crate::SeedSource;
 use crate::draw::{var_of, with_name};
 
-/// A recipe, with values for some of its variables, by which candle models are initialized.
+/// Initializes candle models by a recipe, with values for some of the recipe's variables.
 #[derive(Debug, Clone)]
 pub struct RecipeInit(fanin_recipe::RecipeInit);
 
@@ -21,10 +21,11 @@ impl RecipeInit {
         Self(fanin_recipe::RecipeInit::new(recipe))
     }
 
-    /// Returns a `RecipeInit` for the recipe of a built-in model. `fanin models` lists the names of the models.
+    /// Returns a `RecipeInit` for the recipe of a built-in model. The command `fanin models` lists the names of the
+    /// models.
     ///
     /// # Errors
-    /// If there is no such model. The error suggests a similar name if there is one.
+    /// Returns an error if there is no such model. The error suggests a similar name if there is one.
     pub fn built_in(name: &str) -> Result<Self> {
         fanin_recipe::RecipeInit::built_in(name).map(Self).map_err(Error::wrap)
     }
@@ -39,14 +40,14 @@ impl RecipeInit {
     /// Builds a model whose parameters are initialized by the recipe. Returns the model and its variables.
     ///
     /// `model` is called twice. In the first call, every parameter is a tensor of zeros that takes no memory. This call
-    /// records the names, the shapes and the order of the parameters, to which the recipe is then applied. So a
-    /// parameter that no rule matches, or an unused rule, is an error before a value is drawn. In the second call, the
-    /// parameters have the values of the recipe. On the torch stream, these are drawn in the order in which `model`
-    /// requested the parameters.
+    /// records the names, the shapes and the order of the parameters. The recipe is then applied to these names and
+    /// shapes, so that a mistake, such as an unused rule, is found before a value is drawn. In the second call, the
+    /// parameters have the values of the recipe. On the torch stream, the values are drawn in the order in which
+    /// `model` requested the parameters.
     ///
     /// # Errors
-    /// If the recipe does not fit the model; if `model` requests different parameters in the two calls; if `model`
-    /// requests one name with two shapes; if `model` returns an error.
+    /// Returns an error if the recipe does not fit the model; if `model` requests different parameters in the two
+    /// calls; if `model` requests one name with two shapes; or if `model` returns an error.
     pub fn build<M>(
         &self,
         dtype: DType,
@@ -74,11 +75,11 @@ impl RecipeInit {
     /// the values are drawn in the order of the manifest.
     ///
     /// Tied tensors become separate variables with the same values. To share one variable between layers, a model must
-    /// request it by the same name in each layer.
+    /// request the same name in each of the layers.
     ///
     /// # Errors
-    /// If the recipe does not fit the manifest; if the recipe copies or skips a tensor; if candle does not have the
-    /// dtype of a tensor.
+    /// Returns an error if the recipe does not fit the manifest; if the recipe copies or skips a tensor; or if candle
+    /// does not have the dtype of a tensor.
     pub fn var_map(
         &self,
         manifest: &Manifest,
@@ -106,14 +107,14 @@ impl RecipeInit {
         Ok(vars)
     }
 
-    /// Draws new values for the variables of a map, and returns the plan of each variable. Dtypes and devices do not
-    /// change. If the recipe has an error or does not fit the variables, no variable is changed.
+    /// Draws new values by the recipe for the variables of a map, and returns the plan of each variable. Dtypes and
+    /// devices do not change. If the recipe has an error or does not fit the variables, no variable is changed.
     ///
     /// Only the native stream can be used, because a `VarMap` does not store the order of its variables. Use
     /// [`RecipeInit::fill_in_order`] for the torch stream.
     ///
     /// # Errors
-    /// If `seed_source` is the torch stream; if the recipe does not fit the variables.
+    /// Returns an error if `seed_source` is the torch stream, or if the recipe does not fit the variables.
     pub fn fill(&self, vars: &VarMap, seed_source: &mut SeedSource) -> Result<Vec<Planned>> {
         if seed_source.is_sequential() {
             candle_core::bail!(
@@ -128,7 +129,8 @@ impl RecipeInit {
     /// Like [`RecipeInit::fill`], but draws the variables in the order of `names`. Both streams can be used.
     ///
     /// # Errors
-    /// If `names` does not contain every name of the map exactly once; if the recipe does not fit the variables.
+    /// Returns an error if `names` does not contain every name of the map exactly once, or if the recipe does not fit
+    /// the variables.
     pub fn fill_in_order<S: AsRef<str>>(
         &self,
         vars: &VarMap,
@@ -164,8 +166,8 @@ impl RecipeInit {
     }
 }
 
-/// Returns the new values of a parameter as a tensor that shares no memory with another parameter, or `None` if the
-/// parameter keeps its values.
+/// Returns the new values of a parameter, or `None` if the recipe does not change the parameter. The returned tensor
+/// shares no memory with another parameter.
 fn new_values(
     values: &mut ModelValues<Tensor>,
     name: &str,
@@ -179,7 +181,8 @@ fn new_values(
         with_name(name, var.map(Var::into_inner))
     })?;
     Ok(match drawn {
-        // The values are copied, because an optimizer would update variables that share memory twice in each step.
+        // The values are copied, so that tied variables do not share memory. In each step, an optimizer would update
+        // shared memory once for each of these variables.
         ParameterValues::Drawn { values, is_shared: true } => Some(values.detach().copy()?),
         ParameterValues::Drawn { values, is_shared: false } => Some(values),
         ParameterValues::Integers(values) => {
@@ -189,7 +192,7 @@ fn new_values(
     })
 }
 
-/// Returns the safetensors dtype that is equal to a candle dtype, or an error if fanin cannot initialize the dtype.
+/// Returns the safetensors dtype that corresponds to a candle dtype, or an error if fanin cannot initialize the dtype.
 fn stored_type(dtype: DType) -> Result<StoredType> {
     Ok(match dtype {
         DType::F64 => StoredType::F64,
@@ -207,7 +210,7 @@ fn stored_type(dtype: DType) -> Result<StoredType> {
     })
 }
 
-/// Returns the candle dtype that is equal to a safetensors dtype, or an error if there is none.
+/// Returns the candle dtype that corresponds to a safetensors dtype, or an error if there is no such dtype.
 fn candle_dtype(stored: StoredType) -> Result<DType> {
     Ok(match stored {
         StoredType::F64 => DType::F64,
@@ -228,7 +231,8 @@ fn entry(name: &str, shape: &Shape, dtype: DType) -> Result<Entry> {
     Ok(Entry { name: name.to_owned(), dtype, shape: shape.dims().to_vec(), offsets: None })
 }
 
-/// A `VarBuilder` backend that records the requested parameters. It returns tensors of zeros that take no memory.
+/// A `VarBuilder` backend that records the requested parameters. For each parameter, the backend returns a tensor of
+/// zeros that takes no memory.
 #[derive(Clone, Default)]
 struct Recorder(Arc<Mutex<Vec<Entry>>>);
 

@@ -1,4 +1,4 @@
-//! The adapter gives the same values as the modules of torch, as the library and as the command line.
+//! Tests that the adapter gives the same values as the modules of torch, the crate fanin, and the command line.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{Module as _, Optimizer as _, VarBuilder, VarMap};
@@ -12,7 +12,7 @@ fn recipe(text: &str) -> RecipeInit {
     RecipeInit::new(Recipe::parse(text, "recipe.toml".as_ref()).unwrap())
 }
 
-/// The layers of tests/golden/modules.py, in the same order.
+/// Builds the layers of tests/golden/modules.py, in the same order.
 fn net(vb: VarBuilder) -> Result<candle_nn::Linear> {
     candle_nn::embedding(40, 32, vb.pp("embed"))?;
     candle_nn::layer_norm(32, 1e-5, vb.pp("norm"))?;
@@ -47,8 +47,8 @@ fn values(vars: &VarMap, name: &str) -> Vec<u32> {
 
 const MODULES: &str = include_str!("golden/modules.tsv");
 
-/// Asserts that the variables have the values of a golden file, which a script wrote with torch. For each parameter,
-/// the shape, the first four values and a checksum of all values are compared.
+/// Asserts that the variables have the values of a golden file, which a script wrote with torch. The function compares
+/// the shape, the first four values and a checksum of all values of each parameter.
 fn assert_golden(vars: &VarMap, golden: &str) {
     let mut count = 0;
     for line in golden.lines().filter(|line| !line.starts_with('#')) {
@@ -73,7 +73,7 @@ fn layers_have_the_values_of_torch_after_manual_seed() -> Result<()> {
     let layers = Layers::torch_defaults(SeedSource::torch(0));
     net(layers.var_builder(DType::F32, &CPU))?;
     assert_golden(layers.var_map(), MODULES);
-    // A recipe gives the same values, although the model is built twice.
+    // `RecipeInit::build` gives the same values, although the function builds the model twice.
     let mut seed_source = SeedSource::torch(0);
     let (_, vars) = recipe(NET).build(DType::F32, &CPU, &mut seed_source, net)?;
     assert_golden(&vars, MODULES);
@@ -115,7 +115,8 @@ fn on_the_native_stream_values_depend_on_the_name() -> Result<()> {
     )
     .unwrap();
     assert_eq!(head.weight().flatten_all()?.to_vec1::<f32>()?, expected);
-    // The values are the same for layers that are built one by one in another order, and for existing variables.
+    // Layers that are built one by one in a different order have the same values, and so have existing variables after
+    // `RecipeInit::fill`.
     let layers = Layers::new(SeedSource::native(7), |request| match request.name.ends_with("bias") {
         true => fanin_candle::candle_default(request),
         false => init::Init::parse("kaiming_uniform(a=sqrt(5))").map_err(candle_core::Error::wrap),
@@ -134,7 +135,7 @@ fn on_the_native_stream_values_depend_on_the_name() -> Result<()> {
         assert_eq!(values(&other, &planned.entry.name), values(&vars, &planned.entry.name));
     }
     assert_eq!(bits(&shared), values(&vars, "fc1.bias"), "tensors that share the memory change too");
-    // On the torch stream, the values are those of torch if the variables are named in torch's order.
+    // On the torch stream, `fill_in_order` gives the values of torch if the names are in torch's order.
     let order = MODULES.lines().skip(1).map(|line| line.split('\t').next().unwrap());
     init_net.fill_in_order(&other, order, &mut SeedSource::torch(0))?;
     assert_golden(&other, MODULES);
@@ -179,8 +180,8 @@ fn candle_defaults_have_the_standard_deviation_of_candles_layers() -> Result<()>
     let values = layers.var_map().data().lock().unwrap()["fc.weight"].flatten_all()?.to_vec1::<f32>()?;
     let std =
         (values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() / values.len() as f64).sqrt();
-    // The weights of candle's Linear have std = sqrt(2 / 300). The standard error of the estimated std is std / sqrt(2
-    // n).
+    // The weights of candle's Linear have std = sqrt(2 / 300). For n values, the standard error of the estimated std is
+    // `std / sqrt(2 * n)`.
     let expected = (2f64 / 300.0).sqrt();
     assert!((std / expected - 1.0).abs() < 5.0 / (2.0 * values.len() as f64).sqrt(), "{std}");
     let once = layers.var_map().all_vars().len();
@@ -291,7 +292,7 @@ fn variables_have_gradients_and_can_be_trained() -> Result<()> {
     Ok(())
 }
 
-/// Runs the command line, and returns whether it exited with 0. The environment variable FANIN is the path of the
+/// Runs the command line, and returns whether the exit status is 0. The environment variable FANIN is the path of the
 /// binary. `cargo xtask test --adapters` sets this variable.
 fn command_line(arguments: &[&str], folder: &std::path::Path) -> bool {
     let built = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/debug/fanin");
@@ -320,7 +321,7 @@ fn the_command_line_verifies_and_reproduces_a_saved_model() -> Result<()> {
         };
         assert!(verify("11"));
         assert!(!verify("12"), "another seed has other values");
-        // `fanin init` writes the same bytes as the adapter for the names and shapes of net.safetensors.
+        // For the names and shapes of net.safetensors, `fanin init` writes the same tensor data as the adapter.
         let init = [
             "init",
             "net.toml",

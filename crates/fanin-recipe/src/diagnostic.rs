@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 /// One mistake in a recipe.
 ///
-/// [`Display`] prints the position and the message, then the line of the recipe, then marks (`^`) under the mistake and
-/// the remedy:
+/// [`Display`] prints three lines: the position and the message; the line of the recipe; and marks (`^`) under the
+/// mistake, followed by the remedy:
 ///
 /// ```text
 /// recipe.toml:3:1: unused rule "*.bais": the pattern matches no tensor of this model
@@ -17,19 +17,19 @@ use std::path::PathBuf;
 pub struct Diagnostic {
     /// The path of the recipe file, or the name of a built-in recipe.
     pub path: PathBuf,
-    /// The line number, from 1.
+    /// The line number of the mistake, counted from 1.
     pub line: usize,
-    /// The column in characters, from 1.
+    /// The column at which the mistake begins, in characters and counted from 1.
     pub column: usize,
     /// The description of the mistake.
     pub message: String,
-    /// How to correct the mistake. May be empty.
+    /// The text that says how to correct the mistake. The text may be empty.
     pub remedy: String,
-    /// The line of the recipe. If the line is long, only the characters around the mistake.
+    /// The line of the recipe that contains the mistake. A long line is shortened to the characters around the mistake.
     pub(crate) excerpt: Box<str>,
     /// The number of characters of `excerpt` before the mistake.
     pub(crate) marks_start: usize,
-    /// The number of marks (`^`).
+    /// The number of marks (`^`): one for each character of the mistake that `excerpt` contains, and at least one.
     pub(crate) marks_length: usize,
 }
 

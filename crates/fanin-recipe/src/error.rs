@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
 
-/// A result with the [`Error`] of this crate.
+/// A `Result` whose error is the [`Error`] of this crate.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
 /// An error of this crate, for example an invalid recipe, an invalid manifest, or a recipe that does not fit a
@@ -30,13 +30,13 @@ pub enum Error {
         /// The mistake in the content, and the remedy.
         message: String,
     },
-    /// A recipe has mistakes. There is a diagnostic for each of them, with a file, a line and a column.
+    /// A recipe has mistakes. Each diagnostic describes one mistake, with its file, line and column.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Recipe(Vec<Diagnostic>),
     /// A tensor cannot be initialized as requested.
     #[error("{tensor}: {source}")]
     Tensor {
-        /// The tensor's name. May also contain the rule that matched the tensor.
+        /// The tensor's name. The text may also contain the rule that matched the tensor.
         tensor: String,
         /// The reason: an error of the initializer or of the stream.
         source: fanin::Error,
@@ -52,7 +52,7 @@ pub enum Error {
         /// The most similar name of a built-in model. `None` if no name is similar.
         suggestion: Option<&'static str>,
     },
-    /// A name is neither a built-in model nor a recipe file.
+    /// A name is neither that of a built-in model nor that of a recipe file.
     #[error("{name:?} is neither a built-in model nor a recipe file{}", suggested(suggestion))]
     UnknownRecipe {
         /// The requested name.
@@ -60,7 +60,7 @@ pub enum Error {
         /// The most similar name of a built-in model. `None` if no name is similar.
         suggestion: Option<&'static str>,
     },
-    /// Any other error, with its message.
+    /// Any other error. The string is the error message.
     #[error("{0}")]
     Request(String),
 }

@@ -1,4 +1,4 @@
-//! Reading and validating the header of a safetensors file.
+//! Reads and validates the header of a safetensors file.
 
 use std::fs::{File, Metadata};
 use std::io::Read as _;
@@ -22,9 +22,11 @@ impl SafetensorsHeader {
     /// Opens a safetensors file and reads its header.
     ///
     /// # Errors
-    /// If the file cannot be read, or its header is invalid or does not match the size of the file.
+    /// Returns an error if the file cannot be read, if its header is invalid, or if its header does not match the size
+    /// of the file.
     pub fn read(path: &Path) -> Result<Self> {
-        // The kind of the file is checked first, because opening a pipe blocks until another process writes to it.
+        // The type of the file is checked before the file is opened, because opening a pipe blocks until another
+        // process writes to it.
         let meta = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if meta.is_dir() {
             return Err(Error::file(path, "is a directory, not a safetensors file"));
@@ -90,8 +92,8 @@ impl SafetensorsHeader {
     }
 }
 
-/// Returns an error if the file at `path`, whose metadata is `meta`, is not a regular file: a pipe, terminal or device
-/// cannot be read at arbitrary offsets.
+/// Checks that the file at `path` is a regular file, and returns an error if it is not. Other files, such as pipes,
+/// terminals and devices, cannot be read at arbitrary offsets. `meta` is the metadata of the file.
 pub fn regular(path: &Path, meta: &Metadata) -> Result {
     match meta.is_file() {
         true => Ok(()),
@@ -107,7 +109,7 @@ impl Manifest {
     /// file must be a safetensors file, of which only the header is read.
     ///
     /// # Errors
-    /// If the file cannot be read, or is not a valid manifest or safetensors file.
+    /// Returns an error if the file cannot be read, or is not a valid manifest or safetensors file.
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         if name.ends_with(".json") {
@@ -117,7 +119,8 @@ impl Manifest {
     }
 }
 
-/// Reads the text of a JSON file. Returns an error if the file is longer than [`MAX_HEADER_BYTES`].
+/// Returns the text of a JSON file. Returns an error if the file cannot be read or has more than [`MAX_HEADER_BYTES`]
+/// bytes.
 pub fn read_json(path: &Path) -> Result<String> {
     let size = std::fs::metadata(path).map_err(Error::io("read", path))?.len();
     if size > MAX_HEADER_BYTES {

@@ -10,10 +10,10 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use crate::error::{Error, Result};
 pub use crate::stored_type::StoredType;
 
-/// The maximum length of a header that readers of the safetensors format accept, in bytes.
+/// The maximum length of a header in bytes. Readers of the safetensors format reject longer headers.
 pub const MAX_HEADER_BYTES: u64 = 100_000_000;
 
-/// The maximum size of a file in bytes. The tensors of a file together cannot be larger.
+/// The maximum size of a file in bytes. All tensors of a file together cannot have more bytes.
 pub const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
 /// A tensor of a manifest.
@@ -36,13 +36,14 @@ impl Entry {
         self.shape.iter().product()
     }
 
-    /// Returns the number of bytes that the values take. Returns `u64::MAX` if the number does not fit in a `u64`.
+    /// Returns the number of bytes that the values of this tensor take. Returns `u64::MAX` if the number does not fit
+    /// in a `u64`.
     pub fn bytes(&self) -> u64 {
         self.bytes_of(self.values())
     }
 
-    /// Returns the number of bytes that `values` values of this dtype take, rounded up. Returns `u64::MAX` if the
-    /// number does not fit in a `u64`.
+    /// Returns the number of bytes that `values` values of this tensor's dtype take, rounded up to a whole number.
+    /// Returns `u64::MAX` if the number does not fit in a `u64`.
     pub fn bytes_of(&self, values: usize) -> u64 {
         let bits = values as u128 * self.dtype.bits() as u128;
         u64::try_from(bits.div_ceil(8)).unwrap_or(u64::MAX)
@@ -54,7 +55,7 @@ impl Entry {
 pub struct Manifest {
     /// The keys and values of the header's `__metadata__`.
     pub metadata: Vec<(String, String)>,
-    /// The tensors. In a manifest parsed from JSON, they are in the order of the text.
+    /// The tensors. [`Manifest::from_json`] returns them in the order of the JSON text.
     pub entries: Vec<Entry>,
 }
 
@@ -72,8 +73,9 @@ enum Member {
     Metadata(std::collections::BTreeMap<String, String>),
 }
 
-/// Reads the members of a header's JSON object in order. A name that occurs twice gives two members. The cell contains
-/// the name of the member that is being read, so that an error can mention it.
+/// Deserializes the members of a header's JSON object to a vector, in the order of the text. If a name occurs twice,
+/// the vector contains both members. While a member is being read, the cell contains the member's name, so that an
+/// error message can show the name.
 struct Members<'a>(&'a Cell<String>);
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {
@@ -106,15 +108,15 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// The name of the one member of a header that is not a tensor.
+/// The name of the only member of a header that is not a tensor.
 const METADATA: &str = "__metadata__";
 
 impl Manifest {
-    /// Parses the JSON of a safetensors header, with or without `data_offsets`. Errors show `path`.
+    /// Parses the JSON of a safetensors header, with or without `data_offsets`. Error messages show `path`.
     ///
     /// # Errors
-    /// [`Error::File`] if `json` is not the JSON of a header; if a name occurs twice; if a dtype is unknown; if a
-    /// tensor is too large, or does not fill whole bytes.
+    /// Returns [`Error::File`] if `json` is not the JSON of a header; if a name occurs twice; if a dtype is unknown; if
+    /// a tensor is too large; or if the number of bits of a tensor is not a multiple of 8.
     pub fn from_json(json: &str, path: &Path) -> Result<Self> {
         let current = Cell::new(String::new());
         let mut reader = serde_json::Deserializer::from_str(json);
@@ -172,17 +174,17 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Returns the metadata value with this key, or `None` if there is none.
+    /// Returns the metadata value with this key, or `None` if the metadata does not have the key.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// Returns the number of values of all tensors.
+    /// Returns the total number of values of all tensors.
     pub fn values(&self) -> u64 {
         self.entries.iter().map(|entry| entry.values() as u64).sum()
     }
 
-    /// Returns the number of bytes of all tensors.
+    /// Returns the total number of bytes of all tensors.
     pub fn bytes(&self) -> u64 {
         self.entries.iter().map(Entry::bytes).sum()
     }

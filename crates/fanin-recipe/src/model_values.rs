@@ -10,14 +10,15 @@ use crate::seed_source::SeedSource;
 
 /// Draws the values of a model's planned parameters, one parameter at a time.
 ///
-/// `T` contains the drawn values of a parameter, for example as a tensor of a framework. The values of tied parameters
-/// are drawn once. They are stored here and cloned for each of the tied parameters.
+/// `T` is the type of a parameter's values, for example the tensor type of a framework. The values of tied parameters
+/// are drawn once. This struct stores these values, and returns a clone for each of the tied parameters.
 #[derive(Debug)]
 pub struct ModelValues<T> {
     planned: Vec<Planned>,
     /// Maps the name of each parameter to its index in `planned`.
     indices: HashMap<String, usize>,
-    /// The values that tied parameters share, by their canonical name. `None` until the values are drawn.
+    /// Maps the canonical name of tied parameters to the values that these parameters share. The values are `None`
+    /// until they are drawn.
     shared: HashMap<String, Option<T>>,
 }
 
@@ -28,14 +29,14 @@ pub enum ParameterValues<T> {
     Drawn {
         /// The values, in row-major order of the planned shape.
         values: T,
-        /// Whether tied parameters get clones of the same values. If clones of `T` share memory, the caller must copy
-        /// the values.
+        /// Whether the parameter is tied, so that other parameters may get clones of the same values. If clones of `T`
+        /// share memory, the caller must copy the values before changing them.
         is_shared: bool,
     },
     /// The values of an integer parameter.
     Integers(Vec<i64>),
-    /// The parameter keeps the values that it has: its rule is `copy` or `skip`, or it is not one of the planned
-    /// parameters.
+    /// The parameter keeps its current values, because its rule is `copy` or `skip`, or because it is not one of the
+    /// planned parameters.
     Kept,
 }
 
@@ -44,7 +45,8 @@ impl<T: Clone> ModelValues<T> {
     /// value is drawn yet.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if the stream cannot draw a plan; [`Error::Request`] if an integer does not fit in an `i64`.
+    /// Returns [`Error::Tensor`] if the stream cannot draw a plan, and [`Error::Request`] if an integer does not fit in
+    /// an `i64`.
     pub fn new(planned: Vec<Planned>, seed_source: &SeedSource) -> Result<Self> {
         for Planned { entry, integer, .. } in &planned {
             if let Some(value) = integer.filter(|value| i64::try_from(*value).is_err()) {
@@ -52,8 +54,8 @@ impl<T: Clone> ModelValues<T> {
                 return Err(Error::Request(message));
             }
         }
-        // A canonical name is checked only once, although several tied parameters may have it, because the native
-        // stream refuses a name that is used twice.
+        // Each canonical name is checked only once, even if several tied parameters have this canonical name, because
+        // the native stream returns an error for a name that is used twice.
         let untied = planned.iter().filter(|planned| planned.tied.is_none());
         let mut checked: HashSet<&str> = untied.map(|planned| planned.entry.name.as_str()).collect();
         let to_check =
@@ -75,12 +77,12 @@ impl<T: Clone> ModelValues<T> {
         self.planned
     }
 
-    /// Returns the values of the parameter `name`. If the values must be drawn, `draw` is called with the parameter's
-    /// plan and stream, and must return them.
+    /// Returns the values of the parameter `name`. If the values must be drawn, `draw` is called with the plan of the
+    /// parameter and a stream, and must return the values.
     ///
     /// # Errors
-    /// The error that `draw` returns. On the native stream, `draw` gets an error instead of a stream if the canonical
-    /// name of the parameter was used before.
+    /// Returns the error that `draw` returns. For the native stream, `draw` is called with an error instead of a stream
+    /// if the canonical name of the parameter was used before.
     pub fn get<E>(
         &mut self,
         name: &str,

@@ -1,4 +1,4 @@
-//! Grouping tensor names that differ only in their numbers: `h.0.mlp.weight` to `h.11.mlp.weight` become
+//! Groups tensor names that differ only in their numbers: `h.0.mlp.weight` to `h.11.mlp.weight` become
 //! `h.{0..11}.mlp.weight`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,17 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Group {
     /// The common name, with sets of numbers in braces. Ranges include their end: `{0..11}` includes 11.
     pub name: String,
-    /// The indices of the group's names, in ascending order.
+    /// The indices of the group's names in the slice that was passed to [`groups`], in ascending order.
     pub members: Vec<usize>,
 }
 
-/// The words of a name that is split at its dots. `None` stands for a number.
+/// The words of a name, which are the texts between its dots. `None` stands for a number.
 type Template<'a> = Vec<Option<&'a str>>;
 
-/// Maps the numbers in a name to the index of the name, for names with the same [`Template`].
+/// Maps the numbers in each name to the index of the name. All names have the same [`Template`].
 type MembersByNumbers = BTreeMap<Vec<u64>, usize>;
 
-/// Splits a name into its template and its numbers. A word with leading zeros, such as `00`, is not a number.
+/// Splits a name into its template and its numbers. The words of a name are the texts between its dots. A word with
+/// leading zeros, such as `00`, is not a number.
 fn split(name: &str) -> (Template<'_>, Vec<u64>) {
     let mut numbers = Vec::new();
     let template = name.split('.').map(|word| match word.parse::<u64>() {
@@ -33,8 +34,8 @@ fn split(name: &str) -> (Template<'_>, Vec<u64>) {
 
 /// Groups names that differ only in their numbers and have equal keys. `key(i)` returns the key of `names[i]`.
 ///
-/// A group contains a name for every combination of the numbers in braces: `a.{0..1}.b.{0..1}` stands for four names.
-/// Groups are in the order of their first members.
+/// A group contains a name for every combination of the numbers in braces. For example, `a.{0..1}.b.{0..1}` stands for
+/// four names. Groups are in the order of their first members.
 pub fn groups<K: PartialEq>(names: &[&str], key: impl Fn(usize) -> K) -> Vec<Group> {
     let mut classes: Vec<(Template<'_>, K, MembersByNumbers)> = Vec::new();
     let mut by_template: BTreeMap<Template<'_>, Vec<usize>> = BTreeMap::new();
@@ -86,7 +87,7 @@ fn products(tuples: &BTreeSet<&[u64]>) -> Vec<Vec<BTreeSet<u64>>> {
         let Some((head, tail)) = tuple.split_first() else { return vec![Vec::new()] };
         tails_by_head.entry(*head).or_default().insert(tail);
     }
-    // First elements that are followed by the same set of tails form the first factor of a product.
+    // All first elements that have the same set of tails together form the first factor of one product.
     let mut heads_by_tails: Vec<(BTreeSet<u64>, BTreeSet<&[u64]>)> = Vec::new();
     for (head, tails) in tails_by_head {
         match heads_by_tails.iter_mut().find(|(_, known)| *known == tails) {

@@ -7,8 +7,8 @@ use crate::models::Model;
 use crate::recipe::{Planned, Recipe};
 use crate::seed_source::SeedSource;
 
-/// A recipe, with values for some of its variables. Adapters to machine learning frameworks wrap this type to
-/// initialize models of the framework.
+/// A recipe, with values for some of its variables. Each adapter to a machine learning framework wraps this type to
+/// initialize the framework's models.
 #[derive(Debug, Clone)]
 pub struct RecipeInit {
     recipe: Recipe,
@@ -21,10 +21,11 @@ impl RecipeInit {
         Self { recipe, settings: Vec::new() }
     }
 
-    /// Returns a `RecipeInit` for the recipe of a built-in model. `fanin models` lists the names of the models.
+    /// Returns a `RecipeInit` for the recipe of a built-in model. The command `fanin models` lists the names of the
+    /// models.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`](crate::Error::UnknownModel) if there is no such model.
+    /// Returns [`Error::UnknownModel`](crate::Error::UnknownModel) if there is no such model.
     pub fn built_in(name: &str) -> Result<Self> {
         Ok(Self::new(Recipe::built_in(Model::require(name)?)?))
     }
@@ -37,7 +38,7 @@ impl RecipeInit {
         self
     }
 
-    /// Plans every tensor of a manifest.
+    /// Plans every tensor of a manifest, and returns the plans in the order of the manifest.
     ///
     /// # Errors
     /// The errors of [`Recipe::plan`].
@@ -45,8 +46,8 @@ impl RecipeInit {
         self.recipe.plan(manifest, &self.settings)
     }
 
-    /// Plans every tensor of a manifest, and checks that `seed_source` can draw the tensors. No value is drawn yet: the
-    /// returned [`ModelValues`] draws the values.
+    /// Plans every tensor of a manifest, and checks that `seed_source` can draw the tensors. The returned
+    /// [`ModelValues`] later draws the values.
     ///
     /// # Errors
     /// The errors of [`Recipe::plan`] and [`ModelValues::new`].

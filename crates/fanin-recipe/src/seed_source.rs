@@ -16,13 +16,13 @@ enum Kind {
 
 impl SeedSource {
     /// Returns the native stream (counter-based, Philox). The values of a parameter depend only on the seed and on the
-    /// parameter's name. Each name can be used only once.
+    /// parameter's name. Each parameter name can be used only once.
     pub fn native(seed: u64) -> Self {
         Self(Kind::Native(Native::new(seed).model()))
     }
 
-    /// Returns the torch stream: PyTorch's CPU generator (MT19937) after `torch.manual_seed(seed)`, bit for bit. The
-    /// values depend on the order in which parameters are drawn.
+    /// Returns the torch stream: PyTorch's CPU generator (MT19937) in its state after `torch.manual_seed(seed)`. The
+    /// values are bit for bit those of PyTorch, and depend on the order in which parameters are drawn.
     pub fn torch(seed: u64) -> Self {
         Self::from(Torch::new(seed))
     }
@@ -35,15 +35,15 @@ impl SeedSource {
         }
     }
 
-    /// Whether the values depend on the order in which parameters are drawn. True for the torch stream, false for the
-    /// native stream.
+    /// Returns whether the values depend on the order in which parameters are drawn. Returns `true` for the torch
+    /// stream, and `false` for the native stream.
     pub fn is_sequential(&self) -> bool {
         matches!(self.0, Kind::Torch(_))
     }
 
-    /// Calls `draw` with the stream of the parameter `name`, and returns the result of `draw`.
+    /// Calls `draw` with the stream for the parameter `name`, and returns the result of `draw`.
     ///
-    /// On the native stream, `draw` gets an error instead of a stream if `name` was used before.
+    /// For the native stream, `draw` is called with an error instead of a stream if `name` was used before.
     pub fn with_stream<T>(
         &mut self,
         name: &str,
@@ -58,18 +58,19 @@ impl SeedSource {
         }
     }
 
-    /// Checks that the stream can draw each plan for the parameter with the given name. No value is drawn, and the
-    /// state of the stream does not change.
+    /// Checks that the stream can draw all plans, and returns an error if it cannot. Each element of `plans` is the
+    /// name of a parameter and the plan of the parameter. No value is drawn, and the state of the stream does not
+    /// change.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for the first plan that the stream cannot draw.
+    /// Returns [`Error::Tensor`] for the first plan that the stream cannot draw.
     pub fn check<'a>(&self, plans: impl IntoIterator<Item = (&'a str, &'a Plan)>) -> Result<()> {
         let mut copy = self.clone();
         for (name, plan) in plans {
             let checked = match &mut copy.0 {
                 Kind::Native(model) => model.tensor(name).and_then(|stream| match plan.distribution() {
-                    // An orthogonal matrix is not prepared, because `prepare` would compute its reflections. This would
-                    // take long.
+                    // `prepare` is not called for an orthogonal matrix, because `prepare` would factor the matrix,
+                    // which takes long.
                     Distribution::Orthogonal { .. } => Ok(()),
                     _ => stream.prepare(plan).map(drop),
                 }),
@@ -81,10 +82,11 @@ impl SeedSource {
     }
 }
 
-/// Returns an error if the torch stream cannot draw a plan. Peeks an empty region, which runs the same checks as
-/// drawing the plan, but draws no value.
+/// Checks that the torch stream can draw a plan, and returns an error if it cannot. The function calls `peek_region`
+/// for an empty region. This call runs the same checks as drawing the plan, but draws no value and does not change the
+/// generator.
 fn peek_nothing(torch: &Torch, plan: &Plan) -> std::result::Result<(), fanin::Error> {
-    // A scalar has no empty region that could be peeked. No check is needed, because torch can draw any scalar.
+    // A scalar has no empty region. It needs no check, because the torch stream can draw every scalar.
     if plan.shape().is_empty() {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use fanin::DType;
 use serde::{Deserialize, Serialize};
 
-/// A dtype of the safetensors format. The variants have the names of the format.
+/// A dtype of the safetensors format. Each variant has the name that the format gives to the dtype.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs, non_camel_case_types, reason = "the variants have the names of the format")]
 pub enum StoredType {
@@ -60,8 +60,8 @@ impl StoredType {
         StoredType::F4,
     ];
 
-    /// Returns this dtype as a [`DType`] in which fanin can draw values. `None` if fanin cannot draw values in this
-    /// dtype, for example because it is an integer dtype.
+    /// Returns the [`DType`] that corresponds to this dtype, or `None` if fanin cannot draw values of this dtype. For
+    /// example, fanin cannot draw values of integer dtypes.
     pub const fn float(self) -> Option<DType> {
         match self {
             StoredType::F64 => Some(DType::F64),
@@ -74,18 +74,20 @@ impl StoredType {
         }
     }
 
-    /// Returns the dtype of the safetensors format that is equal to `dtype`.
+    /// Returns the dtype of the safetensors format that corresponds to `dtype`.
     pub fn from_float(dtype: DType) -> Self {
         let stored = Self::ALL.into_iter().find(|stored| stored.float() == Some(dtype));
         stored.expect("every DType is a dtype of the format")
     }
 
-    /// Returns the dtype with this name, for example `BF16`, or `None` if there is none.
+    /// Returns the dtype with this name, for example `BF16`, or `None` if no dtype has this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stored| stored.to_string() == name)
     }
 
-    /// Whether fanin can read the values as numbers. Values of other dtypes can only be copied and compared as bytes.
+    /// Returns whether fanin can decode values of this dtype to numbers. This is the case for the dtypes for which
+    /// [`StoredType::float`] or [`StoredType::integers`] returns `Some`. Values of other dtypes can only be copied, and
+    /// compared byte by byte.
     pub fn is_read(self) -> bool {
         self.float().is_some() || self.integers().is_some()
     }
@@ -102,13 +104,13 @@ impl StoredType {
         }
     }
 
-    /// Returns the number of bytes of one value. Dtypes of less than eight bits are rounded up to one byte.
+    /// Returns the number of bytes of one value. For a dtype of fewer than eight bits, this is 1.
     pub const fn size(self) -> usize {
         self.bits().div_ceil(8)
     }
 
-    /// Returns the minimum and the maximum value of an integer dtype. `BOOL` counts as an integer dtype from 0 to 1.
-    /// `None` for other dtypes.
+    /// Returns the minimum and the maximum of an integer dtype, or `None` for any other dtype. `BOOL` counts as an
+    /// integer dtype with minimum 0 and maximum 1.
     pub fn integers(self) -> Option<(i128, i128)> {
         Some(match self {
             StoredType::I64 => (i64::MIN.into(), i64::MAX.into()),

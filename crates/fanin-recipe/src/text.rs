@@ -1,7 +1,7 @@
-//! Formatting of numbers, sizes and names for terminal output.
+//! Formats numbers, sizes and names for terminal output.
 
-/// Formats a number with four significant digits and without trailing zeros: `0.02`, `-1.235e-8`. If the number is
-/// below a million, all digits before the decimal point are shown: `123457`.
+/// Formats a number with four significant digits and without trailing zeros: `0.02`, `-1.235e-8`. If the absolute value
+/// is below a million, all digits before the decimal point are shown: `123457`.
 pub fn short(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
         return format!("{x}");
@@ -42,7 +42,8 @@ pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// Formats a number with a unit prefix: `532 M`, `1.2 G`. Only numbers with the prefix G have a decimal.
+/// Formats a number with a unit prefix: `532 M`, `1.2 G`. Only numbers with the prefix G have a digit after the decimal
+/// point.
 pub fn rough(x: f64) -> String {
     let mut x = x;
     for unit in ["", " k", " M"] {
@@ -87,7 +88,8 @@ pub fn escaped(name: &str) -> String {
     })
 }
 
-/// Groups items that have the same text. Returns each distinct text with its items, in the order of first occurrence.
+/// Groups items by their texts. Each element of `all` is an item and its text. Returns each distinct text with its
+/// items. The texts are in the order in which they first occur.
 pub fn grouped<T, Text: Eq>(all: impl Iterator<Item = (T, Text)>) -> Vec<(Text, Vec<T>)> {
     let mut by_text: Vec<(Text, Vec<T>)> = Vec::new();
     for (item, text) in all {

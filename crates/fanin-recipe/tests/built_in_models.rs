@@ -1,4 +1,4 @@
-//! The built-in models: each recipe plans all tensors of the manifest of its model.
+//! Tests that the recipe of each built-in model plans all tensors of the model's manifest.
 
 use fanin_recipe::{Error, MODELS, Model, Recipe};
 

@@ -1,7 +1,7 @@
-"""Writes golden files: .tsv files with values of torch, for the tests.
+"""Writes golden files for the tests. A golden file is a .tsv file with values of torch.
 
-A golden file has a line for each parameter, with its name, its shape, the bits of its first four values, and a checksum.
-The checksum is the sum of i times the bits of value i modulo 2^64, where i counts from 1.
+A golden file has a line for each parameter. The line contains the parameter's name and shape, the bits of its first four
+values, and a checksum. The checksum is `1*b[1] + 2*b[2] + ...` modulo 2^64, where `b[i]` are the bits of the i-th value.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 
 
 def write(script: str, model: torch.nn.Module) -> None:
-    """Writes the parameters of a model to the .tsv file beside the script."""
+    """Writes the parameters of `model` to a .tsv file with the same path as `script`, apart from the extension."""
     path = Path(script)
     lines = [f"# torch {torch.__version__.split('+')[0]}, tests/golden/{path.name}"]
     for name, parameter in model.named_parameters():

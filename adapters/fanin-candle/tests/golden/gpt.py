@@ -1,4 +1,4 @@
-"""Writes gpt.tsv: a small GPT-2 of two layers, initialized by torch.nn.init of torch 2.15 after torch.manual_seed(0).
+"""Writes gpt.tsv: the parameters of a GPT-2 with two layers, drawn by torch.nn.init (torch 2.15) after torch.manual_seed(0).
 
 The layers have the same names, shapes and order as in bigcode.rs of candle-transformers. In that model, all heads share one
 key and one value.

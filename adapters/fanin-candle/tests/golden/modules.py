@@ -1,4 +1,7 @@
-"""Writes modules.tsv: the default initialization of torch.nn modules in torch 2.15 after torch.manual_seed(0)."""
+"""Writes modules.tsv: the parameters of torch.nn modules with their default initialization.
+
+The modules are built by torch 2.15 after torch.manual_seed(0).
+"""
 
 import golden
 import torch

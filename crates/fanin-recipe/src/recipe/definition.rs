@@ -20,9 +20,10 @@ pub(super) const KEYS: [&str; 5] = ["extends", "vars", "init", "dtype", "tie"];
 #[derive(Debug, Clone)]
 pub struct Recipe {
     pub(super) source: Arc<Source>,
-    /// The value of `extends`: the name of the recipe that this one extends.
+    /// The value of `extends`: the name of the recipe that this recipe extends.
     pub(super) base: Option<String>,
-    /// The name of the built-in model, if this is the recipe of a built-in model.
+    /// The name of the built-in model to which the recipe belongs. `None` if the recipe is not that of a built-in
+    /// model.
     pub(super) model: Option<&'static str>,
     pub(super) variables: Vec<Variable>,
     pub(super) rules: Vec<Rule<Assignment>>,
@@ -38,12 +39,14 @@ impl Recipe {
         &self.source.text
     }
 
-    /// Returns the path that the recipe was read from, or the name that diagnostics show.
+    /// Returns the path that was passed to [`Recipe::parse`] or [`Recipe::read`], or the file name of a built-in
+    /// recipe. Diagnostics show this path.
     pub fn path(&self) -> &Path {
         &self.source.path
     }
 
-    /// Returns the value of `extends`: the name of the recipe that this one extends. `None` if it extends no other.
+    /// Returns the value of `extends`, which is the name of the recipe that this recipe extends. Returns `None` if this
+    /// recipe extends no other recipe.
     pub fn base(&self) -> Option<&str> {
         self.base.as_deref()
     }
@@ -54,7 +57,7 @@ impl Recipe {
         tie.and_then(|tie| tie.canonical.as_deref()).unwrap_or(name)
     }
 
-    /// Whether a tensor of this name keeps the values that it has, because the rule that wins for it is `copy` or
+    /// Returns whether the recipe draws no values for a tensor of this name, because the winning rule is `copy` or
     /// `skip`.
     pub fn keeps_values(&self, name: &str) -> bool {
         let name = self.canonical_name(name);

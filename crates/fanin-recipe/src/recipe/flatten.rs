@@ -1,4 +1,4 @@
-//! Merging a recipe and the recipes that it extends into one text. A checkpoint stores this text in its metadata.
+//! Merges a recipe and the recipes that it extends into one text. A checkpoint stores this text in its metadata.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -17,9 +17,9 @@ impl Recipe {
     /// Returns the text of a recipe that extends no other recipe, and that plans the tensors of `manifest` in the same
     /// way as this recipe.
     ///
-    /// If this recipe extends no other, the result is its own text. Otherwise the result leaves out rules that win for
-    /// no tensor, and variables and ties that no tensor needs, because unused rules, variables and ties of a recipe are
-    /// errors unless they are inherited.
+    /// If this recipe extends no other recipe, the result is the text of this recipe. Otherwise the result leaves out
+    /// the rules that win for no tensor, and the variables and ties that no tensor needs. Unused rules, variables and
+    /// ties are allowed in an extended recipe, but they would be errors in the result.
     pub fn flatten(&self, manifest: &Manifest) -> String {
         let Some(base) = &self.base else { return self.text().to_owned() };
         let names: HashSet<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();

@@ -1,4 +1,4 @@
-//! Reading a recipe together with the recipes that it extends.
+//! Reads a recipe together with the recipes that it extends.
 
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
@@ -15,11 +15,11 @@ use crate::models::{MODELS, Model, nearest_model};
 impl Recipe {
     /// Parses a recipe and the recipe that it extends.
     ///
-    /// Errors show `path`. If `extends` names a recipe file, the file is looked up in the folder of `path`.
+    /// Error messages show `path`. If `extends` names a recipe file, the file is looked up in the folder of `path`.
     ///
     /// # Errors
-    /// [`Error::Recipe`] if the TOML is invalid, a key or a value is unknown, or the extended recipe does not exist or
-    /// extends this one. Each diagnostic has a line and a column.
+    /// Returns [`Error::Recipe`] if the TOML is invalid, if a key or a value is unknown, or if the extended recipe does
+    /// not exist or extends this recipe. Each diagnostic has a line and a column.
     pub fn parse(text: &str, path: &Path) -> Result<Self> {
         load(text, path, &Chain(vec![Link::File(canonical(path))]))
     }
@@ -27,7 +27,7 @@ impl Recipe {
     /// Reads a recipe file.
     ///
     /// # Errors
-    /// The errors of [`Recipe::parse`]; [`Error::Io`] if the file cannot be read.
+    /// The errors of [`Recipe::parse`]. Returns [`Error::Io`] if the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         Self::parse(&source::read(path)?, path)
     }
@@ -39,8 +39,8 @@ impl Recipe {
     pub fn built_in(model: &Model) -> Result<Self> {
         let chain = Chain(vec![Link::BuiltIn(model.recipe_name)]);
         let mut recipe = load(model.recipe_toml, Path::new(model.recipe_name), &chain)?;
-        // The ties are marked as inherited, because only inherited ties may be unused. A tie is unused in a checkpoint
-        // of a model without its head, which contains neither of the two tied tensors.
+        // The ties are marked as inherited, because only inherited ties may be unused. For example, a tie is unused for
+        // a checkpoint of a model without its head, if the checkpoint has neither of the two names.
         recipe.ties.iter_mut().for_each(|tie| tie.inherited = true);
         recipe.model = Some(model.name);
         Ok(recipe)
@@ -50,14 +50,15 @@ impl Recipe {
     /// recipe in the file `name` and `None`.
     ///
     /// # Errors
-    /// [`Error::UnknownRecipe`] if `name` is neither a built-in model nor a file; for a file, the errors of
-    /// [`Recipe::read`].
+    /// Returns [`Error::UnknownRecipe`] if `name` is neither a built-in model nor a file. For a file, the errors of
+    /// [`Recipe::read`] can also be returned.
     pub fn find(name: &str) -> Result<(Self, Option<&'static Model>)> {
         if let Some(model) = Model::find(name) {
             return Ok((Self::built_in(model)?, Some(model)));
         }
         let path = Path::new(name);
-        // Some names of models contain dots, as in `llama-3.2-1b`. So a dot alone does not make `name` a file name.
+        // A dot alone does not make `name` a file name, because some names of models contain dots, for example
+        // `llama-3.2-1b`.
         let has_recipe_extension =
             path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         if path.exists() || has_recipe_extension || path.components().count() > 1 {
@@ -66,8 +67,8 @@ impl Recipe {
         Err(Error::UnknownRecipe { name: name.to_owned(), suggestion: nearest_model(name) })
     }
 
-    /// Adds the rules, variables and ties of `base`, the recipe that this one extends. The rules of `base` come after
-    /// the rules of this recipe.
+    /// Adds the rules, variables and ties of `base`, which is the recipe that this recipe extends. The rules of `base`
+    /// are added after the rules of this recipe.
     ///
     /// A rule of this recipe replaces the rule of `base` with the same pattern. A variable replaces the variable with
     /// the same name, and a tie replaces the tie with the same alias.
@@ -86,8 +87,8 @@ impl Recipe {
                 return Err(variable.span.error(format!("no rule uses the variable {name}{hint}"), remedy));
             }
         }
-        // A variable that the base also has may be unused, because it may be meant for other recipes that extend the
-        // base.
+        // A variable that the base also defines may be unused. The base may define such a variable for other recipes
+        // that extend the base.
         self.variables.iter_mut().for_each(|variable| variable.inherited = in_base(&variable.name));
         inherit(&mut self.rules, base.rules);
         inherit(&mut self.dtypes, base.dtypes);
@@ -107,7 +108,8 @@ impl Recipe {
     }
 }
 
-/// Appends to `own` the rules of `base` whose patterns do not occur in `own`, and marks them as inherited.
+/// Appends to `own` the rules of `base` whose patterns do not occur in `own`, and marks the appended rules as
+/// inherited.
 fn inherit<T>(own: &mut Vec<Rule<T>>, base: Vec<Rule<T>>) {
     let patterns: HashSet<&str> = own.iter().map(|rule| rule.pattern.text.as_str()).collect();
     let mut added: Vec<Rule<T>> =
@@ -131,9 +133,9 @@ fn load(text: &str, path: &Path, chain: &Chain) -> Result<Recipe> {
     Ok(recipe)
 }
 
-/// Loads the recipe that the value `name` of `extends` refers to. It is the recipe of a built-in model, or a file in
-/// the folder of the extending recipe or below it. Files elsewhere are refused, so that a recipe from someone else
-/// cannot open them. `span` is the position of the value, for errors.
+/// Loads an extended recipe. `name` is the value of `extends`: the name of a built-in model, or a file in the folder of
+/// the extending recipe or below this folder. Files elsewhere are refused, so that a recipe from someone else cannot
+/// open them. `span` is the position of the value in the extending recipe, for error messages.
 fn load_base(name: &str, span: &Span, chain: &Chain) -> Result<Recipe> {
     if let Some(model) = Model::find(name) {
         let chain = chain.with(Link::BuiltIn(model.recipe_name), span)?;
@@ -159,11 +161,11 @@ fn canonical(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }
 
-/// The recipes that are being loaded, for detecting cycles. Each recipe extends the next one.
+/// The recipes that are being loaded. Each recipe extends the next one. The chain serves to detect cycles.
 #[derive(Debug, Clone)]
 struct Chain(Vec<Link>);
 
-/// Identifies a recipe: a built-in recipe by its file name, any other by its canonical path.
+/// Identifies a recipe. A built-in recipe is identified by its file name, and any other recipe by its canonical path.
 #[derive(Debug, Clone, PartialEq)]
 enum Link {
     BuiltIn(&'static str),

@@ -1,4 +1,4 @@
-//! Finding the rules that match a name.
+//! Finds the rules that match a name.
 
 use std::collections::HashMap;
 

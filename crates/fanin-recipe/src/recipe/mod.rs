@@ -1,7 +1,8 @@
-//! Recipes, which say which parameter gets which initializer. `docs/recipes.md` describes the file format for users.
+//! Recipes. A recipe says which parameter gets which initializer. `docs/recipes.md` describes the file format for
+//! users.
 //!
-//! [`Recipe::parse`] reads a recipe and the recipes that it extends. [`Recipe::plan`] applies a recipe to the tensors
-//! of a manifest and returns a [`Planned`] for each tensor.
+//! [`Recipe::parse`] parses a recipe and reads the recipes that it extends. [`Recipe::plan`] applies a recipe to the
+//! tensors of a manifest and returns a [`Planned`] for each tensor.
 
 mod definition;
 pub mod draft;

@@ -1,4 +1,4 @@
-//! Parsing the TOML text of one recipe to rules, variables and ties. Every error has a line and a column.
+//! Parses the TOML text of one recipe to rules, variables and ties. Every error has a line and a column.
 
 use std::ops::Range;
 use std::path::Path;
@@ -16,8 +16,9 @@ use super::tie::Tie;
 use super::variable::{PARAMETER_VARIABLES, Property, RESERVED, Variable, VariableValue};
 use crate::error::{Result, did_you_mean};
 
-/// Parses the text of one recipe, without the recipe that it extends. Returns the recipe, and the span of the value of
-/// `extends` if there is one. `is_base` says whether the recipe is loaded because another recipe extends it.
+/// Parses the text of one recipe, without the recipe that it extends. Returns the recipe. If the recipe has the key
+/// `extends`, also returns the span of the key's value. `is_base` says whether the recipe is loaded because another
+/// recipe extends this one.
 pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, Option<Span>)> {
     let source = Arc::new(Source::new(path, text, is_base));
     let span_of = |range: Range<usize>| Span::new(&source, range);
@@ -34,7 +35,7 @@ pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, O
         init_span: span_of(0..0),
     };
     let mut base_span = None;
-    // The feature `preserve_order` of the crate toml is required, so that the rules keep the order of the text.
+    // The rules are in the order of the text only because the feature `preserve_order` of the crate toml is enabled.
     for (key, value) in table.get_ref() {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("extends", DeValue::String(name)) => {
@@ -121,7 +122,7 @@ fn variable(source: &Arc<Source>, name: &Key<'_>, value: &Spanned<DeValue<'_>>) 
     Ok(Variable { name: text.to_owned(), value, span, inherited: false })
 }
 
-/// Parses the value of a variable that is read from the model, such as `{ count = "*.ln_1.weight" }`.
+/// Parses the value of a variable that is a property of the model's tensors, such as `{ count = "*.ln_1.weight" }`.
 fn property(
     source: &Arc<Source>,
     variable: &str,
@@ -172,7 +173,7 @@ fn number(
     Ok(VariableValue::Number(number))
 }
 
-/// Returns the text of a string value. If the value is not a string, returns an error with this remedy.
+/// Returns the text of a string value. If the value is not a string, returns an error that contains `remedy`.
 fn string(source: &Arc<Source>, key: &Key<'_>, value: &Spanned<DeValue<'_>>, remedy: &str) -> Result<String> {
     match value.get_ref() {
         DeValue::String(text) => Ok(text.to_string()),

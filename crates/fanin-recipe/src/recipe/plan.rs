@@ -1,4 +1,4 @@
-//! Planning: applying a recipe to the tensors of a manifest.
+//! Plans the tensors of a manifest by a recipe.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,31 +19,32 @@ impl Recipe {
     /// Plans every tensor of a manifest, in the dtype that the tensor has in the manifest. The result includes tensors
     /// that are copied or skipped.
     ///
-    /// `settings` contains names of variables, and values that replace those of the recipe.
+    /// Each element of `settings` is the name of a variable, and a number that replaces the value of the variable in
+    /// the recipe.
     ///
     /// # Errors
-    /// A setting for a variable that the recipe does not have, or that contradicts the model, is reported alone.
-    /// All other mistakes are reported together:
+    /// Returns an error if a setting names a variable that the recipe does not have, or contradicts the model. This
+    /// error is reported alone. All other mistakes are reported together:
     ///
     /// - parameters that no rule matches;
     /// - unused rules, variables and ties, except those of an extended recipe;
     /// - specs that are invalid or do not fit a tensor, each reported for the first such tensor;
     /// - ties of tensors of different shapes.
     ///
-    /// If there is no other mistake, ties of tensors of different dtypes are reported.
+    /// Ties of tensors of different dtypes are reported only if there is no other mistake.
     pub fn plan(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<Vec<Planned>> {
         self.plan_all(manifest, settings, |entry, _| entry.dtype)
     }
 
     /// Plans every tensor of a manifest, in the dtype in which the tensor will be written.
     ///
-    /// This is the dtype of the first matching rule of `[dtype]`. If no such rule matches, it is `overall`. If
-    /// `overall` is `None`, it is the dtype in the manifest. Integer, complex, copied and skipped tensors always keep
-    /// the dtype in the manifest.
+    /// The written dtype is the dtype of the first matching rule of `[dtype]`. If no such rule matches, the written
+    /// dtype is `overall`. If `overall` is `None`, the written dtype is the dtype in the manifest. Integer, complex,
+    /// copied and skipped tensors always keep the dtype in the manifest.
     ///
     /// # Errors
-    /// The errors of [`Recipe::plan`], and an error if `overall` has no effect, because rules of `[dtype]` choose the
-    /// dtype of every drawn tensor.
+    /// The errors of [`Recipe::plan`]. Also returns an error if `overall` has no effect because rules of `[dtype]`
+    /// choose the dtype of every drawn tensor.
     pub fn plan_with_dtype(
         &self,
         manifest: &Manifest,
@@ -71,9 +72,9 @@ impl Recipe {
         rule.map_or(&self.init_span, |rule| &rule.span).error(message, remedy)
     }
 
-    /// Plans every tensor. `written_dtype` returns the dtype in which an entry will be written. Its second argument is
-    /// the dtype that a rule of `[dtype]` chooses for the entry, or `None`. `written_dtype` is called only for entries
-    /// whose dtype a recipe may choose.
+    /// Plans every tensor. `written_dtype(entry, chosen_dtype)` must return the dtype in which `entry` will be written.
+    /// `chosen_dtype` is the dtype that a rule of `[dtype]` chooses for the entry, or `None` if no such rule matches.
+    /// The function is called only for entries whose dtype a recipe may choose.
     fn plan_all(
         &self,
         manifest: &Manifest,
@@ -103,7 +104,7 @@ impl Recipe {
         let context = ModelContext { variables: &variables, entries: &entries };
         let (mut all, mut faulty_rules, mut reported) = (Vec::new(), HashSet::new(), HashSet::new());
         for (index, entry) in manifest.entries.iter().enumerate() {
-            // An invalid rule is reported only for the first tensor that it does not fit.
+            // An invalid rule is reported only once: for the first tensor that the rule does not fit.
             let Some(&winner) = matches[index].first().filter(|&rule| !faulty_rules.contains(rule)) else {
                 continue;
             };
@@ -173,13 +174,13 @@ impl Recipe {
     }
 }
 
-/// Whether a recipe may choose the dtype of a tensor. False for integer and complex tensors.
+/// Returns whether a recipe may choose the dtype of a tensor. Returns `false` for integer and complex tensors.
 fn has_dtype_choice(entry: &Entry) -> bool {
     entry.dtype.integers().is_none() && entry.dtype != StoredType::C64
 }
 
-/// Returns an error if an alias and its canonical tensor have different dtypes. `ties[i]` is the tie whose alias is
-/// `all[i]`, or `None`.
+/// Checks that each alias has the same dtype as its canonical tensor, and returns an error if one has not. `ties[i]` is
+/// the tie whose alias is the tensor `all[i]`, or `None` if there is no such tie.
 fn check_tied_dtypes(all: &[Planned], ties: &[Option<&Tie>]) -> Result {
     let entries: HashMap<&str, &Entry> =
         all.iter().map(|planned| (planned.entry.name.as_str(), &planned.entry)).collect();

@@ -1,4 +1,4 @@
-//! Planning one tensor by the rule that wins for it.
+//! Plans one tensor by the rule that wins for the tensor.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::variable::VariableValues;
 use crate::error::{Error, Result};
 use crate::manifest::Entry;
 
-/// The properties of the whole model that the plan of one tensor depends on.
+/// The properties of the whole model. The plan of each tensor can depend on these properties.
 #[derive(Clone, Copy)]
 pub(super) struct ModelContext<'a> {
     pub(super) variables: &'a VariableValues,
@@ -21,7 +21,9 @@ pub(super) struct ModelContext<'a> {
     pub(super) entries: &'a HashMap<&'a str, &'a Entry>,
 }
 
-/// Plans a tensor by `rule`. `entry` must already have the dtype in which the tensor will be written.
+/// Plans a tensor by `rule`. `entry` must already have the dtype in which the tensor will be written. `tie` is the tie
+/// whose alias is the tensor, and `chosen_dtype` is the dtype that a rule of `[dtype]` chooses for the tensor. Each of
+/// the two is `None` if the recipe does not have such a line.
 pub(super) fn plan_tensor(
     entry: Entry,
     rule: &Rule<Assignment>,
@@ -59,7 +61,8 @@ pub(super) fn plan_tensor(
     Ok(Planned { entry, pattern, location, action, plan, integer, tied, chosen_dtype })
 }
 
-/// Returns an error unless the tensor has an integer dtype that can store 0, 1, 2, ... up to the end of its last axis.
+/// Checks that the tensor has an integer dtype which can store every index along the last axis, and returns an error if
+/// it does not.
 fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
     let dtype = entry.dtype;
     let Some((_, max)) = dtype.integers() else {
@@ -74,8 +77,8 @@ fn check_arange(entry: &Entry, rule: &Rule<Assignment>) -> Result {
     Ok(())
 }
 
-/// Returns the value that `init` gives all elements of an integer tensor. Returns an error if `init` is not a constant
-/// that the tensor's dtype can store.
+/// Returns the value that `init` gives to all elements of an integer tensor. Returns an error if `init` is not a
+/// constant, or if the tensor's dtype cannot store the constant.
 fn integer_value(entry: &Entry, rule: &Rule<Assignment>, init: &Init) -> Result<i128> {
     let dtype = entry.dtype;
     let Some((min, max)) = dtype.integers() else {

@@ -14,7 +14,7 @@ pub enum Action {
     Init(Init),
     /// An integer tensor gets 0, 1, 2, ... along its last axis.
     Arange,
-    /// The tensor keeps the values that it has in the checkpoint from which names and shapes were read.
+    /// The tensor gets the values that it has in the checkpoint from which names and shapes were read.
     Copy,
     /// The tensor is not written.
     Skip,
@@ -36,9 +36,10 @@ impl fmt::Display for Action {
 pub struct Planned {
     /// The name, the shape and the dtype of the tensor.
     pub entry: Entry,
-    /// The pattern of the rule that matched the tensor. The tensor's name if no rule matched it.
+    /// The pattern of the rule that won for the tensor. If the plan does not come from a rule, this is the tensor's
+    /// name.
     pub pattern: String,
-    /// The position of the rule's value as `file:line:column`. `None` if no rule matched the tensor.
+    /// The position of the rule's value as `file:line:column`, or `None` if the plan does not come from a rule.
     pub location: Option<String>,
     /// What the recipe does with the tensor.
     pub action: Action,
@@ -46,10 +47,10 @@ pub struct Planned {
     pub plan: Option<Plan>,
     /// The value of all elements of an integer tensor with a constant initializer. `None` for other tensors.
     pub integer: Option<i128>,
-    /// The name of the tensor to which this tensor is tied: both have the same values. `None` if this tensor is not
-    /// tied.
+    /// The name of the tensor to which this tensor is tied, or `None` if this tensor is not tied. Tied tensors have the
+    /// same values.
     pub tied: Option<String>,
-    /// The dtype that a rule of `[dtype]` chooses for the tensor. `None` if there is no such rule.
+    /// The dtype that a rule of `[dtype]` chooses for the tensor, or `None` if no such rule matches the tensor.
     pub chosen_dtype: Option<DType>,
 }
 
@@ -83,8 +84,8 @@ impl Planned {
         }
     }
 
-    /// Returns the text that identifies the tensor in errors: its name, after the position and the pattern of its rule
-    /// if a rule matched it.
+    /// Returns the text that identifies the tensor in error messages. The text is the tensor's name. If the plan comes
+    /// from a rule, the position and the pattern of the rule precede the name.
     pub fn description(&self) -> String {
         match &self.location {
             Some(location) => format!("{location}: {:?} for {}", self.pattern, self.entry.name),
@@ -92,18 +93,20 @@ impl Planned {
         }
     }
 
-    /// Returns the canonical name of the tensor. On the native stream, the tensor's values depend only on the seed and
-    /// on this name.
+    /// Returns the canonical name of the tensor: the name to which the tensor is tied, or the tensor's own name. On the
+    /// native stream, the tensor's values depend only on the seed and on this name.
     pub fn source(&self) -> &str {
         self.tied.as_deref().unwrap_or(&self.entry.name)
     }
 
-    /// Whether the recipe determines the values of the tensor. False if the tensor is copied or skipped.
+    /// Returns whether the recipe determines the values of the tensor. Returns `false` if the tensor is copied or
+    /// skipped.
     pub fn is_known(&self) -> bool {
         !matches!(self.action, Action::Copy | Action::Skip)
     }
 
-    /// Returns the value of a tensor with [`Action::Arange`] at a row-major index: the index along the last axis.
+    /// Returns the value that a tensor with [`Action::Arange`] has at a row-major index. The value is the index along
+    /// the last axis.
     pub fn step(&self, index: usize) -> usize {
         index % self.entry.shape.last().copied().unwrap_or(1).max(1)
     }

@@ -1,11 +1,11 @@
-//! Rules, which assign a value to the tensors whose names match a pattern.
+//! Rules. A rule assigns a value to the tensors whose names match a pattern.
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::source::Span;
 use crate::error::Result;
 
-/// A rule: a pattern on tensor names, and the value that it assigns to the tensors whose names match.
+/// A rule: a pattern on tensor names, and a value for the tensors whose names match the pattern.
 #[derive(Debug, Clone)]
 pub(super) struct Rule<T> {
     pub(super) pattern: Pattern,
@@ -15,7 +15,7 @@ pub(super) struct Rule<T> {
     pub(super) text: String,
     /// The span of the value.
     pub(super) span: Span,
-    /// Whether the rule comes from a recipe that this one extends.
+    /// Whether the rule comes from a recipe that this recipe extends. Such a rule may be unused.
     pub(super) inherited: bool,
 }
 
@@ -31,11 +31,11 @@ pub(super) struct Pattern {
 impl Pattern {
     /// Compiles a pattern. Returns an error at `span` if the pattern is invalid.
     pub(super) fn new(text: &str, span: Span) -> Result<Self> {
-        // A name without wildcards needs no glob matcher: comparing or hashing names is faster.
+        // A name without wildcards gets no glob matcher, because comparing or hashing names is faster.
         if !text.contains(['*', '?', '[', ']', '{', '}', '\\']) {
             return Ok(Pattern { text: text.to_owned(), span, matcher: None });
         }
-        // A name is not a path: `*` also matches slashes.
+        // `*` also matches slashes, because a tensor name is not a path.
         let built = GlobBuilder::new(text).literal_separator(false).build();
         let matcher = built.map_err(|error| {
             let remedy = "* matches any text, ? one character, [ab] one of the characters, {one,two} one of the texts; \
@@ -74,7 +74,7 @@ impl Assignment {
         word.map_or(Assignment::Spec, |(_, assignment)| assignment)
     }
 
-    /// Whether the matched tensors keep their values and dtypes, because they are copied or skipped.
+    /// Returns whether the matched tensors are copied or skipped, so that their values and dtypes do not change.
     pub(super) fn keeps_values(self) -> bool {
         matches!(self, Assignment::Copy | Assignment::Skip)
     }

@@ -1,4 +1,5 @@
-//! The JSON schema of recipes, for editors. The schema is generated from the code's lists of schemes, dtypes and keys.
+//! The JSON schema of recipes, for editors. The schema is generated from the lists of schemes, dtypes and keys in the
+//! code.
 
 use fanin::DType;
 use fanin::spec::{Scheme, schemes};
@@ -9,7 +10,7 @@ use super::rule::Assignment;
 use super::variable::{PARAMETER_VARIABLES, Property, RESERVED};
 use crate::models::MODELS;
 
-/// Returns the schema in JSON Schema draft 7, because TOML language servers support this draft.
+/// Returns the schema. The schema is in draft 7 of JSON Schema, because TOML language servers support this draft.
 pub fn schema() -> Value {
     let specs = json!({
         "title": "the initializer of the matched tensors",
@@ -98,13 +99,14 @@ fn meaning(property: Property) -> &'static str {
     }
 }
 
-/// Returns a regular expression that matches the names of the schemes, with or without arguments.
+/// Returns a regular expression that matches the name of any scheme, with or without arguments.
 fn spec_pattern() -> String {
     let names: Vec<&str> = schemes().iter().map(|scheme| scheme.name).collect();
     format!(r"^\s*({})_?\s*(\([\s\S]*\))?\s*$", names.join("|"))
 }
 
-/// Returns a line for each scheme, with its signature and formula, and a line for each word, with its meaning.
+/// Returns a line for each scheme, with the scheme's signature and formula, and a line for each word that may replace a
+/// spec, with the word's meaning.
 fn descriptions() -> Vec<String> {
     let scheme = |scheme: &Scheme| {
         let parameters = scheme.parameters.iter().map(|(name, default)| match default {
@@ -121,7 +123,7 @@ fn descriptions() -> Vec<String> {
     schemes().iter().map(scheme).chain(words.map(str::to_owned)).collect()
 }
 
-/// Returns a valid spec of each scheme, and a few more valid specs.
+/// Returns examples of valid specs: one for each scheme, and a few more.
 fn examples() -> Vec<String> {
     let argument = |name: &str| match name {
         // `blocks` takes specs as positional arguments.

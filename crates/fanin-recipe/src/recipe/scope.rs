@@ -1,4 +1,4 @@
-//! The variables that a spec can use when it is parsed for one parameter.
+//! The variables that the spec of a parameter can use.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,17 +19,19 @@ pub(super) enum ScopeError {
     Variable(Diagnostic),
 }
 
-/// The variables of a recipe, together with the variables that each parameter has by itself, such as `fan_in`.
+/// The variables of a recipe, together with the variables that have a value of their own for each parameter, such as
+/// `fan_in`.
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The values of the variables in [`PARAMETER_VARIABLES`], in the same order. `None` if the parameter does not have
-    /// the variable: a bias has no `fan_in`.
+    /// The values of the variables in [`PARAMETER_VARIABLES`], in the same order. A value is `None` if the parameter
+    /// does not have the variable. For example, a bias has no `fan_in`.
     own: [Option<f64>; PARAMETER_VARIABLES.len()],
-    /// The last variable in [`PARAMETER_VARIABLES`] that the spec used although the parameter does not have it.
+    /// A variable of [`PARAMETER_VARIABLES`] that the spec used although the parameter does not have the variable. If
+    /// there are several, this is the one that was used last.
     missing: Cell<Option<&'static str>>,
-    /// The diagnostic of the last variable of the recipe that the spec used although its value could not be read from
-    /// the model.
+    /// The diagnostic of a variable that the spec used although the variable's value could not be read from the model.
+    /// If there are several, this is the diagnostic of the variable that was used last.
     failed: RefCell<Option<Diagnostic>>,
 }
 

@@ -1,4 +1,4 @@
-//! The text of a recipe, and spans: ranges of the text, from which errors get their line and column.
+//! The text of a recipe, and spans. A span is a range of the text. Errors compute their line and column from a span.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ pub(super) struct Source {
     pub(super) text: String,
     /// The byte offset at which each line begins.
     line_starts: Vec<usize>,
-    /// The maximum number of characters that a diagnostic shows of a line.
+    /// The maximum number of characters of a line that a diagnostic shows.
     max_excerpt: usize,
 }
 
 impl Source {
     /// Returns the source of a recipe. `is_base` says whether the recipe is loaded because another recipe extends it.
-    /// Diagnostics then show shorter excerpts, because the user may not have intended to open this file.
+    /// If so, diagnostics show shorter excerpts of the text, because the user may not have intended to open this file.
     pub(super) fn new(path: &Path, text: &str, is_base: bool) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let line_starts = [0].into_iter().chain(breaks.map(|(offset, _)| offset + 1)).collect();
@@ -88,9 +88,11 @@ impl Span {
         Error::Recipe(vec![self.diagnostic(message, remedy)])
     }
 
-    /// Converts the error of a spec to an error with a diagnostic. This span must be that of the TOML string that
-    /// contains the spec. If the error has an offset into the spec, the diagnostic is at the word or character at that
-    /// offset; otherwise it is at the whole span. The message begins with `context`.
+    /// Converts an error about a spec to an error with a diagnostic, whose message begins with `context`. `self` must
+    /// be the span of the TOML string that contains the spec.
+    ///
+    /// If the error has an offset into the spec, the diagnostic marks the word or the character at this offset.
+    /// Otherwise the diagnostic marks the whole span.
     pub(super) fn spec_error(&self, context: &str, error: fanin::Error) -> Error {
         let context = if context.is_empty() { String::new() } else { format!("{context}: ") };
         let fanin::Error::Spec(error) = error else {
@@ -109,9 +111,9 @@ impl Span {
     }
 }
 
-/// Shortens a line to at most `max` characters around a mistake. Returns the shortened line, and the start and the
-/// length of the mistake in it. All lengths are in characters. In `line`, the mistake starts at `before` and has
-/// `length` characters.
+/// Shortens a line to at most `max` characters around a mistake. In `line`, the mistake starts at index `before` and
+/// has `length` characters. Returns the shortened line, and the start and the length of the mistake in the shortened
+/// line, in characters.
 fn excerpt(line: &[char], before: usize, length: usize, max: usize) -> (String, usize, usize) {
     const DOTS: &str = "...";
     if line.len() <= max {
@@ -125,7 +127,7 @@ fn excerpt(line: &[char], before: usize, length: usize, max: usize) -> (String, 
     (text, before - start + lead.len(), length.min(end.saturating_sub(before)).max(1))
 }
 
-/// Shortens each line that has more than 400 characters, by replacing its middle with dots.
+/// Shortens each line of a text that has more than 400 characters, by replacing the middle of the line with dots.
 fn shortened(text: &str) -> String {
     const MAX_CHARACTERS: usize = 400;
     let short = |line: &str| {
@@ -140,12 +142,12 @@ fn shortened(text: &str) -> String {
     text.split('\n').map(short).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns an error with all of these diagnostics, or `Ok` if there are no diagnostics.
+/// Returns an error that contains all of the diagnostics, or `Ok` if there are no diagnostics.
 pub(super) fn into_result(diagnostics: Vec<Diagnostic>) -> Result {
     if diagnostics.is_empty() { Ok(()) } else { Err(Error::Recipe(diagnostics)) }
 }
 
-/// Reads the text of a recipe file.
+/// Returns the text of a recipe file. Returns an error if the file cannot be read or is not UTF-8 text.
 pub(super) fn read(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     String::from_utf8(bytes).map_err(|error| {
@@ -179,7 +181,7 @@ mod tests {
             assert_eq!(&lines[1][mark..mark + 5], "fault", "{printed}");
             assert!(lines[2].ends_with("^^^^^ correct it"), "{printed}");
         }
-        // The mistake is longer than the excerpt.
+        // In this text, the mistake is longer than an excerpt can be.
         let source = Arc::new(Source::new(Path::new("r.toml"), &x, false));
         let printed = Span::new(&source, 0..x.len()).diagnostic("all of it", "").to_string();
         assert!(printed.lines().all(|line| line.chars().count() <= 126), "{printed}");

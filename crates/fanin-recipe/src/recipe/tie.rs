@@ -1,4 +1,4 @@
-//! `[tie]`: tensors that have the same values as another tensor.
+//! The section `[tie]`, which lists tensors that have the same values as another tensor.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Tie {
     pub(super) inherited: bool,
 }
 
-/// Returns an error if the canonical name of a tie is also an alias.
+/// Checks that no canonical name of a tie is also the alias of a tie, and returns an error if one is.
 pub(super) fn check_ties(ties: &[Tie]) -> Result {
     for tie in ties {
         let Some(canonical) = &tie.canonical else { continue };
@@ -40,7 +40,8 @@ pub(super) fn check_ties(ties: &[Tie]) -> Result {
 }
 
 /// Returns the tie of each tensor of the manifest, and diagnostics about unused ties and about ties of tensors of
-/// different shapes. The tie of a tensor is the tie whose alias is the tensor's name, or `None`.
+/// different shapes. The tie of a tensor is the tie whose alias is the tensor's name. A tensor without such a tie gets
+/// `None`.
 pub(super) fn ties_of<'a>(ties: &'a [Tie], manifest: &Manifest) -> (Vec<Option<&'a Tie>>, Vec<Diagnostic>) {
     let by_alias: HashMap<&str, &Tie> = ties.iter().map(|tie| (tie.alias.as_str(), tie)).collect();
     let entries: HashMap<&str, &Entry> =

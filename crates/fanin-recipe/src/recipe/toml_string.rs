@@ -1,4 +1,5 @@
-//! Strings and keys of TOML: writing them, and converting offsets in a string's value to offsets in its source text.
+//! Writes TOML strings and keys, and converts an offset in the value of a TOML string to an offset in the string's
+//! source text.
 
 use std::fmt::Write as _;
 
@@ -18,7 +19,7 @@ pub(super) fn quoted(text: &str) -> String {
     out
 }
 
-/// Returns a name as a TOML key. The key is in quotes if TOML requires quotes.
+/// Returns a name as a TOML key. The key is in quotes only if TOML requires quotes.
 pub(super) fn key(name: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quoted(name) }
@@ -50,7 +51,8 @@ pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
         position += raw_bytes;
         value += value_bytes;
     }
-    // Skip a backslash at the end of a line and the white space after it, because they are not part of the value.
+    // A backslash at the end of a line, and the white space after the backslash, are skipped, because they are not part
+    // of the value.
     while has_escapes && raw[position..].starts_with('\\') {
         let (raw_bytes, value_bytes) = escape(&raw[position..]);
         if value_bytes > 0 {
@@ -61,8 +63,8 @@ pub(super) fn raw_offset(raw: &str, offset: usize) -> usize {
     position.min(raw.len().saturating_sub(quotes))
 }
 
-/// Returns the length of the escape at the beginning of `raw`, and the length of the text that the escape stands for.
-/// Both lengths are in bytes.
+/// Returns the length of the escape sequence at the beginning of `raw`, and the length of the text that the sequence
+/// stands for. Both lengths are in bytes.
 fn escape(raw: &str) -> (usize, usize) {
     let digits = |count: usize| {
         let code = raw.get(2..2 + count).and_then(|hex| u32::from_str_radix(hex, 16).ok());
@@ -73,7 +75,8 @@ fn escape(raw: &str) -> (usize, usize) {
         Some(b'u') => digits(4),
         Some(b'U') => digits(8),
         Some(b'b' | b't' | b'n' | b'f' | b'r' | b'e' | b'"' | b'\\') => (2, 1),
-        // A backslash at the end of a line removes all white space up to the next character.
+        // In TOML, a backslash at the end of a line stands for no text, and also removes all white space before the
+        // next character.
         Some(_) => (raw.len() - raw[1..].trim_start().len(), 0),
         None => (1, 1),
     }

@@ -11,8 +11,9 @@ use crate::names::grouped;
 use crate::text::counted;
 
 impl Recipe {
-    /// Returns diagnostics about parameters that no rule matches, and about unused rules of `[init]` and `[dtype]`.
-    /// Both kinds of mistakes are reported together, because one misspelled pattern often causes both.
+    /// Returns diagnostics about parameters that no rule matches, and about unused rules of `[init]` and `[dtype]`. A
+    /// rule is unused if it wins for no tensor. Both kinds of mistakes are reported together, because one misspelled
+    /// pattern often causes both.
     ///
     /// `matches[i]` contains the indices of the rules of `[init]` that match `names[i]`. The first of these rules wins.
     /// `dtype_matches[i]` contains the indices of the matching rules of `[dtype]` in the same order.
@@ -57,8 +58,8 @@ impl Recipe {
         diagnostics
     }
 
-    /// Returns a diagnostic for each variable that no rule uses. Variables that an extended recipe has, and variables
-    /// that `settings` sets, may be unused.
+    /// Returns a diagnostic for each variable that no rule uses. There is no diagnostic for variables that an extended
+    /// recipe also defines, and for variables that `settings` sets, because these may be unused.
     pub(super) fn unused_variables(&self, settings: &[(String, f64)]) -> Vec<Diagnostic> {
         let used: BTreeSet<&str> = self.rules.iter().flat_map(|rule| words(&rule.text)).collect();
         let is_unused = |variable: &&Variable| {
@@ -67,7 +68,8 @@ impl Recipe {
                 && !used.contains(name.as_str())
                 && settings.iter().all(|(setting, _)| setting != name)
         };
-        // The undefined words of the specs. The name of the unused variable may be a misspelling of one of these words.
+        // Returns the words of the specs that are not variables. One of these words may be a different spelling of the
+        // unused variable's name.
         let undefined = || {
             let is_defined = |word: &str| self.variables.iter().any(|variable| variable.name == word);
             used.iter().copied().filter(move |word| {
@@ -83,8 +85,9 @@ impl Recipe {
     }
 }
 
-/// Returns a diagnostic for each rule that wins for no tensor. The message contains `section`, the section of the
-/// recipe that has the rule, and `tensor`, the kind of tensor that the rule should match.
+/// Returns a diagnostic for each unused rule, which is a rule that wins for no tensor. The message contains `section`,
+/// which is the section of the recipe that contains the rule, and `tensor`, which is the kind of tensor that the rule
+/// should match.
 fn diagnose_unused<T>(
     rules: &[Rule<T>],
     matches: &[Vec<usize>],

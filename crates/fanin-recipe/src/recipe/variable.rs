@@ -1,5 +1,5 @@
-//! Variables: numbers that specs can use. `[vars]` defines a variable as a number, or as a property of the model's
-//! tensors.
+//! Variables, which are numbers that specs can use. A line of `[vars]` defines a variable as a number, or as a property
+//! of the model's tensors.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,14 @@ use crate::diagnostic::Diagnostic;
 use crate::manifest::Manifest;
 use crate::text::counted;
 
-/// The variables that each parameter has by itself. `fan_in` and `fan_out` are the fans of the parameter. For a bias,
-/// `weight_fan_in` and `weight_fan_out` are the fans of the weight of the same module. `layer` is the first number in
-/// the parameter's name, which is the number of its layer. A recipe cannot define variables with these names.
+/// The variables that have a value of their own for each parameter. `fan_in` and `fan_out` are the fans of the
+/// parameter. For a bias, `weight_fan_in` and `weight_fan_out` are the fans of the weight of the same module. `layer`
+/// is the first number in the parameter's name, which usually is the index of its layer. A recipe cannot define
+/// variables with these names.
 pub(super) const PARAMETER_VARIABLES: [&str; 5] =
     ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 
-/// Names that specs use for functions and constants. A recipe cannot define variables with these names.
+/// The names of functions and constants in specs. A recipe cannot define variables with these names.
 pub(super) const RESERVED: [&str; 5] = ["sqrt", "math", "inf", "nan", "pi"];
 
 /// A variable of `[vars]`.
@@ -27,7 +28,7 @@ pub(super) struct Variable {
     pub(super) value: VariableValue,
     /// The span of the name.
     pub(super) span: Span,
-    /// Whether an extended recipe has a variable of this name. The variable may then be unused.
+    /// Whether an extended recipe defines a variable of this name. Such a variable may be unused.
     pub(super) inherited: bool,
 }
 
@@ -65,13 +66,14 @@ impl Property {
 #[derive(Debug, Default)]
 pub(super) struct VariableValues {
     pub(super) known: BTreeMap<String, f64>,
-    /// The variables whose value cannot be read from this model, with the reason. This is an error only if a spec uses
-    /// such a variable.
+    /// The variables whose values cannot be read from this model. Each diagnostic says why, and is reported only if a
+    /// spec uses the variable.
     pub(super) failed: BTreeMap<String, Diagnostic>,
 }
 
 impl VariableValue {
-    /// Returns the value that the variable has for the tensors of `manifest`.
+    /// Returns the value that the variable has for the tensors of `manifest`. Returns a diagnostic if no tensor matches
+    /// the variable's pattern, or if the matching tensors do not have a common fan.
     pub(super) fn evaluate(&self, manifest: &Manifest) -> Result<f64, Diagnostic> {
         let (property, pattern) = match self {
             VariableValue::Number(number) => return Ok(*number),
@@ -108,7 +110,7 @@ impl VariableValue {
     }
 }
 
-/// Returns the words of a spec: its longest sequences of letters, digits and underscores. Numbers count as words.
+/// Returns the words of a spec: the maximal sequences of letters, digits and underscores. Numbers count as words.
 pub(super) fn words(spec: &str) -> impl Iterator<Item = &str> {
     spec.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty())
 }

@@ -1,6 +1,6 @@
 //! [`Choice`]: the initializer that a draft proposes for a tensor.
 
-/// The sections of a draft, in the order in which the draft contains them.
+/// The sections of a draft. The draft contains the sections in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Section {
     Buffers,
@@ -33,8 +33,8 @@ impl Section {
     }
 }
 
-/// The initializer that a draft proposes for a tensor: a spec, the reason for it, and the section of the draft that
-/// gets the rule. The draft shows the reason in a comment above the rule.
+/// The initializer that a draft proposes for a tensor: a spec, the reason for the spec, and the section of the draft to
+/// which the rule belongs. The draft shows the reason in a comment above the rule.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Choice {
     pub(super) section: Section,
@@ -44,12 +44,12 @@ pub(super) struct Choice {
     pub(super) is_guess: bool,
 }
 
-/// Returns a choice that follows common practice. The draft does not mark it with CHECK.
+/// Returns a choice that follows common practice. The draft does not mark the rule with CHECK.
 pub(super) fn known(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { section, spec: spec.to_owned(), reason, is_guess: false }
 }
 
-/// Returns a choice that is a guess. The draft marks it with CHECK.
+/// Returns a choice that is a guess. The draft marks the rule with CHECK.
 pub(super) fn guess(section: Section, spec: &str, reason: &'static str) -> Choice {
     Choice { is_guess: true, ..known(section, spec, reason) }
 }

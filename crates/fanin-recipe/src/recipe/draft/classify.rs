@@ -1,4 +1,4 @@
-//! Choosing an initializer for a tensor from its name, its shape and the names of the other tensors.
+//! Chooses an initializer for a tensor from its name, its shape and the names of the other tensors.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -17,7 +17,7 @@ use crate::recipe::toml_string::quoted;
 pub(super) struct Context<'a> {
     manifest: &'a Manifest,
     names: HashSet<&'a str>,
-    /// Whether the model has attention. If so, its tensors are initialized as in transformers.
+    /// Whether the model has attention. If so, the draft initializes its tensors as is common for transformers.
     has_attention: bool,
     /// Whether the manifest is the header of a checkpoint. If so, a rule can copy the values of the checkpoint.
     has_values: bool,
@@ -34,9 +34,10 @@ impl<'a> Context<'a> {
         Self { manifest, names, has_attention, has_values }
     }
 
-    /// Returns the value of the variable `n_layer`, as text of a recipe. The value is the size of the largest group of
-    /// residual projections whose names differ only in their numbers. The text is `{ count = "pattern" }` if a pattern
-    /// matches exactly this group, otherwise a number.
+    /// Returns the value of the variable `n_layer`, as text of a recipe. The value is the number of residual
+    /// projections whose names differ only in their numbers. If there are several groups of such names, the largest
+    /// group counts. The text is `{ count = "pattern" }` if a pattern matches exactly this group. Otherwise the text is
+    /// a number.
     pub(super) fn n_layer(&self) -> String {
         let names = self.manifest.entries.iter().map(|entry| entry.name.as_str());
         let projections: Vec<&str> = names.filter(|name| is_residual_projection(name)).collect();
@@ -55,8 +56,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Returns the choice for a tensor. If its spec does not fit the tensor's shape, returns a guess of `zeros`
-    /// instead.
+    /// Returns the choice for a tensor. If the spec of the choice does not fit the tensor's shape, returns the spec
+    /// `zeros` as a guess.
     pub(super) fn choose(&self, entry: &Entry) -> Choice {
         let choice = self.classify(entry);
         let variables = BTreeMap::from([("n_layer".to_owned(), 1.0)]);

@@ -1,8 +1,9 @@
-//! Drafting a recipe from the names and shapes of tensors alone. A person then checks and edits the draft.
+//! Proposes a recipe, called a draft, from the names and shapes of tensors alone. A person then checks and edits the
+//! draft.
 //!
-//! Each tensor first gets a choice: a spec and the reason for the spec. The rules of a draft then have the most general
-//! patterns that match only tensors with the same choice. A draft can always be parsed, has a rule for every tensor,
-//! and has no unused rule.
+//! Each tensor first gets a choice: a spec and the reason for the spec. Each rule of the draft then has the most
+//! general pattern that matches only tensors with the same choice. A draft can always be parsed, has a rule for every
+//! tensor, and has no unused rule.
 
 mod choice;
 mod classify;
@@ -28,11 +29,11 @@ use patterns::DraftRule;
 /// The maximum number of names in the comment above a rule.
 const MAX_NAMES: usize = 3;
 
-/// Returns the text of a drafted recipe for the tensors of `manifest`. `file` is the name of the file from which the
+/// Returns the text of a proposed recipe for the tensors of `manifest`. `file` is the name of the file from which the
 /// manifest was read. The first line of the draft shows this name.
 ///
 /// # Errors
-/// If there are no tensors.
+/// Returns an error if the manifest has no tensors.
 pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
     if manifest.entries.is_empty() {
         return Err(Error::file(Path::new(file), "the file has no tensors to draft a recipe for"));
@@ -73,7 +74,8 @@ pub fn draft(manifest: &Manifest, file: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Returns the comment above a rule: the reason for its spec, and the names and shapes of tensors for which it wins.
+/// Returns the comment above a rule: the reason for its spec, and the names and shapes of tensors for which the rule
+/// wins.
 fn comment(manifest: &Manifest, rule: &DraftRule<'_>) -> String {
     let entries: Vec<_> = rule.members.iter().map(|&member| &manifest.entries[member]).collect();
     let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
@@ -90,8 +92,8 @@ fn comment(manifest: &Manifest, rule: &DraftRule<'_>) -> String {
     format!("# {check}{}: {}", rule.choice.reason, tensors.join(", "))
 }
 
-/// Returns a section `[tie]`, commented out, for an output matrix that has the same shape as an embedding. Returns an
-/// empty text if there is no such matrix.
+/// Returns the text of a section `[tie]` that ties an output matrix to an embedding of the same shape. All lines of the
+/// section are commented out. Returns an empty text if no output matrix has the shape of an embedding.
 fn ties(manifest: &Manifest, choices: &[Choice]) -> String {
     let of = |section: Section| {
         let all = manifest.entries.iter().zip(choices);

@@ -1,4 +1,5 @@
-//! The patterns of a draft's rules: the most general patterns that match only tensors with the same choice.
+//! Finds the patterns of a draft's rules. Each pattern is the most general one that matches only tensors with the same
+//! choice.
 
 use globset::GlobBuilder;
 
@@ -13,14 +14,15 @@ pub(super) struct DraftRule<'a> {
     pub(super) members: Vec<usize>,
 }
 
-/// The maximum number of comparisons of a pattern with a name. This many comparisons take some seconds. After that,
-/// every tensor without a rule gets a rule whose pattern is the tensor's name.
+/// The maximum number of comparisons of a pattern with a name, which take a few seconds. After this number of
+/// comparisons, every tensor without a rule gets a rule whose pattern is the tensor's name.
 const MAX_COMPARISONS: usize = 50_000_000;
 
 /// Returns rules that give each tensor its choice, ordered by section. `choices[i]` is the choice of the tensor
 /// `names[i]`. Each rule wins for at least one tensor.
 pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<'a>> {
-    // Distinct choices are numbered in the order of first occurrence. `kinds[i]` is the number of `choices[i]`.
+    // Distinct choices are numbered in the order of first occurrence. `kinds[i]` is the number of the choice
+    // `choices[i]`.
     let mut distinct: Vec<usize> = Vec::new();
     let kinds: Vec<usize> = (0..names.len())
         .map(|index| {
@@ -34,16 +36,17 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by_key(|&index| (choices[index].section, kinds[index], index));
     let mut is_open = vec![true; names.len()];
-    // The names that have no rule yet. A name whose rule matches only this name is removed later, to save time: when a
-    // rule that matches several names is added. `is_open` is false for such a name.
+    // The indices of the names that have no rule yet. To save time, indices are removed only when a rule that matches
+    // several names is added. Until then, `open` also contains names with a rule of their own, for which `is_open` is
+    // false.
     let mut open: Vec<usize> = (0..names.len()).collect();
     let (mut rules, mut comparisons) = (Vec::new(), 0);
     for index in order {
         if !is_open[index] {
             continue;
         }
-        // Returns the pattern and the open names that it matches. Returns `None` if one of these names is of another
-        // kind.
+        // Returns the pattern and the indices of the open names that match it. Returns `None` if one of these names has
+        // a different choice, if `names[index]` does not match, or if the maximum number of comparisons is exceeded.
         let mut try_pattern = |pattern: String| {
             if comparisons > MAX_COMPARISONS {
                 return None;
@@ -86,7 +89,7 @@ fn candidates(name: &str) -> Vec<String> {
             continue;
         }
         if length == 2 {
-            // This pattern matches both ln_1 and ln_2, or both conv1 and conv2.
+            // For example, this pattern matches both ln_1 and ln_2, or both conv1 and conv2.
             let stem = end[0].trim_end_matches(|c: char| c.is_ascii_digit());
             if stem != end[0] && !stem.is_empty() {
                 all.push(format!("*.{}*.{}", literal(stem), literal(end[1])));
@@ -103,7 +106,8 @@ fn candidates(name: &str) -> Vec<String> {
     all
 }
 
-/// Returns a pattern in which each number of the name is replaced by a star: `t*` for `t0` and `t17`.
+/// Returns the name as a pattern in which a star replaces each sequence of digits. For example, the pattern is `t*` for
+/// both `t0` and `t17`.
 fn numberless(name: &str) -> String {
     let mut pattern = String::new();
     for (index, text) in name.split(|c: char| c.is_ascii_digit()).enumerate() {
@@ -151,7 +155,7 @@ mod tests {
         let choices: Vec<Choice> = (0..names.len())
             .map(|index| known(Section::Others, ["zeros", "ones"][index % 2], "because"))
             .collect();
-        // Without the maximum number of comparisons, this would take an hour.
+        // Without the limit `MAX_COMPARISONS`, the function `rules` would take an hour for these names.
         let rules = rules(&names, &choices);
         assert_eq!(rules.iter().map(|rule| rule.members.len()).sum::<usize>(), names.len());
     }
