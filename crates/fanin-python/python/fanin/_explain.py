@@ -39,8 +39,8 @@ def explain(
     nonlinearity
         The nonlinearity after each layer. The default is the nonlinearity in the spec.
     layers
-        Depths of networks, each from 1 to 10000 layers. For each depth, the growth of signal and gradient from the first to
-        the last layer is computed.
+        Depths of networks, each from 1 to 10000 layers. For each depth, the growth of signal and gradient over this
+        number of layers is computed.
 
     Examples
     --------
