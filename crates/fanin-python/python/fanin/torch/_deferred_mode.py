@@ -66,8 +66,8 @@ _ALLOCATING = {
 _SHARED = {_aten.from_file.default}
 
 #: The effects that an operator can have on its tensor arguments. _READ: it reads or changes their memory. _OVERWRITE: it
-#: overwrites all elements of the first argument. _VIEW: it returns views of the arguments, or reads only their shapes. _DRAW: it
-#: draws random values into the first argument. _ALLOCATE: it has no tensor arguments. _UNKNOWN: nothing is known.
+#: overwrites all elements of the first argument. _VIEW: it returns views of the arguments, or reads only their shapes. _DRAW:
+#: it draws random values into the first argument. _ALLOCATE: it has no tensor arguments. _UNKNOWN: nothing is known.
 _READ, _OVERWRITE, _VIEW, _DRAW, _ALLOCATE, _UNKNOWN = range(6)
 #: For each operator that was called before: its effect, and whether its result may have new memory.
 _effects: dict[Any, tuple[int, bool]] = {}
@@ -191,9 +191,9 @@ _sleeping = threading.local()
 
 
 def wake(tensor: Tensor) -> bool:
-    """Turns on the mode of this thread, and returns True. Returns False if no mode is waiting, or if it cannot be turned on now."""
+    """Turns on the mode of this thread, and returns True. Returns False if there is no mode that is off, or if it must stay off."""
     mode = getattr(_sleeping, "mode", None)
-    # During a backward pass the mode must stay off, because autograd restores the stack of modes at the end of the pass.
+    # During a backward pass, the mode must stay off, because autograd restores the stack of modes at the end of the pass.
     if mode is None or torch._C._current_graph_task_id() != -1:
         return False
     mode.wake(tensor)

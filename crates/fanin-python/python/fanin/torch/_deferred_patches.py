@@ -92,7 +92,7 @@ def apply(queue: DeferredQueue) -> None:
 
 
 def apply_to_importers() -> None:
-    """Replaces `to_dlpack` with its patch in all modules that imported the function by name, as in `from ... import to_dlpack`."""
+    """Replaces `to_dlpack` with its patch in all modules that have imported the function by name."""
     with _lock:
         for _, name, replacement, original in tuple(patches):
             if name == "to_dlpack":

@@ -48,7 +48,7 @@ class DeferredQueue:
     def add_result(self, args, result: Tensor) -> None:
         """Records the storage of an operator's result as a storage whose fills may be deferred.
 
-        Does nothing if the operator may not have allocated the storage, because it may be the storage of an argument.
+        Does nothing if the storage may belong to an argument, because the operator has then not allocated it.
         """
         storage = storage_of(result)
         if storage._cdata in self.own:
@@ -102,7 +102,7 @@ class DeferredQueue:
         self.kept_bytes = sum(storage_of(fill.tensor).nbytes() for fill in self.fills.values())
 
     def drop(self, tensor: Tensor) -> None:
-        """Drops the deferred fill of a tensor's storage, if there is one. Called after all of the storage was overwritten."""
+        """Drops the deferred fill of a tensor's storage, if there is one. Called after the whole storage was overwritten."""
         with _lock:
             self.fills.pop(storage_of(tensor)._cdata, None)
 
@@ -157,7 +157,7 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Exposes the storages of an operator's results, but only of results that have a single element.
+        """Exposes the storage of each result of an operator that has a single element.
 
         `torch.tensor([view, ...])` reads views of a single element without an operator, so such reads cannot be noticed.
         """
