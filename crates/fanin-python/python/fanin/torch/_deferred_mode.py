@@ -191,7 +191,7 @@ _sleeping = threading.local()
 
 
 def wake(tensor: Tensor) -> bool:
-    """Turns on the mode of this thread, and returns True. Returns False if there is no mode that is off, or if it must stay off."""
+    """Turns on the mode of this thread, and returns True. Returns False if there is no such mode, or if it must stay off."""
     mode = getattr(_sleeping, "mode", None)
     # During a backward pass, the mode must stay off, because autograd restores the stack of modes at the end of the pass.
     if mode is None or torch._C._current_graph_task_id() != -1:

@@ -40,7 +40,7 @@ _patches = Patches()
 
 
 def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]):
-    """Returns a replacement for the method `name` of Tensor. The replacement fills with fanin if possible, and else with torch."""
+    """Returns a replacement for the method `name` of Tensor, which fills with fanin if possible, and else with torch."""
     original = getattr(torch._C.TensorBase, name)
 
     def method(self, *args, **kwargs):

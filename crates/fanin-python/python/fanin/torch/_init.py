@@ -174,7 +174,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Fills a kernel of 3 to 5 dimensions with the Dirac delta.
 
-    A convolution with this kernel passes the channels of each group on unchanged.
+    A convolution with this kernel returns the input channels of each group unchanged.
 
     >>> dirac_(torch.empty(2, 2, 3))[0]
     tensor([[0., 1., 0.],

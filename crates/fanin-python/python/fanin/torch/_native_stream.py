@@ -79,7 +79,7 @@ def fill_region(view: Tensor, prepared: Prepared, start: tuple[int, ...]) -> Non
 
 
 def increment_version(tensor: Tensor) -> None:
-    """Increments the version counter of a tensor, as an in-place operation does. For a DTensor, also that of its local tensor."""
+    """Increments the version counters of a tensor and, for a DTensor, of its local tensor, as an in-place operation does."""
     for one in {id(each): each for each in (tensor, local_of(tensor))}.values():
         if not one.is_inference():
             torch.autograd.graph.increment_version(one)

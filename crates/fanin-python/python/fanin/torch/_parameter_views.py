@@ -21,7 +21,7 @@ from ._regions import Region, is_dtensor, local_of, regions_of, view_of
 
 
 class NamedTensor:
-    """A parameter or buffer with its canonical name, which has no prefixes of wrappers. A DTensor also has a twin (see above)."""
+    """A parameter or buffer, its name without the prefixes of wrappers, and, for a DTensor, its twin (see above)."""
 
     __slots__ = ("filled", "is_parameter", "name", "tensor", "twin")
 
@@ -143,7 +143,7 @@ class ModuleTensors:
         self.update()
 
     def update(self) -> None:
-        """Reads the parameters and buffers of the module again. Needed because the module's code may have replaced some of them."""
+        """Reads the parameters and buffers again, because the code of the module may have replaced some of them."""
         names: dict[str, str] = {}
         by_id: dict[int, NamedTensor] = {}
         for name, tensor in [*self.module.named_parameters(), *self.module.named_buffers()]:
