@@ -265,7 +265,7 @@ def linear_default(layout: str = "out_in", groups: int = 1) -> Initializer:
 def linear_default_bias(fan_in: int) -> Initializer:
     """Returns an initializer for the uniform distribution on -bound..bound, where bound = 1 / sqrt(fan_in).
 
-    This is torch's default for the biases of Linear and Conv layers. `fan_in` is the fan-in of the weight to which the bias belongs.
+    This is torch's default for the biases of Linear and Conv layers. `fan_in` is the fan-in of the weight of the same layer.
     """
     return _make("linear_default_bias", fan_in=fan_in)
 

@@ -15,7 +15,7 @@ Reads and writes are noticed in two ways:
   nothing is known, so all deferred fills are done before the operator.
 - Methods that read memory without an operator are patched (see `_deferred_patches`).
 
-A fill is deferred only if its memory was allocated while the mode was on, and if no patched method has exposed the memory since.
+A fill is deferred only if its memory was allocated while the mode was on, and no patched method has exposed the memory since.
 
 The mode adds microseconds to each operator. For a small model, this is more than the time of all fills. The mode is therefore
 off until the first large fill. This first fill is also deferred if no page of its memory has been written to yet.
@@ -170,8 +170,8 @@ class DeferredMode(TorchDispatchMode):
 def _is_unwritten(storage) -> bool:
     """Returns whether no page of a storage has been written to since the system allocated it.
 
-    The check leaves out the pages at the two ends, because the storage may share these pages with other memory. Returns False if
-    the state of the pages is unknown, as on all systems other than Linux, which alone has /proc/self/pagemap.
+    The check leaves out the pages at the two ends, because the storage may share these pages with other memory. Returns False
+    if the state of the pages is unknown. Only Linux has /proc/self/pagemap.
     """
     page = mmap.PAGESIZE
     first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page

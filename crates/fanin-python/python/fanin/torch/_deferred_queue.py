@@ -166,7 +166,7 @@ class DeferredQueue:
                 self.expose(view)
 
     def fill(self, request: FillRequest, tensor: Tensor, generator) -> bool:
-        """Fills a tensor now, and returns True. Returns False if torch must do the fill. The mode must be off during the call."""
+        """Fills a tensor now, and returns True. Returns False if torch must do the fill. Called while the mode is off."""
         if not (is_plain(tensor) and is_cpu_generator(generator)):
             return False
         with _lock:

@@ -137,8 +137,8 @@ class ModuleTensors:
         self.module = module
         #: The parameters and buffers, by the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}
-        #: The parameters and buffers that use each storage, by the address of the storage object. A DTensor uses the storages of
-        #: its local tensor and of its twin.
+        #: The parameters and buffers that use each storage, by the address of the storage object. A DTensor uses the storages
+        #: of its local tensor and of its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
         self.update()
 

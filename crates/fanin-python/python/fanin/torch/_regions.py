@@ -3,10 +3,10 @@
 torch splits a dimension of a tensor once for each mesh dimension that shards it. Each split returns the chunks of
 `torch.chunk`. The region of a rank depends on the order of the splits. The placement `_StridedShard` of a mesh dimension means
 that its split was made after splits of mesh dimensions to its right. FSDP2 over tensor parallelism is an example: FSDP2 splits
-the chunk that tensor parallelism gives to a rank, although the mesh dimension of FSDP2 is the first. This module therefore sorts
-the placements by the order of their splits, and applies each split to the result of the previous split. (torch's own function
-compute_local_shape_and_global_offset applies the placements from left to right, which is wrong for sizes that do not divide
-evenly.)
+the chunk that tensor parallelism gives to a rank, although the mesh dimension of FSDP2 is the first. This module therefore
+sorts the placements by the order of their splits, and applies each split to the result of the previous split. (torch's own
+function compute_local_shape_and_global_offset applies the placements from left to right, which is wrong for sizes that do not
+divide evenly.)
 
 A placement that is not a Shard, a Replicate or a `_StridedShard` raises an error. Placements whose order cannot be determined
 also raise an error.
@@ -155,8 +155,8 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
     """Returns the position of the split of a _StridedShard, and its number of blocks (see `_Split`).
 
-    `right` has the splits of the mesh dimensions to the right of `placement`, in the order in which they were made. The position
-    is the number of splits in `right` that were made before the split of `placement`.
+    `right` has the splits of the mesh dimensions to the right of `placement`, in the order in which they were made. The
+    position is the number of splits in `right` that were made before the split of `placement`.
     """
     factor = int(placement.split_factor)
     if factor == 1:

@@ -124,8 +124,8 @@ class _Mode(TorchFunctionMode):
     def find(self, tensor: Any, function: str) -> ParameterView | None:
         """Returns the ParameterView that describes a tensor, or None if the tensor does not belong to a parameter.
 
-        A tensor that `empty_like` has returned for a parameter is treated as the parameter. `function` is the name of the called
-        function, for error messages.
+        A tensor that `empty_like` has returned for a parameter is treated as the parameter. `function` is the name of the
+        called function, for error messages.
         """
         if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
             return None

@@ -1,10 +1,10 @@
 """Fills with values of the torch stream: decides which tensors fanin fills itself, and fills them.
 
-fanin fills only *plain* tensors. A tensor is plain if it is dense CPU memory of a type that fanin supports, and if no feature of
-torch changes the effect of a call: no subclass, mode, tracing, vmap, inference mode or forward-mode derivative. torch represents
-most of these features by two sets of dispatch keys: one set belongs to the thread, and the other to the tensor. `is_plain`
-requires that both sets equal those of an ordinary tensor in a new thread. If a later release of torch adds a feature with a new
-key, calls that use this feature are therefore passed to torch.
+fanin fills only *plain* tensors. A tensor is plain if it is dense CPU memory of a type that fanin supports, and if no feature
+of torch changes the effect of a call: no subclass, mode, tracing, vmap, inference mode or forward-mode derivative. torch
+represents most of these features by two sets of dispatch keys: one set belongs to the thread, and the other to the tensor.
+`is_plain` requires that both sets equal those of an ordinary tensor in a new thread. If a later release of torch adds a feature
+with a new key, calls that use this feature are therefore passed to torch.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def has_ordinary_keys(tensor: Tensor) -> bool:
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Returns whether a tensor is plain, as defined at the top of this module. fanin can write to the memory of a plain tensor."""
+    """Returns whether a tensor is plain (see the module docstring). fanin can write to the memory of a plain tensor."""
     return (
         not torch.compiler.is_compiling()
         and not is_for_torch(tensor)
@@ -180,8 +180,8 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
         return False
 
 
-#: The function `fill_under_mode` of `_deferred_mode`, which fills a tensor while the deferring mode is on. The value is None until
-#: `_deferred_mode` is imported.
+#: The function `fill_under_mode` of `_deferred_mode`, which fills a tensor while the deferring mode is on. The value is None
+#: until `_deferred_mode` is imported.
 fill_under_mode: Callable[[MakeRequest, Any, Tensor, torch.Generator | None], bool] | None = None
 
 #: The function `wake` of `_deferred_mode`, which turns on the deferring mode of this thread before a large fill. It returns
