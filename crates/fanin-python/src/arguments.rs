@@ -10,8 +10,8 @@ use pyo3::types::{PyMapping, PyString};
 /// The text by which error messages describe valid shapes and indices.
 pub const SIZES: &str = "whole numbers from 0 on, one for each axis";
 
-/// A Python argument that [`Argument::read`] converts to `T`. The conversion is separate, so that its error can name the
-/// argument.
+/// A Python argument that [`Argument::read`] converts to `T`. The conversion is separate, so that its error can name
+/// the argument.
 pub struct Argument<'py, T> {
     object: Bound<'py, PyAny>,
     expected: PhantomData<T>,
@@ -40,8 +40,8 @@ impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
     }
 }
 
-/// Returns the Python error for the argument `name`, whose conversion failed with `error`. It is a ValueError if `error`
-/// is an OverflowError, and a TypeError otherwise. `expected` describes the valid values.
+/// Returns the Python error for the argument `name`, whose conversion failed with `error`. It is a ValueError if
+/// `error` is an OverflowError, and a TypeError otherwise. `expected` describes the valid values.
 pub fn argument_error(object: &Bound<'_, PyAny>, name: &str, expected: &str, error: &PyErr) -> PyErr {
     let shown = object.repr().map_or_else(|_| "?".to_owned(), |shown| shown.to_string());
     let message = format!("{name} = {shown}: must be {expected}");

@@ -23,8 +23,8 @@ pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     array.is_instance(TENSOR.get_or_init(py, || known.unbind()).bind(py))
 }
 
-/// Returns a tensor that uses the memory of `tensor` and does not require grad. `__dlpack__` raises an error for tensors
-/// that require grad.
+/// Returns a tensor that uses the memory of `tensor` and does not require grad. `__dlpack__` raises an error for
+/// tensors that require grad.
 ///
 /// # Errors
 /// ValueError if the tensor has torch's negative bit, because its memory then holds the negated values.

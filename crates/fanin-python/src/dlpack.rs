@@ -72,8 +72,8 @@ pub struct Array<'py> {
 }
 
 impl<'py> Array<'py> {
-    /// Returns the writable memory of `array`. Elements that are integers of one or two bytes are treated as the bits of
-    /// `dtype`, because NumPy has no bf16 and no float8.
+    /// Returns the writable memory of `array`. Elements that are integers of one or two bytes are treated as the bits
+    /// of `dtype`, because NumPy has no bf16 and no float8.
     ///
     /// # Errors
     /// - TypeError if the object has no `__dlpack__`, or if its element type is not `dtype` or not supported.
@@ -82,8 +82,8 @@ impl<'py> Array<'py> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
         // For a NumPy array, `__dlpack__` is called without keyword arguments, because passing them takes a tenth of
-        // the time of a small fill. Without `max_version`, NumPy raises an error for a read-only array, because the older
-        // protocol has no read-only flag. The code below then calls `__dlpack__` again with the arguments.
+        // the time of a small fill. Without `max_version`, NumPy raises an error for a read-only array, because the
+        // older protocol has no read-only flag. The code below then calls `__dlpack__` again with the arguments.
         if is_numpy(array)?
             && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))
             && let Ok(capsule) = exported.cast_into::<PyCapsule>()

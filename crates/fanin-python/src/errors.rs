@@ -4,8 +4,8 @@ use fanin_checkpoint::Remedy;
 use pyo3::PyErr;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError};
 
-/// Returns the exception for an error of the crate `fanin`: TypeError if memory has a wrong element type, and ValueError
-/// otherwise.
+/// Returns the exception for an error of the crate `fanin`: TypeError if memory has a wrong element type, and
+/// ValueError otherwise.
 pub fn from_library(error: fanin::Error) -> PyErr {
     match error {
         fanin::Error::ElementType { .. } => PyTypeError::new_err(error.to_string()),
@@ -66,8 +66,8 @@ pub fn from_analysis(error: fanin_analysis::Error) -> PyErr {
     }
 }
 
-/// Returns an OSError with the message `text`. If `source` has an errno, Python chooses the subclass by this errno, such
-/// as FileNotFoundError or PermissionError.
+/// Returns an OSError with the message `text`. If `source` has an errno, Python chooses the subclass by this errno,
+/// such as FileNotFoundError or PermissionError.
 fn os_error(source: &std::io::Error, text: String) -> PyErr {
     match source.raw_os_error() {
         Some(errno) => PyOSError::new_err((errno, text)),

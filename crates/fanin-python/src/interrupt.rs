@@ -15,11 +15,11 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 /// Runs `work` with the GIL released, and returns its result. If a Python signal handler raises an exception, cancels
 /// `work` and returns the exception.
 ///
-/// Python handles signals only on the main thread. The calling thread therefore checks for signals, and `work` runs on a
-/// new thread, which costs some tens of microseconds. If a signal handler raises an exception, this function cancels the
-/// token under which `work` runs. A fill checks the token at regular intervals, and unwinds if the token is cancelled.
-/// Threads that `work` starts do not run under the token. They must call [`CancelToken::run`] of the token that is
-/// passed to `work`.
+/// Python handles signals only on the main thread. The calling thread therefore checks for signals, and `work` runs on
+/// a new thread, which costs some tens of microseconds. If a signal handler raises an exception, this function cancels
+/// the token under which `work` runs. A fill checks the token at regular intervals, and unwinds if the token is
+/// cancelled. Threads that `work` starts do not run under the token. They must call [`CancelToken::run`] of the token
+/// that is passed to `work`.
 ///
 /// # Errors
 /// The exception that the signal handler raised, such as KeyboardInterrupt for Ctrl-C. `work` may then be incomplete.

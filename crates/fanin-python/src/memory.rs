@@ -117,7 +117,8 @@ impl Memory {
             let buffer = unsafe { slice_at::<E>(self.address, self.len()) };
             return TensorMut::contiguous(buffer, shape);
         };
-        // The offsets, in elements, from the element with index 0 to the elements with the lowest and the highest address.
+        // The offsets, in elements, from the element with index 0 to the elements with the lowest and the highest
+        // address.
         let reach = |backwards: bool| -> isize {
             let steps = shape.iter().zip(strides);
             steps.filter(|(_, s)| (**s < 0) == backwards).map(|(&n, &s)| (n as isize - 1) * s).sum()
