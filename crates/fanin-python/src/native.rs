@@ -13,12 +13,12 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::Memory;
 use crate::{autograd, errors, openmp};
 
-/// A fill of at least this number of values releases the GIL. For smaller fills, releasing the GIL takes longer than the
-/// fill.
+/// A fill of at least this number of values releases the GIL. For smaller fills, releasing the GIL takes longer than
+/// the fill.
 const RELEASE_GIL: usize = 1 << 13;
 
-/// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt it. An orthogonal matrix
-/// has a lower limit, because its elements take longer to compute than those of other distributions.
+/// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt it. An orthogonal
+/// matrix has a lower limit, because its elements take longer to compute than those of other distributions.
 fn is_long(distribution: Distribution, count: usize) -> bool {
     let orthogonal = matches!(distribution, Distribution::Orthogonal { .. });
     count >= if orthogonal { 1 << 22 } else { interrupt::MIN_VALUES }
@@ -36,7 +36,8 @@ struct Region {
     start: Option<Vec<usize>>,
 }
 
-/// Fills `memory` with a region of a global tensor. `init`, `seed` and `name` determine the values of the global tensor.
+/// Fills `memory` with a region of a global tensor. `init`, `seed` and `name` determine the values of the global
+/// tensor.
 ///
 /// # Errors
 /// - TypeError or ValueError if an argument is invalid. No value is written then.
@@ -222,7 +223,8 @@ pub fn fill_array(
     let region = Region { global_shape: whole, start };
     let mut exported = Array::of(array, dtype.map(|dtype| dtype.0))?;
     let filled = fill_memory(py, &mut exported.memory, spec.0, seed, &name, &region);
-    // Values are written if the fill succeeds or if Ctrl-C stops the fill. All other errors occur before the first write.
+    // Values are written if the fill succeeds or if Ctrl-C stops the fill. All other errors occur before the first
+    // write.
     let written = match &filled {
         Ok(()) => true,
         Err(error) => error.is_instance_of::<PyKeyboardInterrupt>(py),

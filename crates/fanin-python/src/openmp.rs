@@ -22,8 +22,8 @@ type MaxThreads = unsafe extern "C" fn() -> c_int;
 struct OpenMp {
     parallel: Parallel,
     max_threads: MaxThreads,
-    /// The id of the process that stored the functions. A forked child must not call them, because OpenMP would wait for
-    /// threads that exist only in the parent process.
+    /// The id of the process that stored the functions. A forked child must not call them, because OpenMP would wait
+    /// for threads that exist only in the parent process.
     process: u32,
 }
 
@@ -58,8 +58,8 @@ impl OpenMp {
         thread_local! {
             static INITIALIZED: Cell<bool> = const { Cell::new(false) };
         }
-        // OpenMP stores a thread count for each calling thread. torch copies its own setting to this count only when the
-        // thread first calls get_num_threads.
+        // OpenMP stores a thread count for each calling thread. torch copies its own setting to this count only when
+        // the thread first calls get_num_threads.
         if !INITIALIZED.replace(true) {
             let _ = py.import("torch").and_then(|torch| torch.call_method0("get_num_threads"));
         }

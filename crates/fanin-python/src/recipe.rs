@@ -115,8 +115,9 @@ impl Recipe {
         let mut unknown_types = HashMap::new();
         for (name, dtype, _) in &mut rows {
             if StoredType::named(dtype).is_none() && self.recipe.keeps_values(name) {
-                // The tensor is not filled, so its type does not matter. The manifest accepts only types of safetensors.
-                // The type is therefore replaced with C64 in the manifest, and restored in the result below.
+                // The tensor is not filled, so its type does not matter. The manifest accepts only types of
+                // safetensors. The type is therefore replaced with C64 in the manifest, and restored in the result
+                // below.
                 unknown_types.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
             }
         }

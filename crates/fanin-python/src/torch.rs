@@ -90,8 +90,8 @@ static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Returns the tensor that `generator.get_state()` returns, and the address of its bytes.
 fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, usize)> {
     let state = generator.call_method0(intern!(generator.py(), "get_state"))?;
-    // `TensorBase.data_ptr` is torch's original method. Under `fast_init(defer=True)`, `Tensor.data_ptr` is patched. The
-    // patched method does deferred fills of other threads, and may have to wait for a lock.
+    // `TensorBase.data_ptr` is torch's original method. Under `fast_init(defer=True)`, `Tensor.data_ptr` is patched.
+    // The patched method does deferred fills of other threads, and may have to wait for a lock.
     let data_ptr = DATA_PTR.get_or_try_init(generator.py(), || -> PyResult<_> {
         let base = generator.py().import("torch._C")?.getattr("TensorBase")?;
         Ok(base.getattr("data_ptr")?.unbind())
@@ -163,8 +163,8 @@ pub fn torch_fill(
     Ok(true)
 }
 
-/// Returns whether a fill may take so long that Ctrl-C must be able to interrupt it. A fill can take long if it has many
-/// values, or if rejection sampling accepts few proposals.
+/// Returns whether a fill may take so long that Ctrl-C must be able to interrupt it. A fill can take long if it has
+/// many values, or if rejection sampling accepts few proposals.
 fn may_be_long(distribution: Distribution, count: usize) -> bool {
     match distribution {
         // If the mean is within the bounds, rejection sampling accepts at least three in ten proposals, which is fast.
@@ -173,8 +173,8 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
     }
 }
 
-/// Fills `memory` according to `plan`, and returns true. If `torch` does not support the fill, writes nothing and returns
-/// false.
+/// Fills `memory` according to `plan`, and returns true. If `torch` does not support the fill, writes nothing and
+/// returns false.
 fn is_filled(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
     memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
 }
