@@ -1,4 +1,4 @@
-//! Types that read Python arguments, with errors that name the argument, its value and the expected type.
+//! Types that convert Python arguments. Their errors name the argument, its value and the expected values.
 
 use std::marker::PhantomData;
 
@@ -7,10 +7,11 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyMapping, PyString};
 
-/// A description of valid sizes and indices, for error messages.
+/// The text by which error messages describe valid shapes and indices.
 pub const SIZES: &str = "whole numbers from 0 on, one for each axis";
 
-/// An argument that is not converted yet. [`Argument::read`] converts it to `T`, and names the argument in its error.
+/// A Python argument that [`Argument::read`] converts to `T`. The conversion is separate, so that its error can name
+/// the argument.
 pub struct Argument<'py, T> {
     object: Bound<'py, PyAny>,
     expected: PhantomData<T>,
@@ -28,19 +29,19 @@ impl<'py, T: FromPyObject<'py, 'py>> FromPyObject<'_, 'py> for Argument<'py, T> 
 }
 
 impl<'py, T: FromPyObjectOwned<'py>> Argument<'py, T> {
-    /// Converts the argument to `T`. The error message contains `name`, the name of the argument, and `expected`, a
-    /// description of its valid values.
+    /// Converts the argument to `T`. `name` is the name of the argument, and `expected` describes its valid values, for
+    /// the error message.
     ///
     /// # Errors
-    /// TypeError for a wrong type, ValueError for a number that is out of range.
+    /// TypeError if the argument has a wrong type, and ValueError if a number is out of range.
     pub fn read(&self, name: &str, expected: &str) -> PyResult<T> {
         let read = self.object.extract().map_err(Into::<PyErr>::into);
         read.map_err(|error| argument_error(&self.object, name, expected, &error))
     }
 }
 
-/// Returns the error for the argument `name`, whose conversion failed with `error`: ValueError if `error` is an
-/// OverflowError, else TypeError. `expected` describes the valid values.
+/// Returns the Python error for the argument `name`, whose conversion failed with `error`. It is a ValueError if
+/// `error` is an OverflowError, and a TypeError otherwise. `expected` describes the valid values.
 pub fn argument_error(object: &Bound<'_, PyAny>, name: &str, expected: &str, error: &PyErr) -> PyErr {
     let shown = object.repr().map_or_else(|_| "?".to_owned(), |shown| shown.to_string());
     let message = format!("{name} = {shown}: must be {expected}");
@@ -51,7 +52,7 @@ pub fn argument_error(object: &Bound<'_, PyAny>, name: &str, expected: &str, err
     }
 }
 
-/// A seed: a Python int from -2^63 to 2^64 - 1. A negative seed is taken modulo 2^64, as torch does.
+/// A seed, given as a Python int from -2^63 to 2^64 - 1. A negative seed is converted modulo 2^64, as in torch.
 #[derive(Debug, Clone, Copy)]
 pub struct Seed(pub u64);
 
@@ -70,7 +71,7 @@ impl FromPyObject<'_, '_> for Seed {
     }
 }
 
-/// An argument `dtype` that is the name of an element type, such as "bf16".
+/// The argument `dtype`: the name of an element type, such as "bf16".
 #[derive(Debug, Clone, Copy)]
 pub struct DTypeName(pub DType);
 
@@ -89,10 +90,10 @@ impl FromPyObject<'_, '_> for DTypeName {
     }
 }
 
-/// Returns the element type that has this name in fanin, torch, NumPy or safetensors.
+/// Returns the element type with this name. Names of fanin, torch, NumPy and safetensors are accepted.
 ///
 /// # Errors
-/// ValueError for an unknown name.
+/// ValueError if the name is unknown.
 pub fn read_dtype(name: &str) -> PyResult<DType> {
     name.parse().map_err(|error: fanin::SpecError| PyValueError::new_err(error.to_string()))
 }

@@ -1,4 +1,5 @@
-//! torch tensors: the test for their type, and autograd's version counter, which counts the writes to a tensor.
+//! Functions for torch tensors: a type check, access to their memory, and autograd's version counter, which counts the
+//! writes to a tensor.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -6,7 +7,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
-/// Returns whether an array is a `torch.Tensor`. Does not import torch: if torch is not imported, no tensor exists.
+/// Returns whether an array is a `torch.Tensor`. Does not import torch, because no tensor exists before torch is
+/// imported.
 pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     static TENSOR: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let py = array.py();
@@ -21,10 +23,11 @@ pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     array.is_instance(TENSOR.get_or_init(py, || known.unbind()).bind(py))
 }
 
-/// Returns a tensor on the same memory that does not require grad. `__dlpack__` raises for tensors that require grad.
+/// Returns a tensor that uses the memory of `tensor` and does not require grad. `__dlpack__` raises an error for
+/// tensors that require grad.
 ///
 /// # Errors
-/// ValueError for a tensor with torch's negative bit, whose memory holds the negated values.
+/// ValueError if the tensor has torch's negative bit, because its memory then holds the negated values.
 pub fn detached<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = tensor.py();
     if tensor.call_method0(intern!(py, "is_neg"))?.is_truthy()? {
@@ -39,8 +42,7 @@ pub fn detached<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> 
     Ok(tensor.clone())
 }
 
-/// Increments the version counter of a tensor that was written to, as torch does in an in-place operation under
-/// `no_grad`.
+/// Increments the version counter of a tensor that was written to, as torch's in-place operations do.
 pub fn increment_version(tensor: &Bound<'_, PyAny>) -> PyResult<()> {
     static INCREMENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let py = tensor.py();

@@ -1,4 +1,4 @@
-//! Python functions that read manifests and write checkpoints. They use the same code as the command line.
+//! Python functions that read manifests and write checkpoints, with the same code as the command line.
 
 use std::path::PathBuf;
 
@@ -53,7 +53,7 @@ fn read_size(given: &Bound<'_, PyAny>) -> PyResult<u64> {
     parse_size(&text).map_err(|message| PyValueError::new_err(format!("max_shard_size: {message}")))
 }
 
-/// Converts the argument `part`: a tuple (k, n), or a text such as the command line accepts for `--part`.
+/// Converts the argument `part`, which is a tuple (k, n) or a text that `--part` of the command line accepts.
 fn read_partition(given: &Bound<'_, PyAny>) -> PyResult<PartitionArgument> {
     if let Ok(text) = given.cast::<PyString>() {
         return parse_partition(text.to_str()?)

@@ -1,11 +1,11 @@
-//! Deferred fills of torch tensors: fills that are done later, several at a time, on all threads. To *flush* fills
-//! means to do them.
+//! Deferred fills of torch tensors: fills that are done later, several at a time, on all threads. To *flush* a deferred
+//! fill means to do it.
 //!
-//! `fanin/torch/_deferred_queue.py` decides which fills are deferred. For each of them it stores the state that torch's
-//! generator had before the fill. A flush splits the fills into chunks. Each thread repeatedly takes a *run*, which is
-//! a range of consecutive chunks, and fills its chunks in order. If the first chunk of a run is not the first of its
-//! fill, the thread advances its generator to that chunk. For the other chunks of the same fill, the generator is in
-//! position already.
+//! `fanin/torch/_deferred_queue.py` decides which fills are deferred. For each deferred fill it stores the state that
+//! torch's generator had before the fill. A flush splits the fills into chunks. Each thread repeatedly takes a *run*,
+//! which is a range of consecutive chunks, and fills the chunks of the run in order. If a run begins in the middle of a
+//! fill, the thread advances its generator from the stored state to the first chunk of the run. After each chunk, the
+//! generator is at the beginning of the next chunk of the same fill.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ pub fn torch_words(request: &Bound<'_, FillRequest>, dtype: &str, count: usize) 
     words_of(request.get().distribution, torch_dtype(dtype)?, count)
 }
 
-/// Returns the result of [`torch_words`] for a distribution.
+/// Returns the result of [`torch_words`] for a fill of `count` values with a distribution.
 fn words_of(distribution: Distribution, dtype: DType, count: usize) -> Option<u64> {
     Torch::words(&Plan::new(&[count], dtype, distribution).ok()?)
 }
@@ -97,8 +97,8 @@ impl DeferredFill {
     /// Returns the chunks of the fill, in order.
     fn chunks(self) -> impl Iterator<Item = Chunk> {
         let Self { distribution, dtype, address, count, state } = self;
-        // Every chunk except the last has `CHUNK` values, which are whole groups. The last chunk has at least
-        // `Torch::GROUP` values, because torch draws fewer normal values than that in another way.
+        // Every chunk except the last has `CHUNK` values, which is a multiple of `Torch::GROUP`. If there are several
+        // chunks, the last has at least `Torch::GROUP` values, because torch draws fewer normal values differently.
         let chunks = count.saturating_sub(Torch::GROUP) / CHUNK + 1;
         let words = move |count| words_of(distribution, dtype, count).expect("checked by DeferredFill::new");
         (0..chunks).map(move |index| {
@@ -118,13 +118,13 @@ struct Chunk {
     count: usize,
     /// The address of the state that the generator had before the whole fill.
     state: usize,
-    /// The number of 32-bit words that the generator produces between `state` and the first word of this chunk.
+    /// The number of 32-bit words that the earlier chunks of the fill take from the generator.
     words_before: u64,
-    /// The number of 32-bit words that the chunk takes from the generator.
+    /// The number of 32-bit words that this chunk takes from the generator.
     words: u64,
 }
 
-/// A generator that has advanced by `words` 32-bit words since the state that is stored at the address `state`.
+/// A generator that began in the state at the address `state`, and has advanced by `words` 32-bit words since then.
 struct Generator {
     state: usize,
     words: u64,
@@ -150,7 +150,7 @@ pub fn torch_flush(py: Python<'_>, fills: Vec<DeferredFill>) -> PyResult<()> {
     flushed.map_err(|error| PyRuntimeError::new_err(format!("a deferred fill failed: {error}")))
 }
 
-/// Does several fills on `threads` threads, under the token that cancels them.
+/// Does several fills on `threads` threads. Cancelling `token` stops all of them.
 fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Result<(), fanin::Error> {
     for fill in fills {
         // Huge pages must be requested before any thread writes to the memory.
@@ -167,7 +167,7 @@ fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Res
         }
         Ok(())
     };
-    // `run` returns None if a signal has cancelled the token. The result does not matter then, because `interruptible`
+    // `token.run` returns None if a signal has cancelled the token. The result is ignored then, because `interruptible`
     // returns the exception of the signal handler, such as KeyboardInterrupt.
     let cancellable = || token.run(work).unwrap_or(Ok(()));
     std::thread::scope(|scope| {
@@ -177,11 +177,11 @@ fn flush_all(fills: &[DeferredFill], threads: usize, token: &CancelToken) -> Res
     })
 }
 
-/// Takes the next run of chunks for a thread, and returns their indices. Returns None if all `count` chunks are taken.
-/// `taken` is the number of chunks that are taken.
+/// Takes the next run, and returns the indices of its chunks. Returns None if all `count` chunks are taken. `taken` is
+/// the number of chunks that are taken already.
 ///
-/// The first runs are long, because the generator must jump to the beginning of each run. The last runs are single
-/// chunks, so that all threads finish at about the same time.
+/// The first runs are long, because the generator must jump to the beginning of each run, which takes time. The last
+/// runs are single chunks, so that all threads finish at about the same time.
 fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<usize>> {
     let length = |start: usize| ((count - start) / (2 * threads)).max(1);
     let next = |start: usize| (start < count).then(|| start + length(start));
@@ -190,8 +190,8 @@ fn next_run(taken: &AtomicUsize, count: usize, threads: usize) -> Option<Range<u
 }
 
 impl Chunk {
-    /// Fills the chunk. `generator` is the generator of the thread. If it belongs to this fill and is not past the
-    /// chunk, it is advanced to the chunk; otherwise it is replaced by a new generator.
+    /// Fills the chunk. `generator` is the generator of the thread. A generator of the same fill that is not past the
+    /// chunk is advanced to the chunk. Any other generator is replaced by a new one.
     fn fill(&self, generator: &mut Option<Generator>) -> Result<(), fanin::Error> {
         let usable =
             |generator: &Generator| generator.state == self.state && generator.words <= self.words_before;

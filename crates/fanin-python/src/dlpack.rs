@@ -1,7 +1,7 @@
 //! Access to the memory of arrays by DLPack, the protocol by which NumPy, torch, JAX and other libraries share memory.
 //!
-//! The structures have the memory layout that dlpack.h defines, in versions 0.8 and 1.x (Apache-2.0, the DLPack
-//! contributors).
+//! The structures of this module have the memory layout that dlpack.h defines in the versions 0.8 and 1.x (Apache-2.0,
+//! the DLPack contributors).
 
 use std::ffi::{CStr, c_void};
 
@@ -16,14 +16,14 @@ use crate::autograd;
 use crate::memory::Memory;
 
 const CPU: i32 = 1;
-/// Devices whose memory the CPU can access: kDLCPU, kDLCUDAHost, kDLROCMHost, kDLCUDAManaged.
+/// The devices whose memory the CPU can access: kDLCPU, kDLCUDAHost, kDLROCMHost and kDLCUDAManaged.
 const HOST: [i32; 4] = [CPU, 3, 11, 13];
 const FLOAT: u8 = 2;
 const BFLOAT: u8 = 4;
 const READ_ONLY: u64 = 1;
 
-/// The keyword arguments that `__dlpack__` accepts since DLPack 1.0: `max_version` is the newest version that this
-/// module reads.
+/// The keyword arguments of the calls of `__dlpack__`. Since DLPack 1.0, it accepts `max_version`, the newest version
+/// that the caller can read.
 static VERSIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
 const UNVERSIONED: &CStr = c"dltensor";
@@ -43,8 +43,8 @@ struct DlTensor {
     byte_offset: u64,
 }
 
-/// The first field of `DLManagedTensor`. This module needs no other field: it does not consume the capsule, so the
-/// capsule's destructor frees the structure.
+/// The first field of `DLManagedTensor`. This module does not use the other fields: it does not consume the capsule, so
+/// the capsule's destructor frees the structure.
 #[repr(C)]
 struct Managed {
     tensor: DlTensor,
@@ -72,18 +72,18 @@ pub struct Array<'py> {
 }
 
 impl<'py> Array<'py> {
-    /// Returns the writable memory of `array`. If the elements are integers of one or two bytes, they are treated as
-    /// the bits of `dtype`: NumPy has no bf16 and no float8.
+    /// Returns the writable memory of `array`. Elements that are integers of one or two bytes are treated as the bits
+    /// of `dtype`, because NumPy has no bf16 and no float8.
     ///
     /// # Errors
-    /// TypeError for an object without `__dlpack__`, and for an element type that is not `dtype` or not supported.
-    /// ValueError for memory that is not on the CPU or is read-only.
+    /// - TypeError if the object has no `__dlpack__`, or if its element type is not `dtype` or not supported.
+    /// - ValueError if the memory is not on the CPU, is not aligned, or is read-only.
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
         // For a NumPy array, `__dlpack__` is called without keyword arguments, because passing them takes a tenth of
-        // the time of a small fill. The older protocol has no read-only flag, so NumPy raises for a read-only array.
-        // The code below then calls `__dlpack__` again with the arguments.
+        // the time of a small fill. Without `max_version`, NumPy raises an error for a read-only array, because the
+        // older protocol has no read-only flag. The code below then calls `__dlpack__` again with the arguments.
         if is_numpy(array)?
             && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))
             && let Ok(capsule) = exported.cast_into::<PyCapsule>()
@@ -104,7 +104,7 @@ impl<'py> Array<'py> {
             versions.set_item("max_version", (1, 1)).map(|()| versions.unbind())
         })?;
         let exported = match export.call((), Some(versions.bind(py))) {
-            // Older libraries raise TypeError, because they do not know the argument `max_version`.
+            // Older libraries do not have the argument `max_version`, so they raise TypeError.
             Err(error) if error.is_instance_of::<PyTypeError>(py) => export.call0(),
             exported => exported,
         };
@@ -207,11 +207,11 @@ unsafe fn numbers_at<'a>(pointer: *const i64, count: usize) -> Option<&'a [i64]>
     (!pointer.is_null()).then(|| unsafe { std::slice::from_raw_parts(pointer, count) })
 }
 
-/// Returns the element type of a tensor. If the elements are integers of one or two bytes, they are treated as the bits
-/// of the type `expected`.
+/// Returns the element type of a tensor. Elements that are integers of one or two bytes are treated as the bits of the
+/// type `expected`. `kind` returns the name of the array's type, for error messages.
 ///
 /// # Errors
-/// TypeError for a type that fanin cannot fill, and for a type other than `expected`.
+/// TypeError if fanin cannot fill the type, or if the type is not `expected`.
 fn element_type(tensor: &DlTensor, expected: Option<DType>, kind: impl Fn() -> String) -> PyResult<DType> {
     const INTEGERS: [u8; 2] = [0, 1];
     // Values of DLDataTypeCode in dlpack.h of DLPack 1.1.

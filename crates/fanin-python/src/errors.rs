@@ -4,8 +4,8 @@ use fanin_checkpoint::Remedy;
 use pyo3::PyErr;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyTypeError, PyValueError};
 
-/// Returns the exception for an error of the crate `fanin`: TypeError for memory of a wrong element type, else
-/// ValueError.
+/// Returns the exception for an error of the crate `fanin`: TypeError if memory has a wrong element type, and
+/// ValueError otherwise.
 pub fn from_library(error: fanin::Error) -> PyErr {
     match error {
         fanin::Error::ElementType { .. } => PyTypeError::new_err(error.to_string()),
@@ -26,8 +26,8 @@ pub fn from_recipe(error: fanin_recipe::Error) -> PyErr {
     }
 }
 
-/// Returns the exception for an error of reading or writing a checkpoint. If an argument of the Python function avoids
-/// the error, the message names that argument.
+/// Returns the exception for an error in reading or writing a checkpoint. If an argument of the Python function can
+/// avoid the error, the message names this argument.
 pub fn from_checkpoint(error: fanin_checkpoint::Error) -> PyErr {
     match error {
         fanin_checkpoint::Error::Recipe(error) => from_recipe(error),
@@ -66,8 +66,8 @@ pub fn from_analysis(error: fanin_analysis::Error) -> PyErr {
     }
 }
 
-/// Returns an OSError with the message `text`. Python chooses the subclass, such as FileNotFoundError or
-/// PermissionError, by the errno of `source`.
+/// Returns an OSError with the message `text`. If `source` has an errno, Python chooses the subclass by this errno,
+/// such as FileNotFoundError or PermissionError.
 fn os_error(source: &std::io::Error, text: String) -> PyErr {
     match source.raw_os_error() {
         Some(errno) => PyOSError::new_err((errno, text)),

@@ -1,4 +1,4 @@
-//! Explanation of a spec (fans, formula, distribution, growth over layers) as Python objects.
+//! The Python function `explain`, which returns the explanation of a spec as Python objects.
 
 use fanin::init::Init;
 use fanin_analysis::explain::{Explanation, Options, json, nonlinearity as nonlinearities};

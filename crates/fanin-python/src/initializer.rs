@@ -88,7 +88,7 @@ pub fn read_spec(spec: &Bound<'_, PyAny>) -> PyResult<Initializer> {
 #[derive(Debug, Clone)]
 pub struct Plan {
     plan: RustPlan,
-    /// The initializer that was resolved. Unpickling calls `resolve` of this initializer again.
+    /// The initializer whose method `resolve` returned this plan. Unpickling calls `resolve` again.
     init: Initializer,
 }
 

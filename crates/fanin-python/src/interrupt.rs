@@ -1,4 +1,4 @@
-//! Running long work so that Ctrl-C can interrupt it.
+//! Runs long work on a new thread, so that Ctrl-C can interrupt the work.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use fanin::CancelToken;
 use pyo3::prelude::*;
 
-/// The number of values from which a fill takes so long that Ctrl-C must be able to interrupt it.
+/// Ctrl-C must be able to interrupt a fill of at least this number of values, because the fill takes long.
 pub const MIN_VALUES: usize = 1 << 25;
 
 /// The time between two checks for signals.
@@ -15,10 +15,11 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(20);
 /// Runs `work` with the GIL released, and returns its result. If a Python signal handler raises an exception, cancels
 /// `work` and returns the exception.
 ///
-/// Python handles signals only on the main thread. Therefore the calling thread checks for signals, and `work` runs on
-/// a new thread, which costs some tens of microseconds. A handler's exception cancels the token under which `work`
-/// runs. A fill checks this token at regular intervals, and unwinds when it is cancelled. Threads that `work` starts do
-/// not run under the token: they must call [`CancelToken::run`] of the token that is passed to `work`.
+/// Python handles signals only on the main thread. The calling thread therefore checks for signals, and `work` runs on
+/// a new thread, which costs some tens of microseconds. If a signal handler raises an exception, this function cancels
+/// the token under which `work` runs. A fill checks the token at regular intervals, and unwinds if the token is
+/// cancelled. Threads that `work` starts do not run under the token. They must call [`CancelToken::run`] of the token
+/// that is passed to `work`.
 ///
 /// # Errors
 /// The exception that the signal handler raised, such as KeyboardInterrupt for Ctrl-C. `work` may then be incomplete.

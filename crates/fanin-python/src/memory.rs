@@ -1,18 +1,19 @@
-//! Tensors in memory that Python owns. The unsafe code of the crate is in this module, in [`crate::dlpack`], in
-//! [`crate::openmp`] and in the callers of [`Memory::new`] and [`state_at`].
+//! Tensors in memory that Python owns. All unsafe code of the crate is in this module, in [`crate::dlpack`], in
+//! [`crate::openmp`], and at the calls of [`Memory::new`] and [`state_at`].
 
 use std::ops::Range;
 
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element, F8E4M3, F8E5M2, TensorMut, Values};
 
-/// The size in bytes from which huge pages are requested: two huge pages of 2 MiB.
+/// Huge pages are requested for memory of at least this number of bytes: two huge pages of 2 MiB.
 #[cfg(target_os = "linux")]
 const HUGE_PAGES_FROM: usize = 4 << 20;
 
 /// The memory of a tensor: address, element type, shape and strides.
 ///
-/// The caller of [`Memory::new`] guarantees that the memory is valid. The methods rely on this and are safe.
+/// The caller of [`Memory::new`] guarantees that the memory is valid. The methods are safe, because they rely on this
+/// guarantee.
 #[derive(Debug)]
 pub struct Memory {
     address: usize,
@@ -23,13 +24,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Describes a tensor whose first element (index 0 along every axis) is at `address`. `strides` are in elements;
-    /// None means row-major order.
+    /// Describes a tensor whose first element (index 0 along every axis) is at `address`. `strides` has the strides in
+    /// elements, or is None for row-major order.
     ///
     /// # Safety
     /// As long as the returned value lives, every element that shape and strides reach is allocated and aligned for
     /// `dtype`. No other code reads or writes the memory during a fill. fanin cannot check what other Python threads
-    /// do: as with any library that fills an array, the Python program must not access the array meanwhile.
+    /// do. As with any library that fills an array, the Python program must not access the array during a fill.
     pub unsafe fn new(address: usize, dtype: DType, shape: Vec<usize>, strides: Option<&[i64]>) -> Self {
         let strides = strides
             .filter(|strides| !is_row_major(&shape, strides))
@@ -50,13 +51,14 @@ impl Memory {
         self.shape.iter().product()
     }
 
-    /// Returns whether the elements follow one another in row-major order. Strides of axes of size 1 are ignored.
+    /// Returns whether the elements are contiguous in row-major order. Strides of axes of size 1 are ignored.
     pub fn is_contiguous(&self) -> bool {
         self.strides.is_none()
     }
 
-    /// Asks the system for huge pages (Linux). Call it before a large tensor is filled, because the first write to each
-    /// new page costs a page fault. With pages of 4 KiB, all faults together take twice as long as the fill itself.
+    /// Requests huge pages for the memory (on Linux only). Call this method before the first write to a large tensor:
+    /// the first write to each new page causes a page fault. With pages of 4 KiB, all page faults together take twice
+    /// as long as the fill itself.
     pub fn advise_huge_pages(&self) {
         #[cfg(target_os = "linux")]
         if self.is_contiguous() {
@@ -65,7 +67,7 @@ impl Memory {
             let end = (self.address + self.len() * self.dtype.size()) / PAGE * PAGE;
             if end.saturating_sub(start) >= HUGE_PAGES_FROM {
                 // SAFETY: the pages are in allocated memory (see `new`), and the advice does not change their contents.
-                // An error is ignored, because the memory then only keeps its small pages.
+                // An error is ignored, because its only effect is that the memory keeps its small pages.
                 unsafe {
                     libc::madvise(
                         std::ptr::with_exposed_provenance_mut(start),
@@ -80,7 +82,7 @@ impl Memory {
     /// Returns the memory as a tensor.
     ///
     /// # Errors
-    /// The strides give two elements the same address.
+    /// If the strides give two elements the same address.
     pub fn tensor(&mut self) -> Result<TensorMut<'_>, fanin::Error> {
         match self.dtype {
             DType::F64 => self.typed::<f64>(),
@@ -95,7 +97,7 @@ impl Memory {
     /// Returns the elements of a range of contiguous memory.
     ///
     /// # Panics
-    /// If the memory is not contiguous, or if the range ends after its last element.
+    /// If the memory is not contiguous, or if the range ends after the last element.
     pub fn range(&mut self, range: Range<usize>) -> Values<'_> {
         assert!(self.is_contiguous() && range.end <= self.len());
         match self.dtype {
@@ -115,7 +117,8 @@ impl Memory {
             let buffer = unsafe { slice_at::<E>(self.address, self.len()) };
             return TensorMut::contiguous(buffer, shape);
         };
-        // Offsets, in elements, from the element of index 0 to the elements with the lowest and the highest address.
+        // The offsets, in elements, from the element with index 0 to the elements with the lowest and the highest
+        // address.
         let reach = |backwards: bool| -> isize {
             let steps = shape.iter().zip(strides);
             steps.filter(|(_, s)| (**s < 0) == backwards).map(|(&n, &s)| (n as isize - 1) * s).sum()
@@ -137,7 +140,7 @@ impl Memory {
     }
 }
 
-/// Returns whether elements follow one another in row-major order. Strides of axes of size 1 are ignored.
+/// Returns whether elements are contiguous in row-major order. Strides of axes of size 1 are ignored.
 fn is_row_major(shape: &[usize], strides: &[i64]) -> bool {
     let mut step = 1;
     shape.len() == strides.len()
@@ -151,7 +154,7 @@ fn is_row_major(shape: &[usize], strides: &[i64]) -> bool {
 /// Returns the slice of `count` elements at `address`.
 ///
 /// # Safety
-/// The requirements of `std::slice::from_raw_parts_mut`. If `count` is 0, any address is allowed.
+/// The same requirements as `std::slice::from_raw_parts_mut`. If `count` is 0, any address is allowed.
 unsafe fn slice_at<'a, E>(address: usize, count: usize) -> &'a mut [E] {
     if count == 0 {
         return &mut [];

@@ -13,20 +13,21 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::Memory;
 use crate::{autograd, errors, openmp};
 
-/// The number of values from which a fill releases the GIL. Releasing the GIL takes longer than a smaller fill.
+/// A fill of at least this number of values releases the GIL. For smaller fills, releasing the GIL takes longer than
+/// the fill.
 const RELEASE_GIL: usize = 1 << 13;
 
-/// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt it. The limit is lower
-/// for an orthogonal matrix, because each of its elements takes longer than an element of another distribution.
+/// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt it. An orthogonal
+/// matrix has a lower limit, because its elements take longer to compute than those of other distributions.
 fn is_long(distribution: Distribution, count: usize) -> bool {
     let orthogonal = matches!(distribution, Distribution::Orthogonal { .. });
     count >= if orthogonal { 1 << 22 } else { interrupt::MIN_VALUES }
 }
 
-/// The number of values of a flat range that are filled between two checks for signals such as Ctrl-C.
+/// The number of values that [`Prepared::fill_flat`] fills between two checks for signals such as Ctrl-C.
 const CHUNK: usize = 1 << 22;
 
-/// The position of an array in a global tensor: the array gets the values of one region of that tensor.
+/// A region of a global tensor. An array that is filled with the region has the shape of the region.
 #[derive(Debug, Default)]
 struct Region {
     /// The shape of the global tensor. None means the shape of the array.
@@ -35,11 +36,12 @@ struct Region {
     start: Option<Vec<usize>>,
 }
 
-/// Fills `memory` with a region of the tensor that `init` gives for the name `name` and the seed `seed`.
+/// Fills `memory` with a region of a global tensor. `init`, `seed` and `name` determine the values of the global
+/// tensor.
 ///
 /// # Errors
-/// TypeError or ValueError for an invalid request; no value is written then. KeyboardInterrupt if Ctrl-C stops a long
-/// fill (see [`is_long`]); some values are written then.
+/// - TypeError or ValueError if an argument is invalid. No value is written then.
+/// - KeyboardInterrupt if Ctrl-C stops a long fill (see [`is_long`]). Some values are written then.
 fn fill_memory(
     py: Python<'_>,
     memory: &mut Memory,
@@ -58,7 +60,8 @@ fn fill_memory(
         return filled.map_err(errors::from_library);
     }
     memory.advise_huge_pages();
-    // `prepare` factorizes an orthogonal matrix. This takes most of the time of the fill, so Ctrl-C must interrupt it.
+    // For an orthogonal matrix, `prepare` does the factorization, which takes most of the time of the fill. Ctrl-C must
+    // therefore be able to interrupt `prepare`.
     let factorized = matches!(plan.distribution(), Distribution::Orthogonal { .. });
     let long = is_long(plan.distribution(), memory.len());
     let threads = openmp::threads(py, factorized || long);
@@ -71,8 +74,8 @@ fn fill_memory(
 /// can interrupt the fill.
 ///
 /// # Errors
-/// ValueError for a region that reaches outside the tensor; no value is written then. KeyboardInterrupt if Ctrl-C stops
-/// the fill; some values are written then.
+/// - ValueError if the region reaches outside the tensor. No value is written then.
+/// - KeyboardInterrupt if Ctrl-C stops the fill. Some values are written then.
 fn fill_region(
     py: Python<'_>,
     memory: &mut Memory,
@@ -178,10 +181,10 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Returns the memory of `array`.
+    /// Returns the memory of `array`, and checks that it has the element type of the tensor.
     ///
     /// # Errors
-    /// Those of [`Array::of`], and TypeError if the element type is not that of the tensor.
+    /// The errors of [`Array::of`], and TypeError if `array` has another element type than the tensor.
     fn array<'py>(&self, array: &Bound<'py, PyAny>, dtype: Option<DTypeName>) -> PyResult<Array<'py>> {
         let array = Array::of(array, dtype.map(|dtype| dtype.0))?;
         if array.memory.dtype() != self.plan.dtype() {
@@ -220,7 +223,8 @@ pub fn fill_array(
     let region = Region { global_shape: whole, start };
     let mut exported = Array::of(array, dtype.map(|dtype| dtype.0))?;
     let filled = fill_memory(py, &mut exported.memory, spec.0, seed, &name, &region);
-    // Values are written if the fill succeeds or if Ctrl-C stops it. All other errors come before the first write.
+    // Values are written if the fill succeeds or if Ctrl-C stops the fill. All other errors occur before the first
+    // write.
     let written = match &filled {
         Ok(()) => true,
         Err(error) => error.is_instance_of::<PyKeyboardInterrupt>(py),

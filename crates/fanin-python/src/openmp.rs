@@ -1,8 +1,8 @@
 //! Fills on the OpenMP threads of torch.
 //!
-//! After each operation of torch, its OpenMP threads wait in a busy loop for some milliseconds. A fill on the threads
-//! of another pool competes with torch's threads for the CPUs, and therefore takes twice as long. A fill on torch's own
-//! threads starts at once, and uses the number of threads that `torch.set_num_threads` sets.
+//! After each operation of torch, torch's OpenMP threads wait in a busy loop for some milliseconds. A fill on the
+//! threads of another pool competes with these threads for the CPUs, and therefore takes twice as long. A fill on
+//! torch's own threads starts at once, and uses the number of threads that `torch.set_num_threads` sets.
 
 use std::cell::Cell;
 use std::ffi::{c_int, c_uint, c_void};
@@ -22,8 +22,8 @@ type MaxThreads = unsafe extern "C" fn() -> c_int;
 struct OpenMp {
     parallel: Parallel,
     max_threads: MaxThreads,
-    /// The id of the process that loaded the library. A forked child must not call the functions: OpenMP would wait for
-    /// threads that exist only in this process.
+    /// The id of the process that stored the functions. A forked child must not call them, because OpenMP would wait
+    /// for threads that exist only in the parent process.
     process: u32,
 }
 
@@ -48,7 +48,7 @@ pub fn use_openmp(parallel: usize, max_threads: usize) {
 }
 
 impl OpenMp {
-    /// Returns the functions, or None if their addresses were not stored by this process.
+    /// Returns the functions, or None if this process has not stored their addresses.
     fn current() -> Option<&'static Self> {
         OPENMP.get().filter(|openmp| openmp.process == std::process::id())
     }
@@ -58,8 +58,8 @@ impl OpenMp {
         thread_local! {
             static INITIALIZED: Cell<bool> = const { Cell::new(false) };
         }
-        // OpenMP has a thread count for each calling thread. torch copies its own setting there only when that thread
-        // first calls get_num_threads.
+        // OpenMP stores a thread count for each calling thread. torch copies its own setting to this count only when
+        // the thread first calls get_num_threads.
         if !INITIALIZED.replace(true) {
             let _ = py.import("torch").and_then(|torch| torch.call_method0("get_num_threads"));
         }
@@ -68,8 +68,9 @@ impl OpenMp {
     }
 }
 
-/// Returns torch's OpenMP threads if they are known, else fanin's thread pool. `interruptible` work always gets the
-/// pool: it runs on a new thread, and OpenMP would start further threads for every new thread.
+/// Returns the threads for a fill: torch's OpenMP threads if torch's functions are known, and else fanin's thread pool.
+/// If `interruptible` is true, the result is always the pool, because an interruptible fill runs on a new thread, and
+/// OpenMP would start further threads for every new thread.
 pub fn threads(py: Python<'_>, interruptible: bool) -> Threads {
     match OpenMp::current() {
         Some(openmp) if !interruptible => Threads::Team(Team::new(openmp.count(py), parallel)),
@@ -85,7 +86,7 @@ pub fn count(py: Python<'_>) -> usize {
     )
 }
 
-/// Calls `work` on each of `count` OpenMP threads, and returns when all calls have returned.
+/// Calls `work` on each of `count` OpenMP threads, and waits until all calls have returned.
 fn parallel(count: usize, work: &(dyn Fn() + Sync)) {
     extern "C" fn member(work: *mut c_void) {
         // SAFETY: `work` is the address of `data` below, which outlives the parallel region.

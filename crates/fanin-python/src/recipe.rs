@@ -15,7 +15,7 @@ use crate::arguments::{Argument, SIZES, Settings, argument_error};
 use crate::errors;
 use crate::initializer::{Initializer, warn};
 
-/// Name, type and shape of a tensor. The type is spelled as in safetensors.
+/// The name, type and shape of a tensor. The type has its name in safetensors, such as "F32".
 pub type Row = (String, String, Vec<usize>);
 
 /// A list of rules. Each rule has a pattern for the names of tensors, and a spec for the tensors that match. The first
@@ -115,8 +115,9 @@ impl Recipe {
         let mut unknown_types = HashMap::new();
         for (name, dtype, _) in &mut rows {
             if StoredType::named(dtype).is_none() && self.recipe.keeps_values(name) {
-                // The tensor is not filled, so its type does not matter. C64 replaces it in the manifest, which accepts
-                // only types of safetensors. The true type is restored below.
+                // The tensor is not filled, so its type does not matter. The manifest accepts only types of
+                // safetensors. The type is therefore replaced with C64 in the manifest, and restored in the result
+                // below.
                 unknown_types.insert(name.clone(), std::mem::replace(dtype, StoredType::C64.to_string()));
             }
         }
@@ -156,11 +157,11 @@ impl FromPyObject<'_, '_> for Rows {
     }
 }
 
-/// Checks the (name, dtype, shape) of each tensor, and returns all of them as a manifest.
+/// Checks the (name, dtype, shape) of each tensor, and returns a manifest of all tensors.
 ///
 /// # Errors
-/// ValueError for a type that safetensors does not have, for a tensor that is too large for a file, and for a tensor
-/// whose size is not a whole number of bytes (types of less than 8 bits).
+/// ValueError if safetensors does not have the type of a tensor, if a tensor is too large for a file, or if the size of
+/// a tensor is not a whole number of bytes, which can happen for types of less than 8 bits.
 fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     let mut manifest = Manifest::default();
     for (name, dtype, shape) in rows {

@@ -1,9 +1,9 @@
 //! Fills of torch tensors with values of the torch stream, from a generator of torch.
 //!
 //! The Python module `fanin/torch/_torch_stream.py` checks that a tensor is dense CPU memory before it calls this
-//! module. The functions return `False` or `None` for arguments that they do not support, such as a negative std,
+//! module. The functions return `False` or `None` if they do not support an argument, such as a negative std,
 //! overlapping strides or an invalid generator state. Nothing is written then. The Python caller passes such a call to
-//! torch, which does the fill or raises its own error.
+//! torch, and torch does the fill or raises its own error.
 
 use std::sync::Mutex;
 
@@ -17,8 +17,8 @@ use crate::interrupt::{self, interruptible};
 use crate::memory::{Memory, state_at};
 use crate::openmp::threads;
 
-/// The number of values from which a fill releases the GIL. Releasing it costs microseconds, which is too much for
-/// smaller fills.
+/// A fill of at least this number of values releases the GIL. Releasing the GIL costs microseconds, which is too much
+/// for smaller fills.
 const RELEASE_GIL: usize = 1 << 16;
 
 /// A distribution whose values are to be drawn from torch's generator.
@@ -31,8 +31,8 @@ pub struct FillRequest {
     pub distribution: Distribution,
 }
 
-/// Returns the value of a Python float or int, or of an instance of a subclass. Returns None for any other object, and
-/// for an int that is too large for a float.
+/// Returns the value of a Python float or int as an `f64`. Instances of subclasses are accepted. Returns None for any
+/// other object, and for an int that is too large for a float.
 fn number(value: &Bound<'_, PyAny>) -> Option<f64> {
     let is_number = value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyInt>();
     if is_number { value.extract().ok() } else { None }
@@ -75,13 +75,14 @@ impl FillRequest {
     }
 }
 
-/// Returns the element type of this name: f32, f64, f16 or bf16. Returns None for any other name.
+/// Returns the element type that is named f32, f64, f16 or bf16. Returns None for any other name.
 pub fn torch_dtype(name: &str) -> Option<DType> {
     [DType::F32, DType::F64, DType::F16, DType::BF16].into_iter().find(|dtype| dtype.name() == name)
 }
 
-/// The lock that a thread of fanin holds from reading a generator's state to setting it. Without it, two threads could
-/// draw the same words. Draws of torch itself cannot come in between, because they need the GIL, which is held as well.
+/// A thread of fanin holds this lock while it reads, advances and sets the state of a generator. Without the lock, two
+/// threads could draw the same words. torch itself cannot draw meanwhile, because its draws need the GIL, which the
+/// thread holds as well.
 static GENERATOR_LOCK: Mutex<()> = Mutex::new(());
 
 static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -89,8 +90,8 @@ static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 /// Returns the tensor that `generator.get_state()` returns, and the address of its bytes.
 fn state_of<'py>(generator: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyAny>, usize)> {
     let state = generator.call_method0(intern!(generator.py(), "get_state"))?;
-    // `TensorBase.data_ptr` is torch's original method. Under `fast_init(defer=True)`, `Tensor.data_ptr` is patched: it
-    // does the deferred fills of other threads, and may have to wait for their locks.
+    // `TensorBase.data_ptr` is torch's original method. Under `fast_init(defer=True)`, `Tensor.data_ptr` is patched.
+    // The patched method does deferred fills of other threads, and may have to wait for a lock.
     let data_ptr = DATA_PTR.get_or_try_init(generator.py(), || -> PyResult<_> {
         let base = generator.py().import("torch._C")?.getattr("TensorBase")?;
         Ok(base.getattr("data_ptr")?.unbind())
@@ -162,8 +163,8 @@ pub fn torch_fill(
     Ok(true)
 }
 
-/// Returns whether a fill may take so long that Ctrl-C must be able to interrupt it: it has many values, or rejection
-/// sampling accepts few proposals.
+/// Returns whether a fill may take so long that Ctrl-C must be able to interrupt it. A fill can take long if it has
+/// many values, or if rejection sampling accepts few proposals.
 fn may_be_long(distribution: Distribution, count: usize) -> bool {
     match distribution {
         // If the mean is within the bounds, rejection sampling accepts at least three in ten proposals, which is fast.
@@ -172,7 +173,8 @@ fn may_be_long(distribution: Distribution, count: usize) -> bool {
     }
 }
 
-/// Fills `memory` according to `plan` and returns true. Returns false, and writes nothing, if `torch` cannot do this.
+/// Fills `memory` according to `plan`, and returns true. If `torch` does not support the fill, writes nothing and
+/// returns false.
 fn is_filled(plan: &Plan, memory: &mut Memory, torch: &mut Torch) -> bool {
     memory.tensor().and_then(|tensor| torch.fill(plan, tensor)).is_ok()
 }

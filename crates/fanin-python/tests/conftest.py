@@ -1,4 +1,4 @@
-"""Functions that several tests use: `outcome` of a call, and `same` for a bitwise comparison of tensors."""
+"""Functions that several tests use: `outcome` runs a call and records its effects, `same` compares tensors bitwise."""
 
 import os
 import signal
@@ -6,15 +6,15 @@ import sys
 import warnings
 from pathlib import Path
 
-# If these tests run as a background job of a shell, they ignore SIGINT. The programs that a test starts and interrupts would
-# inherit this and ignore SIGINT too.
+# A background job of a shell ignores SIGINT, and so do the programs that it starts. Some tests start a program and interrupt it
+# by SIGINT. SIGINT is therefore handled again.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The tests build models from configurations, without files. Model libraries must not try to download any.
+# The tests build models from configurations, so model libraries must not try to download files.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-# Makes `import model_configs` work.
+# The module `model_configs` is in this folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
 import pytest
@@ -22,7 +22,7 @@ import torch
 
 
 def bits(tensor):
-    """Returns the bits of a tensor's values as integers, so that NaNs and signed zeros can be compared."""
+    """Returns the bits of a tensor's values as integers, so that a comparison also distinguishes NaNs and signed zeros."""
     kinds = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
     return tensor.detach().contiguous().view(kinds[tensor.element_size()])
 
@@ -35,7 +35,7 @@ def same(a, b):
 
 
 def outcome(call, seed=0):
-    """Calls `call` after seeding torch. Returns its result, its error, its warnings, and the state of the default generator."""
+    """Seeds torch and calls `call`. Returns the result, the error, the warnings, and the default generator's state afterwards."""
     torch.manual_seed(seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -48,7 +48,7 @@ def outcome(call, seed=0):
 
 @pytest.fixture(autouse=True)
 def torch_is_unpatched():
-    """Checks, after each test, that no method of torch is still patched and that no mode is still on."""
+    """Checks after each test that no method of torch is patched, that no mode is on, and that grad mode is enabled."""
     yield
     assert "normal_" not in torch.Tensor.__dict__ and "uniform_" not in torch.Tensor.__dict__
     assert torch._C._len_torch_dispatch_stack() == 0 and torch.is_grad_enabled()

@@ -13,11 +13,11 @@ RANKS = Path(__file__).parent / "ranks"
 def run(script, count, folder, *arguments, timeout=600, environment=None):
     """Runs `ranks/SCRIPT rank count folder ...` in `count` processes. Returns the last line of each output, parsed as JSON.
 
-    If one process fails, or after `timeout` seconds, all processes are ended and the test fails: the ranks might otherwise wait
-    for each other forever.
+    If a process fails, or if the processes take more than `timeout` seconds, all processes are ended and the test fails.
+    Otherwise the ranks might wait for each other forever.
     """
     settings = {
-        # Each rank uses one thread, as launchers such as torchrun set it.
+        # Each rank uses one thread, which is also the default of launchers such as torchrun.
         "OMP_NUM_THREADS": "1",
         "RAYON_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",

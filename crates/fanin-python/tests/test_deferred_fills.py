@@ -1,4 +1,4 @@
-"""fast_init(defer=True): a deferred fill is done before anything reads the tensor. If nothing reads it, it is not done."""
+"""fast_init(defer=True): a deferred fill is done before anything reads the tensor, and dropped if it is overwritten first."""
 
 import contextlib
 import copy
@@ -23,7 +23,7 @@ from fanin.torch import _deferred_mode, _deferred_patches, _queued_fill, _torch_
 
 @contextlib.contextmanager
 def deferring():
-    """`fast_init(defer=True)` with the mode on from the beginning, so that fills of any size are deferred."""
+    """A context like `fast_init(defer=True)`, with the mode on from the beginning, so that fills of any size are deferred."""
     with fast_init(defer=True):
         _deferred_mode.wake(torch.empty(0))
         yield
@@ -31,7 +31,7 @@ def deferring():
 
 @pytest.fixture
 def done(monkeypatch):
-    """Records the fills that are done: for each call of Rust, a list with the number of values of each fill."""
+    """A list of the fills that were done: for each call of Rust, a list with the number of values of each fill."""
     calls = []
     torch_flush, fill_plain = _queued_fill.torch_flush, _torch_stream.fill_plain
 
@@ -78,7 +78,7 @@ def test_the_fill_that_turns_the_mode_on_is_deferred_if_its_memory_is_new(done):
     count = 1 << 25
 
     def run():
-        new = torch.empty(count)  # So large that its memory is new from the system: no page has been written to.
+        new = torch.empty(count)  # The system allocates new memory for it: no page was written to.
         new.uniform_()
         new.normal_()
         return new
@@ -217,7 +217,7 @@ def script_saved(tensor):
 
 @torch.library.custom_op("fanin_tests::nested", mutates_args=())
 def nested(tensor: torch.Tensor) -> torch.Tensor:
-    """An operator that is not one of torch's own, so its effects are unknown to the mode."""
+    """An operator that is not torch's own, so the mode does not know its effects."""
     return torch.from_numpy(tensor.numpy() + 1)
 
 
@@ -254,7 +254,7 @@ def moved(tensor):
 
 
 def plain(value):
-    """Returns a tensor or an array as bytes, and any other value unchanged, so that values can be compared by `==`."""
+    """Converts a tensor or an array to bytes, so that `==` compares it bitwise. Returns any other value unchanged."""
     if isinstance(value, torch.Tensor):
         return value.detach().clone().numpy().tobytes()
     return value.tobytes() if isinstance(value, np.ndarray) else value
@@ -309,7 +309,7 @@ GENERATORS = {
 
 
 def elsewhere(work):
-    """Calls `work` in another thread, and returns the result of this call."""
+    """Calls `work` in another thread, and returns the result of `work`."""
     results = []
     thread = threading.Thread(target=lambda: results.append(work()))
     thread.start()

@@ -1,4 +1,4 @@
-"""torch.distributed: the weights on any mesh are the same as in one process."""
+"""torch.distributed: a model has the same weights on any mesh as in one process."""
 
 import sys
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="to
 
 
 def one_process():
-    """Returns the digests of a model that is filled in one process, by a recipe and by the model's own code."""
+    """Returns the digests of a model that one process fills by a recipe and then by the model's own code."""
     model = EveryScheme()
     fanin.torch.init_module(model, fanin.Recipe(EVERY_SCHEME_RECIPE), seed=7)
     recipe = digest([local_regions(model)])
@@ -34,21 +34,21 @@ def test_every_mesh_has_the_weights_of_one_process(tmp_path):
 
 
 def test_init_weights_of_transformers_gives_the_same_weights_on_any_mesh(tmp_path):
-    """Llama is filled by its own init_weights. On all meshes the digests are equal, and the losses are bitwise equal."""
+    """transformers' own init_weights fills Llama. The digests and the losses are bitwise equal on all meshes."""
     one = processes.run("llama.py", 1, tmp_path)[0]["one"]
     found = processes.run("llama.py", 4, tmp_path)[0]
     assert len(found) == 4 and found == dict.fromkeys(found, one)
 
 
 def test_torch_itself_fills_dtensors_wrongly(tmp_path):
-    """docs/distributed.md describes these errors. If a release of torch fixes one, this test fails: revise the docs."""
+    """docs/distributed.md describes these errors. This test fails if a release of torch fixes one of them: then revise the docs."""
     found = processes.run("torch_dtensor_init.py", 4, tmp_path)[0]
     assert found["repeated"] and found["dirac_is_zero"] and found["eye_raises"] and found["sparse_raises"]
     assert found["orthogonal_is_off_by"] > 0.1
 
 
 def test_distributed_checkpoints_load_on_any_number_of_ranks(tmp_path):
-    """A checkpoint that two ranks saved is loaded by three ranks and by one. So are checkpoints that fanin writes as "dcp"."""
+    """Three ranks and one rank load a checkpoint that two ranks saved, and checkpoints that fanin writes with layout "dcp"."""
     from safetensors.torch import load_file, save_file
     from torch.distributed.checkpoint._consolidate_hf_safetensors import consolidate_safetensors_files
 

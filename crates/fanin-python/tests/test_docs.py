@@ -1,4 +1,4 @@
-"""Runs the snippets of the README and of the guides, in order and in one folder."""
+"""Runs the code snippets of the README and of the guides. The snippets run in order and in one folder."""
 
 import os
 import re
@@ -58,8 +58,8 @@ def test_the_snippet_runs(number, folder):
         try:
             run(launch, folder)
         except AssertionError as failed:
-            # On a busy machine, a worker process of torch sometimes aborts when it ends. This is not an error of fanin: it also
-            # happens in the first snippet, which does not use fanin. The launch is then tried once more.
+            # On a busy machine, a worker process of torch sometimes aborts when it ends. The launch is then tried once more.
+            # fanin does not cause these aborts: they also happen in the first snippet, which does not use fanin.
             if "terminate called without an active exception" not in str(failed):
                 raise
             run(launch, folder)
@@ -86,7 +86,7 @@ def single_file(folder):
 
 @pytest.mark.skipif(os.name == "nt", reason="no Ray on Windows")
 def test_ray_writes_the_same_file_if_a_worker_is_killed(tmp_path):
-    """The worker is killed during the write. Ray starts it again, and the second attempt writes the file."""
+    """A worker is killed before it writes its part. Ray starts the worker again, and the second attempt writes the part."""
     pytest.importorskip("ray")
     script = tmp_path / "killed.py"
     script.write_text(

@@ -1,4 +1,4 @@
-"""fast_init: the weights and the generator's state are the same as without fast_init."""
+"""fast_init: models have the same weights, and the generator has the same state, as without fast_init."""
 
 import contextlib
 import threading
@@ -43,7 +43,7 @@ def test_gpt2_in_its_real_size_is_the_same():
 
 
 def test_fills_are_done_by_fanin(monkeypatch):
-    """Counts the calls of Rust, because the values do not show whether fanin or torch did a fill."""
+    """Counts the calls of Rust, because fills by fanin and by torch write the same values."""
     from fanin.torch import _torch_stream
 
     calls = []

@@ -1,4 +1,4 @@
-"""float8: values are rounded as in torch, and tensors are filled in place."""
+"""float8: fanin rounds values as torch does, and fills tensors in place."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_rounding_is_that_of_torch_for_all_bfloat16_and_their_midpoints(name, to
     bits = np.arange(1 << 16, dtype=np.uint32) << 16
     offsets = np.array([0, 1, 0x7FFF, 0x8000, 0xFFFF], np.uint32)
     values = (bits[:, None] | offsets).ravel().view(np.float32)
-    # Values above the largest value of the type are left out, because a constant above it is an error.
+    # Only values up to the largest value of the type are tested, because a larger constant is an error.
     largest = float(torch.finfo(torch_dtype).max)
     values = values[np.isfinite(values) & (np.abs(values) <= largest)]
     with pytest.raises(ValueError, match=f"largest value {largest:.0f}"):

@@ -23,7 +23,7 @@ RECIPE = """[init]
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A folder with a checkpoint of unusual tensors (such as non-finite, empty and constant ones) and a recipe for them."""
+    """A folder with a recipe and a checkpoint of unusual tensors, some of which are non-finite, empty or constant."""
     folder = tmp_path_factory.mktemp("report")
     random = np.random.default_rng(0)
     q, _ = np.linalg.qr(random.standard_normal((40, 24)))

@@ -1,4 +1,4 @@
-"""JAX: the weights do not depend on the sharding, in one process and in several."""
+"""JAX: the weights do not depend on the sharding, neither in one process nor in several."""
 
 import socket
 

@@ -1,7 +1,7 @@
 """Random sequences of calls that draw from several generators.
 
-Each sequence is run once by torch alone, and once with some calls by fanin. The results must be bitwise equal. The tests run a
-few fixed seeds of the sequences. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000.
+Each sequence runs twice: once by torch alone, and once with some calls done by fanin. The results must be bitwise equal. A seed
+determines a sequence. The tests run a few fixed seeds. `python test_mixed_calls.py 1000 2000` runs the seeds 1000..2000.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ from fanin.torch import _deferred_mode, fast_init
 
 DTYPES = [torch.float32] * 4 + [torch.float64, torch.float16, torch.bfloat16]
 
-#: Lengths around multiples of 16 (torch draws groups of 16 normal values), around 624 (the generator produces its 32-bit words
-#: in blocks of 624), and around 2048, 4096 and 8192 (fanin fills tensors of at least 8192 values).
+#: Lengths of tensors around limits: multiples of 16 (torch draws groups of 16 normal values), 624 (the generator produces its
+#: 32-bit words in blocks of 624), and 2048, 4096 and 8192 (fanin fills tensors of at least 8192 values).
 LENGTHS = [1, 2, 3, 15, 16, 17, 31, 33, 623, 625, 2047, 2048, 2049, 2063, 2065, 4097, 8191, 8192, 8193, 8207, 8209]
 
 
@@ -38,7 +38,7 @@ def a_shape(r):
 
 
 def a_tensor(r, shape, dtype):
-    """Returns a tensor whose elements are all 7, with random strides and a random storage offset."""
+    """Returns a tensor that is filled with 7 and has random strides and a random storage offset."""
 
     def sevens(*shape):
         return torch.full(shape, 7.0, dtype=dtype)
@@ -90,7 +90,7 @@ def a_call(r):
     return name, dict(val=r.uniform(-2, 2)) if name == "constant_" else {}
 
 
-#: Functions of torch that draw from a generator, other than those of torch.nn.init.
+#: Functions outside torch.nn.init that draw from a generator.
 OTHERS = [
     lambda r, g: torch.rand(r.randrange(1, 40), generator=g),
     lambda r, g: torch.randn(r.randrange(1, 40), generator=g),
@@ -106,7 +106,7 @@ DRAWS = {"uniform_", "normal_", "trunc_normal_", "sparse_", "orthogonal_", "xavi
 
 
 def play(seed, calls, modules):
-    """Runs a random sequence of `calls` calls, each by one of the two `modules`.
+    """Runs a random sequence of `calls` calls. A randomly chosen one of the two `modules` does each call.
 
     Returns the tensor, the error and the warnings of each call, and the final states of the generators.
     """
@@ -137,7 +137,7 @@ def play(seed, calls, modules):
             except Exception as raised:
                 error = type(raised), str(raised)
         kept = [*kept, tensor][-5:]
-        # Only some of the tensors are read at once, so that the fills of the other tensors stay deferred.
+        # Only some of the tensors are read now. The fills of the other tensors stay deferred until later.
         seen = tensor.detach().clone() if r.random() < 0.3 else tensor
         left.append((text, seen, error, [(w.category, str(w.message)) for w in caught]))
     return left, [torch.get_rng_state(), *(generator.get_state() for generator in generators)]

@@ -142,7 +142,7 @@ def test_errors_name_options_as_keyword_arguments(tmp_path):
     os.rename(path, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="use force=True to replace it"):
         fanin.write_checkpoint("resnet50", tmp_path, resume=True)
-    # In the command line, the same error names the options of the command line.
+    # The command line reports the same error, but names its own options.
     command = [sys.executable, "-m", "fanin", "init", "resnet50", "-o", str(tmp_path)]
     assert "use --force to replace it, or, with init, --resume to keep it" in subprocess.run(command, capture_output=True, text=True).stderr
 
@@ -161,12 +161,12 @@ def test_parameters_are_filled_and_their_version_is_incremented():
     assert fanin.fill(weight, "normal", seed=2) is weight and weight.requires_grad and weight.is_leaf
     np.testing.assert_array_equal(weight.detach().numpy(), fanin.filled((3, 4), "normal", seed=2))
     assert weight._version > version
-    # A call that raises an error does not increment the version.
+    # A call of `fill` that raises an error does not increment the version.
     version = weight._version
     with pytest.raises(ValueError):
         fanin.fill(weight, "normal(std=-1)")
     assert weight._version == version
-    # A backward pass raises an error if it needs a tensor that fanin has overwritten.
+    # A backward pass raises an error if it needs a tensor that `fill` has overwritten.
     scale = torch.ones(3, 4)
     product = (weight * scale).sum()
     fanin.fill(scale, "zeros")
@@ -231,7 +231,7 @@ def test_recipes_and_plans_are_pickled(tmp_path):
     for same in (again(planned), again(recipe).plan(rows, {"n": 4}), copy.deepcopy(recipe).plan(rows, {"n": 4})):
         for name in ("name", "dtype", "shape", "pattern", "spec", "scheme", "source", "integer", "mean", "std"):
             assert repr([getattr(one, name) for one in same]) == repr([getattr(one, name) for one in planned])
-    # An unpickled recipe has kept its name, which error messages contain.
+    # Pickling preserves the name of the recipe, which is in the error message.
     with pytest.raises(ValueError, match="mine:2:1: "):
         again(fanin.Recipe('[init]\n"*.bias" = "zeros"', "mine")).plan([("w", "F32", [2])])
 
@@ -296,7 +296,7 @@ def test_a_module_is_filled_completely_or_not_at_all():
     with pytest.raises(ValueError, match="to_empty"):
         fanin.init_module(module(device="meta"), RECIPE)
     empty = module(device="meta").to_empty(device="cpu")
-    empty[3].weight = empty[2].weight  # to_empty makes separate tensors of tied weights.
+    empty[3].weight = empty[2].weight  # Ties the weights again, because to_empty has separated them.
     fanin.init_module(empty, RECIPE, seed=3)
     fanin.init_module(net, RECIPE, seed=3)
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), empty.state_dict().values()))
@@ -377,7 +377,7 @@ def test_a_long_fill_can_be_interrupted(long, tmp_path):
 
 
 def test_other_threads_run_during_a_fill():
-    """A fill releases the GIL, so another thread, which counts, goes on counting."""
+    """A fill releases the GIL, so a thread that counts continues to count during the fill."""
     counted, done = 0, threading.Event()
 
     def count():
@@ -388,8 +388,8 @@ def test_other_threads_run_during_a_fill():
 
     big = np.empty((1 << 12, 1 << 10), np.float32)
     thread = threading.Thread(target=count)
-    # With this switch interval, Python does not switch threads by itself. The other thread runs only while a fill has released
-    # the GIL.
+    # This switch interval is so long that Python does not switch threads by itself. The thread `count` can run only while a
+    # fill has released the GIL.
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1000)
     try:

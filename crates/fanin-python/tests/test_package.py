@@ -1,4 +1,4 @@
-"""The package: the examples in docstrings run, the stubs match the module, and type checkers accept programs."""
+"""The package: the examples in docstrings run, the stubs match the module, and type checkers accept correct programs."""
 
 import doctest
 import importlib
@@ -29,7 +29,7 @@ def test_examples_run(name):
     for test in finder.find(module, name, globs=globs):
         runner.run(test)
     if name == "fanin._fanin":
-        # DocTestFinder skips functions that are written in Rust, so their examples are run here.
+        # DocTestFinder skips functions that are written in Rust, so this loop runs their examples.
         for attribute in ("models", "manifest", "write_checkpoint"):
             text = getattr(module, attribute).__doc__
             runner.run(doctest.DocTestParser().get_doctest(text, dict(globs), attribute, None, None))

@@ -1,4 +1,4 @@
-"""sharded_init in one process, the regions that placements give, views of parameters, and weights split without DTensor."""
+"""Tests of sharded_init in one process, of the regions of placements, of views, and of weights split without DTensor."""
 
 import itertools
 
@@ -17,7 +17,7 @@ Replicate, Partial = placement_types.Replicate, placement_types.Partial
 
 
 def chunk(rows, count, index):
-    """Returns the rows that DTensor and FSDP2 give to rank `index` of `count` ranks."""
+    """Returns the rows that rank `index` of `count` ranks holds if DTensor or FSDP2 splits `rows`."""
     chunks = list(torch.chunk(rows, count))
     return chunks[index] if index < len(chunks) else rows[:0]
 
@@ -36,8 +36,8 @@ def test_splits_are_taken_in_the_order_in_which_they_were_made():
             # FSDP2 over tensor parallelism: tensor parallelism splits first, and FSDP2 splits the chunk of each rank.
             strided = indices(size, (a, b), (i, j), (StridedShard(0, split_factor=b), Shard(0)))
             assert strided == chunk(chunk(rows, b, j), a, i).tolist()
-            # Meshes of three dimensions: FSDP2 over two dimensions that shard, and replication of FSDP2 over tensor
-            # parallelism.
+            # Meshes of three dimensions: first FSDP2 over two mesh dimensions that shard, then FSDP2 with replication over
+            # tensor parallelism.
             three = (StridedShard(0, split_factor=a * b), Shard(0), Shard(0))
             for k in range(3):
                 expected = chunk(chunk(chunk(rows, a, i), b, j), 3, k).tolist()
@@ -47,7 +47,10 @@ def test_splits_are_taken_in_the_order_in_which_they_were_made():
 
 
 def test_offsets_of_torch_are_wrong_for_sizes_that_do_not_divide_evenly():
-    """This is why fanin computes the offsets itself. If torch fixes its function, this test fails, and fanin can use it."""
+    """fanin computes offsets itself, because `_compute_local_shape_and_global_offset` of torch returns wrong offsets.
+
+    This test fails if torch fixes the function. fanin can then use it.
+    """
     from torch.distributed.tensor._utils import _compute_local_shape_and_global_offset
 
     placements = (StridedShard(0, split_factor=2), Shard(0))
@@ -87,7 +90,7 @@ def named(shape, spec, name, seed=5):
 
 
 def test_layers_of_torch_are_filled_by_their_own_code():
-    """The layers imported the functions of torch.nn.init before sharded_init. At its end the generator's state is restored."""
+    """sharded_init also intercepts functions of torch.nn.init that layers imported earlier, and restores the generator's state."""
     net = nn.Sequential(nn.Linear(30, 20), nn.MultiheadAttention(8, 2), nn.Embedding(9, 4, padding_idx=2), nn.GRU(3, 4))
     before = torch.get_rng_state()
 

@@ -1,4 +1,4 @@
-"""Comparison of fanin.torch with torch.nn.init: values, generator state, errors, warnings and signatures."""
+"""fanin.torch has the same values, generator state, errors, warnings and signatures as torch.nn.init."""
 
 import inspect
 import itertools
@@ -19,7 +19,7 @@ import fanin.torch as init
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 
 #: Shapes whose numbers of values are around the limits between code paths: 16 (torch draws groups of 16 normal values), 8192
-#: (fanin fills tensors from this size on), 65536 (fills release the GIL from this size on), and sizes of several chunks.
+#: (fanin fills tensors of at least this size), and 65536 (fills of at least this size release the GIL).
 SHAPES = [(0,), (3,), (1, 15), (16, 16), (7, 293), (8192,), (2, 4096), (91, 92), (33, 4, 7, 7), (300, 251), (3, 2, 9, 50, 11)]
 
 
@@ -32,12 +32,12 @@ def transposed(shape, dtype):
 
 
 def sliced(shape, dtype):
-    """Returns every second column of a wider tensor. The result is not contiguous."""
+    """Returns every second column of a wider tensor, so the result is not contiguous."""
     return torch.full((*shape[:-1], 2 * shape[-1] + 1), 7.0, dtype=dtype)[..., 1::2]
 
 
 def offset(shape, dtype):
-    """Returns a row-major tensor that does not begin at the beginning of its storage and is not aligned for SIMD."""
+    """Returns a row-major tensor at offset 3 of its storage, so its memory is not aligned for SIMD."""
     return torch.full((math.prod(shape) + 3,), 7.0, dtype=dtype)[3:].view(shape)
 
 
@@ -52,7 +52,7 @@ def parameter(shape, dtype):
 
 MEMORY_ORDERS = [plain, transposed, sliced, offset, channels_last, parameter]
 
-#: The names of functions and their arguments. The test adds the argument `generator` to some calls.
+#: Names of functions, and arguments for them. The test adds the argument `generator` to some calls.
 CALLS = [
     ("uniform_", dict()),
     ("uniform_", dict(a=-0.3, b=0.7)),
@@ -102,7 +102,7 @@ def test_values_state_errors_and_warnings_are_those_of_torch(name, arguments, me
         assert found[:3] == expected[:3], where
         assert torch.equal(found[3], expected[3]) and torch.equal(found[4], expected[4]), where
         assert ours.requires_grad == by_torch.requires_grad and ours.is_leaf, where
-        # The versions need not be equal, because torch may write to a tensor several times in one call.
+        # The version counters need not be equal, because torch may write to a tensor several times in one call.
         assert (ours._version > 0) == (by_torch._version > 0), where
 
 
@@ -302,7 +302,7 @@ def test_a_fill_increments_the_version_that_autograd_checks():
 
 
 def test_threads_on_one_generator_draw_different_values():
-    """As in torch, no two threads get the same part of the generator's stream."""
+    """As in torch, threads that fill at the same time get different parts of the generator's stream."""
     import threading
 
     torch.manual_seed(0)
@@ -327,7 +327,7 @@ def tasks():
     return len(os.listdir("/proc/self/task"))
 
 def fill(first):
-    # If `first` is true, torch does the first operation, and starts its threads. Else fanin does the first operation.
+    # If `first` is True, torch does the first operation, and starts its threads. Otherwise fanin does the first operation.
     if first:
         torch.ones(1 << 20).mul_(2.0)
     before = tasks()
@@ -343,7 +343,7 @@ def fill(first):
     return (before if first else between) == tasks()
 
 outcomes = [fill(True)]
-# The same calls are made in a new thread, in which torch was not used before.
+# A new thread, which has not used torch before, makes the same calls.
 thread = threading.Thread(target=lambda: outcomes.append(fill(False)))
 thread.start()
 thread.join()
@@ -369,7 +369,7 @@ expected = torch.nn.init.normal_(torch.empty(1 << 21))
 if os.fork() == 0:
     signal.alarm(60)
     import fanin.torch as init
-    # NumPy compares the values, because operations of torch would wait for threads that do not exist in the child.
+    # NumPy compares the values, because an operation of torch would wait for threads that do not exist in the child.
     torch.manual_seed(5)
     os._exit(int((init.normal_(torch.empty(1 << 21)).numpy() != expected.numpy()).any()))
 raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
@@ -382,7 +382,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
     [("", ""), ("import fanin.torch", ""), ("import fanin.torch", "fanin.torch.normal_(torch.empty(1 << 21))")],
 )
 def test_a_forked_process_can_fill(before, between):
-    """The child must not wait for threads of torch or of fanin's pool, because they exist only in the parent process.
+    """The child must not wait for threads of torch or of fanin's pool, because these threads exist only in the parent.
 
     `before` is code that the parent runs at its start, and `between` is code that it runs before the fork.
     """
@@ -408,7 +408,7 @@ def interrupted(call, shape, generator):
             now = (generator or torch.default_generator).get_state()
         if torch.equal(now, before):
             return True
-        # The signal may also have come just after a fill. The generator then has its state from after the whole fill.
+        # The signal may also have come just after a fill. The generator then has the state that it has after the whole fill.
         (generator or torch.default_generator).set_state(before)
         call(tensor, generator=generator)
         if not torch.equal((generator or torch.default_generator).get_state(), now):
@@ -419,7 +419,7 @@ def sparse(tensor, generator):
     init.sparse_(tensor, 0.5)
 
 def tail(tensor, generator):
-    # One proposal in about 10^12 is accepted, so the fill does not end without Ctrl-C.
+    # Rejection sampling accepts one proposal in about 10^12, so the fill does not end without Ctrl-C.
     init.trunc_normal_(tensor, a=5.0, b=5e12, generator=generator)
 
 own = torch.Generator().manual_seed(1)

@@ -8,9 +8,9 @@
 >>> bool((rows == w[254:]).all())
 True
 
-The functions use the native stream: a value depends only on `seed`, on the `name` of the tensor, and on the index of the value
-in the tensor. `fanin.torch` is a faster torch.nn.init with the same values as torch. `import fanin` imports neither torch nor
-NumPy.
+The functions use the native stream: for a given spec, shape and type, a value depends only on `seed`, on the `name` of the
+tensor, and on the index of the value in the tensor. The module `fanin.torch` is a faster torch.nn.init that writes the same
+values as torch. `import fanin` imports neither torch nor NumPy.
 """
 
 from ._fanin import Initializer, Plan, Planned, Recipe, __version__, manifest, models, write_checkpoint

@@ -19,7 +19,7 @@ def explain(
     nonlinearity: str | None = None,
     layers: Sequence[int] = (1, 10, 50),
 ) -> dict[str, Any]:
-    """Returns the fans, the formula and the distribution of a spec for a shape, and the growth of signal and gradient.
+    """Returns a dict that explains a spec for a shape: fans, formula, distribution, and the growth of signal and gradient.
 
     The dict has the same content as the output of `fanin explain --json`.
 
@@ -30,7 +30,7 @@ def explain(
     shape
         The shape of the weight.
     dtype
-        The type of the values.
+        The type of the values: "f32", "f64", "f16", "bf16", "f8_e4m3" or "f8_e5m2".
     layout
         The axis layout: "out_in" (torch), "in_out" (transposed convolutions of torch) or "kernel_in_out" (Keras, JAX). The
         default is the layout in the spec, or "out_in" if the spec has none.
@@ -39,8 +39,8 @@ def explain(
     nonlinearity
         The nonlinearity after each layer. The default is the nonlinearity in the spec.
     layers
-        Numbers of layers, each from 1 to 10000. For each of them, the growth of signal and gradient over as many layers is
-        computed.
+        Depths of networks, each from 1 to 10000 layers. For each depth, the growth of signal and gradient over this
+        number of layers is computed.
 
     Examples
     --------

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array")
 
-#: For each type of fanin, the NumPy type of an array of such values. NumPy has no bf16 and no float8, so the bits of these
-#: values are stored in unsigned integers.
+#: The NumPy type of an array for each type of fanin. NumPy has no bf16 and no float8, so the bits of such values are stored in
+#: unsigned integers.
 _NUMPY = {
     "f32": "float32",
     "f64": "float64",
@@ -25,11 +25,11 @@ _NUMPY = {
     "f8_e5m2": "uint8",
 }
 
-#: The names that the types of fanin have in NumPy (with ml_dtypes) and in torch.
+#: The names of fanin's types in torch and in NumPy. NumPy gets the last three types from the package ml_dtypes.
 _DTYPES = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
-#: The types of ml_dtypes, which NumPy cannot export by DLPack. For each type: the integer type of the view that is
-#: exported instead, and the name of the type in fanin.
+#: The types of ml_dtypes. NumPy cannot export arrays of these types by DLPack, so a view as integers is exported instead. The
+#: values of the dict are the integer type of the view, and the name of the type in fanin.
 _VIEW_DTYPES = {
     "bfloat16": ("uint16", "bf16"),
     "float8_e4m3fn": ("uint8", "f8_e4m3"),
@@ -54,7 +54,7 @@ def fill(
     ----------
     array
         An array in CPU memory, with any strides: a NumPy array, a torch tensor, or any other object with `__dlpack__`. A
-        torch tensor may require grad. Its version counter is incremented, as by the functions of torch.nn.init.
+        torch tensor may require grad. Its version counter is incremented, as the functions of torch.nn.init do.
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
@@ -62,13 +62,13 @@ def fill(
     name
         The name of the tensor. Tensors of different names have independent values.
     out
-        Fill and return `out` instead of `array`. `array` is not changed; it must have the same shape as `out`.
+        The array to fill and return instead of `array`. Then `array` is not changed, and must have the same shape as `out`.
     dtype
-        The type of the values, for an integer array that holds their bits: "bf16" (an array of uint16), "f8_e4m3" or
-        "f8_e5m2" (an array of uint8). Not needed for arrays of the types of ml_dtypes and torch.
+        Required only if `array` is an integer array that is to hold the bits of the values: "bf16" for an array of uint16,
+        "f8_e4m3" or "f8_e5m2" for an array of uint8. Arrays of ml_dtypes and tensors of torch know their types.
     whole, start
-        The shape of a global tensor, and an index in it. The array gets the values of the region of this tensor that begins
-        at the index `start`: the same values as a slice of the filled global tensor.
+        The shape of a global tensor, and the index in the global tensor at which a region begins. The array gets the values
+        of this region: the same values as a slice of the filled global tensor. By default, the array is the global tensor.
 
     Examples
     --------
@@ -150,16 +150,16 @@ def filled(
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
-        The type of the values: a name, a type of NumPy or a type of torch. The names are "f32", "f64", "f16", "bf16" (the
-        array is of uint16 and holds the bits), "f8_e4m3" and "f8_e5m2" (the array is of uint8 and holds the bits). With a
-        type of torch, a torch tensor in CPU memory is returned.
+        The type of the values: a name, a type of NumPy or a type of torch. The names are "f32", "f64", "f16", "bf16",
+        "f8_e4m3" and "f8_e5m2". For "bf16", the array holds the bits of the values as uint16. For "f8_e4m3" and "f8_e5m2", it
+        holds the bits as uint8. If `dtype` is a type of torch, a torch tensor in CPU memory is returned.
     seed
         The seed of the native stream.
     name
         The name of the tensor. Tensors of different names have independent values.
     whole, start
-        The shape of a global tensor, and an index in it. The array gets the values of the region of this tensor that begins
-        at the index `start`.
+        The shape of a global tensor, and the index in the global tensor at which a region begins. The array gets the values
+        of this region. By default, the array is the global tensor.
 
     Examples
     --------
@@ -235,8 +235,8 @@ def filled_like(
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     dtype
-        The type of the values, as for `filled`. The default is the type of `array`. With a type of torch, a torch tensor in
-        CPU memory is returned.
+        The type of the values, as in `filled`. The default is the type of `array`. If the type is a type of torch, a torch
+        tensor in CPU memory is returned.
     seed
         The seed of the native stream.
     name

@@ -1,7 +1,7 @@
 """One function for each scheme. Each function returns an `Initializer`.
 
-A function writes its arguments into a spec, and Rust parses the spec. An invalid argument therefore has the same error message
-as in a spec. The schemes of torch.nn.init come first, in the order that they have in torch.
+A function writes its arguments into a spec, such as "normal(std=0.02)", and Rust parses the spec. An invalid argument therefore
+raises the same error as an invalid spec. The schemes of torch.nn.init come first, in the order of torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ._fanin import Initializer
 
 
 def _format(value: float | str) -> str:
-    """Returns an argument as it is written in specs. A float without a fractional part is written as an integer."""
+    """Returns the text of an argument in a spec. A float without a fractional part becomes an integer: "2" for 2.0."""
     if isinstance(value, str):
         return value
     value = float(value)
@@ -22,13 +22,13 @@ def _format(value: float | str) -> str:
 
 
 def _make(name: str, **arguments: float | str | None) -> Initializer:
-    """Returns the initializer of the scheme `name`. An argument that is None gets its default."""
+    """Returns the initializer of the scheme `name`. An argument that is None is left out, so the scheme uses its default."""
     written = ", ".join(f"{key}={_format(value)}" for key, value in arguments.items() if value is not None)
     return Initializer(f"{name}({written})")
 
 
 def uniform(a: float = 0.0, b: float = 1.0) -> Initializer:
-    """Uniform on `a..b` (`b` exclusive).
+    """Returns an initializer for the uniform distribution on `a..b` (`b` exclusive).
 
     >>> uniform(-0.1, 0.1)
     uniform(a=-0.1, b=0.1)
@@ -37,7 +37,7 @@ def uniform(a: float = 0.0, b: float = 1.0) -> Initializer:
 
 
 def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
-    """Normal with mean `mean` and standard deviation `std`.
+    """Returns an initializer for the normal distribution with mean `mean` and standard deviation `std`.
 
     >>> normal(std=0.02)
     normal(std=0.02)
@@ -48,9 +48,10 @@ def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
 def trunc_normal(
     mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, method: str | None = None
 ) -> Initializer:
-    """Normal truncated to [a, b]. The bounds are absolute, not multiples of `std`.
+    """Returns an initializer for the normal distribution truncated to [a, b].
 
-    `method` is "inverse_cdf" or "rejection". `fanin fill --help` explains the methods.
+    The bounds are absolute, not multiples of `std`. `method` is "inverse_cdf" or "rejection". `fanin fill --help` explains the
+    methods.
 
     >>> trunc_normal(std=0.02, a=-0.04, b=0.04)
     trunc_normal(std=0.02, a=-0.04, b=0.04)
@@ -59,7 +60,7 @@ def trunc_normal(
 
 
 def constant(val: float) -> Initializer:
-    """Every element is `val`.
+    """Returns an initializer that sets every element to `val`.
 
     >>> constant(0.5)
     constant(val=0.5)
@@ -68,7 +69,7 @@ def constant(val: float) -> Initializer:
 
 
 def ones() -> Initializer:
-    """Every element is 1.
+    """Returns an initializer that sets every element to 1.
 
     >>> ones()
     ones
@@ -77,7 +78,7 @@ def ones() -> Initializer:
 
 
 def zeros() -> Initializer:
-    """Every element is 0.
+    """Returns an initializer that sets every element to 0.
 
     >>> zeros()
     zeros
@@ -86,7 +87,7 @@ def zeros() -> Initializer:
 
 
 def eye() -> Initializer:
-    """The identity matrix.
+    """Returns an initializer for the identity matrix.
 
     >>> eye()
     eye
@@ -95,7 +96,10 @@ def eye() -> Initializer:
 
 
 def dirac(groups: int = 1) -> Initializer:
-    """The Dirac delta: 1 at the center of the kernel where input channel and output channel have the same index, else 0.
+    """Returns an initializer for the Dirac delta, as in torch.nn.init.dirac_.
+
+    In each group, the center of the kernel is 1 where the output channel and the input channel have the same index. All other
+    elements are 0.
 
     >>> dirac(groups=2)
     dirac(groups=2)
@@ -104,7 +108,9 @@ def dirac(groups: int = 1) -> Initializer:
 
 
 def xavier_uniform(gain: float | str = 1.0, *, layout: str | None = None, groups: int | None = None) -> Initializer:
-    """Uniform on -a..a with a = gain * sqrt(6 / (fan_in + fan_out)). `gain` is a number or the name of a nonlinearity.
+    """Returns an initializer for the uniform distribution on -a..a, where a = gain * sqrt(6 / (fan_in + fan_out)).
+
+    `gain` is a number or the name of a nonlinearity.
 
     >>> xavier_uniform("relu").resolve((30, 20)).bounds[1]
     0.4898979485566357
@@ -113,7 +119,9 @@ def xavier_uniform(gain: float | str = 1.0, *, layout: str | None = None, groups
 
 
 def xavier_normal(gain: float | str = 1.0, *, layout: str | None = None, groups: int | None = None) -> Initializer:
-    """Normal with std = gain * sqrt(2 / (fan_in + fan_out)).
+    """Returns an initializer for the normal distribution with mean 0 and std = gain * sqrt(2 / (fan_in + fan_out)).
+
+    `gain` is a number or the name of a nonlinearity.
 
     >>> xavier_normal().resolve((30, 20)).std
     0.2
@@ -124,7 +132,9 @@ def xavier_normal(gain: float | str = 1.0, *, layout: str | None = None, groups:
 def kaiming_uniform(
     a: float | None = None, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, layout: str | None = None, groups: int | None = None
 ) -> Initializer:
-    """Uniform on -bound..bound with bound = gain * sqrt(3 / fan). `a` is the negative slope of leaky_relu.
+    """Returns an initializer for the uniform distribution on -bound..bound, where bound = gain * sqrt(3 / fan).
+
+    `mode` names the fan, and `nonlinearity` determines the gain. `a` is the negative slope of leaky_relu.
 
     >>> kaiming_uniform(mode="fan_out", nonlinearity="relu")
     kaiming_uniform(mode=fan_out, nonlinearity=relu)
@@ -135,7 +145,9 @@ def kaiming_uniform(
 def kaiming_normal(
     a: float | None = None, mode: str = "fan_in", nonlinearity: str = "leaky_relu", *, layout: str | None = None, groups: int | None = None
 ) -> Initializer:
-    """Normal with std = gain / sqrt(fan). `a` is the negative slope of leaky_relu.
+    """Returns an initializer for the normal distribution with mean 0 and std = gain / sqrt(fan).
+
+    `mode` names the fan, and `nonlinearity` determines the gain. `a` is the negative slope of leaky_relu.
 
     >>> kaiming_normal(nonlinearity="tanh").resolve((40, 25)).std
     0.33333333333333337
@@ -144,7 +156,7 @@ def kaiming_normal(
 
 
 def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initializer:
-    """gain * Q, where Q is a semi-orthogonal matrix drawn from the Haar distribution.
+    """Returns an initializer for gain * Q, where Q is a semi-orthogonal matrix drawn from the Haar distribution.
 
     >>> orthogonal("relu")
     orthogonal(gain=relu)
@@ -153,7 +165,9 @@ def orthogonal(gain: float | str = 1.0, *, layout: str | None = None) -> Initial
 
 
 def sparse(sparsity: float, std: float = 0.01) -> Initializer:
-    """Normal with mean 0 and standard deviation `std`, except for ceil(sparsity * rows) zeros in every column.
+    """Returns an initializer for a matrix that has ceil(sparsity * rows) zeros in each column.
+
+    The other elements are normal with mean 0 and standard deviation `std`.
 
     >>> sparse(0.9)
     sparse(sparsity=0.9)
@@ -169,8 +183,11 @@ def trunc_normal_tf(
     corrected: bool = False,
     method: str | None = None,
 ) -> Initializer:
-    """Normal truncated to [mean + a * std, mean + b * std], as `trunc_normal_tf_` of timm. If `corrected` is true, the normal
-    distribution is widened so that the standard deviation of the truncated values is `std`.
+    """Returns an initializer for the normal distribution truncated to [mean + a * std, mean + b * std].
+
+    The bounds `a` and `b` are multiples of `std`, like the bounds of timm's `trunc_normal_tf_`. Truncation reduces the standard
+    deviation of the values. If `corrected` is True, the distribution is widened, bounds included, until the values have the
+    standard deviation `std`.
 
     >>> trunc_normal_tf(std=0.02, corrected=True)
     trunc_normal_tf(std=0.02, corrected=true)
@@ -186,9 +203,9 @@ def variance_scaling(
     layout: str = "out_in",
     groups: int = 1,
 ) -> Initializer:
-    """Variance scale / n, where n is the fan that `mode` names. JAX and Keras have a scheme of the same name.
+    """Returns an initializer with variance scale / n, like `variance_scaling` of JAX and `VarianceScaling` of Keras.
 
-    Kernels of JAX and Keras have the axis layout "kernel_in_out".
+    n is the fan that `mode` names. Kernels of JAX and Keras have the axis layout "kernel_in_out".
 
     >>> variance_scaling(0.5, "fan_avg", "uniform")
     variance_scaling(scale=0.5, mode=fan_avg, distribution=uniform)
@@ -199,91 +216,115 @@ def variance_scaling(
 
 
 def lecun_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Uniform on -a..a with a = sqrt(3 / fan_in)."""
+    """Returns an initializer for the uniform distribution on -a..a, where a = sqrt(3 / fan_in)."""
     return _make("lecun_uniform", layout=layout, groups=groups)
 
 
 def lecun_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Normal truncated at two standard deviations, with variance 1 / fan_in, as in JAX and Keras."""
+    """Returns an initializer for the truncated normal distribution with variance 1 / fan_in, as in JAX and Keras.
+
+    The normal distribution is truncated at two of its standard deviations.
+    """
     return _make("lecun_normal", layout=layout, groups=groups)
 
 
 def he_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Uniform on -a..a with a = sqrt(6 / fan_in)."""
+    """Returns an initializer for the uniform distribution on -a..a, where a = sqrt(6 / fan_in)."""
     return _make("he_uniform", layout=layout, groups=groups)
 
 
 def he_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Normal truncated at two standard deviations, with variance 2 / fan_in, as in JAX and Keras.
+    """Returns an initializer for the truncated normal distribution with variance 2 / fan_in, as in JAX and Keras.
 
-    `kaiming_normal` is not truncated.
+    The normal distribution is truncated at two of its standard deviations. `kaiming_normal` is not truncated.
     """
     return _make("he_normal", layout=layout, groups=groups)
 
 
 def glorot_uniform(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Uniform on -a..a with a = sqrt(6 / (fan_in + fan_out))."""
+    """Returns an initializer for the uniform distribution on -a..a, where a = sqrt(6 / (fan_in + fan_out))."""
     return _make("glorot_uniform", layout=layout, groups=groups)
 
 
 def glorot_normal(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Normal truncated at two standard deviations, with variance 2 / (fan_in + fan_out), as in JAX and Keras.
+    """Returns an initializer for the truncated normal distribution with variance 2 / (fan_in + fan_out), as in JAX and Keras.
 
-    `xavier_normal` is not truncated.
+    The normal distribution is truncated at two of its standard deviations. `xavier_normal` is not truncated.
     """
     return _make("glorot_normal", layout=layout, groups=groups)
 
 
 def linear_default(layout: str = "out_in", groups: int = 1) -> Initializer:
-    """Uniform on -bound..bound with bound = 1 / sqrt(fan_in): torch's default for the weights of Linear and Conv layers."""
+    """Returns an initializer for the uniform distribution on -bound..bound, where bound = 1 / sqrt(fan_in).
+
+    This is torch's default for the weights of Linear and Conv layers.
+    """
     return _make("linear_default", layout=layout, groups=groups)
 
 
 def linear_default_bias(fan_in: int) -> Initializer:
-    """Uniform on -bound..bound with bound = 1 / sqrt(fan_in): torch's default for the biases of Linear and Conv layers.
+    """Returns an initializer for the uniform distribution on -bound..bound, where bound = 1 / sqrt(fan_in).
 
-    `fan_in` is the fan-in of the weight to which the bias belongs.
+    This is torch's default for the biases of Linear and Conv layers. `fan_in` is the fan-in of the weight of the same layer.
     """
     return _make("linear_default_bias", fan_in=fan_in)
 
 
 def delta_orthogonal(gain: float | str = 1.0, layout: str = "out_in") -> Initializer:
-    """An orthogonal matrix at the center of the kernel, zeros elsewhere (Xiao et al. 2018)."""
+    """Returns an initializer for an orthogonal matrix at the center of the kernel, and zeros elsewhere (Xiao et al. 2018)."""
     return _make("delta_orthogonal", gain=gain, layout=layout)
 
 
 def zero_hadamard() -> Initializer:
-    """ZerO (Zhao et al. 2022): the identity, or a scaled Hadamard matrix if there are more outputs than inputs."""
+    """Returns an initializer for ZerO (Zhao et al. 2022).
+
+    The weight is the identity, or a scaled Hadamard matrix if there are more outputs than inputs.
+    """
     return _make("zero_hadamard")
 
 
 def idinit(tau: float = 1.0) -> Initializer:
-    """IDInit (Pan et al. 2025): the identity, repeated along the rows if there are more outputs than inputs."""
+    """Returns an initializer for IDInit (Pan et al. 2025).
+
+    The weight is `tau` times the identity. If there are more outputs than inputs, the identity is repeated along the rows.
+    """
     return _make("idinit", tau=tau)
 
 
 def siren(omega: float = 30.0) -> Initializer:
-    """Uniform on -b..b with b = sqrt(6 / fan_in) / omega, for the hidden layers of a SIREN (Sitzmann et al. 2020)."""
+    """Returns an initializer for the hidden layers of a SIREN (Sitzmann et al. 2020).
+
+    The distribution is uniform on -b..b, where b = sqrt(6 / fan_in) / omega.
+    """
     return _make("siren", omega=omega)
 
 
 def siren_first() -> Initializer:
-    """Uniform on -b..b with b = 1 / fan_in, for the first layer of a SIREN (Sitzmann et al. 2020)."""
+    """Returns an initializer for the first layer of a SIREN (Sitzmann et al. 2020).
+
+    The distribution is uniform on -b..b, where b = 1 / fan_in.
+    """
     return _make("siren_first")
 
 
 def spectral(sigma: float = 1.0, layout: str = "out_in") -> Initializer:
-    """Normal with std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in)) (Yang et al. 2023)."""
+    """Returns an initializer for the normal distribution with the std of Yang et al. (2023).
+
+    The mean is 0, and std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in)).
+    """
     return _make("spectral", sigma=sigma, layout=layout)
 
 
 def blocks(
     *spec: str | Initializer | tuple[int, str | Initializer], parts: int | None = None, axis: int = 0
 ) -> Initializer:
-    """Blocks along an axis of a fused parameter. Each block is initialized as a separate tensor.
+    """Returns an initializer for a fused parameter: its blocks along `axis` are initialized as separate tensors.
 
-    `spec` is one spec for each block, and all blocks have the same size; or `(size, spec)` for each block; or a single spec
-    for all blocks, and `parts` is the number of blocks.
+    There are three ways to describe the blocks:
+
+    - One spec for each block. All blocks have the same size.
+    - One tuple `(size, spec)` for each block.
+    - A single spec for all blocks, with `parts`, the number of blocks. All blocks have the same size.
 
     >>> blocks((4096, "xavier_uniform"), (1024, "xavier_uniform"), (1024, "xavier_uniform(gain=0.5)"))
     blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5))
@@ -296,8 +337,9 @@ def blocks(
 
 
 def stacked(spec: str | Initializer, axis: int = 0) -> Initializer:
-    """Tensors that are stacked along an axis, such as the weights of experts. Each is initialized as a separate tensor, which
-    does not have that axis.
+    """Returns an initializer for tensors that are stacked along `axis`, such as the weights of experts.
+
+    Each of the stacked tensors is initialized as a separate tensor, whose shape does not contain `axis`.
 
     >>> stacked("orthogonal")
     stacked(orthogonal)

@@ -40,8 +40,9 @@ def fill_sharded(
 ) -> jax.Array:
     """Returns a new sharded array. Each process computes only the slices that its own devices hold.
 
-    A value depends only on the spec, the seed, the name, the global shape, the type and the index. A slice that several devices
-    of a process hold is computed once. `jax.make_array_from_callback` copies the slices to the devices.
+    A value depends only on the spec, the seed, the name, the global shape, the type and the index. If several devices of a
+    process hold the same slice, the process computes the slice once. `jax.make_array_from_callback` copies the slices to the
+    devices.
 
     Parameters
     ----------
@@ -88,15 +89,17 @@ def init_tree(
     settings: Mapping[str, float] | None = None,
     separator: str = ".",
 ) -> Any:
-    """Returns a pytree of new arrays, which are filled from a recipe. The rules match the paths of the leaves.
+    """Returns a pytree of new arrays, which are filled from a recipe. The rules match the names of the leaves.
 
-    Raises ValueError if no rule matches a leaf, or if a rule matches no leaf. The rule for an integer leaf must be a constant.
+    Raises ValueError if no rule matches a leaf, or if a rule matches no leaf. An integer leaf can only be filled with a
+    constant.
 
     Parameters
     ----------
     tree
         A pytree whose leaves are arrays, or the `jax.ShapeDtypeStruct` objects that `jax.eval_shape` returns. Each new array
-        has the shape and the type of its leaf, and the leaf's sharding if the leaf has one.
+        has the shape and the type of its leaf. It also has the leaf's sharding. If the leaf has no sharding, the new array is
+        on the first local device.
     recipe
         A `Recipe`, the name of a built-in model, or a recipe file.
     seed
@@ -104,7 +107,7 @@ def init_tree(
     settings
         The values of the recipe's variables, by name.
     separator
-        The text between the keys of a path. The name of a leaf is its path, such as `params.dense.kernel`.
+        The text between the keys of a path. The name of a leaf is its path, such as "params.dense.kernel".
 
     Examples
     --------
@@ -147,7 +150,7 @@ def init_tree(
 
 
 def names(tree: Any, separator: str = ".") -> list[str]:
-    """Returns the names that `init_tree` gives the leaves of a tree.
+    """Returns the names of a tree's leaves, in the order of the leaves. `init_tree` uses the same names.
 
     >>> names({"dense": {"kernel": 0, "bias": 0}})
     ['dense.bias', 'dense.kernel']
@@ -161,8 +164,8 @@ def initializer(
 ) -> Callable[..., jax.Array]:
     """Returns an initializer with the call signature of `jax.nn.initializers`: `(key, shape, dtype, out_sharding)`.
 
-    Under `jax.jit`, a callback on the host computes the values. Every process computes the whole global array, so use
-    `fill_sharded` for large sharded arrays.
+    Under `jax.jit`, a callback on the host computes the values. Every process computes the whole global array. For large
+    sharded arrays, use `fill_sharded` instead.
 
     Parameters
     ----------
@@ -170,7 +173,7 @@ def initializer(
         The distribution: a spec, or an `Initializer`. The kernels of JAX have the shape [..., in, out], so a scheme that
         uses fans needs `layout=kernel_in_out`.
     seed
-        The seed of the native stream. If it is given, the key is ignored. By default, the seed is derived from the key.
+        The seed of the native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
     name
         The name of the tensor.
 

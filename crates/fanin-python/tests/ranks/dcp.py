@@ -1,4 +1,4 @@
-"""Saves or loads a checkpoint with torch.distributed.checkpoint. Prints the digest of the model."""
+"""Saves or loads a model with torch.distributed.checkpoint. Prints the digest of the model's tensors."""
 
 import json
 import os

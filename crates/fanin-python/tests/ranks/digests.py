@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "scripts"))
 
 
 def local_regions(module):
-    """Returns, for each tensor of a module, the regions that this rank holds: name -> (global shape, [(start, values)])."""
+    """Returns a dict of the regions of a module's tensors that this rank holds: name -> (global shape, [(start, values)])."""
     parts = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         local = local_of(tensor).detach()
@@ -24,7 +24,7 @@ def local_regions(module):
 def digest(ranks):
     """Returns the SHA-256 of all global tensors, in the order of their names. `ranks` has the `local_regions` of each rank.
 
-    Asserts that every element is held by at least one rank, and has the same value on all ranks that hold it.
+    Asserts that at least one rank holds each element, and that all ranks that hold an element have the same value.
     """
     tensors = {}
     for parts in ranks:

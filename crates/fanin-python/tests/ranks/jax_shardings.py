@@ -1,6 +1,6 @@
 """Fills sharded JAX arrays, in one process with four devices, or in two processes with two devices each.
 
-Compares the shards of this process with the global array, and prints their number.
+Compares the shards of this process with the global array, and prints the number of shards.
 """
 
 import json

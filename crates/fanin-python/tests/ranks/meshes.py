@@ -1,4 +1,4 @@
-"""Fills a model that uses every scheme, on several meshes of up to six ranks, by sharded_init and by init_module.
+"""Fills a model that uses every scheme by sharded_init and by init_module, on several meshes of up to six ranks.
 
 Prints the digests of the weights. Also compares the regions that fanin computes with the rows that torch gives to each rank.
 """
@@ -24,7 +24,7 @@ from fanin.torch._regions import local_of, regions_of, view_of
 rank, count, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 torch.set_num_threads(1)
 
-#: For each mesh, the names and sizes of its dimensions. A mesh of n ranks consists of the ranks 0..n (n exclusive).
+#: The names and sizes of each mesh's dimensions. A mesh of n ranks consists of the ranks 0..n (n exclusive).
 MESHES = {
     "fsdp 2": {"fsdp": 2},
     "fsdp 3": {"fsdp": 3},
@@ -50,7 +50,7 @@ def split(model, mesh, names):
     data = [name for name in names if name != "tp"]
     if data:
         submesh = mesh[tuple(data)] if len(data) > 1 else mesh[data[0]]
-        # On the mesh "fsdp 2", `thin` is sharded along dimension 1, whose size must divide evenly.
+        # On the mesh "fsdp 2", `thin` is sharded along dimension 1. FSDP2 requires that the size of this dimension divides evenly.
         fully_shard(model.thin, mesh=submesh, shard_placement_fn=lambda p: Shard(1) if "fsdp 2" in case else Shard(0))
         fully_shard(model.embed, mesh=submesh)
         fully_shard(model, mesh=submesh)
@@ -58,7 +58,7 @@ def split(model, mesh, names):
 
 
 def without_communication(work):
-    """Calls `work`, and asserts that the ranks do not communicate meanwhile."""
+    """Calls `work`, and asserts that the ranks do not communicate during the call."""
     with CommDebugMode() as communication:
         work()
     assert communication.get_total_counts() == 0, communication.get_comm_counts()
@@ -72,7 +72,7 @@ for case, dims in MESHES.items():
     mesh = DeviceMesh("cpu", ranks, mesh_dim_names=names)
     mine = {"recipe": {}, "own": {}, "meta": {}}
     if rank < ranks.numel():
-        # Each element of a parameter gets its row-major index as its value. Then torch shards the parameters.
+        # The value of each element of a parameter is its row-major index. Then torch shards the parameters.
         model = EveryScheme()
         with torch.no_grad():
             for parameter in model.parameters():

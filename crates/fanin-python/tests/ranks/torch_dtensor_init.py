@@ -1,4 +1,4 @@
-"""Fills DTensors with torch.nn.init, without fanin. Prints which errors the values have."""
+"""Fills DTensors with torch.nn.init, without fanin. Prints what is wrong with the values."""
 
 import json
 import os

@@ -5,19 +5,20 @@
 >>> conv = torch.nn.Conv2d(64, 128, 3)
 >>> _ = init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
 
-Every function draws from a generator of torch: from `generator=` if it is given, else from the default generator. After the
-call, the generator has the state that it would have after the same call of torch. Any mix of calls of fanin and torch
-therefore gives the same values as calls of torch alone, bit for bit. fanin passes a call to torch if the tensor is not dense
-CPU memory of float32, float64, float16 or bfloat16, if its class is a subclass of Tensor, or if the call is traced or a mode of
-torch is active.
+Every function draws from a generator of torch: the argument `generator` if it is given, else the default generator. After the
+call, the generator has the same state as after the same call of torch. Any mix of calls of fanin and torch therefore gives the
+same values as calls of torch alone, bit for bit.
 
-On Linux, fills use the OpenMP threads of torch (GNU's libgomp). Their number is set by `torch.set_num_threads` or
-OMP_NUM_THREADS; torchrun, for example, sets it to 1. After the import of this module, `fanin.fill` and the functions that call
-`fanin.fill` use these threads too. fanin uses its own pool, with one thread for each core, on other systems, and for fills of
-2^25 values or more, because Ctrl-C can interrupt these fills.
+fanin passes a call to torch in three cases: the tensor is not dense CPU memory of float32, float64, float16 or bfloat16; its
+class is a subclass of Tensor other than Parameter; or the call is traced or made inside a mode of torch.
 
-Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has its state from before the call,
-and the tensor holds old and new values.
+On Linux, fills use the OpenMP threads of torch (GNU's libgomp). `torch.set_num_threads` or OMP_NUM_THREADS sets the number of
+these threads. torchrun, for example, sets OMP_NUM_THREADS to 1. After the import of this module, `fanin.fill` and the functions
+that call `fanin.fill` use these threads too. On other systems, fanin uses its own pool, which has one thread for each core. It
+also uses this pool for fills of 2^25 values or more, because Ctrl-C must be able to interrupt such long fills.
+
+Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has the state that it had before the call.
+Some elements of the tensor have new values, and the others keep their old values.
 """
 
 from torch.nn import init as _torch
@@ -64,5 +65,5 @@ __all__ = [*_torch.__all__, "fast_init", "fill_flat", "init_method", "init_modul
 
 
 def __getattr__(name: str):
-    """Returns the attribute `name` of torch.nn.init: a later release of torch may add functions that fanin does not have."""
+    """Returns the attribute `name` of torch.nn.init, because later releases of torch may have functions that fanin lacks."""
     return getattr(_torch, name)

@@ -1,26 +1,26 @@
 """Deferred fills: under `fast_init(defer=True)`, a fill of a whole tensor is done later, when something reads the tensor.
 
 In model code, most fills are overwritten before anything reads the tensor: first a layer's own initialization fills the tensor,
-and then the initialization of the library fills it again. When a fill is deferred, the generator advances past the fill, and
-the state that it had before is stored. Later, one of three things happens to the deferred fill:
+and then the initialization code of the model library fills it again. When a fill is deferred, the generator's state is stored,
+and the generator advances past the fill. Later, one of three things happens to the deferred fill:
 
-- It is dropped if another fill covers the same memory, or if nothing refers to the memory any more.
-- It is done at once if an operation reads the memory or writes to a part of the memory.
-- Otherwise it is done when the context ends, together with all other deferred fills, on all threads.
+- The fill is dropped if another fill overwrites the same memory, or if nothing refers to the memory any more.
+- The fill is done before an operation that reads the memory or writes to a part of the memory.
+- Otherwise the fill is done when the context ends, together with all other deferred fills, on all threads.
 
 Reads and writes are noticed in two ways:
 
-- A dispatch mode is called for every operator of its thread. The schemas of torch's own operators tell what they read and
-  return. For all other operators (those of a library or a subclass, and higher-order operators) nothing is known, so all
-  deferred fills are done first.
-- Methods that read memory without an operator are patched: see `_deferred_patches`.
+- torch calls a dispatch mode for every operator of the mode's thread. For torch's own operators, the operator and its schema
+  tell what it reads and returns. For all other operators (those of libraries and subclasses, and higher-order operators),
+  nothing is known, so all deferred fills are done before the operator.
+- Methods that read memory without an operator are patched (see `_deferred_patches`).
 
-A fill is deferred only if its memory was allocated while the mode was on, and was not exposed through a patched method.
+A fill is deferred only if its memory was allocated while the mode was on, and no patched method has exposed the memory since.
 
-The mode costs microseconds for each operator. For a small model this is more than all fills cost. The mode is therefore off
-until the first large fill. This first fill is deferred as well if no page of its memory has been written to yet.
+The mode adds microseconds to each operator. For a small model, this is more than the time of all fills. The mode is therefore
+off until the first large fill. This first fill is also deferred if no page of its memory has been written to yet.
 
-Deferring is optional, because some uses of memory cannot be noticed. The docstring of `fast_init` lists them.
+Deferring is optional, because fanin cannot notice some uses of memory. The docstring of `fast_init` lists these uses.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _SHAPE_ONLY = {
     _aten.new_full.default,
 }
 
-#: Operators that allocate memory, and have no tensor arguments to read.
+#: Operators that allocate memory and have no tensor arguments.
 _ALLOCATING = {
     _aten.empty.memory_format,
     _aten.empty_strided.default,
@@ -62,19 +62,19 @@ _ALLOCATING = {
     _aten.full.default,
 }
 
-#: Operators that return new tensors on memory to which other code has access, such as a mapped file.
+#: Operators that return a new tensor whose memory other code can access, such as a mapped file.
 _SHARED = {_aten.from_file.default}
 
-#: The effects of an operator on the memory of its arguments. _READ: reads or changes it. _OVERWRITE: overwrites the first
-#: argument. _VIEW: returns a view of it, or reads only its shape. _DRAW: draws random values into the first argument.
-#: _ALLOCATE: there are no tensor arguments. _UNKNOWN: nothing is known.
+#: The effects that an operator can have on its tensor arguments. _READ: it reads or changes their memory. _OVERWRITE: it
+#: overwrites all elements of the first argument. _VIEW: it returns views of the arguments, or reads only their shapes. _DRAW:
+#: it draws random values into the first argument. _ALLOCATE: it has no tensor arguments. _UNKNOWN: nothing is known.
 _READ, _OVERWRITE, _VIEW, _DRAW, _ALLOCATE, _UNKNOWN = range(6)
-#: For each operator that was called: its effect, and whether its result may be new memory.
+#: For each operator that was called before: its effect, and whether its result may have new memory.
 _effects: dict[Any, tuple[int, bool]] = {}
 
 
 def _effect(operator: Any) -> tuple[int, bool]:
-    """Determines the entry of an operator in `_effects`, stores it and returns it. Called at the first call of the operator."""
+    """Determines the value of `_effects` for an operator, stores it and returns it. Called when the operator is first used."""
     if getattr(operator, "namespace", None) != "aten":
         effect = _UNKNOWN
     elif operator in (_aten.uniform_.default, _aten.normal_.default):
@@ -93,7 +93,7 @@ def _effect(operator: Any) -> tuple[int, bool]:
 
 
 class DeferredMode(TorchDispatchMode):
-    """The dispatch mode of a thread. It defers fills, and does the deferred fills before other operators read the memory."""
+    """The dispatch mode of a thread. It defers fills, and does a deferred fill before another operator reads the memory."""
 
     #: Tells torch to call `__torch_dispatch__` for higher-order operators too. Their effect is _UNKNOWN.
     supports_higher_order_operators = True
@@ -107,7 +107,7 @@ class DeferredMode(TorchDispatchMode):
         effect, is_new = _effects.get(operator) or _effect(operator)
         queue = self.queue
         if types or effect == _UNKNOWN:
-            # An argument whose class is a subclass of Tensor may refer to memory of other tensors, which are not known here.
+            # `types` has the subclasses of Tensor among the arguments. Such an argument may use the memory of unknown tensors.
             queue.flush_all()
             return operator(*args, **kwargs)
         if effect == _ALLOCATE:
@@ -137,7 +137,7 @@ class DeferredMode(TorchDispatchMode):
         return result
 
     def wake(self, tensor: Tensor) -> None:
-        """Turns the mode on. Called before a large fill of `tensor`, which may then be deferred."""
+        """Turns the mode on. Called before a large fill of `tensor`, so that this fill may be deferred as well."""
         _sleeping.mode = None
         queue = self.queue
         queue.is_active = True
@@ -170,8 +170,8 @@ class DeferredMode(TorchDispatchMode):
 def _is_unwritten(storage) -> bool:
     """Returns whether no page of a storage has been written to since the system allocated it.
 
-    The pages at the two ends are not checked, because the storage may share them with other memory. Returns False if the state
-    of the pages is not known: only Linux has /proc/self/pagemap.
+    The check leaves out the pages at the two ends, because the storage may share these pages with other memory. Returns False
+    if the state of the pages is unknown. Only Linux has /proc/self/pagemap.
     """
     page = mmap.PAGESIZE
     first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page
@@ -181,19 +181,19 @@ def _is_unwritten(storage) -> bool:
             entries = bytearray(pages.read(8 * (end - first)))
     except OSError:
         return False
-    # An entry has 8 bytes. Its two highest bits are set if the page is in memory or swapped out, so they are 0 for a page to
-    # which nothing was written.
+    # An entry has 8 bytes. Its highest bit is set if the page is in memory, and the next bit is set if the page is swapped out.
+    # Both bits are 0 for a page that was never written to.
     return first < end and len(entries) == 8 * (end - first) and not max(entries[7::8]) >> 6
 
 
-#: For each thread: `mode`, the DeferredMode that was entered and is still off, or None.
+#: `_sleeping.mode` is the DeferredMode that this thread has entered and not turned on yet, or None if there is none.
 _sleeping = threading.local()
 
 
 def wake(tensor: Tensor) -> bool:
-    """Turns on the mode of this thread and returns True. Returns False if there is no mode that was entered and is off."""
+    """Turns on the mode of this thread, and returns True. Returns False if there is no such mode, or if it must stay off."""
     mode = getattr(_sleeping, "mode", None)
-    # The mode cannot be turned on during a backward pass, because autograd restores the stack of modes at the end of the pass.
+    # During a backward pass, the mode must stay off, because autograd restores the stack of modes at the end of the pass.
     if mode is None or torch._C._current_graph_task_id() != -1:
         return False
     mode.wake(tensor)
@@ -204,7 +204,7 @@ _torch_stream.wake_mode = wake
 
 
 def _read_operator(operator, args, kwargs):
-    """Returns, for a call of `aten.uniform_` or `aten.normal_`: UNIFORM or NORMAL, its two arguments, and the generator."""
+    """Returns three values for a call of `aten.uniform_` or `aten.normal_`: UNIFORM or NORMAL, its arguments, the generator."""
     if operator is _aten.uniform_.default:
         make_request, names = UNIFORM, ("from", "to")
     else:
@@ -225,9 +225,9 @@ def _fill_now(operator, args, kwargs) -> bool:
 
 
 def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
-    """Fills a tensor now while the mode of this thread is on, and returns True. Returns False if torch must do the fill.
+    """Fills a tensor now, although the mode of this thread is on. Returns True if it did, and False if torch must do the fill.
 
-    Uniform and normal fills always return False: torch then calls an operator, whose fill the mode may defer.
+    Returns False for all uniform and normal fills. torch then calls an operator, and the mode can defer the fill.
     """
     if make_request is UNIFORM or make_request is NORMAL or torch._C._len_torch_dispatch_stack() != 1:
         return False

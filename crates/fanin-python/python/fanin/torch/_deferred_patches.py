@@ -1,7 +1,8 @@
 """Patches of methods and functions that read memory without an operator, such as `Tensor.numpy` and `Tensor.data_ptr`.
 
-The dispatch mode of `_deferred_mode` sees operators only. Each patch therefore first does the deferred fill of its tensor, in
-the queues of all threads. Functions that turn modes off are patched as well, and first do all deferred fills.
+The dispatch mode of `_deferred_mode` is called only for operators. Each patch therefore first does the deferred fill of its
+tensor, in whichever thread's queue the fill is. Functions that turn modes off are also patched: they first do all deferred
+fills.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def _exposing_function(original):
 def _flushing_function(original):
     """Returns a function that first does all deferred fills, and then calls `original`.
 
-    It is for functions that turn modes off for a time, and for functions that may read the memory of any tensor.
+    Used to patch functions that turn modes off for a time, and functions that may read the memory of any tensor.
     """
 
     def function(*args, **kwargs):
@@ -67,7 +68,7 @@ def _flushing_function(original):
 
 
 def apply(queue: DeferredQueue) -> None:
-    """Adds a queue to `queues`, and applies the patches if it is the first."""
+    """Adds a queue to `queues`. If it is the only queue, also applies the patches."""
     with _lock:
         queues.append(queue)
         if len(queues) > 1:
@@ -91,7 +92,7 @@ def apply(queue: DeferredQueue) -> None:
 
 
 def apply_to_importers() -> None:
-    """Replaces `to_dlpack` by its patch in all modules that have imported this function by name."""
+    """Replaces `to_dlpack` with its patch in all modules that have imported the function by name."""
     with _lock:
         for _, name, replacement, original in tuple(patches):
             if name == "to_dlpack":
@@ -102,7 +103,7 @@ def apply_to_importers() -> None:
 
 
 def remove(queue: DeferredQueue) -> None:
-    """Removes a queue from `queues`, and removes the patches if no queue is left."""
+    """Removes a queue from `queues`. If no queue is left, also removes the patches."""
     with _lock:
         queues.remove(queue)
         if not queues:

@@ -15,25 +15,25 @@ from ._torch_stream import DTYPES, TENSOR_TYPES, has_ordinary_keys, is_cpu_gener
 
 _default_generator = torch.default_generator
 
-#: The lock for all queues. A patched method flushes the fills of the queues of all threads. If each queue had its own lock, two
-#: threads that each hold the lock of their queue and wait for the other lock would deadlock.
+#: The lock for all queues. A patched method does fills in the queues of all threads. With one lock for each queue, two threads
+#: could deadlock: each would hold the lock of its own queue and wait for the lock of the other queue.
 _lock = threading.RLock()
 
 
 class DeferredQueue:
     """The deferred fills of a thread, and the storages whose fills may be deferred.
 
-    A fill is deferred only if its storage was allocated while the mode was on, and was not *exposed* since then: code outside
-    torch has no access to the storage, because no NumPy view and no raw pointer of it exists.
+    A fill is deferred only if its storage was allocated while the mode was on, and was not *exposed* since then. A storage is
+    exposed when code outside torch gets access to it, such as by a NumPy view or a raw pointer.
     """
 
     def __init__(self):
-        #: The deferred fills. The key is the address of the storage object (`_cdata`), in all dicts of this class.
+        #: The deferred fills. In all dicts of this class, the key is the address of the storage object (`_cdata`).
         self.fills: dict[int, QueuedFill] = {}
-        #: `queued_bytes` is the size of the fills that were deferred since `_drop_unused` was last called, and `kept_bytes` is
-        #: the size of the fills that were left after that call.
+        #: `queued_bytes` is the size of the fills that were deferred after the last call of `_drop_unused`. `kept_bytes` is the
+        #: size of the fills that this call did not drop.
         self.queued_bytes = self.kept_bytes = 0
-        #: The storages whose fills may be deferred. As long as a weak reference exists, no new storage gets the same address.
+        #: The storages whose fills may be deferred. While a weak reference to a storage exists, its address is not reused.
         self.own: dict[int, StorageWeakRef] = {}
         #: The storages that were exposed while the mode was off.
         self.exposed: dict[int, StorageWeakRef] = {}
@@ -41,19 +41,19 @@ class DeferredQueue:
         self.is_active = False
 
     def add_storage(self, tensor: Tensor) -> None:
-        """Records the storage of a tensor, which was just allocated, as one whose fills may be deferred."""
+        """Records the newly allocated storage of a tensor as a storage whose fills may be deferred."""
         storage = storage_of(tensor)
         self.own[storage._cdata] = StorageWeakRef(storage)
 
     def add_result(self, args, result: Tensor) -> None:
-        """Records the storage of an operator's result as one whose fills may be deferred, if the operator allocated it.
+        """Records the storage of an operator's result as a storage whose fills may be deferred.
 
-        The storage is not recorded if it may be the storage of one of the arguments.
+        Does nothing if the storage may belong to an argument, because the operator has then not allocated it.
         """
         storage = storage_of(result)
         if storage._cdata in self.own:
             return
-        # Operators such as detach return a tensor on the memory of an argument.
+        # Operators such as detach return a tensor that uses the memory of an argument.
         for arg in args:
             if isinstance(arg, Tensor) and (not has_cpu_memory(arg) or storage_of(arg)._cdata == storage._cdata):
                 return
@@ -62,7 +62,7 @@ class DeferredQueue:
     def defer(self, request: FillRequest | None, tensor: Tensor, generator) -> bool:
         """Defers a fill, advances the default generator past the fill, and returns True.
 
-        Returns False, and changes nothing, if the fill must be done now.
+        Returns False if the fill cannot be deferred. The generator and the queue are then unchanged.
         """
         if (
             request is None
@@ -93,8 +93,8 @@ class DeferredQueue:
     def _drop_unused(self) -> None:
         """Drops the fills of storages to which nothing refers any more.
 
-        `defer` calls this method only when the number of deferred bytes has doubled since the last call. The average cost for
-        each deferred fill is therefore constant.
+        `defer` calls this method only when the number of deferred bytes has doubled since the last call. The cost for each
+        deferred fill is therefore constant on average.
         """
         for key in [key for key, fill in self.fills.items() if fill.is_unused()]:
             del self.fills[key]
@@ -102,12 +102,12 @@ class DeferredQueue:
         self.kept_bytes = sum(storage_of(fill.tensor).nbytes() for fill in self.fills.values())
 
     def drop(self, tensor: Tensor) -> None:
-        """Drops the deferred fill of a tensor's memory. Call it after the memory was overwritten."""
+        """Drops the deferred fill of a tensor's storage, if there is one. Called after the whole storage was overwritten."""
         with _lock:
             self.fills.pop(storage_of(tensor)._cdata, None)
 
     def covers_fill(self, tensor: Tensor) -> bool:
-        """Returns whether a fill of the tensor's storage is deferred, and the tensor covers this whole storage."""
+        """Returns whether the tensor covers its whole storage, and a fill of this storage is deferred."""
         return (
             type(tensor) in TENSOR_TYPES
             and has_cpu_memory(tensor)
@@ -125,7 +125,7 @@ class DeferredQueue:
                 flush([fill])
 
     def flush_arguments(self, args, kwargs) -> None:
-        """Does the deferred fills of the storages of an operator's arguments."""
+        """Does the deferred fills of the storages that an operator's arguments use."""
         if not self.fills:
             return
         for arg in (*args, *kwargs.values()):
@@ -145,7 +145,7 @@ class DeferredQueue:
                 flush(fills)
 
     def expose(self, tensor: Tensor) -> None:
-        """Does the deferred fill of a tensor's storage, and makes sure that no later fill of this storage is deferred.
+        """Does the deferred fill of a tensor's storage, and ensures that no later fill of this storage is deferred.
 
         Called when code outside torch gets access to the storage.
         """
@@ -157,16 +157,16 @@ class DeferredQueue:
                 self.exposed[storage._cdata] = StorageWeakRef(storage)
 
     def expose_elements(self, result) -> None:
-        """Exposes the storages of those results of an operator that have a single element.
+        """Exposes the storage of each result of an operator that has a single element.
 
-        This is necessary because `torch.tensor([view, ...])` reads views of a single element without an operator.
+        `torch.tensor([view, ...])` reads views of a single element without an operator, so such reads cannot be noticed.
         """
         for view in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(view, Tensor) and view.numel() == 1:
                 self.expose(view)
 
     def fill(self, request: FillRequest, tensor: Tensor, generator) -> bool:
-        """Fills a tensor now, and returns True. Returns False if torch must do the fill. The mode must be off meanwhile."""
+        """Fills a tensor now, and returns True. Returns False if torch must do the fill. Called while the mode is off."""
         if not (is_plain(tensor) and is_cpu_generator(generator)):
             return False
         with _lock:

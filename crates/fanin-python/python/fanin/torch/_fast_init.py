@@ -1,10 +1,10 @@
 """The context manager `fast_init`: inside it, fanin does the random fills of unchanged model code.
 
-Every random fill of model code calls one of three functions: the methods `Tensor.uniform_` and `Tensor.normal_`, which
-torch.nn.init, timm and transformers call, and the function `_no_grad_trunc_normal_`, which torch.nn.init.trunc_normal_ calls.
-The callers look these three up by name at each call. fast_init therefore patches them, and it does not matter how the model
-code has imported a function of torch.nn.init. The patches do not slow down other operations of torch. A mode of torch would
-cost microseconds for each operation.
+Every random fill of model code calls one of three functions. torch.nn.init, timm and transformers call the methods
+`Tensor.uniform_` and `Tensor.normal_`, and torch.nn.init.trunc_normal_ calls the function `_no_grad_trunc_normal_`. All callers
+look up these functions by name at each call. fast_init therefore patches these three functions, and it does not matter how the
+model code has imported a function of torch.nn.init. The patches do not slow down other operations of torch, whereas a mode of
+torch would add microseconds to each operation.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _patches = Patches()
 
 
 def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]):
-    """Returns a replacement for the method `name` of Tensor. It fills with fanin if possible, else it calls torch's method."""
+    """Returns a replacement for the method `name` of Tensor, which fills with fanin if possible, and else with torch."""
     original = getattr(torch._C.TensorBase, name)
 
     def method(self, *args, **kwargs):
@@ -49,9 +49,9 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
         if is_for_torch(self):
             if not _is_overridden(self):
                 return original(self, *args, **kwargs)
-            # As in torch, `__torch_function__` of a subclass or a mode is called with torch's method as its `func`.
+            # As in torch, the `func` argument of a subclass's or mode's `__torch_function__` is torch's own method.
             return handle_torch_function(original, (self,), self, *args, **kwargs)
-        # A fill of a tensor that requires grad is left to torch: torch raises for a leaf, and records other fills for autograd.
+        # torch does the fill of a tensor that requires grad: it raises for a leaf, and records other fills for autograd.
         if not (_grad_is_enabled() and self.requires_grad):
             read = read_arguments(names, args, **kwargs)
             if read is not None and fill(make_request, read[:2], self, read[2]):
@@ -67,7 +67,7 @@ def _patched_method(name: str, make_request: MakeRequest, names: tuple[str, str]
 def _patched_trunc_normal(original):
     """Returns a replacement for `_no_grad_trunc_normal_`, the function by which torch.nn.init.trunc_normal_ fills.
 
-    The replacement fills with fanin if possible, else it calls `original`.
+    The replacement fills with fanin if possible, and else calls `original`.
     """
 
     def _no_grad_trunc_normal_(tensor, mean, std, a, b, generator=None):
@@ -81,7 +81,7 @@ def _patched_trunc_normal(original):
 
 def _install() -> None:
     for name, make_request, names in (("uniform_", UNIFORM, ("from", "to")), ("normal_", NORMAL, ("mean", "std"))):
-        # If other code has set this attribute of Tensor, it is not replaced.
+        # If other code has already replaced this method of Tensor, fast_init does not patch it.
         if name not in Tensor.__dict__:
             _patches.append(Patch(Tensor, name, _patched_method(name, make_request, names), None))
     name = "_no_grad_trunc_normal_"
@@ -101,26 +101,27 @@ class fast_init(contextlib.ContextDecorator):
     The context may be nested and entered again. While one thread is inside, fanin also does the fills of all other threads,
     with the same values as torch.
 
-    If Ctrl-C interrupts a fill, the generator has its state from before the fill. If Ctrl-C interrupts deferred fills while
-    they are done, the generator has its state from after all of them. In both cases the tensors hold old and new values.
+    If Ctrl-C interrupts a fill, the generator has the state that it had before the fill. If Ctrl-C interrupts deferred fills
+    while they are done, the generator has the state that it has after all of these fills. In both cases some elements have new
+    values, and the others keep their old values.
 
     Parameters
     ----------
     defer
-        Defer fills of whole tensors: a fill is not done at the call, but before anything reads the tensor, or else when the
-        context ends. The fills at the end are done together, on all threads. A fill that is overwritten before anything
-        reads the tensor is never done. The weights and the state of the generator are the same as without `defer`, if the code
+        If True, fills of whole tensors are deferred: a fill is done just before something reads the tensor, or at the end of
+        the context. The fills at the end are done together, on all threads. A fill that is overwritten before anything reads
+        the tensor is never done. The weights and the state of the generator are the same as without `defer`, if the code
         inside the context meets three conditions:
 
         - A tensor that is created inside the context is not used by other threads, by compiled code, or by C++ extensions that
           read its memory without an operator of torch.
-        - A view that torch does not know of (a NumPy array, a DLPack capsule or a storage) is not read inside the context, if
-          it was made of the result of torch.empty before the first write to that tensor.
+        - A NumPy array, a DLPack capsule or a storage that shares the memory of a tensor is not read inside the context if it
+          was created after `torch.empty` returned the tensor and before the first write to the tensor.
         - Methods that read memory, such as `numpy`, `tolist` and `data_ptr`, are looked up when they are called. A reference
           from before the context, such as `f = torch.Tensor.tolist`, is not called.
 
-        fanin cannot check these conditions. Any other read of a tensor first does its deferred fill. Deferring begins with the
-        first fill of at least 2^20 values. If there is no such fill, `defer` costs some tens of microseconds in all.
+        fanin cannot check these conditions. Before any other read of a tensor, its deferred fill is done. Deferring begins with
+        the first fill of at least 2^20 values. If there is no such fill, `defer` costs some tens of microseconds in total.
 
     Examples
     --------
@@ -136,7 +137,7 @@ class fast_init(contextlib.ContextDecorator):
 
     def __new__(cls, defer=False):
         if callable(defer):
-            # The class is used as a decorator without parentheses, @fast_init, so `defer` is the decorated function.
+            # The class is used as a decorator without parentheses (`@fast_init`), so `defer` is the decorated function.
             return cls()(defer)
         return super().__new__(cls)
 
@@ -154,7 +155,7 @@ class fast_init(contextlib.ContextDecorator):
         if self.defer:
             depth = getattr(_thread, "depth", 0)
             if depth == 0:
-                # This import is slow, and most programs do not defer fills.
+                # Imported only here, because the import is slow and most programs do not defer fills.
                 from ._deferred_mode import DeferredMode
 
                 _thread.mode = DeferredMode()
@@ -181,5 +182,5 @@ class fast_init(contextlib.ContextDecorator):
                     _patches.restore()
 
 
-#: For each thread: `mode`, its DeferredMode, and `depth`, the number of contexts with `defer=True` that it is inside.
+#: State of each thread: `mode` is its DeferredMode, and `depth` is the number of contexts with `defer=True` that it is inside.
 _thread = threading.local()

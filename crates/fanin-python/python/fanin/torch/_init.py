@@ -1,11 +1,11 @@
 """The functions of `fanin.torch` that replace those of torch.nn.init, under the same names.
 
-Each function does the same steps in the same order as torch's function of that name. If `_torch_stream` supports the tensor,
-fanin does the fill, else torch. Gains and fans are computed by torch's own functions.
+Each function does the same steps in the same order as torch's function of that name. fanin does the fill if `_torch_stream`
+supports the tensor. Otherwise torch does the fill. torch's own functions compute gains and fans.
 """
 
-# `from __future__ import annotations` would turn annotations into strings. The annotations must be objects, so that the
-# signatures equal those of torch's functions.
+# `from __future__ import annotations` is not used here, because it would turn annotations into strings. The annotations must be
+# objects, so that the signatures equal those of torch's functions.
 
 import inspect
 import math
@@ -27,12 +27,12 @@ else:
     _NonlinearityType = getattr(_torch, "_NonlinearityType", str)
 
 _grad_is_enabled = torch.is_grad_enabled
-# The functions below switch grad mode by this call, because entering torch.no_grad() takes longer than a small fill.
+# The functions below switch grad mode with this function, because entering torch.no_grad() takes longer than a small fill.
 _set_grad_enabled = torch._C._set_grad_enabled
 
 
 def _fill_uniform(tensor, a, b, generator):
-    """Fills a tensor as `tensor.uniform_(a, b)` does under no_grad, with fanin if possible, else with torch."""
+    """Does `tensor.uniform_(a, b)` under no_grad, with fanin if possible and else with torch. Returns the tensor."""
     if tensor.numel() >= MIN_VALUES and fill(UNIFORM, (a, b), tensor, generator):
         return tensor
     before = _grad_is_enabled()
@@ -44,7 +44,7 @@ def _fill_uniform(tensor, a, b, generator):
 
 
 def _fill_normal(tensor, mean, std, generator):
-    """Fills a tensor as `tensor.normal_(mean, std)` does under no_grad, with fanin if possible, else with torch."""
+    """Does `tensor.normal_(mean, std)` under no_grad, with fanin if possible and else with torch. Returns the tensor."""
     if tensor.numel() >= MIN_VALUES and fill(NORMAL, (mean, std), tensor, generator):
         return tensor
     before = _grad_is_enabled()
@@ -56,7 +56,7 @@ def _fill_normal(tensor, mean, std, generator):
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with values of the uniform distribution U[a, b).
+    """Fills a tensor with values of the uniform distribution U[a, b).
 
     >>> w = torch.empty(3, 5)
     >>> bool((uniform_(w, -1, 1).abs() <= 1).all())
@@ -68,7 +68,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: torch.Ge
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with values of the normal distribution N(mean, std^2).
+    """Fills a tensor with values of the normal distribution N(mean, std^2).
 
     >>> a, b = torch.empty(300, 50), torch.empty(300, 50)
     >>> _ = torch.manual_seed(0), normal_(a, std=0.02)
@@ -89,7 +89,7 @@ def trunc_normal_(
     b: float = 2.0,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fills with N(mean, std^2) truncated to [a, b]. The bounds are absolute, not multiples of std.
+    """Fills a tensor with values of N(mean, std^2) truncated to [a, b]. The bounds are absolute, not multiples of std.
 
     >>> w = trunc_normal_(torch.empty(300, 50), std=0.02, a=-0.04, b=0.04)
     >>> float(w.abs().max()) <= 0.04
@@ -101,10 +101,9 @@ def trunc_normal_(
 
 
 def _fill_truncated(tensor, mean, std, a, b, generator) -> bool:
-    """Fills a tensor with a truncated normal distribution by fanin, and returns True.
+    """Fills a tensor with a truncated normal distribution by fanin, and returns True. Returns False if torch must do the fill.
 
-    Issues the warning of torch if the mean is more than 2 std from [a, b]. Returns False, before anything is written, if torch
-    must do the fill.
+    If the result is False, nothing was written. Issues torch's warning if the mean is more than 2 std from [a, b].
     """
     try:
         far = mean < a - 2 * std or mean > b + 2 * std
@@ -122,7 +121,7 @@ def _fill_truncated(tensor, mean, std, a, b, generator) -> bool:
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Fills with `val`.
+    """Fills a tensor with `val`.
 
     >>> constant_(torch.empty(2), 0.3)
     tensor([0.3000, 0.3000])
@@ -138,7 +137,7 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Fills with 1.
+    """Fills a tensor with 1.
 
     >>> ones_(torch.empty(2))
     tensor([1., 1.])
@@ -147,7 +146,7 @@ def ones_(tensor: Tensor) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Fills with 0.
+    """Fills a tensor with 0.
 
     >>> zeros_(torch.empty(2))
     tensor([0., 0.])
@@ -175,7 +174,7 @@ def eye_(tensor: Tensor) -> Tensor:
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Fills a kernel of 3 to 5 dimensions with the Dirac delta.
 
-    A convolution with this kernel returns the channels of each group unchanged.
+    A convolution with this kernel returns the input channels of each group unchanged.
 
     >>> dirac_(torch.empty(2, 2, 3))[0]
     tensor([[0., 1., 0.],
@@ -190,14 +189,14 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         center = tensor
         while center.ndim > 2:
             center = center.select(2, center.shape[2] // 2)
-        # This is faster than torch, which writes each 1 separately.
+        # Writing a diagonal at a time is faster than torch, which writes each 1 separately.
         for group in center.split(tensor.shape[0] // groups):
             group.diagonal().fill_(1)
     return tensor
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with U[-a, a), where a = gain * sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010).
+    """Fills a tensor with values of U[-a, a), where a = gain * sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010).
 
     >>> w = xavier_uniform_(torch.empty(30, 50), gain=calculate_gain("relu"))
     """
@@ -210,7 +209,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: torch.Generato
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with N(0, std^2), where std = gain * sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010).
+    """Fills a tensor with values of N(0, std^2), where std = gain * sqrt(2 / (fan_in + fan_out)) (Glorot, Bengio 2010).
 
     >>> w = xavier_normal_(torch.empty(30, 50))
     """
@@ -228,7 +227,7 @@ def kaiming_uniform_(
     nonlinearity: _NonlinearityType = "leaky_relu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fills with U[-bound, bound), where bound = gain * sqrt(3 / fan) (He et al. 2015).
+    """Fills a tensor with values of U[-bound, bound), where bound = gain * sqrt(3 / fan) (He et al. 2015).
 
     `a` is the negative slope of leaky_relu.
 
@@ -253,7 +252,7 @@ def kaiming_normal_(
     nonlinearity: _NonlinearityType = "leaky_relu",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Fills with N(0, std^2), where std = gain / sqrt(fan) (He et al. 2015).
+    """Fills a tensor with values of N(0, std^2), where std = gain / sqrt(fan) (He et al. 2015).
 
     `a` is the negative slope of leaky_relu.
 
@@ -271,12 +270,12 @@ def kaiming_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | None = None) -> Tensor:
-    """Fills with gain * Q, where Q is semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
+    """Fills a tensor with gain * Q, where Q is semi-orthogonal and Haar-distributed (Saxe et al. 2013, Mezzadri 2007).
 
-    fanin draws a normal matrix, and torch's LAPACK factorizes it, so the result is bit-identical to that of torch. LAPACK
-    cannot be interrupted. If Ctrl-C is pressed while a large matrix is factorized, the call nevertheless ends at once, and a
-    background thread goes on with the factorization until it is done. The tensor is then unchanged. The normal values have been
-    drawn from the generator.
+    fanin draws a normal matrix, and torch's LAPACK factorizes the matrix. The result is therefore bit-identical to that of
+    torch. Ctrl-C ends the call even while a large matrix is factorized. LAPACK cannot be interrupted, so a background thread
+    continues the factorization until it is done. After Ctrl-C the tensor is unchanged, but the generator has advanced past the
+    normal values.
 
     >>> w = orthogonal_(torch.empty(30, 50))
     >>> torch.allclose(w @ w.T, torch.eye(30), atol=1e-5)
@@ -299,15 +298,15 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: torch.Generator | No
     return tensor
 
 
-#: The number of multiplications from which Ctrl-C can interrupt a factorization. That many take about a tenth of a second.
+#: Ctrl-C can interrupt a factorization of at least this number of multiplications, which takes about a tenth of a second.
 _INTERRUPTIBLE = 1 << 31
 
 
 def _factorize(matrix):
-    """Returns `torch.linalg.qr(matrix)`. Ctrl-C interrupts the call if it is long and made in the main thread.
+    """Returns `torch.linalg.qr(matrix)`. If the call is long and made in the main thread, Ctrl-C interrupts it.
 
-    Python handles signals only in the main thread. The main thread therefore waits in a loop, and another thread does the
-    factorization.
+    Python handles signals only in the main thread. Another thread therefore does the factorization, and the main thread waits
+    in a loop.
     """
     if matrix.numel() * min(matrix.shape) < _INTERRUPTIBLE or threading.current_thread() is not threading.main_thread():
         return torch.linalg.qr(matrix)
@@ -331,15 +330,15 @@ def _factorize(matrix):
 def sparse_(
     tensor: Tensor, sparsity: float, std: float = 0.01, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Fills a matrix with N(0, std^2), except for ceil(sparsity * rows) zeros in each column (Martens 2010).
+    """Fills a matrix with values of N(0, std^2), except for ceil(sparsity * rows) zeros in each column (Martens 2010).
 
     >>> w = sparse_(torch.empty(10, 5), sparsity=0.3)
     >>> (w == 0).sum(0)
     tensor([3, 3, 3, 3, 3])
     """
     if generator is not None or is_for_torch(tensor) or not is_plain(tensor) or tensor.ndim != 2:
-        # If `generator` is given, torch does the fill, because it draws the positions of the zeros from the default generator
-        # even then.
+        # torch does the fill if `generator` is given, because torch always draws the positions of the zeros from the default
+        # generator.
         return _torch.sparse_(tensor, sparsity, std, generator)
     try:
         zeros = math.ceil(sparsity * tensor.shape[0])
@@ -353,8 +352,8 @@ def sparse_(
 def _deprecated(function):
     """Returns a function that issues torch's deprecation warning and calls `function`.
 
-    torch.nn.init has such a function for each deprecated name. A deprecated name is a name without its underscore at the end,
-    such as `uniform` for `uniform_`.
+    The name of the returned function is the name of `function` without the underscore at its end, such as `uniform` for
+    `uniform_`. torch.nn.init has the same deprecated names.
     """
     new = function.__name__
     old = new[:-1]

@@ -43,18 +43,18 @@ def init_module(
     """Fills a module's parameters and persistent buffers in place. The rules of a recipe match the names of the tensors.
 
     The values are those of the native stream: they depend on the seed, on the rule, and on the name, shape and type of the
-    tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split. They do not depend on
-    wrappers either: the prefixes that DataParallel, torch.compile and FSDP add to a name are ignored. A tensor with several
-    names is filled under the name that the recipe's [tie] gives, or else under the first of its names. Tensors that the recipe
-    copies or skips keep their values. No tensor changes its type.
+    tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split. The prefixes that
+    DataParallel, torch.compile and FSDP add to a name are ignored, so wrappers do not change the values. A tensor with several
+    names is filled under the name that the recipe's [tie] table gives, or else under the first of its names. Tensors that the
+    recipe copies or skips keep their values. No tensor changes its type.
 
-    A tensor may be a DTensor on any mesh. Each rank then fills its own part, without communication. Fans are computed from the
-    shape of the global tensor.
+    A tensor may be a DTensor on any mesh. Each rank then fills the part that it holds, without communication. Fans are computed
+    from the shape of the global tensor.
 
-    The tensors must have memory and a shape. Call `module.to_empty` first if the module is on the meta device, and run a
-    forward pass first if the module is lazy.
+    Every tensor must have memory and a shape. If the module is on the meta device, call `module.to_empty` first. If the module
+    is lazy, run a forward pass first.
 
-    All errors are raised before a value is written.
+    All errors are raised before any value is written.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def init_module(
     Returns
     -------
     list of Planned
-        For each tensor, the rule that matched and what was done.
+        One `Planned` for each tensor: the pattern that matched its name, and how the tensor was filled.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def init_module(
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Returns the tensors of the module's state_dict(). A tensor with several names is returned once, under the first name.
+    """Returns the tensors of the module's state_dict(), by name. A tensor with several names is returned once, by the first.
 
     Raises ValueError for the parameters of a lazy module.
     """

@@ -1,6 +1,7 @@
 """Fills of weights that are split between ranks without DTensor.
 
-Megatron splits a weight along one dimension (`init_method`). DeepSpeed splits the row-major values into ranges (`fill_flat`).
+`init_method` fills weights that are split along one dimension, as in Megatron. `fill_flat` fills weights whose row-major values
+are split into ranges, as in DeepSpeed.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def init_method(
 ) -> Callable[[Tensor], Tensor]:
     """Returns a function that fills this rank's part of a weight that is split along one dimension.
 
-    The function can be passed to Megatron as an `init_method`. Its argument is the tensor of this rank. The global weight is
-    `world_size` times as long along `dim` as this tensor. Fans are computed from the shape of the global weight.
+    The function can be passed to Megatron as an `init_method`. Its argument is this rank's part of the weight. The global
+    weight is `world_size` times as long along `dim` as this part. Fans are computed from the shape of the global weight.
 
     Parameters
     ----------
@@ -40,15 +41,15 @@ def init_method(
     name
         The name of the weight.
     rank, world_size
-        The rank of this process in the group of ranks that share the weight (the tensor-parallel group), and the number of
-        ranks in this group. By default, the rank and the world size of torch.distributed.
+        The rank of this process in its tensor-parallel group, and the number of ranks in this group. By default, the rank and
+        the world size of torch.distributed.
     dim
         The dimension along which the weight is split.
     stride
         The number of weights that are fused along `dim`, such as 2 for a gate and an up projection. The dimension is split
-        into `world_size * stride` equal blocks. The rank has the blocks `rank`, `rank + world_size`,
-        `rank + 2 * world_size`, ..., as in Megatron's `_initialize_affine_weight`. The function raises ValueError if `stride`
-        does not divide the length of this rank's tensor along `dim`.
+        into `world_size * stride` equal blocks. This rank holds the blocks `rank`, `rank + world_size`,
+        `rank + 2 * world_size`, ..., as in Megatron's `_initialize_affine_weight`. The returned function raises ValueError if
+        `stride` does not divide the length of this rank's part along `dim`.
 
     Examples
     --------
@@ -95,11 +96,11 @@ def _distributed() -> tuple[int, int]:
 def fill_flat(
     tensor: Tensor, spec: str | Initializer, *, shape: Sequence[int], start: int, seed: int = 0, name: str
 ) -> Tensor:
-    """Fills a vector with a range of the values of a tensor, in row-major order.
+    """Fills a vector with a range of a global tensor's values, in row-major order.
 
-    A rank holds such a range of a parameter in ZeRO-3 (the vector is `ds_tensor`, and the shape of the parameter is `ds_shape`)
-    and in the flat parameter of FSDP1. If the range ends after the last value of the tensor, the other elements of the vector
-    are padding and are set to 0.
+    In ZeRO-3 and in the flat parameter of FSDP1, a rank holds such a range of a parameter. In ZeRO-3, the vector is the
+    attribute `ds_tensor` of the parameter, and `ds_shape` is the shape of the global tensor. Elements of the vector after the
+    last value of the global tensor are padding, and are set to 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fills of this rank's memory with values of the native stream."""
+"""Functions that fill the memory of this rank with values of the native stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from .._fanin import Initializer, Prepared
 from ._regions import Region, local_of, regions_of, view_of
 
-#: The types whose values fanin draws on the native stream, and the names of these types in Rust.
+#: The types that fanin can fill on the native stream, and the names of these types in Rust.
 DTYPES = {
     torch.float32: "f32",
     torch.float64: "f64",
@@ -20,12 +20,12 @@ DTYPES = {
     torch.float8_e5m2: "f8_e5m2",
 }
 
-#: For a tensor on another device than the CPU: the number of values that are drawn into CPU memory and copied at a time.
+#: The number of values that are drawn into CPU memory and copied at a time, for a tensor that is not on the CPU.
 COPIED_VALUES = 1 << 24
 
 
 def dtype_of(tensor: Tensor, name: str) -> str:
-    """Returns the name of a tensor's type in Rust. Raises TypeError if fanin does not draw values of this type."""
+    """Returns the name of a tensor's type in Rust. Raises TypeError if fanin cannot fill tensors of this type."""
     dtype = DTYPES.get(tensor.dtype)
     if dtype is None:
         known = ", ".join(str(one).removeprefix("torch.") for one in DTYPES)
@@ -34,7 +34,7 @@ def dtype_of(tensor: Tensor, name: str) -> str:
 
 
 def check_memory(tensor: Tensor, name: str) -> None:
-    """Raises an error unless this rank's part of a tensor is dense memory to which fanin can write."""
+    """Checks that this rank's part of a tensor is dense memory to which fanin can write, and raises an error if it is not."""
     local = local_of(tensor)
     if local.is_meta:
         raise ValueError(f"{name} is on the meta device and has no memory: call module.to_empty(device=...) first")
@@ -45,7 +45,7 @@ def check_memory(tensor: Tensor, name: str) -> None:
 
 
 def fill(tensor: Tensor, spec: str | Initializer, seed: int, name: str) -> None:
-    """Fills a tensor, or this rank's part of a DTensor. The values are those of the global tensor `name` under `seed`."""
+    """Fills a tensor, or this rank's part of a DTensor, with the values that `seed` gives to the global tensor `name`."""
     check_memory(tensor, name)
     regions = regions_of(tensor, name)
     if regions:
@@ -55,18 +55,18 @@ def fill(tensor: Tensor, spec: str | Initializer, seed: int, name: str) -> None:
 
 
 def fill_regions(local: Tensor, prepared: Prepared, regions: Iterable[Region]) -> None:
-    """Fills the local tensor of this rank with the values of regions of the global tensor."""
+    """Fills the local tensor of this rank with the values of the given regions of the global tensor."""
     local = local.detach()
     for region in regions:
         fill_region(view_of(local, region), prepared, region.start)
 
 
 def fill_region(view: Tensor, prepared: Prepared, start: tuple[int, ...]) -> None:
-    """Fills a view, on any device, with the region that begins at the index `start`."""
+    """Fills a view, on any device, with the region of the global tensor that begins at the index `start`."""
     if view.device.type == "cpu" and torch._debug_has_internal_overlap(view) == 0:
         prepared.fill_region(view, start)
         return
-    # The values are drawn into new CPU memory and copied to the view. For a large view this is done some rows at a time.
+    # The values are drawn into new CPU memory and copied to the view. A large view is filled a few rows at a time.
     count = view.numel()
     rows = view.shape[0] if view.ndim and count > COPIED_VALUES else 1
     step = max(1, rows * COPIED_VALUES // count) if rows > 1 else 1
@@ -79,7 +79,7 @@ def fill_region(view: Tensor, prepared: Prepared, start: tuple[int, ...]) -> Non
 
 
 def increment_version(tensor: Tensor) -> None:
-    """Increments the version counter of a tensor, and that of a DTensor's local tensor, as an operation under no_grad does."""
+    """Increments the version counters of a tensor and, for a DTensor, of its local tensor, as an in-place operation does."""
     for one in {id(each): each for each in (tensor, local_of(tensor))}.values():
         if not one.is_inference():
             torch.autograd.graph.increment_version(one)

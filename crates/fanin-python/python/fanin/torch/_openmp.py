@@ -1,6 +1,6 @@
 """Finds the functions of torch's OpenMP library, so that fills use the threads of torch.
 
-This works on Linux, if the library has the functions of GNU's libgomp.
+This works only on Linux, and only if the library has the functions of GNU's libgomp.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from .._fanin import use_openmp
 def _is_forked() -> bool:
     """Returns whether this process was forked and has not called exec since.
 
-    In such a process the threads of OpenMP must not be used, because OpenMP would wait for threads that exist only in the
-    parent process.
+    Such a process must not use OpenMP, because OpenMP would wait for threads that exist only in the parent process.
     """
     PF_FORKNOEXEC = 0x40  # noqa: N806 - the name in Linux
     flags = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[6]
@@ -27,9 +26,10 @@ def _is_forked() -> bool:
 
 
 def use_torch_threads() -> None:
-    """Passes the addresses of two functions of torch's OpenMP library to Rust, which then fills on the threads of torch.
+    """Passes the addresses of two functions of torch's OpenMP library to Rust, so that fills use the threads of torch.
 
-    torch's OpenMP library is the one that `libtorch_cpu` is linked with. Does nothing if the functions are not found.
+    torch's OpenMP library is the library that `libtorch_cpu` is linked with. Does nothing if the functions are not found, or
+    if this process was forked.
     """
     if sys.platform != "linux":
         return

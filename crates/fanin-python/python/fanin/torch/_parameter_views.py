@@ -1,10 +1,10 @@
-"""Finds the parameter of which a tensor is a view, and the indices of the parameter that the view covers.
+"""Finds, for a tensor that is a view of a parameter, the parameter and the range of its indices that the view covers.
 
 Initialization code writes to views of parameters, as in `weight[padding_idx].fill_(0)`, `weight.chunk(4)` and
 `weight.view(rows, -1)`. A view of an ordinary parameter shares the parameter's memory. For a DTensor, torch would compute a
 view by communication, or return a copy, so that a fill of the view would not change the parameter. `sharded_init` therefore
 computes the view of a *twin* of the DTensor: a tensor on the meta device that has the global shape of the DTensor, but no
-memory. In both cases, the storage offset and the strides of the view determine the indices that it covers.
+memory. The storage offset and the strides of a view determine the indices that the view covers, with and without a twin.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ._regions import Region, is_dtensor, local_of, regions_of, view_of
 
 
 class NamedTensor:
-    """A parameter or a buffer, its canonical name (without prefixes of wrappers), and, for a DTensor, its twin."""
+    """A parameter or buffer, its name without the prefixes of wrappers, and, for a DTensor, its twin (see above)."""
 
     __slots__ = ("filled", "is_parameter", "name", "tensor", "twin")
 
@@ -40,7 +40,7 @@ class NamedTensor:
 
     @property
     def base(self) -> Tensor:
-        """The tensor of which views are computed: the twin of a DTensor, or any other parameter itself."""
+        """The tensor whose views are computed: the twin if the parameter is a DTensor, and else the parameter itself."""
         return self.tensor if self.twin is None else self.twin
 
 
@@ -51,24 +51,24 @@ class LocalRegion(NamedTuple):
     start: tuple[int, ...]
     #: The memory of the region, as a tensor with the dimensions of the parameter.
     memory: Tensor
-    #: The same region in indices of the view.
+    #: The same region, with indices of the view instead of the parameter.
     region: Region
     #: The memory of the region, as a tensor with the dimensions of the view.
     view: Tensor
 
 
 class ParameterView:
-    """A view of a parameter: it covers a range of indices along each dimension of the parameter.
+    """A view of a parameter, which covers a range of indices along each dimension of the parameter.
 
-    Each dimension of the view is a dimension of the parameter, or was inserted and has size 1. If the view does not have some
-    dimension of the parameter, the range along this dimension has one index.
+    Each dimension of the view is a dimension of the parameter, or was inserted and has size 1. If the view lacks a dimension of
+    the parameter, the range along this dimension has one index.
     """
 
     def __init__(
         self, named: NamedTensor, start: tuple[int, ...], size: tuple[int, ...], axes: tuple[int | None, ...], shape
     ):
         self.named = named
-        #: `start` is the index, in the parameter, of the view's first element. `size` has the lengths of the ranges.
+        #: `start` is the index, in the parameter, of the view's first element. `size` is the tuple of the ranges' lengths.
         self.start, self.size = start, size
         #: For each dimension of the view, the dimension of the parameter, or None for an inserted dimension.
         self.axes = axes
@@ -88,7 +88,7 @@ class ParameterView:
 
     @property
     def name(self) -> str:
-        """The name of the view when it is filled as a separate tensor. It contains the slice, as in `weight[0:4]`."""
+        """The name under which the view is filled as a separate tensor. The name contains the slice, as in `weight[0:4]`."""
         if self.is_itself:
             return self.named.name
         slices = [f"{start}:{start + size}" for start, size in zip(self.start, self.size)]
@@ -114,7 +114,7 @@ class ParameterView:
     def _in_view(self, start, size, memory: Tensor) -> tuple[Region, Tensor]:
         """Returns the fields `region` and `view` of a LocalRegion.
 
-        `start` and `size` are the region in indices of the parameter. `memory` has the dimensions of the parameter.
+        `start` and `size` describe the region, with indices of the parameter. `memory` has the dimensions of the parameter.
         """
         kept = [axis for axis in self.axes if axis is not None]
         dropped = [axis for axis in range(len(size)) if axis not in kept]
@@ -131,19 +131,19 @@ class ParameterView:
 
 
 class ModuleTensors:
-    """The parameters and buffers of a module. `find` returns the parameter with which a tensor shares memory."""
+    """The parameters and buffers of a module. `find` returns the one that shares memory with a given tensor."""
 
     def __init__(self, module: nn.Module):
         self.module = module
-        #: The parameters and buffers. The key is the id of the tensor.
+        #: The parameters and buffers, by the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}
-        #: The parameters and buffers that use a storage. The key is the address of the storage object. For a DTensor, these are
-        #: the storages of its local tensor and of its twin.
+        #: The parameters and buffers that use each storage, by the address of the storage object. A DTensor uses the storages
+        #: of its local tensor and of its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
         self.update()
 
     def update(self) -> None:
-        """Reads the parameters and buffers of the module again, because the module's code may have replaced some of them."""
+        """Reads the parameters and buffers again, because the code of the module may have replaced some of them."""
         names: dict[str, str] = {}
         by_id: dict[int, NamedTensor] = {}
         for name, tensor in [*self.module.named_parameters(), *self.module.named_buffers()]:
@@ -168,8 +168,8 @@ class ModuleTensors:
         Raises
         ------
         ValueError
-            If the tensor shares memory with a parameter, but is neither a region of the parameter nor the whole parameter in
-            another shape.
+            If the tensor shares memory with a parameter, but is neither a region of the parameter nor a reshaped view of the
+            whole parameter.
         """
         if is_dtensor(tensor):
             for named in self.by_storage.get(_storage(local_of(tensor)), ()):
@@ -203,14 +203,15 @@ def _storage(tensor: Tensor) -> int:
 
 
 def _extent(tensor: Tensor) -> int:
-    """Returns the number of elements of memory from the tensor's first to its last element (inclusive)."""
+    """Returns the length of the memory from a tensor's first element to its last element (inclusive), in elements."""
     return sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride())) + 1 if tensor.numel() else 0
 
 
 def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
     """Returns the ParameterView for `tensor`, which shares memory with `named.base`.
 
-    The storage offset of `tensor` determines where the ranges begin. Its strides determine the dimensions of the parameter.
+    The storage offset of `tensor` determines where the ranges begin. The strides of `tensor` determine which dimension of the
+    parameter each of its dimensions is.
     """
     base = named.base
     shape, strides = named.shape, base.stride()
@@ -236,7 +237,7 @@ def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
     else:
         if remainder == 0:
             return ParameterView(named, tuple(start), tuple(size), tuple(axes), tensor.shape)
-    # The view is no region of the parameter. It may be the whole parameter in another shape, in row-major order.
+    # The tensor is not a region of the parameter. It may be the whole parameter in another shape, in row-major order.
     if tensor.is_contiguous() and base.is_contiguous() and prod(tensor.shape) == prod(shape):
         flat = whole(named)
         return ParameterView(named, flat.start, flat.size, (), tensor.shape)

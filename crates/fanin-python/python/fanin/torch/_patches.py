@@ -9,7 +9,7 @@ class Patch(NamedTuple):
     owner: Any
     name: str
     replacement: Any
-    #: The value of the attribute before the patch. None if the owner does not have the attribute itself, but inherits it.
+    #: The value of the attribute before the patch, or None if the owner only inherits the attribute.
     original: Any
 
 
@@ -24,8 +24,8 @@ class Patches(list[Patch]):
     def restore(self) -> None:
         """Restores the original attributes, and empties the list.
 
-        If other code has replaced an attribute after the patch, the attribute is not changed. That code may still call the
-        patch, which then calls the original.
+        If other code has replaced an attribute after the patch was applied, the attribute is not changed. That code may still
+        call the replacement, which calls the original.
         """
         for owner, name, replacement, original in self:
             if owner.__dict__.get(name) is replacement:

@@ -1,4 +1,4 @@
-"""The class `QueuedFill`, a deferred fill, and the function `flush`, which does deferred fills."""
+"""The class `QueuedFill`, which describes a deferred fill, and the function `flush`, which does deferred fills."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ storage_of = torch._C.TensorBase.untyped_storage
 
 
 def has_cpu_memory(tensor: Tensor) -> bool:
-    """Returns whether a tensor is in CPU memory and has strides. A sparse or MKL-DNN tensor has none."""
+    """Returns whether a tensor is in CPU memory and has strides. Sparse and MKL-DNN tensors have no strides."""
     return tensor.layout is torch.strided and tensor.device.type == "cpu"
 
 
@@ -24,13 +24,13 @@ def covers_storage(tensor: Tensor, count: int) -> bool:
 
 
 class QueuedFill:
-    """A fill of a whole storage that is deferred: the generator has advanced past the fill, but nothing is written yet."""
+    """A deferred fill of a whole storage: the generator has advanced past the fill, but no value is written yet."""
 
     __slots__ = ("count", "filled", "request", "state", "tensor", "version")
 
     def __init__(self, request: FillRequest, tensor: Tensor, count: int, state: Tensor):
         self.request = request
-        #: A new tensor on the memory to fill. `tensor` itself may get other memory, by `parameter.data = other`.
+        #: A new tensor on the memory to fill. An assignment `parameter.data = other` can give other memory to `tensor` itself.
         self.tensor = tensor.detach()
         self.filled = weakref.ref(tensor)
         self.count = count
@@ -46,8 +46,8 @@ class QueuedFill:
     def is_overwritten(self) -> bool:
         """Returns whether an operation that the mode did not see has written to the tensor since the fill was deferred."""
         filled = self.filled()
-        # Deferring the fill has increased the version by one. Any other write of this thread would have been seen, and the fill
-        # would no longer be deferred. A larger version therefore means an unseen write.
+        # Deferring the fill increments the version by one. The mode sees every other write of this thread, and the fill is then
+        # no longer deferred. A larger version therefore means that the mode did not see a write.
         return (
             filled is not None
             and storage_of(filled)._cdata == storage_of(self.tensor)._cdata
@@ -55,12 +55,12 @@ class QueuedFill:
         )
 
     def is_unused(self) -> bool:
-        """Returns whether only this object still refers to the storage, so that nothing can read the values of the fill."""
+        """Returns whether nothing but this object refers to the storage. Nothing can then read the values of the fill."""
         return torch._C._storage_Use_Count(storage_of(self.tensor)._cdata) <= _UNUSED_COUNT
 
 
 def _unused_count() -> int:
-    """Returns the use count of a storage to which a single tensor refers. It is read in the same way as in `is_unused`."""
+    """Returns the use count of a storage that a single tensor uses, read in the same way as in `is_unused`."""
     tensor = torch.empty(1, device="cpu").detach()
     return torch._C._storage_Use_Count(storage_of(tensor)._cdata)
 
@@ -74,8 +74,8 @@ def flush(fills: list[QueuedFill]) -> None:
     Raises
     ------
     RuntimeError
-        If an operation that the mode did not see has written to one of the tensors. This tensor is not filled and keeps the
-        values that were written. The other fills are done.
+        If an operation that the mode did not see has written to one of the tensors. This tensor is not filled, and keeps the
+        values that the operation wrote. The fills of the other tensors are done before the error is raised.
     """
     overwritten = [fill for fill in fills if fill.is_overwritten()]
     ready = [fill for fill in fills if fill not in overwritten] if overwritten else fills

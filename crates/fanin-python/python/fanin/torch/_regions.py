@@ -1,13 +1,15 @@
 """Computes the regions of a DTensor that this rank holds, without communication.
 
-torch splits a dimension of a tensor once for each mesh dimension that shards it. Each split makes chunks as `torch.chunk` does,
-and what a rank holds depends on the order of the splits. A `_StridedShard` says that its split was made after splits of mesh
-dimensions to its right. FSDP2 over tensor parallelism is an example: FSDP2 splits the chunk that tensor parallelism gives to a
-rank, although the mesh dimension of FSDP2 is the first. This module therefore sorts the placements by the order of their
-splits, and applies each split to the result of the splits before it. (torch's own compute_local_shape_and_global_offset applies
-the placements from left to right, which is wrong for sizes that do not divide evenly.)
+torch splits a dimension of a tensor once for each mesh dimension that shards it. Each split returns the chunks of
+`torch.chunk`. The region of a rank depends on the order of the splits. The placement `_StridedShard` of a mesh dimension means
+that its split was made after splits of mesh dimensions to its right. FSDP2 over tensor parallelism is an example: FSDP2 splits
+the chunk that tensor parallelism gives to a rank, although the mesh dimension of FSDP2 is the first. This module therefore
+sorts the placements by the order of their splits, and applies each split to the result of the previous split. (torch's own
+function compute_local_shape_and_global_offset applies the placements from left to right, which is wrong for sizes that do not
+divide evenly.)
 
-Placements of other classes raise an error, and so do placements whose order cannot be determined.
+A placement that is not a Shard, a Replicate or a `_StridedShard` raises an error. Placements whose order cannot be determined
+also raise an error.
 """
 
 from __future__ import annotations
@@ -35,18 +37,18 @@ class Region(NamedTuple):
 
 
 class _Split(NamedTuple):
-    """A split of a tensor's dimension between the ranks along a mesh dimension."""
+    """A split of one dimension of a tensor between the ranks along one mesh dimension."""
 
     #: The number of chunks.
     chunks: int
-    #: The mesh dimension. A rank has the chunk whose index is the rank's coordinate along this dimension.
+    #: The mesh dimension. A rank holds the chunk whose index is the rank's coordinate along this mesh dimension.
     mesh_dim: int
     #: The number of equal blocks into which the dimension is divided first. Each block is then split into `chunks` chunks.
     blocks: int
 
 
 def is_dtensor(tensor: object) -> bool:
-    """Returns whether an object is a DTensor. Does not import torch.distributed, which may not be available."""
+    """Returns whether an object is a DTensor. Does not import torch.distributed, because not every torch has this module."""
     return hasattr(tensor, "_local_tensor") and hasattr(tensor, "placements") and hasattr(tensor, "device_mesh")
 
 
@@ -58,8 +60,8 @@ def local_of(tensor: Tensor) -> Tensor:
 def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
     """Returns the regions of a tensor that this rank holds. `name` is the name of the tensor in error messages.
 
-    The list is empty if the local tensor is empty. It has several regions if the placements contain a `_StridedShard` and no
-    mesh dimension to its right shards the same dimension. Otherwise it has one region.
+    A rank usually holds one region. The list is empty if the local tensor is empty. The list can have several regions if the
+    placements contain a `_StridedShard`, and no mesh dimension to its right shards the same dimension of the tensor.
 
     >>> regions_of(torch.empty(3, 2))
     [Region(local=(0, 0), start=(0, 0), size=(3, 2))]
@@ -89,7 +91,7 @@ def regions_of(tensor: Tensor, name: str = "tensor") -> list[Region]:
 
 
 def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]:
-    """Returns one region for each combination of intervals, where a combination has one interval of each dimension.
+    """Returns the regions that the intervals of all dimensions span: one region for each choice of an interval per dimension.
 
     In the local tensor, the intervals of a dimension follow one another without gaps.
     """
@@ -108,7 +110,7 @@ def regions_between(intervals: Sequence[Sequence[Interval]]) -> Iterator[Region]
 def intervals_of(
     shape: Sequence[int], mesh: Sequence[int], coordinate: Sequence[int], placements: Sequence[object]
 ) -> list[list[Interval]]:
-    """Returns, for each dimension of a DTensor, the intervals of indices that the rank at `coordinate` of the mesh holds.
+    """Returns the intervals of indices that the rank at `coordinate` of the mesh holds, for each dimension of a DTensor.
 
     >>> from torch.distributed.tensor.placement_types import Shard, _StridedShard
     >>> intervals_of((7,), (2, 2), (1, 0), (_StridedShard(0, split_factor=2), Shard(0)))
@@ -130,7 +132,7 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
     splits: dict[int, list[_Split]] = {}
     # The mesh dimensions are read from right to left. The split of a Shard was made before all splits to its right. The split
-    # of a _StridedShard was made after some of the splits to its right: its split factor tells after which.
+    # of a _StridedShard was made after some of the splits to its right. Its split factor determines after which.
     for mesh_dim in reversed(range(len(placements))):
         placement = placements[mesh_dim]
         if type(placement) is Replicate:
@@ -151,16 +153,16 @@ def _splits_in_order(ndim: int, mesh: Sequence[int], placements: Sequence[object
 
 
 def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
-    """Returns the position of a _StridedShard's split among `right`, and the number of its blocks.
+    """Returns the position of the split of a _StridedShard, and its number of blocks (see `_Split`).
 
-    `right` are the splits of the mesh dimensions to its right, in their order. The position is the number of these splits that
-    were made before it.
+    `right` has the splits of the mesh dimensions to the right of `placement`, in the order in which they were made. The
+    position is the number of splits in `right` that were made before the split of `placement`.
     """
     factor = int(placement.split_factor)
     if factor == 1:
         return 0, 1
     if not right:
-        # No split to the right gives the blocks to different ranks, so this rank has a chunk of each block.
+        # The blocks are not given to different ranks, because there is no split to the right. A rank has a chunk of each block.
         return 0, factor
     chunks = 1
     for position, split in enumerate(right):
@@ -174,9 +176,9 @@ def _position_of(placement, right: list[_Split], placements) -> tuple[int, int]:
 
 
 def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interval]:
-    """Returns chunk `index` of the chunks into which torch.chunk(..., count) splits these indices.
+    """Splits the indices of `intervals` into chunks, as torch.chunk(..., count) does, and returns chunk `index` as intervals.
 
-    Returns an empty list if torch.chunk returns too few chunks.
+    Returns an empty list if torch.chunk returns `index` chunks or fewer.
     """
     size = sum(end - start for start, end in intervals)
     step = -(-size // count)
@@ -191,7 +193,7 @@ def _chunk(intervals: Sequence[Interval], count: int, index: int) -> list[Interv
 
 
 def view_of(tensor: Tensor, region: Region) -> Tensor:
-    """Returns the view of a region in a rank's local tensor."""
+    """Returns the part of a rank's local tensor that holds a region, as a view of the local tensor."""
     view = tensor
     for dimension, (start, size) in enumerate(zip(region.local, region.size)):
         if size != view.shape[dimension]:

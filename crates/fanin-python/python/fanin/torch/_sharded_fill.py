@@ -1,4 +1,4 @@
-"""Functions that write to views of parameters, for `sharded_init`."""
+"""Functions by which `sharded_init` writes to views of parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._parameter_views import ParameterView, whole
 from ._regions import is_dtensor, local_of
 from ._torch_stream import read_arguments
 
-#: The schemes whose values do not depend on the shape: a slice of the parameter is filled with the parameter's own values.
+#: The schemes whose values do not depend on the shape. A slice gets the values that it has in a fill of the whole parameter.
 _INDEPENDENT_OF_SHAPE = ("uniform", "normal", "trunc_normal")
 
 
@@ -31,8 +31,8 @@ def _kaiming(make: Callable[..., Initializer]) -> Callable[..., Initializer | No
     return initializer
 
 
-#: For each function of torch.nn.init that writes: a function that takes the same arguments and returns the initializer. It
-#: returns a number for a constant fill, and None if nothing is to be written.
+#: For each function of torch.nn.init that writes to a tensor: a function of the same arguments that returns the initializer. It
+#: returns a number instead for a constant fill, and None if nothing must be written.
 INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
     "uniform_": lambda tensor, a=0.0, b=1.0: _schemes.uniform(float(a), float(b)),
     "normal_": lambda tensor, mean=0.0, std=1.0: _schemes.normal(float(mean), float(std)),
@@ -54,14 +54,14 @@ INITIALIZERS: dict[str, Callable[..., Initializer | float | None]] = {
 def _method(make: Callable[..., Initializer], names: tuple[str, str]):
     def initializer(*args, **kwargs) -> Initializer | None:
         read = read_arguments(names, args, **kwargs)
-        # For invalid arguments the caller calls torch, which raises its own error.
+        # If the arguments are invalid, the caller calls torch, and torch raises its own error.
         return None if read is None else make(float(read[0]), float(read[1]))
 
     return initializer
 
 
-#: For `uniform_` and `normal_` of Tensor: a function that takes the method's arguments and returns the initializer, or None for
-#: invalid arguments.
+#: For the methods `uniform_` and `normal_` of Tensor: a function that takes the arguments of the method. It returns the
+#: initializer, or None if the arguments are invalid.
 METHODS = {
     "uniform_": _method(_schemes.uniform, ("from", "to")),
     "normal_": _method(_schemes.normal, ("mean", "std")),
@@ -71,8 +71,8 @@ METHODS = {
 def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> None:
     """Fills this rank's part of a view of a parameter.
 
-    `spec` is an initializer, a number for a constant fill, or None. If it is None, nothing is written, but the parameter counts
-    as filled.
+    `spec` is an initializer, a number for a constant fill, or None. If `spec` is None, nothing is written, but the parameter is
+    marked as filled.
     """
     named = view.named
     check_memory(named.tensor, named.name)
@@ -87,8 +87,8 @@ def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> No
     plan = spec.resolve(view.shape, dtype)
     scheme = str(spec).split("(")[0]
     if scheme.startswith(("xavier_", "kaiming_")) and not view.is_itself:
-        # The fans of the view give the standard deviation. With this standard deviation, the view gets the values that a
-        # uniform or normal fill of the whole parameter has at these indices.
+        # The standard deviation is computed from the fans of the view. The values are those that a uniform or normal fill of
+        # the whole parameter, with this standard deviation, has at the indices of the view.
         bound = math.sqrt(3.0) * plan.std
         spec = _schemes.uniform(-bound, bound) if scheme.endswith("_uniform") else _schemes.normal(0.0, plan.std)
         scheme = "uniform"

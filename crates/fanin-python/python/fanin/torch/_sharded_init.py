@@ -1,12 +1,12 @@
 """The context manager `sharded_init`: inside it, a module's own initialization code writes values of the native stream.
 
-Initialization code writes to parameters in two ways, and each is intercepted in another way:
+Initialization code writes to parameters in two ways, which are intercepted differently:
 
 - By functions of torch.nn.init. Many modules hold references to these functions: torch's layers import them, and transformers
-  has a table of them. Inside the context the code object of each function is therefore replaced, so that a call by any
+  has a table of them. Inside the context, the code object of each function is therefore replaced, so that a call through any
   reference calls fanin.
-- By methods of tensors. A function mode, which applies to one thread, intercepts `normal_` and `uniform_`. For a DTensor it
-  also intercepts operations that torch would do with communication or on a copy: indexing, views, and `copy_` from an
+- By methods of tensors. A function mode, which applies to one thread, intercepts `normal_` and `uniform_`. For a DTensor, the
+  mode also intercepts operations that torch would do with communication or on a copy: indexing, views, and `copy_` from an
   ordinary tensor.
 
 torch does all other operations on a parameter that is not a DTensor.
@@ -35,17 +35,17 @@ _VIEWS = frozenset(
     "transpose swapaxes swapdims permute movedim moveaxis squeeze unsqueeze diagonal unfold hsplit vsplit dsplit".split()
 )
 _SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
-#: The getters of attributes of a tensor that are views of the tensor, and the names of these attributes.
+#: Attributes of a tensor that return views of the tensor: the key is the getter, and the value is the attribute's name.
 _VIEW_ATTRIBUTES = {getattr(Tensor, name).__get__: name for name in ("T", "mT", "H", "mH")}
 
-#: Functions that draw from torch's generator. For a DTensor they are an error: each rank would draw for itself, so the values
-#: would depend on the mesh.
+#: Functions that draw from torch's generator. Calling them with a DTensor is an error: each rank would draw separately, so the
+#: values would depend on the mesh.
 _DRAWS = frozenset(
     "random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ bernoulli rand_like randn_like randint_like normal "
     "dropout dropout_ multinomial poisson".split()
 )
 
-#: In-place methods that change each element by itself and whose arguments are numbers.
+#: Elementwise in-place methods. Their arguments must be numbers.
 _IN_PLACE = frozenset(
     "fill_ zero_ mul_ div_ add_ sub_ multiply_ divide_ subtract_ true_divide_ pow_ clamp_ clamp_min_ clamp_max_ clip_ neg_ "
     "abs_ exp_ log_ log1p_ expm1_ sqrt_ rsqrt_ reciprocal_ square_ sin_ cos_ tanh_ sigmoid_ erf_ erfinv_ round_ floor_ "
@@ -60,8 +60,8 @@ _lock = threading.RLock()
 _entered = 0
 _HOOK = "_fanin_sharded_init"
 
-#: For each function of torch.nn.init that writes to its argument, by name: its original code object, a function that has this
-#: code object, and its signature.
+#: Three dicts by the name of a function of torch.nn.init that writes to its argument: the original code objects, functions that
+#: have these code objects, and the signatures.
 _codes: dict[str, types.CodeType] = {}
 _originals: dict[str, Callable[..., Any]] = {}
 _signatures: dict[str, inspect.Signature] = {}
@@ -92,7 +92,7 @@ def _remove() -> None:
 
 
 def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Does a call of the function `name` of torch.nn.init: inside sharded_init with fanin if possible, else with torch."""
+    """Does a call of the function `name` of torch.nn.init. fanin does it inside sharded_init if possible, and else torch."""
     mode: _Mode | None = getattr(_thread, "mode", None)
     if mode is None:
         return _originals[name](*args, **kwargs)
@@ -111,20 +111,20 @@ def _call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 class _Mode(TorchFunctionMode):
-    """The function mode of a thread that is inside the context. It intercepts the methods and functions of tensors."""
+    """The function mode of a thread that is inside the context. It intercepts methods and functions of tensors."""
 
     def __init__(self, module: nn.Module, seed: int):
         super().__init__()
         self.tensors = ModuleTensors(module)
         self.seed = seed
-        #: Tensors that functions such as `empty_like` have returned for a parameter. A fill of such a tensor writes the values
-        #: of the parameter. The key is the id of the tensor.
+        #: Tensors that functions such as `empty_like` have returned for a parameter, by the id of the tensor. A fill of such a
+        #: tensor writes the values that the same fill of the parameter writes.
         self.likes: dict[int, tuple[Tensor, ParameterView]] = {}
 
     def find(self, tensor: Any, function: str) -> ParameterView | None:
-        """Returns the ParameterView that describes a tensor, or None if the tensor has nothing to do with a parameter.
+        """Returns the ParameterView that describes a tensor, or None if the tensor does not belong to a parameter.
 
-        A tensor that was created by `empty_like` of a parameter is treated as the parameter. `function` is the name of the
+        A tensor that `empty_like` has returned for a parameter is treated as the parameter. `function` is the name of the
         called function, for error messages.
         """
         if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
@@ -134,7 +134,7 @@ class _Mode(TorchFunctionMode):
             return like[1]
         view = self.tensors.find(tensor)
         if view is None:
-            # The tensor may be a parameter that was added to the module after the last update.
+            # The tensor may be a parameter that the module got after the last update.
             self.tensors.update()
             view = self.tensors.find(tensor)
         if view is None and is_dtensor(tensor):
@@ -175,8 +175,8 @@ class _Mode(TorchFunctionMode):
     def _call_on_dtensor(self, func, name, args, kwargs):
         """Does an operation on a DTensor or on a view of its twin, and returns the result.
 
-        A view of a DTensor is computed as a view of its twin. A write to the DTensor, or to a view of its twin, is done in the
-        local tensor of this rank. torch does all other operations.
+        A view of a DTensor is computed as a view of its twin (see `_parameter_views`). A write to the DTensor, or to a view of
+        its twin, writes to the local tensor of this rank. torch does all other operations.
         """
         tensor = args[0]
         is_view = name in _VIEWS or func in _VIEW_ATTRIBUTES
@@ -211,7 +211,7 @@ class _Mode(TorchFunctionMode):
         made = func(*args, **kwargs)
         view = self.tensors.find(args[0]) if args[0].numel() else None
         if view is not None and view.is_itself and isinstance(made, Tensor) and made.shape == args[0].shape:
-            # The dict also holds the tensor: as long as the tensor lives, no other tensor gets the same id.
+            # The dict also holds the tensor, because no other tensor gets the same id while this tensor lives.
             self.likes[id(made)] = (made, whole(NamedTensor(view.named.name, made)))
         return made
 
@@ -229,31 +229,31 @@ class sharded_init:
     """A context manager inside which a module's own initialization code writes values of the native stream.
 
     Inside, call the model's own code: `reset_parameters` of its modules, its `init_weights`, or the `init_weights` or
-    `_init_weights` of transformers. fanin does the calls of torch.nn.init, `normal_` and `uniform_` in this code. The value at
+    `_init_weights` of transformers. fanin does all calls of torch.nn.init, `normal_` and `uniform_` in this code. The value at
     an index of a parameter depends only on the call, the seed, the parameter's name and the index. The weights are therefore
-    the same in one process and on any mesh. Each rank fills its own part, without communication.
+    the same in one process and on any mesh. Each rank fills the part that it holds, without communication.
 
     Slices and views of a parameter may be filled as well. `uniform_`, `normal_` and `trunc_normal_` then write the values that
-    the same fill of the whole parameter has at these indices. `orthogonal_` and `sparse_` fill the slice as a separate matrix,
-    whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
+    the same fill of the whole parameter has at the indices of the slice. `orthogonal_` and `sparse_` fill the slice as a
+    separate matrix, whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
-    torch does draws into other tensors, such as a `torch.rand(n)` that is then copied into a parameter. The default generator
-    is seeded with `seed` at the beginning, and gets its former state back at the end. These values are the same on every rank
-    if every rank makes the same draws.
+    Draws into other tensors, such as a `torch.rand(n)` that is then copied into a parameter, are done by torch. For these
+    draws, the default generator is seeded with `seed` at the beginning of the context, and its former state is restored at the
+    end. The values are the same on every rank if every rank makes the same draws.
 
-    transformers marks a module as initialized even if the module is on the meta device, and its `init_weights` skips such
-    modules. sharded_init removes the marks of modules, so that they are filled. It does not remove the marks of parameters that
-    were loaded from a checkpoint.
+    transformers marks a module as initialized even if the module is on the meta device, and its `init_weights` skips modules
+    with this mark. sharded_init removes the marks of modules, so that the modules are filled. It does not remove the marks of
+    parameters that were loaded from a checkpoint.
 
     Parameters
     ----------
     module
-        The module. The values of a parameter depend on its name in this module, without the prefixes that wrappers add.
+        The module. The values of a parameter depend on its name in this module. Prefixes that wrappers add are ignored.
     seed
         The seed of the native stream.
     partial
-        Allow parameters to which nothing was written. By default, the end of the context raises a ValueError if there are
-        such parameters, because after `to_empty` their values are arbitrary.
+        If True, some parameters may remain unwritten. If False, ValueError is raised at the end of the context if nothing was
+        written to some parameter, because its values are arbitrary after `to_empty`.
 
     Examples
     --------

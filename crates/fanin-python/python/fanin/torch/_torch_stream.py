@@ -1,10 +1,10 @@
-"""Fills with values of the torch stream: decides which tensors fanin may fill itself, and fills them.
+"""Fills with values of the torch stream: decides which tensors fanin fills itself, and fills them.
 
-fanin fills only *plain* tensors. A tensor is plain if it is dense CPU memory of a type that fanin draws, and if no feature of
-torch changes what a call does: no subclass, mode, tracing, vmap, inference mode or forward-mode derivative. torch represents
-most of these features by two sets of dispatch keys, one of the thread and one of the tensor. `is_plain` requires that both sets
-equal those of an ordinary tensor in a new thread. If a later release of torch adds a feature with a new key, calls that use it
-are therefore passed to torch.
+fanin fills only *plain* tensors. A tensor is plain if it is dense CPU memory of a type that fanin supports, and if no feature
+of torch changes the effect of a call: no subclass, mode, tracing, vmap, inference mode or forward-mode derivative. torch
+represents most of these features by two sets of dispatch keys: one set belongs to the thread, and the other to the tensor.
+`is_plain` requires that both sets equal those of an ordinary tensor in a new thread. If a later release of torch adds a feature
+with a new key, calls that use this feature are therefore passed to torch.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ NORMAL = FillRequest.normal
 TRUNC_NORMAL = FillRequest.trunc_normal
 SPARSE = FillRequest.sparse
 
-#: The types whose values fanin draws on the torch stream, and the names of these types in Rust.
+#: The types that fanin can fill on the torch stream, and the names of these types in Rust.
 DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
 
-#: The number of values from which fanin fills a tensor itself. For smaller tensors torch is faster, because fanin must read and
-#: set the generator's state, which takes longer than the fill. docs/speed.md has the measurements.
+#: fanin fills tensors of at least this number of values. torch is faster for smaller tensors, because reading and setting the
+#: generator's state takes fanin longer than the fill. docs/speed.md has the measurements.
 MIN_VALUES = 8192
 
-#: The number of values from which a fill turns on the deferring of fills, in `fast_init(defer=True)`.
+#: In `fast_init(defer=True)`, the first fill of at least this number of values turns on the deferring of fills.
 MIN_DEFERRED_VALUES = 1 << 20
 
 TENSOR_TYPES = (Tensor, Parameter)
@@ -45,13 +45,13 @@ _thread_keys = torch._C._dispatch_tls_local_include_set
 _tensor_keys = torch._C._dispatch_keys
 has_function_mode = torch._C._has_torch_function_unary
 _increment_version = torch._C._increment_version
-# torch's original method: fast_init(defer=True) patches `Tensor.data_ptr`, but not this attribute of its base class.
+# torch's original method: fast_init(defer=True) patches `Tensor.data_ptr`, but not `TensorBase.data_ptr`.
 data_ptr = torch._C.TensorBase.data_ptr
 _default_generator = torch.default_generator
 
 
 def _ordinary_keys() -> tuple[int, int]:
-    """Returns the dispatch keys of a new thread, and those of a dense CPU tensor that is created in this thread."""
+    """Returns the dispatch keys of a new thread, and those of a dense CPU tensor that the new thread creates."""
     found = []
 
     def read():
@@ -77,8 +77,8 @@ def only_device_contexts() -> bool:
 def is_for_torch(tensor: Tensor) -> bool:
     """Returns whether torch must do a call with this argument.
 
-    This is the case if the argument is not a tensor, if its class is a subclass of Tensor other than Parameter, or if a
-    function mode is active that is not a DeviceContext.
+    The result is True if the argument is not a tensor, if its class is a subclass of Tensor other than Parameter, or if a
+    function mode other than DeviceContext is active.
     """
     return type(tensor) not in TENSOR_TYPES or (has_function_mode(tensor) and not only_device_contexts())
 
@@ -89,7 +89,7 @@ def has_ordinary_keys(tensor: Tensor) -> bool:
 
 
 def is_plain(tensor: Tensor) -> bool:
-    """Returns whether a tensor is plain, as defined at the top of this module: fanin may then write to its memory."""
+    """Returns whether a tensor is plain (see the module docstring). fanin can write to the memory of a plain tensor."""
     return (
         not torch.compiler.is_compiling()
         and not is_for_torch(tensor)
@@ -106,7 +106,7 @@ def is_cpu_generator(generator: torch.Generator | None) -> bool:
 
 
 def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **named):
-    """Parses the arguments of a call of `Tensor.uniform_` or `Tensor.normal_`.
+    """Reads the arguments of a call of `Tensor.uniform_` or `Tensor.normal_`.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **name
     Returns
     -------
     tuple or None
-        The values of the two parameters and the generator, or None for arguments for which torch raises an error.
+        The values of the two parameters, and the generator. None if torch raises an error for these arguments.
     """
     first, second = names
     if len(given) > 2 or not named.keys() <= set(names[len(given) :]):
@@ -129,10 +129,10 @@ def read_arguments(names: tuple[str, str], given: Any, /, generator=None, **name
 
 
 def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator | None) -> bool:
-    """Fills a tensor for which `is_plain` is true, advances the generator, and returns True.
+    """Fills a plain tensor, advances the generator, and returns True. Returns False if torch must do the fill.
 
-    Increments the version counter of the tensor, as an operation of torch under no_grad does. Returns False, before anything
-    is written, if torch must do the fill.
+    If the result is False, nothing was written. Otherwise the version counter of the tensor is incremented, as an in-place
+    operation of torch under no_grad does.
     """
     generator = _default_generator if generator is None else generator
     address = data_ptr(tensor)
@@ -147,7 +147,7 @@ def fill_plain(request: FillRequest, tensor: Tensor, generator: torch.Generator 
 
 
 def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: torch.Generator | None) -> bool:
-    """Fills a tensor, if it is plain, if the generator is a CPU generator of torch, and if the arguments are numbers.
+    """Fills a tensor if it is plain, the generator is a CPU generator of torch, and the arguments are numbers.
 
     Parameters
     ----------
@@ -159,11 +159,11 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
     Returns
     -------
     bool
-        True if the tensor was filled. False if torch must do the fill; nothing is written then.
+        True if the tensor was filled. False if torch must do the fill; nothing was written then.
     """
     try:
         if is_plain(tensor):
-            # If this fill turns the deferring mode on, torch's operator must be called, because the mode sees only operators.
+            # If this fill turns on the deferring mode, torch must do the fill, because the mode can defer only operators.
             if (
                 wake_mode is not None
                 and (make_request is UNIFORM or make_request is NORMAL)
@@ -180,10 +180,10 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
         return False
 
 
-#: The function `fill_under_mode` of `_deferred_mode`, which fills a tensor while the deferring mode is on. None until
-#: `_deferred_mode` is imported.
+#: The function `fill_under_mode` of `_deferred_mode`, which fills a tensor while the deferring mode is on. The value is None
+#: until `_deferred_mode` is imported.
 fill_under_mode: Callable[[MakeRequest, Any, Tensor, torch.Generator | None], bool] | None = None
 
-#: The function `wake` of `_deferred_mode`, which turns on the deferring mode of this thread before a large fill, and returns
-#: whether it turned the mode on. None until `_deferred_mode` is imported.
+#: The function `wake` of `_deferred_mode`, which turns on the deferring mode of this thread before a large fill. It returns
+#: whether it turned the mode on. The value is None until `_deferred_mode` is imported.
 wake_mode: Callable[[Tensor], bool] | None = None
