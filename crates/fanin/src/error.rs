@@ -220,8 +220,8 @@ pub enum Error {
     /// Two tensors of a model have the same canonical name ([`canonical_name`](crate::canonical_name)), so they would
     /// get the same values.
     #[error(
-        "two tensors of one job are called {name:?} (as {first:?} and as {second:?}) and would get the same values: give them \
-         different names"
+        "two tensors of one model have the name {name:?} (given as {first:?} and as {second:?}), so they would get the same \
+         values: give them different names"
     )]
     DuplicateName {
         /// The canonical name of both tensors.

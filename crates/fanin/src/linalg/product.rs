@@ -91,7 +91,7 @@ impl<'a, T: Real> View<'a, T> {
 /// Selects the terms of a matrix product that are computed. The other terms are skipped, because they are zero or
 /// because they belong to elements of c that are not needed.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Worth {
+pub(super) enum Terms {
     /// All terms.
     All,
     /// All terms except for those with zeros of b. Column j of b must be zero from row `j + 1 + offset` on.
@@ -101,33 +101,33 @@ pub(super) enum Worth {
     Gram,
 }
 
-impl Worth {
+impl Terms {
     /// Returns the range of the index k of the terms that are added to a tile of c. The tile begins at `(row, column)`
     /// and has `across` columns.
     #[inline(always)]
-    fn terms(self, (row, column): (usize, usize), across: usize) -> Range<usize> {
+    fn range(self, (row, column): (usize, usize), across: usize) -> Range<usize> {
         match self {
-            Worth::All => 0..usize::MAX,
-            Worth::Upper { offset } => 0..column + across + offset,
-            Worth::Gram if row >= column + across => 0..0,
-            Worth::Gram => column..usize::MAX,
+            Terms::All => 0..usize::MAX,
+            Terms::Upper { offset } => 0..column + across + offset,
+            Terms::Gram if row >= column + across => 0..0,
+            Terms::Gram => column..usize::MAX,
         }
     }
 }
 
-/// Adds the terms of `sign * a * b` that `worth` selects to the matrix `c`. The rows of `c` begin `step` elements apart
+/// Adds the `selected` terms of `sign * a * b` to the matrix `c`. The rows of `c` begin `step` elements apart
 /// in the slice, and have as many elements as `b` has columns. Adjacent columns of `b` must be adjacent in memory.
 pub(super) fn add_product<T: Real>(
     level: Level,
     sign: T,
     a: View<'_, T>,
     b: View<'_, T>,
-    worth: Worth,
+    selected: Terms,
     c: &mut [T],
     step: usize,
 ) {
     debug_assert!(a.columns == b.rows && (b.columns < 2 || b.column_step == 1));
-    let product = Product { sign, a, b, worth, c, step };
+    let product = Product { sign, a, b, selected, c, step };
     // The number of rows of a tile is chosen so that all sums of a tile fit in the registers of the level. A row of
     // sums takes two vectors.
     match level.or_best() {
@@ -141,7 +141,7 @@ struct Product<'a, T> {
     sign: T,
     a: View<'a, T>,
     b: View<'a, T>,
-    worth: Worth,
+    selected: Terms,
     c: &'a mut [T],
     step: usize,
 }
@@ -172,7 +172,7 @@ impl<T: Real, const R: usize> Kernel for Tiled<'_, T, R> {
 impl<T: Real, const R: usize> Tiled<'_, T, R> {
     #[inline(always)]
     fn run_with<L: SimdVector<T>>(self) {
-        let Product { sign, a, b, worth, c, step } = self.0;
+        let Product { sign, a, b, selected, c, step } = self.0;
         if a.rows == 0 || a.columns == 0 || b.columns == 0 {
             return;
         }
@@ -195,7 +195,7 @@ impl<T: Real, const R: usize> Tiled<'_, T, R> {
                 for deep in (0..a.columns).step_by(DEEP) {
                     let depth = DEEP.min(a.columns - deep);
                     let packed_b = &mut packed_b[..depth * width.next_multiple_of(across)];
-                    let terms = worth.terms((top, left), width);
+                    let terms = selected.range((top, left), width);
                     if deep >= terms.end || deep + depth <= terms.start {
                         continue;
                     }
@@ -203,7 +203,7 @@ impl<T: Real, const R: usize> Tiled<'_, T, R> {
                     let packed_a = &packed_a[deep * padded..(deep + depth) * padded];
                     for (column, b) in (0..width).step_by(across).zip(packed_b.chunks_exact(depth * across)) {
                         for (row, a) in (0..height).step_by(R).zip(packed_a.chunks_exact(depth * R)) {
-                            let terms = worth.terms((top + row, left + column), across);
+                            let terms = selected.range((top + row, left + column), across);
                             let from = terms.start.clamp(deep, deep + depth);
                             let to = terms.end.clamp(deep, deep + depth);
                             if from >= to {
@@ -348,7 +348,7 @@ mod tests {
             for &level in Level::available() {
                 let mut c = start.clone();
                 let view = View { rows, ..a };
-                add_product(level, 1.0, view, b, Worth::All, &mut c, columns);
+                add_product(level, 1.0, view, b, Terms::All, &mut c, columns);
                 assert_eq!(c, expected, "{level:?} {rows} {depth} {columns}");
                 let mut c = start.clone();
                 add_product(
@@ -356,7 +356,7 @@ mod tests {
                     -1.0,
                     view.columns_reversed(),
                     b.rows_reversed(),
-                    Worth::All,
+                    Terms::All,
                     &mut c,
                     columns,
                 );
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_was_worth_nothing() {
+    fn omitted_terms_are_zero() {
         let (depth, width) = (700, 420);
         for &level in Level::available() {
             // b is upper triangular from its row 280 on: column j ends at row 280 + j.
@@ -375,28 +375,28 @@ mod tests {
             for (place, value) in b.iter_mut().enumerate() {
                 *value = if place / width > 280 + place % width { 0.0 } else { *value };
             }
-            let sums = |worth| {
+            let sums = |selected| {
                 let mut c = vec![0f32; 30 * width];
-                add_product(level, 1.0, View::new(&a, depth), View::new(&b, width), worth, &mut c, width);
+                add_product(level, 1.0, View::new(&a, depth), View::new(&b, width), selected, &mut c, width);
                 c
             };
-            assert_eq!(sums(Worth::All), sums(Worth::Upper { offset: 280 }), "{level:?}");
+            assert_eq!(sums(Terms::All), sums(Terms::Upper { offset: 280 }), "{level:?}");
             // b is lower triangular, and only the elements of c on or above the diagonal are needed.
             let mut b = filled(depth * width, 3);
             for (place, value) in b.iter_mut().enumerate() {
                 *value = if place / width < place % width { 0.0 } else { *value };
             }
-            let sums = |worth| {
+            let sums = |selected| {
                 let mut c = vec![0f32; 50 * width];
                 let b = View::new(&b, width);
                 let a = b.part(0..depth, 0..50).transposed();
-                add_product(level, 1.0, a, b, worth, &mut c, width);
+                add_product(level, 1.0, a, b, selected, &mut c, width);
                 for (row, values) in c.chunks_exact_mut(width).enumerate() {
                     values[..row].fill(0.0);
                 }
                 c
             };
-            assert_eq!(sums(Worth::All), sums(Worth::Gram), "{level:?}");
+            assert_eq!(sums(Terms::All), sums(Terms::Gram), "{level:?}");
         }
     }
 }

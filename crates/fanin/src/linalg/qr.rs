@@ -13,7 +13,7 @@
 //! are summed as in `product`. Norms and scalar products are computed as [`LANES`] partial sums, which are then added
 //! in a fixed order.
 
-use super::product::{View, Worth, add_product};
+use super::product::{Terms, View, add_product};
 use super::real::Real;
 use super::reflections::Reflections;
 use super::transpose::transpose;
@@ -258,7 +258,7 @@ pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> R
 fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     let width = halves.len();
     let mut s = vec![T::default(); width * width];
-    add_product(level, T::ONE, vectors.transposed(), vectors, Worth::Gram, &mut s, width);
+    add_product(level, T::ONE, vectors.transposed(), vectors, Terms::Gram, &mut s, width);
     for (k, half) in halves.iter().enumerate() {
         s[k * width + k] = *half;
     }
@@ -279,9 +279,9 @@ fn reflect_rows<T: Real>(
     let [length, width] = vectors.size();
     let mut y = vec![T::default(); count * width];
     let these = View::with_step(matrix, [count, length], step);
-    add_product(level, T::ONE, these, vectors, Worth::All, &mut y, width);
+    add_product(level, T::ONE, these, vectors, Terms::All, &mut y, width);
     dispatch(level, Rows { s, y: &mut y, width });
-    add_product(level, -T::ONE, View::new(&y, width), across, Worth::All, matrix, step);
+    add_product(level, -T::ONE, View::new(&y, width), across, Terms::All, matrix, step);
 }
 
 impl<T: Real> Reflector<T> {
@@ -312,7 +312,7 @@ impl<T: Real> Reflector<T> {
         let width = self.halves.len();
         let mut y = vec![T::default(); width * across];
         let these = View::with_step(matrix, [vectors.size()[0], across], step);
-        add_product(level, T::ONE, vectors.transposed(), these, Worth::All, &mut y, across);
+        add_product(level, T::ONE, vectors.transposed(), these, Terms::All, &mut y, across);
         // Solves `S^T Y = V^T C`, `FEW` rows at a time.
         let s = View::new(&self.s, width);
         for top in (0..width).step_by(FEW) {
@@ -321,10 +321,10 @@ impl<T: Real> Reflector<T> {
             dispatch(level, Few { s: s.part(top..bottom, top..bottom), y: solved, across });
             if !later.is_empty() {
                 let factors = s.part(top..bottom, bottom..width).transposed();
-                add_product(level, -T::ONE, factors, View::new(solved, across), Worth::All, later, across);
+                add_product(level, -T::ONE, factors, View::new(solved, across), Terms::All, later, across);
             }
         }
-        add_product(level, -T::ONE, vectors, View::new(&y, across), Worth::All, matrix, step);
+        add_product(level, -T::ONE, vectors, View::new(&y, across), Terms::All, matrix, step);
     }
 }
 
@@ -506,7 +506,7 @@ mod tests {
             1.0,
             View::new(a, depth),
             View::new(b, columns),
-            Worth::All,
+            Terms::All,
             &mut product,
             columns,
         );

@@ -17,7 +17,7 @@
 
 use std::ops::Range;
 
-use super::product::{View, Worth, add_product};
+use super::product::{Terms, View, add_product};
 use super::real::Real;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
@@ -145,7 +145,7 @@ impl<T: Real> Reflections<T> {
             let these = self.view().part(top..rows, top..bottom).transposed();
             product.chunks_exact_mut(n).for_each(|row| claim(&mut row[top..]));
             let those = self.view().part(top..rows, top..n);
-            add_product(self.level, T::ONE, these, those, Worth::Gram, &mut product[top..], n);
+            add_product(self.level, T::ONE, these, those, Terms::Gram, &mut product[top..], n);
             for (row, values) in (top..bottom).zip(product.chunks_exact_mut(n)) {
                 values[row] = diagonal[row];
             }
@@ -184,7 +184,7 @@ impl<T: Real> Reflections<T> {
         let (upper, lower) = solved.split_at_mut(middle * width);
         let lower = View::new(&lower[..(end - middle) * width], width).rows_reversed();
         let factors = s.part(start..middle, middle..end).columns_reversed();
-        add_product(self.level, -T::ONE, factors, lower, Worth::All, &mut upper[start * width..], width);
+        add_product(self.level, -T::ONE, factors, lower, Terms::All, &mut upper[start * width..], width);
         self.solve_rows(s, start..middle, solved, width);
     }
 
@@ -196,9 +196,9 @@ impl<T: Real> Reflections<T> {
         let depth = columns.end.min(rows.end);
         if !out.is_empty() {
             let vectors = self.view().part(rows.clone(), 0..depth);
-            let worth = Worth::Upper { offset: columns.start };
+            let selected = Terms::Upper { offset: columns.start };
             let factor = View::new(&self.factor, self.columns).part(0..depth, columns.clone());
-            add_product(self.level, T::ONE, vectors, factor, worth, out, width);
+            add_product(self.level, T::ONE, vectors, factor, selected, out, width);
         }
         for (row, values) in rows.zip(out.chunks_exact_mut(width.max(1))) {
             let on_diagonal = columns.contains(&row).then(|| T::ONE - values[row - columns.start]);

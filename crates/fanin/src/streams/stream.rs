@@ -15,7 +15,7 @@ pub trait Stream {
     ///
     /// # Errors
     /// `Length` or `ElementType` if `tensor` does not have the plan's shape or type; `BoundsOverflow`, `Method`,
-    /// `Feature`, `Memory` and `ShapeOverflow` as described for [`Plan::fill`]. If an error is returned, no value has
+    /// `Memory` and `ShapeOverflow` as described for [`Plan::fill`]. If an error is returned, no value has
     /// been written.
     fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
 
@@ -40,7 +40,6 @@ impl Plan {
     /// * `BoundsOverflow`: the stream needs finite truncation bounds, and the plan's bounds are infinite or too large
     ///   for the element type.
     /// * `Method`: the stream does not implement the algorithm that the plan asks for.
-    /// * `Feature`: the fill needs a cargo feature that is not enabled in this build.
     /// * `Memory`: the temporary memory that the fill needs cannot be allocated.
     /// * `ShapeOverflow`: the torch stream would consume more words than can be counted.
     pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
