@@ -106,8 +106,8 @@ impl Checkpoint {
     }
 }
 
-/// Reads the names, types and shapes of a model's tensors. `path` is the name of a built-in model, a manifest in JSON, or
-/// a checkpoint (a safetensors file, a folder or an index). Only the headers of a checkpoint are read.
+/// Reads the names, types and shapes of a model's tensors. `path` is the name of a built-in model, a JSON manifest, or a
+/// checkpoint (a safetensors file, a folder or an index). Only the headers of a checkpoint are read.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, or is neither a manifest nor a checkpoint.
