@@ -106,8 +106,10 @@ impl Checkpoint {
     }
 }
 
-/// Reads the names, types and shapes of a model's tensors. `path` is the name of a built-in model, a JSON manifest, or a
-/// checkpoint (a safetensors file, a folder or an index). Only the headers of a checkpoint are read.
+/// Reads the names, types and shapes of a model's tensors. Reads only the headers of a checkpoint.
+///
+/// `path` is the name of a built-in model, the path of a manifest in JSON, or the path of a checkpoint (a safetensors
+/// file, a folder or an index).
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, or is neither a manifest nor a checkpoint.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The kind of difference between an existing file and the file that would be written. It is found without reading
-/// values.
+/// A difference between an existing file and the file that would be written. Finding this difference does not require
+/// reading the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderDifference {
     /// The headers differ: the existing file was written for other tensors, another seed or another recipe.

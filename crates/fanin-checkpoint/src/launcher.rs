@@ -1,5 +1,5 @@
-//! Determines the partition that this process writes. The caller gives the partition, or the environment variables of a
-//! launcher (Slurm, torchrun, MPI, ...) do.
+//! Determines the partition that this process writes, from the caller's argument or from the environment variables of a
+//! launcher (Slurm, torchrun, MPI, ...).
 
 use crate::error::{Error, Remedy, Result};
 use crate::options::Partition;

@@ -1,4 +1,4 @@
-//! Writes one file by several processes. Each process writes one partition: a range of the values in the file.
+//! Writes one file together with other processes. Each process writes one partition: a range of the values in the file.
 //!
 //! Until all partitions are written, a folder `NAME.HASH.parts` exists beside the final path. The file `values` in this
 //! folder contains the values that have been written so far. For each partition that is complete on the disk, the

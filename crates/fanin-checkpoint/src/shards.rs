@@ -36,8 +36,8 @@ pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) 
     let Partitioning { max_shard_size, partition, layout } = partitioning;
     let Some(Partition { number, count }) = partition else { return shards.iter().collect() };
     if layout == FileLayout::Dcp && max_shard_size.is_none() {
-        // The partition consists of the file with its number. A partition without values has no file. So the numbers of
-        // the existing files may have gaps.
+        // Partition `number` is the file with the same number. A partition without values has no file. So the numbers
+        // of the existing files may have gaps.
         let name = file_names::dcp_file(number);
         return shards.iter().filter(|shard| shard.name == name).collect();
     }
@@ -96,15 +96,15 @@ fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: S
     ranges.into_iter().enumerate().map(shard).filter(|shard| !shard.range.is_empty(entries)).collect()
 }
 
-/// Splits a checkpoint into ranges of at most `max_bytes` bytes. A tensor may be split only at multiples of
-/// `unit(tensor)` values. If so many values take more than `max_bytes` bytes, they are a range of their own.
+/// Splits a checkpoint into ranges of at most `max_bytes` bytes. A tensor is split only between units of `unit(tensor)`
+/// values. A unit that is larger than `max_bytes` is a range of its own.
 fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usize) -> Vec<TensorRange> {
     let (mut ranges, mut range, mut free) = (Vec::new(), TensorRange::whole(0..0), max_bytes);
     for (tensor, entry) in entries.iter().enumerate() {
         let (size, unit, mut start) = (entry.dtype.size() as u64, unit(entry), 0);
         while entry.bytes() - start as u64 * size > free {
             let fitting = (free / size) as usize / unit * unit;
-            // If the range is empty, it gets one unit of values even if the unit is larger than `max_bytes`.
+            // An empty range gets a unit even if the unit is larger than `max_bytes`.
             start += if fitting == 0 && free == max_bytes { unit } else { fitting };
             ranges.push(range.ending_at(tensor, start, entry.values()));
             range = TensorRange::starting_at(tensor, start, entry.values());
