@@ -1,12 +1,12 @@
-"""Times the fills of fanin, torch, NumPy and JAX and a plain memory fill, alternately in one process.
+"""Times the fills of fanin, torch, NumPy and JAX, and a memory fill that writes one constant, alternately in one process.
 
-`cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. A child process
-measures all cases for one number of threads. In each round, every contender (fanin or another library) fills once, so that a
-slow phase of the machine affects all of them. Medians are compared, and also minimum times, which depend less on other
-processes. All contenders write to memory that has been written to before, except JAX, which allocates its own.
+`cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. For each number of
+threads, a child process measures all cases. In each round, every contender (fanin or another library) does the fill once, so
+that a slow phase of the machine affects all contenders. Medians are compared, and also minimum times, which depend less on
+other processes. All contenders write to memory that has been written to before, except JAX, which allocates new memory.
 
-The values are checked before they are timed. The torch stream must give the same bits and the same state of the generator as
-torch. The native stream must match the digests in the repository.
+The values of each fill are checked before it is timed. The torch stream must give bit-identical values and the same state of
+the generator as torch. The native stream must match the digests in the repository.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ sys.path.insert(0, str(HERE))
 
 from cases import CASES, SIZES, QUICK, Case, quick, sized  # noqa: E402
 
-#: A case gets no more rounds after this many seconds, but at least three rounds.
+#: The time in seconds after which no further round of a case is started. Every case gets at least three rounds.
 BUDGET = 40.0
 ROUNDS = 15
-#: Seconds of sleep before each contender of a long fill. OpenMP threads spin for some milliseconds after a parallel operation,
-#: and would otherwise compete with the threads of the next contender.
+#: The pause in seconds before each contender of a long fill. OpenMP threads spin for some milliseconds after a parallel
+#: operation. Without the pause, they would compete with the threads of the next contender.
 REST = 0.03
-#: A long fill that takes less than this many seconds is called once without timing after the sleep, to wake its threads.
+#: If a long fill takes less than this time in seconds, it is called once without timing after the pause, to wake its threads.
 WAKE = 0.05
 
 
@@ -103,7 +103,7 @@ def models(options: argparse.Namespace) -> None:
 
 
 def into_page(cases: list[dict[str, Any]], page: Path) -> None:
-    """Writes the table of speedups into docs/performance.md, between the two comments that mark the table."""
+    """Writes the table of speedups to docs/performance.md, between the two comments that mark its place."""
     begin, end = "<!-- table -->", "<!-- end of table -->"
     lines = ["| fill | torch stream | goal | native stream | goal |", "|---|---|---|---|---|"]
     for case in cases:
@@ -118,7 +118,7 @@ def into_page(cases: list[dict[str, Any]], page: Path) -> None:
 
 
 def write(result: dict[str, Any], name: str, options: argparse.Namespace) -> Path:
-    """Writes a result to the target folder, or to docs/ with --save."""
+    """Writes a result to the target folder, or to docs/ if --save is given."""
     root = HERE.parent
     target = root / "docs" if options.save else Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / "bench"
     target.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def measure_all(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure(case: Case, rounds: int, options: argparse.Namespace, curve: bool = False) -> dict[str, Any]:
-    """Checks the values of a case. Then returns the median and the minimum time of each contender, in seconds."""
+    """Checks the values of a case. Then measures each contender, and returns its median and minimum time in seconds."""
     print(f"{case.name} {'x'.join(map(str, case.shape))} ...", end=" ", file=sys.stderr, flush=True)
     started = time.perf_counter()
     check(case, options)
@@ -215,8 +215,8 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """Returns a function for each contender, which does the fill once. All write to the same memory, except that of JAX, which
-    allocates its own."""
+    """Returns a function for each contender, by name. A call does the fill once. All functions write to the same memory, except
+    that of JAX, which allocates new memory."""
     import numpy as np
     import torch
 
@@ -226,7 +226,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
     w = tensor(case)
     bits = w.view({4: torch.int32, 8: torch.int64, 2: torch.int16}[w.element_size()]).numpy()
     spec, constant = fanin.Initializer(case.spec), fanin.Initializer("constant(1)")
-    # `fanin.fill` is fastest with NumPy arrays. NumPy has no bf16, so an array of its bits is used.
+    # `fanin.fill` is fastest with NumPy arrays. NumPy has no bf16, so the array has the bits of the values as integers.
     array = w.numpy() if case.dtype != "bf16" else bits.view(np.uint16)
     dtype = "bf16" if case.dtype == "bf16" else None
     calls: dict[str, Callable[[], Any]] = {
@@ -244,7 +244,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
         jax.config.update("jax_enable_x64", True)
         key = jax.random.key(0)
-        # Each call uses a new key, as programs do, so that no result can be cached.
+        # Each call uses a new key, as in real programs. So no result can be cached.
         jitted = jax.jit(lambda number: case.jax(jax, jax.random.fold_in(key, number)))
         numbers = iter(range(1 << 31))
         calls["jax"] = lambda: jitted(next(numbers)).block_until_ready()
@@ -252,7 +252,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
 
 def check(case: Case, options: argparse.Namespace) -> None:
-    """Compares the torch stream with torch, and the native stream with the known digest. Exits with an error if they differ."""
+    """Compares the torch stream with torch, and the native stream with its known digest. Exits with an error if a value differs."""
     import torch
 
     import fanin
@@ -287,7 +287,7 @@ def digest(w: Any) -> str:
 
 
 def table(cases: list[dict[str, Any]], title: str) -> str:
-    """Returns the table of speedups over torch, with the goals."""
+    """Returns the text of the table of speedups over torch, with the goals."""
     head = ["", "torch", "torch stream", "minimum", "goal", "native stream", "minimum", "goal", "of memory fill", "NumPy", "JAX"]
     rows = [head]
     for case in cases:
@@ -321,7 +321,7 @@ def table(cases: list[dict[str, Any]], title: str) -> str:
 
 
 def store(seconds: dict[str, float]) -> float:
-    """Returns the time of writing the memory in seconds: the smaller one of ordinary and of non-temporal stores."""
+    """Returns the time of writing to the memory in seconds: the minimum of ordinary and non-temporal stores."""
     return min(seconds["memory fill"], seconds["memory fill, non-temporal"])
 
 

@@ -1,4 +1,4 @@
-"""The fills that `bench.py` measures, and the speedups that they should reach."""
+"""The fills that `bench.py` measures, and the speedups over torch that fanin should reach."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import math
 from dataclasses import dataclass
 from typing import Any, Callable
 
-#: The shape of 2^24 values, which take 64 MiB as f32.
+#: A shape with 2^24 values, which take 64 MiB as f32.
 LARGE = (1 << 24,)
 
 
 @dataclass(frozen=True)
 class Case:
-    """A fill, described for each library that is measured."""
+    """A fill, with a function for each library that does it."""
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     spec: str
-    #: Fills a tensor. The arguments are a module with the functions of torch.nn.init, and the tensor.
+    #: Fills a tensor. The arguments are a module with the functions of torch.nn.init (torch's or fanin's), and the tensor.
     torch: Callable[[Any, Any], Any]
-    #: The speedups over torch that the torch stream and the native stream should reach. None means no goal.
+    #: The speedup over torch that the torch stream should reach, and that of the native stream. None means no goal.
     goals: tuple[float | None, float | None] = (None, None)
-    #: Returns an array. The arguments are the module jax and a key. The function is jitted. None if JAX does not have the
-    #: distribution.
+    #: Returns an array. The arguments are the module jax and a key. `bench.py` compiles the function with jax.jit. None if
+    #: JAX does not have the distribution.
     jax: Callable[[Any, Any], Any] | None = None
     #: Fills an array. The arguments are a generator and the array. None if NumPy does not have the distribution.
     numpy: Callable[[Any, Any], Any] | None = None
-    #: The maximum absolute difference between torch and fanin. None means that the values must be bitwise equal.
+    #: The tolerance: the maximum absolute difference between torch and fanin. None means that values must be bitwise equal.
     tolerance: float | None = None
 
     @property
@@ -134,7 +134,7 @@ CASES = [
     Case("eye 4096 x 4096 f32", SQUARE, "f32", "eye", lambda init, w: init.eye_(w)),
 ]
 
-#: The numbers of values in the curves, from 16 to 2^28 (one GiB of f32).
+#: The sizes for which the speed by size is drawn, from 16 to 2^28 values (one GiB of f32).
 SIZES = [1 << exponent for exponent in range(4, 29, 2)]
 
 
@@ -142,7 +142,7 @@ def sized(distribution: str, size: int) -> Case:
     return {"uniform": uniform, "normal": normal}[distribution]("f32", (size,))
 
 
-#: The sizes that --quick uses.
+#: The sizes that are measured with --quick.
 QUICK = {"values": 1 << 18, "sizes": SIZES[:7], "square": 256}
 
 

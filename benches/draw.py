@@ -1,4 +1,4 @@
-"""Draws the charts of `docs/bench.svg`: the speedups over torch by case, and the speed by size and by number of threads."""
+"""Draws the charts of `docs/bench.svg`: the speedup over torch by case, and the speed by size and by number of threads."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 
 def bars(axes: Any, cases: list[dict[str, Any]], threads: int) -> None:
-    """Draws two bars for each fill, one for each stream. The axis of the speedup is logarithmic, and torch is at 1."""
+    """Draws two bars for each fill, one for each stream. The axis is the speedup over torch, on a logarithmic scale."""
     names = [case["name"] for case in cases]
     height = 0.36
     for offset, stream in ((-height / 2, "native stream"), (height / 2, "torch stream")):

@@ -1,10 +1,12 @@
-"""Times the construction of models by torch alone, with `fast_init()` and with `fast_init(defer=True)`, in one process.
+"""Times the construction of models in three ways: by torch alone, with `fast_init()`, and with `fast_init(defer=True)`.
 
-`cargo xtask bench --models` runs this script. Each model is first built once in each way, and the weights and the state of the
-generator are compared with those of torch alone. Then the construction is timed. Rounds alternate between the three ways.
+`cargo xtask bench --models` runs this script. Each model is first built once in each way. The weights, and the state of the
+generator afterwards, must equal those of torch alone. Then the construction is timed. In each round, the model is built in all
+three ways, in the same process.
 
-Large models are measured twice. The first measurement is in newly allocated memory, as in a process that builds one model. The
-second is in a separate process that keeps its memory from one build to the next. The difference is the time of page faults.
+Large models are measured twice. The first measurement uses newly allocated memory, as in a process that builds one model. The
+second measurement is made in a separate process, which reuses its memory from one build to the next. The difference between
+the two is the time of page faults.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ import fanin.torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 import model_configs  # noqa: E402
 
-#: A model gets no more rounds after this many seconds, but at least three rounds.
+#: The time in seconds after which no further round of a model is started. Every model gets at least three rounds.
 BUDGET = 150.0
 ROUNDS = 5
 
@@ -40,8 +42,8 @@ WAYS: dict[str, Callable[[], ContextManager[Any]]] = {
 }
 
 
-#: For each model: the name, the function that builds it, and the speedups that `fast_init()` and `fast_init(defer=True)`
-#: should reach. None means that there is no goal.
+#: The models. Each entry has a name, the function that builds the model, and two goals: the speedup over torch alone that
+#: `fast_init()` should reach, and that of `fast_init(defer=True)`. None means that there is no goal.
 MODELS = [
     ("GPT-2 large (transformers)", model_configs.build_gpt2_large, (5, 12)),
     ("Llama, 1.2B (transformers)", model_configs.build_llama_1b, (5, 12)),
@@ -83,7 +85,7 @@ def measure(name: str, builder: Callable[[], torch.nn.Module], quick: bool) -> d
     begun = time.perf_counter()
     while len(times["plain"]) < (1 if quick else ROUNDS):
         for way in WAYS:
-            # A small model is built many times, because one build is too short for the clock.
+            # A small model is built many times in each round, because one build is too short for the clock.
             seconds, model = build(builder, way)
             del model
             repeats = min(200, max(1, round(0.1 / seconds)))
@@ -116,7 +118,10 @@ def main(quick: bool, only: str | None) -> list[dict[str, Any]]:
 
 
 def in_kept_memory(name: str) -> dict[str, Any]:
-    """Measures a model in a separate process, in which glibc's allocator does not return freed memory to the system."""
+    """Measures a model in a separate process, in which glibc's allocator does not return freed memory to the system.
+
+    Returns the results like `measure`.
+    """
     variables = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
     command = [sys.executable, __file__, name]
     child = subprocess.run(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, check=False)

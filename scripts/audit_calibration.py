@@ -1,11 +1,13 @@
-"""Measures how `fanin audit` classifies the weights of real models (transformers, timm): fresh, damaged and trained.
+"""Measures how `fanin audit` classifies weights: freshly initialized, damaged and trained ones.
 
     python scripts/audit_calibration.py --fanin target/release/fanin > results
 
-- Fresh weights: every tensor of at least 64 values that is not constant should be classified as fresh. No tensor should have
-  a problem, except problems that the library causes on purpose.
-- Damaged weights: each weight matrix is damaged in one way at a time. `fanin audit` should report the damage.
-- Trained weights: a small network is trained on a random task with up to 1500 steps of Adam.
+- Freshly initialized weights of models of transformers and timm: every tensor that has at least 64 values and is not constant
+  should be classified as fresh. `fanin audit` should report no problem, unless transformers or timm causes it on purpose.
+- Damaged weights: up to four large weights of each model are damaged, in one way at a time. `fanin audit` should report every
+  damage.
+- Trained weights: a small network is trained on a random task with up to 1500 steps of Adam. The script prints the
+  classification after some numbers of steps.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Writes crates/fanin/tests/golden/*.tsv: values of torch.nn.init, for Rust tests that run without torch.
+"""Writes the golden files crates/fanin/tests/golden/*.tsv: values of torch.nn.init, for Rust tests that run without torch.
 
     python scripts/goldens.py            writes the files
-    python scripts/goldens.py --check    compares new values with the files, writes nothing; exit code 1 if a value differs
+    python scripts/goldens.py --check    compares new values with the files; the exit code is 1 if a value differs
 
 The script needs safetensors and torch. The files were written with torch 2.15. The specs and most cases come from
 tests/torch/compare_fill.py. Values that torch computes with LAPACK or MKL depend on the CPU. The files with such values have
@@ -40,7 +40,7 @@ STATE = """\
 
 
 def empty(shape, dtype, layout="c"):
-    """Returns a tensor of NaN in the memory order `layout`, which CALL describes. An element that no fill writes stays NaN."""
+    """Returns a tensor of NaN in the memory order `layout` (see CALL). An element that a fill does not write stays NaN."""
     dtype = grid.DTYPES[dtype]
     tensor = {
         "c": lambda: torch.empty(shape, dtype=dtype),
@@ -52,12 +52,12 @@ def empty(shape, dtype, layout="c"):
 
 
 def raw(tensor):
-    """Returns the bytes of the values in logical row-major order."""
+    """Returns the bytes of the tensor's values in logical row-major order."""
     return tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
 
 
 def values(tensor):
-    """Returns the bits of each value in hex, comma separated."""
+    """Returns the bits of the tensor's values in hexadecimal, separated by commas, or "-" if there are no values."""
     data, size = raw(tensor), tensor.element_size()
     return ",".join(data[i : i + size][::-1].hex() for i in range(0, len(data), size)) or "-"
 
@@ -84,8 +84,8 @@ def filled(spec, shape, dtype, layout):
     return short_hash(raw(tensor)), values(tensor.flatten()[:4]), short_hash(state_bytes())
 
 
-# The shapes for each memory order, with fewer and with more than 16 values. torch treats (2, 1, 5, 5) in channels_last and
-# (1, 40) transposed as contiguous, but not (1, 5, 6, 1) in channels_last.
+# The shapes that are filled in each memory order. Some have fewer than 16 values, and some have more. torch treats
+# (2, 1, 5, 5) in channels_last and (1, 40) transposed as contiguous, but not (1, 5, 6, 1) in channels_last.
 STRIDED = {
     "t": [(3, 5), (17, 33), (1, 40)],
     "cl": [(2, 3, 2, 1), (5, 6, 7, 3), (2, 1, 5, 5), (1, 5, 6, 1)],
@@ -95,7 +95,7 @@ STRIDED_SPECS = ["uniform(a=-0.3, b=2.1)", "normal(mean=0.1, std=0.02)", "trunc_
 
 
 def torch_cases():
-    """Yields some of the cases of compare_fill, without the largest, and cases with other memory orders."""
+    """Yields pairs of a case and a memory order: some smaller cases of compare_fill, and cases in other memory orders."""
     chosen = []
     for case in dict.fromkeys(grid.cases()):
         if case.close or math.prod(case.shape) > 40_000 or case.spec.startswith("sparse") and case.shape == (700, 40):
@@ -131,7 +131,7 @@ def torch_file():
 
 
 SEQUENCES = [
-    (  # after 15 normals the generator stores the second normal of a pair, until normals are drawn in pairs again
+    (  # after 15 normals, the generator stores the second normal of a pair, which a later fill uses or discards
         5,
         [
             ("normal", "f32", (15,), "c"), ("uniform", "f32", (5,), "c"),
@@ -149,7 +149,7 @@ SEQUENCES = [
             ("trunc_normal", "bf16", (3, 7), "s2"), ("normal", "f32", (1,), "c"),
         ],
     ),
-    (  # fills that cross word 624 or 1248, where the generator computes the next block of 624 words
+    (  # fills that cross word 624 or 1248, at which the generator computes the next block of 624 words
         2**32 + 9,
         [
             ("uniform", "f32", (623,), "c"), ("uniform", "f64", (1,), "c"), ("uniform", "f16", (622,), "c"),
@@ -237,9 +237,9 @@ def rows(text):
 
 
 def same(name, old, new):
-    """Returns True if two rows are equal. Values of torch that depend on the CPU may differ within a tolerance."""
+    """Returns True if two rows are equal, and False otherwise. Values of torch that depend on the CPU have a tolerance."""
     if name == "state.tsv" and old[0] == new[0] == "state":
-        return unpack(old[1]) == unpack(new[1])  # the compressed bytes depend on the version of zlib
+        return unpack(old[1]) == unpack(new[1])  # the compressed bytes may differ, because they depend on the version of zlib
     if old == new or name not in ("orthogonal.tsv", "inverse_cdf.tsv"):
         return old == new
     if old[:6] + old[7:] != new[:6] + new[7:]:

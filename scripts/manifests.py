@@ -28,16 +28,16 @@ DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.int64: "I64"}
 
 
 def entries(model):
-    """Returns the state_dict with one name for each tied tensor: the name under which save_pretrained saves it."""
+    """Returns the state_dict, in which each tied tensor has only the name under which save_pretrained saves it."""
     state = model.state_dict(keep_vars=True)
-    aliases = getattr(model, "all_tied_weights_keys", {})  # maps a second name to the saved name
+    aliases = getattr(model, "all_tied_weights_keys", {})  # maps each other name to the saved name
     kept = {name: tensor for name, tensor in state.items() if state.get(aliases.get(name)) is not tensor}
     assert len({id(tensor) for tensor in kept.values()}) == len(kept), "a tensor under two names"
     return kept
 
 
 def manifest(name):
-    """Returns the text of a model's manifest."""
+    """Returns the JSON text of a model's manifest."""
     built_in = BUILT_IN[name]
     model = built_in.on_meta()
     package = timm if built_in.config is None else transformers
@@ -57,7 +57,7 @@ def manifest(name):
 
 
 def read_recipe(file):
-    """Reads a recipe. If it extends another recipe, the rules of the other recipe follow its own rules."""
+    """Reads and returns a recipe. If it extends another recipe, the rules of that recipe are appended to its own rules."""
     recipe = tomllib.loads((MODELS / file).read_text())
     if "extends" not in recipe:
         return recipe
@@ -66,7 +66,7 @@ def read_recipe(file):
 
 
 def recipe_errors(name, text):
-    """Yields an error for each tensor without a rule, rule without a tensor, and undefined name in a spec."""
+    """Yields an error message for each tensor without a rule, each rule without a tensor, and each undefined name in a spec."""
     tensors = [key for key in json.loads(text) if key != "__metadata__"]
     recipe = read_recipe(BUILT_IN[name].recipe)
     variables = recipe.get("vars", {})
@@ -80,13 +80,13 @@ def recipe_errors(name, text):
     yield from (f"the tie {tie!r} names no tensor" for tie in recipe.get("tie", {}).items() if not {*tie} & {*tensors})
     for pattern, spec in recipe["init"].items():
         arguments = spec.partition("(")[2]
-        for word in re.findall(r"\b[a-z_]\w*\b(?!\s*[=(])", arguments):  # neither a key nor a function
+        for word in re.findall(r"\b[a-z_]\w*\b(?!\s*[=(])", arguments):  # words that are neither keys nor functions
             if word not in {*variables, "fan_in", "fan_out", "relu"}:
                 yield f"{spec!r} of rule {pattern!r}: {word} is not defined"
 
 
 def torchvision_errors():
-    """Yields an error unless a checkpoint of resnet50 also loads in the model of torchvision."""
+    """Checks that a checkpoint of timm's resnet50 also loads in the model of torchvision. Yields an error if it does not."""
     with torch.device("meta"):
         models = (BUILT_IN["resnet50"].build(), torchvision_resnet50())
     of_timm, of_torchvision = ([(key, value.shape) for key, value in entries(model).items()] for model in models)

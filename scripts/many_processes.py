@@ -1,4 +1,4 @@
-"""Compares the time of init_module on two ranks with that on one rank, and measures the memory of a rank beyond its shard.
+"""Compares the time of init_module on two ranks and on one rank, and measures the memory that a rank needs beyond its shard.
 
 Run this script by hand on an idle machine:
 

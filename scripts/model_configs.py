@@ -1,11 +1,11 @@
-"""The models that scripts, tests and benchmarks build, each from a configuration written down here.
+"""The models that scripts, tests and benchmarks build. This module has the configuration of each model.
 
-Nothing is downloaded. Other files import this module by its folder:
+Nothing is downloaded. To import this module, other files add its folder to the path:
 
     sys.path.insert(0, str(ROOT / "scripts"))
     import model_configs
 
-transformers, timm and torchvision are imported when a model of theirs is built.
+transformers, timm and torchvision are imported only when one of their models is built.
 """
 
 from __future__ import annotations
@@ -62,19 +62,19 @@ def torchvision_resnet50() -> nn.Module:
 class BuiltIn(NamedTuple):
     """A built-in model of fanin."""
 
-    #: The name of a class of transformers, or of a model of timm.
+    #: The name of a class of transformers, or the name of a model of timm.
     name: str
-    #: Returns the configuration for a class of transformers. None for a model of timm.
+    #: Returns the configuration for the class of transformers. None if the model is a model of timm.
     config: Callable[[], Any] | None
     #: The file name of the model's recipe.
     recipe: str
     dtype: torch.dtype = torch.float32
-    #: Another model that can load a checkpoint of this model, or None.
+    #: The expression of another model that can load a checkpoint of this model, or None.
     also_loads_in: str | None = None
 
     @property
     def loads_in(self) -> str:
-        """The Python expressions of the models that can load a checkpoint of this model."""
+        """The Python expressions that create the models that can load a checkpoint of this model, separated by commas."""
         first = f"timm.create_model({self.name!r})" if self.config is None else f"transformers.{self.name}"
         return first if self.also_loads_in is None else f"{first}, {self.also_loads_in}"
 
@@ -87,7 +87,7 @@ class BuiltIn(NamedTuple):
         return model if self.dtype == torch.float32 else model.to(self.dtype)
 
     def on_meta(self) -> nn.Module:
-        """Builds the model on the meta device, where tensors have no memory."""
+        """Builds and returns the model on the meta device, where tensors have no memory."""
         with torch.device("meta"):
             return self.build()
 
@@ -130,7 +130,7 @@ def small_llama(**dtype: torch.dtype) -> nn.Module:
 
 
 def odd_llama() -> nn.Module:
-    """Returns a small Llama with a padding token. Its vocabulary size, 61, is prime, so no number of ranks divides it."""
+    """Returns a small Llama with a padding token. The vocabulary size is 61, a prime, so that no number of ranks divides it."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -158,7 +158,7 @@ def small_vit() -> nn.Module:
 
 
 class EveryLayer(nn.Module):
-    """A module with each layer of torch that draws in its constructor, and with some parameters that it fills itself."""
+    """A module with layers of torch that draw values in their constructors, and with parameters that it fills itself."""
 
     def __init__(self):
         super().__init__()
@@ -182,7 +182,7 @@ class EveryLayer(nn.Module):
         init.orthogonal_(self.c)
 
 
-#: Small models whose construction the tests compare with and without fast_init.
+#: Small models. The tests build each of them with and without fast_init, and compare the results.
 SMALL = {
     "gpt2": small_gpt2,
     "llama": small_llama,
@@ -199,7 +199,7 @@ SMALL = {
 
 
 def _medium(model: str, config: str, **sizes: int) -> Callable[[], nn.Module]:
-    """Returns a function that builds a class of transformers."""
+    """Returns a function that builds a model of a class of transformers."""
 
     def build() -> nn.Module:
         import transformers
@@ -233,11 +233,11 @@ AUDITED: dict[str, Callable[[], nn.Module]] = {
 
 
 class EveryScheme(nn.Module):
-    """A module with a parameter for each scheme. The numbers of ranks in the tests do not divide most of the shapes."""
+    """A module with a parameter for each scheme. Most of the shapes are not divisible by the numbers of ranks in the tests."""
 
     def __init__(self, **where):
         super().__init__()
-        # 50257 rows, as in GPT-2. Neither 2 nor 3 divides this number.
+        # GPT-2 has 50257 rows too. This number is divisible neither by 2 nor by 3.
         self.embed = nn.Embedding(50257, 2, padding_idx=3, **where)
         self.up = nn.Linear(2, 53, **where)
         self.down = nn.Linear(53, 6, **where)
@@ -247,7 +247,7 @@ class EveryScheme(nn.Module):
         self.grouped = nn.Conv2d(8, 12, 3, groups=4, **where)
         self.same = nn.Linear(11, 9, bias=False, **where)
         self.cut = nn.Linear(7, 8, **where)
-        # Fewer rows than ranks.
+        # This weight has fewer rows than there are ranks.
         self.few = nn.Linear(5, 1, **where)
         self.norm = nn.LayerNorm(6, **where)
         self.gates = nn.Parameter(torch.empty(12, 5, **where))
@@ -273,7 +273,7 @@ class EveryScheme(nn.Module):
             init.orthogonal_(gate)
         self.gates.data[3:6].add_(1.0)
         with torch.no_grad():
-            # `rand` draws from torch's generator, whose state is the same on every rank.
+            # `rand` draws from torch's generator, which has the same state on every rank.
             self.scale.copy_(torch.rand(13).log())
             self.scale[2:5] = 7.0
 
@@ -303,7 +303,7 @@ def build_gpt2_large() -> nn.Module:
 
 
 def build_llama_1b() -> nn.Module:
-    """Llama 3.2 1B in float32, as transformers builds it by default."""
+    """Returns Llama 3.2 1B in float32, which is the default type in transformers."""
     return BUILT_IN["llama-3.2-1b"]._replace(dtype=torch.float32).build()
 
 

@@ -3,8 +3,8 @@
     pip install mpmath && python scripts/tables.py
 
 Each table has the coefficients of a polynomial that interpolates a smooth function at Chebyshev nodes. The error of such a
-polynomial is within a small factor of the smallest possible one for its degree. The printed relative error is the largest at
-2000 points. It is computed in exact arithmetic, with the coefficients rounded to the type in which the polynomial is evaluated.
+polynomial is within a small factor of the smallest possible error for its degree. The script prints the largest relative error
+at 2000 points. It is computed in high precision, with the coefficients rounded to the type that evaluates the polynomial.
 """
 
 import struct
@@ -19,8 +19,10 @@ def as_f32(x):
 
 
 def interpolate(function, low, high, degree):
-    """Interpolates `function` on [low, high]. Returns the middle of the interval, and the coefficients of the powers of
-    (x - middle), lowest power first."""
+    """Interpolates `function` on [low, high] by a polynomial in x - middle, where `middle` is the middle of the interval.
+
+    Returns `middle`, and the coefficients of the polynomial in the order of ascending powers.
+    """
     middle, half = (mp.mpf(low) + high) / 2, (mp.mpf(high) - low) / 2
     nodes = [mp.cos(mp.pi * (2 * k + 1) / (2 * (degree + 1))) for k in range(degree + 1)]
     matrix = mp.matrix(degree + 1, degree + 1)
@@ -48,7 +50,7 @@ def table(name, description, function, low, high, degree, rounded):
 
 
 def quantile(tail):
-    """Returns z >= 0 with P(Z > z) = tail, for a standard normal Z, by Newton's method."""
+    """Computes z >= 0 with P(Z > z) = tail by Newton's method, where Z is a standard normal variable. Returns z."""
     tail = mp.mpf(tail)
     if tail == mp.mpf(1) / 2:
         return mp.mpf(0)
@@ -64,7 +66,7 @@ def quantile(tail):
 
 
 def over_x(w):
-    """Returns z / x, where z is the quantile at x = 1 - 2 tail, and w = -ln(1 - x^2)."""
+    """Returns z / x, where P(Z > z) = tail for a standard normal Z, x = 1 - 2 * tail, and w = -ln(1 - x^2)."""
     w = mp.mpf(w)
     if w < mp.mpf(10) ** -30:
         return mp.sqrt(mp.pi / 2)

@@ -2,11 +2,11 @@
 
     python tests/torch/compare_fill.py --fanin target/release/fanin [--only SUBSTRING] [--quick]
 
-Each case runs the binary in a temporary directory, reads the file that the binary writes, and compares the file's values
-with those of torch. The bytes must be equal, with two exceptions:
+For each case, the script runs the binary in a temporary directory, and compares the values in the written file with those of
+torch. The bytes must be equal, with two exceptions:
 - orthogonal: the result of torch depends on the build of LAPACK, so values must agree within 2e-5 (f32) or 1e-8 (f64).
   f16 and bf16 are not compared, because torch cannot factorize them.
-- trunc_normal(method=inverse_cdf), torch's algorithm before 2.12: the last bits of torch's erfinv depend on the CPU,
+- trunc_normal(method=inverse_cdf), the algorithm of torch before 2.12: the results of torch's erfinv depend on the CPU,
   because MKL chooses a kernel for the CPU. So values must agree within a few units in the last place.
 fanin must print every warning of torch to stderr. The last line of the output is `N passed, M failed`. The exit code is 1 if
 a case fails.
@@ -30,7 +30,7 @@ BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Names(dict):
-    """Names for `eval`: an unknown name evaluates to itself as a string, such as fan_out in mode=fan_out."""
+    """The names that `eval` knows. An unknown name evaluates to itself as a string, for example fan_out in mode=fan_out."""
 
     def __missing__(self, name):
         return name
@@ -44,14 +44,14 @@ def read_spec(spec):
 
 
 def inverse_cdf_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0):
-    """Fills `tensor` as `trunc_normal_` of torch did before torch 2.12."""
+    """Fills `tensor` like torch's `trunc_normal_` before torch 2.12. Returns the tensor."""
     low, high = ((1 + math.erf((bound - mean) / std / math.sqrt(2))) / 2 for bound in (a, b))
     tensor.uniform_(2 * low - 1, 2 * high - 1).erfinv_()
     return tensor.mul_(std * math.sqrt(2)).add_(mean).clamp_(min=a, max=b)
 
 
 def torch_fill(tensor, spec):
-    """Fills `tensor` with the function of torch.nn.init that `spec` names. Returns the messages of torch's warnings."""
+    """Fills `tensor` by the function of torch.nn.init that `spec` names. Returns the messages of the warnings of torch."""
     name, arguments = read_spec(spec)
     if name in ("orthogonal", "xavier_uniform", "xavier_normal") and isinstance(arguments.get("gain"), str):
         arguments["gain"] = torch.nn.init.calculate_gain(arguments["gain"])
@@ -82,17 +82,17 @@ DRAWN = ["uniform(a=-0.3, b=2.1)", "normal(mean=0.1, std=0.02)", "trunc_normal(s
 TINY = [(0, 4), (1,), (1, 1), (15,), (16,), (17,), (3, 5), (7, 1, 3), (31,), (33,), (100,), (2, 3, 4, 5),
         (5, 2, 3, 3, 3)]  # fmt: skip
 LARGE = [(257, 129), (1000003,)]
-EVERY = [  # filled with the shape (6, 4, 3, 3), or with (23, 17) if the scheme needs a matrix
+EVERY = [  # the shape is (6, 4, 3, 3), or (23, 17) if the scheme needs a matrix
     "uniform", "normal", "trunc_normal", "constant(val=0.3)", "ones", "zeros", "eye", "dirac(groups=2)",
     "xavier_uniform(gain=2)", "xavier_normal(gain=tanh)", "kaiming_uniform(a=sqrt(5))",
     "kaiming_normal(mode=fan_out, nonlinearity=relu)", "sparse(sparsity=0.9, std=0.01)",
 ]  # fmt: skip
 TRUNCATED = [
-    "trunc_normal(a=-1, b=1)",  # p = 0.68: torch draws normals until all are within the bounds
+    "trunc_normal(a=-1, b=1)",  # the bounds contain a fraction p = 0.68 of the normals: torch redraws normals outside
     "trunc_normal(mean=1, std=2, a=-1, b=2.5)",
-    "trunc_normal(a=0.25, b=9)",  # only the values above 0.25, less than half of the distribution
-    "trunc_normal(a=-0.4, b=0.4)",  # p = 0.3108, just above the threshold 0.3: normals
-    "trunc_normal(a=-0.38, b=0.38)",  # p = 0.2961, just below the threshold: uniform proposals
+    "trunc_normal(a=0.25, b=9)",  # values above 0.25: less than half of the distribution
+    "trunc_normal(a=-0.4, b=0.4)",  # p = 0.3108, just above 0.3: torch draws normals
+    "trunc_normal(a=-0.38, b=0.38)",  # p = 0.2961, just below 0.3: torch draws uniform proposals
     "trunc_normal(a=1, b=2)",
     "trunc_normal(a=2, b=6)",
     "trunc_normal(a=-6, b=-4)",
@@ -141,7 +141,7 @@ ORTHOGONAL = [("orthogonal", (5, 3)), ("orthogonal", (3, 5)), ("orthogonal", (4,
 
 
 def cases():
-    """Yields all cases."""
+    """Yields all cases to be compared."""
     two_axes = ("eye", "sparse")
     for dtype in DTYPES:
         yield from (Case(s, (23, 17) if s.startswith(two_axes) else (6, 4, 3, 3), dtype, 42) for s in EVERY)
@@ -164,8 +164,8 @@ def cases():
         yield from (Case(s, shape) for shape in [(0, 4), (4, 0), (0, 4, 4)])
 
 
-# Requests that must fail: spec, shape and dtype, followed by the texts that stderr must contain: the names and values of
-# arguments, or torch's message.
+# Requests that must fail. Each entry is a spec, a shape and a dtype, followed by the texts that stderr must contain. These
+# texts are names and values of arguments, or the message of torch.
 ERRORS = [
     ("normal(std=-1)", "4,4", "f32", "std", "-1"),
     ("normal(std=nan)", "4,4", "f32", "std", "nan"),
@@ -223,7 +223,7 @@ def run(fanin, spec, shape, dtype, seed, path):
 
 
 def tolerance(case, expected):
-    """Returns the tolerance, an absolute difference, for a case in which the values of torch depend on the CPU."""
+    """Returns the maximum absolute difference for a case in which the values of torch depend on the CPU."""
     if case.spec.startswith("orthogonal"):
         return 2e-5 if case.dtype == "f32" else 1e-8
     arguments = read_spec(case.spec)[1]
@@ -232,7 +232,7 @@ def tolerance(case, expected):
 
 
 def difference(case, found, expected):
-    """Compares `found`, the tensors of a file, with the tensor `expected`. Returns None, or a description of the difference."""
+    """Compares the tensors of a file with the tensor `expected`. Returns None if they are equal, or else a description."""
     if list(found) != ["weight"]:
         return f"the file holds {list(found)}"
     found = found["weight"]
@@ -294,8 +294,8 @@ def main():
             path = Path(folder, f"{number}.safetensors")
             return path, pool.submit(run, arguments.fanin, spec, shape, dtype, seed, path)
 
-        # Two processes of fanin run at a time, while torch computes the expected values. The cases are run in batches of 32,
-        # so that the folder has few files.
+        # Two processes of fanin run at a time while torch computes the expected values. The cases are divided into batches of
+        # 32, so that the folder never has many files.
         work = [(check_case, case, (case.spec, ",".join(map(str, case.shape)), case.dtype, case.seed)) for case in grid]
         work += [(check_error, error, (*error[:3], 0)) for error in errors]
         for start in range(0, len(work), 32):

@@ -1,9 +1,9 @@
-"""Checks that `fanin init --stream torch` draws a checkpoint from one generator, tensor by tensor, as a loop in torch does.
+"""Checks that `fanin init --stream torch` draws all tensors from one generator in sequence, like a loop in torch.
 
     python tests/torch/compare_init_order.py --fanin target/release/fanin
 
 The tensors of the checkpoint are not in alphabetical order. After a tensor of fewer than 16 normals, the generator may store
-the second normal of a pair, which a later tensor then uses. Running the command again must write the same file. A tensor
+the second normal of a pair, which a later tensor then uses. If the command is run twice, it must write the same file. A tensor
 without a rule and a rule without a tensor must be errors. The last line of the output is `N passed, M failed`. The exit code
 is 1 if a check fails.
 """
@@ -32,7 +32,7 @@ RECIPE = {
     "gate.*": "uniform(a=-0.1, b=0.1)",
     "*": "normal(std=0.02)",
 }
-SMALL = [  # in the order of the file; after a size below 16, the generator may store a normal
+SMALL = [  # in the order of the file; after fewer than 16 values, the generator may store a normal
     ("z.weight", "F32", (3, 5)),
     ("conv.weight", "F32", (4, 3, 3, 3)),
     ("norm.scale", "F32", (7,)),
@@ -51,7 +51,7 @@ MIXED += [("turn.weight", "F64", (6, 4)), ("last.weight", "F16", (1,)), ("very.l
 
 
 def write_checkpoint(path, tensors):
-    """Writes a safetensors file of zeros, with the header in the order of `tensors`."""
+    """Writes a safetensors file of zeros. The tensors in the header are in the order of `tensors`."""
     header, end = {}, 0
     for name, kind, shape in tensors:
         start, end = end, end + math.prod(shape) * DTYPES[kind.lower()].itemsize
@@ -62,7 +62,7 @@ def write_checkpoint(path, tensors):
 
 
 def write_recipe(path, rules):
-    # A JSON string is also a TOML string, unless it has control characters or surrogates. These strings have none.
+    # JSON strings without control characters and surrogates are also TOML strings. These strings contain neither.
     path.write_text("[init]\n" + "".join(f"{json.dumps(rule)} = {json.dumps(spec)}\n" for rule, spec in rules.items()))
 
 

@@ -1,10 +1,10 @@
 """Compares the distributions of fanin's variance scaling schemes with those of JAX and Keras.
 
-The libraries have other generators, so the values differ, and only distributions can be compared. For each scheme, shape and
-axis layout, both sides draw about 10^6 values. Three comparisons are made:
-- The standard deviation of each side must be within 0.5 % of the planned one. Its standard error is 0.07 %.
-- The largest values of bounded distributions must agree within 0.2 %.
-- A two-sample Kolmogorov-Smirnov test must pass. It has a false-alarm rate of 10^-6.
+The libraries use other random generators than fanin. So the values differ, and only the distributions can be compared. For each
+scheme, shape and axis layout, fanin and the library each draw about 10^6 values. There are three comparisons:
+- Both standard deviations must be within 0.5 % of the planned standard deviation. The standard error is 0.07 %.
+- For bounded distributions, the largest values must agree within 0.2 %.
+- A two-sample Kolmogorov-Smirnov test must pass. Its false-alarm rate is 10^-6.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def compare(name: str, ours: np.ndarray, reference: np.ndarray, planned: float) 
     n = len(ours) * len(reference) / (len(ours) + len(reference))
     if distance > math.sqrt(math.log(2 / 1e-6) / 2 / n):
         wrong.append(f"Kolmogorov-Smirnov distance {distance:.5f}")
-    # The largest value of a bounded distribution is near the bound. Normal distributions are not compared.
+    # For a bounded distribution, the largest value is near the bound. For a normal distribution, it is not compared.
     if abs(ours[-1] / reference[-1] - 1) > 2e-3 and "untruncated" not in name and "normal)" not in name:
         wrong.append(f"largest value {ours[-1]:.6g}, reference {reference[-1]:.6g}")
     failures += bool(wrong)
@@ -70,13 +70,14 @@ def main() -> int:
                     other = {"normal": "untruncated_normal"}.get(distribution, distribution)
                     reference = kin.VarianceScaling(0.7, mode, other, seed=5)(shape)
                     compare(f"keras {mode} {shape} ({other})", ours, reference, planned)
-    # A stack of experts. JAX excludes the axis of the stack from the fans by batch_axis, fanin by the axis letter e.
+    # This is a stack of experts. The axis of the stack must not count in the fans. JAX excludes it by batch_axis, and fanin by
+    # the axis letter e.
     shape = (4, 500, 500)
     init = fanin.Initializer("lecun_normal(layout=eio)")
     ours = fanin.filled(shape, init, seed=1, name="w")
     compare("jax batch axis", ours, jnn.lecun_normal(batch_axis=0)(key, shape), init.resolve(shape).std)
     compare("stacked", fanin.filled(shape, "stacked(lecun_normal(layout=in_out))", seed=1, name="w"), ours, init.resolve(shape).std)
-    # Only the middle kernel position is non-zero. Its matrix has the shape [in, out] with in < out, so its rows are
+    # Only the matrix at the middle kernel position is non-zero. It has the shape [in, out] with in < out, so its rows must be
     # orthonormal.
     for side, w in (
         ("fanin", fanin.filled((3, 3, 40, 60), "delta_orthogonal(layout=kernel_in_out)", seed=1)),

@@ -2,12 +2,12 @@
 
     python tests/torch/compare_models.py --fanin target/release/fanin [--all] [--only SUBSTRING]
 
-A checkpoint is written for every model of `fanin models --json`, and checked as follows:
-- The names, shapes and types must be those of the model that `scripts/model_configs.py` builds on torch's meta device. If a
-  weight is tied, one of its names may be missing.
+For every model of `fanin models --json`, a checkpoint is written and checked:
+- The names, shapes and types must equal those of the model that `scripts/model_configs.py` builds on torch's meta device. For
+  a tied weight, the file may contain only one of its names.
 - transformers' from_pretrained must report no missing, unexpected or mismatched tensor, and must load the values of the file.
   The same must hold for shards that two processes have written.
-- One forward pass on a random input must give finite values.
+- A forward pass on a random input must give finite values.
 Nothing is downloaded. Without --all, models of more than 500 MB are skipped. The last line of the output is
 `N passed, M failed`. The exit code is 1 if a model fails.
 """
@@ -34,13 +34,13 @@ SMALL = 500_000_000  # bytes
 
 
 def size(model):
-    """Returns the number of bytes of a model's tensors. A tied tensor is counted once."""
+    """Returns the number of bytes of a model's tensors. A tied tensor counts once."""
     tensors = {id(tensor): tensor for tensor in model.state_dict(keep_vars=True).values()}
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 def errors_of_file(model, state):
-    """Yields the differences of `state` (name -> tensor) from the model's state_dict()."""
+    """Yields a message for each difference between `state` (name -> tensor) and the state_dict() of the model."""
     own = model.state_dict(keep_vars=True)
     kept = {id(own[key]) for key in state if key in own}
     missing = [key for key, tensor in own.items() if key not in state and id(tensor) not in kept]
@@ -56,7 +56,7 @@ def errors_of_file(model, state):
 
 
 def loaded(name, folder, state):
-    """Loads the file in `folder`, whose tensors are `state`. Returns the model and a list of errors."""
+    """Loads the checkpoint in `folder`, which has the tensors `state`. Returns the model and a list of errors."""
     if BUILT_IN[name].config is None:
         model = BUILT_IN[name].on_meta()
         model.load_state_dict(state, strict=True, assign=True)
@@ -70,7 +70,7 @@ def loaded(name, folder, state):
 
 
 def errors_of_shards(fanin, name, state, folder):
-    """Lets two processes write shards. Yields an error for each difference between the loaded values and `state`."""
+    """Writes shards by two processes, and loads them. Yields an error for each value that differs from `state`."""
     if BUILT_IN[name].config is None:
         return
     folder = folder / "shards"
@@ -84,7 +84,7 @@ def errors_of_shards(fanin, name, state, folder):
 
 
 def forward(name, model):
-    """Returns the output tensors for a tiny input."""
+    """Runs the model on a tiny input, and returns the output tensors."""
     torch.manual_seed(0)
     model.eval()
     with torch.no_grad():
@@ -95,7 +95,7 @@ def forward(name, model):
 
 
 def find_errors(fanin, listed, model, folder):
-    """Yields the errors of a model's checkpoint."""
+    """Writes and checks a checkpoint of a model. Yields each error."""
     name = listed["name"]
     result = subprocess.run(
         [fanin, "init", name, "--seed", "0", "-o", str(folder / "model.safetensors")], capture_output=True, text=True

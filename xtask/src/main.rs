@@ -1,4 +1,4 @@
-//! Project commands: `cargo xtask test`, `cargo xtask bench`, `cargo xtask golden`.
+//! The commands of this project: `cargo xtask test`, `cargo xtask bench`, `cargo xtask golden` and others.
 
 mod python;
 mod steps;
@@ -10,7 +10,7 @@ use steps::{Result, Steps, cargo, root, run};
 use test::{Part, Tier};
 
 const HELP: &str = "\
-cargo xtask test        run all tests, but for the slow ones; installs what they need into target/
+cargo xtask test        run all tests except the slow ones; installs what they need into target/
     --quick             a few minutes: unit tests, golden values, the command line; no Python, no adapters
     --slow              also the slow ones: 50 killed writers, the library without features, the release build
     --rust              the Rust crates only
@@ -55,7 +55,7 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Returns the tier and the part that the options of `cargo xtask test` select, or `None` if an option is unknown.
+/// Returns the tier and the part that the options of `cargo xtask test` select. Returns `None` if an option is unknown.
 fn options_of_test(options: &[&str]) -> Option<(Tier, Option<Part>)> {
     let (mut tier, mut part) = (Tier::Default, None);
     for option in options {
@@ -72,7 +72,7 @@ fn options_of_test(options: &[&str]) -> Option<(Tier, Option<Part>)> {
     Some((tier, part))
 }
 
-/// Builds the wheel in release mode, installs it, and measures the speed of fanin and other libraries.
+/// Builds the wheel in release mode, installs it, and runs the benchmark of fanin and other libraries.
 fn bench(options: &[&str]) -> Result {
     let script = root().join("benches/bench.py");
     let python = python::environment()?;

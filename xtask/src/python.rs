@@ -1,14 +1,14 @@
-//! The Python environment, the wheel, and the type stubs.
+//! Manages the Python environment, the wheel, and the type stubs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::steps::{Result, Steps, cargo, root, run, target};
 
-/// The release of torch whose values the torch stream must reproduce.
+/// The release of torch whose values the torch stream reproduces.
 const TORCH: &str = "torch==2.15.0";
 
-/// The packages that the tests of the Python package and the comparisons need in addition to torch.
+/// The packages that the tests of the Python package and the comparisons need, besides torch.
 const PACKAGES: [&str; 15] = [
     "numpy",
     "safetensors",
@@ -27,14 +27,14 @@ const PACKAGES: [&str; 15] = [
     "mpich",
 ];
 
-/// The packages that the benchmarks need in addition.
+/// The packages that only the benchmarks need.
 pub const BENCH_PACKAGES: [&str; 1] = ["matplotlib"];
 
-/// Returns the interpreter of a virtual environment in `target/`. The environment is created if it does not exist or if
-/// the list of packages has changed.
+/// Returns the path of the Python interpreter of a virtual environment in `target/`. Creates the environment if it does
+/// not exist or if the list of packages has changed.
 ///
 /// # Errors
-/// Returns an error if no Python 3.10 or newer is found, or if a package cannot be installed.
+/// Returns an error if Python 3.10 or newer is not found, or if a package cannot be installed.
 pub fn environment() -> Result<PathBuf> {
     let home = target().join("python");
     let python = if cfg!(windows) { home.join("Scripts/python.exe") } else { home.join("bin/python") };
@@ -53,7 +53,7 @@ pub fn environment() -> Result<PathBuf> {
     let pip = |packages: &[&str]| {
         run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(packages))
     };
-    // The build of torch for CPUs only has a tenth of the size. Not every package index has it.
+    // The CPU-only build of torch is ten times smaller than the default build. Not every package index has it.
     if pip(&[&format!("{TORCH}+cpu")]).is_err() {
         eprintln!("no {TORCH} for CPUs alone in this package index: the default build is installed");
     }
@@ -62,13 +62,13 @@ pub fn environment() -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Builds the wheel with this cargo profile, and installs it into the Python environment.
+/// Builds the wheel with the cargo profile `profile`, and installs it into the Python environment.
 ///
 /// # Errors
 /// Returns an error if the build or the installation fails.
 pub fn install_wheel(python: &Path, profile: &str) -> Result {
     let wheels = target().join("wheels");
-    // Older wheels are removed, so that the only wheel in the folder is the one that is built now.
+    // Older wheels are removed, so that the folder contains only the new wheel.
     if wheels.exists() {
         std::fs::remove_dir_all(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
     }
@@ -84,8 +84,8 @@ pub fn install_wheel(python: &Path, profile: &str) -> Result {
         .arg(wheel))
 }
 
-/// Generates the type stubs of the Python module from the compiled module, and writes them. If `check` is true,
-/// compares them with the stubs in the repository instead.
+/// Generates the type stubs of the Python module from the compiled module, and writes them. If `check` is true, does
+/// not write the stubs, but compares them with those in the repository.
 ///
 /// # Errors
 /// Returns an error if the build fails, or if `check` is true and the stubs are not up to date.

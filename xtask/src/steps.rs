@@ -1,20 +1,20 @@
-//! Runs commands, and records how long each step takes.
+//! Runs commands, and records the duration of each step.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The result of a command.
+/// The result of a command. The error is a message.
 pub type Result<T = ()> = std::result::Result<T, String>;
 
-/// The steps that have been run, each with its name and duration.
+/// The finished steps, each with its name and duration.
 #[derive(Default)]
 pub struct Steps {
     done: Vec<(String, Duration)>,
 }
 
 impl Steps {
-    /// Runs `work` and records how long it took under `name`.
+    /// Runs `work`, and records its duration under `name`.
     pub fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let start = Instant::now();
         let result = work();
@@ -22,7 +22,7 @@ impl Steps {
         result
     }
 
-    /// Prints how long each step took.
+    /// Prints the duration of each step.
     pub fn report(&self) {
         if self.done.is_empty() {
             return;
@@ -41,18 +41,18 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a member of the workspace").to_owned()
 }
 
-/// Returns the folder that cargo builds into: `CARGO_TARGET_DIR`, or `target` in the workspace.
+/// Returns the folder of cargo's build output: `CARGO_TARGET_DIR`, or `target` in the workspace.
 pub fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     std::path::absolute(&target).unwrap_or(target)
 }
 
-/// Returns a command for the cargo that started this program.
+/// Returns a command that runs the same cargo that started this program.
 pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs a command in the folder of the workspace.
+/// Runs a command in the root folder of the workspace.
 ///
 /// # Errors
 /// Returns an error if the command cannot be started, or if its exit code is not 0.
@@ -62,10 +62,10 @@ pub fn run(command: &mut Command) -> Result {
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
 
-/// Runs commands at the same time. The output of each command is printed when the command ends.
+/// Runs commands in parallel. Prints the output of each command when the command ends.
 ///
 /// # Errors
-/// Returns the error of the first command in the list that failed, after all commands have ended.
+/// Waits until all commands have ended. Then returns the error of the first command in the list that has failed.
 pub fn run_side_by_side(commands: Vec<Command>) -> Result {
     std::thread::scope(|scope| {
         let run = |mut command: Command| {

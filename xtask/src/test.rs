@@ -6,18 +6,18 @@ use std::process::Command;
 use crate::python;
 use crate::steps::{Result, Steps, cargo, root, run, run_side_by_side, target};
 
-/// The amount of testing.
+/// The amount of testing. Each tier includes the one before it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
-    /// Tests that take a few minutes in total, to run after each small change.
+    /// Tests that take a few minutes in total, for use after each small change.
     Quick,
-    /// All tests except those that take long and rarely fail.
+    /// All tests except those that are slow and rarely fail.
     Default,
     /// All tests.
     Slow,
 }
 
-/// A part of the tests.
+/// A part of the project that can be tested alone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The Rust crates.
@@ -26,13 +26,13 @@ pub enum Part {
     Python,
     /// The comparisons with torch.
     Torch,
-    /// The adapters for candle and burn.
+    /// The comparisons with torch, transformers and timm.
     Adapters,
 }
 
-/// Runs the tests of a tier. `part` selects one part of the tests; `None` runs all parts.
+/// Runs the tests of a tier. `part` selects one part of the tests, and `None` selects all parts.
 ///
-/// All builds use the same profile and, where possible, the same features. So each crate is built only once for the
+/// All builds use the same profile and, as far as possible, the same features. So each crate is built only once for the
 /// tests, the command and the wheel.
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
         return quick(steps);
     }
     let wanted = |this: Part| part.is_none_or(|part| part == this);
-    // The Python packages are installed on another thread while the crates are built.
+    // Another thread installs the Python packages while the crates are built.
     std::thread::scope(|scope| {
         let packages =
             (wanted(Part::Python) || wanted(Part::Torch)).then(|| scope.spawn(python::environment));
@@ -66,7 +66,7 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
     })
 }
 
-/// Runs unit tests, golden values and the main tests of the command line.
+/// Runs the unit tests, the tests of golden values, and the main tests of the command line.
 fn quick(steps: &mut Steps) -> Result {
     steps.step("unit tests of the workspace", || {
         run(cargo().args(["test", "--workspace", "--lib", "--bins"]))
@@ -81,7 +81,7 @@ fn quick(steps: &mut Steps) -> Result {
     })
 }
 
-/// The examples of the library. An example fails if its own assertions fail.
+/// The examples of the library `fanin`. An example fails if one of its assertions fails.
 const EXAMPLES: [&str; 6] = ["any_split", "fused", "own_scheme", "readme", "scaling_factors", "torch_parity"];
 
 fn rust(steps: &mut Steps, tier: Tier) -> Result {
@@ -101,7 +101,7 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
             run(cargo().args(["run", "--quiet", "--package", "fanin", "--example", example]))
         })
     })?;
-    // The profile `features` builds without optimization, because these features add interfaces and no kernels.
+    // The profile `features` does not optimize. It is sufficient, because these features add interfaces and no kernels.
     let features = ["--package", "fanin", "--profile", "features", "--features", "rand_core,ndarray"];
     steps.step("interfaces to rand_core and ndarray", || {
         run(cargo().arg("test").args(features).args(["--lib", "interop", "--test", "generators"]))?;
@@ -116,11 +116,12 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
     Ok(())
 }
 
-/// The adapters. Each is a separate workspace, because the frameworks are large and change often. All share one target
-/// folder.
+/// The folders of the adapters. Each adapter is a separate workspace, because the frameworks are large and change
+/// often. All adapters share one target folder.
 const ADAPTERS: [&str; 2] = ["adapters/fanin-candle", "adapters/fanin-burn"];
 
-/// Runs the tests of the adapters. Some of them compare a saved model with a checkpoint that the command line writes.
+/// Runs the tests of the adapters. Some of these tests compare a saved model with a checkpoint that the command line
+/// writes.
 fn adapters(steps: &mut Steps) -> Result {
     let binary = binary(steps)?;
     for adapter in ADAPTERS {
@@ -142,7 +143,7 @@ fn cargo_in(adapter: &str, command: &str) -> Command {
     cargo
 }
 
-/// Builds the `fanin` command with the profile of the tests, and returns the path of the binary.
+/// Builds the `fanin` binary with the profile of the tests, and returns the path of the binary.
 fn binary(steps: &mut Steps) -> Result<PathBuf> {
     steps.step("build the command", || run(cargo().args(["build", "--workspace", "--bins"])))?;
     Ok(target().join("debug").join(format!("fanin{}", std::env::consts::EXE_SUFFIX)))
@@ -173,7 +174,7 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
         run_side_by_side(vec![compare(&debug, "compare_init_order.py"), compare(&debug, "compare_models.py")])
     })?;
     if tier == Tier::Slow {
-        // The release build has other compiler options. It must draw bit-identical values.
+        // The release build uses other compiler options. Its values must be bit-identical.
         steps.step("build the command for release", || {
             run(cargo().args(["build", "--release", "--package", "fanin-cli"]))
         })?;
@@ -184,8 +185,8 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     golden_scripts(steps, python, true)
 }
 
-/// Regenerates the golden files and the manifests. If `check` is true, compares them with the files in the repository
-/// instead.
+/// Regenerates the golden files and the manifests. If `check` is true, does not write them, but compares them with the
+/// files in the repository.
 ///
 /// # Errors
 /// Returns an error if a script fails.

@@ -1,4 +1,4 @@
-//! A thread that synchronizes a file with the disk while the next values of the file are generated.
+//! Starts a thread that synchronizes a file with the disk while the next values of the file are generated.
 
 use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 /// A thread that calls `sync_data` on a file while another thread writes the file.
 ///
-/// Without this thread, the operating system keeps gigabytes of written data in memory, and the final `sync_all` waits
+/// Without this thread, the operating system keeps gigabytes of written data in memory. The final `sync_all` then waits
 /// until all of this data is on the disk.
 pub(crate) struct BackgroundSync {
     requests: Sender<()>,
@@ -14,14 +14,16 @@ pub(crate) struct BackgroundSync {
 }
 
 impl BackgroundSync {
-    /// Starts a thread for `file`, and requests the first synchronization. Returns `None` if the file's handle cannot be
-    /// duplicated or the thread cannot be started. The final `sync_all` then synchronizes all data.
+    /// Starts a thread for `file`, and requests the first synchronization.
+    ///
+    /// Returns `None` if the file handle cannot be duplicated or the thread cannot be started. In that case, the
+    /// caller's final `sync_all` synchronizes all data.
     pub(crate) fn start(file: &File) -> Option<Self> {
         let file = file.try_clone().ok()?;
         let (requests, received): (_, Receiver<()>) = channel();
         let work = move || {
             while received.recv().is_ok() {
-                // All requests that have arrived by now are removed, because one synchronization is enough for them.
+                // One synchronization serves all requests that have arrived by now, so the others are removed.
                 while received.try_recv().is_ok() {}
                 file.sync_data()?;
             }
@@ -33,14 +35,14 @@ impl BackgroundSync {
         Some(sync)
     }
 
-    /// Requests a synchronization, and does not wait until it is done. After an error the request is ignored, because
-    /// the thread has ended; [`finish`](Self::finish) returns the error.
+    /// Requests a synchronization without waiting for its end. If a synchronization has failed, the thread has ended
+    /// and the request is ignored. [`finish`](Self::finish) then returns the error.
     pub(crate) fn request(&self) {
         _ = self.requests.send(());
     }
 
-    /// Waits until all requested synchronizations are done. Returns the first error of the thread. The caller must not
-    /// ignore the error, because the operating system reports a write error only once.
+    /// Waits until all requested synchronizations are done, and returns the first error of the thread. The caller must
+    /// not ignore this error, because the operating system reports a write error only once.
     pub(crate) fn finish(self) -> std::io::Result<()> {
         drop(self.requests);
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -20,15 +20,17 @@ pub struct Checkpoint {
     /// All tensors: file by file, and within a file in the order of their values.
     pub manifest: Manifest,
     files: Vec<SafetensorsFile>,
-    /// The index in `files` of each tensor's file.
+    /// For each tensor, the index of its file in `files`.
     file_of_tensor: Vec<usize>,
-    /// Inconsistencies of the checkpoint's index that do not prevent reading, as messages.
+    /// Messages about inconsistencies of the checkpoint's index that do not prevent reading.
     pub warnings: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Opens a safetensors file, an index in JSON, or a folder. In a folder, this opens the index if there is one, else
-    /// `model.safetensors`, else all safetensors files in alphabetical order. Only headers are read.
+    /// Opens a safetensors file, a JSON index, or a folder. Only headers are read.
+    ///
+    /// In a folder, the index is opened if it exists. Otherwise `model.safetensors` is opened if it exists. Otherwise
+    /// all safetensors files are opened in alphabetical order.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or has an invalid header, if two files have a tensor of the same name,
@@ -63,7 +65,7 @@ impl Checkpoint {
         Ok(Self { manifest, files, file_of_tensor, warnings })
     }
 
-    /// Calls `take` with all values of tensor `number`: see [`SafetensorsFile::values`].
+    /// Calls `take` with all values of the tensor with index `number`. See [`SafetensorsFile::values`].
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -71,7 +73,7 @@ impl Checkpoint {
         self.files[self.file_of_tensor[number]].values(&self.manifest.entries[number], take)
     }
 
-    /// Calls `take` with the values of tensor `number` whose row-major indices are in `ranges`: see
+    /// Calls `take` with the values of the tensor with index `number` whose row-major indices are in `ranges`. See
     /// [`SafetensorsFile::values_of`].
     ///
     /// # Errors
@@ -85,7 +87,8 @@ impl Checkpoint {
         self.files[self.file_of_tensor[number]].values_of(&self.manifest.entries[number], ranges, take)
     }
 
-    /// Reads bytes of tensor `number`, beginning `offset` bytes after its first: see [`SafetensorsFile::read`].
+    /// Fills `bytes` with bytes of the tensor with index `number`, from byte `offset` of the tensor on. See
+    /// [`SafetensorsFile::read`].
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -93,7 +96,7 @@ impl Checkpoint {
         self.files[self.file_of_tensor[number]].read(&self.manifest.entries[number], offset, bytes)
     }
 
-    /// Returns `count` values of tensor `number`, beginning with row-major index `first`: see
+    /// Returns `count` values of the tensor with index `number`, from row-major index `first` on. See
     /// [`SafetensorsFile::window`].
     ///
     /// # Errors
@@ -103,8 +106,10 @@ impl Checkpoint {
     }
 }
 
-/// Reads the names, types and shapes of a model's tensors. `path` is the name of a built-in model, a manifest in JSON, or
-/// a checkpoint (a safetensors file, a folder or an index). Only the headers of a checkpoint are read.
+/// Reads the names, types and shapes of a model's tensors. Reads only the headers of a checkpoint.
+///
+/// `path` is the name of a built-in model, the path of a manifest in JSON, or the path of a checkpoint (a safetensors
+/// file, a folder or an index).
 ///
 /// # Errors
 /// Returns an error if the file cannot be read, or is neither a manifest nor a checkpoint.
@@ -119,7 +124,8 @@ pub fn read_manifest(path: &Path) -> Result<Manifest> {
     Ok(Checkpoint::open(path)?.manifest)
 }
 
-/// Returns the paths of a checkpoint's safetensors files, and the checkpoint's index, or `None` if there is no index.
+/// Returns the paths of a checkpoint's safetensors files, and the index of the checkpoint. The index is `None` if there
+/// is none.
 fn locate(path: &Path) -> Result<(Vec<PathBuf>, Option<Index>)> {
     let index_path = if path.is_dir() {
         Some(path.join(INDEX)).filter(|index| index.is_file())
@@ -137,8 +143,8 @@ fn locate(path: &Path) -> Result<(Vec<PathBuf>, Option<Index>)> {
     Ok((paths, None))
 }
 
-/// Returns the paths of the checkpoint's safetensors files in a folder that has no index: `model.safetensors` if it
-/// exists, else all safetensors files.
+/// Returns the paths of the safetensors files of a folder that has no index. If `model.safetensors` exists, this is the
+/// only path. Otherwise all safetensors files are returned.
 fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join(SINGLE_FILE);
     if single.is_file() {
@@ -158,13 +164,15 @@ fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Compares an index with the files that it names, and returns a message for each inconsistency that does not prevent
-/// reading. `file_of_name` has, for each tensor, the position of its file in `paths`. `size` is the number of bytes of
+/// Compares an index with the files that the index names. Returns a message for each inconsistency that does not
+/// prevent reading.
+///
+/// `file_of_name` maps the name of each tensor to the index of its file in `paths`. `size` is the number of bytes of
 /// all tensors.
 ///
 /// # Errors
-/// Returns an error if the index names a file for a tensor and the file does not have the tensor, or if a file has a
-/// tensor that the index does not have.
+/// Returns an error if a file does not have a tensor that the index assigns to this file, or if a file has a tensor
+/// that is not in the index.
 fn compare_with_index(
     path: &Path,
     index: &Index,
@@ -196,7 +204,8 @@ fn compare_with_index(
     Ok(warnings)
 }
 
-/// Returns the names of files in the folder of `paths` that are named like shards but are not in `paths`.
+/// Returns the names of the files that are in the same folder as `paths` and are named like shards, but are not in
+/// `paths`.
 fn unindexed_files(paths: &[PathBuf]) -> Result<Vec<String>> {
     let folder = paths.first().map_or(Path::new("."), |path| parent_folder(path));
     let mut names = Vec::new();

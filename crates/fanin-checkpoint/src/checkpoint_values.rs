@@ -1,4 +1,4 @@
-//! The values of a checkpoint: one thread produces them while another writes or compares them.
+//! Produces the values of a checkpoint on one thread while another thread writes or compares them.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::producer::Producer;
 use crate::progress::Progress;
 use crate::tensor_range::TensorRange;
 
-/// The values of a checkpoint. They are produced on demand by [`for_each`](Self::for_each).
+/// The values of a checkpoint. The method [`for_each`](Self::for_each) produces them.
 #[derive(Clone, Copy)]
 pub(crate) struct CheckpointValues<'a> {
     /// The tensors of the whole checkpoint.
@@ -26,32 +26,32 @@ pub(crate) struct CheckpointValues<'a> {
     cancel: &'a CancelToken,
 }
 
-/// What [`CheckpointValues::for_each`] passes to its callback: for each range `Begin`, any number of `Bytes`, and
-/// `End`.
+/// A step of [`CheckpointValues::for_each`]. For each range, the callback receives one `Begin`, any number of `Bytes`,
+/// and one `End`.
 pub(crate) enum Step<'a> {
     /// The range with this index in the list of ranges begins.
     Begin(usize),
-    /// The next bytes of the range, as they are stored in a file.
+    /// The next bytes of the range, in the byte order of the file.
     Bytes(&'a [u8]),
-    /// All bytes of the range have been passed.
+    /// The callback has received all bytes of the range.
     End,
 }
 
 impl<'a> CheckpointValues<'a> {
-    /// Returns the values of a plan. `progress` is informed of each chunk of values after it has been received.
-    /// Cancelling `cancel` stops [`for_each`](Self::for_each).
+    /// Returns the values of a plan. Each chunk is reported to `progress` after the callback has received it. If
+    /// `cancel` is cancelled, [`for_each`](Self::for_each) stops.
     pub(crate) fn new(plan: &'a CheckpointPlan, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
         let CheckpointPlan { planned, copies, draw, .. } = plan;
         Self { planned, copies: copies.as_deref(), draw: *draw, progress, cancel }
     }
 
-    /// Produces the values of these ranges, which must be in ascending order, and calls `receive` for each step.
+    /// Produces the values of `ranges`, which must be in ascending order, and calls `receive` for each step.
     ///
-    /// `receive` runs on the calling thread. Another thread produces the next values at the same time.
+    /// The calling thread runs `receive`. Another thread produces the next values at the same time.
     ///
     /// # Errors
-    /// Returns the first error of `receive` or of producing the values, and [`Error::Interrupted`] if the operation was
-    /// cancelled.
+    /// Returns the first error of `receive` or of producing the values. Returns [`Error::Interrupted`] if the operation
+    /// was cancelled.
     pub(crate) fn for_each(
         self,
         ranges: &[TensorRange],
@@ -94,7 +94,7 @@ impl<'a> CheckpointValues<'a> {
                     break;
                 }
             }
-            // A producer may be waiting for a returned buffer. Dropping the sender ends this wait with an error.
+            // The producer may be waiting for a buffer to come back. Dropping `returned` ends this wait with an error.
             drop(returned);
             match producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
                 Ok(()) | Err(Stopped::Disconnected) => received,

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The difference between an existing file and the file that would be written, found without reading the values.
+/// A difference between an existing file and the file that would be written. Finding this difference does not require
+/// reading the values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderDifference {
-    /// The headers differ: the existing file has other tensors, another seed or another recipe.
+    /// The headers differ: the existing file was written for other tensors, another seed or another recipe.
     Header,
     /// The headers are equal, but the sizes differ.
     Size,
 }
 
-/// Compares the file at `path` with the header and the size in bytes of the file that would be written. Returns `None`
-/// if header and size are equal.
+/// Compares the file at `path` with the file that would be written, which has this header and this size in bytes.
+/// Returns `None` if header and size are equal.
 pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result<Option<HeaderDifference>> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut found = Vec::new();
@@ -28,11 +29,11 @@ pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result
     Ok((found != size).then_some(HeaderDifference::Size))
 }
 
-/// A comparison of an open file with expected bytes, which are generated from the beginning of the file to its end.
+/// Compares a file with the expected bytes. The caller passes the expected bytes in the order of the file.
 pub(crate) struct ByteComparison {
     file: File,
     path: PathBuf,
-    /// The offset in the file of the next byte to compare.
+    /// The offset in the file of the next byte to be compared.
     offset: u64,
     found: Vec<u8>,
     /// The offset in the file of the first byte that differs. `None` until a difference is found.
@@ -40,14 +41,15 @@ pub(crate) struct ByteComparison {
 }
 
 impl ByteComparison {
-    /// Opens the file at `path` for a comparison that begins at byte `offset`.
+    /// Opens the file at `path` for a comparison from byte `offset` on.
     pub(crate) fn open(path: &Path, offset: u64) -> Result<Self> {
         let mut file = File::open(path).map_err(Error::io("open", path))?;
         file.seek(SeekFrom::Start(offset)).map_err(Error::io("read", path))?;
         Ok(Self { file, path: path.to_owned(), offset, found: Vec::new(), first_difference: None })
     }
 
-    /// Compares the next bytes of the file with `expected`. Once a difference has been found, nothing more is read.
+    /// Compares the next bytes of the file with `expected`. If a difference has been found before, this function does
+    /// nothing.
     pub(crate) fn compare(&mut self, expected: &[u8]) -> Result {
         if self.first_difference.is_some() {
             return Ok(());

@@ -2,8 +2,9 @@
 
 use fanin_recipe::StoredType;
 
-/// Converts little-endian values of type `dtype` to f64. Integers above 2^53 in magnitude are rounded. Returns an empty
-/// vector for types that fanin cannot read as numbers, for which [`StoredType::is_read`] is false.
+/// Converts little-endian values of type `dtype` to f64. Integers above 2^53 in magnitude are rounded.
+///
+/// Returns an empty vector if fanin cannot read the type as numbers, that is, if [`StoredType::is_read`] is false.
 pub fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
     macro_rules! each {
         ($type:ty, $size:literal, $wide:expr) => {{

@@ -27,7 +27,7 @@ pub enum Error {
         /// What is wrong with the file, and how to correct it.
         message: String,
     },
-    /// The request was refused, and another option would make it possible.
+    /// The request was refused. Another option makes the request possible.
     #[error("{message}")]
     Refused {
         /// Why the request was refused.
@@ -38,7 +38,7 @@ pub enum Error {
     /// A tensor cannot be initialized as requested.
     #[error("{tensor}: {source}")]
     Tensor {
-        /// The tensor's name, and the recipe's rule for it if there is one.
+        /// The name of the tensor, followed by the recipe's rule for the tensor if there is one.
         tensor: String,
         /// Why the tensor cannot be initialized.
         source: fanin::Error,
@@ -59,24 +59,24 @@ pub enum Error {
 
 /// The option that makes a refused request possible.
 ///
-/// The option has another name in each interface, for example `--force` on the command line and `force=True` in Python.
-/// Each interface adds its own name to the error message.
+/// The name of the option depends on the interface, for example `--force` on the command line and `force=True` in
+/// Python. Each interface adds its own option name to the error message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
     /// Replace existing files.
     Force,
-    /// Replace existing files, or resume: keep existing files that are complete and correct.
+    /// Replace existing files, or resume, which keeps existing files that are complete and correct.
     ForceOrResume,
-    /// Name a folder as the output.
+    /// Write to a folder.
     OutputFolder,
-    /// Name a checkpoint, a manifest or a built-in model, which has the tensors' names and shapes.
+    /// Name a source of the tensors' names and shapes: a checkpoint, a manifest or a built-in model.
     Like,
-    /// Name a checkpoint with values. A manifest has no values.
+    /// Name a checkpoint, because its values are copied. A manifest has no values.
     LikeCheckpoint,
-    /// Give the partition that this process writes: its number and the number of partitions.
+    /// Give the number of the partition that this process writes, and the number of partitions.
     Partition,
-    /// Give the number of partitions. The partition of this process is already known from the launcher.
+    /// Give the number of partitions. The launcher has given only the index of this process.
     PartitionCount,
 }
 
@@ -91,7 +91,7 @@ impl Error {
         Error::Refused { message: format!("{}: {message}", path.display()), remedy }
     }
 
-    /// Returns a function that wraps an error of the operating system, for use as `.map_err(Error::io("read", path))`.
+    /// Returns a function that wraps an error of the operating system. Usage: `.map_err(Error::io("read", path))`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }

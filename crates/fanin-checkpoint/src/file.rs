@@ -1,4 +1,4 @@
-//! Reading one safetensors file: the header when the file is opened, the values later, in chunks.
+//! Reads one safetensors file: the header when the file is opened, and the values later, in chunks.
 
 use std::fs::File;
 use std::ops::Range;
@@ -22,16 +22,17 @@ pub struct SafetensorsFile {
 }
 
 impl SafetensorsFile {
-    /// Opens a file and reads its header. The header is checked against the file's size before memory is allocated.
+    /// Opens a file and reads its header. The header is compared with the size of the file before memory is allocated.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read, or if its header breaks the format or does not match its size.
+    /// Returns an error if the file cannot be read, if its header is invalid, or if the header does not match the file
+    /// size.
     pub fn open(path: &Path) -> Result<Self> {
         let SafetensorsHeader { manifest, file, data } = SafetensorsHeader::read(path)?;
         Ok(Self { manifest, path: path.to_owned(), file, data })
     }
 
-    /// Returns `count` values of a tensor as f64, beginning with row-major index `first`. See [`decode`].
+    /// Returns `count` values of a tensor, from row-major index `first` on, converted to f64 by [`decode`].
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -41,7 +42,7 @@ impl SafetensorsFile {
         Ok(decode(entry.dtype, &bytes))
     }
 
-    /// Fills `bytes` with bytes of a tensor, beginning `offset` bytes after the tensor's first byte.
+    /// Fills `bytes` with bytes of a tensor, from byte `offset` of the tensor on.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -50,8 +51,8 @@ impl SafetensorsFile {
         read_exact_at(&self.file, self.data + start + offset, bytes).map_err(Error::io("read", &self.path))
     }
 
-    /// Calls `take` with all values of a tensor as f64, a chunk at a time in row-major order. If fanin cannot read the
-    /// tensor's type as numbers (see [`decode`]), `take` is not called.
+    /// Calls `take` with all values of a tensor, one chunk at a time in row-major order, converted to f64 by
+    /// [`decode`]. Does not call `take` if fanin cannot read the type as numbers.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -59,8 +60,8 @@ impl SafetensorsFile {
         self.values_of(entry, std::iter::once(0..entry.values()), take)
     }
 
-    /// Calls `take` with the values of a tensor whose row-major indices are in `ranges`, as [`values`](Self::values)
-    /// does. The ranges must be in ascending order and must not overlap.
+    /// Calls `take` with the values of a tensor whose row-major indices are in `ranges`, like [`values`](Self::values).
+    /// The ranges must be in ascending order and must not overlap.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
@@ -74,7 +75,7 @@ impl SafetensorsFile {
         if !entry.dtype.is_read() {
             return Ok(());
         }
-        // A chunk is read as a whole, with the gaps between ranges, so that many short ranges need only one read.
+        // One read returns a whole chunk, including the gaps between ranges. So many short ranges need only one read.
         let (mut first, mut chunk) = (0, Vec::new());
         for mut range in ranges {
             while !range.is_empty() {
@@ -91,8 +92,8 @@ impl SafetensorsFile {
     }
 }
 
-/// Fills `bytes` with the bytes of the file from `offset` on. The file's own position is not used (Windows changes it,
-/// Unix does not), so several threads can read one file at the same time.
+/// Fills `bytes` with the bytes of the file from `offset` on. The result does not depend on the current position of the
+/// file, so several threads can read the same file at the same time. The position changes on Windows, but not on Unix.
 #[cfg(unix)]
 fn read_exact_at(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)

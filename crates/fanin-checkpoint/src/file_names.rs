@@ -1,22 +1,22 @@
-//! The names of a checkpoint's files in a folder.
+//! The names of the files of a checkpoint in a folder.
 
-/// The name of the file if the checkpoint has only one file.
+/// The file name of a checkpoint that has only one file.
 pub(crate) const SINGLE_FILE: &str = "model.safetensors";
 
-/// The name of the index of a checkpoint in the `hf` layout.
+/// The file name of the index in the `hf` layout.
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
-/// Returns the name of file `number` of `count` in the `hf` layout. `number` is counted from 1.
+/// Returns the name of the file with this `number` (from 1 to `count`) in the `hf` layout.
 pub(crate) fn hf_file(number: usize, count: usize) -> String {
     if count == 1 { SINGLE_FILE.to_owned() } else { format!("model-{number:05}-of-{count:05}.safetensors") }
 }
 
-/// Returns the name of file `number` in the `dcp` layout. `number` is counted from 1.
+/// Returns the name of the file with this `number` (from 1) in the `dcp` layout.
 pub(crate) fn dcp_file(number: usize) -> String {
     format!("shard-{number:05}-model-00001-of-00001.safetensors")
 }
 
-/// Returns true if a reader of the `hf` layout treats a file of this name as a part of the checkpoint in the folder.
+/// Returns true if readers of the `hf` layout treat a file of this name as a part of the folder's checkpoint.
 pub(crate) fn is_hf_name(name: &str) -> bool {
     name == SINGLE_FILE
         || name == INDEX

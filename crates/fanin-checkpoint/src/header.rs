@@ -3,12 +3,13 @@
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
 
-/// Returns the first bytes of a safetensors file with these tensors: the length of the header, and the header padded with
-/// spaces to a multiple of eight bytes. The metadata is sorted by key, so that equal requests give equal bytes.
+/// Returns the first bytes of a safetensors file with these tensors: the length of the header, and the header itself.
+/// The header is padded with spaces to a multiple of eight bytes. The metadata is sorted by key, so that equal requests
+/// give equal bytes.
 ///
-/// The tensors keep their order, which is the order of a state dict. There are no gaps between them, because readers
-/// reject gaps. A tensor may therefore begin at an offset that is not a multiple of the size of its type: for example,
-/// an I64 tensor after an odd number of F32 values. The format allows this. The writer of the safetensors library
+/// The tensors are in the order of `entries`, which is the order of a state dict. There are no gaps between them,
+/// because readers reject gaps. A tensor may therefore begin at an offset that is not a multiple of the size of its
+/// type: for example, an I64 tensor after an odd number of F32 values. The format allows this. The safetensors library
 /// avoids such offsets by sorting the tensors by the size of their type.
 pub(crate) fn to_bytes(entries: &[Entry], metadata: &[(String, String)]) -> Vec<u8> {
     let mut metadata: Vec<_> = metadata.to_vec();

@@ -1,4 +1,4 @@
-//! The index of a checkpoint in the `hf` layout: a JSON file with the name of each tensor's file.
+//! The index of a checkpoint in the `hf` layout: a JSON file that maps each tensor to a file name.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::error::{Error, Result};
 
-/// The file name of each tensor.
+/// A map from the name of each tensor to the name of its file.
 pub(crate) type WeightMap = BTreeMap<String, String>;
 
 /// An index that was read from a file.
@@ -21,12 +21,12 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Reads and checks an index. The files named in the index are not opened.
+    /// Reads and checks an index. Does not open the files that the index names.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read or is not an index, or if the index is empty or has a tensor twice.
-    /// Also returns an error if a file name is a path, because an index must not make its reader open files in other
-    /// folders.
+    /// Returns an error if the file cannot be read or is not an index, or if the index is empty or lists a tensor
+    /// twice. Also returns an error if a file name is a path with a folder, because an index must not cause its reader
+    /// to open files in other folders.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
         regular(path, &metadata)?;
@@ -44,12 +44,12 @@ impl Index {
         Ok(index)
     }
 
-    /// Returns the file name of each tensor.
+    /// Returns the map from tensor names to file names.
     pub(crate) fn weight_map(&self) -> &WeightMap {
         &self.weight_map.0
     }
 
-    /// Returns the names of the files, each once, in alphabetical order.
+    /// Returns the file names in alphabetical order, without duplicates.
     pub(crate) fn file_names(&self) -> Vec<&String> {
         let mut names: Vec<&String> = self.weight_map().values().collect();
         names.sort();
@@ -57,14 +57,14 @@ impl Index {
         names
     }
 
-    /// Returns `metadata.total_size`, the number of bytes of all tensors. Returns JSON's null if the index does not
-    /// have this member.
+    /// Returns `metadata.total_size`, the number of bytes of all tensors. Returns JSON's null if this member is
+    /// missing.
     pub(crate) fn total_size(&self) -> &serde_json::Value {
         &self.metadata["total_size"]
     }
 }
 
-/// A weight map that is an error to parse if a tensor appears twice. serde's own map would silently use the last entry.
+/// A weight map that rejects duplicate tensors when it is parsed. serde's own map would silently keep the last entry.
 struct UniqueNames(WeightMap);
 
 impl<'de> Deserialize<'de> for UniqueNames {
@@ -93,10 +93,10 @@ impl<'de> Deserialize<'de> for UniqueNames {
     }
 }
 
-/// Returns the bytes of an index, exactly as Hugging Face's libraries write them. `total_size` is the number of bytes
+/// Returns the bytes of an index, formatted exactly as by Hugging Face's libraries. `total_size` is the number of bytes
 /// of all tensors.
 pub(crate) fn to_bytes(weight_map: WeightMap, total_size: u64) -> Vec<u8> {
-    /// The members are in alphabetical order, as in Hugging Face's files.
+    /// The members are serialized in alphabetical order, as in Hugging Face's files.
     #[derive(Serialize)]
     struct IndexFile {
         metadata: BTreeMap<&'static str, u64>,

@@ -1,16 +1,17 @@
-//! The partition that this process writes: given by the caller, or read from the environment variables of the launcher
-//! (Slurm, torchrun, MPI, ...).
+//! Determines the partition that this process writes, from the caller's argument or from the environment variables of a
+//! launcher (Slurm, torchrun, MPI, ...).
 
 use crate::error::{Error, Remedy, Result};
 use crate::options::Partition;
 
-/// The argument that selects the partition of this process: the partition itself, or `auto`.
+/// The argument that selects the partition of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionArgument {
-    /// A given partition.
+    /// The caller gives the partition.
     Partition(Partition),
-    /// The partition is read from the launcher's environment variables. The value is the number of partitions, for
-    /// launchers that do not set a variable with it. `None` reads this number from the launcher too.
+    /// The launcher's environment variables give the partition. The value is the number of partitions, for launchers
+    /// that do not set a variable for this number. If the value is `None`, a variable of the launcher gives this number
+    /// too.
     Auto(Option<usize>),
 }
 
@@ -36,16 +37,16 @@ pub fn parse_partition(text: &str) -> std::result::Result<PartitionArgument, Str
     }
 }
 
-/// The environment variables in which a launcher gives a process its index and the number of processes.
+/// The environment variables by which a launcher gives a process its index and the number of processes.
 struct Launcher {
     name: &'static str,
-    /// The variable with the index of this process.
+    /// The name of the variable with the index of this process.
     index: &'static str,
-    /// The variable with the index of the first process. `None` means that the first process has index 0.
+    /// The name of the variable with the index of the first process. `None` means that the first process has index 0.
     first: Option<&'static str>,
-    /// The variable with the difference between the indices of successive processes. `None` means that it is 1.
+    /// The name of the variable with the difference between the indices of successive processes. `None` means 1.
     step: Option<&'static str>,
-    /// The variable with the number of processes. `None` means that the launcher sets no such variable.
+    /// The name of the variable with the number of processes. `None` means that the launcher does not set one.
     count: Option<&'static str>,
 }
 
@@ -71,7 +72,7 @@ const LAUNCHERS: [Launcher; 7] = [
 ];
 
 impl PartitionArgument {
-    /// Returns the partition of this process. `variable` looks up an environment variable.
+    /// Returns the partition of this process. `variable` returns the value of an environment variable, or `None`.
     ///
     /// # Errors
     /// Returns [`Error::Refused`] if no launcher's variables are set, if the variables of two launchers contradict each
@@ -85,8 +86,8 @@ impl PartitionArgument {
         for launcher in &LAUNCHERS {
             found.extend(launcher.partition(count, &variable)?.map(|partition| (launcher, partition)));
         }
-        // If one launcher started several processes and another only one, the latter is ignored. For example, each job
-        // of a Slurm array may use srun to start one process.
+        // If one launcher started several processes and another launcher only one, the latter launcher is ignored. For
+        // example, each job of a Slurm array may start a single process with srun.
         if found.iter().any(|(_, partition)| partition.count > 1) {
             found.retain(|(_, partition)| partition.count > 1);
         }
@@ -107,8 +108,8 @@ impl PartitionArgument {
 }
 
 impl Launcher {
-    /// Returns the partition that this launcher's variables give, or `None` if the variables are not set. `count`
-    /// replaces the launcher's number of processes.
+    /// Returns the partition that the variables of this launcher give, or `None` if they are not set. If `count` is
+    /// given, it replaces the launcher's number of processes.
     fn partition(
         &self,
         count: Option<usize>,

@@ -1,11 +1,12 @@
-//! Reads and writes safetensors checkpoints for [`fanin`]. The written checkpoints have the initial weights of a model.
+//! Reads and writes safetensors checkpoints for [`fanin`]. The written checkpoints contain the initial weights of a
+//! model.
 //!
 //! [`Checkpoint`] reads a checkpoint: a file, a folder of files or an index. [`read_manifest`] reads only the names,
 //! types and shapes of the tensors.
 //!
-//! [`Request`] describes a checkpoint to be written: a recipe, the shapes of a model, a seed. [`Request::plan`] plans
-//! every tensor, reports every error, and returns a [`CheckpointPlan`]. [`CheckpointPlan::write`] writes the checkpoint
-//! to a [`Target`].
+//! [`Request`] describes a checkpoint to be written: a recipe, the shapes of a model, and a seed. [`Request::plan`]
+//! plans every tensor, and returns a [`CheckpointPlan`] or an error. [`CheckpointPlan::write`] writes the checkpoint to
+//! a [`Target`].
 //!
 //! ```
 //! use fanin::CancelToken;
@@ -30,9 +31,9 @@
 //! # Ok::<(), fanin_checkpoint::Error>(())
 //! ```
 //!
-//! A file is written under a temporary name and renamed when it is complete on the disk. A killed process therefore
-//! leaves no incomplete file under a final name. A checkpoint can be split into files ([`FileLayout`]), and several
-//! processes can write it without communication ([`Partition`]). An interrupted write can be resumed
+//! A file is written under a temporary name, and renamed when all of it is on the disk. A killed process therefore
+//! leaves no incomplete file under a final name. A checkpoint can be split into files ([`FileLayout`]). Several
+//! processes can write one checkpoint without communication ([`Partition`]). An interrupted write can be resumed
 //! ([`Existing::resume`]).
 
 #![forbid(unsafe_code)]

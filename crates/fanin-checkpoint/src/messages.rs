@@ -1,4 +1,4 @@
-//! The channel between the thread that produces values and the thread that receives them.
+//! The channel from the thread that produces values to the thread that receives them.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -7,12 +7,12 @@ use fanin::{DType, TensorMut};
 use crate::error::Error;
 use crate::value_buffer::ValueBuffer;
 
-/// The number of bytes in a chunk of values. Values are produced a chunk at a time, so that the needed memory does not
-/// depend on the size of the checkpoint.
+/// The number of bytes in a chunk of values. Values are produced in chunks, so that the memory use does not depend on
+/// the size of the checkpoint.
 pub(crate) const CHUNK: usize = 16 << 20;
 
-/// The number of buffers: one that is being filled, one that is being written to a file, and one between the two
-/// threads. Because of the third, neither thread waits as long as both are about equally fast.
+/// The number of buffers: one is being filled, one is being written to a file, and one is between the two threads. With
+/// this third buffer, neither thread waits while both have about the same speed.
 const BUFFERS: usize = 3;
 
 /// A message to the receiving thread.
@@ -25,15 +25,15 @@ pub(crate) enum Message {
     End,
 }
 
-/// Why a producer stopped early.
+/// The reason why a producer stopped early.
 pub(crate) enum Stopped {
-    /// The receiver has dropped its end of the channel, because of an error that it reports itself.
+    /// The receiver has dropped its end of the channel because of an error. The receiver itself reports this error.
     Disconnected,
     /// A value could not be produced.
     Failed(Error),
 }
 
-/// Why a buffer could not be filled.
+/// The reason why a buffer could not be filled.
 pub(crate) enum FillError {
     /// The memory could not be allocated.
     Memory,
@@ -41,20 +41,21 @@ pub(crate) enum FillError {
     Draw(fanin::Error),
 }
 
-/// The producer's end of the channel. The receiver sends each buffer back after use, and the producer fills it again.
+/// The producer's end of the channel. The receiver returns each buffer after use, so that the producer can fill it
+/// again.
 pub(crate) struct MessageSender {
     messages: Sender<Message>,
     returned: Receiver<ValueBuffer>,
     free: Vec<ValueBuffer>,
 }
 
-/// The receiver's end of the channel: `messages` arrive, and used buffers are sent back through `returned`.
+/// The receiver's end of the channel. Messages arrive in `messages`, and used buffers go back through `returned`.
 pub(crate) struct MessageReceiver {
     pub(crate) messages: Receiver<Message>,
     pub(crate) returned: Sender<ValueBuffer>,
 }
 
-/// Returns the two ends of a channel.
+/// Creates a channel, and returns its two ends.
 pub(crate) fn message_channel() -> (MessageSender, MessageReceiver) {
     let ((messages, received), (returned, reused)) = (channel(), channel());
     let free = (0..BUFFERS).map(|_| ValueBuffer::default()).collect();
@@ -62,13 +63,13 @@ pub(crate) fn message_channel() -> (MessageSender, MessageReceiver) {
 }
 
 impl MessageSender {
-    /// Sends a message. Returns [`Stopped::Disconnected`] if the receiver has dropped its end.
+    /// Sends a message to the receiver. Returns [`Stopped::Disconnected`] if the receiver has dropped its end.
     pub(crate) fn send(&self, message: Message) -> Result<(), Stopped> {
         self.messages.send(message).map_err(|_| Stopped::Disconnected)
     }
 
-    /// Waits for a free buffer and returns it. The caller fills it with `bytes` bytes. If `bytes` is more than a chunk,
-    /// this waits until at most one other buffer is in use, because large buffers take much memory.
+    /// Waits for a free buffer and returns it, for the caller to fill with `bytes` bytes. If `bytes` is larger than a
+    /// chunk, also waits until at most one other buffer is in use, to limit the memory use.
     pub(crate) fn buffer(&mut self, bytes: usize) -> Result<ValueBuffer, Stopped> {
         let needed = if bytes > CHUNK { BUFFERS - 1 } else { 1 };
         while self.free.len() < needed {
@@ -79,8 +80,7 @@ impl MessageSender {
         Ok(self.free.pop().expect("at least one buffer is free"))
     }
 
-    /// Draws a tensor of values by calling `fill`, and sends it. `stopped` converts an error into the returned
-    /// [`Stopped`].
+    /// Draws values by calling `fill`, and sends them. `stopped` converts an error of the drawing into a [`Stopped`].
     pub(crate) fn send_drawn(
         &mut self,
         dtype: DType,

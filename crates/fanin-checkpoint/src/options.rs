@@ -20,7 +20,7 @@ impl StreamKind {
         }
     }
 
-    /// Returns the stream that is called `name`, or `None` if no stream has this name.
+    /// Returns the stream with this name, or `None` if no stream has this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [StreamKind::Native, StreamKind::Torch].into_iter().find(|stream| stream.name() == name)
     }
@@ -29,11 +29,11 @@ impl StreamKind {
 /// The layout of a checkpoint's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FileLayout {
-    /// The layout of Hugging Face: each file has whole tensors, and an index names the file of each tensor.
+    /// The layout of Hugging Face: each file contains whole tensors, and an index names the file of each tensor.
     #[default]
     Hf,
-    /// The layout of `torch.distributed.checkpoint`: each file has rows of tensors. The header of the file says at
-    /// which row of its tensor each of these blocks of rows begins.
+    /// The layout of `torch.distributed.checkpoint`: each file contains blocks of rows of tensors. The header of the
+    /// file gives the first row of each block.
     Dcp,
 }
 
@@ -46,7 +46,7 @@ impl FileLayout {
         }
     }
 
-    /// Returns the layout that is called `name`, or `None` if no layout has this name.
+    /// Returns the layout with this name, or `None` if no layout has this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [FileLayout::Hf, FileLayout::Dcp].into_iter().find(|layout| layout.name() == name)
     }
@@ -64,20 +64,21 @@ pub struct Partition {
 /// How a checkpoint is split into files, and how the work is split between processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Partitioning {
-    /// The maximum number of bytes of values in a file. `None` sets no limit: the `hf` layout then has one file, and the
-    /// `dcp` layout one file for each partition.
+    /// The maximum number of bytes of values in a file. With `None` there is no maximum: the `hf` layout has one file,
+    /// and the `dcp` layout has one file for each partition.
     pub max_shard_size: Option<u64>,
-    /// The partition that this process writes. If the checkpoint has several files, the partition is every `count`th
-    /// file, beginning with file `number`. If the checkpoint is a single file, the partition is a range of the file's
-    /// values. `None` writes the whole checkpoint.
+    /// The partition that this process writes. `None` writes the whole checkpoint.
+    ///
+    /// If the checkpoint has several files, the partition is every `count`th file, beginning with file `number`. If the
+    /// checkpoint is a single file, the partition is a range of the values in the file.
     pub partition: Option<Partition>,
     /// The layout of the files.
     pub layout: FileLayout,
 }
 
 impl Partitioning {
-    /// Returns true if the checkpoint is written as files in a folder, and false if it is written as one file, whose
-    /// name the caller chooses.
+    /// Returns true if the checkpoint is written as files in a folder. Returns false if it is written as one file,
+    /// whose name the caller chooses.
     pub fn is_folder(self) -> bool {
         self.max_shard_size.is_some() || self.layout == FileLayout::Dcp
     }
@@ -92,19 +93,19 @@ impl Partitioning {
     }
 }
 
-/// What a process writes.
+/// The form of the output that a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputForm {
     /// One file.
     File,
     /// A range of one file that several processes write. The file may already exist, because another process may have
-    /// completed it. An existing file is compared with the values of this process.
+    /// completed it. In that case, the values of this process are compared with the file.
     PartitionOfFile,
     /// One or more files in a folder.
     Folder,
 }
 
-/// The treatment of existing files. By default, an existing file is an error.
+/// How existing files are treated. By default, an existing file is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Existing {
     /// Replace existing files.
@@ -125,8 +126,8 @@ pub struct Draw {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// Parses a number of bytes: `5GB`, `512 MiB`, `1.5e9`. The case of the unit does not matter, as in Hugging Face's
-/// `max_shard_size`.
+/// Parses a number of bytes, for example `5GB`, `512 MiB` or `1.5e9`. The case of the unit does not matter, as in
+/// Hugging Face's `max_shard_size`.
 ///
 /// # Errors
 /// Returns a message if `text` is not a whole number of bytes from 1 to 2^53.

@@ -1,5 +1,5 @@
-//! Plans the files of a checkpoint, and selects the files that this process writes. A single file that several
-//! processes write is planned in `partitioned_file`.
+//! Plans the files of a checkpoint, and selects the files that this process writes. The module `partitioned_file` plans
+//! the case of a single file that several processes write.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,12 @@ use crate::shards::{Shard, header, index, partition_of_file, shards, shards_of_p
 use crate::target::{Target, check_replaceable};
 use crate::tensor_range::TensorRange;
 
-/// A file of a checkpoint that is not written yet.
+/// A file that will be written as a part of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedFile {
-    /// The file's name in its folder.
+    /// The file name without a folder.
     pub name: String,
-    /// The number of tensors in the file. A tensor that is split between files counts once in each of them.
+    /// The number of tensors in the file. A tensor that is split between files is counted once in each of these files.
     pub tensors: usize,
     /// The size of the file in bytes.
     pub bytes: u64,
@@ -45,20 +45,19 @@ impl CheckpointPlan {
         shards.iter().map(file).chain(index).collect()
     }
 
-    /// Checks whether existing files would prevent the checkpoint from being written to `target`.
+    /// Checks that no existing file prevents the checkpoint from being written to `target`.
     ///
     /// # Errors
-    /// Returns the error that [`CheckpointPlan::write`] would return for these files.
+    /// Returns the error that [`CheckpointPlan::write`] would return because of an existing file.
     pub fn check_target(&self, target: &Target) -> Result {
-        // The checkpoint is one file that several processes write. `partitioned_file` checks an existing file when a
-        // partition is written.
+        // This is a single file that several processes write. `partitioned_file::write` checks whether the file exists.
         if self.partitioning.partition.is_some() && !self.partitioning.is_folder() {
             return Ok(());
         }
         OutputPlan::new(self, &self.entries(), target).map(|_| ())
     }
 
-    /// Returns the number of bytes of all values that this process produces, to write them or to compare them with
+    /// Returns the number of bytes of the values that this process produces. These values are written, or compared with
     /// existing files.
     pub fn bytes(&self) -> u64 {
         let (entries, partitioning) = (self.entries(), self.partitioning);
@@ -75,8 +74,8 @@ impl CheckpointPlan {
     }
 }
 
-/// A file that this process writes. With [`Existing::resume`](crate::Existing::resume), an existing file with the right
-/// content is not written again.
+/// A file that this process writes. With [`Existing::resume`](crate::Existing::resume), a file that already exists with
+/// the right content is not written again.
 pub(crate) struct FilePlan {
     pub(crate) path: PathBuf,
     pub(crate) range: TensorRange,
@@ -85,7 +84,7 @@ pub(crate) struct FilePlan {
 }
 
 impl FilePlan {
-    /// Returns the size of the file in bytes.
+    /// Returns the file size in bytes.
     pub(crate) fn size(&self, entries: &[Entry]) -> u64 {
         self.header.len() as u64 + self.range.bytes(entries)
     }
@@ -103,16 +102,16 @@ pub(crate) struct OutputPlan {
     pub(crate) total_files: usize,
     /// The files of this process.
     pub(crate) files: Vec<FilePlan>,
-    /// The index, or `None` if the checkpoint has no index or if the same index exists already.
+    /// The index. `None` if the checkpoint has no index, or if an identical index already exists.
     pub(crate) index: Option<IndexPlan>,
 }
 
 impl OutputPlan {
-    /// Returns the files and the index that this process writes to `target`. `entries` are the entries of `plan`.
+    /// Plans the files and the index that this process writes to `target`. `entries` are the entries of `plan`.
     ///
     /// # Errors
-    /// Returns an error if a file exists and the options allow neither to replace nor to keep it, or if the folder has
-    /// files of another checkpoint.
+    /// Returns an error if a file exists and the options allow neither replacing nor keeping it. Also returns an error
+    /// if the folder has files of another checkpoint.
     pub(crate) fn new(plan: &CheckpointPlan, entries: &[Entry], target: &Target) -> Result<Self> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = plan;
         let layout = partitioning.layout;
@@ -132,9 +131,9 @@ impl OutputPlan {
     }
 }
 
-/// Returns the plan of an index, or `None` if an index with the same content exists and need not be written again.
+/// Returns the plan of an index, or `None` if an identical index already exists.
 ///
-/// If several processes write the checkpoint, each of them writes the index. All write the same bytes.
+/// If several processes write the checkpoint, each of them writes the index with the same bytes.
 fn plan_index(target: &Target, partitioning: Partitioning, bytes: Vec<u8>) -> Result<Option<IndexPlan>> {
     let path = target.file_path(INDEX)?;
     let same = path.is_file() && std::fs::read(&path).is_ok_and(|found| found == bytes);

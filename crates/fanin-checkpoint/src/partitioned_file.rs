@@ -1,13 +1,13 @@
-//! One file that several processes write. Each process writes one partition: a range of the file's values.
+//! Writes one file together with other processes. Each process writes one partition: a range of the values in the file.
 //!
-//! The final file has a folder beside it, `NAME.HASH.parts`, until all partitions are written. In this folder, the file
-//! `values` has the values that are written so far, and an empty marker file stands for each partition that is complete
-//! on the disk. HASH is computed from the header and from the number of partitions, so that another seed, recipe or
-//! number of partitions uses another folder.
+//! Until all partitions are written, a folder `NAME.HASH.parts` exists beside the final path. The file `values` in this
+//! folder contains the values that have been written so far. For each partition that is complete on the disk, the
+//! folder contains an empty marker file. HASH is computed from the header and the number of partitions. So another
+//! seed, another recipe or another number of partitions uses another folder.
 //!
-//! A process that has written its partition looks for the markers of all partitions. If it finds all of them, it
-//! renames `values` to the final name, because no process has anything left to write. A partition can be written again
-//! at any time, because every process writes the same bytes to the same range.
+//! After writing its partition, a process looks for the markers of all partitions. If all markers exist, the process
+//! renames `values` to the final name. A partition can be written again at any time, because every process that writes
+//! it writes the same bytes to the same range.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -28,11 +28,12 @@ use crate::write_error::{CountingWriter, write_error};
 use crate::written::Written;
 use crate::{disk_space, header};
 
-/// Writes one partition of a file. If all other partitions are written already, renames the file to its final name.
+/// Writes one partition of a file. If all other partitions are already written, also renames the file to its final
+/// name.
 ///
 /// # Errors
-/// Returns an error if another file exists at the final path and must not be replaced, if the disk has no space, or if
-/// the values cannot be written.
+/// Returns an error if another file exists at the final path and must not be replaced, if the disk does not have enough
+/// space, or if the values cannot be written.
 pub(crate) fn write(
     target: &Target,
     metadata: &[(String, String)],
@@ -83,7 +84,7 @@ pub(crate) fn write(
     Ok(Written { missing_partitions, ..if keep { kept } else { written } })
 }
 
-/// Returns the folder that has the file's values until all partitions are written.
+/// Returns the path of the folder that contains the values until all partitions are written.
 fn partitions_folder(path: &Path, header: &[u8], count: usize) -> PathBuf {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(count as u64).to_le_bytes());
@@ -98,7 +99,7 @@ struct PartitionedFile<'a> {
     target: &'a Target,
     /// The final path.
     path: PathBuf,
-    /// The folder that has the file's values until all partitions are written.
+    /// The folder that contains the values until all partitions are written.
     folder: PathBuf,
     header: Vec<u8>,
     /// The size of the file in bytes.
@@ -108,7 +109,7 @@ struct PartitionedFile<'a> {
 }
 
 impl PartitionedFile<'_> {
-    /// Returns the path of the file `values`, which has the values until all partitions are written.
+    /// Returns the path of the file `values`, which contains the values until all partitions are written.
     fn values(&self) -> PathBuf {
         self.folder.join("values")
     }
@@ -118,8 +119,8 @@ impl PartitionedFile<'_> {
         self.folder.join(format!("{number}-of-{}", self.partition.count))
     }
 
-    /// Opens the file `values`, sets its size to that of the final file, and writes the header. Every process does
-    /// this, with the same size and the same bytes.
+    /// Opens the file `values` for writing. Sets its size to the size of the final file, and writes the header. Every
+    /// process does this, with the same size and the same header.
     fn create_values(&self) -> Result<File> {
         let path = self.values();
         let mut options = OpenOptions::new();
@@ -130,8 +131,8 @@ impl PartitionedFile<'_> {
         Ok(file)
     }
 
-    /// Returns true if the file exists at its final path with the header and the size of this checkpoint. Returns false
-    /// if no file exists there, or if another file exists and the options allow to replace it.
+    /// Returns true if the file at the final path has the header and the size of this checkpoint. Returns false if
+    /// there is no file, or if there is another file that the options allow to replace.
     ///
     /// # Errors
     /// Returns an error if another file exists at the final path and must not be replaced.
@@ -150,8 +151,8 @@ impl PartitionedFile<'_> {
         Err(Error::refused(&self.path, message, Remedy::Force))
     }
 
-    /// Returns `result`, the result of an operation in the folder. Returns `Ok` if the error is "not found" and the
-    /// final file is complete: another process has then renamed the file and removed the folder.
+    /// Returns `result`, which comes from an operation in the folder. Returns `Ok` instead of a "not found" error if
+    /// the final file is complete. In that case, another process has renamed the file and removed the folder.
     fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),
@@ -160,11 +161,11 @@ impl PartitionedFile<'_> {
     }
 
     /// Renames `values` to the final path if all partitions are written. Returns the number of partitions that are not
-    /// written yet.
+    /// yet written.
     fn rename_if_complete(&self) -> Result<usize> {
         let missing = (1..=self.partition.count).filter(|&number| !self.marker(number).exists()).count();
         if missing > 0 {
-            // Markers are also missing if another process has renamed the file and removed the folder.
+            // If another process has renamed the file and removed the folder, the markers are missing too.
             let complete = self.path.exists() && self.is_complete()?;
             if complete {
                 self.remove_folder();
@@ -177,8 +178,8 @@ impl PartitionedFile<'_> {
         Ok(0)
     }
 
-    /// Removes the folder. Errors are ignored, because the checkpoint is complete, and another process may be removing
-    /// the folder too.
+    /// Removes the folder. Errors are ignored, because the checkpoint is already complete, and another process may be
+    /// removing the folder at the same time.
     fn remove_folder(&self) {
         for number in 1..=self.partition.count {
             _ = std::fs::remove_file(self.marker(number));
@@ -188,17 +189,17 @@ impl PartitionedFile<'_> {
     }
 }
 
-/// The values of a partition.
+/// The values of one partition.
 struct PartitionValues<'a> {
     values: CheckpointValues<'a>,
     range: TensorRange,
-    /// The offset in the file at which the partition's values begin, in bytes.
+    /// The offset in the file of the partition's first value, in bytes.
     offset: u64,
 }
 
 impl PartitionValues<'_> {
-    /// Writes the values to their offset in `file`, which was opened at `path`, and waits until they are on the disk.
-    /// Another process may rename the file meanwhile.
+    /// Writes the values to `file` at their offset, and waits until they are on the disk. `path` is the path at which
+    /// `file` was opened. Another process may rename the file during the write.
     fn write(&self, mut file: File, path: &Path) -> Result {
         file.seek(SeekFrom::Start(self.offset)).map_err(Error::io("write", path))?;
         let mut file = CountingWriter::new(file);
@@ -209,15 +210,15 @@ impl PartitionValues<'_> {
         file.inner.sync_all().map_err(|error| write_error(path, file.written, error))
     }
 
-    /// Compares the file at `path` with the partition's values. Returns the offset in the file of the first byte that
-    /// differs, or `None` if all values are equal.
+    /// Compares the file at `path` with the values of the partition. Returns the offset in the file of the first byte
+    /// that differs, or `None` if all bytes are equal.
     fn first_difference(&self, path: &Path) -> Result<Option<u64>> {
         let mut comparison = ByteComparison::open(path, self.offset)?;
         self.for_each(|bytes| comparison.compare(bytes))?;
         Ok(comparison.first_difference())
     }
 
-    /// Calls `take` with the bytes of the values, a chunk at a time.
+    /// Calls `take` with the bytes of the values, one chunk at a time.
     fn for_each(&self, mut take: impl FnMut(&[u8]) -> Result) -> Result {
         self.values.for_each(std::slice::from_ref(&self.range), |step| match step {
             Step::Bytes(bytes) => take(bytes),

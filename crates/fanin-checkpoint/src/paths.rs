@@ -1,10 +1,10 @@
-//! Functions on paths: the folder of a file, and the end of a chain of symbolic links.
+//! Functions that find the folder of a file and follow symbolic links.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Returns the folder of a file; `.` for a bare file name.
+/// Returns the folder of a file. The folder of a bare file name is `.`.
 pub(crate) fn parent_folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -12,13 +12,13 @@ pub(crate) fn parent_folder(path: &Path) -> &Path {
     }
 }
 
-/// Returns the path that a symbolic link leads to, whether or not a file exists there. Any other path is returned
-/// unchanged.
+/// Returns the path at the end of a chain of symbolic links, whether or not a file exists there. If `path` is not a
+/// symbolic link, returns `path`.
 ///
 /// # Errors
 /// Returns an error if the links form a cycle or cannot be followed.
 pub(crate) fn resolve_links(path: &Path) -> Result<PathBuf> {
-    /// The maximum number of links that Linux follows.
+    /// The maximum number of links that are followed, as on Linux.
     const MAX_LINKS: usize = 40;
     if path.exists() {
         return if path.is_symlink() {
@@ -27,7 +27,7 @@ pub(crate) fn resolve_links(path: &Path) -> Result<PathBuf> {
             Ok(path.into())
         };
     }
-    // `canonicalize` needs an existing file, so dangling links are followed here.
+    // `canonicalize` fails if the file does not exist, so the links to a missing file are followed here.
     let mut end = path.to_owned();
     for _ in 0..MAX_LINKS {
         match std::fs::read_link(&end) {

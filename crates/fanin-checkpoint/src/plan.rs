@@ -10,15 +10,15 @@ use crate::error::Result;
 use crate::feasibility;
 use crate::options::{Draw, Partitioning, StreamKind};
 
-/// The plan of a checkpoint: a plan for every tensor, and the options for writing. The request has been checked, no
-/// value has been drawn, and no file has been written.
+/// The plan of a checkpoint: a plan for each tensor, and the options for writing. The request has already been checked.
+/// No value has been drawn, and no file has been written.
 #[derive(Debug)]
 pub struct CheckpointPlan {
     /// All tensors of the manifest, including tensors that the recipe skips.
     pub all: Vec<Planned>,
-    /// The tensors that are written: all except the skipped ones.
+    /// The tensors that are written: all tensors except those that the recipe skips.
     pub planned: Vec<Planned>,
-    /// The path of the checkpoint from which the copied tensors take their values.
+    /// The path of the checkpoint from which copied tensors take their values.
     pub copies: Option<PathBuf>,
     /// The metadata of the files' headers, as pairs of key and value.
     pub metadata: Vec<(String, String)>,
@@ -32,8 +32,8 @@ impl CheckpointPlan {
     /// Returns the plan of a checkpoint that is one file with one tensor.
     ///
     /// # Errors
-    /// Returns an error if the stream does not have the algorithm of `plan`, or if the tensor is larger than a file can
-    /// be.
+    /// Returns an error if the stream does not have the algorithm of `plan`, or if the tensor has more bytes than a
+    /// file can have.
     pub fn of_tensor(entry: Entry, init: &Init, plan: Plan, draw: Draw) -> Result<Self> {
         let planned = vec![Planned::of(entry, init.clone(), plan)];
         feasibility::check(&planned, draw.stream)?;
@@ -49,11 +49,11 @@ impl CheckpointPlan {
     }
 }
 
-/// Returns metadata that says how the values are drawn: the version of fanin, the stream and the seed. Equal requests
-/// have equal metadata.
+/// Returns metadata that identifies the values: the version of fanin, the stream and the seed. Equal requests have
+/// equal metadata.
 pub(crate) fn metadata(draw: Draw) -> Vec<(String, String)> {
     let mut metadata = vec![
-        // transformers expects the name of the framework whose conventions the tensors follow.
+        // transformers requires this entry. `pt` means that the tensors follow the conventions of PyTorch.
         ("format".to_owned(), "pt".to_owned()),
         ("fanin.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("fanin.stream".to_owned(), draw.stream.name().to_owned()),

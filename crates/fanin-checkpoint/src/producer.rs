@@ -1,5 +1,5 @@
 //! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint,
-//! counted (`arange`), or constant.
+//! counted up (`arange`), or constant.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -30,15 +30,15 @@ enum Generator {
     Torch(Box<TorchSequence>),
 }
 
-/// The checkpoint from which the copied tensors take their values.
+/// The checkpoint from which copied tensors take their values.
 struct CopySource {
     checkpoint: Checkpoint,
-    /// The index of each tensor in the checkpoint, by name.
+    /// A map from the name of each tensor in `checkpoint` to its index.
     numbers: HashMap<String, usize>,
 }
 
 impl<'a> Producer<'a> {
-    /// Returns a producer for the tensors `planned`. The copied tensors take their values from `copies`.
+    /// Returns a producer for the tensors `planned`. Copied tensors take their values from the checkpoint `copies`.
     pub(crate) fn new(
         planned: &'a [Planned],
         draw: Draw,
@@ -57,7 +57,7 @@ impl<'a> Producer<'a> {
         Self { planned, generator, copies, sender }
     }
 
-    /// Produces the values of these ranges, which must be in ascending order.
+    /// Produces the values of `ranges`, which must be in ascending order, and sends them.
     pub(crate) fn produce(mut self, ranges: &[TensorRange]) -> Result<(), Stopped> {
         let all = self.planned;
         let mut next = 0;
@@ -80,8 +80,8 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Advances the torch stream past tensors that are not drawn here, because another process draws them or because
-    /// they are in an existing file that stays. The native stream needs no advancing.
+    /// Advances the torch stream past tensors that this process does not draw. Another process draws them, or they are
+    /// in an existing file that is not written again. The native stream does not need to be advanced.
     fn skip(&mut self, planned: &[Planned]) -> Result<(), Stopped> {
         let Generator::Torch(sequence) = &mut self.generator else { return Ok(()) };
         for planned in planned {
@@ -93,14 +93,15 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Draws these values of a tensor. On the torch stream `values` must be the whole tensor.
+    /// Draws the values of a tensor with these row-major indices, and sends them. On the torch stream, `values` must be
+    /// the whole tensor.
     fn draw(&mut self, planned: &Planned, plan: &Plan, values: Range<usize>) -> Result<(), Stopped> {
         let Self { generator, sender, .. } = self;
         let max_values = CHUNK / plan.dtype().size();
         let stopped = |error| stopped(&planned.entry, error);
         match generator {
             Generator::Native(_) if values.is_empty() => {}
-            // `feasibility::check` has checked that no two tensor names have the same key.
+            // `feasibility::check` has checked that no two tensor names hash to the same key.
             Generator::Native(native) => {
                 let prepared = native.tensor(planned.source()).prepare(plan);
                 let prepared = prepared.map_err(|error| stopped(FillError::Draw(error)))?;
@@ -120,7 +121,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Produces the values of an integer tensor in which each row counts up along the last axis.
+    /// Sends the values of an integer tensor in which each row counts up from 0 along the last axis.
     fn arange(&mut self, planned: &Planned, values: Range<usize>) -> Result<(), Stopped> {
         let size = planned.entry.dtype.size();
         let mut start = values.start;
@@ -136,7 +137,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Copies values from the tensor of the same name in another checkpoint.
+    /// Copies values from the tensor with the same name in the checkpoint `copies`, and sends them.
     fn copy(&mut self, entry: &Entry, values: Range<usize>) -> Result<(), Stopped> {
         let missing =
             || Stopped::Failed(Error::Request(format!("{}: no file has values to copy", entry.name)));
@@ -154,7 +155,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Produces `count` values of an integer tensor that has the same value everywhere.
+    /// Sends `count` values of an integer tensor in which all values are equal.
     fn repeat(&mut self, planned: &Planned, count: usize) -> Result<(), Stopped> {
         let (value, size) = (planned.integer.unwrap_or_default().to_le_bytes(), planned.entry.dtype.size());
         let mut left = count;
@@ -170,7 +171,7 @@ impl<'a> Producer<'a> {
     }
 }
 
-/// Returns the reason to stop after `error`, which occurred while the values of this tensor were produced.
+/// Converts `error`, which occurred while the values of this tensor were produced, into a [`Stopped`].
 fn stopped(entry: &Entry, error: FillError) -> Stopped {
     Stopped::Failed(match error {
         FillError::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },

@@ -1,8 +1,8 @@
-//! The progress of operations that read or write a checkpoint.
+//! Reports the progress of an operation that reads or writes a checkpoint.
 
-/// Receives reports on the progress of an operation that reads or writes a checkpoint. `()` ignores the reports.
+/// Receives progress reports from an operation that reads or writes a checkpoint. The type `()` ignores the reports.
 pub trait Progress: Sync {
-    /// Reports that `values` more values have been read or written. They have `bytes` bytes in total.
+    /// Reports that `values` more values have been read or written, which take `bytes` bytes.
     fn add(&self, values: u64, bytes: u64);
 }
 

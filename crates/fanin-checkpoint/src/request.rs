@@ -1,4 +1,4 @@
-//! A request for a checkpoint, and how it becomes a plan.
+//! A request for a checkpoint, and its conversion to a plan.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,16 +15,17 @@ use crate::plan::{CheckpointPlan, metadata};
 /// A request for a checkpoint with the initial weights of a model.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The recipe, which gives each tensor its initializer.
+    /// The recipe. It gives an initializer for each tensor.
     pub recipe: &'a Recipe,
-    /// The built-in model that the recipe belongs to, if any.
+    /// The built-in model that the recipe belongs to. `None` if the recipe does not belong to a built-in model.
     pub model: Option<&'a Model>,
-    /// The file that has the tensors' names, shapes and types: a checkpoint, a manifest, or the name of a built-in model.
-    /// `None` uses the tensors of `model`, or of the built-in model that the recipe extends.
+    /// The source of the tensors' names, shapes and types: the path of a checkpoint or a manifest, or the name of a
+    /// built-in model. `None` uses the tensors of `model`, or else of the built-in model that the recipe extends.
     pub like: Option<&'a Path>,
-    /// Pairs of a variable's name and its value. The value replaces the one that the recipe gives.
+    /// Pairs of a variable's name and value. Each value replaces the value of the variable in the recipe.
     pub settings: &'a [(String, f64)],
-    /// The type of every floating-point tensor for which the recipe does not choose one. `None` keeps the manifest's type.
+    /// The type of every floating-point tensor for which the recipe does not set a type. `None` uses the manifest's
+    /// type.
     pub dtype: Option<DType>,
     /// How values are drawn.
     pub draw: Draw,
@@ -33,11 +34,11 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Plans every tensor.
+    /// Plans every tensor of the checkpoint.
     ///
     /// # Errors
     /// Returns an error if the manifest cannot be read, if the recipe is invalid or does not match the manifest, if no
-    /// tensor is to be written, or if the stream does not have the algorithm of a plan.
+    /// tensor would be written, or if the stream does not have the algorithm of a plan.
     pub fn plan(&self) -> Result<CheckpointPlan> {
         let manifest = self.manifest()?;
         if manifest.entries.is_empty() {
@@ -59,7 +60,7 @@ impl Request<'_> {
         })
     }
 
-    /// Checks that copied tensors have a source, and that at least one tensor is not skipped.
+    /// Checks that a source exists for copied tensors, and that at least one tensor is written.
     fn check_actions(&self, all: &[Planned], has_values: bool) -> Result {
         let copied = all.iter().find(|planned| planned.action == Action::Copy);
         if let Some(copied) = copied.filter(|_| !has_values) {
@@ -86,7 +87,7 @@ impl Request<'_> {
             metadata.push(("fanin.model".to_owned(), model.name.to_owned()));
         }
         if !self.settings.is_empty() {
-            // If a variable is set several times, the last value is used.
+            // If a variable is set several times, the last value applies.
             let last: BTreeMap<_, _> = self.settings.iter().cloned().collect();
             let last: Vec<String> = last.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
             metadata.push(("fanin.set".to_owned(), last.join(",")));

@@ -1,8 +1,8 @@
-//! The files that a checkpoint is split into.
+//! Splits a checkpoint into files, which are called shards.
 //!
-//! In the `hf` layout (Hugging Face), a file has whole tensors, and an index names the file of each tensor. In the
-//! `dcp` layout (`torch.distributed.checkpoint` with safetensors files), a file has rows of tensors, and the header of
-//! the file says at which row of its tensor each block of rows begins.
+//! In the `hf` layout (Hugging Face), each file contains whole tensors, and an index names the file of each tensor. In
+//! the `dcp` layout (`torch.distributed.checkpoint` with safetensors files), each file contains blocks of rows of
+//! tensors. The header of the file gives the first row of each block.
 
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
@@ -11,16 +11,16 @@ use crate::options::{FileLayout, Partition, Partitioning, StreamKind};
 use crate::tensor_range::{TensorRange, split_evenly};
 use crate::{file_names, header, index};
 
-/// One file of a checkpoint that is written to a folder.
+/// One of the files that a checkpoint in a folder consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// The file's name, without a folder.
     pub name: String,
-    /// The values in the file.
+    /// The range of the checkpoint's values that the file contains.
     pub range: TensorRange,
 }
 
-/// Returns the files of a checkpoint in a folder.
+/// Splits a checkpoint into the files of a folder.
 pub(crate) fn shards(entries: &[Entry], stream: StreamKind, partitioning: Partitioning) -> Vec<Shard> {
     let Partitioning { max_shard_size, partition, layout } = partitioning;
     match layout {
@@ -31,13 +31,13 @@ pub(crate) fn shards(entries: &[Entry], stream: StreamKind, partitioning: Partit
     }
 }
 
-/// Returns the files of `shards` that this process writes.
+/// Returns the elements of `shards` that this process writes.
 pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) -> Vec<&Shard> {
     let Partitioning { max_shard_size, partition, layout } = partitioning;
     let Some(Partition { number, count }) = partition else { return shards.iter().collect() };
     if layout == FileLayout::Dcp && max_shard_size.is_none() {
-        // Each partition has the file with its number. A partition without values has no file, so the numbers of the
-        // existing files may have gaps.
+        // Partition `number` is the file with the same number. A partition without values has no file. So the numbers
+        // of the existing files may have gaps.
         let name = file_names::dcp_file(number);
         return shards.iter().filter(|shard| shard.name == name).collect();
     }
@@ -46,19 +46,19 @@ pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) 
 
 /// Returns the range of a single file's values that the process with this partition writes.
 ///
-/// On the native stream, a tensor is split at multiples of 64 values, because the stream generates 64 values at a time.
-/// On the torch stream, the file is split only between tensors, because the stream is sequential.
+/// On the native stream, a tensor can be split at multiples of 64 values, because the stream generates 64 values at a
+/// time. On the torch stream, the file is split only between tensors, because the stream is sequential.
 pub(crate) fn partition_of_file(entries: &[Entry], stream: StreamKind, partition: Partition) -> TensorRange {
     let granularity = if stream == StreamKind::Native { 64 } else { usize::MAX };
     split_evenly(entries, partition.count, |_| granularity).swap_remove(partition.number - 1)
 }
 
-/// Splits a checkpoint into files of whole tensors, with at most `max_bytes` bytes of values in each. A larger tensor has
-/// a file of its own.
+/// Splits a checkpoint into files of whole tensors. A file has at most `max_bytes` bytes of values. A tensor that is
+/// larger than this has its own file.
 ///
-/// The tensors keep their order, and each file gets as many tensors as fit. So on the torch stream the files can be
-/// written one after another. Hugging Face's own function puts the tensors after a large tensor into the file before
-/// the large tensor. Readers accept both ways.
+/// The tensors keep their order, and each file gets as many tensors as fit. Therefore the files can be written one
+/// after another, also on the torch stream. Hugging Face's own function differs: it puts the tensors that follow a
+/// large tensor into the file before the large tensor. Readers accept both.
 pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0u64);
     for (tensor, entry) in entries.iter().enumerate() {
@@ -77,11 +77,12 @@ pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     ranges.into_iter().enumerate().map(shard).collect()
 }
 
-/// Splits a checkpoint into files of rows of tensors. `torch.distributed.checkpoint.HuggingFaceStorageReader` reads
-/// such files. A file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, there are `count` files.
+/// Splits a checkpoint into files of rows of tensors, for `torch.distributed.checkpoint.HuggingFaceStorageReader`. A
+/// file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, the checkpoint is split evenly into `count`
+/// files.
 ///
-/// A row of more than `max_bytes` bytes has a file of its own. On the torch stream a file has whole tensors, because
-/// the stream draws whole tensors.
+/// A row that is larger than `max_bytes` has its own file. On the torch stream, tensors are not split, because this
+/// stream draws whole tensors. Files without values are left out.
 fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: StreamKind) -> Vec<Shard> {
     let native = stream == StreamKind::Native;
     let ranges = match max_bytes {
@@ -95,16 +96,15 @@ fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: S
     ranges.into_iter().enumerate().map(shard).filter(|shard| !shard.range.is_empty(entries)).collect()
 }
 
-/// Splits a checkpoint into ranges of at most `max_bytes` bytes. `unit` returns, for a tensor, the number of values in
-/// a unit: the tensor may be split at multiples of this number. A unit of more than `max_bytes` bytes is a range of its
-/// own.
+/// Splits a checkpoint into ranges of at most `max_bytes` bytes. A tensor is split only between units of `unit(tensor)`
+/// values. A unit that is larger than `max_bytes` is a range of its own.
 fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usize) -> Vec<TensorRange> {
     let (mut ranges, mut range, mut free) = (Vec::new(), TensorRange::whole(0..0), max_bytes);
     for (tensor, entry) in entries.iter().enumerate() {
         let (size, unit, mut start) = (entry.dtype.size() as u64, unit(entry), 0);
         while entry.bytes() - start as u64 * size > free {
             let fitting = (free / size) as usize / unit * unit;
-            // A unit that is larger than `max_bytes` is written to an empty file nevertheless.
+            // An empty range gets a unit even if the unit is larger than `max_bytes`.
             start += if fitting == 0 && free == max_bytes { unit } else { fitting };
             ranges.push(range.ending_at(tensor, start, entry.values()));
             range = TensorRange::starting_at(tensor, start, entry.values());
@@ -116,12 +116,12 @@ fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usi
     ranges
 }
 
-/// Returns the number of values in a row. A row has all values with the same index along the first axis.
+/// Returns the number of values in a row, that is, of the values with the same index along the first axis.
 fn row_length(entry: &Entry) -> usize {
     entry.shape.get(1..).unwrap_or_default().iter().product::<usize>().max(1)
 }
 
-/// Returns the header of one file.
+/// Returns the header of a shard.
 pub(crate) fn header(
     shard: &Shard,
     entries: &[Entry],
@@ -149,8 +149,8 @@ pub(crate) fn header(
     header::to_bytes(&stored, &metadata)
 }
 
-/// Returns the bytes of the index of these files, or `None` if the checkpoint has no index: it has a single file, or it
-/// is in the `dcp` layout.
+/// Returns the bytes of the index of these files. Returns `None` if the checkpoint has no index, because it is a single
+/// file or is in the `dcp` layout.
 pub(crate) fn index(entries: &[Entry], shards: &[Shard], layout: FileLayout) -> Option<Vec<u8>> {
     if shards.len() < 2 || layout == FileLayout::Dcp {
         return None;

@@ -8,22 +8,22 @@ use crate::options::{Existing, FileLayout, OutputForm};
 use crate::paths::{parent_folder, resolve_links};
 use crate::shards::Shard;
 
-/// The output of a checkpoint: a file, whose name the caller chooses, or a folder of files, whose names follow from the
+/// The output of a checkpoint: a file whose name the caller chooses, or a folder of files whose names depend on the
 /// file layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     folder: PathBuf,
-    /// The file, or `None` if the output is a folder.
+    /// The path of the file. `None` if the output is a folder.
     file: Option<PathBuf>,
     pub(crate) existing: Existing,
 }
 
 impl Target {
-    /// Returns the target for the path `output`, without creating a file or a folder.
+    /// Returns the target for the path `output`. Does not create a file or a folder.
     ///
     /// The target is a folder if `form` is [`OutputForm::Folder`], if `output` is an existing folder, or if `output`
     /// ends with a path separator. Otherwise the target is a file. If `output` is a symbolic link, the file at the end
-    /// of the link will be written, and the link stays.
+    /// of the link is written, and the link itself does not change.
     ///
     /// # Errors
     /// Returns an error if the file exists and `existing` does not allow existing files, if the output is a device or a
@@ -51,7 +51,7 @@ impl Target {
         Ok(target)
     }
 
-    /// Returns the folder that contains the files.
+    /// Returns the folder of the checkpoint's files.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -61,8 +61,8 @@ impl Target {
         self.file.as_ref().unwrap_or(&self.folder)
     }
 
-    /// Returns the path of the checkpoint's file `name`. If the target is a folder, the path is `name` in this folder.
-    /// If the target is a file, `name` is ignored, and the path of this file is returned.
+    /// Returns the path of the checkpoint's file with this name. If the target is a folder, this is the path of `name`
+    /// in the folder. If the target is a file, this is the path of the target, and `name` is ignored.
     pub(crate) fn file_path(&self, name: &str) -> Result<PathBuf> {
         match &self.file {
             Some(file) => Ok(file.clone()),
@@ -70,11 +70,11 @@ impl Target {
         }
     }
 
-    /// Returns the same path as [`file_path`](Self::file_path), and true if a file exists there.
+    /// Returns the path that [`file_path`](Self::file_path) returns, and true if a file exists there.
     ///
     /// # Errors
-    /// Returns an error if the file exists and the options allow neither to replace nor to keep it, or if the operating
-    /// system refuses the path, for example because the name is too long.
+    /// Returns an error if the file exists and the options allow neither replacing nor keeping it. Also returns an
+    /// error if the operating system rejects the path, for example because the name is too long.
     pub(crate) fn check_file(&self, name: &str) -> Result<(PathBuf, bool)> {
         let path = self.file_path(name)?;
         if !path.try_exists().map_err(Error::io("write to", &path))? {
@@ -87,11 +87,11 @@ impl Target {
         Ok((path, true))
     }
 
-    /// Checks that the folder has no file that belongs to another checkpoint. A reader would treat such a file as a
-    /// part of this checkpoint.
+    /// Checks that the folder contains no file of another checkpoint. A reader would treat such a file as a part of
+    /// this checkpoint.
     ///
     /// # Errors
-    /// Returns an error that names the first such file.
+    /// Returns an error that names the first file of another checkpoint.
     pub(crate) fn check_no_other_checkpoint(&self, shards: &[Shard], layout: FileLayout) -> Result {
         if self.file.is_some() || !self.folder.is_dir() {
             return Ok(());
@@ -100,7 +100,7 @@ impl Target {
         let written = |name: &str| {
             (name == INDEX && shards.len() > 1 && !dcp) || shards.iter().any(|shard| shard.name == name)
         };
-        // torch's reader of the dcp layout reads every safetensors file of a folder.
+        // torch's reader of the `dcp` layout reads every safetensors file in the folder.
         let read = |name: &str| is_hf_name(name) || (dcp && name.ends_with(".safetensors"));
         let mut others = Vec::new();
         for entry in std::fs::read_dir(&self.folder).map_err(Error::io("read", &self.folder))? {
@@ -118,7 +118,7 @@ impl Target {
     }
 }
 
-/// Checks that `output` is not a file where a folder is needed, and that it is not a pipe or a device.
+/// Checks that `output` is not a pipe or a device, and that it is not a file if a folder is needed.
 fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result {
     let named_as_file = output.extension().is_some_and(|extension| extension == "safetensors");
     let is_file = !named_as_folder && !output.is_dir() && (output.exists() || named_as_file);
@@ -126,8 +126,8 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
         let message = "a checkpoint in several files goes to a folder, not to a file";
         return Err(Error::refused(output, message, Remedy::OutputFolder));
     }
-    // This check comes before links are resolved, because a link to a pipe, such as /dev/stdout, has no path at its
-    // end.
+    // This check precedes the resolution of links, because a link to a pipe, such as /dev/stdout, does not resolve to a
+    // path.
     if output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         let message = "is not a regular file. A checkpoint is written to a temporary file that is then renamed, so it \
                        cannot go to a pipe or a device";
@@ -136,8 +136,8 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
     Ok(())
 }
 
-/// Checks that `path` is a regular file or does not exist. Renaming a file to `path` would destroy a pipe or a device,
-/// and would fail for a folder.
+/// Checks that `path` is a regular file or does not exist. Otherwise a rename to `path` would destroy a pipe or a
+/// device, or would fail for a folder.
 pub(crate) fn check_replaceable(path: &Path) -> Result {
     if path.exists() && !path.is_file() {
         return Err(Error::file(

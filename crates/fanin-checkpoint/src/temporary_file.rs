@@ -1,7 +1,7 @@
-//! Files that are written under a temporary name and renamed when they are complete.
+//! Writes files under temporary names, and renames them when they are complete.
 //!
-//! A temporary file is removed if it is dropped before it is renamed. If the process is killed, the temporary file
-//! stays. The next process that writes to the same final path then removes it. A process locks its temporary files, so
+//! If a temporary file is dropped before it is renamed, it is removed. If the process is killed, its temporary files
+//! stay. The next process that writes to the same final path removes them. Each process locks its temporary files, so
 //! that other processes do not remove a file that is still being written.
 
 use std::collections::BTreeSet;
@@ -21,8 +21,8 @@ use crate::write_error::{CountingWriter, write_error};
 /// The paths of this process's temporary files, for [`remove_temporary_files`].
 static REGISTRY: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Removes all temporary files of this process. Call this just before the process exits. No thread can create another
-/// temporary file until the returned value is dropped.
+/// Removes all temporary files of this process. Call this function just before the process exits. Until the returned
+/// value is dropped, no thread of the process can create another temporary file.
 pub fn remove_temporary_files() -> RemovedFiles {
     let registry = REGISTRY.lock().ok();
     for path in registry.iter().flat_map(|registry| registry.iter()) {
@@ -42,7 +42,7 @@ impl RemovedFiles {
     }
 }
 
-/// The entry of a temporary file in the registry. Dropping this value removes the entry.
+/// Registers the path of a temporary file in `REGISTRY`. Dropping this value removes the path again.
 struct Registration(PathBuf);
 
 impl Drop for Registration {
@@ -53,7 +53,7 @@ impl Drop for Registration {
     }
 }
 
-/// Written data is synchronized with the disk each time that this number of bytes has been written.
+/// The number of bytes after which written data is synchronized with the disk.
 const SYNC_INTERVAL: u64 = 32 << 20;
 
 /// A file that is being written under a temporary name, in the folder of its final path.
@@ -61,7 +61,7 @@ pub(crate) struct TemporaryFile {
     file: BufWriter<CountingWriter<NamedTempFile>>,
     /// The final path.
     path: PathBuf,
-    /// The number of bytes passed to [`write`](Self::write), including those in the buffer.
+    /// The number of bytes passed to [`write`](Self::write), including the bytes that are still in the buffer.
     len: u64,
     sync: Option<BackgroundSync>,
     registration: Registration,
@@ -69,7 +69,7 @@ pub(crate) struct TemporaryFile {
 
 /// A complete file on the disk that still has its temporary name.
 pub(crate) struct FinishedFile {
-    /// The open file, which this process has locked. Closing the file releases the lock.
+    /// The open file, which this process holds locked. Closing the file releases the lock.
     lock: Option<File>,
     file: TempPath,
     path: PathBuf,
@@ -77,8 +77,8 @@ pub(crate) struct FinishedFile {
 }
 
 impl TemporaryFile {
-    /// Creates a temporary file for the final path `path`. The folder of `path` is created if it does not exist.
-    /// Temporary files that killed processes left behind for the same path are removed.
+    /// Creates a temporary file for the final path `path`. Creates the folder of `path` if it does not exist. Removes
+    /// the temporary files for the same path that killed processes left behind.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = parent_folder(path);
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -91,8 +91,8 @@ impl TemporaryFile {
             use std::os::unix::fs::PermissionsExt as _;
             let replaced =
                 path.metadata().ok().filter(|found| found.is_file()).map(|found| found.permissions());
-            // A new file gets all permissions that the umask allows. A file that replaces another must at no time be
-            // readable by more users than the replaced file.
+            // A new file gets all permissions that the umask allows. A file that replaces an existing one must never be
+            // readable by users who cannot read the existing one.
             let mode = replaced.as_ref().map_or(0o666, |replaced| replaced.mode() & 0o666);
             builder.permissions(std::fs::Permissions::from_mode(mode));
             replaced
@@ -103,15 +103,15 @@ impl TemporaryFile {
             registry.insert(file.path().to_owned());
             drop(registry);
             let registration = Registration(file.path().to_owned());
-            // Another process may lock and remove the new file before this process locks it, because a file without a
-            // lock looks like a leftover. In this case the loop creates another file. On a file system without locks,
-            // no process removes leftovers.
+            // A file without a lock looks like a leftover of a killed process. So another process may lock and remove
+            // the new file before this process locks it. In this case the loop creates another file. On a file system
+            // without locks, no process removes leftovers.
             let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
             if !taken && file.path().exists() {
                 #[cfg(unix)]
                 if let Some(replaced) = replaced {
-                    // Sets the permission bits that the umask cleared. Errors are ignored, because some file systems
-                    // have no permissions.
+                    // Sets the permission bits that the umask has cleared. Errors are ignored, because some file
+                    // systems do not support permissions.
                     _ = file.as_file().set_permissions(replaced);
                 }
                 let file = BufWriter::with_capacity(1 << 20, CountingWriter::new(file));
@@ -135,7 +135,7 @@ impl TemporaryFile {
         Ok(())
     }
 
-    /// Waits until the whole file is on the disk.
+    /// Writes the buffered bytes, and waits until the whole file is on the disk.
     pub(crate) fn finish(self) -> Result<FinishedFile> {
         let Self { mut file, path, sync, registration, .. } = self;
         let synced = sync
@@ -150,7 +150,8 @@ impl TemporaryFile {
 }
 
 impl FinishedFile {
-    /// Renames the file to its final path. `force` replaces a file that exists there.
+    /// Renames the file to its final path. With `force`, replaces the file that exists there. Without `force`, such a
+    /// file is an error.
     pub(crate) fn rename(self, force: bool) -> Result {
         let Self { lock, file, path, _registration } = self;
         let renamed = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
@@ -159,22 +160,22 @@ impl FinishedFile {
         sync_folder(&path)
     }
 
-    /// Closes the file, which also releases its lock. The file can still be renamed.
+    /// Closes the file, which releases its lock. The file can still be renamed.
     pub(crate) fn close(&mut self) {
         self.lock = None;
     }
 }
 
-/// Returns the error for a temporary file that could not be created in `folder`.
+/// Returns the error for a temporary file that could not be created in `folder`, which failed with `error`.
 fn create_error(folder: &Path, error: std::io::Error) -> Error {
-    // /proc reports that a file cannot be created there as NotFound, although the folder exists.
+    // /proc does not allow new files, and reports `NotFound` for them although the folder exists.
     if error.kind() == ErrorKind::NotFound && folder.is_dir() {
         return Error::file(folder, "no file can be created in this folder: choose another");
     }
     Error::io("write to", folder)(error)
 }
 
-/// Writes `bytes` to a temporary file, and renames the file to `path` when all bytes are on the disk. So a file at
+/// Writes `bytes` to a temporary file, and renames it to `path` when all bytes are on the disk. Therefore a file at
 /// `path` is always complete. An existing file is replaced.
 ///
 /// # Errors
@@ -185,8 +186,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result {
     file.finish()?.rename(true)
 }
 
-/// Waits until the entries of the folder of `path` are on the disk. Only then is a new or changed file name permanent.
-/// Does nothing on Windows.
+/// Waits until the directory entries of the folder of `path` are on the disk, so that a created or renamed file keeps
+/// its name after a crash. Does nothing on Windows.
 pub(crate) fn sync_folder(path: &Path) -> Result {
     #[cfg(unix)]
     File::open(parent_folder(path)).and_then(|folder| folder.sync_all()).map_err(Error::io("write", path))?;
@@ -210,13 +211,13 @@ mod tests {
         file.write(b"all of it").unwrap();
         remove_leftovers(&path);
         let finished = file.finish().unwrap();
-        // Another process that writes to the same path calls this function.
+        // Calls the function that another process would call before it writes to the same path. The locked file stays.
         remove_leftovers(&path);
         assert_eq!(temporary_files(folder.path()).len(), 1);
         finished.rename(false).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"all of it");
         assert!(temporary_files(folder.path()).is_empty());
-        // A leftover: no process has locked the file.
+        // This file is a leftover, because no process has locked it.
         std::fs::write(folder.path().join(".fanin-a.safetensors-x1Y2z3.unfinished"), "left").unwrap();
         remove_leftovers(&path);
         assert!(temporary_files(folder.path()).is_empty());

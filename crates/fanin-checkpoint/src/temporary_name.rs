@@ -1,4 +1,5 @@
-//! The names of temporary files: `.fanin-NAME-RANDOM.unfinished`, beside the file NAME.
+//! The names of temporary files. The temporary file for the file NAME is `.fanin-NAME-RANDOM.unfinished` in the same
+//! folder.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -6,14 +7,14 @@ use std::path::Path;
 
 use crate::paths::parent_folder;
 
-/// The end of every temporary name.
+/// The suffix of every temporary name.
 pub(crate) const SUFFIX: &str = ".unfinished";
 
 /// The number of random letters and digits in a temporary name.
 pub(crate) const RANDOM: usize = 6;
 
-/// Returns the beginning of the temporary names for the file at `path`. A file name of more than 40 characters is cut,
-/// and a hash of the whole name is added, because file systems limit the length of a name.
+/// Returns the prefix of the temporary names for the file at `path`. File systems limit the length of a name. So a file
+/// name of more than 40 characters is truncated, and a hash of the whole name is appended.
 pub(crate) fn prefix(path: &Path) -> OsString {
     const MAX_CHARACTERS: usize = 40;
     let name = path.file_name().unwrap_or_default();
@@ -28,16 +29,16 @@ pub(crate) fn prefix(path: &Path) -> OsString {
     format!(".fanin-{short}-").into()
 }
 
-/// Returns true if `name` is a temporary name with this prefix. The length of the random part is checked too. Otherwise
-/// the prefix for `a` would match a temporary name for `a-b`.
+/// Returns true if `name` is a temporary name with this prefix. The length of the random part must match, because the
+/// prefix for the file `a` is also a prefix of the temporary names for `a-b`.
 fn is_temporary(name: &[u8], prefix: &[u8]) -> bool {
     name.strip_prefix(prefix)
         .and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()))
         .is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Removes the temporary files for `path` that killed processes left behind. These are the files that no process has
-/// locked. On a file system without locks, no file is removed.
+/// Removes the temporary files for `path` that killed processes left behind, that is, those that no process has locked.
+/// On a file system without locks, removes nothing.
 pub(crate) fn remove_leftovers(path: &Path) {
     let prefix = prefix(path);
     let Ok(entries) = std::fs::read_dir(parent_folder(path)) else { return };
@@ -45,7 +46,7 @@ pub(crate) fn remove_leftovers(path: &Path) {
         if !is_temporary(entry.file_name().as_encoded_bytes(), prefix.as_encoded_bytes()) {
             continue;
         }
-        // A temporary file has the permissions of the file that it is to replace, which may be read-only.
+        // A temporary file has the permissions of the file that it will replace, so it may be read-only.
         let file = File::options().write(true).open(entry.path()).or_else(|_| File::open(entry.path()));
         if file.is_ok_and(|file| file.try_lock().is_ok()) {
             _ = std::fs::remove_file(entry.path());

@@ -1,17 +1,18 @@
-//! Ranges of a checkpoint's values, which may begin and end within a tensor.
+//! Ranges of a checkpoint's values, which may begin and end inside a tensor.
 
 use std::ops::Range;
 
 use fanin_recipe::Entry;
 
-/// A range of a checkpoint's values. It consists of consecutive tensors. Values at the beginning of the first tensor
-/// and at the end of the last tensor may be outside the range. A tensor is given by its index in the checkpoint.
+/// A range of consecutive values of a checkpoint. The range may begin inside its first tensor and end inside its last
+/// tensor. Each tensor is identified by its index in the checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TensorRange {
     tensors: Range<usize>,
     /// The row-major index in the first tensor at which the range begins.
     start_in_first: usize,
-    /// The row-major index in the last tensor at which the range ends (exclusive), clamped to the tensor's length.
+    /// The row-major index in the last tensor at which the range ends (exclusive). It may exceed the tensor's number of
+    /// values.
     end_in_last: usize,
 }
 
@@ -21,38 +22,39 @@ impl TensorRange {
         Self { tensors, start_in_first: 0, end_in_last: usize::MAX }
     }
 
-    /// Returns the range from the position `from` to the position `to` (exclusive). A position is a pair of a tensor
-    /// and a row-major index in this tensor.
+    /// Returns the range `from..to` of positions. A position is a pair: the index of a tensor, and a row-major index in
+    /// this tensor.
     fn between(from: (usize, usize), to: (usize, usize)) -> Self {
         let (end, end_in_last) = if to.1 == 0 { (to.0, usize::MAX) } else { (to.0 + 1, to.1) };
         Self { tensors: from.0..end.max(from.0), start_in_first: from.1, end_in_last }
     }
 
-    /// Returns the range that begins where this range begins, and ends at the row-major index `value` (exclusive) of
+    /// Returns a range that begins at the start of this range and ends at the row-major index `value` (exclusive) of
     /// `tensor`. `count` is the number of values of `tensor`.
     pub(crate) fn ending_at(&self, tensor: usize, value: usize, count: usize) -> Self {
         let to = next_position(tensor, value, count);
         Self::between((self.tensors.start, self.start_in_first), to)
     }
 
-    /// Returns an empty range that begins at the row-major index `value` of `tensor`. `count` is the number of values
-    /// of `tensor`. Use [`ending_at`](Self::ending_at) to set the end of the range.
+    /// Returns an empty range that begins at the row-major index `value` of `tensor`, which has `count` values. Call
+    /// [`ending_at`](Self::ending_at) to set the end of the range.
     pub(crate) fn starting_at(tensor: usize, value: usize, count: usize) -> Self {
         let (tensor, start_in_first) = next_position(tensor, value, count);
         Self { tensors: tensor..tensor, start_in_first, end_in_last: usize::MAX }
     }
 
-    /// Returns the first tensor of the range.
+    /// Returns the index of the first tensor of the range.
     pub(crate) fn start(&self) -> usize {
         self.tensors.start
     }
 
-    /// Returns the end (exclusive) of the range of tensors: the tensor after the last one.
+    /// Returns the end (exclusive) of the range of tensor indices.
     pub(crate) fn end(&self) -> usize {
         self.tensors.end
     }
 
-    /// Returns an iterator over the tensors of the range, each with the row-major indices that are in the range.
+    /// Iterates over the tensors of the range. Yields, for each tensor, its index and the row-major indices that are in
+    /// the range.
     pub(crate) fn tensors<'a>(
         &'a self,
         entries: &'a [Entry],
@@ -61,15 +63,15 @@ impl TensorRange {
     }
 
     /// Returns the row-major indices of `tensor` that are in the range. `tensor` must be one of the range's tensors,
-    /// and `count` is the number of its values.
+    /// and must have `count` values.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };
         start..end.max(start)
     }
 
-    /// Returns true if the range has nothing to write: no value, and no tensor of size 0. A file lists a tensor of size
-    /// 0 in its header.
+    /// Returns true if nothing needs to be written for the range: it has no value, and no tensor of size 0. A tensor of
+    /// size 0 counts, because the header of its file lists it.
     pub(crate) fn is_empty(&self, entries: &[Entry]) -> bool {
         self.tensors(entries).all(|(tensor, values)| values.is_empty() && entries[tensor].values() > 0)
     }
@@ -79,7 +81,7 @@ impl TensorRange {
         self.tensors(entries).map(|(_, values)| values.len() as u64).sum()
     }
 
-    /// Returns the number of bytes of the range's values.
+    /// Returns the number of bytes of the values in the range.
     pub(crate) fn bytes(&self, entries: &[Entry]) -> u64 {
         self.tensors(entries)
             .map(|(tensor, values)| {
@@ -89,7 +91,7 @@ impl TensorRange {
             .fold(0, u64::saturating_add)
     }
 
-    /// Returns the number of bytes of all values before the range.
+    /// Returns the number of bytes of all values of the checkpoint before the range.
     pub(crate) fn bytes_before(&self, entries: &[Entry]) -> u64 {
         let whole: u64 = entries[..self.tensors.start].iter().map(Entry::bytes).sum();
         let in_first = entries
@@ -99,15 +101,16 @@ impl TensorRange {
     }
 }
 
-/// Returns the position `(tensor, value)`. If `value` is the end of `tensor`, which has `count` values, returns the
-/// beginning of the next tensor.
+/// Returns the position at the row-major index `value` of `tensor`, which has `count` values. A position is a pair of a
+/// tensor and an index in this tensor. The end of a tensor that has values is returned as the beginning of the next
+/// tensor.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }
 
-/// Splits a checkpoint into `count` consecutive ranges of about equal numbers of bytes. Some ranges are empty if there
-/// are few values. A tensor is split only at multiples of `granularity(tensor)` values. A granularity of `usize::MAX`
-/// means that the tensor is not split.
+/// Splits a checkpoint into `count` consecutive ranges with about the same number of bytes. If there are few values,
+/// some ranges are empty. A tensor is split only at multiples of `granularity(tensor)` values. A granularity of
+/// `usize::MAX` means that the tensor is not split.
 pub(crate) fn split_evenly(
     entries: &[Entry],
     count: usize,

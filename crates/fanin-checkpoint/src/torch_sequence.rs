@@ -1,17 +1,17 @@
-//! The torch stream for a whole checkpoint: draws the tensors one after another, in the order of the checkpoint.
+//! Applies the torch stream to a whole checkpoint: draws the tensors one after another, in the order of the checkpoint.
 
 use std::collections::HashMap;
 
 use fanin::{Distribution, Plan, Torch};
 use fanin_recipe::Planned;
 
-/// torch generates normals in groups of this many values. A chunk of normals that begins at a multiple of this number
-/// can be filled separately.
+/// The number of normals that torch generates together. A chunk of normals can be filled separately if it begins at a
+/// multiple of this number.
 const GROUP: usize = Torch::GROUP;
 
-/// Splits a tensor's values into consecutive chunks of about `max_values` values each, and returns a plan for each
-/// chunk. Filling the chunks one after another gives the same values as filling the whole tensor. If the tensor must be
-/// filled as a whole, returns only the tensor's own plan.
+/// Splits the values of a tensor into consecutive chunks of about `max_values` values, and returns a plan for each
+/// chunk. Filling the chunks one after another gives the same values as filling the whole tensor. If the tensor cannot
+/// be filled in chunks, returns only the plan of the whole tensor.
 pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let max_values = (max_values / GROUP * GROUP).max(2 * GROUP);
     let divisible = matches!(
@@ -25,7 +25,7 @@ pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let mut counts = Vec::new();
     while left > 0 {
         // If the number of values is not a multiple of 16, torch generates the last 16 values of the tensor separately.
-        // These 16 values must be in one chunk.
+        // All of these 16 values must be in the same chunk.
         let short_rest = left > max_values && left - max_values < GROUP;
         let count = if short_rest { max_values - GROUP } else { left.min(max_values) };
         counts.push(count);
@@ -37,11 +37,11 @@ pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     counts.into_iter().map(chunk).collect()
 }
 
-/// Returns true if `Plan::new` gives an equal plan for the same shape, type and distribution. Fans and warnings are not
-/// compared.
+/// Returns true if `Plan::new` returns an equal plan for the shape, type and distribution of `plan`. Fans and warnings
+/// are not compared.
 ///
-/// A parameter of a plan may have another value on the torch stream, which differs in the last bit. The plans of chunks
-/// would not have this value, so the tensor must then be filled as a whole.
+/// A plan may have a parameter whose value for the torch stream differs slightly from the usual value. `Plan::new` does
+/// not set this value, so a tensor with such a plan must be filled as a whole.
 fn is_given_by_distribution(plan: &Plan) -> bool {
     let Ok(again) = Plan::new(plan.shape(), plan.dtype(), plan.distribution()) else { return false };
     let again = match plan.fans() {
@@ -54,30 +54,31 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
     again == *plan
 }
 
-/// PyTorch's generator, applied to the tensors of a checkpoint one after another.
+/// Draws the tensors of a checkpoint one after another from PyTorch's generator.
 ///
-/// Tied tensors share their values. The values are drawn once, at the first of the tensors' names, as in a loop over
-/// `named_parameters()`. At the other names, the same values are drawn again by a copy of the generator, which has the
-/// state from before the first draw.
+/// Tied tensors share their values. The values are drawn at the first of the tied tensors, as in a loop over
+/// `named_parameters()`. At each later one, a copy of the generator draws the same values again. The copy has the state
+/// that the generator had before the first draw.
 #[derive(Debug)]
 pub struct TorchSequence {
     torch: Torch,
-    /// For each name that tied tensors share (see `Planned::source`): a copy of the generator from before the values
-    /// were drawn. `None` until they are drawn.
+    /// For each name that tied tensors share (see `Planned::source`), a copy of the generator from before their values
+    /// were drawn. `None` until the values are drawn.
     before: HashMap<String, Option<Torch>>,
-    /// The generator that draws the values of a tied tensor again.
+    /// The generator that draws the values of the later tied tensors.
     repeat: Torch,
 }
 
 impl TorchSequence {
-    /// Returns the sequence for these tensors. The caller must draw or skip every tensor, in this order.
+    /// Returns the sequence for the tensors `planned`. The caller must then draw or skip each tensor, in the order of
+    /// `planned`.
     pub fn new(seed: u64, planned: &[Planned]) -> Self {
         let shared = planned.iter().filter_map(|planned| planned.tied.clone());
         let before = shared.map(|name| (name, None)).collect();
         Self { torch: Torch::new(seed), before, repeat: Torch::new(seed) }
     }
 
-    /// Returns the generator with which the next tensor, `planned`, must be drawn.
+    /// Returns the generator that must draw the values of the next tensor, `planned`.
     pub fn generator(&mut self, planned: &Planned) -> &mut Torch {
         match self.before.get_mut(planned.source()) {
             Some(Some(before)) => {
@@ -92,7 +93,7 @@ impl TorchSequence {
         }
     }
 
-    /// Advances the generator past the values of the next tensor without drawing them.
+    /// Advances the generator past the values of the next tensor, `planned`, without drawing them.
     ///
     /// # Errors
     /// Returns an error if the torch stream does not have the algorithm of `plan`.
@@ -125,7 +126,8 @@ mod tests {
         "kaiming_normal(a=sqrt(5), nonlinearity=leaky_relu)",
     ];
 
-    /// Returns a generator that has drawn an odd number of normals. It stores the second normal of the last pair.
+    /// Returns a generator that has drawn an odd number of normals, and therefore stores the second normal of the last
+    /// pair.
     fn generator() -> Torch {
         let mut torch = Torch::new(3);
         let mut values = [0f32; 3];

@@ -6,10 +6,10 @@ use std::collections::TryReserveError;
 use fanin::half::{bf16, f16};
 use fanin::{DType, F8E4M3, F8E5M2, TensorMut};
 
-/// Values of one type, from their generation until they are written to a file. A smaller size does not free memory.
+/// Stores values of one type until they are written to a file. Reducing the number of values does not free memory.
 #[derive(Debug, Default)]
 pub struct ValueBuffer {
-    /// The memory. It consists of u64 words, so that it is aligned for every type.
+    /// The memory of the values. It consists of u64 words, so that it is aligned for every type.
     words: Vec<u64>,
     kind: Kind,
     count: usize,
@@ -18,9 +18,9 @@ pub struct ValueBuffer {
 /// The type of the values in a buffer.
 #[derive(Debug, Clone, Copy, Default)]
 enum Kind {
-    /// Floating-point values in the byte order of this machine. A stream can fill them.
+    /// Floating-point values in the native byte order, which a stream can fill.
     Float(DType),
-    /// Values in the byte order of the file (little-endian). The number is the size of a value in bytes.
+    /// Values in the byte order of the file (little-endian). The field is the size of a value in bytes.
     Stored(usize),
     #[default]
     Empty,
@@ -37,14 +37,14 @@ impl ValueBuffer {
         Ok(values)
     }
 
-    /// Changes the buffer to `count` values of type `dtype`. The values are unspecified until they are filled.
+    /// Changes the buffer to `count` values of type `dtype`. The values are unspecified until the caller fills them.
     pub(crate) fn resize(&mut self, dtype: DType, count: usize) -> Result<(), TryReserveError> {
         self.grow_to(count * dtype.size())?;
         (self.kind, self.count) = (Kind::Float(dtype), count);
         Ok(())
     }
 
-    /// Fills the buffer with `count` copies of a value that is stored as the bytes `value`.
+    /// Fills the buffer with `count` copies of the value whose little-endian bytes are `value`.
     pub(crate) fn fill_repeated(&mut self, value: &[u8], count: usize) -> Result<(), TryReserveError> {
         let bytes = self.resize_stored(count * value.len())?;
         bytes.chunks_exact_mut(value.len()).for_each(|slot| slot.copy_from_slice(value));
@@ -52,7 +52,7 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Fills the buffer with the first `count` integers of `values`. Each is stored in `size` bytes.
+    /// Fills the buffer with the first `count` integers of `values`. Each integer takes `size` bytes.
     pub(crate) fn fill_integers(
         &mut self,
         size: usize,
@@ -67,15 +67,15 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// Changes the buffer to `count` bytes that will be written to the file unchanged. Returns the bytes, whose content
-    /// is unspecified, for the caller to fill.
+    /// Changes the buffer to `count` bytes that will be written to the file unchanged, and returns these bytes. Their
+    /// content is unspecified until the caller fills them.
     pub(crate) fn resize_stored(&mut self, count: usize) -> Result<&mut [u8], TryReserveError> {
         self.grow_to(count)?;
         (self.kind, self.count) = (Kind::Stored(1), count);
         Ok(&mut bytemuck::cast_slice_mut(&mut self.words)[..count])
     }
 
-    /// Allocates more memory if the buffer has memory for fewer than `bytes` bytes.
+    /// Grows the memory to at least `bytes` bytes. Does nothing if the memory is already large enough.
     fn grow_to(&mut self, bytes: usize) -> Result<(), TryReserveError> {
         let words = bytes.div_ceil(8);
         if let Some(more) = words.checked_sub(self.words.len()) {
@@ -85,7 +85,7 @@ impl ValueBuffer {
         Ok(())
     }
 
-    /// If the buffer has memory for more than `bytes` bytes, frees the memory and leaves an empty buffer.
+    /// Frees the memory and empties the buffer if the memory is larger than `bytes` bytes.
     pub(crate) fn free_above(&mut self, bytes: usize) {
         if self.words.len() * 8 > bytes {
             *self = Self::default();
@@ -97,13 +97,13 @@ impl ValueBuffer {
         self.count
     }
 
-    /// Returns the floating-point values as a contiguous tensor of this shape, which a stream can fill.
+    /// Returns the floating-point values as a contiguous tensor of this shape, for a stream to fill.
     ///
     /// # Errors
-    /// Returns an error if `shape` does not have as many values as the buffer.
+    /// Returns an error if the number of values in `shape` differs from that of the buffer.
     ///
     /// # Panics
-    /// Panics if the buffer is empty, or has values in the byte order of the file.
+    /// Panics if the buffer is empty, or if its values are in the byte order of the file.
     pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
         let (words, count) = (&mut self.words[..], self.count);
         match self.kind {
@@ -122,8 +122,8 @@ impl ValueBuffer {
             Kind::Float(DType::F8E5M2) => {
                 TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E5M2>(words)[..count], shape)
             }
-            // `DType` is non-exhaustive. A type that is unknown here gets an f32 tensor. The fill then returns an
-            // error, because the type of its plan is not f32.
+            // `DType` is non-exhaustive. If its type is unknown here, the tensor is f32. Filling it then returns an
+            // error, because the plan has another type.
             Kind::Float(_) => {
                 TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f32>(words)[..count], shape)
             }

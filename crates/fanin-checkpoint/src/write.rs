@@ -16,26 +16,26 @@ use crate::temporary_file::{FinishedFile, TemporaryFile, sync_folder};
 use crate::written::Written;
 use crate::{disk_space, feasibility, partitioned_file};
 
-/// The maximum number of finished files that stay open until they are renamed. If there are more files, each is closed
-/// when it is finished, because some systems allow a process only 256 open files.
+/// The maximum number of finished files that stay open until they are renamed. If there are more files, each file is
+/// closed when it is finished, because some systems allow a process only 256 open files.
 const MAX_OPEN_FILES: usize = 128;
 
 impl CheckpointPlan {
-    /// Writes the checkpoint, or the partition of this process.
+    /// Writes the checkpoint, or only the partition of this process if a partition is set.
     ///
-    /// A file is written under a temporary name and renamed when it is complete on the disk. If at least one file
-    /// replaces an existing file, all files are renamed together at the end. The index is renamed last.
+    /// A file is written under a temporary name, and renamed when all of it is on the disk. If at least one file
+    /// replaces an existing file, all files are renamed together at the end. The index is always renamed last.
     ///
-    /// If several processes write the checkpoint, each of them writes the index. The content of the index does not
-    /// depend on the values. So all processes write the same bytes, and no process waits for another.
+    /// If several processes write the checkpoint, each of them writes the index. The index does not depend on the
+    /// values. So all processes write the same bytes, and no process waits for another.
     ///
-    /// At most three chunks of 16 MiB are in memory at a time. A tensor that the torch stream cannot draw in chunks is
-    /// in memory as a whole, and so is the factorization of an orthogonal tensor.
+    /// At most three chunks of 16 MiB are in memory at a time. There are two exceptions: a tensor that the torch stream
+    /// cannot draw in chunks is in memory as a whole, and so is the factorization of an orthogonal tensor.
     ///
     /// # Errors
-    /// Returns an error if a file exists that must not be replaced, if the disk has no space, or if a file cannot be
-    /// written. Returns [`Error::Interrupted`] soon after `cancel` is cancelled. After an error, files that existed
-    /// before are unchanged, unless the final renaming failed.
+    /// Returns an error if an existing file must not be replaced, if the disk does not have enough space, or if a file
+    /// cannot be written. Returns [`Error::Interrupted`] soon after `cancel` is cancelled. After an error, all files
+    /// that existed before are unchanged, unless the renaming at the end failed.
     pub fn write(&self, target: &Target, progress: &dyn Progress, cancel: &CancelToken) -> Result<Written> {
         feasibility::check(&self.planned, self.draw.stream)?;
         let values = CheckpointValues::new(self, progress, cancel);
@@ -58,7 +58,7 @@ impl CheckpointPlan {
         }
         if let Err(error) = write_all(target, &files, index, &entries, values) {
             if folder_is_new {
-                // Removing fails if the folder has files, for example of another process. The folder then stays.
+                // If the folder contains files, for example of another process, the removal fails and the folder stays.
                 _ = std::fs::remove_dir(target.folder());
             }
             return Err(error);
@@ -67,7 +67,7 @@ impl CheckpointPlan {
     }
 }
 
-/// Writes these files, and then the index.
+/// Writes `files`, and then the index.
 fn write_all(
     target: &Target,
     files: &[FilePlan],
@@ -77,7 +77,7 @@ fn write_all(
 ) -> Result {
     disk_space::check(target, files.iter().map(|file| file.size(entries)).sum())?;
     let force = target.existing.force;
-    // If files are replaced, the old checkpoint must stay complete until all new files are complete.
+    // When files are replaced, the old checkpoint must stay complete until all new files are complete.
     let rename_together = files.iter().any(|file| file.exists);
     let finished = write_files(files, values, |file| {
         let mut file = file.finish()?;
@@ -92,8 +92,8 @@ fn write_all(
     })?;
     let finished_index = index.as_ref().map(write_index).transpose()?;
     if let Some(IndexPlan { path, .. }) = index.filter(|index| rename_together && index.path.exists()) {
-        // Readers need an index. Without it, they report an error instead of reading a mixture of old and new files.
-        // The new index is renamed last.
+        // Removes the old index during the renaming. Readers of the folder then report an error, because they need an
+        // index. Otherwise they could read a mixture of old and new files. The new index is renamed last.
         std::fs::remove_file(&path).map_err(Error::io("replace", &path))?;
         sync_folder(&path)?;
     }
@@ -101,16 +101,15 @@ fn write_all(
         file.rename(force)?;
     }
     if let Some(index) = finished_index {
-        // `true` replaces an existing index: another process may have written the same index meanwhile.
+        // `true` replaces an existing index, because another process may have written the same index in the meantime.
         index.rename(true)?;
     }
     Ok(())
 }
 
-/// Writes these files under temporary names, and calls `finish` for each of them. Returns the files that `finish`
-/// returns.
+/// Writes `files` under temporary names, and calls `finish` for each written file. Returns the results of `finish`.
 ///
-/// `finish` runs on another thread, so that the values of the next file are generated while the rest of a file is
+/// `finish` runs on another thread. So the values of the next file are generated while the end of a file is
 /// synchronized with the disk.
 fn write_files(
     files: &[FilePlan],

@@ -7,7 +7,7 @@ use fanin_recipe::text;
 
 use crate::error::Error;
 
-/// A writer that counts the bytes that the operating system accepted.
+/// A writer that counts the bytes that the operating system has accepted.
 pub(crate) struct CountingWriter<W> {
     pub(crate) inner: W,
     /// The number of bytes written.
@@ -32,8 +32,8 @@ impl<W: Write> Write for CountingWriter<W> {
     }
 }
 
-/// Returns the error for a failed write to `path`, after `written` bytes were written. If a limit of the disk or the
-/// file size was reached, the message names this limit and says how to proceed.
+/// Returns the error for a write to `path` that failed after `written` bytes. If the disk is full or a limit of the
+/// file size was reached, the message names the cause and says what to do.
 pub(crate) fn write_error(path: &Path, written: u64, error: std::io::Error) -> Error {
     let limit = match error.kind() {
         ErrorKind::StorageFull => "the disk is full",

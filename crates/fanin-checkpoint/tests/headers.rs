@@ -1,5 +1,5 @@
-//! Tests of reading damaged headers. The result is an error that names the file, or a manifest that matches the file's
-//! size. The reader never panics, and checks a size before it allocates memory for it.
+//! Tests of reading damaged headers. The reader returns an error that names the file, or a manifest that matches the
+//! size of the file. The reader never panics, and it checks a length before it allocates memory.
 
 use std::path::Path;
 
@@ -9,12 +9,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// The characters that JSON is made of.
+/// The characters that occur in JSON.
 const LIKE_JSON: &str = "[]{}\":,0123456789abcdefghijklmnopqrstuvwxyz\\ ";
 
 const CASES: u32 = 1000;
 
-/// Writes `bytes` to a file and opens the file. Returns the manifest, or the error message, which must name the file.
+/// Writes `bytes` to a file and opens the file. Returns the manifest, or the error message after checking that it names
+/// the file.
 fn open(bytes: &[u8]) -> Result<Manifest, String> {
     thread_local!(static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap());
     let path = FOLDER.with(|folder| folder.path().join("model.safetensors"));
@@ -27,7 +28,7 @@ fn open(bytes: &[u8]) -> Result<Manifest, String> {
     opened
 }
 
-/// Returns the bytes of a file with this header and `data` zeros after it.
+/// Returns the bytes of a file that consists of this header and `data` zeros.
 fn file(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
@@ -35,7 +36,7 @@ fn file(header: &str, data: usize) -> Vec<u8> {
     bytes
 }
 
-/// A strategy for names, types and shapes of tensors, and their total number of bytes.
+/// A strategy that generates the names, types and shapes of tensors, and the total number of bytes of these tensors.
 fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, usize)> {
     let whole_bytes = |(dtype, shape): &(StoredType, Vec<usize>)| {
         (shape.iter().product::<usize>() * dtype.bits()).is_multiple_of(8)
@@ -50,7 +51,7 @@ fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, us
     })
 }
 
-/// Returns the header of a file with these tensors one after another.
+/// Returns the header of a file in which these tensors follow one another.
 fn header(tensors: &[(String, StoredType, Vec<usize>)]) -> serde_json::Map<String, serde_json::Value> {
     let mut at = 0;
     let mut header = serde_json::Map::new();
@@ -65,7 +66,7 @@ fn header(tensors: &[(String, StoredType, Vec<usize>)]) -> serde_json::Map<Strin
     header
 }
 
-/// Checks that the tensors of a manifest follow one another without gaps, and take `data` bytes in total.
+/// Checks that the tensors of a manifest follow one another without gaps, and that they take `data` bytes in total.
 fn check_offsets(manifest: &Manifest, data: usize) {
     let mut at = 0;
     for entry in &manifest.entries {
@@ -130,13 +131,13 @@ proptest! {
     fn gaps_overlaps_and_repeated_names_are_an_error((tensors, total) in tensors(), which in any::<Index>(), by in 1i64..9, sign in any::<bool>()) {
         let mut header = header(&tensors);
         let (name, dtype, shape) = &tensors[which.index(tensors.len())];
-        // A header in which every name appears twice.
+        // In this header, every name appears twice.
         let once = serde_json::to_string(&header).unwrap();
         let twice = format!("{},{}", once.strip_suffix('}').unwrap(), once.strip_prefix('{').unwrap());
         prop_assert!(open(&file(&twice, total)).unwrap_err().contains("appears twice"));
-        // A file that is too long.
+        // This file is too long.
         prop_assert!(open(&file(&once, total + by as usize)).unwrap_err().contains("truncated"));
-        // Other offsets: a gap or an overlap.
+        // With changed offsets, the header has a gap or an overlap.
         let by = if sign { by } else { -by };
         let old: Vec<i64> = serde_json::from_value(header[name]["data_offsets"].clone()).unwrap();
         if shape.iter().product::<usize>() * dtype.bits() > 0 && old[0] + by >= 0 {
@@ -155,20 +156,21 @@ proptest! {
 
 #[test]
 fn sizes_are_checked_before_memory_is_allocated() {
-    // A header with a length that is larger than the file.
+    // The first eight bytes state a header length that is larger than the file.
     for length in [9, 1 << 20, 1 << 40, u64::MAX, u64::MAX - 7, 100_000_001] {
         let mut bytes = length.to_le_bytes().to_vec();
         bytes.extend(b"{}");
         assert!(open(&bytes).unwrap_err().contains("announced"), "{length}");
     }
-    // A sparse file that is as long as its first eight bytes say. The header is longer than the format allows.
+    // This sparse file is as long as its first eight bytes state, but a header of this length exceeds the limit of the
+    // format.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     std::fs::write(&path, (1u64 << 33).to_le_bytes()).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 34).unwrap();
     let error = SafetensorsFile::open(&path).unwrap_err().to_string();
     assert!(error.contains("and the format allows"), "{error}");
-    // JSON that is nested too deeply.
+    // This JSON is nested too deeply.
     let deep = "[".repeat(200_000);
     assert!(open(&file(&deep, 0)).is_err());
     let deep = format!("{{\"a\": {}", "{\"a\": ".repeat(100_000));
@@ -178,7 +180,7 @@ fn sizes_are_checked_before_memory_is_allocated() {
 
 #[test]
 fn only_the_header_is_read() {
-    // The values are a hole of four gigabytes in a sparse file.
+    // The values are a hole of four gigabytes in a sparse file. The reader must not read them.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let text = r#"{"a": {"dtype": "F32", "shape": [1024, 1048576], "data_offsets": [0, 4294967296]}}"#;

@@ -1,4 +1,4 @@
-//! The error type of the command line, and the wording of its messages.
+//! The error type of the command line, and its messages.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub type Result<T = ()> = std::result::Result<T, Error>;
 /// An error of the command line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The check failed. The report on standard output says why; the exit code is 1.
+    /// A check failed. The report on standard output gives the reasons, and the exit code is 1.
     #[error("check failed")]
     CheckFailed,
     /// A file could not be read or written.
@@ -34,13 +34,13 @@ pub enum Error {
     /// Standard output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
-    /// An error while analyzing a checkpoint or explaining an initializer.
+    /// A checkpoint could not be analyzed, or an initializer could not be explained.
     #[error("{}", analysis(.0))]
     Analysis(#[from] fanin_analysis::Error),
-    /// An error while planning, reading or writing a checkpoint.
+    /// A checkpoint could not be planned, read or written.
     #[error("{}", checkpoint(.0))]
     Checkpoint(#[from] fanin_checkpoint::Error),
-    /// An error of a recipe or a manifest.
+    /// A recipe or a manifest is invalid.
     #[error("{}", recipe(.0))]
     Recipe(#[from] fanin_recipe::Error),
     /// A spec or one of its arguments is invalid.
@@ -57,18 +57,18 @@ impl Error {
         Error::File { path: path.to_owned(), message: message.into() }
     }
 
-    /// Returns a function that wraps an error of the operating system, for use as `.map_err(Error::io("read", path))`.
+    /// Returns a function that wraps an error of the operating system. Usage: `.map_err(Error::io("read", path))`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Error::Io { action, path: path.to_owned(), source }
     }
 
-    /// Returns true if the output could not be written because standard output is a pipe that its reader has closed.
+    /// Returns true if the error is that standard output is a pipe and its reader has closed it.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Error::Output(source) if source.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Returns the message of an error of the analysis.
+/// Returns the message for an error of the analysis.
 fn analysis(error: &fanin_analysis::Error) -> String {
     match error {
         fanin_analysis::Error::Checkpoint(error) => checkpoint(error),
@@ -77,8 +77,8 @@ fn analysis(error: &fanin_analysis::Error) -> String {
     }
 }
 
-/// Returns the message of an error of a recipe. For an unknown model without a suggestion, the message names the
-/// command that lists the models.
+/// Returns the message for an error of a recipe. If a model is unknown and no similar name exists, the message names
+/// the command that lists the models.
 fn recipe(error: &fanin_recipe::Error) -> String {
     match error {
         fanin_recipe::Error::UnknownModel { suggestion: None, .. }
@@ -89,7 +89,8 @@ fn recipe(error: &fanin_recipe::Error) -> String {
     }
 }
 
-/// Returns the message of an error of a checkpoint, with the option that makes a refused request possible.
+/// Returns the message for an error of a checkpoint. If another option makes the request possible, the message names
+/// it.
 fn checkpoint(error: &fanin_checkpoint::Error) -> String {
     let fanin_checkpoint::Error::Refused { message, remedy } = error else {
         return match error {

@@ -1,10 +1,11 @@
-//! Removes temporary files when a signal stops the process.
+//! Removes the temporary files when a signal stops the process.
 
 use fanin_checkpoint::remove_temporary_files;
 
-/// Installs handlers for SIGINT, SIGTERM and SIGHUP. A handler removes the temporary files and exits the process. A
-/// signal that is ignored when the process starts stays ignored: `nohup` and shells (for background jobs) start
-/// processes so.
+/// Installs handlers for SIGINT, SIGTERM and SIGHUP. A handler removes the temporary files and exits the process.
+///
+/// Signals that are ignored when the process starts stay ignored. `nohup` starts processes in this way, and so do
+/// shells for background jobs.
 ///
 /// Only the command line installs handlers, because a library must not change the signal handlers of its process.
 pub(crate) fn clean_up_when_interrupted() {
@@ -12,19 +13,19 @@ pub(crate) fn clean_up_when_interrupted() {
     ONCE.call_once(install_handlers);
 }
 
-/// Removes the temporary files, and exits the process with this code.
+/// Removes the temporary files, and exits the process with the exit code `code`.
 fn remove_and_exit(code: i32) -> ! {
     let removed = remove_temporary_files();
     if !removed.is_empty() {
         crate::terminal::output::message("interrupted: temporary files were removed");
     }
-    // `removed` is not dropped before the process exits, so no other thread can create a temporary file.
+    // `removed` still exists when the process exits, so no other thread can create a temporary file before that.
     std::process::exit(code)
 }
 
 #[cfg(not(unix))]
 fn install_handlers() {
-    // `set_handler` fails only if a handler is installed already. That handler then stays.
+    // `set_handler` fails only if a handler is already installed. In this case, the existing handler stays.
     _ = ctrlc::set_handler(|| remove_and_exit(130));
 }
 
@@ -33,14 +34,16 @@ fn install_handlers() {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;
 
-    // Without a handler, SIGXFSZ kills a process that exceeds `ulimit -f`. With a handler, the write returns an error.
+    // SIGXFSZ is sent when a file exceeds the limit of `ulimit -f`. Without a handler, it kills the process. With this
+    // handler, the write returns an error instead.
     _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default());
     let ignored = ignored_signals();
     let handled: Vec<i32> = [SIGHUP, SIGINT, SIGTERM]
         .into_iter()
         .filter(|&signal| match ignored {
             Some(mask) => mask >> (signal - 1) & 1 == 0,
-            // The ignored signals are unknown. SIGHUP is not handled, because `nohup` may have set it to be ignored.
+            // It is unknown which signals are ignored. SIGHUP is not handled, because `nohup` may have set it to be
+            // ignored.
             None => signal != SIGHUP,
         })
         .collect();
@@ -49,7 +52,7 @@ fn install_handlers() {
         let signals = Signals::new(handled);
         _ = ready.send(());
         if let Some(signal) = signals.ok().and_then(|mut signals| signals.forever().next()) {
-            // Shells report 128 + N as the exit code of a process that signal N has killed.
+            // The exit code is 128 + N, as shells report it for a process that was killed by signal N.
             remove_and_exit(128 + signal)
         }
     };
@@ -59,8 +62,8 @@ fn install_handlers() {
     }
 }
 
-/// Returns the ignored signals as a bit mask, with signal 1 in the lowest bit. Returns `None` if they are unknown, as
-/// on all systems other than Linux.
+/// Returns the ignored signals as a bit mask, in which the lowest bit is signal 1. Returns `None` if the ignored
+/// signals are unknown, which is always the case on systems other than Linux.
 #[cfg(unix)]
 fn ignored_signals() -> Option<u64> {
     ignored_mask(&std::fs::read_to_string("/proc/self/status").ok()?)

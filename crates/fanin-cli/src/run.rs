@@ -1,4 +1,4 @@
-//! The entry points of the command line: from arguments to an exit code.
+//! The entry points of the command line, which convert arguments to an exit code.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -9,18 +9,19 @@ use crate::error::Error;
 use crate::terminal::output;
 use crate::{args, command, interrupt};
 
-/// Runs the command line on the arguments of this process.
+/// Runs the command line with the arguments of this process.
 ///
-/// The exit code is 0 for success, 1 for a failed check, and 2 for invalid arguments or input. A process that a signal
-/// stops exits with 128 plus the number of the signal.
+/// The exit code is 0 for success, 1 for a failed check, and 2 for invalid arguments or input. If a signal stops the
+/// process, the exit code is 128 plus the number of the signal.
 pub fn run() -> ExitCode {
     ExitCode::from(run_from(std::env::args_os().collect()))
 }
 
-/// Runs the command line on these arguments, the first of which is the program's name. Returns the exit code.
+/// Runs the command line with these arguments, and returns the exit code. The first argument is the name of the
+/// program.
 ///
-/// After this call, an interrupt removes the temporary files and exits the process, even when the function has
-/// returned.
+/// The first call installs signal handlers, which stay after the function has returned. An interrupt then removes the
+/// temporary files and exits the process.
 pub fn run_from(arguments: Vec<OsString>) -> u8 {
     interrupt::clean_up_when_interrupted();
     let args = match args::Args::try_parse_from(&arguments) {
@@ -30,7 +31,7 @@ pub fn run_from(arguments: Vec<OsString>) -> u8 {
     args.color.apply();
     match command::run(args) {
         Ok(()) => 0,
-        // Standard output is a pipe, and its reader, such as `head`, has closed it. This is not an error.
+        // Standard output is a pipe that its reader, for example `head`, has closed. This is not an error.
         Err(error) if error.is_broken_pipe() => 0,
         Err(Error::CheckFailed) => 1,
         Err(error) => {
@@ -40,8 +41,8 @@ pub fn run_from(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// Prints clap's answer: help, the version, or an error in the arguments. Returns the exit code. `--color` is
-/// respected, although clap did not return parsed arguments.
+/// Prints the help, the version, or an error in the arguments, as returned by clap. Returns the exit code. `--color` is
+/// applied, although clap has not returned parsed arguments.
 fn print_answer(answer: &clap::Error, arguments: &[OsString]) -> u8 {
     args::Color::from_arguments(arguments.iter().skip(1).cloned()).apply();
     let text = answer.render().ansi().to_string();

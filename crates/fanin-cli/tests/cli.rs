@@ -1,4 +1,4 @@
-//! Tests of the commands of the binary, which runs in temporary folders.
+//! Tests of the commands. Each test runs the binary in a temporary folder.
 
 mod fixture;
 
@@ -28,7 +28,7 @@ fn init_writes_a_checkpoint_that_the_safetensors_crate_reads() {
     {
         assert_eq!(metadata.get(key).map(String::as_str), Some(value));
     }
-    // The tensors in the file are in the order of the manifest.
+    // The header lists the tensors in the order of the manifest, which is not alphabetical.
     let header = String::from_utf8_lossy(&bytes).into_owned();
     assert!(header.find("\"b.weight\"").unwrap() < header.find("\"a.weight\"").unwrap());
 }
@@ -114,7 +114,7 @@ fn init_respects_dtype_settings_output_and_dry_run() {
     let read = SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(read.tensor("b.weight").unwrap().dtype(), safetensors::Dtype::BF16);
     assert_eq!(read.tensor("steps").unwrap().dtype(), safetensors::Dtype::I64, "integers keep their type");
-    // In a folder the file is model.safetensors.
+    // If the output is a folder, the file is named model.safetensors.
     std::fs::create_dir(fixture.path("dir")).unwrap();
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "dir"]);
     fixture.good(&["init", "r.toml", "--like", "m.json", "-o", "new/"]);
@@ -144,8 +144,8 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     assert!((measured / planned - 1.0).abs() < 0.025);
     assert_eq!(weight["measured"]["nans"], 0);
     assert_eq!(json["tensors"][1]["measured"]["zeros"], 3);
-    // The histogram matches the planned one. The chi-square statistic of 32 bars exceeds 100 with a probability of
-    // 1e-8.
+    // The measured histogram matches the planned one. For 32 bars, the chi-square statistic exceeds 100 with a
+    // probability of 1e-8.
     let histogram = &weight["measured"]["histogram"];
     let [counts, expected] = ["counts", "planned"].map(|member| -> Vec<f64> {
         histogram[member].as_array().unwrap().iter().map(|count| count.as_f64().unwrap()).collect()
@@ -161,7 +161,7 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
         (&json["warnings"], &json["tensors"][4]["measured"]["mean"]),
         (&serde_json::json!([]), &serde_json::Value::Null)
     );
-    // NaN is reported.
+    // A NaN in a tensor is reported as a warning.
     let mut bytes = fixture.bytes("out.safetensors");
     let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     bytes[data..data + 4].copy_from_slice(&f32::NAN.to_le_bytes());
@@ -170,7 +170,8 @@ fn inspect_shows_statistics_and_plans_and_warns_of_deviations() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(json["tensors"][0]["measured"]["nans"], 1);
     assert_eq!(json["warnings"][0]["text"], "1 of 21,000 values are NaN");
-    // A wrong std, mean or distribution is reported, and so are a tensor of zeros and a tensor that should be zero.
+    // `inspect --recipe` reports a wrong std, mean or distribution, a tensor of zeros, and a tensor that should be
+    // zero.
     let right = r#"[init]
 "*.weight" = "normal(std=0.5/sqrt(2*fan_in))""#;
     for (right, wrong, message) in [
@@ -218,7 +219,7 @@ fn explain_and_models_print_fans_stds_and_sizes() {
     assert!(list.contains("gpt2-xl") && list.contains("124,439,808") && list.contains("timm"), "{list}");
     let json: serde_json::Value = serde_json::from_str(&fixture.good(&["models", "--json"]).stdout).unwrap();
     assert_eq!((json.as_array().unwrap().len(), &json[0]["tensors"]), (9, &148.into()));
-    // The printed recipe and manifest give the same plan as the model.
+    // The printed recipe and manifest of a model give the same plan as the name of the model.
     std::fs::write(fixture.path("g.toml"), fixture.good(&["models", "resnet50", "--recipe"]).stdout).unwrap();
     std::fs::write(fixture.path("g.json"), fixture.good(&["models", "resnet50", "--manifest"]).stdout)
         .unwrap();
@@ -247,7 +248,7 @@ fn help_version_completions_quiet_and_colors_work() {
     assert!(["129 SIGHUP", "130 SIGINT", "143 SIGTERM"].iter().all(|code| help.contains(code)), "{help}");
     let quiet = fixture.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "q.safetensors", "-q"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", quiet.stderr);
-    // In a pipe there are no colors and no progress bars. --color=always forces colors.
+    // If the output is a pipe, there are no colors and no progress bars. --color=always forces colors.
     let loud = fixture.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "l.safetensors"]).stderr;
     assert!(loud.contains("warning:") && !loud.contains('\u{1b}') && !loud.contains('\r'), "{loud:?}");
     assert!(fixture.run(&["--color", "always", "init", "gtp2", "-o", "x"]).stderr.contains('\u{1b}'));

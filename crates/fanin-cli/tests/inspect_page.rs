@@ -1,5 +1,6 @@
-//! Tests of the page of `inspect --html` without a browser. The page is well-formed, loads no other file, escapes names
-//! that contain markup, and has the same numbers as the JSON. `inspect_page_browser.rs` opens the page in a browser.
+//! Tests of the page of `inspect --html` without a browser. The page must be well-formed, load no other file, and
+//! escape names that contain markup. It must have the same values as the JSON. `inspect_page_browser.rs` tests the page
+//! in a browser.
 
 mod fixture;
 
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use fixture::Fixture;
 use serde_json::Value;
 
-/// Names that would be markup if they were not escaped.
+/// Tensor names that browsers would interpret as markup if they were not escaped.
 const HOSTILE: [&str; 6] = [
     "</title></style></script><script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -18,12 +19,12 @@ const HOSTILE: [&str; 6] = [
     "\u{202e}thgiew.0.h \u{1b}[31m\n\t\u{0}",
 ];
 
-/// An opening tag.
+/// An opening tag of an HTML page.
 #[derive(Debug, PartialEq)]
 struct Tag {
     name: String,
     attributes: BTreeMap<String, String>,
-    /// The text up to the next tag.
+    /// The text between this tag and the next one.
     text: String,
 }
 
@@ -31,7 +32,7 @@ fn plain(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
-/// Returns the opening tags of a page, in order. Panics unless elements are closed in the right order.
+/// Returns the opening tags of a page, in order. Panics if elements are not closed in the right order.
 fn tags(page: &str) -> Vec<Tag> {
     const VOID: [&str; 3] = ["meta", "input", "br"];
     let (mut tags, mut open, mut rest) = (Vec::<Tag>::new(), Vec::<String>::new(), page);
@@ -86,7 +87,7 @@ fn attribute<'a>(tag: &'a Tag, key: &str) -> Option<&'a str> {
     tag.attributes.get(key).map(String::as_str)
 }
 
-/// Inspects `x.safetensors`, and returns the page and the JSON.
+/// Runs `inspect` on `x.safetensors`, and returns the page and the JSON.
 fn inspect(fixture: &Fixture, more: &[&str]) -> (String, Value) {
     let all = [&["inspect", "x.safetensors", "--html", "x.html", "--json"][..], more].concat();
     let json = fixture.good(&all).stdout;
@@ -134,13 +135,13 @@ fn the_page_has_the_numbers_of_the_json() {
                 ("norm", &spectrum["norm"]),
                 ("condition", &spectrum["condition"]),
             ] {
-                // serde_json may parse a number with an error of one unit in the last place.
+                // The number that serde_json parses may differ by one unit in the last place.
                 let near = |a: f64, b: f64| a == b || (a / b - 1.0).abs() < 1e-15;
                 let (found, right) = (value(label), right.as_f64());
                 let same = found.zip(right).map_or(found.is_none() && right.is_none(), |(a, b)| near(a, b));
                 assert!(same, "{label} of {}: {found:?} {right:?}", tensor["name"]);
             }
-            // One bar for each count of the histogram, and one point for each planned count.
+            // The chart has one bar for each measured count of the histogram, and one point for each planned count.
             let path = |id: String| body.iter().find(|tag| attribute(tag, "id") == Some(&*id));
             let counts = measured["histogram"]["counts"].as_array().unwrap().len();
             let bars = path(format!("b{number}")).map_or(0, |path| path.attributes["d"].matches('h').count());
@@ -149,7 +150,7 @@ fn the_page_has_the_numbers_of_the_json() {
                 path(format!("p{number}")).map(|path| path.attributes["d"].matches(['M', 'L']).count());
             assert_eq!(plan, measured["histogram"]["planned"].as_array().map(Vec::len));
         }
-        // At the top, each warning is listed once, with links to its tensors.
+        // The top of the page lists each warning once, with links to the tensors that have this warning.
         let texts: Vec<&str> = json["warnings"]
             .as_array()
             .unwrap()
@@ -161,7 +162,7 @@ fn the_page_has_the_numbers_of_the_json() {
         assert_eq!(links, texts.len());
         let before_table = page.split("<table").next().unwrap();
         assert!(texts.iter().all(|text| plain(before_table).contains(text)), "{texts:?}");
-        // The details span all columns.
+        // The row with the details of a tensor spans all columns.
         let heads = tags.iter().filter(|tag| attribute(tag, "scope") == Some("col")).count();
         let span = tags.iter().find_map(|tag| attribute(tag, "colspan")).unwrap();
         assert_eq!(heads.to_string(), span);
@@ -183,7 +184,7 @@ fn hostile_names_are_escaped_and_nothing_is_loaded() {
     fixture.good(&["init", "h.toml", "--like", "h.json", "-o", "x.safetensors"]);
     let (page, json) = inspect(&fixture, &["--recipe", "h.toml"]);
     assert_eq!(json["tensors"].as_array().unwrap().len(), HOSTILE.len());
-    // If a name became markup, the page would have other tags than a page with harmless names.
+    // If a name were interpreted as markup, the page would have other tags than a page with harmless names.
     let kinds = |page: &str| -> Vec<String> { tags(page).into_iter().map(|tag| tag.name).collect() };
     let hostile = kinds(&page);
     let good: serde_json::Map<String, Value> =
@@ -197,7 +198,7 @@ fn hostile_names_are_escaped_and_nothing_is_loaded() {
         let found = page.replace("src=x", "").replace("default-src", "").contains(outside);
         assert!(!found, "{outside}");
     }
-    // The policy applies only to elements after it, so it must be the first.
+    // The content security policy applies only to the elements after it, so it must be the first element.
     assert!(page.find("Content-Security-Policy").unwrap() < page.find("<title").unwrap());
 }
 

@@ -1,9 +1,9 @@
-//! Tests of the page of `inspect --html` in a browser. The page's script runs under the page's own content security
-//! policy, and sorts rows, filters rows and opens details.
+//! Tests of the page of `inspect --html` in a browser. The page's script must run under the page's own content security
+//! policy. It sorts rows, filters rows and opens details.
 //!
-//! The variable `FANIN_BROWSER` names the browser. Without the variable, the first of Chromium, Chrome and Edge that is
-//! found is used. If there is no browser, the test prints a message and passes. `inspect_page.rs` tests the page
-//! without a browser.
+//! The environment variable `FANIN_BROWSER` gives the path of the browser. If it is not set, the first of Chromium,
+//! Chrome and Edge that is found is used. If there is no browser, the test prints a message and passes.
+//! `inspect_page.rs` tests the page without a browser.
 
 mod fixture;
 
@@ -29,8 +29,8 @@ fn browser() -> Option<PathBuf> {
     ];
     let found = on_path.chain(elsewhere.map(PathBuf::from)).find(|path| path.is_file());
     if found.is_none() {
-        // The message is written directly to the file descriptor, because the test harness hides what a passing test
-        // prints.
+        // The test harness hides the standard output of a passing test, so the message is written directly to the file
+        // descriptor.
         let message =
             "no browser found, so the page is not tested in one: set FANIN_BROWSER to the path of a browser";
         _ = writeln!(std::io::stderr(), "\n{message}\n");
@@ -38,7 +38,7 @@ fn browser() -> Option<PathBuf> {
     found
 }
 
-/// Returns the DOM of the page after its scripts have run.
+/// Opens a page in the browser, and returns the DOM of the page after its scripts have run.
 fn dom_of(browser: &Path, fixture: &Fixture, page: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let output = Command::new(browser)
@@ -54,8 +54,8 @@ fn dom_of(browser: &Path, fixture: &Fixture, page: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A script that clicks, and after each click appends the visible text to the page. The policy of the page would block
-/// this script, so it runs in a copy of the page that has another policy.
+/// A script that operates the page, and appends the visible text to the page after each step. The page's policy would
+/// block this script, so the test runs it in a copy of the page with another policy.
 const CLICKS: &str = r##"
 const out = [];
 const say = (what, value) => out.push(what + ": " + value);
@@ -112,11 +112,12 @@ fn a_browser_sorts_filters_and_opens() {
     fixture.good(&["init", "used.toml", "--like", "b.json", "-o", "b.safetensors"]);
     fixture.good(&["inspect", "b.safetensors", "--recipe", "planned.toml", "--html", "b.html"]);
     let page = String::from_utf8(fixture.bytes("b.html")).unwrap();
-    // The unchanged page: its script has run under its policy, and the name that contains markup is shown as text.
+    // The page is unchanged. Its script must have run under its policy, and the name that contains markup must be shown
+    // as text.
     let own = dom_of(&browser, &fixture, "b.html");
     assert!(own.contains("<option value=\"1\">tensor ▼</option>"), "the page's script did not run");
     assert!(own.contains("<bdi>&lt;img src=x") && !own.contains("<img") && !own.contains("<title>hurt"));
-    // The copy of the page, with the script that clicks.
+    // The copy of the page contains the script `CLICKS`, and has a policy that allows this script.
     let policy = page.split("script-src ").nth(1).unwrap().split('"').next().unwrap();
     let clicking = page.replace(policy, "'unsafe-inline'");
     let clicking = clicking.replace("</body>", &format!("<script type=\"module\">{CLICKS}</script></body>"));

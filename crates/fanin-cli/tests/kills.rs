@@ -1,9 +1,9 @@
-//! Kills processes that write checkpoints, at times spread over their duration. Afterwards, every file with a final
-//! name is complete and correct, and an existing file is either unchanged or replaced as a whole. A process with
-//! `--resume` then writes the same checkpoint as a process that is not killed.
+//! Tests that kill processes while they write checkpoints, at times spread over the duration of a write. Afterwards,
+//! every file with a final name must be complete and correct, and an existing file must be unchanged or replaced as a
+//! whole. A process with `--resume` must then write the same checkpoint as a process that is not killed.
 //!
-//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 processes in each scenario. Without the variable,
-//! only a few are killed.
+//! `FANIN_KILLS=50 cargo test -p fanin-cli --test kills` kills 50 processes in each scenario. If the variable is not
+//! set, only a few processes are killed.
 
 mod fixture;
 
@@ -15,7 +15,7 @@ use fixture::Fixture;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Returns all files of a folder, including hidden ones.
+/// Returns the names and bytes of all files in a folder, including hidden files.
 fn folder(fixture: &Fixture, name: &str) -> Files {
     let Ok(entries) = std::fs::read_dir(fixture.path(name)) else { return Files::new() };
     let read = |entry: std::fs::DirEntry| {
@@ -24,7 +24,8 @@ fn folder(fixture: &Fixture, name: &str) -> Files {
     entries.map(|entry| read(entry.unwrap())).collect()
 }
 
-/// Returns a fixture with a manifest of 16 tensors of 1 to 16 MB, 70 MB in total, and a recipe for them.
+/// Returns a fixture with a recipe and a manifest of 16 tensors. Each tensor has 1 to 16 MB, and all have 70 MB in
+/// total.
 fn fixture() -> Fixture {
     let fixture = Fixture::new();
     let tensor = |k: usize| {
@@ -39,14 +40,15 @@ fn fixture() -> Fixture {
 
 const INIT: [&str; 5] = ["init", "large.toml", "--like", "large.json", "-q"];
 
-/// Runs the program until it ends, and returns how long this took.
+/// Runs the program to its end, and returns its duration.
 fn run_timed(fixture: &Fixture, more: &[&str]) -> Duration {
     let start = Instant::now();
     fixture.good(&[&INIT[..], more].concat());
     start.elapsed()
 }
 
-/// Starts the program and kills it after this time. Returns true if it was killed, and false if it had already ended.
+/// Starts the program, and kills it after the time `after`. Returns true if the program was killed, and false if it had
+/// already ended.
 fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     let mut child = Command::new(Fixture::program())
         .current_dir(fixture.path("."))
@@ -60,11 +62,12 @@ fn run_killed(fixture: &Fixture, more: &[&str], after: Duration) -> bool {
     !child.wait().unwrap().success()
 }
 
-/// Returns times at which to kill a process, as fractions of its duration, from 0 to 1.05. The number of times is the
-/// value of FANIN_KILLS, or `few` if the variable is not set. The times are the same whenever the test runs.
+/// Returns the times at which processes are killed, as fractions of the duration of a write, from 0 to 1.05.
+/// FANIN_KILLS gives the number of times; if it is not set, the number is `few`. The times do not change from test to
+/// test.
 fn moments(few: usize) -> impl Iterator<Item = f64> {
     let count = std::env::var("FANIN_KILLS").map_or(few, |count| count.parse().unwrap());
-    // The multiples of the golden ratio, modulo 1 (a Weyl sequence), are evenly spread for every `count`.
+    // The multiples of the golden ratio modulo 1 (a Weyl sequence) are evenly spread, whatever `count` is.
     (1..=count).map(|k| (k as f64 * 0.618_033_988_75).fract() * 1.05)
 }
 
@@ -97,7 +100,7 @@ fn a_killed_run_leaves_complete_shards_and_resume_completes_them() {
 fn a_killed_run_leaves_existing_files_old_or_new() {
     let fixture = fixture();
     let mut interrupted = 0;
-    // One file, and shards that are renamed together.
+    // The checkpoint is a single file, or shards that are renamed together.
     for more in [&[][..], &["--max-shard-size", "16MB"]] {
         let run = |seed, out| [&["--seed", seed, "--force", "-o", out], more].concat();
         run_timed(&fixture, &run("1", "old/"));
@@ -111,7 +114,7 @@ fn a_killed_run_leaves_existing_files_old_or_new() {
                 let is = found.get(name);
                 assert!(is == old.get(name) || is == new.get(name), "{name} after {moment} of a run");
             }
-            // If the folder has an index, it is a checkpoint. Then all its files are old, or all are new.
+            // A folder with an index is a checkpoint: either all of its files are old, or all are new.
             if let Some(index) = found.get("model.safetensors.index.json") {
                 assert!(index == &old["model.safetensors.index.json"]);
                 let of = |files: &Files| files.iter().all(|(name, bytes)| found.get(name) == Some(bytes));

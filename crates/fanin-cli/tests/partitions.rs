@@ -1,4 +1,4 @@
-//! Tests of one file that several processes write, and of the layout of torch's distributed checkpoints.
+//! Tests of a single file that several processes write, and of the layout of `torch.distributed.checkpoint`.
 
 mod fixture;
 
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use fixture::Fixture;
 use safetensors::SafeTensors;
 
-/// A recipe with every distribution. The tensors are split between partitions.
+/// A recipe that uses every distribution. The partitions split some of the tensors.
 const RECIPE: &str = "[init]\n\"n.*\" = \"normal\"\n\"o.*\" = \"orthogonal\"\n\"s.*\" = \"sparse(0.3)\"\n\
                       \"d.*\" = \"dirac\"\n\"t.*\" = \"trunc_normal(std=0.5)\"\n\"i\" = \"constant(3)\"\n\"*\" = \"zeros\"\n";
 const MANIFEST: &str = r#"{"n.w": {"dtype": "F32", "shape": [300, 70]}, "o.w": {"dtype": "BF16", "shape": [90, 40]},
@@ -50,12 +50,12 @@ fn partitions_in_any_order_give_the_file_of_one_process() {
             }
             assert!(fixture.bytes(&out) == fixture.bytes(&one), "{stream} {order:?}");
             assert_eq!(folders(&fixture), 0);
-            // Writing a partition of a complete file again compares the values and writes nothing.
+            // If the file is complete, writing a partition again only compares the values.
             let again = fixture
                 .good(&distributions(&out, &["--stream", stream, "--part", &format!("1/{}", order.len())]));
             assert!(again.stderr.contains("already complete, kept"), "{}", again.stderr);
         }
-        // In a folder the file is model.safetensors. Some of the 40 partitions are empty.
+        // If the output is a folder, the file is named model.safetensors. Some of the 40 partitions have no values.
         std::fs::create_dir(fixture.path(stream)).unwrap();
         for part in 1..=40 {
             fixture.good(&distributions(stream, &["--stream", stream, "--part", &format!("{part}/40")]));
@@ -72,7 +72,7 @@ fn a_partition_can_be_written_again_and_repairs_a_damaged_one() {
     fixture.good(&distributions("x.safetensors", &["--part=1/2"]));
     let ran = fixture.good(&distributions("x.safetensors", &["--part", "1/2", "--resume"]));
     assert!(ran.stderr.contains("kept"), "{}", ran.stderr);
-    // A killed process has written some values, but not the marker file of its partition.
+    // Simulates a killed process: some values are written, but the marker file of the partition does not exist.
     let folder =
         fixture.files().into_iter().find(|(path, _)| path.to_string_lossy().ends_with(".parts")).unwrap().0;
     let values = folder.join("values");
@@ -82,7 +82,7 @@ fn a_partition_can_be_written_again_and_repairs_a_damaged_one() {
     std::fs::write(&values, bytes).unwrap();
     fixture.good(&distributions("x.safetensors", &["--part", "2/2"]));
     assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
-    // A complete file with a wrong value is an error. With --force, the value is corrected in place.
+    // A wrong value in a complete file is an error. With --force, the value is corrected in place.
     let mut bytes = fixture.bytes("x.safetensors");
     let last = bytes.len() - 1;
     bytes[last - 2000] ^= 1;
@@ -94,7 +94,7 @@ fn a_partition_can_be_written_again_and_repairs_a_damaged_one() {
     );
     fixture.good(&distributions("x.safetensors", &["--part", "2/2", "--force"]));
     assert!(fixture.bytes("x.safetensors") == fixture.bytes("one.safetensors"));
-    // A file that exists with another seed is an error.
+    // An existing file that was written with another seed is an error.
     fixture.refused(
         &[
             "init",

@@ -1,4 +1,4 @@
-//! Tests of recipes on the command line: the examples of docs/recipes.md, extended recipes, dtypes, ties, copies,
+//! Tests of recipes on the command line: the examples of docs/recipes.md, extended recipes, dtypes, ties, copies and
 //! drafts.
 
 mod fixture;
@@ -13,7 +13,7 @@ use fixture::Fixture;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// Returns the fenced code blocks of a page that have a comment above them: the comment and the code.
+/// Returns the fenced code blocks of a page that follow a comment, as pairs of comment and code.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
@@ -56,7 +56,7 @@ fn the_examples_of_the_page_have_the_results_that_it_shows() {
     assert!(error.is_none() && run == 10, "{run} {error:?}");
 }
 
-/// Returns a safetensors file with these tensors. The bytes of each tensor count up.
+/// Returns the bytes of a safetensors file with these tensors. The bytes of each tensor count up.
 fn checkpoint(tensors: &[(&str, safetensors::Dtype, &[usize])]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
@@ -130,7 +130,7 @@ fn ties_dtypes_copies_and_arange_are_written() {
             &["verify", &out, "--recipe", "skipless.toml", "--seed", "5", "--stream", stream]
                 .map(|argument| if argument == "skipless.toml" { skipless(&fixture) } else { argument }),
         );
-        // Shards that several processes write have the same values.
+        // Two processes write shards with the same values.
         for part in ["1/2", "2/2"] {
             fixture.good(
                 &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--part", part, "-o", stream]]
@@ -142,8 +142,8 @@ fn ties_dtypes_copies_and_arange_are_written() {
             &[&base[..], &["--dtype", "bf16", "--max-shard-size", "500B", "--resume", "-o", stream]].concat(),
         );
     }
-    // On the native stream, the values of a tied tensor depend on its canonical name, even if the file has only the
-    // alias.
+    // On the native stream, the values of a tied tensor depend on the canonical name `wte.weight`, even if the file
+    // contains only the alias `lm_head.weight`.
     let mut expected = vec![0f32; 240];
     fanin::init::normal(0.0, 0.02)
         .fill(&mut expected, &[30, 8], &mut fanin::Native::new(5).tensor("wte.weight"))
@@ -161,14 +161,14 @@ fn ties_dtypes_copies_and_arange_are_written() {
         fixture::floats(SafeTensors::deserialize(&bytes).unwrap().tensor("lm_head.weight").unwrap().data()),
         expected
     );
-    // On the torch stream a tied tensor is drawn once.
+    // On the torch stream, tied tensors are drawn only once.
     let torch = fixture.bytes("torch.safetensors");
     let mut generator = fanin::Torch::new(5);
     let mut drawn = vec![fanin::half::bf16::ZERO; 240];
     fanin::init::normal(0.0, 0.02).fill(&mut drawn, &[30, 8], &mut generator).unwrap();
     let drawn: Vec<u8> = drawn.iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(SafeTensors::deserialize(&torch).unwrap().tensor("wte.weight").unwrap().data(), drawn);
-    // A manifest has no values to copy.
+    // Values cannot be copied from a manifest, because it has none.
     std::fs::write(fixture.path("m2.json"), r#"{"t": {"dtype": "F32", "shape": [3]}}"#).unwrap();
     std::fs::write(fixture.path("copy.toml"), "[init]\nt = \"copy\"").unwrap();
     fixture.refused(
@@ -177,7 +177,7 @@ fn ties_dtypes_copies_and_arange_are_written() {
     );
 }
 
-/// Writes `ODD_RECIPE` without its skipped tensor, and returns the name of the recipe.
+/// Writes the recipe `ODD_RECIPE` without the rule that skips a tensor, and returns the file name of the recipe.
 fn skipless(fixture: &Fixture) -> &'static str {
     std::fs::write(fixture.path("skipless.toml"), ODD_RECIPE.replace("\"packed\" = \"skip\"\n", "")).unwrap();
     "skipless.toml"
@@ -262,7 +262,7 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
     );
     refused("[init]\n\"*\" = \"skip\"", &[], &["bad.toml:2:7: ", "every tensor is skipped"]);
     refused("[init]\n\"*\" = \"normal(std=1/0)\"", &[], &["bad.toml:2:", "division by zero", "not 0"]);
-    // Two invalid specs, an unused rule and a parameter without a rule are each reported once.
+    // Two invalid specs, an unused rule, and a parameter without a rule are reported, each once.
     let said = refused(
         "[init]\n\"*.weight\" = \"nrmal\"\n\"*.bias\" = \"normal(std=x)\"\n\"*.wight\" = \"ones\"",
         &[],
@@ -276,7 +276,8 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
         ],
     );
     assert_eq!(said.matches("nrmal").count(), 2, "{said}");
-    // An unused variable is an error, unless the command line sets it or the extended recipe defines it.
+    // An unused variable is an error. It is not an error if --set sets the variable or if the extended recipe defines
+    // it.
     let vars = "[vars]\nsgma = 2\n[init]\n\"*.weight\" = \"normal(std=sigma)\"\n\"*\" = \"zeros\"";
     refused(
         vars,
@@ -298,7 +299,7 @@ fn all_errors_of_a_recipe_are_reported_together_with_their_positions() {
         &[],
         &["bad.toml:2:5: ", "n = nan is not a finite"],
     );
-    // A built-in recipe does not match another model. The message does not tell the user to edit the built-in recipe.
+    // A built-in recipe does not match another model. The message must not advise the user to edit the built-in recipe.
     let said = fixture.refused(
         &["init", "gpt2", "--like", "m.json", "-o", "x.safetensors"],
         &["gpt2.toml:", "these tensors are not those of the model gpt2", "no rule matches", "fanin recipe"],
@@ -329,7 +330,7 @@ fn a_recipe_extends_only_files_in_its_folder_and_errors_show_little_of_them() {
     assert!(ran.code == 2 && ran.stderr.contains("in/secret.txt:1:"), "{}", ran.stderr);
     assert!(ran.stderr.matches("s3cret").count() < 12 && ran.stderr.len() < 1000, "{}", ran.stderr);
     assert_eq!(run("below/base.toml").code, 0);
-    // An error message shortens a long line of the recipe too.
+    // If an error message quotes a long line of the recipe, the line is shortened.
     let long = format!("[init]\n\"*\" = \"normal(std={}x)\"\n", "1+".repeat(50_000));
     std::fs::write(fixture.path("long.toml"), long).unwrap();
     let said = fixture
@@ -340,8 +341,8 @@ fn a_recipe_extends_only_files_in_its_folder_and_errors_show_little_of_them() {
 #[test]
 fn very_many_tensors_take_seconds() {
     let fixture = Fixture::new();
-    // Drafting and applying a recipe take little time for 100,000 tensors: no name is compared with all others, which
-    // would take minutes.
+    // Drafting and applying a recipe take only seconds for 100,000 tensors. They would take minutes if each name were
+    // compared with all others.
     let names: [fn(usize) -> String; 2] =
         [|number| format!("t{number}"), |number| format!("h.{number}.{}", ["weight", "bias"][number % 2])];
     for name in names {
@@ -393,13 +394,13 @@ fn a_counted_variable_must_agree_with_the_model() {
         &["init", "resnet50", "--set", "fc_fan_in=512", "-o", "x"],
         &["is the fan_in of \"fc.weight\"", "2048"],
     );
-    // The weights of a deeper model are scaled by its own depth.
+    // For a deeper model, the recipe scales the weights by the depth of this model.
     let xl = fixture.good(&["models", "gpt2-xl", "--manifest"]).stdout;
     std::fs::write(fixture.path("xl.json"), xl).unwrap();
     let plan = fixture.good(&["init", "gpt2", "--like", "xl.json", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 96f64.sqrt())), "{plan}");
-    // The recipe also matches the names of the published gpt2 (without head and prefix), and files that have both names
-    // of the embedding.
+    // The recipe also matches a manifest without the prefix `transformer.`, as in the published gpt2, and a manifest
+    // with both names of the embedding.
     let named = |change: &dyn Fn(&str) -> String| {
         let json = Model::find("gpt2").unwrap().manifest_json;
         std::fs::write(fixture.path("named.json"), change(json)).unwrap();
@@ -410,7 +411,7 @@ fn a_counted_variable_must_agree_with_the_model() {
     let both = "\n\"lm_head.weight\":{\"dtype\":\"F32\",\"shape\":[50257,768]},\n\"transformer.wte.weight\"";
     let both = named(&|json| json.replace("\n\"transformer.wte.weight\"", both));
     assert!(both.contains("tied to transformer.wte.weight") && both.contains("149 tensors"), "{both}");
-    // An extending recipe may define the variable as another number.
+    // A recipe that extends gpt2 may set the variable `n_layer` to another number.
     std::fs::write(fixture.path("mine.toml"), "extends = \"gpt2\"\n[vars]\nn_layer = 24\n").unwrap();
     let plan = fixture.good(&["init", "mine.toml", "--dry-run"]).stdout;
     assert!(plan.contains(&format!("normal(std={})", 0.02 / 48f64.sqrt())), "{plan}");
@@ -433,7 +434,7 @@ fn a_checkpoint_stores_the_recipe_with_the_recipe_that_it_extends() {
     fixture.good(&["init", "kept.toml", "--like", "one.safetensors", "--seed", "3", "-o", "two.safetensors"]);
     fixture.good(&["diff", "one.safetensors", "two.safetensors"]);
     fixture.good(&["verify", "two.safetensors", "--recipe", "kept.toml", "--seed", "3"]);
-    // A recipe that extends a built-in recipe is flattened the same way.
+    // A recipe that extends a built-in recipe is flattened in the same way.
     std::fs::write(fixture.path("mine.toml"), "extends = \"resnet50\"\n[init]\n\"fc.weight\" = \"zeros\"\n")
         .unwrap();
     let manifest = Model::find("resnet50").unwrap().manifest();
@@ -481,7 +482,7 @@ fn a_dry_run_is_a_table_of_layers_and_totals() {
     let groups = json["groups"].as_array().unwrap();
     assert_eq!(groups.iter().map(|group| group["tensors"].as_array().unwrap().len()).sum::<usize>(), 148);
     assert!(groups.len() < 20, "{}", groups.len());
-    // Dtypes, ties and skipped tensors are shown.
+    // The plan of a dry run shows dtypes, ties and skipped tensors.
     std::fs::write(fixture.path("like.safetensors"), checkpoint(&ODD)).unwrap();
     std::fs::write(fixture.path("odd.toml"), ODD_RECIPE).unwrap();
     let table = fixture
@@ -527,7 +528,7 @@ fn tensors_of_dtypes_that_are_not_read_are_accepted() {
     assert!(audit.code < 2 && audit.stdout.contains("not examined"), "{}{}", audit.stdout, audit.stderr);
 }
 
-/// Models with unusual names and shapes.
+/// Manifests of models with unusual names and shapes.
 const ODD_MODELS: [&str; 8] = [
     r#"{"a": {"dtype": "F32", "shape": []}}"#,
     r#"{"0.weight": {"dtype": "F32", "shape": [8, 4]}, "0.bias": {"dtype": "F32", "shape": [8]}, "2.weight": {"dtype": "F32", "shape": [4, 8]}, "1.weight": {"dtype": "F32", "shape": [8]}}"#,
@@ -542,7 +543,7 @@ const ODD_MODELS: [&str; 8] = [
 #[test]
 fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
     let fixture = Fixture::new();
-    // Planning returns an error for uncovered tensors and unused rules.
+    // `plan_with_dtype` returns an error if a tensor has no rule or a rule has no tensor.
     let check = |name: &str, manifest: &Manifest| {
         for offsets in [None, Some((0, 0))] {
             let mut manifest = manifest.clone();
@@ -556,7 +557,7 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
                 planned.unwrap_or_else(|error| panic!("{error}\n{text}")).len(),
                 manifest.entries.len()
             );
-            // A comment above each rule gives the reason.
+            // The line above each rule is a comment that gives the reason for the rule.
             let lines: Vec<&str> = text.lines().collect();
             let rules = lines.windows(2).filter(|pair| pair[1].starts_with('"'));
             assert!(rules.into_iter().all(|pair| pair[0].starts_with("# ")), "{text}");
@@ -569,7 +570,7 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
         check(&format!("odd {number}"), &Manifest::from_json(json, Path::new("odd.json")).unwrap());
     }
     let draft = |model: &str| fixture.good(&["recipe", model]).stdout;
-    // Drafts for known models use the schemes of the models' own recipes.
+    // The draft for a known model uses the same schemes as the built-in recipe of this model.
     let gpt2 = draft("gpt2");
     for needle in [
         "n_layer = { count = \"transformer.h.*.attn.c_proj.weight\" }",
@@ -595,7 +596,7 @@ fn drafts_parse_cover_all_tensors_and_have_no_unused_rule() {
         &["init", "d.toml", "--like", "m.json", "--dry-run"]
             .map(|a| if a == "m.json" { gpt2_manifest(&fixture) } else { a }),
     );
-    // Tensors of a checkpoint whose dtype cannot be drawn are copied.
+    // If a tensor of a checkpoint has a dtype that cannot be drawn, the draft copies the tensor.
     std::fs::write(fixture.path("odd.safetensors"), checkpoint(&ODD)).unwrap();
     let odd = draft("odd.safetensors");
     assert!(
@@ -643,21 +644,21 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
     };
     near(&he["signal"][1]["forward"], 1.0);
     near(&he["signal"][0]["backward"], (3136.0f64 / 147.0).powi(10));
-    // The same layer in other axis layouts has the same fans and std.
+    // A layer has the same fans and the same std in every axis layout.
     for (shape, layout) in [("3,64,7,7", "conv_transpose"), ("7,7,3,64", "keras"), ("7,7,3,64", "jax")] {
         let other = json(&["kaiming_normal(nonlinearity=relu)", "--shape", shape, "--layout", layout]);
         assert_eq!((&other["fan_in"], &other["std"]), (&he["fan_in"], &he["std"]), "{layout}");
     }
-    // A grouped convolution: torch's formula counts the fan_out of all groups together.
+    // For a grouped convolution, the formula of torch uses the fan_out of all groups together.
     let grouped = json(&["kaiming_normal(mode=fan_out)", "--shape", "128,16,3,3", "--groups", "4"]);
     assert_eq!((&grouped["fan_out"], &grouped["formula_fan_out"]), (&288.into(), &1152.into()));
     assert!(grouped["notes"][0].as_str().unwrap().contains("4 groups"), "{grouped}");
-    // If the spec gives groups or axes, the explanation uses them.
+    // If the spec gives groups or axes, the explanation uses these.
     let grouped = json(&["kaiming_normal(mode=fan_out, groups=4)", "--shape", "128,16,3,3"]);
     near(&grouped["signal"][0]["backward"], 1.0);
     let axes = json(&["kaiming_normal(layout=hwio)", "--shape", "3,3,32,64"]);
     assert_eq!((&axes["fan_in"], &axes["formula_fan_in"]), (&288.into(), &288.into()), "{axes}");
-    // --layout applies to every scheme that has a layout, and to the specs that are proposed.
+    // --layout applies to every scheme that has an axis layout. The suggested specs use this layout too.
     for spec in
         ["lecun_normal", "he_uniform", "glorot_normal", "linear_default", "spectral", "xavier_uniform"]
     {
@@ -669,7 +670,7 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
     let proposal = proposed["suited"][1]["spec"].as_str().unwrap();
     let again = json(&[proposal, "--shape", "64,32,4,4"]);
     near(&again["signal"][2]["forward"], 1.0);
-    // The signal is computed for the nonlinearity that the spec names.
+    // The signal is computed for the nonlinearity that the spec implies.
     for (spec, name) in [
         ("kaiming_normal(nonlinearity=mish)", "mish"),
         ("xavier_normal(gain=forward(tanh))", "tanh"),
@@ -685,7 +686,7 @@ fn explain_shows_the_fans_the_std_and_the_signal_of_a_spec() {
         let report = json(&[fixed, "--shape", shape]);
         assert!(report["signal"].is_null() && !report["notes"].to_string().contains("drowns"), "{report}");
     }
-    // A layout in the spec takes precedence over --layout, and a note says that the two differ.
+    // The layout in a spec takes precedence over --layout. A note says that they differ.
     let both = json(&["kaiming_normal(layout=in_out)", "--shape", "64,3,7,7", "--layout", "torch"]);
     assert!(both["notes"][0].as_str().unwrap().contains("layout=in_out"), "{both}");
     let tanh = json(&["xavier_uniform", "--shape", "512,512", "--nonlinearity", "tanh"]);

@@ -1,4 +1,4 @@
-//! Tests that the JSON schema of recipes in `docs` is equal to the schema that the code generates.
+//! Tests that the JSON schema of recipes in `docs` equals the schema that the code generates.
 
 mod fixture;
 

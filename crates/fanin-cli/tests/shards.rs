@@ -1,4 +1,4 @@
-//! Tests of checkpoints in several files, written by one process or several, and of `--resume`.
+//! Tests of checkpoints that one or several processes write as several files, and of `--resume`.
 
 mod fixture;
 
@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 
 const INIT: [&str; 6] = ["init", "r.toml", "--like", "m.json", "--seed", "7"];
 
-/// The files of a folder and their bytes.
+/// Returns the names and bytes of the files in a folder.
 fn folder(fixture: &Fixture, name: &str) -> BTreeMap<String, Vec<u8>> {
     let named = |entry: std::fs::DirEntry| entry.file_name().into_string().unwrap();
     let entries = std::fs::read_dir(fixture.path(name)).unwrap();
@@ -53,10 +53,10 @@ fn shards_have_the_tensors_of_one_file() {
         seen += 1;
     }
     assert_eq!(seen, one.len());
-    // The other commands read a checkpoint in several files.
+    // The other commands can read a checkpoint that consists of several files.
     fixture.good(&["verify", "many", "--recipe", "r.toml", "--seed", "7"]);
     fixture.good(&["diff", "many", "one.safetensors"]);
-    // If the checkpoint fits in one file, the file is called model.safetensors.
+    // If the whole checkpoint fits in one file, this file is named model.safetensors.
     init(&fixture, &["-o", "few", "--max-shard-size", "1MB"]);
     assert_eq!(folder(&fixture, "few").keys().collect::<Vec<_>>(), ["model.safetensors"]);
     assert_eq!(fixture.bytes("few/model.safetensors"), fixture.bytes("one.safetensors"));
@@ -66,8 +66,8 @@ fn shards_have_the_tensors_of_one_file() {
 fn several_processes_write_the_files_of_one() {
     let fixture = Fixture::new();
     let spec = |stream: &str| {
-        // A tensor of every drawn distribution, each in its own file. On the torch stream, a process must advance the
-        // generator past the tensors of the other processes.
+        // The model has a tensor for each drawn distribution, and each tensor is in its own file. On the torch stream,
+        // a process must advance the generator past the tensors that other processes write.
         let distributions = [
             "normal",
             "uniform",
@@ -128,7 +128,7 @@ fn several_processes_write_the_files_of_one() {
         );
         run(&many, Some("4/5"));
         assert!(folder(&fixture, &many) == whole, "{stream}");
-        // If there are more processes than files, some processes write no file.
+        // If there are more processes than files, some processes do not write a file.
         for part in ["13/13", "1/13"] {
             run(&format!("{stream}-13"), Some(part));
         }
@@ -152,7 +152,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
     assert!(stderr.contains("4 of 4 files, 3 already complete, kept"), "{stderr}");
     assert!(folder(&fixture, "out") == whole);
     assert_eq!(modified(), before, "a correct file is not written again");
-    // A file in which one bit of a value is wrong.
+    // Writes a copy of the first file in which one bit is wrong, at byte `at`. 0 selects the last byte.
     let corrupt = |at: usize| {
         let mut bytes = whole["model-00001-of-00004.safetensors"].clone();
         let at = if at == 0 { bytes.len() - 1 } else { at };
@@ -163,7 +163,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
     refused(&fixture, &shards, &["model-00001-of-00004", "its values differ, first at byte", "--force"]);
     let stderr = init(&fixture, &[&shards[..], &["--force"]].concat());
     assert!(stderr.contains("3 already complete") && folder(&fixture, "out") == whole, "{stderr}");
-    // A file with another header, and a file with another size.
+    // The existing file has a different header, or a different size.
     corrupt(20);
     refused(&fixture, &shards, &["model-00001-of-00004", "header", "--force"]);
     let short = &whole["model-00001-of-00004.safetensors"];
@@ -171,7 +171,7 @@ fn resume_keeps_correct_files_and_refuses_others() {
     refused(&fixture, &shards, &["another size"]);
     init(&fixture, &[&shards[..], &["--force"]].concat());
     assert!(folder(&fixture, "out") == whole);
-    // A checkpoint that is a single file.
+    // The checkpoint is a single file.
     init(&fixture, &["-o", "o.safetensors", "--resume"]);
     let stderr = init(&fixture, &["-o", "o.safetensors", "--resume"]);
     assert!(stderr.contains("1 already complete"), "{stderr}");
@@ -209,7 +209,7 @@ fn a_folder_with_another_checkpoint_is_refused() {
     refused(&fixture, &["-o", "no/such", "--part", "1/2"], &["no such folder"]);
     refused(&fixture, &["-o", "new", "--max-shard-size", "10", "--part", "0/2"], &["counted from 1"]);
     refused(&fixture, &["-o", "new", "--max-shard-size", "5G"], &["5GB"]);
-    // A folder that has another index is an error.
+    // An index of another checkpoint in the folder is an error.
     std::fs::create_dir(fixture.path("new")).unwrap();
     std::fs::write(fixture.path("new/model.safetensors.index.json"), "{}").unwrap();
     refused(

@@ -1,4 +1,5 @@
-//! Tests of `verify`, `audit` and `diff` with the binary. Correct files pass, and the output names each common bug.
+//! Tests of `verify`, `audit` and `diff` with the binary. Correct files must pass, and each common bug must be
+//! reported.
 
 mod fixture;
 
@@ -15,7 +16,7 @@ const MANIFEST: &str = r#"{
     "h.0.norm.weight": {"dtype": "BF16", "shape": [192]},
     "h.0.bias": {"dtype": "F32", "shape": [192]}}"#;
 
-/// Returns the correct recipe, in which `changes` replace the rules of the same pattern.
+/// Returns the text of the correct recipe, with the rules of `changes` in place of the rules for the same patterns.
 fn recipe(changes: &[(&str, &str)]) -> String {
     let mut text = "[init]\n".to_owned();
     for (pattern, spec) in [
@@ -42,7 +43,8 @@ fn fixture() -> Fixture {
     fixture
 }
 
-/// Verifies `x.safetensors`. The check must fail, and one line of the output must contain both `tensor` and `test`.
+/// Runs `verify` on `x.safetensors`. Checks that it fails, and that a line of the output contains both `tensor` and
+/// `test`.
 fn caught(fixture: &Fixture, more: &[&str], tensor: &str, test: &str) {
     let ran = fixture.run(&[&["verify", "x.safetensors", "--recipe", "right.toml"], more].concat());
     assert_eq!(ran.code, 1, "{tensor} {test}: {}{}", ran.stdout, ran.stderr);
@@ -50,7 +52,7 @@ fn caught(fixture: &Fixture, more: &[&str], tensor: &str, test: &str) {
     assert!(named, "{tensor} {test}: {}", ran.stdout);
 }
 
-/// Returns the range of the bytes of a tensor in a file.
+/// Returns the range of bytes of a tensor in the file `bytes`.
 fn bytes_of(bytes: &[u8], tensor: &str) -> std::ops::Range<usize> {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
@@ -79,7 +81,8 @@ fn correct_files_pass_with_and_without_a_seed() {
 fn wrong_distributions_are_caught() {
     let fixture = fixture();
     for (pattern, spec, tensor, test) in [
-        // A std that is 2 % off; the wrong fan; fan_in instead of fan_out; no residual scaling as in GPT-2.
+        // In these five cases, the std is 2 % too large, is 2 % too small, uses fan_out instead of fan_in, uses fan_in
+        // instead of fan_out, or lacks the residual scaling of GPT-2.
         ("*.attn.weight", "normal(std=1.02/sqrt(fan_in))", "h.0.attn", "std"),
         ("*.attn.weight", "normal(std=0.98/sqrt(fan_in))", "h.1.attn", "std"),
         ("*.attn.weight", "normal(std=1/sqrt(fan_out))", "h.0.attn", "std"),
@@ -92,14 +95,15 @@ fn wrong_distributions_are_caught() {
             "h.0.trunc",
             "bounds",
         ),
-        // The fan of one of four shards instead of the fan of the whole tensor.
+        // The std uses the fan_in of one of four shards instead of the fan_in of the whole tensor.
         (
             "*.trunc.weight",
             "trunc_normal(std=2/sqrt(fan_in), a=-2/sqrt(fan_in), b=2/sqrt(fan_in))",
             "h.0.trunc",
             "std",
         ),
-        // Truncated instead of normal; normal instead of truncated; another distribution with the same std.
+        // The distribution is truncated instead of normal, normal instead of truncated, or another one with the same
+        // std.
         ("*.attn.weight", "trunc_normal(std=1/sqrt(192), a=-3/sqrt(192), b=3/sqrt(192))", "h.0.attn", "tail"),
         ("*.trunc.weight", "normal(std=0.8796/sqrt(fan_in))", "h.0.trunc", "bounds"),
         ("*.attn.weight", "uniform(a=-sqrt(3/192), b=sqrt(3/192))", "h.1.attn", "distribution"),
@@ -132,7 +136,8 @@ fn damage_is_caught() {
     damaged("h.0.trunc.weight", &|bytes| bytes[..4].copy_from_slice(&9f32.to_le_bytes()), "bounds");
     damaged("h.0.c_proj.weight", &|bytes| bytes[..4].copy_from_slice(&0.1f32.to_le_bytes()), "outlier");
     damaged("h.0.bias", &|bytes| bytes[4..8].copy_from_slice(&1e-30f32.to_le_bytes()), "exact");
-    // Repeated values: two equal halves of the rows; the last two of four blocks of rows; two equal blocks of columns.
+    // The values repeat: in two halves of the rows, in the last two of four blocks of rows, or in two blocks of
+    // columns.
     damaged("h.0.attn.weight", &|bytes| bytes.copy_within(..384 * 192 * 2, 384 * 192 * 2), "repeats");
     damaged("h.1.attn.weight", &|bytes| bytes.copy_within(192 * 192..288 * 192, 288 * 192), "repeats");
     damaged(
@@ -140,7 +145,7 @@ fn damage_is_caught() {
         &|bytes| bytes.chunks_mut(384 * 4).for_each(|row| row.copy_within(..192 * 4, 192 * 4)),
         "repeats",
     );
-    // The correct values, sorted.
+    // The values are correct, but sorted.
     damaged(
         "h.0.c_proj.weight",
         &|bytes| {
@@ -149,7 +154,7 @@ fn damage_is_caught() {
         },
         "order",
     );
-    // A row of zeros; one flipped bit, which is detected only with the seed.
+    // A row is zero. After that, one bit is flipped, which is detected only with the seed.
     damaged("h.0.trunc.weight", &|bytes| bytes[1024..2048].fill(0), "zeros");
     let mut bytes = right.clone();
     bytes[bytes_of(&right, "h.0.rnn.weight")][0] ^= 1;
@@ -305,7 +310,7 @@ fn audit_recognizes_distributions_and_names_damage() {
     );
 }
 
-/// Writes a checkpoint of F32 tensors.
+/// Writes a checkpoint of F32 tensors to the file `name`.
 fn save(fixture: &Fixture, name: &str, tensors: &[(&str, &[usize], Vec<f32>)]) {
     let mut header = serde_json::Map::new();
     let mut data = Vec::new();
@@ -321,7 +326,7 @@ fn save(fixture: &Fixture, name: &str, tensors: &[(&str, &[usize], Vec<f32>)]) {
     std::fs::write(fixture.path(name), bytes).unwrap();
 }
 
-/// Returns the values of a tensor of `x.safetensors`.
+/// Returns the values of an F32 tensor in `x.safetensors`.
 fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
     let bytes = fixture.bytes("x.safetensors");
     fixture::floats(&bytes[bytes_of(&bytes, tensor)])
@@ -362,7 +367,7 @@ fn a_file_is_compared_with_a_model() {
     let ran =
         fixture.run(&["verify", "x.safetensors", "--recipe", "right.toml", "--like", "resnet50", "--json"]);
     assert_eq!(ran.code, 2, "the recipe does not fit: {}", ran.stdout);
-    // A checkpoint matches the model if all its tensors have another type, the same for all.
+    // A checkpoint in another dtype matches the model if all of its tensors have this dtype.
     fixture.good(&["init", "right.toml", "--like", "shapes.json", "--dtype", "bf16", "-o", "b.safetensors"]);
     fixture.good(&["verify", "b.safetensors", "--recipe", "right.toml", "--like", "shapes.json"]);
 }
@@ -402,7 +407,7 @@ fn a_built_in_recipe_brings_its_model() {
     }
     let warned = fixture.good(&["inspect", "y.safetensors", "--recipe", "resnet50"]).stderr;
     assert!(warned.contains("bn1.bias") && warned.contains("transposed?"), "{warned}");
-    // --like selects the file that has the expected names and shapes.
+    // --like selects the file that gives the expected names and shapes.
     fixture.good(&["verify", "y.safetensors", "--recipe", "resnet50", "--like", "m.json"]);
 }
 
@@ -453,7 +458,7 @@ fn orthogonal_matrices_that_are_not_random_are_caught() {
         assert!(ran.code == 1 && named, "{test}: {}", ran.stdout);
         assert!(!ran.stdout.contains("not orthogonal"), "{}", ran.stdout);
     };
-    // A block-diagonal matrix, and the same matrix rotated by a small angle, so that no entry is exactly zero.
+    // The matrix is block-diagonal. Then it is rotated by a small angle, so that no entry is exactly zero.
     let (n, half) = (128, 64);
     let blocks = [drawn([half, half], 1), drawn([half, half], 2)];
     let mut wrong = vec![0f32; n * n];
@@ -474,7 +479,7 @@ fn orthogonal_matrices_that_are_not_random_are_caught() {
     };
     rotate(&mut wrong, 0.01);
     caught([n, n], wrong, "mean absolute entry");
-    // A permutation matrix, rotated by a small angle.
+    // A permutation matrix is rotated by a small angle.
     let mut wrong = vec![0f32; n * n];
     (0..n).for_each(|row| wrong[row * n + (row * 37 + 5) % n] = 1.0);
     rotate(&mut wrong, 0.001);
@@ -619,7 +624,7 @@ fn a_pipe_is_not_a_checkpoint() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    // The process may end before it has read anything.
+    // Errors are ignored, because the process may end before it has read all of its input.
     _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), &fixture.bytes("x.safetensors"));
     let ran = child.wait_with_output().unwrap();
     let said = String::from_utf8(ran.stderr).unwrap();
@@ -632,7 +637,7 @@ fn torch_values_are_compared_in_the_order_of_the_model() {
     let more = ["--seed", "3", "--stream", "torch"];
     let make = ["init", "right.toml", "--like", "shapes.json", "--force", "-q", "-o", "x.safetensors"];
     fixture.good(&[&make[..], &more].concat());
-    // The same tensors sorted by name, as other libraries write them. Then also without one tensor in the middle.
+    // Writes the same tensors sorted by name, as other libraries do, without the tensor `left_out`.
     let bytes = fixture.bytes("x.safetensors");
     let all: serde_json::Map<String, serde_json::Value> = serde_json::from_str(MANIFEST).unwrap();
     let write = |left_out: &str| {

@@ -1,5 +1,5 @@
-//! Tests of `verify` on fused and stacked tensors: each block is compared with its own distribution, with a seed or
-//! without.
+//! Tests of `verify` on fused and stacked tensors. Each block is compared with its own distribution, with and without a
+//! seed.
 
 mod fixture;
 
@@ -34,8 +34,8 @@ fn make(fixture: &Fixture, recipe: &str, more: &[&str]) {
     fixture.good(&[&make[..], more].concat());
 }
 
-/// Changes values of a tensor in `x.safetensors`. `value` gets an index, and returns the new value there, or `None` to
-/// leave the old one.
+/// Changes values of a tensor in `x.safetensors`. `value` receives the index of a value, and returns the new value, or
+/// `None` to keep the old value.
 fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Option<f32>) {
     let path = fixture.path("x.safetensors");
     let checkpoint = SafetensorsFile::open(&path).unwrap();
@@ -46,7 +46,7 @@ fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Optio
     for index in 0..entry.values() {
         if let Some(value) = value(index) {
             let value = value.to_le_bytes();
-            // The bytes of a bf16 are the upper half of the bytes of an f32.
+            // A bf16 value is the upper half of the f32 value, which is the last two of the four little-endian bytes.
             let size = entry.dtype.size();
             bytes[start + index * size..][..size].copy_from_slice(&value[4 - size..]);
         }
@@ -60,7 +60,7 @@ fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
     checkpoint.window(entry, 0, entry.values()).unwrap().into_iter().map(|x| x as f32).collect()
 }
 
-/// Verifies without a seed. The check must fail, and one line of the output must contain all of `needles`.
+/// Runs `verify` without a seed. Checks that it fails, and that one line of the output contains all of `needles`.
 fn caught(fixture: &Fixture, needles: &[&str]) {
     let ran = fixture.run(&["verify", "x.safetensors", "--recipe", "p.toml"]);
     assert_eq!(ran.code, 1, "{needles:?}: {}{}", ran.stdout, ran.stderr);
@@ -89,7 +89,7 @@ fn a_block_with_a_wrong_distribution_is_named() {
         ("normal(std=0.1)", "normal(std=0.104)", "qkv", "[2]", "std"),
         ("xavier_uniform", "xavier_normal", "qkv", "[1]", "bounds"),
         ("blocks(orthogonal, x", "blocks(xavier_normal, x", "qkv", "[0]", "orthogonal"),
-        // The fan of the whole tensor instead of the fan of the block.
+        // The std uses the fan_in of the whole tensor instead of the fan_in of the block.
         (
             "blocks(kaiming_normal, xavier_uniform, kaiming_normal, axis=1)",
             "kaiming_normal",
@@ -119,13 +119,13 @@ fn damage_to_one_block_is_named() {
         change(&fixture, tensor, value);
         caught(&fixture, &[&[tensor][..], needles].concat());
     };
-    // The middle third of each row is one block.
+    // The middle third of each row is block 1, which becomes zero.
     damaged("h.0.side.weight", &|n| (n % 384 / 128 == 1).then_some(0.0), &["block [1]: ", "exactly 0"]);
     damaged("h.0.qkv.weight", &|n| (n == 300 * 128).then_some(f32::NAN), &["block [2]: ", "NaN"]);
     damaged("h.0.conv.weight", &|n| (n == 7).then_some(1e-3), &["1 non-zero value outside of the blocks"]);
     damaged("h.0.conv.weight", &|n| (n % 9 == 4).then_some(0.0), &["not orthogonal"]);
 
-    // The same values in two experts, in two blocks of a matrix, in two layers.
+    // The same values occur in two experts, then in two blocks of one matrix, and then in two layers.
     make(&fixture, "p.toml", &["--seed", "5"]);
     let experts = values(&fixture, "h.0.experts.weight");
     let (each, half) = (96 * 128, 48 * 128);

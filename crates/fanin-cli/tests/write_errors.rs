@@ -1,5 +1,5 @@
-//! Errors of `fanin init` and `fanin fill`: invalid requests, damaged files, interruptions. After an error, no existing
-//! file is lost, and no new file is left behind.
+//! Tests of the errors of `fanin init` and `fanin fill`: invalid requests, damaged files, and interruptions. After an
+//! error, every existing file must be unchanged, and no new file may exist.
 
 mod fixture;
 
@@ -117,8 +117,8 @@ fn damaged_files_are_refused_without_a_crash() {
     fixture.refused(&["inspect", "nothing.safetensors"], &["nothing.safetensors"]);
 }
 
-/// Starts a process that writes `values` values to out.safetensors, and waits until its temporary file has a megabyte.
-/// The shell command `shell` runs first, in the same shell.
+/// Starts a process that writes `values` values to out.safetensors, and waits until its temporary file is larger than a
+/// megabyte. The process is started by a shell, which first runs the command `shell`.
 #[cfg(unix)]
 fn start(fixture: &Fixture, shell: &str, values: &str) -> std::process::Child {
     let program = Fixture::program().display().to_string();
@@ -145,8 +145,8 @@ fn signal(child: &std::process::Child, name: &str) {
     assert!(status.success());
 }
 
-/// Returns true if this process ignores a signal. The processes that it starts then ignore the signal too. A shell may
-/// start a background job so.
+/// Returns true if this process ignores the signal `number`. The processes that it starts inherit this. For example, a
+/// shell may start background jobs in this way.
 #[cfg(unix)]
 fn is_ignored(number: u32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -161,13 +161,14 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
-    // SIGHUP is handled only on Linux, where a process can read which signals were ignored at its start.
+    // SIGHUP is handled only on Linux, because only there the process can read which signals were ignored at its start.
     let hangup: &[_] = if cfg!(target_os = "linux") { &[("-HUP", 129)] } else { &[] };
     for (name, code) in [("-INT", 130), ("-TERM", 143)].iter().chain(hangup) {
         if is_ignored(code - 128) {
             continue;
         }
-        // Writing two gigabytes takes some seconds. The process is interrupted as soon as `start` returns.
+        // Writing two gigabytes takes some seconds. `start` returns early during the write, and the signal then
+        // interrupts it.
         let mut child = start(&fixture, "", "500000000");
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), Some(*code as i32), "{name}");
@@ -179,13 +180,13 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
 #[cfg(target_os = "linux")]
 fn signals_that_were_ignored_stay_ignored() {
     let fixture = Fixture::new();
-    // `nohup` and background jobs of a shell ignore these signals.
+    // `trap ''` makes the process ignore SIGHUP and SIGINT, like `nohup` and a shell's background jobs.
     let mut child = start(&fixture, "trap '' HUP INT;", "100000000");
     signal(&child, "-HUP");
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(fixture.path("out.safetensors").metadata().unwrap().len() > 400_000_000);
-    // SIGTERM is not ignored, so it stops the process.
+    // SIGTERM is not ignored here, so it stops the process.
     let mut child = start(&fixture, "trap '' HUP INT;", "500000000");
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
@@ -247,7 +248,7 @@ fn an_output_that_is_no_regular_file_is_an_error_with_a_remedy() {
     assert!(fixture.path("-dash.st").is_file());
     #[cfg(target_os = "linux")]
     {
-        // Standard output of the command is a pipe to this test.
+        // Standard output of the command is a pipe, which this test reads.
         fill(&["-o", "/dev/stdout"], &["/dev/stdout", "not a regular file", "pipe"]);
         fill(&["-o", "/dev/stdout", "--force"], &["/dev/stdout", "not a regular file"]);
         let stderr =
@@ -277,7 +278,7 @@ fn a_negative_number_is_reported_as_an_invalid_value() {
         let stderr = fixture.refused(&[command, &[option, value]].concat(), &[option, needle]);
         assert!(!stderr.contains("unexpected argument") && !stderr.contains("'-- "), "{stderr}");
     }
-    // An option is never used as the value of the option before it.
+    // An option is never parsed as the value of the option before it.
     let stderr = fixture.refused(&[&fill[..], &["--threads", "--force"]].concat(), &["--threads"]);
     assert!(stderr.contains("a value is required"), "{stderr}");
 }
@@ -310,7 +311,7 @@ fn a_dry_run_lists_the_files_and_reports_what_would_prevent_writing() {
         let table = fixture.good(&init(&[&shards[..], &["--dry-run"]].concat())).stdout;
         assert!(written.iter().all(|(name, _)| table.contains(name)), "{table}");
         assert!(table.contains(&format!("{} files, ", written.len())), "{table}");
-        // A dry run shows only some of many files.
+        // A dry run shows only some of the files if there are many.
         let many = fixture.good(&init(&["--max-shard-size", "1KB", "--layout", "dcp", "--dry-run"])).stdout;
         assert!(many.contains("more") && many.lines().count() < 50, "{many}");
     }
@@ -336,8 +337,8 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     std::fs::write(fixture.path("out.safetensors"), "old").unwrap();
     let before = fixture.files();
     let program = Fixture::program().display().to_string();
-    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell. So the limit is 5 or 10 MB. The file has 40
-    // MB.
+    // The unit of `ulimit -f` is 512 or 1024 bytes, depending on the shell. So the limit is 5 or 10 MB, and the file
+    // would have 40 MB.
     let command =
         format!("ulimit -f 10000; '{program}' fill normal --shape 10000000 -o out.safetensors --force");
     let output = std::process::Command::new("sh")
@@ -348,7 +349,7 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("the maximum size") && stderr.contains("out.safetensors"), "{stderr}");
-    // The message gives the number of bytes that were written, which is the limit.
+    // The message states the number of bytes that were written. This number equals the limit.
     assert!(stderr.contains("after 5.1 MB") || stderr.contains("after 10.2 MB"), "{stderr}");
     assert_eq!(fixture.files(), before);
 }
@@ -363,13 +364,14 @@ fn a_name_that_the_system_refuses_is_an_error_before_files_are_written() {
         &["fill", "normal", "--shape", "4", "-o", "r.toml/x.safetensors"],
         &["r.toml", "is not a folder"],
     );
-    // Names of the maximum length, and names with spaces, quotes, an emoji, a line break, or bytes that are not UTF-8.
+    // The file names have the maximum length, or contain spaces, quotes, an emoji, a line break, or bytes that are not
+    // UTF-8.
     use std::os::unix::ffi::OsStrExt as _;
     let name = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_owned();
     let longest = format!("{}.safetensors", "l".repeat(243));
     let names =
         [longest.as_bytes(), b"a b'\"$.safetensors", "ü😀.safetensors".as_bytes(), b"a\nb.safetensors"];
-    // On macOS all file names are UTF-8, so a name that is not is tested on Linux only.
+    // On macOS, all file names are UTF-8. So the name that is not UTF-8 is tested only on Linux.
     let not_utf8: &[&[u8]] = if cfg!(target_os = "linux") { &[b"bad\xff.safetensors"] } else { &[] };
     for bytes in names.iter().chain(not_utf8) {
         let run = |arguments: &[&str]| {

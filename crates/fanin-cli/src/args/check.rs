@@ -42,15 +42,15 @@ pub struct Verify {
     pub recipe: String,
     /// Take the expected names, shapes and types from this file.
     ///
-    /// The file is a checkpoint (a safetensors file, a folder or an index), a manifest in JSON, or the name of a built-in
-    /// model. Its order of tensors is the order in which the torch stream draws them. By default, the built-in model that
-    /// the recipe belongs to is used.
+    /// The file is a checkpoint (a safetensors file, a folder or an index), a manifest in JSON, or the name of a
+    /// built-in model. The torch stream draws the tensors in the order of this file. The default is the built-in model
+    /// that the recipe belongs to.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
     /// Set a variable of the recipe. Can be given several times.
     #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
     pub settings: Vec<(String, f64)>,
-    /// Compare every value bit for bit with those of this seed.
+    /// Compare every value bit for bit with the value that this seed gives.
     #[arg(long, value_parser = parse_seed, allow_hyphen_values = true)]
     pub seed: Option<u64>,
     /// The stream that the values were drawn from.

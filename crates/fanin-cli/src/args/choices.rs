@@ -15,7 +15,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// Returns the value of `--color` among arguments that clap did not accept.
+    /// Returns the value of `--color` in arguments that clap has rejected. `Auto` is the default.
     pub fn from_arguments(arguments: impl Iterator<Item = std::ffi::OsString>) -> Self {
         let mut arguments = arguments.map(|argument| argument.to_string_lossy().into_owned());
         let mut color = None;
@@ -30,7 +30,7 @@ impl Color {
         color.and_then(|color| Color::from_str(&color, false).ok()).unwrap_or(Color::Auto)
     }
 
-    /// Sets the use of colors for the whole process.
+    /// Applies this choice to the whole process.
     pub fn apply(self) {
         match self {
             Color::Auto => anstream::ColorChoice::Auto,

@@ -34,7 +34,7 @@ pub struct Explain {
     /// The axis layout of the weight.
     ///
     /// out_in (also torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), or one
-    /// letter for each axis, for example hwio. By default it is the layout of the spec, or out_in if the spec has none.
+    /// letter for each axis, for example hwio. The default is the layout of the spec, or out_in if the spec has none.
     #[arg(long, value_name = "LAYOUT", value_parser = parse_layout)]
     pub layout: Option<AxisLayout>,
     /// The number of groups of the convolution.
@@ -42,10 +42,10 @@ pub struct Explain {
     pub groups: usize,
     /// The activation function after the layer, for example relu, leaky_relu(0.2), tanh, gelu, silu, mish or sine(30).
     ///
-    /// By default it is the nonlinearity of the spec.
+    /// The default is the nonlinearity of the spec.
     #[arg(long, value_name = "NAME")]
     pub nonlinearity: Option<String>,
-    /// The numbers of layers after which to report the signal.
+    /// The depths, in layers, at which to report the size of the signal.
     #[arg(long, value_name = "N,N", default_value = "1,10,50", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
     #[arg(allow_hyphen_values = true)]
     pub layers: Vec<u32>,

@@ -23,13 +23,13 @@ pub struct Output {
     #[arg(short, long, value_name = "OUT.safetensors|DIR", required_unless_present = "dry_run")]
     #[arg(value_parser = output_parser(), allow_hyphen_values = true)]
     pub output: Option<PathBuf>,
-    /// The number of threads. By default all cores are used. The values do not depend on it.
+    /// The number of threads. By default all cores are used. The values do not depend on this number.
     #[arg(long, value_name = "N", value_parser = parse_threads, allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,
     /// Replace existing files, and keep their permissions.
     #[arg(long)]
     pub force: bool,
-    /// Show what would be written without writing it. With --output, also report what would prevent it.
+    /// Show what would be written, and write nothing. With --output, also report what would prevent the write.
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -43,8 +43,8 @@ pub struct Init {
     pub recipe: String,
     /// Take the names, shapes and types of the tensors from this file.
     ///
-    /// The file is a checkpoint (a safetensors file, a folder or an index; only headers are read), a manifest in JSON, or
-    /// the name of a built-in model.
+    /// The file is a checkpoint (a safetensors file, a folder or an index; only headers are read), a manifest in JSON,
+    /// or the name of a built-in model.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
     /// Set a variable of the recipe. Can be given several times.
@@ -52,8 +52,8 @@ pub struct Init {
     pub settings: Vec<(String, f64)>,
     /// The type of floating-point tensors: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
     ///
-    /// It is overridden by the [dtype] rules of the recipe, and overrides the types of --like. Integer tensors keep their
-    /// types.
+    /// This type overrides the types of --like. The [dtype] rules of the recipe override this type. Integer tensors
+    /// keep their types.
     #[arg(long)]
     pub dtype: Option<DType>,
     /// Print JSON instead of a table. Requires --dry-run.
@@ -62,7 +62,7 @@ pub struct Init {
     /// Split the checkpoint into files of at most this size, for example 5GB, 500MiB or 1000000.
     #[arg(long, value_name = "SIZE", value_parser = parse_size, allow_hyphen_values = true)]
     pub max_shard_size: Option<u64>,
-    /// Write only the partition of the K-th of N processes, counted from 1. `auto` asks the launcher.
+    /// Write only the partition of process K of N, counted from 1. `auto` reads K and N from the launcher's variables.
     #[arg(long, value_name = "K/N", value_parser = parse_partition, num_args = 0..=1, default_missing_value = "auto")]
     #[arg(alias = "shard")]
     pub part: Option<PartitionArgument>,
@@ -71,8 +71,8 @@ pub struct Init {
     pub layout: Layout,
     /// Keep existing files that are complete and correct.
     ///
-    /// Each existing file is read, its values are drawn again, and both are compared. A file that differs is an error, or
-    /// is replaced with --force.
+    /// Each existing file is read, its values are drawn again, and both are compared. A file that differs is an error.
+    /// With --force, it is replaced.
     #[arg(long)]
     pub resume: bool,
     #[command(flatten)]
@@ -98,7 +98,7 @@ pub struct Fill {
     /// The type of the values: f32, f64, f16, bf16, f8_e4m3 or f8_e5m2.
     #[arg(long, default_value = "f32")]
     pub dtype: DType,
-    /// The name of the tensor. On the native stream, the values depend on it.
+    /// The name of the tensor. On the native stream, the values depend on this name.
     #[arg(long, default_value = "weight")]
     pub name: String,
     #[command(flatten)]

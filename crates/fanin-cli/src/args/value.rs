@@ -14,7 +14,7 @@ pub struct Shape(pub Vec<usize>);
 pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
     let text = text.trim();
     let inner = text.trim_start_matches(['[', '(']).trim_end_matches([']', ')']).trim();
-    // An empty argument is more likely an unset variable of a script than the shape of a scalar.
+    // An empty argument is more likely an unset variable of a script than a scalar shape.
     if inner == "scalar" || (inner.is_empty() && !text.is_empty()) {
         return Ok(Shape(Vec::new()));
     }
@@ -30,7 +30,7 @@ pub(super) fn parse_shape(text: &str) -> Result<Shape, String> {
         .map(Shape)
 }
 
-/// Parses a seed: a decimal number, which may be negative, or a hexadecimal one that begins with `0x`.
+/// Parses a seed: a decimal number, which may be negative, or a hexadecimal number that begins with `0x`.
 pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
@@ -39,8 +39,8 @@ pub(super) fn parse_seed(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected a whole number from -2^63 to 2^64 - 1".to_owned())
 }
 
-/// Returns a parser for the path of a file or folder to write. A path that begins with a hyphen is an error: `-` usually
-/// means standard output, and in `-o --force` the path is missing.
+/// Returns a parser for the path of a file or folder to write. The parser rejects paths that begin with a hyphen: `-`
+/// usually means standard output, and in `-o --force` the path is missing.
 pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| {
         let shown = path.display();
@@ -54,11 +54,12 @@ pub(super) fn output_parser() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// Parses the value of a recipe's variable: `NAME=NUMBER`. Infinity must be spelled out.
+/// Parses a setting of a recipe variable: `NAME=NUMBER`. A number that overflows to infinity is an error, but `inf` is
+/// not.
 pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=NUMBER, for example n_layer=24")?;
     let number: f64 = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
-    // A number that is too large for f64 is parsed as infinity.
+    // Rust parses a number that is too large for f64 as infinity.
     let overflow = number.is_infinite() && !value.to_ascii_lowercase().contains("inf");
     if number.is_nan() || overflow {
         return Err(format!("{value:?} is not a number that f64 can represent"));
@@ -66,7 +67,7 @@ pub(super) fn parse_setting(text: &str) -> Result<(String, f64), String> {
     Ok((name.trim().to_owned(), number))
 }
 
-/// Parses a number of threads. It is limited, because every thread is started even if there is no work for it.
+/// Parses a number of threads. The number is limited, because every thread is started even if it has nothing to do.
 pub(super) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     const MAX_THREADS: usize = 1024;
     let threads = text.parse().ok().filter(|threads: &NonZeroUsize| threads.get() <= MAX_THREADS);
@@ -75,7 +76,7 @@ pub(super) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     })
 }
 
-/// Parses an axis layout: its name, the name of a framework or layer that uses it, or a letter for each axis.
+/// Parses an axis layout: its name, the name of a framework or layer that uses it, or one letter for each axis.
 pub fn parse_layout(text: &str) -> Result<AxisLayout, String> {
     text.to_ascii_lowercase().parse().map_err(|_| {
         "expected out_in (torch, linear, conv), in_out (conv_transpose, transposed), kernel_in_out (keras, jax, flax), \
@@ -84,7 +85,7 @@ pub fn parse_layout(text: &str) -> Result<AxisLayout, String> {
     })
 }
 
-/// Parses a probability of a false alarm.
+/// Parses the probability of a false alarm.
 pub(super) fn parse_alpha(text: &str) -> Result<f64, String> {
     let alpha = text.parse().ok().filter(|alpha| (1e-12..0.5).contains(alpha));
     alpha.ok_or_else(|| "expected a number from 1e-12 to 0.5, for example 0.001".to_owned())

@@ -1,4 +1,4 @@
-//! `fanin explain`: shows the distribution that a spec gives for a shape, and how the layer changes a signal.
+//! `fanin explain`: shows the distribution of a spec for a shape, and how the layer changes the size of a signal.
 
 use fanin::init::Init;
 use fanin::{DType, Distribution};
@@ -12,7 +12,7 @@ use fanin_analysis::explain::{
 };
 use fanin_recipe::text;
 
-/// The numbers of layers after which the signal is shown, unless `--layers` gives others.
+/// The depths, in layers, at which the signal is shown if `--layers` is not given.
 const DEPTHS: [usize; 3] = [1, 10, 50];
 
 pub(super) fn run(args: &Explain, quiet: bool) -> Result {
@@ -38,7 +38,7 @@ fn explanation(args: &Explain) -> Result<Explanation> {
     Ok(Explanation::new(&options)?)
 }
 
-/// Prints the explanation of an initializer on a shape.
+/// Prints the explanation of an initializer for a shape.
 pub(super) fn show(init: &Init, shape: &[usize], dtype: DType) -> Result {
     let options = Options {
         init: init.clone(),
@@ -103,7 +103,7 @@ fn print(explanation: &Explanation) -> Result {
     if explanation.signal.is_some() { print_other_nonlinearities(explanation) } else { Ok(()) }
 }
 
-/// Prints the factors by which one layer, and several such layers in a row, change a signal and its gradient.
+/// Prints how much one layer, and several such layers in sequence, change a signal and its gradient.
 fn print_signal(explanation: &Explanation) -> Result {
     let (Some(signal), Some(layer), Some((forward, backward))) =
         (&explanation.signal, &explanation.layer, explanation.factors())
@@ -143,7 +143,7 @@ fn print_signal(explanation: &Explanation) -> Result {
     output::line(format!("\n{}", table::text(&rows)))
 }
 
-/// Prints a table of other nonlinearities, with a suitable spec for each.
+/// Prints a table of the other nonlinearities, with a suitable spec for each.
 fn print_other_nonlinearities(explanation: &Explanation) -> Result {
     let Some(layer) = &explanation.layer else { return Ok(()) };
     let mut rows = table::new(&["nonlinearity", ">E[f^2]", ">E[f'^2]", "suitable spec", "why"]);

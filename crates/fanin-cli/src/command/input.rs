@@ -1,4 +1,4 @@
-//! Reads the inputs of the commands: checkpoints and recipes.
+//! Reads the inputs of commands: checkpoints and recipes.
 
 use std::path::Path;
 
@@ -9,7 +9,8 @@ use fanin_recipe::{Manifest, Model, Recipe};
 use crate::error::Result;
 use crate::terminal::output;
 
-/// Compares the tensors of a checkpoint with a recipe. `name` is the name of a built-in model or the path of a recipe.
+/// Compares the tensors of a checkpoint with a recipe. `name` is the name of a built-in model or the path of a recipe
+/// file.
 pub(super) fn compare_with_recipe(
     name: &str,
     settings: &[(String, f64)],
@@ -19,7 +20,7 @@ pub(super) fn compare_with_recipe(
     Ok(ModelComparison::new(&recipe, settings, file, model.map(Model::manifest))?)
 }
 
-/// Opens a checkpoint, and prints the warnings about its index unless `quiet`.
+/// Opens a checkpoint. Unless `quiet` is true, prints the warnings about its index.
 pub(super) fn open(path: &Path, quiet: bool) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::open(path)?;
     let file = path.display().to_string();

@@ -51,13 +51,13 @@ pub(super) fn run(args: &Inspect, quiet: bool) -> Result {
     }
 }
 
-/// The file of an HTML page. The path is checked before the checkpoint is read, because reading may take minutes.
+/// The file for an HTML page. Its path is checked before the checkpoint is read, because reading may take minutes.
 struct Page {
     path: PathBuf,
 }
 
 impl Page {
-    /// Checks that the page can be written to this path. Nothing may exist there, except a page that fanin has written.
+    /// Checks that a page can be written to `path`. A file that exists there must be a page that fanin has written.
     fn new(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() {
@@ -103,7 +103,7 @@ fn show(inspection: &Inspection) -> Result {
     }
     header.extend([">mean", ">std", ">min", ">max", ">zeros", ">NaN, inf", "histogram"]);
     let mut rows = table::new(&header);
-    // Without finite values there is no mean.
+    // If a tensor has no finite values, it has no mean.
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_owned(), text::short);
     for tensor in &inspection.tensors {
         let (entry, stats) = (&tensor.entry, &tensor.stats);

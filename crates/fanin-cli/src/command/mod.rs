@@ -1,4 +1,4 @@
-//! The commands, one module each.
+//! The commands. Each command is a module.
 
 mod audit;
 mod diff;
@@ -22,7 +22,7 @@ use crate::terminal::output;
 /// Runs a command.
 ///
 /// # Errors
-/// Returns an error if the request is invalid, if a file cannot be read or written, and if a check fails.
+/// Returns an error if the request is invalid, if a file cannot be read or written, or if a check fails.
 pub fn run(args: Args) -> Result {
     let quiet = args.quiet;
     match args.command {

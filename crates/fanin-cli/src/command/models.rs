@@ -30,7 +30,7 @@ pub(super) fn run(args: &Models) -> Result {
     show(model)
 }
 
-/// Returns the class that loads a checkpoint of the model, for example `transformers.GPT2LMHeadModel`.
+/// Returns the name of the class that can load a checkpoint of the model, for example `transformers.GPT2LMHeadModel`.
 fn loads_in(manifest: &Manifest) -> &str {
     manifest.metadata("loads_in").unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Functions that all commands that write checkpoints share.
+//! Functions that `fanin init` and `fanin fill` share: they write a checkpoint, and report what was written.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 use crate::terminal::output;
 use crate::terminal::progress::TerminalProgress;
 
-/// Returns the stream, the seed and the number of threads that the arguments give.
+/// Returns the stream, the seed and the number of threads from the arguments.
 pub(super) fn draw(output: &Output) -> Draw {
     Draw { stream: output.stream.into(), seed: output.seed, threads: output.threads }
 }
 
-/// Returns the path to write to, or `None` for a dry run. The path is checked here, before any value is drawn.
+/// Returns the checked path to write to, or `None` for a dry run. The check precedes the drawing of values.
 pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<Option<Target>> {
     match &output.output {
         Some(path) if !output.dry_run => {
@@ -26,8 +26,8 @@ pub(super) fn target(output: &Output, form: OutputForm, resume: bool) -> Result<
     }
 }
 
-/// For a dry run with `--output`, checks the existing files there. If they would make the command fail without
-/// `--dry-run`, prints the error.
+/// In a dry run with `--output`, checks the existing files at this path. If they would cause the command to fail
+/// without `--dry-run`, prints the error as a note.
 pub(super) fn note_obstacles(plan: &CheckpointPlan, output: &Output, resume: bool, quiet: bool) {
     let Some(path) = output.output.as_ref().filter(|_| !quiet) else { return };
     let target = Target::new(path, plan.partitioning.form(), Existing { force: output.force, resume });
@@ -37,12 +37,12 @@ pub(super) fn note_obstacles(plan: &CheckpointPlan, output: &Output, resume: boo
     }
 }
 
-/// Writes the checkpoint, with a progress bar on a terminal, and prints what was written.
+/// Writes the checkpoint, and prints a summary. Shows a progress bar if standard error is a terminal.
 pub(super) fn write(plan: &CheckpointPlan, target: Option<Target>, quiet: bool) -> Result {
     let target = target.ok_or_else(|| Error::Request("no output: add -o OUT.safetensors".to_owned()))?;
     let progress = TerminalProgress::new("writing", plan.bytes(), quiet);
     let start = Instant::now();
-    // The token is never cancelled, because an interrupt ends the whole process (see `interrupt`).
+    // This token is never cancelled, because an interrupt exits the whole process (see `interrupt`).
     let written = plan.write(&target, &progress, &CancelToken::new());
     progress.finish();
     let written = written?;
@@ -52,7 +52,7 @@ pub(super) fn write(plan: &CheckpointPlan, target: Option<Target>, quiet: bool) 
     Ok(())
 }
 
-/// Prints what was written.
+/// Prints the number of files, tensors, values and bytes that were written.
 fn print_summary(plan: &CheckpointPlan, target: &Target, written: &Written, elapsed: Duration) {
     let mut files = String::new();
     if written.files > 1 {
@@ -80,7 +80,7 @@ fn print_summary(plan: &CheckpointPlan, target: &Target, written: &Written, elap
     }
 }
 
-/// Prints the warnings of the tensors' plans, unless `quiet`.
+/// Prints the warnings of the tensors' plans, unless `quiet` is true.
 pub(super) fn warn(planned: &[Planned], quiet: bool) {
     let warnings = planned.iter().flat_map(|planned| {
         let warnings = planned.plan.iter().flat_map(|plan| plan.warnings());

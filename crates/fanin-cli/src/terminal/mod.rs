@@ -1,4 +1,4 @@
-//! The terminal: lines, tables and JSON on standard output, messages and progress on standard error.
+//! Writes lines, tables and JSON to standard output, and messages and progress to standard error.
 
 pub mod output;
 pub mod progress;

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use fanin_checkpoint::Progress;
 use fanin_recipe::text;
 
-/// A progress bar over a number of bytes. It is hidden if standard error is not a terminal.
+/// A progress bar that counts bytes. It is hidden if standard error is not a terminal.
 #[derive(Debug, Clone)]
 pub struct TerminalProgress {
     bar: ProgressBar,
@@ -19,7 +19,8 @@ pub struct TerminalProgress {
 }
 
 impl TerminalProgress {
-    /// Returns a bar over `bytes` bytes that is labeled `label`, and hidden if `quiet`.
+    /// Returns a progress bar with the text `label` for an operation on `bytes` bytes. The bar is hidden if `quiet` is
+    /// true.
     pub fn new(label: &str, bytes: u64, quiet: bool) -> Self {
         let values = Arc::new(AtomicU64::new(0));
         if quiet || !std::io::stderr().is_terminal() {

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-/// Returns an empty table with this header. A column whose name begins with `>` is aligned right.
+/// Returns an empty table with this header. A column whose name begins with `>` is right-aligned, and `>` is not shown.
 pub fn new(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -18,7 +18,7 @@ pub fn new(header: &[&str]) -> Table {
     table
 }
 
-/// Returns the table as text, without spaces at the ends of its lines.
+/// Returns the text of a table, without spaces at the ends of lines.
 pub fn text(table: &Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
