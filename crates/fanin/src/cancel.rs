@@ -50,8 +50,8 @@ impl CancelToken {
     /// jobs of the pool, and a cancellation would cancel these jobs too. A fill that uses several threads handles both
     /// cases itself.
     ///
-    /// Cancellation unwinds the stack like a panic, but prints nothing. A fill checks the token every few milliseconds
-    /// and unwinds if the token has been cancelled, and `run` catches the unwinding. A program that is built with
+    /// Cancellation unwinds the stack like a panic, but prints nothing. A fill checks the token every few milliseconds,
+    /// and unwinds if the token has been cancelled. `run` catches the unwinding. A program that is built with
     /// `panic = "abort"` therefore aborts when a token is cancelled.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(|| CurrentToken(Some(self.clone())).run(work))) {

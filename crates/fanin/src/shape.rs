@@ -5,8 +5,8 @@ use crate::error::{Error, nearest};
 /// Returns the number of elements of a tensor with this shape. The empty shape is a scalar, which has one element.
 ///
 /// # Errors
-/// [`Error::ShapeOverflow`] if the product of all sizes that are not 0 does not fit in an `isize`. Empty tensors can
-/// have this error too, because their strides are products of the non-zero sizes.
+/// [`Error::ShapeOverflow`] if the product of all sizes that are not 0 does not fit in an `isize`. The error also
+/// occurs for empty tensors, because their strides are products of the non-zero sizes.
 pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
     let overflow = || Error::ShapeOverflow { shape: shape.to_vec() };
     let nonzero =
@@ -36,9 +36,10 @@ pub struct Fans {
 /// | `kernel_in_out` | `[kernel..., in / groups, out]` | Keras, JAX |
 /// | one letter for each axis, such as `eoi` | see [`Axes`] | stacked experts |
 ///
-/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. Its fans are therefore wrong in two cases.
-/// It swaps the fans of a transposed convolution; [`AxisLayout::InOut`] has the right fans. For a grouped convolution,
-/// its fan_out is too large by the factor `groups`; [`AxisLayout::grouped_fans`] returns the right fans.
+/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. Therefore torch's fans are wrong in two
+/// cases. For a transposed convolution, torch swaps the fans; [`AxisLayout::InOut`] has the right fans. For a grouped
+/// convolution, torch's fan_out is too large by the factor `groups`; [`AxisLayout::grouped_fans`] returns the right
+/// fans.
 ///
 /// `Display` prints the name or the letters of an axis layout, and `FromStr` reads them.
 ///

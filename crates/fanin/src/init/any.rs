@@ -51,7 +51,7 @@ macro_rules! init {
     ($($name:ident)*) => {
         /// An initializer of any scheme of this crate.
         ///
-        /// `FromStr` reads a spec, which is the text form of an initializer, and `Display` prints it (see
+        /// `FromStr` reads an initializer from its text form, the spec. `Display` prints the spec (see
         /// [`spec`](crate::spec)).
         ///
         /// ```

@@ -66,9 +66,9 @@ pub trait Initializer {
 
     /// Fills the row-major `buffer` with a region of a larger tensor. Returns the plan of the whole tensor.
     ///
-    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. The values are
-    /// bit-identical to those that a fill of the whole tensor writes in this region. The caller needs memory for the
-    /// region only, and not for the whole tensor.
+    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. A fill of the
+    /// whole tensor writes the same values in this region, bit for bit. The caller needs memory for the region only,
+    /// and not for the whole tensor.
     ///
     /// ```
     /// use fanin::{init, Native};

@@ -12,8 +12,8 @@ use crate::shape::{AxisLayout, Fan};
 pub struct Kaiming {
     pub(super) fan: Fan,
     pub(super) nonlinearity: Nonlinearity,
-    /// The slope `a`, if it has no effect, so that `Display` can print it and the plan can warn about it. Only a
-    /// leaky_relu uses the slope. `None` if `nonlinearity` is a leaky_relu, or if the slope is 0.
+    /// The slope `a` if it is not 0 and `nonlinearity` is not a leaky_relu, otherwise `None`. Such a slope has no
+    /// effect. It is stored because `Display` prints it and the plan warns about it.
     pub(super) unused_slope: Option<f64>,
     pub(super) layout: AxisLayout,
     pub(super) groups: usize,
@@ -79,7 +79,8 @@ impl Kaiming {
         Self { fan, ..self }
     }
 
-    /// Sets the nonlinearity that follows the layer. Its gain is a factor on the standard deviation.
+    /// Sets the nonlinearity that follows the layer. The gain of the nonlinearity is a factor on the standard deviation
+    /// of the weight.
     #[must_use]
     pub const fn nonlinearity(self, nonlinearity: Nonlinearity) -> Self {
         Self { nonlinearity, unused_slope: None, ..self }
@@ -93,8 +94,8 @@ impl Kaiming {
 
     /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
     ///
-    /// `torch.nn.init` has no such argument. For a grouped convolution, it therefore computes a fan_out that is too
-    /// large by the factor `groups`.
+    /// `torch.nn.init` has no argument for the groups. It therefore computes a fan_out that is too large by the factor
+    /// `groups` if the convolution is grouped.
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }

@@ -25,9 +25,9 @@ pub struct TruncNormal {
 /// The bounds are **absolute**, as in torch. With `std = 0.02`, for example, the default bounds are at 100 sigma and
 /// truncate nothing.
 ///
-/// A bound may be infinite, with one exception: rejection on the torch stream needs finite bounds if the interval has a
-/// probability of 0.3 or less under N(mean, std^2). torch then draws uniform proposals on the interval. A fill returns
-/// an error if a bound of such an interval is infinite.
+/// A bound may be infinite, with one exception. On the torch stream, rejection returns an error for an infinite bound
+/// if the interval has a probability of 0.3 or less under N(mean, std^2). The reason is that torch draws uniform
+/// proposals on such an interval.
 ///
 /// The standard deviation of the values is less than `std`. With bounds at +-2 sigma, for example, it is
 /// `0.8796 * std`. [`Plan::std`] returns the exact standard deviation.
