@@ -198,7 +198,7 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the gain that torch computes, for the torch stream. For a leaky_relu it can differ from
+    /// Returns the gain that torch computes, for the torch stream. The gain of a leaky_relu can differ from
     /// [`Nonlinearity::gain`], because Python squares the slope with the C library's `pow`. For about one slope in a
     /// thousand, this square differs from `slope * slope` in the last bit.
     #[allow(
@@ -271,14 +271,14 @@ impl Nonlinearity {
         TORCH.into_iter().map(Self::name).chain(["leaky_relu"])
     }
 
-    /// Returns every name that [`str::parse`] reads, without synonyms such as `swish` and without names such as
-    /// `forward(tanh)`.
+    /// Returns every name that [`str::parse`] reads. Synonyms such as `swish`, and names such as `forward(tanh)`, are
+    /// left out.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::torch_names().chain(BEYOND_TORCH.map(Self::name)).chain(["sine"])
     }
 
     /// Returns the nonlinearity that a spec calls `name`, such as `relu` or `forward(tanh)`. `parameter` is the slope
-    /// of a leaky_relu or the omega of a sine. It has no effect on the other nonlinearities.
+    /// of a leaky_relu or the omega of a sine. No other nonlinearity uses `parameter`.
     pub(crate) fn from_name(name: &str, parameter: Option<f64>) -> Result<Self, Error> {
         let inner = name.strip_prefix("forward(").and_then(|rest| rest.strip_suffix(')'));
         let bare = match inner.unwrap_or(name) {

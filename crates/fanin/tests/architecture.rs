@@ -1,5 +1,5 @@
-//! The structure of the workspace. No files of a crate import each other, and the front page of the crate `fanin` lists
-//! every public item.
+//! Checks the structure of the workspace. No files of a crate import each other, and the front page of the crate
+//! `fanin` lists every public item.
 
 mod imports;
 

@@ -236,8 +236,8 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
             assert_eq!(corner.iter().sum::<f32>(), 2.0);
             continue;
         }
-        // If indices were truncated to 32 bits, the values at the index minus 2^32 would be the same. The values must
-        // differ.
+        // If indices were truncated to 32 bits, the values at the index minus 2^32 would be the same. The test asserts
+        // that they differ.
         let low = 69_998u64 * 70_000 + 69_900 - (1 << 32);
         let mut wrapped = vec![9f32; 100];
         let tensor = TensorMut::contiguous(&mut wrapped, &[1, 100]).unwrap();

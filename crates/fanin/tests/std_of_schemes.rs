@@ -16,8 +16,8 @@ const KERAS: &[usize] = &[3, 3, 450, 250];
 /// Returns a list of specs. Each spec has a shape and the expected standard deviation of the values.
 fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     let sqrt = f64::sqrt;
-    // The std of the standard normal distribution truncated at 2, 1 and 3 sigma. The three constants were computed by
-    // mpmath.
+    // The three constants are the standard deviations of the standard normal distribution truncated at 2, 1 and 3
+    // sigma. They were computed by mpmath.
     let (at_2, at_1, at_3) = (0.879_625_661_034_239_8, 0.539_560_093_754_895, 0.986_578_392_558_108_6);
     vec![
         ("uniform(-1, 2)", LINEAR, 3.0 / sqrt(12.0)),
@@ -103,8 +103,7 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                 sorted.sort_by(f64::total_cmp);
                 let (low, high) = plan.bounds();
                 assert!(torch || (sorted[0] >= low && *sorted.last().unwrap() <= high), "{spec} {dtype}");
-                // The least and the greatest value are compared with the nearest different value. Each comparison is
-                // between the numbers of occurrences.
+                // Compare the number of occurrences of an extreme value with that of the nearest different value.
                 for (end, next) in [
                     (sorted[0], sorted.iter().copied().find(|x| *x > sorted[0])),
                     (sorted[199_999], sorted.iter().rev().copied().find(|x| *x < sorted[199_999])),

@@ -87,8 +87,8 @@ fn values_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// The number of calls of `watchful` by threads that run the work of another call of `watchful`. A pool would deadlock
-/// in such a call if its threads waited for each other.
+/// The number of calls of `watchful` from a thread that is running the work of another call. A pool whose threads wait
+/// for each other would deadlock in such a nested call.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
 
 fn watchful(count: usize, work: &(dyn Fn() + Sync)) {

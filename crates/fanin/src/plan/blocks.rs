@@ -39,8 +39,8 @@ impl Block {
         })
     }
 
-    /// Returns the inner blocks if the plan of this block consists of blocks. Their axes and start indices are then
-    /// those of the whole tensor. Otherwise returns this block unchanged.
+    /// Returns the inner blocks if the plan of this block consists of blocks. The axes and start indices of the
+    /// returned blocks are those of the whole tensor. Returns any other block unchanged.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];

@@ -7,8 +7,7 @@ use crate::gain::Gain;
 use crate::nonlinearity::Nonlinearity;
 use crate::shape::AxisLayout;
 
-/// The value of an argument: a number or a word. The scheme that reads the argument checks that it has the expected
-/// kind.
+/// The value of an argument: a number or a word. The scheme checks which of the two the argument must be.
 pub(super) enum Value {
     /// The result of an arithmetic expression.
     Number(f64),
@@ -25,7 +24,7 @@ pub(super) struct Arguments<'a> {
     pub(super) end: usize,
     /// The name of the scheme.
     pub(super) scheme: &'static str,
-    /// The given arguments, by the name of their parameter. Each argument has its byte offset in `text` and its value.
+    /// Maps the name of each parameter that the spec has to the argument's byte offset in `text` and its value.
     pub(super) values: HashMap<&'static str, (usize, Value)>,
 }
 

@@ -78,7 +78,7 @@ macro_rules! from_str {
         impl std::str::FromStr for $name {
             type Err = Error;
 
-            /// Reads a spec, such as `Display` prints it. Returns an error if the spec is that of another type.
+            /// Reads a spec of this type, as `Display` prints it. Returns an error for a spec of another type.
             fn from_str(text: &str) -> Result<Self, Error> {
                 match Init::parse(text)? {
                     Init::$name(initializer) => Ok(initializer),

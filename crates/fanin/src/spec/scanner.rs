@@ -40,7 +40,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Skips white space, and returns the text from there to the end.
+    /// Skips white space and returns the remaining text.
     pub(super) fn rest(&mut self) -> &'a str {
         let rest = self.text[self.at..].trim_start();
         self.at = self.text.len() - rest.len();

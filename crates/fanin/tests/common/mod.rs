@@ -154,8 +154,8 @@ pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream
     buffer
 }
 
-/// Returns the row-major indices of the elements of a region. The indices are those of the whole tensor. The region
-/// begins at `start` and has `size` elements along each axis.
+/// Returns the row-major indices, in the whole tensor, of the elements of a region. The region begins at `start` and
+/// has `size` elements along each axis.
 pub fn indices(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
     let mut indices = vec![0];
     for axis in 0..shape.len() {
