@@ -42,8 +42,8 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
         Ok(memory.into_iter().map(Element::to_f64).collect())
     }
     let is_refused = |found: Result<Vec<f64>, Error>| matches!(found, Err(Error::ShapeOverflow { .. }));
-    // `long` is the result of filling the last 40 values of the tensor, and `short` is the result of filling the last
-    // 5. Both fills must succeed and agree in the last 5 values.
+    // `long` is the result of filling the last 40 values of the tensor, and `short` is the result of filling the last 5
+    // values. Both fills must succeed, and must agree in the last 5 values.
     let ends_agree =
         |long: Result<Vec<f64>, Error>, short: Result<Vec<f64>, Error>| long.unwrap()[35..] == short.unwrap();
     for distribution in [narrow, wide] {
