@@ -1,4 +1,5 @@
-//! Fills rows 300 to 399 of a matrix alone, on the native stream, and compares them with the whole matrix.
+//! Fills rows 300 to 399 of a matrix on the native stream, without the other rows. Compares these rows with the rows of
+//! the whole matrix.
 
 use fanin::{DType, Native, Stream as _, TensorMut, init};
 

@@ -1,4 +1,5 @@
-//! Initializes a fused parameter whose blocks have fans of their own: queries, keys and values of grouped-query attention.
+//! Initializes a fused parameter: the queries, keys and values of grouped-query attention in one matrix. Each of these
+//! blocks has fans of its own.
 
 use fanin::half::bf16;
 use fanin::init::Init;

@@ -1,8 +1,8 @@
-//! Adds a scheme: an initializer that resolves a shape into a plan. Every stream can then fill tensors by the scheme.
+//! Adds a scheme by implementing `Initializer` for a type. Every stream can then fill tensors by this scheme.
 
 use fanin::{AxisLayout, DType, Distribution, Error, Initializer, Native, Plan, forward_gain};
 
-/// N(0, std^2) with `std = gain / sqrt(fan_in)` and the gain of the function x sin(2 x).
+/// The distribution N(0, std^2) with `std = gain / sqrt(fan_in)`. The gain is that of the function `x * sin(2 * x)`.
 struct Wavelet;
 
 impl Initializer for Wavelet {

@@ -1,4 +1,4 @@
-//! Uses scaling factors in specs: the stds of the parameters of a small language model depend on its depth and width.
+//! Uses scaling factors in specs. The standard deviations of a small language model then depend on its depth and width.
 
 use std::collections::BTreeMap;
 

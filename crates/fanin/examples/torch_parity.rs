@@ -1,4 +1,5 @@
-//! Reproduces PyTorch's values bit for bit: the parameters of `torch.manual_seed(0); layer = torch.nn.Linear(4, 2)`.
+//! Reproduces PyTorch's values bit for bit. The values are the parameters of
+//! `torch.manual_seed(0); layer = torch.nn.Linear(4, 2)`.
 
 use fanin::{Torch, init};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A token that cancels running fills from another thread, for programs that must respond to a user during a long fill.
 ///
-/// All clones of a token share one state: cancelling one of them cancels all of them.
+/// Clones share one state: cancelling one of them cancels all of them.
 ///
 /// ```
 /// use fanin::{CancelToken, Torch, init};
@@ -29,30 +29,30 @@ impl CancelToken {
     }
 
     /// Cancels all work that runs under this token or under a clone of it. A running fill ends within milliseconds. A
-    /// token stays cancelled.
+    /// cancelled token cannot be reset.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Returns `true` if the token or a clone of it has been cancelled.
+    /// Returns true if the token, or a clone of it, has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Runs `work` under this token. Returns the result of `work`. Returns `None` if the token was cancelled before
-    /// `work` ended.
+    /// Runs `work` under this token. Returns the result of `work`, or `None` if the token was cancelled before `work`
+    /// ended.
     ///
-    /// If the result is `None`, `work` may have written only some of its values. The state of a generator that `work`
-    /// used is then unspecified, so the generator must not be used again.
+    /// After `None`, some values may have been written. If `work` was drawing from a generator, the state of this
+    /// generator is unspecified, so the generator must not be used again.
     ///
-    /// The token covers the calling thread. If `work` starts threads of its own, each of them must call `run` as well.
-    /// `work` should not wait for a rayon pool, because a waiting thread runs other work of the pool, which would then
-    /// be cancelled too. A fill of this crate that uses several threads cancels its own work on these threads, and no
-    /// other work of the pool.
+    /// The token applies to the calling thread only. If `work` starts threads of its own, each of these threads must
+    /// call `run` as well. `work` should not wait for a rayon pool, because the waiting thread may execute unrelated
+    /// jobs of the pool, and a cancellation would cancel these jobs too. A fill that uses several threads handles both
+    /// cases itself.
     ///
-    /// Cancellation is a panic that prints nothing: a fill checks the token every few milliseconds and unwinds if the
-    /// token has been cancelled, and `run` catches this panic. A program that is built with `panic = "abort"` therefore
-    /// aborts when a token is cancelled.
+    /// Cancellation unwinds the stack like a panic, but prints nothing. A fill checks the token every few milliseconds,
+    /// and unwinds if the token has been cancelled. `run` catches the unwinding. A program that is built with
+    /// `panic = "abort"` therefore aborts when a token is cancelled.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
         match catch_unwind(AssertUnwindSafe(|| CurrentToken(Some(self.clone())).run(work))) {
             Ok(result) => (!self.is_cancelled()).then_some(result),
@@ -62,21 +62,21 @@ impl CancelToken {
     }
 }
 
-/// The payload of the panic that cancels work. [`CancelToken::run`] recognizes a cancelled fill by this type.
+/// The payload of the unwinding that cancels work. [`CancelToken::run`] recognizes a cancelled fill by this type.
 struct Cancelled;
 
 thread_local! {
     static CURRENT: RefCell<Option<CancelToken>> = const { RefCell::new(None) };
 }
 
-/// The token under which a thread runs its current work, or no token. If a fill starts more threads, these threads must
-/// run their work under the same token.
+/// The token under which a thread runs, or `None` if the thread runs without a token. If a fill starts more threads,
+/// their work must run under the same token.
 #[derive(Clone)]
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
 impl CurrentToken {
-    /// No token. A thread sets this while it waits for other threads, because a pool may run unrelated work on it
-    /// meanwhile.
+    /// No token. A thread that waits for a pool runs under this value, because the pool may execute unrelated work on
+    /// the waiting thread, and a token must not cancel that work.
     pub(crate) const NONE: Self = Self(None);
 
     /// Returns the token of the calling thread.
@@ -84,10 +84,10 @@ impl CurrentToken {
         Self(CURRENT.with_borrow(Clone::clone))
     }
 
-    /// Runs `work` on the calling thread under this token, and returns its result. Afterwards the thread has its
-    /// previous token again. Unwinds without running `work` if this token has been cancelled.
+    /// Runs `work` on the calling thread under this token, and then restores the previous token of the thread. If this
+    /// token has been cancelled, unwinds as [`check`] does.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        /// Restores the previous token of the thread when it is dropped, also after a panic.
+        /// Restores the previous token of the thread when dropped, also after a panic.
         struct Restore(Option<CancelToken>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -100,13 +100,12 @@ impl CurrentToken {
     }
 }
 
-/// Unwinds the calling thread if its token has been cancelled. [`CancelToken::run`] catches the panic and returns
-/// `None`.
+/// Unwinds the calling thread if its token has been cancelled. [`CancelToken::run`] catches the unwinding.
 ///
 /// Long loops must call this function every few milliseconds. A call takes nanoseconds.
 pub(crate) fn check() {
     if CURRENT.with_borrow(|token| token.as_ref().is_some_and(CancelToken::is_cancelled)) {
-        // Unlike `panic!`, this calls no panic hook and prints nothing.
+        // Unlike `panic!`, `resume_unwind` does not call the panic hook, so nothing is printed.
         resume_unwind(Box::new(Cancelled) as Box<dyn Any + Send>);
     }
 }

@@ -5,7 +5,7 @@ use crate::dtype::DType;
 /// The reason why a request is invalid or cannot be carried out. When an error is returned, no value has been written.
 ///
 /// Each variant has the arguments of the request as fields. The message names the argument, the value and the remedy.
-/// Where `torch.nn.init` raises an error for the same mistake, the message has torch's wording.
+/// If `torch.nn.init` raises an error for the same mistake, the message has torch's wording.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -76,7 +76,7 @@ pub enum Error {
     LayoutName {
         /// The name given.
         name: String,
-        /// The nearest known name, if one is similar.
+        /// The most similar known name. `None` if no known name is similar.
         suggestion: Option<&'static str>,
     },
     /// The number of groups does not fit the axis layout and the shape.
@@ -115,7 +115,7 @@ pub enum Error {
     Blocks {
         /// The name of the scheme in specs.
         scheme: &'static str,
-        /// What is wrong, and what to do.
+        /// The problem and the remedy.
         reason: String,
         /// The shape given.
         shape: Vec<usize>,
@@ -134,7 +134,7 @@ pub enum Error {
     Nonlinearity {
         /// The name given.
         name: String,
-        /// The nearest known name, if one is similar.
+        /// The most similar known name. `None` if no known name is similar.
         suggestion: Option<&'static str>,
     },
     /// The slope of a leaky_relu is NaN.
@@ -187,7 +187,7 @@ pub enum Error {
         strides: Vec<isize>,
         /// The offset of the first element.
         offset: usize,
-        /// What is wrong.
+        /// The problem.
         reason: &'static str,
     },
     /// The region is not inside the shape of the whole tensor.
@@ -234,7 +234,7 @@ pub enum Error {
     /// The bytes are not a valid state of a generator.
     #[error("not a generator state: {reason}")]
     State {
-        /// What is wrong.
+        /// The problem.
         reason: String,
     },
     /// The working memory of a fill cannot be allocated.
@@ -252,24 +252,23 @@ pub enum Error {
     Spec(SpecError),
 }
 
-/// The reason why a spec cannot be parsed, and its position in the text.
+/// The reason why a spec cannot be parsed, with the position of the problem in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError {
     /// The whole text of the spec.
     pub text: String,
-    /// The byte offset in `text` of the character that the error is about.
+    /// The byte offset in `text` of the character that the problem is about.
     pub at: usize,
-    /// What is wrong at that character.
+    /// The problem at that character.
     pub message: String,
-    /// What to do, if that is known.
+    /// The remedy. `None` if the remedy is not known.
     pub help: Option<String>,
 }
 
 impl std::error::Error for SpecError {}
 
 impl std::fmt::Display for SpecError {
-    /// Prints the message, the text of the spec with a caret under the character that the error is about, and the
-    /// remedy.
+    /// Prints the message, the spec with a caret under the character that the problem is about, and the remedy.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let column = self.text[..self.at.min(self.text.len())].chars().count();
         write!(f, "{}\n  {}\n  {:column$}^", self.message, self.text.replace(['\n', '\t'], " "), "")?;
@@ -328,7 +327,7 @@ pub(crate) fn did_you_mean_or<'a>(
 /// candidate is similar.
 ///
 /// A candidate is similar if its Damerau-Levenshtein distance from `name` is at most 1 plus a quarter of the length of
-/// the shorter one. `name` is converted to lower case first.
+/// the shorter of the two. `name` is converted to lower case before the comparison.
 ///
 /// ```
 /// assert_eq!(fanin::nearest("nromal", ["uniform", "normal"]), Some("normal"));
@@ -344,9 +343,9 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// A condition that does not prevent a fill, but that the user may want to know about.
+/// A problem that does not prevent a fill, but of which the user should know.
 ///
-/// The library prints nothing: [`Plan::warnings`](crate::Plan::warnings) returns the warnings of a plan.
+/// fanin does not print warnings. [`Plan::warnings`](crate::Plan::warnings) returns the warnings of a plan.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -366,8 +365,8 @@ pub enum Warning {
         /// Upper bound.
         b: f64,
     },
-    /// Some values of a normal distribution are too large for the element type. Such a value becomes infinite, or the
-    /// largest value of the type if the type has no infinity.
+    /// Some values of a normal distribution are too large for the element type. Such a value becomes infinite. If the
+    /// type has no infinity, the value becomes the largest value of the type.
     Overflow {
         /// The mean.
         mean: f64,
@@ -393,7 +392,7 @@ pub enum Warning {
         /// The nonlinearity's name.
         nonlinearity: &'static str,
     },
-    /// The function was called by a name that torch has deprecated.
+    /// The function was called by a deprecated name of torch.
     Deprecated {
         /// The name used.
         name: &'static str,

@@ -4,7 +4,7 @@ use crate::nonlinearity::Nonlinearity;
 
 /// A factor on the standard deviation of a weight: a number, or the gain of a nonlinearity.
 ///
-/// Schemes take `impl Into<Gain>`, so both `gain(2.0)` and `gain(Nonlinearity::Relu)` work.
+/// The setters of schemes take `impl Into<Gain>`, so both `gain(2.0)` and `gain(Nonlinearity::Relu)` work.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Gain {

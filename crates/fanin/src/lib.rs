@@ -33,9 +33,9 @@
 //! ```
 //!
 //! 1. An *initializer* ([`init`], [`Initializer`]) is a small value: a scheme with its arguments.
-//! 2. [`Initializer::resolve`] turns it into a [`Plan`] for a shape and a [`DType`]. The plan has the [`Distribution`] with
-//!    all its parameters, the [`Fans`] and the [`Warning`]s. Invalid arguments and shapes are an [`Error`] here, before any
-//!    value is generated.
+//! 2. [`Initializer::resolve`] returns the [`Plan`] of an initializer for a shape and a [`DType`]. The plan has the
+//!    [`Distribution`] with all its parameters, the [`Fans`] and the [`Warning`]s. Invalid arguments and shapes return an
+//!    [`Error`] in this step, before any value is generated.
 //! 3. A [`Stream`] fills memory according to the plan. The memory is a [`TensorMut`], contiguous or strided. Its
 //!    [`Element`]s are `f32`, `f64`, [`half::f16`], [`half::bf16`], [`F8E4M3`] or [`F8E5M2`]. [`Values`] is a slice of any
 //!    of these types.
@@ -54,19 +54,19 @@
 //! | stream | values | a region can be filled alone |
 //! |---|---|---|
 //! | [`Native`] | a function of seed, tensor name and index, frozen as version 1 | yes |
-//! | [`Torch`] | those of torch; the state of the generator after a fill is that of torch as well | yes, except for orthogonal matrices |
-//! | `FromRng` | those of the generator | no |
+//! | [`Torch`] | the values of torch; after a fill, the generator also has torch's state | yes, except for orthogonal matrices |
+//! | `FromRng` | computed from the words of the caller's generator | no |
 //!
 //! A model is filled tensor by tensor. [`Native::tensor`] returns the stream of one tensor, a [`NativeTensor`];
-//! [`canonical_name`] normalizes the tensor's name. [`Native::model`] returns a [`NativeModel`], which also returns the
-//! streams of tensors, but returns an error if two tensors have the same name. [`Prepared`] fills several regions of
-//! one tensor without repeating the work that the regions share. [`Threads`] and [`Team`] set which threads a fill
-//! uses. A [`CancelToken`] cancels a running fill.
+//! [`canonical_name`] normalizes the tensor's name. [`Native::model`] returns a [`NativeModel`], which returns such streams
+//! too, and also returns an error if two tensors have the same name. [`Prepared`] fills several regions of one tensor
+//! without repeating the work that the regions share. [`Threads`] and [`Team`] set which threads a fill uses. A
+//! [`CancelToken`] cancels a running fill.
 //!
 //! # torch.nn.init by name
 //!
-//! The module [`torch`] has the functions of `torch.nn.init` with the same names and arguments. This table has the
-//! initializer and the spec of each function:
+//! The module [`torch`] has the functions of `torch.nn.init` with the same names and arguments. This table lists
+//! the initializer and the spec of each function:
 //!
 //! | `torch.nn.init` | fanin | spec |
 //! |---|---|---|
@@ -113,7 +113,7 @@
 //! | `blocks` | [`init::blocks`] | fused parameters: `blocks(4096: xavier_uniform, 1024: xavier_uniform)` |
 //! | `stacked` | [`init::stacked`] | stacked parameters: `stacked(orthogonal)` for `[expert, out, in]` |
 //!
-//! The spec `lora_a` is a synonym of `linear_default`, and `lora_b` is a synonym of `zeros`. They are for the two
+//! The spec `lora_a` is a synonym of `linear_default`, and `lora_b` is a synonym of `zeros`. These specs initialize the two
 //! matrices of LoRA.
 //!
 //! Arguments that many schemes share:
@@ -122,10 +122,10 @@
 //!   [`Axes`], [`AxisRole`], [`Fans`], [`Fan`]. `groups` is the number of groups of a convolution.
 //! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. `gain=relu` has the value of torch's table. `gain=gelu`
 //!   and `gain=forward(tanh)` are computed by [`forward_gain`].
-//! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. Specs call
-//!   them as functions: `normal(std=0.02*gpt2_residual(n_layer))`.
-//! * [`Truncation`] is the algorithm of a truncated normal distribution.
-//! * A [`Block`] is a block of a fused or stacked parameter. It has a plan of its own.
+//! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. A spec calls
+//!   these factors as functions: `normal(std=0.02*gpt2_residual(n_layer))`.
+//! * [`Truncation`] is the algorithm that generates truncated normal values.
+//! * A [`Block`] is one of the tensors of a fused or stacked parameter. Each block has a plan of its own.
 //!
 //! # Further modules
 //!
@@ -136,19 +136,19 @@
 //!
 //! # Features
 //!
-//! * `rayon` (default): fills use all cores ([`Threads`]). Without it, every fill runs on the calling thread.
-//! * `ndarray`: the module `interop::ndarray` fills and makes arrays of the crate ndarray.
+//! * `rayon` (default): fills use all cores ([`Threads`]). Without this feature, every fill runs on the calling thread.
+//! * `ndarray`: the module `interop::ndarray` fills and creates arrays of the crate ndarray.
 //! * `rand_core`: the generators implement the traits of rand_core, and the stream `FromRng` fills from any generator.
 //!
 //! # Stability
 //!
-//! * The native stream is frozen as version 1 ([`Native::VERSION`]). A change of a single bit of a value would be a new
-//!   version. [`streams::native`] defines the stream in enough detail to implement it again. The values are the same on
+//! * The native stream is frozen as version 1 ([`Native::VERSION`]). Any change of a value, even of one bit, would need a
+//!   new version. [`streams::native`] defines the stream in enough detail to implement it again. The values are the same on
 //!   every CPU and at every SIMD [`Level`].
 //! * The torch stream follows the current release of torch. [`streams::torch`] lists what is bit-identical. Where torch
 //!   changed an algorithm, [`Truncation`] names both versions.
-//! * An invalid request returns an [`Error`], and no value is written. The library prints nothing: a [`Warning`] is
-//!   part of the plan.
+//! * An invalid request returns an [`Error`], and no value is written. fanin prints nothing: the [`Warning`]s are part of
+//!   the plan.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

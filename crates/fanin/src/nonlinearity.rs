@@ -7,11 +7,11 @@ use crate::math::normal_mean;
 
 /// Returns the gain `E[f(z)^2]^(-1/2)` of a function `f`, for z ~ N(0, 1).
 ///
-/// If the weights have the variance `gain^2 / fan_in`, and the values that `f` is applied to have the variance 1 in one
-/// layer, then they have the variance 1 in the next layer as well. He et al. 2015, section 2.2, derive this for relu.
+/// If `f` is applied to values of variance 1, and the weights of the next layer have the variance `gain^2 / fan_in`,
+/// then the outputs of the next layer have the variance 1 as well. He et al. 2015, section 2.2, derive this for relu.
 ///
-/// The expectation is computed by quadrature. The relative error is about 1e-12 if `f` is smooth between kinks or
-/// steps. The result is infinite if `f` is 0 everywhere, and 0 or NaN if `f` is not square-integrable.
+/// The expectation is computed by quadrature. The relative error is about 1e-12 if `f` is smooth except at some kinks
+/// or steps. The result is infinite if `f` is 0 everywhere. The result is 0 or NaN if `f` is not square-integrable.
 ///
 /// ```
 /// assert!((fanin::forward_gain(|z| z.max(0.0)) - 2f64.sqrt()).abs() < 1e-12);
@@ -69,8 +69,8 @@ pub enum Nonlinearity {
         /// The slope for negative inputs. The schemes return an error if it is infinite or NaN.
         slope: f64,
     },
-    /// SELU: gain 3/4. A self-normalizing network needs weights of variance 1 / fan_in (Klambauer et al. 2017): use
-    /// [`Nonlinearity::Linear`] for such a network. With the gain 3/4, gradients are more stable in rectangular layers.
+    /// SELU: gain 3/4, which makes gradients more stable in rectangular layers. A self-normalizing network needs
+    /// weights of variance 1 / fan_in instead (Klambauer et al. 2017): use [`Nonlinearity::Linear`] for such a network.
     Selu,
     /// `torch.nn.functional.celu` with alpha 1.
     Celu,
@@ -90,7 +90,7 @@ pub enum Nonlinearity {
     Logsigmoid,
     /// `torch.nn.functional.mish`.
     Mish,
-    /// `x * sigmoid(1.702 x)`, as in CLIP.
+    /// `x * sigmoid(1.702 * x)`, as in CLIP.
     QuickGelu,
     /// `torch.nn.functional.relu6`.
     Relu6,
@@ -104,17 +104,17 @@ pub enum Nonlinearity {
     Softsign,
     /// `torch.nn.functional.tanhshrink`.
     Tanhshrink,
-    /// `sin(omega x)`, as in a SIREN (Sitzmann et al. 2020).
+    /// `sin(omega * x)`, as in a SIREN (Sitzmann et al. 2020).
     Sine {
         /// The angular frequency.
         omega: f64,
     },
-    /// The function of another nonlinearity, with the forward gain in place of the gain of torch's table. Specs spell it
+    /// The function of another nonlinearity, with the forward gain instead of the gain of torch's table. Specs spell it
     /// `forward(tanh)`.
     Forward(&'static Nonlinearity),
 }
 
-/// The variants of torch's table that have no parameter, in torch's order.
+/// The variants of torch's table without a parameter, in torch's order.
 const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Linear,
     Nonlinearity::Conv1d,
@@ -129,7 +129,7 @@ const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Selu,
 ];
 
-/// The variants that torch's table does not have and that have no parameter.
+/// The variants without a parameter that are not in torch's table.
 const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Celu,
     Nonlinearity::Elu,
@@ -153,8 +153,8 @@ const BEYOND_TORCH: [Nonlinearity; 16] = [
 static FORWARD: [Nonlinearity; 4] =
     [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
 
-// Klambauer et al. 2017, equation 14: with these constants, mean 0 and variance 1 are a fixed point from layer to
-// layer.
+// The constants lambda and alpha of SELU (Klambauer et al. 2017, equation 14). With both constants, mean 0 and variance
+// 1 are a fixed point from layer to layer.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
@@ -192,29 +192,29 @@ impl Nonlinearity {
     /// Returns `E[f(z)^2]^(-1/2)` for z ~ N(0, 1): the function [`forward_gain`], applied to this nonlinearity.
     pub fn forward_gain(self) -> f64 {
         match self {
-            // This is the closed form, because quadrature is inaccurate for a sine with a large omega.
+            // The closed form is used because quadrature is inaccurate for a sine with a large omega.
             Nonlinearity::Sine { omega } => 1.0 / (-0.5 * libm::expm1(-2.0 * omega * omega)).sqrt(),
             other => forward_gain(|x| other.apply(x)),
         }
     }
 
-    /// Returns the gain that torch computes. For a leaky_relu it can differ from [`Nonlinearity::gain`], because Python
-    /// squares the slope with the C library's `pow`. For about one slope in a thousand this square differs from
-    /// `slope * slope` in the last place.
+    /// Returns the gain that torch computes, for the torch stream. The gain of a leaky_relu can differ from
+    /// [`Nonlinearity::gain`], because Python squares the slope with the C library's `pow`. For about one slope in a
+    /// thousand, this square differs from `slope * slope` in the last bit.
     #[allow(
         clippy::disallowed_methods,
         reason = "only the torch stream uses it, and torch calls the C library"
     )]
     pub(crate) fn gain_on_torch(self) -> f64 {
         match self {
-            // The black box keeps the compiler from replacing `powf` by a multiplication.
+            // `black_box` keeps the compiler from replacing `powf` by a multiplication.
             Nonlinearity::LeakyRelu { slope } => (2.0 / (1.0 + slope.powf(std::hint::black_box(2.0)))).sqrt(),
             other => other.gain(),
         }
     }
 
-    /// Returns the name in specs, without `forward(...)` and without a parameter such as the slope, which `Display`
-    /// prints. It is torch's name if torch has the function.
+    /// Returns the name in specs, such as `relu`. If torch has the function, this is torch's name. Unlike `Display`,
+    /// this function returns no parameter, such as a slope, and no `forward(...)`.
     pub const fn name(self) -> &'static str {
         match self {
             Nonlinearity::Linear => "linear",
@@ -271,13 +271,14 @@ impl Nonlinearity {
         TORCH.into_iter().map(Self::name).chain(["leaky_relu"])
     }
 
-    /// Returns every name that [`str::parse`] reads, except synonyms such as `swish` and the names with `forward(...)`.
+    /// Returns every name that [`str::parse`] reads. Synonyms such as `swish`, and names such as `forward(tanh)`, are
+    /// left out.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::torch_names().chain(BEYOND_TORCH.map(Self::name)).chain(["sine"])
     }
 
     /// Returns the nonlinearity that a spec calls `name`, such as `relu` or `forward(tanh)`. `parameter` is the slope
-    /// of a leaky_relu or the omega of a sine, and has no effect on the other nonlinearities.
+    /// of a leaky_relu or the omega of a sine. No other nonlinearity uses `parameter`.
     pub(crate) fn from_name(name: &str, parameter: Option<f64>) -> Result<Self, Error> {
         let inner = name.strip_prefix("forward(").and_then(|rest| rest.strip_suffix(')'));
         let bare = match inner.unwrap_or(name) {
@@ -319,7 +320,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns f(x). The definition and the default arguments are those of torch.nn.functional.
+    /// Returns the value of the nonlinearity at `x`. The definition and the default arguments are those of
+    /// `torch.nn.functional`.
     pub fn apply(self, x: f64) -> f64 {
         match self.function() {
             Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),
@@ -349,12 +351,12 @@ impl Nonlinearity {
             Nonlinearity::Softsign => x / (1.0 + x.abs()),
             Nonlinearity::Tanh => libm::tanh(x),
             Nonlinearity::Tanhshrink => x - libm::tanh(x),
-            // This is `Linear`: `function` returns no synonym of it, and no `Forward`.
+            // Only `Linear` remains, because `function` never returns a synonym of `Linear` or `Forward`.
             _ => x,
         }
     }
 
-    /// Returns the derivative f'(x). At a kink it is the derivative on one side.
+    /// Returns the derivative of the nonlinearity at `x`. At a kink, this is the derivative on one side.
     pub fn derivative(self, x: f64) -> f64 {
         let select = |condition: bool, inside: f64, outside: f64| if condition { inside } else { outside };
         match self.function() {
@@ -389,12 +391,12 @@ impl Nonlinearity {
             Nonlinearity::Softsign => 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs())),
             Nonlinearity::Tanh => tanh_derivative(x),
             Nonlinearity::Tanhshrink => libm::tanh(x) * libm::tanh(x),
-            // This is `Linear`: `function` returns no synonym of it, and no `Forward`.
+            // Only `Linear` remains, because `function` never returns a synonym of `Linear` or `Forward`.
             _ => 1.0,
         }
     }
 
-    /// Returns the points other than 0 at which f or its derivative jumps, in ascending order.
+    /// Returns the points other than 0 at which the nonlinearity or its derivative jumps, in ascending order.
     pub const fn kinks(self) -> &'static [f64] {
         match self.function() {
             Nonlinearity::Hardtanh => &[-1.0, 1.0],

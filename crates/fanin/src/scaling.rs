@@ -1,38 +1,39 @@
-//! Scaling factors: how the depth and the width of a model scale a standard deviation.
+//! Scaling factors, which scale a standard deviation with the depth or the width of a model.
 //!
-//! Each factor is a function of sizes of the model: depths are numbers of layers, widths are fans or hidden sizes.
-//! Specs call the same functions by name: `normal(std=0.02*gpt2_residual(n_layer))`,
-//! `xavier_normal(gain=deepnorm_beta(n_layer))`. [`scaling_factors`] lists them.
+//! Each factor is a function of sizes of the model. A depth is a number of layers, and a width is a fan or a hidden
+//! size. Specs call the same functions by name: `normal(std=0.02*gpt2_residual(n_layer))`,
+//! `xavier_normal(gain=deepnorm_beta(n_layer))`. [`scaling_factors`] lists all factors.
 
-/// Returns `1 / sqrt(2 layers)`: GPT-2's factor for the projections that end a residual branch, in a model of `layers`
-/// layers with two residual branches in each layer (Radford et al. 2019, Language models are unsupervised multitask
+/// Returns `1 / sqrt(2 * layers)`: GPT-2's factor for the projections that end a residual branch. The model has
+/// `layers` layers with two residual branches each (Radford et al. 2019, Language models are unsupervised multitask
 /// learners, section 2.3; Megatron's `scaled_init_method`).
 pub fn gpt2_residual(layers: f64) -> f64 {
     1.0 / (2.0 * layers).sqrt()
 }
 
-/// Returns `1 / sqrt(2 (layer + 1))`: the factor for the projections that end a residual branch of layer number `layer`,
-/// counted from 0 (torchtitan and OLMo, after Zhang et al. 2019, Improving deep transformer with depth-scaled
-/// initialization).
+/// Returns `1 / sqrt(2 * (layer + 1))`: the factor for the projections that end a residual branch in layer number
+/// `layer`. The first layer has the number 0 (torchtitan and OLMo, after Zhang et al. 2019, Improving deep transformer
+/// with depth-scaled initialization).
 pub fn depth_scaled(layer: f64) -> f64 {
     1.0 / (2.0 * (layer + 1.0)).sqrt()
 }
 
-/// Returns `sqrt(2 / (5 width))`: the std of every matrix of a model of hidden size `width` (SmallInit: Nguyen and Salazar 2019,
-/// Transformers without tears, section 2.2; GPT-NeoX's `small_init_init_method`).
+/// Returns `sqrt(2 / (5 * width))`: SmallInit's standard deviation of every matrix, in a model of hidden size `width`
+/// (Nguyen and Salazar 2019, Transformers without tears, section 2.2; GPT-NeoX's `small_init_init_method`).
 pub fn small_init(width: f64) -> f64 {
     (2.0 / (5.0 * width)).sqrt()
 }
 
-/// Returns `2 / (layers sqrt(width))`: the std of the projections that end a residual branch, in a model whose remaining
-/// matrices use [`small_init`] (Wang and Komatsuzaki 2021, mesh-transformer-jax; GPT-NeoX's `wang_init_method`).
+/// Returns `2 / (layers * sqrt(width))`: the standard deviation of the projections that end a residual branch, in a
+/// model with `layers` layers and the hidden size `width`. All other matrices use [`small_init`] (Wang and Komatsuzaki
+/// 2021, mesh-transformer-jax; GPT-NeoX's `wang_init_method`).
 pub fn wang_init(layers: f64, width: f64) -> f64 {
     2.0 / (layers * width.sqrt())
 }
 
-/// Returns `sqrt(base / fan_in)`: muP's factor for a matrix whose two sides both grow with the width of the model.
-/// `base` is the fan_in of the same matrix in the base model (Yang et al. 2022, Tensor programs V, arXiv 2203.03466,
-/// table 3: variance 1 / fan_in).
+/// Returns `sqrt(base / fan_in)`: muP's factor for a matrix whose fan_in and fan_out both grow with the width of the
+/// model. `base` is the fan_in of the same matrix in the base model (Yang et al. 2022, Tensor programs V, arXiv
+/// 2203.03466, table 3: variance 1 / fan_in).
 pub fn mup_hidden(fan_in: f64, base: f64) -> f64 {
     (base / fan_in).sqrt()
 }
@@ -50,44 +51,46 @@ pub fn mup_embedding(_fan_in: f64, _base: f64) -> f64 {
     1.0
 }
 
-/// Returns `(8 layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices, in an encoder-only or
-/// decoder-only model of `layers` layers (Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2).
+/// Returns `(8 * layers)^(-1/4)`: DeepNorm's gain of the value, output and feed-forward matrices. The model has
+/// `layers` layers, and is either encoder-only or decoder-only (Wang et al. 2022, DeepNet, arXiv 2203.00555, figure 2).
 pub fn deepnorm_beta(layers: f64) -> f64 {
     quarter_root(8.0 * layers)
 }
 
-/// Returns `0.87 (encoder^4 decoder)^(-1/16)`: DeepNorm's gain in the encoder of an encoder-decoder model. `encoder` and
-/// `decoder` are the numbers of layers (Wang et al. 2022, figure 2).
+/// Returns `0.87 * (encoder^4 * decoder)^(-1/16)`: DeepNorm's gain in the encoder of an encoder-decoder model.
+/// `encoder` and `decoder` are the numbers of layers (Wang et al. 2022, figure 2).
 pub fn deepnorm_encoder_beta(encoder: f64, decoder: f64) -> f64 {
     0.87 * libm::pow(encoder * encoder * encoder * encoder * decoder, -1.0 / 16.0)
 }
 
-/// Returns `(12 decoder)^(-1/4)`: DeepNorm's gain in the decoder of an encoder-decoder model. `decoder` is the decoder's
-/// number of layers (Wang et al. 2022, figure 2).
+/// Returns `(12 * decoder)^(-1/4)`: DeepNorm's gain in the decoder of an encoder-decoder model. `decoder` is the
+/// decoder's number of layers (Wang et al. 2022, figure 2).
 pub fn deepnorm_decoder_beta(decoder: f64) -> f64 {
     quarter_root(12.0 * decoder)
 }
 
-/// Returns `0.67 layers^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of an encoder of `layers`
-/// layers (Huang et al. 2020, Improving transformer optimization through better initialization, section 3).
+/// Returns `0.67 * layers^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of an encoder with
+/// `layers` layers (Huang et al. 2020, Improving transformer optimization through better initialization, section 3).
 pub fn tfixup_encoder(layers: f64) -> f64 {
     0.67 * quarter_root(layers)
 }
 
-/// Returns `(9 layers)^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of a decoder of `layers` layers
-/// (Huang et al. 2020, section 3).
+/// Returns `(9 * layers)^(-1/4)`: T-Fixup's factor for the value, output and feed-forward matrices of a decoder with
+/// `layers` layers (Huang et al. 2020, section 3).
 ///
-/// The embeddings of encoder and decoder have the std `width^(-1/2)` times this factor. The authors' code also
-/// multiplies the value matrices by sqrt 2, because fairseq initializes them with the gain 1/sqrt 2.
+/// The embeddings of the encoder and of the decoder have the standard deviation `width^(-1/2)` times this factor. The
+/// authors' code also multiplies the value matrices by sqrt 2, because fairseq initializes these matrices with the gain
+/// 1/sqrt 2.
 pub fn tfixup_decoder(layers: f64) -> f64 {
     quarter_root(9.0 * layers)
 }
 
-/// Returns `branches^(-1 / (2 depth - 2))`: Fixup's factor for the weights inside a residual branch of `depth` layers,
-/// in a network of `branches` residual branches (Zhang et al. 2019, Fixup initialization, arXiv 1901.09321, section 3).
+/// Returns `branches^(-1 / (2 * depth - 2))`: Fixup's factor for the weights inside a residual branch. A branch has
+/// `depth` layers, and the network has `branches` residual branches (Zhang et al. 2019, Fixup initialization, arXiv
+/// 1901.09321, section 3).
 ///
-/// The last layer of each branch, and the classifier, are initialized to 0. For `depth` below 2 the result is NaN,
-/// because such a branch has no layer besides its last one.
+/// The factor does not apply to the last layer of each branch or to the classifier, which are initialized to 0. If
+/// `depth` is less than 2, the result is NaN, because such a branch has no layer besides its last one.
 pub fn fixup(branches: f64, depth: f64) -> f64 {
     if depth < 2.0 {
         return f64::NAN;
@@ -99,8 +102,8 @@ fn quarter_root(x: f64) -> f64 {
     1.0 / x.sqrt().sqrt()
 }
 
-/// A scaling factor that specs can call: a function of the module [`scaling`](self) with its name, parameters, formula
-/// and source.
+/// The description of a scaling factor that specs can call. Each scaling factor is a function of the module
+/// [`scaling`](self).
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ScalingFactor {
@@ -118,8 +121,8 @@ pub struct ScalingFactor {
 impl ScalingFactor {
     /// Returns the factor for these arguments.
     ///
-    /// Returns `None` if the number of arguments differs from the number of parameters, if an argument is negative, or
-    /// if an argument is outside the domain of the formula, such as 0 layers.
+    /// Returns `None` if the number of arguments differs from the number of parameters. Also returns `None` if an
+    /// argument is negative or outside the domain of the formula, such as 0 layers.
     pub fn apply(&self, arguments: &[f64]) -> Option<f64> {
         (arguments.len() == self.parameters.len())
             .then(|| (self.apply)(arguments))
@@ -185,7 +188,7 @@ mod tests {
             ("gpt2_residual", &[12.0][..], 0.204_124_145_231_931_54),
             // torchtitan computes the std as 0.02 / (2 * (layer_id + 1)) ** 0.5.
             ("depth_scaled", &[3.0], 0.353_553_390_593_273_8),
-            // GPT-NeoX computes the std as math.sqrt(2 / (5 * 768)) and as 2 / 12 / math.sqrt(768).
+            // GPT-NeoX computes the two stds as math.sqrt(2 / (5 * 768)) and 2 / 12 / math.sqrt(768).
             ("small_init", &[768.0], 0.022_821_773_229_381_92),
             ("wang_init", &[12.0, 768.0], 0.006_014_065_304_058_602),
             // At 4 times the base width, init.normal_ of mup 1.0 multiplies the std by width_mult() ** -0.5. Its

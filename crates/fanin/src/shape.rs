@@ -5,8 +5,8 @@ use crate::error::{Error, nearest};
 /// Returns the number of elements of a tensor with this shape. The empty shape is a scalar, which has one element.
 ///
 /// # Errors
-/// [`Error::ShapeOverflow`] if the product of all sizes that are not 0 does not fit in an `isize`. This includes empty
-/// tensors, because their strides are products of the other sizes.
+/// [`Error::ShapeOverflow`] if the product of all sizes that are not 0 does not fit in an `isize`. The error also
+/// occurs for empty tensors, because their strides are products of the non-zero sizes.
 pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
     let overflow = || Error::ShapeOverflow { shape: shape.to_vec() };
     let nonzero =
@@ -17,8 +17,8 @@ pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
 
 /// The fan_in and the fan_out of a layer.
 ///
-/// Below, the receptive field size is the number of kernel positions, `prod(kernel)`. It is 1 for a matrix. Sources:
-/// Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
+/// The receptive field size in the formulas below is the number of kernel positions, `prod(kernel)`. It is 1 for a
+/// matrix. Sources: Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fans {
     /// The number of inputs that feed one output: input channels times the receptive field size.
@@ -27,7 +27,7 @@ pub struct Fans {
     pub fan_out: usize,
 }
 
-/// The axis layout of a weight: which axis is the outputs, which axis is the inputs, and which axes are the kernel.
+/// The axis layout of a weight: which axes are the outputs, the inputs and the kernel.
 ///
 /// | axis layout | shape of a weight | used by |
 /// |---|---|---|
@@ -36,9 +36,10 @@ pub struct Fans {
 /// | `kernel_in_out` | `[kernel..., in / groups, out]` | Keras, JAX |
 /// | one letter for each axis, such as `eoi` | see [`Axes`] | stacked experts |
 ///
-/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. Therefore it swaps the fans of a
-/// transposed convolution; [`AxisLayout::InOut`] has the right fans. And its fan_out of a grouped convolution is too
-/// large by the factor `groups`; [`AxisLayout::grouped_fans`] returns the right fans.
+/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. Therefore torch's fans are wrong in two
+/// cases. For a transposed convolution, torch swaps the fans; [`AxisLayout::InOut`] has the right fans. For a grouped
+/// convolution, torch's fan_out is too large by the factor `groups`; [`AxisLayout::grouped_fans`] returns the right
+/// fans.
 ///
 /// `Display` prints the name or the letters of an axis layout, and `FromStr` reads them.
 ///
@@ -66,8 +67,8 @@ impl AxisLayout {
     /// The axis layouts that have a name.
     pub const ALL: [AxisLayout; 3] = [AxisLayout::OutIn, AxisLayout::InOut, AxisLayout::KernelInOut];
 
-    /// Returns the name in specs: `out_in`, `in_out` or `kernel_in_out`. For explicit axes the name is `axes`, and
-    /// `Display` prints their letters.
+    /// Returns the name in specs: `out_in`, `in_out` or `kernel_in_out`. Returns `axes` for explicit axes, whose
+    /// letters `Display` prints.
     pub const fn name(self) -> &'static str {
         match self {
             AxisLayout::OutIn => "out_in",
@@ -101,10 +102,11 @@ impl AxisLayout {
 
     /// Returns the fans of a weight with this shape, for a convolution with `groups` groups.
     ///
-    /// In a grouped convolution, the outputs of a group depend on the inputs of that group only. One channel axis of
-    /// the weight has the channels of a single group, and its size is used unchanged. The other channel axis has the
-    /// channels of all groups, and its size is divided by `groups`. This is the output axis in [`AxisLayout::OutIn`]
-    /// and [`AxisLayout::KernelInOut`], and the input axis in [`AxisLayout::InOut`] (a transposed convolution).
+    /// In a grouped convolution, the outputs of a group depend on the inputs of that group only. The weight has two
+    /// channel axes. One of them has the channels of a single group, and its size is used unchanged. The other has the
+    /// channels of all groups, and its size is divided by `groups`. The axis that is divided is the output axis in
+    /// [`AxisLayout::OutIn`] and [`AxisLayout::KernelInOut`], and the input axis in [`AxisLayout::InOut`] (a transposed
+    /// convolution).
     ///
     /// ```
     /// use fanin::{AxisLayout, Fans};
@@ -146,8 +148,8 @@ impl AxisLayout {
         Ok(Fans { fan_in: fan(inputs)?, fan_out: fan(outputs)? })
     }
 
-    /// Returns the role of each axis of a weight with `rank` axes, first to last. Explicit axes are returned unchanged
-    /// for any rank. For a rank below 2 the named layouts return two roles.
+    /// Returns the role of each axis of a weight with `rank` axes, from first to last. A named layout returns at least
+    /// two roles, even if `rank` is less than 2. Explicit axes are returned unchanged, whatever the rank.
     pub fn roles(self, rank: usize) -> Vec<AxisRole> {
         let kernel = vec![AxisRole::Kernel; rank.saturating_sub(2)];
         match self {
@@ -199,8 +201,8 @@ pub enum AxisRole {
 
 /// The role of each axis of a weight, given explicitly: `oihw` and `hwio` for convolutions, `eoi` for stacked experts.
 ///
-/// The letters are those of [`AxisRole`]. The sizes of axes with the same role are multiplied. At least one axis must
-/// be an input, and at least one axis must be an output.
+/// [`AxisRole`] defines the letters. The sizes of axes with the same role are multiplied. At least one axis must be an
+/// input, and at least one axis must be an output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Axes {
     /// The elements from index `length` on are unused. They are always `Batch`, so that equal axes compare equal.
@@ -212,8 +214,8 @@ impl Axes {
     /// The largest number of axes.
     pub const MAX_LEN: usize = 8;
 
-    /// Returns the axes with these roles. Returns `None` if there are more than [`Axes::MAX_LEN`] roles, or if no role
-    /// is an input or no role is an output.
+    /// Returns the axes with these roles. Returns `None` if there are more than [`Axes::MAX_LEN`] roles, if no role is
+    /// an input, or if no role is an output.
     pub fn new(axes: &[AxisRole]) -> Option<Self> {
         let has = |role| axes.contains(&role);
         let mut roles = [AxisRole::Batch; Axes::MAX_LEN];
@@ -221,7 +223,7 @@ impl Axes {
         (has(AxisRole::In) && has(AxisRole::Out)).then_some(Self { roles, length: axes.len() as u8 })
     }
 
-    /// Returns the role of each axis, first to last.
+    /// Returns the role of each axis, from first to last.
     pub fn roles(&self) -> &[AxisRole] {
         &self.roles[..usize::from(self.length)]
     }
@@ -262,7 +264,7 @@ impl std::str::FromStr for Axes {
     }
 }
 
-/// The fan that scales the variance of Kaiming initialization: torch's `mode`.
+/// The fan that divides the variance in Kaiming initialization. torch calls this argument `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Fan {
     /// fan_in: keeps the variance of the signal in the forward pass.

@@ -1,8 +1,8 @@
 //! The functions of `torch.nn.init`, with the same names, the same arguments in the same order, and the same messages.
 //!
-//! A tensor is a [`TensorMut`], and the generator is an explicit argument, a [`Generator`]. Every function returns the
+//! A tensor is a [`TensorMut`]. The generator is an explicit argument, a [`Generator`]. Every function returns the
 //! [`Plan`] of the tensor. [`Plan::warnings`] returns the warnings that torch raises; nothing is printed. The names
-//! that torch has deprecated are `#[deprecated]` here, and the plan has torch's warning.
+//! that torch has deprecated are `#[deprecated]` here as well, and their plans have torch's warning.
 //!
 //! ```
 //! use fanin::{TensorMut, torch};
@@ -15,7 +15,7 @@
 //!
 //! Some invalid arguments that torch accepts are errors here: a negative std in `trunc_normal_`, `sparsity = 1.5`,
 //! `groups = 0`. When an error is returned, no value has been written. `sparse_` draws the positions of the zeros from
-//! the given generator, while torch always draws them from its global generator.
+//! the given generator. torch always draws these positions from its global generator.
 
 use crate::error::{Error, Warning};
 use crate::gain::Gain;
@@ -54,8 +54,8 @@ pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), 
     Ok((fans.fan_in, fans.fan_out))
 }
 
-/// Returns the fan that `mode` names, `fan_in` or `fan_out`, of a shape `[out, in, kernel...]`. The case of `mode` does
-/// not matter.
+/// Returns the fan_in or the fan_out of a shape `[out, in, kernel...]`. `mode` selects the fan: `fan_in` or `fan_out`,
+/// in upper or lower case.
 ///
 /// # Errors
 /// [`Error::Mode`] for an unknown mode, [`Error::Fans`] for fewer than two dimensions.
@@ -64,8 +64,8 @@ pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Erro
     Ok(fan.of(AxisLayout::OutIn.fans(shape)?))
 }
 
-/// Defines functions of torch.nn.init. Each function is described by its name, its arguments and an expression that
-/// makes the initializer from the arguments. `formerly` adds the deprecated name if torch has one.
+/// Defines functions of torch.nn.init. Each function is described by its name, its arguments, and an expression that
+/// computes the initializer from the arguments. `formerly` also defines the deprecated name, if torch has one.
 macro_rules! mirror {
     ($( $(#[$doc:meta])* $name:ident $arguments:tt = $build:expr $(, formerly $old:ident)?; )*) => { $(
         mirror!(@function [$(#[$doc])*] $name $arguments $build);
@@ -75,8 +75,8 @@ macro_rules! mirror {
         $($doc)*
         ///
         /// # Errors
-        /// An error if the arguments or the shape are not valid. Nothing is written then, and the generator does not
-        /// advance.
+        /// Returns an error if the arguments or the shape are invalid. In this case nothing is written, and the
+        /// generator does not advance.
         pub fn $name($tensor: TensorMut<'_>, $($argument: $type,)* generator: &mut Generator) -> Result<Plan, Error> {
             $build.fill_tensor($tensor, generator)
         }
@@ -141,8 +141,8 @@ mirror! {
     sparse_(tensor, sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
 }
 
-/// Returns the Kaiming scheme with these arguments. If the tensor has no elements, the arguments are ignored, because
-/// torch does not check the arguments of an empty tensor.
+/// Returns the Kaiming initializer `scheme` with these arguments. If the tensor has no elements, returns `scheme`
+/// unchanged, because torch does not check the arguments of an empty tensor.
 fn kaiming(
     scheme: init::Kaiming,
     tensor: &TensorMut<'_>,

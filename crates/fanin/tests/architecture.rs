@@ -1,4 +1,5 @@
-//! The structure of the workspace: no files import each other, and the front page of the crate lists every public item.
+//! Checks the structure of the workspace. No files of a crate import each other, and the front page of the crate
+//! `fanin` lists every public item.
 
 mod imports;
 
@@ -7,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use imports::{Graph, sources};
 
-/// The top-level modules of the crate `fanin` in layers, lowest first. A module may import from its own layer and from
-/// lower layers.
+/// The layers of the crate `fanin`, lowest first, each with its top-level modules. A module may import from its own
+/// layer and from lower layers.
 const LAYERS: [&[&str]; 6] = [
     &["dtype", "simd", "math", "rng", "cancel", "threads", "error"],
     &["shape", "nonlinearity", "gain", "scaling", "linalg", "distributions"],
@@ -18,7 +19,7 @@ const LAYERS: [&[&str]; 6] = [
     &["torch", "interop"],
 ];
 
-/// The crates of this workspace, each with the crates of this workspace that it may depend on.
+/// The crates of this workspace. Each crate is listed with the other crates of the workspace that it may depend on.
 const CRATES: [(&str, &[&str]); 8] = [
     ("crates/fanin", &[]),
     ("crates/fanin-recipe", &["fanin"]),
@@ -150,8 +151,8 @@ fn the_front_page_links_to_every_public_item() {
     }
     assert!(items.len() > 30, "{items:?}");
     for (name, linked) in &mut items {
-        // An item that exists only with a feature is on the page as code without a link, because the link would be
-        // broken without the feature.
+        // If an item exists only with a feature, the page has its name as code without a link. A link would be broken
+        // without the feature.
         let forms =
             [format!("[`{name}`]"), format!("[`{name}::"), format!("[`half::{name}`]"), format!("`{name}` ")];
         *linked = forms.iter().any(|form| doc.contains(form.as_str()));

@@ -5,8 +5,8 @@ mod common;
 use common::{Buffer, plan};
 use fanin::{DType, Distribution, Element, Error, Initializer, Native, Plan, TensorMut, Torch, init};
 
-/// Returns the error message of filling a tensor by a spec. Asserts that both streams return the same error, that the
-/// memory is unchanged, and that the torch generator has not advanced.
+/// Fills a tensor by an invalid spec and returns the error message. Asserts that both streams return the same error,
+/// that the memory is unchanged, and that the torch generator has not advanced.
 fn error_of(spec: &str, shape: &[usize], dtype: DType) -> String {
     let mut buffer = Buffer::new(dtype, shape.iter().product());
     let before = buffer.bytes();
@@ -42,8 +42,8 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
         Ok(memory.into_iter().map(Element::to_f64).collect())
     }
     let is_refused = |found: Result<Vec<f64>, Error>| matches!(found, Err(Error::ShapeOverflow { .. }));
-    // Both regions end at the end of the tensor: `long` has its last 40 values, `short` its last 5. Asserts that both
-    // could be filled, and that they agree in the last 5 values.
+    // `long` is the result of filling the last 40 values of the tensor, and `short` is the result of filling the last 5
+    // values. Both fills must succeed, and must agree in the last 5 values.
     let ends_agree =
         |long: Result<Vec<f64>, Error>, short: Result<Vec<f64>, Error>| long.unwrap()[35..] == short.unwrap();
     for distribution in [narrow, wide] {
@@ -75,7 +75,8 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
 
 #[test]
 fn columns_that_do_not_fit_in_memory_are_an_error() {
-    // Each of 8192 threads shuffles two columns at a time, and needs one byte for every row of these columns.
+    // Each of the 8192 threads of the team shuffles two columns at a time. It needs one byte for every row of these
+    // columns.
     fn run_nothing(_: usize, _: &(dyn Fn() + Sync)) {}
     let team = fanin::Threads::Team(fanin::Team::new(1 << 13, run_nothing));
     let width = 1 << 19;
@@ -151,7 +152,7 @@ fn rejection_in_the_far_tail_of_the_torch_stream_needs_finite_bounds() {
     let error = init::trunc_normal(0.0, 1.0).bounds(3.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch);
     assert!(matches!(error, Err(Error::BoundsOverflow { .. })));
     assert_eq!(torch, Torch::new(0));
-    // An interval with a probability above 0.3 may have an infinite bound, in torch and in the torch stream.
+    // In torch and in the torch stream, a bound may be infinite if the interval has a probability above 0.3.
     init::trunc_normal(0.0, 1.0).bounds(-1.0, f64::INFINITY).fill(&mut buffer, &[4], &mut torch).unwrap();
     assert!(buffer.iter().all(|&x| x >= -1.0));
 }

@@ -37,7 +37,8 @@ fn an_axis_layout_transposes_the_matrix() {
     let torch = filled("orthogonal", &[6, 4, 3], DType::F32, &mut SEED.tensor("w")).to_f64();
     let keras =
         filled("orthogonal(layout=kernel_in_out)", &[3, 4, 6], DType::F32, &mut SEED.tensor("w")).to_f64();
-    // The element [out, in, k] of the first tensor is the element [k, in, out] of the second.
+    // Both weights contain the same matrix, whose rows are the outputs. The element in column `k * 4 + i` of the matrix
+    // is at index [k, i, out] of `keras`, whose shape is [3, 4, 6].
     for (out, k, i) in [(0, 0, 0), (5, 2, 3), (2, 1, 0)] {
         assert_eq!(keras[(k * 4 + i) * 6 + out], torch[out * 12 + k * 4 + i]);
     }
@@ -95,8 +96,8 @@ fn eight_bits_are_f32_rounded_once() {
         for dtype in [DType::F8E4M3, DType::F8E5M2] {
             let wide = filled(spec, &[40, 30], DType::F32, &mut SEED.tensor("w")).to_f64();
             let native = filled(spec, &[40, 30], dtype, &mut SEED.tensor("w")).to_f64();
-            // U[-3, 3) does not contain 3. A value that would be rounded to 3 is replaced by the next smaller value of
-            // the type.
+            // The interval U[-3, 3) does not contain 3. A value that would be rounded to 3 is replaced by the next
+            // smaller value of the type.
             let below = if dtype == DType::F8E4M3 { 2.75 } else { 2.5 };
             let clamped = |x: f64| if spec.starts_with("uniform") { x.min(below) } else { x };
             for (narrow, wide) in native.iter().zip(&wide) {

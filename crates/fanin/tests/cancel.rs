@@ -1,4 +1,4 @@
-//! A fill ends soon after its token is cancelled, on every stream and for every scheme that takes long.
+//! A fill ends soon after its token is cancelled. This is tested on every stream and for every scheme that takes long.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use fanin::{
     CancelToken, DType, Distribution, Initializer as _, Native, Plan, Stream, TensorMut, Threads, Torch, init,
 };
 
-/// The name of a case, a plan that takes long to fill, and a function that makes the stream.
+/// The name of a case, a plan that takes long to fill, and a function that returns the stream.
 type Case = (&'static str, Plan, fn(Threads) -> Box<dyn Stream>);
 
 fn cases() -> Vec<Case> {

@@ -1,4 +1,4 @@
-//! The plans of every scheme: each formula is tested exactly, and no values are generated.
+//! Tests of the plans of every scheme. Each formula is tested exactly, and no values are generated.
 
 mod common;
 
@@ -55,8 +55,8 @@ fn fans_of_grouped_convolutions_are_those_of_a_group() {
         let fans = layout.grouped_fans(shape, groups).unwrap();
         (fans.fan_in, fans.fan_out)
     };
-    // These are Conv2d(64, 128, 3, groups=4), the same layer in Keras and JAX, and ConvTranspose2d(64, 128, 3,
-    // groups=4).
+    // The three shapes are those of Conv2d(64, 128, 3, groups=4), of the same layer in Keras and JAX, and of
+    // ConvTranspose2d(64, 128, 3, groups=4).
     assert_eq!(fans(AxisLayout::OutIn, &[128, 16, 3, 3], 4), (144, 288));
     assert_eq!(fans(AxisLayout::KernelInOut, &[3, 3, 16, 128], 4), (144, 288));
     assert_eq!(fans(AxisLayout::InOut, &[64, 32, 3, 3], 4), (144, 288));
@@ -160,7 +160,7 @@ fn formulas_have_the_order_of_operations_of_torch() {
             Distribution::Uniform { low: -bound, high: bound }
         );
     }
-    // torch's nn.Linear initializes its weight from U(+-1 / sqrt(fan_in)).
+    // torch's nn.Linear initializes its weight from U[-1 / sqrt(fan_in), 1 / sqrt(fan_in)).
     let Distribution::Uniform { high, .. } = distribution("kaiming_uniform(sqrt(5))", &[10, 64]) else {
         panic!()
     };
@@ -188,7 +188,7 @@ fn plans_have_the_mean_and_std_of_their_distribution() {
     assert_eq!(moments("eye", &[2, 4]), (0.25, (0.25f64 * 0.75).sqrt()));
     assert_eq!(moments("dirac", &[2, 2, 3]), (2.0 / 12.0, (2.0 / 12.0 * (1.0 - 2.0 / 12.0f64)).sqrt()));
     assert_eq!(moments("orthogonal(2)", &[4, 3, 3]), (0.0, 2.0 / 3.0));
-    // JAX has this constant for the std of a normal distribution truncated at two sigma.
+    // 0.8796... is the constant that JAX has for the std of a normal distribution truncated at two sigma.
     let (mean, std) = moments("trunc_normal", &[5]);
     assert!(mean.abs() < 1e-17 && (std - 0.879_625_661_034_239_8).abs() < 1e-15, "{mean} {std}");
     // A half-normal distribution has the mean sqrt(2 / pi) and the variance 1 - 2 / pi.
@@ -213,15 +213,16 @@ fn identities_have_ones_at_the_right_indices() {
 
 #[test]
 fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
-    // Queries have fan_out 8, keys and values 4. The fused matrix as a whole would have fan_out 16.
+    // The queries have fan_out 8, and the keys and the values have fan_out 4. The fused matrix as a whole would have
+    // fan_out 16.
     let fused =
         plan("blocks(8: xavier_normal, 4: xavier_normal, 4: xavier_normal)", &[16, 8], DType::F32).unwrap();
     let stds: Vec<f64> = fused.blocks().iter().map(|part| part.plan().std()).collect();
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
     assert_eq!(fused.blocks()[2].start(), [12, 0]);
-    // If all blocks have the same distribution, whose values depend on the index alone, the plan has this distribution
-    // and no blocks. This is so for kaiming_normal here, because every block has the same fan_in.
+    // A plan has no blocks if all its blocks have the same distribution and each value depends on its index alone. This
+    // is true of kaiming_normal here, because every block has the same fan_in.
     assert_eq!(
         distribution("blocks(kaiming_normal, parts=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])
@@ -259,8 +260,8 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
 
 #[test]
 fn schemes_agree_with_their_papers() {
-    // SIREN, explore_siren.ipynb: a hidden layer has the bound sqrt(6 / 256) / 30, and the first layer has the bound 1
-    // / 2.
+    // In SIREN's explore_siren.ipynb, a hidden layer has the bound sqrt(6 / 256) / 30, and the first layer has the
+    // bound 1/2.
     assert_eq!(
         distribution("siren", &[256, 256]),
         Distribution::Uniform { low: -(6.0 / 256.0f64).sqrt() / 30.0, high: (6.0 / 256.0f64).sqrt() / 30.0 }
@@ -271,7 +272,8 @@ fn schemes_agree_with_their_papers() {
         Distribution::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 }
     );
     assert_eq!(distribution("spectral", &[256, 64]), Distribution::Normal { mean: 0.0, std: 0.125 });
-    // ZerO: torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs. With no more outputs than inputs it is the identity.
+    // ZerO's weight is torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs. If there are no more outputs than inputs,
+    // the weight is the identity.
     assert_eq!(distribution("zero_hadamard", &[9, 5]), Distribution::Hadamard { scale: 0.25 });
     assert_eq!(
         distribution("zero_hadamard", &[8, 5]),
@@ -279,8 +281,8 @@ fn schemes_agree_with_their_papers() {
     );
     assert_eq!(distribution("zero_hadamard", &[5, 9]), Distribution::Eye);
     assert_eq!(distribution("zero_hadamard", &[5, 9, 3]), Distribution::Dirac { groups: 1 });
-    // IDInit: with more outputs than inputs the identity is repeated. With more inputs than outputs the last columns
-    // are 0.
+    // IDInit repeats the identity if there are more outputs than inputs. If there are more inputs than outputs, the
+    // last columns are 0.
     let init: fanin::init::Init = "idinit(0.5)".parse().unwrap();
     for (shape, right) in [
         ([5, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0]),
@@ -292,7 +294,7 @@ fn schemes_agree_with_their_papers() {
         let plan = fanin::Initializer::resolve(&init, &shape, DType::F32).unwrap();
         assert!((plan.mean() - 0.5 / shape[1] as f64).abs() < 1e-15, "{shape:?}");
     }
-    // LoRA: peft's reset_lora_parameters calls kaiming_uniform_(a=math.sqrt(5)) for the matrix A of shape [r, in].
+    // For the matrix A of LoRA, of shape [r, in], peft's reset_lora_parameters calls kaiming_uniform_(a=math.sqrt(5)).
     let Distribution::Uniform { high, .. } = distribution("lora_a", &[8, 1024]) else { panic!() };
     assert!((high - 1.0 / 32.0).abs() < 1e-16);
 }

@@ -1,4 +1,4 @@
-//! The stream `FromRng`: fills from a random number generator of the caller.
+//! Tests of the stream `FromRng`, which fills tensors from a random number generator of the caller.
 #![cfg(feature = "rand_core")]
 
 mod common;
@@ -76,8 +76,8 @@ fn extreme_words_give_values_inside_the_bounds() {
                 for value in values {
                     assert!(value.is_finite() && value.abs() < 1e5, "{spec} {dtype} {word:x}: {value}");
                     let inside = low <= value && value <= high;
-                    // The narrowest intervals contain no value of the type. The value nearest to the middle is written
-                    // then.
+                    // The narrowest intervals contain no value of the type. In this case, the fill writes the value
+                    // that is nearest to the middle of the interval.
                     let nearest = dtype.round((low + high) / 2.0) == value;
                     assert!(inside || nearest, "{spec} {dtype} {word:x}: {value}");
                 }
@@ -99,8 +99,8 @@ fn the_same_generator_gives_the_same_values_at_every_level_and_advances() {
                 let two = filled(spec, shape, dtype, &mut FromRng::new(&mut rng).with_level(level)).bytes();
                 let random = common::plan(spec, shape, dtype).unwrap().std() > 0.0
                     && !["eye", "dirac", "zero_hadamard", "idinit"].iter().any(|s| spec.contains(s));
-                // A narrow interval may contain one value of the type, or none. All values are equal then, and are not
-                // compared.
+                // A narrow interval may contain only one value of the type, or none. All values of a fill are then
+                // equal, so they are not compared.
                 if random && one.chunks(dtype.size()).any(|value| *value != one[..dtype.size()]) {
                     assert_ne!(one, two, "{spec} {dtype}: the generator did not advance");
                 }

@@ -42,8 +42,8 @@ fn any_region_of_any_scheme_and_type_is_the_slice_at_every_level() {
     assert!(cases > 1500, "{cases}");
 }
 
-/// Returns a generator of pseudo-random numbers. A call with `n` returns a number below `n`. The sequence depends on
-/// `seed` alone.
+/// Returns a generator of pseudo-random numbers, which depend on `seed` alone. A call with `n` returns a number from 0
+/// to n - 1.
 fn picks(seed: u64) -> impl FnMut(usize) -> usize {
     let mut pick = seed;
     move |n| {
@@ -72,8 +72,8 @@ fn ten_thousand_random_regions_of_both_streams_are_slices() {
                 }
                 let mut after = torch.clone();
                 let mut whole_torch = Buffer::new(dtype, plan.len());
-                // If the torch stream cannot fill the whole tensor, it must return an error for regions and for
-                // `advance_past` as well.
+                // If the torch stream cannot fill the whole tensor, it must also return an error for every region and
+                // for `advance_past`.
                 let drawn = fanin::Stream::fill(&mut after, &plan, whole_torch.tensor(shape)).is_ok();
                 let whole_native = filled(spec, shape, dtype, &mut Native::new(7).tensor("w"));
                 let mut advanced = torch.clone();
@@ -120,8 +120,8 @@ fn regions_reach_far_into_the_torch_stream() {
         generator.peek_region(&plan, &[99_999, 99_998], corner.tensor(&[1, 2])).unwrap();
         assert_eq!(corner.bytes(), rows.at(&[598, 599]).bytes(), "{spec}");
         if spec == "uniform" {
-            // Each value takes one word. The last value therefore comes from the last word before the new position of
-            // the generator.
+            // Each value takes one word. Therefore the last value comes from the last word before the position to which
+            // the generator advances.
             let mut walked = Torch::new(3);
             walked.advance(10_000_000_000 - 1);
             let last = (walked.word() & 0x00ff_ffff) as f64 / 16_777_216.0;
@@ -135,7 +135,7 @@ fn regions_reach_far_into_the_torch_stream() {
 
 #[test]
 fn strided_memory_gets_the_same_values() {
-    // The large shapes have more values than a tile, which is a number of rows that a fill computes at once.
+    // The large shapes have more values than a tile. A tile is a number of rows that a fill computes at once.
     let large: &[&[usize]] = &[&[190, 70], &[70, 190], &[2, 10_001], &[9, 7, 5, 31], &[40, 3, 130]];
     for (spec, shapes) in CATALOGUE {
         for shape in shapes.iter().chain(large).filter(|shape| shape.len() >= 2) {
@@ -144,7 +144,7 @@ fn strided_memory_gets_the_same_values() {
                     continue;
                 }
                 let whole = filled(spec, shape, dtype, &mut Native::new(9).tensor("w"));
-                // The axes are in reverse order in memory, with gaps, and the first axis has a negative stride.
+                // In memory, the axes are in reverse order and have gaps. The first axis has a negative stride.
                 let mut strides = vec![2isize; shape.len()];
                 for axis in 1..shape.len() {
                     strides[axis] = strides[axis - 1] * shape[axis - 1] as isize + 1;
@@ -225,7 +225,7 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
         let mut stream = native.clone();
         let tensor = TensorMut::contiguous(&mut corner, &[2, 100]).unwrap();
         fanin::Stream::fill_region(&mut stream, &plan, &[69_998, 69_900], tensor).unwrap();
-        // Filling single elements gives the same values.
+        // A fill of a single element gives the same value.
         for (row, column) in [(0, 0), (0, 63), (1, 99), (1, 98)] {
             let mut one = [9f32];
             let tensor = TensorMut::contiguous(&mut one, &[1, 1]).unwrap();
@@ -236,8 +236,8 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
             assert_eq!(corner.iter().sum::<f32>(), 2.0);
             continue;
         }
-        // Indices that are truncated to 32 bits would give the same values at the index minus 2^32. The values must
-        // differ.
+        // If indices were truncated to 32 bits, the values at the index minus 2^32 would be the same. The test asserts
+        // that they differ.
         let low = 69_998u64 * 70_000 + 69_900 - (1 << 32);
         let mut wrapped = vec![9f32; 100];
         let tensor = TensorMut::contiguous(&mut wrapped, &[1, 100]).unwrap();
@@ -250,7 +250,7 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
 
 #[test]
 fn a_region_of_a_huge_identity_costs_no_more_than_the_region() {
-    // A fill that visited every 1 of one of these identities would take a minute.
+    // Each identity is so large that a fill would take a minute if it visited every 1.
     let side = (1 << 31) - 1;
     for (distribution, shape, start, size, ones) in [
         (Distribution::Eye, &[side, side][..], &[side - 3, side - 5][..], &[3, 4][..], &[2, 7][..]),
@@ -299,7 +299,7 @@ fn regions_outside_the_shape_and_memory_of_the_wrong_type_are_errors() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Filling a flat tensor in two parts, split at any index, gives the values of the whole tensor.
+    /// A fill of a flat tensor in two parts, split at any index, gives the values of the whole tensor.
     #[test]
     fn splitting_a_long_tensor_at_any_index_changes_no_value(length in 1usize..3000, split in 0usize..3000, which in 0usize..16) {
         let (spec, _) = CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()).nth(which).unwrap();

@@ -262,13 +262,13 @@ fn every_scheme_can_be_named_by_a_spec() {
     }
 }
 
-/// Texts of these characters.
+/// Returns a strategy for texts that consist of characters of `alphabet` and have a number of characters in `length`.
 fn text(alphabet: &'static str, length: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {
     let character = select(alphabet.chars().collect::<Vec<_>>());
     vec(character, length).prop_map(String::from_iter)
 }
 
-/// Texts that look like specs: `kaiming_normal_(mode=2*sqrt(3), -1)`.
+/// Returns a strategy for texts that look like specs, such as `kaiming_normal_(mode=2*sqrt(3), -1)`.
 fn text_like_a_spec() -> impl Strategy<Value = String> {
     let letters = "abcdefghijklmnopqrstuvwxyz";
     let scheme = select(&["normal", "uniform", "kaiming_normal", "sparse"][..]);

@@ -1,9 +1,11 @@
 //! Statistical tests of the distributions, with 1,000,000 values and fixed seeds.
 //!
-//! Each Kolmogorov-Smirnov test has the level alpha = 1e-4 (D sqrt n < 2.2253). There are about a hundred of them, so a
-//! correct stream fails a test of this file for at most about one choice of seeds in 100. The seeds are fixed, so a
-//! failure means that the stream has changed. Kolmogorov-Smirnov does not detect errors in the tails, in the number of
-//! distinct values, in the mass at a bound, and in zeros. These have tests of their own.
+//! Each Kolmogorov-Smirnov test has the level alpha = 1e-4 (D sqrt n < 2.2253). This file has about a hundred of these
+//! tests, so a correct stream fails at least one of them for at most about one choice of seeds in 100. The seeds are
+//! fixed, so a failure means that the stream has changed.
+//!
+//! Kolmogorov-Smirnov tests do not detect errors in the tails, in the number of distinct values, in the mass at a
+//! bound, and in zeros. Other tests detect these errors.
 
 mod common;
 
@@ -16,8 +18,8 @@ const N: usize = 1_000_000;
 const KS: f64 = 2.2253;
 
 fn standard(z: f64) -> f64 {
-    // This is P(Z <= z) for a standard normal Z. For negative z the result has full relative precision. For positive z
-    // the result is near 1, and its absolute error is about 1e-16.
+    // Returns P(Z <= z) for a standard normal Z. For negative z, the result has full relative precision. For positive
+    // z, the result is near 1, and its absolute error is about 1e-16.
     if z > 0.0 { 1.0 - libm::erfc(z / 2f64.sqrt()) / 2.0 } else { libm::erfc(-z / 2f64.sqrt()) / 2.0 }
 }
 
@@ -28,7 +30,8 @@ fn distance(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     let mut worst = 0f64;
     let mut at = 0;
     while at < sample.len() {
-        // The values of a rounded type are often equal. Compare just below and at each distinct value.
+        // The values of a rounded type are often equal. Therefore the functions are compared just below and at each
+        // distinct value.
         let end = at + sample[at..].partition_point(|&x| x == sample[at]);
         let p = cdf(sample[at]);
         worst = worst.max((p - at as f64 / n).abs()).max((end as f64 / n - p).abs());
@@ -57,9 +60,9 @@ fn uniform_values_have_their_distribution() {
             let d = distance(sample.clone(), |x| ((x - low) / (high - low)).clamp(0.0, 1.0));
             assert!(d < KS, "{low} {high} {dtype}: {d}");
             let different = distinct(&sample);
-            // Every f32 interval of the list has at least 2^22 values, which is the number on [1, 1.5). By the birthday
-            // problem, a million draws from 2^22 values have about 890,000 distinct ones. In f64, no two draws are
-            // expected to be equal.
+            // Every f32 interval of the list has at least 2^22 values. The interval [1, 1.5) has exactly this number.
+            // By the birthday problem, a million draws from 2^22 values give about 890,000 distinct values. In f64, no
+            // two draws are expected to be equal.
             let least = if dtype == DType::F64 { N } else { 880_000 };
             assert!(different >= least, "{low} {high} {dtype}: {different} distinct");
         }
@@ -80,7 +83,7 @@ fn half_types_round_the_f32_value_once_and_never_reach_the_upper_bound() {
             for (wide, narrow) in wide.iter().zip(&narrow) {
                 assert!(low <= *narrow && *narrow <= high);
                 if dtype.round(*wide) != *narrow {
-                    // The values may differ only where rounding reaches or passes a bound.
+                    // The value may differ from the rounded value only if rounding reaches or passes a bound.
                     let rounded = dtype.round(*wide);
                     assert!(rounded <= low || rounded >= high, "{spec} {dtype}: {wide} became {narrow}");
                     clamped += 1;
@@ -88,8 +91,8 @@ fn half_types_round_the_f32_value_once_and_never_reach_the_upper_bound() {
             }
             if spec.starts_with("uniform") {
                 assert!(narrow.iter().all(|&x| x < high));
-                // Below 1, bf16 values are 2^-8 apart. The values within half this distance of 1, a fraction of 2^-9,
-                // would round to 1.
+                // Below 1, bf16 values are 2^-8 apart. The values within half this distance of 1 would round to 1. They
+                // are a fraction of 2^-9 of all values.
                 assert!(clamped < N / 200, "{spec} {dtype}: {clamped} clamped");
             }
         }
@@ -113,8 +116,8 @@ fn normal_values_have_their_distribution_in_body_and_tails() {
                     "{beyond}: {found} {expected}"
                 );
             }
-            // With the mean 0.5 and the std 0.02, f32 values are only 1.5e-6 to 3e-6 std apart, so equal values are
-            // common.
+            // With the mean 0.5 and the std 0.02, the distance between neighbouring f32 values is 1.5e-6 to 3e-6 times
+            // the std, so equal values are common.
             assert!(mean != 0.0 || distinct(&sample) > 880_000);
             assert!(mean != 0.0 || !sample.contains(&0.0), "no exact zero of the standard distribution");
         }
@@ -123,8 +126,9 @@ fn normal_values_have_their_distribution_in_body_and_tails() {
 
 #[test]
 fn f32_normals_reach_past_six_sigma() {
-    // Only 0.5 of 2^28 values are expected beyond 6 sigma. The test therefore counts the values beyond 4.5, 5 and 5.5
-    // sigma (10 expected), and asserts that one is beyond 5.7 sigma (3 expected).
+    // Among 2^28 values, only 0.5 are expected beyond 6 sigma. The test therefore counts the values beyond 4.5, 5 and
+    // 5.5 sigma, of which 10 are expected beyond 5.5. It also asserts that a value is beyond 5.7 sigma, where 3 are
+    // expected.
     let plan = common::plan("normal", &[1 << 28], DType::F32).unwrap();
     let prepared = Native::new(11).tensor("tails").prepare(&plan).unwrap();
     let mut chunk = vec![0f32; 1 << 20];
@@ -148,7 +152,7 @@ fn f32_normals_reach_past_six_sigma() {
 }
 
 /// Returns P(X <= x) for a standard normal X conditioned on [a, b]. The probabilities are computed in the upper tail,
-/// where the complementary error function has full relative precision. If the middle of [a, b] is negative, the
+/// because the complementary error function has full relative precision there. If the middle of [a, b] is negative, the
 /// interval is reflected.
 fn truncated(x: f64, a: f64, b: f64) -> f64 {
     if a + b < 0.0 {
@@ -158,14 +162,14 @@ fn truncated(x: f64, a: f64, b: f64) -> f64 {
         let tail = |z: f64| libm::erfc(z / 2f64.sqrt());
         return ((tail(a) - tail(x)) / (tail(a) - tail(b))).clamp(0.0, 1.0);
     }
-    // Returns the probability beyond x, divided by the probability beyond a. It is computed from Mills ratios, because
-    // far in the tail both probabilities underflow.
+    // Returns the probability beyond x, divided by the probability beyond a. The quotient is computed from Mills
+    // ratios, because far in the tail both probabilities underflow.
     let share = |x: f64| {
         if x == f64::INFINITY {
             return 0.0;
         }
         let mills = |z: f64| {
-            // This is Laplace's continued fraction for the Mills ratio, evaluated from its last term.
+            // Laplace's continued fraction for the Mills ratio is evaluated from its last term.
             (1..60).rev().fold(z, |tail, k| z + f64::from(k) / tail).recip()
         };
         (-(x - a) * (x + a) / 2.0).exp() * mills(x) / mills(a)
@@ -200,7 +204,8 @@ fn truncated_normal_values_have_their_distribution_in_every_regime() {
         (-4.0, -4.0 + 1e-9),
     ] {
         for dtype in [DType::F32, DType::F64] {
-            // Far from 0, a narrow interval contains few f32 values. The mean `-shift` moves such an interval near 0.
+            // Far from 0, a narrow interval contains few f32 values. The mean `-shift` moves the interval to 0, where
+            // f32 values are dense.
             let shift = if a.is_finite() {
                 a
             } else if b.is_finite() {
@@ -217,8 +222,8 @@ fn truncated_normal_values_have_their_distribution_in_every_regime() {
                 assert!(sample.iter().all(|&x| low <= x && x <= high), "{a} {b} {dtype}");
                 let d = distance(sample.clone(), |x| truncated(x - mean, a, b));
                 assert!(d < KS, "[{a}, {b}] from {mean} {dtype}: {d}");
-                // A bound must not occur more often than the values within one f32 step of it would. Near 37 sigma the
-                // probability of this step is 1.4e-4.
+                // A bound must not occur more often than values within one f32 step of the bound are expected to occur.
+                // Near 37 sigma, the probability of this step is 1.4e-4.
                 let step = |x: f64| if dtype == DType::F32 { (x as f32).next_up() as f64 - x } else { 1e-16 };
                 for (bound, share) in [
                     (low, truncated(a + step(low), a, b)),
@@ -327,10 +332,10 @@ fn orthogonal_matrices_are_orthogonal() {
     }
 }
 
-/// Tests Haar's distribution, and not orthogonality alone. The invariance of this distribution fixes the distribution
-/// of any entry, of the sign of the determinant, and of the traces of the powers of Q. For the orthogonal group the
-/// trace of Q^k is near normal, with the variance k and with the mean 1 for even k and 0 for odd k (Diaconis and
-/// Shahshahani 1994).
+/// Tests that Q has Haar's distribution, which is more than orthogonality. The invariance of this distribution fixes
+/// the distribution of any entry, of the sign of the determinant, and of the traces of the powers of Q. For the
+/// orthogonal group, the trace of Q^k is nearly normal with the variance k. Its mean is 1 for even k and 0 for odd k
+/// (Diaconis and Shahshahani 1994).
 #[test]
 fn orthogonal_matrices_are_haar_distributed() {
     const SIZE: usize = 8;
@@ -373,7 +378,7 @@ fn orthogonal_matrices_are_haar_distributed() {
         let variance = sample.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
         let expected = if k % 2 == 0 { 1.0 } else { 0.0 };
         assert!((mean - expected).abs() < 5.0 * (f64::from(k) / n).sqrt(), "trace of Q^{k}: mean {mean}");
-        // The sample variance of a near-normal sample of variance k has the variance 2 k^2 / n.
+        // For a nearly normal sample of variance k, the sample variance has the variance 2 k^2 / n.
         assert!((variance - f64::from(k)).abs() < 6.0 * f64::from(k) * (2.0 / n).sqrt(), "Q^{k}: {variance}");
     }
     let off = (positive as f64 - TRIALS as f64 / 2.0) / (TRIALS as f64 / 4.0).sqrt();

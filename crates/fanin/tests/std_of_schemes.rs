@@ -1,5 +1,5 @@
-//! The standard deviation of every scheme, measured over about a million values. It is compared with a formula that is
-//! written by hand in this file.
+//! Compares the standard deviation of every scheme with a formula that is written by hand in this file. The standard
+//! deviation is measured over about a million values.
 //!
 //! The relative standard error of the std of a million normal values is 0.07 %. The tolerance of 0.5 % is seven
 //! standard errors.
@@ -13,10 +13,11 @@ const LINEAR: &[usize] = &[1000, 1000];
 const CONV: &[usize] = &[250, 450, 3, 3];
 const KERAS: &[usize] = &[3, 3, 450, 250];
 
-/// Returns specs, each with a shape and the expected standard deviation of its values.
+/// Returns a list of specs. Each spec has a shape and the expected standard deviation of the values.
 fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     let sqrt = f64::sqrt;
-    // The std of a standard normal truncated at 2, 1 and 3 sigma, computed by mpmath.
+    // The three constants are the standard deviations of the standard normal distribution truncated at 2, 1 and 3
+    // sigma. They were computed by mpmath.
     let (at_2, at_1, at_3) = (0.879_625_661_034_239_8, 0.539_560_093_754_895, 0.986_578_392_558_108_6);
     vec![
         ("uniform(-1, 2)", LINEAR, 3.0 / sqrt(12.0)),
@@ -67,8 +68,8 @@ fn measured_and_planned_stds_agree_with_the_formulas() {
     for (spec, shape, std) in definitions() {
         let planned = plan(spec, shape, DType::F32).unwrap().std();
         let measured = std_of(&filled(spec, shape, DType::F32, &mut Native::new(9).tensor("w")).to_f64());
-        // The mean of these columns of a Hadamard matrix is not exactly 0. The plan subtracts it, and the formula by
-        // hand does not.
+        // The mean of these columns of a Hadamard matrix is not exactly 0. The plan subtracts the mean, and the formula
+        // by hand does not.
         let near = if spec == "zero_hadamard" { 1e-3 } else { 1e-9 };
         assert!((planned / std - 1.0).abs() < near, "{spec}: planned {planned}, by hand {std}");
         assert!((measured / std - 1.0).abs() < 5e-3, "{spec}: measured {measured}, by hand {std}");
@@ -102,7 +103,7 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                 sorted.sort_by(f64::total_cmp);
                 let (low, high) = plan.bounds();
                 assert!(torch || (sorted[0] >= low && *sorted.last().unwrap() <= high), "{spec} {dtype}");
-                // Compare how often an extreme value occurs with how often its nearest different value occurs.
+                // Compare the number of occurrences of an extreme value with that of the nearest different value.
                 for (end, next) in [
                     (sorted[0], sorted.iter().copied().find(|x| *x > sorted[0])),
                     (sorted[199_999], sorted.iter().rev().copied().find(|x| *x < sorted[199_999])),
@@ -110,8 +111,8 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                     let Some(next) = next else { continue };
                     let count = sorted.iter().filter(|x| **x == end).count() as f64;
                     let neighbours = sorted.iter().filter(|x| **x == next).count() as f64;
-                    // Rounding adds to an extreme value at most the values of half a cell, where a cell is the interval
-                    // that rounds to one value.
+                    // A cell is the interval of numbers that round to one value. Rounding adds to an extreme value at
+                    // most the values of half a cell.
                     assert!(
                         count <= 2.0 * neighbours + 6.0 * neighbours.sqrt() + 10.0,
                         "{spec} {dtype}: {count} at {end}, {neighbours} beside it"

@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use common::{Buffer, plan};
 use fanin::{DType, Native, Stream as _, Team, TensorMut, Threads, Torch};
 
-/// A number of values for which every fill uses several threads, and the generators of the threads jump ahead. It is
-/// not a multiple of any block size.
+/// The number of values of a long tensor. Every fill of this length uses several threads, and the generators of the
+/// threads jump ahead. The number is not a multiple of any block size.
 const LONG: usize = (9 << 20) + 21;
 
-/// A number of values for which a fill uses several threads, but their generators advance without a jump.
+/// The number of values of a short tensor. A fill of this length uses several threads, but the generators of the
+/// threads advance without a jump.
 const SHORT: usize = (3 << 18) + 37;
 
-/// The threads that a fill uses.
+/// The threads with which a fill runs.
 #[derive(Debug, Clone, Copy)]
 enum Crew {
     Alone,
@@ -86,8 +87,8 @@ fn values_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// The number of times that `watchful` is called by a thread that is running its work. A pool whose threads wait for
-/// each other would deadlock in such a call.
+/// The number of calls of `watchful` from a thread that is running the work of another call. A pool whose threads wait
+/// for each other would deadlock in such a nested call.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
 
 fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
@@ -107,7 +108,7 @@ fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
 fn a_team_is_not_called_from_inside_its_own_work() {
     let team = Threads::Team(Team::new(2, watchful));
     for (spec, shape, strides) in [
-        // A single row of the first axis has enough values for two threads.
+        // In the first case, a single slice along the first axis has enough values for two threads.
         ("normal", &[2, 70_000, 70][..], &[70_000, 1, 140_000][..]),
         ("normal", &[2, 70_000, 5], &[70_000, 1, 140_000]),
         ("sparse(0.5)", &[300, 900], &[1, 300]),

@@ -25,7 +25,7 @@ fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Fills memory as a row of a golden file describes, and returns the values in row-major order.
+/// Fills memory as described by a row of a golden file, and returns the values in row-major order.
 fn carry_out(row: &HashMap<String, String>, stream: &mut dyn Stream) -> Buffer {
     let shape: Vec<usize> = row["shape"].split(',').map(|size| size.parse().unwrap()).collect();
     let dtype: DType = row["dtype"].parse().unwrap();
@@ -98,7 +98,7 @@ fn consecutive_fills_share_one_generator_and_its_cached_normal() {
         let values = carry_out(&row, &mut torch);
         assert_eq!(short_hash(&values.bytes()), row["sha256"], "{row:?}");
         assert_eq!(short_hash(&torch.state()), row["state"], "{row:?}");
-        // A generator that is restored from a saved state must continue the sequence.
+        // From here on, the test uses a generator that is restored from the saved state. It must continue the sequence.
         let copy = Torch::from_state(&torch.state()).unwrap();
         assert_eq!(copy.state(), torch.state());
         torch = copy;
@@ -141,8 +141,8 @@ fn the_older_truncated_normal_agrees_to_two_units() {
             "f16" => 2f64.powi(-10),
             _ => 2f64.powi(-7),
         };
-        // The results of torch's inverse error function depend on the CPU in the last bits. The difference is carried
-        // into std * z + mean.
+        // The last bits of torch's inverse error function depend on the CPU. The result std * z + mean therefore
+        // depends on the CPU as well.
         let scale = expected.iter().fold(1f64, |scale, value| scale.max(value.abs()));
         for (found, expected) in found.iter().zip(&expected) {
             assert!((found - expected).abs() <= 4.0 * epsilon * scale, "{found} {expected} {row:?}");

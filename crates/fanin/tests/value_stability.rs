@@ -1,7 +1,8 @@
-//! The native stream is frozen: these are test vectors for each code path of each initializer and type.
+//! Compares the native stream, which is frozen, with test vectors. There is a vector for each code path of each
+//! initializer and element type.
 //!
-//! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` writes the file of the vectors again. Once a version
-//! of the stream is released, a difference here is a breaking change, which needs a new version of the stream.
+//! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` writes the file of the vectors again. After a
+//! version of the stream has been released, a difference is a breaking change and needs a new version of the stream.
 
 mod common;
 

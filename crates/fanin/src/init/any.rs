@@ -23,20 +23,21 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::Plan;
 
-/// Initializer of a fused parameter: each block along an axis is initialized like a tensor of its own.
-/// [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks) make it.
+/// Initializer of a fused parameter, which consists of blocks along an axis. Each block is initialized like a separate
+/// tensor. Created by [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocks {
-    /// For each block, its size along the axis and its initializer. Either every block has a size, or no block has one
+    /// The size along the axis and the initializer of each block. Either every size is given, or every size is `None`
     /// and all blocks have the same size.
     pub(super) blocks: Vec<(Option<usize>, Init)>,
-    /// The number of blocks if `blocks` has one initializer for all of them. `None` if `blocks` has one for each block.
+    /// The number of blocks, if all blocks share the single initializer in `blocks`. `None` if `blocks` has one entry
+    /// for each block.
     pub(super) count: Option<usize>,
     /// The axis of the blocks. A negative axis counts from the end.
     pub(super) axis: isize,
 }
 
-/// Initializer of independent tensors that are stacked along an axis. [`stacked`](super::stacked) makes it.
+/// Initializer of independent tensors that are stacked along an axis. Created by [`stacked`](super::stacked).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stacked {
     /// The initializer of each tensor.
@@ -50,7 +51,8 @@ macro_rules! init {
     ($($name:ident)*) => {
         /// An initializer of any scheme of this crate.
         ///
-        /// `FromStr` reads an initializer from its spec, and `Display` prints the spec ([`spec`](crate::spec)).
+        /// `FromStr` reads an initializer from its text form, the spec. `Display` prints the spec (see
+        /// [`spec`](crate::spec)).
         ///
         /// ```
         /// use fanin::init::Init;
@@ -70,7 +72,8 @@ macro_rules! init {
         }
 
         impl Init {
-            /// Returns the initializer in the variant twice: as an [`Initializer`] and for printing.
+            /// Returns the initializer in the variant as two trait objects: one that resolves plans and one that prints
+            /// the spec.
             fn inner(&self) -> (&dyn Initializer, &dyn std::fmt::Display) {
                 match self {
                     $(Init::$name(initializer) => (initializer, initializer),)*

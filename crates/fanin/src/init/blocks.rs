@@ -1,4 +1,5 @@
-//! Fused and stacked parameters: several tensors in one, each with fans of its own.
+//! Initializers of fused and stacked parameters, which combine several tensors in one. Each of these tensors has fans
+//! of its own.
 
 use super::any::{Blocks, Init, Stacked};
 use super::initializer::{Initializer, initializer};
@@ -7,20 +8,21 @@ use crate::error::{Error, Warning};
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::element_count;
 
-/// Makes an initializer of a fused parameter: blocks along axis 0 (or [`Blocks::axis`]), each with its size and its
-/// initializer. Each block is initialized like a tensor of its own, with its own fans. The sizes must add up to the
-/// size of the axis.
+/// Returns an initializer of a fused parameter, which consists of blocks along axis 0 (or [`Blocks::axis`]).
 ///
-/// On the native stream, a block of a distribution such as uniform or normal has the values that this distribution
-/// gives the same elements of the whole tensor. A block of `orthogonal` or `sparse` has the values of a tensor of its
-/// own, which is called `name[0]`, `name[1]` and so on for a fused parameter called `name`.
+/// Each item of `blocks` is the size of a block along the axis, and the initializer of the block. A block is
+/// initialized like a separate tensor, with fans of its own. The sizes must add up to the size of the axis.
 ///
-/// On the torch stream, the blocks are generated one after another, like tensors joined by `torch.cat`. The only
-/// exception is a tensor whose blocks all have the same distribution, such as uniform or normal: it is generated at
-/// once.
+/// On the native stream, a block with a uniform, normal or truncated normal distribution has the values that the whole
+/// tensor would have there if all of it had this distribution. A block of `orthogonal` or `sparse` has the values of a
+/// separate tensor. The separate tensors of a parameter called `name` are called `name[0]`, `name[1]` and so on.
+///
+/// On the torch stream, the blocks are generated one after another, like tensors joined by `torch.cat`. There is one
+/// exception: if all blocks have the same uniform, normal or truncated normal distribution, the tensor is generated as
+/// a whole.
 ///
 /// Spec: `blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5), axis=0)`. If the spec has
-/// no sizes, the blocks have equal sizes. `blocks(orthogonal, parts=3)` has three blocks of one scheme.
+/// no sizes, all blocks have the same size. `blocks(orthogonal, parts=3)` has three blocks of one scheme.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -36,8 +38,8 @@ pub fn blocks(blocks: impl IntoIterator<Item = (usize, impl Into<Init>)>) -> Blo
     Blocks { blocks, count: None, axis: 0 }
 }
 
-/// Makes an initializer of a fused parameter with `count` blocks of equal size, which all have the same initializer. In
-/// all other respects it is like [`blocks`].
+/// Returns an initializer of a fused parameter with `count` blocks of equal size, which all have the initializer
+/// `each`. The values are generated as [`blocks`] describes.
 ///
 /// Spec: `blocks(orthogonal, parts=2)`.
 ///
@@ -50,12 +52,15 @@ pub fn equal_blocks(count: usize, each: impl Into<Init>) -> Blocks {
     Blocks { blocks: vec![(None, each.into())], count: Some(count), axis: 0 }
 }
 
-/// Makes an initializer of independent tensors that are stacked along axis 0 (or [`Stacked::axis`]), such as the
-/// experts of `[expert, out, in]`. Each tensor is initialized by `each`, with a shape that lacks this axis.
+/// Returns an initializer of independent tensors that are stacked along axis 0 (or [`Stacked::axis`]), such as the
+/// experts of a weight `[expert, out, in]`.
 ///
-/// On each stream, the tensors of the stack are generated as [`blocks`] describes for the blocks of a fused parameter.
+/// `each` is the initializer of every tensor. The shape of a tensor is the shape of the stack without the stacking
+/// axis.
 ///
-/// Spec: `stacked(orthogonal, axis=0)`. It can be nested: `stacked(blocks(orthogonal, parts=2))`.
+/// The tensors are generated like the blocks of a fused parameter (see [`blocks`]).
+///
+/// Spec: `stacked(orthogonal, axis=0)`. Specs can be nested: `stacked(blocks(orthogonal, parts=2))`.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -67,8 +72,8 @@ pub fn stacked(each: impl Into<Init>) -> Stacked {
     Stacked { each: Box::new(each.into()), axis: 0 }
 }
 
-/// Returns the index of an axis of `shape`, or an error if there is no such axis. A negative `axis` counts from the
-/// end.
+/// Returns the index of the axis `axis` of `shape`. A negative `axis` counts from the end. Returns an error if `shape`
+/// does not have the axis.
 fn resolve_axis(scheme: &'static str, axis: isize, shape: &[usize]) -> Result<usize, Error> {
     let rank = shape.len() as isize;
     let index = if axis < 0 { axis + rank } else { axis };
@@ -83,20 +88,20 @@ fn resolve_axis(scheme: &'static str, axis: isize, shape: &[usize]) -> Result<us
 }
 
 impl Blocks {
-    /// Sets the axis of the blocks, 0 by default. A negative axis counts from the end.
+    /// Sets the axis along which the blocks follow one another (default: 0). A negative axis counts from the end.
     #[must_use]
     pub fn axis(self, axis: isize) -> Self {
         Self { axis, ..self }
     }
 
-    /// Makes the initializer of a `blocks` spec. Either every block must have a size, or no block. `count` must be
-    /// `None` unless there is one block without a size.
+    /// Returns the initializer of a `blocks` spec. Either all blocks must have a size, or no block. `count` must be
+    /// `None`, unless `blocks` has exactly one block and this block has no size.
     pub(crate) fn from_spec(blocks: Vec<(Option<usize>, Init)>, count: Option<usize>, axis: isize) -> Self {
         Self { blocks, count, axis }
     }
 
-    /// Returns the size and the initializer of each block, for an axis with `length` elements. The error says why the
-    /// blocks do not fit the axis.
+    /// Returns the size and the initializer of each block, for an axis with `length` elements. If the blocks do not fit
+    /// the axis, returns the reason as an error.
     fn split(&self, length: usize) -> Result<Vec<(usize, &Init)>, String> {
         let sized: Option<Vec<_>> =
             self.blocks.iter().map(|(size, init)| size.map(|size| (size, init))).collect();
@@ -122,7 +127,7 @@ impl Blocks {
 }
 
 impl Stacked {
-    /// Sets the axis along which the tensors are stacked, 0 by default. A negative axis counts from the end.
+    /// Sets the axis along which the tensors are stacked (default: 0). A negative axis counts from the end.
     #[must_use]
     pub fn axis(self, axis: isize) -> Self {
         Self { axis, ..self }
@@ -133,8 +138,8 @@ impl Stacked {
         &self.each
     }
 
-    /// Returns the shape of one tensor of a stack that has the shape `shape`. Returns `None` if `shape` does not have
-    /// the axis.
+    /// Returns the shape of each tensor in a stack of shape `shape`. Returns `None` if `shape` does not have the
+    /// stacking axis.
     pub fn shape_of_each(&self, shape: &[usize]) -> Option<Vec<usize>> {
         let axis = resolve_axis("stacked", self.axis, shape).ok()?;
         let mut each = shape.to_vec();

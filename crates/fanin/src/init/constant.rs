@@ -1,19 +1,19 @@
-//! Initializers that write the same value everywhere.
+//! Initializers that set every element to the same value.
 
 use super::initializer::{Initializer, initializer, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer that writes the same value to every element. [`constant`], [`zeros`] and [`ones`] make it.
+/// Initializer that sets every element to the same value. Created by [`constant`], [`zeros`] and [`ones`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constant {
     pub(super) val: f64,
 }
 
-/// Makes an initializer that sets every element to `val`, rounded to the element type. No random numbers are used.
+/// Returns an initializer that sets every element to `val`, rounded to the element type. No random numbers are used.
 ///
-/// If `val` is finite, it must also be finite in the element type. It may be infinite or NaN.
+/// `val` may be infinite or NaN. If `val` is finite, it must also be finite in the element type.
 ///
 /// Spec: `constant(val)`.
 ///
@@ -29,7 +29,7 @@ pub const fn constant(val: f64) -> Constant {
     Constant { val }
 }
 
-/// Makes an initializer that sets every element to 0.
+/// Returns an initializer that sets every element to 0.
 ///
 /// Spec: `zeros`.
 #[doc(alias = "zeros_")]
@@ -37,7 +37,7 @@ pub const fn zeros() -> Constant {
     constant(0.0)
 }
 
-/// Makes an initializer that sets every element to 1.
+/// Returns an initializer that sets every element to 1.
 ///
 /// Spec: `ones`.
 #[doc(alias = "ones_")]

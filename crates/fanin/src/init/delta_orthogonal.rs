@@ -7,21 +7,24 @@ use crate::gain::Gain;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::{AxisLayout, AxisRole};
 
-/// Initializer of a convolution with an orthogonal matrix at the centre of the kernel. [`delta_orthogonal`] makes it.
+/// Initializer of a convolution whose kernel is an orthogonal matrix at its centre and 0 elsewhere. Created by
+/// [`delta_orthogonal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DeltaOrthogonal {
     gain: Gain,
     layout: AxisLayout,
 }
 
-/// Makes an initializer of a convolution that keeps the norm of every signal if the gain is 1 (Xiao et al. 2018,
+/// Returns an initializer of a convolution that preserves the norm of its input if the gain is 1 (Xiao et al. 2018,
 /// Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393, algorithm 2).
 ///
-/// At the centre of the kernel, position `(k - 1) / 2` along each kernel axis, the weight is a matrix with orthonormal
-/// columns times the gain. The matrix is Haar-distributed. At all other positions the weight is 0.
+/// At the centre of the kernel, the weight is the gain times a matrix with orthonormal columns. The matrix is
+/// Haar-distributed. The centre is the position `(k - 1) / 2` along a kernel axis of size `k`. At all other positions
+/// the weight is 0.
 ///
-/// The shape is `[out, in, kernel...]` with three to five axes, and there must be at least as many outputs as inputs.
-/// The scheme is JAX's `delta_orthogonal`. The weights of JAX and Keras have the axis layout `kernel_in_out`.
+/// The shape is `[out, in, kernel...]` with three to five axes. The number of outputs must not be less than the number
+/// of inputs. The scheme is JAX's `delta_orthogonal`. The weights of JAX and Keras have the axis layout `kernel_in_out`
+/// ([`DeltaOrthogonal::layout`]).
 ///
 /// Spec: `delta_orthogonal(gain=1, layout=out_in)`.
 ///
@@ -37,7 +40,7 @@ pub const fn delta_orthogonal() -> DeltaOrthogonal {
 }
 
 impl DeltaOrthogonal {
-    /// Sets the finite factor on the matrix: a number, or the gain of a nonlinearity.
+    /// Sets the factor on the matrix: a finite number, or the gain of a nonlinearity (default: 1).
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }
@@ -81,8 +84,8 @@ impl Initializer for DeltaOrthogonal {
     }
 }
 
-/// Returns the output axis and the input axis of a weight. It is an error if the weight does not have exactly one axis
-/// of each kind, or if it has a batch axis.
+/// Returns the indices of the output axis and of the input axis of a weight. Returns an error if the weight has more
+/// than one axis of either kind, or if it has a batch axis.
 fn single_channels(
     scheme: &'static str,
     layout: AxisLayout,

@@ -1,22 +1,24 @@
-//! The identity of a convolution.
+//! Dirac initialization: convolutions that pass their input channels on unchanged.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of a convolution that passes channels on unchanged. [`dirac`] makes it.
+/// Initializer of a convolution that passes its input channels on unchanged. Created by [`dirac`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dirac {
     pub(super) groups: usize,
 }
 
-/// Makes an initializer of the Dirac delta. In each group, the weight from input channel d to output channel d is 1 at
-/// the centre of the kernel, position `k / 2` along each kernel axis. All other elements are 0. A convolution with this
-/// weight passes the first `min(out / groups, in)` input channels of each group on unchanged.
+/// Returns an initializer of the Dirac delta, with which a convolution passes its input channels on unchanged.
 ///
-/// The shape is `[out, in, kernel...]` with three to five axes, and `out` must be divisible by the number of groups. No random
-/// numbers are used.
+/// In each group, the weight from input channel d to output channel d is 1 at the centre of the kernel. The centre is
+/// the position `k / 2` along a kernel axis of size `k`. All other elements are 0. The convolution passes on the first
+/// `min(out / groups, in)` input channels of each group.
+///
+/// The shape is `[out, in, kernel...]` with three to five axes. `out` must be divisible by the number of groups. No
+/// random numbers are used.
 ///
 /// Spec: `dirac(groups=1)`.
 ///
@@ -33,7 +35,7 @@ pub const fn dirac() -> Dirac {
 }
 
 impl Dirac {
-    /// Sets the number of groups of the convolution, at least 1.
+    /// Sets the number of groups of the convolution, which must be at least 1 (default: 1).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups }

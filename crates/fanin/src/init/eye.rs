@@ -5,11 +5,11 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of the identity matrix. [`eye`] makes it.
+/// Initializer of the identity matrix. Created by [`eye`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Eye;
 
-/// Makes an initializer of the identity matrix: 1 where the row equals the column, 0 elsewhere. A linear layer with
+/// Returns an initializer of the identity matrix: 1 where the row equals the column, 0 elsewhere. A linear layer with
 /// this weight passes its first `min(out, in)` inputs on unchanged.
 ///
 /// The shape must have two axes. No random numbers are used.

@@ -5,20 +5,22 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of an identity matrix that is repeated down the rows. [`idinit`] makes it.
+/// Initializer of an identity matrix that is repeated down the rows. Created by [`idinit`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IdInit {
     tau: f64,
 }
 
-/// Makes an initializer of IDInit's identity-preserving matrix (Pan et al. 2025, IDInit, arXiv 2503.04626, equation 3).
-/// An element is `tau` where the input equals the output modulo the number of inputs, and 0 elsewhere.
+/// Returns an initializer of IDInit's identity-preserving matrix (Pan et al. 2025, IDInit, arXiv 2503.04626, equation
+/// 3). An element is `tau` where the index of the input equals the index of the output modulo the number of inputs. All
+/// other elements are 0.
 ///
-/// With more outputs than inputs the identity is repeated, because outputs that are 0 would not learn. With more inputs
-/// than outputs the last inputs are not used. Three things of the paper are not implemented: the noise that it adds,
-/// its zero-preserving matrix for the end of a residual branch, and its form for convolutions.
+/// If there are more outputs than inputs, the identity is repeated, because an output whose weights are all 0 would not
+/// learn. If there are more inputs than outputs, the last inputs are not used. Three parts of the paper are not
+/// implemented: the added noise, the zero-preserving matrix for the end of a residual branch, and the form for
+/// convolutions.
 ///
-/// The shape is `[out, in]`; `tau` is 1 by default. No random numbers are used.
+/// The shape is `[out, in]`. `tau` is 1 by default ([`IdInit::tau`]). No random numbers are used.
 ///
 /// Spec: `idinit(tau=1)`.
 ///
@@ -34,7 +36,7 @@ pub const fn idinit() -> IdInit {
 }
 
 impl IdInit {
-    /// Sets the finite value on the diagonals.
+    /// Sets the value on the diagonals, which must be finite.
     #[must_use]
     pub const fn tau(self, tau: f64) -> Self {
         Self { tau }

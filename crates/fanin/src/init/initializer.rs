@@ -7,7 +7,8 @@ use crate::shape::element_count;
 use crate::streams::Stream;
 use crate::tensor::TensorMut;
 
-/// A scheme with its arguments. It turns a shape into a [`Plan`], and fills memory according to the plan.
+/// A scheme with its arguments. An initializer turns a shape and an element type into a [`Plan`], and fills memory
+/// according to this plan.
 ///
 /// Implement [`Initializer::resolve`] to add a scheme of your own.
 ///
@@ -31,13 +32,13 @@ use crate::tensor::TensorMut;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Initializer {
-    /// Returns the plan for a tensor of this shape and type. No random numbers are generated.
+    /// Returns the plan for a tensor of this shape and element type. No random numbers are generated.
     ///
     /// # Errors
-    /// An error if the arguments or the shape are not valid for the scheme.
+    /// Returns an error if the arguments or the shape are invalid for the scheme.
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error>;
 
-    /// Fills row-major memory with values from `stream`, and returns the plan with its warnings.
+    /// Fills the row-major tensor `buffer` with values from `stream`. Returns the plan, which has the warnings.
     ///
     /// # Errors
     /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
@@ -53,7 +54,7 @@ pub trait Initializer {
         self.fill_tensor(TensorMut::contiguous(buffer, shape)?, stream)
     }
 
-    /// Fills memory with any strides with values from `stream`, and returns the plan with its warnings.
+    /// Fills `tensor`, which can have any strides, with values from `stream`. Returns the plan, which has the warnings.
     ///
     /// # Errors
     /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
@@ -63,11 +64,11 @@ pub trait Initializer {
         Ok(plan)
     }
 
-    /// Fills row-major memory with a region of a larger tensor, and returns the plan of the whole tensor.
+    /// Fills the row-major `buffer` with a region of a larger tensor. Returns the plan of the whole tensor.
     ///
-    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. The values are
-    /// bit-identical to filling the whole tensor and slicing it. Memory is needed for the region only, not for the
-    /// whole tensor.
+    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. A fill of the
+    /// whole tensor writes the same values in this region, bit for bit. The caller needs memory for the region only,
+    /// and not for the whole tensor.
     ///
     /// ```
     /// use fanin::{init, Native};
@@ -81,8 +82,8 @@ pub trait Initializer {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Initializer::fill`]. [`Error::Region`] if the region is not inside the shape, and
-    /// [`Error::NoRandomAccess`] if the stream can only be read from its beginning.
+    /// The errors of [`Initializer::fill`]. [`Error::Region`] if the region is not inside the shape.
+    /// [`Error::NoRandomAccess`] if the stream can only fill whole tensors.
     fn fill_region<E: Element>(
         &self,
         buffer: &mut [E],
@@ -177,8 +178,8 @@ pub(super) fn unless<T: PartialEq + std::fmt::Display>(
     (*value != default).then_some(value as &dyn std::fmt::Display)
 }
 
-/// Returns a plan that writes nothing, with a warning, if the shape has no elements. Returns `None` for any other
-/// shape.
+/// If the shape has no elements, returns a plan with a warning; a fill with this plan writes nothing. Returns `None`
+/// for any other shape.
 ///
 /// Schemes that divide by a fan call this function first, because the fans of such a shape may be 0.
 pub(super) fn empty_plan(shape: &[usize], dtype: DType) -> Result<Option<Plan>, Error> {
@@ -189,7 +190,7 @@ pub(super) fn empty_plan(shape: &[usize], dtype: DType) -> Result<Option<Plan>, 
     Ok(Some(plan.with_warning(Warning::ZeroElements { shape: shape.to_vec() })))
 }
 
-/// Returns an error unless `value` is at least 0.
+/// Checks that `value` is not negative, and returns an error if it is.
 pub(super) fn non_negative(scheme: &'static str, argument: &'static str, value: f64) -> Result<(), Error> {
     if value < 0.0 {
         let requirement = "must be greater than or equal to 0".to_owned();
@@ -198,7 +199,7 @@ pub(super) fn non_negative(scheme: &'static str, argument: &'static str, value: 
     Ok(())
 }
 
-/// Returns an error unless `value` is finite and greater than 0.
+/// Checks that `value` is finite and greater than 0, and returns an error if it is not.
 pub(super) fn positive(scheme: &'static str, argument: &'static str, value: f64) -> Result<(), Error> {
     if value > 0.0 && value.is_finite() {
         return Ok(());

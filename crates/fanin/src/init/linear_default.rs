@@ -8,24 +8,26 @@ use crate::nonlinearity::Nonlinearity;
 use crate::plan::{Distribution, Plan};
 use crate::shape::AxisLayout;
 
-/// Initializer with torch's default for the weights of `nn.Linear` and `nn.Conv*`. [`linear_default`] makes it.
+/// Initializer of the weights of `nn.Linear` and `nn.Conv*` with torch's default distribution. Created by
+/// [`linear_default`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinearDefault {
     layout: AxisLayout,
     groups: usize,
 }
 
-/// Initializer with torch's default for the biases of `nn.Linear` and `nn.Conv*`. [`linear_default_bias`] makes it.
+/// Initializer of the biases of `nn.Linear` and `nn.Conv*` with torch's default distribution. Created by
+/// [`linear_default_bias`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearDefaultBias {
     fan_in: usize,
 }
 
-/// Makes an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. This is the default of the weights of
+/// Returns an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. This is the default of the weights of
 /// torch's `nn.Linear` and `nn.Conv*` (`reset_parameters`). torch computes it as kaiming_uniform with the slope sqrt 5.
 ///
-/// The std is `1 / sqrt(3 fan_in)`. This is 0.41 times `sqrt(2 / fan_in)`, the std that keeps the variance with relu.
-/// The shape must have two axes or more.
+/// The std is `1 / sqrt(3 * fan_in)`. This is 0.41 times `sqrt(2 / fan_in)`, the std that keeps the variance constant
+/// from layer to layer with relu. The shape must have two axes or more.
 ///
 /// Spec: `linear_default(layout=out_in, groups=1)`.
 #[doc(alias = "reset_parameters")]
@@ -33,11 +35,13 @@ pub const fn linear_default() -> LinearDefault {
     LinearDefault { layout: AxisLayout::OutIn, groups: 1 }
 }
 
-/// Makes an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. This is the default of the biases of
-/// torch's `nn.Linear` and `nn.Conv*`. `fan_in` is the fan_in of the **weight** of the layer. If it is 0, the bias is
-/// 0.
+/// Returns an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. This is the default of the biases of
+/// torch's `nn.Linear` and `nn.Conv*`.
 ///
-/// Spec: `linear_default_bias(fan_in)`; in a recipe, `linear_default_bias(weight_fan_in)`.
+/// `fan_in` is the fan_in of the **weight** of the layer. If `fan_in` is 0, the bias is 0.
+///
+/// Spec: `linear_default_bias(fan_in)`. In a recipe, the variable `weight_fan_in` is the fan_in of the weight:
+/// `linear_default_bias(weight_fan_in)`.
 ///
 /// ```
 /// use fanin::{AxisLayout, Torch, init};
@@ -59,7 +63,7 @@ impl LinearDefault {
         Self { layout, ..self }
     }
 
-    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]).
+    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }

@@ -1,9 +1,10 @@
-//! Initializers: one function for each scheme, such as [`kaiming_normal`](kaiming_normal()), and the type that it returns.
+//! Initializers. Each scheme has a function, such as [`kaiming_normal`](kaiming_normal()), and the type that this
+//! function returns.
 //!
-//! An initializer is a small value with the arguments of a scheme. It can be compared with `==`. `Display` prints its
-//! spec, and `FromStr` reads it from the spec. [`Initializer::resolve`] makes a [`Plan`](crate::Plan) for a shape.
-//! [`Initializer::fill`] makes the plan and fills memory from a [`Stream`](crate::Stream). [`Init`] is the enum of all
-//! initializers.
+//! An initializer is a small value that has the arguments of a scheme. Initializers can be compared with `==`.
+//! `Display` prints an initializer as a spec, and `FromStr` reads a spec. [`Initializer::resolve`] returns the
+//! [`Plan`](crate::Plan) for a shape. [`Initializer::fill`] resolves the plan and fills memory from a
+//! [`Stream`](crate::Stream). [`Init`] is the enum of all initializers.
 //!
 //! ```
 //! use fanin::{Native, Nonlinearity, init};
@@ -15,8 +16,8 @@
 //! # Ok::<(), fanin::Error>(())
 //! ```
 //!
-//! In the formulas, U[a, b) is the uniform distribution, and N(mean, std^2) the normal distribution with standard deviation
-//! std. [`Fans`](crate::Fans) and [`AxisLayout`](crate::AxisLayout) define fan_in and fan_out.
+//! In the formulas, U[a, b) is the uniform distribution, and N(mean, std^2) is the normal distribution with the
+//! standard deviation std. [`Fans`](crate::Fans) and [`AxisLayout`](crate::AxisLayout) define fan_in and fan_out.
 
 mod any;
 mod blocks;

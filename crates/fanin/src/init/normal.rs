@@ -5,15 +5,16 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of the normal distribution N(mean, std^2). [`normal`] makes it.
+/// Initializer of the normal distribution N(mean, std^2). Created by [`normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normal {
     pub(super) mean: f64,
     pub(super) std: f64,
 }
 
-/// Makes an initializer of N(mean, std^2), with the mean `mean` (mu, finite) and the standard deviation `std` (sigma, finite,
-/// >= 0).
+/// Returns an initializer of the normal distribution N(mean, std^2).
+///
+/// The mean `mean` (mu) must be finite. The standard deviation `std` (sigma) must be finite and not negative.
 ///
 /// Spec: `normal(mean=0, std=1)`.
 ///

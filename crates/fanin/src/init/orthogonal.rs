@@ -7,24 +7,24 @@ use crate::gain::Gain;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::{AxisLayout, AxisRole};
 
-/// Initializer of a semi-orthogonal matrix. [`orthogonal`] makes it.
+/// Initializer of a semi-orthogonal matrix. Created by [`orthogonal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Orthogonal {
     gain: Gain,
     layout: AxisLayout,
 }
 
-/// Makes an initializer of a semi-orthogonal matrix times a gain: Saxe et al. 2013, Exact solutions to the nonlinear dynamics of
-/// learning in deep linear neural networks. The matrix is Haar-distributed (Mezzadri 2007).
+/// Returns an initializer of a semi-orthogonal matrix times a gain: Saxe et al. 2013, Exact solutions to the nonlinear
+/// dynamics of learning in deep linear neural networks. The matrix is Haar-distributed (Mezzadri 2007).
 ///
-/// The shape must have two axes or more. The trailing axes are flattened, so the matrix has shape `[shape[0], rest]`.
-/// If it has no more rows than columns, its rows are orthonormal; otherwise its columns are orthonormal. With another
-/// axis layout ([`Orthogonal::layout`]) the rows are the outputs, whichever axis they are on. Values of types narrower
-/// than f32 are computed in f32 and rounded once.
+/// The shape must have two axes or more. All axes after the first are flattened to the columns of the matrix. If the
+/// matrix has no more rows than columns, its rows are orthonormal. Otherwise its columns are orthonormal. In another
+/// axis layout ([`Orthogonal::layout`]), the rows are the outputs, whichever axis the outputs are on. Values of types
+/// narrower than f32 are computed in f32 and rounded once.
 ///
-/// On the torch stream the matrix is the factor Q of the QR decomposition of the Gaussian matrix that torch draws. The
+/// On the torch stream, the matrix is the factor Q of the QR decomposition of a Gaussian matrix, as in torch. The
 /// values agree with torch up to rounding. They are not bit-identical, because the results of torch depend on its build
-/// of LAPACK. On the native stream the matrix is a product of Householder reflections (Stewart 1980), and its values
+/// of LAPACK. On the native stream, the matrix is a product of Householder reflections (Stewart 1980), and its values
 /// are bit-identical on every machine.
 ///
 /// Spec: `orthogonal(gain=1, layout=out_in)`. The gain can be the name of a nonlinearity: `orthogonal(gain=relu)`.
@@ -43,7 +43,7 @@ pub const fn orthogonal() -> Orthogonal {
 }
 
 impl Orthogonal {
-    /// Sets the finite factor on the matrix: a number, or the gain of a nonlinearity.
+    /// Sets the factor on the matrix: a finite number, or the gain of a nonlinearity (default: 1).
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }

@@ -6,15 +6,16 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::shape::AxisLayout;
 
-/// Initializer of a layer of a SIREN. [`siren`] and [`siren_first`] make it.
+/// Initializer of a layer of a SIREN. Created by [`siren`] and [`siren_first`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Siren {
-    /// The factor omega in `sin(omega * (W x + b))`. `None` for the first layer, whose weights do not depend on omega.
+    /// The factor omega in `sin(omega * (W x + b))`, for a hidden layer. `None` for the first layer, whose weights do
+    /// not depend on omega.
     omega: Option<f64>,
 }
 
-/// Makes an initializer of U[-b, b) with `b = sqrt(6 / fan_in) / omega`, for the hidden layers of a SIREN (Sitzmann et
-/// al. 2020, Implicit neural representations with periodic activation functions, arXiv 2006.09661, section 3.2).
+/// Returns an initializer of U[-b, b) with `b = sqrt(6 / fan_in) / omega`, for the hidden layers of a SIREN (Sitzmann
+/// et al. 2020, Implicit neural representations with periodic activation functions, arXiv 2006.09661, section 3.2).
 ///
 /// The layer computes `sin(omega * (W x + b))`. `omega` is 30 by default ([`Siren::omega`]). The shape must have two axes or more.
 ///
@@ -30,7 +31,7 @@ pub const fn siren() -> Siren {
     Siren { omega: Some(30.0) }
 }
 
-/// Makes an initializer of U[-b, b) with `b = 1 / fan_in`, for the first layer of a SIREN (`first_layer_sine_init` in
+/// Returns an initializer of U[-b, b) with `b = 1 / fan_in`, for the first layer of a SIREN (`first_layer_sine_init` in
 /// the code of Sitzmann et al. 2020).
 ///
 /// The shape must have two axes or more.
@@ -41,7 +42,8 @@ pub const fn siren_first() -> Siren {
 }
 
 impl Siren {
-    /// Sets the factor omega (finite, > 0) in `sin(omega * (W x + b))`. It has no effect on [`siren_first`].
+    /// Sets the factor omega in `sin(omega * (W x + b))`, which must be finite and greater than 0. Omega has no effect
+    /// on [`siren_first`].
     #[must_use]
     pub const fn omega(self, omega: f64) -> Self {
         Self { omega: if self.omega.is_some() { Some(omega) } else { None } }

@@ -5,18 +5,18 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of normal values with zeros in every column of a matrix. [`sparse`] makes it.
+/// Initializer of normal values, with zeros at random positions of every column of a matrix. Created by [`sparse`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sparse {
     pub(super) sparsity: f64,
     pub(super) std: f64,
 }
 
-/// Makes an initializer of N(0, std^2) with `ceil(sparsity * rows)` zeros at random positions of every column: Martens 2010, Deep
-/// learning via Hessian-free optimization, section 5.
+/// Returns an initializer of N(0, std^2) with `ceil(sparsity * rows)` zeros at random positions of every column:
+/// Martens 2010, Deep learning via Hessian-free optimization, section 5.
 ///
-/// The shape is `[rows, columns]`. `sparsity` is the fraction of zeros, from 0 to 1. `std` (sigma, finite, >= 0) is 0.01 by
-/// default ([`Sparse::std`]).
+/// The shape is `[rows, columns]`. `sparsity` is the fraction of zeros in each column, from 0 to 1. The standard
+/// deviation (sigma) is 0.01 by default ([`Sparse::std`]).
 ///
 /// Spec: `sparse(sparsity, std=0.01)`.
 ///
@@ -33,7 +33,7 @@ pub const fn sparse(sparsity: f64) -> Sparse {
 }
 
 impl Sparse {
-    /// Sets the standard deviation of the values that are not zero.
+    /// Sets the standard deviation of the non-zero values, which must be finite and not negative.
     #[must_use]
     pub const fn std(self, std: f64) -> Self {
         Self { std, ..self }

@@ -6,19 +6,20 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::AxisLayout;
 
-/// Initializer of a normal distribution that is scaled for a spectral norm. [`spectral`] makes it.
+/// Initializer of a normal distribution whose standard deviation is scaled for a given spectral norm. Created by
+/// [`spectral`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spectral {
     sigma: f64,
     layout: AxisLayout,
 }
 
-/// Makes an initializer of N(0, std^2) with `std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))`: Yang, Simon and
-/// Bernstein 2023, A spectral condition for feature learning, arXiv 2310.17813, parametrization 1.
+/// Returns an initializer of N(0, std^2) with `std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))`: Yang,
+/// Simon and Bernstein 2023, A spectral condition for feature learning, arXiv 2310.17813, parametrization 1.
 ///
-/// If `sigma` is 1, the spectral norm of the weight is about `sqrt(fan_out / fan_in)`. The features of a layer then
-/// have the same size at any width. The shape must have two axes or more. `sigma` is 1 by default
-/// ([`Spectral::sigma`]).
+/// `sigma` is 1 by default ([`Spectral::sigma`]). The spectral norm of the weight is then about
+/// `sqrt(fan_out / fan_in)`, so that the features of a layer have the same size at any width. The shape must have two
+/// axes or more.
 ///
 /// Spec: `spectral(sigma=1, layout=out_in)`.
 ///
@@ -32,7 +33,7 @@ pub const fn spectral() -> Spectral {
 }
 
 impl Spectral {
-    /// Sets the factor on the standard deviation (finite, >= 0).
+    /// Sets the factor on the standard deviation, which must be finite and not negative.
     #[must_use]
     pub const fn sigma(self, sigma: f64) -> Self {
         Self { sigma, ..self }

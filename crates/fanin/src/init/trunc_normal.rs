@@ -1,11 +1,13 @@
-//! The truncated normal distribution, with absolute bounds as in torch.
+//! The truncated normal distribution of torch, whose bounds are absolute values and not multiples of the standard
+//! deviation.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// Initializer of the truncated normal distribution, N(mean, std^2) conditioned on [a, b]. [`trunc_normal`] makes it.
+/// Initializer of a truncated normal distribution: N(mean, std^2), restricted to values from `a` to `b`. Created by
+/// [`trunc_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TruncNormal {
     pub(super) mean: f64,
@@ -15,19 +17,23 @@ pub struct TruncNormal {
     pub(super) method: Option<Truncation>,
 }
 
-/// Makes an initializer of N(mean, std^2) conditioned on \[a, b], with the mean `mean` (mu, finite) and the standard deviation
-/// `std` (sigma, finite, > 0) before the truncation. The bounds are -2 and 2 by default ([`TruncNormal::bounds`]).
+/// Returns an initializer of N(mean, std^2) conditioned on \[a, b].
 ///
-/// The bounds are **absolute**, as in torch: with `std = 0.02` the default bounds are at 100 sigma and truncate
-/// nothing. A bound may be infinite, with one exception: by rejection, the torch stream returns an error for an
-/// infinite bound if the interval has a probability of 0.3 or less before the truncation. torch then draws uniform
-/// proposals on the interval.
+/// The mean `mean` (mu) must be finite. The standard deviation `std` (sigma) must be finite and greater than 0. Both
+/// are parameters of the distribution before truncation. The bounds are -2 and 2 by default ([`TruncNormal::bounds`]).
 ///
-/// The standard deviation of the values is less than `std`: with bounds at +-2 sigma it is `0.8796 * std`.
-/// [`Plan::std`] returns the exact standard deviation.
+/// The bounds are **absolute**, as in torch. With `std = 0.02`, for example, the default bounds are at 100 sigma and
+/// truncate nothing.
 ///
-/// Spec: `trunc_normal(mean=0, std=1, a=-2, b=2)`, with `method=rejection` or `method=inverse_cdf` for the algorithm
-/// ([`Truncation`]).
+/// A bound may be infinite, with one exception. On the torch stream, rejection returns an error for an infinite bound
+/// if the interval has a probability of 0.3 or less under N(mean, std^2). The reason is that torch draws uniform
+/// proposals on such an interval.
+///
+/// The standard deviation of the values is less than `std`. With bounds at +-2 sigma, for example, it is
+/// `0.8796 * std`. [`Plan::std`] returns the exact standard deviation.
+///
+/// Spec: `trunc_normal(mean=0, std=1, a=-2, b=2)`. The optional argument `method=rejection` or `method=inverse_cdf`
+/// selects the algorithm ([`Truncation`]).
 ///
 /// ```
 /// # use fanin::{init, Native};
@@ -44,14 +50,14 @@ pub const fn trunc_normal(mean: f64, std: f64) -> TruncNormal {
 }
 
 impl TruncNormal {
-    /// Sets the absolute bounds, a <= b.
+    /// Sets the absolute bounds `a` and `b` (`a <= b`).
     #[must_use]
     pub const fn bounds(self, a: f64, b: f64) -> Self {
         Self { a, b, ..self }
     }
 
-    /// Sets the algorithm that generates the values. By default the torch stream uses rejection, as torch does since
-    /// 2.12, and all other streams use the inverse distribution function.
+    /// Sets the algorithm that generates the values. By default, the torch stream uses rejection, as torch does since
+    /// version 2.12. All other streams use the inverse distribution function by default.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

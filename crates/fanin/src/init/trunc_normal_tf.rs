@@ -1,4 +1,4 @@
-//! The truncated normal distribution, with bounds in units of std as in TensorFlow.
+//! The truncated normal distribution of TensorFlow, whose bounds are multiples of the standard deviation.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::distributions::truncated::moments;
@@ -6,8 +6,8 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation, finite};
 
-/// Initializer of a normal distribution that is truncated at multiples of its standard deviation. [`trunc_normal_tf`]
-/// makes it.
+/// Initializer of a normal distribution that is truncated at multiples of its standard deviation. Created by
+/// [`trunc_normal_tf`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TruncNormalTf {
     mean: f64,
@@ -18,19 +18,19 @@ pub struct TruncNormalTf {
     method: Option<Truncation>,
 }
 
-/// Makes an initializer of N(mean, std^2) conditioned on \[mean + a std, mean + b std]. This is the distribution of
-/// timm's `trunc_normal_tf_` and of the truncated normals of TensorFlow and JAX. `mean` must be finite, and `std` must
+/// Returns an initializer of N(mean, std^2) conditioned on `[mean + a * std, mean + b * std]`. This is the distribution
+/// of timm's `trunc_normal_tf_` and of the truncated normals of TensorFlow and JAX. `mean` must be finite. `std` must
 /// be finite and greater than 0.
 ///
-/// **The bounds `a` and `b` are in units of std**, -2 and 2 by default ([`TruncNormalTf::bounds`]). A bound may be
-/// infinite. torch's [`trunc_normal`](super::trunc_normal()) has absolute bounds instead.
+/// **The bounds `a` and `b` are in units of std.** They are -2 and 2 by default ([`TruncNormalTf::bounds`]). A bound
+/// may be infinite. torch's [`trunc_normal`](super::trunc_normal()) has absolute bounds instead.
 ///
-/// The standard deviation of the values is less than `std`: with bounds at +-2 it is `0.8796 * std`.
+/// The standard deviation of the values is less than `std`. With bounds at +-2, for example, it is `0.8796 * std`.
 /// [`TruncNormalTf::corrected`] widens the distribution so that the values have the standard deviation `std`, as JAX's
 /// variance scaling does.
 ///
-/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`, and `method` as in `trunc_normal`. On the torch stream,
-/// `method=inverse_cdf` agrees with timm up to rounding.
+/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`. The optional argument `method` is that of
+/// `trunc_normal`. On the torch stream, the values with `method=inverse_cdf` agree with timm up to rounding.
 ///
 /// ```
 /// # use fanin::{init, DType};
@@ -47,20 +47,21 @@ pub const fn trunc_normal_tf(mean: f64, std: f64) -> TruncNormalTf {
 }
 
 impl TruncNormalTf {
-    /// Sets the bounds in units of std, a < b.
+    /// Sets the bounds `a` and `b` in units of std (`a < b`).
     #[must_use]
     pub const fn bounds(self, a: f64, b: f64) -> Self {
         Self { a, b, ..self }
     }
 
-    /// Sets whether the distribution and its bounds are widened so that the values have the standard deviation `std`.
+    /// Sets whether the distribution and its bounds are widened so that the values have the standard deviation `std`
+    /// (default: false).
     #[must_use]
     pub const fn corrected(self, corrected: bool) -> Self {
         Self { corrected, ..self }
     }
 
-    /// Sets the algorithm that generates the values. By default the torch stream uses rejection, as torch does since
-    /// 2.12, and all other streams use the inverse distribution function.
+    /// Sets the algorithm that generates the values. By default, the torch stream uses rejection, as torch does since
+    /// version 2.12. All other streams use the inverse distribution function by default.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

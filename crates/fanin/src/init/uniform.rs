@@ -5,17 +5,17 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of the uniform distribution U[a, b). [`uniform`] makes it.
+/// Initializer of the uniform distribution U[a, b). Created by [`uniform`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Uniform {
     pub(super) a: f64,
     pub(super) b: f64,
 }
 
-/// Makes an initializer of U[a, b), the uniform distribution on \[a, b).
+/// Returns an initializer of U[a, b), the uniform distribution on \[a, b).
 ///
-/// `a` must not be greater than `b`. Both bounds, and their difference, must be finite in the element type. If `a = b`,
-/// every value is `a`. Otherwise no value of the native stream is `b`, in any element type.
+/// `a` must not be greater than `b`. Both bounds and their difference must be finite in the element type. If `a` equals
+/// `b`, every value is `a`. Otherwise the native stream never generates the value `b`, in any element type.
 ///
 /// Spec: `uniform(a=0, b=1)`.
 ///

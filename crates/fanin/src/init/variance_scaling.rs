@@ -6,10 +6,11 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::shape::{AxisLayout, Fan, Fans};
 
-/// The standard deviation of a standard normal distribution truncated at two sigma: the constant of JAX and Keras.
+/// The standard deviation of the standard normal distribution truncated at -2 and 2. JAX and Keras use the same
+/// constant.
 const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// The fan that divides the scale: `mode` in JAX and Keras.
+/// The fan that divides the scale. JAX and Keras call this argument `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum FanMode {
@@ -38,7 +39,7 @@ impl FanMode {
         }
     }
 
-    /// Returns the number n that divides the scale, for a weight with these fans.
+    /// Returns the divisor n of the scale, for a weight with these fans.
     pub fn of(self, fans: Fans) -> f64 {
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         match self {
@@ -65,12 +66,12 @@ impl std::fmt::Display for FanMode {
     }
 }
 
-/// The distribution whose variance is scaled: `distribution` in JAX and Keras.
+/// The distribution of the values. JAX and Keras call this argument `distribution`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ScalingDistribution {
-    /// A normal distribution truncated at two sigma. It is widened so that the variance after the truncation is the
-    /// requested variance. `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have this distribution.
+    /// A normal distribution truncated at two sigma, where sigma is chosen so that the variance after the truncation is
+    /// the requested variance. `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have this distribution.
     #[default]
     TruncatedNormal,
     /// The normal distribution. Keras calls it `untruncated_normal`.
@@ -100,8 +101,8 @@ impl std::fmt::Display for ScalingDistribution {
     }
 }
 
-/// Initializer with the variance `scale / n`, where the mode defines n. [`variance_scaling`] makes it, and so do its
-/// special cases, such as [`he_normal`].
+/// Initializer with the variance `scale / n`, where n is a fan ([`FanMode`]). Created by [`variance_scaling`], and by
+/// the functions of its special cases, such as [`he_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VarianceScaling {
     scale: f64,
@@ -111,20 +112,20 @@ pub struct VarianceScaling {
     groups: usize,
 }
 
-/// Makes an initializer with mean 0 and variance `scale / n`: the general form of JAX (`jax.nn.initializers.variance_scaling`) and
-/// Keras (`VarianceScaling`).
+/// Returns an initializer with mean 0 and variance `scale / n`: the general form of JAX
+/// (`jax.nn.initializers.variance_scaling`) and Keras (`VarianceScaling`).
 ///
-/// n is fan_in by default ([`VarianceScaling::mode`]). The distribution is a truncated normal by default
+/// The divisor n is fan_in by default ([`VarianceScaling::mode`]). The distribution is a truncated normal by default
 /// ([`VarianceScaling::distribution`]):
 ///
 /// | `distribution` | formula |
 /// |---|---|
-/// | `truncated_normal` | N(0, s^2) conditioned on \[-2 s, 2 s\], s = sqrt(scale / n) / 0.87962566103423978, so that the std is sqrt(scale / n) |
+/// | `truncated_normal` | N(0, s^2) conditioned on \[-2 * s, 2 * s\], s = sqrt(scale / n) / 0.87962566103423978, so that the std is sqrt(scale / n) |
 /// | `normal` | N(0, scale / n) |
-/// | `uniform` | U[-a, a), a = sqrt(3 scale / n) |
+/// | `uniform` | U[-a, a), a = sqrt(3 * scale / n) |
 ///
-/// `scale` must be finite and greater than 0, and the shape must have two axes or more. The axis layout is torch's by default
-/// ([`VarianceScaling::layout`]). The weights of JAX and Keras have the layout `kernel_in_out`.
+/// `scale` must be finite and greater than 0. The shape must have two axes or more. The axis layout is torch's by
+/// default ([`VarianceScaling::layout`]). The weights of JAX and Keras have the layout `kernel_in_out`.
 ///
 /// Spec: `variance_scaling(scale, mode=fan_in, distribution=truncated_normal, layout=out_in, groups=1)`.
 ///
@@ -147,16 +148,16 @@ pub const fn variance_scaling(scale: f64) -> VarianceScaling {
     }
 }
 
-/// Makes an initializer of U[-a, a) with `a = sqrt(3 / fan_in)`, whose variance is 1 / fan_in: LeCun et al. 1998, Efficient
-/// BackProp, section 4.6.
+/// Returns an initializer of U[-a, a) with `a = sqrt(3 / fan_in)`, whose variance is 1 / fan_in: LeCun et al. 1998,
+/// Efficient BackProp, section 4.6.
 ///
 /// Spec: `lecun_uniform(layout=out_in, groups=1)`.
 pub const fn lecun_uniform() -> VarianceScaling {
     variance_scaling(1.0).distribution(ScalingDistribution::Uniform)
 }
 
-/// Makes an initializer of a normal distribution **truncated at two sigma**, with variance 1 / fan_in after the truncation, as in
-/// JAX and Keras: LeCun et al. 1998, Efficient BackProp, section 4.6; Klambauer et al. 2017 for selu.
+/// Returns an initializer of a normal distribution **truncated at two sigma**, as in JAX and Keras. The variance after
+/// the truncation is 1 / fan_in: LeCun et al. 1998, Efficient BackProp, section 4.6; Klambauer et al. 2017 for selu.
 ///
 /// The distribution without truncation is `kaiming_normal().nonlinearity(Nonlinearity::Linear)`.
 ///
@@ -165,16 +166,17 @@ pub const fn lecun_normal() -> VarianceScaling {
     variance_scaling(1.0)
 }
 
-/// Makes an initializer of U[-a, a) with `a = sqrt(6 / fan_in)`, whose variance is 2 / fan_in: He et al. 2015, section
-/// 2.2. JAX and Keras use this name for the distribution that torch calls [`kaiming_uniform`](super::kaiming_uniform).
+/// Returns an initializer of U[-a, a) with `a = sqrt(6 / fan_in)`, whose variance is 2 / fan_in: He et al. 2015,
+/// section 2.2. JAX and Keras use this name for the distribution that torch calls
+/// [`kaiming_uniform`](super::kaiming_uniform).
 ///
 /// Spec: `he_uniform(layout=out_in, groups=1)`.
 pub const fn he_uniform() -> VarianceScaling {
     variance_scaling(2.0).distribution(ScalingDistribution::Uniform)
 }
 
-/// Makes an initializer of a normal distribution **truncated at two sigma**, with variance 2 / fan_in after the truncation, as in
-/// JAX and Keras: He et al. 2015, section 2.2.
+/// Returns an initializer of a normal distribution **truncated at two sigma**, as in JAX and Keras. The variance after
+/// the truncation is 2 / fan_in: He et al. 2015, section 2.2.
 ///
 /// The distribution without truncation is torch's [`kaiming_normal`](super::kaiming_normal).
 ///
@@ -183,7 +185,7 @@ pub const fn he_normal() -> VarianceScaling {
     variance_scaling(2.0)
 }
 
-/// Makes an initializer of U[-a, a) with `a = sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010, equation 16. JAX
+/// Returns an initializer of U[-a, a) with `a = sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010, equation 16. JAX
 /// and Keras use this name for the distribution that torch calls [`xavier_uniform`](super::xavier_uniform).
 ///
 /// Spec: `glorot_uniform(layout=out_in, groups=1)`.
@@ -191,11 +193,11 @@ pub const fn glorot_uniform() -> VarianceScaling {
     variance_scaling(1.0).mode_of(FanMode::Average).distribution(ScalingDistribution::Uniform)
 }
 
-/// Makes an initializer of a normal distribution **truncated at two sigma**, with variance 2 / (fan_in + fan_out) after the
-/// truncation, as in JAX and Keras: Glorot and Bengio 2010, equation 12.
+/// Returns an initializer of a normal distribution **truncated at two sigma**, as in JAX and Keras. The variance after
+/// the truncation is 2 / (fan_in + fan_out): Glorot and Bengio 2010, equation 12.
 ///
 /// The distribution without truncation is torch's [`xavier_normal`](super::xavier_normal). JAX's function
-/// `xavier_normal` is a synonym of its `glorot_normal`, and therefore truncated.
+/// `xavier_normal` is a synonym of JAX's `glorot_normal`, and is therefore truncated.
 ///
 /// Spec: `glorot_normal(layout=out_in, groups=1)`.
 pub const fn glorot_normal() -> VarianceScaling {
@@ -203,18 +205,18 @@ pub const fn glorot_normal() -> VarianceScaling {
 }
 
 impl VarianceScaling {
-    /// Sets the fan that divides the scale, which is fan_in by default.
+    /// Sets the fan that divides the scale (default: fan_in).
     #[must_use]
     pub fn mode(self, mode: impl Into<FanMode>) -> Self {
         self.mode_of(mode.into())
     }
 
-    /// Sets the mode. Unlike [`VarianceScaling::mode`], this can be called in constant functions.
+    /// Sets the mode. Unlike [`VarianceScaling::mode`], this function can be called in constant functions.
     const fn mode_of(self, mode: FanMode) -> Self {
         Self { mode, ..self }
     }
 
-    /// Sets the distribution, which is a truncated normal by default.
+    /// Sets the distribution (default: truncated normal).
     #[must_use]
     pub const fn distribution(self, distribution: ScalingDistribution) -> Self {
         Self { distribution, ..self }
@@ -226,7 +228,7 @@ impl VarianceScaling {
         Self { layout, ..self }
     }
 
-    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]).
+    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }

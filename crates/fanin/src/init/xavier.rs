@@ -7,7 +7,8 @@ use crate::gain::Gain;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::AxisLayout;
 
-/// Initializer with the variance `gain^2 * 2 / (fan_in + fan_out)`. [`xavier_uniform`] and [`xavier_normal`] make it.
+/// Initializer with the variance `gain^2 * 2 / (fan_in + fan_out)`. Created by [`xavier_uniform`] and
+/// [`xavier_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Xavier {
     pub(super) gain: Gain,
@@ -16,8 +17,8 @@ pub struct Xavier {
     pub(super) uniform: bool,
 }
 
-/// Makes an initializer of U[-a, a) with `a = gain * sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010, Understanding the
-/// difficulty of training deep feedforward neural networks, equation 16.
+/// Returns an initializer of U[-a, a) with `a = gain * sqrt(6 / (fan_in + fan_out))`: Glorot and Bengio 2010,
+/// Understanding the difficulty of training deep feedforward neural networks, equation 16.
 ///
 /// The shape must have two axes or more. The gain is 1 by default ([`Xavier::gain`]).
 ///
@@ -35,8 +36,9 @@ pub const fn xavier_uniform() -> Xavier {
     Xavier { gain: Gain::Value(1.0), layout: AxisLayout::OutIn, groups: 1, uniform: true }
 }
 
-/// Makes an initializer of N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))`: Glorot and Bengio 2010, Understanding
-/// the difficulty of training deep feedforward neural networks, equation 12. The distribution is not truncated.
+/// Returns an initializer of N(0, std^2) with `std = gain * sqrt(2 / (fan_in + fan_out))`: Glorot and Bengio 2010,
+/// Understanding the difficulty of training deep feedforward neural networks, equation 12. The distribution is not
+/// truncated.
 ///
 /// The shape must have two axes or more. The gain is 1 by default ([`Xavier::gain`]).
 ///
@@ -55,7 +57,7 @@ pub const fn xavier_normal() -> Xavier {
 }
 
 impl Xavier {
-    /// Sets the factor on the standard deviation (finite, >= 0): a number, or the gain of a nonlinearity.
+    /// Sets the factor on the standard deviation: a finite number that is not negative, or the gain of a nonlinearity.
     #[must_use]
     pub fn gain(self, gain: impl Into<Gain>) -> Self {
         Self { gain: gain.into(), ..self }
@@ -67,7 +69,7 @@ impl Xavier {
         Self { layout, ..self }
     }
 
-    /// Sets the number of groups of the convolution, at least 1 ([`AxisLayout::grouped_fans`]).
+    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
@@ -92,8 +94,7 @@ impl Initializer for Xavier {
         if let Some(plan) = empty_plan(shape, dtype)? {
             return Ok(plan.with_fans(fans));
         }
-        // This is torch's order of operations. For some fans, any other order gives a result that differs in the last
-        // place.
+        // The operations are in torch's order. For some fans, a different order changes the last bit of the result.
         let std = gain * (2.0 / (fans.fan_in as f64 + fans.fan_out as f64)).sqrt();
         let distribution = if self.uniform {
             let bound = 3f64.sqrt() * std;

@@ -1,8 +1,9 @@
-//! Fills arrays of the crate `ndarray` of any dimension, owned or borrowed, in any memory order.
+//! Fills arrays of the crate `ndarray`. The arrays can have any dimension and any memory order, and can be owned or
+//! borrowed.
 //!
-//! Matrices of nalgebra and faer do not need a module: [`TensorMut::strided`] takes a slice with strides, which is
-//! `matrix.as_mut_slice()` with the strides `[1, rows]` in nalgebra. In faer, `col_as_slice_mut` gives the slice of each
-//! column.
+//! Matrices of nalgebra and faer do not need a module, because [`TensorMut::strided`] takes a slice with strides. In
+//! nalgebra, the slice is `matrix.as_mut_slice()` and the strides are `[1, rows]`. In faer, `col_as_slice_mut` returns
+//! the slice of one column.
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
 
@@ -16,13 +17,13 @@ use crate::tensor::TensorMut;
 
 /// Fills an existing array.
 pub trait InitArray {
-    /// Fills the array, and returns the plan with its warnings.
+    /// Fills the array. Returns the plan, which has the warnings.
     ///
     /// On the native stream, the value at an index does not depend on the memory order of the array. On the torch
     /// stream, the values are those of a torch tensor with the same strides.
     ///
-    /// A view with gaps is filled through a copy, because ndarray does not give access to the memory of the view. On
-    /// the torch stream, the values of such a view are those of a contiguous tensor.
+    /// A view with gaps is filled through a contiguous copy, because ndarray does not give access to the memory of the
+    /// view. On the torch stream, such a view therefore has the values of a contiguous tensor.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::InitArray as _};
@@ -38,9 +39,10 @@ pub trait InitArray {
     fn init(&mut self, init: &impl Initializer, stream: &mut dyn Stream) -> Result<Plan, Error>;
 }
 
-/// Makes a new array.
+/// Creates a filled array.
 pub trait FromInit<E, D: Dimension>: Sized {
-    /// Returns a filled array of this shape. It is row-major, or column-major if the shape is `shape.f()`.
+    /// Returns a filled array of this shape. The array is row-major, or column-major if the shape is given as
+    /// `shape.f()`.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::FromInit as _};

@@ -19,7 +19,7 @@ macro_rules! generator {
                 Ok(word(self))
             }
 
-            /// Returns two words as one number. The first word is the high half.
+            /// Returns two words as one 64-bit number. The first word is the high half.
             fn try_next_u64(&mut self) -> Result<u64, Infallible> {
                 let high = u64::from(self.try_next_u32()?);
                 Ok(high << 32 | u64::from(self.try_next_u32()?))
@@ -59,7 +59,7 @@ impl SeedableRng for Mt19937 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhiloxRng {
     philox: Philox,
-    /// The number of the block that follows `words`.
+    /// The index of the block that follows the block in `words`.
     next_block: u64,
     words: [u32; 4],
     /// The number of elements of `words` that have been returned.
@@ -67,14 +67,14 @@ pub struct PhiloxRng {
 }
 
 impl PhiloxRng {
-    /// Makes a generator that starts at the first word of block `first`.
+    /// Returns a generator that starts at the first word of the block with the index `first`.
     pub const fn new(philox: Philox, first: u64) -> Self {
         Self { philox, next_block: first, words: [0; 4], used: 4 }
     }
 }
 
 impl SeedableRng for PhiloxRng {
-    /// The first eight bytes are the key, and the last eight are words 2 and 3 of the counter. All words are
+    /// The first eight bytes are the key. The last eight bytes are words 2 and 3 of the counter. All words are
     /// little-endian.
     type Seed = [u8; 16];
 

@@ -9,10 +9,9 @@ use crate::shape::element_count;
 
 /// The intersection of a block with a region of the whole tensor.
 pub(crate) struct Intersection {
-    /// The first index of the intersection, relative to the first index of the region. It has the axes of the whole
-    /// tensor.
+    /// The first index of the intersection, relative to the start of the region, along each axis of the whole tensor.
     pub(crate) in_region: Vec<usize>,
-    /// The first index of the intersection in the block. It has the axes of the block.
+    /// The first index of the intersection, relative to the start of the block, along each axis of the block.
     pub(crate) in_block: Vec<usize>,
     /// The size of the intersection along each axis of the block.
     pub(crate) size: Vec<usize>,
@@ -21,8 +20,8 @@ pub(crate) struct Intersection {
 }
 
 impl Block {
-    /// Returns the intersection of the block with a region of the whole tensor, or `None` if they do not intersect. The
-    /// region begins at `start` and has `size` elements along each axis.
+    /// Returns the intersection of the block with a region of the whole tensor, or `None` if the block and the region
+    /// do not intersect. The region begins at `start` and has `size` elements along each axis.
     pub(crate) fn intersection(&self, start: &[usize], size: &[usize]) -> Option<Intersection> {
         let own = self.extent();
         let mut first = self.start.clone();
@@ -40,8 +39,8 @@ impl Block {
         })
     }
 
-    /// Replaces a block whose plan consists of blocks by these inner blocks, with their axes and indices in the whole
-    /// tensor. Returns any other block unchanged.
+    /// Returns the inner blocks if the plan of this block consists of blocks. The axes and start indices of the
+    /// returned blocks are those of the whole tensor. Returns any other block unchanged.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];
@@ -57,8 +56,8 @@ impl Block {
     }
 }
 
-/// Returns whether the value at an index depends on the index alone. Blocks of one such distribution that cover a
-/// tensor have the values that the distribution gives the whole tensor.
+/// Returns true if each value depends on its index alone, and not on the shape of the tensor. If blocks with the same
+/// distribution of this kind cover a tensor, they have the values that the distribution gives the whole tensor.
 fn is_by_index(distribution: Distribution) -> bool {
     matches!(
         distribution,
@@ -70,10 +69,11 @@ fn is_by_index(distribution: Distribution) -> bool {
 }
 
 impl Plan {
-    /// Returns a plan of blocks that do not overlap. Elements outside of all blocks are 0.
+    /// Returns the plan of a tensor that consists of `blocks`, which must not overlap. Elements outside of all blocks
+    /// are 0.
     ///
-    /// If the blocks cover the whole tensor and have the same distribution, and if the values of this distribution
-    /// depend on the index alone, then the result is a plan of that distribution without blocks.
+    /// If all blocks have the same distribution, if each value of this distribution depends on its index alone, and if
+    /// the blocks cover the whole tensor, then the result is a plan of this distribution without blocks.
     ///
     /// # Errors
     /// `ShapeOverflow` if the number of elements does not fit in an `isize`.

@@ -1,7 +1,7 @@
 //! The distributions of a tensor's values.
 
-/// The algorithm that generates truncated normal values. Both algorithms have the same distribution, but different
-/// values.
+/// The algorithm that generates truncated normal values. The algorithms generate different values of the same
+/// distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Truncation {
@@ -56,43 +56,43 @@ pub enum Distribution {
         low: f64,
         /// Upper bound of the values; may be infinity.
         high: f64,
-        /// The algorithm; `None` means the stream's default.
+        /// The algorithm. `None` means the default of the stream.
         method: Option<Truncation>,
     },
     /// Ones on the diagonal of a matrix, zeros elsewhere.
     Eye,
-    /// The Dirac delta of a convolution: in each group of output channels, output channel d has a 1 for input channel d
-    /// at the centre of the kernel. All other elements are 0.
+    /// The Dirac delta of a convolution. In each group of output channels, the weight from input channel d to output
+    /// channel d is 1 at the centre of the kernel. All other elements are 0.
     Dirac {
         /// Number of groups; must divide `shape[0]`.
         groups: usize,
     },
-    /// A Haar-distributed semi-orthogonal matrix times `gain`. The first axis of the tensor is the rows of the matrix.
-    /// All other axes are flattened to its columns.
+    /// A Haar-distributed semi-orthogonal matrix times `gain`. The rows of the matrix are the first axis of the tensor.
+    /// The columns are all other axes, flattened.
     Orthogonal {
         /// The factor; finite.
         gain: f64,
     },
-    /// Values from N(0, std^2), except for zeros in `zeros` random rows of each column of a matrix.
+    /// Values from N(0, std^2), with zeros in `zeros` random rows of each column of a matrix.
     Sparse {
         /// Number of zeros in each column.
         zeros: usize,
         /// Standard deviation of the other values; finite, not negative.
         std: f64,
     },
-    /// The first rows and columns of a Hadamard matrix of Sylvester's construction, times `scale`: the entry is
-    /// `scale * (-1)^popcount(row & column)`.
+    /// The first rows and columns of a Hadamard matrix of Sylvester's construction, times `scale`. The element at `row`
+    /// and `column` is `scale * (-1)^popcount(row & column)`.
     Hadamard {
-        /// The magnitude of the values; finite. If it is negative, all signs are reversed.
+        /// The magnitude of the values; finite. A negative scale reverses all signs.
         scale: f64,
     },
-    /// The identity matrix times `value`, repeated down the rows of a matrix. An element is `value` where the column
-    /// equals the row modulo the number of columns, and 0 elsewhere.
+    /// The identity matrix times `value`, repeated down the rows of a matrix. An element is `value` if the column
+    /// equals the row modulo the number of columns, and 0 otherwise.
     RepeatedEye {
         /// The value on the diagonals; finite.
         value: f64,
     },
-    /// A plan of its own for each block of the tensor: see [`Plan::blocks`](super::Plan::blocks).
+    /// Blocks of the tensor that have plans of their own: see [`Plan::blocks`](super::Plan::blocks).
     Blocks {
         /// Number of blocks.
         count: usize,

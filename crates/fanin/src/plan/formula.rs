@@ -4,7 +4,7 @@ use super::distribution::Distribution;
 use super::types::Plan;
 
 impl Plan {
-    /// Returns the function that maps a row-major index to the value there, for Hadamard matrices and repeated
+    /// Returns a function that maps the row-major index of an element to its value, for Hadamard matrices and repeated
     /// identities. Returns `None` for any other distribution.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (distribution, (_, columns)) = (self.distribution, self.matrix());
@@ -22,11 +22,11 @@ impl Plan {
         )
     }
 
-    /// Returns the index of every element that is 1, for `eye` and `dirac`, within a region. The region begins at
-    /// `start` and has `size` elements along each axis. The indices are those in the whole tensor. For any other
-    /// distribution there are none.
+    /// Returns the indices of the elements that are 1 within a region, for `eye` and `dirac`. Returns no index for any
+    /// other distribution. The region begins at `start` and has `size` elements along each axis. The returned indices
+    /// are indices of the whole tensor.
     ///
-    /// The time depends on the size of the region, and not on the size of the whole tensor.
+    /// The running time depends on the size of the region, and not on the size of the whole tensor.
     pub(crate) fn ones_in(
         &self,
         start: &[usize],
@@ -35,8 +35,8 @@ impl Plan {
         let end: Vec<usize> = start.iter().zip(size).map(|(start, size)| start + size).collect();
         let centre: Vec<usize> = self.shape.iter().skip(2).map(|size| size / 2).collect();
         let outside = |(axis, index): (usize, &usize)| !(start[axis]..end[axis]).contains(index);
-        // Each group of output channels has a diagonal of ones, which begins at the first row of the group and at
-        // column 0.
+        // Each group of output channels has a diagonal of ones. The diagonal begins at the first row of the group and
+        // at column 0.
         let groups = match self.distribution {
             Distribution::Eye => 1,
             Distribution::Dirac { groups } => groups,
@@ -70,10 +70,11 @@ impl Plan {
 }
 
 /// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`,
-/// a power of two.
+/// which must be a power of two.
 ///
-/// The sum of a whole row or column is 0, except in the first one, where it is `side`. If neither the rows nor the
-/// columns are whole, the matrix is split into its four quadrants. The signs of the lower right quadrant are reversed.
+/// In the full matrix, the signs of the first row have the sum `side`, and the signs of every other row have the sum 0.
+/// The same is true for the columns. The result is therefore `side` if `rows` or `columns` equals `side`. Otherwise the
+/// matrix is split into its four quadrants. The signs of the lower right quadrant are reversed.
 fn sum_of_signs(rows: usize, columns: usize, side: usize) -> i64 {
     if rows == 0 || columns == 0 {
         return 0;

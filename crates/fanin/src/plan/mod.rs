@@ -1,4 +1,5 @@
-//! Plans. A plan describes what a fill will write: all parameters are computed, and no value has been generated.
+//! Plans. A plan describes the values that a fill will write. All parameters have been computed, and no value has been
+//! generated.
 
 mod blocks;
 mod distribution;

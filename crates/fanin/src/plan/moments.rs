@@ -1,12 +1,12 @@
-//! Mean, standard deviation and bounds of the values of a plan.
+//! The mean, the standard deviation and the bounds of the values of a plan.
 
 use super::distribution::Distribution;
 use super::types::Plan;
 use crate::distributions::truncated;
 
 impl Plan {
-    /// Returns the mean of an element over all seeds. For distributions that draw no random numbers, such as `eye`, and
-    /// for plans of blocks, this is the mean over the elements.
+    /// Returns the mean of an element over all seeds. For plans of blocks, and for distributions that use no random
+    /// numbers, such as `eye`, returns the mean over the elements instead.
     pub fn mean(&self) -> f64 {
         match self.distribution {
             Distribution::Constant { value } => self.dtype.round(value),
@@ -23,8 +23,8 @@ impl Plan {
         }
     }
 
-    /// Returns the standard deviation of an element over all seeds. For distributions that draw no random numbers, such
-    /// as `eye`, and for plans of blocks, this is the standard deviation over the elements.
+    /// Returns the standard deviation of an element over all seeds. For plans of blocks, and for distributions that use
+    /// no random numbers, such as `eye`, returns the standard deviation over the elements instead.
     ///
     /// * Uniform: `(b - a) / sqrt(12)`.
     /// * Truncated normal: the standard deviation after truncation.
@@ -62,8 +62,8 @@ impl Plan {
         }
     }
 
-    /// Returns the least and the greatest value that the distribution can have, before rounding to the type. A side
-    /// without a bound is infinite.
+    /// Returns the least and the greatest value that the distribution can have, before rounding to the element type. An
+    /// infinite bound means that the distribution is unbounded on this side.
     pub fn bounds(&self) -> (f64, f64) {
         match self.distribution {
             Distribution::Constant { value } => (self.dtype.round(value), self.dtype.round(value)),

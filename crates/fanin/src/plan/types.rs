@@ -5,28 +5,28 @@ use crate::dtype::DType;
 use crate::error::Warning;
 use crate::shape::Fans;
 
-/// A resolved initializer: the shape, the element type and the distribution of a tensor. All parameters are computed
-/// and checked, and no value has been generated.
+/// A resolved initializer: the shape, the element type and the distribution of a tensor. All parameters have been
+/// computed and checked, and no value has been generated.
 ///
-/// [`Initializer::resolve`](crate::Initializer::resolve) returns a plan. [`Plan::new`] makes one from a distribution.
-/// Because the parameters of a plan are valid, a fill can only fail because of its memory, or because the stream does
-/// not support the plan.
+/// Created by [`Initializer::resolve`](crate::Initializer::resolve), or from a distribution by [`Plan::new`]. The
+/// parameters of a plan are valid. A fill can therefore fail only because of its memory, or because the stream does not
+/// support the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(super) shape: Vec<usize>,
     pub(super) dtype: DType,
     pub(super) distribution: Distribution,
-    /// The distribution on the torch stream, if it differs from `distribution`. A parameter can differ in the last
-    /// place, because torch computes it with its C library, whose results depend on the machine.
+    /// The distribution on the torch stream, if it differs from `distribution`. torch computes a parameter with its C
+    /// library, whose results depend on the machine. The parameter can therefore differ in the last bit.
     pub(super) distribution_on_torch: Option<Distribution>,
     pub(super) fans: Option<Fans>,
     pub(super) warnings: Vec<Warning>,
-    /// The blocks if the distribution is [`Distribution::Blocks`], else empty.
+    /// The blocks, if the distribution is [`Distribution::Blocks`]. Otherwise empty.
     pub(super) blocks: Vec<Block>,
 }
 
-/// A block of a tensor, with a plan of its own: one tensor of a fused parameter, one tensor of a stack, or a matrix
-/// within a kernel.
+/// A block of a tensor, with a plan of its own. A block is one tensor of a fused parameter, one tensor of a stack, or a
+/// matrix within a kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     pub(super) start: Vec<usize>,
@@ -36,7 +36,7 @@ pub struct Block {
 }
 
 impl Plan {
-    /// Returns the plan with `fans` as the fans that its parameters were computed from.
+    /// Returns the plan with `fans` as the fans from which its parameters were computed.
     #[must_use]
     pub fn with_fans(mut self, fans: Fans) -> Self {
         self.fans = Some(fans);
@@ -45,14 +45,14 @@ impl Plan {
 
     /// Returns the plan with `distribution` as its distribution on the torch stream.
     ///
-    /// On the other streams a plan has the same parameters on every machine. The parameters of torch depend on its C
-    /// library.
+    /// Only the torch stream uses `distribution`, because the parameters of torch depend on its C library. On the other
+    /// streams, a plan has the same parameters on every machine.
     pub(crate) fn with_distribution_on_torch(self, distribution: Distribution) -> Self {
         Self { distribution_on_torch: (distribution != self.distribution).then_some(distribution), ..self }
     }
 
-    /// Returns the same plan for `dtype`, a wider element type. It is not checked again, because parameters that fit a
-    /// type also fit every wider type.
+    /// Returns the same plan for the element type `dtype`, which must be wider. The parameters are not checked again,
+    /// because parameters that fit a type also fit every wider type.
     pub(crate) fn in_type(&self, dtype: DType) -> Self {
         let mut wide = Self { dtype, ..self.clone() };
         wide.blocks.iter_mut().for_each(|block| block.plan = block.plan.in_type(dtype));
@@ -60,7 +60,7 @@ impl Plan {
     }
 
     /// Returns the distribution on the torch stream. Its parameters can differ from those of [`Plan::distribution`] in
-    /// the last place, because torch computes them with its C library.
+    /// the last bit, because torch computes its parameters with its C library.
     pub(crate) fn distribution_on_torch(&self) -> Distribution {
         self.distribution_on_torch.unwrap_or(self.distribution)
     }
@@ -72,44 +72,44 @@ impl Plan {
         self
     }
 
-    /// The shape of the tensor.
+    /// Returns the shape of the tensor.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The element type of the tensor.
+    /// Returns the element type of the tensor.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// The distribution of the values.
+    /// Returns the distribution of the values.
     pub fn distribution(&self) -> Distribution {
         self.distribution
     }
 
-    /// The fans that the parameters were computed from. `None` if the scheme does not depend on fans, or if the blocks
-    /// of the plan have different fans.
+    /// Returns the fans from which the parameters were computed. Returns `None` if the scheme does not depend on fans,
+    /// or if the blocks of the plan have different fans.
     pub fn fans(&self) -> Option<Fans> {
         self.fans
     }
 
-    /// The warnings about the plan. The library prints nothing, so the caller should show them.
+    /// Returns the warnings about the plan. fanin does not print warnings, so the caller should show them.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Returns whether the tensor has no elements.
+    /// Returns true if the tensor has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Returns the number of rows and columns of the tensor as a matrix. The first axis is the rows, and all other axes
-    /// are flattened to the columns. A scalar is a matrix of one row and one column.
+    /// Returns the number of rows and the number of columns of the tensor as a matrix. The rows are the first axis, and
+    /// the columns are all other axes, flattened. A scalar is a matrix of one row and one column.
     pub(crate) fn matrix(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [] => (1, 1),
@@ -117,51 +117,52 @@ impl Plan {
         }
     }
 
-    /// The blocks of the tensor if the distribution is [`Distribution::Blocks`]. Any other plan has no blocks.
+    /// Returns the blocks of the tensor if the distribution is [`Distribution::Blocks`]. Otherwise returns an empty
+    /// slice.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
-    /// Returns whether a plan of blocks has elements outside of all blocks. Such elements are 0.
+    /// Returns true if a plan of blocks has elements outside of all blocks. Such elements are 0.
     pub(crate) fn has_background(&self) -> bool {
         self.blocks.iter().map(|block| block.plan.len()).sum::<usize>() < self.len()
     }
 }
 
 impl Block {
-    /// Returns the block whose first element is at the index `start` of the whole tensor.
+    /// Returns a block whose first element is at the index `start` of the whole tensor.
     ///
-    /// `axes` has, for each axis of the block, the number of the corresponding axis of the whole tensor. Along all
-    /// other axes the block has one element. `suffix` is appended to the tensor's name to name the matrix of the block
-    /// ([`Block::suffix`]).
+    /// For each axis of the block, `axes` has the number of the corresponding axis of the whole tensor. The block has
+    /// one element along every other axis. `suffix` is the text that follows the tensor's name in the name of the block
+    /// (see [`Block::suffix`]).
     pub(crate) fn new(start: Vec<usize>, axes: Vec<usize>, suffix: String, plan: Plan) -> Self {
         debug_assert_eq!(axes.len(), plan.shape.len());
         Self { start, axes, suffix, plan }
     }
 
-    /// The plan of the block. Its shape is the shape of the block.
+    /// Returns the plan of the block. The shape of this plan is the shape of the block.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The index in the whole tensor of the first element of the block.
+    /// Returns the index of the block's first element in the whole tensor.
     pub fn start(&self) -> &[usize] {
         &self.start
     }
 
-    /// For each axis of the block, the number of the corresponding axis of the whole tensor. Along all other axes the
-    /// block has one element.
+    /// Returns, for each axis of the block, the number of the corresponding axis of the whole tensor. The block has one
+    /// element along every other axis.
     pub fn axes(&self) -> &[usize] {
         &self.axes
     }
 
-    /// The text that the native stream appends to the tensor's name if the block is an `orthogonal` or `sparse` matrix.
-    /// It is `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack.
+    /// Returns the text that the native stream appends to the tensor's name if the block is an `orthogonal` or `sparse`
+    /// matrix. The text is `[1]` for block 1, and `[3][0]` for block 0 of tensor 3 of a stack.
     pub fn suffix(&self) -> &str {
         &self.suffix
     }
 
-    /// The size of the block along each axis of the whole tensor.
+    /// Returns the size of the block along each axis of the whole tensor.
     pub fn extent(&self) -> Vec<usize> {
         let mut extent = vec![1; self.start.len()];
         self.axes.iter().zip(&self.plan.shape).for_each(|(&axis, &size)| extent[axis] = size);

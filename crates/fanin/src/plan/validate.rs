@@ -1,4 +1,4 @@
-//! Makes plans from a distribution, and checks the parameters of the distribution.
+//! Creates plans from distributions, and checks the parameters of the distributions.
 
 use super::distribution::Distribution;
 use super::types::Plan;
@@ -117,14 +117,14 @@ impl Plan {
 }
 
 /// Returns a warning if a value within six standard deviations of the mean of a normal distribution would overflow the
-/// type. In this case at least about one value in 10^9 overflows.
+/// element type. In this case, about one value in 10^9 or more overflows.
 fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let Distribution::Normal { mean, std } = distribution else { return None };
     (mean.abs() + 6.0 * std > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
 }
 
-/// Returns a warning if the standard deviation is smaller than the distance between neighbouring values of the type at
-/// the mean. Most values would be rounded to the same value.
+/// Returns a warning if the standard deviation is smaller than the distance between neighbouring values of the element
+/// type at the mean. Most values would then be rounded to the same value.
 fn collapse(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let (mean, std) = match distribution {
         Distribution::Normal { mean, std } => (mean, std),
@@ -141,7 +141,7 @@ fn argument(scheme: &'static str, argument: &'static str, value: f64, requiremen
     Error::Argument { scheme, argument, value, requirement }
 }
 
-/// Returns an error if a bound is NaN, or if `a` is greater than `b`.
+/// Checks that neither bound is NaN, and that `a` is not greater than `b`. Returns an error otherwise.
 fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
     for (name, bound) in [("a", a), ("b", b)] {
         if bound.is_nan() {
@@ -151,7 +151,8 @@ fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
     if a > b { Err(Error::Bounds { scheme, a, b }) } else { Ok(()) }
 }
 
-/// Returns an error unless `value`, the argument `name` of a scheme, is finite in the type.
+/// Checks that `value` is finite in the element type, and returns an error if it is not. `name` is the argument of the
+/// scheme `scheme` that has this value.
 pub(crate) fn finite(
     scheme: &'static str,
     name: &'static str,
@@ -168,7 +169,7 @@ pub(crate) fn finite(
     Ok(())
 }
 
-/// Returns an error unless `std` is finite in the type and not negative.
+/// Checks that `std` is finite in the element type and not negative, and returns an error otherwise.
 fn deviation(scheme: &'static str, std: f64, dtype: DType) -> Result<(), Error> {
     finite(scheme, "std", std, dtype)?;
     if std < 0.0 {

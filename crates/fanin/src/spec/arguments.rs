@@ -1,4 +1,4 @@
-//! The arguments of a spec. Schemes read each argument as the type that they need.
+//! The arguments of a spec. Each scheme reads an argument as the type that the scheme needs.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use crate::gain::Gain;
 use crate::nonlinearity::Nonlinearity;
 use crate::shape::AxisLayout;
 
-/// The value of an argument: a number or a word. The scheme checks whether the argument must be a number or a word.
+/// The value of an argument: a number or a word. The scheme checks which of the two the argument must be.
 pub(super) enum Value {
     /// The result of an arithmetic expression.
     Number(f64),
-    /// A name such as `fan_out`. The number is the one in parentheses after the name, as in `leaky_relu(0.2)`, or
-    /// `None`.
+    /// A name such as `fan_out`, and the number in parentheses after the name, as in `leaky_relu(0.2)`. The number is
+    /// `None` if the name has no parentheses.
     Word(String, Option<f64>),
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Arguments<'a> {
     pub(super) end: usize,
     /// The name of the scheme.
     pub(super) scheme: &'static str,
-    /// The byte offset in `text` and the value of each argument, by the name of its parameter.
+    /// Maps the name of each parameter that the spec has to the argument's byte offset in `text` and its value.
     pub(super) values: HashMap<&'static str, (usize, Value)>,
 }
 
@@ -46,7 +46,7 @@ impl Arguments<'_> {
         }
     }
 
-    /// Returns the value of the argument `name`, which must be a number. It is an error if the spec does not have the
+    /// Returns the value of the argument `name`, which must be a number. Returns an error if the spec does not have the
     /// argument.
     pub(super) fn required(&self, name: &'static str) -> Result<f64, SpecError> {
         if self.values.contains_key(name) {
@@ -69,8 +69,9 @@ impl Arguments<'_> {
         Err(self.error(at, format!("{}: {name} = {number} must be a non-negative integer", self.scheme)))
     }
 
-    /// Returns the byte offset of the argument `name`, its word, and the number in parentheses after the word. The word
-    /// is empty if the argument is a number. Returns `None` if the spec does not have the argument.
+    /// Returns the byte offset of the argument `name`, its word, and the number in parentheses after the word, if there
+    /// is one. If the argument is a number and not a word, the returned word is empty. Returns `None` if the spec does
+    /// not have the argument.
     pub(super) fn word(&self, name: &str) -> Option<(usize, &str, Option<f64>)> {
         match self.values.get(name)? {
             (at, Value::Word(word, number)) => Some((*at, word, *number)),
@@ -79,7 +80,7 @@ impl Arguments<'_> {
     }
 
     /// Returns the element of `choices` whose name is the value of the argument `parameter`. Returns `None` if the spec
-    /// does not have the argument. It is an error if no element has that name.
+    /// does not have the argument, and an error if no element has that name.
     pub(super) fn choice<T: Copy, const N: usize>(
         &self,
         parameter: &'static str,
@@ -96,7 +97,8 @@ impl Arguments<'_> {
         Err(SpecError { help: Some(help), ..self.error(at, message) })
     }
 
-    /// Returns the axis layout that the argument `layout` names, or `out_in` if the spec does not have the argument.
+    /// Returns the axis layout that is the value of the argument `layout`, or `out_in` if the spec does not have the
+    /// argument.
     pub(super) fn layout(&self) -> Result<AxisLayout, SpecError> {
         let Some((at, word, _)) = self.word("layout") else { return Ok(AxisLayout::default()) };
         word.parse().map_err(|error| match error {
@@ -128,8 +130,8 @@ impl Arguments<'_> {
         self.count("groups", 1)
     }
 
-    /// Returns the value of the argument `gain`, a number or the name of a nonlinearity, or 1 if the spec does not have
-    /// the argument.
+    /// Returns the value of the argument `gain`: a number, or the gain of the nonlinearity that the argument names.
+    /// Returns 1 if the spec does not have the argument.
     pub(super) fn gain(&self) -> Result<Gain, SpecError> {
         match self.values.get("gain") {
             Some((at, Value::Word(word, parameter))) => Nonlinearity::from_name(word, *parameter)
@@ -139,8 +141,8 @@ impl Arguments<'_> {
         }
     }
 
-    /// Converts an error of [`Nonlinearity::from_name`] into an error about the character at byte offset `at`, with a
-    /// remedy.
+    /// Converts an error of [`Nonlinearity::from_name`] into a [`SpecError`] about the character at byte offset `at`,
+    /// with a remedy.
     pub(super) fn nonlinearity_error(&self, at: usize, error: &Error) -> SpecError {
         let (message, help) = match error {
             Error::Nonlinearity { name, suggestion } => (

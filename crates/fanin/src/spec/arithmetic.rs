@@ -5,8 +5,8 @@ use crate::error::{SpecError, did_you_mean_or};
 use crate::scaling::{ScalingFactor, scaling_factors};
 
 impl Scanner<'_> {
-    /// Reads an `expression` of the grammar and returns its value. The functions `term`, `unary`, `power` and `atom`
-    /// read the parts of the grammar with the same names. The documentation of `spec/parser.rs` has the grammar.
+    /// Reads an `expression` of the grammar and returns its value. The functions `term`, `unary`, `power` and `atom` do
+    /// the same for the rules of the grammar with these names. The documentation of `spec/parser.rs` has the grammar.
     pub(super) fn expression(&mut self) -> Result<f64, SpecError> {
         let mut sum = self.term()?;
         loop {
@@ -116,7 +116,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads a literal number.
+    /// Reads a literal number and returns its value.
     fn number(&mut self) -> Result<f64, SpecError> {
         let rest = self.rest();
         let at = self.at;
@@ -169,7 +169,8 @@ impl Scanner<'_> {
     }
 }
 
-/// Returns the length in bytes of the number at the start of `text`: digits, a point, and an exponent with its sign.
+/// Returns the length in bytes of the number at the start of `text`. A number consists of digits, an optional decimal
+/// point, and an optional exponent with or without a sign.
 fn number_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let digits = |mut at: usize| {

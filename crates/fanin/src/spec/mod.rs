@@ -1,11 +1,11 @@
 //! Specs: initializers as text, such as `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
 //!
-//! A spec is the name of a scheme with its arguments. Arguments are positional, in torch's order, or named. A number
-//! can be written as arithmetic with `+ - * / ^`, `sqrt`, `pi`, parentheses, named [`Variables`] and the functions of
-//! [`crate::scaling`].
+//! A spec is the name of a scheme with its arguments. An argument is either positional, in torch's order, or named. A
+//! number can be written as arithmetic with `+ - * / ^`, `sqrt`, `pi`, parentheses, named [`Variables`] and the
+//! functions of [`crate::scaling`].
 //!
-//! [`Init::parse`] reads a spec. [`schemes`] lists every scheme that a spec can name. `Display` of an initializer
-//! prints its spec.
+//! [`Init::parse`] reads a spec. [`schemes`] lists every scheme that a spec can name. The `Display` implementation of
+//! an initializer prints its spec.
 //!
 //! ```
 //! use fanin::init::Init;
@@ -34,7 +34,7 @@ impl Init {
     /// Reads a spec (see [`spec`](crate::spec)). The file `spec/parser.rs` documents the grammar.
     ///
     /// # Errors
-    /// [`Error::Spec`], which has the position of the mistake and, if possible, a remedy.
+    /// [`Error::Spec`], which has the position of the mistake and, if it is known, a remedy.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &NoVariables)
     }
@@ -55,7 +55,8 @@ impl Init {
         Ok(parser::parse(text, variables)?)
     }
 
-    /// Returns the scheme of this initializer. A [`Scheme`] has the parameters, the formula and the source.
+    /// Returns the scheme of this initializer. A [`Scheme`] has the parameters, the formula and the source of the
+    /// scheme.
     pub fn scheme(&self) -> &'static Scheme {
         let spec = self.to_string();
         let name = spec.split('(').next().unwrap_or_default();
@@ -77,7 +78,7 @@ macro_rules! from_str {
         impl std::str::FromStr for $name {
             type Err = Error;
 
-            /// Reads the spec that `Display` prints.
+            /// Reads a spec of this type, as `Display` prints it. Returns an error for a spec of another type.
             fn from_str(text: &str) -> Result<Self, Error> {
                 match Init::parse(text)? {
                     Init::$name(initializer) => Ok(initializer),

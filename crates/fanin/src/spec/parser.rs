@@ -2,8 +2,8 @@
 //!
 //! # Grammar
 //!
-//! Quoted text stands for itself, `[ ]` encloses an optional part, `{ }` encloses a part that occurs any number of
-//! times, and `|` separates alternatives.
+//! Quoted text stands for itself. `[ ]` encloses an optional part. `{ }` encloses a part that occurs any number of
+//! times, including zero. `|` separates alternatives.
 //!
 //! ```text
 //! spec       = blocks | stacked | scheme
@@ -37,7 +37,7 @@ use crate::error::{SpecError, did_you_mean_or};
 use crate::init::{Blocks, Init, stacked};
 use crate::scaling::scaling_factors;
 
-/// Reads a spec. It is an error if the spec does not end at the end of `text`.
+/// Reads a spec. Returns an error if text follows the spec.
 pub(super) fn parse(text: &str, variables: &dyn Variables) -> Result<Init, SpecError> {
     let mut parser = Scanner { text, at: 0, depth: 0, variables };
     let init = parser.spec()?;
@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str, variables: &dyn Variables) -> Result<Init, SpecE
 }
 
 impl Scanner<'_> {
-    /// Reads a spec that may be nested in another spec, and counts the nesting depth.
+    /// Reads a spec, which may be nested in another spec, and counts the nesting depth.
     fn spec(&mut self) -> Result<Init, SpecError> {
         self.enter()?;
         let init = self.unnested_spec();
@@ -157,8 +157,8 @@ impl Scanner<'_> {
         Ok(stacked(each).axis(axis as isize).into())
     }
 
-    /// Reads `name =` and returns the name, which must be one of `known`. If the text does not continue with a name and
-    /// "=", returns `None` and reads nothing.
+    /// Reads `name =` and returns the name, which must be one of `known`. Returns `None` and reads nothing if the text
+    /// does not continue with a name and "=".
     fn keyword(&mut self, known: &[&'static str]) -> Result<Option<&'static str>, SpecError> {
         self.rest();
         let at = self.at;
@@ -176,8 +176,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads `size :` and returns the size of a block. If the text does not continue with an expression and ":",
-    /// returns `None` and reads nothing.
+    /// Reads `size :` and returns the size of a block. Returns `None` and reads nothing if the text does not continue
+    /// with an expression and ":".
     fn block_size(&mut self) -> Result<Option<usize>, SpecError> {
         let (at, depth) = (self.at, self.depth);
         let mut lookahead = Scanner { text: self.text, at, depth, variables: self.variables };
@@ -189,7 +189,8 @@ impl Scanner<'_> {
         Ok(Some(size as usize))
     }
 
-    /// Reads an expression whose value must be an integer of at least `min`. The error message calls the value `name`.
+    /// Reads an expression whose value must be an integer of at least `min`, and returns this integer. `name` is the
+    /// name of the value in the error message.
     fn integer(&mut self, name: &str, min: i64) -> Result<i64, SpecError> {
         self.rest();
         let at = self.at;
@@ -202,8 +203,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads an argument into `values`. `keywords` is true after the first named argument. A positional argument is
-    /// then an error.
+    /// Reads an argument and inserts it into `values`. A named argument sets `keywords` to true. After a named
+    /// argument, a positional argument is an error.
     fn argument(
         &mut self,
         scheme: &'static Scheme,
@@ -217,7 +218,7 @@ impl Scanner<'_> {
         let at = self.at;
         let value = match parameter {
             "mode" | "nonlinearity" | "method" | "layout" | "distribution" | "corrected" => self.word()?,
-            // The gain is the name of a nonlinearity or an expression.
+            // The gain is either the name of a nonlinearity or an expression.
             "gain" => match self.word() {
                 Ok(Value::Word(name, _)) if self.begins_expression(&name) => {
                     self.at = at;
@@ -238,8 +239,9 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// If the text continues with `key =`, reads this and returns the parameter called `key`. Otherwise reads nothing
-    /// and returns the parameter at `position`.
+    /// Returns the parameter of the next argument, but does not read the value. If the text continues with `key =`,
+    /// reads these two tokens and returns the parameter called `key`. Otherwise reads nothing and returns the parameter
+    /// at `position`.
     fn parameter(
         &mut self,
         scheme: &'static Scheme,
@@ -273,15 +275,15 @@ impl Scanner<'_> {
         }
     }
 
-    /// Returns whether `name` is the first name of an expression, such as `sqrt` or a variable, and not the name of a
-    /// nonlinearity.
+    /// Returns true if an expression can begin with `name`, such as `sqrt`, `pi`, a variable or a scaling factor. Any
+    /// other name must be that of a nonlinearity.
     fn begins_expression(&self, name: &str) -> bool {
         ["sqrt", "math", "inf", "nan", "pi"].contains(&name)
             || self.variables.get(name).is_some()
             || scaling_factors().iter().any(|factor| factor.name == name)
     }
 
-    /// Reads a word: the name of an option or of a nonlinearity, with or without quotes.
+    /// Reads a word, which is the name of an option or of a nonlinearity, with or without quotes.
     fn word(&mut self) -> Result<Value, SpecError> {
         let start = self.at;
         for quote in ["'", "\""] {

@@ -3,7 +3,7 @@
 use super::variables::Variables;
 use crate::error::SpecError;
 
-/// The greatest nesting depth of parentheses, signs and specs. Without this limit, recursion could overflow the stack.
+/// The greatest nesting depth of parentheses, signs and specs. Without a limit, the recursion could overflow the stack.
 pub(super) const MAX_DEPTH: usize = 64;
 
 /// A position in the text of a spec, and the variables that the arithmetic of the spec can use.
@@ -27,11 +27,11 @@ impl<'a> Scanner<'a> {
         Err(SpecError { text: self.text.to_owned(), at, message: message.into(), help })
     }
 
-    /// Counts one more level of nesting. After the nested text has been read, the caller must leave the level with
-    /// `self.depth -= 1`.
+    /// Increases the nesting depth by one. After the nested text has been read, the caller must decrease the depth
+    /// again with `self.depth -= 1`.
     ///
     /// # Errors
-    /// An error if the nesting is deeper than [`MAX_DEPTH`].
+    /// Returns an error if the nesting is deeper than [`MAX_DEPTH`].
     pub(super) fn enter(&mut self) -> Result<(), SpecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -40,7 +40,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Skips white space and returns the rest of the text.
+    /// Skips white space and returns the remaining text.
     pub(super) fn rest(&mut self) -> &'a str {
         let rest = self.text[self.at..].trim_start();
         self.at = self.text.len() - rest.len();
@@ -60,7 +60,8 @@ impl<'a> Scanner<'a> {
     /// Skips white space and `token`.
     ///
     /// # Errors
-    /// An error if the text does not continue with `token`. `context` completes the sentence "expected TOKEN ...".
+    /// Returns an error if the text does not continue with `token`. `context` completes the sentence "expected TOKEN
+    /// ...".
     pub(super) fn expect(&mut self, token: &str, context: &str) -> Result<(), SpecError> {
         if self.eat(token) {
             return Ok(());
@@ -73,7 +74,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips white space and an identifier, and returns the identifier. Returns `None` if the text does not continue
-    /// with one.
+    /// with an identifier.
     pub(super) fn identifier(&mut self) -> Option<&'a str> {
         let rest = self.rest();
         if !rest.starts_with(|c: char| c.is_alphabetic() || c == '_') {

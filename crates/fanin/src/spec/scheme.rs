@@ -8,15 +8,14 @@ use crate::init::Init;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Scheme {
-    /// The name in specs. For the schemes of torch.nn.init it is torch's name without the trailing underscore.
+    /// The name in specs. For the schemes of torch.nn.init, this is torch's name without the trailing underscore.
     pub name: &'static str,
-    /// The name and the default value of each parameter, in torch's order. The default is `None` for a required
-    /// parameter.
+    /// The name and the default value of each parameter, in torch's order. A required parameter has the default `None`.
     pub parameters: &'static [(&'static str, Option<&'static str>)],
     /// The formula of the distribution, or of the values, in terms of the parameters.
     pub formula: &'static str,
-    /// The paper or the library that defines the scheme. It is empty for elementary schemes such as `normal`.
+    /// The paper or the library that defines the scheme. The source is empty for elementary schemes such as `normal`.
     pub source: &'static str,
-    /// Makes the initializer from the arguments of a spec.
+    /// Returns the initializer with the arguments of a spec.
     pub(super) build: fn(&Arguments<'_>) -> Result<Init, SpecError>,
 }

@@ -8,7 +8,7 @@ pub trait Variables {
     /// Returns the value of the variable `name`, or `None` if there is no such variable.
     fn get(&self, name: &str) -> Option<f64>;
 
-    /// Returns the names of all variables, for "did you mean".
+    /// Returns the names of all variables, for suggestions in error messages.
     fn names(&self) -> Vec<&str>;
 }
 

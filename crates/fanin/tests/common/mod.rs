@@ -1,9 +1,10 @@
-//! Code that the test files share: a catalogue of specs that reaches every code path, and fills of an element type that
-//! is chosen at run time.
+//! Code that the test files share: a catalogue of specs that together reach every code path, and fills whose element
+//! type is chosen at run time.
 //!
-//! Formulas are tested exactly, through plans. Streams are tested in three ways: by test vectors, by properties that
-//! hold bit for bit (the values do not depend on the split, the SIMD level or the memory order), and by statistics with
-//! a stated error rate and fixed seeds. A test with a tolerance states the reason for the tolerance.
+//! Formulas are tested exactly, through plans. Streams are tested in three ways: by test vectors, by bitwise
+//! properties, and by statistics with a stated error rate and fixed seeds. The bitwise properties say that the values
+//! do not depend on the split, the SIMD level or the memory order. A test with a tolerance states the reason for the
+//! tolerance.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -11,8 +12,8 @@ use fanin::half::{bf16, f16};
 use fanin::init::Init;
 use fanin::{DType, Element, Error, F8E4M3, F8E5M2, Plan, Stream, TensorMut};
 
-/// Specs, each with the shapes that it is tested with. They cover every distribution, and every regime of the truncated
-/// normal.
+/// Specs, each with the shapes for which it is tested. Together the specs cover every distribution, and every regime of
+/// the truncated normal distribution.
 pub const CATALOGUE: &[(&str, &[&[usize]])] = &[
     ("zeros", ANY),
     ("constant(-0.3)", ANY),
@@ -72,7 +73,7 @@ pub enum Buffer {
     F8E5M2(Vec<F8E5M2>),
 }
 
-/// Evaluates an expression with the slice of a buffer, for any element type.
+/// Evaluates the expression `$body` with the slice of a buffer as `$slice`, for any element type.
 #[macro_export]
 macro_rules! each {
     ($buffer:expr, $slice:ident => $body:expr) => {
@@ -88,8 +89,8 @@ macro_rules! each {
 }
 
 impl Buffer {
-    /// Returns a buffer of `count` elements. All of them have the largest value of the type, which no fill in these
-    /// tests writes.
+    /// Returns a buffer of `count` elements. Every element has the largest value of the type, because no fill in these
+    /// tests writes this value.
     pub fn new(dtype: DType, count: usize) -> Self {
         match dtype {
             DType::F32 => Buffer::F32(vec![f32::MAX; count]),
@@ -145,7 +146,7 @@ pub fn plan(text: &str, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
     fanin::Initializer::resolve(&spec(text), shape, dtype)
 }
 
-/// Returns the values of a whole tensor, filled from `stream` by the spec `text`.
+/// Returns the values of a whole tensor that is filled from `stream` by the spec `text`.
 pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream) -> Buffer {
     let plan = plan(text, shape, dtype).unwrap();
     let mut buffer = Buffer::new(dtype, plan.len());

@@ -1,8 +1,8 @@
-//! The import graph of a crate, file by file, read from its source text.
+//! Reads the import graph of a crate from its source text. The nodes of the graph are files.
 //!
-//! Paths are resolved as the compiler resolves them, as far as source text alone allows. This covers `crate`, `self`,
-//! `super`, names of child modules, imported names, nested braces and globs. A re-export leads to the file that defines
-//! the item. Comments, literals and items under `#[cfg(test)]` are ignored.
+//! Paths are resolved as the compiler resolves them, as far as this is possible from the source text alone. This covers
+//! `crate`, `self`, `super`, names of child modules, imported names, nested braces and globs. A re-export leads to the
+//! file that defines the item. Comments, literals and items under `#[cfg(test)]` are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -30,18 +30,18 @@ type Segments = Vec<String>;
 struct Module {
     /// The file, relative to the folder `src`.
     file: String,
-    /// The path that each imported name stands for.
+    /// Maps each imported name to the path that the name stands for.
     names: BTreeMap<String, Segments>,
-    /// Every path in the imports and in the code of the file, from the root of the crate. The path of a glob import
-    /// ends in `*`.
+    /// Every path in the imports and in the code of the file, starting at the root of the crate. The path of a glob
+    /// import ends in `*`.
     paths: Vec<Segments>,
-    /// Whether the file defines an item besides modules and re-exports.
+    /// True if the file defines an item other than modules and re-exports.
     defines: bool,
 }
 
 /// The import graph of a crate.
 pub struct Graph {
-    /// The files that each file imports from, relative to the folder `src`.
+    /// Maps each file to the files from which it imports. File names are relative to the folder `src`.
     pub imports: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -94,7 +94,7 @@ impl Graph {
         cycles
     }
 
-    /// Returns the files that `file` imports from, directly or through other files.
+    /// Returns the files from which `file` imports, directly or through other files.
     fn reachable(&self, file: &String) -> BTreeSet<&String> {
         let mut found = BTreeSet::new();
         let mut open: Vec<&String> = self.imports[file].iter().collect();
@@ -107,7 +107,7 @@ impl Graph {
     }
 }
 
-/// Reads the imported names and the paths of a file. `files` contains the module path of every file of the crate.
+/// Reads the imported names and the paths of a file. `files` has the module path of every file of the crate.
 fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segments>) -> Module {
     let mut module = Module { file, ..Module::default() };
     // The imports are read first, because paths in the code can begin with an imported name.
@@ -143,11 +143,11 @@ fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segme
 }
 
 /// Splits code at `;`, `{` and `}` into statements. Returns each statement with the path of the module that contains
-/// it, which may be an inline module. A use declaration with braces is one statement.
+/// the statement, which may be an inline module. A use declaration with braces is one statement.
 fn statements(path: &Segments, code: &str) -> Vec<(Segments, String)> {
     let mut found = Vec::new();
     let mut current = String::new();
-    // The inline modules that contain the current position, each with the brace depth at which it begins.
+    // The inline modules that contain the current position. Each module has the brace depth at which it begins.
     let mut inline: Vec<(String, usize)> = Vec::new();
     let (mut depth, mut use_depth) = (0usize, 0usize);
     let context = |inline: &[(String, usize)]| -> Segments {
@@ -184,14 +184,14 @@ fn statements(path: &Segments, code: &str) -> Vec<(Segments, String)> {
     found
 }
 
-/// Returns whether the text before the word `use` has nothing but attributes and a visibility.
+/// Returns true if the text before the word `use` consists only of attributes and a visibility.
 fn is_visibility(before: &str) -> bool {
     let before = before.trim();
     let before = before.rsplit_once(']').map_or(before, |(_, after)| after.trim());
     before.is_empty() || before == "pub" || (before.starts_with("pub(") && before.ends_with(')'))
 }
 
-/// Returns every path in the tree of a use declaration, each with the name that it imports.
+/// Returns every path in the tree of a use declaration, together with the name under which the path is imported.
 fn use_tree(tree: &str) -> Vec<(Segments, String)> {
     let tree: String = tree.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some(open) = tree.find('{') {
@@ -256,7 +256,7 @@ fn inline_paths(code: &str) -> Vec<Segments> {
     found
 }
 
-/// Returns the path from the root of the crate, or `None` if the path leads into another crate.
+/// Returns the path `segments`, starting at the root of the crate. Returns `None` if the path leads into another crate.
 fn absolute(
     segments: &Segments,
     context: &Segments,
@@ -291,7 +291,7 @@ fn absolute(
     Some(module)
 }
 
-/// Adds to `found` the files that define the item at `path`, also through re-exports.
+/// Adds the files that define the item at `path` to `found`. Follows re-exports.
 fn targets(
     path: &Segments,
     modules: &BTreeMap<Segments, Module>,
@@ -317,7 +317,7 @@ fn targets(
     }
 }
 
-/// Returns code without comments, and with the content of string and character literals removed.
+/// Returns code without comments. The contents of string and character literals are removed as well.
 fn without_comments(text: &str) -> String {
     let mut code = String::new();
     let mut rest = text;
@@ -338,7 +338,7 @@ fn without_comments(text: &str) -> String {
                 });
                 end.map_or(rest.len(), |end| end + 2)
             }
-            // This matches a character literal and not a lifetime.
+            // The next two patterns match a character literal, but not a lifetime.
             '\'' if rest.starts_with("'\\") => rest[3..].find('\'').map_or(rest.len(), |end| end + 4),
             '\'' if rest.chars().nth(2) == Some('\'') => 2 + rest.chars().nth(1).unwrap().len_utf8(),
             _ => 0,

@@ -1,4 +1,4 @@
-//! The registry of schemes: the parameters in torch's order, the formula and the source of each scheme.
+//! The registry of schemes. Each entry has the parameters in torch's order, the formula and the source of a scheme.
 
 mod other;
 mod shared;
@@ -16,7 +16,9 @@ pub fn schemes() -> &'static [Scheme] {
     &ALL
 }
 
-/// Synonyms of schemes, each with the name of the scheme. These two initialize the matrices A and B of LoRA as loralib
-/// and peft do. (Hu et al. 2021, arXiv 2106.09685, section 4.1, initialize A from a Gaussian. The authors' code uses a
-/// uniform distribution, and so does `lora_a`.)
+/// Synonyms of schemes. Each pair is a synonym and the name of the scheme.
+///
+/// `lora_a` and `lora_b` initialize the matrices A and B of LoRA, as loralib and peft do. The paper (Hu et al. 2021,
+/// arXiv 2106.09685, section 4.1) initializes A from a Gaussian distribution. The authors' code uses a uniform
+/// distribution instead, and so does `lora_a`.
 pub(super) const ALIASES: [(&str, &str); 2] = [("lora_a", "linear_default"), ("lora_b", "zeros")];

@@ -1,4 +1,4 @@
-//! Parameters, sources and arguments that several schemes share.
+//! Sources and arguments that several schemes share.
 
 use crate::error::SpecError;
 use crate::plan::Truncation;
@@ -8,7 +8,8 @@ pub(super) const GLOROT: &str =
     "Glorot, Bengio 2010, Understanding the difficulty of training deep feedforward neural networks";
 pub(super) const HE: &str = "He, Zhang, Ren, Sun 2015, Delving deep into rectifiers, section 2.2";
 
-/// Reads the argument `method` of a truncated normal. Returns `None` if the spec does not have the argument.
+/// Returns the value of the argument `method` of a truncated normal distribution. Returns `None` if the spec does not
+/// have the argument.
 pub(super) fn method(arguments: &Arguments<'_>) -> Result<Option<Truncation>, SpecError> {
     arguments.choice("method", [Truncation::Rejection, Truncation::InverseCdf], Truncation::name)
 }
