@@ -43,8 +43,8 @@ struct DlTensor {
     byte_offset: u64,
 }
 
-/// The first field of `DLManagedTensor`. This module does not use the other fields: it does not consume the capsule, so
-/// the capsule's destructor frees the structure.
+/// The first field of `DLManagedTensor`. The other fields are not used, because this module does not consume the
+/// capsule. The capsule's destructor frees the structure.
 #[repr(C)]
 struct Managed {
     tensor: DlTensor,
