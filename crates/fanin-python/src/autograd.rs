@@ -27,7 +27,7 @@ pub fn is_tensor(array: &Bound<'_, PyAny>) -> PyResult<bool> {
 /// tensors that require grad.
 ///
 /// # Errors
-/// ValueError if the tensor has torch's negative bit, because its memory then holds the negated values.
+/// ValueError if the tensor has torch's negative bit, because the memory of such a tensor holds the negated values.
 pub fn detached<'py>(tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = tensor.py();
     if tensor.call_method0(intern!(py, "is_neg"))?.is_truthy()? {

@@ -4,8 +4,8 @@
 //! `fanin/torch/_deferred_queue.py` decides which fills are deferred. For each deferred fill it stores the state that
 //! torch's generator had before the fill. A flush splits the fills into chunks. Each thread repeatedly takes a *run*,
 //! which is a range of consecutive chunks, and fills the chunks of the run in order. If a run begins in the middle of a
-//! fill, the thread advances its generator from the stored state to the first chunk of the run. After each chunk, the
-//! generator is at the beginning of the next chunk of the same fill.
+//! fill, the thread first advances its generator from the stored state to the first chunk of the run. The next chunk of
+//! the same fill needs no such step, because the generator is then at the beginning of this chunk.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};

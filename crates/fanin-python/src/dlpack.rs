@@ -22,8 +22,8 @@ const FLOAT: u8 = 2;
 const BFLOAT: u8 = 4;
 const READ_ONLY: u64 = 1;
 
-/// The keyword arguments of the calls of `__dlpack__`. Since DLPack 1.0, it accepts `max_version`, the newest version
-/// that the caller can read.
+/// The keyword arguments for `__dlpack__`: `max_version`, the newest version of DLPack that this module reads.
+/// Libraries accept this argument since DLPack 1.0.
 static VERSIONS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
 const UNVERSIONED: &CStr = c"dltensor";
@@ -43,8 +43,8 @@ struct DlTensor {
     byte_offset: u64,
 }
 
-/// The first field of `DLManagedTensor`. This module does not use the other fields: it does not consume the capsule, so
-/// the capsule's destructor frees the structure.
+/// The first field of `DLManagedTensor`. The other fields are not used, because this module does not consume the
+/// capsule. The capsule's destructor frees the structure.
 #[repr(C)]
 struct Managed {
     tensor: DlTensor,
@@ -66,8 +66,8 @@ pub struct Array<'py> {
     pub memory: Memory,
     /// Whether the array is a torch tensor.
     pub is_tensor: bool,
-    /// The library that exported the array keeps the memory alive until this capsule is destroyed, because the capsule
-    /// is not consumed.
+    /// This module does not consume the capsule. The library that exported the array therefore keeps the memory alive
+    /// until the capsule is destroyed.
     _capsule: Bound<'py, PyCapsule>,
 }
 

@@ -18,7 +18,7 @@ use crate::{autograd, errors, openmp};
 const RELEASE_GIL: usize = 1 << 13;
 
 /// Returns whether a fill of `count` values takes so long that Ctrl-C must be able to interrupt it. An orthogonal
-/// matrix has a lower limit, because its elements take longer to compute than those of other distributions.
+/// matrix has a lower limit, because each of its elements takes longer than an element of another distribution.
 fn is_long(distribution: Distribution, count: usize) -> bool {
     let orthogonal = matches!(distribution, Distribution::Orthogonal { .. });
     count >= if orthogonal { 1 << 22 } else { interrupt::MIN_VALUES }
@@ -27,7 +27,7 @@ fn is_long(distribution: Distribution, count: usize) -> bool {
 /// The number of values that [`Prepared::fill_flat`] fills between two checks for signals such as Ctrl-C.
 const CHUNK: usize = 1 << 22;
 
-/// A region of a global tensor. An array that is filled with the region has the shape of the region.
+/// The region of a global tensor with which an array is filled. The region has the shape of the array.
 #[derive(Debug, Default)]
 struct Region {
     /// The shape of the global tensor. None means the shape of the array.
@@ -181,7 +181,7 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Returns the memory of `array`, and checks that it has the element type of the tensor.
+    /// Returns the memory of `array`, and checks that its element type is the type of the tensor.
     ///
     /// # Errors
     /// The errors of [`Array::of`], and TypeError if `array` has another element type than the tensor.

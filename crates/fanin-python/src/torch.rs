@@ -81,8 +81,8 @@ pub fn torch_dtype(name: &str) -> Option<DType> {
 }
 
 /// A thread of fanin holds this lock while it reads, advances and sets the state of a generator. Without the lock, two
-/// threads could draw the same words. torch itself cannot draw meanwhile, because its draws need the GIL, which the
-/// thread holds as well.
+/// threads could draw the same words. torch itself cannot draw during this time, because its draws need the GIL, and
+/// the thread also holds the GIL.
 static GENERATOR_LOCK: Mutex<()> = Mutex::new(());
 
 static DATA_PTR: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -35,7 +35,7 @@ def same(a, b):
 
 
 def outcome(call, seed=0):
-    """Seeds torch and calls `call`. Returns the result, the error, the warnings, and the default generator's state afterwards."""
+    """Seeds torch and calls `call`. Returns the result, the error, the warnings, and the default generator's final state."""
     torch.manual_seed(seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

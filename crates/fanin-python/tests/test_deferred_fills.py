@@ -78,7 +78,7 @@ def test_the_fill_that_turns_the_mode_on_is_deferred_if_its_memory_is_new(done):
     count = 1 << 25
 
     def run():
-        new = torch.empty(count)  # The system allocates new memory for it: no page was written to.
+        new = torch.empty(count)  # So large that the system allocates new pages.
         new.uniform_()
         new.normal_()
         return new

@@ -137,7 +137,7 @@ def play(seed, calls, modules):
             except Exception as raised:
                 error = type(raised), str(raised)
         kept = [*kept, tensor][-5:]
-        # Only some of the tensors are read now. The fills of the other tensors stay deferred until later.
+        # The clone reads the tensor. Most tensors are not read here, so that their fills stay deferred.
         seen = tensor.detach().clone() if r.random() < 0.3 else tensor
         left.append((text, seen, error, [(w.category, str(w.message)) for w in caught]))
     return left, [torch.get_rng_state(), *(generator.get_state() for generator in generators)]

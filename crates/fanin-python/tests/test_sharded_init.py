@@ -90,7 +90,7 @@ def named(shape, spec, name, seed=5):
 
 
 def test_layers_of_torch_are_filled_by_their_own_code():
-    """sharded_init also intercepts functions of torch.nn.init that layers imported earlier, and restores the generator's state."""
+    """sharded_init intercepts functions that layers imported earlier, and restores the generator's state at its end."""
     net = nn.Sequential(nn.Linear(30, 20), nn.MultiheadAttention(8, 2), nn.Embedding(9, 4, padding_idx=2), nn.GRU(3, 4))
     before = torch.get_rng_state()
 

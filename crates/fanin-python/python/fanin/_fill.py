@@ -64,8 +64,8 @@ def fill(
     out
         The array to fill and return instead of `array`. Then `array` is not changed, and must have the same shape as `out`.
     dtype
-        Required only if `array` is an integer array that is to hold the bits of the values: "bf16" for an array of uint16,
-        "f8_e4m3" or "f8_e5m2" for an array of uint8. Arrays of ml_dtypes and tensors of torch know their types.
+        The type of the values. Required only if the array has an integer type and gets the bits of the values: "bf16" for an
+        array of uint16, "f8_e4m3" or "f8_e5m2" for an array of uint8.
     whole, start
         The shape of a global tensor, and the index in the global tensor at which a region begins. The array gets the values
         of this region: the same values as a slice of the filled global tensor. By default, the array is the global tensor.

@@ -9,8 +9,9 @@ Every function draws from a generator of torch: the argument `generator` if it i
 call, the generator has the same state as after the same call of torch. Any mix of calls of fanin and torch therefore gives the
 same values as calls of torch alone, bit for bit.
 
-fanin passes a call to torch in three cases: the tensor is not dense CPU memory of float32, float64, float16 or bfloat16; its
-class is a subclass of Tensor other than Parameter; or the call is traced or made inside a mode of torch.
+fanin passes calls that it does not support to torch. These include calls with a tensor that is not dense CPU memory of float32,
+float64, float16 or bfloat16, or whose class is a subclass of Tensor other than Parameter. They also include calls that are
+traced, and calls inside a mode of torch other than `with torch.device(...)`.
 
 On Linux, fills use the OpenMP threads of torch (GNU's libgomp). `torch.set_num_threads` or OMP_NUM_THREADS sets the number of
 these threads. torchrun, for example, sets OMP_NUM_THREADS to 1. After the import of this module, `fanin.fill` and the functions

@@ -74,7 +74,7 @@ _effects: dict[Any, tuple[int, bool]] = {}
 
 
 def _effect(operator: Any) -> tuple[int, bool]:
-    """Determines the value of `_effects` for an operator, stores it and returns it. Called when the operator is first used."""
+    """Determines the value of `_effects` for an operator, and stores and returns the value. Called once for each operator."""
     if getattr(operator, "namespace", None) != "aten":
         effect = _UNKNOWN
     elif operator in (_aten.uniform_.default, _aten.normal_.default):
@@ -93,7 +93,7 @@ def _effect(operator: Any) -> tuple[int, bool]:
 
 
 class DeferredMode(TorchDispatchMode):
-    """The dispatch mode of a thread. It defers fills, and does a deferred fill before another operator reads the memory."""
+    """The dispatch mode of a thread, which defers fills, and does a deferred fill before an operator reads its memory."""
 
     #: Tells torch to call `__torch_dispatch__` for higher-order operators too. Their effect is _UNKNOWN.
     supports_higher_order_operators = True
@@ -191,7 +191,7 @@ _sleeping = threading.local()
 
 
 def wake(tensor: Tensor) -> bool:
-    """Turns on the mode of this thread, and returns True. Returns False if there is no such mode, or if it must stay off."""
+    """Turns on the mode of this thread, and returns True. Returns False if no mode is off, or if the mode must stay off."""
     mode = getattr(_sleeping, "mode", None)
     # During a backward pass, the mode must stay off, because autograd restores the stack of modes at the end of the pass.
     if mode is None or torch._C._current_graph_task_id() != -1:
@@ -225,7 +225,7 @@ def _fill_now(operator, args, kwargs) -> bool:
 
 
 def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
-    """Fills a tensor now, although the mode of this thread is on. Returns True if it did, and False if torch must do the fill.
+    """Fills a tensor now, although the mode of this thread is on. Returns True on success, False if torch must fill it.
 
     Returns False for all uniform and normal fills. torch then calls an operator, and the mode can defer the fill.
     """

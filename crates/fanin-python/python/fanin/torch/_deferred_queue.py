@@ -41,12 +41,12 @@ class DeferredQueue:
         self.is_active = False
 
     def add_storage(self, tensor: Tensor) -> None:
-        """Records the newly allocated storage of a tensor as a storage whose fills may be deferred."""
+        """Allows fills of a tensor's storage to be deferred. Called when the storage was newly allocated."""
         storage = storage_of(tensor)
         self.own[storage._cdata] = StorageWeakRef(storage)
 
     def add_result(self, args, result: Tensor) -> None:
-        """Records the storage of an operator's result as a storage whose fills may be deferred.
+        """Allows fills of the storage of an operator's result to be deferred.
 
         Does nothing if the storage may belong to an argument, because the operator has then not allocated it.
         """
@@ -91,7 +91,7 @@ class DeferredQueue:
         return True
 
     def _drop_unused(self) -> None:
-        """Drops the fills of storages to which nothing refers any more.
+        """Drops the deferred fills of storages that nothing else refers to.
 
         `defer` calls this method only when the number of deferred bytes has doubled since the last call. The cost for each
         deferred fill is therefore constant on average.
@@ -137,7 +137,7 @@ class DeferredQueue:
                         self.flush(item)
 
     def flush_all(self) -> None:
-        """Does all deferred fills. Fills of storages to which nothing refers any more are dropped."""
+        """Does all deferred fills, except fills of storages that nothing else refers to. These fills are dropped."""
         if self.fills:
             with _lock:
                 fills = [fill for fill in self.fills.values() if not fill.is_unused()]

@@ -1,4 +1,4 @@
-"""The functions of `fanin.torch` that replace those of torch.nn.init, under the same names.
+"""The functions of `fanin.torch` that have the names of torch.nn.init and replace its functions.
 
 Each function does the same steps in the same order as torch's function of that name. fanin does the fill if `_torch_stream`
 supports the tensor. Otherwise torch does the fill. torch's own functions compute gains and fans.

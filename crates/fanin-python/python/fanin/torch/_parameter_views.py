@@ -1,4 +1,4 @@
-"""Finds, for a tensor that is a view of a parameter, the parameter and the range of its indices that the view covers.
+"""Finds the parameter that a tensor is a view of, and the indices of the parameter that the view covers.
 
 Initialization code writes to views of parameters, as in `weight[padding_idx].fill_(0)`, `weight.chunk(4)` and
 `weight.view(rows, -1)`. A view of an ordinary parameter shares the parameter's memory. For a DTensor, torch would compute a
@@ -21,7 +21,7 @@ from ._regions import Region, is_dtensor, local_of, regions_of, view_of
 
 
 class NamedTensor:
-    """A parameter or buffer, its name without the prefixes of wrappers, and, for a DTensor, its twin (see above)."""
+    """A parameter or buffer, its name without the prefixes of wrappers, and a DTensor's twin (see the module docstring)."""
 
     __slots__ = ("filled", "is_parameter", "name", "tensor", "twin")
 

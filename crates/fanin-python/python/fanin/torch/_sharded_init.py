@@ -237,7 +237,7 @@ class sharded_init:
     the same fill of the whole parameter has at the indices of the slice. `orthogonal_` and `sparse_` fill the slice as a
     separate matrix, whose name contains the slice, such as `rnn.weight_hh_l0[64:128]`.
 
-    Draws into other tensors, such as a `torch.rand(n)` that is then copied into a parameter, are done by torch. For these
+    torch does draws into other tensors, such as `torch.rand(n)`, whose result the code may copy into a parameter. For these
     draws, the default generator is seeded with `seed` at the beginning of the context, and its former state is restored at the
     end. The values are the same on every rank if every rank makes the same draws.
 
@@ -252,8 +252,8 @@ class sharded_init:
     seed
         The seed of the native stream.
     partial
-        If True, some parameters may remain unwritten. If False, ValueError is raised at the end of the context if nothing was
-        written to some parameter, because its values are arbitrary after `to_empty`.
+        If True, the code may leave some parameters unwritten. By default, ValueError is raised at the end of the context if
+        nothing was written to a parameter, because its memory is uninitialized after `to_empty`.
 
     Examples
     --------
