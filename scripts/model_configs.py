@@ -1,6 +1,6 @@
-"""The models that scripts, tests and benchmarks build. This module has the configuration of each model.
+"""Configurations of the models that scripts, tests and benchmarks build.
 
-Nothing is downloaded. To import this module, other files add its folder to the path:
+Nothing is downloaded. To import this module, a file adds its folder to `sys.path`:
 
     sys.path.insert(0, str(ROOT / "scripts"))
     import model_configs
@@ -74,7 +74,7 @@ class BuiltIn(NamedTuple):
 
     @property
     def loads_in(self) -> str:
-        """The Python expressions that create the models that can load a checkpoint of this model, separated by commas."""
+        """A comma-separated list of Python expressions. Each creates a model that can load a checkpoint of this model."""
         first = f"timm.create_model({self.name!r})" if self.config is None else f"transformers.{self.name}"
         return first if self.also_loads_in is None else f"{first}, {self.also_loads_in}"
 

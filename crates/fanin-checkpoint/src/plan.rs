@@ -32,8 +32,8 @@ impl CheckpointPlan {
     /// Returns the plan of a checkpoint that is one file with one tensor.
     ///
     /// # Errors
-    /// Returns an error if the stream does not have the algorithm of `plan`, or if the tensor has more bytes than a
-    /// file can have.
+    /// Returns an error if `draw.stream` does not implement the algorithm that `plan` needs, or if the tensor is larger
+    /// than the maximum size of a file.
     pub fn of_tensor(entry: Entry, init: &Init, plan: Plan, draw: Draw) -> Result<Self> {
         let planned = vec![Planned::of(entry, init.clone(), plan)];
         feasibility::check(&planned, draw.stream)?;

@@ -36,7 +36,7 @@ pub fn remove_temporary_files() -> RemovedFiles {
 pub struct RemovedFiles(Option<MutexGuard<'static, BTreeSet<PathBuf>>>);
 
 impl RemovedFiles {
-    /// Returns true if there was no temporary file to remove.
+    /// Returns true if the removal found no temporary files.
     pub fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|registry| registry.is_empty())
     }

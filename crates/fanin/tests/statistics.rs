@@ -378,7 +378,8 @@ fn orthogonal_matrices_are_haar_distributed() {
         let variance = sample.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
         let expected = if k % 2 == 0 { 1.0 } else { 0.0 };
         assert!((mean - expected).abs() < 5.0 * (f64::from(k) / n).sqrt(), "trace of Q^{k}: mean {mean}");
-        // For a nearly normal sample of variance k, the sample variance has the variance 2 k^2 / n.
+        // For n values from a nearly normal distribution with variance k, the standard deviation of the sample variance
+        // is about k * sqrt(2 / n).
         assert!((variance - f64::from(k)).abs() < 6.0 * f64::from(k) * (2.0 / n).sqrt(), "Q^{k}: {variance}");
     }
     let off = (positive as f64 - TRIALS as f64 / 2.0) / (TRIALS as f64 / 4.0).sqrt();

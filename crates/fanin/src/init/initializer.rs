@@ -38,7 +38,7 @@ pub trait Initializer {
     /// Returns an error if the arguments or the shape are invalid for the scheme.
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error>;
 
-    /// Fills the row-major tensor `buffer` with values from `stream`. Returns the plan, which has the warnings.
+    /// Fills the row-major tensor `buffer` with values from `stream`. Returns the plan, which contains any warnings.
     ///
     /// # Errors
     /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.
@@ -54,7 +54,7 @@ pub trait Initializer {
         self.fill_tensor(TensorMut::contiguous(buffer, shape)?, stream)
     }
 
-    /// Fills `tensor`, which can have any strides, with values from `stream`. Returns the plan, which has the warnings.
+    /// Fills `tensor`, which can have any strides, with values from `stream`. Returns the plan, which contains any warnings.
     ///
     /// # Errors
     /// The errors of [`Initializer::resolve`] and [`Plan::fill`]. When an error is returned, nothing has been written.

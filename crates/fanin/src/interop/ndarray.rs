@@ -17,7 +17,7 @@ use crate::tensor::TensorMut;
 
 /// Fills an existing array.
 pub trait InitArray {
-    /// Fills the array. Returns the plan, which has the warnings.
+    /// Fills the array. Returns the plan, which contains any warnings.
     ///
     /// On the native stream, the value at an index does not depend on the memory order of the array. On the torch
     /// stream, the values are those of a torch tensor with the same strides.

@@ -376,7 +376,7 @@ mod tests {
             let least = 2.0 / n as f64;
             for diagonal in [
                 (0..n).map(|k| (n - k) as f64).collect::<Vec<_>>(),
-                // Singular values that extend over 60 orders of magnitude.
+                // Singular values that span 60 orders of magnitude.
                 (0..n).map(|k| 1e-60f64.powf(k as f64 / n as f64)).collect(),
                 // Half of the singular values are zero.
                 (0..n).map(|k| (1.0 - k as f64 * least).max(0.0)).collect(),

@@ -150,8 +150,8 @@ impl Block {
         &self.start
     }
 
-    /// Returns, for each axis of the block, the number of the corresponding axis of the whole tensor. The block has one
-    /// element along every other axis.
+    /// Returns, for each axis of the block, the index of the corresponding axis of the whole tensor. Along the remaining
+    /// axes of the tensor, the block has length 1.
     pub fn axes(&self) -> &[usize] {
         &self.axes
     }

@@ -34,7 +34,7 @@ SPARSE = FillRequest.sparse
 DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
 
 #: fanin fills tensors of at least this number of values. torch is faster for smaller tensors, because reading and setting the
-#: generator's state takes fanin longer than the fill. docs/speed.md has the measurements.
+#: generator's state takes fanin longer than the fill. docs/dev/performance.md has the measurements.
 MIN_VALUES = 8192
 
 #: In `fast_init(defer=True)`, the first fill of at least this number of values turns on the deferring of fills.

@@ -74,7 +74,8 @@ impl Mt19937 {
         self.words_and_prefetch::<I>(out, Prefetch::none());
     }
 
-    /// Fills `out` with the next words. Prefetches one cache line of `prefetch` for each sixteen words.
+    /// Fills `out` with the next words. For every 16 words, prefetches one cache line of the memory
+    /// that `prefetch` describes.
     #[inline(always)]
     pub(crate) fn words_and_prefetch<I: SimdIsa>(&mut self, mut out: &mut [u32], mut prefetch: Prefetch<'_>) {
         while !out.is_empty() {

@@ -10,9 +10,10 @@ use crate::region::RegionSlice;
 impl Torch {
     /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` values.
     ///
-    /// Returns the number of words that the generator has moved. This is the number of words of the whole tensor. For
-    /// rejection sampling, it is the number of words of as many passes over the whole tensor as the values in `slice`
-    /// need. If torch draws values one by one and not by groups, their words are not counted.
+    /// Returns the number of words by which the generator has advanced. These are the words of the whole tensor, not only
+    /// of `slice`. With rejection sampling, torch draws the whole tensor several times. The result then counts the draws
+    /// that are needed until every value in `slice` is accepted. Words of values that torch draws one by one
+    /// (see [`ByGroups`]) are not counted.
     ///
     /// For a sparse distribution, only the normal values are drawn, and no zeros are written.
     ///

@@ -54,8 +54,8 @@ impl Stream for Torch {
 }
 
 impl Torch {
-    /// Fills `tensor` in memory order, with a distribution that [`Torch::draw`] can draw. Then writes the zeros of a
-    /// sparse distribution.
+    /// Fills `tensor` in memory order with values from a distribution that [`Torch::draw`] supports. If the distribution
+    /// is sparse, then writes its zeros.
     fn fill_value_by_value(
         &mut self,
         plan: &Plan,

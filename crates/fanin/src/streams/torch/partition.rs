@@ -10,8 +10,8 @@ use crate::rng::Mt19937;
 
 /// The time that it takes to draw values. The unit is the time to pass over one word, about an eighth of a nanosecond.
 ///
-/// The times were measured on the machine on which torch's fills are fastest (docs/speed.md). Slower machines need more
-/// time than is estimated here. There a fill uses too few threads rather than too many.
+/// The times were measured on the machine on which torch's fills are fastest (docs/dev/performance.md). On a slower
+/// machine they are underestimated, so a fill may use too few threads there, but rarely too many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
     /// Time to compute one value.

@@ -14,7 +14,7 @@ pub(super) const GROUP: usize = Torch::GROUP;
 pub(super) const BULK: usize = GROUP;
 
 /// Computes [`Torch::words`] for a plan that the stream can fill. A plan of an eight-bit type takes as many words as
-/// the f32 plan.
+/// the same plan with dtype f32.
 pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     let (dtype, count) = (plan.dtype(), plan.len());
     let normals = |dtype| match count {
@@ -85,7 +85,8 @@ fn words_of_normals(dtype: DType, count: usize) -> u64 {
     Groups::new(dtype, count).total
 }
 
-/// Number of words that the zeros of a sparse matrix take. Each column takes the words of one permutation of the rows.
+/// Returns the number of words that torch draws to choose the positions of the zeros of a sparse matrix. It draws one
+/// permutation of the rows for each column.
 pub(super) fn words_of_permutations((rows, columns): (usize, usize)) -> u64 {
     columns as u64 * words_of_permutation(rows)
 }
