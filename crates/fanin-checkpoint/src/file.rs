@@ -75,7 +75,8 @@ impl SafetensorsFile {
         if !entry.dtype.is_read() {
             return Ok(());
         }
-        // One read returns a whole chunk, including the gaps between ranges. So many short ranges need only one read.
+        // One read returns a whole chunk, including the gaps between ranges. Short ranges in the same chunk therefore need
+        // only one read.
         let (mut first, mut chunk) = (0, Vec::new());
         for mut range in ranges {
             while !range.is_empty() {

@@ -45,7 +45,7 @@ pub enum Error {
     #[error(transparent)]
     Spec(#[from] fanin::Error),
     /// No built-in model has this name.
-    #[error("there is no built-in model {name:?}{}", suggested(suggestion))]
+    #[error("there is no built-in model {name:?}{}", suggested(*suggestion))]
     UnknownModel {
         /// The requested name.
         name: String,
@@ -53,7 +53,7 @@ pub enum Error {
         suggestion: Option<&'static str>,
     },
     /// A name is neither that of a built-in model nor that of a recipe file.
-    #[error("{name:?} is neither a built-in model nor a recipe file{}", suggested(suggestion))]
+    #[error("{name:?} is neither a built-in model nor a recipe file{}", suggested(*suggestion))]
     UnknownRecipe {
         /// The requested name.
         name: String,
@@ -65,7 +65,7 @@ pub enum Error {
     Request(String),
 }
 
-fn suggested(suggestion: &Option<&'static str>) -> String {
+fn suggested(suggestion: Option<&str>) -> String {
     suggestion.map(|name| format!(": did you mean {name}?")).unwrap_or_default()
 }
 
@@ -83,7 +83,5 @@ impl Error {
 
 /// Returns `": did you mean NAME?"` with the candidate most similar to `name`, or an empty string if none is similar.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    fanin::nearest(name, candidates)
-        .map(|candidate| format!(": did you mean {candidate}?"))
-        .unwrap_or_default()
+    suggested(fanin::nearest(name, candidates))
 }

@@ -148,8 +148,7 @@ impl<'a> Verifier<'a> {
                 let text = format!(
                     "rule {rule:?}: the std of its {tensors} tensors or blocks together is {z:+.1} standard errors off"
                 );
-                // The sum has so many terms that it is nearly normal. The correction assumes that the terms have a
-                // skewness of 2.
+                // The sum of many terms is nearly normal. The correction assumes that the terms have a skewness of 2.
                 TestResult::new("std of a rule", standardized_sum(z, 2.0, *variance), text)
             })
             .collect()
