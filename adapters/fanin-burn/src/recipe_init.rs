@@ -15,12 +15,13 @@ pub struct RecipeInit {
 }
 
 impl RecipeInit {
-    /// Returns a `RecipeInit` for this recipe, with torch's order of axes.
+    /// Returns a `RecipeInit` for `recipe`. Values are drawn for weights in torch's order of axes, (out, in), and transposed
+    /// where burn's order differs. [`RecipeInit::axes`] selects another order.
     pub fn new(recipe: Recipe) -> Self {
         Self { init: fanin_recipe::RecipeInit::new(recipe), axes: Axes::default() }
     }
 
-    /// Returns a `RecipeInit` for the recipe of a built-in model, with torch's order of axes. The command
+    /// Returns a `RecipeInit` for the recipe of a built-in model. Axes are as in [`RecipeInit::new`]. The command
     /// `fanin models` lists the names of the models.
     ///
     /// # Errors

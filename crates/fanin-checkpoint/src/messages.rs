@@ -63,7 +63,7 @@ pub(crate) fn message_channel() -> (MessageSender, MessageReceiver) {
 }
 
 impl MessageSender {
-    /// Sends a message to the receiver. Returns [`Stopped::Disconnected`] if the receiver has dropped its end.
+    /// Sends a message to the receiver. Returns [`Stopped::Disconnected`] if the receiver has been dropped.
     pub(crate) fn send(&self, message: Message) -> Result<(), Stopped> {
         self.messages.send(message).map_err(|_| Stopped::Disconnected)
     }

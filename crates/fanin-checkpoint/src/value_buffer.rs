@@ -97,13 +97,13 @@ impl ValueBuffer {
         self.count
     }
 
-    /// Returns the floating-point values as a contiguous tensor of this shape, for a stream to fill.
+    /// Returns the floating-point values as a contiguous tensor of the given shape, for a stream to fill.
     ///
     /// # Errors
     /// Returns an error if the number of values in `shape` differs from that of the buffer.
     ///
     /// # Panics
-    /// Panics if the buffer is empty, or if its values are in the byte order of the file.
+    /// Panics if the buffer is empty, or if its values were already converted to the byte order of the file.
     pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
         let (words, count) = (&mut self.words[..], self.count);
         match self.kind {

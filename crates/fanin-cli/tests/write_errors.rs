@@ -180,7 +180,8 @@ fn an_interrupted_run_leaves_the_old_file_and_nothing_else() {
 #[cfg(target_os = "linux")]
 fn signals_that_were_ignored_stay_ignored() {
     let fixture = Fixture::new();
-    // `trap ''` makes the process ignore SIGHUP and SIGINT, like `nohup` and a shell's background jobs.
+    // `trap ''` starts the process with SIGHUP and SIGINT ignored. `nohup` does this for SIGHUP, and a script does it for
+    // SIGINT in its background jobs.
     let mut child = start(&fixture, "trap '' HUP INT;", "100000000");
     signal(&child, "-HUP");
     signal(&child, "-INT");

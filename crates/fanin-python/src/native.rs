@@ -205,7 +205,7 @@ pub fn canonical_name(name: &str) -> String {
 /// Fills an array (any object with `__dlpack__`) as `fanin.fill` does. If the array is a torch tensor, its version
 /// counter is incremented.
 #[pyfunction]
-#[pyo3(signature = (array, spec: "str | Initializer", seed, name, dtype=None, whole=None, start=None))]
+#[pyo3(signature = (array, spec: "str | Initializer", seed, name, dtype=None, global_shape=None, start=None))]
 #[allow(clippy::too_many_arguments, reason = "the keywords of fanin.fill")]
 pub fn fill_array(
     array: &Bound<'_, PyAny>,
@@ -213,14 +213,14 @@ pub fn fill_array(
     seed: Seed,
     name: Argument<'_, String>,
     dtype: Option<DTypeName>,
-    whole: Option<Argument<'_, Vec<usize>>>,
+    global_shape: Option<Argument<'_, Vec<usize>>>,
     start: Option<Argument<'_, Vec<usize>>>,
 ) -> PyResult<()> {
     let py = array.py();
     let name = name.read("name", "a text, the tensor's name")?;
-    let whole = whole.map(|whole| whole.read("whole", SIZES)).transpose()?;
+    let global_shape = global_shape.map(|shape| shape.read("global_shape", SIZES)).transpose()?;
     let start = start.map(|start| start.read("start", SIZES)).transpose()?;
-    let region = Region { global_shape: whole, start };
+    let region = Region { global_shape, start };
     let mut exported = Array::of(array, dtype.map(|dtype| dtype.0))?;
     let filled = fill_memory(py, &mut exported.memory, spec.0, seed, &name, &region);
     // Values are written if the fill succeeds or if Ctrl-C stops the fill. All other errors occur before the first

@@ -85,9 +85,9 @@ impl Recipe {
     /// Returns whether a tensor of this name is not filled: the rule that matches it says copy or skip.
     ///
     /// >>> import fanin
-    /// >>> fanin.Recipe('[init]\n"*.mask" = "skip"\n"*" = "zeros"').leaves("attn.mask")
+    /// >>> fanin.Recipe('[init]\n"*.mask" = "skip"\n"*" = "zeros"').keeps_values("attn.mask")
     /// True
-    fn leaves(&self, name: &str) -> bool {
+    fn keeps_values(&self, name: &str) -> bool {
         self.recipe.keeps_values(name)
     }
 

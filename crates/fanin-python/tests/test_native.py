@@ -33,7 +33,7 @@ def test_values_do_not_depend_on_the_memory(spec, dtype):
     for memory in (fortran, strided, tensor, tensor.t().contiguous().t()):
         assert fanin.fill(memory, spec, seed=5, name="w") is memory
         np.testing.assert_array_equal(np.asarray(memory), expected)
-    region = fanin.fill(np.empty((5, 7), dtype), spec, seed=5, name="w", whole=(37, 23), start=(30, 11))
+    region = fanin.fill(np.empty((5, 7), dtype), spec, seed=5, name="w", global_shape=(37, 23), start=(30, 11))
     np.testing.assert_array_equal(region, expected[30:35, 11:18])
     pattern = np.zeros((37, 23))
     assert fanin.fill(pattern, spec, seed=5, name="w", out=fortran) is fortran and not pattern.any()
@@ -56,7 +56,7 @@ def test_rows_of_a_large_array_are_those_of_the_whole_array():
     whole = fanin.filled((3000, 2999), "sparse(0.2)", seed=3)
     rows = np.empty((1000, 2999), np.float32)
     for start in (0, 1000, 2000):
-        fanin.fill(rows, "sparse(0.2)", seed=3, whole=(3000, 2999), start=(start, 0))
+        fanin.fill(rows, "sparse(0.2)", seed=3, global_shape=(3000, 2999), start=(start, 0))
         np.testing.assert_array_equal(rows, whole[start : start + 1000])
 
 
@@ -86,9 +86,9 @@ def test_rows_of_a_large_array_are_those_of_the_whole_array():
         (lambda: fanin.fill(np.zeros(3, "f4"), 7), TypeError, "spec = 7: must be a text, as"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", name=None), TypeError, "name = None: must be a text"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", dtype=torch.float32), TypeError, "dtype = torch.float32: must be"),
-        (lambda: fanin.fill(np.zeros((2, 2), "f4"), "normal", whole=(4, 4), start=(-1, 0)), ValueError, "start = (-1, 0): must"),
-        (lambda: fanin.fill(np.zeros(2, "f4"), "normal", whole=(-4,)), ValueError, "whole = (-4,): must"),
-        (lambda: fanin.fill(np.zeros(2, "f4"), "normal", whole=4), TypeError, "whole = 4: must"),
+        (lambda: fanin.fill(np.zeros((2, 2), "f4"), "normal", global_shape=(4, 4), start=(-1, 0)), ValueError, "start = (-1, 0): must"),
+        (lambda: fanin.fill(np.zeros(2, "f4"), "normal", global_shape=(-4,)), ValueError, "global_shape = (-4,): must"),
+        (lambda: fanin.fill(np.zeros(2, "f4"), "normal", global_shape=4), TypeError, "global_shape = 4: must"),
         (lambda: fanin.normal().resolve((-1,)), ValueError, "shape = (-1,): must"),
         (lambda: fanin.explain("normal", (2, 2), groups=-1), ValueError, "groups = -1: must"),
         (lambda: RECIPE.plan([("w", "F32", [-2])]), ValueError, "the shape of w = [-2]: must"),
@@ -98,8 +98,8 @@ def test_rows_of_a_large_array_are_those_of_the_whole_array():
         (lambda: fanin.init_module(nn.LazyLinear(3), RECIPE), ValueError, "weight has no shape yet because its module is lazy: run"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=1 << 64), ValueError, "whole number from -2^63"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", seed=0.5), TypeError, "whole number"),
-        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", whole=(5,), start=(3,)), ValueError, "is not inside the shape"),
-        (lambda: fanin.fill(np.zeros((9000, 600), "f4"), "normal", whole=(9000, 600), start=(1, 0)), ValueError, "is not inside the shape"),
+        (lambda: fanin.fill(np.zeros(3, "f4"), "normal", global_shape=(5,), start=(3,)), ValueError, "is not inside the shape"),
+        (lambda: fanin.fill(np.zeros((9000, 600), "f4"), "normal", global_shape=(9000, 600), start=(1, 0)), ValueError, "is not inside the shape"),
         (lambda: fanin.fill(np.zeros(3, "f4"), "normal", out=np.zeros(4, "f4")), ValueError, "out has the shape (4,)"),
         (lambda: fanin.kaiming_normal(mode="fan_uot"), ValueError, "did you mean fan_out?"),
         (lambda: fanin.Recipe("[init]\nx = 3"), ValueError, "recipe:2:5"),

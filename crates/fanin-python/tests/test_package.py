@@ -56,7 +56,7 @@ import numpy as np
 import fanin
 
 weights: np.ndarray = fanin.filled((3, 2), "normal(std=0.02)", seed=1, name="w", dtype="f32")
-same: np.ndarray = fanin.fill(weights, fanin.orthogonal("relu"), seed=2, whole=(6, 2), start=(3, 0))
+same: np.ndarray = fanin.fill(weights, fanin.orthogonal("relu"), seed=2, global_shape=(6, 2), start=(3, 0))
 init: fanin.Initializer = fanin.kaiming_uniform(5**0.5, mode="fan_out")
 plan: fanin.Plan = init.resolve((3, 2))
 deviation: float = plan.std

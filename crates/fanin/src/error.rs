@@ -239,7 +239,7 @@ pub enum Error {
     },
     /// The working memory of a fill cannot be allocated.
     #[error(
-        "cannot allocate the {bytes} bytes of working memory that the shape {shape:?} needs: filling a region of it needs as much"
+        "cannot allocate the {bytes} bytes of working memory that the shape {shape:?} needs; filling only a region of the tensor needs as much memory"
     )]
     Memory {
         /// The shape of the plan.

@@ -158,19 +158,19 @@ macro_rules! factor {
 }
 
 static FACTORS: [ScalingFactor; 13] = [
-    factor!(gpt2_residual(layers) "1 / sqrt(2 layers)", "Radford et al. 2019, section 2.3"),
-    factor!(depth_scaled(layer) "1 / sqrt(2 (layer + 1))", "Zhang et al. 2019; torchtitan, OLMo"),
-    factor!(small_init(width) "sqrt(2 / (5 width))", "Nguyen, Salazar 2019, section 2.2"),
-    factor!(wang_init(layers, width) "2 / (layers sqrt(width))", "Wang, Komatsuzaki 2021; GPT-NeoX"),
+    factor!(gpt2_residual(layers) "1 / sqrt(2 * layers)", "Radford et al. 2019, section 2.3"),
+    factor!(depth_scaled(layer) "1 / sqrt(2 * (layer + 1))", "Zhang et al. 2019; torchtitan, OLMo"),
+    factor!(small_init(width) "sqrt(2 / (5 * width))", "Nguyen, Salazar 2019, section 2.2"),
+    factor!(wang_init(layers, width) "2 / (layers * sqrt(width))", "Wang, Komatsuzaki 2021; GPT-NeoX"),
     factor!(mup_hidden(fan_in, base) "sqrt(base / fan_in)", "Yang et al. 2022, arXiv 2203.03466, table 3"),
     factor!(mup_output(fan_in, base) "base / fan_in", "Yang et al. 2022, arXiv 2203.03466, table 3"),
     factor!(mup_embedding(fan_in, base) "1", "Yang et al. 2022, arXiv 2203.03466, table 3"),
-    factor!(deepnorm_beta(layers) "(8 layers)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
-    factor!(deepnorm_encoder_beta(encoder, decoder) "0.87 (encoder^4 decoder)^(-1/16)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
-    factor!(deepnorm_decoder_beta(decoder) "(12 decoder)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
-    factor!(tfixup_encoder(layers) "0.67 layers^(-1/4)", "Huang et al. 2020, section 3"),
-    factor!(tfixup_decoder(layers) "(9 layers)^(-1/4)", "Huang et al. 2020, section 3"),
-    factor!(fixup(branches, depth) "branches^(-1 / (2 depth - 2))", "Zhang et al. 2019, arXiv 1901.09321, section 3"),
+    factor!(deepnorm_beta(layers) "(8 * layers)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
+    factor!(deepnorm_encoder_beta(encoder, decoder) "0.87 * (encoder^4 * decoder)^(-1/16)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
+    factor!(deepnorm_decoder_beta(decoder) "(12 * decoder)^(-1/4)", "Wang et al. 2022, arXiv 2203.00555, figure 2"),
+    factor!(tfixup_encoder(layers) "0.67 * layers^(-1/4)", "Huang et al. 2020, section 3"),
+    factor!(tfixup_decoder(layers) "(9 * layers)^(-1/4)", "Huang et al. 2020, section 3"),
+    factor!(fixup(branches, depth) "branches^(-1 / (2 * depth - 2))", "Zhang et al. 2019, arXiv 1901.09321, section 3"),
 ];
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ fn blocks_by_index_equal_slices_of_the_whole_and_matrices_those_of_their_own_nam
         assert_eq!(fused.at(&second).bytes(), two.at(&second).bytes());
 
         let stack =
-            filled("stacked(blocks(orthogonal, parts=2), axis=1)", &[8, 3, 5], dtype, &mut SEED.tensor("w"));
+            filled("stacked(blocks(orthogonal, count=2), axis=1)", &[8, 3, 5], dtype, &mut SEED.tensor("w"));
         for (tensor, block) in [(0, 0), (0, 1), (2, 1)] {
             let name = format!("w[{tensor}][{block}]");
             let alone = filled("orthogonal", &[4, 5], dtype, &mut SEED.tensor(&name));

@@ -224,7 +224,7 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
     // A plan has no blocks if all its blocks have the same distribution and each value depends on its index alone. This
     // is true of kaiming_normal here, because every block has the same fan_in.
     assert_eq!(
-        distribution("blocks(kaiming_normal, parts=3)", &[12, 8]),
+        distribution("blocks(kaiming_normal, count=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])
     );
     assert_eq!(
@@ -235,7 +235,7 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
         distribution("stacked(xavier_uniform)", &[7, 16, 8]),
         distribution("xavier_uniform(layout=eoi)", &[7, 16, 8])
     );
-    let nested = plan("stacked(blocks(orthogonal, parts=2))", &[3, 8, 4], DType::F32).unwrap();
+    let nested = plan("stacked(blocks(orthogonal, count=2))", &[3, 8, 4], DType::F32).unwrap();
     assert_eq!(nested.blocks().len(), 6);
     let last = &nested.blocks()[5];
     assert_eq!((last.suffix(), last.start(), last.extent()), ("[2][1]", &[2, 4, 0][..], vec![1, 4, 4]));
@@ -244,8 +244,8 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
     assert!((delta.std() - (4.0 / 8.0 / 12.0f64).sqrt()).abs() < 1e-15);
     for (spec, shape, needle) in [
         ("blocks(3: normal, 4: normal)", &[8, 2][..], "add up to 7, but the axis has 8"),
-        ("blocks(normal, parts=3)", &[8, 2], "an axis of 8 cannot be split into 3 equal blocks"),
-        ("blocks(normal, parts=2, axis=2)", &[8, 2], "axis = 2 does not exist: it must be from -2 to 1"),
+        ("blocks(normal, count=3)", &[8, 2], "an axis of 8 cannot be split into 3 equal blocks"),
+        ("blocks(normal, count=2, axis=2)", &[8, 2], "axis = 2 does not exist: it must be from -2 to 1"),
         ("stacked(normal)", &[], "axis = 0 does not exist"),
         ("stacked(eye)", &[3, 4], "eye: Only tensors with 2 dimensions"),
         ("delta_orthogonal", &[4, 8, 3], "8 inputs do not fit into 4 outputs"),

@@ -177,7 +177,7 @@ fn blocks_and_stacks_are_parsed_and_printed() {
         parse("blocks(2*8: normal, 4: normal(std=2), axis=-1)").to_string(),
         "blocks(16: normal, 4: normal(std=2), axis=-1)"
     );
-    assert_eq!(parse("blocks( orthogonal , parts = 3 , )").to_string(), "blocks(orthogonal, parts=3)");
+    assert_eq!(parse("blocks( orthogonal , count = 3 , )").to_string(), "blocks(orthogonal, count=3)");
     assert_eq!(
         parse("stacked(blocks(xavier_uniform, zeros, axis=1), axis=0)").to_string(),
         "stacked(blocks(xavier_uniform, zeros, axis=1))"
@@ -189,11 +189,11 @@ fn blocks_and_stacks_are_parsed_and_printed() {
         ("blocks", 6, &["after blocks"][..]),
         ("blocks()", 8, &["blocks requires a spec"]),
         ("blocks(4: normal, eye)", 18, &["either all blocks must have a size"]),
-        ("blocks(normal, eye, parts=2)", 28, &["parts requires exactly one spec"]),
-        ("blocks(normal, part=2)", 15, &["unknown argument part", "use parts or axis"]),
-        ("blocks(normal, parts=0)", 21, &["parts = 0 must be an integer of at least 1"]),
+        ("blocks(normal, eye, count=2)", 28, &["count requires exactly one spec"]),
+        ("blocks(normal, part=2)", 15, &["unknown argument part", "use count or axis"]),
+        ("blocks(normal, count=0)", 21, &["count = 0 must be an integer of at least 1"]),
         ("blocks(1.5: normal)", 7, &["a block's size = 1.5"]),
-        ("blocks(nromal, parts=2)", 7, &["did you mean normal?"]),
+        ("blocks(nromal, count=2)", 7, &["did you mean normal?"]),
         ("stacked(normal, eye)", 16, &["expected"]),
         ("stacked(normal(std=x))", 19, &["x is neither"]),
     ] {

@@ -169,7 +169,8 @@ fn truncated(x: f64, a: f64, b: f64) -> f64 {
             return 0.0;
         }
         let mills = |z: f64| {
-            // Laplace's continued fraction for the Mills ratio is evaluated from its last term.
+            // The first 59 terms of Laplace's continued fraction for the Mills ratio, evaluated from the innermost term
+            // outwards.
             (1..60).rev().fold(z, |tail, k| z + f64::from(k) / tail).recip()
         };
         (-(x - a) * (x + a) / 2.0).exp() * mills(x) / mills(a)

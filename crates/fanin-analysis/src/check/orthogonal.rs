@@ -63,8 +63,8 @@ pub(crate) fn departure(view: &TensorView<'_>, gain: f64) -> Result<f64> {
     let (short, long) = (rows.min(columns), rows.max(columns));
     let v: Vec<[f64; VECTORS]> =
         (0..short).map(|n| std::array::from_fn(|k| sign((k * short + n) as u64))).collect();
-    // Returns the product of the matrix and `vectors`, which has `size` rows. If `transposed` is true, the matrix is
-    // transposed first.
+    // Multiplies the matrix by `vectors`, and returns the product, a matrix of `size` rows. If `transposed` is true, the
+    // transpose of the matrix is multiplied.
     let product =
         |vectors: &[[f64; VECTORS]], size: usize, transposed: bool| -> Result<Vec<[f64; VECTORS]>> {
             let mut sums = vec![[0.0; VECTORS]; size];

@@ -118,7 +118,7 @@ impl Serialize for Tensors<'_> {
     }
 }
 
-/// Metadata that serializes as an object, in the order of the pairs. The keys are unique.
+/// Metadata that serializes as an object, in the order of the pairs. The keys must be unique.
 struct Metadata<'a>(&'a [(String, String)]);
 
 impl Serialize for Metadata<'_> {

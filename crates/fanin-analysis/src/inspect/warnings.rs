@@ -92,7 +92,7 @@ fn rank_deficiency(
     })
 }
 
-/// Returns a warning if a value differs from `value`.
+/// Returns a warning if any measured value differs from the constant `value`.
 fn not_constant(value: f64, measured: &Measured) -> Option<String> {
     let Measured { min, max, .. } = *measured;
     let found = if min == max { short(min) } else { format!("values from {} to {}", short(min), short(max)) };

@@ -57,7 +57,10 @@ struct Page {
 }
 
 impl Page {
-    /// Checks that a page can be written to `path`. A file that exists there must be a page that fanin has written.
+    /// Returns the page at `path`.
+    ///
+    /// # Errors
+    /// Returns an error if no page can be written there, or if `path` is an existing file that is not a page of fanin.
     fn new(path: &Path) -> Result<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.is_dir() {

@@ -4,7 +4,7 @@
 >>> import numpy as np
 >>> w = fanin.fill(np.empty((256, 128), np.float32), "kaiming_normal(nonlinearity=relu)", seed=42, name="fc.weight")
 >>> rows = fanin.fill(np.empty((2, 128), np.float32), "kaiming_normal(nonlinearity=relu)", seed=42, name="fc.weight",
-...                   whole=(256, 128), start=(254, 0))
+...                   global_shape=(256, 128), start=(254, 0))
 >>> bool((rows == w[254:]).all())
 True
 

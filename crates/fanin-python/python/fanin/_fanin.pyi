@@ -255,12 +255,12 @@ class Recipe:
         >>> '"*.bias" = "zeros"' in fanin.Recipe.draft("gpt2")
         True
         """
-    def leaves(self, /, name: str) -> bool:
+    def keeps_values(self, /, name: str) -> bool:
         """
         Returns whether a tensor of this name is not filled: the rule that matches it says copy or skip.
 
         >>> import fanin
-        >>> fanin.Recipe('[init]\\n"*.mask" = "skip"\\n"*" = "zeros"').leaves("attn.mask")
+        >>> fanin.Recipe('[init]\\n"*.mask" = "skip"\\n"*" = "zeros"').keeps_values("attn.mask")
         True
         """
     @property
@@ -298,7 +298,7 @@ def explain(spec: str, shape: SupportsGetItem[int, SupportsIndex], dtype: str, l
     Returns the explanation of a spec for a shape: a dict equal to the parsed output of `fanin explain --json`.
     """
 
-def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name: str, dtype: str | None = None, whole: SupportsGetItem[int, SupportsIndex] | None = None, start: SupportsGetItem[int, SupportsIndex] | None = None) -> None:
+def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name: str, dtype: str | None = None, global_shape: SupportsGetItem[int, SupportsIndex] | None = None, start: SupportsGetItem[int, SupportsIndex] | None = None) -> None:
     """
     Fills an array (any object with `__dlpack__`) as `fanin.fill` does. If the array is a torch tensor, its version
     counter is incremented.

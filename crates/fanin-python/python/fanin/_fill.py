@@ -45,7 +45,7 @@ def fill(
     name: str = "weight",
     out: Any = None,
     dtype: str | None = None,
-    whole: Sequence[int] | None = None,
+    global_shape: Sequence[int] | None = None,
     start: Sequence[int] | None = None,
 ) -> Array:
     """Fills an array in place and returns it.
@@ -66,7 +66,7 @@ def fill(
     dtype
         The type of the values. Required only if the array has an integer type and gets the bits of the values: "bf16" for an
         array of uint16, "f8_e4m3" or "f8_e5m2" for an array of uint8.
-    whole, start
+    global_shape, start
         The shape of a global tensor, and the index in the global tensor at which a region begins. The array gets the values
         of this region: the same values as a slice of the filled global tensor. By default, the array is the global tensor.
 
@@ -83,7 +83,7 @@ def fill(
     if out is not None and _shape(array, "array") != _shape(out, "out"):
         raise ValueError(f"out has the shape {_shape(out, 'out')}, the array has {_shape(array, 'array')}")
     try:
-        fill_array(target, spec, seed, name, dtype, whole, start)
+        fill_array(target, spec, seed, name, dtype, global_shape, start)
         return target  # type: ignore[no-any-return]
     except (TypeError, ValueError):
         # The type of the array is read only if the first attempt fails, because reading it takes as long as a small fill.
@@ -94,7 +94,7 @@ def fill(
             raise
     # NumPy cannot export this type by DLPack, but it can export a view of the same memory as integers.
     memory: Any = target
-    fill_array(memory.view(viewed[0]), spec, seed, name, dtype or viewed[1], whole, start)
+    fill_array(memory.view(viewed[0]), spec, seed, name, dtype or viewed[1], global_shape, start)
     return target  # type: ignore[no-any-return]
 
 
@@ -113,7 +113,7 @@ def filled(
     dtype: torch.dtype,
     seed: int = 0,
     name: str = "weight",
-    whole: Sequence[int] | None = None,
+    global_shape: Sequence[int] | None = None,
     start: Sequence[int] | None = None,
 ) -> torch.Tensor: ...
 
@@ -126,7 +126,7 @@ def filled(
     dtype: Any = "f32",
     seed: int = 0,
     name: str = "weight",
-    whole: Sequence[int] | None = None,
+    global_shape: Sequence[int] | None = None,
     start: Sequence[int] | None = None,
 ) -> np.ndarray: ...
 
@@ -138,7 +138,7 @@ def filled(
     dtype: Any = "f32",
     seed: int = 0,
     name: str = "weight",
-    whole: Sequence[int] | None = None,
+    global_shape: Sequence[int] | None = None,
     start: Sequence[int] | None = None,
 ) -> Any:
     """Returns a new array with values of the native stream.
@@ -157,7 +157,7 @@ def filled(
         The seed of the native stream.
     name
         The name of the tensor. Tensors of different names have independent values.
-    whole, start
+    global_shape, start
         The shape of a global tensor, and the index in the global tensor at which a region begins. The array gets the values
         of this region. By default, the array is the global tensor.
 
@@ -173,7 +173,7 @@ def filled(
         if str(dtype).removeprefix("torch.") not in _DTYPES:
             raise _dtype_error(dtype)
         tensor = torch.empty(shape, dtype=dtype, device="cpu")
-        return fill(tensor, spec, seed=seed, name=name, whole=whole, start=start)
+        return fill(tensor, spec, seed=seed, name=name, global_shape=global_shape, start=start)
     import numpy as np
 
     bits = None
@@ -188,7 +188,7 @@ def filled(
         if str(kind.newbyteorder("=")) not in _DTYPES:
             raise _dtype_error(dtype)
         dtype = kind
-    return fill(np.empty(shape, dtype), spec, seed=seed, name=name, dtype=bits, whole=whole, start=start)
+    return fill(np.empty(shape, dtype), spec, seed=seed, name=name, dtype=bits, global_shape=global_shape, start=start)
 
 
 def _dtype_error(dtype: Any) -> Exception:

@@ -316,7 +316,7 @@ def spectral(sigma: float = 1.0, layout: str = "out_in") -> Initializer:
 
 
 def blocks(
-    *spec: str | Initializer | tuple[int, str | Initializer], parts: int | None = None, axis: int = 0
+    *spec: str | Initializer | tuple[int, str | Initializer], count: int | None = None, axis: int = 0
 ) -> Initializer:
     """Returns an initializer for a fused parameter: its blocks along `axis` are initialized as separate tensors.
 
@@ -324,15 +324,15 @@ def blocks(
 
     - One spec for each block. All blocks have the same size.
     - One tuple `(size, spec)` for each block.
-    - A single spec for all blocks, with `parts`, the number of blocks. All blocks have the same size.
+    - A single spec for all blocks, with `count`, the number of blocks. All blocks have the same size.
 
     >>> blocks((4096, "xavier_uniform"), (1024, "xavier_uniform"), (1024, "xavier_uniform(gain=0.5)"))
     blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5))
-    >>> blocks("orthogonal", parts=3)
-    blocks(orthogonal, parts=3)
+    >>> blocks("orthogonal", count=3)
+    blocks(orthogonal, count=3)
     """
     texts = [f"{one[0]}: {one[1]}" if isinstance(one, tuple) else str(one) for one in spec]
-    texts += [] if parts is None else [f"parts={parts}"]
+    texts += [] if count is None else [f"count={count}"]
     return Initializer(f"blocks({', '.join([*texts, f'axis={axis}'])})")
 
 

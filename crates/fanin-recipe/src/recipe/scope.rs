@@ -74,7 +74,7 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// Returns the reason why the parameter does not have this variable, and the remedy.
+    /// Returns why `variable` is not defined for this parameter of the model, and the remedy.
     fn why_missing(&self, variable: &str) -> (String, &'static str) {
         let (name, shape) = (&self.entry.name, &self.entry.shape);
         match variable {

@@ -22,7 +22,7 @@ use crate::shape::element_count;
 /// a whole.
 ///
 /// Spec: `blocks(4096: xavier_uniform, 1024: xavier_uniform, 1024: xavier_uniform(gain=0.5), axis=0)`. If the spec has
-/// no sizes, all blocks have the same size. `blocks(orthogonal, parts=3)` has three blocks of one scheme.
+/// no sizes, all blocks have the same size. `blocks(orthogonal, count=3)` has three blocks of one scheme.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -41,12 +41,12 @@ pub fn blocks(blocks: impl IntoIterator<Item = (usize, impl Into<Init>)>) -> Blo
 /// Returns an initializer of a fused parameter with `count` blocks of equal size, which all have the initializer
 /// `each`. The values are generated as [`blocks`] describes.
 ///
-/// Spec: `blocks(orthogonal, parts=2)`.
+/// Spec: `blocks(orthogonal, count=2)`.
 ///
 /// ```
 /// use fanin::init;
 /// let gate_and_up = init::equal_blocks(2, init::orthogonal());
-/// assert_eq!(gate_and_up.to_string(), "blocks(orthogonal, parts=2)");
+/// assert_eq!(gate_and_up.to_string(), "blocks(orthogonal, count=2)");
 /// ```
 pub fn equal_blocks(count: usize, each: impl Into<Init>) -> Blocks {
     Blocks { blocks: vec![(None, each.into())], count: Some(count), axis: 0 }
@@ -60,7 +60,7 @@ pub fn equal_blocks(count: usize, each: impl Into<Init>) -> Blocks {
 ///
 /// The tensors are generated like the blocks of a fused parameter (see [`blocks`]).
 ///
-/// Spec: `stacked(orthogonal, axis=0)`. Specs can be nested: `stacked(blocks(orthogonal, parts=2))`.
+/// Spec: `stacked(orthogonal, axis=0)`. Specs can be nested: `stacked(blocks(orthogonal, count=2))`.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -198,7 +198,7 @@ impl std::fmt::Display for Blocks {
             }
         }
         if let Some(count) = self.count {
-            write!(f, ", parts={count}")?;
+            write!(f, ", count={count}")?;
         }
         if self.axis != 0 {
             write!(f, ", axis={}", self.axis)?;

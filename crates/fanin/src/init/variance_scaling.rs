@@ -39,7 +39,7 @@ impl FanMode {
         }
     }
 
-    /// Returns the divisor n of the scale, for a weight with these fans.
+    /// Returns n in the formula `variance = scale / n`, for a weight with these fans.
     pub fn of(self, fans: Fans) -> f64 {
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         match self {

@@ -94,7 +94,8 @@ pub(crate) fn minus_ln_complement64(x: f64, complement: f64) -> f64 {
     -ln_of_fraction64((exponent, fraction))
 }
 
-/// Returns `ln x`, and the sine and cosine of the remainder of an angle. `x` must be positive and normal.
+/// Returns `ln x`, and the sine and cosine of `remainder`: an angle in radians, reduced to [-pi/4, pi/4]. `x` must be
+/// positive, and must not be subnormal.
 ///
 /// The steps of the polynomials are interleaved, so that the CPU does not wait for the previous step of one polynomial.
 #[inline(always)]

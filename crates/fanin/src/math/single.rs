@@ -1,8 +1,8 @@
 //! Logarithm, sine and cosine in f32.
 //!
 //! The polynomials are those of Moshier's Cephes library (logf.c, sinf.c). The order of operations is that of
-//! sse_mathfun and avx_mathfun, which torch uses. A multiplication and the addition that uses its product are one fused
-//! operation.
+//! sse_mathfun and avx_mathfun, which torch uses. As in torch's AVX2 build, each product that is added to a number is
+//! computed by one fused multiply-add.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 

@@ -5,10 +5,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Truncation {
-    /// Draws proposals until one is accepted. torch uses this algorithm since 2.12. Only the torch stream implements
-    /// it.
+    /// Draws proposals until one is accepted. torch has used this algorithm since version 2.12. Only the torch stream
+    /// implements it.
     Rejection,
-    /// Applies the inverse distribution function to one uniform value. torch used this algorithm before 2.12. All
+    /// Applies the inverse distribution function to one uniform value. torch used this algorithm before version 2.12. All
     /// streams implement it.
     InverseCdf,
 }

@@ -8,7 +8,7 @@
 //! ```text
 //! spec       = blocks | stacked | scheme
 //! scheme     = name [ "_" ] [ "(" [ argument { "," argument } [ "," ] ] ")" ]
-//! blocks     = "blocks" "(" block { "," block } [ "," "parts" "=" expression ] [ "," "axis" "=" expression ] ")"
+//! blocks     = "blocks" "(" block { "," block } [ "," "count" "=" expression ] [ "," "axis" "=" expression ] ")"
 //! block      = [ expression ":" ] spec         the expression is the size of the block along the axis
 //! stacked    = "stacked" "(" spec [ "," "axis" "=" expression ] ")"
 //! argument   = [ key "=" ] value               positional arguments first, in torch's order
@@ -100,18 +100,18 @@ impl Scanner<'_> {
     fn blocks(&mut self) -> Result<Init, SpecError> {
         self.expect(
             "(",
-            "after blocks: write blocks(spec, spec), blocks(size: spec, size: spec) or blocks(spec, parts=2)",
+            "after blocks: write blocks(spec, spec), blocks(size: spec, size: spec) or blocks(spec, count=2)",
         )?;
         let mut blocks: Vec<(Option<usize>, Init)> = Vec::new();
         let (mut count, mut axis) = (None, 0);
         while !self.eat(")") {
             self.rest();
             let at = self.at;
-            match self.keyword(&["parts", "axis"])? {
-                Some("parts") if count.is_some() => {
-                    return self.error(at, "parts is given twice", Some("leave one of them out".to_owned()));
+            match self.keyword(&["count", "axis"])? {
+                Some("count") if count.is_some() => {
+                    return self.error(at, "count is given twice", Some("leave one of them out".to_owned()));
                 }
-                Some("parts") => count = Some(self.integer("parts", 1)? as usize),
+                Some("count") => count = Some(self.integer("count", 1)? as usize),
                 Some(_) => axis = self.integer("axis", -8)? as isize,
                 None => {
                     let size = self.block_size()?;
@@ -133,13 +133,13 @@ impl Scanner<'_> {
             ([], _) => self.error(
                 self.at,
                 "blocks requires a spec",
-                Some("such as blocks(orthogonal, parts=3)".to_owned()),
+                Some("such as blocks(orthogonal, count=3)".to_owned()),
             ),
             ([(None, _)], Some(_)) | (_, None) => Ok(Blocks::from_spec(blocks, count, axis).into()),
             _ => self.error(
                 self.at,
-                "parts requires exactly one spec, without a size",
-                Some("such as blocks(orthogonal, parts=3)".to_owned()),
+                "count requires exactly one spec, without a size",
+                Some("such as blocks(orthogonal, count=3)".to_owned()),
             ),
         }
     }

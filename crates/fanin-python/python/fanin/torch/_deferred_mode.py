@@ -225,9 +225,10 @@ def _fill_now(operator, args, kwargs) -> bool:
 
 
 def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
-    """Fills a tensor now, although the mode of this thread is on. Returns True on success, False if torch must fill it.
+    """Fills a tensor at once, even if this thread is in deferred mode. Returns True if it filled the tensor.
 
-    Returns False for all uniform and normal fills. torch then calls an operator, and the mode can defer the fill.
+    Returns False if the tensor is left to torch. This is so for all uniform and normal fills: torch calls an operator for them, and
+    the deferred mode intercepts the operator.
     """
     if make_request is UNIFORM or make_request is NORMAL or torch._C._len_torch_dispatch_stack() != 1:
         return False

@@ -101,9 +101,10 @@ def trunc_normal_(
 
 
 def _fill_truncated(tensor, mean, std, a, b, generator) -> bool:
-    """Fills a tensor with a truncated normal distribution by fanin, and returns True. Returns False if torch must do the fill.
+    """Fills a tensor with values of a truncated normal distribution, and returns True.
 
-    If the result is False, nothing was written. Issues torch's warning if the mean is more than 2 std from [a, b].
+    Returns False, and writes nothing, if torch must fill the tensor. If the function fills the tensor, and the mean is more than
+    2 std from [a, b], it gives the same warning as torch.
     """
     try:
         far = mean < a - 2 * std or mean > b + 2 * std

@@ -131,6 +131,6 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 def _stored(name: str, tensor: Tensor, recipe: Recipe) -> str:
     stored = _STORED.get(tensor.dtype)
-    if stored is None and not recipe.leaves(name):
+    if stored is None and not recipe.keeps_values(name):
         raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: the recipe may copy or skip it")
     return stored or str(tensor.dtype).removeprefix("torch.")

@@ -33,8 +33,8 @@ impl Section {
     }
 }
 
-/// The initializer that a draft proposes for a tensor: a spec, the reason for the spec, and the section of the draft to
-/// which the rule belongs. The draft shows the reason in a comment above the rule.
+/// The initializer that a draft proposes for a tensor: a spec, the reason for the spec, and the section of the draft.
+/// The draft writes a rule with this spec in this section, below a comment with the reason.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Choice {
     pub(super) section: Section,

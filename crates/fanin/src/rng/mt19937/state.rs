@@ -11,7 +11,7 @@ pub(super) const MIDDLE: usize = 397;
 /// The last row of the twist matrix: a in the paper.
 pub(super) const MATRIX: u32 = 0x9908_b0df;
 
-/// The words of a state, aligned so that sixteen of them are one cache line.
+/// The words of a state, aligned to 64 bytes so that each group of sixteen words fills one cache line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[repr(align(64))]
 pub(crate) struct State(pub(crate) [u32; SIZE]);

@@ -175,7 +175,7 @@ pub(super) const OTHER: [Scheme; 18] = [
     },
     Scheme {
         name: "blocks",
-        parameters: &[("spec", None), ("parts", Some("one each")), ("axis", Some("0"))],
+        parameters: &[("spec", None), ("count", Some("one each")), ("axis", Some("0"))],
         formula: "each block along the axis initialized like a tensor of its own; size: spec for blocks of different sizes",
         source: "",
         build: |arguments| Err(arguments.error(0, "blocks must be parsed by the grammar".to_owned())),
