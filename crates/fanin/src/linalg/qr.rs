@@ -9,7 +9,7 @@
 //!
 //! The thread that updates the next panel also factors it, while other threads update the later panels.
 //!
-//! The order of every sum is fixed, and does not depend on the number of threads or on the CPU level. Matrix products
+//! The order of every sum is fixed, and does not depend on the number of threads or on the SIMD level. Matrix products
 //! are summed as in `product`. Norms and scalar products are computed as [`LANES`] partial sums, which are then added
 //! in a fixed order.
 
@@ -498,7 +498,7 @@ mod tests {
 
     /// Returns the greatest absolute difference between an element of the product of `a` and `b` and the corresponding
     /// element of `c`. The matrices are row-major, and `b` has `depth` rows.
-    fn apart(a: &[f64], b: &[f64], c: &[f64], depth: usize) -> f64 {
+    fn max_difference(a: &[f64], b: &[f64], c: &[f64], depth: usize) -> f64 {
         let columns = b.len() / depth;
         let mut product = vec![0.0; c.len()];
         add_product(
@@ -528,12 +528,12 @@ mod tests {
                 let sign = row[k].signum();
                 row.iter_mut().for_each(|value| *value *= sign);
             }
-            assert!(apart(&q, &r, &matrix, columns) < 1e-14 * rows as f64, "{rows} {columns}");
+            assert!(max_difference(&q, &r, &matrix, columns) < 1e-14 * rows as f64, "{rows} {columns}");
             let mut transposed = vec![0.0; q.len()];
             transpose(&q, columns, &mut transposed, rows);
             let mut unit = vec![0.0; columns * columns];
             unit.iter_mut().step_by(columns + 1).for_each(|value| *value = 1.0);
-            assert!(apart(&transposed, &q, &unit, rows) < 1e-14 * rows as f64, "{rows} {columns}");
+            assert!(max_difference(&transposed, &q, &unit, rows) < 1e-14 * rows as f64, "{rows} {columns}");
             if rows == columns {
                 continue;
             }

@@ -23,7 +23,7 @@ use crate::threads::Threads;
 ///
 /// The absolute error is a modest multiple of `n * eps * norm`, where n is `min(rows, columns)`, eps is `f64::EPSILON`
 /// and norm is the greatest singular value. This also holds for rank-deficient matrices. The function runs on the
-/// calling thread only. The result does not depend on the CPU level.
+/// calling thread only. The result does not depend on the SIMD level.
 ///
 /// ```
 /// use fanin::linalg::singular_values;
@@ -75,9 +75,9 @@ const WIDTH: usize = 32;
 
 /// The number of elements that are stored for each row. Row i has the elements of the columns
 /// `i - WIDTH..i + 2 * WIDTH`. Elements outside of the band are non-zero only during bulge chasing.
-const HELD: usize = 3 * WIDTH;
+const ROW_STRIDE: usize = 3 * WIDTH;
 
-/// An upper band matrix. Element (i, j) is `values[i * HELD + WIDTH + j - i]`.
+/// An upper band matrix. Element (i, j) is `values[i * ROW_STRIDE + WIDTH + j - i]`.
 struct Band {
     values: Vec<f64>,
     size: usize,
@@ -126,8 +126,8 @@ impl Band {
             let vectors = [View::new(&panel, height), View::new(&transposed, rest)];
             reflector.apply_right(vectors, &mut matrix[bottom * n + right..], n, n - bottom, level);
         }
-        let mut values = vec![0.0; n * HELD];
-        for (row, out) in values.chunks_exact_mut(HELD).enumerate() {
+        let mut values = vec![0.0; n * ROW_STRIDE];
+        for (row, out) in values.chunks_exact_mut(ROW_STRIDE).enumerate() {
             let end = n.min(row + WIDTH + 1);
             out[WIDTH..][..end - row].copy_from_slice(&matrix[row * n + row..row * n + end]);
         }
@@ -137,7 +137,7 @@ impl Band {
     /// Returns `N` elements of a row, from `column` on.
     #[inline(always)]
     fn part<const N: usize>(&mut self, row: usize, column: usize) -> &mut [f64; N] {
-        let place = row * HELD + WIDTH + column - row;
+        let place = row * ROW_STRIDE + WIDTH + column - row;
         self.values[place..].first_chunk_mut().expect("the row must have N elements from the column on")
     }
 }
@@ -171,7 +171,7 @@ impl Kernel for Chase {
                 (source, left) = (left, left + WIDTH);
             }
         }
-        let at = |row: usize, column: usize| band.values[row * HELD + WIDTH + column - row];
+        let at = |row: usize, column: usize| band.values[row * ROW_STRIDE + WIDTH + column - row];
         ((0..n).map(|k| at(k, k)).collect(), (1..n).map(|k| at(k - 1, k)).collect())
     }
 }
@@ -229,7 +229,7 @@ fn clear_column(band: &mut Band, rows: std::ops::Range<usize>) {
 }
 
 /// The number of singular values that are computed together.
-const TOGETHER: usize = 32;
+const BATCH: usize = 32;
 
 /// Returns the singular values of a bidiagonal matrix, unsorted. `above` is the superdiagonal.
 fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
@@ -245,9 +245,9 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     let squares: Vec<[f64; 2]> =
         (0..n).map(|k| [diagonal[k] * diagonal[k], above.get(k).map_or(0.0, |x| x * x)]).collect();
     let mut found = vec![0.0; n];
-    for (number, found) in found.chunks_mut(TOGETHER).enumerate() {
+    for (number, found) in found.chunks_mut(BATCH).enumerate() {
         check();
-        dispatch(level, Bisection { squares: &squares, bound, first: number * TOGETHER, found });
+        dispatch(level, Bisection { squares: &squares, bound, first: number * BATCH, found });
     }
     found
 }
@@ -268,18 +268,18 @@ impl Kernel for Bisection<'_> {
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
         let Self { squares, bound, first, found } = self;
-        let (mut low, mut high) = ([0f64; TOGETHER], [bound; TOGETHER]);
+        let (mut low, mut high) = ([0f64; BATCH], [bound; BATCH]);
         // The length of the final interval is the bound divided by 2^54. This is at most half a unit in the last place
         // of the bound.
         for _ in 0..54 {
-            let mut middle = [0f64; TOGETHER];
-            let mut shift = [0f64; TOGETHER];
-            for lane in 0..TOGETHER {
+            let mut middle = [0f64; BATCH];
+            let mut shift = [0f64; BATCH];
+            for lane in 0..BATCH {
                 middle[lane] = (low[lane] + high[lane]) / 2.0;
                 shift[lane] = middle[lane] * middle[lane];
             }
             let counts = below(squares, &shift);
-            for lane in 0..TOGETHER {
+            for lane in 0..BATCH {
                 let lower = counts[lane] > (first + lane) as f64;
                 high[lane] = if lower { middle[lane] } else { high[lane] };
                 low[lane] = if lower { low[lane] } else { middle[lane] };
@@ -294,14 +294,14 @@ impl Kernel for Bisection<'_> {
 /// Returns, for each shift, the number of singular values whose square is less than the shift. This is the number of
 /// negative pivots of `B^T B - shift * I`, where B is the bidiagonal matrix.
 #[inline(always)]
-fn below(squares: &[[f64; 2]], shift: &[f64; TOGETHER]) -> [f64; TOGETHER] {
+fn below(squares: &[[f64; 2]], shift: &[f64; BATCH]) -> [f64; BATCH] {
     /// The least magnitude of a pivot. A pivot of smaller magnitude is replaced by `-LEAST`, because pivots are
     /// divisors.
     const LEAST: f64 = 1e-290;
-    let mut counts = [0f64; TOGETHER];
+    let mut counts = [0f64; BATCH];
     let mut carried = shift.map(|shift| -shift);
     for &[square, above] in squares {
-        for lane in 0..TOGETHER {
+        for lane in 0..BATCH {
             let pivot = square + carried[lane];
             let pivot = if pivot.abs() < LEAST { -LEAST } else { pivot };
             counts[lane] += if pivot < 0.0 { 1.0 } else { 0.0 };

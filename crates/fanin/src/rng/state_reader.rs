@@ -61,8 +61,8 @@ impl StateReader {
         self.base += states * SIZE as i64;
     }
 
-    /// Returns an engine whose next output is the word at index `word` of the sequence. The index is counted from the
-    /// first word of the seed, and must not be before the current state.
+    /// Returns an engine whose next output is the word with the number `word`. This word must be in the current state or
+    /// in a later one.
     pub(crate) fn into_engine(mut self, word: u64) -> Mt19937 {
         self.engine.begin_state();
         self.engine.advance_at(self.level, (word as i64 - self.base) as u64);

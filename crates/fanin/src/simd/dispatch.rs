@@ -1,4 +1,4 @@
-//! Dispatch: runs a kernel with the instructions of a CPU level.
+//! Dispatch: runs a kernel with the instructions of a SIMD level.
 
 use super::level::Level;
 use super::scalar::Scalar;

@@ -1,4 +1,4 @@
-//! The CPU levels, and the detection of the levels that this CPU has.
+//! The SIMD levels, and the detection of the levels that this CPU has.
 
 use std::sync::OnceLock;
 

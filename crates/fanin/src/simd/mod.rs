@@ -1,4 +1,4 @@
-//! SIMD: the CPU levels, the vector types of each level, and the dispatch of a kernel to a level. This is the only
+//! SIMD: the SIMD levels, the vector types of each level, and the dispatch of a kernel to a level. This is the only
 //! module with `unsafe` code.
 //!
 //! A [`Kernel`] is safe code that is generic over an instruction set ([`SimdIsa`]) and marked `#[inline(always)]`.

@@ -1,9 +1,9 @@
-//! The vector traits: the operations that a kernel may use. Every CPU level implements all of them.
+//! The vector traits: the operations that a kernel may use. Every SIMD level implements all of them.
 //!
 //! All methods are `#[inline(always)]`. Arithmetic works on each lane independently. The result of a method is
 //! bit-identical at every level. The implementations are in the modules `scalar` and `x86_64`.
 
-/// A computation that is compiled once for each CPU level and run by [`super::dispatch`].
+/// A computation that is compiled once for each SIMD level and run by [`super::dispatch`].
 pub(crate) trait Kernel {
     /// The result of the computation.
     type Output;
@@ -13,7 +13,7 @@ pub(crate) trait Kernel {
     fn run<I: SimdIsa>(self) -> Self::Output;
 }
 
-/// An instruction set: the vector types of a CPU level.
+/// An instruction set: the vector types of a SIMD level.
 ///
 /// Only [`super::dispatch`] passes an instruction set other than the scalar one to a kernel, and it does so only after
 /// it has detected that the CPU has the level. The safety of the implementations depends on this rule.

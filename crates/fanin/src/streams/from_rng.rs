@@ -43,7 +43,7 @@ impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
         Self { rng, level: None }
     }
 
-    /// Sets the CPU level whose instructions compute the values. If the CPU does not support `level`, the best level
+    /// Sets the SIMD level whose instructions compute the values. If the CPU does not support `level`, the best level
     /// that the CPU supports is used. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {

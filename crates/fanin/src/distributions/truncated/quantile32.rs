@@ -78,20 +78,20 @@ impl SmallerTail {
     }
 }
 
-/// A rule that finds the smaller tail of a word.
-trait TailRule {
+/// A method that finds the smaller tail of a word.
+trait FindSmallerTail {
     /// Returns the smaller tail at the position of a word. Implementations are `#[inline(always)]`.
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F;
 }
 
-/// The rule for an interval with equal tails beyond its ends.
+/// The method for an interval with equal tails beyond its ends.
 #[derive(Debug, Clone, Copy)]
 struct NearerEnd {
     /// The probability beyond either end.
     tail: f32,
 }
 
-impl TailRule for NearerEnd {
+impl FindSmallerTail for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
         // A word is a signed integer. Words below the middle of the interval are negative, so their highest bit is set.
@@ -102,14 +102,14 @@ impl TailRule for NearerEnd {
     }
 }
 
-impl TailRule for End {
+impl FindSmallerTail for End {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
         self.tail_at(word, word_mass)
     }
 }
 
-impl TailRule for [End; 2] {
+impl FindSmallerTail for [End; 2] {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
         let [below, above] = self;
@@ -135,14 +135,19 @@ impl<const TAIL: bool> Quantile32<TAIL> {
         }
     }
 
-    /// Writes the values of a group of words to `out`. `rule` finds the smaller tail of each word.
+    /// Writes the values of a group of words to `out`. `method` finds the smaller tail of each word.
     #[inline(always)]
-    fn values<I: SimdIsa>(&self, rule: impl TailRule, words: &GroupWords, out: &mut [f32; GROUP_32]) {
+    fn values<I: SimdIsa>(
+        &self,
+        method: impl FindSmallerTail,
+        words: &GroupWords,
+        out: &mut [f32; GROUP_32],
+    ) {
         let words = words.as_flattened();
         let splat = I::F32Wide::splat;
         for at in (0..GROUP_32).step_by(I::F32Wide::LANES) {
             let word: <I::F32Wide as SimdFloat>::Bits = SimdBits::load(&words[at..]);
-            let minus_w = tail_to_minus_w(rule.smaller_tail::<I::F32Wide>(word, self.word_mass));
+            let minus_w = tail_to_minus_w(method.smaller_tail::<I::F32Wide>(word, self.word_mass));
             let x = word.convert_signed().add(splat(0.5)).mul_add(splat(self.scale), splat(self.middle));
             let z = x.mul(if TAIL { quantile_factor(minus_w) } else { body_factor(minus_w) });
             let value = z.mul_add(splat(self.std), splat(self.mean));
@@ -168,7 +173,7 @@ mod tests {
 
     #[test]
     fn every_rule_finds_the_smaller_tail() {
-        for (below, above, rule) in [
+        for (below, above, method) in [
             (0.02, 0.02, "nearer"),
             (0.5, 0.5, "nearer"),
             (0.9772, 0.0013, "always"),
@@ -191,7 +196,7 @@ mod tests {
                 let [one, other] = ends.map(|end| end.tail_at::<f32>(word, word_mass));
                 assert_eq!(
                     (found.to_bits(), found_rule),
-                    (one.min(other).to_bits(), rule),
+                    (one.min(other).to_bits(), method),
                     "{below} {above} {word}"
                 );
             }

@@ -63,7 +63,7 @@ impl Mt19937 {
         high << 32 | u64::from(self.word())
     }
 
-    /// Fills `out` with the next words, at the CPU level `level`.
+    /// Fills `out` with the next words, at the SIMD level `level`.
     pub(crate) fn words_at(&mut self, level: Level, out: &mut [u32]) {
         dispatch(level, ReadWords { engine: self, out });
     }
@@ -119,7 +119,7 @@ impl Mt19937 {
         self.advance_at(Level::best(), count);
     }
 
-    /// Advances by `count` words, as [`Mt19937::advance`] does, at the CPU level `level`.
+    /// Advances by `count` words, as [`Mt19937::advance`] does, at the SIMD level `level`.
     pub(crate) fn advance_at(&mut self, level: Level, count: u64) {
         if count == 0 {
             return;

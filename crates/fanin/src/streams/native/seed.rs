@@ -33,7 +33,7 @@ impl Native {
         Self { seed, level: None, threads: Threads::Pool }
     }
 
-    /// Sets the CPU level whose instructions compute the values. If the CPU does not support `level`, the best level
+    /// Sets the SIMD level whose instructions compute the values. If the CPU does not support `level`, the best level
     /// that the CPU supports is used. The values do not depend on the level.
     #[must_use]
     pub const fn with_level(self, level: Level) -> Self {
@@ -46,7 +46,7 @@ impl Native {
         Self { threads, ..self }
     }
 
-    /// Returns the CPU level to compute with.
+    /// Returns the SIMD level to compute with.
     pub(super) fn level(self) -> Level {
         self.level.unwrap_or_else(Level::best)
     }
