@@ -1,0 +1,112 @@
+"""A context in which a model may be run, and after which everything is as it was before."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@contextlib.contextmanager
+def preserved(model: nn.Module) -> Iterator[None]:
+    """Restores, at the end, what a forward and a backward pass may change. The values are bit-identical afterwards.
+
+    These are the gradients of the parameters, the buffers (such as the statistics of BatchNorm), the attributes of the modules
+    (such as `training`), the states of the generators of torch, Python and NumPy, and whether gradients are enabled. Inside,
+    the parameters have no gradients, gradients are enabled, and code that is compiled by torch.compile runs uncompiled, so that
+    hooks are called.
+
+    Parameters are not copied. If the forward pass itself writes to a parameter, this raises RuntimeError at the end.
+    """
+    for name, parameter in model.named_parameters():
+        if nn.parameter.is_lazy(parameter):
+            raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
+        if parameter.is_meta:
+            raise ValueError(f"{name} is on the meta device and has no values: build the model on another device")
+    modules = [_ModuleState(module) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    versions = {name: (parameter, _version(parameter)) for name, parameter in model.named_parameters()}
+    with _generators_restored(), _uncompiled(), torch.enable_grad():
+        try:
+            for parameter, _ in gradients:
+                parameter.grad = None
+            yield
+        finally:
+            for state in modules:
+                state.restore()
+            for buffer, saved in buffers:
+                if not _same_bits(buffer, saved):
+                    buffer.data.copy_(saved)
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+    for name, (parameter, version) in versions.items():
+        if _version(parameter) != version:
+            raise RuntimeError(f"the forward pass of the model writes to its parameter {name}, which has new values now")
+
+
+class _ModuleState:
+    """The attributes of a module, and its tables of parameters, buffers and modules."""
+
+    TABLES = ("_parameters", "_buffers", "_modules")
+
+    def __init__(self, module: nn.Module):
+        self.module = module
+        self.attributes: dict[str, Any] = dict(module.__dict__)
+        self.tables = {name: dict(self.attributes[name]) for name in self.TABLES if name in self.attributes}
+
+    def restore(self) -> None:
+        if isinstance(self.module, torch.jit.ScriptModule):
+            return
+        for name, table in self.tables.items():
+            _restore_dict(self.attributes[name], table)
+        _restore_dict(self.module.__dict__, self.attributes)
+
+
+def _restore_dict(current: dict[str, Any], saved: dict[str, Any]) -> None:
+    if len(current) != len(saved) or any(current.get(name, _MISSING) is not value for name, value in saved.items()):
+        current.clear()
+        current.update(saved)
+
+
+_MISSING = object()
+
+
+def _version(parameter: Tensor) -> int:
+    return -1 if parameter.is_inference() else parameter._version
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    """Returns whether two tensors of the same type and shape are equal. Tensors with NaNs are not, and are restored."""
+    return a.is_meta or torch.equal(a, b) and (not a.is_floating_point() or torch.equal(a.signbit(), b.signbit()))
+
+
+@contextlib.contextmanager
+def _generators_restored() -> Iterator[None]:
+    """Restores the states of the default generators of torch, Python and NumPy."""
+    state = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
+    python = random.getstate()
+    numpy = sys.modules.get("numpy")
+    array = numpy.random.get_state() if numpy is not None else None
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        random.setstate(python)
+        if numpy is not None:
+            numpy.random.set_state(array)
+
+
+def _uncompiled() -> contextlib.AbstractContextManager[Any]:
+    """Returns a context in which compiled code runs uncompiled. If nothing has been compiled, nothing needs to be done."""
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    return torch.compiler.set_stance("force_eager")
