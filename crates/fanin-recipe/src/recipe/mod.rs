@@ -7,6 +7,7 @@
 mod definition;
 pub mod draft;
 mod flatten;
+mod glob;
 mod load;
 mod matching;
 mod parse;

@@ -1,7 +1,6 @@
 //! Rules. A rule assigns a value to the tensors whose names match a pattern.
 
-use globset::{GlobBuilder, GlobMatcher};
-
+use super::glob::Glob;
 use super::source::Span;
 use crate::error::Result;
 
@@ -25,28 +24,26 @@ pub(super) struct Pattern {
     pub(super) text: String,
     pub(super) span: Span,
     /// The compiled pattern. `None` if the pattern is a name without wildcards.
-    pub(super) matcher: Option<GlobMatcher>,
+    pub(super) matcher: Option<Glob>,
 }
 
 impl Pattern {
     /// Compiles a pattern. Returns an error at `span` if the pattern is invalid.
     pub(super) fn new(text: &str, span: Span) -> Result<Self> {
         // A name without wildcards gets no glob matcher, because comparing or hashing names is faster.
-        if !text.contains(['*', '?', '[', ']', '{', '}', '\\']) {
+        if !Glob::has_wildcards(text) {
             return Ok(Pattern { text: text.to_owned(), span, matcher: None });
         }
-        // `*` also matches slashes, because a tensor name is not a path.
-        let built = GlobBuilder::new(text).literal_separator(false).build();
-        let matcher = built.map_err(|error| {
+        let matcher = Glob::parse(text).map_err(|error| {
             let remedy = "* matches any text, ? one character, [ab] one of the characters, {one,two} one of the texts; \
                           write a bracket as [[]";
-            span.error(format!("{text:?} is not a valid pattern: {}", error.kind()), remedy)
+            span.error(format!("{text:?} is not a valid pattern: {error}"), remedy)
         })?;
-        Ok(Pattern { text: text.to_owned(), span, matcher: Some(matcher.compile_matcher()) })
+        Ok(Pattern { text: text.to_owned(), span, matcher: Some(matcher) })
     }
 
     pub(super) fn matches(&self, name: &str) -> bool {
-        self.matcher.as_ref().map_or(self.text == name, |matcher| matcher.is_match(name))
+        self.matcher.as_ref().map_or(self.text == name, |matcher| matcher.matches(name))
     }
 }
 

@@ -11,6 +11,7 @@ use super::matrices::matrix;
 use super::vectors::vector;
 use super::words::{contains, has, is_residual_projection, split_last};
 use crate::manifest::{Entry, Manifest};
+use crate::recipe::glob::Glob;
 use crate::recipe::toml_string::quoted;
 
 /// The properties of the whole model on which the choice for each tensor depends.
@@ -47,8 +48,8 @@ impl<'a> Context<'a> {
         let counted = groups.iter().filter(|group| group.members.len() == layers).find_map(|group| {
             let name = projections[group.members[0]];
             let pattern = name.split('.').map(star).collect::<Vec<_>>().join(".");
-            let matcher = globset::Glob::new(&pattern).ok()?.compile_matcher();
-            (self.names.iter().filter(|name| matcher.is_match(name)).count() == layers).then_some(pattern)
+            let glob = Glob::parse(&pattern).ok()?;
+            (self.names.iter().filter(|name| glob.matches(name)).count() == layers).then_some(pattern)
         });
         match counted {
             Some(pattern) => format!("{{ count = {} }}", quoted(&pattern)),

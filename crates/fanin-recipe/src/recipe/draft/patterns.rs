@@ -1,9 +1,8 @@
 //! Finds the patterns of a draft's rules. Each pattern is the most general one that matches only tensors with the same
 //! choice.
 
-use globset::GlobBuilder;
-
 use super::choice::Choice;
+use crate::recipe::glob::Glob;
 
 /// A rule of a draft.
 #[derive(Debug)]
@@ -52,8 +51,8 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
                 return None;
             }
             comparisons += open.len();
-            let matcher = GlobBuilder::new(&pattern).literal_separator(false).build().ok()?.compile_matcher();
-            let is_match = |&other: &usize| is_open[other] && matcher.is_match(names[other]);
+            let glob = Glob::parse(&pattern).ok()?;
+            let is_match = |&other: &usize| is_open[other] && glob.matches(names[other]);
             let members: Vec<usize> = open.iter().copied().filter(is_match).collect();
             let is_valid =
                 members.contains(&index) && members.iter().all(|&other| kinds[other] == kinds[index]);

@@ -1,0 +1,256 @@
+//! Glob patterns: texts with wildcards that match names.
+
+/// A glob pattern. It matches a name as a whole.
+#[derive(Debug, Clone)]
+pub(in crate::recipe) struct Glob {
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone)]
+enum Token {
+    /// Exactly this text.
+    Text(String),
+    /// One character.
+    AnyCharacter,
+    /// Any text, which may be empty and may contain dots and slashes.
+    AnyText,
+    /// One character inside the ranges, or outside of all of them if `is_negated`. Both ends of a range are inclusive.
+    Class { is_negated: bool, ranges: Vec<(char, char)> },
+    /// One of several patterns.
+    Alternatives(Vec<Vec<Token>>),
+}
+
+/// The maximum depth of groups within groups. Matching is recursive, and must not overflow the stack.
+const MAX_DEPTH: usize = 50;
+
+impl Glob {
+    /// Returns whether a text contains a character that has a special meaning in a pattern.
+    pub(in crate::recipe) fn has_wildcards(text: &str) -> bool {
+        text.contains(['*', '?', '[', ']', '{', '}', '\\'])
+    }
+
+    /// Parses a pattern. The error says what is wrong with the pattern.
+    pub(in crate::recipe) fn parse(pattern: &str) -> Result<Self, String> {
+        let mut tokens = Vec::new();
+        // For each open group: the tokens before the group, and the alternatives that are complete.
+        let mut open: Vec<(Vec<Token>, Vec<Vec<Token>>)> = Vec::new();
+        let mut characters = pattern.chars();
+        while let Some(character) = characters.next() {
+            match character {
+                '*' => tokens.push(Token::AnyText),
+                '?' => tokens.push(Token::AnyCharacter),
+                '[' => tokens.push(class(&mut characters)?),
+                '{' if open.len() == MAX_DEPTH => {
+                    return Err(format!("more than {MAX_DEPTH} groups within groups"));
+                }
+                '{' => open.push((std::mem::take(&mut tokens), Vec::new())),
+                '}' => {
+                    let (before, mut alternatives) = open.pop().ok_or("'}' without '{'")?;
+                    alternatives.push(std::mem::replace(&mut tokens, before));
+                    tokens.push(Token::Alternatives(alternatives));
+                }
+                '\\' => push_text(&mut tokens, characters.next().ok_or("'\\' at the end")?),
+                ',' => match open.last_mut() {
+                    Some((_, alternatives)) => alternatives.push(std::mem::take(&mut tokens)),
+                    None => push_text(&mut tokens, ','),
+                },
+                other => push_text(&mut tokens, other),
+            }
+        }
+        if !open.is_empty() {
+            return Err("'{' without '}'".to_owned());
+        }
+        Ok(Self { tokens })
+    }
+
+    /// Returns whether the pattern matches a name.
+    pub(in crate::recipe) fn matches(&self, name: &str) -> bool {
+        // Most patterns end with a text, and most names do not end with it. This check makes a draft of a recipe for
+        // very many names several times faster.
+        if let Some(Token::Text(text)) = self.tokens.last()
+            && !name.ends_with(text.as_str())
+        {
+            return false;
+        }
+        ends_of_all(&self.tokens, name, vec![0]).last() == Some(&name.len())
+    }
+}
+
+/// Appends a character to the last text, or as a new text.
+fn push_text(tokens: &mut Vec<Token>, character: char) {
+    match tokens.last_mut() {
+        Some(Token::Text(text)) => text.push(character),
+        _ => tokens.push(Token::Text(character.into())),
+    }
+}
+
+/// Parses a class of characters, of which the opening bracket is already parsed. As in a shell, a closing bracket that
+/// comes first and a dash that comes first or last are characters of the class.
+fn class(characters: &mut std::str::Chars<'_>) -> Result<Token, String> {
+    let unclosed = "'[' without ']'";
+    let is_negated = characters.as_str().starts_with(['!', '^']);
+    if is_negated {
+        characters.next();
+    }
+    let mut ranges = Vec::new();
+    let mut first = characters.next().ok_or(unclosed)?;
+    loop {
+        let mut last = first;
+        let mut rest = characters.clone();
+        if let (Some('-'), Some(end)) = (rest.next(), rest.next())
+            && end != ']'
+        {
+            *characters = rest;
+            last = end;
+        }
+        if last < first {
+            return Err(format!("the range {first}-{last} is empty"));
+        }
+        ranges.push((first, last));
+        first = characters.next().ok_or(unclosed)?;
+        if first == ']' {
+            return Ok(Token::Class { is_negated, ranges });
+        }
+    }
+}
+
+/// Returns every offset at which a match of all tokens can end, if the match starts at one of the offsets `starts`. All
+/// offsets are in bytes, in ascending order. Sets of offsets bound the time by the length of the pattern times the
+/// length of the name. Trying the tokens one by one with backtracking could take exponential time.
+fn ends_of_all(tokens: &[Token], name: &str, starts: Vec<usize>) -> Vec<usize> {
+    tokens.iter().fold(starts, |starts, token| ends(token, name, &starts))
+}
+
+/// Returns every offset at which a match of one token can end. See [`ends_of_all`].
+fn ends(token: &Token, name: &str, starts: &[usize]) -> Vec<usize> {
+    let after_character = |accepts: &dyn Fn(char) -> bool| {
+        let end = |&start: &usize| {
+            name[start..].chars().next().filter(|&c| accepts(c)).map(|c| start + c.len_utf8())
+        };
+        starts.iter().filter_map(end).collect()
+    };
+    match token {
+        Token::Text(text) => {
+            let matching = starts.iter().filter(|&&start| name[start..].starts_with(text.as_str()));
+            matching.map(|start| start + text.len()).collect()
+        }
+        Token::AnyCharacter => after_character(&|_| true),
+        Token::AnyText => {
+            let first = starts.first().copied().unwrap_or(usize::MAX);
+            (first..=name.len()).filter(|&end| name.is_char_boundary(end)).collect()
+        }
+        Token::Class { is_negated, ranges } => after_character(&|character| {
+            ranges.iter().any(|&(first, last)| (first..=last).contains(&character)) != *is_negated
+        }),
+        Token::Alternatives(alternatives) => {
+            let mut all: Vec<usize> =
+                alternatives.iter().flat_map(|tokens| ends_of_all(tokens, name, starts.to_vec())).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Glob;
+
+    #[track_caller]
+    fn check(pattern: &str, matching: &[&str], others: &[&str]) {
+        let glob = Glob::parse(pattern).unwrap();
+        for name in matching {
+            assert!(glob.matches(name), "{pattern} {name}");
+        }
+        for name in others {
+            assert!(!glob.matches(name), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn wildcards_match_what_the_documentation_says() {
+        check("*", &["", "a", "a.b/c"], &[]);
+        check("*.weight", &["a.weight", "a.b/c.weight", ".weight"], &["weight", "a.weight.b", "a.bias"]);
+        check("h.*.ln_?.bias", &["h.0.ln_1.bias", "h..ln_é.bias"], &["h.0.ln_.bias", "h.0.ln_12.bias"]);
+        check("{attn,mlp}.w", &["attn.w", "mlp.w"], &["at.w", "attnmlp.w", ".w"]);
+        check("a{,.b{1,2*}}", &["a", "a.b1", "a.b2", "a.b2.c"], &["a.b", "a.b12"]);
+        check("a,b", &["a,b"], &["a", "b"]);
+        check(r"\*\é", &["*é"], &["aé"]);
+        check("**a**", &["a", "bab"], &["b", ""]);
+    }
+
+    #[test]
+    fn a_class_matches_one_character() {
+        check("[a-c9]", &["a", "b", "c", "9"], &["d", "-", "", "ab"]);
+        check("[!a-c]", &["d", "é"], &["a", "c", ""]);
+        check("[^a]", &["^", "b"], &["a"]);
+        check("[]a]", &["]", "a"], &["b"]);
+        check("[-a]", &["-", "a"], &["b"]);
+        check("[a-]", &["-", "a"], &["b"]);
+        check("t[[]3[]]", &["t[3]"], &["t3"]);
+    }
+
+    #[test]
+    fn an_invalid_pattern_is_an_error_that_says_why() {
+        let deep = "{".repeat(100_000);
+        let cases = [
+            ("a[", "'[' without ']'"),
+            ("a[]", "'[' without ']'"),
+            ("a[b-", "'[' without ']'"),
+            ("[z-a]", "the range z-a is empty"),
+            ("{a", "'{' without '}'"),
+            ("a}", "'}' without '{'"),
+            ("a\\", "'\\' at the end"),
+            (deep.as_str(), "more than 50 groups within groups"),
+        ];
+        for (pattern, error) in cases {
+            assert_eq!(Glob::parse(pattern).unwrap_err(), error, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn many_stars_do_not_take_exponential_time() {
+        let glob = Glob::parse(&format!("{}b", "{a*,*a}".repeat(100))).unwrap();
+        assert!(!glob.matches(&format!("{}c", "a".repeat(1000))));
+        assert!(glob.matches(&format!("{}b", "a".repeat(1000))));
+    }
+
+    /// A second implementation: groups are expanded to patterns without groups, which are matched by backtracking.
+    fn reference(pattern: &str, name: &str) -> bool {
+        let Some(open) = pattern.find('{') else { return backtrack(pattern.as_bytes(), name.as_bytes()) };
+        let close = open + pattern[open..].find('}').unwrap();
+        pattern[open + 1..close]
+            .split(',')
+            .any(|text| reference(&format!("{}{text}{}", &pattern[..open], &pattern[close + 1..]), name))
+    }
+
+    fn backtrack(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern, name) {
+            ([], _) => name.is_empty(),
+            ([b'*', rest @ ..], _) => (0..=name.len()).any(|skipped| backtrack(rest, &name[skipped..])),
+            ([b'[', a, b, b']', rest @ ..], [c, others @ ..]) => {
+                (a == c || b == c) && backtrack(rest, others)
+            }
+            ([b'?', rest @ ..], [_, others @ ..]) => backtrack(rest, others),
+            ([a, rest @ ..], [c, others @ ..]) => a == c && backtrack(rest, others),
+            (_, []) => false,
+        }
+    }
+
+    /// Texts of at most `length` of these parts.
+    fn texts(parts: &'static [&'static str], length: usize) -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(parts), 0..=length).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn matches_agree_with_a_second_implementation(
+            pattern in texts(&["a", "b", ".", "*", "?", "[ab]", "[.a]", "{a,b*}", "{,?}", "{*b,a.}"], 6),
+            name in texts(&["a", "b", "."], 8),
+        ) {
+            prop_assert_eq!(Glob::parse(&pattern).unwrap().matches(&name), reference(&pattern, &name));
+        }
+    }
+}
