@@ -18,6 +18,8 @@ these threads. torchrun, for example, sets OMP_NUM_THREADS to 1. After the impor
 that call `fanin.fill` use these threads too. On other systems, fanin uses its own pool, which has one thread for each core. It
 also uses this pool for fills of 2^25 values or more, because Ctrl-C must be able to interrupt such long fills.
 
+`trace_init` shows which initializer wrote each parameter of a model, from which line, and with which numbers.
+
 Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has the state that it had before the call.
 Some elements of the tensor have new values, and the others keep their old values.
 """
@@ -61,8 +63,18 @@ from ._init import (
 from ._init_module import init_module
 from ._manual_split import fill_flat, init_method
 from ._sharded_init import sharded_init
+from .trace import InitTrace, trace_init
 
-__all__ = [*_torch.__all__, "fast_init", "fill_flat", "init_method", "init_module", "sharded_init"]
+__all__ = [
+    *_torch.__all__,
+    "InitTrace",
+    "fast_init",
+    "fill_flat",
+    "init_method",
+    "init_module",
+    "sharded_init",
+    "trace_init",
+]
 
 
 def __getattr__(name: str):

@@ -1,0 +1,108 @@
+"""What each operator of torch does with memory: whether it allocates, writes, returns new values, or only returns views."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+#: The kinds of operators. VIEW: returns views or metadata, and neither reads nor writes values. ALLOCATE: returns memory that
+#: nobody has written. WRITE: writes to arguments. NEW: returns new values.
+VIEW, ALLOCATE, WRITE, NEW = range(4)
+
+
+class Effect(NamedTuple):
+    """What an operator does with memory."""
+
+    kind: int
+    #: The positions and the names of the arguments that the operator writes.
+    written: tuple[int | str, ...] = ()
+    #: Whether every element of the written arguments gets a value that does not depend on the value before.
+    overwrites: bool = True
+    #: Whether each written element depends only on constants and on the tensor arguments' elements at the same position.
+    #: If not, the operator may leave some elements as they were.
+    covers: bool = True
+    #: Whether the operator draws from a random generator.
+    draws: bool = False
+    #: The name without namespace and overload, such as `normal_`.
+    name: str = ""
+
+
+#: Operators that allocate memory without writing it, by name without the overload.
+_ALLOCATING = {
+    "empty", "empty_like", "empty_strided", "empty_permuted", "new_empty", "new_empty_strided", "empty_quantized",
+    "_empty_affine_quantized",
+}  # fmt: skip
+
+#: Operators that read only the shape and the type of their tensor arguments. Their results are new.
+SHAPE_ONLY = {"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "rand_like", "randn_like",
+              "randint_like", *_ALLOCATING}  # fmt: skip
+
+#: Operators that change which memory a tensor has, and write nothing.
+_REBINDING = {"set_", "resize_", "resize_as_", "_resize_output_", "set_data", "requires_grad_", "rename_", "swap_"}
+
+#: Operators that copy values, and may convert them to another type.
+COPYING = {"copy_", "clone", "_to_copy", "copy", "contiguous"}
+
+#: In-place operators that overwrite all elements.
+_OVERWRITING = {
+    "zero_", "fill_", "copy_", "normal_", "uniform_", "random_", "bernoulli_", "exponential_", "log_normal_", "cauchy_",
+    "geometric_",
+}  # fmt: skip
+
+#: In-place operators that write only some elements, which depend on values.
+_SCATTERING = (
+    "index_", "masked_", "scatter", "put_", "_index_put_impl_", "fill_diagonal_", "tril_", "triu_", "map_",
+)  # fmt: skip
+
+_effects: dict[Any, Effect] = {}
+
+
+def effect_of(operator: Any) -> Effect:
+    """Returns what an operator does with memory."""
+    found = _effects.get(operator)
+    if found is None:
+        found = _effects[operator] = _determine(operator)
+    return found
+
+
+def _determine(operator: Any) -> Effect:
+    schema = getattr(operator, "_schema", None)
+    if schema is None:  # a higher-order operator
+        return Effect(NEW, draws=True, name=str(operator))
+    name = schema.name.split("::")[-1]
+    tags = operator.tags
+    if name in ("lift_fresh", "lift_fresh_copy"):
+        return Effect(WRITE, (0,), name="tensor")  # torch.tensor: the values come from Python objects
+    if name in _ALLOCATING:
+        return Effect(ALLOCATE, name=name)
+    if torch.Tag.inplace_view in tags or name in _REBINDING:
+        return Effect(VIEW, name=name)
+    draws = torch.Tag.nondeterministic_seeded in tags
+    written: list[int | str] = []
+    for position, argument in enumerate(schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            written.append(argument.name if argument.kwarg_only else position)
+    if written:
+        out = any(isinstance(where, str) for where in written)
+        overwrites = out or name in _OVERWRITING
+        return Effect(WRITE, tuple(written), overwrites, not name.startswith(_SCATTERING), draws, name)
+    if operator.is_view or all(value.alias_info is not None for value in schema.returns):
+        # This includes operators without results, such as assertions.
+        return Effect(VIEW, name=name)
+    if not any("Tensor" in str(value.type) for value in schema.returns):
+        # The result is a number: the values of the arguments are read, and nothing is written.
+        return Effect(NEW, draws=draws, name=name)
+    return Effect(NEW, draws=draws, name=name)
+
+
+def tensors_in(values: Any) -> list[Tensor]:
+    """Returns the tensors in the arguments or the result of an operator, including those in lists."""
+    found = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found.extend(item for item in value if isinstance(item, Tensor))
+    return found
