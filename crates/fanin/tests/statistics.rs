@@ -70,31 +70,51 @@ fn uniform_values_have_their_distribution() {
 }
 
 #[test]
-fn half_types_round_the_f32_value_once_and_never_reach_the_upper_bound() {
-    for spec in
-        ["uniform", "uniform(-0.3, 0.7)", "normal(0.1, 0.3)", "trunc_normal", "trunc_normal(a=2, b=3)"]
-    {
+fn values_of_narrow_types_are_the_f32_values_rounded_once() {
+    for spec in [
+        "uniform",
+        "uniform(-0.3, 0.7)",
+        "normal(0.1, 0.3)",
+        "trunc_normal",
+        "trunc_normal(a=2, b=3)",
+        "trunc_normal(std=0.02, a=-0.041, b=0.041)",
+    ] {
         let wide = draw(spec, DType::F32);
-        for dtype in [DType::F16, DType::BF16] {
-            let narrow = draw(spec, dtype);
-            let plan = common::plan(spec, &[N], dtype).unwrap();
-            let (low, high) = plan.bounds();
-            let mut clamped = 0;
-            for (wide, narrow) in wide.iter().zip(&narrow) {
-                assert!(low <= *narrow && *narrow <= high);
-                if dtype.round(*wide) != *narrow {
-                    // The value may differ from the rounded value only if rounding reaches or passes a bound.
-                    let rounded = dtype.round(*wide);
-                    assert!(rounded <= low || rounded >= high, "{spec} {dtype}: {wide} became {narrow}");
-                    clamped += 1;
+        for dtype in [DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2] {
+            for (wide, narrow) in wide.iter().zip(draw(spec, dtype)) {
+                assert_eq!(dtype.round(*wide), narrow, "{spec} {dtype}: {wide}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_value_of_a_narrow_type_has_the_probability_of_the_interval_that_rounds_to_it() {
+    for dtype in [DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2] {
+        for (low, high) in [(-0.5, 0.5), (0.0, 3.0), (-0.137, 0.137), (0.3, 0.7)] {
+            let mut sample = draw(&format!("uniform({low}, {high})"), dtype);
+            sample.sort_by(f64::total_cmp);
+            let cells: Vec<&[f64]> = sample.chunk_by(|a, b| a == b).collect();
+            // The upper end of the interval that rounds to the value of a cell.
+            let end = |cell: usize| match cells.get(cell + 1) {
+                Some(next) => cells[cell][0] / 2.0 + next[0] / 2.0,
+                None => high,
+            };
+            let (mut chi_square, mut start, mut from) = (0.0, low, 0);
+            let mut degrees = 0;
+            for cell in 0..cells.len() {
+                // Cells are merged until they expect at least 100 values together.
+                let expected = (end(cell) - start) / (high - low) * N as f64;
+                if expected >= 100.0 {
+                    let found: usize = cells[from..=cell].iter().map(|cell| cell.len()).sum();
+                    chi_square += (found as f64 - expected).powi(2) / expected;
+                    (start, from, degrees) = (end(cell), cell + 1, degrees + 1);
                 }
             }
-            if spec.starts_with("uniform") {
-                assert!(narrow.iter().all(|&x| x < high));
-                // Below 1, bf16 values are 2^-8 apart. The values within half this distance of 1 would round to 1. They
-                // are a fraction of 2^-9 of all values.
-                assert!(clamped < N / 200, "{spec} {dtype}: {clamped} clamped");
-            }
+            // The deviation of a chi-square variable from its mean is nearly normal for many degrees of freedom. With
+            // few degrees, the quantile at 1 - 1e-6 is at most 9 standard deviations above the mean.
+            let deviation = (chi_square - f64::from(degrees)) / (2.0 * f64::from(degrees)).sqrt();
+            assert!(degrees > 4 && deviation < 9.0, "{dtype} {low} {high}: {chi_square} of {degrees}");
         }
     }
 }

@@ -6,20 +6,25 @@ use crate::math::TWO_32;
 use crate::rng::{GroupWords, LANES};
 use crate::simd::{SimdBits, SimdFloat, SimdIsa};
 
-/// Returns the least and the greatest value of `dtype` in [low, high). If there is no such value, both results are the
-/// value of `dtype` that is nearest to the middle of the interval.
-pub(crate) fn range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
-    let least = at_least(low, dtype);
-    let greatest = at_most(high, dtype);
-    let greatest = if greatest == high && low < high { dtype.next_down(greatest) } else { greatest };
-    if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, dtype) }
+/// Returns the least and the greatest value of `arithmetic` in [low, high). If there is no such value, both results are
+/// the value of `arithmetic` that is nearest to the middle of the interval. `arithmetic` is f32 or f64.
+fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
+    let least = at_least(low, arithmetic);
+    let greatest = at_most(high, arithmetic);
+    let greatest = if greatest == high && low < high { arithmetic.next_down(greatest) } else { greatest };
+    if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, arithmetic) }
 }
 
-/// Returns the least and the greatest value of `dtype` in [low, high]. If there is no such value, both results are the
-/// value of `dtype` that is nearest to the middle of the interval.
+/// Returns the values to which a distribution on [low, high] is clamped before its values are rounded to `dtype`: the
+/// least and the greatest f32 (f64 for f64 values) in the part of the interval that is finite in `dtype`. If there is
+/// no such value, both results are the one that is nearest to the middle of the interval.
+///
+/// The interval must have a number that is finite in `dtype`.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
-    let (least, greatest) = (at_least(low, dtype), at_most(high, dtype));
-    if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, dtype) }
+    let (low, high) = (low.max(-dtype.largest()), high.min(dtype.largest()));
+    let arithmetic = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
+    let (least, greatest) = (at_least(low, arithmetic), at_most(high, arithmetic));
+    if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, arithmetic) }
 }
 
 fn nearest_to_middle(low: f64, high: f64, dtype: DType) -> (f64, f64) {
@@ -53,13 +58,13 @@ pub(crate) struct Uniform32 {
 }
 
 impl Uniform32 {
-    /// Creates the distribution U[low, high). Values are clamped to the least and the greatest value of `dtype` in this
-    /// interval.
-    pub(crate) fn new(low: f64, high: f64, dtype: DType) -> Self {
-        Self::within(low, high, range(low, high, dtype))
+    /// Creates the distribution U[low, high). Values are clamped to the least and the greatest f32 in this interval.
+    pub(crate) fn new(low: f64, high: f64) -> Self {
+        Self::within(low, high, range(low, high, DType::F32))
     }
 
-    /// Creates the distribution U[low, high], which includes the upper bound.
+    /// Creates the distribution U[low, high], which includes the upper bound. No value is infinite after it is rounded
+    /// to `dtype`.
     pub(crate) fn closed(low: f64, high: f64, dtype: DType) -> Self {
         Self::within(low, high, closed_range(low, high, dtype))
     }
@@ -134,30 +139,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_the_widest_within_their_bounds_in_every_type() {
-        for dtype in DType::ALL {
+    fn ranges_are_the_widest_within_their_bounds() {
+        for arithmetic in [DType::F32, DType::F64] {
             for (low, high) in [(0.0, 1.0), (-0.1, 0.1), (1.0, 1.1), (-3.0, -2.0), (0.3, 440.0)] {
-                let (least, greatest) = range(low, high, dtype);
-                assert!(least >= low && greatest < high, "{dtype} {low} {high}: {least} {greatest}");
-                assert!(dtype.next_down(least) < low && dtype.next_up(greatest) >= high);
-                let (least, greatest) = closed_range(low, high, dtype);
-                assert!(least >= low && greatest <= high && dtype.next_up(greatest) > high);
+                let (least, greatest) = range(low, high, arithmetic);
+                assert!(least >= low && greatest < high, "{arithmetic} {low} {high}: {least} {greatest}");
+                assert!(arithmetic.next_down(least) < low && arithmetic.next_up(greatest) >= high);
+                let (least, greatest) = closed_range(low, high, arithmetic);
+                assert!(least >= low && greatest <= high && arithmetic.next_up(greatest) > high);
             }
-            assert_eq!(range(0.5, 0.5, dtype), (0.5, 0.5));
+            assert_eq!(range(0.5, 0.5, arithmetic), (0.5, 0.5));
         }
+        let none = (1.0 + 1e-9, 1.0 + 2e-9);
         assert_eq!(
-            range(1.0001, 1.0002, DType::F16),
+            range(none.0, none.1, DType::F32),
             (1.0, 1.0),
-            "no f16 is in the interval: the nearest one"
+            "no f32 is in the interval: the nearest one"
         );
-        assert_eq!(closed_range(f64::NEG_INFINITY, f64::INFINITY, DType::F16), (-65504.0, 65504.0));
+    }
+
+    #[test]
+    fn closed_ranges_are_finite_in_every_type() {
+        for dtype in DType::ALL {
+            let largest = dtype.largest();
+            assert_eq!(closed_range(f64::NEG_INFINITY, f64::INFINITY, dtype), (-largest, largest));
+            assert_eq!(closed_range(-1.0, 2.0 * largest, dtype), (-1.0, largest));
+        }
+        assert_eq!(closed_range(-0.04, 0.04, DType::F8E4M3), closed_range(-0.04, 0.04, DType::F32));
     }
 
     #[test]
     fn the_extreme_words_give_the_bounds_and_nothing_beyond() {
         let ends = [[0x8000_0000u32; LANES], [0x7fff_ffff; LANES], [0; LANES], [u32::MAX; LANES]];
         let mut out = [0f32; GROUP_32];
-        Uniform32::new(-0.3, 0.3, DType::F32).apply::<crate::simd::Scalar>(&ends, &mut out);
+        Uniform32::new(-0.3, 0.3).apply::<crate::simd::Scalar>(&ends, &mut out);
         // The f32 nearest to -0.3 is less than -0.3, and the f32 nearest to 0.3 is greater than 0.3.
         assert_eq!([out[0], out[16]], [(-0.3f32).next_up(), 0.3f32.next_down()]);
         assert!(out[48] < 0.0 && out[48] > -1e-9, "word -1 gives a value below 0: {}", out[48]);

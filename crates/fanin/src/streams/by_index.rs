@@ -126,8 +126,9 @@ pub(super) fn fill_by_index(
     }
 }
 
-/// Fills `out` with f32 values, which the caller then rounds to `dtype`. Uniform and truncated normal values are
-/// clamped here, so that rounding does not move them out of the bounds of the distribution.
+/// Fills `out` with f32 values, which the caller then rounds to `dtype`. Uniform and truncated normal values are within
+/// the bounds of the distribution as f32 values. Rounding moves them by at most half the distance between values of
+/// `dtype`, so a value of a narrow type can be that far outside of the bounds.
 fn fill_f32(
     level: Level,
     distribution: Distribution,
@@ -139,7 +140,7 @@ fn fill_f32(
     let fill = Fill { source, slice, out, level };
     match distribution {
         Distribution::Uniform { low, high } if low == high => fill.out.fill(low as f32),
-        Distribution::Uniform { low, high } => fill.visit32(Uniform32::new(low, high, dtype)),
+        Distribution::Uniform { low, high } => fill.visit32(Uniform32::new(low, high)),
         Distribution::Normal { mean, std } => fill.visit32(Normal32::new(mean, std)),
         Distribution::TruncatedNormal { mean, std, low, high, .. } => {
             Truncated::new(mean, std, low, high, dtype).visit32(dtype, fill);

@@ -32,11 +32,15 @@
 //! `fma(x, y, z)` rounds once. A value of f16, bf16 or an eight-bit type is the f32 value at the same index, rounded
 //! once, ties to even.
 //!
-//! **Clamping.** The last step of uniform and truncated normal values clamps them to [least, greatest]. `least` is the
-//! least value of the element type that is not below a. `greatest` is the greatest value of the element type that is
-//! below b (uniform) or not above b (truncated normal). If the type has no value in the interval, both are the value of
-//! the type nearest to the middle of a and b. In all other cases, rounding to a narrow type does not move a value out
-//! of the interval.
+//! **Clamping.** The last step of uniform and truncated normal values clamps them to [least, greatest], before they are
+//! rounded to the element type. `least` is the least f32 (f64 for f64 values) that is not below a. `greatest` is the
+//! greatest one that is below b (uniform) or not above b (truncated normal). If there is none in the interval, both are
+//! the one nearest to the middle of a and b. Bounds of a truncated normal that are not finite in the element type are
+//! first replaced by its largest finite value, with the bound's sign.
+//!
+//! So values of narrow types are always the rounded f32 values, and each has the probability of the interval that
+//! rounds to it. A value can be outside of the bounds by half the distance between neighbouring values of the element
+//! type. In particular, uniform values of a narrow type can equal b: in bf16, 1 in 1024 values of U[-1/2, 1/2).
 //!
 //! # uniform
 //! f32: the value is `fma(s(w), scale, middle)`. `scale = (b - a) / 2^32` and `middle = a / 2 + b / 2` are computed in
