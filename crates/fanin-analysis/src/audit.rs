@@ -46,9 +46,9 @@ struct TensorReport<'a> {
     schemes: Vec<String>,
     problems: &'a [String],
     notes: &'a [String],
-    mean: f64,
-    std: f64,
-    zeros: u64,
+    mean: Option<f64>,
+    std: Option<f64>,
+    zeros: Option<u64>,
 }
 
 impl Audit {
@@ -158,8 +158,9 @@ impl AuditedTensor {
     /// 0.1 % or less.
     fn sparsity(&self) -> Option<f64> {
         let Classification { zeros, zero_rows, .. } = self.classification;
-        let width: usize = self.entry.shape.iter().skip(1).product();
-        let scattered = zeros.saturating_sub((zero_rows * width) as u64);
+        let rows = self.entry.shape.first().copied().unwrap_or(1).max(1);
+        let width = self.entry.values() / rows;
+        let scattered = zeros.unwrap_or(0).saturating_sub((zero_rows * width) as u64);
         let fraction = scattered as f64 / self.entry.values() as f64;
         (fraction > 1e-3).then_some(fraction)
     }

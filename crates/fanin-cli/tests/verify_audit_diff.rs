@@ -581,6 +581,122 @@ fn audit_recognizes_tables_and_names_unwritten_memory() {
     }
 }
 
+/// Writes a checkpoint of one tensor to `z.safetensors`. `values` are the bytes of its values.
+fn save_one(fixture: &Fixture, dtype: &str, shape: &[u64], values: &[u8]) {
+    let entry =
+        serde_json::json!({ "w": { "dtype": dtype, "shape": shape, "data_offsets": [0, values.len()] } });
+    let header = entry.to_string();
+    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), values].concat();
+    std::fs::write(fixture.path("z.safetensors"), bytes).unwrap();
+}
+
+#[test]
+fn tensors_without_values_are_read_whatever_their_shape_is() {
+    let fixture = fixture();
+    std::fs::write(fixture.path("z.toml"), "[init]\n\"*\" = \"normal\"\n").unwrap();
+    for shape in [&[1u64 << 31, 0][..], &[1 << 60, 0], &[0, 1 << 60], &[1 << 20, 0, 1 << 40]] {
+        save_one(&fixture, "F32", shape, &[]);
+        let report: serde_json::Value =
+            serde_json::from_str(&fixture.good(&["audit", "z.safetensors", "--json"]).stdout).unwrap();
+        assert_eq!(report["tensors"][0]["kind"], "empty", "{shape:?}");
+        fixture.good(&["inspect", "z.safetensors", "--json"]);
+        fixture.good(&["verify", "z.safetensors", "--recipe", "z.toml", "--seed", "1"]);
+    }
+}
+
+#[test]
+fn types_that_are_not_measured_have_no_numbers() {
+    let fixture = fixture();
+    for (dtype, bytes) in [("C64", 16), ("F8_E8M0", 2), ("F4", 1)] {
+        save_one(&fixture, dtype, &[2], &vec![0x81; bytes]);
+        let measured = |command: &str| -> serde_json::Value {
+            let ran = fixture.good(&[command, "z.safetensors", "--json"]);
+            let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+            report["tensors"][0].clone()
+        };
+        let (inspected, audited) = (measured("inspect")["measured"].clone(), measured("audit"));
+        for member in ["mean", "std", "min", "max", "zeros", "nans", "infinite"] {
+            assert!(inspected[member].is_null(), "{dtype} {member}: {inspected}");
+        }
+        for member in ["mean", "std", "zeros"] {
+            assert!(audited[member].is_null(), "{dtype} {member}: {audited}");
+        }
+        let table = fixture.good(&["inspect", "z.safetensors"]).stdout;
+        let row = table.lines().find(|line| line.starts_with("w ")).expect("a row");
+        assert!(!row.contains(" 0 ") && row.matches(" - ").count() >= 5, "{dtype}: {table}");
+    }
+    save_one(&fixture, "I64", &[2], &[1; 16]);
+    let table = fixture.good(&["audit", "z.safetensors"]).stdout;
+    assert!(table.lines().any(|line| line.starts_with("w ") && line.contains(" - ")), "{table}");
+}
+
+#[test]
+fn a_value_that_is_far_too_frequent_is_a_finding() {
+    use fanin::half::{bf16, f16};
+    let fixture = fixture();
+    let noise = values(&fixture, "h.0.attn.weight");
+    let std = (noise.iter().map(|x| x * x).sum::<f32>() / noise.len() as f32).sqrt();
+    let audit = |dtype: &str, values: &[f32]| {
+        let bytes: Vec<u8> = match dtype {
+            "BF16" => values.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
+            "F16" => values.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
+            _ => values.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        };
+        save_one(&fixture, dtype, &[values.len() as u64 / 192, 192], &bytes);
+        let ran = fixture.run(&["audit", "z.safetensors", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        (ran.code, report["tensors"][0].clone())
+    };
+    for dtype in ["F32", "F16", "BF16"] {
+        let (code, tensor) = audit(dtype, &noise);
+        assert_eq!((code, tensor["kind"].as_str()), (0, Some("fresh")), "{dtype}: {tensor}");
+        // The share of the values that are at one value, and its distance from the mean.
+        for (every, sigma) in
+            [(5000, -100.0), (480, -100.0), (480, 100.0), (50, 30.0), (7, -4.0), (2, -100.0), (10, 0.5)]
+        {
+            let mode = std * sigma;
+            let wrong: Vec<f32> = noise
+                .iter()
+                .enumerate()
+                .map(|(n, x)| if n * 7919 % every == 0 { mode } else { *x })
+                .collect();
+            let (code, tensor) = audit(dtype, &wrong);
+            let problems = tensor["problems"].to_string();
+            let named = problems.contains("values are exactly") || problems.contains("are outliers");
+            assert!(code == 1 && named, "{dtype} 1/{every} at {sigma}: {tensor}");
+            if sigma.abs() > 4.0 {
+                assert_eq!(tensor["kind"], "fresh", "{dtype} 1/{every} at {sigma}: {tensor}");
+            }
+        }
+    }
+    // Most weights of this norm are 1, which is not an error.
+    let norm: Vec<f32> =
+        noise.iter().enumerate().map(|(n, x)| if n % 3 == 0 { 1.0 + x * 0.01 } else { 1.0 }).collect();
+    let (code, tensor) = audit("F32", &norm);
+    assert!(code == 0 && tensor["notes"].to_string().contains("exactly 1"), "{tensor}");
+}
+
+#[test]
+fn an_outlier_does_not_shift_the_center_of_a_norm_weight() {
+    let fixture = fixture();
+    let noise = values(&fixture, "h.0.attn.weight");
+    let mut gain: Vec<f32> = noise[..6144].iter().map(|x| 1.0 + x * 0.01 * 192f32.sqrt()).collect();
+    for outliers in [&[1000f32][..], &[-3.0, 5000.0, 40.0]] {
+        gain[100..100 + outliers.len()].copy_from_slice(outliers);
+        save(&fixture, "y.safetensors", &[("norm.weight", &[6144], gain.clone())]);
+        let ran = fixture.run(&["audit", "y.safetensors", "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let tensor = &report["tensors"][0];
+        let distribution = tensor["distribution"].as_str().unwrap();
+        let mean = distribution.strip_prefix("normal(mean=").expect(distribution).split(',').next().unwrap();
+        assert!((mean.parse::<f64>().unwrap() - 1.0).abs() < 1e-3, "{tensor}");
+        let named = tensor["problems"]
+            .to_string()
+            .contains(&format!("{} of 6144 values are outliers", outliers.len()));
+        assert!(ran.code == 1 && named, "{tensor}");
+    }
+}
+
 #[test]
 fn an_index_is_compared_with_its_files() {
     let fixture = fixture();

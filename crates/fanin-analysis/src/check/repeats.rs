@@ -7,8 +7,9 @@
 //!   window is recorded depends on its values and not on its position. So if a range of values occurs twice, the same
 //!   windows are recorded in both occurrences, and their hashes are equal. In a tensor of n values, a repeated range of
 //!   k n / `KEPT` values is missed with a probability of about e^-k.
-//! - Rows: a hash is computed and recorded for every row. Equal rows are therefore always found, if rows are so long
-//!   that they are not equal by chance.
+//! - Rows: a hash is computed for every row, and recorded if rows are so long that they are not equal by chance. Of more
+//!   than `MAX_ROWS` rows, those are recorded whose hash is below a limit. Equal rows of up to `MAX_ROWS` rows are
+//!   therefore always found.
 
 use std::collections::HashMap;
 
@@ -19,6 +20,12 @@ const WINDOW: usize = 12;
 /// The approximate number of windows of a large tensor that are recorded. In a tensor of n values, two different
 /// recorded windows have the same 64-bit hash with a probability of about n * `KEPT` / 2^65: 2e-7 for 1e8 values.
 const KEPT: usize = 1 << 16;
+
+/// The approximate number of rows whose hashes are recorded at most.
+const MAX_ROWS: usize = 1 << 22;
+
+/// The smallest probability that is assumed for two values to be equal, in bits: 2^-16.
+const MAX_BITS_PER_VALUE: f64 = 16.0;
 
 /// The number of values at the start of a tensor from which the probability that two values are equal is estimated.
 const FIRST: usize = 1 << 16;
@@ -54,7 +61,16 @@ pub(crate) struct RepeatSearch {
     first_repeat: Option<(usize, usize)>,
     /// The hash of the values of the current row that were added so far.
     row_hash: u64,
-    row_hashes: Vec<u64>,
+    /// The number of complete rows so far.
+    rows: usize,
+    /// The hash of the first row.
+    first_row: u64,
+    /// Whether all rows so far are equal.
+    rows_are_equal: bool,
+    /// The largest hash of a row that is recorded. `None` if rows are so short that they may be equal by chance.
+    max_row_hash: Option<u64>,
+    /// The recorded hashes of rows, with the indices of the rows.
+    row_hashes: Vec<(u64, usize)>,
     /// The number of occurrences of each value among the first `FIRST` values of the tensor.
     counts: HashMap<u64, u64>,
 }
@@ -79,6 +95,11 @@ impl std::fmt::Display for Repeat {
     }
 }
 
+/// Returns -log2 of the largest probability that two given rows are equal at which `rows` rows are compared.
+fn bits_of_equal_rows(rows: usize) -> f64 {
+    40.0 + 2.0 * (rows.max(1) as f64).log2()
+}
+
 /// Returns a hash of a 64-bit number (the finalizer of SplitMix64).
 fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -89,9 +110,12 @@ fn mix(mut bits: u64) -> u64 {
 impl RepeatSearch {
     /// Returns a search for a tensor of this shape, to which no values are added yet.
     pub(crate) fn new(shape: &[usize]) -> Self {
-        let count: usize = shape.iter().product();
+        let count: usize = if shape.contains(&0) { 0 } else { shape.iter().product() };
+        let row_width = if shape.len() < 2 || count == 0 { 0 } else { count / shape[0] };
+        let rows = count.checked_div(row_width).unwrap_or(0);
+        let long_enough = row_width as f64 * MAX_BITS_PER_VALUE >= bits_of_equal_rows(rows);
         Self {
-            row_width: if shape.len() < 2 { 0 } else { shape[1..].iter().product() },
+            row_width,
             position: 0,
             ring: [0; WINDOW],
             rolling: 0,
@@ -102,6 +126,10 @@ impl RepeatSearch {
             repeated: 0,
             first_repeat: None,
             row_hash: 0,
+            rows: 0,
+            first_row: 0,
+            rows_are_equal: true,
+            max_row_hash: long_enough.then(|| u64::MAX / rows.div_ceil(MAX_ROWS).max(1) as u64),
             row_hashes: Vec::new(),
             counts: HashMap::new(),
         }
@@ -133,10 +161,22 @@ impl RepeatSearch {
             if self.row_width > 0 {
                 self.row_hash = mix(self.row_hash ^ bits).wrapping_add(BASE);
                 if self.position.is_multiple_of(self.row_width) {
-                    self.row_hashes.push(std::mem::take(&mut self.row_hash));
+                    self.finish_row();
                 }
             }
         }
+    }
+
+    fn finish_row(&mut self) {
+        let hash = std::mem::take(&mut self.row_hash);
+        if self.rows == 0 {
+            self.first_row = hash;
+        }
+        self.rows_are_equal &= hash == self.first_row;
+        if self.max_row_hash.is_some_and(|max| hash <= max) {
+            self.row_hashes.push((hash, self.rows));
+        }
+        self.rows += 1;
     }
 
     /// Returns whether the current window has at least `WINDOW` - 2 distinct values. Windows with fewer distinct values
@@ -149,7 +189,7 @@ impl RepeatSearch {
 
     /// Returns whether the tensor has more than one row, and all rows are equal.
     pub(crate) fn all_rows_equal(&self) -> bool {
-        self.row_hashes.len() > 1 && self.row_hashes.iter().all(|row| *row == self.row_hashes[0])
+        self.rows > 1 && self.rows_are_equal
     }
 
     /// Returns the first repetition of any length, or `None` if there is none. Independent random values practically
@@ -175,12 +215,13 @@ impl RepeatSearch {
     fn equal_rows(&self) -> Option<Repeat> {
         let n = self.counts.values().sum::<u64>() as f64;
         let pairs: f64 = self.counts.values().map(|&count| count as f64 * (count as f64 - 1.0)).sum();
-        let bits_per_value = -(pairs / (n * (n - 1.0))).max(2f64.powi(-16)).log2();
-        let needed = 40.0 + 2.0 * (self.row_hashes.len().max(1) as f64).log2();
-        if bits_per_value.is_nan() || self.row_width as f64 * bits_per_value < needed {
+        let equal = pairs / (n * (n - 1.0));
+        let bits_per_value = (-equal.log2()).min(MAX_BITS_PER_VALUE);
+        let needed = bits_of_equal_rows(self.rows);
+        if equal.is_nan() || self.row_width as f64 * bits_per_value < needed {
             return None;
         }
-        let mut rows: Vec<(u64, usize)> = self.row_hashes.iter().copied().zip(0..).collect();
+        let mut rows = self.row_hashes.clone();
         rows.sort_unstable();
         let equal = rows.windows(2).filter(|pair| pair[0].0 == pair[1].0);
         let (first, second) = equal.map(|pair| (pair[0].1, pair[1].1)).min()?;

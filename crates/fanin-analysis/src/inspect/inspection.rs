@@ -149,6 +149,11 @@ impl Inspection {
 }
 
 impl TensorInspection {
+    /// Returns a count of values, or `None` if the tensor has a type that is not read as numbers: nothing was counted.
+    pub fn count(&self, count: u64) -> Option<u64> {
+        (self.entry.dtype.is_read() || self.entry.values() == 0).then_some(count)
+    }
+
     fn new(
         checkpoint: &Checkpoint,
         tensor: usize,

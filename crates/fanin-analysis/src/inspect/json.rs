@@ -83,9 +83,9 @@ struct Measured<'a> {
     std: Option<f64>,
     min: Option<f64>,
     max: Option<f64>,
-    zeros: u64,
-    nans: u64,
-    infinite: u64,
+    zeros: Option<u64>,
+    nans: Option<u64>,
+    infinite: Option<u64>,
     histogram: HistogramReport<'a>,
 }
 
@@ -173,9 +173,9 @@ impl TensorInspection {
                 std: stats.std(),
                 min: stats.min(),
                 max: stats.max(),
-                zeros: stats.zeros,
-                nans: stats.nans,
-                infinite: stats.infinite,
+                zeros: self.count(stats.zeros),
+                nans: self.count(stats.nans),
+                infinite: self.count(stats.infinite),
                 histogram: HistogramReport {
                     edges: &histogram.edges,
                     counts: &histogram.counts,

@@ -31,7 +31,7 @@ fn show(audit: &Audit) -> Result {
         rows.add_row([
             text::escaped(&tensor.entry.name),
             text::shape(&tensor.entry.shape),
-            text::short(tensor.classification.std),
+            tensor.classification.std.map_or_else(|| "-".to_owned(), text::short),
             tensor.classification.kind.name().to_owned(),
             tensor.distribution(),
             schemes.join(" or "),

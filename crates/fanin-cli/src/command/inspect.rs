@@ -119,8 +119,9 @@ fn show(inspection: &Inspection) -> Result {
             row.extend([const { String::new() }; 3]);
         }
         row.extend([stats.mean(), stats.std(), stats.min(), stats.max()].map(number));
-        row.push(text::count(stats.zeros));
-        row.push(text::count(stats.nans + stats.infinite));
+        let count = |count| tensor.count(count).map_or_else(|| "-".to_owned(), text::count);
+        row.push(count(stats.zeros));
+        row.push(count(stats.nans + stats.infinite));
         row.push(stats.sparkline());
         rows.add_row(row);
     }

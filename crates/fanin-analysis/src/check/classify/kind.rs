@@ -66,12 +66,12 @@ pub struct Classification {
     pub notes: Vec<String>,
     /// The number of rows that are all zeros.
     pub zero_rows: usize,
-    /// The mean of the finite values.
-    pub mean: f64,
-    /// The standard deviation of the finite values.
-    pub std: f64,
-    /// The number of exact zeros.
-    pub zeros: u64,
+    /// The mean of the finite values. `None` if the values were not read, as for integers.
+    pub mean: Option<f64>,
+    /// The standard deviation of the finite values. `None` if the values were not read.
+    pub std: Option<f64>,
+    /// The number of exact zeros. `None` if the values were not read.
+    pub zeros: Option<u64>,
     /// A hash of all values.
     pub hash: u64,
 }

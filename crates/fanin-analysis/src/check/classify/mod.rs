@@ -11,6 +11,7 @@
 
 mod fit;
 pub(crate) mod kind;
+mod sample;
 mod scan;
 pub(crate) mod schemes;
 mod summary;
@@ -27,6 +28,10 @@ use scan::Scan;
 
 /// The smallest number of finite values for which a distribution is recognized.
 const MIN_VALUES: u64 = 64;
+
+/// The largest number of rows or columns of a matrix that is compared with an orthogonal one. The comparison stores a
+/// few numbers for each.
+const MAX_LINE: usize = 1 << 22;
 
 /// Classifies the tensor at this index of the manifest.
 ///
@@ -49,23 +54,26 @@ pub(crate) fn classify(
     let scan = Scan::new(checkpoint, tensor, dtype, progress)?;
     let mut problems = Vec::new();
     problems.extend(non_finite_values(&scan));
-    let kind = kind_of(&scan, &mut problems)?;
+    let mut notes = Vec::new();
+    let kind = kind_of(&scan, &mut problems, &mut notes)?;
     problems.extend(repeated_values(&scan, kind));
+    notes.extend(zero_matrix(&scan, kind));
     let summary = &scan.summary;
     Ok(Classification {
         kind,
         problems,
-        notes: notes(&scan, kind),
+        notes,
         zero_rows: summary.zero_rows(),
-        mean: summary.mean(),
-        std: summary.std(),
-        zeros: summary.zeros,
+        mean: (summary.finite > 0).then(|| summary.mean()),
+        std: (summary.finite > 0).then(|| summary.std()),
+        zeros: Some(summary.zeros),
         hash: summary.hash,
     })
 }
 
-/// Returns the kind of a tensor. Adds messages to `problems` that say what is wrong with the values.
-fn kind_of(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Kind> {
+/// Returns the kind of a tensor. Adds messages to `problems` that say what is wrong with the values, and to `notes` that
+/// say what should be checked.
+fn kind_of(scan: &Scan<'_>, problems: &mut Vec<String>, notes: &mut Vec<String>) -> Result<Kind> {
     let summary = &scan.summary;
     if scan.entry.values() == 0 {
         return Ok(Kind::Empty);
@@ -92,7 +100,7 @@ fn kind_of(scan: &Scan<'_>, problems: &mut Vec<String>) -> Result<Kind> {
     if let Some(gain) = orthogonal_gain(scan)? {
         return Ok(Kind::Orthogonal(gain));
     }
-    fit::distribution(scan, problems)
+    fit::distribution(scan, problems, notes)
 }
 
 /// Returns a message if values are NaN or infinite, and `None` otherwise.
@@ -133,13 +141,13 @@ fn repeated_values(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     })
 }
 
-/// Returns a message if all values of a matrix are 0, and no message otherwise. Such a matrix may be intended, but
-/// should be checked.
-fn notes(scan: &Scan<'_>, kind: Kind) -> Vec<String> {
+/// Returns a message if all values of a matrix are 0, and `None` otherwise. Such a matrix may be intended, but should be
+/// checked.
+fn zero_matrix(scan: &Scan<'_>, kind: Kind) -> Option<String> {
     let zero_matrix = kind == Kind::Constant(0.0) && scan.entry.shape.len() >= 2 && scan.entry.values() > 1;
     let text =
         "every value of this matrix is 0: intended, as for a last layer or LoRA's B, or never written?";
-    if zero_matrix { vec![text.to_owned()] } else { Vec::new() }
+    zero_matrix.then(|| text.to_owned())
 }
 
 /// Returns the Euclidean norm that all rows have in common if the rows are orthogonal, and `None` otherwise. In a
@@ -147,7 +155,7 @@ fn notes(scan: &Scan<'_>, kind: Kind) -> Vec<String> {
 fn orthogonal_gain(scan: &Scan<'_>) -> Result<Option<f64>> {
     let summary = &scan.summary;
     let short = summary.rows().min(summary.columns());
-    if short < 2 || summary.non_finite > 0 {
+    if short < 2 || summary.rows().max(summary.columns()) > MAX_LINE || summary.non_finite > 0 {
         return Ok(None);
     }
     let gain = (summary.squares / short as f64).sqrt();

@@ -4,6 +4,7 @@ use fanin::DType;
 use fanin_checkpoint::{Checkpoint, Progress};
 use fanin_recipe::Entry;
 
+use super::sample::ValueSample;
 use super::summary::Summary;
 use crate::check::generate::report_read;
 use crate::check::repeats::RepeatSearch;
@@ -23,6 +24,8 @@ pub(super) struct Scan<'a> {
     pub(super) summary: Summary,
     /// The search for repeated values.
     pub(super) repeats: RepeatSearch,
+    /// The sample in which modes are searched.
+    pub(super) sample: ValueSample,
 }
 
 impl<'a> Scan<'a> {
@@ -41,14 +44,16 @@ impl<'a> Scan<'a> {
         let narrow = dtype == DType::F16 || dtype.size() == 1;
         let mut summary = Summary::new(&entry.shape, if narrow { 0.0 } else { 1e-30 });
         let mut repeats = RepeatSearch::new(&entry.shape);
+        let mut sample = ValueSample::new(entry.values());
         let mut index = 0;
         checkpoint.values(tensor, |values| {
             summary.add(index, values);
             repeats.add(values);
+            sample.add(values);
             index += values.len();
             report_read(progress, entry, values.len());
         })?;
-        Ok(Self { checkpoint, tensor, entry, dtype, summary, repeats })
+        Ok(Self { checkpoint, tensor, entry, dtype, summary, repeats, sample })
     }
 
     /// Returns the checkpoint of the tensor.
@@ -64,11 +69,11 @@ impl<'a> Scan<'a> {
         Ok(self.checkpoint.values(self.tensor, take)?)
     }
 
-    /// Reads and returns the values of the first row.
+    /// Reads and returns the values of the first row, or the first 65,536 of them.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read.
     pub(super) fn first_row(&self) -> Result<Vec<f64>> {
-        Ok(self.checkpoint.window(self.tensor, 0, self.summary.columns())?)
+        Ok(self.checkpoint.window(self.tensor, 0, self.summary.columns().min(1 << 16))?)
     }
 }

@@ -2,11 +2,62 @@
 
 use crate::check::reference::ReferenceDistribution;
 
+/// The number of columns whose sums are stored. Of a wider matrix, the first columns represent the others.
+const MAX_COLUMNS: usize = 1 << 20;
+
+/// The smallest number of values of a line, and of lines, with which lines are compared. The sum of squares is far from
+/// chi-square distributed if there are fewer.
+const MIN_LINE: usize = 32;
+const MIN_LINES: usize = 8;
+
 /// The sum and the sum of squares of the values of a row or column.
 #[derive(Debug, Clone, Copy, Default)]
 struct LineSums {
     sum: f64,
     squares: f64,
+}
+
+impl LineSums {
+    #[inline]
+    fn add(&mut self, x: f64) {
+        self.sum += x;
+        self.squares += x * x;
+    }
+}
+
+/// Sums over the lines of a matrix: over its rows, or over its columns. They take the place of the lines, which may be
+/// too many to store.
+#[derive(Debug, Clone, Copy, Default)]
+struct LineMoments {
+    lines: f64,
+    mean: f64,
+    square_of_mean: f64,
+    mean_square: f64,
+    square_of_mean_square: f64,
+}
+
+impl LineMoments {
+    /// Adds a line of `length` values.
+    fn add(&mut self, line: LineSums, length: f64) {
+        let (mean, mean_square) = (line.sum / length, line.squares / length);
+        self.lines += 1.0;
+        self.mean += mean;
+        self.square_of_mean += mean * mean;
+        self.mean_square += mean_square;
+        self.square_of_mean_square += mean_square * mean_square;
+    }
+
+    /// Returns the sums of the squared distances of the lines' means from `mean`, and of their mean squares from
+    /// `mean_square`.
+    fn distances(&self, mean: f64, mean_square: f64) -> (f64, f64) {
+        let distance = |sum: f64, squares: f64, center: f64| {
+            (squares - 2.0 * center * sum + self.lines * center * center).max(0.0)
+        };
+        (
+            distance(self.mean, self.square_of_mean, mean),
+            distance(self.mean_square, self.square_of_mean_square, mean_square),
+        )
+    }
 }
 
 /// Counts, sums and range of the values of a tensor.
@@ -40,21 +91,29 @@ pub(super) struct Summary {
     pub(super) hash: u64,
     /// The absolute value below which a non-zero value is implausible.
     smallest_plausible: f64,
-    rows: Vec<LineSums>,
-    columns: Vec<LineSums>,
+    rows: usize,
+    columns: usize,
+    /// The number of rows that are all zeros.
+    zero_rows: usize,
+    /// The sums of the current row.
+    row: LineSums,
+    row_moments: LineMoments,
+    /// The sums of the first columns; empty if columns are too short to be compared.
+    column_sums: Vec<LineSums>,
 }
 
 impl Summary {
     /// Returns an empty summary for a tensor of this shape. Trailing axes are flattened into columns. A tensor of fewer
-    /// than two axes has no rows and no columns.
+    /// than two axes, or without values, has no rows and no columns.
     pub(super) fn new(shape: &[usize], smallest_plausible: f64) -> Self {
-        let rows = if shape.len() < 2 { 0 } else { shape[0] };
-        let columns = if rows == 0 { 0 } else { shape[1..].iter().product() };
+        let (rows, columns) = matrix(shape);
+        let stored = if rows < MIN_LINE { 0 } else { columns.min(MAX_COLUMNS) };
         Self {
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
-            rows: vec![LineSums::default(); rows],
-            columns: vec![LineSums::default(); columns],
+            rows,
+            columns,
+            column_sums: vec![LineSums::default(); stored],
             smallest_plausible,
             ..Self::default()
         }
@@ -62,17 +121,15 @@ impl Summary {
 
     /// Adds consecutive values. `first` is the row-major index of the first value.
     pub(super) fn add(&mut self, first: usize, values: &[f64]) {
-        let width = self.columns.len().max(1);
-        let (mut row, mut column) = (first / width, first % width);
+        let width = self.columns.max(1);
+        let mut column = first % width;
         for &x in values {
             self.hash = (self.hash ^ x.to_bits()).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
             if x.is_finite() {
                 self.add_finite(x);
-                if !self.columns.is_empty() {
-                    for line in [&mut self.rows[row], &mut self.columns[column]] {
-                        line.sum += x;
-                        line.squares += x * x;
-                    }
+                self.row.add(x);
+                if let Some(sums) = self.column_sums.get_mut(column) {
+                    sums.add(x);
                 }
             } else {
                 self.infinite += u64::from(x.is_infinite());
@@ -80,8 +137,17 @@ impl Summary {
             }
             column += 1;
             if column == width {
-                (row, column) = (row + 1, 0);
+                column = 0;
+                self.finish_row();
             }
+        }
+    }
+
+    fn finish_row(&mut self) {
+        let row = std::mem::take(&mut self.row);
+        if self.columns > 0 {
+            self.zero_rows += usize::from(row.squares == 0.0);
+            self.row_moments.add(row, self.columns as f64);
         }
     }
 
@@ -120,17 +186,17 @@ impl Summary {
 
     /// Returns the number of rows.
     pub(super) fn rows(&self) -> usize {
-        self.rows.len()
+        self.rows
     }
 
     /// Returns the number of columns.
     pub(super) fn columns(&self) -> usize {
-        self.columns.len()
+        self.columns
     }
 
     /// Returns the number of rows that are all zeros.
     pub(super) fn zero_rows(&self) -> usize {
-        self.rows.iter().filter(|row| row.squares == 0.0).count()
+        self.zero_rows
     }
 
     /// Tests whether the means and mean squares of rows and columns vary more than for independent values. Returns the
@@ -139,27 +205,33 @@ impl Summary {
         let moments = reference.moments;
         let mean_square = moments.variance + moments.mean * moments.mean;
         let variance_of_square = moments.m4 - moments.variance * moments.variance;
+        let mut column_moments = LineMoments::default();
+        self.column_sums.iter().for_each(|column| column_moments.add(*column, self.rows as f64));
         let mut largest = 0.0f64;
-        for (lines, length) in [(&self.rows, self.columns.len()), (&self.columns, self.rows.len())] {
-            // The sum of squares is far from chi-square distributed if there are fewer than 8 rows or columns, or if
-            // they have fewer than 32 values.
-            if lines.len() < 8 || length < 32 || moments.mean.abs() > moments.variance.sqrt() {
+        for (lines, length) in [(self.row_moments, self.columns), (column_moments, self.rows)] {
+            let (n, count) = (length as f64, lines.lines);
+            if count < MIN_LINES as f64 || length < MIN_LINE || moments.mean.abs() > moments.variance.sqrt() {
                 continue;
             }
-            let (n, count) = (length as f64, lines.len() as f64);
-            let chi_square = |sum: fn(&LineSums) -> f64, mean: f64, variance: f64| -> f64 {
-                lines.iter().map(|line| (sum(line) / n - mean).powi(2) * n / variance).sum()
-            };
+            let (of_means, of_mean_squares) = lines.distances(moments.mean, mean_square);
             // The variance of a squared term is 2 plus the excess kurtosis of the term. The bound on this kurtosis is a
             // multiple of 12 / n, the excess kurtosis of the mean of n chi-square variables.
-            for (sum, kurtosis) in [
-                (chi_square(|line| line.sum, moments.mean, moments.variance), 1.0),
-                (chi_square(|line| line.squares, mean_square, variance_of_square), 4.0),
-            ] {
+            for (sum, kurtosis) in
+                [(of_means * n / moments.variance, 1.0), (of_mean_squares * n / variance_of_square, 4.0)]
+            {
                 let variance = 2.0 + 12.0 / n * kurtosis;
                 largest = largest.max((sum - count) / (count * variance).sqrt());
             }
         }
         largest
+    }
+}
+
+/// Returns the number of rows and of columns of a tensor whose trailing axes are flattened into columns. Both are 0 for
+/// a tensor of fewer than two axes, or without values: one of its other sizes may be too large for memory.
+fn matrix(shape: &[usize]) -> (usize, usize) {
+    match shape {
+        [rows, rest @ ..] if !rest.is_empty() && !shape.contains(&0) => (*rows, rest.iter().product()),
+        _ => (0, 0),
     }
 }

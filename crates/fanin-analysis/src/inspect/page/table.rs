@@ -130,6 +130,7 @@ fn std_difference(tensor: &TensorInspection) -> Option<f64> {
 /// Returns the details that open below a row.
 fn details(index: usize, tensor: &TensorInspection) -> Markup {
     let (entry, stats) = (&tensor.entry, &tensor.stats);
+    let count = |count| tensor.count(count).map_or_else(|| "–".to_owned(), text::count);
     let found = [("mean", stats.mean()), ("std", stats.std()), ("min", stats.min()), ("max", stats.max())];
     html! {
         div.cols {
@@ -147,8 +148,8 @@ fn details(index: usize, tensor: &TensorInspection) -> Markup {
                 @for (name, value) in found {
                     dt { (name) } dd { @match value { Some(value) => (long(value)), None => "–" } }
                 }
-                dt { "zeros" } dd { (text::count(stats.zeros)) }
-                dt { "NaN, infinite" } dd { (text::count(stats.nans)) ", " (text::count(stats.infinite)) }
+                dt { "zeros" } dd { (count(stats.zeros)) }
+                dt { "NaN, infinite" } dd { (count(stats.nans)) ", " (count(stats.infinite)) }
                 @if let Some(found) = &tensor.spectrum { (spectrum(found)) }
             }
         }
