@@ -1,7 +1,20 @@
-"""Runs the command line: `python -m fanin`."""
+"""Runs the command line: `python -m fanin`, and the command `fanin` of the wheel."""
+
+from __future__ import annotations
 
 import sys
 
-from ._fanin import main
+from . import _fanin
 
-sys.exit(main())
+
+def main() -> int:
+    """Runs the command in `sys.argv` and returns its exit code. Commands that need torch are written in Python."""
+    if sys.argv[1:2] == ["check-init"]:
+        from .torch._check_command import check_init
+
+        return check_init(sys.argv[2:])
+    return _fanin.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,6 +19,7 @@ that call `fanin.fill` use these threads too. On other systems, fanin uses its o
 also uses this pool for fills of 2^25 values or more, because Ctrl-C must be able to interrupt such long fills.
 
 `trace_init` shows which initializer wrote each parameter of a model, from which line, and with which numbers.
+`check_init` finds weights that nobody wrote, or that were drawn again after they were loaded; `assert_initialized` is for tests.
 
 Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has the state that it had before the call.
 Some elements of the tensor have new values, and the others keep their old values.
@@ -63,11 +64,16 @@ from ._init import (
 from ._init_module import init_module
 from ._manual_split import fill_flat, init_method
 from ._sharded_init import sharded_init
+from .check import InitError, InitReport, assert_initialized, check_init
 from .trace import InitTrace, trace_init
 
 __all__ = [
     *_torch.__all__,
+    "InitError",
+    "InitReport",
     "InitTrace",
+    "assert_initialized",
+    "check_init",
     "fast_init",
     "fill_flat",
     "init_method",

@@ -101,6 +101,7 @@ _INTERNAL_ENDINGS = (
     "torch/utils/_contextlib.py", "torch/utils/_device.py", "torch/_tensor.py", "torch/overrides.py", "torch/_ops.py",
     "torch/utils/_python_dispatch.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py", "torch/functional.py",
     "torch/nn/parameter.py", "fanin/torch/_fast_init.py", "fanin/torch/_torch_stream.py", "fanin/torch/_deferred_mode.py",
+    "fanin/torch/_fresh_memory.py",
 )  # fmt: skip
 
 

@@ -1,0 +1,183 @@
+"""Fills new CPU memory with a byte pattern, so that values that depend on unwritten memory differ between two builds.
+
+`torch.empty` returns memory with arbitrary content. While a `FreshMemory` mode is on, torch calls it for every operator of its
+thread, and the mode fills the result of each operator that returns unwritten memory. The fill writes to the memory directly and
+not through an operator, so other modes do not see it.
+
+The two patterns differ in every element. Their bytes depend on the position in the memory, so that they survive arithmetic such
+as the subtraction of a mean. For types of floats, every byte is 0x3e, 0x3f, 0xbe or 0xbf. Read as any float type, the memory is
+then finite, and for types of at most 32 bits the values are between 0.18 and 1.99 in size, so a sum with 1 does not round them
+away. Integers are 0 in the first pattern and 1 in the second, because code may use them as indices.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_aten = torch.ops.aten
+
+#: The number of bytes after which a pattern repeats. It is a multiple of the size of every type.
+PERIOD = 1 << 18
+
+#: The operators whose result is unwritten memory.
+_ALLOCATING = {
+    overload
+    for name in (
+        "empty",
+        "empty_like",
+        "empty_strided",
+        "empty_permuted",
+        "new_empty",
+        "new_empty_strided",
+        "empty_quantized",
+        "_empty_affine_quantized",
+        "_empty_per_channel_affine_quantized",
+    )
+    for overload in (getattr(getattr(_aten, name), one) for one in getattr(_aten, name).overloads())
+}
+
+#: The operators that may enlarge the memory of their first argument. The new part is unwritten.
+_RESIZING = {_aten.resize_.default, _aten.resize_as_.default}
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+#: Frames of these folders are skipped in the search for the line that allocated memory.
+_LIBRARIES = (_HERE, os.path.dirname(os.path.abspath(torch.__file__)))
+
+
+class Location(NamedTuple):
+    """A line of source code."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def _float_bytes() -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    low = torch.randint(0x3E, 0x40, (PERIOD,), generator=generator, dtype=torch.uint8)
+    return low | (torch.randint(0, 2, (PERIOD,), generator=generator, dtype=torch.uint8) << 7)
+
+
+def _integer_bytes(size: int) -> Tensor:
+    element = torch.zeros(size, dtype=torch.uint8)
+    element[0 if sys.byteorder == "little" else size - 1] = 1
+    return element.repeat(PERIOD // size)
+
+
+def _integer_size(dtype: torch.dtype) -> int:
+    """Returns the number of bytes of an integer type, or 0 for all types of floats, which have one tile."""
+    return 0 if dtype.is_floating_point or dtype.is_complex else dtype.itemsize
+
+
+class Pattern:
+    """A byte pattern for unwritten memory. There are two, with the numbers 0 and 1."""
+
+    def __init__(self, number: int):
+        self.number = number
+        self._tiles: dict[int, Tensor] = {}
+        self._bytes: dict[int, bytes] = {}
+
+    def tile(self, dtype: torch.dtype) -> Tensor:
+        """Returns `PERIOD` bytes of the pattern, as it is written to memory of the type `dtype`."""
+        size = _integer_size(dtype)
+        if size not in self._tiles:
+            if size == 0:
+                # XOR with 0x81 changes the sign and the lowest bit of every byte, so every element differs in sign and size.
+                tile = _float_bytes() ^ (0x81 if self.number else 0)
+            else:
+                tile = _integer_bytes(size) * self.number
+            self._tiles[size] = tile
+        return self._tiles[size]
+
+    def bytes_at(self, dtype: torch.dtype, start: int, count: int) -> bytes:
+        """Returns the same bytes as `expected`, as a `bytes` object. `count` must be at most 64."""
+        size = _integer_size(dtype)
+        if size not in self._bytes:
+            tile = ctypes.string_at(self.tile(dtype).data_ptr(), PERIOD)
+            self._bytes[size] = tile + tile[:64]
+        offset = start % PERIOD
+        return self._bytes[size][offset : offset + count]
+
+    def write(self, address: int, start: int, end: int, dtype: torch.dtype) -> None:
+        """Writes the bytes `start..end` of memory at `address`. The content depends on the position in the memory only."""
+        tile = self.tile(dtype).data_ptr()
+        while start < end:
+            offset = start % PERIOD
+            count = min(PERIOD - offset, end - start)
+            ctypes.memmove(address + start, tile + offset, count)
+            start += count
+
+    def expected(self, dtype: torch.dtype, start: int, count: int) -> Tensor:
+        """Returns the bytes that unwritten memory of the type `dtype` has at the positions `start..start + count`."""
+        tile = self.tile(dtype)
+        offset = start % PERIOD
+        if offset + count <= PERIOD:
+            return tile[offset : offset + count]
+        repeats = -(-(offset + count) // PERIOD)
+        return tile.repeat(repeats)[offset : offset + count]
+
+
+#: The two patterns.
+PATTERNS = (Pattern(0), Pattern(1))
+
+
+class FreshMemory(TorchDispatchMode):
+    """A dispatch mode that fills unwritten CPU memory with a pattern, and records the lines that allocated the memory."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, pattern: Pattern):
+        super().__init__()
+        self.pattern = pattern
+        #: The line that allocated the memory at an address last.
+        self.allocated: dict[int, Location] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # torch would wrap `__torch_dispatch__`, which imports torch._dynamo (some seconds) and makes every operator slower.
+        return False
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        if operator in _RESIZING:
+            return self._resize(operator, args, kwargs or {})
+        result = operator(*args, **kwargs) if kwargs else operator(*args)
+        if operator in _ALLOCATING and type(result) is Tensor and result.device.type == "cpu":
+            self._fill(result, 0)
+        return result
+
+    def _fill(self, tensor: Tensor, start: int) -> None:
+        if tensor.layout is not torch.strided:
+            return
+        storage = tensor.untyped_storage()
+        address, end = storage.data_ptr(), storage.nbytes()
+        if address and start < end:
+            self.pattern.write(address, start, end, tensor.dtype)
+            self.allocated[address] = _caller()
+
+    def _resize(self, operator, args, kwargs):
+        tensor = args[0]
+        plain = type(tensor) in (Tensor, torch.nn.Parameter) and tensor.device.type == "cpu" and tensor.layout is torch.strided
+        before = tensor.untyped_storage().nbytes() if plain else 0
+        result = operator(*args, **kwargs)
+        if plain:
+            self._fill(tensor, before)
+        return result
+
+
+def _caller() -> Location:
+    """Returns the innermost line that belongs neither to torch nor to fanin. If there is none, returns the innermost line."""
+    frame = first = sys._getframe(2)
+    while frame is not None:
+        if not frame.f_code.co_filename.startswith(_LIBRARIES):
+            return Location(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return Location(first.f_code.co_filename, first.f_lineno)

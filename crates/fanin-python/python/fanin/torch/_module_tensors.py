@@ -1,0 +1,105 @@
+"""Lists the tensors of a module under all their names, and gives access to the memory of each tensor."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+
+class NamedTensor:
+    """A tensor of a module, with all the names under which the module has it."""
+
+    def __init__(self, tensor: Tensor, kind: str):
+        self.tensor = tensor
+        #: "parameter", "buffer" or "attribute". An attribute is a tensor that is not registered with its module.
+        self.kind = kind
+        self.names: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+
+def tensors_of(module: nn.Module) -> list[NamedTensor]:
+    """Returns the parameters, buffers and tensor attributes of a module. Tensors that are the same memory are returned once."""
+    found: dict[Any, NamedTensor] = {}
+    for name, kind, tensor in _named(module):
+        key = memory_key(tensor)
+        if key not in found:
+            found[key] = NamedTensor(tensor, kind)
+        if name not in found[key].names:
+            found[key].names.append(name)
+    return list(found.values())
+
+
+def _named(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        yield name, "parameter", parameter
+    for name, buffer in module.named_buffers(remove_duplicate=False):
+        yield name, "buffer", buffer
+    for prefix, child in module.named_modules():
+        for attribute, value in vars(child).items():
+            if isinstance(value, Tensor):
+                yield f"{prefix}.{attribute}" if prefix else attribute, "attribute", value
+
+
+def memory_key(tensor: Tensor) -> Any:
+    """Returns a key that is equal for two tensors if and only if they are the same elements in the same memory."""
+    if type(tensor) in (Tensor, nn.Parameter) and tensor.layout is torch.strided and tensor.device.type != "meta":
+        storage = tensor.untyped_storage()
+        if storage.data_ptr():
+            return storage.data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype
+    return id(tensor)
+
+
+def is_on_meta(tensor: Tensor) -> bool:
+    """Returns whether a tensor has no memory because it is on the meta device."""
+    return tensor.device.type == "meta"
+
+
+def plain_parts(tensor: Tensor) -> list[Tensor]:
+    """Returns the contiguous CPU tensors that hold a tensor's values. A plain CPU tensor that is contiguous is not copied.
+
+    A DTensor has the part of this rank. A quantized tensor has its integers and its scales, a sparse tensor its indices and its
+    values, and other subclasses the tensors of `__tensor_flatten__`.
+
+    Raises TypeError for tensors whose memory is unknown.
+    """
+    tensor = tensor.detach()
+    if hasattr(tensor, "to_local"):
+        return plain_parts(tensor.to_local())
+    if is_traceable_wrapper_subclass(tensor):
+        names, _ = tensor.__tensor_flatten__()
+        return [part for name in names for part in plain_parts(getattr(tensor, name))]
+    if tensor.is_quantized:
+        if tensor.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
+            scale = torch.tensor([tensor.q_scale(), tensor.q_zero_point()], dtype=torch.float64)
+        else:
+            scale = tensor.q_per_channel_scales()
+        return [*plain_parts(tensor.int_repr()), *plain_parts(scale)]
+    if tensor.layout is torch.sparse_coo:
+        return [*plain_parts(tensor._indices()), *plain_parts(tensor._values())]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [part for one in (tensor.crow_indices(), tensor.col_indices(), tensor.values()) for part in plain_parts(one)]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [part for one in (tensor.ccol_indices(), tensor.row_indices(), tensor.values()) for part in plain_parts(one)]
+    if tensor.layout is torch.jagged or tensor.is_nested:
+        return plain_parts(tensor.values())
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"its layout is {tensor.layout}")
+    tensor = tensor.cpu() if tensor.device.type != "cpu" else tensor
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.resolve_conj().resolve_neg()
+    return [tensor.contiguous()]
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """Returns the memory of a contiguous CPU tensor. The view is valid as long as the tensor is."""
+    count = tensor.numel() * tensor.element_size()
+    address = tensor.data_ptr()
+    return memoryview((ctypes.c_ubyte * count).from_address(address)).cast("B") if count else memoryview(b"")

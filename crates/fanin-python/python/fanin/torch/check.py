@@ -1,0 +1,171 @@
+"""Finds weights that nobody initialized, and weights that were drawn again after they were loaded.
+
+>>> import torch, fanin.torch
+>>> class Scale(torch.nn.Module):
+...     def __init__(self):
+...         super().__init__()
+...         self.scale = torch.nn.Parameter(torch.empty(8))
+...         self.shift = torch.nn.Parameter(torch.zeros(8))
+>>> report = fanin.torch.check_init(Scale)
+>>> [(finding.name, finding.kind, finding.share) for finding in report.findings]
+[('scale', 'unwritten', 1.0)]
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ._build_paths import PATHS, generators_kept
+from ._checkpoint_values import Checkpoint, CheckpointValues
+from ._compare_paths import compare_paths
+from ._init_report import KINDS, Finding, InitError, InitReport, Writer
+from ._init_writers import writer_of
+from ._path_check import Builder, Found, PathCheck
+
+__all__ = ["Finding", "InitError", "InitReport", "Writer", "assert_initialized", "check_init"]
+
+
+def check_init(
+    build: Callable[[], Any],
+    checkpoint: Checkpoint | None = None,
+    allow: str | Iterable[str] = (),
+    *,
+    via: str | Sequence[str] = "eager",
+    seed: int = 0,
+) -> InitReport:
+    """Builds a module a few times, and reports elements that nobody wrote and other faults of its initialization.
+
+    All new CPU memory has a byte pattern while the module is built. The first two builds have the same seed and different
+    patterns. An element that differs depends on memory that nobody wrote, even if it was computed from this memory. If nothing
+    is wrong, there are two builds for each path. Otherwise there may be one or two more.
+
+    The states of the default generators of torch, NumPy and Python are the same afterwards as before. The module is not kept.
+
+    Parameters
+    ----------
+    build
+        A function without arguments that returns a module. It may instead return a module and a function that initializes the
+        module. This function is called with the module if it needs an argument. `build` must build the same model every time.
+    checkpoint
+        The checkpoint that `build` loads: a safetensors file, a file of `torch.save`, a folder of such files, or a mapping from
+        names to tensors. Every tensor whose name is in the checkpoint must have the values of the checkpoint.
+    allow
+        Patterns of names, such as "*.cache". Findings in tensors with these names do not count.
+    via
+        "eager" calls `build`. "meta" calls it on the meta device, and then `to_empty(device="cpu")` and the function that
+        initializes the module, as FSDP and torchtitan do. If `build` returns no such function, this is the module's
+        `init_weights`, `init_states` or `initialize_weights`, or else `reset_parameters` of all submodules. "eager,meta" does
+        both, and compares the distributions, ties and gradients of the results.
+    seed
+        The seed of the default generators.
+
+    Returns
+    -------
+    InitReport
+        The findings. Printing it shows for each finding the tensor, the share of its elements, the last line that wrote it,
+        and what to do.
+
+    Notes
+    -----
+    Not found are: memory that C++ or CUDA code allocates without an operator of torch, that another thread allocates, or that
+    NumPy allocates (`numpy.empty`); and values for which unwritten memory cancels, such as `torch.empty(8) * 0`.
+
+    Examples
+    --------
+    >>> import torch, fanin.torch
+    >>> report = fanin.torch.check_init(lambda: torch.nn.Linear(4, 2), via="eager,meta")
+    >>> report.is_good
+    True
+    """
+    if not callable(build):
+        raise TypeError(f"build must be a function that returns a module, got {type(build).__name__}")
+    paths = _paths(via)
+    patterns = [allow] if isinstance(allow, str) else list(allow)
+    values = None if checkpoint is None else CheckpointValues(checkpoint)
+    start = time.perf_counter()
+    builder = Builder(build)
+    report = InitReport()
+    checks = []
+    with generators_kept():
+        for path in paths:
+            check = PathCheck(builder, path, seed, values, moments=len(paths) > 1)
+            check.run()
+            checks.append(check)
+        if len(checks) > 1:
+            compare_paths(*checks)
+    _collect(report, checks, patterns)
+    report.builds, report.build_seconds = builder.builds, builder.seconds
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def assert_initialized(
+    build: Callable[[], Any],
+    checkpoint: Checkpoint | None = None,
+    allow: str | Iterable[str] = (),
+    *,
+    via: str | Sequence[str] = "eager",
+    seed: int = 0,
+) -> None:
+    """Raises `InitError`, an AssertionError, if `check_init` has findings. For tests. The arguments are those of `check_init`.
+
+    >>> import torch, fanin.torch
+    >>> def test_model():
+    ...     fanin.torch.assert_initialized(lambda: torch.nn.Linear(4, 2), via="eager,meta")
+    >>> test_model()
+    """
+    __tracebackhide__ = True
+    check_init(build, checkpoint, allow, via=via, seed=seed).raise_if_any()
+
+
+def _paths(via: str | Sequence[str]) -> list[str]:
+    names = via.split(",") if isinstance(via, str) else list(via)
+    paths = list(dict.fromkeys(name.strip() for name in names))
+    if not paths or any(path not in PATHS for path in paths):
+        raise ValueError(f'via = {via!r}: must be "eager", "meta" or "eager,meta"')
+    return paths
+
+
+def _collect(report: InitReport, checks: list[PathCheck], patterns: list[str]) -> None:
+    """Fills a report. A finding that both paths have is reported once."""
+    findings: dict[tuple[str, str], Finding] = {}
+    for check in checks:
+        report.steps[check.via] = check.steps
+        report.tensors = max(report.tensors, len(check.first.states))
+        report.skipped |= {name: state.skipped for name, state in check.first.states.items() if state.skipped}
+        report.notes += [note for note in check.notes if note not in report.notes]
+        for found in check.found:
+            finding = _finding(found, check)
+            key = finding.kind, finding.name
+            earlier = findings.get(key)
+            via = finding.via if earlier is None else tuple(dict.fromkeys(earlier.via + finding.via))
+            findings[key] = Finding(**{**vars(finding), "via": via})
+    used = set()
+    for finding in findings.values():
+        matching = [one for one in patterns if any(fnmatchcase(name, one) for name in finding.names)]
+        used |= set(matching)
+        (report.allowed if matching else report.findings).append(finding)
+    report.notes += [f'allow: "{one}" matches no finding' for one in patterns if one not in used]
+
+
+def _finding(found: Found, check: PathCheck) -> Finding:
+    state = found.state
+    elements = found.elements or state.elements
+    allocated = None if state.allocated is None else Writer("torch.empty", *state.allocated)
+    return Finding(
+        kind=found.kind,
+        name=state.name,
+        names=state.names,
+        via=(check.via,),
+        shape=state.shape,
+        dtype=str(state.dtype).removeprefix("torch."),
+        elements=elements,
+        share=elements / state.elements if state.elements else 1.0,
+        detail=found.detail,
+        last_writer=writer_of(check.trace, state.names),
+        allocated=allocated,
+        remedy=KINDS[found.kind][1].format(init=check.init_text),
+    )

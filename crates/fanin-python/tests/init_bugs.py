@@ -1,0 +1,383 @@
+"""Small models with one bug of initialization each, after bugs in public projects, and the same models without the bug."""
+
+import copy
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import init
+
+MODELS: list["Bug"] = []
+
+
+@dataclass
+class Bug:
+    """A bug, and what `check_init` must find."""
+
+    name: str
+    build: Callable[[], Any]
+    #: The findings: the name of each tensor, and the kind of its finding.
+    found: dict[str, str]
+    via: str = "eager"
+    checkpoint: dict[str, torch.Tensor] | None = None
+    #: The shares of elements of some findings.
+    shares: dict[str, float] = field(default_factory=dict)
+    #: The model without the bug.
+    fixed: Callable[[], Any] | None = None
+
+
+def bug(found, **options):
+    """Adds a function to MODELS. The function is called with True for the model with the bug, and with False for the other."""
+
+    def add(function):
+        name = function.__name__
+        MODELS.append(Bug(name, lambda: function(True), found, fixed=lambda: function(False), **options))
+        return function
+
+    return add
+
+
+class Model(nn.Module):
+    """A linear layer with an initialization function, as in torchtitan and nanochat."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def init_weights(self):
+        self.linear.reset_parameters()
+
+
+# A parameter that the constructor initializes, and init_weights does not (transformers#44575, Tapas).
+@bug({"scale": "unwritten"}, via="meta")
+def constructor_only(broken):
+    class Tapas(Model):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.zeros(3))
+
+        def init_weights(self):
+            super().init_weights()
+            if not broken:
+                init.zeros_(self.scale)
+
+    return Tapas()
+
+
+# Scalars and a whole layer that init_weights forgets (nanochat#686).
+@bug({"smear_lambda": "unwritten", "backout_lambda": "unwritten", "smear_gate.weight": "unwritten"}, via="eager,meta")
+def forgotten_scalars(broken):
+    class GPT(Model):
+        def __init__(self):
+            super().__init__()
+            self.smear_gate = nn.Linear(24, 1, bias=False)
+            self.smear_lambda = nn.Parameter(torch.zeros(1))
+            self.backout_lambda = nn.Parameter(0.2 * torch.ones(1))
+
+        @torch.no_grad()
+        def init_weights(self):
+            super().init_weights()
+            if not broken:
+                self.smear_gate.reset_parameters()
+                self.smear_lambda.fill_(0.0)
+                self.backout_lambda.fill_(0.2)
+
+    return GPT()
+
+
+# A buffer outside of the state_dict that is computed in the constructor only (transformers#45902, Qwen3.5 MoE).
+@bug({"inv_freq": "unwritten"}, via="meta")
+def rotary_buffer(broken):
+    class Rotary(Model):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("inv_freq", self.compute(), persistent=False)
+
+        def compute(self):
+            return 1.0 / (10000 ** (torch.arange(0, 8, 2).float() / 8))
+
+        def init_weights(self):
+            super().init_weights()
+            if not broken:
+                self.inv_freq.copy_(self.compute())
+
+    return Rotary()
+
+
+# A loader that replaces buffers with values by empty ones, because the checkpoint lacks them (transformers#48892).
+@bug({"table": "unwritten"})
+def emptied_buffer(broken):
+    model = Model()
+    model.register_buffer("table", torch.arange(6.0), persistent=False)
+    if broken:
+        model.table = torch.empty_like(model.table)
+    return model
+
+
+# Parameters that are not in the checkpoint, and were created without values (sglang#26772).
+@bug({"gate": "unwritten"})
+def missing_in_the_checkpoint(broken):
+    model = Model()
+    model.gate = nn.Parameter(torch.empty(16))
+    loaded = {"linear.weight": torch.ones(8, 8), "linear.bias": torch.zeros(8)}
+    model.load_state_dict(loaded if broken else loaded | {"gate": torch.ones(16)}, strict=False)
+    return model
+
+
+LOADED = {"linear.weight": torch.arange(64.0).view(8, 8), "linear.bias": torch.arange(8.0)}
+
+
+def loaded():
+    model = Model()
+    model.load_state_dict(LOADED)
+    return model
+
+
+# An initialization function that runs again after loading, and writes to parameter.data (transformers#46620).
+@bug({"linear.weight": "drawn", "linear.bias": "changed"}, checkpoint=LOADED)
+def drawn_after_loading(broken):
+    model = loaded()
+    if broken:
+        model.linear.weight.data.normal_(0, 0.02)
+        model.linear.bias.data.zero_()
+    return model
+
+
+# One parameter of many that is drawn after loading (transformers#45591, NemotronH).
+@bug({"linear.bias": "drawn"}, checkpoint=LOADED, shares={"linear.bias": 1.0})
+def one_drawn_after_loading(broken):
+    model = loaded()
+    if broken:
+        step = torch.exp(torch.rand(8) * (math.log(0.1) - math.log(0.001)) + math.log(0.001))
+        model.linear.bias.data.copy_(step + torch.log(-torch.expm1(-step)))
+    return model
+
+
+# Rows of a resized embedding that are drawn again together with the new ones (unsloth#4112).
+@bug({"embedding.weight": "drawn"}, checkpoint={"embedding.weight": torch.ones(8, 4)}, shares={"embedding.weight": 0.25})
+def rows_drawn_after_loading(broken):
+    model = nn.ModuleDict({"embedding": nn.Embedding(8, 4)})
+    model.load_state_dict({"embedding.weight": torch.ones(8, 4)})
+    if broken:
+        model["embedding"].weight.data[6:].normal_()
+    return model
+
+
+# Values that are changed after loading: a scale that is folded twice.
+@bug({"linear.weight": "changed"}, checkpoint=LOADED, shares={"linear.weight": 63 / 64})
+def changed_after_loading(broken):
+    model = loaded()
+    if broken:
+        model.linear.weight.data.mul_(0.5)
+    return model
+
+
+# A fused parameter of which only some blocks are written.
+@bug({"experts": "unwritten"}, shares={"experts": 0.75})
+def some_experts(broken):
+    model = Model()
+    model.experts = nn.Parameter(torch.empty(4, 8, 8))
+    for number in range(1 if broken else 4):
+        init.normal_(model.experts[number], std=0.02)
+    return model
+
+
+# A parameter that is computed from memory that nobody wrote, in another type (flash-linear-attention: A_log).
+@bug({"A_log": "unwritten"})
+def computed_from_empty(broken):
+    class Mixer(Model):
+        def __init__(self):
+            super().__init__()
+            heads = torch.empty(16)
+            if not broken:
+                heads.uniform_(1, 16)
+            self.A_log = nn.Parameter(torch.log(heads.abs() + 1).to(torch.bfloat16))
+
+    return Mixer()
+
+
+# The constructor of old code: torch.Tensor(n) is unwritten memory.
+@bug({"weight": "unwritten"})
+def legacy_constructor(broken):
+    class Attention(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.Tensor(8, 4))
+            if not broken:
+                init.xavier_uniform_(self.weight)
+
+    return Attention()
+
+
+# Integers that nobody wrote, and that index a table while the module is built.
+@bug({"position_ids": "unwritten", "positions": "unwritten"})
+def integer_indices(broken):
+    class Positions(nn.Module):
+        def __init__(self):
+            super().__init__()
+            table = torch.arange(32.0).view(16, 2)
+            self.register_buffer("position_ids", torch.empty(1, 16, dtype=torch.int64))
+            if not broken:
+                self.position_ids.copy_(torch.arange(16))
+            self.register_buffer("positions", table[self.position_ids[0]])
+
+    return Positions()
+
+
+# to_empty after the initialization instead of before.
+@bug({"weight": "unwritten", "bias": "unwritten"})
+def emptied_after_initialization(broken):
+    model = nn.Linear(4, 4)
+    return model.to_empty(device="cpu") if broken else model
+
+
+# A tie that to_empty breaks, because it gives memory to each name (Modalities#357).
+@bug({"head.weight": "tie"}, via="meta")
+def broken_tie(broken):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(12, 4)
+            self.head = nn.Linear(4, 12, bias=False)
+            self.head.weight = self.embedding.weight
+
+        def init_weights(self):
+            self.embedding.reset_parameters()
+            if broken:
+                self.head.reset_parameters()
+            else:
+                self.head.weight = self.embedding.weight
+
+    return Tied()
+
+
+# A parameter that is replaced by one that needs no gradient.
+@bug({"linear.weight": "requires_grad"}, via="eager,meta")
+def lost_gradient(broken):
+    class Replaced(Model):
+        def init_weights(self):
+            super().init_weights()
+            if broken:
+                self.linear.weight = nn.Parameter(self.linear.weight.detach(), requires_grad=False)
+
+    return Replaced()
+
+
+# A depth-scaled standard deviation that only the constructor applies (llm-foundry: two initialization functions).
+@bug({"linear.weight": "distribution"}, via="eager,meta")
+def another_scale(broken):
+    class Scaled(Model):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(64, 64, bias=False)
+            init.normal_(self.linear.weight, std=0.02 / math.sqrt(8))
+
+        def init_weights(self):
+            init.normal_(self.linear.weight, std=0.02 if broken else 0.02 / math.sqrt(8))
+
+    return Scaled()
+
+
+# A padding row that is zero only if the constructor drew the embedding.
+@bug({"embedding.weight": "distribution"}, via="eager,meta")
+def padding_row(broken):
+    class Padded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding = nn.Embedding(50, 64, padding_idx=0)
+
+        @torch.no_grad()
+        def init_weights(self):
+            self.embedding.weight.normal_()
+            if not broken:
+                self.embedding.weight[0].zero_()
+
+    return Padded()
+
+
+# A module list that is registered only when the module has memory.
+@bug({"extra.weight": "missing"}, via="eager,meta")
+def missing_on_meta(broken):
+    class Conditional(Model):
+        def __init__(self):
+            super().__init__()
+            if not broken or self.linear.weight.device.type != "meta":
+                self.extra = nn.Linear(3, 3, bias=False)
+
+        def init_weights(self):
+            super().init_weights()
+            if hasattr(self, "extra"):
+                self.extra.reset_parameters()
+
+    return Conditional()
+
+
+# A tensor that is no buffer, so to_empty leaves it on the meta device.
+@bug({"mask": "meta"}, via="meta")
+def tensor_attribute(broken):
+    class Masked(Model):
+        def __init__(self):
+            super().__init__()
+            mask = torch.ones(4, 4).tril()
+            if broken:
+                self.mask = mask
+            else:
+                self.register_buffer("mask", mask)
+
+        def init_weights(self):
+            super().init_weights()
+            if not broken:
+                self.mask.copy_(torch.ones(4, 4).tril())
+
+    return Masked()
+
+
+# Layers that are copies of one layer that was initialized before.
+@bug({"1.weight": "same_draws"})
+def copied_layers(broken):
+    layer = nn.Linear(8, 8, bias=False)
+    other = copy.deepcopy(layer)
+    if not broken:
+        other.reset_parameters()
+    return nn.Sequential(layer, other)
+
+
+# A layer that sets the seed itself.
+@bug({"1.weight": "same_draws", "2.weight": "same_draws"})
+def same_seed(broken):
+    def layer(seed):
+        torch.manual_seed(0 if broken else seed)
+        return nn.Linear(8, 8, bias=False)
+
+    return nn.Sequential(*map(layer, range(3)))
+
+
+# Random values that no seed reaches.
+@bug({"noise": "nondeterministic"})
+def hidden_generator(broken):
+    model = nn.Module()
+    random = bytearray(os.urandom(64) if broken else bytes(64))
+    model.register_buffer("noise", torch.frombuffer(random, dtype=torch.uint8).float())
+    return model
+
+
+# A logarithm of 0.
+@bug({"bias": "non_finite"})
+def infinite_values(broken):
+    model = nn.Module()
+    prior = torch.tensor([0.0, 0.5, 0.9]) if broken else torch.tensor([0.1, 0.5, 0.9])
+    model.bias = nn.Parameter(torch.log(prior))
+    return model
+
+
+# A function that initializes the module and forgets a layer.
+@bug({"1.weight": "unwritten"}, via="eager")
+def module_and_function(broken):
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
+    model.to_empty(device="cpu")
+    return model, (model[0].reset_parameters if broken else lambda: [layer.reset_parameters() for layer in model])

@@ -1,0 +1,373 @@
+"""check_init finds each bug of a corpus and nothing else, and has no findings in correct models."""
+
+import copy
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from init_bugs import MODELS, Model
+from torch import nn
+
+import fanin.torch
+from fanin.torch import InitError, assert_initialized, check_init
+
+
+def found(report):
+    return {finding.name: finding.kind for finding in report.findings}
+
+
+@pytest.mark.parametrize("bug", MODELS, ids=lambda bug: bug.name)
+def test_the_bug_is_found_and_nothing_else(bug):
+    report = check_init(bug.build, bug.checkpoint, via=bug.via)
+    assert found(report) == bug.found, report
+    shares = {finding.name: finding.share for finding in report.findings}
+    assert bug.shares.items() <= shares.items()
+    assert report.builds <= 3 * (1 + bug.via.count(","))
+
+
+@pytest.mark.parametrize("bug", MODELS, ids=lambda bug: bug.name)
+def test_the_model_without_the_bug_has_no_findings(bug):
+    report = check_init(bug.fixed, bug.checkpoint, via=bug.via)
+    assert report.is_good, report
+    assert report.builds <= 3 * (1 + bug.via.count(","))
+
+
+def test_a_clean_check_needs_two_builds():
+    calls = []
+
+    def build():
+        calls.append(1)
+        return nn.Linear(3, 3)
+
+    report = check_init(build)
+    assert report.is_good and report.builds == len(calls) == 2
+
+
+def test_the_generators_and_modes_are_restored():
+    import random
+
+    import numpy as np
+
+    torch.manual_seed(5), random.seed(5), np.random.seed(5)
+    expected = torch.rand(3), random.random(), np.random.random()
+    torch.manual_seed(5), random.seed(5), np.random.seed(5)
+    check_init(lambda: nn.Linear(3, 3), via="eager,meta")
+    with pytest.raises(ZeroDivisionError):
+        check_init(lambda: 1 / 0)
+    assert torch.equal(torch.rand(3), expected[0]) and (random.random(), np.random.random()) == expected[1:]
+
+
+def test_a_finding_names_the_last_writer_and_the_line():
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.empty(4, 4))
+            nn.init.normal_(self.weight[:2], std=0.02)
+
+    (finding,) = check_init(Half).findings
+    first = Half.__init__.__code__.co_firstlineno
+    assert (finding.elements, finding.share) == (8, 0.5)
+    assert finding.last_writer.initializer == "normal(std=0.02)"
+    assert (finding.last_writer.file, finding.last_writer.line) == (__file__, first + 3)
+    assert (finding.allocated.file, finding.allocated.line) == (__file__, first + 2)
+
+
+def test_allowed_findings_do_not_count_and_an_unused_pattern_is_noted():
+    class Cache(Model):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("cache", torch.empty(7), persistent=False)
+
+    assert found(check_init(Cache)) == {"cache": "unwritten"}
+    report = check_init(Cache, allow=["*.cache", "cach?"])
+    assert report.is_good and [one.name for one in report.allowed] == ["cache"]
+    assert report.notes == ['allow: "*.cache" matches no finding']
+    assert check_init(Cache, allow="cache").is_good
+
+
+EMPTY = {
+    "empty_like": lambda: torch.empty_like(torch.ones(20)),
+    "empty_strided": lambda: torch.empty_strided((4, 5), (1, 4)),
+    "new_empty": lambda: torch.ones(1).new_empty(20),
+    "new_empty_strided": lambda: torch.ones(1).new_empty_strided((4, 5), (5, 1)),
+    "new": lambda: torch.ones(1).new(20),
+    "resize_": lambda: torch.ones(1).resize_(20),
+    "sum": lambda: torch.ones(20) + torch.empty(20),
+    "softmax": lambda: torch.softmax(torch.empty(20), 0),
+    "centred": lambda: (lambda values: values - values.mean())(torch.empty(20)),
+    "transposed": lambda: torch.empty(4, 5).t(),
+    "view": lambda: torch.empty(40)[::2],
+    "bfloat16": lambda: torch.empty(20, dtype=torch.bfloat16),
+    "float64 to float16": lambda: torch.empty(20, dtype=torch.float64).half(),
+    "float8": lambda: torch.empty(20).to(torch.float8_e4m3fn),
+    "complex": lambda: torch.empty(20, dtype=torch.complex64),
+    "conjugate": lambda: torch.empty(20, dtype=torch.complex64).conj(),
+    "bool": lambda: torch.empty(20, dtype=torch.bool),
+    "quantized": lambda: torch.quantize_per_tensor(torch.empty(20), 0.1, 0, torch.qint8),
+    "sparse": lambda: torch.sparse_coo_tensor(torch.arange(20)[None], torch.empty(20), (20,)),
+    "scalar": lambda: torch.empty(()),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+@pytest.mark.filterwarnings("ignore")
+def test_unwritten_memory_is_found_in_every_form(name):
+    def build():
+        module = nn.Module()
+        module.register_buffer("buffer", EMPTY[name]())
+        return module
+
+    report = check_init(build)
+    assert found(report) == {"buffer": "unwritten"} and not report.skipped, report
+
+
+def test_unwritten_memory_is_finite_in_every_float_type():
+    from fanin.torch._fresh_memory import PATTERNS
+
+    types = [one for one in vars(torch).values() if isinstance(one, torch.dtype) and one.is_floating_point]
+    for pattern in PATTERNS:
+        tile = pattern.tile(torch.float32)
+        for dtype in types:
+            if dtype.itemsize == 1 and "float4" in str(dtype):
+                continue
+            for offset in range(min(dtype.itemsize, 4)):
+                values = tile[offset : offset + 4096 - 8].clone()[: 4096 // 16 * 8].view(dtype).float()
+                assert torch.isfinite(values).all(), dtype
+
+
+def test_two_large_patterns_differ_in_every_element_and_write_the_same_bytes_as_expected():
+    from fanin.torch._fresh_memory import PATTERNS, PERIOD, FreshMemory
+
+    for dtype in (torch.float32, torch.int64, torch.uint8):
+        built = []
+        for pattern in PATTERNS:
+            with FreshMemory(pattern):
+                built.append(torch.empty(PERIOD + 100, dtype=dtype))
+            size = built[-1].nbytes - 64
+            assert torch.equal(built[-1].view(torch.uint8)[64:], pattern.expected(dtype, 64, size))
+        assert (built[0] != built[1]).all()
+
+
+def test_ties_and_views_are_reported_once_with_all_names():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Parameter(torch.empty(5, 5))
+            self.b = self.a
+            self.register_buffer("c", self.a.detach())
+
+    (finding,) = check_init(Tied).findings
+    assert finding.names == ("a", "b", "c")
+
+
+def test_a_large_tensor_has_the_exact_share():
+    def build():
+        module = nn.Module()
+        module.weight = nn.Parameter(torch.empty(1000, 1000, dtype=torch.bfloat16))
+        nn.init.normal_(module.weight[:777])
+        return module
+
+    (finding,) = check_init(build).findings
+    assert finding.elements == 223_000
+
+
+def test_parametrizations_and_correct_layers_have_no_findings():
+    def build():
+        layers = nn.ModuleList(
+            [
+                nn.utils.parametrizations.weight_norm(nn.Linear(4, 5)),
+                nn.utils.parametrizations.orthogonal(nn.Linear(6, 6)),
+                nn.utils.parametrizations.spectral_norm(nn.Conv2d(3, 4, 3)),
+                nn.LSTM(4, 5, num_layers=2, bidirectional=True),
+                nn.MultiheadAttention(8, 2),
+                nn.BatchNorm2d(4),
+                nn.EmbeddingBag(5, 3, padding_idx=0),
+            ]
+        )
+        return layers
+
+    report = check_init(build)
+    assert report.is_good and not report.skipped, report
+
+
+def test_a_lazy_module_is_not_examined_until_it_has_a_shape():
+    report = check_init(lambda: nn.LazyLinear(3))
+    assert report.is_good and set(report.skipped) == {"weight", "bias"}
+
+    def build():
+        module = nn.LazyLinear(3)
+        module(torch.ones(1, 2))
+        return module
+
+    report = check_init(build)
+    assert report.is_good and not report.skipped
+
+
+def test_infinite_values_in_a_mask_are_no_finding():
+    def build():
+        module = nn.Module()
+        module.register_buffer("mask", torch.full((3, 3), float("-inf")).triu(1))
+        return module
+
+    assert check_init(build).is_good
+
+
+def test_equal_tables_are_no_finding_and_equal_draws_are():
+    def build():
+        module = nn.ParameterDict({name: nn.Parameter(torch.arange(64.0).sin()) for name in "ab"})
+        module["c"] = nn.Parameter(torch.randn(64))
+        module["d"] = nn.Parameter(module["c"].detach().clone())
+        module["e"] = nn.Parameter(module["c"].detach().clone(), requires_grad=False)
+        return module
+
+    assert found(check_init(build)) == {"d": "same_draws"}
+
+
+def test_the_same_distribution_from_other_draws_is_no_finding():
+    """The constructor and init_weights draw in another order, and some parameters are blocks of few draws."""
+
+    class Shuffled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(30, 40), nn.Linear(30, 40)
+            self.few = nn.Parameter(torch.rand(4, 1).expand(4, 500).clone())
+            self.scalar = nn.Parameter(torch.rand(()))
+
+        @torch.no_grad()
+        def init_weights(self):
+            self.scalar.copy_(torch.rand(()))
+            self.few.copy_(torch.rand(4, 1))
+            self.b.reset_parameters(), self.a.reset_parameters()
+
+    report = check_init(Shuffled, via="eager,meta")
+    assert report.is_good, report
+
+
+def test_a_constant_that_differs_on_the_meta_path_is_found():
+    class Gain(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = nn.Parameter(torch.tensor(2.5))
+
+        def init_weights(self):
+            nn.init.ones_(self.gain)
+
+    (finding,) = check_init(Gain, via=["eager", "meta"]).findings
+    assert finding.kind == "distribution" and "eager: 2.5; meta: 1" in finding.detail
+
+
+def test_a_build_that_reads_unwritten_memory_as_an_index_out_of_range_is_a_finding():
+    def build():
+        module = nn.Module()
+        module.register_buffer("row", torch.arange(1.0)[torch.empty(3, dtype=torch.int64)])
+        return module
+
+    report = check_init(build)
+    assert not report.is_good and "IndexError" in str(report)
+
+
+def test_two_builds_with_other_tensors_have_no_verdict():
+    sizes = iter((3, 4, 5, 6))
+    assert set(found(check_init(lambda: nn.Linear(2, next(sizes)))).values()) == {"nondeterministic"}
+
+
+def test_checkpoints_are_read_from_files_folders_and_mappings(tmp_path):
+    from safetensors.torch import save_file
+
+    values = {"weight": torch.ones(2, 3), "bias": torch.zeros(2), "unused": torch.ones(1)}
+    save_file(values, tmp_path / "model.safetensors")
+    torch.save({"state_dict": values}, tmp_path / "model.pt")
+
+    def build():
+        module = nn.Linear(3, 2)
+        module.load_state_dict({name: value for name, value in values.items() if name != "unused"})
+        module.bias.data[1] = 5.0
+        return module
+
+    for checkpoint in (tmp_path, tmp_path / "model.safetensors", str(tmp_path / "model.pt"), values):
+        report = check_init(build, checkpoint)
+        (finding,) = report.findings
+        assert (finding.name, finding.kind, finding.elements) == ("bias", "changed", 1)
+        assert any("unused" in note for note in report.notes)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        check_init(build, tmp_path / "other")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(FileNotFoundError, match="has no safetensors file"):
+        check_init(build, tmp_path / "nothing")
+
+
+def test_wrong_arguments_are_errors():
+    with pytest.raises(TypeError, match="must be a function"):
+        check_init(nn.Linear(2, 2).weight)
+    with pytest.raises(TypeError, match="must return a torch.nn.Module"):
+        check_init(lambda: 3)
+    with pytest.raises(ValueError, match='must be "eager", "meta"'):
+        check_init(lambda: nn.Linear(2, 2), via="cuda")
+    with pytest.raises(ValueError, match="must be one of"):
+        check_init(lambda: nn.Linear(2, 2)).of_kind("wrong")
+
+
+def test_the_report_is_text_html_and_json_and_raises():
+    report = check_init(lambda: nn.Linear(2, 2).to_empty(device="cpu"))
+    assert "depends on unwritten memory: 2 tensors" in str(report) and not report
+    page = report._repr_html_()
+    assert page.count("<tr>") == 3 and "weight [2, 2] float32" in page
+    parsed = json.loads(report.to_json())
+    assert not parsed["good"] and parsed["findings"][0]["kind"] == "unwritten" and parsed["findings"][0]["share"] == 1
+    with pytest.raises(InitError, match="weight"):
+        report.raise_if_any()
+    with pytest.raises(AssertionError):
+        assert_initialized(lambda: nn.Linear(2, 2).to_empty(device="cpu"))
+    assert_initialized(lambda: nn.Linear(2, 2), via="eager,meta")
+
+
+def test_the_tensors_inside_of_a_subclass_are_examined():
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.nested.nested_tensor([torch.empty(2), torch.ones(3)], layout=torch.jagged))
+
+    (finding,) = check_init(Wrapped).findings
+    assert finding.name == "weight" and finding.elements == 2
+
+
+COMMAND = """
+import torch
+def good():
+    return torch.nn.Linear(2, 2)
+def bad():
+    return torch.nn.Linear(2, 2).to_empty(device="cpu")
+"""
+
+
+def test_the_command_exits_with_1_on_findings(tmp_path):
+    (tmp_path / "models.py").write_text(COMMAND)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "fanin", "check-init", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    good = run("models:good", "--via", "eager,meta")
+    assert good.returncode == 0 and "no findings" in good.stdout, good.stderr
+    bad = run("models.py:bad", "--json")
+    assert bad.returncode == 1 and len(json.loads(bad.stdout)["findings"]) == 2, bad.stderr
+    missing = run("models:other")
+    assert missing.returncode == 2 and "models has no 'other'" in missing.stderr
+
+
+def test_the_module_that_is_checked_is_the_module_that_is_built():
+    """The memory patterns change no values: a correct model has the same weights inside and outside of a check."""
+    built = []
+
+    def build():
+        built.append(nn.Sequential(nn.Linear(5, 5), nn.LSTM(3, 3)))
+        return built[-1]
+
+    check_init(build, seed=3)
+    torch.manual_seed(3)
+    expected = copy.deepcopy(nn.Sequential(nn.Linear(5, 5), nn.LSTM(3, 3))).state_dict()
+    for module in built:
+        assert all(torch.equal(value, expected[name]) for name, value in module.state_dict().items())
+    assert fanin.torch.check_init is check_init

@@ -1,0 +1,235 @@
+"""Runs `fanin.torch.check_init` on all model classes of transformers that can be built small, or on architectures of timm.
+
+    python scripts/check_init_sweep.py transformers --via eager --output eager.jsonl
+    python scripts/check_init_sweep.py transformers --via meta --output meta.jsonl
+    python scripts/check_init_sweep.py timm --output timm.jsonl
+    python scripts/check_init_sweep.py --summary eager.jsonl
+
+Models are built from configurations, whose sizes are reduced by the names of their fields. Nothing is downloaded. Each class is
+checked in at most --seconds. The results are appended to the output, one JSON object a line. Classes whose result is in the
+output already are skipped, so the sweep can be interrupted and continued.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+from torch import nn
+
+import fanin.torch
+
+#: Models with more parameters are not built.
+LARGEST = 20_000_000
+
+#: The reduced sizes, by the name of the field. Names are compared from the top; the first match decides.
+SIZES: list[tuple[Callable[[str], bool], int]] = [
+    (lambda name: name in ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "depth", "num_blocks"), 2),
+    (lambda name: name.endswith(("_layers", "_depth")) and name.startswith(("num_", "encoder", "decoder", "n_")), 2),
+    (lambda name: "key_value_heads" in name or "kv_heads" in name or name == "num_kv_heads", 2),
+    (lambda name: name.endswith(("attention_heads", "n_head", "n_heads", "num_heads", "num_query_heads")), 4),
+    (lambda name: name in ("head_dim", "attention_head_dim", "kv_channels", "d_kv"), 8),
+    (lambda name: name in ("hidden_size", "d_model", "n_embd", "embed_dim", "dim", "hidden_dim", "embedding_size"), 32),
+    (lambda name: name in ("projection_dim", "decoder_hidden_size", "vision_feature_size", "encoder_hidden_size"), 32),
+    (lambda name: "intermediate_size" in name or name.endswith(("ffn_dim", "d_ff", "n_inner", "dim_feedforward")), 64),
+    (lambda name: name in ("vocab_size", "text_vocab_size", "audio_vocab_size"), 300),
+    (lambda name: name in ("max_position_embeddings", "n_positions", "max_source_positions", "max_target_positions"), 64),
+    (lambda name: name in ("num_experts", "num_local_experts", "n_routed_experts"), 4),
+    (lambda name: name in ("num_experts_per_tok", "top_k"), 2),
+]
+
+
+class Timeout(Exception):
+    pass
+
+
+def limit(seconds: int) -> None:
+    def stop(*_: Any) -> None:
+        raise Timeout(f"more than {seconds} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+
+
+def shrink(config: Any, level: int) -> None:
+    """Reduces the sizes of a configuration. Level 1 reduces all known fields, level 2 only layers and vocabularies."""
+    for name, value in list(vars(config).items()):
+        if hasattr(value, "to_dict") and hasattr(value, "model_type"):
+            shrink(value, level)
+        elif isinstance(value, bool):
+            continue
+        elif isinstance(value, int):
+            size = next((size for matches, size in SIZES if matches(name)), None)
+            if size is not None and value > size and (level == 1 or "layers" in name or "vocab" in name or name == "n_layer"):
+                set_field(config, name, size)
+            elif name.endswith("token_id") and value >= 300 and level == 1:
+                set_field(config, name, 1)
+        elif isinstance(value, (list, tuple)) and name in ("depths", "depth") and level == 1:
+            set_field(config, name, type(value)(1 for _ in value))
+        elif isinstance(value, (list, tuple)) and name in ("layer_types", "mlp_layer_types", "layers_block_type") and len(value) > 2:
+            set_field(config, name, type(value)(value[:2]))
+
+
+def set_field(config: Any, name: str, value: Any) -> None:
+    try:
+        setattr(config, name, value)
+    except (AttributeError, NotImplementedError, TypeError, ValueError):
+        pass
+
+
+def transformers_classes() -> Iterator[tuple[str, type]]:
+    import transformers
+    from transformers import PreTrainedModel
+
+    seen = set()
+    for info in pkgutil.iter_modules(transformers.models.__path__):
+        package = importlib.import_module(f"transformers.models.{info.name}")
+        for name in sorted(dir(package)):
+            if not info.ispkg or not name[0].isupper():
+                continue
+            try:
+                found = getattr(package, name)
+            except Exception:
+                continue
+            if not inspect.isclass(found) or not issubclass(found, PreTrainedModel) or found in seen:
+                continue
+            if found.__name__.endswith("PreTrainedModel") or getattr(found, "config_class", None) is None:
+                continue
+            seen.add(found)
+            yield f"{info.name}.{found.__name__}", found
+
+
+def transformers_build(model: type) -> Callable[[], nn.Module]:
+    """Returns a function that builds a small model of a class. Raises ValueError if none can be built."""
+    errors = []
+    for level in (1, 2, 3):
+        def build(level: int = level) -> nn.Module:
+            config = model.config_class()
+            if level < 3:
+                shrink(config, level)
+            return model(config)
+
+        try:
+            with torch.device("meta"):
+                size = sum(parameter.numel() for parameter in build().parameters())
+        except Timeout:
+            raise
+        except Exception as error:
+            errors.append(f"{type(error).__name__}: {error}".splitlines()[0][:160])
+            continue
+        if size <= LARGEST:
+            return build
+        errors.append(f"{size} parameters")
+    raise ValueError("; ".join(dict.fromkeys(errors)))
+
+
+def timm_builds(count: int) -> Iterator[tuple[str, Callable[[], nn.Module]]]:
+    """Yields small architectures of timm, one of each module that defines models."""
+    import timm
+
+    found = 0
+    for module in sorted(timm.list_modules()):
+        for name in timm.list_models(module=module):
+            def build(name: str = name) -> nn.Module:
+                return timm.create_model(name, pretrained=False)
+
+            with torch.device("meta"):
+                try:
+                    size = sum(parameter.numel() for parameter in build().parameters())
+                except Exception:
+                    continue
+            if size <= LARGEST:
+                yield f"{module}.{name}", build
+                found += 1
+                break
+        if found == count:
+            return
+
+
+def check(build: Callable[[], nn.Module], via: str) -> dict[str, Any]:
+    report = fanin.torch.check_init(build, via=via)
+    result = report.as_dict() | {"build_seconds": report.build_seconds}
+    return result
+
+
+def sweep(options: argparse.Namespace) -> None:
+    done = set()
+    if options.output.exists():
+        done = {json.loads(line)["name"] for line in options.output.read_text().splitlines()}
+    if options.library == "timm":
+        models: Iterator[tuple[str, Any]] = timm_builds(options.count)
+    else:
+        models = transformers_classes()
+    start = time.monotonic()
+    with open(options.output, "a", encoding="utf-8") as output:
+        for name, model in models:
+            if name in done or options.only not in name:
+                continue
+            if time.monotonic() - start > options.total:
+                print("stopped: run again to continue")
+                return
+            row: dict[str, Any] = {"name": name}
+            try:
+                limit(options.seconds)
+                build = model if options.library == "timm" else transformers_build(model)
+                row |= check(build, options.via)
+            except Exception as error:
+                row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+            finally:
+                signal.alarm(0)
+            output.write(json.dumps(row) + "\n")
+            output.flush()
+
+
+def summary(path: Path) -> None:
+    """Prints the number of classes, and the findings by class."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    built = [row for row in rows if "error" not in row]
+    wrong = [row for row in built if row["findings"]]
+    print(f"{len(rows)} classes, {len(built)} built, {len(wrong)} with findings")
+    for row in wrong:
+        kinds = collections.defaultdict(list)
+        for finding in row["findings"]:
+            kinds[finding["kind"]].append(finding["name"])
+        for kind, names in kinds.items():
+            print(f"{row['name']}: {kind}: {len(names)}: {', '.join(names[:3])}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("library", nargs="?", choices=("transformers", "timm"))
+    parser.add_argument("--via", default="eager")
+    parser.add_argument("--output", type=Path, default=Path("check_init.jsonl"))
+    parser.add_argument("--only", default="", help="check only classes whose name has this text")
+    parser.add_argument("--count", type=int, default=60, help="the number of architectures of timm")
+    parser.add_argument("--seconds", type=int, default=60, help="the time limit of one class")
+    parser.add_argument("--total", type=float, default=float("inf"), help="stop after this many seconds")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="summarize results instead")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    if options.summary:
+        summary(options.summary)
+    elif options.library is None:
+        parser.error("name a library")
+    else:
+        sweep(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
