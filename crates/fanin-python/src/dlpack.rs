@@ -77,7 +77,7 @@ impl<'py> Array<'py> {
     ///
     /// # Errors
     /// - TypeError if the object has no `__dlpack__`, or if its element type is not `dtype` or not supported.
-    /// - ValueError if the memory is not on the CPU, is not aligned, or is read-only.
+    /// - ValueError if the memory is not on the CPU, is not aligned, is read-only, or is not known to be writable.
     pub fn of(array: &Bound<'py, PyAny>, dtype: Option<DType>) -> PyResult<Self> {
         let py = array.py();
         let kind = || array.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
@@ -88,7 +88,7 @@ impl<'py> Array<'py> {
             && let Ok(exported) = array.call_method0(intern!(py, "__dlpack__"))
             && let Ok(capsule) = exported.cast_into::<PyCapsule>()
         {
-            return Self::from_capsule(capsule, dtype, kind);
+            return Self::from_capsule(capsule, dtype, true, kind);
         }
         let is_tensor = autograd::is_tensor(array)?;
         let detached = is_tensor.then(|| autograd::detached(array)).transpose()?;
@@ -123,13 +123,24 @@ impl<'py> Array<'py> {
             .map_err(|_| {
                 PyTypeError::new_err(format!("the __dlpack__ of this {} does not return a capsule", kind()))
             })?;
-        Ok(Self { is_tensor, ..Self::from_capsule(capsule, dtype, kind)? })
+        // JAX arrays share memory with other arrays that must not change, whatever a capsule of JAX states.
+        let module = array.get_type().module()?.to_string();
+        if matches!(module.split('.').next(), Some("jax" | "jaxlib")) {
+            return Err(PyValueError::new_err(
+                "JAX arrays are immutable: use fanin.jax.fill_sharded, which returns a new array, or fill a NumPy array and \
+                 pass it to jax.numpy.asarray",
+            ));
+        }
+        let writable = is_tensor || is_numpy_instance(array)?;
+        Ok(Self { is_tensor, ..Self::from_capsule(capsule, dtype, writable, kind)? })
     }
 
-    /// Returns the memory that a capsule describes. `kind` returns the name of the array's type, for error messages.
+    /// Returns the memory that a capsule describes. `writable` is whether the memory is known to be writable although a
+    /// capsule without a version has no read-only flag. `kind` returns the name of the array's type, for error messages.
     fn from_capsule(
         capsule: Bound<'py, PyCapsule>,
         dtype: Option<DType>,
+        writable: bool,
         kind: impl Fn() -> String,
     ) -> PyResult<Self> {
         let (tensor, read_only) = if capsule.is_valid_checked(Some(VERSIONED)) {
@@ -149,7 +160,16 @@ impl<'py> Array<'py> {
             let pointer = capsule.pointer_checked(Some(UNVERSIONED))?;
             // SAFETY: by the protocol, a capsule of this name points to a `DLManagedTensor`. It lives as long as the
             // capsule.
-            (unsafe { &pointer.cast::<Managed>().as_ref().tensor }, false)
+            let tensor = unsafe { &pointer.cast::<Managed>().as_ref().tensor };
+            // NumPy's `from_dlpack` also treats memory of unknown writability as read-only.
+            if !writable {
+                return Err(PyValueError::new_err(format!(
+                    "this {} may be read-only, because its __dlpack__ is older than DLPack 1.0: fill a NumPy array, and \
+                     convert it",
+                    kind()
+                )));
+            }
+            (tensor, false)
         };
         if read_only {
             return Err(PyValueError::new_err(format!("this {} is read-only: fill a copy of it", kind())));
@@ -196,6 +216,15 @@ fn is_numpy(array: &Bound<'_, PyAny>) -> PyResult<bool> {
     }
     let known = py.import("numpy")?.getattr("ndarray")?.cast_into::<PyType>()?;
     Ok(kind.is(NUMPY.get_or_init(py, || known.unbind())))
+}
+
+/// Returns whether an array is an instance of `numpy.ndarray` or of a subclass.
+fn is_numpy_instance(array: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let modules = array.py().import("sys")?.getattr("modules")?;
+    match modules.get_item("numpy") {
+        Ok(numpy) => array.is_instance(&numpy.getattr("ndarray")?),
+        Err(_) => Ok(false),
+    }
 }
 
 /// Returns the `count` integers at `pointer`, or None if `pointer` is null.

@@ -78,3 +78,18 @@ def test_distributed_checkpoints_load_on_any_number_of_ranks(tmp_path):
     model = EveryScheme()
     model.load_state_dict(load_file(tmp_path / "whole" / "model-00001-of-00001.safetensors"))
     assert digest([local_regions(model)]) == one
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_wrapped_models_have_the_weights_of_one_process(ranks, tmp_path):
+    """The wrappers are DDP, FSDP1, FSDP2 with CPU offload, and placeholders as DeepSpeed ZeRO-3 makes them."""
+    for found in processes.run("wrappers.py", ranks, tmp_path):
+        assert found["compared"] > 200
+        errors = found["errors"]
+        assert "are gathered at present" in errors["gathered"] or ranks == 1
+        assert "head.weight" in errors["ds_shape"] and "77" in errors["ds_shape"]
+        assert "embed.weight is a placeholder of DeepSpeed ZeRO-3" in errors["sharded_init of ZeRO-3"]
+        for case in ("ds_status", "ds_tensor", "ds_secondary_tensor"):
+            assert "head.weight is a placeholder of DeepSpeed ZeRO-3" in errors[case]
+        if ranks > 1:
+            assert "weight is a part of a flat parameter of FSDP1" in errors["sharded_init of FSDP1"]

@@ -275,7 +275,8 @@ def test_a_module_is_filled_by_name():
     assert net[2].weight.requires_grad and net[2].weight.is_leaf and net[3].weight is net[2].weight
     assert net[1].num_batches_tracked == 0 and (net[1].running_var == 1).all()
     last = module().to(memory_format=torch.channels_last)
-    fanin.init_module(nn.DataParallel(last), fanin.Recipe(RECIPE.text.replace('"1.', '"module.1.')), seed=3, settings={"std": 0.5})
+    wrapped = nn.DataParallel(last)
+    assert [p.name for p in fanin.init_module(wrapped, RECIPE, seed=3, settings={"std": 0.5})] == [p.name for p in planned]
     assert (last[0].weight == net[0].weight).all()
     half = module(dtype=torch.bfloat16)
     fanin.init_module(half, RECIPE, seed=3, settings={"std": 0.5})

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from os import PathLike, fspath
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from .._fanin import Planned, Recipe
-from ._native_stream import check_memory, fill, increment_version
-from ._regions import local_of, regions_of
+from ._recipe_tensors import RecipeTensor, recipe_tensors
 
 #: The types of torch that safetensors has, and their names in safetensors.
 _STORED = {
@@ -43,16 +42,17 @@ def init_module(
     """Fills a module's parameters and persistent buffers in place. The rules of a recipe match the names of the tensors.
 
     The values are those of the native stream: they depend on the seed, on the rule, and on the name, shape and type of the
-    tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split. The prefixes that
-    DataParallel, torch.compile and FSDP add to a name are ignored, so wrappers do not change the values. A tensor with several
-    names is filled under the name that the recipe's [tie] table gives, or else under the first of its names. Tensors that the
-    recipe copies or skips keep their values. No tensor changes its type.
+    tensor. They do not depend on the order of modules, on the machine, or on how the tensor is split. The names are those of
+    `module.state_dict()` without the prefixes that DataParallel, torch.compile and FSDP add, so wrappers change neither the
+    patterns nor the values. A tensor with several names is filled under the name that the recipe's [tie] table gives, or else
+    under the first of its names. Tensors that the recipe copies or skips keep their values. No tensor changes its type.
 
-    A tensor may be a DTensor on any mesh. Each rank then fills the part that it holds, without communication. Fans are computed
-    from the shape of the global tensor.
+    A tensor may be a DTensor on any mesh, a parameter of FSDP1 (FullyShardedDataParallel), or a placeholder of DeepSpeed ZeRO-3.
+    Each rank then fills the part that it holds, without communication. Fans are computed from the shape of the global tensor.
 
     Every tensor must have memory and a shape. If the module is on the meta device, call `module.to_empty` first. If the module
-    is lazy, run a forward pass first.
+    is lazy, run a forward pass first. A parameter that `state_dict` shows only as copies, because of a hook, is an error. So is
+    a parameter without elements whose layer says that it has some.
 
     All errors are raised before any value is written.
 
@@ -88,48 +88,21 @@ def init_module(
         raise TypeError(f"module = {module!r}: must be a torch.nn.Module")
     if not isinstance(recipe, Recipe):
         recipe = Recipe.read(fspath(recipe))
-    tensors = _tensors(module)
+    tensors = recipe_tensors(module)
     rows = [(name, _stored(name, tensor, recipe), list(tensor.shape)) for name, tensor in tensors.items()]
     planned = recipe.plan(rows, dict(settings or {}))
     written = [one for one in planned if one.scheme not in ("copy", "skip")]
     for one in written:
-        check_memory(tensors[one.name], one.name)
-        regions_of(tensors[one.name], one.name)
-        if one.scheme == "arange" and hasattr(tensors[one.name], "device_mesh"):
-            raise TypeError(f"{one.name} is a DTensor: arange can only fill a plain tensor")
+        tensors[one.name].check(one.name, one.scheme)
     for one in written:
-        tensor = tensors[one.name]
         if one.spec is not None and one.integer is None:
-            fill(tensor, one.spec, seed, one.source)
-            continue
-        with torch.no_grad():
-            if one.integer is not None:
-                local_of(tensor).fill_(one.integer)
-            elif tensor.dim() == 0:
-                tensor.zero_()
-            else:
-                tensor.copy_(torch.arange(tensor.shape[-1], device=tensor.device).expand(tensor.shape))
-        increment_version(tensor)
+            tensors[one.name].fill(one.spec, seed, one.source)
+        else:
+            tensors[one.name].set_integers(one.integer)
     return planned
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Returns the tensors of the module's state_dict(), by name. A tensor with several names is returned once, by the first.
-
-    Raises ValueError for the parameters of a lazy module.
-    """
-    seen: set[int] = set()
-    found = {}
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        if isinstance(tensor, Tensor) and id(tensor) not in seen:
-            if nn.parameter.is_lazy(tensor):
-                raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
-            seen.add(id(tensor))
-            found[name] = tensor
-    return found
-
-
-def _stored(name: str, tensor: Tensor, recipe: Recipe) -> str:
+def _stored(name: str, tensor: RecipeTensor, recipe: Recipe) -> str:
     stored = _STORED.get(tensor.dtype)
     if stored is None and not recipe.keeps_values(name):
         raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: the recipe may copy or skip it")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from .._fanin import Initializer, Prepared
 from ._regions import Region, local_of, regions_of, view_of
@@ -40,6 +41,11 @@ def check_memory(tensor: Tensor, name: str) -> None:
         raise ValueError(f"{name} is on the meta device and has no memory: call module.to_empty(device=...) first")
     if local.layout is not torch.strided:
         raise TypeError(f"{name} has the layout {local.layout}: only dense tensors are filled")
+    if is_traceable_wrapper_subclass(local):
+        raise TypeError(f"{name} is a {type(local).__name__}, which is made of other tensors: initialize it before it is converted")
+    storage = local.untyped_storage()
+    if local.numel() and (storage.device.type == "meta" or not storage.nbytes()):
+        raise ValueError(f"{name} has no memory at present, because its storage was freed: gather or allocate it first")
     if local.is_neg():
         raise ValueError(f"{name}: its memory holds the values negated: replace it by the result of resolve_neg()")
 

@@ -15,21 +15,25 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from .._fanin import canonical_name
 from ._regions import Region, is_dtensor, local_of, regions_of, view_of
+from ._written import Coverage, storage_of
 
 
 class NamedTensor:
     """A parameter or buffer, its name without the prefixes of wrappers, and a DTensor's twin (see the module docstring)."""
 
-    __slots__ = ("filled", "is_parameter", "name", "tensor", "twin")
+    __slots__ = ("_storage", "is_parameter", "name", "tensor", "twin", "written")
 
     def __init__(self, name: str, tensor: Tensor):
         self.name = name
         self.tensor = tensor
         self.is_parameter = isinstance(tensor, nn.Parameter)
-        self.filled = False
+        #: The elements of the tensor's present memory that were written to.
+        self.written = Coverage(() if nn.parameter.is_lazy(tensor) else self.shape)
+        self._storage = _weak_storage(tensor)
         self.twin = None
         if is_dtensor(tensor):
             self.twin = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
@@ -37,6 +41,12 @@ class NamedTensor:
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.tensor.shape)
+
+    def has_new_memory(self) -> bool:
+        """Returns whether the tensor has other memory than when this object was created, as after `tensor.data = other`."""
+        if self._storage is None:
+            return not nn.parameter.is_lazy(self.tensor) and local_of(self.tensor).layout is torch.strided
+        return storage_of(self.tensor)._cdata != self._storage.cdata
 
     @property
     def base(self) -> Tensor:
@@ -98,6 +108,15 @@ class ParameterView:
         name = f"{self.named.name}[{', '.join(slices)}]" if slices else self.named.name
         return name if axes == sorted(axes) else f"{name}.permute{tuple(axes)}".replace(",)", ")")
 
+    @property
+    def is_written(self) -> bool:
+        """Whether every element of the view was written to."""
+        return self.named.written.covers(self.start, self.size)
+
+    def mark_written(self) -> None:
+        """Records that every element of the view was written to."""
+        self.named.written.add(self.start, self.size)
+
     def local_regions(self) -> Iterator[LocalRegion]:
         """Returns the regions of the view that this rank holds."""
         local = local_of(self.named.tensor).detach()
@@ -133,8 +152,10 @@ class ParameterView:
 class ModuleTensors:
     """The parameters and buffers of a module. `find` returns the one that shares memory with a given tensor."""
 
-    def __init__(self, module: nn.Module):
+    def __init__(self, module: nn.Module, ignored: frozenset[int] = frozenset()):
         self.module = module
+        #: The ids of parameters that `find` does not find, because writes to them have no effect.
+        self.ignored = ignored
         #: The parameters and buffers, by the id of the tensor.
         self.by_id: dict[int, NamedTensor] = {}
         #: The parameters and buffers that use each storage, by the address of the storage object. A DTensor uses the storages
@@ -147,6 +168,8 @@ class ModuleTensors:
         names: dict[str, str] = {}
         by_id: dict[int, NamedTensor] = {}
         for name, tensor in [*self.module.named_parameters(), *self.module.named_buffers()]:
+            if id(tensor) in self.ignored:
+                continue
             canonical = canonical_name(name)
             if canonical in names:
                 raise ValueError(
@@ -154,8 +177,9 @@ class ModuleTensors:
                 )
             names[canonical] = name
             before = self.by_id.get(id(tensor))
-            same = before is not None and before.tensor is tensor and before.name == canonical
-            by_id[id(tensor)] = before if same and before is not None else NamedTensor(canonical, tensor)
+            if before is None or before.tensor is not tensor or before.name != canonical or before.has_new_memory():
+                before = NamedTensor(canonical, tensor)
+            by_id[id(tensor)] = before
         self.by_id = by_id
         self.by_storage = {}
         for named in by_id.values():
@@ -177,13 +201,18 @@ class ModuleTensors:
                     if tensor.placements == named.tensor.placements:  # type: ignore[attr-defined]
                         return whole(named)
             return None
+        owner = self.owner(tensor)
+        return None if owner is None else _view(owner, tensor)
+
+    def owner(self, tensor: Tensor) -> NamedTensor | None:
+        """Returns the parameter whose memory, or whose twin's memory, contains the elements of an ordinary tensor."""
         for named in self.by_storage.get(_storage(tensor), ()):
             base = named.base
             if _storage(base) != _storage(tensor):
                 continue
             first, end = base.storage_offset(), base.storage_offset() + _extent(base)
             if first <= tensor.storage_offset() and tensor.storage_offset() + _extent(tensor) <= end:
-                return _view(named, tensor)
+                return named
         return None
 
     def is_local(self, tensor: Tensor) -> bool:
@@ -200,6 +229,13 @@ def whole(named: NamedTensor) -> ParameterView:
 
 def _storage(tensor: Tensor) -> int:
     return torch._C.TensorBase.untyped_storage(tensor)._cdata
+
+
+def _weak_storage(tensor: Tensor) -> StorageWeakRef | None:
+    """Returns a weak reference to a tensor's storage, so that its address is not reused. None if there is no storage."""
+    if nn.parameter.is_lazy(tensor) or local_of(tensor).layout is not torch.strided:
+        return None
+    return StorageWeakRef(storage_of(tensor))
 
 
 def _extent(tensor: Tensor) -> int:

@@ -71,12 +71,12 @@ METHODS = {
 def fill(view: ParameterView, spec: Initializer | float | None, seed: int) -> None:
     """Fills this rank's part of a view of a parameter.
 
-    `spec` is an initializer, a number for a constant fill, or None. If `spec` is None, nothing is written, but the parameter is
-    marked as filled.
+    `spec` is an initializer, a number for a constant fill, or None. If `spec` is None, nothing is written, but the view is
+    marked as written.
     """
     named = view.named
     check_memory(named.tensor, named.name)
-    named.filled = True
+    view.mark_written()
     if spec is None:
         return
     if not isinstance(spec, Initializer):
@@ -115,7 +115,6 @@ def apply_elementwise(view: ParameterView, method: str, args: tuple[Any, ...], k
     with torch.no_grad():
         for part in view.local_regions():
             getattr(part.memory, method)(*args, **kwargs)
-    view.named.filled = True
     increment_version(view.named.tensor)
 
 
@@ -140,5 +139,4 @@ def copy(view: ParameterView, source: Tensor) -> None:
             for part in view.local_regions():
                 region = part.region
                 part.view.copy_(source[tuple(slice(a, a + n) for a, n in zip(region.start, region.size))])
-    named.filled = True
     increment_version(named.tensor)
