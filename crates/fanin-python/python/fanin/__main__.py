@@ -13,6 +13,10 @@ def main() -> int:
         from .torch._check_command import check_init
 
         return check_init(sys.argv[2:])
+    if sys.argv[1:2] == ["probe"]:
+        from .torch._probe.command import probe_command
+
+        return probe_command(sys.argv[2:])
     return _fanin.main()
 
 

@@ -9,9 +9,6 @@ Every function draws from a generator of torch: the argument `generator` if it i
 call, the generator has the same state as after the same call of torch. Any mix of calls of fanin and torch therefore gives the
 same values as calls of torch alone, bit for bit.
 
-torch's bits depend on its release and on the CPU. At the first fill of a distribution and a type, fanin compares some values with
-torch's. What differs is left to torch, and one warning lists it.
-
 fanin passes calls that it does not support to torch. These include calls with a tensor that is not dense CPU memory of float32,
 float64, float16 or bfloat16, or whose class is a subclass of Tensor other than Parameter. They also include calls that are
 traced, and calls inside a mode of torch other than `with torch.device(...)`.
@@ -23,6 +20,7 @@ also uses this pool for fills of 2^25 values or more, because Ctrl-C must be abl
 
 `trace_init` shows which initializer wrote each parameter of a model, from which line, and with which numbers.
 `check_init` finds weights that nobody wrote, or that were drawn again after they were loaded; `assert_initialized` is for tests.
+`probe` measures how signals and gradients pass through a model, and says what to change. `lsuv_` scales weights by measurement.
 
 Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has the state that it had before the call.
 Some elements of the tensor have new values, and the others keep their old values.
@@ -65,7 +63,9 @@ from ._init import (
     zeros_ as zeros_,
 )
 from ._init_module import init_module
+from ._lsuv import lsuv_
 from ._manual_split import fill_flat, init_method
+from ._probe import Probe, probe
 from ._sharded_init import sharded_init
 from .check import InitError, InitReport, assert_initialized, check_init
 from .trace import InitTrace, trace_init
@@ -75,12 +75,15 @@ __all__ = [
     "InitError",
     "InitReport",
     "InitTrace",
+    "Probe",
     "assert_initialized",
     "check_init",
     "fast_init",
     "fill_flat",
     "init_method",
     "init_module",
+    "lsuv_",
+    "probe",
     "sharded_init",
     "trace_init",
 ]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import importlib.util
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from ._named_object import named_object
 from .check import check_init as check
 
 _EPILOG = """\
@@ -25,7 +23,7 @@ def check_init(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     sys.path.insert(0, os.getcwd())
     try:
-        build = _find(options.build)
+        build = named_object(options.build)
         report = check(build, options.checkpoint, options.allow, via=options.via, seed=options.seed)
     except Exception as error:
         if options.traceback:
@@ -53,27 +51,3 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--traceback", action="store_true", help="print the traceback of an error")
     return parser
-
-
-def _find(text: str) -> Callable[[], Any]:
-    """Returns the function that `MODULE:FUNCTION` names."""
-    module_name, colon, path = text.rpartition(":")
-    if not colon or not module_name or not path:
-        raise ValueError(f"{text!r}: must be MODULE:FUNCTION, such as my_package.models:build")
-    found: Any = _load_file(module_name) if module_name.endswith(".py") else importlib.import_module(module_name)
-    for attribute in path.split("."):
-        if not hasattr(found, attribute):
-            raise AttributeError(f"{module_name} has no {path!r}")
-        found = getattr(found, attribute)
-    return found
-
-
-def _load_file(path: str) -> Any:
-    name = os.path.splitext(os.path.basename(path))[0]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: there is no such file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module

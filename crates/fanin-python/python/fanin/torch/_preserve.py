@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 @contextlib.contextmanager
-def preserved(model: nn.Module) -> Iterator[None]:
+def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
     """Restores, at the end, what a forward and a backward pass may change. The values are bit-identical afterwards.
 
     These are the gradients of the parameters, the buffers (such as the statistics of BatchNorm), the attributes of the modules
@@ -21,7 +21,8 @@ def preserved(model: nn.Module) -> Iterator[None]:
     the parameters have no gradients, gradients are enabled, and code that is compiled by torch.compile runs uncompiled, so that
     hooks are called.
 
-    Parameters are not copied. If the forward pass itself writes to a parameter, this raises RuntimeError at the end.
+    Parameters are not copied. If the forward pass itself writes to a parameter, this raises RuntimeError at the end, unless
+    `may_write` is True.
     """
     for name, parameter in model.named_parameters():
         if nn.parameter.is_lazy(parameter):
@@ -46,7 +47,7 @@ def preserved(model: nn.Module) -> Iterator[None]:
             for parameter, gradient in gradients:
                 parameter.grad = gradient
     for name, (parameter, version) in versions.items():
-        if _version(parameter) != version:
+        if not may_write and _version(parameter) != version:
             raise RuntimeError(f"the forward pass of the model writes to its parameter {name}, which has new values now")
 
 

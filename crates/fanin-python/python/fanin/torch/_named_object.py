@@ -1,0 +1,37 @@
+"""The function `named_object`, which finds what an argument of the command line names."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Any
+
+
+def named_object(text: str) -> Any:
+    """Returns the object that `MODULE:NAME` names. MODULE is a module, such as my_package.models, or a file, such as train.py."""
+    module_name, colon, path = text.rpartition(":")
+    if not colon or not module_name or not path:
+        raise ValueError(f"{text!r}: must be MODULE:NAME, such as my_package.models:build")
+    found: Any = _load_file(module_name) if module_name.endswith(".py") else importlib.import_module(module_name)
+    for attribute in path.split("."):
+        if not hasattr(found, attribute):
+            raise AttributeError(f"{module_name} has no {path!r}")
+        found = getattr(found, attribute)
+    return found
+
+
+def _load_file(path: str) -> Any:
+    name = os.path.splitext(os.path.basename(path))[0]
+    # Two arguments may name the same file. It is run once.
+    known = sys.modules.get(name)
+    if known is not None and getattr(known, "__file__", None) == os.path.abspath(path):
+        return known
+    spec = importlib.util.spec_from_file_location(name, os.path.abspath(path))
+    if spec is None or spec.loader is None or not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: there is no such file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

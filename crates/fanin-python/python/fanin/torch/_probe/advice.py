@@ -1,0 +1,142 @@
+"""Advice: changes of the initialization that were tried on a copy of the model, and that helped.
+
+Each change is a few rules of a recipe. It is applied to a copy by `init_module`, and the copy is measured as the model was. Advice
+that does not solve its problem, or reduce it by half, is dropped. So is advice that causes a new problem.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..._fanin import Recipe
+from .._init_module import init_module
+from .._measure import plain_name
+from .analysis import Analysis, analyze
+from .candidates import Candidate, candidates
+from .findings import Finding
+from .patterns import recipe
+from .run import run
+
+#: At most this many copies are measured.
+TRIALS = 10
+
+
+@dataclasses.dataclass
+class Advice:
+    """A change that was tried on a copy of the model."""
+
+    #: What the change is for.
+    text: str
+    #: The rules of a recipe that make the change: patterns of parameters and specs.
+    rules: dict[str, str]
+    #: What was measured before and after.
+    result: str
+    #: The number of problems before and after.
+    problems: tuple[int, int]
+
+
+def advise(
+    model: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, seed: int, analysis: Analysis
+) -> tuple[list[Advice], dict[str, str]]:
+    """Returns the advice that helped, and the rules of all of it together.
+
+    Changes are made one after the other on the same copy, so that the measurements are those of all changes together.
+    """
+    found: list[Advice] = []
+    rules: dict[str, str] = {}
+    current, trials = analysis, 0
+    tried: set[tuple[tuple[str, str], ...]] = set()
+    while trials < TRIALS:
+        best: tuple[Candidate, Analysis] | None = None
+        for group in candidates(model, current):
+            for candidate in group:
+                key = tuple(sorted(candidate.rules.items()))
+                if trials >= TRIALS or key in tried:
+                    continue
+                tried.add(key)
+                trials += 1
+                measured = _measured(model, batch, loss, seed, {**candidate.rules, **_without(rules, candidate.rules)})
+                if measured is None or not _helps(candidate, current, measured):
+                    continue
+                if best is None or len(_problems(measured)) < len(_problems(best[1])):
+                    best = candidate, measured
+                if not _problems(measured):
+                    break
+            if best is not None:
+                break
+        if best is None:
+            break
+        candidate, measured = best
+        rules = {**candidate.rules, **_without(rules, candidate.rules)}
+        found.append(Advice(candidate.text, candidate.rules, _result(candidate, current, measured), _counts(current, measured)))
+        current = measured
+        if not _problems(current):
+            break
+    return found, rules
+
+
+def _without(rules: dict[str, str], others: dict[str, str]) -> dict[str, str]:
+    return {pattern: spec for pattern, spec in rules.items() if pattern not in others}
+
+
+def _measured(
+    model: nn.Module, batch: Any, loss: Callable[..., Tensor] | None, seed: int, rules: dict[str, str]
+) -> Analysis | None:
+    """Returns the analysis of a copy of the model with the rules applied, or None if that is not possible."""
+    try:
+        changed = copy.deepcopy(model)
+        names = [plain_name(name) for name in model.state_dict(keep_vars=True)]
+        init_module(changed, Recipe(recipe(rules, names)), seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return analyze(changed, [run(changed, batch, loss, seed)])
+    except (ValueError, TypeError, RuntimeError, NotImplementedError):
+        # Not every model can be copied, and not every parameter can be filled by a recipe. Such advice is not given.
+        return None
+
+
+def _problems(analysis: Analysis) -> list[Finding]:
+    return [one for one in analysis.findings if one.level == "problem"]
+
+
+def _counts(before: Analysis, after: Analysis) -> tuple[int, int]:
+    return len(_problems(before)), len(_problems(after))
+
+
+def _same(candidate: Candidate, analysis: Analysis) -> list[Finding]:
+    keys = {(one.kind, one.module) for one in candidate.solves}
+    return [one for one in _problems(analysis) if (one.kind, one.module) in keys]
+
+
+def _helps(candidate: Candidate, before: Analysis, after: Analysis) -> bool:
+    kinds = {one.kind for one in _problems(before)}
+    if any(one.kind not in kinds for one in _problems(after)):
+        return False
+    left = _same(candidate, after)
+    if len(left) < len(candidate.solves):
+        return len(_problems(after)) < len(_problems(before))
+    values = {(one.kind, one.module): one.value for one in candidate.solves}
+    return all(one.value < values[one.kind, one.module] / 2 for one in left)
+
+
+def _result(candidate: Candidate, before: Analysis, after: Analysis) -> str:
+    """Returns what was measured before and after a change."""
+    parts = []
+    for name, old, new in (("signal", before.forward, after.forward), ("gradient", before.backward, after.backward)):
+        if old is not None and new is not None and abs(old.total - new.total) > 0.5:
+            unit = after.trunk.unit
+            parts.append(f"{name} {old.slope:+.3f} a {unit} -> {new.slope:+.3f}")
+        elif old is None and new is not None:
+            parts.append(f"{name} blocked -> {new.slope:+.3f} a {after.trunk.unit}")
+    if before.run.classes is not None and before.run.loss is not None and after.run.loss is not None:
+        if abs(before.run.loss - after.run.loss) > 0.1:
+            parts.append(f"loss {before.run.loss:.3g} -> {after.run.loss:.3g}")
+    old_count, new_count = _counts(before, after)
+    parts.append(f"problems {old_count} -> {new_count}")
+    return ", ".join(parts)

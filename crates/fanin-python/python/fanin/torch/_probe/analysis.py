@@ -1,0 +1,111 @@
+"""From measurements to a judgement: the trunk, the fits along the depth, theory, and the findings."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from . import fit, theory
+from .findings import Finding, find
+from .records import Layer, Run
+from .trunk import Trunk, find_trunk
+
+
+@dataclasses.dataclass
+class Analysis:
+    """What was measured with one or several seeds, and what follows from it."""
+
+    #: The first pass, with the sums of the passes with other seeds added.
+    run: Run
+    trunk: Trunk
+    #: Of the signal from the first point of the trunk to the last, and of the gradient from the last to the first.
+    forward: fit.Fit | None
+    backward: fit.Fit | None
+    mean_field: theory.MeanField | None
+    findings: list[Finding]
+
+    @property
+    def points(self) -> list[Layer]:
+        """The layers of the trunk."""
+        return [self.run.layers[one] for one in self.trunk.points]
+
+
+def analyze(model: nn.Module, runs: Sequence[Run]) -> Analysis:
+    """Returns the analysis of passes of one model, or of models from the same function with different seeds."""
+    merged = runs[0]
+    trunk = find_trunk(model, merged)
+    curves = [_curves(run, trunk) for run in runs]
+    examples = _example_curves(merged, trunk)
+    for run in runs[1:]:
+        _merge(merged, run)
+    theory.predict_forward(merged.layers)
+    theory.predict_backward(merged.layers)
+    forward = fit.fit([one[0] for one in curves])
+    backward = fit.fit([one[1] for one in curves])
+    points = [merged.layers[one] for one in trunk.points]
+    if forward is not None:
+        _add_details(forward, [_of(one.theory_q) for one in points], examples[0])
+    if backward is not None:
+        _add_details(backward, [_of(one.theory_p) * one.forward.count for one in reversed(points)], examples[1])
+    plain = theory.mean_field(merged.layers, trunk.points) if trunk.kind == "layer" else None
+    result = Analysis(merged, trunk, forward, backward, plain, [])
+    result.findings = find(model, merged, trunk, forward, backward)
+    return result
+
+
+def _of(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _curves(run: Run, trunk: Trunk) -> tuple[list[float], list[float]]:
+    """Returns the mean squares of the signal at the points of the trunk, and the sums of squares of the gradient, from the end."""
+    points = [run.layers[one] for one in trunk.points]
+    return [one.q for one in points], [math.nan if one.backward is None else one.backward.squares for one in reversed(points)]
+
+
+def _example_curves(run: Run, trunk: Trunk) -> tuple[list[list[float]], list[list[float]]]:
+    """Returns the curves of each input of the batch, or none if they were not measured."""
+    points = [run.layers[one] for one in trunk.points]
+    signals = [one.forward.examples for one in points]
+    gradients = [
+        None if one.backward is None or one.backward.examples is None else one.backward.examples * one.forward.count
+        for one in reversed(points)
+    ]
+    found: list[list[list[float]]] = []
+    for curves in (signals, gradients):
+        known = [curve.tolist() for curve in curves if curve is not None]
+        found.append([list(one) for one in zip(*known)] if len(known) == len(curves) else [])
+    return found[0], found[1]
+
+
+def _add_details(found: fit.Fit, predicted: list[float], examples: list[list[float]]) -> None:
+    """Adds the slope of theory, and the range of the slopes of single inputs, to a fit."""
+    by_theory = fit.fit([predicted])
+    found.theory = None if by_theory is None else by_theory.slope
+    slopes = [one.slope for one in (fit.fit([curve]) for curve in examples) if one is not None]
+    found.inputs = (min(slopes), max(slopes)) if slopes else None
+
+
+def _merge(run: Run, other: Run) -> None:
+    """Adds the sums of a pass with another seed."""
+    if [one.name for one in run.layers] != [one.name for one in other.layers]:
+        raise ValueError("the model has other layers with another seed: probe one seed at a time")
+    for mine, theirs in zip(run.layers, other.layers):
+        if mine.alias is not None:
+            continue
+        mine.forward.add(theirs.forward)
+        if mine.backward is not None and theirs.backward is not None:
+            mine.backward.add(theirs.backward)
+        for name in mine.facts:
+            if name in theirs.facts:
+                mine.facts[name] = (mine.facts[name] + theirs.facts[name]) / 2
+    for own, their in zip(run.weights, other.weights):
+        own.forward.add(their.forward)
+        if own.gradient is not None and their.gradient is not None:
+            own.gradient.add(their.gradient)
+    for layer in run.layers:
+        if layer.alias is not None:
+            layer.forward, layer.backward = run.layers[layer.alias].forward, run.layers[layer.alias].backward

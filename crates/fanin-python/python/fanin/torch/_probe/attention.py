@@ -1,0 +1,122 @@
+"""Attention: the entropy of a softmax over keys, and the spread of its logits.
+
+An entropy near 0 means that each query attends to a single key, where the softmax is saturated and passes no gradient on.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .cosines import mean_cosine
+
+#: At most this many queries are examined of one attention, spread over the inputs, heads and positions.
+QUERIES = 512
+#: Logits at or below this value are masked. Models mask with -inf, the least value of the type, or -1e4.
+MASKED = -9999.0
+
+
+class Sample(NamedTuple):
+    entropy: float
+    logits: float
+    inverse_keys: float
+    #: Whether the result of the call is the whole attention, not only the probabilities.
+    is_whole: bool = False
+    #: The mean square of the values, and the mean cosine between the values of two tokens.
+    value_q: float | None = None
+    value_cosine: float | None = None
+
+
+def of_softmax(logits: Tensor, probabilities: Tensor, args: Any, kwargs: Any) -> Sample | None:
+    """Returns a sample of a softmax over the last axis of a tensor with at least three axes, else None."""
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    if dim is None or logits.dim() < 3 or dim % logits.dim() != logits.dim() - 1 or logits.shape[-1] < 2:
+        return None
+    rows = logits.reshape(-1, logits.shape[-1])
+    chosen = _spread(len(rows), QUERIES, rows.device)
+    return _sample(rows[chosen], probabilities.reshape(-1, logits.shape[-1])[chosen])
+
+
+def of_dot_product(args: Any, kwargs: Any) -> Sample | None:
+    """Returns a sample of `scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale)`."""
+    names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+    given = {**dict(zip(names, args)), **kwargs}
+    query, key, value = given["query"].detach(), given["key"].detach(), given["value"].detach()
+    if query.dim() < 3 or key.shape[-2] < 2:
+        return None
+    scale = given.get("scale")
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    heads = query.shape[:-2].numel()
+    if key.dim() == 4 and key.shape[1] != query.shape[1]:
+        # Grouped-query attention: each head of the keys serves several heads of the queries.
+        key, value = (one.repeat_interleave(query.shape[1] // key.shape[1], 1) for one in (key, value))
+    keys, values = key.expand(*query.shape[:-2], -1, -1), value.expand(*query.shape[:-2], -1, -1)
+    queries, count = query.shape[-2], key.shape[-2]
+    positions = _spread(queries, 64, query.device)
+    mask = given.get("attn_mask")
+    if mask is not None:
+        mask = mask.detach().expand(*query.shape[:-2], queries, count).reshape(heads, queries, count)
+    logits, examined = [], _spread(heads, max(1, QUERIES // len(positions)), query.device).tolist()
+    flat_queries, flat_keys = (one.reshape(heads, *one.shape[-2:]) for one in (query, keys))
+    for head in examined:
+        rows = flat_queries[head][positions].float() @ flat_keys[head].float().T * scale
+        if given.get("is_causal"):
+            future = torch.arange(count, device=rows.device) > positions[:, None]
+            rows = rows.masked_fill(future, -math.inf)
+        if mask is not None:
+            part = mask[head][positions]
+            rows = rows.masked_fill(~part, -math.inf) if part.dtype == torch.bool else rows + part.float()
+        logits.append(rows)
+    rows = torch.cat(logits)
+    sample = _sample(rows, torch.softmax(rows, -1))
+    if sample is None:
+        return None
+    flat_values = values.reshape(heads, *values.shape[-2:])[torch.tensor(examined, device=values.device)].float()
+    return sample._replace(is_whole=True, value_q=float(flat_values.square().mean()), value_cosine=mean_cosine(flat_values))
+
+
+def of_multi_head(args: Any, kwargs: Any) -> Sample | None:
+    """Returns a sample of `multi_head_attention_forward`, the function of torch.nn.MultiheadAttention."""
+    query, key, value, width, heads, weight, bias = args[:7]
+    if weight is None or query.dim() != 3 or key.shape[0] < 2:
+        return None
+    # The axes are [position, input, feature].
+    weights = weight.detach().split(width)
+    biases = (None,) * 3 if bias is None else bias.detach().split(width)
+    projected = [
+        torch.nn.functional.linear(one.detach(), w, b).unflatten(-1, (heads, -1)).permute(1, 2, 0, 3)
+        for one, w, b in zip((query, key, value), weights, biases)
+    ]
+    mask = kwargs.get("attn_mask")
+    if mask is not None and mask.dtype == torch.bool:
+        # In this function True means "may not attend", in scaled_dot_product_attention "may".
+        mask = ~mask
+    if mask is not None and mask.dim() == 3:
+        mask = mask.unflatten(0, (-1, heads))
+    found = of_dot_product(projected, {"attn_mask": mask, "is_causal": False})
+    return None if found is None else found._replace(is_whole=False)
+
+
+def _spread(count: int, wanted: int, device: torch.device) -> Tensor:
+    """Returns at most `wanted` indices, evenly spread over `count`."""
+    return torch.linspace(0, count - 1, min(count, wanted), device=device).round().long()
+
+
+def _sample(logits: Tensor, probabilities: Tensor) -> Sample | None:
+    """Returns the entropy and the spread of rows of logits. Rows with fewer than two keys are left out."""
+    logits, probabilities = logits.detach().double(), probabilities.detach().double()
+    open_keys = logits > MASKED
+    counts = open_keys.sum(-1)
+    kept = counts >= 2
+    if not bool(kept.any()):
+        return None
+    inverse_keys = float((1 / counts.clamp(min=1)).mean())
+    logits, probabilities, open_keys, counts = logits[kept], probabilities[kept], open_keys[kept], counts[kept]
+    entropy = -(torch.xlogy(probabilities, probabilities)).sum(-1) / counts.log()
+    zeroed = logits.masked_fill(~open_keys, 0)
+    mean = zeroed.sum(-1) / counts
+    variance = ((zeroed - mean[:, None]) * open_keys).square().sum(-1) / counts
+    return Sample(float(entropy.mean()), float(variance.sqrt().mean()), inverse_keys)

@@ -1,0 +1,136 @@
+"""The command `python -m fanin probe`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from .._named_object import named_object
+from .probe import probe
+from .result import Probe
+
+_EPILOG = """\
+MODULE:NAME names an object in a module, such as my_package.model:build, or in a file, such as train.py:build.
+
+examples:
+  python -m fanin probe my_package.model:build --batch my_package.data:batch --html report.html
+  python -m fanin probe model:build --batch data:batch --loss torch.nn.functional:cross_entropy --seeds 3
+  python -m fanin probe model:build --batch data:batch --fail-on slope=0.05 --fail-on problems
+
+exit code:
+  0  no problem, or nothing that --fail-on names
+  1  check failed
+  2  invalid arguments or input
+"""
+
+#: What --fail-on may name.
+_BOUNDS = ("slope", "signal", "gradient")
+
+
+def probe_command(arguments: Sequence[str]) -> int:
+    """Runs the command with these arguments, and returns its exit code."""
+    options = _parser().parse_args(arguments)
+    sys.path.insert(0, os.getcwd())
+    try:
+        limits = [_limit(text) for text in options.fail_on or ["problems"]]
+        model, batch = named_object(options.model), named_object(options.batch)
+        loss = None if options.loss is None else named_object(options.loss)
+        batch = _built_batch(batch, options.batch)
+        result = probe(model, batch, loss=loss, seeds=options.seeds, seed=options.seed, advise=not options.no_advice)
+        if options.html is not None:
+            result.to_html(options.html)
+    except Exception as error:
+        # Whatever the code of the model raises is an error of the input.
+        if options.traceback:
+            raise
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(result.to_json(), indent=1, allow_nan=False))
+    else:
+        print(result)
+        if result.advice:
+            print("\nA recipe with these changes, for fanin.init_module:\n\n" + result.recipe_patch())
+    failed = [text for limit in limits if (text := limit(result)) is not None]
+    for text in failed:
+        print(f"check failed: {text}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fanin probe",
+        description="Measure how signals and gradients pass through a model, and say what to change.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        # An abbreviation could change its meaning when an option is added.
+        allow_abbrev=False,
+    )
+    parser.add_argument("model", metavar="MODULE:NAME", help="a function that builds the model, or the model itself")
+    parser.add_argument("--batch", metavar="MODULE:NAME", required=True, help="the input of the model, or a function that returns it")
+    parser.add_argument("--loss", metavar="MODULE:NAME", help="a function of output and targets; --batch is then a pair (inputs, targets)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="build and measure N models (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed of torch.manual_seed (default: 0)")
+    parser.add_argument("--html", metavar="FILE", help="also write a page with charts")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table (docs/probe.schema.json)")
+    parser.add_argument("--traceback", action="store_true", help="print the traceback of an error")
+    parser.add_argument("--no-advice", action="store_true", help="do not try changes on copies of the model")
+    parser.add_argument(
+        "--fail-on",
+        action="append",
+        metavar="WHAT",
+        help='what makes the exit code 1: "problems" (default), "slope=X", "signal=X" or "gradient=X", where X bounds the size of a '
+        "slope a layer; may be given several times",
+    )
+    return parser
+
+
+def _built_batch(batch: Any, text: str) -> Any:
+    """Returns the batch. A function is called, with the same seed each time."""
+    if not callable(batch) or isinstance(batch, nn.Module):
+        return batch
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        built = batch()
+    if built is None:
+        raise ValueError(f"{text}() returned None: it must return the input of the model")
+    return built
+
+
+def _limit(text: str) -> Callable[[Probe], str | None]:
+    """Returns a function that says how a probe exceeds the limit of a --fail-on argument, or None."""
+    if text == "problems":
+        return _problems
+    name, equals, value = text.partition("=")
+    try:
+        bound = float(value)
+    except ValueError:
+        bound = math.nan
+    if name not in _BOUNDS or not equals or not bound >= 0:
+        raise ValueError(f'--fail-on {text}: expected "problems", or one of {", ".join(_BOUNDS)} with a bound, such as slope=0.05')
+
+    def exceeded(result: Probe) -> str | None:
+        fits = {"signal": result.forward, "gradient": result.backward}
+        for what, fit in fits.items():
+            if name not in ("slope", what):
+                continue
+            if fit is None:
+                return f"the {what} has no slope: a value on the way is 0, not finite or missing"
+            if abs(fit.slope) > bound:
+                return f"the slope of the {what} is {fit.slope:+.4f} a {result.unit}: the bound is {bound:g}"
+        return None
+
+    return exceeded
+
+
+def _problems(result: Probe) -> str | None:
+    count = sum(one.level == "problem" for one in result.findings)
+    return f"{count} problem{'s' * (count != 1)}" if count else None

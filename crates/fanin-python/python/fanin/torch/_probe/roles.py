@@ -1,0 +1,118 @@
+"""What a module is to probe: a layer with weights, a norm, an activation or a container; and the numbers that theory needs."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .records import own_parameters
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_WRITTEN_OUT = {"gelu": "gelu", "silu": "silu", "swish": "silu", "mish": "mish"}
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def is_hf_conv1d(module: nn.Module) -> bool:
+    """Returns whether a module is transformers' Conv1D: a linear layer whose weight is [in, out]."""
+    return type(module).__name__ == "Conv1D" and hasattr(module, "nf")
+
+
+def is_weight(module: nn.Module) -> bool:
+    """Returns whether a module multiplies its input by a weight."""
+    return isinstance(module, (nn.Linear, *_CONVOLUTIONS, *_TRANSPOSED)) or is_hf_conv1d(module)
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Returns whether a module normalizes: its class has "Norm" in its name, and its parameters have at most one axis."""
+    name = type(module).__name__.lower()
+    return "norm" in name and all(one.dim() <= 1 or one.shape.numel() == max(one.shape) for one in module.parameters(False))
+
+
+def written_out_activation(module: nn.Module) -> str | None:
+    """Returns the activation function of a module such as transformers' NewGELUActivation, which computes it in several steps.
+
+    The steps are not recorded as layers of their own.
+    """
+    if any(True for _ in module.children()) or own_parameters(module):
+        return None
+    name = type(module).__name__.lower()
+    return next((known for word, known in _WRITTEN_OUT.items() if word in name), None)
+
+
+def role_of(module: nn.Module) -> str:
+    """Returns the role of a module: "weight", "embedding", "norm", "dropout", "container" or "other"."""
+    if is_weight(module):
+        return "weight"
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+        return "embedding"
+    if is_norm(module):
+        return "norm"
+    if isinstance(module, (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)):
+        return "dropout"
+    return "container" if any(True for _ in module.children()) else "other"
+
+
+def unit_axis_of(module: nn.Module | None, output: Tensor, inherited: int | None) -> int:
+    """Returns the axis of the units of an output: 1 for feature maps of convolutions, else the last."""
+    if isinstance(module, (*_CONVOLUTIONS, *_TRANSPOSED, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)):
+        return 1 if output.dim() > 2 or output.dim() == 2 else -1
+    if module is not None and (is_weight(module) or isinstance(module, (nn.Embedding, nn.LayerNorm))):
+        return -1
+    if inherited is not None:
+        return inherited
+    return 1 if output.dim() >= 4 else -1
+
+
+def facts_of(module: nn.Module, inputs: list[Tensor]) -> dict[str, float]:
+    """Returns the numbers of a module that theory needs. Of norms, only torch's own are known: Gemma's multiply by 1 + weight.
+
+    For a layer with weights: `gain`, the mean square of its output for an input of mean square 1 by theory, and `bias`, the
+    mean square of its bias. For a norm: `scale` and `bias`, the mean squares of its parameters, and `eps`. For dropout: `p`.
+    """
+    if is_weight(module):
+        weight = getattr(module, "weight", None)
+        if not isinstance(weight, Tensor) or not weight.numel():
+            return {}
+        fan = _terms(module, weight, inputs)
+        return {"gain": fan * _mean_square(weight), "fan": fan, "bias": _mean_square(getattr(module, "bias", None))}
+    if is_norm(module):
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        scale = 1.0 if weight is None else _mean_square(weight)
+        eps = float(getattr(module, "eps", None) or 0.0)
+        return {"scale": scale, "bias": _mean_square(bias), "eps": eps} if _is_plain_norm(module) else {}
+    if isinstance(module, nn.Dropout) and module.training and 0 < module.p < 1:
+        return {"p": float(module.p)}
+    return {}
+
+
+def _is_plain_norm(module: nn.Module) -> bool:
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return module.training or module.running_mean is None
+    return isinstance(module, (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm))
+
+
+def _mean_square(tensor: object) -> float:
+    if not isinstance(tensor, Tensor) or not tensor.numel():
+        return 0.0
+    return float(tensor.detach().double().square().mean())
+
+
+def _terms(module: nn.Module, weight: Tensor, inputs: list[Tensor]) -> float:
+    """Returns the mean number of products in one value of the output. Products with padding are not counted."""
+    if is_hf_conv1d(module):
+        return float(weight.shape[0])
+    if isinstance(module, _TRANSPOSED):
+        taps = weight.shape[2:].numel() / math.prod(module.stride)
+        return weight.shape[0] // module.groups * taps
+    if not isinstance(module, _CONVOLUTIONS):
+        return float(weight.shape[1])
+    terms = weight.shape[1:].numel()
+    if not inputs or not any(inputs[0].shape) or module.padding_mode != "zeros" or module.padding == "valid":
+        return float(terms)
+    ones = torch.ones(1, 1, *inputs[0].shape[-(weight.dim() - 2) :], device=inputs[0].device)
+    kernel = torch.ones(1, 1, *module.kernel_size, device=inputs[0].device)
+    convolve = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}[weight.dim() - 2]
+    inside = convolve(ones, kernel, None, module.stride, module.padding, module.dilation)  # type: ignore[operator]
+    return weight.shape[1] * float(inside.double().mean())

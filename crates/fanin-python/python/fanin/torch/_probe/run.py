@@ -1,0 +1,201 @@
+"""One measured pass: the model is called, a loss is found or made, and its gradient is sent back."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._measure import moments, observed, plain_name, tensors_of
+from .._preserve import preserved
+from . import peers
+from .recorder import Recorder
+from .records import Run, Weights
+
+Loss = Callable[..., Tensor]
+
+#: Fields of an output that are the model's prediction. If an output has one of them, the others do not enter the projection.
+_PREDICTIONS = ("logits", "last_hidden_state", "prediction_logits", "start_logits")
+
+
+def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
+    """Runs a model forward and backward once, and returns what was measured. Everything is restored afterwards."""
+    began = time.perf_counter()
+    inputs, targets = _split(batch, loss)
+    inputs, targets = copied(inputs), copied(targets)
+    size = _batch_size(inputs)
+    recorder = Recorder(size)
+    weights = _weights(model)
+    with preserved(model):
+        with recorder, observed(model, recorder.leave, on_enter=recorder.enter):
+            recorder.record_inputs(tensors_of(inputs))
+            output = call(model, inputs)
+        tensors = tensors_of(output)
+        if not tensors:
+            raise ValueError(f"the output of the model has no floating-point tensor: it is of type {type(output).__name__}")
+        value, scalar = _loss(output, tensors, loss, targets, seed)
+        recorder.is_recording = False
+        result = Run(recorder.layers, recorder.residuals, recorder.attention, weights, batch=size)
+        result.loss = scalar
+        _describe_logits(result, output, tensors, inputs, targets, loss)
+        prediction = _prediction(output, tensors)
+        result.output = recorder.layer_of(prediction)
+        del output, tensors, prediction
+        if value.requires_grad:
+            _backward(model, value, weights)
+    recorder.share_gradients()
+    result.names = [plain_name(name) for name in model.state_dict(keep_vars=True)]
+    first = {id(one): plain_name(name) for name, one in model.named_parameters()}
+    result.first_names = {plain_name(name): first[id(one)] for name, one in model.named_parameters(remove_duplicate=False)}
+    result.seconds = time.perf_counter() - began
+    return result
+
+
+def call(model: nn.Module, inputs: Any) -> Any:
+    """Calls a model as a training loop does: a mapping as keywords, a tuple or list as arguments, else one argument."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    if isinstance(inputs, (tuple, list)):
+        return model(*inputs)
+    return model(inputs)
+
+
+def _split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
+    if loss is None:
+        return batch, None
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise ValueError("with a loss, batch must be a pair (inputs, targets): the loss is called as loss(output, targets)")
+    return batch[0], batch[1]
+
+
+def copied(value: Any) -> Any:
+    """Returns a copy of the tensors in a batch, so that in-place operations of the model do not change the caller's."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return {key: copied(one) for key, one in value.items()}
+    if isinstance(value, (tuple, list)) and not hasattr(value, "_fields"):
+        return type(value)(copied(one) for one in value)
+    return value
+
+
+def _all_tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        return [tensor for one in value.values() for tensor in _all_tensors(one)]
+    if isinstance(value, (tuple, list)):
+        return [tensor for one in value for tensor in _all_tensors(one)]
+    return []
+
+
+def _batch_size(inputs: Any) -> int | None:
+    sizes = [tensor.shape[0] for tensor in _all_tensors(inputs) if tensor.dim()]
+    return sizes[0] if sizes else None
+
+
+def _loss(output: Any, tensors: list[Tensor], loss: Loss | None, targets: Any, seed: int) -> tuple[Tensor, float | None]:
+    """Returns what to send back, and the loss if there is one.
+
+    Without a loss, this is a random projection of the output. The gradient of the output then has independent values of mean 0
+    and variance 1, so p is 1 at the output.
+    """
+    if loss is not None:
+        value = loss(output, targets)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise ValueError(f"loss returned {_described(value)}: it must return a tensor with one value")
+        return value.reshape(()), float(value.detach())
+    own = _field(output, "loss")
+    own = tensors[0] if own is None and len(tensors) == 1 and tensors[0].numel() == 1 else own
+    if isinstance(own, Tensor) and own.numel() == 1:
+        return own.reshape(()), float(own.detach())
+    generator = torch.Generator().manual_seed(seed)
+    projected = torch.zeros((), dtype=torch.float64)
+    chosen = [_prediction(output, tensors)] if _has_prediction(output) else tensors
+    for tensor in chosen:
+        if tensor.requires_grad:
+            noise = torch.randn(tensor.shape, generator=generator, dtype=torch.float32).to(tensor.device, tensor.dtype)
+            projected = projected + (tensor * noise).sum().to("cpu", torch.float64)
+    return projected, None
+
+
+def _described(value: Any) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+
+
+def _field(output: Any, name: str) -> Any:
+    if isinstance(output, Mapping):
+        return output.get(name)
+    return getattr(output, name, None) if dataclasses.is_dataclass(output) else None
+
+
+def _has_prediction(output: Any) -> bool:
+    return any(isinstance(_field(output, name), Tensor) for name in _PREDICTIONS)
+
+
+def _prediction(output: Any, tensors: list[Tensor]) -> Tensor:
+    for name in _PREDICTIONS:
+        if isinstance(found := _field(output, name), Tensor):
+            return found
+    return tensors[0]
+
+
+def _describe_logits(run: Run, output: Any, tensors: list[Tensor], inputs: Any, targets: Any, loss: Loss | None) -> None:
+    """Finds the logits of a classifier: its targets are integers. Measures their spread within a prediction."""
+    if run.loss is None:
+        return
+    labels = targets if loss is not None else _field(inputs, "labels")
+    logits = _field(output, "logits") if loss is None else _prediction(output, tensors)
+    if not isinstance(labels, Tensor) or not isinstance(logits, Tensor) or labels.is_floating_point() or logits.dim() < 2:
+        return
+    # transformers has the classes last. torch's cross_entropy has them second.
+    axis = 1 if loss is not None else -1
+    if logits.shape[axis] < 2 or int(labels.max()) >= logits.shape[axis] or labels.dim() >= logits.dim():
+        return
+    run.classes = logits.shape[axis]
+    run.logits = float(logits.detach().double().std(axis, correction=0).mean())
+
+
+def _weights(model: nn.Module) -> list[Weights]:
+    found = []
+    roles = peers.roles(model)
+    for name, parameter in model.named_parameters():
+        plain = plain_name(name)
+        value = parameter.detach()
+        measured = moments(value) if value.is_floating_point() else moments(value.real if value.is_complex() else value.double())
+        constant = value.numel() > 1 and bool((value == value.reshape(-1)[0]).all())
+        weights = Weights(plain, plain.rpartition(".")[0], tuple(value.shape), measured, constant=constant)
+        weights.rows_are_equal = value.dim() > 1 and value.shape[0] > 1 and bool((value == value[:1]).all())
+        weights.role = roles[plain]
+        weights.requires_grad = parameter.requires_grad
+        found.append(weights)
+    return found
+
+
+def _backward(model: nn.Module, value: Tensor, weights: list[Weights]) -> None:
+    """Sends the gradient back. Each parameter's gradient is measured and released as soon as it is complete."""
+    by_name = {one.name: one for one in weights}
+    parameters, handles = [], []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad or not parameter.is_leaf:
+            continue
+        parameters.append(parameter)
+
+        def measure(parameter: Tensor, one: Weights = by_name[plain_name(name)]) -> None:
+            if parameter.grad is not None:
+                gradient = parameter.grad.detach()
+                one.gradient = moments(gradient.to_dense() if gradient.is_sparse else gradient)
+                parameter.grad = None
+
+        handles.append(parameter.register_post_accumulate_grad_hook(measure))
+    try:
+        if parameters:
+            torch.autograd.backward(value, inputs=parameters)
+    finally:
+        for handle in handles:
+            handle.remove()
+

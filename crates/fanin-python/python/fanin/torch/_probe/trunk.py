@@ -1,0 +1,115 @@
+"""The trunk of a model: the layers along which its depth is counted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from torch import nn
+
+from .._measure import plain_name
+from .records import Run
+from .roles import is_weight
+
+#: A class of modules is a block if its modules have this share of the weights of a model.
+COVERAGE = 0.6
+
+
+@dataclasses.dataclass
+class Trunk:
+    """The depth of a model: the outputs of its blocks or, in a model without blocks, of its layers with weights."""
+
+    #: The class of the blocks, or "layer".
+    kind: str
+    #: The indices of the layers, in order of execution.
+    points: list[int]
+
+    @property
+    def unit(self) -> str:
+        """What one step of depth is called."""
+        return "layer" if self.kind == "layer" else "block"
+
+
+def find_trunk(model: nn.Module, run: Run) -> Trunk:
+    """Returns the trunk of a model that has been run.
+
+    Blocks are the most numerous class of modules whose modules together have 60 % of the weights. In a model with residual
+    additions, at least half of its blocks have one. If there is no such class, the layers with weights on the longest path to
+    the output are the trunk.
+    """
+    kind = _block_class(model, run)
+    if kind is not None:
+        points = _points(run, kind[1])
+        if len(points) >= 2:
+            return Trunk(kind[0], points)
+    path = longest_path(run)
+    points = [one for one in path if run.layers[one].role == "weight"]
+    return Trunk("layer", points)
+
+
+def _block_class(model: nn.Module, run: Run) -> tuple[str, set[str]] | None:
+    """Returns the name of the class of the blocks, and the names of its modules."""
+    executed = {layer.module for layer in run.layers}
+    modules = {plain_name(name): module for name, module in model.named_modules()}
+    weights = [name for name, module in modules.items() if is_weight(module) or isinstance(module, nn.MultiheadAttention)]
+    adders = {residual.module for residual in run.residuals}
+    classes: dict[type, list[str]] = {}
+    for name, module in modules.items():
+        if name and name in executed:
+            classes.setdefault(type(module), []).append(name)
+    last_readers = _last_readers(run)
+    best = None
+    for kind, names in classes.items():
+        outer = [name for name in names if not any(name.startswith(f"{other}.") for other in names)]
+        inside = {name: [one for one in weights if one.startswith(f"{name}.")] for name in outer}
+        blocks = [name for name in outer if len(inside[name]) >= 2]
+        covered = sum(len(inside[name]) for name in blocks)
+        if len(blocks) < 2 or covered < COVERAGE * len(weights):
+            continue
+        adding = sum(any(one == name or one.startswith(f"{name}.") for one in adders) for name in blocks)
+        if adders and adding < len(blocks) / 2:
+            continue
+        if not _is_serial(run, _points(run, set(blocks)), last_readers):
+            continue
+        rank = (len(blocks), covered)
+        if best is None or rank > best[0]:
+            best = (rank, kind.__name__, set(blocks))
+    return None if best is None else best[1:]
+
+
+def _points(run: Run, blocks: set[str]) -> list[int]:
+    return [layer.index for layer in run.layers if layer.name.partition("#")[0] in blocks]
+
+
+def _last_readers(run: Run) -> list[int]:
+    """Returns, for each layer, the last layer that reads its output. A layer that returns it unchanged does not count."""
+    last = [layer.index for layer in run.layers]
+    for layer in run.layers:
+        if layer.alias is None:
+            for one in layer.sources:
+                last[_base(run, one)] = layer.index
+    return last
+
+
+def _base(run: Run, index: int) -> int:
+    alias = run.layers[index].alias
+    return index if alias is None else alias
+
+
+def _is_serial(run: Run, points: list[int], last_readers: list[int]) -> bool:
+    """Returns whether most blocks are read by the next block only. In a DenseNet, each layer reads all layers before it."""
+    late = sum(last_readers[_base(run, one)] > following for one, following in zip(points, points[1:]))
+    return 2 * late <= len(points)
+
+
+def longest_path(run: Run) -> list[int]:
+    """Returns the layers on the path to the output that has the most layers with weights, in order of execution."""
+    depth: list[int] = []
+    for layer in run.layers:
+        depth.append(max((depth[one] for one in layer.sources), default=0) + (layer.role == "weight" and layer.alias is None))
+    if not depth:
+        return []
+    end = run.output if run.output is not None else max(range(len(depth)), key=lambda one: (depth[one], one))
+    path = [end]
+    while run.layers[path[-1]].sources:
+        path.append(max(run.layers[path[-1]].sources, key=lambda one: depth[one]))
+    return path[::-1]

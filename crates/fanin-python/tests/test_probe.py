@@ -1,0 +1,446 @@
+"""probe measures what theory predicts and what other tools measure, and leaves a model as it was."""
+
+import copy
+import dataclasses
+import gc
+import json
+import math
+import re
+import subprocess
+import sys
+import weakref
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import same
+from torch import nn
+
+import fanin
+from fanin.torch import probe
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "probe.schema.json").read_text())
+
+
+def stack(activation, gain, depth=50, width=512):
+    """Returns a function that builds a stack of linear layers with std gain / sqrt(width)."""
+
+    def build():
+        layers = []
+        for _ in range(depth):
+            layer = nn.Linear(width, width, bias=False)
+            nn.init.normal_(layer.weight, std=gain / math.sqrt(width))
+            layers += [layer, activation()]
+        return nn.Sequential(*layers)
+
+    return build
+
+
+# Theory ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gain", [1.0, 2.0])
+def test_relu_slopes_are_those_of_he_within_2_percent(gain):
+    result = probe(stack(nn.ReLU, gain, width=800), torch.randn(4, 800), seeds=3, advise=False)
+    expected = math.log(gain**2 / 2)
+    assert result.forward.slope == pytest.approx(expected, rel=0.02)
+    assert result.backward.slope == pytest.approx(expected, rel=0.02)
+    assert result.forward.theory == pytest.approx(expected, rel=0.002)
+    assert result.forward.low <= expected <= result.forward.high and result.forward.interval == "seeds"
+    assert [one.kind for one in result.findings if one.level == "problem"][:2] == ["forward", "backward"]
+    assert result.mean_field.chi == pytest.approx(gain**2 / 2, rel=0.002)
+
+
+def test_relu_at_the_critical_gain_is_healthy():
+    result = probe(stack(nn.ReLU, math.sqrt(2)), torch.randn(4, 512))
+    assert result.ok and abs(result.forward.slope) < 0.04 and abs(result.backward.slope) < 0.04 and not result.advice
+
+
+@pytest.mark.parametrize("gain", [0.9, 1.0, 1.5])
+def test_tanh_slopes_are_those_of_theory_below_at_and_above_chi_1(gain):
+    result = probe(stack(nn.Tanh, gain), torch.randn(4, 512), seeds=2, advise=False)
+    assert result.forward.slope == pytest.approx(result.forward.theory, abs=0.01)
+    assert result.backward.slope == pytest.approx(result.backward.theory, abs=0.015)
+    chi = result.mean_field.chi
+    # Below and at the critical gain, q goes to 0 and chi to sigma_w^2. Above, chi is more than 1.
+    assert chi == pytest.approx(gain**2, rel=0.01) if gain <= 1 else 1.1 < chi < gain**2
+    assert (result.mean_field.fixed_point is None) == (gain <= 1)
+
+
+def test_linear_slopes_are_the_logarithm_of_the_variance():
+    for gain in (0.9, 1.1):
+        result = probe(stack(nn.Identity, gain), torch.randn(4, 512), advise=False)
+        assert result.forward.slope == pytest.approx(2 * math.log(gain), abs=0.008)
+        assert result.backward.slope == pytest.approx(2 * math.log(gain), abs=0.008)
+
+
+class PreNorm(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.a = nn.Linear(width, 2 * width, bias=False)
+        self.b = nn.Linear(2 * width, width, bias=False)
+        nn.init.kaiming_normal_(self.a.weight)
+        nn.init.normal_(self.b.weight, std=(2 * width) ** -0.5)
+
+    def forward(self, x):
+        return x + self.b(torch.relu(self.a(self.norm(x))))
+
+
+def test_the_stream_of_a_pre_norm_model_grows_linearly():
+    model = nn.Sequential(*[PreNorm(128) for _ in range(16)])
+    result = probe(model, torch.randn(16, 128))
+    assert result.unit == "block" and len(result.trunk) == 16 and len(result.residuals) == 16
+    # Each branch has mean square 1: gain 2, half of which relu keeps.
+    for number, layer in enumerate(result.trunk, 1):
+        assert layer.q == pytest.approx(1 + number, rel=0.25)
+        assert layer.theory_q == pytest.approx(1 + number, rel=0.05)
+    assert result.ok
+
+
+def test_channel_statistics_are_those_of_timm():
+    timm = pytest.importorskip("timm")
+    from timm.utils.model import avg_ch_var, avg_sq_ch_mean, extract_spp_stats
+
+    model = timm.create_model("resnet18", num_classes=10)
+    torch.manual_seed(3)
+    images = torch.normal(0.0, 1.0, [4, 3, 96, 96])
+    result = probe(model, images, advise=False)
+    torch.manual_seed(3)
+    expected = extract_spp_stats(model, ["layer?.?"] * 2, [avg_sq_ch_mean, avg_ch_var], [4, 3, 96, 96])
+    blocks = [layer for layer in result.layers if re.fullmatch(r"layer\d\.\d", layer.name)]
+    assert len(blocks) == 8 == len(expected["avg_ch_var"])
+    assert [one.forward.channel_square_mean for one in blocks] == pytest.approx(expected["avg_sq_ch_mean"], rel=1e-4)
+    assert [one.forward.channel_variance for one in blocks] == pytest.approx(expected["avg_ch_var"], rel=1e-4)
+
+
+def test_gradients_are_those_of_autograd():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(inplace=True), nn.Linear(8, 3))
+    inputs, targets = torch.randn(5, 6), torch.randint(0, 3, (5,))
+    result = probe(model, (inputs, targets), loss=nn.functional.cross_entropy)
+    hidden = model[0](inputs).detach().requires_grad_()
+    active = torch.relu(hidden)
+    active.retain_grad()
+    output = model[2](active)
+    output.retain_grad()
+    loss = nn.functional.cross_entropy(output, targets)
+    loss.backward()
+    found = {layer.name: layer.p for layer in result.layers}
+    for name, tensor in (("0", hidden), ("1", active), ("2", output)):
+        assert found[name] == pytest.approx(float(tensor.grad.double().square().mean()), rel=1e-5)
+    weight = next(one for one in result.parameters if one.name == "2.weight")
+    assert weight.gradient_rms == pytest.approx(float(model[2].weight.grad.square().mean().sqrt()), rel=1e-5)
+    assert weight.ratio == pytest.approx(weight.gradient_rms / weight.rms)
+    assert result.loss == pytest.approx(float(loss.detach())) and result.classes == 3
+
+
+# Any model -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Output:
+    hidden: torch.Tensor
+    loss: torch.Tensor
+
+
+class Unusual(nn.Module):
+    """Shared and re-entered modules, in-place operations, compiled blocks, dropout, buffers, a dataclass with a loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(20, 16)
+        self.shared = nn.Linear(16, 16)
+        self.compiled = torch.compile(nn.Sequential(nn.Linear(16, 16), nn.GELU()))
+        self.again = self.shared
+        self.norm = nn.BatchNorm1d(16)
+        self.drop = nn.Dropout(0.1)
+        self.frozen = nn.Linear(16, 16).requires_grad_(False)
+        self.calls = 0
+
+    def forward(self, ids, scale):
+        self.calls += 1
+        x = self.embed(ids)
+        x = torch.relu_(self.shared(x))
+        x = self.again(x)
+        y = self.compiled(x)
+        y += x
+        x = self.norm(y.transpose(1, 2)).transpose(1, 2)
+        x = self.frozen(self.drop(x)) * scale
+        return Output(x, x.square().mean())
+
+
+def test_an_unusual_model_is_measured_and_left_as_it_was():
+    torch.manual_seed(0)
+    model = Unusual()
+    model.norm.eval()
+    model.shared.weight.grad = torch.ones(16, 16)
+    hook = model.shared.register_forward_hook(lambda *_: None)
+    batch = dict(ids=torch.randint(0, 20, (4, 7)), scale=torch.tensor(2.0))
+    state = copy.deepcopy(model.state_dict())
+    attributes = {name: dict(module.__dict__) for name, module in model.named_modules()}
+    generator, gradient = torch.get_rng_state(), model.shared.weight.grad
+    result = probe(model, batch)
+    names = [layer.name for layer in result.layers]
+    assert {"shared", "shared#2", "compiled.0", "norm", "drop", "frozen", ":relu_", "(model)"} - {":relu_"} <= set(names)
+    assert ":relu" in names and ":add" in names and result.residuals
+    assert result.loss is not None and all(layer.p is not None for layer in result.layers if layer.role == "weight")
+    assert all(same(tensor, state[name]) for name, tensor in model.state_dict().items())
+    for name, module in model.named_modules():
+        assert module.__dict__.keys() == attributes[name].keys()
+        assert all(value is attributes[name][key] for key, value in module.__dict__.items())
+    assert list(model.shared._forward_hooks) == [hook.id] and not model.norm._forward_hooks
+    assert model.shared.weight.grad is gradient and bool((gradient == 1).all()) and model.embed.weight.grad is None
+    assert torch.equal(generator, torch.get_rng_state()) and torch.is_grad_enabled()
+
+
+def test_an_error_in_the_model_leaves_it_as_it_was():
+    class Fails(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(3)
+
+        def forward(self, x):
+            self.norm(x)
+            raise RuntimeError("on purpose")
+
+    model, batch = Fails(), torch.randn(4, 3)
+    generator = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="on purpose"):
+        probe(model, batch)
+    assert int(model.norm.num_batches_tracked) == 0 and not model.norm._forward_hooks
+    assert torch.equal(generator, torch.get_rng_state())
+
+
+def test_mixed_precision_and_half_models():
+    torch.manual_seed(0)
+    model = nn.Sequential(*[layer for _ in range(4) for layer in (nn.Linear(64, 64), nn.GELU())])
+    exact = probe(model, torch.randn(8, 64), advise=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = probe(model, torch.randn(8, 64), advise=False)
+    half = probe(copy.deepcopy(model).bfloat16(), torch.randn(8, 64).bfloat16(), advise=False)
+    for other in (mixed, half):
+        assert other.backward.slope == pytest.approx(exact.backward.slope, abs=0.15)
+        assert all(layer.q > 0 and layer.p > 0 for layer in other.layers if layer.role == "weight")
+
+
+def test_no_activation_is_kept():
+    alive = []
+
+    class Watched(nn.Module):
+        def forward(self, x):
+            y = x * 2
+            alive.append(weakref.ref(y))
+            return y
+
+    model = nn.Sequential(*[layer for _ in range(5) for layer in (nn.Linear(8, 8), Watched())])
+    result = probe(model, torch.randn(4, 8))
+    gc.collect()
+    assert len(alive) >= 5 and not any(one() is not None for one in alive)
+    assert not any(isinstance(value, torch.Tensor) and value.numel() > 8 for layer in result.layers for value in vars(layer).values())
+
+
+def test_checkpointed_blocks_are_counted_once():
+    from torch.utils.checkpoint import checkpoint
+
+    class Checkpointed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8)) for _ in range(3)])
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = checkpoint(block, x, use_reentrant=False)
+            return x
+
+    result = probe(Checkpointed(), torch.randn(4, 8), advise=False)
+    assert [layer.name for layer in result.layers].count("blocks.1.0") == 1 and result.backward is not None
+
+
+@pytest.mark.parametrize("kind", ["sdpa", "eager", "module"])
+def test_attention_is_seen_however_it_is_written(kind):
+    class Attends(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.qkv = nn.Linear(32, 96, bias=False)
+            self.module = nn.MultiheadAttention(32, 1, bias=False, batch_first=True)
+            with torch.no_grad():
+                self.module.in_proj_weight.copy_(self.qkv.weight)
+
+        def forward(self, x):
+            if kind == "module":
+                return self.module(x, x, x, need_weights=False)[0]
+            q, k, v = self.qkv(x).chunk(3, -1)
+            if kind == "sdpa":
+                return nn.functional.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]
+            return torch.softmax(q @ k.mT / 32**0.5, -1) @ v
+
+    torch.manual_seed(0)
+    model, x = Attends(), torch.randn(3, 10, 32)
+    (found,) = probe(model, x).attention
+    q, k, _ = model.qkv(x).chunk(3, -1)
+    logits = (q @ k.mT / 32**0.5).double()
+    probabilities = torch.softmax(logits, -1)
+    entropy = -(probabilities * probabilities.log()).sum(-1).mean() / math.log(10)
+    assert found.entropy == pytest.approx(entropy.item(), rel=1e-5)
+    assert found.logits == pytest.approx(logits.std(-1, correction=0).mean().item(), rel=1e-5)
+
+
+def test_wrong_arguments_are_errors():
+    model = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match="seeds = 2: building several models needs a function"):
+        probe(model, torch.randn(3, 2), seeds=2)
+    with pytest.raises(ValueError, match="seeds = 0: must be a positive integer"):
+        probe(model, torch.randn(3, 2), seeds=0)
+    with pytest.raises(ValueError, match=r"batch must be a pair \(inputs, targets\)"):
+        probe(model, torch.randn(3, 2), loss=nn.functional.mse_loss)
+    with pytest.raises(ValueError, match=r"loss returned a tensor of shape \(3, 2\)"):
+        probe(model, (torch.randn(3, 2), None), loss=lambda output, _: output)
+    with pytest.raises(TypeError, match=r"model\(\) returned int"):
+        probe(lambda: 3, torch.randn(3, 2))
+    with pytest.raises(TypeError, match="must be a torch.nn.Module or a function"):
+        probe(3, torch.randn(3, 2))
+
+
+# Output --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def vanishing():
+    torch.manual_seed(0)
+    model = nn.Sequential(*[layer for _ in range(20) for layer in (nn.Linear(64, 64), nn.ReLU())])
+    return model, torch.randn(16, 64), probe(model, torch.randn(16, 64))
+
+
+def test_advice_helps_when_it_is_applied(vanishing):
+    model, batch, result = vanishing
+    assert not result.ok and result.advice
+    assert fanin.Recipe(result.recipe_patch()) is not None
+    cured = copy.deepcopy(model)
+    fanin.init_module(cured, fanin.Recipe(result.recipe_patch()), seed=0)
+    assert probe(cured, batch, advise=False).ok
+    assert not probe(model, batch, advise=False).advice
+
+
+def test_a_patch_without_advice_changes_nothing():
+    model = nn.Linear(4, 4)
+    patch = probe(model, torch.randn(3, 4)).recipe_patch()
+    before = copy.deepcopy(model.state_dict())
+    fanin.init_module(model, fanin.Recipe(patch))
+    assert all(same(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_json_matches_the_schema(vanishing):
+    jsonschema = pytest.importorskip("jsonschema")
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    report = json.loads(json.dumps(vanishing[2].to_json(), allow_nan=False))
+    jsonschema.validate(report, SCHEMA)
+    assert len(report["trunk"]) == 20 and report["layers"][report["trunk"][3]]["name"] == "6"
+    broken = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    nn.init.constant_(broken[0].weight, math.nan)
+    jsonschema.validate(json.loads(json.dumps(probe(broken, torch.randn(3, 4)).to_json(), allow_nan=False)), SCHEMA)
+    report["layers"][0]["news"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(report, SCHEMA)
+
+
+class Tags(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.rows = [], [], 0
+
+    def handle_starttag(self, tag, attributes):
+        self.links += [value for name, value in attributes if name in ("src", "href")]
+        self.rows += tag == "tr"
+        if tag not in ("meta", "input"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        assert tag == "path"
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_loads_nothing(vanishing, tmp_path):
+    class Model(nn.Sequential):
+        pass
+
+    Model.__name__ = '<script>alert("x")</script>'
+    for name, result in (("vanishing", vanishing[2]), ("odd", probe(Model(nn.Linear(4, 4)), torch.randn(3, 4)))):
+        file = tmp_path / f"{name}.html"
+        text = result.to_html(file)
+        assert file.read_text(encoding="utf-8") == text and "alert(" not in text.replace("alert(&quot;", "")
+        tags = Tags()
+        tags.feed(text)
+        assert not tags.open and not tags.links and tags.rows > len(result.layers)
+        assert "http" not in re.sub(r'http-equiv|"http://www.w3.org/[^"]*"', "", text)
+    assert 'class="fanin-probe"' in vanishing[2]._repr_html_() and "<script" not in vanishing[2]._repr_html_()
+
+
+def test_text_shows_findings_slopes_and_sparklines(vanishing):
+    text = str(vanishing[2])
+    for part in ("the gradient falls by 8", "Tried on a copy", "kaiming_normal(nonlinearity=relu)", "▁", "█", "chi = 0.1"):
+        assert part in text, part
+    assert max(map(len, text.splitlines())) < 250 and repr(vanishing[2]).startswith("Probe(Sequential, ")
+
+
+def test_plot_draws_or_says_what_is_missing(vanishing):
+    try:
+        import matplotlib
+    except ImportError:
+        with pytest.raises(ImportError, match="plot\\(\\) needs matplotlib"):
+            vanishing[2].plot()
+    else:
+        matplotlib.use("agg")
+        assert len(vanishing[2].plot()) == 2
+
+    class Panel:
+        def __init__(self):
+            self.lines = []
+
+        def plot(self, x, y, *style, **options):
+            self.lines.append((x, y))
+
+        def set(self, **options):
+            assert options["yscale"] == "log"
+
+        def legend(self):
+            pass
+
+    panels = Panel(), Panel()
+    assert vanishing[2].plot(panels) == panels
+    assert [len(y) for panel in panels for _, y in panel.lines] == [20] * 4
+
+
+PROGRAM = """
+import torch
+from torch import nn
+
+def build():
+    return nn.Sequential(*[layer for _ in range(12) for layer in (nn.Linear(32, 32), nn.ReLU())])
+
+def batch():
+    return torch.randn(8, 32)
+
+def pair():
+    return torch.randn(8, 32), torch.randint(0, 32, (8,))
+"""
+
+
+def test_the_command_is_a_gate_for_ci(tmp_path):
+    (tmp_path / "mine.py").write_text(PROGRAM)
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "fanin", "probe", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
+
+    gate = run("mine:build", "--batch", "mine:batch", "--fail-on", "slope=0.05", "--html", "report.html", "--no-advice")
+    assert gate.returncode == 1 and "the bound is 0.05" in gate.stderr and "Sequential" in gate.stdout
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    loose = run("mine:build", "--batch", "mine:pair", "--loss", "torch.nn.functional:cross_entropy", "--json", "--fail-on", "slope=9")
+    assert loose.returncode == 0, loose.stderr
+    assert json.loads(loose.stdout)["loss"]["classes"] == 32
+    wrong = run("mine:biuld", "--batch", "mine:batch")
+    assert wrong.returncode == 2 and "mine has no 'biuld'" in wrong.stderr
