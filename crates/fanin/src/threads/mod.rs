@@ -62,6 +62,12 @@ impl Threads {
     /// Jobs begin in the order of `jobs`, so long jobs should be first. Before each job, [`check`] unwinds if the work
     /// has been cancelled.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
+        self.map_dyn(jobs, &work)
+    }
+
+    /// Implements [`Threads::map`]. The closure is a trait object, so that this function is compiled once for each type
+    /// of jobs, and not for each closure.
+    fn map_dyn<J: Send, R: Send>(self, jobs: Vec<J>, work: &(dyn Fn(J) -> R + Sync)) -> Vec<R> {
         if jobs.len() > 1
             && let Some(team) = self.team()
         {
@@ -87,6 +93,11 @@ impl Threads {
         length: usize,
         work: impl Fn(usize, &mut [T]) + Sync,
     ) {
+        self.chunks_dyn(slice, length, &work);
+    }
+
+    /// Implements [`Threads::chunks`]. The closure is a trait object for the reason given at [`Threads::map_dyn`].
+    fn chunks_dyn<T: Send>(self, slice: &mut [T], length: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
         // A single chunk needs no list of jobs, and so no allocation.
         if (1..=length).contains(&slice.len()) {
             check();

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::fn_addr_eq;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::cancel::CurrentToken;
@@ -55,36 +56,50 @@ impl Team {
     ///
     /// # Panics
     /// Panics if a job panics, with the payload of the first such panic. After a panic, no further job begins.
-    pub(super) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
-        let count = self.count.min(jobs.len());
+    pub(super) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: &(dyn Fn(J) -> R + Sync)) -> Vec<R> {
+        // Each job is taken from its slot once. Its result is then put into the same slot.
+        let slots: Vec<Mutex<(Option<J>, Option<R>)>> =
+            jobs.into_iter().map(|job| Mutex::new((Some(job), None))).collect();
+        self.for_each_number(slots.len(), &|number| {
+            let job = lock(&slots[number]).0.take().expect("a job runs once");
+            let result = work(job);
+            lock(&slots[number]).1 = Some(result);
+        });
+        let result = |slot: Mutex<(Option<J>, Option<R>)>| {
+            slot.into_inner().unwrap_or_else(PoisonError::into_inner).1.expect("every job has run")
+        };
+        slots.into_iter().map(result).collect()
+    }
+
+    /// Calls `work` with each number from 0 to `count` (exclusive) in parallel, in ascending order. Panics as
+    /// [`Team::map`] does.
+    ///
+    /// The closure is a trait object, so that this function is compiled once, and not for each kind of work.
+    fn for_each_number(self, count: usize, work: &(dyn Fn(usize) + Sync)) {
         let token = CurrentToken::get();
-        let queue = Mutex::new(jobs.into_iter().enumerate());
-        let done = Mutex::new(Vec::with_capacity(count));
+        let next = AtomicUsize::new(0);
         let panic: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
         let member = || {
             loop {
-                let Some((number, job)) = lock(&queue).next() else { return };
-                match catch_unwind(AssertUnwindSafe(|| token.run(|| work(job)))) {
-                    Ok(result) => lock(&done).push((number, result)),
-                    Err(reason) => {
-                        // The caller gets the first panic. The jobs that have not begun are dropped.
-                        lock(&panic).get_or_insert(reason);
-                        lock(&queue).by_ref().for_each(drop);
-                    }
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return;
+                }
+                if let Err(reason) = catch_unwind(AssertUnwindSafe(|| token.run(|| work(number)))) {
+                    // The caller gets the first panic. No further job begins.
+                    lock(&panic).get_or_insert(reason);
+                    next.store(count, Ordering::Relaxed);
                 }
             }
         };
         // While this thread waits, a pool may run unrelated work on it. The token must not cancel that work.
         CurrentToken::NONE.run(|| {
-            (self.run)(count, &member);
+            (self.run)(self.count.min(count), &member);
             member();
         });
         if let Some(reason) = lock(&panic).take() {
             resume_unwind(reason);
         }
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_unstable_by_key(|(number, _)| *number);
-        done.into_iter().map(|(_, result)| result).collect()
     }
 }
 
@@ -116,8 +131,6 @@ impl fmt::Debug for Team {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
     use crate::{CancelToken, Threads};
 
