@@ -77,6 +77,30 @@ impl DType {
         }
     }
 
+    /// Returns the least and the greatest f32 value that round to `x`. The type must not be f64, and `x` must be a value
+    /// of the type.
+    pub(crate) fn rounding_to(self, x: f64) -> (f32, f32) {
+        if self == DType::F32 {
+            return (x as f32, x as f32);
+        }
+        // The f32 values from -infinity to infinity are numbered in ascending order. 0 has the number 0, -0 has -1.
+        let infinity = i64::from(f32::INFINITY.to_bits());
+        let value = |number: i64| match number {
+            0.. => f32::from_bits(number as u32),
+            _ => -f32::from_bits((-1 - number) as u32),
+        };
+        // Returns the first number for which `holds` is true. It must be true for all later numbers.
+        let first = |holds: &dyn Fn(f64) -> bool| {
+            let (mut first, mut end) = (-1 - infinity, infinity + 1);
+            while first < end {
+                let middle = (first + end).div_euclid(2);
+                if holds(self.round(value(middle).into())) { end = middle } else { first = middle + 1 }
+            }
+            first
+        };
+        (value(first(&|rounded| rounded >= x)), value(first(&|rounded| rounded > x) - 1))
+    }
+
     /// Returns the least value of this type that is greater than `x`. `x` must be a finite value of this type.
     pub(crate) fn next_up(self, x: f64) -> f64 {
         match self {

@@ -4,6 +4,7 @@ mod dtypes;
 mod element;
 mod float8;
 mod rounding;
+mod split;
 mod values;
 
 pub use dtypes::DType;

@@ -57,6 +57,11 @@ impl Values<'_> {
         self.len() == 0
     }
 
+    /// Returns the bits of the values. `B` must be an unsigned integer of the size of a value.
+    pub(crate) fn bits<B: bytemuck::Pod>(&mut self) -> &mut [B] {
+        values!(self, slice => bytemuck::cast_slice_mut(slice))
+    }
+
     /// Returns the same slice, borrowed for a shorter lifetime.
     pub fn reborrow(&mut self) -> Values<'_> {
         match self {

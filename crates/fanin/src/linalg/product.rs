@@ -128,13 +128,7 @@ pub(super) fn add_product<T: Real>(
 ) {
     debug_assert!(a.columns == b.rows && (b.columns < 2 || b.column_step == 1));
     let product = Product { sign, a, b, selected, c, step };
-    // The number of rows of a tile is chosen so that all sums of a tile fit in the registers of the level. A row of
-    // sums takes two vectors.
-    match level.or_best() {
-        Level::Avx512 => dispatch(level, Tiled::<T, 12>(product)),
-        Level::Avx2 => dispatch(level, Tiled::<T, 6>(product)),
-        _ => dispatch(level, Tiled::<T, 4>(product)),
-    }
+    dispatch(level, product);
 }
 
 struct Product<'a, T> {
@@ -155,24 +149,28 @@ const HIGH: usize = 384;
 /// The number of columns of c that are computed together, and of the columns of b that are packed for them.
 const WIDE: usize = 512;
 
-/// Computes a product in tiles whose sums stay in registers (Goto and van de Geijn 2008, "Anatomy of high-performance
-/// matrix multiplication"). A tile has `R` rows of two vectors. The factors are first copied in the order in which the
-/// tiles read them (packing).
-struct Tiled<'a, T, const R: usize>(Product<'a, T>);
-
-impl<T: Real, const R: usize> Kernel for Tiled<'_, T, R> {
+impl<T: Real> Kernel for Product<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
-        self.run_with::<<T as SimdElement>::Vector<I>>();
+        // All sums of a tile must fit in the registers. A row of sums takes two vectors. Only the branch of this level
+        // is compiled.
+        match I::REGISTERS {
+            32 => self.in_tiles::<<T as SimdElement>::Vector<I>, 12>(),
+            16 => self.in_tiles::<<T as SimdElement>::Vector<I>, 6>(),
+            _ => self.in_tiles::<<T as SimdElement>::Vector<I>, 4>(),
+        }
     }
 }
 
-impl<T: Real, const R: usize> Tiled<'_, T, R> {
+impl<T: Real> Product<'_, T> {
+    /// Computes the product in tiles whose sums stay in registers (Goto and van de Geijn 2008, "Anatomy of
+    /// high-performance matrix multiplication"). A tile has `R` rows of two vectors. The factors are first copied in
+    /// the order in which the tiles read them (packing).
     #[inline(always)]
-    fn run_with<L: SimdVector<T>>(self) {
-        let Product { sign, a, b, selected, c, step } = self.0;
+    fn in_tiles<L: SimdVector<T>, const R: usize>(self) {
+        let Product { sign, a, b, selected, c, step } = self;
         if a.rows == 0 || a.columns == 0 || b.columns == 0 {
             return;
         }
@@ -213,17 +211,21 @@ impl<T: Real, const R: usize> Tiled<'_, T, R> {
                             let b = &b[(from - deep) * across..(to - deep) * across];
                             let c = &mut c[(top + row) * step + left + column..];
                             let (rows, columns) = (R.min(height - row), across.min(width - column));
-                            if rows == R && columns == across {
-                                add_tile::<T, L, R>(a, b, c, step);
-                                continue;
+                            // A tile that extends beyond c is computed in a temporary buffer. `add_tile` has a single
+                            // call, because each call is compiled to a copy of the function.
+                            let is_inside = rows == R && columns == across;
+                            if !is_inside {
+                                for (row, tile) in tile.chunks_exact_mut(across).take(rows).enumerate() {
+                                    tile[..columns].copy_from_slice(&c[row * step..][..columns]);
+                                }
                             }
-                            // A tile that extends beyond c is computed in a temporary buffer.
-                            for (row, tile) in tile.chunks_exact_mut(across).take(rows).enumerate() {
-                                tile[..columns].copy_from_slice(&c[row * step..][..columns]);
-                            }
-                            add_tile::<T, L, R>(a, b, &mut tile, across);
-                            for (row, tile) in tile.chunks_exact(across).take(rows).enumerate() {
-                                c[row * step..][..columns].copy_from_slice(&tile[..columns]);
+                            let (sums, sums_step) =
+                                if is_inside { (&mut *c, step) } else { (tile.as_mut_slice(), across) };
+                            add_tile::<T, L, R>(a, b, sums, sums_step);
+                            if !is_inside {
+                                for (row, tile) in tile.chunks_exact(across).take(rows).enumerate() {
+                                    c[row * step..][..columns].copy_from_slice(&tile[..columns]);
+                                }
                             }
                         }
                     }

@@ -51,14 +51,6 @@ impl Plan {
         Self { distribution_on_torch: (distribution != self.distribution).then_some(distribution), ..self }
     }
 
-    /// Returns the same plan for the element type `dtype`, which must be wider. The parameters are not checked again,
-    /// because parameters that fit a type also fit every wider type.
-    pub(crate) fn in_type(&self, dtype: DType) -> Self {
-        let mut wide = Self { dtype, ..self.clone() };
-        wide.blocks.iter_mut().for_each(|block| block.plan = block.plan.in_type(dtype));
-        wide
-    }
-
     /// Returns the distribution on the torch stream. Its parameters can differ from those of [`Plan::distribution`] in
     /// the last bit, because torch computes its parameters with its C library.
     pub(crate) fn distribution_on_torch(&self) -> Distribution {

@@ -18,6 +18,8 @@ impl SimdIsa for Scalar {
     type F32Register = Array<f32>;
     type F64Register = Array<f64>;
 
+    const REGISTERS: usize = 8;
+
     #[inline(always)]
     fn outside_mask(values: &[f32; U32X16_LANES], low: f32, high: f32) -> u16 {
         let bits = (0..).zip(values).map(|(lane, &value)| u16::from(value < low || value > high) << lane);

@@ -35,6 +35,9 @@ pub(crate) trait SimdIsa {
     /// A single register of f64, for matrix products.
     type F64Register: SimdVector<f64>;
 
+    /// Number of registers for vectors. On CPUs that have only the scalar level it can be greater.
+    const REGISTERS: usize;
+
     /// Returns a mask whose bit `k` is set if `values[k] < low || values[k] > high`.
     fn outside_mask(values: &[f32; U32X16_LANES], low: f32, high: f32) -> u16;
 }

@@ -12,6 +12,7 @@ use crate::plan::Distribution;
 use crate::region::{Region, RegionSlice};
 use crate::rng::{GroupSource, GroupWords, Philox};
 use crate::simd::{Kernel, Level, Prefetch, SimdIsa, dispatch};
+use crate::streams::store::store;
 use crate::threads::Threads;
 
 /// Number of values that one thread computes at a time. Waking a thread of the pool takes microseconds, so a tensor of
@@ -173,22 +174,7 @@ fn fill_narrow<E: Element>(
     for (number, out) in out.chunks_mut(BUFFER).enumerate() {
         let exact = &mut buffer[..out.len()];
         fill_f32(level, distribution, E::DTYPE, source, slice.slice(number * BUFFER, out.len()), exact);
-        dispatch(level, Store { exact, out });
-    }
-}
-
-/// The kernel that rounds the f32 values of `exact` to the type of `out`.
-struct Store<'a, E> {
-    exact: &'a [f32],
-    out: &'a mut [E],
-}
-
-impl<E: Element> Kernel for Store<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: SimdIsa>(self) {
-        E::store(self.exact, self.out);
+        store(level, exact, E::values(out));
     }
 }
 
@@ -299,30 +285,29 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
                 group += 1;
                 continue;
             }
-            if offset == 0 && now.len() >= 3 * N {
-                let (three, later) = std::mem::take(&mut now).split_at_mut(3 * N);
-                let three = three.as_chunks_mut::<N>().0;
+            // Three groups of words are generated together if possible, which is faster. `write` has a single call,
+            // because each call is compiled to a copy of the function.
+            let is_whole = offset == 0 && now.len() >= N;
+            let count = if is_whole && now.len() >= 3 * N { 3 } else { 1 };
+            if count == 3 {
                 source.three_groups::<I>(group, &mut words);
-                // Prefetches the memory that is written after these three groups.
-                let mut prefetch = Prefetch::new(&*later);
-                for (words, values) in words.iter().zip(three) {
-                    prefetch.next_lines_for(values);
-                    distribution.write::<I>(words, values);
-                }
-                now = later;
-                group += 3;
-                continue;
-            }
-            let mut values = [E::default(); N];
-            distribution.write::<I>(&source.words::<I>(group), &mut values);
-            if offset == 0 && now.len() >= N {
-                let (whole, later) =
-                    std::mem::take(&mut now).split_first_chunk_mut::<N>().expect("the length was checked");
-                *whole = values;
-                now = later;
-                group += 1;
             } else {
-                kept = values;
+                words[0] = source.words::<I>(group);
+            }
+            let written = if is_whole { count * N } else { 0 };
+            let (whole, later) = std::mem::take(&mut now).split_at_mut(written);
+            now = later;
+            let mut prefetch = Prefetch::new(&*now);
+            let mut whole = whole.as_chunks_mut::<N>().0.iter_mut();
+            for words in &words[..count] {
+                let values = whole.next().unwrap_or(&mut kept);
+                // Prefetches the memory that is written after these groups.
+                prefetch.next_lines_for(values);
+                distribution.write::<I>(words, values);
+            }
+            if is_whole {
+                group += count as u64;
+            } else {
                 kept_group = Some(group);
             }
         }

@@ -13,6 +13,7 @@ pub mod native;
 mod non_zeros;
 mod sequential_blocks;
 mod sparse;
+mod store;
 mod stream;
 pub mod torch;
 mod zero_mask;

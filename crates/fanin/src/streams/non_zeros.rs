@@ -4,7 +4,7 @@
 use super::zero_mask::{BLOCK, ZeroMask};
 use crate::distributions::normal::{Normal32, Normal64};
 use crate::distributions::{GROUP_32, GROUP_64, Transform32, Transform64};
-use crate::dtype::{Element, Values};
+use crate::dtype::{Element, Values, values};
 use crate::rng::{LANES, Philox};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
@@ -25,33 +25,43 @@ pub(super) struct NonZeros<'a> {
     pub(super) width: usize,
 }
 
+/// Number of values that are found in the mask before they are computed.
+const BATCH: usize = 16 * AT_ONCE;
+
 impl NonZeros<'_> {
     /// Fills `out`, the row-major memory of the band, with zeros and with the non-zero values.
     pub(super) fn fill(self, level: Level, std: f64, out: Values<'_>) {
-        let transform = Normal32::new(0.0, std);
-        match out {
-            Values::F32(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
-            Values::F16(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
-            Values::BF16(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
-            Values::F8E4M3(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
-            Values::F8E5M2(out) => dispatch(level, NonZeros32 { kept: self, transform, out }),
-            Values::F64(out) => {
-                dispatch(level, NonZeros64 { kept: self, transform: Normal64::new(0.0, std), out })
+        let engine = self.engine;
+        values!(out, out => {
+            out.fill(Element::from_f64(0.0));
+            let count = out.len();
+            if let Values::F64(out) = Element::values(out) {
+                let transform = Normal64::new(0.0, std);
+                self.for_each_batch(count, &mut |offsets, indices| {
+                    let mut values = [0f64; BATCH];
+                    dispatch(level, Values64 { engine, transform, indices, values: &mut values });
+                    offsets.iter().zip(values).for_each(|(&offset, value)| out[offset] = value);
+                });
+            } else {
+                let transform = Normal32::new(0.0, std);
+                self.for_each_batch(count, &mut |offsets, indices| {
+                    let (mut exact, mut values) = ([0f32; BATCH], [Element::from_f64(0.0); BATCH]);
+                    dispatch(level, Values32 { engine, transform, indices, values: &mut exact });
+                    Element::store(&exact[..offsets.len()], &mut values[..offsets.len()]);
+                    offsets.iter().zip(values).for_each(|(&offset, value)| out[offset] = value);
+                });
             }
-        }
+        });
     }
 
-    /// Implements [`NonZeros::fill`] for one element type. `distribution` computes the non-zero values.
-    #[inline(always)]
-    fn write<I: SimdIsa, E: Element>(self, distribution: impl Single<E>, out: &mut [E]) {
+    /// Finds the non-zero values of the band, which has `count` values. Calls `visit` with the offsets in the band and
+    /// the row-major indices in the matrix of at most [`BATCH`] of them, until all have been visited.
+    fn for_each_batch(self, count: usize, visit: &mut dyn FnMut(&[usize], &[u64])) {
         let Self { mask, corner, columns, width, .. } = self;
-        out.fill(E::default());
-        // The non-zero values whose positions were found, but which are not computed yet. `offsets` has their offsets
-        // in the band, and `indices` has their row-major indices in the matrix.
-        let mut offsets = [0usize; BLOCK + AT_ONCE];
-        let mut indices = [0u64; BLOCK + AT_ONCE];
+        let mut offsets = [0usize; BATCH + BLOCK];
+        let mut indices = [0u64; BATCH + BLOCK];
         let mut pending = 0;
-        for row in 0..out.len() / width {
+        for row in 0..count / width {
             let first = (corner.0 + row as u64) * columns + corner.1;
             for (block, zeros) in mask.row(self.row + row).enumerate() {
                 let left = block * BLOCK;
@@ -64,37 +74,15 @@ impl NonZeros<'_> {
                     indices[pending] = first + column as u64;
                     pending += 1;
                 }
-                let mut done = 0;
-                while pending - done >= AT_ONCE {
-                    self.compute::<I, E>(&distribution, &offsets[done..][..AT_ONCE], &indices[done..], out);
-                    done += AT_ONCE;
-                }
-                if done > 0 {
-                    offsets.copy_within(done..pending, 0);
-                    indices.copy_within(done..pending, 0);
-                    pending -= done;
+                if pending >= BATCH {
+                    visit(&offsets[..BATCH], &indices[..BATCH]);
+                    offsets.copy_within(BATCH..pending, 0);
+                    indices.copy_within(BATCH..pending, 0);
+                    pending -= BATCH;
                 }
             }
         }
-        self.compute::<I, E>(&distribution, &offsets[..pending], &indices, out);
-    }
-
-    /// Computes the values at `indices`, and writes the k-th value to `out` at `offsets[k]`. If `indices` is longer
-    /// than `offsets`, the values of the additional indices are dropped.
-    #[inline(always)]
-    fn compute<I: SimdIsa, E: Element>(
-        &self,
-        distribution: &impl Single<E>,
-        offsets: &[usize],
-        indices: &[u64],
-        out: &mut [E],
-    ) {
-        let indices = indices.first_chunk().expect("`indices` has at least AT_ONCE entries");
-        let mut values = [E::default(); AT_ONCE];
-        distribution.values::<I>(self.engine, indices, &mut values);
-        for (&offset, &value) in offsets.iter().zip(&values) {
-            out[offset] = value;
-        }
+        visit(&offsets[..pending], &indices[..pending]);
     }
 }
 
@@ -102,9 +90,9 @@ impl NonZeros<'_> {
 const AT_ONCE: usize = 2 * LANES;
 
 /// A distribution that can compute values at arbitrary indices. Implementations are `#[inline(always)]`.
-trait Single<E> {
+trait Single<W> {
     /// Computes the values at the row-major indices `indices`.
-    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]);
+    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [W; AT_ONCE]);
 }
 
 /// Finds the Philox blocks of the values at `indices`. Returns, for each index, the number of the block, and the
@@ -120,12 +108,12 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
     (blocks, which)
 }
 
-impl<E: Element> Single<E> for Normal32 {
+impl Single<f32> for Normal32 {
     /// A value needs only two of the four words of its Philox block. Therefore 32 values are transformed as one group:
     /// the words of the first 16 values are passed as words 0 and 1 of the group, and the words of the last 16 values
     /// as words 2 and 3.
     #[inline(always)]
-    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [E; AT_ONCE]) {
+    fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f32; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];
         let mut sine = [[false; LANES]; 2];
         for (half, indices) in indices.as_chunks::<LANES>().0.iter().enumerate() {
@@ -138,16 +126,15 @@ impl<E: Element> Single<E> for Normal32 {
                 sine[half][lane] = which[lane] % 2 == 1;
             }
         }
-        let (mut both, mut exact) = ([0f32; GROUP_32], [0f32; AT_ONCE]);
+        let mut both = [0f32; GROUP_32];
         self.apply::<I>(&halves, &mut both);
         for half in 0..2 {
             for lane in 0..LANES {
                 let cosine = 2 * half * LANES + lane;
-                exact[half * LANES + lane] =
+                values[half * LANES + lane] =
                     if sine[half][lane] { both[cosine + LANES] } else { both[cosine] };
             }
         }
-        E::store(&exact, values);
     }
 }
 
@@ -166,34 +153,52 @@ impl Single<f64> for Normal64 {
     }
 }
 
-/// The kernel of [`NonZeros::fill`] for all types but f64.
-struct NonZeros32<'a, E> {
-    kept: NonZeros<'a>,
+/// The kernel that computes the f32 values at `indices`.
+struct Values32<'a> {
+    engine: Philox,
     transform: Normal32,
-    out: &'a mut [E],
+    indices: &'a [u64],
+    values: &'a mut [f32],
 }
 
-impl<E: Element> Kernel for NonZeros32<'_, E> {
+impl Kernel for Values32<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
-        self.kept.write::<I, E>(self.transform, self.out);
+        compute::<I, f32>(self.engine, self.transform, self.indices, self.values);
     }
 }
 
-/// The kernel of [`NonZeros::fill`] for f64.
-struct NonZeros64<'a> {
-    kept: NonZeros<'a>,
+/// The kernel that computes the f64 values at `indices`.
+struct Values64<'a> {
+    engine: Philox,
     transform: Normal64,
-    out: &'a mut [f64],
+    indices: &'a [u64],
+    values: &'a mut [f64],
 }
 
-impl Kernel for NonZeros64<'_> {
+impl Kernel for Values64<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
-        self.kept.write::<I, f64>(self.transform, self.out);
+        compute::<I, f64>(self.engine, self.transform, self.indices, self.values);
+    }
+}
+
+/// Computes the values at `indices`, and writes them to the first of `values`. The rest of `values` is unspecified
+/// afterwards. Its length must be a multiple of [`AT_ONCE`].
+#[inline(always)]
+fn compute<I: SimdIsa, W: Element>(
+    engine: Philox,
+    distribution: impl Single<W>,
+    indices: &[u64],
+    values: &mut [W],
+) {
+    for (indices, values) in indices.chunks(AT_ONCE).zip(values.as_chunks_mut().0) {
+        let mut all = [0; AT_ONCE];
+        all[..indices.len()].copy_from_slice(indices);
+        distribution.values::<I>(engine, &all, values);
     }
 }

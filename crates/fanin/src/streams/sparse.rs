@@ -40,7 +40,7 @@ impl Zeros {
     #[cfg(feature = "rand_core")]
     pub(super) fn clear(&self, region: &Region, out: Values<'_>) {
         let mask = self.mask(region);
-        values!(out, out => mask.clear(self.threads, self.level, out));
+        mask.clear(self.threads, self.level, out);
     }
 
     /// Returns the mask of the zeros of `region`.
@@ -88,7 +88,7 @@ impl Sparse {
             } else {
                 let slice = region.all().slice(first, out.len());
                 fill_by_index(level, distribution, &mut { self.values }, slice, Element::values(&mut *out));
-                mask.clear_range(level, first, width, out);
+                mask.clear_range(level, first, width, Element::values(out));
             }
         }));
     }

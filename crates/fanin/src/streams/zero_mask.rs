@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::ops::Range;
 
-use crate::dtype::Element;
+use crate::dtype::{Element, Values, values};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
@@ -68,15 +68,23 @@ impl ZeroMask {
     }
 
     /// Sets to zero each entry of `memory` whose bit is set. `memory` is the whole matrix in row-major order.
-    pub(super) fn clear<E: Element>(&self, threads: Threads, level: Level, memory: &mut [E]) {
+    pub(super) fn clear(&self, threads: Threads, level: Level, memory: Values<'_>) {
         let width = memory.len() / self.height;
-        threads.chunks(memory, BAND * width, |first, band| self.clear_range(level, first, width, band));
+        values!(memory, memory => threads.chunks(memory, BAND * width, |first, band| {
+            self.clear_range(level, first, width, Element::values(band));
+        }));
     }
 
     /// Sets to zero each entry of `range` whose bit is set. `range` is a contiguous part of the row-major memory of a
     /// matrix with `width` columns, and begins at the row-major index `first`.
-    pub(super) fn clear_range<E: Element>(&self, level: Level, first: usize, width: usize, range: &mut [E]) {
-        dispatch(level, Clear { mask: self, first, width, range });
+    pub(super) fn clear_range(&self, level: Level, first: usize, width: usize, mut range: Values<'_>) {
+        // All bits of a zero are 0, so one kernel serves all types of the same size.
+        match range.dtype().size() {
+            1 => dispatch(level, Clear::<u8> { mask: self, first, width, range: range.bits() }),
+            2 => dispatch(level, Clear::<u16> { mask: self, first, width, range: range.bits() }),
+            4 => dispatch(level, Clear::<u32> { mask: self, first, width, range: range.bits() }),
+            _ => dispatch(level, Clear::<u64> { mask: self, first, width, range: range.bits() }),
+        }
     }
 
     /// Calls `visit` with the row and the column of each bit that is set.
@@ -100,20 +108,20 @@ const LANES: usize = 16;
 /// All values are stored again, including the unchanged ones. Without `black_box` LLVM would notice that some values
 /// are unchanged, and would emit a masked store, which takes dozens of cycles on some CPUs.
 #[inline(always)]
-fn clear<E: Element>(values: &mut [E; LANES], bits: u32) {
+fn clear<B: Copy + Default>(values: &mut [B; LANES], bits: u32) {
     let old = black_box(*values);
-    *values = std::array::from_fn(|lane| if bits >> lane & 1 == 1 { E::default() } else { old[lane] });
+    *values = std::array::from_fn(|lane| if bits >> lane & 1 == 1 { B::default() } else { old[lane] });
 }
 
-/// The kernel of [`ZeroMask::clear_range`].
-struct Clear<'a, E> {
+/// The kernel of [`ZeroMask::clear_range`]. `B` is an unsigned integer of the size of the element type.
+struct Clear<'a, B> {
     mask: &'a ZeroMask,
     first: usize,
     width: usize,
-    range: &'a mut [E],
+    range: &'a mut [B],
 }
 
-impl<E: Element> Kernel for Clear<'_, E> {
+impl<B: Copy + Default> Kernel for Clear<'_, B> {
     type Output = ();
 
     #[inline(always)]
@@ -132,7 +140,7 @@ impl<E: Element> Kernel for Clear<'_, E> {
                 clear(values, (bits >> (number * LANES)) as u32);
             }
             if !remainder.is_empty() {
-                let mut last = [E::default(); LANES];
+                let mut last = [B::default(); LANES];
                 last[..remainder.len()].copy_from_slice(remainder);
                 clear(&mut last, (bits >> (whole.len() * LANES)) as u32);
                 remainder.copy_from_slice(&last[..remainder.len()]);

@@ -3,9 +3,8 @@
 use std::ops::Range;
 
 use super::copy::write_copy;
-use super::offsets::{CHECK_EVERY, Offsets, Order};
+use super::offsets::{Offsets, Order};
 use super::strides::{axes_by_stride, is_row_major, row_major};
-use crate::cancel::check;
 use crate::dtype::{DType, Element, Values, values};
 use crate::error::Error;
 use crate::shape::element_count;
@@ -154,32 +153,6 @@ impl<'a> TensorMut<'a> {
         TensorMut { values, shape, strides: Some((strides, first)) }
     }
 
-    /// Returns an f32 tensor that has the shape and the strides of this tensor. Its buffer is `memory`, which is first
-    /// resized to the length of this tensor's buffer.
-    pub(crate) fn widened<'b>(&self, memory: &'b mut Vec<f32>) -> TensorMut<'b> {
-        memory.resize(self.values.len(), 0.0);
-        TensorMut { values: Values::F32(memory), shape: self.shape.clone(), strides: self.strides.clone() }
-    }
-
-    /// Rounds the elements of `from` to this tensor's type, and writes them to this tensor. `from` must be the buffer
-    /// of an f32 tensor that [`TensorMut::widened`] returned for this tensor.
-    pub(crate) fn narrow_from(&mut self, from: &[f32]) {
-        let covers_buffer = self.covers_buffer();
-        let (memory, offsets) = self.offsets(Order::Memory);
-        values!(memory, memory => {
-            if covers_buffer {
-                for (from, memory) in from.chunks(CHECK_EVERY).zip(memory.chunks_mut(CHECK_EVERY)) {
-                    check();
-                    Element::store(from, memory);
-                }
-            } else {
-                offsets.for_each_cancellable(|offset| {
-                    Element::store(&from[offset..][..1], &mut memory[offset..][..1]);
-                });
-            }
-        });
-    }
-
     /// Calls `write` with contiguous memory for all elements in the order `order`. If the elements of the tensor are
     /// contiguous in this order, `write` gets the tensor's own memory. Otherwise `write` gets temporary memory, whose
     /// values are then copied to the tensor.
@@ -225,12 +198,12 @@ impl<'a> TensorMut<'a> {
         };
         let below: usize = (0..shape.len()).filter(|&other| other != axis).map(below).sum();
         let lowest = offset - below - if backwards { (size - 1) * step } else { 0 };
-        let mut rest = split(values, lowest).1;
+        let mut rest = values.split_at(lowest).1;
         let mut slabs = Vec::with_capacity(size.div_ceil(length));
         for done in (0..size).step_by(length) {
             let take = length.min(size - done);
             shape[axis] = take;
-            let (values, later) = split(rest, take * step);
+            let (values, later) = rest.split_at(take * step);
             rest = later;
             let (begin, offset) =
                 if backwards { (size - done - take, below + (take - 1) * step) } else { (done, below) };
@@ -263,14 +236,6 @@ impl<'a> TensorMut<'a> {
         let offsets = Offsets::new(self.shape.clone(), strides, offset, order);
         (self.values.reborrow(), offsets)
     }
-}
-
-/// Splits `values` at `position`. If `position` is beyond the end, the second part is empty.
-fn split(values: Values<'_>, position: usize) -> (Values<'_>, Values<'_>) {
-    values!(values, slice => {
-        let (before, after) = slice.split_at_mut(position.min(slice.len()));
-        (Element::values(before), Element::values(after))
-    })
 }
 
 /// Returns the values `start..start + count`.

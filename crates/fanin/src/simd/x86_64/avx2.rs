@@ -28,6 +28,8 @@ impl SimdIsa for Avx2 {
     type F32Register = F32x8;
     type F64Register = F64x4;
 
+    const REGISTERS: usize = 16;
+
     #[inline(always)]
     fn outside_mask(values: &[f32; U32X16_LANES], low: f32, high: f32) -> u16 {
         let (first, last) = values.split_at(U32X16_LANES / 2);

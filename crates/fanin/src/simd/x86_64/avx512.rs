@@ -26,6 +26,8 @@ impl SimdIsa for Avx512 {
     type F32Register = F32x16;
     type F64Register = F64x8;
 
+    const REGISTERS: usize = 32;
+
     #[inline(always)]
     fn outside_mask(values: &[f32; U32X16_LANES], low: f32, high: f32) -> u16 {
         // SAFETY: the level was detected; there are sixteen values; unaligned loads are allowed.

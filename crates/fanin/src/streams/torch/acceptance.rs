@@ -1,6 +1,12 @@
 //! The test by which torch accepts or rejects uniform proposals in rejection sampling.
 
+use std::marker::PhantomData;
+
+use bytemuck::cast_slice;
+use half::{bf16, f16};
+
 use super::rounded::Rounded;
+use super::wide::Wide;
 use crate::dtype::{DType, Element};
 use crate::math::ln;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
@@ -10,53 +16,72 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// bounds. The test compares the logarithms of the draw and of this quotient.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AcceptanceTest {
+    dtype: DType,
     mean: f64,
     std: f64,
     peak: f64,
 }
 
 impl AcceptanceTest {
-    /// Creates the test for N(mean, std^2). `peak` is the logarithm of the greatest density within the bounds, without
-    /// the normalization constant.
-    pub(super) fn new<E: Element>(mean: f64, std: f64, peak: f64) -> Self {
-        let steps = Rounded::new::<E>();
+    /// Creates the test for N(mean, std^2) and the element type `dtype`. `peak` is the logarithm of the greatest
+    /// density within the bounds, without the normalization constant.
+    pub(super) fn new(dtype: DType, mean: f64, std: f64, peak: f64) -> Self {
+        let steps = Rounded::new(dtype);
         // torch rounds a subtrahend to the element type, and a divisor to the type of the arithmetic.
-        let of_type = |x: f64| if E::DTYPE == DType::F64 { x } else { steps.round(x) };
-        Self { mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
+        let of_type = |x: f64| if dtype == DType::F64 { x } else { steps.round(x) };
+        Self { dtype, mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
 
     /// Sets `rejected[k]` to whether the proposal `proposals[k]` is rejected. `draws[k]` is the uniform draw for this
-    /// proposal.
-    pub(super) fn test<E: Element>(self, level: Level, proposals: &[E], draws: &[E], rejected: &mut [bool]) {
-        dispatch(level, Test { test: self, proposals, draws, rejected });
+    /// proposal. Proposals and draws are first rounded to the element type.
+    pub(super) fn test<W: Wide>(self, level: Level, proposals: &[W], draws: &[W], rejected: &mut [bool]) {
+        match self.dtype {
+            DType::F64 => {
+                self.dispatch::<f64, f64>(level, cast_slice(proposals), cast_slice(draws), rejected)
+            }
+            DType::F16 => {
+                self.dispatch::<f32, f16>(level, cast_slice(proposals), cast_slice(draws), rejected)
+            }
+            DType::BF16 => {
+                self.dispatch::<f32, bf16>(level, cast_slice(proposals), cast_slice(draws), rejected)
+            }
+            _ => self.dispatch::<f32, f32>(level, cast_slice(proposals), cast_slice(draws), rejected),
+        }
+    }
+
+    /// Implements [`AcceptanceTest::test`] for the element type `E`.
+    fn dispatch<W: Wide, E: Element>(
+        self,
+        level: Level,
+        proposals: &[W],
+        draws: &[W],
+        rejected: &mut [bool],
+    ) {
+        dispatch(level, Test::<W, E> { test: self, proposals, draws, rejected, rounded: PhantomData });
     }
 }
 
-/// The kernel of [`AcceptanceTest::test`].
-struct Test<'a, E> {
+/// The kernel of [`AcceptanceTest::test`] for the element type `E`.
+struct Test<'a, W, E> {
     test: AcceptanceTest,
-    proposals: &'a [E],
-    draws: &'a [E],
+    proposals: &'a [W],
+    draws: &'a [W],
     rejected: &'a mut [bool],
+    rounded: PhantomData<E>,
 }
 
-impl<E: Element> Kernel for Test<'_, E> {
+impl<W: Wide, E: Element> Kernel for Test<'_, W, E> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
-        let (proposals, last_proposals) = self.proposals.as_chunks::<LANES>();
-        let (draws, last_draws) = self.draws.as_chunks::<LANES>();
-        let (rejected, last_rejected) = self.rejected.as_chunks_mut::<LANES>();
-        for ((proposals, draws), rejected) in proposals.iter().zip(draws).zip(rejected) {
-            *rejected = self.test.lanes(proposals, draws);
-        }
-        if !last_rejected.is_empty() {
-            let (mut proposals, mut draws) = ([E::default(); LANES], [E::from_f64(0.5); LANES]);
-            proposals[..last_proposals.len()].copy_from_slice(last_proposals);
-            draws[..last_draws.len()].copy_from_slice(last_draws);
-            let rejected = self.test.lanes(&proposals, &draws);
-            last_rejected.copy_from_slice(&rejected[..last_rejected.len()]);
+        let chunks = self.proposals.chunks(LANES).zip(self.draws.chunks(LANES));
+        for ((proposals, draws), rejected) in chunks.zip(self.rejected.chunks_mut(LANES)) {
+            let (mut all_proposals, mut all_draws) = ([W::default(); LANES], [W::from_f64(0.5); LANES]);
+            all_proposals[..proposals.len()].copy_from_slice(proposals);
+            all_draws[..draws.len()].copy_from_slice(draws);
+            let all = self.test.lanes::<W, E>(&all_proposals, &all_draws);
+            rejected.copy_from_slice(&all[..rejected.len()]);
         }
     }
 }
@@ -74,11 +99,12 @@ impl AcceptanceTest {
         clippy::disallowed_methods,
         reason = "torch calls a library's logarithm, and bit-identical values need the same results"
     )]
-    fn lanes<E: Element>(self, proposals: &[E; LANES], draws: &[E; LANES]) -> [bool; LANES] {
+    fn lanes<W: Wide, E: Element>(self, proposals: &[W; LANES], draws: &[W; LANES]) -> [bool; LANES] {
+        let rounded = |value: W| E::DTYPE.round(value.to_f64());
         let (mut quick, mut exponents) = ([0f32; LANES], [0f32; LANES]);
         for lane in 0..LANES {
-            exponents[lane] = self.exponent(proposals[lane]) as f32;
-            quick[lane] = draws[lane].to_f64() as f32;
+            exponents[lane] = self.exponent::<E>(rounded(proposals[lane])) as f32;
+            quick[lane] = rounded(draws[lane]) as f32;
         }
         for quick in &mut quick {
             *quick = ln(quick.max(1e-30));
@@ -92,24 +118,25 @@ impl AcceptanceTest {
         }
         if doubt {
             for lane in 0..LANES {
-                let drawn = E::DTYPE.round(draws[lane].to_f64().ln());
-                rejected[lane] = drawn > self.exponent(proposals[lane]);
+                let drawn = E::DTYPE.round(rounded(draws[lane]).ln());
+                rejected[lane] = drawn > self.exponent::<E>(rounded(proposals[lane]));
             }
         }
         rejected
     }
 
-    /// Returns the logarithm of the density at `proposal` relative to the peak, computed as torch computes it.
+    /// Returns the logarithm of the density at `proposal` relative to the peak, computed as torch computes it for the
+    /// element type `E`.
     #[inline(always)]
-    fn exponent<E: Element>(self, proposal: E) -> f64 {
-        let Self { mean, std, peak } = self;
+    fn exponent<E: Element>(self, proposal: f64) -> f64 {
+        let Self { mean, std, peak, .. } = self;
         if E::DTYPE == DType::F32 {
             // Computing in f32 gives the same results as rounding each f64 step to f32, and takes less time.
-            let x = (proposal.to_f64() as f32 - mean as f32) / std as f32;
+            let x = (proposal as f32 - mean as f32) / std as f32;
             f64::from(x * x * -0.5 - peak as f32)
         } else {
             let round = |x: f64| E::DTYPE.round(x);
-            let x = round(proposal.to_f64() - mean);
+            let x = round(proposal - mean);
             let x = round(x / std);
             let x = round(x * x);
             let x = round(x * -0.5);

@@ -2,15 +2,12 @@
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
-use super::narrow::{is_narrow, widened};
-use super::sequences::ByGroups;
-use super::words::{BULK, words_of};
+use super::sequences::{ByGroups, Part};
+use super::words::{BULK, drawn_dtype, words_of, words_of_permutations};
 use crate::dtype::{DType, Element};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::region::Region;
-use crate::streams::stream::Stream;
-use crate::tensor::TensorMut;
 
 impl Torch {
     /// Returns the number of 32-bit words that filling a contiguous tensor according to `plan` takes from the
@@ -62,9 +59,6 @@ impl Torch {
             self.advance(words);
             return Ok(());
         }
-        if is_narrow(plan) {
-            return self.advance_past(&widened(plan));
-        }
         match plan.distribution() {
             Distribution::Blocks { .. } => {
                 plan.blocks().iter().try_for_each(|block| self.advance_past(block.plan()))
@@ -73,39 +67,45 @@ impl Torch {
                 let normal = Distribution::Normal { mean: 0.0, std: 1.0 };
                 self.advance_past(&Plan::new(plan.shape(), plan.dtype(), normal)?)
             }
-            _ => match plan.dtype() {
-                DType::F64 => self.draw_and_drop::<f64>(plan),
-                DType::F16 => self.draw_and_drop::<half::f16>(plan),
-                DType::BF16 => self.draw_and_drop::<half::bf16>(plan),
-                _ => self.draw_and_drop::<f32>(plan),
-            },
+            _ => {
+                if plan.dtype() == DType::F64 {
+                    self.draw_and_drop::<f64>(plan);
+                } else {
+                    self.draw_and_drop::<f32>(plan);
+                }
+                Ok(())
+            }
         }
     }
 
-    /// Draws all values of a plan and drops them. `E` is the type of the plan, and the plan must be one that
-    /// [`Torch::draw`] can draw.
-    fn draw_and_drop<E: Element>(&mut self, plan: &Plan) -> Result<(), Error> {
+    /// Draws all values of a plan and drops them. `E` is the type in which torch computes them, and the plan must be one
+    /// that [`Torch::draw`] can draw.
+    fn draw_and_drop<E: Element>(&mut self, plan: &Plan) {
         /// Number of values that are drawn at a time.
         const CHUNK: usize = 1 << 22;
         let count = plan.len();
+        let whole = Region::whole(&[count]);
+        let mut values = vec![E::default(); count.min(CHUNK)];
+        let draw = |torch: &mut Self, first: usize, values: &mut [E]| {
+            let slice = whole.all().slice(first, values.len());
+            let part = Part { dtype: drawn_dtype(plan.dtype()), count, slice };
+            torch.draw(plan.distribution_on_torch(), part, E::values(values), ByGroups::contiguous(count))
+        };
         if count < BULK {
-            let mut values = vec![E::default(); count];
-            return self.fill(plan, TensorMut::contiguous(&mut values, plan.shape())?);
+            draw(self, 0, &mut values);
+            if let Distribution::Sparse { .. } = plan.distribution() {
+                self.advance(words_of_permutations(plan.matrix()));
+            }
+            return;
         }
         // A chunk takes as many rejection passes as the values in the chunk need. The whole tensor takes the largest
         // number of passes that any of its chunks takes.
-        let whole = Region::whole(&[count]);
-        let mut values = vec![E::default(); count.min(CHUNK)];
         let mut words = 0;
         for first in (0..count).step_by(CHUNK) {
             let values = &mut values[..CHUNK.min(count - first)];
-            let slice = whole.all().slice(first, values.len());
-            let by_groups = ByGroups::contiguous(count);
-            words =
-                words.max(self.clone().draw(plan.distribution_on_torch(), slice, count, values, by_groups));
+            words = words.max(draw(&mut self.clone(), first, values));
         }
         self.advance(words);
-        Ok(())
     }
 }
 

@@ -1,43 +1,37 @@
 //! Reads the words of a uniform or normal fill from the generator.
 
-use super::narrow::NARROW;
-use super::variates::{Normal32, Normal64, Uniform32, Uniform64, transform};
-use super::words::{GROUP, Groups, words_each};
-use crate::dtype::{Element, Values};
+use super::variates::{Interval, Normal32, Normal64, Uniform32, Uniform64, transform};
+use super::wide::{Wide, WideSlice};
+use super::words::{GROUP, Groups};
 use crate::rng::Mt19937;
 use crate::simd::{Level, dispatch};
 
 /// A position in the words of a fill. The position only moves forwards. The next word of `engine` is the word at the
 /// position.
-pub(super) struct Cursor<'a, E> {
+pub(super) struct Cursor<'a, W> {
     engine: &'a mut Mt19937,
     level: Level,
     /// Number of words of the fill before the position.
     pub(super) passed: u64,
     /// The group of normal values that was computed last, together with the position of the group's first word in the
     /// words of the fill. The group is stored because the next values to be filled may belong to the same group.
-    last_group: Option<(u64, [E; GROUP])>,
+    last_group: Option<(u64, [W; GROUP])>,
 }
 
-impl<'a, E: Element> Cursor<'a, E> {
+impl<'a, W: Wide> Cursor<'a, W> {
     /// Creates a cursor at the first word of a fill, which must be the next word of `engine`.
     pub(super) fn new(engine: &'a mut Mt19937, level: Level) -> Self {
         Self { engine, level, passed: 0, last_group: None }
     }
 
-    /// Fills `out` with consecutive values of a uniform fill on [low, high). The first one is the value at the index
-    /// `first`.
-    pub(super) fn uniforms(&mut self, (low, high): (f64, f64), first: u64, out: &mut [E]) {
-        let each = words_each::<E>();
-        self.seek(each * first);
-        self.passed += each * out.len() as u64;
+    /// Fills `out` with consecutive values of a uniform fill. The first one is the value at the index `first`.
+    pub(super) fn uniforms(&mut self, interval: Interval, first: u64, out: &mut [W]) {
+        self.seek(W::WORDS * first);
+        self.passed += W::WORDS * out.len() as u64;
         let (level, engine) = (self.level, &mut *self.engine);
-        match E::values(out) {
-            Values::F64(out) => dispatch(level, Uniform64 { engine, low, high, out }),
-            Values::F32(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-            Values::F16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-            Values::BF16(out) => dispatch(level, Uniform32 { engine, low, high, out }),
-            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
+        match W::slice(out) {
+            WideSlice::F32(out) => dispatch(level, Uniform32 { engine, interval, out }),
+            WideSlice::F64(out) => dispatch(level, Uniform64 { engine, interval, out }),
         }
     }
 
@@ -48,7 +42,7 @@ impl<'a, E: Element> Cursor<'a, E> {
         groups: &Groups,
         (mean, std): (f64, f64),
         mut first: u64,
-        mut out: &mut [E],
+        mut out: &mut [W],
     ) {
         while !out.is_empty() {
             let left = groups.left_in_order(first);
@@ -60,12 +54,9 @@ impl<'a, E: Element> Cursor<'a, E> {
                 self.seek(start);
                 self.passed += (whole / GROUP * groups.words) as u64;
                 let (level, engine) = (self.level, &mut *self.engine);
-                match E::values(now) {
-                    Values::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
-                    Values::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-                    Values::F16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-                    Values::BF16(out) => dispatch(level, Normal32 { engine, mean, std, out }),
-                    Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
+                match W::slice(now) {
+                    WideSlice::F32(out) => dispatch(level, Normal32 { engine, mean, std, out }),
+                    WideSlice::F64(out) => dispatch(level, Normal64 { engine, mean, std, out }),
                 }
                 (first, out) = (first + whole as u64, later);
             } else {
@@ -85,13 +76,13 @@ impl<'a, E: Element> Cursor<'a, E> {
     }
 
     /// Returns the group of normal values whose first word is the word `start` of the fill.
-    fn group(&mut self, start: u64, words: usize, distribution: (f64, f64)) -> &[E; GROUP] {
+    fn group(&mut self, start: u64, words: usize, distribution: (f64, f64)) -> &[W; GROUP] {
         if self.last_group.as_ref().is_none_or(|group| group.0 != start) {
             self.seek(start);
             let mut drawn = [0; 2 * GROUP];
             self.engine.words_at(self.level, &mut drawn[..words]);
             self.passed += words as u64;
-            let mut values = [E::default(); GROUP];
+            let mut values = [W::default(); GROUP];
             transform(self.level, &drawn[..words], distribution, &mut values);
             self.last_group = Some((start, values));
         }

@@ -1,44 +1,57 @@
 //! Draws uniform, normal and truncated normal values, and the normal values of sparse tensors.
 
 use super::generator::Torch;
-use super::sequences::ByGroups;
+use super::sequences::{ByGroups, Part};
 use super::truncated::Bounded;
-use crate::dtype::Element;
+use super::wide::Wide;
+use crate::dtype::{DType, Values};
 use crate::plan::{Distribution, Truncation};
-use crate::region::RegionSlice;
 
 impl Torch {
-    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` values.
+    /// Fills `out` with the values of a part of a tensor. The type of `out` must be f64 if and only if the type of the
+    /// part is f64. If the type of `out` is narrower than the type of the part, the values are then rounded to the type
+    /// of `out`.
     ///
     /// Returns the number of words by which the generator has advanced. These are the words of the whole tensor, not only
-    /// of `slice`. With rejection sampling, torch draws the whole tensor several times. The result then counts the draws
-    /// that are needed until every value in `slice` is accepted. Words of values that torch draws one by one
+    /// of the part. With rejection sampling, torch draws the whole tensor several times. The result then counts the draws
+    /// that are needed until every value in the part is accepted. Words of values that torch draws one by one
     /// (see [`ByGroups`]) are not counted.
     ///
     /// For a sparse distribution, only the normal values are drawn, and no zeros are written.
     ///
     /// # Panics
     /// If `distribution` is not uniform, normal, sparse or truncated normal.
-    pub(super) fn draw<E: Element>(
+    pub(super) fn draw(
         &mut self,
         distribution: Distribution,
-        slice: RegionSlice<'_>,
-        count: usize,
-        out: &mut [E],
+        part: Part<'_>,
+        out: Values<'_>,
+        by_groups: ByGroups,
+    ) -> u64 {
+        match part.dtype {
+            DType::F64 => self.draw_wide::<f64>(distribution, part, out, by_groups),
+            _ => self.draw_wide::<f32>(distribution, part, out, by_groups),
+        }
+    }
+
+    /// Implements [`Torch::draw`]. `W` is the type in which torch computes.
+    fn draw_wide<W: Wide>(
+        &mut self,
+        distribution: Distribution,
+        part: Part<'_>,
+        out: Values<'_>,
         by_groups: ByGroups,
     ) -> u64 {
         match distribution {
-            Distribution::Uniform { low, high } => self.uniforms((low, high), slice, count, out),
-            Distribution::Normal { mean, std } => {
-                self.normals((mean, std), slice, count, out, by_groups.tensor)
-            }
-            Distribution::Sparse { std, .. } => self.normals((0.0, std), slice, count, out, by_groups.tensor),
+            Distribution::Uniform { low, high } => self.uniforms::<W>((low, high), part, out),
+            Distribution::Normal { mean, std } => self.normals::<W>((mean, std), part, out, by_groups.tensor),
+            Distribution::Sparse { std, .. } => self.normals::<W>((0.0, std), part, out, by_groups.tensor),
             Distribution::TruncatedNormal { mean, std, low, high, method } => {
                 let distribution = Bounded { mean, std, low, high };
                 if method == Some(Truncation::InverseCdf) {
-                    self.truncated_by_inverse(distribution, slice, count, out)
+                    self.truncated_by_inverse::<W>(distribution, part, out)
                 } else {
-                    self.truncated_by_rejection(distribution, slice, count, out, by_groups)
+                    self.truncated_by_rejection::<W>(distribution, part, out, by_groups)
                 }
             }
             _ => unreachable!("{distribution:?} is not drawn value by value"),

@@ -2,14 +2,12 @@
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
-use super::narrow::{is_narrow, widened};
-use super::sequences::ByGroups;
-use super::words::{BULK, words_of_permutations};
-use crate::dtype::values;
+use super::sequences::{ByGroups, Part};
+use super::words::{BULK, drawn_dtype, words_of_permutations};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::region::Region;
-use crate::streams::checks::{check_memory, check_region, check_whole};
+use crate::streams::checks::{check_region, check_whole};
 use crate::streams::fixed::fill_fixed;
 use crate::streams::sequential_blocks::fill_blocks;
 use crate::streams::stream::Stream;
@@ -21,13 +19,6 @@ impl Stream for Torch {
         check_plan(plan)?;
         let start = vec![0; plan.shape().len()];
         if fill_fixed(self.threads, plan, &start, &mut tensor) {
-            return Ok(());
-        }
-        if is_narrow(plan) {
-            check_memory(plan, tensor.len() as u128)?;
-            let mut wide = Vec::new();
-            self.fill(&widened(plan), tensor.widened(&mut wide))?;
-            tensor.narrow_from(&wide);
             return Ok(());
         }
         match plan.distribution() {
@@ -69,16 +60,13 @@ impl Torch {
             copy: tensor.copy_is_contiguous() && count >= BULK,
         };
         if let (Distribution::Sparse { zeros: zeros @ 1.., std }, true) = (distribution, by_groups.tensor) {
-            tensor.write_in(Order::Memory, |memory| {
-                values!(memory, out => self.sparse(plan, (zeros, std), out));
-            });
+            tensor.write_in(Order::Memory, |memory| self.sparse(plan, (zeros, std), memory));
             self.advance(words_of_permutations(plan.matrix()));
             return Ok(());
         }
         let whole = Region::whole(&[count]);
-        tensor.write_in(Order::Memory, |memory| {
-            values!(memory, out => _ = self.draw(distribution, whole.all(), count, out, by_groups));
-        });
+        let part = Part { dtype: drawn_dtype(plan.dtype()), count, slice: whole.all() };
+        tensor.write_in(Order::Memory, |memory| _ = self.draw(distribution, part, memory, by_groups));
         if let Distribution::Sparse { zeros, .. } = plan.distribution() {
             self.write_zeros(plan, zeros, start, &mut tensor);
             self.advance(words_of_permutations(plan.matrix()));

@@ -40,7 +40,6 @@ mod cursor;
 mod draw;
 mod fill;
 mod generator;
-mod narrow;
 mod orthogonal;
 mod partition;
 mod regions;
@@ -53,6 +52,7 @@ mod sparse;
 mod state;
 mod truncated;
 mod variates;
+mod wide;
 mod words;
 
 pub use generator::Torch;

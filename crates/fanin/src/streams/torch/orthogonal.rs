@@ -1,7 +1,8 @@
 //! `orthogonal` on the torch stream: the QR factorization of a Gaussian matrix.
 
 use super::generator::Torch;
-use super::sequences::ByGroups;
+use super::sequences::{ByGroups, Part};
+use super::wide::Wide;
 use crate::dtype::{Element, Values, values};
 use crate::error::Error;
 use crate::linalg::{qr::haar, real::Real};
@@ -32,11 +33,13 @@ impl Torch {
 
     /// Draws a Gaussian matrix and computes its QR factorization. Writes `gain` times the orthogonal factor Q to `out`
     /// in row-major order. `T` is the type of the arithmetic.
-    fn orthogonal<T: Element + Real, E: Element>(&mut self, plan: &Plan, gain: T, out: &mut [E]) {
+    fn orthogonal<T: Wide + Real, E: Element>(&mut self, plan: &Plan, gain: T, out: &mut [E]) {
         let count = plan.len();
         let mut gaussian = vec![T::default(); count];
         let by_groups = ByGroups::contiguous(count).tensor;
-        self.normals((0.0, 1.0), Region::whole(&[count]).all(), count, &mut gaussian, by_groups);
+        let whole = Region::whole(&[count]);
+        let part = Part { dtype: T::DTYPE, count, slice: whole.all() };
+        self.normals::<T>((0.0, 1.0), part, T::values(&mut gaussian), by_groups);
         haar(gaussian, plan.matrix(), gain, self.level(), self.threads, out);
     }
 }

@@ -4,8 +4,9 @@
 //! same time. The first partition is the longest, because its thread has no words to pass over.
 
 use super::generator::Torch;
-use super::words::{GROUP, words_each};
-use crate::dtype::Element;
+use super::wide::Wide;
+use super::words::GROUP;
+use crate::dtype::Values;
 use crate::rng::Mt19937;
 
 /// The time that it takes to draw values. The unit is the time to pass over one word, about an eighth of a nanosecond.
@@ -24,28 +25,28 @@ pub(super) struct Cost {
 
 impl Cost {
     /// The cost of uniform values. Most of the time is spent on generating the words.
-    pub(super) fn of_uniforms<E: Element>() -> Self {
-        let words = words_each::<E>() as f64;
+    pub(super) fn of_uniforms<W: Wide>() -> Self {
+        let words = W::WORDS as f64;
         Self { compute: 3.0 * words, words, sequences: 1.0 }
     }
 
     /// The cost of normal values. f64 values take much longer, because they are computed by functions of the C library.
-    pub(super) fn of_normals<E: Element>() -> Self {
-        let words = words_each::<E>() as f64;
+    pub(super) fn of_normals<W: Wide>() -> Self {
+        let words = W::WORDS as f64;
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
     /// The cost of truncated normal values by rejection of normal proposals. torch draws normal proposals only if more
     /// than three in ten proposals are accepted. The time to pass over words is counted for the first rejection pass
     /// only, because between two rejection passes all threads pass over equally many words.
-    pub(super) fn of_bounded_normals<E: Element>() -> Self {
-        Self { compute: 2.5 * Self::of_normals::<E>().compute, ..Self::of_normals::<E>() }
+    pub(super) fn of_bounded_normals<W: Wide>() -> Self {
+        Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }
 
     /// The cost of truncated normal values by rejection of uniform proposals. A rejection pass has two sequences of
     /// words: one for the proposals, and one for the draws that decide which proposals are rejected.
-    pub(super) fn of_proposals<E: Element>() -> Self {
-        Self { compute: 160.0, words: words_each::<E>() as f64, sequences: 2.0 }
+    pub(super) fn of_proposals<W: Wide>() -> Self {
+        Self { compute: 160.0, words: W::WORDS as f64, sequences: 2.0 }
     }
 
     /// Time to pass over the words of `values` values. The generator jumps if there are more than [`Mt19937::MIN_JUMP`]
@@ -62,17 +63,13 @@ const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 impl Torch {
     /// Splits `out` into partitions, one for each thread that is worth waking. Returns each partition together with the
     /// position in `out` at which it begins. All partitions but the last consist of whole groups.
-    pub(super) fn partitions<'o, E: Element>(
-        &self,
-        cost: Cost,
-        out: &'o mut [E],
-    ) -> Vec<(usize, &'o mut [E])> {
+    pub(super) fn partitions<'o>(&self, cost: Cost, out: Values<'o>) -> Vec<(usize, Values<'o>)> {
         let worth = (cost.compute * out.len() as f64 / WORTH_A_THREAD) as usize;
         let lengths = lengths(cost, out.len(), self.threads.count().min(worth.max(1)));
         let (mut begin, mut rest) = (0, out);
         let mut partitions = Vec::with_capacity(lengths.len());
         for length in lengths {
-            let (partition, later) = rest.split_at_mut(length);
+            let (partition, later) = rest.split_at(length);
             partitions.push((begin, partition));
             (begin, rest) = (begin + length, later);
         }

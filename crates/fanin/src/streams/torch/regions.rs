@@ -2,9 +2,8 @@
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
-use super::narrow::{is_narrow, widened};
-use super::sequences::ByGroups;
-use super::words::BULK;
+use super::sequences::{ByGroups, Part};
+use super::words::{BULK, drawn_dtype};
 use crate::dtype::values;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
@@ -35,13 +34,6 @@ impl Torch {
         if tensor.is_empty() || fill_fixed(self.threads, plan, start, &mut tensor) {
             return Ok(());
         }
-        if is_narrow(plan) {
-            check_memory(plan, tensor.len() as u128)?;
-            let mut wide = Vec::new();
-            self.peek_region(&widened(plan), start, tensor.widened(&mut wide))?;
-            tensor.narrow_from(&wide);
-            return Ok(());
-        }
         if let Distribution::Blocks { .. } = plan.distribution() {
             return self.peek_blocks(plan, start, tensor);
         }
@@ -52,9 +44,9 @@ impl Torch {
         if count < BULK || matches!(plan.distribution(), Distribution::Orthogonal { .. }) {
             return generator.draw_whole(plan, &region, &mut tensor);
         }
+        let part = Part { dtype: drawn_dtype(plan.dtype()), count, slice: region.all() };
         tensor.write_in(Order::Index, |memory| {
-            let (distribution, by_groups) = (plan.distribution_on_torch(), ByGroups::contiguous(count));
-            values!(memory, out => _ = generator.draw(distribution, region.all(), count, out, by_groups));
+            generator.draw(plan.distribution_on_torch(), part, memory, ByGroups::contiguous(count));
         });
         if let Distribution::Sparse { zeros, .. } = plan.distribution() {
             generator.write_zeros(plan, zeros, start, &mut tensor);

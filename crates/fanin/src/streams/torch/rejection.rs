@@ -9,8 +9,9 @@ use super::cursor::Cursor;
 use super::generator::Torch;
 use super::partition::Cost;
 use super::rejection_cursors::{KEPT, RejectionCursors};
+use super::wide::{Wide, for_each_chunk};
 use crate::cancel::check;
-use crate::dtype::Element;
+use crate::dtype::Values;
 use crate::region::RegionSlice;
 use crate::rng::{Mt19937, StateReader};
 use crate::simd::Level;
@@ -23,7 +24,10 @@ const BLOCK: usize = 1 << 15;
 const SINGLE_BLOCK: usize = 1 << 20;
 
 /// A distribution of proposals, and the test that rejects some of them.
-pub(super) trait Trial<E: Element>: Sync {
+///
+/// torch tests proposals that are rounded to the element type. Here proposals are rounded after all passes, so a test
+/// must give the result that the rounded proposal has in torch.
+pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the number of words that a pass over the whole tensor takes.
     fn words(&self) -> u64;
 
@@ -40,20 +44,20 @@ pub(super) trait Trial<E: Element>: Sync {
     /// words.
     fn first_pass(
         &self,
-        cursors: &mut [Cursor<'_, E>],
+        cursors: &mut [Cursor<'_, W>],
         slice: RegionSlice<'_>,
-        out: &mut [E],
+        out: &mut [W],
         rejected: &mut Vec<u32>,
     );
 
     /// Tests the proposals of the first pass, which `out` already contains. Appends the position of each rejected
     /// proposal to `rejected`.
-    fn test(&self, out: &[E], rejected: &mut Vec<u32>);
+    fn test(&self, out: &[W], rejected: &mut Vec<u32>);
 
     /// Draws the proposals of a later pass for the elements at the row-major indices `indices` of the tensor, writes
     /// them to `out`, and sets `rejected[k]` to whether the k-th proposal is rejected. `readers` has one state reader
     /// for each sequence of words.
-    fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [E], rejected: &mut [bool]);
+    fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [W], rejected: &mut [bool]);
 }
 
 /// The state of the generators after the values of one partition were drawn.
@@ -74,11 +78,11 @@ impl Torch {
     ///
     /// Moves the generator past as many passes as the values of `slice` need. Returns the number of words that the
     /// generator moved.
-    pub(super) fn reject<E: Element>(
+    pub(super) fn reject<W: Wide>(
         &mut self,
-        trial: &impl Trial<E>,
+        trial: &dyn Trial<W>,
         slice: RegionSlice<'_>,
-        out: &mut [E],
+        out: Values<'_>,
         begun: bool,
     ) -> u64 {
         let (level, engine) = (self.level(), &self.engine);
@@ -103,11 +107,11 @@ impl Torch {
 
 /// Draws one partition of the values. `slice` is the partition, and `out` is its memory. `engine` is the generator
 /// before the first pass, or after the first pass if `begun` is true.
-fn draw_partition<E: Element>(
-    trial: &impl Trial<E>,
+fn draw_partition<W: Wide>(
+    trial: &dyn Trial<W>,
     (level, engine): (Level, &Mt19937),
     slice: RegionSlice<'_>,
-    out: &mut [E],
+    out: Values<'_>,
     begun: bool,
 ) -> Drawn {
     let sequences = trial.sequences();
@@ -121,7 +125,7 @@ fn draw_partition<E: Element>(
     }
     let single = out.len() <= SINGLE_BLOCK;
     let block = if single { out.len().max(1) } else { BLOCK };
-    let mut cursors: Vec<Cursor<'_, E>> =
+    let mut cursors: Vec<Cursor<'_, W>> =
         engines.iter_mut().map(|engine| Cursor::new(engine, level)).collect();
     let start = || {
         let before = if begun { 0 } else { trial.words() };
@@ -134,9 +138,9 @@ fn draw_partition<E: Element>(
     let max_kept = if single { 0 } else { KEPT };
     let mut later_cursors = RejectionCursors::new(start, trial.words(), max_kept);
     let mut rejected = Rejected::default();
-    for (number, out) in out.chunks_mut(block).enumerate() {
+    for_each_chunk::<W>(level, out, (block, begun), &mut |first, out| {
         check();
-        let slice = slice.slice(number * block, out.len());
+        let slice = slice.slice(first, out.len());
         rejected.positions.clear();
         if begun {
             trial.test(out, &mut rejected.positions);
@@ -149,7 +153,7 @@ fn draw_partition<E: Element>(
             check();
             rejected.draw_again(trial, later_cursors.next_pass(), out);
         }
-    }
+    });
     let end = trial.words() - sequences.last().expect("a pass has a sequence");
     let (later_passes, farthest) = later_cursors.finish();
     let after_last = farthest.and_then(|mut last| last.pop()).map(|reader| reader.into_engine(end));
@@ -161,23 +165,23 @@ fn draw_partition<E: Element>(
 
 /// The elements of a block for which all proposals so far were rejected, and the memory for their next proposals.
 #[derive(Default)]
-struct Rejected<E> {
+struct Rejected<W> {
     /// The positions of the elements in the block.
     positions: Vec<u32>,
     /// The row-major indices of the elements in the tensor.
     indices: Vec<u64>,
     /// The proposals of the current pass, one for each element.
-    values: Vec<E>,
+    values: Vec<W>,
     /// Whether each proposal in `values` is rejected.
     flags: Vec<bool>,
 }
 
-impl<E: Element> Rejected<E> {
+impl<W: Wide> Rejected<W> {
     /// Draws new proposals in one later pass, and writes them to `out`, the memory of the block. Then removes from this
     /// list the elements whose new proposals are accepted.
-    fn draw_again(&mut self, trial: &impl Trial<E>, readers: &mut [StateReader], out: &mut [E]) {
+    fn draw_again(&mut self, trial: &dyn Trial<W>, readers: &mut [StateReader], out: &mut [W]) {
         let count = self.positions.len();
-        self.values.resize(count, E::default());
+        self.values.resize(count, W::default());
         self.flags.resize(count, false);
         trial.later_pass(readers, &self.indices, &mut self.values, &mut self.flags);
         let (positions, indices) = (&mut self.positions[..count], &mut self.indices[..count]);

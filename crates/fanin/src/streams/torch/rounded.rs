@@ -1,6 +1,6 @@
 //! The rounding in torch's tensor operations.
 
-use crate::dtype::{DType, Element};
+use crate::dtype::DType;
 
 /// The arithmetic of torch's tensor operations on an element type. In torch, each operation computes in f32 (in f64 for
 /// f64 tensors), and then rounds its result to the element type.
@@ -14,9 +14,9 @@ pub(super) struct Rounded {
 }
 
 impl Rounded {
-    /// Creates the arithmetic on the element type `E`.
-    pub(super) fn new<E: Element>() -> Self {
-        Self { dtype: E::DTYPE }
+    /// Creates the arithmetic on the element type `dtype`.
+    pub(super) fn new(dtype: DType) -> Self {
+        Self { dtype }
     }
 
     /// Rounds the result of an operation to the element type.

@@ -1,58 +1,54 @@
 //! Computes values at arbitrary indices of a uniform or normal fill. Rejection sampling uses them to draw the rejected
 //! elements again.
 
-use super::narrow::NARROW;
-use super::variates::{pairs, uniforms, uniforms64, unit64};
-use super::words::{GROUP, Groups, words_each};
-use crate::dtype::{Element, Values};
+use super::variates::{Interval, pairs, uniforms, uniforms64, unit64};
+use super::wide::{Wide, WideSlice};
+use super::words::{GROUP, Groups};
 use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
 
 /// Largest number of values that are computed together.
 pub(super) const TOGETHER: usize = 128;
 
-/// Computes the values at `indices` of a uniform fill on [low, high), and writes them to `out`. `indices` must ascend.
-pub(super) fn uniforms_at<E: Element>(
+/// Computes the values at `indices` of a uniform fill, and writes them to `out`. `indices` must ascend.
+pub(super) fn uniforms_at<W: Wide>(
     level: Level,
     reader: &mut StateReader,
     indices: &[u64],
-    (low, high): (f64, f64),
-    out: &mut [E],
+    interval: Interval,
+    out: &mut [W],
 ) {
     let mut words = [0; 2 * TOGETHER];
     for (indices, out) in indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
-        let words = &mut words[..words_each::<E>() as usize * indices.len()];
-        if words_each::<E>() == 1 {
-            reader.read(indices, [0], words);
-        } else {
-            let mut first = [0; TOGETHER];
-            first.iter_mut().zip(indices).for_each(|(first, index)| *first = 2 * index);
-            reader.read(&first[..indices.len()], [0, 1], words);
-        }
-        match E::values(out) {
-            Values::F64(out) => dispatch(level, Uniforms64 { words, low, high, out }),
-            Values::F32(out) => dispatch(level, Uniforms32 { words, low, high, out }),
-            Values::F16(out) => dispatch(level, Uniforms32 { words, low, high, out }),
-            Values::BF16(out) => dispatch(level, Uniforms32 { words, low, high, out }),
-            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
+        let words = &mut words[..W::WORDS as usize * indices.len()];
+        match W::slice(out) {
+            WideSlice::F32(out) => {
+                reader.read(indices, [0], words);
+                dispatch(level, Uniforms32 { words, interval, out });
+            }
+            WideSlice::F64(out) => {
+                let mut first = [0; TOGETHER];
+                first.iter_mut().zip(indices).for_each(|(first, index)| *first = 2 * index);
+                reader.read(&first[..indices.len()], [0, 1], words);
+                dispatch(level, Uniforms64 { words, interval, out });
+            }
         }
     }
 }
 
-/// The kernel of [`uniforms_at`] for all types but f64.
-struct Uniforms32<'a, E> {
+/// The kernel of [`uniforms_at`] for f32.
+struct Uniforms32<'a> {
     words: &'a [u32],
-    low: f64,
-    high: f64,
-    out: &'a mut [E],
+    interval: Interval,
+    out: &'a mut [f32],
 }
 
-impl<E: Element> Kernel for Uniforms32<'_, E> {
+impl Kernel for Uniforms32<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
-        uniforms::<I, E>(self.words, self.low, self.high, self.out);
+        uniforms::<I>(self.words, self.interval, self.out);
     }
 }
 
@@ -60,8 +56,7 @@ impl<E: Element> Kernel for Uniforms32<'_, E> {
 struct Uniforms64<'a> {
     /// The upper words of all values, followed by their lower words.
     words: &'a [u32],
-    low: f64,
-    high: f64,
+    interval: Interval,
     out: &'a mut [f64],
 }
 
@@ -75,24 +70,24 @@ impl Kernel for Uniforms64<'_> {
         for (pair, (upper, lower)) in words.as_chunks_mut::<2>().0.iter_mut().zip(upper.iter().zip(lower)) {
             *pair = [*upper, *lower];
         }
-        uniforms64(&words[..2 * self.out.len()], self.low, self.high, self.out);
+        uniforms64(&words[..2 * self.out.len()], self.interval, self.out);
     }
 }
 
 /// Computes the values at `indices` of a normal fill that torch draws by groups, and writes them to `out`. `indices`
 /// must ascend.
-pub(super) fn normals_at<E: Element>(
+pub(super) fn normals_at<W: Wide>(
     level: Level,
     reader: &mut StateReader,
     groups: &Groups,
     indices: &[u64],
     (mean, std): (f64, f64),
-    out: &mut [E],
+    out: &mut [W],
 ) {
     // Each value is computed from a radius and an angle. The words of the angle are half a group after the words of the
     // radius.
     const HALF: usize = GROUP / 2;
-    let each = words_each::<E>();
+    let each = W::WORDS;
     let (mut first, mut sine) = ([0; TOGETHER], [false; TOGETHER]);
     let mut words = [0; 4 * TOGETHER];
     for (indices, out) in indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
@@ -102,34 +97,32 @@ pub(super) fn normals_at<E: Element>(
             *sine = lane >= HALF;
         }
         let (first, words) = (&first[..indices.len()], &mut words[..2 * each as usize * indices.len()]);
-        if each == 1 {
-            reader.read(first, [0, HALF as u32], words);
-        } else {
-            reader.read(first, [0, 1, GROUP as u32, GROUP as u32 + 1], words);
-        }
         let sine = &sine[..indices.len()];
-        match E::values(out) {
-            Values::F64(out) => dispatch(level, Normals64 { words, sine, mean, std, out }),
-            Values::F32(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
-            Values::F16(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
-            Values::BF16(out) => dispatch(level, Normals32 { words, sine, mean, std, out }),
-            Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
+        match W::slice(out) {
+            WideSlice::F32(out) => {
+                reader.read(first, [0, HALF as u32], words);
+                dispatch(level, Normals32 { words, sine, mean, std, out });
+            }
+            WideSlice::F64(out) => {
+                reader.read(first, [0, 1, GROUP as u32, GROUP as u32 + 1], words);
+                dispatch(level, Normals64 { words, sine, mean, std, out });
+            }
         }
     }
 }
 
-/// The kernel of [`normals_at`] for all types but f64.
-struct Normals32<'a, E> {
+/// The kernel of [`normals_at`] for f32.
+struct Normals32<'a> {
     /// The words of all radii, followed by the words of all angles.
     words: &'a [u32],
     /// `true` for a value that uses the sine of its angle, `false` for a value that uses the cosine.
     sine: &'a [bool],
     mean: f64,
     std: f64,
-    out: &'a mut [E],
+    out: &'a mut [f32],
 }
 
-impl<E: Element> Kernel for Normals32<'_, E> {
+impl Kernel for Normals32<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -138,16 +131,16 @@ impl<E: Element> Kernel for Normals32<'_, E> {
         let (mut radii, mut angles) = ([0; TOGETHER], [0; TOGETHER]);
         radii[..count].copy_from_slice(&self.words[..count]);
         angles[..count].copy_from_slice(&self.words[count..]);
-        let (mut values, mut sines) = ([0f32; TOGETHER], [0f32; TOGETHER]);
+        let (mut cosines, mut sines) = ([0f32; TOGETHER], [0f32; TOGETHER]);
         let distribution = (self.mean as f32, self.std as f32);
         for at in (0..count).step_by(I::F32::LANES) {
-            pairs::<I::F32>(&radii[at..], &angles[at..], distribution, &mut values[at..], &mut sines[at..]);
+            pairs::<I::F32>(&radii[at..], &angles[at..], distribution, &mut cosines[at..], &mut sines[at..]);
         }
-        let values = &mut values[..count];
-        for ((value, of_sine), sine) in values.iter_mut().zip(&sines).zip(self.sine) {
-            *value = if *sine { *of_sine } else { *value };
+        for ((out, is_sine), (cosine, sine)) in
+            self.out.iter_mut().zip(self.sine).zip(cosines.iter().zip(&sines))
+        {
+            *out = if *is_sine { *sine } else { *cosine };
         }
-        E::store(values, self.out);
     }
 }
 

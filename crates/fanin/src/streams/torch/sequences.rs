@@ -3,10 +3,11 @@
 use super::cursor::Cursor;
 use super::generator::Torch;
 use super::partition::Cost;
-use super::variates::unit64;
+use super::variates::{Interval, unit64};
+use super::wide::{Wide, for_each_chunk};
 use super::words::{BULK, Groups, words_of_uniforms};
 use crate::cancel::check;
-use crate::dtype::Element;
+use crate::dtype::{DType, Values};
 use crate::region::RegionSlice;
 use crate::rng::Mt19937;
 
@@ -34,59 +35,70 @@ impl ByGroups {
     }
 }
 
+/// A part of a tensor, and what the words of its values depend on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// The element type for which torch computes the values. The values may be stored in another type.
+    pub(super) dtype: DType,
+    /// Number of values of the whole tensor.
+    pub(super) count: usize,
+    pub(super) slice: RegionSlice<'a>,
+}
+
+/// Number of values of a narrow type that are computed in f32 and then rounded. The f32 values stay in the nearest
+/// cache. It is a multiple of the group size, and of the number of words in a state of the generator.
+const NARROW: usize = 2496;
+
 impl Torch {
-    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` uniform values on [low, high).
-    /// `interval` is `(low, high)`.
+    /// Fills `out` with the values of a part of a tensor with uniform values on [low, high). `bounds` is `(low, high)`.
     ///
     /// The generator moves past the words of the whole tensor. Returns the number of these words.
-    pub(super) fn uniforms<E: Element>(
-        &mut self,
-        interval: (f64, f64),
-        slice: RegionSlice<'_>,
-        count: usize,
-        out: &mut [E],
-    ) -> u64 {
-        let words = words_of_uniforms(E::DTYPE, count);
-        self.draw_runs(Cost::of_uniforms::<E>(), (slice, words), out, |cursor, first, out| {
+    pub(super) fn uniforms<W: Wide>(&mut self, bounds: (f64, f64), part: Part<'_>, out: Values<'_>) -> u64 {
+        let words = words_of_uniforms(W::DTYPE, part.count);
+        let interval = Interval::new(part.dtype, bounds);
+        self.draw_runs::<W>(Cost::of_uniforms::<W>(), (part.slice, words), out, &|cursor, first, out| {
             cursor.uniforms(interval, first, out)
         });
         words
     }
 
-    /// Fills `out` with the values of `slice`, which is a part of a tensor of `count` normal values. `distribution` is
-    /// `(mean, std)`.
+    /// Fills `out` with the values of a part of a tensor with normal values. `distribution` is `(mean, std)`.
     ///
-    /// If `by_groups` is true, `count` must be at least [`BULK`]. The generator moves past the words of the whole
-    /// tensor, and the number of these words is returned. If `by_groups` is false, `slice` must be the whole tensor.
-    /// The values are drawn one by one, and 0 is returned because their words are not counted.
-    pub(super) fn normals<E: Element>(
+    /// If `by_groups` is true, the tensor must have at least [`BULK`] values. The generator moves past the words of the
+    /// whole tensor, and the number of these words is returned. If `by_groups` is false, the part must be the whole
+    /// tensor. The values are drawn one by one, and 0 is returned because their words are not counted.
+    pub(super) fn normals<W: Wide>(
         &mut self,
         distribution: (f64, f64),
-        slice: RegionSlice<'_>,
-        count: usize,
-        out: &mut [E],
+        part: Part<'_>,
+        out: Values<'_>,
         by_groups: bool,
     ) -> u64 {
         if !by_groups {
-            self.normals_one_by_one(distribution, out);
+            self.normals_one_by_one::<W>(distribution, out);
             return 0;
         }
-        let groups = Groups::new(E::DTYPE, count);
-        self.draw_runs(Cost::of_normals::<E>(), (slice, groups.total), out, |cursor, first, out| {
-            cursor.normals(&groups, distribution, first, out);
-        });
+        let groups = Groups::new(part.dtype, part.count);
+        self.draw_runs::<W>(
+            Cost::of_normals::<W>(),
+            (part.slice, groups.total),
+            out,
+            &|cursor, first, out| {
+                cursor.normals(&groups, distribution, first, out);
+            },
+        );
         groups.total
     }
 
     /// Fills `out` with normal values that are drawn one by one. torch does this for strided tensors, and for tensors
     /// of fewer than [`BULK`] values.
-    pub(super) fn normals_one_by_one<E: Element>(&mut self, (mean, std): (f64, f64), out: &mut [E]) {
-        for out in out.chunks_mut(CHECK_EVERY) {
+    pub(super) fn normals_one_by_one<W: Wide>(&mut self, (mean, std): (f64, f64), out: Values<'_>) {
+        for_each_chunk::<W>(self.level(), out, (CHECK_EVERY, false), &mut |_, out| {
             check();
             for value in out {
-                *value = E::from_f64(self.single_normal().mul_add(std, mean));
+                *value = W::from_f64(self.single_normal().mul_add(std, mean));
             }
-        }
+        });
     }
 
     /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with its own copy of
@@ -94,27 +106,28 @@ impl Torch {
     ///
     /// `draw(cursor, first, out)` must fill `out` with the consecutive values from the row-major index `first` on. This
     /// method moves the generator by `words` words in total.
-    pub(super) fn draw_runs<E: Element>(
+    pub(super) fn draw_runs<W: Wide>(
         &mut self,
         cost: Cost,
         (slice, words): (RegionSlice<'_>, u64),
-        out: &mut [E],
-        draw: impl Fn(&mut Cursor<'_, E>, u64, &mut [E]) + Sync,
+        out: Values<'_>,
+        draw: &(dyn Fn(&mut Cursor<'_, W>, u64, &mut [W]) + Sync),
     ) {
         let level = self.level();
-        let work = |engine: &mut Mt19937, begin: usize, out: &mut [E]| {
+        let length = if out.dtype() == W::DTYPE { CHECK_EVERY } else { NARROW };
+        let work = |engine: &mut Mt19937, begin: usize, out: Values<'_>| {
             let mut cursor = Cursor::new(engine, level);
-            slice.slice(begin, out.len()).for_each_run(out, |first, out| {
-                for (number, out) in out.chunks_mut(CHECK_EVERY).enumerate() {
-                    check();
-                    draw(&mut cursor, first + (number * CHECK_EVERY) as u64, out);
-                }
+            for_each_chunk::<W>(level, out, (length, false), &mut |first, out| {
+                check();
+                let slice = slice.slice(begin + first, out.len());
+                slice.for_each_run(out, |first, out| draw(&mut cursor, first, out));
             });
             cursor.passed
         };
         let mut partitions = self.partitions(cost, out);
-        let passed = if let [(begin, out)] = partitions.as_mut_slice() {
-            work(&mut self.engine, *begin, out)
+        let passed = if partitions.len() == 1 {
+            let (begin, out) = partitions.remove(0);
+            work(&mut self.engine, begin, out)
         } else {
             let engine = &self.engine;
             let engines = self.threads.map(partitions, |(begin, out)| {

@@ -1,10 +1,12 @@
 //! Fills sparse matrices on the torch stream. In each column, the entries of the rows that come first in a random
 //! permutation of all rows are zero.
 
+use super::cursor::Cursor;
 use super::generator::Torch;
 use super::partition::Cost;
+use super::wide::Wide;
 use super::words::{Groups, words_of_permutation};
-use crate::dtype::{Element, values};
+use crate::dtype::{DType, Values, values};
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::region::Region;
@@ -43,21 +45,37 @@ impl Torch {
     /// [`Groups`]).
     ///
     /// Moves the generator past the words of the normal values, but not past the words of the zeros.
-    pub(super) fn sparse<E: Element>(&mut self, plan: &Plan, (zeros, std): (usize, f64), out: &mut [E]) {
+    pub(super) fn sparse(&mut self, plan: &Plan, (zeros, std): (usize, f64), out: Values<'_>) {
         let (rows, columns) = plan.matrix();
-        let groups = Groups::new(E::DTYPE, out.len());
+        let groups = Groups::new(plan.dtype(), out.len());
         let mut after = self.engine.clone();
-        let level = self.level();
-        after.advance_at(level, groups.total);
+        after.advance_at(self.level(), groups.total);
         let mask = self.zero_mask(&after, plan, zeros, &[0, 0], [rows, columns]);
+        if plan.dtype() == DType::F64 {
+            self.draw_masked::<f64>(&groups, std, (&mask, columns), out);
+        } else {
+            self.draw_masked::<f32>(&groups, std, (&mask, columns), out);
+        }
+    }
+
+    /// Fills `out` with normal values, and with the zeros of `mask`, the mask of a matrix with `columns` columns.
+    fn draw_masked<W: Wide>(
+        &mut self,
+        groups: &Groups,
+        std: f64,
+        (mask, columns): (&ZeroMask, usize),
+        out: Values<'_>,
+    ) {
+        let level = self.level();
         let whole = Region::whole(&[out.len()]);
-        self.draw_runs(Cost::of_normals::<E>(), (whole.all(), groups.total), out, |cursor, first, out| {
+        let draw = |cursor: &mut Cursor<'_, W>, first: u64, out: &mut [W]| {
             for (number, out) in out.chunks_mut(IN_CACHE).enumerate() {
                 let first = first + (number * IN_CACHE) as u64;
-                cursor.normals(&groups, (0.0, std), first, out);
-                mask.clear_range(level, first as usize, columns, out);
+                cursor.normals(groups, (0.0, std), first, out);
+                mask.clear_range(level, first as usize, columns, W::values(out));
             }
-        });
+        };
+        self.draw_runs::<W>(Cost::of_normals::<W>(), (whole.all(), groups.total), out, &draw);
     }
 
     /// Returns the mask of the zeros of a region. The region begins at the index `start` of the matrix, and its height
@@ -99,10 +117,10 @@ impl Torch {
         let (row_stride, column_stride) = tensor.matrix_strides();
         let contiguous = tensor.is_contiguous();
         let (memory, origin) = tensor.element(&[0, 0]);
+        if contiguous {
+            return mask.clear(self.threads, self.level(), memory);
+        }
         values!(memory, memory => {
-            if contiguous {
-                return mask.clear(self.threads, self.level(), memory);
-            }
             mask.for_each_zero(|row, column| {
                 let offset = row as isize * row_stride + column as isize * column_stride;
                 memory[(origin as isize + offset) as usize] = Default::default();

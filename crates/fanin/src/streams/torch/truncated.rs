@@ -8,10 +8,12 @@ use super::partition::Cost;
 use super::rejection::{Trial, append_positions};
 use super::rounded::Rounded;
 use super::scattered::{TOGETHER, normals_at, uniforms_at};
-use super::sequences::{ByGroups, CHECK_EVERY};
-use super::words::{Groups, words_each};
+use super::sequences::{ByGroups, CHECK_EVERY, Part};
+use super::variates::Interval;
+use super::wide::{Wide, for_each_chunk};
+use super::words::Groups;
 use crate::cancel::check;
-use crate::dtype::{DType, Element};
+use crate::dtype::{DType, Values};
 use crate::error::Error;
 use crate::math::quantile64;
 use crate::plan::{Distribution, Plan, Truncation};
@@ -61,75 +63,80 @@ pub(super) struct Bounded {
 }
 
 impl Torch {
-    /// Fills `out` by rejection with the values of `slice`, which is a part of a tensor of `count` values. torch has
-    /// used rejection since 2.12.
+    /// Fills `out` by rejection with the values of a part of a tensor. torch has used rejection since 2.12.
     ///
     /// torch draws proposals for all elements, again and again, until every element has an accepted proposal. Here
     /// later proposals are computed only for the elements that were rejected so far. Returns the number of words of as
     /// many passes over the whole tensor as the values of `slice` need. The other values of the tensor may need more
     /// passes. If torch draws the values of a pass one by one, the words of the pass are not counted.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
-    pub(super) fn truncated_by_rejection<E: Element>(
+    pub(super) fn truncated_by_rejection<W: Wide>(
         &mut self,
         Bounded { mean, std, low, high }: Bounded,
-        slice: RegionSlice<'_>,
-        count: usize,
-        out: &mut [E],
+        part: Part<'_>,
+        mut out: Values<'_>,
         by_groups: ByGroups,
     ) -> u64 {
+        let Part { dtype, count, slice } = part;
         if proposes_normals(mean, std, low, high) {
-            let (low, high) = (E::from_f64(low), E::from_f64(high));
-            let groups = Groups::new(E::DTYPE, count);
-            let trial = Normals { level: self.level(), groups, distribution: (mean, std), low, high };
+            let groups = Groups::new(dtype, count);
+            let trial = Normals::<W>::new(self.level(), (mean, std), groups, dtype, (low, high));
             if by_groups.copy {
                 if !by_groups.tensor {
-                    self.normals_one_by_one((mean, std), out);
+                    self.normals_one_by_one::<W>((mean, std), out.reborrow());
                 }
                 return self.reject(&trial, slice, out, !by_groups.tensor);
             }
             // There are few values, or the memory is strided. In this case torch draws all values one by one in every
             // pass.
-            self.normals((mean, std), slice, count, out, by_groups.tensor);
-            let mut fresh = vec![E::default(); out.len()];
-            while out.iter().any(|value| trial.is_outside(*value)) {
-                self.normals_one_by_one((mean, std), &mut fresh);
-                for (value, fresh) in out.iter_mut().zip(&fresh) {
-                    if trial.is_outside(*value) {
-                        *value = *fresh;
+            self.normals::<W>((mean, std), part, out.reborrow(), by_groups.tensor);
+            let length = out.len().max(1);
+            for_each_chunk::<W>(self.level(), out, (length, true), &mut |_, out| {
+                let mut fresh = vec![W::default(); out.len()];
+                while out.iter().any(|value| trial.is_outside(*value)) {
+                    self.normals_one_by_one::<W>((mean, std), W::values(&mut fresh));
+                    for (value, fresh) in out.iter_mut().zip(&fresh) {
+                        if trial.is_outside(*value) {
+                            *value = *fresh;
+                        }
                     }
                 }
-            }
+            });
             return 0;
         }
         let mode = low.max(high.min(mean));
         // Python computes the square by `pow` of the C library. Without `black_box` the compiler would replace `pow` by
         // a multiplication.
         let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
-        let test = AcceptanceTest::new::<E>(mean, std, peak);
-        let trial = Proposals { level: self.level(), count, low, high, test };
-        self.reject(&trial, slice, out, false)
+        let trial = Proposals {
+            level: self.level(),
+            count,
+            proposals: Interval::new(dtype, (low, high)),
+            draws: Interval::new(dtype, (0.0, 1.0)),
+            test: AcceptanceTest::new(dtype, mean, std, peak),
+        };
+        self.reject::<W>(&trial, slice, out, false)
     }
 
-    /// Fills `out` by the inverse distribution function with the values of `slice`, which is a part of a tensor of
-    /// `count` values. torch used the inverse distribution function before 2.12.
+    /// Fills `out` by the inverse distribution function with the values of a part of a tensor. torch used the inverse
+    /// distribution function before 2.12.
     ///
     /// A uniform value is drawn between the values of `2 * cdf - 1` at the lower and at the upper bound. The inverse
     /// error function of this value is scaled, shifted by the mean, and clamped to the bounds. The result of each step
     /// is rounded to the element type.
     ///
     /// Moves the generator past the words of the whole tensor, and returns the number of these words.
-    pub(super) fn truncated_by_inverse<E: Element>(
+    pub(super) fn truncated_by_inverse<W: Wide>(
         &mut self,
         Bounded { mean, std, low, high }: Bounded,
-        slice: RegionSlice<'_>,
-        count: usize,
-        out: &mut [E],
+        part: Part<'_>,
+        mut out: Values<'_>,
     ) -> u64 {
         let [first, last] = [low, high].map(|bound| 2.0 * cdf((bound - mean) / std) - 1.0);
-        let words = self.uniforms((first, last), slice, count, out);
-        let steps = Rounded::new::<E>();
+        let words = self.uniforms::<W>((first, last), part, out.reborrow());
+        let steps = Rounded::new(part.dtype);
         let factor = std * 2f64.sqrt();
-        for out in out.chunks_mut(CHECK_EVERY) {
+        for_each_chunk::<W>(self.level(), out, (CHECK_EVERY, true), &mut |_, out| {
             check();
             for value in out {
                 let y = value.to_f64();
@@ -144,36 +151,50 @@ impl Torch {
                 let x = steps.round(steps.round(z) * steps.scalar(factor));
                 let x = steps.round(x + steps.scalar(mean));
                 let x = if x < steps.round(low) { steps.round(low) } else { x };
-                *value = E::from_f64(if x > steps.round(high) { steps.round(high) } else { x });
+                *value = W::from_f64(if x > steps.round(high) { steps.round(high) } else { x });
             }
-        }
+        });
         words
     }
 }
 
-/// Normal proposals. A proposal is rejected if it is outside of the bounds.
-struct Normals<E> {
+/// Normal proposals. A proposal is rejected if it is outside of the bounds after it has been rounded to the element type.
+struct Normals<W> {
     level: Level,
     groups: Groups,
     distribution: (f64, f64),
-    low: E,
-    high: E,
+    /// The least value that rounds to the lower bound.
+    low: W,
+    /// The greatest value that rounds to the upper bound.
+    high: W,
 }
 
-impl<E: Element> Normals<E> {
+impl<W: Wide> Normals<W> {
+    fn new(
+        level: Level,
+        distribution: (f64, f64),
+        groups: Groups,
+        dtype: DType,
+        (low, high): (f64, f64),
+    ) -> Self {
+        let low = W::rounding_to(dtype, dtype.round(low)).0;
+        let high = W::rounding_to(dtype, dtype.round(high)).1;
+        Self { level, groups, distribution, low, high }
+    }
+
     /// Whether the proposal `value` is outside of the bounds, and is therefore rejected.
-    fn is_outside(&self, value: E) -> bool {
+    fn is_outside(&self, value: W) -> bool {
         value < self.low || value > self.high
     }
 }
 
-impl<E: Element> Trial<E> for Normals<E> {
+impl<W: Wide> Trial<W> for Normals<W> {
     fn words(&self) -> u64 {
         self.groups.total
     }
 
     fn cost(&self) -> Cost {
-        Cost::of_bounded_normals::<E>()
+        Cost::of_bounded_normals::<W>()
     }
 
     fn sequences(&self) -> Vec<u64> {
@@ -182,20 +203,20 @@ impl<E: Element> Trial<E> for Normals<E> {
 
     fn first_pass(
         &self,
-        cursors: &mut [Cursor<'_, E>],
+        cursors: &mut [Cursor<'_, W>],
         slice: RegionSlice<'_>,
-        out: &mut [E],
+        out: &mut [W],
         rejected: &mut Vec<u32>,
     ) {
         slice.for_each_run(out, |first, out| cursors[0].normals(&self.groups, self.distribution, first, out));
         self.test(out, rejected);
     }
 
-    fn test(&self, out: &[E], rejected: &mut Vec<u32>) {
+    fn test(&self, out: &[W], rejected: &mut Vec<u32>) {
         dispatch(self.level, Outside { values: out, low: self.low, high: self.high, positions: rejected });
     }
 
-    fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [E], rejected: &mut [bool]) {
+    fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [W], rejected: &mut [bool]) {
         normals_at(self.level, &mut readers[0], &self.groups, indices, self.distribution, out);
         for (rejected, value) in rejected.iter_mut().zip(out) {
             *rejected = self.is_outside(*value);
@@ -204,14 +225,14 @@ impl<E: Element> Trial<E> for Normals<E> {
 }
 
 /// The kernel that appends the positions of the values outside of the bounds to `positions`.
-struct Outside<'a, E> {
-    values: &'a [E],
-    low: E,
-    high: E,
+struct Outside<'a, W> {
+    values: &'a [W],
+    low: W,
+    high: W,
     positions: &'a mut Vec<u32>,
 }
 
-impl<E: Element> Kernel for Outside<'_, E> {
+impl<W: Wide> Kernel for Outside<'_, W> {
     type Output = ();
 
     #[inline(always)]
@@ -220,8 +241,8 @@ impl<E: Element> Kernel for Outside<'_, E> {
         let Self { values, low, high, positions } = self;
         for (begin, values) in (0..).step_by(LANES).zip(values.chunks(LANES)) {
             let mut outside = 0u64;
-            match bytemuck::try_cast_slice::<E, f32>(values) {
-                Ok(values) if E::DTYPE == DType::F32 && values.len() == LANES => {
+            match bytemuck::try_cast_slice::<W, f32>(values) {
+                Ok(values) if W::DTYPE == DType::F32 && values.len() == LANES => {
                     let (low, high) = (low.to_f64() as f32, high.to_f64() as f32);
                     for (number, values) in values.as_chunks().0.iter().enumerate() {
                         outside |= u64::from(I::outside_mask(values, low, high)) << (number * U32X16_LANES);
@@ -249,57 +270,57 @@ const IN_CACHE: usize = 2496;
 struct Proposals {
     level: Level,
     count: usize,
-    low: f64,
-    high: f64,
+    proposals: Interval,
+    draws: Interval,
     test: AcceptanceTest,
 }
 
-impl<E: Element> Trial<E> for Proposals {
+impl<W: Wide> Trial<W> for Proposals {
     fn words(&self) -> u64 {
-        2 * words_each::<E>() * self.count as u64
+        2 * W::WORDS * self.count as u64
     }
 
     fn cost(&self) -> Cost {
-        Cost::of_proposals::<E>()
+        Cost::of_proposals::<W>()
     }
 
     fn sequences(&self) -> Vec<u64> {
-        vec![0, words_each::<E>() * self.count as u64]
+        vec![0, W::WORDS * self.count as u64]
     }
 
     fn first_pass(
         &self,
-        cursors: &mut [Cursor<'_, E>],
+        cursors: &mut [Cursor<'_, W>],
         slice: RegionSlice<'_>,
-        out: &mut [E],
+        out: &mut [W],
         rejected: &mut Vec<u32>,
     ) {
         let [proposing, drawing] = cursors else { unreachable!("a pass has two sequences") };
-        let (mut draws, mut flags) = ([E::default(); IN_CACHE], [false; IN_CACHE]);
+        let (mut draws, mut flags) = ([W::default(); IN_CACHE], [false; IN_CACHE]);
         for (number, out) in out.chunks_mut(IN_CACHE).enumerate() {
             let first = number * IN_CACHE;
             let (draws, flags) = (&mut draws[..out.len()], &mut flags[..out.len()]);
             let slice = slice.slice(first, out.len());
-            slice.for_each_run(out, |first, out| proposing.uniforms((self.low, self.high), first, out));
-            slice.for_each_run(draws, |first, out| drawing.uniforms((0.0, 1.0), first, out));
+            slice.for_each_run(out, |first, out| proposing.uniforms(self.proposals, first, out));
+            slice.for_each_run(draws, |first, out| drawing.uniforms(self.draws, first, out));
             self.test.test(self.level, out, draws, flags);
             append_positions(flags, first as u32, rejected);
         }
     }
 
-    fn test(&self, _: &[E], _: &mut Vec<u32>) {
+    fn test(&self, _: &[W], _: &mut Vec<u32>) {
         unreachable!("only `first_pass` draws the first pass of uniform proposals");
     }
 
-    fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [E], rejected: &mut [bool]) {
-        let mut draws = [E::default(); TOGETHER];
+    fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [W], rejected: &mut [bool]) {
+        let mut draws = [W::default(); TOGETHER];
         let [proposing, drawing] = readers else { unreachable!("a pass has two sequences") };
         let chunks =
             indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)).zip(rejected.chunks_mut(TOGETHER));
         for ((indices, out), rejected) in chunks {
             let draws = &mut draws[..indices.len()];
-            uniforms_at(self.level, proposing, indices, (self.low, self.high), out);
-            uniforms_at(self.level, drawing, indices, (0.0, 1.0), draws);
+            uniforms_at(self.level, proposing, indices, self.proposals, out);
+            uniforms_at(self.level, drawing, indices, self.draws, draws);
             self.test.test(self.level, out, draws, rejected);
         }
     }

@@ -2,9 +2,9 @@
 
 use std::f32::consts::TAU;
 
-use super::narrow::NARROW;
+use super::wide::{Wide, WideSlice};
 use super::words::GROUP;
-use crate::dtype::{Element, Values};
+use crate::dtype::{DType, Element};
 use crate::math::{angle, polar};
 use crate::rng::Mt19937;
 use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
@@ -14,30 +14,27 @@ use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa
 const CHUNK: usize = 1248;
 
 /// Transforms the words of whole groups to normal values, and writes the values to `out`.
-pub(super) fn transform<E: Element>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [E]) {
-    match E::values(out) {
-        Values::F64(out) => dispatch(level, Groups64 { words, mean, std, out }),
-        Values::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),
-        Values::F16(out) => dispatch(level, Groups32 { words, mean, std, out }),
-        Values::BF16(out) => dispatch(level, Groups32 { words, mean, std, out }),
-        Values::F8E4M3(_) | Values::F8E5M2(_) => unreachable!("{}", NARROW),
+pub(super) fn transform<W: Wide>(level: Level, words: &[u32], (mean, std): (f64, f64), out: &mut [W]) {
+    match W::slice(out) {
+        WideSlice::F32(out) => dispatch(level, Groups32 { words, mean, std, out }),
+        WideSlice::F64(out) => dispatch(level, Groups64 { words, mean, std, out }),
     }
 }
 
-/// The kernel of [`transform`] for all types but f64.
-struct Groups32<'a, E> {
+/// The kernel of [`transform`] for f32.
+struct Groups32<'a> {
     words: &'a [u32],
     mean: f64,
     std: f64,
-    out: &'a mut [E],
+    out: &'a mut [f32],
 }
 
-impl<E: Element> Kernel for Groups32<'_, E> {
+impl Kernel for Groups32<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
-        groups::<I, E>(self.words, self.out, self.mean as f32, self.std as f32);
+        groups::<I>(self.words, self.out, self.mean as f32, self.std as f32);
     }
 }
 
@@ -58,21 +55,39 @@ impl Kernel for Groups64<'_> {
     }
 }
 
+/// The uniform distribution on [low, high), for one element type.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Interval {
+    low: f64,
+    high: f64,
+    /// The lower bound, rounded to the element type.
+    first: f32,
+    /// The least and the greatest f32 value that round to the upper bound, which is itself rounded to the element type.
+    /// torch replaces a value that rounds to the upper bound by the lower bound.
+    last: (f32, f32),
+}
+
+impl Interval {
+    pub(super) fn new(dtype: DType, (low, high): (f64, f64)) -> Self {
+        let last = if dtype == DType::F64 { (0.0, 0.0) } else { dtype.rounding_to(dtype.round(high)) };
+        Self { low, high, first: dtype.round(low) as f32, last }
+    }
+}
+
 /// Returns a uniform value on [0, 1) from the low 53 bits of a 64-bit draw.
 #[inline(always)]
 pub(super) fn unit64(word: u64) -> f64 {
     (word & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// The kernel that draws uniform values on [low, high) for all types but f64.
-pub(super) struct Uniform32<'a, E> {
+/// The kernel that draws f32 uniform values.
+pub(super) struct Uniform32<'a> {
     pub(super) engine: &'a mut Mt19937,
-    pub(super) low: f64,
-    pub(super) high: f64,
-    pub(super) out: &'a mut [E],
+    pub(super) interval: Interval,
+    pub(super) out: &'a mut [f32],
 }
 
-impl<E: Element> Kernel for Uniform32<'_, E> {
+impl Kernel for Uniform32<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -83,7 +98,7 @@ impl<E: Element> Kernel for Uniform32<'_, E> {
             let (out, later) = split(&mut rest, CHUNK);
             let words = &mut words[..out.len()];
             self.engine.words_and_prefetch::<I>(words, later);
-            uniforms::<I, E>(words, self.low, self.high, out);
+            uniforms::<I>(words, self.interval, out);
         }
     }
 }
@@ -98,29 +113,17 @@ fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mu
     (now, Prefetch::new(&rest[..count.min(rest.len())]))
 }
 
-/// Transforms at most [`CHUNK`] words to uniform values on [low, high). Each value takes one word.
+/// Transforms words to f32 uniform values. Each value takes one word.
 #[inline(always)]
-pub(super) fn uniforms<I: SimdIsa, E: Element>(words: &[u32], low: f64, high: f64, out: &mut [E]) {
-    // A value that rounds to the upper bound is replaced by the lower bound. Both bounds are rounded to the element
-    // type.
-    let (first, last) = (E::DTYPE.round(low) as f32, E::DTYPE.round(high) as f32);
+pub(super) fn uniforms<I: SimdIsa>(words: &[u32], interval: Interval, out: &mut [f32]) {
+    let Interval { low, high, first, last: (least, greatest) } = interval;
     let low = low as f32;
     let range = high as f32 - low;
-    let (first, last) = (E::from_f64(first.into()), E::from_f64(last.into()));
-    if let Values::F32(out) = E::values(out) {
-        scaled::<I>(words, low, range, out);
-    } else {
-        let mut values = [0f32; CHUNK];
-        let values = &mut values[..words.len()];
-        scaled::<I>(words, low, range, values);
-        E::store(values, out);
-    }
-    // The greatest word gives the greatest value. If that value rounds to less than the upper bound, no value needs to
-    // be replaced.
-    let greatest = unit::<f32>(u32::MAX).mul_add(range, low);
-    if E::from_f64(greatest.into()) >= last {
+    scaled::<I>(words, low, range, out);
+    // The largest word gives the largest value. If that value does not round to the upper bound, no value does.
+    if unit::<f32>(u32::MAX).mul_add(range, low) >= least {
         for out in out {
-            *out = if *out == last { first } else { *out };
+            *out = if *out >= least && *out <= greatest { first } else { *out };
         }
     }
 }
@@ -139,11 +142,10 @@ fn scaled<I: SimdIsa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
     }
 }
 
-/// The kernel that draws f64 uniform values on [low, high).
+/// The kernel that draws f64 uniform values.
 pub(super) struct Uniform64<'a> {
     pub(super) engine: &'a mut Mt19937,
-    pub(super) low: f64,
-    pub(super) high: f64,
+    pub(super) interval: Interval,
     pub(super) out: &'a mut [f64],
 }
 
@@ -158,14 +160,15 @@ impl Kernel for Uniform64<'_> {
             let (out, later) = split(&mut rest, CHUNK / 2);
             let words = &mut words[..2 * out.len()];
             self.engine.words_and_prefetch::<I>(words, later);
-            uniforms64(words, self.low, self.high, out);
+            uniforms64(words, self.interval, out);
         }
     }
 }
 
-/// Transforms words to f64 uniform values on [low, high). Each value takes two words.
+/// Transforms words to f64 uniform values. Each value takes two words.
 #[inline(always)]
-pub(super) fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
+pub(super) fn uniforms64(words: &[u32], interval: Interval, out: &mut [f64]) {
+    let Interval { low, high, .. } = interval;
     let range = high - low;
     for (out, [upper, lower]) in out.iter_mut().zip(words.as_chunks::<2>().0) {
         let value = unit64(u64::from(*upper) << 32 | u64::from(*lower)).mul_add(range, low);
@@ -173,15 +176,15 @@ pub(super) fn uniforms64(words: &[u32], low: f64, high: f64, out: &mut [f64]) {
     }
 }
 
-/// The kernel that draws whole groups of normal values for all types but f64.
-pub(super) struct Normal32<'a, E> {
+/// The kernel that draws whole groups of f32 normal values.
+pub(super) struct Normal32<'a> {
     pub(super) engine: &'a mut Mt19937,
     pub(super) mean: f64,
     pub(super) std: f64,
-    pub(super) out: &'a mut [E],
+    pub(super) out: &'a mut [f32],
 }
 
-impl<E: Element> Kernel for Normal32<'_, E> {
+impl Kernel for Normal32<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -193,7 +196,7 @@ impl<E: Element> Kernel for Normal32<'_, E> {
             let (out, later) = split(&mut rest, CHUNK);
             let words = &mut words[..out.len()];
             self.engine.words_and_prefetch::<I>(words, later);
-            groups::<I, E>(words, out, mean, std);
+            groups::<I>(words, out, mean, std);
         }
     }
 }
@@ -203,19 +206,18 @@ const TOGETHER: usize = 4 * GROUP;
 
 /// Transforms whole groups to normal values, [`TOGETHER`] values at a time.
 #[inline(always)]
-fn groups<I: SimdIsa, E: Element>(words: &[u32], out: &mut [E], mean: f32, std: f32) {
+fn groups<I: SimdIsa>(words: &[u32], out: &mut [f32], mean: f32, std: f32) {
     let (blocks, rest) = words.as_chunks::<TOGETHER>();
     let (chunks, last) = out.as_chunks_mut::<TOGETHER>();
-    let mut values = [0f32; TOGETHER];
     for (words, out) in blocks.iter().zip(chunks) {
-        four_groups::<I>(words, &mut values, mean, std);
-        E::store(&values, out);
+        four_groups::<I>(words, out, mean, std);
     }
     if !rest.is_empty() {
         let mut words = [0; TOGETHER];
+        let mut values = [0f32; TOGETHER];
         words[..rest.len()].copy_from_slice(rest);
         four_groups::<I>(&words, &mut values, mean, std);
-        E::store(&values[..last.len()], last);
+        last.copy_from_slice(&values[..last.len()]);
     }
 }
 

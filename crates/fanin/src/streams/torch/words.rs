@@ -1,7 +1,7 @@
 //! Computes the number of words that a fill takes from the generator, and the word at which each value begins.
 
 use super::generator::Torch;
-use crate::dtype::{DType, Element};
+use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
@@ -65,9 +65,10 @@ pub(super) const fn words_per_value(dtype: DType) -> u64 {
     if matches!(dtype, DType::F64) { 2 } else { 1 }
 }
 
-/// Number of words that one value of the type `E` takes.
-pub(super) fn words_each<E: Element>() -> u64 {
-    words_per_value(E::DTYPE)
+/// The type for which values of the type `dtype` are drawn. torch cannot draw eight-bit types, so their values are drawn
+/// as f32 values and then rounded.
+pub(super) fn drawn_dtype(dtype: DType) -> DType {
+    if dtype.size() == 1 { DType::F32 } else { dtype }
 }
 
 /// The type in which the Gaussian matrix of an orthogonal plan is drawn: f64 for f64, and f32 for all other types.

@@ -1,0 +1,19 @@
+//! Splits and reads slices whose element type is known only at run time.
+
+use super::element::Element;
+use super::values::{Values, values};
+
+impl Values<'_> {
+    /// Splits the slice at `position`. If `position` is beyond the end, the second part is empty.
+    pub(crate) fn split_at(self, position: usize) -> (Self, Self) {
+        values!(self, slice => {
+            let (before, after) = slice.split_at_mut(position.min(slice.len()));
+            (Element::values(before), Element::values(after))
+        })
+    }
+
+    /// Converts the values to `W`, and writes them to `to`, which must have the same length.
+    pub(crate) fn read<W: Element>(&self, to: &mut [W]) {
+        values!(self, slice => to.iter_mut().zip(slice.iter()).for_each(|(to, from)| *to = W::from_f64(from.to_f64())));
+    }
+}

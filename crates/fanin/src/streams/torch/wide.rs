@@ -1,0 +1,104 @@
+//! The types in which torch computes random values, and memory of narrower types.
+
+use crate::dtype::{DType, Element, Values};
+use crate::simd::Level;
+use crate::streams::store::store;
+
+/// A type in which torch computes random values: f64 for f64, f32 for all other types.
+///
+/// torch rounds each value of f16 and bf16 once, after it has been computed in f32. Here the f32 values are computed in
+/// a buffer and then rounded. So the code that computes them is compiled for two types instead of four
+/// (docs/dev/build.md).
+pub(super) trait Wide: Element {
+    /// Number of words of the generator that one value takes.
+    const WORDS: u64;
+
+    /// Returns the memory of `values` if it is of this type, or `values` itself.
+    fn memory(values: Values<'_>) -> Result<&mut [Self], Values<'_>>;
+
+    /// Returns the slice as a [`WideSlice`].
+    fn slice(slice: &mut [Self]) -> WideSlice<'_>;
+
+    /// Returns the least and the greatest value of this type that round to `x`, a value of the type `dtype`.
+    fn rounding_to(dtype: DType, x: f64) -> (Self, Self);
+}
+
+/// A mutable slice of a type in which torch computes.
+pub(super) enum WideSlice<'a> {
+    F32(&'a mut [f32]),
+    F64(&'a mut [f64]),
+}
+
+impl Wide for f32 {
+    const WORDS: u64 = 1;
+
+    fn memory(values: Values<'_>) -> Result<&mut [Self], Values<'_>> {
+        match values {
+            Values::F32(memory) => Ok(memory),
+            other => Err(other),
+        }
+    }
+
+    fn slice(slice: &mut [Self]) -> WideSlice<'_> {
+        WideSlice::F32(slice)
+    }
+
+    fn rounding_to(dtype: DType, x: f64) -> (Self, Self) {
+        dtype.rounding_to(x)
+    }
+}
+
+impl Wide for f64 {
+    const WORDS: u64 = 2;
+
+    fn memory(values: Values<'_>) -> Result<&mut [Self], Values<'_>> {
+        match values {
+            Values::F64(memory) => Ok(memory),
+            other => Err(other),
+        }
+    }
+
+    fn slice(slice: &mut [Self]) -> WideSlice<'_> {
+        WideSlice::F64(slice)
+    }
+
+    fn rounding_to(_: DType, x: f64) -> (Self, Self) {
+        (x, x)
+    }
+}
+
+/// Splits `values` into chunks of `length` values, and calls `write` for each chunk in order. The first argument is the
+/// position in `values` at which the chunk begins.
+///
+/// If the values are of the type `W`, `write` gets their own memory. Otherwise `write` gets a buffer, whose values are
+/// then rounded to the type of `values`. The buffer contains the values of the chunk if `is_read` is true, and
+/// unspecified values otherwise.
+pub(super) fn for_each_chunk<W: Wide>(
+    level: Level,
+    values: Values<'_>,
+    (length, is_read): (usize, bool),
+    write: &mut dyn FnMut(usize, &mut [W]),
+) {
+    let mut rest = match W::memory(values) {
+        Ok(memory) => {
+            let chunks = memory.chunks_mut(length).enumerate();
+            return chunks.for_each(|(number, chunk)| write(number * length, chunk));
+        }
+        Err(narrow) => narrow,
+    };
+    let mut buffer = vec![W::default(); length.min(rest.len())];
+    let mut begin = 0;
+    while !rest.is_empty() {
+        let (chunk, later) = rest.split_at(length);
+        let buffer = &mut buffer[..chunk.len()];
+        if is_read {
+            chunk.read(buffer);
+        }
+        write(begin, buffer);
+        if let WideSlice::F32(buffer) = W::slice(buffer) {
+            store(level, buffer, chunk);
+        }
+        begin += length;
+        rest = later;
+    }
+}
