@@ -62,6 +62,9 @@ pub fn environment() -> Result<PathBuf> {
     Ok(python)
 }
 
+/// The features of the workspace that all steps build with. See [`crate::test`].
+pub const FEATURES: [&str; 2] = ["--features", "fanin/rand_core,fanin/ndarray"];
+
 /// Builds the wheel with the cargo profile `profile`, and installs it into the Python environment.
 ///
 /// # Errors
@@ -73,7 +76,9 @@ pub fn install_wheel(python: &Path, profile: &str) -> Result {
         std::fs::remove_dir_all(&wheels).map_err(|error| format!("{}: {error}", wheels.display()))?;
     }
     run(Command::new(python)
-        .args(["-m", "maturin", "build", "--profile", profile, "--interpreter"])
+        .args(["-m", "maturin", "build", "--profile", profile])
+        .args(if profile == "dev" { FEATURES.as_slice() } else { &[] })
+        .arg("--interpreter")
         .arg(python)
         .arg("--out")
         .arg(&wheels))?;
@@ -91,7 +96,7 @@ pub fn install_wheel(python: &Path, profile: &str) -> Result {
 /// Returns an error if the build fails, or if `check` is true and the stubs are not up to date.
 pub fn stubs(steps: &mut Steps, check: bool) -> Result {
     steps.step("build the Python module for its stubs", || {
-        run(cargo().args(["build", "--package", "fanin-python", "--features", "stubs"]))
+        run(cargo().args(["build", "--package", "fanin-python", "--features", "stubs"]).args(FEATURES))
     })?;
     let (before, after) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let library = target().join("debug").join(format!("{before}_fanin{after}"));

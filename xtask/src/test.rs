@@ -66,18 +66,24 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
     })
 }
 
+/// Returns `cargo test` for the workspace.
+///
+/// All steps build the whole workspace with the same features, because cargo builds a crate again if the features of
+/// one of its dependencies differ. The features are those of the library that add interfaces to other crates. So the
+/// interfaces are tested without a build of their own.
+fn test() -> Command {
+    let mut test = cargo();
+    test.args(["test", "--workspace"]).args(python::FEATURES);
+    test
+}
+
 /// Runs the unit tests, the tests of golden values, and the main tests of the command line.
 fn quick(steps: &mut Steps) -> Result {
-    steps.step("unit tests of the workspace", || {
-        run(cargo().args(["test", "--workspace", "--lib", "--bins"]))
-    })?;
-    steps.step("golden values, formulas, specs", || {
-        let tests = ["value_stability", "torch_goldens", "formulas", "spec_grammar", "architecture"];
-        let tests = tests.into_iter().flat_map(|test| ["--test", test]);
-        run(cargo().args(["test", "--package", "fanin"]).args(tests))
-    })?;
-    steps.step("the command line", || {
-        run(cargo().args(["test", "--package", "fanin-cli", "--test", "cli", "--test", "recipes"]))
+    let tests =
+        ["value_stability", "torch_goldens", "formulas", "spec_grammar", "architecture", "cli", "recipes"];
+    let tests = tests.into_iter().flat_map(|test| ["--test", test]);
+    steps.step("unit tests, golden values, the command line", || {
+        run(test().args(["--lib", "--bins"]).args(tests))
     })
 }
 
@@ -86,30 +92,26 @@ const EXAMPLES: [&str; 6] = ["any_split", "fused", "own_scheme", "readme", "scal
 
 fn rust(steps: &mut Steps, tier: Tier) -> Result {
     let test = || {
-        let mut test = cargo();
-        test.args(["test", "--workspace"]);
+        let mut test = test();
         if tier == Tier::Slow {
             test.env("FANIN_KILLS", "50");
         }
         test
     };
+    // Also builds the examples.
     steps.step("build the workspace and its tests", || run(test().arg("--no-run")))?;
     steps.step("tests of the workspace", || run(test().args(["--lib", "--bins", "--tests"])))?;
     steps.step("documentation tests", || run(test().arg("--doc")))?;
     steps.step("examples", || {
+        let folder = target().join("debug/examples");
         EXAMPLES.into_iter().try_for_each(|example| {
-            run(cargo().args(["run", "--quiet", "--package", "fanin", "--example", example]))
+            run(&mut Command::new(folder.join(format!("{example}{}", std::env::consts::EXE_SUFFIX))))
         })
-    })?;
-    // The profile `features` does not optimize. It is sufficient, because these features add interfaces and no kernels.
-    let features = ["--package", "fanin", "--profile", "features", "--features", "rand_core,ndarray"];
-    steps.step("interfaces to rand_core and ndarray", || {
-        run(cargo().arg("test").args(features).args(["--lib", "interop", "--test", "generators"]))?;
-        run(cargo().arg("test").args(features).args(["--doc", "interop"]))
     })?;
     if tier == Tier::Slow {
         steps.step("the library without features", || {
-            let bare = ["--package", "fanin", "--no-default-features", "--lib", "--tests"];
+            let bare =
+                ["--package", "fanin", "--no-default-features", "--profile", "bare", "--lib", "--tests"];
             run(cargo().arg("test").args(bare))
         })?;
     }
@@ -145,7 +147,9 @@ fn cargo_in(adapter: &str, command: &str) -> Command {
 
 /// Builds the `fanin` binary with the profile of the tests, and returns the path of the binary.
 fn binary(steps: &mut Steps) -> Result<PathBuf> {
-    steps.step("build the command", || run(cargo().args(["build", "--workspace", "--bins"])))?;
+    steps.step("build the command", || {
+        run(cargo().args(["build", "--workspace", "--bins"]).args(python::FEATURES))
+    })?;
     Ok(target().join("debug").join(format!("fanin{}", std::env::consts::EXE_SUFFIX)))
 }
 
