@@ -6,7 +6,7 @@ mod test;
 
 use std::process::{Command, ExitCode};
 
-use steps::{Result, Steps, cargo, root, run};
+use steps::{Result, Steps, root, run};
 use test::{Part, Tier};
 
 const HELP: &str = "\
@@ -90,6 +90,5 @@ fn golden(steps: &mut Steps, check: bool) -> Result {
     if check {
         return Ok(());
     }
-    let stability = ["test", "--package", "fanin", "--all-features", "--test", "value_stability"];
-    run(cargo().args(stability).env("FANIN_GOLDEN", "write"))
+    run(test::cargo_test().args(["--test", "value_stability"]).env("FANIN_GOLDEN", "write"))
 }

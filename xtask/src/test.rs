@@ -71,7 +71,7 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
 /// All steps build the whole workspace with the same features, because cargo builds a crate again if the features of
 /// one of its dependencies differ. The features are those of the library that add interfaces to other crates. So the
 /// interfaces are tested without a build of their own.
-fn test() -> Command {
+pub fn cargo_test() -> Command {
     let mut test = cargo();
     test.args(["test", "--workspace"]).args(python::FEATURES);
     test
@@ -83,7 +83,7 @@ fn quick(steps: &mut Steps) -> Result {
         ["value_stability", "torch_goldens", "formulas", "spec_grammar", "architecture", "cli", "recipes"];
     let tests = tests.into_iter().flat_map(|test| ["--test", test]);
     steps.step("unit tests, golden values, the command line", || {
-        run(test().args(["--lib", "--bins"]).args(tests))
+        run(cargo_test().args(["--lib", "--bins"]).args(tests))
     })
 }
 
@@ -92,7 +92,7 @@ const EXAMPLES: [&str; 6] = ["any_split", "fused", "own_scheme", "readme", "scal
 
 fn rust(steps: &mut Steps, tier: Tier) -> Result {
     let test = || {
-        let mut test = test();
+        let mut test = cargo_test();
         if tier == Tier::Slow {
             test.env("FANIN_KILLS", "50");
         }

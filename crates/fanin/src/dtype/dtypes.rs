@@ -77,8 +77,8 @@ impl DType {
         }
     }
 
-    /// Returns the least and the greatest f32 value that round to `x`. The type must not be f64, and `x` must be a value
-    /// of the type.
+    /// Returns the least and the greatest f32 value that round to `x`. The type must be f32, f16 or bf16, and `x` must be
+    /// a value of the type.
     pub(crate) fn rounding_to(self, x: f64) -> (f32, f32) {
         if self == DType::F32 {
             return (x as f32, x as f32);
@@ -166,6 +166,30 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_f32_values_that_round_to_a_value_are_all_between_the_least_and_the_greatest() {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            for x in [
+                0.0,
+                1.0,
+                -1.0,
+                0.5,
+                -0.375,
+                3.0,
+                dtype.next_up(0.0),
+                dtype.next_down(0.0),
+                dtype.next_up(1.0),
+            ] {
+                let (least, greatest) = dtype.rounding_to(x);
+                let round = |value: f32| dtype.round(value.into());
+                assert!(round(least) == x && round(greatest) == x, "{dtype} {x}: {least} {greatest}");
+                assert!(round(least.next_down()) < x && round(greatest.next_up()) > x, "{dtype} {x}");
+            }
+        }
+        assert_eq!(DType::F16.rounding_to(f64::INFINITY), (65520.0, f32::INFINITY));
+        assert_eq!(DType::BF16.rounding_to(f64::NEG_INFINITY).0, f32::NEG_INFINITY);
     }
 
     #[test]

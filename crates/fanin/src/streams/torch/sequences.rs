@@ -45,6 +45,9 @@ pub(super) struct Part<'a> {
     pub(super) slice: RegionSlice<'a>,
 }
 
+/// A function that fills a slice with consecutive values, given a cursor and the row-major index of the first value.
+type Draw<'a, W> = dyn Fn(&mut Cursor<'_, W>, u64, &mut [W]) + Sync + 'a;
+
 /// Number of values of a narrow type that are computed in f32 and then rounded. The f32 values stay in the nearest
 /// cache. It is a multiple of the group size, and of the number of words in a state of the generator.
 const NARROW: usize = 2496;
@@ -111,7 +114,7 @@ impl Torch {
         cost: Cost,
         (slice, words): (RegionSlice<'_>, u64),
         out: Values<'_>,
-        draw: &(dyn Fn(&mut Cursor<'_, W>, u64, &mut [W]) + Sync),
+        draw: &Draw<'_, W>,
     ) {
         let level = self.level();
         let length = if out.dtype() == W::DTYPE { CHECK_EVERY } else { NARROW };
