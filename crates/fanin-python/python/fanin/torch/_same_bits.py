@@ -18,9 +18,9 @@ from torch.nn import init as _torch
 from .._fanin import torch_fill
 from ._requests import DTYPES, NORMAL, SPARSE, TRUNC_NORMAL, UNIFORM, MakeRequest
 
-_NAMES = {UNIFORM: "uniform", NORMAL: "normal", TRUNC_NORMAL: "truncated normal", SPARSE: "sparse"}
+_NAMES: dict[MakeRequest, str] = {UNIFORM: "uniform", NORMAL: "normal", TRUNC_NORMAL: "truncated normal", SPARSE: "sparse"}
 #: The distributions from which another distribution is drawn. It can be left to fanin only if these can.
-_PARTS = {UNIFORM: (), NORMAL: (), TRUNC_NORMAL: (UNIFORM, NORMAL), SPARSE: (NORMAL,)}
+_PARTS: dict[MakeRequest, tuple[MakeRequest, ...]] = {UNIFORM: (), NORMAL: (), TRUNC_NORMAL: (UNIFORM, NORMAL), SPARSE: (NORMAL,)}
 
 #: torch's methods. They are not looked up in `Tensor`, where fast_init replaces them.
 _uniform = torch._C.TensorBase.uniform_
@@ -131,16 +131,16 @@ def _sparse(tensor: Tensor, generator: torch.Generator) -> None:
         tensor[torch.randperm(tensor.shape[0], generator=generator)[:7], column] = 0
 
 
-def _truncated(*bounds: float) -> _Case:
+def _truncated(low: float, high: float) -> _Case:
     def draw(tensor: Tensor, generator: torch.Generator) -> None:
-        _torch.trunc_normal_(tensor, *bounds, generator=generator)
+        _torch.trunc_normal_(tensor, 0.1, 0.7, low, high, generator=generator)
 
-    return _Case(TRUNC_NORMAL, (300,), bounds, draw)
+    return _Case(TRUNC_NORMAL, (300,), (0.1, 0.7, low, high), draw)
 
 
 #: For each distribution, fills that take each path of torch's code: sizes below and above 16, sizes that 16 does not divide, other
 #: strides, and both algorithms of the truncated normal distribution.
-_CASES = {
+_CASES: dict[MakeRequest, list[_Case]] = {
     # The bounds differ by no power of 2. Else a product would be exact, and fusing it with the addition would change nothing.
     UNIFORM: [
         _Case(UNIFORM, shape, (-0.37, 0.81), lambda one, generator: _uniform(one, -0.37, 0.81, generator=generator), transposed)
@@ -150,6 +150,6 @@ _CASES = {
         _Case(NORMAL, shape, (0.3, 0.7), lambda tensor, generator: _normal(tensor, 0.3, 0.7, generator=generator), transposed)
         for shape, transposed in (((1001,), False), ((32,), False), ((7,), False), ((19, 7), True))
     ],
-    TRUNC_NORMAL: [_truncated(0.1, 0.7, -0.8, 0.9), _truncated(0.1, 0.7, 0.8, 1.4)],
+    TRUNC_NORMAL: [_truncated(-0.8, 0.9), _truncated(0.8, 1.4)],
     SPARSE: [_Case(SPARSE, (23, 5), (7, 0.7), _sparse)],
 }
