@@ -129,6 +129,42 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
+    /// A function was to be applied to values that are not drawn one by one.
+    #[error(
+        "{function}: its argument must be constant, uniform, normal, trunc_normal, log_uniform, arange or a function of one of these"
+    )]
+    Mapped {
+        /// The name of the function in specs.
+        function: &'static str,
+    },
+    /// The stream cannot draw the values of the plan.
+    #[error("the {stream} stream has no {distribution}: {remedy}")]
+    Unsupported {
+        /// The name of the stream.
+        stream: &'static str,
+        /// The distribution.
+        distribution: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The values of `arange` do not have the length of the last axis.
+    #[error(
+        "arange: from {start} to {end} (exclusive) in steps of {step} there are {count} values, but the last axis of {shape:?} has {length}"
+    )]
+    Arange {
+        /// The first value.
+        start: f64,
+        /// The end (exclusive).
+        end: f64,
+        /// The difference between a value and the next.
+        step: f64,
+        /// The number of values.
+        count: f64,
+        /// The length of the last axis.
+        length: usize,
+        /// The shape given.
+        shape: Vec<usize>,
+    },
     /// The name of a nonlinearity is unknown.
     #[error("Unsupported nonlinearity {name}{}", suggested(suggestion))]
     Nonlinearity {
@@ -354,7 +390,9 @@ pub enum Warning {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The mean of a truncated normal distribution is more than two standard deviations outside the bounds.
+    /// The mean of a truncated normal distribution is more than two standard deviations outside the bounds, and the
+    /// values are drawn by torch's old algorithm, [`Truncation::InverseCdf`](crate::Truncation::InverseCdf). torch warns of
+    /// this with any algorithm, and so do the functions of [`torch`](crate::torch).
     MeanFarOutside {
         /// Mean of the untruncated distribution.
         mean: f64,
@@ -382,6 +420,13 @@ pub enum Warning {
         mean: f64,
         /// The standard deviation.
         std: f64,
+        /// The element type.
+        dtype: DType,
+    },
+    /// The value of a constant, a scale or a gain is not 0, but is so small that it becomes 0 in the element type.
+    Underflow {
+        /// The value given.
+        value: f64,
         /// The element type.
         dtype: DType,
     },
@@ -421,6 +466,9 @@ impl std::fmt::Display for Warning {
                 "std={std} is less than the spacing of {dtype} at mean={mean}: nearly all values become one number. Use a \
                  larger std or a wider type"
             ),
+            Warning::Underflow { value, dtype } => {
+                write!(f, "{value} is too small for {dtype} and becomes 0. Use a wider type, or write 0")
+            }
             Warning::SlopeIgnored { a, nonlinearity } => {
                 write!(
                     f,

@@ -110,6 +110,11 @@
 //! | `siren` | [`init::siren`] | Sitzmann et al. 2020 |
 //! | `siren_first` | [`init::siren_first`] | Sitzmann et al. 2020 |
 //! | `spectral` | [`init::spectral`] | Yang et al. 2023 |
+//! | `log_uniform` | [`init::log_uniform`] | the time steps of state space models |
+//! | `arange` | [`init::arange`] | torch.arange, along the last axis |
+//! | `log` | [`init::log`] | a function of values: `log(arange(1, 17))` |
+//! | `exp` | [`init::exp`] | a function of values: `exp(normal)` |
+//! | `softplus_inverse` | [`init::softplus_inverse`] | a function of values: `softplus_inverse(log_uniform(0.001, 0.1))` |
 //! | `blocks` | [`init::blocks`] | fused parameters: `blocks(4096: xavier_uniform, 1024: xavier_uniform)` |
 //! | `stacked` | [`init::stacked`] | stacked parameters: `stacked(orthogonal)` for `[expert, out, in]` |
 //!
@@ -125,6 +130,7 @@
 //! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. A spec calls
 //!   these factors as functions: `normal(std=0.02*gpt2_residual(n_layer))`.
 //! * [`Truncation`] is the algorithm that generates truncated normal values.
+//! * [`Functions`] are applied to the values of another distribution, one [`Function`] after another.
 //! * A [`Block`] is one of the tensors of a fused or stacked parameter. Each block has a plan of its own.
 //!
 //! # Further modules
@@ -183,7 +189,7 @@ pub use gain::Gain;
 pub use half;
 pub use init::Initializer;
 pub use nonlinearity::{Nonlinearity, forward_gain};
-pub use plan::{Block, Distribution, Plan, Truncation};
+pub use plan::{Block, Distribution, Function, Functions, Plan, Truncation};
 pub use shape::{Axes, AxisLayout, AxisRole, Fan, Fans, element_count};
 pub use simd::Level;
 #[cfg(feature = "rand_core")]

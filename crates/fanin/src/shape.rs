@@ -119,8 +119,8 @@ impl AxisLayout {
     ///
     /// # Errors
     /// The errors of [`AxisLayout::fans`]. [`Error::FanGroups`] if `groups` is 0, or does not divide the size of the
-    /// axis that has the channels of all groups. Also [`Error::FanGroups`] for explicit axes if `groups` is not 1,
-    /// because explicit axes do not define which axis has the channels of all groups.
+    /// axis that has the channels of all groups. Also [`Error::FanGroups`] if `groups` is not 1 and the order of explicit
+    /// axes does not settle which axis has the channels of all groups: see [`Axes`].
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
         if shape.len() < 2 {
             return Err(Error::Fans { shape: shape.to_vec() });
@@ -137,9 +137,15 @@ impl AxisLayout {
         let mut inputs = product(AxisRole::In).ok_or_else(overflow)?;
         let mut outputs = product(AxisRole::Out).ok_or_else(overflow)?;
         if groups != 1 {
-            let of_all_groups = if self == AxisLayout::InOut { &mut inputs } else { &mut outputs };
-            if groups == 0 || matches!(self, AxisLayout::Axes(_)) || !of_all_groups.is_multiple_of(groups) {
-                return Err(Error::FanGroups { groups, layout: self.to_string(), shape: shape.to_vec() });
+            let wrong = || Error::FanGroups { groups, layout: self.to_string(), shape: shape.to_vec() };
+            let with_all_groups = match self {
+                AxisLayout::OutIn | AxisLayout::KernelInOut => AxisRole::Out,
+                AxisLayout::InOut => AxisRole::In,
+                AxisLayout::Axes(_) => grouped_axis(&roles).ok_or_else(wrong)?,
+            };
+            let of_all_groups = if with_all_groups == AxisRole::In { &mut inputs } else { &mut outputs };
+            if groups == 0 || !of_all_groups.is_multiple_of(groups) {
+                return Err(wrong());
             }
             *of_all_groups /= groups;
         }
@@ -158,6 +164,23 @@ impl AxisLayout {
             AxisLayout::KernelInOut => [kernel, vec![AxisRole::In, AxisRole::Out]].concat(),
             AxisLayout::Axes(axes) => axes.roles().to_vec(),
         }
+    }
+}
+
+/// Returns the axis that has the channels of all groups in a convolution, for explicit axes: the inputs or the outputs.
+/// Returns `None` if the order of the axes does not settle it.
+///
+/// In the weights of convolutions the outputs have the channels of all groups. If the outputs come first, it is
+/// `[out, in / groups, kernel...]` (torch) or `[out, kernel..., in / groups]` (MLX). After the kernel it is
+/// `[kernel..., in / groups, out]` (JAX). `[in, out / groups, kernel...]` is a transposed convolution of torch.
+fn grouped_axis(roles: &[AxisRole]) -> Option<AxisRole> {
+    use AxisRole::{In, Kernel, Out};
+    let all = |roles: &[AxisRole]| roles.iter().all(|role| *role == Kernel);
+    match roles {
+        [Out, In, kernel @ ..] | [Out, kernel @ .., In] if all(kernel) => Some(Out),
+        [In, Out, kernel @ ..] if !kernel.is_empty() && all(kernel) => Some(In),
+        [kernel @ .., In, Out] if !kernel.is_empty() && all(kernel) => Some(Out),
+        _ => None,
     }
 }
 
@@ -203,6 +226,10 @@ pub enum AxisRole {
 ///
 /// [`AxisRole`] defines the letters. The sizes of axes with the same role are multiplied. At least one axis must be an
 /// input, and at least one axis must be an output.
+///
+/// For a convolution with groups, the letters must be in an order in which a framework stores such weights: `oik..` (the
+/// outputs of all groups), `ok..i`, `k..io`, or `iok..` (a transposed convolution: the inputs of all groups). With any
+/// other order, groups are an error. `io` alone could be two of these, so groups are an error, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Axes {
     /// The elements from index `length` on are unused. They are always `Batch`, so that equal axes compare equal.

@@ -64,6 +64,26 @@ pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Erro
     Ok(fan.of(AxisLayout::OutIn.fans(shape)?))
 }
 
+/// Fills the tensor from N(mean, std^2) conditioned on \[a, b]. torch's defaults: mean = 0, std = 1, a = -2, b = 2.
+///
+/// As torch does, the returned plan warns if `mean` is more than two `std` outside of \[a, b].
+///
+/// # Errors
+/// Returns an error if the arguments or the shape are invalid. In this case nothing is written, and the generator does
+/// not advance.
+pub fn trunc_normal_(
+    tensor: TensorMut<'_>,
+    mean: f64,
+    std: f64,
+    a: f64,
+    b: f64,
+    generator: &mut Generator,
+) -> Result<Plan, Error> {
+    let plan = init::trunc_normal(mean, std).bounds(a, b).fill_tensor(tensor, generator)?;
+    let far = mean < a - 2.0 * std || mean > b + 2.0 * std;
+    Ok(if far { plan.with_warning(Warning::MeanFarOutside { mean, std, a, b }) } else { plan })
+}
+
 /// Defines functions of torch.nn.init. Each function is described by its name, its arguments, and an expression that
 /// computes the initializer from the arguments. `formerly` also defines the deprecated name, if torch has one.
 macro_rules! mirror {
@@ -100,9 +120,6 @@ mirror! {
 
     /// Fills the tensor from N(mean, std^2). torch's defaults: mean = 0, std = 1.
     normal_(tensor, mean: f64, std: f64) = init::normal(mean, std), formerly normal;
-
-    /// Fills the tensor from N(mean, std^2) conditioned on \[a, b]. torch's defaults: mean = 0, std = 1, a = -2, b = 2.
-    trunc_normal_(tensor, mean: f64, std: f64, a: f64, b: f64) = init::trunc_normal(mean, std).bounds(a, b);
 
     /// Fills the tensor with `val`.
     constant_(tensor, val: f64) = init::constant(val), formerly constant;

@@ -241,11 +241,45 @@ fn warnings_are_part_of_the_plan() {
         let plan = plan(spec, &[4, 4], DType::F32).unwrap();
         plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     };
-    assert!(
-        warnings("trunc_normal(mean=5)")
-            .starts_with("mean is more than 2 std from [a, b] in nn.init.trunc_normal_.")
-    );
-    assert_eq!(warnings("trunc_normal(mean=4)"), "");
+    // torch's old algorithm loses precision far from the mean. The others do not.
+    let far = "mean is more than 2 std from [a, b] in nn.init.trunc_normal_.";
+    assert!(warnings("trunc_normal(mean=5, method=inverse_cdf)").starts_with(far));
+    assert_eq!(warnings("trunc_normal(mean=4, method=inverse_cdf)"), "");
+    assert_eq!(warnings("trunc_normal(mean=5)"), "");
+    assert_eq!(warnings("trunc_normal(mean=5, method=rejection)"), "");
+    let mut x = [0f32; 3];
+    let tensor = TensorMut::contiguous(&mut x, &[3]).unwrap();
+    let plan = fanin::torch::trunc_normal_(tensor, 5.0, 1.0, -2.0, 2.0, &mut Torch::new(0)).unwrap();
+    assert!(plan.warnings()[0].to_string().starts_with(far), "torch warns of it");
     assert!(warnings("kaiming_normal(a=0.2, nonlinearity=relu)").contains("a = 0.2"));
     assert_eq!(warnings("kaiming_normal(a=0, nonlinearity=relu)"), "");
+}
+
+#[test]
+fn values_that_become_0_in_the_type_are_reported() {
+    let warnings = |spec: &str, dtype| {
+        let plan = plan(spec, &[4, 4], dtype).unwrap();
+        plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    assert!(
+        warnings("constant(1e-9)", DType::F16).contains("0.000000001 is too small for f16 and becomes 0")
+    );
+    for (spec, dtype) in [
+        ("constant(-1e-9)", DType::F16),
+        ("constant(1e-50)", DType::F32),
+        ("orthogonal(gain=1e-9)", DType::F16),
+        ("zero_hadamard", DType::F16),
+        ("idinit(1e-9)", DType::F16),
+        ("trunc_normal(std=1e-9)", DType::F16),
+        ("sparse(0.5, std=1e-9)", DType::F16),
+        ("normal(std=1e-9)", DType::F16),
+    ] {
+        let expected = spec != "zero_hadamard";
+        assert_eq!(!warnings(spec, dtype).is_empty(), expected, "{spec} {dtype}");
+    }
+    for spec in
+        ["constant(0)", "constant(-0.0)", "constant(1e-7)", "zeros", "orthogonal", "trunc_normal(std=0.02)"]
+    {
+        assert_eq!(warnings(spec, DType::F16), "", "{spec}");
+    }
 }

@@ -50,6 +50,68 @@ fn fans_follow_the_axis_layout() {
 }
 
 #[test]
+fn letters_settle_which_axis_has_all_groups_where_their_order_is_that_of_a_framework() {
+    let fans = |layout: &str, shape: &[usize], groups| {
+        let fans = layout.parse::<AxisLayout>().unwrap().grouped_fans(shape, groups).ok()?;
+        Some((fans.fan_in, fans.fan_out))
+    };
+    for (letters, named, shape) in [
+        ("oikk", "out_in", &[128, 16, 3, 3][..]),
+        ("oihw", "out_in", &[128, 16, 3, 3]),
+        ("oi", "out_in", &[128, 16]),
+        ("hwio", "kernel_in_out", &[3, 3, 16, 128]),
+        ("kio", "kernel_in_out", &[3, 16, 128]),
+        ("iokk", "in_out", &[64, 32, 3, 3]),
+    ] {
+        assert_eq!(fans(letters, shape, 4), fans(named, shape, 4), "{letters}");
+        assert!(fans(letters, shape, 4).is_some() && fans(letters, shape, 7).is_none(), "{letters}");
+    }
+    // MLX stores [out, kernel, in / groups].
+    assert_eq!(fans("ohwi", &[128, 3, 3, 16], 4), Some((144, 288)));
+    for letters in ["io", "kkoi", "okik", "eoi", "ooi", "oioi"] {
+        let shape: Vec<usize> = letters.chars().map(|_| 8).collect();
+        assert!(fans(letters, &shape, 2).is_none() && fans(letters, &shape, 1).is_some(), "{letters}");
+    }
+}
+
+#[test]
+fn every_scheme_with_fans_takes_a_layout_and_groups() {
+    // The same convolution in three layouts: 64 inputs, 128 outputs, 3 x 3, 4 groups.
+    for spec in [
+        "xavier_uniform(LAYOUT)",
+        "xavier_normal(LAYOUT)",
+        "kaiming_uniform(LAYOUT)",
+        "kaiming_normal(mode=fan_out, LAYOUT)",
+        "variance_scaling(2, LAYOUT)",
+        "lecun_uniform(LAYOUT)",
+        "lecun_normal(LAYOUT)",
+        "he_uniform(LAYOUT)",
+        "he_normal(LAYOUT)",
+        "glorot_uniform(LAYOUT)",
+        "glorot_normal(LAYOUT)",
+        "linear_default(LAYOUT)",
+        "siren(omega=20, LAYOUT)",
+        "siren_first(LAYOUT)",
+        "spectral(LAYOUT)",
+    ] {
+        let of = |layout: &str, shape: &[usize]| {
+            let spec = spec.replace("LAYOUT", &format!("layout={layout}, groups=4"));
+            let init: fanin::init::Init = spec.parse().unwrap();
+            assert_eq!(init.to_string().parse::<fanin::init::Init>().unwrap(), init);
+            distribution(&spec, shape)
+        };
+        let expected = of("out_in", &[128, 16, 3, 3]);
+        assert_eq!(of("hwio", &[3, 3, 16, 128]), expected, "{spec}");
+        assert_eq!(of("iokk", &[64, 32, 3, 3]), expected, "{spec}");
+        let schemes = fanin::spec::schemes();
+        let scheme = schemes.iter().find(|scheme| spec.starts_with(&format!("{}(", scheme.name))).unwrap();
+        assert!(scheme.parameters.iter().any(|(name, _)| *name == "groups"), "{spec}");
+    }
+    let siren = |layout, shape: &[usize]| distribution(&format!("siren_first(layout={layout})"), shape);
+    assert_eq!(siren("kernel_in_out", &[2, 256]), Distribution::Uniform { low: -0.5, high: 0.5 });
+}
+
+#[test]
 fn fans_of_grouped_convolutions_are_those_of_a_group() {
     let fans = |layout: AxisLayout, shape: &[usize], groups| {
         let fans = layout.grouped_fans(shape, groups).unwrap();
@@ -64,7 +126,7 @@ fn fans_of_grouped_convolutions_are_those_of_a_group() {
         (AxisLayout::OutIn, [128, 16, 3, 3], 0),
         (AxisLayout::OutIn, [128, 16, 3, 3], 3),
         (AxisLayout::InOut, [63, 32, 3, 3], 4),
-        ("oihw".parse().unwrap(), [128, 16, 3, 3], 4),
+        ("hwoi".parse().unwrap(), [128, 16, 3, 3], 4),
     ] {
         let error = layout.grouped_fans(&shape, groups).unwrap_err().to_string();
         assert!(

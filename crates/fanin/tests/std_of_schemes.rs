@@ -12,6 +12,8 @@ use fanin::{DType, Native, Torch, spec};
 const LINEAR: &[usize] = &[1000, 1000];
 const CONV: &[usize] = &[250, 450, 3, 3];
 const KERAS: &[usize] = &[3, 3, 450, 250];
+/// The natural logarithm of 100.
+const LN_100: f64 = 4.605_170_185_988_092;
 
 /// Returns a list of specs. Each spec has a shape and the expected standard deviation of the values.
 fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
@@ -51,6 +53,15 @@ fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
         ("delta_orthogonal(layout=hwio)", &[3, 3, 300, 400], sqrt(1.0 / 400.0 / 9.0)),
         ("zero_hadamard", &[1000, 900], 1.0 / 32.0),
         ("idinit(0.5)", LINEAR, 0.5 * sqrt(1e-3 * (1.0 - 1e-3))),
+        (
+            "log_uniform(0.001, 0.1)",
+            LINEAR,
+            sqrt((0.01 - 1e-6) / (2.0 * LN_100) - (0.099 / LN_100) * (0.099 / LN_100)),
+        ),
+        ("arange(step=0.5)", LINEAR, 0.5 * sqrt((1e6 - 1.0) / 12.0)),
+        ("log(uniform(1, 16))", LINEAR, 0.673_313_624_915_984_2),
+        ("exp(normal(0, 0.5))", LINEAR, sqrt((0.25f64.exp() - 1.0) * 0.25f64.exp())),
+        ("softplus_inverse(uniform(1, 2))", LINEAR, 0.376_295_335_349_504_4),
         ("blocks(250: normal(std=2), 750: normal)", LINEAR, sqrt(0.25 * 4.0 + 0.75)),
         ("stacked(xavier_normal)", &[4, 500, 500], sqrt(2.0 / 1000.0)),
         ("normal(std=0.02*gpt2_residual(12))", LINEAR, 0.02 / sqrt(24.0)),

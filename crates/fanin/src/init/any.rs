@@ -1,5 +1,7 @@
 //! `Init`, the enum of all initializers, and the two initializers that contain other initializers.
 
+use super::arange::Arange;
+use super::by_shape::ByShape;
 use super::constant::Constant;
 use super::delta_orthogonal::DeltaOrthogonal;
 use super::dirac::Dirac;
@@ -8,6 +10,7 @@ use super::idinit::IdInit;
 use super::initializer::Initializer;
 use super::kaiming::Kaiming;
 use super::linear_default::{LinearDefault, LinearDefaultBias};
+use super::log_uniform::LogUniform;
 use super::normal::Normal;
 use super::orthogonal::Orthogonal;
 use super::siren::Siren;
@@ -21,7 +24,7 @@ use super::xavier::Xavier;
 use super::zero_hadamard::ZeroHadamard;
 use crate::dtype::DType;
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::plan::{Function, Plan};
 
 /// Initializer of a fused parameter, which consists of blocks along an axis. Each block is initialized like a separate
 /// tensor. Created by [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks).
@@ -44,6 +47,13 @@ pub struct Stacked {
     pub(super) each: Box<Init>,
     /// The axis along which the tensors are stacked. A negative axis counts from the end.
     pub(super) axis: isize,
+}
+
+/// Initializer of a function of the values of another initializer. Created by [`mapped`](super::mapped).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapped {
+    pub(super) function: Function,
+    pub(super) argument: Box<Init>,
 }
 
 /// Defines `Init` with one variant for each initializer type. Each variant has the name of its type.
@@ -93,8 +103,55 @@ macro_rules! init {
 
 init!(
     Uniform Normal TruncNormal Constant Eye Dirac Xavier Kaiming Orthogonal Sparse TruncNormalTf VarianceScaling
-    LinearDefault LinearDefaultBias DeltaOrthogonal ZeroHadamard IdInit Siren Spectral Blocks Stacked
+    LinearDefault LinearDefaultBias DeltaOrthogonal ZeroHadamard IdInit Siren Spectral LogUniform Arange Mapped
+    Blocks Stacked ByShape
 );
+
+impl Init {
+    /// Returns the part of the initializer that takes the axes for those of torch, `[out, in, kernel...]`, and has no
+    /// argument to say otherwise: the name of a scheme, or of a fan in arithmetic. Returns `None` if there is no such part.
+    ///
+    /// ```
+    /// use fanin::init::Init;
+    /// assert_eq!("sparse(0.9)".parse::<Init>()?.torch_axes(), Some("sparse"));
+    /// assert_eq!("normal(std=1/fan_in)".parse::<Init>()?.torch_axes(), Some("fan_in"));
+    /// assert_eq!("normal(std=1/fan_in(in_out))".parse::<Init>()?.torch_axes(), None);
+    /// assert_eq!("siren".parse::<Init>()?.torch_axes(), None); // takes a layout
+    /// # Ok::<(), fanin::Error>(())
+    /// ```
+    pub fn torch_axes(&self) -> Option<&'static str> {
+        match self {
+            Init::Dirac(_) => Some("dirac"),
+            Init::Sparse(_) => Some("sparse"),
+            Init::ZeroHadamard(_) => Some("zero_hadamard"),
+            Init::IdInit(_) => Some("idinit"),
+            Init::Blocks(blocks) => blocks.blocks.iter().find_map(|(_, init)| init.torch_axes()),
+            Init::Stacked(stacked) => stacked.each.torch_axes(),
+            Init::Mapped(mapped) => mapped.argument.torch_axes(),
+            Init::ByShape(spec) => spec.torch_axes(),
+            _ => None,
+        }
+    }
+
+    /// Returns the initializer of the tensor at this index of a stack: the same, with the index in place of `index` in
+    /// arithmetic. Returns `None` if the initializer does not depend on the index.
+    pub(super) fn at(&self, index: usize) -> Option<Init> {
+        match self {
+            Init::ByShape(spec) => Some(spec.at(index).into()),
+            Init::Mapped(Mapped { function, argument }) => {
+                Some(Mapped { function: *function, argument: Box::new(argument.at(index)?) }.into())
+            }
+            Init::Blocks(blocks) => {
+                let at = |(size, init): &(Option<usize>, Init)| {
+                    (*size, init.at(index).unwrap_or_else(|| init.clone()))
+                };
+                let depends = blocks.blocks.iter().any(|(_, init)| init.at(index).is_some());
+                depends.then(|| Blocks { blocks: blocks.blocks.iter().map(at).collect(), ..*blocks }.into())
+            }
+            _ => None,
+        }
+    }
+}
 
 impl Initializer for Init {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {

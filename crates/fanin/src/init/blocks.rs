@@ -60,7 +60,8 @@ pub fn equal_blocks(count: usize, each: impl Into<Init>) -> Blocks {
 ///
 /// The tensors are generated like the blocks of a fused parameter (see [`blocks`]).
 ///
-/// Spec: `stacked(orthogonal, axis=0)`. Specs can be nested: `stacked(blocks(orthogonal, count=2))`.
+/// Spec: `stacked(orthogonal, axis=0)`. Specs can be nested: `stacked(blocks(orthogonal, count=2))`. In arithmetic, `index`
+/// is the index of the tensor in the stack: `stacked(normal(std=0.02/sqrt(2*(index+1))))` for scanned layers.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -173,17 +174,23 @@ impl Initializer for Stacked {
         let axes: Vec<usize> = (0..shape.len()).filter(|&other| other != axis).collect();
         let each_shape: Vec<usize> = axes.iter().map(|&axis| shape[axis]).collect();
         element_count(shape)?;
-        let plan = self.each.resolve(&each_shape, dtype)?;
+        let first = self.each.at(0);
+        let plan = first.as_ref().unwrap_or(&self.each).resolve(&each_shape, dtype)?;
         if shape[axis] == 0 {
             let empty = Plan::new(shape, dtype, Distribution::Constant { value: 0.0 })?;
             return Ok(empty.with_warning(Warning::ZeroElements { shape: shape.to_vec() }));
         }
-        let blocks = (0..shape[axis]).map(|number| {
+        let block = |number: usize| {
             let mut start = vec![0; shape.len()];
             start[axis] = number;
-            Block::new(start, axes.clone(), format!("[{number}]"), plan.clone())
-        });
-        Plan::of_blocks(shape, dtype, blocks.collect())
+            let plan = match self.each.at(number) {
+                Some(each) => each.resolve(&each_shape, dtype)?,
+                None => plan.clone(),
+            };
+            Ok(Block::new(start, axes.clone(), format!("[{number}]"), plan))
+        };
+        let blocks = (0..shape[axis]).map(block).collect::<Result<Vec<_>, Error>>()?;
+        Plan::of_blocks(shape, dtype, blocks)
     }
 }
 

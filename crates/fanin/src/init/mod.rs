@@ -20,7 +20,9 @@
 //! standard deviation std. [`Fans`](crate::Fans) and [`AxisLayout`](crate::AxisLayout) define fan_in and fan_out.
 
 mod any;
+mod arange;
 mod blocks;
+mod by_shape;
 mod constant;
 mod delta_orthogonal;
 mod dirac;
@@ -29,6 +31,8 @@ mod idinit;
 mod initializer;
 mod kaiming;
 mod linear_default;
+mod log_uniform;
+mod mapped;
 mod normal;
 mod orthogonal;
 mod siren;
@@ -41,8 +45,10 @@ mod variance_scaling;
 mod xavier;
 mod zero_hadamard;
 
-pub use any::{Blocks, Init, Stacked};
+pub use any::{Blocks, Init, Mapped, Stacked};
+pub use arange::{Arange, arange};
 pub use blocks::{blocks, equal_blocks, stacked};
+pub use by_shape::ByShape;
 pub use constant::{Constant, constant, ones, zeros};
 pub use delta_orthogonal::{DeltaOrthogonal, delta_orthogonal};
 pub use dirac::{Dirac, dirac};
@@ -51,6 +57,8 @@ pub use idinit::{IdInit, idinit};
 pub use initializer::Initializer;
 pub use kaiming::{Kaiming, kaiming_normal, kaiming_uniform};
 pub use linear_default::{LinearDefault, LinearDefaultBias, linear_default, linear_default_bias};
+pub use log_uniform::{LogUniform, log_uniform};
+pub use mapped::{exp, log, mapped, softplus_inverse};
 pub use normal::{Normal, normal};
 pub use orthogonal::{Orthogonal, orthogonal};
 pub use siren::{Siren, siren, siren_first};

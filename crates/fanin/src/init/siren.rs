@@ -1,6 +1,6 @@
 //! SIREN: networks whose nonlinearity is a sine (Sitzmann et al. 2020).
 
-use super::initializer::{Initializer, initializer, positive, unless, write_spec};
+use super::initializer::{Initializer, empty_plan, initializer, positive, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
@@ -12,6 +12,8 @@ pub struct Siren {
     /// The factor omega in `sin(omega * (W x + b))`, for a hidden layer. `None` for the first layer, whose weights do
     /// not depend on omega.
     omega: Option<f64>,
+    layout: AxisLayout,
+    groups: usize,
 }
 
 /// Returns an initializer of U[-b, b) with `b = sqrt(6 / fan_in) / omega`, for the hidden layers of a SIREN (Sitzmann
@@ -19,7 +21,7 @@ pub struct Siren {
 ///
 /// The layer computes `sin(omega * (W x + b))`. `omega` is 30 by default ([`Siren::omega`]). The shape must have two axes or more.
 ///
-/// Spec: `siren(omega=30)`.
+/// Spec: `siren(omega=30, layout=out_in, groups=1)`.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -28,7 +30,7 @@ pub struct Siren {
 /// # Ok::<(), fanin::Error>(())
 /// ```
 pub const fn siren() -> Siren {
-    Siren { omega: Some(30.0) }
+    Siren { omega: Some(30.0), layout: AxisLayout::OutIn, groups: 1 }
 }
 
 /// Returns an initializer of U[-b, b) with `b = 1 / fan_in`, for the first layer of a SIREN (`first_layer_sine_init` in
@@ -36,9 +38,9 @@ pub const fn siren() -> Siren {
 ///
 /// The shape must have two axes or more.
 ///
-/// Spec: `siren_first`.
+/// Spec: `siren_first(layout=out_in, groups=1)`.
 pub const fn siren_first() -> Siren {
-    Siren { omega: None }
+    Siren { omega: None, layout: AxisLayout::OutIn, groups: 1 }
 }
 
 impl Siren {
@@ -46,20 +48,33 @@ impl Siren {
     /// on [`siren_first`].
     #[must_use]
     pub const fn omega(self, omega: f64) -> Self {
-        Self { omega: if self.omega.is_some() { Some(omega) } else { None } }
+        Self { omega: if self.omega.is_some() { Some(omega) } else { None }, ..self }
+    }
+
+    /// Sets the axis layout of the weight, which defines fan_in.
+    #[must_use]
+    pub const fn layout(self, layout: AxisLayout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// Sets the number of groups of a convolution.
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
     }
 }
 
 impl Initializer for Siren {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        let fans = AxisLayout::OutIn.fans(shape)?;
-        let fan_in = fans.fan_in.max(1) as f64;
+        let fans = self.layout.grouped_fans(shape, self.groups)?;
+        self.omega.map_or(Ok(()), |omega| positive("siren", "omega", omega))?;
+        if let Some(plan) = empty_plan(shape, dtype)? {
+            return Ok(plan.with_fans(fans));
+        }
+        let fan_in = fans.fan_in as f64;
         let bound = match self.omega {
             None => 1.0 / fan_in,
-            Some(omega) => {
-                positive("siren", "omega", omega)?;
-                (6.0 / fan_in).sqrt() / omega
-            }
+            Some(omega) => (6.0 / fan_in).sqrt() / omega,
         };
         Ok(Plan::new(shape, dtype, Distribution::Uniform { low: -bound, high: bound })?.with_fans(fans))
     }
@@ -67,10 +82,16 @@ impl Initializer for Siren {
 
 impl std::fmt::Display for Siren {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.omega {
-            None => f.write_str("siren_first"),
-            Some(omega) => write_spec(f, "siren", &[("omega", unless(omega, 30.0))]),
-        }
+        let (name, omega) = match &self.omega {
+            None => ("siren_first", None),
+            Some(omega) => ("siren", unless(omega, 30.0)),
+        };
+        let arguments = [
+            ("omega", omega),
+            ("layout", unless(&self.layout, AxisLayout::OutIn)),
+            ("groups", unless(&self.groups, 1)),
+        ];
+        write_spec(f, name, &arguments)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::shape::AxisLayout;
 pub struct Spectral {
     sigma: f64,
     layout: AxisLayout,
+    groups: usize,
 }
 
 /// Returns an initializer of N(0, std^2) with `std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))`: Yang,
@@ -21,7 +22,7 @@ pub struct Spectral {
 /// `sqrt(fan_out / fan_in)`, so that the features of a layer have the same size at any width. The shape must have two
 /// axes or more.
 ///
-/// Spec: `spectral(sigma=1, layout=out_in)`.
+/// Spec: `spectral(sigma=1, layout=out_in, groups=1)`.
 ///
 /// ```
 /// use fanin::{DType, init};
@@ -29,7 +30,7 @@ pub struct Spectral {
 /// # Ok::<(), fanin::Error>(())
 /// ```
 pub const fn spectral() -> Spectral {
-    Spectral { sigma: 1.0, layout: AxisLayout::OutIn }
+    Spectral { sigma: 1.0, layout: AxisLayout::OutIn, groups: 1 }
 }
 
 impl Spectral {
@@ -44,11 +45,17 @@ impl Spectral {
     pub const fn layout(self, layout: AxisLayout) -> Self {
         Self { layout, ..self }
     }
+
+    /// Sets the number of groups of a convolution.
+    #[must_use]
+    pub const fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
 }
 
 impl Initializer for Spectral {
     fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
-        let fans = self.layout.fans(shape)?;
+        let fans = self.layout.grouped_fans(shape, self.groups)?;
         finite("spectral", "sigma", self.sigma, dtype)?;
         non_negative("spectral", "sigma", self.sigma)?;
         if let Some(plan) = empty_plan(shape, dtype)? {
@@ -62,8 +69,11 @@ impl Initializer for Spectral {
 
 impl std::fmt::Display for Spectral {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let arguments =
-            [("sigma", unless(&self.sigma, 1.0)), ("layout", unless(&self.layout, AxisLayout::OutIn))];
+        let arguments = [
+            ("sigma", unless(&self.sigma, 1.0)),
+            ("layout", unless(&self.layout, AxisLayout::OutIn)),
+            ("groups", unless(&self.groups, 1)),
+        ];
         write_spec(f, "spectral", &arguments)
     }
 }

@@ -100,6 +100,15 @@ impl Plan {
             None => (Distribution::Blocks { count: blocks.len() }, None),
         };
         let blocks = if same.is_some() { Vec::new() } else { blocks };
-        Ok(Self { shape: shape.to_vec(), dtype, distribution, distribution_on_torch, fans, warnings, blocks })
+        Ok(Self {
+            shape: shape.to_vec(),
+            dtype,
+            distribution,
+            distribution_on_torch,
+            fans,
+            warnings,
+            blocks,
+            argument: None,
+        })
     }
 }

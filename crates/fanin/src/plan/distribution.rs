@@ -1,5 +1,7 @@
 //! The distributions of a tensor's values.
 
+use super::functions::Functions;
+
 /// The algorithm that generates truncated normal values. The algorithms generate different values of the same
 /// distribution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,6 +93,18 @@ pub enum Distribution {
     RepeatedEye {
         /// The value on the diagonals; finite.
         value: f64,
+    },
+    /// `start`, `start + step`, `start + 2 * step` and so on along the last axis.
+    Arange {
+        /// The first value; finite.
+        start: f64,
+        /// The difference between a value and the next; finite.
+        step: f64,
+    },
+    /// Functions of the values of another distribution: see [`Plan::argument`](super::Plan::argument).
+    Mapped {
+        /// The functions, innermost first.
+        functions: Functions,
     },
     /// Blocks of the tensor that have plans of their own: see [`Plan::blocks`](super::Plan::blocks).
     Blocks {

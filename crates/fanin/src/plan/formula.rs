@@ -4,22 +4,36 @@ use super::distribution::Distribution;
 use super::types::Plan;
 
 impl Plan {
-    /// Returns a function that maps the row-major index of an element to its value, for Hadamard matrices and repeated
-    /// identities. Returns `None` for any other distribution.
+    /// Returns a function that maps the row-major index of an element to its value, for distributions whose values are
+    /// given by a formula: Hadamard matrices, repeated identities, sequences, and functions of sequences and constants.
+    /// Returns `None` for any other distribution.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
-        let (distribution, (_, columns)) = (self.distribution, self.matrix());
-        let columns = columns.max(1) as u64;
-        matches!(distribution, Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. }).then_some(
-            move |index: u64| {
-                let (row, column) = (index / columns, index % columns);
-                match distribution {
-                    Distribution::Hadamard { scale } if (row & column).count_ones() % 2 == 1 => -scale,
-                    Distribution::Hadamard { scale } => scale,
-                    Distribution::RepeatedEye { value } if row % columns == column => value,
-                    _ => 0.0,
-                }
-            },
-        )
+        let (functions, plan) = match self.distribution {
+            Distribution::Mapped { functions } => (Some(functions), self.argument()?),
+            _ => (None, self),
+        };
+        let distribution = plan.distribution;
+        let columns = plan.matrix().1.max(1) as u64;
+        let length = plan.shape.last().copied().unwrap_or(1).max(1) as u64;
+        let known = match distribution {
+            Distribution::Hadamard { .. }
+            | Distribution::RepeatedEye { .. }
+            | Distribution::Arange { .. } => true,
+            Distribution::Constant { .. } => functions.is_some(),
+            _ => false,
+        };
+        known.then_some(move |index: u64| {
+            let (row, column) = (index / columns, index % columns);
+            let value = match distribution {
+                Distribution::Hadamard { scale } if (row & column).count_ones() % 2 == 1 => -scale,
+                Distribution::Hadamard { scale } => scale,
+                Distribution::RepeatedEye { value } if row % columns == column => value,
+                Distribution::Arange { start, step } => start + step * (index % length) as f64,
+                Distribution::Constant { value } => value,
+                _ => 0.0,
+            };
+            functions.map_or(value, |functions| functions.apply(value))
+        })
     }
 
     /// Returns the indices of the elements that are 1 within a region, for `eye` and `dirac`. Returns no index for any

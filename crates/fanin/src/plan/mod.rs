@@ -4,11 +4,14 @@
 mod blocks;
 mod distribution;
 mod formula;
+mod functions;
+mod mapped;
 mod moments;
 mod types;
 mod validate;
 
 pub(crate) use blocks::Intersection;
 pub use distribution::{Distribution, Truncation};
+pub use functions::{Function, Functions};
 pub use types::{Block, Plan};
 pub(crate) use validate::finite;

@@ -1,6 +1,7 @@
 //! The mean, the standard deviation and the bounds of the values of a plan.
 
 use super::distribution::Distribution;
+use super::mapped::moments_of_sequence;
 use super::types::Plan;
 use crate::distributions::truncated;
 
@@ -19,6 +20,10 @@ impl Plan {
             Distribution::Eye | Distribution::Dirac { .. } => self.fraction_of_ones(),
             Distribution::Orthogonal { .. } | Distribution::Sparse { .. } => 0.0,
             Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. } => self.mean_of_formula(),
+            Distribution::Arange { start, step } => {
+                moments_of_sequence(self, |index| start + step * index as f64).0
+            }
+            Distribution::Mapped { .. } => self.moments_of_mapped().0,
             Distribution::Blocks { .. } => self.moments_of_blocks().0,
         }
     }
@@ -52,6 +57,10 @@ impl Plan {
                 let fraction = 1.0 / self.matrix().1 as f64;
                 value.abs() * (fraction * (1.0 - fraction)).sqrt()
             }
+            Distribution::Arange { start, step } => {
+                moments_of_sequence(self, |index| start + step * index as f64).1
+            }
+            Distribution::Mapped { .. } => self.moments_of_mapped().1,
             Distribution::Blocks { .. } => {
                 let (mean, square) = self.moments_of_blocks();
                 (square - mean * mean).max(0.0).sqrt()
@@ -73,6 +82,15 @@ impl Plan {
             Distribution::Orthogonal { gain } => (-gain.abs(), gain.abs()),
             Distribution::Hadamard { scale } => (-scale.abs(), scale.abs()),
             Distribution::RepeatedEye { value } => (value.min(0.0), value.max(0.0)),
+            Distribution::Arange { start, step } => {
+                let length = self.shape.last().copied().unwrap_or(1).max(1);
+                let end = start + step * (length - 1) as f64;
+                (start.min(end), start.max(end))
+            }
+            Distribution::Mapped { functions } => {
+                let (low, high) = self.argument().map_or((f64::NAN, f64::NAN), Plan::bounds);
+                (functions.apply(low), functions.apply(high))
+            }
             Distribution::Blocks { .. } => self.bounds_of_blocks(),
             Distribution::Normal { .. } | Distribution::Sparse { .. } => (f64::NEG_INFINITY, f64::INFINITY),
         }

@@ -23,6 +23,8 @@ pub struct Plan {
     pub(super) warnings: Vec<Warning>,
     /// The blocks, if the distribution is [`Distribution::Blocks`]. Otherwise empty.
     pub(super) blocks: Vec<Block>,
+    /// The plan of the values to which functions are applied, if the distribution is [`Distribution::Mapped`].
+    pub(super) argument: Option<Box<Plan>>,
 }
 
 /// A block of a tensor, with a plan of its own. A block is one tensor of a fused parameter, one tensor of a stack, or a

@@ -1,7 +1,8 @@
 //! Creates plans from distributions, and checks the parameters of the distributions.
 
-use super::distribution::Distribution;
+use super::distribution::{Distribution, Truncation};
 use super::types::Plan;
+use crate::distributions::truncated;
 use crate::dtype::DType;
 use crate::error::{Error, Warning};
 use crate::shape::element_count;
@@ -14,8 +15,8 @@ impl Plan {
     /// * `Argument`, `Bounds`, `BoundsOverflow` if the parameters of the distribution are invalid, or do not fit the
     ///   type.
     /// * `Dimensions`, `Groups` if the distribution does not support the shape.
-    /// * `CompositePlan` for [`Distribution::Blocks`], because the distribution does not contain the blocks. Use an
-    ///   initializer such as [`blocks`](crate::init::blocks()).
+    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`], which do not contain the plans that
+    ///   they consist of. Use an initializer such as [`blocks`](crate::init::blocks()).
     pub fn new(shape: &[usize], dtype: DType, distribution: Distribution) -> Result<Self, Error> {
         element_count(shape)?;
         let mut warnings = Vec::new();
@@ -36,7 +37,7 @@ impl Plan {
                 finite("normal", "mean", mean, dtype)?;
                 deviation("normal", std, dtype)?;
             }
-            Distribution::TruncatedNormal { mean, std, low, high, .. } => {
+            Distribution::TruncatedNormal { mean, std, low, high, method } => {
                 finite("trunc_normal", "mean", mean, dtype)?;
                 deviation("trunc_normal", std, dtype)?;
                 if std == 0.0 {
@@ -46,7 +47,9 @@ impl Plan {
                 if low > dtype.largest() || high < -dtype.largest() {
                     return Err(Error::BoundsOverflow { scheme: "trunc_normal", a: low, b: high, dtype });
                 }
-                if mean < low - 2.0 * std || mean > high + 2.0 * std {
+                // The other algorithms are exact far from the mean.
+                let inverse = method == Some(Truncation::InverseCdf);
+                if inverse && (mean < low - 2.0 * std || mean > high + 2.0 * std) {
                     warnings.push(Warning::MeanFarOutside { mean, std, a: low, b: high });
                 }
             }
@@ -98,11 +101,19 @@ impl Plan {
                     return Err(Error::Dimensions { scheme, supported: "2", shape: shape.to_vec() });
                 }
             }
-            Distribution::Blocks { .. } => {
+            Distribution::Arange { start, step } => {
+                finite("arange", "start", start, dtype)?;
+                finite("arange", "step", step, dtype)?;
+                let length = shape.last().copied().unwrap_or(1).max(1);
+                finite("arange", "end", start + step * (length - 1) as f64, dtype)?;
+            }
+            Distribution::Blocks { .. } | Distribution::Mapped { .. } => {
                 return Err(Error::CompositePlan { shape: shape.to_vec() });
             }
         }
-        warnings.extend([overflow(distribution, dtype), collapse(distribution, dtype)].into_iter().flatten());
+        let possible =
+            [overflow(distribution, dtype), collapse(distribution, dtype), underflow(distribution, dtype)];
+        warnings.extend(possible.into_iter().flatten());
         let shape = shape.to_vec();
         Ok(Self {
             shape,
@@ -112,6 +123,7 @@ impl Plan {
             fans: None,
             warnings,
             blocks: Vec::new(),
+            argument: None,
         })
     }
 }
@@ -131,10 +143,27 @@ fn collapse(distribution: Distribution, dtype: DType) -> Option<Warning> {
         Distribution::Uniform { low, high } => {
             (low / 2.0 + high / 2.0, (high / 2.0 - low / 2.0) / 3f64.sqrt())
         }
+        Distribution::TruncatedNormal { mean, std, low, high, .. } => {
+            let (shift, variance) = truncated::moments((low - mean) / std, (high - mean) / std);
+            (mean + std * shift, std * variance.sqrt())
+        }
+        Distribution::Sparse { std, .. } => (0.0, std),
         _ => return None,
     };
     let nearest = dtype.round(mean);
     (std > 0.0 && std < dtype.next_up(nearest) - nearest).then_some(Warning::Collapse { mean, std, dtype })
+}
+
+/// Returns a warning if a value that is not 0 is rounded to 0, because it is too small for the element type.
+fn underflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
+    let value = match distribution {
+        Distribution::Constant { value }
+        | Distribution::Hadamard { scale: value }
+        | Distribution::RepeatedEye { value }
+        | Distribution::Orthogonal { gain: value } => value,
+        _ => return None,
+    };
+    (value != 0.0 && dtype.round(value) == 0.0).then_some(Warning::Underflow { value, dtype })
 }
 
 fn argument(scheme: &'static str, argument: &'static str, value: f64, requirement: String) -> Error {

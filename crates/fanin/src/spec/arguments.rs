@@ -26,6 +26,8 @@ pub(super) struct Arguments<'a> {
     pub(super) scheme: &'static str,
     /// Maps the name of each parameter that the spec has to the argument's byte offset in `text` and its value.
     pub(super) values: HashMap<&'static str, (usize, Value)>,
+    /// Whether numbers depend on the shape of the tensor, which is not known yet. Such a number is NaN.
+    pub(super) is_deferred: bool,
 }
 
 impl Arguments<'_> {
@@ -46,6 +48,11 @@ impl Arguments<'_> {
         }
     }
 
+    /// Returns whether the spec has the argument `name` without its name.
+    pub(super) fn is_positional(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|(at, _)| !self.text[..*at].trim_end().ends_with('='))
+    }
+
     /// Returns the value of the argument `name`, which must be a number. Returns an error if the spec does not have the
     /// argument.
     pub(super) fn required(&self, name: &'static str) -> Result<f64, SpecError> {
@@ -62,6 +69,9 @@ impl Arguments<'_> {
     /// does not have the argument.
     pub(super) fn count(&self, name: &'static str, default: usize) -> Result<usize, SpecError> {
         let number = self.number(name, default as f64)?;
+        if number.is_nan() && self.is_deferred {
+            return Ok(default);
+        }
         if number >= 0.0 && number < (1u64 << 53) as f64 && number.fract() == 0.0 {
             return Ok(number as usize);
         }

@@ -1,8 +1,12 @@
-//! Arithmetic in specs: sums, products, powers, roots, variables and scaling factors.
+//! Arithmetic in specs: sums, products, powers, functions, variables, properties of the tensor and scaling factors.
 
 use super::scanner::Scanner;
 use crate::error::{SpecError, did_you_mean_or};
 use crate::scaling::{ScalingFactor, scaling_factors};
+use crate::shape::AxisLayout;
+
+/// The functions of one or more numbers.
+pub(super) const FUNCTIONS: [&str; 7] = ["sqrt", "log", "exp", "abs", "floor", "min", "max"];
 
 impl Scanner<'_> {
     /// Reads an `expression` of the grammar and returns its value. The functions `term`, `unary`, `power` and `atom` do
@@ -60,8 +64,9 @@ impl Scanner<'_> {
         if !(self.eat("**") || self.eat("^")) {
             return Ok(base);
         }
-        let power = libm::pow(base, self.unary()?);
-        if power.is_nan() {
+        let exponent = self.unary()?;
+        let power = libm::pow(base, exponent);
+        if power.is_nan() && !base.is_nan() && !exponent.is_nan() {
             return self.error(at, "this power is not a real number", None);
         }
         Ok(power)
@@ -84,17 +89,15 @@ impl Scanner<'_> {
         if name == "math" && self.eat(".") {
             name = self.identifier().unwrap_or_default();
         }
-        if name == "sqrt" && self.rest().starts_with('(') {
-            self.eat("(");
-            let value = self.expression()?;
-            self.expect(")", "after the argument of sqrt")?;
-            if value < 0.0 {
-                return self.error(at, format!("sqrt of {value}, which is negative"), None);
-            }
-            return Ok(value.sqrt());
+        if FUNCTIONS.contains(&name) && self.rest().starts_with('(') {
+            return self.function_of_numbers(at, name);
         }
         if let Some(value) = self.variables.get(name) {
+            self.substitutions.push((at..self.at, value));
             return Ok(value);
+        }
+        if let Some(property) = self.property_of_tensor(at, name)? {
+            return Ok(property);
         }
         if let Some(factor) = scaling_factors().iter().find(|factor| factor.name == name) {
             return self.scaling_factor(at, factor);
@@ -106,7 +109,12 @@ impl Scanner<'_> {
             _ => {
                 let known = self.variables.names();
                 let functions = scaling_factors().iter().map(|factor| factor.name);
-                let candidates = known.iter().copied().chain(["sqrt", "inf", "pi"]).chain(functions);
+                let candidates = known
+                    .iter()
+                    .copied()
+                    .chain(["inf", "pi", "fan_in", "fan_out", "shape"])
+                    .chain(FUNCTIONS)
+                    .chain(functions);
                 let help = did_you_mean_or(name, candidates, || match known.as_slice() {
                     [] => "write a number".to_owned(),
                     known => format!("the variables are {}", known.join(", ")),
@@ -114,6 +122,121 @@ impl Scanner<'_> {
                 self.error(at, format!("{name} is neither a number nor a variable"), Some(help))
             }
         }
+    }
+
+    /// Reads the arguments of the function `name`, which begins at byte offset `at`, and returns the value of the
+    /// function.
+    fn function_of_numbers(&mut self, at: usize, name: &str) -> Result<f64, SpecError> {
+        let arguments = self.numbers()?;
+        let several = ["min", "max"].contains(&name);
+        let [first, rest @ ..] = arguments.as_slice() else {
+            return self.error(at, format!("{name} needs a number"), Some(format!("write {name}(2)")));
+        };
+        if !several && !rest.is_empty() {
+            let message = format!("{name} takes 1 argument, got {}", arguments.len());
+            return self.error(at, message, None);
+        }
+        match name {
+            "sqrt" if *first < 0.0 => self.error(at, format!("sqrt of {first}, which is negative"), None),
+            "log" if *first <= 0.0 => self.error(at, format!("log of {first}, which is not positive"), None),
+            "sqrt" => Ok(first.sqrt()),
+            "log" => Ok(libm::log(*first)),
+            "exp" => Ok(libm::exp(*first)),
+            "abs" => Ok(first.abs()),
+            "floor" => Ok(first.floor()),
+            // f64::min and f64::max ignore NaN, which stands for a number that is not known yet.
+            _ if arguments.iter().any(|number| number.is_nan()) => Ok(f64::NAN),
+            "min" => Ok(rest.iter().copied().fold(*first, f64::min)),
+            _ => Ok(rest.iter().copied().fold(*first, f64::max)),
+        }
+    }
+
+    /// Reads a property of the tensor: `fan_in`, `fan_out`, `shape[i]` or `index`, of which `name` is already read. Its
+    /// value is NaN if the shape is not known yet. Returns `None` if `name` is not that of a property.
+    fn property_of_tensor(&mut self, at: usize, name: &str) -> Result<Option<f64>, SpecError> {
+        match name {
+            "fan_in" | "fan_out" => self.fan(at, name).map(Some),
+            "shape" => self.size_of_axis(at).map(Some),
+            "index" if self.tensor.is_stacked => {
+                self.is_deferred |= self.tensor.index.is_none();
+                Ok(Some(self.tensor.index.map_or(f64::NAN, |index| index as f64)))
+            }
+            "index" => self.error(
+                at,
+                "index is the index of a tensor in a stack, and this is not a stack",
+                Some("write it within stacked(...), or write the number".to_owned()),
+            ),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns a fan of the tensor. Reads the axis layout, which can follow in parentheses.
+    fn fan(&mut self, at: usize, name: &str) -> Result<f64, SpecError> {
+        let mut layout = AxisLayout::default();
+        if self.eat("(") {
+            self.rest();
+            let start = self.at;
+            let word = self.identifier().unwrap_or_default();
+            let Ok(read) = word.parse() else {
+                let help = "write a layout such as fan_in(in_out) or fan_in(kernel_in_out)";
+                return self.error(start, format!("layout {word:?} is not known"), Some(help.to_owned()));
+            };
+            layout = read;
+            self.expect(")", "after the layout")?;
+        }
+        let Some(shape) = self.tensor.shape else {
+            self.is_deferred = true;
+            return Ok(f64::NAN);
+        };
+        match layout.fans(shape) {
+            Ok(fans) => Ok(if name == "fan_in" { fans.fan_in } else { fans.fan_out } as f64),
+            Err(_) => {
+                let message = format!("there is no {name}: a tensor of shape {shape:?} has no fans");
+                self.error(at, message, Some("write the number or a variable".to_owned()))
+            }
+        }
+    }
+
+    /// Reads `[i]` and returns the size of this axis of the tensor. A negative index counts from the end.
+    fn size_of_axis(&mut self, at: usize) -> Result<f64, SpecError> {
+        self.expect("[", "after shape: write shape[0]")?;
+        self.enter()?;
+        let index = self.expression()?;
+        self.depth -= 1;
+        self.expect("]", "after the index of the axis")?;
+        let Some(shape) = self.tensor.shape else {
+            self.is_deferred = true;
+            return Ok(f64::NAN);
+        };
+        let rank = shape.len() as f64;
+        let from_start = if index < 0.0 { index + rank } else { index };
+        match shape.iter().enumerate().find(|(axis, _)| *axis as f64 == from_start) {
+            Some((_, size)) => Ok(*size as f64),
+            None => {
+                let message = format!("there is no axis {index} in the shape {shape:?}");
+                self.error(
+                    at,
+                    message,
+                    Some(format!("write a whole number from {} to {}", -rank, rank - 1.0)),
+                )
+            }
+        }
+    }
+
+    /// Reads numbers in parentheses.
+    fn numbers(&mut self) -> Result<Vec<f64>, SpecError> {
+        self.enter()?;
+        let mut numbers = Vec::new();
+        self.expect("(", "before the arguments")?;
+        while !self.eat(")") {
+            numbers.push(self.expression()?);
+            if !self.eat(",") {
+                self.expect(")", "or \",\" after an argument")?;
+                break;
+            }
+        }
+        self.depth -= 1;
+        Ok(numbers)
     }
 
     /// Reads a literal number and returns its value.
@@ -143,17 +266,14 @@ impl Scanner<'_> {
     /// Reads the arguments of `factor`, whose name begins at byte offset `at`, and returns the value of the factor.
     fn scaling_factor(&mut self, at: usize, factor: &ScalingFactor) -> Result<f64, SpecError> {
         let signature = format!("{}({})", factor.name, factor.parameters.join(", "));
-        self.enter()?;
-        let mut arguments = Vec::new();
-        self.expect("(", &format!("after {}: write {signature}", factor.name))?;
-        while !self.eat(")") {
-            arguments.push(self.expression()?);
-            if !self.eat(",") {
-                self.expect(")", "or \",\" after an argument")?;
-                break;
-            }
+        if !self.rest().starts_with('(') {
+            self.expect("(", &format!("after {}: write {signature}", factor.name))?;
         }
-        self.depth -= 1;
+        let arguments = self.numbers()?;
+        let unknown = self.is_deferred && arguments.iter().any(|number| number.is_nan());
+        if unknown && arguments.len() == factor.parameters.len() {
+            return Ok(f64::NAN);
+        }
         match factor.apply(&arguments) {
             Some(number) => Ok(number),
             None if arguments.len() != factor.parameters.len() => {

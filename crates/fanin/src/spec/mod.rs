@@ -1,8 +1,14 @@
 //! Specs: initializers as text, such as `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
 //!
 //! A spec is the name of a scheme with its arguments. An argument is either positional, in torch's order, or named. A
-//! number can be written as arithmetic with `+ - * / ^`, `sqrt`, `pi`, parentheses, named [`Variables`] and the
-//! functions of [`crate::scaling`].
+//! number can be written as arithmetic with `+ - * / ^`, `sqrt log exp abs floor min max`, `pi`, parentheses, named
+//! [`Variables`] and the functions of [`crate::scaling`].
+//!
+//! Arithmetic can use the tensor for which a spec is resolved: `fan_in` and `fan_out`, for another axis layout
+//! `fan_in(kernel_in_out)`, and the size of an axis, such as `shape[0]` or `shape[-1]`. In `blocks` and `stacked` these are
+//! the fans and sizes of each block. Within `stacked`, `index` is the index of the tensor in the stack.
+//!
+//! `log`, `exp` and `softplus_inverse` around a whole spec are functions of the values.
 //!
 //! [`Init::parse`] reads a spec. [`schemes`] lists every scheme that a spec can name. The `Display` implementation of
 //! an initializer prints its spec.
@@ -12,6 +18,12 @@
 //! let init: Init = "normal(std=0.02*gpt2_residual(12))".parse()?;
 //! assert_eq!(init.scheme().formula, "N(mean, std^2)");
 //! assert_eq!(init.to_string().parse::<Init>()?, init);
+//!
+//! // The prior bias of a detection head, the width rule of a tied embedding, and Mamba's time step.
+//! let bias: Init = "constant(-log((1-0.01)/0.01))".parse()?;
+//! let embedding: Init = "normal(std=1/sqrt(shape[-1]))".parse()?;
+//! let time_step: Init = "softplus_inverse(log_uniform(0.001, 0.1))".parse()?;
+//! assert_eq!(fanin::Initializer::resolve(&embedding, &[1000, 64], fanin::DType::F32)?.std(), 0.125);
 //! # Ok::<(), fanin::Error>(())
 //! ```
 
@@ -27,8 +39,20 @@ pub use registry::schemes;
 pub use scheme::Scheme;
 pub use variables::{NoVariables, Variables};
 
+use scanner::TensorContext;
+
+use crate::dtype::DType;
 use crate::error::{Error, SpecError};
 use crate::init::*;
+use crate::plan::Plan;
+
+/// Returns the value of an arithmetic expression, such as `2*n_layer`, as specs can have it for a number.
+///
+/// # Errors
+/// The errors of [`Init::parse`].
+pub fn evaluate(expression: &str, variables: &dyn Variables) -> Result<f64, Error> {
+    Ok(parser::evaluate(expression, variables)?)
+}
 
 impl Init {
     /// Reads a spec (see [`spec`](crate::spec)). The file `spec/parser.rs` documents the grammar.
@@ -52,7 +76,25 @@ impl Init {
     /// # Errors
     /// The errors of [`Init::parse`].
     pub fn parse_with(text: &str, variables: &dyn Variables) -> Result<Self, Error> {
-        Ok(parser::parse(text, variables)?)
+        Ok(parser::parse(text, variables, TensorContext::default())?)
+    }
+
+    /// Reads a spec for a tensor of this shape. Unlike [`Init::parse_with`], the result has the numbers of this tensor in
+    /// place of `fan_in`, `fan_out` and `shape[i]`.
+    ///
+    /// ```
+    /// use fanin::init::Init;
+    /// let variables = std::collections::BTreeMap::from([("n_layer".to_owned(), 2.0)]);
+    /// let init = Init::parse_for("normal(std=n_layer/fan_in)", &[8, 4], &variables)?;
+    /// assert_eq!(init.to_string(), "normal(std=0.5)");
+    /// # Ok::<(), fanin::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The errors of [`Init::parse`].
+    pub fn parse_for(text: &str, shape: &[usize], variables: &dyn Variables) -> Result<Self, Error> {
+        let tensor = TensorContext { shape: Some(shape), ..TensorContext::default() };
+        Ok(parser::parse(text, variables, tensor)?)
     }
 
     /// Returns the scheme of this initializer. A [`Scheme`] has the parameters, the formula and the source of the
@@ -61,6 +103,14 @@ impl Init {
         let spec = self.to_string();
         let name = spec.split('(').next().unwrap_or_default();
         schemes().iter().find(|scheme| scheme.name == name).expect("Display prints the name of a scheme")
+    }
+}
+
+impl Initializer for ByShape {
+    fn resolve(&self, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
+        let index = self.index();
+        let tensor = TensorContext { shape: Some(shape), index, is_stacked: index.is_some() };
+        parser::parse(self.text(), &NoVariables, tensor)?.resolve(shape, dtype)
     }
 }
 
@@ -95,6 +145,6 @@ macro_rules! from_str {
     )*};
 }
 from_str!(
-    Blocks Constant DeltaOrthogonal Dirac Eye IdInit Kaiming LinearDefault LinearDefaultBias Normal Orthogonal Siren
+    Arange Blocks ByShape Constant DeltaOrthogonal Dirac Eye IdInit Kaiming LinearDefault LinearDefaultBias LogUniform Mapped Normal Orthogonal Siren
     Sparse Spectral Stacked TruncNormal TruncNormalTf Uniform VarianceScaling Xavier ZeroHadamard
 );

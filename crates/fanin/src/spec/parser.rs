@@ -6,11 +6,12 @@
 //! times, including zero. `|` separates alternatives.
 //!
 //! ```text
-//! spec       = blocks | stacked | scheme
+//! spec       = blocks | stacked | function | scheme
 //! scheme     = name [ "_" ] [ "(" [ argument { "," argument } [ "," ] ] ")" ]
 //! blocks     = "blocks" "(" block { "," block } [ "," "count" "=" expression ] [ "," "axis" "=" expression ] ")"
 //! block      = [ expression ":" ] spec         the expression is the size of the block along the axis
 //! stacked    = "stacked" "(" spec [ "," "axis" "=" expression ] ")"
+//! function   = ( "log" | "exp" | "softplus_inverse" ) "(" spec ")"
 //! argument   = [ key "=" ] value               positional arguments first, in torch's order
 //! value      = expression | word
 //! word       = name [ "(" expression ")" ] | "forward" "(" name ")" | "'" text "'" | '"' text '"'
@@ -19,27 +20,39 @@
 //! term       = unary { ("*" | "/") unary }
 //! unary      = [ "+" | "-" ] unary | power
 //! power      = atom [ ("^" | "**") unary ]
-//! atom       = number | "inf" | "nan" | "pi" | variable | [ "math" "." ] "sqrt" "(" expression ")"
-//!            | "(" expression ")"
+//! atom       = number | "inf" | "nan" | "pi" | variable | "(" expression ")"
+//!            | [ "math" "." ] ( "sqrt" | "log" | "exp" | "abs" | "floor" ) "(" expression ")"
+//!            | ( "min" | "max" ) "(" expression { "," expression } ")"
 //!            | factor "(" expression { "," expression } ")"    a function of crate::scaling: gpt2_residual(n_layer)
+//!            | ( "fan_in" | "fan_out" ) [ "(" layout ")" ] | "shape" "[" expression "]"      of the tensor
+//!            | "index"                                         within stacked: the index of the tensor in the stack
 //! ```
 //!
 //! Precedence and associativity are Python's: `-2^2` is -4, and `2^3^2` is 512.
+//!
+//! A spec that uses properties of a tensor whose shape is not known is read twice: first to find mistakes, with NaN for
+//! each property, and again for each shape ([`ByShape`]).
 
 use std::collections::HashMap;
 
 use super::arguments::{Arguments, Value};
+use super::arithmetic::FUNCTIONS;
 use super::registry::{ALIASES, schemes};
-use super::scanner::Scanner;
+use super::scanner::{Scanner, TensorContext};
 use super::scheme::Scheme;
 use super::variables::Variables;
 use crate::error::{SpecError, did_you_mean_or};
-use crate::init::{Blocks, Init, stacked};
+use crate::init::{Blocks, ByShape, Init, mapped, stacked};
+use crate::plan::Function;
 use crate::scaling::scaling_factors;
 
 /// Reads a spec. Returns an error if text follows the spec.
-pub(super) fn parse(text: &str, variables: &dyn Variables) -> Result<Init, SpecError> {
-    let mut parser = Scanner { text, at: 0, depth: 0, variables };
+pub(super) fn parse(
+    text: &str,
+    variables: &dyn Variables,
+    tensor: TensorContext<'_>,
+) -> Result<Init, SpecError> {
+    let mut parser = Scanner::new(text, variables, tensor);
     let init = parser.spec()?;
     if !parser.rest().is_empty() {
         return parser.error(parser.at, "unexpected text after the spec", Some("remove it".to_owned()));
@@ -47,13 +60,60 @@ pub(super) fn parse(text: &str, variables: &dyn Variables) -> Result<Init, SpecE
     Ok(init)
 }
 
+/// Reads an expression of numbers and variables. Returns an error if text follows it.
+pub(super) fn evaluate(text: &str, variables: &dyn Variables) -> Result<f64, SpecError> {
+    let mut parser = Scanner::new(text, variables, TensorContext::default());
+    let value = parser.expression()?;
+    if !parser.rest().is_empty() {
+        return parser.error(parser.at, "unexpected text after the number", Some("remove it".to_owned()));
+    }
+    if parser.is_deferred {
+        return parser.error(0, "a property of a tensor has no value here", None);
+    }
+    Ok(value)
+}
+
+/// Returns the name of a scheme, given a name as a spec can have it: with torch's underscore, or a synonym.
+fn canonical(name: &str) -> &str {
+    let bare = name.strip_suffix('_').unwrap_or(name);
+    ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, name)| name)
+}
+
 impl Scanner<'_> {
-    /// Reads a spec, which may be nested in another spec, and counts the nesting depth.
+    /// Reads a spec, which may be nested in another spec, and counts the nesting depth. If the spec uses properties of
+    /// the tensor that are not known, returns an initializer that reads the text again when they are.
     fn spec(&mut self) -> Result<Init, SpecError> {
         self.enter()?;
-        let init = self.unnested_spec();
+        self.rest();
+        let start = self.at;
+        let init = self.unnested_spec()?;
         self.depth -= 1;
+        if self.is_deferred { Ok(ByShape::new(self.substituted(start)).into()) } else { Ok(init) }
+    }
+
+    /// Reads the spec of a part of the tensor, of which this spec knows neither the shape nor the fans.
+    fn spec_of_part(&mut self, is_stacked: bool) -> Result<Init, SpecError> {
+        let tensor = TensorContext { is_stacked, ..TensorContext::default() };
+        let whole = std::mem::replace(&mut self.tensor, tensor);
+        let is_deferred = std::mem::take(&mut self.is_deferred);
+        let init = self.spec();
+        (self.tensor, self.is_deferred) = (whole, is_deferred);
         init
+    }
+
+    /// Returns the text from byte offset `start` to the current position, with numbers in place of variables. Properties
+    /// of the tensor keep their names.
+    fn substituted(&self, start: usize) -> String {
+        let mut text = String::new();
+        let mut at = start;
+        for (range, value) in self.substitutions.iter().filter(|(range, _)| range.start >= start) {
+            text.push_str(&self.text[at..range.start]);
+            text += &if *value < 0.0 { format!("({value})") } else { value.to_string() };
+            at = range.end;
+        }
+        text.push_str(&self.text[at..self.at]);
+        let name = text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len());
+        canonical(&text[..name]).to_owned() + &text[name..]
     }
 
     /// Reads a spec as [`Scanner::spec`] does, but does not count the nesting depth.
@@ -68,12 +128,14 @@ impl Scanner<'_> {
                 Some("write a spec such as normal(std=0.02)".to_owned()),
             );
         };
-        let bare = name.strip_suffix('_').unwrap_or(name);
-        let bare = ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, name)| name);
+        let bare = canonical(name);
         match bare {
             "blocks" => return self.blocks(),
             "stacked" => return self.stacked(),
             _ => {}
+        }
+        if let Some(function) = Function::ALL.into_iter().find(|function| function.name() == bare) {
+            return self.function(function);
         }
         let Some(scheme) = schemes().iter().find(|scheme| scheme.name == bare) else {
             let help = did_you_mean_or(bare, known(), || {
@@ -93,7 +155,13 @@ impl Scanner<'_> {
             }
         }
         let end = self.at;
-        (scheme.build)(&Arguments { text: self.text, end, scheme: scheme.name, values })
+        (scheme.build)(&Arguments {
+            text: self.text,
+            end,
+            scheme: scheme.name,
+            values,
+            is_deferred: self.is_deferred,
+        })
     }
 
     /// Reads the rest of a `blocks` spec, after the word `blocks`.
@@ -121,7 +189,7 @@ impl Scanner<'_> {
                         let message = "either all blocks must have a size, or none";
                         return self.error(at, message, Some("write size: spec for each block".to_owned()));
                     }
-                    blocks.push((size, self.spec()?));
+                    blocks.push((size, self.spec_of_part(self.tensor.is_stacked)?));
                 }
             }
             if !self.eat(",") {
@@ -147,7 +215,7 @@ impl Scanner<'_> {
     /// Reads the rest of a `stacked` spec, after the word `stacked`.
     fn stacked(&mut self) -> Result<Init, SpecError> {
         self.expect("(", "after stacked: write stacked(spec)")?;
-        let each = self.spec()?;
+        let each = self.spec_of_part(true)?;
         let mut axis = 0;
         if self.eat(",") && self.keyword(&["axis"])?.is_some() {
             axis = self.integer("axis", -8)?;
@@ -155,6 +223,15 @@ impl Scanner<'_> {
         }
         self.expect(")", "or \", axis=...\" after the spec")?;
         Ok(stacked(each).axis(axis as isize).into())
+    }
+
+    /// Reads the rest of a function of values, after the name of the function.
+    fn function(&mut self, function: Function) -> Result<Init, SpecError> {
+        let name = function.name();
+        self.expect("(", &format!("after {name}: write {name}(spec), such as {name}(uniform(1, 16))"))?;
+        let argument = self.spec()?;
+        self.expect(")", "after the spec")?;
+        Ok(mapped(function, argument).into())
     }
 
     /// Reads `name =` and returns the name, which must be one of `known`. Returns `None` and reads nothing if the text
@@ -180,7 +257,7 @@ impl Scanner<'_> {
     /// with an expression and ":".
     fn block_size(&mut self) -> Result<Option<usize>, SpecError> {
         let (at, depth) = (self.at, self.depth);
-        let mut lookahead = Scanner { text: self.text, at, depth, variables: self.variables };
+        let mut lookahead = Scanner { at, depth, ..Scanner::new(self.text, self.variables, self.tensor) };
         if lookahead.expression().is_err() || !lookahead.eat(":") {
             return Ok(None);
         }
@@ -195,6 +272,9 @@ impl Scanner<'_> {
         self.rest();
         let at = self.at;
         let number = self.expression()?;
+        if number.is_nan() && self.is_deferred {
+            return Ok(min);
+        }
         let fits = number.fract() == 0.0 && number >= min as f64 && number < (1u64 << 53) as f64;
         if fits {
             Ok(number as i64)
@@ -279,6 +359,8 @@ impl Scanner<'_> {
     /// other name must be that of a nonlinearity.
     fn begins_expression(&self, name: &str) -> bool {
         ["sqrt", "math", "inf", "nan", "pi"].contains(&name)
+            || FUNCTIONS.contains(&name)
+            || ["fan_in", "fan_out", "shape", "index"].contains(&name)
             || self.variables.get(name).is_some()
             || scaling_factors().iter().any(|factor| factor.name == name)
     }

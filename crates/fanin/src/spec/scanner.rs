@@ -14,9 +14,31 @@ pub(super) struct Scanner<'a> {
     /// The current nesting depth, at most [`MAX_DEPTH`].
     pub(super) depth: usize,
     pub(super) variables: &'a dyn Variables,
+    /// What is known of the tensor.
+    pub(super) tensor: TensorContext<'a>,
+    /// Whether the spec that is being read has used a property of the tensor that is not known yet.
+    pub(super) is_deferred: bool,
+    /// The variables that have been read so far: the byte range of the name, and the value.
+    pub(super) substitutions: Vec<(std::ops::Range<usize>, f64)>,
+}
+
+/// What is known of a tensor while its spec is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct TensorContext<'a> {
+    /// The shape. If it is not known, a spec that uses it is read again for each shape.
+    pub(super) shape: Option<&'a [usize]>,
+    /// The index of the tensor in the stack.
+    pub(super) index: Option<usize>,
+    /// Whether the tensor is one of a stack, so that it has an index.
+    pub(super) is_stacked: bool,
 }
 
 impl<'a> Scanner<'a> {
+    /// Returns a scanner at the start of `text`.
+    pub(super) fn new(text: &'a str, variables: &'a dyn Variables, tensor: TensorContext<'a>) -> Self {
+        Self { text, at: 0, depth: 0, variables, tensor, is_deferred: false, substitutions: Vec::new() }
+    }
+
     /// Returns an error about the character at byte offset `at`.
     pub(super) fn error<T>(
         &self,

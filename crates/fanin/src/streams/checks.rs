@@ -62,3 +62,19 @@ pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Erro
         _ => Ok(()),
     }
 }
+
+/// Checks that neither the plan nor any of its blocks is a function of random values. Otherwise returns the error
+/// `Unsupported`. Only the native stream has such values.
+///
+/// `stream` is the name of the calling stream, which the error message contains.
+pub(super) fn check_no_random_functions(plan: &Plan, stream: &'static str) -> Result<(), Error> {
+    plan.blocks().iter().try_for_each(|block| check_no_random_functions(block.plan(), stream))?;
+    match plan.distribution() {
+        Distribution::Mapped { .. } if plan.formula().is_none() => Err(Error::Unsupported {
+            stream,
+            distribution: "log_uniform or other function of random values",
+            remedy: "torch computes such a function with a library whose last bit differs; use the native stream",
+        }),
+        _ => Ok(()),
+    }
+}

@@ -3,7 +3,7 @@
 use rand_core::Rng;
 
 use super::by_index::fill_by_index_in_sequence;
-use super::checks::{check_method, check_region, check_whole};
+use super::checks::{check_method, check_no_random_functions, check_region, check_whole};
 use super::fixed::fill_fixed;
 use super::native::orthogonal_from;
 use super::sequential_blocks::fill_blocks;
@@ -63,6 +63,7 @@ impl<R: Rng + ?Sized> Stream for FromRng<'_, R> {
     fn fill(&mut self, plan: &Plan, mut tensor: TensorMut<'_>) -> Result<(), Error> {
         check_whole(plan, &tensor)?;
         check_method(plan, "generator's")?;
+        check_no_random_functions(plan, "generator's")?;
         let start = vec![0; plan.shape().len()];
         if tensor.is_empty() || fill_fixed(Threads::One, plan, &start, &mut tensor) {
             return Ok(());

@@ -3,9 +3,10 @@
 use super::shared::{GLOROT, HE, method};
 use crate::error::SpecError;
 use crate::init::{
-    FanMode, Init, ScalingDistribution, VarianceScaling, delta_orthogonal, glorot_normal, glorot_uniform,
-    he_normal, he_uniform, idinit, lecun_normal, lecun_uniform, linear_default, linear_default_bias, siren,
-    siren_first, spectral, trunc_normal_tf, variance_scaling, zero_hadamard,
+    FanMode, Init, ScalingDistribution, VarianceScaling, arange, delta_orthogonal, glorot_normal,
+    glorot_uniform, he_normal, he_uniform, idinit, lecun_normal, lecun_uniform, linear_default,
+    linear_default_bias, log_uniform, siren, siren_first, spectral, trunc_normal_tf, variance_scaling,
+    zero_hadamard,
 };
 use crate::spec::arguments::Arguments;
 use crate::spec::scheme::Scheme;
@@ -16,7 +17,7 @@ const SITZMANN: &str = "Sitzmann, Martel, Bergman, Lindell, Wetzstein 2020, Impl
                         activation functions, arXiv 2006.09661, section 3.2";
 const SITZMANN_CODE: &str = "the authors' code of Sitzmann et al. 2020, arXiv 2006.09661";
 
-pub(super) const OTHER: [Scheme; 18] = [
+pub(super) const OTHER: [Scheme; 23] = [
     Scheme {
         name: "trunc_normal_tf",
         parameters: &[
@@ -152,25 +153,80 @@ pub(super) const OTHER: [Scheme; 18] = [
     },
     Scheme {
         name: "siren",
-        parameters: &[("omega", Some("30"))],
+        parameters: &[("omega", Some("30")), ("layout", Some("out_in")), ("groups", Some("1"))],
         formula: "U[-b, b), b = sqrt(6 / fan_in) / omega",
         source: SITZMANN,
-        build: |arguments| Ok(siren().omega(arguments.number("omega", 30.0)?).into()),
+        build: |arguments| {
+            let scheme = siren().omega(arguments.number("omega", 30.0)?);
+            Ok(scheme.layout(arguments.layout()?).groups(arguments.groups()?).into())
+        },
     },
     Scheme {
         name: "siren_first",
-        parameters: &[],
+        parameters: FANS,
         formula: "U[-b, b), b = 1 / fan_in",
         source: SITZMANN_CODE,
-        build: |_| Ok(siren_first().into()),
+        build: |arguments| Ok(siren_first().layout(arguments.layout()?).groups(arguments.groups()?).into()),
     },
     Scheme {
         name: "spectral",
-        parameters: &[("sigma", Some("1")), ("layout", Some("out_in"))],
+        parameters: &[("sigma", Some("1")), ("layout", Some("out_in")), ("groups", Some("1"))],
         formula: "N(0, std^2), std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))",
         source: "Yang, Simon, Bernstein 2023, A spectral condition for feature learning, arXiv 2310.17813",
         build: |arguments| {
-            Ok(spectral().sigma(arguments.number("sigma", 1.0)?).layout(arguments.layout()?).into())
+            let scheme = spectral().sigma(arguments.number("sigma", 1.0)?);
+            Ok(scheme.layout(arguments.layout()?).groups(arguments.groups()?).into())
+        },
+    },
+    Scheme {
+        name: "log_uniform",
+        parameters: &[("a", None), ("b", None)],
+        formula: "exp(U[log a, log b)), native stream only",
+        source: "",
+        build: |arguments| Ok(log_uniform(arguments.required("a")?, arguments.required("b")?).into()),
+    },
+    Scheme {
+        name: "arange",
+        parameters: &[
+            ("start", Some("0")),
+            ("end", Some("start + step * the last size")),
+            ("step", Some("1")),
+        ],
+        formula: "start + step * index along the last axis",
+        source: "torch.arange",
+        build: |arguments| {
+            let (start, step) = (arguments.number("start", 0.0)?, arguments.number("step", 1.0)?);
+            // As in torch, a single positional argument is the end.
+            if arguments.values.len() == 1 && arguments.is_positional("start") {
+                return Ok(arange().end(start).into());
+            }
+            let scheme = arange().start(start).step(step);
+            let end =
+                arguments.values.contains_key("end").then(|| arguments.number("end", 0.0)).transpose()?;
+            Ok(end.map_or(scheme, |end| scheme.end(end)).into())
+        },
+    },
+    Scheme {
+        name: "log",
+        parameters: &[("spec", None)],
+        formula: "the natural logarithm of each value of the inner spec, in f64, rounded once",
+        source: "",
+        build: |arguments| Err(arguments.error(0, "log must be parsed by the grammar".to_owned())),
+    },
+    Scheme {
+        name: "exp",
+        parameters: &[("spec", None)],
+        formula: "exp(x) for each value x of the inner spec, in f64, rounded once",
+        source: "",
+        build: |arguments| Err(arguments.error(0, "exp must be parsed by the grammar".to_owned())),
+    },
+    Scheme {
+        name: "softplus_inverse",
+        parameters: &[("spec", None)],
+        formula: "x + log(1 - exp(-x)) for each value x of the inner spec, in f64, rounded once",
+        source: "",
+        build: |arguments| {
+            Err(arguments.error(0, "softplus_inverse must be parsed by the grammar".to_owned()))
         },
     },
     Scheme {

@@ -119,7 +119,14 @@
 //! the last to the first. Row j starts as row j of V_top^T. Then `S[j][k] * W[k]` is subtracted for each k from the
 //! last down to j + 1, and the result is divided by `S[j][j]`.
 //!
-//! # constant, eye, dirac
+//! # log_uniform, and functions of values
+//! `log(spec)`, `exp(spec)` and `softplus_inverse(spec)` draw the values of the inner spec as for an f64 tensor of the same
+//! name and shape, whatever the element type is. The functions are applied in f64: the logarithm, the exponential function
+//! and `x + log(-expm1(-x))`, as fdlibm computes them (the crate `libm`). The result is rounded to the element type once,
+//! ties to even. `log_uniform(a, b)` is `exp(uniform(log(a), log(b)))`, whose bounds are f64 logarithms. A block of a fused
+//! or stacked parameter that is such a function has the values of a separate tensor, as an `orthogonal` block has.
+//!
+//! # constant, eye, dirac, arange
 //! Each value is a function of its index only. No words are used.
 //!
 //! # Blocks

@@ -2,11 +2,12 @@
 
 use super::orthogonal::Orthogonal;
 use super::tensor::NativeTensor;
+use crate::cancel::check;
 use crate::distributions::GROUP_32;
-use crate::dtype::{DType, Values};
+use crate::dtype::{DType, Element, Values, values};
 use crate::error::Error;
-use crate::plan::{Distribution, Plan};
-use crate::region::Region;
+use crate::plan::{Distribution, Functions, Plan};
+use crate::region::{Chunks, Region};
 use crate::rng::Philox;
 use crate::simd::Level;
 use crate::streams::by_index::{fill_by_index_on, fill_lower_normal};
@@ -32,6 +33,8 @@ enum Drawn {
     ByIndex(Philox),
     Sparse(Sparse),
     Orthogonal(Box<Orthogonal>),
+    /// Each value is computed by these functions from a value of an f64 plan for the same tensor.
+    Mapped(Functions, Box<PreparedSingle>),
 }
 
 impl PreparedSingle {
@@ -59,6 +62,10 @@ impl PreparedSingle {
                 let zeros = Zeros { threads, level, permutation: tensor.philox("permutation"), rows, zeros };
                 Drawn::Sparse(Sparse { zeros, values: values(), columns, std })
             }
+            Distribution::Mapped { functions } => {
+                let argument = plan.argument().expect("a plan of functions has an argument");
+                Drawn::Mapped(functions, Box::new(Self::new(tensor, argument)?))
+            }
             _ => Drawn::ByIndex(values()),
         };
         Ok(Self { plan: plan.clone(), level, threads, drawn })
@@ -83,6 +90,9 @@ impl PreparedSingle {
             self.fill_strided(values, start, tensor);
             return Ok(());
         }
+        if let Drawn::Mapped(functions, argument) = &self.drawn {
+            return fill_mapped(*functions, argument, start, &mut tensor);
+        }
         let region = Region::new(self.plan.shape(), start, tensor.shape());
         tensor.write_in(Order::Index, |memory| match &self.drawn {
             Drawn::ByIndex(values) => {
@@ -91,6 +101,7 @@ impl PreparedSingle {
             }
             Drawn::Sparse(sparse) => sparse.fill(&region, memory),
             Drawn::Orthogonal(orthogonal) => orthogonal.fill(&region, memory),
+            Drawn::Mapped(..) => unreachable!("functions are filled above"),
         });
         Ok(())
     }
@@ -130,6 +141,36 @@ impl PreparedSingle {
             }
         });
     }
+}
+
+/// Fills `tensor` with functions of the values of `argument`, an f64 plan of the same shape. The values are those of the
+/// region that begins at the index `start`. They are computed in chunks, in f64, and rounded when they are stored.
+fn fill_mapped(
+    functions: Functions,
+    argument: &PreparedSingle,
+    start: &[usize],
+    tensor: &mut TensorMut<'_>,
+) -> Result<(), Error> {
+    /// Number of values in a chunk.
+    const CHUNK: usize = 1 << 14;
+    let shape = tensor.shape().to_vec();
+    let axes: Vec<usize> = (0..shape.len()).collect();
+    let mut arguments = vec![0f64; CHUNK.min(tensor.len())];
+    for (first, size) in Chunks::new(&shape, CHUNK) {
+        check();
+        let count = size.iter().product();
+        let arguments = &mut arguments[..count];
+        let begin: Vec<usize> = start.iter().zip(&first).map(|(start, first)| start + first).collect();
+        argument.fill_region(&begin, TensorMut::contiguous(arguments, &size)?)?;
+        tensor.view(&first, &axes, &size).write_in(Order::Index, |memory| {
+            values!(memory, memory => {
+                for (out, x) in memory.iter_mut().zip(&*arguments) {
+                    *out = Element::from_f64(functions.apply(*x));
+                }
+            });
+        });
+    }
+    Ok(())
 }
 
 /// Prepares an orthogonal plan to fill regions. The words of the Gaussian matrix are drawn from `source` in sequence,

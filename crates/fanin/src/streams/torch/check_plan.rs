@@ -4,6 +4,7 @@ use super::truncated::check_bounds;
 use super::words::check_countable;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
+use crate::streams::checks::check_no_random_functions;
 
 /// Checks that the torch stream can fill the plan, and returns an error if it cannot.
 pub(super) fn check_plan(plan: &Plan) -> Result<(), Error> {
@@ -14,6 +15,7 @@ pub(super) fn check_plan(plan: &Plan) -> Result<(), Error> {
         // For 2^32 rows or more, torch.randperm uses another algorithm.
         return Err(Error::ShapeOverflow { shape: plan.shape().to_vec() });
     }
+    check_no_random_functions(plan, "torch")?;
     check_countable(plan)?;
     check_bounds(plan)
 }

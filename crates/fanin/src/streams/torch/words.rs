@@ -24,7 +24,11 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     };
     match plan.distribution() {
         Distribution::Constant { .. } | Distribution::Eye | Distribution::Dirac { .. } => Some(0),
-        Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. } => Some(0),
+        Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. } | Distribution::Arange { .. } => {
+            Some(0)
+        }
+        // The stream fills only functions of values that are not random.
+        Distribution::Mapped { .. } => Some(0),
         Distribution::Uniform { .. } => Some(words_of_uniforms(dtype, count)),
         Distribution::TruncatedNormal { method: Some(Truncation::InverseCdf), .. } => {
             Some(words_of_uniforms(dtype, count))

@@ -1,0 +1,166 @@
+//! Plans of functions of values.
+
+use super::distribution::Distribution;
+use super::functions::{Function, Functions};
+use super::types::Plan;
+use crate::dtype::DType;
+use crate::error::Error;
+
+impl Plan {
+    /// Returns the plan of values to which `functions` are applied. `argument` is the plan of the values before; its type
+    /// must be f64. The values are rounded to `dtype`.
+    ///
+    /// # Errors
+    /// `Argument` if a function is not defined for a value that `argument` can give, or if a result is not finite in
+    /// `dtype`. `Mapped` if the values of `argument` depend on one another.
+    pub(crate) fn mapped(functions: Functions, argument: Plan, dtype: DType) -> Result<Self, Error> {
+        let (mut low, mut high) = argument.bounds();
+        let outermost = functions.iter().next_back().map_or("function", Function::name);
+        if !matches!(
+            argument.distribution,
+            Distribution::Constant { .. }
+                | Distribution::Uniform { .. }
+                | Distribution::Normal { .. }
+                | Distribution::TruncatedNormal { .. }
+                | Distribution::Arange { .. }
+        ) {
+            return Err(Error::Mapped { function: outermost });
+        }
+        for function in functions.iter().filter(|_| !argument.is_empty()) {
+            if !function.is_defined_for(low) {
+                let requirement = "must be greater than 0".to_owned();
+                let (scheme, argument) = (function.name(), "the smallest value of its argument");
+                return Err(Error::Argument { scheme, argument, value: low, requirement });
+            }
+            (low, high) = (function.apply(low), function.apply(high));
+        }
+        // A normal distribution is unbounded; it has at most 6 standard deviations in practice.
+        let bounded = argument.bounds().1.is_finite();
+        if bounded
+            && !argument.is_empty()
+            && [low, high].iter().any(|x| x.is_nan() || x.abs() > dtype.largest())
+        {
+            let requirement = format!("must be finite in {dtype} (largest value {})", dtype.largest());
+            let value = if high.abs() > low.abs() { high } else { low };
+            return Err(Error::Argument {
+                scheme: outermost,
+                argument: "its largest value",
+                value,
+                requirement,
+            });
+        }
+        Ok(Self {
+            shape: argument.shape.clone(),
+            dtype,
+            distribution: Distribution::Mapped { functions },
+            distribution_on_torch: None,
+            fans: argument.fans,
+            warnings: argument.warnings.clone(),
+            blocks: Vec::new(),
+            argument: Some(Box::new(argument)),
+        })
+    }
+
+    /// Returns the plan of the values to which the functions of [`Distribution::Mapped`] are applied. Its type is f64. The
+    /// result is `None` for any other distribution.
+    pub fn argument(&self) -> Option<&Plan> {
+        self.argument.as_deref()
+    }
+
+    /// Returns the mean and the standard deviation of the values of [`Distribution::Mapped`].
+    pub(super) fn moments_of_mapped(&self) -> (f64, f64) {
+        let (Distribution::Mapped { functions }, Some(argument)) = (self.distribution, self.argument())
+        else {
+            return (f64::NAN, f64::NAN);
+        };
+        match argument.distribution {
+            Distribution::Constant { value } => (functions.apply(value), 0.0),
+            Distribution::Arange { start, step } => {
+                moments_of_sequence(argument, |index| functions.apply(start + step * index as f64))
+            }
+            distribution => {
+                let (low, high) = argument.bounds();
+                // The moments of a lognormal distribution are an integral around the mean plus twice the variance.
+                let (mean, std) = match distribution {
+                    Distribution::Normal { mean, std } | Distribution::TruncatedNormal { mean, std, .. } => {
+                        (mean, std)
+                    }
+                    _ => (0.0, f64::INFINITY),
+                };
+                let low = low.max(mean - 12.0 * std);
+                let high = high.min(mean + 12.0 * std + 2.0 * std * std);
+                let density = |x: f64| match distribution {
+                    Distribution::Uniform { .. } => 1.0,
+                    _ => libm::exp(-square((x - mean) / std) / 2.0),
+                };
+                moments_of_density(low, high, density, |x| functions.apply(x))
+            }
+        }
+    }
+}
+
+fn square(x: f64) -> f64 {
+    x * x
+}
+
+/// Returns the mean and the standard deviation along the last axis, whose element at `index` is `value(index)`.
+pub(super) fn moments_of_sequence(plan: &Plan, value: impl Fn(usize) -> f64) -> (f64, f64) {
+    let length = plan.shape.last().copied().unwrap_or(1);
+    let count = length as f64;
+    let mean = (0..length).map(&value).sum::<f64>() / count;
+    let variance = (0..length).map(|index| square(value(index) - mean)).sum::<f64>() / count;
+    (mean, variance.sqrt())
+}
+
+/// Returns the mean and the standard deviation of `f(X)`, where X has a density proportional to `density` on
+/// `[low, high]`, by Simpson's rule.
+fn moments_of_density(
+    low: f64,
+    high: f64,
+    density: impl Fn(f64) -> f64,
+    f: impl Fn(f64) -> f64,
+) -> (f64, f64) {
+    const INTERVALS: usize = 1 << 13;
+    if low == high {
+        return (f(low), 0.0);
+    }
+    let sum = |g: &dyn Fn(f64) -> f64| -> f64 {
+        let term = |k: usize| {
+            let weight = if k == 0 || k == INTERVALS { 1.0 } else { 2.0 * (1 + k % 2) as f64 };
+            let x = low + (high - low) * (k as f64 / INTERVALS as f64);
+            weight * density(x) * g(x)
+        };
+        (0..=INTERVALS).map(term).sum()
+    };
+    let mass = sum(&|_| 1.0);
+    let mean = sum(&f) / mass;
+    let variance = sum(&|x| square(f(x) - mean)) / mass;
+    (mean, variance.max(0.0).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_moments_of_mapped_values_are_those_of_the_closed_form() {
+        let of = |functions: &[Function], distribution| {
+            let argument = Plan::new(&[10], DType::F64, distribution).unwrap();
+            let plan = Plan::mapped(Functions::new(functions).unwrap(), argument, DType::F64).unwrap();
+            (plan.mean(), plan.std())
+        };
+        // log-uniform on [a, b]: the mean is (b - a) / ln(b / a).
+        let (a, b) = (0.001f64, 0.1f64);
+        let (mean, std) = of(&[Function::Exp], Distribution::Uniform { low: a.ln(), high: b.ln() });
+        assert!((mean / ((b - a) / (b / a).ln()) - 1.0).abs() < 1e-9, "{mean}");
+        let square = (b * b - a * a) / (2.0 * (b / a).ln());
+        assert!((std / (square - mean * mean).sqrt() - 1.0).abs() < 1e-9, "{std}");
+        // lognormal: the mean is exp(mu + sigma^2 / 2).
+        let (mean, std) = of(&[Function::Exp], Distribution::Normal { mean: 0.5, std: 0.8 });
+        let expected = (0.5f64 + 0.32).exp();
+        assert!((mean / expected - 1.0).abs() < 1e-6, "{mean}");
+        assert!((std / (expected * (0.64f64.exp() - 1.0).sqrt()) - 1.0).abs() < 1e-5, "{std}");
+        let (mean, _) = of(&[Function::Log], Distribution::Arange { start: 1.0, step: 1.0 });
+        assert!((mean - (1..=10).map(|n| f64::from(n).ln()).sum::<f64>() / 10.0).abs() < 1e-14);
+    }
+}
