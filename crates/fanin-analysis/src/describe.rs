@@ -19,6 +19,11 @@ pub fn text(plan: &Plan) -> String {
         Distribution::Sparse { zeros, std } => format!("N(0, {std}^2) with {zeros} zeros in every column"),
         Distribution::Hadamard { scale } => format!("+-{scale}, the signs of a Hadamard matrix"),
         Distribution::RepeatedEye { value } => format!("{value} where row = column modulo the columns"),
+        Distribution::Arange { start, step } => format!("{start} + {step} * index along the last axis"),
+        Distribution::Mapped { functions } => {
+            let argument = plan.argument().map(text).unwrap_or_default();
+            functions.iter().fold(argument, |inner, function| format!("{}({inner})", function.name()))
+        }
         Distribution::Blocks { .. } => blocks(plan),
         other => format!("{other:?}"),
     }

@@ -1,15 +1,17 @@
 //! Tests of one tensor, or of one block of a fused parameter, against its plan. The distribution of the plan decides
 //! which tests are made.
 
+use std::cell::Cell;
 use std::hash::{DefaultHasher, Hasher as _};
 
 use fanin::region::Chunks;
-use fanin::{Distribution, Native, Plan};
+use fanin::{DType, Distribution, Functions, Native, Plan};
 use fanin_checkpoint::Progress;
 use fanin_checkpoint::decode;
 use fanin_recipe::text::counted;
 
 use super::generate::{CHUNK, generate, report_read};
+use super::grid;
 use super::mismatch::Mismatch;
 use super::orthogonal::{self, EntryStatistics};
 use super::reference::{ReferenceCache, ReferenceDistribution};
@@ -28,6 +30,27 @@ pub(crate) struct ViewTests {
     pub(crate) hash: Option<u64>,
     /// The result of [`SampleStatistics::variance_excess`], or `None` if the values are not independent.
     pub(crate) variance_excess: Option<(f64, f64)>,
+}
+
+/// Returns a value to which `functions` may have been applied to give `x`. Rounding to the dtype maps an interval of values
+/// to x. `fraction` is the position in this interval, from 0 to 1. If the fractions are random, the result follows the
+/// distribution of the argument in types with few digits, too.
+fn argument_of(x: f64, fraction: f64, functions: Functions, argument: &Plan, dtype: DType) -> f64 {
+    if !x.is_finite() {
+        return x;
+    }
+    let (first, last) = grid::rounding_interval(dtype, x);
+    let inverse = |x| functions.invert(x);
+    let value = inverse(first + (last - first) * fraction);
+    let (low, high) = argument.bounds();
+    // The interval of a value at a bound is partly out of bounds, but the value before rounding was not.
+    let explained = inverse(first) <= high && inverse(last) >= low;
+    let reflected = if value >= high { 2.0 * high - value } else { 2.0 * low - value };
+    if (value >= high || value < low) && explained && low < reflected && reflected < high {
+        reflected
+    } else {
+        value
+    }
 }
 
 impl ViewTests {
@@ -50,7 +73,23 @@ impl ViewTests {
                     Distribution::Sparse { zeros, .. } => Some(zeros),
                     _ => None,
                 };
-                tests.independent(view, reference, zeros, progress)?;
+                tests.independent(view, reference, zeros, None, progress)?;
+            }
+            // The functions are increasing, so the values are tested through the inverse functions.
+            (None, Distribution::Mapped { functions }) => {
+                match plan.argument().and_then(|argument| Some((argument, references.get(argument)?))) {
+                    Some((argument, reference)) if reference.moments.variance > 0.0 => {
+                        let state = Cell::new(0u64);
+                        let argument_of = |x: f64| {
+                            // The golden ratio gives fractions that fill the interval from 0 to 1 evenly.
+                            state.set(state.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
+                            let fraction = (state.get() >> 11) as f64 / (1u64 << 53) as f64;
+                            argument_of(x, fraction, functions, argument, plan.dtype())
+                        };
+                        tests.independent(view, reference, None, Some(&argument_of), progress)?;
+                    }
+                    _ => tests.exact(view, plan, progress)?,
+                }
             }
             (None, Distribution::Orthogonal { gain }) if gain != 0.0 && !plan.is_empty() => {
                 tests.orthogonal(view, gain, plan, progress)?;
@@ -65,21 +104,31 @@ impl ViewTests {
     }
 
     /// Tests independent random values. `zeros` is the planned number of zeros in each column of a `sparse` matrix, and
-    /// `None` for other distributions.
+    /// `None` for other distributions. `map` gives the
+    /// value that follows the reference distribution, if it is not the value of the tensor.
     fn independent(
         &mut self,
         view: &TensorView<'_>,
         reference: &ReferenceDistribution,
         zeros: Option<usize>,
+        map: Option<&dyn Fn(f64) -> f64>,
         progress: &dyn Progress,
     ) -> Result {
+        let mut mapped: Vec<f64> = Vec::new();
         let mut hash = DefaultHasher::new();
         let mut repeats = RepeatSearch::new(view.shape());
         let mut sample = SampleStatistics::new(reference, zeros.is_some());
         let mut zeros_of_columns = vec![0u64; zeros.map_or(0, |_| view.shape()[1])];
         let mut column = 0;
         view.values(|values| {
-            sample.add(reference, values);
+            match map {
+                Some(map) => {
+                    mapped.clear();
+                    mapped.extend(values.iter().map(|x| map(*x)));
+                    sample.add(reference, &mapped);
+                }
+                None => sample.add(reference, values),
+            }
             repeats.add(values);
             values.iter().for_each(|x| hash.write_u64(x.to_bits()));
             if !zeros_of_columns.is_empty() {

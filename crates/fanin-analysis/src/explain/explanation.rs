@@ -151,5 +151,6 @@ fn is_fixed(distribution: Distribution) -> bool {
             | Distribution::Dirac { .. }
             | Distribution::Hadamard { .. }
             | Distribution::RepeatedEye { .. }
+            | Distribution::Arange { .. }
     )
 }
