@@ -34,12 +34,15 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or has an invalid header, if two files have a tensor of the same name,
-    /// or if an index and its files do not have the same tensors.
+    /// or if an index and its files do not have the same tensors. A copy of a tensor in a file that the index does not name
+    /// for it is not read, and there is a message in [`Checkpoint::warnings`].
     pub fn open(path: &Path) -> Result<Self> {
         let (paths, index) = locate(path)?;
         let files = paths.iter().map(|path| SafetensorsFile::open(path)).collect::<Result<Vec<_>>>()?;
         let mut manifest = Manifest::default();
         let (mut file_of_tensor, mut file_of_name) = (Vec::new(), BTreeMap::new());
+        // Tensors in a file other than the one that the index names for them: what an older version has left.
+        let mut stale: Vec<(&str, &PathBuf, String)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
             for (key, value) in &file.manifest.metadata {
                 if manifest.metadata(key).is_none() {
@@ -47,6 +50,11 @@ impl Checkpoint {
                 }
             }
             for entry in &file.manifest.entries {
+                let indexed = index.as_ref().and_then(|index| index.weight_map().get(&entry.name));
+                if let Some(indexed) = indexed.filter(|name| !paths[number].ends_with(name)) {
+                    stale.push((entry.name.as_str(), &paths[number], indexed.clone()));
+                    continue;
+                }
                 if let Some(first) = file_of_name.insert(entry.name.clone(), number) {
                     let (name, first) = (&entry.name, paths[first].display());
                     return Err(Error::file(&paths[number], format!("{first} also has a tensor {name:?}")));
@@ -55,13 +63,24 @@ impl Checkpoint {
                 file_of_tensor.push(number);
             }
         }
-        let warnings = match index {
+        let mut warnings = match index {
             Some(index) => {
                 let file_of_name = file_of_name.iter().map(|(name, &file)| (name.as_str(), file)).collect();
                 compare_with_index(path, &index, &paths, &file_of_name, manifest.bytes())?
             }
             None => Vec::new(),
         };
+        if let [(name, file, indexed), more @ ..] = stale.as_slice() {
+            let more = match more.len() {
+                0 => String::new(),
+                more => format!(", and {more} more of this kind"),
+            };
+            let file = file.file_name().unwrap_or_default().to_string_lossy();
+            warnings.push(format!(
+                "{file} has another copy of {name:?}, for which the index names {indexed}{more}: the copy is not read"
+            ));
+        }
+        drop(stale);
         Ok(Self { manifest, files, file_of_tensor, warnings })
     }
 
@@ -159,9 +178,29 @@ fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     paths.sort();
     if paths.is_empty() {
-        return Err(Error::file(folder, "there is no safetensors file in this folder"));
+        return Err(Error::file(folder, no_safetensors(folder)));
     }
     Ok(paths)
+}
+
+/// Returns the message that a folder has no safetensors file. If it has weights in another format, the message names a
+/// file, and says what it is.
+fn no_safetensors(folder: &Path) -> String {
+    let message = "there is no safetensors file in this folder".to_owned();
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut weights: Vec<PathBuf> = names
+        .filter(|path| {
+            let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+            ["bin", "pt", "pth", "ckpt", "npz", "gguf", "h5", "keras", "msgpack"]
+                .contains(&extension.as_str())
+        })
+        .collect();
+    weights.sort();
+    let described = weights.iter().find_map(|path| {
+        let described = fanin_recipe::file_kind::of_file(path)?;
+        Some(format!("{message}; {} is {described}", path.file_name()?.to_string_lossy()))
+    });
+    described.unwrap_or(message)
 }
 
 /// Compares an index with the files that the index names. Returns a message for each inconsistency that does not

@@ -64,7 +64,7 @@ impl<'a> CheckpointValues<'a> {
                 Some(pool.map_err(|error| Error::Request(format!("cannot start {count} threads: {error}")))?)
             }
         };
-        let copied = self.planned.iter().any(|planned| planned.action == Action::Copy);
+        let copied = self.planned.iter().any(|planned| matches!(planned.action, Action::Copy(_)));
         let copies = self.copies.filter(|_| copied).map(Checkpoint::open).transpose()?;
         let (planned, draw) = (self.planned, self.draw);
         std::thread::scope(|scope| {

@@ -42,6 +42,7 @@ mod background_sync;
 mod checkpoint;
 mod checkpoint_values;
 mod comparison;
+mod copies;
 mod decode;
 mod disk_space;
 mod error;

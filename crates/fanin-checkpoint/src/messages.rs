@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use fanin::{DType, TensorMut};
+use fanin_recipe::{Entry, text};
 
 use crate::error::Error;
 use crate::value_buffer::ValueBuffer;
@@ -94,4 +95,16 @@ impl MessageSender {
         values.tensor(shape).and_then(fill).map_err(|error| stopped(FillError::Draw(error)))?;
         self.send(Message::Values(values))
     }
+}
+
+/// Converts `error`, which occurred while the values of this tensor were produced, into a [`Stopped`].
+pub(crate) fn stopped(entry: &Entry, error: FillError) -> Stopped {
+    Stopped::Failed(match error {
+        FillError::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },
+        FillError::Memory => {
+            let (name, bytes) = (&entry.name, text::bytes(entry.bytes()));
+            let remedy = "the torch stream draws such a tensor as a whole, the native stream in chunks";
+            Error::Request(format!("{name}: cannot allocate memory for its {bytes}: {remedy}"))
+        }
+    })
 }

@@ -1,16 +1,16 @@
 //! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint,
 //! counted up (`arange`), or constant.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use fanin::region::Chunks;
 use fanin::{Native, Plan, Stream as _};
-use fanin_recipe::{Action, Entry, Planned, text};
+use fanin_recipe::{Action, Copy, Planned};
 
 use crate::checkpoint::Checkpoint;
+use crate::copies::CopySource;
 use crate::error::Error;
-use crate::messages::{CHUNK, FillError, Message, MessageSender, Stopped};
+use crate::messages::{CHUNK, FillError, Message, MessageSender, Stopped, stopped};
 use crate::options::{Draw, StreamKind};
 use crate::tensor_range::TensorRange;
 use crate::torch_sequence::{TorchSequence, chunk_plans};
@@ -30,13 +30,6 @@ enum Generator {
     Torch(Box<TorchSequence>),
 }
 
-/// The checkpoint from which copied tensors take their values.
-struct CopySource {
-    checkpoint: Checkpoint,
-    /// A map from the name of each tensor in `checkpoint` to its index.
-    numbers: HashMap<String, usize>,
-}
-
 impl<'a> Producer<'a> {
     /// Returns a producer for the tensors `planned`. Copied tensors take their values from the checkpoint `copies`.
     pub(crate) fn new(
@@ -49,11 +42,7 @@ impl<'a> Producer<'a> {
             StreamKind::Native => Generator::Native(Native::new(draw.seed)),
             StreamKind::Torch => Generator::Torch(Box::new(TorchSequence::new(draw.seed, planned))),
         };
-        let copies = copies.map(|checkpoint| {
-            let entries = checkpoint.manifest.entries.iter().enumerate();
-            let numbers = entries.map(|(number, entry)| (entry.name.clone(), number)).collect();
-            CopySource { checkpoint, numbers }
-        });
+        let copies = copies.map(CopySource::new);
         Self { planned, generator, copies, sender }
     }
 
@@ -69,7 +58,7 @@ impl<'a> Producer<'a> {
                 let values = range.values_of(number, planned.entry.values());
                 match (&planned.plan, &planned.action) {
                     (Some(plan), _) => self.draw(planned, plan, values)?,
-                    (None, Action::Copy) => self.copy(&planned.entry, values)?,
+                    (None, Action::Copy(copy)) => self.copy(planned, copy, values)?,
                     (None, Action::Arange) => self.arange(planned, values)?,
                     (None, Action::Init(_) | Action::Skip) => self.repeat(planned, values.len())?,
                 }
@@ -137,22 +126,19 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Copies values from the tensor with the same name in the checkpoint `copies`, and sends them.
-    fn copy(&mut self, entry: &Entry, values: Range<usize>) -> Result<(), Stopped> {
-        let missing =
-            || Stopped::Failed(Error::Request(format!("{}: no file has values to copy", entry.name)));
-        let copies = self.copies.as_ref().ok_or_else(missing)?;
-        let number = *copies.numbers.get(&entry.name).ok_or_else(missing)?;
-        let (mut start, end) = (entry.bytes_of(values.start), entry.bytes_of(values.end));
-        while start < end {
-            let count = (end - start).min(CHUNK as u64) as usize;
-            let mut buffer = self.sender.buffer(count)?;
-            let bytes = buffer.resize_stored(count).map_err(|_| stopped(entry, FillError::Memory))?;
-            copies.checkpoint.read(number, start, bytes).map_err(Stopped::Failed)?;
-            self.sender.send(Message::Values(buffer))?;
-            start += count as u64;
+    /// Sends values that are copied from another tensor.
+    fn copy(&mut self, planned: &Planned, copy: &Copy, values: Range<usize>) -> Result<(), Stopped> {
+        let native = match &self.generator {
+            Generator::Native(native) => Some(native.tensor(planned.source())),
+            Generator::Torch(_) => None,
+        };
+        match &self.copies {
+            Some(copies) => copies.send(planned, copy, native, values, &mut self.sender),
+            None => Err(Stopped::Failed(Error::Request(format!(
+                "{}: no file has values to copy",
+                planned.entry.name
+            )))),
         }
-        Ok(())
     }
 
     /// Sends `count` values of an integer tensor in which all values are equal.
@@ -169,16 +155,4 @@ impl<'a> Producer<'a> {
         }
         Ok(())
     }
-}
-
-/// Converts `error`, which occurred while the values of this tensor were produced, into a [`Stopped`].
-fn stopped(entry: &Entry, error: FillError) -> Stopped {
-    Stopped::Failed(match error {
-        FillError::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },
-        FillError::Memory => {
-            let (name, bytes) = (&entry.name, text::bytes(entry.bytes()));
-            let remedy = "the torch stream draws such a tensor as a whole, the native stream in chunks";
-            Error::Request(format!("{name}: cannot allocate memory for its {bytes}: {remedy}"))
-        }
-    })
 }

@@ -1,15 +1,16 @@
 //! A request for a checkpoint, and its conversion to a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use fanin::DType;
-use fanin_recipe::{Action, Manifest, Model, Planned, Recipe};
+use fanin::{DType, Initializer as _};
+use fanin_recipe::{Action, Entry, Manifest, Model, Planned, Recipe, Rest};
 
-use crate::checkpoint::read_manifest;
+use crate::checkpoint::{Checkpoint, read_manifest};
+use crate::copies::{Fit, fit};
 use crate::error::{Error, Remedy, Result};
 use crate::feasibility;
-use crate::options::{Draw, Partitioning};
+use crate::options::{Draw, Partitioning, StreamKind};
 use crate::plan::{CheckpointPlan, metadata};
 
 /// A request for a checkpoint with the initial weights of a model.
@@ -22,6 +23,8 @@ pub struct Request<'a> {
     /// The source of the tensors' names, shapes and types: the path of a checkpoint or a manifest, or the name of a
     /// built-in model. `None` uses the tensors of `model`, or else of the built-in model that the recipe extends.
     pub like: Option<&'a Path>,
+    /// The path of the checkpoint from which tensors are copied. `None` uses `like`, if it is a checkpoint.
+    pub copy_from: Option<&'a Path>,
     /// Pairs of a variable's name and value. Each value replaces the value of the variable in the recipe.
     pub settings: &'a [(String, f64)],
     /// The type of every floating-point tensor for which the recipe does not set a type. `None` uses the manifest's
@@ -44,9 +47,13 @@ impl Request<'_> {
         if manifest.entries.is_empty() {
             return Err(Error::Request("there are no tensors to initialize".to_owned()));
         }
-        let all = self.recipe.plan_with_dtype(&manifest, self.settings, self.dtype)?;
-        let copies = self.like.filter(|_| manifest.entries.iter().any(|entry| entry.offsets.is_some()));
+        let mut all = self.recipe.plan_with_dtype(&manifest, self.settings, self.dtype)?;
+        let like = self.like.filter(|_| manifest.entries.iter().any(|entry| entry.offsets.is_some()));
+        let copies = self.copy_from.or(like);
         self.check_actions(&all, copies.is_some())?;
+        if let Some(path) = copies {
+            self.check_copies(&mut all, path)?;
+        }
         let planned: Vec<Planned> =
             all.iter().filter(|planned| planned.action != Action::Skip).cloned().collect();
         feasibility::check(&planned, self.draw.stream)?;
@@ -62,7 +69,14 @@ impl Request<'_> {
 
     /// Checks that a source exists for copied tensors, and that at least one tensor is written.
     fn check_actions(&self, all: &[Planned], has_values: bool) -> Result {
-        let copied = all.iter().find(|planned| planned.action == Action::Copy);
+        let mut copied = all.iter().filter(|planned| matches!(planned.action, Action::Copy(_)));
+        if let (Some(path), None) = (self.copy_from, copied.clone().next()) {
+            return Err(Error::file(
+                path,
+                "the recipe copies no tensor from this file: write \"copy\" in a rule",
+            ));
+        }
+        let copied = copied.next();
         if let Some(copied) = copied.filter(|_| !has_values) {
             let message = format!(
                 "{}: the rule {:?} copies it, but there are no values to copy",
@@ -75,6 +89,65 @@ impl Request<'_> {
             let message = "every tensor is skipped, so the checkpoint would be empty";
             let remedy = "give a spec for the tensors to write";
             return Err(self.recipe.error_at(&all[0], message, remedy).into());
+        }
+        Ok(())
+    }
+
+    /// Checks that the checkpoint at `path` has the tensors that are copied, and that they fit. Copied tensors get the type
+    /// that they have there.
+    fn check_copies(&self, all: &mut [Planned], path: &Path) -> Result {
+        let source = Checkpoint::open(path)?.manifest;
+        let entries: HashMap<&str, &Entry> =
+            source.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+        for planned in all {
+            let Action::Copy(copy) = planned.action.clone() else { continue };
+            let error = |message: String, remedy: &str| {
+                let message = format!("{:?} for {}: {message}", planned.pattern, planned.entry.name);
+                Error::from(self.recipe.error_at(planned, message, remedy))
+            };
+            let name = copy.from.as_deref().unwrap_or(&planned.entry.name);
+            let Some(found) = entries.get(name) else {
+                let hint = fanin::nearest(name, entries.keys().copied())
+                    .map_or_else(|| "correct the name".to_owned(), |near| format!("did you mean {near}?"));
+                return Err(error(format!("{} has no tensor {name:?} to copy", path.display()), &hint));
+            };
+            let shapes = format!(
+                "{name} is {:?} in {}, and {:?} here",
+                found.shape,
+                path.display(),
+                planned.entry.shape
+            );
+            let grown = fit(&found.shape, &planned.entry.shape);
+            match (grown, &copy.rest) {
+                (None, _) => {
+                    return Err(error(shapes, "a copy needs a shape that is not smaller along any axis"));
+                }
+                (Some(Fit::Repeated), _) => {}
+                (Some(Fit::Grown), None) => {
+                    return Err(error(shapes, "say what the new values are: copy(rest=normal(std=0.02))"));
+                }
+                (Some(Fit::Grown), Some(rest)) => {
+                    let only_rows = found.shape[1..] == planned.entry.shape[1..] && found.shape[0] > 0;
+                    let message = match (rest, found.dtype.float()) {
+                        (_, None) => Some(format!("{} values cannot be drawn for the rest", found.dtype)),
+                        (Rest::MeanResizing, _) if !only_rows => {
+                            Some(format!("mean_resizing adds rows only: {shapes}"))
+                        }
+                        (Rest::Init(init), Some(dtype)) => {
+                            init.resolve(&planned.entry.shape, dtype).err().map(|error| error.to_string())
+                        }
+                        _ => None,
+                    };
+                    let torch = self.draw.stream == StreamKind::Torch;
+                    let torch = torch.then(|| {
+                        "the torch stream does not draw a part of a tensor: use the native stream".to_owned()
+                    });
+                    if let Some(message) = message.or(torch) {
+                        return Err(error(message, "correct the rule"));
+                    }
+                }
+            }
+            planned.entry.dtype = found.dtype;
         }
         Ok(())
     }

@@ -67,6 +67,28 @@ impl ValueBuffer {
         Ok(())
     }
 
+    /// Fills the buffer with `values`, each rounded to `dtype` once.
+    pub(crate) fn fill_rounded(&mut self, dtype: DType, values: &[f64]) -> Result<(), TryReserveError> {
+        self.resize(dtype, values.len())?;
+        let (words, count) = (&mut self.words[..], values.len());
+        macro_rules! round {
+            ($type:ty) => {
+                for (slot, x) in bytemuck::cast_slice_mut::<_, $type>(words)[..count].iter_mut().zip(values) {
+                    *slot = fanin::Element::from_f64(*x);
+                }
+            };
+        }
+        match dtype {
+            DType::F64 => round!(f64),
+            DType::F16 => round!(f16),
+            DType::BF16 => round!(bf16),
+            DType::F8E4M3 => round!(F8E4M3),
+            DType::F8E5M2 => round!(F8E5M2),
+            _ => round!(f32),
+        }
+        Ok(())
+    }
+
     /// Changes the buffer to `count` bytes that will be written to the file unchanged, and returns these bytes. Their
     /// content is unspecified until the caller fills them.
     pub(crate) fn resize_stored(&mut self, count: usize) -> Result<&mut [u8], TryReserveError> {

@@ -209,8 +209,10 @@ fn explain_and_models_print_fans_stds_and_sizes() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((json["high"].as_f64(), json["fan_in"].as_u64()), (Some(2.0), None));
     assert!((json["std"].as_f64().unwrap() - 0.02).abs() < 1e-15);
-    let warned = fixture.good(&["explain", "trunc_normal(mean=5)", "--shape", "10"]).stderr;
-    assert!(warned.contains("mean is more than 2 std from [a, b]"), "{warned}");
+    let warned = |spec: &str| fixture.good(&["explain", spec, "--shape", "10"]).stderr;
+    let far = warned("trunc_normal(mean=5, method=inverse_cdf)");
+    assert!(far.contains("mean is more than 2 std from [a, b]"), "{far}");
+    assert_eq!(warned("trunc_normal(mean=5)"), "", "exact on the native stream");
     fixture.refused(
         &["explain", "kaiming_normal", "--shape", "10"],
         &["Fan in and fan out can not be computed"],
@@ -246,10 +248,10 @@ fn help_version_completions_quiet_and_colors_work() {
     assert_eq!(fixture.run(&[]).code, 2);
     let help = fixture.good(&["--help"]).stdout;
     assert!(["129 SIGHUP", "130 SIGINT", "143 SIGTERM"].iter().all(|code| help.contains(code)), "{help}");
-    let quiet = fixture.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "q.safetensors", "-q"]);
+    let quiet = fixture.good(&["fill", "constant(1e-50)", "--shape", "4", "-o", "q.safetensors", "-q"]);
     assert!(quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{}", quiet.stderr);
     // If the output is a pipe, there are no colors and no progress bars. --color=always forces colors.
-    let loud = fixture.good(&["fill", "trunc_normal(mean=5)", "--shape", "4", "-o", "l.safetensors"]).stderr;
+    let loud = fixture.good(&["fill", "constant(1e-50)", "--shape", "4", "-o", "l.safetensors"]).stderr;
     assert!(loud.contains("warning:") && !loud.contains('\u{1b}') && !loud.contains('\r'), "{loud:?}");
     assert!(fixture.run(&["--color", "always", "init", "gtp2", "-o", "x"]).stderr.contains('\u{1b}'));
 }

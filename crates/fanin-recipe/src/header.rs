@@ -1,10 +1,11 @@
 //! Reads and validates the header of a safetensors file.
 
 use std::fs::{File, Metadata};
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::file_kind;
 use crate::manifest::{MAX_HEADER_BYTES, Manifest};
 
 /// The header of a safetensors file, and the open file itself.
@@ -35,6 +36,12 @@ impl SafetensorsHeader {
         let mut file = File::open(path).map_err(Error::io("open", path))?;
         let size = meta.len();
         let wrong = |message: String| Error::file(path, format!("not a safetensors file: {message}"));
+        let mut start = Vec::new();
+        file.by_ref().take(512).read_to_end(&mut start).map_err(Error::io("read", path))?;
+        if let Some(kind) = file_kind::of_bytes(&start) {
+            return Err(Error::file(path, format!("is not a safetensors file, but {kind}")));
+        }
+        file.seek(SeekFrom::Start(0)).map_err(Error::io("read", path))?;
         if size < 8 {
             return Err(wrong(format!(
                 "the file has {size} bytes, but the length of the header alone takes 8"
@@ -129,5 +136,9 @@ pub fn read_json(path: &Path) -> Result<String> {
             format!("has {size} bytes: a manifest has at most {MAX_HEADER_BYTES} bytes"),
         ));
     }
-    std::fs::read_to_string(path).map_err(Error::io("read", path))
+    let text = std::fs::read(path).map_err(Error::io("read", path))?;
+    if let Some(kind) = file_kind::of_bytes(&text).filter(|_| !text.trim_ascii_start().starts_with(b"{")) {
+        return Err(Error::file(path, format!("is not JSON, but {kind}")));
+    }
+    String::from_utf8(text).map_err(|_| Error::file(path, "is not JSON: the text is not UTF-8"))
 }

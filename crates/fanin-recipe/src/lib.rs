@@ -28,6 +28,7 @@
 
 pub mod diagnostic;
 pub mod error;
+pub mod file_kind;
 pub mod header;
 pub mod manifest;
 pub mod model_values;
@@ -44,7 +45,7 @@ pub use error::{Error, Result};
 pub use manifest::{Entry, Manifest};
 pub use model_values::{ModelValues, ParameterValues};
 pub use models::{MODELS, Model};
-pub use recipe::{Action, Planned, Recipe};
+pub use recipe::{Action, Copy, Planned, Recipe, Rest};
 pub use recipe_init::RecipeInit;
 pub use seed_source::SeedSource;
 pub use stored_type::StoredType;

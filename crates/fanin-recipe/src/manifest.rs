@@ -70,7 +70,8 @@ struct Tensor {
 /// A member of the header's JSON object: a tensor or the metadata.
 enum Member {
     Tensor(Tensor),
-    Metadata(std::collections::BTreeMap<String, String>),
+    /// The metadata. The safetensors library reads null as no metadata.
+    Metadata(Option<std::collections::BTreeMap<String, String>>),
 }
 
 /// Deserializes the members of a header's JSON object to a vector, in the order of the text. If a name occurs twice,
@@ -146,7 +147,7 @@ impl Manifest {
             let Tensor { dtype, shape, data_offsets } = match member {
                 Member::Tensor(tensor) => tensor,
                 Member::Metadata(metadata) => {
-                    manifest.metadata = metadata.into_iter().collect();
+                    manifest.metadata = metadata.into_iter().flatten().collect();
                     continue;
                 }
             };
@@ -207,6 +208,8 @@ mod tests {
         assert_eq!(manifest.entries.iter().map(|e| e.name.as_str()).collect::<Vec<_>>(), ["z", "a"]);
         assert_eq!((manifest.values(), manifest.bytes()), (7, 32));
         assert_eq!(manifest.entries[1].offsets, Some((24, 32)));
+        let json = r#"{"__metadata__": null, "z": {"dtype": "F32", "shape": [2, 3]}}"#;
+        assert_eq!(read(json).unwrap().metadata, []);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use fanin::{Plan, Stream};
 
 use crate::error::{Error, Result};
-use crate::recipe::{Action, Planned};
+use crate::recipe::{Action, Copy, Planned};
 use crate::seed_source::SeedSource;
 
 /// Draws the values of a model's planned parameters, one parameter at a time.
@@ -53,6 +53,15 @@ impl<T: Clone> ModelValues<T> {
                 let message = format!("{}: {value} does not fit in an i64", entry.name);
                 return Err(Error::Request(message));
             }
+        }
+        // `copy` alone keeps the values that the module has.
+        if let Some(planned) = planned
+            .iter()
+            .find(|planned| matches!(&planned.action, Action::Copy(copy) if *copy != Copy::default()))
+        {
+            let message =
+                format!("{}: {} needs a checkpoint to copy from", planned.description(), planned.action);
+            return Err(Error::Request(message));
         }
         // Each canonical name is checked only once, even if several tied parameters have this canonical name, because
         // the native stream returns an error for a name that is used twice.

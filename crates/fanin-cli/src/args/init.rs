@@ -47,6 +47,12 @@ pub struct Init {
     /// or the name of a built-in model.
     #[arg(long, value_name = "FILE|MODEL")]
     pub like: Option<PathBuf>,
+    /// Copy values from this checkpoint, for rules with `copy`.
+    ///
+    /// Without this option, values are copied from --like. A tensor may be larger than the copied one, a stack of copies,
+    /// or have another name: `fanin init --help` and docs/recipes.md show the rules.
+    #[arg(long, value_name = "FILE")]
+    pub copy_from: Option<PathBuf>,
     /// Set a variable of the recipe. Can be given several times.
     #[arg(long = "set", value_name = "NAME=NUMBER", value_parser = parse_setting, allow_hyphen_values = true)]
     pub settings: Vec<(String, f64)>,

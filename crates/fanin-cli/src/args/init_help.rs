@@ -19,8 +19,15 @@ Recipes:
     \"*\"               = \"normal(std=0.02)\"
   fan_in and fan_out are the fans of the parameter. A parameter that no rule matches is an
   error, and so is a rule that matches no parameter. Instead of a spec, \"arange\" counts along
-  the last axis, \"copy\" takes the values from the checkpoint of --like, and \"skip\" omits a
-  tensor. docs/recipes.md describes recipes in full. `fanin recipe` drafts a recipe.
+  the last axis, \"copy\" takes the values from the checkpoint of --copy-from or --like, and
+  \"skip\" omits a tensor. docs/recipes.md describes recipes in full. `fanin recipe` drafts a
+  recipe.
+
+Copies of other models:
+  fanin init grow.toml --like new.json --copy-from old.safetensors -o new.safetensors
+    \"embed.weight\"       = \"copy(rest=mean_resizing)\"            # a larger vocabulary
+    \"layers.*.experts.*\" = \"copy(from='layers.$1.mlp.$2')\"      # experts from a dense MLP
+    \"layers.{24..47}.*\"  = \"copy(from='layers.{layer-16}.$2')\"  # a deeper model
 
 Types:
   The type of a tensor is given by the first [dtype] rule of the recipe that matches, else by

@@ -20,6 +20,7 @@ pub(super) fn run(args: &Init, quiet: bool) -> Result {
         recipe: &recipe,
         model,
         like: args.like.as_deref(),
+        copy_from: args.copy_from.as_deref(),
         settings: &args.settings,
         dtype: args.dtype,
         draw: draw(&args.output),

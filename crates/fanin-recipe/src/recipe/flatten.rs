@@ -38,6 +38,7 @@ impl Recipe {
         let variables = self.variables.iter().filter(|variable| is_used(&variable.name)).map(|variable| {
             let value = match &variable.value {
                 VariableValue::Number(number) => Toml::Float(*number).to_string(),
+                VariableValue::NameNumber(number) => quoted(&number.text),
                 VariableValue::Property(property, pattern) => {
                     format!("{{ {} = {} }}", property.name(), quoted(&pattern.text))
                 }

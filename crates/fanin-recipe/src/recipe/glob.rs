@@ -18,6 +18,8 @@ enum Token {
     Class { is_negated: bool, ranges: Vec<(char, char)> },
     /// One of several patterns.
     Alternatives(Vec<Vec<Token>>),
+    /// A decimal number without leading zeros, from the first to the last, both inclusive.
+    Number(u64, u64),
 }
 
 /// The maximum depth of groups within groups. Matching is recursive, and must not overflow the stack.
@@ -47,6 +49,8 @@ impl Glob {
                 '}' => {
                     let (before, mut alternatives) = open.pop().ok_or("'}' without '{'")?;
                     alternatives.push(std::mem::replace(&mut tokens, before));
+                    let alternatives =
+                        alternatives.into_iter().map(number_range).collect::<Result<_, _>>()?;
                     tokens.push(Token::Alternatives(alternatives));
                 }
                 '\\' => push_text(&mut tokens, characters.next().ok_or("'\\' at the end")?),
@@ -63,6 +67,23 @@ impl Glob {
         Ok(Self { tokens })
     }
 
+    /// Returns the text that each wildcard or group of the pattern matches in a name, or `None` if the pattern does not
+    /// match the name. If there are several ways to match, an earlier wildcard matches as little as possible.
+    pub(in crate::recipe) fn captures<'a>(&self, name: &'a str) -> Option<Vec<&'a str>> {
+        let mut captures = Vec::new();
+        let mut start = 0;
+        for (index, token) in self.tokens.iter().enumerate() {
+            let rest = &self.tokens[index + 1..];
+            let fits = |end: &usize| ends_of_all(rest, name, vec![*end]).last() == Some(&name.len());
+            let end = ends(token, name, &[start]).into_iter().find(fits)?;
+            if !matches!(token, Token::Text(_)) {
+                captures.push(&name[start..end]);
+            }
+            start = end;
+        }
+        (start == name.len()).then_some(captures)
+    }
+
     /// Returns whether the pattern matches a name.
     pub(in crate::recipe) fn matches(&self, name: &str) -> bool {
         // Most patterns end with a text, and most names do not end with it. This check makes a draft of a recipe for
@@ -73,6 +94,18 @@ impl Glob {
             return false;
         }
         ends_of_all(&self.tokens, name, vec![0]).last() == Some(&name.len())
+    }
+}
+
+/// Returns an alternative of a group: a range of numbers if it is written as `0..11`, and its tokens otherwise.
+fn number_range(tokens: Vec<Token>) -> Result<Vec<Token>, String> {
+    let [Token::Text(text)] = tokens.as_slice() else { return Ok(tokens) };
+    let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text);
+    let ends = text.split_once("..").and_then(|(first, last)| Some((number(first)?, number(last)?)));
+    match ends {
+        Some((first, last)) if first > last => Err(format!("the range {first}..{last} is empty")),
+        Some((first, last)) => Ok(vec![Token::Number(first, last)]),
+        None => Ok(tokens),
     }
 }
 
@@ -142,6 +175,18 @@ fn ends(token: &Token, name: &str, starts: &[usize]) -> Vec<usize> {
         Token::Class { is_negated, ranges } => after_character(&|character| {
             ranges.iter().any(|&(first, last)| (first..=last).contains(&character)) != *is_negated
         }),
+        Token::Number(first, last) => {
+            let end = |&start: &usize| {
+                let digits = name[start..].bytes().take_while(u8::is_ascii_digit).count();
+                let text = &name[start..start + digits];
+                let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text);
+                // A number ends where its digits end: 1 does not match the beginning of 12.
+                number.filter(|number| (first..=last).contains(&number)).map(|_| start + digits)
+            };
+            let mut all: Vec<usize> = starts.iter().filter_map(end).collect();
+            all.dedup();
+            all
+        }
         Token::Alternatives(alternatives) => {
             let mut all: Vec<usize> =
                 alternatives.iter().flat_map(|tokens| ends_of_all(tokens, name, starts.to_vec())).collect();
@@ -193,6 +238,30 @@ mod tests {
     }
 
     #[test]
+    fn a_range_matches_whole_numbers() {
+        check(
+            "h.{0..11}.w",
+            &["h.0.w", "h.9.w", "h.11.w"],
+            &["h.12.w", "h.1.1.w", "h.01.w", "h..w", "h.x.w"],
+        );
+        check("h.{0..3,7,x}.w", &["h.2.w", "h.7.w", "h.x.w"], &["h.4.w", "h.70.w"]);
+        check("{2..2}*", &["2", "2.w"], &["23", "1"]);
+        check("{a..b}", &["a..b"], &["a", "b"]);
+        check("{0,18446744073709551615}.w", &["18446744073709551615.w"], &["1.w"]);
+    }
+
+    #[test]
+    fn captures_are_the_texts_that_the_wildcards_match() {
+        let captures =
+            |pattern: &str, name| Glob::parse(pattern).unwrap().captures(name).map(|all| all.join("|"));
+        assert_eq!(captures("layers.{0..9}.*.weight", "layers.3.mlp.up.weight").unwrap(), "3|mlp.up");
+        assert_eq!(captures("*.*.w", "a.b.c.w").unwrap(), "a|b.c");
+        assert_eq!(captures("a?[bc]{d,e*}", "axbef").unwrap(), "x|b|ef");
+        assert_eq!(captures("a.*", "b.c"), None);
+        assert_eq!(captures("ab", "ab").unwrap(), "");
+    }
+
+    #[test]
     fn an_invalid_pattern_is_an_error_that_says_why() {
         let deep = "{".repeat(100_000);
         let cases = [
@@ -200,6 +269,7 @@ mod tests {
             ("a[]", "'[' without ']'"),
             ("a[b-", "'[' without ']'"),
             ("[z-a]", "the range z-a is empty"),
+            ("h.{7..3}", "the range 7..3 is empty"),
             ("{a", "'{' without '}'"),
             ("a}", "'}' without '{'"),
             ("a\\", "'\\' at the end"),

@@ -208,7 +208,11 @@ mod tests {
     #[test]
     fn every_mistake_has_a_line_and_a_column() {
         for (text, location, needle) in [
-            ("[vars]\nn = \"x\"\n[init]\n\"*\" = \"zeros\"", "r.toml:2:5: ", "n = \"x\" is not a number"),
+            (
+                "[vars]\nn = \"x\"\n[init]\n\"*\" = \"zeros\"",
+                "r.toml:2:5: ",
+                "\"x\" must have {} once, in place of the number",
+            ),
             ("[vars]\nn = true\n[init]\n\"*\" = \"zeros\"", "r.toml:2:5: ", "not a number"),
             ("[vars]\nn = nan\n[init]\n\"*\" = \"zeros\"", "r.toml:2:5: ", "n = nan is not a finite number"),
             (
@@ -279,7 +283,7 @@ mod tests {
         let recipe = Recipe::parse(text, Path::new("r.toml")).unwrap();
         let number = |variable: &Variable| match variable.value {
             VariableValue::Number(number) => number,
-            VariableValue::Property(..) => f64::NAN,
+            VariableValue::Property(..) | VariableValue::NameNumber(_) => f64::NAN,
         };
         let variables: Vec<f64> = recipe.variables.iter().map(number).collect();
         assert_eq!(variables, [1000.0, 16.0, -0.25]);

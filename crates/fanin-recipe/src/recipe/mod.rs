@@ -4,12 +4,15 @@
 //! [`Recipe::parse`] parses a recipe and reads the recipes that it extends. [`Recipe::plan`] applies a recipe to the
 //! tensors of a manifest and returns a [`Planned`] for each tensor.
 
+mod copy;
+mod copy_source;
 mod definition;
 pub mod draft;
 mod flatten;
 mod glob;
 mod load;
 mod matching;
+mod name_number;
 mod parse;
 mod plan;
 mod plan_tensor;
@@ -23,5 +26,6 @@ mod toml_string;
 mod unused;
 mod variable;
 
+pub use copy::{Copy, Rest};
 pub use definition::Recipe;
 pub use planned::{Action, Planned};

@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::definition::{KEYS, Recipe};
+use super::name_number::NameNumber;
 use super::rule::{Assignment, Pattern, Rule};
 use super::source::{Source, Span};
 use super::tie::Tie;
@@ -56,7 +57,11 @@ pub(super) fn parse(text: &str, path: &Path, is_base: bool) -> Result<(Recipe, O
                 recipe.init_span = span_of(key.span());
                 for (pattern, value) in rules {
                     let text = string(&source, pattern, value, "write it as \"normal(std=0.02)\"")?;
-                    recipe.rules.push(rule(&source, pattern, value, Assignment::of(&text), text)?);
+                    let assignment = Assignment::of(&text).map_err(|message| {
+                        span_of(value.span())
+                            .error(message, "write copy, copy(from='name') or copy(rest=spec)")
+                    })?;
+                    recipe.rules.push(rule(&source, pattern, value, assignment, text)?);
                 }
             }
             ("dtype", DeValue::Table(dtypes)) => {
@@ -104,9 +109,14 @@ fn tie(source: &Arc<Source>, alias: &Key<'_>, value: &Spanned<DeValue<'_>>) -> R
 /// Parses a line of `[vars]`.
 fn variable(source: &Arc<Source>, name: &Key<'_>, value: &Spanned<DeValue<'_>>) -> Result<Variable> {
     let (text, span) = (name.get_ref().as_ref(), Span::new(source, name.span()));
-    if PARAMETER_VARIABLES.contains(&text) {
+    let is_layer = text == "layer" && matches!(value.get_ref(), DeValue::String(_));
+    if PARAMETER_VARIABLES.contains(&text) && !is_layer {
         let message = format!("{text} cannot be defined: each parameter has its own {text}");
-        return Err(span.error(message, "choose another name"));
+        let remedy = match text {
+            "layer" => "say where in a name the layer is: layer = \"encoder.layer.{}\"",
+            _ => "choose another name",
+        };
+        return Err(span.error(message, remedy));
     }
     // The name must be a word that a spec can contain, and must not already have a meaning in specs.
     let mut characters = text.chars();
@@ -117,6 +127,13 @@ fn variable(source: &Arc<Source>, name: &Key<'_>, value: &Spanned<DeValue<'_>>) 
     }
     let value = match value.get_ref() {
         DeValue::Table(table) => property(source, text, table, value.span())?,
+        DeValue::String(pattern) => {
+            let remedy = "such as \"encoder.layer.{}\"; a variable may also be a number without quotes";
+            let number = NameNumber::parse(pattern);
+            VariableValue::NameNumber(
+                number.map_err(|message| Span::new(source, value.span()).error(message, remedy))?,
+            )
+        }
         other => number(source, text, other, value.span())?,
     };
     Ok(Variable { name: text.to_owned(), value, span, inherited: false })

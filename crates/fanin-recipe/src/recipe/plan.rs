@@ -135,9 +135,14 @@ impl Recipe {
     fn variable_values(&self, manifest: &Manifest, settings: &[(String, f64)]) -> Result<VariableValues> {
         let mut values = VariableValues::default();
         for variable in &self.variables {
-            match variable.value.evaluate(manifest) {
-                Ok(number) => _ = values.known.insert(variable.name.clone(), number),
-                Err(diagnostic) => _ = values.failed.insert(variable.name.clone(), diagnostic),
+            let name = variable.name.clone();
+            match &variable.value {
+                VariableValue::Number(number) => _ = values.known.insert(name, *number),
+                VariableValue::NameNumber(number) => _ = values.in_names.insert(name, number.clone()),
+                VariableValue::Property(property, pattern) => match property.evaluate(pattern, manifest) {
+                    Ok(number) => _ = values.known.insert(name, number),
+                    Err(diagnostic) => _ = values.failed.insert(name, diagnostic),
+                },
             }
         }
         for (name, value) in settings {
@@ -166,6 +171,11 @@ impl Recipe {
                      extend this recipe and write {name} = {value} under [vars]"
                 );
                 return Err(variable.span.error(message, remedy));
+            }
+            if let VariableValue::NameNumber(number) = &variable.value {
+                let message =
+                    format!("{name} is the number at {:?} in each name: it cannot be set", number.text);
+                return Err(variable.span.error(message, "write a number under [vars] instead"));
             }
             values.failed.remove(name);
             values.known.insert(name.clone(), *value);
@@ -245,6 +255,62 @@ mod tests {
         assert!(error.contains("steps") && error.contains("there is no layer"), "{error}");
         let error = plan("[init]\n\"*\" = \"normal(std=weight_fan_out)\"", &[]).unwrap_err().to_string();
         assert!(error.contains("there is no weight_fan_out"), "{error}");
+    }
+
+    #[test]
+    fn a_layer_is_named_by_its_pattern_where_a_name_has_several_numbers() {
+        let of = |names: &[&str], shape: &str, text: &str| {
+            let tensors =
+                names.iter().map(|name| format!(r#""{name}": {{"dtype": "F32", "shape": {shape}}}"#));
+            let json = format!("{{{}}}", tensors.collect::<Vec<_>>().join(","));
+            let manifest = Manifest::from_json(&json, Path::new("m.json")).unwrap();
+            let planned =
+                Recipe::parse(text, Path::new("r.toml")).and_then(|recipe| recipe.plan(&manifest, &[]));
+            planned
+                .map(|planned| planned.iter().map(|planned| planned.action.to_string()).collect::<Vec<_>>())
+        };
+        let rule = "[init]\n\"*\" = \"constant(layer)\"";
+        let sentence = "0.auto_model.encoder.layer.3.output.weight";
+        let error = of(&[sentence], "[2]", rule).unwrap_err().to_string();
+        for needle in ["layer could be 0 or 3 in 0.auto_model", "layer = \"encoder.layer.{}\""] {
+            assert!(error.contains(needle), "{error}");
+        }
+        let named = format!("[vars]\nlayer = \"encoder.layer.{{}}\"\n{rule}");
+        assert_eq!(of(&[sentence], "[2]", &named).unwrap(), ["constant(val=3)"]);
+        let swin = "layers.2.blocks.5.attn.weight";
+        let two = "[vars]\nstage = \"layers.{}.blocks\"\nblock = \"blocks.{}\"\n[init]\n\"*\" = \"constant(10*stage+block)\"";
+        assert_eq!(of(&[swin], "[2]", two).unwrap(), ["constant(val=25)"]);
+        assert_eq!(of(&["params/layers/3/kernel"], "[2]", rule).unwrap(), ["constant(val=3)"]);
+        assert_eq!(of(&["params.layers_3.mlp.kernel"], "[2]", rule).unwrap(), ["constant(val=3)"]);
+        // Scanned layers have no number in their names. The index of the stack takes its place.
+        let error = of(&["params.layers.kernel"], "[3, 2]", rule).unwrap_err().to_string();
+        assert!(error.contains("contains no layer number") && error.contains("stacked"), "{error}");
+        let scanned = "[init]\n\"*\" = \"stacked(constant(2*index))\"";
+        assert_eq!(of(&["params.layers.kernel"], "[3, 2]", scanned).unwrap(), ["stacked(constant(2*index))"]);
+        for (wrong, needle) in [
+            ("[vars]\nlayer = 3\n[init]\n\"*\" = \"constant(layer)\"", "say where in a name the layer is"),
+            ("[vars]\nlayer = \"encoder\"\n[init]\n\"*\" = \"constant(layer)\"", "must have {} once"),
+            (
+                "[vars]\nlayer = \"decoder.{}\"\n[init]\n\"*\" = \"constant(layer)\"",
+                "has no number at \"decoder.{}\"",
+            ),
+            ("[vars]\nlayer = \"layer.{}\"\n[init]\n\"*\" = \"zeros\"", "no rule uses the variable layer"),
+        ] {
+            let error = of(&[sentence], "[2]", wrong).unwrap_err().to_string();
+            assert!(error.contains(needle), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_a_dry_run_are_patterns() {
+        let json = r#"{"h.0.w": {"dtype": "F32", "shape": [2]}, "h.1.w": {"dtype": "F32", "shape": [2]},
+                       "h.10.w": {"dtype": "F32", "shape": [2]}}"#;
+        let manifest = Manifest::from_json(json, Path::new("m.json")).unwrap();
+        let names: Vec<&str> = manifest.entries.iter().map(|entry| entry.name.as_str()).collect();
+        let compact = crate::names::grouped(&names);
+        assert_eq!(compact, ["h.{0..1,10}.w"]);
+        let text = format!("[init]\n\"{}\" = \"ones\"", compact[0]);
+        assert_eq!(Recipe::parse(&text, Path::new("r.toml")).unwrap().plan(&manifest, &[]).unwrap().len(), 3);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use fanin::init::Init;
 use fanin::{DType, Distribution, Initializer as _};
 
+use super::copy_source::{self, CopyError};
 use super::planned::{Action, Planned};
 use super::rule::{Assignment, Rule};
 use super::scope::{Scope, ScopeError};
@@ -32,19 +33,28 @@ pub(super) fn plan_tensor(
     model: ModelContext<'_>,
 ) -> Result<Planned> {
     let (mut plan, mut integer) = (None, None);
-    let action = match rule.value {
-        Assignment::Copy => Action::Copy,
+    let scope = Scope::new(model.variables, &entry, model.entries);
+    let scope_error = |error| match error {
+        ScopeError::Spec(error) => spec_error(&entry, rule, error),
+        ScopeError::Variable(diagnostic) => Error::Recipe(vec![diagnostic]),
+    };
+    let action = match &rule.value {
+        Assignment::Copy(copy) => {
+            let matched = tie.and_then(|tie| tie.canonical.as_deref()).unwrap_or(&entry.name);
+            let copy =
+                copy_source::resolve(copy, &rule.pattern, matched, &scope).map_err(|error| match error {
+                    CopyError::Scope(error) => scope_error(error),
+                    CopyError::Template(message) => rule_error(&entry, rule, message, "correct the rule"),
+                })?;
+            Action::Copy(copy)
+        }
         Assignment::Skip => Action::Skip,
-        Assignment::Arange => {
+        Assignment::Arange if entry.dtype.float().is_none() => {
             check_arange(&entry, rule)?;
             Action::Arange
         }
-        Assignment::Spec => {
-            let read = Scope::new(model.variables, &entry, model.entries).read(&rule.text);
-            let init = read.map_err(|error| match error {
-                ScopeError::Spec(error) => spec_error(&entry, rule, error),
-                ScopeError::Variable(diagnostic) => Error::Recipe(vec![diagnostic]),
-            })?;
+        Assignment::Arange | Assignment::Spec => {
+            let init = scope.read(&rule.text).map_err(scope_error)?;
             match entry.dtype.float() {
                 Some(dtype) => {
                     let resolved = init.resolve(&entry.shape, dtype);

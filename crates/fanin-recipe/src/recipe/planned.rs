@@ -5,6 +5,7 @@ use std::fmt;
 use fanin::init::Init;
 use fanin::{DType, Plan};
 
+use super::copy::Copy;
 use crate::manifest::Entry;
 
 /// What a recipe does with a tensor.
@@ -14,8 +15,8 @@ pub enum Action {
     Init(Init),
     /// An integer tensor gets 0, 1, 2, ... along its last axis.
     Arange,
-    /// The tensor gets the values that it has in the checkpoint from which names and shapes were read.
-    Copy,
+    /// The tensor gets values of another checkpoint, or of the one from which names and shapes were read.
+    Copy(Copy),
     /// The tensor is not written.
     Skip,
 }
@@ -25,7 +26,7 @@ impl fmt::Display for Action {
         match self {
             Action::Init(init) => init.fmt(f),
             Action::Arange => f.write_str("arange"),
-            Action::Copy => f.write_str("copy"),
+            Action::Copy(copy) => copy.fmt(f),
             Action::Skip => f.write_str("skip"),
         }
     }
@@ -102,7 +103,7 @@ impl Planned {
     /// Returns whether the recipe determines the values of the tensor. Returns `false` if the tensor is copied or
     /// skipped.
     pub fn is_known(&self) -> bool {
-        !matches!(self.action, Action::Copy | Action::Skip)
+        !matches!(self.action, Action::Copy(_) | Action::Skip)
     }
 
     /// Returns the value that a tensor with [`Action::Arange`] has at a row-major index. The value is the index along
@@ -117,7 +118,7 @@ impl Planned {
             (Some(plan), _) => plan.mean(),
             (None, Action::Init(_)) => self.integer.unwrap_or_default() as f64,
             (None, Action::Arange) => self.last_axis().saturating_sub(1) as f64 / 2.0,
-            (None, Action::Copy | Action::Skip) => f64::NAN,
+            (None, Action::Copy(_) | Action::Skip) => f64::NAN,
         }
     }
 
@@ -130,7 +131,7 @@ impl Planned {
             (None, Action::Arange) => {
                 ((self.last_axis() as f64).powi(2) - 1.0).max(0.0).sqrt() / 12f64.sqrt()
             }
-            (None, Action::Copy | Action::Skip) => f64::NAN,
+            (None, Action::Copy(_) | Action::Skip) => f64::NAN,
         }
     }
 

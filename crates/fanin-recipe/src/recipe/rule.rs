@@ -1,5 +1,6 @@
 //! Rules. A rule assigns a value to the tensors whose names match a pattern.
 
+use super::copy::CopyRule;
 use super::glob::Glob;
 use super::source::Span;
 use crate::error::Result;
@@ -35,8 +36,8 @@ impl Pattern {
             return Ok(Pattern { text: text.to_owned(), span, matcher: None });
         }
         let matcher = Glob::parse(text).map_err(|error| {
-            let remedy = "* matches any text, ? one character, [ab] one of the characters, {one,two} one of the texts; \
-                          write a bracket as [[]";
+            let remedy = "* matches any text, ? one character, [ab] one of the characters, {one,two} one of the texts, \
+                          {0..11} one of the numbers; write a bracket as [[]";
             span.error(format!("{text:?} is not a valid pattern: {error}"), remedy)
         })?;
         Ok(Pattern { text: text.to_owned(), span, matcher: Some(matcher) })
@@ -48,31 +49,37 @@ impl Pattern {
 }
 
 /// The value of a rule of `[init]`: the values that the matched tensors get.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Assignment {
     /// The values of the initializer that a spec describes.
     Spec,
     /// 0, 1, 2, ... along the last axis.
     Arange,
-    /// The values in the checkpoint from which names and shapes were read.
-    Copy,
+    /// Values of another checkpoint, or of the one from which names and shapes were read.
+    Copy(CopyRule),
     /// No values: the tensor is not written.
     Skip,
 }
 
 impl Assignment {
     /// The words that a recipe may contain instead of a spec.
-    pub(super) const WORDS: [(&'static str, Assignment); 3] =
-        [("arange", Assignment::Arange), ("copy", Assignment::Copy), ("skip", Assignment::Skip)];
+    pub(super) const WORDS: [&'static str; 3] = ["arange", "copy", "skip"];
 
-    /// Returns the assignment for the text of a rule's value. Any text that is not one of the words is a spec.
-    pub(super) fn of(text: &str) -> Self {
-        let word = Self::WORDS.into_iter().find(|(word, _)| *word == text.trim());
-        word.map_or(Assignment::Spec, |(_, assignment)| assignment)
+    /// Returns the assignment for the text of a rule's value. Any text that is not one of the words is a spec. The error
+    /// says what is wrong with the arguments of `copy`.
+    pub(super) fn of(text: &str) -> std::result::Result<Self, String> {
+        Ok(match text.trim() {
+            "arange" => Assignment::Arange,
+            "skip" => Assignment::Skip,
+            text => match CopyRule::parse(text) {
+                Some(copy) => Assignment::Copy(copy?),
+                None => Assignment::Spec,
+            },
+        })
     }
 
     /// Returns whether the matched tensors are copied or skipped, so that their values and dtypes do not change.
-    pub(super) fn keeps_values(self) -> bool {
-        matches!(self, Assignment::Copy | Assignment::Skip)
+    pub(super) fn keeps_values(&self) -> bool {
+        matches!(self, Assignment::Copy(_) | Assignment::Skip)
     }
 }

@@ -17,6 +17,7 @@ pub fn schema() -> Value {
         "type": "string",
         "anyOf": [
             { "enum": words(), "description": "A word that is written instead of a spec." },
+            { "pattern": r"^\s*copy\s*\([\s\S]*\)\s*$", "description": "copy(from='name'), copy(rest=spec), copy(rest=mean_resizing)" },
             { "pattern": spec_pattern(), "description": "A spec: name(key=value, ...), with the names of torch.nn.init." },
         ],
         "description": format!("One of:\n{}", descriptions().join("\n")),
@@ -29,7 +30,8 @@ pub fn schema() -> Value {
         })
         .into_iter()
         .collect();
-    let reserved = [PARAMETER_VARIABLES, RESERVED].concat();
+    let reserved: Vec<&str> =
+        PARAMETER_VARIABLES.into_iter().filter(|name| *name != "layer").chain(RESERVED).collect();
     let keys = json!({
         "extends": {
             "title": "the recipe that this one extends",
@@ -45,9 +47,10 @@ pub fn schema() -> Value {
             "additionalProperties": {
                 "anyOf": [
                     { "type": "number" },
+                    { "type": "string", "pattern": "\\{\\}", "description": "A number in the parameter's name, at {}: encoder.layer.{}" },
                     { "type": "object", "properties": properties, "additionalProperties": false, "minProperties": 1, "maxProperties": 1 },
                 ],
-                "description": "A number, or { count = \"pattern\" }, { fan_in = \"pattern\" } or { fan_out = \"pattern\" }, which is read from the shapes of the model.",
+                "description": "A number, or { count = \"pattern\" }, { fan_in = \"pattern\" } or { fan_out = \"pattern\" }, which is read from the shapes of the model. Or a text with {}, such as \"encoder.layer.{}\": the number at {} in the name of the parameter.",
             },
         },
         "init": {
@@ -84,7 +87,7 @@ pub fn schema() -> Value {
 
 /// Returns the words that a recipe may contain instead of a spec.
 fn words() -> Vec<&'static str> {
-    Assignment::WORDS.map(|(word, _)| word).to_vec()
+    Assignment::WORDS.to_vec()
 }
 
 fn meaning(property: Property) -> &'static str {
@@ -117,7 +120,7 @@ fn descriptions() -> Vec<String> {
     };
     let words = [
         "arange: 0, 1, 2, ... along the last axis, for integer tensors",
-        "copy: the values of the checkpoint that names and shapes come from",
+        "copy(from, rest): the values of another checkpoint, or of the one that names and shapes come from",
         "skip: the tensor is not written",
     ];
     schemes().iter().map(scheme).chain(words.map(str::to_owned)).collect()
@@ -127,7 +130,7 @@ fn descriptions() -> Vec<String> {
 fn examples() -> Vec<String> {
     let argument = |name: &str| match name {
         // `blocks` takes specs as positional arguments.
-        "spec" => "xavier_uniform, xavier_uniform".to_owned(),
+        "spec" => "uniform, uniform".to_owned(),
         "fan_in" => "fan_in=512".to_owned(),
         _ => format!("{name}=0.5"),
     };
@@ -137,6 +140,9 @@ fn examples() -> Vec<String> {
         match scheme.name {
             name if required.is_empty() => name.to_owned(),
             "stacked" => "stacked(xavier_uniform)".to_owned(),
+            "log" => "log(arange(1, 17))".to_owned(),
+            "exp" => "exp(normal)".to_owned(),
+            "softplus_inverse" => "softplus_inverse(log_uniform(0.001, 0.1))".to_owned(),
             name => format!("{name}({})", required.join(", ")),
         }
     };

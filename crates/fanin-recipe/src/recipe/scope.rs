@@ -1,13 +1,14 @@
 //! The variables that the spec of a parameter can use.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 
-use fanin::AxisLayout;
 use fanin::init::Init;
 use fanin::spec::Variables;
+use fanin::{AxisLayout, Fans};
 
-use super::variable::{PARAMETER_VARIABLES, VariableValues};
+use super::name_number::{self, Found};
+use super::variable::VariableValues;
 use crate::diagnostic::Diagnostic;
 use crate::manifest::Entry;
 
@@ -24,12 +25,12 @@ pub(super) enum ScopeError {
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The values of the variables in [`PARAMETER_VARIABLES`], in the same order. A value is `None` if the parameter
-    /// does not have the variable. For example, a bias has no `fan_in`.
-    own: [Option<f64>; PARAMETER_VARIABLES.len()],
-    /// A variable of [`PARAMETER_VARIABLES`] that the spec used although the parameter does not have the variable. If
-    /// there are several, this is the one that was used last.
-    missing: Cell<Option<&'static str>>,
+    /// The variables of this parameter. A value is an error if the parameter does not have the variable: the reason, and
+    /// the remedy.
+    own: BTreeMap<&'a str, Result<f64, (String, String)>>,
+    /// A variable of `own` that the spec used although the parameter does not have the variable. If there are several,
+    /// this is the one that was used last.
+    missing: RefCell<Option<String>>,
     /// The diagnostic of a variable that the spec used although the variable's value could not be read from the model.
     /// If there are several, this is the diagnostic of the variable that was used last.
     failed: RefCell<Option<Diagnostic>>,
@@ -43,73 +44,99 @@ impl<'a> Scope<'a> {
         entry: &'a Entry,
         entries: &HashMap<&str, &Entry>,
     ) -> Self {
-        let fans = |shape: &[usize]| {
-            let fans = AxisLayout::OutIn.fans(shape).ok();
-            [fans.map(|fans| fans.fan_in as f64), fans.map(|fans| fans.fan_out as f64)]
-        };
-        let [fan_in, fan_out] = fans(&entry.shape);
-        let weight = entry.name.strip_suffix("bias").map(|prefix| format!("{prefix}weight"));
+        let name = entry.name.as_str();
+        let weight = name.strip_suffix("bias").map(|prefix| format!("{prefix}weight"));
         let weight = weight.and_then(|name| entries.get(name.as_str()).copied());
-        let [weight_fan_in, weight_fan_out] = weight.map_or([None, None], |weight| fans(&weight.shape));
-        let layer = entry.name.split('.').find_map(|word| word.parse::<u32>().ok()).map(f64::from);
-        let own = [fan_in, fan_out, weight_fan_in, weight_fan_out, layer];
-        Self { variables, entry, own, missing: Cell::new(None), failed: RefCell::new(None) }
+        let weight_fans = weight.and_then(|weight| AxisLayout::OutIn.fans(&weight.shape).ok());
+        let weight_fan = |fan: fn(Fans) -> usize| {
+            let reason = format!("{name} is not a bias of a module whose weight has two or more axes");
+            let missing = || (reason, "write the number or a variable".to_owned());
+            weight_fans.map(|fans| fan(fans) as f64).ok_or_else(missing)
+        };
+        let mut own = BTreeMap::from([
+            ("weight_fan_in", weight_fan(|fans| fans.fan_in)),
+            ("weight_fan_out", weight_fan(|fans| fans.fan_out)),
+            ("layer", number_of("layer", name, name_number::layer(name), "")),
+        ]);
+        for (variable, number) in &variables.in_names {
+            own.insert(variable, number_of(variable, name, number.of(name), &number.text));
+        }
+        Self { variables, entry, own, missing: RefCell::new(None), failed: RefCell::new(None) }
     }
 
     /// Parses a spec in this scope. If the spec uses a variable that the parameter does not have, the error says why.
     pub(super) fn read(&self, spec: &str) -> Result<Init, ScopeError> {
-        self.missing.set(None);
-        let read = Init::parse_with(spec, self);
-        if let Some(diagnostic) = self.failed.take().filter(|_| read.is_err()) {
-            return Err(ScopeError::Variable(diagnostic));
-        }
-        read.map_err(|error| match (error, self.missing.get()) {
-            (fanin::Error::Spec(mut error), Some(missing)) => {
-                let (reason, help) = self.why_missing(missing);
-                error.message = format!("there is no {missing}: {reason}");
-                error.help = Some(help.to_owned());
-                ScopeError::Spec(error.into())
-            }
-            (error, _) => ScopeError::Spec(error),
-        })
+        self.explained(Init::parse_for(spec, &self.entry.shape, self))
     }
 
-    /// Returns why `variable` is not defined for this parameter of the model, and the remedy.
-    fn why_missing(&self, variable: &str) -> (String, &'static str) {
-        let (name, shape) = (&self.entry.name, &self.entry.shape);
-        match variable {
-            "fan_in" | "fan_out" => (
-                format!("a tensor of shape {shape:?} has no fans"),
-                "write the number or a variable; the fan_in of a bias's weight is weight_fan_in",
-            ),
-            "layer" => {
-                (format!("the name {name} contains no layer number"), "write the number or a variable")
+    /// Returns the value of an arithmetic expression in this scope.
+    pub(super) fn evaluate(&self, expression: &str) -> Result<f64, ScopeError> {
+        self.explained(fanin::spec::evaluate(expression, self))
+    }
+
+    /// Explains an error about a variable that the parameter does not have.
+    fn explained<T>(&self, read: Result<T, fanin::Error>) -> Result<T, ScopeError> {
+        let (missing, failed) = (self.missing.take(), self.failed.take());
+        if let Some(diagnostic) = failed.filter(|_| read.is_err()) {
+            return Err(ScopeError::Variable(diagnostic));
+        }
+        read.map_err(|error| {
+            let fanin::Error::Spec(mut error) = error else { return ScopeError::Spec(error) };
+            if let Some((name, Some(Err((reason, help))))) =
+                missing.as_deref().map(|missing| (missing, self.own.get(missing)))
+            {
+                error.message = format!("there is no {name}: {reason}");
+                error.help = Some(help.clone());
+            } else if error.message.starts_with("there is no fan_") {
+                let help = "write the number or a variable; the fan_in of a bias's weight is weight_fan_in";
+                error.help = Some(help.to_owned());
             }
-            _ => {
-                let reason = format!("{name} is not a bias of a module whose weight has two or more axes");
-                (reason, "write the number or a variable")
-            }
+            ScopeError::Spec(error.into())
+        })
+    }
+}
+
+/// Returns the number that was found in a name for this variable, or why there is none, and the remedy. `text` is the text
+/// by which the recipe says where the number is; it is empty for a recipe that does not say it.
+fn number_of(variable: &str, name: &str, found: Found, text: &str) -> Result<f64, (String, String)> {
+    let place = "say where it is under [vars], such as layer = \"encoder.layer.{}\"".to_owned();
+    match (found, text) {
+        (Found::Number(number), _) => Ok(number),
+        (Found::None, "") => {
+            let help = "write the number or a variable; within stacked(...) the layer is index";
+            Err((format!("the name {name} contains no layer number"), help.to_owned()))
+        }
+        (Found::None, text) => Err((
+            format!("{name} has no number at {text:?}"),
+            "correct the text, or write the number".to_owned(),
+        )),
+        (Found::Several(numbers), text) => {
+            let numbers = numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(" or ");
+            let at = if text.is_empty() { String::new() } else { format!(" at {text:?}") };
+            Err((format!("{variable} could be {numbers} in {name}{at}"), place))
         }
     }
 }
 
 impl Variables for Scope<'_> {
     fn get(&self, name: &str) -> Option<f64> {
-        let Some(index) = PARAMETER_VARIABLES.iter().position(|&own| own == name) else {
-            if let Some(diagnostic) = self.variables.failed.get(name) {
-                self.failed.replace(Some(diagnostic.clone()));
+        match self.own.get(name) {
+            Some(Ok(value)) => Some(*value),
+            Some(Err(_)) => {
+                self.missing.replace(Some(name.to_owned()));
+                None
             }
-            return self.variables.known.get(name).copied();
-        };
-        if self.own[index].is_none() {
-            self.missing.set(Some(PARAMETER_VARIABLES[index]));
+            None => {
+                if let Some(diagnostic) = self.variables.failed.get(name) {
+                    self.failed.replace(Some(diagnostic.clone()));
+                }
+                self.variables.known.get(name).copied()
+            }
         }
-        self.own[index]
     }
 
     fn names(&self) -> Vec<&str> {
-        let own = PARAMETER_VARIABLES.iter().zip(self.own);
-        let own = own.filter(|(_, value)| value.is_some()).map(|(name, _)| *name);
+        let own = self.own.iter().filter(|(_, value)| value.is_ok()).map(|(name, _)| *name);
         self.variables.known.keys().map(String::as_str).chain(own).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use fanin::{AxisLayout, Fans};
 
+use super::name_number::NameNumber;
 use super::rule::Pattern;
 use super::source::Span;
 use crate::diagnostic::Diagnostic;
@@ -13,13 +14,13 @@ use crate::text::counted;
 
 /// The variables that have a value of their own for each parameter. `fan_in` and `fan_out` are the fans of the
 /// parameter. For a bias, `weight_fan_in` and `weight_fan_out` are the fans of the weight of the same module. `layer`
-/// is the first number in the parameter's name, which usually is the index of its layer. A recipe cannot define
-/// variables with these names.
+/// is the number in the parameter's name, the index of its layer. A recipe cannot define variables with these names, except
+/// that it can say where in a name the layer is.
 pub(super) const PARAMETER_VARIABLES: [&str; 5] =
     ["fan_in", "fan_out", "weight_fan_in", "weight_fan_out", "layer"];
 
 /// The names of functions and constants in specs. A recipe cannot define variables with these names.
-pub(super) const RESERVED: [&str; 5] = ["sqrt", "math", "inf", "nan", "pi"];
+pub(super) const RESERVED: [&str; 7] = ["sqrt", "math", "inf", "nan", "pi", "shape", "index"];
 
 /// A variable of `[vars]`.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub(super) enum VariableValue {
     Number(f64),
     /// A property of the tensors that match the pattern.
     Property(Property, Pattern),
+    /// A number in the name of the parameter.
+    NameNumber(NameNumber),
 }
 
 /// A property of the tensors that match a pattern.
@@ -69,16 +72,15 @@ pub(super) struct VariableValues {
     /// The variables whose values cannot be read from this model. Each diagnostic says why, and is reported only if a
     /// spec uses the variable.
     pub(super) failed: BTreeMap<String, Diagnostic>,
+    /// The variables that are numbers in the parameter's name.
+    pub(super) in_names: BTreeMap<String, NameNumber>,
 }
 
-impl VariableValue {
-    /// Returns the value that the variable has for the tensors of `manifest`. Returns a diagnostic if no tensor matches
-    /// the variable's pattern, or if the matching tensors do not have a common fan.
-    pub(super) fn evaluate(&self, manifest: &Manifest) -> Result<f64, Diagnostic> {
-        let (property, pattern) = match self {
-            VariableValue::Number(number) => return Ok(*number),
-            VariableValue::Property(property, pattern) => (*property, pattern),
-        };
+impl Property {
+    /// Returns the value of the property for the tensors of `manifest` that match `pattern`. Returns a diagnostic if there
+    /// is none, or if they do not have a common fan.
+    pub(super) fn evaluate(self, pattern: &Pattern, manifest: &Manifest) -> Result<f64, Diagnostic> {
+        let property = self;
         let matched = || manifest.entries.iter().filter(|entry| pattern.matches(&entry.name));
         let error =
             |message: String| Err(pattern.span.diagnostic(message, "correct the pattern, or write a number"));

@@ -7,6 +7,7 @@
 
 mod choice;
 mod classify;
+mod families;
 mod kernels;
 mod matrices;
 mod patterns;

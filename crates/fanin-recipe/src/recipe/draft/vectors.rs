@@ -12,7 +12,7 @@ pub(super) fn vector(entry: &Entry, path: &str, last: &str, has_sibling: impl Fn
         || has(path, &["ln", "bn", "gn", "norm", "layernorm"])
         || contains(split_last(path).1, &["ln_", "bn"]);
     if contains(last, &["logit_scale"]) {
-        return guess(Section::Norms, "constant(2.6592600369327783)", "ln(1/0.07), as in CLIP");
+        return guess(Section::Norms, "constant(log(1/0.07))", "as in CLIP");
     }
     if contains(last, &["layer_scale", "lambda"])
         || (contains(last, &["gamma"])
@@ -30,8 +30,19 @@ pub(super) fn vector(entry: &Entry, path: &str, last: &str, has_sibling: impl Fn
     if ["dt_bias", "A_log", "D"].contains(&last) {
         return guess(
             Section::Others,
-            if last == "D" { "ones" } else { "zeros" },
-            "parameter of a state space model: Mamba computes it by a formula of its own",
+            match last {
+                "D" => "ones",
+                "dt_bias" => "softplus_inverse(log_uniform(0.001, 0.1))",
+                _ => "log(uniform(1, 16))",
+            },
+            "parameter of a state space model, as in Mamba 2",
+        );
+    }
+    if contains(split_last(path).1, &["dt_proj"]) && last == "bias" {
+        return guess(
+            Section::Others,
+            "softplus_inverse(log_uniform(0.001, 0.1))",
+            "time steps of a state space model, as in Mamba",
         );
     }
     if contains(last, &["bias"]) || ["b", "beta", "offset"].contains(&last) {

@@ -1,0 +1,123 @@
+//! Recognizes files that are often taken for safetensors files, by their first bytes.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::manifest::MAX_HEADER_BYTES;
+
+/// The number of bytes from which a file is recognized.
+const LENGTH: usize = 512;
+
+const TO_SAFETENSORS: &str =
+    "load it with torch.load(FILE, weights_only=True) and save the tensors with safetensors.torch.save_file";
+
+/// Returns what the file at `path` is, and the remedy. Returns `None` if it cannot be read, or may be a safetensors file.
+pub fn of_file(path: &Path) -> Option<String> {
+    let mut start = Vec::new();
+    std::fs::File::open(path).ok()?.take(LENGTH as u64).read_to_end(&mut start).ok()?;
+    of_bytes(&start)
+}
+
+/// Returns what a file is that begins with these bytes, and the remedy. Returns `None` for any other file.
+pub fn of_bytes(start: &[u8]) -> Option<String> {
+    // In a safetensors file, a length of eight bytes precedes the JSON of the header.
+    let length = start.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
+    if start.get(8) == Some(&b'{') && length.is_some_and(|length| length <= MAX_HEADER_BYTES) {
+        return None;
+    }
+    let text = String::from_utf8_lossy(&start[..start.len().min(LENGTH)]).trim_start().to_ascii_lowercase();
+    let begins = |bytes: &[u8]| start.starts_with(bytes);
+    let (kind, remedy) = match start {
+        [] => ("an empty file", "the download or the write may have been interrupted; get the file again"),
+        _ if text.starts_with("version https://git-lfs") => (
+            "a Git LFS pointer, which stands for the file in a repository",
+            "run `git lfs install` and `git lfs pull`, or download the file itself",
+        ),
+        _ if text.starts_with("<!doctype html") || text.starts_with("<html") || text.starts_with("<?xml") => {
+            (
+                "an HTML or XML page, such as the error page of a server",
+                "download the file again, from an address that gives the file itself",
+            )
+        }
+        _ if begins(b"GGUF") || begins(b"GGML") => {
+            ("a GGUF file of llama.cpp", "use the safetensors files of the model from which it was made")
+        }
+        _ if begins(b"\x89HDF\r\n\x1a\n") => (
+            "an HDF5 file, as Keras writes it",
+            "read it with h5py or Keras, and save the arrays with safetensors.numpy.save_file",
+        ),
+        _ if begins(b"\x93NUMPY") => {
+            ("a NumPy array (.npy)", "load it with numpy.load, and save it with safetensors.numpy.save_file")
+        }
+        _ if begins(b"PK\x03\x04") => zip(start),
+        [0x80, 2..=5, ..] => ("a pickle file (.bin, .pt, .pkl)", TO_SAFETENSORS),
+        _ if begins(b"\x1f\x8b") || begins(b"\x28\xb5\x2f\xfd") || begins(b"BZh") || begins(b"\xfd7zXZ") => {
+            ("a compressed file", "unpack it first")
+        }
+        _ if start.get(257..262) == Some(b"ustar") => ("a tar archive", "unpack it first"),
+        _ if text.starts_with('{') => {
+            ("a JSON text", "if it is an index or a manifest, its name must end with .json")
+        }
+        _ => return None,
+    };
+    Some(format!("{kind}: {remedy}"))
+}
+
+/// Returns what a zip archive is, and the remedy, by the name of its first file.
+fn zip(start: &[u8]) -> (&'static str, &'static str) {
+    let length = start.get(26..28).map_or(0, |bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
+    let name = start.get(30..30 + length).map(String::from_utf8_lossy).unwrap_or_default();
+    match name.as_ref() {
+        name if name.ends_with(".npy") => (
+            "a NumPy archive (.npz)",
+            "load it with numpy.load, and save the arrays with safetensors.numpy.save_file",
+        ),
+        name if name.ends_with("data.pkl") || name.ends_with("/version") || name.contains("/data/") => {
+            ("a PyTorch file with pickled tensors (.bin, .pt)", TO_SAFETENSORS)
+        }
+        name if name == "metadata.json" || name == "config.json" => (
+            "a Keras file (.keras)",
+            "load it with Keras, and save the arrays with safetensors.numpy.save_file",
+        ),
+        _ => ("a zip archive", "unpack it first"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(name: &str) -> Vec<u8> {
+        let mut bytes = b"PK\x03\x04".to_vec();
+        bytes.resize(26, 0);
+        bytes.extend((name.len() as u16).to_le_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(name.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn files_that_are_no_safetensors_files_are_named() {
+        for (start, needle) in [
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n".to_vec(), "git lfs pull"),
+            (b"\n<!DOCTYPE html>\n<html>".to_vec(), "error page"),
+            (b"GGUF\x03\0\0\0{".to_vec(), "GGUF"),
+            (b"\x89HDF\r\n\x1a\n\0".to_vec(), "HDF5"),
+            (b"\x93NUMPY\x01\0v\0".to_vec(), ".npy"),
+            (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j".to_vec(), "torch.load"),
+            (archive("archive/data.pkl"), "torch.load"),
+            (archive("pytorch_model/data.pkl"), "torch.load"),
+            (archive("arr_0.npy"), ".npz"),
+            (archive("readme.txt"), "zip archive"),
+            (b"\x1f\x8b\x08\0\0\0\0\0\0".to_vec(), "unpack"),
+            (b"{\"metadata\": {}}".to_vec(), ".json"),
+            (Vec::new(), "empty"),
+        ] {
+            let found = of_bytes(&start).unwrap_or_default();
+            assert!(found.contains(needle), "{needle}: {found}");
+        }
+        // 640 is the length of a header: 80 02 in the first two bytes, as in a pickle.
+        assert_eq!(of_bytes(b"\x80\x02\0\0\0\0\0\0{\"a\": "), None);
+        assert_eq!(of_bytes(&[7; 100]), None);
+    }
+}

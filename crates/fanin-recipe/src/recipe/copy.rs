@@ -1,0 +1,108 @@
+//! Rules that copy values from another checkpoint: `copy`, `copy(from="name")` and `copy(rest=spec)`.
+
+use std::fmt;
+
+use fanin::init::Init;
+
+/// What a tensor copies from another checkpoint.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Copy {
+    /// The name of the tensor whose values are copied. `None` if it has the name of this tensor.
+    pub from: Option<String>,
+    /// The values of the elements that this tensor has and the copied tensor has not. `None` if the recipe does not say
+    /// it: then the shapes must be equal, or this tensor must be a stack of tensors of the copied shape.
+    pub rest: Option<Rest>,
+}
+
+/// The values of elements that a copied tensor does not have, for example the rows of new tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rest {
+    /// The values of an initializer of the whole tensor.
+    Init(Init),
+    /// Rows with the mean of the copied rows and 1e-9 times their covariance, as transformers adds tokens with
+    /// `mean_resizing=True`.
+    MeanResizing,
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = self.from.as_ref().map(|name| format!("from=\"{name}\""));
+        let rest = self.rest.as_ref().map(|rest| match rest {
+            Rest::Init(init) => format!("rest={init}"),
+            Rest::MeanResizing => "rest=mean_resizing".to_owned(),
+        });
+        let arguments: Vec<String> = [from, rest].into_iter().flatten().collect();
+        if arguments.is_empty() { f.write_str("copy") } else { write!(f, "copy({})", arguments.join(", ")) }
+    }
+}
+
+/// The arguments of `copy` as a recipe has them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct CopyRule {
+    /// The name, with `$1` for the text that the first wildcard of the pattern matches, and `{layer-16}` for a number.
+    pub(super) from: Option<String>,
+    pub(super) rest: Option<String>,
+}
+
+impl CopyRule {
+    /// Parses `copy` or `copy(...)`. Returns `None` if the text is not a rule of this kind. The error says what is wrong
+    /// with it.
+    pub(super) fn parse(text: &str) -> Option<Result<Self, String>> {
+        let arguments = text.trim().strip_prefix("copy")?.trim_start();
+        if arguments.is_empty() {
+            return Some(Ok(Self::default()));
+        }
+        let inside = arguments.strip_prefix('(')?;
+        Some(match inside.strip_suffix(')') {
+            Some(inside) => Self::parse_arguments(inside),
+            None => Err("copy(...) is not closed".to_owned()),
+        })
+    }
+
+    fn parse_arguments(text: &str) -> Result<Self, String> {
+        let mut rule = Self::default();
+        for argument in split_arguments(text) {
+            let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
+            let value = value.trim();
+            let slot = match key.trim() {
+                "from" => &mut rule.from,
+                "rest" => &mut rule.rest,
+                other => return Err(format!("copy has no argument {other:?}: it takes from and rest")),
+            };
+            let quoted =
+                ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+            let value = quoted.unwrap_or(value);
+            if value.is_empty() {
+                return Err(format!(
+                    "{key} needs a value, such as copy(from='{{name}}', rest=normal(std=0.02))"
+                ));
+            }
+            if slot.replace(value.to_owned()).is_some() {
+                return Err(format!("{key} is given twice"));
+            }
+        }
+        Ok(rule)
+    }
+}
+
+/// Splits the arguments of `copy` at the commas that are not inside of parentheses or quotes.
+fn split_arguments(text: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut depth, mut quote) = (Vec::new(), 0, 0usize, None);
+    for (at, character) in text.char_indices() {
+        match (character, quote) {
+            (_, Some(open)) if character == open => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'', None) => quote = Some(character),
+            ('(' | '[' | '{', None) => depth += 1,
+            (')' | ']' | '}', None) => depth = depth.saturating_sub(1),
+            (',', None) if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}

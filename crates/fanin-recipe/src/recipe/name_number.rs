@@ -1,0 +1,119 @@
+//! Numbers in the names of parameters, such as the index of a layer.
+
+use super::glob::Glob;
+
+/// A variable whose value is a number in the name of the parameter: `encoder.layer.{}` is 3 for
+/// `0.auto_model.encoder.layer.3.output.weight`.
+#[derive(Debug, Clone)]
+pub(super) struct NameNumber {
+    /// The text as it is written in the recipe.
+    pub(super) text: String,
+    /// Matches the name up to the number.
+    before: Glob,
+    /// Matches the name after the number.
+    after: Glob,
+}
+
+/// What a name has in place of one number.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Found {
+    Number(f64),
+    None,
+    /// Several numbers, of which none is more likely than the others.
+    Several(Vec<u64>),
+}
+
+impl NameNumber {
+    /// Parses a text that has `{}` in place of the number, and may have wildcards. The error says what is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let Some((before, after)) = text.split_once("{}").filter(|(_, after)| !after.contains("{}")) else {
+            return Err(format!("{text:?} must have {{}} once, in place of the number"));
+        };
+        let glob = |pattern: String| Glob::parse(&pattern).map_err(|error| format!("{text:?}: {error}"));
+        // The text is a part of the name, and begins and ends where a word of the name begins and ends.
+        let before = glob(format!("{{,*[./]}}{before}"))?;
+        let after = glob(format!("{after}{{,[./_]*}}"))?;
+        Ok(Self { text: text.to_owned(), before, after })
+    }
+
+    /// Returns the number in a name.
+    pub(super) fn of(&self, name: &str) -> Found {
+        let fits = |&(start, end): &(usize, usize)| {
+            self.before.matches(&name[..start]) && self.after.matches(&name[end..])
+        };
+        found(numbers(name).into_iter().filter(fits).map(|(start, end)| &name[start..end]))
+    }
+}
+
+/// Returns the index of the layer in a name whose recipe does not say where it is: the only word that is a number, or else
+/// the only number that follows an underscore, as in `layers_3`.
+pub(super) fn layer(name: &str) -> Found {
+    let bytes = name.as_bytes();
+    let begins = |start: usize, separators: &[u8]| start == 0 || separators.contains(&bytes[start - 1]);
+    let ends = |end: usize| end == name.len() || b"./".contains(&bytes[end]);
+    let of = |separators: &[u8]| {
+        let all = numbers(name).into_iter().filter(|&(start, end)| begins(start, separators) && ends(end));
+        found(all.map(|(start, end)| &name[start..end]))
+    };
+    match of(b"./") {
+        Found::None => of(b"./_"),
+        found => found,
+    }
+}
+
+/// Returns the byte ranges of all sequences of digits.
+fn numbers(name: &str) -> Vec<(usize, usize)> {
+    let bytes = name.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let starts = (0..bytes.len()).filter(|&at| digit(at) && (at == 0 || !digit(at - 1)));
+    starts.map(|start| (start, (start..).find(|&at| !digit(at)).unwrap_or(bytes.len()))).collect()
+}
+
+fn found<'a>(texts: impl Iterator<Item = &'a str>) -> Found {
+    let numbers: Vec<u64> = texts.filter_map(|text| text.parse().ok()).collect();
+    match numbers.as_slice() {
+        [] => Found::None,
+        [number] => Found::Number(*number as f64),
+        _ => Found::Several(numbers),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layer_is_the_only_number_of_a_name() {
+        for (name, expected) in [
+            ("h.3.attn.weight", Found::Number(3.0)),
+            ("h.3.ln_1.weight", Found::Number(3.0)),
+            ("params/layers/3/kernel", Found::Number(3.0)),
+            ("params.layers_3.mlp.kernel", Found::Number(3.0)),
+            ("encoder/layers_12/fc1/kernel", Found::Number(12.0)),
+            ("fc1.weight", Found::None),
+            ("embed.weight", Found::None),
+            ("0.auto_model.encoder.layer.3.output.weight", Found::Several(vec![0, 3])),
+            ("layers.2.blocks.5.mlp.weight", Found::Several(vec![2, 5])),
+            ("layers_3/dense_1/kernel", Found::Several(vec![3, 1])),
+        ] {
+            assert_eq!(layer(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_found_by_the_text_around_it() {
+        let of = |text: &str, name| NameNumber::parse(text).unwrap().of(name);
+        let name = "0.auto_model.encoder.layer.3.output.weight";
+        assert_eq!(of("encoder.layer.{}", name), Found::Number(3.0));
+        assert_eq!(of("{}.auto_model", name), Found::Number(0.0));
+        assert_eq!(of("layers.*.blocks.{}", "swin.layers.2.blocks.5.w"), Found::Number(5.0));
+        assert_eq!(of("layers.{}.blocks", "swin.layers.2.blocks.5.w"), Found::Number(2.0));
+        assert_eq!(of("layers_{}", "params/layers_3/dense_1/kernel"), Found::Number(3.0));
+        assert_eq!(of("layers.{}", "sublayers.2.w"), Found::None, "a part of a word");
+        assert_eq!(of("layers.{}", "layers.12b.w"), Found::None);
+        assert_eq!(of("layer.{}", "layer.1.layer.2.w"), Found::Several(vec![1, 2]));
+        for wrong in ["layer", "{}.{}", "layer.[{}"] {
+            assert!(NameNumber::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
