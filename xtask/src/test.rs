@@ -110,7 +110,8 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
     })?;
     if tier == Tier::Slow {
         steps.step("the library without features", || {
-            let bare = ["--package", "fanin", "--no-default-features", "--lib", "--tests"];
+            let bare =
+                ["--package", "fanin", "--no-default-features", "--profile", "bare", "--lib", "--tests"];
             run(cargo().arg("test").args(bare))
         })?;
     }

@@ -97,6 +97,8 @@ fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
 /// like
 ///     The names, shapes and types of the tensors: a checkpoint, a manifest or a built-in model. Required if the
 ///     recipe does not belong to a built-in model.
+/// copy_from
+///     The checkpoint from which rules with `copy` take values. The default is `like`.
 /// settings
 ///     The values of the recipe's variables, by name.
 /// seed
@@ -134,6 +136,7 @@ fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
     output,
     *,
     like=None,
+    copy_from=None,
     settings=None,
     seed=Seed(0),
     stream="native",
@@ -150,6 +153,7 @@ pub fn write_checkpoint(
     recipe: &Bound<'_, PyAny>,
     output: PathBuf,
     like: Option<PathBuf>,
+    copy_from: Option<PathBuf>,
     settings: Option<Settings>,
     seed: Seed,
     stream: &str,
@@ -180,6 +184,7 @@ pub fn write_checkpoint(
         recipe: &recipe,
         model,
         like: like.as_deref(),
+        copy_from: copy_from.as_deref(),
         settings: &settings,
         dtype: dtype.map(|dtype| dtype.0),
         draw: Draw { stream, seed: seed.0, threads: None },

@@ -46,6 +46,13 @@ impl Initializer {
         Ok(Plan { plan, init: self.clone() })
     }
 
+    /// The part of the spec that takes the axes for those of torch, [out, in, kernel...], and has no argument to say
+    /// otherwise: such as "sparse", or "fan_in" in arithmetic. None if there is no such part.
+    #[getter]
+    fn torch_axes(&self) -> Option<&'static str> {
+        self.0.torch_axes()
+    }
+
     fn __repr__(&self) -> String {
         self.0.to_string()
     }

@@ -63,3 +63,16 @@ def test_a_slice_is_computed_once(monkeypatch):
     sharding = jax.sharding.NamedSharding(jax.make_mesh((1,), ("x",)), jax.sharding.PartitionSpec())
     fanin.jax.fill_sharded((4, 4), sharding, "normal")
     assert made == [(0, 0)]
+
+
+def test_schemes_for_the_axes_of_torch_are_refused():
+    import fanin.jax
+
+    for spec in ["sparse(0.5)", "dirac", "idinit", "zero_hadamard", "normal(std=1/sqrt(fan_in))", "stacked(sparse(0.5))"]:
+        with pytest.raises(ValueError, match="for the axes of torch"):
+            fanin.jax.initializer(spec)
+    key = jax.random.key(0)
+    w = fanin.jax.initializer("normal(std=1/sqrt(fan_in(kernel_in_out)))")(key, (4096, 64))
+    assert abs(float(w.std()) * 64 - 1) < 0.01
+    bound = float(abs(fanin.jax.initializer("siren_first(layout=kernel_in_out)")(key, (4, 1000))).max())
+    assert 0.249 < bound <= 0.25

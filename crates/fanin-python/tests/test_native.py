@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -207,13 +208,25 @@ def test_initializers_are_compared_hashed_and_pickled_by_value():
     assert (plan.shape, plan.dtype, plan.fans, plan.mean) == ([40, 20], "bf16", (20, 40), 0.0)
     for name, parameters, formula, _ in fanin._fanin.schemes():
         make = getattr(fanin, name)
-        arguments = {"sparsity": 0.5, "val": 2.0, "scale": 0.5, "fan_in": 16, "spec": "normal"}
+        arguments = {"sparsity": 0.5, "val": 2.0, "scale": 0.5, "fan_in": 16, "spec": "normal", "a": 1.0, "b": 2.0}
         required = {key: arguments[key] for key, default in parameters if default is None}
         if "spec" in required:
             assert make("normal") == fanin.Initializer(f"{name}(normal)")
             continue
         assert make(**required) == fanin.Initializer(f"{name}({', '.join(f'{k}={v}' for k, v in required.items())})")
         assert formula
+
+
+def test_specs_use_the_shape_and_functions_of_values():
+    w = fanin.filled((6, 4), "normal(std=1/sqrt(fan_in))", seed=1, name="w")
+    assert (w == fanin.filled((6, 4), "normal(std=0.5)", seed=1, name="w")).all()
+    assert fanin.Initializer("normal(std=1/shape[0])").resolve((8, 2)).std == 0.125
+    a_log = fanin.filled((3, 4), "log(arange(1, shape[1]+1))")
+    assert np.array_equal(a_log, np.broadcast_to(np.log(np.arange(1.0, 5.0)).astype(np.float32), (3, 4)))
+    dt = np.logaddexp(0, fanin.filled((4096,), fanin.softplus_inverse(fanin.log_uniform(0.001, 0.1)), dtype="float64"))
+    assert 0.001 <= dt.min() and dt.max() < 0.1 and 0.008 < np.median(dt) < 0.0125
+    with pytest.raises(ValueError, match="no fan_in"):
+        fanin.filled((6,), "normal(std=1/fan_in)")
 
 
 def test_recipes_and_plans_are_pickled(tmp_path):
@@ -238,6 +251,11 @@ def test_recipes_and_plans_are_pickled(tmp_path):
 
 def test_warnings_are_python_warnings():
     with pytest.warns(UserWarning, match="mean is more than 2 std from"):
+        fanin.trunc_normal(mean=9, method="inverse_cdf").resolve((3,))
+    with pytest.warns(UserWarning, match="too small for f16 and becomes 0"):
+        fanin.constant(1e-9).resolve((3,), "f16")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         fanin.trunc_normal(mean=9).resolve((3,))
     with pytest.warns(UserWarning, match="zero-element"):
         fanin.filled((0, 3), "kaiming_normal")

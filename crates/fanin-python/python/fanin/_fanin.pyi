@@ -88,6 +88,12 @@ class Initializer:
         >>> fanin.xavier_uniform().resolve((256, 128)).std
         0.07216878364870322
         """
+    @property
+    def torch_axes(self, /) -> str | None:
+        """
+        The part of the spec that takes the axes for those of torch, [out, in, kernel...], and has no argument to say
+        otherwise: such as "sparse", or "fan_in" in arithmetic. None if there is no such part.
+        """
 
 @final
 class Plan:
@@ -377,7 +383,7 @@ def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
     nothing if an address is 0, or if addresses are stored already.
     """
 
-def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathLike[str], *, like: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: "SupportsIndex | str | None" = None, part: "tuple[SupportsIndex, SupportsIndex] | str | None" = None, layout: str = "hf", resume: bool = False) -> None:
+def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathLike[str], *, like: str | PathLike[str] | None = None, copy_from: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: "SupportsIndex | str | None" = None, part: "tuple[SupportsIndex, SupportsIndex] | str | None" = None, layout: str = "hf", resume: bool = False) -> None:
     """
     Writes an initial checkpoint. The files are byte for byte those that `fanin init` writes.
 
@@ -392,6 +398,8 @@ def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathL
     like
         The names, shapes and types of the tensors: a checkpoint, a manifest or a built-in model. Required if the
         recipe does not belong to a built-in model.
+    copy_from
+        The checkpoint from which rules with `copy` take values. The default is `like`.
     settings
         The values of the recipe's variables, by name.
     seed

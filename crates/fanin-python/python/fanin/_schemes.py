@@ -291,28 +291,81 @@ def idinit(tau: float = 1.0) -> Initializer:
     return _make("idinit", tau=tau)
 
 
-def siren(omega: float = 30.0) -> Initializer:
+def siren(omega: float = 30.0, layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the hidden layers of a SIREN (Sitzmann et al. 2020).
 
     The distribution is uniform on -b..b, where b = sqrt(6 / fan_in) / omega.
     """
-    return _make("siren", omega=omega)
+    return _make("siren", omega=omega, layout=layout, groups=groups)
 
 
-def siren_first() -> Initializer:
+def siren_first(layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the first layer of a SIREN (Sitzmann et al. 2020).
 
     The distribution is uniform on -b..b, where b = 1 / fan_in.
     """
-    return _make("siren_first")
+    return _make("siren_first", layout=layout, groups=groups)
 
 
-def spectral(sigma: float = 1.0, layout: str = "out_in") -> Initializer:
+def spectral(sigma: float = 1.0, layout: str = "out_in", groups: int = 1) -> Initializer:
     """Returns an initializer for the normal distribution with the std of Yang et al. (2023).
 
     The mean is 0, and std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in)).
     """
-    return _make("spectral", sigma=sigma, layout=layout)
+    return _make("spectral", sigma=sigma, layout=layout, groups=groups)
+
+
+def log_uniform(a: float, b: float) -> Initializer:
+    """Returns an initializer for `exp(u)`, where u is uniform on log(a)..log(b). `a` and `b` must be greater than 0.
+
+    Only the native stream has this distribution.
+
+    >>> log_uniform(0.001, 0.1)
+    log_uniform(a=0.001, b=0.1)
+    """
+    return _make("log_uniform", a=a, b=b)
+
+
+def arange(start: float = 0.0, end: float | None = None, step: float = 1.0) -> Initializer:
+    """Returns an initializer for `start`, `start + step`, ... along the last axis.
+
+    With `end` (exclusive), there must be as many values as the last axis has. Unlike torch.arange, a single positional argument
+    is the start.
+
+    >>> import fanin
+    >>> fanin.filled((2, 3), arange(1)).tolist()
+    [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]
+    """
+    return _make("arange", start=start, end=end, step=step)
+
+
+def log(spec: str | Initializer) -> Initializer:
+    """Returns an initializer for the logarithm of the values of another initializer, computed in float64 and rounded once.
+
+    >>> log("arange(1, 17)")
+    log(arange(start=1, end=17))
+    """
+    return Initializer(f"log({spec})")
+
+
+def exp(spec: str | Initializer) -> Initializer:
+    """Returns an initializer for `exp(x)` of the values x of another initializer, computed in float64 and rounded once.
+
+    >>> exp("normal(std=0.1)")
+    exp(normal(std=0.1))
+    """
+    return Initializer(f"exp({spec})")
+
+
+def softplus_inverse(spec: str | Initializer) -> Initializer:
+    """Returns an initializer for `x + log(1 - exp(-x))` of the values x of another initializer, which must be above 0.
+
+    Mamba's time steps are stored in this form.
+
+    >>> softplus_inverse(log_uniform(0.001, 0.1))
+    softplus_inverse(log_uniform(a=0.001, b=0.1))
+    """
+    return Initializer(f"softplus_inverse({spec})")
 
 
 def blocks(
