@@ -1,6 +1,7 @@
 //! Reads the words of a uniform or normal fill from the generator.
 
-use super::variates::{Interval, Normal32, Normal64, Uniform32, Uniform64, transform};
+use super::interval::Interval;
+use super::variates::{Normal32, Normal64, Uniform32, Uniform64, transform};
 use super::wide::{Wide, WideSlice};
 use super::words::{GROUP, Groups};
 use crate::rng::Mt19937;

@@ -40,6 +40,7 @@ mod cursor;
 mod draw;
 mod fill;
 mod generator;
+mod interval;
 mod orthogonal;
 mod partition;
 mod regions;

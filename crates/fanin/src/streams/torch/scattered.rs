@@ -1,14 +1,15 @@
 //! Computes values at arbitrary indices of a uniform or normal fill. Rejection sampling uses them to draw the rejected
 //! elements again.
 
-use super::variates::{Interval, pairs, uniforms, uniforms64, unit64};
+use super::interval::Interval;
+use super::variates::{pairs, uniforms, uniforms64, unit64};
 use super::wide::{Wide, WideSlice};
 use super::words::{GROUP, Groups};
 use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
 
 /// Largest number of values that are computed together.
-pub(super) const TOGETHER: usize = 128;
+pub(super) const BATCH: usize = 128;
 
 /// Computes the values at `indices` of a uniform fill, and writes them to `out`. `indices` must ascend.
 pub(super) fn uniforms_at<W: Wide>(
@@ -18,8 +19,8 @@ pub(super) fn uniforms_at<W: Wide>(
     interval: Interval,
     out: &mut [W],
 ) {
-    let mut words = [0; 2 * TOGETHER];
-    for (indices, out) in indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+    let mut words = [0; 2 * BATCH];
+    for (indices, out) in indices.chunks(BATCH).zip(out.chunks_mut(BATCH)) {
         let words = &mut words[..W::WORDS as usize * indices.len()];
         match W::slice(out) {
             WideSlice::F32(out) => {
@@ -27,7 +28,7 @@ pub(super) fn uniforms_at<W: Wide>(
                 dispatch(level, Uniforms32 { words, interval, out });
             }
             WideSlice::F64(out) => {
-                let mut first = [0; TOGETHER];
+                let mut first = [0; BATCH];
                 first.iter_mut().zip(indices).for_each(|(first, index)| *first = 2 * index);
                 reader.read(&first[..indices.len()], [0, 1], words);
                 dispatch(level, Uniforms64 { words, interval, out });
@@ -66,7 +67,7 @@ impl Kernel for Uniforms64<'_> {
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
         let (upper, lower) = self.words.split_at(self.out.len());
-        let mut words = [0; 2 * TOGETHER];
+        let mut words = [0; 2 * BATCH];
         for (pair, (upper, lower)) in words.as_chunks_mut::<2>().0.iter_mut().zip(upper.iter().zip(lower)) {
             *pair = [*upper, *lower];
         }
@@ -88,9 +89,9 @@ pub(super) fn normals_at<W: Wide>(
     // radius.
     const HALF: usize = GROUP / 2;
     let each = W::WORDS;
-    let (mut first, mut sine) = ([0; TOGETHER], [false; TOGETHER]);
-    let mut words = [0; 4 * TOGETHER];
-    for (indices, out) in indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+    let (mut first, mut sine) = ([0; BATCH], [false; BATCH]);
+    let mut words = [0; 4 * BATCH];
+    for (indices, out) in indices.chunks(BATCH).zip(out.chunks_mut(BATCH)) {
         for ((first, sine), &index) in first.iter_mut().zip(&mut sine).zip(indices) {
             let (start, lane) = groups.of(index);
             *first = start + each * (lane % HALF) as u64;
@@ -128,10 +129,10 @@ impl Kernel for Normals32<'_> {
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
         let count = self.out.len();
-        let (mut radii, mut angles) = ([0; TOGETHER], [0; TOGETHER]);
+        let (mut radii, mut angles) = ([0; BATCH], [0; BATCH]);
         radii[..count].copy_from_slice(&self.words[..count]);
         angles[..count].copy_from_slice(&self.words[count..]);
-        let (mut cosines, mut sines) = ([0f32; TOGETHER], [0f32; TOGETHER]);
+        let (mut cosines, mut sines) = ([0f32; BATCH], [0f32; BATCH]);
         let distribution = (self.mean as f32, self.std as f32);
         for at in (0..count).step_by(I::F32::LANES) {
             pairs::<I::F32>(&radii[at..], &angles[at..], distribution, &mut cosines[at..], &mut sines[at..]);

@@ -2,8 +2,9 @@
 
 use super::cursor::Cursor;
 use super::generator::Torch;
+use super::interval::Interval;
 use super::partition::Cost;
-use super::variates::{Interval, unit64};
+use super::variates::unit64;
 use super::wide::{Wide, for_each_chunk};
 use super::words::{BULK, Groups, words_of_uniforms};
 use crate::cancel::check;

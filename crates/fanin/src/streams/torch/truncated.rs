@@ -4,12 +4,12 @@
 use super::acceptance::AcceptanceTest;
 use super::cursor::Cursor;
 use super::generator::Torch;
+use super::interval::Interval;
 use super::partition::Cost;
 use super::rejection::{Trial, append_positions};
 use super::rounded::Rounded;
-use super::scattered::{TOGETHER, normals_at, uniforms_at};
+use super::scattered::{BATCH, normals_at, uniforms_at};
 use super::sequences::{ByGroups, CHECK_EVERY, Part};
-use super::variates::Interval;
 use super::wide::{Wide, for_each_chunk};
 use super::words::Groups;
 use crate::cancel::check;
@@ -313,10 +313,9 @@ impl<W: Wide> Trial<W> for Proposals {
     }
 
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [W], rejected: &mut [bool]) {
-        let mut draws = [W::default(); TOGETHER];
+        let mut draws = [W::default(); BATCH];
         let [proposing, drawing] = readers else { unreachable!("a pass has two sequences") };
-        let chunks =
-            indices.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)).zip(rejected.chunks_mut(TOGETHER));
+        let chunks = indices.chunks(BATCH).zip(out.chunks_mut(BATCH)).zip(rejected.chunks_mut(BATCH));
         for ((indices, out), rejected) in chunks {
             let draws = &mut draws[..indices.len()];
             uniforms_at(self.level, proposing, indices, self.proposals, out);

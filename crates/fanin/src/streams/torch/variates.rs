@@ -2,9 +2,10 @@
 
 use std::f32::consts::TAU;
 
+use super::interval::Interval;
 use super::wide::{Wide, WideSlice};
 use super::words::GROUP;
-use crate::dtype::{DType, Element};
+use crate::dtype::Element;
 use crate::math::{angle, polar};
 use crate::rng::Mt19937;
 use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
@@ -52,25 +53,6 @@ impl Kernel for Groups64<'_> {
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
         groups64(self.words, self.mean, self.std, self.out);
-    }
-}
-
-/// The uniform distribution on [low, high), for one element type.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Interval {
-    low: f64,
-    high: f64,
-    /// The lower bound, rounded to the element type.
-    first: f32,
-    /// The least and the greatest f32 value that round to the upper bound, which is itself rounded to the element type.
-    /// torch replaces a value that rounds to the upper bound by the lower bound.
-    last: (f32, f32),
-}
-
-impl Interval {
-    pub(super) fn new(dtype: DType, (low, high): (f64, f64)) -> Self {
-        let last = if dtype == DType::F64 { (0.0, 0.0) } else { dtype.rounding_to(dtype.round(high)) };
-        Self { low, high, first: dtype.round(low) as f32, last }
     }
 }
 
@@ -202,19 +184,19 @@ impl Kernel for Normal32<'_> {
 }
 
 /// Number of values that [`groups`] transforms together. It is large enough to fill the widest vectors.
-const TOGETHER: usize = 4 * GROUP;
+const FOUR_GROUPS: usize = 4 * GROUP;
 
-/// Transforms whole groups to normal values, [`TOGETHER`] values at a time.
+/// Transforms whole groups to normal values, [`FOUR_GROUPS`] values at a time.
 #[inline(always)]
 fn groups<I: SimdIsa>(words: &[u32], out: &mut [f32], mean: f32, std: f32) {
-    let (blocks, rest) = words.as_chunks::<TOGETHER>();
-    let (chunks, last) = out.as_chunks_mut::<TOGETHER>();
+    let (blocks, rest) = words.as_chunks::<FOUR_GROUPS>();
+    let (chunks, last) = out.as_chunks_mut::<FOUR_GROUPS>();
     for (words, out) in blocks.iter().zip(chunks) {
         four_groups::<I>(words, out, mean, std);
     }
     if !rest.is_empty() {
-        let mut words = [0; TOGETHER];
-        let mut values = [0f32; TOGETHER];
+        let mut words = [0; FOUR_GROUPS];
+        let mut values = [0f32; FOUR_GROUPS];
         words[..rest.len()].copy_from_slice(rest);
         four_groups::<I>(&words, &mut values, mean, std);
         last.copy_from_slice(&values[..last.len()]);
@@ -224,11 +206,11 @@ fn groups<I: SimdIsa>(words: &[u32], out: &mut [f32], mean: f32, std: f32) {
 /// Transforms the words of four groups to normal values. In each group the first eight words are radii and the last
 /// eight are angles.
 #[inline(always)]
-fn four_groups<I: SimdIsa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER], mean: f32, std: f32) {
+fn four_groups<I: SimdIsa>(words: &[u32; FOUR_GROUPS], values: &mut [f32; FOUR_GROUPS], mean: f32, std: f32) {
     const HALF: usize = GROUP / 2;
-    const LANES: usize = TOGETHER / 2;
+    const LANES: usize = FOUR_GROUPS / 2;
     let (mut radii, mut angles) = ([0u32; LANES], [0u32; LANES]);
-    for group in 0..TOGETHER / GROUP {
+    for group in 0..FOUR_GROUPS / GROUP {
         radii[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP..][..HALF]);
         angles[group * HALF..][..HALF].copy_from_slice(&words[group * GROUP + HALF..][..HALF]);
     }
@@ -236,7 +218,7 @@ fn four_groups<I: SimdIsa>(words: &[u32; TOGETHER], values: &mut [f32; TOGETHER]
     for at in (0..LANES).step_by(I::F32::LANES) {
         pairs::<I::F32>(&radii[at..], &angles[at..], (mean, std), &mut cosines[at..], &mut sines[at..]);
     }
-    for group in 0..TOGETHER / GROUP {
+    for group in 0..FOUR_GROUPS / GROUP {
         values[group * GROUP..][..HALF].copy_from_slice(&cosines[group * HALF..][..HALF]);
         values[group * GROUP + HALF..][..HALF].copy_from_slice(&sines[group * HALF..][..HALF]);
     }
