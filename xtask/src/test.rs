@@ -110,8 +110,7 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
     })?;
     if tier == Tier::Slow {
         steps.step("the library without features", || {
-            let bare =
-                ["--package", "fanin", "--no-default-features", "--profile", "bare", "--lib", "--tests"];
+            let bare = ["--package", "fanin", "--no-default-features", "--lib", "--tests"];
             run(cargo().arg("test").args(bare))
         })?;
     }

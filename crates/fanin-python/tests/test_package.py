@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import os
 import pkgutil
 import subprocess
 import sys
@@ -20,8 +21,9 @@ def modules():
 
 @pytest.mark.parametrize("name", modules())
 def test_examples_run(name):
-    if name == "fanin.jax":
-        pytest.importorskip("jax")
+    if name.startswith(("fanin.jax", "fanin.keras")):
+        os.environ.setdefault("KERAS_BACKEND", "jax")
+        pytest.importorskip(name.split(".")[1])
     module = importlib.import_module(name)
     globs = {**vars(module), "torch": torch}
     finder = doctest.DocTestFinder(exclude_empty=False)

@@ -9,6 +9,9 @@ Every function draws from a generator of torch: the argument `generator` if it i
 call, the generator has the same state as after the same call of torch. Any mix of calls of fanin and torch therefore gives the
 same values as calls of torch alone, bit for bit.
 
+torch's bits depend on its release and on the CPU. At the first fill of a distribution and a type, fanin compares some values with
+torch's. What differs is left to torch, and one warning lists it.
+
 fanin passes calls that it does not support to torch. These include calls with a tensor that is not dense CPU memory of float32,
 float64, float16 or bfloat16, or whose class is a subclass of Tensor other than Parameter. They also include calls that are
 traced, and calls inside a mode of torch other than `with torch.device(...)`.

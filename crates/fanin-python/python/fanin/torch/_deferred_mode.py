@@ -36,6 +36,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode, _push_mod
 from . import _deferred_patches, _torch_stream
 from ._deferred_queue import DeferredQueue
 from ._queued_fill import has_cpu_memory, storage_of
+from ._same_bits import is_same
 from ._torch_stream import DTYPES, NORMAL, UNIFORM, fill, read_arguments
 
 _aten = torch.ops.aten
@@ -216,7 +217,8 @@ def _read_operator(operator, args, kwargs):
 def _request(operator, args, kwargs):
     """Returns the arguments of `DeferredQueue.defer` for a call of `aten.uniform_` or `aten.normal_`."""
     make_request, numbers, generator = _read_operator(operator, args, kwargs)
-    return make_request(*numbers), args[0], generator
+    request = make_request(*numbers) if is_same(make_request, args[0].dtype) else None
+    return request, args[0], generator
 
 
 def _fill_now(operator, args, kwargs) -> bool:
@@ -234,7 +236,8 @@ def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
         return False
     mode = _pop_mode()
     try:
-        request = make_request(*arguments) if isinstance(mode, DeferredMode) else None
+        is_ours = isinstance(mode, DeferredMode) and is_same(make_request, tensor.dtype)
+        request = make_request(*arguments) if is_ours else None
         return request is not None and mode.queue.fill(request, tensor, generator)
     finally:
         _push_mode(mode)

@@ -1,7 +1,8 @@
 """Fills with values of the torch stream: decides which tensors fanin fills itself, and fills them.
 
-fanin fills only *plain* tensors. A tensor is plain if it is dense CPU memory of a type that fanin supports, and if no feature
-of torch changes the effect of a call: no subclass, mode, tracing, vmap, inference mode or forward-mode derivative. torch
+fanin fills only what it draws with the same bits as this torch (see `_same_bits`), and only *plain* tensors. A tensor is plain if
+it is dense CPU memory of a type that fanin supports, and if no feature of torch changes the effect of a call: no subclass, mode,
+tracing, vmap, inference mode or forward-mode derivative. torch
 represents most of these features by two sets of dispatch keys: one set belongs to the thread, and the other to the tensor.
 `is_plain` requires that both sets equal those of an ordinary tensor in a new thread. If a later release of torch adds a feature
 with a new key, calls that use this feature are therefore passed to torch.
@@ -22,16 +23,15 @@ from torch.utils._device import DeviceContext
 
 from .._fanin import FillRequest, torch_fill
 from ._openmp import use_torch_threads
-
-MakeRequest = Callable[..., "FillRequest | None"]
-
-UNIFORM = FillRequest.uniform
-NORMAL = FillRequest.normal
-TRUNC_NORMAL = FillRequest.trunc_normal
-SPARSE = FillRequest.sparse
-
-#: The types that fanin can fill on the torch stream, and the names of these types in Rust.
-DTYPES = {torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16"}
+from ._requests import (
+    DTYPES as DTYPES,
+    NORMAL as NORMAL,
+    SPARSE as SPARSE,
+    TRUNC_NORMAL as TRUNC_NORMAL,
+    UNIFORM as UNIFORM,
+    MakeRequest as MakeRequest,
+)
+from ._same_bits import is_same
 
 #: fanin fills tensors of at least this number of values. torch is faster for smaller tensors, because reading and setting the
 #: generator's state takes fanin longer than the fill. docs/dev/performance.md has the measurements.
@@ -163,6 +163,8 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
     """
     try:
         if is_plain(tensor):
+            if not is_same(make_request, tensor.dtype):
+                return False
             # If this fill turns on the deferring mode, torch must do the fill, because the mode can defer only operators.
             if (
                 wake_mode is not None

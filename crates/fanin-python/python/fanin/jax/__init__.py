@@ -21,12 +21,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._fanin import Initializer, Prepared, Recipe, canonical_name
+from .._fanin import Initializer, Prepared, Recipe, canonical_name
+from .._kernel_axes import check_axes
+from ._dtypes import DTYPES, bits_of, dtype_name_of
+from ._initializer import NamedInitializer, letters, with_layout
 
-__all__ = ["fill_sharded", "init_tree", "initializer", "names"]
-
-#: The types of JAX arrays that fanin fills, and the names of these types in Rust.
-_DTYPES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16"}
+__all__ = ["fill_sharded", "init_tree", "initializer", "initializers", "names"]
 
 
 def fill_sharded(
@@ -57,10 +57,10 @@ def fill_sharded(
     name
         The name of the tensor. Tensors of different names have independent values.
     dtype
-        The type of the values: float32, float64, float16 or bfloat16.
+        The type of the values: float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2.
     """
     shape, dtype = tuple(shape), np.dtype(dtype)
-    dtype_name = _dtype_name(name, dtype)
+    dtype_name = dtype_name_of(name, dtype)
     # Every process resolves the spec, even if it holds no slice, so that an error is raised in all processes.
     (spec if isinstance(spec, Initializer) else Initializer(spec)).resolve(shape, dtype_name)
     prepared: list[Prepared] = []
@@ -72,8 +72,7 @@ def fill_sharded(
             if not prepared:
                 prepared.append(Prepared(spec, shape, dtype_name, seed, name))
             array = np.empty(tuple(end - start for start, end in bounds), dtype)
-            memory = array.view(np.uint16) if dtype_name == "bf16" else array
-            bits = "bf16" if dtype_name == "bf16" else None
+            memory, bits = bits_of(array)
             prepared[0].fill_region(memory, tuple(start for start, _ in bounds), bits)
             slices[bounds] = array
         return slices[bounds]
@@ -92,7 +91,8 @@ def init_tree(
     """Returns a pytree of new arrays, which are filled from a recipe. The rules match the names of the leaves.
 
     Raises ValueError if no rule matches a leaf, or if a rule matches no leaf. An integer leaf can only be filled with a
-    constant.
+    constant. A leaf that the recipe copies or skips is returned unchanged. A leaf of another type, such as a typed PRNG key, must
+    be copied or skipped.
 
     Parameters
     ----------
@@ -127,10 +127,13 @@ def init_tree(
             raise ValueError(f"{first} and {name} are one name, {canonical_name(name)}: they would get the same values")
     if len(leaves) < len(named):
         raise ValueError(f"two paths are one name with the separator {separator!r}: choose another")
-    rows = [(name, _stored_type(name, np.dtype(leaf.dtype)), list(leaf.shape)) for name, leaf in leaves.items()]
+    rows = [(name, _stored_type(name, leaf, recipe), list(leaf.shape)) for name, leaf in leaves.items()]
     made: dict[str, Any] = {}
     for one in recipe.plan(rows, dict(settings or {})):
         leaf = leaves[one.name]
+        if one.scheme in ("copy", "skip"):
+            made[one.name] = leaf
+            continue
         sharding = getattr(leaf, "sharding", None) or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         if one.integer is not None:
             number = np.asarray(one.integer, leaf.dtype)
@@ -160,82 +163,73 @@ def names(tree: Any, separator: str = ".") -> list[str]:
 
 
 def initializer(
-    spec: str | Initializer, *, seed: int | None = None, name: str = "weight"
+    spec: str | Initializer,
+    *,
+    seed: int | None = None,
+    name: str = "weight",
+    dtype: Any = None,
+    in_axis: int | Sequence[int] | None = None,
+    out_axis: int | Sequence[int] | None = None,
+    batch_axis: int | Sequence[int] | None = None,
 ) -> Callable[..., jax.Array]:
     """Returns an initializer with the call signature of `jax.nn.initializers`: `(key, shape, dtype, out_sharding)`.
 
-    Under `jax.jit`, a callback on the host computes the values. Every process computes the whole global array. For large
-    sharded arrays, use `fill_sharded` instead.
+    Shapes, types and keys are read as JAX reads them, with the same defaults, warnings and errors. `out_sharding` is a
+    NamedSharding, or a PartitionSpec for the mesh of `jax.set_mesh`. Each device then gets its own region, and no device or
+    process computes the whole array. Under `jax.jit`, callbacks on the host compute the values.
 
     Parameters
     ----------
     spec
         The distribution: a spec, or an `Initializer`. The kernels of JAX have the shape [..., in, out], so a scheme that
-        uses fans needs `layout=kernel_in_out`.
+        uses fans needs `layout=kernel_in_out` or the arguments `in_axis` and `out_axis`.
     seed
         The seed of the native stream. If a seed is given, the key is ignored. By default, the seed is derived from the key.
     name
         The name of the tensor.
+    dtype
+        The type if the call has none. The default is JAX's default type.
+    in_axis, out_axis, batch_axis
+        The axes of inputs, of outputs, and of independent weights, as in `jax.nn.initializers.variance_scaling`. If one of these
+        is given, the others are -2, -1 and () by default.
 
     Examples
     --------
     >>> init = initializer("kaiming_normal(nonlinearity=relu, layout=kernel_in_out)")
     >>> init(jax.random.key(0), (16, 8)).shape
     (16, 8)
+    >>> experts = initializer("lecun_normal", in_axis=1, out_axis=2, batch_axis=0)
+    >>> experts(jax.random.key(0), (4, 16, 8)).shape
+    (4, 16, 8)
     """
     spec = spec if isinstance(spec, Initializer) else Initializer(spec)
-    if spec.torch_axes is not None:
-        part = spec.torch_axes
-        remedy = (
-            f"write {part}(kernel_in_out)"
-            if part.startswith("fan_")
-            else "use fanin.jax.fill_sharded for an array with these axes"
-        )
-        raise ValueError(f"{spec}: {part} is for the axes of torch, [out, in, kernel...], not for those of JAX: {remedy}")
+    check_axes(spec, "JAX", "fanin.jax.fill_sharded")
+    axes = (in_axis, out_axis, batch_axis)
+    given = tuple(default if one is None else one for one, default in zip(axes, (-2, -1, ())))
 
-    def init(key: Any, shape: Sequence[int], dtype: Any = jnp.float32, out_sharding: Any = None) -> jax.Array:
-        shape, dtype = tuple(shape), np.dtype(dtype)
-        dtype_name = _dtype_name(name, dtype)
-        spec.resolve(shape, dtype_name)
+    def spec_of(shape: tuple[int, ...]) -> Initializer:
+        return spec if axes == (None, None, None) else with_layout(spec, letters(shape, *given))
 
-        def draw(words: Any = None) -> np.ndarray:
-            key_seed = seed
-            if key_seed is None:
-                key_seed = int.from_bytes(np.asarray(words, np.uint32).tobytes()[-8:].rjust(8, b"\0"), "little")
-            array = np.empty(shape, dtype)
-            memory = array.view(np.uint16) if dtype_name == "bf16" else array
-            bits = "bf16" if dtype_name == "bf16" else None
-            Prepared(spec, shape, dtype_name, key_seed, name).fill_region(memory, (0,) * len(shape), bits)
-            return array
-
-        if seed is None:
-            typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-            words = jax.random.key_data(key) if typed else key
-        else:
-            words = None
-        if out_sharding is not None and not isinstance(words, jax.core.Tracer):
-            values = draw(words)
-            return jax.make_array_from_callback(shape, out_sharding, lambda index: values[index])
-        if isinstance(words, jax.core.Tracer):
-            result = jax.ShapeDtypeStruct(shape, dtype)
-            return jax.pure_callback(draw, result, words, vmap_method="sequential")
-        return jnp.asarray(draw(words))
-
-    return init
+    return NamedInitializer(spec_of, fill_sharded, seed=seed, name=name, dtype=dtype)
 
 
-def _dtype_name(name: str, dtype: np.dtype) -> str:
-    dtype_name = _DTYPES.get(dtype.name)
-    if dtype_name is None:
-        raise TypeError(f"{name}: an array of {dtype} cannot be drawn: float32, float64, float16 and bfloat16 can")
-    return dtype_name
-
-
-def _stored_type(name: str, dtype: np.dtype) -> str:
-    if dtype.name in _DTYPES:
-        return _DTYPES[dtype.name].upper()
+def _stored_type(name: str, leaf: Any, recipe: Recipe) -> str:
+    """Returns the name that a leaf's type has in safetensors."""
+    if not hasattr(leaf, "dtype") or not hasattr(leaf, "shape"):
+        raise TypeError(f"{name}: a leaf of type {type(leaf).__name__} is no array")
+    if recipe.keeps_values(name):
+        # The leaf is not filled, so its type does not matter.
+        return str(leaf.dtype)
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        raise TypeError(f"{name} holds PRNG keys of type {leaf.dtype}, which cannot be drawn: the recipe must copy or skip it")
+    dtype = np.dtype(leaf.dtype)
+    if dtype.name in DTYPES:
+        return DTYPES[dtype.name].upper()
     if dtype.name == "bool":
         return "BOOL"
     if dtype.kind in "iu":
         return f"{'U' if dtype.kind == 'u' else 'I'}{dtype.itemsize * 8}"
-    raise TypeError(f"{name}: an array of {dtype} cannot be initialized here")
+    raise TypeError(f"{name}: an array of {dtype} cannot be initialized here: the recipe may copy or skip it")
+
+
+from . import initializers as initializers  # noqa: E402  (initializers imports fill_sharded)

@@ -1,0 +1,123 @@
+"""An initializer for Keras 3 with values of the native stream, for every backend.
+
+>>> import keras
+>>> init = Initializer("he_normal(layout=kernel_in_out)", seed=0)
+>>> layers = [keras.layers.Dense(4, kernel_initializer=init, name=name) for name in ("first", "second")]
+>>> for layer in layers:
+...     layer.build((None, 3))
+>>> bool((layers[0].kernel == layers[1].kernel).any())
+False
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import keras  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import numpy as np
+
+from ._fanin import Initializer as _Spec
+from ._fill import filled
+from ._kernel_axes import check_axes
+
+__all__ = ["Initializer"]
+
+
+@keras.saving.register_keras_serializable(package="fanin", name="Initializer")
+class Initializer(keras.initializers.Initializer):  # type: ignore[misc]
+    """An initializer of Keras with values of the native stream.
+
+    The values depend on the spec, the seed, the shape, the type, and the name of the stream. The name is the path of the variable,
+    such as "sequential/dense/kernel", so each weight has a stream of its own, also if layers share the initializer. A model that is
+    cloned, or built again in the same way with the same names, has the same values. Keras numbers layers without a name: give names
+    to layers whose values must not depend on which layers were created before. Calls that create no variable have the names "weight",
+    "weight:1", "weight:2", and so on.
+
+    Parameters
+    ----------
+    spec
+        The distribution: a spec, or a `fanin.Initializer`. Kernels of Keras have the shape [..., in, out], so a scheme that uses
+        fans needs `layout=kernel_in_out`.
+    seed
+        The seed of the native stream.
+    name
+        The name of the stream, instead of the path of the variable. It is for one variable: further calls get the names
+        `name:1`, `name:2`, and so on.
+
+    Examples
+    --------
+    >>> init = Initializer("normal(std=0.02)", seed=1, name="w")
+    >>> init.get_config()
+    {'spec': 'normal(std=0.02)', 'seed': 1, 'name': 'w'}
+    >>> import fanin
+    >>> bool((np.asarray(init((3, 2))) == fanin.filled((3, 2), "normal(std=0.02)", seed=1, name="w")).all())
+    True
+    """
+
+    def __init__(self, spec: str | _Spec, seed: int = 0, name: str | None = None):
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise TypeError(f"seed = {seed!r}: must be an integer")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name = {name!r}: must be a text or None")
+        self.spec = spec if isinstance(spec, _Spec) else _Spec(spec)
+        check_axes(self.spec, "Keras", "fanin.filled")
+        self.seed = seed
+        self.name = name
+        #: For each name: the variable of the last call, and the number of calls for this variable.
+        self._calls: dict[str, tuple[Any, int]] = {}
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, layout: Any = None) -> Any:
+        """Returns a tensor of the backend. `layout` is a `keras.distribution.TensorLayout` or a sharding of JAX."""
+        shape, dtype = tuple(shape), keras.backend.standardize_dtype(dtype)
+        name = self._next_name()
+        backend = keras.backend.backend()
+        if backend == "jax":
+            from .jax import initializer
+
+            sharding = getattr(layout, "backend_layout", layout)
+            return initializer(self.spec, seed=self.seed, name=name)(None, shape, dtype, out_sharding=sharding)
+        if backend == "torch":
+            import torch
+
+            values: Any = filled(shape, self.spec, seed=self.seed, name=name, dtype=getattr(torch, dtype))
+        else:
+            kind = np.dtype(_ml_dtype(dtype)) if dtype.startswith(("bfloat", "float8")) else np.dtype(dtype)
+            values = filled(shape, self.spec, seed=self.seed, name=name, dtype=kind)
+        values = keras.ops.convert_to_tensor(values, dtype=dtype)
+        return values if layout is None else keras.distribution.distribute_tensor(values, layout)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the initializer, which JSON can represent."""
+        return {"spec": str(self.spec), "seed": self.seed, "name": self.name}
+
+    def _next_name(self) -> str:
+        variable = _variable() if self.name is None else None
+        name = self.name or str(getattr(variable, "path", "weight"))
+        # An initializer may be called several times for one variable, such as for the parts of a bias.
+        last, count = self._calls.get(name, (variable, 0))
+        count = count if last is variable else 0
+        self._calls[name] = variable, count + 1
+        return f"{name}:{count}" if count else name
+
+
+def _variable() -> keras.Variable | None:
+    """Returns the variable that Keras creates at present, or None.
+
+    Keras calls an initializer with the shape and the type only. The variable is found in the frames of the callers.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, keras.Variable):
+            return owner
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def _ml_dtype(name: str) -> Any:
+    """Returns a type that NumPy itself does not have."""
+    import ml_dtypes
+
+    return getattr(ml_dtypes, name)

@@ -1,0 +1,155 @@
+"""Checks that fanin draws the same bits as this release of torch on this CPU. What differs is left to torch.
+
+torch's bits depend on its release and on the CPU. For example, torch does not fuse multiplications and additions on a CPU
+without AVX2. At the first fill of a distribution and a type, fanin therefore draws some values, compares them with torch's, and
+remembers the outcome. Both draw from generators of their own, so the check changes no generator of the program.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import init as _torch
+
+from .._fanin import torch_fill
+from ._requests import DTYPES, NORMAL, SPARSE, TRUNC_NORMAL, UNIFORM, MakeRequest
+
+_NAMES: dict[MakeRequest, str] = {UNIFORM: "uniform", NORMAL: "normal", TRUNC_NORMAL: "truncated normal", SPARSE: "sparse"}
+#: The distributions from which another distribution is drawn. It can be left to fanin only if these can.
+_PARTS: dict[MakeRequest, tuple[MakeRequest, ...]] = {UNIFORM: (), NORMAL: (), TRUNC_NORMAL: (UNIFORM, NORMAL), SPARSE: (NORMAL,)}
+
+#: torch's methods. They are not looked up in `Tensor`, where fast_init replaces them.
+_uniform = torch._C.TensorBase.uniform_
+_normal = torch._C.TensorBase.normal_
+_data_ptr = torch._C.TensorBase.data_ptr
+
+#: Whether fanin draws the same bits as torch, by distribution and type.
+_same: dict[tuple[MakeRequest, torch.dtype], bool] = {}
+_lock = threading.RLock()
+
+
+def is_same(make_request: MakeRequest, dtype: torch.dtype) -> bool:
+    """Returns whether fanin draws the same bits as torch for a distribution and a type. Compares them at the first call.
+
+    `make_request` is one of UNIFORM, NORMAL, TRUNC_NORMAL and SPARSE. If bits differ, one warning lists all distributions and
+    types that are left to torch.
+    """
+    found = _same.get((make_request, dtype))
+    if found is None:
+        found = dtype in DTYPES and _compare(make_request, dtype)
+    return found
+
+
+def _compare(make_request: MakeRequest, dtype: torch.dtype) -> bool:
+    """Compares the bits of a distribution and a type, and stores and returns the outcome."""
+    with _lock:
+        if (make_request, dtype) in _same:
+            return _same[make_request, dtype]
+        # A new thread is inside no mode of torch, whatever this thread is inside.
+        thread = threading.Thread(target=_compare_here, args=(make_request, dtype), name="fanin.torch.same_bits")
+        thread.start()
+        thread.join()
+        if not _same.setdefault((make_request, dtype), False):
+            thread = threading.Thread(target=_compare_all, name="fanin.torch.same_bits")
+            thread.start()
+            thread.join()
+            _warn()
+        return _same[make_request, dtype]
+
+
+def _warn() -> None:
+    differing = [
+        f"{name} ({', '.join(str(dtype).removeprefix('torch.') for dtype in DTYPES if not _same[kind, dtype])})"
+        for kind, name in _NAMES.items()
+        if not all(_same[kind, dtype] for dtype in DTYPES)
+    ]
+    capability = torch.backends.cpu.get_cpu_capability()
+    warnings.warn(
+        f"torch {torch.__version__} on this CPU (capability {capability}) draws other bits than fanin for these distributions: "
+        f"{', '.join(differing)}. fanin.torch leaves them to torch, so the values are torch's, and not drawn sooner.",
+        stacklevel=2,
+    )
+
+
+def _compare_all() -> None:
+    for kind in _NAMES:
+        for dtype in DTYPES:
+            _compare_here(kind, dtype)
+
+
+def _compare_here(kind: MakeRequest, dtype: torch.dtype) -> bool:
+    if (kind, dtype) not in _same:
+        # A half type is computed in float32 and rounded. Rounding hides most differences, so float32 must be equal as well.
+        needed = [(part, dtype) for part in _PARTS[kind]]
+        needed += [(kind, torch.float32)] if dtype in (torch.float16, torch.bfloat16) else []
+        equal = all([_compare_here(*one) for one in needed])
+        _same[kind, dtype] = equal and all(_equal(case, dtype) for case in _CASES[kind])
+    return _same[kind, dtype]
+
+
+def _equal(case: _Case, dtype: torch.dtype) -> bool:
+    """Returns whether fanin and torch write the same bits and leave their generators in the same state."""
+    ours, theirs = (torch.Generator().manual_seed(0x5EED) for _ in range(2))
+    values, expected = (torch.zeros(case.shape, dtype=dtype, device="cpu") for _ in range(2))
+    if case.transposed:
+        values, expected = values.t(), expected.t()
+    case.draw(expected, theirs)
+    request = case.make_request(*case.arguments)
+    strides = None if values.is_contiguous() else values.stride()
+    if request is None or not torch_fill(request, _data_ptr(values), DTYPES[dtype], values.shape, strides, ours):
+        return False
+    return torch.equal(_bits(values), _bits(expected)) and torch.equal(ours.get_state(), theirs.get_state())
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().view(torch.uint8)
+
+
+class _Case:
+    """A fill that torch and fanin do: the shape, the arguments of the request, and a function that does torch's fill."""
+
+    def __init__(
+        self,
+        make_request: MakeRequest,
+        shape: tuple[int, ...],
+        arguments: tuple[float, ...],
+        draw: Callable[[Tensor, torch.Generator], object],
+        transposed: bool = False,
+    ):
+        self.make_request, self.shape, self.arguments, self.draw = make_request, shape, arguments, draw
+        self.transposed = transposed
+
+
+def _sparse(tensor: Tensor, generator: torch.Generator) -> None:
+    """Does what torch.nn.init.sparse_ does, with a generator of its own also for the positions of the zeros."""
+    _normal(tensor, 0, 0.7, generator=generator)
+    for column in range(tensor.shape[1]):
+        tensor[torch.randperm(tensor.shape[0], generator=generator)[:7], column] = 0
+
+
+def _truncated(low: float, high: float) -> _Case:
+    def draw(tensor: Tensor, generator: torch.Generator) -> None:
+        _torch.trunc_normal_(tensor, 0.1, 0.7, low, high, generator=generator)
+
+    return _Case(TRUNC_NORMAL, (300,), (0.1, 0.7, low, high), draw)
+
+
+#: For each distribution, fills that take each path of torch's code: sizes below and above 16, sizes that 16 does not divide, other
+#: strides, and both algorithms of the truncated normal distribution.
+_CASES: dict[MakeRequest, list[_Case]] = {
+    # The bounds differ by no power of 2. Else a product would be exact, and fusing it with the addition would change nothing.
+    UNIFORM: [
+        _Case(UNIFORM, shape, (-0.37, 0.81), lambda one, generator: _uniform(one, -0.37, 0.81, generator=generator), transposed)
+        for shape, transposed in (((1001,), False), ((19, 7), True))
+    ],
+    NORMAL: [
+        _Case(NORMAL, shape, (0.3, 0.7), lambda tensor, generator: _normal(tensor, 0.3, 0.7, generator=generator), transposed)
+        for shape, transposed in (((1001,), False), ((32,), False), ((7,), False), ((19, 7), True))
+    ],
+    TRUNC_NORMAL: [_truncated(-0.8, 0.9), _truncated(0.8, 1.4)],
+    SPARSE: [_Case(SPARSE, (23, 5), (7, 0.7), _sparse)],
+}
