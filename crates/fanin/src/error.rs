@@ -82,7 +82,8 @@ pub enum Error {
     /// The number of groups does not fit the axis layout and the shape.
     #[error(
         "groups = {groups} with layout = {layout} and shape {shape:?}: groups must be at least 1 and divide the axis with \
-         the channels of all groups (out for out_in and kernel_in_out, in for in_out); a layout in letters must have groups = 1"
+         the channels of all groups (out for out_in and kernel_in_out, in for in_out); letters must be in the order of a convolution with \
+         groups: oik.., ok..i, k..io or iok.."
     )]
     FanGroups {
         /// The number of groups.

@@ -25,7 +25,7 @@ pub(super) enum ScopeError {
 pub(super) struct Scope<'a> {
     variables: &'a VariableValues,
     entry: &'a Entry,
-    /// The variables of this parameter. A value is an error if the parameter does not have the variable: the reason, and
+    /// The variables of this parameter. A value is an error if the parameter does not have the variable: the message, and
     /// the remedy.
     own: BTreeMap<&'a str, Result<f64, (String, String)>>,
     /// A variable of `own` that the spec used although the parameter does not have the variable. If there are several,
@@ -48,14 +48,16 @@ impl<'a> Scope<'a> {
         let weight = name.strip_suffix("bias").map(|prefix| format!("{prefix}weight"));
         let weight = weight.and_then(|name| entries.get(name.as_str()).copied());
         let weight_fans = weight.and_then(|weight| AxisLayout::OutIn.fans(&weight.shape).ok());
-        let weight_fan = |fan: fn(Fans) -> usize| {
-            let reason = format!("{name} is not a bias of a module whose weight has two or more axes");
-            let missing = || (reason, "write the number or a variable".to_owned());
+        let weight_fan = |variable: &str, fan: fn(Fans) -> usize| {
+            let message = format!(
+                "there is no {variable}: {name} is not a bias of a module whose weight has two or more axes"
+            );
+            let missing = || (message, "write the number or a variable".to_owned());
             weight_fans.map(|fans| fan(fans) as f64).ok_or_else(missing)
         };
         let mut own = BTreeMap::from([
-            ("weight_fan_in", weight_fan(|fans| fans.fan_in)),
-            ("weight_fan_out", weight_fan(|fans| fans.fan_out)),
+            ("weight_fan_in", weight_fan("weight_fan_in", |fans| fans.fan_in)),
+            ("weight_fan_out", weight_fan("weight_fan_out", |fans| fans.fan_out)),
             ("layer", number_of("layer", name, name_number::layer(name), "")),
         ]);
         for (variable, number) in &variables.in_names {
@@ -82,10 +84,9 @@ impl<'a> Scope<'a> {
         }
         read.map_err(|error| {
             let fanin::Error::Spec(mut error) = error else { return ScopeError::Spec(error) };
-            if let Some((name, Some(Err((reason, help))))) =
-                missing.as_deref().map(|missing| (missing, self.own.get(missing)))
+            if let Some(Some(Err((message, help)))) = missing.as_deref().map(|missing| self.own.get(missing))
             {
-                error.message = format!("there is no {name}: {reason}");
+                error.message.clone_from(message);
                 error.help = Some(help.clone());
             } else if error.message.starts_with("there is no fan_") {
                 let help = "write the number or a variable; the fan_in of a bias's weight is weight_fan_in";
@@ -104,7 +105,10 @@ fn number_of(variable: &str, name: &str, found: Found, text: &str) -> Result<f64
         (Found::Number(number), _) => Ok(number),
         (Found::None, "") => {
             let help = "write the number or a variable; within stacked(...) the layer is index";
-            Err((format!("the name {name} contains no layer number"), help.to_owned()))
+            Err((
+                format!("there is no {variable}: the name {name} contains no layer number"),
+                help.to_owned(),
+            ))
         }
         (Found::None, text) => Err((
             format!("{name} has no number at {text:?}"),

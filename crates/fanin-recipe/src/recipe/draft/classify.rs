@@ -6,7 +6,7 @@ use fanin::Initializer as _;
 use fanin::init::Init;
 
 use super::choice::{Choice, Section, guess, known};
-use super::families::{Family, family};
+use super::families::KnownModel;
 use super::kernels::kernel;
 use super::matrices::matrix;
 use super::vectors::vector;
@@ -21,8 +21,8 @@ pub(super) struct Context<'a> {
     names: HashSet<&'a str>,
     /// Whether the model has attention. If so, the draft initializes its tensors as is common for transformers.
     has_attention: bool,
-    /// The family of the model. `None` if the draft does not know the model.
-    family: Option<Family>,
+    /// The model, if it is of a family that the draft knows.
+    known: Option<KnownModel>,
     /// Whether the manifest is the header of a checkpoint. If so, a rule can copy the values of the checkpoint.
     has_values: bool,
 }
@@ -35,7 +35,7 @@ impl<'a> Context<'a> {
                 && (has(&entry.name, &["attn", "attention", "qkv"])
                     || contains(&entry.name, &["q_proj", "attn", "attention"]))
         });
-        Self { manifest, names, has_attention, family: family(manifest), has_values }
+        Self { manifest, names, has_attention, known: KnownModel::of(manifest), has_values }
     }
 
     /// Returns the value of the variable `n_layer`, as text of a recipe. The value is the number of residual
@@ -66,7 +66,7 @@ impl<'a> Context<'a> {
         let mut choice = self.classify(entry);
         // Most transformers draw their matrices from N(0, 0.02), and others do not: T5 once was one of them.
         let is_common = choice.spec == "normal(std=0.02)" && choice.section != Section::Buffers;
-        choice.is_guess |= is_common && self.has_attention && self.family.is_none();
+        choice.is_guess |= is_common && self.has_attention && self.known.is_none();
         let variables = BTreeMap::from([("n_layer".to_owned(), 1.0), ("weight_fan_in".to_owned(), 1.0)]);
         let fits = entry.dtype.float().is_none_or(|dtype| {
             let is_word = ["copy", "skip"].contains(&choice.spec.as_str());
@@ -96,12 +96,12 @@ impl<'a> Context<'a> {
         if let Some(choice) = self.buffer(entry, last) {
             return choice;
         }
-        if let Some(family) = self.family {
-            if family.is_computed(entry) {
+        if let Some(model) = &self.known {
+            if model.is_computed(entry) {
                 let reason = "computed by a formula of the model's code";
                 return self.kept(reason, reason);
             }
-            if let Some(choice) = family.choose(self.manifest, entry) {
+            if let Some(choice) = model.choose(entry) {
                 return choice;
             }
         }

@@ -7,7 +7,7 @@ use crate::manifest::{Entry, Manifest};
 
 /// A family of models whose initialization is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+enum Family {
     /// State space models of state-spaces/mamba: Mamba 1 and 2.
     Mamba,
     T5,
@@ -25,8 +25,51 @@ pub(super) enum Family {
     Classic,
 }
 
+/// A model of a known family, with the numbers on which its rules depend.
+#[derive(Debug)]
+pub(super) struct KnownModel {
+    family: Family,
+    /// The number of layers of Mamba.
+    mamba_layers: usize,
+    /// The width and the number of heads of T5.
+    t5_width: Option<usize>,
+    t5_heads: Option<usize>,
+    /// The numbers of layers of CLIP's towers, for images and for text.
+    clip_layers: [usize; 2],
+    /// Whether the model has as many tokens as Gemma, whose tensors have the names of Llama's.
+    has_tokens_of_gemma: bool,
+}
+
+impl KnownModel {
+    /// Returns the model if its family is known, and `None` otherwise.
+    pub(super) fn of(manifest: &Manifest) -> Option<Self> {
+        /// The number of tokens of Gemma.
+        const GEMMA_TOKENS: usize = 256_000;
+        let family = family(manifest)?;
+        let count = |matches: &dyn Fn(&str) -> bool| {
+            manifest.entries.iter().filter(|entry| matches(&entry.name)).count().max(1)
+        };
+        let columns = |text: &str| {
+            let entry = manifest.entries.iter().find(|entry| entry.name.contains(text))?;
+            entry.shape.get(1).copied()
+        };
+        let layers_of =
+            |tower: &str| count(&|name| name.contains(tower) && name.ends_with("self_attn.q_proj.weight"));
+        Some(Self {
+            family,
+            mamba_layers: count(&|name| name.ends_with("mixer.A_log")),
+            t5_width: columns("SelfAttention.k.weight"),
+            t5_heads: columns("relative_attention_bias.weight").filter(|heads| *heads > 0),
+            clip_layers: ["vision_model", "text_model"].map(layers_of),
+            has_tokens_of_gemma: manifest.entries.iter().any(|entry| {
+                entry.shape.first() == Some(&GEMMA_TOKENS) && entry.name.ends_with("embed_tokens.weight")
+            }),
+        })
+    }
+}
+
 /// Returns the family of a model, or `None` if it is not known.
-pub(super) fn family(manifest: &Manifest) -> Option<Family> {
+fn family(manifest: &Manifest) -> Option<Family> {
     let any = |texts: &[&str]| {
         manifest.entries.iter().any(|entry| texts.iter().any(|text| entry.name.contains(text)))
     };
@@ -67,16 +110,16 @@ pub(super) fn family(manifest: &Manifest) -> Option<Family> {
         .map(|(family, _)| family)
 }
 
-impl Family {
+impl KnownModel {
     /// Returns the choice for a floating-point tensor, or `None` if the family has no rule of its own for it.
-    pub(super) fn choose(self, manifest: &Manifest, entry: &Entry) -> Option<Choice> {
+    pub(super) fn choose(&self, entry: &Entry) -> Option<Choice> {
         let (path, last) = split_last(&entry.name);
         let module = split_last(path).1;
-        match self {
-            Family::Mamba => mamba(manifest, entry, module, last),
-            Family::T5 => t5(manifest, entry, module, last),
+        match self.family {
+            Family::Mamba => mamba(self, entry, module, last),
+            Family::T5 => t5(self, entry, module, last),
             Family::Rwkv => rwkv(entry, module, last),
-            Family::Clip => clip(manifest, entry, module, last),
+            Family::Clip => clip(self, entry, module, last),
             Family::Swin => swin(entry, last),
             Family::ConvNext => convnext(entry, last),
             Family::Detr => detr(entry, module, last),
@@ -84,7 +127,7 @@ impl Family {
                 .then(|| {
                     known(Section::Norms, "zeros", "gains of norms that multiply by 1 + weight, as in Gemma")
                 }),
-            Family::Llama => llama(manifest, entry, module, last),
+            Family::Llama => llama(self, entry, module, last),
             Family::Whisper => (entry.shape.len() > 1 && contains(module, &["conv1", "conv2"])).then(|| {
                 known(
                     Section::Convolutions,
@@ -97,9 +140,9 @@ impl Family {
     }
 
     /// Returns whether the code of the model computes the values of this tensor by a formula that a spec cannot express.
-    pub(super) fn is_computed(self, entry: &Entry) -> bool {
+    pub(super) fn is_computed(&self, entry: &Entry) -> bool {
         let name = &entry.name;
-        match self {
+        match self.family {
             Family::Whisper => name.ends_with("encoder.embed_positions.weight"),
             Family::Rwkv => contains(
                 split_last(name).1,
@@ -111,9 +154,9 @@ impl Family {
 }
 
 /// `mamba_ssm/modules/mamba_simple.py`, `mamba2.py` and `models/mixer_seq_simple.py` of state-spaces/mamba.
-fn mamba(manifest: &Manifest, entry: &Entry, module: &str, last: &str) -> Option<Choice> {
+fn mamba(model: &KnownModel, entry: &Entry, module: &str, last: &str) -> Option<Choice> {
     const TIME_STEP: &str = "softplus_inverse(log_uniform(0.001, 0.1))";
-    let layers = manifest.entries.iter().filter(|entry| entry.name.ends_with("mixer.A_log")).count();
+    let layers = model.mamba_layers;
     let fitted = |spec: &str, reason| Some(known(Section::Others, spec, reason));
     match (module, last, entry.shape.len()) {
         (_, "A_log", 2) => fitted("log(arange(1, shape[1]+1))", "S4D-Real, as in Mamba"),
@@ -154,17 +197,14 @@ fn mamba(manifest: &Manifest, entry: &Entry, module: &str, last: &str) -> Option
 }
 
 /// `T5PreTrainedModel._init_weights` of transformers, after Mesh TensorFlow.
-fn t5(manifest: &Manifest, entry: &Entry, module: &str, last: &str) -> Option<Choice> {
+fn t5(model: &KnownModel, entry: &Entry, module: &str, last: &str) -> Option<Choice> {
     if last != "weight" {
         return None;
     }
-    let find = |text: &str| manifest.entries.iter().find(|entry| entry.name.contains(text));
-    let width = find("SelfAttention.k.weight").and_then(|entry| entry.shape.get(1).copied());
-    let heads = find("relative_attention_bias.weight").and_then(|entry| entry.shape.get(1).copied());
     let scaled = "1/sqrt(fan_in), as in T5, which has no scale in its attention";
     match module {
         "q" => {
-            let size = heads.filter(|heads| *heads > 0).and_then(|heads| Some(entry.shape.first()? / heads));
+            let size = model.t5_heads.and_then(|heads| Some(entry.shape.first()? / heads));
             Some(match size.filter(|size| *size > 0) {
                 Some(size) => {
                     let spec = format!("normal(std=1/sqrt({size}*fan_in))");
@@ -178,7 +218,7 @@ fn t5(manifest: &Manifest, entry: &Entry, module: &str, last: &str) -> Option<Ch
         "k" | "v" | "o" | "wi" | "wi_0" | "wi_1" | "wo" => {
             Some(known(Section::Matrices, "normal(std=1/sqrt(fan_in))", scaled))
         }
-        "relative_attention_bias" => width.map(|width| {
+        "relative_attention_bias" => model.t5_width.map(|width| {
             let spec = format!("normal(std=1/sqrt({width}))");
             known(Section::Embeddings, &spec, "1/sqrt(width), as in T5")
         }),
@@ -207,14 +247,9 @@ fn rwkv(entry: &Entry, module: &str, last: &str) -> Option<Choice> {
 }
 
 /// `CLIPPreTrainedModel._init_weights` of transformers.
-fn clip(manifest: &Manifest, entry: &Entry, module: &str, last: &str) -> Option<Choice> {
-    let tower = if entry.name.contains("vision_model") { "vision_model" } else { "text_model" };
-    let layers = manifest
-        .entries
-        .iter()
-        .filter(|entry| entry.name.contains(tower) && entry.name.ends_with("self_attn.q_proj.weight"))
-        .count()
-        .max(1);
+fn clip(model: &KnownModel, entry: &Entry, module: &str, last: &str) -> Option<Choice> {
+    let [vision, text] = model.clip_layers;
+    let layers = if entry.name.contains("vision_model") { vision } else { text };
     if last == "class_embedding" {
         return Some(known(
             Section::Embeddings,
@@ -307,18 +342,13 @@ fn detr(entry: &Entry, module: &str, last: &str) -> Option<Choice> {
 }
 
 /// `_init_weights` of Llama, Qwen, Mixtral and DeepSeek in transformers: N(0, 0.02), zeros, and ones for norms.
-fn llama(manifest: &Manifest, entry: &Entry, module: &str, last: &str) -> Option<Choice> {
-    /// The number of tokens of Gemma, whose tensors have the names of Llama's.
-    const GEMMA_TOKENS: usize = 256_000;
+fn llama(model: &KnownModel, entry: &Entry, module: &str, last: &str) -> Option<Choice> {
     let is_expert = entry.shape.len() == 3 && contains(&entry.name, &["experts"]);
     if is_expert {
         let reason = "the matrices of all experts, N(0, 0.02) as in Mixtral, Qwen and DeepSeek";
         return Some(known(Section::Matrices, "normal(std=0.02)", reason));
     }
-    let is_gemma = manifest.entries.iter().any(|entry| {
-        entry.shape.first() == Some(&GEMMA_TOKENS) && entry.name.ends_with("embed_tokens.weight")
-    });
-    if is_gemma && last == "weight" && contains(module, &["norm"]) {
+    if model.has_tokens_of_gemma && last == "weight" && contains(module, &["norm"]) {
         let reason =
             "256,000 tokens as in Gemma, whose norms multiply by 1 + weight; ones for any other model";
         return Some(guess(Section::Norms, "zeros", reason));
