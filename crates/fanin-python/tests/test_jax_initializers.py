@@ -71,6 +71,23 @@ def test_the_default_type_follows_x64():
     assert fanin.jax.initializer("normal", dtype=jnp.bfloat16)(KEY, (3,)).dtype == jnp.bfloat16
 
 
+def test_sharded_arrays_of_float64_follow_x64():
+    mesh = jax.make_mesh((1,), ("x",))
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
+    expected = fanin.filled((4, 3), "normal", name="w")
+    leaf = jax.ShapeDtypeStruct((4, 3), np.float64, sharding=rows)
+    for fill in (
+        lambda: fanin.jax.fill_sharded((4, 3), rows, "normal", name="w", dtype=np.float64),
+        lambda: fanin.jax.init_tree({"w": leaf}, fanin.Recipe('[init]\n"*" = "normal"'))["w"],
+    ):
+        with pytest.warns(UserWarning, match="float64"):
+            array = fill()
+        assert array.dtype == jnp.float32 and (np.asarray(array) == expected).all()
+    with jax.set_mesh(mesh):
+        array = fanin.jax.fill_sharded((4, 3), jax.sharding.PartitionSpec("x"), "normal", name="w")
+    assert array.sharding.is_equivalent_to(rows, 2) and (np.asarray(array) == expected).all()
+
+
 BAD = {
     "an integer type": lambda lib: lib.normal()(KEY, (3,), jnp.int32),
     "a boolean type": lambda lib: lib.lecun_normal()(KEY, (3, 4), bool),

@@ -24,14 +24,14 @@ import numpy as np
 from .._fanin import Initializer, Prepared, Recipe, canonical_name
 from .._kernel_axes import check_axes
 from ._dtypes import DTYPES, bits_of, dtype_name_of
-from ._initializer import NamedInitializer, letters, with_layout
+from ._initializer import NamedInitializer, canonical, concrete, letters, named_sharding, with_layout
 
 __all__ = ["fill_sharded", "init_tree", "initializer", "initializers", "names"]
 
 
 def fill_sharded(
     shape: Sequence[int],
-    sharding: jax.sharding.Sharding,
+    sharding: jax.sharding.Sharding | jax.sharding.PartitionSpec,
     spec: str | Initializer,
     *,
     seed: int = 0,
@@ -49,7 +49,7 @@ def fill_sharded(
     shape
         The global shape.
     sharding
-        The sharding of the array.
+        The sharding of the array, or a PartitionSpec for the mesh of `jax.set_mesh`.
     spec
         The distribution: a spec, such as "normal(std=0.02)", or an `Initializer`.
     seed
@@ -57,9 +57,11 @@ def fill_sharded(
     name
         The name of the tensor. Tensors of different names have independent values.
     dtype
-        The type of the values: float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2.
+        The type of the values: float32, float64, float16, bfloat16, float8_e4m3fn or float8_e5m2. Without `jax_enable_x64`,
+        float64 becomes float32, with JAX's warning.
     """
-    shape, dtype = tuple(shape), np.dtype(dtype)
+    shape, dtype = canonical(shape, dtype)
+    sharding = concrete(named_sharding(sharding))
     dtype_name = dtype_name_of(name, dtype)
     # Every process resolves the spec, even if it holds no slice, so that an error is raised in all processes.
     (spec if isinstance(spec, Initializer) else Initializer(spec)).resolve(shape, dtype_name)

@@ -34,18 +34,16 @@ class NamedInitializer:
 
     def __call__(self, key: Any, shape: Any, dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         dtype = self._dtype if dtype is None else dtype
-        # JAX itself reads shape and dtype, so that the defaults, warnings and errors are those of jax.nn.initializers.
-        result = jax.eval_shape(lambda: jnp.zeros(shape, dtype))
-        shape, dtype = tuple(result.shape), np.dtype(result.dtype)
+        shape, dtype = canonical(shape, dtype)
         spec = self._spec_of(shape)
         text = str(spec)
         if not jnp.issubdtype(dtype, jnp.floating) and text.split("(")[0] in ("zeros", "ones", "constant"):
             # JAX's constants may have any type.
-            return jnp.full(shape, spec.resolve(shape, "f64").mean, dtype, device=_named_sharding(out_sharding))
+            return jnp.full(shape, spec.resolve(shape, "f64").mean, dtype, device=named_sharding(out_sharding))
         dtype_name = dtype_name_of(self._name, dtype)
         words = self._words(key)
         is_traced = isinstance(words, jax.core.Tracer) or isinstance(key, jax.core.Tracer)
-        sharding = _named_sharding(out_sharding)
+        sharding = named_sharding(out_sharding)
         if text.split("(")[0] == "orthogonal" and len(shape) > 1 and 0 in shape:
             return jnp.zeros(shape, dtype, device=sharding)
         # Errors of the spec are raised now, not in a callback.
@@ -53,7 +51,7 @@ class NamedInitializer:
         if not is_traced:
             seed = self._seed_of(words)
             if sharding is not None:
-                return self._fill_sharded(shape, _concrete(sharding), spec, seed=seed, name=self._name, dtype=dtype)
+                return self._fill_sharded(shape, concrete(sharding), spec, seed=seed, name=self._name, dtype=dtype)
             return jnp.asarray(self._region(spec, shape, dtype, seed, (0,) * len(shape), shape))
         if sharding is None:
             return self._callback(spec, shape, dtype, words, shape, None)
@@ -125,6 +123,12 @@ class NamedInitializer:
         return parts(*given)
 
 
+def canonical(shape: Any, dtype: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """Returns a shape and a type as JAX reads them, with the defaults, warnings and errors of JAX."""
+    result = jax.eval_shape(lambda: jnp.zeros(shape, dtype))
+    return tuple(result.shape), np.dtype(result.dtype)
+
+
 def _axis_names(spec: jax.sharding.PartitionSpec, ndim: int) -> list[tuple[str, ...]]:
     """Returns the names of the mesh axes that shard each axis of an array."""
     if len(spec) > ndim:
@@ -133,7 +137,7 @@ def _axis_names(spec: jax.sharding.PartitionSpec, ndim: int) -> list[tuple[str, 
     return names + [()] * (ndim - len(names))
 
 
-def _named_sharding(out_sharding: Any) -> Any:
+def named_sharding(out_sharding: Any) -> Any:
     """Returns the sharding that an argument `out_sharding` describes. A PartitionSpec applies to the mesh of the context."""
     if out_sharding is None or isinstance(out_sharding, jax.sharding.Sharding):
         mesh = getattr(out_sharding, "mesh", None)
@@ -150,7 +154,7 @@ def _named_sharding(out_sharding: Any) -> Any:
     return jax.sharding.NamedSharding(mesh, out_sharding)
 
 
-def _concrete(sharding: Any) -> Any:
+def concrete(sharding: Any) -> Any:
     """Returns a sharding with the devices of the mesh of the context, if the sharding has a mesh without devices."""
     if isinstance(sharding, jax.sharding.NamedSharding) and not isinstance(sharding.mesh, jax.sharding.Mesh):
         return jax.sharding.NamedSharding(jax.sharding.get_mesh(), sharding.spec)

@@ -98,9 +98,15 @@ class sharded_init:
     draws, the default generator is seeded with `seed` at the beginning of the context, and its former state is restored at the
     end. The values are the same on every rank if every rank makes the same draws.
 
-    transformers marks a module as initialized even if the module is on the meta device, and its `init_weights` skips modules
-    with this mark. sharded_init removes the marks of modules, so that the modules are filled. It does not remove the marks of
-    parameters that were loaded from a checkpoint.
+    At the end of the context, ValueError is raised if an element of a parameter has no known value. An element has a known value if
+    the code has written it, from values that were not computed from unwritten memory. After `to_empty`, this also applies to
+    buffers.
+
+    Models of transformers have the same weights with and without `fully_shard` (see `TransformersModels`). Tied weights are
+    initialized by the module of their source alone. Weights that `to_empty` has separated must be tied again, as `init_weights`
+    does. Parameters that were loaded from a checkpoint keep their values.
+
+    Parameters of which this rank holds a flat range (FSDP1, DeepSpeed ZeRO-3) are an error.
 
     Parameters
     ----------
@@ -109,8 +115,7 @@ class sharded_init:
     seed
         The seed of the native stream.
     partial
-        If True, the code may leave some parameters unwritten. By default, ValueError is raised at the end of the context if
-        nothing was written to a parameter, because its memory is uninitialized after `to_empty`.
+        If True, the code may leave some parameters and buffers unwritten.
 
     Examples
     --------
