@@ -258,6 +258,32 @@ def test_checkpointed_blocks_are_counted_once():
     assert [layer.name for layer in result.layers].count("blocks.1.0") == 1 and result.backward is not None
 
 
+def test_the_calls_of_a_recurrent_cell_are_the_depth():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = nn.RNNCell(8, 64), nn.Linear(64, 4)
+
+        def forward(self, x):
+            state = None
+            for step in range(x.shape[1]):
+                state = self.cell(x[:, step], state)
+            return self.head(state)
+
+    torch.manual_seed(0)
+    model = Recurrent()
+    result = probe(model, torch.randn(8, 30, 8))
+    assert len(result.trunk) == 30 and result.trunk[1].name == "cell#2"
+    assert result.findings[0].kind == "backward" and result.backward.slope < -1
+    assert result.rules == {"cell.weight_hh": "orthogonal"} and "gradient -1." in result.advice[0].result
+
+
+def test_scripted_modules_are_run_without_hooks():
+    model = nn.Sequential(nn.Linear(4, 4), torch.jit.script(nn.Sequential(nn.Linear(4, 4), nn.ReLU())), nn.Linear(4, 4))
+    names = [layer.name for layer in probe(model, torch.randn(3, 4)).layers]
+    assert names == ["(input)", "0", "2", "(model)"]
+
+
 @pytest.mark.parametrize("kind", ["sdpa", "eager", "module"])
 def test_attention_is_seen_however_it_is_written(kind):
     class Attends(nn.Module):
@@ -297,6 +323,8 @@ def test_wrong_arguments_are_errors():
         probe(model, torch.randn(3, 2), loss=nn.functional.mse_loss)
     with pytest.raises(ValueError, match=r"loss returned a tensor of shape \(3, 2\)"):
         probe(model, (torch.randn(3, 2), None), loss=lambda output, _: output)
+    with pytest.raises(ValueError, match="batch must have at least one input"):
+        probe(model, torch.randn(0, 2))
     with pytest.raises(TypeError, match=r"model\(\) returned int"):
         probe(lambda: 3, torch.randn(3, 2))
     with pytest.raises(TypeError, match="must be a torch.nn.Module or a function"):

@@ -139,7 +139,7 @@ def _scale(model: nn.Module, batch: Any, layers: dict[str, nn.Module], tolerance
             for handle in handles:
                 handle.remove()
     for name in shared:
-        if abs(sums[name].variance - 1) > tolerance / 2:
+        if abs(sums[name].variance - 1) > tolerance:
             # If a layer reads its own output, a factor s on its weight is up to s^calls on its last output.
             factor = sums[name].variance ** (-0.5 / calls[name])
             layers[name].weight.mul_(factor)  # type: ignore[operator, union-attr]

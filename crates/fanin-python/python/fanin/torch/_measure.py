@@ -204,8 +204,8 @@ def observed(
 
     `on_output` gets the call, the floating-point tensors of the inputs, and those of the output. It is called at once, so
     later in-place operations do not change what it sees. To see the gradient of an output, it may call `Tensor.register_hook`.
-    A module that is registered under several names has the first of them. Wrappers such as torch.compile's are left out. The
-    hooks are removed at the end of the context.
+    A module that is registered under several names has the first of them. Wrappers such as torch.compile's are left out, and so
+    are scripted modules, which take no hooks. The hooks are removed at the end of the context.
 
     Parameters
     ----------
@@ -228,8 +228,8 @@ def observed(
     handles = []
     try:
         for name, module in model.named_modules():
-            is_wrapper = not _WRAPPERS.isdisjoint(module._modules)
-            if not is_wrapper and (modules is None or modules(name, module)):
+            is_wrapper = any(child in _WRAPPERS for child, _ in module.named_children())
+            if not is_wrapper and not isinstance(module, torch.jit.ScriptModule) and (modules is None or modules(name, module)):
                 names[module] = plain_name(name)
                 handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
                 handles.append(module.register_forward_hook(after, with_kwargs=True))

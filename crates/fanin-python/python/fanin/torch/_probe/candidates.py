@@ -130,6 +130,9 @@ def _critical_gain(analysis: Analysis, findings: list[Finding]) -> list[Candidat
     """Gives the weights of a plain stack the gain at which signals keep their size."""
     layers = [analysis.run.layers[one] for one in analysis.trunk.points]
     by_name = {one.name: one for one in analysis.run.weights}
+    recurrent = {one.name: "orthogonal" for one in analysis.run.weights if one.name.endswith(".weight_hh")}
+    if recurrent:
+        return [Candidate("orthogonal recurrent weights", _rules(analysis, recurrent), findings)]
     activations = [following_activation(analysis, one) for one in layers]
     known = [one for one in activations if one is not None]
     usual = statistics.mode(known) if known else None

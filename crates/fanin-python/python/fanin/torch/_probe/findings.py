@@ -22,8 +22,9 @@ LOG_CHANGE_WITH_NORMS = 50 * math.log(math.pi / (math.pi - 1))
 DEAD, SATURATED = 0.9, 0.5
 #: The entropy of attention, divided by that of equal probabilities.
 ENTROPY = 0.2
-#: The loss of a classifier may be this much above ln(classes).
-EXCESS_LOSS = 3.0
+#: The loss of a classifier may be this much above ln(classes), or else its logits must have at most this std. Normal logits of
+#: std s add s^2 / 2. In models whose head is their embedding, such as Gemma, a single logit, that of the input, adds more.
+EXCESS_LOSS, LOGITS = 3.0, 2.0
 #: The mean square that a layer with weights returns for an input of mean square 1.
 GAIN = 100.0
 #: The mean square of inputs.
@@ -250,7 +251,7 @@ def _loss(run: Run, paths: Paths) -> list[Finding]:
     if run.loss is None or run.classes is None:
         return []
     excess = run.loss - math.log(run.classes)
-    if excess <= EXCESS_LOSS:
+    if excess <= EXCESS_LOSS or (run.logits or 0.0) <= LOGITS:
         return []
     named = paths.last_weight()
     text = (

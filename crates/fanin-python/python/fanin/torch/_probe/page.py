@@ -41,7 +41,7 @@ def page(probe: Probe) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
         f"<title>{escape(probe.model)} – fanin probe</title><style>{style}</style></head>"
         f'<body class="fanin-probe"><header><h1><bdi>{escape(probe.model)}</bdi></h1><p class="note">{_subtitle(probe)}</p></header>'
-        f"<main>{_findings(probe)}{_overview(probe)}{_layers(probe)}{_attention(probe)}{_parameters(probe)}</main>"
+        f"<main>{_findings(probe)}{_overview(probe)}{_layers(probe)}{_residuals(probe)}{_attention(probe)}{_parameters(probe)}</main>"
         f"<script>{script}</script></body></html>"
     )
 
@@ -126,6 +126,19 @@ def _layers(probe: Probe) -> str:
         for one in probe.layers
     ]
     return f"<section><h2>Layers in order of execution</h2>{_table('layers', columns, rows)}</section>"
+
+
+def _residuals(probe: Probe) -> str:
+    if not probe.residuals:
+        return ""
+    layers = probe._analysis.run.layers
+    rows = []
+    for one in probe.residuals:
+        stream, branch = layers[one.stream], layers[one.branch]
+        ratio = branch.q / stream.q if stream.q > 0 else None
+        rows.append((one.module, stream.name, branch.name, stream.q, branch.q, ratio))
+    columns = ["module", "stream", "branch", "q of the stream", "q of the branch", "branch / stream"]
+    return f"<section><h2>Residual additions</h2>{_table('residuals', columns, rows)}</section>"
 
 
 def _attention(probe: Probe) -> str:

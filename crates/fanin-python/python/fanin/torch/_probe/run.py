@@ -37,6 +37,8 @@ def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
         tensors = tensors_of(output)
         if not tensors:
             raise ValueError(f"the output of the model has no floating-point tensor: it is of type {type(output).__name__}")
+        if not any(one.numel() for one in tensors):
+            raise ValueError("the output of the model is empty: batch must have at least one input")
         value, scalar = _loss(output, tensors, loss, targets, seed)
         recorder.is_recording = False
         result = Run(recorder.layers, recorder.residuals, recorder.attention, weights, batch=size)

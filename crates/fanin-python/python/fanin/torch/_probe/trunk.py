@@ -34,7 +34,7 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
 
     Blocks are the most numerous class of modules whose modules together have 60 % of the weights. In a model with residual
     additions, at least half of its blocks have one. If there is no such class, the layers with weights on the longest path to
-    the output are the trunk.
+    the output are the trunk. If there are fewer than three, but a module such as a recurrent cell is called more often, its calls are.
     """
     kind = _block_class(model, run)
     if kind is not None:
@@ -43,7 +43,18 @@ def find_trunk(model: nn.Module, run: Run) -> Trunk:
             return Trunk(kind[0], points)
     path = longest_path(run)
     points = [one for one in path if run.layers[one].role == "weight"]
-    return Trunk("layer", points)
+    steps = _steps(run) if len(points) < 3 else []
+    return Trunk("layer", steps if len(steps) > len(points) else points)
+
+
+def _steps(run: Run) -> list[int]:
+    """Returns the calls of the module with parameters that is called most often, such as a recurrent cell."""
+    owners = {weights.module for weights in run.weights if len(weights.shape) > 1}
+    calls: dict[str, list[int]] = {}
+    for layer in run.layers:
+        if layer.module in owners and ":" not in layer.name:
+            calls.setdefault(layer.module, []).append(layer.index)
+    return max(calls.values(), key=len, default=[])
 
 
 def _block_class(model: nn.Module, run: Run) -> tuple[str, set[str]] | None:
