@@ -158,6 +158,32 @@ for name, parameter in net.named_parameters():
     check({name: parameter.full_tensor()}, {name: own[name]}, "CPUOffloadPolicy")
 
 
+def by_parts(weight):
+    """Writes to parts of tensors that are like a parameter."""
+    made = torch.zeros_like(weight)
+    made[:2] = 3.0
+    made[2:, 1:] = torch.arange(4.0)
+    made[3].normal_()
+    with torch.no_grad():
+        weight.copy_(made)
+
+
+plain, split = nn.Linear(5, 5, bias=False), fully_shard(nn.Linear(5, 5, bias=False, device="meta"), mesh=mesh).to_empty(device="cpu")
+for layer in (plain, split):
+    with fanin.torch.sharded_init(layer, seed=7):
+        by_parts(layer.weight)
+check({"weight": split.weight.full_tensor()}, {"weight": plain.weight.detach()}, "parts of a tensor like a parameter")
+
+
+def assign_to_a_result(layer):
+    with fanin.torch.sharded_init(layer, partial=True):
+        result = layer.weight.detach() * 0
+        result[:2] = 1.0
+
+
+error("a part of a result", lambda: assign_to_a_result(split))
+
+
 class Status(enum.Enum):
     AVAILABLE = 1
     NOT_AVAILABLE = 2

@@ -161,6 +161,8 @@ class ModuleTensors:
         #: The parameters and buffers that use each storage, by the address of the storage object. A DTensor uses the storages
         #: of its local tensor and of its twin.
         self.by_storage: dict[int, list[NamedTensor]] = {}
+        #: Tensors that are like a parameter, but not in the module.
+        self.likes: list[NamedTensor] = []
         self.update()
 
     def update(self) -> None:
@@ -182,9 +184,17 @@ class ModuleTensors:
             by_id[id(tensor)] = before
         self.by_id = by_id
         self.by_storage = {}
-        for named in by_id.values():
-            for tensor in (named.base, local_of(named.tensor)):
-                self.by_storage.setdefault(_storage(tensor), []).append(named)
+        for named in (*by_id.values(), *self.likes):
+            self._add(named)
+
+    def add_like(self, named: NamedTensor) -> None:
+        """Adds a tensor that is not in the module, but like one of its parameters, so that `find` finds it."""
+        self.likes.append(named)
+        self._add(named)
+
+    def _add(self, named: NamedTensor) -> None:
+        for tensor in (named.base, local_of(named.tensor)):
+            self.by_storage.setdefault(_storage(tensor), []).append(named)
 
     def find(self, tensor: Tensor) -> ParameterView | None:
         """Returns the ParameterView that describes a tensor, or None if the tensor shares memory with no parameter.

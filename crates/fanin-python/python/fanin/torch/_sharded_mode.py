@@ -275,6 +275,11 @@ class ShardedMode(TorchFunctionMode):
         tensor = args[0]
         is_view = name in _VIEWS or func in _VIEW_ATTRIBUTES
         view = self.tensors.find(tensor) if is_view or _writes(name) else None
+        if view is None and name == "__setitem__" and is_dtensor(tensor):
+            raise ValueError(
+                f"an assignment to a part of a DTensor of shape {tuple(tensor.shape)} that is no parameter: torch would write to a "
+                "copy on some ranks, so assign to the parameter, or to an ordinary tensor, which copy_ accepts"
+            )
         if view is None or view.named.twin is None:
             return self._call(func, name, args, kwargs)
         twin = view.named.twin if is_dtensor(tensor) else tensor
@@ -311,7 +316,9 @@ class ShardedMode(TorchFunctionMode):
         view = self.tensors.find(args[0]) if args[0].numel() else None
         if view is not None and view.is_itself and made.shape == args[0].shape:
             # The dict also holds the tensor, because no other tensor gets the same id while this tensor lives.
-            self.likes[id(made)] = (made, whole(NamedTensor(view.named.name, made)))
+            named = NamedTensor(view.named.name, made)
+            self.likes[id(made)] = (made, whole(named))
+            self.tensors.add_like(named)
             if is_known:
                 self.likes[id(made)][1].mark_written()
         return made
