@@ -54,8 +54,8 @@ SIZES: list[tuple[Callable[[str], bool], int]] = [
 ]
 
 
-class Timeout(Exception):
-    pass
+class Timeout(BaseException):
+    """Raised when a class takes too long. It is no Exception, so that no library catches it."""
 
 
 def limit(seconds: int) -> None:
@@ -188,7 +188,7 @@ def sweep(options: argparse.Namespace) -> None:
                 limit(options.seconds)
                 build = model if options.library == "timm" else transformers_build(model)
                 row |= check(build, options.via)
-            except Exception as error:
+            except (Exception, Timeout) as error:
                 row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             finally:
                 signal.alarm(0)

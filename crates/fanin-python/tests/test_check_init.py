@@ -264,8 +264,8 @@ def test_a_build_that_reads_unwritten_memory_as_an_index_out_of_range_is_a_findi
         module.register_buffer("row", torch.arange(1.0)[torch.empty(3, dtype=torch.int64)])
         return module
 
-    report = check_init(build)
-    assert not report.is_good and "IndexError" in str(report)
+    (finding,) = check_init(build).findings
+    assert (finding.kind, finding.name) == ("unwritten", "(build)") and "IndexError" in finding.detail
 
 
 def test_two_builds_with_other_tensors_have_no_verdict():

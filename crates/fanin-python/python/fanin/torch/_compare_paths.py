@@ -21,10 +21,13 @@ def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
     meta.check_ties_of(eager)
     trainable = eager.structure.trainable & eager.structure.parameters & set(meta.first.states)
     for name in sorted(trainable - meta.structure.trainable):
-        if not any(found.kind == "requires_grad" and found.state.name == name for found in meta.found):
-            meta.found.append(Found("requires_grad", meta.first.states[name], 0))
+        state = meta.first.states[name]
+        if not any(found.kind == "requires_grad" and found.state is state for found in meta.found):
+            meta.found.append(Found("requires_grad", state, 0))
     # A tensor that is broken on one path needs no second finding.
-    broken = {name for found in [*eager.found, *meta.found] if found.kind != "tie" for name in found.state.names}
+    broken = {
+        name for found in [*eager.found, *meta.found] if found.kind != "tie" and found.state for name in found.state.names
+    }
     for name, state in meta.first.states.items():
         other = theirs.get(name)
         if other is not None and name not in broken and state.hashes != other.hashes:

@@ -97,7 +97,7 @@ class Finding:
     #: One of "unwritten", "meta", "drawn", "changed", "nondeterministic", "non_finite", "distribution", "missing",
     #: "requires_grad", "tie" and "same_draws".
     kind: str
-    #: The first name of the tensor.
+    #: The first name of the tensor, or "(build)" for a finding that concerns the whole build.
     name: str
     #: All names of the tensor. Tied parameters have several.
     names: tuple[str, ...]
@@ -127,6 +127,8 @@ class Finding:
 
     def _row(self) -> tuple[str, str]:
         """Returns the tensor, and what is known about the finding, as texts."""
+        if not self.dtype:
+            return self.name, self.detail
         known = [f"{self.elements} elements ({self.share:.2%})" if self.share < 1 else "all elements"]
         if len(self.names) > 1:
             known.append(f"also named {', '.join(self.names[1:])}")

@@ -24,7 +24,8 @@ class Found(NamedTuple):
     """A finding without the parts that the report adds."""
 
     kind: str
-    state: TensorState
+    #: The tensor, or None if the finding concerns the whole build.
+    state: TensorState | None
     elements: int
     detail: str = ""
 
@@ -165,11 +166,8 @@ class PathCheck:
             built = self._build(1, self.seed, traced)
         except Exception as error:
             # The first build succeeded, so the error depends on the content of unwritten memory.
-            self.notes.append(
-                f"with other content in unwritten memory, the build raises {type(error).__name__}: {error}. It reads memory that "
-                "nobody wrote"
-            )
-            self._unwritten.update({name: 0 for name in list(self.first.states)[:1]})
+            detail = f"with other content in unwritten memory, it raises {type(error).__name__}: {error}"
+            self.found.append(Found("unwritten", None, 0, detail))
             return
         second = {named.name: named.tensor for named in tensors_of(built.module)}
         for name, state in self.first.states.items():
@@ -210,7 +208,8 @@ class PathCheck:
             if name in self._unwritten:
                 continue
             self._add_difference(name, difference)
-        unreliable = {found.state.name for found in self.found if found.kind in ("nondeterministic", "unwritten")}
+        kinds = ("nondeterministic", "unwritten")
+        unreliable = {found.state.name for found in self.found if found.state is not None and found.kind in kinds}
         for names in self._twins:
             names = [name for name in names if name not in unreliable]
             for name in names[1:]:

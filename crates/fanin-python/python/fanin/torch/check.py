@@ -28,6 +28,10 @@ from ._path_check import Builder, Found, PathCheck
 __all__ = ["Finding", "InitError", "InitReport", "Writer", "assert_initialized", "check_init"]
 
 
+#: The name in a finding that concerns the whole build, and no single tensor.
+BUILD = "(build)"
+
+
 def check_init(
     build: Callable[[], Any],
     checkpoint: Checkpoint | None = None,
@@ -153,6 +157,10 @@ def _collect(report: InitReport, checks: list[PathCheck], patterns: list[str]) -
 
 def _finding(found: Found, check: PathCheck) -> Finding:
     state = found.state
+    remedy = KINDS[found.kind][1].format(init=check.init_text)
+    if state is None:
+        names = (BUILD,)
+        return Finding(found.kind, BUILD, names, (check.via,), (), "", 0, 1.0, found.detail, None, None, remedy)
     elements = found.elements or state.elements
     allocated = None if state.allocated is None else Writer("torch.empty", *state.allocated)
     return Finding(
@@ -167,5 +175,5 @@ def _finding(found: Found, check: PathCheck) -> Finding:
         detail=found.detail,
         last_writer=writer_of(check.trace, state.names),
         allocated=allocated,
-        remedy=KINDS[found.kind][1].format(init=check.init_text),
+        remedy=remedy,
     )
