@@ -1,9 +1,9 @@
 """Runs `fanin.torch.check_init` on all model classes of transformers that can be built small, or on architectures of timm.
 
-    python scripts/check_init_sweep.py transformers --via eager --output eager.jsonl
-    python scripts/check_init_sweep.py transformers --via meta --output meta.jsonl
+    python scripts/check_init_sweep.py transformers --via eager,meta --output transformers.jsonl
     python scripts/check_init_sweep.py timm --output timm.jsonl
-    python scripts/check_init_sweep.py --summary eager.jsonl
+    python scripts/check_init_sweep.py --summary transformers.jsonl
+    python scripts/check_init_sweep.py --confirm transformers.jsonl
 
 Models are built from configurations, whose sizes are reduced by the names of their fields. Nothing is downloaded. Each class is
 checked in at most --seconds. The results are appended to the output, one JSON object a line. Classes whose result is in the
@@ -210,6 +210,34 @@ def summary(path: Path) -> None:
             print(f"{row['name']}: {kind}: {len(names)}: {', '.join(names[:3])}")
 
 
+def confirm(path: Path) -> None:
+    """Checks findings on the meta path without check_init, for one class of each family.
+
+    All tensors are filled with a number before `init_weights()`. A tensor that nobody writes still has this number afterwards.
+    """
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    classes = dict(transformers_classes())
+    families = set()
+    for row in rows:
+        found = [one for one in row.get("findings", ()) if one["kind"] == "unwritten" and one["via"] == ["meta"]]
+        family = row["name"].partition(".")[0], tuple(sorted({one["name"].split(".")[-1] for one in found}))
+        if not found or family in families:
+            continue
+        families.add(family)
+        with torch.device("meta"):
+            model = transformers_build(classes[row["name"]])()
+        model.to_empty(device="cpu")
+        tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+        number = {name: torch.tensor(3).to(tensor.dtype) for name, tensor in tensors.items()}
+        with torch.no_grad():
+            for name, tensor in tensors.items():
+                tensor.fill_(number[name])
+        model.init_weights()
+        tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+        left = [one["name"] for one in found if one["name"] in tensors and bool((tensors[one["name"]] == number[one["name"]]).any())]
+        print(f"{row['name']}: {len(left)} of {len(found)} confirmed", *sorted(set(one["name"] for one in found) - set(left))[:3])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library", nargs="?", choices=("transformers", "timm"))
@@ -219,12 +247,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60, help="the number of architectures of timm")
     parser.add_argument("--seconds", type=int, default=60, help="the time limit of one class")
     parser.add_argument("--total", type=float, default=float("inf"), help="stop after this many seconds")
+    parser.add_argument("--confirm", type=Path, metavar="FILE", help="check the findings of a file in another way instead")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="summarize results instead")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     if options.summary:
         summary(options.summary)
+    elif options.confirm:
+        confirm(options.confirm)
     elif options.library is None:
         parser.error("name a library")
     else:

@@ -1,4 +1,4 @@
-//! Reads a checkpoint that consists of one or more files.
+//! Reads a checkpoint that consists of one or more files, or of tensors in memory.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,22 +6,41 @@ use std::path::{Path, PathBuf};
 
 use fanin_recipe::Manifest;
 
+use crate::decode::decode;
 use crate::error::{Error, Result};
 use crate::file::SafetensorsFile;
 use crate::file_names::{INDEX, SINGLE_FILE};
 use crate::index::Index;
 use crate::paths::parent_folder;
 
-/// A checkpoint in one or more safetensors files, open for reading.
+/// Reads the bytes of tensors that are not in safetensors files, for [`Checkpoint::from_source`]. Several threads may
+/// read at the same time.
+pub trait ReadTensor: std::fmt::Debug + Send + Sync {
+    /// Fills `bytes` with bytes of the tensor with index `number`, from byte `offset` of the tensor on. The values are
+    /// in row-major order and little-endian.
+    ///
+    /// # Errors
+    /// Returns an error if the tensor cannot be read.
+    fn read(&self, number: usize, offset: u64, bytes: &mut [u8]) -> Result;
+}
+
+/// Where the values of a checkpoint are.
+#[derive(Debug)]
+enum Source {
+    /// In safetensors files. `file_of_tensor` has the index in `files` for each tensor.
+    Files { files: Vec<SafetensorsFile>, file_of_tensor: Vec<usize> },
+    /// Somewhere else, such as in memory.
+    Other(Box<dyn ReadTensor>),
+}
+
+/// A checkpoint in one or more safetensors files, open for reading; or the tensors of a [`ReadTensor`].
 ///
 /// A tensor is addressed by its index in `manifest.entries`.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// All tensors: file by file, and within a file in the order of their values.
     pub manifest: Manifest,
-    files: Vec<SafetensorsFile>,
-    /// For each tensor, the index of its file in `files`.
-    file_of_tensor: Vec<usize>,
+    source: Source,
     /// Messages about inconsistencies of the checkpoint's index that do not prevent reading.
     pub warnings: Vec<String>,
 }
@@ -81,47 +100,80 @@ impl Checkpoint {
             ));
         }
         drop(stale);
-        Ok(Self { manifest, files, file_of_tensor, warnings })
+        Ok(Self { manifest, source: Source::Files { files, file_of_tensor }, warnings })
     }
 
-    /// Calls `take` with all values of the tensor with index `number`. See [`SafetensorsFile::values`].
+    /// Returns a checkpoint whose tensors `source` reads, such as tensors in memory. The tensors are those of
+    /// `manifest`.
+    pub fn from_source(manifest: Manifest, source: Box<dyn ReadTensor>) -> Self {
+        Self { manifest, source: Source::Other(source), warnings: Vec::new() }
+    }
+
+    /// Calls `take` with all values of the tensor with index `number`, one chunk at a time in row-major order,
+    /// converted to f64 by [`decode`]. Does not call `take` if fanin cannot read the type as numbers.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read.
+    /// Returns an error if the tensor cannot be read.
     pub fn values(&self, number: usize, take: impl FnMut(&[f64])) -> Result {
-        self.files[self.file_of_tensor[number]].values(&self.manifest.entries[number], take)
+        self.values_of(number, std::iter::once(0..self.manifest.entries[number].values()), take)
     }
 
-    /// Calls `take` with the values of the tensor with index `number` whose row-major indices are in `ranges`. See
-    /// [`SafetensorsFile::values_of`].
+    /// Calls `take` with the values of the tensor with index `number` whose row-major indices are in `ranges`, like
+    /// [`values`](Self::values). The ranges must be in ascending order and must not overlap.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read.
+    /// Returns an error if the tensor cannot be read.
     pub fn values_of(
         &self,
         number: usize,
         ranges: impl Iterator<Item = Range<usize>>,
-        take: impl FnMut(&[f64]),
+        mut take: impl FnMut(&[f64]),
     ) -> Result {
-        self.files[self.file_of_tensor[number]].values_of(&self.manifest.entries[number], ranges, take)
+        const CHUNK: usize = 1 << 20;
+        let entry = &self.manifest.entries[number];
+        if !entry.dtype.is_read() {
+            return Ok(());
+        }
+        // One read returns a whole chunk, including the gaps between ranges. Short ranges in the same chunk therefore need
+        // only one read.
+        let (mut first, mut chunk) = (0, Vec::new());
+        for mut range in ranges {
+            while !range.is_empty() {
+                if range.start >= first + chunk.len() {
+                    first = range.start;
+                    chunk = self.window(number, first, CHUNK.min(entry.values() - first))?;
+                }
+                let end = range.end.min(first + chunk.len());
+                take(&chunk[range.start - first..end - first]);
+                range.start = end;
+            }
+        }
+        Ok(())
     }
 
-    /// Fills `bytes` with bytes of the tensor with index `number`, from byte `offset` of the tensor on. See
-    /// [`SafetensorsFile::read`].
+    /// Fills `bytes` with bytes of the tensor with index `number`, from byte `offset` of the tensor on.
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read.
+    /// Returns an error if the tensor cannot be read.
     pub fn read(&self, number: usize, offset: u64, bytes: &mut [u8]) -> Result {
-        self.files[self.file_of_tensor[number]].read(&self.manifest.entries[number], offset, bytes)
+        match &self.source {
+            Source::Files { files, file_of_tensor } => {
+                files[file_of_tensor[number]].read(&self.manifest.entries[number], offset, bytes)
+            }
+            Source::Other(source) => source.read(number, offset, bytes),
+        }
     }
 
-    /// Returns `count` values of the tensor with index `number`, from row-major index `first` on. See
-    /// [`SafetensorsFile::window`].
+    /// Returns `count` values of the tensor with index `number`, from row-major index `first` on, converted to f64 by
+    /// [`decode`].
     ///
     /// # Errors
-    /// Returns an error if the file cannot be read.
+    /// Returns an error if the tensor cannot be read.
     pub fn window(&self, number: usize, first: usize, count: usize) -> Result<Vec<f64>> {
-        self.files[self.file_of_tensor[number]].window(&self.manifest.entries[number], first, count)
+        let dtype = self.manifest.entries[number].dtype;
+        let mut bytes = vec![0; count * dtype.size()];
+        self.read(number, (first * dtype.size()) as u64, &mut bytes)?;
+        Ok(decode(dtype, &bytes))
     }
 }
 

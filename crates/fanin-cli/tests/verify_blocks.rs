@@ -3,7 +3,7 @@
 
 mod fixture;
 
-use fanin_checkpoint::SafetensorsFile;
+use fanin_checkpoint::{Checkpoint, SafetensorsFile};
 use fixture::Fixture;
 
 const MANIFEST: &str = r#"{
@@ -55,9 +55,10 @@ fn change(fixture: &Fixture, tensor: &str, mut value: impl FnMut(usize) -> Optio
 }
 
 fn values(fixture: &Fixture, tensor: &str) -> Vec<f32> {
-    let checkpoint = SafetensorsFile::open(&fixture.path("x.safetensors")).unwrap();
-    let entry = checkpoint.manifest.entries.iter().find(|entry| entry.name == tensor).unwrap();
-    checkpoint.window(entry, 0, entry.values()).unwrap().into_iter().map(|x| x as f32).collect()
+    let checkpoint = Checkpoint::open(&fixture.path("x.safetensors")).unwrap();
+    let number = checkpoint.manifest.entries.iter().position(|entry| entry.name == tensor).unwrap();
+    let count = checkpoint.manifest.entries[number].values();
+    checkpoint.window(number, 0, count).unwrap().into_iter().map(|x| x as f32).collect()
 }
 
 /// Runs `verify` without a seed. Checks that it fails, and that one line of the output contains all of `needles`.

@@ -1,6 +1,7 @@
 //! The extension module `fanin._fanin`: the functions and classes of the Python package that are written in Rust. The
 //! public Python interface is in `python/fanin`.
 
+mod analysis;
 mod arguments;
 mod autograd;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod memory;
 mod native;
 mod openmp;
 mod recipe;
+mod tensor_source;
 mod torch;
 
 use pyo3::prelude::*;
@@ -21,6 +23,8 @@ use pyo3::prelude::*;
 /// The part of fanin that is written in Rust. Programs should import `fanin` and `fanin.torch`, not this module.
 #[pymodule(gil_used = false)]
 mod _fanin {
+    #[pymodule_export]
+    use super::analysis::{audit_tensors, diff_tensors, inspect_tensors, verify_tensors};
     #[pymodule_export]
     use super::checkpoint::{manifest, models, write_checkpoint};
     #[pymodule_export]

@@ -163,6 +163,15 @@ unsafe fn slice_at<'a, E>(address: usize, count: usize) -> &'a mut [E] {
     unsafe { std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut(address), count) }
 }
 
+/// Copies the memory at `address` to `bytes`.
+///
+/// # Safety
+/// `bytes.len()` bytes at `address` are allocated, and no other code writes to them during the call.
+pub unsafe fn copy_from(address: usize, bytes: &mut [u8]) {
+    // SAFETY: the caller meets the requirements of `slice_at`, and reads only.
+    bytes.copy_from_slice(unsafe { slice_at(address, bytes.len()) });
+}
+
 /// Returns the bytes of the state of torch's generator that is stored at `address`.
 ///
 /// # Safety

@@ -162,7 +162,7 @@ impl FromPyObject<'_, '_> for Rows {
 /// # Errors
 /// ValueError if safetensors does not have the type of a tensor, if a tensor is too large for a file, or if the size of
 /// a tensor is not a whole number of bytes, which can happen for types of less than 8 bits.
-fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
+pub fn manifest_of(rows: Vec<Row>) -> PyResult<Manifest> {
     let mut manifest = Manifest::default();
     for (name, dtype, shape) in rows {
         let error = |message: String| PyValueError::new_err(format!("tensors: {name:?}: {message}"));

@@ -11,8 +11,11 @@ True
 The functions use the native stream: for a given spec, shape and type, a value depends only on `seed`, on the `name` of the
 tensor, and on the index of the value in the tensor. The module `fanin.torch` is a faster torch.nn.init that writes the same
 values as torch. `import fanin` imports neither torch nor NumPy.
+
+`verify`, `audit`, `inspect` and `diff` check checkpoints and arrays, as the commands of these names do.
 """
 
+from ._analysis import audit, diff, inspect, verify
 from ._fanin import Initializer, Plan, Planned, Recipe, __version__, manifest, models, write_checkpoint
 from ._explain import explain
 from ._fill import fill, filled, filled_like
@@ -64,9 +67,11 @@ __all__ = [
     "Recipe",
     "__version__",
     "arange",
+    "audit",
     "blocks",
     "constant",
     "delta_orthogonal",
+    "diff",
     "dirac",
     "exp",
     "explain",
@@ -80,6 +85,7 @@ __all__ = [
     "he_uniform",
     "idinit",
     "init_module",
+    "inspect",
     "kaiming_normal",
     "kaiming_uniform",
     "lecun_normal",
@@ -103,6 +109,7 @@ __all__ = [
     "trunc_normal_tf",
     "uniform",
     "variance_scaling",
+    "verify",
     "write_checkpoint",
     "xavier_normal",
     "xavier_uniform",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["__version__", "DeferredFill", "FillRequest", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "canonical_name", "explain", "fill_array", "main", "manifest", "models", "schemes", "torch_advance", "torch_fill", "torch_flush", "torch_words", "use_openmp", "write_checkpoint"]
+__all__ = ["__version__", "DeferredFill", "FillRequest", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "audit_tensors", "canonical_name", "diff_tensors", "explain", "fill_array", "inspect_tensors", "main", "manifest", "models", "schemes", "torch_advance", "torch_fill", "torch_flush", "torch_words", "use_openmp", "verify_tensors", "write_checkpoint"]
 
 __version__: Final[str]
 """
@@ -293,10 +293,20 @@ class Recipe:
         The text of the recipe, in TOML.
         """
 
+def audit_tensors(source: "Any", name: str) -> "dict[str, Any]":
+    """
+    Classifies tensors, and returns the report. `name` is the name of the source in the report.
+    """
+
 def canonical_name(name: str) -> str:
     """
     Returns a parameter's name without the prefixes that wrapper modules add: DataParallel, torch.compile, FSDP and
     activation checkpointing.
+    """
+
+def diff_tensors(a: "Any", b: "Any") -> "dict[str, Any]":
+    """
+    Compares two sets of tensors, and returns the report.
     """
 
 def explain(spec: str, shape: SupportsGetItem[int, SupportsIndex], dtype: str, layout: str | None, groups: SupportsIndex, nonlinearity: str | None, layers: SupportsGetItem[int, SupportsIndex]) -> "dict[str, Any]":
@@ -308,6 +318,11 @@ def fill_array(array: Any, spec: "str | Initializer", seed: SupportsIndex, name:
     """
     Fills an array (any object with `__dlpack__`) as `fanin.fill` does. If the array is a torch tensor, its version
     counter is incremented.
+    """
+
+def inspect_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe | None", settings: Mapping[str, SupportsFloat | SupportsIndex] | None, spectra: bool) -> "tuple[dict[str, Any], str]":
+    """
+    Inspects tensors. Returns a list of two elements: the report, and the HTML page.
     """
 
 def main() -> int:
@@ -381,6 +396,11 @@ def use_openmp(parallel: SupportsIndex, max_threads: SupportsIndex) -> None:
     """
     Stores the addresses of the functions `GOMP_parallel` and `omp_get_max_threads` of torch's OpenMP library. Does
     nothing if an address is 0, or if addresses are stored already.
+    """
+
+def verify_tensors(source: "Any", name: str, recipe: "str | PathLike[str] | Recipe", like: str | PathLike[str] | None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None, seed: SupportsIndex | None, stream: str, alpha: SupportsFloat | SupportsIndex, tied: bool) -> "dict[str, Any]":
+    """
+    Verifies tensors against a recipe, and returns the report. `name` is the name of the source in the report.
     """
 
 def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathLike[str], *, like: str | PathLike[str] | None = None, copy_from: str | PathLike[str] | None = None, settings: Mapping[str, SupportsFloat | SupportsIndex] | None = None, seed: SupportsIndex = ..., stream: str = "native", dtype: str | None = None, force: bool = False, max_shard_size: "SupportsIndex | str | None" = None, part: "tuple[SupportsIndex, SupportsIndex] | str | None" = None, layout: str = "hf", resume: bool = False) -> None:

@@ -24,6 +24,7 @@ also uses this pool for fills of 2^25 values or more, because Ctrl-C must be abl
 `trace_init` shows which initializer wrote each parameter of a model, from which line, and with which numbers.
 `check_init` finds weights that nobody wrote, or that were drawn again after they were loaded; `assert_initialized` is for tests.
 `probe` measures how signals and gradients pass through a model, and says what to change. `lsuv_` scales weights by measurement.
+`verify`, `audit` and `inspect` check a module in memory, as the commands of these names check a file.
 
 Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has the state that it had before the call.
 Some elements of the tensor have new values, and the others keep their old values.
@@ -67,6 +68,7 @@ from ._init import (
 )
 from ._init_module import init_module
 from ._lsuv import lsuv_
+from ._module_analysis import audit, inspect, verify
 from ._manual_split import fill_flat, init_method
 from ._probe import Probe, probe
 from ._sharded_init import sharded_init
@@ -80,6 +82,7 @@ __all__ = [
     "InitTrace",
     "Probe",
     "assert_initialized",
+    "audit",
     "check_init",
     "fast_init",
     "fill_flat",
@@ -87,8 +90,10 @@ __all__ = [
     "init_module",
     "lsuv_",
     "probe",
+    "inspect",
     "sharded_init",
     "trace_init",
+    "verify",
 ]
 
 

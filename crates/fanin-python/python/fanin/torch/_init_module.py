@@ -9,27 +9,8 @@ import torch
 from torch import nn
 
 from .._fanin import Planned, Recipe
+from ._module_tensors import STORED
 from ._recipe_tensors import RecipeTensor, recipe_tensors
-
-#: The types of torch that safetensors has, and their names in safetensors.
-_STORED = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.float8_e4m3fn: "F8_E4M3",
-    torch.float8_e5m2: "F8_E5M2",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint64: "U64",
-    torch.uint32: "U32",
-    torch.uint16: "U16",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-    torch.complex64: "C64",
-}
 
 
 def init_module(
@@ -103,7 +84,7 @@ def init_module(
 
 
 def _stored(name: str, tensor: RecipeTensor, recipe: Recipe) -> str:
-    stored = _STORED.get(tensor.dtype)
+    stored = STORED.get(tensor.dtype)
     if stored is None and not recipe.keeps_values(name):
         raise TypeError(f"{name}: a tensor of {tensor.dtype} cannot be drawn: the recipe may copy or skip it")
     return stored or str(tensor.dtype).removeprefix("torch.")

@@ -103,3 +103,49 @@ def bytes_of(tensor: Tensor) -> memoryview:
     count = tensor.numel() * tensor.element_size()
     address = tensor.data_ptr()
     return memoryview((ctypes.c_ubyte * count).from_address(address)).cast("B") if count else memoryview(b"")
+
+
+#: The types of torch that safetensors has, and their names in safetensors.
+STORED = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.complex64: "C64",
+}
+
+
+def stored_type(tensor: Tensor, name: str) -> str:
+    """Returns the name of a tensor's type in safetensors. Raises an error for a tensor that cannot be read as an array."""
+    if nn.parameter.is_lazy(tensor):
+        raise ValueError(f"{name} has no shape yet because its module is lazy: run a forward pass first")
+    if is_on_meta(tensor):
+        raise ValueError(f"{name} is on the meta device and has no values: call module.to_empty(device=...) and initialize it")
+    stored = STORED.get(tensor.dtype)
+    if stored is None or tensor.layout is not torch.strided or tensor.is_quantized:
+        known = ", ".join(str(one).removeprefix("torch.") for one in STORED)
+        raise TypeError(f"{name}: {tensor.layout} tensors of {tensor.dtype} are not supported: expected dense tensors of {known}")
+    return stored
+
+
+def memory_of(tensor: Tensor) -> tuple[int, int, Tensor]:
+    """Returns the address and the number of bytes of a tensor's values in CPU memory, and the tensor that has this memory.
+
+    A DTensor is gathered, so all ranks must call this function.
+    """
+    tensor = tensor.detach()
+    if hasattr(tensor, "full_tensor"):
+        tensor = tensor.full_tensor()
+    (part,) = plain_parts(tensor)
+    return part.data_ptr(), part.numel() * part.element_size(), part

@@ -1,0 +1,136 @@
+"""The functions `verify`, `audit`, `inspect` and `diff`, for checkpoints and for arrays in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike, fspath
+
+from . import _fanin
+from ._fanin import Recipe
+from ._reports import Audit, Diff, Inspection, Verification
+from ._sources import Native, Source, native_source
+
+
+def verify(
+    source: Source,
+    recipe: str | PathLike[str] | Recipe,
+    seed: int | None = None,
+    *,
+    like: str | PathLike[str] | None = None,
+    settings: Mapping[str, float] | None = None,
+    stream: str = "native",
+    alpha: float = 0.001,
+    tied: bool = False,
+) -> Verification:
+    """Checks tensors against a recipe: their distributions and, with a seed, every value. As `fanin verify` does.
+
+    Parameters
+    ----------
+    source
+        A checkpoint (a safetensors file, a folder, or an index), or a mapping from names to arrays: NumPy, JAX or torch.
+    recipe
+        A `Recipe`, the name of a built-in model, or a recipe file.
+    seed
+        The seed that generated the values. Without a seed, only the distributions are tested.
+    like
+        The names, shapes and types that the tensors must have: a checkpoint, a manifest, or a built-in model.
+    settings
+        The values of the recipe's variables, by name.
+    stream
+        "native" or "torch": the stream that the seed belongs to.
+    alpha
+        The probability that correct tensors fail, over all tests together.
+    tied
+        Whether tensors with equal values are expected, as for tied weights that are stored twice.
+
+    Examples
+    --------
+    >>> recipe = Recipe('[init]\\n"*" = "normal(std=0.02)"')
+    >>> import fanin, numpy as np
+    >>> good = fanin.filled((64, 64), "normal(std=0.02)", seed=1, name="w")
+    >>> verify({"w": good}, recipe, seed=1).good
+    True
+    >>> report = verify({"w": 2 * good}, recipe)
+    >>> "std" in {deviation.test for deviation in report.wrong[0].deviations}
+    True
+    """
+    return run_verify(*native_source(source), recipe, seed, like, settings, stream, alpha, tied)
+
+
+def run_verify(
+    source: Native,
+    name: str,
+    recipe: str | PathLike[str] | Recipe,
+    seed: int | None,
+    like: str | PathLike[str] | None,
+    settings: Mapping[str, float] | None,
+    stream: str,
+    alpha: float,
+    tied: bool,
+) -> Verification:
+    """Verifies tensors that Rust can read. The arguments are those of `verify`."""
+    recipe = recipe if isinstance(recipe, Recipe) else fspath(recipe)
+    like = None if like is None else fspath(like)
+    report = _fanin.verify_tensors(source, name, recipe, like, dict(settings or {}), seed, stream, alpha, tied)
+    return Verification._of(report)
+
+
+def audit(source: Source) -> Audit:
+    """Classifies tensors without a recipe, and reports defects. As `fanin audit` does.
+
+    `source` is a checkpoint, or a mapping from names to arrays.
+
+    >>> import numpy as np
+    >>> report = audit({"w": np.full((64, 64), np.nan, np.float32)})
+    >>> report.good, report.tensors[0].problems
+    (False, ['4096 of 4096 values are NaN or infinite'])
+    """
+    return Audit._of(_fanin.audit_tensors(*native_source(source)))
+
+
+def inspect(
+    source: Source,
+    recipe: str | PathLike[str] | Recipe | None = None,
+    *,
+    settings: Mapping[str, float] | None = None,
+    spectra: bool = True,
+) -> Inspection:
+    """Returns moments, histograms and singular values of tensors. As `fanin inspect` does.
+
+    `source` is a checkpoint, or a mapping from names to arrays. With a recipe, the tensors are compared with their plans. The
+    singular values take most of the time; `spectra=False` leaves them out.
+
+    >>> import numpy as np
+    >>> report = inspect({"w": np.eye(4, dtype=np.float32)})
+    >>> report.tensors[0].measured.mean, report.tensors[0].spectrum["norm"]
+    (0.25, 1.0)
+    """
+    return run_inspect(*native_source(source), recipe, settings, spectra)
+
+
+def run_inspect(
+    source: Native,
+    name: str,
+    recipe: str | PathLike[str] | Recipe | None,
+    settings: Mapping[str, float] | None,
+    spectra: bool,
+) -> Inspection:
+    """Inspects tensors that Rust can read. The arguments are those of `inspect`."""
+    recipe = recipe if recipe is None or isinstance(recipe, Recipe) else fspath(recipe)
+    report, page = _fanin.inspect_tensors(source, name, recipe, dict(settings or {}), spectra)
+    inspection = Inspection._of(report)
+    inspection._page = page  # type: ignore[misc]
+    return inspection
+
+
+def diff(a: Source, b: Source) -> Diff:
+    """Compares two checkpoints, or two mappings from names to arrays, tensor by tensor. As `fanin diff` does.
+
+    >>> import numpy as np
+    >>> report = diff({"w": np.zeros(3), "b": np.ones(2)}, {"w": np.zeros(3), "b": np.array([1.0, 3.0])})
+    >>> report.same, report.tensors[0].name, report.tensors[0].max
+    (False, 'b', 2.0)
+    """
+    first, _ = native_source(a, "a")
+    second, _ = native_source(b, "b")
+    return Diff._of(_fanin.diff_tensors(first, second))

@@ -1,0 +1,339 @@
+"""The results of `verify`, `audit`, `inspect` and `diff`: what the command line prints with `--json`, as objects."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar, get_type_hints
+
+_T = TypeVar("_T")
+
+
+def _read(kind: type[_T], data: Mapping[str, Any]) -> _T:
+    """Creates a dataclass from JSON values. Members that the dataclass does not have are left out."""
+    hints = get_type_hints(kind)
+    values = {}
+    for one in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if one.name in data:
+            values[one.name] = _value(hints[one.name], data[one.name])
+    return kind(**values)
+
+
+def _value(hint: Any, value: Any) -> Any:
+    arguments = getattr(hint, "__args__", ())
+    if isinstance(value, list) and arguments:
+        return [_value(arguments[0], item) for item in value]
+    for kind in (hint, *arguments):
+        if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+            return _read(kind, value)  # type: ignore[arg-type]
+    return value
+
+
+class Report:
+    """The base of all results. `as_dict()` has the same content as the output of the command with `--json`."""
+
+    #: The headings of the table that the result is printed as.
+    _HEAD: ClassVar[Sequence[str]] = ()
+    _data: dict[str, Any]
+
+    @classmethod
+    def _of(cls: type[_T], data: dict[str, Any]) -> _T:
+        report = _read(cls, data)
+        report._data = data  # type: ignore[attr-defined]
+        return report
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the result as a dict of JSON values."""
+        return self._data
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Returns the result as JSON."""
+        return json.dumps(self._data, indent=indent)
+
+    def _rows(self) -> Iterator[Sequence[str]]:
+        return iter(())
+
+    def _summary(self) -> str:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        rows = list(self._rows())
+        if not rows:
+            return self._summary()
+        widths = [max(len(row[column]) for row in [self._HEAD, *rows]) for column in range(len(self._HEAD))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [self._HEAD, *rows]]
+        return "\n".join([*lines, "", self._summary()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        def cells(tag: str, row: Sequence[str]) -> str:
+            return "<tr>" + "".join(f"<{tag} style='text-align:left'>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"
+
+        rows = "".join(cells("td", row) for row in self._rows())
+        table = f"<table><thead>{cells('th', self._HEAD)}</thead><tbody>{rows}</tbody></table>" if rows else ""
+        return f"{table}<p>{html.escape(self._summary())}</p>"
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """The result of one test of a tensor or of a rule."""
+
+    #: The name of the test, such as "mean" or "zeros".
+    test: str
+    #: The p-value: the probability that values which follow the plan deviate at least as much.
+    p: float
+    #: What was found, and what was expected.
+    text: str
+
+
+@dataclass(frozen=True)
+class VerifiedTensor:
+    """The results of the tests of one tensor."""
+
+    name: str
+    #: The spec of the rule with all variables replaced by their values, or arange, copy or skip.
+    scheme: str
+    #: The pattern of the rule.
+    rule: str
+    #: Whether all tests passed.
+    good: bool
+    #: Whether every value agrees with the value that the seed gives. None if this was not tested.
+    bits: bool | None
+    tests: list[TestResult]
+    #: The tests that failed.
+    deviations: list[TestResult]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The stream and the seed in the metadata of a file."""
+
+    stream: str
+    seed: int
+
+
+@dataclass(repr=False)
+class Verification(Report):
+    """The result of `verify`."""
+
+    file: str
+    #: Whether the tensors match the recipe.
+    good: bool
+    #: The names of the model's tensors that are missing.
+    missing: list[str]
+    #: The upper limit of the probability that correct tensors fail.
+    alpha: float
+    #: The number of tests.
+    tests: int
+    #: The p-value below which a test fails.
+    threshold: float
+    tensors: list[VerifiedTensor]
+    #: The failed tests of rules. Such a test combines all tensors of one rule.
+    rules: list[TestResult]
+    #: The stream and seed in the file's metadata, if exact values differ and another stream or seed was given.
+    recorded: Recorded | None = None
+
+    _HEAD = ("tensor", "scheme", "test", "deviation")
+
+    def __bool__(self) -> bool:
+        return self.good
+
+    @property
+    def wrong(self) -> list[VerifiedTensor]:
+        """The tensors that do not match."""
+        return [tensor for tensor in self.tensors if not tensor.good]
+
+    def raise_if_wrong(self) -> None:
+        """Raises AssertionError if the tensors do not match the recipe. The message lists the deviations."""
+        if not self.good:
+            raise AssertionError(str(self))
+
+    def _rows(self) -> Iterator[Sequence[str]]:
+        for tensor in self.wrong:
+            for deviation in tensor.deviations:
+                yield tensor.name, tensor.scheme, deviation.test, deviation.text
+        for name in self.missing:
+            yield name, "", "missing", "the model has it"
+        for deviation in self.rules:
+            yield "", "", deviation.test, deviation.text
+
+    def _summary(self) -> str:
+        bits = ", bits compared" if any(tensor.bits is not None for tensor in self.tensors) else ""
+        missing = f", {len(self.missing)} missing" if self.missing else ""
+        return (
+            f"{_counted(len(self.tensors), 'tensor')}, {len(self.wrong)} not as planned{missing}; {self.tests} tests{bits}; "
+            f"probability of a false alarm at most {self.alpha:g}"
+        )
+
+
+@dataclass(frozen=True)
+class AuditedTensor:
+    """The classification of one tensor."""
+
+    name: str
+    dtype: str
+    shape: list[int]
+    #: What the values look like, such as "fresh" or "constant".
+    kind: str
+    #: The spec of the distribution that fits the values, the value of a constant, or how the values were computed.
+    distribution: str
+    #: The schemes that give this distribution for the shape, in descending order of likelihood.
+    schemes: list[str]
+    problems: list[str]
+    notes: list[str]
+    mean: float | None
+    std: float | None
+    zeros: int | None
+
+
+@dataclass(repr=False)
+class Audit(Report):
+    """The result of `audit`."""
+
+    file: str
+    #: Whether no tensor has problems.
+    good: bool
+    tensors: list[AuditedTensor]
+
+    _HEAD = ("tensor", "shape", "kind", "distribution", "possible schemes", "problems")
+
+    def __bool__(self) -> bool:
+        return self.good
+
+    @property
+    def wrong(self) -> list[AuditedTensor]:
+        """The tensors with problems."""
+        return [tensor for tensor in self.tensors if tensor.problems]
+
+    def _rows(self) -> Iterator[Sequence[str]]:
+        for tensor in self.tensors:
+            schemes = " or ".join(tensor.schemes[:2])
+            yield tensor.name, _shape(tensor.shape), tensor.kind, tensor.distribution, schemes, "; ".join(tensor.problems)
+
+    def _summary(self) -> str:
+        return f"{_counted(len(self.tensors), 'tensor')}, {len(self.wrong)} with problems"
+
+
+@dataclass(frozen=True)
+class TensorDifference:
+    """A tensor that differs."""
+
+    name: str
+    #: "added", "removed", "reshaped", "retyped", "reshaped, retyped" or "changed".
+    what: str
+    #: The type and the shape. If they differ, this is "first -> second".
+    kind: str
+    #: Whether the values can be read as numbers. If not, only the bytes are compared.
+    examined: bool
+    values_changed: int | None
+    #: The largest absolute difference, and the norm of the difference divided by the norm of the first tensor.
+    max: float | None
+    relative: float | None
+    cosine: float | None
+
+
+@dataclass(repr=False)
+class Diff(Report):
+    """The result of `diff`."""
+
+    #: Whether all tensors are bitwise equal.
+    same: bool
+    #: The number of tensors that are bitwise equal.
+    identical: int
+    #: The tensors that differ.
+    tensors: list[TensorDifference]
+
+    _HEAD = ("what", "tensor", "type and shape", "values", "max |a-b|", "|a-b|/|a|", "cosine")
+
+    def __bool__(self) -> bool:
+        return self.same
+
+    def _rows(self) -> Iterator[Sequence[str]]:
+        for tensor in self.tensors:
+            numbers = (tensor.max, tensor.relative, tensor.cosine)
+            changed = "" if tensor.values_changed is None else str(tensor.values_changed)
+            yield tensor.what, tensor.name, tensor.kind, changed, *map(_number, numbers)
+
+    def _summary(self) -> str:
+        return f"{_counted(self.identical, 'tensor')} identical, {len(self.tensors)} different"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Statistics of a tensor's values. A statistic is None if the values have none, for example if all are NaN."""
+
+    mean: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+    zeros: int | None
+    nans: int | None
+    infinite: int | None
+    #: The edges and the counts of a histogram, and the counts that the recipe gives.
+    histogram: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class InspectedTensor:
+    """What `inspect` found out about one tensor."""
+
+    name: str
+    dtype: str
+    shape: list[int]
+    values: int
+    bytes: int
+    measured: Measured
+    warnings: list[str]
+    #: The position in the network, or None.
+    depth: dict[str, Any] | None = None
+    #: What the recipe gives: scheme, rule, distribution, mean, std, low and high. None without a recipe.
+    planned: dict[str, Any] | None = None
+    #: The singular values, or None if they were not computed.
+    spectrum: dict[str, Any] | None = None
+
+
+@dataclass(repr=False)
+class Inspection(Report):
+    """The result of `inspect`."""
+
+    file: str
+    tensors: list[InspectedTensor]
+    #: The warnings: for each, the tensor and the text.
+    warnings: list[dict[str, str]]
+    #: The numbers of tensors, values and bytes.
+    totals: dict[str, Any]
+    metadata: dict[str, str] = field(default_factory=dict)
+    recipe: str | None = None
+
+    _HEAD = ("tensor", "dtype", "shape", "mean", "std", "min", "max", "zeros")
+    _page: ClassVar[str] = ""
+
+    def to_html(self) -> str:
+        """Returns the page with charts that `fanin inspect --html` writes."""
+        return self._page
+
+    def _rows(self) -> Iterator[Sequence[str]]:
+        for tensor in self.tensors:
+            one = tensor.measured
+            zeros = "" if one.zeros is None else str(one.zeros)
+            yield tensor.name, tensor.dtype, _shape(tensor.shape), *map(_number, (one.mean, one.std, one.min, one.max)), zeros
+
+    def _summary(self) -> str:
+        warnings = f", {_counted(len(self.warnings), 'warning')}" if self.warnings else ""
+        return f"{_counted(len(self.tensors), 'tensor')}, {self.totals['values']:,} values{warnings}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,115 @@
+//! Checkpoints whose tensors are in the memory of Python objects.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use fanin::CancelToken;
+use fanin_checkpoint::{Checkpoint, Error, ReadTensor, Result};
+use pyo3::prelude::*;
+
+use crate::errors;
+use crate::memory::copy_from;
+use crate::recipe::{Row, manifest_of};
+
+/// The argument `source` of the analysis functions: the path of a checkpoint, or tensors in memory.
+#[derive(FromPyObject)]
+pub enum TensorSource {
+    /// The (name, dtype, shape) of each tensor, and a function that returns the memory of the tensor with a given index:
+    /// an address, a number of bytes, and an object that keeps the memory alive.
+    Memory(Vec<Row>, Py<PyAny>),
+    /// The path of a checkpoint.
+    Path(PathBuf),
+}
+
+impl TensorSource {
+    /// Returns the tensors as a checkpoint. If `cancel` is cancelled, reading them fails with [`Error::Interrupted`].
+    ///
+    /// # Errors
+    /// Returns the Python exception for a checkpoint that cannot be opened, or for a tensor with an unknown type.
+    pub fn open(self, cancel: &CancelToken) -> PyResult<Checkpoint> {
+        let cancel = cancel.clone();
+        Ok(match self {
+            Self::Path(path) => {
+                let checkpoint = Checkpoint::open(&path).map_err(errors::from_checkpoint)?;
+                let manifest = checkpoint.manifest.clone();
+                Checkpoint::from_source(manifest, Box::new(CancellableFile { checkpoint, cancel }))
+            }
+            Self::Memory(rows, memory) => {
+                let source = PythonTensors { memory, current: Mutex::new(None), cancel };
+                Checkpoint::from_source(manifest_of(rows)?, Box::new(source))
+            }
+        })
+    }
+}
+
+/// A checkpoint in files, whose reads fail when a token is cancelled.
+#[derive(Debug)]
+struct CancellableFile {
+    checkpoint: Checkpoint,
+    cancel: CancelToken,
+}
+
+impl ReadTensor for CancellableFile {
+    fn read(&self, number: usize, offset: u64, bytes: &mut [u8]) -> Result {
+        check(&self.cancel)?;
+        self.checkpoint.read(number, offset, bytes)
+    }
+}
+
+fn check(cancel: &CancelToken) -> Result {
+    if cancel.is_cancelled() { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Tensors in the memory of Python objects.
+#[derive(Debug)]
+struct PythonTensors {
+    /// The function that returns the memory of a tensor.
+    memory: Py<PyAny>,
+    /// The tensor that was read last. Only this tensor is kept alive, because it may be a copy, such as from a GPU.
+    current: Mutex<Option<TensorMemory>>,
+    cancel: CancelToken,
+}
+
+/// The memory of one tensor.
+#[derive(Debug)]
+struct TensorMemory {
+    number: usize,
+    address: usize,
+    length: usize,
+    /// The object that keeps the memory alive.
+    _owner: Py<PyAny>,
+}
+
+impl ReadTensor for PythonTensors {
+    fn read(&self, number: usize, offset: u64, bytes: &mut [u8]) -> Result {
+        check(&self.cancel)?;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = current.take().filter(|memory| memory.number == number);
+        let memory = current.insert(found.map_or_else(|| self.get(number), Ok)?);
+        let start = usize::try_from(offset)
+            .ok()
+            .filter(|start| start.checked_add(bytes.len()).is_some_and(|end| end <= memory.length));
+        let Some(start) = start else {
+            let message =
+                format!("tensor {number} has {} bytes in memory, fewer than its shape needs", memory.length);
+            return Err(Error::Request(message));
+        };
+        // SAFETY: the function `memory` guarantees that `length` bytes at `address` are allocated as long as `_owner`
+        // lives, and the range was checked against `length`. As for fills, the Python program must not change the
+        // tensor during the call.
+        unsafe { copy_from(memory.address + start, bytes) };
+        Ok(())
+    }
+}
+
+impl PythonTensors {
+    /// Calls the Python function for a tensor.
+    fn get(&self, number: usize) -> Result<TensorMemory> {
+        Python::attach(|py| {
+            let (address, length, owner): (usize, usize, Py<PyAny>) =
+                self.memory.call1(py, (number,))?.extract(py)?;
+            Ok(TensorMemory { number, address, length, _owner: owner })
+        })
+        .map_err(|error: PyErr| Error::Request(error.to_string()))
+    }
+}
