@@ -62,6 +62,7 @@ def test_variances_are_1(orthogonal):
 
 def test_the_orthogonal_matrices_are_drawn_from_the_given_generator():
     def weights(seed):
+        torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 8))
         lsuv_(model, torch.ones(4, 8).cumsum(0), generator=torch.Generator().manual_seed(seed))
         return model[2].weight
