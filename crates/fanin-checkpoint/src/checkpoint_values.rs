@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fanin::CancelToken;
-use fanin_recipe::{Action, Planned};
+use fanin_recipe::{Action, Planned, Replay};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
@@ -21,6 +21,8 @@ pub(crate) struct CheckpointValues<'a> {
     pub(crate) planned: &'a [Planned],
     /// The path of the checkpoint from which the copied tensors take their values. `None` if no tensor can be copied.
     copies: Option<&'a Path>,
+    /// The replay that the tensors get their values from. `None` if they are planned by a recipe.
+    replay: Option<&'a Replay>,
     pub(crate) draw: Draw,
     progress: &'a dyn Progress,
     cancel: &'a CancelToken,
@@ -41,8 +43,8 @@ impl<'a> CheckpointValues<'a> {
     /// Returns the values of a plan. Each chunk is reported to `progress` after the callback has received it. If
     /// `cancel` is cancelled, [`for_each`](Self::for_each) stops.
     pub(crate) fn new(plan: &'a CheckpointPlan, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
-        let CheckpointPlan { planned, copies, draw, .. } = plan;
-        Self { planned, copies: copies.as_deref(), draw: *draw, progress, cancel }
+        let CheckpointPlan { planned, copies, replay, draw, .. } = plan;
+        Self { planned, copies: copies.as_deref(), replay: replay.as_ref(), draw: *draw, progress, cancel }
     }
 
     /// Produces the values of `ranges`, which must be in ascending order, and calls `receive` for each step.
@@ -66,11 +68,12 @@ impl<'a> CheckpointValues<'a> {
         };
         let copied = self.planned.iter().any(|planned| matches!(planned.action, Action::Copy(_)));
         let copies = self.copies.filter(|_| copied).map(Checkpoint::open).transpose()?;
-        let (planned, draw) = (self.planned, self.draw);
+        let (planned, draw, replay) = (self.planned, self.draw, self.replay);
         std::thread::scope(|scope| {
             let (sender, MessageReceiver { messages, returned }) = message_channel();
             let producer = scope.spawn(move || {
-                let produce = || Producer::new(planned, draw, copies, sender).produce(ranges);
+                let produce =
+                    || Producer::new(planned, draw, copies, sender).with_replay(replay).produce(ranges);
                 match &pool {
                     Some(pool) => pool.install(produce),
                     None => produce(),

@@ -60,6 +60,7 @@ mod paths;
 mod plan;
 mod producer;
 mod progress;
+mod replay;
 mod request;
 mod resume;
 mod shards;
@@ -82,6 +83,7 @@ pub use options::{Draw, Existing, FileLayout, OutputForm, Partition, Partitionin
 pub use output_plan::PlannedFile;
 pub use plan::CheckpointPlan;
 pub use progress::Progress;
+pub use replay::replay_differences;
 pub use request::Request;
 pub use target::Target;
 pub use temporary_file::{RemovedFiles, remove_temporary_files, write_atomically};

@@ -42,6 +42,20 @@ pub(crate) enum FillError {
     Draw(fanin::Error),
 }
 
+impl FillError {
+    /// Returns the error that says that the values of this tensor could not be produced.
+    pub(crate) fn about(self, entry: &Entry) -> Error {
+        match self {
+            FillError::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },
+            FillError::Memory => {
+                let (name, bytes) = (&entry.name, text::bytes(entry.bytes()));
+                let remedy = "the torch stream draws such a tensor as a whole, the native stream in chunks";
+                Error::Request(format!("{name}: cannot allocate memory for its {bytes}: {remedy}"))
+            }
+        }
+    }
+}
+
 /// The producer's end of the channel. The receiver returns each buffer after use, so that the producer can fill it
 /// again.
 pub(crate) struct MessageSender {
@@ -99,12 +113,5 @@ impl MessageSender {
 
 /// Converts `error`, which occurred while the values of this tensor were produced, into a [`Stopped`].
 pub(crate) fn stopped(entry: &Entry, error: FillError) -> Stopped {
-    Stopped::Failed(match error {
-        FillError::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },
-        FillError::Memory => {
-            let (name, bytes) = (&entry.name, text::bytes(entry.bytes()));
-            let remedy = "the torch stream draws such a tensor as a whole, the native stream in chunks";
-            Error::Request(format!("{name}: cannot allocate memory for its {bytes}: {remedy}"))
-        }
-    })
+    Stopped::Failed(error.about(entry))
 }

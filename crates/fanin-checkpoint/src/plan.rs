@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use fanin::init::Init;
 use fanin::{Native, Plan};
-use fanin_recipe::{Entry, Planned};
+use fanin_recipe::{Entry, Planned, Replay};
 
 use crate::error::Result;
 use crate::feasibility;
@@ -20,6 +20,8 @@ pub struct CheckpointPlan {
     pub planned: Vec<Planned>,
     /// The path of the checkpoint from which copied tensors take their values.
     pub copies: Option<PathBuf>,
+    /// The replay that the tensors get their values from. `None` if the plan comes from a recipe.
+    pub replay: Option<Replay>,
     /// The metadata of the files' headers, as pairs of key and value.
     pub metadata: Vec<(String, String)>,
     /// How values are drawn.
@@ -40,7 +42,7 @@ impl CheckpointPlan {
         let mut metadata = metadata(draw);
         metadata.push(("fanin.spec".to_owned(), init.to_string()));
         let (all, partitioning) = (planned.clone(), Partitioning::default());
-        Ok(Self { all, planned, copies: None, metadata, draw, partitioning })
+        Ok(Self { all, planned, copies: None, replay: None, metadata, draw, partitioning })
     }
 
     /// Returns the name, type and shape of each tensor that is written.

@@ -4,14 +4,16 @@
 use std::ops::Range;
 
 use fanin::region::Chunks;
-use fanin::{Native, Plan, Stream as _};
-use fanin_recipe::{Action, Copy, Planned};
+use fanin::{Native, Plan, Stream as _, Torch};
+use fanin_recipe::recipe::replay::StepKind;
+use fanin_recipe::{Action, Copy, Planned, Replay};
 
 use crate::checkpoint::Checkpoint;
 use crate::copies::CopySource;
 use crate::error::Error;
 use crate::messages::{CHUNK, FillError, Message, MessageSender, Stopped, stopped};
 use crate::options::{Draw, StreamKind};
+use crate::replay;
 use crate::tensor_range::TensorRange;
 use crate::torch_sequence::{TorchSequence, chunk_plans};
 
@@ -21,6 +23,8 @@ pub(crate) struct Producer<'a> {
     planned: &'a [Planned],
     generator: Generator,
     copies: Option<CopySource>,
+    /// The replay that the tensors get their values from. `None` if they are planned by a recipe.
+    replay: Option<&'a Replay>,
     sender: MessageSender,
 }
 
@@ -43,7 +47,12 @@ impl<'a> Producer<'a> {
             StreamKind::Torch => Generator::Torch(Box::new(TorchSequence::new(draw.seed, planned))),
         };
         let copies = copies.map(CopySource::new);
-        Self { planned, generator, copies, sender }
+        Self { planned, generator, copies, replay: None, sender }
+    }
+
+    /// Makes the tensors get their values from `replay`, if it is given.
+    pub(crate) fn with_replay(self, replay: Option<&'a Replay>) -> Self {
+        Self { replay, ..self }
     }
 
     /// Produces the values of `ranges`, which must be in ascending order, and sends them.
@@ -57,10 +66,13 @@ impl<'a> Producer<'a> {
                 let planned = &all[number];
                 let values = range.values_of(number, planned.entry.values());
                 match (&planned.plan, &planned.action) {
+                    _ if self.replay.is_some() => self.replay(number, values)?,
                     (Some(plan), _) => self.draw(planned, plan, values)?,
                     (None, Action::Copy(copy)) => self.copy(planned, copy, values)?,
                     (None, Action::Arange) => self.arange(planned, values)?,
-                    (None, Action::Init(_) | Action::Skip) => self.repeat(planned, values.len())?,
+                    (None, Action::Init(_) | Action::Skip | Action::Replay) => {
+                        self.repeat(planned, values.len())?
+                    }
                 }
             }
             self.sender.send(Message::End)?;
@@ -73,6 +85,9 @@ impl<'a> Producer<'a> {
     /// in an existing file that is not written again. The native stream does not need to be advanced.
     fn skip(&mut self, planned: &[Planned]) -> Result<(), Stopped> {
         let Generator::Torch(sequence) = &mut self.generator else { return Ok(()) };
+        if self.replay.is_some() {
+            return Ok(()); // a replay knows where in the stream each tensor begins
+        }
         for planned in planned {
             if let Some(plan) = &planned.plan {
                 let skipped = sequence.skip(planned, plan);
@@ -100,12 +115,34 @@ impl<'a> Producer<'a> {
                 }
             }
             Generator::Torch(sequence) => {
-                let torch = sequence.generator(planned);
-                for chunk in chunk_plans(plan, max_values) {
-                    let fill = |tensor: fanin::TensorMut<'_>| torch.fill(&chunk, tensor);
-                    sender.send_drawn(chunk.dtype(), chunk.shape(), fill, stopped)?;
-                }
+                send_chunks(sender, sequence.generator(planned), plan, stopped)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Computes the values of the replay's tensor with this number, and sends those with these row-major indices.
+    fn replay(&mut self, number: usize, values: Range<usize>) -> Result<(), Stopped> {
+        let Some((replay, tensor)) =
+            self.replay.and_then(|replay| Some((replay, replay.tensors.get(number)?)))
+        else {
+            return Ok(());
+        };
+        let stopped = |error| stopped(&tensor.entry, error);
+        if let Some(StepKind::Fill { plan, start: Some(start), .. }) = tensor.only_step()
+            && values.len() == plan.len()
+        {
+            let mut torch = replay::generator(*start);
+            return send_chunks(&mut self.sender, &mut torch, plan, stopped);
+        }
+        let drawn = replay::values(replay, tensor).map_err(stopped)?;
+        let size = drawn.size();
+        let bytes = &drawn.bytes()[values.start * size..values.end * size];
+        for chunk in bytes.chunks(CHUNK) {
+            let mut buffer = self.sender.buffer(chunk.len())?;
+            let memory = buffer.resize_stored(chunk.len()).map_err(|_| stopped(FillError::Memory))?;
+            memory.copy_from_slice(chunk);
+            self.sender.send(Message::Values(buffer))?;
         }
         Ok(())
     }
@@ -155,4 +192,18 @@ impl<'a> Producer<'a> {
         }
         Ok(())
     }
+}
+
+/// Draws the values of a tensor from `torch` in chunks, and sends them.
+fn send_chunks(
+    sender: &mut MessageSender,
+    torch: &mut Torch,
+    plan: &Plan,
+    stopped: impl Fn(FillError) -> Stopped,
+) -> Result<(), Stopped> {
+    for chunk in chunk_plans(plan, CHUNK / plan.dtype().size()) {
+        let fill = |tensor: fanin::TensorMut<'_>| torch.fill(&chunk, tensor);
+        sender.send_drawn(chunk.dtype(), chunk.shape(), fill, &stopped)?;
+    }
+    Ok(())
 }

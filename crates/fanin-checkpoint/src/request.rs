@@ -61,6 +61,7 @@ impl Request<'_> {
             all,
             planned,
             copies: copies.map(Path::to_owned),
+            replay: None,
             metadata: self.metadata(&manifest),
             draw: self.draw,
             partitioning: self.partitioning,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::TryReserveError;
 
 use fanin::half::{bf16, f16};
-use fanin::{DType, F8E4M3, F8E5M2, TensorMut};
+use fanin::{DType, Element, F8E4M3, F8E5M2, TensorMut};
 
 /// Stores values of one type until they are written to a file. Reducing the number of values does not free memory.
 #[derive(Debug, Default)]
@@ -24,6 +24,28 @@ enum Kind {
     Stored(usize),
     #[default]
     Empty,
+}
+
+/// Evaluates an expression with the floating-point values of a buffer as a slice of their type.
+macro_rules! floats {
+    ($buffer:expr, $values:ident => $expression:expr) => {{
+        let (words, count) = (&mut $buffer.words[..], $buffer.count);
+        match $buffer.kind {
+            Kind::Float(DType::F64) => floats!(words, count, f64, $values => $expression),
+            Kind::Float(DType::F16) => floats!(words, count, f16, $values => $expression),
+            Kind::Float(DType::BF16) => floats!(words, count, bf16, $values => $expression),
+            Kind::Float(DType::F8E4M3) => floats!(words, count, F8E4M3, $values => $expression),
+            Kind::Float(DType::F8E5M2) => floats!(words, count, F8E5M2, $values => $expression),
+            // `DType` is non-exhaustive. If its type is unknown here, the values are f32. Filling them then returns an
+            // error, because the plan has another type.
+            Kind::Float(_) => floats!(words, count, f32, $values => $expression),
+            Kind::Stored(_) | Kind::Empty => unreachable!("only floating-point values are drawn"),
+        }
+    }};
+    ($words:expr, $count:expr, $type:ty, $values:ident => $expression:expr) => {{
+        let $values = &mut bytemuck::cast_slice_mut::<_, $type>($words)[..$count];
+        $expression
+    }};
 }
 
 impl ValueBuffer {
@@ -127,43 +149,82 @@ impl ValueBuffer {
     /// # Panics
     /// Panics if the buffer is empty, or if its values were already converted to the byte order of the file.
     pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
-        let (words, count) = (&mut self.words[..], self.count);
+        floats!(self, values => TensorMut::contiguous(values, shape))
+    }
+
+    /// Returns floating-point values of the buffer as a strided tensor, for a stream to fill. `offset` is the position
+    /// of the element whose index is 0 along every axis.
+    ///
+    /// # Errors
+    /// The errors of [`TensorMut::strided`].
+    pub(crate) fn strided(
+        &mut self,
+        shape: &[usize],
+        strides: &[isize],
+        offset: usize,
+    ) -> Result<TensorMut<'_>, fanin::Error> {
+        floats!(self, values => TensorMut::strided(values, shape, strides, offset))
+    }
+
+    /// Returns a buffer of `count` values that take `size` bytes each, all of whose bytes are 0.
+    pub(crate) fn of_stored(size: usize, count: usize) -> Result<Self, TryReserveError> {
+        let mut values = Self::default();
+        values.fill_repeated(&[0; 8][..size], count)?;
+        Ok(values)
+    }
+
+    /// Returns the floating-point value at a position.
+    pub(crate) fn float(&self, position: usize) -> f64 {
+        let words = &self.words[..];
         match self.kind {
-            Kind::Float(DType::F64) => {
-                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f64>(words)[..count], shape)
-            }
-            Kind::Float(DType::F16) => {
-                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f16>(words)[..count], shape)
-            }
-            Kind::Float(DType::BF16) => {
-                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, bf16>(words)[..count], shape)
-            }
-            Kind::Float(DType::F8E4M3) => {
-                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E4M3>(words)[..count], shape)
-            }
-            Kind::Float(DType::F8E5M2) => {
-                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, F8E5M2>(words)[..count], shape)
-            }
-            // `DType` is non-exhaustive. If its type is unknown here, the tensor is f32. Filling it then returns an
-            // error, because the plan has another type.
-            Kind::Float(_) => {
-                TensorMut::contiguous(&mut bytemuck::cast_slice_mut::<_, f32>(words)[..count], shape)
-            }
-            Kind::Stored(_) | Kind::Empty => unreachable!("only floating-point values are drawn"),
+            Kind::Float(DType::F64) => bytemuck::cast_slice::<_, f64>(words)[position],
+            Kind::Float(DType::F16) => bytemuck::cast_slice::<_, f16>(words)[position].to_f64(),
+            Kind::Float(DType::BF16) => bytemuck::cast_slice::<_, bf16>(words)[position].to_f64(),
+            Kind::Float(DType::F8E4M3) => bytemuck::cast_slice::<_, F8E4M3>(words)[position].to_f32().into(),
+            Kind::Float(DType::F8E5M2) => bytemuck::cast_slice::<_, F8E5M2>(words)[position].to_f32().into(),
+            Kind::Float(_) => bytemuck::cast_slice::<_, f32>(words)[position].into(),
+            Kind::Stored(_) | Kind::Empty => unreachable!("only floating-point values are read as numbers"),
         }
+    }
+
+    /// Sets the floating-point value at a position. The number is rounded to the type of the buffer.
+    pub(crate) fn set_float(&mut self, position: usize, number: f64) {
+        floats!(self, values => values[position] = Element::from_f64(number));
+    }
+
+    /// Sets the integer at a position.
+    pub(crate) fn set_integer(&mut self, position: usize, number: i128) {
+        let size = self.size();
+        self.raw_mut()[position * size..(position + 1) * size].copy_from_slice(&number.to_le_bytes()[..size]);
+    }
+
+    /// Returns the number of bytes of one value.
+    pub(crate) fn size(&self) -> usize {
+        match self.kind {
+            Kind::Float(dtype) => dtype.size(),
+            Kind::Stored(size) => size,
+            Kind::Empty => 0,
+        }
+    }
+
+    /// Returns the memory of the values. Floating-point values are in the native byte order, all others in that of the
+    /// file.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.words)[..self.count * self.size()]
+    }
+
+    /// Returns the memory of the values, as [`ValueBuffer::raw`] does.
+    pub(crate) fn raw_mut(&mut self) -> &mut [u8] {
+        let bytes = self.count * self.size();
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..bytes]
     }
 
     /// Returns the values in the byte order of the file, which is little-endian.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
-        let size = match self.kind {
-            Kind::Float(dtype) => dtype.size(),
-            Kind::Stored(size) => size,
-            Kind::Empty => 0,
-        };
-        let bytes = &bytemuck::cast_slice::<_, u8>(&self.words)[..self.count * size];
+        let bytes = self.raw();
         #[cfg(target_endian = "big")]
         if let Kind::Float(_) = self.kind {
-            let swapped = bytes.chunks_exact(size).flat_map(|value| value.iter().rev().copied());
+            let swapped = bytes.chunks_exact(self.size()).flat_map(|value| value.iter().rev().copied());
             return Cow::Owned(swapped.collect());
         }
         Cow::Borrowed(bytes)

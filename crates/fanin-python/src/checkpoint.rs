@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use fanin::CancelToken;
 use fanin_checkpoint::{
-    Draw, Existing, FileLayout, Partition, PartitionArgument, Partitioning, Request, StreamKind, Target,
-    parse_partition, parse_size, read_manifest,
+    CheckpointPlan, Draw, Existing, FileLayout, Partition, PartitionArgument, Partitioning, Request,
+    StreamKind, Target, parse_partition, parse_size, read_manifest,
 };
-use fanin_recipe::MODELS;
+use fanin_recipe::{MODELS, Replay};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
@@ -84,6 +84,27 @@ pub fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
     Ok(Recipe { recipe, model })
 }
 
+/// Returns the replay in the file `given`, or None if `given` is not a replay file.
+fn read_replay(given: &Bound<'_, PyAny>) -> PyResult<Option<Replay>> {
+    let Ok(name) = given.extract::<PathBuf>() else { return Ok(None) };
+    Replay::find(&name.to_string_lossy()).map_err(errors::from_recipe)
+}
+
+/// Checks the arguments for a replay, which has its own seed, names, shapes and dtypes.
+fn check_replay_arguments(replay: &Replay, draw: Draw, has_others: bool) -> PyResult<()> {
+    if has_others {
+        let message = "like, copy_from, settings and dtype cannot be used with a replay, which has names, shapes and dtypes of its own";
+        return Err(PyValueError::new_err(message));
+    }
+    if draw.seed != 0 && draw.seed != replay.seed {
+        let (seed, own) = (draw.seed as i64, replay.seed as i64);
+        return Err(PyValueError::new_err(format!(
+            "seed = {seed}: the replay has seed {own}: leave seed out"
+        )));
+    }
+    Ok(())
+}
+
 /// Writes an initial checkpoint. The files are byte for byte those that `fanin init` writes.
 ///
 /// A file gets its final name only when it is complete. See also `fanin init --help`.
@@ -91,7 +112,7 @@ pub fn read_recipe(given: &Bound<'_, PyAny>) -> PyResult<Recipe> {
 /// Parameters
 /// ----------
 /// recipe
-///     The name of a built-in model, a recipe file, or a `Recipe`.
+///     The name of a built-in model, a recipe file, a replay file, or a `Recipe`.
 /// output
 ///     A file or a folder.
 /// like
@@ -169,7 +190,7 @@ pub fn write_checkpoint(
     })?;
     let layout = FileLayout::from_name(layout)
         .ok_or_else(|| PyValueError::new_err(format!("layout = {layout:?}: must be \"hf\" or \"dcp\"")))?;
-    let Recipe { recipe, model } = read_recipe(recipe)?;
+    let replay = read_replay(recipe)?;
     let variable = |name: &str| std::env::var(name).ok();
     let partition = match part.as_ref() {
         Some(part) => Some(read_partition(part)?.resolve(variable).map_err(errors::from_checkpoint)?),
@@ -180,18 +201,28 @@ pub fn write_checkpoint(
     let target = Target::new(&output, partitioning.form(), Existing { force, resume });
     let target = target.map_err(errors::from_checkpoint)?;
     let settings = settings.map(|settings| settings.0).unwrap_or_default();
-    let request = Request {
-        recipe: &recipe,
-        model,
-        like: like.as_deref(),
-        copy_from: copy_from.as_deref(),
-        settings: &settings,
-        dtype: dtype.map(|dtype| dtype.0),
-        draw: Draw { stream, seed: seed.0, threads: None },
-        partitioning,
+    let dtype = dtype.map(|dtype| dtype.0);
+    let draw = Draw { stream, seed: seed.0, threads: None };
+    let recipe = match &replay {
+        Some(replay) => {
+            let has_files = like.is_some() || copy_from.is_some();
+            check_replay_arguments(replay, draw, has_files || !settings.is_empty() || dtype.is_some())?;
+            None
+        }
+        None => Some(read_recipe(recipe)?),
     };
     let write = |cancel: &CancelToken| -> PyResult<()> {
-        let plan = request.plan().map_err(errors::from_checkpoint)?;
+        let plan = match (recipe, replay) {
+            (Some(Recipe { recipe, model }), _) => {
+                let (like, copy_from) = (like.as_deref(), copy_from.as_deref());
+                let settings = settings.as_slice();
+                Request { recipe: &recipe, model, like, copy_from, settings, dtype, draw, partitioning }
+                    .plan()
+            }
+            (None, Some(replay)) => CheckpointPlan::of_replay(replay, draw, partitioning),
+            (None, None) => unreachable!("there is a recipe or a replay"),
+        };
+        let plan = plan.map_err(errors::from_checkpoint)?;
         plan.write(&target, &(), cancel).map_err(errors::from_checkpoint)?;
         Ok(())
     };

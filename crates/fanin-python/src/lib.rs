@@ -15,6 +15,7 @@ mod memory;
 mod native;
 mod openmp;
 mod recipe;
+mod replay;
 mod tensor_source;
 mod torch;
 
@@ -39,6 +40,8 @@ mod _fanin {
     use super::openmp::use_openmp;
     #[pymodule_export]
     use super::recipe::{Planned, Recipe};
+    #[pymodule_export]
+    use super::replay::{cover_names, replay_differences};
     #[pymodule_export]
     use super::torch::{FillRequest, torch_advance, torch_fill};
     use super::*;

@@ -1,5 +1,5 @@
 //! Tensors in memory that Python owns. All unsafe code of the crate is in this module, in [`crate::dlpack`], in
-//! [`crate::openmp`], and at the calls of [`Memory::new`] and [`state_at`].
+//! [`crate::openmp`], and at the calls of [`Memory::new`], [`state_at`] and [`bytes_at`].
 
 use std::ops::Range;
 
@@ -179,4 +179,16 @@ pub unsafe fn copy_from(address: usize, bytes: &mut [u8]) {
 pub unsafe fn state_at<'a>(address: usize) -> &'a mut [u8] {
     // SAFETY: the caller guarantees that `STATE_BYTES` bytes at `address` are allocated and not accessed by other code.
     unsafe { slice_at(address, fanin::Torch::STATE_BYTES) }
+}
+
+/// Returns the `count` bytes at `address`.
+///
+/// # Safety
+/// The bytes are allocated, and no other code writes to them during `'a`. If `count` is 0, any address is allowed.
+pub unsafe fn bytes_at<'a>(address: usize, count: usize) -> &'a [u8] {
+    if count == 0 {
+        return &[];
+    }
+    // SAFETY: the caller guarantees that the bytes are allocated and not written to.
+    unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(address), count) }
 }

@@ -45,7 +45,7 @@ pub use error::{Error, Result};
 pub use manifest::{Entry, Manifest};
 pub use model_values::{ModelValues, ParameterValues};
 pub use models::{MODELS, Model};
-pub use recipe::{Action, Copy, Planned, Recipe, Rest};
+pub use recipe::{Action, Copy, Planned, Recipe, Replay, Rest};
 pub use recipe_init::RecipeInit;
 pub use seed_source::SeedSource;
 pub use stored_type::StoredType;

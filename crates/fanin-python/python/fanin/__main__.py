@@ -17,6 +17,10 @@ def main() -> int:
         from .torch._probe.command import probe_command
 
         return probe_command(sys.argv[2:])
+    if sys.argv[1:2] == ["trace"]:
+        from .torch._trace_command import trace_command
+
+        return trace_command(sys.argv[2:])
     return _fanin.main()
 
 

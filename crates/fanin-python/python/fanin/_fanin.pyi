@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any, Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["__version__", "DeferredFill", "FillRequest", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "audit_tensors", "canonical_name", "diff_tensors", "explain", "fill_array", "inspect_tensors", "main", "manifest", "models", "schemes", "torch_advance", "torch_fill", "torch_flush", "torch_words", "use_openmp", "verify_tensors", "write_checkpoint"]
+__all__ = ["__version__", "DeferredFill", "FillRequest", "Initializer", "Plan", "Planned", "Prepared", "Recipe", "audit_tensors", "canonical_name", "cover_names", "diff_tensors", "explain", "fill_array", "inspect_tensors", "main", "manifest", "models", "replay_differences", "schemes", "torch_advance", "torch_fill", "torch_flush", "torch_words", "use_openmp", "verify_tensors", "write_checkpoint"]
 
 __version__: Final[str]
 """
@@ -304,6 +304,12 @@ def canonical_name(name: str) -> str:
     activation checkpointing.
     """
 
+def cover_names(names: SupportsGetItem[int, str], kinds: SupportsGetItem[int, SupportsIndex]) -> list[tuple[str, list[int]]]:
+    """
+    Returns patterns for the rules of a recipe. `names` are the names of tensors. Tensors with equal numbers in `kinds`
+    have the same initializer. Each pattern is returned with the indices of the names for which its rule wins.
+    """
+
 def diff_tensors(a: "Any", b: "Any") -> "dict[str, Any]":
     """
     Compares two sets of tensors, and returns the report.
@@ -347,6 +353,14 @@ def models() -> list[str]:
     >>> import fanin
     >>> "gpt2" in fanin.models()
     True
+    """
+
+def replay_differences(text: str, tensors: SupportsGetItem[int, tuple[str, SupportsIndex, SupportsIndex]]) -> list[str]:
+    """
+    Returns the names of those tensors whose memory differs from the values that a replay gives them. `text` is the
+    replay. Each tensor is given as (name, address, number of bytes), and its memory is in row-major order.
+
+    Raises ValueError if the replay is invalid, or has no tensor with one of the names.
     """
 
 def schemes() -> list[tuple[str, list[tuple[str, str | None]], str, str]]:
@@ -412,7 +426,7 @@ def write_checkpoint(recipe: "str | PathLike[str] | Recipe", output: str | PathL
     Parameters
     ----------
     recipe
-        The name of a built-in model, a recipe file, or a `Recipe`.
+        The name of a built-in model, a recipe file, a replay file, or a `Recipe`.
     output
         A file or a folder.
     like

@@ -19,6 +19,8 @@ pub enum Action {
     Copy(Copy),
     /// The tensor is not written.
     Skip,
+    /// The tensor gets its values by the steps of a replay.
+    Replay,
 }
 
 impl fmt::Display for Action {
@@ -28,6 +30,7 @@ impl fmt::Display for Action {
             Action::Arange => f.write_str("arange"),
             Action::Copy(copy) => copy.fmt(f),
             Action::Skip => f.write_str("skip"),
+            Action::Replay => f.write_str("replay"),
         }
     }
 }
@@ -118,11 +121,11 @@ impl Planned {
             (Some(plan), _) => plan.mean(),
             (None, Action::Init(_)) => self.integer.unwrap_or_default() as f64,
             (None, Action::Arange) => self.last_axis().saturating_sub(1) as f64 / 2.0,
-            (None, Action::Copy(_) | Action::Skip) => f64::NAN,
+            (None, Action::Copy(_) | Action::Skip | Action::Replay) => f64::NAN,
         }
     }
 
-    /// Returns the standard deviation of the distribution of the values. Returns NaN for copied and skipped tensors.
+    /// Returns the standard deviation of the distribution of the values. Returns NaN for tensors without an initializer.
     pub fn std(&self) -> f64 {
         match (&self.plan, &self.action) {
             (Some(plan), _) => plan.std(),
@@ -131,7 +134,7 @@ impl Planned {
             (None, Action::Arange) => {
                 ((self.last_axis() as f64).powi(2) - 1.0).max(0.0).sqrt() / 12f64.sqrt()
             }
-            (None, Action::Copy(_) | Action::Skip) => f64::NAN,
+            (None, Action::Copy(_) | Action::Skip | Action::Replay) => f64::NAN,
         }
     }
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
-
-#: The number of stack frames that are stored for each event.
-MAX_FRAMES = 24
-
 
 class Line(NamedTuple):
     """A line of code that was running."""
@@ -37,34 +34,46 @@ class Call:
         self.arguments = arguments
 
 
+class Frame:
+    """A frame of the stack as it was at an event: its code, its instruction, and the frame outside."""
+
+    __slots__ = ("code", "instruction", "outer")
+
+    def __init__(self, code: CodeType, instruction: int, outer: Frame | None):
+        self.code = code
+        self.instruction = instruction
+        self.outer = outer
+
+
 class Caller:
     """The stack of an event: its call of an initializer, if there is one, and the frames outside of this call."""
 
-    __slots__ = ("_codes", "_instructions", "call")
+    __slots__ = ("_frame", "call")
 
-    def __init__(self, call: Call | None, codes: list[CodeType], instructions: list[int]):
+    def __init__(self, call: Call | None, frame: Frame | None):
         self.call = call
-        self._codes = codes
-        self._instructions = instructions
+        self._frame = frame
 
     @property
-    def stack(self) -> list[Line]:
+    def stack(self) -> tuple[Line, ...]:
         """The lines from the one that called the initializer, outwards."""
-        return [
-            Line(code.co_filename, _line(code, instruction), getattr(code, "co_qualname", code.co_name))
-            for code, instruction in zip(self._codes, self._instructions)
-        ]
+        lines = []
+        frame = self._frame
+        while frame is not None:
+            lines.append(_line(frame.code, frame.instruction))
+            frame = frame.outer
+        return tuple(lines)
 
 
-def _line(code: CodeType, instruction: int) -> int:
+@lru_cache(maxsize=10_000)
+def _line(code: CodeType, instruction: int) -> Line:
     """Returns the line of an instruction. Lines are looked up only when they are shown, because the search takes time."""
     found = code.co_firstlineno
     for start, end, line in code.co_lines():
         if start <= instruction < end and line is not None:
-            return line
-        if start > instruction:
+            found = line
             break
-    return found
+    return Line(code.co_filename, found, getattr(code, "co_qualname", code.co_name))
 
 
 #: How a function on the stack is treated. An INTERNAL function is passed over. An INITIALIZER is a call of its own.
@@ -92,8 +101,8 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 _TIMM = "timm.layers.weight_init"
 _MODULES = ("torch.nn.init", "transformers.initialization", _TIMM, "fanin.torch._init")
-#: Functions that are initializers only in timm. The `lecun_normal_` of transformers calls `trunc_normal_`, with other bounds than
-#: the scheme lecun_normal has. There, the call of `trunc_normal_` is stored.
+#: Functions that are initializers only in timm. The `lecun_normal_` of transformers calls `trunc_normal_`, with other bounds
+#: than the scheme lecun_normal has. There, the call of `trunc_normal_` is stored.
 _ONLY_TIMM = ("variance_scaling_", "lecun_normal_")
 
 #: Files whose functions are passed over, because they only pass a call on.
@@ -106,16 +115,26 @@ _INTERNAL_ENDINGS = (
 
 
 class Frames:
-    """Reads the stack of the running thread."""
+    """Reads the stack of the running thread.
+
+    The outer frames of an event are mostly those of the event before. A frame that is still running has the same frames
+    outside, so these are not read again.
+    """
 
     def __init__(self) -> None:
-        #: The kinds of the functions seen so far, by the id of their code. Storing the code ensures that no other code has its id.
+        #: The kinds of the functions seen so far, by the id of their code. The code is stored to keep its id from other code.
         self._kinds: dict[int, tuple[CodeType, int]] = {}
+        #: The frames of the event before, from the outermost inwards. Keeping a frame ensures that no other frame has its id.
+        self._running: list[tuple[FrameType, Frame | None]] = []
+        #: The position in `_running` of each frame, by the id of the frame.
+        self._positions: dict[int, int] = {}
         self._call: Call | None = None
         self._frame: FrameType | None = None
 
     def close(self) -> None:
         self._call = self._frame = None
+        self._running.clear()
+        self._positions.clear()
 
     def caller(self) -> Caller:
         """Returns the caller of the operator whose dispatch calls this method."""
@@ -123,26 +142,40 @@ class Frames:
         frame: FrameType | None = sys._getframe(2)
         initializer: FrameType | None = None
         while frame is not None:
-            code = frame.f_code
-            found = kinds.get(id(code))
+            found = kinds.get(id(frame.f_code))
             kind = found[1] if found is not None else self._kind(frame)
             if kind == _OTHER:
                 break
             if kind == _INITIALIZER:
                 initializer = frame
             frame = frame.f_back
-        codes: list[CodeType] = []
-        instructions: list[int] = []
-        while frame is not None and len(codes) < MAX_FRAMES:
-            code = frame.f_code
-            if code is _BUILD:
+        return Caller(self._call_of(initializer), self._outer(frame))
+
+    def _outer(self, frame: FrameType | None) -> Frame | None:
+        """Returns a frame and the frames outside of it, as they are now."""
+        positions, running = self._positions, self._running
+        inner: list[FrameType] = []
+        while frame is not None and frame.f_code is not _BUILD:
+            if id(frame) in positions:
                 break
-            found = kinds.get(id(code))
-            if (found[1] if found is not None else self._kind(frame)) != _INTERNAL:
-                codes.append(code)
-                instructions.append(frame.f_lasti)
+            inner.append(frame)
             frame = frame.f_back
-        return Caller(self._call_of(initializer), codes, instructions)
+        keep = 0 if frame is None or frame.f_code is _BUILD else positions[id(frame)]
+        for known, _ in running[keep:]:
+            del positions[id(known)]
+        if frame is not None and frame.f_code is not _BUILD:
+            # This frame is still running, but it may run another instruction now.
+            inner.append(frame)
+        del running[keep:]
+        result = running[-1][1] if running else None
+        for frame in reversed(inner):
+            code = frame.f_code
+            found = self._kinds.get(id(code))
+            if (found[1] if found is not None else self._kind(frame)) != _INTERNAL:
+                result = Frame(code, frame.f_lasti, result)
+            positions[id(frame)] = len(running)
+            running.append((frame, result))
+        return result
 
     def _call_of(self, frame: FrameType | None) -> Call | None:
         """Returns the call of the initializer that runs in a frame. All events of one call get the same object."""

@@ -108,7 +108,7 @@ def copied_place(step: Step) -> Place | None:
     return source if event.place is not None and source.shape == event.place.shape else None
 
 
-def step_text(step: Step) -> str | None:
+def spec_of(step: Step) -> specs.Spec | None:
     """Returns the spec of a step, or None if no spec describes it."""
     if step.call is not None:
         return specs.of_call(step.call, step.events)

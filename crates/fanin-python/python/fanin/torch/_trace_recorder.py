@@ -16,8 +16,9 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ._trace_calls import Call, Caller, Frames
-from ._trace_operators import SHAPE_ONLY, VIEW, WRITE, Effect, effect_of, tensors_in
+from ._trace_operators import ALLOCATE, SHAPE_ONLY, VIEW, WRITE, Effect, effect_of, tensors_in
 
+_NUMBERS = (int, float)
 _storage_of = torch._C.TensorBase.untyped_storage
 
 
@@ -30,7 +31,6 @@ class Place(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     dtype: torch.dtype
-    device: str
 
     @property
     def elements(self) -> int:
@@ -133,9 +133,7 @@ class Recorder(TorchDispatchMode):
         key = storage._cdata
         if key not in self._weak:
             self._weak[key] = storage._weak_ref()  # type: ignore[assignment]
-        return Place(
-            key, int(tensor.storage_offset()), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device.type
-        )
+        return Place(key, tensor.storage_offset(), tensor.shape, tensor.stride(), tensor.dtype)  # type: ignore[arg-type]
 
     def _places(self, values: Any) -> tuple[Place, ...]:
         places = [self.place_of(tensor) for tensor in tensors_in(values)]
@@ -146,43 +144,50 @@ class Recorder(TorchDispatchMode):
         effect = effect_of(operator)
         if effect.kind == VIEW:
             return operator(*args, **kwargs)
-        state = _state_before(args, kwargs) if effect.draws else None
         caller = self._frames.caller()
-        if effect.kind == WRITE:
-            return self._write(operator, effect, args, kwargs, caller, state)
-        start = time.perf_counter()
+        state = _state_before(args, kwargs) if effect.draws else None
+        # Only the time of draws is shown.
+        start = time.perf_counter() if effect.draws else 0.0
         result = operator(*args, **kwargs)
-        seconds = time.perf_counter() - start
-        sources = () if effect.name in SHAPE_ONLY else self._places((*args, *kwargs.values()))
-        results = (result,) if isinstance(result, Tensor) else result if isinstance(result, (tuple, list)) else ()
-        arguments = _plain(args, kwargs)
-        written = False
-        for tensor in tensors_in(results):
-            place = self.place_of(tensor)
-            if place is not None and all(place.storage != source.storage for source in sources):
-                self._add(Event(len(self.log), effect, place, sources, arguments, caller, state, seconds))
-                written = True
-        if not written:
-            self._add(Event(len(self.log), effect, None, sources, arguments, caller, state, seconds))
+        seconds = time.perf_counter() - start if effect.draws else 0.0
+        if effect.kind == WRITE:
+            self._add_writes(effect, args, kwargs, caller, state, seconds)
+        else:
+            self._add_results(effect, args, kwargs, result, caller, state, seconds)
         return result
 
-    def _write(self, operator, effect: Effect, args, kwargs, caller: Caller, state: GeneratorState | None):
-        """Does an operator that writes to its arguments, and records it."""
-        targets: list[Tensor] = []
-        others: list[Any] = []
-        for where, value in (*enumerate(args), *kwargs.items()):
-            (targets if where in effect.written else others).append(value)
-        sources = self._places(others)
-        start = time.perf_counter()
-        result = operator(*args, **kwargs)
-        seconds = time.perf_counter() - start
+    def _add_writes(self, effect: Effect, args, kwargs, caller: Caller, state: GeneratorState | None, seconds: float):
+        """Records an operator that has written to its arguments."""
+        targets: list[Tensor]
+        sources: tuple[Place, ...]
+        if effect.written == (0,) and all(type(arg) in _NUMBERS for arg in args[1:]):
+            # The most frequent case is treated first: an operator with one tensor and numbers.
+            targets, sources = list(args[:1]), ()
+        else:
+            written: list[Any] = []
+            others: list[Any] = []
+            for where, value in (*enumerate(args), *kwargs.items()):
+                (written if where in effect.written else others).append(value)
+            targets, sources = tensors_in(written), self._places(others)
         arguments = _plain(args, kwargs)
-        # The places are read after the operator, because an `out` argument may get other memory.
-        for place in self._places(targets):
-            read = sources if effect.overwrites else (*sources, place)
-            self._add(Event(len(self.log), effect, place, read, arguments, caller, state, seconds))
+        for tensor in targets:
+            # The place is read after the operator, because an `out` argument may get other memory.
+            place = self.place_of(tensor)
+            if place is not None:
+                read = sources if effect.overwrites else (*sources, place)
+                self._add(Event(len(self.log), effect, place, read, arguments, caller, state, seconds))
+                state = None
+
+    def _add_results(self, effect: Effect, args, kwargs, result, caller, state: GeneratorState | None, seconds: float):
+        """Records an operator that has returned new values or new memory."""
+        reads = effect.kind != ALLOCATE and effect.name not in SHAPE_ONLY
+        sources = self._places((*args, *kwargs.values())) if reads else ()
+        arguments = ((), {}) if effect.kind == ALLOCATE else _plain(args, kwargs)
+        results = (result,) if isinstance(result, Tensor) else result if isinstance(result, (tuple, list)) else ()
+        places = [place for place in self._places(results) if all(place.storage != source.storage for source in sources)]
+        for place in places or (None,):
+            self._add(Event(len(self.log), effect, place, sources, arguments, caller, state, seconds))
             state = None
-        return result
 
     def _add(self, event: Event) -> None:
         self.log.append(event)
@@ -192,15 +197,17 @@ class Recorder(TorchDispatchMode):
             self.events.setdefault(event.place.storage, []).append(event)
 
 
-def _plain(args, kwargs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _plain(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Returns an operator's arguments with every tensor replaced by the class Tensor."""
-    positional = tuple(Tensor if isinstance(arg, Tensor) else arg for arg in args)
-    if any(isinstance(arg, (list, tuple)) for arg in args):
-        positional = tuple(_without_tensors(arg) for arg in positional)
-    return positional, {name: Tensor if isinstance(arg, Tensor) else _without_tensors(arg) for name, arg in kwargs.items()}
+    return tuple(map(_without_tensors, args)), {name: _without_tensors(arg) for name, arg in kwargs.items()}
 
 
 def _without_tensors(value: Any) -> Any:
+    kind = type(value)
+    if kind is float or kind is int:
+        return value
+    if isinstance(value, Tensor):
+        return Tensor
     if isinstance(value, (list, tuple)):
         return tuple(Tensor if isinstance(item, Tensor) else item for item in value)
     return None if isinstance(value, torch.Generator) else value
@@ -211,12 +218,15 @@ def _without_tensors(value: Any) -> Any:
 _HEAD, _TAIL = 32, 24 + 624 * 8
 
 
-def _state_before(args, kwargs) -> GeneratorState | None:
+_default_generator = torch.default_generator
+
+
+def _state_before(args: Any, kwargs: Any) -> GeneratorState | None:
     """Returns the state of the CPU generator that an operator draws from."""
-    generator = kwargs.get("generator")
+    generator = kwargs.get("generator") if kwargs else None
     if generator is None:
-        generator = next((arg for arg in args if isinstance(arg, torch.Generator)), torch.default_generator)
-    if generator.device.type != "cpu":
+        generator = next((arg for arg in args if isinstance(arg, torch.Generator)), _default_generator)
+    if generator is not _default_generator and generator.device.type != "cpu":
         return None
     return generator_state(generator)
 

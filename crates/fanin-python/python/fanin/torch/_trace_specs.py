@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._fanin import schemes
 from ._trace_calls import Call
@@ -36,48 +36,52 @@ def number(value: Any) -> str:
     return short
 
 
-def spec(name: str, **arguments: Any) -> str:
-    """Returns a spec with those arguments that differ from the scheme's defaults."""
-    defaults = _DEFAULTS.get(name, {})
-    texts = {key: number(value) for key, value in arguments.items() if value is not None}
-    texts = {key: text for key, text in texts.items() if text != defaults.get(key)}
-    if name == "constant":
-        return {"0": "zeros", "1": "ones"}.get(texts["val"], f"constant({texts['val']})")
-    return f"{name}({', '.join(f'{key}={text}' for key, text in texts.items())})" if texts else name
+class Spec(NamedTuple):
+    """A scheme with its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    def __str__(self) -> str:
+        """Returns the text of the spec, with those arguments that differ from the scheme's defaults."""
+        defaults = _DEFAULTS.get(self.name, {})
+        texts = {key: value if isinstance(value, str) else number(value) for key, value in self.arguments.items()}
+        if self.name == "constant":
+            return {"0": "zeros", "1": "ones"}.get(texts["val"], f"constant({texts['val']})")
+        texts = {key: text for key, text in texts.items() if text != defaults.get(key)}
+        return f"{self.name}({', '.join(f'{key}={text}' for key, text in texts.items())})" if texts else self.name
 
 
-def of_call(call: Call, events: list[Event]) -> str:
+def of_call(call: Call, events: list[Event]) -> Spec:
     """Returns the spec of a call of an initializer. `events` are the events of the call."""
     name, arguments = call.name.rstrip("_"), dict(call.arguments)
-    if name in ("zeros", "ones", "eye", "lecun_normal"):
-        return name
-    if name == "constant":
-        return spec("constant", **arguments)
+    if name in ("zeros", "ones"):
+        return Spec("constant", {"val": int(name == "ones")})
     if name.startswith("kaiming") and arguments.get("nonlinearity") != "leaky_relu":
         arguments.pop("a", None)  # only leaky_relu has a slope
     if name.startswith("trunc_normal") and any(event.effect.name == "erfinv_" for event in events):
         arguments["method"] = "inverse_cdf"
-    return spec(name, **arguments)
+    return Spec(name, arguments)
 
 
-def of_operator(event: Event) -> str | None:
+def of_operator(event: Event) -> Spec | None:
     """Returns the spec of an operator that was called without an initializer, or None if no spec describes it."""
     name = event.effect.name
-    positional, named = event.arguments
+    positional, _ = event.arguments
     if name == "uniform_":
-        return spec("uniform", a=_argument(event, 1, "from", 0.0), b=_argument(event, 2, "to", 1.0))
+        return Spec("uniform", {"a": _argument(event, 1, "from", 0.0), "b": _argument(event, 2, "to", 1.0)})
     if name == "normal_":
-        return spec("normal", mean=_argument(event, 1, "mean", 0.0), std=_argument(event, 2, "std", 1.0))
+        return Spec("normal", {"mean": _argument(event, 1, "mean", 0.0), "std": _argument(event, 2, "std", 1.0)})
     if name in ("rand", "rand_like"):
-        return spec("uniform")
+        return Spec("uniform", {})
     if name in ("randn", "randn_like"):
-        return spec("normal")
+        return Spec("normal", {})
     if name == "normal" and all(isinstance(value, (int, float)) for value in positional[:2]):
-        return spec("normal", mean=positional[0], std=positional[1])
+        return Spec("normal", {"mean": positional[0], "std": positional[1]})
     value = constant(event)
     if value is not None:
-        return spec("constant", val=value)
-    return "eye" if name == "eye" else None
+        return Spec("constant", {"val": value})
+    return Spec("eye", {}) if name == "eye" else None
 
 
 def constant(event: Event) -> float | int | None:

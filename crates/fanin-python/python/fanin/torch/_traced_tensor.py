@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor, nn
 
-from ._trace_calls import Line
-from ._trace_history import History, Step, copied_place, step_text
+from ._trace_calls import Caller, Line
+from ._trace_history import History, Step, copied_place, spec_of
 from ._trace_places import ALL, coverage
 from ._trace_recorder import Place, Recorder
 
@@ -22,8 +23,6 @@ class Write:
     initializer: str
     #: Whether `initializer` is a spec.
     is_spec: bool
-    #: The lines of code from the one that called the initializer or operator, outwards.
-    stack: tuple[Line, ...]
     #: Whether the write gave all elements new values.
     is_whole: bool
     #: Whether later writes replaced all of the values.
@@ -34,47 +33,103 @@ class Write:
     seconds: float
     #: The tensors whose values were used or copied: names, or None for a tensor that the module does not have.
     sources: tuple[str | None, ...] = ()
-    #: For a copy, the lines that copied, from the innermost outwards. All other attributes are those of the write that was
-    #: copied. Empty if the write is not a copy.
-    copied_by: tuple[Line, ...] = ()
+    #: The stacks of the write, and of the copy if the write is a copy.
+    _caller: Caller | None = field(default=None, repr=False, compare=False)
+    _copier: Caller | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def stack(self) -> tuple[Line, ...]:
+        """The lines of code from the one that called the initializer or operator, outwards."""
+        return () if self._caller is None else self._caller.stack
+
+    @property
+    def copied_by(self) -> tuple[Line, ...]:
+        """For a copy, the lines that copied, from the innermost outwards. Empty if the write is not a copy.
+
+        The initializer and the lines of a copy are those of the write that was copied.
+        """
+        return () if self._copier is None else self._copier.stack
 
     @property
     def file(self) -> str | None:
         """The file of the line that called the initializer or operator."""
-        return self.stack[0].file if self.stack else None
+        stack = self.stack
+        return stack[0].file if stack else None
 
     @property
     def line(self) -> int | None:
         """The number of the line that called the initializer or operator."""
-        return self.stack[0].line if self.stack else None
+        stack = self.stack
+        return stack[0].line if stack else None
 
     @property
     def function(self) -> str | None:
         """The function that called the initializer or operator."""
-        return self.stack[0].function if self.stack else None
+        stack = self.stack
+        return stack[0].function if stack else None
 
 
-@dataclass(frozen=True)
 class TracedTensor:
-    """A parameter or buffer, and how it got its values."""
+    """A parameter or buffer, and how it got its values.
 
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    device: str
-    #: "parameter" or "buffer".
-    kind: str
-    #: Whether the tensor is in the module's state_dict.
-    is_persistent: bool
-    #: The name of an earlier tensor with the same memory, or None.
-    tied_to: str | None
-    #: All writes, in order.
-    writes: list[Write]
-    #: The number of elements that nobody wrote.
-    unwritten: int
-    #: Where the memory was allocated: lines from the innermost outwards. Empty if it was not allocated while recording.
-    allocated: tuple[Line, ...] = ()
-    _history: History | None = field(default=None, repr=False, compare=False)
+    Attributes
+    ----------
+    name, shape, dtype, device
+        The properties of the tensor. `dtype` is a text such as "float32".
+    kind
+        "parameter" or "buffer".
+    is_persistent
+        Whether the tensor is in the module's state_dict.
+    tied_to
+        The name of an earlier tensor with the same memory, or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tensor: Tensor,
+        kind: str,
+        is_persistent: bool,
+        tied_to: str | None,
+        place: Place | None,
+        names: Names,
+    ):
+        self.name = name
+        self.shape: tuple[int, ...] = () if place is None else tuple(place.shape)
+        self.dtype = str(tensor.dtype).removeprefix("torch.")
+        self.device: str = tensor.device.type
+        self.kind = kind
+        self.is_persistent = is_persistent
+        self.tied_to = tied_to
+        self._place = place
+        self._names = names
+
+    def __repr__(self) -> str:
+        return f"TracedTensor({self.name!r}, shape={self.shape}, dtype={self.dtype}, initializer={self.initializer!r})"
+
+    @cached_property
+    def _history(self) -> History | None:
+        return None if self._place is None else History(self._names.recorder, self._place)
+
+    @cached_property
+    def writes(self) -> list[Write]:
+        """All writes, in order."""
+        history = self._history
+        if history is None:
+            return []
+        steps = enumerate(history.steps)
+        return [_write(self.name, step, n < history.superseded, self._names, history.place) for n, step in steps]
+
+    @cached_property
+    def unwritten(self) -> int:
+        """The number of elements that nobody wrote. 0 for a tensor on the meta device."""
+        return 0 if self._history is None or self.device == "meta" else self._history.unwritten()
+
+    @property
+    def allocated(self) -> tuple[Line, ...]:
+        """The lines that allocated the memory, outwards. Empty if it was not allocated while recording."""
+        allocation = None if self._history is None else self._history.allocation
+        return () if allocation is None else allocation.caller.stack
 
     @property
     def left(self) -> list[Write]:
@@ -117,31 +172,19 @@ def traced_tensors(module: nn.Module, recorder: Recorder) -> dict[str, TracedTen
         *((name, tensor, "parameter") for name, tensor in module.named_parameters(remove_duplicate=False)),
         *((name, tensor, "buffer") for name, tensor in module.named_buffers(remove_duplicate=False)),
     ]
-    places: dict[str, Place | None] = {name: recorder.place_of(tensor) for name, tensor, _ in named}
-    names = _Names(recorder, places)
+    places = {name: recorder.place_of(tensor) for name, tensor, _ in named}
+    names = Names(recorder, places)
     found: dict[str, TracedTensor] = {}
     first: dict[Place, str] = {}
     for name, tensor, kind in named:
         place = places[name]
-        history = None if place is None else History(recorder, place)
-        tied = None if place is None else first.setdefault(place, name)
-        found[name] = TracedTensor(
-            name=name,
-            shape=() if place is None else place.shape,
-            dtype=str(tensor.dtype).removeprefix("torch."),
-            device=tensor.device.type,
-            kind=kind,
-            is_persistent=name in saved,
-            tied_to=tied if tied != name else None,
-            writes=[] if history is None else _writes(name, history, names),
-            unwritten=0 if history is None or tensor.device.type == "meta" else history.unwritten(),
-            allocated=() if history is None or history.allocation is None else tuple(history.allocation.caller.stack),
-            _history=history,
-        )
+        tied = name if place is None else first.setdefault(place, name)
+        tied_to = tied if tied != name else None
+        found[name] = TracedTensor(name, tensor, kind, name in saved, tied_to, place, names)
     return found
 
 
-class _Names:
+class Names:
     """The names of the module's tensors, by place."""
 
     def __init__(self, recorder: Recorder, places: dict[str, Place | None]):
@@ -159,32 +202,28 @@ class _Names:
         return None
 
 
-def _writes(name: str, history: History, names: _Names) -> list[Write]:
-    return [_write(name, step, n < history.superseded, names, history.place) for n, step in enumerate(history.steps)]
-
-
-def _write(name: str | None, step: Step, is_superseded: bool, names: _Names, place: Place) -> Write:
-    text, is_spec = step_text(step), True
-    stack = tuple(step.last.caller.stack)
-    copied_by: tuple[Line, ...] = ()
+def _write(name: str | None, step: Step, is_superseded: bool, names: Names, place: Place) -> Write:
+    spec = spec_of(step)
+    text, is_spec = None if spec is None else str(spec), True
+    caller, copier = step.last.caller, None
     sources = [] if text is not None else [s for s in step.last.sources if s.storage != place.storage]
     if text is None:
         text, is_spec = _operator_text(step), False
         origin = _origin(step, names)
         if origin is not None:
-            copied_by, stack = stack, origin.stack
+            caller, copier = origin._caller or caller, caller
             text, is_spec = origin.initializer, origin.is_spec
     return Write(
         tensor=name,
         initializer=text,
         is_spec=is_spec,
-        stack=stack,
         is_whole=step.is_whole,
         is_superseded=is_superseded,
         drawn=sum(event.place.elements for event in step.events if event.effect.draws and event.place is not None),
         seconds=sum(event.seconds for event in step.events),
         sources=tuple(names.find(source) for source in sources),
-        copied_by=copied_by,
+        _caller=caller,
+        _copier=copier,
     )
 
 
@@ -193,7 +232,7 @@ def _operator_text(step: Step) -> str:
     return "torch.tensor" if name == "tensor" else f"aten.{name}"
 
 
-def _origin(step: Step, names: _Names) -> Write | None:
+def _origin(step: Step, names: Names) -> Write | None:
     """Returns the write of the values that a step has copied. None if it copied nothing, or several writes' values."""
     source = copied_place(step)
     if source is None:
@@ -224,7 +263,7 @@ def overwritten_draws(tensors: dict[str, TracedTensor], recorder: Recorder) -> l
             continue
         place = max((event.place for event in events if event.place is not None), key=lambda place: place.elements)
         for step in History(recorder, place).steps:
-            write = _write(None, step, True, _Names(recorder, {}), place)
+            write = _write(None, step, True, Names(recorder, {}), place)
             if write.drawn:
                 found.append(write)
     return found

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -32,20 +33,26 @@ class InitTrace(Mapping[str, "TracedTensor"]):
     ----------
     module
         The module.
-    unwritten
-        The names of the tensors that have elements that nobody wrote.
-    overwritten
-        The draws that were for nothing: the values were overwritten, or their memory was freed, before anything read them.
     """
 
     def __init__(self, module: nn.Module, recorder: Recorder):
-        from ._traced_tensor import overwritten_draws, traced_tensors
+        from ._traced_tensor import traced_tensors
 
         self.module = module
         self._recorder = recorder
         self._tensors: dict[str, TracedTensor] = traced_tensors(module, recorder)
-        self.unwritten: list[str] = [name for name, tensor in self._tensors.items() if tensor.unwritten]
-        self.overwritten: list[Write] = overwritten_draws(self._tensors, recorder)
+
+    @cached_property
+    def unwritten(self) -> list[str]:
+        """The names of the tensors that have elements that nobody wrote."""
+        return [name for name, tensor in self._tensors.items() if tensor.unwritten]
+
+    @cached_property
+    def overwritten(self) -> list[Write]:
+        """The draws that were for nothing: the values were overwritten, or freed, before anything read them."""
+        from ._traced_tensor import overwritten_draws
+
+        return overwritten_draws(self._tensors, self._recorder)
 
     def __getitem__(self, name: str) -> TracedTensor:
         return self._tensors[name]
@@ -68,6 +75,60 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         from ._trace_table import as_html
 
         return as_html(self)
+
+    def replay(self, max_values: int = 4096) -> str:
+        """Returns a replay: the text of a TOML file from which fanin computes the exact weights without torch.
+
+        The file has, for each tensor of the module's state_dict, the writes and their positions in torch's stream of random
+        numbers. `fanin init replay.toml --stream torch -o model.safetensors` writes the weights. Every tensor is computed from
+        the replay and compared with the module before the text is returned.
+
+        Parameters
+        ----------
+        max_values
+            A tensor whose writes cannot be expressed gets its values as a list, if it has at most this many elements. Such
+            writes are arithmetic with several tensors, values from Python or NumPy, and functions such as `exp`.
+
+        Raises
+        ------
+        ValueError
+            If a tensor cannot be expressed, with the reason for each. `orthogonal` and the truncated normal of timm cannot be
+            expressed: their last bits depend on torch's libraries.
+
+        Examples
+        --------
+        >>> import torch, fanin.torch
+        >>> def build():
+        ...     _ = torch.manual_seed(0)
+        ...     return torch.nn.Linear(3, 2)
+        >>> print(fanin.torch.trace_init(build).replay().split("[tensors]")[1].strip())
+        "weight" = { shape = [2, 3], fill = "uniform(a=-1/sqrt(3), b=1/sqrt(3))", at = 0 }
+        "bias" = { shape = [2], fill = "uniform(a=-1/sqrt(3), b=1/sqrt(3))", at = 6 }
+        """
+        from ._trace_replay import write
+
+        return write(self, max_values)
+
+    def recipe(self) -> str:
+        """Returns a recipe that initializes the module's tensors as the recorded writes did, in distribution.
+
+        Rules are grouped by pattern, and numbers are written as formulas where one fits, such as `0.02/sqrt(2*n_layer)`. What a
+        recipe cannot express has a comment that begins with CHECK.
+
+        Examples
+        --------
+        >>> import torch, fanin.torch
+        >>> print(fanin.torch.trace_init(lambda: torch.nn.Linear(3, 2)).recipe())
+        # Recorded by fanin.torch.trace_init from Linear: 2 tensors.
+        <BLANKLINE>
+        [init]
+        "weight" = "kaiming_uniform(a=sqrt(5))"
+        "bias" = "linear_default_bias(weight_fan_in)"
+        <BLANKLINE>
+        """
+        from ._trace_recipe import write
+
+        return write(self)
 
     def to_json(self, indent: int | None = None) -> str:
         """Returns the trace as JSON text."""

@@ -26,6 +26,7 @@ use crate::text::{count, counted, escaped};
 use choice::{Choice, Section};
 use classify::Context;
 use patterns::DraftRule;
+pub use patterns::cover;
 
 /// The maximum number of names in the comment above a rule.
 const MAX_NAMES: usize = 3;

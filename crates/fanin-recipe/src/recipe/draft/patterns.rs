@@ -34,13 +34,21 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
         .collect();
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by_key(|&index| (choices[index].section, kinds[index], index));
+    let groups = cover(names, &kinds, &order).into_iter();
+    groups.map(|(pattern, members)| DraftRule { pattern, choice: &choices[members[0]], members }).collect()
+}
+
+/// Returns patterns that together match all names, so that the first pattern that matches a name matches only names of
+/// the same kind. `kinds[i]` is the kind of `names[i]`. Each pattern is returned with the indices of the names for which
+/// it is the first, in the order of `order`, which has every index once.
+pub fn cover(names: &[&str], kinds: &[usize], order: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut is_open = vec![true; names.len()];
     // The indices of the names that have no rule yet. To save time, indices are removed only when a rule that matches
     // several names is added. Until then, `open` also contains names with a rule of their own, for which `is_open` is
     // false.
     let mut open: Vec<usize> = (0..names.len()).collect();
-    let (mut rules, mut comparisons) = (Vec::new(), 0);
-    for index in order {
+    let (mut found_patterns, mut comparisons) = (Vec::new(), 0);
+    for &index in order {
         if !is_open[index] {
             continue;
         }
@@ -59,7 +67,7 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
             is_valid.then_some((pattern, members))
         };
         let found = candidates(names[index]).into_iter().find_map(&mut try_pattern);
-        // A rule that wins for only one tensor has the tensor's name as its pattern.
+        // A pattern for only one name is the name.
         let (pattern, members) = found
             .filter(|(_, members)| members.len() > 1)
             .unwrap_or_else(|| (literal(names[index]), vec![index]));
@@ -67,9 +75,9 @@ pub(super) fn rules<'a>(names: &[&str], choices: &'a [Choice]) -> Vec<DraftRule<
         if members.len() > 1 {
             open.retain(|&other| is_open[other]);
         }
-        rules.push(DraftRule { pattern, choice: &choices[index], members });
+        found_patterns.push((pattern, members));
     }
-    rules
+    found_patterns
 }
 
 /// Returns patterns that match a name, in order from the most general to the most specific.

@@ -1,0 +1,45 @@
+//! What `fanin.torch.trace_init` needs: patterns for the rules of a recipe, and the comparison of a module with a
+//! replay.
+
+use fanin_recipe::Replay;
+use fanin_recipe::recipe::draft::cover;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::errors;
+use crate::interrupt::interruptible;
+use crate::memory::bytes_at;
+
+/// Returns the names of those tensors whose memory differs from the values that a replay gives them. `text` is the
+/// replay. Each tensor is given as (name, address, number of bytes), and its memory is in row-major order.
+///
+/// Raises ValueError if the replay is invalid, or has no tensor with one of the names.
+#[pyfunction]
+pub fn replay_differences(
+    py: Python<'_>,
+    text: &str,
+    tensors: Vec<(String, usize, usize)>,
+) -> PyResult<Vec<String>> {
+    let replay = Replay::parse(text, "replay.toml".as_ref()).map_err(errors::from_recipe)?;
+    // SAFETY: `_trace_replay.py` keeps the tensors alive, and nothing writes to them during the call.
+    let bytes = |address, count| unsafe { bytes_at(address, count) };
+    let expected: Vec<_> =
+        tensors.into_iter().map(|(name, address, count)| (name, bytes(address, count))).collect();
+    let found = interruptible(py, |_| fanin_checkpoint::replay_differences(&replay, &expected))?;
+    found.map_err(errors::from_checkpoint)
+}
+
+/// Returns patterns for the rules of a recipe. `names` are the names of tensors. Tensors with equal numbers in `kinds`
+/// have the same initializer. Each pattern is returned with the indices of the names for which its rule wins.
+#[pyfunction]
+pub fn cover_names(names: Vec<String>, kinds: Vec<usize>) -> PyResult<Vec<(String, Vec<usize>)>> {
+    if names.len() != kinds.len() {
+        let message =
+            format!("{} names and {} kinds: there must be one kind for each name", names.len(), kinds.len());
+        return Err(PyValueError::new_err(message));
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by_key(|&index| (kinds[index], index));
+    Ok(cover(&names, &kinds, &order))
+}

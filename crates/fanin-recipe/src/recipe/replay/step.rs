@@ -1,0 +1,152 @@
+//! The steps of a replay. A step writes to a tensor, or to a view of a tensor.
+
+use fanin::Plan;
+use fanin::init::Init;
+
+/// A step that writes to a tensor.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The elements that the step writes. `None` stands for the whole tensor.
+    pub view: Option<View>,
+    /// What the step writes.
+    pub kind: StepKind,
+}
+
+/// What a step writes.
+#[derive(Debug, Clone)]
+pub enum StepKind {
+    /// The values of an initializer.
+    Fill {
+        /// The initializer.
+        init: Init,
+        /// The plan for the shape of the view and the dtype of the tensor.
+        plan: Plan,
+        /// Where in the torch stream the values begin. `None` if the plan draws nothing.
+        start: Option<Start>,
+    },
+    /// One whole number, for tensors of an integer dtype.
+    Integer(i128),
+    /// 0, 1, 2, ... along the last axis, for tensors of an integer dtype.
+    Arange,
+    /// The values of another tensor, converted to the dtype of this tensor.
+    Copy {
+        /// The name of the other tensor.
+        name: String,
+        /// The elements of the other tensor, as a view of its values in row-major order. `None` stands for all of them.
+        view: Option<View>,
+    },
+    /// The given values, in row-major order.
+    Values(Values),
+    /// The product of each value and this number.
+    Multiply(f64),
+    /// The quotient of each value and this number.
+    Divide(f64),
+    /// The sum of each value and this number.
+    Add(f64),
+}
+
+/// Values that are written in a replay.
+#[derive(Debug, Clone)]
+pub enum Values {
+    /// The values of a tensor of a floating-point dtype.
+    Floats(Vec<f64>),
+    /// The values of a tensor of an integer dtype.
+    Integers(Vec<i128>),
+}
+
+/// A position in the torch stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Start {
+    /// The seed with which the generator was last seeded.
+    pub seed: u64,
+    /// The number of 32-bit words that were drawn since then.
+    pub at: u64,
+    /// If the generator has stored the second normal value of a pair: the position at which the pair was drawn.
+    pub pair: Option<u64>,
+}
+
+/// Elements of a tensor: those at `offset` plus a multiple of each stride. Strides count elements of the tensor's memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// The position in memory of the element whose index is 0 along every axis.
+    pub offset: usize,
+    /// The size of each axis.
+    pub shape: Vec<usize>,
+    /// The stride of each axis.
+    pub strides: Vec<usize>,
+}
+
+impl View {
+    /// Returns the strides of a tensor that is contiguous in row-major order.
+    pub fn row_major(shape: &[usize]) -> Vec<usize> {
+        let mut strides = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * shape[axis].max(1);
+        }
+        strides
+    }
+
+    /// Returns the number of elements, or `None` if it does not fit in `usize`.
+    pub fn count(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |count, &size| count.checked_mul(size))
+    }
+
+    /// Returns the end (exclusive) of the range of positions from 0 to the last element, or `None` if it does not fit
+    /// in `usize`. The end is 0 if there are no elements.
+    pub fn end(&self) -> Option<usize> {
+        if self.shape.contains(&0) {
+            return Some(0);
+        }
+        let reach = self.shape.iter().zip(&self.strides);
+        let mut last = reach.map(|(&size, &stride)| (size - 1).checked_mul(stride));
+        last.try_fold(self.offset, |end, reach| end.checked_add(reach?))?.checked_add(1)
+    }
+
+    /// Calls `visit` with the position in memory of each element, in row-major order.
+    pub fn for_each(&self, mut visit: impl FnMut(usize)) {
+        if self.shape.contains(&0) {
+            return;
+        }
+        let Some((&size, outer)) = self.shape.split_last() else { return visit(self.offset) };
+        let stride = self.strides[outer.len()];
+        let (mut index, mut position) = (vec![0; outer.len()], self.offset);
+        loop {
+            (0..size).for_each(|step| visit(position + step * stride));
+            let mut axis = outer.len();
+            loop {
+                let Some(next) = axis.checked_sub(1) else { return };
+                axis = next;
+                index[axis] += 1;
+                position += self.strides[axis];
+                if index[axis] < outer[axis] {
+                    break;
+                }
+                position -= outer[axis] * self.strides[axis];
+                index[axis] = 0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_visited_in_row_major_order() {
+        let positions = |offset, shape: &[usize], strides: &[usize]| {
+            let view = View { offset, shape: shape.to_vec(), strides: strides.to_vec() };
+            let mut found = Vec::new();
+            view.for_each(|position| found.push(position));
+            assert_eq!(
+                (view.count(), view.end()),
+                (Some(found.len()), found.iter().max().map_or(Some(0), |m| Some(m + 1)))
+            );
+            found
+        };
+        assert_eq!(positions(5, &[], &[]), [5]);
+        assert_eq!(positions(0, &[2, 0, 3], &[9, 9, 9]), [0usize; 0]);
+        assert_eq!(positions(1, &[2, 3], &[1, 2]), [1, 3, 5, 2, 4, 6]);
+        assert_eq!(positions(0, &[2, 2, 2], &View::row_major(&[2, 2, 2])), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+}
