@@ -186,6 +186,7 @@ def write(trace: Any, max_values: int) -> str:
     tables: dict[str, dict[str, Any]] = {}
     problems: dict[str, str] = {}
     names: dict[Place, str] = {}
+    lists: dict[str, str] = {}
     for name, tensor in state.items():
         place = recorder.place_of(tensor) if isinstance(tensor, Tensor) else None
         if place is None or tensor.device.type != "cpu":
@@ -204,6 +205,11 @@ def write(trace: Any, max_values: int) -> str:
                 problems[name] = str(error)
                 continue
         names.setdefault(place, name)
+        if "values" in table:
+            # Equal lists are written once: many models have the same table of positions in each layer.
+            first = lists.setdefault(json.dumps(table), name)
+            if first != name:
+                table = {"dtype": table["dtype"], "shape": table["shape"], "copy": first}
         tables[name] = table
     _raise(problems)
     text = _text(tables, program.temporary)
