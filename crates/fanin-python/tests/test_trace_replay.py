@@ -146,6 +146,11 @@ def test_a_build_that_does_not_seed_is_replayed(seed, tmp_path):
     assert all(torch.equal(tensor, written(text, tmp_path)[name]) for name, tensor in make().state_dict().items())
 
 
+def test_a_large_constant_that_was_computed_is_replayed(tmp_path):
+    text = assert_replayed(lambda: nn.ParameterList([nn.Parameter(nn.functional.pad(torch.zeros(5000), (0, 3)))]), tmp_path)
+    assert 'fill = "zeros"' in text
+
+
 def test_what_a_replay_cannot_express_is_an_error_that_names_tensor_and_line():
     def make():
         module = nn.Linear(90, 80)

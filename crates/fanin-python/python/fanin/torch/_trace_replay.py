@@ -225,7 +225,7 @@ def _table(program: _Program, place: Place, tensor: Tensor, max_values: int) -> 
         try:
             return program.table(place)
         except _Unknown:
-            if place.elements > max_values:
+            if place.elements > max_values and constant_step(tensor) is None:
                 raise
     elif place.elements > max_values:
         step = constant_step(tensor)
@@ -239,9 +239,13 @@ def _table(program: _Program, place: Place, tensor: Tensor, max_values: int) -> 
 def constant_step(tensor: Tensor) -> dict[str, Any] | None:
     """Returns the step for a tensor whose values are all equal, or that counts up along its last axis. Else returns None."""
     tensor = tensor.detach()
-    if tensor.dtype.is_floating_point or not tensor.numel():
+    if not tensor.numel():
         return None
     first = tensor.flatten()[0]
+    if tensor.dtype.is_floating_point:
+        # Zeros of different signs are equal here, and are found when the replay is compared with the module.
+        equal = bool((tensor == first).all())
+        return {"fill": str(specs.Spec("constant", {"val": first.item()}))} if equal else None
     if bool((tensor == first).all()):
         return {"fill": str(specs.Spec("constant", {"val": int(first)}))}
     if tensor.ndim and tensor.dtype != torch.bool:
