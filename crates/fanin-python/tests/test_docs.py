@@ -13,7 +13,8 @@ import pytest
 import fanin
 
 ROOT = Path(__file__).parents[3]
-FILES = ("README.md", "docs/pytorch.md", "docs/is-my-model-initialized.md", "docs/trace.md", "docs/probe.md", "docs/distributed.md")
+PYTHON = ("pytorch", "is-my-model-initialized", "trace", "probe", "training", "distributed")
+FILES = ("README.md", *(f"docs/{page}.md" for page in PYTHON))
 PAGES = [(ROOT / page).read_text() for page in FILES]
 SNIPPET = re.compile(r"<!-- run: (\w+) ?(\d*) -->\n```(?:python|sh)\n(.*?)```", re.DOTALL)
 SNIPPETS = [snippet for page in PAGES for snippet in SNIPPET.findall(page)]

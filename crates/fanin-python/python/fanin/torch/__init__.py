@@ -25,6 +25,7 @@ also uses this pool for fills of 2^25 values or more, because Ctrl-C must be abl
 `check_init` finds weights that nobody wrote, or that were drawn again after they were loaded; `assert_initialized` is for tests.
 `probe` measures how signals and gradients pass through a model, and says what to change. `lsuv_` scales weights by measurement.
 `verify`, `audit` and `inspect` check a module in memory, as the commands of these names check a file.
+`coord_check` says whether outputs and updates keep their size when a model gets wider. `Monitor` measures during training.
 
 Ctrl-C interrupts a long fill within some hundredths of a second. The generator then has the state that it had before the call.
 Some elements of the tensor have new values, and the others keep their old values.
@@ -66,10 +67,12 @@ from ._init import (
     xavier_uniform_ as xavier_uniform_,
     zeros_ as zeros_,
 )
+from ._coord_check import CoordCheck, coord_check
 from ._init_module import init_module
 from ._lsuv import lsuv_
 from ._module_analysis import audit, inspect, verify
 from ._manual_split import fill_flat, init_method
+from ._monitor import Monitor, MonitorRecord
 from ._probe import Probe, probe
 from ._sharded_init import sharded_init
 from .check import InitError, InitReport, assert_initialized, check_init
@@ -77,13 +80,17 @@ from .trace import InitTrace, trace_init
 
 __all__ = [
     *_torch.__all__,
+    "CoordCheck",
     "InitError",
     "InitReport",
     "InitTrace",
+    "Monitor",
+    "MonitorRecord",
     "Probe",
     "assert_initialized",
     "audit",
     "check_init",
+    "coord_check",
     "fast_init",
     "fill_flat",
     "init_method",

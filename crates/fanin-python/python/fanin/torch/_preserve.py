@@ -33,7 +33,7 @@ def preserved(model: nn.Module, *, may_write: bool = False) -> Iterator[None]:
     buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
     versions = {name: (parameter, _version(parameter)) for name, parameter in model.named_parameters()}
-    with _generators_restored(), _uncompiled(), torch.enable_grad():
+    with generators_restored(), uncompiled(), torch.enable_grad():
         try:
             for parameter, _ in gradients:
                 parameter.grad = None
@@ -88,7 +88,7 @@ def _same_bits(a: Tensor, b: Tensor) -> bool:
 
 
 @contextlib.contextmanager
-def _generators_restored() -> Iterator[None]:
+def generators_restored() -> Iterator[None]:
     """Restores the states of the default generators of torch, Python and NumPy."""
     state = torch.get_rng_state()
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else None
@@ -106,7 +106,7 @@ def _generators_restored() -> Iterator[None]:
             numpy.random.set_state(array)
 
 
-def _uncompiled() -> contextlib.AbstractContextManager[Any]:
+def uncompiled() -> contextlib.AbstractContextManager[Any]:
     """Returns a context in which compiled code runs uncompiled. If nothing has been compiled, nothing needs to be done."""
     if "torch._dynamo" not in sys.modules:
         return contextlib.nullcontext()

@@ -25,7 +25,7 @@ _PREDICTIONS = ("logits", "last_hidden_state", "prediction_logits", "start_logit
 def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
     """Runs a model forward and backward once, and returns what was measured. Everything is restored afterwards."""
     began = time.perf_counter()
-    inputs, targets = _split(batch, loss)
+    inputs, targets = split(batch, loss)
     inputs, targets = copied(inputs), copied(targets)
     size = _batch_size(inputs)
     recorder = Recorder(size)
@@ -39,7 +39,7 @@ def run(model: nn.Module, batch: Any, loss: Loss | None, seed: int) -> Run:
             raise ValueError(f"the output of the model has no floating-point tensor: it is of type {type(output).__name__}")
         if not any(one.numel() for one in tensors):
             raise ValueError("the output of the model is empty: batch must have at least one input")
-        value, scalar = _loss(output, tensors, loss, targets, seed)
+        value, scalar = objective(output, tensors, loss, targets, seed)
         recorder.is_recording = False
         result = Run(recorder.layers, recorder.residuals, recorder.attention, weights, batch=size)
         result.loss = scalar
@@ -66,7 +66,7 @@ def call(model: nn.Module, inputs: Any) -> Any:
     return model(inputs)
 
 
-def _split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
+def split(batch: Any, loss: Loss | None) -> tuple[Any, Any]:
     if loss is None:
         return batch, None
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
@@ -100,7 +100,7 @@ def _batch_size(inputs: Any) -> int | None:
     return sizes[0] if sizes else None
 
 
-def _loss(output: Any, tensors: list[Tensor], loss: Loss | None, targets: Any, seed: int) -> tuple[Tensor, float | None]:
+def objective(output: Any, tensors: list[Tensor], loss: Loss | None, targets: Any, seed: int) -> tuple[Tensor, float | None]:
     """Returns what to send back, and the loss if there is one.
 
     Without a loss, this is a random projection of the output. The gradient of the output then has independent values of mean 0

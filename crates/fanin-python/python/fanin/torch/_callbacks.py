@@ -1,0 +1,40 @@
+"""Callbacks that let `Monitor` measure in the training loops of Lightning and transformers, which are imported when needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._monitor import Monitor
+
+
+def lightning_callback(monitor: Monitor) -> Any:
+    """Returns a callback for Lightning's Trainer. With gradient accumulation, each batch is a step."""
+    try:
+        lightning = importlib.import_module("lightning.pytorch")
+    except ModuleNotFoundError:
+        lightning = importlib.import_module("pytorch_lightning")
+
+    class MonitorCallback(lightning.Callback):  # type: ignore[misc, name-defined, unused-ignore]
+        def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
+            monitor.begin_step()
+
+        def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
+            monitor.end_step()
+
+    return MonitorCallback()
+
+
+def transformers_callback(monitor: Monitor) -> Any:
+    """Returns a callback for the Trainer of transformers."""
+    from transformers import TrainerCallback
+
+    class MonitorCallback(TrainerCallback):  # type: ignore[misc, name-defined, unused-ignore]
+        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+            monitor.begin_step()
+
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            monitor.end_step()
+
+    return MonitorCallback()

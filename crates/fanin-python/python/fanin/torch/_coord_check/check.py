@@ -1,0 +1,159 @@
+"""The function `coord_check`, which trains models of several widths for a few steps and compares their outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._measure import tensors_of
+from .._preserve import generators_restored
+from .._probe.run import call, copied, objective, split
+from .recorder import Output, Recorder
+from .result import CoordCheck, Module
+from .verdict import judge
+
+
+def coord_check(
+    build: Callable[[int], nn.Module],
+    *,
+    widths: Sequence[int],
+    batch: Any,
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+    loss: Callable[..., Tensor] | None = None,
+    steps: int = 4,
+    seeds: int = 3,
+    seed: int = 0,
+) -> CoordCheck:
+    """Trains models of several widths for a few steps, and says whether their outputs keep their size with the width.
+
+    This is the coordinate check of Yang et al. (2022, appendix D.1, "Verifying muP implementation via coordinate checking"). For
+    each module, and for the logits of each attention, the sizes (root mean squares) of the output h_t after t steps, of the change h_t - h_0, and of the module's own
+    change are measured on one batch. The own change is the effect of the updates of the module's own parameters on its input
+    after t steps. The exponent a in size = c width^a is fitted for each of them.
+
+    In the maximal update parametrization (muP), all of these exponents are 0, except that the output of the model may be smaller
+    in wider models before the first step. Then the best learning rate does not depend on the width. In the standard
+    parametrization, with one learning rate for all widths, changes grow with the width.
+
+    The exponents of all parametrizations of powers of the width are multiples of 1/2 in the limit (Yang and Hu 2021), so an
+    exponent counts as different from 0 if it is beyond +-1/4.
+
+    The states of the generators of torch, Python and NumPy are restored. Memory for the outputs of one model is needed twice.
+
+    Parameters
+    ----------
+    build
+        A function that returns a new model of a given width. Only the width may change, not the depth.
+    widths
+        At least two widths. With three or more, and a factor of 8 from the first to the last, exponents are accurate to about
+        0.1.
+    batch
+        The input of the model, as for `probe`: a mapping is passed as keywords, a tuple or list as arguments, anything else as
+        one argument. With a `loss`, this is a pair of inputs and targets. All widths and all steps use this batch.
+    optimizer
+        A function that returns the optimizer for a model. It sets the learning rates that depend on the width.
+    loss
+        A function of the model's output and the targets. Without it, the loss that the model returns is used. If it returns none,
+        a random projection of its output is used.
+    steps
+        The number of training steps.
+    seeds
+        The number of models of each width, with the seeds `seed`, `seed + 1`, ... of torch.manual_seed.
+    seed
+        The first seed. Before each forward pass, the generators are seeded again, so dropout has the same masks in all steps.
+
+    Returns
+    -------
+    CoordCheck
+        The exponents. `print(...)` shows a table and the verdict, and `plot` draws the sizes by width.
+
+    Examples
+    --------
+    >>> def build(width):
+    ...     return torch.nn.Sequential(torch.nn.Linear(16, width), torch.nn.ReLU(), torch.nn.Linear(width, 1))
+    >>> result = coord_check(
+    ...     build,
+    ...     widths=[64, 256, 1024],
+    ...     batch=(torch.randn(32, 16), torch.randn(32, 1)),
+    ...     loss=torch.nn.functional.mse_loss,
+    ...     optimizer=lambda model: torch.optim.Adam(model.parameters(), lr=0.001),
+    ... )
+    >>> result.ok, result.parametrization, result.findings[0].module
+    (False, 'standard', '2')
+    """
+    ordered = _checked_widths(widths)
+    for name, value, least in (("steps", steps, 1), ("seeds", seeds, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} = {value!r}: must be a positive integer")
+    inputs, targets = split(batch, loss)
+    runs: list[list[dict[str, Output]]] = []
+    model_name = ""
+    with generators_restored():
+        for width in ordered:
+            row = []
+            for number in range(seed, seed + seeds):
+                torch.manual_seed(number)
+                model = build(width)
+                if not isinstance(model, nn.Module):
+                    raise TypeError(f"build({width}) returned {type(model).__name__}: it must return a torch.nn.Module")
+                model_name = type(model).__name__
+                row.append(_run(model, inputs, targets, loss, optimizer, steps, number))
+            runs.append(row)
+    modules = _modules(runs, ordered, steps)
+    return CoordCheck(model_name, tuple(ordered), seeds, steps, modules, *judge(modules))
+
+
+def _checked_widths(widths: Sequence[int]) -> list[int]:
+    ordered = sorted(set(widths))
+    if len(ordered) < 2 or ordered[0] < 1:
+        raise ValueError(f"widths = {list(widths)!r}: at least two different positive widths are needed")
+    return ordered
+
+
+def _run(
+    model: nn.Module,
+    inputs: Any,
+    targets: Any,
+    loss: Callable[..., Tensor] | None,
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+    steps: int,
+    seed: int,
+) -> dict[str, Output]:
+    """Trains a model for a few steps and returns its outputs, by name. The values of h_0 are released."""
+    recorder = Recorder(model)
+    updates = optimizer(model)
+    if not isinstance(updates, torch.optim.Optimizer):
+        raise TypeError(f"optimizer returned {type(updates).__name__}: it must return a torch.optim.Optimizer for the model")
+    for step in range(steps + 1):
+        torch.manual_seed(seed)
+        with torch.set_grad_enabled(step < steps), recorder.step(step):
+            output = call(model, copied(inputs))
+        if step < steps:
+            updates.zero_grad()
+            objective(output, tensors_of(output), loss, targets, seed)[0].backward()
+            updates.step()
+    for one in recorder.outputs.values():
+        del one.first
+    return recorder.outputs
+
+
+def _modules(runs: list[list[dict[str, Output]]], widths: list[int], steps: int) -> list[Module]:
+    """Returns the measurements of all widths and seeds, by module."""
+    first = runs[0][0]
+    for width, row in zip(widths, runs):
+        for outputs in row:
+            if list(outputs) != list(first):
+                other = sorted(set(outputs) ^ set(first)) or ["another order"]
+                raise ValueError(f"the models of width {widths[0]} and {width} call different modules: {', '.join(other[:5])}")
+    modules = []
+    for name, one in first.items():
+        rows = [[outputs[name] for outputs in row] for row in runs]
+        is_output = all(other.shape == one.shape for row in rows for other in row)
+        by_step = lambda key: [[[getattr(run, key)[step] for run in row] for row in rows] for step in range(steps + 1)]
+        own = by_step("own") if one.has_parameters else None
+        inputs = None if one.input is None else [[run.input or 0.0 for run in row] for row in rows]
+        modules.append(Module(name, one.kind, is_output, tuple(widths), inputs, by_step("size"), by_step("change"), own))
+    return modules

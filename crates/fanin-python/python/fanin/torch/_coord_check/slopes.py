@@ -1,0 +1,53 @@
+"""Slopes of the logarithm of a size against the logarithm of the width, with intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from collections.abc import Sequence
+
+from .._probe.fit import student_t
+
+
+@dataclasses.dataclass(frozen=True)
+class Slope:
+    """The exponent a of a size that is proportional to width^a."""
+
+    value: float
+    #: A 95 % interval: over the seeds if there are several, else from the distances of the points from the line.
+    low: float
+    high: float
+
+
+def slope(widths: Sequence[int], sizes: Sequence[Sequence[float]]) -> Slope | None:
+    """Returns the slope of ln(size) against ln(width) by least squares.
+
+    Returns None if a size is 0, and a slope of infinity if a size is not finite.
+
+    Parameters
+    ----------
+    widths
+        At least two different widths.
+    sizes
+        For each width, the size with each seed.
+    """
+    flat = [one for row in sizes for one in row]
+    if not all(map(math.isfinite, flat)):
+        return Slope(math.inf, math.inf, math.inf)
+    if not all(flat):
+        return None
+    x = [math.log(one) for one in widths]
+    curves = [[math.log(row[seed]) for row in sizes] for seed in range(len(sizes[0]))]
+    lines = [statistics.linear_regression(x, curve) for curve in curves]
+    values = [line.slope for line in lines]
+    mean = statistics.fmean(values)
+    if len(values) > 1:
+        half = student_t(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+    elif len(x) > 2:
+        errors = [y - (lines[0].intercept + lines[0].slope * one) for one, y in zip(x, curves[0])]
+        spread = math.sqrt(sum(one * one for one in errors) / (len(x) - 2))
+        half = student_t(len(x) - 2) * spread / math.sqrt(sum((one - statistics.fmean(x)) ** 2 for one in x))
+    else:
+        half = math.inf
+    return Slope(mean, mean - half, mean + half)
