@@ -93,7 +93,8 @@ def _parametrization(modules: Sequence[Module], findings: Sequence[Finding]) -> 
     first = {one: first_known(one.own_slopes)[1] for one in modules if one.own is not None}
     hidden = [slope.value for one, slope in first.items() if slope is not None and not one.has_fixed_shape]
     outputs = [slope.value for one, slope in first.items() if slope is not None and one.has_fixed_shape]
-    if any(one > LIMIT for one in outputs) and 2 * sum(one > LIMIT for one in hidden) >= len(hidden):
+    # The input of the first layer does not get wider, so its own change does not grow.
+    if any(one > LIMIT for one in outputs) and 2 * sum(one > LIMIT for one in hidden) >= len(hidden) - 1:
         return "standard"
     if all(one.slope < 0 for one in findings) and 2 * sum(one < -LIMIT for one in hidden) > len(hidden):
         return "kernel"
