@@ -1,0 +1,73 @@
+"""docs/choosing.md: its numbers are those of docs/choosing.json, its pictures are small, and its recipes fit its networks."""
+
+import importlib
+import json
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs"
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """Imports the modules of scripts/choosing by name."""
+    sys.path.insert(0, str(ROOT / "scripts" / "choosing"))
+    yield importlib.import_module
+    sys.path.pop(0)
+
+
+RESULTS = json.loads((DOCS / "choosing.json").read_text())
+
+
+def test_the_page_shows_the_measured_numbers(scripts):
+    page = (DOCS / "choosing.md").read_text()
+    assert scripts("page").render(page, RESULTS) == page
+    assert page.count("<!-- measured: ") == len(RESULTS["experiments"]) + 2 == page.count("<!-- end -->")
+    changed = json.loads(json.dumps(RESULTS))
+    changed["experiments"]["mlp-relu"]["schemes"][1]["score"][1] = 0.123
+    assert scripts("page").render(page, changed) != page
+
+
+def test_the_results_are_those_of_the_experiments(scripts):
+    experiments = scripts("experiments").EXPERIMENTS
+    assert list(RESULTS["experiments"]) == [one.key for one in experiments]
+    for one in experiments:
+        measured = RESULTS["experiments"][one.key]["schemes"]
+        assert [(two["name"], two["recipe"]) for two in measured] == [(two.name, two.recipe) for two in one.schemes]
+        assert all(len(two["signal"]) == len(two["gradient"]) == len(one.points) for two in measured)
+        assert all(len(two["score"]) == RESULTS["seeds"] for two in measured)
+
+
+def test_pictures_are_small_and_have_dark_colours():
+    for key in RESULTS["experiments"]:
+        text = (DOCS / "choosing" / f"{key}.svg").read_text()
+        assert len(text.encode()) < 60_000 and "prefers-color-scheme: dark" in text, key
+
+
+def test_every_recipe_fits_its_network_and_signals_can_be_followed(scripts):
+    experiments, training, signals = (scripts(name) for name in ("experiments", "training", "signals"))
+    for one in experiments.EXPERIMENTS:
+        for scheme in one.schemes:
+            model = training.initialized(one, scheme, 0, is_deep=True)
+            inputs = torch.rand(8, 2) if one.fits_picture else torch.randn(8, 1, 8, 8)
+            forward, backward = signals.curves(one, model, inputs, 0)
+            assert len(forward) == len(backward) == len(one.points)
+            assert forward[0] == backward[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"), [("Xavier", 0.5), ("Kaiming", 1.0), ("orthogonal, gain sqrt(2)", 1.0)]
+)  # fmt: skip
+def test_measured_slopes_are_those_of_theory(name, factor):
+    """relu halves the mean square. Geometric means over networks of width n lie below: by about 5 / (4 n) a layer for Gaussian
+    weights (Hanin and Nica 2020), which is 0.02 here for each of 2 layers.
+    """
+    scheme = next(one for one in RESULTS["experiments"]["mlp-relu"]["schemes"] if one["name"] == name)
+    inner = scheme["signal"][:-1]
+    slope = math.log(inner[-1] / inner[0]) / (len(inner) - 1)
+    assert slope == pytest.approx(math.log(factor), abs=0.06)

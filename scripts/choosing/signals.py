@@ -1,0 +1,51 @@
+"""How signal and gradient run through the layers of a network before training."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import torch
+from torch import Tensor, nn
+
+from experiments import Experiment
+from fanin.torch._measure import Call, moments, observed
+
+#: Values beyond these bounds are cut off: f32 ends near 1e38, so mean squares end there too.
+LEAST, GREATEST = 1e-30, 1e30
+
+
+def curves(experiment: Experiment, model: nn.Module, inputs: Tensor, seed: int) -> tuple[list[float], list[float]]:
+    """Returns the mean squares of the outputs and of their gradients, at the points of an experiment.
+
+    The gradient is that of a random projection of the network's output. Both are divided by their value at the point where they
+    enter: the signal by that of the first point, the gradient by that of the last.
+    """
+    wanted = set(experiment.points)
+    q: dict[str, float] = {}
+    p: dict[str, float] = {}
+
+    def see(call: Call, _: list[Tensor], outputs: list[Tensor]) -> None:
+        if call.label in wanted:
+            # The last output of an LSTM is the state of its cell.
+            output = outputs[-1]
+            q[call.label] = moments(output).q
+            output.register_hook(lambda gradient: p.__setitem__(call.label, moments(gradient).q))
+
+    with observed(model, see):
+        output = model(inputs)
+    numbers = torch.Generator().manual_seed(seed)
+    (output * torch.randn(output.shape, generator=numbers)).sum().backward()
+    signal, gradient = ([one[label] for label in experiment.points] for one in (q, p))
+    return [_ratio(one, signal[0]) for one in signal], [_ratio(one, gradient[-1]) for one in gradient]
+
+
+def _ratio(value: float, start: float) -> float:
+    if not math.isfinite(value):
+        return GREATEST
+    return min(max(value / start, LEAST), GREATEST) if start else LEAST
+
+
+def mean_curve(curves: list[list[float]]) -> list[float]:
+    """Returns the geometric mean of curves, with three digits."""
+    return [float(f"{statistics.geometric_mean(one):.3g}") for one in zip(*curves)]
