@@ -91,7 +91,7 @@ fn damaged_files_are_refused_without_a_crash() {
         [header(&format!(r#"{{"a": {}, "b": {}}}"#, tensor(a), tensor(b))), vec![0; 8]].concat()
     };
     let cases: [(Vec<u8>, &str); 12] = [
-        (Vec::new(), "0 bytes"),
+        (Vec::new(), "an empty file"),
         (vec![1, 2, 3], "3 bytes"),
         (good[..good.len() - 1].to_vec(), "truncated"),
         ([&good[..], &[0]].concat(), "follow the header"),
