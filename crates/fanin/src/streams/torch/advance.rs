@@ -35,7 +35,8 @@ impl Torch {
         words_of(plan)
     }
 
-    /// Moves the generator to the state in which [`Stream::fill`] with this plan would leave it. No tensor is filled.
+    /// Moves the generator to the state in which [`Stream::fill`](crate::Stream::fill) with this plan would leave it. No
+    /// tensor is filled.
     ///
     /// If [`Torch::words`] returns a number, the generator jumps over that many words. Otherwise (fewer than
     /// [`Torch::GROUP`] normals, or truncated normals by rejection) the values are drawn and dropped. Large tensors are
@@ -52,7 +53,7 @@ impl Torch {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Stream::fill`].
+    /// The errors of [`Stream::fill`](crate::Stream::fill).
     pub fn advance_past(&mut self, plan: &Plan) -> Result<(), Error> {
         check_plan(plan)?;
         if let Some(words) = words_of(plan) {
