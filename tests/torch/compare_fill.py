@@ -8,8 +8,9 @@ torch. The bytes must be equal, with two exceptions:
   f16 and bf16 are not compared, because torch cannot factorize them.
 - trunc_normal(method=inverse_cdf), the algorithm of torch before 2.12: the results of torch's erfinv depend on the CPU,
   because MKL chooses a kernel for the CPU. So values must agree within a few units in the last place.
-fanin must print every warning of torch to stderr. The last line of the output is `N passed, M failed`. The exit code is 1 if
-a case fails.
+fanin must print every warning of torch to stderr, except one: torch warns that values of trunc_normal far from the mean "may be
+incorrect". This was right for method=inverse_cdf. The values by rejection are correct, so fanin does not warn of them. The last
+line of the output is `N passed, M failed`. The exit code is 1 if a case fails.
 """
 
 import argparse
@@ -259,7 +260,10 @@ def check_case(case, result, path):
     if result.returncode != 0:
         return f"exit code {result.returncode}: {result.stderr.strip()}"
     for text in warned:
-        if text not in result.stderr:
+        if "may be incorrect" in text and "inverse_cdf" not in case.spec:
+            if text in result.stderr:
+                return f"fanin prints {text!r}, although the values are correct"
+        elif text not in result.stderr:
             return f"torch warns {text!r}, fanin prints {result.stderr.strip()!r}"
     return difference(case, load_file(path), expected)
 
