@@ -61,7 +61,7 @@ def fill_sharded(
         float64 becomes float32, with JAX's warning.
     """
     shape, dtype = canonical(shape, dtype)
-    sharding = concrete(named_sharding(sharding))
+    placed: Any = concrete(named_sharding(sharding))
     dtype_name = dtype_name_of(name, dtype)
     # Every process resolves the spec, even if it holds no slice, so that an error is raised in all processes.
     (spec if isinstance(spec, Initializer) else Initializer(spec)).resolve(shape, dtype_name)
@@ -79,7 +79,7 @@ def fill_sharded(
             slices[bounds] = array
         return slices[bounds]
 
-    return jax.make_array_from_callback(shape, sharding, slice_at)
+    return jax.make_array_from_callback(shape, placed, slice_at)
 
 
 def init_tree(

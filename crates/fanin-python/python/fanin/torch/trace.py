@@ -102,7 +102,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         ...     _ = torch.manual_seed(0)
         ...     return torch.nn.Linear(3, 2)
         >>> print(fanin.torch.trace_init(build).replay().split("[tensors]")[1].strip())
-        "weight" = { shape = [2, 3], fill = "uniform(a=-1/sqrt(3), b=1/sqrt(3))", at = 0 }
+        "weight" = { shape = [2, 3], fill = "uniform(a=-0.5773502691896257, b=0.5773502691896257)", at = 0 }
         "bias" = { shape = [2], fill = "uniform(a=-1/sqrt(3), b=1/sqrt(3))", at = 6 }
         """
         from ._trace_replay import write

@@ -20,14 +20,22 @@ import math
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from .activations import quadrature
 from .records import Layer
 
-#: The integrals over the normal distribution are trapezoidal sums over this grid. 0, where relu has its kink, is on it.
-_GRID = torch.linspace(-9, 9, 3601, dtype=torch.float64)
-_DENSITY = torch.exp(-_GRID.square() / 2)
-_DENSITY /= _DENSITY.sum()
+
+@functools.cache
+def _grid() -> tuple[Tensor, Tensor]:
+    """Returns the points and the weights of the trapezoidal sums for integrals over the standard normal distribution.
+
+    The grid contains 0, where relu has its kink. It is not computed at import: a process that was forked may import this module,
+    and an operation of torch would wait there for threads of the parent process.
+    """
+    points = torch.linspace(-9, 9, 3601, dtype=torch.float64)
+    density = torch.exp(-points.square() / 2)
+    return points, density / density.sum()
 
 
 @functools.lru_cache(maxsize=4096)
@@ -36,14 +44,15 @@ def _square_means(name: str, slope: float | None, q: float) -> tuple[float, floa
     function = quadrature(name, slope)
     if function is None or not 0 <= q < math.inf:
         return None
+    grid, density = _grid()
     with torch.enable_grad():
-        x = (math.sqrt(q) * _GRID).requires_grad_()
+        x = (math.sqrt(q) * grid).requires_grad_()
         value = function(x)
         (derivative,) = torch.autograd.grad(value.sum(), x)
     if name == "relu" or name == "leaky_relu":
         # At the kink, both slopes count half.
-        derivative[len(_GRID) // 2] = math.sqrt((1 + (0.0 if name == "relu" else (slope or 0.01)) ** 2) / 2)
-    return float((value.detach().square() * _DENSITY).sum()), float((derivative.square() * _DENSITY).sum())
+        derivative[len(grid) // 2] = math.sqrt((1 + (0.0 if name == "relu" else (slope or 0.01)) ** 2) / 2)
+    return float((value.detach().square() * density).sum()), float((derivative.square() * density).sum())
 
 
 def forward_mean(layer: Layer, q: float) -> float | None:
