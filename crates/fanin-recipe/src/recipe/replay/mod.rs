@@ -5,62 +5,20 @@
 //! it, and for each random fill, the position in the sequence of random words at which torch drew it. With a replay,
 //! the values of every tensor can be computed alone and in any order.
 
+mod definition;
 mod parse;
 mod step;
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use toml::de::DeTable;
 
+pub use self::definition::{Replay, ReplayTensor};
 pub use self::step::{Start, Step, StepKind, Values, View};
 use super::planned::{Action, Planned};
 use super::source;
 use crate::error::Result;
-use crate::manifest::Entry;
 use crate::models::Model;
-
-/// A parsed replay: the tensors of a model, and the steps that give them their values.
-#[derive(Debug)]
-pub struct Replay {
-    /// The seed of torch's generator.
-    pub seed: u64,
-    /// The text that the replay was parsed from.
-    pub text: String,
-    /// The tensors of the model, in order.
-    pub tensors: Vec<ReplayTensor>,
-    /// Tensors that other tensors copy, and that are not part of the model.
-    temporary: Vec<ReplayTensor>,
-    /// For each name, the index of the tensor: first those of `tensors`, then those of `temporary`.
-    indices: HashMap<String, usize>,
-}
-
-/// A tensor of a replay.
-#[derive(Debug)]
-pub struct ReplayTensor {
-    /// The name, the shape and the dtype.
-    pub entry: Entry,
-    /// The strides of the memory that the steps write. `None` if the memory is contiguous in row-major order.
-    pub strides: Option<Vec<usize>>,
-    /// The steps, in order.
-    pub steps: Vec<Step>,
-}
-
-impl ReplayTensor {
-    /// Returns the view of the whole tensor.
-    pub fn view(&self) -> View {
-        let strides = self.strides.clone().unwrap_or_else(|| View::row_major(&self.entry.shape));
-        View { offset: 0, shape: self.entry.shape.clone(), strides }
-    }
-
-    /// Returns the only step of the tensor, if the tensor has one step that writes all of it in row-major order.
-    pub fn only_step(&self) -> Option<&StepKind> {
-        match self.steps.as_slice() {
-            [Step { view: None, kind }] if self.strides.is_none() => Some(kind),
-            _ => None,
-        }
-    }
-}
 
 impl Replay {
     /// Returns the replay in the file `name`. Returns `None` if `name` is a built-in model, if there is no such file,

@@ -12,7 +12,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::source::{Source, Span};
-use super::{Replay, ReplayTensor, Start, Step, StepKind, Values, View};
+use super::definition::{Replay, ReplayTensor};
+use super::step::{Start, Step, StepKind, Values, View};
 use crate::error::{Result, did_you_mean};
 use crate::manifest::Entry;
 use crate::stored_type::StoredType;
