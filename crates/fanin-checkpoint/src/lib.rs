@@ -17,6 +17,7 @@
 //!     recipe: &recipe,
 //!     model,
 //!     like: None,
+//!     copy_from: None,
 //!     settings: &[],
 //!     dtype: None,
 //!     draw: Draw { stream: StreamKind::Native, seed: 0, threads: None },
