@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from ._command_parser import command_parser
 from ._named_object import named_object
 from .check import check_init as check
 
@@ -35,13 +36,10 @@ def check_init(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fanin check-init",
-        description="Builds a module a few times, and reports elements that nobody wrote and other faults of its initialization.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        # An abbreviation could change its meaning when an option is added.
-        allow_abbrev=False,
+    parser = command_parser(
+        "check-init",
+        "Builds a module a few times, and reports elements that nobody wrote and other faults of its initialization.",
+        _EPILOG,
     )
     parser.add_argument("build", metavar="MODULE:FUNCTION", help="the function that builds the module")
     parser.add_argument("--via", default="eager", help='"eager" (the default), "meta", or "eager,meta" to compare both')

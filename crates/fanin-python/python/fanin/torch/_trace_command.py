@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from ._command_parser import command_parser
 from ._named_object import named_object
 from .trace import trace_init
 
@@ -39,14 +40,7 @@ def trace_command(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fanin trace",
-        description="Builds a module, and shows which initializer wrote each parameter, from which line.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        # An abbreviation could change its meaning when an option is added.
-        allow_abbrev=False,
-    )
+    parser = command_parser("trace", "Builds a module, and shows which initializer wrote each parameter, from which line.", _EPILOG)
     parser.add_argument("build", metavar="MODULE:FUNCTION", help="the function that builds the module")
     outputs = parser.add_mutually_exclusive_group()
     for name, text in (

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .._command_parser import command_parser
 from .._named_object import named_object
 from .probe import probe
 from .result import Probe
@@ -66,14 +67,7 @@ def probe_command(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fanin probe",
-        description="Measure how signals and gradients pass through a model, and say what to change.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        # An abbreviation could change its meaning when an option is added.
-        allow_abbrev=False,
-    )
+    parser = command_parser("probe", "Measure how signals and gradients pass through a model, and say what to change.", _EPILOG)
     parser.add_argument("model", metavar="MODULE:NAME", help="a function that builds the model, or the model itself")
     parser.add_argument("--batch", metavar="MODULE:NAME", required=True, help="the input of the model, or a function that returns it")
     parser.add_argument("--loss", metavar="MODULE:NAME", help="a function of output and targets; --batch is then a pair (inputs, targets)")
