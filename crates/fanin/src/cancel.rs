@@ -1,4 +1,4 @@
-//! Cancellation of fills from other threads.
+//! A token with which one thread cancels a fill that runs in another thread.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -6,7 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A token that cancels running fills from another thread, for programs that must respond to a user during a long fill.
+/// A token with which one thread cancels a fill that runs in another thread. Interactive programs need such a token to
+/// stop a long fill.
 ///
 /// Clones share one state: cancelling one of them cancels all of them.
 ///
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// Returns a new token, which is not cancelled.
+    /// Returns a new token that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
@@ -62,7 +63,7 @@ impl CancelToken {
     }
 }
 
-/// The payload of the unwinding that cancels work. [`CancelToken::run`] recognizes a cancelled fill by this type.
+/// The panic payload of a cancellation. [`CancelToken::run`] recognizes a cancelled fill by this type.
 struct Cancelled;
 
 thread_local! {
@@ -75,7 +76,7 @@ thread_local! {
 pub(crate) struct CurrentToken(Option<CancelToken>);
 
 impl CurrentToken {
-    /// No token. A thread that waits for a pool runs under this value, because the pool may execute unrelated work on
+    /// No token. A thread that waits for a pool runs without a token, because the pool may execute unrelated work on
     /// the waiting thread, and a token must not cancel that work.
     pub(crate) const NONE: Self = Self(None);
 
@@ -85,7 +86,7 @@ impl CurrentToken {
     }
 
     /// Runs `work` on the calling thread under this token, and then restores the previous token of the thread. If this
-    /// token has been cancelled, unwinds as [`check`] does.
+    /// token has been cancelled, the function unwinds as [`check`] does.
     pub(crate) fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         /// Restores the previous token of the thread when dropped, also after a panic.
         struct Restore(Option<CancelToken>);
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_is_cancelled_at_the_end_of_the_work_is_noticed() {
+    fn run_returns_none_if_the_token_is_cancelled_at_the_end_of_the_work() {
         let token = CancelToken::new();
         assert!(token.run(|| token.cancel()).is_none());
     }

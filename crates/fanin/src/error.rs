@@ -1,8 +1,9 @@
-//! The error type of the crate, the warnings of plans, and suggestions for misspelled names.
+//! The error type of the crate, the warnings of plans, and the suggestions for misspelled names.
 
 use crate::dtype::DType;
 
-/// The reason why a request is invalid or cannot be carried out. When an error is returned, no value has been written.
+/// The error of a request that is invalid or that cannot be carried out. When a function returns this error, no value
+/// has been written.
 ///
 /// Each variant has the arguments of the request as fields. The message names the argument, the value and the remedy.
 /// If `torch.nn.init` raises an error for the same mistake, the message has torch's wording.
@@ -56,7 +57,7 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// An axis layout has a different number of letters than the shape has axes.
+    /// The number of letters of an axis layout differs from the number of axes of the shape.
     #[error(
         "layout = {layout} has {} letters, but the shape {shape:?} has {} axes: write one letter for each axis",
         layout.len(), shape.len()
@@ -79,7 +80,7 @@ pub enum Error {
         /// The most similar known name. `None` if no known name is similar.
         suggestion: Option<&'static str>,
     },
-    /// The number of groups does not fit the axis layout and the shape.
+    /// The number of groups is not possible with the axis layout and the shape.
     #[error(
         "groups = {groups} with layout = {layout} and shape {shape:?}: groups must be at least 1 and divide the axis with \
          the channels of all groups (out for out_in and kernel_in_out, in for in_out); letters must be in the order of a convolution with \
@@ -103,7 +104,7 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The groups of `dirac` do not divide the output channels.
+    /// The number of groups of `dirac` does not divide the number of output channels.
     #[error("dirac: dim 0 must be divisible by groups (groups = {groups}, the shape is {shape:?})")]
     Groups {
         /// The number of groups.
@@ -111,7 +112,7 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The blocks do not fit the shape, or the axis does not exist.
+    /// The sizes of the blocks do not add up to the size of the axis, or the axis does not exist.
     #[error("{scheme}: {reason} (the shape is {shape:?})")]
     Blocks {
         /// The name of the scheme in specs.
@@ -130,7 +131,8 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// A function was to be applied to values that are not drawn one by one.
+    /// The argument of a function such as `exp` has dependent values. A function can only be applied to distributions
+    /// whose values are drawn independently, one by one.
     #[error(
         "{function}: its argument must be constant, uniform, normal, trunc_normal, log_uniform, arange or a function of one of these"
     )]
@@ -138,7 +140,7 @@ pub enum Error {
         /// The name of the function in specs.
         function: &'static str,
     },
-    /// The stream cannot draw the values of the plan.
+    /// The stream does not support the distribution of the plan.
     #[error("the {stream} stream has no {distribution}: {remedy}")]
     Unsupported {
         /// The name of the stream.
@@ -148,7 +150,7 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
-    /// The values of `arange` do not have the length of the last axis.
+    /// The number of values of `arange` differs from the length of the last axis.
     #[error(
         "arange: from {start} to {end} (exclusive) in steps of {step} there are {count} values, but the last axis of {shape:?} has {length}"
     )]
@@ -174,7 +176,7 @@ pub enum Error {
         /// The most similar known name. `None` if no known name is similar.
         suggestion: Option<&'static str>,
     },
-    /// The slope of a leaky_relu is NaN.
+    /// The `negative_slope` of `leaky_relu` is not a valid number.
     #[error("negative_slope {value} not a valid number")]
     NegativeSlope {
         /// The value given, as text.
@@ -195,7 +197,7 @@ pub enum Error {
         /// The shape given.
         shape: Vec<usize>,
     },
-    /// The buffer has a different number of elements than the shape.
+    /// The number of elements of the buffer differs from the number of elements of the shape.
     #[error("the buffer has {found} values, but the shape {shape:?} has {expected}: they must be equal")]
     Length {
         /// The shape given.
@@ -205,7 +207,7 @@ pub enum Error {
         /// The length of the buffer.
         found: usize,
     },
-    /// The memory has a different element type than the plan.
+    /// The element type of the memory differs from the element type of the plan.
     #[error(
         "the plan is for {expected} values, but the memory has {found} values: resolve the plan for {found}"
     )]
@@ -215,7 +217,7 @@ pub enum Error {
         /// The element type of the memory.
         found: DType,
     },
-    /// The strides reach outside of the buffer, or give two elements the same address.
+    /// The strides lead outside of the buffer, or two elements have the same address.
     #[error("strides {strides:?} with shape {shape:?} and offset {offset}: {reason}")]
     Strides {
         /// The shape given.
@@ -240,13 +242,13 @@ pub enum Error {
         /// The region's size along each axis.
         size: Vec<usize>,
     },
-    /// A region was requested from a stream that can only fill whole tensors.
+    /// A fill of a region was requested from a stream that can fill only whole tensors.
     #[error("a {stream} stream can only fill whole tensors: to fill a region, use the native stream")]
     NoRandomAccess {
         /// The name of the stream.
         stream: &'static str,
     },
-    /// The stream does not implement the requested algorithm for truncated normal values.
+    /// The stream does not implement the requested algorithm of the truncated normal distribution.
     #[error("the {stream} stream does not implement method={method}: leave the argument method out")]
     Method {
         /// The name of the stream.
@@ -268,7 +270,7 @@ pub enum Error {
         /// The name of the second tensor, as it was given.
         second: String,
     },
-    /// The bytes are not a valid state of a generator.
+    /// The bytes given as the state of a generator are not a valid state.
     #[error("not a generator state: {reason}")]
     State {
         /// The problem.
@@ -289,7 +291,7 @@ pub enum Error {
     Spec(SpecError),
 }
 
-/// The reason why a spec cannot be parsed, with the position of the problem in the text.
+/// The error of a spec that cannot be parsed, with the position of the problem in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError {
     /// The whole text of the spec.
@@ -325,7 +327,7 @@ impl From<SpecError> for Error {
 impl std::str::FromStr for DType {
     type Err = SpecError;
 
-    /// Reads the name of an element type as fanin, torch or safetensors spell it, such as `f16`, `float16`,
+    /// Parses the name of an element type in the spelling of fanin, torch or safetensors, such as `f16`, `float16`,
     /// `torch.half`, `F16`, `float8_e4m3fn` or `F8_E4M3`. The case of letters does not matter.
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name.to_ascii_lowercase().trim_start_matches("torch.") {
@@ -350,8 +352,8 @@ fn suggested(suggestion: &Option<&'static str>) -> String {
     suggestion.map(|name| format!(": did you mean {name}?")).unwrap_or_default()
 }
 
-/// Returns "did you mean NAME?" with the most similar candidate. If no candidate is similar to `name`, returns the text
-/// that `otherwise` returns.
+/// Returns "did you mean NAME?" with the most similar candidate. If no candidate is similar to `name`, returns the
+/// result of `otherwise`.
 pub(crate) fn did_you_mean_or<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -363,8 +365,8 @@ pub(crate) fn did_you_mean_or<'a>(
 /// Returns the candidate that is most similar to `name`, for "did you mean" in error messages. Returns `None` if no
 /// candidate is similar.
 ///
-/// A candidate is similar if its Damerau-Levenshtein distance from `name` is at most 1 plus a quarter of the length of
-/// the shorter of the two. `name` is converted to lower case before the comparison.
+/// A candidate is similar if its Damerau-Levenshtein distance from `name` is at most `1 + n / 4`, where `n` is the
+/// number of characters of the shorter name. `name` is converted to lower case before the comparison.
 ///
 /// ```
 /// assert_eq!(fanin::nearest("nromal", ["uniform", "normal"]), Some("normal"));
@@ -380,7 +382,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// A problem that does not prevent a fill, but of which the user should know.
+/// A problem that does not prevent a fill, but that is probably a mistake of the caller.
 ///
 /// fanin does not print warnings. [`Plan::warnings`](crate::Plan::warnings) returns the warnings of a plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -392,8 +394,9 @@ pub enum Warning {
         shape: Vec<usize>,
     },
     /// The mean of a truncated normal distribution is more than two standard deviations outside the bounds, and the
-    /// values are drawn by torch's old algorithm, [`Truncation::InverseCdf`](crate::Truncation::InverseCdf). torch warns of
-    /// this with any algorithm, and so do the functions of [`torch`](crate::torch).
+    /// values are drawn by torch's old algorithm, [`Truncation::InverseCdf`](crate::Truncation::InverseCdf), which is
+    /// inaccurate there. torch gives this warning with any algorithm. The functions of [`torch`](crate::torch) do the
+    /// same.
     MeanFarOutside {
         /// Mean of the untruncated distribution.
         mean: f64,
@@ -424,7 +427,8 @@ pub enum Warning {
         /// The element type.
         dtype: DType,
     },
-    /// The value of a constant, a scale or a gain is not 0, but is so small that it becomes 0 in the element type.
+    /// A constant, a scale or a gain is not 0, but is so small that it becomes 0 when it is rounded to the element
+    /// type.
     Underflow {
         /// The value given.
         value: f64,
@@ -438,7 +442,7 @@ pub enum Warning {
         /// The nonlinearity's name.
         nonlinearity: &'static str,
     },
-    /// The function was called by a deprecated name of torch.
+    /// The function was called by a name that torch has deprecated.
     Deprecated {
         /// The name used.
         name: &'static str,

@@ -13,7 +13,7 @@
 //! let mut weight = vec![0f32; 256 * 128];
 //! scheme.fill(&mut weight, &[256, 128], &mut seed.tensor("fc.weight"))?;
 //!
-//! // So a region can be filled alone: here the last two rows.
+//! // A region of the tensor can be filled alone. This region is the last two rows.
 //! let mut rows = vec![0f32; 2 * 128];
 //! scheme.fill_region(&mut rows, &[256, 128], &[254, 0], &[2, 128], &mut seed.tensor("fc.weight"))?;
 //! assert_eq!(rows, weight[254 * 128..]);
@@ -32,7 +32,7 @@
 //! initializer  --(shape, dtype)-->  plan  --(stream)-->  values
 //! ```
 //!
-//! 1. An *initializer* ([`init`], [`Initializer`]) is a small value: a scheme with its arguments.
+//! 1. An *initializer* ([`init`], [`Initializer`]) is a scheme, such as `kaiming_normal`, with its arguments.
 //! 2. [`Initializer::resolve`] returns the [`Plan`] of an initializer for a shape and a [`DType`]. The plan has the
 //!    [`Distribution`] with all its parameters, the [`Fans`] and the [`Warning`]s. Invalid arguments and shapes return an
 //!    [`Error`] in this step, before any value is generated.
@@ -51,16 +51,16 @@
 //!
 //! With the feature `rand_core`, the stream `FromRng` takes its random words from any random number generator.
 //!
-//! | stream | values | a region can be filled alone |
+//! | stream | values | can a region be filled alone? |
 //! |---|---|---|
 //! | [`Native`] | a function of seed, tensor name and index, frozen as version 1 | yes |
 //! | [`Torch`] | the values of torch; after a fill, the generator also has torch's state | yes, except for orthogonal matrices |
 //! | `FromRng` | computed from the words of the caller's generator | no |
 //!
 //! A model is filled tensor by tensor. [`Native::tensor`] returns the stream of one tensor, a [`NativeTensor`];
-//! [`canonical_name`] normalizes the tensor's name. [`Native::model`] returns a [`NativeModel`], which returns such streams
-//! too, and also returns an error if two tensors have the same name. [`Prepared`] fills several regions of one tensor
-//! without repeating the work that the regions share. [`Threads`] and [`Team`] set which threads a fill uses. A
+//! [`canonical_name`] normalizes the tensor's name. [`Native::model`] returns a [`NativeModel`], which returns such
+//! streams too, and also returns an error if two tensors have the same name. [`Prepared`] fills several regions of one
+//! tensor without repeating the work that the regions share. [`Threads`] and [`Team`] set which threads a fill uses. A
 //! [`CancelToken`] cancels a running fill.
 //!
 //! # torch.nn.init by name
@@ -125,13 +125,13 @@
 //!
 //! * The axis layout, `layout` in specs, defines which axes of a weight are inputs and outputs: [`AxisLayout`],
 //!   [`Axes`], [`AxisRole`], [`Fans`], [`Fan`]. `groups` is the number of groups of a convolution.
-//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. `gain=relu` has the value of torch's table. `gain=gelu`
-//!   and `gain=forward(tanh)` are computed by [`forward_gain`].
-//! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. A spec calls
-//!   these factors as functions: `normal(std=0.02*gpt2_residual(n_layer))`.
+//! * A [`Gain`] is a number, or the gain of a [`Nonlinearity`]. The value of `gain=relu` is torch's. [`forward_gain`]
+//!   computes the values of `gain=gelu` and `gain=forward(tanh)`.
+//! * [`scaling`] has the factors that scale a standard deviation with the depth or the width of a model. A spec calls a
+//!   factor as a function: `normal(std=0.02*gpt2_residual(n_layer))`.
 //! * [`Truncation`] is the algorithm that generates truncated normal values.
 //! * [`Functions`] are applied to the values of another distribution, one [`Function`] after another.
-//! * A [`Block`] is one of the tensors of a fused or stacked parameter. Each block has a plan of its own.
+//! * A [`Block`] is one of the tensors of a fused or stacked parameter. Each block has a separate plan.
 //!
 //! # Further modules
 //!
@@ -148,13 +148,13 @@
 //!
 //! # Stability
 //!
-//! * The native stream is frozen as version 1 ([`Native::VERSION`]). Any change of a value, even of one bit, would need a
-//!   new version. [`streams::native`] defines the stream in enough detail to implement it again. The values are the same on
+//! * The native stream is frozen as version 1 ([`Native::VERSION`]). A change of even one bit of a value requires a new
+//!   version. [`streams::native`] defines the stream in enough detail to implement it again. The values are the same on
 //!   every CPU and at every SIMD [`Level`].
-//! * The torch stream follows the current release of torch. [`streams::torch`] lists what is bit-identical. Where torch
-//!   changed an algorithm, [`Truncation`] names both versions.
-//! * An invalid request returns an [`Error`], and no value is written. fanin prints nothing: the [`Warning`]s are part of
-//!   the plan.
+//! * The torch stream follows the current release of torch. [`streams::torch`] lists what is bit-identical. torch
+//!   changed its algorithm for truncated normal values in version 2.12. [`Truncation`] has both algorithms.
+//! * An invalid request returns an [`Error`], and no value is written. fanin prints nothing. [`Plan::warnings`] returns
+//!   the [`Warning`]s of a fill.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -5,10 +5,11 @@ use std::f64::consts::{PI, SQRT_2};
 use crate::error::{Error, nearest};
 use crate::math::normal_mean;
 
-/// Returns the gain `E[f(z)^2]^(-1/2)` of a function `f`, for z ~ N(0, 1).
+/// Returns the forward gain of a function `f`: `E[f(z)^2]^(-1/2)` for z ~ N(0, 1).
 ///
-/// If `f` is applied to values of variance 1, and the weights of the next layer have the variance `gain^2 / fan_in`,
-/// then the outputs of the next layer have the variance 1 as well. He et al. 2015, section 2.2, derive this for relu.
+/// Let `f` be applied to values from N(0, 1), and let the weights of the next layer have the variance
+/// `gain^2 / fan_in`. The outputs of the next layer then have the variance 1. He et al. 2015, section 2.2, derive this
+/// result for relu.
 ///
 /// The expectation is computed by quadrature. The relative error is about 1e-12 if `f` is smooth except at some kinks
 /// or steps. The result is infinite if `f` is 0 everywhere. The result is 0 or NaN if `f` is not square-integrable.
@@ -25,14 +26,16 @@ pub fn forward_gain(f: impl Fn(f64) -> f64) -> f64 {
     .sqrt()
 }
 
-/// The nonlinearity that follows a layer.
+/// A nonlinearity that follows a layer, such as relu.
 ///
-/// [`Nonlinearity::gain`] is the factor on the standard deviation of the layer's weights. There are two conventions:
+/// [`Nonlinearity::gain`] is the factor on the standard deviation of the layer's weights. There are two definitions of
+/// the gain:
 ///
-/// * **torch's table** (`torch.nn.init.calculate_gain`) has the variants `Linear` to `Selu`. Its values do not follow
-///   one formula: relu and leaky_relu have the gain of He et al. 2015, while sigmoid has 1, tanh 5/3 and selu 3/4.
+/// * **torch's table** (`torch.nn.init.calculate_gain`) contains the variants `Linear` to `Selu`. Its values do not
+///   follow one formula. relu and leaky_relu have the gain of He et al. 2015. sigmoid has the gain 1, tanh 5/3, and
+///   selu 3/4.
 /// * **The forward gain** `E[f(z)^2]^(-1/2)`, z ~ N(0, 1), is one formula for all functions ([`forward_gain`]).
-///   [`Nonlinearity::gain`] returns the forward gain for every variant that torch's table does not have, and for
+///   [`Nonlinearity::gain`] returns the forward gain for every variant that is not in torch's table, and for
 ///   [`Nonlinearity::Forward`].
 ///
 /// ```
@@ -46,7 +49,7 @@ pub fn forward_gain(f: impl Fn(f64) -> f64) -> f64 {
 pub enum Nonlinearity {
     /// The identity: gain 1.
     Linear,
-    /// `conv1d`, which torch's table has as a synonym of `linear`: gain 1.
+    /// `conv1d`, a synonym of `linear` in torch's table: gain 1.
     Conv1d,
     /// `conv2d`, a synonym of `linear`: gain 1.
     Conv2d,
@@ -62,15 +65,16 @@ pub enum Nonlinearity {
     Sigmoid,
     /// Hyperbolic tangent: gain 5/3.
     Tanh,
-    /// `max(0, x)`: gain sqrt 2.
+    /// `max(0, x)`: gain sqrt(2).
     Relu,
     /// `max(0, x) + slope * min(0, x)`: gain `sqrt(2 / (1 + slope^2))` (He et al. 2015, equation 15).
     LeakyRelu {
-        /// The slope for negative inputs. The schemes return an error if it is infinite or NaN.
+        /// The slope for negative inputs. A scheme returns an error if the slope is infinite or NaN.
         slope: f64,
     },
-    /// SELU: gain 3/4, which makes gradients more stable in rectangular layers. A self-normalizing network needs
-    /// weights of variance 1 / fan_in instead (Klambauer et al. 2017): use [`Nonlinearity::Linear`] for such a network.
+    /// SELU: gain 3/4. According to torch's documentation, this gain makes gradients more stable in rectangular layers.
+    /// A self-normalizing network needs weights of variance 1 / fan_in (Klambauer et al. 2017). For such a network, use
+    /// [`Nonlinearity::Linear`].
     Selu,
     /// `torch.nn.functional.celu` with alpha 1.
     Celu,
@@ -104,17 +108,17 @@ pub enum Nonlinearity {
     Softsign,
     /// `torch.nn.functional.tanhshrink`.
     Tanhshrink,
-    /// `sin(omega * x)`, as in a SIREN (Sitzmann et al. 2020).
+    /// `sin(omega * x)`, as in SIREN networks (Sitzmann et al. 2020).
     Sine {
-        /// The angular frequency.
+        /// The angular frequency omega.
         omega: f64,
     },
-    /// The function of another nonlinearity, with the forward gain instead of the gain of torch's table. Specs spell it
-    /// `forward(tanh)`.
+    /// Another nonlinearity, whose gain is the forward gain instead of the gain in torch's table. In specs, this
+    /// variant is written as `forward(tanh)`.
     Forward(&'static Nonlinearity),
 }
 
-/// The variants of torch's table without a parameter, in torch's order.
+/// The variants in torch's table that have no parameter, in torch's order.
 const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Linear,
     Nonlinearity::Conv1d,
@@ -129,7 +133,7 @@ const TORCH: [Nonlinearity; 11] = [
     Nonlinearity::Selu,
 ];
 
-/// The variants without a parameter that are not in torch's table.
+/// The other variants that have no parameter, which are not in torch's table.
 const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Celu,
     Nonlinearity::Elu,
@@ -149,12 +153,12 @@ const BEYOND_TORCH: [Nonlinearity; 16] = [
     Nonlinearity::Tanhshrink,
 ];
 
-/// The nonlinearities of torch's table whose forward gain a spec can name, such as `forward(tanh)`.
+/// The nonlinearities in torch's table for which a spec can select the forward gain, as in `forward(tanh)`.
 static FORWARD: [Nonlinearity; 4] =
     [Nonlinearity::Relu, Nonlinearity::Selu, Nonlinearity::Sigmoid, Nonlinearity::Tanh];
 
-// The constants lambda and alpha of SELU (Klambauer et al. 2017, equation 14). With both constants, mean 0 and variance
-// 1 are a fixed point from layer to layer.
+// The constants lambda and alpha of SELU (Klambauer et al. 2017, equation 14). With these constants, values with the
+// mean 0 and the variance 1 keep this mean and variance from layer to layer.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
@@ -162,8 +166,8 @@ impl Nonlinearity {
     /// torch's default slope of a leaky_relu.
     pub const DEFAULT_SLOPE: f64 = 0.01;
 
-    /// Returns the gain, a factor on the standard deviation of a weight. For the variants of torch's table this is
-    /// torch's value. For all other variants it is the [forward gain](Nonlinearity::forward_gain).
+    /// Returns the gain, a factor on the standard deviation of a weight. If the variant is in torch's table, the gain
+    /// is torch's value. Otherwise the gain is the [forward gain](Nonlinearity::forward_gain).
     ///
     /// ```
     /// # use fanin::Nonlinearity;
@@ -189,7 +193,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns `E[f(z)^2]^(-1/2)` for z ~ N(0, 1): the function [`forward_gain`], applied to this nonlinearity.
+    /// Returns the forward gain `E[f(z)^2]^(-1/2)` for z ~ N(0, 1), where f is this nonlinearity (see
+    /// [`forward_gain`]).
     pub fn forward_gain(self) -> f64 {
         match self {
             // The closed form is used because quadrature is inaccurate for a sine with a large omega.
@@ -198,9 +203,9 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the gain that torch computes, for the torch stream. The gain of a leaky_relu can differ from
-    /// [`Nonlinearity::gain`], because Python squares the slope with the C library's `pow`. For about one slope in a
-    /// thousand, this square differs from `slope * slope` in the last bit.
+    /// Returns the gain as torch computes it, for the torch stream. The gain of `LeakyRelu` can differ from
+    /// [`Nonlinearity::gain`], because Python squares the slope with the C library's function `pow`. For about one
+    /// slope in a thousand, the result of `pow` differs from `slope * slope` in the last bit.
     #[allow(
         clippy::disallowed_methods,
         reason = "only the torch stream uses it, and torch calls the C library"
@@ -213,8 +218,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the name in specs, such as `relu`. If torch has the function, this is torch's name. Unlike `Display`,
-    /// this function returns no parameter, such as a slope, and no `forward(...)`.
+    /// Returns the name of the nonlinearity in specs, such as `relu`. If torch has the function, the name is the same
+    /// as in torch. Unlike `Display`, the name contains no parameter, such as a slope, and no `forward(...)`.
     pub const fn name(self) -> &'static str {
         match self {
             Nonlinearity::Linear => "linear",
@@ -250,11 +255,11 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the nonlinearity with this name in torch's table. `slope` is the slope of a leaky_relu; `None` means
-    /// 0.01. As in torch, `slope` has no effect on the other nonlinearities.
+    /// Returns the nonlinearity with this name in torch's table. `slope` is the slope of `leaky_relu` (0.01 if `None`).
+    /// As in torch, `slope` has no effect on other nonlinearities.
     ///
     /// # Errors
-    /// [`Error::Nonlinearity`] if torch's table does not have the name. [`str::parse`] reads the names of all
+    /// [`Error::Nonlinearity`] if the name is not in torch's table. [`str::parse`] reads the names of all
     /// nonlinearities.
     pub fn from_torch_name(name: &str, slope: Option<f64>) -> Result<Self, Error> {
         if name == "leaky_relu" {
@@ -271,18 +276,17 @@ impl Nonlinearity {
         TORCH.into_iter().map(Self::name).chain(["leaky_relu"])
     }
 
-    /// Returns every name that [`str::parse`] reads. Synonyms such as `swish`, and names such as `forward(tanh)`, are
-    /// left out.
+    /// Returns every name that [`str::parse`] reads, except synonyms such as `swish` and names such as `forward(tanh)`.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::torch_names().chain(BEYOND_TORCH.map(Self::name)).chain(["sine"])
     }
 
     /// Returns the nonlinearity that a spec calls `name`, such as `relu` or `forward(tanh)`. `parameter` is the slope
-    /// of a leaky_relu or the omega of a sine. No other nonlinearity uses `parameter`.
+    /// of `leaky_relu` or the omega of `sine`. No other nonlinearity uses `parameter`.
     pub(crate) fn from_name(name: &str, parameter: Option<f64>) -> Result<Self, Error> {
         let inner = name.strip_prefix("forward(").and_then(|rest| rest.strip_suffix(')'));
         let bare = match inner.unwrap_or(name) {
-            // Synonyms that transformers and JAX use.
+            // These synonyms are the names in transformers and JAX.
             "swish" => "silu",
             "gelu_new" | "gelu_pytorch_tanh" => "gelu_tanh",
             "relu2" => "relu_squared",
@@ -304,8 +308,8 @@ impl Nonlinearity {
         })
     }
 
-    /// Returns the nonlinearity that computes the same function and is not a synonym: `Linear` for the convolutions of
-    /// torch's table, the inner nonlinearity for [`Nonlinearity::Forward`], and `self` for every other variant.
+    /// Returns the variant that stands for the same function without synonyms: `Linear` for the convolutions of torch's
+    /// table, the inner nonlinearity for [`Nonlinearity::Forward`], and `self` for every other variant.
     #[must_use]
     pub const fn function(self) -> Self {
         match self {
@@ -320,8 +324,8 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the value of the nonlinearity at `x`. The definition and the default arguments are those of
-    /// `torch.nn.functional`.
+    /// Returns the value of the nonlinearity at `x`. The function is defined as in `torch.nn.functional`, with torch's
+    /// default arguments.
     pub fn apply(self, x: f64) -> f64 {
         match self.function() {
             Nonlinearity::Celu | Nonlinearity::Elu => x.max(0.0) + libm::expm1(x.min(0.0)),
@@ -356,7 +360,7 @@ impl Nonlinearity {
         }
     }
 
-    /// Returns the derivative of the nonlinearity at `x`. At a kink, this is the derivative on one side.
+    /// Returns the derivative of the nonlinearity at `x`. At a kink, the result is the derivative on one side.
     pub fn derivative(self, x: f64) -> f64 {
         let select = |condition: bool, inside: f64, outside: f64| if condition { inside } else { outside };
         match self.function() {
@@ -421,8 +425,8 @@ impl std::fmt::Display for Nonlinearity {
 impl std::str::FromStr for Nonlinearity {
     type Err = Error;
 
-    /// Reads a name as `Display` prints it. The parameter of `leaky_relu` and `sine` may be left out: `leaky_relu` then
-    /// has the slope 0.01, and `sine` has the omega 1.
+    /// Parses a name as printed by `Display`. The parameter can be left out: the default slope of `leaky_relu` is 0.01,
+    /// and the default omega of `sine` is 1.
     fn from_str(text: &str) -> Result<Self, Error> {
         let number = |name: &str| {
             let inside = text.strip_prefix(name)?.strip_prefix('(')?.strip_suffix(')')?;
@@ -457,7 +461,7 @@ fn hardsigmoid(x: f64) -> f64 {
     (x / 6.0 + 0.5).clamp(0.0, 1.0)
 }
 
-/// Returns the argument of the tanh in the tanh approximation of GELU.
+/// Returns the argument of `tanh` in the tanh approximation of GELU.
 fn gelu_tanh_argument(x: f64) -> f64 {
     (2.0 / PI).sqrt() * (x + 0.044_715 * x * x * x)
 }

@@ -1,30 +1,30 @@
-//! Scaling factors, which scale a standard deviation with the depth or the width of a model.
+//! Scaling factors: functions that scale a standard deviation with the depth or the width of a model.
 //!
-//! Each factor is a function of sizes of the model. A depth is a number of layers, and a width is a fan or a hidden
-//! size. Specs call the same functions by name: `normal(std=0.02*gpt2_residual(n_layer))`,
+//! The arguments are sizes of the model. A depth is a number of layers, and a width is a fan or a hidden size. Specs
+//! call the same functions by name: `normal(std=0.02*gpt2_residual(n_layer))`,
 //! `xavier_normal(gain=deepnorm_beta(n_layer))`. [`scaling_factors`] lists all factors.
 
-/// Returns `1 / sqrt(2 * layers)`: GPT-2's factor for the projections that end a residual branch. The model has
+/// Returns `1 / sqrt(2 * layers)`: GPT-2's factor for the last projection of each residual branch. The model has
 /// `layers` layers with two residual branches each (Radford et al. 2019, Language models are unsupervised multitask
 /// learners, section 2.3; Megatron's `scaled_init_method`).
 pub fn gpt2_residual(layers: f64) -> f64 {
     1.0 / (2.0 * layers).sqrt()
 }
 
-/// Returns `1 / sqrt(2 * (layer + 1))`: the factor for the projections that end a residual branch in layer number
-/// `layer`. The first layer has the number 0 (torchtitan and OLMo, after Zhang et al. 2019, Improving deep transformer
-/// with depth-scaled initialization).
+/// Returns `1 / sqrt(2 * (layer + 1))`: the factor for the last projection of each residual branch in the layer with
+/// the index `layer`. The first layer has the index 0 (torchtitan and OLMo, after Zhang et al. 2019, Improving deep
+/// transformer with depth-scaled initialization).
 pub fn depth_scaled(layer: f64) -> f64 {
     1.0 / (2.0 * (layer + 1.0)).sqrt()
 }
 
-/// Returns `sqrt(2 / (5 * width))`: SmallInit's standard deviation of every matrix, in a model of hidden size `width`
-/// (Nguyen and Salazar 2019, Transformers without tears, section 2.2; GPT-NeoX's `small_init_init_method`).
+/// Returns `sqrt(2 / (5 * width))`: SmallInit's standard deviation of every matrix in a model with the hidden size
+/// `width` (Nguyen and Salazar 2019, Transformers without tears, section 2.2; GPT-NeoX's `small_init_init_method`).
 pub fn small_init(width: f64) -> f64 {
     (2.0 / (5.0 * width)).sqrt()
 }
 
-/// Returns `2 / (layers * sqrt(width))`: the standard deviation of the projections that end a residual branch, in a
+/// Returns `2 / (layers * sqrt(width))`: the standard deviation of the last projection of each residual branch, in a
 /// model with `layers` layers and the hidden size `width`. All other matrices use [`small_init`] (Wang and Komatsuzaki
 /// 2021, mesh-transformer-jax; GPT-NeoX's `wang_init_method`).
 pub fn wang_init(layers: f64, width: f64) -> f64 {
@@ -39,14 +39,15 @@ pub fn mup_hidden(fan_in: f64, base: f64) -> f64 {
 }
 
 /// Returns `base / fan_in`: muP's factor for the output weights. `base` is the fan_in of the same matrix in the base
-/// model (Yang et al. 2022, table 3: variance 1 / fan_in^2). The package `mup` does not scale the std of the output
-/// weights. It divides the output of the layer instead (table 8).
+/// model (Yang et al. 2022, table 3: variance 1 / fan_in^2). The package `mup` does not use this factor. Instead, the
+/// package divides the output of the layer (table 8).
 pub fn mup_output(fan_in: f64, base: f64) -> f64 {
     base / fan_in
 }
 
 /// Returns 1: muP's factor for embeddings, input weights and biases, whose fan_in does not grow with the width (Yang et
-/// al. 2022, table 3). The arguments are those of [`mup_hidden`], so that one factor can replace the other in a spec.
+/// al. 2022, table 3). The function has the arguments of [`mup_hidden`], so that a spec can use either factor with the
+/// same arguments.
 pub fn mup_embedding(_fan_in: f64, _base: f64) -> f64 {
     1.0
 }
@@ -58,13 +59,13 @@ pub fn deepnorm_beta(layers: f64) -> f64 {
 }
 
 /// Returns `0.87 * (encoder^4 * decoder)^(-1/16)`: DeepNorm's gain in the encoder of an encoder-decoder model.
-/// `encoder` and `decoder` are the numbers of layers (Wang et al. 2022, figure 2).
+/// `encoder` and `decoder` are the numbers of encoder and decoder layers (Wang et al. 2022, figure 2).
 pub fn deepnorm_encoder_beta(encoder: f64, decoder: f64) -> f64 {
     0.87 * libm::pow(encoder * encoder * encoder * encoder * decoder, -1.0 / 16.0)
 }
 
-/// Returns `(12 * decoder)^(-1/4)`: DeepNorm's gain in the decoder of an encoder-decoder model. `decoder` is the
-/// decoder's number of layers (Wang et al. 2022, figure 2).
+/// Returns `(12 * decoder)^(-1/4)`: DeepNorm's gain in the decoder of an encoder-decoder model. `decoder` is the number
+/// of decoder layers (Wang et al. 2022, figure 2).
 pub fn deepnorm_decoder_beta(decoder: f64) -> f64 {
     quarter_root(12.0 * decoder)
 }
@@ -79,18 +80,18 @@ pub fn tfixup_encoder(layers: f64) -> f64 {
 /// `layers` layers (Huang et al. 2020, section 3).
 ///
 /// The embeddings of the encoder and of the decoder have the standard deviation `width^(-1/2)` times this factor. The
-/// authors' code also multiplies the value matrices by sqrt 2, because fairseq initializes these matrices with the gain
-/// 1/sqrt 2.
+/// authors' code also multiplies the value matrices by sqrt(2), because fairseq initializes these matrices with the
+/// gain 1/sqrt(2).
 pub fn tfixup_decoder(layers: f64) -> f64 {
     quarter_root(9.0 * layers)
 }
 
-/// Returns `branches^(-1 / (2 * depth - 2))`: Fixup's factor for the weights inside a residual branch. A branch has
-/// `depth` layers, and the network has `branches` residual branches (Zhang et al. 2019, Fixup initialization, arXiv
-/// 1901.09321, section 3).
+/// Returns `branches^(-1 / (2 * depth - 2))`: Fixup's factor for the weights inside a residual branch. The network has
+/// `branches` residual branches with `depth` layers each (Zhang et al. 2019, Fixup initialization, arXiv 1901.09321,
+/// section 3).
 ///
-/// The factor does not apply to the last layer of each branch or to the classifier, which are initialized to 0. If
-/// `depth` is less than 2, the result is NaN, because such a branch has no layer besides its last one.
+/// The last layer of each branch and the classifier are initialized to 0, so the factor does not apply to these layers.
+/// If `depth` is less than 2, the result is NaN, because such a branch has no layer to which the factor applies.
 pub fn fixup(branches: f64, depth: f64) -> f64 {
     if depth < 2.0 {
         return f64::NAN;
@@ -102,18 +103,17 @@ fn quarter_root(x: f64) -> f64 {
     1.0 / x.sqrt().sqrt()
 }
 
-/// The description of a scaling factor that specs can call. Each scaling factor is a function of the module
-/// [`scaling`](self).
+/// The description of a scaling factor, which is a function of the module [`scaling`](self) that specs can call.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct ScalingFactor {
-    /// The function's name.
+    /// The name of the function.
     pub name: &'static str,
     /// The names of the arguments, in order.
     pub parameters: &'static [&'static str],
-    /// The formula, in terms of the parameters.
+    /// The formula, in which the parameters have their names.
     pub formula: &'static str,
-    /// The paper, or the code, that defines the factor.
+    /// The paper or the code that defines the factor.
     pub source: &'static str,
     apply: fn(&[f64]) -> f64,
 }
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn factors_agree_with_the_papers_and_with_reference_code() {
+    fn scaling_factors_agree_with_the_papers_and_with_reference_code() {
         for (name, arguments, number) in [
             // transformers' GPT2PreTrainedModel computes the std of GPT-2 small as 0.02 / sqrt(24).
             ("gpt2_residual", &[12.0][..], 0.204_124_145_231_931_54),
@@ -191,8 +191,8 @@ mod tests {
             // GPT-NeoX computes the two stds as math.sqrt(2 / (5 * 768)) and 2 / 12 / math.sqrt(768).
             ("small_init", &[768.0], 0.022_821_773_229_381_92),
             ("wang_init", &[12.0, 768.0], 0.006_014_065_304_058_602),
-            // At 4 times the base width, init.normal_ of mup 1.0 multiplies the std by width_mult() ** -0.5. Its
-            // readout layer keeps the std.
+            // At 4 times the base width, `init.normal_` of mup 1.0 multiplies the std by `width_mult() ** -0.5`. The
+            // readout layer of mup does not scale the std.
             ("mup_hidden", &[1024.0, 256.0], 0.5),
             ("mup_output", &[1024.0, 256.0], 0.25),
             ("mup_embedding", &[1024.0, 256.0], 1.0),

@@ -1,12 +1,12 @@
-//! Shapes of weights, and the fans that follow from a shape and an axis layout.
+//! Axis layouts of weights, and the fans that are computed from a shape and an axis layout.
 
 use crate::error::{Error, nearest};
 
 /// Returns the number of elements of a tensor with this shape. The empty shape is a scalar, which has one element.
 ///
 /// # Errors
-/// [`Error::ShapeOverflow`] if the product of all sizes that are not 0 does not fit in an `isize`. The error also
-/// occurs for empty tensors, because their strides are products of the non-zero sizes.
+/// [`Error::ShapeOverflow`] if the product of all non-zero sizes does not fit in an `isize`. Empty tensors are checked
+/// too, because their strides are products of the non-zero sizes.
 pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
     let overflow = || Error::ShapeOverflow { shape: shape.to_vec() };
     let nonzero =
@@ -17,13 +17,13 @@ pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
 
 /// The fan_in and the fan_out of a layer.
 ///
-/// The receptive field size in the formulas below is the number of kernel positions, `prod(kernel)`. It is 1 for a
-/// matrix. Sources: Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
+/// The receptive field size is the number of kernel positions, `prod(kernel)`. The receptive field size of a matrix is
+/// 1. Sources: Glorot and Bengio 2010, section 4.2 (n_i and n_{i+1}); He et al. 2015, section 2.2 (n_l and n̂_l).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fans {
-    /// The number of inputs that feed one output: input channels times the receptive field size.
+    /// The number of inputs of one output unit: input channels times the receptive field size.
     pub fan_in: usize,
-    /// The number of outputs that one input feeds: output channels times the receptive field size.
+    /// The number of output units that use one input: output channels times the receptive field size.
     pub fan_out: usize,
 }
 
@@ -36,12 +36,12 @@ pub struct Fans {
 /// | `kernel_in_out` | `[kernel..., in / groups, out]` | Keras, JAX |
 /// | one letter for each axis, such as `eoi` | see [`Axes`] | stacked experts |
 ///
-/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. Therefore torch's fans are wrong in two
-/// cases. For a transposed convolution, torch swaps the fans; [`AxisLayout::InOut`] has the right fans. For a grouped
-/// convolution, torch's fan_out is too large by the factor `groups`; [`AxisLayout::grouped_fans`] returns the right
-/// fans.
+/// `torch.nn.init` uses [`AxisLayout::OutIn`] with 1 group for every tensor. torch's fans are therefore wrong in two
+/// cases. For a transposed convolution, torch's fan_in and fan_out are exchanged. [`AxisLayout::InOut`] gives the right
+/// fans. For a grouped convolution, torch's fan_out is too large by the factor `groups`. [`AxisLayout::grouped_fans`]
+/// returns the right fans.
 ///
-/// `Display` prints the name or the letters of an axis layout, and `FromStr` reads them.
+/// `Display` prints the name or the letters of an axis layout, and `FromStr` parses a name or letters.
 ///
 /// ```
 /// use fanin::{AxisLayout, Fans};
@@ -55,7 +55,7 @@ pub enum AxisLayout {
     /// `[out, in / groups, kernel...]`: torch's `Linear` and `Conv`.
     #[default]
     OutIn,
-    /// `[in, out / groups, kernel...]`: torch's `ConvTranspose`; burn's `Linear`; transformers' `Conv1D`.
+    /// `[in, out / groups, kernel...]`: torch's `ConvTranspose`, burn's `Linear` and transformers' `Conv1D`.
     InOut,
     /// `[kernel..., in / groups, out]`: Keras and JAX.
     KernelInOut,
@@ -67,8 +67,8 @@ impl AxisLayout {
     /// The axis layouts that have a name.
     pub const ALL: [AxisLayout; 3] = [AxisLayout::OutIn, AxisLayout::InOut, AxisLayout::KernelInOut];
 
-    /// Returns the name in specs: `out_in`, `in_out` or `kernel_in_out`. Returns `axes` for explicit axes, whose
-    /// letters `Display` prints.
+    /// Returns the name in specs: `out_in`, `in_out` or `kernel_in_out`. The name of explicit axes is `axes`.
+    /// (`Display` prints their letters instead.)
     pub const fn name(self) -> &'static str {
         match self {
             AxisLayout::OutIn => "out_in",
@@ -87,7 +87,7 @@ impl AxisLayout {
     /// # Errors
     /// * [`Error::Fans`] for fewer than two axes,
     /// * [`Error::AxisLayout`] if the number of explicit axes differs from the number of axes of the shape,
-    /// * [`Error::ShapeOverflow`] if a fan does not fit a `usize`.
+    /// * [`Error::ShapeOverflow`] if a fan does not fit in a `usize`.
     ///
     /// ```
     /// use fanin::{AxisLayout, Fans};
@@ -102,11 +102,11 @@ impl AxisLayout {
 
     /// Returns the fans of a weight with this shape, for a convolution with `groups` groups.
     ///
-    /// In a grouped convolution, the outputs of a group depend on the inputs of that group only. The weight has two
-    /// channel axes. One of them has the channels of a single group, and its size is used unchanged. The other has the
-    /// channels of all groups, and its size is divided by `groups`. The axis that is divided is the output axis in
-    /// [`AxisLayout::OutIn`] and [`AxisLayout::KernelInOut`], and the input axis in [`AxisLayout::InOut`] (a transposed
-    /// convolution).
+    /// In a grouped convolution, the outputs of a group depend on the inputs of this group only. One channel axis of
+    /// the weight has the channels of a single group. Its size is used unchanged. The other channel axis has the
+    /// channels of all groups. Its size is divided by `groups`. The axis with the channels of all groups is the output
+    /// axis in [`AxisLayout::OutIn`] and [`AxisLayout::KernelInOut`], and the input axis in [`AxisLayout::InOut`] (a
+    /// transposed convolution).
     ///
     /// ```
     /// use fanin::{AxisLayout, Fans};
@@ -119,8 +119,8 @@ impl AxisLayout {
     ///
     /// # Errors
     /// The errors of [`AxisLayout::fans`]. [`Error::FanGroups`] if `groups` is 0, or does not divide the size of the
-    /// axis that has the channels of all groups. Also [`Error::FanGroups`] if `groups` is not 1 and the order of explicit
-    /// axes does not settle which axis has the channels of all groups: see [`Axes`].
+    /// axis with the channels of all groups. [`Error::FanGroups`] if `groups` is not 1, and the order of explicit axes
+    /// does not determine which axis has the channels of all groups (see [`Axes`]).
     pub fn grouped_fans(self, shape: &[usize], groups: usize) -> Result<Fans, Error> {
         if shape.len() < 2 {
             return Err(Error::Fans { shape: shape.to_vec() });
@@ -154,8 +154,8 @@ impl AxisLayout {
         Ok(Fans { fan_in: fan(inputs)?, fan_out: fan(outputs)? })
     }
 
-    /// Returns the role of each axis of a weight with `rank` axes, from first to last. A named layout returns at least
-    /// two roles, even if `rank` is less than 2. Explicit axes are returned unchanged, whatever the rank.
+    /// Returns the role of each axis of a weight with `rank` axes, from first to last. For a named layout, the result
+    /// has at least two roles, even if `rank` is less than 2. For explicit axes, the result does not depend on `rank`.
     pub fn roles(self, rank: usize) -> Vec<AxisRole> {
         let kernel = vec![AxisRole::Kernel; rank.saturating_sub(2)];
         match self {
@@ -167,12 +167,12 @@ impl AxisLayout {
     }
 }
 
-/// Returns the axis that has the channels of all groups in a convolution, for explicit axes: the inputs or the outputs.
-/// Returns `None` if the order of the axes does not settle it.
+/// Returns which axis has the channels of all groups in a convolution with explicit axes: the input axis or the output
+/// axis. Returns `None` if the order of the axes does not determine the result.
 ///
-/// In the weights of convolutions the outputs have the channels of all groups. If the outputs come first, it is
-/// `[out, in / groups, kernel...]` (torch) or `[out, kernel..., in / groups]` (MLX). After the kernel it is
-/// `[kernel..., in / groups, out]` (JAX). `[in, out / groups, kernel...]` is a transposed convolution of torch.
+/// The output axis has the channels of all groups in the layouts `[out, in / groups, kernel...]` (torch),
+/// `[out, kernel..., in / groups]` (MLX) and `[kernel..., in / groups, out]` (JAX). The input axis has the channels of
+/// all groups in the layout `[in, out / groups, kernel...]` (a transposed convolution of torch).
 fn grouped_axis(roles: &[AxisRole]) -> Option<AxisRole> {
     use AxisRole::{In, Kernel, Out};
     let all = |roles: &[AxisRole]| roles.iter().all(|role| *role == Kernel);
@@ -196,7 +196,7 @@ impl std::fmt::Display for AxisLayout {
 impl std::str::FromStr for AxisLayout {
     type Err = Error;
 
-    /// Reads the name of an axis layout, or one letter for each axis ([`Axes`]). The names are `out_in` (synonyms
+    /// Parses the name of an axis layout, or one letter for each axis ([`Axes`]). The names are `out_in` (synonyms
     /// `torch`, `linear`, `conv`), `in_out` (synonyms `conv_transpose`, `transposed`) and `kernel_in_out` (synonyms
     /// `keras`, `jax`, `flax`).
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -222,17 +222,20 @@ pub enum AxisRole {
     Batch,
 }
 
-/// The role of each axis of a weight, given explicitly: `oihw` and `hwio` for convolutions, `eoi` for stacked experts.
+/// An axis layout that gives the role of each axis by a letter, such as `oihw` and `hwio` for convolutions, or `eoi`
+/// for stacked experts.
 ///
 /// [`AxisRole`] defines the letters. The sizes of axes with the same role are multiplied. At least one axis must be an
 /// input, and at least one axis must be an output.
 ///
-/// For a convolution with groups, the letters must be in an order in which a framework stores such weights: `oik..` (the
-/// outputs of all groups), `ok..i`, `k..io`, or `iok..` (a transposed convolution: the inputs of all groups). With any
-/// other order, groups are an error. `io` alone could be two of these, so groups are an error, too.
+/// For a convolution with groups, the letters must have the order of a framework: `oik..` (torch), `ok..i` (MLX),
+/// `k..io` (JAX), or `iok..` (a transposed convolution of torch). With any other order, more than one group is an
+/// error. More than one group is also an error for `io`, because this order is both JAX's and the order of a transposed
+/// convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Axes {
-    /// The elements from index `length` on are unused. They are always `Batch`, so that equal axes compare equal.
+    /// The roles. The elements from the index `length` on are unused, and are always `Batch`, so that equal axes
+    /// compare equal.
     roles: [AxisRole; Axes::MAX_LEN],
     length: u8,
 }
@@ -272,7 +275,7 @@ impl std::fmt::Display for Axes {
 impl std::str::FromStr for Axes {
     type Err = Error;
 
-    /// Reads one letter for each axis, in upper or lower case.
+    /// Parses one letter for each axis, in upper or lower case.
     fn from_str(text: &str) -> Result<Self, Error> {
         let axes: Option<Vec<AxisRole>> = text
             .chars()
@@ -291,13 +294,13 @@ impl std::str::FromStr for Axes {
     }
 }
 
-/// The fan that divides the variance in Kaiming initialization. torch calls this argument `mode`.
+/// The fan by which Kaiming initialization divides the variance. torch calls this argument `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Fan {
-    /// fan_in: keeps the variance of the signal in the forward pass.
+    /// fan_in, which keeps the variance of the signal constant in the forward pass.
     #[default]
     In,
-    /// fan_out: keeps the variance of the gradient in the backward pass.
+    /// fan_out, which keeps the variance of the gradient constant in the backward pass.
     Out,
 }
 
@@ -310,7 +313,7 @@ impl Fan {
         }
     }
 
-    /// Returns the fan that this mode selects.
+    /// Returns the selected one of the two fans.
     #[doc(alias = "_calculate_correct_fan")]
     pub const fn of(self, fans: Fans) -> usize {
         match self {
@@ -329,7 +332,7 @@ impl std::fmt::Display for Fan {
 impl std::str::FromStr for Fan {
     type Err = Error;
 
-    /// Reads `fan_in` or `fan_out` in upper or lower case, as torch does.
+    /// Parses `fan_in` or `fan_out` in upper or lower case, as torch does.
     fn from_str(name: &str) -> Result<Self, Error> {
         match name.to_lowercase().as_str() {
             "fan_in" => Ok(Fan::In),

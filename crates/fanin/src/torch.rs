@@ -1,8 +1,8 @@
 //! The functions of `torch.nn.init`, with the same names, the same arguments in the same order, and the same messages.
 //!
 //! A tensor is a [`TensorMut`]. The generator is an explicit argument, a [`Generator`]. Every function returns the
-//! [`Plan`] of the tensor. [`Plan::warnings`] returns the warnings that torch raises; nothing is printed. The names
-//! that torch has deprecated are `#[deprecated]` here as well, and their plans have torch's warning.
+//! [`Plan`] of the tensor. [`Plan::warnings`] returns the warnings that torch would raise. Nothing is printed. Names
+//! that torch has deprecated are `#[deprecated]` too, and their plans have torch's warning.
 //!
 //! ```
 //! use fanin::{TensorMut, torch};
@@ -13,9 +13,9 @@
 //! # Ok::<(), fanin::Error>(())
 //! ```
 //!
-//! Some invalid arguments that torch accepts are errors here: a negative std in `trunc_normal_`, `sparsity = 1.5`,
-//! `groups = 0`. When an error is returned, no value has been written. `sparse_` draws the positions of the zeros from
-//! the given generator. torch always draws these positions from its global generator.
+//! Some invalid arguments that torch accepts are errors in this module: a negative std in `trunc_normal_`,
+//! `sparsity = 1.5`, `groups = 0`. When an error is returned, no value has been written. `sparse_` draws the positions
+//! of the zeros from the given generator, whereas torch always draws these positions from its global generator.
 
 use crate::error::{Error, Warning};
 use crate::gain::Gain;
@@ -26,10 +26,10 @@ use crate::shape::{AxisLayout, Fan};
 pub use crate::streams::torch::Torch as Generator;
 use crate::tensor::TensorMut;
 
-/// Returns the gain of the nonlinearity with this name in torch. `param` is the slope of leaky_relu; `None` means 0.01.
+/// Returns the gain of the nonlinearity with this name in torch. `param` is the slope of `leaky_relu` (0.01 if `None`).
 ///
 /// # Errors
-/// [`Error::Nonlinearity`] for an unknown name, [`Error::NegativeSlope`] for a slope that is NaN.
+/// [`Error::Nonlinearity`] for an unknown name. [`Error::NegativeSlope`] if the slope is NaN.
 ///
 /// ```
 /// assert_eq!(fanin::torch::calculate_gain("leaky_relu", Some(0.2))?, (2.0 / (1.0 + 0.2 * 0.2f64)).sqrt());
@@ -54,19 +54,21 @@ pub fn _calculate_fan_in_and_fan_out(shape: &[usize]) -> Result<(usize, usize), 
     Ok((fans.fan_in, fans.fan_out))
 }
 
-/// Returns the fan_in or the fan_out of a shape `[out, in, kernel...]`. `mode` selects the fan: `fan_in` or `fan_out`,
-/// in upper or lower case.
+/// Returns the fan of a shape `[out, in, kernel...]` that `mode` selects: `fan_in` or `fan_out`, in upper or lower
+/// case.
 ///
 /// # Errors
-/// [`Error::Mode`] for an unknown mode, [`Error::Fans`] for fewer than two dimensions.
+/// [`Error::Mode`] for an unknown mode. [`Error::Fans`] for fewer than two dimensions.
 pub fn _calculate_correct_fan(shape: &[usize], mode: &str) -> Result<usize, Error> {
     let fan: Fan = mode.parse()?;
     Ok(fan.of(AxisLayout::OutIn.fans(shape)?))
 }
 
-/// Fills the tensor from N(mean, std^2) conditioned on \[a, b]. torch's defaults: mean = 0, std = 1, a = -2, b = 2.
+/// Fills the tensor with values from N(mean, std^2) truncated to \[a, b]. torch's defaults: mean = 0, std = 1, a = -2,
+/// b = 2.
 ///
-/// As torch does, the returned plan warns if `mean` is more than two `std` outside of \[a, b].
+/// As in torch, there is a warning if `mean` is more than two standard deviations outside of \[a, b]. The warning is
+/// part of the returned plan.
 ///
 /// # Errors
 /// Returns an error if the arguments or the shape are invalid. In this case nothing is written, and the generator does
@@ -84,8 +86,8 @@ pub fn trunc_normal_(
     Ok(if far { plan.with_warning(Warning::MeanFarOutside { mean, std, a, b }) } else { plan })
 }
 
-/// Defines functions of torch.nn.init. Each function is described by its name, its arguments, and an expression that
-/// computes the initializer from the arguments. `formerly` also defines the deprecated name, if torch has one.
+/// Defines functions of `torch.nn.init`. Each function is given by its name, its arguments, and an expression that
+/// computes the initializer from the arguments. `formerly` also defines a function with torch's deprecated name.
 macro_rules! mirror {
     ($( $(#[$doc:meta])* $name:ident $arguments:tt = $build:expr $(, formerly $old:ident)?; )*) => { $(
         mirror!(@function [$(#[$doc])*] $name $arguments $build);
@@ -115,10 +117,10 @@ macro_rules! mirror {
 }
 
 mirror! {
-    /// Fills the tensor from U[a, b). torch's defaults: a = 0, b = 1.
+    /// Fills the tensor with values from U[a, b). torch's defaults: a = 0, b = 1.
     uniform_(tensor, a: f64, b: f64) = init::uniform(a, b), formerly uniform;
 
-    /// Fills the tensor from N(mean, std^2). torch's defaults: mean = 0, std = 1.
+    /// Fills the tensor with values from N(mean, std^2). torch's defaults: mean = 0, std = 1.
     normal_(tensor, mean: f64, std: f64) = init::normal(mean, std), formerly normal;
 
     /// Fills the tensor with `val`.
@@ -133,32 +135,37 @@ mirror! {
     /// Fills the tensor with the identity matrix.
     eye_(tensor) = init::eye(), formerly eye;
 
-    /// Fills the tensor with the Dirac delta at the centre of the kernel. torch's default: groups = 1.
+    /// Fills the tensor with the Dirac delta function: 1 at the centre of the kernel from input channel d to output
+    /// channel d, 0 elsewhere. torch's default: groups = 1.
     dirac_(tensor, groups: usize) = init::dirac().groups(groups), formerly dirac;
 
-    /// Fills the tensor from U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). torch's default: gain = 1.
+    /// Fills the tensor with values from U[-a, a), a = gain * sqrt(6 / (fan_in + fan_out)). torch's default: gain = 1.
     xavier_uniform_(tensor, gain: f64) = init::xavier_uniform().gain(gain), formerly xavier_uniform;
 
-    /// Fills the tensor from N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)). torch's default: gain = 1.
+    /// Fills the tensor with values from N(0, std^2), std = gain * sqrt(2 / (fan_in + fan_out)). torch's default: gain
+    /// = 1.
     xavier_normal_(tensor, gain: f64) = init::xavier_normal().gain(gain), formerly xavier_normal;
 
-    /// Fills the tensor from U[-bound, bound), bound = gain * sqrt(3 / fan). torch's defaults: a = 0, mode = fan_in,
-    /// nonlinearity = leaky_relu. `a` is the slope of leaky_relu, and has no effect on any other nonlinearity.
+    /// Fills the tensor with values from U[-bound, bound), bound = gain * sqrt(3 / fan). torch's defaults: a = 0, mode
+    /// = fan_in, nonlinearity = leaky_relu. `a` is the slope of leaky_relu, and has no effect on other nonlinearities.
     kaiming_uniform_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_uniform(), &tensor, a, mode, nonlinearity)?, formerly kaiming_uniform;
 
-    /// Fills the tensor from N(0, std^2), std = gain / sqrt(fan). torch's defaults are those of [`kaiming_uniform_`].
+    /// Fills the tensor with values from N(0, std^2), std = gain / sqrt(fan). torch's defaults are the same as for
+    /// [`kaiming_uniform_`].
     kaiming_normal_(tensor, a: f64, mode: &str, nonlinearity: &str) =
         kaiming(init::kaiming_normal(), &tensor, a, mode, nonlinearity)?, formerly kaiming_normal;
 
-    /// Fills the tensor with a semi-orthogonal matrix times gain. The trailing axes are flattened. torch's default: gain = 1.
+    /// Fills the tensor with a semi-orthogonal matrix times gain. All axes after the first are flattened to the columns
+    /// of the matrix. torch's default: gain = 1.
     orthogonal_(tensor, gain: f64) = init::orthogonal().gain(Gain::Value(gain)), formerly orthogonal;
 
-    /// Fills the tensor from N(0, std^2), with ceil(sparsity * rows) zeros in every column. torch's default: std = 0.01.
+    /// Fills the tensor with values from N(0, std^2), and with ceil(sparsity * rows) zeros in every column. torch's
+    /// default: std = 0.01.
     sparse_(tensor, sparsity: f64, std: f64) = init::sparse(sparsity).std(std), formerly sparse;
 }
 
-/// Returns the Kaiming initializer `scheme` with these arguments. If the tensor has no elements, returns `scheme`
+/// Returns the Kaiming initializer `scheme` with the given arguments. If the tensor has no elements, returns `scheme`
 /// unchanged, because torch does not check the arguments of an empty tensor.
 fn kaiming(
     scheme: init::Kaiming,
@@ -196,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn error_messages_are_those_of_torch() {
+    fn error_messages_have_the_wording_of_torch() {
         let text = |result: Result<Plan, Error>| result.unwrap_err().to_string();
         let (error, _) = on(&[4], |t, g| text(xavier_normal_(t, 1.0, g)));
         assert!(

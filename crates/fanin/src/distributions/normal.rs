@@ -22,16 +22,15 @@ impl Normal32 {
     }
 }
 
-/// Returns the pair of standard normal variates `(r cos t, r sin t)` that is computed from two words, where
-/// `r = sqrt(-2 ln u)`, `u = min(radius + 1/2, 2^32 - 2^8) / 2^32` and `t = 2 pi (turn + 1/2) / 2^32`. r is in
-/// [0.00049, 6.763].
+/// Returns the two standard normal variates `(r cos t, r sin t)` of the words `radius` and `turn`. Here `u = min(radius
+/// + 1/2, 2^32 - 2^8) / 2^32`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^32`. `r` is in [0.00049, 6.763].
 #[inline(always)]
 fn pair<F: SimdF32>(radius: F::Bits, turn: F::Bits) -> (F, F) {
     let x = F::splat(4_294_967_040.0).min(radius.convert_unsigned().add(F::splat(0.5)));
     polar::<F, -32>(x, angle_of_turn(turn))
 }
 
-/// The number of pairs of variates that a group of words gives.
+/// The number of pairs of variates from a group of words.
 const PAIRS: usize = GROUP_32 / 2;
 
 impl Transform32 for Normal32 {
@@ -74,9 +73,9 @@ impl Normal64 {
     }
 }
 
-/// Returns the pair of standard normal variates `(r cos t, r sin t)` that is computed from two 64-bit words, where
-/// `r = sqrt(-2 ln u)`, `u = min(radius + 1/2, 2^64 - 2^11) / 2^64` and `t = 2 pi (turn + 1/2) / 2^64`. r is in
-/// [1.5e-8, 9.49].
+/// Returns the two standard normal variates `(r cos t, r sin t)` of the 64-bit words `radius` and `turn`. Here `u =
+/// min(radius + 1/2, 2^64 - 2^11) / 2^64`, `r = sqrt(-2 ln u)` and `t = 2 pi (turn + 1/2) / 2^64`. `r` is in [1.5e-8,
+/// 9.49].
 ///
 /// Each of `radius` and `turn` is given as its high and low 32-bit halves.
 #[inline(always)]
@@ -144,7 +143,7 @@ mod tests {
                 let u = ((u + 0.5) / TWO_32).min(1.0 - 2f64.powi(-24));
                 for (k, exact) in reference(u, (turn + 0.5) / TWO_32).into_iter().enumerate() {
                     let found = f64::from(out[(2 * pair + k) * LANES + 3]);
-                    // Near 1, u has 24 bits in f32, which changes r by up to 2^-25 / r.
+                    // u is rounded to the 24 bits of an f32. Near u = 1, the rounding changes r by up to 2^-25 / r.
                     assert!((found - exact).abs() < 3e-6 + 1.2e-7 / (1.0 - u).sqrt(), "{found} {exact}");
                 }
             }

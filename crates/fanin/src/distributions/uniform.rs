@@ -6,8 +6,8 @@ use crate::math::TWO_32;
 use crate::rng::{GroupWords, LANES};
 use crate::simd::{SimdBits, SimdFloat, SimdIsa};
 
-/// Returns the least and the greatest value of `arithmetic` in [low, high). If there is no such value, both results are
-/// the value of `arithmetic` that is nearest to the middle of the interval. `arithmetic` is f32 or f64.
+/// Returns the least and the greatest value of the type `arithmetic` (f32 or f64) in [low, high). If the interval
+/// contains no value of this type, both results are the value that is nearest to the middle of the interval.
 fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
     let least = at_least(low, arithmetic);
     let greatest = at_most(high, arithmetic);
@@ -15,11 +15,12 @@ fn range(low: f64, high: f64, arithmetic: DType) -> (f64, f64) {
     if least <= greatest { (least, greatest) } else { nearest_to_middle(low, high, arithmetic) }
 }
 
-/// Returns the values to which a distribution on [low, high] is clamped before its values are rounded to `dtype`: the
-/// least and the greatest f32 (f64 for f64 values) in the part of the interval that is finite in `dtype`. If there is
-/// no such value, both results are the one that is nearest to the middle of the interval.
+/// Returns the bounds to which the values of a distribution on [low, high] are clamped before they are rounded to
+/// `dtype`. The bounds are the least and the greatest f32 (f64 for f64 values) in the interval that do not exceed the
+/// largest finite value of `dtype`. If there is no such number, both bounds are the number that is nearest to the
+/// middle of the interval.
 ///
-/// The interval must have a number that is finite in `dtype`.
+/// The interval must contain a number whose magnitude does not exceed the largest finite value of `dtype`.
 pub(crate) fn closed_range(low: f64, high: f64, dtype: DType) -> (f64, f64) {
     let (low, high) = (low.max(-dtype.largest()), high.min(dtype.largest()));
     let arithmetic = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
@@ -44,8 +45,8 @@ fn at_most(bound: f64, dtype: DType) -> f64 {
     -at_least(-bound, dtype)
 }
 
-/// The uniform distribution U[low, high), computed in f32: `value = word * scale + middle`, where `word` is a signed
-/// integer. The value is rounded once (fused multiply-add) and then clamped.
+/// The uniform distribution U[low, high), computed in f32 as `value = word * scale + middle`. `word` is a 32-bit word,
+/// read as a signed integer. The value is rounded once (fused multiply-add) and then clamped.
 ///
 /// If the interval is symmetric about 0, `middle` is 0. Values of all magnitudes down to 2^-32 of the width of the
 /// interval then have full relative precision.
@@ -89,8 +90,8 @@ impl Transform32 for Uniform32 {
     }
 }
 
-/// The uniform distribution U[low, high), computed in f64 by the method of [`Uniform32`]. Here `word` is a signed
-/// 64-bit integer that consists of two 32-bit words.
+/// The uniform distribution U[low, high), computed in f64 as `value = word * scale + middle`. `word` is two 32-bit
+/// words, read as a signed 64-bit integer. The value is rounded and clamped as in [`Uniform32`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Uniform64 {
     scale: f64,
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_the_widest_within_their_bounds() {
+    fn ranges_include_all_values_within_their_bounds() {
         for arithmetic in [DType::F32, DType::F64] {
             for (low, high) in [(0.0, 1.0), (-0.1, 0.1), (1.0, 1.1), (-3.0, -2.0), (0.3, 440.0)] {
                 let (least, greatest) = range(low, high, arithmetic);
@@ -154,7 +155,7 @@ mod tests {
         assert_eq!(
             range(none.0, none.1, DType::F32),
             (1.0, 1.0),
-            "no f32 is in the interval: the nearest one"
+            "no f32 is in the interval, so the bounds are the nearest f32"
         );
     }
 
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_extreme_words_give_the_bounds_and_nothing_beyond() {
+    fn the_extreme_words_give_values_at_the_bounds_and_not_beyond() {
         let ends = [[0x8000_0000u32; LANES], [0x7fff_ffff; LANES], [0; LANES], [u32::MAX; LANES]];
         let mut out = [0f32; GROUP_32];
         Uniform32::new(-0.3, 0.3).apply::<crate::simd::Scalar>(&ends, &mut out);

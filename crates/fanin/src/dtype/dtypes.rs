@@ -1,4 +1,4 @@
-//! The enumeration of the element types.
+//! `DType`, the enum of the element types.
 
 use half::{bf16, f16};
 
@@ -63,8 +63,8 @@ impl DType {
 
     /// Returns `x` rounded to the nearest value of this type, ties to even.
     ///
-    /// If the type is narrower than f32, `x` is first rounded to f32. torch does the same when it converts a Python
-    /// float to such a type.
+    /// If the type is narrower than f32, `x` is first rounded to f32 and then to the type. torch also rounds twice when
+    /// it converts a Python float to such a type.
     #[inline]
     pub fn round(self, x: f64) -> f64 {
         match self {
@@ -77,19 +77,21 @@ impl DType {
         }
     }
 
-    /// Returns the least and the greatest f32 value that round to `x`. The type must be f32, f16 or bf16, and `x` must be
-    /// a value of the type.
+    /// Returns the least and the greatest f32 that this type rounds to `x`. The type must be f32, f16 or bf16, and `x`
+    /// must be a value of the type.
     pub(crate) fn rounding_to(self, x: f64) -> (f32, f32) {
         if self == DType::F32 {
             return (x as f32, x as f32);
         }
-        // The f32 values from -infinity to infinity are numbered in ascending order. 0 has the number 0, -0 has -1.
+        // The f32 values from -infinity to infinity are numbered in ascending order. The number of 0 is 0, and the
+        // number of -0 is -1.
         let infinity = i64::from(f32::INFINITY.to_bits());
         let value = |number: i64| match number {
             0.. => f32::from_bits(number as u32),
             _ => -f32::from_bits((-1 - number) as u32),
         };
-        // Returns the first number for which `holds` is true. It must be true for all later numbers.
+        // Returns the first number for which `holds` returns true. `holds` must return true for all greater numbers
+        // too.
         let first = |holds: &dyn Fn(f64) -> bool| {
             let (mut first, mut end) = (-1 - infinity, infinity + 1);
             while first < end {
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_the_spellings_of_other_libraries_parse() {
+    fn the_names_of_types_in_fanin_torch_and_safetensors_parse() {
         for dtype in DType::ALL {
             assert_eq!(dtype.name().parse(), Ok(dtype));
         }

@@ -1,4 +1,4 @@
-//! The trait of the types that a fill can write.
+//! `Element`, the trait of the types that a fill can write.
 
 use half::{bf16, f16};
 
@@ -15,7 +15,7 @@ mod sealed {
 pub trait Element:
     sealed::Sealed + Copy + Default + PartialEq + PartialOrd + std::fmt::Debug + Send + Sync + 'static
 {
-    /// The [`DType`] that stands for this type.
+    /// The [`DType`] of this type.
     const DTYPE: DType;
 
     /// Returns the slice as a [`Values`].
@@ -24,8 +24,7 @@ pub trait Element:
     /// Converts the value to f64. The conversion is exact.
     fn to_f64(self) -> f64;
 
-    /// Returns the value of this type that is nearest to `x`, ties to even. `x` is rounded in the same way as by
-    /// [`DType::round`].
+    /// Returns the value of this type that is nearest to `x`, ties to even. The rounding is that of [`DType::round`].
     fn from_f64(x: f64) -> Self;
 
     /// Writes the values of `from` to the elements of `to`. Each value is rounded once, to nearest, ties to even.
@@ -33,8 +32,8 @@ pub trait Element:
     fn store(from: &[f32], to: &mut [Self]);
 }
 
-/// Implements [`Element`] for a type, given the exact conversion to f64, the rounding of an f64, and the rounding of an
-/// f32.
+/// Implements [`Element`] for a type. The arguments are the type, its [`DType`], the exact conversion to f64, the
+/// rounding of an f64, and the rounding of an f32.
 macro_rules! element {
     ($type:ty, $variant:ident, $to_f64:expr, $from_f64:expr, $from_f32:expr) => {
         impl sealed::Sealed for $type {}

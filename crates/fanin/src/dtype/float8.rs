@@ -1,7 +1,7 @@
-//! The two 8-bit float types of checkpoints.
+//! `F8E4M3` and `F8E5M2`, the 8-bit float types of safetensors checkpoints.
 //!
 //! Values are rounded to nearest, ties to even, like `.to(torch.float8_e4m3fn)` and `.to(torch.float8_e5m2)` in torch
-//! 2.15. e4m3fn has no infinity: values that are too large become 448 or -448, and so do infinities. In e5m2, values
+//! 2.15. The type e4m3fn has no infinity. Infinities and values that are too large become 448 or -448. In e5m2, values
 //! that are too large become infinite. In both types, a NaN stays a NaN.
 
 use half::f16;
@@ -10,8 +10,8 @@ macro_rules! float8 {
     ($name:ident, $from_f32:ident, $to_f32:ident, $doc:literal) => {
         #[doc = $doc]
         ///
-        /// A value takes one byte. The type implements `bytemuck::Pod`, so slices of bytes can be cast to slices of
-        /// this type, and back.
+        /// A value takes one byte. The type implements `bytemuck::Pod`, so a slice of bytes can be cast to a slice of
+        /// this type, and a slice of this type to a slice of bytes.
         #[derive(Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(transparent)]
         pub struct $name(u8);
@@ -22,7 +22,7 @@ macro_rules! float8 {
                 Self(bits)
             }
 
-            /// Returns the bits.
+            /// Returns the bits of the value.
             pub const fn to_bits(self) -> u8 {
                 self.0
             }
@@ -77,15 +77,15 @@ float8!(
     F8E5M2,
     e5m2_bits,
     e5m2_to_f32,
-    "The type `float8_e5m2`, the upper half of an f16: five exponent bits, two mantissa bits. Finite values are at most 57344."
+    "The type `float8_e5m2`: five exponent bits and two mantissa bits, the upper half of an f16. The largest finite value is 57344."
 );
 
 /// Returns the bits of the e4m3fn nearest to `x`, ties to even.
 ///
-/// If |x| is less than 2^-6, the result is subnormal. Adding 2^14 to |x| in f32 then rounds |x| to a multiple of 2^-9,
-/// which is the spacing of subnormal values. For a greater |x|, an integer addition at bit 20 rounds the mantissa. If
-/// |x| is at least 464, the magnitude of the result is 448. 464 is the midpoint of 448 and 480, the value that would
-/// follow.
+/// If |x| is less than 2^-6, the result is subnormal. The sum of 2^14 and |x| in f32 is then rounded to a multiple of
+/// 2^-9, which is the spacing of subnormal values. For a greater |x|, an integer addition at bit 20 rounds the
+/// mantissa. If |x| is at least 464, the magnitude of the result is 448. The limit 464 is the midpoint of 448 and 480,
+/// the next value if the type had one.
 #[inline(always)]
 fn e4m3_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -101,9 +101,9 @@ fn e4m3_bits(x: f32) -> u8 {
 
 /// Returns the bits of the e5m2 nearest to `x`, ties to even.
 ///
-/// The method is that of [`e4m3_bits`]. If |x| is less than 2^-14, the result is subnormal. The spacing of subnormal
-/// values is 2^-16. For a greater |x|, the mantissa is rounded at bit 21. If |x| is at least 61440, the result is
-/// infinite.
+/// The method is the method of [`e4m3_bits`]. If |x| is less than 2^-14, the result is subnormal. The spacing of
+/// subnormal values is 2^-16. For a greater |x|, the mantissa is rounded at bit 21. If |x| is at least 61440, the
+/// result is infinite.
 #[inline(always)]
 fn e5m2_bits(x: f32) -> u8 {
     let bits = x.to_bits();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_and_its_neighbours_round_to_nearest_even() {
+    fn every_value_and_its_neighbours_round_to_nearest_with_ties_to_even() {
         for bits in 0..=u8::MAX {
             for (value, narrow, wide, largest, end) in [
                 (e4m3_to_f32(bits), e4m3_bits as fn(f32) -> u8, e4m3_to_f32 as fn(u8) -> f32, 0x7e, 464.0),
@@ -160,8 +160,7 @@ mod tests {
                     continue;
                 }
                 assert_eq!(narrow(value), bits, "{value}");
-                // Tests the value, the midpoint between it and the next value, and the f32 values next to each of
-                // these.
+                // Tests the value, the midpoint between the value and the next value, and the f32 values next to both.
                 for step in [0i32, 1, -1, 0x7_ffff, 0x8_0000, 0x8_0001, 0xf_ffff, 0x10_0000, 0x10_0001] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(step));
                     let midpoint = f32::midpoint(value, wide(bits.wrapping_add(1)));
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_too_large_saturate_in_e4m3_and_are_infinite_in_e5m2() {
+    fn values_that_are_too_large_become_448_in_e4m3_and_infinite_in_e5m2() {
         let e4m3 = |x: f32| F8E4M3::from_f32(x).to_bits();
         assert_eq!([e4m3(448.0), e4m3(464.0), e4m3(465.0), e4m3(-1e9)], [0x7e, 0x7e, 0x7e, 0xfe]);
         assert_eq!([e4m3(f32::INFINITY), e4m3(f32::NAN)], [0x7e, 0x7f]);

@@ -1,4 +1,4 @@
-//! Element types, and the rounding of values to them. No other module rounds a value to an element type.
+//! Element types, and the rounding of values to element types. No other module rounds a value to an element type.
 
 mod dtypes;
 mod element;

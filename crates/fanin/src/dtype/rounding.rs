@@ -13,9 +13,9 @@ pub(super) fn bf16_bits(x: f32) -> u16 {
 
 /// Returns the bits of the f16 nearest to `x`, ties to even. A NaN becomes a quiet NaN with the same sign.
 ///
-/// If |x| is less than 2^-14, the result is subnormal. Adding 1/2 to |x| in f32 then rounds |x| to a multiple of 2^-24,
-/// which is the spacing of subnormal values, and leaves the result in the low bits. For a greater |x|, an integer
-/// addition at bit 13 rounds the mantissa. If |x| is at least 65520, the result is infinite.
+/// If |x| is less than 2^-14, the result is subnormal. The sum of 1/2 and |x| in f32 is then rounded to a multiple of
+/// 2^-24, which is the spacing of subnormal values. The low bits of this sum are the result. For a greater |x|, an
+/// integer addition at bit 13 rounds the mantissa. If |x| is at least 65520, the result is infinite.
 #[inline(always)]
 pub(super) fn f16_bits(x: f32) -> u16 {
     let bits = x.to_bits();
@@ -36,11 +36,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_16_bit_value_and_its_neighbours_round_as_in_the_crate_half() {
+    fn every_16_bit_value_and_its_neighbours_round_as_in_the_half_crate() {
         for bits in 0..=u16::MAX {
             for value in [f16::from_bits(bits).to_f32(), bf16::from_bits(bits).to_f32()] {
-                // Tests the value, the midpoints between it and its neighbours, and the f32 values next to each of
-                // these.
+                // Tests the value, the midpoints between the value and its neighbours, and the f32 values next to all
+                // of these numbers.
                 for offset in [0i32, 1, -1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0x1fff] {
                     let x = f32::from_bits(value.to_bits().wrapping_add_signed(offset));
                     if x.is_nan() {

@@ -1,10 +1,10 @@
-//! Splits and reads slices whose element type is known only at run time.
+//! Methods that split and read slices whose element type is known only at run time.
 
 use super::element::Element;
 use super::values::{Values, values};
 
 impl Values<'_> {
-    /// Splits the slice at `position`. If `position` is beyond the end, the second part is empty.
+    /// Splits the slice at the index `position`. If `position` is beyond the end, the second part is empty.
     pub(crate) fn split_at(self, position: usize) -> (Self, Self) {
         values!(self, slice => {
             let (before, after) = slice.split_at_mut(position.min(slice.len()));

@@ -18,8 +18,9 @@ pub enum Values<'a> {
     F8E5M2(&'a mut [F8E5M2]),
 }
 
-/// Evaluates an expression that uses the slice of a [`Values`], whatever the element type:
-/// `values!(values, slice => expression)`. The expression is compiled once for each element type.
+/// Evaluates an expression that uses the slice of a [`Values`] of any element type. In
+/// `values!(values, slice => expression)`, `slice` is the name of the slice in the expression. The expression is
+/// compiled once for each element type.
 macro_rules! values {
     ($values:expr, $slice:ident => $body:expr) => {
         match $values {
@@ -57,7 +58,7 @@ impl Values<'_> {
         self.len() == 0
     }
 
-    /// Returns the bits of the values. `B` must be an unsigned integer of the size of a value.
+    /// Returns the bits of the values as unsigned integers. The type `B` must have the size of a value.
     pub(crate) fn bits<B: bytemuck::Pod>(&mut self) -> &mut [B] {
         values!(self, slice => bytemuck::cast_slice_mut(slice))
     }

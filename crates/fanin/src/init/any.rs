@@ -1,4 +1,4 @@
-//! `Init`, the enum of all initializers, and the two initializers that contain other initializers.
+//! `Init`, the enum of all initializers, and the initializers that contain other initializers.
 
 use super::arange::Arange;
 use super::by_shape::ByShape;
@@ -26,8 +26,8 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Function, Plan};
 
-/// Initializer of a fused parameter, which consists of blocks along an axis. Each block is initialized like a separate
-/// tensor. Created by [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks).
+/// An initializer of a fused parameter, which consists of blocks along an axis. Each block is initialized like a
+/// separate tensor. Created by [`blocks`](super::blocks()) and [`equal_blocks`](super::equal_blocks).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Blocks {
     /// The size along the axis and the initializer of each block. Either every size is given, or every size is `None`
@@ -40,7 +40,7 @@ pub struct Blocks {
     pub(super) axis: isize,
 }
 
-/// Initializer of independent tensors that are stacked along an axis. Created by [`stacked`](super::stacked).
+/// An initializer of independent tensors that are stacked along an axis. Created by [`stacked`](super::stacked).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stacked {
     /// The initializer of each tensor.
@@ -49,14 +49,14 @@ pub struct Stacked {
     pub(super) axis: isize,
 }
 
-/// Initializer of a function of the values of another initializer. Created by [`mapped`](super::mapped).
+/// An initializer that applies a function to the values of another initializer. Created by [`mapped`](super::mapped).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mapped {
     pub(super) function: Function,
     pub(super) argument: Box<Init>,
 }
 
-/// Defines `Init` with one variant for each initializer type. Each variant has the name of its type.
+/// Defines the enum `Init` with one variant for each initializer type. A variant has the name of its type.
 macro_rules! init {
     ($($name:ident)*) => {
         /// An initializer of any scheme of this crate.
@@ -82,8 +82,8 @@ macro_rules! init {
         }
 
         impl Init {
-            /// Returns the initializer in the variant as two trait objects: one that resolves plans and one that prints
-            /// the spec.
+            /// Returns the initializer inside the variant as two trait objects. The first resolves plans, and the
+            /// second prints the spec.
             fn inner(&self) -> (&dyn Initializer, &dyn std::fmt::Display) {
                 match self {
                     $(Init::$name(initializer) => (initializer, initializer),)*
@@ -108,8 +108,9 @@ init!(
 );
 
 impl Init {
-    /// Returns the part of the initializer that takes the axes for those of torch, `[out, in, kernel...]`, and has no
-    /// argument to say otherwise: the name of a scheme, or of a fan in arithmetic. Returns `None` if there is no such part.
+    /// Returns the name of the part of this initializer that requires torch's axis layout, `[out, in, kernel...]`, or
+    /// `None` if there is no such part. The part is a scheme without the argument `layout`, or a fan (`fan_in` or
+    /// `fan_out`) in arithmetic without a layout.
     ///
     /// ```
     /// use fanin::init::Init;
@@ -133,8 +134,8 @@ impl Init {
         }
     }
 
-    /// Returns the initializer of the tensor at this index of a stack: the same, with the index in place of `index` in
-    /// arithmetic. Returns `None` if the initializer does not depend on the index.
+    /// Returns the initializer of the tensor at this index of a stack: a copy in which the variable `index` of
+    /// arithmetic has this value. Returns `None` if the initializer does not use the variable.
     pub(super) fn at(&self, index: usize) -> Option<Init> {
         match self {
             Init::ByShape(spec) => Some(spec.at(index).into()),
@@ -160,7 +161,7 @@ impl Initializer for Init {
 }
 
 impl std::fmt::Display for Init {
-    /// Prints the spec. Arguments that have their default values are left out.
+    /// Prints the spec. Arguments with their default values are left out.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.inner().1.fmt(f)
     }

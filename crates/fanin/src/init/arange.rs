@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of equidistant values along the last axis. Created by [`arange`].
+/// An initializer that writes equidistant values along the last axis. Created by [`arange`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Arange {
     start: f64,
@@ -13,12 +13,14 @@ pub struct Arange {
     step: f64,
 }
 
-/// Returns an initializer of 0, 1, 2 and so on along the last axis. All rows are equal. No random numbers are used.
+/// Returns an initializer that writes 0, 1, 2 and so on along the last axis. All rows are equal. No random numbers are
+/// used.
 ///
 /// A value is `start + step * index`, computed in f64 and rounded once.
 ///
-/// Spec: `arange(start=0, end, step=1)`, and as in torch `arange(end)`. With an end (exclusive), the values must be as many
-/// as the last axis has. Without an end, they are as many as that.
+/// Spec: `arange(start=0, end, step=1)`, or `arange(end)` as in torch. The end is exclusive. If an end is given, the
+/// number of values from the start to the end must be the size of the last axis. If no end is given, the values
+/// continue to the end of the last axis.
 ///
 /// ```
 /// # use fanin::{init, Native};
@@ -39,13 +41,13 @@ impl Arange {
         Self { start, ..self }
     }
 
-    /// Sets the end (exclusive). The number of values up to the end must be the size of the last axis.
+    /// Sets the end (exclusive). The number of values from the start to the end must be the size of the last axis.
     #[must_use]
     pub const fn end(self, end: f64) -> Self {
         Self { end: Some(end), ..self }
     }
 
-    /// Sets the difference between a value and the next, which must be finite.
+    /// Sets the difference between neighbouring values, which must be finite.
     #[must_use]
     pub const fn step(self, step: f64) -> Self {
         Self { step, ..self }

@@ -1,5 +1,5 @@
-//! Initializers of fused and stacked parameters, which combine several tensors in one. Each of these tensors has fans
-//! of its own.
+//! Initializers of fused and stacked parameters. Such a parameter combines several tensors, and each of these tensors
+//! has separate fans.
 
 use super::any::{Blocks, Init, Stacked};
 use super::initializer::{Initializer, initializer};
@@ -11,11 +11,13 @@ use crate::shape::element_count;
 /// Returns an initializer of a fused parameter, which consists of blocks along axis 0 (or [`Blocks::axis`]).
 ///
 /// Each item of `blocks` is the size of a block along the axis, and the initializer of the block. A block is
-/// initialized like a separate tensor, with fans of its own. The sizes must add up to the size of the axis.
+/// initialized like a separate tensor: its fans are computed from the shape of the block. The sizes must add up to the
+/// size of the axis.
 ///
-/// On the native stream, a block with a uniform, normal or truncated normal distribution has the values that the whole
-/// tensor would have there if all of it had this distribution. A block of `orthogonal` or `sparse` has the values of a
-/// separate tensor. The separate tensors of a parameter called `name` are called `name[0]`, `name[1]` and so on.
+/// On the native stream, a block with a uniform, normal or truncated normal distribution is a region of the whole
+/// tensor. Its values are the values of this region in a tensor that has the distribution of the block everywhere. A
+/// block of `orthogonal` or `sparse` has the values of a separate tensor. The separate tensors of a parameter `name`
+/// have the names `name[0]`, `name[1]` and so on.
 ///
 /// On the torch stream, the blocks are generated one after another, like tensors joined by `torch.cat`. There is one
 /// exception: if all blocks have the same uniform, normal or truncated normal distribution, the tensor is generated as
@@ -38,8 +40,8 @@ pub fn blocks(blocks: impl IntoIterator<Item = (usize, impl Into<Init>)>) -> Blo
     Blocks { blocks, count: None, axis: 0 }
 }
 
-/// Returns an initializer of a fused parameter with `count` blocks of equal size, which all have the initializer
-/// `each`. The values are generated as [`blocks`] describes.
+/// Returns an initializer of a fused parameter with `count` blocks of equal size. `each` is the initializer of every
+/// block. The values are generated as for [`blocks`].
 ///
 /// Spec: `blocks(orthogonal, count=2)`.
 ///
@@ -89,14 +91,14 @@ fn resolve_axis(scheme: &'static str, axis: isize, shape: &[usize]) -> Result<us
 }
 
 impl Blocks {
-    /// Sets the axis along which the blocks follow one another (default: 0). A negative axis counts from the end.
+    /// Sets the axis along which the blocks are joined (default: 0). A negative axis counts from the end.
     #[must_use]
     pub fn axis(self, axis: isize) -> Self {
         Self { axis, ..self }
     }
 
-    /// Returns the initializer of a `blocks` spec. Either all blocks must have a size, or no block. `count` must be
-    /// `None`, unless `blocks` has exactly one block and this block has no size.
+    /// Returns the initializer of a `blocks` spec. Either all blocks must have a size, or no block may have a size.
+    /// `count` can be `Some` only if `blocks` has exactly one block, and this block has no size.
     pub(crate) fn from_spec(blocks: Vec<(Option<usize>, Init)>, count: Option<usize>, axis: isize) -> Self {
         Self { blocks, count, axis }
     }

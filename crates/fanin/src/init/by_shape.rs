@@ -1,7 +1,8 @@
-//! An initializer whose numbers depend on the tensor.
+//! An initializer whose arguments depend on the shape of the tensor.
 
-/// Initializer whose numbers depend on the shape of the tensor: a spec with `fan_in`, `fan_out`, `shape[i]` or `index` in
-/// its arithmetic. [`Init::parse`](super::Init::parse) creates it.
+/// An initializer whose arguments depend on the shape of the tensor, or on its index in a stack. The initializer is a
+/// spec with the variables `fan_in`, `fan_out`, `shape[i]` or `index` in arithmetic. Created by
+/// [`Init::parse`](super::Init::parse).
 ///
 /// ```
 /// use fanin::{DType, Initializer as _, init::Init};
@@ -12,9 +13,9 @@
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ByShape {
-    /// A valid spec. Its arithmetic has no other variables than properties of the tensor.
+    /// A valid spec. The only variables of its arithmetic are properties of the tensor.
     text: String,
-    /// The index of the tensor in a stack.
+    /// The index of the tensor in a stack. `None` if the tensor is not in a stack.
     index: Option<usize>,
 }
 
@@ -28,7 +29,8 @@ impl ByShape {
         Self { index: Some(index), ..self.clone() }
     }
 
-    /// Returns the part of the spec that takes the axes for those of torch: see [`Init::torch_axes`](super::Init::torch_axes).
+    /// Returns the name of the part of the spec that requires torch's axis layout, as
+    /// [`Init::torch_axes`](super::Init::torch_axes) does.
     pub(super) fn torch_axes(&self) -> Option<&'static str> {
         let word = |c: char| c.is_alphanumeric() || c == '_';
         let has = |name: &str, followed_by: &dyn Fn(&str) -> bool| {

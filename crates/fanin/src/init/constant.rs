@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer that sets every element to the same value. Created by [`constant`], [`zeros`] and [`ones`].
+/// An initializer that sets every element to the same value. Created by [`constant`], [`zeros`] and [`ones`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Constant {
     pub(super) val: f64,

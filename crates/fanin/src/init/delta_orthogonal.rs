@@ -7,7 +7,7 @@ use crate::gain::Gain;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::{AxisLayout, AxisRole};
 
-/// Initializer of a convolution whose kernel is an orthogonal matrix at its centre and 0 elsewhere. Created by
+/// An initializer of a convolution whose kernel is an orthogonal matrix at the centre and 0 elsewhere. Created by
 /// [`delta_orthogonal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DeltaOrthogonal {
@@ -19,12 +19,12 @@ pub struct DeltaOrthogonal {
 /// Dynamical isometry and a mean field theory of CNNs, arXiv 1806.05393, algorithm 2).
 ///
 /// At the centre of the kernel, the weight is the gain times a matrix with orthonormal columns. The matrix is
-/// Haar-distributed. The centre is the position `(k - 1) / 2` along a kernel axis of size `k`. At all other positions
-/// the weight is 0.
+/// Haar-distributed. The centre is the position `(k - 1) / 2` (rounded down) along a kernel axis of size `k`. At all
+/// other positions, the weight is 0.
 ///
 /// The shape is `[out, in, kernel...]` with three to five axes. The number of outputs must not be less than the number
-/// of inputs. The scheme is JAX's `delta_orthogonal`. The weights of JAX and Keras have the axis layout `kernel_in_out`
-/// ([`DeltaOrthogonal::layout`]).
+/// of inputs. The scheme is called `delta_orthogonal` in JAX. The weights of JAX and Keras have the axis layout
+/// `kernel_in_out` ([`DeltaOrthogonal::layout`]).
 ///
 /// Spec: `delta_orthogonal(gain=1, layout=out_in)`.
 ///

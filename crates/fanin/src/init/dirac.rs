@@ -1,21 +1,22 @@
-//! Dirac initialization: convolutions that pass their input channels on unchanged.
+//! Dirac initialization: a convolution whose output channels are copies of its input channels.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of a convolution that passes its input channels on unchanged. Created by [`dirac`].
+/// An initializer of a convolution whose output channels are copies of its input channels. Created by [`dirac`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dirac {
     pub(super) groups: usize,
 }
 
-/// Returns an initializer of the Dirac delta, with which a convolution passes its input channels on unchanged.
+/// Returns an initializer that writes the Dirac delta function. A convolution with this weight copies its input
+/// channels to its output channels.
 ///
 /// In each group, the weight from input channel d to output channel d is 1 at the centre of the kernel. The centre is
-/// the position `k / 2` along a kernel axis of size `k`. All other elements are 0. The convolution passes on the first
-/// `min(out / groups, in)` input channels of each group.
+/// the position `k / 2` (rounded down) along a kernel axis of size `k`. All other elements are 0. The convolution
+/// copies the first `min(out / groups, in)` input channels of each group.
 ///
 /// The shape is `[out, in, kernel...]` with three to five axes. `out` must be divisible by the number of groups. No
 /// random numbers are used.

@@ -5,12 +5,12 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of the identity matrix. Created by [`eye`].
+/// An initializer that writes the identity matrix. Created by [`eye`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Eye;
 
-/// Returns an initializer of the identity matrix: 1 where the row equals the column, 0 elsewhere. A linear layer with
-/// this weight passes its first `min(out, in)` inputs on unchanged.
+/// Returns an initializer that writes the identity matrix: 1 on the diagonal, 0 elsewhere. A linear layer with this
+/// weight copies its first `min(out, in)` inputs to its outputs.
 ///
 /// The shape must have two axes. No random numbers are used.
 ///

@@ -5,19 +5,19 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of an identity matrix that is repeated down the rows. Created by [`idinit`].
+/// An initializer that writes an identity matrix, repeated if there are more rows than columns. Created by [`idinit`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IdInit {
     tau: f64,
 }
 
-/// Returns an initializer of IDInit's identity-preserving matrix (Pan et al. 2025, IDInit, arXiv 2503.04626, equation
-/// 3). An element is `tau` where the index of the input equals the index of the output modulo the number of inputs. All
-/// other elements are 0.
+/// Returns an initializer that writes the identity-preserving matrix of IDInit (Pan et al. 2025, IDInit, arXiv
+/// 2503.04626, equation 3). The element in row `i` and column `j` is `tau` if `j = i mod in`, where `in` is the number
+/// of columns. All other elements are 0.
 ///
-/// If there are more outputs than inputs, the identity is repeated, because an output whose weights are all 0 would not
-/// learn. If there are more inputs than outputs, the last inputs are not used. Three parts of the paper are not
-/// implemented: the added noise, the zero-preserving matrix for the end of a residual branch, and the form for
+/// If there are more outputs than inputs, the identity matrix is repeated, because an output whose weights are all 0
+/// would not learn. If there are more inputs than outputs, the last inputs are not used. Three parts of the paper are
+/// not implemented: the added noise, the zero-preserving matrix for the end of a residual branch, and the variant for
 /// convolutions.
 ///
 /// The shape is `[out, in]`. `tau` is 1 by default ([`IdInit::tau`]). No random numbers are used.

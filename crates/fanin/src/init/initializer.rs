@@ -7,10 +7,10 @@ use crate::shape::element_count;
 use crate::streams::Stream;
 use crate::tensor::TensorMut;
 
-/// A scheme with its arguments. An initializer turns a shape and an element type into a [`Plan`], and fills memory
+/// A scheme with its arguments. An initializer computes a [`Plan`] from a shape and an element type, and fills memory
 /// according to this plan.
 ///
-/// Implement [`Initializer::resolve`] to add a scheme of your own.
+/// To add a scheme, implement [`Initializer::resolve`].
 ///
 /// ```
 /// use fanin::{DType, Error, Initializer, Distribution, Native, Plan};
@@ -32,7 +32,7 @@ use crate::tensor::TensorMut;
 /// # Ok::<(), Error>(())
 /// ```
 pub trait Initializer {
-    /// Returns the plan for a tensor of this shape and element type. No random numbers are generated.
+    /// Returns the plan for a tensor of this shape and element type. This function generates no random numbers.
     ///
     /// # Errors
     /// Returns an error if the arguments or the shape are invalid for the scheme.
@@ -64,11 +64,11 @@ pub trait Initializer {
         Ok(plan)
     }
 
-    /// Fills the row-major `buffer` with a region of a larger tensor. Returns the plan of the whole tensor.
+    /// Fills the row-major `buffer` with the values of a region of a larger tensor. Returns the plan of the whole
+    /// tensor.
     ///
-    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. A fill of the
-    /// whole tensor writes the same values in this region, bit for bit. The caller needs memory for the region only,
-    /// and not for the whole tensor.
+    /// `global` is the shape of the whole tensor. The region is `start..start + size` along each axis. The values are
+    /// bit-identical to the values of this region after a fill of the whole tensor. Only the region needs memory.
     ///
     /// ```
     /// use fanin::{init, Native};
@@ -101,7 +101,8 @@ pub trait Initializer {
     }
 }
 
-/// Defines the methods of [`Initializer`] as inherent methods of a type, so that callers need not import the trait.
+/// Defines the methods of [`Initializer`] as inherent methods of a type, so that callers can use them without importing
+/// the trait.
 macro_rules! initializer {
     ($name:ident) => {
         impl $name {
@@ -178,8 +179,8 @@ pub(super) fn unless<T: PartialEq + std::fmt::Display>(
     (*value != default).then_some(value as &dyn std::fmt::Display)
 }
 
-/// If the shape has no elements, returns a plan with a warning; a fill with this plan writes nothing. Returns `None`
-/// for any other shape.
+/// Returns a plan with a warning if the shape has no elements, and `None` otherwise. A fill with this plan writes
+/// nothing.
 ///
 /// Schemes that divide by a fan call this function first, because the fans of such a shape may be 0.
 pub(super) fn empty_plan(shape: &[usize], dtype: DType) -> Result<Option<Plan>, Error> {
@@ -190,7 +191,7 @@ pub(super) fn empty_plan(shape: &[usize], dtype: DType) -> Result<Option<Plan>, 
     Ok(Some(plan.with_warning(Warning::ZeroElements { shape: shape.to_vec() })))
 }
 
-/// Checks that `value` is not negative, and returns an error if it is.
+/// Returns an error if `value` is negative.
 pub(super) fn non_negative(scheme: &'static str, argument: &'static str, value: f64) -> Result<(), Error> {
     if value < 0.0 {
         let requirement = "must be greater than or equal to 0".to_owned();
@@ -199,7 +200,7 @@ pub(super) fn non_negative(scheme: &'static str, argument: &'static str, value: 
     Ok(())
 }
 
-/// Checks that `value` is finite and greater than 0, and returns an error if it is not.
+/// Returns an error unless `value` is finite and greater than 0.
 pub(super) fn positive(scheme: &'static str, argument: &'static str, value: f64) -> Result<(), Error> {
     if value > 0.0 && value.is_finite() {
         return Ok(());

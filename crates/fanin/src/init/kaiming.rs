@@ -7,13 +7,13 @@ use crate::nonlinearity::Nonlinearity;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::{AxisLayout, Fan};
 
-/// Initializer with the variance `gain^2 / fan`. Created by [`kaiming_uniform`] and [`kaiming_normal`].
+/// An initializer whose values have the variance `gain^2 / fan`. Created by [`kaiming_uniform`] and [`kaiming_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Kaiming {
     pub(super) fan: Fan,
     pub(super) nonlinearity: Nonlinearity,
-    /// The slope `a` if it is not 0 and `nonlinearity` is not a leaky_relu, otherwise `None`. Such a slope has no
-    /// effect. It is stored because `Display` prints it and the plan warns about it.
+    /// The slope `a` if `a` is not 0 and `nonlinearity` is not `LeakyRelu`, otherwise `None`. Such a slope has no
+    /// effect. The slope is stored because `Display` prints it, and because the plan warns about it.
     pub(super) unused_slope: Option<f64>,
     pub(super) layout: AxisLayout,
     pub(super) groups: usize,
@@ -23,9 +23,9 @@ pub struct Kaiming {
 /// Returns an initializer of U[-bound, bound) with `bound = gain * sqrt(3 / fan)`. This is the uniform form of He et
 /// al. 2015, Delving deep into rectifiers, section 2.2.
 ///
-/// The shape must have two axes or more. The fan is fan_in by default ([`Kaiming::fan`]). The gain is sqrt 2 by
-/// default, which is the gain of a leaky_relu with slope 0, as in torch ([`Kaiming::nonlinearity`]). If the tensor has
-/// no elements, the plan has a warning and a fill writes nothing.
+/// The shape must have two axes or more. The fan is fan_in by default ([`Kaiming::fan`]). As in torch, the default gain
+/// is the gain of a leaky_relu with slope 0, which is sqrt(2) ([`Kaiming::nonlinearity`]). If the tensor has no
+/// elements, the plan has a warning and a fill writes nothing.
 ///
 /// Spec: `kaiming_uniform(a=0, mode=fan_in, nonlinearity=leaky_relu, layout=out_in, groups=1)`, where `a` is the slope.
 ///
@@ -55,8 +55,8 @@ pub const fn kaiming_uniform() -> Kaiming {
 /// Returns an initializer of N(0, std^2) with `std = gain / sqrt(fan)`: He et al. 2015, Delving deep into rectifiers,
 /// equations 10 and 14. The distribution is not truncated.
 ///
-/// The shape must have two axes or more. The default arguments, and the plan of a tensor without elements, are those of
-/// [`kaiming_uniform`].
+/// The shape must have two axes or more. The default arguments are the same as for [`kaiming_uniform`]. If the tensor
+/// has no elements, the plan has a warning and a fill writes nothing.
 ///
 /// Spec: `kaiming_normal(a=0, mode=fan_in, nonlinearity=leaky_relu, layout=out_in, groups=1)`, where `a` is the slope.
 ///
@@ -73,7 +73,7 @@ pub const fn kaiming_normal() -> Kaiming {
 }
 
 impl Kaiming {
-    /// Sets the fan that divides the variance, fan_in by default. torch calls this argument `mode`.
+    /// Sets the fan by which the variance is divided (default: fan_in). torch calls this argument `mode`.
     #[must_use]
     pub const fn fan(self, fan: Fan) -> Self {
         Self { fan, ..self }
@@ -94,20 +94,21 @@ impl Kaiming {
 
     /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
     ///
-    /// `torch.nn.init` has no argument for the groups. It therefore computes a fan_out that is too large by the factor
-    /// `groups` if the convolution is grouped.
+    /// `torch.nn.init` has no argument for the groups. For a grouped convolution, it therefore computes a fan_out that
+    /// is too large by the factor `groups`.
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
     }
 
-    /// Sets the nonlinearity from torch's two arguments: the slope `a`, which only a leaky_relu uses, and the name.
-    /// Returns an error if torch does not have the name.
+    /// Sets the nonlinearity from torch's two arguments: the slope `a`, which only `leaky_relu` uses, and the name.
+    /// Returns an error if torch has no nonlinearity with this name.
     pub(crate) fn torch_nonlinearity(self, a: f64, name: &str) -> Result<Self, Error> {
         Ok(self.with_slope(a, Nonlinearity::from_torch_name(name, Some(a))?))
     }
 
-    /// Sets the nonlinearity. If the nonlinearity is not a leaky_relu and `a` is not 0, stores `a` for the warning.
+    /// Sets the nonlinearity. If the nonlinearity is not `LeakyRelu` and `a` is not 0, stores `a`, so that the plan can
+    /// warn about it.
     pub(crate) fn with_slope(self, a: f64, nonlinearity: Nonlinearity) -> Self {
         let used = matches!(nonlinearity, Nonlinearity::LeakyRelu { .. });
         Self { nonlinearity, unused_slope: (!used && a != 0.0).then_some(a), ..self }
@@ -140,7 +141,8 @@ impl Initializer for Kaiming {
                 });
             }
         }
-        // The operations are in torch's order. For some fans, a different order changes the last bit of the result.
+        // The operations have the same order as in torch, because a different order changes the last bit of the result
+        // for some fans.
         let distribution = |gain: f64| {
             let std = gain / (self.fan.of(fans) as f64).sqrt();
             if self.uniform {

@@ -8,7 +8,7 @@ use crate::nonlinearity::Nonlinearity;
 use crate::plan::{Distribution, Plan};
 use crate::shape::AxisLayout;
 
-/// Initializer of the weights of `nn.Linear` and `nn.Conv*` with torch's default distribution. Created by
+/// An initializer of the weights of `nn.Linear` and `nn.Conv*` with torch's default distribution. Created by
 /// [`linear_default`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LinearDefault {
@@ -16,18 +16,20 @@ pub struct LinearDefault {
     groups: usize,
 }
 
-/// Initializer of the biases of `nn.Linear` and `nn.Conv*` with torch's default distribution. Created by
+/// An initializer of the biases of `nn.Linear` and `nn.Conv*` with torch's default distribution. Created by
 /// [`linear_default_bias`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearDefaultBias {
     fan_in: usize,
 }
 
-/// Returns an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. This is the default of the weights of
-/// torch's `nn.Linear` and `nn.Conv*` (`reset_parameters`). torch computes it as kaiming_uniform with the slope sqrt 5.
+/// Returns an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`: the default distribution of the weights
+/// of torch's `nn.Linear` and `nn.Conv*` (`reset_parameters`). torch writes this distribution as
+/// `kaiming_uniform_(weight, a=sqrt(5))`.
 ///
-/// The std is `1 / sqrt(3 * fan_in)`. This is 0.41 times `sqrt(2 / fan_in)`, the std that keeps the variance constant
-/// from layer to layer with relu. The shape must have two axes or more.
+/// The standard deviation is `1 / sqrt(3 * fan_in)`. With relu, the variance stays constant from layer to layer if the
+/// standard deviation is `sqrt(2 / fan_in)`. The default is only 0.41 times this value. The shape must have two axes or
+/// more.
 ///
 /// Spec: `linear_default(layout=out_in, groups=1)`.
 #[doc(alias = "reset_parameters")]
@@ -35,8 +37,8 @@ pub const fn linear_default() -> LinearDefault {
     LinearDefault { layout: AxisLayout::OutIn, groups: 1 }
 }
 
-/// Returns an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`. This is the default of the biases of
-/// torch's `nn.Linear` and `nn.Conv*`.
+/// Returns an initializer of U[-bound, bound) with `bound = 1 / sqrt(fan_in)`: the default distribution of the biases
+/// of torch's `nn.Linear` and `nn.Conv*`.
 ///
 /// `fan_in` is the fan_in of the **weight** of the layer. If `fan_in` is 0, the bias is 0.
 ///

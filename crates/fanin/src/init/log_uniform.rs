@@ -5,15 +5,16 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Function, Functions, Plan};
 
-/// Initializer of the log-uniform distribution: the logarithms of the values are uniform. Created by [`log_uniform`].
+/// An initializer of the log-uniform distribution, in which the logarithms of the values are uniform. Created by
+/// [`log_uniform`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogUniform {
     a: f64,
     b: f64,
 }
 
-/// Returns an initializer of `exp(U[log a, log b))`, for `0 < a <= b`: every factor between `a` and `b` is equally likely,
-/// as for the time steps of a state space model.
+/// Returns an initializer of `exp(x)`, where x is uniform in [log a, log b) and `0 < a <= b`. State space models draw
+/// their time steps from this distribution.
 ///
 /// Only the native stream has this distribution.
 ///
@@ -42,7 +43,7 @@ impl Initializer for LogUniform {
             return Err(Error::Bounds { scheme: "log_uniform", a, b });
         }
         let uniform = Distribution::Uniform { low: libm::log(a), high: libm::log(b) };
-        let functions = Functions::new(&[Function::Exp]).expect("one function is not too many");
+        let functions = Functions::new(&[Function::Exp]).expect("one function is within the limit");
         Plan::mapped(functions, Plan::new(shape, DType::F64, uniform)?, dtype)
     }
 }

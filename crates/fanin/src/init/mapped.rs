@@ -1,4 +1,4 @@
-//! Functions of the values of another initializer.
+//! Initializers that apply a function to the values of another initializer.
 
 use super::any::{Init, Mapped};
 use super::initializer::{Initializer, initializer};
@@ -6,12 +6,12 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Function, Functions, Plan};
 
-/// Returns an initializer of a function of the values of another initializer. The values are computed in f64 and rounded
-/// once.
+/// Returns an initializer that applies `function` to the values of the initializer `argument`. The values are computed
+/// in f64 and rounded once.
 ///
-/// `argument` must be constant, uniform, normal, truncated normal, log-uniform, a sequence ([`arange`](super::arange)), or a
-/// function of one of these. A logarithm and the inverse of softplus need values above 0. Only the native stream has
-/// functions of random values.
+/// The distribution of `argument` must be constant, uniform, normal, truncated normal, log-uniform, a sequence
+/// ([`arange`](super::arange)), or a function of one of these distributions. [`log`] and [`softplus_inverse`] need
+/// values above 0. Only the native stream supports functions of random values.
 ///
 /// Specs: `log(arange(1, 17))`, `exp(normal)`, `softplus_inverse(log_uniform(0.001, 0.1))`.
 ///
@@ -28,7 +28,7 @@ pub fn mapped(function: Function, argument: impl Into<Init>) -> Mapped {
     Mapped { function, argument: Box::new(argument.into()) }
 }
 
-/// Returns an initializer of the natural logarithms of the values of `argument`: see [`mapped`].
+/// Returns an initializer of `log(x)` (the natural logarithm) for the values x of `argument`: see [`mapped`].
 ///
 /// Spec: `log(arange(1, 17))`.
 pub fn log(argument: impl Into<Init>) -> Mapped {
@@ -42,7 +42,8 @@ pub fn exp(argument: impl Into<Init>) -> Mapped {
     mapped(Function::Exp, argument)
 }
 
-/// Returns an initializer of `x + log(1 - exp(-x))` for the values x of `argument`: see [`mapped`].
+/// Returns an initializer of `x + log(1 - exp(-x))`, the inverse of softplus, for the values x of `argument`: see
+/// [`mapped`].
 ///
 /// Spec: `softplus_inverse(log_uniform(0.001, 0.1))`.
 pub fn softplus_inverse(argument: impl Into<Init>) -> Mapped {

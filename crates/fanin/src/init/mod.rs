@@ -1,10 +1,9 @@
-//! Initializers. Each scheme has a function, such as [`kaiming_normal`](kaiming_normal()), and the type that this
-//! function returns.
+//! Initializers. Each scheme has a function, such as [`kaiming_normal`](kaiming_normal()), that returns an initializer.
 //!
-//! An initializer is a small value that has the arguments of a scheme. Initializers can be compared with `==`.
-//! `Display` prints an initializer as a spec, and `FromStr` reads a spec. [`Initializer::resolve`] returns the
-//! [`Plan`](crate::Plan) for a shape. [`Initializer::fill`] resolves the plan and fills memory from a
-//! [`Stream`](crate::Stream). [`Init`] is the enum of all initializers.
+//! An initializer is a small value that stores the arguments of a scheme. Initializers can be compared with `==`. The
+//! text form of an initializer is called a spec. `Display` prints a spec, and `FromStr` parses a spec.
+//! [`Initializer::resolve`] returns the [`Plan`](crate::Plan) for a shape. [`Initializer::fill`] resolves the plan and
+//! fills memory from a [`Stream`](crate::Stream). [`Init`] is the enum of all initializers.
 //!
 //! ```
 //! use fanin::{Native, Nonlinearity, init};

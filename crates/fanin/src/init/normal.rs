@@ -5,7 +5,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of the normal distribution N(mean, std^2). Created by [`normal`].
+/// An initializer of the normal distribution N(mean, std^2). Created by [`normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normal {
     pub(super) mean: f64,

@@ -7,7 +7,7 @@ use crate::gain::Gain;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::{AxisLayout, AxisRole};
 
-/// Initializer of a semi-orthogonal matrix. Created by [`orthogonal`].
+/// An initializer of a semi-orthogonal matrix. Created by [`orthogonal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Orthogonal {
     gain: Gain,
@@ -17,15 +17,15 @@ pub struct Orthogonal {
 /// Returns an initializer of a semi-orthogonal matrix times a gain: Saxe et al. 2013, Exact solutions to the nonlinear
 /// dynamics of learning in deep linear neural networks. The matrix is Haar-distributed (Mezzadri 2007).
 ///
-/// The shape must have two axes or more. All axes after the first are flattened to the columns of the matrix. If the
-/// matrix has no more rows than columns, its rows are orthonormal. Otherwise its columns are orthonormal. In another
-/// axis layout ([`Orthogonal::layout`]), the rows are the outputs, whichever axis the outputs are on. Values of types
-/// narrower than f32 are computed in f32 and rounded once.
+/// The shape must have two axes or more. The first axis is the rows of the matrix, and all other axes are flattened to
+/// the columns. If the matrix has more rows than columns, its columns are orthonormal. Otherwise its rows are
+/// orthonormal. With another axis layout ([`Orthogonal::layout`]), the rows of the matrix are the output axis of the
+/// layout. Values of types narrower than f32 are computed in f32 and rounded once.
 ///
 /// On the torch stream, the matrix is the factor Q of the QR decomposition of a Gaussian matrix, as in torch. The
-/// values agree with torch up to rounding. They are not bit-identical, because the results of torch depend on its build
-/// of LAPACK. On the native stream, the matrix is a product of Householder reflections (Stewart 1980), and its values
-/// are bit-identical on every machine.
+/// values agree with torch up to rounding, but are not bit-identical, because the results of torch depend on its LAPACK
+/// library. On the native stream, the matrix is a product of Householder reflections (Stewart 1980), and its values are
+/// bit-identical on every machine.
 ///
 /// Spec: `orthogonal(gain=1, layout=out_in)`. The gain can be the name of a nonlinearity: `orthogonal(gain=relu)`.
 ///
@@ -79,7 +79,7 @@ impl Initializer for Orthogonal {
                 shape: shape.to_vec(),
             });
         }
-        // The output axis comes first, because the outputs are the rows of the matrix.
+        // The output axis is moved to the front, because the outputs are the rows of the matrix.
         let (outputs, rest): (Vec<usize>, Vec<usize>) =
             (0..shape.len()).partition(|&axis| roles[axis] == AxisRole::Out);
         if outputs.len() > 1 {

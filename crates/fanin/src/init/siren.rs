@@ -1,4 +1,4 @@
-//! SIREN: networks whose nonlinearity is a sine (Sitzmann et al. 2020).
+//! Initializers of SIREN, a network whose nonlinearity is the sine (Sitzmann et al. 2020).
 
 use super::initializer::{Initializer, empty_plan, initializer, positive, unless, write_spec};
 use crate::dtype::DType;
@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 use crate::shape::AxisLayout;
 
-/// Initializer of a layer of a SIREN. Created by [`siren`] and [`siren_first`].
+/// An initializer of a layer of a SIREN network. Created by [`siren`] and [`siren_first`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Siren {
     /// The factor omega in `sin(omega * (W x + b))`, for a hidden layer. `None` for the first layer, whose weights do
@@ -16,8 +16,9 @@ pub struct Siren {
     groups: usize,
 }
 
-/// Returns an initializer of U[-b, b) with `b = sqrt(6 / fan_in) / omega`, for the hidden layers of a SIREN (Sitzmann
-/// et al. 2020, Implicit neural representations with periodic activation functions, arXiv 2006.09661, section 3.2).
+/// Returns an initializer of U[-b, b) with `b = sqrt(6 / fan_in) / omega`, for the hidden layers of a SIREN network
+/// (Sitzmann et al. 2020, Implicit neural representations with periodic activation functions, arXiv 2006.09661, section
+/// 3.2).
 ///
 /// The layer computes `sin(omega * (W x + b))`. `omega` is 30 by default ([`Siren::omega`]). The shape must have two axes or more.
 ///
@@ -33,8 +34,8 @@ pub const fn siren() -> Siren {
     Siren { omega: Some(30.0), layout: AxisLayout::OutIn, groups: 1 }
 }
 
-/// Returns an initializer of U[-b, b) with `b = 1 / fan_in`, for the first layer of a SIREN (`first_layer_sine_init` in
-/// the code of Sitzmann et al. 2020).
+/// Returns an initializer of U[-b, b) with `b = 1 / fan_in`, for the first layer of a SIREN network
+/// (`first_layer_sine_init` in the code of Sitzmann et al. 2020).
 ///
 /// The shape must have two axes or more.
 ///
@@ -57,7 +58,7 @@ impl Siren {
         Self { layout, ..self }
     }
 
-    /// Sets the number of groups of a convolution.
+    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }

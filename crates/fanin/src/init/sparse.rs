@@ -5,15 +5,16 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of normal values, with zeros at random positions of every column of a matrix. Created by [`sparse`].
+/// An initializer of a matrix of normal values, with zeros at random positions of every column. Created by [`sparse`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sparse {
     pub(super) sparsity: f64,
     pub(super) std: f64,
 }
 
-/// Returns an initializer of N(0, std^2) with `ceil(sparsity * rows)` zeros at random positions of every column:
-/// Martens 2010, Deep learning via Hessian-free optimization, section 5.
+/// Returns an initializer of a matrix with the distribution N(0, std^2), in which every column has
+/// `ceil(sparsity * rows)` zeros at random positions: Martens 2010, Deep learning via Hessian-free optimization,
+/// section 5.
 ///
 /// The shape is `[rows, columns]`. `sparsity` is the fraction of zeros in each column, from 0 to 1. The standard
 /// deviation (sigma) is 0.01 by default ([`Sparse::std`]).
@@ -53,7 +54,8 @@ impl Initializer for Sparse {
                 requirement: "must be a fraction between 0 and 1".to_owned(),
             });
         }
-        // With more than 2^53 rows, rounding can make the product larger than the number of rows.
+        // `min` is needed because rounding can make the product larger than the number of rows if there are more than
+        // 2^53 rows.
         let zeros = ((self.sparsity * *rows as f64).ceil() as usize).min(*rows);
         Plan::new(shape, dtype, Distribution::Sparse { zeros, std: self.std })
     }

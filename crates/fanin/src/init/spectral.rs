@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::AxisLayout;
 
-/// Initializer of a normal distribution whose standard deviation is scaled for a given spectral norm. Created by
-/// [`spectral`].
+/// An initializer of a normal distribution whose standard deviation is chosen so that the weight has a given spectral
+/// norm. Created by [`spectral`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spectral {
     sigma: f64,
@@ -18,9 +18,9 @@ pub struct Spectral {
 /// Returns an initializer of N(0, std^2) with `std = sigma / sqrt(fan_in) * min(1, sqrt(fan_out / fan_in))`: Yang,
 /// Simon and Bernstein 2023, A spectral condition for feature learning, arXiv 2310.17813, parametrization 1.
 ///
-/// `sigma` is 1 by default ([`Spectral::sigma`]). The spectral norm of the weight is then about
-/// `sqrt(fan_out / fan_in)`, so that the features of a layer have the same size at any width. The shape must have two
-/// axes or more.
+/// `sigma` is 1 by default ([`Spectral::sigma`]). With this value, the spectral norm of the weight is about
+/// `sqrt(fan_out / fan_in)`, and the features of a layer have the same root mean square at any width. The shape must
+/// have two axes or more.
 ///
 /// Spec: `spectral(sigma=1, layout=out_in, groups=1)`.
 ///
@@ -46,7 +46,7 @@ impl Spectral {
         Self { layout, ..self }
     }
 
-    /// Sets the number of groups of a convolution.
+    /// Sets the number of groups of the convolution, which must be at least 1 (see [`AxisLayout::grouped_fans`]).
     #[must_use]
     pub const fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }

@@ -1,13 +1,11 @@
-//! The truncated normal distribution of torch, whose bounds are absolute values and not multiples of the standard
-//! deviation.
+//! The truncated normal distribution of torch. Its bounds are absolute, not multiples of the standard deviation.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// Initializer of a truncated normal distribution: N(mean, std^2), restricted to values from `a` to `b`. Created by
-/// [`trunc_normal`].
+/// An initializer of N(mean, std^2) truncated to the interval from `a` to `b`. Created by [`trunc_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TruncNormal {
     pub(super) mean: f64,
@@ -17,20 +15,20 @@ pub struct TruncNormal {
     pub(super) method: Option<Truncation>,
 }
 
-/// Returns an initializer of N(mean, std^2) conditioned on \[a, b].
+/// Returns an initializer of N(mean, std^2) truncated to \[a, b].
 ///
 /// The mean `mean` (mu) must be finite. The standard deviation `std` (sigma) must be finite and greater than 0. Both
 /// are parameters of the distribution before truncation. The bounds are -2 and 2 by default ([`TruncNormal::bounds`]).
 ///
-/// The bounds are **absolute**, as in torch. With `std = 0.02`, for example, the default bounds are at 100 sigma and
-/// truncate nothing.
+/// The bounds are **absolute**, as in torch. With `std = 0.02`, for example, the default bounds -2 and 2 are at 100
+/// sigma and have no effect.
 ///
-/// A bound may be infinite, with one exception. On the torch stream, rejection returns an error for an infinite bound
-/// if the interval has a probability of 0.3 or less under N(mean, std^2). The reason is that torch draws uniform
-/// proposals on such an interval.
+/// A bound may be infinite, with one exception. On the torch stream with `method=rejection`, an infinite bound is an
+/// error if N(mean, std^2) has a probability of 0.3 or less in the interval. In this case, torch draws uniform
+/// proposals from the interval, which must be finite.
 ///
-/// The standard deviation of the values is less than `std`. With bounds at +-2 sigma, for example, it is
-/// `0.8796 * std`. [`Plan::std`] returns the exact standard deviation.
+/// The standard deviation of the values is less than `std`: for example, `0.8796 * std` with bounds at +-2 sigma.
+/// [`Plan::std`] returns the exact standard deviation.
 ///
 /// Spec: `trunc_normal(mean=0, std=1, a=-2, b=2)`. The optional argument `method=rejection` or `method=inverse_cdf`
 /// selects the algorithm ([`Truncation`]).
@@ -56,8 +54,8 @@ impl TruncNormal {
         Self { a, b, ..self }
     }
 
-    /// Sets the algorithm that generates the values. By default, the torch stream uses rejection, as torch does since
-    /// version 2.12. All other streams use the inverse distribution function by default.
+    /// Sets the algorithm that generates the values. The default on the torch stream is rejection, which torch uses
+    /// since version 2.12. The default on all other streams is the inverse distribution function.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

@@ -1,4 +1,4 @@
-//! The truncated normal distribution of TensorFlow, whose bounds are multiples of the standard deviation.
+//! The truncated normal distribution of TensorFlow. Its bounds are multiples of the standard deviation.
 
 use super::initializer::{Initializer, initializer, unless, write_spec};
 use crate::distributions::truncated::moments;
@@ -6,7 +6,7 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation, finite};
 
-/// Initializer of a normal distribution that is truncated at multiples of its standard deviation. Created by
+/// An initializer of a normal distribution that is truncated at multiples of its standard deviation. Created by
 /// [`trunc_normal_tf`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TruncNormalTf {
@@ -18,19 +18,20 @@ pub struct TruncNormalTf {
     method: Option<Truncation>,
 }
 
-/// Returns an initializer of N(mean, std^2) conditioned on `[mean + a * std, mean + b * std]`. This is the distribution
-/// of timm's `trunc_normal_tf_` and of the truncated normals of TensorFlow and JAX. `mean` must be finite. `std` must
+/// Returns an initializer of N(mean, std^2) truncated to `[mean + a * std, mean + b * std]`. timm's `trunc_normal_tf_`
+/// and the truncated normal functions of TensorFlow and JAX have this distribution. `mean` must be finite. `std` must
 /// be finite and greater than 0.
 ///
 /// **The bounds `a` and `b` are in units of std.** They are -2 and 2 by default ([`TruncNormalTf::bounds`]). A bound
 /// may be infinite. torch's [`trunc_normal`](super::trunc_normal()) has absolute bounds instead.
 ///
-/// The standard deviation of the values is less than `std`. With bounds at +-2, for example, it is `0.8796 * std`.
-/// [`TruncNormalTf::corrected`] widens the distribution so that the values have the standard deviation `std`, as JAX's
-/// variance scaling does.
+/// The standard deviation of the values is less than `std`: for example, `0.8796 * std` with bounds at +-2.
+/// [`TruncNormalTf::corrected`] widens the distribution so that the values have the standard deviation `std`. JAX's
+/// variance scaling does the same.
 ///
-/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`. The optional argument `method` is that of
-/// `trunc_normal`. On the torch stream, the values with `method=inverse_cdf` agree with timm up to rounding.
+/// Spec: `trunc_normal_tf(mean=0, std=1, a=-2, b=2, corrected=false)`. The optional argument `method` has the same
+/// values as in `trunc_normal`. On the torch stream, the values with `method=inverse_cdf` agree with timm up to
+/// rounding.
 ///
 /// ```
 /// # use fanin::{init, DType};
@@ -60,8 +61,8 @@ impl TruncNormalTf {
         Self { corrected, ..self }
     }
 
-    /// Sets the algorithm that generates the values. By default, the torch stream uses rejection, as torch does since
-    /// version 2.12. All other streams use the inverse distribution function by default.
+    /// Sets the algorithm that generates the values. The default on the torch stream is rejection, which torch uses
+    /// since version 2.12. The default on all other streams is the inverse distribution function.
     #[must_use]
     pub const fn method(self, method: Truncation) -> Self {
         Self { method: Some(method), ..self }

@@ -5,19 +5,19 @@ use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan};
 
-/// Initializer of the uniform distribution U[a, b). Created by [`uniform`].
+/// An initializer of the uniform distribution U[a, b). Created by [`uniform`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Uniform {
     pub(super) a: f64,
     pub(super) b: f64,
 }
 
-/// Returns an initializer of U[a, b), the uniform distribution on \[a, b).
+/// Returns an initializer of the uniform distribution U[a, b), which includes `a` and excludes `b`.
 ///
 /// `a` must not be greater than `b`. Both bounds and their difference must be finite in the element type. If `a` equals
-/// `b`, every value is `a`. Otherwise the native stream never generates the value `b` in f32 and f64. Values of the
-/// narrower types are f32 values, rounded to nearest. There `b` can occur, or the value of the type nearest to it: 1 in
-/// 1024 bf16 values of `uniform(-0.5, 0.5)` is 0.5.
+/// `b`, every value is `a`. Otherwise the native stream never generates the value `b` in f32 and f64. Values of
+/// narrower types are f32 values that are rounded to nearest, so `b` can occur. For example, 1 in 1024 bf16 values of
+/// `uniform(-0.5, 0.5)` is 0.5.
 ///
 /// Spec: `uniform(a=0, b=1)`.
 ///

@@ -1,4 +1,4 @@
-//! Variance scaling as in JAX and Keras, and the schemes that are special cases of it.
+//! Variance scaling as in JAX and Keras, and its special cases such as `he_normal`.
 
 use super::initializer::{Initializer, empty_plan, initializer, positive, unless, write_spec};
 use crate::dtype::DType;
@@ -10,18 +10,18 @@ use crate::shape::{AxisLayout, Fan, Fans};
 /// constant.
 const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
-/// The fan that divides the scale. JAX and Keras call this argument `mode`.
+/// The fan by which the scale is divided. JAX and Keras call this argument `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum FanMode {
-    /// fan_in.
+    /// The fan_in of the weight.
     #[default]
     In,
-    /// fan_out.
+    /// The fan_out of the weight.
     Out,
-    /// (fan_in + fan_out) / 2.
+    /// The arithmetic mean of the fans: `(fan_in + fan_out) / 2`.
     Average,
-    /// sqrt(fan_in * fan_out).
+    /// The geometric mean of the fans: `sqrt(fan_in * fan_out)`.
     GeometricAverage,
 }
 
@@ -39,7 +39,7 @@ impl FanMode {
         }
     }
 
-    /// Returns n in the formula `variance = scale / n`, for a weight with these fans.
+    /// Returns the divisor n of the formula `variance = scale / n` for a weight with these fans.
     pub fn of(self, fans: Fans) -> f64 {
         let (fan_in, fan_out) = (fans.fan_in as f64, fans.fan_out as f64);
         match self {
@@ -70,11 +70,12 @@ impl std::fmt::Display for FanMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum ScalingDistribution {
-    /// A normal distribution truncated at two sigma, where sigma is chosen so that the variance after the truncation is
-    /// the requested variance. `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have this distribution.
+    /// A normal distribution N(0, sigma^2) truncated at +-2 sigma. sigma is chosen so that the values have the
+    /// requested variance after the truncation. `lecun_normal`, `he_normal` and `glorot_normal` of JAX and Keras have
+    /// this distribution.
     #[default]
     TruncatedNormal,
-    /// The normal distribution. Keras calls it `untruncated_normal`.
+    /// The normal distribution, which Keras calls `untruncated_normal`.
     Normal,
     /// The uniform distribution, symmetric about 0.
     Uniform,
@@ -101,8 +102,8 @@ impl std::fmt::Display for ScalingDistribution {
     }
 }
 
-/// Initializer with the variance `scale / n`, where n is a fan ([`FanMode`]). Created by [`variance_scaling`], and by
-/// the functions of its special cases, such as [`he_normal`].
+/// An initializer whose values have the variance `scale / n`, where n is a fan ([`FanMode`]). Created by
+/// [`variance_scaling`], and by the functions of its special cases, such as [`he_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VarianceScaling {
     scale: f64,
@@ -112,8 +113,8 @@ pub struct VarianceScaling {
     groups: usize,
 }
 
-/// Returns an initializer with mean 0 and variance `scale / n`: the general form of JAX
-/// (`jax.nn.initializers.variance_scaling`) and Keras (`VarianceScaling`).
+/// Returns an initializer whose values have the mean 0 and the variance `scale / n`. JAX calls the scheme
+/// `jax.nn.initializers.variance_scaling`, and Keras calls it `VarianceScaling`.
 ///
 /// The divisor n is fan_in by default ([`VarianceScaling::mode`]). The distribution is a truncated normal by default
 /// ([`VarianceScaling::distribution`]):
@@ -205,13 +206,13 @@ pub const fn glorot_normal() -> VarianceScaling {
 }
 
 impl VarianceScaling {
-    /// Sets the fan that divides the scale (default: fan_in).
+    /// Sets the fan by which the scale is divided (default: fan_in).
     #[must_use]
     pub fn mode(self, mode: impl Into<FanMode>) -> Self {
         self.mode_of(mode.into())
     }
 
-    /// Sets the mode. Unlike [`VarianceScaling::mode`], this function can be called in constant functions.
+    /// Sets the mode. Unlike [`VarianceScaling::mode`], this function can be called in a `const fn`.
     const fn mode_of(self, mode: FanMode) -> Self {
         Self { mode, ..self }
     }

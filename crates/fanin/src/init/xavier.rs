@@ -7,7 +7,7 @@ use crate::gain::Gain;
 use crate::plan::{Distribution, Plan, finite};
 use crate::shape::AxisLayout;
 
-/// Initializer with the variance `gain^2 * 2 / (fan_in + fan_out)`. Created by [`xavier_uniform`] and
+/// An initializer whose values have the variance `gain^2 * 2 / (fan_in + fan_out)`. Created by [`xavier_uniform`] and
 /// [`xavier_normal`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Xavier {
@@ -94,7 +94,8 @@ impl Initializer for Xavier {
         if let Some(plan) = empty_plan(shape, dtype)? {
             return Ok(plan.with_fans(fans));
         }
-        // The operations are in torch's order. For some fans, a different order changes the last bit of the result.
+        // The operations have the same order as in torch, because a different order changes the last bit of the result
+        // for some fans.
         let std = gain * (2.0 / (fans.fan_in as f64 + fans.fan_out as f64)).sqrt();
         let distribution = if self.uniform {
             let bound = 3f64.sqrt() * std;

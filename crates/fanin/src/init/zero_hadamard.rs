@@ -8,21 +8,22 @@ use crate::error::Error;
 use crate::plan::{Block, Distribution, Plan};
 use crate::shape::element_count;
 
-/// Initializer of the identity, or of a part of a Hadamard matrix if there are more outputs than inputs. Created by
-/// [`zero_hadamard`].
+/// An initializer that writes the identity matrix, or a part of a Hadamard matrix if there are more outputs than
+/// inputs. Created by [`zero_hadamard`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZeroHadamard;
 
-/// Returns an initializer of ZerO (Zhao et al. 2022, ZerO initialization, arXiv 2110.12661, algorithms 1 and 2).
+/// Returns an initializer of the scheme ZerO (Zhao et al. 2022, ZerO initialization, arXiv 2110.12661, algorithms 1 and
+/// 2).
 ///
-/// If there are no more outputs than inputs, the weight is the identity. Otherwise the weight consists of the first
-/// rows and columns of a Hadamard matrix. Every value is then `+-2^(-m / 2)`, where `2^m` is the smallest power of two
-/// that is not less than the number of outputs. The weight of a convolution has this matrix at the centre of the
-/// kernel, and 0 elsewhere. The centre is the position `k / 2` along a kernel axis of size `k`.
+/// If there are more outputs than inputs, the weight consists of the first rows and columns of a Hadamard matrix. Every
+/// value is then `+-2^(-m / 2)`, where `2^m` is the smallest power of two that is not less than the number of outputs.
+/// Otherwise the weight is the identity matrix. The weight of a convolution has this matrix at the centre of the
+/// kernel, and 0 elsewhere. The centre is the position `k / 2` (rounded down) along a kernel axis of size `k`.
 ///
-/// The scale `2^(-m / 2)` is that of the authors' code. With this scale, the layer keeps norms exactly if the number of
-/// outputs is a power of two. The paper prints the scale `2^(-(m - 1) / 2)` instead. The paper also sets the last
-/// layers to 0, but this initializer does not: use `zeros` for these layers.
+/// The scale `2^(-m / 2)` is the scale in the authors' code. With this scale, the layer preserves the norm of its input
+/// if the number of outputs is a power of two. The paper prints the scale `2^(-(m - 1) / 2)` instead. The paper also
+/// sets the last layers to 0. To do so, use the initializer `zeros` for these layers.
 ///
 /// The shape is `[out, in, kernel...]` with two to five axes. No random numbers are used.
 ///

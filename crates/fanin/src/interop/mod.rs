@@ -1,4 +1,4 @@
-//! Connections to other crates. Each module requires the Cargo feature with the same name.
+//! Support for types and traits of other crates. Each module requires the Cargo feature with the same name.
 
 #[cfg(feature = "ndarray")]
 pub mod ndarray;

@@ -1,9 +1,9 @@
-//! Fills arrays of the crate `ndarray`. The arrays can have any dimension and any memory order, and can be owned or
-//! borrowed.
+//! Fills arrays of the crate `ndarray`. The arrays can have any number of dimensions and any memory order, and can be
+//! owned or borrowed.
 //!
-//! Matrices of nalgebra and faer do not need a module, because [`TensorMut::strided`] takes a slice with strides. In
-//! nalgebra, the slice is `matrix.as_mut_slice()` and the strides are `[1, rows]`. In faer, `col_as_slice_mut` returns
-//! the slice of one column.
+//! Matrices of nalgebra and faer can be filled without a module of their own, because [`TensorMut::strided`] takes a
+//! slice with strides. In nalgebra, the slice is `matrix.as_mut_slice()` and the strides are `[1, rows]`. In faer,
+//! `col_as_slice_mut` returns the slice of one column.
 
 use ndarray::{Array, ArrayBase, DataMut, Dimension, ShapeBuilder};
 
@@ -15,15 +15,16 @@ use crate::shape::element_count;
 use crate::streams::Stream;
 use crate::tensor::TensorMut;
 
-/// Fills an existing array.
+/// The trait of arrays that can be filled.
 pub trait InitArray {
     /// Fills the array. Returns the plan, which contains any warnings.
     ///
     /// On the native stream, the value at an index does not depend on the memory order of the array. On the torch
     /// stream, the values are those of a torch tensor with the same strides.
     ///
-    /// A view with gaps is filled through a contiguous copy, because ndarray does not give access to the memory of the
-    /// view. On the torch stream, such a view therefore has the values of a contiguous tensor.
+    /// The elements of a view can have gaps between them in memory. Such a view is filled through a contiguous copy,
+    /// because ndarray does not give access to its memory as a slice. On the torch stream, the view therefore gets the
+    /// values of a contiguous tensor.
     ///
     /// ```
     /// use fanin::{Native, init, interop::ndarray::InitArray as _};
@@ -39,7 +40,7 @@ pub trait InitArray {
     fn init(&mut self, init: &impl Initializer, stream: &mut dyn Stream) -> Result<Plan, Error>;
 }
 
-/// Creates a filled array.
+/// The trait of arrays that can be created and filled in one call.
 pub trait FromInit<E, D: Dimension>: Sized {
     /// Returns a filled array of this shape. The array is row-major, or column-major if the shape is given as
     /// `shape.f()`.
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_torch_stream_dynamic_dimensions_and_errors_work() {
+    fn arrays_can_be_filled_from_the_torch_stream_and_have_dynamic_dimensions_and_errors_are_returned() {
         let mut torch = Torch::new(0);
         let w = Array1::<f32>::from_init(3, &init::uniform(0.0, 1.0), &mut torch).unwrap();
         assert_eq!(w.to_vec(), [0.496_256_6, 0.7682218, 0.08847743]);

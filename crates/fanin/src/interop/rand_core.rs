@@ -1,5 +1,5 @@
-//! Implements the traits of rand_core for the generators of fanin. In the opposite direction, the stream
-//! [`crate::FromRng`] fills tensors from any generator.
+//! Implements the traits of rand_core for the generators of fanin. (The stream [`crate::FromRng`] does the opposite: it
+//! fills tensors from any generator that implements these traits.)
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use rand_core::{SeedableRng, TryRng};
 use crate::rng::{Mt19937, Philox};
 use crate::streams::torch::Torch;
 
-/// Implements `TryRng` for a type from a function that returns the next word.
+/// Implements `TryRng` for a type. The second argument is a function that returns the next word of the generator.
 macro_rules! generator {
     ($type:ty, $word:expr) => {
         impl TryRng for $type {
@@ -19,7 +19,7 @@ macro_rules! generator {
                 Ok(word(self))
             }
 
-            /// Returns two words as one 64-bit number. The first word is the high half.
+            /// Returns the next two words as one 64-bit number. The first word is the high half.
             fn try_next_u64(&mut self) -> Result<u64, Infallible> {
                 let high = u64::from(self.try_next_u32()?);
                 Ok(high << 32 | u64::from(self.try_next_u32()?))

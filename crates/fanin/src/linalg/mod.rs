@@ -1,5 +1,5 @@
-//! Dense linear algebra: singular values, and the building blocks of the `orthogonal` initializer. These are matrix
-//! products with a fixed order of summation, Householder reflections and QR factorization.
+//! Dense linear algebra: singular values, and the algorithms of the `orthogonal` initializer (matrix products with a
+//! fixed order of summation, Householder reflections and QR factorization).
 
 mod product;
 pub(crate) mod qr;

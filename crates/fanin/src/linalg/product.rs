@@ -1,8 +1,9 @@
 //! Matrix products with a fixed order of summation.
 //!
-//! Each element is computed as `c[i][j] = fma(a[i][k], b[k][j], c[i][j])` for k = 0, 1, 2 and so on. The result is
-//! therefore bit-identical for every blocking of the work, for every vector width (the vectors extend along j), and
-//! whether all of c is computed or only some of its elements. BLAS libraries do not guarantee this.
+//! Each element of the product c of a and b is computed as `c[i][j] = fma(a[i][k], b[k][j], c[i][j])` for k = 0, 1, 2
+//! and so on. An element is therefore bit-identical for every block size and for every vector width (the vectors extend
+//! along j). An element also does not depend on which other elements of c are computed. BLAS libraries do not guarantee
+//! these properties.
 
 use std::ops::Range;
 
@@ -88,22 +89,22 @@ impl<'a, T: Real> View<'a, T> {
     }
 }
 
-/// Selects the terms of a matrix product that are computed. The other terms are skipped, because they are zero or
-/// because they belong to elements of c that are not needed.
+/// Selects which terms `a[i][k] * b[k][j]` of a matrix product are computed. The other terms are skipped, because they
+/// are zero or because the caller does not need the element `c[i][j]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Terms {
     /// All terms.
     All,
-    /// All terms except for those with zeros of b. Column j of b must be zero from row `j + 1 + offset` on.
+    /// All terms except the terms with zeros of b. Column j of b must be zero from row `j + 1 + offset` on.
     Upper { offset: usize },
-    /// The terms of the elements of c on and above the diagonal, except for those with zeros of b. Column j of b must
-    /// be zero above row j. The elements of c below the diagonal may lack terms.
+    /// The terms of the elements of c on and above the diagonal, except the terms with zeros of b. Column j of b must
+    /// be zero above row j. The elements of c below the diagonal are unspecified.
     Gram,
 }
 
 impl Terms {
-    /// Returns the range of the index k of the terms that are added to a tile of c. The tile begins at `(row, column)`
-    /// and has `across` columns.
+    /// Returns the range of the summation index k for a tile of c. The tile begins at `(row, column)` and has `across`
+    /// columns.
     #[inline(always)]
     fn range(self, (row, column): (usize, usize), across: usize) -> Range<usize> {
         match self {
@@ -115,8 +116,8 @@ impl Terms {
     }
 }
 
-/// Adds the `selected` terms of `sign * a * b` to the matrix `c`. The rows of `c` begin `step` elements apart
-/// in the slice, and have as many elements as `b` has columns. Adjacent columns of `b` must be adjacent in memory.
+/// Adds the `selected` terms of `sign * a * b` to the matrix `c`. `c` has as many columns as `b`, and its rows begin
+/// `step` elements apart in the slice. Adjacent columns of `b` must be adjacent in memory.
 pub(super) fn add_product<T: Real>(
     level: Level,
     sign: T,
@@ -140,13 +141,13 @@ struct Product<'a, T> {
     step: usize,
 }
 
-/// The number of terms that are added to a tile at a time. A packed panel of b with this many rows fits in the L1
-/// cache.
+/// The number of terms that are added to the elements of a tile before the next tile is processed. A packed panel of b
+/// with this number of rows fits in the L1 cache.
 const DEEP: usize = 192;
-/// The number of rows of c that are computed together, and of the rows of a that are packed for them. `DEEP`, `HIGH`
-/// and `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
+/// The number of rows of a that are packed together. The same number of rows of c is then computed. `DEEP`, `HIGH` and
+/// `WIDE` are chosen so that the packed elements in use stay in the L2 cache.
 const HIGH: usize = 384;
-/// The number of columns of c that are computed together, and of the columns of b that are packed for them.
+/// The number of columns of b that are packed together. The same number of columns of c is then computed.
 const WIDE: usize = 512;
 
 impl<T: Real> Kernel for Product<'_, T> {
@@ -154,8 +155,8 @@ impl<T: Real> Kernel for Product<'_, T> {
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) {
-        // All sums of a tile must fit in the registers. A row of sums takes two vectors. Only the branch of this level
-        // is compiled.
+        // All sums of a tile must fit in the vector registers. A row of sums takes two registers. Only the branch of
+        // this SIMD level is compiled.
         match I::REGISTERS {
             32 => self.in_tiles::<<T as SimdElement>::Vector<I>, 12>(),
             16 => self.in_tiles::<<T as SimdElement>::Vector<I>, 6>(),
@@ -165,9 +166,9 @@ impl<T: Real> Kernel for Product<'_, T> {
 }
 
 impl<T: Real> Product<'_, T> {
-    /// Computes the product in tiles whose sums stay in registers (Goto and van de Geijn 2008, "Anatomy of
-    /// high-performance matrix multiplication"). A tile has `R` rows of two vectors. The factors are first copied in
-    /// the order in which the tiles read them (packing).
+    /// Computes the product in tiles of c whose sums stay in registers (Goto and van de Geijn 2008, "Anatomy of
+    /// high-performance matrix multiplication"). A tile has `R` rows of two vectors. The matrices a and b are first
+    /// copied in the order in which the tiles read their elements (packing).
     #[inline(always)]
     fn in_tiles<L: SimdVector<T>, const R: usize>(self) {
         let Product { sign, a, b, selected, c, step } = self;
@@ -211,8 +212,8 @@ impl<T: Real> Product<'_, T> {
                             let b = &b[(from - deep) * across..(to - deep) * across];
                             let c = &mut c[(top + row) * step + left + column..];
                             let (rows, columns) = (R.min(height - row), across.min(width - column));
-                            // A tile that extends beyond c is computed in a temporary buffer. `add_tile` has a single
-                            // call, because each call is compiled to a copy of the function.
+                            // A tile that extends beyond c is computed in a temporary buffer. `add_tile` is called in
+                            // one place only, because it is inlined at each call.
                             let is_inside = rows == R && columns == across;
                             if !is_inside {
                                 for (row, tile) in tile.chunks_exact_mut(across).take(rows).enumerate() {
@@ -273,7 +274,7 @@ fn pack_rows<T: Real, const R: usize>(a: View<'_, T>, sign: T, packed: &mut [T])
                 }
             }
         } else if a.column_step.unsigned_abs() == 1 && height == R {
-            // Reads `R` rows at a time. The elements of a row are adjacent in memory, in ascending or descending order.
+            // The elements of a row are adjacent in memory, in ascending or descending order.
             let back = a.column_step < 0;
             let first = if back { depth - 1 } else { 0 };
             let lines: [&[T]; R] = std::array::from_fn(|row| &a.data[a.place(top + row, first)..][..depth]);
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn every_sum_runs_in_sequence_at_every_level() {
+    fn every_sum_is_computed_in_ascending_order_of_k_at_every_simd_level() {
         for (rows, depth, columns) in
             [(1, 1, 1), (3, 5, 7), (8, 32, 32), (130, 300, 33), (17, 513, 65), (2, 0, 3), (400, 200, 530)]
         {
@@ -368,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn omitted_terms_are_zero() {
+    fn products_without_the_omitted_terms_equal_full_products() {
         let (depth, width) = (700, 420);
         for &level in Level::available() {
             // b is upper triangular from its row 280 on: column j ends at row 280 + j.

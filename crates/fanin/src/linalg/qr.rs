@@ -1,17 +1,18 @@
 //! Blocked QR factorization by Householder reflections.
 //!
-//! The columns are factored in panels. The reflections of a panel are `H_j = I - v_j v_j^T / h_j` with
-//! `h_j = |v_j|^2 / 2`. V is the matrix with the columns v_j. Let `S = striu(V^T V) + diag(h)`, where `striu` is the
-//! strictly upper triangle. The reflections are applied to the columns C to the right of the panel as one block
-//! reflector: `C := C - V Y`, where Y solves `S^T Y = V^T C`. This is the compact WY form `I - V T V^T` (Schreiber and
-//! Van Loan 1989) with `T = S^-1`. This module uses the UT transform (Joffrain et al. 2006), which solves a triangular
-//! system with the matrix S instead of computing T.
+//! The columns are factored in panels. Reflection j of a panel is `H_j = I - v_j v_j^T / h_j` with `h_j = |v_j|^2 / 2`.
+//! V is the matrix with the columns v_j, and C is the matrix of the columns to the right of the panel. Let
+//! `S = striu(V^T V) + diag(h)`, where `striu` is the strictly upper triangle. All reflections of the panel are applied
+//! to C as one block reflector: `C := C - V Y`, where Y solves `S^T Y = V^T C`. The block reflector has the compact WY
+//! form `I - V T V^T` (Schreiber and Van Loan 1989) with `T = S^-1`. As in the UT transform (Joffrain et al. 2006), T
+//! is not computed, and a triangular system with the matrix S is solved instead.
 //!
-//! The thread that updates the next panel also factors it, while other threads update the later panels.
+//! After a panel has been factored, one thread updates the next panel and then factors it. At the same time, other
+//! threads update the later panels.
 //!
-//! The order of every sum is fixed, and does not depend on the number of threads or on the SIMD level. Matrix products
-//! are summed as in `product`. Norms and scalar products are computed as [`LANES`] partial sums, which are then added
-//! in a fixed order.
+//! The order of every sum is fixed, and does not depend on the number of threads or on the SIMD level. The module
+//! `product` defines the order of matrix products. Norms and scalar products are computed as [`LANES`] partial sums,
+//! which are then added in a fixed order.
 
 use super::product::{Terms, View, add_product};
 use super::real::Real;
@@ -29,7 +30,8 @@ use crate::threads::Threads;
 /// the diagonal element of R in this column. If `gaussian` has fewer rows than columns, its transpose is factored, and
 /// the result is transposed back.
 ///
-/// sign(0) is 0, as in torch. If a diagonal element of R is zero, the corresponding column of Q is therefore zero.
+/// As in torch, the sign of 0 is 0. If a diagonal element of R is zero, the corresponding column of `gain * Q` is
+/// therefore zero.
 pub(crate) fn haar<T: Real, E: Element>(
     gaussian: Vec<T>,
     (rows, columns): (usize, usize),
@@ -40,8 +42,8 @@ pub(crate) fn haar<T: Real, E: Element>(
 ) {
     let wide = rows < columns;
     let (long, short) = (rows.max(columns), rows.min(columns));
-    /// The least number of multiply-adds (long side times short side squared) for which several threads are used. With
-    /// fewer, the threads would lose as much time waiting for each other as they save.
+    /// The least number of multiply-add operations (long side times short side squared) for which several threads are
+    /// used. Below this number, waiting for other threads takes as much time as several threads save.
     const MANY: u128 = 1 << 26;
     let enough = long as u128 * (short as u128).pow(2) >= MANY;
     let threads = if enough { threads } else { Threads::One };
@@ -53,7 +55,7 @@ pub(crate) fn haar<T: Real, E: Element>(
     /// The number of rows that one job writes.
     const BAND: usize = 384;
     let bands: Vec<_> = out.chunks_mut((BAND * columns).max(1)).enumerate().collect();
-    // The last rows have the longest sums, so their jobs begin first.
+    // The jobs of the last rows start first, because the last rows have the longest sums.
     threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
         let top = number * BAND;
         let band = top..top + out.len() / columns;
@@ -90,15 +92,16 @@ fn sign<T: Real>(value: T) -> T {
 pub(super) struct Qr<T> {
     rows: usize,
     columns: usize,
-    /// The panels of columns, row-major. Each has `width` columns, except that the last may have fewer. The rows above
-    /// the diagonal block of a panel belong to R. The other rows belong to V (see the module documentation).
+    /// The panels of columns, row-major. Each panel has `width` columns, except the last panel, which may have fewer.
+    /// The rows above the diagonal block of a panel belong to R. The other rows belong to V (see the module
+    /// documentation).
     panels: Vec<Vec<T>>,
     /// The part of R above the diagonal in the diagonal block of each panel, row-major.
     corners: Vec<Vec<T>>,
     /// The number of columns of a panel. The last panel may have fewer.
     width: usize,
-    /// The value `h_j = |v_j|^2 / 2` of each reflection. If v_j is zero, the value is 1, because it is used as a
-    /// divisor.
+    /// The value `h_j = |v_j|^2 / 2` of each reflection. If v_j is zero, the value is 1 instead, because the value is
+    /// used as a divisor.
     pub(super) halves: Vec<T>,
     /// The diagonal of R.
     pub(super) diagonal: Vec<T>,
@@ -114,9 +117,9 @@ fn panel_width(columns: usize) -> usize {
 }
 
 impl<T: Real> Qr<T> {
-    /// Factors a row-major matrix, or its transpose if it has fewer rows than columns. The elements must be of moderate
-    /// size: sums of their squares must not overflow. A column whose sum of squares is less than `Real::TINY` is
-    /// treated as zero.
+    /// Factors a row-major matrix, or the transpose of the matrix if the matrix has fewer rows than columns. The sums
+    /// of squares of the elements must not overflow. A column whose sum of squares is less than `Real::TINY` is treated
+    /// as zero.
     pub(super) fn new(
         matrix: Vec<T>,
         (rows, columns): (usize, usize),
@@ -202,7 +205,7 @@ impl<T: Real> Qr<T> {
     }
 }
 
-/// The QR factorization of a panel, except for the matrix V: [`factor`] writes V to the memory of the panel.
+/// The QR factorization of a panel without the matrix V, which [`factor`] writes to the memory of the panel.
 pub(super) struct Reflector<T> {
     /// The matrix `S = striu(V^T V) + diag(h)`, row-major (see the module documentation). The elements below the
     /// diagonal are unspecified and are never read.
@@ -215,12 +218,12 @@ pub(super) struct Reflector<T> {
     pub(super) corner: Vec<T>,
 }
 
-/// The number of columns that are factored one by one. After each `LEAF` columns, their reflections are applied to the
-/// later columns of the panel as one block reflector.
+/// The number of columns that are factored one by one. The reflections of `LEAF` columns are then applied to the later
+/// columns of the panel as one block reflector.
 const LEAF: usize = 32;
 
-/// Factors a row-major panel of `across` columns. Replaces the panel by the matrix V, which is zero above the diagonal,
-/// and returns the rest of the factorization.
+/// Factors a row-major panel with `across` columns. Replaces the panel by the matrix V, which is zero above the
+/// diagonal, and returns the other parts of the factorization.
 pub(super) fn factor<T: Real>(panel: &mut [T], across: usize, level: Level) -> Reflector<T> {
     let rows = panel.len() / across;
     let (mut halves, mut diagonal) = (vec![T::ONE; across], vec![T::default(); across]);
@@ -265,9 +268,9 @@ fn gram<T: Real>(vectors: View<'_, T>, halves: &[T], level: Level) -> Vec<T> {
     s
 }
 
-/// Applies the reflections, in ascending order, to each row of a matrix C: `C := C - Y V^T`, where Y solves
-/// `Y S = C V`. `matrix` is C. It has `count` rows, which begin `step` elements apart. The first argument is V and its
-/// transpose.
+/// Applies the reflections, in ascending order, to each row of the matrix C: `C := C - Y V^T`, where Y solves
+/// `Y S = C V`. The slice `matrix` is C, with `count` rows that begin `step` elements apart. The first argument is V
+/// and its transpose.
 fn reflect_rows<T: Real>(
     [vectors, across]: [View<'_, T>; 2],
     s: &[T],
@@ -313,7 +316,7 @@ impl<T: Real> Reflector<T> {
         let mut y = vec![T::default(); width * across];
         let these = View::with_step(matrix, [vectors.size()[0], across], step);
         add_product(level, T::ONE, vectors.transposed(), these, Terms::All, &mut y, across);
-        // Solves `S^T Y = V^T C`, `FEW` rows at a time.
+        // Solves `S^T Y = V^T C` in groups of `FEW` rows.
         let s = View::new(&self.s, width);
         for top in (0..width).step_by(FEW) {
             let bottom = width.min(top + FEW);
@@ -357,8 +360,8 @@ impl<T: Real> Kernel for Few<'_, T> {
     }
 }
 
-/// Solves `x S = c` for each row c of a matrix with `width` columns. `y` contains the rows c. The solutions x replace
-/// them.
+/// Solves `x S = c` for each row c of a matrix with `width` columns. `y` contains the rows c, and each row is replaced
+/// by its solution x.
 struct Rows<'a, T> {
     s: &'a [T],
     y: &'a mut [T],
@@ -383,8 +386,8 @@ impl<T: Real> Kernel for Rows<'_, T> {
     }
 }
 
-/// Factors `columns` one by one. They are stored one after another, with `rows` elements each. The diagonal element of
-/// the first column is in row `top`.
+/// Factors the columns of a matrix one by one. `columns` is column-major with `rows` elements in each column. The
+/// diagonal element of the first column is in row `top`.
 struct Leaf<'a, T> {
     columns: &'a mut [T],
     rows: usize,
@@ -416,8 +419,8 @@ impl<T: Real> Kernel for Leaf<'_, T> {
     }
 }
 
-/// Computes the reflection that maps `x` to a multiple of the first unit vector. Replaces `x` by the vector v of the
-/// reflection. Returns `|v|^2 / 2` and the factor of the unit vector.
+/// Computes the reflection that maps `x` to `factor * e`, where e is the first unit vector. Replaces `x` by the vector
+/// v of the reflection. Returns `|v|^2 / 2` and `factor`.
 ///
 /// Returns `None` and sets `x` to zero if the sum of squares of `x` is less than `Real::TINY`. There is no reflection
 /// in this case.
@@ -447,8 +450,8 @@ pub(super) fn reflect<T: Real, const N: usize>(v: &[T], half: T, mut columns: [&
     }
 }
 
-/// The number of partial sums of a scalar product. The partial sums are independent of each other, so the CPU can
-/// compute them in parallel.
+/// The number of partial sums of a scalar product. The partial sums do not depend on each other, so the CPU can compute
+/// them in parallel.
 const LANES: usize = 32;
 
 /// Returns the scalar products of `x` with each of `others`, which must be at least as long as `x`.
@@ -547,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_threads_nor_the_level_change_a_bit() {
+    fn results_are_bit_identical_for_any_number_of_threads_and_any_simd_level() {
         for (rows, columns) in [(300, 200), (90, 400), (600, 600)] {
             let matrix: Vec<f32> = normal(rows * columns);
             let made = |level, threads| {
@@ -565,7 +568,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_zeros_stay_so() {
+    fn columns_of_zeros_stay_zero() {
         let mut q = [9f32; 12];
         haar(vec![0f32; 12], (4, 3), 1.0, Level::best(), Threads::One, &mut q);
         assert_eq!(q, [0.0; 12]);

@@ -1,4 +1,4 @@
-//! The trait of f32 and f64 for generic linear algebra.
+//! `Real`, the trait of f32 and f64 in generic linear algebra.
 
 use crate::dtype::{Element, Values};
 use crate::simd::SimdElement;
@@ -18,7 +18,7 @@ pub(crate) trait Real:
     + std::ops::Neg<Output = Self>
 {
     const ONE: Self;
-    /// The smallest sum of squares that has full precision. In a smaller sum, squares may have underflowed.
+    /// The smallest sum of squares with full relative precision. In a smaller sum, squares may have underflowed.
     const TINY: Self;
     /// Returns the square root.
     fn root(self) -> Self;

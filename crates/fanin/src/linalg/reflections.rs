@@ -1,7 +1,8 @@
 //! Haar-distributed matrices as products of Householder reflections (Stewart 1980, section 3).
 //!
-//! Let m be the number of rows and n <= m the number of columns. For j = 0..n, let x_j be a vector that has independent
-//! standard Gaussian variates in the rows j..m, and zeros above. Let `v_j = x_j + sign(x_jj) |x_j| e_j`. The reflection
+//! Let m be the number of rows and n <= m the number of columns. For each column j in 0..n, let x_j be a vector of m
+//! elements: zeros in the rows 0..j, and independent standard normal variates in the rows j..m. Let e_j be the unit
+//! vector with 1 in row j, x_jj the element of x_j in row j, and `v_j = x_j + sign(x_jj) |x_j| e_j`. The reflection
 //! `H_j = I - 2 v_j v_j^T / |v_j|^2` then maps x_j to `-sign(x_jj) |x_j| e_j`. With `D = diag(d)` and
 //! `d_j = -sign(x_jj)`, the first n columns of `H_0 H_1 .. H_(n-1) D` are Haar-distributed.
 //!
@@ -11,9 +12,9 @@
 //! `Q[i][c] = (delta_ic - sum_k V[i][k] W[k][c]) d_c`, where delta is the Kronecker delta and `W = S^-1 V_top^T` is
 //! upper triangular.
 //!
-//! The order of every sum is fixed, and each step is one fused multiply-add in the element type. The sums of the column
-//! norms and of S run over the rows of V in ascending order. The sums of W run over k in descending order. The sums of
-//! Q run over k in ascending order.
+//! The order of every sum is fixed, and each step is one fused multiply-add in the element type. The column norms and S
+//! are sums over the rows of V in ascending order. An element of W is a sum over k in descending order. An element of Q
+//! is a sum over k in ascending order.
 
 use std::ops::Range;
 
@@ -27,9 +28,9 @@ use crate::threads::Threads;
 #[derive(Debug, Clone)]
 pub(crate) struct Reflections<T> {
     columns: usize,
-    /// The matrix V, row-major. It is zero above the diagonal.
+    /// The matrix V, row-major, which is zero above the diagonal.
     vectors: Vec<T>,
-    /// The matrix W, row-major. It is zero below the diagonal.
+    /// The matrix W, row-major, which is zero below the diagonal.
     factor: Vec<T>,
     /// The factors d of the columns: 1, -1 or 0.
     signs: Vec<T>,
@@ -80,15 +81,15 @@ impl<T: Real> Reflections<T> {
             .into_iter()
             .map(|panel| (panel.clone(), Vec::new()))
             .collect();
-        // The last panels have the most rows, so they are solved first.
+        // The last panels are solved first, because they have the most rows.
         threads.for_each(solved.iter_mut().rev().collect(), |(panel, solved)| {
             *solved = it.solve(&product, panel.clone());
         });
         it.factor = product;
         threads.chunks(&mut it.factor, 64 * columns.max(1), |first, rows| {
             for (row, values) in (first / columns..).zip(rows.chunks_exact_mut(columns)) {
-                // A panel that ends above this row is skipped. The memory was that of S, which has zeros in these
-                // elements, so they need not be written.
+                // W is zero in the rows below a panel. These elements need not be written: the memory was the memory of
+                // S, which has zeros there.
                 for (panel, solved) in &solved {
                     if let Some(solved) = solved.get(row * panel.len()..(row + 1) * panel.len()) {
                         values[panel.clone()].copy_from_slice(solved);
@@ -121,7 +122,8 @@ impl<T: Real> Reflections<T> {
             let negative = *diagonal < T::default();
             let magnitude = if negative { -*diagonal } else { *diagonal };
             // `*half` becomes `|v|^2 / 2 = |x| (|x| + |x_jj|)`. If x is zero, `*half` is set to 1 instead, because it
-            // is used as a divisor. The reflection is then the identity, because v is zero. sign(0) is 1 here.
+            // is used as a divisor. The reflection is then the identity, because v is zero. In this function, the sign
+            // of 0 is 1.
             let half_square = norm * (norm + magnitude);
             *half = if half_square == T::default() { T::ONE } else { half_square };
             *diagonal = if negative { *diagonal - norm } else { *diagonal + norm };
@@ -141,7 +143,7 @@ impl<T: Real> Reflections<T> {
         threads.for_each(blocks, |(number, product): (usize, &mut [T])| {
             let top = number * height;
             let bottom = n.min(top + height);
-            // V is zero above its diagonal, so all terms before row `top` are zero.
+            // V is zero above its diagonal, so all terms of the rows before `top` are zero.
             let these = self.view().part(top..rows, top..bottom).transposed();
             product.chunks_exact_mut(n).for_each(|row| claim(&mut row[top..]));
             let those = self.view().part(top..rows, top..n);
@@ -171,8 +173,8 @@ impl<T: Real> Reflections<T> {
 
     /// Solves the equations `rows` of `S W = V_top^T`. `solved` is the right-hand side, from which the terms of all
     /// later rows must have been subtracted. The solution replaces `solved`. The function solves the lower half of the
-    /// rows, subtracts its terms from the upper half, and solves the upper half. Each sum has the same order as in a
-    /// solution row by row.
+    /// rows, subtracts the terms of the lower half from the upper half, and then solves the upper half. The order of
+    /// each sum is the same as in back substitution row by row.
     fn solve_rows(&self, s: View<'_, T>, rows: Range<usize>, solved: &mut [T], width: usize) {
         let Range { start, end } = rows;
         if rows.len() <= FEW {
@@ -212,9 +214,9 @@ impl<T: Real> Reflections<T> {
     }
 }
 
-/// Writes zeros to freshly allocated zeroed memory that would otherwise be read before it is written. The system maps a
-/// page that is read first to a shared page of zeros. The first write to the page then replaces this mapping, and all
-/// CPUs that run threads of the process must drop the old mapping and wait for each other.
+/// Writes zeros to freshly allocated zeroed memory, so that the first access to each page is a write. If the first
+/// access were a read, the operating system would map the page to a shared page of zeros. The first write would then
+/// replace this mapping, for which all CPUs that run threads of the process must wait.
 fn claim<T: Real>(zeros: &mut [T]) {
     zeros.fill(T::default());
     std::hint::black_box(zeros);

@@ -1,15 +1,17 @@
 //! Singular values of matrices.
 //!
 //! A matrix that is not square is first replaced by the factor R of its QR factorization. If the matrix has fewer rows
-//! than columns, its transpose is factored. The square matrix is reduced to an upper band matrix by blocked reflections
-//! from both sides. The band matrix is reduced to a bidiagonal matrix by bulge chasing: the elements that a reflection
-//! creates outside of the band are moved down the diagonal by further reflections (two-stage reduction: Grosser and
-//! Lang 1999). The singular values of the bidiagonal matrix are found by bisection.
+//! than columns, its transpose is factored. The square matrix is then reduced to a bidiagonal matrix in two stages
+//! (Grosser and Lang 1999). The first stage reduces the matrix to an upper band matrix by blocked reflections from both
+//! sides. The second stage reduces the band matrix by bulge chasing: each reflection creates elements outside of the
+//! band, and further reflections move these elements down the diagonal. Bisection finds the singular values of the
+//! bidiagonal matrix.
 //!
 //! Bisection counts the singular values below a bound by the differential stationary qd transformation. The count is
-//! exact for a bidiagonal matrix whose elements differ from the given ones by small relative amounts. Such differences
-//! change the singular values only by similarly small relative amounts (Fernando and Parlett 1994; Demmel and Kahan
-//! 1990). The error of the result therefore comes from the reduction: it is a modest multiple of `n * eps * norm`.
+//! exact for a bidiagonal matrix whose elements differ from the given elements by a few units in the last place. Such
+//! differences change the singular values only by small relative amounts (Fernando and Parlett 1994; Demmel and Kahan
+//! 1990). Nearly all of the error of the result therefore comes from the two stages of the reduction. The error is a
+//! modest multiple of `n * eps * norm` (see [`singular_values`]).
 
 use super::product::View;
 use super::qr::{Qr, factor, reflection};
@@ -40,7 +42,7 @@ pub fn singular_values(values: &[f64], rows: usize, columns: usize) -> Option<Ve
 fn singular_values_at(level: Level, values: &[f64], rows: usize, columns: usize) -> Option<Vec<f64>> {
     assert!(
         rows.checked_mul(columns) == Some(values.len()),
-        "a matrix of {rows} x {columns} does not have {} values; pass rows * columns of them, row by row",
+        "a matrix of {rows} x {columns} does not have {} values: pass rows * columns values, row by row",
         values.len()
     );
     let n = rows.min(columns);
@@ -51,7 +53,8 @@ fn singular_values_at(level: Level, values: &[f64], rows: usize, columns: usize)
     if greatest == 0.0 {
         return Some(vec![0.0; n]);
     }
-    // Scaling by a power of two is exact, except for values that become subnormal.
+    // The matrix is scaled so that no square overflows. Scaling by a power of two is exact, except for values that
+    // become subnormal.
     let (_, exponent) = libm::frexp(greatest);
     let scaled = |value: f64, by: i32| value * power(by / 2) * power(by - by / 2);
     let mut matrix: Vec<f64> = values.iter().map(|&value| scaled(value, -exponent)).collect();
@@ -77,7 +80,7 @@ const WIDTH: usize = 32;
 /// `i - WIDTH..i + 2 * WIDTH`. Elements outside of the band are non-zero only during bulge chasing.
 const ROW_STRIDE: usize = 3 * WIDTH;
 
-/// An upper band matrix. Element (i, j) is `values[i * ROW_STRIDE + WIDTH + j - i]`.
+/// An upper band matrix. The element in row i and column j is `values[i * ROW_STRIDE + WIDTH + j - i]`.
 struct Band {
     values: Vec<f64>,
     size: usize,
@@ -90,7 +93,7 @@ impl Band {
             check();
             let width = WIDTH.min(n - top);
             let right = top + width;
-            // QR factorization of the columns top..right, from row `top` on.
+            // QR factorization of the columns `top..right` in the rows from `top` on.
             let mut panel = Vec::with_capacity((n - top) * width);
             matrix[top * n..].chunks_exact(n).for_each(|row| panel.extend_from_slice(&row[top..right]));
             let reflector = factor(&mut panel, width, level);
@@ -104,7 +107,8 @@ impl Band {
             }
             let vectors = View::new(&panel, width);
             reflector.apply(vectors, &mut matrix[top * n + right..], n, rest, level);
-            // LQ factorization of the rows top..bottom, from column `right` on: the QR factorization of the transpose.
+            // LQ factorization of the rows `top..bottom` in the columns from `right` on, computed as the QR
+            // factorization of the transpose.
             let height = width.min(rest);
             let bottom = top + height;
             let mut panel = vec![0.0; rest * height];
@@ -156,10 +160,10 @@ impl Kernel for Chase {
             if first % 64 == 0 {
                 check();
             }
-            // `clear_row` sets the elements of row `source` to the right of column `left` to zero. This creates
-            // non-zero elements below the diagonal in the columns left..right. `clear_column` then sets the elements
-            // below the diagonal in column `left` to zero. This creates non-zero elements to the right of the band,
-            // which the next iteration removes from row `left`.
+            // `clear_row` sets the elements of row `source` to the right of column `left` to zero. The reflection
+            // creates non-zero elements below the diagonal in the columns `left..right`. `clear_column` then sets the
+            // elements below the diagonal in column `left` to zero. The reflection creates non-zero elements to the
+            // right of the band. The next iteration removes the elements that are in row `left`.
             let (mut source, mut left) = (first, first + 1);
             loop {
                 let right = n.min(source + if source == first { WIDTH + 1 } else { 2 * WIDTH });
@@ -176,8 +180,8 @@ impl Kernel for Chase {
     }
 }
 
-/// Applies a reflection to `columns` that sets the elements of `row` in these columns to zero, except for the first
-/// element.
+/// Applies a reflection to `columns`. The reflection sets the elements of `row` in these columns to zero, except the
+/// first element.
 #[inline(always)]
 fn clear_row(band: &mut Band, row: usize, columns: std::ops::Range<usize>) {
     let (left, count) = (columns.start, columns.len());
@@ -204,7 +208,7 @@ fn clear_row(band: &mut Band, row: usize, columns: std::ops::Range<usize>) {
     }
 }
 
-/// Applies a reflection to `rows` that sets the elements below the diagonal in column `rows.start` to zero.
+/// Applies a reflection to `rows`. The reflection sets the elements below the diagonal in column `rows.start` to zero.
 #[inline(always)]
 fn clear_column(band: &mut Band, rows: std::ops::Range<usize>) {
     let (left, count) = (rows.start, rows.len());
@@ -228,7 +232,7 @@ fn clear_column(band: &mut Band, rows: std::ops::Range<usize>) {
     band.part::<1>(left, left)[0] = to;
 }
 
-/// The number of singular values that are computed together.
+/// The number of singular values that one job computes, in one loop over the rows.
 const BATCH: usize = 32;
 
 /// Returns the singular values of a bidiagonal matrix, unsorted. `above` is the superdiagonal.
@@ -239,8 +243,8 @@ fn bisected(level: Level, diagonal: &[f64], above: &[f64]) -> Vec<f64> {
     }
     let row = (0..n).map(|k| diagonal[k].abs() + above.get(k).map_or(0.0, |x| x.abs()));
     let column = (0..n).map(|k| diagonal[k].abs() + if k > 0 { above[k - 1].abs() } else { 0.0 });
-    // The spectral norm is at most the square root of the greatest row sum times the greatest column sum. It is
-    // therefore at most the greater of these two.
+    // The spectral norm is at most the geometric mean of the greatest row sum and the greatest column sum of absolute
+    // values. It is therefore at most the greater of these two sums.
     let bound = row.chain(column).fold(0f64, f64::max) * (1.0 + 1e-15);
     let squares: Vec<[f64; 2]> =
         (0..n).map(|k| [diagonal[k] * diagonal[k], above.get(k).map_or(0.0, |x| x * x)]).collect();
@@ -269,7 +273,7 @@ impl Kernel for Bisection<'_> {
     fn run<I: SimdIsa>(self) {
         let Self { squares, bound, first, found } = self;
         let (mut low, mut high) = ([0f64; BATCH], [bound; BATCH]);
-        // The length of the final interval is the bound divided by 2^54. This is at most half a unit in the last place
+        // After 54 steps, the length of the interval is `bound / 2^54`, which is at most half a unit in the last place
         // of the bound.
         for _ in 0..54 {
             let mut middle = [0f64; BATCH];
@@ -291,8 +295,8 @@ impl Kernel for Bisection<'_> {
     }
 }
 
-/// Returns, for each shift, the number of singular values whose square is less than the shift. This is the number of
-/// negative pivots of `B^T B - shift * I`, where B is the bidiagonal matrix.
+/// Returns, for each shift, the number of singular values whose square is less than the shift. The number equals the
+/// number of negative pivots of `B^T B - shift * I`, where B is the bidiagonal matrix.
 #[inline(always)]
 fn below(squares: &[[f64; 2]], shift: &[f64; BATCH]) -> [f64; BATCH] {
     /// The least magnitude of a pivot. A pivot of smaller magnitude is replaced by `-LEAST`, because pivots are
@@ -330,10 +334,10 @@ mod tests {
     }
 
     #[test]
-    fn the_hilbert_matrix() {
+    fn the_singular_values_of_a_hilbert_matrix_are_accurate() {
         let values: Vec<f64> = (0..64).map(|place| 1.0 / (place / 8 + place % 8 + 1) as f64).collect();
         let found = singular_values(&values, 8, 8).unwrap();
-        // Computed by mpmath 1.3 from the elements as rational numbers.
+        // The expected values were computed by mpmath 1.3 from the elements as rational numbers.
         let expected = [
             1.6959389969219495,
             0.298_125_211_316_930_7,
@@ -348,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_of_neighbours() {
+    fn the_singular_values_of_second_difference_matrices_are_accurate() {
         // The matrix has 2 on the diagonal and -1 on the two adjacent diagonals. Its singular values are
         // `2 - 2 cos(k pi / (n + 1))` for k = 1..=n.
         for n in [2, 31, 32, 33, 34, 64, 65, 66, 97, 200] {
@@ -368,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn orthogonal_factors_about_a_known_diagonal() {
+    fn the_singular_values_of_products_with_known_singular_values_are_accurate() {
         for (rows, columns) in [(3, 2), (2, 3), (40, 40), (33, 80), (150, 64), (129, 129), (260, 300)] {
             let n = rows.min(columns);
             let orthogonal = crate::Distribution::Orthogonal { gain: 1.0 };
@@ -376,7 +380,7 @@ mod tests {
             let least = 2.0 / n as f64;
             for diagonal in [
                 (0..n).map(|k| (n - k) as f64).collect::<Vec<_>>(),
-                // Singular values that span 60 orders of magnitude.
+                // The singular values span 60 orders of magnitude.
                 (0..n).map(|k| 1e-60f64.powf(k as f64 / n as f64)).collect(),
                 // Half of the singular values are zero.
                 (0..n).map(|k| (1.0 - k as f64 * least).max(0.0)).collect(),
@@ -391,7 +395,8 @@ mod tests {
                     }
                 }
                 let found = singular_values(&values, rows, columns).unwrap();
-                // The tolerance includes the error of the two factors, which are orthogonal only up to rounding.
+                // The tolerance includes the error of the two orthogonal factors, which are orthogonal only up to
+                // rounding.
                 assert!(error(&found, &diagonal) < 10.0, "{rows} {columns} {found:?} {diagonal:?}");
                 assert!(found.is_sorted_by(|a, b| a >= b));
                 // Scaling the matrix by a power of two scales the singular values by the same power of two.
@@ -406,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_changes_no_bit() {
+    fn results_are_bit_identical_at_every_simd_level() {
         for (rows, columns) in [(90, 90), (100, 300)] {
             let values = drawn(crate::Distribution::Normal { mean: 0.0, std: 1.0 }, rows, columns);
             let found = singular_values(&values, rows, columns);
@@ -417,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn small_and_empty_ones() {
+    fn small_and_empty_matrices_have_the_expected_singular_values() {
         assert_eq!(singular_values(&[], 0, 3), Some(vec![]));
         assert_eq!(singular_values(&[-7.0], 1, 1), Some(vec![7.0]));
         assert_eq!(singular_values(&[5e-324], 1, 1), Some(vec![5e-324]));
@@ -434,7 +439,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "a matrix of 2 x 3 does not have 5 values")]
-    fn too_few_values() {
+    fn a_slice_with_too_few_values_panics() {
         let _ = singular_values(&[1.0; 5], 2, 3);
     }
 }

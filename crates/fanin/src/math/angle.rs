@@ -1,4 +1,4 @@
-//! Angles, reduced to a quadrant and a remainder, and polar coordinates.
+//! Argument reduction of angles to a quadrant and a remainder, and the conversion from polar coordinates.
 
 use std::f32::consts::TAU;
 
@@ -7,21 +7,20 @@ use crate::simd::{SimdBits, SimdF32, SimdF64, SimdFloat};
 /// 2^32.
 pub(crate) const TWO_32: f64 = 4_294_967_296.0;
 
-/// An angle, stored as the sum of a number of right angles and a remainder. The magnitude of the remainder is at most
-/// pi / 4.
+/// An angle in radians, stored as `quadrant * pi / 2 + remainder`. The magnitude of the remainder is at most pi / 4.
 #[derive(Clone, Copy)]
 pub(crate) struct Angle<F: SimdFloat> {
-    /// The two highest bits are the number of right angles, 0 to 3. The other bits are ignored.
+    /// The quadrant (0 to 3) in the two highest bits. The other bits are ignored.
     pub(super) quadrant: F::Bits,
     pub(super) remainder: F,
 }
 
-/// Reduces the angle `x` by the same operations as torch. `x` must be in [0, 2 pi].
+/// Reduces the angle `x` to a quadrant and a remainder by the same operations as torch. `x` must be in [0, 2 pi].
 #[inline(always)]
 pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
     let word = F::Bits::splat;
-    // The index of the octant plus 1, in 1..=9. Rounding it down to an even number gives twice the number of right
-    // angles.
+    // `octant` is the number of the octant, from 1 to 9. Rounded down to an even number, it is twice the number of
+    // right angles.
     let octant = x.mul(F::splat(1.27323954473516)).truncate_to_int().add(word(1));
     let y = octant.and(word(!1)).convert_signed();
     // Subtracts `y * pi / 4`. pi / 4 is split into a sum of three constants (Cody and Waite).
@@ -37,7 +36,8 @@ pub(crate) fn angle<F: SimdF32>(x: F) -> Angle<F> {
 /// never 0.
 #[inline(always)]
 pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
-    // The two highest bits of `nearest` are the number of right angles that is nearest to the angle, modulo 4.
+    // The two highest bits of `nearest` are the quadrant: the angle in right angles, rounded to the nearest integer,
+    // modulo 4.
     let nearest = word.add(F::Bits::splat(1 << 29));
     let remainder = word.sub(nearest.and(F::Bits::splat(3 << 30))).convert_signed();
     Angle { quadrant: nearest, remainder: remainder.add(F::splat(0.5)).mul(F::splat(TAU / TWO_32 as f32)) }
@@ -51,7 +51,7 @@ pub(crate) fn angle_of_turn<F: SimdF32>(word: F::Bits) -> Angle<F> {
 pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<D> {
     use std::f64::consts::TAU;
     let word = D::Bits::splat;
-    // The multiple of 2^30 that is nearest to `high`, at most 2^32. Its bits 30 and 31 are the number of right angles.
+    // `nearest` is the multiple of 2^30 that is nearest to `high`, at most 2^32. Its bits 30 and 31 are the quadrant.
     let nearest = high.add(word(1 << 29)).and(word(7 << 30));
     let remainder = high.sub(nearest).convert_signed();
     let x = remainder.mul_add(D::splat(TWO_32), low.convert_unsigned().add(D::splat(0.5)));
@@ -59,7 +59,7 @@ pub(crate) fn angle_of_turn64<D: SimdF64>(high: D::Bits, low: D::Bits) -> Angle<
 }
 
 /// Returns the sine and cosine of an angle, given its quadrant and the sine and cosine of its remainder. In an odd
-/// quadrant, sine and cosine are exchanged. The signs also depend on the quadrant.
+/// quadrant, sine and cosine are exchanged. The quadrant also determines the signs.
 #[inline(always)]
 pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F) -> (F, F) {
     let odd = quadrant.shl(1);
@@ -71,8 +71,8 @@ pub(super) fn rotate_to_quadrant<F: SimdFloat>(quadrant: F::Bits, sin: F, cos: F
     (sin, cos)
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln)`. The angle t is given by its quadrant and by the sine and cosine
-/// of its remainder.
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln)`, where `ln` is a negative logarithm. The angle t is given by its
+/// quadrant and by the sine and cosine of its remainder.
 #[inline(always)]
 pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     ln: F,
@@ -80,8 +80,8 @@ pub(super) fn polar_of_ln<F: SimdFloat<Scalar: From<i8>>>(
     sin: F,
     cos: F,
 ) -> (F, F) {
-    // The barrier makes the square root start before the rotation. The CPU computes the rotation while it waits for the
-    // square root, which takes about as long.
+    // The barrier keeps the square root before the rotation. The CPU computes both at the same time, and both take
+    // about as long.
     let (radius, sin) = ln.mul(F::splat((-2).into())).sqrt().barrier_with(sin);
     let (sin, cos) = rotate_to_quadrant(quadrant, sin, cos);
     (radius.mul(cos), radius.mul(sin))

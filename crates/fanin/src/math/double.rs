@@ -1,5 +1,5 @@
-//! Logarithm, sine and cosine in f64. The algorithms are the kernels of Sun's fdlibm (e_log.c, k_sin.c, k_cos.c), with
-//! fused multiply-add where `mul_add` is written.
+//! Logarithm, sine and cosine in f64. The algorithms are the kernels of Sun's fdlibm (e_log.c, k_sin.c, k_cos.c).
+//! Operations that are written as `mul_add` are fused multiply-adds.
 
 use std::f64::consts::SQRT_2;
 
@@ -38,8 +38,8 @@ const COS: [f64; 6] = [
     4.16666666666666019037e-02,
 ];
 
-/// Returns the exponent and the fraction of `x`: `x = (1 + fraction) * 2^exponent` with `1 + fraction` in
-/// [sqrt(1/2), sqrt(2)). `x` must be positive and normal.
+/// Returns the exponent and the fraction of `x`: `x = (1 + fraction) * 2^exponent` with `1 + fraction` in [sqrt(1/2),
+/// sqrt(2)). `x` must be positive, and must not be subnormal.
 #[inline(always)]
 fn exponent_and_fraction64<D: SimdF64>(x: D) -> (D, D) {
     /// The bits of sqrt(1/2), where the range of `1 + fraction` begins.
@@ -70,7 +70,7 @@ fn ln_of_fraction64<D: SimdF64>((exponent, f): (D, D)) -> D {
     ln_of_series64(exponent, f, s, z, horner(z, LN))
 }
 
-/// Returns `ln x` within 1 unit in the last place. `x` must be positive and normal.
+/// Returns `ln x` with an error of at most 1 unit in the last place. `x` must be positive, and must not be subnormal.
 #[inline(always)]
 pub(super) fn ln64<D: SimdF64>(x: D) -> D {
     ln_of_fraction64(exponent_and_fraction64(x))
@@ -88,23 +88,24 @@ pub(crate) fn ln_1p64(x: f64) -> f64 {
 #[inline(always)]
 pub(crate) fn minus_ln_complement64(x: f64, complement: f64) -> f64 {
     let (exponent, fraction) = exponent_and_fraction64(complement);
-    // If the complement is in [sqrt(1/2), 1], the fraction is `complement - 1`, which is -x. -x is used, because it has
-    // more significant bits than `complement - 1`.
+    // If the complement is in [sqrt(1/2), 1], the fraction is `complement - 1`, which equals -x. The code uses -x,
+    // because -x has more significant bits than `complement - 1`.
     let fraction = if exponent == 0.0 && fraction <= 0.0 { -x } else { fraction };
     -ln_of_fraction64((exponent, fraction))
 }
 
-/// Returns `ln x`, and the sine and cosine of `remainder`: an angle in radians, reduced to [-pi/4, pi/4]. `x` must be
-/// positive, and must not be subnormal.
+/// Returns `ln x`, and the sine and cosine of `remainder`. `x` must be positive, and must not be subnormal. `remainder`
+/// is an angle in radians in [-pi/4, pi/4].
 ///
-/// The steps of the polynomials are interleaved, so that the CPU does not wait for the previous step of one polynomial.
+/// The steps of the polynomials are interleaved: while the CPU waits for a step of one polynomial, it computes a step
+/// of another.
 #[inline(always)]
 pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     let splat = D::splat;
     let square = remainder.mul(remainder);
     let (exponent, f) = exponent_and_fraction64(x);
     let s = f.div(splat(2.0).add(f));
-    // The division above takes about as long as this polynomial, which is computed at the same time.
+    // The CPU computes this polynomial during the division above, which takes about as long.
     let sin = horner(square, SIN).mul(square).mul_add(remainder, remainder);
     let z = s.mul(s);
     let (mut ln, mut cos) = (splat(LN[0]), splat(COS[0]));
@@ -118,7 +119,7 @@ pub(super) fn ln_sin_cos64<D: SimdF64>(x: D, remainder: D) -> (D, D, D) {
     (ln_of_series64(exponent, f, s, z, ln), sin, cos)
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)` and the angle t. `u` must be in (0, 1).
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)`, where t is `angle`. `u` must be in (0, 1).
 #[inline(always)]
 pub(crate) fn polar64<D: SimdF64>(u: D, angle: Angle<D>) -> (D, D) {
     let (ln, sin, cos) = ln_sin_cos64(u, angle.remainder);

@@ -1,9 +1,10 @@
 //! Functions on SIMD vectors: the logarithm, sine and cosine, and the quantile of the normal distribution.
 //!
-//! Each function is a fixed sequence of IEEE 754 operations: addition, multiplication, division, square root, and fused
-//! multiply-add only where `mul_add` is written. The result is therefore bit-identical at every SIMD level (scalar, AVX2,
-//! AVX-512). The order of operations is part of the definition of the native stream and of the torch stream, and must
-//! not change. No function has a branch, so that the compiler can vectorize loops over arrays. A condition only selects one of two values, both of which are computed.
+//! Each function is a fixed sequence of IEEE 754 operations: addition, multiplication, division, square root and fused
+//! multiply-add. Only operations that are written as `mul_add` are fused. The result is therefore bit-identical at
+//! every SIMD level (scalar, AVX2, AVX-512). The order of operations is part of the definition of the native stream and
+//! of the torch stream, and must not change. No function has a branch, so that the compiler can vectorize loops over
+//! arrays. Where a result depends on a condition, both values are computed and one is selected.
 
 #![allow(clippy::excessive_precision, reason = "coefficients are written as they were published")]
 

@@ -15,8 +15,9 @@ const REACH: i32 = 14;
 
 /// Returns E[f(z)], the mean of `f(z)`, for z ~ N(0, 1).
 ///
-/// The interval is divided into panels of width 1/2. A panel is halved until the sum of the integrals of its halves
-/// agrees with the integral of the panel. Panels therefore become small around kinks and steps of `f`.
+/// The interval is divided into panels of width 1/2. Each panel is integrated by a Gauss-Legendre rule. A panel is
+/// split in half until the sum of the integrals of both halves agrees with the integral of the panel. Panels are
+/// therefore narrow around kinks and steps of `f`.
 pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
     let weighted = |z: f64| f(z) * (libm::exp(-z * z / 2.0) / std::f64::consts::TAU.sqrt());
     let panel = |low: f64, high: f64| {
@@ -26,8 +27,8 @@ pub(crate) fn normal_mean(f: impl Fn(f64) -> f64) -> f64 {
             .map(|(x, w)| w * (weighted(middle - half * x) + weighted(middle + half * x)))
             .sum::<f64>()
     };
-    // The greatest number of panels, which is enough for about thirty kinks. Without this limit, the computation would
-    // take very long for a function that is nowhere smooth.
+    // The greatest number of panels that are evaluated, which is enough for about thirty kinks. Without this limit, the
+    // computation would take very long for a function that is nowhere smooth.
     let mut budget = 20_000;
     let mut sum = 0.0;
     for k in -2 * REACH..2 * REACH {

@@ -2,7 +2,7 @@
 
 use crate::simd::SimdFloat;
 
-/// Returns the value at `x` of the polynomial with these coefficients. The coefficient of the highest power is first.
+/// Returns the value at `x` of the polynomial with the given coefficients, in descending order of powers.
 #[inline(always)]
 pub(super) fn horner<F: SimdFloat, const N: usize>(x: F, coefficients: [F::Scalar; N]) -> F {
     let mut value = F::splat(coefficients[0]);
@@ -12,7 +12,7 @@ pub(super) fn horner<F: SimdFloat, const N: usize>(x: F, coefficients: [F::Scala
     value
 }
 
-/// Returns the value at `x` of the polynomial with these coefficients. The coefficient of the lowest power is first.
+/// Returns the value at `x` of the polynomial with the given coefficients, in ascending order of powers.
 #[inline(always)]
 pub(super) fn horner_lowest_first<F: SimdFloat, const N: usize>(x: F, coefficients: &[F::Scalar; N]) -> F {
     let mut value = F::splat(coefficients[N - 1]);

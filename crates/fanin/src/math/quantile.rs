@@ -1,8 +1,9 @@
 //! The quantile of the standard normal distribution in f32 and f64, and the Mills ratio in the far tail.
 //!
-//! In f32, the quantile z of the probability p is computed as `z = x * factor(w)` with `x = 2 * p - 1`. Here
-//! `w = -ln(1 - x^2)`, which equals `-ln(4 * tail * (1 - tail))`. `tail` is the smaller of p and 1 - p. This form was
-//! published by Giles 2010, "Approximating the erfinv function". The coefficients were computed by scripts/tables.py.
+//! In f32, the quantile z of the probability p is computed as `z = x * factor(w)` with `x = 2 * p - 1` and
+//! `w = -ln(1 - x^2)` (Giles 2010, "Approximating the erfinv function"). w equals `-ln(4 * tail * (1 - tail))`, where
+//! `tail` is the smaller of p and 1 - p. The function `factor` is approximated by polynomials. scripts/tables.py
+//! computed the coefficients.
 
 use super::double::ln64;
 use super::polynomial::{horner, horner_lowest_first};
@@ -15,7 +16,7 @@ pub(crate) const BODY_END: f64 = 5.25;
 /// The largest `w` for which [`quantile_factor`] is valid. At this `w`, the quantile z has the magnitude 6.85.
 pub(crate) const TAIL_END: f64 = 25.0;
 
-/// The coefficients of the polynomial in `w - 2.625`, lowest first, that approximates z / x for w in [0, 5.25]. The
+/// The coefficients, lowest first, of a polynomial in `w - 2.625` that approximates `z / x` for w in [0, 5.25]. The
 /// relative error is at most about 1e-7.
 const QUANTILE_BODY: [f32; 10] = [
     2.166818141937256,
@@ -30,8 +31,8 @@ const QUANTILE_BODY: [f32; 10] = [
     -1.1514293518644081e-08,
 ];
 
-/// The coefficients of the polynomial in `sqrt(w) - 3.64`, lowest first, that approximates z / x for sqrt(w) in
-/// [2.28, 5]. The relative error is at most about 1e-7.
+/// The coefficients, lowest first, of a polynomial in `sqrt(w) - 3.64` that approximates `z / x` for sqrt(w) in [2.28,
+/// 5]. The relative error is at most about 1e-7.
 const QUANTILE_TAIL: [f32; 11] = [
     4.916621208190918,
     1.425777554512024,
@@ -46,8 +47,8 @@ const QUANTILE_TAIL: [f32; 11] = [
     -1.5346753571066074e-05,
 ];
 
-/// The coefficients of the polynomial in `y - 0.02`, lowest first, that approximates ln(z M(z)) / y for y = z^-2 in
-/// [0, 0.04], where M is the Mills ratio. The relative error is at most about 5e-17.
+/// The coefficients, lowest first, of a polynomial in `y - 0.02` that approximates `ln(z M(z)) / y` with `y = z^-2` in
+/// [0, 0.04]. M is the Mills ratio (see [`log_mills64`]). The relative error is at most about 5e-17.
 const LOG_MILLS: [f64; 17] = [
     -0.954334508931698,
     2.092068344594306,
@@ -68,20 +69,20 @@ const LOG_MILLS: [f64; 17] = [
     -4372277617012165.5,
 ];
 
-/// Returns -w for a tail probability (see the module documentation). `tail` is the smaller of the two tails,
-/// `min((1 - x) / 2, (1 + x) / 2)`, in (0, 1/2]. It must have full relative precision.
+/// Returns -w for a tail probability (see the module documentation). `tail` is the smaller of p and 1 - p, in (0, 1/2],
+/// and must have full relative precision.
 #[inline(always)]
 pub(crate) fn tail_to_minus_w<F: SimdF32>(tail: F) -> F {
     ln_scaled::<F, 2>(tail.mul(F::splat(1.0).sub(tail)))
 }
 
-/// Returns `z / x` given -w, where z is the quantile of the probability `1/2 + x/2`. w must be at most [`BODY_END`].
+/// Returns `z / x` for a given -w (see the module documentation). w must be at most [`BODY_END`].
 #[inline(always)]
 pub(crate) fn body_factor<F: SimdF32>(minus_w: F) -> F {
     horner_lowest_first(F::splat(-2.625).sub(minus_w), &QUANTILE_BODY)
 }
 
-/// Returns `z / x` like [`body_factor`], but for w up to [`TAIL_END`].
+/// Returns `z / x` for a given -w, as [`body_factor`] does. w must be at most [`TAIL_END`].
 #[inline(always)]
 pub(crate) fn quantile_factor<F: SimdF32>(minus_w: F) -> F {
     let body = body_factor(minus_w);
@@ -90,11 +91,11 @@ pub(crate) fn quantile_factor<F: SimdF32>(minus_w: F) -> F {
     F::splat(BODY_END as f32).select_less(w, far, body)
 }
 
-/// Returns the quantile z of the standard normal distribution in f64, by algorithm AS 241 (PPND16) of Wichura 1988. The
+/// Returns the quantile z of the standard normal distribution in f64, by algorithm AS 241 (PPND16, Wichura 1988). The
 /// relative error is less than 1e-15 for |z| <= 37.
 ///
-/// `q` is the probability minus 1/2. `tail` is the smaller of the probability and its complement. `q` must have full
-/// relative precision near the centre, and `tail` must have full relative precision in the tails.
+/// For a probability p, `q` is `p - 1/2`, and `tail` is the smaller of p and 1 - p. `q` must have full relative
+/// precision for p near 1/2, and `tail` for p near 0 or 1.
 #[inline(always)]
 pub(crate) fn quantile64(q: f64, tail: f64) -> f64 {
     let r = 0.180625 - q * q;

@@ -1,8 +1,8 @@
 //! Logarithm, sine and cosine in f32.
 //!
-//! The polynomials are those of Moshier's Cephes library (logf.c, sinf.c). The order of operations is that of
-//! sse_mathfun and avx_mathfun, which torch uses. As in torch's AVX2 build, each product that is added to a number is
-//! computed by one fused multiply-add.
+//! The polynomials are taken from Moshier's Cephes library (logf.c, sinf.c). The order of operations is taken from
+//! sse_mathfun and avx_mathfun, which torch uses. As in torch's AVX2 build, each multiplication that is followed by an
+//! addition is computed as one fused multiply-add.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -30,8 +30,8 @@ pub(super) const SIN: [f32; 3] = [-1.9515295891e-4, 8.3321608736e-3, -1.66666546
 pub(super) const COS: [f32; 3] = [2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2];
 
 /// Returns the exponent and the fraction of `2^POWER x`: `2^POWER x = (1 + fraction) * 2^exponent` with `1 + fraction`
-/// in [sqrt(1/2), sqrt(2)). `x` and `2^POWER x` must be positive and normal. The scaling by 2^POWER takes no additional
-/// instruction.
+/// in [sqrt(1/2), sqrt(2)). `x` and `2^POWER x` must be positive, and must not be subnormal. The scaling by 2^POWER
+/// takes no additional instruction.
 #[inline(always)]
 fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
     /// The bits of sqrt(1/2), where the range of `1 + fraction` begins.
@@ -46,27 +46,28 @@ fn exponent_and_fraction<F: SimdF32, const POWER: i32>(x: F) -> (F, F) {
 /// at x.
 #[inline(always)]
 fn ln_of_series<F: SimdF32>(exponent: F, x: F, square: F, series: F) -> F {
-    // ln 2 is the sum of 0.693359375 and -2.12194440e-4. The first constant has few bits, so that its product with the
-    // exponent is exact.
+    // The constants 0.693359375 and -2.12194440e-4 add up to ln 2. The first constant has few bits, so that the product
+    // of this constant and the exponent is exact.
     let low = series.mul(x).mul_add(square, exponent.mul(F::splat(-2.12194440e-4)));
     let low = square.mul_add(F::splat(-0.5), low);
     exponent.mul_add(F::splat(0.693359375), x.add(low))
 }
 
-/// Returns `ln(2^POWER x)` within 1 unit in the last place. `x` and `2^POWER x` must be positive and normal.
+/// Returns `ln(2^POWER x)` with an error of at most 1 unit in the last place. `x` and `2^POWER x` must be positive, and
+/// must not be subnormal.
 #[inline(always)]
 pub(super) fn ln_scaled<F: SimdF32, const POWER: i32>(x: F) -> F {
     let (exponent, x) = exponent_and_fraction::<F, POWER>(x);
     ln_of_series(exponent, x, x.mul(x), horner(x, LN))
 }
 
-/// Returns `ln x` within 1 unit in the last place. `x` must be positive and normal.
+/// Returns `ln x` with an error of at most 1 unit in the last place. `x` must be positive, and must not be subnormal.
 #[inline(always)]
 pub(crate) fn ln<F: SimdF32>(x: F) -> F {
     ln_scaled::<F, 0>(x)
 }
 
-/// Returns `ln(2^POWER x)`, and the sine and cosine of `remainder`, the remainder of an [`Angle`].
+/// Returns `ln(2^POWER x)`, and the sine and cosine of `remainder` (see [`Angle`]).
 ///
 /// The steps of the three polynomials are interleaved. If the polynomials were computed one after another, each step
 /// would wait for the previous step.
@@ -87,7 +88,7 @@ pub(super) fn ln_sin_cos<F: SimdF32, const POWER: i32>(x: F, remainder: F) -> (F
     (ln_of_series(exponent, x, x.mul(x), ln), sin, cos.add(splat(1.0)))
 }
 
-/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)`, `u = 2^POWER x`, and the angle t. u must be in (0, 1).
+/// Returns `(r cos t, r sin t)` for `r = sqrt(-2 ln u)` and `u = 2^POWER x`, where t is `angle`. u must be in (0, 1).
 #[inline(always)]
 pub(crate) fn polar<F: SimdF32, const POWER: i32>(x: F, angle: Angle<F>) -> (F, F) {
     let (ln, sin, cos) = ln_sin_cos::<F, POWER>(x, angle.remainder);

@@ -10,14 +10,14 @@ use super::double::{ln_sin_cos64, ln64};
 use super::single::{COS, LN, SIN, ln_scaled, ln_sin_cos};
 use super::*;
 
-/// Returns `ln(2^POWER x)` and the sine and cosine of the angle.
+/// Returns `ln(2^POWER x)`, and the sine and cosine of `angle`.
 fn ln_and_rotation<const POWER: i32>(x: f32, angle: Angle<f32>) -> (f32, f32, f32) {
     let (ln, sin, cos) = ln_sin_cos::<f32, POWER>(x, angle.remainder);
     let (sin, cos) = rotate_to_quadrant(angle.quadrant, sin, cos);
     (ln, sin, cos)
 }
 
-/// Returns the relative error of `found`.
+/// Returns the relative error of `found`, whose exact value is `exact`.
 fn relative_error(found: f64, exact: f64) -> f64 {
     ((found - exact) / exact).abs()
 }
@@ -49,8 +49,8 @@ fn sine_and_cosine_of_a_turn_are_accurate_and_never_zero() {
         let word = k.wrapping_mul(2_654_435_769);
         let exact = (f64::from(word) + 0.5) / TWO_32 * TAU;
         let (_, sin, cos) = ln_and_rotation::<0>(1.0, angle_of_turn(word));
-        // The angle is rounded three times. Each rounding error is at most half of 2^-24 times 0.786. The result is
-        // rounded once.
+        // The remainder of the angle is rounded three times. Its magnitude is at most pi / 4, which is less than 0.786,
+        // so each rounding error is at most 0.786 * 2^-25. The result is rounded once.
         let bound = 1.5 * 0.786 * 2f64.powi(-24) + 2f64.powi(-24);
         assert!((f64::from(sin) - exact.sin()).abs() < bound && (f64::from(cos) - exact.cos()).abs() < bound);
         let angle64 = angle_of_turn64::<f64>(word.into(), 1 << 31);
@@ -76,7 +76,7 @@ fn sine_and_cosine_by_torchs_reduction_are_accurate() {
     }
 }
 
-/// Returns the logarithm, computed step by step like the published source of sse_mathfun.
+/// Returns the logarithm, computed by the same steps as in the published source of sse_mathfun.
 fn published_ln(x: f32) -> f32 {
     let bits = x.to_bits();
     let mut exponent = ((bits >> 23) as i32 - 126) as f32;
@@ -93,7 +93,7 @@ fn published_ln(x: f32) -> f32 {
     exponent.mul_add(0.693359375, x + square.mul_add(-0.5, y))
 }
 
-/// Returns the sine and cosine, computed step by step like the published source of sse_mathfun.
+/// Returns the sine and cosine, computed by the same steps as in the published source of sse_mathfun.
 fn published_sin_cos(x: f32) -> (f32, f32) {
     let octant = ((x * 1.27323954473516) as i32 + 1) & !1;
     let y = octant as f32;
@@ -129,8 +129,7 @@ fn quantiles_invert_the_distribution_function() {
         for sign in [1.0, -1.0] {
             let z = quantile64(sign * (0.5 - tail), tail);
             let mut exact = -normal.inverse_cdf(tail);
-            // Refines the quantile of `statrs` by Newton's method with the complementary error function, which is
-            // accurate in the tail.
+            // Newton's method with `erfc`, which is accurate in the tail, refines the quantile of the crate `statrs`.
             for _ in 0..3 {
                 let upper = libm::erfc(exact / SQRT_2) / 2.0;
                 exact += (upper - tail) / ((-exact * exact / 2.0).exp() / TAU.sqrt());

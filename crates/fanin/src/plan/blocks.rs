@@ -1,5 +1,5 @@
-//! Plans of blocks. A block is one tensor of a fused parameter, one tensor of a stack, or a matrix at one kernel
-//! position.
+//! Plans of tensors that consist of blocks. A block is one tensor of a fused parameter, one tensor of a stack, or a
+//! matrix at one kernel position.
 
 use super::distribution::Distribution;
 use super::types::{Block, Plan};
@@ -39,8 +39,8 @@ impl Block {
         })
     }
 
-    /// Returns the inner blocks if the plan of this block consists of blocks. The axes and start indices of the
-    /// returned blocks are those of the whole tensor. Returns any other block unchanged.
+    /// Returns the inner blocks if the plan of this block consists of blocks, with axes and start indices converted to
+    /// the whole tensor. Returns any other block unchanged.
     fn flatten(self) -> Vec<Block> {
         if self.plan.blocks.is_empty() {
             return vec![self];
@@ -56,8 +56,9 @@ impl Block {
     }
 }
 
-/// Returns true if each value depends on its index alone, and not on the shape of the tensor. If blocks with the same
-/// distribution of this kind cover a tensor, they have the values that the distribution gives the whole tensor.
+/// Returns true if each value of the distribution depends on its index only, and not on the shape of the tensor. If
+/// such a distribution is the distribution of all blocks, and the blocks cover the tensor, then the values do not
+/// depend on the blocks.
 fn is_by_index(distribution: Distribution) -> bool {
     matches!(
         distribution,
@@ -69,11 +70,11 @@ fn is_by_index(distribution: Distribution) -> bool {
 }
 
 impl Plan {
-    /// Returns the plan of a tensor that consists of `blocks`, which must not overlap. Elements outside of all blocks
-    /// are 0.
+    /// Returns the plan of a tensor that consists of `blocks`. The blocks must not overlap. Elements outside of all
+    /// blocks are 0.
     ///
-    /// If all blocks have the same distribution, if each value of this distribution depends on its index alone, and if
-    /// the blocks cover the whole tensor, then the result is a plan of this distribution without blocks.
+    /// The result is a plan without blocks if the blocks cover the whole tensor, all blocks have the same distribution,
+    /// and each value of this distribution depends on its index only.
     ///
     /// # Errors
     /// `ShapeOverflow` if the number of elements does not fit in an `isize`.

@@ -1,4 +1,4 @@
-//! The distributions of a tensor's values.
+//! `Distribution`, the enum of the distributions of a tensor's values.
 
 use super::functions::Functions;
 
@@ -7,11 +7,11 @@ use super::functions::Functions;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Truncation {
-    /// Draws proposals until one is accepted. torch has used this algorithm since version 2.12. Only the torch stream
-    /// implements it.
+    /// Rejection sampling: draws proposals until a proposal is accepted. torch uses this algorithm since version 2.12.
+    /// Only the torch stream implements rejection sampling.
     Rejection,
-    /// Applies the inverse distribution function to one uniform value. torch used this algorithm before version 2.12. All
-    /// streams implement it.
+    /// Inverse transform sampling: applies the inverse distribution function to a uniform value. torch used this
+    /// algorithm before version 2.12. All streams implement inverse transform sampling.
     InverseCdf,
 }
 
@@ -25,7 +25,7 @@ impl Truncation {
     }
 }
 
-/// The distribution of a tensor's values.
+/// The distribution of a tensor's values, with its parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Distribution {
@@ -38,7 +38,7 @@ pub enum Distribution {
     Uniform {
         /// Lower bound, included.
         low: f64,
-        /// Upper bound, excluded unless it equals `low`.
+        /// Upper bound, excluded unless `high` equals `low`.
         high: f64,
     },
     /// The normal distribution N(mean, std^2).
@@ -48,7 +48,7 @@ pub enum Distribution {
         /// Standard deviation; finite, not negative.
         std: f64,
     },
-    /// The normal distribution N(mean, std^2) conditioned on [low, high].
+    /// The normal distribution N(mean, std^2) truncated to [low, high].
     TruncatedNormal {
         /// Mean of the distribution before truncation; finite.
         mean: f64,
@@ -69,27 +69,27 @@ pub enum Distribution {
         /// Number of groups; must divide `shape[0]`.
         groups: usize,
     },
-    /// A Haar-distributed semi-orthogonal matrix times `gain`. The rows of the matrix are the first axis of the tensor.
-    /// The columns are all other axes, flattened.
+    /// A Haar-distributed semi-orthogonal matrix times `gain`. The first axis of the tensor is the rows of the matrix,
+    /// and all other axes are flattened to the columns.
     Orthogonal {
         /// The factor; finite.
         gain: f64,
     },
-    /// Values from N(0, std^2), with zeros in `zeros` random rows of each column of a matrix.
+    /// A matrix of values from N(0, std^2), in which each column has zeros in `zeros` random rows.
     Sparse {
         /// Number of zeros in each column.
         zeros: usize,
         /// Standard deviation of the other values; finite, not negative.
         std: f64,
     },
-    /// The first rows and columns of a Hadamard matrix of Sylvester's construction, times `scale`. The element at `row`
+    /// The first rows and columns of a Hadamard matrix (Sylvester's construction), times `scale`. The element at `row`
     /// and `column` is `scale * (-1)^popcount(row & column)`.
     Hadamard {
         /// The magnitude of the values; finite. A negative scale reverses all signs.
         scale: f64,
     },
-    /// The identity matrix times `value`, repeated down the rows of a matrix. An element is `value` if the column
-    /// equals the row modulo the number of columns, and 0 otherwise.
+    /// The identity matrix times `value`, repeated if there are more rows than columns. The element at `row` and
+    /// `column` is `value` if `column = row mod columns`, where `columns` is the number of columns, and 0 otherwise.
     RepeatedEye {
         /// The value on the diagonals; finite.
         value: f64,
@@ -98,15 +98,16 @@ pub enum Distribution {
     Arange {
         /// The first value; finite.
         start: f64,
-        /// The difference between a value and the next; finite.
+        /// The difference between neighbouring values; finite.
         step: f64,
     },
-    /// Functions of the values of another distribution: see [`Plan::argument`](super::Plan::argument).
+    /// Functions applied to the values of another distribution, which [`Plan::argument`](super::Plan::argument)
+    /// returns.
     Mapped {
         /// The functions, innermost first.
         functions: Functions,
     },
-    /// Blocks of the tensor that have plans of their own: see [`Plan::blocks`](super::Plan::blocks).
+    /// Blocks of the tensor. Each block has a separate plan: see [`Plan::blocks`](super::Plan::blocks).
     Blocks {
         /// Number of blocks.
         count: usize,

@@ -1,12 +1,12 @@
-//! Distributions whose values are given by a formula of the index.
+//! Distributions without random numbers, whose values are computed from the index by a formula.
 
 use super::distribution::Distribution;
 use super::types::Plan;
 
 impl Plan {
-    /// Returns a function that maps the row-major index of an element to its value, for distributions whose values are
-    /// given by a formula: Hadamard matrices, repeated identities, sequences, and functions of sequences and constants.
-    /// Returns `None` for any other distribution.
+    /// Returns a function that maps the row-major index of an element to its value. Hadamard matrices, repeated
+    /// identity matrices, sequences, and functions of sequences and constants have such a function. Returns `None` for
+    /// any other distribution.
     pub(crate) fn formula(&self) -> Option<impl Fn(u64) -> f64 + use<>> {
         let (functions, plan) = match self.distribution {
             Distribution::Mapped { functions } => (Some(functions), self.argument()?),
@@ -36,11 +36,11 @@ impl Plan {
         })
     }
 
-    /// Returns the indices of the elements that are 1 within a region, for `eye` and `dirac`. Returns no index for any
+    /// Returns the indices of the elements of a region that are 1, for `eye` and `dirac`. Returns no index for any
     /// other distribution. The region begins at `start` and has `size` elements along each axis. The returned indices
-    /// are indices of the whole tensor.
+    /// are relative to the whole tensor.
     ///
-    /// The running time depends on the size of the region, and not on the size of the whole tensor.
+    /// The running time depends on the size of the region only, and not on the size of the whole tensor.
     pub(crate) fn ones_in(
         &self,
         start: &[usize],
@@ -68,7 +68,7 @@ impl Plan {
         })
     }
 
-    /// Returns the mean over all elements of a Hadamard matrix or a repeated identity. Returns 0 for any other
+    /// Returns the mean over all elements of a Hadamard matrix or a repeated identity matrix. Returns 0 for any other
     /// distribution.
     pub(super) fn mean_of_formula(&self) -> f64 {
         let (rows, columns) = self.matrix();
@@ -86,9 +86,10 @@ impl Plan {
 /// Returns the sum of the signs in the first `rows` rows and `columns` columns of the Hadamard matrix of order `side`,
 /// which must be a power of two.
 ///
-/// In the full matrix, the signs of the first row have the sum `side`, and the signs of every other row have the sum 0.
-/// The same is true for the columns. The result is therefore `side` if `rows` or `columns` equals `side`. Otherwise the
-/// matrix is split into its four quadrants. The signs of the lower right quadrant are reversed.
+/// In the full matrix, the signs of the first row add up to `side`, and the signs of every other row add up to 0. The
+/// same is true for the columns. The result is therefore `side` if `rows` or `columns` equals `side`. Otherwise the
+/// matrix is split into four quadrants. Each quadrant is the Hadamard matrix of order `side / 2`, with reversed signs
+/// in the lower right quadrant.
 fn sum_of_signs(rows: usize, columns: usize, side: usize) -> i64 {
     if rows == 0 || columns == 0 {
         return 0;
@@ -109,7 +110,7 @@ mod tests {
     use crate::dtype::DType;
 
     #[test]
-    fn the_ones_of_a_region_are_the_ones_of_the_tensor_within_it() {
+    fn the_ones_of_a_region_are_the_ones_of_the_whole_tensor_inside_the_region() {
         let distributions = [1, 2, 6].map(|groups| Distribution::Dirac { groups });
         let cases = [(&[5, 7][..], Distribution::Eye), (&[7, 4], Distribution::Eye)].into_iter();
         let shapes = [&[12, 5, 3][..], &[12, 2, 2, 3], &[6, 9, 1]];
@@ -128,7 +129,8 @@ mod tests {
                 })
                 .collect::<Vec<Vec<usize>>>();
             assert_eq!(all, expected, "{shape:?} {distribution:?}");
-            // Test every range of rows and every range of columns. The last kernel axis begins at index 0 or 1.
+            // The test covers every range of rows and every range of columns. The region begins at index 0 or 1 of the
+            // last kernel axis.
             for (top, height) in
                 (0..shape[0]).flat_map(|top| (0..=shape[0] - top).map(move |height| (top, height)))
             {

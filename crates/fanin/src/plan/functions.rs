@@ -1,6 +1,6 @@
-//! Functions of a tensor's values.
+//! Functions that can be applied to a tensor's values.
 
-/// An increasing function of a value.
+/// A function that can be applied to a tensor's values. All of these functions are increasing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Function {
@@ -8,7 +8,8 @@ pub enum Function {
     Log,
     /// The exponential function.
     Exp,
-    /// The inverse of softplus: `x + log(1 - exp(-x))`. Mamba and other state space models store a time step in this form.
+    /// The inverse of softplus: `x + log(1 - exp(-x))`. Mamba and other state space models store time steps in this
+    /// form.
     SoftplusInverse,
 }
 
@@ -25,7 +26,7 @@ impl Function {
         }
     }
 
-    /// Returns the value at `x`. The logarithm and the inverse of softplus are defined for `x > 0`.
+    /// Returns the value of the function at `x`. `Log` and `SoftplusInverse` are defined for `x > 0` only.
     pub fn apply(self, x: f64) -> f64 {
         match self {
             Function::Log => libm::log(x),
@@ -39,26 +40,26 @@ impl Function {
         match self {
             Function::Log => libm::exp(y),
             Function::Exp => libm::log(y),
-            // softplus: log(1 + exp(y)).
+            // softplus(y) = log(1 + exp(y)), in a form that cannot overflow.
             Function::SoftplusInverse => y.max(0.0) + libm::log1p(libm::exp(-y.abs())),
         }
     }
 
-    /// Returns whether the function has a value at `x`.
+    /// Returns true if the function is defined at `x`.
     pub(super) fn is_defined_for(self, x: f64) -> bool {
         self == Function::Exp || x > 0.0
     }
 }
 
-/// Functions that are applied to a value one after another.
+/// A composition of functions: each function is applied to the result of the previous function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Functions {
-    /// The functions, innermost first, and then `None`.
+    /// The functions, innermost first. The unused elements at the end are `None`.
     list: [Option<Function>; Functions::MAX_LEN],
 }
 
 impl Functions {
-    /// The largest number of functions.
+    /// The largest number of functions in a composition.
     pub const MAX_LEN: usize = 4;
 
     /// Returns the composition of these functions, innermost first. Returns `None` if there are more than
@@ -81,7 +82,7 @@ impl Functions {
         self.iter().fold(x, |x, function| function.apply(x))
     }
 
-    /// Returns the `x` to which the functions would have to be applied to give `y`.
+    /// Returns the `x` for which `apply(x)` is `y`.
     pub fn invert(&self, y: f64) -> f64 {
         self.iter().rev().fold(y, |y, function| function.invert(y))
     }
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_and_their_inverses_agree_with_their_definitions() {
+    fn functions_and_their_inverses_have_the_values_of_their_definitions() {
         for x in [1e-12, 1e-4, 0.1, 1.0, 3.0, 20.0, 50.0] {
             for function in Function::ALL {
                 let error = (function.invert(function.apply(x)) - x).abs();

@@ -1,4 +1,4 @@
-//! Plans of functions of values.
+//! Plans of tensors whose values are functions of other values.
 
 use super::distribution::Distribution;
 use super::functions::{Function, Functions};
@@ -7,12 +7,12 @@ use crate::dtype::DType;
 use crate::error::Error;
 
 impl Plan {
-    /// Returns the plan of values to which `functions` are applied. `argument` is the plan of the values before; its type
-    /// must be f64. The values are rounded to `dtype`.
+    /// Returns the plan of the values `functions(x)`, rounded to `dtype`, where x are the values of the plan
+    /// `argument`. The type of `argument` must be f64.
     ///
     /// # Errors
-    /// `Argument` if a function is not defined for a value that `argument` can give, or if a result is not finite in
-    /// `dtype`. `Mapped` if the values of `argument` depend on one another.
+    /// `Argument` if a function is not defined for a possible value of `argument`, or if a result is not finite in
+    /// `dtype`. `Mapped` if the values of `argument` depend on each other.
     pub(crate) fn mapped(functions: Functions, argument: Plan, dtype: DType) -> Result<Self, Error> {
         let (mut low, mut high) = argument.bounds();
         let outermost = functions.iter().next_back().map_or("function", Function::name);
@@ -34,7 +34,7 @@ impl Plan {
             }
             (low, high) = (function.apply(low), function.apply(high));
         }
-        // A normal distribution is unbounded; it has at most 6 standard deviations in practice.
+        // Only bounded distributions are checked, because the bounds of a normal distribution are infinite.
         let bounded = argument.bounds().1.is_finite();
         if bounded
             && !argument.is_empty()
@@ -61,8 +61,8 @@ impl Plan {
         })
     }
 
-    /// Returns the plan of the values to which the functions of [`Distribution::Mapped`] are applied. Its type is f64. The
-    /// result is `None` for any other distribution.
+    /// Returns the plan of the values to which the functions of [`Distribution::Mapped`] are applied. The type of this
+    /// plan is f64. Returns `None` for any other distribution.
     pub fn argument(&self) -> Option<&Plan> {
         self.argument.as_deref()
     }
@@ -80,7 +80,8 @@ impl Plan {
             }
             distribution => {
                 let (low, high) = argument.bounds();
-                // The moments of a lognormal distribution are an integral around the mean plus twice the variance.
+                // The second moment is the integral of `density(x) * exp(2 x)` if the function is `exp`. This integrand
+                // has its maximum at `mean + 2 * std^2`.
                 let (mean, std) = match distribution {
                     Distribution::Normal { mean, std } | Distribution::TruncatedNormal { mean, std, .. } => {
                         (mean, std)
@@ -103,7 +104,8 @@ fn square(x: f64) -> f64 {
     x * x
 }
 
-/// Returns the mean and the standard deviation along the last axis, whose element at `index` is `value(index)`.
+/// Returns the mean and the standard deviation over the last axis. The element at `index` of this axis is
+/// `value(index)`.
 pub(super) fn moments_of_sequence(plan: &Plan, value: impl Fn(usize) -> f64) -> (f64, f64) {
     let length = plan.shape.last().copied().unwrap_or(1);
     let count = length as f64;
@@ -143,19 +145,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_moments_of_mapped_values_are_those_of_the_closed_form() {
+    fn the_moments_of_mapped_values_agree_with_closed_forms() {
         let of = |functions: &[Function], distribution| {
             let argument = Plan::new(&[10], DType::F64, distribution).unwrap();
             let plan = Plan::mapped(Functions::new(functions).unwrap(), argument, DType::F64).unwrap();
             (plan.mean(), plan.std())
         };
-        // log-uniform on [a, b]: the mean is (b - a) / ln(b / a).
+        // The mean of the log-uniform distribution on [a, b] is (b - a) / ln(b / a).
         let (a, b) = (0.001f64, 0.1f64);
         let (mean, std) = of(&[Function::Exp], Distribution::Uniform { low: a.ln(), high: b.ln() });
         assert!((mean / ((b - a) / (b / a).ln()) - 1.0).abs() < 1e-9, "{mean}");
         let square = (b * b - a * a) / (2.0 * (b / a).ln());
         assert!((std / (square - mean * mean).sqrt() - 1.0).abs() < 1e-9, "{std}");
-        // lognormal: the mean is exp(mu + sigma^2 / 2).
+        // The mean of the lognormal distribution is exp(mu + sigma^2 / 2).
         let (mean, std) = of(&[Function::Exp], Distribution::Normal { mean: 0.5, std: 0.8 });
         let expected = (0.5f64 + 0.32).exp();
         assert!((mean / expected - 1.0).abs() < 1e-6, "{mean}");

@@ -1,5 +1,5 @@
-//! Plans. A plan describes the values that a fill will write. All parameters have been computed, and no value has been
-//! generated.
+//! Plans. A plan describes the values that a fill will write. When a plan is created, all parameters are computed, and
+//! no value is generated.
 
 mod blocks;
 mod distribution;

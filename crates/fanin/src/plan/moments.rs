@@ -6,8 +6,8 @@ use super::types::Plan;
 use crate::distributions::truncated;
 
 impl Plan {
-    /// Returns the mean of an element over all seeds. For plans of blocks, and for distributions that use no random
-    /// numbers, such as `eye`, returns the mean over the elements instead.
+    /// Returns the expected value of an element. For plans of blocks, and for distributions without random numbers,
+    /// such as `eye`, returns the mean over all elements instead.
     pub fn mean(&self) -> f64 {
         match self.distribution {
             Distribution::Constant { value } => self.dtype.round(value),
@@ -28,8 +28,8 @@ impl Plan {
         }
     }
 
-    /// Returns the standard deviation of an element over all seeds. For plans of blocks, and for distributions that use
-    /// no random numbers, such as `eye`, returns the standard deviation over the elements instead.
+    /// Returns the standard deviation of an element. For plans of blocks, and for distributions without random numbers,
+    /// such as `eye`, returns the standard deviation over all elements instead.
     ///
     /// * Uniform: `(b - a) / sqrt(12)`.
     /// * Truncated normal: the standard deviation after truncation.
@@ -71,8 +71,8 @@ impl Plan {
         }
     }
 
-    /// Returns the least and the greatest value that the distribution can have, before rounding to the element type. An
-    /// infinite bound means that the distribution is unbounded on this side.
+    /// Returns the lower and the upper bound of the distribution, before rounding to the element type. A bound is
+    /// infinite if the distribution is unbounded on this side.
     pub fn bounds(&self) -> (f64, f64) {
         match self.distribution {
             Distribution::Constant { value } => (self.dtype.round(value), self.dtype.round(value)),

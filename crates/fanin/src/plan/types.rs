@@ -1,23 +1,23 @@
-//! Plans, and the blocks of a tensor that have plans of their own.
+//! `Plan`, and `Block`, a part of a tensor with a separate plan.
 
 use super::distribution::Distribution;
 use crate::dtype::DType;
 use crate::error::Warning;
 use crate::shape::Fans;
 
-/// A resolved initializer: the shape, the element type and the distribution of a tensor. All parameters have been
-/// computed and checked, and no value has been generated.
+/// The shape, the element type and the distribution of a tensor. The parameters of the distribution have been computed
+/// and checked, but no value has been generated.
 ///
-/// Created by [`Initializer::resolve`](crate::Initializer::resolve), or from a distribution by [`Plan::new`]. The
-/// parameters of a plan are valid. A fill can therefore fail only because of its memory, or because the stream does not
-/// support the plan.
+/// A plan is created by [`Initializer::resolve`](crate::Initializer::resolve), or from a distribution by [`Plan::new`].
+/// Because all parameters are valid, a fill can fail only if the memory does not match the plan, or if the stream does
+/// not support the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub(super) shape: Vec<usize>,
     pub(super) dtype: DType,
     pub(super) distribution: Distribution,
-    /// The distribution on the torch stream, if it differs from `distribution`. torch computes a parameter with its C
-    /// library, whose results depend on the machine. The parameter can therefore differ in the last bit.
+    /// The distribution on the torch stream, if different from `distribution`. torch computes some parameters with the
+    /// C library, whose results depend on the machine, so these parameters can differ in the last bit.
     pub(super) distribution_on_torch: Option<Distribution>,
     pub(super) fans: Option<Fans>,
     pub(super) warnings: Vec<Warning>,
@@ -27,8 +27,8 @@ pub struct Plan {
     pub(super) argument: Option<Box<Plan>>,
 }
 
-/// A block of a tensor, with a plan of its own. A block is one tensor of a fused parameter, one tensor of a stack, or a
-/// matrix within a kernel.
+/// A part of a tensor with a separate plan. A block is one tensor of a fused parameter, one tensor of a stack, or the
+/// matrix at one position of a kernel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
     pub(super) start: Vec<usize>,
@@ -38,23 +38,23 @@ pub struct Block {
 }
 
 impl Plan {
-    /// Returns the plan with `fans` as the fans from which its parameters were computed.
+    /// Returns the plan with the given fans, from which the parameters of the plan were computed.
     #[must_use]
     pub fn with_fans(mut self, fans: Fans) -> Self {
         self.fans = Some(fans);
         self
     }
 
-    /// Returns the plan with `distribution` as its distribution on the torch stream.
+    /// Returns the plan with a separate distribution for the torch stream.
     ///
-    /// Only the torch stream uses `distribution`, because the parameters of torch depend on its C library. On the other
-    /// streams, a plan has the same parameters on every machine.
+    /// The parameters of torch depend on the C library of the machine. The other streams do not use this distribution,
+    /// so that their values are the same on every machine.
     pub(crate) fn with_distribution_on_torch(self, distribution: Distribution) -> Self {
         Self { distribution_on_torch: (distribution != self.distribution).then_some(distribution), ..self }
     }
 
-    /// Returns the distribution on the torch stream. Its parameters can differ from those of [`Plan::distribution`] in
-    /// the last bit, because torch computes its parameters with its C library.
+    /// Returns the distribution for the torch stream. Its parameters can differ from the parameters of
+    /// [`Plan::distribution`] in the last bit, because torch computes some parameters with the C library.
     pub(crate) fn distribution_on_torch(&self) -> Distribution {
         self.distribution_on_torch.unwrap_or(self.distribution)
     }
@@ -102,8 +102,8 @@ impl Plan {
         self.len() == 0
     }
 
-    /// Returns the number of rows and the number of columns of the tensor as a matrix. The rows are the first axis, and
-    /// the columns are all other axes, flattened. A scalar is a matrix of one row and one column.
+    /// Returns the number of rows and the number of columns of the tensor as a matrix. The first axis is the rows, and
+    /// all other axes are flattened to the columns. A scalar is a matrix with one row and one column.
     pub(crate) fn matrix(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [] => (1, 1),
@@ -124,11 +124,11 @@ impl Plan {
 }
 
 impl Block {
-    /// Returns a block whose first element is at the index `start` of the whole tensor.
+    /// Creates a block whose first element is at the index `start` of the whole tensor.
     ///
-    /// For each axis of the block, `axes` has the number of the corresponding axis of the whole tensor. The block has
-    /// one element along every other axis. `suffix` is the text that follows the tensor's name in the name of the block
-    /// (see [`Block::suffix`]).
+    /// For each axis of the block, `axes` has the index of the corresponding axis of the whole tensor. The block has
+    /// the length 1 along every other axis of the tensor. `suffix` is appended to the tensor's name (see
+    /// [`Block::suffix`]).
     pub(crate) fn new(start: Vec<usize>, axes: Vec<usize>, suffix: String, plan: Plan) -> Self {
         debug_assert_eq!(axes.len(), plan.shape.len());
         Self { start, axes, suffix, plan }
@@ -144,8 +144,8 @@ impl Block {
         &self.start
     }
 
-    /// Returns, for each axis of the block, the index of the corresponding axis of the whole tensor. Along the remaining
-    /// axes of the tensor, the block has length 1.
+    /// Returns, for each axis of the block, the index of the corresponding axis of the whole tensor. The block has the
+    /// length 1 along every other axis of the tensor.
     pub fn axes(&self) -> &[usize] {
         &self.axes
     }

@@ -1,4 +1,4 @@
-//! Creates plans from distributions, and checks the parameters of the distributions.
+//! Creation of plans from distributions, with checks of all parameters.
 
 use super::distribution::{Distribution, Truncation};
 use super::types::Plan;
@@ -12,11 +12,12 @@ impl Plan {
     ///
     /// # Errors
     /// * `ShapeOverflow` if the number of elements does not fit in an `isize`.
-    /// * `Argument`, `Bounds`, `BoundsOverflow` if the parameters of the distribution are invalid, or do not fit the
-    ///   type.
+    /// * `Argument`, `Bounds`, `BoundsOverflow` if the parameters of the distribution are invalid, or too large for
+    ///   `dtype`.
     /// * `Dimensions`, `Groups` if the distribution does not support the shape.
-    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`], which do not contain the plans that
-    ///   they consist of. Use an initializer such as [`blocks`](crate::init::blocks()).
+    /// * `CompositePlan` for [`Distribution::Blocks`] and [`Distribution::Mapped`], because these distributions do not
+    ///   contain the plans of the blocks or of the argument. Use an initializer such as
+    ///   [`blocks`](crate::init::blocks()) instead.
     pub fn new(shape: &[usize], dtype: DType, distribution: Distribution) -> Result<Self, Error> {
         element_count(shape)?;
         let mut warnings = Vec::new();
@@ -47,7 +48,7 @@ impl Plan {
                 if low > dtype.largest() || high < -dtype.largest() {
                     return Err(Error::BoundsOverflow { scheme: "trunc_normal", a: low, b: high, dtype });
                 }
-                // The other algorithms are exact far from the mean.
+                // No other algorithm needs the warning, because all others are accurate far from the mean.
                 let inverse = method == Some(Truncation::InverseCdf);
                 if inverse && (mean < low - 2.0 * std || mean > high + 2.0 * std) {
                     warnings.push(Warning::MeanFarOutside { mean, std, a: low, b: high });
@@ -128,8 +129,8 @@ impl Plan {
     }
 }
 
-/// Returns a warning if a value within six standard deviations of the mean of a normal distribution would overflow the
-/// element type. In this case, about one value in 10^9 or more overflows.
+/// Returns a warning if `|mean| + 6 * std` of a normal distribution exceeds the largest value of the element type. The
+/// probability that a value overflows is then at least about 1e-9.
 fn overflow(distribution: Distribution, dtype: DType) -> Option<Warning> {
     let Distribution::Normal { mean, std } = distribution else { return None };
     (mean.abs() + 6.0 * std > dtype.largest()).then_some(Warning::Overflow { mean, std, dtype })
@@ -170,7 +171,7 @@ fn argument(scheme: &'static str, argument: &'static str, value: f64, requiremen
     Error::Argument { scheme, argument, value, requirement }
 }
 
-/// Checks that neither bound is NaN, and that `a` is not greater than `b`. Returns an error otherwise.
+/// Returns an error if a bound is NaN, or if `a` is greater than `b`.
 fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
     for (name, bound) in [("a", a), ("b", b)] {
         if bound.is_nan() {
@@ -180,8 +181,7 @@ fn ordered(scheme: &'static str, a: f64, b: f64) -> Result<(), Error> {
     if a > b { Err(Error::Bounds { scheme, a, b }) } else { Ok(()) }
 }
 
-/// Checks that `value` is finite in the element type, and returns an error if it is not. `name` is the argument of the
-/// scheme `scheme` that has this value.
+/// Returns an error if `value` is not finite in the element type. `name` is the name of this argument of the scheme.
 pub(crate) fn finite(
     scheme: &'static str,
     name: &'static str,
@@ -198,7 +198,7 @@ pub(crate) fn finite(
     Ok(())
 }
 
-/// Checks that `std` is finite in the element type and not negative, and returns an error otherwise.
+/// Returns an error if `std` is negative or not finite in the element type.
 fn deviation(scheme: &'static str, std: f64, dtype: DType) -> Result<(), Error> {
     finite(scheme, "std", std, dtype)?;
     if std < 0.0 {

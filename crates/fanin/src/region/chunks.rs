@@ -1,12 +1,12 @@
-//! Splits a range of row-major indices into regions.
+//! `Chunks`, which splits a range of row-major indices into regions.
 
 use std::ops::Range;
 
-/// Iterator over regions of a tensor that together cover a range of row-major indices.
+/// An iterator over regions of a tensor that together cover a range of row-major indices.
 ///
 /// Each region has at most `max_values` elements, and its elements are one contiguous range of row-major indices. The
-/// regions come in row-major order. Each item is `(start, size)`: the start index and the size of a region along each
-/// axis. Regions are computed one at a time, because a list of all of them might not fit in memory.
+/// regions are returned in row-major order. Each item is `(start, size)`: the start index and the size of a region
+/// along each axis. The iterator computes one region at a time, because a list of all regions might not fit in memory.
 ///
 /// ```
 /// use fanin::region::Chunks;
@@ -16,7 +16,7 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Chunks<'a> {
     shape: &'a [usize],
-    /// Row-major stride of each axis.
+    /// The row-major stride of each axis.
     strides: Vec<usize>,
     left: Range<usize>,
     max_values: usize,
@@ -32,9 +32,9 @@ impl<'a> Chunks<'a> {
     /// Creates an iterator over regions that cover the range `values` of row-major indices of a tensor of shape
     /// `shape`.
     ///
-    /// Each region contains as many consecutive rows as `max_values` allows. If `values` begins or ends inside a row,
-    /// additional smaller regions are needed: at most one for each axis at the beginning of the range, and at most one
-    /// for each axis at its end.
+    /// Each region contains the greatest number of consecutive rows that `max_values` allows. If `values` begins or
+    /// ends inside a row, additional smaller regions are needed: at most one region for each axis at the beginning of
+    /// the range, and at most one region for each axis at the end of the range.
     pub fn range(shape: &'a [usize], values: Range<usize>, max_values: usize) -> Self {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
@@ -59,8 +59,8 @@ impl Iterator for Chunks<'_> {
             .map(|(stride, size)| first / stride % size)
             .collect::<Vec<_>>();
         let mut size = vec![1; self.shape.len()];
-        // Finds the outermost axis along which the next region can extend: `first` is a multiple of the stride of the
-        // axis, and `room` is at least the stride.
+        // The next region extends along the outermost axis for which `first` is a multiple of the stride and `room` is
+        // at least the stride.
         let room = left.min(self.max_values);
         let axis = self.strides.iter().position(|&stride| first.is_multiple_of(stride) && stride <= room);
         let mut taken = 1;
@@ -88,8 +88,7 @@ mod tests {
             let first = start.iter().zip(shape).fold(0, |index, (&start, &size)| index * size + start);
             assert_eq!(first, next, "{shape:?} {max} {start:?}");
             assert!(start.iter().zip(&size).zip(shape).all(|((start, size), all)| start + size <= *all));
-            // A region is contiguous if it spans the whole of every axis after the first axis along which it has more
-            // than one index.
+            // A region is contiguous if all axes after the first axis with more than one index are complete.
             let inner = size.iter().position(|&size| size > 1).map_or(size.len(), |axis| axis + 1);
             assert_eq!(size[inner..], shape[inner..]);
             next += taken;
@@ -122,13 +121,13 @@ mod tests {
                 }
             }
         }
-        // Without a limit there is one region of whole planes, and at each end of the range a region of whole rows and
-        // a region inside a row.
+        // Without a limit there are five regions: one region of whole planes, and at each end of the range one region
+        // of whole rows and one region inside a row.
         assert_eq!(Chunks::range(&[9, 8, 7], 3..500, usize::MAX).count(), 5);
     }
 
     #[test]
-    fn huge_shapes_take_no_memory() {
+    fn chunks_of_huge_shapes_need_little_memory() {
         let shape = [1 << 40, 1 << 20];
         let mut chunks = Chunks::new(&shape, 1 << 21);
         assert_eq!(chunks.next(), Some((vec![0, 0], vec![2, 1 << 20])));

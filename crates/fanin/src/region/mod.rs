@@ -1,8 +1,8 @@
-//! Regions of a tensor, and the contiguous ranges of row-major indices that they consist of.
+//! Regions of a tensor, and their contiguous ranges of row-major indices.
 //!
-//! A *region* is a hyper-rectangle: a start index and a size along each axis. [`Region::runs`] converts a region to
-//! ranges of row-major indices. [`Chunks`] does the reverse: it splits a range of row-major indices into regions, each
-//! of which is one contiguous range.
+//! A *region* is a hyper-rectangle: a start index and a size along each axis. [`Region::runs`] splits a region into
+//! ranges of row-major indices. [`Chunks`] splits a range of row-major indices into regions, where each region is one
+//! contiguous range.
 
 mod chunks;
 mod runs;

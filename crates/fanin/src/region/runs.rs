@@ -1,4 +1,4 @@
-//! A region of a tensor and its runs, which are contiguous ranges of row-major indices.
+//! `Region`, a region of a tensor, and `Runs`, the contiguous ranges of row-major indices of a region.
 
 use std::ops::Range;
 
@@ -13,22 +13,22 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub struct Region {
     axes: Vec<RegionAxis>,
-    /// Number of leading axes whose indices [`Runs`] steps through. Each run spans all axes after them.
+    /// The number of leading axes whose indices [`Runs`] iterates over. A run spans all remaining axes.
     outer: usize,
-    /// Number of values in a run.
+    /// The number of values in a run.
     run: usize,
 }
 
 /// An axis of a [`Region`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RegionAxis {
-    /// First index of the region along the axis.
+    /// The first index of the region along the axis.
     pub(crate) start: usize,
-    /// Number of indices of the region along the axis.
+    /// The number of indices of the region along the axis.
     pub(crate) size: usize,
-    /// Number of indices of the whole tensor along the axis.
+    /// The number of indices of the whole tensor along the axis.
     whole: usize,
-    /// Row-major stride of the axis in the whole tensor.
+    /// The row-major stride of the axis in the whole tensor.
     stride: usize,
 }
 
@@ -48,58 +48,58 @@ impl Region {
         Self::along(shape.iter().map(axis).collect())
     }
 
-    /// Creates the region that has the axes `axes`. The `stride` of each axis is computed here.
+    /// Creates the region with these axes, and sets the `stride` of each axis.
     fn along(mut axes: Vec<RegionAxis>) -> Self {
         let mut stride = 1;
         for axis in axes.iter_mut().rev() {
             axis.stride = stride;
             stride *= axis.whole;
         }
-        // The region contains all indices along every axis after the axis `outer`. Therefore the part of the region
-        // along the axes from `outer` to the last one is contiguous, and is one run.
+        // The region contains all indices along every axis after the axis `outer`. For fixed indices of the axes before
+        // `outer`, the elements are therefore contiguous: they are one run.
         let outer = axes.iter().rposition(|axis| axis.size != axis.whole).unwrap_or(0);
         let run = axes[outer..].iter().map(|axis| axis.size).product();
         Self { axes, outer, run }
     }
 
-    /// Number of elements of the region.
+    /// Returns the number of elements of the region.
     pub fn len(&self) -> usize {
         self.axes.iter().map(|axis| axis.size).product()
     }
 
-    /// Whether the region has no elements.
+    /// Returns true if the region has no elements.
     pub fn is_empty(&self) -> bool {
         self.axes.iter().any(|axis| axis.size == 0)
     }
 
-    /// Iterates over the runs of the region in order. A run is a contiguous range of row-major indices of the whole
-    /// tensor.
+    /// Returns an iterator over the runs of the region in ascending order. A run is a contiguous range of row-major
+    /// indices of the whole tensor.
     pub fn runs(&self) -> Runs {
         self.all().runs()
     }
 
-    /// The axes of the region.
+    /// Returns the axes of the region.
     pub(crate) fn axes(&self) -> &[RegionAxis] {
         &self.axes
     }
 
-    /// Returns the slice that consists of all values of the region.
+    /// Returns the slice of all values of the region.
     pub(crate) fn all(&self) -> RegionSlice<'_> {
         RegionSlice { region: self, first: 0, length: self.len() }
     }
 
-    /// Returns the contiguous ranges of columns that each row of the region consists of. Here the tensor is treated as
-    /// a matrix: the first axis of the tensor is the axis of the rows, and all other axes are flattened to the columns.
+    /// Returns the contiguous ranges of columns of each row of the region. The tensor is treated as a matrix: the first
+    /// axis is the rows, and all other axes are flattened to the columns.
     pub(crate) fn runs_of_row(&self) -> Vec<Range<usize>> {
         Region::along(self.axes[1..].to_vec()).runs().collect()
     }
 }
 
-/// A slice of a [`Region`]: some consecutive values, in row-major order of the region.
+/// A slice of a [`Region`]: a range of the region's values, numbered in the row-major order of the region.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RegionSlice<'a> {
     region: &'a Region,
-    /// Number of values of the region that precede the slice.
+    /// The number of values of the region before the slice.
     first: usize,
     length: usize,
 }
@@ -111,8 +111,8 @@ impl RegionSlice<'_> {
         Self { first: self.first + first, length, ..self }
     }
 
-    /// Converts positions in this slice to row-major indices of the whole tensor, and writes the indices to `global`.
-    /// The previous contents of `global` are dropped. `positions` must be in ascending order.
+    /// Converts positions in this slice to row-major indices of the whole tensor. The indices replace the contents of
+    /// `global`. `positions` must be in ascending order.
     pub(crate) fn global_indices(self, positions: &[u32], global: &mut Vec<u64>) {
         global.clear();
         let (mut rest, mut end) = (positions, 0);
@@ -133,9 +133,9 @@ impl RegionSlice<'_> {
         debug_assert!(rest.is_empty(), "a position is beyond the slice");
     }
 
-    /// Calls `write` for each run (contiguous range of row-major indices) of this slice. The arguments are the first
-    /// row-major index of the run in the whole tensor, and the part of `out` that belongs to the run. `out` is the
-    /// memory of all values of this slice.
+    /// Calls `write` for each run (contiguous range of row-major indices) of this slice. `out` is the memory of all
+    /// values of this slice. The arguments of `write` are the first row-major index of the run in the whole tensor, and
+    /// the part of `out` for the run.
     pub(crate) fn for_each_run<E>(self, mut out: &mut [E], mut write: impl FnMut(u64, &mut [E])) {
         for run in self.runs() {
             let (now, later) = std::mem::take(&mut out).split_at_mut(run.len());
@@ -144,8 +144,8 @@ impl RegionSlice<'_> {
         }
     }
 
-    /// Iterates over the runs of this slice in order. A run is a contiguous range of row-major indices of the whole
-    /// tensor.
+    /// Returns an iterator over the runs of this slice in ascending order. A run is a contiguous range of row-major
+    /// indices of the whole tensor.
     pub(crate) fn runs(self) -> Runs {
         let Self { region, first, length } = self;
         let mut next = region.axes.iter().map(|axis| axis.start * axis.stride).sum();
@@ -167,22 +167,22 @@ impl RegionSlice<'_> {
     }
 }
 
-/// Iterator over the contiguous ranges of row-major indices that a region consists of. Created by [`Region::runs`].
+/// An iterator over the contiguous ranges of row-major indices of a region. Created by [`Region::runs`].
 #[derive(Debug, Clone)]
 pub struct Runs {
-    /// The leading axes whose indices the iterator steps through, each with its current index.
+    /// The leading axes over which the iterator iterates, each with its current index.
     outer: Vec<Step>,
-    /// Row-major index at which the next run begins.
+    /// The row-major index at which the next run begins.
     next: usize,
-    /// Number of values in a whole run.
+    /// The number of values in a whole run.
     run: usize,
-    /// Number of values at the beginning of the next run that are skipped, because they precede the slice.
+    /// The number of values at the beginning of the next run that are skipped, because they are before the slice.
     skip: usize,
-    /// Number of values of the slice in the runs that have not been returned yet.
+    /// The number of values of the slice that have not been returned yet.
     left: usize,
 }
 
-/// An axis that [`Runs`] steps through.
+/// An axis over which [`Runs`] iterates.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     index: usize,

@@ -8,10 +8,10 @@ pub(crate) const LANES: usize = 16;
 /// The words of a group of sixteen blocks: element `[w][b]` is word `w` (0 to 3) of block `b`.
 pub(crate) type GroupWords = [[u32; LANES]; 4];
 
-/// A generator that produces words in groups (see [`GroupWords`]): [`Philox`](super::Philox), or a generator that the
-/// caller provides.
+/// A generator that produces words in groups (see [`GroupWords`]): [`Philox`](super::Philox), or a generator of the
+/// caller.
 pub(crate) trait GroupSource {
-    /// Returns the words of the group with index `group`.
+    /// Returns the words of the group with the index `group`.
     fn words<I: SimdIsa>(&mut self, group: u64) -> GroupWords;
 
     /// Writes the words of the groups `group..group + 3` to `words`.

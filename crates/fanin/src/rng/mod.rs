@@ -1,7 +1,9 @@
-//! Random number generators, which generate 32-bit words. The module `distributions` turns words into variates.
+//! Random number generators. A generator produces random 32-bit integers, which are called words. The module
+//! `distributions` turns words into variates.
 //!
 //! - [`Philox`]: counter-based, for the native stream.
-//! - [`Mt19937`]: the Mersenne Twister, for the torch stream, with `StateReader` for random access to its words.
+//! - [`Mt19937`]: the Mersenne Twister, for the torch stream. `StateReader` reads words of its sequence at distant
+//!   positions.
 //! - `permutation`: random subsets, for sparse tensors of the native stream.
 //! - `group`: groups of sixteen Philox blocks, in which the native stream produces words.
 

@@ -1,10 +1,10 @@
-//! Random subsets of the indices `0..size`. A sparse initializer sets a random subset of the rows of each column to
-//! zero. The exact definition is in [`crate::streams::native`], under "sparse".
+//! Random subsets of the indices `0..size`. The initializer `sparse` sets a random subset of the rows of each column to
+//! zero. [`crate::streams::native`] defines the subsets under "sparse".
 //!
 //! For up to 256 rows, [`choose_by_shuffle`] computes the first steps of a Fisher-Yates shuffle. For more rows, a
-//! [`Permutation`] computes the image of any single index. It is a Feistel network with cycle walking (Black and
-//! Rogaway 2002), whose round function is the finalizer of MurmurHash3 (Appleby). The shuffle is used for few rows
-//! because the twelve rounds of the network would not make all subsets equally likely.
+//! [`Permutation`] computes the image of any single index. A permutation is a Feistel network with cycle walking (Black
+//! and Rogaway 2002). Its round function is the finalizer of MurmurHash3 (Appleby). The network is not used for few
+//! rows, because its twelve rounds would not make all subsets equally likely.
 
 use std::ops::Range;
 
@@ -17,8 +17,8 @@ pub(crate) const SHUFFLE_MAX: usize = 256;
 /// Chooses `count` of the indices `0..size`. All subsets of `count` indices are equally likely. `size` must be at most
 /// [`SHUFFLE_MAX`].
 ///
-/// Returns an array that is `true` at the chosen indices. The random words come from the 64 blocks of `engine` that
-/// begin at block `64 * column`.
+/// Returns an array that is `true` at the chosen indices. The random words are the 64 blocks of `engine` from block
+/// `64 * column` on.
 pub(crate) fn choose_by_shuffle(
     engine: &Philox,
     column: u64,
@@ -42,18 +42,18 @@ pub(crate) fn choose_by_shuffle(
 /// The number of rounds of the Feistel network.
 const ROUNDS: u32 = 12;
 
-/// The number of vectors that go through the network together. Each round of a vector waits for the previous round.
-/// Meanwhile the CPU computes rounds of the other vectors.
+/// The number of vectors to which the network is applied together. A round of a vector must wait for the previous round
+/// of this vector. With several vectors, the CPU computes rounds of the other vectors at the same time.
 const VECTORS: usize = 4;
 
-/// The number of indices that go through the network together.
+/// The number of indices to which the network is applied together.
 const BATCH: usize = VECTORS * U32X16_LANES;
 
-/// A family of permutations of `0..size`, one for each key. The key is an argument of each method.
+/// A family of permutations of `0..size`, one permutation for each key. The key is an argument of each method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Permutation {
     size: u64,
-    /// The number of low bits of an index that form its right half.
+    /// The number of low bits of an index that are its right half in the Feistel network.
     right_bits: u32,
     left_mask: u32,
     right_mask: u32,
@@ -79,15 +79,15 @@ impl Permutation {
         self.cycle_walk::<I::U32x16, false>(indices, key, &mut each);
     }
 
-    /// Calls `each(index)` once for each of `images`, in any order. `index` is the preimage: the index with this image.
+    /// Calls `each(index)` once for each of `images`, in any order, where `index` is the index with this image.
     #[inline(always)]
     pub(crate) fn preimages<I: SimdIsa>(&self, images: Range<u64>, key: [u32; 4], mut each: impl FnMut(u64)) {
         self.cycle_walk::<I::U32x16, true>(images, key, &mut |_, index| each(index));
     }
 
-    /// Calls `each(number, result)` for each of `numbers`, where `result` is the image of `number`, or its preimage if
-    /// `INVERSE` is true. The network permutes `0..2^bits`, where 2^bits may exceed `size`. A result that is not less
-    /// than `size` therefore goes through the network again, until it is less than `size` (cycle walking).
+    /// Calls `each(number, result)` for each of `numbers`, where `result` is the image of `number`, or the preimage if
+    /// `INVERSE` is true. The network permutes `0..2^bits`, where 2^bits may exceed `size`. The network is therefore
+    /// applied repeatedly until the result is less than `size` (cycle walking).
     #[inline(always)]
     fn cycle_walk<B: SimdU32x16, const INVERSE: bool>(
         &self,
@@ -95,7 +95,8 @@ impl Permutation {
         key: [u32; 4],
         each: &mut impl FnMut(u64, u64),
     ) {
-        // `start` has the numbers whose results are not yet less than `size`. `current` has their latest results.
+        // `start` contains the numbers whose results are not yet less than `size`. `current` contains the latest
+        // results of these numbers.
         let (mut start, mut current) = ([0u64; BATCH], [0u64; BATCH]);
         let mut walking = 0;
         let mut next = numbers.start;
@@ -165,8 +166,7 @@ impl Permutation {
     }
 }
 
-/// Applies one round of the network: replaces `to` by its exclusive or with a hash of `from` and `key`, restricted to
-/// the bits of `mask`.
+/// Applies one round of the network: `to ^= hash(from, key) & mask`.
 #[inline(always)]
 fn feistel_round<B: SimdU32x16>(to: &mut [B; VECTORS], from: &[B; VECTORS], key: B, mask: B) {
     for vector in 0..VECTORS {
@@ -174,7 +174,7 @@ fn feistel_round<B: SimdU32x16>(to: &mut [B; VECTORS], from: &[B; VECTORS], key:
     }
 }
 
-/// Returns the finalizer of the 32-bit MurmurHash3, applied to each lane.
+/// Applies the finalizer of the 32-bit MurmurHash3 to each lane.
 #[inline(always)]
 fn murmur_finalizer<B: SimdU32x16>(mut x: B) -> B {
     x = x.xor(x.shr(16)).mul(B::splat(0x85eb_ca6b));
@@ -192,8 +192,8 @@ mod tests {
         (0..columns).map(|column| Philox::new([5, 6], [7, 8]).block(column))
     }
 
-    /// Returns the sorted pairs of index and image for a range of indices. If the last field is `true`, returns the
-    /// sorted preimages of a range of images instead.
+    /// A kernel that returns the sorted pairs (index, image) for a range of indices. If the last field is `true`, the
+    /// kernel returns the sorted preimages of a range of images instead.
     struct Walk<'a>(&'a Permutation, Range<u64>, [u32; 4], bool);
     impl Kernel for Walk<'_> {
         type Output = Vec<(u64, u64)>;
@@ -215,7 +215,7 @@ mod tests {
         dispatch(level, Walk(permutation, images, key, true)).into_iter().map(|(index, _)| index).collect()
     }
 
-    /// Returns the image of one index, computed in scalars by the definition of the native stream.
+    /// Returns the image of one index, computed by the definition of the native stream without SIMD.
     fn image(permutation: &Permutation, index: u64, key: [u32; 4]) -> u64 {
         let Permutation { size, right_bits, left_mask, right_mask } = *permutation;
         let mut at = index;
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_gives_a_permutation_and_its_inverse_at_every_level() {
+    fn each_key_gives_a_permutation_and_its_inverse_at_every_simd_level() {
         for size in [1u64, 2, 3, 4, 5, 7, 8, 9, 31, 64, 100, 1025] {
             let permutation = Permutation::new(size);
             for (key, &level) in keys(20).zip(Level::available().iter().cycle()) {
@@ -266,7 +266,7 @@ mod tests {
         }
     }
 
-    /// Applies a chi-square test to the counts of all subsets in 200,000 columns.
+    /// The counts of all subsets in 200,000 columns pass a chi-square test.
     #[test]
     fn every_subset_of_a_short_column_is_equally_likely() {
         let cases =
@@ -285,9 +285,9 @@ mod tests {
         }
     }
 
-    /// The number of chosen indices in any fixed half of the column must be hypergeometric. The test uses the even
-    /// indices, the first indices, and the indices in which an even number of certain bits is set. A network with too
-    /// few rounds fails for the last kind of half.
+    /// The number of chosen indices in any fixed half of the column must have a hypergeometric distribution. The test
+    /// uses three kinds of halves: the even indices, the first indices, and the indices in which an even number of
+    /// certain bits is set. A network with too few rounds fails for the third kind.
     #[test]
     fn the_number_of_chosen_indices_in_any_half_of_a_long_column_is_hypergeometric() {
         for (size, chosen) in [(257u64, 40u64), (512, 256), (300, 270), (1000, 100)] {
@@ -322,8 +322,8 @@ mod tests {
         }
     }
 
-    /// Checks that the chi-square statistic is at most six standard deviations above its mean. Cells are merged until
-    /// at least ten are expected in each.
+    /// Asserts that the chi-square statistic is at most six standard deviations above its mean. Cells are merged until
+    /// the expected count of each cell is at least ten.
     fn check_chi_square(counts: impl Iterator<Item = u32>, expected: &[f64]) {
         let (mut chi, mut cells) = (0.0, 0.0);
         let (mut found, mut merged) = (0.0, 0.0);

@@ -4,16 +4,16 @@ use super::group::{GroupSource, GroupWords, LANES, groups_one_by_one};
 use crate::simd::{SimdIsa, SimdU64};
 
 const MULTIPLIERS: [u64; 2] = [0xD251_1F53, 0xCD9E_8D57];
-/// The increments of the two key words from round to round.
+/// The increments of the two key words after each round.
 const KEY_STEPS: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 const LOW: u64 = 0xffff_ffff;
 
-/// The counter-based generator Philox4x32-10. It generates blocks of four 32-bit words. Block `n` depends only on `n`
-/// and on the parameters of the generator.
+/// The counter-based generator Philox4x32-10. The generator produces blocks of four 32-bit words. Block `n` depends
+/// only on `n` and on the parameters of the generator.
 ///
-/// The counter has 128 bits. Its low half is the block number `n`. The parameters are the high half of the counter and
-/// the key.
+/// The counter has 128 bits. The low half of the counter is the block number `n`. The parameters are the high half of
+/// the counter and the key.
 ///
 /// ```
 /// use fanin::rng::Philox;
@@ -55,14 +55,14 @@ impl Philox {
 
     /// Returns the words of a group, which consists of the blocks `16 * group..16 * group + 16`.
     ///
-    /// There is one vector for each of the four words of the blocks, and each 64-bit lane has the word of one block.
-    /// The product of two 32-bit words fills the lane, and one shift gives the high half of the product. The next
-    /// multiplication ignores the bits 32 and above of a lane. Blocks with even numbers and blocks with odd numbers are
-    /// in separate vectors. A shift and a blend can therefore pack the words of both into one vector.
+    /// There is one vector for each of the four words, and each 64-bit lane has the word of one block. The product of
+    /// two 32-bit words fills the lane, and one shift gives the high half of the product. The next multiplication
+    /// ignores the upper 32 bits of a lane. Blocks with even numbers and blocks with odd numbers are in separate
+    /// vectors, so that a shift and a blend can pack both vectors into one vector.
     #[inline(always)]
     pub(crate) fn group<I: SimdIsa>(&self, group: u64) -> GroupWords {
-        // The first block number is a multiple of 16, so adding the lane number never carries into word 1 of the
-        // counter.
+        // The first block number is a multiple of 16, so the sum of this number and a lane number (0 to 15) never
+        // carries into word 1 of the counter.
         let first = group.wrapping_mul(LANES as u64);
         let start = self.start::<I::U64>((first >> 32) as u32);
         let mut words = [[0; LANES]; 4];
@@ -111,8 +111,8 @@ impl Philox {
         }
     }
 
-    /// Computes the rounds after the first three, except for the exclusive ors of the last round. Returns the result of
-    /// [`last_products`] for each of the two vectors of blocks.
+    /// Computes the rounds after the first three rounds, except the exclusive ors of the last round. Returns the result
+    /// of [`last_products`] for each of the two vectors of blocks.
     ///
     /// The rounds are unrolled. In a loop, the compiler would copy the keys of each round to the lanes of vectors again
     /// for every group.
@@ -146,8 +146,8 @@ impl Philox {
 
     /// Writes the words of the groups `group..group + 3`. The vectors must have four lanes.
     ///
-    /// The function computes three vectors at a time, because with only two the CPU would wait for the results of
-    /// multiplications. A group consists of four vectors, so the vectors that are computed together may belong to two
+    /// The function computes three vectors at a time. With only two vectors, the CPU would wait for the results of
+    /// multiplications. A group consists of four vectors, so three vectors that are computed together may belong to two
     /// groups.
     #[inline(always)]
     fn three_groups_of_four_lanes<I: SimdIsa>(&self, group: u64, words: &mut [GroupWords; 3]) {
@@ -166,8 +166,8 @@ impl Philox {
         self.finish([e, f], &mut words[2], 8);
     }
 
-    /// Computes all rounds for three vectors of blocks, except for the exclusive ors of the last round. Vector `k` has
-    /// the blocks with `low + offsets[k]`, `low + offsets[k] + 2` and so on as word 0 of the counter.
+    /// Computes all rounds for three vectors of blocks, except the exclusive ors of the last round. In vector `k`, word
+    /// 0 of the counter is `low + offsets[k]` in the first lane, `low + offsets[k] + 2` in the second lane, and so on.
     #[inline(always)]
     fn three_vectors<W: SimdU64>(&self, start: &Start<W>, low: u64, offsets: [u64; 3]) -> [[W; 4]; 3] {
         let mut keys = [[0; 2]; 6];
@@ -184,13 +184,13 @@ impl Philox {
         [last_products(a), last_products(b), last_products(c)]
     }
 
-    /// Returns two vectors: the first has key 0 of round `number` in every lane, and the second has key 1.
+    /// Returns two vectors: key word 0 and key word 1 of round `number`, each in every lane.
     #[inline(always)]
     fn round_keys<W: SimdU64>(&self, number: u32) -> [W; 2] {
         [W::splat(self.key_of(0, number).into()), W::splat(self.key_of(1, number).into())]
     }
 
-    /// Returns key `which`, 0 or 1, of round `number`.
+    /// Returns key word `which` (0 or 1) of round `number`.
     #[inline(always)]
     const fn key_of(&self, which: usize, number: u32) -> u32 {
         self.key[which].wrapping_add(KEY_STEPS[which].wrapping_mul(number))
@@ -202,9 +202,9 @@ const START_ROUNDS: u32 = 3;
 
 /// The first three rounds for blocks whose counters differ only in word 0.
 ///
-/// Much of the computation of these rounds is the same for all such blocks. This part is computed once, in scalars. A
-/// field is named after a round and a word of its result. The field is the part of this word that is the same for all
-/// blocks. The word itself is the exclusive or of the field and of terms that depend on the block.
+/// Much of the computation of these rounds is the same for all such blocks, and is done once, in scalars. Each field is
+/// named after a round and one of the four words after this round. The word is the exclusive or of the field, which is
+/// the same for all blocks, and of terms that depend on the block.
 struct Start<W> {
     round1_word2: W,
     round2_word0: W,
@@ -214,7 +214,7 @@ struct Start<W> {
 }
 
 impl<W: SimdU64> Start<W> {
-    /// Returns the words of the blocks after three rounds, given word 0 of their counters.
+    /// Returns the words of the blocks after three rounds. `counters` is word 0 of the counter of each block.
     #[inline(always)]
     fn rounds<const N: usize>(&self, counters: [W; N]) -> [[W; 4]; N] {
         let [multiplier0, multiplier1] = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
@@ -242,7 +242,7 @@ impl<W: SimdU64> Start<W> {
 }
 
 /// Returns the result of one round on two vectors of blocks. While the CPU waits for a product of one vector, it
-/// computes steps of the second vector.
+/// computes steps of the other vector.
 #[inline(always)]
 fn round<W: SimdU64>([even, odd]: [[W; 4]; 2], keys: [W; 2]) -> [[W; 4]; 2] {
     let multipliers = [W::splat(MULTIPLIERS[0]), W::splat(MULTIPLIERS[1])];
@@ -266,7 +266,8 @@ impl GroupSource for Philox {
     #[inline(always)]
     fn three_groups<I: SimdIsa>(&mut self, group: u64, words: &mut [GroupWords; 3]) {
         let last = (group.wrapping_mul(LANES as u64) & LOW) + 3 * LANES as u64 - 1;
-        // Three groups can be computed together only if word 1 of the counter is the same for all of their blocks.
+        // Three groups can be computed together only if word 1 of the counter is the same for all blocks of these
+        // groups.
         if I::U64::LANES == 4 && last <= LOW {
             self.three_groups_of_four_lanes::<I>(group, words);
         } else {
@@ -280,7 +281,7 @@ mod tests {
     use super::*;
     use crate::simd::{Kernel, Level, dispatch};
 
-    /// The counters, keys and resulting words of `philox4x32 10` in the file `kat_vectors` of Random123 1.14.
+    /// The counters, keys and results of `philox4x32 10` in the file `kat_vectors` of Random123 1.14.
     const KNOWN: [([u32; 4], [u32; 2], [u32; 4]); 3] = [
         ([0; 4], [0; 2], [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]),
         ([u32::MAX; 4], [u32::MAX; 2], [0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd]),
@@ -292,7 +293,7 @@ mod tests {
     ];
 
     #[test]
-    fn blocks_equal_the_known_answers_of_random123() {
+    fn blocks_equal_the_known_answer_vectors_of_random123() {
         for (counter, key, answer) in KNOWN {
             let number = u64::from(counter[0]) | u64::from(counter[1]) << 32;
             assert_eq!(Philox::new(key, [counter[2], counter[3]]).block(number), answer);
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_consists_of_its_blocks_at_every_level() {
+    fn the_words_of_a_group_equal_the_words_of_its_blocks_at_every_simd_level() {
         let philox = Philox::new([1, 2], [3, 4]);
         for group in [0, 1, 77, (1 << 28) - 1, 1 << 28, u64::MAX / 16] {
             for &level in Level::available() {
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn three_groups_at_once_equal_three_single_groups_at_every_level() {
+    fn three_groups_at_once_equal_three_single_groups_at_every_simd_level() {
         let philox = Philox::new([0x243f_6a88, 0x85a3_08d3], [0x1319_8a2e, 0x0370_7344]);
         for group in [0, 1, 77, (1 << 28) - 3, (1 << 28) - 2, (1 << 28) - 1, 1 << 28, u64::MAX / 16 - 1] {
             for &level in Level::available() {
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn scattered_blocks_equal_single_blocks_at_every_level() {
+    fn scattered_blocks_equal_single_blocks_at_every_simd_level() {
         let philox = Philox::new([1, 2], [3, 4]);
         let blocks =
             std::array::from_fn(|lane| 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(lane as u64 + 1) >> (2 * lane));

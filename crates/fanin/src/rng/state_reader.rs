@@ -1,26 +1,26 @@
-//! Random access, in ascending order, to words of an MT19937 sequence.
+//! `StateReader`, which reads words of an MT19937 sequence at ascending, possibly distant positions.
 
 use super::mt19937::{Mt19937, SIZE, temper_all};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The number of words before the current state that the reader stores. They are needed for reads that span two states.
+/// The number of words before the current state that the reader stores, for reads that span two states.
 const HISTORY: usize = 32;
 
-/// Reads words of an MT19937 sequence by their numbers.
+/// A reader of the words of an MT19937 sequence. Each word is identified by its number.
 ///
-/// Number 0 is the next word of the engine that the reader was created from. Reads move forwards through the sequence.
-/// The reader stores only one state of 624 words, the current state, and the [`HISTORY`] words before it. Between two
-/// reads, it skips or jumps over states. Reading a few distant words is therefore much cheaper than generating all
-/// words before them.
+/// Number 0 is the next word of the engine from which the reader was created. The numbers of successive reads must
+/// ascend. The reader stores only one state of 624 words (the current state) and the [`HISTORY`] words before this
+/// state. Between two reads, the reader skips or jumps over states. Reading a few distant words is therefore much
+/// cheaper than generating all words between them.
 #[derive(Debug, Clone)]
 pub(crate) struct StateReader {
     /// The engine that stores the current state. The counters `next` and `left` of the engine are not used.
     engine: Mt19937,
     level: Level,
-    /// The number of the first word of the current state. It is negative if this word precedes number 0.
+    /// The number of the first word of the current state. The number is negative if this word is before word 0.
     base: i64,
-    /// The last [`HISTORY`] words of the sequence before the current state, untempered. They are zeros until the reader
-    /// has left its first state, and are not read until then.
+    /// The last [`HISTORY`] words of the sequence before the current state, untempered. The words are zero, and are not
+    /// read, until the reader has left its first state.
     history: [u32; HISTORY],
 }
 
@@ -31,13 +31,13 @@ impl StateReader {
         Self { engine, level, base, history: [0; HISTORY] }
     }
 
-    /// Returns the reader with renumbered words: the word with the number `words` gets number 0.
+    /// Returns the reader with renumbered words. The word with the number `words` gets the number 0.
     pub(crate) fn renumbered_from(mut self, words: u64) -> Self {
         self.base -= words as i64;
         self
     }
 
-    /// Reads the words with numbers `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
+    /// Reads the word with the number `first[k] + distances[n]` into `out[n * first.len() + k]`, for all `k` and `n`.
     ///
     /// `first` and `distances` must be ascending, and the last distance must exceed the first by less than [`HISTORY`].
     /// A number may be less than the highest number of an earlier read if the difference is less than [`HISTORY`].
@@ -48,8 +48,8 @@ impl StateReader {
         dispatch(self.level, Read { reader: self, first, distances, out });
     }
 
-    /// Advances to the state that contains the word at `index + distance`. Index 0 is the first word of the state that
-    /// is current before the call. The word must be in a later state.
+    /// Advances to the state that contains the word at `index + distance`, which must be in a later state. Indices are
+    /// relative to the first word of the state that is current before the call.
     #[inline(always)]
     fn advance_to<I: SimdIsa>(&mut self, index: i64, distance: i64) {
         let states = (index + distance) / SIZE as i64;
@@ -61,8 +61,8 @@ impl StateReader {
         self.base += states * SIZE as i64;
     }
 
-    /// Returns an engine whose next output is the word with the number `word`. This word must be in the current state or
-    /// in a later one.
+    /// Returns an engine whose next output is the word with the number `word`. This word must be in the current state
+    /// or in a later state.
     pub(crate) fn into_engine(mut self, word: u64) -> Mt19937 {
         self.engine.begin_state();
         self.engine.advance_at(self.level, (word as i64 - self.base) as u64);

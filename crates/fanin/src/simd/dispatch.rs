@@ -1,4 +1,4 @@
-//! Dispatch: runs a kernel with the instructions of a SIMD level.
+//! `dispatch`, which runs a kernel with the instructions of a SIMD level.
 
 use super::level::Level;
 use super::scalar::Scalar;
@@ -6,8 +6,8 @@ use super::traits::Kernel;
 #[cfg(target_arch = "x86_64")]
 use super::x86_64::{avx2, avx512};
 
-/// Runs a kernel at `level`, and returns its result. If this CPU lacks `level`, the kernel runs at the best available
-/// level.
+/// Runs a kernel at the SIMD level `level`, and returns the result of the kernel. If this CPU does not support `level`,
+/// the kernel runs at the best supported level.
 pub(crate) fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     match level.or_best() {
         Level::Scalar => kernel.run::<Scalar>(),

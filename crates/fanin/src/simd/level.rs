@@ -1,14 +1,14 @@
-//! The SIMD levels, and the detection of the levels that this CPU has.
+//! The SIMD levels, and the detection of the levels that this CPU supports.
 
 use std::sync::OnceLock;
 
-/// A set of CPU instructions that kernels are compiled for.
+/// A SIMD level: a set of CPU instructions for which the kernels are compiled.
 ///
-/// The level affects only the speed of a fill. Its values do not depend on the level.
+/// The level affects only the speed of a fill. The values of a fill do not depend on the level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Level {
-    /// Only the instructions that every CPU of the compilation target has.
+    /// The instructions that every CPU of the compilation target supports.
     Scalar,
     /// The instructions of x86-64 with AVX2, FMA, F16C, BMI1 and BMI2.
     Avx2,
@@ -17,29 +17,29 @@ pub enum Level {
 }
 
 impl Level {
-    /// Returns the levels that this CPU has, in ascending order. [`Level::Scalar`] is always the first.
+    /// Returns the levels that this CPU supports, in ascending order. The first level is always [`Level::Scalar`].
     pub fn available() -> &'static [Level] {
         static AVAILABLE: OnceLock<Vec<Level>> = OnceLock::new();
         AVAILABLE.get_or_init(detect)
     }
 
-    /// Returns the highest level that this CPU has.
+    /// Returns the highest level that this CPU supports.
     pub fn best() -> Level {
         *Level::available().last().expect("the scalar level is always available")
     }
 
-    /// Returns `true` if this CPU has the instructions of this level.
+    /// Returns `true` if this CPU supports this level.
     pub fn is_available(self) -> bool {
         Level::available().contains(&self)
     }
 
-    /// Returns this level if this CPU has it, and [`Level::best`] otherwise.
+    /// Returns this level if this CPU supports the level, and [`Level::best`] otherwise.
     pub(crate) fn or_best(self) -> Level {
         if self.is_available() { self } else { Level::best() }
     }
 }
 
-/// Returns the levels that this CPU has, in ascending order.
+/// Returns the levels that this CPU supports, in ascending order.
 #[cfg(target_arch = "x86_64")]
 fn detect() -> Vec<Level> {
     let mut levels = vec![Level::Scalar];
@@ -58,7 +58,7 @@ fn detect() -> Vec<Level> {
     levels
 }
 
-/// Returns the levels that this CPU has. On this target there is only the scalar level.
+/// Returns the levels that this CPU supports. On this target there is only the scalar level.
 #[cfg(not(target_arch = "x86_64"))]
 fn detect() -> Vec<Level> {
     vec![Level::Scalar]

@@ -1,10 +1,10 @@
 //! Non-temporal stores and prefetching.
 
-/// Fills memory with one value by non-temporal stores, which bypass the caches.
+/// Sets all elements of a slice to one value by non-temporal stores, which bypass the caches.
 ///
-/// Use this function for memory that is larger than the caches. Cached lines of such memory would be evicted before
-/// they are read. The function ends with a store fence: a thread that synchronizes with the caller afterwards sees the
-/// values.
+/// Use this function for slices that are larger than the caches. Ordinary stores to such a slice would fill the caches
+/// with lines that are evicted before they are read. The function ends with a store fence, so that a thread that
+/// synchronizes with the caller afterwards sees the values.
 pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -13,7 +13,7 @@ pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
         let bytes = bytemuck::bytes_of(&value);
         lanes.chunks_exact_mut(bytes.len()).for_each(|lane| lane.copy_from_slice(bytes));
         let vector: __m128i = bytemuck::cast(lanes);
-        // Non-temporal stores write 16 aligned bytes. Ordinary stores write the values before the first and after the
+        // A non-temporal store writes 16 aligned bytes. Ordinary stores write the values before the first and after the
         // last 16-byte boundary. No value crosses a boundary, because the size of a value divides 16.
         let before = to.as_ptr().cast::<u8>().align_offset(16).div_ceil(bytes.len()).min(to.len());
         let (before, to) = to.split_at_mut(before);
@@ -32,10 +32,12 @@ pub(crate) fn fill_non_temporal<T: bytemuck::Pod>(value: T, to: &mut [T]) {
     to.fill(value);
 }
 
-/// A prefetcher for memory that will soon be written. It loads one cache line at a time into the caches.
+/// A prefetcher for memory that will soon be written. Each call of [`Prefetch::next_line`] loads one cache line into
+/// the caches.
 ///
-/// The caller alternates arithmetic with calls of [`Prefetch::next_line`]. The CPU then fetches memory while it
-/// computes. Prefetching all lines at once would stall the CPU, because it can fetch only a few lines at the same time.
+/// The caller alternates between arithmetic and calls of [`Prefetch::next_line`], so that the CPU fetches memory while
+/// it computes. Prefetching all lines at once would stall the CPU, because a CPU can fetch only a few lines at the same
+/// time.
 pub(crate) struct Prefetch<'a> {
     bytes: &'a [u8],
 }
@@ -50,13 +52,13 @@ impl<'a> Prefetch<'a> {
         Self { bytes: bytemuck::cast_slice(memory) }
     }
 
-    /// Creates a prefetcher for no memory. It does nothing.
+    /// Creates a prefetcher without memory, which does nothing.
     #[inline(always)]
     pub(crate) fn none() -> Self {
         Self { bytes: &[] }
     }
 
-    /// Prefetches as many bytes as `values` has, rounded down to whole cache lines.
+    /// Prefetches the size of `values` in bytes, rounded down to whole cache lines.
     #[inline(always)]
     pub(crate) fn next_lines_for<T>(&mut self, values: &[T]) {
         for _ in 0..size_of_val(values) / LINE {
@@ -64,7 +66,7 @@ impl<'a> Prefetch<'a> {
         }
     }
 
-    /// Prefetches the next cache line. Does nothing if less than a whole line of the memory is left.
+    /// Prefetches the next cache line. Does nothing if less than one line of the memory remains.
     #[inline(always)]
     pub(crate) fn next_line(&mut self) {
         if let Some((line, later)) = self.bytes.split_first_chunk::<LINE>() {

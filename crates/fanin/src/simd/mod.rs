@@ -1,14 +1,14 @@
-//! SIMD: the SIMD levels, the vector types of each level, and the dispatch of a kernel to a level. This is the only
-//! module with `unsafe` code.
+//! SIMD levels, the vector types of each level, and the dispatch of a kernel to a level. No other module of the crate
+//! has `unsafe` code.
 //!
 //! A [`Kernel`] is safe code that is generic over an instruction set ([`SimdIsa`]) and marked `#[inline(always)]`.
-//! [`dispatch`] instantiates the kernel inside a function that is compiled with the target features of a level, so that
-//! the compiler may use the instructions of the level throughout the kernel. The result of every operation is
-//! bit-identical at every level. Only the number of lanes depends on the level.
+//! [`dispatch`] inlines the kernel into a function that is compiled with the target features of a level. The compiler
+//! can therefore use the instructions of the level in the whole kernel. The result of every operation is bit-identical
+//! at every level. Only the number of lanes of some vectors depends on the level.
 //!
 //! - `traits`: the vector traits.
-//! - `scalar`: the implementation for every CPU. There is no NEON code: on aarch64 all kernels use this implementation,
-//!   which the compiler vectorizes.
+//! - `scalar`: the implementation for every CPU. There is no NEON code. On aarch64, all kernels use this
+//!   implementation, and the compiler vectorizes its loops.
 //! - `x86_64`: the implementations for AVX2 and AVX-512.
 //! - `memory`: non-temporal stores and prefetching.
 

@@ -1,12 +1,12 @@
-//! The implementation for every CPU. Its vectors are single floats or short arrays. The compiler vectorizes the loops
-//! over these arrays.
+//! The implementation of the vector traits for every CPU. The vectors are single floats or short arrays. The compiler
+//! vectorizes the loops over these arrays.
 
 use super::traits::{
     SimdBits, SimdElement, SimdF32, SimdF32Bits, SimdFloat, SimdIsa, SimdU32x16, SimdU64, SimdVector,
     U32X16_LANES,
 };
 
-/// The instruction set of every CPU. A vector of floats is a single float here.
+/// The instruction set of the scalar level. A vector of floats is a single float.
 pub(crate) struct Scalar;
 
 impl SimdIsa for Scalar {
@@ -181,13 +181,13 @@ impl SimdF32Bits for u32 {
     }
 }
 
-/// The number 3 * 2^51, which is the middle between 2^52 and 2^53. Consecutive f64 values in this range differ by
-/// exactly 1.
+/// The number 3 * 2^51, which is midway between 2^52 and 2^53. In this range, neighbouring f64 values differ by exactly
+/// 1.
 pub(super) const UNIT_SPACING: f64 = 6_755_399_441_055_744.0;
 
-/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. Adding the integer to the bits of
-/// [`UNIT_SPACING`] also adds the integer to its value. AVX2 has no instruction that converts 64-bit integers, so all
-/// levels except AVX-512 use this method.
+/// Converts a signed integer of magnitude less than 2^51 to f64, exactly. If the integer is added to the bits of
+/// [`UNIT_SPACING`], the value of the float increases by the same integer. AVX2 has no instruction that converts 64-bit
+/// integers, so all levels except AVX-512 use this method.
 #[inline(always)]
 fn convert_52_bits(word: u64) -> f64 {
     f64::from_bits(word.wrapping_add(UNIT_SPACING.to_bits())) - UNIT_SPACING

@@ -1,4 +1,4 @@
-//! The vector traits: the operations that a kernel may use. Every SIMD level implements all of them.
+//! The vector traits: the operations that a kernel can use. Every SIMD level implements all of these traits.
 //!
 //! All methods are `#[inline(always)]`. Arithmetic works on each lane independently. The result of a method is
 //! bit-identical at every level. The implementations are in the modules `scalar` and `x86_64`.
@@ -13,16 +13,17 @@ pub(crate) trait Kernel {
     fn run<I: SimdIsa>(self) -> Self::Output;
 }
 
-/// An instruction set: the vector types of a SIMD level.
+/// The instruction set of a SIMD level, with its vector types.
 ///
-/// Only [`super::dispatch`] passes an instruction set other than the scalar one to a kernel, and it does so only after
-/// it has detected that the CPU has the level. The safety of the implementations depends on this rule.
+/// The safety of the implementations depends on one rule: only [`super::dispatch`] may pass an instruction set to a
+/// kernel, and it must first detect that the CPU supports the level. (The scalar instruction set is always safe.)
 pub(crate) trait SimdIsa {
-    /// A vector of f32 for the functions of `math`. It has so few registers that the temporaries of a function stay in
-    /// registers too.
+    /// A vector of f32 for the functions of `math`. The vector has few registers, so that the temporary values of a
+    /// function also fit in registers.
     type F32: SimdF32;
-    /// A vector of f32 for a function in which each step depends on the previous step. It may have more registers than
-    /// [`SimdIsa::F32`], so that the CPU can compute a step of one register while another register waits.
+    /// A vector of f32 for functions in which each step depends on the previous step. The vector can have more
+    /// registers than [`SimdIsa::F32`], so that the CPU can compute a step for one register while another register
+    /// waits.
     type F32Wide: SimdF32;
     /// A vector of f64 for the functions of `math`.
     type F64: SimdF64;
@@ -35,7 +36,7 @@ pub(crate) trait SimdIsa {
     /// A single register of f64, for matrix products.
     type F64Register: SimdVector<f64>;
 
-    /// Number of registers for vectors. On CPUs that have only the scalar level it can be greater.
+    /// The number of vector registers. At the scalar level, the CPU may have more registers than this constant.
     const REGISTERS: usize;
 
     /// Returns a mask whose bit `k` is set if `values[k] < low || values[k] > high`.
@@ -47,7 +48,7 @@ pub(crate) trait SimdFloat: Copy {
     /// The type of a lane.
     type Scalar: Copy;
 
-    /// The vector of unsigned integers that has the same number of lanes, each of the same size.
+    /// The vector of unsigned integers with the same number of lanes and the same lane size.
     type Bits: SimdBits<Floats = Self>;
 
     /// The number of lanes.
@@ -80,27 +81,27 @@ pub(crate) trait SimdFloat: Copy {
     /// Returns `if self < other { if_less } else { otherwise }`.
     fn select_less(self, other: Self, if_less: Self, otherwise: Self) -> Self;
 
-    /// Returns `if self < other { self } else { other }`. Unlike `f32::min`, this returns `other` in each lane in which
-    /// either operand is NaN.
+    /// Returns `if self < other { self } else { other }`. Unlike `f32::min`, the result is `other` in each lane in
+    /// which an operand is NaN.
     fn min(self, other: Self) -> Self;
 
-    /// Returns `if self > other { self } else { other }`. Unlike `f32::max`, this returns `other` in each lane in which
-    /// either operand is NaN.
+    /// Returns `if self > other { self } else { other }`. Unlike `f32::max`, the result is `other` in each lane in
+    /// which an operand is NaN.
     fn max(self, other: Self) -> Self;
 
     /// Returns the bits of the floats, as `f32::to_bits` does.
     fn to_bits(self) -> Self::Bits;
 
-    /// Returns the same vector, after an optimization barrier: the compiled code computes all registers of the vector
-    /// before it begins the next step of any of them. Without the barrier, a compiler that is short of registers
-    /// computes all steps for one register, then all steps for the next, and each step waits for the previous step.
+    /// Returns the same vector, and is an optimization barrier: all registers of the vector are computed before the
+    /// code after the barrier. Without the barrier, a compiler that is short of registers computes all steps for one
+    /// register, and then all steps for the next register. Each step would then wait for the previous step.
     #[inline(always)]
     fn barrier(self) -> Self {
         self
     }
 
-    /// Returns both vectors, after an optimization barrier: the compiled code computes all registers of both vectors
-    /// before it begins the next step of any of them.
+    /// Returns both vectors, and is an optimization barrier: all registers of both vectors are computed before the code
+    /// after the barrier.
     #[inline(always)]
     fn barrier_with(self, other: Self) -> (Self, Self) {
         (self, other)
@@ -112,13 +113,13 @@ pub(crate) trait SimdBits: Copy {
     /// The type of a lane.
     type Scalar: Copy + From<u8>;
 
-    /// The vector of floats that has the same number of lanes, each of the same size.
+    /// The vector of floats with the same number of lanes and the same lane size.
     type Floats: SimdFloat<Bits = Self>;
 
     /// Returns the vector with `word` in every lane.
     fn splat(word: Self::Scalar) -> Self;
 
-    /// Returns the first words of a slice, each extended by zeros to the size of a lane. Panics if the slice is shorter
+    /// Returns the first words of a slice, each zero-extended to the size of a lane. Panics if the slice is shorter
     /// than the vector.
     fn load(from: &[u32]) -> Self;
 
@@ -143,14 +144,14 @@ pub(crate) trait SimdBits: Copy {
     /// Returns the floats that have these bits, as `f32::from_bits` does.
     fn bitcast(self) -> Self::Floats;
 
-    /// Converts the lanes, as signed integers, to the nearest floats. The magnitude of a 64-bit lane must be less than
-    /// 2^51.
+    /// Converts the lanes, read as signed integers, to the nearest floats. The magnitude of a 64-bit lane must be less
+    /// than 2^51.
     fn convert_signed(self) -> Self::Floats;
 
-    /// Converts the lanes, as unsigned integers, to the nearest floats. A 64-bit lane must be less than 2^51.
+    /// Converts the lanes, read as unsigned integers, to the nearest floats. A 64-bit lane must be less than 2^51.
     fn convert_unsigned(self) -> Self::Floats;
 
-    /// Returns `if_set` in each lane whose highest bit is set, and `if_clear` in the others.
+    /// Returns `if_set` in each lane whose highest bit is set, and `if_clear` in all other lanes.
     fn select_by_sign(self, if_set: Self::Floats, if_clear: Self::Floats) -> Self::Floats;
 }
 
@@ -162,7 +163,7 @@ pub(crate) trait SimdF32: SimdFloat<Scalar = f32, Bits: SimdF32Bits> {
 
 /// The bits of a vector of f32.
 pub(crate) trait SimdF32Bits: SimdBits<Scalar = u32> {
-    /// Returns `self >> bits` with the lanes as signed integers: copies of the sign bit are shifted in.
+    /// Returns `self >> bits` as an arithmetic shift, which shifts in copies of the sign bit.
     fn shr_signed(self, bits: u32) -> Self;
 }
 
@@ -171,10 +172,10 @@ pub(crate) trait SimdF64: SimdFloat<Scalar = f64, Bits: SimdBits<Scalar = u64>> 
 
 impl<F: SimdFloat<Scalar = f64, Bits: SimdBits<Scalar = u64>>> SimdF64 for F {}
 
-/// A vector of u64, with the operations of Philox. The low half of each lane is one 32-bit word of a Philox block.
+/// A vector of u64 with the operations of Philox. The low half of each lane is one 32-bit word of a Philox block.
 ///
-/// The implementations are written by hand, because the speed of loops over arrays depended on the surrounding code:
-/// see `docs/dev/simd.md`.
+/// The implementations use intrinsics, because the speed of compiled loops over arrays depends on the surrounding code
+/// (see `docs/dev/simd.md`).
 pub(crate) trait SimdU64: Copy {
     /// The number of lanes.
     const LANES: usize;
@@ -197,20 +198,20 @@ pub(crate) trait SimdU64: Copy {
     /// Returns `self >> 32`.
     fn high_halves(self) -> Self;
 
-    /// Interleaves the low halves: in each lane of the result, the low half is the low half of `self`, and the high
-    /// half is the low half of `odd`.
+    /// Returns a vector whose lanes consist of the low half of a lane of `self` (as the low half) and the low half of
+    /// the same lane of `odd` (as the high half).
     fn interleave_low(self, odd: Self) -> Self;
 
-    /// Interleaves the high halves: in each lane of the result, the low half is the high half of `self`, and the high
-    /// half is the high half of `odd`.
+    /// Returns a vector whose lanes consist of the high half of a lane of `self` (as the low half) and the high half of
+    /// the same lane of `odd` (as the high half).
     fn interleave_high(self, odd: Self) -> Self;
 
-    /// Writes the lanes to the first `2 * LANES` words of a slice. The low half of each lane precedes its high half.
-    /// Panics if the slice is shorter.
+    /// Writes the lanes to the first `2 * LANES` words of a slice. The low half of each lane is written before the high
+    /// half. Panics if the slice is shorter.
     fn store(self, to: &mut [u32]);
 
-    /// Returns the result of one Philox round on a vector of blocks. The blocks are given as one vector for each of
-    /// their four words.
+    /// Returns the result of one Philox round on a vector of blocks. The first argument has one vector for each of the
+    /// four words of the blocks.
     #[inline(always)]
     fn philox_round(
         [word0, word1, word2, word3]: [Self; 4],
@@ -224,7 +225,7 @@ pub(crate) trait SimdU64: Copy {
     }
 
     /// Returns the results of six Philox rounds on three vectors of blocks. The instructions for the three vectors are
-    /// interleaved. `keys` has the two keys of each round.
+    /// interleaved. `keys` contains the two key words of each round.
     #[inline(always)]
     fn philox_six_rounds(
         mut vectors: [[Self; 4]; 3],
@@ -246,8 +247,8 @@ pub(crate) const U32X16_LANES: usize = 16;
 
 /// A vector of sixteen u32, for the Mersenne Twister and for keyed permutations.
 ///
-/// The Mersenne Twister reads words at unaligned offsets from memory that it has just written. Ordinary loads would
-/// wait for the stores. The `slide` methods therefore shift words between registers.
+/// The Mersenne Twister needs words at unaligned offsets of memory that it has just written. Unaligned loads would wait
+/// for the stores. The `slide` methods therefore combine words of two registers.
 pub(crate) trait SimdU32x16: Copy {
     /// Reads sixteen words.
     fn load(from: &[u32; U32X16_LANES]) -> Self;
@@ -273,10 +274,10 @@ pub(crate) trait SimdU32x16: Copy {
     /// Returns `self + other`, wrapping around.
     fn add(self, other: Self) -> Self;
 
-    /// Returns `self * other`, wrapping around.
+    /// Returns `self * other` modulo 2^32.
     fn mul(self, other: Self) -> Self;
 
-    /// Returns `word` in each lane whose lowest bit is set, and 0 in the others.
+    /// Returns `word` in each lane whose lowest bit is set, and 0 in all other lanes.
     fn select_if_odd(self, word: u32) -> Self;
 
     /// Returns the lanes 1..17 of the concatenation of `self` and `next`.

@@ -1,4 +1,4 @@
-//! The arguments of a spec. Each scheme reads an argument as the type that the scheme needs.
+//! The arguments of a spec, with a method for each type of argument that a scheme can read.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::gain::Gain;
 use crate::nonlinearity::Nonlinearity;
 use crate::shape::AxisLayout;
 
-/// The value of an argument: a number or a word. The scheme checks which of the two the argument must be.
+/// The value of an argument: a number or a word. The scheme checks whether the argument must be a number or a word.
 pub(super) enum Value {
     /// The result of an arithmetic expression.
     Number(f64),
@@ -24,14 +24,15 @@ pub(super) struct Arguments<'a> {
     pub(super) end: usize,
     /// The name of the scheme.
     pub(super) scheme: &'static str,
-    /// Maps the name of each parameter that the spec has to the argument's byte offset in `text` and its value.
+    /// The arguments that the spec contains. Each parameter name is mapped to the byte offset of the argument in
+    /// `text`, and to the value of the argument.
     pub(super) values: HashMap<&'static str, (usize, Value)>,
-    /// Whether numbers depend on the shape of the tensor, which is not known yet. Such a number is NaN.
+    /// `true` if some numbers depend on the shape of the tensor, and the shape is not known yet. Such a number is NaN.
     pub(super) is_deferred: bool,
 }
 
 impl Arguments<'_> {
-    /// Returns an error about the character at byte offset `at`.
+    /// Returns an error about the character at the byte offset `at`.
     pub(super) fn error(&self, at: usize, message: String) -> SpecError {
         SpecError { text: self.text.to_owned(), at, message, help: None }
     }
@@ -48,7 +49,7 @@ impl Arguments<'_> {
         }
     }
 
-    /// Returns whether the spec has the argument `name` without its name.
+    /// Returns true if the spec contains `name` as a positional argument.
     pub(super) fn is_positional(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|(at, _)| !self.text[..*at].trim_end().ends_with('='))
     }
@@ -79,9 +80,9 @@ impl Arguments<'_> {
         Err(self.error(at, format!("{}: {name} = {number} must be a non-negative integer", self.scheme)))
     }
 
-    /// Returns the byte offset of the argument `name`, its word, and the number in parentheses after the word, if there
-    /// is one. If the argument is a number and not a word, the returned word is empty. Returns `None` if the spec does
-    /// not have the argument.
+    /// Returns the byte offset of the argument `name`, the word, and the number in parentheses after the word (if
+    /// present). If the argument is a number instead of a word, the returned word is empty. Returns `None` if the spec
+    /// does not have the argument.
     pub(super) fn word(&self, name: &str) -> Option<(usize, &str, Option<f64>)> {
         match self.values.get(name)? {
             (at, Value::Word(word, number)) => Some((*at, word, *number)),
@@ -90,7 +91,7 @@ impl Arguments<'_> {
     }
 
     /// Returns the element of `choices` whose name is the value of the argument `parameter`. Returns `None` if the spec
-    /// does not have the argument, and an error if no element has that name.
+    /// does not have the argument. Returns an error if no element has this name.
     pub(super) fn choice<T: Copy, const N: usize>(
         &self,
         parameter: &'static str,
@@ -107,8 +108,7 @@ impl Arguments<'_> {
         Err(SpecError { help: Some(help), ..self.error(at, message) })
     }
 
-    /// Returns the axis layout that is the value of the argument `layout`, or `out_in` if the spec does not have the
-    /// argument.
+    /// Returns the value of the argument `layout`. Returns the layout `out_in` if the spec does not have the argument.
     pub(super) fn layout(&self) -> Result<AxisLayout, SpecError> {
         let Some((at, word, _)) = self.word("layout") else { return Ok(AxisLayout::default()) };
         word.parse().map_err(|error| match error {
@@ -135,13 +135,13 @@ impl Arguments<'_> {
         Ok(self.choice(parameter, [true, false], name)?.unwrap_or_default())
     }
 
-    /// Returns the value of the argument `groups`, or 1 if the spec does not have the argument.
+    /// Returns the value of the argument `groups`. Returns 1 if the spec does not have the argument.
     pub(super) fn groups(&self) -> Result<usize, SpecError> {
         self.count("groups", 1)
     }
 
-    /// Returns the value of the argument `gain`: a number, or the gain of the nonlinearity that the argument names.
-    /// Returns 1 if the spec does not have the argument.
+    /// Returns the value of the argument `gain`, which is a number or the name of a nonlinearity. Returns 1 if the spec
+    /// does not have the argument.
     pub(super) fn gain(&self) -> Result<Gain, SpecError> {
         match self.values.get("gain") {
             Some((at, Value::Word(word, parameter))) => Nonlinearity::from_name(word, *parameter)
@@ -151,8 +151,8 @@ impl Arguments<'_> {
         }
     }
 
-    /// Converts an error of [`Nonlinearity::from_name`] into a [`SpecError`] about the character at byte offset `at`,
-    /// with a remedy.
+    /// Converts an error of [`Nonlinearity::from_name`] into a [`SpecError`] with a remedy. The error is about the
+    /// character at the byte offset `at`.
     pub(super) fn nonlinearity_error(&self, at: usize, error: &Error) -> SpecError {
         let (message, help) = match error {
             Error::Nonlinearity { name, suggestion } => (

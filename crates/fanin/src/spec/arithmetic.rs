@@ -5,12 +5,12 @@ use crate::error::{SpecError, did_you_mean_or};
 use crate::scaling::{ScalingFactor, scaling_factors};
 use crate::shape::AxisLayout;
 
-/// The functions of one or more numbers.
+/// The names of the functions of one or more numbers.
 pub(super) const FUNCTIONS: [&str; 7] = ["sqrt", "log", "exp", "abs", "floor", "min", "max"];
 
 impl Scanner<'_> {
-    /// Reads an `expression` of the grammar and returns its value. The functions `term`, `unary`, `power` and `atom` do
-    /// the same for the rules of the grammar with these names. The documentation of `spec/parser.rs` has the grammar.
+    /// Parses an `expression` of the grammar in `spec/parser.rs`, and returns its value. The functions `term`, `unary`,
+    /// `power` and `atom` do the same for the grammar rules with these names.
     pub(super) fn expression(&mut self) -> Result<f64, SpecError> {
         let mut sum = self.term()?;
         loop {
@@ -124,8 +124,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads the arguments of the function `name`, which begins at byte offset `at`, and returns the value of the
-    /// function.
+    /// Parses the arguments of the function `name`, whose name begins at the byte offset `at`, and returns the value of
+    /// the function.
     fn function_of_numbers(&mut self, at: usize, name: &str) -> Result<f64, SpecError> {
         let arguments = self.numbers()?;
         let several = ["min", "max"].contains(&name);
@@ -144,15 +144,16 @@ impl Scanner<'_> {
             "exp" => Ok(libm::exp(*first)),
             "abs" => Ok(first.abs()),
             "floor" => Ok(first.floor()),
-            // f64::min and f64::max ignore NaN, which stands for a number that is not known yet.
+            // A NaN stands for a number that is not known yet. `f64::min` and `f64::max` would ignore the NaN.
             _ if arguments.iter().any(|number| number.is_nan()) => Ok(f64::NAN),
             "min" => Ok(rest.iter().copied().fold(*first, f64::min)),
             _ => Ok(rest.iter().copied().fold(*first, f64::max)),
         }
     }
 
-    /// Reads a property of the tensor: `fan_in`, `fan_out`, `shape[i]` or `index`, of which `name` is already read. Its
-    /// value is NaN if the shape is not known yet. Returns `None` if `name` is not that of a property.
+    /// Parses a property of the tensor (`fan_in`, `fan_out`, `shape[i]` or `index`) and returns its value. The parser
+    /// has already read `name`. The value is NaN if the shape is not known yet. Returns `None` if `name` is not a
+    /// property.
     fn property_of_tensor(&mut self, at: usize, name: &str) -> Result<Option<f64>, SpecError> {
         match name {
             "fan_in" | "fan_out" => self.fan(at, name).map(Some),
@@ -170,7 +171,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Returns a fan of the tensor. Reads the axis layout, which can follow in parentheses.
+    /// Parses the optional axis layout in parentheses after `fan_in` or `fan_out`, and returns the fan of the tensor.
     fn fan(&mut self, at: usize, name: &str) -> Result<f64, SpecError> {
         let mut layout = AxisLayout::default();
         if self.eat("(") {
@@ -197,7 +198,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads `[i]` and returns the size of this axis of the tensor. A negative index counts from the end.
+    /// Parses `[i]` and returns the size of the tensor along axis i. A negative index counts from the end.
     fn size_of_axis(&mut self, at: usize) -> Result<f64, SpecError> {
         self.expect("[", "after shape: write shape[0]")?;
         self.enter()?;
@@ -223,7 +224,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads numbers in parentheses.
+    /// Parses a comma-separated list of expressions in parentheses, and returns their values.
     fn numbers(&mut self) -> Result<Vec<f64>, SpecError> {
         self.enter()?;
         let mut numbers = Vec::new();
@@ -239,7 +240,7 @@ impl Scanner<'_> {
         Ok(numbers)
     }
 
-    /// Reads a literal number and returns its value.
+    /// Parses a literal number and returns its value.
     fn number(&mut self) -> Result<f64, SpecError> {
         let rest = self.rest();
         let at = self.at;
@@ -263,7 +264,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads the arguments of `factor`, whose name begins at byte offset `at`, and returns the value of the factor.
+    /// Parses the arguments of `factor`, whose name begins at the byte offset `at`, and returns the value of the
+    /// factor.
     fn scaling_factor(&mut self, at: usize, factor: &ScalingFactor) -> Result<f64, SpecError> {
         let signature = format!("{}({})", factor.name, factor.parameters.join(", "));
         if !self.rest().starts_with('(') {

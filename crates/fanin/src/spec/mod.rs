@@ -1,16 +1,18 @@
 //! Specs: initializers as text, such as `kaiming_normal(mode=fan_out, nonlinearity=relu)`.
 //!
 //! A spec is the name of a scheme with its arguments. An argument is either positional, in torch's order, or named. A
-//! number can be written as arithmetic with `+ - * / ^`, `sqrt log exp abs floor min max`, `pi`, parentheses, named
-//! [`Variables`] and the functions of [`crate::scaling`].
+//! number can be an arithmetic expression with the operators `+ - * / ^`, the functions
+//! `sqrt log exp abs floor min max`, the constant `pi`, parentheses, named [`Variables`] and the functions of
+//! [`crate::scaling`].
 //!
-//! Arithmetic can use the tensor for which a spec is resolved: `fan_in` and `fan_out`, for another axis layout
-//! `fan_in(kernel_in_out)`, and the size of an axis, such as `shape[0]` or `shape[-1]`. In `blocks` and `stacked` these are
-//! the fans and sizes of each block. Within `stacked`, `index` is the index of the tensor in the stack.
+//! Arithmetic can use the fans and sizes of the tensor for which a spec is resolved. `fan_in` and `fan_out` are the
+//! fans in the axis layout `out_in`, and `fan_in(kernel_in_out)` is the fan in another layout. `shape[0]` and
+//! `shape[-1]` are the sizes of the first and the last axis. Inside `blocks` and `stacked`, the fans and sizes belong
+//! to the block. Inside `stacked`, `index` is the index of the tensor in the stack.
 //!
-//! `log`, `exp` and `softplus_inverse` around a whole spec are functions of the values.
+//! `log`, `exp` and `softplus_inverse` can also enclose a whole spec. The function is then applied to each value.
 //!
-//! [`Init::parse`] reads a spec. [`schemes`] lists every scheme that a spec can name. The `Display` implementation of
+//! [`Init::parse`] parses a spec. [`schemes`] lists every scheme that a spec can name. The `Display` implementation of
 //! an initializer prints its spec.
 //!
 //! ```
@@ -46,7 +48,7 @@ use crate::error::{Error, SpecError};
 use crate::init::*;
 use crate::plan::Plan;
 
-/// Returns the value of an arithmetic expression, such as `2*n_layer`, as specs can have it for a number.
+/// Returns the value of an arithmetic expression, such as `2*n_layer`. The syntax is the same as for numbers in specs.
 ///
 /// # Errors
 /// The errors of [`Init::parse`].
@@ -55,15 +57,15 @@ pub fn evaluate(expression: &str, variables: &dyn Variables) -> Result<f64, Erro
 }
 
 impl Init {
-    /// Reads a spec (see [`spec`](crate::spec)). The file `spec/parser.rs` documents the grammar.
+    /// Parses a spec (see [`spec`](crate::spec)). The file `spec/parser.rs` documents the grammar.
     ///
     /// # Errors
-    /// [`Error::Spec`], which has the position of the mistake and, if it is known, a remedy.
+    /// [`Error::Spec`], which contains the position of the mistake and, if known, a remedy.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_with(text, &NoVariables)
     }
 
-    /// Reads a spec whose arithmetic can use named variables.
+    /// Parses a spec whose arithmetic can use named variables.
     ///
     /// ```
     /// use fanin::init::{Init, normal};
@@ -79,8 +81,8 @@ impl Init {
         Ok(parser::parse(text, variables, TensorContext::default())?)
     }
 
-    /// Reads a spec for a tensor of this shape. Unlike [`Init::parse_with`], the result has the numbers of this tensor in
-    /// place of `fan_in`, `fan_out` and `shape[i]`.
+    /// Parses a spec for a tensor of the shape `shape`. Unlike with [`Init::parse_with`], the initializer contains the
+    /// values of `fan_in`, `fan_out` and `shape[i]` for this tensor instead of the variables.
     ///
     /// ```
     /// use fanin::init::Init;
@@ -97,7 +99,7 @@ impl Init {
         Ok(parser::parse(text, variables, tensor)?)
     }
 
-    /// Returns the scheme of this initializer. A [`Scheme`] has the parameters, the formula and the source of the
+    /// Returns the scheme of this initializer. A [`Scheme`] contains the parameters, the formula and the source of the
     /// scheme.
     pub fn scheme(&self) -> &'static Scheme {
         let spec = self.to_string();
@@ -122,13 +124,14 @@ impl std::str::FromStr for Init {
     }
 }
 
-/// Implements `FromStr` for each initializer type, so that every type can be read from the spec that it prints.
+/// Implements `FromStr` for each initializer type, so that every type can be parsed from the spec that `Display`
+/// prints.
 macro_rules! from_str {
     ($($name:ident)*) => {$(
         impl std::str::FromStr for $name {
             type Err = Error;
 
-            /// Reads a spec of this type, as `Display` prints it. Returns an error for a spec of another type.
+            /// Parses the spec of an initializer of this type. Returns an error for a spec of another type.
             fn from_str(text: &str) -> Result<Self, Error> {
                 match Init::parse(text)? {
                     Init::$name(initializer) => Ok(initializer),

@@ -28,10 +28,10 @@
 //!            | "index"                                         within stacked: the index of the tensor in the stack
 //! ```
 //!
-//! Precedence and associativity are Python's: `-2^2` is -4, and `2^3^2` is 512.
+//! Precedence and associativity are the same as in Python: `-2^2` is -4, and `2^3^2` is 512.
 //!
-//! A spec that uses properties of a tensor whose shape is not known is read twice: first to find mistakes, with NaN for
-//! each property, and again for each shape ([`ByShape`]).
+//! A spec can use properties of a tensor (such as `fan_in`) whose shape is not known yet. Such a spec is parsed once
+//! with NaN for each property, to find mistakes. It is parsed again for each shape ([`ByShape`]).
 
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ use crate::init::{Blocks, ByShape, Init, mapped, stacked};
 use crate::plan::Function;
 use crate::scaling::scaling_factors;
 
-/// Reads a spec. Returns an error if text follows the spec.
+/// Parses a spec. Returns an error if other text follows the spec.
 pub(super) fn parse(
     text: &str,
     variables: &dyn Variables,
@@ -60,7 +60,8 @@ pub(super) fn parse(
     Ok(init)
 }
 
-/// Reads an expression of numbers and variables. Returns an error if text follows it.
+/// Parses an expression of numbers and variables, and returns its value. Returns an error if other text follows the
+/// expression.
 pub(super) fn evaluate(text: &str, variables: &dyn Variables) -> Result<f64, SpecError> {
     let mut parser = Scanner::new(text, variables, TensorContext::default());
     let value = parser.expression()?;
@@ -73,15 +74,16 @@ pub(super) fn evaluate(text: &str, variables: &dyn Variables) -> Result<f64, Spe
     Ok(value)
 }
 
-/// Returns the name of a scheme, given a name as a spec can have it: with torch's underscore, or a synonym.
+/// Returns the name of a scheme for a name in a spec. The name in the spec can have torch's underscore at the end, or
+/// can be a synonym.
 fn canonical(name: &str) -> &str {
     let bare = name.strip_suffix('_').unwrap_or(name);
     ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, name)| name)
 }
 
 impl Scanner<'_> {
-    /// Reads a spec, which may be nested in another spec, and counts the nesting depth. If the spec uses properties of
-    /// the tensor that are not known, returns an initializer that reads the text again when they are.
+    /// Parses a spec, which may be nested in another spec, and counts the nesting depth. If the spec uses properties of
+    /// a tensor whose shape is not known, returns an initializer that parses the text again for each shape.
     fn spec(&mut self) -> Result<Init, SpecError> {
         self.enter()?;
         self.rest();
@@ -91,7 +93,8 @@ impl Scanner<'_> {
         if self.is_deferred { Ok(ByShape::new(self.substituted(start)).into()) } else { Ok(init) }
     }
 
-    /// Reads the spec of a part of the tensor, of which this spec knows neither the shape nor the fans.
+    /// Parses the spec of a block. The shape and the fans of the block are not known to the parser, even if the shape
+    /// of the whole tensor is known.
     fn spec_of_part(&mut self, is_stacked: bool) -> Result<Init, SpecError> {
         let tensor = TensorContext { is_stacked, ..TensorContext::default() };
         let whole = std::mem::replace(&mut self.tensor, tensor);
@@ -101,8 +104,8 @@ impl Scanner<'_> {
         init
     }
 
-    /// Returns the text from byte offset `start` to the current position, with numbers in place of variables. Properties
-    /// of the tensor keep their names.
+    /// Returns the text from the byte offset `start` to the current position, with variables replaced by their values.
+    /// Properties of the tensor are not replaced.
     fn substituted(&self, start: usize) -> String {
         let mut text = String::new();
         let mut at = start;
@@ -116,7 +119,7 @@ impl Scanner<'_> {
         canonical(&text[..name]).to_owned() + &text[name..]
     }
 
-    /// Reads a spec as [`Scanner::spec`] does, but does not count the nesting depth.
+    /// Parses a spec as [`Scanner::spec`] does, but does not count the nesting depth.
     fn unnested_spec(&mut self) -> Result<Init, SpecError> {
         self.rest();
         let start = self.at;
@@ -164,7 +167,7 @@ impl Scanner<'_> {
         })
     }
 
-    /// Reads the rest of a `blocks` spec, after the word `blocks`.
+    /// Parses the rest of a `blocks` spec, after the word `blocks`.
     fn blocks(&mut self) -> Result<Init, SpecError> {
         self.expect(
             "(",
@@ -212,7 +215,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads the rest of a `stacked` spec, after the word `stacked`.
+    /// Parses the rest of a `stacked` spec, after the word `stacked`.
     fn stacked(&mut self) -> Result<Init, SpecError> {
         self.expect("(", "after stacked: write stacked(spec)")?;
         let each = self.spec_of_part(true)?;
@@ -225,7 +228,7 @@ impl Scanner<'_> {
         Ok(stacked(each).axis(axis as isize).into())
     }
 
-    /// Reads the rest of a function of values, after the name of the function.
+    /// Parses the spec in parentheses after the name of a function such as `log`.
     fn function(&mut self, function: Function) -> Result<Init, SpecError> {
         let name = function.name();
         self.expect("(", &format!("after {name}: write {name}(spec), such as {name}(uniform(1, 16))"))?;
@@ -234,7 +237,7 @@ impl Scanner<'_> {
         Ok(mapped(function, argument).into())
     }
 
-    /// Reads `name =` and returns the name, which must be one of `known`. Returns `None` and reads nothing if the text
+    /// Parses `name =` and returns the name, which must be one of `known`. Returns `None` and reads nothing if the text
     /// does not continue with a name and "=".
     fn keyword(&mut self, known: &[&'static str]) -> Result<Option<&'static str>, SpecError> {
         self.rest();
@@ -253,7 +256,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads `size :` and returns the size of a block. Returns `None` and reads nothing if the text does not continue
+    /// Parses `size :` and returns the size of a block. Returns `None` and reads nothing if the text does not continue
     /// with an expression and ":".
     fn block_size(&mut self) -> Result<Option<usize>, SpecError> {
         let (at, depth) = (self.at, self.depth);
@@ -266,8 +269,8 @@ impl Scanner<'_> {
         Ok(Some(size as usize))
     }
 
-    /// Reads an expression whose value must be an integer of at least `min`, and returns this integer. `name` is the
-    /// name of the value in the error message.
+    /// Parses an expression whose value must be an integer of at least `min`, and returns this integer. The error
+    /// message calls the value `name`.
     fn integer(&mut self, name: &str, min: i64) -> Result<i64, SpecError> {
         self.rest();
         let at = self.at;
@@ -283,8 +286,8 @@ impl Scanner<'_> {
         }
     }
 
-    /// Reads an argument and inserts it into `values`. A named argument sets `keywords` to true. After a named
-    /// argument, a positional argument is an error.
+    /// Parses an argument and inserts it into `values`. A named argument sets `keywords` to true. A positional argument
+    /// after a named argument is an error.
     fn argument(
         &mut self,
         scheme: &'static Scheme,
@@ -319,9 +322,9 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Returns the parameter of the next argument, but does not read the value. If the text continues with `key =`,
-    /// reads these two tokens and returns the parameter called `key`. Otherwise reads nothing and returns the parameter
-    /// at `position`.
+    /// Returns the parameter of the next argument. If the text continues with `key =`, reads these two tokens and
+    /// returns the parameter called `key`. Otherwise reads nothing and returns the parameter at `position`. The value
+    /// of the argument is not read.
     fn parameter(
         &mut self,
         scheme: &'static Scheme,
@@ -356,7 +359,7 @@ impl Scanner<'_> {
     }
 
     /// Returns true if an expression can begin with `name`, such as `sqrt`, `pi`, a variable or a scaling factor. Any
-    /// other name must be that of a nonlinearity.
+    /// other name is the name of a nonlinearity.
     fn begins_expression(&self, name: &str) -> bool {
         ["sqrt", "math", "inf", "nan", "pi"].contains(&name)
             || FUNCTIONS.contains(&name)
@@ -365,7 +368,7 @@ impl Scanner<'_> {
             || scaling_factors().iter().any(|factor| factor.name == name)
     }
 
-    /// Reads a word, which is the name of an option or of a nonlinearity, with or without quotes.
+    /// Parses a word, which is the name of an option or of a nonlinearity, with or without quotes.
     fn word(&mut self) -> Result<Value, SpecError> {
         let start = self.at;
         for quote in ["'", "\""] {

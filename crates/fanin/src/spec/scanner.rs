@@ -1,4 +1,4 @@
-//! The scanner: reads tokens from the text of a spec.
+//! The scanner, which reads tokens from the text of a spec.
 
 use super::variables::Variables;
 use crate::error::SpecError;
@@ -6,7 +6,8 @@ use crate::error::SpecError;
 /// The greatest nesting depth of parentheses, signs and specs. Without a limit, the recursion could overflow the stack.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// A position in the text of a spec, and the variables that the arithmetic of the spec can use.
+/// The state of the parser: a position in the text of a spec, and the variables that the arithmetic of the spec can
+/// use.
 pub(super) struct Scanner<'a> {
     pub(super) text: &'a str,
     /// The byte offset of the next character.
@@ -14,22 +15,22 @@ pub(super) struct Scanner<'a> {
     /// The current nesting depth, at most [`MAX_DEPTH`].
     pub(super) depth: usize,
     pub(super) variables: &'a dyn Variables,
-    /// What is known of the tensor.
+    /// The known properties of the tensor for which the spec is parsed.
     pub(super) tensor: TensorContext<'a>,
-    /// Whether the spec that is being read has used a property of the tensor that is not known yet.
+    /// `true` if the current spec has used a property of the tensor that is not known yet.
     pub(super) is_deferred: bool,
-    /// The variables that have been read so far: the byte range of the name, and the value.
+    /// The variables that have been read so far, as pairs of the byte range of the name and the value.
     pub(super) substitutions: Vec<(std::ops::Range<usize>, f64)>,
 }
 
-/// What is known of a tensor while its spec is read.
+/// The properties of a tensor that are known while the spec of the tensor is parsed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct TensorContext<'a> {
-    /// The shape. If it is not known, a spec that uses it is read again for each shape.
+    /// The shape, or `None` if the shape is not known yet.
     pub(super) shape: Option<&'a [usize]>,
-    /// The index of the tensor in the stack.
+    /// The index of the tensor in the stack, or `None` if the index is not known yet.
     pub(super) index: Option<usize>,
-    /// Whether the tensor is one of a stack, so that it has an index.
+    /// `true` if the tensor is part of a stack. Only such a tensor has an index.
     pub(super) is_stacked: bool,
 }
 
@@ -39,7 +40,7 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0, depth: 0, variables, tensor, is_deferred: false, substitutions: Vec::new() }
     }
 
-    /// Returns an error about the character at byte offset `at`.
+    /// Returns an error about the character at the byte offset `at`.
     pub(super) fn error<T>(
         &self,
         at: usize,
@@ -82,8 +83,8 @@ impl<'a> Scanner<'a> {
     /// Skips white space and `token`.
     ///
     /// # Errors
-    /// Returns an error if the text does not continue with `token`. `context` completes the sentence "expected TOKEN
-    /// ...".
+    /// Returns an error if the text does not continue with `token`. The message is "expected TOKEN", followed by
+    /// `context`.
     pub(super) fn expect(&mut self, token: &str, context: &str) -> Result<(), SpecError> {
         if self.eat(token) {
             return Ok(());

@@ -4,18 +4,19 @@ use super::arguments::Arguments;
 use crate::error::SpecError;
 use crate::init::Init;
 
-/// The documentation of a scheme that a spec can name. [`schemes`](super::schemes) lists all schemes.
+/// The description of a scheme that a spec can name. [`schemes`](super::schemes) lists all schemes.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Scheme {
-    /// The name in specs. For the schemes of torch.nn.init, this is torch's name without the trailing underscore.
+    /// The name in specs. If the scheme is in `torch.nn.init`, the name is torch's name without the trailing
+    /// underscore.
     pub name: &'static str,
     /// The name and the default value of each parameter, in torch's order. A required parameter has the default `None`.
     pub parameters: &'static [(&'static str, Option<&'static str>)],
-    /// The formula of the distribution, or of the values, in terms of the parameters.
+    /// The formula of the distribution or of the values, in which the parameters have their names.
     pub formula: &'static str,
     /// The paper or the library that defines the scheme. The source is empty for elementary schemes such as `normal`.
     pub source: &'static str,
-    /// Returns the initializer with the arguments of a spec.
+    /// The function that creates the initializer from the arguments of a spec.
     pub(super) build: fn(&Arguments<'_>) -> Result<Init, SpecError>,
 }

@@ -1,4 +1,4 @@
-//! Variables in the arithmetic of a spec.
+//! `Variables`, the variables that the arithmetic of a spec can use.
 
 use std::collections::BTreeMap;
 

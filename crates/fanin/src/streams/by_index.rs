@@ -1,5 +1,5 @@
-//! Fills tensors with distributions whose value at an index is computed from the random words of that index alone. The
-//! words come in groups, which the section "Words" of [`crate::streams::native`] defines.
+//! Fills tensors with uniform, normal and truncated normal values. Each value is computed from random words that belong
+//! to the index of the value. The section "Words" of [`crate::streams::native`] defines these words and their groups.
 
 #[cfg(feature = "rand_core")]
 use crate::cancel::check;
@@ -15,16 +15,16 @@ use crate::simd::{Kernel, Level, Prefetch, SimdIsa, dispatch};
 use crate::streams::store::store;
 use crate::threads::Threads;
 
-/// Number of values that one thread computes at a time. Waking a thread of the pool takes microseconds, so a tensor of
-/// up to this many values is filled by a single thread.
+/// The number of values that one thread computes at a time. A tensor that is not larger is filled by a single thread,
+/// because waking another thread of the pool would take microseconds.
 const CHUNK: usize = 1 << 16;
 
 /// The standard normal distribution.
 const STANDARD: Distribution = Distribution::Normal { mean: 0.0, std: 1.0 };
 
-/// Fills `out`, a row-major matrix with `columns` columns: standard normal values on and below the diagonal, zeros
-/// above the diagonal. The words are drawn from `source` in sequence. Words are also drawn for the entries above the
-/// diagonal, and their values are dropped.
+/// Fills `out`, a row-major matrix with `columns` columns, with standard normal values on and below the diagonal, and
+/// with zeros above the diagonal. The words are drawn from `source` in sequence. Words are also drawn for the entries
+/// above the diagonal, but these words are not used.
 #[cfg(feature = "rand_core")]
 pub(super) fn fill_lower_normal_in_sequence(
     level: Level,
@@ -41,8 +41,8 @@ pub(super) fn fill_lower_normal_in_sequence(
 }
 
 /// Writes standard normal values to the entries of `out` on and below the diagonal. `out` is a row-major matrix with
-/// `columns` columns, and must be all zeros. Several threads compute the values. Values above the diagonal are not
-/// computed, because the words of `source` can be computed in any order.
+/// `columns` columns, and must be all zeros. Several threads compute the values. `source` can produce words in any
+/// order, so no words are produced for the entries above the diagonal.
 pub(super) fn fill_lower_normal(
     threads: Threads,
     level: Level,
@@ -61,8 +61,8 @@ pub(super) fn fill_lower_normal(
     }));
 }
 
-/// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses its own copy of `source`. A copy
-/// can compute the words of any index directly.
+/// Fills `out`, the row-major memory of `region`, on several threads. Each thread uses a separate copy of `source`, and
+/// computes the words of its indices directly.
 pub(super) fn fill_by_index_on(
     threads: Threads,
     level: Level,
@@ -77,7 +77,8 @@ pub(super) fn fill_by_index_on(
     }));
 }
 
-/// Fills `out`, the row-major memory of `region`, on the calling thread. `source` produces its words in sequence.
+/// Fills `out`, the row-major memory of `region`, on the calling thread. `source` can produce its words only in
+/// sequence.
 #[cfg(feature = "rand_core")]
 pub(super) fn fill_by_index_in_sequence(
     level: Level,
@@ -98,7 +99,7 @@ pub(super) fn fill_by_index_in_sequence(
 /// Fills `out`, the row-major memory of `slice`, on the calling thread.
 ///
 /// # Panics
-/// If `distribution` is not uniform, normal or truncated normal.
+/// Panics if `distribution` is not uniform, normal or truncated normal.
 pub(super) fn fill_by_index(
     level: Level,
     distribution: Distribution,
@@ -127,9 +128,9 @@ pub(super) fn fill_by_index(
     }
 }
 
-/// Fills `out` with f32 values, which the caller then rounds to `dtype`. Uniform and truncated normal values are within
-/// the bounds of the distribution as f32 values. Rounding moves them by at most half the distance between values of
-/// `dtype`, so a value of a narrow type can be that far outside of the bounds.
+/// Fills `out` with f32 values, which the caller then rounds to `dtype`. The f32 values of a uniform or truncated
+/// normal distribution are inside the bounds of the distribution. Rounding to a narrow type can move a value out of the
+/// bounds, by at most half the distance between neighbouring values of `dtype`.
 fn fill_f32(
     level: Level,
     distribution: Distribution,
@@ -150,9 +151,9 @@ fn fill_f32(
     }
 }
 
-/// Fills memory of a type narrower than f32. The values are computed as f32 in a buffer that stays in the nearest
-/// cache, and are then rounded to the type. Because of this buffer, the kernels of the distributions are compiled for
-/// f32, and not again for each narrower type (docs/dev/build.md).
+/// Fills memory of a type narrower than f32. The values are computed as f32 in a buffer that stays in the L1 cache, and
+/// are then rounded to the type. With this buffer, the kernels of the distributions need not be compiled for each
+/// narrower type (docs/dev/build.md).
 fn fill_narrow<E: Element>(
     level: Level,
     distribution: Distribution,
@@ -160,14 +161,14 @@ fn fill_narrow<E: Element>(
     slice: RegionSlice<'_>,
     out: &mut [E],
 ) {
-    /// Number of values in the buffer. The buffer holds whole groups, because a sequential source cannot produce a
-    /// group twice.
+    /// The number of values in the buffer. The buffer contains whole groups, because a sequential source cannot produce
+    /// a group twice.
     const BUFFER: usize = 2048;
     const { assert!(BUFFER.is_multiple_of(GROUP_32)) };
     if let Distribution::Uniform { low, high } = distribution
         && low == high
     {
-        // The constant is rounded once, from f64 directly to the type.
+        // All values are equal. The value is rounded once, from f64 directly to the type.
         return out.fill(E::from_f64(low));
     }
     let mut buffer = [0f32; BUFFER];
@@ -179,7 +180,7 @@ fn fill_narrow<E: Element>(
 }
 
 /// The arguments of a fill. [`Visitor32::visit32`] and [`Visitor64::visit64`] take the transform of a distribution, and
-/// fill `out` with the transformed words.
+/// fill `out` with the variates that the transform computes from words of `source`.
 struct Fill<'a, S, E> {
     source: &'a mut S,
     slice: RegionSlice<'a>,
@@ -203,7 +204,8 @@ impl<S: GroupSource> Visitor64 for Fill<'_, S, f64> {
     }
 }
 
-/// A transform from the words of a group to the `N` values of the group. Implementations are `#[inline(always)]`.
+/// A function that computes the `N` values of a group from the words of the group. Implementations are
+/// `#[inline(always)]`.
 trait GroupTransform<E, const N: usize> {
     /// Computes the values of the group whose words are `words`.
     fn write<I: SimdIsa>(&self, words: &GroupWords, values: &mut [E; N]);
@@ -255,9 +257,9 @@ impl<S: GroupSource, T: Transform64> Kernel for Fill64<'_, S, T> {
     }
 }
 
-/// Fills `out` with the values of `slice`, which are computed in groups of `N`. `slice` consists of runs: contiguous
-/// ranges of row-major indices. If a run ends inside a group and the next run begins inside the same group, the group
-/// is computed once.
+/// Fills `out` with the values of `slice`, which are computed in groups of `N`. `slice` consists of runs, which are
+/// contiguous ranges of row-major indices. If a run ends inside a group and the next run begins inside the same group,
+/// the group is computed only once.
 #[inline(always)]
 fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     slice: RegionSlice<'_>,
@@ -266,7 +268,7 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
     distribution: impl GroupTransform<E, N>,
 ) {
     let mut words: [GroupWords; 3] = Default::default();
-    // The last group of which only some values were written. The next run may need other values of the same group.
+    // The values of the last group that was not written as a whole. The next run may need other values of this group.
     let mut kept = [E::default(); N];
     let mut kept_group = None;
     for run in slice.runs() {
@@ -285,8 +287,8 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
                 group += 1;
                 continue;
             }
-            // Three groups of words are generated together if possible, which is faster. `write` has a single call,
-            // because each call is compiled to a copy of the function.
+            // Three groups of words are generated together if possible, because this is faster. `write` is called in
+            // one place only, because it is inlined at each call.
             let is_whole = offset == 0 && now.len() >= N;
             let count = if is_whole && now.len() >= 3 * N { 3 } else { 1 };
             if count == 3 {
@@ -301,7 +303,7 @@ fn write_groups<I: SimdIsa, E: Element, const N: usize>(
             let mut whole = whole.as_chunks_mut::<N>().0.iter_mut();
             for words in &words[..count] {
                 let values = whole.next().unwrap_or(&mut kept);
-                // Prefetches the memory that is written after these groups.
+                // The prefetched memory is written after these groups.
                 prefetch.next_lines_for(values);
                 distribution.write::<I>(words, values);
             }

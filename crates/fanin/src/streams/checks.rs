@@ -5,8 +5,8 @@ use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 use crate::tensor::TensorMut;
 
-/// Checks that `tensor` has the plan's element type, and that a region is inside the plan's shape. The region begins at
-/// the index `start` and has the shape of `tensor`. Otherwise returns the error `ElementType` or `Region`.
+/// Returns the error `ElementType` if `tensor` does not have the plan's element type, and the error `Region` if the
+/// region is not inside the plan's shape. The region begins at the index `start` and has the shape of `tensor`.
 pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.dtype() != plan.dtype() {
         return Err(Error::ElementType { expected: plan.dtype(), found: tensor.dtype() });
@@ -22,7 +22,8 @@ pub(super) fn check_region(plan: &Plan, start: &[usize], tensor: &TensorMut<'_>)
     Err(Error::Region { shape: shape.to_vec(), start: start.to_vec(), size: size.to_vec() })
 }
 
-/// Checks that `tensor` has the plan's shape and element type. Otherwise returns the error `Length` or `ElementType`.
+/// Returns the error `Length` if `tensor` does not have the plan's shape, and the error `ElementType` if it does not
+/// have the plan's element type.
 pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Error> {
     if tensor.shape() != plan.shape() {
         return Err(Error::Length {
@@ -34,23 +35,23 @@ pub(super) fn check_whole(plan: &Plan, tensor: &TensorMut<'_>) -> Result<(), Err
     check_region(plan, &vec![0; plan.shape().len()], tensor)
 }
 
-/// Checks that memory for `values` floating-point values can be allocated. Otherwise returns the error `Memory`. The
-/// values are f64 for an f64 plan, and f32 for any other plan.
+/// Returns the error `Memory` if memory for `values` floating-point values cannot be allocated. The values are f64 for
+/// an f64 plan, and f32 for any other plan.
 ///
-/// Without this check a failed allocation would abort the process in the middle of the fill.
+/// Without this check, a failed allocation would abort the process in the middle of the fill.
 pub(super) fn check_memory(plan: &Plan, values: u128) -> Result<(), Error> {
     check_memory_bytes(plan, values * if plan.dtype() == DType::F64 { 8 } else { 4 })
 }
 
-/// Checks that `bytes` bytes can be allocated. Otherwise returns the error `Memory`, which reports the shape of `plan`.
+/// Returns the error `Memory`, which reports the shape of `plan`, if `bytes` bytes cannot be allocated.
 pub(super) fn check_memory_bytes(plan: &Plan, bytes: u128) -> Result<(), Error> {
     let available =
         usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
     if available { Ok(()) } else { Err(Error::Memory { shape: plan.shape().to_vec(), bytes }) }
 }
 
-/// Checks that neither the plan nor any of its blocks asks for an algorithm that only the torch stream implements.
-/// Otherwise returns the error `Method`.
+/// Returns the error `Method` if the plan or one of its blocks requires rejection sampling, which only the torch stream
+/// implements.
 ///
 /// `stream` is the name of the calling stream, which the error message contains.
 pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Error> {
@@ -63,8 +64,8 @@ pub(super) fn check_method(plan: &Plan, stream: &'static str) -> Result<(), Erro
     }
 }
 
-/// Checks that neither the plan nor any of its blocks is a function of random values. Otherwise returns the error
-/// `Unsupported`. Only the native stream has such values.
+/// Returns the error `Unsupported` if the plan or one of its blocks has the distribution of a function of random
+/// values, such as `log_uniform`. Only the native stream supports such distributions.
 ///
 /// `stream` is the name of the calling stream, which the error message contains.
 pub(super) fn check_no_random_functions(plan: &Plan, stream: &'static str) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! Distributions that draw no random words: constants, `eye`, `dirac`, and formulas of the index.
+//! Fills tensors with distributions that use no random words: constants, `eye`, `dirac`, and formulas of the index.
 
 use crate::cancel::check;
 use crate::dtype::{Element, values};
@@ -8,17 +8,16 @@ use crate::simd::fill_non_temporal;
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// Number of values that one thread writes at a time.
+/// The number of values that one thread writes at a time.
 const CHUNK: usize = 1 << 16;
 
-/// A constant is written by non-temporal stores if the memory has at least this many bytes, because the caches cannot
-/// hold this much memory. Random values are always written by ordinary stores, whose latency is hidden behind the
+/// The least size in bytes of memory to which a constant is written by non-temporal stores. Such memory is larger than
+/// the caches. Random values are always written by ordinary stores, because the CPU executes these stores during the
 /// arithmetic.
 const NON_TEMPORAL_BYTES: usize = 1 << 25;
 
-/// Fills `tensor` if the plan's distribution draws no random words. The values are those of the region of the plan that
-/// begins at the index `start`. Returns `true` if `tensor` was filled. Returns `false`, and writes nothing, if the
-/// distribution draws random words.
+/// Fills `tensor` with the region of the plan that begins at the index `start`, and returns `true`. If the plan's
+/// distribution uses random words, writes nothing and returns `false`.
 pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     match plan.distribution() {
         Distribution::Constant { value } => fill_constant(threads, value, tensor),
@@ -34,9 +33,8 @@ pub(super) fn fill_fixed(threads: Threads, plan: &Plan, start: &[usize], tensor:
     true
 }
 
-/// Fills `tensor` if the plan's values are computed by a formula of the index. The values are those of the region of
-/// the plan that begins at the index `start`. Returns `true` if `tensor` was filled. Returns `false`, and writes
-/// nothing, for any other plan.
+/// Fills `tensor` with the region of the plan that begins at the index `start`, and returns `true`. If the plan's
+/// values are not computed by a formula of the index, writes nothing and returns `false`.
 fn fill_formula(plan: &Plan, start: &[usize], tensor: &mut TensorMut<'_>) -> bool {
     let Some(formula) = plan.formula() else { return false };
     let region = Region::new(plan.shape(), start, tensor.shape());

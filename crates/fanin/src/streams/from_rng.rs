@@ -1,4 +1,4 @@
-//! A stream that draws its words from any generator of the `rand` crates.
+//! `FromRng`, a stream that draws its words from any generator of the `rand` crates.
 
 use rand_core::Rng;
 
@@ -19,8 +19,8 @@ use crate::threads::Threads;
 
 /// A stream that draws its words from a generator that implements `rand_core::Rng`.
 ///
-/// The words are transformed to values as on the native stream. The words are taken from the generator in sequence, 64
-/// at a time. Therefore the i-th value of a uniform f32 tensor comes from the i-th word. Only whole tensors can be
+/// The stream takes words from the generator in sequence, 64 at a time, and transforms them to values as the native
+/// stream does. For example, the i-th value of a uniform f32 tensor comes from the i-th word. Only whole tensors can be
 /// filled, because the generator cannot skip to the words of a region.
 ///
 /// ```
@@ -43,8 +43,8 @@ impl<'a, R: Rng + ?Sized> FromRng<'a, R> {
         Self { rng, level: None }
     }
 
-    /// Sets the SIMD level whose instructions compute the values. If the CPU does not support `level`, the best level
-    /// that the CPU supports is used. The values do not depend on the level.
+    /// Sets the SIMD level at which values are computed. If the CPU does not support `level`, the best supported level
+    /// is used. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }

@@ -1,5 +1,5 @@
-//! Computes the non-zero values of a sparse matrix one by one on the native stream. This is faster than to compute all
-//! values if few values are non-zero.
+//! Computes only the non-zero values of a sparse matrix on the native stream. If few values are non-zero, this is
+//! faster than computing all values.
 
 use super::zero_mask::{BLOCK, ZeroMask};
 use crate::distributions::normal::{Normal32, Normal64};
@@ -8,24 +8,24 @@ use crate::dtype::{Element, Values, values};
 use crate::rng::{LANES, Philox};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// Computes the non-zero values of a band: some consecutive rows of a region of a sparse matrix.
+/// A band of a sparse matrix, whose non-zero values are computed one by one. A band is a range of rows of a region.
 #[derive(Clone, Copy)]
 pub(super) struct NonZeros<'a> {
     /// The generator of the values.
     pub(super) engine: Philox,
-    /// The zeros of the region to which the band belongs.
+    /// The mask of the zeros of the region to which the band belongs.
     pub(super) mask: &'a ZeroMask,
-    /// The row of the mask at which the band begins.
+    /// The first row of the band in the mask.
     pub(super) row: usize,
-    /// The row and the column of the matrix at which the band begins.
+    /// The first row and the first column of the band in the matrix.
     pub(super) corner: (u64, u64),
-    /// Number of columns of the matrix.
+    /// The number of columns of the matrix.
     pub(super) columns: u64,
-    /// Number of columns of the band.
+    /// The number of columns of the band.
     pub(super) width: usize,
 }
 
-/// Number of values that are found in the mask before they are computed.
+/// The number of non-zero values whose positions are collected before the values are computed.
 const BATCH: usize = 16 * AT_ONCE;
 
 impl NonZeros<'_> {
@@ -54,8 +54,8 @@ impl NonZeros<'_> {
         });
     }
 
-    /// Finds the non-zero values of the band, which has `count` values. Calls `visit` with the offsets in the band and
-    /// the row-major indices in the matrix of at most [`BATCH`] of them, until all have been visited.
+    /// Finds the non-zero values among the `count` values of the band, and passes them to `visit` in batches of at most
+    /// [`BATCH`]. The arguments of `visit` are the offsets in the band and the row-major indices in the matrix.
     fn for_each_batch(self, count: usize, visit: &mut dyn FnMut(&[usize], &[u64])) {
         let Self { mask, corner, columns, width, .. } = self;
         let mut offsets = [0usize; BATCH + BLOCK];
@@ -86,7 +86,7 @@ impl NonZeros<'_> {
     }
 }
 
-/// Number of values that are computed together.
+/// The number of values that are computed together.
 const AT_ONCE: usize = 2 * LANES;
 
 /// A distribution that can compute values at arbitrary indices. Implementations are `#[inline(always)]`.
@@ -95,8 +95,8 @@ trait Single<W> {
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [W; AT_ONCE]);
 }
 
-/// Finds the Philox blocks of the values at `indices`. Returns, for each index, the number of the block, and the
-/// position of the value among the values of that block. The values are computed in groups of `N`.
+/// Returns, for each index, the number of the Philox block from which the value is computed, and the position of the
+/// value among the values of this block. A group of blocks has `N` values.
 #[inline(always)]
 fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; LANES]) {
     const EACH: u64 = LANES as u64;
@@ -109,9 +109,8 @@ fn philox_blocks<const N: u64>(indices: &[u64; LANES]) -> ([u64; LANES], [u64; L
 }
 
 impl Single<f32> for Normal32 {
-    /// A value needs only two of the four words of its Philox block. Therefore 32 values are transformed as one group:
-    /// the words of the first 16 values are passed as words 0 and 1 of the group, and the words of the last 16 values
-    /// as words 2 and 3.
+    /// A value needs only two of the four words of its Philox block, so one group has the words of 32 values. The words
+    /// of the first 16 values are words 0 and 1 of the group, and the words of the last 16 values are words 2 and 3.
     #[inline(always)]
     fn values<I: SimdIsa>(&self, engine: Philox, indices: &[u64; AT_ONCE], values: &mut [f32; AT_ONCE]) {
         let mut halves = [[0; LANES]; 4];
@@ -187,8 +186,8 @@ impl Kernel for Values64<'_> {
     }
 }
 
-/// Computes the values at `indices`, and writes them to the first of `values`. The rest of `values` is unspecified
-/// afterwards. Its length must be a multiple of [`AT_ONCE`].
+/// Computes the values at `indices`, and writes them to the first elements of `values`. The other elements of `values`
+/// are unspecified afterwards. The length of `values` must be a multiple of [`AT_ONCE`].
 #[inline(always)]
 fn compute<I: SimdIsa, W: Element>(
     engine: Philox,

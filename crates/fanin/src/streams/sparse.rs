@@ -1,6 +1,6 @@
 //! Fills sparse matrices on the native stream and on `FromRng`. The definition of the native stream
-//! ([`crate::streams::native`]) specifies which entries are zero. This module finds either the zeros or the non-zeros
-//! of a matrix, whichever are fewer.
+//! ([`crate::streams::native`]) specifies which entries are zero. If a matrix has fewer zeros than non-zeros, this
+//! module finds the zeros. Otherwise it finds the non-zeros.
 
 use std::ops::Range;
 
@@ -14,29 +14,29 @@ use crate::rng::{Permutation, Philox, SHUFFLE_MAX, choose_by_shuffle};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::{cancel::check, threads::Threads};
 
-/// Number of values that one thread computes at a time. It is rounded down to whole rows of a region.
+/// The number of values that one thread computes at a time, rounded down to whole rows of a region.
 const CHUNK: usize = 1 << 16;
 
-/// If fewer than one in `SPARSITY` values of a matrix are non-zero, only the non-zero values are computed. Otherwise
-/// all values are computed, and zeros are then written over some of them.
+/// The limit between two methods. If fewer than one in `SPARSITY` values of a matrix are non-zero, only the non-zero
+/// values are computed. Otherwise all values are computed, and some of the values are then replaced by zeros.
 const SPARSITY: usize = 4;
 
-/// Specifies which entries of a sparse matrix are zero.
+/// The set of the entries of a sparse matrix that are zero.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Zeros {
     pub(super) threads: Threads,
     pub(super) level: Level,
-    /// The generator of the words that choose the zeros.
+    /// The generator of the words that select the zeros.
     pub(super) permutation: Philox,
-    /// Number of rows of the matrix.
+    /// The number of rows of the matrix.
     pub(super) rows: usize,
-    /// Number of zeros in each column.
+    /// The number of zeros in each column.
     pub(super) zeros: usize,
 }
 
 impl Zeros {
-    /// Sets to 0 each value of `out` that is zero in the sparse matrix. All other values are left as they are. `out` is
-    /// the row-major memory of `region`.
+    /// Sets each value of `out` that is zero in the sparse matrix to 0. Does not change the other values. `out` is the
+    /// row-major memory of `region`.
     #[cfg(feature = "rand_core")]
     pub(super) fn clear(&self, region: &Region, out: Values<'_>) {
         let mask = self.mask(region);
@@ -59,9 +59,9 @@ pub(super) struct Sparse {
     pub(super) zeros: Zeros,
     /// The generator of the normal values.
     pub(super) values: Philox,
-    /// Number of columns of the matrix.
+    /// The number of columns of the matrix.
     pub(super) columns: usize,
-    /// Standard deviation of the normal values.
+    /// The standard deviation of the normal values.
     pub(super) std: f64,
 }
 
@@ -94,14 +94,14 @@ impl Sparse {
     }
 }
 
-/// The kernel that sets the mask bits of the zeros of some consecutive columns.
+/// The kernel that sets the mask bits of the zeros in a range of columns.
 struct FindZeros<'a> {
     zeros: &'a Zeros,
     /// The range of rows of the matrix that the mask covers.
     rows: Range<usize>,
     /// The first column of the matrix that the mask covers.
     left: usize,
-    /// The columns to search, counted from `left`.
+    /// The range of columns, counted from `left`.
     columns: Range<usize>,
     /// The words of the mask for these columns.
     words: &'a mut [u64],
@@ -117,10 +117,9 @@ impl Kernel for FindZeros<'_> {
         let height = rows.len();
         let permutation = Permutation::new(size as u64);
         // In a column of more than `SHUFFLE_MAX` rows, an entry is zero if the image of its row under the permutation
-        // is below `zeros`. There are two ways to find these rows. The first way computes the image of each row of the
-        // mask. The second way inverts the permutation: it computes the rows whose images are below `zeros`, or the
-        // rows with all other images if the non-zeros are fewer than the zeros. The way with fewer computations is
-        // used.
+        // is less than `zeros`. There are two methods to find these rows. The first method computes the image of each
+        // row of the mask. The second method inverts the permutation. It computes the rows of the images below `zeros`,
+        // or the rows of all other images if they are fewer. The code uses the method with fewer computations.
         let non_zeros = zeros > size / 2;
         let images = if non_zeros { zeros as u64..size as u64 } else { 0..zeros as u64 };
         let backwards = images.end - images.start < height as u64;
@@ -164,8 +163,7 @@ mod tests {
     use crate::streams::native::Native;
     use crate::tensor::TensorMut;
 
-    /// Asserts that fills of whole matrices and of regions have the values that the definition of the native stream
-    /// gives.
+    /// Asserts that fills of whole matrices and of regions have the values of the definition of the native stream.
     fn check<E: Element + PartialEq + std::fmt::Debug>(level: Level) {
         let std = 0.5;
         for (rows, columns) in [(40usize, 70usize), (256, 3), (257, 130), (700, 65)] {
@@ -211,7 +209,7 @@ mod tests {
         }
     }
 
-    /// The kernel that sets `picked` for each row whose image is below `zeros`.
+    /// The kernel that sets `picked` for each row whose image is less than `zeros`.
     struct Images<'a> {
         rows: usize,
         key: [u32; 4],
@@ -231,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_those_of_the_definition_whichever_way_they_are_found() {
+    fn both_methods_to_find_the_zeros_agree_with_the_definition_of_the_native_stream() {
         for &level in Level::available() {
             check::<f32>(level);
             check::<f64>(level);

@@ -1,9 +1,9 @@
-//! Rounds computed values to the element type of a tensor.
+//! `store`, which rounds computed f32 values to the element type of a tensor.
 
 use crate::dtype::{Element, Values};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// Rounds the values of `exact` to the type of `out`, and writes them to `out`.
+/// Rounds the values of `exact` to the type of `out`, and writes the results to `out`.
 pub(super) fn store(level: Level, exact: &[f32], out: Values<'_>) {
     match out {
         Values::F32(out) => out.copy_from_slice(exact),

@@ -1,4 +1,4 @@
-//! The trait of all streams.
+//! `Stream`, the trait of all streams.
 
 use crate::dtype::Element;
 use crate::error::Error;
@@ -14,19 +14,20 @@ pub trait Stream {
     /// Fills `tensor`, which must have the plan's shape and element type.
     ///
     /// # Errors
-    /// `Length` or `ElementType` if `tensor` does not have the plan's shape or type; `BoundsOverflow`, `Method`,
-    /// `Memory` and `ShapeOverflow` as described for [`Plan::fill`]. If an error is returned, no value has
-    /// been written.
+    /// `Length` if `tensor` does not have the plan's shape. `ElementType` if `tensor` does not have the plan's element
+    /// type. `BoundsOverflow`, `Method`, `Memory` and `ShapeOverflow` as described for [`Plan::fill`]. If an error is
+    /// returned, no value has been written.
     fn fill(&mut self, plan: &Plan, tensor: TensorMut<'_>) -> Result<(), Error>;
 
     /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
-    /// The values are bit-identical to those of this region in a fill of the whole tensor. Values outside of the region
-    /// are not computed, with one exception: each entry of an `orthogonal` matrix depends on the whole Gaussian matrix.
+    /// The values are bit-identical to the values of this region after a fill of the whole tensor. Values outside of
+    /// the region are not computed, with one exception: each entry of an `orthogonal` matrix depends on the whole
+    /// Gaussian matrix.
     ///
     /// # Errors
-    /// The errors of [`Stream::fill`]; `Region` if the region exceeds the plan's shape; `NoRandomAccess` if the stream
-    /// can only fill whole tensors and the region is not the whole tensor.
+    /// The errors of [`Stream::fill`]. `Region` if the region exceeds the plan's shape. `NoRandomAccess` if the stream
+    /// can fill only whole tensors, and the region is not the whole tensor.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error>;
 }
 
@@ -39,9 +40,9 @@ impl Plan {
     /// * `Length` or `ElementType`: the buffer does not have the plan's number of elements or the plan's type.
     /// * `BoundsOverflow`: the stream needs finite truncation bounds, and the plan's bounds are infinite or too large
     ///   for the element type.
-    /// * `Method`: the stream does not implement the algorithm that the plan asks for.
+    /// * `Method`: the stream does not implement the algorithm that the plan requires.
     /// * `Memory`: the temporary memory that the fill needs cannot be allocated.
-    /// * `ShapeOverflow`: the torch stream would consume more words than can be counted.
+    /// * `ShapeOverflow`: the torch stream would consume more than 2^64 words.
     pub fn fill<E: Element>(&self, buffer: &mut [E], stream: &mut dyn Stream) -> Result<(), Error> {
         stream.fill(self, TensorMut::contiguous(buffer, self.shape())?)
     }

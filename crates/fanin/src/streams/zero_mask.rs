@@ -1,4 +1,4 @@
-//! A bit mask of the zeros of a sparse matrix. The native stream and the torch stream use it.
+//! `ZeroMask`, a bit mask of the zeros of a sparse matrix, for the native stream and the torch stream.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -7,17 +7,17 @@ use crate::dtype::{Element, Values, values};
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 use crate::threads::Threads;
 
-/// Number of columns in a block of columns. One word of the mask contains the bits of one row for all columns of a
+/// The number of columns in a block of columns. One word of the mask contains the bits of one row for all columns of a
 /// block.
 pub(super) const BLOCK: usize = 64;
 
-/// Number of rows in a band. A thread writes the zeros of one band at a time.
+/// The number of rows in a band. A thread writes the zeros of one band at a time.
 const BAND: usize = 64;
 
 /// A mask with one bit for each entry of a matrix. The bit is set if the entry is zero.
 ///
-/// The columns are split into blocks of 64. A block of columns has one word for each row, with one bit for each of its
-/// columns. Bits beyond the last column of the matrix are not set.
+/// The columns are split into blocks of 64. A block of columns has one 64-bit word for each row, with one bit for each
+/// column. Bits beyond the last column of the matrix are not set.
 pub(super) struct ZeroMask {
     height: usize,
     words: Vec<u64>,
@@ -26,7 +26,7 @@ pub(super) struct ZeroMask {
 impl ZeroMask {
     /// Creates the mask of a matrix with `height` rows and `width` columns. Both must be at least 1.
     ///
-    /// `find` is called on several threads. Each call gets a range of columns and the words of the mask for these
+    /// `find` is called on several threads. The arguments are a range of columns, and the words of the mask for these
     /// columns, which are all 0. `find` must set the bit of each entry of these columns that is zero in the matrix.
     /// [`Self::column`] returns the words and the bit of a column.
     pub(super) fn new(
@@ -42,32 +42,32 @@ impl ZeroMask {
             let left = first / height * BLOCK;
             find(left..width.min(left + chunk * BLOCK), words);
         });
-        // `find` may set the bits of the non-zeros and then invert all words. That also sets the bits beyond the last
-        // column, so these bits are cleared here.
+        // `find` may set the bits of the non-zeros and then invert all words, which also sets the bits beyond the last
+        // column. These bits are cleared here.
         let inside = u64::MAX >> (blocks * BLOCK - width);
         words[(blocks - 1) * height..].iter_mut().for_each(|word| *word &= inside);
         Self { height, words }
     }
 
-    /// Number of threads that work on a mask of `width` columns.
+    /// Returns the number of threads that compute a mask of `width` columns.
     pub(super) fn threads(threads: Threads, width: usize) -> usize {
         threads.count().min(width.div_ceil(BLOCK))
     }
 
-    /// Returns the words of one column, one word for each row, and the bit that stands for the column in these words.
-    /// `words` are the words of a range of columns, and `column` is counted from the first column of that range.
+    /// Returns the words that contain the bits of one column, one word for each row, and the bit of the column in these
+    /// words. `words` are the words of a range of columns, and `column` is counted from the first column of the range.
     #[inline(always)]
     pub(super) fn column(words: &mut [u64], height: usize, column: usize) -> (&mut [u64], u64) {
         (&mut words[column / BLOCK * height..][..height], 1 << (column % BLOCK))
     }
 
-    /// Iterates over the words of a row. There is one word for each block of columns.
+    /// Returns an iterator over the words of a row, one word for each block of columns.
     #[inline(always)]
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = u64> + '_ {
         self.words[row..].iter().step_by(self.height).copied()
     }
 
-    /// Sets to zero each entry of `memory` whose bit is set. `memory` is the whole matrix in row-major order.
+    /// Sets each entry of `memory` whose bit is set to zero. `memory` is the whole matrix in row-major order.
     pub(super) fn clear(&self, threads: Threads, level: Level, memory: Values<'_>) {
         let width = memory.len() / self.height;
         values!(memory, memory => threads.chunks(memory, BAND * width, |first, band| {
@@ -75,10 +75,10 @@ impl ZeroMask {
         }));
     }
 
-    /// Sets to zero each entry of `range` whose bit is set. `range` is a contiguous part of the row-major memory of a
+    /// Sets each entry of `range` whose bit is set to zero. `range` is a contiguous part of the row-major memory of a
     /// matrix with `width` columns, and begins at the row-major index `first`.
     pub(super) fn clear_range(&self, level: Level, first: usize, width: usize, mut range: Values<'_>) {
-        // All bits of a zero are 0, so one kernel serves all types of the same size.
+        // In every element type, all bits of 0 are 0. All types of the same size therefore use the same kernel.
         match range.dtype().size() {
             1 => dispatch(level, Clear::<u8> { mask: self, first, width, range: range.bits() }),
             2 => dispatch(level, Clear::<u16> { mask: self, first, width, range: range.bits() }),
@@ -87,7 +87,7 @@ impl ZeroMask {
         }
     }
 
-    /// Calls `visit` with the row and the column of each bit that is set.
+    /// Calls `visit(row, column)` for each bit that is set.
     pub(super) fn for_each_zero(&self, mut visit: impl FnMut(usize, usize)) {
         for (block, words) in self.words.chunks_exact(self.height).enumerate() {
             for (row, mut word) in words.iter().copied().enumerate() {
@@ -100,20 +100,20 @@ impl ZeroMask {
     }
 }
 
-/// Number of values that [`clear`] processes together.
+/// The number of values that [`clear`] processes together.
 const LANES: usize = 16;
 
-/// Sets to zero each value whose bit is set in `bits`.
+/// Sets each value whose bit is set in `bits` to zero.
 ///
-/// All values are stored again, including the unchanged ones. Without `black_box` LLVM would notice that some values
-/// are unchanged, and would emit a masked store, which takes dozens of cycles on some CPUs.
+/// All values are stored again, including the unchanged values. Without `black_box`, LLVM would detect that some values
+/// are unchanged, and would generate a masked store, which takes dozens of cycles on some CPUs.
 #[inline(always)]
 fn clear<B: Copy + Default>(values: &mut [B; LANES], bits: u32) {
     let old = black_box(*values);
     *values = std::array::from_fn(|lane| if bits >> lane & 1 == 1 { B::default() } else { old[lane] });
 }
 
-/// The kernel of [`ZeroMask::clear_range`]. `B` is an unsigned integer of the size of the element type.
+/// The kernel of [`ZeroMask::clear_range`]. `B` is an unsigned integer with the size of the element type.
 struct Clear<'a, B> {
     mask: &'a ZeroMask,
     first: usize,
@@ -129,8 +129,8 @@ impl<B: Copy + Default> Kernel for Clear<'_, B> {
         let Self { mask: ZeroMask { height, words }, first, width, mut range } = self;
         let (mut row, mut column) = (first / width, first % width);
         while !range.is_empty() {
-            // Takes the values up to the end of the block of columns, of the row or of the range, whichever comes
-            // first.
+            // The values of one step end at the end of the block of columns, of the row or of the range, whichever
+            // comes first.
             let (block, begin) = (column / BLOCK, column % BLOCK);
             let taken = (BLOCK - begin).min(width - column).min(range.len());
             let (values, rest) = std::mem::take(&mut range).split_at_mut(taken);

@@ -1,12 +1,12 @@
-//! Writes to strided memory through a contiguous copy.
+//! Writes to strided memory through temporary contiguous memory.
 
 use super::offsets::{CHECK_EVERY, Offsets};
 use super::strides::{axes_by_stride, row_major};
 use crate::cancel::check;
 use crate::dtype::{Element, Values, values};
 
-/// Calls `write` with new contiguous memory for the elements at `offsets`, and then copies the values to these offsets
-/// in `memory`.
+/// Calls `write` with temporary contiguous memory for the elements at `offsets`, and then copies the values to these
+/// offsets in `memory`.
 pub(super) fn write_copy(memory: Values<'_>, offsets: &Offsets, write: impl FnOnce(Values<'_>)) {
     values!(memory, memory => {
         let mut copy = vec![Default::default(); offsets.len()];
@@ -15,9 +15,8 @@ pub(super) fn write_copy(memory: Values<'_>, offsets: &Offsets, write: impl FnOn
     });
 }
 
-/// Copies each value of `from` to `memory`: the k-th value of `from` is copied to the k-th offset of `offsets`. The
-/// inner loop runs along the axis that has the smallest stride in `memory`, because scattered writes take longer than
-/// scattered reads.
+/// Copies the k-th value of `from` to the k-th offset of `offsets` in `memory`, for all k. The inner loop runs along
+/// the axis with the smallest stride in `memory`, because scattered writes take longer than scattered reads.
 fn scatter<E: Copy>(memory: &mut [E], offsets: &Offsets, from: &[E]) {
     let (sizes, strides, count) = (offsets.sizes(), offsets.strides(), offsets.len());
     let axes: Vec<usize> = axes_by_stride(sizes, strides).collect();

@@ -5,27 +5,26 @@ use std::ops::Range;
 use super::strides::axes_by_stride;
 use crate::cancel::check;
 
-/// The order in which the elements of a tensor are visited.
+/// The order of an iteration over the elements of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// By ascending row-major index.
+    /// The order of ascending row-major indices.
     Index,
-    /// By ascending offset in memory. This is the order in which torch draws values.
+    /// The order of ascending offsets in memory, in which torch draws values.
     Memory,
 }
 
-/// Iterator over the offsets in memory of the elements of a tensor.
+/// An iterator over the offsets in memory of the elements of a tensor.
 #[derive(Debug, Clone)]
 pub(crate) struct Offsets {
-    /// The size of each axis. The axes are in the order of iteration: the last axis varies fastest. `strides` has the
-    /// same order.
+    /// The size of each axis, in the order of iteration: the last axis varies fastest. `strides` has the same order.
     sizes: Vec<usize>,
     strides: Vec<isize>,
     /// The index of the next element.
     index: Vec<usize>,
     /// The offset of the next element.
     next: isize,
-    /// Number of elements whose offsets have not been returned yet.
+    /// The number of elements whose offsets have not been returned yet.
     left: usize,
 }
 
@@ -54,7 +53,7 @@ impl Iterator for Offsets {
 
 impl ExactSizeIterator for Offsets {}
 
-/// Number of elements that are written between two checks for cancellation. Writing them takes a millisecond or less.
+/// The number of elements that are written between two checks for cancellation, which takes a millisecond or less.
 pub(super) const CHECK_EVERY: usize = 1 << 16;
 
 impl Offsets {
@@ -86,12 +85,12 @@ impl Offsets {
         self
     }
 
-    /// The size of each axis, in the order of iteration.
+    /// Returns the size of each axis, in the order of iteration.
     pub(super) fn sizes(&self) -> &[usize] {
         &self.sizes
     }
 
-    /// The stride of each axis, in the order of iteration.
+    /// Returns the stride of each axis, in the order of iteration.
     pub(super) fn strides(&self) -> &[isize] {
         &self.strides
     }
@@ -101,8 +100,8 @@ impl Offsets {
         self.next as usize
     }
 
-    /// Calls `work` with each remaining offset. Checks for cancellation every [`CHECK_EVERY`] offsets. If the fill was
-    /// cancelled, the check unwinds, and `work` is not called for the remaining offsets.
+    /// Calls `work` with each remaining offset. Every [`CHECK_EVERY`] offsets, the function checks for cancellation. If
+    /// the fill has been cancelled, the check unwinds, and `work` is not called for the remaining offsets.
     pub(crate) fn for_each_cancellable(mut self, mut work: impl FnMut(usize)) {
         while self.left > 0 {
             check();

@@ -1,4 +1,4 @@
-//! A mutable view of memory as a tensor: contiguous or strided, of any element type.
+//! `TensorMut`, a mutable view of memory as a contiguous or strided tensor of any element type.
 
 use std::ops::Range;
 
@@ -9,8 +9,8 @@ use crate::dtype::{DType, Element, Values, values};
 use crate::error::Error;
 use crate::shape::element_count;
 
-/// A mutable view of memory as a tensor. The view has a buffer, a shape, and strides if the elements are not contiguous
-/// in row-major order.
+/// A mutable view of a buffer as a tensor. The view has a shape, and has strides if the elements are not contiguous in
+/// row-major order.
 ///
 /// The constructors check that every element is inside the buffer and that no two elements share memory.
 ///
@@ -25,23 +25,23 @@ use crate::shape::element_count;
 pub struct TensorMut<'a> {
     values: Values<'a>,
     shape: Vec<usize>,
-    /// Strides, and the offset in `values` of the element at index 0. `None` if the elements are contiguous in
-    /// row-major order and begin with the first value.
+    /// The strides, and the offset in `values` of the element with the index 0 along every axis. `None` if the elements
+    /// are contiguous in row-major order and begin with the first value.
     strides: Option<(Vec<isize>, usize)>,
 }
 
 impl<'a> TensorMut<'a> {
-    /// Creates a view of the whole of `buffer` as contiguous memory in row-major order.
+    /// Creates a view of the whole `buffer` as a contiguous row-major tensor.
     ///
     /// # Errors
-    /// `Length` if the length of `buffer` is not the number of elements of the shape; `ShapeOverflow` if the number of
-    /// elements does not fit in `usize`.
+    /// `Length` if the length of `buffer` is not the number of elements of the shape. `ShapeOverflow` if the number of
+    /// elements does not fit in an `isize`.
     pub fn contiguous<E: Element>(buffer: &'a mut [E], shape: &[usize]) -> Result<Self, Error> {
         Self::from_values(E::values(buffer), shape)
     }
 
-    /// Creates a view of the whole of `values` as contiguous memory in row-major order. The element type is known only
-    /// at run time.
+    /// Creates a view of the whole slice `values` as a contiguous row-major tensor. The element type is known only at
+    /// run time.
     ///
     /// # Errors
     /// The errors of [`TensorMut::contiguous`].
@@ -53,8 +53,8 @@ impl<'a> TensorMut<'a> {
         Ok(Self { values, shape: shape.to_vec(), strides: None })
     }
 
-    /// Creates a view of strided memory. Strides count elements and may be negative. `offset` is the position in
-    /// `buffer` of the element whose index is 0 along every axis.
+    /// Creates a view of `buffer` as a strided tensor. Strides are in elements, and can be negative. `offset` is the
+    /// position in `buffer` of the element with the index 0 along every axis.
     ///
     /// # Errors
     /// `Strides` if the number of strides is not the number of axes, if an element is outside of `buffer`, or if two
@@ -80,8 +80,8 @@ impl<'a> TensorMut<'a> {
             if low < 0 || high >= buffer.len() as i128 {
                 return fail("an element is outside the buffer");
             }
-            // The axes are visited by ascending stride. No two elements share memory if each stride is greater than the
-            // distance that all axes visited before span together.
+            // The axes are visited in ascending order of strides. No two elements share memory if each stride is
+            // greater than the distance between the first and the last element along all axes with smaller strides.
             let mut spanned = 0u128;
             for axis in axes_by_stride(shape, strides) {
                 let step = strides[axis].unsigned_abs() as u128;
@@ -99,46 +99,46 @@ impl<'a> TensorMut<'a> {
         Ok(Self { values, shape: shape.to_vec(), strides: Some((strides.to_vec(), offset)) })
     }
 
-    /// The size of each axis.
+    /// Returns the size of each axis.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The element type.
+    /// Returns the element type.
     pub fn dtype(&self) -> DType {
         self.values.dtype()
     }
 
-    /// The number of elements.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether the tensor has no elements.
+    /// Returns true if the tensor has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether the elements are contiguous in row-major order. The strides of axes of size 1 do not matter.
+    /// Returns true if the elements are contiguous in row-major order. The strides of axes of size 1 are ignored.
     pub fn is_contiguous(&self) -> bool {
         self.strides.is_none()
     }
 
-    /// Whether the result of `torch.empty_like` for this tensor is contiguous in row-major order. `torch.empty_like`
-    /// allocates a new tensor that has the memory order of this tensor, but no gaps between the elements.
+    /// Returns true if the result of `torch.empty_like` for this tensor is contiguous in row-major order.
+    /// `torch.empty_like` allocates a new tensor with the memory order of this tensor, but without gaps between the
+    /// elements.
     pub(crate) fn copy_is_contiguous(&self) -> bool {
         let Some((strides, _)) = &self.strides else { return true };
         axes_by_stride(&self.shape, strides).is_sorted_by(|a, b| a > b)
     }
 
-    /// Whether every value of the buffer is an element of the tensor. The elements may be in any order.
+    /// Returns true if every value of the buffer is an element of the tensor. The elements can be in any order.
     pub(crate) fn covers_buffer(&self) -> bool {
         self.values.len() == self.len()
     }
 
-    /// Returns a view of some elements of this tensor. The first element of the view is the element at the index
-    /// `start` of this tensor. Axis `k` of the view has the size `size[k]`, and runs along the axis `axes[k]` of this
-    /// tensor.
+    /// Returns a view of a part of this tensor. The first element of the view is the element at the index `start` of
+    /// this tensor. Axis `k` of the view is the axis `axes[k]` of this tensor, and has the size `size[k]`.
     pub(crate) fn view(&mut self, start: &[usize], axes: &[usize], size: &[usize]) -> TensorMut<'_> {
         let (strides, offset) = self.strides.clone().unwrap_or_else(|| (row_major(&self.shape), 0));
         let steps = start.iter().zip(&strides).map(|(&index, &stride)| index as isize * stride);
@@ -154,8 +154,8 @@ impl<'a> TensorMut<'a> {
     }
 
     /// Calls `write` with contiguous memory for all elements in the order `order`. If the elements of the tensor are
-    /// contiguous in this order, `write` gets the tensor's own memory. Otherwise `write` gets temporary memory, whose
-    /// values are then copied to the tensor.
+    /// contiguous in this order, the argument of `write` is the memory of the tensor. Otherwise it is temporary memory,
+    /// whose values are then copied to the tensor.
     pub(crate) fn write_in(&mut self, order: Order, write: impl FnOnce(Values<'_>)) {
         if self.strides.is_none() {
             return write(self.values.reborrow());
@@ -175,12 +175,11 @@ impl<'a> TensorMut<'a> {
         write_copy(memory, &offsets.rows(rows), write);
     }
 
-    /// Splits a strided tensor into slabs along the axis that has the largest stride. The slabs do not overlap in
-    /// memory.
+    /// Splits a strided tensor into slabs along the axis with the largest stride. The slabs do not overlap in memory.
     ///
-    /// Returns the axis, and each slab together with the index along the axis at which the slab begins. Returns `None`
-    /// if the memory is contiguous. `length(axis, n)` must return the size of a slab along the axis. `n` is the number
-    /// of elements that the tensor has at each index along the axis.
+    /// Returns the axis, and each slab with its first index along the axis. Returns `None` if the memory is contiguous.
+    /// `length(axis, n)` must return the size of a slab along the axis, where `n` is the number of elements at each
+    /// index along the axis.
     pub(crate) fn slabs(
         self,
         length: impl FnOnce(usize, usize) -> usize,
@@ -191,8 +190,8 @@ impl<'a> TensorMut<'a> {
         let (size, step) = (shape[axis], strides[axis].unsigned_abs());
         let backwards = strides[axis] < 0;
         let length = length(axis, shape.iter().product::<usize>() / size).clamp(1, size);
-        // The distance from the first element down to the lowest element along an axis. It is 0 if the stride is
-        // positive.
+        // Returns the distance from the first element along an axis down to the element with the lowest offset, which
+        // is 0 if the stride is positive.
         let below = |axis: usize| {
             if strides[axis] < 0 { (shape[axis] - 1) * strides[axis].unsigned_abs() } else { 0 }
         };

@@ -24,18 +24,18 @@ pub use team::Team;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Threads {
-    /// The threads of a rayon pool. Inside of `ThreadPool::install`, this is the pool of the `install` call. Otherwise
-    /// it is the global pool. The global pool has one thread for each core, or as many threads as the environment
-    /// variable RAYON_NUM_THREADS sets.
+    /// The threads of a rayon pool. Inside a call of `ThreadPool::install`, a fill uses the pool of this call.
+    /// Otherwise a fill uses the global pool, which has one thread for each core, unless the environment variable
+    /// RAYON_NUM_THREADS sets another number.
     ///
     /// Small fills use the calling thread only. If the feature `rayon` is off, all fills use the calling thread only.
-    /// The same holds for all fills in a process that was forked from a process that had run a fill. Threads do not
-    /// survive a fork, so the pool has no threads in such a process, and a fill would wait for them forever.
+    /// After a fork of a process that has run a fill, all fills in the child process use the calling thread only. The
+    /// threads of the pool do not exist in the child process, so a fill would wait for them forever.
     #[default]
     Pool,
     /// The calling thread only.
     One,
-    /// Threads that the caller provides and that are not a rayon pool. This variant needs no feature.
+    /// Threads of the caller, which need not be a rayon pool. This variant needs no feature.
     Team(Team),
 }
 
@@ -59,7 +59,7 @@ impl Threads {
 
     /// Calls `work` on each of `jobs` in parallel, and returns the results in the order of the jobs.
     ///
-    /// Jobs begin in the order of `jobs`, so long jobs should be first. Before each job, [`check`] unwinds if the work
+    /// Jobs begin in the order of `jobs`, so long jobs should be first. Before each job, [`check`] unwinds if the fill
     /// has been cancelled.
     pub(crate) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: impl Fn(J) -> R + Sync) -> Vec<R> {
         self.map_dyn(jobs, &work)
@@ -80,7 +80,7 @@ impl Threads {
         jobs.into_iter().map(work).collect()
     }
 
-    /// Calls `work` on each of `jobs` in parallel, like [`Threads::map`], but without results.
+    /// Calls `work` on each of `jobs` in parallel, as [`Threads::map`] does, but returns no results.
     pub(crate) fn for_each<J: Send>(self, jobs: Vec<J>, work: impl Fn(J) + Sync) {
         self.map(jobs, work);
     }
@@ -96,9 +96,10 @@ impl Threads {
         self.chunks_dyn(slice, length, &work);
     }
 
-    /// Implements [`Threads::chunks`]. The closure is a trait object for the reason given at [`Threads::map_dyn`].
+    /// Implements [`Threads::chunks`]. The closure is a trait object, so that this function is compiled once for each
+    /// type, and not for each closure.
     fn chunks_dyn<T: Send>(self, slice: &mut [T], length: usize, work: &(dyn Fn(usize, &mut [T]) + Sync)) {
-        // A single chunk needs no list of jobs, and so no allocation.
+        // A single chunk needs no list of jobs, and therefore no allocation.
         if (1..=length).contains(&slice.len()) {
             check();
             return work(0, slice);
@@ -108,8 +109,8 @@ impl Threads {
     }
 }
 
-/// Calls `work` `count` times in parallel on the current rayon pool. [`Threads::Pool`] uses a [`Team`] with this
-/// function as `run`.
+/// Calls `work` in parallel on the current rayon pool, `count` times in total. [`Threads::Pool`] uses a [`Team`] with
+/// this function as `run`.
 #[cfg(feature = "rayon")]
 fn run_on_pool(count: usize, work: &(dyn Fn() + Sync)) {
     rayon::scope(|scope| (0..count).for_each(|_| scope.spawn(|_| work())));
@@ -132,7 +133,7 @@ mod tests {
     use crate::CancelToken;
 
     #[test]
-    fn a_token_does_not_cancel_other_work_that_a_waiting_thread_runs() {
+    fn a_token_does_not_cancel_unrelated_work_that_a_waiting_thread_runs() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         let (token, both) = (CancelToken::new(), Barrier::new(2));
         let (done, complete) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -141,7 +142,8 @@ mod tests {
                 let cancellable = std::thread::current().id();
                 let ended = token.run(|| {
                     // The job of the cancelled thread ends, and `for_each` waits on this thread for the job of the
-                    // other thread. The other job waits for the foreign work, which only the cancelled thread can run.
+                    // other thread. The other job waits for the unrelated work, which only the cancelled thread can
+                    // run.
                     Threads::Pool.for_each(vec![(); 2], |()| {
                         both.wait();
                         if std::thread::current().id() == cancellable {
@@ -156,7 +158,7 @@ mod tests {
                             let begun = Instant::now();
                             while !done.load(Ordering::Acquire) {
                                 let waited = begun.elapsed();
-                                assert!(waited < Duration::from_secs(60), "the foreign work does not run");
+                                assert!(waited < Duration::from_secs(60), "the unrelated work does not run");
                                 std::thread::yield_now();
                             }
                         }
@@ -165,11 +167,11 @@ mod tests {
                 assert!(ended.is_none());
             });
         });
-        assert!(complete.into_inner(), "the token cancelled work that did not run under it");
+        assert!(complete.into_inner(), "the token cancelled work that did not run under this token");
     }
 
     #[test]
-    fn a_token_is_in_effect_again_after_parallel_work() {
+    fn after_parallel_work_the_calling_thread_runs_under_its_token_again() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
         let token = CancelToken::new();
         let in_parallel = |work: fn(usize)| Threads::Pool.for_each((0..9).collect(), work);

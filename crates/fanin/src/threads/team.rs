@@ -1,4 +1,4 @@
-//! Threads that the caller provides.
+//! `Team`, the threads of the caller.
 
 use std::any::Any;
 use std::fmt;
@@ -10,11 +10,11 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cancel::CurrentToken;
 
-/// A function `run(count, work)` that calls `work` in parallel, at most `count` times, and returns when all calls have
-/// returned.
+/// The type of a function `run(count, work)` that calls `work` in parallel at most `count` times, and returns when all
+/// calls have returned.
 type Run = fn(usize, &(dyn Fn() + Sync));
 
-/// Threads that the caller provides for fills. Examples are the threads of another library, or threads that are spawned
+/// Threads of the caller, on which fills run: for example the threads of another library, or threads that are spawned
 /// for each fill.
 ///
 /// ```
@@ -40,8 +40,8 @@ impl Team {
     ///
     /// `run(count, work)` must call `work` once on each of the threads, and must return when all calls have returned.
     /// `run` may call `work` on fewer threads, or not at all. The calling thread then does the rest of the work. `run`
-    /// is never called from inside of `work`. `run` is also not called in a process that was forked from a process that
-    /// had run a fill, because threads do not survive a fork.
+    /// is never called from inside `work`. After a fork of a process that has run a fill, `run` is not called in the
+    /// child process, because the threads do not exist there.
     pub const fn new(count: usize, run: fn(usize, &(dyn Fn() + Sync))) -> Self {
         const MAX: usize = 1 << 16;
         Self { count: if count < MAX { count } else { MAX }, run }
@@ -55,9 +55,9 @@ impl Team {
     /// order of `jobs`.
     ///
     /// # Panics
-    /// Panics if a job panics, with the payload of the first such panic. After a panic, no further job begins.
+    /// Panics if a job panics, with the payload of the first panic. After a panic, no further job begins.
     pub(super) fn map<J: Send, R: Send>(self, jobs: Vec<J>, work: &(dyn Fn(J) -> R + Sync)) -> Vec<R> {
-        // Each job is taken from its slot once. Its result is then put into the same slot.
+        // A slot contains first a job and then the result of this job.
         let slots: Vec<Mutex<(Option<J>, Option<R>)>> =
             jobs.into_iter().map(|job| Mutex::new((Some(job), None))).collect();
         self.for_each_number(slots.len(), &|number| {
@@ -71,7 +71,7 @@ impl Team {
         slots.into_iter().map(result).collect()
     }
 
-    /// Calls `work` with each number from 0 to `count` (exclusive) in parallel, in ascending order. Panics as
+    /// Calls `work` with each number in `0..count` in parallel. The calls begin in ascending order. Panics as
     /// [`Team::map`] does.
     ///
     /// The closure is a trait object, so that this function is compiled once, and not for each kind of work.
@@ -86,13 +86,14 @@ impl Team {
                     return;
                 }
                 if let Err(reason) = catch_unwind(AssertUnwindSafe(|| token.run(|| work(number)))) {
-                    // The caller gets the first panic. No further job begins.
+                    // The first panic is passed to the caller. No further job begins.
                     lock(&panic).get_or_insert(reason);
                     next.store(count, Ordering::Relaxed);
                 }
             }
         };
-        // While this thread waits, a pool may run unrelated work on it. The token must not cancel that work.
+        // While this thread waits, a pool may run unrelated work on this thread. The token must not cancel the
+        // unrelated work.
         CurrentToken::NONE.run(|| {
             (self.run)(self.count.min(count), &member);
             member();
@@ -103,8 +104,8 @@ impl Team {
     }
 }
 
-/// Locks a mutex, even if it is poisoned. This is correct, because no mutex of this module is locked while a job runs:
-/// a panic of a job cannot leave the data of a mutex inconsistent.
+/// Locks a mutex, and ignores poisoning. No mutex of this module is locked while a job runs, so a panic of a job cannot
+/// leave the data of a mutex inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_threads_may_be_huge() {
+    fn a_team_with_a_huge_number_of_threads_works() {
         let plan =
             crate::Plan::new(&[30, 30], crate::DType::F32, crate::Distribution::Orthogonal { gain: 1.0 })
                 .unwrap();

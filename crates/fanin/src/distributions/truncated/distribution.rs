@@ -8,7 +8,8 @@ use super::quantile32::Quantile32;
 use crate::dtype::DType;
 use crate::math::{BODY_END, TAIL_END, TWO_32};
 
-/// A truncated normal distribution. A variant is a method to compute its values, with the parameters of the method.
+/// A truncated normal distribution. Each variant is a method that computes the values, with the parameters of this
+/// method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Truncated {
     /// The quantile function in f32. Used for intervals that need only the body of the quantile function (see
@@ -20,10 +21,10 @@ pub(crate) enum Truncated {
     /// The quantile function in f64. Used for all other intervals, and for f64 values instead of `Body` and
     /// `BodyAndTail`.
     Central(Central),
-    /// The distance from the cut-off that is nearer to the mean, in f64. Used for intervals in the far tail and for
-    /// narrow intervals.
+    /// A computation in f64 of the distance between the value and the cut-off that is nearer to the mean. Used for
+    /// intervals in the far tail and for narrow intervals.
     Tail(Tail),
-    /// A uniform distribution. Used for intervals within which the density is constant in f64 precision.
+    /// A uniform distribution. Used for intervals in which the density is constant in f64 precision.
     Flat {
         /// The lower cut-off.
         low: f64,
@@ -33,8 +34,8 @@ pub(crate) enum Truncated {
 }
 
 impl Truncated {
-    /// Chooses the method for N(mean, std^2) truncated to [low, high], and computes its parameters. `dtype` is the type
-    /// of the values.
+    /// Creates N(mean, std^2) truncated to [low, high]: chooses the method, and computes the parameters of the method.
+    /// `dtype` is the type of the values.
     pub(crate) fn new(mean: f64, std: f64, low: f64, high: f64, dtype: DType) -> Self {
         let (alpha, beta) = ((low - mean) / std, (high - mean) / std);
         let reflected = alpha + beta < 0.0;
@@ -42,8 +43,8 @@ impl Truncated {
         let width = (high - low) / std;
         let origin = if reflected { high } else { low };
         if near > 1e150 {
-            // The scale of the distribution, std / near, is far below the spacing of the values of any type. All values
-            // therefore equal the nearer cut-off.
+            // The density decays over a distance of about std / near, which is far below the spacing of the values of
+            // any type. All values therefore equal the nearer cut-off.
             return Truncated::Flat { low: origin, high: origin };
         }
         if width * near.abs().max(1.0) <= NARROW {

@@ -1,5 +1,4 @@
-//! Truncated normal variates in f64. They are computed as quantiles of a probability, or from their distance to a
-//! cut-off.
+//! Truncated normal variates in f64, computed as quantiles of a probability or from the distance to a cut-off.
 
 use super::super::transform::{GROUP_32, GROUP_64, Transform32, Transform64, clamp};
 use crate::math::{TWO_32, ln_1p64, log_mills64, minus_ln_complement64, quantile64};
@@ -10,8 +9,8 @@ use crate::simd::SimdIsa;
 /// effect in f64 precision.
 pub(super) const NARROW: f64 = 1.0 / 67_108_864.0;
 
-/// The number of Newton steps of [`Tail`]. The relative error of the first guess is at most 1/25. Each step multiplies
-/// the error by at most 2e-4.
+/// The number of Newton steps with which [`Tail`] computes a distance. The relative error of the first guess is at most
+/// 1/25. Each step multiplies the error by at most 2e-4.
 const NEWTON_STEPS: usize = 4;
 
 /// A distribution that is given by its inverse distribution function in f64.
@@ -54,7 +53,7 @@ impl<P: InverseCdf> Transform64 for P {
     }
 }
 
-/// Computes values in f64 as quantiles of a probability.
+/// A truncated normal distribution whose values are computed in f64 as quantiles of a probability.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Central {
     pub(super) mean: f64,
@@ -82,18 +81,21 @@ impl InverseCdf for Central {
     }
 }
 
-/// Computes values in f64 from their distance to the cut-off that is nearer to the mean, for an interval in the far
-/// tail or a narrow interval.
+/// A truncated normal distribution whose values are computed in f64 from the distance to the cut-off that is nearer to
+/// the mean. Used for an interval in the far tail and for a narrow interval.
 ///
-/// The upper tail is the part of the distribution beyond alpha. `g(delta)` is minus the logarithm of the fraction of
-/// the upper tail that is beyond `alpha + delta`. The distance `delta` of a value solves `g(delta) = target`.
+/// Distances are in standard deviations. `alpha` is the nearer cut-off, and the upper tail is the part of the
+/// distribution beyond `alpha`. `g(delta)` is minus the logarithm of the fraction of the upper tail beyond `alpha +
+/// delta`. A uniform variate selects such a fraction, and `target` is minus its logarithm. The value is at the distance
+/// `delta` from `alpha` that solves `g(delta) = target`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tail {
     /// The nearer cut-off in standard deviations from the mean. It is at least 5 unless `narrow` is `true`.
     alpha: f64,
-    /// `ln(alpha M(alpha))`, where M is the Mills ratio.
+    /// `ln(alpha M(alpha))`, where `M(z) = P(Z > z) / density(z)` is the Mills ratio of the standard normal
+    /// distribution.
     log_mills: f64,
-    /// The fraction of the upper tail that is within the interval.
+    /// The fraction of the upper tail that is inside the interval.
     fraction: f64,
     /// The fraction of the upper tail that is beyond the interval.
     complement: f64,
@@ -128,7 +130,7 @@ impl Tail {
         tail
     }
 
-    /// Returns g(delta): minus the logarithm of the fraction of the upper tail that is beyond `alpha + delta`.
+    /// Returns `g(delta)`: minus the logarithm of the fraction of the upper tail beyond `alpha + delta`.
     #[inline(always)]
     fn exponent(&self, delta: f64) -> f64 {
         let curvature = ln_1p64(delta / self.alpha) - (log_mills64(self.alpha + delta) - self.log_mills);
@@ -141,19 +143,20 @@ impl InverseCdf for Tail {
     fn at(&self, u: f64, complement: f64) -> f64 {
         let target =
             minus_ln_complement64(u * self.fraction, complement.mul_add(self.fraction, self.complement));
-        // The first guess solves `delta * (alpha + delta / 2) = target`. This form of the solution has no cancellation.
+        // The first guess solves `delta * (alpha + delta / 2) = target`. The solution is written so that no two nearly
+        // equal numbers are subtracted.
         let root = self.alpha.mul_add(self.alpha, 2.0 * target).sqrt();
         let mut delta = 2.0 * target / (root + self.alpha);
         for _ in 0..NEWTON_STEPS {
-            // The slope g' is 1 / M(z), where M is the Mills ratio. It is computed by an asymptotic series, whose
-            // relative error is at most 2e-4 for z >= 5.
+            // The derivative of g is 1 / M(z), where M is the Mills ratio. The asymptotic series of 1 / M has a
+            // relative error of at most 2e-4 for z >= 5.
             let z = self.alpha + delta;
             let y = 1.0 / (z * z);
             let slope = z * y.mul_add(y.mul_add(10.0f64.mul_add(y, -2.0), 1.0), 1.0);
             delta += (target - self.exponent(delta)) / slope;
         }
-        // For a narrow interval, `delta` is computed without the curvature of g, because alpha may be too small for the
-        // series.
+        // In a narrow interval, g is a straight line in f64 precision. alpha may be less than 5 there, so the series
+        // cannot be used.
         let delta = if self.narrow { target / self.alpha } else { delta };
         clamp(delta.mul_add(self.std, self.origin), self.least, self.greatest)
     }

@@ -3,8 +3,8 @@
 /// The square root of 2.
 const SQRT_2: f64 = std::f64::consts::SQRT_2;
 
-/// The least cut-off in the far tail, in standard deviations from the mean. From this cut-off on, values are computed
-/// from the logarithm of the upper tail.
+/// The distance from the mean, in standard deviations, at which the far tail begins. If the nearer cut-off is in the
+/// far tail, values are computed from the logarithm of the upper tail.
 pub(super) const FAR_TAIL: f64 = 5.0;
 
 /// Returns P(Z < z) for a standard normal Z.
@@ -26,8 +26,8 @@ pub(crate) fn moments(alpha: f64, beta: f64) -> (f64, f64) {
     let width = beta - alpha;
     if width < 1e-3 || alpha >= FAR_TAIL {
         // The closed form would lose precision to cancellation, so Simpson's rule is used. In the tail, the density is
-        // close to that of an exponential distribution with the scale 1 / alpha. The integral therefore extends over at
-        // most 60 times this scale.
+        // close to the density of an exponential distribution with the scale 1 / alpha. Beyond 60 times this scale, the
+        // density has no effect in f64 precision, so the integral ends there.
         let reach = width.min(60.0 / alpha.max(1.0));
         let steps = 4000;
         let (mut mass, mut first, mut second) = (0.0, 0.0, 0.0);

@@ -1,4 +1,4 @@
-//! Truncated normal variates in f32. They are computed as quantiles of a probability.
+//! Truncated normal variates in f32, computed as quantiles of a probability.
 
 use super::super::transform::{GROUP_32, Transform32, clamp};
 use super::inverse64::Central;
@@ -6,11 +6,11 @@ use crate::math::{TWO_32, body_factor, quantile_factor, tail_to_minus_w};
 use crate::rng::GroupWords;
 use crate::simd::{SimdBits, SimdF32, SimdFloat, SimdIsa};
 
-/// Computes values in f32 as quantiles of a probability. Each value is computed from one word. `TAIL` states whether
-/// the interval needs the tail of the quantile function.
+/// A truncated normal distribution whose values are computed in f32 as quantiles of a probability. Each value is
+/// computed from one word. `TAIL` is true if the interval needs the tail of the quantile function.
 ///
-/// A value has two tails: the probability below the value, and the probability above it. The computation uses the
-/// smaller tail, which has full relative precision even if it is close to 0.
+/// The tails of a value are the probability below the value and the probability above the value. The computation uses
+/// the smaller tail, which has full relative precision even close to 0.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quantile32<const TAIL: bool> {
     mean: f32,
@@ -26,8 +26,8 @@ pub(crate) struct Quantile32<const TAIL: bool> {
     greatest: f32,
 }
 
-/// One end of the interval. The position of a word is counted from this end: it is `word + 2^31` from the lower end,
-/// and the bitwise complement of `word + 2^31` from the upper end.
+/// One end of the interval. The position of a word is counted from this end. The position from the lower end is `word +
+/// 2^31` (modulo 2^32), and the position from the upper end is the bitwise complement of `word + 2^31`.
 #[derive(Debug, Clone, Copy)]
 struct End {
     /// The exclusive or of this mask and a word is the position of the word.
@@ -37,9 +37,8 @@ struct End {
 }
 
 impl End {
-    /// Returns the tail of a word on the side of this end. This is the probability beyond this end, plus the
-    /// probability of the interval from this end to the position of the word. The tail does not decrease as the
-    /// position increases.
+    /// Returns the tail of a word on the side of this end. The tail is the probability beyond this end, plus the
+    /// probability between this end and the position of the word. The tail does not decrease as the position increases.
     #[inline(always)]
     fn tail_at<F: SimdF32>(self, word: F::Bits, word_mass: f32) -> F {
         let position = word.xor(F::Bits::splat(self.flip)).convert_unsigned();
@@ -62,7 +61,8 @@ enum SmallerTail {
 impl SmallerTail {
     fn new(ends: [End; 2], word_mass: f32) -> Self {
         let [below, above] = ends;
-        // At the last position as counted from `one`, the tail of `one` is largest and the tail of `other` is smallest.
+        // At the last position from `one`, the tail of `one` is at its largest and the tail of `other` is at its
+        // smallest. The comparison at this position therefore holds at all positions.
         let never_larger = |one: End, other: End| {
             one.tail_at::<f32>(!one.flip, word_mass) <= other.tail_at::<f32>(!one.flip, word_mass)
         };
@@ -94,8 +94,8 @@ struct NearerEnd {
 impl FindSmallerTail for NearerEnd {
     #[inline(always)]
     fn smaller_tail<F: SimdF32>(&self, word: F::Bits, word_mass: f32) -> F {
-        // A word is a signed integer. Words below the middle of the interval are negative, so their highest bit is set.
-        // The position of a word from the nearer end is less than 2^31.
+        // A word is read as a signed integer. Words in the lower half of the interval are negative, so their highest
+        // bit is set. The position of a word from the nearer end is less than 2^31.
         let flips = [F::Bits::splat(1 << 31).bitcast(), F::Bits::splat(!(1 << 31)).bitcast()];
         let position = word.xor(word.select_by_sign(flips[0], flips[1]).to_bits()).convert_signed();
         position.add(F::splat(0.5)).mul_add(F::splat(word_mass), F::splat(self.tail))
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_finds_the_smaller_tail() {
+    fn every_method_finds_the_smaller_tail() {
         for (below, above, method) in [
             (0.02, 0.02, "nearer"),
             (0.5, 0.5, "nearer"),

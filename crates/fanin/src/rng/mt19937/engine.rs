@@ -1,4 +1,4 @@
-//! The MT19937 engine: sequential words, and advancing.
+//! The MT19937 engine: sequential reads of words, and jumps over words.
 
 use super::jump::{REACH, jump};
 use super::state::{SIZE, State, temper};
@@ -6,8 +6,8 @@ use crate::simd::{Kernel, Level, Prefetch, SimdIsa, SimdU32x16, U32X16_LANES, di
 
 /// The Mersenne Twister MT19937 with 32-bit words, as PyTorch's CPU generator uses it.
 ///
-/// The engine is seeded as by `init_genrand` of the reference implementation (2002), with the low 32 bits of a seed. It
-/// generates the same words as NumPy's `RandomState(seed)`.
+/// The engine is seeded with the low 32 bits of a seed by `init_genrand` of the reference implementation (2002). The
+/// words are the same as those of NumPy's `RandomState(seed)`.
 ///
 /// ```
 /// use fanin::rng::Mt19937;
@@ -20,8 +20,8 @@ pub struct Mt19937 {
     pub(crate) state: Box<State>,
     /// The index of the next word in the state.
     pub(crate) next: u32,
-    /// The number of unused words in the state plus 1. torch uses the same counter. If this is 1, the state is renewed
-    /// before the next word is read.
+    /// The number of unused words in the state plus 1, as in torch. If `left` is 1, the state is renewed before the
+    /// next word is read.
     pub(crate) left: u32,
 }
 
@@ -29,9 +29,9 @@ impl Mt19937 {
     /// The number of words of the state.
     pub const STATE_WORDS: usize = SIZE;
 
-    /// The smallest distance, in words, over which [`Mt19937::advance`] jumps instead of renewing the state step by
-    /// step. A jump takes as long as stepping over three million words, or over one million words if the polynomial for
-    /// its distance is in a cache.
+    /// The smallest distance, in words, over which [`Mt19937::advance`] jumps instead of renewing the state repeatedly.
+    /// A jump takes as long as generating three million words, or one million words if the polynomial of the distance
+    /// is in the cache.
     pub(crate) const MIN_JUMP: u64 = 2 << 20;
 
     /// Creates an engine from a seed.
@@ -39,7 +39,7 @@ impl Mt19937 {
         Self { state: State::seeded(seed), next: 0, left: 1 }
     }
 
-    /// Creates an engine from its state (the first 624 of `words`) and its counters.
+    /// Creates an engine with a given state (the first 624 of `words`) and given counters.
     pub(crate) fn with_state(words: impl Iterator<Item = u32>, next: u32, left: u32) -> Self {
         let mut state = Box::new(State([0; SIZE]));
         state.0.iter_mut().zip(words).for_each(|(to, word)| *to = word);
@@ -57,7 +57,7 @@ impl Mt19937 {
         word
     }
 
-    /// Returns a 64-bit word that consists of the next two words. The first word is the high half.
+    /// Returns the next two words as one 64-bit word. The first word is the high half.
     pub fn word64(&mut self) -> u64 {
         let high = u64::from(self.word());
         high << 32 | u64::from(self.word())
@@ -74,14 +74,14 @@ impl Mt19937 {
         self.words_and_prefetch::<I>(out, Prefetch::none());
     }
 
-    /// Fills `out` with the next words. For every 16 words, prefetches one cache line of the memory
-    /// that `prefetch` describes.
+    /// Fills `out` with the next words. For each 16 words, prefetches one cache line of the memory that `prefetch`
+    /// describes.
     #[inline(always)]
     pub(crate) fn words_and_prefetch<I: SimdIsa>(&mut self, mut out: &mut [u32], mut prefetch: Prefetch<'_>) {
         while !out.is_empty() {
             if self.left == 1 {
                 if out.len() >= SIZE {
-                    // `renew` tempers a whole state while its words are in registers.
+                    // For a whole state, `renew` also tempers the words, while they are in registers.
                     let (now, later) = out.split_at_mut(SIZE);
                     self.renew::<I::U32x16>(Some(now), &mut prefetch);
                     (self.next, self.left) = (SIZE as u32, 1);
@@ -135,7 +135,7 @@ impl Mt19937 {
     }
 
     /// Returns the index of the next word in the state. After seeding, and after the last word of a state has been
-    /// read, the index is [`SIZE`]: the next word is then the first word of the following state.
+    /// read, the index is [`SIZE`], because the next word is the first word of the following state.
     pub(in crate::rng) fn position(&self) -> u64 {
         if self.left == 1 { SIZE as u64 } else { u64::from(self.next) }
     }
@@ -158,7 +158,7 @@ impl Mt19937 {
         self.renew::<I::U32x16>(None, &mut Prefetch::none());
     }
 
-    /// Makes the first word of the state the next word.
+    /// Sets the counters so that the first word of the state is the next word.
     pub(in crate::rng) fn begin_state(&mut self) {
         (self.next, self.left) = (0, SIZE as u32 + 1);
     }
@@ -190,7 +190,7 @@ impl Kernel for ReadWords<'_> {
 /// Renews the state `count` times.
 struct Renewals<'a> {
     engine: &'a mut Mt19937,
-    /// If this is `Some`, each state is copied to this slice before it is renewed.
+    /// If `record` is `Some`, each state is copied to this slice before the state is renewed.
     record: Option<&'a mut [u32]>,
     count: usize,
 }
@@ -215,14 +215,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ten_thousandth_word_of_the_default_seed_is_that_of_the_cpp_standard() {
-        // ISO C++, [rand.predef]: the 10000th word of a default-seeded mt19937.
+    fn the_ten_thousandth_word_of_the_default_seed_has_the_value_in_the_cpp_standard() {
+        // The expected value of the 10000th word of a default-seeded mt19937 is in ISO C++, [rand.predef].
         let mut engine = Mt19937::new(5489);
         assert_eq!((0..10_000).map(|_| engine.word()).last(), Some(4_123_659_995));
     }
 
     #[test]
-    fn a_jump_equals_single_steps_at_every_level() {
+    fn a_jump_equals_single_steps_at_every_simd_level() {
         const FAR: u64 = Mt19937::MIN_JUMP;
         for &level in Level::available() {
             for (before, count) in [(0, FAR), (1, FAR + 623), (624, 2 * FAR), (700, FAR + 77)] {

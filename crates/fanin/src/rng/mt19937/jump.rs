@@ -1,10 +1,10 @@
-//! Jumping ahead in MT19937: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead for
-//! F2-linear random number generators".
+//! The jump-ahead algorithm of MT19937: Haramoto, Matsumoto, Nishimura, Panneton, L'Ecuyer 2008, "Efficient jump ahead
+//! for F2-linear random number generators".
 //!
 //! The generator is linear over the field of two elements. The state `k` words later is therefore a sum (an exclusive
 //! or) of some of the next 19937 states. The state at offset `i` is part of the sum if x^i has the coefficient 1 in
-//! `x^k mod p`, where p is the characteristic polynomial of the recurrence. The states overlap: each state begins one
-//! word after the state before.
+//! `x^k mod p`, where p is the characteristic polynomial of the recurrence. The states overlap: the state at offset
+//! `i + 1` begins one word after the state at offset `i`.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -18,8 +18,8 @@ use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 /// `words` are the untempered words of the sequence, from the first word of the current state on. There must be at
 /// least [`REACH`] words.
 pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
-    // Only one bit of the first word of a state takes part in the recurrence. The sum therefore uses states that begin
-    // one word later. The result is `distance - 1` words after the first of these states.
+    // The recurrence uses only one bit of the first word of a state, so the sum of states is not valid for this word.
+    // The sum therefore uses states that begin one word later, and the jump is one word shorter.
     let terms = Terms::of_power(distance - 1, level);
     dispatch(level, Sum { terms: &terms, words: &words[1..] })
 }
@@ -27,21 +27,21 @@ pub(super) fn jump(words: &[u32], distance: u64, level: Level) -> Box<State> {
 /// The number of words that [`jump`] reads from the current state on.
 pub(super) const REACH: usize = 34 * SIZE;
 
-/// The kinds of terms. A term is the sum of up to three states: a first state, and further states at the listed offsets
-/// from it, in words.
+/// The kinds of terms. A term is the sum of one to three states: a first state, and the states at these offsets (in
+/// words) after the first state.
 const KINDS: [&[usize]; 4] = [&[], &[1], &[2], &[1, 2]];
 
-/// The number of words that are precomputed for each kind of terms.
+/// The number of words that are precomputed for each kind of term.
 const KIND_WORDS: usize = 33 * SIZE;
 
-/// A residue (see [`Residue`]) as a list of terms. The words of all [`KINDS`] are precomputed in one array, one kind
-/// after another. A term is the index of its first word in this array.
+/// A residue (see [`Residue`]) as a list of terms. One array contains the precomputed words of all [`KINDS`], one kind
+/// after another. A term is stored as the index of its first word in this array.
 struct Terms(Vec<u32>);
 
 impl Terms {
-    /// Returns the terms of x^k mod p, where p is the characteristic polynomial. They are taken from a cache if
-    /// possible. The same powers recur, because fills of the same size jump by the same distances, and one fill may
-    /// jump by the same distance repeatedly.
+    /// Returns the terms of x^k mod p, where p is the characteristic polynomial. The terms are stored in a cache,
+    /// because fills of the same size jump by the same distances, and one fill may jump by the same distance
+    /// repeatedly.
     fn of_power(k: u64, level: Level) -> Arc<Self> {
         /// The number of powers in the cache.
         const CACHED: usize = 16;
@@ -78,7 +78,7 @@ impl Terms {
     }
 }
 
-/// Computes the sum (exclusive or) of the terms, which is the state after the jump.
+/// Computes the state after the jump, which is the sum (exclusive or) of the terms.
 struct Sum<'a> {
     terms: &'a Terms,
     words: &'a [u32],
@@ -89,7 +89,7 @@ impl Kernel for Sum<'_> {
 
     #[inline(always)]
     fn run<I: SimdIsa>(self) -> Self::Output {
-        // The number of words of the sum that are computed together, so that they stay in registers.
+        // The number of words of the sum that are computed together, chosen so that these words stay in registers.
         const CHUNK: usize = 104;
         const { assert!(SIZE.is_multiple_of(CHUNK) && KIND_WORDS + 2 < REACH && DEGREE + SIZE <= KIND_WORDS) };
         let mut kinds = vec![0; KINDS.len() * KIND_WORDS];
@@ -105,7 +105,7 @@ impl Kernel for Sum<'_> {
             for &term in &self.terms.0 {
                 let from: &[u32; CHUNK] = kinds[CHUNK * number + term as usize..]
                     .first_chunk()
-                    .expect("a term must lie within the precomputed words");
+                    .expect("a term must be inside the precomputed words");
                 for k in 0..CHUNK {
                     sum[k] ^= from[k];
                 }
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn cached_terms_equal_computed_terms() {
         let level = Level::best();
-        // The test uses more powers than the cache can store, and uses the first power repeatedly.
+        // The test uses more powers than fit in the cache, and uses the first power repeatedly.
         for k in (0..40u64).flat_map(|k| [100_000, 100_000 + k, 1 << k]) {
             assert_eq!(Terms::of_power(k, level).0, Terms::of(&Residue::power(k, level)).0, "{k}");
         }

@@ -12,11 +12,11 @@ pub(super) const DEGREE: usize = 19937;
 /// The number of 64-bit words of a polynomial modulo p. Such a polynomial has [`DEGREE`] coefficients of one bit each.
 const WORDS: usize = DEGREE.div_ceil(64);
 
-/// The number of 64-bit words of a square that are reduced modulo p together.
+/// The number of 64-bit words of a square that are reduced modulo p in one step.
 const BLOCK: usize = 7;
 
-/// Returns the exponents of the terms of the characteristic polynomial p, without the leading term. They are in the
-/// order in which a reduction modulo p processes them.
+/// Returns the exponents of the terms of the characteristic polynomial p, without the leading term, in the order in
+/// which a reduction modulo p uses them.
 ///
 /// Matsumoto and Nishimura 1998, appendix A: with `A = x^624 + x^397` and `B = x^623 + x^396`,
 /// `p = A B^31 + a_0 A B^30 + ... + a_30 A + a_31`, where `a_i` is bit `i` of the last row of the twist matrix.
@@ -44,15 +44,15 @@ fn exponents() -> &'static [usize] {
         }
         assert!(set.remove(&DEGREE), "the leading exponent must be the degree");
         let sorted: Vec<usize> = set.into_iter().collect();
-        // Exponents that are processed one after the other are `DISTANCE` positions apart in the sorted list. No step
-        // therefore reads words that the previous step wrote.
+        // Neighbours in the result are `DISTANCE` positions apart in the sorted list. A step of the reduction therefore
+        // does not read the words that the previous step wrote.
         const DISTANCE: usize = 12;
         (0..DISTANCE).flat_map(|first| sorted.iter().skip(first).step_by(DISTANCE)).copied().collect()
     })
 }
 
-/// A polynomial modulo p, the characteristic polynomial of MT19937's recurrence. Its degree is less than [`DEGREE`],
-/// the degree of p. Bit `k % 64` of `words[k / 64]` is the coefficient of x^k.
+/// A polynomial modulo p, the characteristic polynomial of MT19937's recurrence. The degree of the polynomial is less
+/// than [`DEGREE`], the degree of p. Bit `k % 64` of `words[k / 64]` is the coefficient of x^k.
 #[derive(Clone)]
 pub(super) struct Residue {
     words: Box<[u64; WORDS]>,
@@ -61,7 +61,8 @@ pub(super) struct Residue {
 impl Residue {
     /// Returns x^k mod p, computed by repeated squaring.
     pub(super) fn power(k: u64, level: Level) -> Self {
-        // Starts from the longest prefix of the bits of k that is less than the degree.
+        // The longest prefix of the bits of k that is less than the degree needs no reduction, so the squaring starts
+        // there.
         let mut bits = u64::BITS - k.leading_zeros();
         let mut shift = 0;
         while k >> shift >= DEGREE as u64 {
@@ -94,7 +95,7 @@ impl Residue {
         self.reduce();
     }
 
-    /// Reduces the polynomial modulo p. Only the last word may contain coefficients of x^19937 and of higher powers.
+    /// Reduces the polynomial modulo p. Only the last word may contain coefficients of x^19937 or of higher powers.
     fn reduce(&mut self) {
         let above = self.words[WORDS - 1] >> (DEGREE % 64);
         self.words[WORDS - 1] ^= above << (DEGREE % 64);
@@ -123,8 +124,8 @@ impl Kernel for Square<'_> {
         for (pair, word) in product.as_chunks_mut::<2>().0.iter_mut().zip(self.0.words.iter()) {
             *pair = [spread_bits(*word as u32), spread_bits((*word >> 32) as u32)];
         }
-        // Reduces the words from the highest down, one block at a time. None of the 622 exponents directly below the
-        // degree occurs in p, so the reduction of a block changes only words below the block.
+        // Reduces the words one block at a time, starting at the highest. p has no term with one of the 622 exponents
+        // directly below its degree, so the reduction of a block changes only words below the block.
         for start in (WORDS..2 * WORDS).step_by(BLOCK).rev() {
             let mut high = [0u64; BLOCK + 2];
             high[1..=BLOCK].copy_from_slice(&product[start..start + BLOCK]);
@@ -145,8 +146,8 @@ impl Kernel for Square<'_> {
     }
 }
 
-/// Returns the bits of a word, with a zero bit inserted above each bit. If the word is a polynomial with 32
-/// coefficients, the result is its square.
+/// Returns the bits of a word, with a zero bit inserted above each bit. If the bits of the word are the coefficients of
+/// a polynomial, the result is the square of the polynomial.
 #[inline(always)]
 fn spread_bits(word: u32) -> u64 {
     let x = u64::from(word);
@@ -162,13 +163,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_polynomial_has_its_published_weight() {
+    fn the_characteristic_polynomial_has_the_published_number_of_terms() {
         assert_eq!(exponents().len() + 1, 135);
         assert!(exponents().last().unwrap() + 64 * BLOCK < DEGREE);
     }
 
     #[test]
-    fn the_power_of_a_sum_is_the_product_of_the_powers() {
+    fn x_to_the_power_of_a_sum_is_the_product_of_the_powers() {
         for level in Level::available() {
             let times_power = |residue: &Residue, power: u64| {
                 let mut product = residue.clone();

@@ -5,7 +5,7 @@ use crate::simd::{Prefetch, SimdU32x16, U32X16_LANES};
 /// The number of words of a state: n in the paper by Matsumoto and Nishimura (1998).
 pub(in crate::rng) const SIZE: usize = 624;
 
-/// The offset of the third word that the recurrence reads: m in the paper.
+/// The offset of the third word that the recurrence reads: m in the paper (n is [`SIZE`]).
 pub(super) const MIDDLE: usize = 397;
 
 /// The last row of the twist matrix: a in the paper.
@@ -44,10 +44,10 @@ impl State {
     /// Replaces the words by the next 624 words of the recurrence. If `tempered` is `Some`, also writes the tempered
     /// words to this slice. Prefetches one cache line of `prefetch` for each sixteen words.
     ///
-    /// The recurrence reads words at offset [`MIDDLE`], which is thirteen more than a multiple of sixteen. These words
-    /// are assembled from two aligned vectors. An unaligned load would overlap words that were stored just before, and
-    /// would wait until the CPU has written them from its store buffer to the cache. In a large fill, the store buffer
-    /// itself waits for memory.
+    /// The recurrence reads sixteen words from the offset [`MIDDLE`] on, which is not a multiple of sixteen. These
+    /// words are assembled from two aligned vectors. An unaligned load would overlap words that were stored just
+    /// before, and would wait until the CPU has written these words from its store buffer to the cache. In a large
+    /// fill, the store buffer itself waits for memory.
     #[inline(always)]
     pub(super) fn renew<B: SimdU32x16>(
         &mut self,
@@ -88,15 +88,15 @@ fn block(state: &[u32; SIZE], number: usize) -> &[u32; U32X16_LANES] {
     &blocks[if number < blocks.len() { number } else { number - blocks.len() }]
 }
 
-/// Returns the product of the twist matrix and the words that consist of the highest bit of `upper` and the other bits
-/// of `lower`.
+/// Returns the product of the twist matrix and a word, for sixteen words. Each word consists of the highest bit of
+/// `upper` and the other bits of `lower`.
 #[inline(always)]
 fn twist<B: SimdU32x16>(upper: B, lower: B) -> B {
     let mixed = upper.and(B::splat(0x8000_0000)).xor(lower.and(B::splat(0x7fff_ffff)));
     mixed.shr(1).xor(lower.select_if_odd(MATRIX))
 }
 
-/// Returns the tempered words of sixteen words of the state.
+/// Tempers sixteen words of the state. The tempered words are the output of the generator.
 #[inline(always)]
 fn temper_vector<B: SimdU32x16>(mut words: B) -> B {
     words = words.xor(words.shr(11));
@@ -105,7 +105,7 @@ fn temper_vector<B: SimdU32x16>(mut words: B) -> B {
     words.xor(words.shr(18))
 }
 
-/// Returns the tempered word of a word of the state. The tempered words are the output of the generator.
+/// Tempers one word of the state. The tempered words are the output of the generator.
 #[inline(always)]
 pub(super) fn temper(mut word: u32) -> u32 {
     word ^= word >> 11;

@@ -1,4 +1,4 @@
-//! The implementation for AVX2, FMA and F16C.
+//! The implementation of the vector traits with AVX2, FMA and F16C.
 
 use std::arch::{asm, x86_64::*};
 
@@ -64,7 +64,8 @@ macro_rules! f32_vector {
 }
 
 f32_vector! { F32x32, U32x32, [0 1 2 3], barrier_ps barrier_with_ps }
-// The compiler spills half of these eight registers to memory. Instructions then read them as memory operands.
+// The compiler stores half of these eight registers in memory. Instructions then read these registers as memory
+// operands.
 f32_vector! { F32x64, U32x64, [0 1 2 3 4 5 6 7], barrier_8_ps barrier_with_8_ps }
 float_vector! { F64x16, U64x16, f64, u64, __m256d, __m256i, 4, [0 1 2 3], {
     _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd _mm256_sub_pd _mm256_mul_pd _mm256_div_pd _mm256_fmadd_pd
@@ -87,9 +88,9 @@ u32x16! { __m256i, 8, [0 1], {
     _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi32 _mm256_and_si256 _mm256_xor_si256
     _mm256_sllv_epi32 _mm256_srlv_epi32 _mm256_add_epi32 _mm256_mullo_epi32
 }, {
-    // The lanes of `lowest` are 1 or 0. `vpsignd` returns `word` where the lane is 1, and 0 where it is 0. A mask or a
-    // multiplication would be slower: compilers turn both into two shifts, and on most CPUs only one of the vector
-    // ports can shift.
+    // The lanes of `lowest` are 1 or 0. `vpsignd` returns `word` where the lane is 1, and 0 where the lane is 0. A mask
+    // or a multiplication would be slower: compilers turn both into two shifts, and most CPUs can shift on only one of
+    // the vector ports.
     #[inline(always)]
     fn select_if_odd(self, word: u32) -> Self {
         let (lowest, word) = (self.and(Self::splat(1)).0, Self::splat(word).0[0]);
@@ -103,15 +104,15 @@ u32x16! { __m256i, 8, [0 1], {
         Self([slide_register_1(first, second), slide_register_1(second, next)])
     }
 
-    // Loads the result from memory. This takes one micro-operation. Exchanging the halves of registers takes up to
-    // eight on older CPUs.
+    // A load from memory takes one micro-operation. An exchange of the halves of registers takes up to eight
+    // micro-operations on older CPUs.
     #[inline(always)]
     fn slide_1_from(self, _: Self, memory: &[u32; U32X16_LANES + 1]) -> Self {
         Self::load(memory.last_chunk().expect("the memory is one word longer than the vector"))
     }
 
-    // Loads aligned quarters of vectors, because exchanging the halves of registers would be slow here as well. Each
-    // quarter is within a single earlier store, so no load waits.
+    // The code loads aligned quarters of vectors, because an exchange of the halves of registers is slow. An earlier
+    // store has written each quarter as a whole, so no load waits.
     #[inline(always)]
     fn slide_13(self, next: Self, [memory, next_memory]: [&[u32; U32X16_LANES]; 2]) -> Self {
         let (quarters, next_quarters) = (memory.as_chunks().0, next_memory.as_chunks().0);
@@ -194,8 +195,8 @@ unsafe fn convert_52_bits(words: __m256i) -> __m256d {
     }
 }
 
-/// Converts u32 to f32. The low 16 bits of a word are put in the mantissa of 2^23, and the high 16 bits in the mantissa
-/// of 2^39. Both floats are exact, so only the final sum is rounded.
+/// Converts u32 to f32, rounded to nearest. The low 16 bits of a word are inserted into the mantissa of the float 2^23,
+/// and the high 16 bits into the mantissa of the float 2^39. Both floats are exact, so only the final sum is rounded.
 #[inline(always)]
 unsafe fn convert_u32(words: __m256i) -> __m256 {
     // SAFETY: the caller has detected the level.
@@ -203,7 +204,7 @@ unsafe fn convert_u32(words: __m256i) -> __m256 {
         let splat = |bits: i32| _mm256_set1_epi32(bits);
         let low = _mm256_blend_epi16::<0b1010_1010>(words, splat(0x4b00_0000));
         let high = _mm256_blend_epi16::<0b1010_1010>(_mm256_srli_epi32::<16>(words), splat(0x5300_0000));
-        // Subtracts 2^39 + 2^23.
+        // `0x5300_0080` is the float 2^39 + 2^23.
         let high = _mm256_sub_ps(_mm256_castsi256_ps(high), _mm256_castsi256_ps(splat(0x5300_0080)));
         _mm256_add_ps(_mm256_castsi256_ps(low), high)
     }
@@ -212,8 +213,8 @@ unsafe fn convert_u32(words: __m256i) -> __m256 {
 barriers! { barrier_ps, barrier_with_ps, __m256, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 barriers! { barrier_pd, barrier_with_pd, __m256d, ymm_reg, "avx2", [a b c d], [e f g h], "/* {} {} {} {} */" }
 
-/// The barrier for a vector of eight registers. A barrier for two such vectors together would need all sixteen
-/// registers of AVX2. `barrier_with_8_ps` is therefore two barriers, one for each vector.
+/// The barrier for a vector of eight registers. A barrier for two such vectors would need all sixteen registers of
+/// AVX2. `barrier_with_8_ps` therefore uses a separate barrier for each vector.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn barrier_8_ps(registers: [__m256; 8]) -> [__m256; 8] {

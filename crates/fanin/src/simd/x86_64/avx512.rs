@@ -1,4 +1,4 @@
-//! The implementation for AVX-512 F, BW, DQ and VL.
+//! The implementation of the vector traits with AVX-512 F, BW, DQ and VL.
 
 use std::arch::{asm, x86_64::*};
 

@@ -1,12 +1,11 @@
 //! Macros that implement the float vectors of a level.
 
-/// Defines the vector types `$floats` and `$bits`, which are arrays of SIMD registers, and implements
-/// [`SimdFloat`](crate::simd::SimdFloat) and [`SimdBits`](crate::simd::SimdBits) for them.
+/// Defines the vector types `$floats` and `$bits`, which are arrays of SIMD registers. Implements
+/// [`SimdFloat`](crate::simd::SimdFloat) for `$floats` and [`SimdBits`](crate::simd::SimdBits) for `$bits`.
 ///
 /// `$lanes` is the number of lanes of a register. `[$($at)*]` lists the indices of the registers in the array, for
-/// example `[0 1 2 3]`. Each method executes its instruction once for each register. These instructions do not depend
-/// on each other, so the CPU can execute them in parallel. With enough registers, the CPU does not wait for the results
-/// of an instruction.
+/// example `[0 1 2 3]`. Each method executes one instruction for each register. These instructions do not depend on
+/// each other, so the CPU can execute them in parallel.
 macro_rules! float_vector {
     ($floats:ident, $bits:ident, $scalar:ty, $word:ty, $float_register:ty, $int_register:ty, $lanes:literal, [$($at:literal)*], {
         $splat:ident $store:ident $add:ident $sub:ident $mul:ident $div:ident $mul_add:ident $sqrt:ident
@@ -226,7 +225,7 @@ pub(super) use f32_conversions;
 ///
 /// Each function is inline assembly without instructions. All registers of the vector (for `barrier_with`, of both
 /// vectors) are inputs and outputs of the assembly. The compiler must therefore compute all of these registers before
-/// the assembly, and the next steps must come after the assembly.
+/// the assembly. Code that uses the outputs must come after the assembly.
 macro_rules! barriers {
     ($barrier:ident, $barrier_with:ident, $register:ty, $class:ident, $features:literal, [$($one:ident)*], [$($other:ident)*], $text:literal) => {
         #[target_feature(enable = $features)]
@@ -253,7 +252,8 @@ macro_rules! barriers {
 }
 pub(super) use barriers;
 
-/// Defines the vector type `$name` of one register, and implements [`SimdVector`](crate::simd::SimdVector) for it.
+/// Defines the vector type `$name`, which consists of one register, and implements
+/// [`SimdVector`](crate::simd::SimdVector) for this type.
 macro_rules! register {
     ($name:ident, $scalar:ty, $register:ty, $lanes:literal, $splat:ident $load:ident $store:ident $mul_add:ident) => {
         #[derive(Clone, Copy)]

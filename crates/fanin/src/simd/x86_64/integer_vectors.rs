@@ -1,9 +1,9 @@
 //! Macros that implement the integer vectors of a level.
 
-/// Defines `U32x16`, an array of registers of `$lanes` lanes, and implements [`SimdU32x16`](crate::simd::SimdU32x16)
-/// for it.
+/// Defines the vector type `U32x16`, an array of registers with `$lanes` lanes each, and implements
+/// [`SimdU32x16`](crate::simd::SimdU32x16) for this type.
 ///
-/// `[$($at)*]` lists the indices of the registers in the array. `$specific` has the methods whose implementations
+/// `[$($at)*]` lists the indices of the registers in the array. `$specific` contains the methods whose implementations
 /// differ between the levels.
 macro_rules! u32x16 {
     ($register:ty, $lanes:literal, [$($at:literal)*], {
@@ -75,12 +75,12 @@ macro_rules! u32x16 {
 }
 pub(super) use u32x16;
 
-/// Defines the vector type `$name` of one register of `$lanes` lanes, and implements [`SimdU64`](crate::simd::SimdU64)
-/// for it.
+/// Defines the vector type `$name`, which is one register with `$lanes` lanes, and implements
+/// [`SimdU64`](crate::simd::SimdU64) for this type.
 ///
 /// `$blend` returns the even 32-bit words of its first argument and the odd 32-bit words of its second argument.
-/// `$six_rounds` is a function that computes six rounds of Philox. It is optional: without it, the default method of
-/// the trait is used.
+/// `$six_rounds` is a function that computes six rounds of Philox. Without `$six_rounds`, the type has the default
+/// method of the trait.
 macro_rules! u64_vector {
     ($name:ident, $register:ty, $lanes:literal, {
         $splat:ident $load:ident $store:ident $add:ident $xor:ident $mul:ident $shl:ident $shr:ident $blend:ident

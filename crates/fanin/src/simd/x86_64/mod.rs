@@ -1,14 +1,14 @@
-//! The implementations for AVX2 and AVX-512.
+//! The implementations of the vector traits with AVX2 and AVX-512.
 //!
 //! The macros of `float_vectors` and `integer_vectors` implement the vector traits once for both levels. Each level
 //! passes its register types, its intrinsics, and its implementations of the few operations that differ between the
 //! levels.
 //!
 //! # Safety
-//! The vector types can be named only through the trait [`SimdIsa`](super::SimdIsa). Only [`dispatch`](super::dispatch)
-//! passes an implementation of this trait to a kernel, and it does so only after the level was detected on this CPU.
-//! Every method may therefore execute the instructions of its level. The comment "SAFETY: the level was detected."
-//! refers to this section.
+//! A kernel can name the vector types only through the trait [`SimdIsa`](super::SimdIsa). Only
+//! [`dispatch`](super::dispatch) passes an implementation of this trait to a kernel, after it has detected the level on
+//! this CPU. Every method may therefore execute the instructions of its level. The comment "SAFETY: the level was
+//! detected." refers to this section.
 
 pub(super) mod avx2;
 pub(super) mod avx512;

@@ -1,13 +1,13 @@
 //! Six rounds of Philox on three AVX2 vectors of blocks, in assembly.
 //!
-//! The rounds need registers for twelve words, two multipliers, a key and a temporary. These are all sixteen registers
-//! of AVX2. Compilers spill some of the words to memory, and the next instruction then waits until they are loaded
-//! again.
+//! The rounds need sixteen registers, for twelve words, two multipliers, a key and a temporary value. AVX2 has exactly
+//! sixteen registers. Compilers spill some of the words to memory, and the next instruction then waits until these
+//! words are loaded again.
 
 use std::arch::{asm, x86_64::__m256i};
 
-/// Returns three instructions `$name`: one for each of the vectors a, b and c. The first operand and the destination
-/// are the register of word `$word` of the vector. The second operand is the register `$other`.
+/// Returns the instruction `$name` three times: for each of the vectors a, b and c. The first operand and the
+/// destination are the register of word `$word` of the vector. The second operand is the register `$other`.
 macro_rules! each_vector {
     ($name:literal $word:literal $other:literal) => {
         concat!(
@@ -17,8 +17,8 @@ macro_rules! each_vector {
     };
 }
 
-/// Returns the instructions that replace word `$word` of vector `$vector` by its exclusive or with the high half of the
-/// product in the register of word `$product`.
+/// Returns the instructions for `word ^= product >> 32` in vector `$vector`. The word is in the register of word
+/// `$word`, and the product is in the register of word `$product`.
 macro_rules! xor_high_half {
     ($vector:literal $word:literal $product:literal) => {
         concat!(
@@ -37,8 +37,9 @@ macro_rules! xor_high_half {
     };
 }
 
-/// Returns the instructions of one round. A product replaces its factor, so the words change their registers: after the
-/// round, the registers `$word1`, `$word2`, `$word3` and `$word0` contain the words 0, 1, 2 and 3.
+/// Returns the instructions of one round. Each product is written to the register of its factor, so the words are in
+/// other registers after the round: the registers `$word1`, `$word2`, `$word3` and `$word0` contain the words 0, 1, 2
+/// and 3.
 macro_rules! round {
     ($word0:literal $word1:literal $word2:literal $word3:literal, $key0:literal $key1:literal) => {
         concat!(
@@ -52,8 +53,8 @@ macro_rules! round {
     };
 }
 
-/// Returns the results of six rounds on three vectors of blocks. A vector of blocks is given as four registers, one for
-/// each word of the blocks. `keys` has the two keys of each round.
+/// Returns the results of six rounds on three vectors of blocks. A vector of blocks is four registers, one register for
+/// each word of the blocks. `keys` contains the two key words of each round.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(super) fn six_rounds(
@@ -88,8 +89,8 @@ pub(super) fn six_rounds(
 mod tests {
     use crate::simd::{Kernel, Level, SimdIsa, SimdU64, dispatch};
 
-    /// Computes six rounds on three vectors of blocks. Returns the low halves of the words, ordered by vector, word and
-    /// block.
+    /// A kernel that computes six rounds on three vectors of blocks, and returns the low halves of the words, ordered
+    /// by vector, word and block.
     struct SixRounds;
     impl Kernel for SixRounds {
         type Output = Vec<u32>;
@@ -105,7 +106,7 @@ mod tests {
                 for word in words {
                     let mut to = [0; 16];
                     word.interleave_low(word).store(&mut to);
-                    // Only the first two blocks are returned, because a vector of the scalar level has only two.
+                    // Only the first two blocks are returned, because a vector of the scalar level has only two blocks.
                     all.extend([to[0], to[2]]);
                 }
             }

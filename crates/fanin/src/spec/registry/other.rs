@@ -1,4 +1,4 @@
-//! The schemes that torch.nn.init does not have.
+//! The entries of the schemes that `torch.nn.init` does not have.
 
 use super::shared::{GLOROT, HE, method};
 use crate::error::SpecError;
@@ -28,7 +28,7 @@ pub(super) const OTHER: [Scheme; 23] = [
             ("corrected", Some("false")),
             ("method", Some("the stream's own")),
         ],
-        formula: "N(mean, s^2) conditioned on [mean + a s, mean + b s]; s = std, or larger if corrected, so that the values have std",
+        formula: "N(mean, s^2) truncated to [mean + a * s, mean + b * s]; s = std, or larger if corrected, so that the values have the standard deviation std",
         source: "timm's trunc_normal_tf_, after TensorFlow's truncated normal",
         build: |arguments| {
             let scheme = trunc_normal_tf(arguments.number("mean", 0.0)?, arguments.number("std", 1.0)?)
@@ -50,7 +50,7 @@ pub(super) const OTHER: [Scheme; 23] = [
             ("layout", Some("out_in")),
             ("groups", Some("1")),
         ],
-        formula: "variance scale / n, n = fan_in, fan_out, fan_avg or fan_geo_avg; a normal truncated at 2 sigma, a normal, or uniform",
+        formula: "variance scale / n, n = fan_in, fan_out, fan_avg or fan_geo_avg; a normal distribution truncated at 2 sigma, a normal or a uniform distribution",
         source: "jax.nn.initializers.variance_scaling, keras.initializers.VarianceScaling",
         build: |arguments| {
             let mode = arguments.choice("mode", FanMode::ALL, FanMode::name)?.unwrap_or_default();
@@ -78,7 +78,7 @@ pub(super) const OTHER: [Scheme; 23] = [
     Scheme {
         name: "lecun_normal",
         parameters: FANS,
-        formula: "N(0, s^2) truncated at 2 s, s such that the values have std sqrt(1 / fan_in)",
+        formula: "N(0, s^2) truncated at 2 s, s such that the values have the standard deviation sqrt(1 / fan_in)",
         source: LECUN,
         build: |arguments| scaled(lecun_normal(), arguments),
     },
@@ -92,7 +92,7 @@ pub(super) const OTHER: [Scheme; 23] = [
     Scheme {
         name: "he_normal",
         parameters: FANS,
-        formula: "N(0, s^2) truncated at 2 s, s such that the values have std sqrt(2 / fan_in)",
+        formula: "N(0, s^2) truncated at 2 s, s such that the values have the standard deviation sqrt(2 / fan_in)",
         source: HE,
         build: |arguments| scaled(he_normal(), arguments),
     },
@@ -106,7 +106,7 @@ pub(super) const OTHER: [Scheme; 23] = [
     Scheme {
         name: "glorot_normal",
         parameters: FANS,
-        formula: "N(0, s^2) truncated at 2 s, s such that the values have std sqrt(2 / (fan_in + fan_out))",
+        formula: "N(0, s^2) truncated at 2 s, s such that the values have the standard deviation sqrt(2 / (fan_in + fan_out))",
         source: GLOROT,
         build: |arguments| scaled(glorot_normal(), arguments),
     },
@@ -122,7 +122,7 @@ pub(super) const OTHER: [Scheme; 23] = [
     Scheme {
         name: "linear_default_bias",
         parameters: &[("fan_in", None)],
-        formula: "U[-bound, bound), bound = 1 / sqrt(fan_in), fan_in that of the weight",
+        formula: "U[-bound, bound), bound = 1 / sqrt(fan_in), where fan_in is the fan_in of the weight",
         source: "torch.nn.Linear.reset_parameters, torch.nn.modules.conv",
         build: |arguments| {
             arguments.required("fan_in")?;
@@ -132,7 +132,7 @@ pub(super) const OTHER: [Scheme; 23] = [
     Scheme {
         name: "delta_orthogonal",
         parameters: &[("gain", Some("1")), ("layout", Some("out_in"))],
-        formula: "gain * Q at the centre (k - 1) / 2 of the kernel, Q with orthonormal columns and Haar-distributed, else 0",
+        formula: "gain * Q at the centre of the kernel, else 0; Q has orthonormal columns and is Haar-distributed",
         source: "Xiao, Bahri, Sohl-Dickstein, Schoenholz, Pennington 2018, Dynamical isometry and a mean field theory of \
                  CNNs, arXiv 1806.05393",
         build: |arguments| Ok(delta_orthogonal().gain(arguments.gain()?).layout(arguments.layout()?).into()),
@@ -140,14 +140,14 @@ pub(super) const OTHER: [Scheme; 23] = [
     Scheme {
         name: "zero_hadamard",
         parameters: &[],
-        formula: "the identity; with more outputs than inputs +-2^(-m / 2), m = ceil(log2 out), signs of a Hadamard matrix",
+        formula: "the identity matrix, or if out > in, the first columns of a Hadamard matrix times 2^(-m / 2), m = ceil(log2(out))",
         source: "Zhao, Schaefer, Anandkumar 2022, ZerO initialization, arXiv 2110.12661",
         build: |_| Ok(zero_hadamard().into()),
     },
     Scheme {
         name: "idinit",
         parameters: &[("tau", Some("1"))],
-        formula: "tau where output = input modulo the number of inputs, else 0",
+        formula: "tau where column = row mod columns, else 0",
         source: "Pan, Wang, Wu, Wang, Zhang, Xu 2025, IDInit, arXiv 2503.04626",
         build: |arguments| Ok(idinit().tau(arguments.number("tau", 1.0)?).into()),
     },
@@ -196,7 +196,7 @@ pub(super) const OTHER: [Scheme; 23] = [
         source: "torch.arange",
         build: |arguments| {
             let (start, step) = (arguments.number("start", 0.0)?, arguments.number("step", 1.0)?);
-            // As in torch, a single positional argument is the end.
+            // As in `torch.arange`, a single positional argument is the end.
             if arguments.values.len() == 1 && arguments.is_positional("start") {
                 return Ok(arange().end(start).into());
             }
@@ -232,14 +232,14 @@ pub(super) const OTHER: [Scheme; 23] = [
     Scheme {
         name: "blocks",
         parameters: &[("spec", None), ("count", Some("one each")), ("axis", Some("0"))],
-        formula: "each block along the axis initialized like a tensor of its own; size: spec for blocks of different sizes",
+        formula: "each block along the axis is initialized like a separate tensor; write size: spec for blocks of different sizes",
         source: "",
         build: |arguments| Err(arguments.error(0, "blocks must be parsed by the grammar".to_owned())),
     },
     Scheme {
         name: "stacked",
         parameters: &[("spec", None), ("axis", Some("0"))],
-        formula: "each slice along the axis initialized like a tensor of its own, without that axis",
+        formula: "each slice along the axis is initialized like a separate tensor without this axis",
         source: "",
         build: |arguments| Err(arguments.error(0, "stacked must be parsed by the grammar".to_owned())),
     },

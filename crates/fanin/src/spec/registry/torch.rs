@@ -1,4 +1,4 @@
-//! The schemes of torch.nn.init, in the order of its documentation.
+//! The entries of the schemes of `torch.nn.init`, in the order of torch's documentation.
 
 use super::shared::{GLOROT, HE, method};
 use crate::error::{SpecError, nearest};
@@ -45,7 +45,7 @@ pub(super) const TORCH: [Scheme; 14] = [
             ("b", Some("2")),
             ("method", Some("the stream's own")),
         ],
-        formula: "N(mean, std^2) conditioned on [a, b]; a and b are absolute, not multiples of std",
+        formula: "N(mean, std^2) truncated to [a, b]; a and b are absolute, not multiples of std",
         source: "",
         build: |arguments| {
             let scheme = trunc_normal(arguments.number("mean", 0.0)?, arguments.number("std", 1.0)?)
@@ -111,7 +111,7 @@ pub(super) const TORCH: [Scheme; 14] = [
     Scheme {
         name: "orthogonal",
         parameters: &[("gain", Some("1")), ("layout", Some("out_in"))],
-        formula: "gain * Q, Q semi-orthogonal and Haar-distributed, rows the outputs, the remaining axes flattened",
+        formula: "gain * Q, where Q is semi-orthogonal and Haar-distributed; the rows of Q are the outputs, and the other axes are flattened",
         source: "Saxe, McClelland, Ganguli 2013, Exact solutions to the nonlinear dynamics of learning in deep \
                  linear neural networks; Mezzadri 2007; Stewart 1980",
         build: |arguments| Ok(orthogonal().gain(arguments.gain()?).layout(arguments.layout()?).into()),

@@ -1,4 +1,4 @@
-//! Fills tensors on the native stream, by plans that consist of blocks.
+//! Fills tensors on the native stream according to plans that consist of blocks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,33 +14,33 @@ use crate::streams::checks::check_region;
 use crate::streams::fixed::{fill_constant, fill_fixed};
 use crate::tensor::{Order, TensorMut};
 
-/// A plan that consists of blocks, prepared to fill any region of one tensor on the native stream.
+/// A plan that consists of blocks, prepared for fills of any region of one tensor on the native stream.
 #[derive(Debug, Clone)]
 pub(super) struct PreparedBlocks {
     plan: Plan,
     tensor: NativeTensor,
-    /// The generator of uniform, normal and truncated normal values. A value of these distributions depends on its
-    /// index in the whole tensor, not on its index in a block.
+    /// The generator of uniform, normal and truncated normal values. Such a value depends on its index in the whole
+    /// tensor, not on its index in a block.
     values: Philox,
     recent: RecentMatrices,
 }
 
-/// The block matrices that were prepared last, each with the number of its block. The oldest matrix comes first.
+/// The block matrices that were prepared last, each with the number of its block, in the order of preparation.
 ///
 /// Matrices are stored because the next region is likely to intersect the same blocks. At most [`KEPT`] matrices are
-/// stored, because the matrices of all blocks, for example of a stack, might not fit in memory.
+/// stored, because the matrices of all blocks (of a large stack, for example) might not fit in memory.
 #[derive(Debug, Clone, Default)]
 struct RecentMatrices(Arc<Mutex<Vec<NumberedMatrix>>>);
 
-/// The number of a block, and the block's matrix, prepared to fill regions.
+/// The number of a block, and the prepared matrix of the block.
 type NumberedMatrix = (usize, Arc<PreparedSingle>);
 
-/// Largest number of prepared matrices that [`RecentMatrices`] stores.
+/// The largest number of prepared matrices that [`RecentMatrices`] stores.
 const KEPT: usize = 3;
 
 impl PreparedBlocks {
-    /// Prepares a plan that consists of blocks. A block that is drawn as a matrix (`sparse`, `orthogonal`) is prepared
-    /// later, when a region first intersects the block.
+    /// Prepares a plan that consists of blocks. A block with the distribution `sparse` or `orthogonal` is a matrix,
+    /// which is prepared when a region first intersects the block.
     pub(super) fn new(tensor: &NativeTensor, plan: &Plan) -> Self {
         let values = tensor.philox(if plan.dtype() == DType::F64 { "values64" } else { "values32" });
         Self { plan: plan.clone(), tensor: tensor.clone(), values, recent: RecentMatrices::default() }
@@ -49,8 +49,8 @@ impl PreparedBlocks {
     /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
-    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the
-    /// memory for the matrix of a block cannot be allocated.
+    /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element
+    /// type. `Memory` if the memory for the matrix of a block cannot be allocated.
     pub(super) fn fill_region(&self, start: &[usize], mut tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(&self.plan, start, &tensor)?;
         if tensor.is_empty() {
@@ -85,7 +85,7 @@ impl PreparedBlocks {
         | Distribution::Normal { .. }
         | Distribution::TruncatedNormal { .. } = distribution
         {
-            // These values depend on their index in the whole tensor, not on their index in the block.
+            // Values of these distributions depend on their index in the whole tensor, not on their index in the block.
             let first: Vec<usize> =
                 start.iter().zip(in_region).map(|(start, offset)| start + offset).collect();
             let region = Region::new(self.plan.shape(), &first, extent);

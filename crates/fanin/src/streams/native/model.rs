@@ -18,12 +18,12 @@ use crate::error::Error;
 #[derive(Debug, Clone)]
 pub struct NativeModel {
     native: Native,
-    /// Maps each requested canonical name to the name as it was requested.
+    /// The names that have been requested. Each canonical name is mapped to the name as it was requested.
     names: HashMap<String, String>,
 }
 
 impl Native {
-    /// Returns the native stream of a whole model under this seed.
+    /// Returns the native stream of a whole model with this seed.
     pub fn model(self) -> NativeModel {
         NativeModel { native: self, names: HashMap::new() }
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_refuses_the_same_name_twice() {
+    fn a_model_returns_an_error_if_a_name_is_requested_twice() {
         let mut model = Native::new(0).model();
         model.tensor("a.weight").unwrap();
         model.tensor("b.weight").unwrap();

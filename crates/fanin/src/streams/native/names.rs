@@ -15,8 +15,8 @@ use std::borrow::Cow;
 /// ```
 pub fn canonical_name(name: &str) -> Cow<'_, str> {
     const WRAPPERS: [&str; 3] = ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-    // Most names contain no wrapper component and are returned here. A wrapper component begins with an underscore, or
-    // is `module` at the beginning of the name.
+    // Most names contain no wrapper component and are returned here without further tests. A wrapper component begins
+    // with an underscore, or is `module` at the beginning of the name.
     if !name.starts_with("module.") && !name.starts_with('_') && !name.contains("._") {
         return Cow::Borrowed(name);
     }

@@ -1,4 +1,4 @@
-//! Orthogonal matrices from Householder reflections.
+//! Orthogonal matrices on the native stream, computed from Householder reflections.
 
 use crate::dtype::{DType, Element, Values};
 use crate::linalg::reflections::Reflections;
@@ -11,10 +11,10 @@ use crate::threads::Threads;
 /// The factorization of an orthogonal matrix. Any region of the matrix can be computed from the factorization.
 ///
 /// The factorization is computed in f64 for an f64 plan, and in f32 for any other plan. If the matrix has fewer rows
-/// than columns, its transpose is factored.
+/// than columns, the transpose of the matrix is factored.
 #[derive(Debug, Clone)]
 pub(super) struct Orthogonal {
-    /// Number of rows and number of columns of the matrix.
+    /// The number of rows and the number of columns of the matrix.
     shape: (usize, usize),
     threads: Threads,
     reflections: Precision,
@@ -28,9 +28,9 @@ enum Precision {
 }
 
 impl Orthogonal {
-    /// Factors a Gaussian matrix that has `max(rows, columns)` rows and `min(rows, columns)` columns. `draw` gets the
-    /// memory of the matrix, which is all zeros. `draw` must write the entries on and below the diagonal, and leave
-    /// zeros above the diagonal.
+    /// Factors a Gaussian matrix with `max(rows, columns)` rows and `min(rows, columns)` columns. The function `draw`
+    /// is called with the memory of the matrix, which is all zeros. `draw` must write the entries on and below the
+    /// diagonal, and must not write the entries above the diagonal.
     pub(super) fn new(
         plan: &Plan,
         gain: f64,
@@ -52,8 +52,8 @@ impl Orthogonal {
         Self { shape: (rows, columns), threads, reflections }
     }
 
-    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor. All axes of the tensor but
-    /// the first are flattened to the columns of the matrix.
+    /// Fills `out`, the row-major memory of `region`. `region` has the axes of the tensor. The first axis is the rows
+    /// of the matrix, and all other axes are flattened to the columns.
     pub(super) fn fill(&self, region: &Region, out: Values<'_>) {
         match &self.reflections {
             Precision::F32(reflections, gain) => match out {
@@ -87,8 +87,8 @@ impl Orthogonal {
         let right = runs.iter().map(|run| run.end).max().unwrap_or(0);
         let (width, row_length) = (right - left, runs.iter().map(ExactSizeIterator::len).sum::<usize>());
         let bands: Vec<_> = out.chunks_mut((BAND * row_length).max(1)).enumerate().collect();
-        // The last band is started first and the first band last, because the sums in later rows have more terms, so
-        // that later bands take longer.
+        // The bands are started in descending order. The sums of the last rows have the most terms, so the last band
+        // takes the longest.
         self.threads.for_each(bands.into_iter().rev().collect(), |(number, out): (usize, &mut [E])| {
             let top = region.axes()[0].start + number * BAND;
             let band = top..top + out.len() / row_length;

@@ -1,4 +1,4 @@
-//! Prepares plans on the native stream of one tensor, so that any region of the tensor can be filled.
+//! `Prepared`, a plan for which the work that all regions of a tensor share has been done.
 
 use super::blocks::PreparedBlocks;
 use super::single::PreparedSingle;
@@ -9,8 +9,8 @@ use crate::streams::checks::{check_method, check_region, check_whole};
 use crate::streams::stream::Stream;
 use crate::tensor::TensorMut;
 
-/// A plan that is prepared to fill any region of one tensor on the native stream. Created by [`NativeTensor::prepare`],
-/// which computes in advance what all regions share.
+/// A plan that is prepared for fills of any region of one tensor on the native stream. Created by
+/// [`NativeTensor::prepare`], which does the work that all regions share.
 #[derive(Debug, Clone)]
 pub struct Prepared(Kind);
 
@@ -21,16 +21,16 @@ enum Kind {
 }
 
 impl NativeTensor {
-    /// Returns a plan that is prepared to fill regions of this tensor. This method computes in advance what all regions
+    /// Returns a plan that is prepared for fills of regions of this tensor. This method does the work that all regions
     /// share.
     ///
-    /// For `orthogonal`, all regions share the factorization, which takes up to three times the memory of the matrix.
-    /// In a plan of blocks, an orthogonal block is factored when a region first intersects the block. For every other
-    /// distribution this method takes almost no time and memory.
+    /// For `orthogonal`, all regions share the factorization of a matrix, which takes up to three times the memory of
+    /// the matrix. In a plan of blocks, an orthogonal block is factored when a region first intersects the block. For
+    /// every other distribution, this method takes almost no time and memory.
     ///
     /// # Errors
-    /// `Method` if the plan asks for truncated normals by rejection, because the native stream does not implement
-    /// rejection; `Memory` if the memory for an orthogonal plan cannot be allocated.
+    /// `Method` if the plan requires rejection sampling, which the native stream does not implement. `Memory` if the
+    /// memory for an orthogonal plan cannot be allocated.
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Error> {
         check_method(plan, "native")?;
         Ok(Prepared(match plan.distribution() {
@@ -44,8 +44,8 @@ impl Prepared {
     /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
-    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type, `Memory` if the
-    /// memory for an orthogonal block cannot be allocated.
+    /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element
+    /// type. `Memory` if the memory for an orthogonal block cannot be allocated.
     pub fn fill_region(&self, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
         match &self.0 {
             Kind::Single(prepared) => prepared.fill_region(start, tensor),

@@ -3,8 +3,8 @@
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// A seed of the native stream. Under a seed, each tensor has a stream of its own, which is identified by the tensor's
-/// name. [`Native::tensor`] returns this stream.
+/// A seed of the native stream. Each tensor has a separate stream, which depends on the seed and on the tensor's name.
+/// [`Native::tensor`] returns the stream of a tensor.
 ///
 /// ```
 /// use fanin::{Native, init};
@@ -18,23 +18,22 @@ use crate::threads::Threads;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Native {
     pub(super) seed: u64,
-    /// `None` stands for the best level that the CPU supports.
+    /// The SIMD level. `None` means the best level that the CPU supports.
     level: Option<Level>,
     pub(super) threads: Threads,
 }
 
 impl Native {
-    /// The version of the stream's definition. Any change of the definition that changes a bit of a value increases the
-    /// version.
+    /// The version of the stream's definition. A change that alters even one bit of a value requires a new version.
     pub const VERSION: u32 = 1;
 
-    /// Creates the native stream of the seed `seed`. Every `u64` is a valid seed.
+    /// Creates the native stream with the seed `seed`. Every `u64` is a valid seed.
     pub const fn new(seed: u64) -> Self {
         Self { seed, level: None, threads: Threads::Pool }
     }
 
-    /// Sets the SIMD level whose instructions compute the values. If the CPU does not support `level`, the best level
-    /// that the CPU supports is used. The values do not depend on the level.
+    /// Sets the SIMD level at which values are computed. If the CPU does not support `level`, the best supported level
+    /// is used. The values do not depend on the level.
     #[must_use]
     pub const fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
@@ -46,7 +45,7 @@ impl Native {
         Self { threads, ..self }
     }
 
-    /// Returns the SIMD level to compute with.
+    /// Returns the SIMD level at which values are computed.
     pub(super) fn level(self) -> Level {
         self.level.unwrap_or_else(Level::best)
     }

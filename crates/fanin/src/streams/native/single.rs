@@ -1,4 +1,4 @@
-//! Fills tensors on the native stream, by plans that do not consist of blocks.
+//! Fills tensors on the native stream according to plans that do not consist of blocks.
 
 use super::orthogonal::Orthogonal;
 use super::tensor::NativeTensor;
@@ -17,7 +17,7 @@ use crate::streams::sparse::{Sparse, Zeros};
 use crate::tensor::{Order, TensorMut};
 use crate::threads::Threads;
 
-/// A plan that does not consist of blocks, prepared to fill any region of one tensor on the native stream.
+/// A plan that does not consist of blocks, prepared for fills of any region of one tensor on the native stream.
 #[derive(Debug, Clone)]
 pub(in crate::streams) struct PreparedSingle {
     plan: Plan,
@@ -29,17 +29,17 @@ pub(in crate::streams) struct PreparedSingle {
 /// The source from which the values of a plan are computed.
 #[derive(Debug, Clone)]
 enum Drawn {
-    /// Each value is computed from the words that this generator produces for the index of the value.
+    /// Each value is computed from the words of this generator that belong to the index of the value.
     ByIndex(Philox),
     Sparse(Sparse),
     Orthogonal(Box<Orthogonal>),
-    /// Each value is computed by these functions from a value of an f64 plan for the same tensor.
+    /// Each value is the result of these functions for a value of an f64 plan of the same tensor.
     Mapped(Functions, Box<PreparedSingle>),
 }
 
 impl PreparedSingle {
-    /// Prepares `plan` to fill regions of `tensor`: computes in advance what all regions share. `plan` must not consist
-    /// of blocks.
+    /// Prepares `plan` for fills of regions of `tensor`, by doing the work that all regions share. `plan` must not
+    /// consist of blocks.
     ///
     /// # Errors
     /// `Memory` if the memory for the factorization of an orthogonal plan cannot be allocated.
@@ -74,7 +74,8 @@ impl PreparedSingle {
     /// Fills `tensor` with the region of the plan that begins at the index `start` and has the shape of `tensor`.
     ///
     /// # Errors
-    /// `Region` if the region exceeds the plan's shape, `ElementType` if `tensor` is of another type.
+    /// `Region` if the region exceeds the plan's shape. `ElementType` if `tensor` does not have the plan's element
+    /// type.
     pub(in crate::streams) fn fill_region(
         &self,
         start: &[usize],
@@ -106,23 +107,23 @@ impl PreparedSingle {
         Ok(())
     }
 
-    /// Fills strided memory with a distribution whose values are computed by index.
+    /// Fills strided memory with uniform, normal or truncated normal values.
     ///
-    /// The memory is split into slabs that do not overlap, which are filled in parallel. Each slab is filled in tiles
-    /// of some rows. A tile is computed in contiguous memory that stays in the nearest caches, and is then copied to
+    /// The memory is split along one axis into slabs, which are filled in parallel. Each slab is filled in tiles of
+    /// several rows. A tile is computed in contiguous memory that stays in the L1 or L2 cache, and is then copied to
     /// the slab.
     fn fill_strided(&self, values: Philox, start: &[usize], tensor: TensorMut<'_>) {
-        /// Number of values in a tile.
+        /// The number of values in a tile.
         const TILE: usize = 1 << 13;
         let last = start.len() - 1;
         // Slabs along the last axis split every row. The length of such a slab is a multiple of the group size, so that
-        // no group of words needs to be computed for two slabs.
+        // no group of words is computed for two slabs.
         let length = |axis: usize, values_each: usize| {
             let length = TILE.div_ceil(values_each);
             if axis == last { length.next_multiple_of(GROUP_32) } else { length }
         };
         let Some((axis, slabs)) = tensor.slabs(length) else { return };
-        // Threads are not nested: if several slabs are filled in parallel, each slab is filled by one thread.
+        // If several slabs are filled in parallel, each slab is filled by one thread.
         let inside = if slabs.len() > 1 { Threads::One } else { self.threads };
         self.threads.for_each(slabs, |(begin, mut slab): (usize, TensorMut<'_>)| {
             let mut start = start.to_vec();
@@ -143,15 +144,16 @@ impl PreparedSingle {
     }
 }
 
-/// Fills `tensor` with functions of the values of `argument`, an f64 plan of the same shape. The values are those of the
-/// region that begins at the index `start`. They are computed in chunks, in f64, and rounded when they are stored.
+/// Fills `tensor` with `functions(x)`, where x are the values of `argument`, an f64 plan of the same shape. The values
+/// belong to the region that begins at the index `start`. The values are computed in f64, in chunks, and are rounded
+/// when they are stored.
 fn fill_mapped(
     functions: Functions,
     argument: &PreparedSingle,
     start: &[usize],
     tensor: &mut TensorMut<'_>,
 ) -> Result<(), Error> {
-    /// Number of values in a chunk.
+    /// The number of values in a chunk.
     const CHUNK: usize = 1 << 14;
     let shape = tensor.shape().to_vec();
     let axes: Vec<usize> = (0..shape.len()).collect();
@@ -173,8 +175,8 @@ fn fill_mapped(
     Ok(())
 }
 
-/// Prepares an orthogonal plan to fill regions. The words of the Gaussian matrix are drawn from `source` in sequence,
-/// on the calling thread.
+/// Prepares an orthogonal plan for fills of regions. The words of the Gaussian matrix are drawn from `source` in
+/// sequence, on the calling thread.
 #[cfg(feature = "rand_core")]
 pub(in crate::streams) fn orthogonal_from(
     plan: &Plan,

@@ -15,8 +15,8 @@ impl Native {
     /// Returns the native stream of the tensor called `name`. The name is first converted to its canonical form by
     /// [`canonical_name`].
     ///
-    /// Two tensors of the same canonical name get the same values. To get an error if a name is requested twice, use
-    /// [`Native::model`].
+    /// Two tensors with the same canonical name get the same values. [`Native::model`] returns an error if a name is
+    /// requested twice.
     pub fn tensor(self, name: &str) -> NativeTensor {
         NativeTensor { native: self, name: canonical_name(name).into_owned() }
     }
@@ -28,10 +28,10 @@ impl NativeTensor {
         &self.name
     }
 
-    /// Returns the Philox generator for a purpose, for example `values32`. The section "Keys" of the [definition of the
-    /// stream](super) specifies the purposes and how the key is derived.
+    /// Returns the Philox generator for a purpose, such as `values32`. The section "Keys" of the [definition of the
+    /// stream](super) defines the purposes and the computation of the key.
     pub(in crate::streams) fn philox(&self, purpose: &str) -> Philox {
-        // The message is hashed in one call, because an incremental hasher would first initialize a state of two
+        // All bytes are hashed in one call, because an incremental hasher would first initialize a state of two
         // kilobytes.
         let fields = [
             b"fanin native stream",
@@ -42,7 +42,7 @@ impl NativeTensor {
             &(self.name.len() as u64).to_le_bytes(),
             self.name.as_bytes(),
         ];
-        // A message of at most 128 bytes is assembled in this array, which avoids an allocation.
+        // Up to 128 bytes are joined in this array, which avoids an allocation.
         let mut array = [0; 128];
         let length = fields.iter().map(|field| field.len()).sum();
         let hash = match array.get_mut(..length) {

@@ -1,4 +1,4 @@
-//! The test by which torch accepts or rejects uniform proposals in rejection sampling.
+//! The acceptance test for uniform proposals in torch's rejection sampling.
 
 use std::marker::PhantomData;
 
@@ -11,9 +11,10 @@ use crate::dtype::{DType, Element};
 use crate::math::ln;
 use crate::simd::{Kernel, Level, SimdIsa, dispatch};
 
-/// The test by which torch rejects uniform proposals. For each proposal there is a uniform draw on [0, 1). The proposal
-/// is rejected if the draw is greater than the density at the proposal divided by the greatest density within the
-/// bounds. The test compares the logarithms of the draw and of this quotient.
+/// The acceptance test for uniform proposals in torch's rejection sampling. Each proposal has a uniform draw from [0,
+/// 1). The proposal is rejected if the draw is greater than the ratio of two densities: the density at the proposal,
+/// and the greatest density between the bounds. The test compares the logarithm of the draw with the logarithm of this
+/// ratio.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AcceptanceTest {
     dtype: DType,
@@ -24,16 +25,17 @@ pub(super) struct AcceptanceTest {
 
 impl AcceptanceTest {
     /// Creates the test for N(mean, std^2) and the element type `dtype`. `peak` is the logarithm of the greatest
-    /// density within the bounds, without the normalization constant.
+    /// density between the bounds, without the normalization constant.
     pub(super) fn new(dtype: DType, mean: f64, std: f64, peak: f64) -> Self {
         let steps = Rounded::new(dtype);
-        // torch rounds a subtrahend to the element type, and a divisor to the type of the arithmetic.
+        // torch rounds numbers that it subtracts (`mean`, `peak`) to the element type, and numbers by which it divides
+        // (`std`) to the type of the arithmetic.
         let of_type = |x: f64| if dtype == DType::F64 { x } else { steps.round(x) };
         Self { dtype, mean: of_type(mean), std: steps.scalar(std), peak: of_type(peak) }
     }
 
-    /// Sets `rejected[k]` to whether the proposal `proposals[k]` is rejected. `draws[k]` is the uniform draw for this
-    /// proposal. Proposals and draws are first rounded to the element type.
+    /// Sets `rejected[k]` to true if the proposal `proposals[k]` is rejected, and to false otherwise. `draws[k]` is the
+    /// uniform draw for this proposal. Proposals and draws are first rounded to the element type.
     pub(super) fn test<W: Wide>(self, level: Level, proposals: &[W], draws: &[W], rejected: &mut [bool]) {
         match self.dtype {
             DType::F64 => {
@@ -86,14 +88,14 @@ impl<W: Wide, E: Element> Kernel for Test<'_, W, E> {
     }
 }
 
-/// Number of proposals that are tested together.
+/// The number of proposals that are tested together.
 const LANES: usize = 32;
 
 impl AcceptanceTest {
-    /// Returns, for each proposal, whether it is rejected.
+    /// Returns, for each proposal, true if the proposal is rejected.
     ///
-    /// A fast logarithm decides, unless a draw is so close to the density that the error of the fast logarithm could
-    /// change a result. In that case the exact logarithm decides for all proposals.
+    /// The test uses a fast logarithm. If the error of the fast logarithm could change a result, the test is repeated
+    /// for all proposals with the exact logarithm.
     #[inline(always)]
     #[allow(
         clippy::disallowed_methods,
@@ -125,13 +127,14 @@ impl AcceptanceTest {
         rejected
     }
 
-    /// Returns the logarithm of the density at `proposal` relative to the peak, computed as torch computes it for the
-    /// element type `E`.
+    /// Returns the logarithm of the ratio of the density at `proposal` to the greatest density, computed by the same
+    /// operations as in torch for the element type `E`.
     #[inline(always)]
     fn exponent<E: Element>(self, proposal: f64) -> f64 {
         let Self { mean, std, peak, .. } = self;
         if E::DTYPE == DType::F32 {
-            // Computing in f32 gives the same results as rounding each f64 step to f32, and takes less time.
+            // f32 arithmetic gives the same results as f64 arithmetic with each step rounded to f32, and takes less
+            // time.
             let x = (proposal as f32 - mean as f32) / std as f32;
             f64::from(x * x * -0.5 - peak as f32)
         } else {

@@ -1,4 +1,4 @@
-//! Moves the generator past the words of a fill, without filling a tensor.
+//! Methods that advance the generator past the words of a fill without filling a tensor.
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
@@ -10,17 +10,17 @@ use crate::plan::{Distribution, Plan};
 use crate::region::Region;
 
 impl Torch {
-    /// Returns the number of 32-bit words that filling a contiguous tensor according to `plan` takes from the
+    /// Returns the number of 32-bit words that a fill of a contiguous tensor according to `plan` takes from the
     /// generator.
     ///
-    /// [`Torch::advance`] by this number has the same effect as [`Torch::advance_past`] with the plan. Returns `None`
-    /// for
+    /// [`Torch::advance`] by this number has the same effect as [`Torch::advance_past`] with the plan. The result is
+    /// `None` in three cases:
     ///
-    /// * truncated normals by rejection, because rejected values are drawn again, so that the number of words is known
-    ///   only after drawing;
-    /// * fewer than [`Torch::GROUP`] normals, because they are computed in pairs, and the number of words depends on
-    ///   whether the generator still stores the second value of an earlier pair;
-    /// * plans that the stream cannot fill, for which [`Stream::fill`](crate::Stream::fill) returns an error.
+    /// * Truncated normal values by rejection. Rejected values are drawn again, so the number of words is known only
+    ///   after drawing.
+    /// * Fewer than [`Torch::GROUP`] normal values. These values are computed in pairs, and the number of words depends
+    ///   on whether the generator still stores the second value of an earlier pair.
+    /// * Plans that the stream cannot fill. [`Stream::fill`](crate::Stream::fill) returns an error for these plans.
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, Torch, init};
@@ -35,12 +35,12 @@ impl Torch {
         words_of(plan)
     }
 
-    /// Moves the generator to the state in which [`Stream::fill`](crate::Stream::fill) with this plan would leave it. No
-    /// tensor is filled.
+    /// Advances the generator to its state after a [`Stream::fill`](crate::Stream::fill) with this plan, without
+    /// filling a tensor.
     ///
-    /// If [`Torch::words`] returns a number, the generator jumps over that many words. Otherwise (fewer than
-    /// [`Torch::GROUP`] normals, or truncated normals by rejection) the values are drawn and dropped. Large tensors are
-    /// drawn in chunks, to limit the temporary memory.
+    /// If [`Torch::words`] returns a number, the generator jumps over this number of words. Otherwise (fewer than
+    /// [`Torch::GROUP`] normal values, or truncated normal values by rejection) the values are drawn and discarded.
+    /// Large tensors are drawn in chunks, to limit the temporary memory.
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, Stream as _, TensorMut, Torch, init};
@@ -79,10 +79,10 @@ impl Torch {
         }
     }
 
-    /// Draws all values of a plan and drops them. `E` is the type in which torch computes them, and the plan must be one
-    /// that [`Torch::draw`] can draw.
+    /// Draws all values of a plan and discards them. `E` is the type in which torch computes the values.
+    /// [`Torch::draw`] must support the plan.
     fn draw_and_drop<E: Element>(&mut self, plan: &Plan) {
-        /// Number of values that are drawn at a time.
+        /// The number of values that are drawn at a time.
         const CHUNK: usize = 1 << 22;
         let count = plan.len();
         let whole = Region::whole(&[count]);
@@ -99,8 +99,8 @@ impl Torch {
             }
             return;
         }
-        // A chunk takes as many rejection passes as the values in the chunk need. The whole tensor takes the largest
-        // number of passes that any of its chunks takes.
+        // For each chunk, `draw` returns the words of the rejection passes that this chunk needs. The whole tensor
+        // takes the largest number of passes of all chunks.
         let mut words = 0;
         for first in (0..count).step_by(CHUNK) {
             let values = &mut values[..CHUNK.min(count - first)];
@@ -116,7 +116,8 @@ mod tests {
     use crate::dtype::{F8E4M3, F8E5M2};
     use crate::plan::Truncation;
 
-    /// Asserts that moving past a fill leaves the generator in the same state as the fill, for many plans of type `E`.
+    /// Asserts that [`Torch::advance_past`] gives the same state of the generator as a fill, for many plans of the type
+    /// `E`.
     fn check<E: Element>() {
         let truncated = |low, high, method| {
             let method = Some(method);
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_the_words_that_a_fill_takes() {
+    fn words_returns_the_number_of_words_that_a_fill_takes() {
         check::<f32>();
         check::<f64>();
         check::<half::f16>();

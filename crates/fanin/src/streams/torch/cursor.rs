@@ -1,4 +1,4 @@
-//! Reads the words of a uniform or normal fill from the generator.
+//! `Cursor`, which reads the words of a uniform or normal fill from the generator.
 
 use super::interval::Interval;
 use super::variates::{Normal32, Normal64, Uniform32, Uniform64, transform};
@@ -7,15 +7,14 @@ use super::words::{GROUP, Groups};
 use crate::rng::Mt19937;
 use crate::simd::{Level, dispatch};
 
-/// A position in the words of a fill. The position only moves forwards. The next word of `engine` is the word at the
-/// position.
+/// A position in the words of a fill, which only moves forwards. The next word of `engine` is the word at the position.
 pub(super) struct Cursor<'a, W> {
     engine: &'a mut Mt19937,
     level: Level,
-    /// Number of words of the fill before the position.
+    /// The number of words of the fill before the position.
     pub(super) passed: u64,
-    /// The group of normal values that was computed last, together with the position of the group's first word in the
-    /// words of the fill. The group is stored because the next values to be filled may belong to the same group.
+    /// The group of normal values that was computed last, with the position of its first word in the words of the fill.
+    /// The group is stored because the next values may belong to the same group.
     last_group: Option<(u64, [W; GROUP])>,
 }
 
@@ -25,7 +24,7 @@ impl<'a, W: Wide> Cursor<'a, W> {
         Self { engine, level, passed: 0, last_group: None }
     }
 
-    /// Fills `out` with consecutive values of a uniform fill. The first one is the value at the index `first`.
+    /// Fills `out` with consecutive values of a uniform fill, starting with the value at the index `first`.
     pub(super) fn uniforms(&mut self, interval: Interval, first: u64, out: &mut [W]) {
         self.seek(W::WORDS * first);
         self.passed += W::WORDS * out.len() as u64;
@@ -36,8 +35,8 @@ impl<'a, W: Wide> Cursor<'a, W> {
         }
     }
 
-    /// Fills `out` with consecutive values of a normal fill that torch draws by groups. The first one is the value at
-    /// the index `first`.
+    /// Fills `out` with consecutive values of a normal fill that torch draws in groups, starting with the value at the
+    /// index `first`.
     pub(super) fn normals(
         &mut self,
         groups: &Groups,
@@ -48,7 +47,7 @@ impl<'a, W: Wide> Cursor<'a, W> {
         while !out.is_empty() {
             let left = groups.left_in_order(first);
             if first.is_multiple_of(GROUP as u64) && left.min(out.len()) >= GROUP {
-                // Computes whole groups whose words follow one another.
+                // These groups are whole, and their words are contiguous.
                 let whole = left.min(out.len()) / GROUP * GROUP;
                 let (now, later) = std::mem::take(&mut out).split_at_mut(whole);
                 let (start, _) = groups.of(first);
@@ -70,7 +69,7 @@ impl<'a, W: Wide> Cursor<'a, W> {
         }
     }
 
-    /// Moves the position forwards to the word of the fill that has the number `word`, counted from 0.
+    /// Moves the position forwards to the word of the fill with the number `word`, counted from 0.
     fn seek(&mut self, word: u64) {
         self.engine.advance_at(self.level, word - self.passed);
         self.passed = word;

@@ -1,4 +1,4 @@
-//! Draws uniform, normal and truncated normal values, and the normal values of sparse tensors.
+//! `Torch::draw`, which draws uniform, normal and truncated normal values, and the normal values of sparse tensors.
 
 use super::generator::Torch;
 use super::sequences::{ByGroups, Part};
@@ -12,15 +12,15 @@ impl Torch {
     /// part is f64. If the type of `out` is narrower than the type of the part, the values are then rounded to the type
     /// of `out`.
     ///
-    /// Returns the number of words by which the generator has advanced. These are the words of the whole tensor, not only
-    /// of the part. With rejection sampling, torch draws the whole tensor several times. The result then counts the draws
-    /// that are needed until every value in the part is accepted. Words of values that torch draws one by one
-    /// (see [`ByGroups`]) are not counted.
+    /// Returns the number of words by which the generator has advanced. The generator advances past the words of the
+    /// whole tensor, not only of the part. With rejection sampling, torch draws the whole tensor several times. The
+    /// result then counts the draws that are needed until every value in the part is accepted. Words of values that
+    /// torch draws one by one (see [`ByGroups`]) are not counted.
     ///
     /// For a sparse distribution, only the normal values are drawn, and no zeros are written.
     ///
     /// # Panics
-    /// If `distribution` is not uniform, normal, sparse or truncated normal.
+    /// Panics if `distribution` is not uniform, normal, sparse or truncated normal.
     pub(super) fn draw(
         &mut self,
         distribution: Distribution,
@@ -34,7 +34,7 @@ impl Torch {
         }
     }
 
-    /// Implements [`Torch::draw`]. `W` is the type in which torch computes.
+    /// Implements [`Torch::draw`]. `W` is the type in which torch computes the values.
     fn draw_wide<W: Wide>(
         &mut self,
         distribution: Distribution,

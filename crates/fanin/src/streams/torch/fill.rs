@@ -29,11 +29,11 @@ impl Stream for Torch {
         }
     }
 
-    /// Fills `tensor` with the region of the plan that begins at the index `start`. Then moves the generator past the
-    /// words of the whole tensor, as [`Torch::advance_past`] does. To fill a region without moving the generator, use
-    /// [`Torch::peek_region`].
+    /// Fills `tensor` with the region of the plan that begins at the index `start`. Then advances the generator past
+    /// the words of the whole tensor, as [`Torch::advance_past`] does. To fill a region without advancing the
+    /// generator, use [`Torch::peek_region`].
     ///
-    /// The values are those that torch draws for a tensor in contiguous memory.
+    /// The values are the values that torch draws for a tensor in contiguous memory.
     fn fill_region(&mut self, plan: &Plan, start: &[usize], tensor: TensorMut<'_>) -> Result<(), Error> {
         check_region(plan, start, &tensor)?;
         if tensor.shape() == plan.shape() && tensor.is_contiguous() {
@@ -45,8 +45,8 @@ impl Stream for Torch {
 }
 
 impl Torch {
-    /// Fills `tensor` in memory order with values from a distribution that [`Torch::draw`] supports. If the distribution
-    /// is sparse, then writes its zeros.
+    /// Fills `tensor` in memory order with values from a distribution that [`Torch::draw`] supports. For a sparse
+    /// distribution, also writes the zeros.
     fn fill_value_by_value(
         &mut self,
         plan: &Plan,

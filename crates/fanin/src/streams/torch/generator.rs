@@ -4,8 +4,8 @@ use crate::rng::Mt19937;
 use crate::simd::Level;
 use crate::threads::Threads;
 
-/// PyTorch's CPU generator, a Mersenne Twister. Normal values that are drawn one by one are computed in pairs, and the
-/// generator stores the second value of a pair until it is used.
+/// PyTorch's CPU generator, which is a Mersenne Twister. If normal values are drawn one by one, they are computed in
+/// pairs. The generator stores the second value of a pair until this value is used.
 ///
 /// ```
 /// use fanin::{Torch, init};
@@ -20,37 +20,37 @@ pub struct Torch {
     /// The seed with which the generator was last seeded.
     pub(super) seed: u64,
     pub(super) engine: Mt19937,
-    /// The second standard normal value of a pair, if only the first value of the pair was used. The next time that a
-    /// normal value is drawn one by one, it is this value.
+    /// The second standard normal value of a pair, if only the first value of the pair has been used. The next normal
+    /// value that is drawn one by one is this value.
     pub(super) next_normal: Option<f64>,
-    /// An f32 normal value and whether it is valid. The state of torch's generator has these two fields, but torch does
-    /// not use them on the CPU. They are stored here so that [`Torch::state`] returns the same bytes from which the
-    /// state was set.
+    /// An f32 normal value, and a flag that the value is valid. The state of torch's generator has these two fields,
+    /// but torch does not use them on the CPU. They are stored so that [`Torch::state`] returns the same bytes from
+    /// which the state was set.
     pub(super) next_float_normal: (f32, bool),
-    /// `None` stands for the best level that the CPU supports.
+    /// The SIMD level. `None` means the best level that the CPU supports.
     level: Option<Level>,
     pub(super) threads: Threads,
 }
 
 impl Torch {
-    /// Number of normal values that torch draws together as a group. In a contiguous fill of fewer values, torch draws
-    /// the values one by one.
+    /// The number of normal values that torch draws together as a group. In a contiguous fill of fewer values, torch
+    /// draws the values one by one.
     ///
     /// A contiguous fill can be split into chunks that are filled one after another. The values do not change if the
-    /// length of each chunk but the last is a multiple of this number, and the last chunk has at least this many
-    /// values.
+    /// last chunk has at least `GROUP` values, and the length of every other chunk is a multiple of `GROUP`.
     pub const GROUP: usize = 16;
 
-    /// Creates the generator in the state after `torch.manual_seed(seed)`. torch also accepts negative seeds. To use
-    /// one here, cast it to `u64`: `-1i64 as u64`.
+    /// Creates the generator in the state after `torch.manual_seed(seed)`. torch also accepts negative seeds. A
+    /// negative seed must be cast to `u64`: `-1i64 as u64`.
     ///
-    /// Only the low 32 bits seed the Mersenne Twister. Two seeds whose low 32 bits are equal give the same values.
+    /// The Mersenne Twister is seeded with the low 32 bits only. Two seeds with the same low 32 bits give the same
+    /// values.
     #[doc(alias = "manual_seed")]
     pub fn new(seed: u64) -> Self {
         Self::from_parts(seed, Mt19937::new(seed as u32), None, (0.0, false))
     }
 
-    /// Creates a generator with the default CPU level and threads.
+    /// Creates a generator with the default SIMD level and threads.
     pub(super) fn from_parts(
         seed: u64,
         engine: Mt19937,
@@ -60,13 +60,13 @@ impl Torch {
         Self { seed, engine, next_normal, next_float_normal, level: None, threads: Threads::Pool }
     }
 
-    /// Replaces the state of this generator with the state of `other`. The CPU level and the threads do not change.
+    /// Replaces the state of this generator by the state of `other`. The SIMD level and the threads do not change.
     pub(super) fn take_state(&mut self, other: Self) {
         *self = Self { level: self.level, threads: self.threads, ..other };
     }
 
     /// Seeds the generator again, as `torch.manual_seed(seed)` does. An unused second normal value of a pair is
-    /// dropped.
+    /// discarded.
     pub fn manual_seed(&mut self, seed: u64) {
         self.take_state(Self::new(seed));
     }
@@ -76,8 +76,8 @@ impl Torch {
         self.seed
     }
 
-    /// Sets the CPU level whose instructions compute the values. If the CPU does not support `level`, the best level
-    /// that the CPU supports is used. The values do not depend on the level.
+    /// Sets the SIMD level at which values are computed. If the CPU does not support `level`, the best supported level
+    /// is used. The values do not depend on the level.
     #[must_use]
     pub fn with_level(self, level: Level) -> Self {
         Self { level: Some(level), ..self }
@@ -89,29 +89,29 @@ impl Torch {
         Self { threads, ..self }
     }
 
-    /// Returns the CPU level to compute with.
+    /// Returns the SIMD level at which values are computed.
     pub(super) fn level(&self) -> Level {
         self.level.unwrap_or_else(Level::best)
     }
 
-    /// Draws the next 32-bit word and returns it, as `generator->random()` does in torch's C++ code.
+    /// Returns the next 32-bit word, as `generator->random()` does in torch's C++ code.
     pub fn word(&mut self) -> u32 {
         self.engine.word()
     }
 
-    /// Passes over the next `words` 32-bit words as if they had been drawn.
+    /// Advances the generator by `words` 32-bit words, as if these words had been drawn.
     ///
-    /// The generator jumps over large numbers of words, which takes about a millisecond at most. An unused second
-    /// normal value of a pair remains in the generator.
+    /// The time is at most about one millisecond, because the generator jumps over large numbers of words. An unused
+    /// second normal value of a pair remains in the generator.
     pub fn advance(&mut self, words: u64) {
         self.engine.advance_at(self.level(), words);
     }
 
-    /// Returns `torch.randperm(n)`: a random permutation of 0..n. It is computed by a forward Fisher-Yates shuffle,
-    /// which draws one word for each step.
+    /// Returns `torch.randperm(n)`: a random permutation of 0..n, computed by a forward Fisher-Yates shuffle that draws
+    /// one word for each step.
     ///
     /// # Panics
-    /// If `n` is 2^32 or more, because torch then uses another algorithm.
+    /// Panics if `n` is 2^32 or more, because torch uses another algorithm for such `n`.
     pub fn randperm(&mut self, n: usize) -> Vec<usize> {
         assert!(u32::try_from(n).is_ok(), "randperm supports n below 2^32, got {n}");
         let mut permutation: Vec<usize> = (0..n).collect();

@@ -1,4 +1,4 @@
-//! The parameters of a uniform distribution on the torch stream.
+//! `Interval`, the parameters of a uniform distribution on the torch stream.
 
 use crate::dtype::DType;
 
@@ -9,8 +9,8 @@ pub(super) struct Interval {
     pub(super) high: f64,
     /// The lower bound, rounded to the element type.
     pub(super) first: f32,
-    /// The least and the greatest f32 value that round to the upper bound, which is itself rounded to the element type.
-    /// torch replaces a value that rounds to the upper bound by the lower bound.
+    /// The least and the greatest f32 value that are rounded to the upper bound (in the element type). torch replaces
+    /// such a value by the lower bound.
     pub(super) last: (f32, f32),
 }
 

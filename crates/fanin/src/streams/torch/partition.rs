@@ -1,7 +1,8 @@
-//! Splits a fill into partitions, one for each thread, although the generator draws its words in sequence.
+//! Splits a fill into partitions, one for each thread.
 //!
-//! Each thread first passes over the words before its partition. Partitions are sized so that all threads finish at the
-//! same time. The first partition is the longest, because its thread has no words to pass over.
+//! The generator produces its words in sequence, so each thread first passes over the words before its partition.
+//! Partitions are sized so that all threads finish at the same time. The first partition is the longest, because its
+//! thread has no words to pass over.
 
 use super::generator::Torch;
 use super::wide::Wide;
@@ -9,60 +10,62 @@ use super::words::GROUP;
 use crate::dtype::Values;
 use crate::rng::Mt19937;
 
-/// The time that it takes to draw values. The unit is the time to pass over one word, about an eighth of a nanosecond.
+/// An estimate of the time to draw values. The unit is the time to pass over one word, which is about an eighth of a
+/// nanosecond.
 ///
-/// The times were measured on the machine on which torch's fills are fastest (docs/dev/performance.md). On a slower
-/// machine they are underestimated, so a fill may use too few threads there, but rarely too many.
+/// The times were measured on the fastest of the test machines (docs/dev/performance.md). On a slower machine, the
+/// estimates are too low. A fill may then use too few threads, but rarely too many.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
-    /// Time to compute one value.
+    /// The time to compute one value.
     compute: f64,
-    /// Number of words that a value takes in each sequence of words.
+    /// The number of words of a value in each sequence of words.
     words: f64,
-    /// Number of sequences of words. In each of them a thread passes over the words before its partition.
+    /// The number of sequences of words. In each sequence, a thread passes over the words before its partition.
     sequences: f64,
 }
 
 impl Cost {
-    /// The cost of uniform values. Most of the time is spent on generating the words.
+    /// Returns the cost of uniform values. Most of the time is spent on generating the words.
     pub(super) fn of_uniforms<W: Wide>() -> Self {
         let words = W::WORDS as f64;
         Self { compute: 3.0 * words, words, sequences: 1.0 }
     }
 
-    /// The cost of normal values. f64 values take much longer, because they are computed by functions of the C library.
+    /// Returns the cost of normal values. f64 values take much longer, because they are computed by functions of the C
+    /// library.
     pub(super) fn of_normals<W: Wide>() -> Self {
         let words = W::WORDS as f64;
         Self { compute: if words > 1.0 { 150.0 } else { 7.0 }, words, sequences: 1.0 }
     }
 
-    /// The cost of truncated normal values by rejection of normal proposals. torch draws normal proposals only if more
-    /// than three in ten proposals are accepted. The time to pass over words is counted for the first rejection pass
-    /// only, because between two rejection passes all threads pass over equally many words.
+    /// Returns the cost of truncated normal values by rejection of normal proposals. torch draws normal proposals only
+    /// if more than three in ten proposals are accepted. Words are counted for the first rejection pass only, because
+    /// all threads pass over the same number of words between two passes.
     pub(super) fn of_bounded_normals<W: Wide>() -> Self {
         Self { compute: 2.5 * Self::of_normals::<W>().compute, ..Self::of_normals::<W>() }
     }
 
-    /// The cost of truncated normal values by rejection of uniform proposals. A rejection pass has two sequences of
-    /// words: one for the proposals, and one for the draws that decide which proposals are rejected.
+    /// Returns the cost of truncated normal values by rejection of uniform proposals. A rejection pass has two
+    /// sequences of words: the first for the proposals, and the second for the draws that decide which proposals are
+    /// rejected.
     pub(super) fn of_proposals<W: Wide>() -> Self {
         Self { compute: 160.0, words: W::WORDS as f64, sequences: 2.0 }
     }
 
-    /// Time to pass over the words of `values` values. The generator jumps if there are more than [`Mt19937::MIN_JUMP`]
-    /// words to pass over, so the time does not grow any further.
+    /// Returns the time to pass over the words of `values` values. If there are more than [`Mt19937::MIN_JUMP`] words,
+    /// the generator jumps, so the time does not increase any further.
     fn before(&self, values: f64) -> f64 {
         self.sequences * (self.words * values).min(Mt19937::MIN_JUMP as f64)
     }
 }
 
-/// Smallest time of computation for which it is worthwhile to wake a thread, in the unit of [`Cost`]. It is about 65
-/// microseconds.
+/// The smallest computing time for which another thread is woken, in the unit of [`Cost`]: about 65 microseconds.
 const WORTH_A_THREAD: f64 = (1 << 19) as f64;
 
 impl Torch {
-    /// Splits `out` into partitions, one for each thread that is worth waking. Returns each partition together with the
-    /// position in `out` at which it begins. All partitions but the last consist of whole groups.
+    /// Splits `out` into partitions, one partition for each thread that the fill should use. Returns each partition
+    /// with its first position in `out`. All partitions except the last consist of whole groups.
     pub(super) fn partitions<'o>(&self, cost: Cost, out: Values<'o>) -> Vec<(usize, Values<'o>)> {
         let worth = (cost.compute * out.len() as f64 / WORTH_A_THREAD) as usize;
         let lengths = lengths(cost, out.len(), self.threads.count().min(worth.max(1)));
@@ -83,8 +86,8 @@ fn lengths(cost: Cost, values: usize, threads: usize) -> Vec<usize> {
     if threads == 1 || values == 0 {
         return vec![values];
     }
-    // Returns the lengths of the partitions that the threads can finish within `time`, and the number of values in all
-    // of them. The lengths are whole groups.
+    // Returns the lengths of the partitions that the threads can finish in `time`, and the sum of these lengths. The
+    // lengths are whole groups.
     let within = |time: f64| {
         let (mut begin, mut lengths) = (0, Vec::with_capacity(threads));
         while lengths.len() < threads && begin < values {

@@ -1,4 +1,4 @@
-//! Computes regions of a tensor on the torch stream.
+//! Methods that compute regions of a tensor on the torch stream.
 
 use super::check_plan::check_plan;
 use super::generator::Torch;
@@ -14,8 +14,8 @@ use crate::streams::stream::Stream;
 use crate::tensor::{Order, TensorMut};
 
 impl Torch {
-    /// Fills `tensor` with a region as [`Stream::fill_region`] does, but does not move the generator. Use this to fill
-    /// several regions of one tensor.
+    /// Fills `tensor` with a region as [`Stream::fill_region`] does, but does not advance the generator. Use this
+    /// method to fill several regions of one tensor.
     ///
     /// ```
     /// use fanin::{DType, Initializer as _, TensorMut, Torch, init};

@@ -1,9 +1,9 @@
-//! Rejection sampling, with the results of torch.
+//! Rejection sampling with the same results as in torch.
 //!
-//! torch makes several passes over the tensor. In each pass torch draws a new proposal for every element. The proposal
-//! is used only if all earlier proposals for the same element were rejected. Here the tensor is split into blocks of
-//! elements. A block goes through all passes while it is in the cache, and then the next block begins. Each pass has
-//! its own [`StateReader`]s, which read only the words of the rejected elements.
+//! torch makes several passes over the tensor. In each pass, torch draws a new proposal for every element. A proposal
+//! is used only if all earlier proposals for the same element were rejected. This module gives the same values with
+//! fewer memory accesses. The tensor is split into blocks of elements. All passes over a block are made while the block
+//! is in the cache. Each pass has separate [`StateReader`]s, which read only the words of the rejected elements.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -16,31 +16,31 @@ use crate::region::RegionSlice;
 use crate::rng::{Mt19937, StateReader};
 use crate::simd::Level;
 
-/// Number of elements in a block. The elements of a block go through the passes together.
+/// The number of elements in a block. All passes over a block are made before the next block.
 const BLOCK: usize = 1 << 15;
 
-/// A partition of up to this many elements is a single block. One set of state readers then moves from pass to pass,
-/// because setting up state readers for each pass would take as long as the passes.
+/// The largest number of elements of a partition that is a single block. All passes over such a partition use the same
+/// state readers, because creating state readers for each pass would take as long as the passes.
 const SINGLE_BLOCK: usize = 1 << 20;
 
-/// A distribution of proposals, and the test that rejects some of them.
+/// A distribution of proposals, with the test that rejects some of the proposals.
 ///
-/// torch tests proposals that are rounded to the element type. Here proposals are rounded after all passes, so a test
-/// must give the result that the rounded proposal has in torch.
+/// torch rounds proposals to the element type before the test. This crate rounds proposals after all passes, so a test
+/// must give the same result as torch's test of the rounded proposal.
 pub(super) trait Trial<W: Wide>: Sync {
     /// Returns the number of words that a pass over the whole tensor takes.
     fn words(&self) -> u64;
 
-    /// Returns the time that a value takes in all passes together.
+    /// Returns the time to draw a value in all passes.
     fn cost(&self) -> Cost;
 
-    /// Returns, for each sequence of words in a pass, the number of words that the pass takes before the sequence. A
-    /// pass of normal proposals has one sequence. A pass of uniform proposals has two: the words of the proposals, then
-    /// the words of the draws that decide which proposals are rejected.
+    /// Returns, for each sequence of words in a pass, the number of words of the pass before the sequence. A pass of
+    /// normal proposals has one sequence. A pass of uniform proposals has two sequences: the words of the proposals,
+    /// followed by the words of the draws that decide which proposals are rejected.
     fn sequences(&self) -> Vec<u64>;
 
-    /// Draws the proposals of the first pass for the elements of `slice`, writes them to `out`, and appends to
-    /// `rejected` the position in `slice` of each rejected proposal. `cursors` has one cursor for each sequence of
+    /// Draws the proposals of the first pass for the elements of `slice`, and writes them to `out`. Appends the
+    /// position in `slice` of each rejected proposal to `rejected`. `cursors` has one cursor for each sequence of
     /// words.
     fn first_pass(
         &self,
@@ -54,21 +54,20 @@ pub(super) trait Trial<W: Wide>: Sync {
     /// proposal to `rejected`.
     fn test(&self, out: &[W], rejected: &mut Vec<u32>);
 
-    /// Draws the proposals of a later pass for the elements at the row-major indices `indices` of the tensor, writes
-    /// them to `out`, and sets `rejected[k]` to whether the k-th proposal is rejected. `readers` has one state reader
-    /// for each sequence of words.
+    /// Draws the proposals of a later pass for the elements at the row-major indices `indices` of the tensor, and
+    /// writes them to `out`. Sets `rejected[k]` to true if the k-th proposal is rejected, and to false otherwise.
+    /// `readers` has one state reader for each sequence of words.
     fn later_pass(&self, readers: &mut [StateReader], indices: &[u64], out: &mut [W], rejected: &mut [bool]);
 }
 
-/// The state of the generators after the values of one partition were drawn.
+/// The state of the generator after the values of one partition have been drawn.
 struct Drawn {
-    /// Number of passes that the partition took after the first pass.
+    /// The number of passes after the first pass that the partition needed.
     later_passes: u64,
     /// The generator at the end of the last later pass. `None` if there was no later pass.
     after_last: Option<Mt19937>,
-    /// The generator after it has drawn the words of the partition in the last sequence of the first pass, and the
-    /// number of words of this sequence that it has moved past. `None` if the first pass had already been drawn by the
-    /// caller.
+    /// The generator after the words of the partition in the last sequence of the first pass, and the number of words
+    /// of this sequence that have been passed. `None` if the caller had already drawn the first pass.
     after_first: Option<(Mt19937, u64)>,
 }
 
@@ -76,8 +75,8 @@ impl Torch {
     /// Fills `out` with the values of `slice` by rejection. If `begun` is true, `out` must contain the proposals of the
     /// first pass, and the generator must be at the end of the first pass.
     ///
-    /// Moves the generator past as many passes as the values of `slice` need. Returns the number of words that the
-    /// generator moved.
+    /// Advances the generator past all passes that the values of `slice` need. Returns the number of words by which the
+    /// generator has advanced.
     pub(super) fn reject<W: Wide>(
         &mut self,
         trial: &dyn Trial<W>,
@@ -100,7 +99,7 @@ impl Torch {
             self.engine.advance_at(level, words - before - passed);
         }
         // The product can saturate only for a tensor that is too large to be drawn as a whole. A region of such a
-        // tensor can be drawn, and then the number is not used.
+        // tensor can be drawn, but the caller then ignores the number of words.
         (passes + u64::from(!begun)).saturating_mul(words)
     }
 }
@@ -134,7 +133,7 @@ fn draw_partition<W: Wide>(
             .map(|words| StateReader::new(engine.clone(), level).renumbered_from(before + words))
             .collect()
     };
-    // A single block goes through each pass once, so no state readers are stored for another block.
+    // A single block needs each pass only once, so no state readers are stored for another block.
     let max_kept = if single { 0 } else { KEPT };
     let mut later_cursors = RejectionCursors::new(start, trial.words(), max_kept);
     let mut rejected = Rejected::default();
@@ -163,7 +162,8 @@ fn draw_partition<W: Wide>(
     Drawn { later_passes, after_last, after_first }
 }
 
-/// The elements of a block for which all proposals so far were rejected, and the memory for their next proposals.
+/// The elements of a block for which all proposals so far have been rejected, and the memory for the next proposals of
+/// these elements.
 #[derive(Default)]
 struct Rejected<W> {
     /// The positions of the elements in the block.
@@ -172,13 +172,13 @@ struct Rejected<W> {
     indices: Vec<u64>,
     /// The proposals of the current pass, one for each element.
     values: Vec<W>,
-    /// Whether each proposal in `values` is rejected.
+    /// For each proposal in `values`, true if the proposal is rejected.
     flags: Vec<bool>,
 }
 
 impl<W: Wide> Rejected<W> {
-    /// Draws new proposals in one later pass, and writes them to `out`, the memory of the block. Then removes from this
-    /// list the elements whose new proposals are accepted.
+    /// Draws new proposals in a later pass, and writes them to `out`, the memory of the block. Then removes the
+    /// elements whose new proposals are accepted from this list.
     fn draw_again(&mut self, trial: &dyn Trial<W>, readers: &mut [StateReader], out: &mut [W]) {
         let count = self.positions.len();
         self.values.resize(count, W::default());
@@ -190,7 +190,7 @@ impl<W: Wide> Rejected<W> {
         for k in 0..count {
             let (position, index) = (positions[k], indices[k]);
             out[position as usize] = values[k];
-            // Each element is stored without a branch. If it was accepted, the next element overwrites it.
+            // Each element is stored without a branch. The next element overwrites an element that was accepted.
             (positions[left], indices[left]) = (position, index);
             left += usize::from(flags[k]);
         }

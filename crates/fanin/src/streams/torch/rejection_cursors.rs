@@ -1,36 +1,36 @@
-//! The state readers of rejection sampling. They read the words of each rejection pass.
+//! The state readers of rejection sampling, which read the words of each rejection pass.
 
 use crate::rng::StateReader;
 
 /// The state readers of one rejection pass: one state reader for each sequence of words in the pass.
 type StateReaders = Vec<StateReader>;
 
-/// Largest number of rejection passes whose state readers are stored. The state readers of this many passes take about
+/// The largest number of rejection passes whose state readers are stored. The state readers of `KEPT` passes take about
 /// 20 megabytes.
 pub(super) const KEPT: usize = 1 << 12;
 
-/// The state readers of the later passes, which are all rejection passes after the first one. Blocks of values go
-/// through the later passes one block after another.
+/// The state readers of the later passes, which are all rejection passes after the first pass. The values are processed
+/// in blocks. All passes over a block are made before the next block.
 ///
-/// The state readers of each of the first `max_kept` later passes are stored, because at the end of a block they are at
-/// the words where the next block begins. All further passes share one set of state readers. This set moves from pass
-/// to pass, and is created again for each block.
+/// The state readers of each of the first `max_kept` later passes are stored, because their positions at the end of a
+/// block are the positions at which the next block begins. All further passes share one set of state readers, which is
+/// created again for each block.
 pub(super) struct RejectionCursors<S> {
-    /// Creates the state readers of the first later pass.
+    /// A function that creates the state readers of the first later pass.
     start: S,
-    /// Number of words that a pass over the whole tensor takes.
+    /// The number of words that a pass over the whole tensor takes.
     words: u64,
-    /// Largest number of later passes whose state readers are stored in `kept`.
+    /// The largest number of later passes whose state readers are stored in `kept`.
     max_kept: usize,
     kept: Vec<StateReaders>,
-    /// The state readers of the current pass of the current block, if they are not in `kept`.
+    /// The state readers of the current pass of the current block, unless they are in `kept`.
     current: Option<StateReaders>,
-    /// The state readers at the end of the block that has taken the most passes so far: those of its last pass, if they
-    /// are not in `kept`.
+    /// The state readers of the last pass of the block that has needed the most passes so far, unless they are in
+    /// `kept`.
     farthest: Option<StateReaders>,
-    /// Number of later passes that the current block has begun.
+    /// The number of later passes that the current block has begun.
     pass: usize,
-    /// Largest number of later passes that a block before the current one has taken.
+    /// The largest number of later passes that an earlier block has needed.
     max_passes: usize,
 }
 
@@ -80,8 +80,8 @@ impl<S: Fn() -> StateReaders> RejectionCursors<S> {
         }
     }
 
-    /// Ends the current block. Returns the largest number of later passes that a block has taken, and the state readers
-    /// of the last of these passes. The state readers are `None` if no block has taken a later pass.
+    /// Ends the current block. Returns the largest number of later passes that a block has needed, and the state
+    /// readers of the last of these passes. The state readers are `None` if no block has needed a later pass.
     pub(super) fn finish(mut self) -> (u64, Option<StateReaders>) {
         self.begin_block();
         let farthest = if self.max_passes > self.max_kept { self.farthest } else { self.kept.pop() };
@@ -96,7 +96,7 @@ mod tests {
     use crate::simd::Level;
 
     #[test]
-    fn state_readers_that_are_not_kept_read_the_same_words() {
+    fn state_readers_that_are_not_stored_read_the_same_words() {
         const WORDS: u64 = 5000;
         let (level, engine) = (Level::best(), Mt19937::new(3));
         let start = || vec![StateReader::new(engine.clone(), level).renumbered_from(7)];

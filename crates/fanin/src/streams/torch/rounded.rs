@@ -1,13 +1,13 @@
-//! The rounding in torch's tensor operations.
+//! `Rounded`, the arithmetic of torch's tensor operations.
 
 use crate::dtype::DType;
 
-/// The arithmetic of torch's tensor operations on an element type. In torch, each operation computes in f32 (in f64 for
-/// f64 tensors), and then rounds its result to the element type.
+/// The arithmetic of torch's tensor operations on an element type. In torch, each operation is computed in f32 (in f64
+/// for f64 tensors), and the result is then rounded to the element type.
 ///
-/// Here all operations compute in f64, which gives the same results. A sum, product or quotient of two f32 values that
-/// is computed in f64 and then rounded to f32 is the correctly rounded f32 result, because f64 has more than twice as
-/// many digits as f32.
+/// This crate computes all operations in f64, which gives the same results. f64 has more than twice the precision of
+/// f32. A sum, product or quotient of two f32 values that is computed in f64 and then rounded to f32 is therefore the
+/// correctly rounded f32 result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rounded {
     dtype: DType,

@@ -1,5 +1,5 @@
-//! Computes values at arbitrary indices of a uniform or normal fill. Rejection sampling uses them to draw the rejected
-//! elements again.
+//! Computes values at arbitrary indices of a uniform or normal fill. Rejection sampling uses these functions to draw
+//! the rejected elements again.
 
 use super::interval::Interval;
 use super::variates::{pairs, uniforms, uniforms64, unit64};
@@ -8,10 +8,10 @@ use super::words::{GROUP, Groups};
 use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdFloat, SimdIsa, dispatch};
 
-/// Largest number of values that are computed together.
+/// The largest number of values that are computed together.
 pub(super) const BATCH: usize = 128;
 
-/// Computes the values at `indices` of a uniform fill, and writes them to `out`. `indices` must ascend.
+/// Computes the values at `indices` of a uniform fill, and writes them to `out`. `indices` must be in ascending order.
 pub(super) fn uniforms_at<W: Wide>(
     level: Level,
     reader: &mut StateReader,
@@ -75,8 +75,8 @@ impl Kernel for Uniforms64<'_> {
     }
 }
 
-/// Computes the values at `indices` of a normal fill that torch draws by groups, and writes them to `out`. `indices`
-/// must ascend.
+/// Computes the values at `indices` of a normal fill that torch draws in groups, and writes them to `out`. `indices`
+/// must be in ascending order.
 pub(super) fn normals_at<W: Wide>(
     level: Level,
     reader: &mut StateReader,
@@ -148,7 +148,7 @@ impl Kernel for Normals32<'_> {
 /// The kernel of [`normals_at`] for f64.
 struct Normals64<'a> {
     /// The words of all values in this order: the upper words of the radii, the lower words of the radii, the upper
-    /// words of the angles, the lower words of the angles.
+    /// words of the angles, and the lower words of the angles.
     words: &'a [u32],
     /// `true` for a value that uses the sine of its angle, `false` for a value that uses the cosine.
     sine: &'a [bool],

@@ -12,36 +12,36 @@ use crate::dtype::{DType, Values};
 use crate::region::RegionSlice;
 use crate::rng::Mt19937;
 
-/// Number of values that are drawn between two checks for cancellation. This number is a multiple of the group size.
-/// Drawing this many values takes a few milliseconds.
+/// The number of values that are drawn between two checks for cancellation, which takes a few milliseconds. The number
+/// is a multiple of the group size.
 pub(super) const CHECK_EVERY: usize = 1 << 20;
 
-/// Whether torch draws normal values by groups (see [`Groups`]) or one by one. This depends on the strides of the
-/// tensor and on its number of values.
+/// States whether torch draws normal values in groups (see [`Groups`]) or one by one. The choice depends on the strides
+/// of the tensor and on the number of values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ByGroups {
-    /// Whether torch draws the values of the tensor itself by groups. This is the case if the tensor is contiguous and
-    /// has at least [`BULK`] values.
+    /// True if torch draws the values of the tensor in groups: the tensor is contiguous and has at least [`BULK`]
+    /// values.
     pub(super) tensor: bool,
-    /// Whether torch draws by groups in all rejection passes but the first. In each of these passes torch allocates a
-    /// new tensor by `torch.empty_like`, and draws the proposals into the new tensor. It draws them by groups if the
-    /// new tensor is contiguous and has at least [`BULK`] values.
+    /// True if torch draws the values of all rejection passes after the first pass in groups. In each of these passes,
+    /// torch draws the proposals into a new tensor, which `torch.empty_like` allocates. The values are drawn in groups
+    /// if the new tensor is contiguous and has at least [`BULK`] values.
     pub(super) copy: bool,
 }
 
 impl ByGroups {
-    /// Returns whether torch draws a tensor of `count` values in contiguous memory by groups.
+    /// Returns the choice for a contiguous tensor with `count` values.
     pub(super) fn contiguous(count: usize) -> Self {
         Self { tensor: count >= BULK, copy: count >= BULK }
     }
 }
 
-/// A part of a tensor, and what the words of its values depend on.
+/// A part of a tensor, with the properties of the tensor that determine the words of its values.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Part<'a> {
-    /// The element type for which torch computes the values. The values may be stored in another type.
+    /// The element type for which torch computes the values. The values can be stored in another type.
     pub(super) dtype: DType,
-    /// Number of values of the whole tensor.
+    /// The number of values of the whole tensor.
     pub(super) count: usize,
     pub(super) slice: RegionSlice<'a>,
 }
@@ -49,14 +49,14 @@ pub(super) struct Part<'a> {
 /// A function that fills a slice with consecutive values, given a cursor and the row-major index of the first value.
 type Draw<'a, W> = dyn Fn(&mut Cursor<'_, W>, u64, &mut [W]) + Sync + 'a;
 
-/// Number of values of a narrow type that are computed in f32 and then rounded. The f32 values stay in the nearest
-/// cache. It is a multiple of the group size, and of the number of words in a state of the generator.
+/// The number of values of a narrow type that are computed in f32 before they are rounded. The f32 values stay in the
+/// L1 cache. The number is a multiple of the group size, and of the number of words in a state of the generator.
 const NARROW: usize = 2496;
 
 impl Torch {
-    /// Fills `out` with the values of a part of a tensor with uniform values on [low, high). `bounds` is `(low, high)`.
+    /// Fills `out` with a part of a tensor of uniform values in [low, high). `bounds` is `(low, high)`.
     ///
-    /// The generator moves past the words of the whole tensor. Returns the number of these words.
+    /// Advances the generator past the words of the whole tensor, and returns the number of these words.
     pub(super) fn uniforms<W: Wide>(&mut self, bounds: (f64, f64), part: Part<'_>, out: Values<'_>) -> u64 {
         let words = words_of_uniforms(W::DTYPE, part.count);
         let interval = Interval::new(part.dtype, bounds);
@@ -66,11 +66,12 @@ impl Torch {
         words
     }
 
-    /// Fills `out` with the values of a part of a tensor with normal values. `distribution` is `(mean, std)`.
+    /// Fills `out` with a part of a tensor of normal values. `distribution` is `(mean, std)`.
     ///
-    /// If `by_groups` is true, the tensor must have at least [`BULK`] values. The generator moves past the words of the
-    /// whole tensor, and the number of these words is returned. If `by_groups` is false, the part must be the whole
-    /// tensor. The values are drawn one by one, and 0 is returned because their words are not counted.
+    /// If `by_groups` is true, the tensor must have at least [`BULK`] values. The method advances the generator past
+    /// the words of the whole tensor, and returns the number of these words. If `by_groups` is false, the part must be
+    /// the whole tensor. The values are then drawn one by one, and the method returns 0, because the words are not
+    /// counted.
     pub(super) fn normals<W: Wide>(
         &mut self,
         distribution: (f64, f64),
@@ -94,8 +95,8 @@ impl Torch {
         groups.total
     }
 
-    /// Fills `out` with normal values that are drawn one by one. torch does this for strided tensors, and for tensors
-    /// of fewer than [`BULK`] values.
+    /// Fills `out` with normal values that are drawn one by one. torch draws strided tensors and tensors of fewer than
+    /// [`BULK`] values in this way.
     pub(super) fn normals_one_by_one<W: Wide>(&mut self, (mean, std): (f64, f64), out: Values<'_>) {
         for_each_chunk::<W>(self.level(), out, (CHECK_EVERY, false), &mut |_, out| {
             check();
@@ -105,11 +106,11 @@ impl Torch {
         });
     }
 
-    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with its own copy of
-    /// the generator, which first jumps to the words of the partition.
+    /// Fills `out` with the values of `slice` on several threads. Each thread draws one partition with a separate copy
+    /// of the generator, which first jumps to the words of the partition.
     ///
     /// `draw(cursor, first, out)` must fill `out` with the consecutive values from the row-major index `first` on. This
-    /// method moves the generator by `words` words in total.
+    /// method advances the generator by `words` words in total.
     pub(super) fn draw_runs<W: Wide>(
         &mut self,
         cost: Cost,

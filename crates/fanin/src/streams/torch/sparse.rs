@@ -1,5 +1,5 @@
-//! Fills sparse matrices on the torch stream. In each column, the entries of the rows that come first in a random
-//! permutation of all rows are zero.
+//! Fills sparse matrices on the torch stream. For each column, torch draws a random permutation of the rows. The
+//! entries in the first rows of the permutation are zero.
 
 use super::cursor::Cursor;
 use super::generator::Torch;
@@ -17,8 +17,7 @@ use crate::streams::zero_mask::ZeroMask;
 use crate::tensor::TensorMut;
 use crate::{cancel::check, threads::Threads};
 
-/// Number of values that are drawn at a time. Zeros are written over some of these values while the values are still in
-/// the cache.
+/// The number of values that are drawn at a time. The zeros are written while these values are still in the cache.
 const IN_CACHE: usize = 1 << 14;
 
 /// Returns the number of bytes of temporary memory that are needed to find the zeros of `width` columns.
@@ -30,8 +29,8 @@ fn memory(threads: Threads, plan: &Plan, zeros: usize, width: usize) -> u128 {
 }
 
 impl Torch {
-    /// Checks that the temporary memory that is needed to find the zeros of `width` columns can be allocated. Otherwise
-    /// returns the error `Memory`. A plan that has no zeros needs no such memory, and always passes the check.
+    /// Returns the error `Memory` if the temporary memory that is needed to find the zeros of `width` columns cannot be
+    /// allocated. A plan without zeros needs no such memory.
     pub(super) fn check_memory_of_zeros(&self, plan: &Plan, width: usize) -> Result<(), Error> {
         match plan.distribution() {
             Distribution::Sparse { zeros: zeros @ 1.., .. } if width > 0 => {
@@ -41,10 +40,10 @@ impl Torch {
         }
     }
 
-    /// Fills `out`, the row-major memory of a whole sparse matrix. The normal values are drawn by groups (see
+    /// Fills `out`, the row-major memory of a whole sparse matrix. The normal values are drawn in groups (see
     /// [`Groups`]).
     ///
-    /// Moves the generator past the words of the normal values, but not past the words of the zeros.
+    /// Advances the generator past the words of the normal values, but not past the words of the zeros.
     pub(super) fn sparse(&mut self, plan: &Plan, (zeros, std): (usize, f64), out: Values<'_>) {
         let (rows, columns) = plan.matrix();
         let groups = Groups::new(plan.dtype(), out.len());
@@ -58,7 +57,8 @@ impl Torch {
         }
     }
 
-    /// Fills `out` with normal values, and with the zeros of `mask`, the mask of a matrix with `columns` columns.
+    /// Fills `out` with normal values, and with zeros where `mask` is set. `mask` is the mask of a matrix with
+    /// `columns` columns.
     fn draw_masked<W: Wide>(
         &mut self,
         groups: &Groups,
@@ -78,9 +78,8 @@ impl Torch {
         self.draw_runs::<W>(Cost::of_normals::<W>(), (whole.all(), groups.total), out, &draw);
     }
 
-    /// Returns the mask of the zeros of a region. The region begins at the index `start` of the matrix, and its height
-    /// and its width must be at least 1. The next word of `engine` must be the first of the words that choose the zeros
-    /// of the whole matrix.
+    /// Returns the mask of the zeros of a region. The region begins at the index `start` of the matrix, and must not be
+    /// empty. The next word of `engine` must be the first word of the permutation of the first column of the matrix.
     fn zero_mask(
         &self,
         engine: &Mt19937,
@@ -102,8 +101,8 @@ impl Torch {
     }
 
     /// Writes zeros to `tensor`, which is the region of a matrix that begins at the index `start`. In each column of
-    /// the matrix, the first `zeros` entries of `torch.randperm(rows)` are the rows that are zero. Does not move the
-    /// generator past the words of these permutations.
+    /// the matrix, the rows in the first `zeros` entries of `torch.randperm(rows)` are zero. The method does not
+    /// advance the generator past the words of these permutations.
     pub(super) fn write_zeros(&self, plan: &Plan, zeros: usize, start: &[usize], tensor: &mut TensorMut<'_>) {
         let [height, width] = [tensor.shape()[0], tensor.shape()[1]];
         if height > 0 && width > 0 && zeros > 0 {
@@ -112,7 +111,7 @@ impl Torch {
         }
     }
 
-    /// Sets to zero each element of `tensor` whose bit is set in `mask`.
+    /// Sets each element of `tensor` whose bit is set in `mask` to zero.
     fn clear(&self, mask: &ZeroMask, tensor: &mut TensorMut<'_>) {
         let (row_stride, column_stride) = tensor.matrix_strides();
         let contiguous = tensor.is_contiguous();
@@ -129,11 +128,11 @@ impl Torch {
     }
 }
 
-/// The first steps of a forward Fisher-Yates shuffle of the rows. Each step chooses one row to be zero.
+/// The first steps of a forward Fisher-Yates shuffle of the rows. Each step selects one row to be zero.
 struct ShuffleSteps {
     rows: usize,
     zeros: usize,
-    /// For each step, the number of rows from which the step chooses.
+    /// For each step, the number of rows from which the step selects a row.
     divisors: Vec<f64>,
     /// The reciprocals of the divisors.
     reciprocals: Vec<f64>,
@@ -142,7 +141,7 @@ struct ShuffleSteps {
 impl ShuffleSteps {
     /// Creates the steps for columns of `rows` rows, `zeros` of which are zero.
     fn new(rows: usize, zeros: usize) -> Self {
-        // The last step of a full shuffle has only one row to choose, so it draws no word.
+        // The last step of a full shuffle draws no word, because only one row remains.
         let steps = zeros.min(rows - 1);
         let divisors: Vec<f64> = (0..steps).map(|step| (rows - step) as f64).collect();
         let reciprocals = divisors.iter().map(|divisor| 1.0 / divisor).collect();
@@ -151,8 +150,9 @@ impl ShuffleSteps {
 
     /// Replaces each word by its remainder modulo the divisor of the word's step.
     ///
-    /// The quotient is rounded to nearest. If the rounded quotient is one too high, the remainder is negative, and the
-    /// divisor is added to the remainder. The remainder is exact, because it is computed from integers below 2^53.
+    /// The remainder is `word - quotient * divisor`, where the quotient is rounded to the nearest integer. If the
+    /// rounded quotient is too high by one, the remainder is negative, and the divisor is added to the remainder. The
+    /// remainder is exact, because all numbers are integers less than 2^53.
     #[inline(always)]
     fn remainders(&self, words: &mut [u32]) {
         const SHIFT: f64 = (1u64 << 52) as f64;
@@ -165,14 +165,16 @@ impl ShuffleSteps {
         }
     }
 
-    /// Shuffles `N` columns, given the remainders of their words. In each column, sets `kept` to 0 for the first
-    /// `zeros` rows of the permutation, and to 1 for all other rows.
+    /// Sets `kept` to 0 for the first `zeros` rows of the permutation of each of `N` columns, and to 1 for all other
+    /// rows. The steps of the permutations are given by the remainders of their words.
     ///
-    /// Step k of a shuffle swaps entry k with itself or with a later entry. The swaps are undone here from the last to
-    /// the first, which moves the flags from the shuffled positions back to the rows. Before step k is undone, the flag
-    /// of entry k is still 0. Therefore it is enough to move the flag of the other entry to entry k, and to set the
-    /// flag of the other entry to 0. A step may have to wait for a flag that the step before has just written. The
-    /// columns are interleaved to hide this latency.
+    /// Step k of a shuffle swaps entry k with itself or with a later entry. This function undoes the swaps from the
+    /// last to the first, which moves the flags from the shuffled positions back to the rows. Before step k is undone,
+    /// the flag of entry k is still 0. To undo the swap, it is therefore sufficient to move the flag of the other entry
+    /// to entry k, and to set the flag of the other entry to 0.
+    ///
+    /// A step may have to wait for a flag that the previous step has written. The columns are interleaved, so that the
+    /// CPU executes steps of another column during this time.
     #[inline(always)]
     fn find_kept<const N: usize>(
         &self,
@@ -195,20 +197,20 @@ impl ShuffleSteps {
     }
 }
 
-/// Number of columns whose shuffles are interleaved. The number is so small that the words and the flags of these
-/// columns stay in the nearest cache.
+/// The number of columns whose shuffles are interleaved. The number is small, so that the words and the flags of these
+/// columns stay in the L1 cache.
 const INTERLEAVED: usize = 2;
 
-/// The kernel that sets the mask bits of the zeros of some consecutive columns.
+/// The kernel that sets the mask bits of the zeros in a range of columns.
 struct FindZeros<'a> {
-    /// The generator. Its next word is the first word of the permutation of the first column.
+    /// The generator, whose next word is the first word of the permutation of the first column.
     engine: &'a mut Mt19937,
     level: Level,
     steps: &'a ShuffleSteps,
     /// The first row of the matrix that the mask covers. The mask covers `height` rows.
     top: usize,
     height: usize,
-    /// Number of columns that this kernel searches.
+    /// The number of columns in the range.
     columns: usize,
     /// The words of the mask for these columns.
     mask: &'a mut [u64],
@@ -242,7 +244,7 @@ impl Kernel for FindZeros<'_> {
                 }
             }
         }
-        // So far the bits of the non-zeros are set. Inverting all words sets the bits of the zeros instead.
+        // At this point, the bits of the non-zeros are set. Inverting all words sets the bits of the zeros instead.
         mask.iter_mut().for_each(|word| *word = !*word);
     }
 }
@@ -252,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remainders_are_exact() {
+    fn remainders_computed_in_f64_equal_integer_remainders() {
         for rows in [2usize, 3, 7, 2048, 65_537, 4_294_967_295] {
             let count = rows.min(3000);
             let mut steps = ShuffleSteps::new(rows, 1);
@@ -264,7 +266,7 @@ mod tests {
                     words.iter().zip(&steps.divisors).map(|(word, divisor)| word % *divisor as u32).collect();
                 steps.remainders(&mut words);
                 assert_eq!(words, expected, "{rows} {word}");
-                // These words are multiples of a divisor, and the integers next to these multiples.
+                // The tested words are multiples of a divisor, and the integers next to these multiples.
                 for shift in [0, 1, u32::MAX] {
                     let near = |k: usize| {
                         let divisor = steps.divisors[k] as u32;

@@ -1,30 +1,29 @@
-//! Converts the state of torch's CPU generator to bytes and back.
+//! The conversion of the state of torch's CPU generator to bytes and from bytes.
 //!
-//! torch stores integers and floating-point values in the byte order of its machine. Here all of them are
-//! little-endian:
+//! torch stores numbers in the byte order of the machine. This module reads and writes little-endian numbers:
 //!
 //! | bytes | content |
 //! |---|---|
 //! | 0..8 | seed (u64) |
 //! | 8..12 | words left in the state, plus 1 (u32) |
-//! | 12..16 | whether the generator is seeded (u32) |
+//! | 12..16 | 1 if the generator is seeded (u32) |
 //! | 16..24 | index of the next word in the state (u64) |
 //! | 24..5016 | 624 state words (u64 each) |
 //! | 5016..5024 | normal_x, unused (f64) |
 //! | 5024..5032 | normal_y: the second normal value of a pair (f64) |
 //! | 5032..5040 | normal_rho, unused (f64) |
-//! | 5040..5048 | whether normal_y is valid (u32), padding |
-//! | 5048..5056 | the second f32 normal value of a pair (f32), whether it is valid (u8), padding |
+//! | 5040..5048 | 1 if normal_y is valid (u32), padding |
+//! | 5048..5056 | the second f32 normal value of a pair (f32), 1 if this value is valid (u8), padding |
 
 use super::generator::Torch;
 use crate::error::Error;
 use crate::rng::Mt19937;
 
 impl Torch {
-    /// Number of bytes that [`Torch::state`] returns.
+    /// The number of bytes that [`Torch::state`] returns.
     pub const STATE_BYTES: usize = 5056;
 
-    /// Returns the state of the generator as bytes: the same 5056 bytes as `torch.get_rng_state()` returns.
+    /// Returns the state of the generator: the same 5056 bytes that `torch.get_rng_state()` returns.
     #[doc(alias = "get_rng_state")]
     #[doc(alias = "get_state")]
     pub fn state(&self) -> Vec<u8> {
@@ -36,7 +35,7 @@ impl Torch {
     /// Writes the bytes of [`Torch::state`] to `bytes`, for example to the memory of a state that torch returned.
     ///
     /// # Panics
-    /// If the length of `bytes` is not [`Torch::STATE_BYTES`].
+    /// Panics if the length of `bytes` is not [`Torch::STATE_BYTES`].
     pub fn write_state(&self, bytes: &mut [u8]) {
         assert_eq!(bytes.len(), Self::STATE_BYTES, "`bytes` must have the length of a generator state");
         let (head, rest) = bytes.split_at_mut(24);
@@ -59,8 +58,8 @@ impl Torch {
     /// Creates a generator from a state that [`Torch::state`] or `torch.get_rng_state()` returned.
     ///
     /// # Errors
-    /// `State` if the length of `bytes` is not [`Torch::STATE_BYTES`], or if `bytes` describes a position that the
-    /// Mersenne Twister cannot have.
+    /// `State` if the length of `bytes` is not [`Torch::STATE_BYTES`], or if the position of the Mersenne Twister in
+    /// `bytes` is invalid.
     #[doc(alias = "set_rng_state")]
     pub fn from_state(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() != Self::STATE_BYTES {
@@ -76,9 +75,9 @@ impl Torch {
             let reason = format!("Invalid mt19937 state (seeded = {seeded}, left = {left}, next = {next})");
             return Err(Error::State { reason });
         }
-        // A generator that was just seeded has `next` = 0 and `left` = 1. In any other state, `next` and `left` add up
-        // to one more than the number of words. torch does not check the sum. If the sum is wrong, torch reads past the
-        // end of its state.
+        // A generator that was just seeded has `next` = 0 and `left` = 1. In any other state, `next + left` is the
+        // number of words plus 1. torch does not check this sum, and reads past the end of its state if the sum is
+        // wrong.
         let fresh = next == 0 && left == 1;
         if !fresh && next + u64::from(left) != u64::from(words) + 1 {
             let reason = format!("left = {left} and next = {next} contradict each other");

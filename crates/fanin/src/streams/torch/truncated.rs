@@ -1,5 +1,5 @@
-//! Truncated normal values, by the two algorithms of torch: rejection (since 2.12) and the inverse distribution
-//! function (before 2.12).
+//! Truncated normal values by the two algorithms of torch: rejection (since version 2.12) and the inverse distribution
+//! function (before version 2.12).
 
 use super::acceptance::AcceptanceTest;
 use super::cursor::Cursor;
@@ -21,20 +21,20 @@ use crate::region::RegionSlice;
 use crate::rng::StateReader;
 use crate::simd::{Kernel, Level, SimdIsa, U32X16_LANES, dispatch};
 
-/// Returns the standard normal distribution function at `x`: `(1 + erf(x / sqrt 2)) / 2`. It is computed as torch
-/// computes it, because torch uses the result to choose between normal and uniform proposals.
+/// Returns the standard normal distribution function at `x`: `(1 + erf(x / sqrt(2))) / 2`. The operations are the same
+/// as in torch, because torch uses the result to choose between normal and uniform proposals.
 fn cdf(x: f64) -> f64 {
     (1.0 + libm::erf(x / 2f64.sqrt())) / 2.0
 }
 
-/// Whether torch draws normal proposals, which it does if more than three in ten of them are within the bounds.
-/// Otherwise torch draws uniform proposals on [low, high].
+/// Returns true if torch draws normal proposals: more than three in ten normal proposals are between the bounds.
+/// Otherwise torch draws uniform proposals from [low, high].
 fn proposes_normals(mean: f64, std: f64, low: f64, high: f64) -> bool {
     cdf((high - mean) / std) - cdf((low - mean) / std) > 0.3
 }
 
-/// Checks that torch can draw proposals for the plan. Returns the error `BoundsOverflow` if torch draws uniform
-/// proposals for the plan, and a bound or the difference of the bounds is not finite in the plan's type.
+/// Returns the error `BoundsOverflow` if torch cannot draw proposals for the plan: torch draws uniform proposals, and a
+/// bound or the difference of the bounds is not finite in the plan's type.
 pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     if let Distribution::TruncatedNormal { mean, std, low, high, method } = plan.distribution()
         && method != Some(Truncation::InverseCdf)
@@ -53,7 +53,7 @@ pub(super) fn check_bounds(plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
-/// The distribution N(mean, std^2), conditioned on [low, high].
+/// The distribution N(mean, std^2) truncated to [low, high].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounded {
     pub(super) mean: f64,
@@ -63,12 +63,14 @@ pub(super) struct Bounded {
 }
 
 impl Torch {
-    /// Fills `out` by rejection with the values of a part of a tensor. torch has used rejection since 2.12.
+    /// Fills `out` with a part of a tensor of truncated normal values by rejection, as torch does since version 2.12.
     ///
-    /// torch draws proposals for all elements, again and again, until every element has an accepted proposal. Here
-    /// later proposals are computed only for the elements that were rejected so far. Returns the number of words of as
-    /// many passes over the whole tensor as the values of `slice` need. The other values of the tensor may need more
-    /// passes. If torch draws the values of a pass one by one, the words of the pass are not counted.
+    /// torch draws proposals for all elements in repeated passes, until every element has an accepted proposal. This
+    /// method computes later proposals only for the elements without an accepted proposal.
+    ///
+    /// Returns the number of words of the passes over the whole tensor that the values of `slice` need. The other
+    /// values of the tensor may need more passes. If torch draws the values of a pass one by one, the words of the pass
+    /// are not counted.
     #[allow(clippy::disallowed_methods, reason = "torch squares by the C library's pow")]
     pub(super) fn truncated_by_rejection<W: Wide>(
         &mut self,
@@ -87,8 +89,7 @@ impl Torch {
                 }
                 return self.reject(&trial, slice, out, !by_groups.tensor);
             }
-            // There are few values, or the memory is strided. In this case torch draws all values one by one in every
-            // pass.
+            // There are few values, or the memory is strided, so torch draws all values one by one in every pass.
             self.normals::<W>((mean, std), part, out.reborrow(), by_groups.tensor);
             let length = out.len().max(1);
             for_each_chunk::<W>(self.level(), out, (length, true), &mut |_, out| {
@@ -105,8 +106,8 @@ impl Torch {
             return 0;
         }
         let mode = low.max(high.min(mean));
-        // Python computes the square by `pow` of the C library. Without `black_box` the compiler would replace `pow` by
-        // a multiplication.
+        // Python computes the square by `pow` of the C library. Without `black_box`, the compiler would replace `pow`
+        // by a multiplication.
         let peak = -0.5 * ((mode - mean) / std).powf(std::hint::black_box(2.0));
         let trial = Proposals {
             level: self.level(),
@@ -118,14 +119,14 @@ impl Torch {
         self.reject::<W>(&trial, slice, out, false)
     }
 
-    /// Fills `out` by the inverse distribution function with the values of a part of a tensor. torch used the inverse
-    /// distribution function before 2.12.
+    /// Fills `out` with a part of a tensor of truncated normal values by the inverse distribution function, as torch
+    /// did before version 2.12.
     ///
     /// A uniform value is drawn between the values of `2 * cdf - 1` at the lower and at the upper bound. The inverse
     /// error function of this value is scaled, shifted by the mean, and clamped to the bounds. The result of each step
     /// is rounded to the element type.
     ///
-    /// Moves the generator past the words of the whole tensor, and returns the number of these words.
+    /// Advances the generator past the words of the whole tensor, and returns the number of these words.
     pub(super) fn truncated_by_inverse<W: Wide>(
         &mut self,
         Bounded { mean, std, low, high }: Bounded,
@@ -158,14 +159,14 @@ impl Torch {
     }
 }
 
-/// Normal proposals. A proposal is rejected if it is outside of the bounds after it has been rounded to the element type.
+/// Normal proposals. A proposal is rejected if the proposal, rounded to the element type, is outside of the bounds.
 struct Normals<W> {
     level: Level,
     groups: Groups,
     distribution: (f64, f64),
-    /// The least value that rounds to the lower bound.
+    /// The least value that is rounded to the lower bound.
     low: W,
-    /// The greatest value that rounds to the upper bound.
+    /// The greatest value that is rounded to the upper bound.
     high: W,
 }
 
@@ -182,7 +183,7 @@ impl<W: Wide> Normals<W> {
         Self { level, groups, distribution, low, high }
     }
 
-    /// Whether the proposal `value` is outside of the bounds, and is therefore rejected.
+    /// Returns true if the proposal `value` is outside of the bounds, and is therefore rejected.
     fn is_outside(&self, value: W) -> bool {
         value < self.low || value > self.high
     }
@@ -262,11 +263,11 @@ impl<W: Wide> Kernel for Outside<'_, W> {
     }
 }
 
-/// Number of proposals of the first pass that are drawn at a time and then tested while they are in the nearest cache.
-/// It is a multiple of 624, so that the words of the proposals fill whole states of the generator.
+/// The number of proposals of the first pass that are drawn at a time, and tested while they are in the L1 cache. The
+/// number is a multiple of 624, so that the words of the proposals fill whole states of the generator.
 const IN_CACHE: usize = 2496;
 
-/// Uniform proposals. Each has a uniform draw on [0, 1), which decides whether the proposal is accepted.
+/// Uniform proposals. Each proposal has a uniform draw from [0, 1), which decides whether the proposal is accepted.
 struct Proposals {
     level: Level,
     count: usize,

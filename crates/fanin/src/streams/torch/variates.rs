@@ -1,4 +1,4 @@
-//! Transforms words of the generator to uniform and normal values, as torch does.
+//! Functions that transform words of the generator to uniform and normal values, as torch does.
 
 use std::f32::consts::TAU;
 
@@ -10,8 +10,8 @@ use crate::math::{angle, polar};
 use crate::rng::Mt19937;
 use crate::simd::{Kernel, Level, Prefetch, SimdBits, SimdF32, SimdFloat, SimdIsa, dispatch};
 
-/// Number of values that are computed together. It is a multiple of the group size, and so small that the values stay
-/// in the nearest cache.
+/// The number of values that are computed together. The number is a multiple of the group size, and is small, so that
+/// the values stay in the L1 cache.
 const CHUNK: usize = 1248;
 
 /// Transforms the words of whole groups to normal values, and writes the values to `out`.
@@ -56,7 +56,7 @@ impl Kernel for Groups64<'_> {
     }
 }
 
-/// Returns a uniform value on [0, 1) from the low 53 bits of a 64-bit draw.
+/// Returns a uniform value in [0, 1) from the low 53 bits of a 64-bit word.
 #[inline(always)]
 pub(super) fn unit64(word: u64) -> f64 {
     (word & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
@@ -85,8 +85,8 @@ impl Kernel for Uniform32<'_> {
     }
 }
 
-/// Splits the first `count` values off `rest`, or all values if there are fewer. Returns these values, and a prefetch
-/// of the values that follow them.
+/// Removes the first `count` values from `rest`, or all values if there are fewer. Returns these values, and a
+/// prefetcher for the values after them.
 #[inline(always)]
 fn split<'a, 'b, E: Element>(rest: &'b mut &'a mut [E], count: usize) -> (&'a mut [E], Prefetch<'b>) {
     let first = count.min(rest.len());
@@ -102,7 +102,7 @@ pub(super) fn uniforms<I: SimdIsa>(words: &[u32], interval: Interval, out: &mut 
     let low = low as f32;
     let range = high as f32 - low;
     scaled::<I>(words, low, range, out);
-    // The largest word gives the largest value. If that value does not round to the upper bound, no value does.
+    // The largest word gives the largest value. If this value is not rounded to the upper bound, no value is.
     if unit::<f32>(u32::MAX).mul_add(range, low) >= least {
         for out in out {
             *out = if *out >= least && *out <= greatest { first } else { *out };
@@ -110,7 +110,7 @@ pub(super) fn uniforms<I: SimdIsa>(words: &[u32], interval: Interval, out: &mut 
     }
 }
 
-/// Computes `low + range * u`, rounded once, where u is a uniform draw on [0, 1) that has 24 bits.
+/// Computes `low + range * u`, rounded once, where u is a uniform value in [0, 1) with 24 bits.
 #[inline(always)]
 fn scaled<I: SimdIsa>(words: &[u32], low: f32, range: f32, out: &mut [f32]) {
     let (floats_low, floats_range) = (I::F32::splat(low), I::F32::splat(range));
@@ -183,7 +183,7 @@ impl Kernel for Normal32<'_> {
     }
 }
 
-/// Number of values that [`groups`] transforms together. It is large enough to fill the widest vectors.
+/// The number of values that [`groups`] transforms together, which is enough for the widest vectors.
 const FOUR_GROUPS: usize = 4 * GROUP;
 
 /// Transforms whole groups to normal values, [`FOUR_GROUPS`] values at a time.
@@ -203,8 +203,8 @@ fn groups<I: SimdIsa>(words: &[u32], out: &mut [f32], mean: f32, std: f32) {
     }
 }
 
-/// Transforms the words of four groups to normal values. In each group the first eight words are radii and the last
-/// eight are angles.
+/// Transforms the words of four groups to normal values. In each group, the first eight words are radii, and the last
+/// eight words are angles.
 #[inline(always)]
 fn four_groups<I: SimdIsa>(words: &[u32; FOUR_GROUPS], values: &mut [f32; FOUR_GROUPS], mean: f32, std: f32) {
     const HALF: usize = GROUP / 2;
@@ -224,8 +224,7 @@ fn four_groups<I: SimdIsa>(words: &[u32; FOUR_GROUPS], values: &mut [f32; FOUR_G
     }
 }
 
-/// Transforms words of radii and words of angles to pairs of normal values. Computes as many pairs as a vector `F` has
-/// lanes.
+/// Transforms words of radii and words of angles to pairs of normal values, one pair for each lane of `F`.
 #[inline(always)]
 pub(super) fn pairs<F: SimdF32>(
     radii: &[u32],
@@ -235,8 +234,8 @@ pub(super) fn pairs<F: SimdF32>(
     sines: &mut [f32],
 ) {
     let (mean, std) = (F::splat(mean), F::splat(std));
-    // torch computes log(1 - u) and TAU * u for a draw u on [0, 1). Here the integer `2^24 u` is used in place of u,
-    // and the result is divided by 2^24 later. The results are the same, because division by a power of two is exact.
+    // torch computes log(1 - u) and TAU * u for a uniform u in [0, 1). This code uses the integer `2^24 u` instead of
+    // u, and divides by 2^24 later. The results are the same, because division by a power of two is exact.
     let complement = F::Bits::splat(1 << UNIT_BITS).sub(low_bits(F::Bits::load(radii))).convert_signed();
     let angle = angle(F::splat(TAU * UNIT).mul(low_bits(F::Bits::load(angles)).convert_signed()));
     let (cos, sin) = polar::<F, { -UNIT_BITS }>(complement, angle);
@@ -244,20 +243,20 @@ pub(super) fn pairs<F: SimdF32>(
     sin.mul_add(std, mean).store(sines);
 }
 
-/// Number of bits in a uniform draw on [0, 1). They are the lowest bits of a word.
+/// The number of bits of an f32 uniform value in [0, 1). These bits are the lowest bits of a word.
 const UNIT_BITS: i32 = 24;
 
-/// The distance between two neighbouring values of a uniform draw on [0, 1).
+/// The distance between neighbouring f32 uniform values in [0, 1).
 const UNIT: f32 = 1.0 / (1u32 << UNIT_BITS) as f32;
 
-/// Returns the lowest [`UNIT_BITS`] bits of each word. They can be converted to f32 exactly, as signed integers. Every
-/// CPU level has an instruction for this conversion.
+/// Returns the lowest [`UNIT_BITS`] bits of each word. The result can be converted to f32 exactly, as a signed integer.
+/// Every SIMD level has an instruction for this conversion.
 #[inline(always)]
 fn low_bits<B: SimdBits<Scalar = u32>>(words: B) -> B {
     words.and(B::splat((1 << UNIT_BITS) - 1))
 }
 
-/// Converts each word to a uniform draw on [0, 1).
+/// Converts each word to a uniform value in [0, 1).
 #[inline(always)]
 fn unit<F: SimdF32>(word: F::Bits) -> F {
     low_bits(word).convert_signed().mul(F::splat(UNIT))

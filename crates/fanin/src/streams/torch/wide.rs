@@ -1,4 +1,4 @@
-//! The types in which torch computes random values, and memory of narrower types.
+//! `Wide`, the types in which torch computes random values, and functions for memory of narrower types.
 
 use crate::dtype::{DType, Element, Values};
 use crate::simd::Level;
@@ -6,11 +6,10 @@ use crate::streams::store::store;
 
 /// A type in which torch computes random values: f64 for f64, f32 for all other types.
 ///
-/// torch rounds each value of f16 and bf16 once, after it has been computed in f32. Here the f32 values are computed in
-/// a buffer and then rounded. So the code that computes them is compiled for two types instead of four
-/// (docs/dev/build.md).
+/// torch computes each f16 or bf16 value in f32, and then rounds the value once. This crate computes the f32 values in
+/// a buffer and then rounds them, so the code is compiled for two types instead of four (docs/dev/build.md).
 pub(super) trait Wide: Element {
-    /// Number of words of the generator that one value takes.
+    /// The number of words of the generator that one value takes.
     const WORDS: u64;
 
     /// Returns the memory of `values` if it is of this type, or `values` itself.
@@ -19,11 +18,11 @@ pub(super) trait Wide: Element {
     /// Returns the slice as a [`WideSlice`].
     fn slice(slice: &mut [Self]) -> WideSlice<'_>;
 
-    /// Returns the least and the greatest value of this type that round to `x`, a value of the type `dtype`.
+    /// Returns the least and the greatest value of this type that are rounded to `x`, a value of the type `dtype`.
     fn rounding_to(dtype: DType, x: f64) -> (Self, Self);
 }
 
-/// A mutable slice of a type in which torch computes.
+/// A mutable slice of f32 or f64.
 pub(super) enum WideSlice<'a> {
     F32(&'a mut [f32]),
     F64(&'a mut [f64]),
@@ -67,12 +66,12 @@ impl Wide for f64 {
     }
 }
 
-/// Splits `values` into chunks of `length` values, and calls `write` for each chunk in order. The first argument is the
-/// position in `values` at which the chunk begins.
+/// Splits `values` into chunks of `length` values, and calls `write` for each chunk in ascending order. The first
+/// argument of `write` is the position in `values` at which the chunk begins.
 ///
-/// If the values are of the type `W`, `write` gets their own memory. Otherwise `write` gets a buffer, whose values are
-/// then rounded to the type of `values`. The buffer contains the values of the chunk if `is_read` is true, and
-/// unspecified values otherwise.
+/// The second argument of `write` is the memory of the chunk if the values have the type `W`. Otherwise it is a buffer,
+/// whose values are then rounded to the type of `values`. The buffer contains the values of the chunk if `is_read` is
+/// true, and unspecified values otherwise.
 pub(super) fn for_each_chunk<W: Wide>(
     level: Level,
     values: Values<'_>,

@@ -1,20 +1,21 @@
-//! Computes the number of words that a fill takes from the generator, and the word at which each value begins.
+//! Functions that compute the number of words that a fill takes from the generator, and the position of the words of
+//! each value.
 
 use super::generator::Torch;
 use crate::dtype::DType;
 use crate::error::Error;
 use crate::plan::{Distribution, Plan, Truncation};
 
-/// Number of values in a group of normals. torch transforms the words of a group together by the Box-Muller transform:
-/// the first half of the words give the radii, and the second half give the angles.
+/// The number of values in a group of normal values. torch transforms the words of a group together by the Box-Muller
+/// transform. The first half of the words gives the radii, and the second half gives the angles.
 pub(super) const GROUP: usize = Torch::GROUP;
 
-/// Smallest number of values that torch draws by groups in a contiguous normal fill. torch draws fewer values one by
-/// one.
+/// The smallest number of values that torch draws in groups in a contiguous normal fill. torch draws fewer values one
+/// by one.
 pub(super) const BULK: usize = GROUP;
 
-/// Computes [`Torch::words`] for a plan that the stream can fill. A plan of an eight-bit type takes as many words as
-/// the same plan with dtype f32.
+/// Computes [`Torch::words`] for a plan that the stream can fill. A plan of an 8-bit type takes the same number of
+/// words as an f32 plan.
 pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     let (dtype, count) = (plan.dtype(), plan.len());
     let normals = |dtype| match count {
@@ -27,7 +28,7 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
         Distribution::Hadamard { .. } | Distribution::RepeatedEye { .. } | Distribution::Arange { .. } => {
             Some(0)
         }
-        // The stream fills only functions of values that are not random.
+        // The torch stream supports functions only of values without random words.
         Distribution::Mapped { .. } => Some(0),
         Distribution::Uniform { .. } => Some(words_of_uniforms(dtype, count)),
         Distribution::TruncatedNormal { method: Some(Truncation::InverseCdf), .. } => {
@@ -44,9 +45,9 @@ pub(super) fn words_of(plan: &Plan) -> Option<u64> {
     }
 }
 
-/// Checks that the words of the plan can be counted. Otherwise returns the error `ShapeOverflow`. The words of a normal
-/// fill must be countable in 64 bits. The words of two rejection passes must be countable in 62 bits, because a state
-/// reader counts the words of two passes in signed integers.
+/// Returns the error `ShapeOverflow` if the number of words of the plan is too large. The words of a normal fill must
+/// be countable in 64 bits. The words of two rejection passes must be countable in 62 bits, because a state reader
+/// counts the words of two passes in signed integers.
 pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     let words = u128::from(words_per_value(plan.dtype()));
     let (values, again) = (plan.len() as u128, GROUP as u128);
@@ -64,56 +65,57 @@ pub(super) fn check_countable(plan: &Plan) -> Result<(), Error> {
     if countable { Ok(()) } else { Err(Error::ShapeOverflow { shape: plan.shape().to_vec() }) }
 }
 
-/// Number of words that one value of the type `dtype` takes.
+/// Returns the number of words that one value of the type `dtype` takes.
 pub(super) const fn words_per_value(dtype: DType) -> u64 {
     if matches!(dtype, DType::F64) { 2 } else { 1 }
 }
 
-/// The type for which values of the type `dtype` are drawn. torch cannot draw eight-bit types, so their values are drawn
-/// as f32 values and then rounded.
+/// Returns the type for which values of the type `dtype` are drawn. torch cannot draw 8-bit types, so their values are
+/// drawn as f32 values and then rounded.
 pub(super) fn drawn_dtype(dtype: DType) -> DType {
     if dtype.size() == 1 { DType::F32 } else { dtype }
 }
 
-/// The type in which the Gaussian matrix of an orthogonal plan is drawn: f64 for f64, and f32 for all other types.
+/// Returns the type in which the Gaussian matrix of an orthogonal plan is drawn: f64 for f64, and f32 for all other
+/// types.
 pub(super) fn orthogonal_dtype(dtype: DType) -> DType {
     if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
-/// Number of words that `count` uniform values take.
+/// Returns the number of words that `count` uniform values take.
 pub(super) fn words_of_uniforms(dtype: DType, count: usize) -> u64 {
     words_per_value(dtype) * count as u64
 }
 
-/// Number of words that `count` normal values take if torch draws them by groups.
+/// Returns the number of words that `count` normal values take if torch draws them in groups.
 fn words_of_normals(dtype: DType, count: usize) -> u64 {
     Groups::new(dtype, count).total
 }
 
-/// Returns the number of words that torch draws to choose the positions of the zeros of a sparse matrix. It draws one
+/// Returns the number of words that torch draws for the positions of the zeros of a sparse matrix. torch draws one
 /// permutation of the rows for each column.
 pub(super) fn words_of_permutations((rows, columns): (usize, usize)) -> u64 {
     columns as u64 * words_of_permutation(rows)
 }
 
-/// Number of words that a permutation of `rows` rows takes. Each step of the shuffle draws one word, except the last
-/// step, which has only one row to choose.
+/// Returns the number of words that a permutation of `rows` rows takes. Each step of the shuffle draws one word, except
+/// the last step, because only one row remains.
 pub(super) fn words_of_permutation(rows: usize) -> u64 {
     rows.saturating_sub(1) as u64
 }
 
-/// The positions of the words of a normal fill that torch draws by groups.
+/// The positions of the words of a normal fill that torch draws in groups.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Groups {
-    /// Number of values of the fill.
+    /// The number of values of the fill.
     count: usize,
-    /// Number of words of a group.
+    /// The number of words of a group.
     pub(super) words: usize,
-    /// The position of the first word of the last group, if the number of values is not a multiple of sixteen. In this
-    /// case torch draws the last sixteen values again as a group, after all other values. `None` if the number of
-    /// values is a multiple of sixteen.
+    /// The position of the first word of the last group, if the number of values is not a multiple of sixteen. torch
+    /// then draws the last sixteen values again as a group, after all other values. `None` if the number of values is a
+    /// multiple of sixteen.
     last: Option<u64>,
-    /// Number of words of the whole fill.
+    /// The number of words of the whole fill.
     pub(super) total: u64,
 }
 
@@ -122,8 +124,8 @@ impl Groups {
     pub(super) fn new(dtype: DType, count: usize) -> Self {
         let each = words_per_value(dtype);
         let words = each as usize * GROUP;
-        // For f16 and bf16, torch first draws the words of whole groups only. For other types it first draws the words
-        // of all values.
+        // torch first draws the words of all values, or, for f16 and bf16, of whole groups only. The words of the last
+        // group follow.
         let drawn = if dtype.size() == 2 { count / GROUP * GROUP } else { count };
         let drawn = each * drawn as u64;
         let last = (!count.is_multiple_of(GROUP)).then_some(drawn);
@@ -131,15 +133,15 @@ impl Groups {
         Self { count, words, last, total }
     }
 
-    /// Returns the number of values, from `index` on, whose groups follow one another in the words of the fill. If
-    /// torch draws the last sixteen values of the fill again, they are not counted.
+    /// Returns the number of values from `index` on whose words are in the same order as the values. If torch draws the
+    /// last sixteen values of the fill again, these values are not counted.
     pub(super) fn left_in_order(&self, index: u64) -> usize {
         let end = if self.last.is_some() { self.count - GROUP } else { self.count };
         (end as u64).saturating_sub(index) as usize
     }
 
-    /// Returns the position of the first word of the group to which the value at `index` belongs, and the position of
-    /// the value in that group.
+    /// Returns the position of the first word of the group that contains the value at `index`, and the position of the
+    /// value in this group.
     pub(super) fn of(&self, index: u64) -> (u64, usize) {
         match self.last {
             Some(last) if self.left_in_order(index) == 0 => {
