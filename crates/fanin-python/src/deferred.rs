@@ -1,7 +1,7 @@
 //! Deferred fills of torch tensors: fills that are done later, several at a time, on all threads. To *flush* a deferred
 //! fill means to do it.
 //!
-//! `fanin/torch/_deferred_queue.py` decides which fills are deferred. For each deferred fill it stores the state that
+//! `fanin/torch/_deferred/queue.py` decides which fills are deferred. For each deferred fill it stores the state that
 //! torch's generator had before the fill. A flush splits the fills into chunks. Each thread repeatedly takes a *run*,
 //! which is a range of consecutive chunks, and fills the chunks of the run in order. If a run begins in the middle of a
 //! fill, the thread first advances its generator from the stored state to the first chunk of the run. The next chunk of

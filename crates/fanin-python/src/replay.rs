@@ -21,7 +21,7 @@ pub fn replay_differences(
     tensors: Vec<(String, usize, usize)>,
 ) -> PyResult<Vec<String>> {
     let replay = Replay::parse(text, "replay.toml".as_ref()).map_err(errors::from_recipe)?;
-    // SAFETY: `_trace_replay.py` keeps the tensors alive, and nothing writes to them during the call.
+    // SAFETY: `_trace/replay.py` keeps the tensors alive, and nothing writes to them during the call.
     let bytes = |address, count| unsafe { bytes_at(address, count) };
     let expected: Vec<_> =
         tensors.into_iter().map(|(name, address, count)| (name, bytes(address, count))).collect();

@@ -124,7 +124,7 @@ def test_unwritten_memory_is_found_in_every_form(name):
 
 
 def test_unwritten_memory_is_finite_in_every_float_type():
-    from fanin.torch._fresh_memory import PATTERNS
+    from fanin.torch._check.fresh_memory import PATTERNS
 
     types = [one for one in vars(torch).values() if isinstance(one, torch.dtype) and one.is_floating_point]
     for pattern in PATTERNS:
@@ -138,7 +138,7 @@ def test_unwritten_memory_is_finite_in_every_float_type():
 
 
 def test_two_large_patterns_differ_in_every_element_and_write_the_same_bytes_as_expected():
-    from fanin.torch._fresh_memory import PATTERNS, PERIOD, FreshMemory
+    from fanin.torch._check.fresh_memory import PATTERNS, PERIOD, FreshMemory
 
     for dtype in (torch.float32, torch.int64, torch.uint8):
         built = []

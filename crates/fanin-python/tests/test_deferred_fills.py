@@ -18,14 +18,15 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils.dlpack import to_dlpack
 
-from fanin.torch import _deferred_mode, _deferred_patches, _queued_fill, _torch_stream, fast_init
+from fanin.torch import _torch_stream, fast_init
+from fanin.torch._deferred import mode, patches, queued_fill
 
 
 @contextlib.contextmanager
 def deferring():
     """A context like `fast_init(defer=True)`, with the mode on from the beginning, so that fills of any size are deferred."""
     with fast_init(defer=True):
-        _deferred_mode.wake(torch.empty(0))
+        mode.wake(torch.empty(0))
         yield
 
 
@@ -33,7 +34,7 @@ def deferring():
 def done(monkeypatch):
     """A list of the fills that were done: for each call of Rust, a list with the number of values of each fill."""
     calls = []
-    torch_flush, fill_plain = _queued_fill.torch_flush, _torch_stream.fill_plain
+    torch_flush, fill_plain = queued_fill.torch_flush, _torch_stream.fill_plain
 
     def counted_flush(fills):
         calls.append([fill.count for fill in fills])
@@ -43,7 +44,7 @@ def done(monkeypatch):
         calls.append([tensor.numel()])
         return fill_plain(request, tensor, generator)
 
-    monkeypatch.setattr(_queued_fill, "torch_flush", counted_flush)
+    monkeypatch.setattr(queued_fill, "torch_flush", counted_flush)
     monkeypatch.setattr(_torch_stream, "fill_plain", counted_fill)
     return calls
 
@@ -373,7 +374,7 @@ def test_an_exception_leaves_all_fills_done():
     defer = True
     got = outcome(run)
     assert same(got[0], expected[0]) and torch.equal(got[3], expected[3])
-    assert not _deferred_patches.queues and not _deferred_patches.patches and "numpy" not in torch.Tensor.__dict__
+    assert not patches.queues and not patches.patches and "numpy" not in torch.Tensor.__dict__
 
 
 def test_a_write_from_another_thread_is_an_error():
@@ -426,7 +427,7 @@ def test_fills_of_memory_that_nothing_refers_to_are_dropped():
     with deferring():
         for _ in range(40):
             torch.ones(5000).normal_()
-        queue = _deferred_patches.queues[0]
+        queue = patches.queues[0]
         assert len(queue.fills) <= 2
         kept = [torch.ones(5000).normal_() for _ in range(40)]
         assert len(queue.fills) >= 40
@@ -457,7 +458,7 @@ def test_another_thread_cannot_leave_the_context():
     with context:
         error = elsewhere(lambda: pytest.raises(RuntimeError, context.__exit__, None, None, None).value)
         assert "entered in another thread" in str(error)
-    assert not _deferred_patches.queues and "normal_" not in torch.Tensor.__dict__
+    assert not patches.queues and "normal_" not in torch.Tensor.__dict__
 
 
 def test_each_thread_defers_its_own_fills():

@@ -15,7 +15,8 @@ import torch
 from conftest import bits
 
 import fanin.torch as init
-from fanin.torch import _deferred_mode, fast_init
+from fanin.torch import fast_init
+from fanin.torch._deferred import mode
 
 DTYPES = [torch.float32] * 4 + [torch.float64, torch.float16, torch.bfloat16]
 
@@ -146,7 +147,7 @@ def play(seed, calls, modules):
 @contextlib.contextmanager
 def deferring():
     with fast_init(defer=True):
-        _deferred_mode.wake(torch.empty(0))
+        mode.wake(torch.empty(0))
         yield
 
 

@@ -10,15 +10,15 @@ from . import _fanin
 def main() -> int:
     """Runs the command in `sys.argv` and returns its exit code. Commands that need torch are written in Python."""
     if sys.argv[1:2] == ["check-init"]:
-        from .torch._check_command import check_init
+        from .torch._check.command import check_command
 
-        return check_init(sys.argv[2:])
+        return check_command(sys.argv[2:])
     if sys.argv[1:2] == ["probe"]:
         from .torch._probe.command import probe_command
 
         return probe_command(sys.argv[2:])
     if sys.argv[1:2] == ["trace"]:
-        from .torch._trace_command import trace_command
+        from .torch._trace.command import trace_command
 
         return trace_command(sys.argv[2:])
     return _fanin.main()

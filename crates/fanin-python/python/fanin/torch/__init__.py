@@ -70,11 +70,11 @@ from ._init import (
 from ._coord_check import CoordCheck, coord_check
 from ._init_module import init_module
 from ._lsuv import lsuv_
-from ._module_analysis import audit, inspect, verify
 from ._manual_split import fill_flat, init_method
+from ._module_analysis import audit, inspect, verify
 from ._monitor import Monitor, MonitorRecord
 from ._probe import Probe, probe
-from ._sharded_init import sharded_init
+from ._sharded import sharded_init
 from .check import InitError, InitReport, assert_initialized, check_init
 from .trace import InitTrace, trace_init
 

@@ -156,7 +156,7 @@ class fast_init(contextlib.ContextDecorator):
             depth = getattr(_thread, "depth", 0)
             if depth == 0:
                 # Imported only here, because the import is slow and most programs do not defer fills.
-                from ._deferred_mode import DeferredMode
+                from ._deferred.mode import DeferredMode
 
                 _thread.mode = DeferredMode()
                 _thread.mode.__enter__()

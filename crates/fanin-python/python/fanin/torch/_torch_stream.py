@@ -182,10 +182,10 @@ def fill(make_request: MakeRequest, arguments: Any, tensor: Tensor, generator: t
         return False
 
 
-#: The function `fill_under_mode` of `_deferred_mode`, which fills a tensor while the deferring mode is on. The value is None
-#: until `_deferred_mode` is imported.
+#: The function `fill_under_mode` of `_deferred.mode`, which fills a tensor while the deferring mode is on. The value is None
+#: until `_deferred.mode` is imported.
 fill_under_mode: Callable[[MakeRequest, Any, Tensor, torch.Generator | None], bool] | None = None
 
-#: The function `wake` of `_deferred_mode`, which turns on the deferring mode of this thread before a large fill. It returns
-#: whether it turned the mode on. The value is None until `_deferred_mode` is imported.
+#: The function `wake` of `_deferred.mode`, which turns on the deferring mode of this thread before a large fill. It returns
+#: whether it turned the mode on. The value is None until `_deferred.mode` is imported.
 wake_mode: Callable[[Tensor], bool] | None = None

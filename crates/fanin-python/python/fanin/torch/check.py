@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ._build_paths import PATHS, generators_kept
-from ._checkpoint_values import Checkpoint, CheckpointValues
-from ._compare_paths import compare_paths
-from ._init_report import KINDS, Finding, InitError, InitReport, Writer
-from ._init_writers import writer_of
-from ._path_check import Builder, Found, PathCheck
+from ._check.build_paths import PATHS, generators_kept
+from ._check.checkpoint_values import Checkpoint, CheckpointValues
+from ._check.compare_paths import compare_paths
+from ._check.path_check import Builder, Found, PathCheck
+from ._check.report import KINDS, Finding, InitError, InitReport, Writer
+from ._check.writers import writer_of
 
 __all__ = ["Finding", "InitError", "InitReport", "Writer", "assert_initialized", "check_init"]
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 if TYPE_CHECKING:
-    from ._trace_recorder import Recorder
-    from ._traced_tensor import TracedTensor, Write
+    from ._trace.recorder import Recorder
+    from ._trace.traced_tensor import TracedTensor, Write
 
 __all__ = ["InitTrace", "trace_init"]
 
@@ -36,7 +36,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
     """
 
     def __init__(self, module: nn.Module, recorder: Recorder):
-        from ._traced_tensor import traced_tensors
+        from ._trace.traced_tensor import traced_tensors
 
         self.module = module
         self._recorder = recorder
@@ -50,7 +50,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
     @cached_property
     def overwritten(self) -> list[Write]:
         """The draws that were for nothing: the values were overwritten, or freed, before anything read them."""
-        from ._traced_tensor import overwritten_draws
+        from ._trace.traced_tensor import overwritten_draws
 
         return overwritten_draws(self._tensors, self._recorder)
 
@@ -64,7 +64,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         return len(self._tensors)
 
     def __str__(self) -> str:
-        from ._trace_table import as_text
+        from ._trace.table import as_text
 
         return as_text(self)
 
@@ -72,7 +72,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         return f"<InitTrace of {type(self.module).__name__}: {len(self)} tensors, {len(self.unwritten)} not written>"
 
     def _repr_html_(self) -> str:
-        from ._trace_table import as_html
+        from ._trace.table import as_html
 
         return as_html(self)
 
@@ -105,7 +105,7 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         "weight" = { shape = [2, 3], fill = "uniform(a=-0.5773502691896257, b=0.5773502691896257)", at = 0 }
         "bias" = { shape = [2], fill = "uniform(a=-1/sqrt(3), b=1/sqrt(3))", at = 6 }
         """
-        from ._trace_replay import write
+        from ._trace.replay import write
 
         return write(self, max_values)
 
@@ -126,13 +126,13 @@ class InitTrace(Mapping[str, "TracedTensor"]):
         "bias" = "linear_default_bias(weight_fan_in)"
         <BLANKLINE>
         """
-        from ._trace_recipe import write
+        from ._trace.recipe import write
 
         return write(self)
 
     def to_json(self, indent: int | None = None) -> str:
         """Returns the trace as JSON text."""
-        from ._trace_table import as_json
+        from ._trace.table import as_json
 
         return as_json(self, indent)
 
@@ -174,8 +174,8 @@ def trace_init(build: Callable[[], Any] | nn.Module, initialize: Callable[[], An
     >>> trace["shift"].writer.initializer
     'zeros'
     """
-    from ._trace_calls import run
-    from ._trace_recorder import Recorder
+    from ._trace.calls import run
+    from ._trace.recorder import Recorder
 
     if isinstance(build, nn.Module):
         if initialize is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .._command_parser import command_parser
+from .._command import command_parser, run_command
 from .._named_object import named_object
 from .probe import probe
 from .result import Probe
@@ -38,22 +37,17 @@ _BOUNDS = ("slope", "signal", "gradient")
 
 def probe_command(arguments: Sequence[str]) -> int:
     """Runs the command with these arguments, and returns its exit code."""
-    options = _parser().parse_args(arguments)
-    sys.path.insert(0, os.getcwd())
-    try:
-        limits = [_limit(text) for text in options.fail_on or ["problems"]]
-        model, batch = named_object(options.model), named_object(options.batch)
-        loss = None if options.loss is None else named_object(options.loss)
-        batch = _built_batch(batch, options.batch)
-        result = probe(model, batch, loss=loss, seeds=options.seeds, seed=options.seed, advise=not options.no_advice)
-        if options.html is not None:
-            result.to_html(options.html)
-    except Exception as error:
-        # Whatever the code of the model raises is an error of the input.
-        if options.traceback:
-            raise
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
+    return run_command(_parser(), arguments, _run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    limits = [_limit(text) for text in options.fail_on or ["problems"]]
+    model, batch = named_object(options.model), named_object(options.batch)
+    loss = None if options.loss is None else named_object(options.loss)
+    batch = _built_batch(batch, options.batch)
+    result = probe(model, batch, loss=loss, seeds=options.seeds, seed=options.seed, advise=not options.no_advice)
+    if options.html is not None:
+        result.to_html(options.html)
     if options.json:
         print(json.dumps(result.to_json(), indent=1, allow_nan=False))
     else:
@@ -75,7 +69,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the first seed of torch.manual_seed (default: 0)")
     parser.add_argument("--html", metavar="FILE", help="also write a page with charts")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table (docs/probe.schema.json)")
-    parser.add_argument("--traceback", action="store_true", help="print the traceback of an error")
     parser.add_argument("--no-advice", action="store_true", help="do not try changes on copies of the model")
     parser.add_argument(
         "--fail-on",

@@ -1,0 +1,136 @@
+"""Compares the tensors of a built module with a checkpoint that the build loads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._module_tensors import is_on_meta, tensors_of
+
+#: A checkpoint: a safetensors file, a folder of them, a file of `torch.save`, or a mapping from names to tensors.
+Checkpoint = str | PathLike[str] | Mapping[str, Tensor]
+
+
+class CheckpointValues:
+    """The tensors of a checkpoint, which are read one at a time."""
+
+    def __init__(self, checkpoint: Checkpoint):
+        self._read: dict[str, Callable[[], Tensor]] = {}
+        if isinstance(checkpoint, Mapping):
+            self._add_mapping(checkpoint)
+            return
+        path = Path(fspath(checkpoint))
+        if not path.exists():
+            raise FileNotFoundError(f"checkpoint = {str(checkpoint)!r}: there is no such file or folder")
+        files = _files(path)
+        if not files:
+            raise FileNotFoundError(f"checkpoint = {str(checkpoint)!r}: the folder has no safetensors file and no .bin or .pt file")
+        for file in files:
+            self._add_file(file)
+
+    def _add_file(self, file: Path) -> None:
+        if file.suffix != ".safetensors":
+            self._add_mapping(torch.load(file, map_location="cpu", mmap=True, weights_only=True))
+            return
+        from safetensors import safe_open
+
+        opened = safe_open(file, framework="pt")
+        for name in opened.keys():
+            self._read[name] = partial(opened.get_tensor, name)
+
+    def _add_mapping(self, values: Mapping[str, Any]) -> None:
+        nested = values.get("state_dict", values.get("model", values))
+        for name, value in (nested if isinstance(nested, Mapping) else values).items():
+            if isinstance(value, Tensor):
+                self._read[name] = value.detach
+
+    def names(self) -> set[str]:
+        return set(self._read)
+
+    def read(self, name: str) -> Tensor:
+        return self._read[name]()
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    for pattern in ("*.safetensors", "pytorch_model*.bin", "*.bin", "*.pt", "*.pth"):
+        if files := sorted(path.glob(pattern)):
+            return files
+    return []
+
+
+class Difference:
+    """A tensor of a module that differs from the checkpoint."""
+
+    def __init__(self, key: str, differing: Tensor, values: Tensor, detail: str):
+        #: The name in the checkpoint.
+        self.key = key
+        #: For each element, whether it differs.
+        self.differing = differing
+        #: The values in the module, as a copy.
+        self.values = values
+        self.detail = detail
+
+
+def compare(module: nn.Module, checkpoint: CheckpointValues) -> tuple[dict[str, Difference], list[str], set[str]]:
+    """Compares a module with a checkpoint.
+
+    Returns the tensors that differ, by the first of their names; the names of the parameters that the checkpoint lacks; and the
+    names in the checkpoint that no tensor of the module has.
+    """
+    differences: dict[str, Difference] = {}
+    absent = []
+    unused = checkpoint.names()
+    prefixes = _prefixes(module)
+    for named in tensors_of(module):
+        keys = [key for name in named.names for key in _keys(name, prefixes) if key in checkpoint.names()]
+        unused -= set(keys)
+        if not keys:
+            if named.kind == "parameter":
+                absent.append(named.name)
+            continue
+        if not is_on_meta(named.tensor):
+            difference = _difference(named.tensor, keys[0], checkpoint.read(keys[0]))
+            if difference is not None:
+                differences[named.name] = difference
+    return differences, absent, unused
+
+
+def _prefixes(module: nn.Module) -> tuple[str, ...]:
+    """Returns the prefixes that a name may have in addition, or lack, in a checkpoint of transformers."""
+    prefix = getattr(module, "base_model_prefix", "")
+    return (f"{prefix}.",) if isinstance(prefix, str) and prefix else ()
+
+
+def _keys(name: str, prefixes: tuple[str, ...]) -> Iterator[str]:
+    yield name
+    for prefix in prefixes:
+        yield prefix + name
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix)
+
+
+def _difference(tensor: Tensor, key: str, stored: Tensor) -> Difference | None:
+    if hasattr(tensor, "full_tensor"):
+        tensor = tensor.full_tensor()
+    tensor = tensor.detach().cpu()
+    if tensor.shape != stored.shape:
+        everywhere = torch.ones(tensor.shape, dtype=torch.bool)
+        detail = f"the checkpoint has the shape {list(stored.shape)}"
+        return Difference(key, everywhere, tensor.clone(), detail)
+    if tensor.is_quantized or tensor.dtype.is_floating_point != stored.dtype.is_floating_point:
+        # A quantized load changes the values on purpose.
+        return None
+    expected = stored.to(tensor.dtype)
+    differing = (tensor != expected) & ~(tensor.isnan() & expected.isnan()) if tensor.dtype.is_floating_point else tensor != expected
+    if not differing.any():
+        return None
+    name = "" if key is None else f"{key} of the checkpoint"
+    return Difference(key, differing, tensor.clone(), f"compared with {name}")

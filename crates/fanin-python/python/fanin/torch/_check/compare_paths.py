@@ -1,0 +1,55 @@
+"""Compares the modules that two paths built: the eager path and the meta path."""
+
+from __future__ import annotations
+
+from .moments import difference
+from .path_check import Found, PathCheck
+from .snapshot import TensorState
+
+#: Below this number of elements, one build tells little about a distribution.
+_MIN_SAMPLE = 16
+
+
+def compare_paths(eager: PathCheck, meta: PathCheck) -> None:
+    """Adds findings about what the second path does differently from the first."""
+    if eager.via == "meta":
+        eager, meta = meta, eager
+    ours, theirs = meta.first.by_any_name, eager.first.by_any_name
+    for name, state in theirs.items():
+        if name == state.name and state.kind != "attribute" and name not in ours:
+            meta.found.append(Found("missing", state, 0))
+    meta.check_ties_of(eager)
+    trainable = eager.structure.trainable & eager.structure.parameters & set(meta.first.states)
+    for name in sorted(trainable - meta.structure.trainable):
+        state = meta.first.states[name]
+        if not any(found.kind == "requires_grad" and found.state is state for found in meta.found):
+            meta.found.append(Found("requires_grad", state, 0))
+    # A tensor that is broken on one path needs no second finding.
+    broken = {
+        name for found in [*eager.found, *meta.found] if found.kind != "tie" and found.state for name in found.state.names
+    }
+    for name, state in meta.first.states.items():
+        other = theirs.get(name)
+        if other is not None and name not in broken and state.hashes != other.hashes:
+            text = _difference(eager, other, meta, state)
+            if text is not None:
+                meta.found.append(Found("distribution", state, 0, text))
+
+
+def _difference(eager: PathCheck, theirs: TensorState, meta: PathCheck, ours: TensorState) -> str | None:
+    """Returns a description of how the distributions of a tensor differ, or None if they agree."""
+    if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+        return f"eager: {list(theirs.shape)} {theirs.dtype}, meta: {list(ours.shape)} {ours.dtype}"
+    if ours.moments is None or theirs.moments is None:
+        return None
+    what = difference(theirs.moments, ours.moments)
+    if what is None:
+        return None
+    if eager.is_drawn(theirs.name):
+        # Few draws, or draws that depend on each other, may differ as much between two seeds as between the two paths.
+        again = eager.redrawn().states[theirs.name].moments
+        if ours.moments.count < _MIN_SAMPLE and meta.is_drawn(ours.name):
+            return None
+        if again is None or (difference(theirs.moments, again) is not None and not ours.moments.is_constant):
+            return None
+    return f"{what} differs. eager: {theirs.moments}; meta: {ours.moments}"

@@ -1,0 +1,246 @@
+"""Checks one path on which a module is built: builds it a few times, and compares the builds."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from .._module_tensors import NamedTensor, plain_parts, tensors_of
+from .build_paths import Built, Structure, build_once
+from .checkpoint_values import CheckpointValues, Difference, compare
+from .fresh_memory import PATTERNS
+from .snapshot import Block, Snapshot, TensorState, block_bytes, differing_blocks, same_hash, shape_of, unwritten_elements
+from .writers import traced_build, was_drawn
+
+#: The smallest number of elements for which two parameters with the same values are a finding.
+_MIN_TWINS = 16
+
+
+class Found(NamedTuple):
+    """A finding without the parts that the report adds."""
+
+    kind: str
+    #: The tensor, or None if the finding concerns the whole build.
+    state: TensorState | None
+    elements: int
+    detail: str = ""
+
+
+class Builder:
+    """Calls `build`, and counts the calls and their time."""
+
+    def __init__(self, build: Callable[[], Any]):
+        self.build = build
+        self.builds = 0
+        self.seconds = 0.0
+
+    def once(self, via: str, number: int, seed: int) -> Built:
+        """Builds a module, with the pattern of this number in unwritten memory."""
+        start = time.perf_counter()
+        try:
+            return build_once(self.build, via, PATTERNS[number], seed)
+        finally:
+            self.builds += 1
+            self.seconds += time.perf_counter() - start
+
+
+class PathCheck:
+    """The check of one path.
+
+    The first two builds have the same seed and different patterns in unwritten memory. An element that differs depends on
+    unwritten memory, or on something that no seed reaches. If the pattern itself is still in the element, this is certain.
+    Otherwise a third build, which repeats the first one, decides. A build with another seed shows which elements were drawn. It
+    is needed only if something is wrong with an element that may have been drawn.
+    """
+
+    def __init__(self, builder: Builder, via: str, seed: int, checkpoint: CheckpointValues | None, moments: bool):
+        self.builder, self.via, self.seed = builder, via, seed
+        self.checkpoint, self.moments = checkpoint, moments
+        self.found: list[Found] = []
+        self.notes: list[str] = []
+        self.trace: Any = None
+        #: The tensors that depend on unwritten memory, by name, and the numbers of their elements.
+        self._unwritten: dict[str, int] = defaultdict(int)
+        self._undecided: dict[str, list[Block]] = {}
+        self._differences: dict[str, Difference] = {}
+        self._twins: list[list[str]] = []
+        self._redrawn: Snapshot | None = None
+
+    def run(self) -> None:
+        built = self._build(0, self.seed)
+        self.steps = ", ".join(built.steps)
+        #: The function that initialized the module, in parentheses, or "" if `build` did.
+        self.init_text = f" ({built.steps[-1]})" if len(built.steps) > 1 else ""
+        tensors = tensors_of(built.module)
+        self.first = Snapshot(tensors, PATTERNS[0], moments=self.moments, allocated=built.allocated)
+        self.structure = Structure(tensors)
+        self._check_structure(built)
+        if self.checkpoint is not None:
+            self._compare_with_checkpoint(built.module, self.checkpoint)
+        self._find_twins(tensors)
+        # Only one build is in memory at a time.
+        del built, tensors
+        suspicious = any(state.looks_unwritten or state.non_finite for state in self.first.states.values())
+        self._compare_patterns(traced=suspicious or bool(self.found or self._differences or self._twins))
+        if self._undecided:
+            self._repeat()
+        for name, count in self._unwritten.items():
+            self._add("unwritten", name, count)
+        self._check_draws()
+        for name, state in self.first.states.items():
+            if state.non_finite and name not in self._unwritten:
+                self._add("non_finite", name, 0, state.non_finite)
+
+    def redrawn(self) -> Snapshot:
+        """Returns the snapshot of a build with another seed."""
+        if self._redrawn is None:
+            built = self._build(0, self.seed + 1)
+            self._redrawn = Snapshot(tensors_of(built.module), PATTERNS[0], moments=self.moments, allocated={})
+        return self._redrawn
+
+    def is_drawn(self, name: str) -> bool:
+        """Returns whether another seed changes a tensor."""
+        other = self.redrawn().states.get(name)
+        return other is not None and other.hashes != self.first.states[name].hashes
+
+    def _build(self, number: int, seed: int, traced: bool = False) -> Built:
+        if traced:
+            self.trace, built = traced_build(lambda: self.builder.once(self.via, number, seed))
+            return built
+        return self.builder.once(self.via, number, seed)
+
+    def _add(self, kind: str, name: str, elements: int = 0, detail: str = "") -> None:
+        self.found.append(Found(kind, self.first.states[name], elements, detail))
+
+    def _check_structure(self, built: Built) -> None:
+        for name, state in self.first.states.items():
+            if state.is_on_meta:
+                self._add("meta", name)
+        tied: dict[str, set[str]] = defaultdict(set)
+        if built.before is not None:
+            for name, names in built.before.ties.items():
+                tied[name] |= names
+            for name in sorted(built.before.trainable & self.structure.parameters - self.structure.trainable):
+                if name in self.first.states:
+                    self._add("requires_grad", name)
+        self._check_ties({frozenset(names) for names in tied.values()}, "before it was initialized")
+        self._check_ties(_declared_ties(built.module), "in all_tied_weights_keys")
+
+    def _check_ties(self, groups: set[frozenset[str]], where: str) -> None:
+        by_name = self.first.by_any_name
+        for group in sorted(groups, key=sorted):
+            states = list({id(by_name[name]): by_name[name] for name in sorted(group) if name in by_name}.values())
+            for state in states[1:]:
+                if not any(one.kind == "tie" and one.state is state for one in self.found):
+                    self._add("tie", state.name, 0, f"it was tied to {states[0].name} {where}")
+
+    def check_ties_of(self, other: PathCheck) -> None:
+        """Compares the ties with those of another path."""
+        self._check_ties(set(other.structure.ties.values()), f"on the {other.via} path")
+
+    def _compare_with_checkpoint(self, module: nn.Module, checkpoint: CheckpointValues) -> None:
+        self._differences, absent, unused = compare(module, checkpoint)
+        if absent:
+            self.notes.append(f"the checkpoint lacks {len(absent)} parameters: {_some(absent)}")
+        if unused:
+            self.notes.append(f"no tensor of the module has these {len(unused)} names of the checkpoint: {_some(sorted(unused))}")
+
+    def _find_twins(self, tensors: list[NamedTensor]) -> None:
+        """Finds groups of parameters with the same values. Whether these were drawn is checked later."""
+        groups = defaultdict(list)
+        for named in tensors:
+            state = self.first.states[named.name]
+            if state.kind == "parameter" and state.is_float and state.requires_grad and state.hashes:
+                groups[state.dtype, state.elements, tuple(tuple(hashes) for hashes in state.hashes)].append(named)
+        for (_, elements, _), group in groups.items():
+            if len(group) > 1 and elements >= _MIN_TWINS and _is_varied(plain_parts(group[0].tensor)[0]):
+                self._twins.append([named.name for named in group])
+
+    def _compare_patterns(self, traced: bool) -> None:
+        """Builds with the second pattern, and compares the blocks that differ."""
+        try:
+            built = self._build(1, self.seed, traced)
+        except Exception as error:
+            # The first build succeeded, so the error depends on the content of unwritten memory.
+            detail = f"with other content in unwritten memory, it raises {type(error).__name__}: {error}"
+            self.found.append(Found("unwritten", None, 0, detail))
+            return
+        second = {named.name: named.tensor for named in tensors_of(built.module)}
+        for name, state in self.first.states.items():
+            if state.skipped or state.is_on_meta:
+                continue
+            tensor = second.get(name)
+            if tensor is None or shape_of(tensor) != state.shape or tensor.dtype != state.dtype:
+                self._add("nondeterministic", name, 0, "another build has other tensors")
+                continue
+            for part, block in differing_blocks(state, tensor):
+                count = unwritten_elements(state, part, block)
+                if count is None:
+                    copy = Block(block.part, block.index, block.size, block.values.clone())
+                    self._undecided.setdefault(name, []).append(copy)
+                else:
+                    self._unwritten[name] += count
+
+    def _repeat(self) -> None:
+        """Repeats the first build, which decides about the blocks in which the pattern itself was not found."""
+        built = self._build(0, self.seed, traced=self.trace is None)
+        third = {named.name: named.tensor for named in tensors_of(built.module)}
+        for name, blocks in self._undecided.items():
+            state = self.first.states[name]
+            parts = plain_parts(third[name]) if name in third else []
+            unknown = 0
+            for block in blocks:
+                values = block_bytes(parts[block.part], block.index) if block.part < len(parts) else block.values[:0]
+                if len(values) == len(block.values) and same_hash(state, block, values):
+                    self._unwritten[name] += block.differing(values)
+                else:
+                    unknown += block.differing(values) if len(values) == len(block.values) else block.elements
+            if unknown:
+                self._add("nondeterministic", name, unknown)
+
+    def _check_draws(self) -> None:
+        """Decides which values were drawn, if this matters: values that differ from the checkpoint, and equal parameters."""
+        for name, difference in self._differences.items():
+            if name in self._unwritten:
+                continue
+            self._add_difference(name, difference)
+        kinds = ("nondeterministic", "unwritten")
+        unreliable = {found.state.name for found in self.found if found.state is not None and found.kind in kinds}
+        for names in self._twins:
+            names = [name for name in names if name not in unreliable]
+            for name in names[1:]:
+                if self._are_drawn(name, names[0]):
+                    self._add("same_draws", name, self.first.states[name].elements, f"the same values as {names[0]}")
+
+    def _are_drawn(self, *names: str) -> bool:
+        """Returns whether parameters that are equal were drawn, and not computed."""
+        # If a module sets the seed itself, only the trace shows that its values were drawn.
+        if all(was_drawn(self.trace, name) for name in names):
+            return True
+        other = self.redrawn().states
+        same = len({tuple(map(tuple, other[name].hashes)) for name in names if name in other}) == 1
+        return same and all(self.is_drawn(name) for name in names)
+
+    def _add_difference(self, name: str, difference: Difference) -> None:
+        kind = "drawn" if self.is_drawn(name) else "changed"
+        self._add(kind, name, int(difference.differing.sum()), difference.detail)
+
+
+def _declared_ties(module: nn.Module) -> set[frozenset[str]]:
+    """Returns the ties that a model of transformers declares."""
+    declared = getattr(module, "all_tied_weights_keys", None)
+    return {frozenset(pair) for pair in declared.items()} if isinstance(declared, dict) else set()
+
+
+def _is_varied(part: Tensor) -> bool:
+    """Returns whether values may be random draws: more than half of the first values are different."""
+    head = part.reshape(-1)[:64].float()
+    return len(head.unique()) > len(head) // 2
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

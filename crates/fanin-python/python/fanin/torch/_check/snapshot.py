@@ -1,0 +1,183 @@
+"""Stores what a check needs to know about the tensors of a built module: hashes of blocks instead of copies of values."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from array import array
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from .._module_tensors import NamedTensor, bytes_of, is_on_meta, memory_key, plain_parts
+from .fresh_memory import PATTERNS, Location, Pattern
+from .moments import Moments
+
+#: The number of bytes of a block. Each block has one hash.
+BLOCK = 1 << 16
+
+#: The positions of a tensor at which `_looks_unwritten` compares the memory with the pattern, and the bytes that it compares.
+_SAMPLES, _SAMPLE_BYTES = 16, 16
+
+
+def shape_of(tensor: Tensor) -> tuple[int, ...]:
+    """Returns the shape of a tensor. The sizes of a nested tensor that are no numbers are -1."""
+    return tuple(size if type(size) is int else -1 for size in tensor.shape)
+
+
+class TensorState:
+    """What a `Snapshot` stores about one tensor."""
+
+    def __init__(self, named: NamedTensor):
+        tensor = named.tensor
+        self.names = tuple(named.names)
+        self.kind = named.kind
+        self.dtype = tensor.dtype
+        self.requires_grad = tensor.requires_grad
+        #: Why the tensor was not examined, or None.
+        self.skipped: str | None = None
+        self.is_on_meta = False
+        #: For each plain tensor of `plain_parts`: the hashes of its blocks.
+        self.hashes: list[array[int]] = []
+        #: Whether some of the memory has the pattern of unwritten memory. This is a hint and no proof.
+        self.looks_unwritten = False
+        #: "NaN", "infinite" or None.
+        self.non_finite: str | None = None
+        self.moments: Moments | None = None
+        #: The line that allocated the memory, if it is known.
+        self.allocated: Location | None = None
+        self.shape: tuple[int, ...] = ()
+        self.elements = 0
+        if nn.parameter.is_lazy(tensor):
+            self.skipped = "has no shape yet because its module is lazy: run a forward pass in `build`"
+            return
+        self.shape = shape_of(tensor)
+        self.elements = math.prod(self.shape)
+        self.is_on_meta = is_on_meta(tensor)
+
+    @property
+    def name(self) -> str:
+        return self.names[0]
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.is_floating_point or self.dtype.is_complex
+
+
+class Snapshot:
+    """The states of the tensors that `tensors_of` returned, by name."""
+
+    def __init__(self, tensors: list[NamedTensor], pattern: Pattern, *, moments: bool, allocated: dict[int, Location]):
+        self.states: dict[str, TensorState] = {}
+        for named in tensors:
+            state = TensorState(named)
+            self.states[state.name] = state
+            if state.skipped is None and not state.is_on_meta:
+                _examine(state, named.tensor, pattern, moments, allocated)
+
+    @property
+    def by_any_name(self) -> dict[str, TensorState]:
+        """The states by all names of their tensors."""
+        return {name: state for state in self.states.values() for name in state.names}
+
+
+def _examine(state: TensorState, tensor: Tensor, pattern: Pattern, moments: bool, allocated: dict[int, Location]) -> None:
+    try:
+        parts = plain_parts(tensor)
+    except (TypeError, NotImplementedError, RuntimeError) as error:
+        state.skipped = str(error).partition("\n")[0]
+        return
+    if state.elements < 0 or tensor.layout is not torch.strided:
+        state.elements = sum(part.numel() for part in parts)
+    key = memory_key(tensor)
+    state.allocated = allocated.get(key[0]) if isinstance(key, tuple) else None
+    for part in parts:
+        view = bytes_of(part)
+        state.hashes.append(array("I", (zlib.crc32(view[start : start + BLOCK]) for start in range(0, len(view), BLOCK))))
+        state.looks_unwritten = state.looks_unwritten or _looks_unwritten(part, view, pattern)
+        state.non_finite = state.non_finite or _non_finite(part, state.kind)
+    if moments and len(parts) == 1 and parts[0].is_floating_point() and not state.non_finite:
+        state.moments = Moments(parts[0])
+
+
+def _looks_unwritten(part: Tensor, view: memoryview, pattern: Pattern) -> bool:
+    # Integers of the first pattern are 0, which is a common value.
+    if not (part.is_floating_point() or part.is_complex()):
+        return False
+    start = _position(part)
+    return any(
+        view[at : at + _SAMPLE_BYTES] == pattern.bytes_at(part.dtype, start + at, min(_SAMPLE_BYTES, len(view) - at))
+        for at in range(0, len(view), max(_SAMPLE_BYTES, len(view) // _SAMPLES))
+    )
+
+
+def _position(part: Tensor) -> int:
+    """Returns the position of a tensor's first byte in its memory. The pattern depends on it."""
+    return part.data_ptr() - part.untyped_storage().data_ptr()
+
+
+def _non_finite(part: Tensor, kind: str) -> str | None:
+    if not (part.is_floating_point() or part.is_complex()) or not part.numel():
+        return None
+    if part.element_size() == 1 or part.dtype in (torch.float16, torch.bfloat16):
+        part = part.float()
+    # The sum is finite if all values are, except when it overflows.
+    if torch.isfinite(part.sum()):
+        return None
+    if torch.isnan(part).any():
+        return "NaN"
+    # Masks and limits are often infinite, and they are buffers.
+    return "infinite" if kind == "parameter" and torch.isinf(part).any() else None
+
+
+class Block:
+    """A block of a tensor of the second build that differs from the first build."""
+
+    def __init__(self, part: int, index: int, size: int, values: Tensor):
+        self.part, self.index = part, index
+        #: The number of bytes of an element.
+        self.size = size
+        self.values = values
+
+    @property
+    def elements(self) -> int:
+        return len(self.values) // self.size
+
+    def differing(self, values: Tensor) -> int:
+        """Returns the number of elements that differ between the block and `values`, which has as many bytes."""
+        return int((self.values != values).view(-1, self.size).any(1).sum())
+
+
+def block_bytes(part: Tensor, index: int) -> Tensor:
+    """Returns the bytes of a block as a tensor, without a copy."""
+    return part.reshape(-1).view(torch.uint8)[index * BLOCK : (index + 1) * BLOCK]
+
+
+def differing_blocks(before: TensorState, tensor: Tensor) -> Iterator[tuple[Tensor, Block]]:
+    """Yields the blocks of a tensor whose hashes differ from those of an earlier build, each with its plain tensor."""
+    for number, (part, hashes) in enumerate(zip(plain_parts(tensor), before.hashes)):
+        view = bytes_of(part)
+        for index, expected in enumerate(hashes):
+            if zlib.crc32(view[index * BLOCK : (index + 1) * BLOCK]) != expected:
+                yield part, Block(number, index, part.element_size(), block_bytes(part, index))
+
+
+def unwritten_elements(before: TensorState, part: Tensor, block: Block) -> int | None:
+    """Returns the number of unwritten elements of a block of the second build. Returns None if their number is unknown.
+
+    An element is unwritten if it has the second pattern, and had the first pattern in the first build. The hash of the first
+    build proves this: it must be the hash of the block with the first pattern in these elements.
+    """
+    start = _position(part) + block.index * BLOCK
+    first, second = (pattern.expected(part.dtype, start, len(block.values)) for pattern in PATTERNS)
+    unwritten = (block.values == second).view(-1, block.size).all(1, keepdim=True)
+    original = torch.where(unwritten, first.view(-1, block.size), block.values.view(-1, block.size)).reshape(-1)
+    if zlib.crc32(bytes_of(original)) != before.hashes[block.part][block.index]:
+        return None
+    return int(unwritten.sum())
+
+
+def same_hash(before: TensorState, block: Block, values: Tensor) -> bool:
+    """Returns whether `values`, the bytes of the same block in a later build, are those of the first build."""
+    return zlib.crc32(bytes_of(values.contiguous())) == before.hashes[block.part][block.index]

@@ -1,0 +1,1 @@
+"""Deferred fills, for `fast_init(defer=True)`."""

@@ -1,0 +1,247 @@
+"""Deferred fills: under `fast_init(defer=True)`, a fill of a whole tensor is done later, when something reads the tensor.
+
+In model code, most fills are overwritten before anything reads the tensor: first a layer's own initialization fills the tensor,
+and then the initialization code of the model library fills it again. When a fill is deferred, the generator's state is stored,
+and the generator advances past the fill. Later, one of three things happens to the deferred fill:
+
+- The fill is dropped if another fill overwrites the same memory, or if nothing refers to the memory any more.
+- The fill is done before an operation that reads the memory or writes to a part of the memory.
+- Otherwise the fill is done when the context ends, together with all other deferred fills, on all threads.
+
+Reads and writes are noticed in two ways:
+
+- torch calls a dispatch mode for every operator of the mode's thread. For torch's own operators, the operator and its schema
+  tell what it reads and returns. For all other operators (those of libraries and subclasses, and higher-order operators),
+  nothing is known, so all deferred fills are done before the operator.
+- Methods that read memory without an operator are patched (see `patches`).
+
+A fill is deferred only if its memory was allocated while the mode was on, and no patched method has exposed the memory since.
+
+The mode adds microseconds to each operator. For a small model, this is more than the time of all fills. The mode is therefore
+off until the first large fill. This first fill is also deferred if no page of its memory has been written to yet.
+
+Deferring is optional, because fanin cannot notice some uses of memory. The docstring of `fast_init` lists these uses.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode, _pop_mode, _push_mode
+
+from .. import _torch_stream
+from .._same_bits import is_same
+from .._torch_stream import DTYPES, NORMAL, UNIFORM, fill, read_arguments
+from . import patches
+from .queue import DeferredQueue
+from .queued_fill import has_cpu_memory, storage_of
+
+_aten = torch.ops.aten
+
+#: Operators that read only the type and the shape of their argument, not its values.
+_SHAPE_ONLY = {
+    _aten.empty_like.default,
+    _aten.zeros_like.default,
+    _aten.ones_like.default,
+    _aten.full_like.default,
+    _aten.new_empty.default,
+    _aten.new_empty_strided.default,
+    _aten.new_zeros.default,
+    _aten.new_ones.default,
+    _aten.new_full.default,
+}
+
+#: Operators that allocate memory and have no tensor arguments.
+_ALLOCATING = {
+    _aten.empty.memory_format,
+    _aten.empty_strided.default,
+    _aten.zeros.default,
+    _aten.ones.default,
+    _aten.full.default,
+}
+
+#: Operators that return a new tensor whose memory other code can access, such as a mapped file.
+_SHARED = {_aten.from_file.default}
+
+#: The effects that an operator can have on its tensor arguments. _READ: it reads or changes their memory. _OVERWRITE: it
+#: overwrites all elements of the first argument. _VIEW: it returns views of the arguments, or reads only their shapes. _DRAW:
+#: it draws random values into the first argument. _ALLOCATE: it has no tensor arguments. _UNKNOWN: nothing is known.
+_READ, _OVERWRITE, _VIEW, _DRAW, _ALLOCATE, _UNKNOWN = range(6)
+#: For each operator that was called before: its effect, and whether its result may have new memory.
+_effects: dict[Any, tuple[int, bool]] = {}
+
+
+def _effect(operator: Any) -> tuple[int, bool]:
+    """Determines the value of `_effects` for an operator, and stores and returns the value. Called once for each operator."""
+    if getattr(operator, "namespace", None) != "aten":
+        effect = _UNKNOWN
+    elif operator in (_aten.uniform_.default, _aten.normal_.default):
+        effect = _DRAW
+    elif operator in (_aten.zero_.default, _aten.fill_.Scalar, _aten.fill_.Tensor, _aten.copy_.default):
+        effect = _OVERWRITE
+    elif operator in _ALLOCATING:
+        effect = _ALLOCATE
+    elif operator.is_view or operator in _SHAPE_ONLY:
+        effect = _VIEW
+    else:
+        effect = _READ
+    is_new = effect != _UNKNOWN and operator not in _SHARED and not operator._schema.is_mutable
+    _effects[operator] = effect, is_new
+    return _effects[operator]
+
+
+class DeferredMode(TorchDispatchMode):
+    """The dispatch mode of a thread, which defers fills, and does a deferred fill before an operator reads its memory."""
+
+    #: Tells torch to call `__torch_dispatch__` for higher-order operators too. Their effect is _UNKNOWN.
+    supports_higher_order_operators = True
+
+    def __init__(self):
+        super().__init__()
+        self.queue = DeferredQueue()
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        effect, is_new = _effects.get(operator) or _effect(operator)
+        queue = self.queue
+        if types or effect == _UNKNOWN:
+            # `types` has the subclasses of Tensor among the arguments. Such an argument may use the memory of unknown tensors.
+            queue.flush_all()
+            return operator(*args, **kwargs)
+        if effect == _ALLOCATE:
+            result = operator(*args, **kwargs)
+            if type(result) is Tensor and result.dtype in DTYPES and has_cpu_memory(result):
+                queue.add_storage(result)
+            return result
+        if effect == _VIEW:
+            result = operator(*args, **kwargs)
+            queue.expose_elements(result)
+        elif effect == _DRAW and queue.defer(*_request(operator, args, kwargs)):
+            return args[0]
+        elif effect == _OVERWRITE and queue.fills and queue.covers_fill(args[0]):
+            for arg in args[1:]:
+                if isinstance(arg, Tensor):
+                    queue.flush(arg)
+            result = operator(*args, **kwargs)
+            # The deferred fill is dropped only after the operator, because it must still be done if the operator raises.
+            queue.drop(args[0])
+        else:
+            queue.flush_arguments(args, kwargs)
+            if effect == _DRAW and _fill_now(operator, args, kwargs):
+                return args[0]
+            result = operator(*args, **kwargs)
+        if is_new and type(result) is Tensor and has_cpu_memory(result):
+            queue.add_result(args, result)
+        return result
+
+    def wake(self, tensor: Tensor) -> None:
+        """Turns the mode on. Called before a large fill of `tensor`, so that this fill may be deferred as well."""
+        _sleeping.mode = None
+        queue = self.queue
+        queue.is_active = True
+        storage = storage_of(tensor)
+        if storage._cdata not in queue.exposed and storage.resizable() and _is_unwritten(storage):
+            queue.add_storage(tensor)
+        queue.exposed.clear()
+        patches.apply_to_importers()
+        super().__enter__()
+
+    def __enter__(self):
+        """Applies the patches. The mode itself stays off until `wake` is called."""
+        patches.apply(self.queue)
+        _sleeping.mode = self
+        return self
+
+    def __exit__(self, *exception):
+        patches.remove(self.queue)
+        if not self.queue.is_active:
+            _sleeping.mode = None
+            self.queue.exposed.clear()
+            return
+        super().__exit__(*exception)
+        try:
+            self.queue.flush_all()
+        finally:
+            self.queue.own.clear()
+
+
+def _is_unwritten(storage) -> bool:
+    """Returns whether no page of a storage has been written to since the system allocated it.
+
+    The check leaves out the pages at the two ends, because the storage may share these pages with other memory. Returns False
+    if the state of the pages is unknown. Only Linux has /proc/self/pagemap.
+    """
+    page = mmap.PAGESIZE
+    first, end = -(-storage.data_ptr() // page), (storage.data_ptr() + storage.nbytes()) // page
+    try:
+        with open("/proc/self/pagemap", "rb", buffering=0) as pages:
+            pages.seek(8 * first)
+            entries = bytearray(pages.read(8 * (end - first)))
+    except OSError:
+        return False
+    # An entry has 8 bytes. Its highest bit is set if the page is in memory, and the next bit is set if the page is swapped out.
+    # Both bits are 0 for a page that was never written to.
+    return first < end and len(entries) == 8 * (end - first) and not max(entries[7::8]) >> 6
+
+
+#: `_sleeping.mode` is the DeferredMode that this thread has entered and not turned on yet, or None if there is none.
+_sleeping = threading.local()
+
+
+def wake(tensor: Tensor) -> bool:
+    """Turns on the mode of this thread, and returns True. Returns False if no mode is off, or if the mode must stay off."""
+    mode = getattr(_sleeping, "mode", None)
+    # During a backward pass, the mode must stay off, because autograd restores the stack of modes at the end of the pass.
+    if mode is None or torch._C._current_graph_task_id() != -1:
+        return False
+    mode.wake(tensor)
+    return True
+
+
+_torch_stream.wake_mode = wake
+
+
+def _read_operator(operator, args, kwargs):
+    """Returns three values for a call of `aten.uniform_` or `aten.normal_`: UNIFORM or NORMAL, its arguments, the generator."""
+    if operator is _aten.uniform_.default:
+        make_request, names = UNIFORM, ("from", "to")
+    else:
+        make_request, names = NORMAL, ("mean", "std")
+    a, b, generator = read_arguments(names, args[1:], **kwargs)
+    return make_request, (a, b), generator
+
+
+def _request(operator, args, kwargs):
+    """Returns the arguments of `DeferredQueue.defer` for a call of `aten.uniform_` or `aten.normal_`."""
+    make_request, numbers, generator = _read_operator(operator, args, kwargs)
+    request = make_request(*numbers) if is_same(make_request, args[0].dtype) else None
+    return request, args[0], generator
+
+
+def _fill_now(operator, args, kwargs) -> bool:
+    make_request, numbers, generator = _read_operator(operator, args, kwargs)
+    return fill(make_request, numbers, args[0], generator)
+
+
+def fill_under_mode(make_request, arguments, tensor: Tensor, generator) -> bool:
+    """Fills a tensor at once, even if this thread is in deferred mode. Returns True if it filled the tensor.
+
+    Returns False if the tensor is left to torch. This is so for all uniform and normal fills: torch calls an operator for them, and
+    the deferred mode intercepts the operator.
+    """
+    if make_request is UNIFORM or make_request is NORMAL or torch._C._len_torch_dispatch_stack() != 1:
+        return False
+    mode = _pop_mode()
+    try:
+        is_ours = isinstance(mode, DeferredMode) and is_same(make_request, tensor.dtype)
+        request = make_request(*arguments) if is_ours else None
+        return request is not None and mode.queue.fill(request, tensor, generator)
+    finally:
+        _push_mode(mode)
+
+
+_torch_stream.fill_under_mode = fill_under_mode

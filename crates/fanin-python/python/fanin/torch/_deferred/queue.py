@@ -1,0 +1,180 @@
+"""The class `DeferredQueue`: the deferred fills of a thread, and the storages whose fills may be deferred."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from ..._fanin import FillRequest, torch_advance, torch_words
+from .. import _torch_stream
+from .._torch_stream import DTYPES, TENSOR_TYPES, has_ordinary_keys, is_cpu_generator, is_plain
+from .queued_fill import QueuedFill, covers_storage, flush, has_cpu_memory, storage_of
+
+_default_generator = torch.default_generator
+
+#: The lock for all queues. A patched method does fills in the queues of all threads. With one lock for each queue, two threads
+#: could deadlock: each would hold the lock of its own queue and wait for the lock of the other queue.
+_lock = threading.RLock()
+
+
+class DeferredQueue:
+    """The deferred fills of a thread, and the storages whose fills may be deferred.
+
+    A fill is deferred only if its storage was allocated while the mode was on, and was not *exposed* since then. A storage is
+    exposed when code outside torch gets access to it, such as by a NumPy view or a raw pointer.
+    """
+
+    def __init__(self):
+        #: The deferred fills. In all dicts of this class, the key is the address of the storage object (`_cdata`).
+        self.fills: dict[int, QueuedFill] = {}
+        #: `queued_bytes` is the size of the fills that were deferred after the last call of `_drop_unused`. `kept_bytes` is the
+        #: size of the fills that this call did not drop.
+        self.queued_bytes = self.kept_bytes = 0
+        #: The storages whose fills may be deferred. While a weak reference to a storage exists, its address is not reused.
+        self.own: dict[int, StorageWeakRef] = {}
+        #: The storages that were exposed while the mode was off.
+        self.exposed: dict[int, StorageWeakRef] = {}
+        #: Whether the dispatch mode of this thread is on.
+        self.is_active = False
+
+    def add_storage(self, tensor: Tensor) -> None:
+        """Allows fills of a tensor's storage to be deferred. Called when the storage was newly allocated."""
+        storage = storage_of(tensor)
+        self.own[storage._cdata] = StorageWeakRef(storage)
+
+    def add_result(self, args, result: Tensor) -> None:
+        """Allows fills of the storage of an operator's result to be deferred.
+
+        Does nothing if the storage may belong to an argument, because the operator has then not allocated it.
+        """
+        storage = storage_of(result)
+        if storage._cdata in self.own:
+            return
+        # Operators such as detach return a tensor that uses the memory of an argument.
+        for arg in args:
+            if isinstance(arg, Tensor) and (not has_cpu_memory(arg) or storage_of(arg)._cdata == storage._cdata):
+                return
+        self.own[storage._cdata] = StorageWeakRef(storage)
+
+    def defer(self, request: FillRequest | None, tensor: Tensor, generator) -> bool:
+        """Defers a fill, advances the default generator past the fill, and returns True.
+
+        Returns False if the fill cannot be deferred. The generator and the queue are then unchanged.
+        """
+        if (
+            request is None
+            or (generator is not None and generator is not _default_generator)
+            or type(tensor) not in TENSOR_TYPES
+            or tensor.dtype not in DTYPES
+            or not has_ordinary_keys(tensor)
+        ):
+            return False
+        key = storage_of(tensor)._cdata
+        count = tensor.numel()
+        if count < 2 or key not in self.own or not covers_storage(tensor, count):
+            return False
+        words = torch_words(request, DTYPES[tensor.dtype], count)
+        if not words:
+            return False
+        state = torch_advance(_default_generator, words)
+        if state is None:
+            return False
+        with _lock:
+            self.fills.pop(key, None)
+            self.fills[key] = QueuedFill(request, tensor, count, state)
+            self.queued_bytes += storage_of(tensor).nbytes()
+            if self.queued_bytes > self.kept_bytes:
+                self._drop_unused()
+        return True
+
+    def _drop_unused(self) -> None:
+        """Drops the deferred fills of storages that nothing else refers to.
+
+        `defer` calls this method only when the number of deferred bytes has doubled since the last call. The cost for each
+        deferred fill is therefore constant on average.
+        """
+        for key in [key for key, fill in self.fills.items() if fill.is_unused()]:
+            del self.fills[key]
+        self.queued_bytes = 0
+        self.kept_bytes = sum(storage_of(fill.tensor).nbytes() for fill in self.fills.values())
+
+    def drop(self, tensor: Tensor) -> None:
+        """Drops the deferred fill of a tensor's storage, if there is one. Called after the whole storage was overwritten."""
+        with _lock:
+            self.fills.pop(storage_of(tensor)._cdata, None)
+
+    def covers_fill(self, tensor: Tensor) -> bool:
+        """Returns whether the tensor covers its whole storage, and a fill of this storage is deferred."""
+        return (
+            type(tensor) in TENSOR_TYPES
+            and has_cpu_memory(tensor)
+            and storage_of(tensor)._cdata in self.fills
+            and covers_storage(tensor, tensor.numel())
+        )
+
+    def flush(self, tensor: Tensor) -> None:
+        """Does the deferred fill of a tensor's storage, if there is one."""
+        if not self.fills or not has_cpu_memory(tensor):
+            return
+        with _lock:
+            fill = self.fills.pop(storage_of(tensor)._cdata, None)
+            if fill is not None:
+                flush([fill])
+
+    def flush_arguments(self, args, kwargs) -> None:
+        """Does the deferred fills of the storages that an operator's arguments use."""
+        if not self.fills:
+            return
+        for arg in (*args, *kwargs.values()):
+            if isinstance(arg, Tensor):
+                self.flush(arg)
+            elif isinstance(arg, (list, tuple)):
+                for item in arg:
+                    if isinstance(item, Tensor):
+                        self.flush(item)
+
+    def flush_all(self) -> None:
+        """Does all deferred fills, except fills of storages that nothing else refers to. These fills are dropped."""
+        if self.fills:
+            with _lock:
+                fills = [fill for fill in self.fills.values() if not fill.is_unused()]
+                self.fills.clear()
+                flush(fills)
+
+    def expose(self, tensor: Tensor) -> None:
+        """Does the deferred fill of a tensor's storage, and ensures that no later fill of this storage is deferred.
+
+        Called when code outside torch gets access to the storage.
+        """
+        if type(tensor) in TENSOR_TYPES and has_cpu_memory(tensor):
+            self.flush(tensor)
+            storage = storage_of(tensor)
+            self.own.pop(storage._cdata, None)
+            if not self.is_active:
+                self.exposed[storage._cdata] = StorageWeakRef(storage)
+
+    def expose_elements(self, result) -> None:
+        """Exposes the storage of each result of an operator that has a single element.
+
+        `torch.tensor([view, ...])` reads views of a single element without an operator, so such reads cannot be noticed.
+        """
+        for view in result if isinstance(result, (list, tuple)) else (result,):
+            if isinstance(view, Tensor) and view.numel() == 1:
+                self.expose(view)
+
+    def fill(self, request: FillRequest, tensor: Tensor, generator) -> bool:
+        """Fills a tensor now, and returns True. Returns False if torch must do the fill. Called while the mode is off."""
+        if not (is_plain(tensor) and is_cpu_generator(generator)):
+            return False
+        with _lock:
+            covered = self.covers_fill(tensor)
+            if not covered:
+                self.flush(tensor)
+            if not _torch_stream.fill_plain(request, tensor, generator):
+                return False
+            if covered:
+                del self.fills[storage_of(tensor)._cdata]
+        return True

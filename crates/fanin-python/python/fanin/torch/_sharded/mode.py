@@ -1,0 +1,324 @@
+"""The function mode of `sharded_init`, which intercepts the methods and functions of tensors in one thread.
+
+It does three things:
+
+- It fills parameters by `normal_` and `uniform_`, with values of the native stream.
+- It does operations on a DTensor that torch would do with communication or on a copy: indexing, views, and `copy_` from an
+  ordinary tensor.
+- It records which elements of a parameter were written to, and which tensors have no known values. An operation that reads
+  memory without known values, as in `bias.data = pad(bias.data)`, does not count as a write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from .._regions import is_dtensor, local_of
+from .fill import METHODS, apply_elementwise, copy, fill
+from .parameter_views import ModuleTensors, NamedTensor, ParameterView, whole
+from .written import StorageLog, storage_of
+
+#: Methods and functions that return views of a tensor.
+_VIEWS = frozenset(
+    "__getitem__ select narrow chunk tensor_split split split_with_sizes unbind view view_as reshape flatten unflatten t "
+    "transpose swapaxes swapdims permute movedim moveaxis squeeze unsqueeze diagonal unfold hsplit vsplit dsplit".split()
+)
+_SET_DATA = Tensor.data.__set__  # type: ignore[attr-defined]
+#: Attributes of a tensor that return views of the tensor: the key is the getter, and the value is the attribute's name.
+_VIEW_ATTRIBUTES = {getattr(Tensor, name).__get__: name for name in ("T", "mT", "H", "mH")}
+
+#: Functions that draw from torch's generator. Calling them with a DTensor is an error: each rank would draw separately, so the
+#: values would depend on the mesh.
+_DRAWS = frozenset(
+    "random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_ bernoulli rand_like randn_like randint_like normal "
+    "dropout dropout_ multinomial poisson".split()
+)
+
+#: Elementwise in-place methods that overwrite all elements with a number.
+_CONSTANT = frozenset(("fill_", "zero_"))
+#: Elementwise in-place methods that compute each element from its former value. Their arguments must be numbers.
+_ARITHMETIC = frozenset(
+    "mul_ div_ add_ sub_ multiply_ divide_ subtract_ true_divide_ pow_ clamp_ clamp_min_ clamp_max_ clip_ neg_ "
+    "abs_ exp_ log_ log1p_ expm1_ sqrt_ rsqrt_ reciprocal_ square_ sin_ cos_ tanh_ sigmoid_ erf_ erfinv_ round_ floor_ "
+    "ceil_ trunc_ sign_".split()
+)
+#: In-place methods that change an unknown part of the elements. The other elements keep their values.
+_PARTIAL = frozenset(
+    "masked_fill_ masked_scatter_ index_fill_ index_copy_ index_add_ index_put_ index_reduce_ scatter_ scatter_add_ "
+    "scatter_reduce_ put_ fill_diagonal_ tril_ triu_ addmm_ addcmul_ addcdiv_ lerp_ renorm_ cumsum_ cumprod_".split()
+)
+#: Methods whose names end with an underscore, although they do not write values.
+_NOT_WRITING = frozenset(
+    "requires_grad_ detach_ share_memory_ rename_ retain_grad_ is_shared_ t_ transpose_ swapaxes_ squeeze_ unsqueeze_ "
+    "as_strided_ resize_ resize_as_ set_".split()
+)
+
+#: Functions whose result has no known values.
+_EMPTY = frozenset("empty empty_like empty_strided empty_permuted new_empty new_empty_strided".split())
+#: Functions that read only the shape and the type of their first argument.
+_SHAPE_ONLY = frozenset("new_zeros new_ones new_full".split())
+
+
+def _writes(name: str) -> bool:
+    return name == "__setitem__" or (name.endswith("_") and not name.endswith("__") and name not in _NOT_WRITING)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    """Returns the tensors among some values, and in lists, tuples and dicts of values."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from _tensors(value)
+        elif isinstance(value, dict):
+            yield from _tensors(value.values())
+
+
+def _is_empty(tensors: ModuleTensors) -> bool:
+    """Returns whether no parameter was ever written to, as after `to_empty`. Then the buffers have no values either."""
+    parameters = [local_of(one.tensor) for one in tensors.by_id.values() if one.is_parameter]
+    parameters = [one for one in parameters if not nn.parameter.is_lazy(one) and one.numel()]
+    return bool(parameters) and not any(one.is_inference() or one._version for one in parameters)
+
+
+class ShardedMode(TorchFunctionMode):
+    """The function mode of a thread that is inside `sharded_init`."""
+
+    def __init__(self, module: nn.Module, seed: int, ignored: frozenset[int]):
+        super().__init__()
+        self.tensors = ModuleTensors(module, ignored)
+        self.seed = seed
+        if not _is_empty(self.tensors):
+            # The buffers have the values that the constructors of the modules gave to them.
+            for named in self.tensors.by_id.values():
+                if not named.is_parameter:
+                    whole(named).mark_written()
+        #: Tensors that functions such as `empty_like` have returned for a parameter, by the id of the tensor. A fill of such a
+        #: tensor writes the values that the same fill of the parameter writes.
+        self.likes: dict[int, tuple[Tensor, ParameterView]] = {}
+        #: Which of the other tensors have known values.
+        self.log = StorageLog()
+
+    def find(self, tensor: Any, function: str) -> ParameterView | None:
+        """Returns the ParameterView that describes a tensor, or None if the tensor does not belong to a parameter.
+
+        A tensor that `empty_like` has returned for a parameter is treated as the parameter. `function` is the name of the
+        called function, for error messages.
+        """
+        if not isinstance(tensor, Tensor) or nn.parameter.is_lazy(tensor):
+            return None
+        like = self.likes.get(id(tensor))
+        if like is not None:
+            return like[1]
+        view = self.tensors.find(tensor)
+        if view is None:
+            # The tensor may be a parameter that the module got after the last update.
+            self.tensors.update()
+            view = self.tensors.find(tensor)
+        if view is None and is_dtensor(tensor):
+            raise ValueError(
+                f"{function} of a DTensor of shape {tuple(tensor.shape)} that is no parameter or buffer of the module: it has no "
+                "name, so its values would differ from rank to rank"
+            )
+        if view is None and self.tensors.is_local(tensor):
+            raise ValueError(f"{function} of the local tensor of a DTensor: initialize the parameter, which has the global shape")
+        return view
+
+    def fill(self, view: ParameterView, spec: Any) -> None:
+        """Fills a view of a parameter or of a tensor like a parameter, and records the write."""
+        fill(view, spec, self.seed)
+        self._log_like(view)
+
+    def unwritten(self) -> list[NamedTensor]:
+        """Returns the parameters and buffers with elements that have no known values."""
+        self.tensors.update()
+        left = []
+        for named in self.tensors.by_id.values():
+            if not named.written.is_complete and not self.log.get(named.tensor):
+                left.append(named)
+        return left
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        tensor = args[0] if args else None
+        if name == "__get__" and func not in _VIEW_ATTRIBUTES:
+            # Attributes such as `shape` and `data` compute no values.
+            return func(*args, **kwargs)
+        if name in METHODS and isinstance(tensor, Tensor):
+            spec = METHODS[name](*args[1:], **kwargs)
+            view = None if spec is None else self.find(tensor, name)
+            if view is not None:
+                self.fill(view, spec)
+                return tensor
+        elif name.endswith("_like") and name not in _DRAWS and isinstance(tensor, Tensor):
+            return self._like(func, name, args, kwargs)
+        elif name in _DRAWS and any(isinstance(one, Tensor) and is_dtensor(one) for one in args):
+            raise ValueError(
+                f"{name} of a DTensor: torch draws on each rank by itself, so the weights would depend on the mesh: use "
+                "normal_, uniform_ or a function of torch.nn.init"
+            )
+        elif isinstance(tensor, Tensor) and func == _SET_DATA:
+            return self._set_data(func, tensor, args[1])
+        elif isinstance(tensor, Tensor) and (is_dtensor(tensor) or tensor.is_meta):
+            return self._call_on_dtensor(func, name, args, kwargs)
+        return self._call(func, name, args, kwargs)
+
+    def _call(self, func, name, args, kwargs):
+        """Calls a function of torch, and records which elements it has written to and whether its result has known values."""
+        tensor = args[0] if args else None
+        if isinstance(tensor, Tensor) and _writes(name):
+            values = [*args[2:], *kwargs.values()] if name == "__setitem__" else [*args[1:], *kwargs.values()]
+            is_known = self._are_known(values)
+            result = func(*args, **kwargs)
+            target = self._assigned(tensor, args[1]) if name == "__setitem__" else tensor
+            self._record_write(target, name, is_known)
+            return result
+        result = func(*args, **kwargs)
+        made = [one for one in _tensors((result,)) if one.layout is torch.strided]
+        if made:
+            given = list(_tensors((*args, *kwargs.values())))
+            reads_shape = name in _SHAPE_ONLY or name.endswith("_like")
+            is_known = name not in _EMPTY and (reads_shape or self._are_known(given))
+            memory = {storage_of(one)._cdata for one in given if one.layout is torch.strided}
+            out = kwargs.get("out")
+            if isinstance(out, Tensor):
+                read = (*args, *(value for key, value in kwargs.items() if key != "out"))
+                self._record_write(out, "copy_", self._are_known(read))
+            for one in made:
+                # A view has the memory of an argument, which is recorded already.
+                if storage_of(one)._cdata not in memory:
+                    self.log.set(one, is_known)
+        return result
+
+    def _are_known(self, values) -> bool:
+        """Returns whether all tensors among some values have known values."""
+        return all(self._is_known(one) for one in _tensors(values))
+
+    def _is_known(self, tensor: Tensor) -> bool:
+        if not tensor.numel() or nn.parameter.is_lazy(tensor):
+            return True
+        like = self.likes.get(id(tensor))
+        try:
+            view = like[1] if like is not None else self.tensors.find(tensor)
+            is_written = view is None or view.is_written
+        except ValueError:
+            # The tensor is not a region of the parameter. It is known if all elements of the parameter are.
+            owner = self.tensors.owner(tensor)
+            view, is_written = None, owner is None or owner.written.is_complete
+        logged = self.log.get(tensor)
+        return logged is True or (is_written and (view is not None or logged is None))
+
+    def _assigned(self, tensor: Tensor, index: Any) -> Tensor | None:
+        """Returns the view of a tensor that `tensor[index] = values` writes to, or None if the index selects single elements."""
+        selected = tensor[index]
+        if storage_of(selected)._cdata == storage_of(tensor)._cdata:
+            return selected
+        return tensor if selected.numel() == tensor.numel() else None
+
+    def _record_write(self, target: Tensor | None, name: str, is_known: bool) -> None:
+        """Records a write to all elements of a tensor. `is_known` is whether the written values are known."""
+        if target is None or not target.numel():
+            return
+        like = self.likes.get(id(target))
+        try:
+            view = like[1] if like is not None else self.tensors.find(target)
+        except ValueError:
+            # The tensor is not a region of the parameter, as a diagonal is not.
+            owner = self.tensors.owner(target)
+            view, name = whole(owner) if owner is not None else None, "masked_fill_"
+        if view is None:
+            if name not in _ARITHMETIC and name not in _PARTIAL:
+                self.log.set(target, is_known)
+            elif not is_known:
+                self.log.set(target, False)
+        else:
+            self._record_write_to(view, name, is_known)
+
+    def _record_write_to(self, view: ParameterView, name: str, is_known: bool) -> None:
+        if not is_known:
+            # Some elements have values that were computed from unknown values.
+            view.named.written.clear()
+            self.log.set(view.named.tensor, False)
+        elif name not in _ARITHMETIC and name not in _PARTIAL:
+            view.mark_written()
+        self._log_like(view)
+
+    def _log_like(self, view: ParameterView) -> None:
+        """Records whether a tensor like a parameter has known values, so that tensors computed from it have them as well."""
+        if id(view.named.tensor) in self.likes:
+            self.log.set(view.named.tensor, view.named.written.is_complete)
+
+    def _set_data(self, func, tensor: Tensor, data: Tensor):
+        """Does `tensor.data = data`."""
+        is_known = self._is_known(data)
+        result = func(tensor, data)
+        self.tensors.update()
+        named = self.tensors.by_id.get(id(tensor))
+        if named is not None:
+            named.written.clear()
+            if is_known:
+                whole(named).mark_written()
+        return result
+
+    def _call_on_dtensor(self, func, name, args, kwargs):
+        """Does an operation on a DTensor or on a view of its twin, and returns the result.
+
+        A view of a DTensor is computed as a view of its twin (see `parameter_views`). A write to the DTensor, or to a view of
+        its twin, writes to the local tensor of this rank. torch does all other operations.
+        """
+        tensor = args[0]
+        is_view = name in _VIEWS or func in _VIEW_ATTRIBUTES
+        view = self.tensors.find(tensor) if is_view or _writes(name) else None
+        if view is None and name == "__setitem__" and is_dtensor(tensor):
+            raise ValueError(
+                f"an assignment to a part of a DTensor of shape {tuple(tensor.shape)} that is no parameter: torch would write to a "
+                "copy on some ranks, so assign to the parameter, or to an ordinary tensor, which copy_ accepts"
+            )
+        if view is None or view.named.twin is None:
+            return self._call(func, name, args, kwargs)
+        twin = view.named.twin if is_dtensor(tensor) else tensor
+        if is_view:
+            return func(twin, *args[1:], **kwargs)
+        if name == "__setitem__":
+            _, index, values = args
+            target = twin[index]
+            view = self.tensors.find(target)
+            if view is None:
+                raise ValueError(f"an assignment to single elements of a DTensor of shape {tuple(twin.shape)}: use a slice")
+            name, args = ("copy_", (target, values)) if isinstance(values, Tensor) else ("fill_", (target, values))
+        is_known = self._are_known((*args[1:], *kwargs.values()))
+        if name == "copy_" or (name == "fill_" and isinstance(args[1], Tensor)):
+            copy(view, args[1])
+        elif is_dtensor(tensor) and view.is_itself and name not in _ARITHMETIC and name not in _CONSTANT:
+            func(*args, **kwargs)
+        elif (name in _ARITHMETIC or name in _CONSTANT) and not any(_tensors((*args[1:], *kwargs.values()))):
+            apply_elementwise(view, name, args[1:], kwargs)
+        else:
+            raise ValueError(
+                f"{view.named.name}: {name} on a view of a DTensor is not supported: use in-place operations with numbers, "
+                "copy_ or assignment"
+            )
+        self._record_write_to(view, name, is_known)
+        return tensor
+
+    def _like(self, func, name, args, kwargs):
+        made = func(*args, **kwargs)
+        if not isinstance(made, Tensor):
+            return made
+        is_known = name not in _EMPTY
+        self.log.set(made, is_known)
+        view = self.tensors.find(args[0]) if args[0].numel() else None
+        if view is not None and view.is_itself and made.shape == args[0].shape:
+            # The dict also holds the tensor, because no other tensor gets the same id while this tensor lives.
+            named = NamedTensor(view.named.name, made)
+            self.likes[id(made)] = (made, whole(named))
+            self.tensors.add_like(named)
+            if is_known:
+                self.likes[id(made)][1].mark_written()
+        return made

@@ -1,0 +1,293 @@
+"""Finds the parameter that a tensor is a view of, and the indices of the parameter that the view covers.
+
+Initialization code writes to views of parameters, as in `weight[padding_idx].fill_(0)`, `weight.chunk(4)` and
+`weight.view(rows, -1)`. A view of an ordinary parameter shares the parameter's memory. For a DTensor, torch would compute a
+view by communication, or return a copy, so that a fill of the view would not change the parameter. `sharded_init` therefore
+computes the view of a *twin* of the DTensor: a tensor on the meta device that has the global shape of the DTensor, but no
+memory. The storage offset and the strides of a view determine the indices that the view covers, with and without a twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from ..._fanin import canonical_name
+from .._regions import Region, is_dtensor, local_of, regions_of, view_of
+from .written import Coverage, storage_of
+
+
+class NamedTensor:
+    """A parameter or buffer, its name without the prefixes of wrappers, and a DTensor's twin (see the module docstring)."""
+
+    __slots__ = ("_storage", "is_parameter", "name", "tensor", "twin", "written")
+
+    def __init__(self, name: str, tensor: Tensor):
+        self.name = name
+        self.tensor = tensor
+        self.is_parameter = isinstance(tensor, nn.Parameter)
+        #: The elements of the tensor's present memory that were written to.
+        self.written = Coverage(() if nn.parameter.is_lazy(tensor) else self.shape)
+        self._storage = _weak_storage(tensor)
+        self.twin = None
+        if is_dtensor(tensor):
+            self.twin = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensor.shape)
+
+    def has_new_memory(self) -> bool:
+        """Returns whether the tensor has other memory than when this object was created, as after `tensor.data = other`."""
+        if self._storage is None:
+            return not nn.parameter.is_lazy(self.tensor) and local_of(self.tensor).layout is torch.strided
+        return storage_of(self.tensor)._cdata != self._storage.cdata
+
+    @property
+    def base(self) -> Tensor:
+        """The tensor whose views are computed: the twin if the parameter is a DTensor, and else the parameter itself."""
+        return self.tensor if self.twin is None else self.twin
+
+
+class LocalRegion(NamedTuple):
+    """A region of a ParameterView that this rank holds."""
+
+    #: The index, in the parameter, of the region's first element.
+    start: tuple[int, ...]
+    #: The memory of the region, as a tensor with the dimensions of the parameter.
+    memory: Tensor
+    #: The same region, with indices of the view instead of the parameter.
+    region: Region
+    #: The memory of the region, as a tensor with the dimensions of the view.
+    view: Tensor
+
+
+class ParameterView:
+    """A view of a parameter, which covers a range of indices along each dimension of the parameter.
+
+    Each dimension of the view is a dimension of the parameter, or was inserted and has size 1. If the view lacks a dimension of
+    the parameter, the range along this dimension has one index.
+    """
+
+    def __init__(
+        self, named: NamedTensor, start: tuple[int, ...], size: tuple[int, ...], axes: tuple[int | None, ...], shape
+    ):
+        self.named = named
+        #: `start` is the index, in the parameter, of the view's first element. `size` is the tuple of the ranges' lengths.
+        self.start, self.size = start, size
+        #: For each dimension of the view, the dimension of the parameter, or None for an inserted dimension.
+        self.axes = axes
+        #: The shape of the view.
+        self.shape = tuple(shape)
+
+    @property
+    def is_reshaped(self) -> bool:
+        """Whether the view is the whole parameter in another shape, in row-major order."""
+        return len(self.axes) != len(self.shape)
+
+    @property
+    def is_itself(self) -> bool:
+        """Whether the view is the whole parameter in the parameter's own shape."""
+        shape = self.named.shape
+        return self.size == shape and self.shape == shape and self.axes == tuple(range(len(shape)))
+
+    @property
+    def name(self) -> str:
+        """The name under which the view is filled as a separate tensor. The name contains the slice, as in `weight[0:4]`."""
+        if self.is_itself:
+            return self.named.name
+        slices = [f"{start}:{start + size}" for start, size in zip(self.start, self.size)]
+        while slices and self.size[len(slices) - 1] == self.named.shape[len(slices) - 1]:
+            slices.pop()
+        axes = [axis for axis in self.axes if axis is not None]
+        name = f"{self.named.name}[{', '.join(slices)}]" if slices else self.named.name
+        return name if axes == sorted(axes) else f"{name}.permute{tuple(axes)}".replace(",)", ")")
+
+    @property
+    def is_written(self) -> bool:
+        """Whether every element of the view was written to."""
+        return self.named.written.covers(self.start, self.size)
+
+    def mark_written(self) -> None:
+        """Records that every element of the view was written to."""
+        self.named.written.add(self.start, self.size)
+
+    def local_regions(self) -> Iterator[LocalRegion]:
+        """Returns the regions of the view that this rank holds."""
+        local = local_of(self.named.tensor).detach()
+        for region in regions_of(self.named.tensor, self.named.name):
+            low = [max(a, b) for a, b in zip(region.start, self.start)]
+            high = [min(a + n, b + m) for a, n, b, m in zip(region.start, region.size, self.start, self.size)]
+            if any(a >= b for a, b in zip(low, high)):
+                continue
+            start, size = tuple(low), tuple(b - a for a, b in zip(low, high))
+            offset = tuple(at + a - b for at, a, b in zip(region.local, low, region.start))
+            memory = view_of(local, Region(offset, start, size))
+            yield LocalRegion(start, memory, *self._in_view(start, size, memory))
+
+    def _in_view(self, start, size, memory: Tensor) -> tuple[Region, Tensor]:
+        """Returns the fields `region` and `view` of a LocalRegion.
+
+        `start` and `size` describe the region, with indices of the parameter. `memory` has the dimensions of the parameter.
+        """
+        kept = [axis for axis in self.axes if axis is not None]
+        dropped = [axis for axis in range(len(size)) if axis not in kept]
+        view = memory.permute([*kept, *dropped])
+        for _ in dropped:
+            view = view.select(-1, 0)
+        starts, sizes = [], []
+        for dimension, axis in enumerate(self.axes):
+            if axis is None:
+                view = view.unsqueeze(dimension)
+            starts.append(0 if axis is None else start[axis] - self.start[axis])
+            sizes.append(1 if axis is None else size[axis])
+        return Region(tuple(starts), tuple(starts), tuple(sizes)), view
+
+
+class ModuleTensors:
+    """The parameters and buffers of a module. `find` returns the one that shares memory with a given tensor."""
+
+    def __init__(self, module: nn.Module, ignored: frozenset[int] = frozenset()):
+        self.module = module
+        #: The ids of parameters that `find` does not find, because writes to them have no effect.
+        self.ignored = ignored
+        #: The parameters and buffers, by the id of the tensor.
+        self.by_id: dict[int, NamedTensor] = {}
+        #: The parameters and buffers that use each storage, by the address of the storage object. A DTensor uses the storages
+        #: of its local tensor and of its twin.
+        self.by_storage: dict[int, list[NamedTensor]] = {}
+        #: Tensors that are like a parameter, but not in the module.
+        self.likes: list[NamedTensor] = []
+        self.update()
+
+    def update(self) -> None:
+        """Reads the parameters and buffers again, because the code of the module may have replaced some of them."""
+        names: dict[str, str] = {}
+        by_id: dict[int, NamedTensor] = {}
+        for name, tensor in [*self.module.named_parameters(), *self.module.named_buffers()]:
+            if id(tensor) in self.ignored:
+                continue
+            canonical = canonical_name(name)
+            if canonical in names:
+                raise ValueError(
+                    f"{names[canonical]} and {name} are one name, {canonical}: they would get the same values"
+                )
+            names[canonical] = name
+            before = self.by_id.get(id(tensor))
+            if before is None or before.tensor is not tensor or before.name != canonical or before.has_new_memory():
+                before = NamedTensor(canonical, tensor)
+            by_id[id(tensor)] = before
+        self.by_id = by_id
+        self.by_storage = {}
+        for named in (*by_id.values(), *self.likes):
+            self._add(named)
+
+    def add_like(self, named: NamedTensor) -> None:
+        """Adds a tensor that is not in the module, but like one of its parameters, so that `find` finds it."""
+        self.likes.append(named)
+        self._add(named)
+
+    def _add(self, named: NamedTensor) -> None:
+        for tensor in (named.base, local_of(named.tensor)):
+            self.by_storage.setdefault(_storage(tensor), []).append(named)
+
+    def find(self, tensor: Tensor) -> ParameterView | None:
+        """Returns the ParameterView that describes a tensor, or None if the tensor shares memory with no parameter.
+
+        Raises
+        ------
+        ValueError
+            If the tensor shares memory with a parameter, but is neither a region of the parameter nor a reshaped view of the
+            whole parameter.
+        """
+        if is_dtensor(tensor):
+            for named in self.by_storage.get(_storage(local_of(tensor)), ()):
+                if named.twin is not None and tensor.shape == named.tensor.shape:
+                    if tensor.placements == named.tensor.placements:  # type: ignore[attr-defined]
+                        return whole(named)
+            return None
+        owner = self.owner(tensor)
+        return None if owner is None else _view(owner, tensor)
+
+    def owner(self, tensor: Tensor) -> NamedTensor | None:
+        """Returns the parameter whose memory, or whose twin's memory, contains the elements of an ordinary tensor."""
+        for named in self.by_storage.get(_storage(tensor), ()):
+            base = named.base
+            if _storage(base) != _storage(tensor):
+                continue
+            first, end = base.storage_offset(), base.storage_offset() + _extent(base)
+            if first <= tensor.storage_offset() and tensor.storage_offset() + _extent(tensor) <= end:
+                return named
+        return None
+
+    def is_local(self, tensor: Tensor) -> bool:
+        """Returns whether a tensor is the local tensor of one of the module's DTensors, or a view of such a local tensor."""
+        sharing = self.by_storage.get(_storage(tensor), ())
+        return not is_dtensor(tensor) and any(_storage(named.base) != _storage(tensor) for named in sharing)
+
+
+def whole(named: NamedTensor) -> ParameterView:
+    """Returns the view that covers the whole parameter in the parameter's own shape."""
+    shape = named.shape
+    return ParameterView(named, (0,) * len(shape), shape, tuple(range(len(shape))), shape)
+
+
+def _storage(tensor: Tensor) -> int:
+    return torch._C.TensorBase.untyped_storage(tensor)._cdata
+
+
+def _weak_storage(tensor: Tensor) -> StorageWeakRef | None:
+    """Returns a weak reference to a tensor's storage, so that its address is not reused. None if there is no storage."""
+    if nn.parameter.is_lazy(tensor) or local_of(tensor).layout is not torch.strided:
+        return None
+    return StorageWeakRef(storage_of(tensor))
+
+
+def _extent(tensor: Tensor) -> int:
+    """Returns the length of the memory from a tensor's first element to its last element (inclusive), in elements."""
+    return sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride())) + 1 if tensor.numel() else 0
+
+
+def _view(named: NamedTensor, tensor: Tensor) -> ParameterView:
+    """Returns the ParameterView for `tensor`, which shares memory with `named.base`.
+
+    The storage offset of `tensor` determines where the ranges begin. The strides of `tensor` determine which dimension of the
+    parameter each of its dimensions is.
+    """
+    base = named.base
+    shape, strides = named.shape, base.stride()
+    if tuple(tensor.shape) == shape and (tensor.stride() == strides or 0 in shape):
+        return whole(named)
+    remainder = int(tensor.storage_offset()) - int(base.storage_offset())
+    start = [0] * len(shape)
+    for axis in sorted(range(len(shape)), key=lambda axis: -strides[axis]):
+        if shape[axis] > 1:
+            start[axis], remainder = divmod(remainder, strides[axis])
+    size = [1] * len(shape)
+    axes: list[int | None] = []
+    for n, stride in zip(tensor.shape, tensor.stride()):
+        fits = [a for a in range(len(shape)) if shape[a] > 1 and strides[a] == stride and start[a] + n <= shape[a]]
+        fits = [axis for axis in fits if axis not in axes]
+        if n == 1:
+            axes.append(None)
+        elif fits:
+            size[fits[0]] = n
+            axes.append(fits[0])
+        else:
+            break
+    else:
+        if remainder == 0:
+            return ParameterView(named, tuple(start), tuple(size), tuple(axes), tensor.shape)
+    # The tensor is not a region of the parameter. It may be the whole parameter in another shape, in row-major order.
+    if tensor.is_contiguous() and base.is_contiguous() and prod(tensor.shape) == prod(shape):
+        flat = whole(named)
+        return ParameterView(named, flat.start, flat.size, (), tensor.shape)
+    raise ValueError(
+        f"{named.name}: a view of shape {tuple(tensor.shape)} and strides {tensor.stride()} is not a region of the "
+        f"parameter's shape {shape}: initialize a slice of its dimensions, or the whole parameter"
+    )

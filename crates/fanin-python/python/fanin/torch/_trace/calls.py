@@ -1,0 +1,214 @@
+"""Finds the call of an initializer, and the line of code, from which an operator was called.
+
+The functions of torch.nn.init are found by their code on the Python stack, so it does not matter how a program has imported
+them. An initializer that other initializers call, as `uniform_` in transformers calls torch's, belongs to the outer call.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+class Line(NamedTuple):
+    """A line of code that was running."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Call:
+    """A call of an initializer such as torch.nn.init.normal_, with the values of its arguments."""
+
+    __slots__ = ("arguments", "module", "name")
+
+    def __init__(self, module: str, name: str, arguments: dict[str, Any]):
+        self.module = module
+        self.name = name
+        self.arguments = arguments
+
+
+class Frame:
+    """A frame of the stack as it was at an event: its code, its instruction, and the frame outside."""
+
+    __slots__ = ("code", "instruction", "outer")
+
+    def __init__(self, code: CodeType, instruction: int, outer: Frame | None):
+        self.code = code
+        self.instruction = instruction
+        self.outer = outer
+
+
+class Caller:
+    """The stack of an event: its call of an initializer, if there is one, and the frames outside of this call."""
+
+    __slots__ = ("_frame", "call")
+
+    def __init__(self, call: Call | None, frame: Frame | None):
+        self.call = call
+        self._frame = frame
+
+    @property
+    def stack(self) -> tuple[Line, ...]:
+        """The lines from the one that called the initializer, outwards."""
+        lines = []
+        frame = self._frame
+        while frame is not None:
+            lines.append(_line(frame.code, frame.instruction))
+            frame = frame.outer
+        return tuple(lines)
+
+
+@lru_cache(maxsize=10_000)
+def _line(code: CodeType, instruction: int) -> Line:
+    """Returns the line of an instruction. Lines are looked up only when they are shown, because the search takes time."""
+    found = code.co_firstlineno
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            found = line
+            break
+    return Line(code.co_filename, found, getattr(code, "co_qualname", code.co_name))
+
+
+#: How a function on the stack is treated. An INTERNAL function is passed over. An INITIALIZER is a call of its own.
+_INTERNAL, _INITIALIZER, _OTHER = range(3)
+
+#: The modules whose functions with these names are initializers, and the arguments that are stored.
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "uniform_": ("a", "b"),
+    "normal_": ("mean", "std"),
+    "trunc_normal_": ("mean", "std", "a", "b"),
+    "trunc_normal_tf_": ("mean", "std", "a", "b"),
+    "constant_": ("val",),
+    "ones_": (),
+    "zeros_": (),
+    "eye_": (),
+    "dirac_": ("groups",),
+    "xavier_uniform_": ("gain",),
+    "xavier_normal_": ("gain",),
+    "kaiming_uniform_": ("a", "mode", "nonlinearity"),
+    "kaiming_normal_": ("a", "mode", "nonlinearity"),
+    "orthogonal_": ("gain",),
+    "sparse_": ("sparsity", "std"),
+    "variance_scaling_": ("scale", "mode", "distribution"),
+    "lecun_normal_": (),
+}
+_TIMM = "timm.layers.weight_init"
+_MODULES = ("torch.nn.init", "transformers.initialization", _TIMM, "fanin.torch._init")
+#: Functions that are initializers only in timm. The `lecun_normal_` of transformers calls `trunc_normal_`, with other bounds
+#: than the scheme lecun_normal has. There, the call of `trunc_normal_` is stored.
+_ONLY_TIMM = ("variance_scaling_", "lecun_normal_")
+
+#: Files whose functions are passed over, because they only pass a call on.
+_INTERNAL_ENDINGS = (
+    "torch/utils/_contextlib.py", "torch/utils/_device.py", "torch/_tensor.py", "torch/overrides.py", "torch/_ops.py",
+    "torch/utils/_python_dispatch.py", "torch/_compile.py", "torch/_dynamo/eval_frame.py", "torch/functional.py",
+    "torch/nn/parameter.py", "fanin/torch/_fast_init.py", "fanin/torch/_torch_stream.py", "fanin/torch/_deferred/mode.py",
+    "fanin/torch/_check/fresh_memory.py",
+)  # fmt: skip
+
+
+class Frames:
+    """Reads the stack of the running thread.
+
+    The outer frames of an event are mostly those of the event before. A frame that is still running has the same frames
+    outside, so these are not read again.
+    """
+
+    def __init__(self) -> None:
+        #: The kinds of the functions seen so far, by the id of their code. The code is stored to keep its id from other code.
+        self._kinds: dict[int, tuple[CodeType, int]] = {}
+        #: The frames of the event before, from the outermost inwards. Keeping a frame ensures that no other frame has its id.
+        self._running: list[tuple[FrameType, Frame | None]] = []
+        #: The position in `_running` of each frame, by the id of the frame.
+        self._positions: dict[int, int] = {}
+        self._call: Call | None = None
+        self._frame: FrameType | None = None
+
+    def close(self) -> None:
+        self._call = self._frame = None
+        self._running.clear()
+        self._positions.clear()
+
+    def caller(self) -> Caller:
+        """Returns the caller of the operator whose dispatch calls this method."""
+        kinds = self._kinds
+        frame: FrameType | None = sys._getframe(2)
+        initializer: FrameType | None = None
+        while frame is not None:
+            found = kinds.get(id(frame.f_code))
+            kind = found[1] if found is not None else self._kind(frame)
+            if kind == _OTHER:
+                break
+            if kind == _INITIALIZER:
+                initializer = frame
+            frame = frame.f_back
+        return Caller(self._call_of(initializer), self._outer(frame))
+
+    def _outer(self, frame: FrameType | None) -> Frame | None:
+        """Returns a frame and the frames outside of it, as they are now."""
+        positions, running = self._positions, self._running
+        inner: list[FrameType] = []
+        while frame is not None and frame.f_code is not _BUILD:
+            if id(frame) in positions:
+                break
+            inner.append(frame)
+            frame = frame.f_back
+        keep = 0 if frame is None or frame.f_code is _BUILD else positions[id(frame)]
+        for known, _ in running[keep:]:
+            del positions[id(known)]
+        if frame is not None and frame.f_code is not _BUILD:
+            # This frame is still running, but it may run another instruction now.
+            inner.append(frame)
+        del running[keep:]
+        result = running[-1][1] if running else None
+        for frame in reversed(inner):
+            code = frame.f_code
+            found = self._kinds.get(id(code))
+            if (found[1] if found is not None else self._kind(frame)) != _INTERNAL:
+                result = Frame(code, frame.f_lasti, result)
+            positions[id(frame)] = len(running)
+            running.append((frame, result))
+        return result
+
+    def _call_of(self, frame: FrameType | None) -> Call | None:
+        """Returns the call of the initializer that runs in a frame. All events of one call get the same object."""
+        if frame is not self._frame:
+            # The frame is kept until the next event, so that another call cannot get a frame at the same address.
+            self._frame = frame
+            self._call = None
+            if frame is not None:
+                local = frame.f_locals
+                name = frame.f_code.co_name
+                arguments = {key: local[key] for key in _ARGUMENTS[name] if key in local}
+                self._call = Call(frame.f_globals.get("__name__", ""), name, arguments)
+        return self._call
+
+    def _kind(self, frame: FrameType) -> int:
+        code = frame.f_code
+        kind = _OTHER
+        module = frame.f_globals.get("__name__", "")
+        if module in _MODULES:
+            is_known = code.co_name in _ARGUMENTS and (module == _TIMM or code.co_name not in _ONLY_TIMM)
+            if is_known:
+                kind = _INITIALIZER
+            elif code.co_name.startswith("_") or module != _TIMM:
+                kind = _INTERNAL
+        elif module == "copy" or code.co_filename.replace("\\", "/").endswith(_INTERNAL_ENDINGS):
+            kind = _INTERNAL
+        self._kinds[id(code)] = code, kind
+        return kind
+
+
+def run(function: Callable[[], Any]) -> Any:
+    """Calls `function`. The frames outside of this function do not belong to the traced program."""
+    return function()
+
+
+_BUILD = run.__code__

@@ -1,0 +1,63 @@
+"""Finds formulas for recorded numbers: `0.02/sqrt(2*n_layer)` instead of 0.00408248290463863."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+from .specs import number
+
+#: The largest relative difference between a number and its formula.
+_TOLERANCE = 1e-14
+
+
+class Variables(NamedTuple):
+    """The variables that a recipe has for a tensor. None for a variable that the tensor does not have."""
+
+    fan_in: int | None
+    fan_out: int | None
+    weight_fan_in: int | None
+    n_layer: int | None
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int | None, int | None]:
+    """Returns fan_in and fan_out of a shape, as torch.nn.init computes them."""
+    if len(shape) < 2:
+        return None, None
+    receptive = math.prod(shape[2:])
+    return shape[1] * receptive, shape[0] * receptive
+
+
+def formulas(value: float, variables: Variables) -> list[str]:
+    """Returns texts that give a number, the best one first: formulas of the depth, formulas of the fans, the number itself.
+
+    A short number has no formulas, because it was probably written as it is.
+    """
+    literal = number(value)
+    if len(literal) <= 7 and re.fullmatch(r"-?[0-9.e-]+", literal):
+        return [literal]
+    sign, size = ("-" if value < 0 else ""), abs(value)
+    found = []
+    if variables.n_layer is not None:
+        for text, count in (("sqrt(2*n_layer)", 2 * variables.n_layer), ("sqrt(n_layer)", variables.n_layer)):
+            factor = _nice(size * math.sqrt(count))
+            if factor is not None and "sqrt" not in factor:
+                found.append(f"{sign}{factor}/{text}")
+    fan_in, fan_out, weight_fan_in, _ = variables
+    both = fan_in + fan_out if fan_in and fan_out else None
+    for text, fan in (("fan_in", fan_in), ("fan_out", fan_out), ("fan_in+fan_out", both), ("weight_fan_in", weight_fan_in)):
+        factor = _nice(size * math.sqrt(fan)) if fan else None
+        # Any number is some short number divided by some fan, so only the usual factors count.
+        if factor is not None and (factor == "1" or factor.startswith("sqrt")):
+            found.append(f"{sign}{factor}/sqrt({text})")
+    return [*found, literal]
+
+
+def _nice(value: float) -> str | None:
+    """Returns a number as a short text, or None if no short text has this value."""
+    for text in (f"{value:.3g}", f"sqrt({round(value * value)})"):
+        exact = float(text) if not text.startswith("sqrt") else math.sqrt(round(value * value))
+        if exact and abs(exact - value) <= _TOLERANCE * abs(value):
+            return text
+    return None

@@ -1,0 +1,269 @@
+"""The results of a trace: TracedTensor describes a parameter or buffer, and Write describes a write to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from .calls import Caller, Line
+from .history import History, Step, copied_place, spec_of
+from .places import ALL, coverage
+from .recorder import Place, Recorder
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write to a parameter or buffer."""
+
+    #: The name of the tensor, or None if it is a tensor that the module does not have at the end.
+    tensor: str | None
+    #: The initializer as a spec, such as `kaiming_uniform(a=sqrt(5))`. For other writes, the operator, such as `aten.mul_`.
+    initializer: str
+    #: Whether `initializer` is a spec.
+    is_spec: bool
+    #: Whether the write gave all elements new values.
+    is_whole: bool
+    #: Whether later writes replaced all of the values.
+    is_superseded: bool
+    #: The number of elements that were drawn from a random generator.
+    drawn: int
+    #: The time that the operators took.
+    seconds: float
+    #: The tensors whose values were used or copied: names, or None for a tensor that the module does not have.
+    sources: tuple[str | None, ...] = ()
+    #: The stacks of the write, and of the copy if the write is a copy.
+    _caller: Caller | None = field(default=None, repr=False, compare=False)
+    _copier: Caller | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def stack(self) -> tuple[Line, ...]:
+        """The lines of code from the one that called the initializer or operator, outwards."""
+        return () if self._caller is None else self._caller.stack
+
+    @property
+    def copied_by(self) -> tuple[Line, ...]:
+        """For a copy, the lines that copied, from the innermost outwards. Empty if the write is not a copy.
+
+        The initializer and the lines of a copy are those of the write that was copied.
+        """
+        return () if self._copier is None else self._copier.stack
+
+    @property
+    def file(self) -> str | None:
+        """The file of the line that called the initializer or operator."""
+        stack = self.stack
+        return stack[0].file if stack else None
+
+    @property
+    def line(self) -> int | None:
+        """The number of the line that called the initializer or operator."""
+        stack = self.stack
+        return stack[0].line if stack else None
+
+    @property
+    def function(self) -> str | None:
+        """The function that called the initializer or operator."""
+        stack = self.stack
+        return stack[0].function if stack else None
+
+
+class TracedTensor:
+    """A parameter or buffer, and how it got its values.
+
+    Attributes
+    ----------
+    name, shape, dtype, device
+        The properties of the tensor. `dtype` is a text such as "float32".
+    kind
+        "parameter" or "buffer".
+    is_persistent
+        Whether the tensor is in the module's state_dict.
+    tied_to
+        The name of an earlier tensor with the same memory, or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tensor: Tensor,
+        kind: str,
+        is_persistent: bool,
+        tied_to: str | None,
+        place: Place | None,
+        names: Names,
+    ):
+        self.name = name
+        self.shape: tuple[int, ...] = () if place is None else tuple(place.shape)
+        self.dtype = str(tensor.dtype).removeprefix("torch.")
+        self.device: str = tensor.device.type
+        self.kind = kind
+        self.is_persistent = is_persistent
+        self.tied_to = tied_to
+        self._place = place
+        self._names = names
+
+    def __repr__(self) -> str:
+        return f"TracedTensor({self.name!r}, shape={self.shape}, dtype={self.dtype}, initializer={self.initializer!r})"
+
+    @cached_property
+    def _history(self) -> History | None:
+        return None if self._place is None else History(self._names.recorder, self._place)
+
+    @cached_property
+    def writes(self) -> list[Write]:
+        """All writes, in order."""
+        history = self._history
+        if history is None:
+            return []
+        steps = enumerate(history.steps)
+        return [_write(self.name, step, n < history.superseded, self._names, history.place) for n, step in steps]
+
+    @cached_property
+    def unwritten(self) -> int:
+        """The number of elements that nobody wrote. 0 for a tensor on the meta device."""
+        return 0 if self._history is None or self.device == "meta" else self._history.unwritten()
+
+    @property
+    def allocated(self) -> tuple[Line, ...]:
+        """The lines that allocated the memory, outwards. Empty if it was not allocated while recording."""
+        allocation = None if self._history is None else self._history.allocation
+        return () if allocation is None else allocation.caller.stack
+
+    @property
+    def left(self) -> list[Write]:
+        """The writes whose values are left in the tensor, at least in part."""
+        return [write for write in self.writes if not write.is_superseded]
+
+    @property
+    def writer(self) -> Write | None:
+        """The last write to the whole tensor. If there is none, the last write. None if nobody wrote the tensor."""
+        whole = [write for write in self.writes if write.is_whole]
+        return whole[-1] if whole else self.writes[-1] if self.writes else None
+
+    @property
+    def last(self) -> Write | None:
+        """The last write, which may be to a part of the tensor. None if nobody wrote the tensor."""
+        return self.writes[-1] if self.writes else None
+
+    @property
+    def initializer(self) -> str | None:
+        """How the tensor got its values: a spec, with `, then ...` for each later write that changed the tensor."""
+        left = self.left
+        if not left:
+            return None
+        texts = [_text(write) for write in left]
+        return ", then ".join([*texts[:1], *(text for text in dict.fromkeys(texts[1:]))])
+
+
+def _text(write: Write) -> str:
+    text = write.initializer
+    if write.sources and not write.is_spec:
+        names = [name or "a temporary tensor" for name in dict.fromkeys(write.sources)]
+        text += " of " + ", ".join(names[:3])
+    return text
+
+
+def traced_tensors(module: nn.Module, recorder: Recorder) -> dict[str, TracedTensor]:
+    """Returns a TracedTensor for each parameter and buffer of a module, by name."""
+    saved = module.state_dict(keep_vars=True).keys()
+    named: list[tuple[str, Tensor, str]] = [
+        *((name, tensor, "parameter") for name, tensor in module.named_parameters(remove_duplicate=False)),
+        *((name, tensor, "buffer") for name, tensor in module.named_buffers(remove_duplicate=False)),
+    ]
+    places = {name: recorder.place_of(tensor) for name, tensor, _ in named}
+    names = Names(recorder, places)
+    found: dict[str, TracedTensor] = {}
+    first: dict[Place, str] = {}
+    for name, tensor, kind in named:
+        place = places[name]
+        tied = name if place is None else first.setdefault(place, name)
+        tied_to = tied if tied != name else None
+        found[name] = TracedTensor(name, tensor, kind, name in saved, tied_to, place, names)
+    return found
+
+
+class Names:
+    """The names of the module's tensors, by place."""
+
+    def __init__(self, recorder: Recorder, places: dict[str, Place | None]):
+        self.recorder = recorder
+        self._names: dict[int, list[tuple[str, Place]]] = {}
+        for name, place in places.items():
+            if place is not None:
+                self._names.setdefault(place.storage, []).append((name, place))
+
+    def find(self, place: Place) -> str | None:
+        """Returns the name of the tensor that has a place, or None if the module has no such tensor."""
+        for name, other in self._names.get(place.storage, ()):
+            if coverage(other, place) == ALL:
+                return name
+        return None
+
+
+def _write(name: str | None, step: Step, is_superseded: bool, names: Names, place: Place) -> Write:
+    spec = spec_of(step)
+    text, is_spec = None if spec is None else str(spec), True
+    caller, copier = step.last.caller, None
+    sources = [] if text is not None else [s for s in step.last.sources if s.storage != place.storage]
+    if text is None:
+        text, is_spec = _operator_text(step), False
+        origin = _origin(step, names)
+        if origin is not None:
+            caller, copier = origin._caller or caller, caller
+            text, is_spec = origin.initializer, origin.is_spec
+    return Write(
+        tensor=name,
+        initializer=text,
+        is_spec=is_spec,
+        is_whole=step.is_whole,
+        is_superseded=is_superseded,
+        drawn=sum(event.place.elements for event in step.events if event.effect.draws and event.place is not None),
+        seconds=sum(event.seconds for event in step.events),
+        sources=tuple(names.find(source) for source in sources),
+        _caller=caller,
+        _copier=copier,
+    )
+
+
+def _operator_text(step: Step) -> str:
+    name = step.last.effect.name
+    return "torch.tensor" if name == "tensor" else f"aten.{name}"
+
+
+def _origin(step: Step, names: Names) -> Write | None:
+    """Returns the write of the values that a step has copied. None if it copied nothing, or several writes' values."""
+    source = copied_place(step)
+    if source is None:
+        return None
+    history = History(names.recorder, source, until=step.last.index)
+    if len(history.left) != 1 or not history.left[0].is_whole:
+        return None
+    return _write(None, history.left[0], False, names, source)
+
+
+def overwritten_draws(tensors: dict[str, TracedTensor], recorder: Recorder) -> list[Write]:
+    """Returns the draws whose values were overwritten, or freed, before anything read them."""
+    found = []
+    kept: set[int] = set()
+    for tensor in tensors.values():
+        history = tensor._history
+        if history is None:
+            continue
+        kept.add(history.place.storage)
+        if tensor.tied_to is not None:
+            continue
+        for n, step in enumerate(history.steps[: history.superseded]):
+            end = next(later for later in history.steps[n + 1 :] if later.is_whole)
+            if tensor.writes[n].drawn and not history.was_read_between(step.last.index, end.first.index, step.call):
+                found.append(tensor.writes[n])
+    for storage, events in recorder.events.items():
+        if storage in kept or storage in recorder.reads or not any(event.effect.draws for event in events):
+            continue
+        place = max((event.place for event in events if event.place is not None), key=lambda place: place.elements)
+        for step in History(recorder, place).steps:
+            write = _write(None, step, True, Names(recorder, {}), place)
+            if write.drawn:
+                found.append(write)
+    return found
