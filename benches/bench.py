@@ -2,8 +2,9 @@
 
 `cargo xtask bench` creates the Python environment, builds and installs the package, and runs this script. For each number of
 threads, a child process measures all cases. In each round, every contender (fanin or another library) does the fill once, so
-that a slow phase of the machine affects all contenders. Medians are compared, and also minimum times, which depend less on
-other processes. All contenders write to memory that has been written to before, except JAX, which allocates new memory.
+that a slow phase of the machine affects all contenders. The script compares median times and minimum times. Minimum times
+depend less on other processes. All contenders write to memory that has been written to before, except JAX, which allocates
+new memory.
 
 The values of each fill are checked before it is timed. The torch stream must give bit-identical values and the same state of
 the generator as torch. The native stream must match the digests in the repository.
@@ -37,7 +38,7 @@ ROUNDS = 15
 #: The pause in seconds before each contender of a long fill. OpenMP threads spin for some milliseconds after a parallel
 #: operation. Without the pause, they would compete with the threads of the next contender.
 REST = 0.03
-#: If a long fill takes less than this time in seconds, it is called once without timing after the pause, to wake its threads.
+#: The time in seconds below which a long fill is called once without timing after the pause, to wake its threads.
 WAKE = 0.05
 
 
@@ -103,7 +104,7 @@ def models(options: argparse.Namespace) -> None:
 
 
 def into_page(cases: list[dict[str, Any]], page: Path) -> None:
-    """Writes the table of speedups to docs/performance.md, between the two comments that mark its place."""
+    """Writes the table of speedups to docs/performance.md, between the two marker comments."""
     begin, end = "<!-- table -->", "<!-- end of table -->"
     lines = ["| fill | torch stream | goal | native stream | goal |", "|---|---|---|---|---|"]
     for case in cases:
@@ -215,8 +216,8 @@ def tensor(case: Case) -> Any:
 
 
 def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
-    """Returns a function for each contender, by name. A call does the fill once. All functions write to the same memory, except
-    that of JAX, which allocates new memory."""
+    """Returns a function that does the fill once for each contender, in a dictionary with the names of the contenders as keys.
+    All functions write to the same memory, except the function of JAX, which allocates new memory."""
     import numpy as np
     import torch
 
@@ -244,7 +245,7 @@ def prepare(case: Case, curve: bool) -> dict[str, Callable[[], Any]]:
 
         jax.config.update("jax_enable_x64", True)
         key = jax.random.key(0)
-        # Each call uses a new key, as in real programs. So no result can be cached.
+        # Each call uses a new key, as in real programs, so that no result can be cached.
         jitted = jax.jit(lambda number: case.jax(jax, jax.random.fold_in(key, number)))
         numbers = iter(range(1 << 31))
         calls["jax"] = lambda: jitted(next(numbers)).block_until_ready()

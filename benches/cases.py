@@ -12,7 +12,7 @@ LARGE = (1 << 24,)
 
 @dataclass(frozen=True)
 class Case:
-    """A fill, with a function for each library that does it."""
+    """A fill that is measured, with a function for each library."""
 
     name: str
     shape: tuple[int, ...]
@@ -20,7 +20,7 @@ class Case:
     spec: str
     #: Fills a tensor. The arguments are a module with the functions of torch.nn.init (torch's or fanin's), and the tensor.
     torch: Callable[[Any, Any], Any]
-    #: The speedup over torch that the torch stream should reach, and that of the native stream. None means no goal.
+    #: The speedups over torch that the torch stream and the native stream should reach. None means that there is no goal.
     goals: tuple[float | None, float | None] = (None, None)
     #: Returns an array. The arguments are the module jax and a key. `bench.py` compiles the function with jax.jit. None if
     #: JAX does not have the distribution.

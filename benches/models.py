@@ -1,7 +1,7 @@
 """Times the construction of models in three ways: by torch alone, with `fast_init()`, and with `fast_init(defer=True)`.
 
-`cargo xtask bench --models` runs this script. Each model is first built once in each way. The weights, and the state of the
-generator afterwards, must equal those of torch alone. Then the construction is timed. In each round, the model is built in all
+`cargo xtask bench --models` runs this script. Each model is first built once in each way. The weights, and the final state of the
+generator, must be the same as with torch alone. Then the construction is timed. In each round, the model is built in all
 three ways, in the same process.
 
 Large models are measured twice. The first measurement uses newly allocated memory, as in a process that builds one model. The
@@ -42,8 +42,8 @@ WAYS: dict[str, Callable[[], ContextManager[Any]]] = {
 }
 
 
-#: The models. Each entry has a name, the function that builds the model, and two goals: the speedup over torch alone that
-#: `fast_init()` should reach, and that of `fast_init(defer=True)`. None means that there is no goal.
+#: The models. Each entry has a name, the function that builds the model, and two goals: the speedups over torch alone that
+#: `fast_init()` and `fast_init(defer=True)` should reach. None means that there is no goal.
 MODELS = [
     ("GPT-2 large (transformers)", model_configs.build_gpt2_large, (5, 12)),
     ("Llama, 1.2B (transformers)", model_configs.build_llama_1b, (5, 12)),

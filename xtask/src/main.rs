@@ -1,4 +1,4 @@
-//! The commands of this project: `cargo xtask test`, `cargo xtask bench`, `cargo xtask golden` and others.
+//! The development commands of this project: `cargo xtask test`, `cargo xtask bench`, `cargo xtask golden` and others.
 
 mod python;
 mod steps;
@@ -10,16 +10,16 @@ use steps::{Result, Steps, root, run};
 use test::{Part, Tier};
 
 const HELP: &str = "\
-cargo xtask test        run all tests except the slow ones; installs what they need into target/
-    --quick             a few minutes: unit tests, golden values, the command line; no Python, no adapters
-    --slow              also the slow ones: 50 killed writers, the library without features, the release build
-    --rust              the Rust crates only
-    --python            the Python package only
-    --torch             the comparisons with torch only
-    --adapters          the adapters for candle and burn only
+cargo xtask test        run all tests except the slow tests; installs Python packages into target/
+    --quick             run unit tests, golden tests and command-line tests only (a few minutes)
+    --slow              also run the slow tests: 50 killed writers, the library without features, the release build
+    --rust              test the Rust crates only
+    --python            test the Python package only
+    --torch             run the comparisons with torch only
+    --adapters          test the adapters for candle and burn only
 cargo xtask bench       compare speed with torch, NumPy, JAX and a plain memory fill (--help lists its options)
 cargo xtask golden      regenerate golden files and manifests from torch and the model libraries, and the stubs
-    --check             fail if one would change
+    --check             fail if a file is not up to date, and write nothing
 cargo xtask stubs       regenerate the type stubs of the Python module
 cargo xtask python      create the Python environment in target/ and print its interpreter
 ";
@@ -55,7 +55,8 @@ fn usage() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Returns the tier and the part that the options of `cargo xtask test` select. Returns `None` if an option is unknown.
+/// Returns the tier and the part of the tests that the options of `cargo xtask test` select. Returns `None` if an
+/// option is unknown.
 fn options_of_test(options: &[&str]) -> Option<(Tier, Option<Part>)> {
     let (mut tier, mut part) = (Tier::Default, None);
     for option in options {
@@ -72,7 +73,7 @@ fn options_of_test(options: &[&str]) -> Option<(Tier, Option<Part>)> {
     Some((tier, part))
 }
 
-/// Builds the wheel in release mode, installs it, and runs the benchmark of fanin and other libraries.
+/// Builds the wheel in release mode, installs the wheel, and runs the benchmark of fanin and other libraries.
 fn bench(options: &[&str]) -> Result {
     let script = root().join("benches/bench.py");
     let python = python::environment()?;

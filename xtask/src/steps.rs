@@ -1,4 +1,4 @@
-//! Runs commands, and records the duration of each step.
+//! Functions that run commands, and a record of the duration of each step.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -36,7 +36,7 @@ impl Steps {
     }
 }
 
-/// Returns the folder of the workspace.
+/// Returns the root folder of the workspace.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a member of the workspace").to_owned()
 }
@@ -47,7 +47,7 @@ pub fn target() -> PathBuf {
     std::path::absolute(&target).unwrap_or(target)
 }
 
-/// Returns a command that runs the same cargo that started this program.
+/// Returns a command for the cargo executable that started this program.
 pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
@@ -62,7 +62,7 @@ pub fn run(command: &mut Command) -> Result {
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
 
-/// Runs commands in parallel. Prints the output of each command when the command ends.
+/// Runs commands in parallel, and prints the output of each command when the command ends.
 ///
 /// # Errors
 /// Waits until all commands have ended. Then returns the error of the first command in the list that has failed.

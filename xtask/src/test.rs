@@ -1,4 +1,4 @@
-//! `cargo xtask test`: runs the tests of the project.
+//! `cargo xtask test`, which runs the tests of the project.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,18 +6,18 @@ use std::process::Command;
 use crate::python;
 use crate::steps::{Result, Steps, cargo, root, run, run_side_by_side, target};
 
-/// The amount of testing. Each tier includes the one before it.
+/// The amount of testing. Each tier includes the previous tier.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
-    /// Tests that take a few minutes in total, for use after each small change.
+    /// The tests to run after each small change, which take a few minutes in total.
     Quick,
-    /// All tests except those that are slow and rarely fail.
+    /// All tests except slow tests that rarely fail.
     Default,
     /// All tests.
     Slow,
 }
 
-/// A part of the project that can be tested alone.
+/// A part of the project that can be tested separately.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The Rust crates.
@@ -32,8 +32,8 @@ pub enum Part {
 
 /// Runs the tests of a tier. `part` selects one part of the tests, and `None` selects all parts.
 ///
-/// All builds use the same profile and, as far as possible, the same features. So each crate is built only once for the
-/// tests, the command and the wheel.
+/// All builds use the same profile and, as far as possible, the same features, so that each crate is built only once
+/// for the tests, the command and the wheel.
 ///
 /// # Errors
 /// Returns the error of the first step that fails.
@@ -68,9 +68,9 @@ pub fn all(steps: &mut Steps, tier: Tier, part: Option<Part>) -> Result {
 
 /// Returns `cargo test` for the workspace.
 ///
-/// All steps build the whole workspace with the same features, because cargo builds a crate again if the features of
-/// one of its dependencies differ. The features are those of the library that add interfaces to other crates. So the
-/// interfaces are tested without a build of their own.
+/// All steps build the whole workspace with the same features, because cargo builds a crate again if the features of a
+/// dependency differ. The features `rand_core` and `ndarray` of the library are enabled in all builds, so that testing
+/// them needs no separate build.
 pub fn cargo_test() -> Command {
     let mut test = cargo();
     test.args(["test", "--workspace"]).args(python::FEATURES);
@@ -98,7 +98,7 @@ fn rust(steps: &mut Steps, tier: Tier) -> Result {
         }
         test
     };
-    // Also builds the examples.
+    // This step also builds the examples.
     steps.step("build the workspace and its tests", || run(test().arg("--no-run")))?;
     steps.step("tests of the workspace", || run(test().args(["--lib", "--bins", "--tests"])))?;
     steps.step("documentation tests", || run(test().arg("--doc")))?;
@@ -177,7 +177,7 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
         run_side_by_side(vec![compare(&debug, "compare_init_order.py"), compare(&debug, "compare_models.py")])
     })?;
     if tier == Tier::Slow {
-        // The release build uses other compiler options. Its values must be bit-identical.
+        // The values of the release build, which has other compiler options, must be bit-identical.
         steps.step("build the command for release", || {
             run(cargo().args(["build", "--release", "--package", "fanin-cli"]))
         })?;
@@ -188,8 +188,8 @@ fn comparisons(steps: &mut Steps, python: &Path, tier: Tier) -> Result {
     golden_scripts(steps, python, true)
 }
 
-/// Regenerates the golden files and the manifests. If `check` is true, does not write them, but compares them with the
-/// files in the repository.
+/// Regenerates the golden files and the manifests. If `check` is true, compares the results with the files in the
+/// repository instead of writing them.
 ///
 /// # Errors
 /// Returns an error if a script fails.

@@ -1,5 +1,5 @@
-//! Fills rows 300 to 399 of a matrix on the native stream, without the other rows. Compares these rows with the rows of
-//! the whole matrix.
+//! Fills only the rows 300 to 399 of a matrix on the native stream, and compares them with the rows of the whole
+//! matrix.
 
 use fanin::{DType, Native, Stream as _, TensorMut, init};
 

@@ -1,5 +1,5 @@
-//! Initializes a fused parameter: the queries, keys and values of grouped-query attention in one matrix. Each of these
-//! blocks has fans of its own.
+//! Initializes a fused parameter: the weights of the queries, keys and values of grouped-query attention in one matrix.
+//! Each of these three blocks has separate fans.
 
 use fanin::half::bf16;
 use fanin::init::Init;

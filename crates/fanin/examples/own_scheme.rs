@@ -1,8 +1,9 @@
-//! Adds a scheme by implementing `Initializer` for a type. Every stream can then fill tensors by this scheme.
+//! Adds a scheme by implementing the trait `Initializer`. Every stream can then fill tensors with this scheme.
 
 use fanin::{AxisLayout, DType, Distribution, Error, Initializer, Native, Plan, forward_gain};
 
-/// The distribution N(0, std^2) with `std = gain / sqrt(fan_in)`. The gain is that of the function `x * sin(2 * x)`.
+/// An initializer of N(0, std^2) with `std = gain / sqrt(fan_in)`, where `gain` is the forward gain of the function
+/// `x * sin(2 * x)`.
 struct Wavelet;
 
 impl Initializer for Wavelet {

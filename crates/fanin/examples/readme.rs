@@ -7,7 +7,7 @@ fn main() -> Result<(), fanin::Error> {
     let seed = Native::new(42);
     let mut w = vec![0f32; 256 * 128];
     kaiming.fill(&mut w, &[256, 128], &mut seed.tensor("fc.weight"))?;
-    // The last two rows alone: the same bits.
+    // A fill of the last two rows alone gives bit-identical values.
     let mut rows = vec![0f32; 2 * 128];
     kaiming.fill_region(&mut rows, &[256, 128], &[254, 0], &[2, 128], &mut seed.tensor("fc.weight"))?;
     assert_eq!(rows, w[254 * 128..]);

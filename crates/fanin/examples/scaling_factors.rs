@@ -1,4 +1,4 @@
-//! Uses scaling factors in specs. The standard deviations of a small language model then depend on its depth and width.
+//! Uses scaling factors in specs, so that the standard deviations depend on the depth and width of the model.
 
 use std::collections::BTreeMap;
 

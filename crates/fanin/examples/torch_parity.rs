@@ -1,4 +1,4 @@
-//! Reproduces PyTorch's values bit for bit. The values are the parameters of
+//! Reproduces PyTorch's values bit for bit: the weight and the bias of
 //! `torch.manual_seed(0); layer = torch.nn.Linear(4, 2)`.
 
 use fanin::{Torch, init};

@@ -1,5 +1,5 @@
-//! Checks the structure of the workspace. No files of a crate import each other, and the front page of the crate
-//! `fanin` lists every public item.
+//! Tests of the structure of the workspace: imports run in one direction only, and the front page of the crate `fanin`
+//! lists every public item.
 
 mod imports;
 
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use imports::{Graph, sources};
 
-/// The layers of the crate `fanin`, lowest first, each with its top-level modules. A module may import from its own
-/// layer and from lower layers.
+/// The top-level modules of the crate `fanin`, in layers, lowest layer first. A module may import from its own layer
+/// and from lower layers.
 const LAYERS: [&[&str]; 6] = [
     &["dtype", "simd", "math", "rng", "cancel", "threads", "error"],
     &["shape", "nonlinearity", "gain", "scaling", "linalg", "distributions"],
@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 6] = [
     &["torch", "interop"],
 ];
 
-/// The crates of this workspace. Each crate is listed with the other crates of the workspace that it may depend on.
+/// The crates of this workspace, each with the crates of the workspace on which it may depend.
 const CRATES: [(&str, &[&str]); 8] = [
     ("crates/fanin", &[]),
     ("crates/fanin-recipe", &["fanin"]),
@@ -55,7 +55,7 @@ fn no_two_files_of_a_crate_import_each_other() {
 }
 
 #[test]
-fn modules_import_only_from_their_own_layer_and_from_lower_ones() {
+fn modules_import_only_from_their_own_layer_and_from_lower_layers() {
     let graph = Graph::read(&workspace().join("crates/fanin/src"));
     let layer = |file: &str| {
         let module = file.split('/').next().unwrap().trim_end_matches(".rs");
@@ -77,7 +77,7 @@ fn modules_import_only_from_their_own_layer_and_from_lower_ones() {
 }
 
 #[test]
-fn crates_depend_only_on_lower_ones() {
+fn crates_depend_only_on_lower_crates() {
     for (folder, allowed) in CRATES {
         let manifest = std::fs::read_to_string(workspace().join(folder).join("Cargo.toml")).unwrap();
         let mut section = "";
@@ -94,7 +94,7 @@ fn crates_depend_only_on_lower_ones() {
 }
 
 #[test]
-fn the_python_module_uses_the_command_line_only_to_run_it() {
+fn the_python_module_uses_the_crate_fanin_cli_only_to_run_commands() {
     for file in sources(&workspace().join("crates/fanin-python/src")) {
         let text = std::fs::read_to_string(&file).unwrap();
         for (at, _) in text.match_indices("fanin_cli::") {
@@ -104,7 +104,7 @@ fn the_python_module_uses_the_command_line_only_to_run_it() {
 }
 
 #[test]
-fn the_front_page_has_every_scheme() {
+fn the_front_page_lists_every_scheme() {
     let front = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
     let rows: Vec<Vec<&str>> = front
         .lines()
@@ -151,7 +151,7 @@ fn the_front_page_links_to_every_public_item() {
     }
     assert!(items.len() > 30, "{items:?}");
     for (name, linked) in &mut items {
-        // If an item exists only with a feature, the page has its name as code without a link. A link would be broken
+        // An item that exists only with a feature is named on the page without a link, because the link would be broken
         // without the feature.
         let forms =
             [format!("[`{name}`]"), format!("[`{name}::"), format!("[`half::{name}`]"), format!("`{name}` ")];
@@ -162,7 +162,7 @@ fn the_front_page_links_to_every_public_item() {
 }
 
 #[test]
-fn the_example_of_the_readme_is_the_one_that_is_run() {
+fn the_rust_example_in_the_readme_equals_the_example_that_the_tests_run() {
     let read = |path: &str| std::fs::read_to_string(workspace().join(path)).unwrap();
     let example = read("crates/fanin/examples/readme.rs");
     let (_, code) = example.split_once("\n\n").unwrap();

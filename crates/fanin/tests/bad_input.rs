@@ -1,12 +1,13 @@
-//! Every invalid request returns an error that names the argument and the value, before a value is written or generated.
+//! Tests that every invalid request returns an error that names the argument and the value, before a value is written
+//! or generated.
 
 mod common;
 
 use common::{Buffer, plan};
 use fanin::{DType, Distribution, Element, Error, Initializer, Native, Plan, TensorMut, Torch, init};
 
-/// Fills a tensor by an invalid spec and returns the error message. Asserts that both streams return the same error,
-/// that the memory is unchanged, and that the torch generator has not advanced.
+/// Returns the error message of a fill with an invalid spec. Asserts that both streams return the same error, that the
+/// memory is unchanged, and that the torch generator has not advanced.
 fn error_of(spec: &str, shape: &[usize], dtype: DType) -> String {
     let mut buffer = Buffer::new(dtype, shape.iter().product());
     let before = buffer.bytes();
@@ -15,7 +16,7 @@ fn error_of(spec: &str, shape: &[usize], dtype: DType) -> String {
     assert_eq!(torch, Torch::new(1), "{spec}: the generator advanced");
     let native = common::spec(spec).fill_tensor(buffer.tensor(shape), &mut Native::new(1).tensor("w"));
     assert_eq!(native.unwrap_err().to_string(), error.to_string());
-    assert_eq!(buffer.bytes(), before, "{spec}: something was written");
+    assert_eq!(buffer.bytes(), before, "{spec}: a value was written");
     error.to_string()
 }
 
@@ -42,8 +43,8 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
         Ok(memory.into_iter().map(Element::to_f64).collect())
     }
     let is_refused = |found: Result<Vec<f64>, Error>| matches!(found, Err(Error::ShapeOverflow { .. }));
-    // `long` is the result of filling the last 40 values of the tensor, and `short` is the result of filling the last 5
-    // values. Both fills must succeed, and must agree in the last 5 values.
+    // `long` is the result of a fill of the last 40 values of the tensor, and `short` is the result of a fill of the
+    // last 5 values. Both fills must succeed, and the last 5 values must be equal.
     let ends_agree =
         |long: Result<Vec<f64>, Error>, short: Result<Vec<f64>, Error>| long.unwrap()[35..] == short.unwrap();
     for distribution in [narrow, wide] {
@@ -74,8 +75,8 @@ fn shapes_that_need_more_words_than_can_be_counted_are_errors() {
 }
 
 #[test]
-fn columns_that_do_not_fit_in_memory_are_an_error() {
-    // Each of the 8192 threads of the team shuffles two columns at a time. It needs one byte for every row of these
+fn a_shuffle_of_columns_that_do_not_fit_in_memory_is_an_error() {
+    // Each of the 8192 threads of the team shuffles two columns at a time, and needs one byte for each row of these
     // columns.
     fn run_nothing(_: usize, _: &(dyn Fn() + Sync)) {}
     let team = fanin::Threads::Team(fanin::Team::new(1 << 13, run_nothing));
@@ -158,7 +159,7 @@ fn rejection_in_the_far_tail_of_the_torch_stream_needs_finite_bounds() {
 }
 
 #[test]
-fn the_native_stream_has_no_rejection_and_from_rng_fills_no_regions() {
+fn the_native_stream_does_not_support_rejection_and_from_rng_does_not_support_regions() {
     let mut buffer = [0f32; 4];
     let error = init::trunc_normal(0.0, 1.0)
         .method(fanin::Truncation::Rejection)
@@ -192,7 +193,7 @@ fn a_std_below_the_spacing_of_the_type_gives_a_warning() {
 }
 
 #[test]
-fn shapes_and_buffers_that_do_not_fit_are_errors() {
+fn shapes_that_do_not_fit_the_buffer_are_errors() {
     let huge = [usize::MAX, 2];
     assert!(matches!(init::zeros().resolve(&huge, DType::F32), Err(Error::ShapeOverflow { .. })));
     assert!(matches!(
@@ -241,7 +242,7 @@ fn warnings_are_part_of_the_plan() {
         let plan = plan(spec, &[4, 4], DType::F32).unwrap();
         plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     };
-    // torch's old algorithm loses precision far from the mean. The others do not.
+    // The warning is for torch's old algorithm only, which loses precision far from the mean.
     let far = "mean is more than 2 std from [a, b] in nn.init.trunc_normal_.";
     assert!(warnings("trunc_normal(mean=5, method=inverse_cdf)").starts_with(far));
     assert_eq!(warnings("trunc_normal(mean=4, method=inverse_cdf)"), "");
@@ -250,13 +251,13 @@ fn warnings_are_part_of_the_plan() {
     let mut x = [0f32; 3];
     let tensor = TensorMut::contiguous(&mut x, &[3]).unwrap();
     let plan = fanin::torch::trunc_normal_(tensor, 5.0, 1.0, -2.0, 2.0, &mut Torch::new(0)).unwrap();
-    assert!(plan.warnings()[0].to_string().starts_with(far), "torch warns of it");
+    assert!(plan.warnings()[0].to_string().starts_with(far), "torch gives this warning too");
     assert!(warnings("kaiming_normal(a=0.2, nonlinearity=relu)").contains("a = 0.2"));
     assert_eq!(warnings("kaiming_normal(a=0, nonlinearity=relu)"), "");
 }
 
 #[test]
-fn values_that_become_0_in_the_type_are_reported() {
+fn values_that_become_0_in_the_element_type_give_a_warning() {
     let warnings = |spec: &str, dtype| {
         let plan = plan(spec, &[4, 4], dtype).unwrap();
         plan.warnings().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")

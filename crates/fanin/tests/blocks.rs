@@ -1,4 +1,4 @@
-//! Plans of blocks: each block of a fused or stacked parameter has exactly the values of a tensor of its own.
+//! Tests of plans of blocks: the values of each block of a fused or stacked parameter, on both streams.
 
 mod common;
 
@@ -8,7 +8,7 @@ use fanin::{DType, Native, Torch};
 const SEED: Native = Native::new(11);
 
 #[test]
-fn blocks_by_index_equal_slices_of_the_whole_and_matrices_those_of_their_own_name() {
+fn normal_blocks_equal_slices_of_the_whole_tensor_and_orthogonal_blocks_equal_separate_tensors() {
     for dtype in DType::ALL {
         let fused =
             filled("blocks(4: normal, 6: normal(std=2), axis=1)", &[70, 10], dtype, &mut SEED.tensor("w"));
@@ -37,8 +37,8 @@ fn an_axis_layout_transposes_the_matrix() {
     let torch = filled("orthogonal", &[6, 4, 3], DType::F32, &mut SEED.tensor("w")).to_f64();
     let keras =
         filled("orthogonal(layout=kernel_in_out)", &[3, 4, 6], DType::F32, &mut SEED.tensor("w")).to_f64();
-    // Both weights contain the same matrix, whose rows are the outputs. The element in column `k * 4 + i` of the matrix
-    // is at index [k, i, out] of `keras`, whose shape is [3, 4, 6].
+    // Both weights contain the same matrix, whose rows are the outputs. The element in row `out` and column `k * 4 + i`
+    // of the matrix is at the index [k, i, out] of `keras`, whose shape is [3, 4, 6].
     for (out, k, i) in [(0, 0, 0), (5, 2, 3), (2, 1, 0)] {
         assert_eq!(keras[(k * 4 + i) * 6 + out], torch[out * 12 + k * 4 + i]);
     }
@@ -85,7 +85,7 @@ fn the_torch_stream_generates_blocks_one_after_another() {
 }
 
 #[test]
-fn eight_bits_are_f32_rounded_once() {
+fn values_of_8_bit_types_are_f32_values_rounded_once() {
     for spec in [
         "normal",
         "uniform(-3, 3)",

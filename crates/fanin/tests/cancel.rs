@@ -1,4 +1,5 @@
-//! A fill ends soon after its token is cancelled. This is tested on every stream and for every scheme that takes long.
+//! Tests that a fill ends soon after its token is cancelled, on every stream and for every scheme whose fills can take
+//! long.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use fanin::{
     CancelToken, DType, Distribution, Initializer as _, Native, Plan, Stream, TensorMut, Threads, Torch, init,
 };
 
-/// The name of a case, a plan that takes long to fill, and a function that returns the stream.
+/// A test case: the name, a plan that takes long to fill, and a function that returns the stream.
 type Case = (&'static str, Plan, fn(Threads) -> Box<dyn Stream>);
 
 fn cases() -> Vec<Case> {
@@ -23,7 +24,7 @@ fn cases() -> Vec<Case> {
         ("torch normal", plan(init::normal(0.0, 1.0).into(), &flat), torch),
         ("torch uniform", plan(init::uniform(0.0, 1.0).into(), &flat), torch),
         ("torch trunc_normal", plan(init::trunc_normal(0.0, 1.0).into(), &flat), torch),
-        // Fewer than one proposal in 10^13 is accepted, so this fill does not end unless it is cancelled.
+        // Fewer than one proposal in 10^13 is accepted, so this fill would take years.
         ("torch tail", plan(init::trunc_normal(0.0, 1.0).bounds(5.0, 5e12).into(), &[2048]), torch),
         ("torch orthogonal", plan(init::orthogonal().into(), &[6000, 6000]), torch),
         ("torch sparse", plan(init::sparse(0.5).into(), &square), torch),
@@ -66,7 +67,7 @@ fn every_long_fill_checks_the_token() {
         ("repeated eye", plan(Distribution::RepeatedEye { value: 1.0 }, &square)),
         ("uniform", plan(Distribution::Uniform { low: 0.0, high: 1.0 }, &long)),
         ("normal", plan(Distribution::Normal { mean: 0.0, std: 1.0 }, &long)),
-        ("trunc_normal by its inverse", inverse.resolve(&long, DType::F32).unwrap()),
+        ("trunc_normal by the inverse distribution function", inverse.resolve(&long, DType::F32).unwrap()),
         ("orthogonal", plan(Distribution::Orthogonal { gain: 1.0 }, &square)),
     ] {
         // `step` is the distance between neighbouring elements in memory: 1 for contiguous memory, or 2.
@@ -111,7 +112,7 @@ fn a_token_that_is_not_cancelled_changes_nothing() {
 }
 
 #[test]
-fn only_fills_inside_the_token_are_cancelled() {
+fn only_fills_that_run_under_the_token_are_cancelled() {
     let token = CancelToken::new();
     token.cancel();
     let plan = init::normal(0.0, 1.0).resolve(&[3 << 20], DType::F32).unwrap();

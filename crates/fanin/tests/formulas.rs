@@ -1,4 +1,4 @@
-//! Tests of the plans of every scheme. Each formula is tested exactly, and no values are generated.
+//! Tests of the plans of every scheme. The formulas are tested exactly, and no values are generated.
 
 mod common;
 
@@ -10,7 +10,7 @@ fn distribution(spec: &str, shape: &[usize]) -> Distribution {
 }
 
 #[test]
-fn gains_are_those_of_torch() {
+fn gains_equal_the_gains_of_torch() {
     for name in Nonlinearity::torch_names() {
         let gain = Nonlinearity::from_torch_name(name, None).unwrap().gain();
         let expected = match name {
@@ -26,7 +26,7 @@ fn gains_are_those_of_torch() {
 }
 
 #[test]
-fn fans_follow_the_axis_layout() {
+fn fans_are_computed_for_every_axis_layout() {
     let fans = |layout: AxisLayout, shape: &[usize]| {
         let fans = layout.fans(shape).unwrap();
         (fans.fan_in, fans.fan_out)
@@ -39,7 +39,7 @@ fn fans_follow_the_axis_layout() {
     let read = |text: &str| text.parse::<AxisLayout>().unwrap();
     assert_eq!(fans(read("out_in"), &[5, 3]), (3, 5));
     assert_eq!(fans(read("HWIO"), &[7, 7, 3, 64]), (147, 3136));
-    assert_eq!(fans(read("eoi"), &[8, 5, 3]), (3, 5), "an expert has its own fans");
+    assert_eq!(fans(read("eoi"), &[8, 5, 3]), (3, 5), "the expert axis is not part of the fans");
     assert_eq!(
         fans(read("oioi"), &[2, 3, 5, 7]),
         (21, 10),
@@ -50,7 +50,7 @@ fn fans_follow_the_axis_layout() {
 }
 
 #[test]
-fn letters_settle_which_axis_has_all_groups_where_their_order_is_that_of_a_framework() {
+fn explicit_axes_in_the_order_of_a_framework_determine_which_axis_has_the_channels_of_all_groups() {
     let fans = |layout: &str, shape: &[usize], groups| {
         let fans = layout.parse::<AxisLayout>().unwrap().grouped_fans(shape, groups).ok()?;
         Some((fans.fan_in, fans.fan_out))
@@ -75,8 +75,8 @@ fn letters_settle_which_axis_has_all_groups_where_their_order_is_that_of_a_frame
 }
 
 #[test]
-fn every_scheme_with_fans_takes_a_layout_and_groups() {
-    // The same convolution in three layouts: 64 inputs, 128 outputs, 3 x 3, 4 groups.
+fn every_scheme_with_fans_has_the_arguments_layout_and_groups() {
+    // The three shapes are the same convolution in three layouts: 64 inputs, 128 outputs, kernel 3 x 3, 4 groups.
     for spec in [
         "xavier_uniform(LAYOUT)",
         "xavier_normal(LAYOUT)",
@@ -112,12 +112,12 @@ fn every_scheme_with_fans_takes_a_layout_and_groups() {
 }
 
 #[test]
-fn fans_of_grouped_convolutions_are_those_of_a_group() {
+fn fans_of_grouped_convolutions_are_the_fans_of_one_group() {
     let fans = |layout: AxisLayout, shape: &[usize], groups| {
         let fans = layout.grouped_fans(shape, groups).unwrap();
         (fans.fan_in, fans.fan_out)
     };
-    // The three shapes are those of Conv2d(64, 128, 3, groups=4), of the same layer in Keras and JAX, and of
+    // The three weights belong to Conv2d(64, 128, 3, groups=4), to the same layer in Keras and JAX, and to
     // ConvTranspose2d(64, 128, 3, groups=4).
     assert_eq!(fans(AxisLayout::OutIn, &[128, 16, 3, 3], 4), (144, 288));
     assert_eq!(fans(AxisLayout::KernelInOut, &[3, 3, 16, 128], 4), (144, 288));
@@ -141,7 +141,7 @@ fn fans_of_grouped_convolutions_are_those_of_a_group() {
 }
 
 #[test]
-fn variance_scaling_follows_mode_and_distribution() {
+fn variance_scaling_has_the_formula_of_its_mode_and_distribution() {
     let moments = |spec: &str, shape: &[usize]| plan(spec, shape, DType::F64).unwrap().std();
     let shape = [3, 3, 64, 128];
     for (mode, n) in [
@@ -250,7 +250,7 @@ fn plans_have_the_mean_and_std_of_their_distribution() {
     assert_eq!(moments("eye", &[2, 4]), (0.25, (0.25f64 * 0.75).sqrt()));
     assert_eq!(moments("dirac", &[2, 2, 3]), (2.0 / 12.0, (2.0 / 12.0 * (1.0 - 2.0 / 12.0f64)).sqrt()));
     assert_eq!(moments("orthogonal(2)", &[4, 3, 3]), (0.0, 2.0 / 3.0));
-    // 0.8796... is the constant that JAX has for the std of a normal distribution truncated at two sigma.
+    // 0.8796... is JAX's constant for the std of a normal distribution truncated at two sigma.
     let (mean, std) = moments("trunc_normal", &[5]);
     assert!(mean.abs() < 1e-17 && (std - 0.879_625_661_034_239_8).abs() < 1e-15, "{mean} {std}");
     // A half-normal distribution has the mean sqrt(2 / pi) and the variance 1 - 2 / pi.
@@ -283,8 +283,8 @@ fn fused_and_stacked_parameters_have_a_plan_for_each_block() {
     assert_eq!(stds, [(2.0 / 16.0f64).sqrt(), (2.0 / 12.0f64).sqrt(), (2.0 / 12.0f64).sqrt()]);
     assert!((fused.std() * fused.std() - (0.125 + 2.0 / 12.0) / 2.0).abs() < 1e-15);
     assert_eq!(fused.blocks()[2].start(), [12, 0]);
-    // A plan has no blocks if all its blocks have the same distribution and each value depends on its index alone. This
-    // is true of kaiming_normal here, because every block has the same fan_in.
+    // If all blocks have the same distribution, and each value depends only on its index, the plan has no blocks. Here
+    // all blocks have the same distribution, because every block has the same fan_in.
     assert_eq!(
         distribution("blocks(kaiming_normal, count=3)", &[12, 8]),
         distribution("kaiming_normal", &[4, 8])
@@ -334,8 +334,8 @@ fn schemes_agree_with_their_papers() {
         Distribution::Normal { mean: 0.0, std: 2.0 / 16.0 * 0.5 }
     );
     assert_eq!(distribution("spectral", &[256, 64]), Distribution::Normal { mean: 0.0, std: 0.125 });
-    // ZerO's weight is torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs. If there are no more outputs than inputs,
-    // the weight is the identity.
+    // ZerO's weight is torch.tensor(hadamard(16)) / 4 for 9 to 16 outputs. If out <= in, the weight is the identity
+    // matrix.
     assert_eq!(distribution("zero_hadamard", &[9, 5]), Distribution::Hadamard { scale: 0.25 });
     assert_eq!(
         distribution("zero_hadamard", &[8, 5]),
@@ -343,8 +343,8 @@ fn schemes_agree_with_their_papers() {
     );
     assert_eq!(distribution("zero_hadamard", &[5, 9]), Distribution::Eye);
     assert_eq!(distribution("zero_hadamard", &[5, 9, 3]), Distribution::Dirac { groups: 1 });
-    // IDInit repeats the identity if there are more outputs than inputs. If there are more inputs than outputs, the
-    // last columns are 0.
+    // IDInit repeats the identity matrix if there are more outputs than inputs. If there are more inputs than outputs,
+    // the last columns are 0.
     let init: fanin::init::Init = "idinit(0.5)".parse().unwrap();
     for (shape, right) in [
         ([5, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0, 0, 1, 0]),

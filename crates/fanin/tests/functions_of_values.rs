@@ -1,4 +1,4 @@
-//! `log_uniform`, `arange` and functions of values.
+//! Tests of `log_uniform`, `arange` and functions of values.
 
 mod common;
 
@@ -16,7 +16,7 @@ const SPECS: [(&str, &[usize]); 6] = [
     ("exp(log(uniform(1, 2)))", &[1]),
 ];
 
-/// Returns the inner values and the function of a spec, computed independently of the crate's plans.
+/// Returns the expected values of a spec in `SPECS`: the function of the spec, applied to values of the inner spec.
 fn expected(spec: &str, shape: &[usize]) -> Vec<f64> {
     let values = |inner: &str| filled(inner, shape, DType::F64, &mut Native::new(3).tensor("w")).to_f64();
     let log_uniform = format!("uniform({}, {})", libm::log(0.001), libm::log(0.1));
@@ -50,7 +50,7 @@ fn values_are_functions_of_the_f64_values_rounded_once() {
 }
 
 #[test]
-fn a_region_is_a_slice_of_the_whole() {
+fn a_region_equals_a_slice_of_the_whole_tensor() {
     let (spec, shape) = SPECS[0];
     let whole = filled(spec, shape, DType::F32, &mut Native::new(3).tensor("w"));
     let plan = plan(spec, shape, DType::F32).unwrap();
@@ -60,7 +60,7 @@ fn a_region_is_a_slice_of_the_whole() {
         prepared.fill_region(&start, part.tensor(&size)).unwrap();
         assert_eq!(part.bytes(), whole.at(&common::indices(shape, &start, &size)).bytes(), "{start:?}");
     }
-    // A large tensor is computed in chunks, in strided memory, too.
+    // A large tensor is computed in chunks, in contiguous and in strided memory.
     let large = filled("log_uniform(1, 2)", &[70_000], DType::F32, &mut Native::new(3).tensor("w")).to_f64();
     let uniform = filled(
         &format!("uniform(0, {})", libm::log(2.0)),
@@ -73,7 +73,7 @@ fn a_region_is_a_slice_of_the_whole() {
 }
 
 #[test]
-fn a_block_of_a_stack_is_a_tensor_of_its_own() {
+fn a_block_of_a_stack_equals_a_separate_tensor() {
     let stacked = filled("stacked(log_uniform(1, 2))", &[3, 40], DType::F32, &mut Native::new(3).tensor("w"));
     for block in 0..3 {
         let name = format!("w[{block}]");
@@ -83,7 +83,7 @@ fn a_block_of_a_stack_is_a_tensor_of_its_own() {
 }
 
 #[test]
-fn sequences_and_functions_of_them_are_the_same_on_every_stream() {
+fn sequences_and_functions_of_sequences_are_the_same_on_every_stream() {
     for (spec, shape, expected) in [
         ("arange", &[2, 3][..], &[0.0, 1.0, 2.0, 0.0, 1.0, 2.0][..]),
         ("arange(3)", &[3], &[0.0, 1.0, 2.0]),
@@ -119,7 +119,7 @@ fn sequences_and_functions_of_them_are_the_same_on_every_stream() {
 }
 
 #[test]
-fn the_torch_stream_refuses_functions_of_random_values() {
+fn the_torch_stream_returns_an_error_for_functions_of_random_values() {
     for (spec, shape) in SPECS {
         let plan = plan(spec, shape, DType::F32).unwrap();
         let mut values = Buffer::new(DType::F32, plan.len());
@@ -132,7 +132,7 @@ fn the_torch_stream_refuses_functions_of_random_values() {
 }
 
 #[test]
-fn what_has_no_value_is_an_error_before_anything_is_drawn() {
+fn invalid_functions_and_sequences_are_errors_when_the_plan_is_resolved() {
     let mut report = String::new();
     for (spec, shape, needle) in [
         ("log_uniform(0, 1)", &[3][..], "a = 0"),

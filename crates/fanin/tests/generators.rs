@@ -77,8 +77,8 @@ fn extreme_words_give_values_inside_the_bounds() {
                     assert!(value.is_finite() && value.abs() < 1e5, "{spec} {dtype} {word:x}: {value}");
                     // Values of a narrow type are rounded, so they can equal the rounded bounds.
                     let inside = dtype.round(low) <= value && value <= dtype.round(high);
-                    // The narrowest intervals contain no value of the type. In this case, the fill writes the value
-                    // that is nearest to the middle of the interval.
+                    // If the interval contains no value of the type, the fill writes the value that is nearest to the
+                    // middle of the interval.
                     let nearest = dtype.round((low + high) / 2.0) == value;
                     assert!(inside || nearest, "{spec} {dtype} {word:x}: {value}");
                 }
@@ -88,7 +88,7 @@ fn extreme_words_give_values_inside_the_bounds() {
 }
 
 #[test]
-fn the_same_generator_gives_the_same_values_at_every_level_and_advances() {
+fn equal_generators_give_equal_values_at_every_simd_level_and_the_generator_advances() {
     for (spec, shapes) in CATALOGUE {
         for dtype in DType::ALL {
             let shape = shapes[shapes.len() - 1];
@@ -100,8 +100,8 @@ fn the_same_generator_gives_the_same_values_at_every_level_and_advances() {
                 let two = filled(spec, shape, dtype, &mut FromRng::new(&mut rng).with_level(level)).bytes();
                 let random = common::plan(spec, shape, dtype).unwrap().std() > 0.0
                     && !["eye", "dirac", "zero_hadamard", "idinit"].iter().any(|s| spec.contains(s));
-                // A narrow interval may contain only one value of the type, or none. All values of a fill are then
-                // equal, so they are not compared.
+                // If a narrow interval contains at most one value of the type, all values are equal. Two fills are not
+                // compared in this case.
                 if random && one.chunks(dtype.size()).any(|value| *value != one[..dtype.size()]) {
                     assert_ne!(one, two, "{spec} {dtype}: the generator did not advance");
                 }

@@ -1,4 +1,4 @@
-//! A region is bit-identical to a slice of the whole tensor, on both streams.
+//! Tests that a region is bit-identical to a slice of the whole tensor, on both streams.
 
 mod common;
 
@@ -7,7 +7,7 @@ use fanin::{DType, Distribution, Level, Native, Plan, Stream as _, TensorMut, To
 use proptest::prelude::*;
 
 #[test]
-fn any_region_of_any_scheme_and_type_is_the_slice_at_every_level() {
+fn any_region_of_any_scheme_and_type_equals_a_slice_at_every_simd_level() {
     let mut cases = 0;
     let mut below = picks(0x2545_f491_4f6c_dd1d);
     for (spec, shapes) in CATALOGUE {
@@ -42,8 +42,8 @@ fn any_region_of_any_scheme_and_type_is_the_slice_at_every_level() {
     assert!(cases > 1500, "{cases}");
 }
 
-/// Returns a generator of pseudo-random numbers, which depend on `seed` alone. A call with `n` returns a number from 0
-/// to n - 1.
+/// Returns a generator of pseudo-random numbers that depend only on `seed`. A call with `n` returns a number from 0 to
+/// n - 1.
 fn picks(seed: u64) -> impl FnMut(usize) -> usize {
     let mut pick = seed;
     move |n| {
@@ -55,7 +55,7 @@ fn picks(seed: u64) -> impl FnMut(usize) -> usize {
 }
 
 #[test]
-fn ten_thousand_random_regions_of_both_streams_are_slices() {
+fn ten_thousand_random_regions_of_both_streams_equal_slices() {
     let large: &[&[usize]] = &[&[1003], &[53, 61], &[12, 4, 37], &[5, 6, 7, 8], &[3, 4, 5, 6, 7]];
     let mut below = picks(0x9E37_79B9_7F4A_7C15);
     let mut cases = 0;
@@ -67,7 +67,7 @@ fn ten_thousand_random_regions_of_both_streams_are_slices() {
                 let mut torch = Torch::new(below(1 << 20) as u64);
                 torch.advance(below(2000) as u64);
                 if below(2) == 0 {
-                    // Filling one normal value leaves a second normal in the cache of the generator.
+                    // After a fill of one normal value, the generator stores the second value of the pair.
                     common::plan("normal", &[1], DType::F32).unwrap().fill(&mut [0f32], &mut torch).unwrap();
                 }
                 let mut after = torch.clone();
@@ -79,7 +79,10 @@ fn ten_thousand_random_regions_of_both_streams_are_slices() {
                 let mut advanced = torch.clone();
                 assert_eq!(advanced.advance_past(&plan).is_ok(), drawn, "{spec} {shape:?} {dtype}");
                 if drawn {
-                    assert!(advanced == after, "{spec} {shape:?} {dtype}: another state after advance_past");
+                    assert!(
+                        advanced == after,
+                        "{spec} {shape:?} {dtype}: the state after advance_past differs"
+                    );
                 }
                 for _ in 0..6 {
                     let start: Vec<usize> = shape.iter().map(|&size| below(size)).collect();
@@ -108,7 +111,7 @@ fn ten_thousand_random_regions_of_both_streams_are_slices() {
 }
 
 #[test]
-fn regions_reach_far_into_the_torch_stream() {
+fn regions_at_the_end_of_huge_tensors_can_be_filled_on_the_torch_stream() {
     // The two rows are at the end of a tensor of 40 GB. The generator jumps over about 10^10 words, more than 2^33.
     let shape = [100_000, 100_000];
     for spec in ["normal", "uniform", "sparse(0.5)"] {
@@ -120,8 +123,8 @@ fn regions_reach_far_into_the_torch_stream() {
         generator.peek_region(&plan, &[99_999, 99_998], corner.tensor(&[1, 2])).unwrap();
         assert_eq!(corner.bytes(), rows.at(&[598, 599]).bytes(), "{spec}");
         if spec == "uniform" {
-            // Each value takes one word. Therefore the last value comes from the last word before the position to which
-            // the generator advances.
+            // Each value takes one word, so the last value comes from the last word before the final position of the
+            // generator.
             let mut walked = Torch::new(3);
             walked.advance(10_000_000_000 - 1);
             let last = (walked.word() & 0x00ff_ffff) as f64 / 16_777_216.0;
@@ -135,7 +138,7 @@ fn regions_reach_far_into_the_torch_stream() {
 
 #[test]
 fn strided_memory_gets_the_same_values() {
-    // The large shapes have more values than a tile. A tile is a number of rows that a fill computes at once.
+    // The large shapes have more values than a tile, which is a number of rows that a fill computes at once.
     let large: &[&[usize]] = &[&[190, 70], &[70, 190], &[2, 10_001], &[9, 7, 5, 31], &[40, 3, 130]];
     for (spec, shapes) in CATALOGUE {
         for shape in shapes.iter().chain(large).filter(|shape| shape.len() >= 2) {
@@ -183,7 +186,7 @@ fn strided_memory_gets_the_same_values() {
 }
 
 #[test]
-fn strided_memory_has_the_zeros_of_the_permutations_of_torch() {
+fn sparse_fills_of_strided_memory_have_the_zeros_of_torchs_permutations() {
     for shape in [[1, 15], [15, 1], [5, 9], [9, 5], [3, 64], [33, 65], [40, 130]] {
         for sparsity in [0.0, 0.3, 0.9, 1.0] {
             for dtype in DType::ALL {
@@ -215,7 +218,7 @@ fn strided_memory_has_the_zeros_of_the_permutations_of_torch() {
 }
 
 #[test]
-fn indices_above_2_to_the_32_have_values_of_their_own() {
+fn indices_above_2_to_the_32_are_not_truncated_to_32_bits() {
     // The region is in the last two rows of a tensor of 19.6 GB.
     let shape = [70_000, 70_000];
     for spec in ["normal", "uniform", "trunc_normal", "sparse(0.5)", "eye"] {
@@ -225,7 +228,7 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
         let mut stream = native.clone();
         let tensor = TensorMut::contiguous(&mut corner, &[2, 100]).unwrap();
         fanin::Stream::fill_region(&mut stream, &plan, &[69_998, 69_900], tensor).unwrap();
-        // A fill of a single element gives the same value.
+        // A fill of a single element gives the same value as the fill of the region.
         for (row, column) in [(0, 0), (0, 63), (1, 99), (1, 98)] {
             let mut one = [9f32];
             let tensor = TensorMut::contiguous(&mut one, &[1, 1]).unwrap();
@@ -249,8 +252,8 @@ fn indices_above_2_to_the_32_have_values_of_their_own() {
 }
 
 #[test]
-fn a_region_of_a_huge_identity_costs_no_more_than_the_region() {
-    // Each identity is so large that a fill would take a minute if it visited every 1.
+fn the_time_to_fill_a_region_of_a_huge_identity_matrix_depends_on_the_region_only() {
+    // Each identity matrix is so large that a fill would take a minute if it visited every 1.
     let side = (1 << 31) - 1;
     for (distribution, shape, start, size, ones) in [
         (Distribution::Eye, &[side, side][..], &[side - 3, side - 5][..], &[3, 4][..], &[2, 7][..]),
@@ -299,7 +302,7 @@ fn regions_outside_the_shape_and_memory_of_the_wrong_type_are_errors() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// A fill of a flat tensor in two parts, split at any index, gives the values of the whole tensor.
+    /// Two fills of the parts of a one-dimensional tensor, split at any index, give the values of the whole tensor.
     #[test]
     fn splitting_a_long_tensor_at_any_index_changes_no_value(length in 1usize..3000, split in 0usize..3000, which in 0usize..16) {
         let (spec, _) = CATALOGUE.iter().filter(|(_, shapes)| shapes[0].is_empty()).nth(which).unwrap();

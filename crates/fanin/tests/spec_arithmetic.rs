@@ -1,4 +1,4 @@
-//! Arithmetic in specs: functions, and properties of the tensor.
+//! Tests of arithmetic in specs: functions of numbers, and properties of the tensor.
 
 mod common;
 
@@ -28,7 +28,7 @@ fn error(spec: &str, shape: &[usize]) -> String {
 }
 
 #[test]
-fn functions_of_numbers_have_their_values() {
+fn functions_of_numbers_have_the_values_of_their_definitions() {
     for (spec, expected) in [
         ("log(1/0.07)", (1.0f64 / 0.07).ln()),
         ("-log((1-0.01)/0.01)", -(99f64).ln()),
@@ -58,7 +58,7 @@ fn functions_of_numbers_have_their_values() {
 }
 
 #[test]
-fn properties_of_the_tensor_are_known_when_the_shape_is() {
+fn properties_of_the_tensor_have_values_when_the_shape_is_known() {
     assert_eq!(std("normal(std=1/fan_in)", &[8, 4, 3]), 1.0 / 12.0);
     assert_eq!(std("normal(std=1/fan_out)", &[8, 4, 3]), 1.0 / 24.0);
     assert_eq!(std("normal(std=1/fan_in(kernel_in_out))", &[3, 4, 8]), 1.0 / 12.0);
@@ -87,14 +87,14 @@ fn properties_of_the_tensor_are_known_when_the_shape_is() {
         let found = error(spec, shape);
         assert!(found.contains(needle), "{spec}: {found}");
     }
-    // A mistake that no shape could mend is an error at once.
+    // A spec that is invalid for every shape is an error before the shape is known.
     for spec in ["normal(std=1/fan_in", "normal(sd=fan_in)", "nrmal(std=fan_in)", "constant(fan_in, 2)"] {
         assert!(spec.parse::<Init>().is_err(), "{spec}");
     }
 }
 
 #[test]
-fn a_spec_with_properties_of_the_tensor_prints_itself_with_numbers_for_variables() {
+fn a_spec_with_properties_of_the_tensor_is_printed_with_variables_replaced_by_numbers() {
     let variables = BTreeMap::from([("n".to_owned(), 24.0), ("m".to_owned(), -1.0)]);
     let init = Init::parse_with("normal_(std=0.02/sqrt(2*n*fan_in), mean=2*m)", &variables).unwrap();
     assert_eq!(init.to_string(), "normal(std=0.02/sqrt(2*24*fan_in), mean=2*(-1))");
@@ -105,7 +105,7 @@ fn a_spec_with_properties_of_the_tensor_prints_itself_with_numbers_for_variables
 }
 
 #[test]
-fn blocks_and_stacks_have_properties_of_their_own() {
+fn properties_in_blocks_and_stacks_belong_to_the_block() {
     let stds = |spec: &str, shape: &[usize]| {
         let plan = plan(spec, shape, DType::F32).unwrap();
         plan.blocks().iter().map(|block| block.plan().std()).collect::<Vec<_>>()
@@ -116,7 +116,7 @@ fn blocks_and_stacks_have_properties_of_their_own() {
     assert_eq!(stds("stacked(normal(std=1/(index+1)))", &[4, 8, 4]), [1.0, 0.5, 1.0 / 3.0, 0.25]);
     let nested = "stacked(blocks(normal(std=1/(index+1)), normal(std=1/fan_in)))";
     assert_eq!(stds(nested, &[2, 8, 4]), [1.0, 0.25, 0.5, 0.25]);
-    // In a known shape, too, a part has its own.
+    // The properties belong to the block even if the shape of the whole tensor is known.
     let known = Init::parse_for("stacked(normal(std=1/fan_in))", &[5, 8, 4], &BTreeMap::new()).unwrap();
     assert_eq!(known.resolve(&[5, 8, 4], DType::F32).unwrap().std(), 0.25);
     assert_eq!(stds("stacked(exp(uniform(0, index+1)))", &[2, 6]).len(), 2);

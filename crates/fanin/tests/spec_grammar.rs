@@ -1,4 +1,4 @@
-//! The grammar of specs: parsing, printing and error messages.
+//! Tests of the grammar of specs: parsing, printing and error messages.
 
 mod common;
 
@@ -27,7 +27,7 @@ fn error_of(text: &str) -> String {
 }
 
 #[test]
-fn specs_parse_from_what_initializers_print() {
+fn the_spec_that_an_initializer_prints_parses_into_the_same_initializer() {
     let more = [
         "trunc_normal(method=rejection)",
         "kaiming_uniform(a=0.2, nonlinearity=relu)",
@@ -118,7 +118,7 @@ fn arithmetic_reads_variables_by_name() {
 }
 
 #[test]
-fn errors_point_at_the_character_and_name_the_remedy() {
+fn errors_have_the_position_of_the_mistake_and_name_the_remedy() {
     for (text, column, needles) in [
         ("", 0, &["expected a scheme's name"][..]),
         ("nromal", 0, &["unknown scheme nromal", "did you mean normal?"]),
@@ -246,7 +246,7 @@ fn deep_nesting_is_an_error_and_does_not_overflow_the_stack() {
 }
 
 #[test]
-fn every_scheme_can_be_named_by_a_spec() {
+fn a_spec_can_name_every_scheme() {
     for scheme in schemes() {
         let required = scheme.parameters.iter().filter(|(_, default)| default.is_none());
         let arguments: Vec<String> = required

@@ -1,11 +1,11 @@
 //! Statistical tests of the distributions, with 1,000,000 values and fixed seeds.
 //!
-//! Each Kolmogorov-Smirnov test has the level alpha = 1e-4 (D sqrt n < 2.2253). This file has about a hundred of these
-//! tests, so a correct stream fails at least one of them for at most about one choice of seeds in 100. The seeds are
-//! fixed, so a failure means that the stream has changed.
+//! Each Kolmogorov-Smirnov test has the significance level 1e-4 (D * sqrt(n) < 2.2253). With about a hundred tests in
+//! this file, a correct stream fails a test for about one choice of seeds in 100. The seeds are fixed, so a failure
+//! means that the stream has changed.
 //!
 //! Kolmogorov-Smirnov tests do not detect errors in the tails, in the number of distinct values, in the mass at a
-//! bound, and in zeros. Other tests detect these errors.
+//! bound, or in zeros. Other tests of this file detect these errors.
 
 mod common;
 
@@ -30,8 +30,7 @@ fn distance(mut sample: Vec<f64>, cdf: impl Fn(f64) -> f64) -> f64 {
     let mut worst = 0f64;
     let mut at = 0;
     while at < sample.len() {
-        // The values of a rounded type are often equal. Therefore the functions are compared just below and at each
-        // distinct value.
+        // Values of a narrow type are often equal, so the functions are compared just below and at each distinct value.
         let end = at + sample[at..].partition_point(|&x| x == sample[at]);
         let p = cdf(sample[at]);
         worst = worst.max((p - at as f64 / n).abs()).max((end as f64 / n - p).abs());
@@ -89,13 +88,13 @@ fn values_of_narrow_types_are_the_f32_values_rounded_once() {
 }
 
 #[test]
-fn each_value_of_a_narrow_type_has_the_probability_of_the_interval_that_rounds_to_it() {
+fn each_value_of_a_narrow_type_has_the_probability_of_the_interval_that_is_rounded_to_it() {
     for dtype in [DType::F16, DType::BF16, DType::F8E4M3, DType::F8E5M2] {
         for (low, high) in [(-0.5, 0.5), (0.0, 3.0), (-0.137, 0.137), (0.3, 0.7)] {
             let mut sample = draw(&format!("uniform({low}, {high})"), dtype);
             sample.sort_by(f64::total_cmp);
             let cells: Vec<&[f64]> = sample.chunk_by(|a, b| a == b).collect();
-            // The upper end of the interval that rounds to the value of a cell.
+            // Returns the upper end of a cell, which is the interval of numbers that are rounded to one value.
             let end = |cell: usize| match cells.get(cell + 1) {
                 Some(next) => cells[cell][0] / 2.0 + next[0] / 2.0,
                 None => high,
@@ -103,7 +102,7 @@ fn each_value_of_a_narrow_type_has_the_probability_of_the_interval_that_rounds_t
             let (mut chi_square, mut start, mut from) = (0.0, low, 0);
             let mut degrees = 0;
             for cell in 0..cells.len() {
-                // Cells are merged until they expect at least 100 values together.
+                // Cells are merged until the expected count is at least 100.
                 let expected = (end(cell) - start) / (high - low) * N as f64;
                 if expected >= 100.0 {
                     let found: usize = cells[from..=cell].iter().map(|cell| cell.len()).sum();
@@ -111,8 +110,8 @@ fn each_value_of_a_narrow_type_has_the_probability_of_the_interval_that_rounds_t
                     (start, from, degrees) = (end(cell), cell + 1, degrees + 1);
                 }
             }
-            // The deviation of a chi-square variable from its mean is nearly normal for many degrees of freedom. With
-            // few degrees, the quantile at 1 - 1e-6 is at most 9 standard deviations above the mean.
+            // For more than 4 degrees of freedom, the quantile of the chi-square distribution at 1 - 1e-6 is at most 9
+            // standard deviations above the mean.
             let deviation = (chi_square - f64::from(degrees)) / (2.0 * f64::from(degrees)).sqrt();
             assert!(degrees > 4 && deviation < 9.0, "{dtype} {low} {high}: {chi_square} of {degrees}");
         }
@@ -130,7 +129,7 @@ fn normal_values_have_their_distribution_in_body_and_tails() {
             for beyond in [3.0, 4.0] {
                 let expected = 2.0 * N as f64 * normal.cdf(-beyond);
                 let found = sample.iter().filter(|&&x| ((x - mean) / std).abs() > beyond).count() as f64;
-                // The count has a Poisson distribution. The tolerance is five standard deviations.
+                // The count has a Poisson distribution, so five standard deviations are `5 * sqrt(expected)`.
                 assert!(
                     (found - expected).abs() < 5.0 * expected.sqrt() + 1.0,
                     "{beyond}: {found} {expected}"
@@ -139,13 +138,13 @@ fn normal_values_have_their_distribution_in_body_and_tails() {
             // With the mean 0.5 and the std 0.02, the distance between neighbouring f32 values is 1.5e-6 to 3e-6 times
             // the std, so equal values are common.
             assert!(mean != 0.0 || distinct(&sample) > 880_000);
-            assert!(mean != 0.0 || !sample.contains(&0.0), "no exact zero of the standard distribution");
+            assert!(mean != 0.0 || !sample.contains(&0.0), "a standard normal value is exactly 0");
         }
     }
 }
 
 #[test]
-fn f32_normals_reach_past_six_sigma() {
+fn the_tails_of_f32_normal_values_have_the_expected_counts_up_to_5_7_sigma() {
     // Among 2^28 values, only 0.5 are expected beyond 6 sigma. The test therefore counts the values beyond 4.5, 5 and
     // 5.5 sigma, of which 10 are expected beyond 5.5. It also asserts that a value is beyond 5.7 sigma, where 3 are
     // expected.
@@ -171,7 +170,7 @@ fn f32_normals_reach_past_six_sigma() {
     assert!(furthest > 5.7, "{furthest}");
 }
 
-/// Returns P(X <= x) for a standard normal X conditioned on [a, b]. The probabilities are computed in the upper tail,
+/// Returns P(X <= x) for a standard normal X truncated to [a, b]. The probabilities are computed in the upper tail,
 /// because the complementary error function has full relative precision there. If the middle of [a, b] is negative, the
 /// interval is reflected.
 fn truncated(x: f64, a: f64, b: f64) -> f64 {
@@ -182,8 +181,8 @@ fn truncated(x: f64, a: f64, b: f64) -> f64 {
         let tail = |z: f64| libm::erfc(z / 2f64.sqrt());
         return ((tail(a) - tail(x)) / (tail(a) - tail(b))).clamp(0.0, 1.0);
     }
-    // Returns the probability beyond x, divided by the probability beyond a. The quotient is computed from Mills
-    // ratios, because far in the tail both probabilities underflow.
+    // Returns P(Z > x) / P(Z > a). The quotient is computed from Mills ratios, because both probabilities underflow far
+    // in the tail.
     let share = |x: f64| {
         if x == f64::INFINITY {
             return 0.0;
@@ -243,8 +242,8 @@ fn truncated_normal_values_have_their_distribution_in_every_regime() {
                 assert!(sample.iter().all(|&x| low <= x && x <= high), "{a} {b} {dtype}");
                 let d = distance(sample.clone(), |x| truncated(x - mean, a, b));
                 assert!(d < KS, "[{a}, {b}] from {mean} {dtype}: {d}");
-                // A bound must not occur more often than values within one f32 step of the bound are expected to occur.
-                // Near 37 sigma, the probability of this step is 1.4e-4.
+                // The expected number of values at a bound is at most the expected number of values in the f32 step
+                // next to the bound. Near 37 sigma, the probability of this step is 1.4e-4.
                 let step = |x: f64| if dtype == DType::F32 { (x as f32).next_up() as f64 - x } else { 1e-16 };
                 for (bound, share) in [
                     (low, truncated(a + step(low), a, b)),
@@ -264,7 +263,7 @@ fn truncated_normal_values_have_their_distribution_in_every_regime() {
 }
 
 #[test]
-fn planned_moments_agree_with_measured_ones() {
+fn moments_of_plans_agree_with_measured_moments() {
     for spec in [
         "uniform(-0.3, 0.7)",
         "normal(0.1, 0.02)",
@@ -292,7 +291,7 @@ fn planned_moments_agree_with_measured_ones() {
 }
 
 #[test]
-fn sparse_columns_have_their_zeros_and_rows_have_equally_many_on_average() {
+fn sparse_columns_have_the_planned_number_of_zeros_and_rows_have_equal_numbers_on_average() {
     for (rows, columns, sparsity) in
         [(100, 10_000, 0.3), (1000, 1000, 0.9), (513, 2000, 0.5), (7, 100_000, 0.4)]
     {
@@ -353,10 +352,9 @@ fn orthogonal_matrices_are_orthogonal() {
     }
 }
 
-/// Tests that Q has Haar's distribution, which is more than orthogonality. The invariance of this distribution fixes
-/// the distribution of any entry, of the sign of the determinant, and of the traces of the powers of Q. For the
-/// orthogonal group, the trace of Q^k is nearly normal with the variance k. Its mean is 1 for even k and 0 for odd k
-/// (Diaconis and Shahshahani 1994).
+/// Orthogonal matrices have the Haar distribution. The Haar distribution determines the distribution of any entry, of
+/// the sign of the determinant, and of the traces of the powers of Q. The trace of Q^k is nearly normal with the
+/// variance k. The mean of the trace is 1 for even k and 0 for odd k (Diaconis and Shahshahani 1994).
 #[test]
 fn orthogonal_matrices_are_haar_distributed() {
     const SIZE: usize = 8;
@@ -386,7 +384,8 @@ fn orthogonal_matrices_are_haar_distributed() {
         }
         positive += usize::from(determinant(q) > 0.0);
     }
-    // The square of an entry x is Beta(1/2, (n - 1) / 2), so (1 + x) / 2 is Beta((n - 1) / 2, (n - 1) / 2).
+    // The square of an entry x has the distribution Beta(1/2, (n - 1) / 2), so (1 + x) / 2 has the distribution Beta((n
+    // - 1) / 2, (n - 1) / 2), where n is the number of rows.
     let half = (SIZE as f64 - 1.0) / 2.0;
     let beta = statrs::distribution::Beta::new(half, half).unwrap();
     for (place, sample) in [("middle", entries), ("first", corners), ("last", last)] {
@@ -407,7 +406,7 @@ fn orthogonal_matrices_are_haar_distributed() {
     assert!(off.abs() < 4.5, "determinant +1 in {positive} of {TRIALS}");
 }
 
-/// Returns the determinant, by elimination with partial pivoting.
+/// Returns the determinant of the row-major matrix `m`, computed by elimination with partial pivoting.
 fn determinant(mut m: Vec<f64>) -> f64 {
     let n = (m.len() as f64).sqrt() as usize;
     let mut product = 1.0;

@@ -1,5 +1,5 @@
-//! Compares the standard deviation of every scheme with a formula that is written by hand in this file. The standard
-//! deviation is measured over about a million values.
+//! Tests that the standard deviation of every scheme agrees with a formula in this file. The standard deviation is
+//! measured over about a million values.
 //!
 //! The relative standard error of the std of a million normal values is 0.07 %. The tolerance of 0.5 % is seven
 //! standard errors.
@@ -15,7 +15,7 @@ const KERAS: &[usize] = &[3, 3, 450, 250];
 /// The natural logarithm of 100.
 const LN_100: f64 = 4.605_170_185_988_092;
 
-/// Returns a list of specs. Each spec has a shape and the expected standard deviation of the values.
+/// Returns a list of specs, each with a shape and the expected standard deviation of the values.
 fn definitions() -> Vec<(&'static str, &'static [usize], f64)> {
     let sqrt = f64::sqrt;
     // The three constants are the standard deviations of the standard normal distribution truncated at 2, 1 and 3
@@ -79,8 +79,8 @@ fn measured_and_planned_stds_agree_with_the_formulas() {
     for (spec, shape, std) in definitions() {
         let planned = plan(spec, shape, DType::F32).unwrap().std();
         let measured = std_of(&filled(spec, shape, DType::F32, &mut Native::new(9).tensor("w")).to_f64());
-        // The mean of these columns of a Hadamard matrix is not exactly 0. The plan subtracts the mean, and the formula
-        // by hand does not.
+        // The mean of these columns of a Hadamard matrix is not exactly 0. The plan subtracts the mean, but the formula
+        // in this file does not.
         let near = if spec == "zero_hadamard" { 1e-3 } else { 1e-9 };
         assert!((planned / std - 1.0).abs() < near, "{spec}: planned {planned}, by hand {std}");
         assert!((measured / std - 1.0).abs() < 5e-3, "{spec}: measured {measured}, by hand {std}");
@@ -88,7 +88,7 @@ fn measured_and_planned_stds_agree_with_the_formulas() {
 }
 
 #[test]
-fn every_scheme_is_measured() {
+fn the_list_of_specs_contains_every_scheme() {
     let known: Vec<&str> =
         definitions().iter().map(|(spec, ..)| spec.split('(').next().unwrap_or_default()).collect();
     for scheme in spec::schemes() {
@@ -116,7 +116,8 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                 let (low, high) = plan.bounds();
                 let (low, high) = (dtype.round(low), dtype.round(high));
                 assert!(torch || (sorted[0] >= low && *sorted.last().unwrap() <= high), "{spec} {dtype}");
-                // Compare the number of occurrences of an extreme value with that of the nearest different value.
+                // The number of occurrences of an extreme value is compared with the number of occurrences of the
+                // nearest other value.
                 for (end, next) in [
                     (sorted[0], sorted.iter().copied().find(|x| *x > sorted[0])),
                     (sorted[199_999], sorted.iter().rev().copied().find(|x| *x < sorted[199_999])),
@@ -124,8 +125,8 @@ fn no_truncated_normal_has_extra_mass_at_its_bounds() {
                     let Some(next) = next else { continue };
                     let count = sorted.iter().filter(|x| **x == end).count() as f64;
                     let neighbours = sorted.iter().filter(|x| **x == next).count() as f64;
-                    // A cell is the interval of numbers that round to one value. Rounding adds to an extreme value at
-                    // most the values of half a cell.
+                    // A cell is the interval of numbers that are rounded to one value. Rounding can add at most the
+                    // values of half a cell to an extreme value.
                     assert!(
                         count <= 2.0 * neighbours + 6.0 * neighbours.sqrt() + 10.0,
                         "{spec} {dtype}: {count} at {end}, {neighbours} beside it"

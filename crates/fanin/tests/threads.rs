@@ -1,4 +1,4 @@
-//! The values, and the state of the generator afterwards, are the same for any number of threads.
+//! Tests that the values and the final state of the generator do not depend on the number of threads.
 
 #![cfg(feature = "rayon")]
 
@@ -87,8 +87,8 @@ fn values_do_not_depend_on_the_number_of_threads() {
     }
 }
 
-/// The number of calls of `watchful` from a thread that is running the work of another call. A pool whose threads wait
-/// for each other would deadlock in such a nested call.
+/// The number of nested calls of `watchful`: calls from a thread that is running the work of another call. A pool whose
+/// threads wait for each other would deadlock in a nested call.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
 
 fn watchful(count: usize, work: &(dyn Fn() + Sync)) {
@@ -136,7 +136,7 @@ fn a_team_is_not_called_from_inside_its_own_work() {
 }
 
 #[test]
-fn large_regions_are_slices_on_any_number_of_threads() {
+fn large_regions_equal_slices_for_any_number_of_threads() {
     let (shape, start, size) = ([1500, 4001], [3, 77], [1450, 3900]);
     for spec in ["normal(std=0.02)", "uniform", "trunc_normal", "trunc_normal(a=2, b=3)", "sparse(0.3)"] {
         for dtype in [DType::F32, DType::BF16, DType::F64] {

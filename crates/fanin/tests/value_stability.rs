@@ -1,8 +1,9 @@
-//! Compares the native stream, which is frozen, with test vectors. There is a vector for each code path of each
-//! initializer and element type.
+//! Tests that the values of the native stream, which is frozen, equal test vectors. There is a vector for each code
+//! path of each initializer and element type.
 //!
 //! `FANIN_GOLDEN=write cargo test -p fanin --test value_stability` writes the file of the vectors again. After a
-//! version of the stream has been released, a difference is a breaking change and needs a new version of the stream.
+//! version of the stream has been released, any difference is a breaking change, and requires a new version of the
+//! stream.
 
 mod common;
 
@@ -11,7 +12,7 @@ use fanin::{DType, Element, Native};
 use sha2::{Digest, Sha256};
 
 #[test]
-fn every_path_keeps_its_values() {
+fn the_values_of_every_code_path_equal_the_test_vectors() {
     let mut text = String::from(
         "# The native stream, version 1: seed 20260101, tensor \"golden.weight\".\n\
          # sha256   first 16 hex digits, of the row-major bytes, little endian\n\

@@ -1,12 +1,12 @@
-//! Code that the test files share: a catalogue of specs that together reach every code path, and fills whose element
-//! type is chosen at run time.
+//! Code that the test files share: a list of specs that together reach every code path, and fills whose element type is
+//! chosen at run time.
 //!
-//! Formulas are tested exactly, through plans. Streams are tested in three ways: by test vectors, by bitwise
-//! properties, and by statistics with a stated error rate and fixed seeds. The bitwise properties say that the values
-//! do not depend on the split, the SIMD level or the memory order. A test with a tolerance states the reason for the
-//! tolerance.
+//! Formulas are tested exactly, by means of plans. Streams are tested in three ways: by test vectors, by bitwise
+//! properties, and by statistical tests with a stated error rate and fixed seeds. A bitwise property is, for example,
+//! that the values do not depend on the split, the SIMD level or the memory order. A test with a tolerance states the
+//! reason for the tolerance.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, reason = "each test file uses only some of the items")]
 
 use fanin::half::{bf16, f16};
 use fanin::init::Init;
@@ -146,7 +146,7 @@ pub fn plan(text: &str, shape: &[usize], dtype: DType) -> Result<Plan, Error> {
     fanin::Initializer::resolve(&spec(text), shape, dtype)
 }
 
-/// Returns the values of a whole tensor that is filled from `stream` by the spec `text`.
+/// Returns the values of a whole tensor that is filled from `stream` with the spec `text`.
 pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream) -> Buffer {
     let plan = plan(text, shape, dtype).unwrap();
     let mut buffer = Buffer::new(dtype, plan.len());
@@ -154,8 +154,8 @@ pub fn filled(text: &str, shape: &[usize], dtype: DType, stream: &mut dyn Stream
     buffer
 }
 
-/// Returns the row-major indices, in the whole tensor, of the elements of a region. The region begins at `start` and
-/// has `size` elements along each axis.
+/// Returns the row-major indices of the elements of a region, relative to the whole tensor. The region begins at
+/// `start` and has `size` elements along each axis.
 pub fn indices(shape: &[usize], start: &[usize], size: &[usize]) -> Vec<usize> {
     let mut indices = vec![0];
     for axis in 0..shape.len() {

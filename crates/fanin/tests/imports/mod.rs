@@ -1,8 +1,8 @@
 //! Reads the import graph of a crate from its source text. The nodes of the graph are files.
 //!
-//! Paths are resolved as the compiler resolves them, as far as this is possible from the source text alone. This covers
-//! `crate`, `self`, `super`, names of child modules, imported names, nested braces and globs. A re-export leads to the
-//! file that defines the item. Comments, literals and items under `#[cfg(test)]` are ignored.
+//! Paths are resolved by the rules of the compiler, as far as the source text alone allows: `crate`, `self`, `super`,
+//! names of child modules, imported names, nested braces and globs. A path to a re-export is resolved to the file that
+//! defines the item. Comments, literals and items under `#[cfg(test)]` are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The names of a module path, from the root of the crate.
+/// A path as a list of names, starting at the root of the crate.
 type Segments = Vec<String>;
 
 /// A source file, which is a module of the crate.
@@ -30,7 +30,7 @@ type Segments = Vec<String>;
 struct Module {
     /// The file, relative to the folder `src`.
     file: String,
-    /// Maps each imported name to the path that the name stands for.
+    /// The path of each imported name.
     names: BTreeMap<String, Segments>,
     /// Every path in the imports and in the code of the file, starting at the root of the crate. The path of a glob
     /// import ends in `*`.
@@ -41,7 +41,7 @@ struct Module {
 
 /// The import graph of a crate.
 pub struct Graph {
-    /// Maps each file to the files from which it imports. File names are relative to the folder `src`.
+    /// For each file, the files from which it imports. File names are relative to the folder `src`.
     pub imports: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -142,12 +142,12 @@ fn read_module(path: &Segments, file: String, code: &str, files: &BTreeSet<Segme
     module
 }
 
-/// Splits code at `;`, `{` and `}` into statements. Returns each statement with the path of the module that contains
-/// the statement, which may be an inline module. A use declaration with braces is one statement.
+/// Splits code at `;`, `{` and `}` into statements. Returns each statement with the path of the module (possibly an
+/// inline module) that contains the statement. A use declaration with braces is one statement.
 fn statements(path: &Segments, code: &str) -> Vec<(Segments, String)> {
     let mut found = Vec::new();
     let mut current = String::new();
-    // The inline modules that contain the current position. Each module has the brace depth at which it begins.
+    // The inline modules that contain the current position, each with the brace depth at which the module begins.
     let mut inline: Vec<(String, usize)> = Vec::new();
     let (mut depth, mut use_depth) = (0usize, 0usize);
     let context = |inline: &[(String, usize)]| -> Segments {
@@ -191,7 +191,7 @@ fn is_visibility(before: &str) -> bool {
     before.is_empty() || before == "pub" || (before.starts_with("pub(") && before.ends_with(')'))
 }
 
-/// Returns every path in the tree of a use declaration, together with the name under which the path is imported.
+/// Returns every path in the tree of a use declaration, with the name under which the path is imported.
 fn use_tree(tree: &str) -> Vec<(Segments, String)> {
     let tree: String = tree.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some(open) = tree.find('{') {
