@@ -1,4 +1,4 @@
-//! Starts a thread that synchronizes a file with the disk while the next values of the file are generated.
+//! `BackgroundSync`, a thread that synchronizes a file with the disk while the next values of the file are generated.
 
 use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,14 +16,14 @@ pub(crate) struct BackgroundSync {
 impl BackgroundSync {
     /// Starts a thread for `file`, and requests the first synchronization.
     ///
-    /// Returns `None` if the file handle cannot be duplicated or the thread cannot be started. In that case, the
-    /// caller's final `sync_all` synchronizes all data.
+    /// Returns `None` if the file handle cannot be duplicated or the thread cannot be started. The caller's final
+    /// `sync_all` then synchronizes all data.
     pub(crate) fn start(file: &File) -> Option<Self> {
         let file = file.try_clone().ok()?;
         let (requests, received): (_, Receiver<()>) = channel();
         let work = move || {
             while received.recv().is_ok() {
-                // One synchronization serves all requests that have arrived by now, so the others are removed.
+                // One synchronization serves all requests that have already arrived, so these requests are removed.
                 while received.try_recv().is_ok() {}
                 file.sync_data()?;
             }
@@ -35,14 +35,14 @@ impl BackgroundSync {
         Some(sync)
     }
 
-    /// Requests a synchronization without waiting for its end. If a synchronization has failed, the thread has ended
-    /// and the request is ignored. [`finish`](Self::finish) then returns the error.
+    /// Requests a synchronization, and does not wait for its end. If an earlier synchronization has failed, the thread
+    /// has ended, and the request is ignored. [`finish`](Self::finish) then returns the error.
     pub(crate) fn request(&self) {
         _ = self.requests.send(());
     }
 
-    /// Waits until all requested synchronizations are done, and returns the first error of the thread. The caller must
-    /// not ignore this error, because the operating system reports a write error only once.
+    /// Waits until all requested synchronizations are done. Returns the first error of the thread. The caller must not
+    /// ignore this error, because the operating system reports a write error only once.
     pub(crate) fn finish(self) -> std::io::Result<()> {
         drop(self.requests);
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

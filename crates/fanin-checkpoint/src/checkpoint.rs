@@ -1,4 +1,4 @@
-//! Reads a checkpoint that consists of one or more files, or of tensors in memory.
+//! `Checkpoint`, a checkpoint in files or in memory that is open for reading.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,54 +13,56 @@ use crate::file_names::{INDEX, SINGLE_FILE};
 use crate::index::Index;
 use crate::paths::parent_folder;
 
-/// Reads the bytes of tensors that are not in safetensors files, for [`Checkpoint::from_source`]. Several threads may
-/// read at the same time.
+/// A source of the bytes of tensors that are not in safetensors files, for [`Checkpoint::from_source`]. Several threads
+/// may read at the same time.
 pub trait ReadTensor: std::fmt::Debug + Send + Sync {
-    /// Fills `bytes` with bytes of the tensor with index `number`, from byte `offset` of the tensor on. The values are
-    /// in row-major order and little-endian.
+    /// Fills `bytes` with bytes of the tensor with the index `number`, from byte `offset` of the tensor on. The values
+    /// must be in row-major order and little-endian.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
     fn read(&self, number: usize, offset: u64, bytes: &mut [u8]) -> Result;
 }
 
-/// Where the values of a checkpoint are.
+/// The source of the values of a checkpoint.
 #[derive(Debug)]
 enum Source {
-    /// In safetensors files. `file_of_tensor` has the index in `files` for each tensor.
+    /// Safetensors files. `file_of_tensor` contains the index in `files` for each tensor.
     Files { files: Vec<SafetensorsFile>, file_of_tensor: Vec<usize> },
-    /// Somewhere else, such as in memory.
+    /// Any other source, such as tensors in memory.
     Other(Box<dyn ReadTensor>),
 }
 
-/// A checkpoint in one or more safetensors files, open for reading; or the tensors of a [`ReadTensor`].
+/// A checkpoint that is open for reading. Its tensors are in one or more safetensors files, or are read by a
+/// [`ReadTensor`].
 ///
-/// A tensor is addressed by its index in `manifest.entries`.
+/// Each tensor is identified by its index in `manifest.entries`.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// All tensors: file by file, and within a file in the order of their values.
+    /// All tensors, file by file. The tensors of a file are in the order of their values in the file.
     pub manifest: Manifest,
     source: Source,
-    /// Messages about inconsistencies of the checkpoint's index that do not prevent reading.
+    /// Messages about inconsistencies between the index and the files that do not prevent reading.
     pub warnings: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Opens a safetensors file, a JSON index, or a folder. Only headers are read.
+    /// Opens a checkpoint, which is a safetensors file, a JSON index, or a folder. Only headers are read.
     ///
-    /// In a folder, the index is opened if it exists. Otherwise `model.safetensors` is opened if it exists. Otherwise
-    /// all safetensors files are opened in alphabetical order.
+    /// If `path` is a folder, the function opens the index if it exists, or else `model.safetensors` if it exists, or
+    /// else all safetensors files in alphabetical order.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or has an invalid header, if two files have a tensor of the same name,
-    /// or if an index and its files do not have the same tensors. A copy of a tensor in a file that the index does not name
-    /// for it is not read, and there is a message in [`Checkpoint::warnings`].
+    /// or if an index and its files do not have the same tensors. There is one exception: a second copy of a tensor, in
+    /// another file than the index says, is not read and gives a message in [`Checkpoint::warnings`].
     pub fn open(path: &Path) -> Result<Self> {
         let (paths, index) = locate(path)?;
         let files = paths.iter().map(|path| SafetensorsFile::open(path)).collect::<Result<Vec<_>>>()?;
         let mut manifest = Manifest::default();
         let (mut file_of_tensor, mut file_of_name) = (Vec::new(), BTreeMap::new());
-        // Tensors in a file other than the one that the index names for them: what an older version has left.
+        // Second copies of tensors, in another file than the index says. Such a file may be a rest of an older version
+        // of the checkpoint.
         let mut stale: Vec<(&str, &PathBuf, String)> = Vec::new();
         for (number, file) in files.iter().enumerate() {
             for (key, value) in &file.manifest.metadata {
@@ -103,14 +105,14 @@ impl Checkpoint {
         Ok(Self { manifest, source: Source::Files { files, file_of_tensor }, warnings })
     }
 
-    /// Returns a checkpoint whose tensors `source` reads, such as tensors in memory. The tensors are those of
-    /// `manifest`.
+    /// Returns a checkpoint with the tensors of `manifest`, whose values `source` reads.
     pub fn from_source(manifest: Manifest, source: Box<dyn ReadTensor>) -> Self {
         Self { manifest, source: Source::Other(source), warnings: Vec::new() }
     }
 
-    /// Calls `take` with all values of the tensor with index `number`, one chunk at a time in row-major order,
-    /// converted to f64 by [`decode`]. Does not call `take` if fanin cannot read the type as numbers.
+    /// Calls `take` with all values of the tensor with the index `number`, converted to f64 by [`decode`]. The values
+    /// are passed one chunk at a time, in row-major order. Does not call `take` if fanin cannot read the type as
+    /// numbers.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -118,8 +120,8 @@ impl Checkpoint {
         self.values_of(number, std::iter::once(0..self.manifest.entries[number].values()), take)
     }
 
-    /// Calls `take` with the values of the tensor with index `number` whose row-major indices are in `ranges`, like
-    /// [`values`](Self::values). The ranges must be in ascending order and must not overlap.
+    /// Calls `take` with the values of the tensor with the index `number` whose row-major indices are in `ranges`, as
+    /// [`values`](Self::values) does. The ranges must be in ascending order and must not overlap.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -134,8 +136,8 @@ impl Checkpoint {
         if !entry.dtype.is_read() {
             return Ok(());
         }
-        // One read returns a whole chunk, including the gaps between ranges. Short ranges in the same chunk therefore need
-        // only one read.
+        // Each read returns a whole chunk, including the gaps between ranges, so that short ranges in the same chunk
+        // need only one read.
         let (mut first, mut chunk) = (0, Vec::new());
         for mut range in ranges {
             while !range.is_empty() {
@@ -151,7 +153,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Fills `bytes` with bytes of the tensor with index `number`, from byte `offset` of the tensor on.
+    /// Fills `bytes` with bytes of the tensor with the index `number`, from byte `offset` of the tensor on.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -164,8 +166,8 @@ impl Checkpoint {
         }
     }
 
-    /// Returns `count` values of the tensor with index `number`, from row-major index `first` on, converted to f64 by
-    /// [`decode`].
+    /// Returns `count` values of the tensor with the index `number`, from the row-major index `first` on, converted to
+    /// f64 by [`decode`].
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be read.
@@ -177,7 +179,7 @@ impl Checkpoint {
     }
 }
 
-/// Reads the names, types and shapes of a model's tensors. Reads only the headers of a checkpoint.
+/// Reads the names, types and shapes of a model's tensors. If the source is a checkpoint, only headers are read.
 ///
 /// `path` is the name of a built-in model, the path of a manifest in JSON, or the path of a checkpoint (a safetensors
 /// file, a folder or an index).
@@ -195,8 +197,8 @@ pub fn read_manifest(path: &Path) -> Result<Manifest> {
     Ok(Checkpoint::open(path)?.manifest)
 }
 
-/// Returns the paths of a checkpoint's safetensors files, and the index of the checkpoint. The index is `None` if there
-/// is none.
+/// Returns the paths of a checkpoint's safetensors files, and the index of the checkpoint (`None` if there is no
+/// index).
 fn locate(path: &Path) -> Result<(Vec<PathBuf>, Option<Index>)> {
     let index_path = if path.is_dir() {
         Some(path.join(INDEX)).filter(|index| index.is_file())
@@ -214,8 +216,8 @@ fn locate(path: &Path) -> Result<(Vec<PathBuf>, Option<Index>)> {
     Ok((paths, None))
 }
 
-/// Returns the paths of the safetensors files of a folder that has no index. If `model.safetensors` exists, this is the
-/// only path. Otherwise all safetensors files are returned.
+/// Returns the paths of the safetensors files of a folder without an index: only `model.safetensors` if this file
+/// exists, otherwise all safetensors files.
 fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let single = folder.join(SINGLE_FILE);
     if single.is_file() {
@@ -235,8 +237,8 @@ fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Returns the message that a folder has no safetensors file. If it has weights in another format, the message names a
-/// file, and says what it is.
+/// Returns the error message for a folder without a safetensors file. If the folder has weights in another format, the
+/// message names such a file and its format.
 fn no_safetensors(folder: &Path) -> String {
     let message = "there is no safetensors file in this folder".to_owned();
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -258,8 +260,8 @@ fn no_safetensors(folder: &Path) -> String {
 /// Compares an index with the files that the index names. Returns a message for each inconsistency that does not
 /// prevent reading.
 ///
-/// `file_of_name` maps the name of each tensor to the index of its file in `paths`. `size` is the number of bytes of
-/// all tensors.
+/// `file_of_name` contains the index in `paths` of the file of each tensor. `size` is the number of bytes of all
+/// tensors.
 ///
 /// # Errors
 /// Returns an error if a file does not have a tensor that the index assigns to this file, or if a file has a tensor
@@ -295,7 +297,7 @@ fn compare_with_index(
     Ok(warnings)
 }
 
-/// Returns the names of the files that are in the same folder as `paths` and are named like shards, but are not in
+/// Returns the names of files that have the name of a shard and are in the same folder as `paths`, but are not in
 /// `paths`.
 fn unindexed_files(paths: &[PathBuf]) -> Result<Vec<String>> {
     let folder = paths.first().map_or(Path::new("."), |path| parent_folder(path));

@@ -21,15 +21,15 @@ pub(crate) struct CheckpointValues<'a> {
     pub(crate) planned: &'a [Planned],
     /// The path of the checkpoint from which the copied tensors take their values. `None` if no tensor can be copied.
     copies: Option<&'a Path>,
-    /// The replay that the tensors get their values from. `None` if they are planned by a recipe.
+    /// The replay from which the tensors get their values. `None` if the tensors are planned by a recipe.
     replay: Option<&'a Replay>,
     pub(crate) draw: Draw,
     progress: &'a dyn Progress,
     cancel: &'a CancelToken,
 }
 
-/// A step of [`CheckpointValues::for_each`]. For each range, the callback receives one `Begin`, any number of `Bytes`,
-/// and one `End`.
+/// The argument of the callback of [`CheckpointValues::for_each`]. For each range, the callback receives one `Begin`,
+/// any number of `Bytes`, and one `End`.
 pub(crate) enum Step<'a> {
     /// The range with this index in the list of ranges begins.
     Begin(usize),
@@ -40,7 +40,7 @@ pub(crate) enum Step<'a> {
 }
 
 impl<'a> CheckpointValues<'a> {
-    /// Returns the values of a plan. Each chunk is reported to `progress` after the callback has received it. If
+    /// Returns the values of a plan. Each chunk is reported to `progress` after the callback has received the chunk. If
     /// `cancel` is cancelled, [`for_each`](Self::for_each) stops.
     pub(crate) fn new(plan: &'a CheckpointPlan, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
         let CheckpointPlan { planned, copies, replay, draw, .. } = plan;
@@ -52,8 +52,8 @@ impl<'a> CheckpointValues<'a> {
     /// The calling thread runs `receive`. Another thread produces the next values at the same time.
     ///
     /// # Errors
-    /// Returns the first error of `receive` or of producing the values. Returns [`Error::Interrupted`] if the operation
-    /// was cancelled.
+    /// Returns the first error of `receive` or of the production of values. Returns [`Error::Interrupted`] if the
+    /// operation was cancelled.
     pub(crate) fn for_each(
         self,
         ranges: &[TensorRange],
@@ -97,7 +97,7 @@ impl<'a> CheckpointValues<'a> {
                     break;
                 }
             }
-            // The producer may be waiting for a buffer to come back. Dropping `returned` ends this wait with an error.
+            // The producer may be waiting for a returned buffer. Dropping `returned` ends this wait with an error.
             drop(returned);
             match producer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
                 Ok(()) | Err(Stopped::Disconnected) => received,

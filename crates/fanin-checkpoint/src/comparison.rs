@@ -1,4 +1,4 @@
-//! Compares existing files with the bytes that would be written.
+//! Comparison of existing files with the bytes that would be written.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A difference between an existing file and the file that would be written. Finding this difference does not require
-/// reading the values.
+/// A difference between an existing file and the file that would be written, which can be found without reading the
+/// values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeaderDifference {
     /// The headers differ: the existing file was written for other tensors, another seed or another recipe.
@@ -16,8 +16,8 @@ pub(crate) enum HeaderDifference {
     Size,
 }
 
-/// Compares the file at `path` with the file that would be written, which has this header and this size in bytes.
-/// Returns `None` if header and size are equal.
+/// Compares the header and the size in bytes of the file at `path` with `header` and `size`. Returns `None` if both are
+/// equal.
 pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result<Option<HeaderDifference>> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut found = Vec::new();
@@ -29,7 +29,7 @@ pub(crate) fn header_difference(path: &Path, header: &[u8], size: u64) -> Result
     Ok((found != size).then_some(HeaderDifference::Size))
 }
 
-/// Compares a file with the expected bytes. The caller passes the expected bytes in the order of the file.
+/// A comparison of a file with the expected bytes, which the caller passes in the order of the file.
 pub(crate) struct ByteComparison {
     file: File,
     path: PathBuf,

@@ -1,5 +1,5 @@
-//! Values that are copied from another checkpoint: unchanged, repeated for each tensor of a stack, or as a part of a larger
-//! tensor.
+//! Values that are copied from another checkpoint. A tensor can be copied unchanged, repeated for each tensor of a
+//! stack, or copied into a part of a larger tensor.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,20 +15,21 @@ use crate::messages::{CHUNK, FillError, Message, MessageSender, Stopped, stopped
 /// The checkpoint from which copied tensors take their values.
 pub(crate) struct CopySource {
     checkpoint: Checkpoint,
-    /// A map from the name of each tensor in `checkpoint` to its index.
+    /// The index in `checkpoint` of each tensor, by name.
     numbers: HashMap<String, usize>,
 }
 
-/// How a copied tensor fits into another.
+/// The relation between the shapes of a copied tensor and of the tensor that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
-    /// The shapes are equal, or the tensor is a stack of tensors of the copied shape.
+    /// The shapes are equal, or the written tensor is a stack of tensors of the copied shape.
     Repeated,
-    /// The tensor is larger along some axes.
+    /// The written tensor is larger along some axes.
     Grown,
 }
 
-/// Returns how a tensor of shape `source` fits into one of shape `target`, or `None` if it does not.
+/// Returns the relation between the copied shape `source` and the written shape `target`, or `None` if the tensor
+/// cannot be copied.
 pub(crate) fn fit(source: &[usize], target: &[usize]) -> Option<Fit> {
     if target.ends_with(source) {
         return Some(Fit::Repeated);
@@ -41,7 +42,7 @@ pub(crate) fn fit(source: &[usize], target: &[usize]) -> Option<Fit> {
 /// The number of new rows that are computed in one pass over the old rows.
 const ROWS: usize = 16;
 
-/// The factor on the covariance of the old rows, which transformers uses.
+/// The factor by which the covariance of the old rows is multiplied, as in transformers.
 const COVARIANCE_FACTOR: f64 = 1e-9;
 
 impl CopySource {
@@ -52,8 +53,8 @@ impl CopySource {
         Self { checkpoint, numbers }
     }
 
-    /// Sends the values of a copied tensor with these row-major indices. `native` is the native stream of the tensor, or
-    /// `None` on the torch stream.
+    /// Sends the values of a copied tensor whose row-major indices are in `values`. `native` is the native stream of
+    /// the tensor, or `None` on the torch stream.
     pub(crate) fn send(
         &self,
         planned: &Planned,
@@ -84,7 +85,7 @@ impl CopySource {
         }
     }
 
-    /// Sends the bytes of the copied tensor, from the beginning again after its end.
+    /// Sends the bytes of the copied tensor. After the end of the tensor, starts again at its beginning.
     fn send_bytes(
         &self,
         number: usize,
@@ -107,8 +108,8 @@ impl CopySource {
         Ok(())
     }
 
-    /// Sends values that are drawn by `plan` for the whole tensor, except that the copied tensor takes the first indices
-    /// along each axis.
+    /// Sends values of the written tensor. At the first indices along each axis, the values are those of the copied
+    /// tensor. All other values are drawn according to `plan`.
     fn send_grown(
         &self,
         number: usize,
@@ -136,8 +137,8 @@ impl CopySource {
         Ok(())
     }
 
-    /// Writes the values of the copied tensor over a region that begins at `start` and has this size. `bytes` has the
-    /// values of the region.
+    /// Replaces values of a region of the written tensor by the values of the copied tensor. The region begins at
+    /// `start`, has the size `size`, and its memory is `bytes`.
     fn overwrite(
         &self,
         number: usize,
@@ -165,12 +166,13 @@ impl CopySource {
         Ok(())
     }
 
-    /// Sends values of the rows after those of the copied tensor. A new row is the mean of the old rows, plus normal
-    /// values whose covariance is that of the old rows times [`COVARIANCE_FACTOR`].
+    /// Sends values of the new rows, which come after the rows of the copied tensor (the old rows). A new row is the
+    /// mean of the old rows plus normal values. The covariance of the normal values is the covariance of the old rows
+    /// times [`COVARIANCE_FACTOR`].
     ///
-    /// With the n old rows x_i, their mean m, and standard normal values z_i, the new row is
-    /// `m + sqrt(COVARIANCE_FACTOR / n) * sum(z_i * (x_i - m))`. The values z_i of new row r are row r of an f64 tensor of
-    /// n columns and of the name of this tensor.
+    /// Let x_i be the n old rows, m their mean, and z_i standard normal values. The new row is
+    /// `m + sqrt(COVARIANCE_FACTOR / n) * sum(z_i * (x_i - m))`. The values z_i of new row r are row r of an f64 tensor
+    /// with n columns and the name of the written tensor.
     fn send_new_rows(
         &self,
         number: usize,
@@ -199,7 +201,7 @@ impl CopySource {
                 .and_then(|tensor| prepared.fill_region(&[first, 0], tensor))
                 .map_err(|error| stop(FillError::Draw(error)))?;
             let new = self.new_rows(number, &mean, &normals, last - first).map_err(Stopped::Failed)?;
-            // The range may begin and end inside of a row.
+            // The range can begin and end inside a row.
             let begin = values.start.max((old + first) * width) - (old + first) * width;
             let end = values.end.min((old + last) * width) - (old + first) * width;
             for chunk in new[begin..end].chunks(CHUNK / dtype.size()) {
@@ -211,7 +213,7 @@ impl CopySource {
         Ok(())
     }
 
-    /// Returns the mean of the rows of a tensor, which have this number of values.
+    /// Returns the mean of the rows of a tensor. Each row has `width` values.
     fn mean_of_rows(&self, number: usize, width: usize) -> crate::error::Result<Vec<f64>> {
         let mut sums = vec![0.0; width];
         let mut column = 0;
@@ -225,8 +227,8 @@ impl CopySource {
         Ok(sums.into_iter().map(|sum| sum / rows).collect())
     }
 
-    /// Returns `count` new rows. `normals` has a row of values z_i for each of them: see
-    /// [`send_new_rows`](Self::send_new_rows).
+    /// Returns `count` new rows. For each new row, `normals` has a row of values z_i (see
+    /// [`send_new_rows`](Self::send_new_rows)).
     fn new_rows(
         &self,
         number: usize,
@@ -261,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tensor_fits_a_stack_and_a_larger_tensor() {
+    fn a_tensor_can_be_copied_into_a_stack_and_into_a_larger_tensor() {
         for (source, target, expected) in [
             (&[3, 4][..], &[3, 4][..], Some(Fit::Repeated)),
             (&[3, 4], &[8, 3, 4], Some(Fit::Repeated)),

@@ -2,9 +2,9 @@
 
 use fanin_recipe::StoredType;
 
-/// Converts little-endian values of type `dtype` to f64. Integers above 2^53 in magnitude are rounded.
+/// Converts little-endian values of the type `dtype` to f64. Integers with a magnitude above 2^53 are rounded.
 ///
-/// Returns an empty vector if fanin cannot read the type as numbers, that is, if [`StoredType::is_read`] is false.
+/// Returns an empty vector if fanin cannot read the type as numbers ([`StoredType::is_read`] is false).
 pub fn decode(dtype: StoredType, bytes: &[u8]) -> Vec<f64> {
     macro_rules! each {
         ($type:ty, $size:literal, $wide:expr) => {{

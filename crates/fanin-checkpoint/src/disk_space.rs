@@ -1,4 +1,4 @@
-//! Checks that the disk has enough free space for a checkpoint.
+//! The check that the disk has enough free space for a checkpoint.
 
 use std::path::Path;
 
@@ -16,8 +16,8 @@ pub(crate) fn check(target: &Target, bytes: u64) -> Result {
     // The target's folder may not exist yet, so the closest existing parent folder is used.
     let folder = target.folder().ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     match fs4::statvfs(folder) {
-        // A file system with a total size of 0, such as /proc, is not a disk. The check passes here, because creating
-        // the file there gives a better error message.
+        // A file system with a total size of 0, such as /proc, is not a disk. The check passes, because the later
+        // attempt to create the file gives a better error message.
         Ok(disk) if disk.total_space() > 0 && disk.available_space() < bytes => {
             let (needed, available) = (text::bytes(bytes), text::bytes(disk.available_space()));
             let message = format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// The result type of this crate.
 pub type Result<T = ()> = std::result::Result<T, Error>;
 
-/// An error while planning, reading or writing a checkpoint.
+/// An error that occurred while a checkpoint was planned, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,13 +24,13 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the file, and how to correct it.
+        /// The problem and the remedy.
         message: String,
     },
-    /// The request was refused. Another option makes the request possible.
+    /// The request was refused, but is possible with another option.
     #[error("{message}")]
     Refused {
-        /// Why the request was refused.
+        /// The reason why the request was refused.
         message: String,
         /// The option that makes the request possible.
         remedy: Remedy,
@@ -40,7 +40,7 @@ pub enum Error {
     Tensor {
         /// The name of the tensor, followed by the recipe's rule for the tensor if there is one.
         tensor: String,
-        /// Why the tensor cannot be initialized.
+        /// The reason why the tensor cannot be initialized.
         source: fanin::Error,
     },
     /// A recipe or a manifest is invalid.
@@ -57,10 +57,10 @@ pub enum Error {
     Request(String),
 }
 
-/// The option that makes a refused request possible.
+/// The option with which a refused request is possible.
 ///
 /// The name of the option depends on the interface, for example `--force` on the command line and `force=True` in
-/// Python. Each interface adds its own option name to the error message.
+/// Python. Each interface adds its name of the option to the error message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -70,13 +70,13 @@ pub enum Remedy {
     ForceOrResume,
     /// Write to a folder.
     OutputFolder,
-    /// Name a source of the tensors' names and shapes: a checkpoint, a manifest or a built-in model.
+    /// Give a source of the tensors' names and shapes: a checkpoint, a manifest or a built-in model.
     Like,
-    /// Name a checkpoint, because its values are copied. A manifest has no values.
+    /// Give a checkpoint from which values can be copied. A manifest has no values.
     LikeCheckpoint,
     /// Give the number of the partition that this process writes, and the number of partitions.
     Partition,
-    /// Give the number of partitions. The launcher has given only the index of this process.
+    /// Give the number of partitions, because the launcher has set only the index of this process.
     PartitionCount,
 }
 

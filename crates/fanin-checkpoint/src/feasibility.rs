@@ -1,4 +1,4 @@
-//! Checks the plans of a checkpoint before values are drawn or files are written.
+//! The check of all plans of a checkpoint before values are drawn or files are written.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::options::StreamKind;
 ///
 /// # Errors
 /// Returns an error if the tensors have more bytes than a file can have. On the native stream, also returns an error if
-/// two tensor names hash to the same key, or if the stream does not have the algorithm of a plan.
+/// two tensors have the same canonical name, or if the stream does not implement the algorithm of a plan.
 pub(crate) fn check(planned: &[Planned], stream: StreamKind) -> Result {
     let total = planned.iter().try_fold(0u64, |total, planned| total.checked_add(planned.entry.bytes()));
     if total.is_none_or(|total| total > MAX_FILE_BYTES) {
@@ -32,17 +32,16 @@ fn check_native(planned: &[Planned]) -> Result {
     let mut sources = HashSet::new();
     for planned in planned {
         let error = |source| Error::Tensor { tensor: planned.description(), source };
-        // `model` rejects a name that was used before. Tied tensors share one canonical name, so `model` gets this name
-        // only once.
+        // `model` rejects a name that was used before. Tied tensors share one name, so `model` gets this name only
+        // once.
         let name = planned.source();
         let tensor = if sources.insert(name) {
             model.tensor(name).map_err(error)?
         } else {
             Native::new(0).tensor(name)
         };
-        // Orthogonal plans are not checked here, because preparing an orthogonal matrix factorizes it, which is
-        // expensive. Plans with blocks are not checked either, because a block may be orthogonal. Preparing any other
-        // plan is cheap.
+        // Only plans whose preparation is fast are checked. The preparation of an orthogonal plan is slow, because it
+        // factors a matrix, and a block of a plan with blocks can be orthogonal too.
         let cheap = planned.plan.as_ref().filter(|plan| {
             !matches!(plan.distribution(), Distribution::Orthogonal { .. } | Distribution::Blocks { .. })
         });

@@ -1,4 +1,4 @@
-//! Reads one safetensors file: the header when the file is opened, and the values later, in chunks.
+//! `SafetensorsFile`, one safetensors file that is open for reading.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use fanin_recipe::{Entry, Manifest};
 
 use crate::error::{Error, Result};
 
-/// A safetensors file, open for reading. Several threads may read it at the same time.
+/// A safetensors file that is open for reading. The header is read when the file is opened. Several threads may read
+/// values at the same time.
 #[derive(Debug)]
 pub struct SafetensorsFile {
     /// The tensors, in the order of their values in the file.
@@ -20,7 +21,8 @@ pub struct SafetensorsFile {
 }
 
 impl SafetensorsFile {
-    /// Opens a file and reads its header. The header is compared with the size of the file before memory is allocated.
+    /// Opens a file and reads its header. The lengths in the header are compared with the size of the file before
+    /// memory is allocated.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, if its header is invalid, or if the header does not match the file
@@ -41,7 +43,7 @@ impl SafetensorsFile {
 }
 
 /// Fills `bytes` with the bytes of the file from `offset` on. The result does not depend on the current position of the
-/// file, so several threads can read the same file at the same time. The position changes on Windows, but not on Unix.
+/// file, so several threads can read the file at the same time. On Windows, the read changes the position.
 #[cfg(unix)]
 fn read_exact_at(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)

@@ -1,4 +1,4 @@
-//! Creates the header of a safetensors file.
+//! The creation of the header of a safetensors file.
 
 use fanin_recipe::Entry;
 use serde_json::{Map, Value, json};
@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 /// The header is padded with spaces to a multiple of eight bytes. The metadata is sorted by key, so that equal requests
 /// give equal bytes.
 ///
-/// The tensors are in the order of `entries`, which is the order of a state dict. There are no gaps between them,
-/// because readers reject gaps. A tensor may therefore begin at an offset that is not a multiple of the size of its
-/// type: for example, an I64 tensor after an odd number of F32 values. The format allows this. The safetensors library
-/// avoids such offsets by sorting the tensors by the size of their type.
+/// The tensors are in the order of `entries`, which is the order of a state dict. There are no gaps between the
+/// tensors, because readers reject gaps. A tensor can therefore begin at an offset that is not a multiple of the size
+/// of its type. For example, an I64 tensor can follow an odd number of F32 values. The format allows such offsets. (The
+/// safetensors library avoids them by sorting the tensors by the size of their type.)
 pub(crate) fn to_bytes(entries: &[Entry], metadata: &[(String, String)]) -> Vec<u8> {
     let mut metadata: Vec<_> = metadata.to_vec();
     metadata.sort();

@@ -1,4 +1,4 @@
-//! The index of a checkpoint in the `hf` layout: a JSON file that maps each tensor to a file name.
+//! The index of a checkpoint in the `hf` layout: a JSON file that contains the file name of each tensor.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,12 +21,12 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Reads and checks an index. Does not open the files that the index names.
+    /// Reads and checks an index, but does not open the files that the index names.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or is not an index, or if the index is empty or lists a tensor
-    /// twice. Also returns an error if a file name is a path with a folder, because an index must not cause its reader
-    /// to open files in other folders.
+    /// twice. Also returns an error if a file name contains a folder, because an index must not cause readers to open
+    /// files in other folders.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let metadata = std::fs::metadata(path).map_err(Error::io("open", path))?;
         regular(path, &metadata)?;
@@ -64,7 +64,7 @@ impl Index {
     }
 }
 
-/// A weight map that rejects duplicate tensors when it is parsed. serde's own map would silently keep the last entry.
+/// A weight map that rejects duplicate tensors when it is parsed. A map of serde would silently keep the last entry.
 struct UniqueNames(WeightMap);
 
 impl<'de> Deserialize<'de> for UniqueNames {
@@ -93,8 +93,8 @@ impl<'de> Deserialize<'de> for UniqueNames {
     }
 }
 
-/// Returns the bytes of an index, formatted exactly as by Hugging Face's libraries. `total_size` is the number of bytes
-/// of all tensors.
+/// Returns the bytes of an index, with exactly the format of Hugging Face's libraries. `total_size` is the number of
+/// bytes of all tensors.
 pub(crate) fn to_bytes(weight_map: WeightMap, total_size: u64) -> Vec<u8> {
     /// The members are serialized in alphabetical order, as in Hugging Face's files.
     #[derive(Serialize)]

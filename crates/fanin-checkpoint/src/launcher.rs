@@ -1,5 +1,5 @@
-//! Determines the partition that this process writes, from the caller's argument or from the environment variables of a
-//! launcher (Slurm, torchrun, MPI, ...).
+//! The choice of the partition that this process writes. The partition is given by an argument, or by the environment
+//! variables of a launcher (Slurm, torchrun, MPI and others).
 
 use crate::error::{Error, Remedy, Result};
 use crate::options::Partition;
@@ -7,11 +7,10 @@ use crate::options::Partition;
 /// The argument that selects the partition of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionArgument {
-    /// The caller gives the partition.
+    /// The given partition.
     Partition(Partition),
-    /// The launcher's environment variables give the partition. The value is the number of partitions, for launchers
-    /// that do not set a variable for this number. If the value is `None`, a variable of the launcher gives this number
-    /// too.
+    /// The partition that the environment variables of the launcher give. The field is the number of partitions, for
+    /// launchers that set no variable for this number. With `None`, the launcher must set a variable for the number.
     Auto(Option<usize>),
 }
 
@@ -25,19 +24,21 @@ pub fn parse_partition(text: &str) -> std::result::Result<PartitionArgument, Str
         return Ok(PartitionArgument::Auto(None));
     }
     let (number, count) = text.split_once('/').ok_or(
-        "expected k/n, for example 1/4 for the first of four processes, or auto, which asks the launcher",
+        "expected k/n, for example 1/4 for the first of four processes, or auto, which uses the launcher's environment variables",
     )?;
     match (number, read(number), read(count)) {
         ("auto", _, Some(count)) if count > 0 => Ok(PartitionArgument::Auto(Some(count))),
         (_, Some(number), Some(count)) if (1..=count).contains(&number) => {
             Ok(PartitionArgument::Partition(Partition { number, count }))
         }
-        (_, Some(0), Some(_)) => Err("processes are counted from 1: the first of four is 1/4".to_owned()),
+        (_, Some(0), Some(_)) => {
+            Err("processes are counted from 1: the first of four processes is 1/4".to_owned())
+        }
         _ => Err(format!("{text:?} is not k/n with k from 1 to n: the last of four processes is 4/4")),
     }
 }
 
-/// The environment variables by which a launcher gives a process its index and the number of processes.
+/// A launcher: the names of the environment variables that contain the index of a process and the number of processes.
 struct Launcher {
     name: &'static str,
     /// The name of the variable with the index of this process.
@@ -75,8 +76,8 @@ impl PartitionArgument {
     /// Returns the partition of this process. `variable` returns the value of an environment variable, or `None`.
     ///
     /// # Errors
-    /// Returns [`Error::Refused`] if no launcher's variables are set, if the variables of two launchers contradict each
-    /// other, or if the number of processes is unknown.
+    /// Returns [`Error::Refused`] if the variables of no launcher are set, if the variables of two launchers contradict
+    /// each other, or if the number of processes is unknown.
     pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Partition> {
         let count = match self {
             PartitionArgument::Partition(partition) => return Ok(partition),
@@ -86,14 +87,14 @@ impl PartitionArgument {
         for launcher in &LAUNCHERS {
             found.extend(launcher.partition(count, &variable)?.map(|partition| (launcher, partition)));
         }
-        // If one launcher started several processes and another launcher only one, the latter launcher is ignored. For
+        // If one launcher has started several processes, launchers that have started a single process are ignored. For
         // example, each job of a Slurm array may start a single process with srun.
         if found.iter().any(|(_, partition)| partition.count > 1) {
             found.retain(|(_, partition)| partition.count > 1);
         }
         let Some((first, partition)) = found.first() else {
             let names: Vec<_> = LAUNCHERS.iter().map(|launcher| launcher.index).collect();
-            let message = format!("no launcher found: none of {} is set", names.join(", "));
+            let message = format!("found no launcher: none of {} is set", names.join(", "));
             return Err(Error::Refused { message, remedy: Remedy::Partition });
         };
         if let Some((other, second)) = found.iter().find(|(_, other)| other != partition) {
@@ -109,7 +110,7 @@ impl PartitionArgument {
 
 impl Launcher {
     /// Returns the partition that the variables of this launcher give, or `None` if they are not set. If `count` is
-    /// given, it replaces the launcher's number of processes.
+    /// `Some`, `count` replaces the launcher's number of processes.
     fn partition(
         &self,
         count: Option<usize>,
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_launchers_variables_give_the_partition() {
+    fn the_environment_variables_of_a_launcher_give_the_partition() {
         let array =
             [("SLURM_ARRAY_TASK_ID", "7"), ("SLURM_ARRAY_TASK_COUNT", "4"), ("SLURM_ARRAY_TASK_MIN", "1")];
         assert_eq!(auto("auto", &[&array[..], &[("SLURM_ARRAY_TASK_STEP", "3")]].concat()), Ok((3, 4)));
@@ -188,7 +189,7 @@ mod tests {
         assert_eq!(auto("auto", &[("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "2")]), Ok((1, 2)));
         assert_eq!(auto("auto", &[("PMI_RANK", "2"), ("PMI_SIZE", "3")]), Ok((3, 3)));
         assert_eq!(auto("auto/5", &[("JOB_COMPLETION_INDEX", "4")]), Ok((5, 5)));
-        // A Slurm array of two jobs. In each job, srun starts one process.
+        // These are the variables of a Slurm array of two jobs, where srun starts one process in each job.
         let srun = [("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "1")];
         assert_eq!(auto("auto", &[&zero[..], &srun].concat()), Ok((1, 2)));
         for (variables, needle) in [

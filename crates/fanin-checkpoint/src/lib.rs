@@ -32,7 +32,7 @@
 //! # Ok::<(), fanin_checkpoint::Error>(())
 //! ```
 //!
-//! A file is written under a temporary name, and renamed when all of it is on the disk. A killed process therefore
+//! A file is written under a temporary name, and renamed when the whole file is on the disk. A killed process therefore
 //! leaves no incomplete file under a final name. A checkpoint can be split into files ([`FileLayout`]). Several
 //! processes can write one checkpoint without communication ([`Partition`]). An interrupted write can be resumed
 //! ([`Existing::resume`]).

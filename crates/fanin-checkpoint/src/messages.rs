@@ -8,12 +8,12 @@ use fanin_recipe::{Entry, text};
 use crate::error::Error;
 use crate::value_buffer::ValueBuffer;
 
-/// The number of bytes in a chunk of values. Values are produced in chunks, so that the memory use does not depend on
-/// the size of the checkpoint.
+/// The number of bytes in a chunk of values: 16 MiB. Values are produced in chunks, so that the memory use does not
+/// depend on the size of the checkpoint.
 pub(crate) const CHUNK: usize = 16 << 20;
 
-/// The number of buffers: one is being filled, one is being written to a file, and one is between the two threads. With
-/// this third buffer, neither thread waits while both have about the same speed.
+/// The number of buffers. One buffer is being filled, one is being written to a file, and one is in the channel between
+/// the two threads. With the third buffer, small differences in speed do not make a thread wait.
 const BUFFERS: usize = 3;
 
 /// A message to the receiving thread.
@@ -43,28 +43,29 @@ pub(crate) enum FillError {
 }
 
 impl FillError {
-    /// Returns the error that says that the values of this tensor could not be produced.
+    /// Returns the error for a tensor whose values could not be produced.
     pub(crate) fn about(self, entry: &Entry) -> Error {
         match self {
             FillError::Draw(source) => Error::Tensor { tensor: entry.name.clone(), source },
             FillError::Memory => {
                 let (name, bytes) = (&entry.name, text::bytes(entry.bytes()));
-                let remedy = "the torch stream draws such a tensor as a whole, the native stream in chunks";
+                let remedy = "the torch stream draws such a tensor as a whole: use the native stream, which draws it in chunks";
                 Error::Request(format!("{name}: cannot allocate memory for its {bytes}: {remedy}"))
             }
         }
     }
 }
 
-/// The producer's end of the channel. The receiver returns each buffer after use, so that the producer can fill it
-/// again.
+/// The producer's end of the channel. The receiver returns each buffer after use, so that the producer can fill the
+/// buffer again.
 pub(crate) struct MessageSender {
     messages: Sender<Message>,
     returned: Receiver<ValueBuffer>,
     free: Vec<ValueBuffer>,
 }
 
-/// The receiver's end of the channel. Messages arrive in `messages`, and used buffers go back through `returned`.
+/// The receiver's end of the channel. Messages arrive through `messages`, and used buffers are returned through
+/// `returned`.
 pub(crate) struct MessageReceiver {
     pub(crate) messages: Receiver<Message>,
     pub(crate) returned: Sender<ValueBuffer>,
@@ -83,8 +84,8 @@ impl MessageSender {
         self.messages.send(message).map_err(|_| Stopped::Disconnected)
     }
 
-    /// Waits for a free buffer and returns it, for the caller to fill with `bytes` bytes. If `bytes` is larger than a
-    /// chunk, also waits until at most one other buffer is in use, to limit the memory use.
+    /// Waits for a free buffer, which the caller will fill with `bytes` bytes, and returns the buffer. If `bytes` is
+    /// larger than a chunk, also waits until at most one other buffer is in use, to limit the memory use.
     pub(crate) fn buffer(&mut self, bytes: usize) -> Result<ValueBuffer, Stopped> {
         let needed = if bytes > CHUNK { BUFFERS - 1 } else { 1 };
         while self.free.len() < needed {
@@ -95,7 +96,7 @@ impl MessageSender {
         Ok(self.free.pop().expect("at least one buffer is free"))
     }
 
-    /// Draws values by calling `fill`, and sends them. `stopped` converts an error of the drawing into a [`Stopped`].
+    /// Draws values by calling `fill`, and sends the values. `stopped` converts an error of `fill` into a [`Stopped`].
     pub(crate) fn send_drawn(
         &mut self,
         dtype: DType,
@@ -111,7 +112,7 @@ impl MessageSender {
     }
 }
 
-/// Converts `error`, which occurred while the values of this tensor were produced, into a [`Stopped`].
+/// Converts an error that occurred while the values of a tensor were produced into a [`Stopped`].
 pub(crate) fn stopped(entry: &Entry, error: FillError) -> Stopped {
     Stopped::Failed(error.about(entry))
 }

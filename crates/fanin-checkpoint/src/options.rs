@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 /// The stream that the values are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamKind {
-    /// The native stream: counter-based; a value depends only on seed, tensor name and index.
+    /// The native stream, which is counter-based (Philox): a value depends only on the seed, the tensor's name and the
+    /// index.
     Native,
-    /// The torch stream: PyTorch's CPU generator (MT19937), bit for bit.
+    /// The torch stream, which is PyTorch's CPU generator (MT19937), bit for bit.
     Torch,
 }
 
@@ -26,7 +27,7 @@ impl StreamKind {
     }
 }
 
-/// The layout of a checkpoint's files.
+/// The file layout of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum FileLayout {
     /// The layout of Hugging Face: each file contains whole tensors, and an index names the file of each tensor.
@@ -61,16 +62,16 @@ pub struct Partition {
     pub count: usize,
 }
 
-/// How a checkpoint is split into files, and how the work is split between processes.
+/// The options for splitting a checkpoint into files, and for splitting the work between processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Partitioning {
-    /// The maximum number of bytes of values in a file. With `None` there is no maximum: the `hf` layout has one file,
-    /// and the `dcp` layout has one file for each partition.
+    /// The maximum number of bytes of values in a file. With `None`, there is no maximum. The `hf` layout then has one
+    /// file, and the `dcp` layout has one file for each partition.
     pub max_shard_size: Option<u64>,
     /// The partition that this process writes. `None` writes the whole checkpoint.
     ///
-    /// If the checkpoint has several files, the partition is every `count`th file, beginning with file `number`. If the
-    /// checkpoint is a single file, the partition is a range of the values in the file.
+    /// If the checkpoint has several files, the partition consists of every `count`-th file, beginning with file
+    /// `number`. If the checkpoint is a single file, the partition is a range of the values in the file.
     pub partition: Option<Partition>,
     /// The layout of the files.
     pub layout: FileLayout,
@@ -83,7 +84,7 @@ impl Partitioning {
         self.max_shard_size.is_some() || self.layout == FileLayout::Dcp
     }
 
-    /// Returns what this process writes: one file, a range of one file, or files in a folder.
+    /// Returns the form of the output that this process writes.
     pub fn form(self) -> OutputForm {
         match self {
             _ if self.is_folder() => OutputForm::Folder,
@@ -99,13 +100,13 @@ pub enum OutputForm {
     /// One file.
     File,
     /// A range of one file that several processes write. The file may already exist, because another process may have
-    /// completed it. In that case, the values of this process are compared with the file.
+    /// completed the file. The values of this process are then compared with the file.
     PartitionOfFile,
     /// One or more files in a folder.
     Folder,
 }
 
-/// How existing files are treated. By default, an existing file is an error.
+/// The treatment of existing files. By default, an existing file is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Existing {
     /// Replace existing files.
@@ -114,14 +115,14 @@ pub struct Existing {
     pub resume: bool,
 }
 
-/// How the values are drawn.
+/// The options for drawing values.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
     /// The stream that the values are drawn from.
     pub stream: StreamKind,
     /// The seed of the stream.
     pub seed: u64,
-    /// The number of threads that draw values. `None` uses all cores. The values do not depend on the number of
+    /// The number of threads that draw values. `None` means all cores. The values do not depend on the number of
     /// threads.
     pub threads: Option<NonZeroUsize>,
 }

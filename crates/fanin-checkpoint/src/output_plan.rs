@@ -1,5 +1,5 @@
-//! Plans the files of a checkpoint, and selects the files that this process writes. The module `partitioned_file` plans
-//! the case of a single file that several processes write.
+//! Plans the files of a checkpoint, and selects the files that this process writes. If several processes write a single
+//! file, the module `partitioned_file` does this instead.
 
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ impl CheckpointPlan {
     /// # Errors
     /// Returns the error that [`CheckpointPlan::write`] would return because of an existing file.
     pub fn check_target(&self, target: &Target) -> Result {
-        // This is a single file that several processes write. `partitioned_file::write` checks whether the file exists.
+        // If several processes write a single file, `partitioned_file::write` checks whether the file exists.
         if self.partitioning.partition.is_some() && !self.partitioning.is_folder() {
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl CheckpointPlan {
 }
 
 /// A file that this process writes. With [`Existing::resume`](crate::Existing::resume), a file that already exists with
-/// the right content is not written again.
+/// the correct content is not written again.
 pub(crate) struct FilePlan {
     pub(crate) path: PathBuf,
     pub(crate) range: TensorRange,
@@ -110,8 +110,8 @@ impl OutputPlan {
     /// Plans the files and the index that this process writes to `target`. `entries` are the entries of `plan`.
     ///
     /// # Errors
-    /// Returns an error if a file exists and the options allow neither replacing nor keeping it. Also returns an error
-    /// if the folder has files of another checkpoint.
+    /// Returns an error if a file exists, and the options allow neither replacing nor keeping existing files. Also
+    /// returns an error if the folder has files of another checkpoint.
     pub(crate) fn new(plan: &CheckpointPlan, entries: &[Entry], target: &Target) -> Result<Self> {
         let CheckpointPlan { metadata, draw, partitioning, .. } = plan;
         let layout = partitioning.layout;
@@ -133,7 +133,7 @@ impl OutputPlan {
 
 /// Returns the plan of an index, or `None` if an identical index already exists.
 ///
-/// If several processes write the checkpoint, each of them writes the index with the same bytes.
+/// If several processes write the checkpoint, each process writes the index, with the same bytes.
 fn plan_index(target: &Target, partitioning: Partitioning, bytes: Vec<u8>) -> Result<Option<IndexPlan>> {
     let path = target.file_path(INDEX)?;
     let same = path.is_file() && std::fs::read(&path).is_ok_and(|found| found == bytes);
@@ -142,7 +142,11 @@ fn plan_index(target: &Target, partitioning: Partitioning, bytes: Vec<u8>) -> Re
     }
     check_replaceable(&path)?;
     if path.exists() && !target.existing.force {
-        return Err(Error::refused(&path, "exists already, for another checkpoint", Remedy::Force));
+        return Err(Error::refused(
+            &path,
+            "exists already, and is the index of another checkpoint",
+            Remedy::Force,
+        ));
     }
     Ok(Some(IndexPlan { path, bytes }))
 }

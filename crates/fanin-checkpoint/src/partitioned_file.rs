@@ -1,13 +1,14 @@
-//! Writes one file together with other processes. Each process writes one partition: a range of the values in the file.
+//! Writes one file together with other processes. Each process writes one partition, which is a range of the values in
+//! the file.
 //!
 //! Until all partitions are written, a folder `NAME.HASH.parts` exists beside the final path. The file `values` in this
 //! folder contains the values that have been written so far. For each partition that is complete on the disk, the
-//! folder contains an empty marker file. HASH is computed from the header and the number of partitions. So another
-//! seed, another recipe or another number of partitions uses another folder.
+//! folder contains an empty marker file. HASH is computed from the header and the number of partitions, so that another
+//! seed, another recipe or another number of partitions gives another folder.
 //!
-//! After writing its partition, a process looks for the markers of all partitions. If all markers exist, the process
-//! renames `values` to the final name. A partition can be written again at any time, because every process that writes
-//! it writes the same bytes to the same range.
+//! After a process has written its partition, it looks for the markers of all partitions. If all markers exist, the
+//! process renames `values` to the final name. A partition can be written again at any time, because the same bytes are
+//! written to the same range.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
@@ -28,8 +29,8 @@ use crate::write_error::{CountingWriter, write_error};
 use crate::written::Written;
 use crate::{disk_space, header};
 
-/// Writes one partition of a file. If all other partitions are already written, also renames the file to its final
-/// name.
+/// Writes one partition of a file. If all other partitions have already been written, also renames the file to its
+/// final name.
 ///
 /// # Errors
 /// Returns an error if another file exists at the final path and must not be replaced, if the disk does not have enough
@@ -119,8 +120,8 @@ impl PartitionedFile<'_> {
         self.folder.join(format!("{number}-of-{}", self.partition.count))
     }
 
-    /// Opens the file `values` for writing. Sets its size to the size of the final file, and writes the header. Every
-    /// process does this, with the same size and the same header.
+    /// Opens the file `values` for writing, sets its size to the size of the final file, and writes the header. Every
+    /// process sets the same size and writes the same header.
     fn create_values(&self) -> Result<File> {
         let path = self.values();
         let mut options = OpenOptions::new();
@@ -132,7 +133,7 @@ impl PartitionedFile<'_> {
     }
 
     /// Returns true if the file at the final path has the header and the size of this checkpoint. Returns false if
-    /// there is no file, or if there is another file that the options allow to replace.
+    /// there is no file, or if the options allow replacing the file.
     ///
     /// # Errors
     /// Returns an error if another file exists at the final path and must not be replaced.
@@ -151,8 +152,8 @@ impl PartitionedFile<'_> {
         Err(Error::refused(&self.path, message, Remedy::Force))
     }
 
-    /// Returns `result`, which comes from an operation in the folder. Returns `Ok` instead of a "not found" error if
-    /// the final file is complete. In that case, another process has renamed the file and removed the folder.
+    /// Returns the result of an operation in the folder. If the operation failed with the error "not found", but the
+    /// final file is complete, returns `Ok`: another process has renamed the file and removed the folder.
     fn ignore_renamed(&self, result: std::io::Result<()>, action: &'static str, path: &Path) -> Result {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound && self.is_complete()? => Ok(()),
@@ -160,8 +161,8 @@ impl PartitionedFile<'_> {
         }
     }
 
-    /// Renames `values` to the final path if all partitions are written. Returns the number of partitions that are not
-    /// yet written.
+    /// Renames `values` to the final path if all partitions have been written. Returns the number of partitions that
+    /// have not been written.
     fn rename_if_complete(&self) -> Result<usize> {
         let missing = (1..=self.partition.count).filter(|&number| !self.marker(number).exists()).count();
         if missing > 0 {

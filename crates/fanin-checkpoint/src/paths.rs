@@ -12,8 +12,8 @@ pub(crate) fn parent_folder(path: &Path) -> &Path {
     }
 }
 
-/// Returns the path at the end of a chain of symbolic links, whether or not a file exists there. If `path` is not a
-/// symbolic link, returns `path`.
+/// Returns the path at the end of a chain of symbolic links. The path need not exist. If `path` is not a symbolic link,
+/// returns `path`.
 ///
 /// # Errors
 /// Returns an error if the links form a cycle or cannot be followed.
@@ -27,7 +27,7 @@ pub(crate) fn resolve_links(path: &Path) -> Result<PathBuf> {
             Ok(path.into())
         };
     }
-    // `canonicalize` fails if the file does not exist, so the links to a missing file are followed here.
+    // `canonicalize` fails if the file does not exist, so links to a missing file are followed one by one.
     let mut end = path.to_owned();
     for _ in 0..MAX_LINKS {
         match std::fs::read_link(&end) {

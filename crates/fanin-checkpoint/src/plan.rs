@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::feasibility;
 use crate::options::{Draw, Partitioning, StreamKind};
 
-/// The plan of a checkpoint: a plan for each tensor, and the options for writing. The request has already been checked.
-/// No value has been drawn, and no file has been written.
+/// The plan of a checkpoint: a plan for each tensor, and the options for writing. When the plan is created, the request
+/// is checked, but no value is drawn and no file is written.
 #[derive(Debug)]
 pub struct CheckpointPlan {
     /// All tensors of the manifest, including tensors that the recipe skips.
@@ -20,13 +20,13 @@ pub struct CheckpointPlan {
     pub planned: Vec<Planned>,
     /// The path of the checkpoint from which copied tensors take their values.
     pub copies: Option<PathBuf>,
-    /// The replay that the tensors get their values from. `None` if the plan comes from a recipe.
+    /// The replay from which the tensors get their values. `None` if the plan comes from a recipe.
     pub replay: Option<Replay>,
-    /// The metadata of the files' headers, as pairs of key and value.
+    /// The metadata in the headers of the files, as pairs of key and value.
     pub metadata: Vec<(String, String)>,
-    /// How values are drawn.
+    /// The options for drawing values.
     pub draw: Draw,
-    /// How the checkpoint is split into files and between processes.
+    /// The options for splitting the checkpoint into files, and for splitting the work between processes.
     pub partitioning: Partitioning,
 }
 
@@ -55,7 +55,7 @@ impl CheckpointPlan {
 /// equal metadata.
 pub(crate) fn metadata(draw: Draw) -> Vec<(String, String)> {
     let mut metadata = vec![
-        // transformers requires this entry. `pt` means that the tensors follow the conventions of PyTorch.
+        // transformers requires this entry. The value `pt` means that the tensors follow the conventions of PyTorch.
         ("format".to_owned(), "pt".to_owned()),
         ("fanin.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("fanin.stream".to_owned(), draw.stream.name().to_owned()),

@@ -1,5 +1,5 @@
 //! Produces the values of a checkpoint's tensors. Values are drawn from a stream, copied from another checkpoint,
-//! counted up (`arange`), or constant.
+//! consecutive integers (`arange`), or constant.
 
 use std::ops::Range;
 
@@ -17,18 +17,18 @@ use crate::replay;
 use crate::tensor_range::TensorRange;
 use crate::torch_sequence::{TorchSequence, chunk_plans};
 
-/// Produces the values of a checkpoint's tensors, and sends them to the receiving thread.
+/// The producer of the values of a checkpoint's tensors, which sends the values to the receiving thread.
 pub(crate) struct Producer<'a> {
     /// All tensors of the checkpoint.
     planned: &'a [Planned],
     generator: Generator,
     copies: Option<CopySource>,
-    /// The replay that the tensors get their values from. `None` if they are planned by a recipe.
+    /// The replay from which the tensors get their values. `None` if the tensors are planned by a recipe.
     replay: Option<&'a Replay>,
     sender: MessageSender,
 }
 
-/// The random generator of the stream that the values are drawn from.
+/// The random generator of the stream from which values are drawn.
 enum Generator {
     Native(Native),
     Torch(Box<TorchSequence>),
@@ -50,7 +50,7 @@ impl<'a> Producer<'a> {
         Self { planned, generator, copies, replay: None, sender }
     }
 
-    /// Makes the tensors get their values from `replay`, if it is given.
+    /// Sets the replay from which the tensors get their values.
     pub(crate) fn with_replay(self, replay: Option<&'a Replay>) -> Self {
         Self { replay, ..self }
     }
@@ -81,8 +81,8 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Advances the torch stream past tensors that this process does not draw. Another process draws them, or they are
-    /// in an existing file that is not written again. The native stream does not need to be advanced.
+    /// Advances the torch stream past tensors that this process does not draw, because another process draws them, or
+    /// because they are in an existing file that is not written again. On the native stream, does nothing.
     fn skip(&mut self, planned: &[Planned]) -> Result<(), Stopped> {
         let Generator::Torch(sequence) = &mut self.generator else { return Ok(()) };
         if self.replay.is_some() {
@@ -97,15 +97,15 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Draws the values of a tensor with these row-major indices, and sends them. On the torch stream, `values` must be
-    /// the whole tensor.
+    /// Draws the values of a tensor whose row-major indices are in `values`, and sends them. On the torch stream,
+    /// `values` must be the whole tensor.
     fn draw(&mut self, planned: &Planned, plan: &Plan, values: Range<usize>) -> Result<(), Stopped> {
         let Self { generator, sender, .. } = self;
         let max_values = CHUNK / plan.dtype().size();
         let stopped = |error| stopped(&planned.entry, error);
         match generator {
             Generator::Native(_) if values.is_empty() => {}
-            // `feasibility::check` has checked that no two tensor names hash to the same key.
+            // `feasibility::check` has checked that no two tensors have the same canonical name.
             Generator::Native(native) => {
                 let prepared = native.tensor(planned.source()).prepare(plan);
                 let prepared = prepared.map_err(|error| stopped(FillError::Draw(error)))?;
@@ -121,7 +121,8 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Computes the values of the replay's tensor with this number, and sends those with these row-major indices.
+    /// Computes the values of the replay's tensor with the index `number`, and sends the values whose row-major indices
+    /// are in `values`.
     fn replay(&mut self, number: usize, values: Range<usize>) -> Result<(), Stopped> {
         let Some((replay, tensor)) =
             self.replay.and_then(|replay| Some((replay, replay.tensors.get(number)?)))
@@ -147,7 +148,7 @@ impl<'a> Producer<'a> {
         Ok(())
     }
 
-    /// Sends the values of an integer tensor in which each row counts up from 0 along the last axis.
+    /// Sends the values of an integer tensor in which each row along the last axis is 0, 1, 2 and so on.
     fn arange(&mut self, planned: &Planned, values: Range<usize>) -> Result<(), Stopped> {
         let size = planned.entry.dtype.size();
         let mut start = values.start;
@@ -172,7 +173,7 @@ impl<'a> Producer<'a> {
         match &self.copies {
             Some(copies) => copies.send(planned, copy, native, values, &mut self.sender),
             None => Err(Stopped::Failed(Error::Request(format!(
-                "{}: no file has values to copy",
+                "{}: there is no checkpoint from which its values can be copied",
                 planned.entry.name
             )))),
         }

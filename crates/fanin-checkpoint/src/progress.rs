@@ -1,8 +1,9 @@
-//! Reports the progress of an operation that reads or writes a checkpoint.
+//! `Progress`, which receives progress reports.
 
-/// Receives progress reports from an operation that reads or writes a checkpoint. The type `()` ignores the reports.
+/// A receiver of progress reports from an operation that reads or writes a checkpoint. The type `()` ignores the
+/// reports.
 pub trait Progress: Sync {
-    /// Reports that `values` more values have been read or written, which take `bytes` bytes.
+    /// Reports that `values` more values, which take `bytes` bytes, have been read or written.
     fn add(&self, values: u64, bytes: u64);
 }
 

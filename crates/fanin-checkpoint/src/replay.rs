@@ -1,4 +1,5 @@
-//! Computes the values of a replay's tensors, and plans a checkpoint from a replay.
+//! Computes the values of the tensors of a replay, and plans a checkpoint from a replay. A replay is a list of steps
+//! that reproduce the initialization of a PyTorch model.
 
 use fanin::{DType, Stream as _, Torch};
 use fanin_recipe::recipe::replay::{ReplayTensor, Start, Step, StepKind, Values, View};
@@ -11,12 +12,12 @@ use crate::options::{Draw, Partitioning, StreamKind};
 use crate::plan::{CheckpointPlan, metadata};
 use crate::value_buffer::ValueBuffer;
 
-/// A `Result` of computing values.
+/// The result type of functions that compute values.
 type Filled<T = ()> = std::result::Result<T, FillError>;
 
 impl CheckpointPlan {
-    /// Returns the plan of the checkpoint that a replay describes. `draw.seed` is not used, because the replay has its
-    /// own seed.
+    /// Returns the plan of the checkpoint that a replay describes. `draw.seed` is not used, because the replay contains
+    /// the seed.
     ///
     /// # Errors
     /// Returns an error if `draw.stream` is not the torch stream, or if the tensors have more bytes than a file can
@@ -49,7 +50,7 @@ pub(crate) fn generator(start: Start) -> Torch {
     let mut drawn = 0;
     if let Some(pair) = start.pair {
         torch.advance(pair);
-        // Drawing one normal value draws a pair and stores the second value.
+        // The generator draws normal values in pairs, so a fill of one value stores the second value of the pair.
         let plan = fanin::init::normal(0.0, 1.0);
         plan.fill(&mut [0f64], &[1], &mut torch).expect("one normal value can be drawn");
         drawn = pair + PAIR;
@@ -61,8 +62,8 @@ pub(crate) fn generator(start: Start) -> Torch {
 /// The number of words of a pair of normal values: two uniform values of 64 bits.
 const PAIR: u64 = 4;
 
-/// Returns the names of those tensors of a replay whose values differ from `expected`, which has pairs of a name and
-/// the bytes of the values in row-major order. The bytes are in the byte order of the file (little-endian).
+/// Returns the names of the tensors whose values in the replay differ from `expected`. `expected` contains pairs of a
+/// tensor name and the bytes of the values, in row-major order and little-endian.
 ///
 /// # Errors
 /// Returns an error if the replay has no tensor with one of the names, or if values cannot be computed.
@@ -107,7 +108,7 @@ fn buffer(tensor: &ReplayTensor, count: usize) -> Filled<ValueBuffer> {
     made.map_err(|_| FillError::Memory)
 }
 
-/// Runs a step, which writes to `memory`.
+/// Runs a step of a replay. The step writes to `memory`.
 fn run(replay: &Replay, tensor: &ReplayTensor, step: &Step, memory: &mut ValueBuffer) -> Filled {
     let view = step.view.clone().unwrap_or_else(|| tensor.view());
     let dtype = tensor.entry.dtype.float();
@@ -154,11 +155,11 @@ fn run(replay: &Replay, tensor: &ReplayTensor, step: &Step, memory: &mut ValueBu
     Ok(())
 }
 
-/// Applies an operation to each value of a view, as torch does on the CPU: in f64 for f64, and in f32 for all other
-/// dtypes.
+/// Applies an operation to each value of a view, as torch does on the CPU: in f64 for f64 values, and in f32 for values
+/// of all other dtypes.
 ///
-/// For an f32 result, the operation is done in f64 and rounded to f32. This gives the correctly rounded result, because
-/// f64 has more than twice the precision of f32.
+/// An f32 result is computed in f64 and rounded to f32. The result is correctly rounded, because f64 has more than
+/// twice the precision of f32.
 fn change(
     memory: &mut ValueBuffer,
     view: &View,
@@ -174,7 +175,7 @@ fn change(
     });
 }
 
-/// Copies elements of the same dtype, bit by bit.
+/// Copies the bits of elements of the same dtype.
 fn copy_elements(to: &mut ValueBuffer, to_view: &View, from: &ValueBuffer, from_view: &View) {
     let size = from.size();
     let mut positions = Vec::with_capacity(from_view.count().unwrap_or_default());

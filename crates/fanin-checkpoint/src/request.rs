@@ -1,4 +1,4 @@
-//! A request for a checkpoint, and its conversion to a plan.
+//! `Request`, which describes a checkpoint to be written, and the conversion of a request to a plan.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -16,23 +16,24 @@ use crate::plan::{CheckpointPlan, metadata};
 /// A request for a checkpoint with the initial weights of a model.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// The recipe. It gives an initializer for each tensor.
+    /// The recipe, which gives an initializer for each tensor.
     pub recipe: &'a Recipe,
     /// The built-in model that the recipe belongs to. `None` if the recipe does not belong to a built-in model.
     pub model: Option<&'a Model>,
     /// The source of the tensors' names, shapes and types: the path of a checkpoint or a manifest, or the name of a
-    /// built-in model. `None` uses the tensors of `model`, or else of the built-in model that the recipe extends.
+    /// built-in model. With `None`, the source is `model`, or else the built-in model that the recipe extends.
     pub like: Option<&'a Path>,
-    /// The path of the checkpoint from which tensors are copied. `None` uses `like`, if it is a checkpoint.
+    /// The path of the checkpoint from which tensors are copied. With `None`, tensors are copied from `like`, if `like`
+    /// is a checkpoint.
     pub copy_from: Option<&'a Path>,
-    /// Pairs of a variable's name and value. Each value replaces the value of the variable in the recipe.
+    /// Pairs of the name and the value of a variable. The value replaces the value of the variable in the recipe.
     pub settings: &'a [(String, f64)],
-    /// The type of every floating-point tensor for which the recipe does not set a type. `None` uses the manifest's
-    /// type.
+    /// The type of every floating-point tensor for which the recipe does not set a type. With `None`, the type of such
+    /// a tensor is its type in the manifest.
     pub dtype: Option<DType>,
-    /// How values are drawn.
+    /// The options for drawing values.
     pub draw: Draw,
-    /// How the checkpoint is split into files and between processes.
+    /// The options for splitting the checkpoint into files, and for splitting the work between processes.
     pub partitioning: Partitioning,
 }
 
@@ -41,7 +42,7 @@ impl Request<'_> {
     ///
     /// # Errors
     /// Returns an error if the manifest cannot be read, if the recipe is invalid or does not match the manifest, if no
-    /// tensor would be written, or if the stream does not have the algorithm of a plan.
+    /// tensor would be written, or if the stream does not implement the algorithm of a plan.
     pub fn plan(&self) -> Result<CheckpointPlan> {
         let manifest = self.manifest()?;
         if manifest.entries.is_empty() {
@@ -68,7 +69,7 @@ impl Request<'_> {
         })
     }
 
-    /// Checks that a source exists for copied tensors, and that at least one tensor is written.
+    /// Returns an error if there is no source for copied tensors, or if no tensor would be written.
     fn check_actions(&self, all: &[Planned], has_values: bool) -> Result {
         let mut copied = all.iter().filter(|planned| matches!(planned.action, Action::Copy(_)));
         if let (Some(path), None) = (self.copy_from, copied.clone().next()) {
@@ -80,7 +81,7 @@ impl Request<'_> {
         let copied = copied.next();
         if let Some(copied) = copied.filter(|_| !has_values) {
             let message = format!(
-                "{}: the rule {:?} copies it, but there are no values to copy",
+                "{}: the rule {:?} copies this tensor, but there are no values to copy",
                 copied.entry.name, copied.pattern
             );
             let message = self.recipe.error_at(copied, message, "").to_string();
@@ -94,8 +95,8 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Checks that the checkpoint at `path` has the tensors that are copied, and that they fit. Copied tensors get the type
-    /// that they have there.
+    /// Returns an error if the checkpoint at `path` does not have a copied tensor, or if the shape or the type of the
+    /// tensor does not allow copying. Sets the types of copied tensors to their types in the checkpoint.
     fn check_copies(&self, all: &mut [Planned], path: &Path) -> Result {
         let source = Checkpoint::open(path)?.manifest;
         let entries: HashMap<&str, &Entry> =
@@ -125,7 +126,10 @@ impl Request<'_> {
                 }
                 (Some(Fit::Repeated), _) => {}
                 (Some(Fit::Grown), None) => {
-                    return Err(error(shapes, "say what the new values are: copy(rest=normal(std=0.02))"));
+                    return Err(error(
+                        shapes,
+                        "give a spec for the new values, such as copy(rest=normal(std=0.02))",
+                    ));
                 }
                 (Some(Fit::Grown), Some(rest)) => {
                     let only_rows = found.shape[1..] == planned.entry.shape[1..] && found.shape[0] > 0;
@@ -141,7 +145,7 @@ impl Request<'_> {
                     };
                     let torch = self.draw.stream == StreamKind::Torch;
                     let torch = torch.then(|| {
-                        "the torch stream does not draw a part of a tensor: use the native stream".to_owned()
+                        "the torch stream cannot draw a part of a tensor: use the native stream".to_owned()
                     });
                     if let Some(message) = message.or(torch) {
                         return Err(error(message, "correct the rule"));
@@ -153,7 +157,7 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Returns the metadata of the files' headers.
+    /// Returns the metadata in the headers of the files.
     fn metadata(&self, manifest: &Manifest) -> Vec<(String, String)> {
         let mut metadata = metadata(self.draw);
         metadata.push(("fanin.recipe".to_owned(), self.recipe.flatten(manifest)));

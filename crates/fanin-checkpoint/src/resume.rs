@@ -1,4 +1,4 @@
-//! Finds the existing files that are complete and correct, so that an interrupted write can be resumed.
+//! The search for existing files that are complete and correct, so that an interrupted write can be resumed.
 
 use fanin_recipe::Entry;
 
@@ -8,8 +8,9 @@ use crate::error::{Error, Remedy, Result};
 use crate::output_plan::FilePlan;
 use crate::target::Target;
 
-/// Returns the files that must be written: those that do not exist, and those that differ from what would be written.
-/// Every byte of an existing file is compared. To do this, the file is read and its values are drawn again.
+/// Returns the files that must be written: files that do not exist, and files that differ from what would be written.
+/// Every byte of an existing file is compared with the bytes that would be written, for which the values are drawn
+/// again.
 ///
 /// # Errors
 /// Returns an error if a file cannot be read, or if a file differs and must not be replaced.
@@ -56,8 +57,8 @@ pub(crate) fn differing_files(
     Ok(differing)
 }
 
-/// Returns, for each file, the offset of the first byte that differs from what would be written. The offset is `None`
-/// if no byte differs.
+/// Returns, for each file, the offset of the first byte that differs from the byte that would be written, or `None` if
+/// no byte differs.
 fn first_differences(files: &[FilePlan], values: CheckpointValues<'_>) -> Result<Vec<Option<u64>>> {
     let ranges: Vec<_> = files.iter().map(|file| file.range.clone()).collect();
     let mut differences = Vec::new();

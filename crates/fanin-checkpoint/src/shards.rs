@@ -1,4 +1,4 @@
-//! Splits a checkpoint into files, which are called shards.
+//! The split of a checkpoint into files, which are called shards.
 //!
 //! In the `hf` layout (Hugging Face), each file contains whole tensors, and an index names the file of each tensor. In
 //! the `dcp` layout (`torch.distributed.checkpoint` with safetensors files), each file contains blocks of rows of
@@ -11,10 +11,10 @@ use crate::options::{FileLayout, Partition, Partitioning, StreamKind};
 use crate::tensor_range::{TensorRange, split_evenly};
 use crate::{file_names, header, index};
 
-/// One of the files that a checkpoint in a folder consists of.
+/// One file of a checkpoint in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shard {
-    /// The file's name, without a folder.
+    /// The name of the file, without a folder.
     pub name: String,
     /// The range of the checkpoint's values that the file contains.
     pub range: TensorRange,
@@ -36,15 +36,15 @@ pub(crate) fn shards_of_partition(shards: &[Shard], partitioning: Partitioning) 
     let Partitioning { max_shard_size, partition, layout } = partitioning;
     let Some(Partition { number, count }) = partition else { return shards.iter().collect() };
     if layout == FileLayout::Dcp && max_shard_size.is_none() {
-        // Partition `number` is the file with the same number. A partition without values has no file. So the numbers
-        // of the existing files may have gaps.
+        // The file of partition `number` has the same number. A partition without values has no file, so the numbers of
+        // the existing files can have gaps.
         let name = file_names::dcp_file(number);
         return shards.iter().filter(|shard| shard.name == name).collect();
     }
     shards.iter().skip(number - 1).step_by(count).collect()
 }
 
-/// Returns the range of a single file's values that the process with this partition writes.
+/// Returns the range of the values of a single file that belongs to a partition.
 ///
 /// On the native stream, a tensor can be split at multiples of 64 values, because the stream generates 64 values at a
 /// time. On the torch stream, the file is split only between tensors, because the stream is sequential.
@@ -53,12 +53,12 @@ pub(crate) fn partition_of_file(entries: &[Entry], stream: StreamKind, partition
     split_evenly(entries, partition.count, |_| granularity).swap_remove(partition.number - 1)
 }
 
-/// Splits a checkpoint into files of whole tensors. A file has at most `max_bytes` bytes of values. A tensor that is
-/// larger than this has its own file.
+/// Splits a checkpoint into files of whole tensors. A file has at most `max_bytes` bytes of values. A tensor of more
+/// than `max_bytes` bytes has a separate file.
 ///
-/// The tensors keep their order, and each file gets as many tensors as fit. Therefore the files can be written one
-/// after another, also on the torch stream. Hugging Face's own function differs: it puts the tensors that follow a
-/// large tensor into the file before the large tensor. Readers accept both.
+/// The tensors keep their order, and each file contains as many tensors as possible. The files can therefore be written
+/// one after another, even on the torch stream. Hugging Face's function splits differently: tensors after a large
+/// tensor can be in a file before the large tensor. Readers accept both splits.
 pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
     let (mut ranges, mut start, mut bytes) = (Vec::new(), 0, 0u64);
     for (tensor, entry) in entries.iter().enumerate() {
@@ -81,7 +81,7 @@ pub(crate) fn split_tensors(entries: &[Entry], max_bytes: u64) -> Vec<Shard> {
 /// file has at most `max_bytes` bytes of values. If `max_bytes` is `None`, the checkpoint is split evenly into `count`
 /// files.
 ///
-/// A row that is larger than `max_bytes` has its own file. On the torch stream, tensors are not split, because this
+/// A row of more than `max_bytes` bytes has a separate file. On the torch stream, tensors are not split, because this
 /// stream draws whole tensors. Files without values are left out.
 fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: StreamKind) -> Vec<Shard> {
     let native = stream == StreamKind::Native;
@@ -96,8 +96,8 @@ fn split_rows(entries: &[Entry], max_bytes: Option<u64>, count: usize, stream: S
     ranges.into_iter().enumerate().map(shard).filter(|shard| !shard.range.is_empty(entries)).collect()
 }
 
-/// Splits a checkpoint into ranges of at most `max_bytes` bytes. A tensor is split only between units of `unit(tensor)`
-/// values. A unit that is larger than `max_bytes` is a range of its own.
+/// Splits a checkpoint into ranges of at most `max_bytes` bytes. A tensor is split only at multiples of `unit(tensor)`
+/// values. A unit of more than `max_bytes` bytes is a separate range.
 fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usize) -> Vec<TensorRange> {
     let (mut ranges, mut range, mut free) = (Vec::new(), TensorRange::whole(0..0), max_bytes);
     for (tensor, entry) in entries.iter().enumerate() {
@@ -116,7 +116,7 @@ fn split_by_size(entries: &[Entry], max_bytes: u64, unit: impl Fn(&Entry) -> usi
     ranges
 }
 
-/// Returns the number of values in a row, that is, of the values with the same index along the first axis.
+/// Returns the number of values in a row. A row consists of the values with the same index along the first axis.
 fn row_length(entry: &Entry) -> usize {
     entry.shape.get(1..).unwrap_or_default().iter().product::<usize>().max(1)
 }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_in_one_file_and_files_are_not_too_large() {
+    fn every_row_is_in_one_file_and_no_file_exceeds_the_maximum_size() {
         let shapes: [&[usize]; 7] = [&[5, 3], &[], &[0, 4], &[40, 2], &[7], &[2, 100], &[1]];
         let entry = |(number, shape): (usize, &&[usize])| Entry {
             name: format!("t{number}"),

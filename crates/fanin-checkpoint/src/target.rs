@@ -1,4 +1,4 @@
-//! The path that a checkpoint is written to. It is checked before any value is drawn.
+//! `Target`, the path to which a checkpoint is written. The path is checked before any value is drawn.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ impl Target {
     ///
     /// # Errors
     /// Returns an error if the file exists and `existing` does not allow existing files, if the output is a device or a
-    /// pipe, or if the folder for the file does not exist.
+    /// pipe, or if the folder of the file does not exist.
     pub fn new(output: &Path, form: OutputForm, existing: Existing) -> Result<Self> {
         let named_as_folder =
             output.as_os_str().to_string_lossy().chars().next_back().is_some_and(std::path::is_separator);
@@ -61,8 +61,8 @@ impl Target {
         self.file.as_ref().unwrap_or(&self.folder)
     }
 
-    /// Returns the path of the checkpoint's file with this name. If the target is a folder, this is the path of `name`
-    /// in the folder. If the target is a file, this is the path of the target, and `name` is ignored.
+    /// Returns the path of the checkpoint's file `name`. If the target is a folder, the path is `name` in the folder.
+    /// If the target is a file, the path is the path of the target, and `name` is ignored.
     pub(crate) fn file_path(&self, name: &str) -> Result<PathBuf> {
         match &self.file {
             Some(file) => Ok(file.clone()),
@@ -73,8 +73,8 @@ impl Target {
     /// Returns the path that [`file_path`](Self::file_path) returns, and true if a file exists there.
     ///
     /// # Errors
-    /// Returns an error if the file exists and the options allow neither replacing nor keeping it. Also returns an
-    /// error if the operating system rejects the path, for example because the name is too long.
+    /// Returns an error if the file exists, and the options allow neither replacing nor keeping existing files. Also
+    /// returns an error if the operating system rejects the path, for example because the name is too long.
     pub(crate) fn check_file(&self, name: &str) -> Result<(PathBuf, bool)> {
         let path = self.file_path(name)?;
         if !path.try_exists().map_err(Error::io("write to", &path))? {
@@ -87,11 +87,11 @@ impl Target {
         Ok((path, true))
     }
 
-    /// Checks that the folder contains no file of another checkpoint. A reader would treat such a file as a part of
-    /// this checkpoint.
+    /// Returns an error if the folder contains files of another checkpoint, because readers would treat such files as a
+    /// part of this checkpoint.
     ///
     /// # Errors
-    /// Returns an error that names the first file of another checkpoint.
+    /// The error names the first file of another checkpoint.
     pub(crate) fn check_no_other_checkpoint(&self, shards: &[Shard], layout: FileLayout) -> Result {
         if self.file.is_some() || !self.folder.is_dir() {
             return Ok(());
@@ -118,16 +118,16 @@ impl Target {
     }
 }
 
-/// Checks that `output` is not a pipe or a device, and that it is not a file if a folder is needed.
+/// Returns an error if `output` is a pipe or a device, or if `output` is a file but a folder is needed.
 fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result {
     let named_as_file = output.extension().is_some_and(|extension| extension == "safetensors");
     let is_file = !named_as_folder && !output.is_dir() && (output.exists() || named_as_file);
     if form == OutputForm::Folder && is_file {
-        let message = "a checkpoint in several files goes to a folder, not to a file";
+        let message = "a checkpoint in several files must be written to a folder, not to a file";
         return Err(Error::refused(output, message, Remedy::OutputFolder));
     }
-    // This check precedes the resolution of links, because a link to a pipe, such as /dev/stdout, does not resolve to a
-    // path.
+    // This check must come before links are resolved, because a link to a pipe, such as /dev/stdout, does not resolve
+    // to a path.
     if output.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
         let message = "is not a regular file. A checkpoint is written to a temporary file that is then renamed, so it \
                        cannot go to a pipe or a device";
@@ -136,8 +136,8 @@ fn check_kind(output: &Path, form: OutputForm, named_as_folder: bool) -> Result 
     Ok(())
 }
 
-/// Checks that `path` is a regular file or does not exist. Otherwise a rename to `path` would destroy a pipe or a
-/// device, or would fail for a folder.
+/// Returns an error if `path` exists and is not a regular file. A rename to `path` would destroy a pipe or a device, or
+/// would fail for a folder.
 pub(crate) fn check_replaceable(path: &Path) -> Result {
     if path.exists() && !path.is_file() {
         return Err(Error::file(

@@ -1,8 +1,8 @@
-//! Writes files under temporary names, and renames them when they are complete.
+//! `TemporaryFile`, a file that is written under a temporary name and renamed when it is complete.
 //!
-//! If a temporary file is dropped before it is renamed, it is removed. If the process is killed, its temporary files
-//! stay. The next process that writes to the same final path removes them. Each process locks its temporary files, so
-//! that other processes do not remove a file that is still being written.
+//! If a `TemporaryFile` is dropped before it is renamed, the file is removed. If the process is killed, its temporary
+//! files stay, and the next process that writes to the same final path removes them. Each process locks its temporary
+//! files, so that other processes do not remove a file that is still being written.
 
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
@@ -42,7 +42,7 @@ impl RemovedFiles {
     }
 }
 
-/// Registers the path of a temporary file in `REGISTRY`. Dropping this value removes the path again.
+/// The entry of a temporary file in `REGISTRY`. Dropping this value removes the entry.
 struct Registration(PathBuf);
 
 impl Drop for Registration {
@@ -53,7 +53,7 @@ impl Drop for Registration {
     }
 }
 
-/// The number of bytes after which written data is synchronized with the disk.
+/// The number of written bytes after which a synchronization with the disk is requested.
 const SYNC_INTERVAL: u64 = 32 << 20;
 
 /// A file that is being written under a temporary name, in the folder of its final path.
@@ -69,7 +69,7 @@ pub(crate) struct TemporaryFile {
 
 /// A complete file on the disk that still has its temporary name.
 pub(crate) struct FinishedFile {
-    /// The open file, which this process holds locked. Closing the file releases the lock.
+    /// The open file, which this process has locked. Closing the file releases the lock.
     lock: Option<File>,
     file: TempPath,
     path: PathBuf,
@@ -77,8 +77,8 @@ pub(crate) struct FinishedFile {
 }
 
 impl TemporaryFile {
-    /// Creates a temporary file for the final path `path`. Creates the folder of `path` if it does not exist. Removes
-    /// the temporary files for the same path that killed processes left behind.
+    /// Creates a temporary file for the final path `path`. Also creates the folder of `path` if the folder does not
+    /// exist, and removes temporary files for the same path from killed processes.
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let folder = parent_folder(path);
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -91,8 +91,8 @@ impl TemporaryFile {
             use std::os::unix::fs::PermissionsExt as _;
             let replaced =
                 path.metadata().ok().filter(|found| found.is_file()).map(|found| found.permissions());
-            // A new file gets all permissions that the umask allows. A file that replaces an existing one must never be
-            // readable by users who cannot read the existing one.
+            // A new file gets all permissions that the umask allows. A file that replaces an existing file must never
+            // be readable by users who cannot read the existing file.
             let mode = replaced.as_ref().map_or(0o666, |replaced| replaced.mode() & 0o666);
             builder.permissions(std::fs::Permissions::from_mode(mode));
             replaced
@@ -103,15 +103,15 @@ impl TemporaryFile {
             registry.insert(file.path().to_owned());
             drop(registry);
             let registration = Registration(file.path().to_owned());
-            // A file without a lock looks like a leftover of a killed process. So another process may lock and remove
-            // the new file before this process locks it. In this case the loop creates another file. On a file system
-            // without locks, no process removes leftovers.
+            // A file without a lock looks like a leftover of a killed process, so another process may remove the new
+            // file before this process locks it. The loop then creates another file. On a file system without locks, no
+            // process removes leftovers.
             let taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
             if !taken && file.path().exists() {
                 #[cfg(unix)]
                 if let Some(replaced) = replaced {
-                    // Sets the permission bits that the umask has cleared. Errors are ignored, because some file
-                    // systems do not support permissions.
+                    // This call sets the permission bits that the umask has cleared. Errors are ignored, because some
+                    // file systems do not support permissions.
                     _ = file.as_file().set_permissions(replaced);
                 }
                 let file = BufWriter::with_capacity(1 << 20, CountingWriter::new(file));
@@ -150,8 +150,8 @@ impl TemporaryFile {
 }
 
 impl FinishedFile {
-    /// Renames the file to its final path. With `force`, replaces the file that exists there. Without `force`, such a
-    /// file is an error.
+    /// Renames the file to its final path. If a file exists at this path, replaces the file if `force` is true, and
+    /// returns an error otherwise.
     pub(crate) fn rename(self, force: bool) -> Result {
         let Self { lock, file, path, _registration } = self;
         let renamed = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
@@ -166,17 +166,18 @@ impl FinishedFile {
     }
 }
 
-/// Returns the error for a temporary file that could not be created in `folder`, which failed with `error`.
+/// Returns the error for a temporary file that could not be created in `folder`. `error` is the error of the operating
+/// system.
 fn create_error(folder: &Path, error: std::io::Error) -> Error {
     // /proc does not allow new files, and reports `NotFound` for them although the folder exists.
     if error.kind() == ErrorKind::NotFound && folder.is_dir() {
-        return Error::file(folder, "no file can be created in this folder: choose another");
+        return Error::file(folder, "no file can be created in this folder: choose another folder");
     }
     Error::io("write to", folder)(error)
 }
 
-/// Writes `bytes` to a temporary file, and renames it to `path` when all bytes are on the disk. Therefore a file at
-/// `path` is always complete. An existing file is replaced.
+/// Writes `bytes` to a temporary file, and renames the file to `path` when all bytes are on the disk. A file at `path`
+/// is therefore always complete. An existing file is replaced.
 ///
 /// # Errors
 /// Returns an error if the file cannot be written. An existing file is then unchanged.
@@ -204,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_not_removed_as_a_leftover_while_its_process_runs() {
+    fn a_temporary_file_is_not_removed_while_its_process_has_locked_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
         let mut file = TemporaryFile::create(&path).unwrap();
         file.write(b"all of it").unwrap();
         remove_leftovers(&path);
         let finished = file.finish().unwrap();
-        // Calls the function that another process would call before it writes to the same path. The locked file stays.
+        // Another process would call `remove_leftovers` before it writes to the same path. The locked file stays.
         remove_leftovers(&path);
         assert_eq!(temporary_files(folder.path()).len(), 1);
         finished.rename(false).unwrap();

@@ -13,7 +13,7 @@ pub(crate) const SUFFIX: &str = ".unfinished";
 /// The number of random letters and digits in a temporary name.
 pub(crate) const RANDOM: usize = 6;
 
-/// Returns the prefix of the temporary names for the file at `path`. File systems limit the length of a name. So a file
+/// Returns the prefix of the temporary names for the file at `path`. File systems limit the length of a name, so a file
 /// name of more than 40 characters is truncated, and a hash of the whole name is appended.
 pub(crate) fn prefix(path: &Path) -> OsString {
     const MAX_CHARACTERS: usize = 40;
@@ -37,8 +37,8 @@ fn is_temporary(name: &[u8], prefix: &[u8]) -> bool {
         .is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// Removes the temporary files for `path` that killed processes left behind, that is, those that no process has locked.
-/// On a file system without locks, removes nothing.
+/// Removes the temporary files for `path` from killed processes, which are the files that no process has locked. On a
+/// file system without locks, removes nothing.
 pub(crate) fn remove_leftovers(path: &Path) {
     let prefix = prefix(path);
     let Ok(entries) = std::fs::read_dir(parent_folder(path)) else { return };
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leftovers_of_other_files_are_not_removed() {
+    fn temporary_files_of_other_paths_are_not_removed() {
         let folder = tempfile::tempdir().unwrap();
         let long = |end: &str| format!("{}{end}", "l".repeat(60));
         let names = ["a".to_owned(), "a-b".to_owned(), "a-b-c".to_owned(), long("1"), long("2")];

@@ -11,8 +11,8 @@ pub(crate) struct TensorRange {
     tensors: Range<usize>,
     /// The row-major index in the first tensor at which the range begins.
     start_in_first: usize,
-    /// The row-major index in the last tensor at which the range ends (exclusive). It may exceed the tensor's number of
-    /// values.
+    /// The row-major index in the last tensor at which the range ends (exclusive). The index may exceed the number of
+    /// values of the tensor.
     end_in_last: usize,
 }
 
@@ -22,8 +22,8 @@ impl TensorRange {
         Self { tensors, start_in_first: 0, end_in_last: usize::MAX }
     }
 
-    /// Returns the range `from..to` of positions. A position is a pair: the index of a tensor, and a row-major index in
-    /// this tensor.
+    /// Returns the range from the position `from` to the position `to` (exclusive). A position is the index of a tensor
+    /// and a row-major index in this tensor.
     fn between(from: (usize, usize), to: (usize, usize)) -> Self {
         let (end, end_in_last) = if to.1 == 0 { (to.0, usize::MAX) } else { (to.0 + 1, to.1) };
         Self { tensors: from.0..end.max(from.0), start_in_first: from.1, end_in_last }
@@ -53,8 +53,8 @@ impl TensorRange {
         self.tensors.end
     }
 
-    /// Iterates over the tensors of the range. Yields, for each tensor, its index and the row-major indices that are in
-    /// the range.
+    /// Returns an iterator over the tensors of the range. For each tensor, the item is the index of the tensor, and the
+    /// range of row-major indices of the tensor that are in the range.
     pub(crate) fn tensors<'a>(
         &'a self,
         entries: &'a [Entry],
@@ -62,16 +62,16 @@ impl TensorRange {
         self.tensors.clone().map(|tensor| (tensor, self.values_of(tensor, entries[tensor].values())))
     }
 
-    /// Returns the row-major indices of `tensor` that are in the range. `tensor` must be one of the range's tensors,
-    /// and must have `count` values.
+    /// Returns the row-major indices of `tensor` that are in the range. `tensor` must be a tensor of the range with
+    /// `count` values.
     pub(crate) fn values_of(&self, tensor: usize, count: usize) -> Range<usize> {
         let start = if tensor == self.tensors.start { self.start_in_first } else { 0 };
         let end = if tensor + 1 == self.tensors.end { self.end_in_last.min(count) } else { count };
         start..end.max(start)
     }
 
-    /// Returns true if nothing needs to be written for the range: it has no value, and no tensor of size 0. A tensor of
-    /// size 0 counts, because the header of its file lists it.
+    /// Returns true if nothing needs to be written for the range: the range has no values and no tensors of size 0. (A
+    /// tensor of size 0 must be written, because a header must list the tensor.)
     pub(crate) fn is_empty(&self, entries: &[Entry]) -> bool {
         self.tensors(entries).all(|(tensor, values)| values.is_empty() && entries[tensor].values() > 0)
     }
@@ -102,8 +102,8 @@ impl TensorRange {
 }
 
 /// Returns the position at the row-major index `value` of `tensor`, which has `count` values. A position is a pair of a
-/// tensor and an index in this tensor. The end of a tensor that has values is returned as the beginning of the next
-/// tensor.
+/// tensor and an index in this tensor. If `value` is the end of a tensor with values, the result is the beginning of
+/// the next tensor.
 fn next_position(tensor: usize, value: usize, count: usize) -> (usize, usize) {
     if value == count && count > 0 { (tensor + 1, 0) } else { (tensor, value) }
 }

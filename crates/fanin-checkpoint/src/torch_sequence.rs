@@ -1,17 +1,17 @@
-//! Applies the torch stream to a whole checkpoint: draws the tensors one after another, in the order of the checkpoint.
+//! `TorchSequence`, the torch stream of a whole checkpoint, which draws the tensors in the order of the checkpoint.
 
 use std::collections::HashMap;
 
 use fanin::{Distribution, Plan, Torch};
 use fanin_recipe::Planned;
 
-/// The number of normals that torch generates together. A chunk of normals can be filled separately if it begins at a
-/// multiple of this number.
+/// The number of normal values that torch generates together. A chunk of normal values can be filled separately if the
+/// chunk begins at a multiple of this number.
 const GROUP: usize = Torch::GROUP;
 
 /// Splits the values of a tensor into consecutive chunks of about `max_values` values, and returns a plan for each
-/// chunk. Filling the chunks one after another gives the same values as filling the whole tensor. If the tensor cannot
-/// be filled in chunks, returns only the plan of the whole tensor.
+/// chunk. Fills of the chunks, one after another, give the same values as a fill of the whole tensor. If the tensor
+/// cannot be filled in chunks, returns only the plan of the whole tensor.
 pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
     let max_values = (max_values / GROUP * GROUP).max(2 * GROUP);
     let divisible = matches!(
@@ -40,8 +40,8 @@ pub(crate) fn chunk_plans(plan: &Plan, max_values: usize) -> Vec<Plan> {
 /// Returns true if `Plan::new` returns an equal plan for the shape, type and distribution of `plan`. Fans and warnings
 /// are not compared.
 ///
-/// A plan may have a parameter whose value for the torch stream differs slightly from the usual value. `Plan::new` does
-/// not set this value, so a tensor with such a plan must be filled as a whole.
+/// A plan can have a separate distribution for the torch stream, with slightly different parameters. `Plan::new` does
+/// not set this distribution, so a tensor with such a plan must be filled as a whole.
 fn is_given_by_distribution(plan: &Plan) -> bool {
     let Ok(again) = Plan::new(plan.shape(), plan.dtype(), plan.distribution()) else { return false };
     let again = match plan.fans() {
@@ -54,23 +54,23 @@ fn is_given_by_distribution(plan: &Plan) -> bool {
     again == *plan
 }
 
-/// Draws the tensors of a checkpoint one after another from PyTorch's generator.
+/// PyTorch's generator, which draws the tensors of a checkpoint one after another.
 ///
-/// Tied tensors share their values. The values are drawn at the first of the tied tensors, as in a loop over
-/// `named_parameters()`. At each later one, a copy of the generator draws the same values again. The copy has the state
-/// that the generator had before the first draw.
+/// Tied tensors share their values. The values are drawn for the first of the tied tensors, as in a loop over
+/// `named_parameters()`. For each later tied tensor, a copy of the generator draws the same values again. The copy has
+/// the state of the generator before the first draw.
 #[derive(Debug)]
 pub struct TorchSequence {
     torch: Torch,
-    /// For each name that tied tensors share (see `Planned::source`), a copy of the generator from before their values
-    /// were drawn. `None` until the values are drawn.
+    /// For each name that tied tensors share (see `Planned::source`), a copy of the generator before the values were
+    /// drawn. `None` until the values are drawn.
     before: HashMap<String, Option<Torch>>,
     /// The generator that draws the values of the later tied tensors.
     repeat: Torch,
 }
 
 impl TorchSequence {
-    /// Returns the sequence for the tensors `planned`. The caller must then draw or skip each tensor, in the order of
+    /// Creates the sequence for the tensors `planned`. The caller must then draw or skip each tensor, in the order of
     /// `planned`.
     pub fn new(seed: u64, planned: &[Planned]) -> Self {
         let shared = planned.iter().filter_map(|planned| planned.tied.clone());
@@ -96,7 +96,7 @@ impl TorchSequence {
     /// Advances the generator past the values of the next tensor, `planned`, without drawing them.
     ///
     /// # Errors
-    /// Returns an error if the torch stream does not have the algorithm of `plan`.
+    /// Returns an error if the torch stream does not implement the algorithm of `plan`.
     pub fn skip(&mut self, planned: &Planned, plan: &Plan) -> Result<(), fanin::Error> {
         match self.before.get(planned.source()) {
             Some(Some(_)) => Ok(()),
@@ -126,8 +126,8 @@ mod tests {
         "kaiming_normal(a=sqrt(5), nonlinearity=leaky_relu)",
     ];
 
-    /// Returns a generator that has drawn an odd number of normals, and therefore stores the second normal of the last
-    /// pair.
+    /// Returns a generator that has drawn an odd number of normal values, and therefore stores the second value of the
+    /// last pair.
     fn generator() -> Torch {
         let mut torch = Torch::new(3);
         let mut values = [0f32; 3];

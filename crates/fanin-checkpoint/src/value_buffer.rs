@@ -6,10 +6,11 @@ use std::collections::TryReserveError;
 use fanin::half::{bf16, f16};
 use fanin::{DType, Element, F8E4M3, F8E5M2, TensorMut};
 
-/// Stores values of one type until they are written to a file. Reducing the number of values does not free memory.
+/// A buffer for values of one type, which are then written to a file. Reducing the number of values does not free
+/// memory.
 #[derive(Debug, Default)]
 pub struct ValueBuffer {
-    /// The memory of the values. It consists of u64 words, so that it is aligned for every type.
+    /// The memory of the values, as u64 words, so that the memory is aligned for every type.
     words: Vec<u64>,
     kind: Kind,
     count: usize,
@@ -36,8 +37,8 @@ macro_rules! floats {
             Kind::Float(DType::BF16) => floats!(words, count, bf16, $values => $expression),
             Kind::Float(DType::F8E4M3) => floats!(words, count, F8E4M3, $values => $expression),
             Kind::Float(DType::F8E5M2) => floats!(words, count, F8E5M2, $values => $expression),
-            // `DType` is non-exhaustive. If its type is unknown here, the values are f32. Filling them then returns an
-            // error, because the plan has another type.
+            // `DType` is non-exhaustive. For a type that this code does not know, the values are f32, and a fill
+            // returns an error because the plan has another type.
             Kind::Float(_) => floats!(words, count, f32, $values => $expression),
             Kind::Stored(_) | Kind::Empty => unreachable!("only floating-point values are drawn"),
         }
@@ -144,16 +145,16 @@ impl ValueBuffer {
     /// Returns the floating-point values as a contiguous tensor of the given shape, for a stream to fill.
     ///
     /// # Errors
-    /// Returns an error if the number of values in `shape` differs from that of the buffer.
+    /// Returns an error if the number of values in the buffer differs from the number of elements of `shape`.
     ///
     /// # Panics
-    /// Panics if the buffer is empty, or if its values were already converted to the byte order of the file.
+    /// Panics if the buffer has no values, or if the values have already been converted to the byte order of the file.
     pub fn tensor(&mut self, shape: &[usize]) -> Result<TensorMut<'_>, fanin::Error> {
         floats!(self, values => TensorMut::contiguous(values, shape))
     }
 
     /// Returns floating-point values of the buffer as a strided tensor, for a stream to fill. `offset` is the position
-    /// of the element whose index is 0 along every axis.
+    /// of the element with the index 0 along every axis.
     ///
     /// # Errors
     /// The errors of [`TensorMut::strided`].
@@ -166,7 +167,7 @@ impl ValueBuffer {
         floats!(self, values => TensorMut::strided(values, shape, strides, offset))
     }
 
-    /// Returns a buffer of `count` values that take `size` bytes each, all of whose bytes are 0.
+    /// Returns a buffer of `count` values with `size` bytes each. All bytes are 0.
     pub(crate) fn of_stored(size: usize, count: usize) -> Result<Self, TryReserveError> {
         let mut values = Self::default();
         values.fill_repeated(&[0; 8][..size], count)?;
@@ -207,8 +208,8 @@ impl ValueBuffer {
         }
     }
 
-    /// Returns the memory of the values. Floating-point values are in the native byte order, all others in that of the
-    /// file.
+    /// Returns the memory of the values. Floating-point values are in the native byte order. All other values are in
+    /// the byte order of the file.
     pub(crate) fn raw(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.words)[..self.count * self.size()]
     }

@@ -1,4 +1,4 @@
-//! Writes a checkpoint.
+//! `CheckpointPlan::write`, which writes a checkpoint.
 
 use std::thread::ScopedJoinHandle;
 
@@ -23,19 +23,19 @@ const MAX_OPEN_FILES: usize = 128;
 impl CheckpointPlan {
     /// Writes the checkpoint, or only the partition of this process if a partition is set.
     ///
-    /// A file is written under a temporary name, and renamed when all of it is on the disk. If at least one file
+    /// A file is written under a temporary name, and renamed when the whole file is on the disk. If at least one file
     /// replaces an existing file, all files are renamed together at the end. The index is always renamed last.
     ///
-    /// If several processes write the checkpoint, each of them writes the index. The index does not depend on the
-    /// values. So all processes write the same bytes, and no process waits for another.
+    /// If several processes write the checkpoint, each process writes the index. The index does not depend on the
+    /// values, so all processes write the same bytes, and no process waits for another process.
     ///
-    /// At most three chunks of 16 MiB are in memory at a time. There are two exceptions: a tensor that the torch stream
-    /// cannot draw in chunks is in memory as a whole, and so is the factorization of an orthogonal tensor.
+    /// At most three chunks of 16 MiB are in memory at a time, with two exceptions. A tensor that the torch stream
+    /// cannot draw in chunks, and the factorization of an orthogonal tensor, are in memory as a whole.
     ///
     /// # Errors
     /// Returns an error if an existing file must not be replaced, if the disk does not have enough space, or if a file
-    /// cannot be written. Returns [`Error::Interrupted`] soon after `cancel` is cancelled. After an error, all files
-    /// that existed before are unchanged, unless the renaming at the end failed.
+    /// cannot be written. Returns [`Error::Interrupted`] soon after `cancel` is cancelled. After an error, all existing
+    /// files are unchanged, unless the error occurred while files were renamed.
     pub fn write(&self, target: &Target, progress: &dyn Progress, cancel: &CancelToken) -> Result<Written> {
         feasibility::check(&self.planned, self.draw.stream)?;
         let values = CheckpointValues::new(self, progress, cancel);
@@ -58,7 +58,8 @@ impl CheckpointPlan {
         }
         if let Err(error) = write_all(target, &files, index, &entries, values) {
             if folder_is_new {
-                // If the folder contains files, for example of another process, the removal fails and the folder stays.
+                // If the folder contains files, for example of another process, the removal fails, and the folder
+                // stays.
                 _ = std::fs::remove_dir(target.folder());
             }
             return Err(error);
@@ -92,8 +93,9 @@ fn write_all(
     })?;
     let finished_index = index.as_ref().map(write_index).transpose()?;
     if let Some(IndexPlan { path, .. }) = index.filter(|index| rename_together && index.path.exists()) {
-        // Removes the old index during the renaming. Readers of the folder then report an error, because they need an
-        // index. Otherwise they could read a mixture of old and new files. The new index is renamed last.
+        // The old index is removed before files are renamed, and the new index is renamed last. In between, readers of
+        // the folder report an error because there is no index. With the old index, they could read a mixture of old
+        // and new files.
         std::fs::remove_file(&path).map_err(Error::io("replace", &path))?;
         sync_folder(&path)?;
     }
@@ -101,7 +103,8 @@ fn write_all(
         file.rename(force)?;
     }
     if let Some(index) = finished_index {
-        // `true` replaces an existing index, because another process may have written the same index in the meantime.
+        // With `true`, an existing index is replaced, because another process may have written the same index in the
+        // meantime.
         index.rename(true)?;
     }
     Ok(())
@@ -109,7 +112,7 @@ fn write_all(
 
 /// Writes `files` under temporary names, and calls `finish` for each written file. Returns the results of `finish`.
 ///
-/// `finish` runs on another thread. So the values of the next file are generated while the end of a file is
+/// `finish` runs on another thread, so that the values of the next file are generated while the end of a file is
 /// synchronized with the disk.
 fn write_files(
     files: &[FilePlan],

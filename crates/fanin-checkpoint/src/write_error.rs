@@ -39,7 +39,7 @@ pub(crate) fn write_error(path: &Path, written: u64, error: std::io::Error) -> E
         ErrorKind::StorageFull => "the disk is full",
         ErrorKind::QuotaExceeded => "the disk quota is exceeded",
         ErrorKind::FileTooLarge => {
-            "the file reached the maximum size (ulimit -f, or that of the file system)"
+            "the file reached the maximum file size (ulimit -f, or the limit of the file system)"
         }
         _ => return Error::io("write", path)(error),
     };

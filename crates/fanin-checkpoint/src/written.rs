@@ -1,22 +1,22 @@
 //! The result of writing a checkpoint.
 
-/// Counts what a process wrote, and what it did not need to write because it already existed.
+/// The numbers of files, tensors and values that a process wrote, or that already existed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     /// The number of files of the whole checkpoint, without the index.
     pub files: usize,
     /// The number of files that this process wrote, without the index. A partition of a single file counts as one file.
     pub written: usize,
-    /// The number of files that this process did not write, because they already existed with the right content.
+    /// The number of files that this process did not write, because they already existed with the correct content.
     pub kept: usize,
     /// The number of tensors in the files counted by `written` and `kept`. A tensor that is split between files is
     /// counted once in each of these files.
     pub tensors: u64,
-    /// The number of values that this process wrote to these files or found in them.
+    /// The number of values that this process wrote to these files or found in these files.
     pub values: u64,
-    /// The number of bytes of the values that `values` counts.
+    /// The number of bytes of these values.
     pub bytes: u64,
-    /// For a single file that several processes write: the number of partitions that are not yet written. When this
+    /// The number of partitions that have not been written yet, for a single file that several processes write. If this
     /// number is 0, the file has its final name.
     pub missing_partitions: usize,
 }

@@ -1,5 +1,5 @@
-//! Tests of reading damaged headers. The reader returns an error that names the file, or a manifest that matches the
-//! size of the file. The reader never panics, and it checks a length before it allocates memory.
+//! Tests of the reader with damaged headers. The reader must return an error that names the file, or a manifest that
+//! matches the size of the file. It must never panic, and must check a length before it allocates memory.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ const LIKE_JSON: &str = "[]{}\":,0123456789abcdefghijklmnopqrstuvwxyz\\ ";
 
 const CASES: u32 = 1000;
 
-/// Writes `bytes` to a file and opens the file. Returns the manifest, or the error message after checking that it names
-/// the file.
+/// Writes `bytes` to a file and opens the file. Returns the manifest or the error message. Asserts that the message
+/// names the file.
 fn open(bytes: &[u8]) -> Result<Manifest, String> {
     thread_local!(static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap());
     let path = FOLDER.with(|folder| folder.path().join("model.safetensors"));
@@ -28,7 +28,7 @@ fn open(bytes: &[u8]) -> Result<Manifest, String> {
     opened
 }
 
-/// Returns the bytes of a file that consists of this header and `data` zeros.
+/// Returns the bytes of a file that consists of the header `header` and `data` zeros.
 fn file(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
@@ -36,7 +36,8 @@ fn file(header: &str, data: usize) -> Vec<u8> {
     bytes
 }
 
-/// A strategy that generates the names, types and shapes of tensors, and the total number of bytes of these tensors.
+/// Returns a strategy that generates the names, types and shapes of tensors, and the total number of bytes of these
+/// tensors.
 fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, usize)> {
     let whole_bytes = |(dtype, shape): &(StoredType, Vec<usize>)| {
         (shape.iter().product::<usize>() * dtype.bits()).is_multiple_of(8)
@@ -51,7 +52,7 @@ fn tensors() -> impl Strategy<Value = (Vec<(String, StoredType, Vec<usize>)>, us
     })
 }
 
-/// Returns the header of a file in which these tensors follow one another.
+/// Returns the header of a file that contains these tensors without gaps.
 fn header(tensors: &[(String, StoredType, Vec<usize>)]) -> serde_json::Map<String, serde_json::Value> {
     let mut at = 0;
     let mut header = serde_json::Map::new();
@@ -66,7 +67,7 @@ fn header(tensors: &[(String, StoredType, Vec<usize>)]) -> serde_json::Map<Strin
     header
 }
 
-/// Checks that the tensors of a manifest follow one another without gaps, and that they take `data` bytes in total.
+/// Asserts that the tensors of a manifest have no gaps between them, and take `data` bytes in total.
 fn check_offsets(manifest: &Manifest, data: usize) {
     let mut at = 0;
     for entry in &manifest.entries {
@@ -162,8 +163,8 @@ fn sizes_are_checked_before_memory_is_allocated() {
         bytes.extend(b"{}");
         assert!(open(&bytes).unwrap_err().contains("announced"), "{length}");
     }
-    // This sparse file is as long as its first eight bytes state, but a header of this length exceeds the limit of the
-    // format.
+    // The header of this sparse file has the length that its first eight bytes state, but this length exceeds the limit
+    // of the format.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     std::fs::write(&path, (1u64 << 33).to_le_bytes()).unwrap();

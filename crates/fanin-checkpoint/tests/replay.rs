@@ -1,4 +1,5 @@
-//! Replays: the steps give the values that torch's generator gives, and mistakes are errors with a position.
+//! Tests of replays: the values of steps equal the values of torch's generator, and mistakes are errors with a
+//! position.
 
 use std::path::Path;
 
@@ -17,14 +18,14 @@ fn bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Returns whether the replay of the tensor `w` has these values.
+/// Returns true if the replay of the tensor `w` gives these values.
 fn gives(table: &str, expected: &[u8]) -> bool {
     let replay = replay(&format!("w = {table}")).unwrap();
     replay_differences(&replay, &[("w".to_owned(), expected)]).unwrap().is_empty()
 }
 
 #[test]
-fn fills_begin_at_their_position_in_the_stream() {
+fn fills_begin_at_the_given_position_in_the_stream() {
     let mut torch = Torch::new(5);
     let mut values = [0f32; 6];
     init::uniform(0.0, 1.0).fill(&mut values, &[6], &mut torch).unwrap();
@@ -47,7 +48,7 @@ fn a_stored_normal_value_is_found_by_the_position_of_its_pair() {
 }
 
 #[test]
-fn steps_write_views_in_order_and_change_what_is_there() {
+fn steps_write_views_in_order_and_change_values_of_earlier_steps() {
     let mut torch = Torch::new(5);
     let mut values = [0f32; 6];
     let columns = TensorMut::strided(&mut values, &[3, 2], &[1, 3], 0).unwrap();
@@ -105,7 +106,7 @@ fn every_mistake_has_a_position_and_a_remedy() {
 }
 
 #[test]
-fn a_replay_is_not_a_recipe_and_needs_the_torch_stream() {
+fn a_replay_is_not_a_recipe_and_requires_the_torch_stream() {
     let replay = replay("w = { shape = [2], fill = \"zeros\" }").unwrap();
     let draw = Draw { stream: StreamKind::Native, seed: 0, threads: None };
     let error = CheckpointPlan::of_replay(replay, draw, Partitioning::default()).unwrap_err().to_string();
