@@ -209,6 +209,6 @@ fn the_dcp_layout_has_rows_and_their_offsets() {
     let kept =
         fixture.good(&distributions("shared", &["--layout", "dcp", "--max-shard-size", "20kB", "--resume"]));
     assert!(kept.stderr.contains(&format!("{files} already complete")), "{}", kept.stderr);
-    fixture.refused(&distributions("x.safetensors", &["--layout", "dcp"]), &["goes to a folder"]);
+    fixture.refused(&distributions("x.safetensors", &["--layout", "dcp"]), &["must be written to a folder"]);
     fixture.refused(&distributions(".", &["--layout", "dcp"]), &["one.safetensors", "another checkpoint"]);
 }

@@ -203,9 +203,9 @@ fn a_folder_with_another_checkpoint_is_refused() {
     refused(
         &fixture,
         &["-o", "x.safetensors", "--max-shard-size", "10"],
-        &["goes to a folder", "--output DIR"],
+        &["must be written to a folder", "--output DIR"],
     );
-    refused(&fixture, &["-o", "r.toml", "--max-shard-size", "10"], &["goes to a folder"]);
+    refused(&fixture, &["-o", "r.toml", "--max-shard-size", "10"], &["must be written to a folder"]);
     refused(&fixture, &["-o", "no/such", "--part", "1/2"], &["no such folder"]);
     refused(&fixture, &["-o", "new", "--max-shard-size", "10", "--part", "0/2"], &["counted from 1"]);
     refused(&fixture, &["-o", "new", "--max-shard-size", "5G"], &["5GB"]);

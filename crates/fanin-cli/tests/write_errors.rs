@@ -349,7 +349,7 @@ fn a_limit_on_file_sizes_is_an_error_and_leaves_no_file() {
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("the maximum size") && stderr.contains("out.safetensors"), "{stderr}");
+    assert!(stderr.contains("the maximum file size") && stderr.contains("out.safetensors"), "{stderr}");
     // The message states the number of bytes that were written. This number equals the limit.
     assert!(stderr.contains("after 5.1 MB") || stderr.contains("after 10.2 MB"), "{stderr}");
     assert_eq!(fixture.files(), before);

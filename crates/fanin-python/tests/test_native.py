@@ -138,7 +138,7 @@ def test_errors_name_options_as_keyword_arguments(tmp_path):
         fanin.write_checkpoint("resnet50", path)
     with pytest.raises(ValueError, match="another recipe: use force=True to replace it"):
         fanin.write_checkpoint("resnet50", path, part=(1, 2))
-    with pytest.raises(ValueError, match="goes to a folder, not to a file: use output=\"DIR/\""):
+    with pytest.raises(ValueError, match="must be written to a folder, not to a file: use output=\"DIR/\""):
         fanin.write_checkpoint("resnet50", path, max_shard_size="1GB")
     os.rename(path, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match="use force=True to replace it"):
